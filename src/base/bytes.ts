@@ -1,0 +1,87 @@
+import { assert } from "./assert.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+export function text(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** A growing little-endian buffer. Offsets are byte offsets from its start. */
+export class ByteWriter {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacity = 1024) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #grow(by: number): number {
+    const at = this.#length;
+    const needed = at + by;
+    if (needed > this.#bytes.length) {
+      const bigger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      bigger.set(this.#bytes);
+      this.#bytes = bigger;
+      this.#view = new DataView(bigger.buffer);
+    }
+    this.#length = needed;
+    return at;
+  }
+
+  u8(value: number): this {
+    assert(Number.isInteger(value) && value >= 0 && value <= 0xff, `u8 out of range: ${value}`);
+    this.#view.setUint8(this.#grow(1), value);
+    return this;
+  }
+
+  u16(value: number): this {
+    assert(Number.isInteger(value) && value >= 0 && value <= 0xffff, `u16 out of range: ${value}`);
+    this.#view.setUint16(this.#grow(2), value, true);
+    return this;
+  }
+
+  u32(value: number): this {
+    assert(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `u32 out of range: ${value}`);
+    this.#view.setUint32(this.#grow(4), value, true);
+    return this;
+  }
+
+  u64(value: bigint): this {
+    this.#view.setBigUint64(this.#grow(8), BigInt.asUintN(64, value), true);
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
+
+  /** Zero bytes up to the next multiple of `alignment`. */
+  align(alignment: number): this {
+    const rest = this.#length % alignment;
+    if (rest !== 0) this.#grow(alignment - rest);
+    return this;
+  }
+
+  zeros(count: number): this {
+    this.#grow(count);
+    return this;
+  }
+
+  /** A view of what was written; valid until the next write. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}

@@ -1,0 +1,48 @@
+/** What sort of failure it was. Callers branch on this and on `errno`, never on the text. */
+export type ErrorCode =
+  | "invalid"
+  | "not-found"
+  | "conflict"
+  | "not-supported"
+  | "unavailable"
+  | "kernel"
+  | "internal"
+  /** The entrypoint is not there, or no PATH entry has it: exit 127. */
+  | "exec-not-found"
+  /** The entrypoint is there and cannot be executed: exit 126. */
+  | "exec-denied";
+
+export interface ErrorDetail {
+  errno?: string;
+  opIndex?: number;
+  hint?: string;
+  cause?: unknown;
+}
+
+/**
+ * A failure: the world said no. Broken assumptions are `assert`'s business.
+ * Message: what we were doing, to what, what the kernel said; lower case, no full stop, names quoted.
+ */
+export class LighterError extends Error {
+  override readonly name = "LighterError";
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly detail: ErrorDetail = {},
+  ) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+  }
+}
+
+/** Text of anything thrown, for a log line or an API message. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a Node-style system error ("ENOENT"), or "" for anything else. */
+export function errnoOf(error: unknown): string {
+  if (error instanceof LighterError) return error.detail.errno ?? "";
+  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string")
+    return error.code;
+  return "";
+}

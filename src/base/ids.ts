@@ -1,0 +1,15 @@
+import { randomBytes } from "node:crypto";
+
+/** 64 lower-case hex digits. */
+export type ContainerId = string & { readonly __brand: "ContainerId" };
+/** "sha256:" and 64 lower-case hex digits: of bytes as stored (compressed). */
+export type Digest = string & { readonly __brand: "Digest" };
+/** Same form as Digest, of the unpacked tar. */
+export type DiffId = string & { readonly __brand: "DiffId" };
+/** Same form, of a stack of layers (image-spec config.md#layer-chainid). */
+export type ChainId = string & { readonly __brand: "ChainId" };
+
+/** A fresh container, exec or network id: 256 random bits in hex. */
+export function randomId(): string {
+  return randomBytes(32).toString("hex");
+}

@@ -1,0 +1,107 @@
+import type { Socket } from "node:net";
+import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
+
+/** What becomes of a process's stdin, stdout and stderr. The supervisor holds the other ends. */
+export interface StdioPlan {
+  /** A pty from the container's own devpts instead of three pipes. */
+  terminal: boolean;
+  /** Keep a pipe (or the pty's input) open for clients; else stdin is /dev/null. */
+  stdin: boolean;
+}
+
+/** Docker's json-file log, written by the supervisor. */
+export interface LogPlan {
+  path: string;
+  /** Rotate when the file is larger; 0: never. */
+  maxBytes: number;
+  /** Files kept, the current one included; at least 1. */
+  maxFiles: number;
+}
+
+/** Which streams a client wants. Output is in Docker's 8-byte-header framing, or raw with a terminal. */
+export interface AttachPlan {
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  /** When this client's stdin ends, close the process's stdin (Docker: StdinOnce). */
+  closeStdinOnEnd: boolean;
+}
+
+export interface StartRequest {
+  id: string;
+  config: OciConfig;
+  /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */
+  rootfs: readonly OciMount[];
+  /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
+  runDirectory: string;
+  stdio: StdioPlan;
+  log?: LogPlan;
+  /** Connections made before the process starts, so that they miss no byte. */
+  attach: readonly AttachPlan[];
+}
+
+export interface ExecRequest {
+  /** Of the exec, not of the container. */
+  id: string;
+  /** Init of the container, on the host. */
+  containerPid: number;
+  /** The container's config: namespaces, cgroupsPath and seccomp come from here. */
+  config: OciConfig;
+  process: OciProcess;
+  runDirectory: string;
+  stdio: StdioPlan;
+  attach: readonly AttachPlan[];
+}
+
+export interface ExitRecord {
+  /** The process's own code, or 128 + signal. */
+  exitCode: number;
+  signal: number;
+  oomKilled: boolean;
+  /** Real time, nanoseconds since 1970. */
+  startedAtNs: bigint;
+  finishedAtNs: bigint;
+}
+
+/** A live connection to the supervisor of one process (a container's init, or an exec). */
+export interface Supervised {
+  readonly pid: number;
+  /** Connections for `request.attach`, in order; empty after a reconnect. Duplex: write raw stdin, read output. */
+  readonly attached: readonly Socket[];
+  /** Resolves when the process ended and its exit record is durable on disk. Rejects if the supervisor was killed. */
+  readonly exited: Promise<ExitRecord>;
+  /** Resolves when the supervisor has cleaned up (cgroup, run-time files but `exit`) and is gone. Never rejects. */
+  readonly gone: Promise<void>;
+  /** False: the process has already ended. */
+  signal(signal: number): Promise<boolean>;
+  resize(rows: number, columns: number): Promise<void>;
+  closeStdin(): Promise<void>;
+  /** A further connection. Output from now on; ends when the process's output ends. */
+  attach(plan: AttachPlan): Promise<Socket>;
+  /** Closes our connection; the process runs on. */
+  disconnect(): void;
+}
+
+/** A container whose init waits for `start` (runtime-spec's `created`). */
+export interface Created extends Supervised {
+  /** Lets init execve. Throws like `Runtime.start`. */
+  start(): Promise<void>;
+}
+
+/**
+ * Containers from OCI configs. A library: it keeps no state but the run directories.
+ * Start errors are LighterError: "exec-not-found" / "exec-denied" for the entrypoint, "kernel" with `errno` and
+ * `opIndex` for a failed step, "invalid"/"not-supported" for the config. A failed start leaves nothing on the host.
+ */
+export interface Runtime {
+  /** Resolves when execve(2) of the container's process has succeeded. */
+  start(request: StartRequest): Promise<Supervised>;
+  create(request: StartRequest): Promise<Created>;
+  exec(request: ExecRequest): Promise<Supervised>;
+  /** After a daemon restart: the live supervisor, or its exit record, or "lost" if it died without one. */
+  reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost">;
+  /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
+  cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
+  /** The program `start` would play, as text. */
+  explain(request: StartRequest): string;
+}

@@ -1,0 +1,171 @@
+/**
+ * Builds what `dist/` holds, each only when what it is made from changed:
+ *
+ *   dist/launcher        the launcher, static
+ *   dist/launcher-test   the same with -DLAUNCHER_FAULTS: ops can be told to fail
+ *   dist/hello           the program of the embedded image `hello`
+ *   dist/lighter         everything in one executable
+ *
+ * `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
+ * build is newer; `./lighter` asks find(1) for files newer than it.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+const stampPath = join(dist, ".stamp");
+
+const C_FLAGS = [
+  ..."-std=c11 -Os -static -Wall -Wextra -Werror".split(" "),
+  ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(" "),
+];
+/** hello has no libc, no unwinder, no relocations, and shares pages between its two segments: about 6 KB. */
+const HELLO_FLAGS = [
+  ..."-nostdlib -ffreestanding -fno-pie -fno-stack-protector".split(" "),
+  ..."-fno-asynchronous-unwind-tables -fno-unwind-tables".split(" "),
+  ..."-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096".split(" "),
+];
+/** Without the two `--no-` flags a compiled program runs code from the current directory's .env and bunfig.toml. */
+const BUN_FLAGS = [
+  ..."--compile --bytecode --minify --target=bun".split(" "),
+  ..."--no-compile-autoload-dotenv --no-compile-autoload-bunfig".split(" "),
+];
+
+interface Target {
+  /** File name in dist/. */
+  name: string;
+  /** Files whose bytes decide whether it is fresh; relative to the checkout. */
+  inputs: string[];
+  /** Argument vector that writes it to `outPath`. Never run for a fresh target. */
+  command: (outPath: string) => string[];
+}
+
+class BuildError extends Error {}
+
+function main(args: string[]): void {
+  const began = new Date();
+  const force = args.includes("--force");
+  mkdirSync(dist, { recursive: true });
+  const stamp = force ? {} : readStamp();
+  for (const target of targets()) {
+    const digest = digestOf(target);
+    const path = join(dist, target.name);
+    if (stamp[target.name] === digest && existsSync(path)) continue;
+    const startMs = performance.now();
+    build(target, path);
+    stamp[target.name] = digest;
+    writeStamp(stamp, new Date(0)); // what is done stays done, but `./lighter` must come back for the rest
+    const sizeBytes = statSync(path).size;
+    console.error(`built dist/${target.name}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`);
+  }
+  writeStamp(stamp, began);
+}
+
+function targets(): Target[] {
+  const launcherC = files("launcher/*.c");
+  if (launcherC.length === 0) throw new BuildError("launcher/ holds no C files: is the checkout complete?");
+  const launcher = (name: string, defines: string[]): Target => ({
+    name,
+    inputs: files("launcher/*.{c,h}"),
+    command: (outPath) => [...compiler(), ...C_FLAGS, ...defines, "-o", outPath, ...launcherC],
+  });
+  return [
+    launcher("launcher", []),
+    launcher("launcher-test", ["-DLAUNCHER_FAULTS"]),
+    {
+      name: "hello",
+      inputs: ["hello/hello.c"],
+      command: (outPath) => [...compiler(), ...C_FLAGS, ...HELLO_FLAGS, "-o", outPath, "hello/hello.c"],
+    },
+    {
+      name: "lighter",
+      inputs: [
+        ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
+        ...["dist/launcher", "dist/hello", "package.json", "package-lock.json", "tsconfig.json"],
+      ],
+      command: (outPath) => [process.execPath, "build", ...BUN_FLAGS, "--outfile", outPath, "src/main.ts"],
+    },
+  ];
+}
+
+/** The compiler's command: $CC (may hold arguments), cc, gcc or clang. */
+function compiler(): string[] {
+  const fromEnvironment = (process.env.CC ?? "").split(" ").filter((word) => word !== "");
+  for (const command of [fromEnvironment, ["cc"], ["gcc"], ["clang"]])
+    if (command[0] !== undefined && Bun.which(command[0]) !== null) return command;
+  throw new BuildError(
+    "no C compiler found (looked for $CC, cc, gcc, clang)\non Debian: apt-get install gcc libc6-dev",
+  );
+}
+
+/** Writes beside `path` and renames: whoever runs the old file keeps it, and a failed build leaves it. */
+function build(target: Target, path: string): void {
+  const temporaryPath = `${path}.new`;
+  const [program = "", ...args] = target.command(temporaryPath);
+  const done = spawnSync(program, args, { cwd: root, encoding: "utf8" });
+  if (done.status !== 0) {
+    rmSync(temporaryPath, { force: true });
+    const said = `${done.stderr ?? ""}${done.stdout ?? ""}${done.error?.message ?? ""}`.trim();
+    const headers = /cannot find -lc\b|fatal error: [\w/]+\.h: No such file|'[\w/]+\.h' file not found/.test(said);
+    const hint = headers ? "\non Debian: apt-get install libc6-dev" : "";
+    throw new BuildError(`dist/${target.name} does not build:\n${[program, ...args].join(" ")}\n${said}${hint}`);
+  }
+  renameSync(temporaryPath, path);
+}
+
+/** Of the inputs' names and bytes, this script, Bun's version and the choice of compiler. */
+function digestOf(target: Target): string {
+  const hash = createHash("sha256").update(`${Bun.version} ${process.env.CC ?? ""} ${process.arch}\n`);
+  for (const input of ["scripts/build.ts", ...target.inputs]) {
+    const bytes = readFileSync(join(root, input));
+    hash.update(`${input} ${bytes.length}\n`).update(bytes);
+  }
+  return hash.digest("hex");
+}
+
+function files(pattern: string): string[] {
+  return globSync(pattern, { cwd: root })
+    .filter((path) => statSync(join(root, path)).isFile())
+    .sort();
+}
+
+/** An unreadable stamp is no stamp: everything is built. */
+function readStamp(): Record<string, string> {
+  try {
+    const stamp: unknown = JSON.parse(readFileSync(stampPath, "utf8"));
+    return typeof stamp === "object" && stamp !== null ? { ...(stamp as Record<string, string>) } : {};
+  } catch {
+    return {};
+  }
+}
+
+function writeStamp(stamp: Record<string, string>, mtime: Date): void {
+  writeFileSync(`${stampPath}.new`, `${JSON.stringify(stamp, null, 2)}\n`);
+  utimesSync(`${stampPath}.new`, mtime, mtime);
+  renameSync(`${stampPath}.new`, stampPath);
+}
+
+function formatSize(bytes: number): string {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e3).toFixed(1)} KB`;
+}
+
+try {
+  main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof BuildError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

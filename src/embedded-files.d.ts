@@ -1,0 +1,9 @@
+/** Bun's `with { type: "file" }` gives the path. These files have no extension, so TypeScript needs their names. */
+declare module "*/dist/launcher" {
+  const path: string;
+  export default path;
+}
+declare module "*/dist/hello" {
+  const path: string;
+  export default path;
+}

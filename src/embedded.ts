@@ -1,0 +1,9 @@
+/**
+ * The two programs inside `dist/lighter`, as paths to read: real files when run from source, files inside the
+ * executable when built (those can be read but not executed where they are: copy the bytes to a memfd or a file first).
+ * Anyone may import this; it imports nothing of ours. `bun run build` makes both before it needs them.
+ */
+import helloPath from "../dist/hello" with { type: "file" };
+import launcherPath from "../dist/launcher" with { type: "file" };
+
+export { helloPath, launcherPath };

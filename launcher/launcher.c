@@ -1,0 +1,789 @@
+/*
+ * Plays a program: checks it, makes its system calls in order, clones the child, which plays its part up to execve(2),
+ * and then supervises that child (supervise.c). It decides nothing and parses no text.
+ *
+ * Format of a program: see src/linux/program/format.ts, which program.h is generated from.
+ * Between clone3(2) and execve(2) nothing is allocated and only async-signal-safe calls are made.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef LAUNCHER_FUZZ
+long fuzz_syscall(long nr, const uint64_t *arg); /* no kernel: tests/fuzz.c answers */
+#define KERNEL(nr, arg) fuzz_syscall(nr, arg)
+#else
+#define KERNEL(nr, arg) syscall(nr, (arg)[0], (arg)[1], (arg)[2], (arg)[3], (arg)[4], (arg)[5])
+#endif
+
+/* State of play, apart from the program: which side we are, and the sync sockets. */
+static int sync_fd = -1;
+static pid_t child;		  /* 0 until clone; in the child too */
+static int in_child;
+static struct failure child_failure; /* filled when a receive in the launcher finds that the child failed */
+
+/* ------------------------------------------------------------------------------------------------ load and check */
+
+static int in_blob(const struct program *p, uint64_t offset, uint64_t size)
+{
+	return offset <= p->header.blob_bytes && size <= p->header.blob_bytes - offset;
+}
+
+static int check_string(const struct program *p, uint32_t offset, int may_be_absent)
+{
+	if (offset == NO_OFFSET)
+		return may_be_absent;
+	return in_blob(p, offset, 1); /* the blob's last byte is 0, so every string in it ends */
+}
+
+static int check_slot(const struct program *p, uint64_t slot, int may_be_absent)
+{
+	return slot < p->header.slot_count || (may_be_absent && slot == NO_SLOT);
+}
+
+/* The pointer argument k of a call: a blob offset with enough bytes behind it, or 0 where NULL is allowed. */
+static int check_pointer(const struct program *p, const struct op *op, const struct call *call, int k)
+{
+	uint64_t size = 1;
+	char kind = call->kind[k];
+
+	if (op->arg_kind[k] == ARG_NUMBER)
+		return kind == 'z' && op->arg[k] == 0;
+	if (op->arg_kind[k] != ARG_BLOB)
+		return 0;
+	if (kind == 'b') {
+		size = call->size[k];
+	} else if (kind >= '0' && kind <= '5') {
+		int length = kind - '0';
+
+		if (op->arg_kind[length] != ARG_NUMBER || op->arg[length] > p->header.blob_bytes)
+			return 0;
+		size = op->arg[length] * call->size[k];
+	}
+	return in_blob(p, op->arg[k], size);
+}
+
+static int check_call(const struct program *p, const struct op *op)
+{
+	const struct call *call;
+	int count;
+
+	if (op->call >= CALL_COUNT)
+		return 0;
+	call = &calls[op->call];
+	count = (int)strlen(call->kind);
+	for (int k = 0; k < count; k++) {
+		if (call->kind[k] == 'n') {
+			if (op->arg_kind[k] == ARG_BLOB)
+				return 0;
+		} else if (!check_pointer(p, op, call, k)) {
+			return 0;
+		}
+	}
+	for (int k = count; k < 6; k++)
+		if (op->arg_kind[k] != ARG_NUMBER || op->arg[k] != 0)
+			return 0;
+	return call->fixed_index < 0 || (op->arg_kind[call->fixed_index] == ARG_NUMBER &&
+					 op->arg[call->fixed_index] == call->fixed_value);
+}
+
+/* Argument kinds of the ops that are not calls: n number, s slot, o slot or -1, i slot index, b blob. */
+static const char *const shapes[OP_KIND_COUNT] = {
+	[OP_CALL] = NULL,
+	[OP_WRITE] = "obbn",
+	[OP_CLONE] = "no",
+	[OP_PIPE] = "ii",
+	[OP_SEND] = "o",
+	[OP_RECEIVE] = "",
+	[OP_EXECUTE] = "bbb",
+	[OP_CHECK_FILESYSTEM] = "sn",
+	[OP_CHECK_DEVICE] = "snn",
+	[OP_CHECK_CWD] = "",
+	[OP_WRITE_BY_PID] = "bsbbn",
+	[OP_STORE] = "sb",
+	[OP_CAPTURE] = "bn",
+	[OP_KILL_CGROUP] = "b",
+	[OP_REMOVE_CGROUP] = "b",
+};
+
+static int check_shape(const struct program *p, const struct op *op)
+{
+	const char *shape = shapes[op->kind];
+	int count = (int)strlen(shape);
+
+	for (int k = 0; k < count; k++) {
+		uint8_t kind = op->arg_kind[k];
+
+		switch (shape[k]) {
+		case 'n':
+			if (kind != ARG_NUMBER)
+				return 0;
+			break;
+		case 's':
+			if (kind != ARG_SLOT)
+				return 0;
+			break;
+		case 'o':
+			if (kind == ARG_BLOB)
+				return 0;
+			break;
+		case 'i':
+			if (kind != ARG_NUMBER || op->arg[k] >= p->header.slot_count)
+				return 0;
+			break;
+		default:
+			if (kind != ARG_BLOB || !in_blob(p, op->arg[k], 1))
+				return 0;
+		}
+	}
+	switch (op->kind) {
+	case OP_WRITE:
+		return in_blob(p, op->arg[2], op->arg[3]);
+	case OP_WRITE_BY_PID:
+		return in_blob(p, op->arg[3], op->arg[4]);
+	case OP_STORE:
+		return in_blob(p, op->arg[1], 4);
+	default:
+		return 1;
+	}
+}
+
+static int check_op(const struct program *p, const struct op *op)
+{
+	if (op->kind >= OP_KIND_COUNT || !check_slot(p, op->out, 1) || !check_slot(p, op->guard, 1) ||
+	    !check_slot(p, op->unless, 1))
+		return 0;
+	for (int k = 0; k < 6; k++)
+		if (op->arg_kind[k] > ARG_BLOB || (op->arg_kind[k] == ARG_SLOT && !check_slot(p, op->arg[k], 0)))
+			return 0;
+	return op->kind == OP_CALL ? check_call(p, op) : check_shape(p, op);
+}
+
+static int check_header(const struct program *p, size_t length)
+{
+	const struct program_header *h = &p->header;
+	uint64_t ops = (uint64_t)h->host_count + h->init_count + h->cleanup_count;
+
+	return h->magic == PROGRAM_MAGIC && h->version == PROGRAM_VERSION && h->total_bytes == length &&
+	       ops <= PROGRAM_MAX_OPS && h->slot_count <= PROGRAM_MAX_SLOTS && h->blob_bytes > 0 &&
+	       h->blob_bytes <= length && h->relocation_count <= length / sizeof(struct relocation) &&
+	       HEADER_BYTES + ops * OP_BYTES + (uint64_t)h->relocation_count * sizeof(struct relocation) +
+			       h->blob_bytes ==
+		       length;
+}
+
+static int check_supervise(const struct program *p)
+{
+	const struct program_header *h = &p->header;
+	const uint32_t optional[] = { h->stdin_slot, h->stdout_slot, h->stderr_slot, h->terminal_slot };
+
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (!check_slot(p, optional[i], 1))
+			return 0;
+	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && check_string(p, h->log_path, 1) &&
+	       h->log_max_files >= 1 && h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
+	       check_string(p, h->socket_path, 0);
+}
+
+/* Takes over `bytes` (8-byte aligned, writable). Returns 0, or -EPROTO for anything that is not a whole, sane program. */
+int program_load(struct program *p, uint8_t *bytes, size_t length)
+{
+	const struct relocation *relocations;
+	uint32_t op_count;
+
+	if (length < HEADER_BYTES || length > PROGRAM_MAX_BYTES)
+		return -EPROTO;
+	memcpy(&p->header, bytes, HEADER_BYTES);
+	if (!check_header(p, length))
+		return -EPROTO;
+#ifndef LAUNCHER_FAULTS
+	if (p->header.fail_index != NO_OFFSET)
+		return -EPROTO;
+#endif
+	op_count = p->header.host_count + p->header.init_count + p->header.cleanup_count;
+	p->ops = (const struct op *)(bytes + HEADER_BYTES);
+	relocations = (const struct relocation *)(bytes + HEADER_BYTES + (size_t)op_count * OP_BYTES);
+	p->blob = (uint8_t *)(relocations + p->header.relocation_count);
+	for (uint32_t i = 0; i < PROGRAM_MAX_SLOTS; i++)
+		p->slots[i] = -1;
+
+	if (p->blob[p->header.blob_bytes - 1] != 0 || !check_supervise(p))
+		return -EPROTO;
+	for (uint32_t i = 0; i < op_count; i++)
+		if (!check_op(p, &p->ops[i]))
+			return -EPROTO;
+	for (uint32_t i = 0; i < p->header.relocation_count; i++) {
+		uint64_t address;
+
+		if (!in_blob(p, relocations[i].where, 8) || !in_blob(p, relocations[i].target, 1))
+			return -EPROTO;
+		address = (uint64_t)(uintptr_t)(p->blob + relocations[i].target);
+		memcpy(p->blob + relocations[i].where, &address, sizeof(address));
+	}
+	/* A relocation may have overwritten the terminator. */
+	return p->blob[p->header.blob_bytes - 1] == 0 ? 0 : -EPROTO;
+}
+
+const char *program_string(const struct program *p, uint32_t offset)
+{
+	return offset == NO_OFFSET ? NULL : (const char *)p->blob + offset;
+}
+
+const struct op *cleanup_op(const struct program *p, uint32_t index)
+{
+	return index < p->header.cleanup_count ? &p->ops[p->header.host_count + p->header.init_count + index] : NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------- sync between sides */
+
+int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd)
+{
+	struct record record = { type, op_index, (uint32_t)error };
+	struct iovec iov = { &record, sizeof(record) };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (passed_fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) == sizeof(record) ? 0 : -errno;
+}
+
+/* Length of the record, 0 at the end, or -errno. A passed fd goes to *passed_fd, else that is -1. */
+ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags)
+{
+	struct iovec iov = { record, sizeof(*record) };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t length;
+	struct cmsghdr *header;
+
+	*passed_fd = -1;
+	do {
+		length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
+	} while (length < 0 && errno == EINTR);
+	if (length < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(passed_fd, CMSG_DATA(header), sizeof(int));
+	return length;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- play */
+
+static int set_slot(struct program *p, uint64_t slot, int value)
+{
+	if (slot != NO_SLOT)
+		p->slots[slot] = value;
+	return 0;
+}
+
+/* The value of an argument as the kernel takes it. An unset slot is EBADF, as a closed fd would be. */
+static int argument(const struct program *p, const struct op *op, int k, uint64_t *value)
+{
+	switch (op->arg_kind[k]) {
+	case ARG_SLOT:
+		if (p->slots[op->arg[k]] < 0)
+			return -EBADF;
+		*value = (uint64_t)p->slots[op->arg[k]];
+		return 0;
+	case ARG_BLOB:
+		*value = (uint64_t)(uintptr_t)(p->blob + op->arg[k]);
+		return 0;
+	default:
+		*value = op->arg[k];
+		return 0;
+	}
+}
+
+static const char *text(const struct program *p, const struct op *op, int k)
+{
+	return (const char *)p->blob + op->arg[k];
+}
+
+static int op_call(struct program *p, const struct op *op)
+{
+	uint64_t arg[6] = { 0 };
+	long result;
+
+	for (int k = 0; k < 6; k++) {
+		int rc = argument(p, op, k, &arg[k]);
+
+		if (rc < 0)
+			return rc;
+	}
+	result = KERNEL(calls[op->call].nr, arg);
+	if (result < 0)
+		return -errno;
+	if (calls[op->call].nr == __NR_close && op->arg_kind[0] == ARG_SLOT)
+		p->slots[op->arg[0]] = -1;
+	return set_slot(p, op->out, (int)result);
+}
+
+static int write_once(int dir, const char *path, const void *data, size_t length)
+{
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t written;
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	written = write(fd, data, length);
+	error = written < 0 ? -errno : (size_t)written == length ? 0 : -EIO;
+	close(fd);
+	return error;
+}
+
+/* arg = { dir fd, path, data, length } */
+static int op_write(struct program *p, const struct op *op)
+{
+	uint64_t dir;
+	int rc = argument(p, op, 0, &dir);
+
+	return rc < 0 ? rc : write_once((int)dir, text(p, op, 1), text(p, op, 2), op->arg[3]);
+}
+
+/* arg = { prefix, pid slot, suffix, data, length }: writes to the file PREFIX pid SUFFIX. */
+static int op_write_by_pid(struct program *p, const struct op *op)
+{
+	char path[256], digits[12];
+	const char *prefix = text(p, op, 0), *suffix = text(p, op, 2);
+	int value = p->slots[op->arg[1]];
+	size_t count = 0, prefix_length = strlen(prefix), suffix_length = strlen(suffix);
+
+	if (value < 0)
+		return -EBADF;
+	do {
+		digits[count++] = (char)('0' + value % 10);
+	} while ((value /= 10) > 0);
+	if (prefix_length + count + suffix_length >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, prefix, prefix_length);
+	for (size_t i = 0; i < count; i++)
+		path[prefix_length + i] = digits[count - 1 - i];
+	memcpy(path + prefix_length + count, suffix, suffix_length + 1);
+	return write_once(AT_FDCWD, path, text(p, op, 3), op->arg[4]);
+}
+
+static int op_store(struct program *p, const struct op *op)
+{
+	int value = p->slots[op->arg[0]];
+
+	if (value < 0)
+		return -EBADF;
+	memcpy(p->blob + op->arg[1], &value, sizeof(value));
+	return 0;
+}
+
+static int op_pipe(struct program *p, const struct op *op)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	set_slot(p, op->arg[0], fds[0]);
+	return set_slot(p, op->arg[1], fds[1]);
+}
+
+static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
+
+static void play_init(struct program *p, int sync) __attribute__((noreturn));
+static void play_init(struct program *p, int sync)
+{
+	sigset_t none;
+	uint32_t failed = 0;
+	int rc;
+
+	in_child = 1;
+	sync_fd = dup3(sync, CHILD_SYNC_FD, O_CLOEXEC);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	rc = play(p, p->header.host_count, p->header.init_count, &failed);
+	sync_send(CHILD_SYNC_FD, RECORD_FAILED, failed, rc < 0 ? -rc : EPROTO, -1);
+	_exit(1);
+}
+
+/* arg = { namespace flags, cgroup v2 directory or -1 } */
+static int op_clone(struct program *p, const struct op *op)
+{
+	struct clone_args args = { .flags = op->arg[0], .exit_signal = SIGCHLD };
+	int pair[2];
+	long pid;
+
+	if (child || in_child)
+		return -EPROTO;
+	if (op->arg_kind[1] == ARG_SLOT) {
+		if (p->slots[op->arg[1]] < 0)
+			return -EBADF;
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)p->slots[op->arg[1]];
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+#ifdef LAUNCHER_FUZZ
+	pid = 1 << 30;
+#else
+	pid = syscall(__NR_clone3, &args, sizeof(args));
+	if (pid == 0)
+		play_init(p, pair[1]);
+#endif
+	close(pair[1]);
+	if (pid < 0) {
+		int error = errno;
+
+		close(pair[0]);
+		return -error;
+	}
+	sync_fd = pair[0];
+	child = (pid_t)pid;
+	return set_slot(p, op->out, child);
+}
+
+static int op_send(struct program *p, const struct op *op)
+{
+	uint64_t fd;
+	int rc = argument(p, op, 0, &fd);
+
+	return rc < 0 ? rc : sync_send(sync_fd, RECORD_TOKEN, 0, 0, (int)fd);
+}
+
+static int op_receive(struct program *p, const struct op *op)
+{
+	struct record record;
+	int fd;
+	ssize_t length = sync_receive(sync_fd, &record, &fd, 0);
+
+	if (length == sizeof(record) && record.type == RECORD_TOKEN)
+		return set_slot(p, op->out, fd);
+	if (in_child)
+		_exit(1); /* the launcher is gone, and with it whoever wanted this process */
+	if (length < 0)
+		return (int)length;
+	child_failure.op_index = length == 0 ? OP_INDEX_UNKNOWN : record.op_index;
+	child_failure.error = length == 0 ? ECHILD : (int)record.error;
+	return -ECHILD;
+}
+
+/*
+ * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed wins, as with execvp(3):
+ * a path that is not there is passed over, and EACCES is reported only if none was executed.
+ */
+static int op_execute(struct program *p, const struct op *op)
+{
+	uint8_t *end = p->blob + p->header.blob_bytes;
+	uint8_t *entry = p->blob + op->arg[0];
+	uint64_t argv, env;
+	int error = ENOENT;
+
+	argument(p, op, 1, &argv);
+	argument(p, op, 2, &env);
+	if (!in_child)
+		return -EPROTO;
+	sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1);
+	for (; entry + sizeof(uint64_t) <= end; entry += sizeof(uint64_t)) {
+		uint64_t path;
+
+		memcpy(&path, entry, sizeof(path));
+		if (path == 0)
+			break;
+		syscall(__NR_execve, path, argv, env);
+		if (errno == EACCES)
+			error = EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return -errno;
+	}
+	return -error;
+}
+
+static int op_check_filesystem(struct program *p, const struct op *op)
+{
+	struct statfs fs;
+	int fd = p->slots[op->arg[0]];
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	return (uint64_t)fs.f_type == op->arg[1] ? 0 : -EXDEV;
+}
+
+static int op_check_device(struct program *p, const struct op *op)
+{
+	struct stat st;
+	int fd = p->slots[op->arg[0]];
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISCHR(st.st_mode) && major(st.st_rdev) == op->arg[1] && minor(st.st_rdev) == op->arg[2] ? 0 : -ENODEV;
+}
+
+static int op_check_cwd(struct program *p, const struct op *op)
+{
+	char path[4096];
+
+	(void)p;
+	(void)op;
+	/* The system call, not libc's wrapper: a directory outside the root reads "(unreachable)…". */
+	if (syscall(__NR_getcwd, path, sizeof(path)) < 0)
+		return -errno;
+	return path[0] == '/' ? 0 : -ENOENT;
+}
+
+static void nap(long milliseconds)
+{
+	struct timespec time = { 0, milliseconds * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
+/* Kills until the list is empty: forks race with us, and a frozen or dying process needs its time. */
+static int op_kill_cgroup(struct program *p, const struct op *op)
+{
+	const char *path = text(p, op, 0);
+	char buffer[4096];
+
+	for (int round = 0; round < 200; round++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t length, total = 0;
+		int pid = 0;
+
+		if (fd < 0)
+			return errno == ENOENT ? 0 : -errno;
+		while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
+			total += length;
+			for (ssize_t i = 0; i < length; i++) {
+				if (buffer[i] >= '0' && buffer[i] <= '9') {
+					pid = pid * 10 + (buffer[i] - '0');
+				} else {
+					if (pid > 1 && pid != getpid())
+						kill(pid, SIGKILL);
+					pid = 0;
+				}
+			}
+		}
+		close(fd);
+		if (length < 0)
+			return errno == ENODEV ? 0 : -errno;
+		if (total == 0)
+			return 0;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		nap(round < 20 ? 1 : 10);
+	}
+	return -EBUSY;
+}
+
+static int op_remove_cgroup(struct program *p, const struct op *op)
+{
+	for (int round = 0; round < 120; round++) {
+		if (rmdir(text(p, op, 0)) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			return -errno;
+		nap(round < 20 ? 1 : 10);
+	}
+	return -EBUSY;
+}
+
+/* Bytes read into `into`; 0 if the file cannot be read. */
+int capture_file(const struct program *p, const struct op *op, uint8_t *into, size_t room)
+{
+	size_t want = op->arg[1] < room ? op->arg[1] : room;
+	int fd = open(text(p, op, 0), O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+
+	if (fd < 0)
+		return 0;
+	length = read(fd, into, want);
+	close(fd);
+	return length > 0 ? (int)length : 0;
+}
+
+static int op_capture(struct program *p, const struct op *op)
+{
+	(void)p;
+	(void)op;
+	return 0; /* supervise.c reads these when the process has ended, before the other clean-up ops */
+}
+
+static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) = {
+	[OP_CALL] = op_call,
+	[OP_WRITE] = op_write,
+	[OP_CLONE] = op_clone,
+	[OP_PIPE] = op_pipe,
+	[OP_SEND] = op_send,
+	[OP_RECEIVE] = op_receive,
+	[OP_EXECUTE] = op_execute,
+	[OP_CHECK_FILESYSTEM] = op_check_filesystem,
+	[OP_CHECK_DEVICE] = op_check_device,
+	[OP_CHECK_CWD] = op_check_cwd,
+	[OP_WRITE_BY_PID] = op_write_by_pid,
+	[OP_STORE] = op_store,
+	[OP_CAPTURE] = op_capture,
+	[OP_KILL_CGROUP] = op_kill_cgroup,
+	[OP_REMOVE_CGROUP] = op_remove_cgroup,
+};
+
+static int is_set(const struct program *p, uint16_t slot)
+{
+	return p->slots[slot] >= 0;
+}
+
+static int play_op(struct program *p, const struct op *op)
+{
+	int rc;
+
+	if ((op->guard != NO_SLOT && !is_set(p, op->guard)) || (op->unless != NO_SLOT && is_set(p, op->unless)))
+		return 0;
+	rc = player[op->kind](p, op);
+	for (int i = 0; rc < 0 && i < (int)MAX_TOLERATED; i++)
+		if (op->tolerate[i] != 0 && op->tolerate[i] == -rc)
+			rc = 0;
+	return rc;
+}
+
+int play_cleanup_op(struct program *p, const struct op *op)
+{
+	return play_op(p, op);
+}
+
+/* Stops at the first op that fails; its index goes to *failed. */
+static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed)
+{
+	for (uint32_t i = first; i < first + count; i++) {
+		int rc;
+
+#ifdef LAUNCHER_FAULTS
+		if (i == p->header.fail_index)
+			rc = -(int)p->header.fail_errno;
+		else
+#endif
+			rc = play_op(p, &p->ops[i]);
+		if (rc < 0) {
+			*failed = i;
+			return rc;
+		}
+	}
+	return 0;
+}
+
+#ifdef LAUNCHER_FUZZ
+int play_for_fuzz(struct program *p)
+{
+	uint32_t failed = 0;
+	int rc = play(p, 0, p->header.host_count, &failed);
+
+	if (sync_fd >= 0)
+		close(sync_fd);
+	sync_fd = -1;
+	child = 0;
+	return rc;
+}
+#else
+/* The whole of PROGRAM_FD, which is a memfd: its size is the program's. NULL with errno set. */
+static uint8_t *read_program(size_t *length)
+{
+	struct stat st;
+	uint8_t *bytes;
+	size_t done = 0;
+
+	if (fstat(PROGRAM_FD, &st) < 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > (off_t)PROGRAM_MAX_BYTES) {
+		errno = EPROTO;
+		return NULL;
+	}
+	*length = (size_t)st.st_size;
+	bytes = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return NULL;
+	while (done < *length) {
+		ssize_t n = pread(PROGRAM_FD, bytes + done, *length - done, (off_t)done);
+
+		if (n <= 0) {
+			errno = n < 0 ? errno : EPROTO;
+			return NULL;
+		}
+		done += (size_t)n;
+	}
+	return bytes;
+}
+
+/* stdin, stdout and stderr become /dev/null, so that no fd of the program lands below 3; signals are as at boot. */
+static int settle(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t all;
+
+	if (null < 0)
+		return -errno;
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return -errno;
+	close(null);
+	for (int signal_number = 1; signal_number < NSIG; signal_number++)
+		signal(signal_number, SIG_DFL); /* execve(2) keeps ignored signals ignored */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL); /* the supervisor is told by signalfd(2); only SIGKILL ends it */
+	fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
+	umask(0);
+	setsid();
+	/* Until execve, nobody in a namespace that we enter may read our memory or fds through /proc. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+int main(void)
+{
+	static struct program program;
+	struct failure failure = { OP_INDEX_UNKNOWN, EPROTO };
+	size_t length = 0;
+	uint8_t *bytes = read_program(&length);
+	int rc = bytes ? program_load(&program, bytes, length) : -errno;
+
+	if (rc == 0)
+		rc = settle();
+	if (rc < 0) {
+		failure.error = -rc;
+		memset(&program, 0, sizeof(program));
+		fail(&program, 0, failure);
+	}
+	rc = play(&program, 0, program.header.host_count, &failure.op_index);
+	if (rc < 0) {
+		failure.error = -rc;
+		fail(&program, child, child_failure.error ? child_failure : failure);
+	}
+	if (child == 0)
+		fail(&program, 0, (struct failure){ OP_INDEX_UNKNOWN, EPROTO });
+	supervise(&program, child, sync_fd);
+}
+#endif

@@ -1,0 +1,49 @@
+/* Shared by launcher.c (play) and supervise.c (supervise). Format and frames: src/linux/program/format.ts. */
+#ifndef LIGHTER_LAUNCHER_H
+#define LIGHTER_LAUNCHER_H
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "program.h"
+
+/* fds the launcher is started with. */
+#define PROGRAM_FD 0
+#define LISTEN_FD 3
+/* The child's end of the sync socket, so that close_range(4, ~0, 0) in a program closes everything else. */
+#define CHILD_SYNC_FD 3
+
+struct program {
+	struct program_header header;
+	const struct op *ops;
+	uint8_t *blob;
+	int slots[PROGRAM_MAX_SLOTS]; /* -1: unset */
+};
+
+/* What the child tells the launcher over the sync socket, and the launcher the child (RECORD_TOKEN only). */
+enum record_type { RECORD_TOKEN, RECORD_FAILED, RECORD_EXECUTING };
+struct record {
+	uint32_t type, op_index, error;
+};
+
+/* Where a start failed. */
+struct failure {
+	uint32_t op_index;
+	int error;
+};
+
+/* launcher.c */
+int program_load(struct program *p, uint8_t *bytes, size_t length);
+int play_cleanup_op(struct program *p, const struct op *op);
+const struct op *cleanup_op(const struct program *p, uint32_t index);
+const char *program_string(const struct program *p, uint32_t offset); /* NULL for NO_OFFSET */
+int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd);
+ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags);
+int capture_file(const struct program *p, const struct op *op, uint8_t *into, size_t room);
+
+/* supervise.c */
+void supervise(struct program *p, pid_t init, int sync) __attribute__((noreturn));
+void fail(struct program *p, pid_t init, struct failure failure) __attribute__((noreturn));
+
+#endif

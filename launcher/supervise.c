@@ -1,0 +1,849 @@
+/*
+ * Stays as the parent of the played program's child: moves its output to the log file and to attached clients, and
+ * clients' input to it; answers requests on the unix socket; when the child ends, writes the exit record durably,
+ * tells everyone, plays the clean-up ops and goes. Frames and the exit record: see src/linux/program/format.ts.
+ *
+ * Back-pressure: a chunk of output stays until every attached client has taken it; only then is more read.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FRAME_BYTES 8
+#define CHUNK_BYTES 32768
+#define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
+#define MAX_CLIENTS 128
+#define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
+
+enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
+
+struct client {
+	int fd;
+	uint8_t kind, mask;
+	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
+	int8_t current;	  /* the stream whose chunk is half-way out, or -1 */
+	uint8_t in_length;
+	uint8_t in[24];
+	uint32_t sent; /* bytes of the current chunk that are out */
+};
+
+struct stream {
+	int fd;
+	uint8_t mask; /* ATTACH_STDOUT or ATTACH_STDERR */
+	uint32_t length; /* of frame, header included; 0: empty */
+	uint32_t line_length;
+	uint8_t frame[FRAME_BYTES + CHUNK_BYTES];
+	uint8_t line[LINE_BYTES]; /* the start of a line that has not ended yet */
+};
+
+enum state { STARTING, CREATED, STARTED, EXITED };
+
+static struct program *program;
+static enum state state;
+static pid_t init_pid;
+static int sync_fd, executing;
+static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
+static struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
+static struct client clients[MAX_CLIENTS];
+static int client_count;
+static uint8_t input[4096]; /* stdin bytes the process has not taken yet */
+static size_t input_length, input_sent;
+static int close_stdin_when_sent;
+static uint64_t started_ns;
+static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
+static size_t exit_record_length;
+
+static struct {
+	int fd;
+	uint64_t size;
+	size_t length;
+	uint8_t buffer[65536];
+} logfile = { .fd = -1 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static void put_u32(uint8_t *at, uint32_t value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
+static void put_frame_header(uint8_t *at, uint8_t kind, uint32_t length)
+{
+	const uint8_t header[FRAME_BYTES] = {
+		kind, 0, 0, 0, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length
+	};
+
+	memcpy(at, header, sizeof(header));
+}
+
+static void set_nonblocking(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static int slot_fd(uint32_t slot)
+{
+	return slot == NO_SLOT ? -1 : program->slots[slot];
+}
+
+/* --------------------------------------------------------------------------------------------- log: Docker's json-file */
+
+static void log_open(void)
+{
+	const char *path = program_string(program, program->header.log_path);
+	struct stat st;
+
+	if (!path)
+		return;
+	logfile.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	logfile.size = logfile.fd >= 0 && fstat(logfile.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Path of rotated file `number`; 0 is the current one. Returns 0 if it does not fit. */
+static int log_path(char *into, size_t room, uint32_t number)
+{
+	const char *path = program_string(program, program->header.log_path);
+	int length = number == 0 ? snprintf(into, room, "%s", path) : snprintf(into, room, "%s.%u", path, number);
+
+	return length > 0 && (size_t)length < room;
+}
+
+static void log_rotate(void)
+{
+	char from[512], to[512];
+
+	if (program->header.log_max_files == 1) {
+		if (ftruncate(logfile.fd, 0) == 0)
+			logfile.size = 0;
+		return;
+	}
+	for (uint32_t i = program->header.log_max_files - 1; i > 0; i--)
+		if (log_path(from, sizeof(from), i - 1) && log_path(to, sizeof(to), i))
+			rename(from, to);
+	close(logfile.fd);
+	log_open();
+}
+
+/* All or nothing, so that a full disk costs whole entries and never leaves half of one. */
+static void log_flush(void)
+{
+	ssize_t written;
+
+	if (logfile.fd < 0 || logfile.length == 0)
+		return;
+	written = write(logfile.fd, logfile.buffer, logfile.length);
+	if (written == (ssize_t)logfile.length)
+		logfile.size += logfile.length;
+	else if (written > 0 && ftruncate(logfile.fd, (off_t)logfile.size) < 0)
+		logfile.size += (uint64_t)written;
+	logfile.length = 0;
+	if (program->header.log_max_bytes && logfile.size >= program->header.log_max_bytes)
+		log_rotate();
+}
+
+static void log_bytes(const void *bytes, size_t length)
+{
+	memcpy(logfile.buffer + logfile.length, bytes, length);
+	logfile.length += length;
+}
+
+static void log_text(const char *text)
+{
+	log_bytes(text, strlen(text));
+}
+
+/* Length of the valid UTF-8 sequence at `s`, 0 if there is none. Source: RFC 3629, section 4. */
+static size_t utf8_length(const uint8_t *s, size_t left)
+{
+	size_t length = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	if (length == 0 || length > left)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+/* The inside of a JSON string, with the escapes Docker's logger uses. */
+static void log_escaped(const uint8_t *s, size_t length)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < length;) {
+		size_t run = i, sequence;
+
+		while (run < length && s[run] >= 0x20 && s[run] < 0x7f && !strchr("\"\\<>&", s[run]))
+			run++;
+		if (run > i) {
+			log_bytes(s + i, run - i);
+			i = run;
+			continue;
+		}
+		if (s[i] == '"' || s[i] == '\\') {
+			log_bytes((const uint8_t[]){ '\\', s[i] }, 2);
+		} else if (s[i] == '\n') {
+			log_text("\\n");
+		} else if (s[i] == '\r') {
+			log_text("\\r");
+		} else if (s[i] == '\t') {
+			log_text("\\t");
+		} else if (s[i] < 0x20 || s[i] == '<' || s[i] == '>' || s[i] == '&') {
+			log_bytes((const char[]){ '\\', 'u', '0', '0', hex[s[i] >> 4], hex[s[i] & 15] }, 6);
+		} else if (s[i] == 0x7f) {
+			log_bytes(s + i, 1);
+		} else if ((sequence = utf8_length(s + i, length - i)) == 0) {
+			log_text("\\ufffd");
+		} else if (sequence == 3 && s[i] == 0xe2 && s[i + 1] == 0x80 && (s[i + 2] == 0xa8 || s[i + 2] == 0xa9)) {
+			log_text(s[i + 2] == 0xa8 ? "\\u2028" : "\\u2029"); /* line ends in JavaScript */
+			i += 2;
+		} else {
+			log_bytes(s + i, sequence);
+			i += sequence - 1;
+		}
+		i++;
+	}
+}
+
+/* RFC 3339 with nanoseconds, trailing zeros dropped as Go prints it. `into` holds 32 bytes. */
+static void format_time(char *into, uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+	int length;
+
+	gmtime_r(&seconds, &tm);
+	length = snprintf(into, 32, "%04d-%02d-%02dT%02d:%02d:%02d.%09u", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+			  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
+	while (into[length - 1] == '0')
+		length--;
+	if (into[length - 1] == '.')
+		length--;
+	memcpy(into + length, "Z", 2);
+}
+
+/* One entry. `line` has at most LINE_BYTES; with its newline if it has one. */
+static void log_entry(const struct stream *stream, const uint8_t *line, size_t length, const char *time)
+{
+	size_t piece;
+
+	log_text("{\"log\":\"");
+	for (size_t at = 0; at < length; at += piece) {
+		piece = length - at < 4096 ? length - at : 4096;
+		while (piece < length - at && piece > 4090 && (line[at + piece] & 0xc0) == 0x80)
+			piece--; /* not inside a character */
+		log_escaped(line + at, piece);
+	}
+	log_text(stream->mask == ATTACH_STDOUT ? "\",\"stream\":\"stdout\",\"time\":\"" :
+						 "\",\"stream\":\"stderr\",\"time\":\"");
+	log_text(time);
+	log_text("\"}\n");
+}
+
+/* Room for one entry at its worst, when every byte becomes six. */
+#define ENTRY_BYTES(length) (6 * (length) + 128)
+
+static void log_line(struct stream *stream, const uint8_t *line, size_t length, const char *time)
+{
+	/* A whole entry must fit the buffer, so lines with many escapes are cut shorter. */
+	size_t most = (sizeof(logfile.buffer) - 128) / 6;
+
+	for (size_t at = 0; at < length;) {
+		size_t piece = length - at < most ? length - at : most;
+
+		if (logfile.length + ENTRY_BYTES(piece) > sizeof(logfile.buffer))
+			log_flush();
+		log_entry(stream, line + at, piece, time);
+		at += piece;
+	}
+}
+
+static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)
+{
+	char time[32];
+
+	if (logfile.fd < 0)
+		return;
+	format_time(time, now_ns());
+	while (length > 0) {
+		size_t room = LINE_BYTES - stream->line_length;
+		size_t most = length < room ? length : room;
+		const uint8_t *newline = memchr(bytes, '\n', most);
+		size_t piece = newline ? (size_t)(newline - bytes) + 1 : most;
+		int ends = newline || stream->line_length + piece == LINE_BYTES;
+
+		if (ends && stream->line_length == 0) {
+			log_line(stream, bytes, piece, time);
+		} else {
+			memcpy(stream->line + stream->line_length, bytes, piece);
+			stream->line_length += (uint32_t)piece;
+			if (ends) {
+				log_line(stream, stream->line, stream->line_length, time);
+				stream->line_length = 0;
+			}
+		}
+		bytes += piece;
+		length -= piece;
+	}
+	log_flush();
+}
+
+static void log_end(struct stream *stream)
+{
+	char time[32];
+
+	if (logfile.fd < 0 || stream->line_length == 0)
+		return;
+	format_time(time, now_ns());
+	log_line(stream, stream->line, stream->line_length, time);
+	stream->line_length = 0;
+	log_flush();
+}
+
+/* --------------------------------------------------------------------------------------------------------- clients */
+
+static void drop_client(int index)
+{
+	close(clients[index].fd);
+	clients[index] = clients[--client_count];
+}
+
+/* Small frames to a control client. One that does not read them is dropped: it can connect again. */
+static int tell(struct client *client, uint8_t kind, const void *payload, uint32_t length)
+{
+	uint8_t frame[FRAME_BYTES + sizeof(exit_record)];
+
+	put_frame_header(frame, kind, length);
+	memcpy(frame + FRAME_BYTES, payload, length);
+	return send(client->fd, frame, FRAME_BYTES + length, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	       (ssize_t)(FRAME_BYTES + length);
+}
+
+static void tell_all(uint8_t kind, const void *payload, uint32_t length)
+{
+	for (int i = client_count - 1; i >= 0; i--)
+		if (clients[i].kind == CLIENT_CONTROL && !tell(&clients[i], kind, payload, length))
+			drop_client(i);
+}
+
+static void tell_state(struct client *client)
+{
+	uint32_t pid = (uint32_t)init_pid;
+
+	if (state == CREATED)
+		tell(client, FRAME_CREATED, &pid, sizeof(pid));
+	else if (state == STARTED)
+		tell(client, FRAME_STARTED, &pid, sizeof(pid));
+	else if (state == EXITED)
+		tell(client, FRAME_EXITED, exit_record, (uint32_t)exit_record_length);
+}
+
+static int answer_resize(const uint8_t *payload)
+{
+	struct winsize size = { 0 };
+
+	memcpy(&size.ws_row, payload, 2);
+	memcpy(&size.ws_col, payload + 2, 2);
+	if (terminal_fd < 0)
+		return ENOTTY;
+	return ioctl(terminal_fd, TIOCSWINSZ, &size) < 0 ? errno : 0;
+}
+
+static int answer_signal(const uint8_t *payload)
+{
+	uint32_t number;
+
+	memcpy(&number, payload, sizeof(number));
+	if (state == EXITED)
+		return ESRCH;
+	return kill(init_pid, (int)number) < 0 ? errno : 0; /* init_pid is our unreaped child: never somebody else */
+}
+
+static int answer_start(void)
+{
+	if (state != CREATED)
+		return EALREADY;
+	state = STARTING;
+	return -sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
+}
+
+static void close_stdin(void)
+{
+	if (stdin_fd >= 0 && stdin_fd != terminal_fd)
+		close(stdin_fd);
+	stdin_fd = -1;
+	input_length = input_sent = 0;
+}
+
+static void close_stdin_soon(void)
+{
+	close_stdin_when_sent = 1;
+	if (input_length == 0)
+		close_stdin();
+}
+
+/* A whole frame from a client. Returns 0 to drop the client. */
+static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payload, uint32_t length)
+{
+	uint32_t error = 0;
+
+	if (client->kind == CLIENT_NEW) {
+		if (kind == FRAME_CONTROL && length == 0) {
+			client->kind = CLIENT_CONTROL;
+			tell_state(client);
+			return 1;
+		}
+		if (kind != FRAME_ATTACH || length != 1)
+			return 0;
+		client->kind = CLIENT_ATTACH;
+		client->mask = payload[0];
+		for (int i = 0; i < 2; i++) /* what was read before it came is not for it */
+			if (streams[i].length > 0)
+				client->taken |= (uint8_t)(1 << i);
+		return 1;
+	}
+	if (kind == FRAME_SIGNAL && length == 4)
+		error = (uint32_t)answer_signal(payload);
+	else if (kind == FRAME_RESIZE && length == 4)
+		error = (uint32_t)answer_resize(payload);
+	else if (kind == FRAME_CLOSE_STDIN && length == 0)
+		close_stdin_soon();
+	else if (kind == FRAME_START && length == 0)
+		error = (uint32_t)answer_start();
+	else
+		return 0;
+	return tell(client, FRAME_RESULT, &error, sizeof(error));
+}
+
+/* Frames of a client that is not attached yet. Returns 0 to drop it. */
+static int read_requests(struct client *client)
+{
+	while (client->kind != CLIENT_ATTACH) {
+		/* Never past the first frame's end: what follows an ATTACH is stdin. */
+		size_t want = client->in_length < FRAME_BYTES ? FRAME_BYTES : (size_t)FRAME_BYTES + client->in[7];
+		ssize_t n = 0;
+
+		if (client->in_length < want) {
+			n = read(client->fd, client->in + client->in_length, want - client->in_length);
+			if (n < 0)
+				return errno == EAGAIN || errno == EINTR;
+			if (n == 0)
+				return 0;
+			client->in_length += (uint8_t)n;
+		}
+		if (client->in_length < FRAME_BYTES)
+			continue;
+		if (client->in[4] || client->in[5] || client->in[6] || client->in[7] > sizeof(client->in) - FRAME_BYTES)
+			return 0;
+		if (client->in_length < FRAME_BYTES + client->in[7])
+			continue;
+		if (!handle_frame(client, client->in[0], client->in + FRAME_BYTES, client->in[7]))
+			return 0;
+		client->in_length = 0;
+	}
+	return 1;
+}
+
+/* stdin from an attached client. Returns 0 to drop it. */
+static int read_input(struct client *client)
+{
+	ssize_t n;
+
+	if (!(client->mask & ATTACH_STDIN) || input_length > 0)
+		return 1;
+	n = read(client->fd, input, sizeof(input));
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0) {
+		if (client->mask & ATTACH_CLOSE_STDIN_ON_END)
+			close_stdin_soon();
+		client->mask &= (uint8_t)~ATTACH_STDIN; /* half-closed: it may still want output */
+		return (client->mask & (ATTACH_STDOUT | ATTACH_STDERR)) != 0;
+	}
+	if (stdin_fd >= 0)
+		input_length = (size_t)n;
+	return 1;
+}
+
+static void write_input(void)
+{
+	ssize_t n;
+
+	if (stdin_fd < 0 || input_length == 0)
+		return;
+	n = write(stdin_fd, input + input_sent, input_length - input_sent);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		close_stdin();
+		return;
+	}
+	if (n > 0)
+		input_sent += (size_t)n;
+	if (input_sent == input_length)
+		input_length = input_sent = 0;
+	if (input_length == 0 && close_stdin_when_sent)
+		close_stdin();
+}
+
+static void accept_clients(void)
+{
+	for (;;) {
+		int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		if (client_count == MAX_CLIENTS) {
+			close(fd);
+			continue;
+		}
+		clients[client_count] = (struct client){ .fd = fd, .current = -1 };
+		if (read_requests(&clients[client_count]))
+			client_count++;
+		else
+			close(fd);
+	}
+}
+
+/* The next chunk this client has not had, or -1. */
+static int next_chunk(const struct client *client)
+{
+	for (int i = 0; i < 2; i++)
+		if (streams[i].length > 0 && (client->mask & streams[i].mask) && !(client->taken & (1 << i)))
+			return i;
+	return -1;
+}
+
+/* Sends what the client's socket takes. Returns 0 to drop it. */
+static int send_output(struct client *client)
+{
+	for (;;) {
+		struct stream *stream;
+		ssize_t n;
+
+		if (client->current < 0) {
+			client->current = (int8_t)next_chunk(client);
+			client->sent = terminal_fd >= 0 ? FRAME_BYTES : 0; /* a terminal's bytes go without headers */
+		}
+		if (client->current < 0)
+			return 1;
+		stream = &streams[client->current];
+		n = send(client->fd, stream->frame + client->sent, stream->length - client->sent,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		client->sent += (uint32_t)n;
+		if (client->sent < stream->length)
+			return 1;
+		client->taken |= (uint8_t)(1 << client->current);
+		client->current = -1;
+	}
+}
+
+static void send_outputs(void)
+{
+	for (int i = client_count - 1; i >= 0; i--)
+		if (clients[i].kind == CLIENT_ATTACH && !send_output(&clients[i]))
+			drop_client(i);
+	for (int s = 0; s < 2; s++) {
+		int waiting = 0;
+
+		for (int i = 0; i < client_count; i++)
+			waiting |= clients[i].kind == CLIENT_ATTACH && (clients[i].mask & streams[s].mask) &&
+				   !(clients[i].taken & (1 << s));
+		if (waiting)
+			continue;
+		streams[s].length = 0;
+		for (int i = 0; i < client_count; i++)
+			clients[i].taken &= (uint8_t)~(1 << s);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------ output of the child */
+
+/* Returns 1 if there was something. At the end of the stream its fd becomes -1. */
+static int read_stream(struct stream *stream)
+{
+	ssize_t n;
+
+	if (stream->fd < 0 || stream->length > 0)
+		return 0;
+	n = read(stream->fd, stream->frame + FRAME_BYTES, CHUNK_BYTES);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		log_end(stream);
+		if (stream->fd != terminal_fd)
+			close(stream->fd);
+		stream->fd = -1;
+		return 0;
+	}
+	put_frame_header(stream->frame, stream->mask == ATTACH_STDOUT ? FRAME_STDOUT : FRAME_STDERR, (uint32_t)n);
+	stream->length = FRAME_BYTES + (uint32_t)n;
+	log_chunk(stream, stream->frame + FRAME_BYTES, (size_t)n);
+	return 1;
+}
+
+static void open_streams(void)
+{
+	terminal_fd = slot_fd(program->header.terminal_slot);
+	stdin_fd = slot_fd(program->header.stdin_slot);
+	streams[0] = (struct stream){ .fd = slot_fd(program->header.stdout_slot), .mask = ATTACH_STDOUT };
+	streams[1] = (struct stream){ .fd = slot_fd(program->header.stderr_slot), .mask = ATTACH_STDERR };
+	if (terminal_fd >= 0) {
+		stdin_fd = streams[0].fd = terminal_fd;
+		/* Our own hold on the other end: the terminal does not hang up when the last process closes it. */
+		terminal_peer_fd = ioctl(terminal_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	}
+	set_nonblocking(stdin_fd);
+	set_nonblocking(streams[0].fd);
+	set_nonblocking(streams[1].fd);
+	log_open();
+}
+
+/* ----------------------------------------------------------------------------------------------------- start and end */
+
+static void kill_and_reap(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void clean_up(void)
+{
+	const struct op *op;
+
+	for (uint32_t i = 0; (op = cleanup_op(program, i)) != NULL; i++)
+		play_cleanup_op(program, op); /* goes on after a failure: the engine's own clean-up finds the rest */
+}
+
+void fail(struct program *p, pid_t init, struct failure failure)
+{
+	uint8_t payload[8];
+
+	program = p;
+	kill_and_reap(init);
+	clean_up();
+	if (p->blob)
+		unlink(program_string(p, p->header.socket_path));
+	put_u32(payload, failure.op_index);
+	put_u32(payload + 4, (uint32_t)failure.error);
+	accept_clients();
+	tell_all(FRAME_FAILED, payload, sizeof(payload));
+	_exit(1);
+}
+
+/* What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that succeeded. */
+static void read_sync(void)
+{
+	struct record record;
+	uint32_t pid = (uint32_t)init_pid;
+	int passed;
+	ssize_t n;
+
+	while (sync_fd >= 0 && (n = sync_receive(sync_fd, &record, &passed, MSG_DONTWAIT)) >= 0) {
+		if (passed >= 0)
+			close(passed);
+		if (n == 0) {
+			close(sync_fd);
+			sync_fd = -1;
+			if (!executing)
+				fail(program, init_pid, (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
+			state = STARTED;
+			started_ns = now_ns();
+			tell_all(FRAME_STARTED, &pid, sizeof(pid));
+		} else if (record.type == RECORD_FAILED) {
+			fail(program, init_pid, (struct failure){ record.op_index, (int)record.error });
+		} else if (record.type == RECORD_EXECUTING) {
+			executing = 1;
+		} else if (program->header.hold) {
+			state = CREATED;
+			tell_all(FRAME_CREATED, &pid, sizeof(pid));
+		}
+	}
+}
+
+/* temp, fsync, rename, fsync of the folder: after this returns the record survives anything. */
+static void write_exit_record(void)
+{
+	const char *path = program_string(program, program->header.exit_path);
+	char temporary[512], folder[512];
+	char *slash;
+	int fd;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.tmp", path) >= (int)sizeof(temporary))
+		return;
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	if (write(fd, exit_record, exit_record_length) == (ssize_t)exit_record_length && fsync(fd) == 0)
+		rename(temporary, path);
+	close(fd);
+	strcpy(folder, temporary);
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return;
+	*slash = 0;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+static void make_exit_record(int status)
+{
+	size_t captured = 0;
+	uint64_t finished_ns = now_ns();
+	const struct op *op;
+
+	for (uint32_t i = 0; (op = cleanup_op(program, i)) != NULL; i++)
+		if (op->kind == OP_CAPTURE)
+			captured += (size_t)capture_file(program, op, exit_record + EXIT_HEADER_BYTES + captured,
+							 EXIT_MAX_CAPTURE_BYTES - captured);
+	put_u32(exit_record, EXIT_MAGIC);
+	put_u32(exit_record + 4, EXIT_VERSION);
+	put_u32(exit_record + 8, (uint32_t)status);
+	put_u32(exit_record + 12, (uint32_t)captured);
+	memcpy(exit_record + 16, &started_ns, 8);
+	memcpy(exit_record + 24, &finished_ns, 8);
+	exit_record_length = EXIT_HEADER_BYTES + captured;
+}
+
+static void child_ended(int status)
+{
+	read_sync(); /* its last words may still be unread; does not return if the start failed */
+	close_stdin();
+	if (terminal_peer_fd >= 0)
+		close(terminal_peer_fd);
+	terminal_peer_fd = -1;
+	/* All it wrote is in the pipes by now. A stream that others hold open is left when it runs dry. */
+	for (int s = 0; s < 2; s++) {
+		while (read_stream(&streams[s])) {
+			for (int waited = 0; streams[s].length > 0 && waited < FLUSH_MS; waited += 50) {
+				send_outputs();
+				if (streams[s].length > 0)
+					poll(NULL, 0, 50);
+			}
+			streams[s].length = 0;
+		}
+		log_end(&streams[s]);
+	}
+	make_exit_record(status);
+	write_exit_record();
+	state = EXITED;
+	accept_clients();
+	tell_all(FRAME_EXITED, exit_record, (uint32_t)exit_record_length);
+}
+
+/* Returns 1 when the child we are here for has ended. Others are orphans that became ours. */
+static int reap(void)
+{
+	int status, ended = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != init_pid)
+			continue;
+		ended = 1;
+		child_ended(status);
+	}
+	return ended;
+}
+
+enum { POLL_LISTEN, POLL_SIGNAL, POLL_SYNC, POLL_STREAM0, POLL_STREAM1, POLL_STDIN, POLL_CLIENTS };
+
+static short client_events(const struct client *client)
+{
+	if (client->kind != CLIENT_ATTACH)
+		return POLLIN;
+	return (short)(((client->mask & ATTACH_STDIN) && input_length == 0 ? POLLIN : 0) |
+		       (client->current >= 0 || next_chunk(client) >= 0 ? POLLOUT : 0));
+}
+
+static void poll_once(int signal_fd)
+{
+	static struct pollfd fds[POLL_CLIENTS + MAX_CLIENTS];
+	int polled_clients = client_count;
+
+	fds[POLL_LISTEN] = (struct pollfd){ LISTEN_FD, POLLIN, 0 };
+	fds[POLL_SIGNAL] = (struct pollfd){ signal_fd, POLLIN, 0 };
+	fds[POLL_SYNC] = (struct pollfd){ sync_fd, POLLIN, 0 };
+	for (int s = 0; s < 2; s++)
+		fds[POLL_STREAM0 + s] = (struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
+	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
+	for (int i = 0; i < polled_clients; i++)
+		fds[POLL_CLIENTS + i] = (struct pollfd){ clients[i].fd, client_events(&clients[i]), 0 };
+	if (poll(fds, (nfds_t)(POLL_CLIENTS + polled_clients), -1) < 0)
+		return;
+
+	/* New clients first: one that connected before the process started must not miss a byte. */
+	for (int i = polled_clients - 1; i >= 0; i--) {
+		struct client *client = &clients[i];
+		short events = fds[POLL_CLIENTS + i].revents;
+		int keep = !(events & POLLERR);
+
+		if (keep && (events & (POLLIN | POLLHUP)))
+			keep = client->kind == CLIENT_ATTACH ? read_input(client) && !(events & POLLHUP) :
+							       read_requests(client);
+		if (!keep)
+			drop_client(i);
+	}
+	accept_clients();
+	read_sync();
+	for (int s = 0; s < 2; s++)
+		if (fds[POLL_STREAM0 + s].revents)
+			read_stream(&streams[s]);
+	write_input();
+	send_outputs();
+}
+
+void supervise(struct program *p, pid_t init, int sync)
+{
+	sigset_t sigchld;
+	int signal_fd;
+
+	program = p;
+	init_pid = init;
+	sync_fd = sync;
+	sigemptyset(&sigchld);
+	sigaddset(&sigchld, SIGCHLD);
+	signal_fd = signalfd(-1, &sigchld, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_fd < 0)
+		fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, errno });
+	open_streams();
+	accept_clients();
+	do {
+		struct signalfd_siginfo info;
+
+		poll_once(signal_fd);
+		while (read(signal_fd, &info, sizeof(info)) > 0)
+			;
+	} while (!reap());
+	clean_up();
+	unlink(program_string(p, p->header.socket_path));
+	_exit(0);
+}

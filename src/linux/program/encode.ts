@@ -1,0 +1,250 @@
+import { assert } from "../../base/assert.ts";
+import { ByteWriter, utf8 } from "../../base/bytes.ts";
+import { LighterError } from "../../base/errors.ts";
+import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
+import { errnoNumber } from "../sys/errno.ts";
+import { AT_FDCWD, CALL_NAMES, callOf } from "./calls.ts";
+import {
+  ARG_BLOB,
+  ARG_NUMBER,
+  ARG_SLOT,
+  HEADER_BYTES,
+  HEADER_FIELDS,
+  type HeaderField,
+  MAX_TOLERATED,
+  NO_OFFSET,
+  NO_SLOT,
+  OP_BYTES,
+  PROGRAM_MAGIC,
+  PROGRAM_VERSION,
+  RELOCATION_BYTES,
+} from "./format.ts";
+import { type Arg, OP_KINDS, type Op, type Program, type SharedData } from "./op.ts";
+
+/** For test builds of the launcher: the op at `index` fails with this errno instead of being played. */
+export interface Fault {
+  index: number;
+  errno: string;
+}
+
+interface RawArg {
+  kind: number;
+  value: bigint;
+}
+
+const KIND_NUMBERS = new Map(OP_KINDS.map((kind, index) => [kind, index]));
+const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
+
+/**
+ * The bytes the launcher reads (format.ts has the drawing).
+ * @throws LighterError ("invalid") if the program is larger than the launcher accepts, or a string holds a NUL.
+ */
+export function encodeProgram(program: Program, fault?: Fault): Uint8Array<ArrayBuffer> {
+  const encoder = new Encoder();
+  const all = [...program.host, ...program.init, ...program.cleanup];
+  if (all.length > PROGRAM_MAX_OPS)
+    throw new LighterError("invalid", `the container's program has ${all.length} ops, more than ${PROGRAM_MAX_OPS}`);
+  for (const op of all) encoder.op(op);
+  const { supervise } = program;
+  const fields: Partial<Record<HeaderField, number | bigint>> = {
+    host_count: program.host.length,
+    init_count: program.init.length,
+    cleanup_count: program.cleanup.length,
+    hold: supervise.hold ? 1 : 0,
+    init_slot: encoder.slot(supervise.init),
+    stdin_slot: encoder.slot(supervise.stdin),
+    stdout_slot: encoder.slot(supervise.stdout),
+    stderr_slot: encoder.slot(supervise.stderr),
+    terminal_slot: encoder.slot(supervise.terminal),
+    log_path: supervise.log ? encoder.string(supervise.log.path) : NO_OFFSET,
+    log_max_files: supervise.log?.maxFiles ?? 1,
+    log_max_bytes: BigInt(supervise.log?.maxBytes ?? 0),
+    exit_path: encoder.string(supervise.exitPath),
+    socket_path: encoder.string(supervise.socketPath),
+    fail_index: fault ? fault.index : NO_OFFSET,
+    fail_errno: fault ? errnoNumber(fault.errno) : 0,
+  };
+  return encoder.finish(fields);
+}
+
+class Encoder {
+  readonly #ops = new ByteWriter(16384);
+  readonly #blob = new ByteWriter(32768);
+  readonly #relocations: [where: number, target: number][] = [];
+  readonly #strings = new Map<string, number>();
+  readonly #shared = new Map<SharedData, number>();
+  readonly #slots = new Map<string, number>();
+
+  slot(name: string | null | undefined): number {
+    if (name === undefined || name === null) return NO_SLOT;
+    let index = this.#slots.get(name);
+    if (index === undefined) {
+      index = this.#slots.size;
+      assert(index < PROGRAM_MAX_SLOTS, "too many slots");
+      this.#slots.set(name, index);
+    }
+    return index;
+  }
+
+  /** Offset of a NUL-terminated copy; equal strings share one. */
+  string(text: string): number {
+    let at = this.#strings.get(text);
+    if (at === undefined) {
+      if (text.includes("\0")) throw new LighterError("invalid", `${JSON.stringify(text)} contains a NUL byte`);
+      at = this.bytes(utf8(text), 1);
+      this.#strings.set(text, at);
+    }
+    return at;
+  }
+
+  bytes(data: Uint8Array, terminator = 0): number {
+    this.#blob.align(8);
+    const at = this.#blob.length;
+    this.#blob.bytes(data);
+    if (terminator) this.#blob.zeros(terminator);
+    return at;
+  }
+
+  struct(data: Uint8Array, pointers: readonly { at: number; to: Uint8Array }[] = []): number {
+    const at = this.bytes(data);
+    for (const pointer of pointers) this.#relocations.push([at + pointer.at, this.bytes(pointer.to)]);
+    return at;
+  }
+
+  #sharedOffset(shared: SharedData): number {
+    let at = this.#shared.get(shared);
+    if (at === undefined) {
+      at = this.struct(shared.data, shared.pointers);
+      this.#shared.set(shared, at);
+    }
+    return at;
+  }
+
+  /** A NULL-terminated array of pointers to strings, as execve(2) takes them. */
+  #vector(items: readonly string[]): number {
+    const offsets = items.map((item) => this.string(item));
+    const at = this.bytes(new Uint8Array(8 * (items.length + 1)));
+    for (const [index, offset] of offsets.entries()) this.#relocations.push([at + 8 * index, offset]);
+    return at;
+  }
+
+  #arg(arg: Arg): RawArg {
+    if (typeof arg === "number" || typeof arg === "bigint") return numberArg(arg);
+    if ("slot" in arg) return { kind: ARG_SLOT, value: BigInt(this.slot(arg.slot)) };
+    if ("text" in arg) return blobArg(this.string(arg.text));
+    if ("shared" in arg) return blobArg(this.#sharedOffset(arg.shared));
+    return blobArg(this.struct(arg.data, arg.pointers));
+  }
+
+  #slotArg(name: string): RawArg {
+    return { kind: ARG_SLOT, value: BigInt(this.slot(name)) };
+  }
+
+  #rawArgs(op: Op): { call: number; out: number; args: RawArg[] } {
+    const plain = (args: RawArg[], out?: string) => ({ call: 0, out: this.slot(out), args });
+    switch (op.kind) {
+      case "call": {
+        const { fixed } = callOf(op.name);
+        const args = op.args.map((arg) => this.#arg(arg));
+        if (fixed) args.splice(fixed.index, 0, numberArg(fixed.value));
+        assert(args.length === callOf(op.name).args.length, `${op.name} takes other arguments`);
+        return { call: CALL_NUMBERS.get(op.name)!, out: this.slot(op.out), args };
+      }
+      case "write": {
+        const data = utf8(op.data);
+        return plain([
+          op.dir === null ? numberArg(AT_FDCWD) : this.#slotArg(op.dir),
+          blobArg(this.string(op.path)),
+          blobArg(this.bytes(data, 1)),
+          numberArg(data.length),
+        ]);
+      }
+      case "clone":
+        return plain([numberArg(op.flags), op.cgroup ? this.#slotArg(op.cgroup) : numberArg(-1)], op.out);
+      case "pipe":
+        return plain([numberArg(this.slot(op.read)), numberArg(this.slot(op.write))]);
+      case "send":
+        return plain([op.fd ? this.#slotArg(op.fd) : numberArg(-1)]);
+      case "receive":
+        return plain([], op.out);
+      case "execute":
+        return plain([this.#vector(op.paths), this.#vector(op.argv), this.#vector(op.env)].map(blobArg));
+      case "checkFilesystem":
+        return plain([this.#slotArg(op.fd), numberArg(op.magic)]);
+      case "checkDevice":
+        return plain([this.#slotArg(op.fd), numberArg(op.major), numberArg(op.minor)]);
+      case "checkCwd":
+        return plain([]);
+      case "writeByPid": {
+        const data = utf8(op.data);
+        return plain([
+          blobArg(this.string(op.prefix)),
+          this.#slotArg(op.pid),
+          blobArg(this.string(op.suffix)),
+          blobArg(this.bytes(data, 1)),
+          numberArg(data.length),
+        ]);
+      }
+      case "store":
+        return plain([this.#slotArg(op.slot), blobArg(this.#sharedOffset(op.into) + op.at)]);
+      case "capture":
+        return plain([blobArg(this.string(op.path)), numberArg(op.maxBytes)]);
+      case "killCgroup":
+        return plain([blobArg(this.string(op.procsPath))]);
+      case "removeCgroup":
+        return plain([blobArg(this.string(op.path))]);
+    }
+  }
+
+  op(op: Op): void {
+    const { call, out, args } = this.#rawArgs(op);
+    assert(args.length <= 6, "an op takes at most six arguments");
+    const tolerate = op.tolerate ?? [];
+    assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
+    const w = this.#ops.u16(KIND_NUMBERS.get(op.kind)!).u16(call).u16(out);
+    w.u16(this.slot(op.guard)).u16(this.slot(op.unless));
+    for (let i = 0; i < 6; i++) w.u8(args[i]?.kind ?? ARG_NUMBER);
+    for (let i = 0; i < MAX_TOLERATED; i++) w.u16(tolerate[i] ? errnoNumber(tolerate[i]!) : 0);
+    for (let i = 0; i < 6; i++) w.u64(args[i]?.value ?? 0n);
+  }
+
+  finish(fields: Partial<Record<HeaderField, number | bigint>>): Uint8Array<ArrayBuffer> {
+    this.#blob.zeros(1).align(8);
+    const ops = this.#ops.finish();
+    const blob = this.#blob.finish();
+    const total = HEADER_BYTES + ops.length + this.#relocations.length * RELOCATION_BYTES + blob.length;
+    if (total > PROGRAM_MAX_BYTES)
+      throw new LighterError(
+        "invalid",
+        `arguments and environment are too long: the program has ${total} bytes, more than ${PROGRAM_MAX_BYTES}`,
+      );
+    const values: typeof fields = {
+      ...fields,
+      magic: PROGRAM_MAGIC,
+      version: PROGRAM_VERSION,
+      total_bytes: total,
+      relocation_count: this.#relocations.length,
+      blob_bytes: blob.length,
+      slot_count: this.#slots.size,
+    };
+    const w = new ByteWriter(total);
+    for (const [name, type] of HEADER_FIELDS) {
+      const value = values[name] ?? 0;
+      if (type === "u64") w.u64(BigInt(value));
+      else w.u32(Number(value));
+    }
+    w.bytes(ops);
+    for (const [where, target] of this.#relocations) w.u32(where).u32(target);
+    w.bytes(blob);
+    assert(w.length === total && OP_BYTES * (ops.length / OP_BYTES) === ops.length, "program layout");
+    return w.finish();
+  }
+}
+
+function numberArg(value: number | bigint): RawArg {
+  return { kind: ARG_NUMBER, value: BigInt(value) };
+}
+
+function blobArg(offset: number): RawArg {
+  return { kind: ARG_BLOB, value: BigInt(offset) };
+}

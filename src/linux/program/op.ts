@@ -1,0 +1,119 @@
+import type { CallName } from "./calls.ts";
+
+/**
+ * A program: what the launcher does to start one process. Plain data, in three lists played in order:
+ * `host` in the launcher (one of its ops is `clone`), `init` in the cloned child up to `execute`, and `cleanup`
+ * in the launcher when the child has ended, or when the start has failed.
+ *
+ * Values made by one op and used by a later one (fds, pids) live in named slots. A slot is unset until an op sets
+ * it; the child starts with a copy of the launcher's slots as they were at `clone`.
+ */
+export interface Program {
+  host: Op[];
+  init: Op[];
+  cleanup: Op[];
+  supervise: Supervise;
+}
+
+export type Slot = string;
+
+export type Arg =
+  | number
+  | bigint
+  | { slot: Slot }
+  /** A NUL-terminated string. */
+  | { text: string }
+  /** Bytes of a struct or buffer; `pointers` are filled in with addresses of other blobs. `show` is for listings. */
+  | { data: Uint8Array; show: string; pointers?: readonly { at: number; to: Uint8Array }[] }
+  /** As `data`, shared under a name, so that `store` can put a slot's value into it. */
+  | { shared: SharedData };
+
+/** A struct that ops change while the program plays. Identity matters: the same object is the same bytes. */
+export interface SharedData {
+  name: string;
+  data: Uint8Array;
+  pointers?: readonly { at: number; to: Uint8Array }[];
+}
+
+interface OpCommon {
+  /** What this op is for; shown in listings and in the error when it fails. */
+  why: string;
+  /** errno names that count as success; the result slot then stays unset. */
+  tolerate?: readonly string[];
+  /** Skip unless this slot is set. */
+  guard?: Slot;
+  /** Skip if this slot is set. */
+  unless?: Slot;
+}
+
+export type Op = OpCommon &
+  (
+    | { kind: "call"; name: CallName; args: readonly Arg[]; out?: Slot }
+    /** open(path, O_WRONLY) under `dir`, one write(2) of all of `data`, close. */
+    | { kind: "write"; dir: Slot | null; path: string; data: string }
+    /** clone3(2). `cgroup` is a slot with a cgroup v2 directory for CLONE_INTO_CGROUP. Sets `out` to the child's pid. */
+    | { kind: "clone"; flags: number; cgroup?: Slot; out: Slot }
+    /** pipe2(2) with O_CLOEXEC. */
+    | { kind: "pipe"; read: Slot; write: Slot }
+    /** A token to the other side of `clone`, with a copy of an fd if `fd` is given. */
+    | { kind: "send"; fd?: Slot }
+    /** Waits for the other side's next token; its fd goes to `out`. */
+    | { kind: "receive"; out?: Slot }
+    /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
+    | { kind: "execute"; paths: readonly string[]; argv: readonly string[]; env: readonly string[] }
+    /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
+    | { kind: "checkFilesystem"; fd: Slot; magic: number }
+    /** Fails with ENODEV unless the fd is the character device. */
+    | { kind: "checkDevice"; fd: Slot; major: number; minor: number }
+    /** Fails with ENOENT if the working directory is outside the root. */
+    | { kind: "checkCwd" }
+    /** Writes PREFIX, a slot's value in decimal, and SUFFIX into a file: /proc/PID/uid_map and the like. */
+    | { kind: "writeByPid"; prefix: string; pid: Slot; suffix: string; data: string }
+    /** Puts a slot's value into a shared struct as u32 at byte `at`. */
+    | { kind: "store"; slot: Slot; into: SharedData; at: number }
+    /** Appends up to `maxBytes` of a file to the exit record. */
+    | { kind: "capture"; path: string; maxBytes: number }
+    /** Kills every process listed in a cgroup.procs file until it is empty. */
+    | { kind: "killCgroup"; procsPath: string }
+    /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
+    | { kind: "removeCgroup"; path: string }
+  );
+
+export type OpKind = Op["kind"];
+
+/** Order is wire format: append only, or raise PROGRAM_VERSION. */
+export const OP_KINDS = [
+  "call",
+  "write",
+  "clone",
+  "pipe",
+  "send",
+  "receive",
+  "execute",
+  "checkFilesystem",
+  "checkDevice",
+  "checkCwd",
+  "writeByPid",
+  "store",
+  "capture",
+  "killCgroup",
+  "removeCgroup",
+] as const satisfies readonly OpKind[];
+
+/** What the launcher does once the program has been played. */
+export interface Supervise {
+  /** The pid to watch: `clone`'s out slot. */
+  init: Slot;
+  /** Ends the launcher holds: write end of stdin, read ends of stdout and stderr, or the pty's master. */
+  stdin?: Slot;
+  stdout?: Slot;
+  stderr?: Slot;
+  terminal?: Slot;
+  /** The last `receive` of `init` is answered when a client sends START. */
+  hold: boolean;
+  log?: { path: string; maxBytes: number; maxFiles: number };
+  /** Where the exit record goes; written to `exitPath + ".tmp"` first. */
+  exitPath: string;
+  /** The listening socket's path, unlinked at the end. */
+  socketPath: string;
+}

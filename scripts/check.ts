@@ -1,0 +1,33 @@
+/** `bun run check`: types, format and lint, generated files, then the tests that need no root. Under 30 s. */
+import { spawnSync } from "node:child_process";
+import { findTestFiles, kindOf, report, root, runFiles, type Tally } from "./test-files.ts";
+
+const checks: readonly { name: string; command: string[] }[] = [
+  { name: "types (tsc)", command: ["node_modules/.bin/tsc", "--noEmit"] },
+  { name: "format and lint (biome)", command: ["node_modules/.bin/biome", "check", "--colors=off", "."] },
+  { name: "generated files are fresh", command: [process.execPath, "scripts/generate.ts", "--check"] },
+];
+
+/** Each counts as one test. */
+export function runChecks(): Tally {
+  const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+  for (const { name, command } of checks) {
+    const startMs = performance.now();
+    const [program = "", ...args] = command;
+    const done = spawnSync(program, args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    const passed = done.status === 0;
+    tally[passed ? "passed" : "failed"]++;
+    if (!passed) process.stdout.write(`${done.stdout ?? ""}${done.stderr ?? ""}${done.error?.message ?? ""}\n`);
+    console.log(`${passed ? "ok  " : "FAIL"}  ${name}: ${Math.round(performance.now() - startMs)} ms`);
+  }
+  return tally;
+}
+
+if (import.meta.main) {
+  const total = runChecks();
+  await runFiles(
+    findTestFiles([]).filter((path) => kindOf(path).name === "unit"),
+    total,
+  );
+  report(total);
+}

@@ -1,0 +1,39 @@
+# Sourced by ./lighter and ./test, with $root set: makes dist/ ready. All it says goes to standard error.
+
+# True if something that dist/lighter is made from is newer than its last build, or it was never built.
+# -quit at the first such file: a few milliseconds when there is none.
+stale() {
+  [ -e "$root/dist/.stamp" ] || return 0
+  [ -n "$(find "$root/src" "$root/launcher" "$root/hello" "$root/scripts" "$root/package.json" "$root/package-lock.json" \
+    -newer "$root/dist/.stamp" ! -name '*.test.ts' -print -quit)" ]
+}
+
+# need PROGRAM PACKAGE
+need() {
+  command -v "$1" >/dev/null && return
+  echo "lighter: cannot set up: there is no \"$1\" here; on Debian: apt-get install $2" >&2
+  exit 1
+}
+
+# In a subshell: one at a time, in the checkout, with this file's settings gone afterwards.
+setup() (
+  cd "$root"
+  mkdir -p dist
+  if command -v flock >/dev/null; then
+    exec 9>dist/.lock
+    flock 9
+  fi
+  exec >&2
+  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    need node nodejs
+    need npm npm
+    echo "lighter: installing what package-lock.json lists (Bun, TypeScript, Biome) into node_modules/"
+    npm ci --include=dev --no-audit --no-fund --loglevel=error 9>&-
+    touch node_modules/.package-lock.json
+  fi
+  echo "lighter: building dist/"
+  node_modules/.bin/bun scripts/build.ts 9>&-
+)
+
+# Obeyed by Bun and so by dist/lighter: they would turn it into something else.
+unset BUN_OPTIONS BUN_BE_BUN

@@ -1,0 +1,171 @@
+/** Finds test files and runs them with `bun test`, each in a process of its own, and counts what they report. */
+import { spawn } from "node:child_process";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const root = join(import.meta.dirname, "..");
+export const isRoot = process.getuid?.() === 0;
+
+/** What a folder of tests needs. A file belongs to the first kind whose folder it is in. */
+export interface Kind {
+  name: string;
+  folder: string;
+  needsRoot: boolean;
+  /** Also run on the kernel with cgroup v2, where that can be booted. */
+  onCgroupV2: boolean;
+  /** Of one test, unless the test names its own. */
+  timeoutMs: number;
+}
+
+export const kinds: readonly Kind[] = [
+  { name: "kernel", folder: "tests/kernel/", needsRoot: true, onCgroupV2: true, timeoutMs: 60_000 },
+  { name: "fault", folder: "tests/fault/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
+  { name: "crash", folder: "tests/crash/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
+  { name: "compat", folder: "tests/compat/", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
+  { name: "fuzz", folder: "tests/fuzz/", needsRoot: false, onCgroupV2: false, timeoutMs: 60_000 },
+  { name: "unit", folder: "", needsRoot: false, onCgroupV2: false, timeoutMs: 20_000 },
+];
+
+export function kindOf(path: string): Kind {
+  const kind = kinds.find(({ folder }) => path.startsWith(folder));
+  if (kind === undefined) throw new Error(`no kind for ${path}`);
+  return kind;
+}
+
+/** Relative to the checkout, sorted. With words, those whose path contains at least one of them. */
+export function findTestFiles(words: readonly string[]): string[] {
+  return globSync("{src,launcher,hello,scripts,bench,tests}/**/*.test.ts", { cwd: root })
+    .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
+    .sort();
+}
+
+/** Counts; and for each skipped test its reason. */
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: string[];
+}
+
+export function add(total: Tally, part: Tally): void {
+  total.passed += part.passed;
+  total.failed += part.failed;
+  total.skipped.push(...part.skipped);
+}
+
+/** A file that hangs beyond every test's own timeout is killed, with all it started. */
+const FILE_TIMEOUT_MS = 15 * 60_000;
+
+/**
+ * Runs one file and prints a line about it; its whole output if it failed. Never throws for what the file does:
+ * one that does not load, crashes, or holds no tests counts as a failure.
+ */
+export async function runTestFile(path: string): Promise<Tally> {
+  const folder = mkdtempSync(join(tmpdir(), "lighter-junit-"));
+  try {
+    const reportPath = join(folder, "report.xml");
+    const startMs = performance.now();
+    const { code, output } = await runBunTest(path, reportPath);
+    const tally = parseReport(readOrEmpty(reportPath));
+    const ran = tally.passed + tally.failed + tally.skipped.length;
+    let note = "";
+    if (ran === 0) note = code === 0 ? "holds no tests" : `did not run: ${code}`;
+    else if (code !== 0 && tally.failed === 0) note = `passed, then ended with ${code}`;
+    if (note !== "") tally.failed++;
+    const counts = `${tally.passed} passed${tally.failed > 0 ? `, ${tally.failed} failed` : ""}`;
+    const skips = tally.skipped.length > 0 ? `, ${tally.skipped.length} skipped` : "";
+    const tookMs = Math.round(performance.now() - startMs);
+    if (tally.failed > 0) process.stdout.write(`${output.trimEnd()}\n`);
+    console.log(`${tally.failed > 0 ? "FAIL" : "ok  "}  ${path}: ${note || counts + skips}, ${tookMs} ms`);
+    return tally;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Process groups of running files, so that Ctrl-C leaves none behind. */
+const running = new Set<number>();
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.on(signal, () => {
+    for (const pid of running) killGroup(pid);
+    process.exit(130);
+  });
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {} // ESRCH: it has just ended
+}
+
+/** `code` is the exit code or the name of the signal. */
+function runBunTest(path: string, reportPath: string): Promise<{ code: number | string; output: string }> {
+  const timeout = `--timeout=${kindOf(path).timeoutMs}`;
+  const report = ["--reporter=junit", `--reporter-outfile=${reportPath}`];
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["test", "--only-failures", timeout, ...report, `./${path}`], {
+      cwd: root,
+      detached: true, // a process group of its own
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const pid = child.pid;
+    const chunks: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    child.on("error", reject);
+    if (pid === undefined) return;
+    running.add(pid);
+    const timer = setTimeout(() => {
+      chunks.push(Buffer.from(`\nkilled after ${FILE_TIMEOUT_MS / 60_000} minutes\n`));
+      killGroup(pid);
+    }, FILE_TIMEOUT_MS);
+    // 'exit', not 'close': a process the file left behind must not hold us up by keeping the pipe open.
+    child.on("exit", (code, signal) => {
+      clearTimeout(timer);
+      running.delete(pid);
+      setImmediate(() => resolve({ code: signal ?? code ?? 0, output: Buffer.concat(chunks).toString() }));
+    });
+  });
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** From `bun test`'s JUnit report. A skipped test gives its reason in its name: see tests/support/test-if.ts. */
+export function parseReport(xml: string): Tally {
+  const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+  for (const [, attributes = "", , body = ""] of xml.matchAll(/<testcase ([^>]*?)(\/>|>([\s\S]*?)<\/testcase>)/g)) {
+    if (/<(failure|error)\b/.test(body)) tally.failed++;
+    else if (/<skipped\b/.test(body))
+      tally.skipped.push(/\[skipped: (.*?)\]/.exec(attributes)?.[1] ?? "no reason given");
+    else tally.passed++;
+  }
+  return tally;
+}
+
+/** Tests as an ordinary user could run them go two at a time; those on the kernel one by one: they look at all of it. */
+export async function runFiles(files: readonly string[], total: Tally): Promise<void> {
+  const queue = files.filter((path) => !kindOf(path).needsRoot);
+  const worker = async (): Promise<void> => {
+    for (let path = queue.shift(); path !== undefined; path = queue.shift()) add(total, await runTestFile(path));
+  };
+  await Promise.all([worker(), worker()]);
+  for (const path of files.filter((path) => kindOf(path).needsRoot)) {
+    if (isRoot) add(total, await runTestFile(path));
+    else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);
+  }
+}
+
+/** Prints the reasons for skips with their counts, then the one line that others parse; sets the exit code. */
+export function report(total: Tally): void {
+  const reasons = Map.groupBy(total.skipped, (reason) => reason);
+  console.log("");
+  for (const [reason, tests] of reasons) console.log(`skipped ${tests.length}: ${reason}`);
+  if (total.passed + total.failed === 0) console.log("no test ran");
+  const skips = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";
+  console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
+  process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+}

@@ -1,0 +1,74 @@
+/**
+ * `./test`: the checks, then every test file; as root also those on the kernel, here and, where ../shared/vm/vmrun is,
+ * once more on a kernel with cgroup v2. The last line is "N passed, N failed[, N skipped]"; exit code 1 if a test failed
+ * or none ran.
+ *
+ *   bun scripts/test.ts [WORD...]            files whose path contains one of the words (no checks)
+ *   bun scripts/test.ts --inside FILE...     these files only, in the machine that vmrun booted
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { runChecks } from "./check.ts";
+import { add, findTestFiles, isRoot, kindOf, report, root, runFiles, runTestFile, type Tally } from "./test-files.ts";
+
+async function main(args: string[]): Promise<void> {
+  const total: Tally = { passed: 0, failed: 0, skipped: [] };
+  if (args[0] === "--inside") {
+    for (const path of args.slice(1)) add(total, await runTestFile(path));
+    return report(total);
+  }
+  const files = findTestFiles(args);
+  if (args.length === 0) add(total, runChecks());
+  await runFiles(files, total);
+  const onCgroupV2 = files.filter((path) => kindOf(path).onCgroupV2);
+  if (onCgroupV2.length > 0 && isRoot) add(total, await runOnCgroupV2(onCgroupV2));
+  report(total);
+}
+
+/** Ten minutes: a boot is 2-4 s, and what is slow here is slower there. */
+const VM_TIMEOUT_S = 600;
+/** The scratch disk: the rest of the file system is an overlay there, which cannot be overlayfs's upperdir. */
+const VM_SCRATCH = "/var/lib/lighter-test";
+
+/** One boot for all files. Their lines are shown indented. */
+async function runOnCgroupV2(files: readonly string[]): Promise<Tally> {
+  const vmrun = join(root, "../shared/vm/vmrun");
+  if (!existsSync(vmrun)) {
+    const skipped = files.map(() => "on cgroup v2: no ../shared/vm/vmrun beside this checkout");
+    return { passed: 0, failed: 0, skipped };
+  }
+  console.log(`on cgroup v2, another kernel (${vmrun}):`);
+  const options = ["--timeout", `${VM_TIMEOUT_S}`, "--disk", `${VM_SCRATCH}:2G`];
+  const command = [process.execPath, join(root, "scripts/test.ts"), "--inside", ...files];
+  const child = spawn(vmrun, [...options, "--", ...command], {
+    cwd: root,
+    env: { ...process.env, LIGHTER_TEST_DIR: VM_SCRATCH },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<string>((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    child.on("exit", (code, signal) => resolve(`${signal ?? code}`));
+  });
+  let tally: Tally | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    tally = parseSummary(line) ?? tally;
+    console.log(`      ${line}`);
+  }
+  const ended = await exited;
+  if (tally === undefined || (ended !== "0" && tally.failed === 0)) {
+    console.log(`FAIL  the machine with cgroup v2 ended with ${ended}`);
+    return { passed: tally?.passed ?? 0, failed: 1, skipped: tally?.skipped ?? [] };
+  }
+  return tally;
+}
+
+function parseSummary(line: string): Tally | undefined {
+  const match = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(line.trim());
+  if (match === null) return undefined;
+  const skipped = new Array<string>(Number(match[3] ?? 0)).fill("on cgroup v2: for the reasons shown there");
+  return { passed: Number(match[1]), failed: Number(match[2]), skipped };
+}
+
+if (import.meta.main) await main(process.argv.slice(2));

@@ -13,3 +13,49 @@ export const PROGRAM_MAX_SLOTS = 256;
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
 /** JSON body of an API request. */
 export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
+
+/** One special tar header (PAX records, GNU long name): names are under 4 KiB, xattrs under 64 KiB each. */
+export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;
+/** Regions of one sparse file in a tar; each costs two numbers in memory. */
+export const TAR_SPARSE_MAX_REGIONS = 65536;
+/** xattrs of one tar entry; the kernel's own list is limited to 64 KiB of names. */
+export const TAR_XATTRS_MAX = 256;
+/** Entries in one layer. The largest real ones (a distribution's full development image) have under half a million. */
+export const LAYER_MAX_ENTRIES = 5_000_000;
+/** Directories above a layer's entry. PATH_MAX alone would allow 2048. */
+export const LAYER_PATH_MAX_DEPTH = 256;
+/** Files in the archive that `load` reads: an image has at most three a layer, an archive may hold many images. */
+export const ARCHIVE_MAX_FILES = 65536;
+/** Layers of one image: all of them must fit into one overlay mount. Docker's own limit. */
+export const IMAGE_MAX_LAYERS = 127;
+/** Images in one archive or layout. */
+export const ARCHIVE_MAX_IMAGES = 4096;
+/** Image indexes inside image indexes. */
+export const IMAGE_INDEX_MAX_DEPTH = 4;
+/** mount(2) copies one page of options, with its final NUL. */
+export const MOUNT_DATA_MAX_BYTES = 4095;
+/** /etc/passwd or /etc/group of an image. */
+export const PASSWD_MAX_BYTES = 16 * 1024 * 1024;
+/** Symlinks followed in one path lookup inside an image; the kernel's own number. */
+export const SYMLINKS_MAX = 40;
+
+/** `cgroupsPath`, which is appended to a mount point and a file name: together under PATH_MAX (4096). */
+export const CGROUP_PATH_MAX_BYTES = 3072;
+/** Device rules of a container: each is a write (cgroup v1) or up to eight eBPF instructions (v2). Docker sets 15. */
+export const DEVICE_RULES_MAX = 1024;
+
+/** Head of an HTTP response the CLI reads. Real ones are under 1 KiB; a server without an end of head is not ours. */
+export const HTTP_HEAD_MAX_BYTES = 64 * 1024;
+/** A chunk-size or trailer line of a response: eight hex digits and extensions nobody sends. */
+export const HTTP_CHUNK_LINE_MAX_BYTES = 4096;
+/** A response the CLI must hold whole (JSON). Listing 10,000 containers takes about 20 MB. */
+export const HTTP_BODY_MAX_BYTES = 256 * 1024 * 1024;
+/** Streamed bytes waiting for a slow stdout before the CLI stops reading the socket. */
+export const HTTP_QUEUE_MAX_BYTES = 1024 * 1024;
+
+/** A seccomp profile as JSON. Docker's own is 14 KiB; a profile naming every system call with a comment is 200 KiB. */
+export const SECCOMP_PROFILE_MAX_BYTES = 1024 * 1024;
+/** Rules of one seccomp profile. Each makes an instruction at least, and the kernel takes 4096 of those. */
+export const SECCOMP_MAX_RULES = 4096;
+/** System call names over all rules of a profile: three times the calls there are, on five architectures. */
+export const SECCOMP_MAX_NAMES = 8192;

@@ -1,0 +1,258 @@
+/**
+ * Compiles the runtime-spec's seccomp section to a filter for seccomp(2).
+ *
+ *   ld arch ── x86_64 ──► ld nr ─ binary search over the numbers ─► allow │ errno │ compare arguments ─► …
+ *           ├─ i386 ────► ld nr ─ …
+ *           └─ other ───► kill
+ *
+ * Up to the argument comparisons only the instructions are used that the kernel can evaluate ahead of time
+ * (kernel/seccomp.c, seccomp_is_const_allow()), so that since Linux 5.11 a call that is always allowed costs one bit test.
+ */
+import { LighterError } from "../../base/errors.ts";
+import type { OciSeccomp } from "../../spec/oci-runtime.ts";
+import { ARCH_INFO, ARM_PRIVATE_BASE, hostArch, type NativeArch, type SeccompArch, X32_SYSCALL_BIT } from "./arch.ts";
+import {
+  argHighOffset,
+  argLowOffset,
+  BackwardAssembler,
+  DATA_ARCH,
+  DATA_NR,
+  type Label,
+  MAX_INSTRUCTIONS,
+  OP_JUMP_EQ,
+  OP_JUMP_GE,
+  OP_JUMP_GT,
+} from "./bpf.ts";
+import {
+  type ArchPolicy,
+  type Condition,
+  type ConditionalRule,
+  type Policy,
+  RET_ENOSYS,
+  RET_KILL_THREAD,
+  readPolicy,
+  type SyscallPolicy,
+} from "./policy.ts";
+
+export type { NativeArch, SeccompArch } from "./arch.ts";
+
+export interface SeccompFilter {
+  /** `struct sock_filter[]`: 8 bytes each, little endian. */
+  instructions: Uint8Array<ArrayBuffer>;
+  /** SECCOMP_FILTER_FLAG_… for seccomp(2). */
+  flags: number;
+  /** With SCMP_ACT_NOTIFY: the unix socket that gets the listener's fd and the container process state. */
+  listenerPath?: string;
+}
+
+export const SECCOMP_FILTER_FLAG_LOG = 1 << 1;
+export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2;
+export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
+export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5;
+
+/** Compares one word: goes to `yes` or `no`. */
+function compileEqual(code: BackwardAssembler, offset: number, mask: number, datum: number, yes: Label, no: Label) {
+  if (mask === 0) return yes;
+  const compare = code.jump(OP_JUMP_EQ, datum, yes, no);
+  return code.load(offset, mask === 0xffffffff ? compare : code.and(mask, compare));
+}
+
+const low = (value: bigint) => Number(value & 0xffffffffn);
+const high = (value: bigint) => Number(value >> 32n);
+
+function compileCondition(code: BackwardAssembler, condition: Condition, bits: 32 | 64, yes: Label, no: Label): Label {
+  const { arg, op, mask, datum } = condition;
+  const wide = bits === 64;
+  switch (op) {
+    case "EQ":
+    case "MASKED_EQ": {
+      const lowEqual = compileEqual(code, argLowOffset(arg), low(mask), low(datum), yes, no);
+      return wide ? compileEqual(code, argHighOffset(arg), high(mask), high(datum), lowEqual, no) : lowEqual;
+    }
+    case "NE":
+      return compileCondition(code, { ...condition, op: "EQ" }, bits, no, yes);
+    case "LT":
+      return compileCondition(code, { ...condition, op: "GE" }, bits, no, yes);
+    case "LE":
+      return compileCondition(code, { ...condition, op: "GT" }, bits, no, yes);
+    case "GE":
+    case "GT": {
+      const compareLow = code.jump(op === "GE" ? OP_JUMP_GE : OP_JUMP_GT, low(datum), yes, no);
+      const lowWord = code.load(argLowOffset(arg), compareLow);
+      if (!wide) return lowWord;
+      const highEqual = code.jump(OP_JUMP_EQ, high(datum), lowWord, no);
+      return code.load(argHighOffset(arg), code.jump(OP_JUMP_GT, high(datum), yes, highEqual));
+    }
+  }
+}
+
+/** The first rule that holds gives the action, else the default. */
+function compileRules(
+  code: BackwardAssembler,
+  rules: readonly ConditionalRule[],
+  bits: 32 | 64,
+  defaultAction: number,
+): Label {
+  let next = code.return(defaultAction);
+  for (const rule of rules.toReversed()) {
+    let holds = code.return(rule.action);
+    for (const condition of rule.conditions.toReversed()) holds = compileCondition(code, condition, bits, holds, next);
+    next = holds;
+  }
+  return next;
+}
+
+/** From `start` up to the next interval's start, numbers are decided alike. */
+interface Interval {
+  start: number;
+  decision: SyscallPolicy;
+  arch: SeccompArch;
+}
+
+const END_OF_NUMBERS = 2 ** 32;
+
+function decidedAlike(a: Interval, b: Interval): boolean {
+  return "action" in a.decision && "action" in b.decision && a.decision.action === b.decision.action;
+}
+
+function mergeAlike(intervals: readonly Interval[]): Interval[] {
+  return intervals.filter((interval, index) => index === 0 || !decidedAlike(intervals[index - 1]!, interval));
+}
+
+/** The decisions of one architecture over the numbers from `from` (inclusive) to `end` (exclusive), in order. */
+function archIntervals(policy: ArchPolicy, defaultAction: number, from: number, end: number): Interval[] {
+  // What holds for numbers without rules, from each start on.
+  const otherwise = [{ start: from, action: defaultAction }];
+  if (policy.newestKnown !== undefined) otherwise.push({ start: policy.newestKnown + 1, action: RET_ENOSYS });
+  if (policy.arch === "arm") otherwise.push({ start: ARM_PRIVATE_BASE, action: defaultAction });
+
+  const starts = new Set(otherwise.map(({ start }) => start));
+  for (const number of policy.syscalls.keys()) starts.add(number).add(number + 1);
+  return [...starts]
+    .filter((start) => start < end)
+    .sort((a, b) => a - b)
+    .map((start) => ({
+      start,
+      decision: policy.syscalls.get(start) ?? otherwise.findLast((range) => range.start <= start)!,
+      arch: policy.arch,
+    }));
+}
+
+/** The decisions for one AUDIT_ARCH: x32 shares that of x86_64, its numbers lie above. */
+function sectionIntervals(policy: Policy, arch: ArchPolicy): Interval[] {
+  if (arch.arch !== "x86_64") return mergeAlike(archIntervals(arch, policy.defaultAction, 0, END_OF_NUMBERS));
+  const x32 = policy.arches.find((other) => other.arch === "x32");
+  return mergeAlike([
+    ...archIntervals(arch, policy.defaultAction, 0, X32_SYSCALL_BIT),
+    ...(x32
+      ? archIntervals(x32, policy.defaultAction, X32_SYSCALL_BIT, END_OF_NUMBERS)
+      : [
+          { start: X32_SYSCALL_BIT, decision: { action: RET_KILL_THREAD }, arch: arch.arch },
+          // -1 is no x32 call but what a tracer leaves to skip the call (libseccomp: src/gen_bpf.c).
+          { start: 0xffffffff, decision: { action: policy.defaultAction }, arch: arch.arch },
+        ]),
+  ]);
+}
+
+/** A binary search for the number in the accumulator; the decision of the interval that holds it. */
+function compileSearch(code: BackwardAssembler, intervals: readonly Interval[], defaultAction: number): Label {
+  const [first, second, third] = intervals;
+  const leaf = ({ decision, arch }: Interval) =>
+    "action" in decision
+      ? code.return(decision.action)
+      : compileRules(code, decision.rules, ARCH_INFO[arch].argBits, defaultAction);
+  if (!second) return leaf(first!);
+  if (intervals.length === 3 && decidedAlike(first!, third!) && third!.start === second.start + 1) {
+    const around = leaf(first!);
+    return code.jump(OP_JUMP_EQ, second.start, leaf(second), around);
+  }
+  const middle = intervals.length >> 1;
+  const above = compileSearch(code, intervals.slice(middle), defaultAction);
+  const below = compileSearch(code, intervals.slice(0, middle), defaultAction);
+  return code.jump(OP_JUMP_GE, intervals[middle]!.start, above, below);
+}
+
+function compileFilter(policy: Policy): Uint8Array<ArrayBuffer> {
+  const code = new BackwardAssembler();
+  const sections = policy.arches
+    .filter(({ arch }) => arch !== "x32")
+    .toReversed()
+    .map((arch) => ({
+      auditArch: ARCH_INFO[arch.arch].auditArch,
+      start: code.load(DATA_NR, compileSearch(code, sectionIntervals(policy, arch), policy.defaultAction)),
+    }));
+  // An architecture the profile does not list: as libseccomp, kill.
+  let dispatch = code.return(RET_KILL_THREAD);
+  for (const { auditArch, start } of sections) dispatch = code.jump(OP_JUMP_EQ, auditArch, start, dispatch);
+  const entry = code.load(DATA_ARCH, dispatch);
+  if (code.count > MAX_INSTRUCTIONS)
+    throw new LighterError(
+      "invalid",
+      `linux.seccomp.syscalls compile to ${code.count} instructions, the kernel takes ${MAX_INSTRUCTIONS}`,
+      { hint: "use fewer rules that compare arguments" },
+    );
+  return code.finish(entry);
+}
+
+/** Runtime-spec name to bit; 0 for one that means nothing for a process with one thread that is about to execve. */
+const FLAGS: ReadonlyMap<string, number> = new Map([
+  ["SECCOMP_FILTER_FLAG_TSYNC", 0],
+  ["SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG],
+  ["SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW],
+  ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV],
+]);
+
+function readFlags(seccomp: OciSeccomp, usesNotify: boolean): number {
+  // As runc: with no list at all the speculative store bypass mitigation stays off, for it slows interpreters by half.
+  let flags = seccomp.flags ? 0 : SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  if (!Array.isArray(seccomp.flags ?? [])) throw new LighterError("invalid", "linux.seccomp.flags is not a list");
+  (seccomp.flags ?? []).forEach((name, index) => {
+    const flag = FLAGS.get(name);
+    if (flag === undefined)
+      throw new LighterError("invalid", `linux.seccomp.flags[${index}] "${name}" is not a seccomp flag`);
+    if (flag === SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV && !usesNotify)
+      throw new LighterError("invalid", `linux.seccomp.flags[${index}] ${name} needs a rule with SCMP_ACT_NOTIFY`);
+    flags |= flag;
+  });
+  return usesNotify ? flags | SECCOMP_FILTER_FLAG_NEW_LISTENER : flags;
+}
+
+/**
+ * The filter of a runtime-spec seccomp section, for a kernel built for `native`. Pure.
+ *
+ * Where the spec is silent it decides as runc with libseccomp does: system calls an architecture does not have are
+ * skipped; rules whose action is the default action are as if not there; rules of one call are alternatives; a rule's
+ * comparisons must all hold, unless it compares one argument twice, when they are alternatives; architectures not
+ * listed are killed, except the native one; calls newer than every listed one return ENOSYS.
+ *
+ * Source: runtime-spec config-linux.md#seccomp, seccomp(2).
+ * @throws LighterError ("invalid") naming the JSON path of the first bad value, or if the filter is too long.
+ */
+export function compileSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {
+  const policy = readPolicy(seccomp, native);
+  const flags = readFlags(seccomp, policy.usesNotify);
+  if (policy.usesNotify && !seccomp.listenerPath)
+    throw new LighterError("invalid", "linux.seccomp.listenerPath is missing, but a rule has SCMP_ACT_NOTIFY");
+  return {
+    instructions: compileFilter(policy),
+    flags,
+    ...(policy.usesNotify && seccomp.listenerPath ? { listenerPath: seccomp.listenerPath } : {}),
+  };
+}
+
+/** Enough for the profiles of one machine's containers; a filter is 2–8 KiB. */
+const MEMO_ENTRIES = 16;
+const memo = new Map<string, SeccompFilter>();
+
+/** compileSeccomp() that remembers the filters used last. The result is shared: do not write to it. */
+export function compileSeccompMemo(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {
+  const key = `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
+  const filter = memo.get(key) ?? compileSeccomp(seccomp, native);
+  memo.delete(key);
+  memo.set(key, filter);
+  for (const oldest of memo.keys()) {
+    if (memo.size <= MEMO_ENTRIES) break;
+    memo.delete(oldest);
+  }
+  return filter;
+}

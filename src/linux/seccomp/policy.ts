@@ -1,0 +1,273 @@
+/** Reads the runtime-spec's seccomp section and resolves it to what each architecture's filter must decide. */
+import { LighterError } from "../../base/errors.ts";
+import { SECCOMP_MAX_RULES } from "../../base/limits.ts";
+import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../spec/oci-runtime.ts";
+import {
+  ARCH_FAMILY,
+  ARCH_INFO,
+  ARM_PRIVATE_BASE,
+  type NativeArch,
+  SCMP_ARCHES,
+  type SeccompArch,
+  syscallNumber,
+} from "./arch.ts";
+
+const RET_KILL_PROCESS = 0x80000000;
+export const RET_KILL_THREAD = 0x00000000;
+const RET_TRAP = 0x00030000;
+const RET_ERRNO = 0x00050000;
+const RET_USER_NOTIF = 0x7fc00000;
+const RET_TRACE = 0x7ff00000;
+const RET_LOG = 0x7ffc0000;
+const RET_ALLOW = 0x7fff0000;
+
+const EPERM = 1;
+const ENOSYS = 38;
+export const RET_ENOSYS = RET_ERRNO | ENOSYS;
+/** The kernel's MAX_ERRNO; it would silently make more of a larger number. */
+const MAX_ERRNO = 4095;
+
+/** SECCOMP_RET_… by runtime-spec name (linux/seccomp.h). The low 16 bits are the action's data. */
+const ACTIONS: ReadonlyMap<string, { ret: number; maxErrnoRet?: number }> = new Map([
+  ["SCMP_ACT_KILL", { ret: RET_KILL_THREAD }],
+  ["SCMP_ACT_KILL_THREAD", { ret: RET_KILL_THREAD }],
+  ["SCMP_ACT_KILL_PROCESS", { ret: RET_KILL_PROCESS }],
+  ["SCMP_ACT_TRAP", { ret: RET_TRAP }],
+  ["SCMP_ACT_ERRNO", { ret: RET_ERRNO, maxErrnoRet: MAX_ERRNO }],
+  ["SCMP_ACT_TRACE", { ret: RET_TRACE, maxErrnoRet: 0xffff }],
+  ["SCMP_ACT_ALLOW", { ret: RET_ALLOW }],
+  ["SCMP_ACT_LOG", { ret: RET_LOG }],
+  ["SCMP_ACT_NOTIFY", { ret: RET_USER_NOTIF }],
+]);
+
+const OPERATORS = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] as const;
+export type Operator = (typeof OPERATORS)[number];
+const OPERATOR_BY_NAME: ReadonlyMap<string, Operator> = new Map(OPERATORS.map((op) => [`SCMP_CMP_${op}`, op]));
+
+/** `(args[arg] & mask) op datum`, unsigned; mask is all ones but for MASKED_EQ. */
+export interface Condition {
+  arg: number;
+  op: Operator;
+  mask: bigint;
+  datum: bigint;
+}
+
+/** All conditions must hold. */
+export interface ConditionalRule {
+  conditions: readonly Condition[];
+  action: number;
+}
+
+/** What to do with one number: an action at once, or the first rule that holds, else the default action. */
+export type SyscallPolicy = { action: number } | { rules: ConditionalRule[] };
+
+export interface ArchPolicy {
+  arch: SeccompArch;
+  syscalls: Map<number, SyscallPolicy>;
+  /** Ordinary numbers above this one get ENOSYS. Absent: they get the default action. */
+  newestKnown?: number;
+}
+
+export interface Policy {
+  /** The native architecture first. */
+  arches: ArchPolicy[];
+  defaultAction: number;
+  usesNotify: boolean;
+}
+
+const U64_MAX = 0xffffffffffffffffn;
+const U32_MAX = 0xffffffffn;
+
+function invalid(path: string, what: string): LighterError {
+  return new LighterError("invalid", `linux.seccomp.${path} ${what}`);
+}
+
+function readAction(name: string, errnoRet: number | undefined, path: string, errnoPath: string): number {
+  const action = ACTIONS.get(name);
+  if (!action) throw invalid(path, `"${name}" is not an action`);
+  if (errnoRet === undefined) return action.maxErrnoRet === undefined ? action.ret : action.ret | EPERM;
+  // config-linux.md#seccomp: an errno for an action that has none must fail.
+  if (action.maxErrnoRet === undefined) throw invalid(errnoPath, `is given, but ${name} returns no errno`);
+  if (!Number.isInteger(errnoRet) || errnoRet < 0 || errnoRet > action.maxErrnoRet)
+    throw invalid(errnoPath, `${errnoRet} is not in 0–${action.maxErrnoRet}`);
+  return action.ret | errnoRet;
+}
+
+function readU64(value: number | bigint, path: string): bigint {
+  if (typeof value === "bigint" ? value >= 0n && value <= U64_MAX : Number.isSafeInteger(value) && value >= 0)
+    return BigInt(value);
+  throw invalid(path, `${value} is not an unsigned 64-bit integer`);
+}
+
+function readCondition(arg: OciSeccompArg, path: string): Condition {
+  if (typeof arg !== "object" || arg === null) throw invalid(path, "is not an object");
+  if (!Number.isInteger(arg.index) || arg.index < 0 || arg.index > 5)
+    throw invalid(`${path}.index`, `${arg.index} is not in 0–5`);
+  const op = OPERATOR_BY_NAME.get(arg.op);
+  if (!op) throw invalid(`${path}.op`, `"${arg.op}" is not a comparison`);
+  const value = readU64(arg.value, `${path}.value`);
+  const valueTwo = readU64(arg.valueTwo ?? 0, `${path}.valueTwo`);
+  // For MASKED_EQ the mask comes first. Bits of the datum outside it are ignored, as libseccomp does.
+  if (op === "MASKED_EQ") return { arg: arg.index, op, mask: value, datum: valueTwo & value };
+  return { arg: arg.index, op, mask: U64_MAX, datum: value };
+}
+
+interface Rule {
+  names: readonly string[];
+  action: number;
+  /** Any of these must hold, each of which is all of its conditions. Empty: unconditional. */
+  anyOf: readonly (readonly Condition[])[];
+}
+
+function readRule(rule: OciSeccompRule, path: string): Rule {
+  // The shapes are checked too: the section may come straight from somebody's config.json.
+  if (!Array.isArray(rule?.names)) throw invalid(`${path}.names`, "is not a list");
+  rule.names.forEach((name, index) => {
+    if (typeof name !== "string" || name === "") throw invalid(`${path}.names[${index}]`, "is not a name");
+  });
+  if (!Array.isArray(rule.args ?? [])) throw invalid(`${path}.args`, "is not a list");
+  const conditions = (rule.args ?? []).map((arg, index) => readCondition(arg, `${path}.args[${index}]`));
+  // Two comparisons of one argument are alternatives, not a range: so runc has always had it (runc issue 2735), and
+  // profiles in use depend on it.
+  const repeats = new Set(conditions.map((condition) => condition.arg)).size < conditions.length;
+  return {
+    names: rule.names,
+    action: readAction(rule.action, rule.errnoRet, `${path}.action`, `${path}.errnoRet`),
+    anyOf: repeats ? conditions.map((condition) => [condition]) : conditions.length > 0 ? [conditions] : [],
+  };
+}
+
+interface Multiplexed {
+  multiplexer: "socketcall" | "ipc";
+  subcall: number;
+}
+
+/** Sub-call numbers of i386's socketcall(2) and ipc(2): linux/net.h SYS_…, linux/ipc.h. */
+const I386_MULTIPLEXED: ReadonlyMap<string, Multiplexed> = new Map<string, Multiplexed>([
+  ...[
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+  ].map((name, index) => [name, { multiplexer: "socketcall", subcall: index + 1 }] as const),
+  ...Object.entries({
+    semop: 1,
+    semget: 2,
+    semctl: 3,
+    semtimedop: 4,
+    msgsnd: 11,
+    msgrcv: 12,
+    msgget: 13,
+    msgctl: 14,
+    shmat: 21,
+    shmdt: 22,
+    shmget: 23,
+    shmctl: 24,
+  }).map(([name, subcall]) => [name, { multiplexer: "ipc", subcall }] as const),
+]);
+
+/** On a 32-bit ABI only the low words are compared; a mask of nothing always holds. */
+function conditionsFor(arch: SeccompArch, conditions: readonly Condition[]): Condition[] {
+  const width = ARCH_INFO[arch].argBits === 64 ? U64_MAX : U32_MAX;
+  return conditions
+    .map((condition) => ({ ...condition, mask: condition.mask & width, datum: condition.datum & width }))
+    .filter((condition) => condition.mask !== 0n);
+}
+
+/**
+ * An unconditional rule decides alone, and the first of several stands. Conditional ones are tried in their order.
+ * libseccomp: src/db.c, db_rule_add(); it has no defined order for overlapping rules with different actions.
+ */
+function addRule(policy: ArchPolicy, number: number, conditions: readonly Condition[], action: number): void {
+  const before = policy.syscalls.get(number);
+  if (before && "action" in before) return;
+  const own = conditionsFor(policy.arch, conditions);
+  if (own.length === 0) policy.syscalls.set(number, { action });
+  else if (before) before.rules.push({ conditions: own, action });
+  else policy.syscalls.set(number, { rules: [{ conditions: own, action }] });
+}
+
+function addNamed(policy: ArchPolicy, name: string, conditions: readonly Condition[], action: number): void {
+  const multiplexed = policy.arch === "i386" ? I386_MULTIPLEXED.get(name) : undefined;
+  if (multiplexed) {
+    // The old way to make the same call. Its argument 0 is the sub-call, so a condition on argument 0 cannot be kept:
+    // the call's own arguments are behind a pointer (libseccomp does the same: src/arch.c and arch-x86.c).
+    const subcall: Condition = { arg: 0, op: "EQ", mask: U64_MAX, datum: BigInt(multiplexed.subcall) };
+    const others = conditions.filter((condition) => condition.arg !== 0);
+    addRule(policy, syscallNumber("i386", multiplexed.multiplexer)!, [subcall, ...others], action);
+  }
+  const number = syscallNumber(policy.arch, name);
+  // A name this architecture does not have: profiles name the calls of all architectures, and of newer kernels.
+  if (number !== undefined) addRule(policy, number, conditions, action);
+}
+
+function archPolicy(arch: SeccompArch, rules: readonly Rule[], defaultAction: number, listed: boolean): ArchPolicy {
+  const policy: ArchPolicy = { arch, syscalls: new Map() };
+  let newest = -1;
+  for (const rule of rules) {
+    for (const name of rule.names) {
+      const number = syscallNumber(arch, name) ?? -1;
+      if (number > newest && !(arch === "arm" && number >= ARM_PRIVATE_BASE)) newest = number;
+      // As in runc, a rule for the default action is as if it were not there.
+      if (rule.action === defaultAction) continue;
+      if (rule.anyOf.length === 0) addNamed(policy, name, [], rule.action);
+      for (const conditions of rule.anyOf) addNamed(policy, name, conditions, rule.action);
+    }
+  }
+  // A call newer than the profile must look as on an older kernel, or libc does not fall back to the older call: so
+  // ENOSYS, not the default EPERM. Like runc only for architectures the profile lists.
+  const permissive = [RET_ALLOW, RET_LOG, RET_TRACE].includes((defaultAction & 0xffff0000) >>> 0);
+  return listed && !permissive && newest >= 0 ? { ...policy, newestKnown: newest } : policy;
+}
+
+/**
+ * The policy of `seccomp` on a kernel built for `native`.
+ * Source: runtime-spec config-linux.md#seccomp; runc libcontainer/seccomp and libseccomp 2.6 where it is silent.
+ * @throws LighterError ("invalid") naming the JSON path of the first bad value.
+ */
+export function readPolicy(seccomp: OciSeccomp, native: NativeArch): Policy {
+  const defaultAction = readAction(seccomp.defaultAction, seccomp.defaultErrnoRet, "defaultAction", "defaultErrnoRet");
+  // Whoever starts the process must still be able to write(2) the listener's fd to us.
+  if (defaultAction === RET_USER_NOTIF) throw invalid("defaultAction", "cannot be SCMP_ACT_NOTIFY");
+  const given = seccomp.syscalls ?? [];
+  if (!Array.isArray(given)) throw invalid("syscalls", "is not a list");
+  if (given.length > SECCOMP_MAX_RULES)
+    throw invalid("syscalls", `has ${given.length} rules, more than ${SECCOMP_MAX_RULES}`);
+  const rules = given.map((rule, index) => readRule(rule, `syscalls[${index}]`));
+  rules.forEach((rule, index) => {
+    if (rule.action === RET_USER_NOTIF && rule.names.includes("write"))
+      throw invalid(`syscalls[${index}].action`, "cannot be SCMP_ACT_NOTIFY for write");
+  });
+
+  const listed = new Set<SeccompArch>();
+  if (!Array.isArray(seccomp.architectures ?? [])) throw invalid("architectures", "is not a list");
+  (seccomp.architectures ?? []).forEach((name, index) => {
+    const arch = SCMP_ARCHES.get(name);
+    if (arch === undefined) throw invalid(`architectures[${index}]`, `"${name}" is not an architecture`);
+    // One this machine cannot run needs no code: seccomp_data.arch never says it.
+    if (arch && ARCH_FAMILY[native].includes(arch)) listed.add(arch);
+  });
+  // The native architecture is always in, as with libseccomp; the others are killed when not listed.
+  const arches = ARCH_FAMILY[native].filter((arch) => arch === native || listed.has(arch));
+  return {
+    arches: arches.map((arch) => archPolicy(arch, rules, defaultAction, listed.has(arch))),
+    defaultAction,
+    usesNotify: rules.some((rule) => rule.action === RET_USER_NOTIF),
+  };
+}

@@ -1,0 +1,413 @@
+/**
+ * Unpacks one layer's tar into its own directory, in the form overlayfs reads as a lower directory:
+ *
+ *   ".wh.NAME"       →  NAME, a character device 0:0            (the name is gone from the layers below)
+ *   ".wh..wh..opq"   →  xattr trusted.overlay.opaque=y          (the directory hides the one below)
+ *
+ * The tar is hostile. Every parent directory is opened by openat2(2) with RESOLVE_IN_ROOT on the layer's directory and
+ * then used by its fd; the last component is always created anew (O_EXCL, mkdirat, …) and never followed. So a symlink
+ * planted in the layer can lead elsewhere inside the layer, as it would for a process chrooted there, never out of it.
+ *
+ * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
+ */
+import { closeSync, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import {
+  type BytePath,
+  chmodat,
+  EEXIST,
+  ELOOP,
+  ENOENT,
+  ENOTDIR,
+  fchmod,
+  fchown,
+  fsetxattr,
+  futimens,
+  kernelError,
+  lchownat,
+  lsetxattrat,
+  lutimensat,
+  makeDevice,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  openat,
+  PATH_MAX,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  removeTreeAt,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  showPath,
+  tryLinkat,
+  tryMkdirat,
+  tryMknodat,
+  tryOpenat,
+  tryOpenat2,
+  trySymlinkat,
+} from "../linux/sys/fs.ts";
+import type { TarEntry, TarSink } from "./tar-reader.ts";
+
+export interface LayerTotals {
+  /** File bytes written: holes and further hard links count nothing. */
+  sizeBytes: number;
+  entryCount: number;
+  /** What the layer says of "/" itself; undefined if it does not mention it. */
+  root: { mode: number; uid: number; gid: number } | undefined;
+  /** Directories the layer needs and does not mention: their mode and owner are the lower layer's. Parents first. */
+  impliedDirectories: BytePath[];
+}
+
+const WHITEOUT_PREFIX = ".wh.";
+const WHITEOUT_META_PREFIX = ".wh..wh.";
+const OPAQUE_MARKER = ".wh..wh..opq";
+export const OPAQUE_XATTR = "trusted.overlay.opaque";
+const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
+/** Ours to set: from a layer they could redirect one overlay directory to another. */
+const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
+const EOPNOTSUPP = "EOPNOTSUPP";
+const EPERM = -1;
+
+/** Open directories kept at a time: entries come grouped by directory. */
+const DIRECTORY_CACHE_SIZE = 64;
+
+const resolveInLayer = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+function refused(path: string, why: string): LighterError {
+  return new LighterError("invalid", `entry "${showPath(path)}" ${why}`);
+}
+
+/**
+ * The components of an archive path: "." and empty ones dropped, ".." applied to the text as Docker does.
+ * A leading "/" means the layer's root.
+ * @throws LighterError ("invalid") if ".." leaves the root, or a limit is exceeded.
+ */
+export function splitArchivePath(path: string): string[] {
+  if (path.length >= PATH_MAX) throw refused(`${path.slice(0, 80)}…`, `has a path longer than ${PATH_MAX - 1} bytes`);
+  const components: string[] = [];
+  for (const component of path.split("/")) {
+    if (component === "" || component === ".") continue;
+    if (component !== "..") components.push(component);
+    else if (components.pop() === undefined) throw refused(path, "leaves the root");
+  }
+  if (components.length > LAYER_PATH_MAX_DEPTH)
+    throw refused(path, `is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
+  return components;
+}
+
+/** A directory's own attributes, set when nothing more is created in it. */
+interface PendingDirectory {
+  entry: TarEntry | undefined;
+  opaque: boolean;
+}
+
+/** The sink of one layer's TarReader. Owns no fd after `finish` or `close`; the layer's directory stays the caller's. */
+export class LayerUnpacker implements TarSink {
+  readonly #rootFd: number;
+  /** O_PATH fds by path within the layer, oldest first. */
+  readonly #directories = new Map<string, number>();
+  readonly #pending = new Map<string, PendingDirectory>();
+  #entryCount = 0;
+  #sizeBytes = 0;
+  #root: LayerTotals["root"];
+  #fileFd = -1;
+  #fileEntry: TarEntry | undefined;
+  #fileEnd = 0;
+
+  /** `rootFd`: the layer's directory, empty, seen by nobody else. */
+  constructor(rootFd: number) {
+    this.#rootFd = rootFd;
+  }
+
+  entry(entry: TarEntry): void {
+    if (++this.#entryCount > LAYER_MAX_ENTRIES)
+      throw new LighterError("invalid", `layer has more than ${LAYER_MAX_ENTRIES} entries`);
+    const components = splitArchivePath(entry.path);
+    const name = components.pop();
+    if (name === undefined) {
+      if (entry.type !== "directory") throw refused(entry.path, "replaces the root");
+      this.#root = { mode: entry.mode, uid: entry.uid, gid: entry.gid };
+      this.#markDirectory("").entry = entry;
+      return;
+    }
+    const parent = components.join("/");
+    const parentFd = this.#openDirectory(parent, entry.path);
+    const path = parent === "" ? name : `${parent}/${name}`;
+    if (name.startsWith(WHITEOUT_PREFIX)) this.#whiteout(parentFd, parent, name, entry);
+    else if (entry.type === "file") this.#createFile(parentFd, name, entry);
+    else if (entry.type === "directory") this.#createDirectory(parentFd, name, path, entry);
+    else if (entry.type === "hardlink") this.#createHardLink(parentFd, name, path, entry);
+    else this.#createOther(parentFd, name, entry);
+  }
+
+  data(bytes: Uint8Array, offset: number): void {
+    if (this.#fileFd < 0) return; // a whiteout with data: its content means nothing
+    let done = 0;
+    while (done < bytes.length) {
+      try {
+        done += writeSync(this.#fileFd, bytes, done, bytes.length - done, offset + done);
+      } catch (error) {
+        throw nodeError(error, `write "${showPath(this.#fileEntry!.path)}"`);
+      }
+    }
+    this.#fileEnd = offset + bytes.length;
+    this.#sizeBytes += bytes.length;
+  }
+
+  endEntry(): void {
+    const entry = this.#fileEntry;
+    if (entry === undefined) return;
+    const fd = this.#fileFd;
+    try {
+      if (this.#fileEnd < entry.size) ftruncateSync(fd, entry.size); // a hole at the end
+    } catch (error) {
+      throw nodeError(error, `write "${showPath(entry.path)}"`);
+    }
+    if (entry.uid !== 0 || entry.gid !== 0) fchown(fd, entry.uid, entry.gid, entry.path);
+    fchmod(fd, entry.mode, entry.path); // must follow chown(2), which clears setuid
+    for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, entry.path));
+    futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, entry.path);
+    this.#fileFd = -1;
+    this.#fileEntry = undefined;
+    closeSync(fd);
+  }
+
+  /** Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end. */
+  finish(): LayerTotals {
+    const impliedDirectories: BytePath[] = [];
+    for (const [path, { entry, opaque }] of this.#pending) {
+      if (entry === undefined && path !== "") impliedDirectories.push(path as BytePath);
+      this.#finishDirectory(path, entry, opaque);
+    }
+    this.close();
+    return {
+      sizeBytes: this.#sizeBytes,
+      entryCount: this.#entryCount,
+      root: this.#root,
+      impliedDirectories,
+    };
+  }
+
+  close(): void {
+    for (const fd of this.#directories.values()) closeSync(fd);
+    this.#directories.clear();
+    if (this.#fileFd >= 0) closeSync(this.#fileFd);
+    this.#fileFd = -1;
+    this.#fileEntry = undefined;
+  }
+
+  #markDirectory(path: string): PendingDirectory {
+    let pending = this.#pending.get(path);
+    if (pending === undefined) {
+      pending = { entry: undefined, opaque: false };
+      this.#pending.set(path, pending);
+    }
+    return pending;
+  }
+
+  #finishDirectory(path: string, entry: TarEntry | undefined, opaque: boolean): void {
+    if (entry === undefined && !opaque) return;
+    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    const fd = tryOpenat2(this.#rootFd, path === "" ? "." : path, flags, resolveInLayer);
+    if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry took its place
+    if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+    try {
+      if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
+      if (entry === undefined) return;
+      fchown(fd, entry.uid, entry.gid, path);
+      fchmod(fd, entry.mode, path);
+      for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, path));
+      futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** An O_PATH fd of the directory, owned by the cache. Missing directories are made, 0755 and root's. */
+  #openDirectory(path: string, forEntry: string): number {
+    if (path === "") return this.#rootFd;
+    const cached = this.#directories.get(path);
+    if (cached !== undefined) return cached;
+    let fd = tryOpenat2(this.#rootFd, path, O_PATH | O_DIRECTORY, resolveInLayer);
+    if (fd === ENOENT) {
+      this.#makeParents(path, forEntry);
+      fd = tryOpenat2(this.#rootFd, path, O_PATH | O_DIRECTORY, resolveInLayer);
+    }
+    if (fd === ENOTDIR || fd === ELOOP || fd === ENOENT) throw refused(forEntry, "has a parent that is no directory");
+    if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+    this.#cacheDirectory(path, fd);
+    return fd;
+  }
+
+  #makeParents(path: string, forEntry: string): void {
+    const slash = path.lastIndexOf("/");
+    const parentFd = this.#openDirectory(slash < 0 ? "" : path.slice(0, slash), forEntry);
+    const name = path.slice(slash + 1);
+    const rc = tryMkdirat(parentFd, name, 0o755);
+    if (rc === 0) {
+      chmodat(parentFd, name, 0o755); // whatever our umask is
+      this.#markDirectory(path);
+    } else if (rc !== EEXIST) {
+      throw kernelError(rc, `create directory "${showPath(path)}"`);
+    }
+  }
+
+  #cacheDirectory(path: string, fd: number): void {
+    if (this.#directories.size >= DIRECTORY_CACHE_SIZE) {
+      const [oldest, oldestFd] = this.#directories.entries().next().value!;
+      this.#directories.delete(oldest);
+      closeSync(oldestFd);
+    }
+    this.#directories.set(path, fd);
+  }
+
+  /** Removes what an earlier entry of this layer left at `name`, so that this one replaces it. */
+  #makeRoom(parentFd: number, name: string): void {
+    removeTreeAt(parentFd, name);
+    // Cached directories may have been resolved through it. The parent itself stays in use.
+    for (const [path, fd] of this.#directories) {
+      if (fd === parentFd) continue;
+      closeSync(fd);
+      this.#directories.delete(path);
+    }
+  }
+
+  /** Runs `create`; if something of this layer is in the way, removes that and runs it once more. Throws its errno. */
+  #createInstead(parentFd: number, name: string, what: string, create: () => number): number {
+    let rc = create();
+    if (rc === EEXIST) {
+      this.#makeRoom(parentFd, name);
+      rc = create();
+    }
+    if (rc < 0) throw kernelError(rc, what);
+    return rc;
+  }
+
+  #createFile(parentFd: number, name: string, entry: TarEntry): void {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    let fd = tryOpenat(parentFd, name, flags, 0o600);
+    if (fd < 0) {
+      const what = `create "${showPath(entry.path)}"`;
+      fd = this.#createInstead(parentFd, name, what, () => tryOpenat(parentFd, name, flags, 0o600));
+    }
+    this.#fileFd = fd;
+    this.#fileEntry = entry;
+    this.#fileEnd = 0;
+  }
+
+  #createDirectory(parentFd: number, name: string, path: string, entry: TarEntry): void {
+    const rc = tryMkdirat(parentFd, name, 0o700);
+    if (rc === EEXIST) {
+      const existing = this.#kindAt(parentFd, name);
+      if (existing !== "directory") {
+        this.#createInstead(parentFd, name, `create directory "${showPath(path)}"`, () =>
+          tryMkdirat(parentFd, name, 0o700),
+        );
+        // A whiteout of this layer hides the layers below, not what this layer itself brings (layer.md#whiteouts).
+        if (existing === "whiteout") this.#markDirectory(path).opaque = true;
+      }
+    } else if (rc < 0) {
+      throw kernelError(rc, `create directory "${showPath(path)}"`);
+    }
+    this.#markDirectory(path).entry = entry;
+  }
+
+  #kindAt(parentFd: number, name: string): "directory" | "whiteout" | "other" | "none" {
+    const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
+    if (fd === ENOENT) return "none";
+    if (fd < 0) throw kernelError(fd, `open "${showPath(name)}"`);
+    const stat = fstatSync(fd);
+    closeSync(fd);
+    if (stat.isDirectory()) return "directory";
+    return stat.isCharacterDevice() && stat.rdev === 0 ? "whiteout" : "other";
+  }
+
+  #createHardLink(parentFd: number, name: string, path: string, entry: TarEntry): void {
+    const target = splitArchivePath(entry.linkPath);
+    const targetName = target.pop();
+    if (targetName === undefined) throw refused(entry.path, "is a hard link to the root");
+    const targetPath = [...target, targetName].join("/");
+    if (targetPath === path) throw refused(entry.path, "is a hard link to itself");
+    const directory = target.length === 0 ? "." : target.join("/");
+    const targetFd = tryOpenat2(this.#rootFd, directory, O_PATH | O_DIRECTORY, resolveInLayer);
+    const missing = (): LighterError =>
+      refused(entry.path, `is a hard link to "${showPath(targetPath)}", which is not in this layer`);
+    if (targetFd < 0) throw missing();
+    try {
+      let rc = tryLinkat(targetFd, targetName, parentFd, name);
+      if (rc === EEXIST && !isSameFile(targetFd, targetName, parentFd, name)) {
+        this.#makeRoom(parentFd, name);
+        rc = tryLinkat(targetFd, targetName, parentFd, name);
+      }
+      if (rc === ENOENT) throw missing();
+      if (rc === EPERM) throw refused(entry.path, `is a hard link to "${showPath(targetPath)}", which is a directory`);
+      if (rc < 0 && rc !== EEXIST) throw kernelError(rc, `link "${showPath(path)}"`);
+    } finally {
+      closeSync(targetFd);
+    }
+  }
+
+  /** Symlinks, devices and fifos. */
+  #createOther(parentFd: number, name: string, entry: TarEntry): void {
+    const create = (): number => {
+      if (entry.type === "symlink") return trySymlinkat(entry.linkPath, parentFd, name);
+      if (entry.type === "fifo") return tryMknodat(parentFd, name, S_IFIFO | 0o600, 0n);
+      const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
+      return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
+    };
+    this.#createInstead(parentFd, name, `create ${entry.type} "${showPath(entry.path)}"`, create);
+    if (entry.uid !== 0 || entry.gid !== 0) lchownat(parentFd, name, entry.uid, entry.gid);
+    if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode);
+    for (const xattr of entry.xattrs) {
+      setXattr(xattr.name, () => lsetxattrat(parentFd, name, xattr.name, xattr.value));
+    }
+    lutimensat(parentFd, name, entry.mtimeSeconds, entry.mtimeNanoseconds);
+  }
+
+  #whiteout(parentFd: number, parent: string, markerName: string, entry: TarEntry): void {
+    if (markerName === OPAQUE_MARKER) {
+      this.#markDirectory(parent).opaque = true;
+      return;
+    }
+    if (markerName.startsWith(WHITEOUT_META_PREFIX)) return; // AUFS's own book-keeping
+    const name = markerName.slice(WHITEOUT_PREFIX.length);
+    if (name === "" || name === "." || name === "..") throw refused(entry.path, "is no valid whiteout");
+    const existing = this.#kindAt(parentFd, name);
+    // What this layer brings stays, and hides what is below; a directory does so only if opaque.
+    if (existing === "directory") this.#markDirectory(parent === "" ? name : `${parent}/${name}`).opaque = true;
+    if (existing !== "none") return;
+    const rc = tryMknodat(parentFd, name, S_IFCHR, 0n);
+    if (rc < 0) throw kernelError(rc, `create whiteout "${showPath(entry.path)}"`);
+  }
+}
+
+function isSameFile(fdA: number, nameA: string, fdB: number, nameB: string): boolean {
+  const a = openat(fdA, nameA, O_PATH | O_NOFOLLOW);
+  const b = openat(fdB, nameB, O_PATH | O_NOFOLLOW);
+  const [statA, statB] = [fstatSync(a, { bigint: true }), fstatSync(b, { bigint: true })];
+  closeSync(a);
+  closeSync(b);
+  return statA.ino === statB.ino && statA.dev === statB.dev;
+}
+
+function nodeError(error: unknown, what: string): LighterError {
+  const errno = errnoOf(error);
+  return new LighterError("kernel", `${what}: ${errno}`, { errno, cause: error });
+}
+
+function setXattr(name: string, set: () => void): void {
+  if (OVERLAY_XATTR.test(name)) return;
+  try {
+    set();
+  } catch (error) {
+    // As Docker: labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable.
+    // A file capability is different: without it the program would not work, or not be what was signed.
+    if (errnoOf(error) !== EOPNOTSUPP || name === "security.capability") throw error;
+  }
+}

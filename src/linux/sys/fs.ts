@@ -1,0 +1,288 @@
+/**
+ * File-system calls that `node:fs` lacks: everything relative to a directory fd, with paths as bytes.
+ *
+ * A path is a `BytePath`: a string whose char codes are the path's bytes (0–255, none of them 0). Linux paths are
+ * bytes and tar entries name them in any encoding; one char a byte keeps splitting, comparing and map keys cheap.
+ *
+ * Every call is synchronous and throws a `LighterError` ("kernel") with the errno's name; the ones a caller expects
+ * to fail in the normal course of things (`tryX`) return a negative errno instead, for speed.
+ */
+import { dlopen, read } from "bun:ffi";
+import { closeSync, constants, readdirSync } from "node:fs";
+import { getSystemErrorMap } from "node:util";
+import { assert } from "../../base/assert.ts";
+import { LighterError } from "../../base/errors.ts";
+
+/** One char a byte; no NUL. */
+export type BytePath = string & { readonly __brand: "BytePath" };
+
+const libc = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  syscall: { args: ["i64", "i64", "ptr", "ptr", "i64", "i64", "i64"], returns: "i64" },
+  openat: { args: ["i32", "ptr", "i32", "u32"], returns: "i32" },
+  mkdirat: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  mknodat: { args: ["i32", "ptr", "u32", "u64"], returns: "i32" },
+  symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
+  linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
+  unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  readlinkat: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
+  fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
+  fchown: { args: ["i32", "u32", "u32"], returns: "i32" },
+  fchmod: { args: ["i32", "u32"], returns: "i32" },
+  fchmodat: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
+  futimens: { args: ["i32", "ptr"], returns: "i32" },
+  utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
+  fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+  lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+  getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
+}).symbols;
+
+/** The same on every architecture (unified numbers since Linux 5.x). */
+const SYS_OPENAT2 = 437;
+
+export const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_REMOVEDIR = 0x200;
+export const O_PATH = 0o10000000;
+export const O_CLOEXEC = 0o2000000;
+export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO } = constants;
+
+/** openat2(2). */
+export const RESOLVE_NO_MAGICLINKS = 0x02n;
+export const RESOLVE_NO_SYMLINKS = 0x04n;
+export const RESOLVE_BENEATH = 0x08n;
+export const RESOLVE_IN_ROOT = 0x10n;
+
+/** Linux PATH_MAX, with its NUL. */
+export const PATH_MAX = 4096;
+
+const errnoNames = new Map<number, [name: string, text: string]>();
+for (const [number, [name, text]] of getSystemErrorMap()) errnoNames.set(-number, [name, text]);
+
+export const ENOENT = -2;
+export const EEXIST = -17;
+export const ENOTDIR = -20;
+export const ELOOP = -40;
+
+/** The negative errno of the call made just before, in this thread. Must directly follow the call. */
+function negativeErrno(): number {
+  const location = libc.__errno_location();
+  assert(location !== null, "errno has no address");
+  return -read.i32(location, 0);
+}
+
+/** `what` failed with the negative errno `rc`. */
+export function kernelError(rc: number, what: string): LighterError {
+  const [name, text] = errnoNames.get(-rc) ?? [`errno ${-rc}`, "unknown error"];
+  return new LighterError("kernel", `${what}: ${name} (${text})`, { errno: name });
+}
+
+/** Two scratch buffers: no call takes more than two paths, and nothing here is re-entrant. */
+const scratchA = Buffer.alloc(PATH_MAX + 1);
+const scratchB = Buffer.alloc(PATH_MAX + 1);
+
+function cString(scratch: Buffer, path: string): Buffer {
+  // Longer than the kernel takes: let it say ENAMETOOLONG.
+  const length = Math.min(path.length, PATH_MAX);
+  scratch.write(path, 0, length, "latin1");
+  scratch[length] = 0;
+  return scratch;
+}
+
+/** The path as a person reads it: UTF-8 where it is UTF-8. */
+export function showPath(path: string): string {
+  return Buffer.from(path, "latin1").toString("utf8");
+}
+
+export function bytePath(text: string): BytePath {
+  return Buffer.from(text, "utf8").toString("latin1") as BytePath;
+}
+
+export function bytePathOf(bytes: Uint8Array): BytePath {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1") as BytePath;
+}
+
+function check(rc: number, call: string, path: string): number {
+  if (rc >= 0) return rc;
+  throw kernelError(negativeErrno(), `${call} "${showPath(path)}"`);
+}
+
+/** openat(2) with O_CLOEXEC. The fd, or a negative errno. */
+export function tryOpenat(dirFd: number, name: string, flags: number, mode = 0): number {
+  const rc = libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode);
+  return rc < 0 ? negativeErrno() : rc;
+}
+
+export function openat(dirFd: number, name: string, flags: number, mode = 0): number {
+  return check(libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode), "open", name);
+}
+
+const openHow = new BigUint64Array(3);
+
+/** openat2(2), Linux 5.6, with O_CLOEXEC. The fd, or a negative errno. */
+export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: bigint): number {
+  openHow[0] = BigInt(flags | O_CLOEXEC);
+  openHow[1] = 0n;
+  openHow[2] = resolve;
+  for (;;) {
+    const rc = Number(libc.syscall(SYS_OPENAT2, dirFd, cString(scratchA, path), openHow, 24, 0, 0));
+    if (rc >= 0) return rc;
+    const errno = negativeErrno();
+    // RESOLVE_IN_ROOT with "..": the kernel saw a rename somewhere and wants another try.
+    if (errno !== -11) return errno;
+  }
+}
+
+/** 0, or a negative errno. */
+export function tryMkdirat(dirFd: number, name: string, mode: number): number {
+  return libc.mkdirat(dirFd, cString(scratchA, name), mode) < 0 ? negativeErrno() : 0;
+}
+
+/** `mode` with its S_IFMT bits. 0, or a negative errno. */
+export function tryMknodat(dirFd: number, name: string, mode: number, device: bigint): number {
+  return libc.mknodat(dirFd, cString(scratchA, name), mode, device) < 0 ? negativeErrno() : 0;
+}
+
+export function trySymlinkat(target: string, dirFd: number, name: string): number {
+  return libc.symlinkat(cString(scratchA, target), dirFd, cString(scratchB, name)) < 0 ? negativeErrno() : 0;
+}
+
+/** Never follows `oldName` if it is a symlink. */
+export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
+  const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
+  return rc < 0 ? negativeErrno() : 0;
+}
+
+export function tryUnlinkat(dirFd: number, name: string): number {
+  return libc.unlinkat(dirFd, cString(scratchA, name), 0) < 0 ? negativeErrno() : 0;
+}
+
+export function tryRmdirat(dirFd: number, name: string): number {
+  return libc.unlinkat(dirFd, cString(scratchA, name), AT_REMOVEDIR) < 0 ? negativeErrno() : 0;
+}
+
+const linkTarget = Buffer.alloc(PATH_MAX);
+
+/** The target of the symlink that `linkFd` (O_PATH | O_NOFOLLOW) is. */
+export function readlinkFd(linkFd: number): BytePath {
+  const length = Number(libc.readlinkat(linkFd, cString(scratchA, ""), linkTarget, linkTarget.length));
+  if (length < 0) throw kernelError(negativeErrno(), "readlink");
+  return linkTarget.toString("latin1", 0, length) as BytePath;
+}
+
+/** Of the entry itself, never of what a symlink points to. */
+export function lchownat(dirFd: number, name: string, uid: number, gid: number): void {
+  check(libc.fchownat(dirFd, cString(scratchA, name), uid, gid, AT_SYMLINK_NOFOLLOW), "chown", name);
+}
+
+export function fchown(fd: number, uid: number, gid: number, what: string): void {
+  check(libc.fchown(fd, uid, gid), "chown", what);
+}
+
+/** `fd` may be O_PATH. */
+export function fchownPathFd(fd: number, uid: number, gid: number, what: string): void {
+  check(libc.fchownat(fd, cString(scratchA, ""), uid, gid, AT_EMPTY_PATH), "chown", what);
+}
+
+export function fchmod(fd: number, mode: number, what: string): void {
+  check(libc.fchmod(fd, mode), "chmod", what);
+}
+
+/** Follows symlinks: `name` must be known not to be one. */
+export function chmodat(dirFd: number, name: string, mode: number): void {
+  check(libc.fchmodat(dirFd, cString(scratchA, name), mode, 0), "chmod", name);
+}
+
+const times = new BigInt64Array(4);
+
+/** Both times, to the nanosecond. */
+function setTimes(seconds: number, nanoseconds: number): BigInt64Array {
+  times[0] = times[2] = BigInt(seconds);
+  times[1] = times[3] = BigInt(nanoseconds);
+  return times;
+}
+
+/** atime and mtime. */
+export function futimens(fd: number, seconds: number, nanoseconds: number, what: string): void {
+  check(libc.futimens(fd, setTimes(seconds, nanoseconds)), "set times of", what);
+}
+
+/** atime and mtime of the entry itself. */
+export function lutimensat(dirFd: number, name: string, seconds: number, nanoseconds: number): void {
+  check(
+    libc.utimensat(dirFd, cString(scratchA, name), setTimes(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW),
+    "set times of",
+    name,
+  );
+}
+
+export function fsetxattr(fd: number, name: string, value: Uint8Array, what: string): void {
+  // The kernel takes no pointer to nothing seriously, but the FFI does: an empty value still needs an address.
+  const bytes = value.length === 0 ? scratchB : value;
+  check(libc.fsetxattr(fd, cString(scratchA, name), bytes, value.length, 0), `set xattr "${showPath(name)}" on`, what);
+}
+
+/** On the entry itself. There is no `lsetxattrat` before Linux 6.13: through /proc, whose fd link is not followed further. */
+export function lsetxattrat(dirFd: number, entry: string, name: string, value: Uint8Array): void {
+  const path = Buffer.from(`/proc/self/fd/${dirFd}/${entry}\0`, "latin1");
+  const bytes = value.length === 0 ? scratchB : value;
+  check(
+    libc.lsetxattr(path, cString(scratchA, name), bytes, value.length, 0),
+    `set xattr "${showPath(name)}" on`,
+    entry,
+  );
+}
+
+const xattrValue = Buffer.alloc(65536);
+
+/** Of what `fd` (may be O_PATH, of anything but a symlink) is; undefined if it has no such xattr. */
+export function getxattrFd(fd: number, name: string): Buffer | undefined {
+  const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
+  const length = Number(libc.getxattr(path, cString(scratchA, name), xattrValue, xattrValue.length));
+  if (length >= 0) return Buffer.from(xattrValue.subarray(0, length));
+  const errno = negativeErrno();
+  const ENODATA = -61;
+  const EOPNOTSUPP = -95;
+  if (errno === ENODATA || errno === EOPNOTSUPP) return undefined;
+  throw kernelError(errno, `read xattr "${showPath(name)}"`);
+}
+
+/** Takes the exclusive flock(2) without waiting; false if another open file has it. */
+export function tryLockExclusive(fd: number): boolean {
+  const LOCK_EX = 2;
+  const LOCK_NB = 4;
+  const EWOULDBLOCK = -11;
+  if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const errno = negativeErrno();
+  if (errno === EWOULDBLOCK) return false;
+  throw kernelError(errno, "flock");
+}
+
+/** Linux's 64-bit dev_t (gnu_dev_makedev). */
+export function makeDevice(major: number, minor: number): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  return ((high & 0xfffff000n) << 32n) | ((low & 0xffffff00n) << 12n) | ((high & 0xfffn) << 8n) | (low & 0xffn);
+}
+
+/**
+ * Removes the entry and all below it, following no symlink. A missing entry is already removed.
+ * Depth is bounded by the file system's own: each level holds one fd.
+ */
+export function removeTreeAt(dirFd: number, name: string): void {
+  const EISDIR = -21;
+  const EPERM = -1;
+  const rc = tryUnlinkat(dirFd, name);
+  if (rc === 0 || rc === ENOENT) return;
+  if (rc !== EISDIR && rc !== EPERM) throw kernelError(rc, `remove "${showPath(name)}"`);
+  const fd = openat(dirFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    for (const child of readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" })) removeTreeAt(fd, child);
+  } finally {
+    closeSync(fd);
+  }
+  const removed = tryRmdirat(dirFd, name);
+  if (removed < 0 && removed !== ENOENT) throw kernelError(removed, `remove "${showPath(name)}"`);
+}

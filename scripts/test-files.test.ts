@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { findTestFiles, kindOf, parseReport, root, runTestFile } from "./test-files.ts";
+
+test("parseReport counts what passed, failed and was skipped, and finds the reasons for skips", () => {
+  const tally = parseReport(`<testsuites><testsuite>
+    <testcase name="a &lt;b&gt;" time="0" />
+    <testcase name="c" time="0"><failure type="AssertionError" message="x">text</failure></testcase>
+    <testsuite name="group">
+      <testcase name="d [skipped: needs root]" time="0">
+        <skipped />
+      </testcase>
+      <testcase name="e" time="0"><skipped message="TODO" /></testcase>
+      <testcase name="f" time="0" />
+    </testsuite></testsuite></testsuites>`);
+  expect(tally).toEqual({ passed: 2, failed: 1, skipped: ["needs root", "no reason given"] });
+});
+
+test("this very file is found, as a unit test, and so is nothing for a word that no path contains", () => {
+  expect(findTestFiles(["test-files"])).toEqual(["scripts/test-files.test.ts"]);
+  expect(kindOf("scripts/test-files.test.ts").name).toBe("unit");
+  expect(kindOf("tests/kernel/a.test.ts").needsRoot).toBe(true);
+  expect(findTestFiles(["no path contains this"])).toEqual([]);
+});
+
+describe("runTestFile", () => {
+  let folder = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "lighter-test-files-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const cases = [
+    { what: "a file that passes", body: 'test("a", () => {});', passed: 1, failed: 0 },
+    { what: "a failing test", body: 'test("a", () => { expect(1).toBe(2) });', passed: 0, failed: 1 },
+    { what: "a file that does not load", body: 'throw new Error("x");', passed: 0, failed: 1 },
+    { what: "a file that is killed", body: 'test("a", () => process.kill(process.pid, 9));', passed: 0, failed: 1 },
+    { what: "a file without tests", body: "", passed: 0, failed: 1 },
+    { what: "a test file that exits early", body: 'test("a", () => process.exit(0));', passed: 0, failed: 1 },
+  ];
+  for (const [index, { what, body, passed, failed }] of cases.entries())
+    test(`counts ${what} as ${passed} passed, ${failed} failed`, async () => {
+      const path = join(folder, `${index}.test.ts`);
+      writeFileSync(path, `import { expect, test } from "bun:test";\nvoid expect, void test;\n${body}\n`);
+      using _quietLines = spyOn(console, "log").mockImplementation(() => {});
+      using _quietOutput = spyOn(process.stdout, "write").mockImplementation(() => true);
+      expect(await runTestFile(relative(root, path))).toEqual({ passed, failed, skipped: [] });
+    });
+});

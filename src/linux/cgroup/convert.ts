@@ -1,0 +1,58 @@
+import { LighterError } from "../../base/errors.ts";
+
+const CPU_SHARES_MIN = 2;
+const CPU_SHARES_MAX = 262144;
+
+/**
+ * `cpu.weight` (1–10000) for v1 `cpu.shares` (2–262144): a curve in log space through 2 → 1, 1024 → 100 (the two
+ * defaults) and 262144 → 10000. Shares outside the range count as its nearest end.
+ * Source: what runc does since 1.3.2 and crun since 1.23; before, both mapped linearly and turned the default of 1024
+ * into 39. See opencontainers/runc issue 4896.
+ */
+export function cpuWeightFromShares(shares: number): number {
+  if (shares <= CPU_SHARES_MIN) return 1;
+  if (shares >= CPU_SHARES_MAX) return 10000;
+  const log = Math.log2(shares);
+  return Math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34));
+}
+
+/**
+ * `io.weight` (1–10000) for blkio's weight (10–1000): linear, rounded down, as runc and crun do.
+ * Only for kernels without BFQ, whose `io.bfq.weight` takes the weight as it is.
+ */
+export function ioWeightFromBlkio(weight: number): number {
+  return 1 + Math.floor(((weight - 10) * 9999) / 990);
+}
+
+/**
+ * `memory.swap.max` in bytes for the runtime-spec's `swap`, which is memory + swap; -1 is unlimited.
+ * Undefined: leave the file alone.
+ * @throws LighterError ("invalid") if swap is below the limit, or the limit is not known.
+ */
+export function swapMaxFromMemsw(swap: number | undefined, limit: number | undefined): number | undefined {
+  if (swap === undefined) return limit === -1 ? -1 : undefined; // no memory limit, so none on swap, as on v1
+  if (swap === -1 || limit === -1) return swap;
+  if (limit === undefined) throw new LighterError("invalid", "resources.memory.swap is set without memory.limit");
+  checkMemsw(swap, limit);
+  return swap - limit;
+}
+
+/** @throws LighterError ("invalid") if memory + swap is less than memory. Both are set; -1 is unlimited. */
+export function checkMemsw(swap: number, limit: number): void {
+  if (swap !== -1 && (limit === -1 || swap < limit))
+    throw new LighterError(
+      "invalid",
+      `resources.memory.swap (${swap}) is memory + swap, so it must not be less than memory.limit (${limit})`,
+    );
+}
+
+/** An integer in full decimal digits: `String(2 ** 63)` rounds, and 1e21 gets an exponent. */
+export function formatInteger(value: number): string {
+  return BigInt(value).toString();
+}
+
+/** @throws LighterError ("invalid") unless `value` is an integer from `min` to `max`. */
+export function checkInteger(value: number, what: string, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new LighterError("invalid", `resources.${what} is ${value}, not an integer from ${min} to ${max}`);
+}

@@ -1,0 +1,95 @@
+import { ByteWriter } from "../../base/bytes.ts";
+import type { DevicePolicy } from "./device-rules.ts";
+
+/*
+ * An eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE: 1 in r0 allows the access, 0 refuses it.
+ *
+ *   instruction, 8 bytes:  | opcode u8 | source:4 target:4 | jump offset s16 | immediate s32 |
+ *   r1 points at:          | access << 16 | type  u32 | major u32 | minor u32 |     struct bpf_cgroup_dev_ctx
+ *
+ * Sources: Linux Documentation/bpf/standardization/instruction-set.rst; include/uapi/linux/bpf.h.
+ */
+
+/** bpf(2) constants for who loads and attaches the program. */
+export const BPF = {
+  PROG_LOAD: 5,
+  PROG_ATTACH: 8,
+  PROG_TYPE_CGROUP_DEVICE: 15,
+  ATTACH_TYPE_CGROUP_DEVICE: 6,
+  /** More than one program on a cgroup: all must allow. Without it a parent's program bars children from having any. */
+  F_ALLOW_MULTI: 2,
+} as const;
+
+export const INSTRUCTION_BYTES = 8;
+
+/** Only the opcodes that the program has. Class, size or operation, and source are or-ed as the kernel does. */
+export const OPCODE = {
+  /** target = *(u32 *)(source + offset) */
+  LOAD_WORD: 0x61,
+  /** 32-bit operations, which clear the upper half. */
+  MOVE_REGISTER: 0xbc,
+  MOVE: 0xb4,
+  AND: 0x54,
+  SHIFT_RIGHT: 0x74,
+  /** Jumps compare 32 bits, so that numbers above 2^31 are not sign-extended (BPF_JMP32, since Linux 5.1). */
+  JUMP_IF_EQUAL: 0x16,
+  JUMP_IF_NOT_EQUAL: 0x56,
+  EXIT: 0x95,
+} as const;
+
+const DEVICE_TYPE = { b: 1, c: 2 } as const; // BPF_DEVCG_DEV_*
+const ACCESS_ALL = 7;
+const [R0, R1, TYPE, ACCESS, MAJOR, MINOR] = [0, 1, 2, 3, 4, 5];
+
+/** One test of a rule: if it fails, the rule does not match and the program goes on behind it. */
+type Instruction = { opcode: number; target: number; source?: number; offset?: number; immediate?: number };
+
+/**
+ * The program that enforces `policy`. A policy of "allow" without exceptions needs none.
+ *
+ * An exception to "deny" must cover the whole access: `open(O_RDWR)` asks for r and w at once. An exception to "allow"
+ * refuses an access that overlaps it, as cgroup v1 does; runc's program lets O_RDWR through a denied "w".
+ */
+export function compileDeviceProgram(policy: DevicePolicy): Uint8Array<ArrayBuffer> {
+  const out = new ByteWriter(INSTRUCTION_BYTES * (16 + 8 * policy.exceptions.length));
+  const emit = ({ opcode, target, source = 0, offset = 0, immediate = 0 }: Instruction) => {
+    out
+      .u8(opcode)
+      .u8((source << 4) | target)
+      .u16(offset & 0xffff)
+      .u32(immediate >>> 0);
+  };
+  const verdict = (allow: boolean) => {
+    emit({ opcode: OPCODE.MOVE, target: R0, immediate: allow ? 1 : 0 });
+    emit({ opcode: OPCODE.EXIT, target: 0 });
+  };
+
+  emit({ opcode: OPCODE.LOAD_WORD, target: TYPE, source: R1, offset: 0 });
+  emit({ opcode: OPCODE.MOVE_REGISTER, target: ACCESS, source: TYPE });
+  emit({ opcode: OPCODE.AND, target: TYPE, immediate: 0xffff });
+  emit({ opcode: OPCODE.SHIFT_RIGHT, target: ACCESS, immediate: 16 });
+  emit({ opcode: OPCODE.LOAD_WORD, target: MAJOR, source: R1, offset: 4 });
+  emit({ opcode: OPCODE.LOAD_WORD, target: MINOR, source: R1, offset: 8 });
+
+  for (const { type, major, minor, access } of policy.exceptions) {
+    const tests: Instruction[] = [{ opcode: OPCODE.JUMP_IF_NOT_EQUAL, target: TYPE, immediate: DEVICE_TYPE[type] }];
+    if (major !== undefined) tests.push({ opcode: OPCODE.JUMP_IF_NOT_EQUAL, target: MAJOR, immediate: major });
+    if (minor !== undefined) tests.push({ opcode: OPCODE.JUMP_IF_NOT_EQUAL, target: MINOR, immediate: minor });
+    if (access !== ACCESS_ALL) {
+      // r1, whose pointer is no longer needed, holds what of the access lies outside (deny) or inside (allow).
+      const bits = policy.defaultAllow ? access : ~access & ACCESS_ALL;
+      const jump = policy.defaultAllow ? OPCODE.JUMP_IF_EQUAL : OPCODE.JUMP_IF_NOT_EQUAL;
+      tests.push({ opcode: OPCODE.MOVE_REGISTER, target: R1, source: ACCESS });
+      tests.push({ opcode: OPCODE.AND, target: R1, immediate: bits });
+      tests.push({ opcode: jump, target: R1, immediate: 0 });
+    }
+    // Behind the last test stand two instructions of verdict.
+    for (const [index, test] of tests.entries()) {
+      const jumps = test.opcode === OPCODE.JUMP_IF_EQUAL || test.opcode === OPCODE.JUMP_IF_NOT_EQUAL;
+      emit(jumps ? { ...test, offset: tests.length - 1 - index + 2 } : test);
+    }
+    verdict(!policy.defaultAllow);
+  }
+  verdict(policy.defaultAllow);
+  return out.finish();
+}

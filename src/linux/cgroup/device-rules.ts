@@ -1,0 +1,189 @@
+import { LighterError } from "../../base/errors.ts";
+import { DEVICE_RULES_MAX } from "../../base/limits.ts";
+import type { OciDeviceRule } from "../../spec/oci-runtime.ts";
+
+/** Bits of an access, as in BPF_DEVCG_ACC_* (linux/bpf.h). */
+export const DEVICE_ACCESS = { m: 1, r: 2, w: 4 } as const;
+const ACCESS_ALL = 7;
+const U32_MAX = 0xffffffff;
+
+/** What an exception of a policy matches. */
+export interface DeviceException {
+  type: "b" | "c";
+  /** Undefined is any. */
+  major?: number;
+  minor?: number;
+  /** Bits of DEVICE_ACCESS, at least one. */
+  access: number;
+}
+
+/**
+ * What a list of device rules amounts to: a verdict, and exceptions that have the other one.
+ * A default of "deny" lets an access pass if one exception covers all of it; a default of "allow" refuses an access of
+ * which an exception covers any part. Exceptions are sorted and distinct, so equal lists give equal policies.
+ */
+export interface DevicePolicy {
+  defaultAllow: boolean;
+  exceptions: DeviceException[];
+}
+
+/**
+ * Applies rules in order, starting from "deny": the way of cgroup v1's device controller, which runc follows on v2 too.
+ * A rule for all devices resets the policy; others add to the exceptions or take from them.
+ *
+ * One difference to runc, on the safe side: type "a" with numbers or a part of "rwm" means just those devices of both
+ * types, as the runtime-spec says, while runc (and the kernel's own "a") would take it for every device.
+ * Sources: runtime-spec config-linux.md#allowed-device-list; kernel security/device_cgroup.c.
+ * @throws LighterError ("invalid") for a malformed rule, one too many, or a rule that takes a part out of a wildcard
+ *   exception: cgroup v1 ignores those silently, which would leave a device open that the caller meant to close.
+ */
+export function compileDeviceRules(rules: readonly OciDeviceRule[]): DevicePolicy {
+  if (rules.length > DEVICE_RULES_MAX)
+    throw new LighterError(
+      "invalid",
+      `resources.devices has ${rules.length} rules; at most ${DEVICE_RULES_MAX} can be`,
+    );
+  let defaultAllow = false;
+  const exceptions = new Map<string, DeviceException>();
+  for (const [index, rule] of rules.entries()) {
+    const where = `resources.devices[${index}]`;
+    const { types, major, minor, access } = parseRule(rule, where);
+    if (types.length === 2 && major === undefined && minor === undefined && access === ACCESS_ALL) {
+      defaultAllow = rule.allow;
+      exceptions.clear();
+      continue;
+    }
+    for (const type of types) {
+      const exception: DeviceException = {
+        type,
+        ...(major === undefined ? {} : { major }),
+        ...(minor === undefined ? {} : { minor }),
+        access,
+      };
+      if (rule.allow === defaultAllow) removeException(exceptions, exception, where);
+      else addException(exceptions, exception);
+    }
+  }
+  return { defaultAllow, exceptions: [...exceptions.values()].sort(byNumbers) };
+}
+
+/**
+ * The writes that give a fresh v1 cgroup this policy, in order: [file, value].
+ * A fresh cgroup has its parent's policy, so the first write always sets the default.
+ * Source: Linux Documentation/admin-guide/cgroup-v1/devices.rst.
+ */
+export function deviceWritesV1(policy: DevicePolicy): ["devices.allow" | "devices.deny", string][] {
+  const same = policy.defaultAllow ? "devices.allow" : "devices.deny";
+  const other = policy.defaultAllow ? "devices.deny" : "devices.allow";
+  return [[same, "a"], ...policy.exceptions.map((each): [typeof other, string] => [other, formatException(each)])];
+}
+
+/** "c 1:3 rwm", "b *:* m": the form of devices.allow and devices.list. */
+export function formatException(exception: DeviceException): string {
+  const access = (["r", "w", "m"] as const).filter((letter) => (exception.access & DEVICE_ACCESS[letter]) !== 0);
+  return `${exception.type} ${exception.major ?? "*"}:${exception.minor ?? "*"} ${access.join("")}`;
+}
+
+/**
+ * Devices that every container may use, whatever its config says: runc adds these to each, and images count on them.
+ * mknod of anything is harmless while opening the node is not allowed. 10:200 is /dev/net/tun, which runc 1.2 took away
+ * and 1.2.4 gave back.
+ * Source: runtime-spec config-linux.md#default-devices; runc's built-in list.
+ */
+export const BUILTIN_DEVICE_RULES: readonly OciDeviceRule[] = [
+  { allow: true, type: "c", access: "m" },
+  { allow: true, type: "b", access: "m" },
+  allowCharacter(1, 3), // null
+  allowCharacter(1, 5), // zero
+  allowCharacter(1, 7), // full
+  allowCharacter(1, 8), // random
+  allowCharacter(1, 9), // urandom
+  allowCharacter(5, 0), // tty
+  allowCharacter(5, 2), // ptmx
+  allowCharacter(10, 200), // net/tun
+  { allow: true, type: "c", major: 136, access: "rwm" }, // pts/*
+];
+
+/** The rules of a container that Docker starts without device options. */
+export function defaultDeviceRules(): OciDeviceRule[] {
+  // 5:1 is console, which Docker's own list has and runc's has not.
+  return [{ allow: false, access: "rwm" }, allowCharacter(5, 1), ...BUILTIN_DEVICE_RULES].map((rule) => ({ ...rule }));
+}
+
+function allowCharacter(major: number, minor: number): OciDeviceRule {
+  return { allow: true, type: "c", major, minor, access: "rwm" };
+}
+
+function parseRule(rule: OciDeviceRule, where: string) {
+  const type = rule.type === undefined || rule.type === "" ? "a" : rule.type;
+  if (type !== "a" && type !== "b" && type !== "c")
+    throw new LighterError("invalid", `${where}.type is ${JSON.stringify(rule.type)}, not a, b or c`);
+  const major = parseNumber(rule.major, `${where}.major`);
+  const minor = parseNumber(rule.minor, `${where}.minor`);
+  let access = 0;
+  for (const letter of rule.access ?? "") {
+    if (letter !== "r" && letter !== "w" && letter !== "m")
+      throw new LighterError("invalid", `${where}.access ${JSON.stringify(rule.access)} has more than r, w and m`);
+    access |= DEVICE_ACCESS[letter];
+  }
+  if (access === 0) {
+    // The spec leaves open what no access means. { allow: false } for everything is common; all else is a mistake.
+    if (type !== "a" || major !== undefined || minor !== undefined)
+      throw new LighterError("invalid", `${where}.access is missing`);
+    access = ACCESS_ALL;
+  }
+  const types: ("b" | "c")[] = type === "a" ? ["b", "c"] : [type];
+  return { types, major, minor, access };
+}
+
+/** -1 and absent are any. */
+function parseNumber(value: number | undefined, where: string): number | undefined {
+  if (value === undefined || value === -1) return undefined;
+  if (!Number.isInteger(value) || value < 0 || value > U32_MAX)
+    throw new LighterError("invalid", `${where} is ${value}, not a number of 32 bits`);
+  return value;
+}
+
+function keyOf({ type, major, minor }: Omit<DeviceException, "access">): string {
+  return `${type} ${major ?? "*"}:${minor ?? "*"}`;
+}
+
+function addException(exceptions: Map<string, DeviceException>, exception: DeviceException): void {
+  const key = keyOf(exception);
+  exceptions.set(key, { ...exception, access: exception.access | (exceptions.get(key)?.access ?? 0) });
+}
+
+function removeException(exceptions: Map<string, DeviceException>, removed: DeviceException, where: string): void {
+  const key = keyOf(removed);
+  const { type, major, minor } = removed;
+  for (const wider of [
+    keyOf({ type, ...numbers(undefined, minor) }),
+    keyOf({ type, ...numbers(major, undefined) }),
+    `${type} *:*`,
+  ]) {
+    const found = exceptions.get(wider);
+    if (wider !== key && found !== undefined && (found.access & removed.access) !== 0)
+      throw new LighterError(
+        "invalid",
+        `${where} "${formatException(removed)}" takes a part out of "${formatException(found)}", which cgroups cannot do`,
+      );
+  }
+  const exact = exceptions.get(key);
+  if (exact === undefined) return;
+  const access = exact.access & ~removed.access;
+  if (access === 0) exceptions.delete(key);
+  else exceptions.set(key, { ...exact, access });
+}
+
+function numbers(major: number | undefined, minor: number | undefined): { major?: number; minor?: number } {
+  return { ...(major === undefined ? {} : { major }), ...(minor === undefined ? {} : { minor }) };
+}
+
+function byNumbers(a: DeviceException, b: DeviceException): number {
+  const any = -1;
+  return (
+    (a.major ?? any) - (b.major ?? any) ||
+    (a.minor ?? any) - (b.minor ?? any) ||
+    a.type.charCodeAt(0) - b.type.charCodeAt(0)
+  );
+}

@@ -1,0 +1,224 @@
+import { readFileSync } from "node:fs";
+import { errnoOf, LighterError } from "../../base/errors.ts";
+
+/** One mounted cgroup v1 hierarchy. */
+export interface CgroupV1Hierarchy {
+  mountPoint: string;
+  /** Controllers bound to it, in the order of its mount options; empty for a named hierarchy. */
+  controllers: readonly string[];
+  /** Of a named hierarchy: "systemd". */
+  name?: string;
+  /** Which directory of the hierarchy the mount shows: "/" unless the mount was made in, or for, a container. */
+  mountRoot: string;
+  /** Our own cgroup, as seen from our cgroup namespace. */
+  ownPath: string;
+}
+
+export interface CgroupV2Hierarchy {
+  mountPoint: string;
+  /** What cgroup.controllers of the mount point lists: what may be enabled below it. */
+  controllers: readonly string[];
+  mountRoot: string;
+  ownPath: string;
+  /**
+   * The mount point is the root of the whole hierarchy, which alone may hold processes *and* hand controllers down.
+   * False in a container: there, processes in the mount point make enabling fail with EBUSY (see `setup.ts`).
+   * Source: Linux Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint".
+   */
+  isHierarchyRoot: boolean;
+}
+
+/** What cgroups this host offers. A value: detected once, passed to the planners. */
+export interface CgroupHost {
+  /** unified: v2 only; legacy: v1 only; hybrid: v1, and v2 for whatever v1 has not taken. */
+  mode: "unified" | "legacy" | "hybrid";
+  /** In the order of /proc/self/mountinfo. */
+  v1: readonly CgroupV1Hierarchy[];
+  v2?: CgroupV2Hierarchy;
+  /** v1 only: what the cpuset hierarchy's mount point holds. Children without values refuse processes (ENOSPC). */
+  cpuset?: { cpus: string; mems: string };
+  /**
+   * Names of the files that cgroups have here, if known (`readInterfaceFiles`): kernels differ in which files a
+   * controller has (swap accounting, BFQ, huge page sizes). Unknown: every file is taken to exist.
+   */
+  interfaceFiles?: ReadonlySet<string>;
+}
+
+/** A file's text, or undefined if there is no such file. */
+export type ReadText = (path: string) => string | undefined;
+
+/** `ReadText` on the real files. Other errors than a missing file are thrown as they are. */
+export function readHostText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Which cgroup hierarchies are mounted where.
+ * Reads /proc/self/mountinfo, /proc/self/cgroup and a few files at the mount points; pure in what `read` returns.
+ * Sources: proc_pid_mountinfo(5), cgroups(7).
+ * @throws LighterError ("not-supported") if no cgroup file system is mounted.
+ */
+export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
+  const memberships = parseProcCgroup(read("/proc/self/cgroup") ?? "");
+  const mounts = visibleMounts(parseMountinfo(read("/proc/self/mountinfo") ?? ""));
+
+  const v1: CgroupV1Hierarchy[] = [];
+  for (const mount of preferSysFs(mounts.filter((each) => each.fsType === "cgroup"))) {
+    const options = mount.superOptions.split(",");
+    const membership = memberships.find(
+      ({ controllers }) => controllers.length > 0 && controllers.every((controller) => options.includes(controller)),
+    );
+    if (membership === undefined) continue; // of another cgroup namespace, or the hierarchy was just unmounted
+    if (v1.some((each) => sameHierarchy(each, membership))) continue; // mounted twice: the first one serves
+    v1.push({
+      mountPoint: mount.mountPoint,
+      mountRoot: mount.root,
+      ownPath: membership.path,
+      controllers: options.filter(
+        (option) => membership.controllers.includes(option) && !option.startsWith(NAME_PREFIX),
+      ),
+      ...nameOf(membership),
+    });
+  }
+
+  const v2Mount = preferSysFs(mounts.filter((each) => each.fsType === "cgroup2"))[0];
+  const cpusetMount = v1.find((each) => each.controllers.includes("cpuset"))?.mountPoint;
+  if (v1.length === 0 && v2Mount === undefined)
+    throw new LighterError("not-supported", "find cgroups: no cgroup file system is mounted", {
+      hint: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+    });
+
+  return {
+    mode: v1.length === 0 ? "unified" : v2Mount === undefined ? "legacy" : "hybrid",
+    v1,
+    ...(v2Mount === undefined
+      ? {}
+      : {
+          v2: {
+            mountPoint: v2Mount.mountPoint,
+            mountRoot: v2Mount.root,
+            ownPath: memberships.find((each) => each.hierarchyId === 0)?.path ?? "/",
+            controllers: words(read(`${v2Mount.mountPoint}/cgroup.controllers`) ?? ""),
+            // cgroup.type is there for every cgroup but the root of the hierarchy.
+            isHierarchyRoot: read(`${v2Mount.mountPoint}/cgroup.type`) === undefined,
+          },
+        }),
+    ...(cpusetMount === undefined
+      ? {}
+      : {
+          cpuset: {
+            cpus: (read(`${cpusetMount}/cpuset.cpus`) ?? "").trim(),
+            mems: (read(`${cpusetMount}/cpuset.mems`) ?? "").trim(),
+          },
+        }),
+  };
+}
+
+/** Where a controller lives on this host: its hierarchy's version and mount point, or undefined if nowhere. */
+export function locateController(
+  host: CgroupHost,
+  controller: string,
+): { version: 1 | 2; mountPoint: string } | undefined {
+  const hierarchy = host.v1.find((each) => each.controllers.includes(controller));
+  if (hierarchy !== undefined) return { version: 1, mountPoint: hierarchy.mountPoint };
+  if (host.v2 === undefined) return undefined;
+  // blkio is called io on v2; devices is no controller there but an eBPF hook, which every v2 cgroup has.
+  const name = controller === "blkio" ? "io" : controller;
+  if (!host.v2.controllers.includes(name) && name !== "devices") return undefined;
+  return { version: 2, mountPoint: host.v2.mountPoint };
+}
+
+export interface MountinfoEntry {
+  mountId: number;
+  parentId: number;
+  root: string;
+  mountPoint: string;
+  fsType: string;
+  source: string;
+  superOptions: string;
+}
+
+/**
+ * The lines of a mountinfo file; malformed lines are left out.
+ * Source: proc_pid_mountinfo(5): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue".
+ */
+export function parseMountinfo(text: string): MountinfoEntry[] {
+  const entries: MountinfoEntry[] = [];
+  for (const line of text.split("\n")) {
+    const fields = line.split(" ");
+    // The optional fields (master:1 …) are of any number and end with "-".
+    const separator = fields.indexOf("-", 6);
+    const [mountId, parentId, , root, mountPoint] = fields;
+    const [fsType, source, superOptions] = fields.slice(separator + 1);
+    if (separator === -1 || root === undefined || mountPoint === undefined || superOptions === undefined) continue;
+    entries.push({
+      mountId: Number(mountId),
+      parentId: Number(parentId),
+      root: unescapeOctal(root),
+      mountPoint: unescapeOctal(mountPoint),
+      fsType: fsType ?? "",
+      source: unescapeOctal(source ?? ""),
+      superOptions,
+    });
+  }
+  return entries;
+}
+
+export interface CgroupMembership {
+  /** 0 is v2. */
+  hierarchyId: number;
+  /** Of v1; "name=systemd" for a named hierarchy. Empty for v2. */
+  controllers: string[];
+  path: string;
+}
+
+/** The lines of /proc/PID/cgroup ("4:memory:/a", "0::/b"); malformed lines are left out. Source: cgroups(7). */
+export function parseProcCgroup(text: string): CgroupMembership[] {
+  const memberships: CgroupMembership[] = [];
+  for (const line of text.split("\n")) {
+    const match = /^(\d+):([^:]*):(\/.*)$/.exec(line);
+    if (match === null) continue;
+    const controllers = match[2] === "" ? [] : match[2]!.split(",");
+    memberships.push({ hierarchyId: Number(match[1]), controllers, path: match[3]! });
+  }
+  return memberships;
+}
+
+const NAME_PREFIX = "name=";
+
+function nameOf(membership: CgroupMembership): { name?: string } {
+  const option = membership.controllers.find((each) => each.startsWith(NAME_PREFIX));
+  return option === undefined ? {} : { name: option.slice(NAME_PREFIX.length) };
+}
+
+function sameHierarchy(hierarchy: CgroupV1Hierarchy, membership: CgroupMembership): boolean {
+  if (hierarchy.name !== nameOf(membership).name) return false;
+  return hierarchy.controllers[0] === undefined || membership.controllers.includes(hierarchy.controllers[0]);
+}
+
+/** Without mounts that a later mount on the same place hides. */
+function visibleMounts(mounts: readonly MountinfoEntry[]): MountinfoEntry[] {
+  const last = new Map(mounts.map((mount) => [mount.mountPoint, mount]));
+  return mounts.filter((mount) => last.get(mount.mountPoint) === mount);
+}
+
+/** The usual place first: elsewhere are copies for containers and chroots. */
+function preferSysFs(mounts: readonly MountinfoEntry[]): MountinfoEntry[] {
+  const usual = (mount: MountinfoEntry) =>
+    mount.mountPoint === "/sys/fs/cgroup" || mount.mountPoint.startsWith("/sys/fs/cgroup/");
+  return [...mounts.filter(usual), ...mounts.filter((mount) => !usual(mount))];
+}
+
+/** Space, tab, newline and backslash are written as \040 and so on. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}
+
+export function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== "");
+}

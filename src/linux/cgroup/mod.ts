@@ -1,0 +1,17 @@
+/** Cgroups: what the host has, and what to do to have one with these limits. Deciding is pure; see `setup.ts`. */
+
+export { BPF, compileDeviceProgram } from "./device-program.ts";
+export type { DeviceException, DevicePolicy } from "./device-rules.ts";
+export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
+export { discardUnsupported } from "./docker-checks.ts";
+export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy } from "./host.ts";
+export { detectCgroupHost, locateController } from "./host.ts";
+export type { CgroupMount } from "./mounts.ts";
+export { cgroupMounts } from "./mounts.ts";
+export type { CgroupDirectory, CgroupPlan, ParentStep } from "./plan.ts";
+export { planCgroup, planUpdate } from "./plan.ts";
+export type { CurrentLimits } from "./resource-writes.ts";
+export { applyCgroupWrites, readInterfaceFiles, removeCgroup, setupCgroupParents } from "./setup.ts";
+export type { BlockIoStats, CgroupStats } from "./stats.ts";
+export { readCurrentLimits, readPids, readStats, wasOomKilled } from "./stats.ts";
+export type { CgroupWrite } from "./write-list.ts";

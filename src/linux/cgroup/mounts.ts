@@ -1,0 +1,58 @@
+import type { CgroupHost, CgroupV1Hierarchy } from "./host.ts";
+import { parseCgroupsPath } from "./path.ts";
+
+/** One step that makes a container's /sys/fs/cgroup. Targets are paths in the container; missing ones are made. */
+export type CgroupMount =
+  | {
+      kind: "tmpfs" | "cgroup" | "cgroup2";
+      target: string;
+      /** For fsconfig(2), in order: with a value FSCONFIG_SET_STRING, else FSCONFIG_SET_FLAG. */
+      parameters: readonly { key: string; value?: string }[];
+    }
+  /** `source` is a path on the host. */
+  | { kind: "bind"; source: string; target: string }
+  /** A symbolic link at `target` that holds `text`. */
+  | { kind: "symlink"; target: string; text: string };
+
+/**
+ * What to mount for the OCI mount of type "cgroup" at `target` (usually /sys/fs/cgroup), in order. Mount flags (ro,
+ * nosuid …) are the caller's, to be set last: the tmpfs must stay writable until the directories in it are made.
+ *
+ * In a cgroup namespace of its own the container sees its cgroup as the top of each hierarchy, so mounting them afresh
+ * shows no more than that; the mounting process must already be in the cgroup and the namespace. Without one, v1
+ * directories are bound from the host. v2 is then mounted as the host sees it, as runc does; it is read-only by default.
+ *
+ * v1 layout, as with systemd and runc: a directory for each hierarchy, and links for controllers that share one.
+ */
+export function cgroupMounts(
+  host: CgroupHost,
+  cgroupsPath: string,
+  hasCgroupNamespace: boolean,
+  target = "/sys/fs/cgroup",
+): CgroupMount[] {
+  const path = parseCgroupsPath(cgroupsPath).join("/");
+  if (host.mode === "unified") return [{ kind: "cgroup2", target, parameters: [] }];
+
+  const mounts: CgroupMount[] = [{ kind: "tmpfs", target, parameters: [{ key: "mode", value: "755" }] }];
+  for (const hierarchy of host.v1) {
+    const directory = hierarchy.name ?? hierarchy.controllers.join(",");
+    const inside = `${target}/${directory}`;
+    if (hasCgroupNamespace) mounts.push({ kind: "cgroup", target: inside, parameters: parametersOf(hierarchy) });
+    else mounts.push({ kind: "bind", source: `${hierarchy.mountPoint}/${path}`, target: inside });
+    if (hierarchy.controllers.length > 1)
+      for (const controller of hierarchy.controllers)
+        mounts.push({ kind: "symlink", target: `${target}/${controller}`, text: directory });
+  }
+  if (host.v2 !== undefined) {
+    const inside = `${target}/unified`;
+    if (hasCgroupNamespace) mounts.push({ kind: "cgroup2", target: inside, parameters: [] });
+    else mounts.push({ kind: "bind", source: `${host.v2.mountPoint}/${path}`, target: inside });
+  }
+  return mounts;
+}
+
+/** They must name exactly the hierarchy that exists: any other set would make a new one, or be refused (EBUSY). */
+function parametersOf({ name, controllers }: CgroupV1Hierarchy): { key: string; value?: string }[] {
+  if (name === undefined) return controllers.map((key) => ({ key }));
+  return [{ key: "none" }, { key: "xattr" }, { key: "name", value: name }];
+}

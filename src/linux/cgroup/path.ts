@@ -1,0 +1,26 @@
+import { LighterError } from "../../base/errors.ts";
+import { CGROUP_PATH_MAX_BYTES } from "../../base/limits.ts";
+
+const NAME_MAX_BYTES = 255;
+
+/**
+ * The components of a `cgroupsPath`. Both "/a/b" and "a/b" start at the top of each hierarchy as mounted on this host:
+ * never at our own cgroup, which holds our processes and so may not hand controllers down (cgroup v2).
+ * Source: runtime-spec config-linux.md#cgroups-path ("relative … MAY be interpreted relative to a runtime-determined
+ * location"); newlines are refused by the kernel too, because they would forge lines of /proc/PID/cgroup.
+ * @throws LighterError ("invalid")
+ */
+export function parseCgroupsPath(cgroupsPath: string): string[] {
+  const refuse = (problem: string): never => {
+    throw new LighterError("invalid", `cgroupsPath ${JSON.stringify(cgroupsPath)} ${problem}`);
+  };
+  if (Buffer.byteLength(cgroupsPath) > CGROUP_PATH_MAX_BYTES) refuse(`is longer than ${CGROUP_PATH_MAX_BYTES} bytes`);
+  const components = (cgroupsPath.startsWith("/") ? cgroupsPath.slice(1) : cgroupsPath).split("/");
+  for (const component of components) {
+    if (component === "") refuse("has an empty component");
+    if (component === "." || component === "..") refuse(`has a component "${component}"`);
+    if (/[\0\n]/.test(component)) refuse("has a NUL or a newline");
+    if (Buffer.byteLength(component) > NAME_MAX_BYTES) refuse(`has a component longer than ${NAME_MAX_BYTES} bytes`);
+  }
+  return components;
+}

@@ -1,0 +1,169 @@
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { errnoOf, LighterError } from "../../base/errors.ts";
+import type { CgroupHost } from "./host.ts";
+import { words } from "./host.ts";
+import { parseCgroupsPath } from "./path.ts";
+import type { CgroupPlan, ParentStep } from "./plan.ts";
+import { childDirectories, parsePids } from "./stats.ts";
+import type { CgroupWrite } from "./write-list.ts";
+
+/** Where processes go that sit in the top cgroup of a container's v2 hierarchy. */
+const EVACUATED = "init";
+/** Rounds of moving: each catches what forked during the one before. */
+const EVACUATION_ROUNDS_MAX = 16;
+
+/**
+ * Makes the shared parent directories of `plan` and prepares them. Idempotent, a few file operations if all is done;
+ * needed once for each `cgroupsPath` parent, and again after someone removed it.
+ *
+ * In a container (the v2 mount is not the hierarchy's root) the processes of the top cgroup, ours included, are moved
+ * to its child "init" if they stand in the way: processes and children with controllers cannot be in one cgroup.
+ * @throws LighterError ("kernel") naming the step and the errno.
+ */
+export function setupCgroupParents(host: CgroupHost, plan: CgroupPlan): void {
+  for (const { path, leaf } of plan.directories) if (!leaf) makeDirectory(path);
+  for (const step of plan.parents) {
+    try {
+      runStep(host, step);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "") throw error;
+      throw new LighterError("kernel", `${step.why}: write "${step.file}": ${errno}`, {
+        errno,
+        cause: error,
+        ...(errno === "EBUSY" && step.kind === "enable"
+          ? {
+              hint: `${dirname(step.file)} holds processes; a v2 cgroup cannot hold both processes and limited children`,
+            }
+          : {}),
+      });
+    }
+  }
+}
+
+/**
+ * Names of the files that leaves of `plan` will have, for `CgroupHost.interfaceFiles`: those of their parents, after
+ * `setupCgroupParents`. Undefined for leaves at the top of a hierarchy, whose root has other files.
+ */
+export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> | undefined {
+  const parents = new Set(plan.directories.filter(({ leaf }) => leaf).map(({ path }) => dirname(path)));
+  const shared = new Set(plan.directories.filter(({ leaf }) => !leaf).map(({ path }) => path));
+  const names = new Set<string>();
+  for (const parent of parents) {
+    if (!shared.has(parent)) return undefined;
+    for (const entry of readdirSync(parent, { withFileTypes: true })) if (entry.isFile()) names.add(entry.name);
+  }
+  return names;
+}
+
+/**
+ * Plays writes on a live cgroup, for `planUpdate`. Stops at the first failure; those before it stay done.
+ * @throws LighterError ("kernel") with the write's `why` and errno.
+ */
+export function applyCgroupWrites(writes: readonly CgroupWrite[]): void {
+  for (const { file, value, why, tolerate = [] } of writes) {
+    try {
+      writeFile(file, value);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (tolerate.includes(errno)) continue;
+      throw new LighterError("kernel", `${why}: write "${value}" to "${file}": ${errno}`, { errno, cause: error });
+    }
+  }
+}
+
+/**
+ * Removes the cgroup from every hierarchy, with the cgroups that were made below it. Shared parents stay. One that is
+ * missing is removed already. Goes on after a failure.
+ * @throws AggregateError of LighterError ("kernel"): EBUSY while processes are in it.
+ */
+export function removeCgroup(host: CgroupHost, cgroupsPath: string): void {
+  const path = parseCgroupsPath(cgroupsPath).join("/");
+  const failures: LighterError[] = [];
+  for (const { mountPoint } of [...host.v1, ...(host.v2 === undefined ? [] : [host.v2])]) {
+    try {
+      removeTree(`${mountPoint}/${path}`);
+    } catch (error) {
+      const errno = errnoOf(error);
+      failures.push(
+        new LighterError("kernel", `remove cgroup "${mountPoint}/${path}": ${errno}`, { errno, cause: error }),
+      );
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join("; "));
+}
+
+function removeTree(directory: string): void {
+  for (const child of childDirectories(directory)) removeTree(`${directory}/${child}`);
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
+/** One write(2) to a file that exists: creating, the default, would turn ENOENT into EPERM on cgroup file systems. */
+function writeFile(file: string, value: string): void {
+  const fd = openSync(file, constants.O_WRONLY);
+  try {
+    writeSync(fd, value);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, 0o755);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return;
+    throw new LighterError("kernel", `make cgroup "${path}": ${errno}`, { errno, cause: error });
+  }
+}
+
+function runStep(host: CgroupHost, step: ParentStep): void {
+  switch (step.kind) {
+    case "inherit":
+      if (readFileSync(step.file, "utf8").trim() === "") writeFile(step.file, readFileSync(step.from, "utf8"));
+      return;
+    case "write":
+      writeFile(step.file, step.value);
+      return;
+    case "enable": {
+      const enabled = words(readFileSync(step.file, "utf8"));
+      for (const controller of step.controllers.filter((each) => !enabled.includes(each)))
+        enableController(host, step, controller);
+    }
+  }
+}
+
+/** One at a time: a write with several is all or nothing, and some kernels refuse one (cpu, with real-time tasks). */
+function enableController(host: CgroupHost, step: ParentStep & { kind: "enable" }, controller: string): void {
+  try {
+    writeFile(step.file, `+${controller}`);
+  } catch (error) {
+    const { v2 } = host;
+    if (errnoOf(error) === "EBUSY" && v2 !== undefined && !v2.isHierarchyRoot && dirname(step.file) === v2.mountPoint) {
+      evacuate(v2.mountPoint);
+      writeFile(step.file, `+${controller}`);
+    } else if (step.required.includes(controller)) throw error;
+    else if (!["EBUSY", "EINVAL", "ENOENT", "EOPNOTSUPP"].includes(errnoOf(error))) throw error;
+  }
+}
+
+function evacuate(top: string): void {
+  makeDirectory(`${top}/${EVACUATED}`);
+  for (let round = 0; round < EVACUATION_ROUNDS_MAX; round++) {
+    const pids = parsePids(readFileSync(`${top}/cgroup.procs`, "utf8"));
+    if (pids.length === 0) return;
+    for (const pid of pids) {
+      try {
+        writeFile(`${top}/${EVACUATED}/cgroup.procs`, String(pid));
+      } catch (error) {
+        if (errnoOf(error) !== "ESRCH") throw error; // it has ended meanwhile
+      }
+    }
+  }
+}

@@ -1,0 +1,245 @@
+import { readdirSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import type { CgroupHost, ReadText } from "./host.ts";
+import { locateController, readHostText } from "./host.ts";
+import { parseCgroupsPath } from "./path.ts";
+import type { CurrentLimits } from "./resource-writes.ts";
+
+/** Counters of one block device. */
+export interface BlockIoStats {
+  major: number;
+  minor: number;
+  readBytes: number;
+  writeBytes: number;
+  readOperations: number;
+  writeOperations: number;
+}
+
+/** What a controller that the host does not have would tell is 0 or absent. */
+export interface CgroupStats {
+  cpu: {
+    usageNs: number;
+    userNs: number;
+    systemNs: number;
+    periods: number;
+    throttledPeriods: number;
+    throttledNs: number;
+  };
+  memory: {
+    usageBytes: number;
+    /** Absent: unlimited. */
+    limitBytes?: number;
+    /** Since Linux 5.19 on v2. */
+    maxUsageBytes?: number;
+    /** memory.stat, as the kernel spells it. */
+    stat: Record<string, number>;
+  };
+  pids: { current: number /** Absent: unlimited. */; limit?: number };
+  io: BlockIoStats[];
+}
+
+/**
+ * "key value" lines: memory.stat, cpu.stat, memory.events, memory.oom_control. Other lines are left out.
+ * Values above 2^53 lose their last digits: of nanoseconds, after 104 days of CPU time, a few.
+ */
+export function parseFlatKeyed(text: string): Record<string, number> {
+  const values: Record<string, number> = Object.create(null);
+  for (const line of text.split("\n")) {
+    const match = /^(\S+) (\d+)$/.exec(line);
+    if (match !== null) values[match[1]!] = Number(match[2]);
+  }
+  return values;
+}
+
+/** One number. "max", blank and anything else is undefined. */
+export function parseSingle(text: string | undefined): number | undefined {
+  const match = /^\s*(\d+)\s*$/.exec(text ?? "");
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** v1 writes "unlimited" as the largest multiple of the page size below 2^63. */
+const UNLIMITED_V1 = 2 ** 62;
+
+/** A limit of memory or tasks: undefined if there is none ("max", or v1's huge number). */
+export function parseLimit(text: string | undefined): number | undefined {
+  const value = parseSingle(text);
+  return value === undefined || value >= UNLIMITED_V1 ? undefined : value;
+}
+
+/** v2 io.stat: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0". */
+export function parseIoStat(text: string): BlockIoStats[] {
+  const stats: BlockIoStats[] = [];
+  for (const line of text.split("\n")) {
+    const match = /^(\d+):(\d+) (.*)$/.exec(line);
+    if (match === null) continue;
+    const fields = parseFlatKeyed(match[3]!.replaceAll("=", " ").replaceAll(/ (?=[a-z])/g, "\n"));
+    stats.push({
+      major: Number(match[1]),
+      minor: Number(match[2]),
+      readBytes: fields.rbytes ?? 0,
+      writeBytes: fields.wbytes ?? 0,
+      readOperations: fields.rios ?? 0,
+      writeOperations: fields.wios ?? 0,
+    });
+  }
+  return stats;
+}
+
+/** v1 blkio.throttle.io_service_bytes and io_serviced ("8:0 Read 123"), both with totals that are left out. */
+export function parseBlkio(serviceBytes: string, serviced: string): BlockIoStats[] {
+  const devices = new Map<string, BlockIoStats>();
+  const collect = (text: string, read: "readBytes" | "readOperations", write: "writeBytes" | "writeOperations") => {
+    for (const line of text.split("\n")) {
+      const match = /^(\d+):(\d+) (Read|Write) (\d+)$/.exec(line);
+      if (match === null) continue;
+      const key = `${match[1]}:${match[2]}`;
+      const device = devices.get(key) ?? {
+        major: Number(match[1]),
+        minor: Number(match[2]),
+        readBytes: 0,
+        writeBytes: 0,
+        readOperations: 0,
+        writeOperations: 0,
+      };
+      device[match[3] === "Read" ? read : write] = Number(match[4]);
+      devices.set(key, device);
+    }
+  };
+  collect(serviceBytes, "readBytes", "writeBytes");
+  collect(serviced, "readOperations", "writeOperations");
+  return [...devices.values()];
+}
+
+/** The pids of a cgroup.procs file. 0, a process of another pid namespace, is left out. */
+export function parsePids(text: string): number[] {
+  return text
+    .split("\n")
+    .filter((line) => /^[1-9]\d*$/.test(line))
+    .map(Number);
+}
+
+/**
+ * Whether the kernel killed a process of the cgroup for lack of memory. `texts` are those of `CgroupPlan.oomFiles`.
+ * v2's memory.events counts the whole subtree, v1's memory.oom_control (oom_kill since Linux 4.13) the cgroup alone.
+ */
+export function wasOomKilled(texts: readonly string[]): boolean {
+  return texts.some((text) => (parseFlatKeyed(text).oom_kill ?? 0) > 0);
+}
+
+/**
+ * Every process of the cgroup and the cgroups below it, in one hierarchy. A missing cgroup has none.
+ * A snapshot: processes come and go while it is read.
+ */
+export function readPids(directory: string): number[] {
+  const pids = parsePids(readHostText(`${directory}/cgroup.procs`) ?? "");
+  for (const child of childDirectories(directory)) pids.push(...readPids(`${directory}/${child}`));
+  return pids;
+}
+
+/** Names of the cgroups directly below; none if it is missing. */
+export function childDirectories(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Counters of the cgroup `cgroupsPath`. Missing files, of a cgroup that has gone or a kernel without, read as 0. */
+export function readStats(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CgroupStats {
+  const path = parseCgroupsPath(cgroupsPath).join("/");
+  const open = (controller: string) => {
+    const place = locateController(host, controller);
+    return {
+      version: place?.version ?? 2,
+      text: (file: string) => (place === undefined ? undefined : read(`${place.mountPoint}/${path}/${file}`)),
+    };
+  };
+  return {
+    cpu: readCpu(open),
+    memory: readMemory(open("memory")),
+    pids: readPidsStats(open("pids")),
+    io: readIo(open("blkio")),
+  };
+}
+
+interface Files {
+  version: 1 | 2;
+  text: (file: string) => string | undefined;
+}
+
+function readCpu(open: (controller: string) => Files): CgroupStats["cpu"] {
+  const cpu = open("cpu");
+  const stat = parseFlatKeyed(cpu.text("cpu.stat") ?? "");
+  const bandwidth = { periods: stat.nr_periods ?? 0, throttledPeriods: stat.nr_throttled ?? 0 };
+  if (cpu.version === 2)
+    return {
+      usageNs: (stat.usage_usec ?? 0) * 1000,
+      userNs: (stat.user_usec ?? 0) * 1000,
+      systemNs: (stat.system_usec ?? 0) * 1000,
+      ...bandwidth,
+      throttledNs: (stat.throttled_usec ?? 0) * 1000,
+    };
+  const account = open("cpuacct");
+  return {
+    usageNs: parseSingle(account.text("cpuacct.usage")) ?? 0,
+    userNs: parseSingle(account.text("cpuacct.usage_user")) ?? 0, // since Linux 4.6
+    systemNs: parseSingle(account.text("cpuacct.usage_sys")) ?? 0,
+    ...bandwidth,
+    throttledNs: stat.throttled_time ?? 0,
+  };
+}
+
+const MEMORY_FILES = {
+  1: { usage: "memory.usage_in_bytes", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" },
+  2: { usage: "memory.current", limit: "memory.max", peak: "memory.peak" },
+} as const;
+
+function readMemory({ version, text }: Files): CgroupStats["memory"] {
+  const files = MEMORY_FILES[version];
+  const limitBytes = parseLimit(text(files.limit));
+  const maxUsageBytes = parseSingle(text(files.peak));
+  return {
+    usageBytes: parseSingle(text(files.usage)) ?? 0,
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+    ...(maxUsageBytes === undefined ? {} : { maxUsageBytes }),
+    stat: parseFlatKeyed(text("memory.stat") ?? ""),
+  };
+}
+
+function readPidsStats({ text }: Files): CgroupStats["pids"] {
+  const limit = parseLimit(text("pids.max"));
+  return { current: parseSingle(text("pids.current")) ?? 0, ...(limit === undefined ? {} : { limit }) };
+}
+
+function readIo({ version, text }: Files): BlockIoStats[] {
+  if (version === 2) return parseIoStat(text("io.stat") ?? "");
+  return parseBlkio(
+    text("blkio.throttle.io_service_bytes_recursive") ?? "",
+    text("blkio.throttle.io_serviced_recursive") ?? "",
+  );
+}
+
+/** What `planUpdate` needs to know of the live cgroup. */
+export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CurrentLimits {
+  const path = parseCgroupsPath(cgroupsPath).join("/");
+  const current: CurrentLimits = {};
+  const memory = locateController(host, "memory");
+  if (memory !== undefined) {
+    const files = MEMORY_FILES[memory.version];
+    const limit = read(`${memory.mountPoint}/${path}/${files.limit}`);
+    if (limit !== undefined) current.memoryLimitBytes = parseLimit(limit) ?? -1;
+    const usage = parseSingle(read(`${memory.mountPoint}/${path}/${files.usage}`));
+    if (usage !== undefined) current.memoryUsageBytes = usage;
+  }
+  const cpu = locateController(host, "cpu");
+  if (cpu !== undefined) {
+    const text = read(`${cpu.mountPoint}/${path}/${cpu.version === 1 ? "cpu.cfs_quota_us" : "cpu.max"}`);
+    // "50000 100000", "max 100000" or, on v1, "-1".
+    if (text !== undefined) current.cpuQuotaUs = parseSingle(text.split(" ")[0]) ?? -1;
+  }
+  return current;
+}

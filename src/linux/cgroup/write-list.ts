@@ -1,0 +1,85 @@
+import { LighterError } from "../../base/errors.ts";
+import type { CgroupHost } from "./host.ts";
+import { locateController } from "./host.ts";
+
+/** One write(2) of a whole value to an existing cgroup file, opened O_WRONLY without O_CREAT (see `setup.ts`). */
+export interface CgroupWrite {
+  /** Absolute, on the host. */
+  file: string;
+  value: string;
+  /** Shown when the write fails: which part of the config asks for it. */
+  why: string;
+  /** Errnos after which to go on as if it had succeeded. */
+  tolerate?: readonly string[];
+}
+
+/** Where one controller of the cgroup lives. */
+export interface Target {
+  controller: string;
+  version: 1 | 2;
+  directory: string;
+}
+
+/** Collects the writes for one cgroup in order, and refuses what the host cannot do. */
+export class WriteList {
+  readonly writes: CgroupWrite[] = [];
+  /** Settings that runc, too, takes no notice of. */
+  readonly warnings: string[] = [];
+  /** v2 controllers that something was written to. */
+  readonly controllersV2 = new Set<string>();
+
+  constructor(
+    readonly host: CgroupHost,
+    /** Of the cgroup, below each mount point, without a leading slash. */
+    readonly path: string,
+  ) {}
+
+  /**
+   * @param what the config's field, for the message: "memory.limit".
+   * @throws LighterError ("not-supported") if no hierarchy has the controller.
+   */
+  target(controller: string, what: string): Target {
+    const place = locateController(this.host, controller);
+    if (place === undefined)
+      throw new LighterError("not-supported", `resources.${what}: this host has no cgroup controller "${controller}"`, {
+        hint: `look for it in /proc/cgroups; the kernel may need cgroup_enable=${controller}, or a mount of it`,
+      });
+    if (place.version === 2) this.controllersV2.add(controller === "blkio" ? "io" : controller);
+    return { controller, version: place.version, directory: `${place.mountPoint}/${this.path}` };
+  }
+
+  /** Whether cgroups have this file here; undefined if not known. */
+  has(file: string): boolean | undefined {
+    return this.host.interfaceFiles?.has(file);
+  }
+
+  /**
+   * `tolerate` with "ENOENT": a file known to be missing is passed over too.
+   * @throws LighterError ("not-supported") if the file is known to be missing.
+   */
+  add(target: Target, file: string, value: string, what: string, tolerate: readonly string[] = []): void {
+    if (this.has(file) === false) {
+      if (tolerate.includes("ENOENT")) return;
+      throw new LighterError("not-supported", `resources.${what}: this kernel's cgroups have no file "${file}"`);
+    }
+    this.writes.push({
+      file: `${target.directory}/${file}`,
+      value,
+      why: `resources.${what}`,
+      ...(tolerate.length === 0 ? {} : { tolerate }),
+    });
+  }
+
+  /**
+   * Two files that do the same on different kernels: the first that exists here.
+   * If that is not known both are written, each of which may be missing.
+   * @throws LighterError ("not-supported") if both are known to be missing.
+   */
+  addEither(target: Target, first: [string, string], second: [string, string], what: string): void {
+    if (this.host.interfaceFiles === undefined) {
+      this.add(target, ...first, what, ["ENOENT"]);
+      this.add(target, ...second, what, ["ENOENT"]);
+    } else if (this.has(first[0]) === true) this.add(target, ...first, what);
+    else this.add(target, ...second, what);
+  }
+}

@@ -733,6 +733,38 @@ static void make_exit_record(int status)
 	exit_record_length = EXIT_HEADER_BYTES + captured;
 }
 
+/* Waits until a client can take more, for the rest of the budget at most. Returns what is left of it, in ms. */
+static int wait_for_clients(int budget_ms)
+{
+	struct pollfd fds[MAX_CLIENTS];
+	uint64_t before = now_ns();
+	int elapsed_ms;
+
+	for (int i = 0; i < client_count; i++)
+		fds[i] = (struct pollfd){ clients[i].current >= 0 ? clients[i].fd : -1, POLLOUT, 0 };
+	poll(fds, (nfds_t)client_count, budget_ms);
+	elapsed_ms = (int)((now_ns() - before) / 1000000) + 1;
+	return elapsed_ms < budget_ms ? budget_ms - elapsed_ms : 0;
+}
+
+/* All the child wrote is in the pipes by now. A stream that others hold open is left when it runs dry. */
+static void drain_streams(void)
+{
+	int budget_ms = FLUSH_MS;
+
+	accept_clients();
+	do {
+		send_outputs();
+		while (budget_ms > 0 && (streams[0].length > 0 || streams[1].length > 0)) {
+			budget_ms = wait_for_clients(budget_ms);
+			send_outputs();
+		}
+		streams[0].length = streams[1].length = 0;
+	} while (read_stream(&streams[0]) | read_stream(&streams[1]));
+	log_end(&streams[0]);
+	log_end(&streams[1]);
+}
+
 static void child_ended(int status)
 {
 	read_sync(); /* its last words may still be unread; does not return if the start failed */
@@ -740,18 +772,7 @@ static void child_ended(int status)
 	if (terminal_peer_fd >= 0)
 		close(terminal_peer_fd);
 	terminal_peer_fd = -1;
-	/* All it wrote is in the pipes by now. A stream that others hold open is left when it runs dry. */
-	for (int s = 0; s < 2; s++) {
-		while (read_stream(&streams[s])) {
-			for (int waited = 0; streams[s].length > 0 && waited < FLUSH_MS; waited += 50) {
-				send_outputs();
-				if (streams[s].length > 0)
-					poll(NULL, 0, 50);
-			}
-			streams[s].length = 0;
-		}
-		log_end(&streams[s]);
-	}
+	drain_streams();
 	make_exit_record(status);
 	write_exit_record();
 	state = EXITED;
@@ -806,9 +827,12 @@ static void poll_once(int signal_fd)
 		short events = fds[POLL_CLIENTS + i].revents;
 		int keep = !(events & POLLERR);
 
+		/* A client that has gone: take the stdin it left, if the process still reads. */
+		if (client->kind == CLIENT_ATTACH && (events & POLLHUP) &&
+		    (!(client->mask & ATTACH_STDIN) || input_length > 0))
+			keep = 0;
 		if (keep && (events & (POLLIN | POLLHUP)))
-			keep = client->kind == CLIENT_ATTACH ? read_input(client) && !(events & POLLHUP) :
-							       read_requests(client);
+			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
 		if (!keep)
 			drop_client(i);
 	}

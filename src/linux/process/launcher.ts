@@ -1,0 +1,22 @@
+import { closeSync } from "node:fs";
+import { createMemfd } from "../sys/memfd.ts";
+
+/**
+ * Runs the launcher on a program: a process of its own session that outlives this one. `executableFd` is a sealed memfd
+ * of the launcher, `listenFd` the socket it serves. Returns its pid at once; everything else is said on the socket.
+ */
+export function spawnLauncher(executableFd: number, program: Uint8Array, listenFd: number): number {
+  const programFd = createMemfd("program", program);
+  try {
+    const child = Bun.spawn([`/proc/self/fd/${executableFd}`], {
+      argv0: "lighter-supervisor",
+      stdio: [programFd, "ignore", "ignore", listenFd],
+      env: {},
+      cwd: "/",
+    });
+    child.unref();
+    return child.pid;
+  } finally {
+    closeSync(programFd);
+  }
+}

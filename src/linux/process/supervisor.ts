@@ -1,0 +1,191 @@
+import { connect as connectSocket, type Socket } from "node:net";
+import { LighterError } from "../../base/errors.ts";
+import {
+  ATTACH_CLOSE_STDIN_ON_END,
+  ATTACH_STDERR,
+  ATTACH_STDIN,
+  ATTACH_STDOUT,
+  FRAME,
+  OP_INDEX_UNKNOWN,
+} from "../program/format.ts";
+import { errnoName } from "../sys/errno.ts";
+import { parseExitRecord, type RawExitRecord } from "./exit-record.ts";
+import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
+
+/** Streams a connection wants; see the ATTACH frame. */
+export interface AttachMask {
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  closeStdinOnEnd: boolean;
+}
+
+/** The start failed at this op, with this errno; index -1: the child died, or the launcher refused the program. */
+export interface PlayFailure {
+  opIndex: number;
+  errno: string;
+}
+
+/** Thrown by `created`, `started` and `start` when the launcher reports a failed op. The caller, who has the program, words it. */
+export class PlayError extends Error {
+  override readonly name = "PlayError";
+  constructor(readonly failure: PlayFailure) {
+    super(`op ${failure.opIndex}: ${failure.errno}`);
+  }
+}
+
+/** Resolves when connected. The other side may accept later. */
+export function connectUnix(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket({ path, allowHalfOpen: true } as Parameters<typeof connectSocket>[0] & object);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      resolve(socket as Socket);
+    });
+    socket.once("error", reject);
+  });
+}
+
+/** An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. */
+export async function connectAttached(path: string, mask: AttachMask): Promise<Socket> {
+  const socket = await connectUnix(path);
+  const bits =
+    (mask.stdin ? ATTACH_STDIN : 0) |
+    (mask.stdout ? ATTACH_STDOUT : 0) |
+    (mask.stderr ? ATTACH_STDERR : 0) |
+    (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0);
+  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
+  return socket;
+}
+
+function written(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) =>
+    socket.write(bytes, (error) => (error ? reject(error) : resolve())),
+  );
+}
+
+function settled<T>(): PromiseWithResolvers<T> {
+  const resolvers = Promise.withResolvers<T>();
+  resolvers.promise.catch(() => {}); // whoever awaits it sees the rejection; nobody has to
+  return resolvers;
+}
+
+/**
+ * The control connection to a supervisor: its events, and requests answered in order.
+ * The process lives on when the connection closes.
+ */
+export class SupervisorConnection {
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #answers: PromiseWithResolvers<number>[] = [];
+  readonly #created = settled<number>();
+  readonly #started = settled<number>();
+  readonly #exited = settled<RawExitRecord>();
+  readonly #closed = settled<void>();
+
+  /** The process's pid, once it waits for START. */
+  readonly created = this.#created.promise;
+  /** The process's pid, once execve(2) has succeeded. */
+  readonly started = this.#started.promise;
+  /** Rejects ("unavailable") when the connection ends without an exit record. */
+  readonly exited = this.#exited.promise;
+  /** Resolves when the supervisor has gone, or after `disconnect`. */
+  readonly closed = this.#closed.promise;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    socket.on("error", () => socket.destroy());
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => this.#onClose());
+  }
+
+  static async open(path: string): Promise<SupervisorConnection> {
+    const socket = await connectUnix(path);
+    const connection = new SupervisorConnection(socket);
+    await written(socket, encodeFrame(FRAME.CONTROL));
+    return connection;
+  }
+
+  #onData(chunk: Uint8Array): void {
+    try {
+      for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
+    } catch (error) {
+      this.#exited.reject(error);
+      this.#socket.destroy();
+    }
+  }
+
+  #onFrame({ kind, payload }: Frame): void {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    switch (kind) {
+      case FRAME.CREATED:
+        this.#created.resolve(view.getUint32(0, true));
+        break;
+      case FRAME.STARTED:
+        this.#started.resolve(view.getUint32(0, true));
+        break;
+      case FRAME.FAILED: {
+        const index = view.getUint32(0, true);
+        const errno = errnoName(view.getUint32(4, true));
+        this.#fail(new PlayError({ opIndex: index === OP_INDEX_UNKNOWN ? -1 : index, errno }));
+        break;
+      }
+      case FRAME.EXITED:
+        this.#exited.resolve(parseExitRecord(payload));
+        break;
+      case FRAME.RESULT:
+        this.#answers.shift()?.resolve(view.getUint32(0, true));
+        break;
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#created.reject(error);
+    this.#started.reject(error);
+    this.#exited.reject(error);
+  }
+
+  #onClose(): void {
+    const gone = new LighterError("unavailable", "the supervisor is gone");
+    this.#fail(gone);
+    for (const answer of this.#answers.splice(0)) answer.reject(gone);
+    this.#closed.resolve();
+  }
+
+  /** errno name of the supervisor's answer, or "" for success. */
+  async #request(kind: number, payload?: Uint8Array): Promise<string> {
+    if (this.#socket.destroyed) throw new LighterError("unavailable", "the supervisor is gone");
+    const answer = settled<number>();
+    this.#answers.push(answer);
+    this.#socket.write(encodeFrame(kind, payload));
+    const errno = await answer.promise;
+    return errno === 0 ? "" : errnoName(errno);
+  }
+
+  signal(signal: number): Promise<string> {
+    const payload = new Uint8Array(4);
+    new DataView(payload.buffer).setUint32(0, signal, true);
+    return this.#request(FRAME.SIGNAL, payload);
+  }
+
+  resize(rows: number, columns: number): Promise<string> {
+    const payload = new Uint8Array(4);
+    const view = new DataView(payload.buffer);
+    view.setUint16(0, Math.min(rows, 0xffff), true);
+    view.setUint16(2, Math.min(columns, 0xffff), true);
+    return this.#request(FRAME.RESIZE, payload);
+  }
+
+  closeStdin(): Promise<string> {
+    return this.#request(FRAME.CLOSE_STDIN);
+  }
+
+  start(): Promise<string> {
+    return this.#request(FRAME.START);
+  }
+
+  disconnect(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,35 @@
+import { dlopen, ptr, read } from "bun:ffi";
+import { assert } from "../../base/assert.ts";
+import { LighterError } from "../../base/errors.ts";
+import { errnoName, errnoText } from "./errno.ts";
+
+/** The calls of this folder that have no file of their own. Each is synchronous; errno is read right after it. */
+export const libc = dlopen("libc.so.6", {
+  __errno_location: { args: [], returns: "ptr" },
+  memfd_create: { args: ["cstring", "u32"], returns: "i32" },
+  write: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
+  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
+}).symbols;
+
+/** Throws if `result` is negative, naming the call and its errno. Must directly follow the call. */
+export function check(result: number | bigint, what: string): number {
+  if (result >= 0) return Number(result);
+  const location = libc.__errno_location();
+  assert(location !== null, "errno has no address");
+  const errno = errnoName(read.i32(location, 0));
+  throw new LighterError("kernel", `${what}: ${errno} (${errnoText(errno)})`, { errno });
+}
+
+/** A NUL-terminated copy, for a `ptr` argument. */
+export function cString(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+/** The address of a buffer, for an integer argument. The caller keeps the buffer alive over the call. */
+export function address(bytes: Uint8Array | null): bigint {
+  return bytes === null ? 0n : BigInt(ptr(bytes));
+}

@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { formatRfc3339, formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "./time.ts";
+
+test("formatRfc3339 leaves trailing zeros out and the point with them", () => {
+  expect(formatRfc3339(1_795_477_792_138_207_770n)).toBe("2026-11-23T23:49:52.13820777Z");
+  expect(formatRfc3339(1_795_477_792_000_000_000n)).toBe("2026-11-23T23:49:52Z");
+  expect(formatRfc3339Fixed(1_795_477_792_000_000_001n)).toBe("2026-11-23T23:49:52.000000001Z");
+});
+
+test("parseRfc3339 undoes formatRfc3339 and knows zones", () => {
+  for (const ns of [0n, 1n, 999_999_999n, 1_795_477_792_138_207_770n]) expect(parseRfc3339(formatRfc3339(ns))).toBe(ns);
+  expect(parseRfc3339("1970-01-01T01:00:00+01:00")).toBe(0n);
+  expect(parseRfc3339("1970-01-01")).toBeUndefined();
+  expect(parseRfc3339("1970-13-01T00:00:00Z")).toBeUndefined();
+});
+
+test("parseUnixTime takes seconds with decimals and nothing else", () => {
+  expect(parseUnixTime("12.5")).toBe(12_500_000_000n);
+  expect(parseUnixTime("12.000000001")).toBe(12_000_000_001n);
+  for (const bad of ["", "-1", "1e9", "abc", "1.", "0x10"]) expect(parseUnixTime(bad)).toBeUndefined();
+});

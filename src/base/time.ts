@@ -1,0 +1,43 @@
+/** Times as Docker writes them: RFC 3339 in UTC with up to nine decimals of a second, trailing zeros left out. */
+
+/** Go's zero time: "never". */
+export const ZERO_TIME = "0001-01-01T00:00:00Z";
+
+const NS_PER_SECOND = 1_000_000_000n;
+const NS_PER_MS = 1_000_000n;
+
+/** Real time, nanoseconds since 1970. The clock behind it counts milliseconds. */
+export function nowNs(): bigint {
+  return BigInt(Date.now()) * NS_PER_MS;
+}
+
+/** `ns` since 1970, not negative. */
+export function formatRfc3339(ns: bigint): string {
+  const decimals = (ns % NS_PER_SECOND).toString().padStart(9, "0").replace(/0+$/, "");
+  const seconds = new Date(Number(ns / NS_PER_MS)).toISOString().slice(0, 19);
+  return decimals === "" ? `${seconds}Z` : `${seconds}.${decimals}Z`;
+}
+
+/** With all nine decimals, as in `docker logs --timestamps`: columns line up. */
+export function formatRfc3339Fixed(ns: bigint): string {
+  const seconds = new Date(Number(ns / NS_PER_MS)).toISOString().slice(0, 19);
+  return `${seconds}.${(ns % NS_PER_SECOND).toString().padStart(9, "0")}Z`;
+}
+
+const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/;
+
+/** Nanoseconds since 1970 (negative before), or undefined for anything but RFC 3339. */
+export function parseRfc3339(text: string): bigint | undefined {
+  const match = RFC3339.exec(text);
+  if (match === null) return undefined;
+  const ms = Date.parse(`${match[1]}${match[3]}`);
+  if (Number.isNaN(ms)) return undefined;
+  return BigInt(ms) * NS_PER_MS + BigInt((match[2] ?? "").padEnd(9, "0"));
+}
+
+/** "seconds[.decimals]" since 1970 as nanoseconds: the API's `since` and `until`. Undefined: something else. */
+export function parseUnixTime(text: string): bigint | undefined {
+  const match = /^(\d{1,12})(?:\.(\d{1,9})\d*)?$/.exec(text);
+  if (match === null) return undefined;
+  return BigInt(match[1]!) * NS_PER_SECOND + BigInt((match[2] ?? "").padEnd(9, "0"));
+}

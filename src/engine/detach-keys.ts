@@ -1,0 +1,72 @@
+import { LighterError } from "../base/errors.ts";
+
+/** ctrl-p ctrl-q. */
+export const DEFAULT_DETACH_KEYS: Uint8Array = Uint8Array.of(16, 17);
+
+const CTRL_PUNCTUATION: Record<string, number> = { "@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, _: 31 };
+
+/**
+ * "ctrl-a,b" as bytes: one a comma-separated key, either a character or "ctrl-" and a letter or one of `@[\]^_`.
+ * Source: `docker attach` reference, "Override the detach sequence".
+ * @throws LighterError "invalid"
+ */
+export function parseDetachKeys(text: string): Uint8Array {
+  const bytes = text.split(",").map((key) => {
+    const control = /^ctrl-(.)$/i.exec(key)?.[1]?.toLowerCase();
+    if (control !== undefined)
+      return control >= "a" && control <= "z" ? control.charCodeAt(0) - 96 : CTRL_PUNCTUATION[control];
+    return key.length === 1 && key.charCodeAt(0) < 128 ? key.charCodeAt(0) : undefined;
+  });
+  if (bytes.includes(undefined)) throw new LighterError("invalid", `Invalid detach keys (${text}) provided`);
+  return Uint8Array.from(bytes as number[]);
+}
+
+/** Finds the detach sequence in a terminal's input, across chunk borders. */
+export class DetachScanner {
+  readonly #keys: Uint8Array;
+  /** Bytes of the sequence seen so far: withheld until it is clear that they are ordinary input. */
+  #matched = 0;
+
+  constructor(keys: Uint8Array) {
+    this.#keys = keys;
+  }
+
+  /** What to pass on now. `detached`: the sequence is complete and the rest of the chunk is dropped. */
+  push(chunk: Uint8Array): { output: Uint8Array; detached: boolean } {
+    const keys = this.#keys;
+    if (keys.length === 0) return { output: chunk, detached: false };
+    // The usual chunk has no key of the sequence in it: pass it on uncopied.
+    if (this.#matched === 0 && !chunk.includes(keys[0]!)) return { output: chunk, detached: false };
+    const output = new Uint8Array(chunk.length + this.#matched);
+    let length = 0;
+    for (const byte of chunk) {
+      // A mismatch gives withheld bytes back, but those that may still begin the sequence.
+      while (this.#matched > 0 && byte !== keys[this.#matched]) {
+        const kept = this.#border();
+        output.set(keys.subarray(0, this.#matched - kept), length);
+        length += this.#matched - kept;
+        this.#matched = kept;
+      }
+      if (byte !== keys[this.#matched]) output[length++] = byte;
+      else if (++this.#matched === keys.length) return { output: output.subarray(0, length), detached: true };
+    }
+    return { output: output.subarray(0, length), detached: false };
+  }
+
+  /** How many of the matched bytes, from their end, are a beginning of the sequence too (Knuth, Morris, Pratt). */
+  #border(): number {
+    const keys = this.#keys;
+    for (let length = this.#matched - 1; length > 0; length--) {
+      const start = this.#matched - length;
+      if (keys.subarray(0, length).every((key, index) => key === keys[start + index])) return length;
+    }
+    return 0;
+  }
+
+  /** The withheld bytes, at the end of input. */
+  flush(): Uint8Array {
+    const rest = this.#keys.subarray(0, this.#matched);
+    this.#matched = 0;
+    return rest;
+  }
+}

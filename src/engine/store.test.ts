@@ -1,0 +1,102 @@
+import { Database } from "bun:sqlite";
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ZERO_TIME } from "../base/time.ts";
+import { type ContainerRecord, Store } from "./store.ts";
+
+const directories: string[] = [];
+
+function temporaryPath(): string {
+  const directory = mkdtempSync(join(tmpdir(), "lighter-store-"));
+  directories.push(directory);
+  return join(directory, "lighter.db");
+}
+
+afterEach(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
+});
+
+function record(id: string, name: string): ContainerRecord {
+  return {
+    id,
+    name,
+    status: "created",
+    createdAt: "2026-01-02T03:04:05Z",
+    image: "hello",
+    imageId: "sha256:00",
+    config: { Image: "hello", Env: ["A=b"] },
+    hostConfig: { AutoRemove: true },
+    pid: 0,
+    exitCode: 0,
+    error: "",
+    oomKilled: false,
+    startedAt: ZERO_TIME,
+    finishedAt: ZERO_TIME,
+    restartCount: 0,
+  };
+}
+
+test("a container's row survives closing and opening, oldest first", () => {
+  const path = temporaryPath();
+  {
+    using store = new Store(path);
+    store.insert(record("b", "first"));
+    store.insert(record("a", "second"));
+    store.setRunning({ id: "a", pid: 42, startedAt: "2026-01-02T03:04:06Z", restartCount: 1 });
+    store.setExited({
+      id: "b",
+      exitCode: 137,
+      error: "lost",
+      oomKilled: true,
+      startedAt: ZERO_TIME,
+      finishedAt: "2026-01-02T03:04:07Z",
+    });
+  }
+  using store = new Store(path);
+  expect(store.all()).toEqual([
+    {
+      ...record("b", "first"),
+      status: "exited",
+      exitCode: 137,
+      error: "lost",
+      oomKilled: true,
+      finishedAt: "2026-01-02T03:04:07Z",
+    },
+    { ...record("a", "second"), status: "running", pid: 42, startedAt: "2026-01-02T03:04:06Z", restartCount: 1 },
+  ]);
+});
+
+test("a container that is being removed has freed its name", () => {
+  using store = new Store(temporaryPath());
+  store.insert(record("a", "web"));
+  store.setRemoving("a");
+  store.insert(record("b", "web"));
+  expect(store.all().map(({ id, name, status }) => [id, name, status])).toEqual([
+    ["a", "", "removing"],
+    ["b", "web", "created"],
+  ]);
+  store.delete("a");
+  expect(store.all().map(({ id }) => id)).toEqual(["b"]);
+});
+
+test("a second daemon cannot open the database of the first", () => {
+  const path = temporaryPath();
+  using _first = new Store(path);
+  expect(() => new Store(path)).toThrow(expect.objectContaining({ code: "conflict" }));
+});
+
+test("a database of a newer schema is refused and not touched", () => {
+  const path = temporaryPath();
+  const db = new Database(path, { create: true });
+  db.run("PRAGMA user_version = 999");
+  db.close();
+  expect(() => new Store(path)).toThrow(expect.objectContaining({ code: "not-supported" }));
+});
+
+test("only root may read the database: environments hold secrets", () => {
+  const path = temporaryPath();
+  using _store = new Store(path);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});

@@ -1,0 +1,237 @@
+import { Database } from "bun:sqlite";
+import { chmodSync } from "node:fs";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import { writePoint } from "./write-point.ts";
+
+/** "removing": the name is free again, the files are being deleted; the row goes last. */
+export type ContainerStatus = "created" | "running" | "exited" | "removing";
+
+/** What is known of a container on disk. Times are RFC 3339 or ZERO_TIME. */
+export interface ContainerRecord {
+  id: string;
+  /** Without Docker's leading slash. Kept in memory while removing, when the row no longer holds it. */
+  name: string;
+  status: ContainerStatus;
+  createdAt: string;
+  /** As the client wrote it. */
+  image: string;
+  /** Digest of the image's config. */
+  imageId: string;
+  config: DockerContainerConfig;
+  hostConfig: DockerHostConfig;
+  /** Of init on the host; 0 when not running. */
+  pid: number;
+  exitCode: number;
+  /** Why the last start failed or how the supervisor was lost; "" if neither. */
+  error: string;
+  oomKilled: boolean;
+  startedAt: string;
+  finishedAt: string;
+  restartCount: number;
+}
+
+interface Row {
+  id: string;
+  name: string | null;
+  status: ContainerStatus;
+  created_at: string;
+  image: string;
+  image_id: string;
+  config: string;
+  host_config: string;
+  pid: number;
+  exit_code: number;
+  error: string;
+  oom_killed: number;
+  started_at: string;
+  finished_at: string;
+  restart_count: number;
+}
+
+/** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE container (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     name TEXT UNIQUE,
+     status TEXT NOT NULL CHECK (status IN ('created', 'running', 'exited', 'removing')),
+     created_at TEXT NOT NULL,
+     image TEXT NOT NULL,
+     image_id TEXT NOT NULL,
+     config TEXT NOT NULL,
+     host_config TEXT NOT NULL,
+     pid INTEGER NOT NULL,
+     exit_code INTEGER NOT NULL,
+     error TEXT NOT NULL,
+     oom_killed INTEGER NOT NULL,
+     started_at TEXT NOT NULL,
+     finished_at TEXT NOT NULL,
+     restart_count INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+];
+
+/**
+ * The engine's database: one row a container. Memory is a cache of it; every change goes here first.
+ * WAL with synchronous=NORMAL: a killed daemon loses nothing, a power cut may lose the last moments but never tears.
+ * Locked exclusively while open, which also spares the shared-memory file and its locks on every transaction.
+ */
+export class Store implements Disposable {
+  readonly #db: Database;
+  readonly #statements;
+
+  /** @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it. */
+  constructor(path: string) {
+    this.#db = openDatabase(path);
+    const prepare = (sql: string) => this.#db.query(sql);
+    this.#statements = {
+      insert: prepare(
+        `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, pid, exit_code,
+           error, oom_killed, started_at, finished_at, restart_count)
+         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0)`,
+      ),
+      running: prepare(
+        `UPDATE container SET status = 'running', pid = ?, started_at = ?, exit_code = 0, error = '', oom_killed = 0,
+           restart_count = ? WHERE id = ?`,
+      ),
+      startFailed: prepare("UPDATE container SET exit_code = ?, error = ? WHERE id = ?"),
+      exited: prepare(
+        `UPDATE container SET status = 'exited', pid = 0, exit_code = ?, error = ?, oom_killed = ?, started_at = ?,
+           finished_at = ? WHERE id = ?`,
+      ),
+      rename: prepare("UPDATE container SET name = ? WHERE id = ?"),
+      removing: prepare("UPDATE container SET status = 'removing', name = NULL, pid = 0 WHERE id = ?"),
+      delete: prepare("DELETE FROM container WHERE id = ?"),
+      all: prepare("SELECT * FROM container ORDER BY seq"),
+      getSetting: prepare("SELECT value FROM setting WHERE key = ?"),
+      setSetting: prepare("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)"),
+    };
+  }
+
+  /** Oldest first. */
+  all(): ContainerRecord[] {
+    return (this.#statements.all.all() as Row[]).map(recordOf);
+  }
+
+  insert(c: ContainerRecord): void {
+    writePoint("insert container");
+    this.#statements.insert.run(
+      c.id,
+      c.name,
+      c.createdAt,
+      c.image,
+      c.imageId,
+      JSON.stringify(c.config),
+      JSON.stringify(c.hostConfig),
+      c.startedAt,
+      c.finishedAt,
+    );
+    writePoint("inserted container");
+  }
+
+  setRunning(c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount">): void {
+    writePoint("set running");
+    this.#statements.running.run(c.pid, c.startedAt, c.restartCount, c.id);
+    writePoint("was set running");
+  }
+
+  setStartFailed(c: Pick<ContainerRecord, "id" | "exitCode" | "error">): void {
+    writePoint("set start failed");
+    this.#statements.startFailed.run(c.exitCode, c.error, c.id);
+    writePoint("was set start failed");
+  }
+
+  setExited(c: Pick<ContainerRecord, "id" | "exitCode" | "error" | "oomKilled" | "startedAt" | "finishedAt">): void {
+    writePoint("set exited");
+    this.#statements.exited.run(c.exitCode, c.error, Number(c.oomKilled), c.startedAt, c.finishedAt, c.id);
+    writePoint("was set exited");
+  }
+
+  rename(id: string, name: string): void {
+    writePoint("rename");
+    this.#statements.rename.run(name, id);
+    writePoint("renamed");
+  }
+
+  setRemoving(id: string): void {
+    writePoint("set removing");
+    this.#statements.removing.run(id);
+    writePoint("was set removing");
+  }
+
+  delete(id: string): void {
+    writePoint("delete container");
+    this.#statements.delete.run(id);
+    writePoint("deleted container");
+  }
+
+  setting(key: string): string | undefined {
+    return (this.#statements.getSetting.get(key) as { value: string } | null)?.value;
+  }
+
+  setSetting(key: string, value: string): void {
+    this.#statements.setSetting.run(key, value);
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+}
+
+function openDatabase(path: string): Database {
+  let db: Database;
+  try {
+    db = new Database(path, { create: true });
+    chmodSync(path, 0o600); // environments of containers hold secrets
+    // locking_mode must precede journal_mode: WAL then keeps its index in our memory, not in a shared file.
+    db.run("PRAGMA locking_mode = EXCLUSIVE");
+    db.run("PRAGMA journal_mode = WAL");
+    db.run("PRAGMA synchronous = NORMAL");
+    migrate(db, path);
+  } catch (error) {
+    if (errnoOf(error) === "SQLITE_BUSY")
+      throw new LighterError("conflict", `open "${path}": another daemon is using it`, {
+        hint: "choose another --data-root",
+        cause: error,
+      });
+    if (error instanceof LighterError) throw error;
+    throw new LighterError("internal", `open "${path}": ${messageOf(error)}`, { cause: error });
+  }
+  return db;
+}
+
+function migrate(db: Database, path: string): void {
+  const { user_version: version } = db.query("PRAGMA user_version").get() as { user_version: number };
+  if (version > MIGRATIONS.length)
+    throw new LighterError("not-supported", `"${path}" was written by a newer lighter (schema ${version})`);
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    db.transaction(() => {
+      db.run(sql);
+      db.run(`PRAGMA user_version = ${index + 1}`);
+    })();
+  }
+  // The lock is taken by the first write, and this is one: a second daemon must fail here, not at its first container.
+  db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
+}
+
+function recordOf(row: Row): ContainerRecord {
+  return {
+    id: row.id,
+    name: row.name ?? "",
+    status: row.status,
+    createdAt: row.created_at,
+    image: row.image,
+    imageId: row.image_id,
+    config: JSON.parse(row.config),
+    hostConfig: JSON.parse(row.host_config),
+    pid: row.pid,
+    exitCode: row.exit_code,
+    error: row.error,
+    oomKilled: row.oom_killed !== 0,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    restartCount: row.restart_count,
+  };
+}

@@ -101,14 +101,14 @@ function targets(): Target[] {
   ];
 }
 
-/** The compiler's command: $CC (may hold arguments), cc, gcc or clang. */
+/** The compiler's command: $CC if that is set (it may hold arguments), else cc, gcc or clang. */
 function compiler(): string[] {
   const fromEnvironment = (process.env.CC ?? "").split(" ").filter((word) => word !== "");
-  for (const command of [fromEnvironment, ["cc"], ["gcc"], ["clang"]])
-    if (command[0] !== undefined && Bun.which(command[0]) !== null) return command;
-  throw new BuildError(
-    "no C compiler found (looked for $CC, cc, gcc, clang)\non Debian: apt-get install gcc libc6-dev",
-  );
+  const candidates = fromEnvironment.length > 0 ? [fromEnvironment] : [["cc"], ["gcc"], ["clang"]];
+  const found = candidates.find(([program = ""]) => Bun.which(program) !== null);
+  if (found !== undefined) return found;
+  const looked = candidates.map(([program]) => `"${program}"`).join(", ");
+  throw new BuildError(`no C compiler found: looked for ${looked}\non Debian: apt-get install gcc libc6-dev`);
 }
 
 /** Writes beside `path` and renames: whoever runs the old file keeps it, and a failed build leaves it. */

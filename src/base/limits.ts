@@ -59,3 +59,12 @@ export const SECCOMP_PROFILE_MAX_BYTES = 1024 * 1024;
 export const SECCOMP_MAX_RULES = 4096;
 /** System call names over all rules of a profile: three times the calls there are, on five architectures. */
 export const SECCOMP_MAX_NAMES = 8192;
+/** A daemon's message inside an attached stream, which the CLI gathers before it prints it. */
+export const DAEMON_MESSAGE_MAX_BYTES = 64 * 1024;
+/** One message of a progress stream the CLI prints. Real ones are a few hundred bytes. */
+export const JSON_MESSAGE_MAX_BYTES = 1024 * 1024;
+
+/** One line of a json-file log. The supervisor cuts messages at 16 KiB, which escaping may make six times longer. */
+export const LOG_LINE_MAX_BYTES = 1024 * 1024;
+/** Rotated files of one log that are read and that `max-file` may ask for. */
+export const LOG_MAX_FILES = 1000;

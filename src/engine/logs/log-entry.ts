@@ -1,0 +1,63 @@
+import { LOG_LINE_MAX_BYTES } from "../../base/limits.ts";
+
+/** One record of Docker's json-file log: a line, or a part of a long one (then `log` has no line break at its end). */
+export interface LogEntry {
+  stream: "stdout" | "stderr";
+  log: string;
+  /** RFC 3339. */
+  time: string;
+}
+
+/**
+ * Cuts a json-file log into entries. What is not an entry is skipped: a crash may tear a line, a full disk may drop
+ * the middle of one, and the lines after it must still be readable.
+ */
+export class LogParser {
+  #rest: Buffer = Buffer.alloc(0);
+  #skipping = false;
+
+  /** The entries that `chunk` completes. The chunk may be reused afterwards. */
+  push(chunk: Buffer): LogEntry[] {
+    const entries: LogEntry[] = [];
+    let start = 0;
+    for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
+      const line = chunk.subarray(start, end);
+      start = end + 1;
+      if (this.#skipping) {
+        this.#skipping = false;
+        continue;
+      }
+      const entry = parseLogEntry(this.#rest.length === 0 ? line : Buffer.concat([this.#rest, line]));
+      this.#rest = Buffer.alloc(0);
+      if (entry !== undefined) entries.push(entry);
+    }
+    if (start < chunk.length && !this.#skipping) this.#keep(chunk.subarray(start));
+    return entries;
+  }
+
+  #keep(part: Buffer): void {
+    this.#skipping = this.#rest.length + part.length > LOG_LINE_MAX_BYTES;
+    this.#rest = this.#skipping ? Buffer.alloc(0) : Buffer.concat([this.#rest, part]);
+  }
+
+  /** At the end of a file: an unfinished line will never be finished. */
+  reset(): void {
+    this.#rest = Buffer.alloc(0);
+    this.#skipping = false;
+  }
+}
+
+/** Undefined: not an entry. */
+function parseLogEntry(line: Buffer): LogEntry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { stream, log, time } = value as Partial<LogEntry>;
+  if ((stream !== "stdout" && stream !== "stderr") || typeof log !== "string" || typeof time !== "string")
+    return undefined;
+  return { stream, log, time };
+}

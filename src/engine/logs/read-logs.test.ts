@@ -1,0 +1,165 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { formatRfc3339 } from "../../base/time.ts";
+import { type LogQuery, readLogs } from "./read-logs.ts";
+
+let directory: string;
+let path: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "lighter-logs-"));
+  path = join(directory, "x-json.log");
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function line(log: string, second = 0, stream = "stdout"): string {
+  return `${JSON.stringify({ log, stream, time: formatRfc3339(BigInt(second) * 1_000_000_000n) })}\n`;
+}
+
+const ALL: LogQuery = { tail: Number.POSITIVE_INFINITY, signal: new AbortController().signal };
+
+async function read(query: Partial<LogQuery> = {}): Promise<string[]> {
+  const logs: string[] = [];
+  for await (const entries of readLogs(path, { ...ALL, ...query })) logs.push(...entries.map(({ log }) => log));
+  return logs;
+}
+
+function rotate(files: number): void {
+  for (let index = files - 1; index > 0; index--)
+    try {
+      renameSync(index === 1 ? path : `${path}.${index - 1}`, `${path}.${index}`);
+    } catch {}
+  writeFileSync(path, "");
+}
+
+test("a log without a file is empty", async () => {
+  expect(await read()).toEqual([]);
+  expect(await read({ tail: 3 })).toEqual([]);
+});
+
+test("rotated files are read oldest first", async () => {
+  writeFileSync(`${path}.2`, line("1") + line("2"));
+  writeFileSync(`${path}.1`, line("3"));
+  writeFileSync(path, line("4") + line("5"));
+  expect(await read()).toEqual(["1", "2", "3", "4", "5"]);
+});
+
+test("tail takes the last lines across files, whatever their number", async () => {
+  writeFileSync(`${path}.2`, line("1") + line("2"));
+  writeFileSync(`${path}.1`, line("3"));
+  writeFileSync(path, line("4") + line("5"));
+  const all = ["1", "2", "3", "4", "5"];
+  for (let tail = 0; tail <= 7; tail++) expect(await read({ tail })).toEqual(tail === 0 ? [] : all.slice(-tail));
+});
+
+test("tail finds its line when chunks are crossed", async () => {
+  const logs = Array.from({ length: 5000 }, (_, index) => `${index} ${"x".repeat(index % 100)}`);
+  writeFileSync(path, logs.map((log) => line(log)).join(""));
+  for (const tail of [1, 2, 999, 4999, 5000, 6000]) expect(await read({ tail })).toEqual(logs.slice(-tail));
+});
+
+test("torn lines, garbage and monsters are skipped, and what follows is read", async () => {
+  const monster = `{"log":"${"m".repeat(3 * 1024 * 1024)}","stream":"stdout","time":"2026-01-01T00:00:00Z"}\n`;
+  writeFileSync(
+    path,
+    `${line("1")}{"log":"to\n\0\0\0\n${line("2")}[]\nnull\n{"log":5,"stream":"stdout","time":""}\n` +
+      `{"log":"x","stream":"other","time":""}\n${monster}${line("3")}{"log":"unfinished`,
+  );
+  expect(await read()).toEqual(["1", "2", "3"]);
+});
+
+test("since and until are inclusive and count nanoseconds", async () => {
+  writeFileSync(path, [1, 2, 3, 4].map((second) => line(String(second), second)).join(""));
+  expect(await read({ sinceNs: 2_000_000_000n, untilNs: 3_000_000_000n })).toEqual(["2", "3"]);
+  expect(await read({ sinceNs: 2_000_000_001n })).toEqual(["3", "4"]);
+  expect(await read({ untilNs: 1_999_999_999n })).toEqual(["1"]);
+});
+
+/** Follows the log; `until(n)` resolves when n entries have come. */
+function follow(query: Partial<LogQuery> = {}) {
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const logs: string[] = [];
+  let wake = () => {};
+  const done = (async () => {
+    for await (const entries of readLogs(path, { ...ALL, followUntil: ended, ...query })) {
+      logs.push(...entries.map(({ log }) => log));
+      wake();
+    }
+  })();
+  const until = async (count: number) => {
+    while (logs.length < count) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      await promise;
+    }
+  };
+  return { logs, done, end, until };
+}
+
+test("following sees a line that is written in two halves, then ends with the process", async () => {
+  writeFileSync(path, line("1"));
+  const { logs, done, end, until } = follow();
+  await until(1);
+  const second = line("2");
+  appendFileSync(path, second.slice(0, 10));
+  appendFileSync(path, second.slice(10));
+  await until(2);
+  appendFileSync(path, line("3"));
+  end();
+  await done;
+  expect(logs).toEqual(["1", "2", "3"]);
+});
+
+test("following loses nothing over rotations, seen one by one or several at once", async () => {
+  const { logs, done, end, until } = follow();
+  const written: string[] = [];
+  const write = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      written.push(String(written.length));
+      appendFileSync(path, line(written.at(-1)!));
+    }
+  };
+  write(3);
+  await until(3);
+  rotate(5);
+  write(2);
+  await until(5);
+  write(1);
+  rotate(5);
+  write(1);
+  rotate(5);
+  rotate(5);
+  write(1);
+  await until(8);
+  end();
+  await done;
+  expect(logs).toEqual(written);
+});
+
+test("following with tail 0 begins with what is written next", async () => {
+  writeFileSync(path, line("old"));
+  const opened = follow({ tail: 0 });
+  const control = follow();
+  await control.until(1);
+  appendFileSync(path, line("new"));
+  await opened.until(1);
+  control.end();
+  opened.end();
+  await Promise.all([control.done, opened.done]);
+  expect(opened.logs).toEqual(["new"]);
+});
+
+test("following ends when the client goes away or until has come", async () => {
+  writeFileSync(path, line("1"));
+  const controller = new AbortController();
+  const aborted = follow({ signal: controller.signal });
+  await aborted.until(1);
+  controller.abort();
+  await aborted.done;
+  const timed = follow({ untilNs: BigInt(Date.now() + 20) * 1_000_000n });
+  await timed.done;
+  expect(timed.logs).toEqual(["1"]);
+});

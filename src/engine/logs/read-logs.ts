@@ -1,0 +1,105 @@
+import { watch } from "node:fs";
+import { dirname } from "node:path";
+import { parseRfc3339 } from "../../base/time.ts";
+import type { LogEntry } from "./log-entry.ts";
+import { LogCursor } from "./log-files.ts";
+
+export interface LogQuery {
+  /** Entries at or after this time; nanoseconds since 1970. */
+  sinceNs?: bigint;
+  /** Entries up to this time. */
+  untilNs?: bigint;
+  /** The last lines only, of both streams together; Infinity: all. */
+  tail: number;
+  /** Go on until this resolves: the process has ended and its log is complete. Absent: to the present end only. */
+  followUntil?: Promise<unknown>;
+  /** Ends the reading early, without an error. */
+  signal: AbortSignal;
+}
+
+/** The entries of a json-file log and its rotated files, oldest first, in batches as they are read. */
+export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry[]> {
+  // The watch must begin before the first read: what is written in between is noticed twice, not never.
+  using change = new Change(path, query);
+  await using cursor = await LogCursor.open(path, query.tail);
+  for (;;) {
+    // Both must be taken first: whatever was written until then is in what is read after.
+    const { ended } = change;
+    change.clear();
+    if (query.followUntil !== undefined) await cursor.refresh();
+    for await (const entries of cursor.read()) {
+      if (query.signal.aborted) return;
+      const { wanted, past } = selectEntries(entries, query);
+      if (wanted.length > 0) yield wanted;
+      if (past) return;
+    }
+    if (ended) return;
+    await change.wait();
+  }
+}
+
+/** `past`: an entry later than `untilNs` was met, and only later ones can follow. */
+function selectEntries(entries: LogEntry[], query: LogQuery): { wanted: LogEntry[]; past: boolean } {
+  const { sinceNs, untilNs } = query;
+  if (sinceNs === undefined && untilNs === undefined) return { wanted: entries, past: false };
+  const wanted: LogEntry[] = [];
+  for (const entry of entries) {
+    const ns = parseRfc3339(entry.time);
+    if (ns === undefined || (sinceNs !== undefined && ns < sinceNs)) continue;
+    if (untilNs !== undefined && ns > untilNs) return { wanted, past: true };
+    wanted.push(entry);
+  }
+  return { wanted, past: false };
+}
+
+/** setTimeout takes no more: 24 days. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Tells when there may be more to read, by inotify(7) on the log's directory: a rotation replaces the file itself. */
+class Change implements Disposable {
+  /** Nothing is written any more. */
+  ended: boolean;
+  #changed = false;
+  #wake: () => void = () => {};
+  readonly #stack = new DisposableStack();
+
+  constructor(path: string, query: LogQuery) {
+    const { followUntil, untilNs, signal } = query;
+    this.ended = followUntil === undefined;
+    if (followUntil === undefined) return;
+    const end = () => {
+      this.ended = true;
+      this.#notify();
+    };
+    void followUntil.then(end, end);
+    const watcher = watch(dirname(path), () => this.#notify());
+    this.#stack.defer(() => watcher.close());
+    signal.addEventListener("abort", end);
+    this.#stack.defer(() => signal.removeEventListener("abort", end));
+    if (untilNs !== undefined) {
+      const timer = setTimeout(end, Math.min(TIMER_MAX_MS, Math.max(0, Number(untilNs / 1_000_000n) - Date.now())));
+      this.#stack.defer(() => clearTimeout(timer));
+    }
+  }
+
+  #notify(): void {
+    this.#changed = true;
+    this.#wake();
+  }
+
+  clear(): void {
+    this.#changed = false;
+  }
+
+  /** Resolves when something has changed since `clear`. */
+  async wait(): Promise<void> {
+    if (this.#changed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}

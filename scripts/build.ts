@@ -38,9 +38,13 @@ const HELLO_FLAGS = [
   ..."-fno-asynchronous-unwind-tables -fno-unwind-tables".split(" "),
   ..."-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096".split(" "),
 ];
-/** Without the two `--no-` flags a compiled program runs code from the current directory's .env and bunfig.toml. */
+/**
+ * `lighter --version`, p50: 29 ms plain, 11 ms with bytecode, no less with --minify, which would hide names in stacks.
+ * The source map gives stacks of a built program our own files and lines; it is read only when there is one to print.
+ * Without the two `--no-` flags a compiled program runs code from the current directory's .env and bunfig.toml.
+ */
 const BUN_FLAGS = [
-  ..."--compile --bytecode --minify --target=bun".split(" "),
+  ..."--compile --bytecode --sourcemap --target=bun".split(" "),
   ..."--no-compile-autoload-dotenv --no-compile-autoload-bunfig".split(" "),
 ];
 
@@ -124,6 +128,7 @@ function build(target: Target, path: string): void {
     throw new BuildError(`dist/${target.name} does not build:\n${[program, ...args].join(" ")}\n${said}${hint}`);
   }
   renameSync(temporaryPath, path);
+  rmSync(`${temporaryPath}.map`, { force: true }); // Bun leaves a copy of the source map, which is embedded
 }
 
 /** Of the inputs' names and bytes, this script, Bun's version and the choice of compiler. */

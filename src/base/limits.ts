@@ -68,3 +68,7 @@ export const JSON_MESSAGE_MAX_BYTES = 1024 * 1024;
 export const LOG_LINE_MAX_BYTES = 1024 * 1024;
 /** Rotated files of one log that are read and that `max-file` may ask for. */
 export const LOG_MAX_FILES = 1000;
+/** A `--format` template of the CLI, its blocks within blocks, and what it may print for one object. */
+export const TEMPLATE_MAX_CHARS = 64 * 1024;
+export const TEMPLATE_MAX_DEPTH = 100;
+export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;

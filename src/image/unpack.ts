@@ -10,7 +10,7 @@
  *
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
  */
-import { closeSync, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, type Stats, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import {
@@ -107,6 +107,20 @@ interface PendingDirectory {
   opaque: boolean;
 }
 
+type DirectoryAttributes = Pick<TarEntry, "mode" | "uid" | "gid" | "xattrs" | "mtimeSeconds" | "mtimeNanoseconds">;
+
+function attributesOf(stat: Stats): DirectoryAttributes {
+  const seconds = Math.floor(stat.mtimeMs / 1000);
+  return {
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    xattrs: [],
+    mtimeSeconds: seconds,
+    mtimeNanoseconds: Math.floor((stat.mtimeMs - seconds * 1000) * 1e6),
+  };
+}
+
 /** The sink of one layer's TarReader. Owns no fd after `finish` or `close`; the layer's directory stays the caller's. */
 export class LayerUnpacker implements TarSink {
   readonly #rootFd: number;
@@ -178,12 +192,18 @@ export class LayerUnpacker implements TarSink {
     closeSync(fd);
   }
 
-  /** Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end. */
-  finish(): LayerTotals {
+  /**
+   * Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end.
+   * Directories that the layer implies get those of `statBelow`: what the layers below say; if nothing, 0755 and root.
+   */
+  finish(statBelow: (path: BytePath) => Stats | undefined): LayerTotals {
     const impliedDirectories: BytePath[] = [];
-    for (const [path, { entry, opaque }] of this.#pending) {
-      if (entry === undefined && path !== "") impliedDirectories.push(path as BytePath);
-      this.#finishDirectory(path, entry, opaque);
+    for (const [key, { entry, opaque }] of this.#pending) {
+      const path = key as BytePath;
+      const isImplied = entry === undefined && path !== "";
+      if (isImplied) impliedDirectories.push(path);
+      const below = isImplied ? statBelow(path) : undefined;
+      this.#finishDirectory(path, entry ?? (below?.isDirectory() ? attributesOf(below) : undefined), opaque);
     }
     this.close();
     return {
@@ -211,7 +231,7 @@ export class LayerUnpacker implements TarSink {
     return pending;
   }
 
-  #finishDirectory(path: string, entry: TarEntry | undefined, opaque: boolean): void {
+  #finishDirectory(path: string, entry: DirectoryAttributes | undefined, opaque: boolean): void {
     if (entry === undefined && !opaque) return;
     const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
     const fd = tryOpenat2(this.#rootFd, path === "" ? "." : path, flags, resolveInLayer);

@@ -1,0 +1,125 @@
+/** What layers and archives are compressed with, told by their first bytes, never by their names. */
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { Readable } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { errnoOf, LighterError } from "../base/errors.ts";
+
+export type Compression = "none" | "gzip" | "zstd";
+
+/** Bytes that `detectCompression` wants to see. */
+export const MAGIC_BYTES = 6;
+
+/** Larger chunks halve the cost of decompression; still small enough to keep the event loop turning. */
+const CHUNK_BYTES = 256 * 1024;
+const READ_BYTES = 1024 * 1024;
+
+const UNSUPPORTED: readonly [name: string, magic: readonly number[]][] = [
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ["bzip2", [0x42, 0x5a, 0x68]],
+  ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+];
+
+function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, index) => bytes[index] === byte);
+}
+
+/** @throws LighterError ("not-supported") for compressions we know by sight only. */
+export function detectCompression(head: Uint8Array): Compression {
+  if (startsWith(head, [0x1f, 0x8b])) return "gzip";
+  if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return "zstd";
+  // A zstd skippable frame: 0x184D2A50 to 0x184D2A5F, little-endian (RFC 8878 section 3.1.2).
+  if (head.length >= 4 && (head[0]! & 0xf0) === 0x50 && startsWith(head.subarray(1), [0x2a, 0x4d, 0x18])) return "zstd";
+  for (const [name, magic] of UNSUPPORTED)
+    if (startsWith(head, magic))
+      throw new LighterError("not-supported", `${name} compression is not supported`, {
+        hint: "recompress it with gzip or zstd",
+      });
+  return "none";
+}
+
+/** The first bytes of a file, up to `MAGIC_BYTES`. */
+export async function readHead(path: string): Promise<Uint8Array> {
+  const handle = await open(path, "r");
+  try {
+    const { bytesRead, buffer } = await handle.read(new Uint8Array(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A regular file's bytes. The chunk is reused: it is valid until the next one is asked for. */
+async function* readPlain(path: string): AsyncGenerator<Uint8Array> {
+  const handle = await open(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Decompressed bytes of `source`. A chunk is valid until the next one is asked for.
+ * @throws LighterError ("invalid") if the compressed data is corrupt or cut short.
+ */
+export async function* decompress(source: Readable, compression: "gzip" | "zstd"): AsyncGenerator<Uint8Array> {
+  const options = { chunkSize: CHUNK_BYTES };
+  const decompressor = compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
+  let sourceError: unknown;
+  source.on("error", (error) => {
+    sourceError = error;
+    decompressor.destroy(error);
+  });
+  source.pipe(decompressor);
+  try {
+    for await (const chunk of decompressor) yield chunk as Uint8Array;
+  } catch (cause) {
+    if (sourceError !== undefined) throw sourceError;
+    if (!/^(Z_|ZSTD_|ERR_)/.test(errnoOf(cause))) throw cause;
+    throw new LighterError("invalid", `${compression} data is corrupt or cut short`, { cause });
+  } finally {
+    source.destroy();
+    decompressor.destroy();
+  }
+}
+
+/** The unpacked bytes of a file, whatever its compression. A chunk is valid until the next one is asked for. */
+export async function* readDecompressed(path: string): AsyncGenerator<Uint8Array> {
+  const compression = detectCompression(await readHead(path));
+  if (compression === "none") yield* readPlain(path);
+  else yield* decompress(createReadStream(path, { highWaterMark: READ_BYTES }), compression);
+}
+
+/** The unpacked bytes of a stream, whatever its compression. */
+export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks = source[Symbol.asyncIterator]();
+  const held: Uint8Array[] = [];
+  let heldBytes = 0;
+  while (heldBytes < MAGIC_BYTES) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    held.push(value);
+    heldBytes += value.length;
+  }
+  const compression = detectCompression(Buffer.concat(held).subarray(0, MAGIC_BYTES));
+  const whole = (async function* () {
+    try {
+      yield* held;
+      for (;;) {
+        const { done, value } = await chunks.next();
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await chunks.return?.();
+    }
+  })();
+  if (compression === "none") yield* whole;
+  else yield* decompress(Readable.from(whole, { objectMode: false }), compression);
+}

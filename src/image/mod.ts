@@ -1,0 +1,25 @@
+/** Images: references, the content store, layers, and what a container needs of them. */
+export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
+export { HELLO_NAME, installHello } from "./hello.ts";
+export { readFileInLayers } from "./layered-fs.ts";
+export {
+  familiarName,
+  familiarReference,
+  formatReference,
+  isNameOnly,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+  withTag,
+} from "./reference.ts";
+export {
+  type Image,
+  type ImageLayers,
+  type ImageSource,
+  ImageStore,
+  type ImageUser,
+  type LoadedImage,
+  type LoadProgress,
+  type RemoveRecord,
+} from "./store.ts";
+export { type ResolvedUser, resolveGroup, resolveUser } from "./users.ts";

@@ -1,4 +1,4 @@
-import { ByteWriter } from "../../base/bytes.ts";
+import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import type { DevicePolicy } from "./device-rules.ts";
 
 /*
@@ -7,18 +7,41 @@ import type { DevicePolicy } from "./device-rules.ts";
  *   instruction, 8 bytes:  | opcode u8 | source:4 target:4 | jump offset s16 | immediate s32 |
  *   r1 points at:          | access << 16 | type  u32 | major u32 | minor u32 |     struct bpf_cgroup_dev_ctx
  *
- * Sources: Linux Documentation/bpf/standardization/instruction-set.rst; include/uapi/linux/bpf.h.
+ * Sources: bpf(2); Linux Documentation/bpf/standardization/instruction-set.rst; include/uapi/linux/bpf.h.
  */
 
-/** bpf(2) constants for who loads and attaches the program. */
-export const BPF = {
-  PROG_LOAD: 5,
-  PROG_ATTACH: 8,
-  PROG_TYPE_CGROUP_DEVICE: 15,
-  ATTACH_TYPE_CGROUP_DEVICE: 6,
-  /** More than one program on a cgroup: all must allow. Without it a parent's program bars children from having any. */
-  F_ALLOW_MULTI: 2,
-} as const;
+export const BPF_PROG_LOAD = 5;
+export const BPF_PROG_ATTACH = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
+const BPF_CGROUP_DEVICE = 6;
+/** More programs than one, all of which must allow. Without it a parent's program bars its children from having any. */
+const BPF_F_ALLOW_MULTI = 2;
+
+/**
+ * `union bpf_attr` for bpf(BPF_PROG_LOAD), which gives an fd; `pointers` say where which address goes. The program
+ * calls no GPL-only function, so the licence's name is of no consequence.
+ */
+export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers: { at: number; to: Uint8Array }[] } {
+  const data = new ByteWriter(128)
+    .u32(BPF_PROG_TYPE_CGROUP_DEVICE)
+    .u32(program.length / INSTRUCTION_BYTES)
+    .zeros(40) // insns, license, log_level, log_size, log_buf, kern_version, prog_flags
+    .bytes(utf8("lighter_devices")) // prog_name: 15 bytes and a NUL, for `bpftool cgroup show`
+    .zeros(1)
+    .finish();
+  return {
+    data,
+    pointers: [
+      { at: 8, to: program },
+      { at: 16, to: utf8("Apache\0") },
+    ],
+  };
+}
+
+/** `union bpf_attr` for bpf(BPF_PROG_ATTACH). The cgroup's fd goes to byte 0 and the program's to byte 4, both u32. */
+export function encodeBpfAttach(): Uint8Array<ArrayBuffer> {
+  return new ByteWriter(16).zeros(8).u32(BPF_CGROUP_DEVICE).u32(BPF_F_ALLOW_MULTI).finish();
+}
 
 export const INSTRUCTION_BYTES = 8;
 

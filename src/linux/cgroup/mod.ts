@@ -1,6 +1,12 @@
 /** Cgroups: what the host has, and what to do to have one with these limits. Deciding is pure; see `setup.ts`. */
 
-export { BPF, compileDeviceProgram } from "./device-program.ts";
+export {
+  BPF_PROG_ATTACH,
+  BPF_PROG_LOAD,
+  compileDeviceProgram,
+  encodeBpfAttach,
+  encodeBpfLoad,
+} from "./device-program.ts";
 export type { DeviceException, DevicePolicy } from "./device-rules.ts";
 export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
 export { discardUnsupported } from "./docker-checks.ts";

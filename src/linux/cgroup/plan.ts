@@ -49,7 +49,7 @@ export interface CgroupPlan {
   procsFiles: string[];
   /** The leaf in the v2 hierarchy, also on hybrid hosts. */
   v2Directory?: string;
-  /** For BPF_PROG_TYPE_CGROUP_DEVICE, to be attached to `v2Directory`. Absent: v1 does it, or nothing is restricted. */
+  /** eBPF, to be attached to `v2Directory` (`encodeBpfLoad`). Absent: v1 does it, or nothing is restricted. */
   deviceProgram?: Uint8Array<ArrayBuffer>;
   /** Files whose text, read after the exit and before removal, tells of OOM kills: see `wasOomKilled`. */
   oomFiles: string[];

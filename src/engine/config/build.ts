@@ -1,0 +1,236 @@
+import { posix } from "node:path";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { OciConfig, OciLinux, OciMount } from "../../spec/oci-runtime.ts";
+import { planDevices } from "./devices.ts";
+import { invalid, notSupported } from "./errors.ts";
+import type { HostFacts, HostProbe } from "./host.ts";
+import type { MountPoint } from "./mounts.ts";
+import {
+  type NamespaceMode,
+  type Peers,
+  parseIpcMode,
+  parsePidMode,
+  parseUtsMode,
+  planNamespaces,
+} from "./namespaces.ts";
+import type { PreparedContainer } from "./prepare.ts";
+import { CONTAINER_INIT_PATH, planProcess, type ResolvedUser } from "./process.ts";
+import { planResources, planRlimits } from "./resources.ts";
+import { parseSecurityOptions, planCapabilities, planPaths, planSeccomp } from "./security.ts";
+import { planSysctls } from "./sysctls.ts";
+
+const OCI_VERSION = "1.2.0";
+/** Above all containers that name no parent. */
+export const DEFAULT_CGROUP_PARENT = "/lighter";
+
+/** Host paths of what the engine has made for one container. */
+export interface ContainerFiles {
+  hosts: string;
+  hostname: string;
+  resolvConf: string;
+  /** The program for `--init`; must be there if `usesInit`. */
+  init?: string;
+  /**
+   * Directory with the tmpfs that is /dev/shm: the container's own if it is shareable, the other one's if it joins it.
+   * Without it a shareable container gets a tmpfs of its own.
+   */
+  shm?: string;
+}
+
+export interface BuildInput {
+  id: string;
+  container: Pick<PreparedContainer, "config" | "hostConfig" | "mountPoints">;
+  user: ResolvedUser;
+  files: ContainerFiles;
+  peers: Peers;
+  host: HostFacts;
+  probe: HostProbe;
+}
+
+/** Whether the container starts with our init: only as pid 1 of a namespace of its own has an init anything to do. */
+export function usesInit(hostConfig: DockerHostConfig): boolean {
+  return (hostConfig.Init ?? false) && parsePidMode(hostConfig.PidMode).kind === "private";
+}
+
+/**
+ * The OCI config of one start of a container, with an empty `root.path`: the rootfs is mounted in the container's own
+ * mount namespace. Asks `probe` for devices and mount propagation, and for nothing else.
+ *
+ * Differences to what Docker 26 hands to runc, all on purpose, are listed in tests/golden/config/docker-26.test.ts.
+ * @throws LighterError "invalid" for what has changed since `prepareContainer`: a device or a peer that is gone.
+ */
+export function buildOciConfig(input: BuildInput): OciConfig {
+  const { container, host, probe } = input;
+  const { config, hostConfig } = container;
+  const privileged = hostConfig.Privileged ?? false;
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? [], host);
+  const capabilities = planCapabilities(hostConfig, host.capabilities);
+  const seccomp = planSeccomp(security, privileged, capabilities.bounding ?? [], host);
+  const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
+  const { devices, rules } = planDevices(hostConfig, probe);
+  const rlimits = planRlimits(hostConfig);
+  const sysctl = planSysctls(config, hostConfig);
+  const annotations = hostConfig.Annotations ?? {};
+  const propagation = planRootfsPropagation(container.mountPoints, probe);
+  return {
+    ociVersion: OCI_VERSION,
+    process: {
+      ...planProcess(config, hostConfig, { hostname, user: input.user, withInit: usesInit(hostConfig) }),
+      capabilities,
+      ...(rlimits.length > 0 ? { rlimits } : {}),
+      ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
+      ...(security.appArmor !== undefined && host.appArmor ? { apparmorProfile: security.appArmor } : {}),
+    },
+    root: { path: "", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
+    ...(parseUtsMode(hostConfig.UTSMode) === "private" ? { hostname } : {}),
+    mounts: planMounts(input),
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    linux: {
+      namespaces: planNamespaces(hostConfig, input.peers, host),
+      cgroupsPath: posix.join(hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT, input.id),
+      resources: planResources(hostConfig, rules, probe),
+      ...(devices.length > 0 ? { devices } : {}),
+      ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
+      ...(seccomp !== undefined ? { seccomp } : {}),
+      ...(propagation !== undefined ? { rootfsPropagation: propagation } : {}),
+      ...planPaths(hostConfig, security, host),
+    },
+  };
+}
+
+/** Kernel file systems first, then our init, then what was asked for, parents before children. */
+function planMounts(input: BuildInput): OciMount[] {
+  const { container, files, host } = input;
+  const { hostConfig } = container;
+  const asked = [...container.mountPoints.map((point) => toOciMount(point, host))];
+  const covered = new Set(asked.map((mount) => mount.destination));
+  const readOnly = hostConfig.ReadonlyRootfs ? [recursiveReadOnly(host)] : [];
+  for (const [destination, source] of [
+    ["/etc/resolv.conf", files.resolvConf],
+    ["/etc/hostname", files.hostname],
+    ["/etc/hosts", files.hosts],
+  ] as const)
+    if (!covered.has(destination))
+      asked.push({ destination, type: "bind", source, options: ["rbind", ...readOnly, "rprivate"] });
+  const shm = planSharedMemory(parseIpcMode(hostConfig.IpcMode), hostConfig, files);
+  const defaults = kernelMounts(hostConfig.Privileged ?? false);
+  if (shm !== undefined) defaults.push(shm);
+  const kept = defaults.filter(
+    ({ destination }) => !covered.has(destination) && !(covered.has("/dev") && destination.startsWith("/dev/")),
+  );
+  const init = usesInit(hostConfig) ? [initMount(files)] : [];
+  const depth = (mount: OciMount) => mount.destination.split("/").length;
+  return [...kept, ...init, ...asked.sort((a, b) => depth(a) - depth(b))];
+}
+
+function kernelMounts(privileged: boolean): OciMount[] {
+  const readOnly = privileged ? [] : ["ro"];
+  return [
+    { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      // 5 is the group tty of nearly every distribution.
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
+    { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", ...readOnly] },
+    {
+      destination: "/sys/fs/cgroup",
+      type: "cgroup",
+      source: "cgroup",
+      options: [...readOnly, "nosuid", "noexec", "nodev"],
+    },
+    { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+  ];
+}
+
+function planSharedMemory(
+  mode: NamespaceMode,
+  hostConfig: DockerHostConfig,
+  files: ContainerFiles,
+): OciMount | undefined {
+  const bind = (source: string): OciMount => ({
+    destination: "/dev/shm",
+    type: "bind",
+    source,
+    options: ["rbind", "rprivate"],
+  });
+  if (mode.kind === "none") return undefined;
+  if (mode.kind === "host") return bind("/dev/shm");
+  if (files.shm !== undefined && (mode.kind === "shareable" || mode.kind === "container")) return bind(files.shm);
+  if (mode.kind === "container")
+    throw notSupported(`HostConfig.IpcMode "container:${mode.id}"`, "the other container's /dev/shm cannot be shared");
+  return {
+    destination: "/dev/shm",
+    type: "tmpfs",
+    source: "shm",
+    options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${hostConfig.ShmSize}`],
+  };
+}
+
+function initMount(files: ContainerFiles): OciMount {
+  if (files.init === undefined)
+    throw notSupported("HostConfig.Init", "this installation has no init program for containers");
+  return { destination: CONTAINER_INIT_PATH, type: "bind", source: files.init, options: ["bind", "ro"] };
+}
+
+function toOciMount(point: MountPoint, host: HostFacts): OciMount {
+  if (point.type === "tmpfs")
+    return {
+      destination: point.destination,
+      type: "tmpfs",
+      source: "tmpfs",
+      options: point.tmpfsOptions ?? [],
+    };
+  const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
+  return {
+    destination: point.destination,
+    type: "bind",
+    source: point.source,
+    options: [
+      point.nonRecursive ? "bind" : "rbind",
+      ...(point.readOnly ? [readOnlyOption(point, host)] : []),
+      ...(propagation === "" ? [] : [propagation]),
+    ],
+  };
+}
+
+function recursiveReadOnly(host: HostFacts): "rro" | "ro" {
+  return host.recursiveReadOnly ? "rro" : "ro";
+}
+
+function readOnlyOption(point: MountPoint, host: HostFacts): "rro" | "ro" {
+  if (point.readOnlyDepth === "shallow") return "ro";
+  if (point.readOnlyDepth === "deep" && !host.recursiveReadOnly)
+    throw invalid(`mount on ${point.destination}: recursive read-only mounts need Linux 5.12 or later`);
+  return recursiveReadOnly(host);
+}
+
+/**
+ * Mount events travel between a bind's source and the container only if the container's root lets them through.
+ * @throws LighterError "invalid", with Docker's texts.
+ */
+function planRootfsPropagation(points: readonly MountPoint[], probe: HostProbe): OciLinux["rootfsPropagation"] {
+  let propagation: "shared" | "rslave" | undefined;
+  for (const point of points) {
+    const kind = point.propagation.replace(/^r/, "");
+    if (kind !== "shared" && kind !== "slave") continue;
+    const { mountPoint, shared, slave } = probe.propagation(point.source);
+    if (kind === "shared") {
+      if (!shared) throw invalid(`path ${point.source} is mounted on ${mountPoint} but it is not a shared mount`);
+      propagation = "shared";
+    } else {
+      if (!shared && !slave)
+        throw invalid(`path ${point.source} is mounted on ${mountPoint} but it is not a shared or slave mount`);
+      propagation ??= "rslave";
+    }
+  }
+  return propagation;
+}

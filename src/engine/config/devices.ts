@@ -1,0 +1,111 @@
+import { posix } from "node:path";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { OciDevice, OciDeviceRule } from "../../spec/oci-runtime.ts";
+import { invalid } from "./errors.ts";
+import type { HostDevice, HostProbe } from "./host.ts";
+
+const allowCharacter = (major: number, minor: number): OciDeviceRule => ({
+  allow: true,
+  type: "c",
+  major,
+  minor,
+  access: "rwm",
+});
+
+/** Docker's own list; a runtime adds what the spec asks of every container (pts, ptmx, full, mknod). */
+const DEFAULT_RULES: readonly OciDeviceRule[] = [
+  { allow: false, access: "rwm" },
+  allowCharacter(1, 5), // zero
+  allowCharacter(1, 3), // null
+  allowCharacter(1, 9), // urandom
+  allowCharacter(1, 8), // random
+  allowCharacter(5, 0), // tty
+  allowCharacter(5, 1), // console
+];
+
+/** Never copied into a privileged container: the container has its own. Source: containerd pkg/oci utils_unix.go. */
+const OWN_DEVICE_FOLDERS: readonly string[] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"];
+
+/**
+ * `linux.devices` and `linux.resources.devices` of HostConfig.Devices, DeviceCgroupRules and Privileged.
+ * @throws LighterError "invalid"
+ */
+export function planDevices(
+  hostConfig: DockerHostConfig,
+  probe: HostProbe,
+): { devices: OciDevice[]; rules: OciDeviceRule[] } {
+  const mapped = planMappedDevices(hostConfig, probe);
+  if (hostConfig.Privileged) {
+    const own = probe
+      .devicesBelow("/dev")
+      .filter(({ path }) => !OWN_DEVICE_FOLDERS.includes(path.split("/")[2] ?? "") && path !== "/dev/console");
+    const paths = new Set(own.map((device) => device.path));
+    return {
+      devices: [
+        ...own.map((device) => toOciDevice(device, device.path)),
+        ...mapped.devices.filter((device) => !paths.has(device.path)),
+      ],
+      rules: [{ allow: true, access: "rwm" }],
+    };
+  }
+  return {
+    devices: mapped.devices,
+    rules: [...DEFAULT_RULES, ...mapped.rules, ...(hostConfig.DeviceCgroupRules ?? []).map(parseDeviceCgroupRule)],
+  };
+}
+
+function planMappedDevices(
+  hostConfig: DockerHostConfig,
+  probe: HostProbe,
+): { devices: OciDevice[]; rules: OciDeviceRule[] } {
+  const devices: OciDevice[] = [];
+  const rules: OciDeviceRule[] = [];
+  for (const mapping of hostConfig.Devices ?? []) {
+    const pathOnHost = mapping.PathOnHost ?? "";
+    const pathInContainer = mapping.PathInContainer || pathOnHost;
+    const access = parseAccess(mapping.CgroupPermissions || "rwm");
+    if (!posix.isAbsolute(pathInContainer))
+      throw invalid(`device ${JSON.stringify(pathInContainer)}: the path in the container must be absolute`);
+    for (const [device, path] of findDevices(pathOnHost, pathInContainer, probe)) {
+      devices.push(toOciDevice(device, path));
+      rules.push({ allow: true, type: device.type, major: device.major, minor: device.minor, access });
+    }
+  }
+  return { devices, rules };
+}
+
+/** One device, or all below a directory, each with its path in the container. */
+function findDevices(pathOnHost: string, pathInContainer: string, probe: HostProbe): [HostDevice, string][] {
+  const device = probe.device(pathOnHost);
+  if (device !== undefined) return [[device, posix.normalize(pathInContainer)]];
+  const problem = (what: string) =>
+    invalid(`error gathering device information while adding custom device ${JSON.stringify(pathOnHost)}: ${what}`);
+  const type = probe.fileType(pathOnHost);
+  // Docker says "no such file or directory" here, for which `docker run` exits with 127, as if the program were missing.
+  if (type === undefined) throw problem("there is nothing at this path");
+  if (type !== "directory") throw problem("not a device node");
+  const below = probe.devicesBelow(pathOnHost);
+  if (below.length === 0) throw problem("the directory has no device nodes");
+  const folder = posix.normalize(pathOnHost).replace(/\/$/, "");
+  return below.map((each) => [each, posix.normalize(`${pathInContainer}/${each.path.slice(folder.length)}`)]);
+}
+
+function toOciDevice(device: HostDevice, path: string): OciDevice {
+  const { type, major, minor, mode, uid, gid } = device;
+  return { path, type, major, minor, fileMode: mode, uid, gid };
+}
+
+/** @throws LighterError "invalid" if it is not one to three different letters of "rwm". */
+function parseAccess(access: string): string {
+  if (!/^[rwm]{1,3}$/.test(access) || new Set(access).size !== access.length)
+    throw invalid(`invalid device mode: ${access}`);
+  return access;
+}
+
+/** "c 13:* rwm". @throws LighterError "invalid", with Docker's text. */
+export function parseDeviceCgroupRule(rule: string): OciDeviceRule {
+  const match = /^([acb]) ([0-9]{1,10}|\*):([0-9]{1,10}|\*) ([rwm]{1,3})$/.exec(rule);
+  if (match === null) throw invalid(`invalid device cgroup rule format: '${rule}'`);
+  const number = (text: string) => (text === "*" ? -1 : Number(text));
+  return { allow: true, type: match[1]!, major: number(match[2]!), minor: number(match[3]!), access: match[4]! };
+}

@@ -1,0 +1,24 @@
+/**
+ * From Docker's create body to an OCI runtime config: pure translation in two steps.
+ *
+ *   JSON ─ parseCreateBody ─► config, hostConfig ─ prepareContainer ─► what is stored and what `inspect` shows
+ *                                                                       │
+ *                          OciConfig ◄─ buildOciConfig ─ user, files, peers, at every start
+ *
+ * What cannot be honoured is refused by name in the first two; nothing is ignored in silence.
+ */
+export { type BuildInput, buildOciConfig, type ContainerFiles, DEFAULT_CGROUP_PARENT, usesInit } from "./build.ts";
+export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
+export { parseCreateBody } from "./fields.ts";
+export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
+export type { LogOptions } from "./log.ts";
+export type { MountContext, MountPoint } from "./mounts.ts";
+export { type NamespaceMode, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
+export {
+  DEFAULT_SHM_BYTES,
+  type PreparedContainer,
+  prepareContainer,
+  RUNTIME_NAME,
+  validateCreate,
+} from "./prepare.ts";
+export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";

@@ -1,0 +1,321 @@
+import { posix } from "node:path";
+import type { DockerContainerConfig, DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
+import { invalid, notSupported } from "./errors.ts";
+import type { HostFacts, HostProbe } from "./host.ts";
+
+/** Something mounted into a container because somebody asked for it: a bind, a volume or a tmpfs. */
+export interface MountPoint {
+  type: "bind" | "volume" | "tmpfs";
+  /** Absolute and clean, in the container. */
+  destination: string;
+  readOnly: boolean;
+  /** Host path of a bind; of a volume, its `_data` directory. "" for a tmpfs. */
+  source: string;
+  /** Mode string of a `Binds` entry, for `inspect`. */
+  mode: string;
+  /** "" is Docker's default: rprivate for binds, nothing for volumes. */
+  propagation: string;
+  /** bind(2) without what is mounted below. */
+  nonRecursive: boolean;
+  /** default: as deep as the kernel can. */
+  readOnlyDepth: "default" | "shallow" | "deep";
+  /** A bind whose source the engine makes, as a directory, if it is missing. */
+  createSource: boolean;
+  /** Of a volume: its name, and whether an empty one gets the image's files at the destination. */
+  volume?: { name: string; anonymous: boolean; copyUp: boolean };
+  /** Of a tmpfs: mount options over Docker's defaults. */
+  tmpfsOptions?: string[];
+}
+
+/** What the plan needs of the world around. */
+export interface MountContext {
+  probe: HostProbe;
+  host: HostFacts;
+  /** Host directory of a volume's contents. */
+  volumePath(name: string): string;
+  /** A name for a volume that has none. */
+  newVolumeName(): string;
+}
+
+const PROPAGATIONS: readonly string[] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+/**
+ * The mount points of a create request: Binds, Mounts, Tmpfs, and a new volume for each path in Volumes (the image's too)
+ * that nothing else covers. Sorted, so that a parent comes before what is mounted in it.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported"
+ */
+export function planMountPoints(
+  config: DockerContainerConfig,
+  hostConfig: DockerHostConfig,
+  context: MountContext,
+): { mountPoints: MountPoint[]; warnings: string[] } {
+  const points = new Map<string, MountPoint>();
+  const warnings: string[] = [];
+  const add = (point: MountPoint, asGiven: string) => {
+    if (points.has(point.destination)) throw invalid(`Duplicate mount point: ${asGiven}`);
+    points.set(point.destination, point);
+  };
+  if (hostConfig.VolumeDriver && hostConfig.VolumeDriver !== "local")
+    throw notSupported("HostConfig.VolumeDriver", `volume plugin "${hostConfig.VolumeDriver}" not found`);
+  for (const bind of hostConfig.Binds ?? []) {
+    const point = parseBind(bind, context);
+    if (/(^|,)[zZ](,|$)/.test(point.mode) && context.host.seLinux)
+      warnings.push(`bind "${bind}": SELinux labels (z, Z) are not available yet: the files keep theirs`);
+    add(point, point.destination);
+  }
+  for (const mount of hostConfig.Mounts ?? []) add(parseMount(mount, context), mount.Target ?? "");
+  for (const [target, options] of Object.entries(hostConfig.Tmpfs ?? {})) {
+    const destination = checkDestination(target);
+    add({ ...emptyPoint("tmpfs", destination), tmpfsOptions: splitOptions(options) }, destination);
+  }
+  for (const target of Object.keys(config.Volumes ?? {})) {
+    // An image may say anything: taken as a path from the container's root, it cannot name a host path.
+    const destination = cleanPath(`/${target}`);
+    if (destination === "/") throw invalid("invalid specification: destination can't be '/'");
+    if (!points.has(destination)) add(anonymousVolume(destination, context), destination);
+  }
+  for (const point of points.values())
+    if (point.type === "tmpfs") point.tmpfsOptions = mergeTmpfsOptions(point.tmpfsOptions ?? []);
+  return { mountPoints: [...points.values()].sort(byDepth), warnings };
+}
+
+function byDepth(a: MountPoint, b: MountPoint): number {
+  const depth = (path: string) => path.split("/").length;
+  return (
+    depth(a.destination) - depth(b.destination) ||
+    (a.destination < b.destination ? -1 : a.destination > b.destination ? 1 : 0)
+  );
+}
+
+function emptyPoint(type: MountPoint["type"], destination: string): MountPoint {
+  return {
+    type,
+    destination,
+    readOnly: false,
+    source: "",
+    mode: "",
+    propagation: "",
+    nonRecursive: false,
+    readOnlyDepth: "default",
+    createSource: false,
+  };
+}
+
+function anonymousVolume(destination: string, context: MountContext): MountPoint {
+  const name = context.newVolumeName();
+  return {
+    ...emptyPoint("volume", destination),
+    source: context.volumePath(name),
+    volume: { name, anonymous: true, copyUp: true },
+  };
+}
+
+function cleanPath(path: string): string {
+  const clean = posix.normalize(path);
+  return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
+}
+
+/** @throws LighterError "invalid" */
+function checkDestination(target: string): string {
+  if (cleanPath(target) === "/") throw invalid("invalid specification: destination can't be '/'");
+  if (!target.startsWith("/")) throw invalid(`invalid mount path: '${target}' mount path must be absolute`);
+  return cleanPath(target);
+}
+
+/** Options of a `Binds` entry, by what they speak of: at most one of each may be given. */
+const BIND_OPTION_GROUPS: readonly (readonly string[])[] = [
+  ["rw", "ro"],
+  ["z", "Z"],
+  PROPAGATIONS,
+  ["nocopy"],
+  ["consistent", "cached", "delegated"],
+];
+
+function isBindMode(mode: string): boolean {
+  if (mode === "") return true;
+  const options = mode.split(",");
+  return (
+    options.every((option) => BIND_OPTION_GROUPS.some((group) => group.includes(option))) &&
+    BIND_OPTION_GROUPS.every((group) => options.filter((option) => group.includes(option)).length <= 1)
+  );
+}
+
+/** "source:destination[:mode]"; a relative source is a volume's name, none at all is a new volume. */
+function parseBind(bind: string, context: MountContext): MountPoint {
+  const parts = bind.split(":");
+  const malformed = `invalid volume specification: '${bind}'`;
+  if (parts[0] === "" || parts.length > 3 || (parts.length === 2 && isBindMode(parts[1]!))) throw invalid(malformed);
+  const [source, target, mode] = parts.length === 1 ? ["", parts[0]!, ""] : [parts[0]!, parts[1]!, parts[2] ?? ""];
+  if (!isBindMode(mode)) throw invalid(`invalid mode: ${mode}`);
+  const options = mode === "" ? [] : mode.split(",");
+  const propagation = options.find((option) => PROPAGATIONS.includes(option)) ?? "";
+  const type = source.startsWith("/") ? "bind" : "volume";
+  const problem = (what: string) => invalid(`${malformed}: invalid mount config for type "${type}": ${what}`);
+  let destination: string;
+  try {
+    destination = checkDestination(target);
+  } catch (error) {
+    throw problem((error as Error).message);
+  }
+  const point = { ...emptyPoint(type, destination), mode, readOnly: options.includes("ro") };
+  if (type === "bind") {
+    if (options.includes("nocopy")) throw problem("field VolumeOptions must not be specified");
+    return { ...point, source: cleanPath(source), propagation, createSource: true };
+  }
+  if (propagation !== "") throw problem("field BindOptions must not be specified");
+  if (source === "") return { ...anonymousVolume(destination, context), mode };
+  return { ...point, ...namedVolume(source, !options.includes("nocopy"), context) };
+}
+
+/** @throws LighterError "invalid", with Docker's texts. */
+function namedVolume(name: string, copyUp: boolean, context: MountContext): Pick<MountPoint, "source" | "volume"> {
+  if (name.length === 1)
+    throw invalid(`create ${name}: volume name is too short, names should be at least two alphanumeric characters`);
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name) || name.length > 255)
+    throw invalid(
+      `create ${name}: ${JSON.stringify(name)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+    );
+  return { source: context.volumePath(name), volume: { name, anonymous: false, copyUp } };
+}
+
+/** Which options go with which type. */
+const OPTIONS_OF: readonly (readonly [keyof DockerMount, string])[] = [
+  ["BindOptions", "bind"],
+  ["VolumeOptions", "volume"],
+  ["TmpfsOptions", "tmpfs"],
+];
+
+function parseMount(mount: DockerMount, context: MountContext): MountPoint {
+  const type = mount.Type ?? "";
+  for (const [options, optionsType] of OPTIONS_OF)
+    if (mount[options] != null && optionsType !== type && ["bind", "volume", "tmpfs"].includes(type))
+      throw invalid(`${options} must not be specified on mount type ${JSON.stringify(type)}`);
+  const problem = (what: string) => invalid(`invalid mount config for type ${JSON.stringify(type)}: ${what}`);
+  if (!mount.Target) throw problem("field Target must not be empty");
+  let destination: string;
+  try {
+    destination = checkDestination(mount.Target);
+  } catch (error) {
+    throw problem((error as Error).message);
+  }
+  const readOnly = mount.ReadOnly ?? false;
+  const source = mount.Source ?? "";
+  switch (type) {
+    case "bind":
+      return parseBindMount(mount, { ...emptyPoint("bind", destination), readOnly }, problem, context.probe);
+    case "volume": {
+      const options = mount.VolumeOptions ?? {};
+      if (options.Subpath) {
+        if (source === "") throw problem("must not set Subpath when using anonymous volumes");
+        throw notSupported("HostConfig.Mounts VolumeOptions.Subpath", "parts of volumes are not available yet");
+      }
+      const driver = options.DriverConfig?.Name;
+      if (driver && driver !== "local")
+        throw notSupported("HostConfig.Mounts VolumeOptions.DriverConfig", `volume plugin "${driver}" not found`);
+      if (source === "") {
+        if (readOnly) throw problem("must not set ReadOnly mode when using anonymous volumes");
+        const point = anonymousVolume(destination, context);
+        return { ...point, volume: { ...point.volume!, copyUp: !options.NoCopy } };
+      }
+      return { ...emptyPoint("volume", destination), readOnly, ...namedVolume(source, !options.NoCopy, context) };
+    }
+    case "tmpfs": {
+      if (source !== "") throw problem("field Source must not be specified");
+      const { SizeBytes: sizeBytes = 0, Mode: mode = 0 } = mount.TmpfsOptions ?? {};
+      if ((sizeBytes ?? 0) < 0) throw problem(`the size ${sizeBytes} is negative`);
+      if ((mode ?? 0) < 0 || (mode ?? 0) > 0o7777) throw problem(`the mode ${mode} is not one of a directory`);
+      const tmpfsOptions = [
+        ...(readOnly ? ["ro"] : []),
+        ...(mode ? [`mode=${mode.toString(8)}`] : []),
+        ...(sizeBytes ? [`size=${formatSize(sizeBytes)}`] : []),
+      ];
+      return { ...emptyPoint("tmpfs", destination), readOnly, tmpfsOptions };
+    }
+    default:
+      throw problem("mount type unknown");
+  }
+}
+
+function parseBindMount(
+  mount: DockerMount,
+  point: MountPoint,
+  problem: (what: string) => Error,
+  probe: HostProbe,
+): MountPoint {
+  const source = mount.Source ?? "";
+  const options = mount.BindOptions ?? {};
+  const propagation = options.Propagation ?? "";
+  if (source === "") throw problem("field Source must not be empty");
+  if (propagation !== "" && !PROPAGATIONS.includes(propagation))
+    throw problem(`invalid propagation mode: ${propagation}`);
+  if (!source.startsWith("/")) throw problem(`invalid mount path: '${source}' mount path must be absolute`);
+  const createSource = options.CreateMountpoint ?? false;
+  if (!createSource && probe.fileType(source) === undefined)
+    throw problem(`bind source path does not exist: ${source}`);
+  if (options.ReadOnlyForceRecursive && options.ReadOnlyNonRecursive)
+    throw invalid("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive");
+  for (const field of ["ReadOnlyForceRecursive", "ReadOnlyNonRecursive"] as const)
+    if (options[field] && !point.readOnly) throw invalid(`mount options conflict: !ReadOnly && BindOptions.${field}`);
+  return {
+    ...point,
+    source: cleanPath(source),
+    propagation,
+    nonRecursive: options.NonRecursive ?? false,
+    readOnlyDepth: options.ReadOnlyForceRecursive ? "deep" : options.ReadOnlyNonRecursive ? "shallow" : "default",
+    createSource,
+  };
+}
+
+/** "64k": the largest unit that divides. */
+function formatSize(bytes: number): string {
+  for (const [unit, size] of [
+    ["g", 2 ** 30],
+    ["m", 2 ** 20],
+    ["k", 2 ** 10],
+  ] as const)
+    if (bytes % size === 0) return `${bytes / size}${unit}`;
+  return `${bytes}`;
+}
+
+function splitOptions(options: string): string[] {
+  return options === "" ? [] : options.split(",");
+}
+
+const TMPFS_DEFAULTS: readonly string[] = ["noexec", "nosuid", "nodev", "rprivate"];
+
+/** Mount flags by what they decide; of one row, the last given counts. */
+const TMPFS_FLAGS: readonly (readonly string[])[] = [
+  ["ro", "rw"],
+  ["suid", "nosuid"],
+  ["dev", "nodev"],
+  ["exec", "noexec"],
+  ["sync", "async"],
+  ["dirsync"],
+  ["atime", "noatime"],
+  ["diratime", "nodiratime"],
+  ["relatime", "norelatime"],
+  ["strictatime", "nostrictatime"],
+  [...PROPAGATIONS, "unbindable", "runbindable"],
+];
+
+/** With a value. Source: tmpfs(5). */
+const TMPFS_VALUES: readonly string[] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
+
+/**
+ * Docker's defaults with the given options over them, each kind once.
+ * @throws LighterError "invalid", with Docker's text.
+ */
+export function mergeTmpfsOptions(given: readonly string[]): string[] {
+  const merged = new Map<string, string>();
+  for (const option of [...TMPFS_DEFAULTS, ...given]) {
+    if (option === "defaults") continue;
+    const [name = "", ...value] = option.split("=");
+    const flag = TMPFS_FLAGS.find((row) => row.includes(option));
+    if (flag === undefined && !(TMPFS_VALUES.includes(name) && value.length === 1))
+      throw invalid(`invalid tmpfs option ${JSON.stringify(option)}`);
+    const key = flag?.[0] ?? name;
+    merged.delete(key); // the last one also takes the last place
+    merged.set(key, option);
+  }
+  return [...merged.values()];
+}

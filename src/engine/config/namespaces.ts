@@ -1,0 +1,150 @@
+import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { NamespaceType, OciLinux } from "../../spec/oci-runtime.ts";
+import { invalid, notSupported } from "./errors.ts";
+import type { HostFacts } from "./host.ts";
+
+/** Another container whose namespace is joined. */
+export interface Peer {
+  /** Its init, on the host. */
+  pid: number;
+  /** Its own hostname, which a container in its network shares. */
+  hostname: string;
+}
+
+/** Peers of a container, found by `peerReferences`. */
+export interface Peers {
+  network?: Peer;
+  pid?: Peer;
+  ipc?: Peer;
+}
+
+/** A mode that may name another container. */
+export type NamespaceMode = { kind: "private" | "host" | "none" | "shareable" } | { kind: "container"; id: string };
+
+const CONTAINER = "container:";
+
+export const BRIDGE_WARNING = "bridge networking is not available yet: the container has only a loopback interface";
+
+/**
+ * The network of a container. bridge (Docker's default) is "private" until there are networks: a namespace of its own with
+ * nothing but loopback in it, which is what "none" is too.
+ * @throws LighterError "invalid"; "not-supported" for the name of a network.
+ */
+export function parseNetworkMode(mode: string | null | undefined): NamespaceMode {
+  switch (mode ?? "") {
+    case "":
+    case "default":
+    case "bridge":
+      return { kind: "private" };
+    case "none":
+      return { kind: "none" };
+    case "host":
+      return { kind: "host" };
+  }
+  return parseContainerMode(mode ?? "", "Invalid network mode: invalid container format container:<name|id>", () =>
+    notSupported(`HostConfig.NetworkMode "${mode}"`, "user-defined networks are not available yet"),
+  );
+}
+
+/** @throws LighterError "invalid", as the three below. */
+export function parsePidMode(mode: string | null | undefined): NamespaceMode {
+  if (!mode) return { kind: "private" };
+  if (mode === "host") return { kind: "host" };
+  return parseContainerMode(mode, `invalid PID mode: ${mode}`);
+}
+
+export function parseIpcMode(mode: string | null | undefined): NamespaceMode {
+  if (!mode || mode === "private") return { kind: "private" };
+  if (mode === "host" || mode === "none" || mode === "shareable") return { kind: mode };
+  return parseContainerMode(mode, `invalid IPC mode: ${mode}`);
+}
+
+export function parseUtsMode(mode: string | null | undefined): "private" | "host" {
+  if (!mode) return "private";
+  if (mode !== "host") throw invalid(`invalid UTS mode: ${mode}`);
+  return "host";
+}
+
+export function parseCgroupnsMode(mode: string | null | undefined): "private" | "host" {
+  if (!mode) return "private";
+  if (mode !== "host" && mode !== "private") throw invalid(`invalid cgroup namespace mode: ${mode}`);
+  return mode;
+}
+
+function parseContainerMode(mode: string, message: string, otherwise = () => invalid(message)): NamespaceMode {
+  if (!mode.startsWith(CONTAINER)) throw otherwise();
+  const id = mode.slice(CONTAINER.length);
+  if (id === "") throw invalid(message);
+  return { kind: "container", id };
+}
+
+/** The containers (names or ids) a container's modes name, for the engine to look up. */
+export function peerReferences(hostConfig: DockerHostConfig): { network?: string; pid?: string; ipc?: string } {
+  const network = parseNetworkMode(hostConfig.NetworkMode);
+  const pid = parsePidMode(hostConfig.PidMode);
+  const ipc = parseIpcMode(hostConfig.IpcMode);
+  return {
+    ...(network.kind === "container" ? { network: network.id } : {}),
+    ...(pid.kind === "container" ? { pid: pid.id } : {}),
+    ...(ipc.kind === "container" ? { ipc: ipc.id } : {}),
+  };
+}
+
+/**
+ * Checks the modes and what conflicts with them; the result is warnings.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported"
+ */
+export function validateNamespaces(config: DockerContainerConfig, hostConfig: DockerHostConfig): string[] {
+  const network = parseNetworkMode(hostConfig.NetworkMode);
+  parsePidMode(hostConfig.PidMode);
+  parseIpcMode(hostConfig.IpcMode);
+  const uts = parseUtsMode(hostConfig.UTSMode);
+  parseCgroupnsMode(hostConfig.CgroupnsMode);
+  if (hostConfig.UsernsMode && hostConfig.UsernsMode !== "host")
+    throw notSupported("HostConfig.UsernsMode", `user namespace mode "${hostConfig.UsernsMode}" is not available yet`);
+
+  const hostname = config.Hostname ?? "";
+  if (uts === "host" && hostname !== "") throw invalid("conflicting options: hostname and the UTS mode");
+  if (network.kind === "container") {
+    if (hostname !== "") throw invalid("conflicting options: hostname and the network mode");
+    if ((hostConfig.Dns ?? []).length > 0) throw invalid("conflicting options: dns and the network mode");
+    if ((hostConfig.ExtraHosts ?? []).length > 0)
+      throw invalid("conflicting options: custom host-to-IP mapping and the network mode");
+    if (hasPorts(hostConfig)) throw invalid("conflicting options: port publishing and the container type network mode");
+    if (Object.keys(config.ExposedPorts ?? {}).length > 0)
+      throw invalid("conflicting options: port exposing and the container type network mode");
+  }
+  if (hasPorts(hostConfig)) {
+    if (network.kind !== "host") throw notSupported("HostConfig.PortBindings", "publishing ports is not available yet");
+    return ["Published ports are discarded when using host network mode"];
+  }
+  return network.kind === "private" && !config.NetworkDisabled ? [BRIDGE_WARNING] : [];
+}
+
+function hasPorts(hostConfig: DockerHostConfig): boolean {
+  return Object.keys(hostConfig.PortBindings ?? {}).length > 0;
+}
+
+/**
+ * `linux.namespaces`, in Docker's order and then ours: Docker has no time namespace, and on cgroup v1 no cgroup namespace.
+ */
+export function planNamespaces(
+  hostConfig: DockerHostConfig,
+  peers: Peers,
+  host: HostFacts,
+): NonNullable<OciLinux["namespaces"]> {
+  const namespaces: NonNullable<OciLinux["namespaces"]> = [{ type: "mount" }];
+  const add = (type: NamespaceType, mode: NamespaceMode, peer: Peer | undefined, file: string) => {
+    if (mode.kind === "host") return;
+    if (mode.kind !== "container") namespaces.push({ type });
+    else if (peer === undefined) throw invalid(`cannot join the ${type} namespace of "${mode.id}": it is not running`);
+    else namespaces.push({ type, path: `/proc/${peer.pid}/ns/${file}` });
+  };
+  add("network", parseNetworkMode(hostConfig.NetworkMode), peers.network, "net");
+  if (parseUtsMode(hostConfig.UTSMode) === "private") namespaces.push({ type: "uts" });
+  add("pid", parsePidMode(hostConfig.PidMode), peers.pid, "pid");
+  add("ipc", parseIpcMode(hostConfig.IpcMode), peers.ipc, "ipc");
+  if (parseCgroupnsMode(hostConfig.CgroupnsMode) === "private") namespaces.push({ type: "cgroup" });
+  if (host.timeNamespaces) namespaces.push({ type: "time" });
+  return namespaces;
+}

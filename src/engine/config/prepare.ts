@@ -1,0 +1,154 @@
+import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import { planDevices } from "./devices.ts";
+import { invalid, notSupported } from "./errors.ts";
+import { validateEtcFiles } from "./etc-files.ts";
+import type { HostFacts } from "./host.ts";
+import { type LogOptions, parseLogConfig } from "./log.ts";
+import { type MountContext, type MountPoint, planMountPoints } from "./mounts.ts";
+import { parseCgroupnsMode, parseNetworkMode, parseUtsMode, validateNamespaces } from "./namespaces.ts";
+import { commandOf, mergeImageConfig, validateProcess } from "./process.ts";
+import { planResources, planRlimits, prepareResources } from "./resources.ts";
+import {
+  defaultMaskedPaths,
+  defaultReadonlyPaths,
+  hasHealthcheck,
+  parseSecurityOptions,
+  planCapabilities,
+  planSeccomp,
+} from "./security.ts";
+import { planSysctls } from "./sysctls.ts";
+
+export const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
+/** The name of our only runtime, in `HostConfig.Runtime`. */
+export const RUNTIME_NAME = "lighter";
+
+/** A create request that has been checked, with everything filled in that Docker fills in: what `inspect` shows. */
+export interface PreparedContainer {
+  config: DockerContainerConfig;
+  hostConfig: DockerHostConfig;
+  mountPoints: MountPoint[];
+  /** `Path` and `Args` of inspect. */
+  path: string;
+  args: string[];
+  log: LogOptions;
+  /** For the create response. */
+  warnings: string[];
+}
+
+/**
+ * Checks a create request and fills in the image's settings and the defaults. All that can be known before the start is
+ * refused here. Pure, but for what `context` asks of the host.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported" for what Lighter cannot do, by name.
+ */
+export function prepareContainer(
+  input: { id: string; config: DockerContainerConfig; hostConfig: DockerHostConfig; image?: DockerContainerConfig },
+  context: MountContext,
+): PreparedContainer {
+  const { host } = context;
+  const merged = mergeImageConfig(input.config, input.image ?? {});
+  if (hasHealthcheck(input.config))
+    throw notSupported("Healthcheck", "health checks are not available yet; use --no-healthcheck");
+  const { hostConfig: limited, warnings } = validateCreate(merged, input.hostConfig, context);
+  const config: DockerContainerConfig = { ...merged };
+  if (!config.Hostname) config.Hostname = defaultHostname(input.id, limited, host);
+  const hostConfig: DockerHostConfig = {
+    ...limited,
+    ShmSize: limited.ShmSize || DEFAULT_SHM_BYTES,
+    IpcMode: limited.IpcMode || "private",
+    CgroupnsMode: parseCgroupnsMode(limited.CgroupnsMode),
+    NetworkMode: limited.NetworkMode || "default",
+    Runtime: RUNTIME_NAME,
+    RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+    LogConfig: { Type: limited.LogConfig?.Type || "json-file", Config: limited.LogConfig?.Config ?? {} },
+    MaskedPaths: limited.MaskedPaths ?? (limited.Privileged ? null : defaultMaskedPaths(host)),
+    ReadonlyPaths: limited.ReadonlyPaths ?? (limited.Privileged ? null : defaultReadonlyPaths()),
+  };
+  const mounts = planMountPoints(config, hostConfig, context);
+  const [path = "", ...args] = commandOf(config);
+  return {
+    config,
+    hostConfig,
+    mountPoints: mounts.mountPoints,
+    path,
+    args,
+    log: parseLogConfig(hostConfig.LogConfig),
+    warnings: [...warnings, ...mounts.warnings],
+  };
+}
+
+/**
+ * The checks of `prepareContainer` on a config that has the image's settings already, without the mounts.
+ * The result is the host config without the limits this kernel has not, and the warnings that say so.
+ * @throws LighterError as `prepareContainer`
+ */
+export function validateCreate(
+  config: DockerContainerConfig,
+  given: DockerHostConfig,
+  context: Pick<MountContext, "host" | "probe">,
+): { hostConfig: DockerHostConfig; warnings: string[] } {
+  const { host, probe } = context;
+  validateProcess(config);
+  validateRestartPolicy(given);
+  if (given.Isolation && given.Isolation !== "default")
+    throw invalid(`Invalid isolation: ${JSON.stringify(given.Isolation)} - linux only supports 'default'`);
+  if (given.Runtime && given.Runtime !== RUNTIME_NAME)
+    throw invalid(`unknown or invalid runtime name: ${given.Runtime}`);
+  if ((given.ShmSize ?? 0) < 0) throw invalid("SHM size can not be less than 0");
+  for (const key of Object.keys(given.Annotations ?? {}))
+    if (key === "") throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");
+  for (const field of ["MaskedPaths", "ReadonlyPaths"] as const)
+    for (const path of given[field] ?? [])
+      if (!path.startsWith("/")) throw invalid(`HostConfig.${field}: ${JSON.stringify(path)} is not an absolute path`);
+  validateConsoleSize(given.ConsoleSize);
+  validateCgroupParent(given.CgroupParent ?? "");
+  validateEtcFiles(given);
+  const warnings = validateNamespaces(config, given);
+  const limited = prepareResources(given, host);
+  planRlimits(given);
+  planSysctls(config, given);
+  const security = parseSecurityOptions(given.SecurityOpt ?? [], host);
+  const capabilities = planCapabilities(given, host.capabilities);
+  planSeccomp(security, given.Privileged ?? false, capabilities.bounding ?? [], host);
+  // Devices may come and go until the start; a mistake in their names is better told now.
+  const { rules } = planDevices(given, probe);
+  planResources(limited.hostConfig, rules, probe);
+  return { hostConfig: limited.hostConfig, warnings: [...warnings, ...limited.warnings] };
+}
+
+function defaultHostname(id: string, hostConfig: DockerHostConfig, host: HostFacts): string {
+  const network = parseNetworkMode(hostConfig.NetworkMode).kind;
+  if (network === "container") return ""; // the other container's, known at start
+  if (network === "host" || parseUtsMode(hostConfig.UTSMode) === "host") return host.hostname;
+  return id.slice(0, 12);
+}
+
+function validateRestartPolicy(hostConfig: DockerHostConfig): void {
+  const { Name: name, MaximumRetryCount: retries } = hostConfig.RestartPolicy ?? {};
+  const isNone = !name || name === "no";
+  if (hostConfig.AutoRemove && !isNone) throw invalid("can't create 'AutoRemove' container with restart policy");
+  if (!isNone && !["always", "on-failure", "unless-stopped"].includes(name))
+    throw invalid(
+      `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    );
+  if (retries && name !== "on-failure")
+    throw invalid(
+      `invalid restart policy: maximum retry count can only be used with 'on-failure'${retries < 0 ? " and cannot be negative" : ""}`,
+    );
+  if (retries && retries < 0) throw invalid("invalid restart policy: maximum retry count cannot be negative");
+  if (!isNone) throw notSupported("HostConfig.RestartPolicy", "restarting containers is not available yet");
+}
+
+function validateConsoleSize(size: unknown): void {
+  if (size == null) return;
+  const isDimension = (value: unknown) =>
+    Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff;
+  // struct winsize has 16 bits for each.
+  if (!Array.isArray(size) || size.length !== 2 || !size.every(isDimension))
+    throw invalid("HostConfig.ConsoleSize: must be [height, width], each from 0 to 65535");
+}
+
+/** Slashes are the only structure; ".." could lead out of what the daemon may touch. */
+function validateCgroupParent(parent: string): void {
+  if (parent.split("/").some((part) => part === ".." || part === "."))
+    throw invalid(`HostConfig.CgroupParent: ${JSON.stringify(parent)} has a "." or ".." in it`);
+}

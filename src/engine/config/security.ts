@@ -1,0 +1,201 @@
+import { messageOf } from "../../base/errors.ts";
+import {
+  type Capability,
+  DOCKER_DEFAULT_CAPABILITIES,
+  parseCapability,
+  tweakCapabilities,
+} from "../../linux/capability/mod.ts";
+import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import { parseDockerSeccompProfile, toOciSeccomp } from "../../spec/docker-seccomp.ts";
+import { defaultProfile } from "../../spec/docker-seccomp-default.ts";
+import type { OciCapabilities, OciSeccomp } from "../../spec/oci-runtime.ts";
+import { invalid, notSupported } from "./errors.ts";
+import type { HostFacts } from "./host.ts";
+
+/**
+ * The sets of a container. Inheritable and ambient stay empty, also for other users than root: a program there gets
+ * capabilities from its file or not at all (CVE-2022-24769).
+ * `available`: what the daemon may hand on. A default capability that it lacks is left out; asking for one is an error.
+ * @throws LighterError "invalid", with Docker's texts.
+ */
+export function planCapabilities(hostConfig: DockerHostConfig, available: readonly Capability[]): OciCapabilities {
+  for (const field of ["CapAdd", "CapDrop"] as const)
+    for (const name of hostConfig[field] ?? [])
+      if (name.toUpperCase() !== "ALL") requireCapability(field, name, available);
+  const set = tweakCapabilities(
+    DOCKER_DEFAULT_CAPABILITIES.filter((name) => available.includes(name)),
+    {
+      capAdd: hostConfig.CapAdd ?? [],
+      capDrop: hostConfig.CapDrop ?? [],
+      privileged: hostConfig.Privileged ?? false,
+      available,
+    },
+  );
+  return { bounding: set, effective: [...set], permitted: [...set] };
+}
+
+function requireCapability(field: "CapAdd" | "CapDrop", name: string, available: readonly Capability[]): void {
+  let capability: Capability;
+  try {
+    capability = parseCapability(name);
+  } catch (error) {
+    throw invalid(`invalid ${field}: ${messageOf(error)}`);
+  }
+  if (!available.includes(capability))
+    throw invalid(
+      `invalid ${field}: capability not supported by your kernel or not available in the current environment: "${capability}"`,
+    );
+}
+
+/** Paths whose contents would tell about, or change, the host. Sources: moby daemon/pkg/oci/defaults.go of v28. */
+const MASKED_PATHS: readonly string[] = [
+  "/proc/acpi",
+  "/proc/asound",
+  // Both show what other tenants do, keystrokes included (GHSA-6fw5-f8r9-fgfm); Docker 26 did not mask them yet.
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+];
+
+const READONLY_PATHS: readonly string[] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+export function defaultMaskedPaths(host: Pick<HostFacts, "thermalThrottleCpus">): string[] {
+  return [
+    ...MASKED_PATHS,
+    ...host.thermalThrottleCpus.map((cpu) => `/sys/devices/system/cpu/cpu${cpu}/thermal_throttle`),
+  ];
+}
+
+export function defaultReadonlyPaths(): string[] {
+  return [...READONLY_PATHS];
+}
+
+/** What SecurityOpt comes to. */
+export interface SecurityOptions {
+  noNewPrivileges: boolean;
+  /** "default" is Docker's profile, or none if privileged. A profile is JSON text: reading its file is the client's job. */
+  seccomp: "default" | "builtin" | "unconfined" | { profile: string };
+  appArmor: string | undefined;
+  /** systempaths=unconfined: nothing masked, nothing read-only. */
+  unconfinedPaths: boolean;
+}
+
+/**
+ * Reads SecurityOpt, each "name=value" or, of old, "name:value".
+ * @throws LighterError "invalid", with Docker's texts; "not-supported" for what this host or Lighter has not.
+ */
+export function parseSecurityOptions(options: readonly string[], host: HostFacts): SecurityOptions {
+  const parsed: SecurityOptions = {
+    noNewPrivileges: false,
+    seccomp: "default",
+    appArmor: undefined,
+    unconfinedPaths: false,
+  };
+  for (const option of options) {
+    if (option === "no-new-privileges") parsed.noNewPrivileges = true;
+    else if (option === "disable")
+      continue; // of "label=disable": no SELinux label, and there is none anyway
+    else {
+      const separator = option.includes("=") ? "=" : ":";
+      const at = option.indexOf(separator);
+      if (at === -1) throw invalid(`invalid --security-opt 1: ${JSON.stringify(option)}`);
+      applySecurityOption(parsed, option, option.slice(0, at), option.slice(at + 1), host);
+    }
+  }
+  return parsed;
+}
+
+function applySecurityOption(
+  parsed: SecurityOptions,
+  option: string,
+  name: string,
+  value: string,
+  host: HostFacts,
+): void {
+  const malformed = () => invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
+  switch (name) {
+    case "no-new-privileges":
+      parsed.noNewPrivileges = parseGoBoolean(value) ?? raise(malformed());
+      return;
+    case "seccomp":
+      if (value === "unconfined") parsed.seccomp = "unconfined";
+      else if (value === "" || value === "builtin") parsed.seccomp = value === "" ? "default" : "builtin";
+      else if (value.trimStart().startsWith("{")) parsed.seccomp = { profile: value };
+      // A client that failed to read the file would otherwise run without the profile it asked for.
+      else throw invalid(`Decoding seccomp profile failed: ${JSON.stringify(value.slice(0, 80))} is not a JSON object`);
+      return;
+    case "apparmor":
+      if (value !== "unconfined" && value !== "" && !host.appArmor)
+        throw notSupported(
+          "HostConfig.SecurityOpt apparmor",
+          `AppArmor is not enabled on this host (profile "${value}")`,
+        );
+      parsed.appArmor = value === "" ? undefined : value;
+      return;
+    case "label":
+      if (value !== "disable")
+        throw notSupported("HostConfig.SecurityOpt label", "SELinux labels are not available yet");
+      return;
+    case "systempaths":
+      if (value !== "unconfined") throw malformed();
+      parsed.unconfinedPaths = true;
+      return;
+    default:
+      throw malformed();
+  }
+}
+
+/** strconv.ParseBool. */
+function parseGoBoolean(text: string): boolean | undefined {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
+  return undefined;
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+/** maskedPaths and readonlyPaths: the defaults, the container's own, or none. */
+export function planPaths(
+  hostConfig: DockerHostConfig,
+  security: SecurityOptions,
+  host: HostFacts,
+): { maskedPaths?: string[]; readonlyPaths?: string[] } {
+  if (hostConfig.Privileged || security.unconfinedPaths) return {};
+  const maskedPaths = hostConfig.MaskedPaths ?? defaultMaskedPaths(host);
+  const readonlyPaths = hostConfig.ReadonlyPaths ?? defaultReadonlyPaths();
+  return {
+    ...(maskedPaths.length > 0 ? { maskedPaths } : {}),
+    ...(readonlyPaths.length > 0 ? { readonlyPaths } : {}),
+  };
+}
+
+/** Health checks that would run: we have none, and a container that is never "healthy" hangs whoever waits for it. */
+export function hasHealthcheck(config: DockerContainerConfig): boolean {
+  const test = config.Healthcheck?.Test ?? [];
+  return test.length > 0 && test[0] !== "NONE";
+}
+
+/**
+ * The filter, or undefined for none.
+ * @throws LighterError "invalid" for a malformed profile.
+ */
+export function planSeccomp(
+  security: SecurityOptions,
+  privileged: boolean,
+  bounding: readonly string[],
+  host: HostFacts,
+): OciSeccomp | undefined {
+  if (security.seccomp === "unconfined" || (privileged && security.seccomp === "default")) return undefined;
+  const profile =
+    typeof security.seccomp === "object" ? parseDockerSeccompProfile(security.seccomp.profile) : defaultProfile();
+  return toOciSeccomp(profile, { arch: host.arch, capabilities: bounding, kernelVersion: host.kernelVersion });
+}

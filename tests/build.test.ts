@@ -1,0 +1,97 @@
+/** What the build and its set-up promise. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const lighter = join(root, "dist/lighter");
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "lighter-build-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("dist/lighter runs no code and takes no settings from the current directory", () => {
+  const provePath = join(folder, "proof");
+  writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(provePath)}, "")`);
+  writeFileSync(join(folder, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(folder, ".env"), "BUN_OPTIONS=--preload=./evil.ts\nLIGHTER_HOST=nonsense://\n");
+  const { status, stdout } = spawnSync(lighter, ["--version"], { cwd: folder, encoding: "utf8" });
+  expect(status).toBe(0);
+  expect(stdout.toLowerCase()).toContain("lighter");
+  expect(existsSync(provePath)).toBe(false);
+});
+
+test("dist/lighter is the OCI runtime by first argument and by the name it is called", () => {
+  const link = join(folder, "lighter-runtime");
+  symlinkSync(lighter, link);
+  const byName = spawnSync(link, ["--version"], { encoding: "utf8" });
+  const byArgument = spawnSync(lighter, ["runtime", "--version"], { encoding: "utf8" });
+  expect(byName.stderr).toContain("runtime");
+  expect([byName.status, byName.stdout, byName.stderr]).toEqual([
+    byArgument.status,
+    byArgument.stdout,
+    byArgument.stderr,
+  ]);
+});
+
+test("the launcher in dist/lighter cannot be told to fail: it is not the test variant", () => {
+  const launcher = readFileSync(join(root, "dist/launcher"));
+  expect(readFileSync(lighter).includes(launcher)).toBe(true);
+  expect(readFileSync(join(root, "dist/launcher-test")).equals(launcher)).toBe(false);
+});
+
+describe("setup.sh's stale", () => {
+  const BUILT = new Date("2026-01-01T12:00:00Z");
+  const BEFORE = new Date("2026-01-01T11:00:00Z");
+  const AFTER = new Date("2026-01-01T13:00:00Z");
+  const sources = ["src/a.ts", "src/a.test.ts", "launcher/l.c", "hello/h.c", "package.json", "package-lock.json"];
+  let checkout = "";
+  beforeAll(() => {
+    checkout = join(folder, "checkout");
+    for (const path of [...sources, "dist/.stamp", "scripts/setup.sh"]) {
+      mkdirSync(dirname(join(checkout, path)), { recursive: true });
+      writeFileSync(join(checkout, path), "");
+    }
+    copyFileSync(join(root, "scripts/setup.sh"), join(checkout, "scripts/setup.sh"));
+  });
+
+  /** As if all were built, then `change` made. */
+  function staleAfter(change: () => void): boolean {
+    for (const path of [...sources, "src", "launcher", "hello", "scripts", "scripts/setup.sh"])
+      utimesSync(join(checkout, path), BEFORE, BEFORE);
+    utimesSync(join(checkout, "dist/.stamp"), BUILT, BUILT);
+    change();
+    const script = `set -eu; root=${checkout}; . "$root/scripts/setup.sh"; if stale; then echo yes; else echo no; fi`;
+    const { stdout } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
+    expect(stdout).toMatch(/^(yes|no)\n$/);
+    return stdout === "yes\n";
+  }
+  const touch = (path: string) => () => utimesSync(join(checkout, path), AFTER, AFTER);
+
+  test("is false when nothing is newer than the build", () => expect(staleAfter(() => {})).toBe(false));
+  test("is false when only a test is newer", () => expect(staleAfter(touch("src/a.test.ts"))).toBe(false));
+  for (const path of sources.filter((path) => path !== "src/a.test.ts"))
+    test(`is true when ${path} is newer`, () => expect(staleAfter(touch(path))).toBe(true));
+  test("is true when a source is gone, which its folder's time shows", () => {
+    expect(staleAfter(() => unlinkSync(join(checkout, "src/a.ts")))).toBe(true);
+    writeFileSync(join(checkout, "src/a.ts"), "");
+  });
+  test("is true when nothing was ever built", () => {
+    expect(staleAfter(() => unlinkSync(join(checkout, "dist/.stamp")))).toBe(true);
+    writeFileSync(join(checkout, "dist/.stamp"), "");
+  });
+});

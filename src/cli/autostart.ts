@@ -1,0 +1,138 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { DEFAULT_SOCKET_PATH } from "./host.ts";
+import { Connection } from "./http.ts";
+import { printError } from "./output.ts";
+
+/** A cold start takes about 100 ms; a loaded machine ten times that. */
+const START_TIMEOUT_MS = 10_000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 200;
+
+/**
+ * Starts the daemon for `socketPath` in a session of its own and waits until the socket answers. Of several clients
+ * that find no daemon at the same time one starts it and all wait: a lock file beside the socket, which names its owner
+ * so that a client killed in between does not lock the others out.
+ * @throws LighterError ("unavailable") if nothing answers in time, naming the log
+ */
+export async function startDaemon(socketPath: string): Promise<void> {
+  const execRoot = process.env.LIGHTER_EXEC_ROOT || dirname(socketPath);
+  const logPath = join(execRoot, "daemon.log");
+  const lockPath = `${socketPath}.starting`;
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o711 });
+    mkdirSync(execRoot, { recursive: true, mode: 0o711 });
+    const owner = takeLock(lockPath);
+    try {
+      const exit = owner ? spawnDaemon(socketPath, logPath) : undefined;
+      if (owner) await printError(`lighter: started the daemon (log: ${logPath})`);
+      await waitForAnswer(socketPath, logPath, exit);
+    } finally {
+      if (owner) rmSync(lockPath, { force: true });
+    }
+  } catch (error) {
+    if (error instanceof LighterError) throw error;
+    throw new LighterError("unavailable", `start the daemon at ${socketPath}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** True if we are to start the daemon, false if another living process is about to. */
+function takeLock(path: string): boolean {
+  for (;;) {
+    try {
+      const fd = openSync(path, "wx", 0o600);
+      writeSync(fd, String(process.pid));
+      closeSync(fd);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+    }
+    const pid = readOwner(path);
+    if (pid === undefined) continue; // it was removed in between
+    if (isAlive(pid)) return false;
+    rmSync(path, { force: true });
+  }
+}
+
+/** Undefined if the file is gone. A file still empty belongs to a process that is just writing it: pid 0, alive. */
+function readOwner(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === "EPERM";
+  }
+}
+
+/** The command that runs this program again: compiled, the executable; from source, bun with the entry file. */
+export function selfCommand(): string[] {
+  const entry = process.argv[1];
+  const compiled = entry === undefined || entry.startsWith("/$bunfs/");
+  if (compiled) return [process.execPath];
+  return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entry];
+}
+
+/** Settles only if the daemon ends, with its exit code. */
+function spawnDaemon(socketPath: string, logPath: string): Promise<number | null> {
+  const [file = "", ...args] = selfCommand();
+  args.push("daemon");
+  if (socketPath !== DEFAULT_SOCKET_PATH) args.push("--host", `unix://${socketPath}`);
+  if (process.env.LIGHTER_DATA_ROOT) args.push("--data-root", process.env.LIGHTER_DATA_ROOT);
+  if (process.env.LIGHTER_EXEC_ROOT) args.push("--exec-root", process.env.LIGHTER_EXEC_ROOT);
+  const log = openSync(logPath, "a", 0o640);
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  delete env.BUN_OPTIONS;
+  delete env.BUN_BE_BUN;
+  // "/": the daemon must not keep our working directory busy
+  const child = spawn(file, args, { cwd: "/", detached: true, stdio: ["ignore", log, log], env });
+  child.unref();
+  closeSync(log);
+  return new Promise((resolve, reject) => {
+    child.once("exit", resolve);
+    child.once("error", reject);
+  });
+}
+
+async function waitForAnswer(path: string, logPath: string, exit?: Promise<number | null>): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  let pause = FIRST_PAUSE_MS;
+  let ended: { code: number | null } | undefined;
+  exit?.then(
+    (code) => {
+      ended = { code };
+    },
+    () => {
+      ended = { code: null };
+    },
+  );
+  while (performance.now() < deadline) {
+    try {
+      const connection = await Connection.open({ unix: path });
+      connection.close();
+      return;
+    } catch {
+      // not there yet
+    }
+    if (ended !== undefined)
+      throw new LighterError("unavailable", `start the daemon: it ended with code ${ended.code}, see ${logPath}`);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+  throw new LighterError(
+    "unavailable",
+    `start the daemon: no answer at ${path} in ${START_TIMEOUT_MS / 1000} s, see ${logPath}`,
+  );
+}

@@ -1,0 +1,165 @@
+/**
+ * The daemon as commands see it: requests under the API version's prefix, connections kept and reused, errors with the
+ * texts users know.
+ */
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import type { Host } from "./host.ts";
+import { Connection, type Request, type Response } from "./http.ts";
+
+/** Fixed: asking the daemon which versions it speaks would cost a round trip on every command. */
+const API_PREFIX = "/v1.45";
+
+/** The daemon answered with an error status. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Nothing answers at the host. */
+export class DaemonUnreachable extends Error {
+  override readonly name = "DaemonUnreachable";
+}
+
+export type Query = Readonly<Record<string, string | undefined>>;
+
+export class Client {
+  readonly #idle: Promise<Connection>[] = [];
+  #starting: Promise<void> | undefined;
+
+  constructor(readonly host: Host) {}
+
+  /** Opens connections that the next requests will find ready. */
+  warm(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const connection = this.#connect();
+      connection.catch(() => {}); // the request that takes it reports it
+      this.#idle.push(connection);
+    }
+  }
+
+  /** A response of any status. @throws DaemonUnreachable */
+  async raw(request: Request): Promise<Response> {
+    const connection = await this.#take();
+    const response = await connection.request({ ...request, path: versioned(request.path) });
+    if (!response.head.raw) response.onEnd(() => this.#release(connection, response));
+    return response;
+  }
+
+  /** A successful response. 304 ("already so") counts as success. @throws ApiError, DaemonUnreachable */
+  async request(request: Request): Promise<Response> {
+    const response = await this.raw(request);
+    if (response.status < 400) return response;
+    throw await apiError(response);
+  }
+
+  async get<T>(path: string, query: Query = {}): Promise<T> {
+    return parseJson<T>(await this.getText(path, query));
+  }
+
+  async getText(path: string, query: Query = {}): Promise<string> {
+    return (await this.request({ method: "GET", path: path + encodeQuery(query) })).text();
+  }
+
+  async post(path: string, query: Query = {}, body?: unknown): Promise<Response> {
+    const json = body === undefined ? {} : { json: JSON.stringify(body) };
+    return this.request({ method: "POST", path: path + encodeQuery(query), ...json });
+  }
+
+  /** POST whose answer is not read beyond its status. */
+  async postEmpty(path: string, query: Query = {}, body?: unknown): Promise<void> {
+    await (await this.post(path, query, body)).text();
+  }
+
+  async postJson<T>(path: string, query: Query = {}, body?: unknown): Promise<T> {
+    return parseJson<T>(await (await this.post(path, query, body)).text());
+  }
+
+  async delete(path: string, query: Query = {}): Promise<string> {
+    return (await this.request({ method: "DELETE", path: path + encodeQuery(query) })).text();
+  }
+
+  async #take(): Promise<Connection> {
+    for (let next = this.#idle.shift(); next !== undefined; next = this.#idle.shift()) {
+      const connection = await next;
+      if (!connection.closed) return connection;
+    }
+    return this.#connect();
+  }
+
+  #release(connection: Connection, response: Response): void {
+    if (response.head.headers.get("connection")?.toLowerCase() === "close") connection.close();
+    else if (!connection.closed) this.#idle.push(Promise.resolve(connection));
+  }
+
+  async #connect(): Promise<Connection> {
+    try {
+      return await Connection.open(this.host.address);
+    } catch (error) {
+      const path = this.host.startSocketPath;
+      const errno = errnoOf(error);
+      if (path === undefined || (errno !== "ENOENT" && errno !== "ECONNREFUSED")) throw unreachable(this.host, error);
+      // Loaded on demand: most commands find a daemon.
+      this.#starting ??= import("./autostart.ts").then((module) => module.startDaemon(path));
+      await this.#starting;
+      return Connection.open(this.host.address).catch((again) => {
+        throw unreachable(this.host, again);
+      });
+    }
+  }
+}
+
+/** "?a=1&b=2" in the order given, leaving out what is undefined; "" if nothing is left. */
+export function encodeQuery(query: Query): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+  );
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+/** A container or image name as one path segment; slashes of image names stay, as the API's routes expect. */
+export function encodeName(name: string): string {
+  return encodeURIComponent(name).replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%40", "@");
+}
+
+export function parseJson<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new LighterError("unavailable", `read the daemon's answer: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function apiError(response: Response): Promise<ApiError> {
+  const body = await response.text();
+  let message = body.trim();
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === "object" && parsed !== null && "message" in parsed) message = String(parsed.message);
+  } catch {
+    // not every error is JSON: a proxy in between answers in its own words
+  }
+  if (message === "") message = `status ${response.status} without a message`;
+  return new ApiError(response.status, `Error response from daemon: ${message.trim()}`);
+}
+
+function unreachable(host: Host, cause: unknown): DaemonUnreachable {
+  const errno = errnoOf(cause);
+  if (errno === "EACCES" || errno === "EPERM")
+    return new DaemonUnreachable(
+      `permission denied while trying to connect to the Lighter daemon socket at ${host.name}`,
+      { cause },
+    );
+  return new DaemonUnreachable(`Cannot connect to the Lighter daemon at ${host.name}. Is the lighter daemon running?`, {
+    cause,
+  });
+}
+
+/** Our own additions live beside the Engine API, not under its version. */
+function versioned(path: string): string {
+  return path.startsWith("/lighter/") ? path : API_PREFIX + path;
+}

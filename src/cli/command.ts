@@ -1,0 +1,71 @@
+import type { Client } from "./client.ts";
+import { CliError, seeHelp } from "./exit.ts";
+import { type FlagTable, formatFlags, type ParsedFlags, parseFlags } from "./flags.ts";
+import { printError, stdout } from "./output.ts";
+
+/** What every command gets: the daemon, not yet connected, and the global flags. */
+export interface Context {
+  readonly client: Client;
+  readonly debug: boolean;
+}
+
+export interface Command<T extends FlagTable = FlagTable> {
+  readonly name: string;
+  /** After the name, in the usage line. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly flags: T;
+  /** Positional arguments: `max` undefined means any number. */
+  readonly args: { readonly min: number; readonly max?: number };
+  /** False: the first positional argument ends the flags. Default true. */
+  readonly interspersed?: boolean;
+  /** Returns the exit code. */
+  readonly run: (context: Context, parsed: ParsedFlags<T>) => Promise<number>;
+}
+
+/** Keeps the flag table's type for `run`. */
+export function defineCommand<T extends FlagTable>(command: Command<T>): Command<T> {
+  return command;
+}
+
+/** Parses `argv` (without the command's name) and runs the command, or prints its help. */
+export async function runCommand<T extends FlagTable>(
+  command: Command<T>,
+  context: Context,
+  argv: readonly string[],
+): Promise<number> {
+  const parsed = parseFlags(command.name, command.flags, argv, command.interspersed ?? true);
+  if (parsed.help !== undefined) {
+    if (parsed.help === "short-help") await printError("Flag shorthand -h has been deprecated, please use --help");
+    await stdout.text(formatHelp(command));
+    return 0;
+  }
+  checkArgs(command, parsed.args.length);
+  return command.run(context, parsed);
+}
+
+function checkArgs<T extends FlagTable>(command: Command<T>, count: number): void {
+  const { min, max } = command.args;
+  if (count >= min && (max === undefined || count <= max)) return;
+  const many = (n: number) => `${n} argument${n === 1 ? "" : "s"}`;
+  const wanted =
+    max === 0
+      ? "accepts no arguments"
+      : min === max
+        ? `requires exactly ${many(min)}`
+        : count < min
+          ? `requires at least ${many(min)}`
+          : `requires at most ${many(max ?? 0)}`;
+  throw new CliError(
+    `"lighter ${command.name}" ${wanted}.\n${seeHelp(command.name)}\n\n${usageLine(command)}\n\n${command.summary}`,
+  );
+}
+
+function usageLine<T extends FlagTable>(command: Command<T>): string {
+  return `Usage:  lighter ${command.name} ${command.usage}`;
+}
+
+function formatHelp<T extends FlagTable>(command: Command<T>): string {
+  const options = Object.keys(command.flags).length === 0 ? "" : `\nOptions:\n${formatFlags(command.flags)}\n`;
+  return `\n${usageLine(command)}\n\n${command.summary}\n${options}`;
+}

@@ -1,0 +1,113 @@
+import type { Client } from "../client.ts";
+import { encodeQuery } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import type { ContainerBody } from "../container-config.ts";
+import { createFlags } from "../container-flags.ts";
+import { bodyFromFlags, createContainer } from "../create.ts";
+import { CliError, runErrorText, runExitCode } from "../exit.ts";
+import { boolFlag, type FlagValues, type ParsedFlags, stringFlag } from "../flags.ts";
+import type { Response } from "../http.ts";
+import { printLine } from "../output.ts";
+import { followWindowSize, forwardSignals } from "../signals.ts";
+import { streamAttached } from "../stream.ts";
+import { beginWait } from "../wait.ts";
+
+const flags = {
+  ...createFlags,
+  detach: boolFlag("Run in the background and print the container's ID", { short: "d" }),
+  "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),
+  "sig-proxy": boolFlag("Pass signals on to the container's process", { initial: true }),
+};
+type RunFlags = FlagValues<typeof flags>;
+
+export const command = defineCommand({
+  name: "run",
+  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+  summary: "Create and run a new container from an image",
+  flags,
+  args: { min: 1 },
+  interspersed: false,
+  run,
+});
+
+async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Promise<number> {
+  const values = parsed.values;
+  // Create, then attach and wait side by side, then start: three connections, opened while the flags are read.
+  client.warm(values.detach ? 1 : 3);
+  const body = bodyFromFlags("run", values, parsed);
+  if (values.detach) {
+    if (values.attach.length > 0) throw new CliError("Conflicting options: -a and -d");
+    Object.assign(body, { AttachStdin: false, AttachStdout: false, AttachStderr: false, StdinOnce: false });
+  }
+  if (body.Tty) {
+    const tty = await import("../tty-check.ts");
+    if (body.AttachStdin) tty.checkInputIsTerminal();
+    body.HostConfig.ConsoleSize = tty.consoleSize();
+  }
+  const id = await createContainer(client, body, values).catch((error: unknown) => {
+    throw new CliError(runErrorText("run", error, true), runExitCode(error));
+  });
+  const stopForwarding = values["sig-proxy"] && !values.detach ? forwardSignals(client, id) : () => {};
+  try {
+    return body.AttachStdin || body.AttachStdout || body.AttachStderr
+      ? await runAttached(client, id, body, values)
+      : await runDetached(client, id);
+  } finally {
+    stopForwarding();
+  }
+}
+
+async function runDetached(client: Client, id: string): Promise<number> {
+  await printLine(id);
+  await start(client, id);
+  return 0;
+}
+
+async function runAttached(client: Client, id: string, body: ContainerBody, values: RunFlags): Promise<number> {
+  const hasOutput = body.AttachStdout || body.AttachStderr;
+  if (!hasOutput) await printLine(id);
+  const [attached, wait] = await Promise.all([
+    attach(client, id, body, values["detach-keys"]),
+    beginWait(client, id, values.rm ? "removed" : "next-exit"),
+  ]);
+  const session = streamAttached(attached, {
+    stdin: body.AttachStdin,
+    output: hasOutput,
+    tty: body.Tty,
+    detachKeys: values["detach-keys"],
+  });
+  session.catch(() => {}); // awaited below, but a failed start comes first
+  try {
+    await start(client, id);
+  } catch (error) {
+    attached.connection.close();
+    await session.catch(() => {}); // restores the terminal before the message is printed
+    if (values.rm) await wait.exitCode; // the daemon removes it; the name is free again when we return
+    throw error;
+  }
+  const stopFollowing = body.Tty ? await followWindowSize(client, `/containers/${id}/resize`) : () => {};
+  const how = await session;
+  stopFollowing();
+  if (how === "detached" || !hasOutput) return 0;
+  return wait.exitCode;
+}
+
+function attach(client: Client, id: string, body: ContainerBody, detachKeys: string): Promise<Response> {
+  const query = {
+    detachKeys: detachKeys || undefined,
+    stderr: body.AttachStderr ? "1" : undefined,
+    stdin: body.AttachStdin ? "1" : undefined,
+    stdout: body.AttachStdout ? "1" : undefined,
+    stream: "1",
+  };
+  return client.request({ method: "POST", path: `/containers/${id}/attach${encodeQuery(query)}`, upgrade: true });
+}
+
+/** @throws CliError with the exit code that the reason asks for */
+async function start(client: Client, id: string): Promise<void> {
+  try {
+    await client.postEmpty(`/containers/${id}/start`);
+  } catch (error) {
+    throw new CliError(runErrorText("run", error, false), runExitCode(error));
+  }
+}

@@ -1,0 +1,146 @@
+import { parseEnvFlag } from "./env-file.ts";
+import { boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "./flags.ts";
+import { parseGoDuration } from "./go.ts";
+import { parseMount } from "./mount-value.ts";
+import { parseExtraHost, parseIpAddress, parseNetwork } from "./network-values.ts";
+import {
+  parseDeviceBps,
+  parseDeviceCgroupRule,
+  parseDeviceIops,
+  parseDeviceWeight,
+  parseMemorySwap,
+  parseNanoCpus,
+  parseSysctl,
+  parseUlimit,
+} from "./resource-values.ts";
+import { parseRamBytes } from "./units.ts";
+
+const bytesFlag = (help: string, extra: { short?: string } = {}) => valueFlag(help, "bytes", 0, parseRamBytes, extra);
+const durationFlag = (help: string) => valueFlag(help, "duration", 0, parseGoDuration, { shown: "0s" });
+const hiddenString = stringFlag("", { hidden: true });
+
+function parseAttach(text: string): string {
+  const stream = text.toLowerCase();
+  if (!["stdin", "stdout", "stderr"].includes(stream)) throw new Error("valid streams are STDIN, STDOUT and STDERR");
+  return stream;
+}
+
+function parseLabel(text: string): string {
+  if (text.startsWith("=") || text === "") throw new Error(`invalid label '${text}': empty name`);
+  return text;
+}
+
+function parseLink(text: string): string {
+  const parts = text.split(":");
+  if (text === "" || parts.length > 2) throw new Error(`bad format for links: ${text}`);
+  return text;
+}
+
+/** Flags that describe a container: shared by run, create and explain. */
+export const containerFlags = {
+  "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
+  annotation: listFlag("Annotation for the OCI runtime (key=value)", { type: "map" }),
+  attach: listFlag("Attach only these streams: STDIN, STDOUT, STDERR", { short: "a", item: parseAttach }),
+  "blkio-weight": uintFlag("Share of disk I/O, 10 to 1000, 0 for the default", 16),
+  "blkio-weight-device": listFlag("Share of I/O on one device (path:weight)", { item: parseDeviceWeight }),
+  "cap-add": listFlag("Capability to add"),
+  "cap-drop": listFlag("Capability to drop"),
+  "cgroup-parent": stringFlag("Parent cgroup"),
+  cgroupns: stringFlag("cgroup namespace: host or private"),
+  cidfile: stringFlag("Write the container's ID to this file"),
+  "cpu-period": intFlag("CPU quota period in microseconds"),
+  "cpu-quota": intFlag("CPU time per period in microseconds"),
+  "cpu-rt-period": intFlag("Real-time CPU period in microseconds"),
+  "cpu-rt-runtime": intFlag("Real-time CPU time per period in microseconds"),
+  "cpu-shares": intFlag("Relative share of CPU time", { short: "c" }),
+  cpus: valueFlag("Number of CPUs, fractions allowed", "decimal", 0, parseNanoCpus),
+  "cpuset-cpus": stringFlag("CPUs to run on (0-3, 0,1)"),
+  "cpuset-mems": stringFlag("Memory nodes to use (0-3, 0,1)"),
+  device: listFlag("Host device to add (host[:container][:rwm])"),
+  "device-cgroup-rule": listFlag("Rule for the device cgroup", { item: parseDeviceCgroupRule }),
+  "device-read-bps": listFlag("Limit reads from a device, bytes/s (path:rate)", { item: parseDeviceBps }),
+  "device-read-iops": listFlag("Limit reads from a device, operations/s", { item: parseDeviceIops }),
+  "device-write-bps": listFlag("Limit writes to a device, bytes/s (path:rate)", { item: parseDeviceBps }),
+  "device-write-iops": listFlag("Limit writes to a device, operations/s", { item: parseDeviceIops }),
+  "disable-content-trust": boolFlag("", { initial: true, hidden: true }),
+  dns: listFlag("DNS server", { item: parseIpAddress }),
+  "dns-opt": listFlag("", { hidden: true }),
+  "dns-option": listFlag("DNS resolver option"),
+  "dns-search": listFlag("DNS search domain"),
+  domainname: stringFlag("NIS domain name"),
+  entrypoint: stringFlag("Replace the image's entrypoint"),
+  env: listFlag("Environment variable (K=V, or K to pass ours on)", { short: "e", item: (text) => parseEnvFlag(text) }),
+  "env-file": listFlag("Read environment variables from a file"),
+  expose: listFlag("Port or range of ports to expose"),
+  "group-add": listFlag("Additional group to join"),
+  "health-cmd": stringFlag("Command that checks health"),
+  "health-interval": durationFlag("Time between health checks"),
+  "health-retries": intFlag("Failures in a row that mean unhealthy"),
+  "health-start-interval": durationFlag("Time between health checks during the start period"),
+  "health-start-period": durationFlag("Time to start up before failures count"),
+  "health-timeout": durationFlag("Longest time for one health check"),
+  hostname: stringFlag("Host name inside", { short: "h" }),
+  init: boolFlag("Run a small init as pid 1 that forwards signals and reaps"),
+  interactive: boolFlag("Keep stdin open even if not attached", { short: "i" }),
+  ip: stringFlag("IPv4 address"),
+  ip6: stringFlag("IPv6 address"),
+  ipc: stringFlag("IPC mode: private, shareable, host, none, container:NAME"),
+  isolation: hiddenString,
+  label: listFlag("Label (key=value)", { short: "l", item: parseLabel }),
+  "label-file": listFlag("Read labels from a file"),
+  link: listFlag("Link to another container", { item: parseLink }),
+  "link-local-ip": listFlag("Link-local address"),
+  "log-driver": stringFlag("Logging driver"),
+  "log-opt": listFlag("Logging driver option (key=value)"),
+  "mac-address": stringFlag("MAC address (92:d0:c6:0a:29:33)"),
+  memory: bytesFlag("Memory limit", { short: "m" }),
+  "memory-reservation": bytesFlag("Memory soft limit"),
+  "memory-swap": valueFlag("Limit of memory and swap together, -1 for no limit", "bytes", 0, parseMemorySwap),
+  "memory-swappiness": intFlag("Swappiness, 0 to 100", { initial: -1 }),
+  mount: listFlag("Mount (type=bind|volume|tmpfs,src=...,dst=...)", { type: "mount", item: parseMount }),
+  net: listFlag("", { type: "network", item: parseNetwork, hidden: true }),
+  "net-alias": listFlag("", { hidden: true }),
+  network: listFlag("Network to join: none, host, NAME", { type: "network", item: parseNetwork }),
+  "network-alias": listFlag("Name of the container on its network"),
+  "no-healthcheck": boolFlag("Switch off the image's health check"),
+  "oom-kill-disable": boolFlag("Let the container wait for memory instead of killing"),
+  "oom-score-adj": intFlag("Preference of the kernel's OOM killer, -1000 to 1000"),
+  pid: stringFlag("PID namespace: host, container:NAME"),
+  "pids-limit": intFlag("Limit of processes, -1 for no limit"),
+  privileged: boolFlag("Give nearly all privileges of the host"),
+  publish: listFlag("Publish a port ([ip:][host:]container[/proto])", { short: "p" }),
+  "publish-all": boolFlag("Publish all exposed ports to free host ports", { short: "P" }),
+  "read-only": boolFlag("Make the root file system read-only"),
+  restart: stringFlag("When to start again after an exit", { initial: "no" }),
+  rm: boolFlag("Remove the container when it exits"),
+  runtime: stringFlag("Runtime to use"),
+  "security-opt": listFlag("seccomp=FILE|unconfined, no-new-privileges, ..."),
+  "shm-size": bytesFlag("Size of /dev/shm"),
+  "stop-signal": stringFlag("Signal that asks the container to stop"),
+  "stop-timeout": intFlag("Seconds to wait for a stop before killing"),
+  "storage-opt": listFlag("Storage option (key=value)"),
+  sysctl: listFlag("Kernel parameter of the container (key=value)", { type: "map", item: parseSysctl }),
+  tmpfs: listFlag("Mount a tmpfs (path[:options])"),
+  tty: boolFlag("Give the container a terminal", { short: "t" }),
+  ulimit: listFlag("Resource limit (name=soft[:hard])", { type: "ulimit", item: parseUlimit }),
+  user: stringFlag("User to run as (<name|uid>[:<group|gid>])", { short: "u" }),
+  userns: stringFlag("User namespace mode"),
+  uts: stringFlag("UTS namespace: host"),
+  volume: listFlag("Bind mount or volume (source:target[:options])", { short: "v" }),
+  "volume-driver": stringFlag("Driver for volumes"),
+  "volumes-from": listFlag("Take the mounts of another container"),
+  workdir: stringFlag("Working directory inside", { short: "w" }),
+};
+
+/** Flags of creating that are not part of the container. */
+export const createFlags = {
+  ...containerFlags,
+  help: boolFlag("Print usage"),
+  name: stringFlag("Name of the container"),
+  platform: stringFlag("Platform of the image (os/arch)"),
+  pull: stringFlag('Pull the image first: "always", "missing" or "never"', { initial: "missing" }),
+  quiet: boolFlag("Do not show the pull's progress", { short: "q" }),
+};
+
+export type ContainerFlagValues = FlagValues<typeof containerFlags>;
+export type CreateFlagValues = FlagValues<typeof createFlags>;

@@ -1,0 +1,77 @@
+/** Creating a container from the flags: shared by run and create. */
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { messageOf } from "../base/errors.ts";
+import { ApiError, type Client } from "./client.ts";
+import type { ContainerBody } from "./container-config.ts";
+import { buildContainerBody } from "./container-config.ts";
+import type { CreateFlagValues } from "./container-flags.ts";
+import { CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
+import type { FlagTable, ParsedFlags } from "./flags.ts";
+import { goQuote } from "./go.ts";
+import { formatImageReference, parseImageReference } from "./image-reference.ts";
+import { printError } from "./output.ts";
+
+/** @throws CliError (125) with what is wrong in the flags */
+export function bodyFromFlags(command: string, flags: CreateFlagValues, parsed: ParsedFlags<FlagTable>): ContainerBody {
+  try {
+    if (!["always", "missing", "never", ""].includes(flags.pull))
+      throw new Error(`invalid pull option: '${flags.pull}': must be one of "always", "missing" or "never"`);
+    const [image = "", ...args] = parsed.args;
+    return buildContainerBody(flags, parsed.given, image, args);
+  } catch (error) {
+    throw new CliError(runErrorText(command, error, true), EXIT_NOT_RUN);
+  }
+}
+
+/**
+ * Creates the container, pulling its image first if it is missing, and prints the daemon's warnings.
+ * Returns its ID. @throws ApiError, or Error for a bad image name or cidfile
+ */
+export async function createContainer(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
+  if (body.HostConfig.OomKillDisable && body.HostConfig.Memory === 0)
+    await printError(
+      "WARNING: Disabling the OOM killer on containers without setting a '-m/--memory' limit may be dangerous.",
+    );
+  const localDns = body.HostConfig.Dns.find((ip) => /^127\.|^::1$/.test(ip));
+  if (localDns !== undefined)
+    await printError(`WARNING: Localhost DNS setting (--dns=${localDns}) may fail in containers.`);
+  const cidPath = flags.cidfile;
+  if (cidPath !== "") claimCidFile(cidPath);
+  try {
+    const id = await createOrPull(client, body, flags);
+    if (cidPath !== "") writeFileSync(cidPath, id);
+    return id;
+  } catch (error) {
+    if (cidPath !== "") rmSync(cidPath, { force: true });
+    throw error;
+  }
+}
+
+/** The file must be ours before the container exists: two runs must not share one. */
+function claimCidFile(path: string): void {
+  if (existsSync(path))
+    throw new Error(`container ID file found, make sure the other container isn't running or delete ${path}`);
+  try {
+    writeFileSync(path, "", { flag: "wx" });
+  } catch (cause) {
+    throw new Error(`failed to create the container ID file: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function createOrPull(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
+  const reference = parseImageReference(body.Image);
+  const query = { name: flags.name || undefined, platform: flags.platform || undefined };
+  const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
+  const pull = async () => (await import("./pull.ts")).pullImage(client, body.Image, flags.platform, flags.quiet);
+  if (flags.pull === "always") await pull();
+  const created = await create().catch(async (error: unknown) => {
+    const missing = error instanceof ApiError && error.status === 404 && reference !== undefined;
+    if (!missing || flags.pull !== "missing") throw error;
+    if (!flags.quiet) await printError(`Unable to find image '${formatImageReference(reference)}' locally`);
+    await pull();
+    return create();
+  });
+  for (const warning of created.Warnings ?? []) await printError(`WARNING: ${warning}`);
+  if (!created.Id) throw new Error(`the daemon answered without a container ID: ${goQuote(JSON.stringify(created))}`);
+  return created.Id;
+}

@@ -1,0 +1,68 @@
+/**
+ * Container output of one connection split into stdout and stderr.
+ *
+ *   0        1   2   3   4             8
+ *   +--------+-----------+-------------+--------------
+ *   | stream |  0  0  0  | size, u32BE | size bytes …
+ *   +--------+-----------+-------------+--------------
+ *
+ * stream: 0 and 1 stdout, 2 stderr, 3 a message of the daemon about the stream itself.
+ * Source: Engine API, ContainerAttach, "Stream format".
+ */
+import { text } from "../base/bytes.ts";
+import { LighterError } from "../base/errors.ts";
+import { DAEMON_MESSAGE_MAX_BYTES } from "../base/limits.ts";
+
+export type StreamName = "stdout" | "stderr";
+
+const HEADER_BYTES = 8;
+
+export class Demultiplexer {
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  #headerLength = 0;
+  #stream = 0;
+  #remaining = 0;
+  #message: Uint8Array[] = [];
+  #messageBytes = 0;
+
+  /**
+   * The pieces that are complete enough to print: views into `bytes`, frames are not gathered first.
+   * @throws LighterError ("unavailable") for another stream number, or with the daemon's own message
+   */
+  *push(bytes: Uint8Array): Generator<{ stream: StreamName; bytes: Uint8Array }> {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#remaining === 0 && this.#headerLength < HEADER_BYTES) {
+        const part = bytes.subarray(at, at + HEADER_BYTES - this.#headerLength);
+        this.#header.set(part, this.#headerLength);
+        this.#headerLength += part.length;
+        at += part.length;
+        if (this.#headerLength === HEADER_BYTES) this.#startFrame();
+        continue;
+      }
+      const part = bytes.subarray(at, at + this.#remaining);
+      at += part.length;
+      this.#remaining -= part.length;
+      if (this.#remaining === 0) this.#headerLength = 0;
+      if (this.#stream === 3) this.#collectMessage(part);
+      else yield { stream: this.#stream === 2 ? "stderr" : "stdout", bytes: part };
+    }
+  }
+
+  #startFrame(): void {
+    const stream = this.#header[0] ?? 0;
+    if (stream > 3) throw new LighterError("unavailable", `read the container's output: unknown stream ${stream}`);
+    this.#stream = stream;
+    this.#remaining = new DataView(this.#header.buffer).getUint32(4);
+    if (this.#remaining === 0) this.#headerLength = 0;
+  }
+
+  #collectMessage(part: Uint8Array): void {
+    this.#messageBytes += part.length;
+    if (this.#messageBytes > DAEMON_MESSAGE_MAX_BYTES)
+      throw new LighterError("unavailable", "read the container's output: the daemon's message is too long");
+    this.#message.push(part.slice());
+    if (this.#remaining === 0)
+      throw new LighterError("unavailable", `error from daemon in stream: ${text(Buffer.concat(this.#message))}`);
+  }
+}

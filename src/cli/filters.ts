@@ -1,0 +1,19 @@
+/** `--filter` texts "name=value" → the API's JSON, undefined for none. @throws Error "bad format of filter…" */
+export function encodeFilters(texts: readonly string[]): string | undefined {
+  if (texts.length === 0) return undefined;
+  const filters: Record<string, Record<string, true>> = {};
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    if (equals === -1) throw new Error("invalid argument: bad format of filter (expected name=value)");
+    const name = text.slice(0, equals).toLowerCase().trim();
+    const value = text.slice(equals + 1).trim();
+    filters[name] = { ...filters[name], [value]: true };
+  }
+  return JSON.stringify(filters);
+}
+
+/** Checks one `--filter` as it is read. */
+export function parseFilter(text: string): string {
+  if (!text.includes("=")) throw new Error("bad format of filter (expected name=value)");
+  return text;
+}

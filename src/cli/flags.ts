@@ -1,0 +1,220 @@
+/**
+ * Command-line flags, from one table per command: the table drives parsing, `--help` and the error texts.
+ * The rules are those of the Go package spf13/pflag, which users of the stock client have in their fingers.
+ */
+import { messageOf } from "../base/errors.ts";
+import { CliError, EXIT_NOT_RUN, seeHelp } from "./exit.ts";
+import { goQuote, parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
+
+export interface Flag<T> {
+  readonly help: string;
+  readonly initial: T;
+  /** Value after one more occurrence of the flag. @throws Error whose text completes "invalid argument … flag: " */
+  readonly parse: (text: string, before: T) => T;
+  readonly short?: string;
+  /** Word shown after the name in `--help`; "" for flags without one. */
+  readonly type: string;
+  /** Default as `--help` shows it. */
+  readonly shown?: string;
+  /** Taken when the flag stands alone; without this the flag eats the next argument. */
+  readonly implicit?: string;
+  readonly hidden?: true;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a table mixes flags of all value types; FlagValues gives them back
+export type FlagTable = Readonly<Record<string, Flag<any>>>;
+export type FlagValues<T extends FlagTable> = { [K in keyof T]: T[K] extends Flag<infer V> ? V : never };
+
+export interface ParsedFlags<T extends FlagTable> {
+  readonly values: FlagValues<T>;
+  /** Names the user gave, whatever the value. */
+  readonly given: ReadonlySet<string>;
+  readonly args: readonly string[];
+  /** "help": --help was given. "short-help": -h, which says that it is deprecated first. */
+  readonly help?: "help" | "short-help";
+}
+
+type Extra = { short?: string; shown?: string; hidden?: true };
+
+export function boolFlag(help: string, extra: Extra & { initial?: boolean } = {}): Flag<boolean> {
+  const { initial = false, ...rest } = extra;
+  return {
+    help,
+    initial,
+    parse: parseGoBool,
+    type: "",
+    implicit: "true",
+    ...(initial ? { shown: "true" } : {}),
+    ...rest,
+  };
+}
+
+export function stringFlag(help: string, extra: Extra & { initial?: string; type?: string } = {}): Flag<string> {
+  const { initial = "", type = "string", ...rest } = extra;
+  const shown = initial === "" ? {} : { shown: `"${initial}"` };
+  return { help, initial, parse: (text) => text, type, ...shown, ...rest };
+}
+
+export function intFlag(help: string, extra: Extra & { initial?: number } = {}): Flag<number> {
+  const { initial = 0, ...rest } = extra;
+  const shown = initial === 0 ? {} : { shown: String(initial) };
+  return { help, initial, parse: (text) => parseGoInt(text), type: "int", ...shown, ...rest };
+}
+
+export function uintFlag(help: string, bits: number, extra: Extra = {}): Flag<number> {
+  return {
+    help,
+    initial: 0,
+    parse: (text) => parseGoUint(text, bits),
+    type: bits === 64 ? "uint" : `uint${bits}`,
+    ...extra,
+  };
+}
+
+/** Collects every occurrence, each through `item`. */
+export function listFlag<T = string>(
+  help: string,
+  extra: Extra & { type?: string; item?: (text: string) => T } = {},
+): Flag<readonly T[]> {
+  const { item = (text: string) => text as T, type = "list", ...rest } = extra;
+  return { help, initial: [], parse: (text, before) => [...before, item(text)], type, ...rest };
+}
+
+/** A value of its own type. */
+export function valueFlag<T>(
+  help: string,
+  type: string,
+  initial: T,
+  parse: (text: string) => T,
+  extra: Extra = {},
+): Flag<T> {
+  return { help, type, initial, parse, ...extra };
+}
+
+/**
+ * Parses `argv`. With `interspersed` false the first positional argument ends the flags (`run`, `exec`: what follows
+ * the image belongs to the container).
+ * @throws CliError (125) for an unknown flag or a bad value
+ */
+export function parseFlags<T extends FlagTable>(
+  command: string,
+  table: T,
+  argv: readonly string[],
+  interspersed: boolean,
+): ParsedFlags<T> {
+  const values: Record<string, unknown> = {};
+  for (const name of Object.keys(table)) values[name] = table[name]?.initial;
+  const shorts = new Map<string, string>();
+  for (const [name, flag] of Object.entries(table)) if (flag.short !== undefined) shorts.set(flag.short, name);
+  const given = new Set<string>();
+  const args: string[] = [];
+  let help: "help" | "short-help" | undefined;
+  const fail = (text: string) => new CliError(`${text}\n${seeHelp(command)}`, EXIT_NOT_RUN);
+
+  const set = (name: string, flag: Flag<unknown>, text: string) => {
+    try {
+      values[name] = flag.parse(text, values[name]);
+    } catch (error) {
+      const shownName = flag.short === undefined ? `--${name}` : `-${flag.short}, --${name}`;
+      throw fail(`invalid argument ${goQuote(text)} for ${goQuote(shownName)} flag: ${messageOf(error)}`);
+    }
+    given.add(name);
+  };
+
+  let at = 0;
+  const long = (arg: string) => {
+    const [, name = "", value] = /^--([^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (name === "" || name.startsWith("-")) throw fail(`bad flag syntax: ${arg}`);
+    const flag = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (flag === undefined) {
+      if (name !== "help") throw fail(`unknown flag: --${name}`);
+      help = "help";
+    } else if (value !== undefined) set(name, flag, value);
+    else if (flag.implicit !== undefined) set(name, flag, flag.implicit);
+    else {
+      const next = argv[at++];
+      if (next === undefined) throw fail(`flag needs an argument: --${name}`);
+      set(name, flag, next);
+    }
+  };
+  const shortCluster = (arg: string) => {
+    let cluster = arg.slice(1);
+    while (cluster !== "") {
+      const letter = cluster.charAt(0);
+      const name = shorts.get(letter);
+      const flag = name === undefined ? undefined : table[name];
+      if (name === undefined || flag === undefined) {
+        if (letter !== "h") throw fail(`unknown shorthand flag: '${letter}' in -${cluster}`);
+        help = "short-help";
+        return;
+      }
+      if (cluster.length > 2 && cluster[1] === "=") {
+        set(name, flag, cluster.slice(2));
+        return;
+      }
+      if (flag.implicit !== undefined) {
+        set(name, flag, flag.implicit);
+        cluster = cluster.slice(1);
+        continue;
+      }
+      if (cluster.length > 1) set(name, flag, cluster.slice(1));
+      else {
+        const next = argv[at++];
+        if (next === undefined) throw fail(`flag needs an argument: '${letter}' in -${cluster}`);
+        set(name, flag, next);
+      }
+      return;
+    }
+  };
+
+  while (at < argv.length && help === undefined) {
+    const arg = argv[at++] ?? "";
+    if (arg === "--") {
+      args.push(...argv.slice(at));
+      break;
+    }
+    if (arg.length < 2 || !arg.startsWith("-")) {
+      args.push(arg);
+      if (interspersed) continue;
+      args.push(...argv.slice(at));
+      break;
+    }
+    if (arg.startsWith("--")) long(arg);
+    else shortCluster(arg);
+  }
+  return { values: values as FlagValues<T>, given, args, ...(help === undefined ? {} : { help }) };
+}
+
+/** Width `--help` is folded to. The stock client follows the terminal; a fixed width keeps the text reproducible. */
+const HELP_COLUMNS = 80;
+
+/** The "Options:" lines of `--help`, sorted by name, without a heading. */
+export function formatFlags(table: FlagTable): string {
+  const rows = Object.entries(table)
+    .filter(([, flag]) => flag.hidden !== true)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, flag]) => {
+      const left = `  ${flag.short === undefined ? "   " : `-${flag.short},`} --${name}${flag.type === "" ? "" : ` ${flag.type}`}`;
+      return { left, right: flag.help + (flag.shown === undefined ? "" : ` (default ${flag.shown})`) };
+    });
+  const indent = Math.max(...rows.map((row) => row.left.length)) + 3;
+  return rows.map(({ left, right }) => left.padEnd(indent) + fold(right, indent)).join("\n");
+}
+
+function fold(text: string, indent: number): string {
+  const width = HELP_COLUMNS - indent;
+  return text
+    .split("\n")
+    .flatMap((line) => {
+      const lines: string[] = [];
+      let current = "";
+      for (const word of line.split(" ")) {
+        if (current !== "" && current.length + 1 + word.length > width) {
+          lines.push(current);
+          current = word;
+        } else current = current === "" ? word : `${current} ${word}`;
+      }
+      return [...lines, current];
+    })
+    .join(`\n${" ".repeat(indent)}`);
+}

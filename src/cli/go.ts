@@ -1,0 +1,106 @@
+/** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
+
+/** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
+export function goQuote(text: string): string {
+  let out = '"';
+  for (const char of text) {
+    const code = char.codePointAt(0) ?? 0;
+    if (char === '"' || char === "\\") out += `\\${char}`;
+    else if (SHORT_ESCAPES[char] !== undefined) out += SHORT_ESCAPES[char];
+    else if (code < 0x20 || code === 0x7f) out += `\\x${code.toString(16).padStart(2, "0")}`;
+    else if (/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) out += char;
+    else if (code < 0x10000) out += `\\u${code.toString(16).padStart(4, "0")}`;
+    else out += `\\U${code.toString(16).padStart(8, "0")}`;
+  }
+  return `${out}"`;
+}
+
+const SHORT_ESCAPES: Record<string, string> = {
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+};
+
+const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True"]);
+const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False"]);
+
+/** @throws Error with strconv's text */
+export function parseGoBool(text: string): boolean {
+  if (TRUE.has(text)) return true;
+  if (FALSE.has(text)) return false;
+  throw new Error(`strconv.ParseBool: parsing ${goQuote(text)}: invalid syntax`);
+}
+
+/** Integer in the notations Go takes with base 0: 10, 0x1f, 0o17, 017, 0b1, 1_000. Returned as an exact bigint. */
+function parseGoBigInt(text: string, signed: boolean): bigint | undefined {
+  const match = /^([+-]?)(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|[1-9][0-9_]*|0)$/.exec(text);
+  if (match === null || (match[1] !== "" && !signed)) return undefined;
+  const digits = (match[2] ?? "").replaceAll("_", "").toLowerCase();
+  const octal = /^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits;
+  const value = BigInt(octal);
+  return match[1] === "-" ? -value : value;
+}
+
+/** @throws Error with strconv's text. Values beyond 2^53 are refused as out of range: JSON could not carry them. */
+export function parseGoInt(text: string, bits = 64): number {
+  const value = parseGoBigInt(text, true);
+  if (value === undefined) throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: invalid syntax`);
+  if (value !== BigInt.asIntN(bits, value) || !Number.isSafeInteger(Number(value)))
+    throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: value out of range`);
+  return Number(value);
+}
+
+/** @throws Error with strconv's text */
+export function parseGoUint(text: string, bits = 64): number {
+  const value = parseGoBigInt(text, false);
+  if (value === undefined) throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`);
+  if (value !== BigInt.asUintN(bits, value) || !Number.isSafeInteger(Number(value)))
+    throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: value out of range`);
+  return Number(value);
+}
+
+const DURATION_UNIT_NS: Record<string, number> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  μs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+};
+
+/** "1h30m", "-1.5s", "0" → nanoseconds. @throws Error with the time package's text */
+export function parseGoDuration(text: string): number {
+  const invalid = () => new Error(`time: invalid duration ${goQuote(text)}`);
+  const [, sign = "", rest = ""] = /^([+-]?)(.*)$/s.exec(text) ?? [];
+  if (rest === "0") return 0;
+  if (rest === "") throw invalid();
+  let total = 0;
+  let at = 0;
+  while (at < rest.length) {
+    const part = /^(\d+\.?\d*|\.\d+)([^0-9.]*)/.exec(rest.slice(at));
+    if (part === null) throw invalid();
+    const [whole, number = "", unit = ""] = part;
+    if (unit === "") throw new Error(`time: missing unit in duration ${goQuote(text)}`);
+    const factor = DURATION_UNIT_NS[unit];
+    if (factor === undefined) throw new Error(`time: unknown unit ${goQuote(unit)} in duration ${goQuote(text)}`);
+    total += Number(number) * factor;
+    at += whole.length;
+  }
+  if (!Number.isSafeInteger(Math.trunc(total))) throw invalid();
+  return sign === "-" ? -Math.trunc(total) : Math.trunc(total);
+}
+
+/**
+ * JSON as Go's encoding/json writes it. `escapeHtml` is what json.Marshal does and an Encoder can switch off.
+ */
+export function goJson(value: unknown, escapeHtml = false): string {
+  const json = (JSON.stringify(value) ?? "null").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+  if (!escapeHtml) return json;
+  return json.replaceAll("<", "\\u003c").replaceAll(">", "\\u003e").replaceAll("&", "\\u0026");
+}

@@ -1,0 +1,241 @@
+import { resolve } from "node:path";
+import { parseGoBool } from "./go.ts";
+import { parseRamBytes } from "./units.ts";
+
+/** The Engine API's Mount, in its wire spelling. */
+export interface MountValue {
+  Type: string;
+  Source?: string;
+  Target: string;
+  ReadOnly?: boolean;
+  Consistency?: string;
+  BindOptions?: {
+    Propagation?: string;
+    NonRecursive?: boolean;
+    CreateMountpoint?: boolean;
+    ReadOnlyNonRecursive?: boolean;
+    ReadOnlyForceRecursive?: boolean;
+  };
+  VolumeOptions?: {
+    NoCopy?: boolean;
+    Labels: Record<string, string>;
+    Subpath?: string;
+    DriverConfig: { Name?: string; Options?: Record<string, string> };
+  };
+  TmpfsOptions?: { SizeBytes?: number; Mode?: number };
+}
+
+/** Fields that may stand without a value. */
+const SWITCHES = new Set(["readonly", "ro", "volume-nocopy", "bind-nonrecursive"]);
+
+/** `--mount` text: "type=bind,src=/a,dst=/b,ro", a line of CSV. @throws Error with the text users know */
+export function parseMount(text: string): MountValue {
+  const mount: MountValue = { Type: "volume", Target: "" };
+  for (const field of parseCsvLine(text)) {
+    const equals = field.indexOf("=");
+    const key = equals === -1 ? field : field.slice(0, equals);
+    if (equals === -1 && !SWITCHES.has(key)) throw new Error(`invalid field '${field}' must be a key=value pair`);
+    applyField(mount, key, equals === -1 ? "true" : field.slice(equals + 1), field);
+  }
+  return checkMount(mount);
+}
+
+function applyField(mount: MountValue, key: string, value: string, field: string): void {
+  const bind = () => {
+    mount.BindOptions ??= {};
+    return mount.BindOptions;
+  };
+  const volume = () => {
+    mount.VolumeOptions ??= { Labels: {}, DriverConfig: {} };
+    return mount.VolumeOptions;
+  };
+  const tmpfs = () => {
+    mount.TmpfsOptions ??= {};
+    return mount.TmpfsOptions;
+  };
+  const checked = <T>(parse: () => T): T => {
+    try {
+      return parse();
+    } catch {
+      throw new Error(`invalid value for ${key}: ${value}`);
+    }
+  };
+  switch (key) {
+    case "type":
+      mount.Type = value.toLowerCase();
+      return;
+    case "source":
+    case "src":
+      mount.Source = value === "." || value.startsWith("./") ? resolve(value) : value;
+      return;
+    case "target":
+    case "dst":
+    case "destination":
+      mount.Target = value;
+      return;
+    case "readonly":
+    case "ro":
+      if (checked(() => parseGoBool(value))) mount.ReadOnly = true;
+      else delete mount.ReadOnly;
+      return;
+    case "consistency":
+      mount.Consistency = value.toLowerCase();
+      return;
+    case "bind-propagation":
+      bind().Propagation = value.toLowerCase();
+      return;
+    case "bind-nonrecursive":
+      bind().NonRecursive = checked(() => parseGoBool(value));
+      return;
+    case "bind-recursive":
+      applyBindRecursive(bind(), value);
+      return;
+    case "volume-nocopy":
+      volume().NoCopy = checked(() => parseGoBool(value));
+      return;
+    case "volume-subpath":
+      volume().Subpath = value;
+      return;
+    case "volume-label":
+      putPair(volume().Labels, value);
+      return;
+    case "volume-driver":
+      volume().DriverConfig.Name = value;
+      return;
+    case "volume-opt": {
+      const driver = volume().DriverConfig;
+      driver.Options ??= {};
+      putPair(driver.Options, value);
+      return;
+    }
+    case "tmpfs-size":
+      tmpfs().SizeBytes = checked(() => parseRamBytes(value));
+      return;
+    case "tmpfs-mode":
+      tmpfs().Mode = checked(() => parseOctal(value));
+      return;
+    default:
+      throw new Error(`unexpected key '${key}' in '${field}'`);
+  }
+}
+
+function applyBindRecursive(bind: NonNullable<MountValue["BindOptions"]>, value: string): void {
+  switch (value) {
+    case "enabled": // the default
+      return;
+    case "disabled":
+      bind.NonRecursive = true;
+      return;
+    case "writable":
+      bind.ReadOnlyNonRecursive = true;
+      return;
+    case "readonly":
+      bind.ReadOnlyForceRecursive = true;
+      return;
+    default:
+      throw new Error(
+        `invalid value for bind-recursive: ${value} (must be "enabled", "disabled", "writable", or "readonly")`,
+      );
+  }
+}
+
+function checkMount(mount: MountValue): MountValue {
+  if (mount.Type === "") throw new Error("type is required");
+  if (mount.Target === "") throw new Error("target is required");
+  const only = (options: unknown, prefix: string, type: string) => {
+    if (options !== undefined && mount.Type !== type)
+      throw new Error(`cannot mix '${prefix}-*' options with mount type '${mount.Type}'`);
+  };
+  only(mount.VolumeOptions, "volume", "volume");
+  only(mount.BindOptions, "bind", "bind");
+  only(mount.TmpfsOptions, "tmpfs", "tmpfs");
+  const bind = mount.BindOptions;
+  if (bind?.ReadOnlyNonRecursive === true && mount.ReadOnly !== true)
+    throw new Error("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");
+  if (bind?.ReadOnlyForceRecursive === true) {
+    if (mount.ReadOnly !== true)
+      throw new Error("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+    if (bind.Propagation !== "rprivate")
+      throw new Error(
+        "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",
+      );
+  }
+  return mount;
+}
+
+function putPair(target: Record<string, string>, pair: string): void {
+  const equals = pair.indexOf("=");
+  const key = equals === -1 ? pair : pair.slice(0, equals);
+  if (key !== "") target[key] = equals === -1 ? "" : pair.slice(equals + 1);
+}
+
+function parseOctal(text: string): number {
+  if (!/^[0-7]{1,11}$/.test(text)) throw new Error("not octal");
+  return Number.parseInt(text, 8);
+}
+
+/** One record of RFC 4180 CSV: commas separate, quotes around a field protect them, "" is a quote. @throws Error */
+export function parseCsvLine(line: string): string[] {
+  if (line === "") throw new Error("EOF");
+  const fields: string[] = [];
+  let at = 0;
+  const complain = (column: number, what: string) => new Error(`parse error on line 1, column ${column}: ${what}`);
+  for (;;) {
+    let field = "";
+    if (line[at] === '"') {
+      at++;
+      for (;;) {
+        const quote = line.indexOf('"', at);
+        if (quote === -1) throw complain(line.length + 1, `extraneous or missing " in quoted-field`);
+        field += line.slice(at, quote);
+        at = quote + 1;
+        if (line[at] !== '"') break;
+        field += '"';
+        at++;
+      }
+      if (at < line.length && line[at] !== ",") throw complain(at, `extraneous or missing " in quoted-field`);
+    } else {
+      const comma = line.indexOf(",", at);
+      const end = comma === -1 ? line.length : comma;
+      field = line.slice(at, end);
+      const quote = field.indexOf('"');
+      if (quote !== -1) throw complain(at + quote + 1, `bare " in non-quoted-field`);
+      at = end;
+    }
+    fields.push(field);
+    if (at >= line.length) return fields;
+    at++;
+  }
+}
+
+/**
+ * `-v` texts, sorted into what the API takes: "binds" as text (host path or volume name before the colon) and anonymous
+ * volumes. A relative host path starting with "." is made absolute, as only the client knows its directory.
+ * @throws Error with the text users know
+ */
+export function splitVolumes(texts: readonly string[]): { binds: string[]; anonymous: Record<string, object> } {
+  const binds: string[] = [];
+  const anonymous: Record<string, object> = {};
+  for (const text of new Set(texts)) {
+    const source = volumeSource(text);
+    if (source === undefined) anonymous[text] = {};
+    else if (source.startsWith(".")) {
+      const colon = text.indexOf(":");
+      binds.push(resolve(text.slice(0, colon)) + text.slice(colon));
+    } else binds.push(text);
+  }
+  return { binds, anonymous };
+}
+
+/** What stands before the first colon, or undefined for a lone container path. */
+function volumeSource(text: string): string | undefined {
+  if (text === "") throw new Error("invalid empty volume spec");
+  if (text.length <= 2) return undefined;
+  const sections = text.split(":");
+  // One letter before a colon is a drive letter to the stock client: "c:/x" is one section.
+  for (let i = 0; i + 1 < sections.length; i++)
+    if (/^[a-zA-Z]$/.test(sections[i] ?? "")) sections.splice(i, 2, `${sections[i]}:${sections[i + 1]}`);
+  if (sections.includes("")) throw new Error(`invalid spec: ${text}: empty section between colons`);
+  if (sections.length > 3) throw new Error(`invalid spec: ${text}: too many colons`);
+  return sections.length === 1 ? undefined : sections[0];
+}

@@ -1,0 +1,110 @@
+import { closeSync, constants, fstatSync, openSync, write, writeSync } from "node:fs";
+import { utf8 } from "../base/bytes.ts";
+import { errnoOf } from "../base/errors.ts";
+
+/** The reader of our stdout or stderr has gone: the command ends without a word, as one killed by SIGPIPE would. */
+export class OutputClosed extends Error {
+  override readonly name = "OutputClosed";
+}
+
+/**
+ * One of our own output fds. Bytes leave in order; nothing is left behind in a buffer when `write` has settled.
+ *
+ * A plain blocking write(2) would stop signals from being forwarded while a slow reader (`| less`) holds the pipe
+ * full. So a pipe is opened a second time through /proc, which gives a description of its own that can be
+ * non-blocking without changing the one shared with other processes; when it is full, a pool thread does the blocking
+ * write. The pool costs a millisecond to start, hence not always.
+ */
+export class OutputStream {
+  readonly #fd: number;
+  #fastFd: number | undefined;
+  #tail: Promise<void> | undefined;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Settles when every byte is with the kernel. Returns nothing if that is already so. @throws OutputClosed */
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#tail !== undefined) return this.#enqueue(bytes);
+    this.#fastFd ??= openFast(this.#fd);
+    const fastFd = this.#fastFd;
+    let done = 0;
+    while (done < bytes.length) {
+      try {
+        done += writeSync(fastFd, bytes, done, bytes.length - done);
+      } catch (error) {
+        if (errnoOf(error) === "EINTR") continue;
+        if (errnoOf(error) === "EAGAIN") return this.#enqueue(bytes.subarray(done));
+        throw closedOr(error);
+      }
+    }
+    return undefined;
+  }
+
+  text(text: string): Promise<void> | undefined {
+    return this.write(utf8(text));
+  }
+
+  /** Settles when all earlier writes have. @throws OutputClosed */
+  async flush(): Promise<void> {
+    await this.#tail;
+  }
+
+  /** `bytes` must not be changed by the caller until the promise settles. */
+  #enqueue(bytes: Uint8Array): Promise<void> {
+    const tail = (this.#tail ?? Promise.resolve()).then(() => writeAll(this.#fd, bytes));
+    this.#tail = tail;
+    const clear = () => {
+      if (this.#tail === tail) this.#tail = undefined;
+    };
+    tail.then(clear, clear);
+    return tail;
+  }
+}
+
+/** A non-blocking twin of a pipe; anything else as it is. (proc_pid_fd(5)) */
+function openFast(fd: number): number {
+  try {
+    if (!fstatSync(fd).isFIFO()) return fd;
+    const twin = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    process.once("exit", () => closeSync(twin));
+    return twin;
+  } catch {
+    return fd; // the pipe belongs to another user, or /proc is not there: blocking writes it is
+  }
+}
+
+async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += await new Promise<number>((resolve, reject) =>
+        write(fd, bytes, done, bytes.length - done, null, (error, count) => (error ? reject(error) : resolve(count))),
+      );
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EINTR") continue;
+      if (errno !== "EAGAIN") throw closedOr(error);
+      // The fd we were given is itself non-blocking (ssh does this). There is no poll(2) at hand; the reader is slow.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}
+
+function closedOr(error: unknown): unknown {
+  return errnoOf(error) === "EPIPE" ? new OutputClosed() : error;
+}
+
+export const stdout = new OutputStream(1);
+export const stderr = new OutputStream(2);
+
+/** Prints a line on stdout. */
+export function printLine(line: string): Promise<void> | undefined {
+  return stdout.text(`${line}\n`);
+}
+
+/** Prints a line on stderr. */
+export function printError(line: string): Promise<void> | undefined {
+  return stderr.text(`${line}\n`);
+}

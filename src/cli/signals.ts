@@ -1,0 +1,54 @@
+import type { Client } from "./client.ts";
+
+/**
+ * Signals that make sense to pass on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about
+ * this process; not the faults (SEGV, BUS, …), which are our own crashes.
+ */
+const FORWARDED: readonly NodeJS.Signals[] = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGABRT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGALRM",
+  "SIGTERM",
+  "SIGCONT",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGXCPU",
+  "SIGXFSZ",
+  "SIGVTALRM",
+  "SIGIO",
+  "SIGPWR",
+];
+
+/** Passes signals that reach us on to the container's process, until the returned function is called. */
+export function forwardSignals(client: Client, containerId: string): () => void {
+  const forward = (signal: NodeJS.Signals) => {
+    // Not started yet, or just ended: nobody to signal. The stock client drops these too.
+    client.postEmpty(`/containers/${containerId}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  };
+}
+
+/**
+ * Keeps the size of a container's or exec's terminal that of ours, now and at every change, until the returned function
+ * is called. `path` is the resize route.
+ */
+export async function followWindowSize(client: Client, path: string): Promise<() => void> {
+  const { readWindowSize } = await import("../linux/sys/tty.ts");
+  const resize = () => {
+    const size = readWindowSize(1);
+    if (size === undefined || (size.rows === 0 && size.columns === 0)) return Promise.resolve();
+    return client.postEmpty(path, { h: String(size.rows), w: String(size.columns) });
+  };
+  const follow = () => void resize().catch(() => {}); // the process has just ended
+  process.on("SIGWINCH", follow);
+  follow();
+  return () => process.off("SIGWINCH", follow);
+}

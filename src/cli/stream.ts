@@ -1,0 +1,69 @@
+/** Bytes between our own stdio and a container's. */
+import { Demultiplexer } from "./demux.ts";
+import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
+import type { Response } from "./http.ts";
+import { stderr, stdout } from "./output.ts";
+
+/** Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. */
+export async function copyOutput(response: Response, raw: boolean): Promise<void> {
+  const demultiplexer = new Demultiplexer();
+  for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
+    if (raw) await stdout.write(piece);
+    else
+      for (const { stream, bytes } of demultiplexer.push(piece))
+        await (stream === "stderr" ? stderr : stdout).write(bytes);
+  }
+}
+
+export interface AttachedStreams {
+  readonly stdin: boolean;
+  /** Stdout or stderr: there is output to wait for. */
+  readonly output: boolean;
+  readonly tty: boolean;
+  readonly detachKeys: string;
+}
+
+/**
+ * Runs an attached session until the container's output ends, or the user types the detach keys, or, with stdin
+ * alone, until stdin ends. With a terminal on both sides ours is raw meanwhile, and is restored before this settles.
+ * `response` is the answer to an upgrade.
+ */
+export async function streamAttached(response: Response, streams: AttachedStreams): Promise<"ended" | "detached"> {
+  let restore = () => {};
+  if (streams.stdin && streams.tty) restore = (await import("../linux/sys/tty.ts")).setRawMode(0);
+  try {
+    const input = streams.stdin ? copyInput(response, streams) : endInput(response);
+    if (!streams.output) return await input;
+    const output = copyOutput(response, streams.tty).then(() => "ended" as const);
+    // End of input leaves the output running; detaching does not.
+    const detached = input.then((how) => (how === "detached" ? how : output));
+    return await Promise.race([output, detached]);
+  } finally {
+    restore();
+    response.connection.close();
+  }
+}
+
+async function endInput(response: Response): Promise<"ended"> {
+  response.connection.shutdownWrite();
+  return "ended";
+}
+
+/** Our stdin, to the container's. A container that ended takes no more of it: no error, its output says the rest. */
+async function copyInput(response: Response, streams: AttachedStreams): Promise<"ended" | "detached"> {
+  const keys = parseDetachKeys(streams.detachKeys) ?? DEFAULT_DETACH_KEYS;
+  const scanner = streams.tty ? new DetachScanner(keys) : undefined;
+  const reader = Bun.stdin.stream().getReader();
+  try {
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      const { pass, detached } = scanner?.scan(piece.value) ?? { pass: piece.value, detached: false };
+      if (pass.length > 0) await response.connection.write(pass);
+      if (detached) return "detached";
+    }
+    response.connection.shutdownWrite();
+  } catch {
+    // the connection is gone, or stdin cannot be read (closed by the shell): both are an end of input
+    response.connection.shutdownWrite();
+  }
+  return "ended";
+}

@@ -1,0 +1,131 @@
+import { compileTemplate, TemplateError } from "./template.ts";
+
+/** A column a list command can show: its heading, and its text for one row. */
+export interface Column<T> {
+  readonly heading: string;
+  /** A function takes arguments in templates: {{.Label "x"}}. */
+  readonly value: (row: T) => string | ((name: string) => string);
+  /** Not part of {{json .}}. */
+  readonly method?: true;
+}
+
+export type Columns<T> = Readonly<Record<string, Column<T>>>;
+
+/** Narrowest column, and the space between columns, as the stock client lays out its tables. */
+const COLUMN_MIN = 10;
+const COLUMN_GAP = 3;
+
+/**
+ * Renders rows by a `--format`: "table", "table TEMPLATE", "json", or a template for each row.
+ * `columns` must be in alphabetical order, which is the order of {{json .}}.
+ * Returns lines ready to print, "" if there is nothing. @throws Error that says what is wrong with the template
+ */
+export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: string): string {
+  const { isTable, template } = compileFormat(format);
+  try {
+    // Tried on the headings even when they are not shown: a wrong field is an error without rows, too.
+    const headings = template(headingContext(columns));
+    const lines = rows.map((row) => template(rowContext(row, columns)));
+    return isTable ? alignColumns([headings, ...lines]) : lines.map((line) => `${line}\n`).join("");
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+/** Whether a format shows a column, for those the daemon must work for. */
+export function usesColumn<T>(columns: Columns<T>, format: string, name: string): boolean {
+  let used = false;
+  const context = headingContext(columns);
+  Object.defineProperty(context, name, {
+    enumerable: true,
+    get: () => {
+      used = true;
+      return "";
+    },
+  });
+  try {
+    compileFormat(format).template(context);
+  } catch (error) {
+    throw explain(error);
+  }
+  return used;
+}
+
+function compileFormat(format: string): { isTable: boolean; template: (data: unknown) => string } {
+  const isTable = format.startsWith("table");
+  const source = isTable ? format.slice("table".length) : format === "json" ? "{{json .}}" : format;
+  try {
+    return { isTable, template: compileTemplate(unescapeFormat(source)) };
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+function explain(error: unknown): unknown {
+  if (!(error instanceof TemplateError)) return error;
+  return new Error(`failed to ${error.stage} template: ${error.message}`, { cause: error });
+}
+
+/** {{.Label "x-y"}} heads its column with the label's name. */
+function headingContext<T>(columns: Columns<T>): object {
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => [
+      name,
+      column.method === true ? (argument: string) => argument.replaceAll(/[-_]/g, " ") : column.heading,
+    ]),
+  );
+}
+
+/** Values are worked out only when the template asks for them. */
+function rowContext<T>(row: T, columns: Columns<T>): object {
+  const context = {};
+  for (const [name, column] of Object.entries(columns))
+    Object.defineProperty(context, name, { enumerable: column.method !== true, get: () => column.value(row) });
+  return context;
+}
+
+/** `\t` and `\n` may be written as escapes in a shell's single quotes. */
+function unescapeFormat(format: string): string {
+  return format
+    .replace(/^ +| +$/g, "")
+    .replaceAll("\\t", "\t")
+    .replaceAll("\\n", "\n");
+}
+
+/**
+ * Pads tab-separated cells into columns, as Go's tabwriter does with rows of the same shape; the last cell of a line is
+ * left as it is.
+ */
+export function alignColumns(lines: readonly string[]): string {
+  const rows = lines.flatMap((line) => line.split("\n")).map((line) => line.split("\t"));
+  const out = rows.map(() => "");
+  alignBlock(rows, out, 0, rows.length, 0);
+  return out.map((line) => `${line}\n`).join("");
+}
+
+/** A column is a run of lines that all have a cell there with a tab behind it. */
+function alignBlock(rows: readonly string[][], out: string[], from: number, to: number, column: number): void {
+  let line = from;
+  while (line < to) {
+    if ((rows[line]?.length ?? 0) <= column + 1) {
+      out[line] += rows[line]?.[column] ?? "";
+      line++;
+      continue;
+    }
+    let end = line;
+    while (end < to && (rows[end]?.length ?? 0) > column + 1) end++;
+    let width = COLUMN_MIN;
+    for (let i = line; i < end; i++) width = Math.max(width, cellWidth(rows[i]?.[column] ?? "") + COLUMN_GAP);
+    for (let i = line; i < end; i++) {
+      const cell = rows[i]?.[column] ?? "";
+      out[i] += cell + " ".repeat(width - cellWidth(cell));
+    }
+    alignBlock(rows, out, line, end, column + 1);
+    line = end;
+  }
+}
+
+/** In code points. */
+function cellWidth(cell: string): number {
+  return [...cell].length;
+}

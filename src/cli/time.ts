@@ -1,0 +1,49 @@
+import { parseGoDuration } from "./go.ts";
+
+/**
+ * `--since` and `--until` → "seconds.nanoseconds" of Unix time: a duration before now, a date with or without time and
+ * zone (ours by default), or Unix time already.
+ * @throws Error
+ */
+export function parseTimestamp(text: string, nowMs: number): string {
+  let durationNs: number | undefined;
+  try {
+    durationNs = parseGoDuration(text);
+  } catch {
+    // not a duration
+  }
+  if (durationNs !== undefined && text !== "0") {
+    const ns = BigInt(Math.trunc(nowMs)) * 1_000_000n - BigInt(durationNs);
+    return formatUnixNs(ns);
+  }
+  if (/^\d+(\.\d{1,9})?$/.test(text)) return text;
+  const match = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(text);
+  if (match === null) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  const [, date = "", hour = "00", minute = "00", second = "00", fraction = "", zone = ""] = match;
+  const ms = Date.parse(`${date}T${hour}:${minute}:${second}${zone}`);
+  if (Number.isNaN(ms)) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  return formatUnixNs(BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, "0")));
+}
+
+function formatUnixNs(ns: bigint): string {
+  const seconds = ns / 1_000_000_000n;
+  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}`;
+}
+
+/** Go's Time.String() without a fraction, in our zone: "2026-11-24 00:04:26 +0000 UTC". */
+export function formatLocalTime(unixSeconds: number): string {
+  const date = new Date(unixSeconds * 1000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const offset = -date.getTimezoneOffset();
+  const sign = offset < 0 ? "-" : "+";
+  const zone = `${sign}${two(Math.trunc(Math.abs(offset) / 60))}${two(Math.abs(offset) % 60)}`;
+  const day = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone} ${zoneName(date)}`;
+}
+
+/** "UTC", "CEST"; the offset where there is no abbreviation. */
+function zoneName(date: Date): string {
+  const name = / \(([^)]*)\)$/.exec(date.toString())?.[1] ?? "";
+  if (name === "" || name === "Coordinated Universal Time") return "UTC";
+  return name.replace(/[^A-Z]/g, "") || name;
+}

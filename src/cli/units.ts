@@ -1,0 +1,86 @@
+/**
+ * Sizes and durations as people write and read them with container tools: the formats of the Go package
+ * docker/go-units, kept to the letter because scripts parse them.
+ */
+
+const BINARY: Record<string, number> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
+
+/**
+ * "512m", "1.5 GiB", "10b" or a plain number → bytes, units being powers of 1024.
+ * @throws Error with the text users know ("invalid size: '3x'")
+ */
+export function parseRamBytes(text: string): number {
+  const lastDigit = text.search(/[0-9. ][^0-9. ]*$/);
+  if (lastDigit === -1) throw new Error(`invalid size: '${text}'`);
+  const number = text[lastDigit] === " " ? text.slice(0, lastDigit) : text.slice(0, lastDigit + 1);
+  const suffix = text.slice(lastDigit + 1).toLowerCase();
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(number))
+    throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(number)}: invalid syntax`);
+  const value = Number(number);
+  if (value < 0) throw new Error(`invalid size: '${text}'`);
+  if (suffix === "" || suffix === "b") return Math.trunc(value);
+  const factor = BINARY[suffix.charAt(0)];
+  const rest = suffix.slice(1);
+  if (factor === undefined || (rest !== "" && rest !== "b" && rest !== "ib"))
+    throw new Error(`invalid suffix: '${text.slice(lastDigit + 1)}'`);
+  return Math.trunc(value * factor);
+}
+
+const DECIMAL_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+const BINARY_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
+
+function scale(bytes: number, base: number, units: readonly string[], precision: number): string {
+  let value = bytes;
+  let index = 0;
+  while (value >= base && index < units.length - 1) {
+    value /= base;
+    index++;
+  }
+  return formatG(value, precision) + units[index];
+}
+
+/** "2.03MB": powers of 1000, `precision` significant digits (images and ps use 3, the default elsewhere is 4). */
+export function formatSize(bytes: number, precision = 4): string {
+  return scale(bytes, 1000, DECIMAL_UNITS, precision);
+}
+
+/** "25.28GiB": powers of 1024, four significant digits. */
+export function formatBinarySize(bytes: number): string {
+  return scale(bytes, 1024, BINARY_UNITS, 4);
+}
+
+/** C's and Go's "%.<precision>g". */
+export function formatG(value: number, precision: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+  if (value === 0) return "0";
+  const digits = Math.max(precision, 1);
+  const [mantissa = "", exponentText = "0"] = value.toExponential(digits - 1).split("e");
+  const exponent = Number(exponentText);
+  if (exponent < -4 || exponent >= digits) {
+    const sign = exponent < 0 ? "-" : "+";
+    return `${trimZeros(mantissa)}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  }
+  return trimZeros(value.toFixed(Math.max(digits - 1 - exponent, 0)));
+}
+
+function trimZeros(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+/** "About a minute", "3 hours", …: how long something took or is ago. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.trunc(ms / 1000);
+  if (seconds < 1) return "Less than a second";
+  if (seconds === 1) return "1 second";
+  if (seconds < 60) return `${seconds} seconds`;
+  const minutes = Math.trunc(ms / 60_000);
+  if (minutes === 1) return "About a minute";
+  if (minutes < 60) return `${minutes} minutes`;
+  const hours = Math.floor(ms / 3_600_000 + 0.5);
+  if (hours === 1) return "About an hour";
+  if (hours < 48) return `${hours} hours`;
+  if (hours < 24 * 7 * 2) return `${Math.trunc(hours / 24)} days`;
+  if (hours < 24 * 30 * 2) return `${Math.trunc(hours / 24 / 7)} weeks`;
+  if (hours < 24 * 365 * 2) return `${Math.trunc(hours / 24 / 30)} months`;
+  return `${Math.trunc(ms / 3_600_000 / 24 / 365)} years`;
+}

@@ -11,11 +11,12 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId } from "../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
-import { AT_FDCWD, bytePath, fchmod, fchown, O_DIRECTORY, O_RDONLY, removeTreeAt } from "../linux/sys/fs.ts";
+import { fchmod, fchown, O_DIRECTORY, O_RDONLY } from "../linux/sys/fs.ts";
 import { type Descriptor, parseJson } from "../spec/oci-image.ts";
 import { digestOf, readFileLimited } from "./blobs.ts";
 import { readDecompressed } from "./compression.ts";
@@ -75,7 +76,7 @@ export class LayerStore {
     mkdirSync(store.directoryPath(EMPTY_DIRECTORY), { recursive: true, mode: 0o755 });
     await store.#read();
     const wanted = new Set([...store.#records.values()].map((record) => record.directory).concat(EMPTY_DIRECTORY));
-    for (const name of readdirSync(store.#layersPath)) if (!wanted.has(name)) store.#removeDirectory(name);
+    for (const name of readdirSync(store.#layersPath)) if (!wanted.has(name)) await store.#removeDirectory(name);
     for (const [key, record] of store.#records)
       if (!existsSync(store.directoryPath(record.directory))) store.#records.delete(key);
     return store;
@@ -152,7 +153,7 @@ export class LayerStore {
       this.#records.set(record.key, record);
       return record;
     } catch (error) {
-      this.#removeDirectory(directory);
+      await this.#removeDirectory(directory);
       if (error instanceof LighterError)
         throw new LighterError(error.code, `unpack layer ${diffId}: ${error.message}`, {
           ...error.detail,
@@ -193,24 +194,25 @@ export class LayerStore {
     }
   }
 
-  /** Forgets the layer, then removes its tree. @returns whether it was known. */
+  /** Forgets the layers, then removes their trees. */
   async remove(records: readonly LayerRecord[]): Promise<void> {
     for (const record of records) this.#records.delete(record.key);
     await this.commit(); // must come first: a record of a half-removed tree would be believed
-    for (const record of records) this.#removeDirectory(record.directory);
+    for (const record of records) await this.#removeDirectory(record.directory);
   }
 
   /** Takes back what `unpack` did and no `commit` has written down. */
-  discard(record: LayerRecord): void {
+  async discard(record: LayerRecord): Promise<void> {
     this.#records.delete(record.key);
-    this.#removeDirectory(record.directory);
+    await this.#removeDirectory(record.directory);
   }
 
   *records(): Iterable<LayerRecord> {
     yield* this.#records.values();
   }
 
-  #removeDirectory(name: string): void {
-    removeTreeAt(AT_FDCWD, bytePath(this.directoryPath(name)));
+  /** Off the main thread: a large layer takes seconds. Follows no symlink, and takes trees deeper than PATH_MAX. */
+  async #removeDirectory(name: string): Promise<void> {
+    await rm(this.directoryPath(name), { recursive: true, force: true });
   }
 }

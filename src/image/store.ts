@@ -326,7 +326,7 @@ export class ImageStore implements AsyncDisposable {
       if (added.layers.length > 0) await this.#layers.commit();
       return await this.#name(staged);
     } catch (error) {
-      for (const layer of added.layers) this.#layers.discard(layer);
+      for (const layer of added.layers) await this.#layers.discard(layer);
       for (const digest of added.blobs) await this.#blobs.remove(digest);
       throw error;
     }

@@ -289,7 +289,7 @@ export class LayerUnpacker implements TarSink {
 
   /** Removes what an earlier entry of this layer left at `name`, so that this one replaces it. */
   #makeRoom(parentFd: number, name: string): void {
-    removeTreeAt(parentFd, name);
+    removeTreeAt(parentFd, name, LAYER_PATH_MAX_DEPTH);
     // Cached directories may have been resolved through it. The parent itself stays in use.
     for (const [path, fd] of this.#directories) {
       if (fd === parentFd) continue;

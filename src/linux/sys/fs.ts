@@ -269,17 +269,18 @@ export function makeDevice(major: number, minor: number): bigint {
 
 /**
  * Removes the entry and all below it, following no symlink. A missing entry is already removed.
- * Depth is bounded by the file system's own: each level holds one fd.
+ * @throws LighterError ("invalid") for a tree deeper than `maxDepth`: each level holds one fd.
  */
-export function removeTreeAt(dirFd: number, name: string): void {
+export function removeTreeAt(dirFd: number, name: string, maxDepth: number): void {
   const EISDIR = -21;
-  const EPERM = -1;
   const rc = tryUnlinkat(dirFd, name);
   if (rc === 0 || rc === ENOENT) return;
-  if (rc !== EISDIR && rc !== EPERM) throw kernelError(rc, `remove "${showPath(name)}"`);
+  if (rc !== EISDIR) throw kernelError(rc, `remove "${showPath(name)}"`);
+  if (maxDepth === 0) throw new LighterError("invalid", `remove "${showPath(name)}": directories are nested too deep`);
   const fd = openat(dirFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
-    for (const child of readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" })) removeTreeAt(fd, child);
+    const children = readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" });
+    for (const child of children) removeTreeAt(fd, child, maxDepth - 1);
   } finally {
     closeSync(fd);
   }

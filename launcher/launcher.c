@@ -7,8 +7,10 @@
  */
 #include "launcher.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -119,6 +121,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_CAPTURE] = "bn",
 	[OP_KILL_CGROUP] = "b",
 	[OP_REMOVE_CGROUP] = "b",
+	[OP_OPEN_TARGET] = "sbnn",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -525,6 +528,57 @@ static int op_execute(struct program *p, const struct op *op)
 	return -error;
 }
 
+static int open_in_root(int root, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = flags | O_PATH | O_CLOEXEC, .resolve = resolve };
+	long fd = syscall(__NR_openat2, root, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/*
+ * arg = { root, path, 1 for a directory, 0 for a file, resolve }. Makes what is missing of the path, one component at
+ * a time, each in a directory that was itself opened in the root: no symlink, also one that appears meanwhile, leads out.
+ */
+static int op_open_target(struct program *p, const struct op *op)
+{
+	const char *path = text(p, op, 1);
+	uint64_t type = op->arg[2] ? O_DIRECTORY : 0;
+	int root = p->slots[op->arg[0]], parent = root, fd, rc = 0;
+	char prefix[4096], *end;
+
+	fd = open_in_root(root, path, type, op->arg[3]);
+	if (fd >= 0)
+		return set_slot(p, op->out, fd);
+	if (fd != -ENOENT || strlen(path) >= sizeof(prefix))
+		return fd;
+	strcpy(prefix, path);
+	for (char *name = prefix; rc == 0 && *name; name = end) {
+		int last;
+		char saved;
+
+		while (*name == '/')
+			name++;
+		for (end = name; *end && *end != '/'; end++)
+			;
+		last = *end == 0 || strspn(end, "/") == strlen(end);
+		saved = *end;
+		*end = 0;
+		rc = last && !type ? mknodat(parent, name, S_IFREG | 0644, 0) : mkdirat(parent, name, 0755);
+		rc = rc < 0 && errno != EEXIST ? -errno : 0;
+		if (parent != root)
+			close(parent);
+		fd = rc == 0 ? open_in_root(root, prefix, last ? type : O_DIRECTORY, op->arg[3]) : -1;
+		if (rc == 0 && fd < 0)
+			rc = fd;
+		if (last)
+			break;
+		*end = saved;
+		parent = fd;
+	}
+	return rc < 0 ? rc : set_slot(p, op->out, fd);
+}
+
 static int op_check_filesystem(struct program *p, const struct op *op)
 {
 	struct statfs fs;
@@ -601,13 +655,40 @@ static int op_kill_cgroup(struct program *p, const struct op *op)
 	return -EBUSY;
 }
 
+/* The cgroups that the container made below its own. */
+static void remove_children(int dir_fd)
+{
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		int child;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		child = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (child >= 0)
+			remove_children(child);
+		unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static int op_remove_cgroup(struct program *p, const struct op *op)
 {
+	const char *path = text(p, op, 0);
+
 	for (int round = 0; round < 120; round++) {
-		if (rmdir(text(p, op, 0)) == 0 || errno == ENOENT)
+		int dir;
+
+		if (rmdir(path) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EBUSY)
 			return -errno;
+		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir >= 0)
+			remove_children(dir);
 		nap(round < 20 ? 1 : 10);
 	}
 	return -EBUSY;
@@ -650,6 +731,7 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_CAPTURE] = op_capture,
 	[OP_KILL_CGROUP] = op_kill_cgroup,
 	[OP_REMOVE_CGROUP] = op_remove_cgroup,
+	[OP_OPEN_TARGET] = op_open_target,
 };
 
 static int is_set(const struct program *p, uint16_t slot)

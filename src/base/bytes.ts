@@ -41,24 +41,28 @@ export class ByteWriter {
 
   u8(value: number): this {
     assert(Number.isInteger(value) && value >= 0 && value <= 0xff, `u8 out of range: ${value}`);
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1); // may replace the view
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
     assert(Number.isInteger(value) && value >= 0 && value <= 0xffff, `u16 out of range: ${value}`);
-    this.#view.setUint16(this.#grow(2), value, true);
+    const at = this.#grow(2); // may replace the view
+    this.#view.setUint16(at, value, true);
     return this;
   }
 
   u32(value: number): this {
     assert(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `u32 out of range: ${value}`);
-    this.#view.setUint32(this.#grow(4), value, true);
+    const at = this.#grow(4); // may replace the view
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
   u64(value: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), BigInt.asUintN(64, value), true);
+    const at = this.#grow(8); // may replace the view
+    this.#view.setBigUint64(at, BigInt.asUintN(64, value), true);
     return this;
   }
 

@@ -3,6 +3,7 @@ import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
 import { errnoNumber } from "../sys/errno.ts";
+import { RESOLVE } from "./builder.ts";
 import { AT_FDCWD, CALL_NAMES, callOf } from "./calls.ts";
 import {
   ARG_BLOB,
@@ -169,6 +170,18 @@ class Encoder {
         return plain([], op.out);
       case "execute":
         return plain([this.#vector(op.paths), this.#vector(op.argv), this.#vector(op.env)].map(blobArg));
+      case "openTarget": {
+        const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | (op.noSymlinks ? RESOLVE.NO_SYMLINKS : 0);
+        return plain(
+          [
+            this.#slotArg(op.root),
+            blobArg(this.string(op.path)),
+            numberArg(op.type === "directory" ? 1 : 0),
+            numberArg(resolve),
+          ],
+          op.out,
+        );
+      }
       case "checkFilesystem":
         return plain([this.#slotArg(op.fd), numberArg(op.magic)]);
       case "checkDevice":

@@ -61,6 +61,8 @@ export type Op = OpCommon &
     | { kind: "receive"; out?: Slot }
     /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
     | { kind: "execute"; paths: readonly string[]; argv: readonly string[]; env: readonly string[] }
+    /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
+    | { kind: "openTarget"; root: Slot; path: string; type: "directory" | "file"; noSymlinks: boolean; out: Slot }
     /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
     | { kind: "checkFilesystem"; fd: Slot; magic: number }
     /** Fails with ENODEV unless the fd is the character device. */
@@ -98,6 +100,7 @@ export const OP_KINDS = [
   "capture",
   "killCgroup",
   "removeCgroup",
+  "openTarget",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

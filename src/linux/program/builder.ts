@@ -1,0 +1,206 @@
+import { utf8 } from "../../base/bytes.ts";
+import { AT_FDCWD, type CallName } from "./calls.ts";
+import type { Arg, Op, Slot } from "./op.ts";
+
+/** What every op may have besides its arguments. */
+export interface OpExtras {
+  out?: Slot;
+  tolerate?: readonly string[];
+  guard?: Slot;
+  unless?: Slot;
+}
+
+const O_RDONLY_CLOEXEC = 0o2000000;
+const AT_EMPTY_PATH = 0x1000;
+const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
+const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
+const FSCONFIG_SET_FLAG = 0;
+const FSCONFIG_SET_STRING = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const OPEN_TREE_CLONE_CLOEXEC = 0o2000001;
+const AT_RECURSIVE = 0x8000;
+
+export const O = {
+  PATH: 0o10000000,
+  RDONLY: 0,
+  WRONLY: 0o1,
+  RDWR: 0o2,
+  NOCTTY: 0o400,
+  DIRECTORY: 0o200000,
+  CLOEXEC: 0o2000000,
+} as const;
+
+/** openat2(2). */
+export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
+
+export function text(value: string): Arg {
+  return { text: value };
+}
+
+export function slot(name: Slot): Arg {
+  return { slot: name };
+}
+
+/** `struct open_how`: flags, mode, resolve. */
+function openHow(flags: number, resolve: number): Arg {
+  const data = new Uint8Array(24);
+  const view = new DataView(data.buffer);
+  view.setBigUint64(0, BigInt(flags), true);
+  view.setBigUint64(16, BigInt(resolve), true);
+  const shown = [
+    flags & O.PATH ? "O_PATH" : flags & O.RDWR ? "O_RDWR" : "O_RDONLY",
+    ...(flags & O.DIRECTORY ? ["O_DIRECTORY"] : []),
+    ...(resolve & RESOLVE.IN_ROOT ? ["RESOLVE_IN_ROOT"] : []),
+    ...(resolve & RESOLVE.NO_SYMLINKS ? ["RESOLVE_NO_SYMLINKS"] : []),
+  ];
+  return { data, show: shown.join("|") };
+}
+
+/** `struct mount_attr`: attr_set, attr_clr, propagation, userns_fd. */
+function mountAttr(set: number, clear: number, propagation: number): Arg {
+  const data = new Uint8Array(32);
+  const view = new DataView(data.buffer);
+  view.setBigUint64(0, BigInt(set), true);
+  view.setBigUint64(8, BigInt(clear), true);
+  view.setBigUint64(16, BigInt(propagation), true);
+  return {
+    data,
+    show: `set=0x${set.toString(16)} clear=0x${clear.toString(16)} propagation=0x${propagation.toString(16)}`,
+  };
+}
+
+/** One of a program's lists, with the idioms its ops come in. Every method appends; `why` as in `Op`. */
+export class OpList {
+  readonly ops: Op[] = [];
+  #fresh = 0;
+
+  constructor(readonly name: "host" | "init" | "cleanup") {}
+
+  /** A slot nobody else uses. */
+  fresh(what: string): Slot {
+    this.#fresh++;
+    return `${what}.${this.name}${this.#fresh}`;
+  }
+
+  add(op: Op): void {
+    this.ops.push(op);
+  }
+
+  call(name: CallName, args: readonly Arg[], why: string, extras: OpExtras = {}): void {
+    this.ops.push({ kind: "call", name, args, why, ...extras });
+  }
+
+  write(dir: Slot | null, path: string, data: string, why: string, extras: OpExtras = {}): void {
+    this.ops.push({ kind: "write", dir, path, data, why, ...extras });
+  }
+
+  close(fd: Slot, why: string): void {
+    this.call("close", [slot(fd)], why);
+  }
+
+  /** For a slot that an op under a condition, or with a tolerated error, may have left unset. */
+  closeIfOpen(fd: Slot, why: string): void {
+    this.call("close", [slot(fd)], why, { guard: fd });
+  }
+
+  /** open(2) of a host path. */
+  open(path: string, flags: number, out: Slot, why: string, extras: OpExtras = {}): void {
+    this.call("openat", [AT_FDCWD, text(path), flags | O_RDONLY_CLOEXEC, 0], why, { out, ...extras });
+  }
+
+  /** openat2(2) of a container path under `root`: no symlink in the image leads out of it. */
+  openInRoot(
+    root: Slot,
+    path: string,
+    flags: number,
+    out: Slot,
+    why: string,
+    extras: OpExtras & { noSymlinks?: boolean } = {},
+  ): void {
+    const { noSymlinks, ...rest } = extras;
+    const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | (noSymlinks ? RESOLVE.NO_SYMLINKS : 0);
+    this.call("openat2", [slot(root), text(path), openHow(flags | O.CLOEXEC, resolve), 24], why, { out, ...rest });
+  }
+
+  /** fsopen, fsconfig, fsmount: a new file system, mounted nowhere yet, its root in `out`. */
+  newFilesystem(
+    type: string,
+    parameters: readonly { key: string; value?: string }[],
+    attributes: number,
+    out: Slot,
+    why: string,
+    extras: OpExtras = {},
+  ): void {
+    const fs = this.fresh("fs");
+    this.call("fsopen", [text(type), 1], why, { out: fs, ...extras });
+    const guarded: OpExtras = Object.keys(extras).length > 0 ? { guard: fs } : {};
+    for (const { key, value } of parameters) {
+      if (value === undefined) this.call("fsconfig", [slot(fs), FSCONFIG_SET_FLAG, text(key), 0, 0], why, guarded);
+      else this.call("fsconfig", [slot(fs), FSCONFIG_SET_STRING, text(key), text(value), 0], why, guarded);
+    }
+    this.call("fsconfig", [slot(fs), FSCONFIG_CMD_CREATE, 0, 0, 0], why, guarded);
+    this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
+    this.call("close", [slot(fs)], why, guarded);
+  }
+
+  /** A copy of what is mounted at a host path, mounted nowhere yet. */
+  cloneTree(path: string, recursive: boolean, out: Slot, why: string): void {
+    this.call("open_tree", [AT_FDCWD, text(path), OPEN_TREE_CLONE_CLOEXEC | (recursive ? AT_RECURSIVE : 0)], why, {
+      out,
+    });
+  }
+
+  /** A copy of the mount behind an fd. */
+  cloneTreeOf(fd: Slot, recursive: boolean, out: Slot, why: string, extras: OpExtras = {}): void {
+    const flags = OPEN_TREE_CLONE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    this.call("open_tree", [slot(fd), text(""), flags], why, { out, ...extras });
+  }
+
+  setAttributes(
+    mount: Slot,
+    attributes: { set?: number; clear?: number; propagation?: number; recursive?: boolean },
+    why: string,
+    extras: OpExtras = {},
+  ): void {
+    const { set = 0, clear = 0, propagation = 0, recursive = false } = attributes;
+    const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    this.call("mount_setattr", [slot(mount), text(""), flags, mountAttr(set, clear, propagation), 32], why, extras);
+  }
+
+  setAttributesAt(
+    path: string,
+    attributes: { set?: number; clear?: number; propagation?: number; recursive?: boolean },
+    why: string,
+  ): void {
+    const { set = 0, clear = 0, propagation = 0, recursive = false } = attributes;
+    this.call(
+      "mount_setattr",
+      [AT_FDCWD, text(path), recursive ? AT_RECURSIVE : 0, mountAttr(set, clear, propagation), 32],
+      why,
+    );
+  }
+
+  /** Puts a detached mount on the directory or file behind `target`. */
+  moveMount(mount: Slot, target: Slot, why: string, extras: OpExtras = {}): void {
+    const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    this.call("move_mount", [slot(mount), text(""), slot(target), text(""), flags], why, extras);
+  }
+
+  /** The same, on a host path. */
+  moveMountTo(mount: Slot, path: string, why: string): void {
+    this.call("move_mount", [slot(mount), text(""), AT_FDCWD, text(path), MOVE_MOUNT_F_EMPTY_PATH], why);
+  }
+}
+
+/** u32 values, little-endian, as a struct argument. */
+export function words(values: readonly number[], show: string): { data: Uint8Array; show: string } {
+  const data = new Uint8Array(4 * values.length);
+  const view = new DataView(data.buffer);
+  for (const [index, value] of values.entries()) view.setUint32(4 * index, value, true);
+  return { data, show };
+}
+
+/** A buffer argument without a terminator. */
+export function buffer(value: string): { data: Uint8Array; show: string } {
+  return { data: utf8(value), show: JSON.stringify(value) };
+}

@@ -1,0 +1,227 @@
+import { dirname } from "node:path";
+import { LighterError } from "../base/errors.ts";
+import { type CgroupPlan, planCgroup } from "../linux/cgroup/mod.ts";
+import { O, OpList, slot, text } from "../linux/program/builder.ts";
+import { AT_FDCWD } from "../linux/program/calls.ts";
+import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
+import type { OciConfig } from "../spec/oci-runtime.ts";
+import type { HostFacts } from "./host-facts.ts";
+import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
+import { CLONE, cloneFlags, enterNamespaces, mapIds, openNamespaces, planNamespaces, SLOT_INIT } from "./namespaces.ts";
+import { becomeProcess, checkUser, startSession } from "./process.ts";
+import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
+import { runFiles } from "./run-files.ts";
+import { connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
+import type { ExecRequest, StartRequest, StdioPlan } from "./types.ts";
+
+const CAPTURE_BYTES = 1024;
+
+/** What a compiled start also needs done outside the program: the cgroup's shared parents. */
+export interface CompiledStart {
+  program: Program;
+  cgroup: CgroupPlan | undefined;
+}
+
+/**
+ * The program that starts a container. Pure, but for `host.kindOf`.
+ * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
+ */
+export function compileStart(request: StartRequest, host: HostFacts, hold: boolean): CompiledStart {
+  const { config, stdio } = request;
+  const { process } = config;
+  if (!process) throw new LighterError("invalid", "config.process is missing");
+  checkUser(process);
+  refuseUnsupported(config);
+  const namespaces = planNamespaces(config);
+  const mounts = planMounts(config);
+  const cgroup = config.linux?.cgroupsPath
+    ? planCgroup(host.cgroups, config.linux.cgroupsPath, config.linux.resources ?? {})
+    : undefined;
+  const userNamespace = namespaces.created.has("user") || namespaces.joined.has("user");
+
+  const hostOps = new OpList("host");
+  openPipes(hostOps, stdio, hostId(config, "uid"), hostId(config, "gid"));
+  if (cgroup) makeCgroup(hostOps, cgroup);
+  openNamespaces(hostOps, config, namespaces);
+  clone(hostOps, cloneFlags(config, namespaces), cgroup?.v2Directory);
+  mapIds(hostOps, config, namespaces);
+  takeOver(hostOps, stdio);
+
+  const init = new OpList("init");
+  init.call("prctl.PR_SET_PDEATHSIG", [9], "without its supervisor a container would run unseen");
+  if (cgroup) joinCgroup(init, cgroup);
+  startSession(init, request.id);
+  enterNamespaces(init, config, namespaces);
+  cloneSources(init, mounts, request.runDirectory);
+  mountRoot(init, host, config, request.rootfs, request.runDirectory);
+  mountAll(init, host, config, mounts);
+  const ownDev = mounts.some(({ destination, mount }) => destination === "/dev" && mount.type === "tmpfs");
+  const ownProc = mounts.some(({ destination, mount }) => destination === "/proc" && mount.type === "proc");
+  populateDev(init, config, ownDev, userNamespace);
+  if (stdio.terminal) {
+    openTerminal(init, "root", process);
+    bindConsole(init);
+  }
+  connectStdio(init, stdio);
+  writeProc(init, config, ownProc);
+  hidePaths(init, config);
+  makeReadonly(init, mounts);
+  makeWorkingDirectory(init, process.cwd);
+  pivotRoot(init, config);
+  becomeProcess(init, process, config.linux?.seccomp, hold);
+
+  const cleanup = new OpList("cleanup");
+  if (cgroup) removeCgroup(cleanup, cgroup);
+  return {
+    cgroup,
+    program: {
+      host: hostOps.ops,
+      init: init.ops,
+      cleanup: cleanup.ops,
+      supervise: superviseOf(request, stdio, hold, request.log),
+    },
+  };
+}
+
+/** The program that runs one more process in a container. */
+export function compileExec(request: ExecRequest, host: HostFacts): Program {
+  const { config, process, stdio } = request;
+  checkUser(process);
+  const cgroup = config.linux?.cgroupsPath ? planCgroup(host.cgroups, config.linux.cgroupsPath, {}) : undefined;
+
+  const hostOps = new OpList("host");
+  openPipes(hostOps, stdio, process.user?.uid ?? 0, process.user?.gid ?? 0);
+  hostOps.call("pidfd_open", [request.containerPid, 0], "the container's init", { out: "container" });
+  const types = namespacesToJoin(config);
+  if (types.pid !== 0)
+    hostOps.call("setns", [slot("container"), types.pid], "the child is to be born in the container's pid namespace");
+  clone(hostOps, 0, cgroup?.v2Directory);
+  takeOver(hostOps, stdio);
+
+  const init = new OpList("init");
+  init.call("prctl.PR_SET_PDEATHSIG", [9], "without its supervisor a process would run unseen");
+  if (cgroup) joinCgroup(init, cgroup);
+  startSession(init, request.id);
+  init.call("setns", [slot("container"), types.others], "enter the container");
+  if (stdio.terminal) {
+    init.open("/", O.PATH | O.DIRECTORY, "root", "the container's root");
+    openTerminal(init, "root", process);
+  }
+  connectStdio(init, stdio);
+  becomeProcess(init, process, config.linux?.seccomp, false);
+  return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, stdio, false, undefined) };
+}
+
+/** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
+function refuseUnsupported(config: OciConfig): void {
+  const { linux = {}, hooks = {} } = config;
+  for (const field of ["intelRdt", "personality", "mountLabel"] as const)
+    if (linux[field]) throw new LighterError("not-supported", `linux.${field} is not supported`);
+  for (const [name, list] of Object.entries(hooks))
+    if (list && list.length > 0) throw new LighterError("not-supported", `hooks.${name} is not supported`);
+}
+
+/** The host's id of the process's user: its own, or what the user namespace maps it to. */
+function hostId(config: OciConfig, kind: "uid" | "gid"): number {
+  const id = config.process?.user?.[kind] ?? 0;
+  const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
+  if (!mappings?.length) return id;
+  const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
+  if (!range) throw new LighterError("invalid", `process.user.${kind} ${id} is not in linux.${kind}Mappings`);
+  return range.hostID + (id - range.containerID);
+}
+
+function superviseOf(
+  request: StartRequest | ExecRequest,
+  stdio: StdioPlan,
+  hold: boolean,
+  log: StartRequest["log"],
+): Supervise {
+  const files = runFiles(request.runDirectory);
+  return {
+    init: SLOT_INIT,
+    hold,
+    ...supervisedStdio(stdio),
+    ...(log ? { log } : {}),
+    exitPath: files.exit,
+    socketPath: files.socket,
+  };
+}
+
+function makeCgroup(host: OpList, plan: CgroupPlan): void {
+  for (const { path, leaf } of plan.directories)
+    if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], "the container's cgroup");
+  for (const { file, value, why, tolerate } of plan.writes)
+    host.write(null, file, value, why, tolerate ? { tolerate } : {});
+  if (plan.deviceProgram && plan.v2Directory) attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
+}
+
+const BPF_PROG_LOAD = 5;
+const BPF_PROG_ATTACH = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
+const BPF_CGROUP_DEVICE = 6;
+const BPF_F_ALLOW_MULTI = 2;
+const BPF_ATTR_BYTES = 128;
+
+/** Loads the program and attaches it to the cgroup. Source: bpf(2), union bpf_attr in linux/bpf.h. */
+function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirectory: string): void {
+  const why = "device permissions";
+  const license = new TextEncoder().encode("Apache-2.0\0");
+  const load = new Uint8Array(BPF_ATTR_BYTES);
+  const loadView = new DataView(load.buffer);
+  loadView.setUint32(0, BPF_PROG_TYPE_CGROUP_DEVICE, true);
+  loadView.setUint32(4, instructions.length / 8, true);
+  const pointers = [
+    { at: 8, to: instructions },
+    { at: 16, to: license },
+  ];
+  const show = `device filter of ${instructions.length / 8} instructions`;
+  host.call("bpf", [BPF_PROG_LOAD, { data: load, show, pointers }, BPF_ATTR_BYTES], why, { out: "devices" });
+  host.open(cgroupDirectory, O.RDONLY | O.DIRECTORY, "cgroup", why);
+  const data = new Uint8Array(BPF_ATTR_BYTES);
+  const view = new DataView(data.buffer);
+  view.setUint32(8, BPF_CGROUP_DEVICE, true);
+  view.setUint32(12, BPF_F_ALLOW_MULTI, true);
+  const attach: SharedData = { name: "attach", data };
+  host.add({ kind: "store", slot: "cgroup", into: attach, at: 0, why });
+  host.add({ kind: "store", slot: "devices", into: attach, at: 4, why });
+  host.call("bpf", [BPF_PROG_ATTACH, { shared: attach }, BPF_ATTR_BYTES], why);
+  host.close("devices", "the cgroup holds it");
+  host.close("cgroup", why);
+}
+
+/** v2 is joined by being born there; see `joinCgroup` for v1. */
+function clone(host: OpList, flags: number, v2Directory: string | undefined): void {
+  if (v2Directory) host.open(v2Directory, O.RDONLY | O.DIRECTORY, "cgroup", "the cgroup to be born in");
+  host.add({
+    kind: "clone",
+    flags,
+    out: SLOT_INIT,
+    why: "the container's first process, in namespaces of its own",
+    ...(v2Directory ? { cgroup: "cgroup" } : {}),
+  });
+}
+
+function joinCgroup(init: OpList, plan: CgroupPlan): void {
+  for (const file of plan.procsFiles) init.write(null, file, "0", `join ${dirname(file)}`);
+}
+
+function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {
+  for (const path of plan.oomFiles)
+    cleanup.add({ kind: "capture", path, maxBytes: CAPTURE_BYTES, why: "was it out of memory?" });
+  if (plan.killFile) cleanup.write(null, plan.killFile, "1", "kill what is left", { tolerate: ["ENOENT"] });
+  const procs = plan.procsFiles[0] ?? (plan.v2Directory ? `${plan.v2Directory}/cgroup.procs` : undefined);
+  if (procs) cleanup.add({ kind: "killCgroup", procsPath: procs, why: "kill what is left, and wait for it" });
+  for (const { path, leaf } of plan.directories)
+    if (leaf) cleanup.add({ kind: "removeCgroup", path, why: "the container's cgroup" });
+}
+
+/** setns(2) flags: the pid namespace before the clone, all others in the child at once. */
+function namespacesToJoin(config: OciConfig): { pid: number; others: number } {
+  let pid = 0;
+  let others = 0;
+  for (const { type } of config.linux?.namespaces ?? [])
+    if (type === "pid") pid = CLONE.pid;
+    else others += CLONE[type];
+  return { pid, others };
+}

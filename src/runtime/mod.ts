@@ -1,0 +1,243 @@
+import { closeSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import {
+  type CgroupHost,
+  type CgroupPlan,
+  detectCgroupHost,
+  planCgroup,
+  readInterfaceFiles,
+  readPids,
+  removeCgroup,
+  setupCgroupParents,
+  wasOomKilled,
+} from "../linux/cgroup/mod.ts";
+import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
+import { spawnLauncher } from "../linux/process/launcher.ts";
+import { connectAttached, SupervisorConnection } from "../linux/process/supervisor.ts";
+import { encodeProgram, type Fault } from "../linux/program/encode.ts";
+import { listProgram } from "../linux/program/list.ts";
+import type { Program } from "../linux/program/op.ts";
+import { createSealedExecutable } from "../linux/sys/memfd.ts";
+import { listenUnix } from "../linux/sys/unix-socket.ts";
+import { compileExec, compileStart } from "./compile.ts";
+import type { HostFacts } from "./host-facts.ts";
+import { explainFailure } from "./play-error.ts";
+import { runFiles } from "./run-files.ts";
+import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
+
+export type * from "./types.ts";
+
+export interface RuntimeOptions {
+  /** Run-time directory of this engine; made if missing. */
+  execRoot: string;
+  /** The launcher's bytes. */
+  launcher: Uint8Array;
+  /** For tests with a test build of the launcher: makes one op fail. */
+  fault?: Fault;
+}
+
+/** @throws LighterError ("kernel"/"not-supported") if this host cannot run containers at all. */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  return new LauncherRuntime(options);
+}
+
+class LauncherRuntime implements Runtime {
+  readonly #launcherFd: number;
+  readonly #host: HostFacts;
+  readonly #fault: Fault | undefined;
+
+  constructor({ execRoot, launcher, fault }: RuntimeOptions) {
+    const rootMountpoint = join(execRoot, "rootfs");
+    mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
+    this.#launcherFd = createSealedExecutable("lighter-launcher", launcher);
+    this.#host = { cgroups: detectCgroupHost(), kindOf, rootMountpoint };
+    this.#fault = fault;
+  }
+
+  async start(request: StartRequest): Promise<Supervised> {
+    const { connection, attached, program } = await this.#launchContainer(request, false);
+    return supervised(request.runDirectory, connection, attached, program, connection.started);
+  }
+
+  async create(request: StartRequest): Promise<Created> {
+    const { connection, attached, program } = await this.#launchContainer(request, true);
+    const created = await supervised(request.runDirectory, connection, attached, program, connection.created);
+    return Object.assign(created, {
+      async start() {
+        const errno = await connection.start();
+        if (errno !== "") throw new LighterError("conflict", "the container is not waiting to be started", { errno });
+        await connection.started.catch((error: unknown) => {
+          throw explainFailure(error, program);
+        });
+      },
+    });
+  }
+
+  #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
+    const { program, cgroup } = compileStart(request, this.#host, hold);
+    if (cgroup) this.#prepareCgroupParents(cgroup);
+    return this.#launch(program, request);
+  }
+
+  #prepareCgroupParents(plan: CgroupPlan): void {
+    setupCgroupParents(this.#host.cgroups, plan);
+    if (this.#host.cgroups.interfaceFiles) return;
+    const interfaceFiles = readInterfaceFiles(plan);
+    if (interfaceFiles) this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
+  }
+
+  async exec(request: ExecRequest): Promise<Supervised> {
+    const program = compileExec(request, this.#host);
+    const { connection, attached } = await this.#launch(program, request);
+    return supervised(request.runDirectory, connection, attached, program, connection.started);
+  }
+
+  async #launch(program: Program, request: StartRequest | ExecRequest): Promise<Launched> {
+    const bytes = encodeProgram(program, this.#fault);
+    mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 });
+    const { socket, exit } = runFiles(request.runDirectory);
+    rmSync(exit, { force: true });
+    const listenFd = listenUnix(socket);
+    try {
+      const connecting = SupervisorConnection.open(socket);
+      const attaching = request.attach.map((plan) => connectAttached(socket, plan));
+      const connection = await connecting;
+      const attached = await Promise.all(attaching);
+      // Only now: a client that is connected and has said what it wants misses nothing.
+      spawnLauncher(this.#launcherFd, bytes, listenFd);
+      return { connection, attached, program };
+    } finally {
+      closeSync(listenFd);
+    }
+  }
+
+  async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
+    const { socket, exit } = runFiles(runDirectory);
+    try {
+      const connection = await SupervisorConnection.open(socket);
+      const pid = await Promise.race([connection.started, connection.exited.then(() => 0)]);
+      if (pid !== 0) return new ConnectedProcess(runDirectory, connection, [], pid);
+    } catch {
+      // Gone, or going: then the exit record says how it ended, or nothing does.
+    }
+    try {
+      return exitRecord(parseExitRecord(readFileSync(exit)));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT" || (error instanceof LighterError && error.code === "invalid")) return "lost";
+      throw error;
+    }
+  }
+
+  async cleanup({ config, runDirectory }: { id: string; config: OciConfigOf; runDirectory: string }): Promise<void> {
+    const path = config.linux?.cgroupsPath;
+    if (path) await emptyCgroup(this.#host.cgroups, path);
+    rmSync(runDirectory, { recursive: true, force: true });
+  }
+
+  explain(request: StartRequest): string {
+    return listProgram(compileStart(request, this.#host, false).program);
+  }
+}
+
+type OciConfigOf = StartRequest["config"];
+
+interface Launched {
+  connection: SupervisorConnection;
+  attached: Socket[];
+  program: Program;
+}
+
+function kindOf(path: string): "directory" | "file" | "missing" {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? "missing" : stats.isDirectory() ? "directory" : "file";
+}
+
+/** Waits for the start; a failed one closes the connections and is explained. */
+async function supervised(
+  runDirectory: string,
+  connection: SupervisorConnection,
+  attached: Socket[],
+  program: Program,
+  running: Promise<number>,
+): Promise<ConnectedProcess> {
+  try {
+    return new ConnectedProcess(runDirectory, connection, attached, await running);
+  } catch (error) {
+    for (const socket of attached) socket.destroy();
+    await connection.closed; // the launcher has cleaned up
+    throw explainFailure(error, program);
+  }
+}
+
+class ConnectedProcess implements Supervised {
+  readonly exited: Promise<ExitRecord>;
+  readonly gone: Promise<void>;
+
+  constructor(
+    readonly runDirectory: string,
+    readonly connection: SupervisorConnection,
+    readonly attached: readonly Socket[],
+    readonly pid: number,
+  ) {
+    this.exited = connection.exited.then(exitRecord);
+    this.exited.catch(() => {}); // for whoever awaits it
+    this.gone = connection.closed;
+  }
+
+  async signal(signal: number): Promise<boolean> {
+    const errno = await this.connection.signal(signal).catch((error: unknown) => {
+      if (error instanceof LighterError && error.code === "unavailable") return "ESRCH";
+      throw error;
+    });
+    if (errno === "" || errno === "ESRCH") return errno === "";
+    throw new LighterError("kernel", `send signal ${signal}: ${errno}`, { errno });
+  }
+
+  async resize(rows: number, columns: number): Promise<void> {
+    const errno = await this.connection.resize(rows, columns);
+    if (errno !== "") throw new LighterError("kernel", `resize the terminal: ${errno}`, { errno });
+  }
+
+  async closeStdin(): Promise<void> {
+    await this.connection.closeStdin();
+  }
+
+  attach(plan: AttachPlan): Promise<Socket> {
+    return connectAttached(runFiles(this.runDirectory).socket, plan);
+  }
+
+  disconnect(): void {
+    this.connection.disconnect();
+  }
+}
+
+function exitRecord(raw: RawExitRecord): ExitRecord {
+  const { exitCode, signal, startedAtNs, finishedAtNs, captured } = raw;
+  return { exitCode, signal, startedAtNs, finishedAtNs, oomKilled: wasOomKilled([captured]) };
+}
+
+const KILL_ROUNDS = 200;
+const KILL_PAUSE_MS = 5;
+
+/** Kills what is in the cgroup until it is empty, and removes it. */
+async function emptyCgroup(host: CgroupHost, path: string): Promise<void> {
+  const plan = planCgroup(host, path, {});
+  const directory = plan.v2Directory ?? plan.directories.find(({ leaf }) => leaf)?.path;
+  for (let round = 0; directory && round < KILL_ROUNDS; round++) {
+    const pids = readPids(directory);
+    if (pids.length === 0) break;
+    for (const pid of pids) kill(pid);
+    await new Promise((resolve) => setTimeout(resolve, KILL_PAUSE_MS));
+  }
+  removeCgroup(host, path);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
+  }
+}

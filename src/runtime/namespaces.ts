@@ -1,0 +1,126 @@
+import { LighterError } from "../base/errors.ts";
+import { O, type OpList, slot } from "../linux/program/builder.ts";
+import type { Slot } from "../linux/program/op.ts";
+import type { NamespaceType, OciConfig, OciIdMapping } from "../spec/oci-runtime.ts";
+
+export const CLONE = {
+  time: 0x80,
+  mount: 0x20000,
+  cgroup: 0x2000000,
+  uts: 0x4000000,
+  ipc: 0x8000000,
+  user: 0x10000000,
+  pid: 0x20000000,
+  network: 0x40000000,
+} as const satisfies Record<NamespaceType, number>;
+
+/** The config's namespaces, sorted by what is done for each. */
+export interface NamespacePlan {
+  created: ReadonlySet<NamespaceType>;
+  joined: ReadonlyMap<NamespaceType, string>;
+}
+
+export const SLOT_INIT: Slot = "init";
+
+/** @throws LighterError ("invalid") for a type that is unknown or listed twice; ("not-supported") without "mount". */
+export function planNamespaces(config: OciConfig): NamespacePlan {
+  const created = new Set<NamespaceType>();
+  const joined = new Map<NamespaceType, string>();
+  for (const [index, { type, path }] of (config.linux?.namespaces ?? []).entries()) {
+    const where = `linux.namespaces[${index}]`;
+    if (!Object.hasOwn(CLONE, type)) throw new LighterError("invalid", `${where}: unknown type "${type}"`);
+    if (created.has(type) || joined.has(type)) throw new LighterError("invalid", `${where}: "${type}" is listed twice`);
+    if (path === undefined || path === "") created.add(type);
+    else if (path.startsWith("/")) joined.set(type, path);
+    else throw new LighterError("invalid", `${where}.path "${path}" is not absolute`);
+  }
+  if (!created.has("mount"))
+    throw new LighterError("not-supported", "a container without a mount namespace of its own is not supported");
+  if (config.linux?.timeOffsets && Object.keys(config.linux.timeOffsets).length > 0 && !created.has("time"))
+    throw new LighterError("invalid", "linux.timeOffsets needs a time namespace");
+  if (config.hostname && !created.has("uts") && !joined.has("uts"))
+    throw new LighterError("invalid", "hostname needs a uts namespace");
+  return { created, joined };
+}
+
+/** Host side, before the clone: open the namespaces to join, and prepare the clocks of a new time namespace. */
+export function openNamespaces(host: OpList, config: OciConfig, plan: NamespacePlan): void {
+  for (const [type, path] of plan.joined) host.open(path, O.RDONLY, `ns.${type}`, `the ${type} namespace to join`);
+  if (plan.joined.has("pid"))
+    host.call("setns", [slot("ns.pid"), CLONE.pid], "the child is to be born in this pid namespace");
+  const offsets = Object.entries(config.linux?.timeOffsets ?? {});
+  if (offsets.length > 0) {
+    host.call("unshare", [CLONE.time], "clocks can be set only before a process is in the namespace");
+    const lines = offsets.map(([clock, { secs, nanosecs }]) => `${clock} ${secs} ${nanosecs}\n`);
+    host.write(null, "/proc/self/timens_offsets", lines.join(""), "linux.timeOffsets");
+  }
+}
+
+/** CLONE_NEW… flags for clone3(2). The cgroup namespace comes later: its root is the cgroup one is in when it is made. */
+export function cloneFlags(config: OciConfig, plan: NamespacePlan): number {
+  let flags = 0;
+  for (const type of plan.created) if (type !== "cgroup") flags += CLONE[type];
+  if (Object.keys(config.linux?.timeOffsets ?? {}).length > 0) flags -= CLONE.time; // unshared already
+  return flags;
+}
+
+/** Host side, after the clone. */
+export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): void {
+  if (!plan.created.has("user")) return;
+  const pid = SLOT_INIT;
+  const uids = config.linux?.uidMappings ?? [];
+  const gids = config.linux?.gidMappings ?? [];
+  if (uids.length === 0 || gids.length === 0)
+    throw new LighterError("invalid", "a user namespace needs linux.uidMappings and linux.gidMappings");
+  const maps = [
+    ["uid_map", formatIdMap(uids), "linux.uidMappings"],
+    ["gid_map", formatIdMap(gids), "linux.gidMappings"],
+  ] as const;
+  for (const [file, data, why] of maps)
+    host.add({ kind: "writeByPid", prefix: "/proc/", pid, suffix: `/${file}`, data, why });
+  host.add({ kind: "send", why: "the ids are mapped" });
+}
+
+function formatIdMap(mappings: readonly OciIdMapping[]): string {
+  return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+}
+
+/** In the child, once it is in its cgroup: the other namespaces, and what belongs to them. */
+export function enterNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan): void {
+  if (plan.joined.has("user")) init.call("setns", [slot("ns.user"), CLONE.user], "join the user namespace");
+  if (plan.created.has("user")) init.add({ kind: "receive", why: "wait until the ids are mapped" });
+  if (plan.created.has("user") || plan.joined.has("user")) {
+    const why = "become root of the user namespace";
+    init.call("setresgid", [0, 0, 0], why);
+    init.call("setresuid", [0, 0, 0], why);
+  }
+  for (const type of plan.joined.keys())
+    if (type !== "user" && type !== "pid")
+      init.call("setns", [slot(`ns.${type}`), CLONE[type]], `join the ${type} namespace`);
+  if (plan.created.has("cgroup"))
+    init.call("unshare", [CLONE.cgroup], "this cgroup becomes the root that the container sees");
+  if (plan.created.has("network")) loopbackUp(init);
+  if (config.hostname) {
+    const name = new TextEncoder().encode(config.hostname);
+    init.call("sethostname", [{ data: name, show: JSON.stringify(config.hostname) }, name.length], "hostname");
+  }
+  if (config.domainname) {
+    const name = new TextEncoder().encode(config.domainname);
+    init.call("setdomainname", [{ data: name, show: JSON.stringify(config.domainname) }, name.length], "domainname");
+  }
+}
+
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 0o2 | 0o2000000;
+const IFF_UP_RUNNING = 0x41;
+
+/** `struct ifreq`: char name[16], short flags. Source: netdevice(7). */
+function loopbackUp(init: OpList): void {
+  const request = new Uint8Array(40);
+  request.set([0x6c, 0x6f]);
+  new DataView(request.buffer).setUint16(16, IFF_UP_RUNNING, true);
+  const why = "bring the loopback interface up";
+  init.call("socket", [AF_INET, SOCK_DGRAM_CLOEXEC, 0], why, { out: "inet" });
+  init.call("ioctl.SIOCSIFFLAGS", [slot("inet"), { data: request, show: "lo IFF_UP" }], why);
+  init.close("inet", why);
+}

@@ -1,0 +1,90 @@
+import { type ErrorCode, LighterError } from "../base/errors.ts";
+import { PlayError, type PlayFailure } from "../linux/process/supervisor.ts";
+import type { Op, Program } from "../linux/program/op.ts";
+import { errnoText } from "../linux/sys/errno.ts";
+
+/**
+ * The sentence for a start that failed: what the op was for, its call, what the kernel said. For the entrypoint itself
+ * the words are Docker's, because its clients look for them to choose between the exit codes 126 and 127.
+ */
+export function explainFailure(error: unknown, program: Program): unknown {
+  if (!(error instanceof PlayError)) return error;
+  const { failure } = error;
+  const ops = [...program.host, ...program.init, ...program.cleanup];
+  const op = ops[failure.opIndex];
+  if (!op) return withoutOp(failure);
+  if (op.kind === "execute") return entrypointError(op, failure);
+  const { errno, opIndex } = failure;
+  const hint = hintFor(op, errno);
+  return new LighterError("kernel", `${op.why}: ${callName(op)}: ${errno} (${wording(op, errno)})`, {
+    errno,
+    opIndex,
+    ...(hint ? { hint } : {}),
+  });
+}
+
+function withoutOp({ errno }: PlayFailure): LighterError {
+  if (errno === "EPROTO")
+    return new LighterError("internal", "the launcher refused the program: it is from another build", { errno });
+  if (errno === "ECHILD")
+    return new LighterError("kernel", "the container's first process was killed while it was set up", {
+      errno,
+      hint: "its memory limit may be too low to start in",
+    });
+  return new LighterError("kernel", `the launcher failed: ${errno} (${errnoText(errno)})`, { errno });
+}
+
+/** The word before "(2)" in the message. */
+function callName(op: Op): string {
+  switch (op.kind) {
+    case "call":
+      return op.name.replace(/^(\w+)\.(\w+)$/, "$1(2) $2").replace(/^(\w+)$/, "$1(2)");
+    case "write":
+      return `write(2) to ${op.path}`;
+    case "writeByPid":
+      return `write(2) to ${op.prefix}PID${op.suffix}`;
+    case "clone":
+      return "clone3(2)";
+    case "openTarget":
+      return `openat2(2) of /${op.path}`;
+    case "pipe":
+      return "pipe2(2)";
+    default:
+      return op.kind;
+  }
+}
+
+/** errno texts that mislead for a call. */
+function wording(op: Op, errno: string): string {
+  if (errno === "ELOOP" && (op.kind === "openTarget" || (op.kind === "call" && op.name === "openat2")))
+    return "a symbolic link where a plain directory must be";
+  if (op.kind === "call" && op.name === "open_tree" && errno === "ENOENT") return "source does not exist";
+  return errnoText(errno);
+}
+
+function hintFor(op: Op, errno: string): string | undefined {
+  if (errno === "ENOSPC" && op.kind === "call" && op.name === "move_mount") return "raise the sysctl fs.mount-max";
+  if (errno === "ENOSPC" && op.kind === "clone") return "raise the limits in /proc/sys/user";
+  return undefined;
+}
+
+function entrypointError(op: Op & { kind: "execute" }, { errno, opIndex }: PlayFailure): LighterError {
+  const file = op.argv[0] ?? "";
+  const detail = { errno, opIndex };
+  const failed = (code: ErrorCode, why: string) =>
+    new LighterError(code, `exec: ${JSON.stringify(file)}: ${why}`, detail);
+  switch (errno) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return file.includes("/")
+        ? failed("exec-not-found", `stat ${file}: no such file or directory`)
+        : failed("exec-not-found", "executable file not found in $PATH");
+    case "EACCES":
+    case "EPERM":
+      return failed("exec-denied", "permission denied");
+    case "ENOEXEC":
+      return failed("exec-denied", "exec format error");
+    default:
+      return failed("exec-denied", errnoText(errno));
+  }
+}

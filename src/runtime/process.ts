@@ -1,0 +1,165 @@
+import { LighterError } from "../base/errors.ts";
+import {
+  CAPABILITIES,
+  type Capability,
+  capabilityMask,
+  capabilityNumber,
+  encodeCapsetData,
+  encodeCapsetHeader,
+  parseCapability,
+} from "../linux/capability/mod.ts";
+import { type OpList, text, words } from "../linux/program/builder.ts";
+import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
+import { compileSeccomp } from "../linux/seccomp/mod.ts";
+import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
+
+const SECCOMP_SET_MODE_FILTER = 1;
+const PR_CAP_AMBIENT_RAISE = 2;
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
+const EVERY_FD = 0xffffffff;
+/** Below it: stdio and the sync socket, which is closed by execve. */
+const FIRST_OTHER_FD = 4;
+
+/** Refuses what this runtime does not do, by name. Source: runtime-spec config.md#process. */
+function refuseUnsupported(process: OciProcess): void {
+  for (const field of ["apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"] as const)
+    if (process[field]) throw new LighterError("not-supported", `process.${field} is not supported`);
+}
+
+/** In the child, early: a session of its own (the terminal needs it) and a keyring nobody else reads. */
+export function startSession(init: OpList, id: string): void {
+  init.call("setsid", [], "a session of its own");
+  init.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, text(`_ses.${id}`)], "a session keyring of its own", {
+    tolerate: ["ENOSYS", "EDQUOT", "EPERM"], // absent, too many keyrings, or refused in a container
+  });
+}
+
+/** In the child, last: limits, identity, filter, execve. From here on the root directory is the container's. */
+export function becomeProcess(init: OpList, process: OciProcess, seccomp: OciSeccomp | undefined, hold: boolean): void {
+  refuseUnsupported(process);
+  const { uid, gid, additionalGids = [], umask = 0o022 } = process.user ?? { uid: 0, gid: 0 };
+  setRlimits(init, process);
+  // Real closing, before chdir: a working directory of /proc/self/fd/N must find nothing (CVE-2024-21626).
+  init.call("close_range", [FIRST_OTHER_FD, EVERY_FD, 0], "close everything but stdio");
+  // As root, like runc: the directory may be closed to the user.
+  init.call("chdir", [text(process.cwd)], `process.cwd "${process.cwd}"`);
+  init.add({ kind: "checkCwd", why: "the working directory is inside the root" });
+  init.call("umask", [umask], "process.user.umask");
+  if (process.noNewPrivileges) init.call("prctl.PR_SET_NO_NEW_PRIVS", [1, 0, 0, 0], "process.noNewPrivileges");
+  if (hold) {
+    init.add({ kind: "send", why: "created: everything is ready" });
+    init.add({ kind: "receive", why: "wait for start" });
+  }
+  // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
+  if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
+  setIdentity(init, process, uid, gid, additionalGids);
+  if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
+  execute(init, process);
+}
+
+function setRlimits(init: OpList, process: OciProcess): void {
+  const seen = new Set<string>();
+  for (const { type, soft, hard } of process.rlimits ?? []) {
+    const resource = RLIMIT_NUMBERS.get(type);
+    if (resource === undefined) throw new LighterError("invalid", `process.rlimits: unknown type "${type}"`);
+    if (seen.has(type)) throw new LighterError("invalid", `process.rlimits: "${type}" is listed twice`);
+    seen.add(type);
+    const data = new Uint8Array(16);
+    const view = new DataView(data.buffer);
+    view.setBigUint64(0, rlimitValue(soft), true);
+    view.setBigUint64(8, rlimitValue(hard), true);
+    init.call("prlimit64", [0, resource, { data, show: `${soft}:${hard}` }, 0], "process.rlimits");
+  }
+}
+
+/** -1, and what JSON cannot hold exactly (RLIM_INFINITY as 2^64 - 1), are infinity. */
+function rlimitValue(value: number): bigint {
+  return value < 0 || value >= 2 ** 63 ? 0xffffffffffffffffn : BigInt(Math.trunc(value));
+}
+
+function capabilitySet(process: OciProcess, set: keyof NonNullable<OciProcess["capabilities"]>): Capability[] {
+  return (process.capabilities?.[set] ?? []).map(parseCapability);
+}
+
+/** Order: bounding set while CAP_SETPCAP is there, groups before uid (refused afterwards), the other sets last. */
+function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number, groups: readonly number[]): void {
+  const bounding = new Set(capabilitySet(process, "bounding"));
+  for (const capability of CAPABILITIES)
+    if (!bounding.has(capability))
+      init.call("prctl.PR_CAPBSET_DROP", [capabilityNumber(capability)], `not in the bounding set: ${capability}`, {
+        tolerate: ["EINVAL"], // a capability this kernel does not have
+      });
+  init.call("prctl.PR_SET_KEEPCAPS", [1], "keep the permitted set over the change of user");
+  const list = words(groups, groups.join(","));
+  init.call("setgroups", [groups.length, list], "process.user.additionalGids");
+  init.call("setresgid", [gid, gid, gid], "process.user.gid");
+  init.call("setresuid", [uid, uid, uid], "process.user.uid");
+  const ambient = capabilitySet(process, "ambient");
+  const sets = {
+    effective: capabilityMask(capabilitySet(process, "effective")),
+    permitted: capabilityMask(capabilitySet(process, "permitted")),
+    inheritable: capabilityMask(capabilitySet(process, "inheritable")),
+  };
+  init.call(
+    "capset",
+    [
+      { data: encodeCapsetHeader(), show: "version 3, self" },
+      {
+        data: encodeCapsetData(sets),
+        show: `eff=0x${sets.effective.toString(16)} prm=0x${sets.permitted.toString(16)} inh=0x${sets.inheritable.toString(16)}`,
+      },
+    ],
+    "process.capabilities",
+  );
+  for (const capability of ambient)
+    init.call(
+      "prctl.PR_CAP_AMBIENT",
+      [PR_CAP_AMBIENT_RAISE, capabilityNumber(capability), 0, 0],
+      `ambient: ${capability}`,
+    );
+}
+
+/** `struct sock_fprog`: u16 length, padding, pointer. */
+function installFilter(init: OpList, seccomp: OciSeccomp): void {
+  const filter = compileSeccomp(seccomp);
+  if (filter.listenerPath) throw new LighterError("not-supported", "seccomp.listenerPath is not supported");
+  const count = filter.instructions.length / 8;
+  const fprog = new Uint8Array(16);
+  new DataView(fprog.buffer).setUint16(0, count, true);
+  init.call(
+    "seccomp",
+    [
+      SECCOMP_SET_MODE_FILTER,
+      filter.flags,
+      { data: fprog, show: `filter of ${count} instructions`, pointers: [{ at: 8, to: filter.instructions }] },
+    ],
+    "linux.seccomp",
+  );
+}
+
+function execute(init: OpList, process: OciProcess): void {
+  const argv = process.args ?? [];
+  const file = argv[0];
+  if (file === undefined || file === "") throw new LighterError("invalid", "process.args is empty");
+  const env = process.env ?? [];
+  init.add({ kind: "execute", paths: candidatePaths(file, env), argv, env, why: `run ${JSON.stringify(file)}` });
+}
+
+/** Where execvp(3) would look: the file itself if it has a slash, else each PATH entry of the process's environment. */
+export function candidatePaths(file: string, env: readonly string[]): string[] {
+  if (file.includes("/")) return [file];
+  const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? "";
+  return path
+    .split(":")
+    .filter((directory) => directory !== "")
+    .map((directory) => `${directory.replace(/\/+$/, "")}/${file}`);
+}
+
+/** Shared by start and exec: where the process is refused if its user ids cannot be. */
+export function checkUser(process: OciProcess): void {
+  const { uid, gid, additionalGids = [] } = process.user ?? { uid: 0, gid: 0 };
+  for (const id of [uid, gid, ...additionalGids])
+    if (!Number.isInteger(id) || id < 0 || id >= 0xffffffff)
+      throw new LighterError("invalid", `process.user: id ${id} is not between 0 and 4294967294`);
+  if (!process.cwd.startsWith("/")) throw new LighterError("invalid", `process.cwd "${process.cwd}" is not absolute`);
+}

@@ -1,0 +1,202 @@
+import { posix } from "node:path";
+import { LighterError } from "../base/errors.ts";
+import { ATTR, propagationOf } from "../linux/mount/options.ts";
+import { O, type OpList, slot, text } from "../linux/program/builder.ts";
+import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
+import { DEV, PROC, ROOT } from "./mounts.ts";
+
+const S_IFREG = 0o100000;
+const S_IFCHR = 0o20000;
+const S_IFBLK = 0o60000;
+const S_IFIFO = 0o10000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const MNT_DETACH = 2;
+
+/** Source: runtime-spec config-linux.md#default-devices. */
+const DEFAULT_DEVICES: readonly OciDevice[] = [
+  { path: "/dev/null", type: "c", major: 1, minor: 3 },
+  { path: "/dev/zero", type: "c", major: 1, minor: 5 },
+  { path: "/dev/full", type: "c", major: 1, minor: 7 },
+  { path: "/dev/random", type: "c", major: 1, minor: 8 },
+  { path: "/dev/urandom", type: "c", major: 1, minor: 9 },
+  { path: "/dev/tty", type: "c", major: 5, minor: 0 },
+];
+
+/** Source: runtime-spec runtime-linux.md#dev-symbolic-links; /dev/core as runc. */
+const DEV_SYMLINKS: readonly (readonly [name: string, text: string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+  ["core", "/proc/kcore"],
+  ["ptmx", "pts/ptmx"],
+];
+
+const DEVICE_TYPES: ReadonlyMap<string, number> = new Map([
+  ["c", S_IFCHR],
+  ["u", S_IFCHR],
+  ["b", S_IFBLK],
+  ["p", S_IFIFO],
+]);
+
+/** makedev(3): the kernel's 32-bit encoding. */
+export function makeDevice(major: number, minor: number): number {
+  return (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12);
+}
+
+/** In the child, after the mounts: device nodes, links and the terminal's bind mount. */
+export function populateDev(init: OpList, config: OciConfig, ownDev: boolean, usesUserNamespace: boolean): void {
+  if (!ownDev) {
+    if (config.linux?.devices?.length) mountNodes(init, config.linux.devices, usesUserNamespace);
+    return;
+  }
+  const listed = new Set((config.linux?.devices ?? []).map(({ path }) => posix.normalize(path)));
+  const devices = [...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path)), ...(config.linux?.devices ?? [])];
+  mountNodes(init, devices, usesUserNamespace);
+  for (const [name, target] of DEV_SYMLINKS)
+    init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
+}
+
+function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespace: boolean): void {
+  for (const device of devices) {
+    const path = posix.normalize(device.path);
+    const why = `device ${path}`;
+    if (!path.startsWith("/")) throw new LighterError("invalid", `${why} is not absolute`);
+    const type = DEVICE_TYPES.get(device.type);
+    if (type === undefined) throw new LighterError("invalid", `${why}: unknown type "${device.type}"`);
+    const parent = posix.dirname(path).slice(1);
+    const name = posix.basename(path);
+    const inDev = path.startsWith("/dev/") && parent === "dev";
+    const directory = inDev ? DEV : "devdir";
+    if (!inDev)
+      init.add({
+        kind: "openTarget",
+        root: ROOT,
+        path: parent,
+        type: "directory",
+        noSymlinks: parent.startsWith("dev"),
+        out: "devdir",
+        why,
+      });
+    const guard = inDev ? { guard: DEV } : {};
+    if (usesUserNamespace) {
+      bindNode(init, path, directory, name, why);
+    } else {
+      const mode = type | (device.fileMode === undefined ? 0o666 : device.fileMode & 0o7777);
+      const number = type === S_IFIFO ? 0 : makeDevice(device.major ?? 0, device.minor ?? 0);
+      init.call("mknodat", [slot(directory), text(name), mode, number], why, guard);
+      if (device.uid || device.gid)
+        init.call(
+          "fchownat",
+          [slot(directory), text(name), device.uid ?? 0, device.gid ?? 0, AT_SYMLINK_NOFOLLOW],
+          why,
+          guard,
+        );
+    }
+    if (!inDev) init.close("devdir", why);
+  }
+}
+
+/** mknod(2) is refused in a user namespace: the host's own node is bound instead. */
+function bindNode(init: OpList, hostPath: string, directory: string, name: string, why: string): void {
+  init.call("mknodat", [slot(directory), text(name), S_IFREG | 0o666, 0], why, { tolerate: ["EEXIST"] });
+  init.cloneTree(hostPath, false, "node", why);
+  init.openInRoot(directory, name, O.PATH, "target", why, { noSymlinks: true });
+  init.moveMount("node", "target", why);
+  init.close("target", why);
+  init.close("node", why);
+}
+
+/** In the child, with the terminal in slot "tty": /dev/console is this terminal. */
+export function bindConsole(init: OpList): void {
+  const why = "/dev/console is the terminal";
+  init.add({ kind: "openTarget", root: ROOT, path: "dev/console", type: "file", noSymlinks: true, out: "target", why });
+  init.cloneTreeOf("tty", false, "console", why); // the fd, not the path: /dev/pts may be shared (CVE-2025-52565)
+  init.moveMount("console", "target", why);
+  init.close("target", why);
+  init.close("console", why);
+}
+
+/** In the child: linux.sysctl and process.oomScoreAdj, through a procfs that the container cannot have replaced. */
+export function writeProc(init: OpList, config: OciConfig, ownProc: boolean): void {
+  const sysctls = Object.entries(config.linux?.sysctl ?? {});
+  const oomScoreAdj = config.process?.oomScoreAdj;
+  if (sysctls.length === 0 && oomScoreAdj === undefined) return;
+  if (!ownProc) init.newFilesystem("proc", [], 0, PROC, "a procfs of our own, to write through");
+  for (const [key, value] of sysctls) {
+    if (/[^\w.\-/:*]|\.\./.test(key)) throw new LighterError("invalid", `linux.sysctl: bad key "${key}"`);
+    // The dots of an interface's name are written as slashes: net.ipv4.conf.eth0/1.forwarding.
+    const path = key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
+    init.write(PROC, `sys/${path}`, value, `linux.sysctl ${key}`);
+  }
+  if (oomScoreAdj !== undefined) init.write(PROC, "self/oom_score_adj", String(oomScoreAdj), "process.oomScoreAdj");
+}
+
+/** In the child. A path that is not there needs no hiding. */
+export function hidePaths(init: OpList, config: OciConfig): void {
+  const readonlyPaths = config.linux?.readonlyPaths ?? [];
+  const maskedPaths = config.linux?.maskedPaths ?? [];
+  for (const path of readonlyPaths) {
+    const why = `read-only: ${path}`;
+    init.openInRoot(ROOT, path.slice(1), O.PATH, "target", why, { noSymlinks: true, tolerate: ["ENOENT"] });
+    init.cloneTreeOf("target", true, "copy", why, { guard: "target" });
+    init.setAttributes("copy", { set: ATTR.RDONLY, recursive: true }, why, { guard: "target" });
+    init.moveMount("copy", "target", why, { guard: "target" });
+    init.closeIfOpen("copy", why);
+    init.closeIfOpen("target", why);
+  }
+  if (maskedPaths.length === 0) return;
+  init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
+  init.add({ kind: "checkDevice", fd: "null", major: 1, minor: 3, why: "/dev/null is the null device" });
+  for (const path of maskedPaths) {
+    const why = `masked: ${path}`;
+    const flags = { noSymlinks: true } as const;
+    init.openInRoot(ROOT, path.slice(1), O.PATH | O.DIRECTORY, "dir", why, {
+      ...flags,
+      tolerate: ["ENOENT", "ENOTDIR"],
+    });
+    init.newFilesystem("tmpfs", [{ key: "size", value: "0" }], ATTR.RDONLY, "empty", why, { guard: "dir" });
+    init.moveMount("empty", "dir", why, { guard: "dir" });
+    init.closeIfOpen("empty", why);
+    init.openInRoot(ROOT, path.slice(1), O.PATH, "file", why, { ...flags, tolerate: ["ENOENT"], unless: "dir" });
+    init.cloneTreeOf("null", false, "cover", why, { guard: "file" });
+    init.moveMount("cover", "file", why, { guard: "file" });
+    init.closeIfOpen("cover", why);
+    init.closeIfOpen("file", why);
+    init.closeIfOpen("dir", why);
+  }
+  init.close("null", "no more files to cover");
+}
+
+/** In the child: the container's root becomes ours, and the host's goes. */
+export function pivotRoot(init: OpList, config: OciConfig): void {
+  init.call("fchdir", [slot(ROOT)], "pivot_root(2) puts the old root where we stand");
+  init.call("pivot_root", [text("."), text(".")], "enter the root");
+  init.call("umount2", [text("."), MNT_DETACH], "the host's mounts go");
+  init.call("chdir", [text("/")], "stand on the new root");
+  const propagation = config.linux?.rootfsPropagation;
+  if (propagation) {
+    const parsed = propagationOf(propagation);
+    if (!parsed) throw new LighterError("invalid", `linux.rootfsPropagation "${propagation}" is unknown`);
+    init.setAttributesAt("/", { propagation: parsed.flag }, "linux.rootfsPropagation");
+  }
+  if (config.root?.readonly) init.setAttributesAt("/", { set: ATTR.RDONLY }, "root.readonly");
+}
+
+/** In the child: process.cwd is made if the image lacks it, as runc does. */
+export function makeWorkingDirectory(init: OpList, cwd: string): void {
+  const path = posix.normalize(cwd).slice(1);
+  if (path === "") return;
+  const why = `make the working directory ${cwd}`;
+  init.add({
+    kind: "openTarget",
+    root: ROOT,
+    path,
+    type: "directory",
+    noSymlinks: false,
+    out: "cwd",
+    why,
+    tolerate: ["EEXIST", "ENOTDIR", "EROFS"],
+  });
+  init.closeIfOpen("cwd", why);
+}

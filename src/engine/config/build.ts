@@ -63,7 +63,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   const { container, host, probe } = input;
   const { config, hostConfig } = container;
   const privileged = hostConfig.Privileged ?? false;
-  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? [], host);
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const capabilities = planCapabilities(hostConfig, host.capabilities);
   const seccomp = planSeccomp(security, privileged, capabilities.bounding ?? [], host);
   const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
@@ -79,7 +79,6 @@ export function buildOciConfig(input: BuildInput): OciConfig {
       capabilities,
       ...(rlimits.length > 0 ? { rlimits } : {}),
       ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
-      ...(security.appArmor !== undefined && host.appArmor ? { apparmorProfile: security.appArmor } : {}),
     },
     root: { path: "", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(parseUtsMode(hostConfig.UTSMode) === "private" ? { hostname } : {}),
@@ -100,11 +99,11 @@ export function buildOciConfig(input: BuildInput): OciConfig {
 
 /** Kernel file systems first, then our init, then what was asked for, parents before children. */
 function planMounts(input: BuildInput): OciMount[] {
-  const { container, files, host } = input;
+  const { container, files } = input;
   const { hostConfig } = container;
-  const asked = [...container.mountPoints.map((point) => toOciMount(point, host))];
+  const asked = container.mountPoints.map(toOciMount);
   const covered = new Set(asked.map((mount) => mount.destination));
-  const readOnly = hostConfig.ReadonlyRootfs ? [recursiveReadOnly(host)] : [];
+  const readOnly = hostConfig.ReadonlyRootfs ? ["rro"] : [];
   for (const [destination, source] of [
     ["/etc/resolv.conf", files.resolvConf],
     ["/etc/hostname", files.hostname],
@@ -181,7 +180,7 @@ function initMount(files: ContainerFiles): OciMount {
   return { destination: CONTAINER_INIT_PATH, type: "bind", source: files.init, options: ["bind", "ro"] };
 }
 
-function toOciMount(point: MountPoint, host: HostFacts): OciMount {
+function toOciMount(point: MountPoint): OciMount {
   if (point.type === "tmpfs")
     return {
       destination: point.destination,
@@ -196,21 +195,10 @@ function toOciMount(point: MountPoint, host: HostFacts): OciMount {
     source: point.source,
     options: [
       point.nonRecursive ? "bind" : "rbind",
-      ...(point.readOnly ? [readOnlyOption(point, host)] : []),
+      ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
       ...(propagation === "" ? [] : [propagation]),
     ],
   };
-}
-
-function recursiveReadOnly(host: HostFacts): "rro" | "ro" {
-  return host.recursiveReadOnly ? "rro" : "ro";
-}
-
-function readOnlyOption(point: MountPoint, host: HostFacts): "rro" | "ro" {
-  if (point.readOnlyDepth === "shallow") return "ro";
-  if (point.readOnlyDepth === "deep" && !host.recursiveReadOnly)
-    throw invalid(`mount on ${point.destination}: recursive read-only mounts need Linux 5.12 or later`);
-  return recursiveReadOnly(host);
 }
 
 /**

@@ -26,6 +26,9 @@ const DEFAULT_RULES: readonly OciDeviceRule[] = [
 /** Never copied into a privileged container: the container has its own. Source: containerd pkg/oci utils_unix.go. */
 const OWN_DEVICE_FOLDERS: readonly string[] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"];
 
+/** As a node, /dev/ptmx would open terminals of the host's devpts; a container's own is a link to pts/ptmx. */
+const OWN_DEVICES: readonly string[] = ["/dev/console", "/dev/ptmx"];
+
 /**
  * `linux.devices` and `linux.resources.devices` of HostConfig.Devices, DeviceCgroupRules and Privileged.
  * @throws LighterError "invalid"
@@ -38,7 +41,7 @@ export function planDevices(
   if (hostConfig.Privileged) {
     const own = probe
       .devicesBelow("/dev")
-      .filter(({ path }) => !OWN_DEVICE_FOLDERS.includes(path.split("/")[2] ?? "") && path !== "/dev/console");
+      .filter(({ path }) => !OWN_DEVICE_FOLDERS.includes(path.split("/")[2] ?? "") && !OWN_DEVICES.includes(path));
     const paths = new Set(own.map((device) => device.path));
     return {
       devices: [

@@ -2,7 +2,7 @@
 
 import type { Capability } from "../../linux/capability/mod.ts";
 
-/** Read once at daemon start (`readHostFacts` in host-probe.ts). */
+/** Read once at daemon start (`readHostFacts` in ../host-facts.ts). */
 export interface HostFacts {
   hostname: string;
   /** As Go and Docker spell it. */
@@ -16,12 +16,9 @@ export interface HostFacts {
   cgroup: CgroupFeatures;
   /** What the daemon may hand on: its own bounding set, "CAP_…", in the kernel's order. */
   capabilities: readonly Capability[];
-  appArmor: boolean;
   seLinux: boolean;
   /** CONFIG_TIME_NS, Linux 5.6. */
   timeNamespaces: boolean;
-  /** mount_setattr(2) with AT_RECURSIVE, Linux 5.12. */
-  recursiveReadOnly: boolean;
   /** CPUs with a thermal_throttle directory in /sys, which shows the host's load and so is masked. */
   thermalThrottleCpus: readonly number[];
 }

@@ -17,8 +17,8 @@ export interface MountPoint {
   propagation: string;
   /** bind(2) without what is mounted below. */
   nonRecursive: boolean;
-  /** default: as deep as the kernel can. */
-  readOnlyDepth: "default" | "shallow" | "deep";
+  /** Read-only, but not what is mounted below the source; without it, all of it is (rro, Linux 5.12). */
+  shallowReadOnly: boolean;
   /** A bind whose source the engine makes, as a directory, if it is missing. */
   createSource: boolean;
   /** Of a volume: its name, and whether an empty one gets the image's files at the destination. */
@@ -96,7 +96,7 @@ function emptyPoint(type: MountPoint["type"], destination: string): MountPoint {
     mode: "",
     propagation: "",
     nonRecursive: false,
-    readOnlyDepth: "default",
+    shallowReadOnly: false,
     createSource: false,
   };
 }
@@ -261,7 +261,7 @@ function parseBindMount(
     source: cleanPath(source),
     propagation,
     nonRecursive: options.NonRecursive ?? false,
-    readOnlyDepth: options.ReadOnlyForceRecursive ? "deep" : options.ReadOnlyNonRecursive ? "shallow" : "default",
+    shallowReadOnly: options.ReadOnlyNonRecursive ?? false,
     createSource,
   };
 }

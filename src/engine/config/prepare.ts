@@ -106,7 +106,7 @@ export function validateCreate(
   const limited = prepareResources(given, host);
   planRlimits(given);
   planSysctls(config, given);
-  const security = parseSecurityOptions(given.SecurityOpt ?? [], host);
+  const security = parseSecurityOptions(given.SecurityOpt ?? []);
   const capabilities = planCapabilities(given, host.capabilities);
   planSeccomp(security, given.Privileged ?? false, capabilities.bounding ?? [], host);
   // Devices may come and go until the start; a mistake in their names is better told now.

@@ -23,13 +23,12 @@ export function prepareResources(
   prepareMemory(hostConfig, host, warnings);
   prepareCpu(hostConfig, host, warnings);
   prepareBlockIo(hostConfig, host, warnings);
-  if (hostConfig.PidsLimit != null && !host.cgroup.pidsLimit) {
-    if (hostConfig.PidsLimit > 0)
-      warnings.push(
-        "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
-      );
-    hostConfig.PidsLimit = null;
-  }
+  const pidsLimit = hostConfig.PidsLimit ?? 0;
+  if (pidsLimit > 0 && !host.cgroup.pidsLimit)
+    warnings.push(
+      "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.",
+    );
+  if (pidsLimit <= 0 || !host.cgroup.pidsLimit) hostConfig.PidsLimit = null;
   const oomScoreAdj = hostConfig.OomScoreAdj ?? 0;
   if (oomScoreAdj < -1000 || oomScoreAdj > 1000)
     throw invalid(`Invalid value ${oomScoreAdj}, range for oom score adj is [-1000, 1000]`);
@@ -254,12 +253,11 @@ export function planResources(hostConfig: DockerHostConfig, devices: OciDeviceRu
     ...filled("throttleReadIOPSDevice", throttles(hostConfig.BlkioDeviceReadIOps)),
     ...filled("throttleWriteIOPSDevice", throttles(hostConfig.BlkioDeviceWriteIOps)),
   };
-  const pidsLimit = hostConfig.PidsLimit;
   return {
     devices,
     ...(Object.keys(memory).length > 0 ? { memory } : {}),
     ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
-    ...(pidsLimit != null ? { pids: { limit: pidsLimit > 0 ? pidsLimit : -1 } } : {}),
+    ...(hostConfig.PidsLimit != null ? { pids: { limit: hostConfig.PidsLimit } } : {}),
     ...(Object.keys(blockIO).length > 0 ? { blockIO } : {}),
   };
 }

@@ -82,20 +82,18 @@ export interface SecurityOptions {
   noNewPrivileges: boolean;
   /** "default" is Docker's profile, or none if privileged. A profile is JSON text: reading its file is the client's job. */
   seccomp: "default" | "builtin" | "unconfined" | { profile: string };
-  appArmor: string | undefined;
   /** systempaths=unconfined: nothing masked, nothing read-only. */
   unconfinedPaths: boolean;
 }
 
 /**
  * Reads SecurityOpt, each "name=value" or, of old, "name:value".
- * @throws LighterError "invalid", with Docker's texts; "not-supported" for what this host or Lighter has not.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported" for AppArmor profiles and SELinux labels.
  */
-export function parseSecurityOptions(options: readonly string[], host: HostFacts): SecurityOptions {
+export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
   const parsed: SecurityOptions = {
     noNewPrivileges: false,
     seccomp: "default",
-    appArmor: undefined,
     unconfinedPaths: false,
   };
   for (const option of options) {
@@ -106,19 +104,13 @@ export function parseSecurityOptions(options: readonly string[], host: HostFacts
       const separator = option.includes("=") ? "=" : ":";
       const at = option.indexOf(separator);
       if (at === -1) throw invalid(`invalid --security-opt 1: ${JSON.stringify(option)}`);
-      applySecurityOption(parsed, option, option.slice(0, at), option.slice(at + 1), host);
+      applySecurityOption(parsed, option, option.slice(0, at), option.slice(at + 1));
     }
   }
   return parsed;
 }
 
-function applySecurityOption(
-  parsed: SecurityOptions,
-  option: string,
-  name: string,
-  value: string,
-  host: HostFacts,
-): void {
+function applySecurityOption(parsed: SecurityOptions, option: string, name: string, value: string): void {
   const malformed = () => invalid(`invalid --security-opt 2: ${JSON.stringify(option)}`);
   switch (name) {
     case "no-new-privileges":
@@ -132,12 +124,8 @@ function applySecurityOption(
       else throw invalid(`Decoding seccomp profile failed: ${JSON.stringify(value.slice(0, 80))} is not a JSON object`);
       return;
     case "apparmor":
-      if (value !== "unconfined" && value !== "" && !host.appArmor)
-        throw notSupported(
-          "HostConfig.SecurityOpt apparmor",
-          `AppArmor is not enabled on this host (profile "${value}")`,
-        );
-      parsed.appArmor = value === "" ? undefined : value;
+      // No profile is what "unconfined" means; it is also what every container has.
+      if (value !== "unconfined") throw notSupported("HostConfig.SecurityOpt apparmor", `AppArmor profile "${value}"`);
       return;
     case "label":
       if (value !== "disable")

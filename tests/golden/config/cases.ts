@@ -244,7 +244,7 @@ export const CASES: ConfigCase[] = [
     name: "shared-propagation",
     image: "plain",
     config: {},
-    hostConfig: { ...none, Binds: ["/:/host:ro,rslave", "/dev:/hostdev:rshared"] },
+    hostConfig: { ...none, Binds: ["/mnt:/host:ro,rslave", "/dev:/hostdev:rshared"] },
     docker: false,
   },
   {

@@ -28,6 +28,7 @@ function record(id: string, name: string): ContainerRecord {
     imageId: "sha256:00",
     config: { Image: "hello", Env: ["A=b"] },
     hostConfig: { AutoRemove: true },
+    mountPoints: [],
     pid: 0,
     exitCode: 0,
     error: "",

@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import type { MountPoint } from "./config/mounts.ts";
 import { writePoint } from "./write-point.ts";
 
 /** "removing": the name is free again, the files are being deleted; the row goes last. */
@@ -20,6 +21,7 @@ export interface ContainerRecord {
   imageId: string;
   config: DockerContainerConfig;
   hostConfig: DockerHostConfig;
+  mountPoints: MountPoint[];
   /** Of init on the host; 0 when not running. */
   pid: number;
   exitCode: number;
@@ -40,6 +42,7 @@ interface Row {
   image_id: string;
   config: string;
   host_config: string;
+  mount_points: string;
   pid: number;
   exit_code: number;
   error: string;
@@ -61,6 +64,7 @@ const MIGRATIONS: readonly string[] = [
      image_id TEXT NOT NULL,
      config TEXT NOT NULL,
      host_config TEXT NOT NULL,
+     mount_points TEXT NOT NULL,
      pid INTEGER NOT NULL,
      exit_code INTEGER NOT NULL,
      error TEXT NOT NULL,
@@ -87,9 +91,9 @@ export class Store implements Disposable {
     const prepare = (sql: string) => this.#db.query(sql);
     this.#statements = {
       insert: prepare(
-        `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, pid, exit_code,
-           error, oom_killed, started_at, finished_at, restart_count)
-         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0)`,
+        `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, mount_points, pid,
+           exit_code, error, oom_killed, started_at, finished_at, restart_count)
+         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0)`,
       ),
       running: prepare(
         `UPDATE container SET status = 'running', pid = ?, started_at = ?, exit_code = 0, error = '', oom_killed = 0,
@@ -124,6 +128,7 @@ export class Store implements Disposable {
       c.imageId,
       JSON.stringify(c.config),
       JSON.stringify(c.hostConfig),
+      JSON.stringify(c.mountPoints),
       c.startedAt,
       c.finishedAt,
     );
@@ -226,6 +231,7 @@ function recordOf(row: Row): ContainerRecord {
     imageId: row.image_id,
     config: JSON.parse(row.config),
     hostConfig: JSON.parse(row.host_config),
+    mountPoints: JSON.parse(row.mount_points),
     pid: row.pid,
     exitCode: row.exit_code,
     error: row.error,

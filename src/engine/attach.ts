@@ -1,0 +1,51 @@
+import type { Socket } from "node:net";
+import type { AttachPlan } from "../runtime/types.ts";
+import type { Container } from "./container.ts";
+import { markedForRemoval } from "./errors.ts";
+
+/** A client's wish for a process's streams, which may come before the process is started. */
+export class PendingAttach {
+  readonly plan: AttachPlan;
+  readonly #connection = Promise.withResolvers<Socket | undefined>();
+  #cancelled = false;
+
+  constructor(plan: AttachPlan) {
+    this.plan = plan;
+  }
+
+  /** The connection, once the process runs; undefined: it will not (failed to start, removed, cancelled). */
+  get connection(): Promise<Socket | undefined> {
+    return this.#connection.promise;
+  }
+
+  /** By whoever starts the process. */
+  deliver(socket: Socket | undefined): void {
+    if (this.#cancelled) socket?.destroy();
+    else this.#connection.resolve(socket);
+  }
+
+  /** The client has gone. */
+  cancel(): void {
+    this.#cancelled = true;
+    this.#connection.resolve(undefined);
+  }
+}
+
+/**
+ * Asks for the streams of the container's process: the running one, or the next one from its first byte.
+ * The caller cancels it when its client goes away.
+ */
+export function attach(container: Container, plan: AttachPlan): Promise<PendingAttach> {
+  // In the queue: a start that is under way has taken its list of attaches already.
+  return container.queue.run(async () => {
+    if (container.record.status === "removing") throw markedForRemoval(container.id);
+    const pending = new PendingAttach(plan);
+    if (container.isRunning && container.supervised !== undefined) {
+      pending.deliver(await container.supervised.attach(plan));
+      return pending;
+    }
+    container.pendingAttaches.add(pending);
+    void pending.connection.then(() => container.pendingAttaches.delete(pending));
+    return pending;
+  });
+}

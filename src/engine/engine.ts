@@ -1,0 +1,535 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { randomId } from "../base/ids.ts";
+import { parseSignal, SIGNALS } from "../base/signals.ts";
+import { formatRfc3339, nowNs, ZERO_TIME } from "../base/time.ts";
+import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
+import type { PendingAttach } from "./attach.ts";
+import { parseLogConfig } from "./config/log.ts";
+import { Container } from "./container.ts";
+import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, withContext } from "./errors.ts";
+import { Exec, type ExecRequestOptions, startExec } from "./exec.ts";
+import { parseName, randomName } from "./names.ts";
+import type { EnginePaths } from "./paths.ts";
+import type { Planner } from "./planner.ts";
+import { type ContainerRecord, Store } from "./store.ts";
+import { writePoint } from "./write-point.ts";
+
+export interface EngineOptions {
+  paths: EnginePaths;
+  runtime: Runtime;
+  planner: Planner;
+}
+
+/** Docker's default. */
+const STOP_TIMEOUT_SECONDS = 10;
+/** Exit code of a process whose end nobody saw: as if killed. */
+const LOST_EXIT_CODE = 137;
+/** How long an exec that has ended can still be inspected. Docker's time. */
+const EXEC_KEPT_MS = 5 * 60 * 1000;
+
+/**
+ * All containers. Memory is a cache of the store: every change is written there first, so that `kill -9` at any moment
+ * leaves what the next `open` understands. The order of writes, and what a crash in between leaves:
+ *
+ *   create   row                                          nothing, or a created container
+ *   start    directory, run directory and process, row    a created container with a live run directory: `open` adopts it
+ *   exit     exit record (supervisor), row, run directory a running row with an exit record: `open` finishes the exit
+ *   remove   row "removing", directories, row deleted     a row "removing": `open` goes on
+ */
+export class Engine {
+  readonly paths: EnginePaths;
+  readonly runtime: Runtime;
+  readonly planner: Planner;
+  readonly #store: Store;
+  /** By id, oldest first; without those being removed. */
+  readonly #containers = new Map<string, Container>();
+  readonly #names = new Map<string, Container>();
+  readonly #execs = new Map<string, Exec>();
+  /** Work that nobody waits for: removals, supervision. */
+  readonly #background = new Set<Promise<void>>();
+
+  private constructor(options: EngineOptions) {
+    this.paths = options.paths;
+    this.runtime = options.runtime;
+    this.planner = options.planner;
+    // 0711: a container's user may have to traverse these, and must not list them.
+    for (const path of [this.paths.dataRoot, this.paths.containers]) mkdirSync(path, { recursive: true, mode: 0o711 });
+    for (const path of [this.paths.runDirectories, this.paths.execDirectories])
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+    this.#store = new Store(this.paths.database);
+  }
+
+  /** Opens the state and makes it agree with the processes that are there. @throws LighterError like `Store`. */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const engine = new Engine(options);
+    await engine.#reconcile();
+    return engine;
+  }
+
+  /** A random name for this installation. */
+  get id(): string {
+    const known = this.#store.setting("id");
+    if (known !== undefined) return known;
+    const id = randomUUID();
+    this.#store.setSetting("id", id);
+    return id;
+  }
+
+  /** Newest first. */
+  list(): Container[] {
+    return [...this.#containers.values()].reverse();
+  }
+
+  /** By id, name, or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
+  find(ref: string): Container {
+    const found = this.#containers.get(ref) ?? this.#names.get(ref.startsWith("/") ? ref.slice(1) : ref);
+    if (found !== undefined) return found;
+    const matches = ref === "" ? [] : [...this.#containers.values()].filter(({ id }) => id.startsWith(ref));
+    if (matches.length > 1) throw new LighterError("invalid", `Multiple IDs found with provided prefix: ${ref}`);
+    if (matches[0] === undefined) throw noSuchContainer(ref);
+    return matches[0];
+  }
+
+  // --- Create ---
+
+  create(body: unknown, name: string | undefined, platform: string | undefined): { id: string; warnings: string[] } {
+    const givenName = name === undefined || name === "" ? undefined : parseName(name);
+    const id = randomId();
+    const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
+    const record: ContainerRecord = {
+      ...plan,
+      id,
+      name: givenName ?? randomName((candidate) => this.#names.has(candidate)),
+      status: "created",
+      createdAt: formatRfc3339(nowNs()),
+      pid: 0,
+      exitCode: 0,
+      error: "",
+      oomKilled: false,
+      startedAt: ZERO_TIME,
+      finishedAt: ZERO_TIME,
+      restartCount: 0,
+    };
+    this.#requireFreeName(record.name);
+    this.#store.insert(record);
+    this.#register(new Container(record));
+    return { id, warnings };
+  }
+
+  #requireFreeName(name: string): void {
+    const owner = this.#names.get(name);
+    if (owner !== undefined) throw nameInUse(name, owner.id);
+  }
+
+  #register(container: Container): void {
+    this.#containers.set(container.id, container);
+    this.#names.set(container.record.name, container);
+  }
+
+  /** The program that would run, as text. */
+  explain(body: unknown, platform: string | undefined): string {
+    const id = randomId();
+    const plan = this.planner.planCreate(body, id, platform);
+    const record: ContainerRecord = {
+      ...plan,
+      id,
+      name: "explain",
+      status: "created",
+      createdAt: ZERO_TIME,
+      pid: 0,
+      exitCode: 0,
+      error: "",
+      oomKilled: false,
+      startedAt: ZERO_TIME,
+      finishedAt: ZERO_TIME,
+      restartCount: 0,
+    };
+    return this.runtime.explain(this.#startRequest(record, [], true));
+  }
+
+  // --- Start ---
+
+  /** Resolves when execve(2) has succeeded. False: it runs already. @throws LighterError like `Runtime.start` */
+  start(container: Container): Promise<boolean> {
+    return container.queue.run(async () => {
+      if (container.record.status === "removing") throw markedForRemoval(container.id);
+      if (container.isRunning) return false;
+      const attaches = [...container.pendingAttaches];
+      container.pendingAttaches.clear();
+      try {
+        await this.#startProcess(container, attaches);
+      } catch (error) {
+        for (const attach of attaches) attach.deliver(undefined);
+        this.#startFailed(container, error);
+        throw error;
+      }
+      return true;
+    });
+  }
+
+  async #startProcess(container: Container, attaches: readonly PendingAttach[]): Promise<void> {
+    const { record } = container;
+    const startedBefore = record.startedAt !== ZERO_TIME;
+    if (startedBefore) {
+      await container.supervised?.gone; // its cgroup has our name
+      rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
+    }
+    const request = this.#startRequest(record, attaches, false);
+    writePoint("start process");
+    const supervised = await this.runtime.start(request);
+    writePoint("started process");
+    const running = { pid: supervised.pid, startedAt: formatRfc3339(nowNs()), restartCount: record.restartCount };
+    try {
+      this.#store.setRunning({ id: record.id, ...running });
+    } catch (error) {
+      await supervised.signal(SIGNALS.KILL!); // a process that no row tells of must not stay
+      await supervised.gone;
+      throw error;
+    }
+    Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
+    container.ociConfig = request.config;
+    this.#forgetExecs(container);
+    this.#supervise(container, supervised);
+    for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
+  }
+
+  #startRequest(record: ContainerRecord, attaches: readonly PendingAttach[], dryRun: boolean): StartRequest {
+    const paths = this.paths.container(record.id);
+    const { config, rootfs } = this.planner.planStart(record, paths, dryRun);
+    const { driver, maxBytes, maxFiles } = parseLogConfig(record.hostConfig.LogConfig);
+    return {
+      id: record.id,
+      config,
+      rootfs,
+      runDirectory: this.paths.runDirectory(record.id),
+      stdio: { terminal: record.config.Tty ?? false, stdin: record.config.OpenStdin ?? false },
+      ...(driver === "none" ? {} : { log: { path: paths.log, maxBytes, maxFiles } }),
+      attach: attaches.map(({ plan }) => plan),
+    };
+  }
+
+  #startFailed(container: Container, error: unknown): void {
+    const { record } = container;
+    record.exitCode = exitCodeOfStartError(error);
+    record.error = messageOf(error);
+    try {
+      this.#store.setStartFailed(record);
+      if (record.hostConfig.AutoRemove) this.#markRemoved(container);
+    } catch (writeError) {
+      logFailure(`write down the failed start of container ${record.id}`, writeError); // the start's own error matters
+    }
+  }
+
+  // --- Exit ---
+
+  /** From now on the end of the process is recorded. */
+  #supervise(container: Container, supervised: Supervised): void {
+    container.supervised = supervised;
+    const ended = supervised.exited.then(
+      (exit) => container.queue.run(() => this.#exited(container, exit)),
+      (error: unknown) => container.queue.run(() => this.#lost(container, messageOf(error))),
+    );
+    this.#inBackground(`supervise container ${container.id}`, ended);
+  }
+
+  /** The container's queue is held. */
+  #exited(container: Container, exit: ExitRecord): void {
+    const { record } = container;
+    Object.assign(record, {
+      status: "exited",
+      pid: 0,
+      exitCode: exit.exitCode,
+      oomKilled: exit.oomKilled,
+      startedAt: record.startedAt === ZERO_TIME ? formatRfc3339(exit.startedAtNs) : record.startedAt,
+      finishedAt: formatRfc3339(exit.finishedAtNs),
+    } satisfies Partial<ContainerRecord>);
+    this.#settle(container);
+  }
+
+  /** The container's queue is held. */
+  async #lost(container: Container, why: string): Promise<void> {
+    const { record } = container;
+    try {
+      await this.#cleanup(record);
+    } catch (error) {
+      logFailure(`clean up after container ${record.id}`, error);
+    }
+    Object.assign(record, {
+      status: "exited",
+      pid: 0,
+      exitCode: LOST_EXIT_CODE,
+      error: `the container's supervisor was lost: ${why}`,
+      finishedAt: formatRfc3339(nowNs()),
+    } satisfies Partial<ContainerRecord>);
+    this.#settle(container);
+  }
+
+  /** The process has ended and `record` says how: writes it down, tells those who wait, removes what was of the run. */
+  #settle(container: Container): void {
+    const { record } = container;
+    container.ociConfig = undefined;
+    try {
+      // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
+      if (record.hostConfig.AutoRemove && !container.isRestarting) return this.#markRemoved(container);
+      this.#store.setExited(record);
+      this.#inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
+    } catch (error) {
+      // The exit record stays in the run directory for the next daemon.
+      logFailure(`write down the end of container ${record.id}`, error);
+    }
+    container.notifyExit();
+  }
+
+  async #removeRunDirectory(container: Container): Promise<void> {
+    const { supervised } = container;
+    await supervised?.gone;
+    await container.queue.run(async () => {
+      if (container.supervised !== supervised || container.isRunning) return; // started again, and cleared then
+      await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
+      container.supervised = undefined;
+    });
+  }
+
+  async #cleanup(record: ContainerRecord): Promise<void> {
+    const config = this.planner.planRunning(record, this.paths.container(record.id));
+    await this.runtime.cleanup({ id: record.id, config, runDirectory: this.paths.runDirectory(record.id) });
+  }
+
+  // --- Stop ---
+
+  /** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
+  async kill(container: Container, ref: string, signal: string | undefined): Promise<void> {
+    const context = `cannot kill container: ${ref}`;
+    const number = parseSignalOr(signal, SIGNALS.KILL!, context);
+    const { supervised } = container;
+    if (!container.isRunning || supervised === undefined) throw withContext(context, notRunning(container.id));
+    const isAlive = await supervised.signal(number);
+    if (number === SIGNALS.KILL || !isAlive) await container.wait("not-running");
+  }
+
+  /**
+   * The container's stop signal, then SIGKILL after `timeoutSeconds` (negative: never). False: it does not run.
+   * Both default to what the container was created with.
+   */
+  async stop(
+    container: Container,
+    options: { signal?: string | undefined; timeoutSeconds?: number | undefined },
+  ): Promise<boolean> {
+    const { config } = container.record;
+    const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!, "cannot stop");
+    const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
+    const { supervised } = container;
+    if (!container.isRunning || supervised === undefined) return false;
+    const ended = container.wait("not-running");
+    await supervised.signal(signal);
+    if (timeoutSeconds >= 0 && !(await settlesWithin(ended, timeoutSeconds * 1000)))
+      await supervised.signal(SIGNALS.KILL!);
+    await ended;
+    return true;
+  }
+
+  async restart(
+    container: Container,
+    options: { signal?: string | undefined; timeoutSeconds?: number | undefined },
+  ): Promise<void> {
+    container.isRestarting = true;
+    try {
+      await this.stop(container, options);
+      await this.start(container);
+    } finally {
+      container.isRestarting = false;
+    }
+  }
+
+  // --- Rename, remove ---
+
+  rename(container: Container, newName: string): Promise<void> {
+    return container.queue.run(() => {
+      const { record } = container;
+      const name = newName.startsWith("/") ? newName.slice(1) : newName;
+      if (name === "") throw new LighterError("invalid", "Neither old nor new names may be empty");
+      if (name === record.name)
+        throw new LighterError("invalid", "Renaming a container with the same name as its current name");
+      if (record.status === "removing") throw markedForRemoval(record.id);
+      inContext("Error when allocating new name", () => this.#requireFreeName(parseName(newName)));
+      this.#store.rename(record.id, name);
+      this.#names.delete(record.name);
+      this.#names.set(name, container);
+      record.name = name;
+    });
+  }
+
+  /** Resolves when the name is free and no client sees the container any more; its files go in the background. */
+  async remove(container: Container, options: { force: boolean }): Promise<void> {
+    const { record } = container;
+    for (;;) {
+      const wasRunning = container.isRunning;
+      if (wasRunning) {
+        if (!options.force)
+          throw new LighterError(
+            "conflict",
+            `cannot remove container "/${record.name}": container is running: ` +
+              "stop the container before removing or force remove",
+          );
+        const ended = container.wait("not-running");
+        await container.supervised?.signal(SIGNALS.KILL!);
+        await ended;
+      }
+      const isRemoved = await container.queue.run(() => {
+        if (record.status === "removing") {
+          if (wasRunning && record.hostConfig.AutoRemove) return true; // by its own end, which is what was wanted
+          throw markedForRemoval(record.id);
+        }
+        if (container.isRunning) return false; // started in between
+        this.#markRemoved(container);
+        return true;
+      });
+      if (isRemoved) return;
+    }
+  }
+
+  /** The container's queue is held and it does not run. */
+  #markRemoved(container: Container): void {
+    const { record } = container;
+    this.#store.setRemoving(record.id);
+    record.status = "removing";
+    this.#containers.delete(record.id);
+    this.#names.delete(record.name);
+    this.#forgetExecs(container);
+    for (const attach of container.pendingAttaches) attach.deliver(undefined);
+    container.notifyRemoved();
+    this.#inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
+  }
+
+  /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
+  async #finishRemoval(container: Container): Promise<void> {
+    await container.supervised?.gone;
+    writePoint("remove run directory");
+    await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
+    writePoint("remove directory");
+    await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
+    this.#store.delete(container.id);
+  }
+
+  // --- Exec ---
+
+  createExec(container: Container, options: ExecRequestOptions): Exec {
+    if (!container.isRunning) throw notRunning(container.id);
+    if (options.Cmd.length === 0) throw new LighterError("invalid", "No exec command specified");
+    for (const exec of container.execs.values()) if (exec.endedAtMs < Date.now() - EXEC_KEPT_MS) this.#forget(exec);
+    const exec = new Exec(randomId(), container, options);
+    container.execs.set(exec.id, exec);
+    this.#execs.set(exec.id, exec);
+    return exec;
+  }
+
+  #forget(exec: Exec): void {
+    exec.container.execs.delete(exec.id);
+    this.#execs.delete(exec.id);
+  }
+
+  #forgetExecs(container: Container): void {
+    for (const exec of container.execs.values()) this.#forget(exec);
+  }
+
+  /** @throws LighterError "not-found" */
+  findExec(id: string): Exec {
+    const exec = this.#execs.get(id);
+    if (exec === undefined) throw noSuchExec(id);
+    return exec;
+  }
+
+  startExec(exec: Exec, attach: PendingAttach | undefined, consoleSize: readonly number[] | undefined): Promise<void> {
+    return startExec(this, exec, attach, consoleSize);
+  }
+
+  // --- Reconcile ---
+
+  async #reconcile(): Promise<void> {
+    const containers = this.#store.all().map((record) => new Container(record));
+    for (const container of containers) if (container.record.status !== "removing") this.#register(container);
+    await Promise.all(containers.map((container) => this.#reconcileOne(container)));
+  }
+
+  async #reconcileOne(container: Container): Promise<void> {
+    const { record } = container;
+    if (record.status === "removing") {
+      const found = await this.runtime.reconnect(this.paths.runDirectory(record.id));
+      if (found === "lost") await this.#cleanup(record);
+      this.#inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
+      return;
+    }
+    await container.queue.run(() => this.#adopt(container));
+  }
+
+  /** Makes the row agree with the process. The container's queue is held. */
+  async #adopt(container: Container): Promise<void> {
+    const { record } = container;
+    const found = await this.runtime.reconnect(this.paths.runDirectory(record.id));
+    if (found === "lost") {
+      if (container.isRunning) await this.#lost(container, "it died without an exit record");
+      // The last daemon died in the middle of a start, and the start with it.
+      else if (existsSync(this.paths.runDirectory(record.id))) await this.#cleanup(record);
+      return;
+    }
+    if ("exited" in found) {
+      // Not running by the row: the last daemon died between the start and its write.
+      if (!container.isRunning)
+        Object.assign(record, { status: "running", startedAt: formatRfc3339(nowNs()) } as const);
+      record.pid = found.pid;
+      this.#store.setRunning(record);
+      this.#supervise(container, found);
+      return;
+    }
+    // The record of a run that is written down already, or of one that is not.
+    if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
+  }
+
+  // --- Background ---
+
+  #inBackground(what: string, work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => logFailure(what, error))
+      .finally(() => this.#background.delete(tracked));
+    this.#background.add(tracked);
+  }
+}
+
+function exitCodeOfStartError(error: unknown): number {
+  if (!(error instanceof LighterError)) return 128;
+  if (error.code === "exec-not-found") return 127;
+  return error.code === "exec-denied" ? 126 : 128;
+}
+
+function parseSignalOr(text: string | undefined, fallback: number, context: string): number {
+  if (text === undefined || text === "") return fallback;
+  const number = parseSignal(text);
+  if (number === undefined) throw new LighterError("invalid", `${context}: invalid signal: ${text}`);
+  return number;
+}
+
+function logFailure(what: string, error: unknown): void {
+  console.error(`lighter: ${what}: ${messageOf(error)}`);
+}
+
+/** Runs `check`; its LighterError gets a beginning. */
+function inContext(context: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw error instanceof LighterError ? withContext(context, error) : error;
+  }
+}
+
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

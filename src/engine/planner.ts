@@ -1,0 +1,44 @@
+import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
+import type { MountPoint } from "./config/mounts.ts";
+import type { ContainerPaths } from "./paths.ts";
+import type { ContainerRecord } from "./store.ts";
+
+/** What a create request comes to. */
+export interface CreatePlan {
+  /** Merged with the image's. */
+  config: DockerContainerConfig;
+  /** With Docker's defaults. */
+  hostConfig: DockerHostConfig;
+  /** As the client wrote it. */
+  image: string;
+  imageId: string;
+  mountPoints: MountPoint[];
+  warnings: string[];
+}
+
+export interface ExecOptions {
+  Cmd: readonly string[];
+  Env?: readonly string[];
+  WorkingDir?: string;
+  User?: string;
+  Privileged?: boolean;
+  Tty?: boolean;
+  /** [height, width]. */
+  ConsoleSize?: readonly number[];
+}
+
+/** From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. */
+export interface Planner {
+  /** `body` is the request's JSON. @throws LighterError */
+  planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
+  /** Makes what the start needs on disk, unless `dryRun`. @throws LighterError */
+  planStart(
+    record: ContainerRecord,
+    paths: ContainerPaths,
+    dryRun: boolean,
+  ): { config: OciConfig; rootfs: readonly OciMount[] };
+  /** The config of a running container, which an earlier daemon may have started. */
+  planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
+  planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess;
+}

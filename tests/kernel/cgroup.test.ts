@@ -106,6 +106,9 @@ interface Ran {
 
 /** A shell in the cgroup that runs `script` once `go` is called. */
 class Member {
+  /** Those that have not ended: a failed test leaves its own behind. */
+  static readonly #alive = new Set<Member>();
+
   readonly #child: ChildProcess;
   readonly #output = { stdout: "", stderr: "" };
   readonly #closed: Promise<unknown>;
@@ -117,6 +120,7 @@ class Member {
         this.#output[name] += chunk.toString();
       });
     this.#closed = once(this.#child, "close");
+    Member.#alive.add(this);
     for (const file of plan.procsFiles) writeFileSync(file, String(this.pid));
     if (plan.v2Directory !== undefined) writeFileSync(`${plan.v2Directory}/cgroup.procs`, String(this.pid));
   }
@@ -129,10 +133,23 @@ class Member {
     this.#child.stdin?.end("\n");
   }
 
+  static async endAll(): Promise<void> {
+    for (const member of Member.#alive) {
+      member.#child.kill("SIGKILL");
+      await member.ended();
+    }
+  }
+
   async ended(): Promise<Ran> {
     await this.#closed;
+    Member.#alive.delete(this);
     return { code: this.#child.exitCode, signal: this.#child.signalCode, ...this.#output };
   }
+}
+
+async function remove(path: string): Promise<void> {
+  await Member.endAll();
+  removeCgroup(host, path);
 }
 
 /** Runs `script` in a fresh cgroup with these limits. `after` looks at the cgroup before it is removed. */
@@ -151,7 +168,7 @@ async function runIn(
     after(plan);
     return ran;
   } finally {
-    removeCgroup(host, `/${parent}/${name}`);
+    await remove(`/${parent}/${name}`);
   }
 }
 
@@ -294,12 +311,14 @@ describe(`on ${host.mode} cgroups`, () => {
   needs("hugetlb")("huge page limits read back as planned, also on a hybrid host's v2", async () => {
     const resources = { hugepageLimits: [{ pageSize: "2MB", limit: 4 * 2 ** 20 }] };
     const plan = planCgroup(host, `/${parent}/hugetlb`, resources);
+    const onV2 = locateController(host, "hugetlb")?.version === 2;
+    const before = onV2 ? readFileSync(`${host.v2?.mountPoint}/cgroup.subtree_control`, "utf8") : "";
     try {
       create(plan);
       expect(readFileSync(plan.writes[0]!.file, "utf8").trim()).toBe("4194304");
     } finally {
       removeCgroup(host, `/${parent}/hugetlb`);
-      restoreSubtreeControl();
+      if (onV2) restoreSubtreeControl(before);
     }
   });
 
@@ -341,7 +360,7 @@ describe(`on ${host.mode} cgroups`, () => {
         expect((await member.ended()).signal).toBe("SIGKILL");
         expect(readPids(plan.v2Directory!)).toEqual([]);
       } finally {
-        removeCgroup(host, path);
+        await remove(path);
       }
     },
   );
@@ -403,14 +422,20 @@ describe(`on ${host.mode} cgroups`, () => {
         expect(inside.v2?.isHierarchyRoot).toBe(false);
         const insidePlan = planCgroup(inside, "/lighter/a", { memory: { limit: 2 ** 26 } });
         setupCgroupParents(inside, insidePlan);
+        expect(readPids(`${top}/lighter`)).toEqual([]);
         expect(readFileSync(`${top}/cgroup.procs`, "utf8")).toBe("");
         expect(readFileSync(`${top}/init/cgroup.procs`, "utf8").trim()).toBe(String(member.pid));
         mkdirSync(insidePlan.v2Directory!);
         applyCgroupWrites(insidePlan.writes);
-        member.go();
-        await member.ended();
+        const contained = new Member(insidePlan, ":");
+        expect(readPids(insidePlan.v2Directory!)).toEqual([contained.pid]);
+        // A parent with processes is not ours to empty.
+        const wrong = planCgroup(inside, "/lighter/a/deeper", {});
+        expect(() => setupCgroupParents(inside, wrong)).toThrow(
+          expect.objectContaining({ code: "kernel", detail: expect.objectContaining({ errno: "EBUSY" }) }),
+        );
       } finally {
-        removeCgroup(host, `/${parent}/container`);
+        await remove(`/${parent}/container`);
       }
     },
   );
@@ -420,11 +445,10 @@ test("the tests above ran on the cgroups that are mounted", () => {
   if (detected !== undefined) expect(detected.v1.length + (detected.v2 === undefined ? 0 : 1)).toBeGreaterThan(0);
 });
 
-/** Enabling a controller at the top of a hybrid host's v2 stays; take it back, as it was not there before. */
-function restoreSubtreeControl(): void {
-  if (host.mode !== "hybrid" || host.v2 === undefined) return;
-  for (const directory of [`${host.v2.mountPoint}/${parent}`, host.v2.mountPoint])
-    writeFileSync(`${directory}/cgroup.subtree_control`, "-hugetlb");
+/** What a hybrid host's v2 root hands down stays when our cgroups have gone: take back what `before` had not. */
+function restoreSubtreeControl(before: string): void {
+  for (const directory of [`${host.v2?.mountPoint}/${parent}`, `${host.v2?.mountPoint}`])
+    if (!before.includes("hugetlb")) writeFileSync(`${directory}/cgroup.subtree_control`, "-hugetlb");
 }
 
 /** Any whole disk: throttles are not taken for partitions. */

@@ -55,6 +55,14 @@ test("compileDeviceRules refuses to take a part out of a wildcard", () => {
   );
 });
 
+test("compileDeviceRules lets a wide rule override narrower ones before it", () => {
+  const narrow: OciDeviceRule = { allow: true, type: "c", major: 1, minor: 3, access: "rw" };
+  expect(exceptionsOf(narrow, { allow: false, type: "c", access: "w" })).toEqual(["c 1:3 r"]);
+  expect(
+    exceptionsOf(ALLOW_ALL, { ...narrow, allow: false }, { allow: true, type: "c", major: 1, access: "rwm" }),
+  ).toEqual([]);
+});
+
 test("compileDeviceRules takes type a with numbers for those devices only, not for all", () => {
   expect(exceptionsOf({ allow: true, type: "a", major: 1, minor: 3, access: "r" })).toEqual(["b 1:3 r", "c 1:3 r"]);
   expect(compileDeviceRules([{ allow: true, type: "a", access: "r" }]).defaultAllow).toBe(false);

@@ -31,8 +31,9 @@ export interface DevicePolicy {
  * Applies rules in order, starting from "deny": the way of cgroup v1's device controller, which runc follows on v2 too.
  * A rule for all devices resets the policy; others add to the exceptions or take from them.
  *
- * One difference to runc, on the safe side: type "a" with numbers or a part of "rwm" means just those devices of both
- * types, as the runtime-spec says, while runc (and the kernel's own "a") would take it for every device.
+ * Two differences to runc (and to the kernel's own files), where those do other than the spec's "apply entries in the
+ * listed order": type "a" with numbers or a part of "rwm" means just those devices of both types, not every device with
+ * every access; and a wide rule overrides narrower ones before it, instead of doing nothing.
  * Sources: runtime-spec config-linux.md#allowed-device-list; kernel security/device_cgroup.c.
  * @throws LighterError ("invalid") for a malformed rule, one too many, or a rule that takes a part out of a wildcard
  *   exception: cgroup v1 ignores those silently, which would leave a device open that the caller meant to close.
@@ -154,29 +155,27 @@ function addException(exceptions: Map<string, DeviceException>, exception: Devic
 }
 
 function removeException(exceptions: Map<string, DeviceException>, removed: DeviceException, where: string): void {
-  const key = keyOf(removed);
-  const { type, major, minor } = removed;
-  for (const wider of [
-    keyOf({ type, ...numbers(undefined, minor) }),
-    keyOf({ type, ...numbers(major, undefined) }),
-    `${type} *:*`,
-  ]) {
-    const found = exceptions.get(wider);
-    if (wider !== key && found !== undefined && (found.access & removed.access) !== 0)
+  for (const [key, found] of exceptions) {
+    if (found.type !== removed.type || (found.access & removed.access) === 0) continue;
+    if (!overlaps(found.major, removed.major) || !overlaps(found.minor, removed.minor)) continue;
+    if (!covers(removed.major, found.major) || !covers(removed.minor, found.minor))
       throw new LighterError(
         "invalid",
         `${where} "${formatException(removed)}" takes a part out of "${formatException(found)}", which cgroups cannot do`,
       );
+    const access = found.access & ~removed.access;
+    if (access === 0) exceptions.delete(key);
+    else exceptions.set(key, { ...found, access });
   }
-  const exact = exceptions.get(key);
-  if (exact === undefined) return;
-  const access = exact.access & ~removed.access;
-  if (access === 0) exceptions.delete(key);
-  else exceptions.set(key, { ...exact, access });
 }
 
-function numbers(major: number | undefined, minor: number | undefined): { major?: number; minor?: number } {
-  return { ...(major === undefined ? {} : { major }), ...(minor === undefined ? {} : { minor }) };
+/** Undefined is any number. */
+function covers(wide: number | undefined, narrow: number | undefined): boolean {
+  return wide === undefined || wide === narrow;
+}
+
+function overlaps(a: number | undefined, b: number | undefined): boolean {
+  return covers(a, b) || covers(b, a);
 }
 
 function byNumbers(a: DeviceException, b: DeviceException): number {

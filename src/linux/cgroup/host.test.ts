@@ -100,6 +100,16 @@ test("detectCgroupHost takes the upper of two mounts on one place", () => {
   expect(detectCgroupHost(readFrom(files)).mode).toBe("unified");
 });
 
+test("detectCgroupHost counts a hierarchy once, however often it is mounted", () => {
+  const files = {
+    ...SYSTEMD_V1,
+    "/proc/self/mountinfo": `${SYSTEMD_V1["/proc/self/mountinfo"]}90 25 0:27 / /mnt/cpu rw - cgroup cgroup rw,cpu,cpuacct
+91 25 0:22 / /mnt/systemd rw - cgroup cgroup rw,xattr,name=systemd
+`,
+  };
+  expect(detectCgroupHost(readFrom(files))).toEqual(detectCgroupHost(readFrom(SYSTEMD_V1)));
+});
+
 test("detectCgroupHost without any cgroup mount is not-supported", () => {
   expect(() => detectCgroupHost(readFrom({ "/proc/self/cgroup": "0::/\n" }))).toThrow(
     expect.objectContaining({ code: "not-supported" }),

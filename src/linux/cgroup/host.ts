@@ -69,7 +69,7 @@ export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
 
   const v1: CgroupV1Hierarchy[] = [];
   for (const mount of preferSysFs(mounts.filter((each) => each.fsType === "cgroup"))) {
-    const options = mount.superOptions.split(",");
+    const options = [...new Set(mount.superOptions.split(","))];
     const membership = memberships.find(
       ({ controllers }) => controllers.length > 0 && controllers.every((controller) => options.includes(controller)),
     );
@@ -197,8 +197,9 @@ function nameOf(membership: CgroupMembership): { name?: string } {
 }
 
 function sameHierarchy(hierarchy: CgroupV1Hierarchy, membership: CgroupMembership): boolean {
-  if (hierarchy.name !== nameOf(membership).name) return false;
-  return hierarchy.controllers[0] === undefined || membership.controllers.includes(hierarchy.controllers[0]);
+  const { name } = nameOf(membership);
+  if (name !== undefined) return hierarchy.name === name;
+  return hierarchy.controllers.some((controller) => membership.controllers.includes(controller));
 }
 
 /** Without mounts that a later mount on the same place hides. */

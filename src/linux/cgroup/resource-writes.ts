@@ -53,7 +53,7 @@ export function writeCpu(list: WriteList, cpu: Cpu, current?: CurrentLimits): vo
   for (const file of ["cpus", "mems"] as const) {
     const value = cpu[file];
     if (value === undefined || value === "") continue;
-    if (!/^[0-9,\- ]+$/.test(value))
+    if (typeof value !== "string" || !/^[0-9,\- ]+$/.test(value))
       throw new LighterError("invalid", `resources.cpu.${file} ${JSON.stringify(value)} is not a list like 0-3,6`);
     list.add(list.target("cpuset", `cpu.${file}`), `cpuset.${file}`, value, `cpu.${file}`);
   }
@@ -109,6 +109,8 @@ function writeRealtime(list: WriteList, cpu: Cpu): void {
   const target = list.target("cpu", what);
   if (target.version === 2)
     throw new LighterError("not-supported", `resources.${what}: cgroup v2 has no real-time budget`);
+  for (const name of ["realtimePeriod", "realtimeRuntime"] as const)
+    checkInteger(cpu[name] ?? 0, `cpu.${name}`, -1, MICROSECONDS_MAX);
   if (isSet(cpu.realtimePeriod))
     list.add(target, "cpu.rt_period_us", formatInteger(cpu.realtimePeriod), "cpu.realtimePeriod");
   if (isSet(cpu.realtimeRuntime))
@@ -190,8 +192,8 @@ function writeMemoryLimitsV2(
 
 function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void {
   const { swappiness } = memory;
-  // Docker sends "default" as -1, once around: 2^64 - 1.
-  if (swappiness !== undefined && swappiness !== -1 && swappiness < MEMORY_MAX) {
+  // Docker sends "default" as -1 of 64 bits without a sign, which a double rounds to 2^64.
+  if (swappiness !== undefined && swappiness !== -1 && swappiness !== 2 ** 64) {
     checkInteger(swappiness, "memory.swappiness", 0, 100);
     const target = list.target("memory", "memory.swappiness");
     if (target.version === 1) list.add(target, "memory.swappiness", formatInteger(swappiness), "memory.swappiness");
@@ -206,6 +208,7 @@ function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void
   // No kernel since 5.16 limits kernel memory by itself, and runc ignores the field.
   if (isSet(memory.kernel) && memory.kernel !== -1) list.warnings.push(DISCARDED.kernelMemory);
   if (isSet(memory.kernelTCP)) {
+    checkInteger(memory.kernelTCP, "memory.kernelTCP", -1, MEMORY_MAX);
     const target = list.target("memory", "memory.kernelTCP");
     if (target.version === 1 && list.has("memory.kmem.tcp.limit_in_bytes") !== false)
       list.add(target, "memory.kmem.tcp.limit_in_bytes", formatInteger(memory.kernelTCP), "memory.kernelTCP");

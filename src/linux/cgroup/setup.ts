@@ -28,16 +28,8 @@ export function setupCgroupParents(host: CgroupHost, plan: CgroupPlan): void {
       runStep(host, step);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === "") throw error;
-      throw new LighterError("kernel", `${step.why}: write "${step.file}": ${errno}`, {
-        errno,
-        cause: error,
-        ...(errno === "EBUSY" && step.kind === "enable"
-          ? {
-              hint: `${dirname(step.file)} holds processes; a v2 cgroup cannot hold both processes and limited children`,
-            }
-          : {}),
-      });
+      if (errno === "" || error instanceof LighterError) throw error;
+      throw new LighterError("kernel", `${step.why}: "${step.file}": ${errno}`, { errno, cause: error });
     }
   }
 }
@@ -131,26 +123,47 @@ function runStep(host: CgroupHost, step: ParentStep): void {
     case "write":
       writeFile(step.file, step.value);
       return;
-    case "enable": {
-      const enabled = words(readFileSync(step.file, "utf8"));
-      for (const controller of step.controllers.filter((each) => !enabled.includes(each)))
-        enableController(host, step, controller);
+    case "enable":
+      enableControllers(host, step);
+  }
+}
+
+/** Errnos by which a kernel says that it cannot hand down one controller: cpu, say, with real-time tasks around. */
+const CANNOT_ENABLE = ["EINVAL", "ENOENT", "EOPNOTSUPP"];
+
+function enableControllers(host: CgroupHost, step: ParentStep & { kind: "enable" }): void {
+  const enabled = words(readFileSync(step.file, "utf8"));
+  const missing = step.controllers.filter((each) => !enabled.includes(each));
+  if (missing.length === 0) return;
+  // Must be first. The kernel refuses io and memory while processes are here, but takes cpu or pids: that makes this
+  // cgroup a "threaded" one, whose children then can hold neither the processes moved out nor a container.
+  makeRoom(host, dirname(step.file));
+  try {
+    writeFile(step.file, missing.map((each) => `+${each}`).join(" "));
+    return;
+  } catch (error) {
+    if (!CANNOT_ENABLE.includes(errnoOf(error))) throw error;
+  }
+  // It was all or nothing. Now each for itself.
+  for (const controller of missing) {
+    try {
+      writeFile(step.file, `+${controller}`);
+    } catch (error) {
+      if (step.required.includes(controller) || !CANNOT_ENABLE.includes(errnoOf(error))) throw error;
     }
   }
 }
 
-/** One at a time: a write with several is all or nothing, and some kernels refuse one (cpu, with real-time tasks). */
-function enableController(host: CgroupHost, step: ParentStep & { kind: "enable" }, controller: string): void {
-  try {
-    writeFile(step.file, `+${controller}`);
-  } catch (error) {
-    const { v2 } = host;
-    if (errnoOf(error) === "EBUSY" && v2 !== undefined && !v2.isHierarchyRoot && dirname(step.file) === v2.mountPoint) {
-      evacuate(v2.mountPoint);
-      writeFile(step.file, `+${controller}`);
-    } else if (step.required.includes(controller)) throw error;
-    else if (!["EBUSY", "EINVAL", "ENOENT", "EOPNOTSUPP"].includes(errnoOf(error))) throw error;
-  }
+function makeRoom({ v2 }: CgroupHost, directory: string): void {
+  const isTop = directory === v2?.mountPoint;
+  if (isTop && v2.isHierarchyRoot) return; // which alone may hold both
+  if (parsePids(readFileSync(`${directory}/cgroup.procs`, "utf8")).length === 0) return;
+  if (!isTop)
+    throw new LighterError("kernel", `hand controllers down from cgroup "${directory}": EBUSY`, {
+      errno: "EBUSY",
+      hint: "processes are in it; a v2 cgroup cannot hold both processes and limited children",
+    });
+  evacuate(directory);
 }
 
 function evacuate(top: string): void {

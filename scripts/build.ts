@@ -4,6 +4,7 @@
  *   dist/launcher        the launcher, static
  *   dist/launcher-test   the same with -DLAUNCHER_FAULTS: ops can be told to fail
  *   dist/hello           the program of the embedded image `hello`
+ *   dist/init            the init of `run --init`
  *   dist/lighter         everything in one executable
  *
  * `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
@@ -95,10 +96,15 @@ function targets(): Target[] {
       command: (outPath) => [...compiler(), ...C_FLAGS, ...HELLO_FLAGS, "-o", outPath, "hello/hello.c"],
     },
     {
+      name: "init",
+      inputs: ["init/init.c"],
+      command: (outPath) => [...compiler(), ...C_FLAGS, "-o", outPath, "init/init.c"],
+    },
+    {
       name: "lighter",
       inputs: [
         ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
-        ...["dist/launcher", "dist/hello", "package.json", "package-lock.json", "tsconfig.json"],
+        ...["dist/launcher", "dist/hello", "dist/init", "package.json", "package-lock.json", "tsconfig.json"],
       ],
       command: (outPath) => [process.execPath, "build", ...BUN_FLAGS, "--outfile", outPath, "src/main.ts"],
     },

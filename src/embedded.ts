@@ -1,9 +1,10 @@
 /**
- * The two programs inside `dist/lighter`, as paths to read: real files when run from source, files inside the
+ * The programs inside `dist/lighter`, as paths to read: real files when run from source, files inside the
  * executable when built (those can be read but not executed where they are: copy the bytes to a memfd or a file first).
- * Anyone may import this; it imports nothing of ours. `bun run build` makes both before it needs them.
+ * Anyone may import this; it imports nothing of ours. `bun run build` makes them before it needs them.
  */
 import helloPath from "../dist/hello" with { type: "file" };
+import initPath from "../dist/init" with { type: "file" };
 import launcherPath from "../dist/launcher" with { type: "file" };
 
-export { helloPath, launcherPath };
+export { helloPath, initPath, launcherPath };

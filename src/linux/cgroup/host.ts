@@ -47,12 +47,12 @@ export interface CgroupHost {
 /** A file's text, or undefined if there is no such file. */
 export type ReadText = (path: string) => string | undefined;
 
-/** `ReadText` on the real files. Other errors than a missing file are thrown as they are. */
+/** `ReadText` on the real files. Other errors than a missing file, or cgroup (ENODEV), are thrown as they are. */
 export function readHostText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
+    if (["ENOENT", "ENODEV"].includes(errnoOf(error))) return undefined;
     throw error;
   }
 }

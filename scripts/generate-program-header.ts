@@ -1,6 +1,6 @@
 /** Prints launcher/program.h from the TypeScript tables that define the program format. */
 
-import * as limits from "../src/base/limits.ts";
+import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../src/base/limits.ts";
 import { CALL_NAMES, callOf } from "../src/linux/program/calls.ts";
 import * as format from "../src/linux/program/format.ts";
 import { OP_KINDS } from "../src/linux/program/op.ts";
@@ -22,8 +22,8 @@ export function generateProgramHeader(): string {
     typeof value === "number" ? [[name, value] as const] : [],
   );
   for (const [name, value] of numbers) lines.push(`#define ${name} 0x${value.toString(16)}u`);
-  for (const name of ["PROGRAM_MAX_BYTES", "PROGRAM_MAX_OPS", "PROGRAM_MAX_SLOTS"] as const)
-    lines.push(`#define ${name} ${limits[name]}u`);
+  for (const [name, value] of Object.entries({ PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS }))
+    lines.push(`#define ${name} ${value}u`);
   for (const [name, value] of Object.entries(format.FRAME)) lines.push(`#define FRAME_${name} 0x${value.toString(16)}`);
   lines.push("", "struct program_header {");
   for (const [name, type] of format.HEADER_FIELDS) lines.push(`\t${type === "u64" ? "uint64_t" : "uint32_t"} ${name};`);

@@ -743,6 +743,8 @@ static int play_op(struct program *p, const struct op *op)
 {
 	int rc;
 
+	/* Skipped, or failed in a tolerated way: then its slot is unset, whatever an earlier op had put there. */
+	set_slot(p, op->out, -1);
 	if ((op->guard != NO_SLOT && !is_set(p, op->guard)) || (op->unless != NO_SLOT && is_set(p, op->unless)))
 		return 0;
 	rc = player[op->kind](p, op);

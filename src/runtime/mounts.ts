@@ -91,7 +91,6 @@ export function mountRoot(
     init.cloneTree(posix.resolve(bundlePath, rootPath), true, "rootfs", why);
     makePrivate(init);
     init.moveMountTo("rootfs", at, why);
-    init.close("rootfs", why);
   } else {
     makePrivate(init);
     for (const mount of rootfs) {
@@ -104,7 +103,6 @@ export function mountRoot(
   for (const name of PLAIN_DIRECTORIES) {
     const why = `/${name} must not be a symbolic link`;
     init.openInRoot(ROOT, name, O.PATH | O.DIRECTORY, "plain", why, { noSymlinks: true, tolerate: ["ENOENT"] });
-    init.closeIfOpen("plain", why);
   }
 }
 
@@ -135,7 +133,6 @@ function attach(init: OpList, mount: Slot, destination: string, type: "directory
   const noSymlinks = isKernelDirectory(destination);
   init.add({ kind: "openTarget", root: ROOT, path: destination.slice(1), type, noSymlinks, out: "target", why });
   init.moveMount(mount, "target", why);
-  init.close("target", why);
 }
 
 /** The recursive and the propagation half of the options; the plain attributes are set where the mount is made. */
@@ -159,7 +156,6 @@ function mountBind(init: OpList, host: HostFacts, planned: PlannedMount): void {
   applyOptions(init, clone, options, why);
   const type = host.kindOf(mount.source!) === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
-  init.close(clone, why);
 }
 
 function mountFilesystem(init: OpList, planned: PlannedMount): void {
@@ -175,7 +171,6 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
   init.newFilesystem(type, parameters, options.set & ~(late ? ATTR.RDONLY : 0), made, why);
   attach(init, made, destination, "directory", why);
   applyOptions(init, made, options, why);
-  if (!isDev && !isProc) init.close(made, why);
 }
 
 /** What `mountFilesystem` put off. */
@@ -210,7 +205,6 @@ function mountCgroup(init: OpList, host: HostFacts, config: OciConfig, planned: 
     else mountOneCgroup(init, each, options, why);
   }
   if (options.set & ATTR.RDONLY) init.setAttributes("cgroups", { set: ATTR.RDONLY }, `${why}: read-only`);
-  init.close("cgroups", why);
 }
 
 type OneCgroup = ReturnType<typeof cgroupMounts>[number];
@@ -229,5 +223,4 @@ function mountOneCgroup(init: OpList, mount: OneCgroup, options: MountOptions, w
     );
   }
   attach(init, "cgroup", mount.target, "directory", why);
-  init.close("cgroup", why);
 }

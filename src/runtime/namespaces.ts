@@ -122,5 +122,4 @@ function loopbackUp(init: OpList): void {
   const why = "bring the loopback interface up";
   init.call("socket", [AF_INET, SOCK_DGRAM_CLOEXEC, 0], why, { out: "inet" });
   init.call("ioctl.SIOCSIFFLAGS", [slot("inet"), { data: request, show: "lo IFF_UP" }], why);
-  init.close("inet", why);
 }

@@ -93,7 +93,6 @@ function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespa
           guard,
         );
     }
-    if (!inDev) init.close("devdir", why);
   }
 }
 
@@ -103,8 +102,6 @@ function bindNode(init: OpList, hostPath: string, directory: string, name: strin
   init.cloneTree(hostPath, false, "node", why);
   init.openInRoot(directory, name, O.PATH, "target", why, { noSymlinks: true });
   init.moveMount("node", "target", why);
-  init.close("target", why);
-  init.close("node", why);
 }
 
 /** In the child, with the terminal in slot "tty": /dev/console is this terminal. */
@@ -113,8 +110,6 @@ export function bindConsole(init: OpList): void {
   init.add({ kind: "openTarget", root: ROOT, path: "dev/console", type: "file", noSymlinks: true, out: "target", why });
   init.cloneTreeOf("tty", false, "console", why); // the fd, not the path: /dev/pts may be shared (CVE-2025-52565)
   init.moveMount("console", "target", why);
-  init.close("target", why);
-  init.close("console", why);
 }
 
 /** In the child: linux.sysctl and process.oomScoreAdj, through a procfs that the container cannot have replaced. */
@@ -142,8 +137,6 @@ export function hidePaths(init: OpList, config: OciConfig): void {
     init.cloneTreeOf("target", true, "copy", why, { guard: "target" });
     init.setAttributes("copy", { set: ATTR.RDONLY, recursive: true }, why, { guard: "target" });
     init.moveMount("copy", "target", why, { guard: "target" });
-    init.closeIfOpen("copy", why);
-    init.closeIfOpen("target", why);
   }
   if (maskedPaths.length === 0) return;
   init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
@@ -157,15 +150,10 @@ export function hidePaths(init: OpList, config: OciConfig): void {
     });
     init.newFilesystem("tmpfs", [{ key: "size", value: "0" }], ATTR.RDONLY, "empty", why, { guard: "dir" });
     init.moveMount("empty", "dir", why, { guard: "dir" });
-    init.closeIfOpen("empty", why);
     init.openInRoot(ROOT, path.slice(1), O.PATH, "file", why, { ...flags, tolerate: ["ENOENT"], unless: "dir" });
     init.cloneTreeOf("null", false, "cover", why, { guard: "file" });
     init.moveMount("cover", "file", why, { guard: "file" });
-    init.closeIfOpen("cover", why);
-    init.closeIfOpen("file", why);
-    init.closeIfOpen("dir", why);
   }
-  init.close("null", "no more files to cover");
 }
 
 /** In the child: the container's root becomes ours, and the host's goes. */
@@ -198,5 +186,4 @@ export function makeWorkingDirectory(init: OpList, cwd: string): void {
     why,
     tolerate: ["EEXIST", "ENOTDIR", "EROFS"],
   });
-  init.closeIfOpen("cwd", why);
 }

@@ -63,7 +63,6 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
   if (uid !== 0)
     init.call("fchownat", [slot("tty"), text(""), uid, KEEP_ID, AT_EMPTY_PATH], "the terminal is the user's");
   init.add({ kind: "send", fd: "ptmx", why: "hand the terminal's master to the supervisor" });
-  init.close("ptmx", "the supervisor has it");
 }
 
 /** The slots the supervisor reads and writes. */

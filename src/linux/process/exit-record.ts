@@ -1,5 +1,5 @@
-import { LighterError } from "../../base/errors.ts";
 import { text } from "../../base/bytes.ts";
+import { LighterError } from "../../base/errors.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAGIC, EXIT_MAX_CAPTURE_BYTES, EXIT_VERSION } from "../program/format.ts";
 
 /** What a supervisor writes when its process has ended (the drawing is in program/format.ts). */

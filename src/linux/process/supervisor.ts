@@ -59,9 +59,7 @@ export async function connectAttached(path: string, mask: AttachMask): Promise<S
 }
 
 function written(socket: Socket, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) =>
-    socket.write(bytes, (error) => (error ? reject(error) : resolve())),
-  );
+  return new Promise((resolve, reject) => socket.write(bytes, (error) => (error ? reject(error) : resolve())));
 }
 
 function settled<T>(): PromiseWithResolvers<T> {

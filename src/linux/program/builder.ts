@@ -98,11 +98,6 @@ export class OpList {
     this.call("close", [slot(fd)], why);
   }
 
-  /** For a slot that an op under a condition, or with a tolerated error, may have left unset. */
-  closeIfOpen(fd: Slot, why: string): void {
-    this.call("close", [slot(fd)], why, { guard: fd });
-  }
-
   /** open(2) of a host path. */
   open(path: string, flags: number, out: Slot, why: string, extras: OpExtras = {}): void {
     this.call("openat", [AT_FDCWD, text(path), flags | O_RDONLY_CLOEXEC, 0], why, { out, ...extras });
@@ -140,7 +135,6 @@ export class OpList {
     }
     this.call("fsconfig", [slot(fs), FSCONFIG_CMD_CREATE, 0, 0, 0], why, guarded);
     this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
-    this.call("close", [slot(fs)], why, guarded);
   }
 
   /** A copy of what is mounted at a host path, mounted nowhere yet. */

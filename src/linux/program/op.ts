@@ -6,7 +6,8 @@ import type { CallName } from "./calls.ts";
  * in the launcher when the child has ended, or when the start has failed.
  *
  * Values made by one op and used by a later one (fds, pids) live in named slots. A slot is unset until an op sets
- * it; the child starts with a copy of the launcher's slots as they were at `clone`.
+ * it, and again if that op is skipped or fails in a tolerated way. The child starts with a copy of the launcher's slots
+ * as they were at `clone`; its fds need no closing one by one, since it ends with close_range(2).
  */
 export interface Program {
   host: Op[];

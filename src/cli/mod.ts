@@ -23,10 +23,29 @@ type AnyCommand = Command<any>;
 /** In the order of `lighter --help`. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: AnyCommand }> }>> = {
   run: { summary: "Create and run a new container from an image", load: () => import("./commands/run.ts") },
+  exec: { summary: "Execute a command in a running container", load: () => import("./commands/exec.ts") },
   ps: { summary: "List containers", load: () => import("./commands/ps.ts") },
-  logs: { summary: "Fetch the logs of a container", load: () => import("./commands/logs.ts") },
   images: { summary: "List images", load: () => import("./commands/images.ts") },
   load: { summary: "Load an image from a tar archive or stdin", load: () => import("./commands/load.ts") },
+  explain: {
+    summary: "Print the system calls that would start a container",
+    load: () => import("./commands/explain.ts"),
+  },
+  attach: { summary: "Attach to a running container", load: () => import("./commands/attach.ts") },
+  create: { summary: "Create a new container", load: () => import("./commands/create.ts") },
+  info: { summary: "Display system-wide information", load: () => import("./commands/info.ts") },
+  inspect: { summary: "Return low-level information on objects", load: () => import("./commands/inspect.ts") },
+  kill: { summary: "Kill one or more running containers", load: () => import("./commands/kill.ts") },
+  logs: { summary: "Fetch the logs of a container", load: () => import("./commands/logs.ts") },
+  rm: { summary: "Remove one or more containers", load: () => import("./commands/rm.ts") },
+  rmi: { summary: "Remove one or more images", load: () => import("./commands/rmi.ts") },
+  start: { summary: "Start one or more stopped containers", load: () => import("./commands/start.ts") },
+  stop: { summary: "Stop one or more running containers", load: () => import("./commands/stop.ts") },
+  version: { summary: "Show version information", load: () => import("./commands/version.ts") },
+  wait: {
+    summary: "Block until containers stop, then print their exit codes",
+    load: () => import("./commands/wait.ts"),
+  },
 };
 
 /**

@@ -67,3 +67,8 @@ async function copyInput(response: Response, streams: AttachedStreams): Promise<
   }
   return "ended";
 }
+
+/** Copies a plain body to stdout. */
+export function copyPlain(response: Response): Promise<void> {
+  return copyOutput(response, true);
+}

@@ -11,9 +11,14 @@ export interface Column<T> {
 
 export type Columns<T> = Readonly<Record<string, Column<T>>>;
 
-/** Narrowest column, and the space between columns, as the stock client lays out its tables. */
-const COLUMN_MIN = 10;
-const COLUMN_GAP = 3;
+/** How columns are laid out: the narrowest, and the space behind the widest cell. */
+export interface Layout {
+  readonly min: number;
+  readonly gap: number;
+}
+
+/** That of the stock client's tables. */
+const TABLE_LAYOUT: Layout = { min: 10, gap: 3 };
 
 /**
  * Renders rows by a `--format`: "table", "table TEMPLATE", "json", or a template for each row.
@@ -34,6 +39,7 @@ export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: s
 
 /** Whether a format shows a column, for those the daemon must work for. */
 export function usesColumn<T>(columns: Columns<T>, format: string, name: string): boolean {
+  if (format === "json") return false; // the stock client does not ask for costly columns then
   let used = false;
   const context = headingContext(columns);
   Object.defineProperty(context, name, {
@@ -55,7 +61,7 @@ function compileFormat(format: string): { isTable: boolean; template: (data: unk
   const isTable = format.startsWith("table");
   const source = isTable ? format.slice("table".length) : format === "json" ? "{{json .}}" : format;
   try {
-    return { isTable, template: compileTemplate(unescapeFormat(source)) };
+    return { isTable, template: compileTemplate(unescapeFormat(source), true) };
   } catch (error) {
     throw explain(error);
   }
@@ -96,15 +102,20 @@ function unescapeFormat(format: string): string {
  * Pads tab-separated cells into columns, as Go's tabwriter does with rows of the same shape; the last cell of a line is
  * left as it is.
  */
-export function alignColumns(lines: readonly string[]): string {
+export function alignColumns(lines: readonly string[], layout = TABLE_LAYOUT): string {
   const rows = lines.flatMap((line) => line.split("\n")).map((line) => line.split("\t"));
   const out = rows.map(() => "");
-  alignBlock(rows, out, 0, rows.length, 0);
+  alignBlock(rows, out, { from: 0, to: rows.length, column: 0 }, layout);
   return out.map((line) => `${line}\n`).join("");
 }
 
 /** A column is a run of lines that all have a cell there with a tab behind it. */
-function alignBlock(rows: readonly string[][], out: string[], from: number, to: number, column: number): void {
+function alignBlock(
+  rows: readonly string[][],
+  out: string[],
+  { from, to, column }: { from: number; to: number; column: number },
+  layout: Layout,
+): void {
   let line = from;
   while (line < to) {
     if ((rows[line]?.length ?? 0) <= column + 1) {
@@ -114,13 +125,13 @@ function alignBlock(rows: readonly string[][], out: string[], from: number, to: 
     }
     let end = line;
     while (end < to && (rows[end]?.length ?? 0) > column + 1) end++;
-    let width = COLUMN_MIN;
-    for (let i = line; i < end; i++) width = Math.max(width, cellWidth(rows[i]?.[column] ?? "") + COLUMN_GAP);
+    let width = layout.min;
+    for (let i = line; i < end; i++) width = Math.max(width, cellWidth(rows[i]?.[column] ?? "") + layout.gap);
     for (let i = line; i < end; i++) {
       const cell = rows[i]?.[column] ?? "";
       out[i] += cell + " ".repeat(width - cellWidth(cell));
     }
-    alignBlock(rows, out, line, end, column + 1);
+    alignBlock(rows, out, { from: line, to: end, column: column + 1 }, layout);
     line = end;
   }
 }

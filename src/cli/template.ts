@@ -12,14 +12,17 @@ export class TemplateError extends Error {
     readonly stage: "parse" | "execute",
     cause: unknown,
   ) {
-    super(`template: ${messageOf(cause)}`, { cause });
+    super(`template: ${stage === "parse" ? ":1: " : ""}${messageOf(cause)}`, { cause });
   }
 }
 
-/** A parsed template, to be executed over any number of values. Both throw TemplateError. */
-export function compileTemplate(source: string): (data: unknown) => string {
+/**
+ * A parsed template, to be executed over any number of values. Both throw TemplateError. `escapeHtml`: {{json .}} of a
+ * whole row writes "<" as \u003c, which the stock client does there and nowhere else.
+ */
+export function compileTemplate(source: string, escapeHtml = false): (data: unknown) => string {
   const nodes = explain("parse", () => parseTemplate(source));
-  return (data) => explain("execute", () => new Execution(data).run(nodes));
+  return (data) => explain("execute", () => new Execution(data, escapeHtml).run(nodes));
 }
 
 function explain<T>(stage: "parse" | "execute", work: () => T): T {
@@ -39,7 +42,10 @@ class Execution {
   #out = "";
   #variables: [string, unknown][];
 
-  constructor(readonly root: unknown) {
+  constructor(
+    readonly root: unknown,
+    readonly escapeHtml: boolean,
+  ) {
     this.#variables = [["$", root]];
   }
 
@@ -116,7 +122,9 @@ class Execution {
       const fn = Object.hasOwn(FUNCTIONS, head.name) ? FUNCTIONS[head.name] : undefined;
       if (fn === undefined) throw new Error(`function ${goQuote(head.name)} not defined`);
       if (head.name === "and" || head.name === "or") return this.#logic(head.name, rest, dot, piped);
-      return fn(...rest.map((operand) => this.#operand(operand, dot)), ...piped);
+      const args = [...rest.map((operand) => this.#operand(operand, dot)), ...piped];
+      if (head.name === "json" && args[0] === this.root) return goJson(args[0] ?? null, this.escapeHtml);
+      return fn(...args);
     }
     const value = this.#operand(head, dot);
     const args = [...rest.map((operand) => this.#operand(operand, dot)), ...piped];
@@ -225,6 +233,7 @@ function asList(value: unknown): unknown[] {
 
 /** Length in the unit Go counts: bytes of a string, entries of a list or map. */
 function length(value: unknown): number {
+  if (value === null) return 0; // Go's nil lists and maps come as null
   if (typeof value === "string") return Buffer.byteLength(value);
   if (Array.isArray(value)) return value.length;
   if (typeof value === "object" && value !== null) return Object.keys(value).length;

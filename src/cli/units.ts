@@ -10,20 +10,15 @@ const BINARY: Record<string, number> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 
  * @throws Error with the text users know ("invalid size: '3x'")
  */
 export function parseRamBytes(text: string): number {
-  const lastDigit = text.search(/[0-9. ][^0-9. ]*$/);
-  if (lastDigit === -1) throw new Error(`invalid size: '${text}'`);
-  const number = text[lastDigit] === " " ? text.slice(0, lastDigit) : text.slice(0, lastDigit + 1);
-  const suffix = text.slice(lastDigit + 1).toLowerCase();
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(number))
+  const invalid = () => new Error(`invalid size: '${text}'`);
+  const match = /^([0-9.]+) ?([a-zA-Z]*)$/.exec(text);
+  if (match === null) throw invalid();
+  const [, number = "", suffix = ""] = match;
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(number))
     throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(number)}: invalid syntax`);
-  const value = Number(number);
-  if (value < 0) throw new Error(`invalid size: '${text}'`);
-  if (suffix === "" || suffix === "b") return Math.trunc(value);
-  const factor = BINARY[suffix.charAt(0)];
-  const rest = suffix.slice(1);
-  if (factor === undefined || (rest !== "" && rest !== "b" && rest !== "ib"))
-    throw new Error(`invalid suffix: '${text.slice(lastDigit + 1)}'`);
-  return Math.trunc(value * factor);
+  const unit = /^(?:([kmgtp])(?:b|ib)?|b)?$/.exec(suffix.toLowerCase());
+  if (unit === null) throw invalid();
+  return Math.trunc(Number(number) * (BINARY[unit[1] ?? ""] ?? 1));
 }
 
 const DECIMAL_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];

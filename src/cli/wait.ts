@@ -9,7 +9,7 @@ import { printError } from "./output.ts";
 export async function beginWait(
   client: Client,
   id: string,
-  condition: "next-exit" | "removed",
+  condition: "next-exit" | "removed" | "not-running",
 ): Promise<{ exitCode: Promise<number> }> {
   const path = `/containers/${id}/wait${encodeQuery({ condition })}`;
   const response = await client.request({ method: "POST", path });

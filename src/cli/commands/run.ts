@@ -12,7 +12,7 @@ import { followWindowSize, forwardSignals } from "../signals.ts";
 import { streamAttached } from "../stream.ts";
 import { beginWait } from "../wait.ts";
 
-const flags = {
+export const flags = {
   ...createFlags,
   detach: boolFlag("Run in the background and print the container's ID", { short: "d" }),
   "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),

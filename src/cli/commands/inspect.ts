@@ -1,0 +1,87 @@
+import { messageOf } from "../../base/errors.ts";
+import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { CliError } from "../exit.ts";
+import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { indentJson } from "../json-indent.ts";
+import { stdout } from "../output.ts";
+import { compileTemplate, TemplateError } from "../template.ts";
+
+const flags = {
+  format: stringFlag('Format: "json" or a Go template', { short: "f" }),
+  size: boolFlag("Show the size of files of containers", { short: "s" }),
+  type: stringFlag("Look only for objects of this type"),
+};
+
+export const command = defineCommand({
+  name: "inspect",
+  usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+  summary: "Return low-level information on containers, images, networks and volumes",
+  flags,
+  args: { min: 1 },
+  run,
+});
+
+/** EX_USAGE of sysexits.h(3head), as the stock client has it. */
+const EXIT_BAD_TEMPLATE = 64;
+
+/** In the order in which a name is looked up. */
+const ROUTES: Readonly<Record<string, (name: string, size: boolean) => string>> = {
+  container: (name, size) => `/containers/${name}/json${size ? "?size=1" : ""}`,
+  image: (name) => `/images/${name}/json`,
+  network: (name) => `/networks/${name}`,
+  volume: (name) => `/volumes/${name}`,
+};
+
+async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+  if (values.type !== "" && !Object.hasOwn(ROUTES, values.type))
+    throw new CliError(`"${values.type}" is not a valid value for --type`);
+  const failures: string[] = [];
+  const found: string[] = [];
+  const format = values.format === "" || values.format === "json" ? undefined : compileInspect(values.format);
+  for (const name of args) {
+    try {
+      const json = await lookUp(client, name, values.type, values.size);
+      found.push(format === undefined ? json : format(parseJson(json)));
+    } catch (error) {
+      failures.push(error instanceof TemplateError ? `template parsing error: ${error.message}` : messageOf(error));
+    }
+  }
+  if (values.format === "") await stdout.text(`${indentJson(`[${found.join(",")}]`, "    ")}\n`);
+  else if (values.format === "json") await stdout.text(`[${found.map(compactJson).join(",")}]\n`);
+  else await stdout.text(found.length === 0 ? "\n" : found.map((text) => `${text}\n`).join(""));
+  if (failures.length > 0) throw new CliError(failures.join("\n"));
+  return 0;
+}
+
+/** The object's JSON text. @throws ApiError, or CliError if nothing has this name */
+async function lookUp(client: Client, name: string, type: string, size: boolean): Promise<string> {
+  for (const [candidate, route] of Object.entries(ROUTES)) {
+    if (type !== "" && candidate !== type) continue;
+    try {
+      return await client.getText(route(encodeName(name), size));
+    } catch (error) {
+      if (type !== "" || !(error instanceof ApiError) || (error.status !== 404 && error.status !== 501)) throw error;
+    }
+  }
+  throw new CliError(`Error: No such object: ${name}`);
+}
+
+function compileInspect(source: string): (object: Record<string, unknown>) => string {
+  let template: (data: unknown) => string;
+  try {
+    template = compileTemplate(source);
+  } catch (error) {
+    throw new CliError(`template parsing error: ${messageOf(error)}`, EXIT_BAD_TEMPLATE);
+  }
+  // In the stock client's types the ID of containers and images has both spellings.
+  return (object) => template("Id" in object ? withAlias(object, "ID", object.Id) : object);
+}
+
+function withAlias(object: Record<string, unknown>, name: string, value: unknown): object {
+  return Object.defineProperty({ ...object }, name, { value, enumerable: false });
+}
+
+function compactJson(json: string): string {
+  return json.trim();
+}

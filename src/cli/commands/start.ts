@@ -1,0 +1,81 @@
+import { messageOf } from "../../base/errors.ts";
+import { type Client, encodeName, encodeQuery } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { CliError } from "../exit.ts";
+import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { printError, printLine } from "../output.ts";
+import { followWindowSize, forwardSignals } from "../signals.ts";
+import { streamAttached } from "../stream.ts";
+import { beginWait } from "../wait.ts";
+
+const flags = {
+  attach: boolFlag("Attach stdout and stderr and pass signals on", { short: "a" }),
+  "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),
+  interactive: boolFlag("Attach stdin", { short: "i" }),
+};
+
+export const command = defineCommand({
+  name: "start",
+  usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+  summary: "Start one or more stopped containers",
+  flags,
+  args: { min: 1 },
+  run,
+});
+
+interface Inspected {
+  readonly Id: string;
+  readonly Config: { readonly Tty: boolean; readonly OpenStdin: boolean };
+  readonly HostConfig: { readonly AutoRemove: boolean };
+}
+
+async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+  if (!values.attach && !values.interactive) return startAll(client, args);
+  if (args.length > 1) throw new CliError("you cannot start and attach multiple containers at once");
+  const { Id, Config, HostConfig } = await client.get<Inspected>(`/containers/${encodeName(args[0] ?? "")}/json`);
+  const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id);
+  const stdin = values.interactive && Config.OpenStdin;
+  const query = encodeQuery({
+    detachKeys: values["detach-keys"] || undefined,
+    stderr: "1",
+    stdin: stdin ? "1" : undefined,
+    stdout: "1",
+    stream: "1",
+  });
+  const [attached, wait] = await Promise.all([
+    client.request({ method: "POST", path: `/containers/${Id}/attach${query}`, upgrade: true }),
+    beginWait(client, Id, HostConfig.AutoRemove ? "removed" : "next-exit"),
+  ]);
+  const streams = { stdin, output: true, tty: Config.Tty, detachKeys: values["detach-keys"] };
+  const session = streamAttached(attached, streams);
+  session.catch(() => {}); // awaited below, but a failed start comes first
+  try {
+    await client.postEmpty(`/containers/${Id}/start`);
+  } catch (error) {
+    attached.connection.close();
+    await session.catch(() => {});
+    if (HostConfig.AutoRemove) await wait.exitCode;
+    throw error;
+  }
+  const stopFollowing = Config.Tty ? await followWindowSize(client, `/containers/${Id}/resize`) : () => {};
+  const how = await session;
+  stopFollowing();
+  const exitCode = how === "detached" ? 0 : await wait.exitCode;
+  stopForwarding();
+  return exitCode;
+}
+
+async function startAll(client: Client, names: readonly string[]): Promise<number> {
+  const failed: string[] = [];
+  for (const name of names) {
+    try {
+      await client.postEmpty(`/containers/${encodeName(name)}/start`);
+      await printLine(name);
+    } catch (error) {
+      await printError(messageOf(error));
+      failed.push(name);
+    }
+  }
+  if (failed.length > 0) throw new CliError(`Error: failed to start containers: ${failed.join(", ")}`);
+  return 0;
+}

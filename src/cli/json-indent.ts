@@ -1,0 +1,23 @@
+/**
+ * JSON text with line breaks and `indent`, tokens untouched: numbers too big for JavaScript and the order of keys stay
+ * as the daemon wrote them. As Go's json.Indent: empty objects and lists stay on one line.
+ * The text must be JSON.
+ */
+export function indentJson(json: string, indent: string): string {
+  let out = "";
+  let depth = 0;
+  const newline = () => `\n${indent.repeat(depth)}`;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s"[\]{},:]+/g)) {
+    if (token === "{" || token === "[") {
+      depth++;
+      out += token + newline();
+    } else if (token === "}" || token === "]") {
+      depth--;
+      out = /[[{]\s*$/.test(out.slice(-(indent.length * (depth + 1) + 2))) ? out.trimEnd() : out + newline();
+      out += token;
+    } else if (token === ",") out += token + newline();
+    else if (token === ":") out += ": ";
+    else out += token;
+  }
+  return out;
+}

@@ -84,6 +84,12 @@ export class ByteWriter {
     return this;
   }
 
+  /** `count` zero bytes to be filled in through the view, whose offsets are the buffer's; valid until the next write. */
+  reserve(count: number): DataView {
+    this.#grow(count);
+    return this.#view;
+  }
+
   /** A view of what was written; valid until the next write. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#length);

@@ -10,7 +10,7 @@ import {
 } from "../linux/capability/mod.ts";
 import { type OpList, text, words } from "../linux/program/builder.ts";
 import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
-import { compileSeccomp } from "../linux/seccomp/mod.ts";
+import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
 
 const SECCOMP_SET_MODE_FILTER = 1;
@@ -121,7 +121,7 @@ function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number
 
 /** `struct sock_fprog`: u16 length, padding, pointer. */
 function installFilter(init: OpList, seccomp: OciSeccomp): void {
-  const filter = compileSeccomp(seccomp);
+  const filter = compileSeccompMemo(seccomp);
   if (filter.listenerPath) throw new LighterError("not-supported", "seccomp.listenerPath is not supported");
   const count = filter.instructions.length / 8;
   const fprog = new Uint8Array(16);

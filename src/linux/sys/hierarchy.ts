@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
 import { address, check, cString, libc } from "./libc.ts";
 
 /** Unified system call numbers: the same on every architecture. */
@@ -11,13 +12,28 @@ const FSCONFIG_SET_FLAG = 0n;
 const FSCONFIG_SET_STRING = 1n;
 const FSCONFIG_CMD_CREATE = 6n;
 
+/** A hierarchy of this name that its last holder has just let go of is EBUSY until the kernel has freed it. */
+const ATTEMPTS = 40;
+const PAUSE_MS = 50;
+
 /**
  * Holds a cgroup v1 hierarchy without controllers, mounted nowhere, whose `favordynmods` option makes moving processes
  * between cgroups cheap on the whole host: 0.4 ms instead of an RCU grace period of 10–25 ms. The kernel lets go of it
  * when the fd is closed or its holder dies. Since Linux 6.0; throws before that.
  * Source: Documentation/admin-guide/cgroup-v2.rst, "favordynmods"; docs/adr/0002-favordynmods.md.
  */
-export function holdFavorDynmods(name: string): number {
+export async function holdFavorDynmods(name: string): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return createHierarchy(name);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY" || attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
+
+function createHierarchy(name: string): number {
   const type = cString("cgroup");
   const fs = check(libc.syscall(SYS_FSOPEN, address(type), FSOPEN_CLOEXEC, 0n, 0n, 0n), "fsopen(2) of cgroup");
   try {

@@ -1,6 +1,7 @@
 /** Flag values about networks and ports. */
-import { isIP } from "node:net";
+
 import { goQuote, parseGoUint } from "./go.ts";
+import { isIp } from "./ip.ts";
 import { parseCsvLine } from "./mount-value.ts";
 
 export interface NetworkAttachment {
@@ -66,7 +67,7 @@ export function isUserDefinedNetwork(name: string): boolean {
 }
 
 export function parseIpAddress(text: string): string {
-  if (isIP(text.trim()) === 0) throw new Error(`IP address is not correctly formatted: ${text}`);
+  if (!isIp(text.trim())) throw new Error(`IP address is not correctly formatted: ${text}`);
   return text.trim();
 }
 
@@ -76,7 +77,7 @@ export function parseExtraHost(text: string): string {
   const [, name = "", ip = ""] = cut ?? [];
   if (cut === null || name === "") throw new Error(`bad format for add-host: ${goQuote(text)}`);
   const bare = ip.startsWith("[") && ip.endsWith("]") ? ip.slice(1, -1) : ip;
-  if (bare !== "host-gateway" && isIP(bare) === 0) throw new Error(`invalid IP address in add-host: ${goQuote(ip)}`);
+  if (bare !== "host-gateway" && !isIp(bare)) throw new Error(`invalid IP address in add-host: ${goQuote(ip)}`);
   return `${name}:${bare}`;
 }
 
@@ -115,7 +116,7 @@ function longPublish(text: string): string {
 
 function parsePortSpec(text: string): { port: string; binding: PortBinding }[] {
   const { ip, hostPort, containerPort } = splitPortSpec(text);
-  if (ip !== "" && isIP(ip) === 0) throw new Error(`Invalid ip address: ${ip}`);
+  if (ip !== "" && !isIp(ip)) throw new Error(`Invalid ip address: ${ip}`);
   const [range = "", protocolText = ""] = containerPort.split("/", 2);
   const protocol = protocolText === "" ? "tcp" : protocolText.toLowerCase();
   if (range === "") throw new Error(`No port specified: ${text}<empty>`);

@@ -1,0 +1,129 @@
+/**
+ * Start-up, ours against Docker's, CLI to CLI, in one run and interleaved: `run --rm --network none IMAGE /bin/true` one
+ * after the other and 50 at a time; and memory: the daemon with no container, the supervisor of an idle one.
+ *
+ *   bun bench/cases/start.ts [--runs 30] [--save bench/baselines/NAME.json]
+ *
+ * Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { parseArgs } from "node:util";
+import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
+import {
+  childrenOf,
+  type Engine,
+  ensureDocker,
+  IMAGE,
+  loadBusybox,
+  makeWorkFolder,
+  residentKib,
+  startDocker,
+  startLighter,
+} from "../support/engines.ts";
+import { formatSummary, type Summary, summarize } from "../support/stats.ts";
+
+const TOGETHER = 50;
+const TOGETHER_ROUNDS = 3;
+const WARM_UP = 5;
+
+/** What we hold ourselves to: ours divided by Docker's, or an absolute size. */
+const GOALS = { runRatio: 1 / 10, togetherRatio: 1 / 5, daemonMib: 60, supervisorKib: 1024 };
+
+const RUN_TRUE = ["run", "--rm", "--network", "none", IMAGE, "/bin/true"];
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { runs: { type: "string", default: "30" }, save: { type: "string" } } });
+  ensureDocker();
+  const folder = makeWorkFolder();
+  const engines: Engine[] = [];
+  try {
+    const docker = await startDocker(folder.path);
+    engines.push(docker);
+    const lighter = await startLighter(folder.path);
+    engines.push(lighter);
+    loadBusybox(folder.path, docker, lighter);
+
+    const one = measureOne([docker, lighter], Number(values.runs));
+    report(`run --rm of /bin/true, one after the other`, one, GOALS.runRatio);
+    const together = await measureTogether([docker, lighter]);
+    report(`${TOGETHER} × run --rm of /bin/true, started together`, together, GOALS.togetherRatio);
+    const memory = measureMemory(docker, lighter);
+    if (values.save) save(values.save, { one, together, memory });
+  } finally {
+    for (const engine of engines) await engine.stop();
+    folder.remove();
+  }
+}
+
+type Results = Record<string, Summary>;
+
+function measureOne(engines: readonly Engine[], runs: number): Results {
+  const samples = new Map(engines.map(({ name }) => [name, [] as number[]]));
+  for (let i = -WARM_UP; i < runs; i++)
+    for (const { name, cli, env } of engines) {
+      const ms = timeMs([...cli, ...RUN_TRUE], env);
+      if (i >= 0) samples.get(name)!.push(ms);
+    }
+  return Object.fromEntries([...samples].map(([name, ms]) => [name, summarize(ms)]));
+}
+
+async function measureTogether(engines: readonly Engine[]): Promise<Results> {
+  const samples = new Map(engines.map(({ name }) => [name, [] as number[]]));
+  for (let round = 0; round < TOGETHER_ROUNDS; round++)
+    for (const { name, cli, env } of engines)
+      samples.get(name)!.push(await timeTogetherMs(TOGETHER, [...cli, ...RUN_TRUE], env));
+  return Object.fromEntries([...samples].map(([name, ms]) => [name, summarize(ms)]));
+}
+
+function measureMemory(docker: Engine, lighter: Engine): Record<string, number> {
+  const daemonMib = (engine: Engine) => engine.daemonPids().reduce((sum, pid) => sum + residentKib(pid), 0) / 1024;
+  const memory = {
+    dockerMib: daemonMib(docker),
+    lighterMib: daemonMib(lighter),
+    supervisorKib: supervisorKib(lighter),
+  };
+  console.log("memory");
+  console.log(`  dockerd + containerd  ${memory.dockerMib.toFixed(1)} MiB`);
+  console.log(
+    `  lighter daemon        ${memory.lighterMib.toFixed(1)} MiB   goal ≤ ${GOALS.daemonMib} ${mark(memory.lighterMib, GOALS.daemonMib)}`,
+  );
+  console.log(
+    `  lighter supervisor    ${memory.supervisorKib} KiB   goal ≤ ${GOALS.supervisorKib} ${mark(memory.supervisorKib, GOALS.supervisorKib)}`,
+  );
+  return memory;
+}
+
+function supervisorKib(lighter: Engine): number {
+  const [daemon = 0] = lighter.daemonPids();
+  const id = run([...lighter.cli, "run", "-d", "--network", "none", IMAGE, "/bin/sleep", "1000"], lighter.env).trim();
+  try {
+    const [supervisor] = childrenOf(daemon);
+    if (supervisor === undefined) throw new Error("the daemon has no supervisor as its child");
+    return residentKib(supervisor);
+  } finally {
+    run([...lighter.cli, "rm", "-f", id], lighter.env);
+  }
+}
+
+function mark(value: number, goal: number): string {
+  return value <= goal ? "met" : "MISSED";
+}
+
+function report(title: string, results: Results, goal: number): void {
+  console.log(title);
+  for (const [name, summary] of Object.entries(results)) console.log(`  ${name.padEnd(8)} ${formatSummary(summary)}`);
+  const ratio = results.lighter!.p50Ms / results.docker!.p50Ms;
+  console.log(
+    `  lighter / docker = ${ratio.toFixed(3)} (1/${(1 / ratio).toFixed(1)}), goal ≤ ${goal} ${mark(ratio, goal)}`,
+  );
+}
+
+function save(path: string, results: object): void {
+  const commit = run(["git", "-C", import.meta.dirname, "rev-parse", "HEAD"]).trim();
+  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length };
+  const cgroups = readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup cgroup ") ? "v1/hybrid" : "v2";
+  writeFileSync(path, `${JSON.stringify({ ...machine, cgroups, ...results }, null, 2)}\n`);
+}
+
+await main();

@@ -1,0 +1,108 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "./commands.ts";
+
+const root = join(import.meta.dirname, "../..");
+const START_TIMEOUT_MS = 30_000;
+
+/** A daemon of our own with its own directories and socket, beside any that is in use. */
+export interface Engine {
+  name: string;
+  /** The command line client, up to its subcommand. */
+  cli: string[];
+  env: NodeJS.ProcessEnv;
+  /** Of the daemon and the processes it lives with (containerd), without supervisors. */
+  daemonPids(): number[];
+  stop(): Promise<void>;
+}
+
+/** A folder on a real disk that is removed by `remove`. */
+export function makeWorkFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(process.env.LIGHTER_BENCH_DIR ?? tmpdir(), "lighter-bench-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Debian's Docker, installed if it is missing; its services are not started. */
+export function ensureDocker(): void {
+  if (existsSync("/usr/sbin/dockerd") && existsSync("/usr/bin/docker")) return;
+  console.error("bench: installing docker.io and docker-cli");
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  run(["apt-get", "update", "-qq"], env);
+  run(["apt-get", "install", "-y", "-qq", "docker.io", "docker-cli"], env);
+}
+
+export async function startDocker(folder: string): Promise<Engine> {
+  const socket = join(folder, "docker.sock");
+  const exec = join(folder, "docker-exec");
+  const log = openSync(join(folder, "docker.log"), "a");
+  const args = `--data-root ${folder}/docker-data --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
+  const child = spawn("dockerd", [...args.split(" "), "--bridge=none", "--iptables=false"], {
+    stdio: ["ignore", log, log],
+  });
+  const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };
+  await answering(["docker", "version"], env);
+  const containerdPid = () => Number(readFileSync(join(exec, "containerd/containerd.pid"), "utf8"));
+  return {
+    name: "docker",
+    cli: ["docker"],
+    env,
+    daemonPids: () => [child.pid ?? 0, containerdPid()],
+    stop: () => stopped(child),
+  };
+}
+
+export async function startLighter(folder: string): Promise<Engine> {
+  const socket = join(folder, "lighter.sock");
+  const program = join(root, "dist/lighter");
+  const log = openSync(join(folder, "lighter.log"), "a");
+  mkdirSync(join(folder, "lighter-data"), { recursive: true });
+  const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/lighter-exec`;
+  const child = spawn(program, args.split(" "), { stdio: ["ignore", log, log] });
+  const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
+  await answering([program, "ps"], env);
+  return { name: "lighter", cli: [program], env, daemonPids: () => [child.pid ?? 0], stop: () => stopped(child) };
+}
+
+async function answering(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const [program = "", ...args] = argv;
+    if (spawnSync(program, args, { env }).status === 0) return;
+    if (performance.now() > deadline) throw new Error(`${argv.join(" ")} does not answer`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function stopped(child: ReturnType<typeof spawn>): Promise<void> {
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.kill("SIGTERM");
+  return ended;
+}
+
+/** The same busybox image in both, as IMAGE. */
+export function loadBusybox(folder: string, docker: Engine, lighter: Engine): void {
+  const tree = join(folder, "rootfs");
+  mkdirSync(join(tree, "bin"), { recursive: true });
+  run(["cp", "/bin/busybox", join(tree, "bin/busybox")]);
+  for (const name of ["sh", "true", "sleep", "cat"]) run(["ln", "-sf", "busybox", join(tree, "bin", name)]);
+  run(["tar", "-C", tree, "-cf", join(folder, "rootfs.tar"), "."]);
+  run([...docker.cli, "import", join(folder, "rootfs.tar"), IMAGE], docker.env);
+  run([...docker.cli, "save", "-o", join(folder, "image.tar"), IMAGE], docker.env);
+  run([...lighter.cli, "load", "-i", join(folder, "image.tar")], lighter.env);
+}
+
+export const IMAGE = "bench/busybox:1";
+
+/** Resident memory, shared pages included, in KiB. */
+export function residentKib(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  if (line?.[1] === undefined) throw new Error(`process ${pid} has no VmRSS`);
+  return Number(line[1]);
+}
+
+/** Children of any of `parents`, by the parent's pid in /proc/PID/stat. */
+export function childrenOf(parent: number): number[] {
+  return readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}

@@ -8,7 +8,7 @@ import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
 import { CLONE, cloneFlags, enterNamespaces, mapIds, openNamespaces, planNamespaces, SLOT_INIT } from "./namespaces.ts";
-import { becomeProcess, checkUser, startSession } from "./process.ts";
+import { becomeProcess, checkUser, dieWithSupervisor, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
 import { connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
@@ -48,7 +48,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   takeOver(hostOps, stdio);
 
   const init = new OpList("init");
-  init.call("prctl.PR_SET_PDEATHSIG", [9], "without its supervisor a container would run unseen");
+  dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
   startSession(init, request.id);
   enterNamespaces(init, config, namespaces);
@@ -99,7 +99,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   takeOver(hostOps, stdio);
 
   const init = new OpList("init");
-  init.call("prctl.PR_SET_PDEATHSIG", [9], "without its supervisor a process would run unseen");
+  dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
   startSession(init, request.id);
   init.call("setns", [slot("container"), types.others], "enter the container");
@@ -148,9 +148,14 @@ function superviseOf(
   };
 }
 
+/** Set once this program has made the directory: one that was there already is somebody else's, and stays. */
+function madeSlot(cgroupDirectory: string): string {
+  return `made ${cgroupDirectory}`;
+}
+
 function makeCgroup(host: OpList, plan: CgroupPlan): void {
   for (const { path, leaf } of plan.directories)
-    if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], "the container's cgroup");
+    if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], "the container's cgroup", { out: madeSlot(path) });
   for (const { file, value, why, tolerate } of plan.writes)
     host.write(null, file, value, why, tolerate ? { tolerate } : {});
   if (plan.deviceProgram && plan.v2Directory) attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
@@ -209,11 +214,20 @@ function joinCgroup(init: OpList, plan: CgroupPlan): void {
 function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {
   for (const path of plan.oomFiles)
     cleanup.add({ kind: "capture", path, maxBytes: CAPTURE_BYTES, why: "was it out of memory?" });
-  if (plan.killFile) cleanup.write(null, plan.killFile, "1", "kill what is left", { tolerate: ["ENOENT"] });
-  const procs = plan.procsFiles[0] ?? (plan.v2Directory ? `${plan.v2Directory}/cgroup.procs` : undefined);
-  if (procs) cleanup.add({ kind: "killCgroup", procsPath: procs, why: "kill what is left, and wait for it" });
-  for (const { path, leaf } of plan.directories)
-    if (leaf) cleanup.add({ kind: "removeCgroup", path, why: "the container's cgroup" });
+  const { killFile, v2Directory } = plan;
+  if (killFile && v2Directory)
+    cleanup.write(null, killFile, "1", "kill what is left", { guard: madeSlot(v2Directory), tolerate: ["ENOENT"] });
+  const leaves = plan.directories.filter(({ leaf }) => leaf);
+  const first = leaves[0]?.path;
+  if (first)
+    cleanup.add({
+      kind: "killCgroup",
+      procsPath: `${first}/cgroup.procs`,
+      guard: madeSlot(first),
+      why: "kill what is left, and wait for it",
+    });
+  for (const { path } of leaves)
+    cleanup.add({ kind: "removeCgroup", path, guard: madeSlot(path), why: "the container's cgroup" });
 }
 
 /** setns(2) flags: the pid namespace before the clone, all others in the child at once. */

@@ -26,6 +26,13 @@ function refuseUnsupported(process: OciProcess): void {
     if (process[field]) throw new LighterError("not-supported", `process.${field} is not supported`);
 }
 
+const SIGKILL = 9;
+
+/** In the child. Without its supervisor a process would run unseen, its output blocked. Source: prctl(2). */
+export function dieWithSupervisor(init: OpList): void {
+  init.call("prctl.PR_SET_PDEATHSIG", [SIGKILL], "die with the supervisor");
+}
+
 /** In the child, early: a session of its own (the terminal needs it) and a keyring nobody else reads. */
 export function startSession(init: OpList, id: string): void {
   init.call("setsid", [], "a session of its own");
@@ -53,6 +60,7 @@ export function becomeProcess(init: OpList, process: OciProcess, seccomp: OciSec
   // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
   if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
   setIdentity(init, process, uid, gid, additionalGids);
+  dieWithSupervisor(init); // again: a change of user forgets it
   if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
   execute(init, process);
 }

@@ -78,19 +78,19 @@ function planMappedDevices(
 }
 
 /** One device, or all below a directory, each with its path in the container. */
-function findDevices(pathOnHost: string, pathInContainer: string, probe: HostProbe): [HostDevice, string][] {
+function findDevices(given: string, pathInContainer: string, probe: HostProbe): [HostDevice, string][] {
+  const pathOnHost = given.replace(/(.)\/+$/, "$1");
   const device = probe.device(pathOnHost);
   if (device !== undefined) return [[device, posix.normalize(pathInContainer)]];
   const problem = (what: string) =>
-    invalid(`error gathering device information while adding custom device ${JSON.stringify(pathOnHost)}: ${what}`);
+    invalid(`error gathering device information while adding custom device ${JSON.stringify(given)}: ${what}`);
   const type = probe.fileType(pathOnHost);
   // Docker says "no such file or directory" here, for which `docker run` exits with 127, as if the program were missing.
   if (type === undefined) throw problem("there is nothing at this path");
   if (type !== "directory") throw problem("not a device node");
   const below = probe.devicesBelow(pathOnHost);
   if (below.length === 0) throw problem("the directory has no device nodes");
-  const folder = posix.normalize(pathOnHost).replace(/\/$/, "");
-  return below.map((each) => [each, posix.normalize(`${pathInContainer}/${each.path.slice(folder.length)}`)]);
+  return below.map((each) => [each, posix.normalize(`${pathInContainer}/${each.path.slice(pathOnHost.length)}`)]);
 }
 
 function toOciDevice(device: HostDevice, path: string): OciDevice {

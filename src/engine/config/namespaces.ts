@@ -118,7 +118,7 @@ export function validateNamespaces(config: DockerContainerConfig, hostConfig: Do
     if (network.kind !== "host") throw notSupported("HostConfig.PortBindings", "publishing ports is not available yet");
     return ["Published ports are discarded when using host network mode"];
   }
-  return network.kind === "private" && !config.NetworkDisabled ? [BRIDGE_WARNING] : [];
+  return network.kind === "private" ? [BRIDGE_WARNING] : [];
 }
 
 function hasPorts(hostConfig: DockerHostConfig): boolean {

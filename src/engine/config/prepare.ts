@@ -48,7 +48,9 @@ export function prepareContainer(
   const merged = mergeImageConfig(input.config, input.image ?? {});
   if (hasHealthcheck(input.config))
     throw notSupported("Healthcheck", "health checks are not available yet; use --no-healthcheck");
-  const { hostConfig: limited, warnings } = validateCreate(merged, input.hostConfig, context);
+  // A network namespace with nothing in it, whatever the mode says.
+  const given = merged.NetworkDisabled ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
+  const { hostConfig: limited, warnings } = validateCreate(merged, given, context);
   const config: DockerContainerConfig = { ...merged };
   if (!config.Hostname) config.Hostname = defaultHostname(input.id, limited, host);
   const hostConfig: DockerHostConfig = {

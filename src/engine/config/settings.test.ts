@@ -1,0 +1,125 @@
+import { expect, test } from "bun:test";
+import type { CgroupHost } from "../../linux/cgroup/mod.ts";
+import { cgroupFeatures } from "./cgroup-features.ts";
+import { parseDeviceCgroupRule } from "./devices.ts";
+import { parseLogConfig } from "./log.ts";
+import { parseNumberList } from "./resources.ts";
+import { planSysctls } from "./sysctls.ts";
+
+test("log sizes are powers of 1000", () => {
+  const size = (text: string) => parseLogConfig({ Config: { "max-size": text } }).maxBytes;
+  expect([size("10m"), size("1.5k"), size("7"), size("2 GB"), size("1kib")]).toEqual([10e6, 1500, 7, 2e9, 1000]);
+  expect(
+    parseLogConfig({ Type: "json-file", Config: { "max-file": "3", mode: "blocking", compress: "false" } }),
+  ).toEqual({
+    driver: "json-file",
+    maxBytes: 0,
+    maxFiles: 3,
+  });
+});
+
+test("without a log driver the log is json-file, and none takes any option", () => {
+  expect(parseLogConfig(undefined)).toEqual({ driver: "json-file", maxBytes: 0, maxFiles: 1 });
+  expect(parseLogConfig({ Type: "none", Config: { "max-file": "2" } }).driver).toBe("none");
+});
+
+const SYSCTLS: [string, string | undefined][] = [
+  ["net.core.somaxconn", "net.core.somaxconn"],
+  ["net/core/somaxconn", "net.core.somaxconn"],
+  ["net/ipv4/conf/eth0.1/mtu", "net.ipv4.conf.eth0/1.mtu"],
+  ["net.ipv4.conf.eth0/1.mtu", "net.ipv4.conf.eth0/1.mtu"],
+  ["fs.mqueue.msg_max", "fs.mqueue.msg_max"],
+  ["kernel.domainname", "kernel.domainname"],
+  // Out of the directory that was checked:
+  ["net/../kernel/panic", undefined],
+  ["net.//.kernel.panic", undefined],
+  ["net..kernel", undefined],
+  ["net/./x", undefined],
+  ["net", undefined],
+  ["network.x", undefined],
+  ["fs.mqueue", undefined],
+  ["user.max_user_namespaces", undefined],
+];
+for (const [given, name] of SYSCTLS)
+  test(`sysctl "${given}" is ${name === undefined ? "refused" : `set as ${name}`}`, () => {
+    const plan = () => planSysctls({}, { NetworkMode: "container:x", Sysctls: { [given]: "1" } });
+    if (name === undefined) expect(plan).toThrow("is not in a separate kernel namespace");
+    else expect(plan()).toEqual({ [name]: "1" });
+  });
+
+test("a sysctl's value cannot be two", () => {
+  expect(() => planSysctls({}, { Sysctls: { "net.core.somaxconn": "1\n2" } })).toThrow("has a line break");
+});
+
+test("number lists are read like the kernel's", () => {
+  expect([...parseNumberList("0-2,7")!]).toEqual([0, 1, 2, 7]);
+  for (const text of ["", ",", "1-", "-1", "2-1", "a", "0-99999", "1 2", "0x1"])
+    expect(parseNumberList(text)).toBeUndefined();
+});
+
+test("a device rule is read as a whole or not at all", () => {
+  expect(parseDeviceCgroupRule("b 7:* rw")).toEqual({ allow: true, type: "b", major: 7, minor: -1, access: "rw" });
+  for (const rule of ["", "c 1:3", "d 1:3 r", "c 1 r", "c 1:3 rwmr", "c 1:3 x", " c 1:3 r", "c 1:3 r\n"])
+    expect(() => parseDeviceCgroupRule(rule)).toThrow(`invalid device cgroup rule format: '${rule}'`);
+});
+
+const V1: CgroupHost = {
+  mode: "legacy",
+  v1: ["memory", "pids", "cpu", "blkio"].map((controller) => ({
+    mountPoint: `/sys/fs/cgroup/${controller}`,
+    controllers: [controller],
+    mountRoot: "/",
+    ownPath: "/",
+  })),
+};
+const V2: CgroupHost = {
+  mode: "unified",
+  v1: [],
+  v2: {
+    mountPoint: "/sys/fs/cgroup",
+    controllers: ["cpu", "cpuset", "io", "memory"],
+    mountRoot: "/",
+    ownPath: "/",
+    isHierarchyRoot: true,
+  },
+};
+
+test("a host's limits follow from its controllers", () => {
+  expect(cgroupFeatures(V1, new Set(["cpu.rt_runtime_us"]))).toEqual({
+    mode: "legacy",
+    memoryLimit: true,
+    memoryReservation: true,
+    swapLimit: true,
+    memorySwappiness: true,
+    oomKillDisable: true,
+    pidsLimit: true,
+    cpuShares: true,
+    cpuCfs: true,
+    cpuRealtime: true,
+    cpuset: false,
+    blkioWeight: true,
+    blkioWeightDevice: true,
+    blkioThrottle: true,
+  });
+  expect(cgroupFeatures(V2, new Set())).toMatchObject({
+    memorySwappiness: false,
+    oomKillDisable: false,
+    pidsLimit: false,
+    cpuRealtime: false,
+    cpuset: true,
+    swapLimit: true,
+  });
+});
+
+test("a file that no cgroup has is a limit that this kernel has not", () => {
+  const v1Files = new Set(["memory.limit_in_bytes", "blkio.throttle.read_bps_device", "cpu.shares"]);
+  expect(cgroupFeatures(V1, v1Files)).toMatchObject({
+    swapLimit: false,
+    blkioWeight: false,
+    blkioWeightDevice: false,
+    cpuCfs: false,
+  });
+  expect(cgroupFeatures(V2, new Set(["memory.max", "io.max"]))).toMatchObject({ swapLimit: false, blkioWeight: false });
+  const modern = new Set(["memory.max", "memory.swap.max", "io.max", "io.bfq.weight"]);
+  expect(cgroupFeatures(V2, modern)).toMatchObject({ swapLimit: true, blkioWeight: true });
+});

@@ -65,7 +65,7 @@ export function buildContainerBody(
   const health = buildHealthcheck(flags);
   if (flags.rm && restartPolicy.Name !== "no" && restartPolicy.Name !== "")
     throw new Error("Conflicting options: --restart and --rm");
-  const networks = [...flags.net, ...flags.network];
+  const networks = flags.network;
   const attachAll = flags.attach.length === 0;
   const attachStdin = flags.interactive || flags.attach.includes("stdin");
 
@@ -107,7 +107,7 @@ export function buildContainerBody(
       CapDrop: orNull(flags["cap-drop"]),
       CgroupnsMode: flags.cgroupns,
       Dns: flags.dns,
-      DnsOptions: [...flags["dns-opt"], ...flags["dns-option"]],
+      DnsOptions: flags["dns-option"],
       DnsSearch: flags["dns-search"],
       ExtraHosts: orNull(flags["add-host"]),
       GroupAdd: orNull(flags["group-add"]),
@@ -311,7 +311,7 @@ function buildEndpoints(networks: readonly NetworkAttachment[], flags: Container
 
 /** --ip, --network-alias and the like belong to the first network. */
 function withContainerFlags(network: NetworkAttachment, flags: ContainerFlagValues): NetworkAttachment {
-  const aliases = [...flags["net-alias"], ...flags["network-alias"]];
+  const aliases = flags["network-alias"];
   const links = isUserDefinedNetwork(network.target) ? flags.link : [];
   const pick = (flag: string, own: string, what: string): string => {
     if (flag !== "" && own !== "") throw new Error(`conflicting options: cannot specify both ${what}`);

@@ -1,5 +1,5 @@
 import { parseEnvFlag } from "./env-file.ts";
-import { boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "./flags.ts";
+import { aliasFlag, boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "./flags.ts";
 import { parseGoDuration } from "./go.ts";
 import { parseMount } from "./mount-value.ts";
 import { parseExtraHost, parseIpAddress, parseNetwork } from "./network-values.ts";
@@ -64,7 +64,7 @@ export const containerFlags = {
   "device-write-iops": listFlag("Limit writes to a device, operations/s", { item: parseDeviceIops }),
   "disable-content-trust": boolFlag("", { initial: true, hidden: true }),
   dns: listFlag("DNS server", { item: parseIpAddress }),
-  "dns-opt": listFlag("", { hidden: true }),
+  "dns-opt": aliasFlag("dns-option"),
   "dns-option": listFlag("DNS resolver option"),
   "dns-search": listFlag("DNS search domain"),
   domainname: stringFlag("NIS domain name"),
@@ -98,8 +98,8 @@ export const containerFlags = {
   "memory-swap": valueFlag("Limit of memory and swap together, -1 for no limit", "bytes", 0, parseMemorySwap),
   "memory-swappiness": intFlag("Swappiness, 0 to 100", { initial: -1 }),
   mount: listFlag("Mount (type=bind|volume|tmpfs,src=...,dst=...)", { type: "mount", item: parseMount }),
-  net: listFlag("", { type: "network", item: parseNetwork, hidden: true }),
-  "net-alias": listFlag("", { hidden: true }),
+  net: aliasFlag("network"),
+  "net-alias": aliasFlag("network-alias"),
   network: listFlag("Network to join: none, host, NAME", { type: "network", item: parseNetwork }),
   "network-alias": listFlag("Name of the container on its network"),
   "no-healthcheck": boolFlag("Switch off the image's health check"),

@@ -21,9 +21,9 @@ export function readEnvFile(path: string, env: Environment = process.env): strin
   return readPairs(path, (name) => (env[name] === undefined ? undefined : `${name}=${env[name]}`));
 }
 
-/** Lines of a `--label-file`: as an env file, but a lone "K" is a label with an empty value. */
+/** Lines of a `--label-file`: as an env file, but a lone "K" is dropped. */
 export function readLabelFile(path: string): string[] {
-  return readPairs(path, (name) => name);
+  return readPairs(path, () => undefined);
 }
 
 function readPairs(path: string, lone: (name: string) => string | undefined): string[] {

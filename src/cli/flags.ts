@@ -19,6 +19,8 @@ export interface Flag<T> {
   /** Taken when the flag stands alone; without this the flag eats the next argument. */
   readonly implicit?: string;
   readonly hidden?: true;
+  /** Another spelling of this flag, kept for old scripts: values go there. */
+  readonly aliasOf?: string;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a table mixes flags of all value types; FlagValues gives them back
@@ -35,6 +37,11 @@ export interface ParsedFlags<T extends FlagTable> {
 }
 
 type Extra = { short?: string; shown?: string; hidden?: true };
+
+/** Another spelling of `name` in the same table, which `--help` does not show. */
+export function aliasFlag(name: string): Flag<undefined> {
+  return { help: "", type: "", initial: undefined, parse: () => undefined, hidden: true, aliasOf: name };
+}
 
 export function boolFlag(help: string, extra: Extra & { initial?: boolean } = {}): Flag<boolean> {
   const { initial = false, ...rest } = extra;
@@ -112,13 +119,14 @@ export function parseFlags<T extends FlagTable>(
   const fail = (text: string) => new CliError(`${text}\n${seeHelp(command)}`, EXIT_NOT_RUN);
 
   const set = (name: string, flag: Flag<unknown>, text: string) => {
+    const target = flag.aliasOf ?? name;
     try {
-      values[name] = flag.parse(text, values[name]);
+      values[target] = (table[target] ?? flag).parse(text, values[target]);
     } catch (error) {
       const shownName = flag.short === undefined ? `--${name}` : `-${flag.short}, --${name}`;
       throw fail(`invalid argument ${goQuote(text)} for ${goQuote(shownName)} flag: ${messageOf(error)}`);
     }
-    given.add(name);
+    given.add(target);
   };
 
   let at = 0;

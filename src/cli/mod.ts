@@ -75,7 +75,7 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   const [name, ...rest] = global.args;
   if (global.help !== undefined || name === "help") return helpFor(name === "help" ? rest[0] : undefined);
   if (global.values.version) {
-    await printLine(`Lighter version ${(await import("./version.ts")).VERSION}`);
+    await printLine(`Lighter version ${(await import("../base/version.ts")).VERSION}`);
     return 0;
   }
   if (name === undefined) return helpFor(undefined);

@@ -18,7 +18,7 @@ export interface MountValue {
   };
   VolumeOptions?: {
     NoCopy?: boolean;
-    Labels: Record<string, string>;
+    Labels?: Record<string, string>;
     Subpath?: string;
     DriverConfig: { Name?: string; Options?: Record<string, string> };
   };
@@ -46,7 +46,7 @@ function applyField(mount: MountValue, key: string, value: string, field: string
     return mount.BindOptions;
   };
   const volume = () => {
-    mount.VolumeOptions ??= { Labels: {}, DriverConfig: {} };
+    mount.VolumeOptions ??= { DriverConfig: {} };
     return mount.VolumeOptions;
   };
   const tmpfs = () => {
@@ -97,15 +97,14 @@ function applyField(mount: MountValue, key: string, value: string, field: string
       volume().Subpath = value;
       return;
     case "volume-label":
-      putPair(volume().Labels, value);
+      volume().Labels = { ...volume().Labels, ...pair(value) };
       return;
     case "volume-driver":
       volume().DriverConfig.Name = value;
       return;
     case "volume-opt": {
       const driver = volume().DriverConfig;
-      driver.Options ??= {};
-      putPair(driver.Options, value);
+      driver.Options = { ...driver.Options, ...pair(value) };
       return;
     }
     case "tmpfs-size":
@@ -163,10 +162,11 @@ function checkMount(mount: MountValue): MountValue {
   return mount;
 }
 
-function putPair(target: Record<string, string>, pair: string): void {
-  const equals = pair.indexOf("=");
-  const key = equals === -1 ? pair : pair.slice(0, equals);
-  if (key !== "") target[key] = equals === -1 ? "" : pair.slice(equals + 1);
+/** "k=v" or "k"; nothing for an empty key. */
+function pair(text: string): Record<string, string> {
+  const equals = text.indexOf("=");
+  const key = equals === -1 ? text : text.slice(0, equals);
+  return key === "" ? {} : { [key]: equals === -1 ? "" : text.slice(equals + 1) };
 }
 
 function parseOctal(text: string): number {

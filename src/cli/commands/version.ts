@@ -1,4 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
+import { VERSION } from "../../base/version.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
@@ -6,7 +7,6 @@ import { goJson } from "../go.ts";
 import { printLine, stdout } from "../output.ts";
 import { alignColumns } from "../table.ts";
 import { compileTemplate } from "../template.ts";
-import { VERSION } from "../version.ts";
 
 const flags = { format: stringFlag('Format: "json" or a Go template', { short: "f" }) };
 

@@ -1,0 +1,143 @@
+/** A private dockerd, and both command lines run the same way, for tests that compare ours with Docker's. */
+import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "../..");
+
+/** Why the tests against a real dockerd cannot run here, or undefined. */
+export function whyNoDocker(): string | undefined {
+  if (process.getuid?.() !== 0) return "needs root";
+  for (const program of ["docker", "dockerd", "busybox"]) if (Bun.which(program) === null) return `needs ${program}`;
+  return undefined;
+}
+
+export interface Outcome {
+  stdout: string;
+  stderr: string;
+  code: number;
+}
+
+export interface RunOptions {
+  stdin?: string | Uint8Array;
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** How `lighter` is started from source. */
+export const lighterCommand: readonly string[] = [
+  process.execPath,
+  "--no-env-file",
+  "--config=/dev/null",
+  join(root, "src/main.ts"),
+];
+
+/** Runs to the end. Both clients see no configuration of the user who runs the tests. */
+export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", DOCKER_CONFIG: "/nonexistent", ...options.env };
+  const spawnOptions: SpawnOptions = { env, stdio: ["pipe", "pipe", "pipe"], cwd: options.cwd ?? "/" };
+  const child = spawn(argv[0] ?? "", argv.slice(1), spawnOptions);
+  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  child.stdout?.on("data", (chunk: Buffer) => chunks.stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => chunks.stderr.push(chunk));
+  child.stdin?.on("error", () => {}); // the program may end before it has read everything
+  child.stdin?.end(options.stdin ?? "");
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exitCode, signal) => resolve(exitCode ?? (signal === null ? -1 : -2)));
+  });
+  return {
+    stdout: Buffer.concat(chunks.stdout).toString(),
+    stderr: Buffer.concat(chunks.stderr).toString(),
+    code,
+  };
+}
+
+export class PrivateDocker {
+  readonly #pid: number;
+
+  private constructor(
+    readonly folder: string,
+    pid: number,
+  ) {
+    this.#pid = pid;
+  }
+
+  get host(): string {
+    return `unix://${join(this.folder, "docker.sock")}`;
+  }
+
+  /** Starts it beside any other, without a network, and gives it the image "busybox". */
+  static async start(): Promise<PrivateDocker> {
+    const folder = mkdtempSync(join(tmpdir(), "lighter-compat-"));
+    const log = openSync(join(folder, "dockerd.log"), "w");
+    const child = spawn(
+      "dockerd",
+      [
+        ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "-p", join(folder, "pid")],
+        ...["-H", `unix://${join(folder, "docker.sock")}`, "--bridge=none", "--iptables=false"],
+      ],
+      { stdio: ["ignore", log, log], detached: true },
+    );
+    const docker = new PrivateDocker(folder, child.pid ?? 0);
+    await docker.#waitForSocket();
+    await docker.#importBusybox();
+    return docker;
+  }
+
+  async #waitForSocket(): Promise<void> {
+    const deadline = performance.now() + 60_000;
+    while (performance.now() < deadline) {
+      const answers = await new Promise<boolean>((resolve) => {
+        const socket = createConnection(join(this.folder, "docker.sock"));
+        socket.once("connect", () => {
+          socket.destroy();
+          resolve(true);
+        });
+        socket.once("error", () => resolve(false));
+      });
+      if (answers) return;
+      await Bun.sleep(50);
+    }
+    throw new Error(`dockerd did not answer, see ${this.folder}/dockerd.log`);
+  }
+
+  async #importBusybox(): Promise<void> {
+    const image = join(this.folder, "image");
+    for (const name of ["bin", "tmp", "etc"]) mkdirSync(join(image, name), { recursive: true });
+    const busybox = Bun.which("busybox") ?? "";
+    spawnSync("cp", ["-L", busybox, join(image, "bin/busybox")]);
+    for (const applet of "sh cat echo ls true false sleep kill stty tty env pwd yes head seq id wc trap".split(" "))
+      symlinkSync("busybox", join(image, "bin", applet));
+    await Bun.write(join(image, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
+    await Bun.write(join(image, "etc/group"), "root:x:0:\n");
+    const tar = spawnSync("tar", ["-C", image, "-cf", join(this.folder, "busybox.tar"), "."]);
+    if (tar.status !== 0) throw new Error(`tar: ${tar.stderr}`);
+    const changes = ["-c", 'CMD ["sh"]', "-c", "ENV PATH=/bin"];
+    const imported = await this.docker(["import", ...changes, join(this.folder, "busybox.tar"), "busybox:latest"]);
+    if (imported.code !== 0) throw new Error(imported.stderr);
+    const saved = await this.docker(["save", "-o", join(this.folder, "saved.tar"), "busybox"]);
+    if (saved.code !== 0) throw new Error(saved.stderr);
+  }
+
+  docker(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return runProgram(["docker", ...args], { ...options, env: { DOCKER_HOST: this.host, ...options.env } });
+  }
+
+  lighter(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return runProgram([...lighterCommand, ...args], { ...options, env: { DOCKER_HOST: this.host, ...options.env } });
+  }
+
+  /** Removes all containers and ends the daemon. */
+  async stop(): Promise<void> {
+    const { stdout } = await this.docker(["ps", "-aq"]);
+    const ids = stdout.split("\n").filter((id) => id !== "");
+    if (ids.length > 0) await this.docker(["rm", "-f", ...ids]);
+    process.kill(this.#pid, "SIGTERM");
+    const deadline = performance.now() + 30_000;
+    while (existsSync(join(this.folder, "pid")) && performance.now() < deadline) await Bun.sleep(50);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

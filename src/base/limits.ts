@@ -72,3 +72,10 @@ export const LOG_MAX_FILES = 1000;
 export const TEMPLATE_MAX_CHARS = 64 * 1024;
 export const TEMPLATE_MAX_DEPTH = 100;
 export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;
+/** Head of an API request. Docker's clients put registry credentials into it, in base64. */
+export const API_HEAD_MAX_BYTES = 64 * 1024;
+/** How long a hijacked connection whose stream has ended waits for the client to close it too. */
+export const HIJACK_LINGER_MS = 10_000;
+
+/** Highest CPU or memory node in a list such as "0-3". The kernel's bound (CONFIG_NR_CPUS) is 8192 CPUs. */
+export const CPUSET_MAX_NUMBER = 8191;

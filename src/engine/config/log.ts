@@ -1,3 +1,4 @@
+import { LOG_MAX_FILES } from "../../base/limits.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
 
@@ -85,5 +86,6 @@ function parseCount(text: string): number {
   if (!/^-?[0-9]{1,9}$/.test(text)) throw invalid(`max-file must be a number: '${text}'`);
   const count = Number(text);
   if (count < 1) throw invalid("max-file cannot be less than 1");
+  if (count > LOG_MAX_FILES) throw invalid(`max-file cannot be more than ${LOG_MAX_FILES}`);
   return count;
 }

@@ -1,3 +1,4 @@
+import { CPUSET_MAX_NUMBER } from "../../base/limits.ts";
 import type { DockerHostConfig, DockerThrottleDevice } from "../../spec/docker-api.ts";
 import type { OciDeviceRule, OciProcess, OciResources, OciThrottle } from "../../spec/oci-runtime.ts";
 import { invalid } from "./errors.ts";
@@ -158,9 +159,6 @@ function prepareCpuset(hostConfig: DockerHostConfig, host: HostFacts, warnings: 
   }
 }
 
-/** The kernel's own bound on CPU numbers (CONFIG_NR_CPUS) is 8192; a longer range is only there to eat our memory. */
-const MAX_CPUSET_NUMBER = 8191;
-
 /** "0-3,7" as numbers; undefined if malformed. Source: cpuset(7), "List format". */
 export function parseNumberList(text: string): Set<number> | undefined {
   const numbers = new Set<number>();
@@ -169,7 +167,7 @@ export function parseNumberList(text: string): Set<number> | undefined {
     if (match === null) return undefined;
     const first = Number(match[1]);
     const last = match[2] === undefined ? first : Number(match[2]);
-    if (last < first || last > MAX_CPUSET_NUMBER) return undefined;
+    if (last < first || last > CPUSET_MAX_NUMBER) return undefined;
     for (let number = first; number <= last; number++) numbers.add(number);
   }
   return numbers;

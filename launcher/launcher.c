@@ -33,6 +33,9 @@ long fuzz_syscall(long nr, const uint64_t *arg); /* no kernel: tests/fuzz.c answ
 #define KERNEL(nr, arg) syscall(nr, (arg)[0], (arg)[1], (arg)[2], (arg)[3], (arg)[4], (arg)[5])
 #endif
 
+#define PATH_BYTES 4096
+#define MAX_LINKS 40 /* as the kernel's own limit */
+
 /* State of play, apart from the program: which side we are, and the sync sockets. */
 static int sync_fd = -1;
 static pid_t child;		  /* 0 until clone; in the child too */
@@ -291,9 +294,9 @@ ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags)
 	struct cmsghdr *header;
 
 	*passed_fd = -1;
-	do {
+	do { /* ECONNRESET: the other side died with something of ours unread; what it had sent comes next */
 		length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
-	} while (length < 0 && errno == EINTR);
+	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (length < 0)
 		return -errno;
 	header = CMSG_FIRSTHDR(&message);
@@ -512,7 +515,9 @@ static int op_execute(struct program *p, const struct op *op)
 	argument(p, op, 2, &env);
 	if (!in_child)
 		return -EPROTO;
-	sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1);
+	/* Changing ids cleared the parent-death signal for a moment: did the launcher die in it? */
+	if (sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0)
+		_exit(1);
 	for (; entry + sizeof(uint64_t) <= end; entry += sizeof(uint64_t)) {
 		uint64_t path;
 
@@ -536,47 +541,78 @@ static int open_in_root(int root, const char *path, uint64_t flags, uint64_t res
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/*
- * arg = { root, path, 1 for a directory, 0 for a file, resolve }. Makes what is missing of the path, one component at
- * a time, each in a directory that was itself opened in the root: no symlink, also one that appears meanwhile, leads out.
- */
-static int op_open_target(struct program *p, const struct op *op)
+/* A dangling link: its text takes the place of the component path[start, end). */
+static int follow_link(int parent, const char *name, char *path, size_t start, size_t end)
 {
-	const char *path = text(p, op, 1);
-	uint64_t type = op->arg[2] ? O_DIRECTORY : 0;
-	int root = p->slots[op->arg[0]], parent = root, fd, rc = 0;
-	char prefix[4096], *end;
+	char link[PATH_BYTES];
+	ssize_t length = readlinkat(parent, name, link, sizeof(link));
+	size_t kept = length > 0 && link[0] == '/' ? 0 : start, tail = strlen(path + end) + 1;
 
-	fd = open_in_root(root, path, type, op->arg[3]);
-	if (fd >= 0)
-		return set_slot(p, op->out, fd);
-	if (fd != -ENOENT || strlen(path) >= sizeof(prefix))
-		return fd;
-	strcpy(prefix, path);
-	for (char *name = prefix; rc == 0 && *name; name = end) {
+	if (length <= 0)
+		return -ENOENT;
+	if (kept + (size_t)length + tail > PATH_BYTES)
+		return -ENAMETOOLONG;
+	memmove(path + kept + length, path + end, tail);
+	memcpy(path + kept, link, (size_t)length);
+	return 0;
+}
+
+/*
+ * Makes what is missing of the path, one component at a time, each in a directory that was itself opened in the root:
+ * no symlink, also one that appears meanwhile, leads out. Returns an fd, or -EAGAIN if a link has changed the path.
+ */
+static int make_target(int root, char *path, uint64_t type, uint64_t resolve)
+{
+	int parent = root, fd = -ENOENT, rc = 0;
+	size_t start, end = 0;
+
+	for (;;) {
 		int last;
-		char saved;
+		char saved, name[PATH_BYTES];
 
-		while (*name == '/')
-			name++;
-		for (end = name; *end && *end != '/'; end++)
-			;
-		last = *end == 0 || strspn(end, "/") == strlen(end);
-		saved = *end;
-		*end = 0;
+		start = end + strspn(path + end, "/");
+		end = start + strcspn(path + start, "/");
+		if (start == end)
+			return fd;
+		last = path[end + strspn(path + end, "/")] == 0;
+		saved = path[end];
+		path[end] = 0;
+		strcpy(name, path + start);
 		rc = last && !type ? mknodat(parent, name, S_IFREG | 0644, 0) : mkdirat(parent, name, 0755);
 		rc = rc < 0 && errno != EEXIST ? -errno : 0;
+		fd = rc == 0 ? open_in_root(root, path, last ? type : O_DIRECTORY, resolve) : rc;
+		path[end] = saved;
+		if (fd == -ENOENT && rc == 0) {
+			rc = follow_link(parent, name, path, start, end);
+			fd = rc == 0 ? -EAGAIN : rc;
+		}
 		if (parent != root)
 			close(parent);
-		fd = rc == 0 ? open_in_root(root, prefix, last ? type : O_DIRECTORY, op->arg[3]) : -1;
-		if (rc == 0 && fd < 0)
-			rc = fd;
-		if (last)
-			break;
-		*end = saved;
+		if (last || fd < 0)
+			return fd;
 		parent = fd;
 	}
-	return rc < 0 ? rc : set_slot(p, op->out, fd);
+}
+
+/* arg = { root, path, 1 for a directory, 0 for a file, resolve } */
+static int op_open_target(struct program *p, const struct op *op)
+{
+	uint64_t type = op->arg[2] ? O_DIRECTORY : 0;
+	int root = p->slots[op->arg[0]], fd;
+	char path[PATH_BYTES];
+
+	if (strlen(text(p, op, 1)) >= sizeof(path))
+		return -ENAMETOOLONG;
+	strcpy(path, text(p, op, 1));
+	fd = open_in_root(root, path, type, op->arg[3]);
+	if (fd == -ENOENT) {
+		fd = -EAGAIN;
+		for (int links = 0; fd == -EAGAIN && links < MAX_LINKS; links++)
+			fd = make_target(root, path, type, op->arg[3]);
+		if (fd == -EAGAIN)
+			fd = -ELOOP;
+	}
+	return fd < 0 ? fd : set_slot(p, op->out, fd);
 }
 
 static int op_check_filesystem(struct program *p, const struct op *op)
@@ -601,7 +637,7 @@ static int op_check_device(struct program *p, const struct op *op)
 
 static int op_check_cwd(struct program *p, const struct op *op)
 {
-	char path[4096];
+	char path[PATH_BYTES];
 
 	(void)p;
 	(void)op;
@@ -779,6 +815,21 @@ static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *fai
 	return 0;
 }
 
+/* The child's own account of its failure, if it left one, explains what then failed here: a message to it, say. */
+static void hear_child(void)
+{
+	struct record record;
+	int passed;
+
+	while (child && !child_failure.error &&
+	       sync_receive(sync_fd, &record, &passed, MSG_DONTWAIT) == (ssize_t)sizeof(record)) {
+		if (passed >= 0)
+			close(passed);
+		if (record.type == RECORD_FAILED)
+			child_failure = (struct failure){ record.op_index, (int)record.error };
+	}
+}
+
 #ifdef LAUNCHER_FUZZ
 int play_for_fuzz(struct program *p)
 {
@@ -864,6 +915,7 @@ int main(void)
 	rc = play(&program, 0, program.header.host_count, &failure.op_index);
 	if (rc < 0) {
 		failure.error = -rc;
+		hear_child();
 		fail(&program, child, child_failure.error ? child_failure : failure);
 	}
 	if (child == 0)

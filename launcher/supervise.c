@@ -24,6 +24,11 @@
 #define FRAME_BYTES 8
 #define CHUNK_BYTES 32768
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
+/* Room for one log entry at its worst, when every byte becomes six. */
+#define ENTRY_BYTES(length) (6 * (length) + 128)
+#define PATH_BYTES 4096
+/* A log entry at its worst, when every byte becomes six. */
+#define ENTRY_BYTES(length) (6 * (length) + 128)
 #define MAX_CLIENTS 128
 #define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
 
@@ -32,6 +37,7 @@ enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 struct client {
 	int fd;
 	uint8_t kind, mask;
+	uint8_t gone;	  /* has closed its side: only what it sent for stdin still counts */
 	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
 	int8_t current;	  /* the stream whose chunk is half-way out, or -1 */
 	uint8_t in_length;
@@ -53,12 +59,12 @@ enum state { STARTING, CREATED, STARTED, EXITED };
 static struct program *program;
 static enum state state;
 static pid_t init_pid;
-static int sync_fd, executing;
+static int sync_fd, executing, init_reaped;
 static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
 static struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
 static struct client clients[MAX_CLIENTS];
 static int client_count;
-static uint8_t input[4096]; /* stdin bytes the process has not taken yet */
+static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
 static size_t input_length, input_sent;
 static int close_stdin_when_sent;
 static uint64_t started_ns;
@@ -69,7 +75,7 @@ static struct {
 	int fd;
 	uint64_t size;
 	size_t length;
-	uint8_t buffer[65536];
+	uint8_t buffer[ENTRY_BYTES(LINE_BYTES)];
 } logfile = { .fd = -1 };
 
 static uint64_t now_ns(void)
@@ -129,7 +135,7 @@ static int log_path(char *into, size_t room, uint32_t number)
 
 static void log_rotate(void)
 {
-	char from[512], to[512];
+	char from[PATH_BYTES], to[PATH_BYTES];
 
 	if (program->header.log_max_files == 1) {
 		if (ftruncate(logfile.fd, 0) == 0)
@@ -244,40 +250,17 @@ static void format_time(char *into, uint64_t ns)
 	memcpy(into + length, "Z", 2);
 }
 
-/* One entry. `line` has at most LINE_BYTES; with its newline if it has one. */
-static void log_entry(const struct stream *stream, const uint8_t *line, size_t length, const char *time)
+/* One entry: a line with its newline, or a part of a line. */
+static void log_line(const struct stream *stream, const uint8_t *line, size_t length, const char *time)
 {
-	size_t piece;
-
+	if (logfile.length + ENTRY_BYTES(length) > sizeof(logfile.buffer))
+		log_flush();
 	log_text("{\"log\":\"");
-	for (size_t at = 0; at < length; at += piece) {
-		piece = length - at < 4096 ? length - at : 4096;
-		while (piece < length - at && piece > 4090 && (line[at + piece] & 0xc0) == 0x80)
-			piece--; /* not inside a character */
-		log_escaped(line + at, piece);
-	}
+	log_escaped(line, length);
 	log_text(stream->mask == ATTACH_STDOUT ? "\",\"stream\":\"stdout\",\"time\":\"" :
 						 "\",\"stream\":\"stderr\",\"time\":\"");
 	log_text(time);
 	log_text("\"}\n");
-}
-
-/* Room for one entry at its worst, when every byte becomes six. */
-#define ENTRY_BYTES(length) (6 * (length) + 128)
-
-static void log_line(struct stream *stream, const uint8_t *line, size_t length, const char *time)
-{
-	/* A whole entry must fit the buffer, so lines with many escapes are cut shorter. */
-	size_t most = (sizeof(logfile.buffer) - 128) / 6;
-
-	for (size_t at = 0; at < length;) {
-		size_t piece = length - at < most ? length - at : most;
-
-		if (logfile.length + ENTRY_BYTES(piece) > sizeof(logfile.buffer))
-			log_flush();
-		log_entry(stream, line + at, piece, time);
-		at += piece;
-	}
 }
 
 static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)
@@ -376,7 +359,7 @@ static int answer_signal(const uint8_t *payload)
 	uint32_t number;
 
 	memcpy(&number, payload, sizeof(number));
-	if (state == EXITED)
+	if (init_reaped)
 		return ESRCH;
 	return kill(init_pid, (int)number) < 0 ? errno : 0; /* init_pid is our unreaped child: never somebody else */
 }
@@ -437,6 +420,12 @@ static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payl
 	return tell(client, FRAME_RESULT, &error, sizeof(error));
 }
 
+/* Whether the connection is still good after a read(2) that failed: ECONNRESET comes once, before what was sent. */
+static int may_read_again(void)
+{
+	return errno == EAGAIN || errno == EINTR || errno == ECONNRESET;
+}
+
 /* Frames of a client that is not attached yet. Returns 0 to drop it. */
 static int read_requests(struct client *client)
 {
@@ -448,7 +437,7 @@ static int read_requests(struct client *client)
 		if (client->in_length < want) {
 			n = read(client->fd, client->in + client->in_length, want - client->in_length);
 			if (n < 0)
-				return errno == EAGAIN || errno == EINTR;
+				return may_read_again();
 			if (n == 0)
 				return 0;
 			client->in_length += (uint8_t)n;
@@ -466,6 +455,15 @@ static int read_requests(struct client *client)
 	return 1;
 }
 
+/* Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin to be read. */
+static int hang_up(struct client *client)
+{
+	client->gone = 1;
+	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR);
+	client->current = -1;
+	return (client->mask & ATTACH_STDIN) != 0;
+}
+
 /* stdin from an attached client. Returns 0 to drop it. */
 static int read_input(struct client *client)
 {
@@ -475,7 +473,7 @@ static int read_input(struct client *client)
 		return 1;
 	n = read(client->fd, input, sizeof(input));
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+		return may_read_again();
 	if (n == 0) {
 		if (client->mask & ATTACH_CLOSE_STDIN_ON_END)
 			close_stdin_soon();
@@ -551,7 +549,7 @@ static int send_output(struct client *client)
 		n = send(client->fd, stream->frame + client->sent, stream->length - client->sent,
 			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
+			return errno == EAGAIN || errno == EINTR || hang_up(client);
 		client->sent += (uint32_t)n;
 		if (client->sent < stream->length)
 			return 1;
@@ -656,6 +654,12 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	_exit(1);
 }
 
+/* 0 once it has been waited for: the number may be somebody else's by then. */
+static pid_t unreaped_init(void)
+{
+	return init_reaped ? 0 : init_pid;
+}
+
 /* What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that succeeded. */
 static void read_sync(void)
 {
@@ -670,13 +674,15 @@ static void read_sync(void)
 		if (n == 0) {
 			close(sync_fd);
 			sync_fd = -1;
+			if (state == CREATED)
+				return; /* killed before its start: an end like any other */
 			if (!executing)
-				fail(program, init_pid, (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
+				fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
 			state = STARTED;
 			started_ns = now_ns();
 			tell_all(FRAME_STARTED, &pid, sizeof(pid));
 		} else if (record.type == RECORD_FAILED) {
-			fail(program, init_pid, (struct failure){ record.op_index, (int)record.error });
+			fail(program, unreaped_init(), (struct failure){ record.op_index, (int)record.error });
 		} else if (record.type == RECORD_EXECUTING) {
 			executing = 1;
 		} else if (program->header.hold) {
@@ -690,7 +696,7 @@ static void read_sync(void)
 static void write_exit_record(void)
 {
 	const char *path = program_string(program, program->header.exit_path);
-	char temporary[512], folder[512];
+	char temporary[PATH_BYTES], folder[PATH_BYTES];
 	char *slash;
 	int fd;
 
@@ -714,10 +720,9 @@ static void write_exit_record(void)
 	}
 }
 
-static void make_exit_record(int status)
+static void make_exit_record(int status, uint64_t finished_ns)
 {
 	size_t captured = 0;
-	uint64_t finished_ns = now_ns();
 	const struct op *op;
 
 	for (uint32_t i = 0; (op = cleanup_op(program, i)) != NULL; i++)
@@ -767,13 +772,16 @@ static void drain_streams(void)
 
 static void child_ended(int status)
 {
+	uint64_t finished_ns = now_ns();
+
+	init_reaped = 1;
 	read_sync(); /* its last words may still be unread; does not return if the start failed */
 	close_stdin();
 	if (terminal_peer_fd >= 0)
 		close(terminal_peer_fd);
 	terminal_peer_fd = -1;
 	drain_streams();
-	make_exit_record(status);
+	make_exit_record(status, finished_ns);
 	write_exit_record();
 	state = EXITED;
 	accept_clients();
@@ -816,8 +824,12 @@ static void poll_once(int signal_fd)
 	for (int s = 0; s < 2; s++)
 		fds[POLL_STREAM0 + s] = (struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
 	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
-	for (int i = 0; i < polled_clients; i++)
-		fds[POLL_CLIENTS + i] = (struct pollfd){ clients[i].fd, client_events(&clients[i]), 0 };
+	for (int i = 0; i < polled_clients; i++) {
+		/* A closed socket is always ready: it waits for its turn unpolled. */
+		int waits = clients[i].gone && input_length > 0;
+
+		fds[POLL_CLIENTS + i] = (struct pollfd){ waits ? -1 : clients[i].fd, client_events(&clients[i]), 0 };
+	}
 	if (poll(fds, (nfds_t)(POLL_CLIENTS + polled_clients), -1) < 0)
 		return;
 
@@ -825,13 +837,11 @@ static void poll_once(int signal_fd)
 	for (int i = polled_clients - 1; i >= 0; i--) {
 		struct client *client = &clients[i];
 		short events = fds[POLL_CLIENTS + i].revents;
-		int keep = !(events & POLLERR);
+		int keep = 1;
 
-		/* A client that has gone: take the stdin it left, if the process still reads. */
-		if (client->kind == CLIENT_ATTACH && (events & POLLHUP) &&
-		    (!(client->mask & ATTACH_STDIN) || input_length > 0))
-			keep = 0;
-		if (keep && (events & (POLLIN | POLLHUP)))
+		if (client->kind == CLIENT_ATTACH && (events & (POLLHUP | POLLERR)))
+			keep = hang_up(client);
+		if (keep && (events & (POLLIN | POLLHUP | POLLERR)))
 			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
 		if (!keep)
 			drop_client(i);

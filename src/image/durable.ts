@@ -1,7 +1,9 @@
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
-async function syncAndClose(handle: FileHandle): Promise<void> {
+/** Makes names created in, renamed within or removed from the directory survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
     await handle.sync();
   } finally {
@@ -9,22 +11,24 @@ async function syncAndClose(handle: FileHandle): Promise<void> {
   }
 }
 
-/** Makes names created in, renamed within or removed from the directory survive a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  await syncAndClose(await open(path, "r"));
-}
-
-/** Replaces the file as a whole: temp file beside it, fsync, rename, fsync of the folder. One writer at a time. */
+/**
+ * Replaces the file as a whole: temp file beside it, fsync, rename, fsync of the folder. One writer at a time.
+ * On an error the old content is in place and the temp file is gone.
+ */
 export async function writeFileDurably(path: string, content: string | Uint8Array): Promise<void> {
   const tempPath = `${path}.tmp`;
-  const handle = await open(tempPath, "w", 0o600);
   try {
-    await handle.writeFile(content);
+    const handle = await open(tempPath, "w", 0o600);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(tempPath, path);
   } catch (error) {
-    await handle.close();
+    await rm(tempPath, { force: true });
     throw error;
   }
-  await syncAndClose(handle);
-  await rename(tempPath, path);
   await syncDirectory(dirname(path));
 }

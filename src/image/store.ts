@@ -12,7 +12,7 @@
  * rename(2), and the layout is complete for others. What neither index.json nor layers.json names is garbage, and goes
  * when the store is opened; so every change writes content first, then syncs it, then renames the list that names it.
  */
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, Digest } from "../base/ids.ts";
@@ -152,6 +152,9 @@ export class ImageStore implements AsyncDisposable {
     try {
       if (!tryLockExclusive(lockFd))
         throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
+      // A temp file of a process that was killed; the file it was to replace is whole.
+      for (const name of ["oci-layout", "index.json", "layers.json"])
+        rmSync(join(rootPath, `${name}.tmp`), { force: true });
       const [blobs, layers] = [await BlobStore.open(rootPath), await LayerStore.open(rootPath)];
       const store = new ImageStore(rootPath, lockFd, blobs, layers, options.platform ?? HOST_PLATFORM);
       await store.#read();

@@ -10,7 +10,7 @@
  *
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
  */
-import { closeSync, fstatSync, ftruncateSync, type Stats, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, readdirSync, type Stats, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import {
@@ -150,10 +150,18 @@ export class LayerUnpacker implements TarSink {
       this.#markDirectory("").entry = entry;
       return;
     }
+    // AUFS's own book-keeping (".wh..wh.plnk/…") means nothing here.
+    if (components.some(isMeta) || (isMeta(name) && name !== OPAQUE_MARKER)) return;
     const parent = components.join("/");
-    const parentFd = this.#openDirectory(parent, entry.path);
+    const isWhiteout = name.startsWith(WHITEOUT_PREFIX);
+    const parentFd = this.#openDirectory(parent);
+    if (parentFd < 0) {
+      // Some builders list what a replaced directory held ("d/.wh.x" beside a file "d"): nothing is left to hide.
+      if (isWhiteout) return;
+      throw refused(entry.path, "has a parent that is no directory");
+    }
     const path = parent === "" ? name : `${parent}/${name}`;
-    if (name.startsWith(WHITEOUT_PREFIX)) this.#whiteout(parentFd, parent, name, entry);
+    if (isWhiteout) this.#whiteout(parentFd, parent, name, entry);
     else if (entry.type === "file") this.#createFile(parentFd, name, entry);
     else if (entry.type === "directory") this.#createDirectory(parentFd, name, path, entry);
     else if (entry.type === "hardlink") this.#createHardLink(parentFd, name, path, entry);
@@ -249,33 +257,42 @@ export class LayerUnpacker implements TarSink {
     }
   }
 
-  /** An O_PATH fd of the directory, owned by the cache. Missing directories are made, 0755 and root's. */
-  #openDirectory(path: string, forEntry: string): number {
+  /**
+   * An O_PATH fd of the directory, owned by the cache. Missing directories are made, 0755 and root's.
+   * Negative if something else is in the way.
+   */
+  #openDirectory(path: string): number {
     if (path === "") return this.#rootFd;
     const cached = this.#directories.get(path);
     if (cached !== undefined) return cached;
     let fd = tryOpenat2(this.#rootFd, path, O_PATH | O_DIRECTORY, resolveInLayer);
-    if (fd === ENOENT) {
-      this.#makeParents(path, forEntry);
+    if (fd === ENOENT || fd === ENOTDIR) {
+      if (!this.#makeDirectory(path)) return ENOTDIR;
       fd = tryOpenat2(this.#rootFd, path, O_PATH | O_DIRECTORY, resolveInLayer);
     }
-    if (fd === ENOTDIR || fd === ELOOP || fd === ENOENT) throw refused(forEntry, "has a parent that is no directory");
+    if (fd === ENOTDIR || fd === ELOOP || fd === ENOENT) return ENOTDIR;
     if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
     this.#cacheDirectory(path, fd);
     return fd;
   }
 
-  #makeParents(path: string, forEntry: string): void {
+  /** Makes a directory that no entry mentions, with its parents. False if something else is in the way. */
+  #makeDirectory(path: string): boolean {
     const slash = path.lastIndexOf("/");
-    const parentFd = this.#openDirectory(slash < 0 ? "" : path.slice(0, slash), forEntry);
+    const parentFd = this.#openDirectory(slash < 0 ? "" : path.slice(0, slash));
+    if (parentFd < 0) return false;
     const name = path.slice(slash + 1);
-    const rc = tryMkdirat(parentFd, name, 0o755);
-    if (rc === 0) {
-      chmodat(parentFd, name, 0o755); // whatever our umask is
-      this.#markDirectory(path);
-    } else if (rc !== EEXIST) {
-      throw kernelError(rc, `create directory "${showPath(path)}"`);
+    let rc = tryMkdirat(parentFd, name, 0o755);
+    if (rc === EEXIST) {
+      if (this.#kindAt(parentFd, name) !== "whiteout") return false;
+      this.#makeRoom(parentFd, name);
+      this.#markDirectory(path).opaque = true;
+      rc = tryMkdirat(parentFd, name, 0o755);
     }
+    if (rc < 0) throw kernelError(rc, `create directory "${showPath(path)}"`);
+    chmodat(parentFd, name, 0o755); // whatever our umask is
+    this.#markDirectory(path);
+    return true;
   }
 
   #cacheDirectory(path: string, fd: number): void {
@@ -348,6 +365,16 @@ export class LayerUnpacker implements TarSink {
     return stat.isCharacterDevice() && stat.rdev === 0 ? "whiteout" : "other";
   }
 
+  #holdsOnlyWhiteouts(parentFd: number, name: string): boolean {
+    const fd = openat(parentFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      const children = readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" });
+      return children.every((child) => this.#kindAt(fd, child) === "whiteout");
+    } finally {
+      closeSync(fd);
+    }
+  }
+
   #createHardLink(parentFd: number, name: string, path: string, entry: TarEntry): void {
     const target = splitArchivePath(entry.linkPath);
     const targetName = target.pop();
@@ -395,16 +422,29 @@ export class LayerUnpacker implements TarSink {
       this.#markDirectory(parent).opaque = true;
       return;
     }
-    if (markerName.startsWith(WHITEOUT_META_PREFIX)) return; // AUFS's own book-keeping
     const name = markerName.slice(WHITEOUT_PREFIX.length);
     if (name === "" || name === "." || name === "..") throw refused(entry.path, "is no valid whiteout");
     const existing = this.#kindAt(parentFd, name);
-    // What this layer brings stays, and hides what is below; a directory does so only if opaque.
-    if (existing === "directory") this.#markDirectory(parent === "" ? name : `${parent}/${name}`).opaque = true;
-    if (existing !== "none") return;
+    if (existing === "directory") {
+      // What this layer brings stays, and must hide what is below. A directory that only holds whiteouts brings nothing.
+      const path = parent === "" ? name : `${parent}/${name}`;
+      const bringsNothing = this.#pending.get(path)?.entry === undefined && this.#holdsOnlyWhiteouts(parentFd, name);
+      if (!bringsNothing) {
+        this.#markDirectory(path).opaque = true;
+        return;
+      }
+      this.#makeRoom(parentFd, name);
+      this.#pending.delete(path);
+    } else if (existing !== "none") {
+      return;
+    }
     const rc = tryMknodat(parentFd, name, S_IFCHR, 0n);
     if (rc < 0) throw kernelError(rc, `create whiteout "${showPath(entry.path)}"`);
   }
+}
+
+function isMeta(component: string): boolean {
+  return component.startsWith(WHITEOUT_META_PREFIX);
 }
 
 function isSameFile(fdA: number, nameA: string, fdB: number, nameB: string): boolean {

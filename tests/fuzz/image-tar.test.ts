@@ -1,0 +1,216 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { closeSync, mkdirSync, openSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { LighterError } from "../../src/base/errors.ts";
+import { TarReader } from "../../src/image/tar-reader.ts";
+import { LayerUnpacker } from "../../src/image/unpack.ts";
+import { makeTempDir, snapshot } from "../support/image-store.ts";
+import { paxHeader, type RawHeader, rawEntry } from "../support/image-tar.ts";
+import { Random } from "../support/random.ts";
+import { testIf } from "../support/test-if.ts";
+
+const test = testIf(process.getuid!() === 0, "needs root");
+
+/** Wall time of each fuzz test. */
+const BUDGET_MS = Number(process.env.FUZZ_MS ?? 3000);
+
+let temp: string;
+let outside: string;
+
+beforeAll(() => {
+  temp = makeTempDir();
+  outside = join(temp, "outside");
+  mkdirSync(join(outside, "dir"), { recursive: true });
+  writeFileSync(join(outside, "secret"), "secret");
+  symlinkSync("secret", join(outside, "link"));
+});
+
+afterAll(() => {
+  rmSync(temp, { recursive: true });
+});
+
+/** Few names, so that entries collide, nest, and go through one another. */
+const NAMES = ["a", "b", "c", "d", ".wh.a", ".wh.b", ".wh..wh..opq", "..", ".", "", "\xff\xfe"];
+
+function randomPath(random: Random): string {
+  const parts = Array.from({ length: 1 + random.below(4) }, () => random.pick(NAMES));
+  const start = random.below(8);
+  if (start === 0) parts.unshift("");
+  if (start === 1) parts.unshift("..", "..", "..", "outside");
+  return parts.join("/");
+}
+
+function randomTarget(random: Random): string {
+  const choices = [
+    outside,
+    join(outside, "secret"),
+    "/",
+    "..",
+    "../..",
+    "../../outside",
+    ".",
+    "/proc/self/root",
+    "/proc/self/fd",
+  ];
+  return random.below(2) === 0 ? random.pick(choices) : randomPath(random);
+}
+
+function randomEntry(random: Random): Buffer {
+  const type = random.pick(["0", "0", "1", "2", "2", "3", "4", "5", "5", "6", "S", "7", "M"]);
+  const header: RawHeader = {
+    name: Buffer.from(randomPath(random), "latin1"),
+    type,
+    linkName: type === "1" || type === "2" ? randomTarget(random) : "",
+    mode: random.pick([0o644, 0o755, 0o4755, 0o1777, 0, 0o2700]),
+    uid: random.pick([0, 0, 1000, 100000]),
+    gid: random.pick([0, 5]),
+    devMajor: random.below(300),
+    devMinor: random.below(300),
+    content: type === "0" ? "x".repeat(random.below(1200)) : "",
+    mtime: random.below(2 ** 31),
+  };
+  const entry = rawEntry(header);
+  if (random.below(6) !== 0) return entry;
+  const records = random.pick<Record<string, string>>([
+    { path: randomPath(random) || "x" },
+    { linkpath: randomTarget(random) || "x" },
+    { "SCHILY.xattr.user.x": "v" },
+    { "SCHILY.xattr.trusted.overlay.opaque": "y" },
+    { "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9000" },
+    { "GNU.sparse.size": "9000", "GNU.sparse.map": "0,1,5000,2" },
+    { size: `${random.below(2000)}` },
+    { mtime: "-5.5" },
+  ]);
+  return Buffer.concat([paxHeader(records), entry]);
+}
+
+function mutate(random: Random, archive: Buffer): Buffer {
+  const bytes = Buffer.from(archive);
+  for (let i = random.below(4); i > 0; i--) bytes[random.below(bytes.length)] = random.below(256);
+  return random.below(4) === 0 ? bytes.subarray(0, random.below(bytes.length)) : bytes;
+}
+
+function pushInPieces(random: Random, reader: TarReader, archive: Buffer): void {
+  for (let at = 0; at < archive.length; ) {
+    const length = 1 + random.below(2000);
+    reader.push(archive.subarray(at, at + length));
+    at += length;
+  }
+  reader.end();
+}
+
+/** Runs until the budget is used up. `run` may fail with a LighterError and nothing else. */
+async function fuzz(what: string, run: (random: Random) => void | Promise<void>): Promise<void> {
+  const random = Random.fromEnvironment(what);
+  const end = performance.now() + BUDGET_MS;
+  let [count, refused] = [0, 0];
+  for (; performance.now() < end; count++) {
+    try {
+      await run(random);
+    } catch (error) {
+      if (!(error instanceof LighterError)) throw error;
+      refused++;
+    }
+  }
+  console.log(`${what}: ${count} archives, ${refused} refused`);
+  expect(count).toBeGreaterThan(20);
+}
+
+test(
+  "unpacking any tar touches nothing outside the root and keeps no fd",
+  async () => {
+    const before = snapshot(outside);
+    const fdOf = (): number => {
+      const fd = openSync("/dev/null", "r");
+      closeSync(fd);
+      return fd;
+    };
+    const firstFreeFd = fdOf();
+    let [count, taken] = [0, 0];
+    await fuzz("image-tar unpack", async (random) => {
+      const root = join(temp, `root-${count++}`);
+      mkdirSync(root);
+      const rootFd = openSync(root, "r");
+      const unpacker = new LayerUnpacker(rootFd);
+      try {
+        // Entries that are refused would end a real load; here the next ones go on in the tree as it is.
+        for (let i = random.below(25); i > 0; i--) {
+          try {
+            const reader = new TarReader(unpacker);
+            reader.push(randomEntry(random));
+            reader.end();
+            taken++;
+          } catch (error) {
+            if (!(error instanceof LighterError)) throw error;
+          }
+        }
+        const last = Array.from({ length: 1 + random.below(5) }, () => randomEntry(random));
+        const archive = Buffer.concat([...last, Buffer.alloc(1024)]);
+        pushInPieces(random, new TarReader(unpacker), random.below(2) === 0 ? mutate(random, archive) : archive);
+        unpacker.finish(() => undefined);
+      } finally {
+        unpacker.close();
+        closeSync(rootFd);
+        await rm(root, { recursive: true });
+      }
+    });
+    console.log(`image-tar unpack: ${taken} entries taken`);
+    expect(taken).toBeGreaterThan(count);
+    expect(snapshot(outside)).toEqual(before);
+    expect(readlinkSync(join(outside, "link"))).toBe("secret");
+    expect(fdOf()).toBe(firstFreeFd);
+  },
+  BUDGET_MS + 20_000,
+);
+
+test(
+  "the tar reader gives the same entries or the same refusal whatever the pieces, and never more data than the size",
+  async () => {
+    await fuzz("image-tar reader", (random) => {
+      const parts = Array.from({ length: 1 + random.below(8) }, () => randomEntry(random));
+      const archive = mutate(random, Buffer.concat([...parts, Buffer.alloc(1024)]));
+      const read = (push: (reader: TarReader) => void): string[] => {
+        const log: string[] = [];
+        let size = 0;
+        let [start, end] = [0, 0];
+        const flush = (): void => {
+          if (end > start) log.push(`${start}-${end}`);
+        };
+        const reader = new TarReader({
+          entry: (entry) => {
+            size = entry.size;
+            [start, end] = [0, 0];
+            log.push(`${entry.type} ${entry.path} ${entry.linkPath} ${entry.size} ${entry.xattrs.length}`);
+          },
+          data: (bytes, offset) => {
+            expect(offset + bytes.length).toBeLessThanOrEqual(size);
+            expect(offset).toBeGreaterThanOrEqual(end);
+            if (offset !== end) {
+              flush();
+              start = offset;
+            }
+            end = offset + bytes.length;
+          },
+          endEntry: () => {
+            flush();
+            [start, end] = [0, 0];
+          },
+        });
+        try {
+          push(reader);
+        } catch (error) {
+          if (!(error instanceof LighterError)) throw error;
+          log.push(error.message);
+        }
+        return log;
+      };
+      const whole = read((reader) => {
+        reader.push(archive);
+        reader.end();
+      });
+      expect(read((reader) => pushInPieces(random, reader, archive))).toEqual(whole);
+    });
+  },
+  BUDGET_MS + 20_000,
+);

@@ -1,0 +1,46 @@
+/** What an image store looks like on disk, for tests. */
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LighterError } from "../../src/base/errors.ts";
+import { sha256 } from "./image-archive.ts";
+
+export function makeTempDir(): string {
+  return mkdtempSync(join(tmpdir(), "lighter-image-"));
+}
+
+/** Every path below `root` with what `lstat` and its content say; times left out. */
+export function snapshot(root: string): string[] {
+  const lines: string[] = [];
+  const visit = (path: string, name: string): void => {
+    const stat = lstatSync(path);
+    const what = stat.isSymbolicLink()
+      ? readlinkSync(path)
+      : stat.isFile()
+        ? sha256(readFileSync(path))
+        : `${stat.isDirectory() ? "" : stat.rdev}`;
+    lines.push(`${name} ${stat.mode.toString(8)} ${stat.uid}:${stat.gid} ${what}`);
+    if (stat.isDirectory()) for (const child of readdirSync(path).sort()) visit(join(path, child), `${name}/${child}`);
+  };
+  visit(root, ".");
+  return lines;
+}
+
+/** The store's files, without layers.json's counter, which a failed load moves on. */
+export function storeSnapshot(root: string): string[] {
+  return snapshot(root).filter((line) => !line.startsWith("./layers.json "));
+}
+
+export async function failureOf(run: () => Promise<unknown>, what = "it"): Promise<LighterError> {
+  try {
+    await run();
+  } catch (error) {
+    if (error instanceof LighterError) return error;
+    throw error;
+  }
+  throw new Error(`${what} succeeded`);
+}
+
+export async function* pieces(bytes: Uint8Array, size = 65536): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}

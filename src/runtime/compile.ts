@@ -4,10 +4,19 @@ import { type CgroupPlan, planCgroup } from "../linux/cgroup/mod.ts";
 import { O, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
-import type { OciConfig } from "../spec/oci-runtime.ts";
+import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
-import { CLONE, cloneFlags, enterNamespaces, mapIds, openNamespaces, planNamespaces, SLOT_INIT } from "./namespaces.ts";
+import {
+  becomeRoot,
+  CLONE,
+  cloneFlags,
+  enterNamespaces,
+  mapIds,
+  openNamespaces,
+  planNamespaces,
+  SLOT_INIT,
+} from "./namespaces.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
@@ -40,7 +49,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const userNamespace = namespaces.created.has("user") || namespaces.joined.has("user");
 
   const hostOps = new OpList("host");
-  openPipes(hostOps, stdio, hostId(config, "uid"), hostId(config, "gid"));
+  openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   if (cgroup) makeCgroup(hostOps, cgroup);
   openNamespaces(hostOps, config, namespaces);
   clone(hostOps, cloneFlags(config, namespaces), cgroup?.v2Directory);
@@ -90,7 +99,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   const cgroup = config.linux?.cgroupsPath ? planCgroup(host.cgroups, config.linux.cgroupsPath, {}) : undefined;
 
   const hostOps = new OpList("host");
-  openPipes(hostOps, stdio, process.user?.uid ?? 0, process.user?.gid ?? 0);
+  openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   hostOps.call("pidfd_open", [request.containerPid, 0], "the container's init", { out: "container" });
   const types = namespacesToJoin(config);
   if (types.pid !== 0)
@@ -102,7 +111,10 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
   startSession(init, request.id);
+  if (process.oomScoreAdj !== undefined)
+    init.write(null, "/proc/self/oom_score_adj", String(process.oomScoreAdj), "process.oomScoreAdj");
   init.call("setns", [slot("container"), types.others], "enter the container");
+  if ((types.others & CLONE.user) !== 0) becomeRoot(init);
   if (stdio.terminal) {
     init.open("/", O.PATH | O.DIRECTORY, "root", "the container's root");
     openTerminal(init, "root", process);
@@ -122,8 +134,8 @@ function refuseUnsupported(config: OciConfig): void {
 }
 
 /** The host's id of the process's user: its own, or what the user namespace maps it to. */
-function hostId(config: OciConfig, kind: "uid" | "gid"): number {
-  const id = config.process?.user?.[kind] ?? 0;
+function hostId(config: OciConfig, process: OciProcess, kind: "uid" | "gid"): number {
+  const id = process.user?.[kind] ?? 0;
   const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
   if (!mappings?.length) return id;
   const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);

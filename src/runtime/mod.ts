@@ -15,7 +15,7 @@ import {
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
 import { spawnLauncher } from "../linux/process/launcher.ts";
-import { connectAttached, SupervisorConnection } from "../linux/process/supervisor.ts";
+import { connectAttached, PlayError, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import { listProgram } from "../linux/program/list.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -57,13 +57,14 @@ class LauncherRuntime implements Runtime {
   }
 
   async start(request: StartRequest): Promise<Supervised> {
-    const { connection, attached, program } = await this.#launchContainer(request, false);
-    return supervised(request.runDirectory, connection, attached, program, connection.started);
+    const launched = await this.#launchContainer(request, false);
+    return this.#settled(request, launched, launched.connection.started);
   }
 
   async create(request: StartRequest): Promise<Created> {
-    const { connection, attached, program } = await this.#launchContainer(request, true);
-    const created = await supervised(request.runDirectory, connection, attached, program, connection.created);
+    const launched = await this.#launchContainer(request, true);
+    const { connection, program } = launched;
+    const created = await this.#settled(request, launched, connection.created);
     return Object.assign(created, {
       async start() {
         const errno = await connection.start();
@@ -89,14 +90,35 @@ class LauncherRuntime implements Runtime {
   }
 
   async exec(request: ExecRequest): Promise<Supervised> {
-    const program = compileExec(request, this.#host);
-    const { connection, attached } = await this.#launch(program, request);
-    return supervised(request.runDirectory, connection, attached, program, connection.started);
+    const launched = await this.#launch(compileExec(request, this.#host), request);
+    return this.#settled(request, launched, launched.connection.started);
+  }
+
+  /** Waits for the start. A failed one is explained, and nothing of it is left. */
+  async #settled(
+    request: StartRequest | ExecRequest,
+    { connection, attached, program, madeDirectory }: Launched,
+    running: Promise<number>,
+  ): Promise<ConnectedProcess> {
+    try {
+      return new ConnectedProcess(request.runDirectory, connection, attached, await running, program);
+    } catch (error) {
+      for (const socket of attached) socket.destroy();
+      await connection.closed; // the launcher has cleaned up
+      if (!(error instanceof PlayError) && !("containerPid" in request)) await this.cleanup(request); // it was killed
+      this.#removeRunFiles(request.runDirectory, madeDirectory);
+      throw explainFailure(error, program);
+    }
+  }
+
+  #removeRunFiles(runDirectory: string, whole: boolean): void {
+    if (whole) rmSync(runDirectory, { recursive: true, force: true });
+    else rmSync(runFiles(runDirectory).socket, { force: true });
   }
 
   async #launch(program: Program, request: StartRequest | ExecRequest): Promise<Launched> {
     const bytes = encodeProgram(program, this.#fault);
-    mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 });
+    const madeDirectory = mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 }) !== undefined;
     const { socket, exit } = runFiles(request.runDirectory);
     rmSync(exit, { force: true });
     const listenFd = listenUnix(socket);
@@ -107,9 +129,12 @@ class LauncherRuntime implements Runtime {
       const attached = await Promise.all(attaching);
       // Only now: a client that is connected and has said what it wants misses nothing.
       spawnLauncher(this.#launcherFd, bytes, listenFd);
-      return { connection, attached, program };
+      return { connection, attached, program, madeDirectory };
+    } catch (error) {
+      this.#removeRunFiles(request.runDirectory, madeDirectory);
+      throw error;
     } finally {
-      closeSync(listenFd);
+      closeSync(listenFd); // where no launcher took it over, this also ends the connections
     }
   }
 
@@ -117,8 +142,9 @@ class LauncherRuntime implements Runtime {
     const { socket, exit } = runFiles(runDirectory);
     try {
       const connection = await SupervisorConnection.open(socket);
-      const pid = await Promise.race([connection.started, connection.exited.then(() => 0)]);
+      const pid = await Promise.race([connection.created, connection.started, connection.exited.then(() => 0)]);
       if (pid !== 0) return new ConnectedProcess(runDirectory, connection, [], pid);
+      await connection.closed; // it has ended, and is being cleaned up
     } catch {
       // Gone, or going: then the exit record says how it ended, or nothing does.
     }
@@ -147,28 +173,12 @@ interface Launched {
   connection: SupervisorConnection;
   attached: Socket[];
   program: Program;
+  madeDirectory: boolean;
 }
 
 function kindOf(path: string): "directory" | "file" | "missing" {
   const stats = statSync(path, { throwIfNoEntry: false });
   return stats === undefined ? "missing" : stats.isDirectory() ? "directory" : "file";
-}
-
-/** Waits for the start; a failed one closes the connections and is explained. */
-async function supervised(
-  runDirectory: string,
-  connection: SupervisorConnection,
-  attached: Socket[],
-  program: Program,
-  running: Promise<number>,
-): Promise<ConnectedProcess> {
-  try {
-    return new ConnectedProcess(runDirectory, connection, attached, await running);
-  } catch (error) {
-    for (const socket of attached) socket.destroy();
-    await connection.closed; // the launcher has cleaned up
-    throw explainFailure(error, program);
-  }
 }
 
 class ConnectedProcess implements Supervised {
@@ -180,8 +190,11 @@ class ConnectedProcess implements Supervised {
     readonly connection: SupervisorConnection,
     readonly attached: readonly Socket[],
     readonly pid: number,
+    program?: Program,
   ) {
-    this.exited = connection.exited.then(exitRecord);
+    this.exited = connection.exited.then(exitRecord, (error: unknown) => {
+      throw program ? explainFailure(error, program) : error;
+    });
     this.exited.catch(() => {}); // for whoever awaits it
     this.gone = connection.closed;
   }

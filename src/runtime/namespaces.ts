@@ -89,11 +89,7 @@ function formatIdMap(mappings: readonly OciIdMapping[]): string {
 export function enterNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan): void {
   if (plan.joined.has("user")) init.call("setns", [slot("ns.user"), CLONE.user], "join the user namespace");
   if (plan.created.has("user")) init.add({ kind: "receive", why: "wait until the ids are mapped" });
-  if (plan.created.has("user") || plan.joined.has("user")) {
-    const why = "become root of the user namespace";
-    init.call("setresgid", [0, 0, 0], why);
-    init.call("setresuid", [0, 0, 0], why);
-  }
+  if (plan.created.has("user") || plan.joined.has("user")) becomeRoot(init);
   for (const type of plan.joined.keys())
     if (type !== "user" && type !== "pid")
       init.call("setns", [slot(`ns.${type}`), CLONE[type]], `join the ${type} namespace`);
@@ -108,6 +104,13 @@ export function enterNamespaces(init: OpList, config: OciConfig, plan: Namespace
     const name = new TextEncoder().encode(config.domainname);
     init.call("setdomainname", [{ data: name, show: JSON.stringify(config.domainname) }, name.length], "domainname");
   }
+}
+
+/** In the child, in a user namespace that it entered as nobody in particular. */
+export function becomeRoot(init: OpList): void {
+  const why = "become root of the user namespace";
+  init.call("setresgid", [0, 0, 0], why);
+  init.call("setresuid", [0, 0, 0], why);
 }
 
 const AF_INET = 2;

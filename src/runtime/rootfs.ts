@@ -64,7 +64,7 @@ function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespa
     if (!path.startsWith("/")) throw new LighterError("invalid", `${why} is not absolute`);
     const type = DEVICE_TYPES.get(device.type);
     if (type === undefined) throw new LighterError("invalid", `${why}: unknown type "${device.type}"`);
-    const parent = posix.dirname(path).slice(1);
+    const parent = posix.dirname(path).slice(1) || ".";
     const name = posix.basename(path);
     const inDev = path.startsWith("/dev/") && parent === "dev";
     const directory = inDev ? DEV : "devdir";

@@ -60,6 +60,7 @@ export class Engine {
     for (const path of [this.paths.runDirectories, this.paths.execDirectories])
       mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#store = new Store(this.paths.database);
+    this.planner.connect((ref) => this.find(ref));
   }
 
   /** Opens the state and makes it agree with the processes that are there. @throws LighterError like `Store`. */
@@ -198,7 +199,8 @@ export class Engine {
 
   #startRequest(record: ContainerRecord, attaches: readonly PendingAttach[], dryRun: boolean): StartRequest {
     const paths = this.paths.container(record.id);
-    const { config, rootfs } = this.planner.planStart(record, paths, dryRun);
+    const first = record.startedAt === ZERO_TIME;
+    const { config, rootfs } = this.planner.planStart(record, paths, { first, dryRun });
     const { driver, maxBytes, maxFiles } = parseLogConfig(record.hostConfig.LogConfig);
     return {
       id: record.id,
@@ -273,9 +275,11 @@ export class Engine {
     container.ociConfig = undefined;
     try {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
-      if (record.hostConfig.AutoRemove && !container.isRestarting) return this.#markRemoved(container);
-      this.#store.setExited(record);
-      this.#inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
+      if (record.hostConfig.AutoRemove && !container.isRestarting) this.#markRemoved(container);
+      else {
+        this.#store.setExited(record);
+        this.#inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
+      }
     } catch (error) {
       // The exit record stays in the run directory for the next daemon.
       logFailure(`write down the end of container ${record.id}`, error);
@@ -342,6 +346,12 @@ export class Engine {
     } finally {
       container.isRestarting = false;
     }
+  }
+
+  /** @throws LighterError "conflict" if it does not run */
+  async resize(container: Container, rows: number, columns: number): Promise<void> {
+    if (!container.isRunning || container.supervised === undefined) throw notRunning(container.id);
+    await container.supervised.resize(rows, columns);
   }
 
   // --- Rename, remove ---

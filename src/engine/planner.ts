@@ -1,6 +1,7 @@
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { MountPoint } from "./config/mounts.ts";
+import type { Container } from "./container.ts";
 import type { ContainerPaths } from "./paths.ts";
 import type { ContainerRecord } from "./store.ts";
 
@@ -17,6 +18,12 @@ export interface CreatePlan {
   warnings: string[];
 }
 
+export interface StartPlan {
+  config: OciConfig;
+  /** Mounts that make the rootfs. */
+  rootfs: readonly OciMount[];
+}
+
 export interface ExecOptions {
   Cmd: readonly string[];
   Env?: readonly string[];
@@ -30,14 +37,15 @@ export interface ExecOptions {
 
 /** From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. */
 export interface Planner {
+  /** Called once, by the engine: a container may name others, whose namespaces it shares. */
+  connect(findContainer: (ref: string) => Container): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
-  /** Makes what the start needs on disk, unless `dryRun`. @throws LighterError */
-  planStart(
-    record: ContainerRecord,
-    paths: ContainerPaths,
-    dryRun: boolean,
-  ): { config: OciConfig; rootfs: readonly OciMount[] };
+  /**
+   * Makes what the start needs on disk, unless `dryRun`. `first`: the container has never run.
+   * @throws LighterError
+   */
+  planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan;
   /** The config of a running container, which an earlier daemon may have started. */
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess;

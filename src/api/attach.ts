@@ -1,0 +1,50 @@
+import { attach as attachTo, DEFAULT_DETACH_KEYS, type PendingAttach, parseDetachKeys } from "../engine/mod.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { replayLogs } from "./logs.ts";
+import { pump } from "./pump.ts";
+import type { StreamCall } from "./router.ts";
+
+/** Output is framed unless a terminal made it. The content type that says so is of API 1.42. */
+export function isMultiplexed(tty: boolean, apiMinor: number): boolean {
+  return !tty && apiMinor >= 42;
+}
+
+/** Detach keys are a terminal's: in a pipe they are bytes like others. @throws LighterError "invalid" */
+export function detachKeysFor(tty: boolean, given: string | undefined): Uint8Array | undefined {
+  const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given);
+  return tty ? keys : undefined;
+}
+
+/** POST /containers/{id}/attach */
+export async function attach(call: StreamCall): Promise<void> {
+  const { daemon, query, client } = call;
+  const container = daemon.engine.find(call.parameter("id"));
+  const { config } = container.record;
+  const tty = config.Tty ?? false;
+  const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
+  const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
+  const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);
+  const plan = { ...streams, stdin, closeStdinOnEnd: config.StdinOnce ?? false };
+  const pending = query.boolean("stream") ? await attachTo(container, plan) : undefined;
+  client.open(isMultiplexed(tty, call.apiMinor));
+  if (query.boolean("logs")) {
+    const format = { ...streams, timestamps: false, tty };
+    await replayLogs(client.output, daemon, container, format, new AbortController().signal);
+  }
+  if (pending === undefined) client.close();
+  else await joinPending(client, pending, { stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys });
+}
+
+/** Waits for the process, then pumps until one side ends. */
+export async function joinPending(
+  client: ClientStream,
+  pending: PendingAttach,
+  options: Parameters<typeof pump>[2],
+): Promise<void> {
+  const cancel = () => pending.cancel();
+  client.output.on("close", cancel);
+  const connection = await pending.connection;
+  client.output.off("close", cancel);
+  if (connection === undefined) client.close();
+  else await pump(client, connection, options);
+}

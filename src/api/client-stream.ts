@@ -1,0 +1,161 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { LighterError } from "../base/errors.ts";
+import { API_BODY_MAX_BYTES, HIJACK_LINGER_MS } from "../base/limits.ts";
+import { parseJsonBody, readBody, tooLarge } from "./body.ts";
+import {
+  COMMON_HEADERS,
+  formatHead,
+  formatRawAnswer,
+  MULTIPLEXED_STREAM,
+  RAW_STREAM,
+  sendEmpty,
+  sendError,
+} from "./protocol.ts";
+import { answerOf } from "./status.ts";
+
+/** A client that gets a raw stream of bytes in both directions in place of an answer's body. */
+export interface ClientStream {
+  /** What the client sends; its end is the end of stdin and says nothing about its wish for output. */
+  readonly input: Readable;
+  /** What the client gets. */
+  readonly output: Writable;
+  /** The request's JSON, which comes before the stream. @throws LighterError "invalid" */
+  readJson(): Promise<unknown>;
+  /** Begins the stream. `multiplexed`: output has Docker's 8-byte headers. */
+  open(multiplexed: boolean): void;
+  /** Ends the stream; what was written to `output` arrives. */
+  close(): void;
+  /** In place of `open`: an answer that says what is wrong. After it: closes, as there is no place left to say so. */
+  fail(error: unknown): void;
+  /** In place of `open`: an answer without a body. */
+  finish(): void;
+}
+
+/**
+ * A client whose connection was taken over: `POST …/attach` with `Upgrade: tcp` gets a 101, an old client without it a 200
+ * whose body goes on until the connection ends. Both directions close by themselves.
+ */
+export class HijackedClient implements ClientStream {
+  readonly input: Socket;
+  readonly output: Socket;
+  readonly #request: IncomingMessage;
+  readonly #wantsUpgrade: boolean;
+  #isOpen = false;
+
+  /** `head`: bytes that have been read after the request's head. */
+  constructor(request: IncomingMessage, socket: Socket, head: Buffer, wantsUpgrade: boolean) {
+    this.#request = request;
+    this.#wantsUpgrade = wantsUpgrade;
+    this.input = socket;
+    this.output = socket;
+    socket.on("error", () => socket.destroy()); // the client has gone
+    if (head.length > 0) socket.unshift(head);
+  }
+
+  async readJson(): Promise<unknown> {
+    const { headers } = this.#request;
+    if (headers["transfer-encoding"] !== undefined)
+      throw new LighterError("not-supported", "a chunked body before a hijacked stream: send its length");
+    const length = Number(headers["content-length"] ?? 0);
+    if (!(length <= API_BODY_MAX_BYTES)) throw tooLarge();
+    return parseJsonBody(await readExactly(this.input, length), headers["content-type"]);
+  }
+
+  open(multiplexed: boolean): void {
+    this.#isOpen = true;
+    const type = { "Content-Type": multiplexed ? MULTIPLEXED_STREAM : RAW_STREAM };
+    if (this.#wantsUpgrade)
+      this.output.write(
+        formatHead(101, "UPGRADED", { ...type, Connection: "Upgrade", Upgrade: "tcp", ...COMMON_HEADERS }),
+      );
+    // Without an upgrade Docker says raw, whatever it is.
+    else this.output.write(formatHead(200, "OK", { ...COMMON_HEADERS, "Content-Type": RAW_STREAM }));
+  }
+
+  /**
+   * Only our side is shut down at first: closing a unix socket that still has unread input would show the client an
+   * ECONNRESET where it waits for the end. So read on until it closes too, for a while.
+   */
+  close(): void {
+    const { input: socket } = this;
+    socket.end();
+    const destroy = () => socket.destroy();
+    const timer = setTimeout(destroy, HIJACK_LINGER_MS);
+    socket.once("close", () => clearTimeout(timer));
+    if (socket.readableEnded) destroy();
+    else socket.once("end", destroy).resume();
+  }
+
+  fail(error: unknown): void {
+    const { status, message } = answerOf(error);
+    if (!this.#isOpen)
+      this.output.write(formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`));
+    this.close();
+  }
+
+  finish(): void {
+    this.output.write(formatRawAnswer(200, "text/plain; charset=utf-8", ""));
+    this.close();
+  }
+}
+
+/** Reads `length` bytes and leaves the rest in the stream. @throws LighterError "invalid" if it ends before */
+async function readExactly(input: Socket, length: number): Promise<Buffer> {
+  if (length === 0) return Buffer.alloc(0);
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const settle = (conclude: () => void) => {
+      input.pause();
+      input.off("data", onData).off("end", onEnd).off("close", onEnd);
+      conclude();
+    };
+    const onEnd = () => settle(() => reject(new LighterError("invalid", "the request's body ended early")));
+    const onData = (chunk: Buffer) => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      if (bytes.length < length) return;
+      settle(() => {
+        if (bytes.length > length) input.unshift(bytes.subarray(length));
+        resolve(bytes.subarray(0, length));
+      });
+    };
+    input.on("data", onData).on("end", onEnd).on("close", onEnd);
+  });
+}
+
+/**
+ * A client that asked on a connection which has carried other requests, so that its stream has to be a well-formed
+ * answer: HTTP libraries that read output only. What they send as the request's body is stdin.
+ */
+export class PlainClient implements ClientStream {
+  readonly input: IncomingMessage;
+  readonly output: ServerResponse;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.input = request;
+    this.output = response;
+    response.on("error", () => response.destroy());
+  }
+
+  async readJson(): Promise<unknown> {
+    return parseJsonBody(await readBody(this.input), this.input.headers["content-type"]);
+  }
+
+  open(multiplexed: boolean): void {
+    this.output.writeHead(200, { ...COMMON_HEADERS, "Content-Type": multiplexed ? MULTIPLEXED_STREAM : RAW_STREAM });
+    this.output.flushHeaders();
+  }
+
+  close(): void {
+    this.output.end();
+  }
+
+  fail(error: unknown): void {
+    sendError(this.output, error);
+  }
+
+  finish(): void {
+    sendEmpty(this.output, 200);
+  }
+}

@@ -1,0 +1,136 @@
+import { LighterError } from "../base/errors.ts";
+import type { Container } from "../engine/mod.ts";
+import { measureContainer, summarizeContainer } from "./container-view.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { Filters, matchesPattern } from "./filters.ts";
+import { sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+
+/** Of which some cannot hold for any container yet, and are known all the same. */
+const FILTERS = [
+  "ancestor",
+  "before",
+  "exited",
+  "expose",
+  "health",
+  "id",
+  "is-task",
+  "isolation",
+  "label",
+  "name",
+  "network",
+  "publish",
+  "since",
+  "status",
+  "volume",
+];
+const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+
+/** GET /containers/json */
+export async function listContainers({ daemon, query, response }: AnswerCall): Promise<void> {
+  const filters = Filters.parse(query.text("filters"), FILTERS);
+  const limit = query.integer("limit") ?? 0;
+  const matches = compileFilters(daemon, filters);
+  // A limit, `before` and `since`, and filters that name what does not run ask for all.
+  const all =
+    query.boolean("all") || limit > 0 || ["status", "exited", "before", "since"].some((name) => filters.get(name));
+  let containers = daemon.engine.list().filter((container) => (all || container.isRunning) && matches(container));
+  if (limit > 0) containers = containers.slice(0, limit);
+  const now = Date.now();
+  const withSize = query.boolean("size");
+  const nameOf = imageNames(daemon);
+  const list = containers.map(async (container) => ({
+    ...summarizeContainer(container, now),
+    Image: nameOf(container),
+    ...(withSize ? await measureContainer(daemon, container) : {}),
+  }));
+  sendJson(response, 200, await Promise.all(list));
+}
+
+/** The name a container was made from; the image's id once the name means another image. */
+function imageNames({ images }: Daemon): (container: Container) => string {
+  const ids = new Map<string, string>();
+  return ({ record }) => {
+    let id = ids.get(record.image);
+    if (id === undefined) {
+      id = idOfImage(images, record.image);
+      ids.set(record.image, id);
+    }
+    return id === record.imageId ? record.image : record.imageId;
+  };
+}
+
+/** "" if there is none. */
+function idOfImage(images: Daemon["images"], name: string): string {
+  try {
+    return images.get(name).id;
+  } catch {
+    return "";
+  }
+}
+
+/** @throws LighterError "invalid" for a value that cannot be, "not-found" for a container of before or since */
+function compileFilters(daemon: Daemon, filters: Filters): (container: Container) => boolean {
+  for (const status of filters.get("status") ?? [])
+    if (!STATUSES.includes(status)) throw new LighterError("invalid", `invalid filter 'status=${status}'`);
+  const exited = filters.get("exited")?.map(parseExitCode);
+  const position = positionFilter(daemon, filters);
+  const ancestors = filters.get("ancestor")?.map((name) => idOfImage(daemon.images, name));
+  const isTask = filters.boolean("is-task");
+  return (container) => {
+    const { record } = container;
+    return (
+      filters.any("id", (value) => matchesPattern(value, record.id)) &&
+      filters.any("name", (value) => matchesName(value, record.name)) &&
+      filters.any("status", (value) => value === record.status) &&
+      filters.matchesLabels(record.config.Labels ?? {}) &&
+      (exited === undefined || (record.status === "exited" && exited.includes(record.exitCode))) &&
+      (ancestors === undefined || ancestors.includes(record.imageId)) &&
+      filters.any("volume", (value) => hasMount(container, value)) &&
+      filters.any("network", (value) => value === networkOf(container)) &&
+      filters.any("health", (value) => value === "none") &&
+      filters.any("isolation", (value) => value === "" || value === "default") &&
+      filters.get("publish") === undefined &&
+      filters.any("expose", (value) => isExposed(container, value)) &&
+      isTask !== true &&
+      position(container)
+    );
+  };
+}
+
+/** With and without the slash that names have on the wire: "^/web$" is what clients write. */
+function matchesName(pattern: string, name: string): boolean {
+  return matchesPattern(pattern, `/${name}`) || matchesPattern(pattern, name);
+}
+
+function parseExitCode(text: string): number {
+  if (/^-?\d{1,9}$/.test(text)) return Number(text);
+  throw new LighterError("invalid", `invalid filter 'exited=${text}': not a number`);
+}
+
+function hasMount({ record }: Container, nameOrPath: string): boolean {
+  return record.mountPoints.some(({ volume, source, destination }) =>
+    [volume?.name, source, destination].includes(nameOrPath),
+  );
+}
+
+function networkOf({ record }: Container): string {
+  const mode = record.hostConfig.NetworkMode ?? "default";
+  return mode === "default" ? "bridge" : mode;
+}
+
+/** "80" is "80/tcp". */
+function isExposed({ record }: Container, port: string): boolean {
+  return Object.hasOwn(record.config.ExposedPorts ?? {}, port.includes("/") ? port : `${port}/tcp`);
+}
+
+/** By order of creation, relative to other containers. */
+function positionFilter({ engine }: Daemon, filters: Filters): (container: Container) => boolean {
+  const order = new Map(engine.list().map((container, index) => [container, -index]));
+  const positions = (name: string) => filters.get(name)?.map((ref) => order.get(engine.find(ref)) ?? 0) ?? [];
+  const [before, since] = [positions("before"), positions("since")];
+  return (container) => {
+    const position = order.get(container) ?? 0;
+    return before.every((other) => position < other) && since.every((other) => position > other);
+  };
+}

@@ -1,0 +1,271 @@
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { formatDuration } from "../base/duration.ts";
+import { errnoOf } from "../base/errors.ts";
+import { parseRfc3339 } from "../base/time.ts";
+import type { Container } from "../engine/mod.ts";
+import type { Daemon } from "./daemon-state.ts";
+
+/** How a container is shown: `GET /containers/{id}/json` and an element of `GET /containers/json`. */
+
+type Mount = Container["record"]["mountPoints"][number];
+
+function describeMount(point: Mount): object {
+  return {
+    Type: point.type,
+    ...(point.volume === undefined ? {} : { Name: point.volume.name }),
+    Source: point.source,
+    Destination: point.destination,
+    ...(point.volume === undefined ? {} : { Driver: "local" }),
+    Mode: point.mode,
+    RW: !point.readOnly,
+    Propagation: point.propagation || (point.type === "bind" ? "rprivate" : ""),
+  };
+}
+
+/** What was given with --tmpfs is seen in HostConfig.Tmpfs only, as with Docker. */
+function describeMounts({ record }: Container): object[] {
+  const inTmpfsOption = Object.keys(record.hostConfig.Tmpfs ?? {});
+  return record.mountPoints.filter(({ destination }) => !inTmpfsOption.includes(destination)).map(describeMount);
+}
+
+function describeNetworks({ record }: Container): Record<string, object> {
+  const mode = record.hostConfig.NetworkMode ?? "default";
+  if (mode.startsWith("container:")) return {};
+  const name = mode === "default" ? "bridge" : mode;
+  return {
+    [name]: {
+      IPAMConfig: null,
+      Links: null,
+      Aliases: null,
+      MacAddress: "",
+      NetworkID: "",
+      EndpointID: "",
+      Gateway: "",
+      IPAddress: "",
+      IPPrefixLen: 0,
+      IPv6Gateway: "",
+      GlobalIPv6Address: "",
+      GlobalIPv6PrefixLen: 0,
+      DriverOpts: null,
+      DNSNames: null,
+    },
+  };
+}
+
+export function describeState({ record }: Container): object {
+  return {
+    Status: record.status,
+    Running: record.status === "running",
+    Paused: false,
+    Restarting: false,
+    OOMKilled: record.oomKilled,
+    Dead: false,
+    Pid: record.pid,
+    ExitCode: record.exitCode,
+    Error: record.error,
+    StartedAt: record.startedAt,
+    FinishedAt: record.finishedAt,
+  };
+}
+
+export function inspectContainer({ engine }: Daemon, container: Container): Record<string, unknown> {
+  const { record } = container;
+  const paths = engine.paths.container(record.id);
+  const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
+  const execIds = [...container.execs.values()].filter((exec) => exec.isRunning).map((exec) => exec.id);
+  return {
+    Id: record.id,
+    Created: record.createdAt,
+    Path: path,
+    Args: args,
+    State: describeState(container),
+    Image: record.imageId,
+    ResolvConfPath: paths.resolvConf,
+    HostnamePath: paths.hostname,
+    HostsPath: paths.hosts,
+    LogPath: record.hostConfig.LogConfig?.Type === "none" ? "" : paths.log,
+    Name: `/${record.name}`,
+    RestartCount: record.restartCount,
+    Driver: "overlay2",
+    Platform: "linux",
+    MountLabel: "",
+    ProcessLabel: "",
+    AppArmorProfile: "",
+    ExecIDs: execIds.length === 0 ? null : execIds,
+    HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig },
+    // No MergedDir: the rootfs is mounted in the container's own mount namespace only.
+    GraphDriver: { Data: { UpperDir: paths.upper, WorkDir: paths.work }, Name: "overlay2" },
+    Mounts: describeMounts(container),
+    Config: { ...EMPTY_CONFIG, ...record.config },
+    NetworkSettings: {
+      Bridge: "",
+      SandboxID: "",
+      SandboxKey: "",
+      Ports: {},
+      HairpinMode: false,
+      LinkLocalIPv6Address: "",
+      LinkLocalIPv6PrefixLen: 0,
+      SecondaryIPAddresses: null,
+      SecondaryIPv6Addresses: null,
+      EndpointID: "",
+      Gateway: "",
+      GlobalIPv6Address: "",
+      GlobalIPv6PrefixLen: 0,
+      IPAddress: "",
+      IPPrefixLen: 0,
+      IPv6Gateway: "",
+      MacAddress: "",
+      Networks: describeNetworks(container),
+    },
+  };
+}
+
+/** What Go writes for fields that nobody set: clients read them without asking whether they are there. */
+const EMPTY_CONFIG = {
+  Hostname: "",
+  Domainname: "",
+  User: "",
+  AttachStdin: false,
+  AttachStdout: false,
+  AttachStderr: false,
+  Tty: false,
+  OpenStdin: false,
+  StdinOnce: false,
+  Env: null,
+  Cmd: null,
+  Image: "",
+  Volumes: null,
+  WorkingDir: "",
+  Entrypoint: null,
+  OnBuild: null,
+  Labels: {},
+};
+
+const EMPTY_HOST_CONFIG = {
+  Binds: null,
+  ContainerIDFile: "",
+  PortBindings: null,
+  AutoRemove: false,
+  VolumeDriver: "",
+  VolumesFrom: null,
+  ConsoleSize: [0, 0],
+  CapAdd: null,
+  CapDrop: null,
+  Dns: null,
+  DnsOptions: null,
+  DnsSearch: null,
+  ExtraHosts: null,
+  GroupAdd: null,
+  Cgroup: "",
+  Links: null,
+  OomScoreAdj: 0,
+  PidMode: "",
+  Privileged: false,
+  PublishAllPorts: false,
+  ReadonlyRootfs: false,
+  SecurityOpt: null,
+  UTSMode: "",
+  UsernsMode: "",
+  Isolation: "",
+  CpuShares: 0,
+  Memory: 0,
+  NanoCpus: 0,
+  CgroupParent: "",
+  BlkioWeight: 0,
+  BlkioWeightDevice: null,
+  BlkioDeviceReadBps: null,
+  BlkioDeviceWriteBps: null,
+  BlkioDeviceReadIOps: null,
+  BlkioDeviceWriteIOps: null,
+  CpuPeriod: 0,
+  CpuQuota: 0,
+  CpuRealtimePeriod: 0,
+  CpuRealtimeRuntime: 0,
+  CpusetCpus: "",
+  CpusetMems: "",
+  Devices: null,
+  DeviceCgroupRules: null,
+  DeviceRequests: null,
+  MemoryReservation: 0,
+  MemorySwap: 0,
+  MemorySwappiness: null,
+  OomKillDisable: null,
+  PidsLimit: null,
+  Ulimits: null,
+  CpuCount: 0,
+  CpuPercent: 0,
+  IOMaximumIOps: 0,
+  IOMaximumBandwidth: 0,
+};
+
+export function summarizeContainer(container: Container, nowMs: number): Record<string, unknown> {
+  const { record } = container;
+  return {
+    Id: record.id,
+    Names: [`/${record.name}`],
+    Image: record.image,
+    ImageID: record.imageId,
+    Command: describeCommand(container),
+    Created: Math.floor(Date.parse(record.createdAt) / 1000),
+    Ports: [],
+    Labels: record.config.Labels ?? {},
+    State: record.status,
+    Status: describeStatus(container, nowMs),
+    HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+    NetworkSettings: { Networks: describeNetworks(container) },
+    Mounts: describeMounts(container),
+  };
+}
+
+function describeCommand({ record }: Container): string {
+  const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
+  if (args.length === 0) return path;
+  return `${path} ${args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg)).join(" ")}`;
+}
+
+/** "Up 5 minutes", "Exited (0) 3 seconds ago", "Created". */
+export function describeStatus({ record }: Container, nowMs: number): string {
+  const since = (time: string) => formatDuration(nowMs - Number((parseRfc3339(time) ?? 0n) / 1_000_000n));
+  switch (record.status) {
+    case "created":
+      return "Created";
+    case "running":
+      return `Up ${since(record.startedAt)}`;
+    case "exited":
+      return `Exited (${record.exitCode}) ${since(record.finishedAt)} ago`;
+    case "removing":
+      return "Removal In Progress";
+  }
+}
+
+/** Bytes of the container's own files, and with its image's. */
+export async function measureContainer(
+  { engine, images }: Daemon,
+  container: Container,
+): Promise<{ SizeRw: number; SizeRootFs: number }> {
+  const own = await measureDirectory(engine.paths.container(container.id).upper);
+  let ofImage = 0;
+  try {
+    ofImage = images.get(container.record.imageId).sizeBytes;
+  } catch {
+    // removed by force while the container was stopped
+  }
+  return { SizeRw: own, SizeRootFs: own + ofImage };
+}
+
+/** A running container may change what is looked at: what has gone counts nothing. */
+async function measureDirectory(path: string): Promise<number> {
+  let bytes = 0;
+  const entries = await readdir(path, { withFileTypes: true }).catch(ignoreMissing);
+  for (const entry of entries ?? []) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) bytes += await measureDirectory(child);
+    else if (entry.isFile()) bytes += (await lstat(child).catch(ignoreMissing))?.size ?? 0;
+  }
+  return bytes;
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error))) throw error;
+}

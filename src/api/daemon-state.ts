@@ -1,0 +1,8 @@
+import type { Engine, HostFacts, ImageStore } from "../engine/mod.ts";
+
+/** What every handler may use. */
+export interface Daemon {
+  engine: Engine;
+  images: ImageStore;
+  host: HostFacts;
+}

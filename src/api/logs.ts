@@ -1,0 +1,104 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
+import { LighterError } from "../base/errors.ts";
+import { formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "../base/time.ts";
+import { type Container, type LogEntry, type LogQuery, readLogs } from "../engine/mod.ts";
+import { closedSignal } from "./containers.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { encodeFrame } from "./frames.ts";
+import { COMMON_HEADERS, MULTIPLEXED_STREAM, RAW_STREAM } from "./protocol.ts";
+import type { Query } from "./query.ts";
+import type { AnswerCall } from "./router.ts";
+
+export interface LogFormat {
+  stdout: boolean;
+  stderr: boolean;
+  timestamps: boolean;
+  /** A terminal's output is sent as it is, without frames. */
+  tty: boolean;
+}
+
+/** GET /containers/{id}/logs */
+export async function logs(call: AnswerCall): Promise<void> {
+  const { daemon, query, response } = call;
+  const container = daemon.engine.find(call.parameter("id"));
+  const format = {
+    stdout: query.boolean("stdout"),
+    stderr: query.boolean("stderr"),
+    timestamps: query.boolean("timestamps"),
+    tty: container.record.config.Tty ?? false,
+  };
+  if (!format.stdout && !format.stderr)
+    throw new LighterError("invalid", "Bad parameters: you must choose at least one stream");
+  const range = parseRange(query);
+  // "details" asks for what log options add to each line, of which there is none.
+  const follows = query.boolean("follow") && container.isRunning;
+  const logQuery: LogQuery = {
+    ...range,
+    signal: closedSignal(call),
+    ...(follows ? { followUntil: container.wait("not-running") } : {}),
+  };
+  const path = logPath(daemon, container);
+  const type = format.tty || call.apiMinor < 42 ? RAW_STREAM : MULTIPLEXED_STREAM;
+  response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": type });
+  response.flushHeaders();
+  await writeLogs(response, path, logQuery, format);
+  response.end();
+}
+
+/** @throws LighterError "not-supported" if there is none */
+function logPath({ engine }: Daemon, { record }: Container): string {
+  if (record.hostConfig.LogConfig?.Type === "none")
+    throw new LighterError("not-supported", "configured logging driver does not support reading");
+  return engine.paths.container(record.id).log;
+}
+
+function parseRange(query: Query): Pick<LogQuery, "sinceNs" | "untilNs" | "tail"> {
+  const time = (name: string) => {
+    const text = query.text(name);
+    if (text === undefined || text === "0") return undefined;
+    const ns = parseUnixTime(text) ?? parseRfc3339(text);
+    if (ns === undefined) throw new LighterError("invalid", `Bad parameter: ${name}: "${text}" is not a time`);
+    return ns;
+  };
+  const [sinceNs, untilNs] = [time("since"), time("until")];
+  const tail = query.text("tail") ?? "all";
+  return {
+    ...(sinceNs === undefined ? {} : { sinceNs }),
+    ...(untilNs === undefined ? {} : { untilNs }),
+    tail: /^\d{1,15}$/.test(tail) ? Number(tail) : Number.POSITIVE_INFINITY, // as Docker: anything else is all
+  };
+}
+
+/** All of the log so far, for an attach that wants it. */
+export async function replayLogs(
+  output: Writable,
+  daemon: Daemon,
+  container: Container,
+  format: LogFormat,
+  signal: AbortSignal,
+): Promise<void> {
+  await writeLogs(output, logPath(daemon, container), { tail: Number.POSITIVE_INFINITY, signal }, format);
+}
+
+/** At the pace of the reader. */
+async function writeLogs(output: Writable | ServerResponse, path: string, query: LogQuery, format: LogFormat) {
+  for await (const entries of readLogs(path, query)) {
+    const chunk = encodeEntries(entries, format);
+    if (chunk.length > 0 && !output.write(chunk)) await Promise.race([once(output, "drain"), once(output, "close")]);
+    if (output.destroyed) return;
+  }
+}
+
+function encodeEntries(entries: readonly LogEntry[], format: LogFormat): Buffer {
+  const wanted = entries.filter(({ stream }) => format[stream]);
+  const texts = wanted.map(({ time, log }) => (format.timestamps ? `${fixedTime(time)} ${log}` : log));
+  if (format.tty) return Buffer.from(texts.join(""));
+  return Buffer.concat(texts.map((text, index) => encodeFrame(wanted[index]!.stream, text)));
+}
+
+function fixedTime(time: string): string {
+  const ns = parseRfc3339(time);
+  return ns === undefined ? time : formatRfc3339Fixed(ns);
+}

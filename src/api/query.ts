@@ -1,0 +1,40 @@
+import { LighterError } from "../base/errors.ts";
+
+/** The parameters of a request, read as Docker's server reads them. */
+export class Query {
+  readonly #parameters: URLSearchParams;
+
+  constructor(search: string) {
+    this.#parameters = new URLSearchParams(search);
+  }
+
+  /** "" counts as absent. */
+  text(name: string): string | undefined {
+    return this.#parameters.get(name) || undefined;
+  }
+
+  has(name: string): boolean {
+    return this.#parameters.has(name);
+  }
+
+  /** Anything but "", "0", "no", "false" and "none" is true. */
+  boolean(name: string): boolean {
+    const value = (this.#parameters.get(name) ?? "").trim().toLowerCase();
+    return !["", "0", "no", "false", "none"].includes(value);
+  }
+
+  /** @throws LighterError "invalid" */
+  integer(name: string): number | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    if (/^[+-]?\d{1,15}$/.test(value)) return Number(value);
+    throw new LighterError("invalid", `Bad parameter: ${name}: "${value}" is not an integer`);
+  }
+
+  /** @throws LighterError "invalid", also for a missing one */
+  requiredInteger(name: string): number {
+    const value = this.integer(name);
+    if (value === undefined) throw new LighterError("invalid", `Bad parameter: ${name} is missing`);
+    return value;
+  }
+}

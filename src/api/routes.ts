@@ -1,0 +1,54 @@
+import { attach } from "./attach.ts";
+import { listContainers } from "./container-list.ts";
+import {
+  createContainer,
+  explain,
+  inspect,
+  kill,
+  remove,
+  rename,
+  resize,
+  restart,
+  start,
+  stop,
+  wait,
+} from "./containers.ts";
+import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
+import { inspectImage, listImages, loadImages, removeImage } from "./images.ts";
+import { logs } from "./logs.ts";
+import type { Route } from "./router.ts";
+import { info, ping, version } from "./system.ts";
+
+/** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
+export const routes: readonly Route[] = [
+  { method: "GET", path: "/_ping", answer: ping },
+  { method: "HEAD", path: "/_ping", answer: ping },
+  { method: "GET", path: "/version", answer: version },
+  { method: "GET", path: "/info", answer: info },
+
+  { method: "POST", path: "/images/load", answer: loadImages },
+  { method: "GET", path: "/images/json", answer: listImages },
+  { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
+  { method: "DELETE", path: "/images/{name...}", answer: removeImage },
+
+  { method: "POST", path: "/containers/create", answer: createContainer },
+  { method: "GET", path: "/containers/json", answer: listContainers },
+  { method: "GET", path: "/containers/{id}/json", answer: inspect },
+  { method: "GET", path: "/containers/{id}/logs", answer: logs },
+  { method: "POST", path: "/containers/{id}/attach", stream: attach },
+  { method: "POST", path: "/containers/{id}/start", answer: start },
+  { method: "POST", path: "/containers/{id}/stop", answer: stop },
+  { method: "POST", path: "/containers/{id}/restart", answer: restart },
+  { method: "POST", path: "/containers/{id}/kill", answer: kill },
+  { method: "POST", path: "/containers/{id}/wait", answer: wait },
+  { method: "POST", path: "/containers/{id}/resize", answer: resize },
+  { method: "POST", path: "/containers/{id}/rename", answer: rename },
+  { method: "DELETE", path: "/containers/{id}", answer: remove },
+
+  { method: "POST", path: "/containers/{id}/exec", answer: createExec },
+  { method: "POST", path: "/exec/{id}/start", stream: startExec },
+  { method: "POST", path: "/exec/{id}/resize", answer: resizeExec },
+  { method: "GET", path: "/exec/{id}/json", answer: inspectExec },
+
+  { method: "POST", path: "/lighter/explain", answer: explain },
+];

@@ -1,0 +1,111 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
+import { API_HEAD_MAX_BYTES } from "../base/limits.ts";
+import { HijackedClient, PlainClient } from "./client-stream.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
+import type { Match, Router } from "./router.ts";
+
+/** Connections whose first request is to be taken over although it does not ask for an upgrade. */
+const withoutUpgrade = new WeakSet<Socket>();
+
+/**
+ * The API's server, not listening yet. Connections come from a plain socket server, which has a look at their first bytes,
+ * and then go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
+ * lets go of a connection only for an upgrade; such a request gets the header, and the answer leaves it out.
+ */
+export function createServer(daemon: Daemon, router: Router): SocketServer {
+  const http = createHttp(daemon, router);
+  return createSocketServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy()); // the client has gone
+    const onEnd = () => socket.destroy(); // without a word
+    socket.once("end", onEnd);
+    socket.once("data", (first: Buffer) => {
+      socket.off("end", onEnd);
+      socket.pause();
+      const bytes = askForUpgrade(first, socket, router);
+      http.emit("connection", socket);
+      socket.unshift(bytes);
+      socket.resume();
+    });
+  });
+}
+
+/** Docker's clients make a connection for each stream, so it is the first request of one or it is an HTTP library's. */
+function askForUpgrade(first: Buffer, socket: Socket, router: Router): Buffer {
+  if (first[0] !== 0x50) return first; // "P" of POST
+  const end = first.indexOf("\r\n\r\n");
+  const head = first.toString("latin1", 0, end === -1 ? first.length : end + 2);
+  const [, url] = /^POST (\/\S*) HTTP\/1\.[01]\r\n/.exec(head) ?? [];
+  if (url === undefined || /\r\nupgrade:/i.test(head) || findRoute(router, "POST", url)?.route.stream === undefined)
+    return first;
+  withoutUpgrade.add(socket);
+  const lineEnd = first.indexOf("\r\n") + 2;
+  const withoutConnection = first.toString("latin1", lineEnd).replace(/^connection:[^\r\n]*\r\n/im, "");
+  return Buffer.from(
+    `${first.toString("latin1", 0, lineEnd)}Connection: Upgrade\r\nUpgrade: tcp\r\n${withoutConnection}`,
+    "latin1",
+  );
+}
+
+function findRoute(router: Router, method: string, url: string): Match | undefined {
+  try {
+    return router.match(method, url);
+  } catch {
+    return undefined; // the error is told where the request is answered
+  }
+}
+
+function createHttp(daemon: Daemon, router: Router): Server {
+  const http = createHttpServer({
+    maxHeaderSize: API_HEAD_MAX_BYTES,
+    // Other upgrades ("h2c" of a client that probes) are for us to ignore, as RFC 9110 allows.
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      findRoute(router, request.method ?? "", request.url ?? "")?.route.stream !== undefined,
+  } as Parameters<typeof createHttpServer>[0] & object);
+  http.requestTimeout = 0; // an image takes as long as it takes
+  http.timeout = 0;
+  http.keepAliveTimeout = 0; // a client that reuses its connection must not meet a closed one
+  http.on("request", (request, response) => void answer(daemon, router, request, response));
+  http.on("upgrade", (request, socket, head) => {
+    const isUpgrade = !withoutUpgrade.has(socket as Socket);
+    void stream(daemon, router, request, new HijackedClient(request, socket as Socket, head, isUpgrade));
+  });
+  http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+    socket.end(formatRawAnswer(status, "text/plain; charset=utf-8", `${error.message}\n`));
+  });
+  return http;
+}
+
+async function answer(
+  daemon: Daemon,
+  router: Router,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const match = router.match(request.method ?? "", request.url ?? "");
+    if (match === undefined) sendPageNotFound(response);
+    else if (match.route.answer !== undefined) await match.route.answer({ ...match.call, daemon, request, response });
+    else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
+  } catch (error) {
+    sendError(response, error);
+  } finally {
+    request.resume(); // a body that nobody read would block the connection
+  }
+}
+
+async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: HijackedClient): Promise<void> {
+  try {
+    const match = router.match(request.method ?? "", request.url ?? "");
+    if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
+  } catch (error) {
+    client.fail(error);
+  }
+}
+
+function sendPageNotFound(response: ServerResponse): void {
+  sendJson(response, 404, { message: "page not found" });
+}

@@ -1,0 +1,26 @@
+import { type ErrorCode, LighterError, messageOf } from "../base/errors.ts";
+
+/** The only place that knows which error is which HTTP status. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid: 400,
+  "exec-not-found": 400,
+  "exec-denied": 400,
+  "not-found": 404,
+  conflict: 409,
+  kernel: 500,
+  internal: 500,
+  "not-supported": 501,
+  unavailable: 503,
+};
+
+export interface ErrorAnswer {
+  status: number;
+  message: string;
+}
+
+/** What a client is told of anything thrown. */
+export function answerOf(error: unknown): ErrorAnswer {
+  if (!(error instanceof LighterError)) return { status: 500, message: messageOf(error) };
+  const { hint } = error.detail;
+  return { status: STATUS[error.code], message: hint === undefined ? error.message : `${error.message} (${hint})` };
+}

@@ -1,0 +1,242 @@
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { randomId } from "../base/ids.ts";
+import { PASSWD_MAX_BYTES } from "../base/limits.ts";
+import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
+import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import {
+  buildExecProcess,
+  buildOciConfig,
+  type HostFacts,
+  type HostProbe,
+  type Peer,
+  type Peers,
+  parseCreateBody,
+  peerReferences,
+  planEtcFiles,
+  prepareContainer,
+  type ResolvedUser,
+} from "./config/mod.ts";
+import type { Container } from "./container.ts";
+import { noSuchContainer, notRunning } from "./errors.ts";
+import type { ContainerPaths, EnginePaths } from "./paths.ts";
+import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
+import type { ContainerRecord } from "./store.ts";
+
+export interface DockerPlannerOptions {
+  paths: EnginePaths;
+  images: ImageStore;
+  host: HostFacts;
+  probe: HostProbe;
+}
+
+/** The planner for containers of the image store, on this host. */
+export class DockerPlanner implements Planner {
+  readonly #paths: EnginePaths;
+  readonly #images: ImageStore;
+  readonly #host: HostFacts;
+  readonly #probe: HostProbe;
+  /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
+  readonly #usersOfImages = new Map<string, ResolvedUser>();
+  #findContainer: (ref: string) => Container = (ref) => {
+    throw noSuchContainer(ref);
+  };
+
+  constructor(options: DockerPlannerOptions) {
+    this.#paths = options.paths;
+    this.#images = options.images;
+    this.#host = options.host;
+    this.#probe = options.probe;
+  }
+
+  connect(findContainer: (ref: string) => Container): void {
+    this.#findContainer = findContainer;
+  }
+
+  planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan {
+    const { config, hostConfig } = parseCreateBody(body);
+    if (Object.keys(config).length === 0)
+      throw new LighterError("invalid", "config cannot be empty in order to create a container");
+    const name = config.Image ?? "";
+    if (name === "") throw new LighterError("invalid", "no image given");
+    const image = this.#images.get(name);
+    if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
+    const prepared = prepareContainer(
+      { id, config, hostConfig: this.#withPeerIds(hostConfig), image: image.document.config },
+      {
+        probe: this.#probe,
+        host: this.#host,
+        volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
+        newVolumeName: randomId,
+      },
+    );
+    return {
+      config: prepared.config,
+      hostConfig: prepared.hostConfig,
+      mountPoints: prepared.mountPoints,
+      warnings: prepared.warnings,
+      image: name,
+      imageId: image.id,
+    };
+  }
+
+  /** Names of other containers as ids: a name may go to another container before the start. */
+  #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
+    const { network, pid, ipc } = peerReferences(hostConfig);
+    const mode = (ref: string) => `container:${this.#findContainer(ref).id}`;
+    return {
+      ...hostConfig,
+      ...(network === undefined ? {} : { NetworkMode: mode(network) }),
+      ...(pid === undefined ? {} : { PidMode: mode(pid) }),
+      ...(ipc === undefined ? {} : { IpcMode: mode(ipc) }),
+    };
+  }
+
+  planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
+    const { config, hostConfig, mountPoints } = record;
+    const layers = this.#images.layersOf(record.imageId);
+    const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
+    const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
+    const files = this.#filesOf(hostConfig, paths);
+    if (!options.dryRun) {
+      if (options.first) makeDirectories(paths, layers.root);
+      if (files === paths) writeEtcFiles(config, hostConfig, paths);
+      this.#makeMountSources(record);
+    }
+    return {
+      config: buildOciConfig({
+        id: record.id,
+        container: { config, hostConfig, mountPoints },
+        user,
+        files,
+        peers,
+        host: this.#host,
+        probe: this.#probe,
+      }),
+      rootfs: this.#images.mountsFor(record.imageId, paths.upper, paths.work),
+    };
+  }
+
+  /** In another container's network, its names are ours too. */
+  #filesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
+    const { network } = peerReferences(hostConfig);
+    return network === undefined ? own : this.#paths.container(this.#findContainer(network).id);
+  }
+
+  #findPeers(hostConfig: DockerHostConfig): Peers {
+    const find = (ref: string | undefined): Peer | undefined => {
+      if (ref === undefined) return undefined;
+      const { record } = this.#findContainer(ref);
+      if (record.status !== "running") throw notRunning(record.id);
+      return { pid: record.pid, hostname: record.config.Hostname ?? "" };
+    };
+    const { network, pid, ipc } = peerReferences(hostConfig);
+    return definedPeers({ network: find(network), pid: find(pid), ipc: find(ipc) });
+  }
+
+  #makeMountSources(record: ContainerRecord): void {
+    for (const point of record.mountPoints)
+      if (point.type === "volume" || point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+  }
+
+  /** `upper`: the container's own files, which may differ from the image's once it has run. */
+  #resolveUser(record: ContainerRecord, upper: string | undefined, user: string): ResolvedUser {
+    const groups = record.hostConfig.GroupAdd ?? [];
+    const key = JSON.stringify([record.imageId, user, groups]);
+    const known = upper === undefined ? this.#usersOfImages.get(key) : undefined;
+    if (known !== undefined) return known;
+    const { lowerDirs } = this.#images.layersOf(record.imageId);
+    const layers = upper === undefined ? lowerDirs : [upper, ...lowerDirs];
+    const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
+    const groupText = read("/etc/group");
+    const resolved = resolveUser(read("/etc/passwd"), groupText, user);
+    const added = groups.map((group) => resolveGroup(groupText, group));
+    const withGroups = { ...resolved, additionalGids: [...resolved.additionalGids, ...added] };
+    if (upper === undefined) this.#usersOfImages.set(key, withGroups);
+    return withGroups;
+  }
+
+  planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig {
+    const { config, hostConfig, mountPoints } = record;
+    return buildOciConfig({
+      id: record.id,
+      container: { config, hostConfig, mountPoints },
+      user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
+      files: paths,
+      // The container has joined the namespaces long ago; whoever it shares them with may have gone.
+      peers: fakePeers(hostConfig, record.pid),
+      host: this.#host,
+      probe: this.#probe,
+    });
+  }
+
+  planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess {
+    return buildExecProcess({
+      container: { oci: config, config: record.config, hostConfig: record.hostConfig },
+      exec,
+      user: this.#resolveUser(record, paths.upper, exec.User || record.config.User || ""),
+      capabilities: this.#host.capabilities,
+    });
+  }
+}
+
+function checkPlatform(name: string, image: Image, platform: string): void {
+  const [os = "", architecture = os, variant] = platform.toLowerCase().split("/");
+  const { document } = image;
+  const aliases: Record<string, string> = { x86_64: "amd64", "x86-64": "amd64", aarch64: "arm64" };
+  const wanted = aliases[architecture] ?? architecture;
+  const osMatches = os === document.os || !platform.includes("/");
+  const matches = osMatches && (wanted === document.architecture || wanted === document.os);
+  if (matches && (variant === undefined || document.variant === undefined || variant === document.variant)) return;
+  throw new LighterError(
+    "not-found",
+    `image with reference ${name} was found but does not match the specified platform: ` +
+      `wanted ${platform}, actual: ${document.os}/${document.architecture}`,
+  );
+}
+
+function definedPeers(peers: { [K in keyof Peers]: Peers[K] | undefined }): Peers {
+  return Object.fromEntries(Object.entries(peers).filter(([, peer]) => peer !== undefined));
+}
+
+function fakePeers(hostConfig: DockerHostConfig, pid: number): Peers {
+  const { network, pid: pidRef, ipc } = peerReferences(hostConfig);
+  const peer = (ref: string | undefined) => (ref === undefined ? undefined : { pid, hostname: "" });
+  return definedPeers({ network: peer(network), pid: peer(pidRef), ipc: peer(ipc) });
+}
+
+/** Idempotent, for a start that was cut off. `root`: what the image's "/" is, which the upper directory covers. */
+function makeDirectories(paths: ContainerPaths, root: { mode: number; uid: number; gid: number }): void {
+  mkdirSync(paths.upper, { recursive: true, mode: 0o700 });
+  mkdirSync(paths.work, { recursive: true, mode: 0o700 });
+  chmodSync(paths.upper, root.mode);
+  if (root.uid !== 0 || root.gid !== 0) chownSync(paths.upper, root.uid, root.gid);
+}
+
+function writeEtcFiles(config: DockerContainerConfig, hostConfig: DockerHostConfig, paths: ContainerPaths): void {
+  const host = { hosts: readHostFile("/etc/hosts"), resolvConf: readResolvConf() };
+  const texts = planEtcFiles(config, hostConfig, host);
+  writeFileSync(paths.hosts, texts.hosts);
+  writeFileSync(paths.hostname, texts.hostname);
+  writeFileSync(paths.resolvConf, texts.resolvConf);
+}
+
+/** A host without the file is as good as one with an empty one. */
+function readHostFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** systemd-resolved's stub listens on the host's loopback only; this is where it writes the servers behind it. */
+const RESOLVED_UPSTREAM_PATH = "/run/systemd/resolve/resolv.conf";
+
+function readResolvConf(): string {
+  const text = readHostFile("/etc/resolv.conf");
+  return /^nameserver\s+127\.0\.0\.53\s*$/m.test(text) ? readHostFile(RESOLVED_UPSTREAM_PATH) || text : text;
+}

@@ -1,0 +1,52 @@
+/** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { helloPath, launcherPath } from "../embedded.ts";
+import { ImageStore, installHello } from "../image/mod.ts";
+import { createRuntime, type Runtime } from "../runtime/mod.ts";
+import type { HostFacts } from "./config/mod.ts";
+import { DockerPlanner } from "./docker-planner.ts";
+import { Engine } from "./engine.ts";
+import { hostProbe, readHostFacts } from "./host-facts.ts";
+import { EnginePaths } from "./paths.ts";
+
+export type { Image, LoadedImage, LoadProgress } from "../image/mod.ts";
+export { ImageStore } from "../image/mod.ts";
+export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
+export { attach, PendingAttach } from "./attach.ts";
+export type { HostFacts } from "./config/mod.ts";
+export type { Container, WaitCondition } from "./container.ts";
+export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
+export { Engine } from "./engine.ts";
+export type { Exec, ExecRequestOptions } from "./exec.ts";
+export type { LogEntry } from "./logs/log-entry.ts";
+export { type LogQuery, readLogs } from "./logs/read-logs.ts";
+export { EnginePaths } from "./paths.ts";
+
+export interface OpenEngineOptions {
+  dataRoot: string;
+  execRoot: string;
+  /** Another runtime than the launcher's, for tests. */
+  runtime?: Runtime;
+}
+
+export interface OpenedEngine {
+  engine: Engine;
+  images: ImageStore;
+  host: HostFacts;
+}
+
+/** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
+export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
+  const paths = new EnginePaths(options.dataRoot, options.execRoot);
+  mkdirSync(paths.dataRoot, { recursive: true, mode: 0o711 });
+  const images = await ImageStore.open(paths.images);
+  const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
+  await installHello(images, readFileSync(helloPath));
+  const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
+  const engine = await Engine.open({ paths, runtime, planner });
+  return { engine, images, host };
+}
+
+function launcherRuntime(execRoot: string): Runtime {
+  return createRuntime({ execRoot, launcher: readFileSync(launcherPath) });
+}

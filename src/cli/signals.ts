@@ -2,7 +2,8 @@ import type { Client } from "./client.ts";
 
 /**
  * Signals that make sense to pass on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about
- * this process; not the faults (SEGV, BUS, …), which are our own crashes.
+ * this process; not the faults (SEGV, BUS, …), which are our own crashes; not PWR, with which Bun's collector stops its
+ * threads.
  */
 const FORWARDED: readonly NodeJS.Signals[] = [
   "SIGHUP",
@@ -20,19 +21,23 @@ const FORWARDED: readonly NodeJS.Signals[] = [
   "SIGXCPU",
   "SIGXFSZ",
   "SIGVTALRM",
+  "SIGPROF",
   "SIGIO",
-  "SIGPWR",
 ];
 
-/** Passes signals that reach us on to the container's process, until the returned function is called. */
-export function forwardSignals(client: Client, containerId: string): () => void {
+/**
+ * Passes signals that reach us on to the container's process, until the returned function is called. With a terminal
+ * WINCH is left out: the container's own terminal, which follows ours in size, sends it.
+ */
+export function forwardSignals(client: Client, containerId: string, tty: boolean): () => void {
+  const signals: readonly NodeJS.Signals[] = tty ? FORWARDED : [...FORWARDED, "SIGWINCH"];
   const forward = (signal: NodeJS.Signals) => {
     // Not started yet, or just ended: nobody to signal. The stock client drops these too.
     client.postEmpty(`/containers/${containerId}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});
   };
-  for (const signal of FORWARDED) process.on(signal, forward);
+  for (const signal of signals) process.on(signal, forward);
   return () => {
-    for (const signal of FORWARDED) process.off(signal, forward);
+    for (const signal of signals) process.off(signal, forward);
   };
 }
 

@@ -34,7 +34,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   if (State.Restarting) throw new CliError("You cannot attach to a restarting container, wait until it is running");
   const stdin = !values["no-stdin"] && Config.OpenStdin;
   if (stdin && Config.Tty) (await import("../tty-check.ts")).checkInputIsTerminal();
-  const stopForwarding = values["sig-proxy"] && !Config.Tty ? forwardSignals(client, Id) : () => {};
+  const stopForwarding = values["sig-proxy"] && !Config.Tty ? forwardSignals(client, Id, false) : () => {};
   const query = encodeQuery({
     detachKeys: values["detach-keys"] || undefined,
     stderr: "1",

@@ -47,7 +47,7 @@ async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Prom
   const id = await createContainer(client, body, values).catch((error: unknown) => {
     throw new CliError(runErrorText("run", error, true), runExitCode(error));
   });
-  const stopForwarding = values["sig-proxy"] && !values.detach ? forwardSignals(client, id) : () => {};
+  const stopForwarding = values["sig-proxy"] && !values.detach ? forwardSignals(client, id, body.Tty) : () => {};
   try {
     return body.AttachStdin || body.AttachStdout || body.AttachStderr
       ? await runAttached(client, id, body, values)

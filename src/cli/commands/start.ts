@@ -33,7 +33,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   if (!values.attach && !values.interactive) return startAll(client, args);
   if (args.length > 1) throw new CliError("you cannot start and attach multiple containers at once");
   const { Id, Config, HostConfig } = await client.get<Inspected>(`/containers/${encodeName(args[0] ?? "")}/json`);
-  const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id);
+  const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id, false);
   const stdin = values.interactive && Config.OpenStdin;
   const query = encodeQuery({
     detachKeys: values["detach-keys"] || undefined,

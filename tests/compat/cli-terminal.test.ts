@@ -1,0 +1,219 @@
+/** Terminals, signals and streams against a real dockerd: what a user of the stock client sees, ours shows too. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { type TerminalOptions, TerminalSession } from "../support/terminal.ts";
+import { lighterCommand, PrivateDocker, whyNoDocker } from "./cli-support.ts";
+
+const whyNot = whyNoDocker();
+let docker: PrivateDocker;
+const sessions: TerminalSession[] = [];
+
+function onTerminal(argv: readonly string[], options: TerminalOptions = {}): TerminalSession {
+  const session = new TerminalSession(argv, { ...options, env: { DOCKER_HOST: docker.host, ...options.env } });
+  sessions.push(session);
+  return session;
+}
+
+/** Both clients, so that every expectation is first shown to hold for Docker's. */
+const clients = [
+  ["docker", ["docker"]],
+  ["lighter", lighterCommand],
+] as const;
+
+const runFlags = ["run", "--rm", "--network", "none"];
+
+describe.skipIf(whyNot !== undefined)(`terminals and signals${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+  beforeAll(async () => {
+    docker = await PrivateDocker.start();
+  }, 90_000);
+
+  afterAll(async () => {
+    for (const session of sessions) session.close();
+    await docker.stop();
+  }, 60_000);
+
+  describe.each(clients)("%s", (name, client) => {
+    test("run -it: the terminal is raw meanwhile, has our size, follows it, and is itself again at the end", async () => {
+      const script =
+        'stty size; echo ready; while [ "$(stty size)" != "44 88" ]; do sleep 0.02; done; echo resized; read x; exit 7';
+      const session = onTerminal([...client, ...runFlags, "-it", "busybox", "sh", "-c", script], {
+        rows: 33,
+        columns: 77,
+      });
+      expect(session.isRaw).toBe(false);
+      await session.shows("33 77");
+      await session.shows("ready");
+      expect(session.isRaw).toBe(true);
+      session.resize(44, 88);
+      await session.shows("resized");
+      session.type("\r");
+      expect(await session.ended()).toBe(7);
+      expect(session.isRaw).toBe(false);
+    });
+
+    test("run -it: output is passed on byte by byte", async () => {
+      const script = "stty raw; printf 'one\\ntwo\\r\\n\\033[1mthree'";
+      const session = onTerminal([...client, ...runFlags, "-it", "busybox", "sh", "-c", script]);
+      await session.shows("three");
+      await session.ended();
+      expect(session.output).toStartWith("one\ntwo\r\n\u001b[1mthree");
+    });
+
+    test("run -it: ctrl-c is a key for the container's terminal", async () => {
+      const script = "echo ready; sleep 100";
+      const session = onTerminal([...client, ...runFlags, "-it", "--init", "busybox", "sh", "-c", script]);
+      await session.shows("ready");
+      session.type("\x03");
+      expect(await session.ended()).toBe(130);
+      expect(session.isRaw).toBe(false);
+    });
+
+    test("run -it: ctrl-p ctrl-q detaches, the container runs on, exit code 0", async () => {
+      const container = `detach-${name}`;
+      const flags = ["run", "--network", "none", "--name", container, "-it"];
+      const session = onTerminal([...client, ...flags, "busybox", "sh", "-c", "echo ready; cat; exit 3"]);
+      await session.shows("ready");
+      session.type("\x10x\r");
+      await session.shows("x");
+      session.type("\x10\x11");
+      expect(await session.ended()).toBe(0);
+      expect(session.isRaw).toBe(false);
+      const { stdout } = await docker.docker(["inspect", "-f", "{{.State.Running}}", container]);
+      expect(stdout).toBe("true\n");
+    });
+
+    test("attach: other detach keys, and the message that says so", async () => {
+      const container = `attach-${name}`;
+      await docker.docker([
+        "run",
+        "-dit",
+        "--network",
+        "none",
+        "--name",
+        container,
+        "busybox",
+        "sh",
+        "-c",
+        "read x; echo got $x; exit 5",
+      ]);
+      const first = onTerminal([...client, "attach", "--detach-keys", "ctrl-x,y", container]);
+      first.type("\x18y");
+      expect(await first.ended()).toBe(1);
+      expect(first.output).toEndWith("read escape sequence\r\n");
+      const second = onTerminal([...client, "attach", container]);
+      second.type("word\r");
+      await second.shows("got word");
+      expect(await second.ended()).toBe(5);
+      expect(second.isRaw).toBe(false);
+    });
+
+    test("exec -it: a shell on a terminal, its exit code, and detaching from it", async () => {
+      const container = `exec-${name}`;
+      await docker.docker(["run", "-d", "--network", "none", "--name", container, "busybox", "sleep", "1000"]);
+      const shell = onTerminal([...client, "exec", "-it", container, "sh", "-c", "stty size; read x; exit 9"], {
+        rows: 31,
+      });
+      await shell.shows("31 80");
+      shell.type("\r");
+      expect(await shell.ended()).toBe(9);
+      const second = onTerminal([...client, "exec", "-it", container, "cat"]);
+      second.type("echo\r");
+      await second.shows("echo\r\necho");
+      second.type("\x10\x11");
+      expect(await second.ended()).toBe(1);
+      expect(second.output).toEndWith("read escape sequence\r\n");
+      expect(second.isRaw).toBe(false);
+    });
+
+    test("start -ai: a stopped container again, with its terminal", async () => {
+      const container = `start-${name}`;
+      const create = ["create", "-it", "--network", "none", "--name", container, "busybox"];
+      await docker.docker([...create, "sh", "-c", "echo hello; read x; exit 4"]);
+      const session = onTerminal([...client, "start", "-ai", container]);
+      await session.shows("hello");
+      session.type("\r");
+      expect(await session.ended()).toBe(4);
+      expect(session.isRaw).toBe(false);
+    });
+
+    test("signals are passed on, one after the other", async () => {
+      const signals = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "CONT", "TSTP", "WINCH"] as const;
+      const script = `for s in ${signals.join(" ")}; do trap "echo got-$s" $s; done; echo ready; while :; do sleep 0.02; done`;
+      const child = spawn(client[0], [...client.slice(1), ...runFlags, "busybox", "sh", "-c", script], {
+        env: { PATH: process.env.PATH, DOCKER_HOST: docker.host },
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      let output = "";
+      let wake = () => {};
+      child.stdout.on("data", (chunk: Buffer) => {
+        output += chunk;
+        wake();
+      });
+      const shows = async (text: string) => {
+        while (!output.includes(text))
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      };
+      await shows("ready");
+      for (const signal of signals) {
+        child.kill(`SIG${signal}`);
+        await shows(`got-${signal}`);
+      }
+      const id = (await docker.docker(["ps", "-lq"])).stdout.trim();
+      await docker.docker(["kill", id]);
+      expect(await new Promise((resolve) => child.once("close", resolve))).toBe(137);
+    });
+
+    test("run -i: 8 MB through cat come back as they were, and the end of stdin ends it", async () => {
+      const data = randomBytes(8 * 1024 * 1024);
+      const argv = [...client, ...runFlags, "-i", "busybox", "cat"];
+      const child = spawn(argv[0] ?? "", argv.slice(1), {
+        env: { PATH: process.env.PATH, DOCKER_HOST: docker.host },
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+      const chunks: Buffer[] = [];
+      child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+      child.stdin.end(data);
+      expect(await new Promise((resolve) => child.once("close", resolve))).toBe(0);
+      expect(Buffer.concat(chunks).equals(data)).toBe(true);
+    });
+  });
+
+  test("--sig-proxy=false: TERM ends the client, and the terminal is itself again", async () => {
+    const flags = ["run", "--rm", "--network", "none", "-it", "--sig-proxy=false"];
+    const session = onTerminal([...lighterCommand, ...flags, "busybox", "sh", "-c", "echo ready; sleep 100"]);
+    await session.shows("ready");
+    expect(session.isRaw).toBe(true);
+    process.kill(session.pid, "SIGTERM");
+    expect(await session.ended()).toBe(143);
+    expect(session.isRaw).toBe(false);
+  });
+
+  test("a crash of the client leaves no raw terminal behind", async () => {
+    const flags = ["run", "--rm", "--network", "none", "-it"];
+    const session = onTerminal([...lighterCommand, ...flags, "busybox", "sh", "-c", "echo ready; sleep 100"]);
+    await session.shows("ready");
+    process.kill(session.pid, "SIGSEGV");
+    expect(await session.ended()).toBe(139);
+    expect(session.isRaw).toBe(false);
+  });
+
+  test("a reader that goes away ends the client without a word", async () => {
+    const argv = [...lighterCommand, ...runFlags, "busybox", "yes"].map((word) => `'${word}'`).join(" ");
+    const child = spawn("bash", ["-c", `${argv} | head -n 2; echo "\${PIPESTATUS[0]}"`], {
+      env: { PATH: process.env.PATH, DOCKER_HOST: docker.host },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const text = { out: "", err: "" };
+    child.stdout.on("data", (chunk) => {
+      text.out += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      text.err += chunk;
+    });
+    await new Promise((resolve) => child.once("close", resolve));
+    expect(text).toEqual({ out: "y\ny\n141\n", err: "" });
+  });
+});

@@ -1,0 +1,89 @@
+/** A program on a terminal of its own, for tests that type and read like a person. */
+
+/** termios(3) */
+const ICANON = 0o2;
+const ECHO = 0o10;
+
+export interface TerminalOptions {
+  rows?: number;
+  columns?: number;
+  env?: Record<string, string>;
+}
+
+export class TerminalSession {
+  readonly #terminal: Bun.Terminal;
+  readonly #process: Bun.Subprocess;
+  #output = "";
+  #wake: (() => void) | undefined;
+
+  constructor(argv: readonly string[], options: TerminalOptions = {}) {
+    this.#terminal = new Bun.Terminal({
+      rows: options.rows ?? 24,
+      cols: options.columns ?? 80,
+      data: (_terminal, data) => {
+        this.#output += new TextDecoder().decode(data);
+        this.#wake?.();
+      },
+    });
+    const env = { PATH: process.env.PATH ?? "", TERM: "xterm", HOME: "/nonexistent", ...options.env };
+    this.#process = Bun.spawn([...argv], { terminal: this.#terminal, env, cwd: "/" });
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** Whether keys are read one by one, without echo. */
+  get isRaw(): boolean {
+    return (this.#terminal.localFlags & (ICANON | ECHO)) === 0;
+  }
+
+  type(text: string): void {
+    this.#terminal.write(text);
+  }
+
+  resize(rows: number, columns: number): void {
+    this.#terminal.resize(columns, rows);
+  }
+
+  /** Waits for `text` in all output so far; what was shown instead is in the error. */
+  async shows(text: string): Promise<void> {
+    const deadline = performance.now() + 20_000;
+    while (!this.#output.includes(text)) {
+      const left = deadline - performance.now();
+      if (left <= 0)
+        throw new Error(`no ${JSON.stringify(text)} on the terminal, only ${JSON.stringify(this.#output)}`);
+      await Promise.race([
+        new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        }),
+        Bun.sleep(Math.min(left, 500)),
+      ]);
+    }
+  }
+
+  /** The exit code, or 128 + signal. */
+  async ended(): Promise<number> {
+    await this.#process.exited;
+    const signal = this.#process.signalCode;
+    return signal === null ? (this.#process.exitCode ?? -1) : 128 + (SIGNAL_NUMBERS[signal] ?? 0);
+  }
+
+  close(): void {
+    this.#process.kill("SIGKILL");
+    this.#terminal.close();
+  }
+}
+
+const SIGNAL_NUMBERS: Record<string, number> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGTERM: 15,
+};

@@ -8,6 +8,8 @@ import { printError } from "./output.ts";
 
 /** A cold start takes about 100 ms; a loaded machine ten times that. */
 const START_TIMEOUT_MS = 10_000;
+/** The daemon's own default. */
+const DEFAULT_EXEC_ROOT = dirname(DEFAULT_SOCKET_PATH);
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
@@ -18,7 +20,7 @@ const LONGEST_PAUSE_MS = 200;
  * @throws LighterError ("unavailable") if nothing answers in time, naming the log
  */
 export async function startDaemon(socketPath: string): Promise<void> {
-  const execRoot = process.env.LIGHTER_EXEC_ROOT || dirname(socketPath);
+  const execRoot = process.env.LIGHTER_EXEC_ROOT || DEFAULT_EXEC_ROOT;
   const logPath = join(execRoot, "daemon.log");
   const lockPath = `${socketPath}.starting`;
   try {

@@ -36,7 +36,12 @@ export const lighterCommand: readonly string[] = [
 
 /** Runs to the end. Both clients see no configuration of the user who runs the tests. */
 export async function runProgram(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const env = { PATH: process.env.PATH ?? "", HOME: "/nonexistent", DOCKER_CONFIG: "/nonexistent", ...options.env };
+  const env = {
+    PATH: process.env.PATH ?? "",
+    HOME: process.env.HOME ?? "/",
+    DOCKER_CONFIG: "/nonexistent",
+    ...options.env,
+  };
   const spawnOptions: SpawnOptions = { env, stdio: ["pipe", "pipe", "pipe"], cwd: options.cwd ?? "/" };
   const child = spawn(argv[0] ?? "", argv.slice(1), spawnOptions);
   const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };

@@ -25,7 +25,7 @@ export class TerminalSession {
         this.#wake?.();
       },
     });
-    const env = { PATH: process.env.PATH ?? "", TERM: "xterm", HOME: "/nonexistent", ...options.env };
+    const env = { PATH: process.env.PATH ?? "", TERM: "xterm", HOME: process.env.HOME ?? "/", ...options.env };
     this.#process = Bun.spawn([...argv], { terminal: this.#terminal, env, cwd: "/" });
   }
 

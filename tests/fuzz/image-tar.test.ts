@@ -31,7 +31,7 @@ afterAll(() => {
 });
 
 /** Few names, so that entries collide, nest, and go through one another. */
-const NAMES = ["a", "b", "c", "d", ".wh.a", ".wh.b", ".wh..wh..opq", "..", ".", "", "\xff\xfe"];
+const NAMES = ["a", "b", "c", "secret", "dir", ".wh.a", ".wh.b", ".wh..wh..opq", "..", ".", "", "\xff\xfe"];
 
 function randomPath(random: Random): string {
   const parts = Array.from({ length: 1 + random.below(4) }, () => random.pick(NAMES));
@@ -53,7 +53,7 @@ function randomTarget(random: Random): string {
     "/proc/self/root",
     "/proc/self/fd",
   ];
-  return random.below(2) === 0 ? random.pick(choices) : randomPath(random);
+  return random.pick([outside, random.pick(choices), randomPath(random)]);
 }
 
 function randomEntry(random: Random): Buffer {

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { sha256 } from "./image-archive.ts";
 
+/** `LIGHTER_TEST_DIR`: where overlayfs can have its upper directory, if the temp directory is an overlay itself. */
 export function makeTempDir(): string {
-  return mkdtempSync(join(tmpdir(), "lighter-image-"));
+  return mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-image-"));
 }
 
 /** Every path below `root` with what `lstat` and its content say; times left out. */

@@ -7,3 +7,7 @@ declare module "*/dist/hello" {
   const path: string;
   export default path;
 }
+declare module "*/dist/init" {
+  const path: string;
+  export default path;
+}

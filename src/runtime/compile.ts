@@ -1,10 +1,10 @@
 import { dirname } from "node:path";
 import { LighterError } from "../base/errors.ts";
-import { type CgroupPlan, planCgroup } from "../linux/cgroup/mod.ts";
+import { BUILTIN_DEVICE_RULES, type CgroupPlan, planCgroup } from "../linux/cgroup/mod.ts";
 import { O, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
-import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
 import {
@@ -44,7 +44,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const namespaces = planNamespaces(config);
   const mounts = planMounts(config);
   const cgroup = config.linux?.cgroupsPath
-    ? planCgroup(host.cgroups, config.linux.cgroupsPath, config.linux.resources ?? {})
+    ? planCgroup(host.cgroups, config.linux.cgroupsPath, withBuiltinDevices(config.linux.resources))
     : undefined;
   const userNamespace = namespaces.created.has("user") || namespaces.joined.has("user");
 
@@ -90,6 +90,12 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       supervise: superviseOf(request, stdio, hold, request.log),
     },
   };
+}
+
+/** What no container can do without is allowed whatever the config says, as runc has it. */
+function withBuiltinDevices(resources: OciResources = {}): OciResources {
+  const { devices } = resources;
+  return devices ? { ...resources, devices: [...devices, ...BUILTIN_DEVICE_RULES] } : resources;
 }
 
 /** The program that runs one more process in a container. */

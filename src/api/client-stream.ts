@@ -80,12 +80,17 @@ export class HijackedClient implements ClientStream {
    */
   close(): void {
     const { input: socket } = this;
-    socket.end();
     const destroy = () => socket.destroy();
-    const timer = setTimeout(destroy, HIJACK_LINGER_MS);
-    socket.once("close", () => clearTimeout(timer));
-    if (socket.readableEnded) destroy();
-    else socket.once("end", destroy).resume();
+    socket.end(() => {
+      if (socket.readableEnded) {
+        destroy();
+        return;
+      }
+      const timer = setTimeout(destroy, HIJACK_LINGER_MS);
+      socket.once("close", () => clearTimeout(timer));
+      socket.once("end", destroy);
+    });
+    socket.resume();
   }
 
   fail(error: unknown): void {

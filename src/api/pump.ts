@@ -43,4 +43,5 @@ function pumpInput({ input }: ClientStream, process: Socket, options: PumpOption
     if (rest !== undefined && rest.length > 0) process.write(rest);
     if (options.closeStdinOnEnd) process.end();
   });
+  input.resume(); // whoever read the request's body has paused it
 }

@@ -27,8 +27,6 @@
 /* Room for one log entry at its worst, when every byte becomes six. */
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
-/* A log entry at its worst, when every byte becomes six. */
-#define ENTRY_BYTES(length) (6 * (length) + 128)
 #define MAX_CLIENTS 128
 #define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
 

@@ -120,17 +120,27 @@ export function writeProc(init: OpList, config: OciConfig, ownProc: boolean): vo
   if (!ownProc) init.newFilesystem("proc", [], 0, PROC, "a procfs of our own, to write through");
   for (const [key, value] of sysctls) {
     if (/[^\w.\-/:*]|\.\./.test(key)) throw new LighterError("invalid", `linux.sysctl: bad key "${key}"`);
-    // The dots of an interface's name are written as slashes: net.ipv4.conf.eth0/1.forwarding.
-    const path = key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
-    init.write(PROC, `sys/${path}`, value, `linux.sysctl ${key}`);
+    init.write(PROC, `sys/${sysctlPath(key)}`, value, `linux.sysctl ${key}`);
   }
   if (oomScoreAdj !== undefined) init.write(PROC, "self/oom_score_adj", String(oomScoreAdj), "process.oomScoreAdj");
+}
+
+/**
+ * The first separator tells how the key is written: net.ipv4.conf.eth0/1.forwarding, where a slash is the dot of an
+ * interface's name, or net/ipv4/conf/eth0.1/forwarding. Source: sysctl.d(5).
+ */
+function sysctlPath(key: string): string {
+  if (/[./]/.exec(key)?.[0] === "/") return key;
+  return key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
 }
 
 /** In the child. A path that is not there needs no hiding. */
 export function hidePaths(init: OpList, config: OciConfig): void {
   const readonlyPaths = config.linux?.readonlyPaths ?? [];
   const maskedPaths = config.linux?.maskedPaths ?? [];
+  for (const path of [...readonlyPaths, ...maskedPaths])
+    if (!path.startsWith("/"))
+      throw new LighterError("invalid", `linux.maskedPaths, linux.readonlyPaths: "${path}" is not absolute`);
   for (const path of readonlyPaths) {
     const why = `read-only: ${path}`;
     init.openInRoot(ROOT, path.slice(1), O.PATH, "target", why, { noSymlinks: true, tolerate: ["ENOENT"] });

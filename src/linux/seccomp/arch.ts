@@ -1,10 +1,9 @@
 /** The architectures a filter can tell apart, and the system call numbers of each. */
-import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
-import { SYSCALL_TABLE, SYSCALL_TABLE_COLUMNS } from "./syscall-table.ts";
+import { SYSCALL_NAMES, SYSCALL_NUMBERS } from "./syscall-table.ts";
 
 /** x32 is no architecture of its own to the kernel: x86_64 with bit 30 of the number set. */
-export type SeccompArch = (typeof SYSCALL_TABLE_COLUMNS)[number];
+export type SeccompArch = keyof typeof SYSCALL_NUMBERS;
 /** What a kernel can be built for; the others are its compatibility modes. */
 export type NativeArch = "x86_64" | "aarch64";
 
@@ -69,34 +68,25 @@ export function hostArch(): NativeArch {
   throw new LighterError("not-supported", `seccomp: no system call table for the architecture "${process.arch}"`);
 }
 
-let numbersByName: Map<string, readonly (number | undefined)[]> | undefined;
+let indexByName: Map<string, number> | undefined;
 
-/** Parsed on first use: half a millisecond that most commands never need. */
-function syscallNumbers(): Map<string, readonly (number | undefined)[]> {
-  if (numbersByName) return numbersByName;
-  numbersByName = new Map();
-  for (const row of SYSCALL_TABLE.split("\n")) {
-    if (row === "") continue;
-    const [name, ...cells] = row.split(" ");
-    assert(cells.length === SYSCALL_TABLE_COLUMNS.length, `syscall table row "${row}"`);
-    numbersByName.set(
-      name!,
-      SYSCALL_TABLE_COLUMNS.map((arch, column) => {
-        const cell = cells[column]!;
-        if (cell === "-") return undefined;
-        return arch === "x32" ? Number(cell) + X32_SYSCALL_BIT : Number(cell);
-      }),
-    );
-  }
-  return numbersByName;
+/** Where each name's number is in the table's columns. Made on first use: most commands never need it. */
+function syscallIndexes(): ReadonlyMap<string, number> {
+  if (indexByName) return indexByName;
+  indexByName = new Map();
+  for (const name of SYSCALL_NAMES.trim().split(/\s+/)) indexByName.set(name, indexByName.size);
+  return indexByName;
 }
 
 /** The number in `seccomp_data.nr` (with bit 30 for x32), or undefined where the architecture has no such call. */
 export function syscallNumber(arch: SeccompArch, name: string): number | undefined {
-  return syscallNumbers().get(name)?.[SYSCALL_TABLE_COLUMNS.indexOf(arch)];
+  const index = syscallIndexes().get(name);
+  const number = index === undefined ? -1 : SYSCALL_NUMBERS[arch][index]!;
+  if (number < 0) return undefined;
+  return arch === "x32" ? number + X32_SYSCALL_BIT : number;
 }
 
 /** Every name some architecture has. */
 export function syscallNames(): Iterable<string> {
-  return syscallNumbers().keys();
+  return syscallIndexes().keys();
 }

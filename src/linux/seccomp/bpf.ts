@@ -50,7 +50,7 @@ export class BackwardAssembler {
   }
 
   #lay(code: number, jumpTrue: number, jumpFalse: number, k: number): Label {
-    assert(k >= 0 && k <= 0xffffffff && Number.isInteger(k), `BPF operand ${k}`);
+    assert(k >= 0 && k <= 0xffffffff && Number.isInteger(k), "a BPF operand is a u32");
     this.#operands.push(k);
     return this.#code.push(code | (jumpTrue << 16) | (jumpFalse << 24)) as Label;
   }

@@ -27,11 +27,10 @@ import {
   type ArchPolicy,
   type Condition,
   type ConditionalRule,
+  type Decision,
   type Policy,
-  RET_ENOSYS,
   RET_KILL_THREAD,
   readPolicy,
-  type SyscallPolicy,
 } from "./policy.ts";
 
 export type { NativeArch, SeccompArch } from "./arch.ts";
@@ -105,70 +104,86 @@ function compileRules(
 /** From `start` up to the next interval's start, numbers are decided alike. */
 interface Interval {
   start: number;
-  decision: SyscallPolicy;
+  decision: Decision;
   arch: SeccompArch;
 }
 
 const END_OF_NUMBERS = 2 ** 32;
 
-function decidedAlike(a: Interval, b: Interval): boolean {
-  return "action" in a.decision && "action" in b.decision && a.decision.action === b.decision.action;
+/** Adds an interval after the last, or lets the last go on if it decides alike. */
+function append(intervals: Interval[], start: number, decision: Decision, arch: SeccompArch): void {
+  if (intervals[intervals.length - 1]?.decision !== decision) intervals.push({ start, decision, arch });
 }
 
-function mergeAlike(intervals: readonly Interval[]): Interval[] {
-  return intervals.filter((interval, index) => index === 0 || !decidedAlike(intervals[index - 1]!, interval));
-}
-
-/** The decisions of one architecture over the numbers from `from` (inclusive) to `end` (exclusive), in order. */
-function archIntervals(policy: ArchPolicy, defaultAction: number, from: number, end: number): Interval[] {
+/** Appends the decisions of one architecture over the numbers from `from` (inclusive) to `end` (exclusive). */
+function appendArch(intervals: Interval[], policy: Policy, of: ArchPolicy, from: number, end: number): void {
   // What holds for numbers without rules, from each start on.
-  const otherwise = [{ start: from, action: defaultAction }];
-  if (policy.newestKnown !== undefined) otherwise.push({ start: policy.newestKnown + 1, action: RET_ENOSYS });
-  if (policy.arch === "arm") otherwise.push({ start: ARM_PRIVATE_BASE, action: defaultAction });
+  const ranges = [{ start: from, decision: policy.otherwise }];
+  if (of.newestKnown !== undefined) ranges.push({ start: of.newestKnown + 1, decision: policy.unknown });
+  if (of.arch === "arm") ranges.push({ start: ARM_PRIVATE_BASE, decision: policy.otherwise });
 
-  const starts = new Set(otherwise.map(({ start }) => start));
-  for (const number of policy.syscalls.keys()) starts.add(number).add(number + 1);
-  return [...starts]
-    .filter((start) => start < end)
-    .sort((a, b) => a - b)
-    .map((start) => ({
-      start,
-      decision: policy.syscalls.get(start) ?? otherwise.findLast((range) => range.start <= start)!,
-      arch: policy.arch,
-    }));
-}
-
-/** The decisions for one AUDIT_ARCH: x32 shares that of x86_64, its numbers lie above. */
-function sectionIntervals(policy: Policy, arch: ArchPolicy): Interval[] {
-  if (arch.arch !== "x86_64") return mergeAlike(archIntervals(arch, policy.defaultAction, 0, END_OF_NUMBERS));
-  const x32 = policy.arches.find((other) => other.arch === "x32");
-  return mergeAlike([
-    ...archIntervals(arch, policy.defaultAction, 0, X32_SYSCALL_BIT),
-    ...(x32
-      ? archIntervals(x32, policy.defaultAction, X32_SYSCALL_BIT, END_OF_NUMBERS)
-      : [
-          { start: X32_SYSCALL_BIT, decision: { action: RET_KILL_THREAD }, arch: arch.arch },
-          // -1 is no x32 call but what a tracer leaves to skip the call (libseccomp: src/gen_bpf.c).
-          { start: 0xffffffff, decision: { action: policy.defaultAction }, arch: arch.arch },
-        ]),
-  ]);
-}
-
-/** A binary search for the number in the accumulator; the decision of the interval that holds it. */
-function compileSearch(code: BackwardAssembler, intervals: readonly Interval[], defaultAction: number): Label {
-  const [first, second, third] = intervals;
-  const leaf = ({ decision, arch }: Interval) =>
-    "action" in decision
-      ? code.return(decision.action)
-      : compileRules(code, decision.rules, ARCH_INFO[arch].argBits, defaultAction);
-  if (!second) return leaf(first!);
-  if (intervals.length === 3 && decidedAlike(first!, third!) && third!.start === second.start + 1) {
-    const around = leaf(first!);
-    return code.jump(OP_JUMP_EQ, second.start, leaf(second), around);
+  let next = from;
+  let range = 0;
+  const fillTo = (gapEnd: number) => {
+    while (next < gapEnd) {
+      const nextRange = ranges[range + 1]?.start ?? end;
+      if (next < nextRange) append(intervals, next, ranges[range]!.decision, of.arch);
+      next = Math.max(next, Math.min(gapEnd, nextRange));
+      if (next >= nextRange) range++;
+    }
+  };
+  // A typed array: sorts by number, and without calling back.
+  for (const number of new Uint32Array(of.decisions.keys()).sort()) {
+    if (number > next) fillTo(number);
+    append(intervals, number, of.decisions.get(number)!, of.arch);
+    next = number + 1;
   }
-  const middle = intervals.length >> 1;
-  const above = compileSearch(code, intervals.slice(middle), defaultAction);
-  const below = compileSearch(code, intervals.slice(0, middle), defaultAction);
+  fillTo(end);
+}
+
+/** The decisions for one AUDIT_ARCH, in order of number: x32 shares that of x86_64, its numbers lie above. */
+function sectionIntervals(policy: Policy, of: ArchPolicy): Interval[] {
+  const intervals: Interval[] = [];
+  if (of.arch !== "x86_64") {
+    appendArch(intervals, policy, of, 0, END_OF_NUMBERS);
+    return intervals;
+  }
+  appendArch(intervals, policy, of, 0, X32_SYSCALL_BIT);
+  const x32 = policy.arches.find(({ arch }) => arch === "x32");
+  if (x32) appendArch(intervals, policy, x32, X32_SYSCALL_BIT, END_OF_NUMBERS);
+  else {
+    append(intervals, X32_SYSCALL_BIT, { action: RET_KILL_THREAD }, "x86_64");
+    // -1 is no x32 call but what a tracer leaves to skip the call (libseccomp: src/gen_bpf.c).
+    append(intervals, 0xffffffff, policy.otherwise, "x86_64");
+  }
+  return intervals;
+}
+
+/** What an interval's numbers get, once it is found. */
+function compileDecision(code: BackwardAssembler, { decision, arch }: Interval, defaultAction: number): Label {
+  if ("action" in decision) return code.return(decision.action);
+  return compileRules(code, decision.rules, ARCH_INFO[arch].argBits, defaultAction);
+}
+
+/** A binary search for the number in the accumulator, among intervals[from] to intervals[end - 1]. */
+function compileSearch(
+  code: BackwardAssembler,
+  intervals: readonly Interval[],
+  from: number,
+  end: number,
+  defaultAction: number,
+): Label {
+  const first = intervals[from]!;
+  if (end - from === 1) return compileDecision(code, first, defaultAction);
+  const second = intervals[from + 1]!;
+  const third = intervals[from + 2];
+  if (end - from === 3 && first.decision === third!.decision && third!.start === second.start + 1) {
+    const around = compileDecision(code, first, defaultAction);
+    return code.jump(OP_JUMP_EQ, second.start, compileDecision(code, second, defaultAction), around);
+  }
+  const middle = (from + end) >> 1;
+  const above = compileSearch(code, intervals, middle, end, defaultAction);
+  const below = compileSearch(code, intervals, from, middle, defaultAction);
   return code.jump(OP_JUMP_GE, intervals[middle]!.start, above, below);
 }
 
@@ -177,10 +192,11 @@ function compileFilter(policy: Policy): Uint8Array<ArrayBuffer> {
   const sections = policy.arches
     .filter(({ arch }) => arch !== "x32")
     .toReversed()
-    .map((arch) => ({
-      auditArch: ARCH_INFO[arch.arch].auditArch,
-      start: code.load(DATA_NR, compileSearch(code, sectionIntervals(policy, arch), policy.defaultAction)),
-    }));
+    .map((of) => {
+      const intervals = sectionIntervals(policy, of);
+      const search = compileSearch(code, intervals, 0, intervals.length, policy.otherwise.action);
+      return { auditArch: ARCH_INFO[of.arch].auditArch, start: code.load(DATA_NR, search) };
+    });
   // An architecture the profile does not list: as libseccomp, kill.
   let dispatch = code.return(RET_KILL_THREAD);
   for (const { auditArch, start } of sections) dispatch = code.jump(OP_JUMP_EQ, auditArch, start, dispatch);

@@ -23,7 +23,7 @@ const RET_ALLOW = 0x7fff0000;
 
 const EPERM = 1;
 const ENOSYS = 38;
-export const RET_ENOSYS = RET_ERRNO | ENOSYS;
+const RET_ENOSYS = RET_ERRNO | ENOSYS;
 /** The kernel's MAX_ERRNO; it would silently make more of a larger number. */
 const MAX_ERRNO = 4095;
 
@@ -58,12 +58,15 @@ export interface ConditionalRule {
   action: number;
 }
 
-/** What to do with one number: an action at once, or the first rule that holds, else the default action. */
-export type SyscallPolicy = { action: number } | { rules: ConditionalRule[] };
+/**
+ * What to do with one number: an action at once, or the first rule that holds, else the default action.
+ * Those with an action are one object for each action, so that === tells whether two numbers are decided alike.
+ */
+export type Decision = { action: number } | { rules: ConditionalRule[] };
 
 export interface ArchPolicy {
   arch: SeccompArch;
-  syscalls: Map<number, SyscallPolicy>;
+  decisions: Map<number, Decision>;
   /** Ordinary numbers above this one get ENOSYS. Absent: they get the default action. */
   newestKnown?: number;
 }
@@ -71,7 +74,9 @@ export interface ArchPolicy {
 export interface Policy {
   /** The native architecture first. */
   arches: ArchPolicy[];
-  defaultAction: number;
+  otherwise: { action: number };
+  /** For calls newer than the profile. */
+  unknown: { action: number };
   usesNotify: boolean;
 }
 
@@ -114,17 +119,17 @@ function readCondition(arg: OciSeccompArg, path: string): Condition {
 
 interface Rule {
   names: readonly string[];
-  action: number;
-  /** Any of these must hold, each of which is all of its conditions. Empty: unconditional. */
+  /** Interned: see Decision. */
+  decision: { action: number };
+  /** Any of these must hold, each of which is all of its conditions. One without conditions always holds. */
   anyOf: readonly (readonly Condition[])[];
 }
 
-function readRule(rule: OciSeccompRule, path: string): Rule {
+function readRule(rule: OciSeccompRule, path: string, decisionOf: (action: number) => { action: number }): Rule {
   // The shapes are checked too: the section may come straight from somebody's config.json.
   if (!Array.isArray(rule?.names)) throw invalid(`${path}.names`, "is not a list");
-  rule.names.forEach((name, index) => {
-    if (typeof name !== "string" || name === "") throw invalid(`${path}.names[${index}]`, "is not a name");
-  });
+  const nameless = rule.names.findIndex((name) => typeof name !== "string" || name === "");
+  if (nameless >= 0) throw invalid(`${path}.names[${nameless}]`, "is not a name");
   if (!Array.isArray(rule.args ?? [])) throw invalid(`${path}.args`, "is not a list");
   const conditions = (rule.args ?? []).map((arg, index) => readCondition(arg, `${path}.args[${index}]`));
   // Two comparisons of one argument are alternatives, not a range: so runc has always had it (runc issue 2735), and
@@ -132,8 +137,8 @@ function readRule(rule: OciSeccompRule, path: string): Rule {
   const repeats = new Set(conditions.map((condition) => condition.arg)).size < conditions.length;
   return {
     names: rule.names,
-    action: readAction(rule.action, rule.errnoRet, `${path}.action`, `${path}.errnoRet`),
-    anyOf: repeats ? conditions.map((condition) => [condition]) : conditions.length > 0 ? [conditions] : [],
+    decision: decisionOf(readAction(rule.action, rule.errnoRet, `${path}.action`, `${path}.errnoRet`)),
+    anyOf: repeats ? conditions.map((condition) => [condition]) : [conditions],
   };
 }
 
@@ -194,45 +199,58 @@ function conditionsFor(arch: SeccompArch, conditions: readonly Condition[]): Con
  * An unconditional rule decides alone, and the first of several stands. Conditional ones are tried in their order.
  * libseccomp: src/db.c, db_rule_add(); it has no defined order for overlapping rules with different actions.
  */
-function addRule(policy: ArchPolicy, number: number, conditions: readonly Condition[], action: number): void {
-  const before = policy.syscalls.get(number);
+function addRule(
+  policy: ArchPolicy,
+  number: number,
+  conditions: readonly Condition[],
+  decision: Rule["decision"],
+): void {
+  const { decisions } = policy;
+  const before = decisions.get(number);
   if (before && "action" in before) return;
-  const own = conditionsFor(policy.arch, conditions);
-  if (own.length === 0) policy.syscalls.set(number, { action });
-  else if (before) before.rules.push({ conditions: own, action });
-  else policy.syscalls.set(number, { rules: [{ conditions: own, action }] });
+  const own = conditions.length === 0 ? conditions : conditionsFor(policy.arch, conditions);
+  if (own.length === 0) decisions.set(number, decision);
+  else if (before) before.rules.push({ conditions: own, action: decision.action });
+  else decisions.set(number, { rules: [{ conditions: own, action: decision.action }] });
 }
 
-function addNamed(policy: ArchPolicy, name: string, conditions: readonly Condition[], action: number): void {
-  const multiplexed = policy.arch === "i386" ? I386_MULTIPLEXED.get(name) : undefined;
-  if (multiplexed) {
-    // The old way to make the same call. Its argument 0 is the sub-call, so a condition on argument 0 cannot be kept:
-    // the call's own arguments are behind a pointer (libseccomp does the same: src/arch.c and arch-x86.c).
-    const subcall: Condition = { arg: 0, op: "EQ", mask: U64_MAX, datum: BigInt(multiplexed.subcall) };
+/**
+ * The old way to make the same call. Its argument 0 is the sub-call, so a condition on argument 0 cannot be kept: the
+ * call's own arguments are behind a pointer. libseccomp does the same (src/arch.c, abi_rule_add()).
+ */
+function addMultiplexed(policy: ArchPolicy, rule: Rule, name: string): void {
+  const multiplexed = I386_MULTIPLEXED.get(name);
+  if (!multiplexed) return;
+  const isSubcall: Condition = { arg: 0, op: "EQ", mask: U64_MAX, datum: BigInt(multiplexed.subcall) };
+  for (const conditions of rule.anyOf) {
     const others = conditions.filter((condition) => condition.arg !== 0);
-    addRule(policy, syscallNumber("i386", multiplexed.multiplexer)!, [subcall, ...others], action);
+    addRule(policy, syscallNumber("i386", multiplexed.multiplexer)!, [isSubcall, ...others], rule.decision);
   }
-  const number = syscallNumber(policy.arch, name);
-  // A name this architecture does not have: profiles name the calls of all architectures, and of newer kernels.
-  if (number !== undefined) addRule(policy, number, conditions, action);
 }
 
-function archPolicy(arch: SeccompArch, rules: readonly Rule[], defaultAction: number, listed: boolean): ArchPolicy {
-  const policy: ArchPolicy = { arch, syscalls: new Map() };
+function archPolicy(
+  arch: SeccompArch,
+  rules: readonly Rule[],
+  otherwise: Policy["otherwise"],
+  listed: boolean,
+): ArchPolicy {
+  const policy: ArchPolicy = { arch, decisions: new Map() };
   let newest = -1;
   for (const rule of rules) {
+    // As in runc, a rule for the default action is as if it were not there; but its calls are known ones.
+    const counts = rule.decision !== otherwise;
     for (const name of rule.names) {
-      const number = syscallNumber(arch, name) ?? -1;
+      if (counts && arch === "i386") addMultiplexed(policy, rule, name);
+      const number = syscallNumber(arch, name);
+      // A name this architecture does not have: profiles name the calls of all architectures, and of newer kernels.
+      if (number === undefined) continue;
       if (number > newest && !(arch === "arm" && number >= ARM_PRIVATE_BASE)) newest = number;
-      // As in runc, a rule for the default action is as if it were not there.
-      if (rule.action === defaultAction) continue;
-      if (rule.anyOf.length === 0) addNamed(policy, name, [], rule.action);
-      for (const conditions of rule.anyOf) addNamed(policy, name, conditions, rule.action);
+      if (counts) for (const conditions of rule.anyOf) addRule(policy, number, conditions, rule.decision);
     }
   }
   // A call newer than the profile must look as on an older kernel, or libc does not fall back to the older call: so
   // ENOSYS, not the default EPERM. Like runc only for architectures the profile lists.
-  const permissive = [RET_ALLOW, RET_LOG, RET_TRACE].includes((defaultAction & 0xffff0000) >>> 0);
+  const permissive = [RET_ALLOW, RET_LOG, RET_TRACE].includes((otherwise.action & 0xffff0000) >>> 0);
   return listed && !permissive && newest >= 0 ? { ...policy, newestKnown: newest } : policy;
 }
 
@@ -242,32 +260,46 @@ function archPolicy(arch: SeccompArch, rules: readonly Rule[], defaultAction: nu
  * @throws LighterError ("invalid") naming the JSON path of the first bad value.
  */
 export function readPolicy(seccomp: OciSeccomp, native: NativeArch): Policy {
-  const defaultAction = readAction(seccomp.defaultAction, seccomp.defaultErrnoRet, "defaultAction", "defaultErrnoRet");
+  const interned = new Map<number, { action: number }>();
+  const decisionOf = (action: number) => {
+    const decision = interned.get(action) ?? { action };
+    interned.set(action, decision);
+    return decision;
+  };
+  const otherwise = decisionOf(
+    readAction(seccomp.defaultAction, seccomp.defaultErrnoRet, "defaultAction", "defaultErrnoRet"),
+  );
   // Whoever starts the process must still be able to write(2) the listener's fd to us.
-  if (defaultAction === RET_USER_NOTIF) throw invalid("defaultAction", "cannot be SCMP_ACT_NOTIFY");
+  if (otherwise.action === RET_USER_NOTIF) throw invalid("defaultAction", "cannot be SCMP_ACT_NOTIFY");
   const given = seccomp.syscalls ?? [];
   if (!Array.isArray(given)) throw invalid("syscalls", "is not a list");
   if (given.length > SECCOMP_MAX_RULES)
     throw invalid("syscalls", `has ${given.length} rules, more than ${SECCOMP_MAX_RULES}`);
-  const rules = given.map((rule, index) => readRule(rule, `syscalls[${index}]`));
-  rules.forEach((rule, index) => {
-    if (rule.action === RET_USER_NOTIF && rule.names.includes("write"))
-      throw invalid(`syscalls[${index}].action`, "cannot be SCMP_ACT_NOTIFY for write");
-  });
+  const rules = given.map((rule, index) => readRule(rule, `syscalls[${index}]`, decisionOf));
+  const notifying = rules.filter((rule) => rule.decision.action === RET_USER_NOTIF);
+  for (const rule of notifying)
+    if (rule.names.includes("write"))
+      throw invalid(`syscalls[${rules.indexOf(rule)}].action`, "cannot be SCMP_ACT_NOTIFY for write");
 
-  const listed = new Set<SeccompArch>();
-  if (!Array.isArray(seccomp.architectures ?? [])) throw invalid("architectures", "is not a list");
-  (seccomp.architectures ?? []).forEach((name, index) => {
-    const arch = SCMP_ARCHES.get(name);
-    if (arch === undefined) throw invalid(`architectures[${index}]`, `"${name}" is not an architecture`);
-    // One this machine cannot run needs no code: seccomp_data.arch never says it.
-    if (arch && ARCH_FAMILY[native].includes(arch)) listed.add(arch);
-  });
+  const listed = listedArches(seccomp, native);
   // The native architecture is always in, as with libseccomp; the others are killed when not listed.
   const arches = ARCH_FAMILY[native].filter((arch) => arch === native || listed.has(arch));
   return {
-    arches: arches.map((arch) => archPolicy(arch, rules, defaultAction, listed.has(arch))),
-    defaultAction,
-    usesNotify: rules.some((rule) => rule.action === RET_USER_NOTIF),
+    arches: arches.map((arch) => archPolicy(arch, rules, otherwise, listed.has(arch))),
+    otherwise,
+    unknown: decisionOf(RET_ENOSYS),
+    usesNotify: notifying.length > 0,
   };
+}
+
+function listedArches(seccomp: OciSeccomp, native: NativeArch): Set<SeccompArch> {
+  const names = seccomp.architectures ?? [];
+  if (!Array.isArray(names)) throw invalid("architectures", "is not a list");
+  const arches = names.map((name, index) => {
+    const arch = SCMP_ARCHES.get(name);
+    if (arch === undefined) throw invalid(`architectures[${index}]`, `"${name}" is not an architecture`);
+    return arch;
+  });
+  // One this machine cannot run needs no code: seccomp_data.arch never says it.
+  return new Set(ARCH_FAMILY[native].filter((arch) => arches.includes(arch)));
 }

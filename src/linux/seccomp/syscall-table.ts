@@ -3,493 +3,165 @@
 /** The kernel version whose headers the numbers come from; a few newer calls are listed in the generator. */
 export const SYSCALL_TABLE_LINUX_VERSION = "6.12";
 
-/** One system call a line: name, then its number for the architecture of each column; "-" where it does not exist. */
-export const SYSCALL_TABLE_COLUMNS = ["x86_64", "i386", "x32", "aarch64", "arm"] as const;
-
-export const SYSCALL_TABLE = `
-_llseek - 140 - - 140
-_newselect - 142 - - 142
-_sysctl 156 149 - - 149
-accept 43 - 43 202 285
-accept4 288 364 288 242 366
-access 21 33 21 - 33
-acct 163 51 163 89 51
-add_key 248 286 248 217 309
-adjtimex 159 124 159 171 124
-afs_syscall 183 137 183 - -
-alarm 37 27 37 - -
-arch_prctl 158 384 158 - -
-arm_fadvise64_64 - - - - 270
-arm_sync_file_range - - - - 341
-bdflush - 134 - - 134
-bind 49 361 49 200 282
-bpf 321 357 321 280 386
-break - 17 - - -
-breakpoint - - - - 983041
-brk 12 45 12 214 45
-cacheflush - - - - 983042
-cachestat 451 451 451 451 451
-capget 125 184 125 90 184
-capset 126 185 126 91 185
-chdir 80 12 80 49 12
-chmod 90 15 90 - 15
-chown 92 182 92 - 182
-chown32 - 212 - - 212
-chroot 161 61 161 51 61
-clock_adjtime 305 343 305 266 372
-clock_adjtime64 - 405 - - 405
-clock_getres 229 266 229 114 264
-clock_getres_time64 - 406 - - 406
-clock_gettime 228 265 228 113 263
-clock_gettime64 - 403 - - 403
-clock_nanosleep 230 267 230 115 265
-clock_nanosleep_time64 - 407 - - 407
-clock_settime 227 264 227 112 262
-clock_settime64 - 404 - - 404
-clone 56 120 56 220 120
-clone3 435 435 435 435 435
-close 3 6 3 57 6
-close_range 436 436 436 436 436
-connect 42 362 42 203 283
-copy_file_range 326 377 326 285 391
-creat 85 8 85 - 8
-create_module 174 127 - - -
-delete_module 176 129 176 106 129
-dup 32 41 32 23 41
-dup2 33 63 33 - 63
-dup3 292 330 292 24 358
-epoll_create 213 254 213 - 250
-epoll_create1 291 329 291 20 357
-epoll_ctl 233 255 233 21 251
-epoll_ctl_old 214 - - - -
-epoll_pwait 281 319 281 22 346
-epoll_pwait2 441 441 441 441 441
-epoll_wait 232 256 232 - 252
-epoll_wait_old 215 - - - -
-eventfd 284 323 284 - 351
-eventfd2 290 328 290 19 356
-execve 59 11 520 221 11
-execveat 322 358 545 281 387
-exit 60 1 60 93 1
-exit_group 231 252 231 94 248
-faccessat 269 307 269 48 334
-faccessat2 439 439 439 439 439
-fadvise64 221 250 221 223 -
-fadvise64_64 - 272 - - -
-fallocate 285 324 285 47 352
-fanotify_init 300 338 300 262 367
-fanotify_mark 301 339 301 263 368
-fchdir 81 133 81 50 133
-fchmod 91 94 91 52 94
-fchmodat 268 306 268 53 333
-fchmodat2 452 452 452 452 452
-fchown 93 95 93 55 95
-fchown32 - 207 - - 207
-fchownat 260 298 260 54 325
-fcntl 72 55 72 25 55
-fcntl64 - 221 - - 221
-fdatasync 75 148 75 83 148
-fgetxattr 193 231 193 10 231
-file_getattr 468 468 468 468 468
-file_setattr 469 469 469 469 469
-finit_module 313 350 313 273 379
-flistxattr 196 234 196 13 234
-flock 73 143 73 32 143
-fork 57 2 57 - 2
-fremovexattr 199 237 199 16 237
-fsconfig 431 431 431 431 431
-fsetxattr 190 228 190 7 228
-fsmount 432 432 432 432 432
-fsopen 430 430 430 430 430
-fspick 433 433 433 433 433
-fstat 5 108 5 80 108
-fstat64 - 197 - - 197
-fstatat64 - 300 - - 327
-fstatfs 138 100 138 44 100
-fstatfs64 - 269 - - 267
-fsync 74 118 74 82 118
-ftime - 35 - - -
-ftruncate 77 93 77 46 93
-ftruncate64 - 194 - - 194
-futex 202 240 202 98 240
-futex_requeue 456 456 456 456 456
-futex_time64 - 422 - - 422
-futex_wait 455 455 455 455 455
-futex_waitv 449 449 449 449 449
-futex_wake 454 454 454 454 454
-futimesat 261 299 261 - 326
-get_kernel_syms 177 130 - - -
-get_mempolicy 239 275 239 236 320
-get_robust_list 274 312 531 100 339
-get_thread_area 211 244 - - -
-get_tls - - - - 983046
-getcpu 309 318 309 168 345
-getcwd 79 183 79 17 183
-getdents 78 141 78 - 141
-getdents64 217 220 217 61 217
-getegid 108 50 108 177 50
-getegid32 - 202 - - 202
-geteuid 107 49 107 175 49
-geteuid32 - 201 - - 201
-getgid 104 47 104 176 47
-getgid32 - 200 - - 200
-getgroups 115 80 115 158 80
-getgroups32 - 205 - - 205
-getitimer 36 105 36 102 105
-getpeername 52 368 52 205 287
-getpgid 121 132 121 155 132
-getpgrp 111 65 111 - 65
-getpid 39 20 39 172 20
-getpmsg 181 188 181 - -
-getppid 110 64 110 173 64
-getpriority 140 96 140 141 96
-getrandom 318 355 318 278 384
-getresgid 120 171 120 150 171
-getresgid32 - 211 - - 211
-getresuid 118 165 118 148 165
-getresuid32 - 209 - - 209
-getrlimit 97 76 97 163 -
-getrusage 98 77 98 165 77
-getsid 124 147 124 156 147
-getsockname 51 367 51 204 286
-getsockopt 55 365 542 209 295
-gettid 186 224 186 178 224
-gettimeofday 96 78 96 169 78
-getuid 102 24 102 174 24
-getuid32 - 199 - - 199
-getxattr 191 229 191 8 229
-getxattrat 464 464 464 464 464
-gtty - 32 - - -
-idle - 112 - - -
-init_module 175 128 175 105 128
-inotify_add_watch 254 292 254 27 317
-inotify_init 253 291 253 - 316
-inotify_init1 294 332 294 26 360
-inotify_rm_watch 255 293 255 28 318
-io_cancel 210 249 210 3 247
-io_destroy 207 246 207 1 244
-io_getevents 208 247 208 4 245
-io_pgetevents 333 385 333 292 399
-io_pgetevents_time64 - 416 - - 416
-io_setup 206 245 543 0 243
-io_submit 209 248 544 2 246
-io_uring_enter 426 426 426 426 426
-io_uring_register 427 427 427 427 427
-io_uring_setup 425 425 425 425 425
-ioctl 16 54 514 29 54
-ioperm 173 101 173 - -
-iopl 172 110 172 - -
-ioprio_get 252 290 252 31 315
-ioprio_set 251 289 251 30 314
-ipc - 117 - - -
-kcmp 312 349 312 272 378
-kexec_file_load 320 - 320 294 401
-kexec_load 246 283 528 104 347
-keyctl 250 288 250 219 311
-kill 62 37 62 129 37
-landlock_add_rule 445 445 445 445 445
-landlock_create_ruleset 444 444 444 444 444
-landlock_restrict_self 446 446 446 446 446
-lchown 94 16 94 - 16
-lchown32 - 198 - - 198
-lgetxattr 192 230 192 9 230
-link 86 9 86 - 9
-linkat 265 303 265 37 330
-listen 50 363 50 201 284
-listmount 458 458 458 458 458
-listns 470 470 470 470 470
-listxattr 194 232 194 11 232
-listxattrat 465 465 465 465 465
-llistxattr 195 233 195 12 233
-lock - 53 - - -
-lookup_dcookie 212 253 212 18 249
-lremovexattr 198 236 198 15 236
-lseek 8 19 8 62 19
-lsetxattr 189 227 189 6 227
-lsm_get_self_attr 459 459 459 459 459
-lsm_list_modules 461 461 461 461 461
-lsm_set_self_attr 460 460 460 460 460
-lstat 6 107 6 - 107
-lstat64 - 196 - - 196
-madvise 28 219 28 233 220
-map_shadow_stack 453 453 453 453 453
-mbind 237 274 237 235 319
-membarrier 324 375 324 283 389
-memfd_create 319 356 319 279 385
-memfd_secret 447 447 447 447 -
-migrate_pages 256 294 256 238 400
-mincore 27 218 27 232 219
-mkdir 83 39 83 - 39
-mkdirat 258 296 258 34 323
-mknod 133 14 133 - 14
-mknodat 259 297 259 33 324
-mlock 149 150 149 228 150
-mlock2 325 376 325 284 390
-mlockall 151 152 151 230 152
-mmap 9 90 9 222 -
-mmap2 - 192 - - 192
-modify_ldt 154 123 154 - -
-mount 165 21 165 40 21
-mount_setattr 442 442 442 442 442
-move_mount 429 429 429 429 429
-move_pages 279 317 533 239 344
-mprotect 10 125 10 226 125
-mpx - 56 - - -
-mq_getsetattr 245 282 245 185 279
-mq_notify 244 281 527 184 278
-mq_open 240 277 240 180 274
-mq_timedreceive 243 280 243 183 277
-mq_timedreceive_time64 - 419 - - 419
-mq_timedsend 242 279 242 182 276
-mq_timedsend_time64 - 418 - - 418
-mq_unlink 241 278 241 181 275
-mremap 25 163 25 216 163
-mseal 462 462 462 462 462
-msgctl 71 402 71 187 304
-msgget 68 399 68 186 303
-msgrcv 70 401 70 188 302
-msgsnd 69 400 69 189 301
-msync 26 144 26 227 144
-munlock 150 151 150 229 151
-munlockall 152 153 152 231 153
-munmap 11 91 11 215 91
-name_to_handle_at 303 341 303 264 370
-nanosleep 35 162 35 101 162
-newfstatat 262 - 262 79 -
-nfsservctl 180 169 - 42 169
-nice - 34 - - 34
-oldfstat - 28 - - -
-oldlstat - 84 - - -
-oldolduname - 59 - - -
-oldstat - 18 - - -
-olduname - 109 - - -
-open 2 5 2 - 5
-open_by_handle_at 304 342 304 265 371
-open_tree 428 428 428 428 428
-open_tree_attr 467 467 467 467 467
-openat 257 295 257 56 322
-openat2 437 437 437 437 437
-pause 34 29 34 - 29
-pciconfig_iobase - - - - 271
-pciconfig_read - - - - 272
-pciconfig_write - - - - 273
-perf_event_open 298 336 298 241 364
-personality 135 136 135 92 136
-pidfd_getfd 438 438 438 438 438
-pidfd_open 434 434 434 434 434
-pidfd_send_signal 424 424 424 424 424
-pipe 22 42 22 - 42
-pipe2 293 331 293 59 359
-pivot_root 155 217 155 41 218
-pkey_alloc 330 381 330 289 395
-pkey_free 331 382 331 290 396
-pkey_mprotect 329 380 329 288 394
-poll 7 168 7 - 168
-ppoll 271 309 271 73 336
-ppoll_time64 - 414 - - 414
-prctl 157 172 157 167 172
-pread64 17 180 17 67 180
-preadv 295 333 534 69 361
-preadv2 327 378 546 286 392
-prlimit64 302 340 302 261 369
-process_madvise 440 440 440 440 440
-process_mrelease 448 448 448 448 448
-process_vm_readv 310 347 539 270 376
-process_vm_writev 311 348 540 271 377
-prof - 44 - - -
-profil - 98 - - -
-pselect6 270 308 270 72 335
-pselect6_time64 - 413 - - 413
-ptrace 101 26 521 117 26
-putpmsg 182 189 182 - -
-pwrite64 18 181 18 68 181
-pwritev 296 334 535 70 362
-pwritev2 328 379 547 287 393
-query_module 178 167 - - -
-quotactl 179 131 179 60 131
-quotactl_fd 443 443 443 443 443
-read 0 3 0 63 3
-readahead 187 225 187 213 225
-readdir - 89 - - -
-readlink 89 85 89 - 85
-readlinkat 267 305 267 78 332
-readv 19 145 515 65 145
-reboot 169 88 169 142 88
-recv - - - - 291
-recvfrom 45 371 517 207 292
-recvmmsg 299 337 537 243 365
-recvmmsg_time64 - 417 - - 417
-recvmsg 47 372 519 212 297
-remap_file_pages 216 257 216 234 253
-removexattr 197 235 197 14 235
-removexattrat 466 466 466 466 466
-rename 82 38 82 - 38
-renameat 264 302 264 38 329
-renameat2 316 353 316 276 382
-request_key 249 287 249 218 310
-restart_syscall 219 0 219 128 0
-rmdir 84 40 84 - 40
-rseq 334 386 334 293 398
-rseq_slice_yield 471 471 471 471 471
-rt_sigaction 13 174 512 134 174
-rt_sigpending 127 176 522 136 176
-rt_sigprocmask 14 175 14 135 175
-rt_sigqueueinfo 129 178 524 138 178
-rt_sigreturn 15 173 513 139 173
-rt_sigsuspend 130 179 130 133 179
-rt_sigtimedwait 128 177 523 137 177
-rt_sigtimedwait_time64 - 421 - - 421
-rt_tgsigqueueinfo 297 335 536 240 363
-sched_get_priority_max 146 159 146 125 159
-sched_get_priority_min 147 160 147 126 160
-sched_getaffinity 204 242 204 123 242
-sched_getattr 315 352 315 275 381
-sched_getparam 143 155 143 121 155
-sched_getscheduler 145 157 145 120 157
-sched_rr_get_interval 148 161 148 127 161
-sched_rr_get_interval_time64 - 423 - - 423
-sched_setaffinity 203 241 203 122 241
-sched_setattr 314 351 314 274 380
-sched_setparam 142 154 142 118 154
-sched_setscheduler 144 156 144 119 156
-sched_yield 24 158 24 124 158
-seccomp 317 354 317 277 383
-security 185 - 185 - -
-select 23 82 23 - -
-semctl 66 394 66 191 300
-semget 64 393 64 190 299
-semop 65 - 65 193 298
-semtimedop 220 - 220 192 312
-semtimedop_time64 - 420 - - 420
-send - - - - 289
-sendfile 40 187 40 71 187
-sendfile64 - 239 - - 239
-sendmmsg 307 345 538 269 374
-sendmsg 46 370 518 211 296
-sendto 44 369 44 206 290
-set_mempolicy 238 276 238 237 321
-set_mempolicy_home_node 450 450 450 450 450
-set_robust_list 273 311 530 99 338
-set_thread_area 205 243 - - -
-set_tid_address 218 258 218 96 256
-set_tls - - - - 983045
-setdomainname 171 121 171 162 121
-setfsgid 123 139 123 152 139
-setfsgid32 - 216 - - 216
-setfsuid 122 138 122 151 138
-setfsuid32 - 215 - - 215
-setgid 106 46 106 144 46
-setgid32 - 214 - - 214
-setgroups 116 81 116 159 81
-setgroups32 - 206 - - 206
-sethostname 170 74 170 161 74
-setitimer 38 104 38 103 104
-setns 308 346 308 268 375
-setpgid 109 57 109 154 57
-setpriority 141 97 141 140 97
-setregid 114 71 114 143 71
-setregid32 - 204 - - 204
-setresgid 119 170 119 149 170
-setresgid32 - 210 - - 210
-setresuid 117 164 117 147 164
-setresuid32 - 208 - - 208
-setreuid 113 70 113 145 70
-setreuid32 - 203 - - 203
-setrlimit 160 75 160 164 75
-setsid 112 66 112 157 66
-setsockopt 54 366 541 208 294
-settimeofday 164 79 164 170 79
-setuid 105 23 105 146 23
-setuid32 - 213 - - 213
-setxattr 188 226 188 5 226
-setxattrat 463 463 463 463 463
-sgetmask - 68 - - -
-shmat 30 397 30 196 305
-shmctl 31 396 31 195 308
-shmdt 67 398 67 197 306
-shmget 29 395 29 194 307
-shutdown 48 373 48 210 293
-sigaction - 67 - - 67
-sigaltstack 131 186 525 132 186
-signal - 48 - - -
-signalfd 282 321 282 - 349
-signalfd4 289 327 289 74 355
-sigpending - 73 - - 73
-sigprocmask - 126 - - 126
-sigreturn - 119 - - 119
-sigsuspend - 72 - - 72
-socket 41 359 41 198 281
-socketcall - 102 - - -
-socketpair 53 360 53 199 288
-splice 275 313 275 76 340
-ssetmask - 69 - - -
-stat 4 106 4 - 106
-stat64 - 195 - - 195
-statfs 137 99 137 43 99
-statfs64 - 268 - - 266
-statmount 457 457 457 457 457
-statx 332 383 332 291 397
-stime - 25 - - -
-stty - 31 - - -
-swapoff 168 115 168 225 115
-swapon 167 87 167 224 87
-symlink 88 83 88 - 83
-symlinkat 266 304 266 36 331
-sync 162 36 162 81 36
-sync_file_range 277 314 277 84 -
-sync_file_range2 - - - - 341
-syncfs 306 344 306 267 373
-sysfs 139 135 139 - 135
-sysinfo 99 116 99 179 116
-syslog 103 103 103 116 103
-tee 276 315 276 77 342
-tgkill 234 270 234 131 268
-time 201 13 201 - -
-timer_create 222 259 526 107 257
-timer_delete 226 263 226 111 261
-timer_getoverrun 225 262 225 109 260
-timer_gettime 224 261 224 108 259
-timer_gettime64 - 408 - - 408
-timer_settime 223 260 223 110 258
-timer_settime64 - 409 - - 409
-timerfd_create 283 322 283 85 350
-timerfd_gettime 287 326 287 87 354
-timerfd_gettime64 - 410 - - 410
-timerfd_settime 286 325 286 86 353
-timerfd_settime64 - 411 - - 411
-times 100 43 100 153 43
-tkill 200 238 200 130 238
-truncate 76 92 76 45 92
-truncate64 - 193 - - 193
-tuxcall 184 - 184 - -
-ugetrlimit - 191 - - 191
-ulimit - 58 - - -
-umask 95 60 95 166 60
-umount - 22 - - -
-umount2 166 52 166 39 52
-uname 63 122 63 160 122
-unlink 87 10 87 - 10
-unlinkat 263 301 263 35 328
-unshare 272 310 272 97 337
-uretprobe 335 - 335 - -
-uselib 134 86 - - 86
-userfaultfd 323 374 323 282 388
-usr26 - - - - 983043
-usr32 - - - - 983044
-ustat 136 62 136 - 62
-utime 132 30 132 - -
-utimensat 280 320 280 88 348
-utimensat_time64 - 412 - - 412
-utimes 235 271 235 - 269
-vfork 58 190 58 - 190
-vhangup 153 111 153 58 111
-vm86 - 166 - - -
-vm86old - 113 - - -
-vmsplice 278 316 532 75 343
-vserver 236 273 - - 313
-wait4 61 114 61 260 114
-waitid 247 284 529 95 280
-waitpid - 7 - - -
-write 1 4 1 64 4
-writev 20 146 516 66 146
+/** Every name that some architecture has, in the order of the numbers below. */
+export const SYSCALL_NAMES = `
+    _llseek _newselect _sysctl accept accept4 access acct add_key adjtimex afs_syscall alarm arch_prctl arm_fadvise64_64
+    arm_sync_file_range bdflush bind bpf break breakpoint brk cacheflush cachestat capget capset chdir chmod chown
+    chown32 chroot clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
+    clock_nanosleep clock_nanosleep_time64 clock_settime clock_settime64 clone clone3 close close_range connect
+    copy_file_range creat create_module delete_module dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old
+    epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat
+    faccessat2 fadvise64 fadvise64_64 fallocate fanotify_init fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown
+    fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr file_getattr file_setattr finit_module flistxattr flock fork
+    fremovexattr fsconfig fsetxattr fsmount fsopen fspick fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftime
+    ftruncate ftruncate64 futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake futimesat get_kernel_syms
+    get_mempolicy get_robust_list get_thread_area get_tls getcpu getcwd getdents getdents64 getegid getegid32 geteuid
+    geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getpmsg getppid
+    getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid getsockname getsockopt
+    gettid gettimeofday getuid getuid32 getxattr getxattrat gtty idle init_module inotify_add_watch inotify_init
+    inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup
+    io_submit io_uring_enter io_uring_register io_uring_setup ioctl ioperm iopl ioprio_get ioprio_set ipc kcmp
+    kexec_file_load kexec_load keyctl kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown
+    lchown32 lgetxattr link linkat listen listmount listns listxattr listxattrat llistxattr lock lookup_dcookie
+    lremovexattr lseek lsetxattr lsm_get_self_attr lsm_list_modules lsm_set_self_attr lstat lstat64 madvise
+    map_shadow_stack mbind membarrier memfd_create memfd_secret migrate_pages mincore mkdir mkdirat mknod mknodat mlock
+    mlock2 mlockall mmap mmap2 modify_ldt mount mount_setattr move_mount move_pages mprotect mpx mq_getsetattr mq_notify
+    mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget
+    msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat nfsservctl nice oldfstat
+    oldlstat oldolduname oldstat olduname open open_by_handle_at open_tree open_tree_attr openat openat2 pause
+    pciconfig_iobase pciconfig_read pciconfig_write perf_event_open personality pidfd_getfd pidfd_open pidfd_send_signal
+    pipe pipe2 pivot_root pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2
+    prlimit64 process_madvise process_mrelease process_vm_readv process_vm_writev prof profil pselect6 pselect6_time64
+    ptrace putpmsg pwrite64 pwritev pwritev2 query_module quotactl quotactl_fd read readahead readdir readlink
+    readlinkat readv reboot recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat
+    rename renameat renameat2 request_key restart_syscall rmdir rseq rseq_slice_yield rt_sigaction rt_sigpending
+    rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo
+    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
+    sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+    sched_yield seccomp security select semctl semget semop semtimedop semtimedop_time64 send sendfile sendfile64
+    sendmmsg sendmsg sendto set_mempolicy set_mempolicy_home_node set_robust_list set_thread_area set_tid_address
+    set_tls setdomainname setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 sethostname
+    setitimer setns setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid
+    setreuid32 setrlimit setsid setsockopt settimeofday setuid setuid32 setxattr setxattrat sgetmask shmat shmctl shmdt
+    shmget shutdown sigaction sigaltstack signal signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend socket
+    socketcall socketpair splice ssetmask stat stat64 statfs statfs64 statmount statx stime stty swapoff swapon symlink
+    symlinkat sync sync_file_range sync_file_range2 syncfs sysfs sysinfo syslog tee tgkill time timer_create
+    timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
+    timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 tuxcall
+    ugetrlimit ulimit umask umount umount2 uname unlink unlinkat unshare uretprobe uselib userfaultfd usr26 usr32 ustat
+    utime utimensat utimensat_time64 utimes vfork vhangup vm86 vm86old vmsplice vserver wait4 waitid waitpid write
+    writev
 `;
+
+/** The number of each name; -1 where the architecture does not have it. x32: without its bit 30. */
+export const SYSCALL_NUMBERS = {
+  x86_64: [
+    -1, -1, 156, 43, 288, 21, 163, 248, 159, 183, 37, 158, -1, -1, -1, 49, 321, -1, -1, 12, -1, 451, 125, 126, 80, 90,
+    92, -1, 161, 305, -1, 229, -1, 228, -1, 230, -1, 227, -1, 56, 435, 3, 436, 42, 326, 85, 174, 176, 32, 33, 292, 213,
+    291, 233, 214, 281, 441, 232, 215, 284, 290, 59, 322, 60, 231, 269, 439, 221, -1, 285, 300, 301, 81, 91, 268, 452,
+    93, -1, 260, 72, -1, 75, 193, 468, 469, 313, 196, 73, 57, 199, 431, 190, 432, 430, 433, 5, -1, -1, 138, -1, 74, -1,
+    77, -1, 202, 456, -1, 455, 449, 454, 261, 177, 239, 274, 211, -1, 309, 79, 78, 217, 108, -1, 107, -1, 104, -1, 115,
+    -1, 36, 52, 121, 111, 39, 181, 110, 140, 318, 120, -1, 118, -1, 97, 98, 124, 51, 55, 186, 96, 102, -1, 191, 464, -1,
+    -1, 175, 254, 253, 294, 255, 210, 207, 208, 333, -1, 206, 209, 426, 427, 425, 16, 173, 172, 252, 251, -1, 312, 320,
+    246, 250, 62, 445, 444, 446, 94, -1, 192, 86, 265, 50, 458, 470, 194, 465, 195, -1, 212, 198, 8, 189, 459, 461, 460,
+    6, -1, 28, 453, 237, 324, 319, 447, 256, 27, 83, 258, 133, 259, 149, 325, 151, 9, -1, 154, 165, 442, 429, 279, 10,
+    -1, 245, 244, 240, 243, -1, 242, -1, 241, 25, 462, 71, 68, 70, 69, 26, 150, 152, 11, 303, 35, 262, 180, -1, -1, -1,
+    -1, -1, -1, 2, 304, 428, 467, 257, 437, 34, -1, -1, -1, 298, 135, 438, 434, 424, 22, 293, 155, 330, 331, 329, 7,
+    271, -1, 157, 17, 295, 327, 302, 440, 448, 310, 311, -1, -1, 270, -1, 101, 182, 18, 296, 328, 178, 179, 443, 0, 187,
+    -1, 89, 267, 19, 169, -1, 45, 299, -1, 47, 216, 197, 466, 82, 264, 316, 249, 219, 84, 334, 471, 13, 127, 14, 129,
+    15, 130, 128, -1, 297, 146, 147, 204, 315, 143, 145, 148, -1, 203, 314, 142, 144, 24, 317, 185, 23, 66, 64, 65, 220,
+    -1, -1, 40, -1, 307, 46, 44, 238, 450, 273, 205, 218, -1, 171, 123, -1, 122, -1, 106, -1, 116, -1, 170, 38, 308,
+    109, 141, 114, -1, 119, -1, 117, -1, 113, -1, 160, 112, 54, 164, 105, -1, 188, 463, -1, 30, 31, 67, 29, 48, -1, 131,
+    -1, 282, 289, -1, -1, -1, -1, 41, -1, 53, 275, -1, 4, -1, 137, -1, 457, 332, -1, -1, 168, 167, 88, 266, 162, 277,
+    -1, 306, 139, 99, 103, 276, 234, 201, 222, 226, 225, 224, -1, 223, -1, 283, 287, -1, 286, -1, 100, 200, 76, -1, 184,
+    -1, -1, 95, -1, 166, 63, 87, 263, 272, 335, 134, 323, -1, -1, 136, 132, 280, -1, 235, 58, 153, -1, -1, 278, 236, 61,
+    247, -1, 1, 20,
+  ],
+  i386: [
+    140, 142, 149, -1, 364, 33, 51, 286, 124, 137, 27, 384, -1, -1, 134, 361, 357, 17, -1, 45, -1, 451, 184, 185, 12,
+    15, 182, 212, 61, 343, 405, 266, 406, 265, 403, 267, 407, 264, 404, 120, 435, 6, 436, 362, 377, 8, 127, 129, 41, 63,
+    330, 254, 329, 255, -1, 319, 441, 256, -1, 323, 328, 11, 358, 1, 252, 307, 439, 250, 272, 324, 338, 339, 133, 94,
+    306, 452, 95, 207, 298, 55, 221, 148, 231, 468, 469, 350, 234, 143, 2, 237, 431, 228, 432, 430, 433, 108, 197, 300,
+    100, 269, 118, 35, 93, 194, 240, 456, 422, 455, 449, 454, 299, 130, 275, 312, 244, -1, 318, 183, 141, 220, 50, 202,
+    49, 201, 47, 200, 80, 205, 105, 368, 132, 65, 20, 188, 64, 96, 355, 171, 211, 165, 209, 76, 77, 147, 367, 365, 224,
+    78, 24, 199, 229, 464, 32, 112, 128, 292, 291, 332, 293, 249, 246, 247, 385, 416, 245, 248, 426, 427, 425, 54, 101,
+    110, 290, 289, 117, 349, -1, 283, 288, 37, 445, 444, 446, 16, 198, 230, 9, 303, 363, 458, 470, 232, 465, 233, 53,
+    253, 236, 19, 227, 459, 461, 460, 107, 196, 219, 453, 274, 375, 356, 447, 294, 218, 39, 296, 14, 297, 150, 376, 152,
+    90, 192, 123, 21, 442, 429, 317, 125, 56, 282, 281, 277, 280, 419, 279, 418, 278, 163, 462, 402, 399, 401, 400, 144,
+    151, 153, 91, 341, 162, -1, 169, 34, 28, 84, 59, 18, 109, 5, 342, 428, 467, 295, 437, 29, -1, -1, -1, 336, 136, 438,
+    434, 424, 42, 331, 217, 381, 382, 380, 168, 309, 414, 172, 180, 333, 378, 340, 440, 448, 347, 348, 44, 98, 308, 413,
+    26, 189, 181, 334, 379, 167, 131, 443, 3, 225, 89, 85, 305, 145, 88, -1, 371, 337, 417, 372, 257, 235, 466, 38, 302,
+    353, 287, 0, 40, 386, 471, 174, 176, 175, 178, 173, 179, 177, 421, 335, 159, 160, 242, 352, 155, 157, 161, 423, 241,
+    351, 154, 156, 158, 354, -1, 82, 394, 393, -1, -1, 420, -1, 187, 239, 345, 370, 369, 276, 450, 311, 243, 258, -1,
+    121, 139, 216, 138, 215, 46, 214, 81, 206, 74, 104, 346, 57, 97, 71, 204, 170, 210, 164, 208, 70, 203, 75, 66, 366,
+    79, 23, 213, 226, 463, 68, 397, 396, 398, 395, 373, 67, 186, 48, 321, 327, 73, 126, 119, 72, 359, 102, 360, 313, 69,
+    106, 195, 99, 268, 457, 383, 25, 31, 115, 87, 83, 304, 36, 314, -1, 344, 135, 116, 103, 315, 270, 13, 259, 263, 262,
+    261, 408, 260, 409, 322, 326, 410, 325, 411, 43, 238, 92, 193, -1, 191, 58, 60, 22, 52, 122, 10, 301, 310, -1, 86,
+    374, -1, -1, 62, 30, 320, 412, 271, 190, 111, 166, 113, 316, 273, 114, 284, 7, 4, 146,
+  ],
+  x32: [
+    -1, -1, -1, 43, 288, 21, 163, 248, 159, 183, 37, 158, -1, -1, -1, 49, 321, -1, -1, 12, -1, 451, 125, 126, 80, 90,
+    92, -1, 161, 305, -1, 229, -1, 228, -1, 230, -1, 227, -1, 56, 435, 3, 436, 42, 326, 85, -1, 176, 32, 33, 292, 213,
+    291, 233, -1, 281, 441, 232, -1, 284, 290, 520, 545, 60, 231, 269, 439, 221, -1, 285, 300, 301, 81, 91, 268, 452,
+    93, -1, 260, 72, -1, 75, 193, 468, 469, 313, 196, 73, 57, 199, 431, 190, 432, 430, 433, 5, -1, -1, 138, -1, 74, -1,
+    77, -1, 202, 456, -1, 455, 449, 454, 261, -1, 239, 531, -1, -1, 309, 79, 78, 217, 108, -1, 107, -1, 104, -1, 115,
+    -1, 36, 52, 121, 111, 39, 181, 110, 140, 318, 120, -1, 118, -1, 97, 98, 124, 51, 542, 186, 96, 102, -1, 191, 464,
+    -1, -1, 175, 254, 253, 294, 255, 210, 207, 208, 333, -1, 543, 544, 426, 427, 425, 514, 173, 172, 252, 251, -1, 312,
+    320, 528, 250, 62, 445, 444, 446, 94, -1, 192, 86, 265, 50, 458, 470, 194, 465, 195, -1, 212, 198, 8, 189, 459, 461,
+    460, 6, -1, 28, 453, 237, 324, 319, 447, 256, 27, 83, 258, 133, 259, 149, 325, 151, 9, -1, 154, 165, 442, 429, 533,
+    10, -1, 245, 527, 240, 243, -1, 242, -1, 241, 25, 462, 71, 68, 70, 69, 26, 150, 152, 11, 303, 35, 262, -1, -1, -1,
+    -1, -1, -1, -1, 2, 304, 428, 467, 257, 437, 34, -1, -1, -1, 298, 135, 438, 434, 424, 22, 293, 155, 330, 331, 329, 7,
+    271, -1, 157, 17, 534, 546, 302, 440, 448, 539, 540, -1, -1, 270, -1, 521, 182, 18, 535, 547, -1, 179, 443, 0, 187,
+    -1, 89, 267, 515, 169, -1, 517, 537, -1, 519, 216, 197, 466, 82, 264, 316, 249, 219, 84, 334, 471, 512, 522, 14,
+    524, 513, 130, 523, -1, 536, 146, 147, 204, 315, 143, 145, 148, -1, 203, 314, 142, 144, 24, 317, 185, 23, 66, 64,
+    65, 220, -1, -1, 40, -1, 538, 518, 44, 238, 450, 530, -1, 218, -1, 171, 123, -1, 122, -1, 106, -1, 116, -1, 170, 38,
+    308, 109, 141, 114, -1, 119, -1, 117, -1, 113, -1, 160, 112, 541, 164, 105, -1, 188, 463, -1, 30, 31, 67, 29, 48,
+    -1, 525, -1, 282, 289, -1, -1, -1, -1, 41, -1, 53, 275, -1, 4, -1, 137, -1, 457, 332, -1, -1, 168, 167, 88, 266,
+    162, 277, -1, 306, 139, 99, 103, 276, 234, 201, 526, 226, 225, 224, -1, 223, -1, 283, 287, -1, 286, -1, 100, 200,
+    76, -1, 184, -1, -1, 95, -1, 166, 63, 87, 263, 272, 335, -1, 323, -1, -1, 136, 132, 280, -1, 235, 58, 153, -1, -1,
+    532, -1, 61, 529, -1, 1, 516,
+  ],
+  aarch64: [
+    -1, -1, -1, 202, 242, -1, 89, 217, 171, -1, -1, -1, -1, -1, -1, 200, 280, -1, -1, 214, -1, 451, 90, 91, 49, -1, -1,
+    -1, 51, 266, -1, 114, -1, 113, -1, 115, -1, 112, -1, 220, 435, 57, 436, 203, 285, -1, -1, 106, 23, -1, 24, -1, 20,
+    21, -1, 22, 441, -1, -1, -1, 19, 221, 281, 93, 94, 48, 439, 223, -1, 47, 262, 263, 50, 52, 53, 452, 55, -1, 54, 25,
+    -1, 83, 10, 468, 469, 273, 13, 32, -1, 16, 431, 7, 432, 430, 433, 80, -1, -1, 44, -1, 82, -1, 46, -1, 98, 456, -1,
+    455, 449, 454, -1, -1, 236, 100, -1, -1, 168, 17, -1, 61, 177, -1, 175, -1, 176, -1, 158, -1, 102, 205, 155, -1,
+    172, -1, 173, 141, 278, 150, -1, 148, -1, 163, 165, 156, 204, 209, 178, 169, 174, -1, 8, 464, -1, -1, 105, 27, -1,
+    26, 28, 3, 1, 4, 292, -1, 0, 2, 426, 427, 425, 29, -1, -1, 31, 30, -1, 272, 294, 104, 219, 129, 445, 444, 446, -1,
+    -1, 9, -1, 37, 201, 458, 470, 11, 465, 12, -1, 18, 15, 62, 6, 459, 461, 460, -1, -1, 233, 453, 235, 283, 279, 447,
+    238, 232, -1, 34, -1, 33, 228, 284, 230, 222, -1, -1, 40, 442, 429, 239, 226, -1, 185, 184, 180, 183, -1, 182, -1,
+    181, 216, 462, 187, 186, 188, 189, 227, 229, 231, 215, 264, 101, 79, 42, -1, -1, -1, -1, -1, -1, -1, 265, 428, 467,
+    56, 437, -1, -1, -1, -1, 241, 92, 438, 434, 424, -1, 59, 41, 289, 290, 288, -1, 73, -1, 167, 67, 69, 286, 261, 440,
+    448, 270, 271, -1, -1, 72, -1, 117, -1, 68, 70, 287, -1, 60, 443, 63, 213, -1, -1, 78, 65, 142, -1, 207, 243, -1,
+    212, 234, 14, 466, -1, 38, 276, 218, 128, -1, 293, 471, 134, 136, 135, 138, 139, 133, 137, -1, 240, 125, 126, 123,
+    275, 121, 120, 127, -1, 122, 274, 118, 119, 124, 277, -1, -1, 191, 190, 193, 192, -1, -1, 71, -1, 269, 211, 206,
+    237, 450, 99, -1, 96, -1, 162, 152, -1, 151, -1, 144, -1, 159, -1, 161, 103, 268, 154, 140, 143, -1, 149, -1, 147,
+    -1, 145, -1, 164, 157, 208, 170, 146, -1, 5, 463, -1, 196, 195, 197, 194, 210, -1, 132, -1, -1, 74, -1, -1, -1, -1,
+    198, -1, 199, 76, -1, -1, -1, 43, -1, 457, 291, -1, -1, 225, 224, -1, 36, 81, 84, -1, 267, -1, 179, 116, 77, 131,
+    -1, 107, 111, 109, 108, -1, 110, -1, 85, 87, -1, 86, -1, 153, 130, 45, -1, -1, -1, -1, 166, -1, 39, 160, -1, 35, 97,
+    -1, -1, 282, -1, -1, -1, -1, 88, -1, -1, -1, 58, -1, -1, 75, -1, 260, 95, -1, 64, 66,
+  ],
+  arm: [
+    140, 142, 149, 285, 366, 33, 51, 309, 124, -1, -1, -1, 270, 341, 134, 282, 386, -1, 983041, 45, 983042, 451, 184,
+    185, 12, 15, 182, 212, 61, 372, 405, 264, 406, 263, 403, 265, 407, 262, 404, 120, 435, 6, 436, 283, 391, 8, -1, 129,
+    41, 63, 358, 250, 357, 251, -1, 346, 441, 252, -1, 351, 356, 11, 387, 1, 248, 334, 439, -1, -1, 352, 367, 368, 133,
+    94, 333, 452, 95, 207, 325, 55, 221, 148, 231, 468, 469, 379, 234, 143, 2, 237, 431, 228, 432, 430, 433, 108, 197,
+    327, 100, 267, 118, -1, 93, 194, 240, 456, 422, 455, 449, 454, 326, -1, 320, 339, -1, 983046, 345, 183, 141, 217,
+    50, 202, 49, 201, 47, 200, 80, 205, 105, 287, 132, 65, 20, -1, 64, 96, 384, 171, 211, 165, 209, -1, 77, 147, 286,
+    295, 224, 78, 24, 199, 229, 464, -1, -1, 128, 317, 316, 360, 318, 247, 244, 245, 399, 416, 243, 246, 426, 427, 425,
+    54, -1, -1, 315, 314, -1, 378, 401, 347, 311, 37, 445, 444, 446, 16, 198, 230, 9, 330, 284, 458, 470, 232, 465, 233,
+    -1, 249, 236, 19, 227, 459, 461, 460, 107, 196, 220, 453, 319, 389, 385, -1, 400, 219, 39, 323, 14, 324, 150, 390,
+    152, -1, 192, -1, 21, 442, 429, 344, 125, -1, 279, 278, 274, 277, 419, 276, 418, 275, 163, 462, 304, 303, 302, 301,
+    144, 151, 153, 91, 370, 162, -1, 169, 34, -1, -1, -1, -1, -1, 5, 371, 428, 467, 322, 437, 29, 271, 272, 273, 364,
+    136, 438, 434, 424, 42, 359, 218, 395, 396, 394, 168, 336, 414, 172, 180, 361, 392, 369, 440, 448, 376, 377, -1, -1,
+    335, 413, 26, -1, 181, 362, 393, -1, 131, 443, 3, 225, -1, 85, 332, 145, 88, 291, 292, 365, 417, 297, 253, 235, 466,
+    38, 329, 382, 310, 0, 40, 398, 471, 174, 176, 175, 178, 173, 179, 177, 421, 363, 159, 160, 242, 381, 155, 157, 161,
+    423, 241, 380, 154, 156, 158, 383, -1, -1, 300, 299, 298, 312, 420, 289, 187, 239, 374, 296, 290, 321, 450, 338, -1,
+    256, 983045, 121, 139, 216, 138, 215, 46, 214, 81, 206, 74, 104, 375, 57, 97, 71, 204, 170, 210, 164, 208, 70, 203,
+    75, 66, 294, 79, 23, 213, 226, 463, -1, 305, 308, 306, 307, 293, 67, 186, -1, 349, 355, 73, 126, 119, 72, 281, -1,
+    288, 340, -1, 106, 195, 99, 266, 457, 397, -1, -1, 115, 87, 83, 331, 36, -1, 341, 373, 135, 116, 103, 342, 268, -1,
+    257, 261, 260, 259, 408, 258, 409, 350, 354, 410, 353, 411, 43, 238, 92, 193, -1, 191, -1, 60, -1, 52, 122, 10, 328,
+    337, -1, 86, 388, 983043, 983044, 62, -1, 348, 412, 269, 190, 111, -1, -1, 343, 313, 114, 280, -1, 4, 146,
+  ],
+} as const satisfies Record<string, readonly number[]>;

@@ -116,6 +116,13 @@ export async function removeImage({ daemon, parameter, query, response }: Answer
   sendJson(response, 200, await daemon.images.remove(parameter("name"), { force: query.boolean("force"), users }));
 }
 
+/** POST /images/create: clients send it for an image that is not there, so it must say more than "page not found". */
+export function pullImage(): void {
+  throw new LighterError("not-supported", "pulling images is not available yet", {
+    hint: "load one: docker save IMAGE | lighter load",
+  });
+}
+
 const PROGRESS_INTERVAL_MS = 100;
 
 /** POST /images/load: one JSON message a line, as the work goes on. */

@@ -14,7 +14,7 @@ import {
   wait,
 } from "./containers.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
-import { inspectImage, listImages, loadImages, removeImage } from "./images.ts";
+import { inspectImage, listImages, loadImages, pullImage, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
@@ -27,6 +27,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/info", answer: info },
 
   { method: "POST", path: "/images/load", answer: loadImages },
+  { method: "POST", path: "/images/create", answer: pullImage },
   { method: "GET", path: "/images/json", answer: listImages },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },

@@ -99,10 +99,10 @@ export class DockerPlanner implements Planner {
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
-    const files = this.#filesOf(hostConfig, paths);
+    const etcFiles = this.#etcFilesOf(hostConfig, paths);
     if (!options.dryRun) {
       if (options.first) makeDirectories(paths, layers.root);
-      if (files === paths) writeEtcFiles(config, hostConfig, paths);
+      if (etcFiles === paths) writeEtcFiles(config, hostConfig, paths);
       this.#makeMountSources(record);
     }
     return {
@@ -110,7 +110,7 @@ export class DockerPlanner implements Planner {
         id: record.id,
         container: { config, hostConfig, mountPoints },
         user,
-        files,
+        files: { ...etcFiles, init: this.#paths.init },
         peers,
         host: this.#host,
         probe: this.#probe,
@@ -120,7 +120,7 @@ export class DockerPlanner implements Planner {
   }
 
   /** In another container's network, its names are ours too. */
-  #filesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
+  #etcFilesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
     const { network } = peerReferences(hostConfig);
     return network === undefined ? own : this.#paths.container(this.#findContainer(network).id);
   }
@@ -164,7 +164,7 @@ export class DockerPlanner implements Planner {
       id: record.id,
       container: { config, hostConfig, mountPoints },
       user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
-      files: paths,
+      files: { ...paths, init: this.#paths.init },
       // The container has joined the namespaces long ago; whoever it shares them with may have gone.
       peers: fakePeers(hostConfig, record.pid),
       host: this.#host,

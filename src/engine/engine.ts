@@ -39,7 +39,7 @@ const EXEC_KEPT_MS = 5 * 60 * 1000;
  *   exit     exit record (supervisor), row, run directory a running row with an exit record: `open` finishes the exit
  *   remove   row "removing", directories, row deleted     a row "removing": `open` goes on
  */
-export class Engine {
+export class Engine implements AsyncDisposable {
   readonly paths: EnginePaths;
   readonly runtime: Runtime;
   readonly planner: Planner;
@@ -48,7 +48,7 @@ export class Engine {
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
   readonly #execs = new Map<string, Exec>();
-  /** Work that nobody waits for: removals, supervision. */
+  /** Removals that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
 
   private constructor(options: EngineOptions) {
@@ -68,6 +68,18 @@ export class Engine {
     const engine = new Engine(options);
     await engine.#reconcile();
     return engine;
+  }
+
+  /** Lets go of the state, for another engine in this process: tests. Processes run on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const container of this.#containers.values()) container.supervised?.disconnect();
+    await this.idle();
+    this.#store[Symbol.dispose]();
+  }
+
+  /** Resolves when no removal is under way. */
+  async idle(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
   /** A random name for this installation. */
@@ -230,11 +242,12 @@ export class Engine {
   /** From now on the end of the process is recorded. */
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
-    const ended = supervised.exited.then(
-      (exit) => container.queue.run(() => this.#exited(container, exit)),
-      (error: unknown) => container.queue.run(() => this.#lost(container, messageOf(error))),
-    );
-    this.#inBackground(`supervise container ${container.id}`, ended);
+    supervised.exited
+      .then(
+        (exit) => container.queue.run(() => this.#exited(container, exit)),
+        (error: unknown) => container.queue.run(() => this.#lost(container, messageOf(error))),
+      )
+      .catch((error: unknown) => logFailure(`supervise container ${container.id}`, error));
   }
 
   /** The container's queue is held. */

@@ -1,6 +1,7 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
-import { mkdirSync, readFileSync } from "node:fs";
-import { helloPath, launcherPath } from "../embedded.ts";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { errnoOf } from "../base/errors.ts";
+import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello } from "../image/mod.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import type { HostFacts } from "./config/mod.ts";
@@ -42,6 +43,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const images = await ImageStore.open(paths.images);
   const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
   await installHello(images, readFileSync(helloPath));
+  writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
   return { engine, images, host };
@@ -49,4 +51,16 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
 
 function launcherRuntime(execRoot: string): Runtime {
   return createRuntime({ execRoot, launcher: readFileSync(launcherPath) });
+}
+
+/** Never half written: containers may be starting from the file of the last daemon. */
+function writeFileIfChanged(path: string, content: Buffer, mode: number): void {
+  try {
+    if (readFileSync(path).equals(content)) return;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+  const temporaryPath = `${path}.new`;
+  writeFileSync(temporaryPath, content, { mode, flush: true });
+  renameSync(temporaryPath, path);
 }

@@ -35,6 +35,11 @@ export class EnginePaths {
     return join(this.dataRoot, "volumes");
   }
 
+  /** The program for `--init`. Here and not below execRoot: some systems mount /run without the right to execute. */
+  get init(): string {
+    return join(this.dataRoot, "init");
+  }
+
   container(id: string): ContainerPaths {
     const directory = join(this.containers, id);
     return {

@@ -1,0 +1,210 @@
+/**
+ * A runtime without processes: the test plays the process. Attached clients get real sockets, logs real files, and what
+ * runs survives the engine that started it, as with the real one.
+ */
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LighterError } from "../../src/base/errors.ts";
+import { formatRfc3339, nowNs } from "../../src/base/time.ts";
+import type {
+  AttachPlan,
+  Created,
+  ExecRequest,
+  ExitRecord,
+  Runtime,
+  StartRequest,
+  Supervised,
+} from "../../src/runtime/types.ts";
+
+const SIGKILL = 9;
+
+/** Pairs of connected sockets, as between the daemon and a supervisor. */
+class SocketPairs {
+  readonly #directory = mkdtempSync(join(tmpdir(), "lighter-pairs-"));
+  readonly #path = join(this.#directory, "s");
+  readonly #accepted: ((socket: Socket) => void)[] = [];
+  #server: Server | undefined;
+
+  async make(): Promise<[ours: Socket, theirs: Socket]> {
+    if (this.#server === undefined) {
+      this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accepted.shift()?.(socket));
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#server.listen(this.#path, resolve);
+      await promise;
+    }
+    const accepted = new Promise<Socket>((resolve) => this.#accepted.push(resolve));
+    const ours = connect({ path: this.#path, allowHalfOpen: true } as Parameters<typeof connect>[0] & object);
+    return [ours, await accepted];
+  }
+
+  close(): void {
+    this.#server?.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** A process that does what the test says. */
+export class FakeProcess {
+  readonly pid: number;
+  readonly signals: number[] = [];
+  readonly sizes: [rows: number, columns: number][] = [];
+  /** What came on stdin, and whether it was closed. */
+  stdin = "";
+  stdinClosed = false;
+  /** Ends on these; what others do is the test's business. */
+  fatalSignals: readonly number[] = [SIGKILL, 15];
+  readonly exited = Promise.withResolvers<ExitRecord>();
+  readonly gone = Promise.withResolvers<void>();
+  readonly #startedAtNs = nowNs();
+  readonly #clients = new Set<{ socket: Socket; plan: AttachPlan }>();
+  #wakeStdin = () => {};
+
+  constructor(
+    readonly request: StartRequest | ExecRequest,
+    pid: number,
+  ) {
+    this.pid = pid;
+    this.exited.promise.catch(() => {});
+  }
+
+  addClient(socket: Socket, plan: AttachPlan): void {
+    const client = { socket, plan };
+    this.#clients.add(client);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#clients.delete(client));
+    socket.on("data", (chunk: Buffer) => {
+      if (plan.stdin) this.stdin += chunk.toString("latin1");
+      this.#wakeStdin();
+    });
+    socket.on("end", () => {
+      if (plan.stdin && plan.closeStdinOnEnd) this.stdinClosed = true;
+      this.#wakeStdin();
+    });
+  }
+
+  /** Resolves when `isMet` holds after something came on stdin. */
+  async untilStdin(isMet: () => boolean): Promise<void> {
+    while (!isMet()) await new Promise<void>((resolve) => (this.#wakeStdin = resolve));
+  }
+
+  write(stream: "stdout" | "stderr", text: string): void {
+    const { stdio } = this.request;
+    if ("log" in this.request && this.request.log !== undefined) {
+      const entry = { log: text, stream, time: formatRfc3339(nowNs()) };
+      appendFileSync(this.request.log.path, `${JSON.stringify(entry)}\n`);
+    }
+    const payload = Buffer.from(text);
+    const header = Buffer.alloc(8);
+    header.writeUInt8(stream === "stdout" ? 1 : 2, 0);
+    header.writeUInt32BE(payload.length, 4);
+    for (const { socket, plan } of this.#clients)
+      if (plan[stream]) socket.write(stdio.terminal ? payload : Buffer.concat([header, payload]));
+  }
+
+  exit(exitCode: number, oomKilled = false): void {
+    for (const { socket } of this.#clients) socket.end();
+    const finishedAtNs = nowNs();
+    const record = { exitCode, signal: 0, oomKilled, startedAtNs: this.#startedAtNs, finishedAtNs };
+    writeFileSync(join(this.request.runDirectory, "exit"), String(exitCode));
+    this.exited.resolve(record);
+    this.gone.resolve();
+  }
+
+  /** As if the supervisor was killed, and everything with it. */
+  lose(): void {
+    for (const { socket } of this.#clients) socket.destroy();
+    this.exited.reject(new LighterError("unavailable", "the supervisor is gone"));
+    this.gone.resolve();
+  }
+}
+
+export class FakeRuntime implements Runtime {
+  /** By id of the container or exec; kept after the end. */
+  readonly processes = new Map<string, FakeProcess>();
+  readonly cleaned: string[] = [];
+  /** The next start fails with this. */
+  failure: LighterError | undefined;
+  readonly #pairs = new SocketPairs();
+  #nextPid = 1000;
+
+  close(): void {
+    this.#pairs.close();
+  }
+
+  process(id: string): FakeProcess {
+    const process = this.processes.get(id);
+    if (process === undefined) throw new Error(`nothing was started for ${id}`);
+    return process;
+  }
+
+  async #launch(request: StartRequest | ExecRequest): Promise<Supervised> {
+    const { failure } = this;
+    this.failure = undefined;
+    if (failure !== undefined) throw failure;
+    mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 });
+    const process = new FakeProcess(request, this.#nextPid++);
+    this.processes.set(request.id, process);
+    const attached: Socket[] = [];
+    for (const plan of request.attach) attached.push(await this.#connect(process, plan));
+    return this.#supervised(process, attached);
+  }
+
+  async #connect(process: FakeProcess, plan: AttachPlan): Promise<Socket> {
+    const [ours, theirs] = await this.#pairs.make();
+    process.addClient(theirs, plan);
+    return ours;
+  }
+
+  #supervised(process: FakeProcess, attached: readonly Socket[]): Supervised {
+    return {
+      pid: process.pid,
+      attached,
+      exited: process.exited.promise,
+      gone: process.gone.promise,
+      async signal(signal) {
+        process.signals.push(signal);
+        if (process.fatalSignals.includes(signal)) process.exit(128 + signal);
+        return true;
+      },
+      async resize(rows, columns) {
+        process.sizes.push([rows, columns]);
+      },
+      async closeStdin() {
+        process.stdinClosed = true;
+      },
+      attach: (plan) => this.#connect(process, plan),
+      disconnect() {},
+    };
+  }
+
+  start(request: StartRequest): Promise<Supervised> {
+    return this.#launch(request);
+  }
+
+  create(): Promise<Created> {
+    throw new Error("the engine does not create without starting");
+  }
+
+  exec(request: ExecRequest): Promise<Supervised> {
+    return this.#launch(request);
+  }
+
+  async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
+    const process = [...this.processes.values()].find(({ request }) => request.runDirectory === runDirectory);
+    if (process === undefined || !existsSync(runDirectory)) return "lost";
+    const ended = await Promise.race([process.gone.promise.then(() => true), Promise.resolve(false)]);
+    if (!ended) return this.#supervised(process, []);
+    return process.exited.promise.catch(() => "lost" as const);
+  }
+
+  async cleanup({ id, runDirectory }: { id: string; runDirectory: string }): Promise<void> {
+    this.cleaned.push(id);
+    rmSync(runDirectory, { recursive: true, force: true });
+  }
+
+  explain(request: StartRequest): string {
+    return `the program of ${request.config.process?.args?.join(" ")}\n`;
+  }
+}

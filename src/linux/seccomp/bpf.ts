@@ -50,6 +50,7 @@ export class BackwardAssembler {
   }
 
   #lay(code: number, jumpTrue: number, jumpFalse: number, k: number): Label {
+    assert(Math.max(jumpTrue, jumpFalse) <= MAX_CONDITIONAL_SKIP, "a conditional jump skips at most 255");
     assert(k >= 0 && k <= 0xffffffff && Number.isInteger(k), "a BPF operand is a u32");
     this.#operands.push(k);
     return this.#code.push(code | (jumpTrue << 16) | (jumpFalse << 24)) as Label;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import type { NamespaceType } from "../../src/spec/oci-runtime.ts";
-import { isRoot, rooted, Stage } from "../support/stage.ts";
+import { failureOf, isRoot, rooted, Stage } from "../support/stage.ts";
 
 /* What a container is given, as it sees it itself. */
 
@@ -31,7 +31,7 @@ describe("namespaces", () => {
       });
       expect(stderr).toBe("");
       const inside = stdout.trim().split("\n");
-      const differing = files.filter(([, file], index) => inside[index] !== host(file)).map(([type]) => type);
+      const differing = files.filter(([, file], index) => inside[index] !== host(file)).map(([each]) => each as string);
       expect(differing.sort()).toEqual(["mount", type].sort());
     }
   });
@@ -43,7 +43,11 @@ describe("namespaces", () => {
 
   rooted("the loopback interface of a new network namespace is up, and there is no other", async () => {
     const script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /sys/class/net/lo/flags";
-    expect((await stage.run(script)).stdout).toBe("    lo\n0x9\n");
+    const interfaces = (await stage.run(script)).stdout.trim().split(/\s+/);
+    // A kernel may have tunnels built in, whose first device is in every namespace.
+    expect(
+      interfaces.filter((name) => !/^(sit|tunl|gre|gretap|erspan|ip6tnl|ip6gre|ip_vti|ip6_vti)0$/.test(name)),
+    ).toEqual(["lo", "0x9"]);
     const talk = `perl -MSocket -e '
       socket(my $s, AF_INET, SOCK_STREAM, 0); bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or die; listen($s, 1);
       socket(my $c, AF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)) or die $!; print "connected\n"'`;
@@ -423,13 +427,13 @@ describe("the process", () => {
       });
     expect((await withKey("net.ipv4.conf.lo.rp_filter")).stdout).toBe("2\n");
     expect((await withKey("net/ipv4/conf/lo/rp_filter")).stdout).toBe("2\n");
-    await expect(withKey("net.ipv4.conf.l/o.rp_filter")).rejects.toMatchObject({
+    expect(await failureOf(withKey("net.ipv4.conf.l/o.rp_filter"))).toMatchObject({
       code: "kernel",
       detail: { errno: "ENOENT" },
       message: expect.stringContaining("sys/net/ipv4/conf/l.o/rp_filter"),
     });
     for (const key of ["../sysrq-trigger", "kernel/../../sysrq-trigger", "kernel\0x"])
-      await expect(withKey(key)).rejects.toMatchObject({ code: "invalid" });
+      expect(await failureOf(withKey(key))).toMatchObject({ code: "invalid" });
   });
 
   rooted("has no fd above 2, no signal blocked or ignored, and leads its own session", async () => {
@@ -464,20 +468,20 @@ describe("the process", () => {
       });
     expect((await run("/nowhere:/etc/passwd:/usr/bin", "echo")).stdout).toBe("x\n");
     const missing = { code: "exec-not-found", detail: { errno: "ENOENT" } };
-    await expect(run("/nowhere", "echo")).rejects.toMatchObject({
+    expect(await failureOf(run("/nowhere", "echo"))).toMatchObject({
       ...missing,
       message: 'exec: "echo": executable file not found in $PATH',
     });
-    await expect(run("", "echo")).rejects.toMatchObject(missing);
-    await expect(run("/usr/bin", "/nowhere/echo")).rejects.toMatchObject({
+    expect(await failureOf(run("", "echo"))).toMatchObject(missing);
+    expect(await failureOf(run("/usr/bin", "/nowhere/echo"))).toMatchObject({
       ...missing,
       message: 'exec: "/nowhere/echo": stat /nowhere/echo: no such file or directory',
     });
-    await expect(run("/usr/bin", "/usr/share")).rejects.toMatchObject({
+    expect(await failureOf(run("/usr/bin", "/usr/share"))).toMatchObject({
       code: "exec-denied",
       message: 'exec: "/usr/share": permission denied',
     });
-    await expect(run("/nowhere:/usr", "share")).rejects.toMatchObject({ code: "exec-denied" });
+    expect(await failureOf(run("/nowhere:/usr", "share"))).toMatchObject({ code: "exec-denied" });
   });
 
   rooted("ends with every exit code, and with 128 and the signal that killed it", async () => {

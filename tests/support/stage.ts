@@ -1,6 +1,6 @@
 import { afterAll } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,9 +71,22 @@ export class Stage {
     afterAll(() => this.close());
   }
 
-  close(): void {
+  /** @throws Error naming the containers of which something was left, after removing it. */
+  async close(): Promise<void> {
+    const left = this.leftovers();
+    for (const id of left)
+      await this.runtime.cleanup({ id, config: this.config(id, []), runDirectory: this.runDirectory(id) });
     removeCgroup(this.host, `/${this.parent}`);
     rmSync(this.directory, { recursive: true, force: true });
+    if (left.length > 0) throw new Error(`cgroups were left: ${left.join(" ")}`);
+  }
+
+  /** Ids of containers whose cgroup is still there. */
+  leftovers(): string[] {
+    const mountPoint = this.host.v2?.mountPoint ?? this.host.v1[0]!.mountPoint;
+    const path = join(mountPoint, this.parent);
+    if (!existsSync(path)) return [];
+    return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   }
 
   /** A new id, with its run directory. */
@@ -220,6 +233,13 @@ export async function readUntil(socket: Socket, done: (text: string) => boolean)
     if (done(text)) return text;
   }
   throw new Error(`the output ended: ${JSON.stringify(text)}`);
+}
+
+/** What a promise is rejected with. (bun:test's own `rejects` takes a tenth of a second and more each time.) */
+export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  const value = await promise.catch((error: unknown) => ({ error }));
+  if (typeof value === "object" && value !== null && "error" in value) return value.error;
+  throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
 }
 
 /** Waits for something that no event tells of. */

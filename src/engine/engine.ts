@@ -50,6 +50,7 @@ export class Engine implements AsyncDisposable {
   readonly #execs = new Map<string, Exec>();
   /** Removals that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
+  #isDisposed = false;
 
   private constructor(options: EngineOptions) {
     this.paths = options.paths;
@@ -72,6 +73,7 @@ export class Engine implements AsyncDisposable {
 
   /** Lets go of the state, for another engine in this process: tests. Processes run on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     for (const container of this.#containers.values()) container.supervised?.disconnect();
     await this.idle();
     this.#store[Symbol.dispose]();
@@ -242,10 +244,12 @@ export class Engine implements AsyncDisposable {
   /** From now on the end of the process is recorded. */
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
+    const settle = (record: () => Promise<void> | void) =>
+      container.queue.run(() => (this.#isDisposed ? undefined : record()));
     supervised.exited
       .then(
-        (exit) => container.queue.run(() => this.#exited(container, exit)),
-        (error: unknown) => container.queue.run(() => this.#lost(container, messageOf(error))),
+        (exit) => settle(() => this.#exited(container, exit)),
+        (error: unknown) => settle(() => this.#lost(container, messageOf(error))),
       )
       .catch((error: unknown) => logFailure(`supervise container ${container.id}`, error));
   }

@@ -105,6 +105,16 @@ export class ApiServer implements AsyncDisposable {
     return id;
   }
 
+  /** Resolves when the daemon has taken the wait; `answer` is what it says at the end. */
+  async wait(id: string, condition = ""): Promise<{ answer: Promise<{ StatusCode: number }> }> {
+    const connection = await this.open(
+      `POST /containers/${id}/wait?condition=${condition} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n`,
+    );
+    await connection.until((text) => text.includes("\r\n\r\n"));
+    const read = async () => JSON.parse(/\{.*\}/.exec(await connection.untilEnd())![0]);
+    return { answer: read() };
+  }
+
   async inspect(id: string) {
     return (await this.request("GET", `/containers/${id}/json`)).json;
   }

@@ -55,6 +55,7 @@ export class FakeProcess {
   stdinClosed = false;
   /** Ends on these; what others do is the test's business. */
   fatalSignals: readonly number[] = [SIGKILL, 15];
+  hasEnded = false;
   readonly exited = Promise.withResolvers<ExitRecord>();
   readonly gone = Promise.withResolvers<void>();
   readonly #startedAtNs = nowNs();
@@ -104,6 +105,7 @@ export class FakeProcess {
   }
 
   exit(exitCode: number, oomKilled = false): void {
+    this.hasEnded = true;
     for (const { socket } of this.#clients) socket.end();
     const finishedAtNs = nowNs();
     const record = { exitCode, signal: 0, oomKilled, startedAtNs: this.#startedAtNs, finishedAtNs };
@@ -114,6 +116,7 @@ export class FakeProcess {
 
   /** As if the supervisor was killed, and everything with it. */
   lose(): void {
+    this.hasEnded = true;
     for (const { socket } of this.#clients) socket.destroy();
     this.exited.reject(new LighterError("unavailable", "the supervisor is gone"));
     this.gone.resolve();
@@ -127,10 +130,17 @@ export class FakeRuntime implements Runtime {
   /** The next start fails with this. */
   failure: LighterError | undefined;
   readonly #pairs = new SocketPairs();
+  readonly #starts: (() => void)[] = [];
   #nextPid = 1000;
 
   close(): void {
     this.#pairs.close();
+  }
+
+  /** The process of a container or exec, once it is there. */
+  async started(id: string): Promise<FakeProcess> {
+    while (!this.processes.has(id)) await new Promise<void>((resolve) => this.#starts.push(resolve));
+    return this.process(id);
   }
 
   process(id: string): FakeProcess {
@@ -146,9 +156,15 @@ export class FakeRuntime implements Runtime {
     mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 });
     const process = new FakeProcess(request, this.#nextPid++);
     this.processes.set(request.id, process);
+    for (const wake of this.#starts.splice(0)) wake();
     const attached: Socket[] = [];
     for (const plan of request.attach) attached.push(await this.#connect(process, plan));
     return this.#supervised(process, attached);
+  }
+
+  /** As if an earlier daemon had started it. */
+  adopt(request: StartRequest | ExecRequest, pid: number): void {
+    this.processes.set(request.id, new FakeProcess(request, pid));
   }
 
   async #connect(process: FakeProcess, plan: AttachPlan): Promise<Socket> {
@@ -194,8 +210,7 @@ export class FakeRuntime implements Runtime {
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
     const process = [...this.processes.values()].find(({ request }) => request.runDirectory === runDirectory);
     if (process === undefined || !existsSync(runDirectory)) return "lost";
-    const ended = await Promise.race([process.gone.promise.then(() => true), Promise.resolve(false)]);
-    if (!ended) return this.#supervised(process, []);
+    if (!process.hasEnded) return this.#supervised(process, []);
     return process.exited.promise.catch(() => "lost" as const);
   }
 

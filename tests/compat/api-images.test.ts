@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { ApiServer } from "../support/api-server.ts";
+import { dockerArchive } from "../support/image-archive.ts";
+import { rawTar } from "../support/image-tar.ts";
+
+let api: ApiServer;
+
+beforeAll(async () => {
+  api = await ApiServer.start();
+});
+
+afterAll(() => api[Symbol.asyncDispose]());
+
+function archive(tag: string, config: object = {}): Buffer {
+  const layer = rawTar({ name: "file", content: `of ${tag}` });
+  return dockerArchive({ layers: [layer], tags: [tag], config: { Cmd: ["/file"], ...config } });
+}
+
+const TAR = { "Content-Type": "application/x-tar" };
+const filters = (value: object) => `filters=${encodeURIComponent(JSON.stringify(value))}`;
+
+async function load(bytes: Buffer, query = ""): Promise<object[]> {
+  const { text } = await api.request("POST", `/images/load?${query}`, bytes, TAR);
+  return text
+    .trim()
+    .split("\r\n")
+    .map((line) => JSON.parse(line));
+}
+
+async function tags(query = ""): Promise<string[]> {
+  const { json } = await api.request("GET", `/images/json?${query}`);
+  return json.flatMap(({ RepoTags }: { RepoTags: string[] }) => RepoTags).sort();
+}
+
+test("an archive is loaded with a message for each image, and progress unless quiet", async () => {
+  const messages = await load(archive("one:1"));
+  expect(messages.at(-1)).toEqual({ stream: "Loaded image: one:1\n" });
+  expect(messages[0]).toMatchObject({ status: "Loading layer" });
+  expect(await load(archive("two:1", { Labels: { k: "v" } }), "quiet=1")).toEqual([
+    { stream: "Loaded image: two:1\n" },
+  ]);
+  expect(await tags()).toEqual(["hello:latest", "one:1", "two:1"]);
+});
+
+test("what is no archive is an error with a reason, and loads nothing", async () => {
+  const before = await tags();
+  for (const bytes of [
+    Buffer.from("garbage"),
+    Buffer.alloc(0),
+    Buffer.alloc(10240),
+    archive("bad:1").subarray(0, 2000),
+  ]) {
+    const { status, json } = await api.request("POST", "/images/load", bytes, TAR);
+    expect(status).toBe(400);
+    expect(json.message).not.toBe("");
+  }
+  expect(await tags()).toEqual(before);
+});
+
+test("an image is inspected by name, id and prefix", async () => {
+  const { json } = await api.request("GET", "/images/one:1/json");
+  expect(json).toMatchObject({
+    RepoTags: ["one:1"],
+    Os: "linux",
+    Config: { Cmd: ["/file"], Env: null },
+    RootFS: { Type: "layers" },
+    Created: "2024-01-02T03:04:05Z",
+  });
+  for (const ref of [json.Id, json.Id.slice(7), json.Id.slice(7, 19), "docker.io/library/one:1", "library%2Fone:1"])
+    expect((await api.request("GET", `/images/${ref}/json`)).json.Id).toBe(json.Id);
+  expect(await api.request("GET", "/images/none/json")).toMatchObject({
+    status: 404,
+    json: { message: "No such image: none:latest" },
+  });
+});
+
+test("filters choose as Docker's do", async () => {
+  expect(await tags(filters({ reference: ["one"] }))).toEqual(["one:1"]);
+  expect(await tags(filters({ reference: ["t*:1", "hello"] }))).toEqual(["hello:latest", "two:1"]);
+  expect(await tags(filters({ label: ["k=v"] }))).toEqual(["two:1"]);
+  expect(await tags(filters({ dangling: ["true"] }))).toEqual([]);
+  expect(await tags(filters({ since: ["one:1"] }))).toEqual(["hello:latest"]);
+  expect(await api.request("GET", `/images/json?${filters({ foo: ["a"] })}`)).toMatchObject({
+    status: 400,
+    json: { message: "invalid filter 'foo'" },
+  });
+  expect((await api.request("GET", `/images/json?${filters({ dangling: ["zz"] })}`)).json.message).toBe(
+    "invalid filter 'dangling=[zz]'",
+  );
+});
+
+test("an old client gets the virtual size it asks for", async () => {
+  expect((await api.request("GET", "/v1.43/images/json")).json[0].VirtualSize).toBeNumber();
+  expect((await api.request("GET", "/v1.45/images/json")).json[0].VirtualSize).toBeUndefined();
+});
+
+test("an image in use is not removed, in Docker's words; one that is not goes with its layers", async () => {
+  await load(archive("used:1"));
+  const answer = await api.request("POST", "/containers/create", { Image: "used:1" });
+  const container: string = answer.json.Id;
+  const refused = await api.request("DELETE", "/images/used:1");
+  expect(refused.status).toBe(409);
+  expect(refused.json.message).toMatch(
+    new RegExp(
+      '^conflict: unable to remove repository reference "used:1" \\(must force\\) - ' +
+        `container ${container.slice(0, 12)} is using its referenced image [0-9a-f]{12}$`,
+    ),
+  );
+  await api.request("DELETE", `/containers/${container}`);
+  const removed = await api.request("DELETE", "/images/used:1");
+  expect(removed.json[0]).toEqual({ Untagged: "used:1" });
+  expect(removed.json).toHaveLength(3);
+  expect((await api.request("DELETE", "/images/used:1")).status).toBe(404);
+});
+
+test("a container shows its image's id once the name means another image", async () => {
+  await load(archive("moving:1"));
+  const { json: created } = await api.request("POST", "/containers/create", { Image: "moving:1" });
+  const shown = async () =>
+    (await api.request("GET", `/containers/json?all=1&${filters({ id: [created.Id] })}`)).json[0];
+  expect((await shown()).Image).toBe("moving:1");
+  await load(archive("moving:1", { Cmd: ["/other"] }));
+  const { Image, ImageID } = await shown();
+  expect(Image).toBe(ImageID);
+});

@@ -1,0 +1,353 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { LighterError } from "../../src/base/errors.ts";
+import { ApiServer, frame, type RawConnection } from "../support/api-server.ts";
+
+let api: ApiServer;
+
+beforeEach(async () => {
+  api = await ApiServer.start();
+});
+
+afterEach(() => api[Symbol.asyncDispose]());
+
+const ALL = "stream=1&stdin=1&stdout=1&stderr=1";
+
+function start(id: string) {
+  return api.request("POST", `/containers/${id}/start`);
+}
+
+/** Ends the request that holds an attach open, as a client that goes away. */
+function leave(...connections: RawConnection[]): void {
+  for (const { socket } of connections) socket.destroy();
+}
+
+// --- Attach ---
+
+test("an attach before the start misses no byte, and ends with the process", async () => {
+  const id = await api.create();
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);
+  expect(attached.head).toStartWith("HTTP/1.1 101 UPGRADED\r\n");
+  expect(attached.head).toContain("Content-Type: application/vnd.docker.multiplexed-stream\r\n");
+  expect(attached.head).toContain("Upgrade: tcp\r\n");
+  await start(id);
+  const process = api.runtime.process(id);
+  expect(process.request.attach).toEqual([{ stdin: false, stdout: true, stderr: true, closeStdinOnEnd: false }]);
+  process.write("stdout", "out");
+  process.write("stderr", "err");
+  process.exit(0);
+  expect(await attached.untilEnd()).toBe(frame(1, "out") + frame(2, "err"));
+});
+
+test("without an upgrade the answer is a 200 and a raw stream, in both directions", async () => {
+  const id = await api.create({ OpenStdin: true, StdinOnce: true });
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}`, { upgrade: false, early: "early " });
+  expect(attached.head).toStartWith("HTTP/1.1 200 OK\r\n");
+  expect(attached.head).toContain("Content-Type: application/vnd.docker.raw-stream\r\n");
+  await start(id);
+  const process = api.runtime.process(id);
+  attached.socket.end("late");
+  await process.untilStdin(() => process.stdinClosed);
+  expect(process.stdin).toBe("early late");
+  process.write("stdout", "after the end of stdin");
+  process.exit(0);
+  expect(await attached.untilEnd()).toBe(frame(1, "after the end of stdin"));
+});
+
+test("bytes sent before the answer and before the start arrive", async () => {
+  const id = await api.create({ OpenStdin: true });
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}`, { early: "early" });
+  await start(id);
+  const process = api.runtime.process(id);
+  await process.untilStdin(() => process.stdin === "early");
+  leave(attached);
+});
+
+test("stdin's end closes the process's stdin only if the container says once", async () => {
+  for (const StdinOnce of [true, false]) {
+    const id = await api.create({ OpenStdin: true, StdinOnce });
+    const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);
+    await start(id);
+    const process = api.runtime.process(id);
+    attached.socket.end("x");
+    await process.untilStdin(() => process.stdin === "x" && process.stdinClosed === StdinOnce);
+    process.write("stdout", "still here");
+    await attached.until((text) => text === frame(1, "still here"));
+    process.exit(0);
+    await attached.untilEnd();
+  }
+});
+
+test("a client attaches to a running container, others see the same, each only what it asked for", async () => {
+  const id = await api.run();
+  const process = api.runtime.process(id);
+  const both = await api.hijack(`/containers/${id}/attach?stream=1&stdout=1&stderr=1`);
+  const errors = await api.hijack(`/containers/${id}/attach?stream=1&stderr=1`);
+  process.write("stdout", "o");
+  process.write("stderr", "e");
+  process.exit(0);
+  expect(await both.untilEnd()).toBe(frame(1, "o") + frame(2, "e"));
+  expect(await errors.untilEnd()).toBe(frame(2, "e"));
+});
+
+test("with logs=1 the past comes first; without stream that is all", async () => {
+  const id = await api.run();
+  const process = api.runtime.process(id);
+  process.write("stdout", "past\n");
+  const past = await api.hijack(`/containers/${id}/attach?logs=1&stdout=1`);
+  expect(await past.untilEnd()).toBe(frame(1, "past\n"));
+  const both = await api.hijack(`/containers/${id}/attach?logs=1&stream=1&stdout=1`);
+  await both.until((text) => text === frame(1, "past\n"));
+  process.write("stdout", "now\n");
+  await both.until((text) => text === frame(1, "past\n") + frame(1, "now\n"));
+  leave(both);
+});
+
+test("a terminal's stream is raw, and the detach keys end it without ending the process", async () => {
+  const id = await api.create({ Tty: true, OpenStdin: true, StdinOnce: true });
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);
+  expect(attached.head).toContain("Content-Type: application/vnd.docker.raw-stream\r\n");
+  await start(id);
+  const process = api.runtime.process(id);
+  process.write("stdout", "$ ");
+  await attached.until((text) => text === "$ ");
+  attached.socket.write("ls\r\x10");
+  await process.untilStdin(() => process.stdin === "ls\r");
+  attached.socket.write("\x11lost");
+  expect(await attached.untilEnd()).toBe("$ ");
+  expect(process.stdin).toBe("ls\r");
+  expect((await api.inspect(id)).State.Running).toBe(true);
+});
+
+test("detach keys of one's own replace the usual ones; in a pipe all are bytes", async () => {
+  const id = await api.run({ Tty: true, OpenStdin: true });
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}&detachKeys=ctrl-a,x`);
+  attached.socket.write("\x10\x11\x01x");
+  await attached.untilEnd();
+  expect(api.runtime.process(id).stdin).toBe("\x10\x11");
+  expect(await api.request("POST", `/containers/${id}/attach?${ALL}&detachKeys=bad`)).toMatchObject({
+    status: 400,
+    json: { message: "Invalid detach keys (bad) provided" },
+  });
+  const piped = await api.run({ OpenStdin: true });
+  const pipe = await api.hijack(`/containers/${piped}/attach?${ALL}`);
+  pipe.socket.write("\x10\x11");
+  const process = api.runtime.process(piped);
+  await process.untilStdin(() => process.stdin === "\x10\x11");
+  leave(pipe);
+});
+
+test("an attach to what is removed before it starts just ends", async () => {
+  const id = await api.create();
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);
+  await api.request("DELETE", `/containers/${id}`);
+  expect(await attached.untilEnd()).toBe("");
+});
+
+test("an error before the stream is an ordinary answer", async () => {
+  for (const upgrade of [true, false]) {
+    const attached = await api.hijack(`/containers/none/attach?${ALL}`, { upgrade });
+    expect(attached.head).toStartWith("HTTP/1.1 404 Not Found\r\n");
+    expect(await attached.untilEnd()).toBe('{"message":"No such container: none"}\n');
+  }
+});
+
+test("a client that attaches on a connection used before gets a well-formed answer", async () => {
+  const id = await api.create();
+  const connection = await api.open("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+  await connection.until((text) => text.endsWith("OK"));
+  connection.socket.write(`POST /containers/${id}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n`);
+  await connection.until((text) => text.includes("vnd.docker.multiplexed-stream"));
+  await start(id);
+  api.runtime.process(id).write("stdout", "hi");
+  await connection.until((text) => text.endsWith(`a\r\n${frame(1, "hi")}\r\n`));
+  api.runtime.process(id).exit(0);
+  await connection.until((text) => text.endsWith("0\r\n\r\n"));
+  leave(connection);
+});
+
+test("megabytes pass unchanged in both directions at once, whoever is slow", async () => {
+  const id = await api.create({ OpenStdin: true, StdinOnce: true, Tty: true });
+  const attached = await api.hijack(`/containers/${id}/attach?${ALL}&detachKeys=ctrl-@,ctrl-@,ctrl-@,ctrl-@,ctrl-@`);
+  await start(id);
+  const process = api.runtime.process(id);
+  const [input, output] = [randomBytes(8 << 20), randomBytes(8 << 20)];
+  const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+  attached.socket.pause();
+  attached.socket.end(input);
+  process.write("stdout", output.toString("latin1")); // UTF-8 of it: more than 8 MiB
+  await process.untilStdin(() => process.stdinClosed);
+  expect(hash(Buffer.from(process.stdin, "latin1"))).toBe(hash(input));
+  attached.socket.resume();
+  process.exit(0);
+  const received = Buffer.from(await attached.untilEnd(), "latin1");
+  expect(hash(received)).toBe(hash(Buffer.from(output.toString("latin1"))));
+});
+
+// --- Logs ---
+
+async function exited(body: object, write: (process: ReturnType<typeof api.runtime.process>) => void): Promise<string> {
+  const id = await api.run(body);
+  const process = api.runtime.process(id);
+  write(process);
+  process.exit(0);
+  await api.request("POST", `/containers/${id}/wait`);
+  return id;
+}
+
+test("logs are framed, by stream, with time stamps of equal width", async () => {
+  const id = await exited({}, (process) => {
+    process.write("stdout", "one\n");
+    process.write("stderr", "two\n");
+    process.write("stdout", "three\n");
+  });
+  const logs = async (query: string) => await api.request("GET", `/containers/${id}/logs?${query}`);
+  const all = await logs("stdout=1&stderr=1");
+  expect(all.headers["content-type"]).toBe("application/vnd.docker.multiplexed-stream");
+  expect(all.text).toBe(frame(1, "one\n") + frame(2, "two\n") + frame(1, "three\n"));
+  expect((await logs("stdout=1")).text).toBe(frame(1, "one\n") + frame(1, "three\n"));
+  expect((await logs("stdout=1&stderr=1&tail=1")).text).toBe(frame(1, "three\n"));
+  expect((await logs("stdout=1&stderr=1&tail=all&timestamps=1")).text).toMatch(
+    /^\x01\0\0\0\0\0\0#\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z one\n/,
+  );
+  expect((await logs("stdout=1&since=9999999999")).text).toBe("");
+  expect((await logs("stdout=1&until=1")).text).toBe("");
+  expect(await logs("")).toMatchObject({
+    status: 400,
+    json: { message: "Bad parameters: you must choose at least one stream" },
+  });
+  expect((await logs("stdout=1&since=yesterday")).status).toBe(400);
+});
+
+test("a terminal's logs are raw", async () => {
+  const id = await exited({ Tty: true }, (process) => process.write("stdout", "$ ls\r\n"));
+  const { headers, text } = await api.request("GET", `/containers/${id}/logs?stdout=1`);
+  expect(headers["content-type"]).toBe("application/vnd.docker.raw-stream");
+  expect(text).toBe("$ ls\r\n");
+});
+
+test("following logs go on until the process ends", async () => {
+  const id = await api.run();
+  const process = api.runtime.process(id);
+  process.write("stdout", "first\n");
+  const connection = await api.open(
+    `GET /containers/${id}/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n`,
+  );
+  await connection.until((text) => text.includes("first\n"));
+  process.write("stdout", "second\n");
+  await connection.until((text) => text.includes("second\n"));
+  process.write("stdout", "last words\n");
+  process.exit(0);
+  expect(await connection.untilEnd()).toContain("last words\n");
+});
+
+test("a container that never ran has empty logs; without a log driver there are none to read", async () => {
+  const created = await api.create();
+  expect(await api.request("GET", `/containers/${created}/logs?stdout=1&follow=1`)).toMatchObject({
+    status: 200,
+    text: "",
+  });
+  const silent = await exited({ HostConfig: { LogConfig: { Type: "none" } } }, () => {});
+  expect(await api.request("GET", `/containers/${silent}/logs?stdout=1`)).toMatchObject({
+    status: 501,
+    json: { message: "configured logging driver does not support reading" },
+  });
+});
+
+// --- Exec ---
+
+async function createExec(container: string, body: object): Promise<string> {
+  const answer = await api.request("POST", `/containers/${container}/exec`, body);
+  expect(answer.status).toBe(201);
+  return answer.json.Id;
+}
+
+test("an attached exec streams, ends with its process and tells its code", async () => {
+  const id = await api.run({ Env: ["A=1"] });
+  const exec = await createExec(id, { Cmd: ["cat", "-"], AttachStdin: true, AttachStdout: true, Env: ["B=2"] });
+  expect((await api.request("GET", `/exec/${exec}/json`)).json).toMatchObject({
+    ID: exec,
+    Running: false,
+    ExitCode: null,
+    ContainerID: id,
+    OpenStdin: true,
+    OpenStderr: false,
+    ProcessConfig: { tty: false, entrypoint: "cat", arguments: ["-"] },
+  });
+  const stream = await api.hijack(`/exec/${exec}/start`, { body: '{"Detach":false}', early: "early " });
+  expect(stream.head).toStartWith("HTTP/1.1 101 UPGRADED\r\n");
+  const process = await api.runtime.started(exec);
+  stream.socket.end("late");
+  await process.untilStdin(() => process.stdinClosed);
+  expect(process.stdin).toBe("early late");
+  expect((await api.inspect(id)).ExecIDs).toEqual([exec]);
+  expect(process.request).toMatchObject({ containerPid: api.runtime.process(id).pid });
+  process.write("stdout", "out");
+  process.exit(7);
+  expect(await stream.untilEnd()).toBe(frame(1, "out"));
+  expect((await api.request("GET", `/exec/${exec}/json`)).json).toMatchObject({ Running: false, ExitCode: 7 });
+});
+
+test("a detached exec answers when it runs, once", async () => {
+  const id = await api.run();
+  const exec = await createExec(id, { Cmd: ["true"] });
+  expect(await api.request("POST", `/exec/${exec}/start`, { Detach: true })).toMatchObject({ status: 200, text: "" });
+  expect((await api.request("GET", `/exec/${exec}/json`)).json).toMatchObject({ Running: true, ExitCode: null });
+  expect(await api.request("POST", `/exec/${exec}/start`, { Detach: true })).toMatchObject({
+    status: 409,
+    json: { message: `Error: Exec command ${exec} has already run` },
+  });
+  expect((await api.request("POST", `/exec/${exec}/resize?h=5&w=6`)).status).toBe(200);
+  expect(api.runtime.process(exec).sizes).toEqual([[5, 6]]);
+});
+
+test.each([
+  ["exec-not-found", 'exec: "nonesuch": executable file not found in $PATH', 127],
+  ["exec-denied", 'exec: "/etc": permission denied', 126],
+] as const)("an exec that fails with %s says so where its output would be", async (code, message, exitCode) => {
+  const id = await api.run();
+  const attached = await createExec(id, { Cmd: ["x"], AttachStdout: true });
+  api.runtime.failure = new LighterError(code, message);
+  const stream = await api.hijack(`/exec/${attached}/start`, { body: "{}" });
+  expect(await stream.untilEnd()).toBe(frame(1, `${message}\r\n`));
+  expect((await api.request("GET", `/exec/${attached}/json`)).json).toMatchObject({ ExitCode: exitCode });
+  const detached = await createExec(id, { Cmd: ["x"] });
+  api.runtime.failure = new LighterError(code, message);
+  expect(await api.request("POST", `/exec/${detached}/start`, { Detach: true })).toMatchObject({
+    status: 400,
+    json: { message },
+  });
+});
+
+test("an exec needs a command and a running container", async () => {
+  const created = await api.create();
+  expect(await api.request("POST", `/containers/${created}/exec`, { Cmd: ["ls"] })).toMatchObject({
+    status: 409,
+    json: { message: `container ${created} is not running` },
+  });
+  const id = await api.run();
+  for (const body of [{}, { Cmd: [] }])
+    expect(await api.request("POST", `/containers/${id}/exec`, body)).toMatchObject({
+      status: 400,
+      json: { message: "No exec command specified" },
+    });
+  for (const body of [{ Cmd: "ls" }, { Cmd: ["a\0b"] }, { Cmd: ["ls"], Tty: 1 }, { Cmd: ["ls"], ConsoleSize: [1] }, []])
+    expect((await api.request("POST", `/containers/${id}/exec`, body)).status).toBe(400);
+  expect(await api.request("GET", "/exec/none/json")).toMatchObject({
+    status: 404,
+    json: { message: "No such exec instance: none" },
+  });
+});
+
+test("an exec with a terminal has its size from the start", async () => {
+  const id = await api.run();
+  const exec = await createExec(id, { Cmd: ["sh"], Tty: true, AttachStdin: true, AttachStdout: true });
+  const stream = await api.hijack(`/exec/${exec}/start`, { body: '{"Tty":true,"ConsoleSize":[24,80]}' });
+  expect(stream.head).toContain("Content-Type: application/vnd.docker.raw-stream\r\n");
+  const { request } = await api.runtime.started(exec);
+  expect(request).toMatchObject({
+    stdio: { terminal: true, stdin: true },
+    process: { terminal: true, consoleSize: { height: 24, width: 80 } },
+  });
+  leave(stream);
+});

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ApiServer, frame } from "../support/api-server.ts";
+import { frame } from "../support/api-client.ts";
+import { ApiServer } from "../support/api-server.ts";
 
 /** What the next daemon makes of what the last one left. Each case is a moment at which the last one may have died. */
 

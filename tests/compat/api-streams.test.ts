@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { LighterError } from "../../src/base/errors.ts";
-import { ApiServer, frame, type RawConnection } from "../support/api-server.ts";
+import { frame, type RawConnection } from "../support/api-client.ts";
+import { ApiServer } from "../support/api-server.ts";
 
 let api: ApiServer;
 

@@ -125,7 +125,7 @@ describe("the end", () => {
     container.attached[0]!.end("\n");
     expect(await container.exited).toMatchObject({ exitCode: 3 });
     await container.gone;
-    expect(isAlive(orphan)).toBe(false);
+    await until(() => !isAlive(orphan), "it was killed");
     expect(stage.leftovers()).not.toContain(request.id);
   });
 
@@ -142,7 +142,7 @@ describe("the end", () => {
     writeFileSync(`${inner}/cgroup.procs`, String(pid));
     container.attached[0]!.end("\n");
     await container.gone;
-    expect(isAlive(pid)).toBe(false);
+    await until(() => !isAlive(pid), "it was killed"); // the kernel lets it leave its cgroup first, then die
     expect(existsSync(inner)).toBe(false);
     expect(stage.leftovers()).not.toContain(request.id);
   });
@@ -195,7 +195,7 @@ describe("a supervisor that is killed", () => {
       expect(await restarted().reconnect(request.runDirectory)).toBe("lost");
       expect(stage.leftovers()).toContain(request.id);
       await restarted().cleanup(request);
-      expect(isAlive(pid)).toBe(false);
+      await until(() => !isAlive(pid), "it was killed");
       expect(stage.leftovers()).not.toContain(request.id);
       expect(existsSync(request.runDirectory)).toBe(false);
       await restarted().cleanup(request);

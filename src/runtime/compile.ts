@@ -17,7 +17,7 @@ import {
   planNamespaces,
   SLOT_INIT,
 } from "./namespaces.ts";
-import { becomeProcess, checkUser, dieWithSupervisor, startSession } from "./process.ts";
+import { becomeProcess, checkUser, dieWithSupervisor, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
 import { connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
@@ -53,6 +53,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   if (cgroup) makeCgroup(hostOps, cgroup);
   openNamespaces(hostOps, config, namespaces);
   clone(hostOps, cloneFlags(config, namespaces), cgroup?.v2Directory);
+  if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
   takeOver(hostOps, stdio);
 
@@ -60,6 +61,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
   startSession(init, request.id);
+  if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
   enterNamespaces(init, config, namespaces);
   cloneSources(init, mounts, request.runDirectory);
   mountRoot(init, host, config, request.rootfs, request.runDirectory);
@@ -119,6 +121,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   startSession(init, request.id);
   if (process.oomScoreAdj !== undefined)
     init.write(null, "/proc/self/oom_score_adj", String(process.oomScoreAdj), "process.oomScoreAdj");
+  if ((types.others & CLONE.user) !== 0) raiseRlimits(init, process, 0);
   init.call("setns", [slot("container"), types.others], "enter the container");
   if ((types.others & CLONE.user) !== 0) becomeRoot(init);
   if (stdio.terminal) {

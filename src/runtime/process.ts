@@ -10,6 +10,7 @@ import {
 } from "../linux/capability/mod.ts";
 import { type OpList, text, words } from "../linux/program/builder.ts";
 import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
+import type { Arg } from "../linux/program/op.ts";
 import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
 
@@ -68,16 +69,34 @@ export function becomeProcess(init: OpList, process: OciProcess, seccomp: OciSec
 function setRlimits(init: OpList, process: OciProcess): void {
   const seen = new Set<string>();
   for (const { type, soft, hard } of process.rlimits ?? []) {
-    const resource = RLIMIT_NUMBERS.get(type);
-    if (resource === undefined) throw new LighterError("invalid", `process.rlimits: unknown type "${type}"`);
     if (seen.has(type)) throw new LighterError("invalid", `process.rlimits: "${type}" is listed twice`);
     seen.add(type);
-    const data = new Uint8Array(16);
-    const view = new DataView(data.buffer);
-    view.setBigUint64(0, rlimitValue(soft), true);
-    view.setBigUint64(8, rlimitValue(hard), true);
-    init.call("prlimit64", [0, resource, { data, show: `${soft}:${hard}` }, 0], "process.rlimits");
+    setRlimit(init, 0, type, soft, hard, "process.rlimits");
   }
+}
+
+/** Fds that the set-up needs at most. */
+const SETUP_FDS = 1024;
+
+/**
+ * Only the host's root may raise a hard limit: for a process in a user namespace that is done from outside, before it
+ * goes on. `setRlimits` then sets them as they are to be.
+ */
+export function raiseRlimits(ops: OpList, process: OciProcess, pid: Arg): void {
+  for (const { type, hard } of process.rlimits ?? []) {
+    const enough = type === "RLIMIT_NOFILE" && hard >= 0 ? Math.max(hard, SETUP_FDS) : hard;
+    setRlimit(ops, pid, type, enough, enough, "process.rlimits, which the user namespace could not raise");
+  }
+}
+
+function setRlimit(ops: OpList, pid: Arg, type: string, soft: number, hard: number, why: string): void {
+  const resource = RLIMIT_NUMBERS.get(type);
+  if (resource === undefined) throw new LighterError("invalid", `process.rlimits: unknown type "${type}"`);
+  const data = new Uint8Array(16);
+  const view = new DataView(data.buffer);
+  view.setBigUint64(0, rlimitValue(soft), true);
+  view.setBigUint64(8, rlimitValue(hard), true);
+  ops.call("prlimit64", [pid, resource, { data, show: `${soft}:${hard}` }, 0], why);
 }
 
 /** -1, and what JSON cannot hold exactly (RLIM_INFINITY as 2^64 - 1), are infinity. */

@@ -42,13 +42,14 @@ async function main(): Promise<void> {
     engines.push(docker);
     const lighter = await startLighter(folder.path);
     engines.push(lighter);
+    const idle = idleMemory(docker, lighter);
     loadBusybox(folder.path, docker, lighter);
 
     const one = measureOne([docker, lighter], Number(values.runs));
     report(`run --rm of /bin/true, one after the other`, one, GOALS.runRatio);
     const together = await measureTogether([docker, lighter]);
     report(`${TOGETHER} × run --rm of /bin/true, started together`, together, GOALS.togetherRatio);
-    const memory = measureMemory(docker, lighter);
+    const memory = reportMemory(idle, docker, lighter);
     if (values.save) save(values.save, { one, together, memory });
   } finally {
     for (const engine of engines) await engine.stop();
@@ -76,22 +77,33 @@ async function measureTogether(engines: readonly Engine[]): Promise<Results> {
   return Object.fromEntries([...samples].map(([name, ms]) => [name, summarize(ms)]));
 }
 
-function measureMemory(docker: Engine, lighter: Engine): Record<string, number> {
-  const daemonMib = (engine: Engine) => engine.daemonPids().reduce((sum, pid) => sum + residentKib(pid), 0) / 1024;
-  const memory = {
-    dockerMib: daemonMib(docker),
-    lighterMib: daemonMib(lighter),
-    supervisorKib: supervisorKib(lighter),
-  };
-  console.log("memory");
-  console.log(`  dockerd + containerd  ${memory.dockerMib.toFixed(1)} MiB`);
-  console.log(
-    `  lighter daemon        ${memory.lighterMib.toFixed(1)} MiB   goal ≤ ${GOALS.daemonMib} ${mark(memory.lighterMib, GOALS.daemonMib)}`,
+interface IdleMemory {
+  dockerMib: number;
+  lighterMib: number;
+}
+
+function idleMemory(docker: Engine, lighter: Engine): IdleMemory {
+  const mib = (engine: Engine) => engine.daemonPids().reduce((sum, pid) => sum + residentKib(pid), 0) / 1024;
+  return { dockerMib: mib(docker), lighterMib: mib(lighter) };
+}
+
+function reportMemory(idle: IdleMemory, docker: Engine, lighter: Engine): Record<string, number> {
+  const after = idleMemory(docker, lighter);
+  const supervisor = supervisorKib(lighter);
+  const line = (what: string, mib: number, end = "") => console.log(`  ${what.padEnd(36)} ${mib.toFixed(1)} MiB${end}`);
+  console.log("memory, resident");
+  line("dockerd + containerd, idle", idle.dockerMib);
+  line(
+    "lighter daemon, idle",
+    idle.lighterMib,
+    `   goal ≤ ${GOALS.daemonMib} ${mark(idle.lighterMib, GOALS.daemonMib)}`,
   );
+  line("dockerd + containerd, after the runs", after.dockerMib);
+  line("lighter daemon, after the runs", after.lighterMib);
   console.log(
-    `  lighter supervisor    ${memory.supervisorKib} KiB   goal ≤ ${GOALS.supervisorKib} ${mark(memory.supervisorKib, GOALS.supervisorKib)}`,
+    `  lighter supervisor ${supervisor} KiB   goal ≤ ${GOALS.supervisorKib} ${mark(supervisor, GOALS.supervisorKib)}`,
   );
-  return memory;
+  return { ...idle, dockerAfterMib: after.dockerMib, lighterAfterMib: after.lighterMib, supervisorKib: supervisor };
 }
 
 function supervisorKib(lighter: Engine): number {

@@ -1,8 +1,9 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { errnoOf } from "../base/errors.ts";
+import { errnoOf, messageOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello } from "../image/mod.ts";
+import { holdFavorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import type { HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
@@ -46,7 +47,15 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
+  if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, host };
+}
+
+/** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */
+function speedUpCgroups(): void {
+  holdFavorDynmods("lighter").catch((error: unknown) =>
+    console.error(`lighter: ${messageOf(error)}; starts are slower`),
+  );
 }
 
 function launcherRuntime(execRoot: string): Runtime {

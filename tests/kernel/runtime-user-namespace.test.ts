@@ -13,11 +13,15 @@ import {
 import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { failureOf, isRoot, rooted, Stage } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
 
 /* Containers whose root is an ordinary user on the host. */
 
 const stage = isRoot ? new Stage() : (undefined as unknown as Stage);
 const FIRST = 100_000;
+const CAP_SYS_RESOURCE = 24n;
+const effective = BigInt(`0x${/^CapEff:\s+(\w+)/m.exec(readFileSync("/proc/self/status", "utf8"))![1]}`);
+const mayRaiseLimits = isRoot && ((effective >> CAP_SYS_RESOURCE) & 1n) === 1n;
 
 /** Root inside is user 100000 outside. */
 function mapped(config: OciConfig): void {
@@ -91,28 +95,31 @@ describe("a user namespace", () => {
     expect(stdout).toBe("/dev/pts/0\r\n0\r\n0\r\ncontrolling\r\n");
   });
 
-  rooted("may have higher limits than its root could set itself", async () => {
-    const rlimits = [
-      { type: "RLIMIT_NOFILE", soft: 4, hard: 5 },
-      { type: "RLIMIT_MSGQUEUE", soft: 900_000, hard: 950_000 },
-      { type: "RLIMIT_CORE", soft: 0, hard: -1 },
-    ];
-    const change = (config: OciConfig) => {
-      mapped(config);
-      config.process!.rlimits = rlimits;
-    };
-    const script = "ulimit -Sn; ulimit -Hn; cat /proc/self/limits";
-    const sleeper = await stage.sleeper({ change: mapped });
-    for (const ran of [
-      await stage.run(script, { change }),
-      await stage.exec(sleeper, script, { process: { rlimits } }),
-    ]) {
-      expect(ran.stdout).toStartWith("4\n5\n");
-      expect(ran.stdout).toMatch(/^Max msgqueue size +900000 +950000 +bytes/m);
-      expect(ran.stdout).toMatch(/^Max core file size +0 +unlimited +bytes/m);
-    }
-    await sleeper.end();
-  });
+  testIf(mayRaiseLimits, isRoot ? "needs CAP_SYS_RESOURCE" : "needs root")(
+    "may have higher limits than its root could set itself",
+    async () => {
+      const rlimits = [
+        { type: "RLIMIT_NOFILE", soft: 4, hard: 5 },
+        { type: "RLIMIT_MSGQUEUE", soft: 900_000, hard: 950_000 },
+        { type: "RLIMIT_CORE", soft: 0, hard: -1 },
+      ];
+      const change = (config: OciConfig) => {
+        mapped(config);
+        config.process!.rlimits = rlimits;
+      };
+      const script = "ulimit -Sn; ulimit -Hn; cat /proc/self/limits";
+      const sleeper = await stage.sleeper({ change: mapped });
+      for (const ran of [
+        await stage.run(script, { change }),
+        await stage.exec(sleeper, script, { process: { rlimits } }),
+      ]) {
+        expect(ran.stdout).toStartWith("4\n5\n");
+        expect(ran.stdout).toMatch(/^Max msgqueue size +900000 +950000 +bytes/m);
+        expect(ran.stdout).toMatch(/^Max core file size +0 +unlimited +bytes/m);
+      }
+      await sleeper.end();
+    },
+  );
 
   rooted("is entered by exec, as its root and as another user, also with a terminal", async () => {
     const sleeper = await stage.sleeper({ change: mapped });

@@ -6,8 +6,8 @@
 /** A launcher program: ops and blob. Real ones are 20–60 KiB; argv and environment may hold 2 MiB (execve's limit). */
 export const PROGRAM_MAX_BYTES = 8 * 1024 * 1024;
 export const PROGRAM_MAX_OPS = 8192;
-/** fds and pids a program may hold at a time. */
-export const PROGRAM_MAX_SLOTS = 256;
+/** fds and pids a program may hold: one a bind mount, one a file system, and some thirty of its own. */
+export const PROGRAM_MAX_SLOTS = 1024;
 
 /** JSON documents of an image (config, manifest, index). Registries cap manifests at 4 MiB. */
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;

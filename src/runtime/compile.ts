@@ -52,7 +52,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   if (cgroup) makeCgroup(hostOps, cgroup);
   openNamespaces(hostOps, config, namespaces);
-  clone(hostOps, cloneFlags(config, namespaces), cgroup?.v2Directory);
+  const flags = cloneFlags(config, namespaces);
+  clone(hostOps, flags, cgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
   takeOver(hostOps, stdio);
@@ -112,7 +113,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   const types = namespacesToJoin(config);
   if (types.pid !== 0)
     hostOps.call("setns", [slot("container"), types.pid], "the child is to be born in the container's pid namespace");
-  clone(hostOps, 0, cgroup?.v2Directory);
+  clone(hostOps, 0, cgroup?.v2Directory, "the process, which goes into the container by itself");
   takeOver(hostOps, stdio);
 
   const init = new OpList("init");
@@ -217,13 +218,13 @@ function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirec
 }
 
 /** v2 is joined by being born there; see `joinCgroup` for v1. */
-function clone(host: OpList, flags: number, v2Directory: string | undefined): void {
+function clone(host: OpList, flags: number, v2Directory: string | undefined, why: string): void {
   if (v2Directory) host.open(v2Directory, O.RDONLY | O.DIRECTORY, "cgroup", "the cgroup to be born in");
   host.add({
     kind: "clone",
     flags,
     out: SLOT_INIT,
-    why: "the container's first process, in namespaces of its own",
+    why,
     ...(v2Directory ? { cgroup: "cgroup" } : {}),
   });
 }

@@ -37,7 +37,7 @@ const KIND_NUMBERS = new Map(OP_KINDS.map((kind, index) => [kind, index]));
 const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
 
 /**
- * The bytes the launcher reads (format.ts has the drawing).
+ * The bytes the launcher reads (format.ts has the drawing); `decodeProgram` is the way back.
  * @throws LighterError ("invalid") if the program is larger than the launcher accepts, or a string holds a NUL.
  */
 export function encodeProgram(program: Program, fault?: Fault): Uint8Array<ArrayBuffer> {
@@ -81,7 +81,11 @@ class Encoder {
     let index = this.#slots.get(name);
     if (index === undefined) {
       index = this.#slots.size;
-      assert(index < PROGRAM_MAX_SLOTS, "too many slots");
+      if (index >= PROGRAM_MAX_SLOTS)
+        throw new LighterError(
+          "invalid",
+          `the container has too many mounts: ${PROGRAM_MAX_SLOTS} slots are not enough`,
+        );
       this.#slots.set(name, index);
     }
     return index;

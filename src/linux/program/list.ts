@@ -99,7 +99,7 @@ function formatArg(arg: Arg, kind: ArgKind): string {
     case "fd":
       return value === AT_FDCWD ? "AT_FDCWD" : String(value);
     case "octal":
-      return `0${value.toString(8)}`;
+      return value === 0 ? "0" : `0${value.toString(8)}`;
     case "hex":
       return `0x${value.toString(16)}`;
     case "decimal":
@@ -131,11 +131,12 @@ function quote(data: string): string {
 }
 
 function superviseLines({ supervise }: Program): string[] {
-  const { log, terminal, stdin, stdout, stderr, exitPath, socketPath } = supervise;
+  const { log, terminal, stdin, stdout, stderr, hold, exitPath, socketPath } = supervise;
   const streams = terminal
     ? `terminal $${terminal}`
     : `stdin ${stdin ? `$${stdin}` : "none"} stdout $${stdout} stderr $${stderr}`;
   const lines = ["# supervise", `     ${streams}`];
+  if (hold) lines.push("     run the program when a client says START");
   if (log) lines.push(`     log ${log.path}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`);
   lines.push(`     serve ${socketPath}`, `     exit record ${exitPath}`);
   return lines;

@@ -1,0 +1,232 @@
+import { DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
+import { defaultDeviceRules, detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
+import type { Program } from "../../src/linux/program/op.ts";
+import { compileExec, compileStart } from "../../src/runtime/compile.ts";
+import type { HostFacts } from "../../src/runtime/host-facts.ts";
+import type { StartRequest } from "../../src/runtime/types.ts";
+import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
+import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
+
+/* Starts and execs that between them use every op, on hosts that are not this one. */
+
+const facts = (files: Record<string, string>): HostFacts => ({
+  cgroups: detectCgroupHost(readFrom(files)),
+  kindOf: (path) => (path.endsWith("/") || !/\.\w+$|passwd|hosts/.test(path) ? "directory" : "file"),
+  rootMountpoint: "/run/lighter/rootfs",
+});
+
+export const HYBRID: HostFacts = facts(PLAIN_HYBRID);
+export const UNIFIED_V2: HostFacts = facts(UNIFIED);
+
+export interface ProgramCase {
+  name: string;
+  program: Program;
+}
+
+interface Options {
+  host?: HostFacts;
+  hold?: boolean;
+  change?: (config: OciConfig) => void;
+  request?: Partial<StartRequest>;
+}
+
+const NAMESPACES: readonly NamespaceType[] = ["pid", "network", "mount", "ipc", "uts", "cgroup"];
+
+function config(): OciConfig {
+  const capabilities = [...DOCKER_DEFAULT_CAPABILITIES];
+  return {
+    ociVersion: "1.2.0",
+    hostname: "box",
+    process: {
+      cwd: "/",
+      args: ["sh", "-c", "echo hello"],
+      env: ["PATH=/usr/local/bin:/bin", "HOME=/root"],
+      user: { uid: 0, gid: 0, additionalGids: [0, 10] },
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+    },
+    root: { path: "/images/alpine" },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755"] },
+      {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["nosuid", "noexec", "newinstance", "gid=5"],
+      },
+      { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
+    ],
+    linux: { namespaces: NAMESPACES.map((type) => ({ type })), cgroupsPath: "/lighter/web" },
+  };
+}
+
+function request(options: Options): StartRequest {
+  const made = config();
+  options.change?.(made);
+  return {
+    id: "web",
+    config: made,
+    rootfs: [],
+    runDirectory: "/run/lighter/web",
+    stdio: { terminal: made.process?.terminal ?? false, stdin: false },
+    attach: [],
+    ...options.request,
+  };
+}
+
+function start(name: string, options: Options = {}): ProgramCase {
+  const { program } = compileStart(request(options), options.host ?? HYBRID, options.hold ?? false);
+  return { name, program };
+}
+
+function exec(name: string, process: Partial<NonNullable<OciConfig["process"]>>, options: Options = {}): ProgramCase {
+  const made = request(options).config;
+  const program = compileExec(
+    {
+      id: "exec-1",
+      containerPid: 4242,
+      config: made,
+      process: { ...made.process!, ...process },
+      runDirectory: "/run/lighter/exec-1",
+      stdio: { terminal: process.terminal ?? false, stdin: true },
+      attach: [],
+    },
+    options.host ?? HYBRID,
+  );
+  return { name, program };
+}
+
+function mapped(config: OciConfig): void {
+  const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  config.linux!.namespaces!.push({ type: "user" });
+  config.linux!.uidMappings = mappings;
+  config.linux!.gidMappings = mappings;
+}
+
+const limits = (config: OciConfig) => {
+  config.linux!.resources = {
+    devices: defaultDeviceRules(),
+    memory: { limit: 67_108_864 },
+    cpu: { shares: 512, quota: 50_000, period: 100_000 },
+    pids: { limit: 100 },
+  };
+};
+
+export const PROGRAM_CASES: readonly ProgramCase[] = [
+  start("hybrid"),
+  start("unified", { host: UNIFIED_V2 }),
+  start("hybrid-limits", { change: limits }),
+  start("unified-limits", { host: UNIFIED_V2, change: limits }),
+  start("no-cgroup", { change: (config) => delete config.linux!.cgroupsPath }),
+  start("cgroup-mount", {
+    change: (config) => {
+      config.mounts!.push({
+        destination: "/sys/fs/cgroup",
+        type: "cgroup",
+        source: "cgroup",
+        options: ["ro", "nosuid"],
+      });
+    },
+  }),
+  start("no-cgroup-namespace", {
+    change: (config) => {
+      config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "cgroup");
+      config.mounts!.push({
+        destination: "/sys/fs/cgroup",
+        type: "cgroup",
+        source: "cgroup",
+        options: ["ro", "nosuid"],
+      });
+    },
+  }),
+  start("terminal", {
+    change: (config) => {
+      Object.assign(config.process!, { terminal: true, consoleSize: { height: 24, width: 80 } });
+      config.process!.user = { uid: 1000, gid: 1000, umask: 0o77 };
+    },
+    request: { stdio: { terminal: true, stdin: true } },
+  }),
+  start("user-namespace", {
+    change: (config) => {
+      mapped(config);
+      config.process!.rlimits = [{ type: "RLIMIT_NOFILE", soft: 1024, hard: 4096 }];
+    },
+    request: { stdio: { terminal: false, stdin: true } },
+  }),
+  start("masked-readonly", {
+    change: (config) => {
+      config.root!.readonly = true;
+      config.linux!.maskedPaths = ["/proc/kcore", "/sys/firmware"];
+      config.linux!.readonlyPaths = ["/proc/sys"];
+      config.linux!.rootfsPropagation = "rslave";
+      config.mounts![1]!.options!.push("ro");
+    },
+  }),
+  start("binds", {
+    change: (config) => {
+      config.mounts!.push(
+        { destination: "/data", type: "bind", source: "/srv/data", options: ["rbind", "rshared"] },
+        {
+          destination: "/etc/hosts",
+          type: "bind",
+          source: "/run/lighter/web/hosts",
+          options: ["bind", "ro", "rprivate"],
+        },
+        { destination: "/data/all", type: "bind", source: "/srv", options: ["rbind", "rro", "noexec", "slave"] },
+      );
+    },
+  }),
+  start("layers", {
+    request: {
+      rootfs: [
+        {
+          destination: "/",
+          type: "overlay",
+          source: "overlay",
+          options: ["lowerdir=/l/A:/l/B", "upperdir=/c/web/upper", "workdir=/c/web/work"],
+        },
+      ],
+      log: { path: "/c/web/web-json.log", maxBytes: 10_000_000, maxFiles: 3 },
+    },
+  }),
+  start("hold", { hold: true }),
+  start("joined-namespaces", {
+    change: (config) => {
+      delete config.hostname;
+      config.linux!.namespaces = NAMESPACES.map((type) =>
+        ["network", "ipc", "pid"].includes(type) ? { type, path: `/proc/4242/ns/${type}` } : { type },
+      );
+    },
+  }),
+  start("process", {
+    change: (config) => {
+      config.linux!.namespaces!.push({ type: "time" });
+      config.linux!.timeOffsets = { boottime: { secs: 100, nanosecs: 5 } };
+      config.linux!.sysctl = { "net.ipv4.ip_forward": "1" };
+      config.linux!.devices = [
+        { path: "/dev/fuse", type: "c", major: 10, minor: 229, fileMode: 0o600, uid: 1, gid: 2 },
+      ];
+      config.linux!.seccomp = {
+        defaultAction: "SCMP_ACT_ALLOW",
+        architectures: ["SCMP_ARCH_X86_64"],
+        syscalls: [{ names: ["mkdir"], action: "SCMP_ACT_ERRNO", errnoRet: 1 }],
+      };
+      Object.assign(config.process!, {
+        cwd: "/work",
+        noNewPrivileges: true,
+        oomScoreAdj: -500,
+        user: { uid: 1000, gid: 1000 },
+        rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024, hard: -1 }],
+        capabilities: {
+          bounding: ["CAP_NET_RAW"],
+          permitted: ["CAP_NET_RAW"],
+          inheritable: ["CAP_NET_RAW"],
+          ambient: ["CAP_NET_RAW"],
+        },
+      });
+    },
+  }),
+  exec("exec", { args: ["/bin/id"], user: { uid: 33, gid: 33 } }),
+  exec("exec-terminal", { args: ["sh"], terminal: true }, { host: UNIFIED_V2 }),
+  exec("exec-user-namespace", { args: ["sh"] }, { change: mapped }),
+];

@@ -12,6 +12,8 @@ export interface ContainerPaths {
   log: string;
 }
 
+const RUN_NAME_LENGTH = 32;
+
 /** The engine's directories. `execRoot` is lost at a reboot, as are the processes it tells of. */
 export class EnginePaths {
   constructor(
@@ -53,14 +55,15 @@ export class EnginePaths {
     };
   }
 
-  // One letter each: a unix socket's path has 107 bytes, an id takes 64 of them and "/supervisor.sock" 16.
+  // A unix socket's path has 107 bytes, of which an id would take 64 and "/supervisor.sock" takes 16. Half an id is 128
+  // random bits: unique all the same.
 
   get runDirectories(): string {
     return join(this.execRoot, "c");
   }
 
   runDirectory(id: string): string {
-    return join(this.runDirectories, id);
+    return join(this.runDirectories, id.slice(0, RUN_NAME_LENGTH));
   }
 
   get execDirectories(): string {
@@ -68,6 +71,6 @@ export class EnginePaths {
   }
 
   execDirectory(id: string): string {
-    return join(this.execDirectories, id);
+    return join(this.execDirectories, id.slice(0, RUN_NAME_LENGTH));
   }
 }

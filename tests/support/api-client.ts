@@ -14,16 +14,20 @@ export class ApiClient {
   readonly socketPath: string;
   /** The image of containers that name none. */
   image = "hello";
-  #agent = new Agent({ keepAlive: true });
+  readonly #keepAlive: boolean;
+  #agent: Agent;
 
-  constructor(socketPath: string) {
+  /** `keepAlive`: connections are used again, which a daemon that gets killed would make fail at any time. */
+  constructor(socketPath: string, keepAlive: boolean) {
     this.socketPath = socketPath;
+    this.#keepAlive = keepAlive;
+    this.#agent = new Agent({ keepAlive });
   }
 
   /** Closes the idle connections. */
   disconnect(): void {
     this.#agent.destroy();
-    this.#agent = new Agent({ keepAlive: true });
+    this.#agent = new Agent({ keepAlive: this.#keepAlive });
   }
 
   /** A `body` that is no string or Buffer is sent as JSON. */

@@ -17,7 +17,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   #opened: OpenedEngine | undefined;
 
   private constructor(directory: string) {
-    super(join(directory, "api.sock"));
+    super(join(directory, "api.sock"), true);
     this.directory = directory;
   }
 

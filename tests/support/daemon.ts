@@ -1,0 +1,114 @@
+/** A daemon of our own in a process of its own, with the real runtime: it can be killed and started again. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ApiClient } from "./api-client.ts";
+import { dockerArchive } from "./image-archive.ts";
+import { rawTar } from "./image-tar.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+export class TestDaemon extends ApiClient implements AsyncDisposable {
+  readonly directory: string;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  /** What the daemon has said, over all its lives. */
+  log = "";
+  #process: ChildProcess | undefined;
+  #ended: Promise<unknown> = Promise.resolve();
+
+  private constructor(directory: string) {
+    super(join(directory, "api.sock"), false);
+    this.directory = directory;
+    this.dataRoot = join(directory, "data");
+    this.execRoot = join(directory, "run");
+    this.image = "host-usr";
+  }
+
+  /** With an image whose programs are the host's, see `hostUsr`. */
+  static async start(): Promise<TestDaemon> {
+    const daemon = new TestDaemon(mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-")));
+    await daemon.launch();
+    await daemon.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Resolves when it listens, or when it has ended before: see `isAlive`. */
+  async launch(env: Record<string, string> = {}): Promise<void> {
+    const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
+    const args = [join(root, "src/main.ts"), "daemon", "-H", `unix://${this.socketPath}`, ...roots];
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    });
+    this.#process = child;
+    this.#ended = new Promise((resolve) => child.once("close", resolve)); // its streams have ended, too
+    const listening = Promise.withResolvers<void>();
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.log += `${line}\n`;
+      if (line.includes("listening on")) listening.resolve();
+    });
+    await Promise.race([listening.promise, this.#ended]);
+  }
+
+  get isAlive(): boolean {
+    return this.#process?.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** As `kill -9`. */
+  async kill(): Promise<void> {
+    this.disconnect();
+    this.#process?.kill("SIGKILL");
+    await this.#ended;
+  }
+
+  async ended(): Promise<void> {
+    await this.#ended;
+    this.disconnect();
+  }
+
+  /** Paths that containers have left: directories, and cgroups by the ids given. */
+  leftovers(ids: readonly string[]): string[] {
+    const inside = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
+    const directories = ["containers"].flatMap((name) => inside(join(this.dataRoot, name)));
+    const runDirectories = ["c", "e"].flatMap((name) => inside(join(this.execRoot, name)));
+    const cgroups = cgroupMountPoints().flatMap((path) => inside(join(path, "lighter")));
+    return [...directories, ...runDirectories, ...cgroups.filter((path) => ids.some((id) => path.includes(id)))];
+  }
+
+  /** Removes every container, waits until nothing is left of them, and ends the daemon. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isAlive) {
+      const { json } = await this.request("GET", "/containers/json?all=1");
+      for (const { Id } of json) await this.request("DELETE", `/containers/${Id}?force=1`);
+    }
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function cgroupMountPoints(): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(" ")[4]!);
+}
+
+/** Host configuration that goes with the image: its /usr is the host's. */
+export const hostUsr = { Binds: ["/usr:/usr:ro"], NetworkMode: "none" };
+
+/** An image with nothing but links into /usr. */
+function hostUsrImage(): Buffer {
+  const links = ["bin", "sbin", "lib", "lib64"].filter((name) => existsSync(`/${name}`));
+  const layer = rawTar(
+    { name: "etc/passwd", content: "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n" },
+    ...links.map((name) => ({ name, type: "2", linkName: `usr/${name}` })),
+  );
+  return dockerArchive({ layers: [layer], tags: ["host-usr:latest"], config: { Cmd: ["/bin/sh"] } });
+}

@@ -1,0 +1,124 @@
+import { describe, expect, test } from "bun:test";
+import { HYBRID, PROGRAM_CASES, UNIFIED_V2 } from "../../tests/support/program-cases.ts";
+import { encodeProgram } from "../linux/program/encode.ts";
+import type { OciConfig } from "../spec/oci-runtime.ts";
+import { compileStart } from "./compile.ts";
+
+function compile(change: (config: OciConfig) => void) {
+  const config: OciConfig = {
+    ociVersion: "1.2.0",
+    process: { cwd: "/", args: ["/bin/true"] },
+    root: { path: "/root" },
+    linux: { namespaces: [{ type: "mount" }] },
+  };
+  change(config);
+  const stdio = { terminal: false, stdin: false };
+  return compileStart({ id: "x", config, rootfs: [], runDirectory: "/run/x", stdio, attach: [] }, UNIFIED_V2, false);
+}
+
+describe("compileStart refuses, naming the field", () => {
+  const cases: [name: string, code: string, change: (config: OciConfig) => void][] = [
+    ["config.process", "invalid", (config) => delete config.process],
+    ["root.path", "invalid", (config) => delete config.root],
+    [
+      "linux.personality",
+      "not-supported",
+      (config) => Object.assign(config.linux!, { personality: { domain: "LINUX32" } }),
+    ],
+    ["linux.intelRdt", "not-supported", (config) => Object.assign(config.linux!, { intelRdt: {} })],
+    ["linux.mountLabel", "not-supported", (config) => Object.assign(config.linux!, { mountLabel: "x" })],
+    ["hooks.poststop", "not-supported", (config) => Object.assign(config, { hooks: { poststop: [{ path: "/x" }] } })],
+    ["mounts[0].destination", "invalid", (config) => Object.assign(config, { mounts: [{ destination: "data" }] })],
+    [
+      "mounts[0].destination is the root",
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "//" }] }),
+    ],
+    [
+      "mounts[0] on /a: a mount needs a type",
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "/a" }] }),
+    ],
+    [
+      "mounts[0] on /a: a bind mount needs a source",
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "/a", type: "bind" }] }),
+    ],
+    [
+      'mounts[0]: "/proc/self/attr"',
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "/proc/x/../self/attr", type: "tmpfs" }] }),
+    ],
+    [
+      "tmpcopyup",
+      "not-supported",
+      (config) => Object.assign(config, { mounts: [{ destination: "/a", type: "tmpfs", options: ["tmpcopyup"] }] }),
+    ],
+    [
+      "linux.cgroupsPath",
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "/c", type: "cgroup" }] }),
+    ],
+    [
+      "process.user.uid 7",
+      "invalid",
+      (config) => {
+        config.process!.user = { uid: 7, gid: 0 };
+        config.linux!.uidMappings = [{ containerID: 0, hostID: 1000, size: 7 }];
+      },
+    ],
+    ["linux.rootfsPropagation", "invalid", (config) => Object.assign(config.linux!, { rootfsPropagation: "odd" })],
+    ["device /x", "invalid", (config) => Object.assign(config.linux!, { devices: [{ path: "/x", type: "q" }] })],
+    ["linux.sysctl", "invalid", (config) => Object.assign(config.linux!, { sysctl: { "a/../../b": "1" } })],
+    ["linux.maskedPaths", "invalid", (config) => Object.assign(config.linux!, { maskedPaths: ["proc/kcore"] })],
+  ];
+  for (const [name, code, change] of cases)
+    test(name, () => {
+      expect(() => compile(change)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(name) }));
+    });
+
+  test("nothing of a small config", () => {
+    expect(compile(() => {}).program.init.at(-1)).toMatchObject({ kind: "execute", paths: ["/bin/true"] });
+  });
+});
+
+describe("a program of a start", () => {
+  test("has one clone, and execve last", () => {
+    for (const { program } of PROGRAM_CASES) {
+      expect(program.host.filter(({ kind }) => kind === "clone")).toHaveLength(1);
+      expect(program.init.findIndex(({ kind }) => kind === "execute")).toBe(program.init.length - 1);
+    }
+  });
+
+  test("has a reason for every op", () => {
+    for (const { program } of PROGRAM_CASES)
+      for (const op of [...program.host, ...program.init, ...program.cleanup]) expect(op.why).not.toBe("");
+  });
+
+  test("cleans up only what itself has made, and everything that it has made", () => {
+    for (const { program } of PROGRAM_CASES) {
+      const made = program.host.flatMap((op) => (op.kind === "call" && op.name === "mkdirat" ? [op.out] : []));
+      const removed = program.cleanup.flatMap((op) => (op.kind === "removeCgroup" ? [op.guard] : []));
+      expect(removed).toEqual(made);
+      for (const op of program.cleanup) if (op.kind !== "capture") expect(made).toContain(op.guard);
+    }
+  });
+
+  test("takes the cgroup host as it is given", () => {
+    expect(HYBRID.cgroups.mode).toBe("hybrid");
+    expect(UNIFIED_V2.cgroups.mode).toBe("unified");
+  });
+});
+
+test("many bind mounts fit into a program", () => {
+  const { program } = compile((config) => {
+    config.mounts = Array.from({ length: 500 }, (_, index) => ({
+      destination: `/data/${index}`,
+      type: "bind",
+      source: `/srv/${index}`,
+      options: ["rbind", "rprivate"],
+    }));
+  });
+  expect(program.init.filter((op) => op.kind === "openTarget")).toHaveLength(500);
+  expect(encodeProgram(program).length).toBeGreaterThan(0);
+});

@@ -891,6 +891,7 @@ static int settle(void)
 	fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
 	umask(0);
 	setsid();
+	prctl(PR_SET_NAME, "lighter"); /* instead of the number of the fd we were executed from */
 	/* Until execve, nobody in a namespace that we enter may read our memory or fds through /proc. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -1,9 +1,11 @@
 import { closeSync } from "node:fs";
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { createMemfd } from "../sys/memfd.ts";
 
 /**
  * Runs the launcher on a program: a process of its own session that outlives this one. `executableFd` is a sealed memfd
  * of the launcher, `listenFd` the socket it serves. Returns its pid at once; everything else is said on the socket.
+ * @throws LighterError ("kernel") if it cannot be executed, or there can be no more processes.
  */
 export function spawnLauncher(executableFd: number, program: Uint8Array, listenFd: number): number {
   const programFd = createMemfd("program", program);
@@ -16,6 +18,9 @@ export function spawnLauncher(executableFd: number, program: Uint8Array, listenF
     });
     child.unref();
     return child.pid;
+  } catch (error) {
+    const errno = errnoOf(error);
+    throw new LighterError("kernel", `start the launcher: ${errno || messageOf(error)}`, { errno, cause: error });
   } finally {
     closeSync(programFd);
   }

@@ -1,0 +1,209 @@
+import { describe, expect } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { LighterError } from "../../src/base/errors.ts";
+import { listProgram } from "../../src/linux/program/list.ts";
+import { compileExec } from "../../src/runtime/compile.ts";
+import { createRuntime } from "../../src/runtime/mod.ts";
+import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
+import { failureOf, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
+
+/* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
+
+/** No op has this index. */
+const NO_FAULT = 0xfffffffe;
+const fault = { index: NO_FAULT, errno: "EIO" };
+const stage = isRoot ? new Stage({ fault }) : (undefined as unknown as Stage);
+const observed = () => ({
+  host: stage.host,
+  parent: stage.parent,
+  directories: [stage.execRoot, stage.rootfs],
+});
+
+interface ListedOp {
+  index: number;
+  verb: string;
+  why: string;
+}
+
+/** The ops up to execve(2), from a program's listing. */
+function opsOf(listing: string): ListedOp[] {
+  return listing
+    .slice(0, listing.indexOf("# cleanup"))
+    .split("\n")
+    .flatMap((line) => {
+      const [, index, verb, why] = /^ *(\d+) {2}(\S+).* {2}# (.*)$/.exec(line) ?? [];
+      return index === undefined ? [] : [{ index: Number(index), verb: verb!, why: why! }];
+    });
+}
+
+/** Makes each op fail in turn, and looks at the error and at the host. */
+async function failAtEachOp(
+  ops: readonly ListedOp[],
+  act: () => Promise<unknown>,
+  containers = 0, // that run meanwhile
+): Promise<void> {
+  expect(ops.map(({ index }) => index)).toEqual(ops.map((_, index) => index));
+  await failAt(ops[0]!, act); // the first time, Bun opens fds of its own
+  const before = await quietSnapshot(observed(), containers);
+  for (const op of ops) {
+    await failAt(op, act);
+    await expectSameHost(before, observed());
+  }
+}
+
+async function failAt(op: ListedOp, act: () => Promise<unknown>): Promise<void> {
+  fault.index = op.index;
+  try {
+    const error = await failureOf(act());
+    const isExecve = op.verb === "execve";
+    expect(error).toBeInstanceOf(LighterError);
+    expect(error).toMatchObject({
+      code: isExecve ? "exec-denied" : "kernel",
+      detail: { errno: "EIO", opIndex: op.index },
+    });
+    if (!isExecve) expect((error as Error).message).toStartWith(`${op.why}: `);
+  } finally {
+    fault.index = NO_FAULT;
+  }
+}
+
+const everything: RunOptions["change"] = (config) => {
+  config.mounts!.push(
+    { destination: "/data/made/deep", type: "tmpfs", source: "tmpfs", options: ["size=64k", "ro"] },
+    { destination: "/etc/hosts", type: "bind", source: "/etc/hosts", options: ["rbind", "rslave", "rro"] },
+    { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] },
+    { destination: "/dev/mqueue", type: "mqueue", source: "mqueue" },
+  );
+  Object.assign(config.linux!, {
+    sysctl: { "net.ipv4.ip_forward": "1" },
+    timeOffsets: { boottime: { secs: 10, nanosecs: 0 } },
+    seccomp: { defaultAction: "SCMP_ACT_ALLOW" },
+    devices: [{ path: "/dev/x/y", type: "c", major: 10, minor: 200, uid: 1, gid: 1 }],
+    rootfsPropagation: "rslave",
+  });
+  config.linux!.namespaces!.push({ type: "time" });
+  config.linux!.resources!.memory = { limit: 2 ** 26 };
+  config.root!.readonly = true;
+  config.domainname = "example.org";
+  Object.assign(config.process!, {
+    cwd: "/data/work",
+    oomScoreAdj: 10,
+    user: { uid: 1000, gid: 1000, additionalGids: [5] },
+    rlimits: [{ type: "RLIMIT_NOFILE", soft: 100, hard: 100 }],
+    capabilities: { ...config.process!.capabilities, inheritable: ["CAP_KILL"], ambient: ["CAP_KILL"] },
+  });
+};
+
+/** Directories that a first start makes in the image stay; they are there before the snapshot. */
+function prepareImage(): void {
+  for (const path of ["data/made/deep", "data/work", "dev/pts"])
+    mkdirSync(join(stage.rootfs, path), { recursive: true });
+}
+
+describe("a start whose op k fails says so and leaves the host as it was", () => {
+  async function startsFail(args: readonly string[], options: RunOptions): Promise<void> {
+    prepareImage();
+    await stage.run(args, options); // it works; and the runtime has seen which files cgroups have here
+    const request = stage.request(args, options);
+    const ops = opsOf(stage.runtime.explain(request));
+    expect(ops.length).toBeGreaterThan(50);
+    await failAtEachOp(ops, () => stage.runtime.start(request));
+    expect(await stage.run(args, options)).toMatchObject({ exitCode: 0 });
+  }
+
+  rooted("with pipes and all that a config may ask for", () =>
+    startsFail(["/bin/true"], { change: everything, stdin: "" }),
+  );
+
+  rooted("with a terminal", () => startsFail(["/bin/true"], { terminal: true }));
+
+  rooted("in a user namespace", () =>
+    startsFail(["/bin/true"], {
+      change: (config) => {
+        const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+        config.linux!.namespaces!.push({ type: "user" });
+        Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+      },
+    }),
+  );
+});
+
+describe("an exec whose op k fails says so and leaves the host as it was", () => {
+  for (const terminal of [false, true])
+    rooted(terminal ? "with a terminal" : "with pipes", async () => {
+      const sleeper = await stage.sleeper();
+      try {
+        const request = stage.execRequest(sleeper, ["/bin/true"], { terminal, ...(terminal ? {} : { stdin: "" }) });
+        const facts = { cgroups: stage.host, kindOf: () => "file" as const, rootMountpoint: "/nowhere" };
+        const ops = opsOf(listProgram(compileExec(request, facts)));
+        await failAtEachOp(ops, () => stage.runtime.exec(request), 1);
+        expect(await stage.exec(sleeper, ["/bin/true"], { terminal })).toMatchObject({ exitCode: 0 });
+      } finally {
+        await sleeper.end();
+      }
+    });
+});
+
+describe("a launcher that dies", () => {
+  rooted("by SIGKILL in the middle of a start leaves nothing, and the start fails", async () => {
+    await stage.run(["/bin/true"]);
+    const fifo = join(stage.directory, "fifo");
+    spawnSync("mkfifo", [fifo]);
+    const before = await quietSnapshot(observed(), 0);
+    const request = stage.request(["/bin/true"], {
+      change: (config) => {
+        // Opening it waits for a writer, who never comes: the cgroup has been made by then.
+        config.linux!.namespaces = config.linux!.namespaces!.map((each) =>
+          each.type === "network" ? { type: "network", path: fifo } : each,
+        );
+      },
+    });
+    const failure = failureOf(stage.runtime.start(request));
+    await until(() => stage.leftovers().includes(request.id), "the launcher has made the cgroup");
+    for (const pid of launchers()) process.kill(pid, "SIGKILL");
+    expect(await failure).toMatchObject({ code: "unavailable" });
+    await expectSameHost(before, observed());
+  });
+
+  rooted("at once, or cannot be executed at all, leaves nothing, and the start fails", async () => {
+    for (const launcher of [readFileSync("dist/hello"), Buffer.from("no program"), Buffer.alloc(0)]) {
+      const runtime = createRuntime({ execRoot: stage.execRoot, launcher });
+      const start = () => runtime.start(stage.request(["/bin/true"]));
+      await failureOf(start());
+      const before = await quietSnapshot(observed(), 0);
+      expect(await failureOf(start())).toMatchObject({ code: expect.stringMatching(/unavailable|kernel|internal/) });
+      await expectSameHost(before, observed());
+    }
+  });
+
+  rooted("of another build refuses the program, and says so", async () => {
+    // The ordinary launcher takes no programs with faults.
+    const runtime = createRuntime({
+      execRoot: stage.execRoot,
+      launcher: readFileSync("dist/launcher"),
+      fault: { index: 0, errno: "EIO" },
+    });
+    await failureOf(runtime.start(stage.request(["/bin/true"])));
+    const before = await quietSnapshot(observed(), 0);
+    expect(await failureOf(runtime.start(stage.request(["/bin/true"])))).toMatchObject({
+      code: "internal",
+      detail: { errno: "EPROTO" },
+    });
+    await expectSameHost(before, observed());
+  });
+});
+
+/** Children of this process that are launchers. */
+function launchers(): number[] {
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const status = readFileSync(`/proc/${name}/status`, "utf8");
+      return new RegExp(`^PPid:\\s+${process.pid}$`, "m").test(status) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -203,7 +203,8 @@ export class ImageStore implements AsyncDisposable {
     } else {
       await this.#writeIndex();
     }
-    await this.#removeGarbage();
+    // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
+    if (this.damaged.length === 0) await this.#removeGarbage();
   }
 
   async #readImage(descriptor: Descriptor): Promise<void> {
@@ -270,7 +271,7 @@ export class ImageStore implements AsyncDisposable {
     await writeFileDurably(this.#indexPath, `${JSON.stringify(index, undefined, 1)}\n`);
   }
 
-  /** Blobs and layers that no image names: a load that was killed, or a damaged image. */
+  /** Blobs and layers that no image names: of a load that was killed. */
   async #removeGarbage(): Promise<void> {
     const layers = this.#unusedLayers();
     if (layers.length > 0) await this.#layers.remove(layers);

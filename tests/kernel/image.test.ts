@@ -882,10 +882,12 @@ console.log("loaded");`,
     );
     const config = store.get("b").id.slice(7);
     await store[Symbol.asyncDispose]();
+    const fileCount = storeSnapshot(storePath).length;
     writeFileSync(join(storePath, "blobs/sha256", config), "{}");
     store = await ImageStore.open(storePath);
     expect(store.damaged).toEqual([expect.stringContaining(`blob sha256:${config} is damaged`)]);
     expect(store.list().map((image) => image.repoTags)).toEqual([["a:latest"]]);
+    expect(storeSnapshot(storePath).length).toBe(fileCount);
   });
 });
 

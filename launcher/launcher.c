@@ -26,10 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef LAUNCHER_FUZZ
-long fuzz_syscall(long nr, const uint64_t *arg); /* no kernel: tests/fuzz.c answers */
-#define KERNEL(nr, arg) fuzz_syscall(nr, arg)
-#else
+#ifndef KERNEL /* tests/fuzz.c answers instead */
 #define KERNEL(nr, arg) syscall(nr, (arg)[0], (arg)[1], (arg)[2], (arg)[3], (arg)[4], (arg)[5])
 #endif
 
@@ -456,13 +453,9 @@ static int op_clone(struct program *p, const struct op *op)
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-#ifdef LAUNCHER_FUZZ
-	pid = 1 << 30;
-#else
 	pid = syscall(__NR_clone3, &args, sizeof(args));
 	if (pid == 0)
 		play_init(p, pair[1]);
-#endif
 	close(pair[1]);
 	if (pid < 0) {
 		int error = errno;
@@ -815,6 +808,7 @@ static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *fai
 	return 0;
 }
 
+#ifndef LAUNCHER_FUZZ
 /* The child's own account of its failure, if it left one, explains what then failed here: a message to it, say. */
 static void hear_child(void)
 {
@@ -830,19 +824,6 @@ static void hear_child(void)
 	}
 }
 
-#ifdef LAUNCHER_FUZZ
-int play_for_fuzz(struct program *p)
-{
-	uint32_t failed = 0;
-	int rc = play(p, 0, p->header.host_count, &failed);
-
-	if (sync_fd >= 0)
-		close(sync_fd);
-	sync_fd = -1;
-	child = 0;
-	return rc;
-}
-#else
 /* The whole of PROGRAM_FD, which is a memfd: its size is the program's. NULL with errno set. */
 static uint8_t *read_program(size_t *length)
 {

@@ -193,6 +193,9 @@ async function check(target: TestDaemon, story: Story): Promise<void> {
   }
 }
 
+/** The kernel with cgroup v2 is an emulated one and ten times slower: a sample is enough there. */
+const STRIDE = process.env.LIGHTER_TEST_DIR === undefined ? 1 : 7;
+
 /** Removes everything that is there, and waits until no trace is left. */
 async function removeAll(target: TestDaemon, story: Story): Promise<void> {
   const { json } = await target.request("GET", "/containers/json?all=1");
@@ -206,10 +209,11 @@ async function removeAll(target: TestDaemon, story: Story): Promise<void> {
 rooted(
   "kill -9 at each write point: the next daemon finds what was promised, and can remove all of it",
   async () => {
-    for (let crashAt = 1; ; crashAt++) {
-      const target = await TestDaemon.start();
-      daemon = target;
+    const target = await TestDaemon.start();
+    daemon = target;
+    for (let crashAt = 1; ; crashAt += STRIDE) {
       await target.kill();
+      target.log = "";
       await target.launch({ LIGHTER_TEST_CRASH_AT: String(crashAt) });
       const story = new Story(target);
       try {
@@ -218,7 +222,8 @@ rooted(
         await removeAll(target, story);
       } catch (error) {
         // Over an answer of the story, or in the background while it was checked.
-        if (!(error instanceof Crashed) && !["ECONNREFUSED", "ECONNRESET"].includes(errnoOf(error))) throw error;
+        if (!(error instanceof Crashed) && !["ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(errnoOf(error)))
+          throw error;
         await target.ended();
       }
       const hasDied = !target.isAlive;
@@ -228,7 +233,6 @@ rooted(
         await check(target, story);
         await removeAll(target, story);
       }
-      await target[Symbol.asyncDispose]();
       if (!hasDied) {
         expect(crashAt).toBeGreaterThan(30);
         return;

@@ -42,6 +42,8 @@ export class ApiClient {
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
         response.on("error", reject);
         response.on("end", () => {
+          if (!response.complete)
+            return reject(Object.assign(new Error("the answer was cut off"), { code: "ECONNRESET" }));
           const text = Buffer.concat(chunks).toString("latin1");
           resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: parseOrUndefined(text) });
         });

@@ -164,7 +164,10 @@ static ssize_t any_receive(struct msghdr *message)
 
 static long any_call(long nr, ...)
 {
-	(void)nr;
+	if (nr == __NR_openat2 && below(3) == 0) { /* then the path is made */
+		errno = ENOENT;
+		return -1;
+	}
 	return any_fd();
 }
 
@@ -309,9 +312,11 @@ static uint64_t interesting(const struct program_header *h)
 		8,	      0x7f,	       0xff,	    NO_SLOT,	     0x7fffffff,
 		0x80000000,   NO_OFFSET,       UINT64_MAX,  INT64_MAX,	     h->blob_bytes,
 		h->blob_bytes - 1ull, h->blob_bytes - 8ull, h->slot_count, h->slot_count - 1ull, h->blob_bytes + 1ull,
-		OP_KIND_COUNT, CALL_COUNT, random_u64(), below(h->blob_bytes + 1), PROGRAM_MAX_OPS,
+		OP_KIND_COUNT, CALL_COUNT, random_u64(), PROGRAM_MAX_OPS,
 	};
 
+	if (below(4) == 0)
+		return below(h->blob_bytes + 1); /* where arguments of most kinds point */
 	return values[below(sizeof(values) / sizeof(values[0]))];
 }
 

@@ -5,7 +5,7 @@ import type { Program } from "../../src/linux/program/op.ts";
 import { PROGRAM_CASES } from "./program-cases.ts";
 
 /** Longer than any buffer of the launcher, for offsets that come to point at it. */
-const LONG = `LONG=${"x".repeat(6000)}`;
+const LONG = `LONG=${"x".repeat(12_000)}`;
 
 /** One op of each kind, and one of each call that the cases use: in so small a program each is changed often. */
 function everyOp(): Program {

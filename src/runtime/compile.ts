@@ -67,9 +67,13 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   cloneSources(init, mounts, request.runDirectory);
   mountRoot(init, host, config, request.rootfs, request.runDirectory);
   mountAll(init, host, config, mounts);
-  const ownDev = mounts.some(({ destination, mount }) => destination === "/dev" && mount.type === "tmpfs");
   const ownProc = mounts.some(({ destination, mount }) => destination === "/proc" && mount.type === "proc");
-  populateDev(init, config, ownDev, userNamespace);
+  populateDev(
+    init,
+    config,
+    mounts.findLast(({ destination }) => destination === "/dev"),
+    userNamespace,
+  );
   if (stdio.terminal) {
     openTerminal(init, "root", process);
     bindConsole(init);

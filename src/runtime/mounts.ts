@@ -25,7 +25,7 @@ const ALLOWED_BELOW_PROC = new Set(
     .map((name) => `/proc/${name}`),
 );
 
-interface PlannedMount {
+export interface PlannedMount {
   mount: OciMount;
   options: MountOptions;
   /** Absolute, normalized. */

@@ -3,7 +3,7 @@ import { LighterError } from "../base/errors.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
-import { DEV, PROC, ROOT } from "./mounts.ts";
+import { DEV, type PlannedMount, PROC, ROOT } from "./mounts.ts";
 
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o20000;
@@ -44,11 +44,20 @@ export function makeDevice(major: number, minor: number): number {
   return (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12);
 }
 
-/** In the child, after the mounts: device nodes, links and the terminal's bind mount. */
-export function populateDev(init: OpList, config: OciConfig, ownDev: boolean, usesUserNamespace: boolean): void {
-  if (!ownDev) {
-    if (config.linux?.devices?.length) mountNodes(init, config.linux.devices, usesUserNamespace);
-    return;
+/**
+ * In the child, after the mounts: device nodes and links, in the fresh /dev or, without a mount there, in the image's.
+ * A /dev that was bound has its own, and is not the container's to change; runc leaves it alone as well.
+ */
+export function populateDev(
+  init: OpList,
+  config: OciConfig,
+  devMount: PlannedMount | undefined,
+  usesUserNamespace: boolean,
+): void {
+  if (devMount?.options.bind) return;
+  if (devMount?.mount.type !== "tmpfs") {
+    const why = "the image's /dev";
+    init.add({ kind: "openTarget", root: ROOT, path: "dev", type: "directory", noSymlinks: true, out: DEV, why });
   }
   const listed = new Set((config.linux?.devices ?? []).map(({ path }) => posix.normalize(path)));
   const devices = [...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path)), ...(config.linux?.devices ?? [])];
@@ -78,20 +87,15 @@ function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespa
         out: "devdir",
         why,
       });
-    const guard = inDev ? { guard: DEV } : {};
     if (usesUserNamespace) {
       bindNode(init, path, directory, name, why);
     } else {
       const mode = type | (device.fileMode === undefined ? 0o666 : device.fileMode & 0o7777);
       const number = type === S_IFIFO ? 0 : makeDevice(device.major ?? 0, device.minor ?? 0);
-      init.call("mknodat", [slot(directory), text(name), mode, number], why, guard);
-      if (device.uid || device.gid)
-        init.call(
-          "fchownat",
-          [slot(directory), text(name), device.uid ?? 0, device.gid ?? 0, AT_SYMLINK_NOFOLLOW],
-          why,
-          guard,
-        );
+      // A root file system that is started again has it from the last time.
+      init.call("mknodat", [slot(directory), text(name), mode, number], why, { tolerate: ["EEXIST"] });
+      const { uid = 0, gid = 0 } = device;
+      if (uid || gid) init.call("fchownat", [slot(directory), text(name), uid, gid, AT_SYMLINK_NOFOLLOW], why);
     }
   }
 }

@@ -10,7 +10,6 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -362,5 +361,4 @@ rooted("a root file system that is gone or empty is a clear error", async () => 
     }),
   );
   expect(error).toMatchObject({ code: "exec-not-found" });
-  rmdirSync(root);
 });

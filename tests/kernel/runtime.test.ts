@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import type { NamespaceType } from "../../src/spec/oci-runtime.ts";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
 import { failureOf, isRoot, rooted, Stage } from "../support/stage.ts";
 
 /* What a container is given, as it sees it itself. */
@@ -309,6 +310,39 @@ describe("file systems", () => {
       ]);
     },
   );
+});
+
+describe("a /dev", () => {
+  const script = "stat -c '%n %F' /dev/null /dev/tty; readlink /dev/fd; stat -c %F /data/again /dev/extra 2>/dev/null";
+  const devices = [
+    { path: "/data/again", type: "c", major: 1, minor: 3 },
+    { path: "/dev/extra", type: "c", major: 1, minor: 3 },
+  ];
+  const withoutMount = (config: OciConfig) => {
+    config.mounts = config.mounts!.filter(({ destination }) => !destination.startsWith("/dev"));
+    config.linux!.devices = devices;
+  };
+  const made = "/dev/null character special file\n/dev/tty character special file\n/proc/self/fd\n";
+
+  rooted("of the image gets its devices too, each time the same root is started", async () => {
+    for (let i = 0; i < 2; i++)
+      expect((await stage.run(script, { change: withoutMount })).stdout).toBe(
+        `${made}${"character special file\n".repeat(2)}`,
+      );
+  });
+
+  rooted("that is bound is left as it is", async () => {
+    const bound = join(stage.directory, "bound-dev");
+    mkdirSync(bound);
+    const { stdout } = await stage.run("ls /dev", {
+      change: (config) => {
+        withoutMount(config);
+        config.mounts!.push({ destination: "/dev", type: "bind", source: bound, options: ["rbind"] });
+      },
+    });
+    expect(stdout).toBe("");
+    expect(readdirSync(bound)).toEqual([]);
+  });
 });
 
 describe("the process", () => {

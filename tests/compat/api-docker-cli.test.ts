@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { spawn, spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+/** The stock `docker` command line against our daemon, with real containers. */
+
+const hasDocker = spawnSync("docker", ["--version"]).status === 0;
+const stock = testIf(isRoot && hasDocker, isRoot ? "no docker command here" : "needs root");
+
+let daemon: TestDaemon;
+
+beforeAll(async () => {
+  if (isRoot && hasDocker) daemon = await TestDaemon.start();
+});
+
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+});
+
+interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function dockerProcess(args: readonly string[]) {
+  const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: daemon.directory };
+  return spawn("docker", args, { env, stdio: ["pipe", "pipe", "pipe"] });
+}
+
+/** Runs to its end, with `input` as its whole stdin. Bytes are latin1. */
+async function dockerWith(input: string | Buffer, ...args: string[]): Promise<Result> {
+  const child = dockerProcess(args);
+  const result: Result = { code: null, stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => (result.stdout += chunk.toString("latin1")));
+  child.stderr.on("data", (chunk: Buffer) => (result.stderr += chunk.toString("latin1")));
+  child.stdin.on("error", () => {}); // it need not read all
+  child.stdin.end(input);
+  result.code = await new Promise((resolve) => child.on("close", resolve));
+  return result;
+}
+
+const docker = (...args: string[]) => dockerWith("", ...args);
+const RUN = ["--network", "none", "-v", hostUsr.Binds[0]!];
+const run = (...args: string[]) => docker("run", "--rm", ...RUN, ...args);
+
+async function id(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await docker(...args);
+  if (code !== 0) throw new Error(stderr);
+  return stdout.trim();
+}
+
+stock("run shows both streams apart and hands the exit code on", async () => {
+  expect(await run("host-usr", "sh", "-c", "echo out; echo err >&2; exit 7")).toEqual({
+    code: 7,
+    stdout: "out\n",
+    stderr: "err\n",
+  });
+  // Of a child: the kernel keeps a namespace's first process from killing itself.
+  expect((await run("host-usr", "sh", "-c", "sh -c 'kill -9 $$'")).code).toBe(137);
+});
+
+stock("run's own failures have Docker's exit codes", async () => {
+  expect((await run("host-usr", "nonesuch")).code).toBe(127);
+  expect((await run("host-usr", "/usr/bin/nonesuch")).code).toBe(127);
+  expect((await run("host-usr", "/etc")).code).toBe(126);
+  expect((await run("host-usr", "/etc/passwd")).code).toBe(126);
+  expect((await run("-v", "/nonesuch/of/anybody:/x:rw,badoption", "host-usr", "true")).code).toBe(125);
+  expect((await run("none/such", "true")).code).toBe(125);
+  const { stdout } = await docker("ps", "-aq");
+  expect(stdout).toBe("");
+});
+
+stock("run -i passes megabytes through unchanged", async () => {
+  const input = randomBytes(10 << 20);
+  const { stdout, code } = await dockerWith(input, "run", "--rm", "-i", ...RUN, "host-usr", "cat");
+  const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+  expect(hash(Buffer.from(stdout, "latin1"))).toBe(hash(input));
+  expect(code).toBe(0);
+});
+
+stock("run -t has a terminal", async () => {
+  const { stdout } = await run("-t", "host-usr", "sh", "-c", "test -t 1 && echo terminal");
+  expect(stdout).toBe("terminal\r\n");
+});
+
+stock("the embedded image runs", async () => {
+  const { code, stdout } = await docker("run", "--rm", "--network", "none", "hello");
+  expect(code).toBe(0);
+  expect(stdout).toContain("pid 1");
+});
+
+stock("a detached container can be listed, inspected, executed in, stopped and removed", async () => {
+  const container = await id(
+    "run",
+    "-d",
+    "--name",
+    "web",
+    "-e",
+    "A=b",
+    "-l",
+    "k=v",
+    ...RUN,
+    "host-usr",
+    "sleep",
+    "1000",
+  );
+  expect(container).toMatch(/^[0-9a-f]{64}$/);
+  expect((await docker("ps", "--format", "{{.Names}} {{.Image}} {{.Command}} {{.State}}", "--no-trunc")).stdout).toBe(
+    'web host-usr "sleep 1000" running\n',
+  );
+  expect((await docker("ps", "-q", "--no-trunc", "--filter", "label=k=v")).stdout).toBe(`${container}\n`);
+  const format = "{{.Name}} {{.State.Status}} {{.Config.Hostname}} {{.HostConfig.NetworkMode}} {{index .Config.Env 0}}";
+  expect((await docker("inspect", "-f", format, "web")).stdout).toBe(
+    `/web running ${container.slice(0, 12)} none A=b\n`,
+  );
+  expect(await docker("exec", "web", "sh", "-c", "echo $A; exit 5")).toEqual({ code: 5, stdout: "b\n", stderr: "" });
+  expect((await dockerWith("through", "exec", "-i", "web", "cat")).stdout).toBe("through");
+  expect((await docker("exec", "-u", "user", "web", "id", "-u")).stdout).toBe("1000\n");
+  expect((await docker("exec", "web", "nonesuch")).code).toBe(127);
+  expect((await docker("exec", "-t", "web", "sh", "-c", "test -t 0 && echo tty")).stdout).toBe("tty\r\n");
+  expect((await docker("exec", "-d", "web", "sleep", "1000")).code).toBe(0);
+  const refused = await docker("rm", "web");
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("container is running: stop the container before removing or force remove");
+  expect(await docker("stop", "-t", "0", "web")).toMatchObject({ code: 0, stdout: "web\n" });
+  expect(await docker("wait", "web")).toMatchObject({ code: 0, stdout: "137\n" });
+  expect(await docker("rm", "web")).toMatchObject({ code: 0, stdout: "web\n" });
+  expect((await docker("inspect", "web")).code).toBe(1);
+});
+
+stock("logs shows, cuts and follows", async () => {
+  const script = "echo two >&2; echo one; sleep 0.05; echo three; read line; echo $line";
+  await id("run", "-di", "--name", "talker", ...RUN, "host-usr", "sh", "-c", script);
+  const child = dockerProcess(["logs", "-f", "talker"]);
+  let followed = "";
+  const hasAll = Promise.withResolvers<void>();
+  child.stdout.on("data", (chunk: Buffer) => {
+    followed += chunk.toString();
+    if (followed.includes("three")) hasAll.resolve();
+  });
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  await hasAll.promise;
+  expect(await docker("logs", "talker")).toEqual({ code: 0, stdout: "one\nthree\n", stderr: "two\n" });
+  expect(await docker("logs", "-n", "1", "talker")).toMatchObject({ stdout: "three\n", stderr: "" });
+  expect((await docker("logs", "-t", "-n", "1", "talker")).stdout).toMatch(/^\d{4}-.*Z three\n$/);
+  expect((await docker("logs", "--since", "1h", "talker")).stdout).toBe("one\nthree\n");
+  expect((await docker("logs", "--until", "1h", "talker")).stdout).toBe("");
+  expect((await dockerWith("four\n", "attach", "talker")).stdout).toBe("four\n");
+  await closed;
+  expect(followed).toBe("one\nthree\nfour\n");
+  expect((await dockerWith("five\n", "start", "-ai", "talker")).stdout).toBe("one\nthree\nfive\n");
+  await docker("rm", "-f", "talker");
+});
+
+stock("create, start, restart, rename and kill", async () => {
+  await id("create", "--name", "a1", ...RUN, "host-usr", "sleep", "1000");
+  expect((await docker("ps", "-a", "--format", "{{.Status}}")).stdout).toBe("Created\n");
+  expect((await docker("start", "a1")).stdout).toBe("a1\n");
+  const pid = async () => (await docker("inspect", "-f", "{{.State.Pid}}", "a1")).stdout;
+  const first = await pid();
+  expect((await docker("restart", "-t", "0", "a1")).code).toBe(0);
+  expect(await pid()).not.toBe(first);
+  expect((await docker("rename", "a1", "a2")).code).toBe(0);
+  expect((await docker("kill", "-s", "KILL", "a2")).stdout).toBe("a2\n");
+  expect((await docker("kill", "a2")).code).toBe(1);
+  expect((await docker("ps", "-a", "--format", "{{.Names}} {{.Status}}")).stdout).toMatch(
+    /^a2 Exited \(137\) .* ago\n$/,
+  );
+  expect((await docker("rm", "-f", "a2")).code).toBe(0);
+});
+
+stock("limits reach the kernel and are shown", async () => {
+  const script = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null; exit 0";
+  const { stdout } = await run("-m", "64m", "host-usr", "sh", "-c", script);
+  expect(stdout).toBe(`${64 << 20}\n`);
+});
+
+stock("images are listed, inspected and removed", async () => {
+  expect((await docker("images", "--format", "{{.Repository}}:{{.Tag}}")).stdout.split("\n").sort()).toEqual([
+    "",
+    "hello:latest",
+    "host-usr:latest",
+  ]);
+  expect((await docker("image", "inspect", "-f", "{{.Os}} {{.Config.Cmd}}", "host-usr")).stdout).toBe(
+    "linux [/bin/sh]\n",
+  );
+  await id("create", "--name", "user", "hello");
+  expect((await docker("rmi", "hello")).stderr).toContain("conflict: unable to remove repository reference");
+  await docker("rm", "user");
+  expect((await docker("rmi", "hello")).stdout).toContain("Untagged: hello:latest\nDeleted: sha256:");
+});
+
+stock("version and info speak of this daemon", async () => {
+  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.45\n");
+  const { code, stdout } = await docker("info", "-f", "{{.OSType}} {{.Containers}} {{.DockerRootDir}}");
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `linux 0 ${daemon.dataRoot}\n` });
+});
+
+stock("50 containers at once", async () => {
+  const results = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => run("host-usr", "sh", "-c", `echo ${index}; exit ${index}`)),
+  );
+  expect(results).toEqual(
+    Array.from({ length: 50 }, (_, index) => ({ code: index, stdout: `${index}\n`, stderr: "" })),
+  );
+});

@@ -4,10 +4,13 @@
  */
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { Host } from "./host.ts";
-import { Connection, type Request, type Response } from "./http.ts";
+import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
 /** Fixed: asking the daemon which versions it speaks would cost a round trip on every command. */
 const API_PREFIX = "/v1.45";
+
+/** Servers close idle connections after some seconds (Node: 5); a request sent at that moment would be lost. */
+const IDLE_MAX_MS = 1000;
 
 /** The daemon answered with an error status. */
 export class ApiError extends Error {
@@ -28,7 +31,7 @@ export class DaemonUnreachable extends Error {
 export type Query = Readonly<Record<string, string | undefined>>;
 
 export class Client {
-  readonly #idle: Promise<Connection>[] = [];
+  readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
   #starting: Promise<void> | undefined;
 
   constructor(readonly host: Host) {}
@@ -38,14 +41,21 @@ export class Client {
     for (let i = 0; i < count; i++) {
       const connection = this.#connect();
       connection.catch(() => {}); // the request that takes it reports it
-      this.#idle.push(connection);
+      this.#idle.push({ connection });
     }
   }
 
   /** A response of any status. @throws DaemonUnreachable */
   async raw(request: Request): Promise<Response> {
-    const connection = await this.#take();
-    const response = await connection.request({ ...request, path: versioned(request.path) });
+    const { connection, used } = await this.#take();
+    let response: Response;
+    try {
+      response = await connection.request({ ...request, path: versioned(request.path) });
+    } catch (error) {
+      // The server closed an idle connection just as we sent on it. Only what changes nothing may be sent again.
+      if (!used || request.method !== "GET" || !(error instanceof ConnectionDropped)) throw error;
+      return this.raw(request);
+    }
     if (!response.head.raw) response.onEnd(() => this.#release(connection, response));
     return response;
   }
@@ -83,17 +93,22 @@ export class Client {
     return (await this.request({ method: "DELETE", path: path + encodeQuery(query) })).text();
   }
 
-  async #take(): Promise<Connection> {
+  /** `used`: it has served a request before. */
+  async #take(): Promise<{ connection: Connection; used: boolean }> {
     for (let next = this.#idle.shift(); next !== undefined; next = this.#idle.shift()) {
-      const connection = await next;
-      if (!connection.closed) return connection;
+      const { connection, idleSinceMs } = next;
+      const ready = await connection;
+      const fresh = idleSinceMs === undefined || performance.now() - idleSinceMs < IDLE_MAX_MS;
+      if (!ready.closed && fresh) return { connection: ready, used: idleSinceMs !== undefined };
+      ready.close();
     }
-    return this.#connect();
+    return { connection: await this.#connect(), used: false };
   }
 
   #release(connection: Connection, response: Response): void {
     if (response.head.headers.get("connection")?.toLowerCase() === "close") connection.close();
-    else if (!connection.closed) this.#idle.push(Promise.resolve(connection));
+    else if (!connection.closed)
+      this.#idle.push({ connection: Promise.resolve(connection), idleSinceMs: performance.now() });
   }
 
   async #connect(): Promise<Connection> {

@@ -97,7 +97,7 @@ export const containerFlags = {
   "memory-reservation": bytesFlag("Memory soft limit"),
   "memory-swap": valueFlag("Limit of memory and swap together, -1 for no limit", "bytes", 0, parseMemorySwap),
   "memory-swappiness": intFlag("Swappiness, 0 to 100", { initial: -1 }),
-  mount: listFlag("Mount (type=bind|volume|tmpfs,src=...,dst=...)", { type: "mount", item: parseMount }),
+  mount: listFlag("Mount (type=bind,src=/a,dst=/b,readonly)", { type: "mount", item: parseMount }),
   net: aliasFlag("network"),
   "net-alias": aliasFlag("network-alias"),
   network: listFlag("Network to join: none, host, NAME", { type: "network", item: parseNetwork }),

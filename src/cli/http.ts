@@ -28,6 +28,13 @@ interface Exchange {
   readonly fail: (error: unknown) => void;
 }
 
+/** The connection ended before a single byte of the answer: the server may have closed it while it was idle. */
+export class ConnectionDropped extends LighterError {
+  constructor() {
+    super("unavailable", "the daemon closed the connection");
+  }
+}
+
 /** One connection; one request at a time. */
 export class Connection {
   #socket: Socket | undefined;
@@ -118,7 +125,7 @@ export class Connection {
 
   /** Settles when the kernel has the bytes, which the caller must not change until then. */
   write(bytes: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(connectionLost());
+    if (this.#closed) return Promise.reject(new ConnectionDropped());
     this.#unsent.push(bytes);
     if (this.#unsent.length === 1) this.#send();
     if (this.#unsent.length === 0) return Promise.resolve();
@@ -142,7 +149,7 @@ export class Connection {
       const next = this.#unsent[0] ?? new Uint8Array(0);
       const count = this.#socket?.write(next) ?? -1;
       if (count < 0) {
-        this.#fail(connectionLost());
+        this.#fail(new ConnectionDropped());
         return;
       }
       if (count < next.length) {
@@ -156,7 +163,7 @@ export class Connection {
 
   #receive(bytes: Uint8Array): void {
     try {
-      if (this.#exchange === undefined) throw connectionLost(); // bytes nobody asked for
+      if (this.#exchange === undefined) throw new ConnectionDropped(); // bytes nobody asked for
       this.#exchange.parser.push(bytes);
     } catch (error) {
       this.#fail(error);
@@ -171,12 +178,13 @@ export class Connection {
   #end(): void {
     if (this.#closed) return;
     try {
+      if (this.#exchange?.parser.started === false) throw new ConnectionDropped();
       this.#exchange?.parser.close();
       this.close();
     } catch (error) {
       this.#fail(error);
     }
-    for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(connectionLost());
+    for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(new ConnectionDropped());
   }
 
   #fail(error: unknown): void {
@@ -258,8 +266,4 @@ export class Response {
     }
     return pieces.length === 1 ? Buffer.from(pieces[0] ?? []).toString() : Buffer.concat(pieces).toString();
   }
-}
-
-function connectionLost(): LighterError {
-  return new LighterError("unavailable", "the daemon closed the connection");
 }

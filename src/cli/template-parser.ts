@@ -249,8 +249,8 @@ function parseOperand(tokens: Tokens): Operand {
     case "number":
       return { kind: "literal", value: Number(token.text) };
     case "name": {
-      const constant = { true: true, false: false, nil: null }[token.text];
-      if (constant !== undefined) return { kind: "literal", value: constant };
+      if (token.text === "true" || token.text === "false") return { kind: "literal", value: token.text === "true" };
+      if (token.text === "nil") return { kind: "literal", value: null };
       return { kind: "function", name: token.text };
     }
     case "variable":

@@ -1,0 +1,142 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ApiError, Client, DaemonUnreachable, encodeName, encodeQuery } from "./client.ts";
+import { resolveHost } from "./host.ts";
+
+const cleanUps: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanUp of cleanUps.splice(0)) cleanUp();
+});
+
+/** A server that hands every connection's bytes so far to `respond`. */
+async function serve(respond: (request: string, socket: Socket) => void): Promise<Client> {
+  const folder = mkdtempSync(join(tmpdir(), "lighter-http-"));
+  const path = join(folder, "s.sock");
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    let request = "";
+    socket.on("data", (bytes) => {
+      request += bytes.toString("latin1");
+      respond(request, socket);
+      if (request.endsWith("\r\n\r\n")) request = "";
+    });
+    socket.on("end", () => socket.end());
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  return new Client(resolveHost(undefined, { DOCKER_HOST: `unix://${path}` }));
+}
+
+const json = (status: number, body: string) =>
+  `HTTP/1.1 ${status} X\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+
+test("requests follow one another on one connection", async () => {
+  const seen = new Set<Socket>();
+  const client = await serve((_request, socket) => {
+    seen.add(socket);
+    socket.write(json(200, '{"a":1}'));
+  });
+  for (let i = 0; i < 3; i++) expect(await client.get<unknown>("/x", { q: "ä b" })).toEqual({ a: 1 });
+  expect(seen.size).toBe(1);
+});
+
+test("a connection the server has closed is not used again", async () => {
+  const client = await serve((_request, socket) => socket.end(`${json(200, "[]")}`));
+  expect(await client.get<unknown>("/x")).toEqual([]);
+  expect(await client.get<unknown>("/x")).toEqual([]);
+});
+
+test("an error status becomes the daemon's message", async () => {
+  const client = await serve((_request, socket) => socket.write(json(404, '{"message":"No such container: x"}')));
+  const error = await client.get("/x").catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ApiError);
+  expect(error).toMatchObject({ status: 404, message: "Error response from daemon: No such container: x" });
+});
+
+test("an upload refused half-way ends with the server's answer", async () => {
+  const client = await serve((request, socket) => {
+    if (request.includes("\r\n\r\n")) socket.end(json(400, '{"message":"not a tar"}'));
+  });
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 1000; i++) yield new Uint8Array(64 * 1024);
+  }
+  const request = { method: "POST", path: "/images/load", stream: { contentType: "x", chunks: chunks() } } as const;
+  await expect(client.request(request)).rejects.toThrow("Error response from daemon: not a tar");
+});
+
+test("an upgrade carries bytes both ways until both sides have ended", async () => {
+  const client = await serve((request, socket) => {
+    if (request.startsWith("POST")) socket.write("HTTP/1.1 101 UPGRADED\r\n\r\nhello ");
+    else socket.write(request.toUpperCase());
+  });
+  const response = await client.request({ method: "POST", path: "/attach", upgrade: true });
+  await response.connection.write(new TextEncoder().encode("world"));
+  let text = "";
+  while (text !== "hello WORLD") text += Buffer.from((await response.read()) ?? []).toString();
+  response.connection.shutdownWrite();
+  expect(await response.read()).toBeUndefined();
+});
+
+test("a server that goes away in the middle is an error, not an end", async () => {
+  const client = await serve((_request, socket) => socket.end("HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc"));
+  await expect(client.get("/x")).rejects.toThrow("the connection ended early");
+});
+
+test("a slow reader pauses the server instead of filling memory", async () => {
+  const total = 64 * 1024 * 1024;
+  let taken = 0;
+  const client = await serve((_request, socket) => {
+    socket.write(`HTTP/1.1 200 X\r\nContent-Length: ${total}\r\n\r\n`);
+    const piece = Buffer.alloc(1024 * 1024);
+    const more = () => {
+      while (taken < total) {
+        taken += piece.length;
+        if (!socket.write(piece)) return void socket.once("drain", more);
+      }
+    };
+    more();
+  });
+  const response = await client.request({ method: "GET", path: "/x" });
+  await response.read();
+  await Bun.sleep(100); // time in which an unpaused socket would take it all
+  expect(taken).toBeLessThan(total / 2);
+  let received = 0;
+  for (let piece = await response.read(); piece !== undefined; piece = await response.read()) received += piece.length;
+  expect(received).toBeGreaterThan(total / 2);
+});
+
+test("nobody there: the address and what to ask oneself; DOCKER_HOST starts nothing", async () => {
+  const client = new Client(resolveHost(undefined, { DOCKER_HOST: "unix:///nonexistent/x.sock" }));
+  const error = await client.get("/x").catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(DaemonUnreachable);
+  expect(error).toMatchObject({
+    message: "Cannot connect to the Lighter daemon at unix:///nonexistent/x.sock. Is the lighter daemon running?",
+  });
+});
+
+test("resolveHost: -H, then LIGHTER_HOST, then DOCKER_HOST, then the default; a daemon is ours unless DOCKER_HOST says so", () => {
+  const env = { LIGHTER_HOST: "unix:///l", DOCKER_HOST: "unix:///d" };
+  expect(resolveHost("unix:///h", env)).toMatchObject({ address: { unix: "/h" }, startSocketPath: "/h" });
+  expect(resolveHost(undefined, env)).toMatchObject({ address: { unix: "/l" }, startSocketPath: "/l" });
+  expect(resolveHost(undefined, { DOCKER_HOST: "unix:///d" })).toEqual({ name: "unix:///d", address: { unix: "/d" } });
+  expect(resolveHost(undefined, {}).startSocketPath).toBe("/run/lighter/lighter.sock");
+  expect(resolveHost("tcp://h:1", {})).toEqual({ name: "tcp://h:1", address: { hostname: "h", port: 1 } });
+  expect(resolveHost("tcp://[::1]", {}).address).toEqual({ hostname: "::1", port: 2375 });
+  for (const bad of ["", "x", "ssh://h", "tcp://", "tcp://h:x"]) expect(() => resolveHost(bad, {})).toThrow("parse");
+});
+
+test("names and queries are encoded for the path", () => {
+  expect(encodeName("localhost:5000/a/b:t@sha256:0")).toBe("localhost:5000/a/b:t@sha256:0");
+  expect(encodeName("a?b#c d\r\n")).toBe("a%3Fb%23c%20d%0D%0A");
+  expect(encodeQuery({ a: "1&2", b: undefined, c: "" })).toBe("?a=1%262&c=");
+  expect(encodeQuery({ a: undefined })).toBe("");
+});

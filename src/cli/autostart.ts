@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { DEFAULT_SOCKET_PATH } from "./host.ts";
@@ -32,7 +32,7 @@ export async function startDaemon(socketPath: string): Promise<void> {
       if (owner) await printError(`lighter: started the daemon (log: ${logPath})`);
       await waitForAnswer(socketPath, logPath, exit);
     } finally {
-      if (owner) rmSync(lockPath, { force: true });
+      if (readOwner(lockPath) === process.pid) rmSync(lockPath, { force: true });
     }
   } catch (error) {
     if (error instanceof LighterError) throw error;
@@ -42,25 +42,31 @@ export async function startDaemon(socketPath: string): Promise<void> {
   }
 }
 
-/** True if we are to start the daemon, false if another living process is about to. */
+/**
+ * True if we are to start the daemon, false if another living process is about to. The file appears with its owner's pid
+ * in it, by link(2), so that nobody sees it empty.
+ */
 function takeLock(path: string): boolean {
-  for (;;) {
-    try {
-      const fd = openSync(path, "wx", 0o600);
-      writeSync(fd, String(process.pid));
-      closeSync(fd);
-      return true;
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw error;
+  const ownPath = `${path}.${process.pid}`;
+  writeFileSync(ownPath, String(process.pid), { mode: 0o600 });
+  try {
+    for (;;) {
+      try {
+        linkSync(ownPath, path);
+        return true;
+      } catch (error) {
+        if (errnoOf(error) !== "EEXIST") throw error;
+      }
+      const pid = readOwner(path);
+      if (pid !== undefined && isAlive(pid)) return false;
+      rmSync(path, { force: true });
     }
-    const pid = readOwner(path);
-    if (pid === undefined) continue; // it was removed in between
-    if (isAlive(pid)) return false;
-    rmSync(path, { force: true });
+  } finally {
+    rmSync(ownPath, { force: true });
   }
 }
 
-/** Undefined if the file is gone. A file still empty belongs to a process that is just writing it: pid 0, alive. */
+/** The pid in a lock file, or undefined if there is none. */
 function readOwner(path: string): number | undefined {
   try {
     return Number(readFileSync(path, "utf8"));

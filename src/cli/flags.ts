@@ -190,6 +190,7 @@ export function parseFlags<T extends FlagTable>(
     if (arg.startsWith("--")) long(arg);
     else shortCluster(arg);
   }
+  if (values.help === true) help = "help"; // a table may list it, to say --help without -h
   return { values: values as FlagValues<T>, given, args, ...(help === undefined ? {} : { help }) };
 }
 

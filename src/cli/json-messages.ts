@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import { JSON_MESSAGE_MAX_BYTES } from "../base/limits.ts";
+import { parseJson } from "./client.ts";
 import type { Response } from "./http.ts";
 
 /** One message of a progress stream (load, pull). */
@@ -22,9 +23,9 @@ export async function* readJsonMessages(response: Response): AsyncGenerator<Json
     pending = lines.pop() ?? "";
     if (pending.length > JSON_MESSAGE_MAX_BYTES)
       throw new LighterError("unavailable", "read the daemon's answer: a message is too long");
-    for (const line of lines) if (line.trim() !== "") yield JSON.parse(line) as JsonMessage;
+    for (const line of lines) if (line.trim() !== "") yield parseJson<JsonMessage>(line);
   }
-  if (pending.trim() !== "") yield JSON.parse(pending) as JsonMessage;
+  if (pending.trim() !== "") yield parseJson<JsonMessage>(pending);
 }
 
 /**

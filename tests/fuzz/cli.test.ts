@@ -1,0 +1,288 @@
+/**
+ * What the command line reads from others: the daemon's bytes, and texts users paste. Nothing may crash it, hang it or
+ * depend on how bytes happen to be split.
+ */
+import { expect, test } from "bun:test";
+import { LighterError } from "../../src/base/errors.ts";
+import { buildContainerBody } from "../../src/cli/container-config.ts";
+import { createFlags } from "../../src/cli/container-flags.ts";
+import { Demultiplexer } from "../../src/cli/demux.ts";
+import { DEFAULT_DETACH_KEYS, DetachScanner } from "../../src/cli/detach-keys.ts";
+import { CliError } from "../../src/cli/exit.ts";
+import { parseFlags } from "../../src/cli/flags.ts";
+import { ResponseParser } from "../../src/cli/http-parser.ts";
+import { indentJson } from "../../src/cli/json-indent.ts";
+import { compileTemplate, TemplateError } from "../../src/cli/template.ts";
+import { Random } from "../support/random.ts";
+
+const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 3000);
+
+function join(random: Random, pieces: readonly string[], most: number): string {
+  return Array.from({ length: random.below(most) }, () => random.pick(pieces)).join("");
+}
+
+/** The same bytes in pieces of random sizes, empty ones too. */
+function split(random: Random, bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const size = random.below(random.pick([2, 5, 50, 5000]));
+    parts.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  return parts;
+}
+
+/** Everything a parser said, as one text; its error included. */
+function parseResponse(parts: readonly Uint8Array[], wantsStream: boolean): string {
+  let said = "";
+  const parser = new ResponseParser(
+    {
+      head: (head) => {
+        said += `head ${head.status} ${head.raw} ${JSON.stringify([...head.headers])}\n`;
+      },
+      body: (bytes) => {
+        said += Buffer.from(bytes).toString("latin1");
+      },
+      end: () => {
+        said += "\nend";
+      },
+    },
+    wantsStream,
+  );
+  try {
+    for (const part of parts) {
+      const rest = parser.push(part); // says something itself
+      said += Buffer.from(rest).toString("latin1");
+    }
+    parser.close();
+  } catch (error) {
+    if (!(error instanceof LighterError)) throw error;
+    said += `\n${error.message}`;
+  }
+  return said;
+}
+
+const HTTP_PIECES = [
+  ...["HTTP/1.1 200 OK\r\n", "HTTP/1.1 101 X\r\n", "HTTP/1.1 100 X\r\n\r\n", "HTTP/1.1 404 X\r\n", "HTTP/1.0 204 \r\n"],
+  ...[
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "X: y\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+  ],
+  ...[
+    "\r\n\r\n",
+    "hello",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "0\r\n",
+    "ffffffff\r\n",
+    "1;x\r\na\r\n",
+    ":",
+    " ",
+    "\0",
+    "\xff",
+  ],
+];
+
+test("an HTTP answer means the same however it is split, and is a LighterError at worst", () => {
+  const random = Random.fromEnvironment("http answers");
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = random.below(3) > 0 ? "HTTP/1.1 200 OK\r\n" : "";
+    const bytes = Buffer.from(start + join(random, HTTP_PIECES, 12), "latin1");
+    const wantsStream = random.below(2) === 0;
+    expect(parseResponse(split(random, bytes), wantsStream)).toBe(parseResponse([bytes], wantsStream));
+  }
+});
+
+test("an HTTP answer that is whole comes out whole", () => {
+  const random = Random.fromEnvironment("whole http answers");
+  for (let round = 0; round < ROUNDS / 10; round++) {
+    const body = Buffer.from(Array.from({ length: random.below(3000) }, () => random.below(256)));
+    const chunks = split(random, body).filter((part) => part.length > 0);
+    const chunked = chunks.map((part) =>
+      Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")]),
+    );
+    const head = Buffer.from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const bytes = Buffer.concat([head, ...chunked, Buffer.from("0\r\n\r\nrest")]);
+    const said = parseResponse(split(random, bytes), false);
+    expect(said.slice(said.indexOf("\n") + 1)).toBe(`${body.toString("latin1")}\nendrest`);
+  }
+});
+
+function demultiplex(parts: readonly Uint8Array[]): Record<string, string> {
+  const said = { stdout: "", stderr: "", error: "" };
+  const demultiplexer = new Demultiplexer();
+  try {
+    for (const part of parts)
+      for (const { stream, bytes } of demultiplexer.push(part)) said[stream] += Buffer.from(bytes).toString("latin1");
+  } catch (error) {
+    if (!(error instanceof LighterError)) throw error;
+    said.error = error.message;
+  }
+  return said;
+}
+
+test("a multiplexed stream means the same however it is split", () => {
+  const random = Random.fromEnvironment("multiplexed streams");
+  for (let round = 0; round < ROUNDS; round++) {
+    const frames = Array.from({ length: random.below(6) }, () => {
+      const length = random.below(20);
+      const header = [random.below(random.pick([3, 3, 5])), 0, 0, 0, 0, 0, 0, length + random.pick([0, 0, 0, 1])];
+      return Buffer.from([...header, ...Array.from({ length }, () => random.below(256))]);
+    });
+    const bytes = Buffer.concat(frames);
+    expect(demultiplex(split(random, bytes))).toEqual(demultiplex([bytes]));
+  }
+});
+
+test("keys are passed on unchanged and in order, up to the detach sequence, however they are split", () => {
+  const random = Random.fromEnvironment("detach keys");
+  for (let round = 0; round < ROUNDS; round++) {
+    const typed = Buffer.from(Array.from({ length: random.below(40) }, () => random.pick([16, 16, 17, 65])));
+    const scanner = new DetachScanner(DEFAULT_DETACH_KEYS);
+    const passed: Uint8Array[] = [];
+    let detached = false;
+    for (const part of split(random, typed)) {
+      if (detached) break;
+      const result = scanner.scan(part);
+      passed.push(result.pass);
+      detached = result.detached;
+    }
+    const at = typed.indexOf(Buffer.from(DEFAULT_DETACH_KEYS));
+    const expected = at === -1 ? typed : typed.subarray(0, at);
+    // A trailing beginning of the sequence is still held back.
+    const held = at === -1 && typed.at(-1) === DEFAULT_DETACH_KEYS[0] ? 1 : 0;
+    expect(detached).toBe(at !== -1);
+    expect(Buffer.concat(passed)).toEqual(expected.subarray(0, expected.length - held));
+  }
+});
+
+const TEMPLATE_PIECES = [
+  ...[
+    "{{",
+    "}}",
+    "{{-",
+    " -}}",
+    "if ",
+    "else",
+    "else if ",
+    "end",
+    "range ",
+    "with ",
+    "$x := ",
+    "$x",
+    "$",
+    ".",
+    ".A",
+    ".B.C",
+  ],
+  ...[
+    "(",
+    ")",
+    "|",
+    ",",
+    " ",
+    '"s"',
+    "`r`",
+    "'c'",
+    "1",
+    "-1.5e3",
+    "0x",
+    "true",
+    "nil",
+    "json ",
+    "index ",
+    "len ",
+    "printf ",
+  ],
+  ...["eq ", "and ", "slice ", "/* c */", '"', "\\", "\n", "define ", "é", "toString", "constructor", "__proto__"],
+];
+
+test("a template renders or is refused with a TemplateError", () => {
+  const random = Random.fromEnvironment("templates");
+  const data = { A: [1, "a", null], B: { C: "x", D: {} }, F: (text: string) => text };
+  for (let round = 0; round < ROUNDS * 3; round++) {
+    const source = join(random, TEMPLATE_PIECES, 14);
+    try {
+      expect(typeof compileTemplate(source)(data)).toBe("string");
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw new Error(`${JSON.stringify(source)}`, { cause: error });
+      // Refused in our words, not in the engine's.
+      if (error.cause instanceof TypeError || error.cause instanceof RangeError)
+        throw new Error(`${JSON.stringify(source)}: ${error.message}`);
+    }
+  }
+});
+
+const FLAG_VALUES = [
+  ...[
+    "",
+    "x",
+    "-1",
+    "1",
+    "1.5",
+    "9".repeat(30),
+    "512m",
+    "/dev/a:1",
+    "a=b",
+    "=",
+    ":",
+    "a:b:c",
+    "/a:/b:ro",
+    "type=bind,dst=/x",
+  ],
+  ...[
+    "none",
+    "host",
+    "container:",
+    "name=x,ip=1.2.3.4",
+    "80",
+    "80-81:90-91/udp",
+    "[::1]:1:2",
+    "\0",
+    "é",
+    '"',
+    "nofile=1:2",
+  ],
+];
+
+test("flags parse into a body, or are refused with a message", () => {
+  const random = Random.fromEnvironment("flags");
+  const names = Object.keys(createFlags).filter((name) => !name.endsWith("-file") && name !== "help");
+  for (let round = 0; round < ROUNDS; round++) {
+    const argv = Array.from({ length: random.below(5) }, () => {
+      const value = random.below(5) === 0 ? join(random, FLAG_VALUES, 4) : random.pick(FLAG_VALUES);
+      return random.below(10) === 0 ? `-${value}` : `--${random.pick(names)}=${value}`;
+    });
+    try {
+      const parsed = parseFlags("run", createFlags, [...argv, "image"], false);
+      if (parsed.help === undefined) JSON.stringify(buildContainerBody(parsed.values, parsed.given, "image", []));
+    } catch (error) {
+      if (!(error instanceof CliError) && (!(error instanceof Error) || error.constructor !== Error))
+        throw new Error(JSON.stringify(argv), { cause: error });
+    }
+  }
+});
+
+/** Any JSON value, not too deep. */
+function randomJson(random: Random, depth: number): unknown {
+  const kind = random.below(depth > 3 ? 4 : 6);
+  if (kind === 4) return Array.from({ length: random.below(4) }, () => randomJson(random, depth + 1));
+  if (kind === 5)
+    return Object.fromEntries(
+      Array.from({ length: random.below(4) }, (_, i) => [`k${i}`, randomJson(random, depth + 1)]),
+    );
+  return [null, true, random.u32(), join(random, ['"', "\\", "{", "]", ",", ":", " ", "a", "\n"], 6)][kind];
+}
+
+test("indentJson lays JSON out as JSON.stringify does", () => {
+  const random = Random.fromEnvironment("indentJson");
+  for (let round = 0; round < ROUNDS; round++) {
+    const value = randomJson(random, 0);
+    expect(indentJson(JSON.stringify(value), "    ")).toBe(JSON.stringify(value, null, 4));
+  }
+});

@@ -66,7 +66,10 @@ export async function rename(call: AnswerCall): Promise<void> {
 /** DELETE /containers/{id} */
 export async function remove(call: AnswerCall): Promise<void> {
   if (call.query.boolean("link")) throw new LighterError("not-supported", "container links are not available");
-  await call.daemon.engine.remove(containerOf(call), { force: call.query.boolean("force") });
+  await call.daemon.engine.remove(containerOf(call), {
+    force: call.query.boolean("force"),
+    volumes: call.query.boolean("v"),
+  });
   sendEmpty(call.response, 204);
 }
 

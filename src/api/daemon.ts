@@ -73,6 +73,9 @@ function parseOptions(args: string[]): DaemonOptions | undefined {
 async function serve({ socketPath, dataRoot, execRoot }: DaemonOptions): Promise<void> {
   // What others can read of our directories is decided with each, not by whoever started us.
   process.umask(0o022);
+  // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
+  process.on("uncaughtException", (error) => console.error("lighter: bug:", error));
+  process.on("unhandledRejection", (error) => console.error("lighter: bug:", error));
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   lockExecRoot(execRoot);
   const daemon = await openEngine({ dataRoot, execRoot });

@@ -2,10 +2,16 @@ import { LighterError } from "../base/errors.ts";
 
 /** The parameters of a request, read as Docker's server reads them. */
 export class Query {
-  readonly #parameters: URLSearchParams;
+  readonly #search: string;
+  #parsed: URLSearchParams | undefined;
 
   constructor(search: string) {
-    this.#parameters = new URLSearchParams(search);
+    this.#search = search;
+  }
+
+  get #parameters(): URLSearchParams {
+    this.#parsed ??= new URLSearchParams(this.#search);
+    return this.#parsed;
   }
 
   /** "" counts as absent. */

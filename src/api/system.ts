@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { arch, cpus, hostname, totalmem } from "node:os";
-import { formatRfc3339, nowNs } from "../base/time.ts";
+import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { API_VERSION, COMMON_HEADERS, MIN_API_VERSION, sendJson } from "./protocol.ts";
@@ -72,7 +72,7 @@ function describeSystem({ engine, images, host }: Daemon): object {
     NFd: 0,
     OomKillDisable: cgroup.oomKillDisable,
     NGoroutines: 0,
-    SystemTime: formatRfc3339(nowNs()),
+    SystemTime: formatNow(),
     LoggingDriver: "json-file",
     CgroupDriver: "cgroupfs",
     CgroupVersion: cgroup.mode === "unified" ? "2" : "1",

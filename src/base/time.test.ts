@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatRfc3339, formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "./time.ts";
+import { formatNow, formatRfc3339, formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "./time.ts";
 
 test("formatRfc3339 leaves trailing zeros out and the point with them", () => {
   expect(formatRfc3339(1_795_477_792_138_207_770n)).toBe("2026-11-23T23:49:52.13820777Z");
@@ -18,4 +18,11 @@ test("parseUnixTime takes seconds with decimals and nothing else", () => {
   expect(parseUnixTime("12.5")).toBe(12_500_000_000n);
   expect(parseUnixTime("12.000000001")).toBe(12_000_000_001n);
   for (const bad of ["", "-1", "1e9", "abc", "1.", "0x10"]) expect(parseUnixTime(bad)).toBeUndefined();
+});
+
+test("formatNow is the present in the same form", () => {
+  const before = BigInt(Date.now()) * 1_000_000n;
+  const text = formatNow();
+  expect(formatRfc3339(parseRfc3339(text)!)).toBe(text);
+  expect(parseRfc3339(text)! >= before).toBe(true);
 });

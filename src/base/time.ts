@@ -11,6 +11,11 @@ export function nowNs(): bigint {
   return BigInt(Date.now()) * NS_PER_MS;
 }
 
+/** `formatRfc3339(nowNs())`, for the hot path. */
+export function formatNow(): string {
+  return new Date().toISOString().replace(/\.?0*Z$/, "Z");
+}
+
 /** `ns` since 1970, not negative. */
 export function formatRfc3339(ns: bigint): string {
   const decimals = (ns % NS_PER_SECOND).toString().padStart(9, "0").replace(/0+$/, "");

@@ -209,15 +209,25 @@ function fakePeers(hostConfig: DockerHostConfig, pid: number): Peers {
 
 /** Idempotent, for a start that was cut off. `root`: what the image's "/" is, which the upper directory covers. */
 function makeDirectories(paths: ContainerPaths, root: { mode: number; uid: number; gid: number }): void {
-  mkdirSync(paths.upper, { recursive: true, mode: 0o700 });
-  mkdirSync(paths.work, { recursive: true, mode: 0o700 });
-  chmodSync(paths.upper, root.mode);
+  makeDirectory(paths.directory, 0o700);
+  makeDirectory(paths.upper, root.mode);
+  makeDirectory(paths.work, 0o700);
+  chmodSync(paths.upper, root.mode); // mkdir(2) heeds the umask
   if (root.uid !== 0 || root.gid !== 0) chownSync(paths.upper, root.uid, root.gid);
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
 }
 
 function writeEtcFiles(config: DockerContainerConfig, hostConfig: DockerHostConfig, paths: ContainerPaths): void {
   const host = { hosts: readHostFile("/etc/hosts"), resolvConf: readResolvConf() };
   const texts = planEtcFiles(config, hostConfig, host);
+  makeDirectory(paths.runDirectory, 0o700);
   writeFileSync(paths.hosts, texts.hosts);
   writeFileSync(paths.hostname, texts.hostname);
   writeFileSync(paths.resolvConf, texts.resolvConf);

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { parseSignal, SIGNALS } from "../base/signals.ts";
-import { formatRfc3339, nowNs, ZERO_TIME } from "../base/time.ts";
+import { formatNow, formatRfc3339, ZERO_TIME } from "../base/time.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -119,7 +120,7 @@ export class Engine implements AsyncDisposable {
       id,
       name: givenName ?? randomName((candidate) => this.#names.has(candidate)),
       status: "created",
-      createdAt: formatRfc3339(nowNs()),
+      createdAt: formatNow(),
       pid: 0,
       exitCode: 0,
       error: "",
@@ -127,6 +128,7 @@ export class Engine implements AsyncDisposable {
       startedAt: ZERO_TIME,
       finishedAt: ZERO_TIME,
       restartCount: 0,
+      removeVolumes: false,
     };
     this.#requireFreeName(record.name);
     this.#store.insert(record);
@@ -161,6 +163,7 @@ export class Engine implements AsyncDisposable {
       startedAt: ZERO_TIME,
       finishedAt: ZERO_TIME,
       restartCount: 0,
+      removeVolumes: false,
     };
     return this.runtime.explain(this.#startRequest(record, [], true));
   }
@@ -196,7 +199,7 @@ export class Engine implements AsyncDisposable {
     writePoint("start process");
     const supervised = await this.runtime.start(request);
     writePoint("started process");
-    const running = { pid: supervised.pid, startedAt: formatRfc3339(nowNs()), restartCount: record.restartCount };
+    const running = { pid: supervised.pid, startedAt: formatNow(), restartCount: record.restartCount };
     try {
       this.#store.setRunning({ id: record.id, ...running });
     } catch (error) {
@@ -232,8 +235,9 @@ export class Engine implements AsyncDisposable {
     record.exitCode = exitCodeOfStartError(error);
     record.error = messageOf(error);
     try {
+      rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
       this.#store.setStartFailed(record);
-      if (record.hostConfig.AutoRemove) this.#markRemoved(container);
+      if (record.hostConfig.AutoRemove) this.#markRemoved(container, true);
     } catch (writeError) {
       logFailure(`write down the failed start of container ${record.id}`, writeError); // the start's own error matters
     }
@@ -281,7 +285,7 @@ export class Engine implements AsyncDisposable {
       pid: 0,
       exitCode: LOST_EXIT_CODE,
       error: `the container's supervisor was lost: ${why}`,
-      finishedAt: formatRfc3339(nowNs()),
+      finishedAt: formatNow(),
     } satisfies Partial<ContainerRecord>);
     this.#settle(container);
   }
@@ -292,7 +296,7 @@ export class Engine implements AsyncDisposable {
     container.ociConfig = undefined;
     try {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
-      if (record.hostConfig.AutoRemove && !container.isRestarting) this.#markRemoved(container);
+      if (record.hostConfig.AutoRemove && !container.isRestarting) this.#markRemoved(container, true);
       else {
         this.#store.setExited(record);
         this.#inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
@@ -390,7 +394,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Resolves when the name is free and no client sees the container any more; its files go in the background. */
-  async remove(container: Container, options: { force: boolean }): Promise<void> {
+  async remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void> {
     const { record } = container;
     for (;;) {
       const wasRunning = container.isRunning;
@@ -411,7 +415,7 @@ export class Engine implements AsyncDisposable {
           throw markedForRemoval(record.id);
         }
         if (container.isRunning) return false; // started in between
-        this.#markRemoved(container);
+        this.#markRemoved(container, options.volumes);
         return true;
       });
       if (isRemoved) return;
@@ -419,9 +423,10 @@ export class Engine implements AsyncDisposable {
   }
 
   /** The container's queue is held and it does not run. */
-  #markRemoved(container: Container): void {
+  #markRemoved(container: Container, withVolumes: boolean): void {
     const { record } = container;
-    this.#store.setRemoving(record.id);
+    record.removeVolumes = withVolumes;
+    this.#store.setRemoving(record);
     record.status = "removing";
     this.#containers.delete(record.id);
     this.#names.delete(record.name);
@@ -438,7 +443,14 @@ export class Engine implements AsyncDisposable {
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
     await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
+    await this.#removeVolumes(container.record);
     this.#store.delete(container.id);
+  }
+
+  async #removeVolumes(record: ContainerRecord): Promise<void> {
+    if (!record.removeVolumes) return;
+    for (const { volume } of record.mountPoints)
+      if (volume?.anonymous) await rm(join(this.paths.volumes, volume.name), { recursive: true, force: true });
   }
 
   // --- Exec ---
@@ -504,8 +516,7 @@ export class Engine implements AsyncDisposable {
     }
     if ("exited" in found) {
       // Not running by the row: the last daemon died between the start and its write.
-      if (!container.isRunning)
-        Object.assign(record, { status: "running", startedAt: formatRfc3339(nowNs()) } as const);
+      if (!container.isRunning) Object.assign(record, { status: "running", startedAt: formatNow() } as const);
       record.pid = found.pid;
       this.#store.setRunning(record);
       this.#supervise(container, found);

@@ -2,14 +2,16 @@ import { join } from "node:path";
 
 /** Where a container's things are. */
 export interface ContainerPaths {
-  /** All that is kept: the paths below. Made at the first start. */
+  /** What is kept: upper, work and log. Made at the first start. */
   directory: string;
   upper: string;
   work: string;
+  log: string;
+  /** Of one run: the rest. Usually in memory, where making a file costs next to nothing. */
+  runDirectory: string;
   hosts: string;
   hostname: string;
   resolvConf: string;
-  log: string;
 }
 
 const RUN_NAME_LENGTH = 32;
@@ -44,14 +46,16 @@ export class EnginePaths {
 
   container(id: string): ContainerPaths {
     const directory = join(this.containers, id);
+    const runDirectory = this.runDirectory(id);
     return {
       directory,
       upper: join(directory, "upper"),
       work: join(directory, "work"),
-      hosts: join(directory, "hosts"),
-      hostname: join(directory, "hostname"),
-      resolvConf: join(directory, "resolv.conf"),
       log: join(directory, `${id}-json.log`),
+      runDirectory,
+      hosts: join(runDirectory, "hosts"),
+      hostname: join(runDirectory, "hostname"),
+      resolvConf: join(runDirectory, "resolv.conf"),
     };
   }
 

@@ -36,6 +36,7 @@ function record(id: string, name: string): ContainerRecord {
     startedAt: ZERO_TIME,
     finishedAt: ZERO_TIME,
     restartCount: 0,
+    removeVolumes: false,
   };
 }
 
@@ -72,11 +73,11 @@ test("a container's row survives closing and opening, oldest first", () => {
 test("a container that is being removed has freed its name", () => {
   using store = new Store(temporaryPath());
   store.insert(record("a", "web"));
-  store.setRemoving("a");
+  store.setRemoving({ id: "a", removeVolumes: true });
   store.insert(record("b", "web"));
-  expect(store.all().map(({ id, name, status }) => [id, name, status])).toEqual([
-    ["a", "", "removing"],
-    ["b", "web", "created"],
+  expect(store.all().map(({ id, name, status, removeVolumes }) => [id, name, status, removeVolumes])).toEqual([
+    ["a", "", "removing", true],
+    ["b", "web", "created", false],
   ]);
   store.delete("a");
   expect(store.all().map(({ id }) => id)).toEqual(["b"]);
@@ -94,6 +95,20 @@ test("a database of a newer schema is refused and not touched", () => {
   db.run("PRAGMA user_version = 999");
   db.close();
   expect(() => new Store(path)).toThrow(expect.objectContaining({ code: "not-supported" }));
+});
+
+test("a database of the first schema is brought up to the present one", () => {
+  const path = temporaryPath();
+  {
+    using store = new Store(path);
+    store.insert(record("a", "old"));
+  }
+  const db = new Database(path);
+  db.run("ALTER TABLE container DROP COLUMN remove_volumes");
+  db.run("PRAGMA user_version = 1");
+  db.close();
+  using store = new Store(path);
+  expect(store.all()).toEqual([record("a", "old")]);
 });
 
 test("only root may read the database: environments hold secrets", () => {

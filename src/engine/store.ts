@@ -31,6 +31,8 @@ export interface ContainerRecord {
   startedAt: string;
   finishedAt: string;
   restartCount: number;
+  /** Its anonymous volumes go with it. Decided when it is removed. */
+  removeVolumes: boolean;
 }
 
 interface Row {
@@ -50,6 +52,7 @@ interface Row {
   started_at: string;
   finished_at: string;
   restart_count: number;
+  remove_volumes: number;
 }
 
 /** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
@@ -74,6 +77,7 @@ const MIGRATIONS: readonly string[] = [
      restart_count INTEGER NOT NULL
    ) STRICT;
    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+  "ALTER TABLE container ADD COLUMN remove_volumes INTEGER NOT NULL DEFAULT 0",
 ];
 
 /**
@@ -105,7 +109,9 @@ export class Store implements Disposable {
            finished_at = ? WHERE id = ?`,
       ),
       rename: prepare("UPDATE container SET name = ? WHERE id = ?"),
-      removing: prepare("UPDATE container SET status = 'removing', name = NULL, pid = 0 WHERE id = ?"),
+      removing: prepare(
+        "UPDATE container SET status = 'removing', name = NULL, pid = 0, remove_volumes = ? WHERE id = ?",
+      ),
       delete: prepare("DELETE FROM container WHERE id = ?"),
       all: prepare("SELECT * FROM container ORDER BY seq"),
       getSetting: prepare("SELECT value FROM setting WHERE key = ?"),
@@ -159,9 +165,9 @@ export class Store implements Disposable {
     writePoint("renamed");
   }
 
-  setRemoving(id: string): void {
+  setRemoving(c: Pick<ContainerRecord, "id" | "removeVolumes">): void {
     writePoint("set removing");
-    this.#statements.removing.run(id);
+    this.#statements.removing.run(Number(c.removeVolumes), c.id);
     writePoint("was set removing");
   }
 
@@ -239,5 +245,6 @@ function recordOf(row: Row): ContainerRecord {
     startedAt: row.started_at,
     finishedAt: row.finished_at,
     restartCount: row.restart_count,
+    removeVolumes: row.remove_volumes !== 0,
   };
 }

@@ -351,6 +351,34 @@ test("start, stop and remove at once end in a state that inspect explains", asyn
   }
 });
 
+test("anonymous volumes are made at the start and go with v=1 or AutoRemove, and only then", async () => {
+  const sourceOf = async (id: string) => {
+    const [mount] = (await api.inspect(id)).Mounts;
+    expect(mount).toMatchObject({ Type: "volume", Destination: "/data", Driver: "local", RW: true });
+    return mount.Source;
+  };
+  for (const [query, isKept] of [
+    ["", true],
+    ["?v=1", false],
+  ] as const) {
+    const id = await api.run({ Volumes: { "/data": {} } });
+    const source = await sourceOf(id);
+    expect(existsSync(source)).toBe(true);
+    api.runtime.process(id).exit(0);
+    await api.request("POST", `/containers/${id}/wait`);
+    await api.request("DELETE", `/containers/${id}${query}`);
+    await api.engine.idle();
+    expect(existsSync(source)).toBe(isKept);
+  }
+  const id = await api.run({ Volumes: { "/data": {} }, HostConfig: { AutoRemove: true } });
+  const source = await sourceOf(id);
+  const wait = await api.wait(id, "removed");
+  api.runtime.process(id).exit(0);
+  await wait.answer;
+  await api.engine.idle();
+  expect(existsSync(source)).toBe(false);
+});
+
 // --- List ---
 
 test("the list shows running containers, newest first, and all when asked", async () => {

@@ -28,15 +28,15 @@ import {
 import { OPAQUE_XATTR } from "./unpack.ts";
 
 /** A directory of the merged view: O_PATH fds of the layers that take part, topmost first. */
-type MergedDirectory = readonly number[];
+export type MergedDirectory = readonly number[];
 
-interface Found {
+export interface Found {
   /** O_PATH fds: all layers' for a directory, else one. */
   fds: number[];
   stat: Stats;
 }
 
-function closeAll(fds: Iterable<number>): void {
+export function closeAll(fds: Iterable<number>): void {
   for (const fd of fds) closeSync(fd);
 }
 
@@ -44,12 +44,12 @@ function isOpaque(fd: number): boolean {
   return getxattrFd(fd, OPAQUE_XATTR)?.toString("latin1") === "y";
 }
 
-function isWhiteout(stat: Stats): boolean {
+export function isWhiteout(stat: Stats): boolean {
   return stat.isCharacterDevice() && stat.rdev === 0;
 }
 
 /** The entry `name` of a merged directory; the caller closes its fds. */
-function lookup(directory: MergedDirectory, name: string): Found | undefined {
+export function lookup(directory: MergedDirectory, name: string): Found | undefined {
   const fds: number[] = [];
   let top: Stats | undefined;
   try {
@@ -93,7 +93,7 @@ function openRoots(layerPaths: readonly string[]): number[] {
  * What `path` is, symlinks followed (the last one too unless `followLast` is false); the caller closes the fds.
  * @throws LighterError ("invalid") after SYMLINKS_MAX symlinks.
  */
-function resolve(layerPaths: readonly string[], path: BytePath, followLast: boolean): Found | undefined {
+export function resolve(layerPaths: readonly string[], path: BytePath, followLast: boolean): Found | undefined {
   /** From "/" down to where we are. */
   const stack: number[][] = [openRoots(layerPaths)];
   const todo = path.split("/").reverse();

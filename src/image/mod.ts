@@ -1,5 +1,6 @@
 /** Images: references, the content store, layers, and what a container needs of them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
+export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export {

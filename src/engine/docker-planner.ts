@@ -1,9 +1,17 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
-import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
+import {
+  copyDirectoryFromLayers,
+  type Image,
+  type ImageStore,
+  readFileInLayers,
+  resolveGroup,
+  resolveUser,
+} from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import {
@@ -11,6 +19,7 @@ import {
   buildOciConfig,
   type HostFacts,
   type HostProbe,
+  type MountPoint,
   type Peer,
   type Peers,
   parseCreateBody,
@@ -24,6 +33,7 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
+import { writePoint } from "./write-point.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -103,7 +113,6 @@ export class DockerPlanner implements Planner {
     if (!options.dryRun) {
       if (options.first) makeDirectories(paths, layers.root);
       if (etcFiles === paths) writeEtcFiles(config, hostConfig, paths);
-      this.#makeMountSources(record);
     }
     return {
       config: buildOciConfig({
@@ -136,9 +145,31 @@ export class DockerPlanner implements Planner {
     return definedPeers({ network: find(network), pid: find(pid), ipc: find(ipc) });
   }
 
-  #makeMountSources(record: ContainerRecord): void {
+  async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
     for (const point of record.mountPoints)
-      if (point.type === "volume" || point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      if (point.type === "volume") await this.#prepareVolume(record, point, first);
+      else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+  }
+
+  /** An empty volume gets what the image has at its place: prepared aside, so that a half-filled one is never taken. */
+  async #prepareVolume(record: ContainerRecord, point: MountPoint, first: boolean): Promise<void> {
+    mkdirSync(this.#paths.volumes, { recursive: true, mode: 0o711 });
+    mkdirSync(point.source, { recursive: true, mode: 0o755 });
+    if (!first || !point.volume?.copyUp || readdirSync(point.source).length > 0) return;
+    const stagingPath = `${point.source}.${record.id}`;
+    await rm(stagingPath, { recursive: true, force: true });
+    mkdirSync(stagingPath, { mode: 0o755 });
+    try {
+      const { lowerDirs } = this.#images.layersOf(record.imageId);
+      if (!(await copyDirectoryFromLayers(lowerDirs, point.destination, stagingPath))) return;
+      writePoint("fill volume");
+      renameSync(stagingPath, point.source); // over the empty one
+      writePoint("filled volume");
+    } catch (error) {
+      if (errnoOf(error) !== "ENOTEMPTY") throw error; // else another container that starts was faster
+    } finally {
+      await rm(stagingPath, { recursive: true, force: true });
+    }
   }
 
   /** `upper`: the container's own files, which may differ from the image's once it has run. */

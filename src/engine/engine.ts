@@ -195,6 +195,7 @@ export class Engine implements AsyncDisposable {
       await container.supervised?.gone; // its cgroup has our name
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
     }
+    if (record.mountPoints.length > 0) await this.planner.prepareMounts(record, !startedBefore);
     const request = this.#startRequest(record, attaches, false);
     writePoint("start process");
     const supervised = await this.runtime.start(request);

@@ -41,6 +41,8 @@ export interface Planner {
   connect(findContainer: (ref: string) => Container): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
+  /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */
+  prepareMounts(record: ContainerRecord, first: boolean): Promise<void>;
   /**
    * Makes what the start needs on disk, unless `dryRun`. `first`: the container has never run.
    * @throws LighterError

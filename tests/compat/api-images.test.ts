@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ApiServer } from "../support/api-server.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -111,6 +113,32 @@ test("an image in use is not removed, in Docker's words; one that is not goes wi
   expect(removed.json[0]).toEqual({ Untagged: "used:1" });
   expect(removed.json).toHaveLength(3);
   expect((await api.request("DELETE", "/images/used:1")).status).toBe(404);
+});
+
+test("an empty volume gets the image's files at its place once, with their owners", async () => {
+  const layer = rawTar(
+    { name: "data/", type: "5", mode: 0o750, uid: 999, gid: 998 },
+    { name: "data/file", content: "from the image" },
+  );
+  const image = dockerArchive({ layers: [layer], tags: ["vol:1"], config: { Cmd: ["/x"], Volumes: { "/data": {} } } });
+  await load(image);
+  const start = async (HostConfig: object) => {
+    const { json } = await api.request("POST", "/containers/create", { Image: "vol:1", HostConfig });
+    expect((await api.request("POST", `/containers/${json.Id}/start`)).status).toBe(204);
+    return (await api.inspect(json.Id)).Mounts[0];
+  };
+  const anonymous = await start({});
+  expect(anonymous.Name).toMatch(/^[0-9a-f]{64}$/);
+  expect(readFileSync(join(anonymous.Source, "file"), "utf8")).toBe("from the image");
+  expect(statSync(anonymous.Source)).toMatchObject({ uid: 999, gid: 998, mode: 0o040750 });
+  const named = await start({ Binds: ["named:/data"] });
+  writeFileSync(join(named.Source, "file"), "changed");
+  const again = await start({ Binds: ["named:/data"] });
+  expect(again.Source).toBe(named.Source);
+  expect(readFileSync(join(again.Source, "file"), "utf8")).toBe("changed");
+  const plain = await start({ Binds: ["plain:/data:nocopy"] });
+  expect(readdirSync(plain.Source)).toEqual([]);
+  expect(readdirSync(join(plain.Source, ".."))).toEqual(["_data"]);
 });
 
 test("a container shows its image's id once the name means another image", async () => {

@@ -499,6 +499,7 @@ export class Engine implements AsyncDisposable {
     if (record.status === "removing") {
       const found = await this.runtime.reconnect(this.paths.runDirectory(record.id));
       if (found === "lost") await this.#cleanup(record);
+      else if ("gone" in found) container.supervised = found; // still cleaning up: its files go after it
       this.#inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
       return;
     }

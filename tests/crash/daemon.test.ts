@@ -148,7 +148,8 @@ class Crashed extends Error {}
 async function tell(story: Story): Promise<void> {
   const sleeper = await story.create("sleeper", { Cmd: ["/bin/sleep", "1000"], HostConfig: hostUsr });
   await story.act(sleeper, "POST", "/start", { status: "running" });
-  const short = await story.create("short", { Cmd: ["/bin/sh", "-c", "echo output; exit 7"], HostConfig: hostUsr });
+  const talk = { Cmd: ["/bin/sh", "-c", "echo output; exit 7"], Volumes: { "/etc": {} }, HostConfig: hostUsr };
+  const short = await story.create("short", talk);
   await story.act(short, "POST", "/start", { status: "exited" });
   await story.act(short, "POST", "/wait", {});
   const auto = await story.create("auto", { Cmd: ["/bin/true"], HostConfig: { ...hostUsr, AutoRemove: true } });
@@ -161,7 +162,7 @@ async function tell(story: Story): Promise<void> {
     if (error instanceof Crashed) throw error; // a start that fails is an answer too
   });
   await story.act(sleeper, "DELETE", "?force=1", { status: "removed" });
-  await story.act(short, "DELETE", "", { status: "removed" });
+  await story.act(short, "DELETE", "?v=1", { status: "removed" });
 }
 
 /** The daemon agrees with the kernel, and with what clients were told. */
@@ -200,7 +201,7 @@ const STRIDE = process.env.LIGHTER_TEST_DIR === undefined ? 1 : 7;
 async function removeAll(target: TestDaemon, story: Story): Promise<void> {
   const { json } = await target.request("GET", "/containers/json?all=1");
   for (const known of story.known) known.maybe.push("removed", "exited");
-  for (const { Id } of json) expect((await target.request("DELETE", `/containers/${Id}?force=1`)).status).toBe(204);
+  for (const { Id } of json) expect((await target.request("DELETE", `/containers/${Id}?force=1&v=1`)).status).toBe(204);
   const ids = story.known.map(({ id }) => id);
   await until(() => !target.isAlive || target.leftovers(ids).length === 0, "nothing is left");
   await target.request("GET", "/_ping"); // the row goes right after the files

@@ -76,7 +76,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   /** Paths that containers have left: directories, and cgroups by the ids given. */
   leftovers(ids: readonly string[]): string[] {
     const inside = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
-    const directories = ["containers"].flatMap((name) => inside(join(this.dataRoot, name)));
+    const directories = ["containers", "volumes"].flatMap((name) => inside(join(this.dataRoot, name)));
     const runDirectories = ["c", "e"].flatMap((name) => inside(join(this.execRoot, name)));
     const cgroups = cgroupMountPoints().flatMap((path) => inside(join(path, "lighter")));
     return [...directories, ...runDirectories, ...cgroups.filter((path) => ids.some((id) => path.includes(id)))];

@@ -1,5 +1,13 @@
 import { LighterError } from "../base/errors.ts";
-import type { Container, WaitCondition } from "../engine/mod.ts";
+import {
+  type Container,
+  kill as killContainer,
+  resize as resizeContainer,
+  restart as restartContainer,
+  type StopOptions,
+  stop as stopContainer,
+  type WaitCondition,
+} from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
@@ -35,25 +43,25 @@ export async function start(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, hasStarted ? 204 : 304);
 }
 
-function stopOptions({ query }: Call): { signal: string | undefined; timeoutSeconds: number | undefined } {
+function stopOptions({ query }: Call): StopOptions {
   return { signal: query.text("signal"), timeoutSeconds: query.integer("t") };
 }
 
 /** POST /containers/{id}/stop */
 export async function stop(call: AnswerCall): Promise<void> {
-  const hasStopped = await call.daemon.engine.stop(containerOf(call), stopOptions(call));
+  const hasStopped = await stopContainer(containerOf(call), stopOptions(call));
   sendEmpty(call.response, hasStopped ? 204 : 304);
 }
 
 /** POST /containers/{id}/restart */
 export async function restart(call: AnswerCall): Promise<void> {
-  await call.daemon.engine.restart(containerOf(call), stopOptions(call));
+  await restartContainer(call.daemon.engine, containerOf(call), stopOptions(call));
   sendEmpty(call.response, 204);
 }
 
 /** POST /containers/{id}/kill */
 export async function kill(call: AnswerCall): Promise<void> {
-  await call.daemon.engine.kill(containerOf(call), call.parameter("id"), call.query.text("signal"));
+  await killContainer(containerOf(call), call.parameter("id"), call.query.text("signal"));
   sendEmpty(call.response, 204);
 }
 
@@ -76,7 +84,7 @@ export async function remove(call: AnswerCall): Promise<void> {
 /** POST /containers/{id}/resize */
 export async function resize(call: AnswerCall): Promise<void> {
   const [rows, columns] = [call.query.requiredInteger("h"), call.query.requiredInteger("w")];
-  await call.daemon.engine.resize(containerOf(call), rows, columns);
+  await resizeContainer(containerOf(call), rows, columns);
   sendEmpty(call.response, 200);
 }
 

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
-import { parseSignal, SIGNALS } from "../base/signals.ts";
+import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, ZERO_TIME } from "../base/time.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
@@ -14,7 +14,7 @@ import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, w
 import { Exec, type ExecRequestOptions, startExec } from "./exec.ts";
 import { parseName, randomName } from "./names.ts";
 import type { EnginePaths } from "./paths.ts";
-import type { Planner } from "./planner.ts";
+import type { CreatePlan, Planner } from "./planner.ts";
 import { type ContainerRecord, Store } from "./store.ts";
 import { writePoint } from "./write-point.ts";
 
@@ -24,8 +24,6 @@ export interface EngineOptions {
   planner: Planner;
 }
 
-/** Docker's default. */
-const STOP_TIMEOUT_SECONDS = 10;
 /** Exit code of a process whose end nobody saw: as if killed. */
 const LOST_EXIT_CODE = 137;
 /** How long an exec that has ended can still be inspected. Docker's time. */
@@ -115,21 +113,7 @@ export class Engine implements AsyncDisposable {
     const givenName = name === undefined || name === "" ? undefined : parseName(name);
     const id = randomId();
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
-    const record: ContainerRecord = {
-      ...plan,
-      id,
-      name: givenName ?? randomName((candidate) => this.#names.has(candidate)),
-      status: "created",
-      createdAt: formatNow(),
-      pid: 0,
-      exitCode: 0,
-      error: "",
-      oomKilled: false,
-      startedAt: ZERO_TIME,
-      finishedAt: ZERO_TIME,
-      restartCount: 0,
-      removeVolumes: false,
-    };
+    const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.#requireFreeName(record.name);
     this.#store.insert(record);
     this.#register(new Container(record));
@@ -149,23 +133,8 @@ export class Engine implements AsyncDisposable {
   /** The program that would run, as text. */
   explain(body: unknown, platform: string | undefined): string {
     const id = randomId();
-    const plan = this.planner.planCreate(body, id, platform);
-    const record: ContainerRecord = {
-      ...plan,
-      id,
-      name: "explain",
-      status: "created",
-      createdAt: ZERO_TIME,
-      pid: 0,
-      exitCode: 0,
-      error: "",
-      oomKilled: false,
-      startedAt: ZERO_TIME,
-      finishedAt: ZERO_TIME,
-      restartCount: 0,
-      removeVolumes: false,
-    };
-    return this.runtime.explain(this.#startRequest(record, [], true));
+    const { warnings: _, ...plan } = this.planner.planCreate(body, id, platform);
+    return this.runtime.explain(this.#startRequest(newRecord(plan, id, "explain"), [], true));
   }
 
   // --- Start ---
@@ -322,58 +291,6 @@ export class Engine implements AsyncDisposable {
   async #cleanup(record: ContainerRecord): Promise<void> {
     const config = this.planner.planRunning(record, this.paths.container(record.id));
     await this.runtime.cleanup({ id: record.id, config, runDirectory: this.paths.runDirectory(record.id) });
-  }
-
-  // --- Stop ---
-
-  /** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
-  async kill(container: Container, ref: string, signal: string | undefined): Promise<void> {
-    const context = `cannot kill container: ${ref}`;
-    const number = parseSignalOr(signal, SIGNALS.KILL!, context);
-    const { supervised } = container;
-    if (!container.isRunning || supervised === undefined) throw withContext(context, notRunning(container.id));
-    const isAlive = await supervised.signal(number);
-    if (number === SIGNALS.KILL || !isAlive) await container.wait("not-running");
-  }
-
-  /**
-   * The container's stop signal, then SIGKILL after `timeoutSeconds` (negative: never). False: it does not run.
-   * Both default to what the container was created with.
-   */
-  async stop(
-    container: Container,
-    options: { signal?: string | undefined; timeoutSeconds?: number | undefined },
-  ): Promise<boolean> {
-    const { config } = container.record;
-    const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!, "cannot stop");
-    const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
-    const { supervised } = container;
-    if (!container.isRunning || supervised === undefined) return false;
-    const ended = container.wait("not-running");
-    await supervised.signal(signal);
-    if (timeoutSeconds >= 0 && !(await settlesWithin(ended, timeoutSeconds * 1000)))
-      await supervised.signal(SIGNALS.KILL!);
-    await ended;
-    return true;
-  }
-
-  async restart(
-    container: Container,
-    options: { signal?: string | undefined; timeoutSeconds?: number | undefined },
-  ): Promise<void> {
-    container.isRestarting = true;
-    try {
-      await this.stop(container, options);
-      await this.start(container);
-    } finally {
-      container.isRestarting = false;
-    }
-  }
-
-  /** @throws LighterError "conflict" if it does not run */
-  async resize(container: Container, rows: number, columns: number): Promise<void> {
-    if (!container.isRunning || container.supervised === undefined) throw notRunning(container.id);
-    await container.supervised.resize(rows, columns);
   }
 
   // --- Rename, remove ---
@@ -538,17 +455,28 @@ export class Engine implements AsyncDisposable {
   }
 }
 
+function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: string): ContainerRecord {
+  return {
+    ...plan,
+    id,
+    name,
+    status: "created",
+    createdAt: formatNow(),
+    pid: 0,
+    exitCode: 0,
+    error: "",
+    oomKilled: false,
+    startedAt: ZERO_TIME,
+    finishedAt: ZERO_TIME,
+    restartCount: 0,
+    removeVolumes: false,
+  };
+}
+
 function exitCodeOfStartError(error: unknown): number {
   if (!(error instanceof LighterError)) return 128;
   if (error.code === "exec-not-found") return 127;
   return error.code === "exec-denied" ? 126 : 128;
-}
-
-function parseSignalOr(text: string | undefined, fallback: number, context: string): number {
-  if (text === undefined || text === "") return fallback;
-  const number = parseSignal(text);
-  if (number === undefined) throw new LighterError("invalid", `${context}: invalid signal: ${text}`);
-  return number;
 }
 
 function logFailure(what: string, error: unknown): void {
@@ -561,15 +489,5 @@ function inContext(context: string, check: () => void): void {
     check();
   } catch (error) {
     throw error instanceof LighterError ? withContext(context, error) : error;
-  }
-}
-
-async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

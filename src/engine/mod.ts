@@ -17,6 +17,7 @@ export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
+export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { Engine } from "./engine.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";

@@ -76,6 +76,8 @@ export class LogCursor implements AsyncDisposable {
   #offset: number;
   /** Of the newest file opened so far. */
   #newest: number | undefined;
+  /** Where to end in the newest file; Infinity when following. */
+  #limit = Number.POSITIVE_INFINITY;
   readonly #parser = new LogParser();
   readonly #chunk = Buffer.allocUnsafe(READ_CHUNK_BYTES);
 
@@ -86,9 +88,18 @@ export class LogCursor implements AsyncDisposable {
     this.#newest = files.at(-1)?.inode;
   }
 
-  /** Before the last `tail` lines; Infinity: at the beginning; 0: at the end. */
-  static async open(path: string, tail: number): Promise<LogCursor> {
+  /**
+   * Before the last `tail` lines; Infinity: at the beginning; 0: at the end. Unless `follows`, what is written from now on
+   * is not read: a fast writer would make the log endless.
+   */
+  static async open(path: string, tail: number, follows: boolean): Promise<LogCursor> {
     const files = await openLogFiles(path);
+    const cursor = await LogCursor.#openAt(path, files, tail);
+    if (!follows) cursor.#limit = (await files.at(-1)?.handle.stat())?.size ?? 0;
+    return cursor;
+  }
+
+  static async #openAt(path: string, files: LogFile[], tail: number): Promise<LogCursor> {
     const newest = files.at(-1);
     if (tail === Number.POSITIVE_INFINITY || newest === undefined) return new LogCursor(path, files, 0);
     const at =
@@ -100,7 +111,10 @@ export class LogCursor implements AsyncDisposable {
   /** What is there now, in batches. */
   async *read(): AsyncGenerator<LogEntry[]> {
     for (let file = this.#files[0]; file !== undefined; ) {
-      const { bytesRead } = await file.handle.read(this.#chunk, 0, this.#chunk.length, this.#offset);
+      const limit = this.#files.length === 1 ? this.#limit : Number.POSITIVE_INFINITY;
+      const length = Math.min(this.#chunk.length, limit - this.#offset);
+      const { bytesRead } =
+        length > 0 ? await file.handle.read(this.#chunk, 0, length, this.#offset) : { bytesRead: 0 };
       this.#offset += bytesRead;
       if (bytesRead > 0) {
         const entries = this.#parser.push(this.#chunk.subarray(0, bytesRead));

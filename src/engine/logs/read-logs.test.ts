@@ -71,6 +71,16 @@ test("torn lines, garbage and monsters are skipped, and what follows is read", a
   expect(await read()).toEqual(["1", "2", "3"]);
 });
 
+test("what is written while the log is read is not part of it, unless it is followed", async () => {
+  writeFileSync(path, line("1") + line("2"));
+  const logs: string[] = [];
+  for await (const entries of readLogs(path, ALL)) {
+    logs.push(...entries.map(({ log }) => log));
+    appendFileSync(path, line("late"));
+  }
+  expect(logs).toEqual(["1", "2"]);
+});
+
 test("since and until are inclusive and count nanoseconds", async () => {
   writeFileSync(path, [1, 2, 3, 4].map((second) => line(String(second), second)).join(""));
   expect(await read({ sinceNs: 2_000_000_000n, untilNs: 3_000_000_000n })).toEqual(["2", "3"]);

@@ -21,7 +21,7 @@ export interface LogQuery {
 export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry[]> {
   // The watch must begin before the first read: what is written in between is noticed twice, not never.
   using change = new Change(path, query);
-  await using cursor = await LogCursor.open(path, query.tail);
+  await using cursor = await LogCursor.open(path, query.tail, query.followUntil !== undefined);
   for (;;) {
     // Both must be taken first: whatever was written until then is in what is read after.
     const { ended } = change;

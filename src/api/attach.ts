@@ -24,7 +24,8 @@ export async function attach(call: StreamCall): Promise<void> {
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
   const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);
-  const plan = { ...streams, stdin, closeStdinOnEnd: config.StdinOnce ?? false };
+  // A terminal has no end of input that could be passed on, and a client that detaches from one ends its own only.
+  const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
   const pending = query.boolean("stream") ? await attachTo(container, plan) : undefined;
   client.open(isMultiplexed(tty, call.apiMinor));
   if (query.boolean("logs")) {

@@ -37,7 +37,7 @@ export class Exec {
   /** The streams a client of the exec's start gets. */
   get attachPlan(): AttachPlan {
     const { attachStdin, attachStdout, attachStderr } = this.options;
-    return { stdin: attachStdin, stdout: attachStdout, stderr: attachStderr, closeStdinOnEnd: true };
+    return { stdin: attachStdin, stdout: attachStdout, stderr: attachStderr, closeStdinOnEnd: !this.tty };
   }
 }
 

@@ -91,6 +91,14 @@ test("a server that goes away in the middle is an error, not an end", async () =
   await expect(client.get("/x")).rejects.toThrow("the connection ended early");
 });
 
+test("closing a stream wakes whoever reads it", async () => {
+  const client = await serve((_request, socket) => socket.write("HTTP/1.1 101 UPGRADED\r\n\r\n"));
+  const response = await client.request({ method: "POST", path: "/attach", upgrade: true });
+  const reading = response.read();
+  response.connection.close();
+  await expect(reading).rejects.toThrow("the daemon closed the connection");
+});
+
 test("a slow reader pauses the server instead of filling memory", async () => {
   const total = 64 * 1024 * 1024;
   let taken = 0;

@@ -43,7 +43,6 @@ export class Connection {
   /** Bytes the kernel did not take yet. */
   #unsent: Uint8Array[] = [];
   #sentWaiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  #onClose: (() => void) | undefined;
 
   /** @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", … */
   static async open(address: Address): Promise<Connection> {
@@ -66,16 +65,9 @@ export class Connection {
     return this.#closed;
   }
 
-  /** Called once when the peer or `close` ends the connection. */
-  onClose(callback: () => void): void {
-    this.#onClose = callback;
-  }
-
+  /** Ends both directions; whoever still reads or writes gets an error. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#socket?.end();
-    this.#onClose?.();
+    this.#fail(new ConnectionDropped());
   }
 
   /** Sends a request; settles with the response's head, its body then being read from the Response. */
@@ -175,6 +167,7 @@ export class Connection {
     response.end();
   }
 
+  /** The peer has ended. */
   #end(): void {
     if (this.#closed) return;
     try {
@@ -184,14 +177,15 @@ export class Connection {
     } catch (error) {
       this.#fail(error);
     }
-    for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(new ConnectionDropped());
   }
 
   #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#exchange?.fail(error);
     this.#exchange = undefined;
     for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(error);
-    this.close();
+    this.#socket?.end();
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, write, writeSync } from "node:fs";
+import { constants, fstatSync, openSync, write, writeSync } from "node:fs";
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 
@@ -67,9 +67,7 @@ export class OutputStream {
 function openFast(fd: number): number {
   try {
     if (!fstatSync(fd).isFIFO()) return fd;
-    const twin = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
-    process.once("exit", () => closeSync(twin));
-    return twin;
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK); // closed by our exit
   } catch {
     return fd; // the pipe belongs to another user, or /proc is not there: blocking writes it is
   }

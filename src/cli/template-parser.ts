@@ -67,19 +67,21 @@ function splitActions(source: string): Piece[] {
   return pieces;
 }
 
-const TOKEN = new RegExp(
-  [
-    "(?<space>\\s+)",
-    "(?<field>\\.[\\p{L}_][\\p{L}\\p{N}_]*)",
-    "(?<variable>\\$[\\p{L}\\p{N}_]*)",
-    '(?<string>"(?:[^"\\\\\\n]|\\\\.)*"|`[^`]*`)',
-    "(?<char>'(?:[^'\\\\\\n]|\\\\.)+')",
-    "(?<number>[+-]?(?:0[xX][0-9a-fA-F]+|\\d+\\.?\\d*(?:[eE][+-]?\\d+)?|\\.\\d+))",
-    "(?<name>[\\p{L}_][\\p{L}\\p{N}_]*)",
-    "(?<punct>:=|[.=|(),])",
-  ].join("|"),
-  "uy",
-);
+/** In the order of TOKEN's groups. */
+const TOKEN_TYPES: readonly Token["type"][] = [
+  "space",
+  "field",
+  "variable",
+  "string",
+  "char",
+  "number",
+  "name",
+  "punct",
+];
+
+/** Names are ASCII, as all fields of the API are; a literal, because a Unicode-aware pattern takes long to compile. */
+const TOKEN =
+  /(\s+)|(\.[A-Za-z_]\w*)|(\$\w*)|("(?:[^"\\\n]|\\.)*"|`[^`]*`)|('(?:[^'\\\n]|\\.)+')|([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))|([A-Za-z_]\w*)|(:=|[.=|(),])/y;
 
 function lexAction(source: string, start: number): { tokens: Token[] | undefined; end: number; trim: boolean } {
   const comment = /^\s*\/\*[\s\S]*?\*\/\s*?(\s-)?\}\}/.exec(source.slice(start));
@@ -91,15 +93,15 @@ function lexAction(source: string, start: number): { tokens: Token[] | undefined
     if (close !== null) return { tokens, end: at + close[0].length, trim: close[0].length > 2 };
     if (at >= source.length) throw new Error("unclosed action");
     TOKEN.lastIndex = at;
-    const groups = TOKEN.exec(source)?.groups;
-    const [type, text] = Object.entries(groups ?? {}).find(([, value]) => value !== undefined) ?? [];
-    if (type === undefined || text === undefined)
+    const match = TOKEN.exec(source);
+    if (match === null)
       throw new Error(
         /^["`']/.test(source.slice(at))
           ? "unterminated quoted string"
           : `unexpected ${JSON.stringify(source.charAt(at))} in command`,
       );
-    tokens.push({ type: type as Token["type"], text });
+    const text = match[0];
+    tokens.push({ type: TOKEN_TYPES[match.indexOf(text, 1) - 1] ?? "punct", text });
     at += text.length;
   }
 }

@@ -121,6 +121,8 @@ function isServed(path: string): Promise<boolean> {
     });
     socket.once("error", (error) => {
       if (errnoOf(error) === "ECONNREFUSED" || errnoOf(error) === "ENOENT") resolve(false);
+      else if (errnoOf(error) === "ECONNRESET")
+        resolve(true); // somebody accepted, and hung up
       else reject(error);
     });
   });

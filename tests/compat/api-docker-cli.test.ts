@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { isRoot } from "../support/stage.ts";
+import { TerminalSession } from "../support/terminal.ts";
 import { testIf } from "../support/test-if.ts";
 
 /** The stock `docker` command line against our daemon, with real containers. */
@@ -177,6 +178,31 @@ stock("limits reach the kernel and are shown", async () => {
   const script = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null; exit 0";
   const { stdout } = await run("-m", "64m", "host-usr", "sh", "-c", script);
   expect(stdout).toBe(`${64 << 20}\n`);
+});
+
+stock("a terminal has the client's size, follows it, can be left by keys and come back to", async () => {
+  const env = { DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: daemon.directory };
+  const open = (...args: string[]) => new TerminalSession(["docker", ...args], { rows: 33, columns: 101, env });
+  const shell = open("run", "-it", "--name", "term", "-e", "PS1=$ ", ...RUN, "host-usr", "sh");
+  await shell.shows("$ ");
+  shell.type("stty size\r");
+  await shell.shows("33 101");
+  shell.type("until stty size | grep '^44 77'; do sleep 0.01; done\r");
+  // The client looks out for new sizes only some time after the container has started: tell it until it does.
+  const seen = shell.shows("44 77\r\n").then(() => true);
+  shell.resize(44, 77);
+  do {
+    process.kill(shell.pid, "SIGWINCH"); // Bun's terminal is not the controlling one, whose change would send it
+  } while (!(await Promise.race([seen, Bun.sleep(50)])));
+  shell.type("\x10\x11");
+  expect(await shell.ended()).toBe(0);
+  expect((await docker("ps", "-q", "--filter", "name=term")).stdout).not.toBe("");
+  const again = open("attach", "term");
+  again.type("echo $((40+2)); exit 9\r");
+  await again.shows("42\r\n");
+  expect(await again.ended()).toBe(9);
+  for (const session of [shell, again]) session.close();
+  await docker("rm", "term");
 });
 
 stock("images are listed, inspected and removed", async () => {

@@ -3,7 +3,7 @@ import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
-import { lockFile, openEngine } from "../engine/mod.ts";
+import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
 import { Router } from "./router.ts";
 import { routes } from "./routes.ts";
 import { createServer } from "./server.ts";
@@ -82,6 +82,7 @@ async function serve({ socketPath, dataRoot, execRoot }: DaemonOptions): Promise
   const server = createServer(daemon, new Router(routes));
   await takeSocket(server, socketPath);
   console.error(`lighter: listening on ${socketPath}`);
+  setImmediate(releaseTextPages); // what start-up touched
 }
 
 /** Held until this process ends, however it ends. @throws LighterError "conflict" */

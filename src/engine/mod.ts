@@ -14,6 +14,7 @@ import { EnginePaths } from "./paths.ts";
 export type { Image, LoadedImage, LoadProgress } from "../image/mod.ts";
 export { ImageStore } from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
+export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";

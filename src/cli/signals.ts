@@ -47,13 +47,23 @@ export function forwardSignals(client: Client, containerId: string, tty: boolean
  */
 export async function followWindowSize(client: Client, path: string): Promise<() => void> {
   const { readWindowSize } = await import("../linux/sys/tty.ts");
-  const resize = () => {
-    const size = readWindowSize(1);
-    if (size === undefined || (size.rows === 0 && size.columns === 0)) return Promise.resolve();
-    return client.postEmpty(path, { h: String(size.rows), w: String(size.columns) });
+  let busy = false;
+  let changed = false;
+  // One request at a time: two on different connections could arrive in the wrong order.
+  const follow = async () => {
+    changed = true;
+    if (busy) return;
+    busy = true;
+    while (changed) {
+      changed = false;
+      const size = readWindowSize(1);
+      if (size === undefined || (size.rows === 0 && size.columns === 0)) break;
+      // An error means that the process has just ended.
+      await client.postEmpty(path, { h: String(size.rows), w: String(size.columns) }).catch(() => {});
+    }
+    busy = false;
   };
-  const follow = () => void resize().catch(() => {}); // the process has just ended
   process.on("SIGWINCH", follow);
-  follow();
+  void follow();
   return () => process.off("SIGWINCH", follow);
 }

@@ -17,16 +17,23 @@ export class TerminalSession {
   #wake: (() => void) | undefined;
 
   constructor(argv: readonly string[], options: TerminalOptions = {}) {
-    this.#terminal = new Bun.Terminal({
-      rows: options.rows ?? 24,
-      cols: options.columns ?? 80,
-      data: (_terminal, data) => {
-        this.#output += new TextDecoder().decode(data);
-        this.#wake?.();
-      },
-    });
     const env = { PATH: process.env.PATH ?? "", TERM: "xterm", HOME: process.env.HOME ?? "/", ...options.env };
-    this.#process = Bun.spawn([...argv], { terminal: this.#terminal, env, cwd: "/" });
+    // Given as options, not as a Bun.Terminal: only then it is the program's controlling terminal, which sends SIGWINCH.
+    this.#process = Bun.spawn([...argv], {
+      terminal: {
+        rows: options.rows ?? 24,
+        cols: options.columns ?? 80,
+        data: (_terminal, data) => {
+          this.#output += new TextDecoder().decode(data);
+          this.#wake?.();
+        },
+      },
+      env,
+      cwd: "/",
+    });
+    const terminal = this.#process.terminal;
+    if (terminal === undefined) throw new Error("Bun gave the program no terminal");
+    this.#terminal = terminal;
   }
 
   get output(): string {
@@ -52,11 +59,16 @@ export class TerminalSession {
 
   /** Waits for `text` in all output so far; what was shown instead is in the error. */
   async shows(text: string): Promise<void> {
-    const deadline = performance.now() + 20_000;
+    if (!(await this.showsWithin(text, 20_000)))
+      throw new Error(`no ${JSON.stringify(text)} on the terminal, only ${JSON.stringify(this.#output)}`);
+  }
+
+  /** As `shows`, false if it takes too long. */
+  async showsWithin(text: string, ms: number): Promise<boolean> {
+    const deadline = performance.now() + ms;
     while (!this.#output.includes(text)) {
       const left = deadline - performance.now();
-      if (left <= 0)
-        throw new Error(`no ${JSON.stringify(text)} on the terminal, only ${JSON.stringify(this.#output)}`);
+      if (left <= 0) return false;
       await Promise.race([
         new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -64,6 +76,7 @@ export class TerminalSession {
         Bun.sleep(Math.min(left, 500)),
       ]);
     }
+    return true;
   }
 
   /** The exit code, or 128 + signal. */

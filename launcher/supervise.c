@@ -28,6 +28,7 @@
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
 #define MAX_CLIENTS 128
+#define PART_MS 200 /* for clients that do not close when we do */
 #define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
@@ -636,6 +637,30 @@ static void clean_up(void)
 		play_cleanup_op(program, op); /* goes on after a failure: the engine's own clean-up finds the rest */
 }
 
+/*
+ * The last word to every client: our side of its socket ends, and what it has sent meanwhile is read. A socket closed
+ * with unread bytes is reset, and a client may then drop the answer it had not read yet.
+ */
+static void part(void)
+{
+	struct pollfd fds[MAX_CLIENTS];
+	uint64_t deadline = now_ns() + (uint64_t)PART_MS * 1000000;
+
+	for (int i = 0; i < client_count; i++)
+		shutdown(clients[i].fd, SHUT_WR);
+	while (client_count > 0 && now_ns() < deadline) {
+		for (int i = 0; i < client_count; i++)
+			fds[i] = (struct pollfd){ clients[i].fd, POLLIN, 0 };
+		poll(fds, (nfds_t)client_count, PART_MS);
+		for (int i = client_count - 1; i >= 0; i--) {
+			ssize_t n = fds[i].revents ? read(clients[i].fd, input, sizeof(input)) : 1;
+
+			if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+				drop_client(i);
+		}
+	}
+}
+
 void fail(struct program *p, pid_t init, struct failure failure)
 {
 	uint8_t payload[8];
@@ -649,6 +674,7 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	put_u32(payload + 4, (uint32_t)failure.error);
 	accept_clients();
 	tell_all(FRAME_FAILED, payload, sizeof(payload));
+	part();
 	_exit(1);
 }
 
@@ -877,5 +903,6 @@ void supervise(struct program *p, pid_t init, int sync)
 	} while (!reap());
 	clean_up();
 	unlink(program_string(p, p->header.socket_path));
+	part();
 	_exit(0);
 }

@@ -122,7 +122,7 @@ export function inspectContainer({ engine }: Daemon, container: Container): Reco
 }
 
 /** What Go writes for fields that nobody set: clients read them without asking whether they are there. */
-const EMPTY_CONFIG = {
+export const EMPTY_CONFIG = {
   Hostname: "",
   Domainname: "",
   User: "",

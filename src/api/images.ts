@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import type { Image, LoadProgress } from "../engine/mod.ts";
+import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
 import { COMMON_HEADERS, sendJson } from "./protocol.ts";
@@ -77,22 +78,7 @@ export function inspectImage({ daemon, parameter, response }: AnswerCall): void 
     DockerVersion: document.docker_version ?? "",
     Author: document.author ?? "",
     Config: {
-      Hostname: "",
-      Domainname: "",
-      User: "",
-      AttachStdin: false,
-      AttachStdout: false,
-      AttachStderr: false,
-      Tty: false,
-      OpenStdin: false,
-      StdinOnce: false,
-      Env: null,
-      Cmd: null,
-      Image: "",
-      Volumes: null,
-      WorkingDir: "",
-      Entrypoint: null,
-      OnBuild: null,
+      ...EMPTY_CONFIG,
       Labels: null,
       ...document.config,
     },

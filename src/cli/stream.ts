@@ -1,4 +1,5 @@
 /** Bytes between our own stdio and a container's. */
+import { type Client, encodeQuery } from "./client.ts";
 import { Demultiplexer } from "./demux.ts";
 import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import type { Response } from "./http.ts";
@@ -13,6 +14,26 @@ export async function copyOutput(response: Response, raw: boolean): Promise<void
       for (const { stream, bytes } of demultiplexer.push(piece))
         await (stream === "stderr" ? stderr : stdout).write(bytes);
   }
+}
+
+export interface AttachRequest {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** "" for the default. */
+  readonly detachKeys: string;
+}
+
+/** Asks for a container's streams; the answer is what `streamAttached` takes. */
+export function requestAttach(client: Client, id: string, request: AttachRequest): Promise<Response> {
+  const query = encodeQuery({
+    detachKeys: request.detachKeys || undefined,
+    stderr: request.stderr ? "1" : undefined,
+    stdin: request.stdin ? "1" : undefined,
+    stdout: request.stdout ? "1" : undefined,
+    stream: "1",
+  });
+  return client.request({ method: "POST", path: `/containers/${id}/attach${query}`, upgrade: true });
 }
 
 export interface AttachedStreams {

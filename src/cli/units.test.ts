@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { formatBinarySize, formatDuration, formatG, formatSize, parseRamBytes } from "./units.ts";
+import { formatDuration } from "../base/duration.ts";
+import { formatBinarySize, formatG, formatSize, parseRamBytes } from "./units.ts";
 
 test.each([
   ["0", 0],

@@ -1,6 +1,14 @@
 import { dirname } from "node:path";
 import { LighterError } from "../base/errors.ts";
-import { BUILTIN_DEVICE_RULES, type CgroupPlan, planCgroup } from "../linux/cgroup/mod.ts";
+import {
+  BPF_PROG_ATTACH,
+  BPF_PROG_LOAD,
+  BUILTIN_DEVICE_RULES,
+  type CgroupPlan,
+  encodeBpfAttach,
+  encodeBpfLoad,
+  planCgroup,
+} from "../linux/cgroup/mod.ts";
 import { O, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
@@ -187,36 +195,16 @@ function makeCgroup(host: OpList, plan: CgroupPlan): void {
   if (plan.deviceProgram && plan.v2Directory) attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
 }
 
-const BPF_PROG_LOAD = 5;
-const BPF_PROG_ATTACH = 8;
-const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
-const BPF_CGROUP_DEVICE = 6;
-const BPF_F_ALLOW_MULTI = 2;
-const BPF_ATTR_BYTES = 128;
-
-/** Loads the program and attaches it to the cgroup. Source: bpf(2), union bpf_attr in linux/bpf.h. */
+/** Loads the program and attaches it to the cgroup. Source: bpf(2). */
 function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirectory: string): void {
   const why = "device permissions";
-  const license = new TextEncoder().encode("Apache-2.0\0");
-  const load = new Uint8Array(BPF_ATTR_BYTES);
-  const loadView = new DataView(load.buffer);
-  loadView.setUint32(0, BPF_PROG_TYPE_CGROUP_DEVICE, true);
-  loadView.setUint32(4, instructions.length / 8, true);
-  const pointers = [
-    { at: 8, to: instructions },
-    { at: 16, to: license },
-  ];
-  const show = `device filter of ${instructions.length / 8} instructions`;
-  host.call("bpf", [BPF_PROG_LOAD, { data: load, show, pointers }, BPF_ATTR_BYTES], why, { out: "devices" });
+  const load = { ...encodeBpfLoad(instructions), show: `device filter of ${instructions.length / 8} instructions` };
+  host.call("bpf", [BPF_PROG_LOAD, load, load.data.length], why, { out: "devices" });
   host.open(cgroupDirectory, O.RDONLY | O.DIRECTORY, "cgroup", why);
-  const data = new Uint8Array(BPF_ATTR_BYTES);
-  const view = new DataView(data.buffer);
-  view.setUint32(8, BPF_CGROUP_DEVICE, true);
-  view.setUint32(12, BPF_F_ALLOW_MULTI, true);
-  const attach: SharedData = { name: "attach", data };
+  const attach: SharedData = { name: "attach", data: encodeBpfAttach() };
   host.add({ kind: "store", slot: "cgroup", into: attach, at: 0, why });
   host.add({ kind: "store", slot: "devices", into: attach, at: 4, why });
-  host.call("bpf", [BPF_PROG_ATTACH, { shared: attach }, BPF_ATTR_BYTES], why);
+  host.call("bpf", [BPF_PROG_ATTACH, { shared: attach }, attach.data.length], why);
   host.close("devices", "the cgroup holds it");
   host.close("cgroup", why);
 }

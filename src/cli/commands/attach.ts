@@ -1,9 +1,9 @@
-import { encodeName, encodeQuery } from "../client.ts";
+import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { followWindowSize, forwardSignals } from "../signals.ts";
-import { streamAttached } from "../stream.ts";
+import { requestAttach, streamAttached } from "../stream.ts";
 import { beginWait } from "../wait.ts";
 
 const flags = {
@@ -35,15 +35,8 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   const stdin = !values["no-stdin"] && Config.OpenStdin;
   if (stdin && Config.Tty) (await import("../tty-check.ts")).checkInputIsTerminal();
   const stopForwarding = values["sig-proxy"] && !Config.Tty ? forwardSignals(client, Id, false) : () => {};
-  const query = encodeQuery({
-    detachKeys: values["detach-keys"] || undefined,
-    stderr: "1",
-    stdin: stdin ? "1" : undefined,
-    stdout: "1",
-    stream: "1",
-  });
   const [attached, wait] = await Promise.all([
-    client.request({ method: "POST", path: `/containers/${Id}/attach${query}`, upgrade: true }),
+    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys: values["detach-keys"] }),
     beginWait(client, Id, "not-running"),
   ]);
   const stopFollowing = Config.Tty ? await followWindowSize(client, `/containers/${Id}/resize`) : () => {};

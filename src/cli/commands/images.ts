@@ -1,3 +1,4 @@
+import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
@@ -5,7 +6,7 @@ import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
 import { type Columns, renderRows } from "../table.ts";
 import { formatLocalTime } from "../time.ts";
-import { formatDuration, formatSize } from "../units.ts";
+import { formatSize } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show intermediate images too", { short: "a" }),

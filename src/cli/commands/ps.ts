@@ -1,3 +1,4 @@
+import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
@@ -7,7 +8,7 @@ import { printError, stdout } from "../output.ts";
 import { formatPorts, type PortSummary } from "../ports.ts";
 import { type Columns, renderRows, usesColumn } from "../table.ts";
 import { formatLocalTime } from "../time.ts";
-import { formatDuration, formatSize } from "../units.ts";
+import { formatSize } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show all containers, not only running ones", { short: "a" }),

@@ -1,15 +1,13 @@
 import type { Client } from "../client.ts";
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import type { ContainerBody } from "../container-config.ts";
 import { createFlags } from "../container-flags.ts";
 import { bodyFromFlags, createContainer } from "../create.ts";
 import { CliError, runErrorText, runExitCode } from "../exit.ts";
 import { boolFlag, type FlagValues, type ParsedFlags, stringFlag } from "../flags.ts";
-import type { Response } from "../http.ts";
 import { printLine } from "../output.ts";
 import { followWindowSize, forwardSignals } from "../signals.ts";
-import { streamAttached } from "../stream.ts";
+import { requestAttach, streamAttached } from "../stream.ts";
 import { beginWait } from "../wait.ts";
 
 export const flags = {
@@ -67,7 +65,12 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
   const hasOutput = body.AttachStdout || body.AttachStderr;
   if (!hasOutput) await printLine(id);
   const [attached, wait] = await Promise.all([
-    attach(client, id, body, values["detach-keys"]),
+    requestAttach(client, id, {
+      stdin: body.AttachStdin,
+      stdout: body.AttachStdout,
+      stderr: body.AttachStderr,
+      detachKeys: values["detach-keys"],
+    }),
     beginWait(client, id, values.rm ? "removed" : "next-exit"),
   ]);
   const session = streamAttached(attached, {
@@ -90,17 +93,6 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
   stopFollowing();
   if (how === "detached" || !hasOutput) return 0;
   return wait.exitCode;
-}
-
-function attach(client: Client, id: string, body: ContainerBody, detachKeys: string): Promise<Response> {
-  const query = {
-    detachKeys: detachKeys || undefined,
-    stderr: body.AttachStderr ? "1" : undefined,
-    stdin: body.AttachStdin ? "1" : undefined,
-    stdout: body.AttachStdout ? "1" : undefined,
-    stream: "1",
-  };
-  return client.request({ method: "POST", path: `/containers/${id}/attach${encodeQuery(query)}`, upgrade: true });
 }
 
 /** @throws CliError with the exit code that the reason asks for */

@@ -1,11 +1,11 @@
 import { messageOf } from "../../base/errors.ts";
-import { type Client, encodeName, encodeQuery } from "../client.ts";
+import { type Client, encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { printError, printLine } from "../output.ts";
 import { followWindowSize, forwardSignals } from "../signals.ts";
-import { streamAttached } from "../stream.ts";
+import { requestAttach, streamAttached } from "../stream.ts";
 import { beginWait } from "../wait.ts";
 
 const flags = {
@@ -35,15 +35,8 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   const { Id, Config, HostConfig } = await client.get<Inspected>(`/containers/${encodeName(args[0] ?? "")}/json`);
   const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id, false);
   const stdin = values.interactive && Config.OpenStdin;
-  const query = encodeQuery({
-    detachKeys: values["detach-keys"] || undefined,
-    stderr: "1",
-    stdin: stdin ? "1" : undefined,
-    stdout: "1",
-    stream: "1",
-  });
   const [attached, wait] = await Promise.all([
-    client.request({ method: "POST", path: `/containers/${Id}/attach${query}`, upgrade: true }),
+    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys: values["detach-keys"] }),
     beginWait(client, Id, HostConfig.AutoRemove ? "removed" : "next-exit"),
   ]);
   const streams = { stdin, output: true, tty: Config.Tty, detachKeys: values["detach-keys"] };

@@ -10,6 +10,8 @@ import type { DevicePolicy } from "./device-rules.ts";
  * Sources: bpf(2); Linux Documentation/bpf/standardization/instruction-set.rst; include/uapi/linux/bpf.h.
  */
 
+/** Of every `union bpf_attr` here; what a call does not use must be zero. */
+const BPF_ATTR_BYTES = 128;
 export const BPF_PROG_LOAD = 5;
 export const BPF_PROG_ATTACH = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
@@ -22,12 +24,13 @@ const BPF_F_ALLOW_MULTI = 2;
  * calls no GPL-only function, so the licence's name is of no consequence.
  */
 export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers: { at: number; to: Uint8Array }[] } {
-  const data = new ByteWriter(128)
+  const data = new ByteWriter(BPF_ATTR_BYTES)
     .u32(BPF_PROG_TYPE_CGROUP_DEVICE)
     .u32(program.length / INSTRUCTION_BYTES)
     .zeros(40) // insns, license, log_level, log_size, log_buf, kern_version, prog_flags
     .bytes(utf8("lighter_devices")) // prog_name: 15 bytes and a NUL, for `bpftool cgroup show`
     .zeros(1)
+    .align(BPF_ATTR_BYTES)
     .finish();
   return {
     data,
@@ -40,7 +43,12 @@ export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers
 
 /** `union bpf_attr` for bpf(BPF_PROG_ATTACH). The cgroup's fd goes to byte 0 and the program's to byte 4, both u32. */
 export function encodeBpfAttach(): Uint8Array<ArrayBuffer> {
-  return new ByteWriter(16).zeros(8).u32(BPF_CGROUP_DEVICE).u32(BPF_F_ALLOW_MULTI).finish();
+  return new ByteWriter(BPF_ATTR_BYTES)
+    .zeros(8)
+    .u32(BPF_CGROUP_DEVICE)
+    .u32(BPF_F_ALLOW_MULTI)
+    .align(BPF_ATTR_BYTES)
+    .finish();
 }
 
 export const INSTRUCTION_BYTES = 8;

@@ -9,7 +9,6 @@ export {
 } from "./device-program.ts";
 export type { DeviceException, DevicePolicy } from "./device-rules.ts";
 export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
-export { discardUnsupported } from "./docker-checks.ts";
 export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy } from "./host.ts";
 export { detectCgroupHost, locateController } from "./host.ts";
 export type { CgroupMount } from "./mounts.ts";

@@ -18,6 +18,7 @@ async function main(): Promise<number> {
     return 1;
   }
   if (args[0] === "daemon") {
+    Bun.unsafe.setJITPolicy(1); // built to suit commands, which are short
     const { daemonMain } = await import("./api/daemon.ts");
     return await daemonMain(args.slice(1));
   }

@@ -4,7 +4,7 @@
  *
  *   bun bench/cases/start.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
- * Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
+ * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";

@@ -18,10 +18,19 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** A folder on a real disk that is removed by `remove`. */
+/**
+ * A folder on a real disk that is removed by `remove`, and in it `run`, a tmpfs: what the engines keep below /run by
+ * default is on one, too.
+ */
 export function makeWorkFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(process.env.LIGHTER_BENCH_DIR ?? tmpdir(), "lighter-bench-"));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  mkdirSync(join(path, "run"));
+  run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", join(path, "run")]);
+  const remove = () => {
+    run(["umount", "-R", join(path, "run")]);
+    rmSync(path, { recursive: true, force: true });
+  };
+  return { path, remove };
 }
 
 /** Debian's Docker, installed if it is missing; its services are not started. */
@@ -35,7 +44,7 @@ export function ensureDocker(): void {
 
 export async function startDocker(folder: string): Promise<Engine> {
   const socket = join(folder, "docker.sock");
-  const exec = join(folder, "docker-exec");
+  const exec = join(folder, "run/docker");
   const log = openSync(join(folder, "docker.log"), "a");
   const args = `--data-root ${folder}/docker-data --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
   const child = spawn("dockerd", [...args.split(" "), "--bridge=none", "--iptables=false"], {
@@ -58,7 +67,7 @@ export async function startLighter(folder: string): Promise<Engine> {
   const program = join(root, "dist/lighter");
   const log = openSync(join(folder, "lighter.log"), "a");
   mkdirSync(join(folder, "lighter-data"), { recursive: true });
-  const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/lighter-exec`;
+  const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/run/lighter`;
   const child = spawn(program, args.split(" "), { stdio: ["ignore", log, log] });
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
   await answering([program, "ps"], env);

@@ -79,3 +79,20 @@ export const HIJACK_LINGER_MS = 10_000;
 
 /** Highest CPU or memory node in a list such as "0-3". The kernel's bound (CONFIG_NR_CPUS) is 8192 CPUs. */
 export const CPUSET_MAX_NUMBER = 8191;
+
+/** How long a cgroup may take to freeze; a process in an uninterruptible system call (NFS, FUSE) may never. runc's too. */
+export const FREEZE_TIMEOUT_MS = 10_000;
+/** Between looks at a freezing cgroup: short at first, for most stop within a millisecond. */
+export const FREEZE_PAUSE_MIN_MS = 1;
+export const FREEZE_PAUSE_MAX_MS = 50;
+/** v1: writes of FROZEN in one go, before it is thawed for a moment: runc's number. */
+export const FREEZE_BURST = 50;
+
+/** A bundle's config.json. Podman's are 60 KiB with a seccomp profile; arguments and environment may hold 2 MiB. */
+export const OCI_CONFIG_MAX_BYTES = 16 * 1024 * 1024;
+/** Entries of one list or map of a config.json, beyond what has a limit of its own. Environments reach thousands. */
+export const OCI_LIST_MAX = 65536;
+/** state.json of a container: two paths, a cgroup path and a dozen short fields. */
+export const OCI_STATE_MAX_BYTES = 64 * 1024;
+/** A container's id is a directory's name and part of a cgroup's: the kernel takes 255 bytes. runc's own is 1024. */
+export const OCI_ID_MAX_BYTES = 1024;

@@ -46,9 +46,26 @@ export function checkMemsw(swap: number, limit: number): void {
     );
 }
 
-/** An integer in full decimal digits: `String(2 ** 63)` rounds, and 1e21 gets an exponent. */
+const U64_MAX = 2n ** 64n - 1n;
+
+/**
+ * An integer in full decimal digits: `String(2 ** 63)` rounds, and 1e21 gets an exponent. A double cannot hold the
+ * largest u64, which callers send for "unlimited"; it comes as 2^64, which the kernel would wrap round to 0.
+ */
 export function formatInteger(value: number): string {
-  return BigInt(value).toString();
+  const exact = BigInt(value);
+  return (exact > U64_MAX ? U64_MAX : exact).toString();
+}
+
+/**
+ * Resources whose integers above 2^53 are doubles, as everything here takes them, for resources that were parsed without
+ * loss. What is rounded away is less than a page of memory, or a part in 2^53 of a rate.
+ */
+export function withPlainNumbers<T>(value: T): T {
+  if (typeof value === "bigint") return Number(value) as T;
+  if (Array.isArray(value)) return value.map(withPlainNumbers) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withPlainNumbers(each)])) as T;
 }
 
 /** @throws LighterError ("invalid") unless `value` is an integer from `min` to `max`. */

@@ -9,10 +9,12 @@ export {
 } from "./device-program.ts";
 export type { DeviceException, DevicePolicy } from "./device-rules.ts";
 export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
+export { freezeCgroup, isFrozen, signalCgroup, thawCgroup } from "./freezer.ts";
 export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy } from "./host.ts";
 export { detectCgroupHost, locateController } from "./host.ts";
 export type { CgroupMount } from "./mounts.ts";
 export { cgroupMounts } from "./mounts.ts";
+export { effectiveCgroupsPath } from "./path.ts";
 export type { CgroupDirectory, CgroupPlan, ParentStep } from "./plan.ts";
 export { planCgroup, planUpdate } from "./plan.ts";
 export type { CurrentLimits } from "./resource-writes.ts";

@@ -1,5 +1,7 @@
+import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { CGROUP_PATH_MAX_BYTES } from "../../base/limits.ts";
+import type { CgroupHost } from "./host.ts";
 
 const NAME_MAX_BYTES = 255;
 
@@ -23,4 +25,26 @@ export function parseCgroupsPath(cgroupsPath: string): string[] {
     if (Buffer.byteLength(component) > NAME_MAX_BYTES) refuse(`has a component longer than ${NAME_MAX_BYTES} bytes`);
   }
   return components;
+}
+
+/**
+ * The `cgroupsPath` of a container whose config has this one, or none: absolute, from the top of each hierarchy.
+ *
+ * - absolute: from the top of each hierarchy as mounted; "//", "." and ".." are taken out, so that none leads above it;
+ * - relative, or absent (then the container's id): on a v2 host beside the caller's own cgroup, which itself holds the
+ *   caller and so can have no limited children; on v1 and hybrid hosts from the top, as with crun. runc starts at the
+ *   caller's cgroup there, which is another one in each hierarchy.
+ *
+ * Source: runtime-spec config-linux.md#cgroups-path; what runc 1.1 and crun 1.21 do. For the systemd driver see
+ * `parseScopePath`.
+ */
+export function effectiveCgroupsPath(host: CgroupHost, cgroupsPath: string | undefined, id: string): string {
+  const asked = cgroupsPath === undefined || cgroupsPath === "" ? id : cgroupsPath;
+  const base = asked.startsWith("/") || host.mode !== "unified" ? "" : parentOf(host.v2?.ownPath ?? "/");
+  return `${base}${posix.normalize(`/${asked}`).replace(/(?!^)\/$/, "")}`;
+}
+
+/** "" for a cgroup at the top, and for one that our cgroup namespace does not show ("/.."). */
+function parentOf(path: string): string {
+  return path.split("/").includes("..") ? "" : posix.dirname(path).replace(/^\/$/, "");
 }

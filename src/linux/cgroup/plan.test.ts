@@ -72,8 +72,9 @@ test("planCgroup on v1 writes v1's files: period before quota, memory before mem
   expect(plan.warnings).toEqual([]);
 });
 
-test("planCgroup on v2 writes the same, translated, and warns of what v2 has not", () => {
-  const plan = planCgroup(unified, "/lighter/a", EVERYTHING);
+test("planCgroup on v2 writes the same, translated", () => {
+  const memory = { limit: 2 ** 26, swap: 2 ** 27, reservation: 2 ** 25 };
+  const plan = planCgroup(unified, "/lighter/a", { ...EVERYTHING, memory });
   expect(listing(plan.writes)).toEqual([
     "pids.max 100",
     "memory.swap.max 67108864",
@@ -93,10 +94,7 @@ test("planCgroup on v2 writes the same, translated, and warns of what v2 has not
     "io.max 8:16 riops=100",
     "io.max 8:16 wiops=200",
   ]);
-  expect(plan.warnings).toEqual([
-    "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
-    "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
-  ]);
+  expect(plan.warnings).toEqual([]);
 });
 
 test("planCgroup joins every v1 hierarchy and v2, and can kill by v2", () => {
@@ -200,7 +198,10 @@ test("planCgroup names the controller that this host has not", () => {
     [{ hugepageLimits: [{ pageSize: "2MB", limit: 0 }] }, 'no cgroup controller "hugetlb"'],
     [{ unified: { "hugetlb.2MB.max": "0" } }, 'has no v2 controller "hugetlb"'],
     [{ cpu: { realtimeRuntime: 1 } }, "cgroup v2 has no real-time budget"],
-    [{ blockIO: { leafWeight: 10 } }, "gone with the CFQ scheduler"],
+    [{ blockIO: { leafWeight: 10 } }, "resources.blockIO.leafWeight: cgroup v2 has no leaf weight"],
+    [{ blockIO: { weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } }, "weightDevice[0].leafWeight"],
+    [{ memory: { swappiness: 60 } }, "resources.memory.swappiness"],
+    [{ memory: { disableOOMKiller: true } }, "resources.memory.disableOOMKiller"],
   ];
   for (const [resources, message] of missing) {
     const attempt = () => planCgroup(unified, "/a/b", resources);
@@ -379,4 +380,39 @@ test("planCgroup on a hybrid host whose v2 is empty enables nothing there", () =
   const plan = planCgroup(detectCgroupHost(readFrom(SYSTEMD_HYBRID)), "/a/b", { pids: { limit: -1 } });
   expect(plan.parents.filter(({ kind }) => kind === "enable")).toEqual([]);
   expect(listing(plan.writes)).toEqual(["pids.max max"]);
+});
+
+test("planCgroup writes leaf weights where the kernel has them, and refuses them by name where it is known to have not", () => {
+  const blockIO = { leafWeight: 300, weightDevice: [{ major: 8, minor: 0, weight: 10, leafWeight: 20 }] };
+  expect(listing(planCgroup(legacy, "/a/b", { blockIO }).writes)).toEqual([
+    "blkio.leaf_weight 300",
+    "blkio.leaf_weight_device 8:0 20",
+    "blkio.weight_device 8:0 10 (ENOENT)",
+    "blkio.bfq.weight_device 8:0 10 (ENOENT)",
+  ]);
+  const modern = { ...legacy, interfaceFiles: new Set(["blkio.bfq.weight"]) };
+  expect(() => planCgroup(modern, "/a/b", { blockIO: { leafWeight: 300 } })).toThrow(
+    'resources.blockIO.leafWeight: this kernel\'s cgroups have no file "blkio.leaf_weight"',
+  );
+});
+
+test("planCgroup says when a setting may go nowhere unless the files of cgroups are looked at first", () => {
+  const plan = (host: typeof legacy, resources: OciResources) => planCgroup(host, "/a", resources).needsInterfaceFiles;
+  expect(plan(legacy, { blockIO: { weight: 10 } })).toBe(true);
+  expect(plan(unified, { blockIO: { weight: 10 } })).toBe(true);
+  expect(plan({ ...unified, interfaceFiles: new Set(["io.weight"]) }, { blockIO: { weight: 10 } })).toBe(false);
+  expect(plan(unified, { memory: { limit: 1000, swap: -1 }, cpu: { shares: 2 } })).toBe(false);
+});
+
+test("planCgroup takes integers that were parsed without loss, up to the largest", () => {
+  const exact = { limit: 9223372036854771712n, swap: -1n } as unknown as NonNullable<OciResources["memory"]>;
+  const limit = 18446744073709551615n as unknown as number;
+  const host = { ...unified, v2: { ...unified.v2!, controllers: ["memory", "hugetlb"] } };
+  const resources = { memory: exact, hugepageLimits: [{ pageSize: "2MB", limit }] };
+  expect(listing(planCgroup(host, "/a/b", resources).writes)).toEqual([
+    "memory.swap.max max (ENOENT)",
+    "memory.max 9223372036854771712",
+    "hugetlb.2MB.max 18446744073709551615",
+    "hugetlb.2MB.rsvd.max 18446744073709551615 (ENOENT)",
+  ]);
 });

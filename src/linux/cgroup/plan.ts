@@ -1,5 +1,6 @@
 import { LighterError } from "../../base/errors.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
+import { withPlainNumbers } from "./convert.ts";
 import { compileDeviceProgram } from "./device-program.ts";
 import { compileDeviceRules, deviceWritesV1 } from "./device-rules.ts";
 import type { CgroupHost } from "./host.ts";
@@ -55,6 +56,11 @@ export interface CgroupPlan {
   oomFiles: string[];
   /** Writing "1" kills every process below, at once, forks included. Since Linux 5.14, v2; absent on v1-only hosts. */
   killFile?: string;
+  /**
+   * Planned without `CgroupHost.interfaceFiles`, a setting may go nowhere, unnoticed: plan again with them
+   * (`setupCgroupParents`, `readInterfaceFiles`) to have it written or refused by name.
+   */
+  needsInterfaceFiles: boolean;
   /** Asked for, and impossible here, in a way that runc passes over in silence. */
   warnings: string[];
 }
@@ -63,7 +69,7 @@ export interface CgroupPlan {
 const CONTROLLERS_ALWAYS = ["cpuset", "cpu", "io", "memory", "pids"];
 
 /**
- * How to make the cgroup `cgroupsPath` in every hierarchy of `host`, limited by `resources`. Pure.
+ * How to make the cgroup `cgroupsPath` in every hierarchy of `host`, limited by `asked`. Pure.
  *
  * Devices: without `resources.devices` they are left as the parent has them; any list starts from "deny all".
  * v2's "no internal processes" rule: the path starts at the top of the hierarchy (`parseCgroupsPath`), and the real
@@ -72,7 +78,8 @@ const CONTROLLERS_ALWAYS = ["cpuset", "cpu", "io", "memory", "pids"];
  *
  * @throws LighterError "invalid" for a malformed path or value, "not-supported" for what this host cannot limit.
  */
-export function planCgroup(host: CgroupHost, cgroupsPath: string, resources: OciResources): CgroupPlan {
+export function planCgroup(host: CgroupHost, cgroupsPath: string, asked: OciResources): CgroupPlan {
+  const resources = withPlainNumbers(asked);
   const components = parseCgroupsPath(cgroupsPath);
   const list = new WriteList(host, components.join("/"));
   writeInheritedCpuset(list, components);
@@ -93,6 +100,7 @@ export function planCgroup(host: CgroupHost, cgroupsPath: string, resources: Oci
       memory === undefined
         ? []
         : [`${memory.mountPoint}/${list.path}/${memory.version === 1 ? "memory.oom_control" : "memory.events"}`],
+    needsInterfaceFiles: list.needsInterfaceFiles,
     warnings: list.warnings,
   };
 }
@@ -105,9 +113,10 @@ export function planCgroup(host: CgroupHost, cgroupsPath: string, resources: Oci
 export function planUpdate(
   host: CgroupHost,
   cgroupsPath: string,
-  resources: OciResources,
+  asked: OciResources,
   current: CurrentLimits,
 ): { writes: CgroupWrite[]; warnings: string[] } {
+  const resources = withPlainNumbers(asked);
   if (resources.devices !== undefined)
     throw new LighterError("not-supported", "resources.devices cannot be changed while the cgroup is in use");
   const list = new WriteList(host, parseCgroupsPath(cgroupsPath).join("/"));

@@ -197,13 +197,14 @@ function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void
     checkInteger(swappiness, "memory.swappiness", 0, 100);
     const target = list.target("memory", "memory.swappiness");
     if (target.version === 1) list.add(target, "memory.swappiness", formatInteger(swappiness), "memory.swappiness");
-    else list.warnings.push(DISCARDED.swappiness);
+    else throw new LighterError("not-supported", "resources.memory.swappiness: cgroup v2 has none for one cgroup");
   }
   if (memory.disableOOMKiller === true || (live && memory.disableOOMKiller === false)) {
     const target = list.target("memory", "memory.disableOOMKiller");
     if (target.version === 1)
       list.add(target, "memory.oom_control", memory.disableOOMKiller ? "1" : "0", "memory.disableOOMKiller");
-    else if (memory.disableOOMKiller) list.warnings.push(DISCARDED.oomKillDisable);
+    else if (memory.disableOOMKiller)
+      throw new LighterError("not-supported", "resources.memory.disableOOMKiller: cgroup v2 cannot do without it");
   }
   // No kernel since 5.16 limits kernel memory by itself, and runc ignores the field.
   if (isSet(memory.kernel) && memory.kernel !== -1) list.warnings.push(DISCARDED.kernelMemory);
@@ -220,9 +221,6 @@ function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void
 
 /** Docker's words where Docker has some: clients know them. */
 export const DISCARDED = {
-  swappiness:
-    "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.",
-  oomKillDisable: "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
   kernelMemory:
     "Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
   kernelMemoryTcp: "Your kernel does not support kernel memory TCP limit. Limitation discarded.",
@@ -253,7 +251,10 @@ const THROTTLES = [
 
 /** Weights need the BFQ scheduler on the device, or (v2) the cost model; throttles work with every scheduler. */
 export function writeBlockIo(list: WriteList, blockIo: BlockIo): void {
-  if (isSet(blockIo.leafWeight)) throw noLeafWeight();
+  if (isSet(blockIo.leafWeight)) {
+    checkInteger(blockIo.leafWeight, "blockIO.leafWeight", 10, 1000);
+    addLeafWeight(list, "blockIO.leafWeight", "", blockIo.leafWeight);
+  }
   if (isSet(blockIo.weight)) {
     const { weight } = blockIo;
     checkInteger(weight, "blockIO.weight", 10, 1000);
@@ -261,10 +262,14 @@ export function writeBlockIo(list: WriteList, blockIo: BlockIo): void {
   }
   for (const [index, { major, minor, weight, leafWeight }] of (blockIo.weightDevice ?? []).entries()) {
     const what = `blockIO.weightDevice[${index}]`;
-    if (isSet(leafWeight)) throw noLeafWeight();
+    const device = `${formatDevice(what, major, minor)} `;
+    if (isSet(leafWeight)) {
+      checkInteger(leafWeight, `${what}.leafWeight`, 10, 1000);
+      addLeafWeight(list, `${what}.leafWeight`, device, leafWeight);
+    }
     if (!isSet(weight)) continue;
     checkInteger(weight, `${what}.weight`, 10, 1000);
-    addWeight(list, what, `${formatDevice(what, major, minor)} `, weight);
+    addWeight(list, what, device, weight);
   }
   for (const { field, v1, v2 } of THROTTLES)
     for (const [index, throttle] of (blockIo[field] ?? []).entries()) {
@@ -285,8 +290,12 @@ function addWeight(list: WriteList, what: string, device: string, weight: number
   else list.addEither(target, ["io.bfq.weight", value], ["io.weight", `${device}${ioWeightFromBlkio(weight)}`], what);
 }
 
-function noLeafWeight(): LighterError {
-  return new LighterError("not-supported", "resources.blockIO.leafWeight: gone with the CFQ scheduler in Linux 5.0");
+/** The weight of a cgroup's own processes against those of its children: gone with the CFQ scheduler in Linux 5.0. */
+function addLeafWeight(list: WriteList, what: string, device: string, weight: number): void {
+  const target = list.target("blkio", what);
+  const file = device === "" ? "blkio.leaf_weight" : "blkio.leaf_weight_device";
+  if (target.version === 2) throw new LighterError("not-supported", `resources.${what}: cgroup v2 has no leaf weight`);
+  list.add(target, file, `${device}${formatInteger(weight)}`, what);
 }
 
 function parseThrottle({ major, minor, rate }: OciThrottle, what: string): { device: string; rate: string } {

@@ -1,4 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import type { CgroupHost } from "./host.ts";
@@ -6,6 +6,7 @@ import { words } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
 import type { CgroupPlan, ParentStep } from "./plan.ts";
 import { childDirectories, parsePids } from "./stats.ts";
+import { writeCgroupFile, writeFile } from "./write-file.ts";
 import type { CgroupWrite } from "./write-list.ts";
 
 /** Where processes go that sit in the top cgroup of a container's v2 hierarchy. */
@@ -36,17 +37,37 @@ export function setupCgroupParents(host: CgroupHost, plan: CgroupPlan): void {
 
 /**
  * Names of the files that leaves of `plan` will have, for `CgroupHost.interfaceFiles`: those of their parents, after
- * `setupCgroupParents`. Undefined for leaves at the top of a hierarchy, whose root has other files.
+ * `setupCgroupParents`. The root of a hierarchy has other files than its children: for leaves at the top, those of any
+ * other child, or of one made for the moment.
  */
-export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> | undefined {
+export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> {
   const parents = new Set(plan.directories.filter(({ leaf }) => leaf).map(({ path }) => dirname(path)));
   const shared = new Set(plan.directories.filter(({ leaf }) => !leaf).map(({ path }) => path));
   const names = new Set<string>();
-  for (const parent of parents) {
-    if (!shared.has(parent)) return undefined;
-    for (const entry of readdirSync(parent, { withFileTypes: true })) if (entry.isFile()) names.add(entry.name);
-  }
+  for (const parent of parents)
+    for (const name of shared.has(parent) ? fileNames(parent) : namesOfAnyChild(parent)) names.add(name);
   return names;
+}
+
+function fileNames(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [entry.name] : []));
+}
+
+function namesOfAnyChild(parent: string): string[] {
+  for (const child of childDirectories(parent)) {
+    try {
+      return fileNames(`${parent}/${child}`);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // it has just been removed
+    }
+  }
+  const probe = `${parent}/lighter-probe-${process.pid}`;
+  makeDirectory(probe);
+  try {
+    return fileNames(probe);
+  } finally {
+    rmdirSync(probe);
+  }
 }
 
 /**
@@ -56,11 +77,9 @@ export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> | unde
 export function applyCgroupWrites(writes: readonly CgroupWrite[]): void {
   for (const { file, value, why, tolerate = [] } of writes) {
     try {
-      writeFile(file, value);
+      writeCgroupFile(file, value, why);
     } catch (error) {
-      const errno = errnoOf(error);
-      if (tolerate.includes(errno)) continue;
-      throw new LighterError("kernel", `${why}: write "${value}" to "${file}": ${errno}`, { errno, cause: error });
+      if (!tolerate.includes(errnoOf(error))) throw error;
     }
   }
 }
@@ -92,16 +111,6 @@ function removeTree(directory: string): void {
     rmdirSync(directory);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
-  }
-}
-
-/** One write(2) to a file that exists: creating, the default, would turn ENOENT into EPERM on cgroup file systems. */
-function writeFile(file: string, value: string): void {
-  const fd = openSync(file, constants.O_WRONLY);
-  try {
-    writeSync(fd, value);
-  } finally {
-    closeSync(fd);
   }
 }
 

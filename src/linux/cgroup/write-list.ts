@@ -25,6 +25,8 @@ export class WriteList {
   readonly writes: CgroupWrite[] = [];
   /** Settings that runc, too, takes no notice of. */
   readonly warnings: string[] = [];
+  /** Some write goes to one of two files, and which of them exists, if any, is not known. */
+  needsInterfaceFiles = false;
   /** v2 controllers that something was written to. */
   readonly controllersV2 = new Set<string>();
 
@@ -77,6 +79,7 @@ export class WriteList {
    */
   addEither(target: Target, first: [string, string], second: [string, string], what: string): void {
     if (this.host.interfaceFiles === undefined) {
+      this.needsInterfaceFiles = true;
       this.add(target, ...first, what, ["ENOENT"]);
       this.add(target, ...second, what, ["ENOENT"]);
     } else if (this.has(first[0]) === true) this.add(target, ...first, what);

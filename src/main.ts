@@ -13,9 +13,10 @@ async function main(): Promise<number> {
   delete process.env.BUN_OPTIONS;
   delete process.env.BUN_BE_BUN;
   const args = process.argv.slice(2);
-  if (basename(process.argv0) === "lighter-runtime" || args[0] === "runtime") {
-    console.error("lighter: the OCI runtime command line is not there yet");
-    return 1;
+  const named = basename(process.argv0) === "lighter-runtime";
+  if (named || args[0] === "runtime") {
+    const { ociMain } = await import("./oci/main.ts");
+    return await ociMain(named ? args : args.slice(1));
   }
   if (args[0] === "daemon") {
     Bun.unsafe.setJITPolicy(1); // built to suit commands, which are short

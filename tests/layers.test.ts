@@ -5,13 +5,15 @@ import { dirname, join } from "node:path";
 /**
  * The map: who may import whom. Arrows go right only; siblings meet in `engine`.
  * cli, dashboard --HTTP--> api --> engine --> runtime image build network volume machine --> linux, spec --> base
+ *                                       oci --> runtime
  */
 const below = ["linux", "spec", "base", "embedded"];
 const mayImport: Record<string, readonly string[]> = {
-  main: ["api", "cli", "runtime"],
+  main: ["api", "cli", "oci"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
   api: ["engine", "spec", "base"],
+  oci: ["runtime", ...below],
   engine: ["runtime", "image", "build", "network", "volume", "machine", ...below],
   runtime: below,
   image: below,

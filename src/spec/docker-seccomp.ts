@@ -5,6 +5,7 @@
  */
 import { LighterError } from "../base/errors.ts";
 import { SECCOMP_MAX_NAMES, SECCOMP_MAX_RULES, SECCOMP_PROFILE_MAX_BYTES } from "../base/limits.ts";
+import { parseJson } from "./json.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "./oci-runtime.ts";
 
 export interface DockerSeccompProfile {
@@ -206,23 +207,6 @@ function readRule(fields: Fields): DockerSeccompRule {
   });
 }
 
-/** Like JSON.parse, but integers that a double cannot hold become bigints: argument values are u64. */
-function parseJson(json: string): unknown {
-  // The lib types lack the third argument (ECMAScript 2026, JSON.parse source text access).
-  const keepInteger = (_key: string, value: unknown, context?: { source?: string }) =>
-    typeof value === "number" && !Number.isSafeInteger(value) && /^\d+$/.test(context?.source ?? "")
-      ? BigInt(context!.source!)
-      : value;
-  try {
-    return JSON.parse(json, keepInteger);
-  } catch (cause) {
-    // RangeError: nested deeper than the stack.
-    if (cause instanceof SyntaxError || cause instanceof RangeError)
-      throw new LighterError("invalid", `seccomp profile: ${cause.message}`, { cause });
-    throw cause;
-  }
-}
-
 /**
  * Reads a profile as `docker run --security-opt seccomp=` takes it. Unknown keys are ignored, null is as absent, and
  * keys match in any case, as with Docker; types are strict.
@@ -232,7 +216,7 @@ function parseJson(json: string): unknown {
 export function parseDockerSeccompProfile(json: string): DockerSeccompProfile {
   if (json.length > SECCOMP_PROFILE_MAX_BYTES)
     throw new LighterError("invalid", `seccomp profile: longer than ${SECCOMP_PROFILE_MAX_BYTES} bytes`);
-  const fields = new Fields(parseJson(json), "");
+  const fields = new Fields(parseJson(json, "seccomp profile"), "");
   const defaultAction = fields.string("defaultAction");
   if (!defaultAction)
     throw new LighterError("invalid", "seccomp profile: defaultAction is missing", {

@@ -8,10 +8,13 @@ export const libc = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: "ptr" },
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
 }).symbols;

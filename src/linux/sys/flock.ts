@@ -1,0 +1,28 @@
+import { errnoOf } from "../../base/errors.ts";
+import { check, libc } from "./libc.ts";
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Takes the exclusive lock of the open file, waiting for whoever has it. The fd's end releases it. (flock(2)) */
+export function lockExclusive(fd: number): void {
+  for (;;) {
+    try {
+      check(libc.flock(fd, LOCK_EX), "flock(2)");
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== "EINTR") throw error;
+    }
+  }
+}
+
+/** The same without waiting; false if another open file has it. */
+export function tryLockExclusive(fd: number): boolean {
+  try {
+    check(libc.flock(fd, LOCK_EX | LOCK_NB), "flock(2)");
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EAGAIN") return false;
+    throw error;
+  }
+}

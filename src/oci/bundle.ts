@@ -1,0 +1,51 @@
+/** Bundles: a directory with a config.json and, mostly, a root file system. Source: runtime-spec bundle.md. */
+import { resolve } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { OCI_CONFIG_MAX_BYTES } from "../base/limits.ts";
+import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
+import { parseOciConfig, parseOciProcess, parseOciResources } from "../spec/parse-oci-config.ts";
+import { readRegularFile } from "./read-file.ts";
+
+export interface Bundle {
+  /** Absolute. */
+  path: string;
+  config: OciConfig;
+  /** config.json as it is. */
+  configBytes: Buffer;
+  /** Absolute path of `config.root.path`. */
+  rootfs: string;
+}
+
+/**
+ * @param path The bundle's directory, relative to the current one.
+ * @throws LighterError ("not-found") if there is no config.json, ("invalid"/"not-supported") naming its field.
+ */
+export function readBundle(path: string): Bundle {
+  const bundle = resolve(path);
+  const configPath = resolve(bundle, "config.json");
+  const configBytes = readDocumentFile(configPath);
+  const config = parseOciConfig(configBytes.toString(), "config.json");
+  if (config.root === undefined) throw new LighterError("invalid", "config.json: root is missing");
+  return { path: bundle, config, configBytes, rootfs: resolve(bundle, config.root.path) };
+}
+
+/** The file of `exec --process`. */
+export function readProcess(path: string): OciProcess {
+  return parseOciProcess(readDocumentFile(path).toString(), path);
+}
+
+/** The file of `update --resources`; not "-". */
+export function readResources(path: string): OciResources {
+  return parseOciResources(readDocumentFile(path).toString(), path);
+}
+
+function readDocumentFile(path: string): Buffer {
+  try {
+    return readRegularFile(path, OCI_CONFIG_MAX_BYTES);
+  } catch (cause) {
+    if (cause instanceof LighterError) throw cause;
+    const missing = ["ENOENT", "ENOTDIR"].includes(errnoOf(cause));
+    const errno = errnoOf(cause);
+    throw new LighterError(missing ? "not-found" : "kernel", `open "${path}": ${errno}`, { errno, cause });
+  }
+}

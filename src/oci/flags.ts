@@ -1,0 +1,133 @@
+/**
+ * Flags as runc takes them: `--name value`, `--name=value`, and both with one dash; `--` ends them. Unlike there, they
+ * are also taken after positional arguments. Source: Go's package flag, whose error texts these are.
+ */
+import { LighterError } from "../base/errors.ts";
+
+export interface Flag {
+  /** Without dashes. */
+  name: string;
+  /** One letter. */
+  short?: string;
+  /** `list` may be given many times. */
+  kind: "boolean" | "string" | "integer" | "list";
+  help: string;
+  /** Shown in the help only. */
+  default?: string;
+}
+
+/** Wrong use of the command line, as opposed to something that went wrong. */
+export class UsageError extends LighterError {
+  constructor(message: string) {
+    super("invalid", message);
+  }
+}
+
+/** Flags that were given, and the rest. */
+export class Parsed {
+  constructor(
+    readonly args: readonly string[],
+    private readonly values: ReadonlyMap<string, readonly string[]>,
+  ) {}
+
+  /** The positional argument `index`, which the command's `positionals.min` promises. */
+  arg(index: number): string {
+    const value = this.args[index];
+    if (value === undefined) throw new UsageError(`argument ${index + 1} is missing`);
+    return value;
+  }
+
+  given(name: string): boolean {
+    return this.values.has(name);
+  }
+
+  boolean(name: string): boolean {
+    return this.values.get(name)?.at(-1) === "true";
+  }
+
+  /** The last one given. */
+  string(name: string): string | undefined {
+    return this.values.get(name)?.at(-1);
+  }
+
+  integer(name: string): number | undefined {
+    const text = this.string(name);
+    return text === undefined ? undefined : Number(text);
+  }
+
+  list(name: string): readonly string[] {
+    return this.values.get(name) ?? [];
+  }
+}
+
+const HELP: Flag = { name: "help", short: "h", kind: "boolean", help: "show help" };
+
+/**
+ * @param rawFrom From this positional argument on everything is one.
+ * @throws UsageError
+ */
+export function parseFlags(
+  args: readonly string[],
+  flags: readonly Flag[],
+  rawFrom = Number.POSITIVE_INFINITY,
+): Parsed {
+  const positionals: string[] = [];
+  const values = new Map<string, string[]>();
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index]!;
+    if (arg === "--") {
+      positionals.push(...args.slice(index + 1));
+      break;
+    }
+    const negative = positionals.length > 0 && /^-\d/.test(arg); // `kill ID -9`
+    if (!arg.startsWith("-") || arg === "-" || negative) {
+      if (positionals.push(arg) <= rawFrom) continue;
+      positionals.push(...args.slice(index + 1));
+      break;
+    }
+    const [, name = "", inline] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (name === "") throw new UsageError(`bad flag syntax: ${arg}`);
+    const flag = [...flags, HELP].find((candidate) => candidate.name === name || candidate.short === name);
+    if (!flag) throw new UsageError(`flag provided but not defined: -${name}`);
+    const value = inline ?? (flag.kind === "boolean" ? "true" : args[++index]);
+    if (value === undefined) throw new UsageError(`flag needs an argument: -${name}`);
+    const earlier = flag.kind === "list" ? values.get(flag.name) : undefined;
+    values.set(flag.name, [...(earlier ?? []), normal(flag, name, value)]);
+  }
+  return new Parsed(positionals, values);
+}
+
+const TRUE = ["1", "t", "T", "true", "TRUE", "True"];
+const FALSE = ["0", "f", "F", "false", "FALSE", "False"];
+
+/** The value in the form that `Parsed` reads. */
+function normal({ kind }: Flag, name: string, value: string): string {
+  if (kind === "boolean") {
+    if (TRUE.includes(value)) return "true";
+    if (FALSE.includes(value)) return "false";
+    throw new UsageError(`invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`);
+  }
+  if (kind === "integer") {
+    const number = /^[+-]?(\d+|0[xX][\da-fA-F]+)$/.test(value) ? parseInteger(value) : Number.NaN;
+    if (!Number.isSafeInteger(number))
+      throw new UsageError(`invalid value ${JSON.stringify(value)} for flag -${name}: parse error`);
+    return String(number);
+  }
+  return value;
+}
+
+function parseInteger(text: string): number {
+  const digits = text.replace(/^[+-]/, "");
+  return text.startsWith("-") ? -Number(digits) : Number(digits);
+}
+
+/** The lines of the help's OPTIONS, `--help` included. */
+export function formatFlags(flags: readonly Flag[]): string {
+  const rows = [...flags, HELP].map(({ name, short, kind, help, default: byDefault }) => {
+    const placeholder = kind === "boolean" ? "" : " value";
+    const left = `--${name}${placeholder}${short ? `, -${short}${placeholder}` : ""}`;
+    return { left, right: byDefault === undefined ? help : `${help} (default: ${byDefault})` };
+  });
+  const width = Math.max(...rows.map(({ left }) => left.length));
+  return rows.map(({ left, right }) => `   ${left.padEnd(width)}  ${right}\n`).join("");
+}

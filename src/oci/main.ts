@@ -1,0 +1,129 @@
+/**
+ * The command line of the OCI runtime: `lighter-runtime` or `lighter runtime`, compatible with runc's.
+ * One process a command, often under a caller that waits: each command's modules are loaded for it alone.
+ */
+import { join, resolve } from "node:path";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { VERSION } from "../base/version.ts";
+import type { OciCommand, OciContext } from "./command.ts";
+import { type Flag, formatFlags, type Parsed, parseFlags, UsageError } from "./flags.ts";
+import { Log, openLog } from "./log.ts";
+import { print } from "./output.ts";
+
+export const PROGRAM = "lighter-runtime";
+/** The runtime-spec that we follow. */
+export const SPEC_VERSION = "1.2.0";
+
+const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
+  state: () => import("./commands/state.ts"),
+};
+
+const GLOBAL_FLAGS: readonly Flag[] = [
+  { name: "debug", kind: "boolean", help: "log more, for debugging" },
+  { name: "log", kind: "string", help: "file to append the log to", default: '"/dev/stderr"' },
+  { name: "log-format", kind: "string", help: "text or json", default: '"text"' },
+  { name: "root", kind: "string", help: "directory of the containers' state", default: `"${defaultRoot("auto")}"` },
+  { name: "criu", kind: "string", help: "path of the criu program, for checkpoint and restore", default: '"criu"' },
+  { name: "systemd-cgroup", kind: "boolean", help: 'have systemd make cgroups; cgroupsPath is "slice:prefix:name"' },
+  { name: "rootless", kind: "string", help: "ignore cgroup permission errors: true, false or auto", default: '"auto"' },
+  { name: "version", short: "v", kind: "boolean", help: "print the version" },
+];
+
+/** Runs one command line (without the program's name). Never rejects; the result is the exit code. */
+export async function ociMain(args: string[]): Promise<number> {
+  let log = new Log("text", false);
+  try {
+    const global = parseFlags(args, GLOBAL_FLAGS, 0);
+    log = openLog(global.string("log"), global.string("log-format") ?? "text", global.boolean("debug"));
+    return await dispatch(global, log);
+  } catch (error) {
+    log.error(describe(error));
+    if (error instanceof Error && !(error instanceof LighterError)) log.debug(error.stack ?? "");
+    return 1;
+  }
+}
+
+async function dispatch(global: Parsed, log: Log): Promise<number> {
+  const [name = "help", ...args] = global.args;
+  if (global.boolean("version")) {
+    print(`${PROGRAM} version ${VERSION}\nspec: ${SPEC_VERSION}\n`);
+    return 0;
+  }
+  if (global.boolean("help") || name === "help" || name === "h") {
+    print(args[0] === undefined ? await helpOfAll() : helpOf(await load(args[0])));
+    return 0;
+  }
+  const command = await load(name);
+  const parsed = parseFlags(args, command.flags, command.rawFrom);
+  if (parsed.boolean("help")) {
+    print(helpOf(command));
+    return 0;
+  }
+  checkCount(command, parsed.args.length);
+  return await command.run(contextOf(global, log), parsed);
+}
+
+async function load(name: string): Promise<OciCommand> {
+  const importIt = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!importIt) throw new UsageError(`no such command: ${JSON.stringify(name)}`);
+  return (await importIt()).command;
+}
+
+function contextOf(global: Parsed, log: Log): OciContext {
+  const rootless = rootlessOf(global.string("rootless") ?? "auto");
+  return {
+    root: resolve(global.string("root") ?? defaultRoot(rootless)),
+    systemdCgroup: global.boolean("systemd-cgroup"),
+    debug: global.boolean("debug"),
+    rootless,
+    criu: global.string("criu") ?? "criu",
+    log,
+  };
+}
+
+function rootlessOf(text: string): "auto" | boolean {
+  if (text === "auto" || text === "") return "auto";
+  if (["true", "1", "t", "T", "TRUE", "True"].includes(text)) return true;
+  if (["false", "0", "f", "F", "FALSE", "False"].includes(text)) return false;
+  throw new UsageError(`invalid value ${JSON.stringify(text)} for --rootless: want true, false or auto`);
+}
+
+/** Users who are not root cannot write to /run. */
+function defaultRoot(rootless: "auto" | boolean): string {
+  const own = process.env.XDG_RUNTIME_DIR;
+  const isRootless = rootless === "auto" ? process.geteuid?.() !== 0 : rootless;
+  return isRootless && own?.startsWith("/") ? join(own, PROGRAM) : `/run/${PROGRAM}`;
+}
+
+function checkCount({ name, positionals: { min, max } }: OciCommand, count: number): void {
+  const wrong = (kind: string, number: number) =>
+    new UsageError(`${PROGRAM}: ${JSON.stringify(name)} requires ${kind} ${number} argument(s)`);
+  if (min === max && count !== min) throw wrong("exactly", min);
+  if (count < min) throw wrong("a minimum of", min);
+  if (max !== undefined && count > max) throw wrong("a maximum of", max);
+}
+
+function describe(error: unknown): string {
+  const hint = error instanceof LighterError ? error.detail.hint : undefined;
+  return hint === undefined ? messageOf(error) : `${messageOf(error)} (${hint})`;
+}
+
+function helpOf({ name, usage, summary, flags }: OciCommand): string {
+  const command = `NAME:\n   ${PROGRAM} ${name} - ${summary}\n\nUSAGE:\n   ${PROGRAM} ${name} ${usage}\n\n`;
+  return `${command}OPTIONS:\n${formatFlags(flags)}`;
+}
+
+async function helpOfAll(): Promise<string> {
+  const commands = await Promise.all(Object.keys(COMMANDS).map(load));
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.map(({ name, summary }) => `   ${name.padEnd(width)}  ${summary}\n`).join("");
+  const usage = `${PROGRAM} [global options] command [command options] [arguments...]`;
+  return `NAME:\n   ${PROGRAM} - Open Container Initiative runtime
+
+USAGE:\n   ${usage}
+
+VERSION:\n   ${VERSION}\nspec: ${SPEC_VERSION}
+
+COMMANDS:\n${rows}
+GLOBAL OPTIONS:\n${formatFlags(GLOBAL_FLAGS)}`;
+}

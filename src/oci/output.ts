@@ -1,0 +1,24 @@
+import { writeSync } from "node:fs";
+import { utf8 } from "../base/bytes.ts";
+import { errnoOf } from "../base/errors.ts";
+
+const RETRY_MS = 2;
+
+/** Writes all of it. Blocks: a command of the runtime has nothing else to do meanwhile. */
+export function writeAll(fd: number, text: string): void {
+  const bytes = utf8(text);
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(fd, bytes, done, bytes.length - done);
+    } catch (error) {
+      // The fd that we were given is non-blocking, and its reader is slow. There is no poll(2) at hand.
+      if (errnoOf(error) === "EAGAIN") Bun.sleepSync(RETRY_MS);
+      else if (errnoOf(error) !== "EINTR") throw error;
+    }
+  }
+}
+
+/** On stdout. */
+export function print(text: string): void {
+  writeAll(1, text);
+}

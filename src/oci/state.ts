@@ -1,0 +1,337 @@
+/**
+ * What the runtime remembers of its containers: `<root>/<id>/`, gone when the container is deleted.
+ *
+ *   state.json    `ContainerState`
+ *   config.json   the bundle's, as it was when the container was created
+ *   exec.fifo     from `create` until `start`
+ *
+ * The lock is the directory's flock(2). Whoever changes a container holds it; whoever only looks does not.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
+import { formatNow } from "../base/time.ts";
+import { lockExclusive, tryLockExclusive } from "../linux/sys/flock.ts";
+import type { OciConfig } from "../spec/oci-runtime.ts";
+import { parseOciConfig } from "../spec/parse-oci-config.ts";
+import { boolean, integer, object, readDocument, string } from "../spec/reader.ts";
+import { isFrozen } from "./frozen.ts";
+import { readRegularFile } from "./read-file.ts";
+
+export interface ContainerState {
+  version: 1;
+  id: string;
+  /** Absolute paths. */
+  bundle: string;
+  rootfs: string;
+  /** RFC 3339. */
+  created: string;
+  /** Name of the user who created it, or "#" and the uid. */
+  owner: string;
+  /** Of init; 0 until it is known. */
+  pid: number;
+  /** Field 22 of /proc/PID/stat: tells init from another process that has got its pid. */
+  pidStartTime: number;
+  /** The effective one; "" for none. */
+  cgroupsPath: string;
+  systemdCgroup: boolean;
+  rootless: boolean;
+}
+
+export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
+
+const STATE_FILE = "state.json";
+const CONFIG_FILE = "config.json";
+
+const readState = object<ContainerState>(
+  {
+    version: integer(1, 1) as (value: unknown, path: string) => 1,
+    id: string,
+    bundle: string,
+    rootfs: string,
+    created: string,
+    owner: string,
+    pid: integer(0, 2 ** 31 - 1),
+    pidStartTime: integer(0, Number.MAX_SAFE_INTEGER),
+    cgroupsPath: string,
+    systemdCgroup: boolean,
+    rootless: boolean,
+  },
+  {
+    required: [
+      "version",
+      "id",
+      "bundle",
+      "rootfs",
+      "created",
+      "owner",
+      "pid",
+      "pidStartTime",
+      "cgroupsPath",
+      "systemdCgroup",
+      "rootless",
+    ],
+  },
+);
+
+/**
+ * One container's directory. With a lock, `using handle = lockState(…)` releases it at the end of the block.
+ * Fields of `state` are changed in place, and are on disk after `save`.
+ */
+export class StateHandle {
+  #config: OciConfig | undefined;
+  #lockFd: number | undefined;
+
+  constructor(
+    readonly directory: string,
+    readonly state: ContainerState,
+    /** This process is the one that creates it. */
+    readonly creating: boolean,
+    lockFd?: number,
+  ) {
+    this.#lockFd = lockFd;
+  }
+
+  get locked(): boolean {
+    return this.#lockFd !== undefined;
+  }
+
+  /** The config as the container was created with. @throws LighterError ("invalid") if the file was tampered with */
+  get config(): OciConfig {
+    if (this.#config === undefined) {
+      const path = join(this.directory, CONFIG_FILE);
+      this.#config = parseOciConfig(readRegularFile(path, OCI_CONFIG_MAX_BYTES).toString(), path);
+    }
+    return this.#config;
+  }
+
+  get execFifoPath(): string {
+    return join(this.directory, "exec.fifo");
+  }
+
+  /** Not synced to disk: the directory is on a tmpfs, and a container does not outlive the kernel. */
+  save(): void {
+    const path = join(this.directory, STATE_FILE);
+    writeFileSync(`${path}.new`, `${JSON.stringify(this.state)}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+
+  /** Removes the directory: the container is gone. Only with the lock; ends it. */
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#lockFd !== undefined) closeSync(this.#lockFd);
+    this.#lockFd = undefined;
+  }
+}
+
+/** What `createState` is told; the rest it knows. */
+export type NewState = Pick<ContainerState, "bundle" | "rootfs" | "cgroupsPath" | "systemdCgroup" | "rootless">;
+
+/**
+ * Makes the directory, `pid` 0, locked. `configBytes` is the bundle's config.json.
+ * @throws LighterError ("conflict") if there is such a container, or one was deleted while it was being made.
+ */
+export function createState(root: string, id: string, fields: NewState, configBytes: Uint8Array): StateHandle {
+  checkId(id);
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  const directory = join(root, id);
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (cause) {
+    if (errnoOf(cause) === "EEXIST") throw new LighterError("conflict", "container with given ID already exists");
+    throw cause;
+  }
+  const lockFd = lockDirectory(directory);
+  if (lockFd === undefined) throw new LighterError("conflict", "the container was deleted while it was being created");
+  const state: ContainerState = {
+    version: 1,
+    id,
+    created: formatNow(),
+    owner: ownerName(process.geteuid?.() ?? 0),
+    pid: 0,
+    pidStartTime: 0,
+    ...fields,
+  };
+  const handle = new StateHandle(directory, state, true, lockFd);
+  try {
+    writeFileSync(join(directory, CONFIG_FILE), configBytes, { mode: 0o600 });
+    handle.save();
+  } catch (error) {
+    handle.remove();
+    throw error;
+  }
+  return handle;
+}
+
+/**
+ * The container's state, for looking at it.
+ * @throws LighterError ("not-found"), ("invalid") if `id` is not one or state.json is not what we write.
+ */
+export function openState(root: string, id: string): StateHandle {
+  checkId(id);
+  const directory = join(root, id);
+  return new StateHandle(directory, loadState(directory, id), false);
+}
+
+/** The same, for changing it: waits for whoever is doing that now. `[Symbol.dispose]()` ends the lock. */
+export function lockState(root: string, id: string): StateHandle {
+  checkId(id);
+  const directory = join(root, id);
+  const lockFd = lockDirectory(directory);
+  if (lockFd === undefined) throw doesNotExist();
+  try {
+    return new StateHandle(directory, loadState(directory, id), false, lockFd);
+  } catch (error) {
+    closeSync(lockFd);
+    throw error;
+  }
+}
+
+/**
+ * Removes a container's directory whatever it holds: for one whose state cannot be read. A missing one is removed
+ * already. Nothing but the directory was made before state.json was written.
+ */
+export function removeBrokenState(root: string, id: string): void {
+  checkId(id);
+  const directory = join(root, id);
+  const lockFd = lockDirectory(directory);
+  if (lockFd === undefined) return;
+  rmSync(directory, { recursive: true, force: true });
+  closeSync(lockFd);
+}
+
+/** The ids of all containers, sorted; a missing root holds none. */
+export function listIds(root: string): string[] {
+  try {
+    const entries = readdirSync(root, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() && isId(entry.name))
+      .map(({ name }) => name)
+      .sort();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Asks the kernel. A container whose creation was cut short is "stopped". */
+export function statusOf(handle: StateHandle): ContainerStatus {
+  const { pid, pidStartTime } = handle.state;
+  if (pid === 0) return handle.creating || (!handle.locked && isLocked(handle.directory)) ? "creating" : "stopped";
+  const process = readProcess(pid);
+  if (process === undefined || process.startTime !== pidStartTime || "ZXx".includes(process.state)) return "stopped";
+  if (existsSync(handle.execFifoPath)) return "created";
+  return isFrozen(pid) ? "paused" : "running";
+}
+
+/** State letter and start time (clock ticks since boot) of a process, or undefined. Source: proc_pid_stat(5). */
+export function readProcess(pid: number): { state: string; startTime: number } | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes(errnoOf(error))) return undefined;
+    throw error;
+  }
+  // The name, field 2, is in parentheses and may hold anything, parentheses included. Field 3 follows the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", startTime: Number(fields[19]) };
+}
+
+/** The name of the user, or "#" and the uid. */
+export function ownerName(uid: number): string {
+  if (uid === process.geteuid?.()) {
+    try {
+      return userInfo().username;
+    } catch {
+      return `#${uid}`; // no entry in /etc/passwd
+    }
+  }
+  try {
+    const line = readFileSync("/etc/passwd", "utf8")
+      .split("\n")
+      .find((each) => each.split(":")[2] === String(uid));
+    return line?.split(":")[0] ?? `#${uid}`;
+  } catch {
+    return `#${uid}`;
+  }
+}
+
+function loadState(directory: string, id: string): ContainerState {
+  const path = join(directory, STATE_FILE);
+  let text: string;
+  try {
+    text = readRegularFile(path, OCI_STATE_MAX_BYTES).toString();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error))) throw doesNotExist();
+    throw error;
+  }
+  const state = readDocument(readState, text, path);
+  if (state.id !== id) throw new LighterError("invalid", `${path}: id is ${JSON.stringify(state.id)}`);
+  return state;
+}
+
+/** The fd that holds the lock of the directory, or undefined if there is no such directory (any more). */
+function lockDirectory(directory: string): number | undefined {
+  for (;;) {
+    const fd = openDirectory(directory);
+    if (fd === undefined) return undefined;
+    lockExclusive(fd);
+    const found = statSync(directory, { throwIfNoEntry: false });
+    const held = fstatSync(fd);
+    if (found?.ino === held.ino && found.dev === held.dev) return fd;
+    closeSync(fd); // whoever had the lock removed the directory; there may be a new one
+  }
+}
+
+function isLocked(directory: string): boolean {
+  const fd = openDirectory(directory);
+  if (fd === undefined) return false;
+  try {
+    return !tryLockExclusive(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openDirectory(directory: string): number | undefined {
+  try {
+    return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error))) return undefined;
+    throw new LighterError("kernel", `open "${directory}": ${messageOf(error)}`, { errno: errnoOf(error) });
+  }
+}
+
+function isId(id: string): boolean {
+  return /^[\w+.-]+$/.test(id) && id !== "." && id !== ".." && id.length <= OCI_ID_MAX_BYTES;
+}
+
+function checkId(id: string): void {
+  if (id === "") throw new LighterError("invalid", "container id cannot be empty");
+  if (!isId(id)) throw new LighterError("invalid", "invalid container ID format");
+}
+
+/** Callers look for these words. */
+function doesNotExist(): LighterError {
+  return new LighterError("not-found", "container does not exist");
+}

@@ -1,0 +1,34 @@
+import { LighterError } from "../base/errors.ts";
+
+/**
+ * JSON.parse, but integers that a double cannot hold become bigints: the standards have 64-bit fields.
+ * Nearly no document has one, and those without a run of 16 digits are parsed at full speed.
+ * @throws LighterError ("invalid") beginning with `what`.
+ */
+export function parseJson(json: string, what: string): unknown {
+  try {
+    return /\d{16}/.test(json) ? JSON.parse(json, keepInteger) : JSON.parse(json);
+  } catch (cause) {
+    // RangeError: nested deeper than the stack.
+    if (cause instanceof SyntaxError || cause instanceof RangeError)
+      throw new LighterError("invalid", `${what}: ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** The lib types lack the third argument (ECMAScript 2026, JSON.parse source text access). */
+function keepInteger(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const inexact = typeof value === "number" && !Number.isSafeInteger(value);
+  return inexact && /^-?\d{16,}$/.test(context?.source ?? "") ? BigInt(context!.source!) : value;
+}
+
+/** `JSON.stringify` for what `parseJson` gave: bigints are written as the integers that they are. */
+export function formatJson(value: unknown, indent?: number | string): string {
+  // The lib types lack JSON.rawJSON (ECMAScript 2026) too.
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+  return JSON.stringify(
+    value,
+    (_key, field: unknown) => (typeof field === "bigint" ? rawJSON(`${field}`) : field),
+    indent,
+  );
+}

@@ -1,0 +1,126 @@
+/**
+ * Readers of parsed JSON: each checks a value's type and limits and gives the value, or throws naming its path.
+ * As Go's decoder has it for other runtimes: null is as absent, and unknown fields are left out.
+ */
+import { LighterError } from "../base/errors.ts";
+import { OCI_LIST_MAX } from "../base/limits.ts";
+import { parseJson } from "./json.ts";
+
+export type Reader<T> = (value: unknown, path: string) => T;
+
+/**
+ * Reads a document.
+ * @throws LighterError ("invalid") beginning with `where`, its name for people, and naming the field.
+ */
+export function readDocument<T>(read: Reader<T>, json: string, where: string): T {
+  const document = parseJson(json, where);
+  try {
+    return read(document, "");
+  } catch (error) {
+    if (error instanceof LighterError) throw new LighterError(error.code, `${where}: ${error.message}`, error.detail);
+    throw error;
+  }
+}
+
+function refuse(path: string, problem: string): never {
+  throw new LighterError("invalid", `${path} ${problem}`);
+}
+
+/** Without NUL, which would end it early where the kernel reads it. */
+export const string: Reader<string> = (value, path) => {
+  if (typeof value !== "string") refuse(path, "is not a string");
+  if (value.includes("\0")) refuse(path, "holds a NUL character");
+  return value;
+};
+
+export const boolean: Reader<boolean> = (value, path) =>
+  typeof value === "boolean" ? value : refuse(path, "is not a boolean");
+
+export function integer(min: number, max: number): Reader<number> {
+  return (value, path) => {
+    if (!Number.isInteger(value)) refuse(path, "is not an integer");
+    const number = value as number;
+    return number >= min && number <= max ? number : refuse(path, `is ${number}, not in ${min}…${max}`);
+  };
+}
+
+export const int32 = integer(-(2 ** 31), 2 ** 31 - 1);
+export const uint16 = integer(0, 2 ** 16 - 1);
+export const uint32 = integer(0, 2 ** 32 - 1);
+
+/** Exact beyond 2^53: a bigint there. */
+function wide(min: bigint, max: bigint, name: string): Reader<number | bigint> {
+  return (value, path) => {
+    const exact = typeof value === "bigint" || Number.isSafeInteger(value);
+    if (!exact) refuse(path, `is not ${name}`);
+    const number = value as number | bigint;
+    return number >= min && number <= max ? number : refuse(path, `is ${number}, which is not ${name}`);
+  };
+}
+
+export const int64 = wide(-(2n ** 63n), 2n ** 63n - 1n, "a 64-bit integer");
+export const uint64 = wide(0n, 2n ** 64n - 1n, "an unsigned 64-bit integer");
+
+export function oneOf<const T extends string>(...choices: readonly T[]): Reader<T> {
+  return (value, path) => {
+    if (typeof value !== "string") refuse(path, "is not a string");
+    return choices.find((choice) => choice === value) ?? refuse(path, `is ${JSON.stringify(value)}`);
+  };
+}
+
+export function list<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<T[]> {
+  return (value, path) => {
+    if (!Array.isArray(value)) refuse(path, "is not a list");
+    if (value.length > max) refuse(path, `has ${value.length} entries, more than ${max}`);
+    return value.map((item, index) => read(item, `${path}[${index}]`));
+  };
+}
+
+export function map<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<Record<string, T>> {
+  return (value, path) => {
+    const entries = entriesOf(value, path);
+    if (entries.length > max) refuse(path, `has ${entries.length} entries, more than ${max}`);
+    return Object.fromEntries(
+      entries.map(([key, item]) => {
+        const itemPath = `${path}[${JSON.stringify(key)}]`;
+        return [string(key, itemPath), read(item, itemPath)];
+      }),
+    );
+  };
+}
+
+/** Values that are checked elsewhere. */
+export const anything: Reader<unknown> = (value) => value;
+
+type FieldReaders<T> = { [K in keyof T]-?: Reader<NonNullable<T[K]>> };
+
+/**
+ * A reader for every field of the type, so that a new field cannot be forgotten here. `defaults` are for fields that
+ * the type requires and documents leave out, as Go's zero values; other required fields are `required`.
+ */
+export function object<T extends object>(
+  fields: FieldReaders<T>,
+  { defaults = {}, required = [] }: { defaults?: Partial<T>; required?: readonly (keyof T & string)[] } = {},
+): Reader<T> {
+  const readers = Object.entries(fields) as [string, Reader<unknown>][];
+  return (value, path) => {
+    const given = new Map(entriesOf(value, path));
+    const result: Record<string, unknown> = { ...defaults };
+    for (const [key, read] of readers) {
+      const field = given.get(key);
+      if (field !== undefined && field !== null) result[key] = read(field, join(path, key));
+    }
+    for (const key of required) if (result[key] === undefined) refuse(join(path, key), "is missing");
+    return result as T;
+  };
+}
+
+function entriesOf(value: unknown, path: string): [string, unknown][] {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    refuse(path || "the document", "is not an object");
+  return Object.entries(value);
+}
+
+function join(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}

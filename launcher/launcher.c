@@ -37,6 +37,7 @@
 static int sync_fd = -1;
 static pid_t child;		  /* 0 until clone; in the child too */
 static int in_child;
+static int released; /* in the child: the launcher has gone, as it said it would */
 static struct failure child_failure; /* filled when a receive in the launcher finds that the child failed */
 
 /* ------------------------------------------------------------------------------------------------ load and check */
@@ -122,6 +123,9 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_KILL_CGROUP] = "b",
 	[OP_REMOVE_CGROUP] = "b",
 	[OP_OPEN_TARGET] = "sbnn",
+	[OP_AWAIT] = "n",
+	[OP_SEND_FD] = "nsbn",
+	[OP_CHECK_EXECUTABLE] = "b",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -161,6 +165,8 @@ static int check_shape(const struct program *p, const struct op *op)
 		return in_blob(p, op->arg[3], op->arg[4]);
 	case OP_STORE:
 		return in_blob(p, op->arg[1], 4);
+	case OP_SEND_FD:
+		return in_blob(p, op->arg[2], op->arg[3]);
 	default:
 		return 1;
 	}
@@ -198,7 +204,8 @@ static int check_supervise(const struct program *p)
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		if (!check_slot(p, optional[i], 1))
 			return 0;
-	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && check_string(p, h->log_path, 1) &&
+	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 && h->sync_fd >= LISTEN_FD &&
+	       h->sync_fd < 1024 && check_string(p, h->log_path, 1) &&
 	       h->log_max_files >= 1 && h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
 	       check_string(p, h->socket_path, 0);
 }
@@ -254,10 +261,10 @@ const struct op *cleanup_op(const struct program *p, uint32_t index)
 
 /* ---------------------------------------------------------------------------------------------- sync between sides */
 
-int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd)
+/* All of the bytes, with a copy of passed_fd unless that is negative. */
+static int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd)
 {
-	struct record record = { type, op_index, (uint32_t)error };
-	struct iovec iov = { &record, sizeof(record) };
+	struct iovec iov = { (void *)(uintptr_t)bytes, length };
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -272,7 +279,14 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 		control.header.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
 	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) == sizeof(record) ? 0 : -errno;
+	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)length ? 0 : -errno;
+}
+
+int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd)
+{
+	struct record record = { type, op_index, (uint32_t)error };
+
+	return send_with_fd(fd, &record, sizeof(record), passed_fd);
 }
 
 /* Length of the record, 0 at the end, or -errno. A passed fd goes to *passed_fd, else that is -1. */
@@ -428,11 +442,11 @@ static void play_init(struct program *p, int sync)
 	int rc;
 
 	in_child = 1;
-	sync_fd = dup3(sync, CHILD_SYNC_FD, O_CLOEXEC);
+	sync_fd = dup3(sync, (int)p->header.sync_fd, O_CLOEXEC);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	rc = play(p, p->header.host_count, p->header.init_count, &failed);
-	sync_send(CHILD_SYNC_FD, RECORD_FAILED, failed, rc < 0 ? -rc : EPROTO, -1);
+	sync_send(sync_fd, RECORD_FAILED, failed, rc < 0 ? -rc : EPROTO, -1);
 	_exit(1);
 }
 
@@ -482,7 +496,9 @@ static int op_receive(struct program *p, const struct op *op)
 	int fd;
 	ssize_t length = sync_receive(sync_fd, &record, &fd, 0);
 
-	if (length == sizeof(record) && record.type == RECORD_TOKEN)
+	if (length == sizeof(record) && record.type == RECORD_RELEASED)
+		released = 1;
+	if (length == sizeof(record) && (record.type == RECORD_TOKEN || record.type == RECORD_RELEASED))
 		return set_slot(p, op->out, fd);
 	if (in_child)
 		_exit(1); /* the launcher is gone, and with it whoever wanted this process */
@@ -493,37 +509,92 @@ static int op_receive(struct program *p, const struct op *op)
 	return -ECHILD;
 }
 
+static int op_await(struct program *p, const struct op *op)
+{
+	uint8_t byte;
+	ssize_t length;
+
+	(void)p;
+	do {
+		length = read((int)op->arg[0], &byte, 1);
+	} while (length < 0 && errno == EINTR);
+	return length < 0 ? -errno : length == 0 ? -ECANCELED : 0;
+}
+
+/* arg = { socket number, fd, data, length } */
+static int op_send_fd(struct program *p, const struct op *op)
+{
+	int fd = p->slots[op->arg[1]];
+
+	return fd < 0 ? -EBADF : send_with_fd((int)op->arg[0], text(p, op, 2), op->arg[3], fd);
+}
+
+/* Calls `try` with each path of the NULL-terminated vector at `entry` until one is not missing or closed to us. */
+static int first_path(const struct program *p, const uint8_t *entry, int (*try)(const char *path, void *arg), void *arg)
+{
+	const uint8_t *end = p->blob + p->header.blob_bytes;
+	int error = ENOENT;
+
+	for (; entry + sizeof(uint64_t) <= end; entry += sizeof(uint64_t)) {
+		uint64_t path;
+		int rc;
+
+		memcpy(&path, entry, sizeof(path));
+		if (path == 0)
+			break;
+		rc = try((const char *)(uintptr_t)path, arg);
+		if (rc == -EACCES)
+			error = EACCES;
+		else if (rc != -ENOENT && rc != -ENOTDIR)
+			return rc;
+	}
+	return -error;
+}
+
+/* System calls, not libc: a path may be any number that the program put into the vector. */
+static int try_access(const char *path, void *arg)
+{
+	int directory;
+
+	(void)arg;
+	if (syscall(__NR_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+		return -errno;
+	directory = (int)syscall(__NR_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return 0;
+	close(directory);
+	return -EACCES;
+}
+
+static int op_check_executable(struct program *p, const struct op *op)
+{
+	return first_path(p, p->blob + op->arg[0], try_access, NULL);
+}
+
+static int try_execve(const char *path, void *arg)
+{
+	const uint64_t *vectors = arg;
+
+	syscall(__NR_execve, path, vectors[0], vectors[1]);
+	return -errno;
+}
+
 /*
  * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed wins, as with execvp(3):
  * a path that is not there is passed over, and EACCES is reported only if none was executed.
  */
 static int op_execute(struct program *p, const struct op *op)
 {
-	uint8_t *end = p->blob + p->header.blob_bytes;
-	uint8_t *entry = p->blob + op->arg[0];
-	uint64_t argv, env;
-	int error = ENOENT;
+	uint64_t vectors[2];
 
-	argument(p, op, 1, &argv);
-	argument(p, op, 2, &env);
+	argument(p, op, 1, &vectors[0]);
+	argument(p, op, 2, &vectors[1]);
 	if (!in_child)
 		return -EPROTO;
 	/* Changing ids cleared the parent-death signal for a moment: did the launcher die in it? */
-	if (sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0)
+	if (sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0 && !released)
 		_exit(1);
-	for (; entry + sizeof(uint64_t) <= end; entry += sizeof(uint64_t)) {
-		uint64_t path;
-
-		memcpy(&path, entry, sizeof(path));
-		if (path == 0)
-			break;
-		syscall(__NR_execve, path, argv, env);
-		if (errno == EACCES)
-			error = EACCES;
-		else if (errno != ENOENT && errno != ENOTDIR)
-			return -errno;
-	}
-	return -error;
+	return first_path(p, p->blob + op->arg[0], try_execve, vectors);
 }
 
 static int open_in_root(int root, const char *path, uint64_t flags, uint64_t resolve)
@@ -761,6 +832,9 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_KILL_CGROUP] = op_kill_cgroup,
 	[OP_REMOVE_CGROUP] = op_remove_cgroup,
 	[OP_OPEN_TARGET] = op_open_target,
+	[OP_AWAIT] = op_await,
+	[OP_SEND_FD] = op_send_fd,
+	[OP_CHECK_EXECUTABLE] = op_check_executable,
 };
 
 static int is_set(const struct program *p, uint16_t slot)

@@ -8,12 +8,6 @@
 
 #include "program.h"
 
-/* fds the launcher is started with. */
-#define PROGRAM_FD 0
-#define LISTEN_FD 3
-/* The child's end of the sync socket, so that close_range(4, ~0, 0) in a program closes everything else. */
-#define CHILD_SYNC_FD 3
-
 struct program {
 	struct program_header header;
 	const struct op *ops;
@@ -21,8 +15,8 @@ struct program {
 	int slots[PROGRAM_MAX_SLOTS]; /* -1: unset */
 };
 
-/* What the child tells the launcher over the sync socket, and the launcher the child (RECORD_TOKEN only). */
-enum record_type { RECORD_TOKEN, RECORD_FAILED, RECORD_EXECUTING };
+/* What the child tells the launcher over the sync socket; TOKEN also goes, and RELEASED only goes, the other way. */
+enum record_type { RECORD_TOKEN, RECORD_FAILED, RECORD_EXECUTING, RECORD_RELEASED };
 struct record {
 	uint32_t type, op_index, error;
 };

@@ -15,14 +15,17 @@
 #define EXIT_MAGIC 0x5458494cu
 #define EXIT_MAX_CAPTURE_BYTES 0x1000u
 #define EXIT_VERSION 0x1u
+#define FIRST_CARRIED_FD 0x4u
 #define HEADER_BYTES 0x68u
+#define LISTEN_FD 0x3u
 #define MAX_TOLERATED 0x4u
 #define NO_OFFSET 0xffffffffu
 #define NO_SLOT 0xffffu
 #define OP_BYTES 0x48u
 #define OP_INDEX_UNKNOWN 0xffffffffu
+#define PROGRAM_FD 0x0u
 #define PROGRAM_MAGIC 0x3154474cu
-#define PROGRAM_VERSION 0x1u
+#define PROGRAM_VERSION 0x2u
 #define RELOCATION_BYTES 0x8u
 #define PROGRAM_MAX_BYTES 8388608u
 #define PROGRAM_MAX_OPS 8192u
@@ -35,6 +38,7 @@
 #define FRAME_RESIZE 0x23
 #define FRAME_CLOSE_STDIN 0x24
 #define FRAME_START 0x25
+#define FRAME_RELEASE 0x26
 #define FRAME_CREATED 0x40
 #define FRAME_STARTED 0x41
 #define FRAME_FAILED 0x42
@@ -63,9 +67,10 @@ struct program_header {
 	uint32_t socket_path;
 	uint32_t fail_index;
 	uint32_t fail_errno;
-	uint32_t reserved;
+	uint32_t sync_fd;
 	uint64_t log_max_bytes;
-	uint64_t reserved2;
+	uint32_t hand_over;
+	uint32_t reserved;
 };
 _Static_assert(sizeof(struct program_header) == HEADER_BYTES, "format.ts");
 
@@ -99,6 +104,9 @@ enum op_kind {
 	OP_KILL_CGROUP,
 	OP_REMOVE_CGROUP,
 	OP_OPEN_TARGET,
+	OP_AWAIT,
+	OP_SEND_FD,
+	OP_CHECK_EXECUTABLE,
 	OP_KIND_COUNT,
 };
 
@@ -131,6 +139,7 @@ static const struct call calls[] = {
 	{ __NR_pivot_root, -1, 0, "ss", { 0, 0 } }, /* pivot_root */
 	{ __NR_fsopen, -1, 0, "sn", { 0, 0 } }, /* fsopen */
 	{ __NR_fsconfig, -1, 0, "nnzzn", { 0, 0, 0, 0, 0 } }, /* fsconfig */
+	{ __NR_fspick, -1, 0, "nsn", { 0, 0, 0 } }, /* fspick */
 	{ __NR_fsmount, -1, 0, "nnn", { 0, 0, 0 } }, /* fsmount */
 	{ __NR_open_tree, -1, 0, "nsn", { 0, 0, 0 } }, /* open_tree */
 	{ __NR_move_mount, -1, 0, "nsnsn", { 0, 0, 0, 0, 0 } }, /* move_mount */
@@ -142,7 +151,11 @@ static const struct call calls[] = {
 	{ __NR_sethostname, -1, 0, "1n", { 1, 0 } }, /* sethostname */
 	{ __NR_setdomainname, -1, 0, "1n", { 1, 0 } }, /* setdomainname */
 	{ __NR_socket, -1, 0, "nnn", { 0, 0, 0 } }, /* socket */
+	{ __NR_connect, -1, 0, "n2n", { 0, 1, 0 } }, /* connect */
 	{ __NR_personality, -1, 0, "n", { 0 } }, /* personality */
+	{ __NR_sched_setattr, -1, 0, "nbn", { 0, 56, 0 } }, /* sched_setattr */
+	{ __NR_sched_setaffinity, -1, 0, "nn1", { 0, 0, 1 } }, /* sched_setaffinity */
+	{ __NR_ioprio_set, -1, 0, "nnn", { 0, 0, 0 } }, /* ioprio_set */
 	{ __NR_prlimit64, -1, 0, "nnbn", { 0, 0, 16, 0 } }, /* prlimit64 */
 	{ __NR_setgroups, -1, 0, "n0", { 0, 4 } }, /* setgroups */
 	{ __NR_setresgid, -1, 0, "nnn", { 0, 0, 0 } }, /* setresgid */

@@ -371,6 +371,23 @@ static int answer_start(void)
 	return -sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
 }
 
+static void part(void);
+
+/* The process, which may have ended meanwhile, goes to our parent: nobody has waited for it here. */
+static int answer_release(struct client *client)
+{
+	uint32_t error = 0;
+
+	if (!program->header.hand_over || (state != CREATED && state != STARTED))
+		return EINVAL;
+	if (state == CREATED)
+		sync_send(sync_fd, RECORD_RELEASED, 0, 0, -1);
+	unlink(program_string(program, program->header.socket_path));
+	tell(client, FRAME_RESULT, &error, sizeof(error));
+	part();
+	_exit(0);
+}
+
 static void close_stdin(void)
 {
 	if (stdin_fd >= 0 && stdin_fd != terminal_fd)
@@ -414,6 +431,8 @@ static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payl
 		close_stdin_soon();
 	else if (kind == FRAME_START && length == 0)
 		error = (uint32_t)answer_start();
+	else if (kind == FRAME_RELEASE && length == 0)
+		error = (uint32_t)answer_release(client);
 	else
 		return 0;
 	return tell(client, FRAME_RESULT, &error, sizeof(error));
@@ -818,6 +837,8 @@ static int reap(void)
 	int status, ended = 0;
 	pid_t pid;
 
+	if (program->header.hand_over)
+		return 0; /* its parent-to-be waits for it */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != init_pid)
 			continue;
@@ -900,6 +921,8 @@ void supervise(struct program *p, pid_t init, int sync)
 		poll_once(signal_fd);
 		while (read(signal_fd, &info, sizeof(info)) > 0)
 			;
+		if (p->header.hand_over && client_count == 0) /* whoever wanted the process has gone */
+			fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 	} while (!reap());
 	clean_up();
 	unlink(program_string(p, p->header.socket_path));

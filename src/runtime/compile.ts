@@ -25,11 +25,11 @@ import {
   planNamespaces,
   SLOT_INIT,
 } from "./namespaces.ts";
-import { becomeProcess, checkUser, dieWithSupervisor, raiseRlimits, startSession } from "./process.ts";
+import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
-import { connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
-import type { ExecRequest, StartRequest, StdioPlan } from "./types.ts";
+import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
+import type { ExecRequest, StartRequest } from "./types.ts";
 
 const CAPTURE_BYTES = 1024;
 
@@ -64,7 +64,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   clone(hostOps, flags, cgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
-  takeOver(hostOps, stdio);
+  const fds = carriedFds(request);
+  takeOver(hostOps, stdio, fds, request.handOver);
 
   const init = new OpList("init");
   dieWithSupervisor(init);
@@ -86,13 +87,15 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     openTerminal(init, "root", process);
     bindConsole(init);
   }
-  connectStdio(init, stdio);
+  connectStdio(init, stdio, fds);
   writeProc(init, config, ownProc);
   hidePaths(init, config);
   makeReadonly(init, mounts);
   makeWorkingDirectory(init, process.cwd);
+  if (request.beforePivot)
+    pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(init, config);
-  becomeProcess(init, process, config.linux?.seccomp, hold);
+  becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
   if (cgroup) removeCgroup(cleanup, cgroup);
@@ -102,7 +105,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       host: hostOps.ops,
       init: init.ops,
       cleanup: cleanup.ops,
-      supervise: superviseOf(request, stdio, hold, request.log),
+      supervise: superviseOf(request, hold || request.beforePivot !== undefined, request.log),
     },
   };
 }
@@ -126,7 +129,8 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   if (types.pid !== 0)
     hostOps.call("setns", [slot("container"), types.pid], "the child is to be born in the container's pid namespace");
   clone(hostOps, 0, cgroup?.v2Directory, "the process, which goes into the container by itself");
-  takeOver(hostOps, stdio);
+  const fds = carriedFds(request);
+  takeOver(hostOps, stdio, fds, request.handOver);
 
   const init = new OpList("init");
   dieWithSupervisor(init);
@@ -141,9 +145,9 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
     init.open("/", O.PATH | O.DIRECTORY, "root", "the container's root");
     openTerminal(init, "root", process);
   }
-  connectStdio(init, stdio);
-  becomeProcess(init, process, config.linux?.seccomp, false);
-  return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, stdio, false, undefined) };
+  connectStdio(init, stdio, fds);
+  becomeProcess(init, process, config.linux?.seccomp, { hold: false, fds, handOver: request.handOver });
+  return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
 }
 
 /** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
@@ -165,17 +169,14 @@ function hostId(config: OciConfig, process: OciProcess, kind: "uid" | "gid"): nu
   return range.hostID + (id - range.containerID);
 }
 
-function superviseOf(
-  request: StartRequest | ExecRequest,
-  stdio: StdioPlan,
-  hold: boolean,
-  log: StartRequest["log"],
-): Supervise {
+function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: StartRequest["log"]): Supervise {
   const files = runFiles(request.runDirectory);
+  const fds = carriedFds(request);
   return {
     init: SLOT_INIT,
     hold,
-    ...supervisedStdio(stdio),
+    ...(request.handOver ? { handOver: true } : supervisedStdio(request.stdio)),
+    ...(fds ? { syncFd: fds.sync } : {}),
     ...(log ? { log } : {}),
     exitPath: files.exit,
     socketPath: files.socket,

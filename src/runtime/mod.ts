@@ -25,13 +25,14 @@ import { compileExec, compileStart } from "./compile.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
+import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
 export type * from "./types.ts";
 
 export interface RuntimeOptions {
-  /** Run-time directory of this engine; made if missing. */
-  execRoot: string;
+  /** Run-time directory of this engine, made if missing; needed for roots made of mounts. */
+  execRoot?: string;
   /** The launcher's bytes. */
   launcher: Uint8Array;
   /** For tests with a test build of the launcher: makes one op fail. */
@@ -49,8 +50,8 @@ class LauncherRuntime implements Runtime {
   readonly #fault: Fault | undefined;
 
   constructor({ execRoot, launcher, fault }: RuntimeOptions) {
-    const rootMountpoint = join(execRoot, "rootfs");
-    mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
+    const rootMountpoint = execRoot === undefined ? "" : join(execRoot, "rootfs");
+    if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
     this.#launcherFd = createSealedExecutable("lighter-launcher", launcher);
     this.#host = { cgroups: detectCgroupHost(), kindOf, rootMountpoint };
     this.#fault = fault;
@@ -58,13 +59,19 @@ class LauncherRuntime implements Runtime {
 
   async start(request: StartRequest): Promise<Supervised> {
     const launched = await this.#launchContainer(request, false);
-    return this.#settled(request, launched, launched.connection.started);
+    return this.#settled(request, launched, async ({ started }) => {
+      await this.#passPivot(request, launched);
+      return started;
+    });
   }
 
   async create(request: StartRequest): Promise<Created> {
     const launched = await this.#launchContainer(request, true);
     const { connection, program } = launched;
-    const created = await this.#settled(request, launched, connection.created);
+    const created = await this.#settled(request, launched, async () => {
+      await this.#passPivot(request, launched);
+      return connection.paused(request.beforePivot ? 1 : 0);
+    });
     return Object.assign(created, {
       async start() {
         const errno = await connection.start();
@@ -74,6 +81,12 @@ class LauncherRuntime implements Runtime {
         });
       },
     });
+  }
+
+  async #passPivot({ beforePivot }: StartRequest, { connection }: Launched): Promise<void> {
+    if (beforePivot === undefined) return;
+    await beforePivot(await connection.paused(0));
+    await connection.start();
   }
 
   #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
@@ -91,19 +104,20 @@ class LauncherRuntime implements Runtime {
 
   async exec(request: ExecRequest): Promise<Supervised> {
     const launched = await this.#launch(compileExec(request, this.#host), request);
-    return this.#settled(request, launched, launched.connection.started);
+    return this.#settled(request, launched, ({ started }) => started);
   }
 
   /** Waits for the start. A failed one is explained, and nothing of it is left. */
   async #settled(
     request: StartRequest | ExecRequest,
     { connection, attached, program, madeDirectory }: Launched,
-    running: Promise<number>,
+    running: (connection: SupervisorConnection) => Promise<number>,
   ): Promise<ConnectedProcess> {
     try {
-      return new ConnectedProcess(request.runDirectory, connection, attached, await running, program);
+      return new ConnectedProcess(request.runDirectory, connection, attached, await running(connection), program);
     } catch (error) {
       for (const socket of attached) socket.destroy();
+      if (!(error instanceof PlayError)) await connection.abandon();
       await connection.closed; // the launcher has cleaned up
       if (!(error instanceof PlayError) && !("containerPid" in request)) await this.cleanup(request); // it was killed
       this.#removeRunFiles(request.runDirectory, madeDirectory);
@@ -128,7 +142,7 @@ class LauncherRuntime implements Runtime {
       const connection = await connecting;
       const attached = await Promise.all(attaching);
       // Only now: a client that is connected and has said what it wants misses nothing.
-      spawnLauncher(this.#launcherFd, bytes, listenFd);
+      spawnLauncher(this.#launcherFd, bytes, listenFd, fdsToCarry(carriedFds(request), request.handOver));
       return { connection, attached, program, madeDirectory };
     } catch (error) {
       this.#removeRunFiles(request.runDirectory, madeDirectory);
@@ -142,7 +156,7 @@ class LauncherRuntime implements Runtime {
     const { socket, exit } = runFiles(runDirectory);
     try {
       const connection = await SupervisorConnection.open(socket);
-      const pid = await Promise.race([connection.created, connection.started, connection.exited.then(() => 0)]);
+      const pid = await Promise.race([connection.paused(0), connection.started, connection.exited.then(() => 0)]);
       if (pid !== 0) return new ConnectedProcess(runDirectory, connection, [], pid);
       await connection.closed; // it has ended, and is being cleaned up
     } catch {
@@ -223,6 +237,12 @@ class ConnectedProcess implements Supervised {
 
   disconnect(): void {
     this.connection.disconnect();
+  }
+
+  async release(): Promise<void> {
+    const errno = await this.connection.release();
+    if (errno !== "") throw new LighterError("conflict", "the process is not to be handed over", { errno });
+    await this.gone;
   }
 }
 

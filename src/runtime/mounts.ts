@@ -83,23 +83,24 @@ export function mountRoot(
   rootfs: readonly OciMount[],
   bundlePath: string,
 ): void {
-  const at = host.rootMountpoint;
   const rootPath = config.root?.path;
   if (rootfs.length === 0) {
     if (!rootPath) throw new LighterError("invalid", "root.path is missing");
     const why = `the root, ${rootPath}`;
-    init.cloneTree(posix.resolve(bundlePath, rootPath), true, "rootfs", why);
+    const at = posix.resolve(bundlePath, rootPath);
+    init.cloneTree(at, true, ROOT, why);
     makePrivate(init);
-    init.moveMountTo("rootfs", at, why);
+    init.moveMountTo(ROOT, at, why);
   } else {
+    const at = host.rootMountpoint;
     makePrivate(init);
     for (const mount of rootfs) {
       const { options = [], type = "none", source = "none" } = mount;
       // The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image.
       init.call("mount", [text(source), text(at), text(type), 0, text(options.join(","))], "the root, from the layers");
     }
+    init.open(at, O.PATH | O.DIRECTORY, ROOT, "the root, as an fd: all of its paths are resolved under it");
   }
-  init.open(at, O.PATH | O.DIRECTORY, ROOT, "the root, as an fd: all of its paths are resolved under it");
   for (const name of PLAIN_DIRECTORIES) {
     const why = `/${name} must not be a symbolic link`;
     init.openInRoot(ROOT, name, O.PATH | O.DIRECTORY, "plain", why, { noSymlinks: true, tolerate: ["ENOENT"] });

@@ -13,7 +13,7 @@ export function explainFailure(error: unknown, program: Program): unknown {
   const ops = [...program.host, ...program.init, ...program.cleanup];
   const op = ops[failure.opIndex];
   if (!op) return withoutOp(failure);
-  if (op.kind === "execute") return entrypointError(op, failure);
+  if (op.kind === "execute" || op.kind === "checkExecutable") return entrypointError(program, failure);
   const { errno, opIndex } = failure;
   const hint = hintFor(op, errno);
   return new LighterError("kernel", `${op.why}: ${callName(op)}: ${errno} (${wording(op, errno)})`, {
@@ -68,8 +68,9 @@ function hintFor(op: Op, errno: string): string | undefined {
   return undefined;
 }
 
-function entrypointError(op: Op & { kind: "execute" }, { errno, opIndex }: PlayFailure): LighterError {
-  const file = op.argv[0] ?? "";
+function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): LighterError {
+  const execute = init.at(-1);
+  const file = (execute?.kind === "execute" && execute.argv[0]) || "";
   const detail = { errno, opIndex };
   const failed = (code: ErrorCode, why: string) =>
     new LighterError(code, `exec: ${JSON.stringify(file)}: ${why}`, detail);

@@ -7,7 +7,7 @@ const PROCESS: OciProcess = { cwd: "/", args: ["sh"], env: ["PATH=/bin"] };
 
 function opsOf(process: Partial<OciProcess>, hold = false) {
   const init = new OpList("init");
-  becomeProcess(init, { ...PROCESS, ...process }, undefined, hold);
+  becomeProcess(init, { ...PROCESS, ...process }, undefined, { hold, fds: undefined, handOver: undefined });
   return init.ops;
 }
 

@@ -13,13 +13,12 @@ import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
 import type { Arg } from "../linux/program/op.ts";
 import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
+import { type CarriedFds, closeOthers } from "./stdio.ts";
+import type { HandOver } from "./types.ts";
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const PR_CAP_AMBIENT_RAISE = 2;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
-const EVERY_FD = 0xffffffff;
-/** Below it: stdio and the sync socket, which is closed by execve. */
-const FIRST_OTHER_FD = 4;
 
 /** Refuses what this runtime does not do, by name. Source: runtime-spec config.md#process. */
 function refuseUnsupported(process: OciProcess): void {
@@ -42,28 +41,55 @@ export function startSession(init: OpList, id: string): void {
   });
 }
 
+/** How a process comes to its execve: what it waits for, and whose it is then. */
+export interface Ending {
+  /** Wait until a client says so. */
+  hold: boolean;
+  fds: CarriedFds | undefined;
+  handOver: HandOver | undefined;
+}
+
 /** In the child, last: limits, identity, filter, execve. From here on the root directory is the container's. */
-export function becomeProcess(init: OpList, process: OciProcess, seccomp: OciSeccomp | undefined, hold: boolean): void {
+export function becomeProcess(
+  init: OpList,
+  process: OciProcess,
+  seccomp: OciSeccomp | undefined,
+  { hold, fds, handOver }: Ending,
+): void {
   refuseUnsupported(process);
   const { uid, gid, additionalGids = [], umask = 0o022 } = process.user ?? { uid: 0, gid: 0 };
   setRlimits(init, process);
-  // Real closing, before chdir: a working directory of /proc/self/fd/N must find nothing (CVE-2024-21626).
-  init.call("close_range", [FIRST_OTHER_FD, EVERY_FD, 0], "close everything but stdio");
+  closeOthers(init, fds, handOver);
   // As root, like runc: the directory may be closed to the user.
   init.call("chdir", [text(process.cwd)], `process.cwd "${process.cwd}"`);
   init.add({ kind: "checkCwd", why: "the working directory is inside the root" });
   init.call("umask", [umask], "process.user.umask");
   if (process.noNewPrivileges) init.call("prctl.PR_SET_NO_NEW_PRIVS", [1, 0, 0, 0], "process.noNewPrivileges");
-  if (hold) {
-    init.add({ kind: "send", why: "created: everything is ready" });
-    init.add({ kind: "receive", why: "wait for start" });
+  if (hold && handOver) {
+    init.add({ kind: "checkExecutable", paths: executablePaths(process), why: "is there a program to run?" });
+    outliveLauncher(init);
   }
+  if (hold) pause(init, "created: everything is ready", "wait for start");
+  if (hold && fds && handOver?.startFifoFd !== undefined)
+    init.add({ kind: "await", fd: fds.startFifo, why: "wait for start" });
   // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
   if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
   setIdentity(init, process, uid, gid, additionalGids);
-  dieWithSupervisor(init); // again: a change of user forgets it
+  if (!handOver) dieWithSupervisor(init); // again: a change of user forgets it
   if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
+  if (!hold && handOver) outliveLauncher(init);
   execute(init, process);
+}
+
+/** In the child: CREATED, until START or RELEASE. */
+export function pause(init: OpList, reached: string, waits: string): void {
+  init.add({ kind: "send", why: reached });
+  init.add({ kind: "receive", why: waits });
+}
+
+/** What `dieWithSupervisor` asked for, taken back. A process that still waits notices otherwise if the launcher dies. */
+function outliveLauncher(init: OpList): void {
+  init.call("prctl.PR_SET_PDEATHSIG", [0], "outlive the launcher");
 }
 
 function setRlimits(init: OpList, process: OciProcess): void {
@@ -165,11 +191,14 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
 }
 
 function execute(init: OpList, process: OciProcess): void {
-  const argv = process.args ?? [];
-  const file = argv[0];
+  const { args: argv = [], env = [] } = process;
+  init.add({ kind: "execute", paths: executablePaths(process), argv, env, why: `run ${JSON.stringify(argv[0])}` });
+}
+
+function executablePaths({ args = [], env = [] }: OciProcess): string[] {
+  const file = args[0];
   if (file === undefined || file === "") throw new LighterError("invalid", "process.args is empty");
-  const env = process.env ?? [];
-  init.add({ kind: "execute", paths: candidatePaths(file, env), argv, env, why: `run ${JSON.stringify(file)}` });
+  return candidatePaths(file, env);
 }
 
 /** Where execvp(3) would look: the file itself if it has a slash, else each PATH entry of the process's environment. */

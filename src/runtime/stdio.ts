@@ -1,15 +1,58 @@
 import { O, type OpList, slot, text, words } from "../linux/program/builder.ts";
+import { FIRST_CARRIED_FD, LISTEN_FD } from "../linux/program/format.ts";
 import type { Supervise } from "../linux/program/op.ts";
 import type { OciProcess } from "../spec/oci-runtime.ts";
-import type { StdioPlan } from "./types.ts";
+import type { ExecRequest, HandOver, StartRequest, StdioPlan } from "./types.ts";
 
 const AT_EMPTY_PATH = 0x1000;
 const KEEP_ID = 0xffffffff;
 const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
+const CLOSE_RANGE_CLOEXEC = 4;
+const EVERY_FD = 0xffffffff;
+
+/** Fds of ours that the launcher is started with, and their numbers there. */
+export interface CarriedFds {
+  /** stdin, stdout and stderr, and what is preserved from 3 on. */
+  own: readonly number[];
+  firstOwn: number;
+  sync: number;
+  startFifo: number;
+  consoleSocket: number;
+}
+
+/** Undefined: none, and the sync socket takes the listening socket's number. */
+export function carriedFds({ stdio, preserveFds = 0, handOver }: StartRequest | ExecRequest): CarriedFds | undefined {
+  if (!stdio.inherit && preserveFds === 0 && handOver === undefined) return undefined;
+  const own = Array.from({ length: 3 + preserveFds }, (_, fd) => fd);
+  const sync = FIRST_CARRIED_FD + own.length;
+  return { own, firstOwn: FIRST_CARRIED_FD, sync, startFifo: sync + 1, consoleSocket: sync + 2 };
+}
+
+/** In the order of their numbers, from FIRST_CARRIED_FD on. */
+export function fdsToCarry(fds: CarriedFds | undefined, handOver: HandOver = {}): (number | "ignore")[] {
+  if (fds === undefined) return [];
+  const { startFifoFd = "ignore", consoleSocketFd = "ignore" } = handOver;
+  return [...fds.own, "ignore", startFifoFd, consoleSocketFd];
+}
+
+/** In the child, last: what is open beyond stdio, the preserved fds and what is still needed until execve(2). */
+export function closeOthers(init: OpList, fds: CarriedFds | undefined, handOver: HandOver | undefined): void {
+  // Real closing, before chdir: a working directory of /proc/self/fd/N must find nothing (CVE-2024-21626).
+  if (fds === undefined) {
+    init.call("close_range", [LISTEN_FD + 1, EVERY_FD, 0], "close everything but stdio");
+    return;
+  }
+  init.call("close_range", [fds.own.length, fds.sync - 1, 0], "close everything but stdio and what is preserved");
+  const waits = handOver?.startFifoFd !== undefined;
+  init.call("close_range", [waits ? fds.startFifo + 1 : fds.sync + 1, EVERY_FD, 0], "close everything else");
+  if (waits)
+    init.call("close_range", [fds.startFifo, fds.startFifo, CLOSE_RANGE_CLOEXEC], "not the container's to keep");
+}
+
 /** Host side, before the clone: the pipes, given to the process's user so that it can reopen /dev/stdout. */
 export function openPipes(host: OpList, plan: StdioPlan, uidHost: number, gidHost: number): void {
-  if (plan.terminal) return;
+  if (plan.terminal || plan.inherit) return;
   const ends: string[] = ["out.w", "err.w"];
   if (plan.stdin) {
     host.add({ kind: "pipe", read: "in.r", write: "in.w", why: "stdin" });
@@ -25,18 +68,36 @@ export function openPipes(host: OpList, plan: StdioPlan, uidHost: number, gidHos
 }
 
 /** Host side, after the clone: give up the child's ends, or take the terminal's master from it. */
-export function takeOver(host: OpList, plan: StdioPlan): void {
+export function takeOver(
+  host: OpList,
+  plan: StdioPlan,
+  fds: CarriedFds | undefined,
+  handOver: HandOver | undefined,
+): void {
   if (plan.terminal) {
     host.add({ kind: "receive", out: "terminal", why: "take the terminal's master from the child" });
+    if (fds && handOver?.consoleSocketFd !== undefined)
+      host.add({
+        kind: "sendFd",
+        socket: fds.consoleSocket,
+        fd: "terminal",
+        data: "/dev/ptmx",
+        why: "the terminal's master, to the console socket",
+      });
     return;
   }
+  if (plan.inherit) return;
   for (const end of ["in.r", "out.w", "err.w"]) host.close(end, "the child's end of a pipe");
 }
 
 /** In the child. */
-export function connectStdio(init: OpList, plan: StdioPlan): void {
+export function connectStdio(init: OpList, plan: StdioPlan, fds: CarriedFds | undefined): void {
+  const names = ["stdin", "stdout", "stderr"];
   const ends = plan.terminal ? ["tty", "tty", "tty"] : ["in.r", "out.w", "err.w"];
-  for (const [fd, end] of ends.entries()) init.call("dup3", [slot(end), fd, 0], ["stdin", "stdout", "stderr"][fd]!);
+  for (const [fd, end] of ends.entries())
+    init.call("dup3", [plan.inherit && fds ? fds.firstOwn + fd : slot(end), fd, 0], names[fd]!);
+  // Upwards: each lands below where it comes from.
+  for (const fd of fds?.own.slice(names.length) ?? []) init.call("dup3", [fds!.firstOwn + fd, fd, 0], "a preserved fd");
   if (plan.terminal) init.call("ioctl.TIOCSCTTY", [slot("tty"), 0], "make it the controlling terminal");
 }
 
@@ -67,6 +128,7 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
 
 /** The slots the supervisor reads and writes. */
 export function supervisedStdio(plan: StdioPlan): Pick<Supervise, "stdin" | "stdout" | "stderr" | "terminal"> {
+  if (plan.inherit) return {};
   if (plan.terminal) return { terminal: "terminal" };
   return { stdout: "out.r", stderr: "err.r", ...(plan.stdin ? { stdin: "in.w" } : {}) };
 }

@@ -7,6 +7,16 @@ export interface StdioPlan {
   terminal: boolean;
   /** Keep a pipe (or the pty's input) open for clients; else stdin is /dev/null. */
   stdin: boolean;
+  /** Without a terminal: our own stdin, stdout and stderr in place of the supervisor's pipes. */
+  inherit?: boolean;
+}
+
+/** The process is given to whoever waits for our orphans (`Supervised.release`), as callers of an OCI runtime want it. */
+export interface HandOver {
+  /** A connected unix socket that takes the terminal's master. */
+  consoleSocketFd?: number;
+  /** A FIFO open for reading and writing. A created process that was released waits on it for one byte, its start. */
+  startFifoFd?: number;
 }
 
 /** Docker's json-file log, written by the supervisor. */
@@ -35,7 +45,12 @@ export interface StartRequest {
   /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
   runDirectory: string;
   stdio: StdioPlan;
+  /** So many of our own fds from 3 on are the process's, too. */
+  preserveFds?: number;
+  handOver?: HandOver;
   log?: LogPlan;
+  /** Called when the namespaces and mounts are made, before pivot_root(2), with init's pid on the host. Its error ends the start. */
+  beforePivot?: (pid: number) => Promise<void>;
   /** Connections made before the process starts, so that they miss no byte. */
   attach: readonly AttachPlan[];
 }
@@ -50,6 +65,9 @@ export interface ExecRequest {
   process: OciProcess;
   runDirectory: string;
   stdio: StdioPlan;
+  /** As in StartRequest. */
+  preserveFds?: number;
+  handOver?: HandOver;
   attach: readonly AttachPlan[];
 }
 
@@ -78,8 +96,10 @@ export interface Supervised {
   closeStdin(): Promise<void>;
   /** A further connection. Output from now on; ends when the process's output ends. */
   attach(plan: AttachPlan): Promise<Socket>;
-  /** Closes our connection; the process runs on. */
+  /** Closes our connection; the process runs on, unless it is to be handed over. */
   disconnect(): void;
+  /** With `handOver`: the supervisor leaves, and the process has our parent for its own. */
+  release(): Promise<void>;
 }
 
 /** A container whose init waits for `start` (runtime-spec's `created`). */

@@ -192,6 +192,7 @@ export class FakeRuntime implements Runtime {
       },
       attach: (plan) => this.#connect(process, plan),
       disconnect() {},
+      async release() {},
     };
   }
 

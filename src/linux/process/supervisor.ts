@@ -9,8 +9,11 @@ import {
   OP_INDEX_UNKNOWN,
 } from "../program/format.ts";
 import { errnoName } from "../sys/errno.ts";
+import { shortSocketPath } from "../sys/unix-socket.ts";
 import { parseExitRecord, type RawExitRecord } from "./exit-record.ts";
 import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
+
+const SIGKILL = 9;
 
 /** Streams a connection wants; see the ATTACH frame. */
 export interface AttachMask {
@@ -35,15 +38,16 @@ export class PlayError extends Error {
 }
 
 /** Resolves when connected. The other side may accept later. */
-export function connectUnix(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+export function connectUnix(longPath: string): Promise<Socket> {
+  const { path, close } = shortSocketPath(longPath);
+  return new Promise<Socket>((resolve, reject) => {
     const socket = connectSocket({ path, allowHalfOpen: true } as Parameters<typeof connectSocket>[0] & object);
     socket.once("connect", () => {
       socket.off("error", reject);
       resolve(socket as Socket);
     });
     socket.once("error", reject);
-  });
+  }).finally(close);
 }
 
 /** An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. */
@@ -76,13 +80,13 @@ export class SupervisorConnection {
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #answers: PromiseWithResolvers<number>[] = [];
-  readonly #created = settled<number>();
+  readonly #pauses: PromiseWithResolvers<number>[] = [];
+  #pausesSeen = 0;
+  #failure: Error | undefined;
   readonly #started = settled<number>();
   readonly #exited = settled<RawExitRecord>();
   readonly #closed = settled<void>();
 
-  /** The process's pid, once it waits for START. */
-  readonly created = this.#created.promise;
   /** The process's pid, once execve(2) has succeeded. */
   readonly started = this.#started.promise;
   /** Rejects ("unavailable") when the connection ends without an exit record. */
@@ -118,7 +122,8 @@ export class SupervisorConnection {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     switch (kind) {
       case FRAME.CREATED:
-        this.#created.resolve(view.getUint32(0, true));
+        this.#pause(this.#pausesSeen).resolve(view.getUint32(0, true));
+        this.#pausesSeen++;
         break;
       case FRAME.STARTED:
         this.#started.resolve(view.getUint32(0, true));
@@ -139,9 +144,24 @@ export class SupervisorConnection {
   }
 
   #fail(error: Error): void {
-    this.#created.reject(error);
+    this.#failure ??= error;
+    for (const pause of this.#pauses) pause.reject(error);
     this.#started.reject(error);
     this.#exited.reject(error);
+  }
+
+  #pause(index: number): PromiseWithResolvers<number> {
+    for (let next = this.#pauses.length; next <= index; next++) {
+      const pause = settled<number>();
+      if (this.#failure !== undefined) pause.reject(this.#failure);
+      this.#pauses.push(pause);
+    }
+    return this.#pauses[index]!;
+  }
+
+  /** The process's pid, once it waits at its pause number `index`, from 0, for START or RELEASE. */
+  paused(index: number): Promise<number> {
+    return this.#pause(index).promise;
   }
 
   #onClose(): void {
@@ -181,6 +201,17 @@ export class SupervisorConnection {
 
   start(): Promise<string> {
     return this.#request(FRAME.START);
+  }
+
+  release(): Promise<string> {
+    return this.#request(FRAME.RELEASE);
+  }
+
+  /** Ends a process that waits at a pause, and with it the launcher. */
+  async abandon(): Promise<void> {
+    if (this.#socket.destroyed) return;
+    await this.signal(SIGKILL).catch(() => {}); // it may be gone
+    this.#socket.end(); // a launcher that does not wait for the process goes when its clients have gone
   }
 
   disconnect(): void {

@@ -93,6 +93,11 @@ const FSCONFIG_COMMANDS: FlagTable = [
   ["FSCONFIG_SET_FLAG", 0],
   ["FSCONFIG_SET_STRING", 1],
   ["FSCONFIG_CMD_CREATE", 6],
+  ["FSCONFIG_CMD_RECONFIGURE", 7],
+];
+const FSPICK_FLAGS: FlagTable = [
+  ["FSPICK_CLOEXEC", 1],
+  ["FSPICK_EMPTY_PATH", 8],
 ];
 const RLIMITS: FlagTable = [
   ["RLIMIT_CPU", 0],
@@ -151,6 +156,7 @@ export const CALLS = {
   pivot_root: { nr: "pivot_root", args: [path, path] },
   fsopen: { nr: "fsopen", args: [path, decimal] },
   fsconfig: { nr: "fsconfig", args: [fd, number(FSCONFIG_COMMANDS), pathOrNull, pathOrNull, decimal] },
+  fspick: { nr: "fspick", args: [fd, path, number(FSPICK_FLAGS)] },
   fsmount: { nr: "fsmount", args: [fd, decimal, number(MOUNT_ATTR_FLAGS)] },
   open_tree: { nr: "open_tree", args: [fd, path, number(AT_FLAGS)] },
   move_mount: { nr: "move_mount", args: [fd, path, fd, path, number(MOVE_FLAGS)] },
@@ -163,7 +169,12 @@ export const CALLS = {
   sethostname: { nr: "sethostname", args: [{ is: "buffer", lengthIn: 1, unit: 1 }, decimal] },
   setdomainname: { nr: "setdomainname", args: [{ is: "buffer", lengthIn: 1, unit: 1 }, decimal] },
   socket: { nr: "socket", args: [decimal, hex, decimal] },
+  connect: { nr: "connect", args: [fd, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
+
   personality: { nr: "personality", args: [hex] },
+  sched_setattr: { nr: "sched_setattr", args: [decimal, struct(56), decimal] },
+  sched_setaffinity: { nr: "sched_setaffinity", args: [decimal, decimal, { is: "buffer", lengthIn: 1, unit: 1 }] },
+  ioprio_set: { nr: "ioprio_set", args: [decimal, decimal, hex] },
 
   prlimit64: { nr: "prlimit64", args: [decimal, number(RLIMITS), struct(16), decimal] },
   setgroups: { nr: "setgroups", args: [decimal, { is: "buffer", lengthIn: 0, unit: 4 }] },

@@ -10,6 +10,7 @@ import {
   HEADER_BYTES,
   HEADER_FIELDS,
   type HeaderField,
+  LISTEN_FD,
   MAX_TOLERATED,
   NO_OFFSET,
   NO_SLOT,
@@ -92,6 +93,8 @@ class Decoder {
     check(ops <= PROGRAM_MAX_OPS, `${ops} ops`);
     check(header.slot_count <= PROGRAM_MAX_SLOTS, `${header.slot_count} slots`);
     check(header.hold <= 1n, `hold is ${header.hold}`);
+    check(header.hand_over <= 1n, `hand_over is ${header.hand_over}`);
+    check(header.sync_fd >= 3n && header.sync_fd < 1024n, `sync_fd is ${header.sync_fd}`);
     const parts = ops * BigInt(OP_BYTES) + header.relocation_count * BigInt(RELOCATION_BYTES) + header.blob_bytes;
     check(header.blob_bytes > 0n && BigInt(HEADER_BYTES) + parts === BigInt(length), "the parts are not the whole");
     return header;
@@ -242,6 +245,8 @@ class Decoder {
       supervise: {
         init: this.#slotName(this.#number("init_slot")),
         hold: this.#header.hold === 1n,
+        ...(this.#header.hand_over === 1n ? { handOver: true } : {}),
+        ...(this.#number("sync_fd") === LISTEN_FD ? {} : { syncFd: this.#number("sync_fd") }),
         ...Object.fromEntries(slots),
         ...(log === NO_OFFSET
           ? {}
@@ -290,6 +295,12 @@ class Decoder {
         return { kind, why };
       case "execute":
         return { kind, paths: arg.vector(0), argv: arg.vector(1), env: arg.vector(2), why };
+      case "await":
+        return { kind, fd: arg.number(0), why };
+      case "sendFd":
+        return { kind, socket: arg.number(0), fd: arg.slot(1), data: arg.text(2, 3), why };
+      case "checkExecutable":
+        return { kind, paths: arg.vector(0), why };
       case "openTarget": {
         const extra = arg.number(3) - (RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
         check(extra === 0 || extra === RESOLVE.NO_SYMLINKS, `op ${raw.index} resolves in no known way`);

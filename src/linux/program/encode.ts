@@ -12,6 +12,7 @@ import {
   HEADER_BYTES,
   HEADER_FIELDS,
   type HeaderField,
+  LISTEN_FD,
   MAX_TOLERATED,
   NO_OFFSET,
   NO_SLOT,
@@ -52,6 +53,8 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
     init_count: program.init.length,
     cleanup_count: program.cleanup.length,
     hold: supervise.hold ? 1 : 0,
+    hand_over: supervise.handOver ? 1 : 0,
+    sync_fd: supervise.syncFd ?? LISTEN_FD,
     init_slot: encoder.slot(supervise.init),
     stdin_slot: encoder.slot(supervise.stdin),
     stdout_slot: encoder.slot(supervise.stdout),
@@ -172,6 +175,19 @@ class Encoder {
         return plain([op.fd ? this.#slotArg(op.fd) : numberArg(-1)]);
       case "receive":
         return plain([], op.out);
+      case "await":
+        return plain([numberArg(op.fd)]);
+      case "sendFd": {
+        const data = utf8(op.data);
+        return plain([
+          numberArg(op.socket),
+          this.#slotArg(op.fd),
+          blobArg(this.bytes(data, 1)),
+          numberArg(data.length),
+        ]);
+      }
+      case "checkExecutable":
+        return plain([blobArg(this.#vector(op.paths))]);
       case "execute":
         return plain([this.#vector(op.paths), this.#vector(op.argv), this.#vector(op.env)].map(blobArg));
       case "openTarget": {

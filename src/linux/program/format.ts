@@ -12,13 +12,19 @@
  * A relocation puts the address of blob[target] into the 8 bytes at blob[where] when the program is loaded.
  */
 export const PROGRAM_MAGIC = 0x3154474c; // "LGT1"
-export const PROGRAM_VERSION = 1;
+export const PROGRAM_VERSION = 2;
 export const HEADER_BYTES = 104;
 export const OP_BYTES = 72;
 export const RELOCATION_BYTES = 8;
 export const NO_SLOT = 0xffff;
 export const NO_OFFSET = 0xffffffff;
 export const MAX_TOLERATED = 4;
+
+/** Fds the launcher is started with: the program, and the socket it serves, whose number is the child's to use. */
+export const PROGRAM_FD = 0;
+export const LISTEN_FD = 3;
+/** Where what else it is started with begins. */
+export const FIRST_CARRIED_FD = 4;
 
 export const ARG_NUMBER = 0;
 export const ARG_SLOT = 1;
@@ -47,9 +53,10 @@ export const HEADER_FIELDS = [
   ["socket_path", "u32"],
   ["fail_index", "u32"],
   ["fail_errno", "u32"],
-  ["reserved", "u32"],
+  ["sync_fd", "u32"],
   ["log_max_bytes", "u64"],
-  ["reserved2", "u64"],
+  ["hand_over", "u32"],
+  ["reserved", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "u64"])[];
 
 export type HeaderField = (typeof HEADER_FIELDS)[number][0];
@@ -62,6 +69,7 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  *   client -> supervisor   CONTROL {}                            ATTACH { u8 mask: 1 stdin, 2 stdout, 4 stderr, 8 close stdin on end }
  *                          SIGNAL { u32 signal }                 RESIZE { u16 rows, u16 columns }
  *                          CLOSE_STDIN {}                        START {}
+ *                          RELEASE {}
  *   supervisor -> client   STARTED { u32 pid }                   CREATED { u32 pid }
  *                          FAILED { u32 opIndex, u32 errno }     EXITED { exit record }
  *                          RESULT { u32 errno } for each request, in order
@@ -77,6 +85,7 @@ export const FRAME = {
   RESIZE: 0x23,
   CLOSE_STDIN: 0x24,
   START: 0x25,
+  RELEASE: 0x26,
   CREATED: 0x40,
   STARTED: 0x41,
   FAILED: 0x42,

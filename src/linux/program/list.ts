@@ -52,6 +52,12 @@ function describe(op: Op): { verb: string; rest: string } {
       return { verb: "send", rest: op.fd ? `$${op.fd}` : "" };
     case "receive":
       return { verb: "receive", rest: "" };
+    case "await":
+      return { verb: "await", rest: `${op.fd}` };
+    case "sendFd":
+      return { verb: "send-fd", rest: `${op.socket} $${op.fd} ${quote(op.data)}` };
+    case "checkExecutable":
+      return { verb: "check-executable", rest: op.paths.join(" or ") };
     case "execute":
       return {
         verb: "execve",
@@ -131,12 +137,15 @@ function quote(data: string): string {
 }
 
 function superviseLines({ supervise }: Program): string[] {
-  const { log, terminal, stdin, stdout, stderr, hold, exitPath, socketPath } = supervise;
+  const { log, terminal, stdin, stdout, stderr, hold, handOver, exitPath, socketPath } = supervise;
   const streams = terminal
     ? `terminal $${terminal}`
-    : `stdin ${stdin ? `$${stdin}` : "none"} stdout $${stdout} stderr $${stderr}`;
+    : stdout
+      ? `stdin ${stdin ? `$${stdin}` : "none"} stdout $${stdout} stderr $${stderr}`
+      : "stdio is the caller's";
   const lines = ["# supervise", `     ${streams}`];
   if (hold) lines.push("     run the program when a client says START");
+  if (handOver) lines.push("     leave the process to the caller when a client says RELEASE");
   if (log) lines.push(`     log ${log.path}${log.maxBytes ? ` max ${log.maxBytes} bytes, ${log.maxFiles} files` : ""}`);
   lines.push(`     serve ${socketPath}`, `     exit record ${exitPath}`);
   return lines;

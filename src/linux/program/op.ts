@@ -60,6 +60,12 @@ export type Op = OpCommon &
     | { kind: "send"; fd?: Slot }
     /** Waits for the other side's next token; its fd goes to `out`. */
     | { kind: "receive"; out?: Slot }
+    /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
+    | { kind: "await"; fd: number }
+    /** Sends a copy of `fd`, with `data`, over the socket that is fd number `socket`. */
+    | { kind: "sendFd"; socket: number; fd: Slot; data: string }
+    /** Fails as `execute` would if no path of `paths` may be executed. */
+    | { kind: "checkExecutable"; paths: readonly string[] }
     /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
     | { kind: "execute"; paths: readonly string[]; argv: readonly string[]; env: readonly string[] }
     /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
@@ -102,6 +108,9 @@ export const OP_KINDS = [
   "killCgroup",
   "removeCgroup",
   "openTarget",
+  "await",
+  "sendFd",
+  "checkExecutable",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */
@@ -113,8 +122,15 @@ export interface Supervise {
   stdout?: Slot;
   stderr?: Slot;
   terminal?: Slot;
-  /** The last `receive` of `init` is answered when a client sends START. */
+  /** Every `send` of `init` without a fd is a pause, CREATED: what it then receives is sent by a client's START or RELEASE. */
   hold: boolean;
+  /**
+   * The process is for our caller's parent: the launcher does not wait for it, kills it when its last client goes, and
+   * goes itself on RELEASE, leaving it.
+   */
+  handOver?: boolean;
+  /** Number of the child's end of the sync socket, one the launcher was started with and nobody uses. Default 3. */
+  syncFd?: number;
   log?: { path: string; maxBytes: number; maxFiles: number };
   /** Where the exit record goes; written to `exitPath + ".tmp"` first. */
   exitPath: string;

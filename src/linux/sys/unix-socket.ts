@@ -1,26 +1,60 @@
-import { closeSync, unlinkSync } from "node:fs";
+import { closeSync, constants, openSync, unlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { check, libc } from "./libc.ts";
 
 const AF_UNIX = 1;
-const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
+const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = SOCK_STREAM_CLOEXEC | 0o4000;
 /** sizeof sun_path, with its NUL. Source: unix(7). */
 const PATH_BYTES = 108;
 
 /**
- * A listening unix stream socket, mode 0600 (the process's umask must not be looser), for a child to accept from:
- * clients can connect and write from now on. A stale socket file is replaced. The caller closes the fd.
+ * A name for a socket that fits into `sun_path`: its own, or one by way of its directory's fd, which is good until
+ * `close`. Source: unix(7), proc_pid_fd(5).
  */
-export function listenUnix(path: string): number {
+export function shortSocketPath(path: string): { path: string; close: () => void } {
+  if (utf8(path).length < PATH_BYTES) return { path, close: () => {} };
+  const fd = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  return { path: `/proc/self/fd/${fd}/${basename(path)}`, close: () => closeSync(fd) };
+}
+
+function socketAddress(path: string): Uint8Array {
   const bytes = utf8(path);
   if (bytes.length >= PATH_BYTES)
     throw new LighterError("invalid", `socket path "${path}" is longer than ${PATH_BYTES - 1} bytes`);
   const address = new Uint8Array(2 + bytes.length + 1);
   address[0] = AF_UNIX;
   address.set(bytes, 2);
+  return address;
+}
+
+/** A connected unix stream socket, for another program's use. The caller closes it. */
+export function connectUnixFd(longPath: string): number {
+  const { path, close } = shortSocketPath(longPath);
+  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket(2)");
   try {
-    unlinkSync(path);
+    const address = socketAddress(path);
+    check(libc.connect(fd, address, address.length), `connect(2) to "${longPath}"`);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  } finally {
+    close();
+  }
+}
+
+/**
+ * A listening unix stream socket, mode 0600 (the process's umask must not be looser), for a child to accept from:
+ * clients can connect and write from now on. A stale socket file is replaced. The caller closes the fd.
+ */
+export function listenUnix(longPath: string): number {
+  const { path, close } = shortSocketPath(longPath);
+  const address = socketAddress(path);
+  try {
+    unlinkSync(longPath);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
@@ -35,5 +69,6 @@ export function listenUnix(path: string): number {
     throw error;
   } finally {
     process.umask(umask);
+    close();
   }
 }

@@ -35,17 +35,40 @@ test("dist/lighter runs no code and takes no settings from the current directory
   expect(existsSync(provePath)).toBe(false);
 });
 
+const VARIABLES = [
+  { BUN_OPTIONS: "--preload=./evil.ts" },
+  { BUN_OPTIONS: "--config=./other.toml" },
+  { BUN_BE_BUN: "1" },
+  { NODE_OPTIONS: "--require ./evil.ts" },
+  { BUN_INSPECT_PRELOAD: "./evil.ts" },
+  { BUN_TCC_OPTIONS: "-bogus" },
+];
+test.each(VARIABLES)("dist/lighter runs no code that the environment names: %j", (variable) => {
+  const provePath = join(folder, "proof-env");
+  writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(provePath)}, "")`);
+  writeFileSync(join(folder, "other.toml"), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ scripts: { runtime: `touch ${provePath}` } }));
+  const { status, stdout } = spawnSync(lighter, ["runtime", "--version"], {
+    cwd: folder,
+    encoding: "utf8",
+    env: { ...process.env, ...variable },
+  });
+  expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining("lighter-runtime version") });
+  expect(existsSync(provePath)).toBe(false);
+});
+
 test("dist/lighter is the OCI runtime by first argument and by the name it is called", () => {
   const link = join(folder, "lighter-runtime");
   symlinkSync(lighter, link);
   const byName = spawnSync(link, ["--version"], { encoding: "utf8" });
   const byArgument = spawnSync(lighter, ["runtime", "--version"], { encoding: "utf8" });
-  expect(byName.stderr).toContain("runtime");
-  expect([byName.status, byName.stdout, byName.stderr]).toEqual([
-    byArgument.status,
-    byArgument.stdout,
-    byArgument.stderr,
-  ]);
+  const byPath = spawnSync("lighter-runtime", ["--version"], {
+    encoding: "utf8",
+    env: { ...process.env, PATH: folder },
+  });
+  expect(byName.stdout).toMatch(/^lighter-runtime version \S+\n(?:.+\n)*spec: 1\.2\.0\n$/);
+  for (const other of [byArgument, byPath])
+    expect([other.status, other.stdout, other.stderr]).toEqual([0, byName.stdout, ""]);
 });
 
 test("the launcher in dist/lighter cannot be told to fail: it is not the test variant", () => {

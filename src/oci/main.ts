@@ -9,12 +9,11 @@ import type { OciCommand, OciContext } from "./command.ts";
 import { type Flag, formatFlags, type Parsed, parseFlags, UsageError } from "./flags.ts";
 import { Log, openLog } from "./log.ts";
 import { print } from "./output.ts";
-
-export const PROGRAM = "lighter-runtime";
-/** The runtime-spec that we follow. */
-export const SPEC_VERSION = "1.2.0";
+import { PROGRAM, SPEC_VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
+  list: () => import("./commands/list.ts"),
+  spec: () => import("./commands/spec.ts"),
   state: () => import("./commands/state.ts"),
 };
 

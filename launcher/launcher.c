@@ -117,7 +117,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_CHECK_FILESYSTEM] = "sn",
 	[OP_CHECK_DEVICE] = "snn",
 	[OP_CHECK_CWD] = "",
-	[OP_WRITE_BY_PID] = "bsbbn",
+	[OP_WRITE_BY_PID] = "bsbbno",
 	[OP_STORE] = "sb",
 	[OP_CAPTURE] = "bn",
 	[OP_KILL_CGROUP] = "b",
@@ -390,15 +390,17 @@ static int op_write(struct program *p, const struct op *op)
 	return rc < 0 ? rc : write_once((int)dir, text(p, op, 1), text(p, op, 2), op->arg[3]);
 }
 
-/* arg = { prefix, pid slot, suffix, data, length }: writes to the file PREFIX pid SUFFIX. */
+/* arg = { prefix, pid slot, suffix, data, length, dir fd }: writes to the file PREFIX pid SUFFIX under dir. */
 static int op_write_by_pid(struct program *p, const struct op *op)
 {
 	char path[256], digits[12];
 	const char *prefix = text(p, op, 0), *suffix = text(p, op, 2);
 	int value = p->slots[op->arg[1]];
 	size_t count = 0, prefix_length = strlen(prefix), suffix_length = strlen(suffix);
+	uint64_t dir;
+	int rc = argument(p, op, 5, &dir);
 
-	if (value < 0)
+	if (value < 0 || rc < 0)
 		return -EBADF;
 	do {
 		digits[count++] = (char)('0' + value % 10);
@@ -409,7 +411,7 @@ static int op_write_by_pid(struct program *p, const struct op *op)
 	for (size_t i = 0; i < count; i++)
 		path[prefix_length + i] = digits[count - 1 - i];
 	memcpy(path + prefix_length + count, suffix, suffix_length + 1);
-	return write_once(AT_FDCWD, path, text(p, op, 3), op->arg[4]);
+	return write_once((int)dir, path, text(p, op, 3), op->arg[4]);
 }
 
 static int op_store(struct program *p, const struct op *op)

@@ -21,9 +21,9 @@ describe("compileStart refuses, naming the field", () => {
     ["config.process", "invalid", (config) => delete config.process],
     ["root.path", "invalid", (config) => delete config.root],
     [
-      "linux.personality",
-      "not-supported",
-      (config) => Object.assign(config.linux!, { personality: { domain: "LINUX32" } }),
+      "linux.personality.domain",
+      "invalid",
+      (config) => Object.assign(config.linux!, { personality: { domain: "BSD" } }),
     ],
     ["linux.intelRdt", "not-supported", (config) => Object.assign(config.linux!, { intelRdt: {} })],
     ["linux.mountLabel", "not-supported", (config) => Object.assign(config.linux!, { mountLabel: "x" })],

@@ -14,6 +14,7 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
+import { labelOnExec, needsLabels } from "./labels.ts";
 import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
 import {
   becomeRoot,
@@ -24,10 +25,13 @@ import {
   openNamespaces,
   planNamespaces,
   SLOT_INIT,
+  writesProc,
 } from "./namespaces.ts";
+import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSysctls } from "./proc.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
-import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev, writeProc } from "./rootfs.ts";
+import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
+import { setAffinity, setPersonality } from "./scheduling.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
 import type { ExecRequest, StartRequest } from "./types.ts";
 
@@ -59,11 +63,19 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const hostOps = new OpList("host");
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   if (cgroup) makeCgroup(hostOps, cgroup);
+  const sysctls = planSysctls(config, namespaces, host);
+  const labels = needsLabels(host, process);
+  const procNeeds = {
+    sysctls: sysctls.length > 0,
+    processes: labels || process.oomScoreAdj !== undefined || writesProc(config, namespaces),
+  };
+  openPrivateProc(hostOps, host, procNeeds);
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
   clone(hostOps, flags, cgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
+  closePrivateProc(hostOps, procNeeds);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio, fds, request.handOver);
 
@@ -71,12 +83,12 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
   startSession(init, request.id);
+  if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
   enterNamespaces(init, config, namespaces);
   cloneSources(init, mounts, request.runDirectory);
   mountRoot(init, host, config, request.rootfs, request.runDirectory);
   mountAll(init, host, config, mounts);
-  const ownProc = mounts.some(({ destination, mount }) => destination === "/proc" && mount.type === "proc");
   populateDev(
     init,
     config,
@@ -88,13 +100,15 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     bindConsole(init);
   }
   connectStdio(init, stdio, fds);
-  writeProc(init, config, ownProc);
+  writeSysctls(init, sysctls);
+  if (labels) labelOnExec(init, host, process);
   hidePaths(init, config);
   makeReadonly(init, mounts);
   makeWorkingDirectory(init, process.cwd);
   if (request.beforePivot)
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(init, config);
+  setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
@@ -128,16 +142,27 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   const types = namespacesToJoin(config);
   if (types.pid !== 0)
     hostOps.call("setns", [slot("container"), types.pid], "the child is to be born in the container's pid namespace");
-  clone(hostOps, 0, cgroup?.v2Directory, "the process, which goes into the container by itself");
+  const labels = needsLabels(host, process);
+  const procNeeds = { sysctls: false, processes: labels || process.oomScoreAdj !== undefined };
+  openPrivateProc(hostOps, host, procNeeds);
+  // CPUs to use until it is in the cgroup: then it cannot be born there.
+  const joinLate = process.execCPUAffinity?.initial !== undefined;
+  const bornIn = joinLate ? undefined : cgroup?.v2Directory;
+  clone(hostOps, 0, bornIn, "the process, which goes into the container by itself");
+  closePrivateProc(hostOps, procNeeds);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio, fds, request.handOver);
 
   const init = new OpList("init");
   dieWithSupervisor(init);
+  setAffinity(init, process, "initial");
   if (cgroup) joinCgroup(init, cgroup);
+  if (joinLate && cgroup?.v2Directory)
+    init.write(null, `${cgroup.v2Directory}/cgroup.procs`, "0", `join ${cgroup.v2Directory}`);
+  setAffinity(init, process, "final");
   startSession(init, request.id);
-  if (process.oomScoreAdj !== undefined)
-    init.write(null, "/proc/self/oom_score_adj", String(process.oomScoreAdj), "process.oomScoreAdj");
+  writeOomScore(init, process);
+  if (labels) labelOnExec(init, host, process);
   if ((types.others & CLONE.user) !== 0) raiseRlimits(init, process, 0);
   init.call("setns", [slot("container"), types.others], "enter the container");
   if ((types.others & CLONE.user) !== 0) becomeRoot(init);
@@ -146,6 +171,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
     openTerminal(init, "root", process);
   }
   connectStdio(init, stdio, fds);
+  setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, { hold: false, fds, handOver: request.handOver });
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
 }
@@ -153,7 +179,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
 /** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
 function refuseUnsupported(config: OciConfig): void {
   const { linux = {}, hooks = {} } = config;
-  for (const field of ["intelRdt", "personality", "mountLabel"] as const)
+  for (const field of ["intelRdt", "mountLabel"] as const)
     if (linux[field]) throw new LighterError("not-supported", `linux.${field} is not supported`);
   for (const [name, list] of Object.entries(hooks))
     if (list && list.length > 0) throw new LighterError("not-supported", `hooks.${name} is not supported`);

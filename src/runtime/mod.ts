@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
@@ -22,7 +22,7 @@ import type { Program } from "../linux/program/op.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "./compile.ts";
-import type { HostFacts } from "./host-facts.ts";
+import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
@@ -53,7 +53,7 @@ class LauncherRuntime implements Runtime {
     const rootMountpoint = execRoot === undefined ? "" : join(execRoot, "rootfs");
     if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
     this.#launcherFd = createSealedExecutable("lighter-launcher", launcher);
-    this.#host = { cgroups: detectCgroupHost(), kindOf, rootMountpoint };
+    this.#host = { cgroups: detectCgroupHost(), ...LIVE_FACTS, rootMountpoint };
     this.#fault = fault;
   }
 
@@ -188,11 +188,6 @@ interface Launched {
   attached: Socket[];
   program: Program;
   madeDirectory: boolean;
-}
-
-function kindOf(path: string): "directory" | "file" | "missing" {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? "missing" : stats.isDirectory() ? "directory" : "file";
 }
 
 class ConnectedProcess implements Supervised {

@@ -6,14 +6,11 @@ import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
+import { PROC_SUPER_MAGIC } from "./proc.ts";
 
 export const ROOT: Slot = "root";
-/** A procfs nobody in the container could have replaced: all writes to /proc go through it. */
-export const PROC: Slot = "proc";
 /** The /dev this program made, as long as nothing covers it. */
 export const DEV: Slot = "dev";
-
-const PROC_SUPER_MAGIC = 0x9fa0;
 
 /** Directories that the runtime itself sets up: a symlink there would redirect what it makes (CVE-2023-27561 and kin). */
 const PLAIN_DIRECTORIES = ["dev", "etc", "proc", "sys"];
@@ -164,11 +161,10 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
   const type = mount.type;
   if (!type || type === "none") throw new LighterError("invalid", `${why}: a mount needs a type`);
   const isDev = destination === "/dev" && type === "tmpfs";
-  const isProc = destination === "/proc" && type === "proc";
-  const made: Slot = isDev ? DEV : isProc ? PROC : "mount";
+  const made: Slot = isDev ? DEV : "mount";
   const parameters = [{ key: "source", value: mount.source || type }, ...options.parameters];
-  // Read-only would stop the runtime too: set last, when /dev has its devices and sysctls are written.
-  const late = (isDev || isProc) && (options.set & ATTR.RDONLY) !== 0;
+  // Read-only would stop the runtime too: set last, when /dev has its devices.
+  const late = isDev && (options.set & ATTR.RDONLY) !== 0;
   init.newFilesystem(type, parameters, options.set & ~(late ? ATTR.RDONLY : 0), made, why);
   attach(init, made, destination, "directory", why);
   applyOptions(init, made, options, why);
@@ -177,9 +173,8 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
 /** What `mountFilesystem` put off. */
 export function makeReadonly(init: OpList, plan: readonly PlannedMount[]): void {
   for (const { mount, options, destination, why } of plan)
-    if ((options.set & ATTR.RDONLY) !== 0)
-      if (destination === "/dev" && mount.type === "tmpfs") init.setAttributes(DEV, { set: ATTR.RDONLY }, why);
-      else if (destination === "/proc" && mount.type === "proc") init.setAttributes(PROC, { set: ATTR.RDONLY }, why);
+    if ((options.set & ATTR.RDONLY) !== 0 && destination === "/dev" && mount.type === "tmpfs")
+      init.setAttributes(DEV, { set: ATTR.RDONLY }, why);
 }
 
 function mountCgroup(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {

@@ -61,7 +61,7 @@ describe("cloneFlags", () => {
     openNamespaces(host, config, plan);
     expect(host.ops).toMatchObject([
       { name: "unshare", args: [CLONE.time] },
-      { kind: "write", path: "/proc/self/timens_offsets", data: "monotonic -1 2\n" },
+      { kind: "write", dir: "procfs", path: "self/timens_offsets", data: "monotonic -1 2\n" },
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { LighterError } from "../base/errors.ts";
 import { O, type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { NamespaceType, OciConfig, OciIdMapping } from "../spec/oci-runtime.ts";
+import { PRIVATE_PROC, writeOomScoreOf } from "./proc.ts";
 
 export const CLONE = {
   time: 0x80,
@@ -52,8 +53,13 @@ export function openNamespaces(host: OpList, config: OciConfig, plan: NamespaceP
   if (offsets.length > 0) {
     host.call("unshare", [CLONE.time], "clocks can be set only before a process is in the namespace");
     const lines = offsets.map(([clock, { secs, nanosecs }]) => `${clock} ${secs} ${nanosecs}\n`);
-    host.write(null, "/proc/self/timens_offsets", lines.join(""), "linux.timeOffsets");
+    host.write(PRIVATE_PROC, "self/timens_offsets", lines.join(""), "linux.timeOffsets");
   }
+}
+
+/** Whether `openNamespaces` or `mapIds` write to a procfs. */
+export function writesProc(config: OciConfig, plan: NamespacePlan): boolean {
+  return plan.created.has("user") || Object.keys(config.linux?.timeOffsets ?? {}).length > 0;
 }
 
 /** CLONE_NEW… flags for clone3(2). The cgroup namespace comes later: its root is the cgroup one is in when it is made. */
@@ -64,7 +70,7 @@ export function cloneFlags(config: OciConfig, plan: NamespacePlan): number {
   return flags;
 }
 
-/** Host side, after the clone. */
+/** Host side, after the clone, as long as the child waits for its ids. */
 export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): void {
   if (!plan.created.has("user")) return;
   const pid = SLOT_INIT;
@@ -77,7 +83,8 @@ export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): vo
     ["gid_map", formatIdMap(gids), "linux.gidMappings"],
   ] as const;
   for (const [file, data, why] of maps)
-    host.add({ kind: "writeByPid", prefix: "/proc/", pid, suffix: `/${file}`, data, why });
+    host.add({ kind: "writeByPid", dir: PRIVATE_PROC, prefix: "", pid, suffix: `/${file}`, data, why });
+  if (config.process) writeOomScoreOf(host, config.process, pid);
   host.add({ kind: "send", why: "the ids are mapped" });
 }
 

@@ -39,7 +39,7 @@ describe("a failed op", () => {
     const cases: [Op, string][] = [
       [{ kind: "write", dir: null, path: "/sys/x", data: "1", why: "w" }, "w: write(2) to /sys/x: EIO"],
       [
-        { kind: "writeByPid", prefix: "/proc/", pid: "init", suffix: "/uid_map", data: "", why: "w" },
+        { kind: "writeByPid", dir: null, prefix: "/proc/", pid: "init", suffix: "/uid_map", data: "", why: "w" },
         "/proc/PID/uid_map",
       ],
       [{ kind: "clone", flags: 0, out: "init", why: "w" }, "clone3(2): EIO"],

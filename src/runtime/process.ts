@@ -13,18 +13,13 @@ import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
 import type { Arg } from "../linux/program/op.ts";
 import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
+import { setScheduling } from "./scheduling.ts";
 import { type CarriedFds, closeOthers } from "./stdio.ts";
 import type { HandOver } from "./types.ts";
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const PR_CAP_AMBIENT_RAISE = 2;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
-
-/** Refuses what this runtime does not do, by name. Source: runtime-spec config.md#process. */
-function refuseUnsupported(process: OciProcess): void {
-  for (const field of ["apparmorProfile", "selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"] as const)
-    if (process[field]) throw new LighterError("not-supported", `process.${field} is not supported`);
-}
 
 const SIGKILL = 9;
 
@@ -56,9 +51,9 @@ export function becomeProcess(
   seccomp: OciSeccomp | undefined,
   { hold, fds, handOver }: Ending,
 ): void {
-  refuseUnsupported(process);
   const { uid, gid, additionalGids = [], umask = 0o022 } = process.user ?? { uid: 0, gid: 0 };
   setRlimits(init, process);
+  setScheduling(init, process);
   closeOthers(init, fds, handOver);
   // As root, like runc: the directory may be closed to the user.
   init.call("chdir", [text(process.cwd)], `process.cwd "${process.cwd}"`);

@@ -3,7 +3,7 @@ import { LighterError } from "../base/errors.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
-import { DEV, type PlannedMount, PROC, ROOT } from "./mounts.ts";
+import { DEV, type PlannedMount, ROOT } from "./mounts.ts";
 
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o20000;
@@ -114,28 +114,6 @@ export function bindConsole(init: OpList): void {
   init.add({ kind: "openTarget", root: ROOT, path: "dev/console", type: "file", noSymlinks: true, out: "target", why });
   init.cloneTreeOf("tty", false, "console", why); // the fd, not the path: /dev/pts may be shared (CVE-2025-52565)
   init.moveMount("console", "target", why);
-}
-
-/** In the child: linux.sysctl and process.oomScoreAdj, through a procfs that the container cannot have replaced. */
-export function writeProc(init: OpList, config: OciConfig, ownProc: boolean): void {
-  const sysctls = Object.entries(config.linux?.sysctl ?? {});
-  const oomScoreAdj = config.process?.oomScoreAdj;
-  if (sysctls.length === 0 && oomScoreAdj === undefined) return;
-  if (!ownProc) init.newFilesystem("proc", [], 0, PROC, "a procfs of our own, to write through");
-  for (const [key, value] of sysctls) {
-    if (/[^\w.\-/:*]|\.\./.test(key)) throw new LighterError("invalid", `linux.sysctl: bad key "${key}"`);
-    init.write(PROC, `sys/${sysctlPath(key)}`, value, `linux.sysctl ${key}`);
-  }
-  if (oomScoreAdj !== undefined) init.write(PROC, "self/oom_score_adj", String(oomScoreAdj), "process.oomScoreAdj");
-}
-
-/**
- * The first separator tells how the key is written: net.ipv4.conf.eth0/1.forwarding, where a slash is the dot of an
- * interface's name, or net/ipv4/conf/eth0.1/forwarding. Source: sysctl.d(5).
- */
-function sysctlPath(key: string): string {
-  if (/[./]/.exec(key)?.[0] === "/") return key;
-  return key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
 }
 
 /** In the child. A path that is not there needs no hiding. */

@@ -313,7 +313,15 @@ class Decoder {
       case "checkDevice":
         return { kind, fd: arg.slot(0), major: arg.number(1), minor: arg.number(2), why };
       case "writeByPid":
-        return { kind, prefix: arg.string(0), pid: arg.slot(1), suffix: arg.string(2), data: arg.text(3, 4), why };
+        return {
+          kind,
+          dir: arg.slotOr(5, AT_FDCWD) ?? null,
+          prefix: arg.string(0),
+          pid: arg.slot(1),
+          suffix: arg.string(2),
+          data: arg.text(3, 4),
+          why,
+        };
       case "store":
         return { kind, slot: arg.slot(0), ...this.#storeTarget(arg.offset(1)), why };
       case "capture":

@@ -216,6 +216,7 @@ class Encoder {
           blobArg(this.string(op.suffix)),
           blobArg(this.bytes(data, 1)),
           numberArg(data.length),
+          op.dir === null ? numberArg(AT_FDCWD) : this.#slotArg(op.dir),
         ]);
       }
       case "store":

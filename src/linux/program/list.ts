@@ -75,7 +75,10 @@ function describe(op: Op): { verb: string; rest: string } {
     case "checkCwd":
       return { verb: "check-cwd", rest: "" };
     case "writeByPid":
-      return { verb: "write", rest: `${op.prefix}$${op.pid}${op.suffix} ${quote(op.data)}` };
+      return {
+        verb: "write",
+        rest: `${op.dir ? `$${op.dir} ` : ""}${op.prefix}$${op.pid}${op.suffix} ${quote(op.data)}`,
+      };
     case "store":
       return { verb: "store", rest: `$${op.slot} into ${op.into.name}+${op.at}` };
     case "capture":

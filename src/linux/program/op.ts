@@ -76,8 +76,8 @@ export type Op = OpCommon &
     | { kind: "checkDevice"; fd: Slot; major: number; minor: number }
     /** Fails with ENOENT if the working directory is outside the root. */
     | { kind: "checkCwd" }
-    /** Writes PREFIX, a slot's value in decimal, and SUFFIX into a file: /proc/PID/uid_map and the like. */
-    | { kind: "writeByPid"; prefix: string; pid: Slot; suffix: string; data: string }
+    /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
+    | { kind: "writeByPid"; dir: Slot | null; prefix: string; pid: Slot; suffix: string; data: string }
     /** Puts a slot's value into a shared struct as u32 at byte `at`. */
     | { kind: "store"; slot: Slot; into: SharedData; at: number }
     /** Appends up to `maxBytes` of a file to the exit record. */

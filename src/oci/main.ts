@@ -12,6 +12,7 @@ import { print } from "./output.ts";
 import { PROGRAM, SPEC_VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
+  features: () => import("./commands/features.ts"),
   list: () => import("./commands/list.ts"),
   spec: () => import("./commands/spec.ts"),
   state: () => import("./commands/state.ts"),

@@ -227,6 +227,8 @@ const seccomp = object<Oci.OciSeccomp>(
   { required: ["defaultAction"] },
 );
 
+export const NAMESPACE_TYPES = ["pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"] as const;
+
 type Linux<K extends keyof Oci.OciLinux> = NonNullable<Oci.OciLinux[K]>;
 
 const timeOffset = object<{ secs: number; nanosecs: number }>(
@@ -236,10 +238,7 @@ const timeOffset = object<{ secs: number; nanosecs: number }>(
 
 const linux = object<Oci.OciLinux>({
   namespaces: list(
-    object<Linux<"namespaces">[number]>(
-      { type: oneOf("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"), path: string },
-      { required: ["type"] },
-    ),
+    object<Linux<"namespaces">[number]>({ type: oneOf(...NAMESPACE_TYPES), path: string }, { required: ["type"] }),
   ),
   uidMappings: idMappings,
   gidMappings: idMappings,

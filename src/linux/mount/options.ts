@@ -125,3 +125,22 @@ function parameter(option: string): { key: string; value?: string } {
   const at = option.indexOf("=");
   return at < 0 ? { key: option } : { key: option.slice(0, at), value: option.slice(at + 1) };
 }
+
+/** The runtime-spec's names that `parseMountOptions` takes, but for those of file systems, sorted. */
+export function mountOptionNames(): string[] {
+  const known = [
+    ...[...ATTRIBUTES.keys(), ...PROPAGATION.keys()].flatMap((name) => [name, `r${name}`]),
+    ...[...SUPERBLOCK_FLAGS, "bind", "rbind", "tmpcopyup", "idmap", "ridmap", "remount", "defaults", "async"],
+  ];
+  return known.filter(isTaken).sort();
+}
+
+function isTaken(option: string): boolean {
+  try {
+    parseMountOptions([option], "features");
+    return true;
+  } catch (error) {
+    if (error instanceof LighterError && error.code === "not-supported") return false;
+    throw error;
+  }
+}

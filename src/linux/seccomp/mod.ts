@@ -10,7 +10,15 @@
  */
 import { LighterError } from "../../base/errors.ts";
 import type { OciSeccomp } from "../../spec/oci-runtime.ts";
-import { ARCH_INFO, ARM_PRIVATE_BASE, hostArch, type NativeArch, type SeccompArch, X32_SYSCALL_BIT } from "./arch.ts";
+import {
+  ARCH_INFO,
+  ARM_PRIVATE_BASE,
+  hostArch,
+  type NativeArch,
+  SCMP_ARCHES,
+  type SeccompArch,
+  X32_SYSCALL_BIT,
+} from "./arch.ts";
 import {
   argHighOffset,
   argLowOffset,
@@ -24,10 +32,12 @@ import {
   OP_JUMP_GT,
 } from "./bpf.ts";
 import {
+  ACTION_BY_NAME,
   type ArchPolicy,
   type Condition,
   type ConditionalRule,
   type Decision,
+  OPERATOR_BY_NAME,
   type Policy,
   RET_KILL_THREAD,
   readPolicy,
@@ -217,6 +227,14 @@ const FLAGS: ReadonlyMap<string, number> = new Map([
   ["SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW],
   ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV],
 ]);
+
+/** The runtime-spec names that `compileSeccomp` takes. */
+export const SECCOMP_NAMES = {
+  actions: [...ACTION_BY_NAME.keys()],
+  operators: [...OPERATOR_BY_NAME.keys()],
+  archs: [...SCMP_ARCHES.keys()],
+  flags: [...FLAGS.keys()],
+} as const;
 
 function readFlags(seccomp: OciSeccomp, usesNotify: boolean): number {
   // As runc: with no list at all the speculative store bypass mitigation stays off, for it slows interpreters by half.

@@ -28,7 +28,7 @@ const RET_ENOSYS = RET_ERRNO | ENOSYS;
 const MAX_ERRNO = 4095;
 
 /** SECCOMP_RET_… by runtime-spec name (linux/seccomp.h). The low 16 bits are the action's data. */
-const ACTIONS: ReadonlyMap<string, { ret: number; maxErrnoRet?: number }> = new Map([
+export const ACTION_BY_NAME: ReadonlyMap<string, { ret: number; maxErrnoRet?: number }> = new Map([
   ["SCMP_ACT_KILL", { ret: RET_KILL_THREAD }],
   ["SCMP_ACT_KILL_THREAD", { ret: RET_KILL_THREAD }],
   ["SCMP_ACT_KILL_PROCESS", { ret: RET_KILL_PROCESS }],
@@ -42,7 +42,7 @@ const ACTIONS: ReadonlyMap<string, { ret: number; maxErrnoRet?: number }> = new 
 
 const OPERATORS = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] as const;
 export type Operator = (typeof OPERATORS)[number];
-const OPERATOR_BY_NAME: ReadonlyMap<string, Operator> = new Map(OPERATORS.map((op) => [`SCMP_CMP_${op}`, op]));
+export const OPERATOR_BY_NAME: ReadonlyMap<string, Operator> = new Map(OPERATORS.map((op) => [`SCMP_CMP_${op}`, op]));
 
 /** `(args[arg] & mask) op datum`, unsigned; mask is all ones but for MASKED_EQ. */
 export interface Condition {
@@ -88,7 +88,7 @@ function invalid(path: string, what: string): LighterError {
 }
 
 function readAction(name: string, errnoRet: number | undefined, path: string, errnoPath: string): number {
-  const action = ACTIONS.get(name);
+  const action = ACTION_BY_NAME.get(name);
   if (!action) throw invalid(path, `"${name}" is not an action`);
   if (errnoRet === undefined) return action.maxErrnoRet === undefined ? action.ret : action.ret | EPERM;
   // config-linux.md#seccomp: an errno for an action that has none must fail.

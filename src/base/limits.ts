@@ -96,3 +96,20 @@ export const OCI_LIST_MAX = 65536;
 export const OCI_STATE_MAX_BYTES = 64 * 1024;
 /** A container's id is a directory's name and part of a cgroup's: the kernel takes 255 bytes. runc's own is 1024. */
 export const OCI_ID_MAX_BYTES = 1024;
+
+/** One D-Bus message that we read: systemd's replies and signals are under 1 KiB. The protocol's own limit is 128 MiB. */
+export const DBUS_MESSAGE_MAX_BYTES = 1024 * 1024;
+/** Arrays, structs and variants within each other in a D-Bus message. The protocol's limit. */
+export const DBUS_NESTING_MAX = 64;
+/** A line of the D-Bus authentication: "OK" and 32 hexadecimal digits. */
+export const DBUS_AUTH_LINE_MAX_BYTES = 1024;
+/** How long systemd may take to answer, and to make or remove a scope. runc's, too. */
+export const DBUS_CALL_TIMEOUT_MS = 30_000;
+
+/** How long `start` waits for execve(2) of a program that is on a slow file system. */
+export const OCI_START_TIMEOUT_MS = 10_000;
+/** How long `delete` waits for a killed init: one in an uninterruptible system call takes its time. runc waits as long. */
+export const OCI_KILL_TIMEOUT_MS = 10_000;
+export const OCI_KILL_PAUSE_MS = 5;
+/** Of what a hook says, for the error if it fails. */
+export const OCI_HOOK_OUTPUT_MAX_BYTES = 16 * 1024;

@@ -1,0 +1,23 @@
+import { expect } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { testIf } from "../support/test-if.ts";
+
+const root = join(import.meta.dirname, "../..");
+const vmrun = join(root, "../shared/vm/vmrun");
+const VM_TIMEOUT_S = 150;
+
+testIf(existsSync(vmrun) && process.getuid?.() === 0, "no ../shared/vm/vmrun beside this checkout, or not root")(
+  "the tests of the systemd driver pass where systemd is process 1",
+  () => {
+    const file = "tests/kernel/systemd-scope.test.ts";
+    const options = ["--init", "systemd", "--timeout", `${VM_TIMEOUT_S}`];
+    const ran = spawnSync(vmrun, [...options, "--", process.execPath, "test", file], { cwd: root });
+    const output = `${ran.stdout}${ran.stderr}`;
+    expect(output).toMatch(/^ \d+ pass$/m);
+    expect(output).not.toMatch(/\[skipped: /);
+    expect(output.match(/^\(fail\).*$/gm) ?? []).toEqual([]);
+    expect(ran.status).toBe(0);
+  },
+);

@@ -26,11 +26,11 @@ import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import { formatNow } from "../base/time.ts";
+import { detectCgroupHost, isFrozen } from "../linux/cgroup/mod.ts";
 import { lockExclusive, tryLockExclusive } from "../linux/sys/flock.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { parseOciConfig } from "../spec/parse-oci-config.ts";
 import { boolean, integer, object, readDocument, string } from "../spec/reader.ts";
-import { isFrozen } from "./frozen.ts";
 import { readRegularFile } from "./read-file.ts";
 
 export interface ContainerState {
@@ -235,12 +235,21 @@ export function listIds(root: string): string[] {
 
 /** Asks the kernel. A container whose creation was cut short is "stopped". */
 export function statusOf(handle: StateHandle): ContainerStatus {
-  const { pid, pidStartTime } = handle.state;
+  const { pid, pidStartTime, cgroupsPath } = handle.state;
   if (pid === 0) return handle.creating || (!handle.locked && isLocked(handle.directory)) ? "creating" : "stopped";
   const process = readProcess(pid);
   if (process === undefined || process.startTime !== pidStartTime || "ZXx".includes(process.state)) return "stopped";
   if (existsSync(handle.execFifoPath)) return "created";
-  return isFrozen(pid) ? "paused" : "running";
+  return cgroupsPath !== "" && isPaused(cgroupsPath) ? "paused" : "running";
+}
+
+function isPaused(cgroupsPath: string): boolean {
+  try {
+    return isFrozen(detectCgroupHost(), cgroupsPath);
+  } catch (error) {
+    if (error instanceof LighterError && error.code === "not-supported") return false; // no freezer here
+    throw error;
+  }
 }
 
 /** State letter and start time (clock ticks since boot) of a process, or undefined. Source: proc_pid_stat(5). */

@@ -57,3 +57,28 @@ export function parseSignal(text: string): number | undefined {
   }
   return Object.hasOwn(SIGNALS, name) ? SIGNALS[name] : undefined;
 }
+
+/**
+ * Signals that make sense to pass on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about
+ * this process; not the faults (SEGV, BUS, …), which are our own crashes; not PWR, with which Bun's collector stops its
+ * threads.
+ */
+export const FORWARDED_SIGNALS: readonly NodeJS.Signals[] = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGABRT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGALRM",
+  "SIGTERM",
+  "SIGCONT",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGXCPU",
+  "SIGXFSZ",
+  "SIGVTALRM",
+  "SIGPROF",
+  "SIGIO",
+];

@@ -1,36 +1,12 @@
+import { FORWARDED_SIGNALS } from "../base/signals.ts";
 import type { Client } from "./client.ts";
-
-/**
- * Signals that make sense to pass on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about
- * this process; not the faults (SEGV, BUS, …), which are our own crashes; not PWR, with which Bun's collector stops its
- * threads.
- */
-const FORWARDED: readonly NodeJS.Signals[] = [
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGABRT",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGALRM",
-  "SIGTERM",
-  "SIGCONT",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-  "SIGXCPU",
-  "SIGXFSZ",
-  "SIGVTALRM",
-  "SIGPROF",
-  "SIGIO",
-];
 
 /**
  * Passes signals that reach us on to the container's process, until the returned function is called. With a terminal
  * WINCH is left out: the container's own terminal, which follows ours in size, sends it.
  */
 export function forwardSignals(client: Client, containerId: string, tty: boolean): () => void {
-  const signals: readonly NodeJS.Signals[] = tty ? FORWARDED : [...FORWARDED, "SIGWINCH"];
+  const signals: readonly NodeJS.Signals[] = tty ? FORWARDED_SIGNALS : [...FORWARDED_SIGNALS, "SIGWINCH"];
   const forward = (signal: NodeJS.Signals) => {
     // Not started yet, or just ended: nobody to signal. The stock client drops these too.
     client.postEmpty(`/containers/${containerId}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});

@@ -8,7 +8,7 @@ const FLAGS: readonly Flag[] = [
   { name: "preserve-fds", kind: "integer", help: "how many" },
 ];
 
-function parsed(...args: string[]) {
+function parsed(...args: string[]): object {
   const { args: positionals, ...rest } = parseFlags(args, FLAGS);
   const { values } = rest as unknown as { values: Map<string, string[]> };
   return { positionals, ...Object.fromEntries(values) };

@@ -12,9 +12,15 @@ import { print } from "./output.ts";
 import { PROGRAM, SPEC_VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
+  create: () => import("./commands/create.ts"),
+  delete: () => import("./commands/delete.ts"),
+  exec: () => import("./commands/exec.ts"),
   features: () => import("./commands/features.ts"),
+  kill: () => import("./commands/kill.ts"),
   list: () => import("./commands/list.ts"),
+  run: () => import("./commands/run.ts"),
   spec: () => import("./commands/spec.ts"),
+  start: () => import("./commands/start.ts"),
   state: () => import("./commands/state.ts"),
 };
 

@@ -5,8 +5,8 @@ import { errnoOf } from "../base/errors.ts";
 const RETRY_MS = 2;
 
 /** Writes all of it. Blocks: a command of the runtime has nothing else to do meanwhile. */
-export function writeAll(fd: number, text: string): void {
-  const bytes = utf8(text);
+export function writeAll(fd: number, content: string | Uint8Array): void {
+  const bytes = typeof content === "string" ? utf8(content) : content;
   for (let done = 0; done < bytes.length; ) {
     try {
       done += writeSync(fd, bytes, done, bytes.length - done);

@@ -82,7 +82,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const init = new OpList("init");
   dieWithSupervisor(init);
   if (cgroup) joinCgroup(init, cgroup);
-  startSession(init, request.id);
+  startSession(init, request.id, request.noNewKeyring);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
   enterNamespaces(init, config, namespaces);
@@ -107,7 +107,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   makeWorkingDirectory(init, process.cwd);
   if (request.beforePivot)
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
-  pivotRoot(init, config);
+  pivotRoot(init, config, request.noPivot);
   setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
@@ -172,17 +172,20 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   }
   connectStdio(init, stdio, fds);
   setPersonality(init, config.linux);
-  becomeProcess(init, process, config.linux?.seccomp, { hold: false, fds, handOver: request.handOver });
+  becomeProcess(init, process, config.linux?.seccomp, {
+    hold: false,
+    fds,
+    handOver: request.handOver,
+    file: request.file,
+  });
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
 }
 
 /** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
 function refuseUnsupported(config: OciConfig): void {
-  const { linux = {}, hooks = {} } = config;
+  const { linux = {} } = config;
   for (const field of ["intelRdt", "mountLabel"] as const)
     if (linux[field]) throw new LighterError("not-supported", `linux.${field} is not supported`);
-  for (const [name, list] of Object.entries(hooks))
-    if (list && list.length > 0) throw new LighterError("not-supported", `hooks.${name} is not supported`);
 }
 
 /** The host's id of the process's user: its own, or what the user namespace maps it to. */

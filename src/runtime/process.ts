@@ -29,8 +29,9 @@ export function dieWithSupervisor(init: OpList): void {
 }
 
 /** In the child, early: a session of its own (the terminal needs it) and a keyring nobody else reads. */
-export function startSession(init: OpList, id: string): void {
+export function startSession(init: OpList, id: string, noNewKeyring = false): void {
   init.call("setsid", [], "a session of its own");
+  if (noNewKeyring) return;
   init.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, text(`_ses.${id}`)], "a session keyring of its own", {
     tolerate: ["ENOSYS", "EDQUOT", "EPERM"], // absent, too many keyrings, or refused in a container
   });
@@ -42,6 +43,8 @@ export interface Ending {
   hold: boolean;
   fds: CarriedFds | undefined;
   handOver: HandOver | undefined;
+  /** What to execute, where it is not `args[0]`. */
+  file?: string | undefined;
 }
 
 /** In the child, last: limits, identity, filter, execve. From here on the root directory is the container's. */
@@ -49,7 +52,7 @@ export function becomeProcess(
   init: OpList,
   process: OciProcess,
   seccomp: OciSeccomp | undefined,
-  { hold, fds, handOver }: Ending,
+  { hold, fds, handOver, file = process.args?.[0] ?? "" }: Ending,
 ): void {
   const { uid, gid, additionalGids = [], umask = 0o022 } = process.user ?? { uid: 0, gid: 0 };
   setRlimits(init, process);
@@ -61,7 +64,7 @@ export function becomeProcess(
   init.call("umask", [umask], "process.user.umask");
   if (process.noNewPrivileges) init.call("prctl.PR_SET_NO_NEW_PRIVS", [1, 0, 0, 0], "process.noNewPrivileges");
   if (hold && handOver) {
-    init.add({ kind: "checkExecutable", paths: executablePaths(process), why: "is there a program to run?" });
+    init.add({ kind: "checkExecutable", paths: executablePaths(process, file), why: "is there a program to run?" });
     outliveLauncher(init);
   }
   if (hold) pause(init, "created: everything is ready", "wait for start");
@@ -73,7 +76,7 @@ export function becomeProcess(
   if (!handOver) dieWithSupervisor(init); // again: a change of user forgets it
   if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
   if (!hold && handOver) outliveLauncher(init);
-  execute(init, process);
+  execute(init, process, file);
 }
 
 /** In the child: CREATED, until START or RELEASE. */
@@ -164,6 +167,7 @@ function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number
       "prctl.PR_CAP_AMBIENT",
       [PR_CAP_AMBIENT_RAISE, capabilityNumber(capability), 0, 0],
       `ambient: ${capability}`,
+      { tolerate: ["EPERM"] }, // not inheritable, as in the config that `runc spec` prints: runc passes over it, too
     );
 }
 
@@ -185,14 +189,19 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
   );
 }
 
-function execute(init: OpList, process: OciProcess): void {
+function execute(init: OpList, process: OciProcess, file: string): void {
   const { args: argv = [], env = [] } = process;
-  init.add({ kind: "execute", paths: executablePaths(process), argv, env, why: `run ${JSON.stringify(argv[0])}` });
+  init.add({
+    kind: "execute",
+    paths: executablePaths(process, file),
+    argv,
+    env,
+    why: `run ${JSON.stringify(argv[0])}`,
+  });
 }
 
-function executablePaths({ args = [], env = [] }: OciProcess): string[] {
-  const file = args[0];
-  if (file === undefined || file === "") throw new LighterError("invalid", "process.args is empty");
+function executablePaths({ env = [] }: OciProcess, file: string): string[] {
+  if (file === "") throw new LighterError("invalid", "process.args is empty");
   return candidatePaths(file, env);
 }
 

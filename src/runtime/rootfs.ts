@@ -10,6 +10,7 @@ const S_IFCHR = 0o20000;
 const S_IFBLK = 0o60000;
 const S_IFIFO = 0o10000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const MS_MOVE = 0x2000;
 const MNT_DETACH = 2;
 
 /** Source: runtime-spec config-linux.md#default-devices. */
@@ -132,7 +133,14 @@ export function hidePaths(init: OpList, config: OciConfig): void {
   }
   if (maskedPaths.length === 0) return;
   init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
-  init.add({ kind: "checkDevice", fd: "null", major: 1, minor: 3, why: "/dev/null is the null device" });
+  init.add({
+    kind: "checkDevice",
+    fd: "null",
+    type: "character",
+    major: 1,
+    minor: 3,
+    why: "/dev/null is the null device",
+  });
   for (const path of maskedPaths) {
     const why = `masked: ${path}`;
     const flags = { noSymlinks: true } as const;
@@ -149,10 +157,15 @@ export function hidePaths(init: OpList, config: OciConfig): void {
 }
 
 /** In the child: the container's root becomes ours, and the host's goes. */
-export function pivotRoot(init: OpList, config: OciConfig): void {
+export function pivotRoot(init: OpList, config: OciConfig, noPivot = false): void {
   init.call("fchdir", [slot(ROOT)], "pivot_root(2) puts the old root where we stand");
-  init.call("pivot_root", [text("."), text(".")], "enter the root");
-  init.call("umount2", [text("."), MNT_DETACH], "the host's mounts go");
+  if (noPivot) {
+    init.call("mount", [text("."), text("/"), 0, MS_MOVE, 0], "the root, over all others");
+    init.call("chroot", [text(".")], "enter the root");
+  } else {
+    init.call("pivot_root", [text("."), text(".")], "enter the root");
+    init.call("umount2", [text("."), MNT_DETACH], "the host's mounts go");
+  }
   init.call("chdir", [text("/")], "stand on the new root");
   const propagation = config.linux?.rootfsPropagation;
   if (propagation) {

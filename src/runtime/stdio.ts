@@ -30,10 +30,9 @@ export function carriedFds({ stdio, preserveFds = 0, handOver }: StartRequest | 
 }
 
 /** In the order of their numbers, from FIRST_CARRIED_FD on. */
-export function fdsToCarry(fds: CarriedFds | undefined, handOver: HandOver = {}): (number | "ignore")[] {
+export function fdsToCarry(fds: CarriedFds | undefined, handOver: HandOver = {}): (number | undefined)[] {
   if (fds === undefined) return [];
-  const { startFifoFd = "ignore", consoleSocketFd = "ignore" } = handOver;
-  return [...fds.own, "ignore", startFifoFd, consoleSocketFd];
+  return [...fds.own, undefined, handOver.startFifoFd, handOver.consoleSocketFd];
 }
 
 /** In the child, last: what is open beyond stdio, the preserved fds and what is still needed until execve(2). */
@@ -109,7 +108,14 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
   const why = "open a terminal of the container's own devpts";
   init.openInRoot(root, "dev/pts/ptmx", O.RDWR | O.NOCTTY, "ptmx", why, { noSymlinks: true });
   init.add({ kind: "checkFilesystem", fd: "ptmx", magic: DEVPTS_SUPER_MAGIC, why: "/dev/pts is a devpts" });
-  init.add({ kind: "checkDevice", fd: "ptmx", major: 5, minor: 2, why: "/dev/pts/ptmx is the multiplexer" });
+  init.add({
+    kind: "checkDevice",
+    fd: "ptmx",
+    type: "character",
+    major: 5,
+    minor: 2,
+    why: "/dev/pts/ptmx is the multiplexer",
+  });
   init.call("ioctl.TIOCSPTLCK", [slot("ptmx"), words([0], "unlocked")], why);
   init.call("ioctl.TIOCGPTPEER", [slot("ptmx"), O.RDWR | O.NOCTTY | O.CLOEXEC], why, { out: "tty" });
   const { height = 0, width = 0 } = process.consoleSize ?? {};

@@ -48,6 +48,9 @@ export interface StartRequest {
   /** So many of our own fds from 3 on are the process's, too. */
   preserveFds?: number;
   handOver?: HandOver;
+  /** chroot(2) into a moved root instead of pivot_root(2), for a root on a ramfs. Less safe. */
+  noPivot?: boolean;
+  noNewKeyring?: boolean;
   log?: LogPlan;
   /** Called when the namespaces and mounts are made, before pivot_root(2), with init's pid on the host. Its error ends the start. */
   beforePivot?: (pid: number) => Promise<void>;
@@ -63,6 +66,8 @@ export interface ExecRequest {
   /** The container's config: namespaces, cgroupsPath and seccomp come from here. */
   config: OciConfig;
   process: OciProcess;
+  /** The file to execute, where it is not `process.args[0]`. */
+  file?: string;
   runDirectory: string;
   stdio: StdioPlan;
   /** As in StartRequest. */

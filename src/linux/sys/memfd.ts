@@ -5,9 +5,15 @@ import { check, cString, libc } from "./libc.ts";
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const MFD_EXEC = 0x10;
+const F_DUPFD_CLOEXEC = 1030;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
 const ALL_SEALS = 0xf;
+
+/** A copy of an fd whose number is `from` or more, close-on-exec; the caller closes it. Source: fcntl(2). */
+export function duplicateFd(fd: number, from: number): number {
+  return check(libc.fcntl(fd, F_DUPFD_CLOEXEC, from), "fcntl(F_DUPFD_CLOEXEC)");
+}
 
 /** An anonymous file with these bytes; the caller closes it. Source: memfd_create(2). */
 export function createMemfd(name: string, bytes: Uint8Array): number {

@@ -1,0 +1,22 @@
+import { ptr } from "bun:ffi";
+import { address, check, cString, libc } from "./libc.ts";
+
+const SYS_MKNODAT = process.arch === "arm64" ? 33 : 259;
+const S_IFIFO = 0o010000;
+const AT_FDCWD = -100;
+
+/** A FIFO, mode 0600 whatever the umask is not looser than. Source: mkfifo(3). */
+export function makeFifo(path: string): void {
+  const name = cString(path);
+  check(libc.syscall(SYS_MKNODAT, AT_FDCWD, address(name), S_IFIFO | 0o600, 0, 0), `mkfifo(3) of "${path}"`);
+}
+
+/**
+ * Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. Blocks the process.
+ * False: somebody still has it after `timeoutMs`. Source: poll(2), POLLERR.
+ */
+export function waitForReadersGone(fd: number, timeoutMs: number): boolean {
+  const pollfd = new Uint8Array(8);
+  new DataView(pollfd.buffer).setInt32(0, fd, true);
+  return check(libc.poll(ptr(pollfd), 1, timeoutMs), "poll(2)") > 0;
+}

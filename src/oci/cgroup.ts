@@ -1,0 +1,14 @@
+import { LighterError } from "../base/errors.ts";
+import { type CgroupHost, readPids } from "../linux/cgroup/mod.ts";
+import type { StateHandle } from "./state.ts";
+
+/** @throws LighterError ("not-supported") for a container that was created without one, by a user who may make none */
+export function cgroupsPathOf({ state }: StateHandle): string {
+  if (state.cgroupsPath === "") throw new LighterError("not-supported", "the container has no cgroup");
+  return state.cgroupsPath;
+}
+
+/** The container's processes, in the kernel's order; those of cgroups that it made for itself are among them. */
+export function processesOf(host: CgroupHost, cgroupsPath: string): number[] {
+  return readPids(`${(host.v2 ?? host.v1[0])?.mountPoint}${cgroupsPath}`);
+}

@@ -1,0 +1,38 @@
+import type { OciCommand } from "../command.ts";
+import type { Flag } from "../flags.ts";
+import { openRuntime, prepare, writePidFile } from "../launch.ts";
+import { createInit } from "../lifecycle.ts";
+
+/** Of `create` and `run`. */
+export const createFlags: readonly Flag[] = [
+  { name: "bundle", short: "b", kind: "string", help: "path of the bundle's directory (default: the current one)" },
+  { name: "console-socket", kind: "string", help: "path of a unix socket that receives the terminal's master" },
+  { name: "pid-file", kind: "string", help: "file to write the process id to" },
+  { name: "no-pivot", kind: "boolean", help: "do not use pivot_root(2): for a rootfs on a ramdisk" },
+  { name: "no-new-keyring", kind: "boolean", help: "keep the session keyring of the caller" },
+  { name: "preserve-fds", kind: "integer", help: "pass so many more file descriptors (stdio + n)" },
+];
+
+export const command: OciCommand = {
+  name: "create",
+  usage: "[command options] <container-id>",
+  summary: "create a container",
+  flags: createFlags,
+  positionals: { min: 1, max: 1 },
+  async run(context, parsed) {
+    const runtime = openRuntime();
+    const prepared = prepare(context, parsed.arg(0), parsed, { detach: true });
+    using _lock = prepared.handle;
+    const created = await createInit(context, runtime, prepared);
+    try {
+      writePidFile(parsed.string("pid-file"), created.pid);
+    } catch (error) {
+      created.disconnect(); // ends it
+      await created.gone;
+      prepared.handle.remove();
+      throw error;
+    }
+    await created.release();
+    return 0;
+  },
+};

@@ -1,0 +1,56 @@
+import { LighterError } from "../../base/errors.ts";
+import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
+import { detectCgroupHost } from "../../linux/cgroup/mod.ts";
+import { watchOom } from "../../linux/cgroup/watch-oom.ts";
+import { formatJson } from "../../spec/json.ts";
+import { cgroupsPathOf } from "../cgroup.ts";
+import type { OciCommand } from "../command.ts";
+import { parseDurationMs } from "../duration.ts";
+import { UsageError } from "../flags.ts";
+import { print } from "../output.ts";
+import { openState, statusOf } from "../state.ts";
+import { readRuntimeStats } from "../stats.ts";
+
+/** setTimeout takes no more. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+export const command: OciCommand = {
+  name: "events",
+  usage: "[command options] <container-id>",
+  summary: "display statistics of a container, and when it runs out of memory",
+  flags: [
+    { name: "interval", kind: "string", help: "how often to print statistics", default: "5s" },
+    { name: "stats", kind: "boolean", help: "print the statistics once" },
+  ],
+  positionals: { min: 1, max: 1 },
+  async run({ root }, parsed) {
+    const interval = parsed.string("interval") ?? "5s";
+    const intervalMs = parseDurationMs(interval);
+    if (intervalMs === undefined)
+      throw new UsageError(`invalid value ${JSON.stringify(interval)} for flag -interval: parse error`);
+    if (intervalMs <= 0) throw new LighterError("invalid", "duration interval must be greater than 0");
+
+    const handle = openState(root, parsed.arg(0));
+    const { id } = handle.state;
+    if (statusOf(handle) === "stopped") throw new LighterError("conflict", `container with id ${id} is not running`);
+    const host = detectCgroupHost();
+    const path = cgroupsPathOf(handle);
+    const printEvent = (type: string, data?: unknown) => print(`${formatJson({ type, id, data })}\n`);
+    const printStats = () => printEvent("stats", readRuntimeStats(host, path));
+    if (parsed.boolean("stats")) {
+      printStats();
+      return 0;
+    }
+
+    // Until the container has ended. Its last moments, when it may be out of memory, are not missed.
+    using oom = watchOom(host, path, () => printEvent("oom"));
+    const timer = setInterval(printStats, Math.min(intervalMs, TIMER_MAX_MS));
+    try {
+      while (statusOf(handle) !== "stopped") await new Promise((resolve) => setTimeout(resolve, OCI_EVENTS_POLL_MS));
+      oom.check();
+    } finally {
+      clearInterval(timer);
+    }
+    return 0;
+  },
+};

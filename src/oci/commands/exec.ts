@@ -1,0 +1,147 @@
+import { rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
+import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
+import type { HandOver } from "../../runtime/mod.ts";
+import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
+import { readProcess } from "../bundle.ts";
+import type { OciCommand } from "../command.ts";
+import { type Parsed, UsageError } from "../flags.ts";
+import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
+import { checkConsole, checkPreserved, effectiveConfig, openRuntime, writePidFile } from "../launch.ts";
+import { openState, type StateHandle, statusOf } from "../state.ts";
+
+/** Source: setuid(2): (uid_t) -1 means "no change". */
+const ID_MAX = 0xfffffffe;
+
+export const command: OciCommand = {
+  name: "exec",
+  usage: "[command options] <container-id> <command> [command options]  || -p process.json <container-id>",
+  summary: "execute new process inside the container",
+  flags: [
+    { name: "console-socket", kind: "string", help: "path of a unix socket that receives the terminal's master" },
+    { name: "cwd", kind: "string", help: "current working directory in the container" },
+    { name: "env", short: "e", kind: "list", help: "set an environment variable" },
+    { name: "tty", short: "t", kind: "boolean", help: "allocate a terminal" },
+    { name: "user", short: "u", kind: "string", help: "UID (format: <uid>[:<gid>])" },
+    { name: "additional-gids", short: "g", kind: "list", help: "additional group ids" },
+    { name: "process", short: "p", kind: "string", help: "path of a process.json" },
+    { name: "detach", short: "d", kind: "boolean", help: "do not wait for the process to end" },
+    { name: "pid-file", kind: "string", help: "file to write the process id to" },
+    { name: "process-label", kind: "string", help: "SELinux label of the process" },
+    { name: "apparmor", kind: "string", help: "AppArmor profile of the process" },
+    { name: "no-new-privs", kind: "boolean", help: "set the no_new_privs attribute" },
+    { name: "cap", short: "c", kind: "list", help: "add a capability to the bounding set" },
+    { name: "preserve-fds", kind: "integer", help: "pass so many more file descriptors (stdio + n)" },
+    { name: "ignore-paused", kind: "boolean", help: "exec in a paused container, too" },
+  ],
+  positionals: { min: 1 },
+  rawFrom: 1,
+  async run({ root }, parsed) {
+    const handle = openState(root, parsed.arg(0));
+    checkRunning(handle, parsed.boolean("ignore-paused"));
+    const process = processOf(handle, parsed);
+    const detach = parsed.boolean("detach");
+    const consoleSocket = parsed.string("console-socket");
+    const terminal = process.terminal ?? false;
+    checkConsole(terminal, consoleSocket, detach);
+    const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
+    const id = randomId().slice(0, 16);
+    const runDirectory = join(handle.directory, `exec-${id}`);
+    const supervised = await openRuntime().exec({
+      id: `${handle.state.id}.${id}`,
+      containerPid: handle.state.pid,
+      config: effectiveConfig(handle),
+      process,
+      runDirectory,
+      stdio: terminal ? { terminal, stdin: true } : { terminal, stdin: false, inherit: true },
+      preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
+      attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
+      ...(detach ? { handOver } : {}),
+    });
+    try {
+      writePidFile(parsed.string("pid-file"), supervised.pid);
+      if (!detach) return await waitInForeground(supervised);
+      await supervised.release();
+      return 0;
+    } finally {
+      rmSync(runDirectory, { recursive: true, force: true });
+    }
+  },
+};
+
+function checkRunning(handle: StateHandle, ignorePaused: boolean): void {
+  const status = statusOf(handle);
+  if (status === "stopped") throw new LighterError("conflict", "cannot exec in a stopped container");
+  if (status === "paused" && !ignorePaused)
+    throw new LighterError("conflict", "cannot exec in a paused container (use --ignore-paused to override)");
+  if (status === "creating") throw new LighterError("conflict", "cannot exec in a container that is being created");
+}
+
+/** From the file, or the container's own process with what the flags say otherwise. */
+function processOf(handle: StateHandle, parsed: Parsed): OciProcess {
+  const file = parsed.string("process");
+  if (file !== undefined) return readProcess(file);
+  const args = parsed.args.slice(1);
+  if (args.length === 0) throw new UsageError("exec args cannot be empty");
+  const base = handle.config.process;
+  if (base === undefined) throw new LighterError("invalid", "the container's config has no process");
+  const { apparmorProfile, selinuxLabel, cwd, env = [], user, noNewPrivileges } = base;
+  const label = parsed.string("process-label") ?? selinuxLabel;
+  const profile = parsed.string("apparmor") ?? apparmorProfile;
+  return {
+    ...base,
+    args,
+    cwd: parsed.string("cwd") ?? cwd,
+    env: [...env, ...parsed.list("env")],
+    terminal: parsed.boolean("tty"),
+    user: userOf(user, parsed),
+    noNewPrivileges: parsed.given("no-new-privs") ? parsed.boolean("no-new-privs") : (noNewPrivileges ?? false),
+    capabilities: capabilitiesOf(base, parsed.list("cap")),
+    ...(label ? { selinuxLabel: label } : {}),
+    ...(profile ? { apparmorProfile: profile } : {}),
+  };
+}
+
+function userOf(base: OciUser = { uid: 0, gid: 0 }, parsed: Parsed): OciUser {
+  const text = parsed.string("user");
+  const gids = parsed.list("additional-gids").map((gid) => parseUserId(gid, "additional-gids"));
+  const user = { ...base, additionalGids: [...(base.additionalGids ?? []), ...gids] };
+  if (text === undefined) return user;
+  const [uid = "", gid, ...more] = text.split(":");
+  if (more.length > 0) throw new UsageError(`--user ${JSON.stringify(text)}: want <uid>[:<gid>]`);
+  return {
+    ...user,
+    uid: parseUserId(uid, "user"),
+    ...(gid === undefined ? {} : { gid: parseUserId(gid, "user") }),
+  };
+}
+
+/** Digits alone: "0x10", "-1" and names are refused, not taken for somebody else. */
+function parseUserId(text: string, flag: string): number {
+  const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(id <= ID_MAX)) throw new UsageError(`--${flag}: ${JSON.stringify(text)} is not an id from 0 to ${ID_MAX}`);
+  return id;
+}
+
+/** As runc: never inheritable; ambient only where the container's process has inheritable ones already. */
+function capabilitiesOf(
+  { capabilities = {} }: OciProcess,
+  added: readonly string[],
+): OciProcess["capabilities"] & object {
+  if (added.length === 0) return capabilities;
+  const names = added.map((name) => {
+    const upper = name.toUpperCase();
+    return upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
+  });
+  const { bounding = [], effective = [], permitted = [], inheritable = [], ambient = [] } = capabilities;
+  const withAdded = (set: string[]) => [...new Set([...set, ...names])];
+  return {
+    bounding: withAdded(bounding),
+    effective: withAdded(effective),
+    permitted: withAdded(permitted),
+    inheritable,
+    ambient,
+  };
+}

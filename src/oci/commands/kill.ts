@@ -1,0 +1,23 @@
+import { LighterError } from "../../base/errors.ts";
+import { parseSignal } from "../../base/signals.ts";
+import type { OciCommand } from "../command.ts";
+import { signalAll, signalInit } from "../lifecycle.ts";
+import { lockState } from "../state.ts";
+
+export const command: OciCommand = {
+  name: "kill",
+  usage: "[command options] <container-id> [signal]",
+  summary: "send a signal to the init process of a container (default: SIGTERM)",
+  flags: [{ name: "all", short: "a", kind: "boolean", help: "send the signal to all processes of the container" }],
+  positionals: { min: 1, max: 2 },
+  async run({ root }, parsed) {
+    const text = parsed.args[1] ?? "SIGTERM";
+    const signal = text === "0" ? 0 : parseSignal(text); // 0 asks only whether it lives
+    if (signal === undefined) throw new LighterError("invalid", `unknown signal ${JSON.stringify(text)}`);
+    using handle = lockState(root, parsed.arg(0));
+    if (parsed.boolean("all"))
+      await signalAll(handle, signal); // an empty container is no error, as with runc
+    else if (!signalInit(handle, signal)) throw new LighterError("conflict", "container not running");
+    return 0;
+  },
+};

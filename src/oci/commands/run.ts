@@ -1,0 +1,82 @@
+import type { OciCommand, OciContext } from "../command.ts";
+import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
+import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
+import { createInit, destroy, startInit } from "../lifecycle.ts";
+import { createFlags } from "./create.ts";
+
+export const command: OciCommand = {
+  name: "run",
+  usage: "[command options] <container-id>",
+  summary: "create and run a container",
+  flags: [
+    ...createFlags,
+    { name: "detach", short: "d", kind: "boolean", help: "do not wait for the container's process to end" },
+    { name: "keep", kind: "boolean", help: "do not delete the container when its process has ended" },
+    { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
+  ],
+  positionals: { min: 1, max: 1 },
+  async run(context, parsed) {
+    const detach = parsed.boolean("detach");
+    const prepared = prepare(context, parsed.arg(0), parsed, { detach });
+    using _lock = prepared.handle;
+    return detach
+      ? await runDetached(context, prepared, parsed.string("pid-file"))
+      : await runForeground(context, prepared, parsed.string("pid-file"), parsed.boolean("keep"));
+  },
+};
+
+async function runDetached(context: OciContext, prepared: Prepared, pidFile: string | undefined): Promise<number> {
+  const { handle } = prepared;
+  const runtime = openRuntime();
+  const created = await createInit(context, runtime, prepared);
+  await created.release();
+  try {
+    writePidFile(pidFile, created.pid);
+    await startInit(context, () => runtime, handle);
+  } catch (error) {
+    await destroy(context, handle);
+    throw error;
+  }
+  return 0;
+}
+
+async function runForeground(
+  context: OciContext,
+  prepared: Prepared,
+  pidFile: string | undefined,
+  keep: boolean,
+): Promise<number> {
+  const { handle, request } = prepared;
+  const runtime = openRuntime();
+  const attach = request.stdio.terminal ? [TERMINAL_ATTACH] : [];
+  const created = await createInit(context, runtime, { ...prepared, request: { ...request, attach } });
+  let code: number;
+  try {
+    writePidFile(pidFile, created.pid);
+    await startInit(
+      context,
+      () => runtime,
+      handle,
+      () => created.start(),
+    );
+    handle[Symbol.dispose](); // others may exec in it, and kill it
+    code = await waitInForeground(created);
+  } catch (error) {
+    await created.signal(9).catch(() => {}); // it may be gone
+    await created.gone;
+    await destroy(context, handle);
+    throw error;
+  }
+  if (!keep) await destroyIfThere(context, handle.state.id);
+  return code;
+}
+
+async function destroyIfThere(context: OciContext, id: string): Promise<void> {
+  const { lockState } = await import("../state.ts");
+  try {
+    using handle = lockState(context.root, id);
+    await destroy(context, handle);
+  } catch {
+    // somebody else has deleted it meanwhile
+  }
+}

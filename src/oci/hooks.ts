@@ -1,0 +1,153 @@
+/** Hooks: programs of the bundle's author, with the container's state on stdin. Source: runtime-spec config.md#posix-platform-hooks. */
+import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { OCI_HOOK_OUTPUT_MAX_BYTES } from "../base/limits.ts";
+import { CAPABILITIES } from "../linux/capability/mod.ts";
+import type { Runtime } from "../runtime/mod.ts";
+import type { OciHook, OciHooks, OciProcess, OciState } from "../spec/oci-runtime.ts";
+import type { OciContext } from "./command.ts";
+import { effectiveConfig } from "./launch.ts";
+import type { StateHandle } from "./state.ts";
+
+type HookName = keyof OciHooks;
+
+/** These run in the container's namespaces: the first with the host's files still in sight, the second as the process. */
+const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
+
+/**
+ * One after the other, in the order listed.
+ * @throws LighterError for the first that fails, or takes longer than its timeout
+ */
+export async function runHooks(
+  context: OciContext,
+  runtime: Runtime,
+  handle: StateHandle,
+  name: HookName,
+  status: OciState["status"],
+): Promise<void> {
+  for (const [index, hook] of (handle.config.hooks?.[name] ?? []).entries()) {
+    const where = `hooks.${name}[${index}]`;
+    context.log.debug(`run ${where}: ${hook.path}`);
+    const state = JSON.stringify(stateOf(handle, status, INSIDE.includes(name)));
+    try {
+      if (INSIDE.includes(name)) await runInside(runtime, handle, name, hook, state);
+      else await runOutside(hook, state);
+    } catch (error) {
+      throw new LighterError("kernel", `error running ${name} hook #${index}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+function stateOf(handle: StateHandle, status: OciState["status"], inside: boolean): OciState {
+  const { config, state } = handle;
+  const ownPids = config.linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) ?? false;
+  const pid = status === "stopped" ? 0 : inside && ownPids ? 1 : state.pid;
+  return {
+    ociVersion: config.ociVersion,
+    id: state.id,
+    status,
+    pid,
+    bundle: state.bundle,
+    annotations: config.annotations ?? {},
+  };
+}
+
+function runOutside({ path, args = [path], env = [], timeout }: OciHook, state: string): Promise<void> {
+  const [argv0 = path, ...rest] = args;
+  const child = spawn(path, rest, { argv0, env: environment(env), stdio: ["pipe", "pipe", "pipe"] });
+  const output = new Output();
+  child.stdout.on("data", (bytes: Buffer) => output.push(bytes));
+  child.stderr.on("data", (bytes: Buffer) => output.push(bytes));
+  child.stdin.on("error", () => {}); // it does not read its state: that is its affair
+  child.stdin.end(state);
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : 128));
+  });
+  return checked(ended, timeout, output, () => child.kill("SIGKILL"));
+}
+
+async function runInside(
+  runtime: Runtime,
+  handle: StateHandle,
+  name: HookName,
+  { path, args = [path], env = [], timeout }: OciHook,
+  state: string,
+): Promise<void> {
+  const config = effectiveConfig(handle);
+  const asProcess = name === "startContainer" && config.process;
+  const process: OciProcess = asProcess
+    ? { ...asProcess, args, env, terminal: false }
+    : { cwd: "/", args, env, user: { uid: 0, gid: 0 }, capabilities: everyCapability() };
+  const { seccomp: _, ...linux } = config.linux ?? {};
+  const supervised = await runtime.exec({
+    id: `${handle.state.id}.${name}`,
+    containerPid: handle.state.pid,
+    config: asProcess ? config : { ...config, linux },
+    process,
+    file: path,
+    runDirectory: join(handle.directory, "hook"),
+    stdio: { terminal: false, stdin: true },
+    attach: [{ stdin: true, stdout: true, stderr: true, closeStdinOnEnd: true }],
+  });
+  const output = new Output();
+  const [socket] = supervised.attached as [Socket];
+  socket.on("error", () => {});
+  socket.on("data", (bytes: Buffer) => output.push(bytes));
+  socket.end(state);
+  const ended = supervised.exited.then(({ exitCode }) => exitCode);
+  await checked(ended, timeout, output, () => void supervised.signal(9));
+  await supervised.gone;
+}
+
+/** @throws Error saying how it failed, with what the hook said */
+async function checked(
+  ended: Promise<number>,
+  timeoutSeconds: number | undefined,
+  output: Output,
+  kill: () => void,
+): Promise<void> {
+  let timedOut = false;
+  const timer =
+    timeoutSeconds === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true;
+          kill();
+        }, timeoutSeconds * 1000);
+  const code = await ended.finally(() => clearTimeout(timer));
+  if (timedOut) throw new Error(`hook ran past specified timeout of ${timeoutSeconds}s`);
+  if (code !== 0) throw new Error(`exit status ${code}, output: ${output.text()}`);
+}
+
+/** The first bytes of what a hook says. */
+class Output {
+  readonly #pieces: Buffer[] = [];
+  #room = OCI_HOOK_OUTPUT_MAX_BYTES;
+
+  push(bytes: Buffer): void {
+    const kept = bytes.subarray(0, this.#room);
+    this.#room -= kept.length;
+    if (kept.length > 0) this.#pieces.push(kept);
+  }
+
+  text(): string {
+    return Buffer.concat(this.#pieces).toString();
+  }
+}
+
+function environment(env: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    env.map((entry) => {
+      const at = entry.indexOf("=");
+      return at === -1 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
+    }),
+  );
+}
+
+function everyCapability(): NonNullable<OciProcess["capabilities"]> {
+  const all = [...CAPABILITIES];
+  return { bounding: all, effective: all, permitted: all };
+}

@@ -1,0 +1,202 @@
+/** From a bundle to a container whose init waits, for `create` and `run`; and what all commands need to know of one. */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { launcherPath } from "../embedded.ts";
+import { type CgroupHost, detectCgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
+import { makeFifo } from "../linux/sys/fifo.ts";
+import { connectUnixFd } from "../linux/sys/unix-socket.ts";
+import { createRuntime, type HandOver, type Runtime, type StartRequest, type StdioPlan } from "../runtime/mod.ts";
+import type { OciConfig } from "../spec/oci-runtime.ts";
+import { readBundle } from "./bundle.ts";
+import type { OciContext } from "./command.ts";
+import type { Parsed } from "./flags.ts";
+import { createState, readProcess, type StateHandle } from "./state.ts";
+
+export function openRuntime(): Runtime {
+  return createRuntime({ launcher: readFileSync(launcherPath) });
+}
+
+/** The config with the paths that hold for this container, wherever we are called from. */
+export function effectiveConfig({ state, config }: StateHandle): OciConfig {
+  const { linux = {}, mounts = [] } = config;
+  const { cgroupsPath: _, ...rest } = linux;
+  return {
+    ...config,
+    root: { ...config.root, path: state.rootfs },
+    mounts: mounts.map((mount) =>
+      mount.source && isBind(mount) ? { ...mount, source: resolve(state.bundle, mount.source) } : mount,
+    ),
+    linux: state.cgroupsPath === "" ? rest : { ...rest, cgroupsPath: state.cgroupsPath },
+  };
+}
+
+function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]): boolean {
+  return type === "bind" || options.includes("bind") || options.includes("rbind");
+}
+
+export interface LaunchOptions {
+  /** The process is given to our caller's parent. False: we stay, and it is our supervisor's. */
+  detach: boolean;
+}
+
+/** Everything `create` and `run` do alike, up to the request for the runtime. The caller disposes of `handle`. */
+export interface Prepared {
+  handle: StateHandle;
+  config: OciConfig;
+  request: StartRequest;
+  /** Ends what only the start needs: our fds of the FIFO and of the console socket. */
+  close: () => void;
+}
+
+/**
+ * Reads the bundle, writes the state down, opens what the start needs.
+ * @throws LighterError; then no state is left
+ */
+export function prepare(context: OciContext, id: string, parsed: Parsed, { detach }: LaunchOptions): Prepared {
+  const bundle = readBundle(parsed.string("bundle") ?? ".");
+  const { process } = bundle.config;
+  if (process === undefined) throw new LighterError("invalid", "process property must not be empty");
+  const consoleSocket = parsed.string("console-socket");
+  const terminal = process.terminal ?? false;
+  checkConsole(terminal, consoleSocket, detach);
+  const listenFds = Number(globalThis.process.env.LISTEN_FDS ?? "0") || 0;
+  const preserveFds = checkPreserved((parsed.integer("preserve-fds") ?? 0) + listenFds);
+
+  const host = detectCgroupHost();
+  const rootless = isRootless(context);
+  const handle = createState(
+    context.root,
+    id,
+    {
+      bundle: bundle.path,
+      rootfs: bundle.rootfs,
+      cgroupsPath: rootless ? "" : cgroupsPathOf(context, host, bundle.config, id),
+      systemdCgroup: context.systemdCgroup,
+      rootless,
+    },
+    bundle.configBytes,
+  );
+  const fds: number[] = [];
+  const close = () => {
+    for (const fd of fds.splice(0)) closeSync(fd);
+  };
+  try {
+    checkRootfs(handle.state.rootfs);
+    const handOver: HandOver = {};
+    if (detach) {
+      makeFifo(handle.execFifoPath);
+      handOver.startFifoFd = openSync(handle.execFifoPath, constants.O_RDWR);
+      fds.push(handOver.startFifoFd);
+      if (consoleSocket !== undefined) {
+        handOver.consoleSocketFd = connectUnixFd(resolve(consoleSocket));
+        fds.push(handOver.consoleSocketFd);
+      }
+    }
+    const config = withListenFds(effectiveConfig(handle), listenFds);
+    const request: StartRequest = {
+      id,
+      config: rootless ? withoutCgroup(config) : config,
+      rootfs: [],
+      runDirectory: handle.directory,
+      stdio: stdioOf(terminal),
+      preserveFds,
+      attach: [],
+      ...(parsed.boolean("no-pivot") ? { noPivot: true } : {}),
+      ...(parsed.boolean("no-new-keyring") ? { noNewKeyring: true } : {}),
+      ...(detach ? { handOver } : {}),
+    };
+    return { handle, config: request.config, request, close };
+  } catch (error) {
+    close();
+    handle.remove();
+    throw error;
+  }
+}
+
+function stdioOf(terminal: boolean): StdioPlan {
+  return terminal ? { terminal: true, stdin: true } : { terminal: false, stdin: false, inherit: true };
+}
+
+export function checkConsole(terminal: boolean, consoleSocket: string | undefined, detach: boolean): void {
+  if (terminal && detach && consoleSocket === undefined)
+    throw new LighterError("invalid", "cannot allocate tty if runc will detach without setting console socket");
+  if (consoleSocket !== undefined && !(terminal && detach))
+    throw new LighterError("invalid", "cannot use console socket if runc will not detach or allocate tty");
+}
+
+/** @throws LighterError ("invalid") for an fd that is not open */
+export function checkPreserved(count: number): number {
+  for (let fd = 3; fd < 3 + count; fd++)
+    try {
+      fstatSync(fd);
+    } catch (cause) {
+      throw new LighterError("invalid", `--preserve-fds: file descriptor ${fd} is not open`, { cause });
+    }
+  return count;
+}
+
+function checkRootfs(path: string): void {
+  let problem = "";
+  try {
+    if (!statSync(path).isDirectory()) problem = "not a directory";
+  } catch (error) {
+    problem = errnoOf(error) === "ENOENT" ? "no such file or directory" : messageOf(error);
+  }
+  if (problem !== "") throw new LighterError("invalid", `invalid rootfs "${path}": ${problem}`);
+}
+
+/** Socket activation: the fds are passed on, and for its first process they are its own. Source: sd_listen_fds(3). */
+function withListenFds(config: OciConfig, count: number): OciConfig {
+  if (count === 0 || !config.process) return config;
+  const env = [...(config.process.env ?? []), `LISTEN_FDS=${count}`, "LISTEN_PID=1"];
+  return { ...config, process: { ...config.process, env } };
+}
+
+function isRootless({ rootless }: OciContext): boolean {
+  return rootless === "auto" ? process.geteuid?.() !== 0 : rootless;
+}
+
+/** For those who may make no cgroups: without one, and without limits. */
+function withoutCgroup(config: OciConfig): OciConfig {
+  const { cgroupsPath: _path, resources: _resources, ...linux } = config.linux ?? {};
+  return { ...config, linux };
+}
+
+function cgroupsPathOf(context: OciContext, host: CgroupHost, config: OciConfig, id: string): string {
+  const asked = config.linux?.cgroupsPath;
+  if (context.systemdCgroup) throw new LighterError("not-supported", "--systemd-cgroup is not supported");
+  return effectiveCgroupsPath(host, asked, id);
+}
+
+/** Notes init's pid, durably enough to be killed by `delete --force` if we die now. */
+export function recordPid(handle: StateHandle, pid: number): void {
+  const found = readProcess(pid);
+  handle.state.pid = pid;
+  handle.state.pidStartTime = found?.startTime ?? 0;
+  handle.save();
+}
+
+/** In one step: a caller that sees the file sees the whole number. */
+export function writePidFile(path: string | undefined, pid: number): void {
+  if (path === undefined) return;
+  const absolute = isAbsolute(path) ? path : resolve(path);
+  const temporary = join(dirname(absolute), `.${basename(absolute)}`);
+  writeFileSync(temporary, String(pid), { mode: 0o666 });
+  try {
+    renameSync(temporary, absolute);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,151 @@
+/** What happens to a container between the commands' first and last lines: created, started, destroyed. */
+import { closeSync, constants, openSync, rmSync, writeSync } from "node:fs";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
+import { detectCgroupHost, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
+import { waitForReadersGone } from "../linux/sys/fifo.ts";
+import type { Created, Runtime } from "../runtime/mod.ts";
+import type { OciContext } from "./command.ts";
+import { effectiveConfig, openRuntime, type Prepared, recordPid } from "./launch.ts";
+import { type StateHandle, statusOf } from "./state.ts";
+
+const SIGKILL = 9;
+
+/** Hooks that run before pivot_root(2), in their order. */
+const EARLY_HOOKS = ["prestart", "createRuntime", "createContainer"] as const;
+
+/**
+ * Starts init up to where it waits, its pid written down. On failure nothing is left, and poststop hooks have run.
+ * @throws LighterError
+ */
+export async function createInit(
+  context: OciContext,
+  runtime: Runtime,
+  { handle, request, close }: Prepared,
+): Promise<Created> {
+  const hooks = request.config.hooks ?? {};
+  const isHooked = EARLY_HOOKS.some((name) => (hooks[name]?.length ?? 0) > 0);
+  const beforePivot = async (pid: number) => {
+    recordPid(handle, pid);
+    const { runHooks } = await import("./hooks.ts");
+    for (const name of EARLY_HOOKS) await runHooks(context, runtime, handle, name, "creating");
+  };
+  try {
+    const created = await runtime.create(isHooked ? { ...request, beforePivot } : request);
+    recordPid(handle, created.pid);
+    return created;
+  } catch (error) {
+    if (isHooked) await runPoststop(context, runtime, handle);
+    handle.remove();
+    throw error;
+  } finally {
+    close();
+  }
+}
+
+/** Lets a created container's init go on to its program, and returns when that runs, or has ended. */
+export async function startInit(
+  context: OciContext,
+  open: () => Runtime,
+  handle: StateHandle,
+  go: () => void | Promise<void> = () => releaseFifo(handle),
+): Promise<void> {
+  const { hooks = {} } = handle.config;
+  if (hooks.startContainer?.length) {
+    const { runHooks } = await import("./hooks.ts");
+    await runHooks(context, open(), handle, "startContainer", "created");
+  }
+  await go();
+  if (!hooks.poststart?.length) return;
+  const { runHooks } = await import("./hooks.ts");
+  try {
+    await runHooks(context, open(), handle, "poststart", "running");
+  } catch (error) {
+    signalInit(handle, SIGKILL);
+    throw error;
+  }
+}
+
+function releaseFifo(handle: StateHandle): void {
+  const path = handle.execFifoPath;
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (errnoOf(error) === "ENXIO") throw new LighterError("conflict", "cannot start a container that has stopped");
+    throw error;
+  }
+  try {
+    writeSync(fd, "0");
+    waitForReadersGone(fd, OCI_START_TIMEOUT_MS); // execve(2) closes it
+    rmSync(path, { force: true });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** False: there is no such process any more. The caller holds the lock, so that nobody deletes the container meanwhile. */
+export function signalInit(handle: StateHandle, signal: number): boolean {
+  if (statusOf(handle) === "stopped") return false;
+  try {
+    process.kill(handle.state.pid, signal);
+  } catch (error) {
+    if (errnoOf(error) === "ESRCH") return false;
+    throw error;
+  }
+  if (signal === SIGKILL) thawForKill(handle);
+  return true;
+}
+
+/** A frozen process does not die (cgroup v1). */
+function thawForKill({ state }: StateHandle): void {
+  if (state.cgroupsPath === "") return;
+  try {
+    const host = detectCgroupHost();
+    if (isFrozen(host, state.cgroupsPath)) thawCgroup(host, state.cgroupsPath);
+  } catch (error) {
+    if (!(error instanceof LighterError && error.code === "not-supported")) throw error;
+  }
+}
+
+/** Every process of the container. False: there was none. */
+export async function signalAll(handle: StateHandle, signal: number): Promise<boolean> {
+  const { cgroupsPath } = handle.state;
+  if (cgroupsPath === "") return signalInit(handle, signal);
+  return await signalCgroup(detectCgroupHost(), cgroupsPath, signal);
+}
+
+/** Kills init and waits until it has ended. @throws LighterError ("unavailable") if it does not in time */
+export async function killAndWait(handle: StateHandle): Promise<void> {
+  const deadline = performance.now() + OCI_KILL_TIMEOUT_MS;
+  signalInit(handle, SIGKILL);
+  while (statusOf(handle) !== "stopped") {
+    if (performance.now() > deadline) throw new LighterError("unavailable", "container init still running");
+    await new Promise((resolve) => setTimeout(resolve, OCI_KILL_PAUSE_MS));
+  }
+}
+
+/** Removes all that is left of a container whose init has ended, its state at last; then runs the poststop hooks. */
+export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
+  const runtime = openRuntime();
+  await cleanUp(runtime, handle);
+  await runPoststop(context, runtime, handle);
+  handle.remove();
+}
+
+async function cleanUp(runtime: Runtime, handle: StateHandle): Promise<void> {
+  if (handle.state.cgroupsPath !== "") await signalCgroup(detectCgroupHost(), handle.state.cgroupsPath, SIGKILL);
+  const { directory, state } = handle;
+  await runtime.cleanup({ id: state.id, config: effectiveConfig(handle), runDirectory: directory });
+}
+
+/** Their failures are told, and stop nothing. */
+async function runPoststop(context: OciContext, runtime: Runtime, handle: StateHandle): Promise<void> {
+  if (!handle.config.hooks?.poststop?.length) return;
+  const { runHooks } = await import("./hooks.ts");
+  try {
+    await runHooks(context, runtime, handle, "poststop", "stopped");
+  } catch (error) {
+    context.log.warn(messageOf(error));
+  }
+}

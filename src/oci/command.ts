@@ -25,6 +25,8 @@ export interface OciCommand {
   positionals: { min: number; max?: number };
   /** From this positional argument on (0 is the first) nothing is a flag of ours: the command of `exec`. */
   rawFrom?: number;
-  /** The exit code. A failure is thrown, and exits 1. */
+  /** How its failures are told: "NAME failed: …", and its exit code where that is not 1. As with runc. */
+  failure?: { prefix: string; code: number };
+  /** The exit code. A failure is thrown. */
   run(context: OciContext, parsed: Parsed): Promise<number>;
 }

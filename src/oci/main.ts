@@ -43,6 +43,10 @@ export async function ociMain(args: string[]): Promise<number> {
     log = openLog(global.string("log"), global.string("log-format") ?? "text", global.boolean("debug"));
     return await dispatch(global, log);
   } catch (error) {
+    if (error instanceof CommandFailed) {
+      log.error(`${error.prefix}: ${describe(error.cause)}`);
+      return error.code;
+    }
     log.error(describe(error));
     if (error instanceof Error && !(error instanceof LighterError)) log.debug(error.stack ?? "");
     return 1;
@@ -66,7 +70,22 @@ async function dispatch(global: Parsed, log: Log): Promise<number> {
     return 0;
   }
   checkCount(command, parsed.args.length);
-  return await command.run(contextOf(global, log), parsed);
+  try {
+    return await command.run(contextOf(global, log), parsed);
+  } catch (error) {
+    const { failure } = command;
+    throw failure ? new CommandFailed(failure.prefix, failure.code, error) : error;
+  }
+}
+
+class CommandFailed extends Error {
+  constructor(
+    readonly prefix: string,
+    readonly code: number,
+    cause: unknown,
+  ) {
+    super(prefix, { cause });
+  }
 }
 
 async function load(name: string): Promise<OciCommand> {

@@ -18,6 +18,7 @@ export const command: OciCommand = {
   usage: "[command options] <container-id>",
   summary: "create a container",
   flags: createFlags,
+  failure: { prefix: "create failed", code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const runtime = openRuntime();

@@ -36,6 +36,7 @@ export const command: OciCommand = {
     { name: "preserve-fds", kind: "integer", help: "pass so many more file descriptors (stdio + n)" },
     { name: "ignore-paused", kind: "boolean", help: "exec in a paused container, too" },
   ],
+  failure: { prefix: "exec failed", code: 255 },
   positionals: { min: 1 },
   rawFrom: 1,
   async run({ root }, parsed) {

@@ -14,6 +14,7 @@ export const command: OciCommand = {
     { name: "keep", kind: "boolean", help: "do not delete the container when its process has ended" },
     { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
   ],
+  failure: { prefix: "run failed", code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const detach = parsed.boolean("detach");

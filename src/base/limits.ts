@@ -113,3 +113,8 @@ export const OCI_KILL_TIMEOUT_MS = 10_000;
 export const OCI_KILL_PAUSE_MS = 5;
 /** Of what a hook says, for the error if it fails. */
 export const OCI_HOOK_OUTPUT_MAX_BYTES = 16 * 1024;
+
+/** What the host's ps(1) may print for `ps`: a line for each process on the host, of up to 4 KiB. */
+export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
+/** How often `events` looks whether its container has ended; it is told of memory running out. */
+export const OCI_EVENTS_POLL_MS = 500;

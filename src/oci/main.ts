@@ -14,14 +14,19 @@ import { PROGRAM, SPEC_VERSION } from "./version.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
   create: () => import("./commands/create.ts"),
   delete: () => import("./commands/delete.ts"),
+  events: () => import("./commands/events.ts"),
   exec: () => import("./commands/exec.ts"),
   features: () => import("./commands/features.ts"),
   kill: () => import("./commands/kill.ts"),
   list: () => import("./commands/list.ts"),
+  pause: () => import("./commands/pause.ts"),
+  ps: () => import("./commands/ps.ts"),
+  resume: () => import("./commands/resume.ts"),
   run: () => import("./commands/run.ts"),
   spec: () => import("./commands/spec.ts"),
   start: () => import("./commands/start.ts"),
   state: () => import("./commands/state.ts"),
+  update: () => import("./commands/update.ts"),
 };
 
 const GLOBAL_FLAGS: readonly Flag[] = [

@@ -49,6 +49,20 @@ export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> {
   return names;
 }
 
+/** The same for a cgroup that is there. A hierarchy in which it is missing adds none. */
+export function readFilesOf(host: CgroupHost, cgroupsPath: string): ReadonlySet<string> {
+  const path = parseCgroupsPath(cgroupsPath).join("/");
+  const names = new Set<string>();
+  for (const { mountPoint } of [...host.v1, ...(host.v2 === undefined ? [] : [host.v2])]) {
+    try {
+      for (const name of fileNames(`${mountPoint}/${path}`)) names.add(name);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+  }
+  return names;
+}
+
 function fileNames(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [entry.name] : []));
 }

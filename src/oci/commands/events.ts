@@ -1,7 +1,6 @@
 import { LighterError } from "../../base/errors.ts";
 import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
-import { detectCgroupHost } from "../../linux/cgroup/mod.ts";
-import { watchOom } from "../../linux/cgroup/watch-oom.ts";
+import { detectCgroupHost, watchOom } from "../../linux/cgroup/mod.ts";
 import { formatJson } from "../../spec/json.ts";
 import { cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";

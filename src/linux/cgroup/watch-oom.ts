@@ -1,0 +1,74 @@
+import { closeSync, existsSync, openSync, watch } from "node:fs";
+import { createEventFd, readEventFd, signalEventFd } from "../sys/eventfd.ts";
+import type { CgroupHost } from "./host.ts";
+import { locateController, readHostText } from "./host.ts";
+import { parseCgroupsPath } from "./path.ts";
+import { parseFlatKeyed } from "./stats.ts";
+import { writeCgroupFile } from "./write-file.ts";
+
+export interface OomWatch extends Disposable {
+  /** Looks now: of what happened just before the watched cgroup goes, no word may have come yet. */
+  check(): void;
+}
+
+/**
+ * Calls `onOom` whenever the cgroup has run out of memory: on v2 for each process that the kernel killed for it, on v1
+ * also when processes have to wait because killing is turned off. Without a memory controller, never.
+ * Sources: cgroup-v2.rst, "memory.events" (changes are told to inotify); cgroup-v1/memory.rst, "OOM Control".
+ */
+export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => void): OomWatch {
+  const memory = locateController(host, "memory");
+  const directory = `${memory?.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}`;
+  if (memory === undefined) return { check() {}, [Symbol.dispose]() {} };
+  const file = `${directory}/${memory.version === 1 ? "memory.oom_control" : "memory.events"}`;
+  let seen = countKills(file) ?? 0;
+  const check = () => {
+    const count = countKills(file) ?? seen; // the cgroup has gone
+    for (; seen < count; seen++) onOom();
+  };
+  if (memory.version === 1) return { check, [Symbol.dispose]: watchV1(directory, file, check, onOom) };
+  const watcher = watch(file, check);
+  return { check, [Symbol.dispose]: () => watcher.close() };
+}
+
+function countKills(file: string): number | undefined {
+  const text = readHostText(file);
+  return text === undefined ? undefined : parseFlatKeyed(text).oom_kill;
+}
+
+/** The eventfd is signalled at each OOM, and when the cgroup is removed. Ends with it, or when told to. */
+function watchV1(directory: string, file: string, check: () => void, onOom: () => void): () => void {
+  const control = `${directory}/cgroup.event_control`;
+  const eventFd = createEventFd();
+  const fileFd = openSync(file, "r");
+  const close = () => {
+    closeSync(fileFd);
+    closeSync(eventFd);
+  };
+  try {
+    writeCgroupFile(control, `${eventFd} ${fileFd}`, "ask to be told when memory runs out");
+  } catch (error) {
+    close();
+    throw error;
+  }
+  let state: "watching" | "ending" | "ended" = "watching";
+  const wait = () => {
+    readEventFd(eventFd, () => {
+      const text = state === "watching" && existsSync(control) ? readHostText(file) : undefined;
+      if (text === undefined) {
+        state = "ended";
+        return close();
+      }
+      // Since Linux 4.13 kills are counted; a cgroup that may not kill is just "under_oom".
+      if (parseFlatKeyed(text).oom_kill_disable === 1) onOom();
+      else check();
+      wait();
+    });
+  };
+  wait();
+  return () => {
+    if (state !== "watching") return;
+    state = "ending";
+    signalEventFd(eventFd);
+  };
+}

@@ -69,6 +69,15 @@ describe("parseOciConfig", () => {
     );
   });
 
+  test("rounds other 64-bit values within their type", () => {
+    const text = `{"ociVersion":"1.2.0","process":{"cwd":"/","rlimits":[{"type":"RLIMIT_CORE","hard":18446744073709551615}]},
+      "linux":{"resources":{"memory":{"limit":9223372036854775807,"swap":9223372036854771712}}}}`;
+    const { process, linux } = parseOciConfig(text, "config.json");
+    expect(BigInt(process!.rlimits![0]!.hard)).toBe(2n ** 64n - 2048n);
+    expect(BigInt(linux!.resources!.memory!.limit!)).toBe(2n ** 63n - 1024n);
+    expect(linux!.resources!.memory!.swap).toBe(Number("9223372036854771712"));
+  });
+
   test("fills in what Go's callers leave out", () => {
     const config = parse({
       ...MINIMAL,

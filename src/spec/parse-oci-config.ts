@@ -24,11 +24,16 @@ import {
   uint64,
 } from "./reader.ts";
 
-/** Fields whose wire type is 64 bits wide and that are numbers in our types: what is beyond 2^53 is rounded. */
-const wideNumber =
-  (read: Reader<number | bigint>): Reader<number> =>
-  (value, path) =>
-    Number(read(value, path));
+/** The largest doubles within the 64-bit types. */
+const INT64_DOUBLE_MAX = 2 ** 63 - 2 ** 10;
+const UINT64_DOUBLE_MAX = 2 ** 64 - 2 ** 11;
+
+/**
+ * Fields of 64 bits that are numbers in our types: beyond 2^53 (no limit that anybody can reach, or "unlimited") they
+ * are rounded, but never out of their type's range. Where bits matter, in seccomp, the value is kept.
+ */
+const i64: Reader<number> = (value, path) => Math.min(Number(int64(value, path)), INT64_DOUBLE_MAX);
+const u64: Reader<number> = (value, path) => Math.min(Number(uint64(value, path)), UINT64_DOUBLE_MAX);
 
 const strings = list(string);
 
@@ -59,7 +64,7 @@ const process = object<Oci.OciProcess>(
     capabilities,
     rlimits: list(
       object<NonNullable<Oci.OciProcess["rlimits"]>[number]>(
-        { type: string, soft: wideNumber(uint64), hard: wideNumber(uint64) },
+        { type: string, soft: u64, hard: u64 },
         { required: ["type"], defaults: { soft: 0, hard: 0 } },
       ),
     ),
@@ -73,9 +78,9 @@ const process = object<Oci.OciProcess>(
         nice: int32,
         priority: int32,
         flags: strings,
-        runtime: wideNumber(uint64),
-        deadline: wideNumber(uint64),
-        period: wideNumber(uint64),
+        runtime: u64,
+        deadline: u64,
+        period: u64,
       },
       { required: ["policy"] },
     ),
@@ -115,8 +120,8 @@ const device = object<Oci.OciDevice>(
   {
     path: string,
     type: string,
-    major: wideNumber(int64),
-    minor: wideNumber(int64),
+    major: i64,
+    minor: i64,
     fileMode: uint32,
     uid: uint32,
     gid: uint32,
@@ -125,10 +130,7 @@ const device = object<Oci.OciDevice>(
 );
 
 const throttles = list(
-  object<Oci.OciThrottle>(
-    { major: wideNumber(int64), minor: wideNumber(int64), rate: wideNumber(uint64) },
-    { defaults: { major: 0, minor: 0, rate: 0 } },
-  ),
+  object<Oci.OciThrottle>({ major: i64, minor: i64, rate: u64 }, { defaults: { major: 0, minor: 0, rate: 0 } }),
 );
 
 type Part<K extends keyof Oci.OciResources> = NonNullable<Oci.OciResources[K]>;
@@ -137,40 +139,40 @@ type BlockIo = Part<"blockIO">;
 const resources = object<Oci.OciResources>({
   devices: list(
     object<Oci.OciDeviceRule>(
-      { allow: boolean, type: string, major: wideNumber(int64), minor: wideNumber(int64), access: string },
+      { allow: boolean, type: string, major: i64, minor: i64, access: string },
       { defaults: { allow: false } },
     ),
     DEVICE_RULES_MAX,
   ),
   memory: object<Part<"memory">>({
-    limit: wideNumber(int64),
-    reservation: wideNumber(int64),
-    swap: wideNumber(int64),
-    kernel: wideNumber(int64),
-    kernelTCP: wideNumber(int64),
-    swappiness: wideNumber(uint64),
+    limit: i64,
+    reservation: i64,
+    swap: i64,
+    kernel: i64,
+    kernelTCP: i64,
+    swappiness: u64,
     disableOOMKiller: boolean,
     useHierarchy: boolean,
     checkBeforeUpdate: boolean,
   }),
   cpu: object<Part<"cpu">>({
-    shares: wideNumber(uint64),
-    quota: wideNumber(int64),
-    burst: wideNumber(uint64),
-    period: wideNumber(uint64),
-    realtimeRuntime: wideNumber(int64),
-    realtimePeriod: wideNumber(uint64),
+    shares: u64,
+    quota: i64,
+    burst: u64,
+    period: u64,
+    realtimeRuntime: i64,
+    realtimePeriod: u64,
     cpus: string,
     mems: string,
-    idle: wideNumber(int64),
+    idle: i64,
   }),
-  pids: object<Part<"pids">>({ limit: wideNumber(int64) }),
+  pids: object<Part<"pids">>({ limit: i64 }),
   blockIO: object<BlockIo>({
     weight: uint16,
     leafWeight: uint16,
     weightDevice: list(
       object<NonNullable<BlockIo["weightDevice"]>[number]>(
-        { major: wideNumber(int64), minor: wideNumber(int64), weight: uint16, leafWeight: uint16 },
+        { major: i64, minor: i64, weight: uint16, leafWeight: uint16 },
         { defaults: { major: 0, minor: 0 } },
       ),
     ),
@@ -181,7 +183,7 @@ const resources = object<Oci.OciResources>({
   }),
   hugepageLimits: list(
     object<Part<"hugepageLimits">[number]>(
-      { pageSize: string, limit: wideNumber(uint64) },
+      { pageSize: string, limit: u64 },
       { required: ["pageSize"], defaults: { limit: 0 } },
     ),
   ),
@@ -232,7 +234,7 @@ export const NAMESPACE_TYPES = ["pid", "network", "mount", "ipc", "uts", "user",
 type Linux<K extends keyof Oci.OciLinux> = NonNullable<Oci.OciLinux[K]>;
 
 const timeOffset = object<{ secs: number; nanosecs: number }>(
-  { secs: wideNumber(int64), nanosecs: integer(0, 999_999_999) },
+  { secs: i64, nanosecs: integer(0, 999_999_999) },
   { defaults: { secs: 0, nanosecs: 0 } },
 );
 

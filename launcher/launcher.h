@@ -36,6 +36,12 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags);
 int capture_file(const struct program *p, const struct op *op, uint8_t *into, size_t room);
 
+/* copy.c */
+#define COPY_TREE 1u  /* everything below, and the directory's times and extended attributes */
+#define COPY_MODE 2u  /* the directory's own */
+#define COPY_OWNER 4u /* the directory's own */
+int copy_up(int from, int to, unsigned what);
+
 /* supervise.c */
 void supervise(struct program *p, pid_t init, int sync) __attribute__((noreturn));
 void fail(struct program *p, pid_t init, struct failure failure) __attribute__((noreturn));

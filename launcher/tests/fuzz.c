@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -27,7 +28,9 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/sendfile.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,10 +131,44 @@ static ssize_t any_link(char *into, size_t room)
 
 static int any_stat(struct stat *st)
 {
+	static const mode_t modes[] = { S_IFCHR, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO };
+
 	memset(st, 0, sizeof(*st));
-	st->st_mode = below(2) ? S_IFCHR : S_IFREG;
+	st->st_mode = modes[below(sizeof(modes) / sizeof(modes[0]))] | 0644;
+	st->st_size = below(5000);
 	st->st_rdev = random_u64();
 	return any_result();
+}
+
+/* Few names: a tree of them is to have an end. */
+static ssize_t any_entries(char *into, size_t room)
+{
+	static const char *const names[] = { ".", "..", "a", "bb" };
+	size_t length = 0;
+
+	if (fails())
+		return -1;
+	while (length + sizeof(struct dirent64) <= room && below(3) == 0) {
+		struct dirent64 *entry = (struct dirent64 *)(void *)(into + length);
+
+		entry->d_reclen = sizeof(*entry);
+		strcpy(entry->d_name, names[below(sizeof(names) / sizeof(names[0]))]);
+		length += sizeof(*entry);
+	}
+	return (ssize_t)length;
+}
+
+static ssize_t any_names(char *into, size_t room)
+{
+	if (fails() || room < 8)
+		return -1;
+	memcpy(into, "user.a\0b", 9);
+	return below(2) ? 9 : 0;
+}
+
+static ssize_t any_size(size_t size)
+{
+	return fails() ? -1 : (ssize_t)below((uint32_t)size + 1);
 }
 
 static int any_statfs(struct statfs *fs)
@@ -204,10 +241,26 @@ static void leave(void)
 #define sendmsg(fd, message, flags) (ignore(fd), any_send(message))
 #define recvmsg(fd, message, flags) (ignore((fd) | (flags)), any_receive(message))
 #define syscall(...) any_call(__VA_ARGS__)
+#define getdents64(fd, into, room) ((void)(fd), any_entries(into, room))
+#define fstatat(dir, name, st, flags) ((void)(dir), named(name), any_stat(st))
+#define fchown(fd, uid, gid) (ignore(fd), any_result())
+#define fchownat(dir, name, uid, gid, flags) ((void)(dir), named(name), any_result())
+#define fchmod(fd, mode) (ignore(fd), any_result())
+#define fchmodat(dir, name, mode, flags) ((void)(dir), named(name), any_result())
+#define futimens(fd, times) (ignore(fd), (void)(times), any_result())
+#define utimensat(dir, name, times, flags) ((void)(dir), named(name), (void)(times), any_result())
+#define flistxattr(fd, into, room) ((void)(fd), any_names(into, room))
+#define fgetxattr(fd, name, into, room) ((void)(fd), named(name), any_link(into, room))
+#define fsetxattr(fd, name, value, size, flags) ((void)(fd), named(name), read_all(value, size), any_result())
+#define sendfile(to, from, at, size) ((void)(to), (void)(from), any_size(size))
+#define symlinkat(text, dir, name) ((void)(dir), named(text), named(name), any_result())
+#define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0)
+#define SPIN(word) ((word) = 1)
 #define _exit(code) leave()
 #define KERNEL(nr, arg) fuzz_syscall(nr, arg)
 static long fuzz_syscall(long nr, const uint64_t *arg);
 
+#include "../copy.c"
 #include "../launcher.c"
 
 #undef open
@@ -270,6 +323,8 @@ static void try_program(const uint8_t *input, size_t length)
 		accepted++;
 		in_child = (int)below(2);
 		child = 0;
+		if (letterbox)
+			memset(letterbox, 0, LETTERBOX_WORDS * sizeof(*letterbox));
 		sync_fd = -1;
 		for (uint32_t i = 0; i < h->slot_count; i++)
 			program.slots[i] = below(4) ? (int)(3 + below(100)) : -1;

@@ -27,7 +27,6 @@ describe("compileStart refuses, naming the field", () => {
     ],
     ["linux.intelRdt", "not-supported", (config) => Object.assign(config.linux!, { intelRdt: {} })],
     ["linux.mountLabel", "not-supported", (config) => Object.assign(config.linux!, { mountLabel: "x" })],
-    ["hooks.poststop", "not-supported", (config) => Object.assign(config, { hooks: { poststop: [{ path: "/x" }] } })],
     ["mounts[0].destination", "invalid", (config) => Object.assign(config, { mounts: [{ destination: "data" }] })],
     [
       "mounts[0].destination is the root",
@@ -51,8 +50,8 @@ describe("compileStart refuses, naming the field", () => {
     ],
     [
       "tmpcopyup",
-      "not-supported",
-      (config) => Object.assign(config, { mounts: [{ destination: "/a", type: "tmpfs", options: ["tmpcopyup"] }] }),
+      "invalid",
+      (config) => Object.assign(config, { mounts: [{ destination: "/a", type: "proc", options: ["tmpcopyup"] }] }),
     ],
     [
       "linux.cgroupsPath",

@@ -14,8 +14,17 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { labelOnExec, needsLabels } from "./labels.ts";
-import { cloneSources, makeReadonly, mountAll, mountRoot, planMounts } from "./mounts.ts";
+import { labelOnExec, mountLabelOf, needsLabels } from "./labels.ts";
+import {
+  cloneIdmapped,
+  cloneRoot,
+  cloneSources,
+  closeIdmapped,
+  makeReadonly,
+  mountAll,
+  mountRoot,
+  planMounts,
+} from "./mounts.ts";
 import {
   becomeRoot,
   CLONE,
@@ -54,7 +63,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   checkUser(process);
   refuseUnsupported(config);
   const namespaces = planNamespaces(config);
-  const mounts = planMounts(config);
+  const mounts = planMounts(config, mountLabelOf(host, config.linux));
   const cgroup = config.linux?.cgroupsPath
     ? planCgroup(host.cgroups, config.linux.cgroupsPath, withBuiltinDevices(config.linux.resources))
     : undefined;
@@ -67,15 +76,21 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const labels = needsLabels(host, process);
   const procNeeds = {
     sysctls: sysctls.length > 0,
-    processes: labels || process.oomScoreAdj !== undefined || writesProc(config, namespaces),
+    processes:
+      labels ||
+      process.oomScoreAdj !== undefined ||
+      writesProc(config, namespaces) ||
+      mounts.some(({ owners }) => owners),
   };
   openPrivateProc(hostOps, host, procNeeds);
+  cloneIdmapped(hostOps, mounts, request.runDirectory);
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
   clone(hostOps, flags, cgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
   closePrivateProc(hostOps, procNeeds);
+  closeIdmapped(hostOps, mounts);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio, fds, request.handOver);
 
@@ -85,16 +100,13 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   startSession(init, request.id, request.noNewKeyring);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
-  enterNamespaces(init, config, namespaces);
+  // As the user we are: root of a user namespace may be nobody who can reach these on the host.
   cloneSources(init, mounts, request.runDirectory);
-  mountRoot(init, host, config, request.rootfs, request.runDirectory);
+  cloneRoot(init, config, request.rootfs, request.runDirectory);
+  enterNamespaces(init, config, namespaces);
+  mountRoot(init, host, config, request.rootfs);
   mountAll(init, host, config, mounts);
-  populateDev(
-    init,
-    config,
-    mounts.findLast(({ destination }) => destination === "/dev"),
-    userNamespace,
-  );
+  populateDev(init, config, mounts, userNamespace);
   if (stdio.terminal) {
     openTerminal(init, "root", process);
     bindConsole(init);
@@ -184,7 +196,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
 /** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
 function refuseUnsupported(config: OciConfig): void {
   const { linux = {} } = config;
-  for (const field of ["intelRdt", "mountLabel"] as const)
+  for (const field of ["intelRdt"] as const)
     if (linux[field]) throw new LighterError("not-supported", `linux.${field} is not supported`);
 }
 

@@ -6,7 +6,8 @@ import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { PROC_SUPER_MAGIC } from "./proc.ts";
+import { formatIdMap } from "./namespaces.ts";
+import { PRIVATE_PROC, PROC_SUPER_MAGIC } from "./proc.ts";
 
 export const ROOT: Slot = "root";
 /** The /dev this program made, as long as nothing covers it. */
@@ -31,21 +32,41 @@ export interface PlannedMount {
   why: string;
   /** Bind mounts: the slot with the source's clone. */
   clone: Slot;
+  /** Idmapped mounts. */
+  owners?: Owners;
 }
 
-/** Checks the config's mounts. @throws LighterError ("invalid"/"not-supported") naming the mount. */
-export function planMounts(config: OciConfig): PlannedMount[] {
+/** Texts of uid_map and gid_map; `recursive`: also for the mounts below. */
+interface Owners {
+  uidMap: string;
+  gidMap: string;
+  recursive: boolean;
+}
+
+/** Those whose files have labels of their own, or that take no `context=`. */
+const WITHOUT_LABEL: ReadonlySet<string> = new Set(["proc", "sysfs", "mqueue", "cgroup", "cgroup2"]);
+
+/**
+ * Checks the config's mounts.
+ * @param label SELinux's, for every file system that is mounted here and takes one
+ * @throws LighterError ("invalid"/"not-supported") naming the mount.
+ */
+export function planMounts(config: OciConfig, label: string | undefined): PlannedMount[] {
   return (config.mounts ?? []).map((mount, index) => {
     const where = `mounts[${index}]`;
     if (!mount.destination.startsWith("/"))
       throw new LighterError("invalid", `${where}.destination "${mount.destination}" is not absolute`);
-    if (mount.uidMappings?.length || mount.gidMappings?.length)
-      throw new LighterError("not-supported", `${where}: idmapped mounts are not supported`);
     const destination = posix.normalize(mount.destination).replace(/(.)\/$/, "$1");
     const options = parseMountOptions(mount.options ?? [], where);
     if (destination === "/") throw new LighterError("invalid", `${where}.destination is the root itself`);
-    if (options.copyUp) throw new LighterError("not-supported", `${where}: option "tmpcopyup" is not supported`);
     const bind = options.bind || mount.type === "bind";
+    if (options.copyUp && (bind || mount.type !== "tmpfs"))
+      throw new LighterError("invalid", `${where}: option "tmpcopyup" is for a tmpfs`);
+    if (label && !bind && !WITHOUT_LABEL.has(mount.type ?? ""))
+      options.parameters.push({ key: "context", value: label });
+    const owners = planOwners(config, mount, options, where);
+    if (owners && (!bind || options.remount))
+      throw new LighterError("not-supported", `${where}: only a bind mount can be idmapped`);
     if (destination.startsWith("/proc/") && !ALLOWED_BELOW_PROC.has(destination))
       throw new LighterError("invalid", `${where}: "${destination}" is inside /proc, where nothing may be mounted`);
     if (destination === "/proc" && mount.type !== "proc" && !bind)
@@ -56,8 +77,56 @@ export function planMounts(config: OciConfig): PlannedMount[] {
       destination,
       why: `${where} on ${destination}`,
       clone: `source.${index}`,
+      ...(owners ? { owners } : {}),
     };
   });
+}
+
+/**
+ * A mount's own mappings, or with the option alone those of the container's user namespace.
+ * Source: runtime-spec config.md#posix-platform-mounts.
+ */
+function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, where: string): Owners | undefined {
+  const { uidMappings = [], gidMappings = [] } = mount;
+  const own = uidMappings.length > 0 || gidMappings.length > 0;
+  if (!own && !options.idmap) return undefined;
+  const uids = own ? uidMappings : (config.linux?.uidMappings ?? []);
+  const gids = own ? gidMappings : (config.linux?.gidMappings ?? []);
+  if (uids.length === 0 || gids.length === 0)
+    throw new LighterError("invalid", `${where}: an idmapped mount needs uidMappings and gidMappings`);
+  return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive: options.idmap === "ridmap" };
+}
+
+/**
+ * Host side, before the clone: the sources of idmapped mounts. Only the owner of a file system may have its ids
+ * mapped, which a container in a user namespace is not. Source: mount_setattr(2).
+ */
+export function cloneIdmapped(host: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
+  const namespaces = new Map<string, Slot>();
+  for (const { mount, options, why, clone, owners } of plan) {
+    if (!owners) continue;
+    const { uidMap, gidMap, recursive } = owners;
+    const key = `${uidMap}/${gidMap}`;
+    let namespace = namespaces.get(key);
+    if (!namespace) {
+      namespace = host.fresh("owners");
+      host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out: namespace, why });
+      namespaces.set(key, namespace);
+    }
+    host.cloneTree(sourcePath(mount, bundlePath, why), options.recursive, clone, `${why}: ${mount.source}`);
+    host.mapOwners(clone, namespace, recursive, `${why}: idmap`);
+  }
+  for (const namespace of namespaces.values()) host.close(namespace, "the mounts hold it");
+}
+
+/** Host side, after the clone: the child has them. */
+export function closeIdmapped(host: OpList, plan: readonly PlannedMount[]): void {
+  for (const { owners, clone, why } of plan) if (owners) host.close(clone, why);
+}
+
+function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
+  if (!mount.source) throw new LighterError("invalid", `${why}: a bind mount needs a source`);
+  return posix.resolve(bundlePath, mount.source);
 }
 
 /**
@@ -65,32 +134,37 @@ export function planMounts(config: OciConfig): PlannedMount[] {
  * keeps its source's propagation, and because nothing of the container exists yet that could redirect a path.
  */
 export function cloneSources(init: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
-  for (const { mount, options, why, clone } of plan) {
-    if (!options.bind) continue;
-    if (!mount.source) throw new LighterError("invalid", `${why}: a bind mount needs a source`);
-    init.cloneTree(posix.resolve(bundlePath, mount.source), options.recursive, clone, `${why}: ${mount.source}`);
-  }
+  for (const { mount, options, why, clone, owners } of plan)
+    if (options.bind && !options.remount && !owners)
+      init.cloneTree(sourcePath(mount, bundlePath, why), options.recursive, clone, `${why}: ${mount.source}`);
+}
+
+/** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
+const MS_SLAVE = 1 << 19;
+
+/**
+ * In the child, as `cloneSources`, and for the same reasons: a clone of the root directory, unless it is made of
+ * layers, and where it is to be mounted.
+ */
+export function cloneRoot(init: OpList, config: OciConfig, rootfs: readonly OciMount[], bundlePath: string): void {
+  if (rootfs.length > 0) return;
+  const path = config.root?.path;
+  if (!path) throw new LighterError("invalid", "root.path is missing");
+  const why = `the root, ${path}`;
+  const at = posix.resolve(bundlePath, path);
+  init.open(at, O.PATH | O.DIRECTORY, "root.at", why);
+  init.cloneTree(at, true, ROOT, why);
+  const slave = /^r?slave$/.test(config.linux?.rootfsPropagation ?? "");
+  init.setAttributes(ROOT, { propagation: slave ? MS_SLAVE : MS_PRIVATE, recursive: true }, `${why}: keep our mounts`);
 }
 
 /** In the child: the root file system, mounted in its own mount namespace only, opened as ROOT. */
-export function mountRoot(
-  init: OpList,
-  host: HostFacts,
-  config: OciConfig,
-  rootfs: readonly OciMount[],
-  bundlePath: string,
-): void {
-  const rootPath = config.root?.path;
+export function mountRoot(init: OpList, host: HostFacts, config: OciConfig, rootfs: readonly OciMount[]): void {
+  makePrivate(init);
   if (rootfs.length === 0) {
-    if (!rootPath) throw new LighterError("invalid", "root.path is missing");
-    const why = `the root, ${rootPath}`;
-    const at = posix.resolve(bundlePath, rootPath);
-    init.cloneTree(at, true, ROOT, why);
-    makePrivate(init);
-    init.moveMountTo(ROOT, at, why);
+    init.moveMount(ROOT, "root.at", `the root, ${config.root?.path}`);
   } else {
     const at = host.rootMountpoint;
-    makePrivate(init);
     for (const mount of rootfs) {
       const { options = [], type = "none", source = "none" } = mount;
       // The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image.
@@ -116,13 +190,15 @@ function makePrivate(init: OpList): void {
 
 export function mountAll(init: OpList, host: HostFacts, config: OciConfig, plan: readonly PlannedMount[]): void {
   for (const planned of plan) {
-    if (planned.mount.type === "cgroup") mountCgroup(init, host, config, planned);
+    if (planned.options.remount) remount(init, planned);
+    else if (planned.mount.type === "cgroup") mountCgroup(init, host, config, planned);
     else if (planned.options.bind) mountBind(init, host, planned);
     else mountFilesystem(init, planned);
   }
 }
 
-function isKernelDirectory(destination: string): boolean {
+/** Where a symbolic link is refused instead of being followed inside the root. */
+export function isKernelDirectory(destination: string): boolean {
   return PLAIN_DIRECTORIES.includes(destination.slice(1).split("/")[0]!) && !destination.startsWith("/etc");
 }
 
@@ -145,6 +221,22 @@ function applyOptions(init: OpList, mount: Slot, options: MountOptions, why: str
     );
 }
 
+/** On /dev `ro` is set last, when it has its devices. */
+function isLate({ destination, mount, options }: PlannedMount): boolean {
+  const isDev = destination === "/dev" && (mount.type === "tmpfs" || options.remount);
+  return isDev && (options.set & ATTR.RDONLY) !== 0;
+}
+
+/** Other options for what is mounted there already. Source: mount(2), "Remounting an existing mount". */
+function remount(init: OpList, planned: PlannedMount): void {
+  const { options, destination, why } = planned;
+  init.openInRoot(ROOT, destination.slice(1), O.PATH, "target", why, { noSymlinks: isKernelDirectory(destination) });
+  if (options.parameters.length > 0) init.reconfigure("target", options.parameters, why);
+  const set = options.set & ~(isLate(planned) ? ATTR.RDONLY : 0);
+  if (set !== 0 || options.clear !== 0) init.setAttributes("target", { set, clear: options.clear }, why);
+  applyOptions(init, "target", options, why);
+}
+
 function mountBind(init: OpList, host: HostFacts, planned: PlannedMount): void {
   const { mount, options, destination, why, clone } = planned;
   if (destination === "/proc")
@@ -160,21 +252,41 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
   const { mount, options, destination, why } = planned;
   const type = mount.type;
   if (!type || type === "none") throw new LighterError("invalid", `${why}: a mount needs a type`);
-  const isDev = destination === "/dev" && type === "tmpfs";
-  const made: Slot = isDev ? DEV : "mount";
+  const made: Slot = destination === "/dev" && type === "tmpfs" ? DEV : "mount";
   const parameters = [{ key: "source", value: mount.source || type }, ...options.parameters];
-  // Read-only would stop the runtime too: set last, when /dev has its devices.
-  const late = isDev && (options.set & ATTR.RDONLY) !== 0;
-  init.newFilesystem(type, parameters, options.set & ~(late ? ATTR.RDONLY : 0), made, why);
+  const takesAfter = type === "tmpfs" ? inheritance(options) : undefined;
+  // Read-only would stop the runtime too.
+  const later = takesAfter || isLate(planned) ? ATTR.RDONLY : 0;
+  if (takesAfter)
+    init.openInRoot(ROOT, destination.slice(1), O.PATH | O.DIRECTORY, "covered", why, {
+      noSymlinks: isKernelDirectory(destination),
+      tolerate: ["ENOENT"],
+    });
+  init.newFilesystem(type, parameters, options.set & ~later, made, why);
+  if (takesAfter) {
+    init.add({ kind: "copyUp", from: "covered", to: made, ...takesAfter, guard: "covered", why });
+    if (options.set & ATTR.RDONLY && !isLate(planned)) init.setAttributes(made, { set: ATTR.RDONLY }, why);
+  }
   attach(init, made, destination, "directory", why);
   applyOptions(init, made, options, why);
 }
 
-/** What `mountFilesystem` put off. */
+/**
+ * What a tmpfs takes over from the directory it covers, as runc does: its mode, unless an option says another one, and
+ * with `tmpcopyup` all that is in it.
+ */
+function inheritance({
+  copyUp,
+  parameters,
+}: MountOptions): { tree: boolean; mode: boolean; owner: boolean } | undefined {
+  const says = (...keys: string[]) => parameters.some(({ key }) => keys.includes(key));
+  const mode = !says("mode");
+  return copyUp || mode ? { tree: copyUp, mode, owner: copyUp && !says("uid", "gid") } : undefined;
+}
+
+/** What `mountFilesystem` and `remount` put off. */
 export function makeReadonly(init: OpList, plan: readonly PlannedMount[]): void {
-  for (const { mount, options, destination, why } of plan)
-    if ((options.set & ATTR.RDONLY) !== 0 && destination === "/dev" && mount.type === "tmpfs")
-      init.setAttributes(DEV, { set: ATTR.RDONLY }, why);
+  for (const planned of plan) if (isLate(planned)) init.setAttributes(DEV, { set: ATTR.RDONLY }, planned.why);
 }
 
 function mountCgroup(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {

@@ -88,7 +88,7 @@ export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): vo
   host.add({ kind: "send", why: "the ids are mapped" });
 }
 
-function formatIdMap(mappings: readonly OciIdMapping[]): string {
+export function formatIdMap(mappings: readonly OciIdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 

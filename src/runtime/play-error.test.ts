@@ -48,7 +48,7 @@ describe("a failed op", () => {
         { kind: "openTarget", root: "root", path: "a/b", type: "file", noSymlinks: true, out: "t", why: "w" },
         "openat2(2) of /a/b: EIO",
       ],
-      [{ kind: "checkDevice", fd: "a", major: 1, minor: 3, why: "w" }, "w: checkDevice: EIO"],
+      [{ kind: "checkDevice", fd: "a", type: "character", major: 1, minor: 3, why: "w" }, "w: checkDevice: EIO"],
     ];
     for (const [op, part] of cases)
       expect(explain(op, "EIO")).toMatchObject({ code: "kernel", message: expect.stringContaining(part) });

@@ -2,8 +2,9 @@ import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
+import type { DeviceType } from "../linux/program/op.ts";
 import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
-import { DEV, type PlannedMount, ROOT } from "./mounts.ts";
+import { DEV, isKernelDirectory, type PlannedMount, ROOT } from "./mounts.ts";
 
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o20000;
@@ -52,16 +53,21 @@ export function makeDevice(major: number, minor: number): number {
 export function populateDev(
   init: OpList,
   config: OciConfig,
-  devMount: PlannedMount | undefined,
+  mounts: readonly PlannedMount[],
   usesUserNamespace: boolean,
 ): void {
+  const devMount = mounts.findLast(({ destination, options }) => destination === "/dev" && !options.remount);
   if (devMount?.options.bind) return;
   if (devMount?.mount.type !== "tmpfs") {
     const why = "the image's /dev";
     init.add({ kind: "openTarget", root: ROOT, path: "dev", type: "directory", noSymlinks: true, out: DEV, why });
   }
   const listed = new Set((config.linux?.devices ?? []).map(({ path }) => posix.normalize(path)));
-  const devices = [...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path)), ...(config.linux?.devices ?? [])];
+  const covered = new Set(mounts.map(({ destination }) => destination));
+  const devices = [
+    ...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path) && !covered.has(path)),
+    ...(config.linux?.devices ?? []),
+  ];
   mountNodes(init, devices, usesUserNamespace);
   for (const [name, target] of DEV_SYMLINKS)
     init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
@@ -84,21 +90,35 @@ function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespa
         root: ROOT,
         path: parent,
         type: "directory",
-        noSymlinks: parent.startsWith("dev"),
+        noSymlinks: /^dev(\/|$)/.test(parent),
         out: "devdir",
         why,
       });
-    if (usesUserNamespace) {
+    if (usesUserNamespace && device.type !== "p") {
       bindNode(init, path, directory, name, why);
     } else {
       const mode = type | (device.fileMode === undefined ? 0o666 : device.fileMode & 0o7777);
-      const number = type === S_IFIFO ? 0 : makeDevice(device.major ?? 0, device.minor ?? 0);
-      // A root file system that is started again has it from the last time.
-      init.call("mknodat", [slot(directory), text(name), mode, number], why, { tolerate: ["EEXIST"] });
+      const { major, minor } = deviceNumber(device, why);
+      const number = makeDevice(major, minor);
+      init.call("mknodat", [slot(directory), text(name), mode, number], why, { tolerate: ["EEXIST"], out: "made" });
+      // A root file system that is started again has it from the last time. An image may have anything there.
+      init.openInRoot(directory, name, O.PATH, "node", why, { noSymlinks: true, unless: "made" });
+      init.add({ kind: "checkDevice", fd: "node", type: DEVICE_KINDS[device.type]!, major, minor, guard: "node", why });
       const { uid = 0, gid = 0 } = device;
       if (uid || gid) init.call("fchownat", [slot(directory), text(name), uid, gid, AT_SYMLINK_NOFOLLOW], why);
     }
   }
+}
+
+const DEVICE_KINDS: Readonly<Record<string, DeviceType>> = { c: "character", u: "character", b: "block", p: "fifo" };
+
+/** Source: runtime-spec config-linux.md#devices; bits of a device's number: linux/kdev_t.h. */
+function deviceNumber({ type, major, minor }: OciDevice, why: string): { major: number; minor: number } {
+  if (type === "p") return { major: 0, minor: 0 };
+  const within = (number: number | undefined, end: number): number is number =>
+    number !== undefined && Number.isInteger(number) && number >= 0 && number < end;
+  if (within(major, 2 ** 12) && within(minor, 2 ** 20)) return { major, minor };
+  throw new LighterError("invalid", `${why}: ${major}:${minor} is no device number`);
 }
 
 /** mknod(2) is refused in a user namespace: the host's own node is bound instead. */
@@ -126,7 +146,8 @@ export function hidePaths(init: OpList, config: OciConfig): void {
       throw new LighterError("invalid", `linux.maskedPaths, linux.readonlyPaths: "${path}" is not absolute`);
   for (const path of readonlyPaths) {
     const why = `read-only: ${path}`;
-    init.openInRoot(ROOT, path.slice(1), O.PATH, "target", why, { noSymlinks: true, tolerate: ["ENOENT"] });
+    const noSymlinks = isKernelDirectory(path);
+    init.openInRoot(ROOT, path.slice(1), O.PATH, "target", why, { noSymlinks, tolerate: ["ENOENT", "ENOTDIR"] });
     init.cloneTreeOf("target", true, "copy", why, { guard: "target" });
     init.setAttributes("copy", { set: ATTR.RDONLY, recursive: true }, why, { guard: "target" });
     init.moveMount("copy", "target", why, { guard: "target" });
@@ -143,7 +164,7 @@ export function hidePaths(init: OpList, config: OciConfig): void {
   });
   for (const path of maskedPaths) {
     const why = `masked: ${path}`;
-    const flags = { noSymlinks: true } as const;
+    const flags = { noSymlinks: isKernelDirectory(path) };
     init.openInRoot(ROOT, path.slice(1), O.PATH | O.DIRECTORY, "dir", why, {
       ...flags,
       tolerate: ["ENOENT", "ENOTDIR"],
@@ -171,7 +192,8 @@ export function pivotRoot(init: OpList, config: OciConfig, noPivot = false): voi
   if (propagation) {
     const parsed = propagationOf(propagation);
     if (!parsed) throw new LighterError("invalid", `linux.rootfsPropagation "${propagation}" is unknown`);
-    init.setAttributesAt("/", { propagation: parsed.flag }, "linux.rootfsPropagation");
+    const { flag, recursive } = parsed;
+    init.setAttributesAt("/", { propagation: flag, recursive }, "linux.rootfsPropagation");
   }
   if (config.root?.readonly) init.setAttributesAt("/", { set: ATTR.RDONLY }, "root.readonly");
 }

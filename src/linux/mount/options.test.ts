@@ -36,6 +36,7 @@ describe("parseMountOptions", () => {
       recursiveClear: 0,
       bind: false,
       recursive: false,
+      remount: false,
       copyUp: false,
       parameters: [],
     });
@@ -90,7 +91,9 @@ describe("parseMountOptions", () => {
   });
 
   test("leaves out what is for mount(8), and keeps what is for the file system, in order", () => {
-    expect(parse("defaults", "async", "nofail", "_netdev", "auto", "noauto")).toEqual(NONE);
+    expect(
+      parse("defaults", "async", "nofail", "_netdev", "auto", "noauto", "silent", "loud", "noiversion", "nomand"),
+    ).toEqual(NONE);
     expect(parse("mode=755", "size=64k", "newinstance", "a=b=c", "sync", "lazytime", "empty=").parameters).toEqual([
       { key: "mode", value: "755" },
       { key: "size", value: "64k" },
@@ -102,11 +105,17 @@ describe("parseMountOptions", () => {
     ]);
   });
 
-  test("tells tmpcopyup apart, and refuses what it cannot do by name", () => {
+  test("tells tmpcopyup, remount and idmap apart", () => {
     expect(parse("tmpcopyup")).toEqual({ ...NONE, copyUp: true });
-    for (const option of ["idmap", "ridmap", "remount"])
-      expect(() => parse(option)).toThrow(
-        expect.objectContaining({ code: "not-supported", message: `mounts[0]: option "${option}" is not supported` }),
+    expect(parse("remount", "ro")).toEqual({ ...NONE, remount: true, set: ATTR.RDONLY });
+    expect(parse("idmap")).toEqual({ ...NONE, idmap: "idmap" });
+    expect(parse("ridmap")).toEqual({ ...NONE, idmap: "ridmap" });
+  });
+
+  test("refuses what only a file system could take for a bind mount, by name", () => {
+    for (const option of ["size=1k", "sync", "nonsense"])
+      expect(() => parse("rbind", option)).toThrow(
+        expect.objectContaining({ code: "invalid", message: expect.stringContaining(`"${option.split("=")[0]}"`) }),
       );
   });
 });

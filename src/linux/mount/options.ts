@@ -13,8 +13,12 @@ export interface MountOptions {
   recursive: boolean;
   /** MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE. */
   propagation?: { flag: number; recursive: boolean };
+  /** Change the mount that is there already. */
+  remount: boolean;
   /** Copy what the image has at the destination into the fresh tmpfs. */
   copyUp: boolean;
+  /** Map the owners of files: of the mount, or also of those below it. */
+  idmap?: "idmap" | "ridmap";
   /** Everything else: the file system's own parameters, in order; without a value a flag. */
   parameters: { key: string; value?: string }[];
 }
@@ -66,11 +70,13 @@ const ATTRIBUTES: ReadonlyMap<string, readonly [set: number, clear: number]> = n
   ["symfollow", [0, ATTR.NOSYMFOLLOW]],
 ]);
 
-/** Mean something to mount(8) only, or are the default. */
-const IGNORED: ReadonlySet<string> = new Set(["defaults", "async", "nofail", "_netdev", "auto", "noauto"]);
+/** Mean something to mount(8) or the kernel's log only, or are the default; mandatory locks went with Linux 5.15. */
+const IGNORED: ReadonlySet<string> = new Set(
+  "defaults async nofail _netdev auto noauto silent loud noiversion nomand".split(" "),
+);
 
 /** Parameters of the superblock that are flags of mount(2), not text for the file system. */
-const SUPERBLOCK_FLAGS: ReadonlySet<string> = new Set(["sync", "dirsync", "lazytime", "mand", "silent", "loud"]);
+const SUPERBLOCK_FLAGS: ReadonlySet<string> = new Set(["sync", "dirsync", "lazytime", "nolazytime", "mand"]);
 
 export function propagationOf(name: string): { flag: number; recursive: boolean } | undefined {
   const plain = PROPAGATION.get(name);
@@ -81,7 +87,7 @@ export function propagationOf(name: string): { flag: number; recursive: boolean 
 
 /**
  * @param where for the message: `mounts[3]`.
- * @throws LighterError ("not-supported") for an option that would need more than this: idmap, mand and the like.
+ * @throws LighterError ("invalid") for one that a bind mount cannot have, since a file system is to take it.
  */
 export function parseMountOptions(options: readonly string[], where: string): MountOptions {
   const parsed: MountOptions = {
@@ -91,6 +97,7 @@ export function parseMountOptions(options: readonly string[], where: string): Mo
     recursiveClear: 0,
     bind: false,
     recursive: false,
+    remount: false,
     copyUp: false,
     parameters: [],
   };
@@ -111,12 +118,17 @@ export function parseMountOptions(options: readonly string[], where: string): Mo
       parsed.recursiveClear = (parsed.recursiveClear & ~recursive[0]) | recursive[1];
     } else if (option === "tmpcopyup") {
       parsed.copyUp = true;
-    } else if (option === "idmap" || option === "ridmap" || option === "remount") {
-      throw new LighterError("not-supported", `${where}: option "${option}" is not supported`);
+    } else if (option === "idmap" || option === "ridmap") {
+      parsed.idmap = option;
+    } else if (option === "remount") {
+      parsed.remount = true;
     } else if (!IGNORED.has(option)) {
       parsed.parameters.push(parameter(option));
     }
   }
+  const [first] = parsed.parameters;
+  if (parsed.bind && first)
+    throw new LighterError("invalid", `${where}: option "${first.key}" is for a file system, not for a bind mount`);
   return parsed;
 }
 

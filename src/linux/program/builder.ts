@@ -1,6 +1,6 @@
 import { utf8 } from "../../base/bytes.ts";
 import { AT_FDCWD, type CallName } from "./calls.ts";
-import type { Arg, Op, Slot } from "./op.ts";
+import type { Arg, Op, SharedData, Slot } from "./op.ts";
 
 /** What every op may have besides its arguments. */
 export interface OpExtras {
@@ -17,6 +17,10 @@ const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
+const FSCONFIG_CMD_RECONFIGURE = 7;
+const FSPICK_CLOEXEC = 1;
+const FSPICK_EMPTY_PATH = 8;
+const MOUNT_ATTR_IDMAP = 0x100000;
 const OPEN_TREE_CLONE_CLOEXEC = 0o2000001;
 const AT_RECURSIVE = 0x8000;
 
@@ -129,12 +133,25 @@ export class OpList {
     const fs = this.fresh("fs");
     this.call("fsopen", [text(type), 1], why, { out: fs, ...extras });
     const guarded: OpExtras = Object.keys(extras).length > 0 ? { guard: fs } : {};
-    for (const { key, value } of parameters) {
-      if (value === undefined) this.call("fsconfig", [slot(fs), FSCONFIG_SET_FLAG, text(key), 0, 0], why, guarded);
-      else this.call("fsconfig", [slot(fs), FSCONFIG_SET_STRING, text(key), text(value), 0], why, guarded);
-    }
+    this.#parameters(fs, parameters, why, guarded);
     this.call("fsconfig", [slot(fs), FSCONFIG_CMD_CREATE, 0, 0, 0], why, guarded);
     this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
+  }
+
+  /** fspick, fsconfig: other parameters for the file system that is mounted on the directory behind `target`. */
+  reconfigure(target: Slot, parameters: readonly { key: string; value?: string }[], why: string): void {
+    const fs = this.fresh("fs");
+    this.call("fspick", [slot(target), text(""), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH], why, { out: fs });
+    this.#parameters(fs, parameters, why, {});
+    this.call("fsconfig", [slot(fs), FSCONFIG_CMD_RECONFIGURE, 0, 0, 0], why);
+    this.close(fs, why);
+  }
+
+  #parameters(fs: Slot, parameters: readonly { key: string; value?: string }[], why: string, extras: OpExtras): void {
+    for (const { key, value } of parameters) {
+      if (value === undefined) this.call("fsconfig", [slot(fs), FSCONFIG_SET_FLAG, text(key), 0, 0], why, extras);
+      else this.call("fsconfig", [slot(fs), FSCONFIG_SET_STRING, text(key), text(value), 0], why, extras);
+    }
   }
 
   /** A copy of what is mounted at a host path, mounted nowhere yet. */
@@ -159,6 +176,16 @@ export class OpList {
     const { set = 0, clear = 0, propagation = 0, recursive = false } = attributes;
     const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     this.call("mount_setattr", [slot(mount), text(""), flags, mountAttr(set, clear, propagation), 32], why, extras);
+  }
+
+  /** Maps the owners of a detached mount's files by a user namespace. Source: mount_setattr(2), "ID mapped mounts". */
+  mapOwners(mount: Slot, userNamespace: Slot, recursive: boolean, why: string): void {
+    const data = new Uint8Array(32);
+    new DataView(data.buffer).setBigUint64(0, BigInt(MOUNT_ATTR_IDMAP), true);
+    const attr: SharedData = { name: this.fresh("mount_attr"), data };
+    this.ops.push({ kind: "store", slot: userNamespace, into: attr, at: 24, why });
+    const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    this.call("mount_setattr", [slot(mount), text(""), flags, { shared: attr }, data.length], why);
   }
 
   setAttributesAt(

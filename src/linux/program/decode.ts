@@ -19,7 +19,16 @@ import {
   PROGRAM_VERSION,
   RELOCATION_BYTES,
 } from "./format.ts";
-import { type Arg, OP_KINDS, type Op, type Program, type SharedData } from "./op.ts";
+import {
+  type Arg,
+  COPY,
+  DEVICE_MODES,
+  type DeviceType,
+  OP_KINDS,
+  type Op,
+  type Program,
+  type SharedData,
+} from "./op.ts";
 
 /**
  * The program that `encodeProgram` wrote (format.ts has the drawing), as far as the bytes tell: slots have numbers for
@@ -311,7 +320,35 @@ class Decoder {
       case "checkFilesystem":
         return { kind, fd: arg.slot(0), magic: arg.number(1), why };
       case "checkDevice":
-        return { kind, fd: arg.slot(0), major: arg.number(1), minor: arg.number(2), why };
+        return {
+          kind,
+          fd: arg.slot(0),
+          type: this.#deviceType(raw, arg),
+          major: arg.number(1),
+          minor: arg.number(2),
+          why,
+        };
+      case "copyUp": {
+        const what = arg.number(2);
+        const has = (bit: number) => (what & bit) !== 0;
+        check(what >= 0 && what < 8, `op ${raw.index} copies what nobody knows`);
+        const bits = { tree: has(COPY.tree), mode: has(COPY.mode), owner: has(COPY.owner) };
+        return { kind, from: arg.slot(0), to: arg.slot(1), ...bits, why };
+      }
+      case "userNamespace": {
+        const out = this.#slotName(raw.out);
+        return { kind, uidMap: arg.text(0, 1), gidMap: arg.text(2, 3), proc: arg.slot(4), out, why };
+      }
+      case "offerFd":
+        return { kind, fd: arg.slot(0), why };
+      case "forwardFd":
+        return {
+          kind,
+          pid: arg.slot(0),
+          socket: arg.slot(1),
+          texts: [arg.string(2), arg.string(3), arg.string(4)],
+          why,
+        };
       case "writeByPid":
         return {
           kind,
@@ -331,6 +368,13 @@ class Decoder {
       case "removeCgroup":
         return { kind, path: arg.string(0), why };
     }
+  }
+
+  #deviceType(raw: RawOp, arg: Args): DeviceType {
+    const mode = arg.number(3);
+    const found = (Object.keys(DEVICE_MODES) as DeviceType[]).find((type) => DEVICE_MODES[type] === mode);
+    check(found !== undefined, `op ${raw.index} checks for a device of no known type`);
+    return found;
   }
 
   #storeTarget(offset: number): { into: SharedData; at: number } {

@@ -21,7 +21,7 @@ import {
   PROGRAM_VERSION,
   RELOCATION_BYTES,
 } from "./format.ts";
-import { type Arg, OP_KINDS, type Op, type Program, type SharedData } from "./op.ts";
+import { type Arg, COPY, DEVICE_MODES, OP_KINDS, type Op, type Program, type SharedData } from "./op.ts";
 
 /** For test builds of the launcher: the op at `index` fails with this errno instead of being played. */
 export interface Fault {
@@ -205,7 +205,31 @@ class Encoder {
       case "checkFilesystem":
         return plain([this.#slotArg(op.fd), numberArg(op.magic)]);
       case "checkDevice":
-        return plain([this.#slotArg(op.fd), numberArg(op.major), numberArg(op.minor)]);
+        return plain([
+          this.#slotArg(op.fd),
+          numberArg(op.major),
+          numberArg(op.minor),
+          numberArg(DEVICE_MODES[op.type]),
+        ]);
+      case "copyUp": {
+        const what = (op.tree ? COPY.tree : 0) | (op.mode ? COPY.mode : 0) | (op.owner ? COPY.owner : 0);
+        return plain([this.#slotArg(op.from), this.#slotArg(op.to), numberArg(what)]);
+      }
+      case "userNamespace": {
+        const maps = [utf8(op.uidMap), utf8(op.gidMap)].flatMap((map) => [
+          blobArg(this.bytes(map, 1)),
+          numberArg(map.length),
+        ]);
+        return plain([...maps, this.#slotArg(op.proc)], op.out);
+      }
+      case "offerFd":
+        return plain([this.#slotArg(op.fd)]);
+      case "forwardFd":
+        return plain([
+          this.#slotArg(op.pid),
+          this.#slotArg(op.socket),
+          ...op.texts.map((text) => blobArg(this.string(text))),
+        ]);
       case "checkCwd":
         return plain([]);
       case "writeByPid": {

@@ -71,7 +71,20 @@ function describe(op: Op): { verb: string; rest: string } {
     case "checkFilesystem":
       return { verb: "check-fs", rest: `$${op.fd} 0x${op.magic.toString(16)}` };
     case "checkDevice":
-      return { verb: "check-device", rest: `$${op.fd} ${op.major}:${op.minor}` };
+      return { verb: "check-device", rest: `$${op.fd} ${op.type} ${op.major}:${op.minor}` };
+    case "copyUp": {
+      const what = (["tree", "mode", "owner"] as const).filter((part) => op[part]);
+      return { verb: "copy-up", rest: `$${op.from} to $${op.to}: ${what.join(", ")}` };
+    }
+    case "userNamespace":
+      return { verb: "user-namespace", rest: `$${op.proc} uids ${quote(op.uidMap)} gids ${quote(op.gidMap)}` };
+    case "offerFd":
+      return { verb: "offer-fd", rest: `$${op.fd}` };
+    case "forwardFd":
+      return {
+        verb: "forward-fd",
+        rest: `of $${op.pid} to $${op.socket} with ${op.texts.map(quote).join(` $${op.pid} `)}`,
+      };
     case "checkCwd":
       return { verb: "check-cwd", rest: "" };
     case "writeByPid":

@@ -72,12 +72,23 @@ export type Op = OpCommon &
     | { kind: "openTarget"; root: Slot; path: string; type: "directory" | "file"; noSymlinks: boolean; out: Slot }
     /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
     | { kind: "checkFilesystem"; fd: Slot; magic: number }
-    /** Fails with ENODEV unless the fd is the character device. */
-    | { kind: "checkDevice"; fd: Slot; major: number; minor: number }
+    /** Fails with ENODEV unless the fd is this device. */
+    | { kind: "checkDevice"; fd: Slot; type: DeviceType; major: number; minor: number }
     /** Fails with ENOENT if the working directory is outside the root. */
     | { kind: "checkCwd" }
     /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
     | { kind: "writeByPid"; dir: Slot | null; prefix: string; pid: Slot; suffix: string; data: string }
+    /** Copies from directory `from` to `to`: what is in it, its mode, its owner. */
+    | { kind: "copyUp"; from: Slot; to: Slot; tree: boolean; mode: boolean; owner: boolean }
+    /** A fd of a new user namespace with these maps; `proc` is a procfs. */
+    | { kind: "userNamespace"; uidMap: string; gidMap: string; proc: Slot; out: Slot }
+    /** In `init`: gives a fd to the process that `forwardFd` made, by no system call; waits until it has been sent. */
+    | { kind: "offerFd"; fd: Slot }
+    /**
+     * In `host`, after the clone: what `offerFd` will offer is sent over a connected socket, with the text
+     * `texts[0]` pid `texts[1]` and, if `texts[2]` is not empty, pid `texts[2]`.
+     */
+    | { kind: "forwardFd"; pid: Slot; socket: Slot; texts: readonly [string, string, string] }
     /** Puts a slot's value into a shared struct as u32 at byte `at`. */
     | { kind: "store"; slot: Slot; into: SharedData; at: number }
     /** Appends up to `maxBytes` of a file to the exit record. */
@@ -87,6 +98,14 @@ export type Op = OpCommon &
     /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
     | { kind: "removeCgroup"; path: string }
   );
+
+export type DeviceType = "character" | "block" | "fifo";
+
+/** The type's bits of st_mode. Source: inode(7). */
+export const DEVICE_MODES: Readonly<Record<DeviceType, number>> = { fifo: 0o10000, character: 0o20000, block: 0o60000 };
+
+/** What `copyUp` copies, as bits. */
+export const COPY = { tree: 1, mode: 2, owner: 4 } as const;
 
 export type OpKind = Op["kind"];
 
@@ -111,6 +130,10 @@ export const OP_KINDS = [
   "await",
   "sendFd",
   "checkExecutable",
+  "copyUp",
+  "userNamespace",
+  "offerFd",
+  "forwardFd",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

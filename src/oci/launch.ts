@@ -16,7 +16,15 @@ import { launcherPath } from "../embedded.ts";
 import { type CgroupHost, detectCgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
 import { makeFifo } from "../linux/sys/fifo.ts";
 import { connectUnixFd } from "../linux/sys/unix-socket.ts";
-import { createRuntime, type HandOver, type Runtime, type StartRequest, type StdioPlan } from "../runtime/mod.ts";
+import { parseScopePath } from "../linux/systemd/unit-name.ts";
+import {
+  createRuntime,
+  type HandOver,
+  type Runtime,
+  type StartRequest,
+  type StdioPlan,
+  withBuiltinDevices,
+} from "../runtime/mod.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { readBundle } from "./bundle.ts";
 import type { OciContext } from "./command.ts";
@@ -81,7 +89,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
     {
       bundle: bundle.path,
       rootfs: bundle.rootfs,
-      cgroupsPath: rootless ? "" : cgroupsPathOf(context, host, bundle.config, id),
+      cgroupsPath: rootless && !context.systemdCgroup ? "" : cgroupsPathOf(context, host, bundle.config, id),
       systemdCgroup: context.systemdCgroup,
       rootless,
     },
@@ -106,15 +114,17 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
     const config = withListenFds(effectiveConfig(handle), listenFds);
     const request: StartRequest = {
       id,
-      config: rootless ? withoutCgroup(config) : config,
+      config: handle.state.cgroupsPath === "" ? withoutCgroup(config) : config,
       rootfs: [],
       runDirectory: handle.directory,
+      bundle: handle.state.bundle,
       stdio: stdioOf(terminal),
       preserveFds,
       attach: [],
       ...(parsed.boolean("no-pivot") ? { noPivot: true } : {}),
       ...(parsed.boolean("no-new-keyring") ? { noNewKeyring: true } : {}),
       ...(detach ? { handOver } : {}),
+      ...(context.systemdCgroup ? { placeInCgroup: placerInScope(handle) } : {}),
     };
     return { handle, config: request.config, request, close };
   } catch (error) {
@@ -175,8 +185,27 @@ function withoutCgroup(config: OciConfig): OciConfig {
 
 function cgroupsPathOf(context: OciContext, host: CgroupHost, config: OciConfig, id: string): string {
   const asked = config.linux?.cgroupsPath;
-  if (context.systemdCgroup) throw new LighterError("not-supported", "--systemd-cgroup is not supported");
+  if (context.systemdCgroup) return parseScopePath(asked, id, isRootless(context)).cgroupsPath;
   return effectiveCgroupsPath(host, asked, id);
+}
+
+/** Has systemd make the cgroup: a scope, with init in it. */
+function placerInScope(handle: StateHandle): NonNullable<StartRequest["placeInCgroup"]> {
+  return async (pid, plan, host) => {
+    const { completeScope, startScope } = await import("../linux/systemd/scope.ts");
+    const { config, state } = handle;
+    recordPid(handle, pid);
+    const scope = parseScopePath(config.linux?.cgroupsPath, state.id, state.rootless);
+    const resources = withBuiltinDevices(config.linux?.resources);
+    await startScope({ host, scope, user: state.rootless, resources }, pid, config.annotations ?? {});
+    completeScope(host, plan, pid);
+  };
+}
+
+/** Ends what `placerInScope` has begun. */
+export async function removeScope({ state, config }: StateHandle): Promise<void> {
+  const { stopScope } = await import("../linux/systemd/scope.ts");
+  await stopScope(parseScopePath(config.linux?.cgroupsPath, state.id, state.rootless), state.rootless);
 }
 
 /** Notes init's pid, durably enough to be killed by `delete --force` if we die now. */

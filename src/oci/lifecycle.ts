@@ -6,7 +6,7 @@ import { detectCgroupHost, isFrozen, signalCgroup, thawCgroup } from "../linux/c
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
 import type { Created, Runtime } from "../runtime/mod.ts";
 import type { OciContext } from "./command.ts";
-import { effectiveConfig, openRuntime, type Prepared, recordPid } from "./launch.ts";
+import { effectiveConfig, openRuntime, type Prepared, recordPid, removeScope } from "./launch.ts";
 import { type StateHandle, statusOf } from "./state.ts";
 
 const SIGKILL = 9;
@@ -35,6 +35,7 @@ export async function createInit(
     recordPid(handle, created.pid);
     return created;
   } catch (error) {
+    if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(runtime, handle).catch(() => {}); // the start's error matters
     if (isHooked) await runPoststop(context, runtime, handle);
     handle.remove();
     throw error;
@@ -136,6 +137,7 @@ export async function destroy(context: OciContext, handle: StateHandle): Promise
 async function cleanUp(runtime: Runtime, handle: StateHandle): Promise<void> {
   if (handle.state.cgroupsPath !== "") await signalCgroup(detectCgroupHost(), handle.state.cgroupsPath, SIGKILL);
   const { directory, state } = handle;
+  if (state.systemdCgroup) await removeScope(handle);
   await runtime.cleanup({ id: state.id, config: effectiveConfig(handle), runDirectory: directory });
 }
 

@@ -41,6 +41,7 @@ import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, start
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
 import { setAffinity, setPersonality } from "./scheduling.ts";
+import { connectAgent, forwardListener, listenerPathOf } from "./seccomp-listener.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
 import type { ExecRequest, StartRequest } from "./types.ts";
 
@@ -71,7 +72,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
 
   const hostOps = new OpList("host");
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
-  if (cgroup) makeCgroup(hostOps, cgroup);
+  const ownCgroup = request.placeInCgroup ? undefined : cgroup;
+  if (ownCgroup) makeCgroup(hostOps, ownCgroup);
   const sysctls = planSysctls(config, namespaces, host);
   const labels = needsLabels(host, process);
   const procNeeds = {
@@ -83,20 +85,25 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       mounts.some(({ owners }) => owners),
   };
   openPrivateProc(hostOps, host, procNeeds);
+  const listenerPath = listenerPathOf(config.linux?.seccomp);
+  connectAgent(hostOps, listenerPath);
   cloneIdmapped(hostOps, mounts, request.runDirectory);
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
-  clone(hostOps, flags, cgroup?.v2Directory, "the container's first process, in namespaces of its own");
+  clone(hostOps, flags, ownCgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
   closePrivateProc(hostOps, procNeeds);
   closeIdmapped(hostOps, mounts);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio, fds, request.handOver);
+  const { id, bundle = request.runDirectory } = request;
+  forwardListener(hostOps, listenerPath, { id, config, bundle }, SLOT_INIT);
 
   const init = new OpList("init");
   dieWithSupervisor(init);
-  if (cgroup) joinCgroup(init, cgroup);
+  if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
+  if (ownCgroup) joinCgroup(init, ownCgroup);
   startSession(init, request.id, request.noNewKeyring);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
@@ -124,20 +131,25 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
-  if (cgroup) removeCgroup(cleanup, cgroup);
+  if (ownCgroup) removeCgroup(cleanup, ownCgroup);
   return {
     cgroup,
     program: {
       host: hostOps.ops,
       init: init.ops,
       cleanup: cleanup.ops,
-      supervise: superviseOf(request, hold || request.beforePivot !== undefined, request.log),
+      supervise: superviseOf(request, hold || pausesOf(request, cgroup) > 0, request.log),
     },
   };
 }
 
+/** How often init waits before `hold`. */
+function pausesOf({ placeInCgroup, beforePivot }: StartRequest, cgroup: CgroupPlan | undefined): number {
+  return (placeInCgroup && cgroup ? 1 : 0) + (beforePivot ? 1 : 0);
+}
+
 /** What no container can do without is allowed whatever the config says, as runc has it. */
-function withBuiltinDevices(resources: OciResources = {}): OciResources {
+export function withBuiltinDevices(resources: OciResources = {}): OciResources {
   const { devices } = resources;
   return devices ? { ...resources, devices: [...devices, ...BUILTIN_DEVICE_RULES] } : resources;
 }
@@ -155,6 +167,8 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   if (types.pid !== 0)
     hostOps.call("setns", [slot("container"), types.pid], "the child is to be born in the container's pid namespace");
   const labels = needsLabels(host, process);
+  const listenerPath = listenerPathOf(config.linux?.seccomp);
+  connectAgent(hostOps, listenerPath);
   const procNeeds = { sysctls: false, processes: labels || process.oomScoreAdj !== undefined };
   openPrivateProc(hostOps, host, procNeeds);
   // CPUs to use until it is in the cgroup: then it cannot be born there.
@@ -164,6 +178,8 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   closePrivateProc(hostOps, procNeeds);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio, fds, request.handOver);
+  const { containerPid, container = { id: request.id, bundle: request.runDirectory } } = request;
+  forwardListener(hostOps, listenerPath, { ...container, config, containerPid }, SLOT_INIT);
 
   const init = new OpList("init");
   dieWithSupervisor(init);

@@ -28,6 +28,7 @@ import { runFiles } from "./run-files.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
+export { withBuiltinDevices } from "./compile.ts";
 export type * from "./types.ts";
 
 export interface RuntimeOptions {
@@ -60,7 +61,7 @@ class LauncherRuntime implements Runtime {
   async start(request: StartRequest): Promise<Supervised> {
     const launched = await this.#launchContainer(request, false);
     return this.#settled(request, launched, async ({ started }) => {
-      await this.#passPivot(request, launched);
+      await this.#passPauses(request, launched);
       return started;
     });
   }
@@ -69,8 +70,8 @@ class LauncherRuntime implements Runtime {
     const launched = await this.#launchContainer(request, true);
     const { connection, program } = launched;
     const created = await this.#settled(request, launched, async () => {
-      await this.#passPivot(request, launched);
-      return connection.paused(request.beforePivot ? 1 : 0);
+      const passed = await this.#passPauses(request, launched);
+      return connection.paused(passed);
     });
     return Object.assign(created, {
       async start() {
@@ -83,16 +84,23 @@ class LauncherRuntime implements Runtime {
     });
   }
 
-  async #passPivot({ beforePivot }: StartRequest, { connection }: Launched): Promise<void> {
-    if (beforePivot === undefined) return;
-    await beforePivot(await connection.paused(0));
-    await connection.start();
+  /** Does what init waits for. Returns how many pauses there were. */
+  async #passPauses({ placeInCgroup, beforePivot }: StartRequest, { connection, cgroup }: Launched): Promise<number> {
+    let passed = 0;
+    const pass = async (act: (pid: number) => Promise<void>) => {
+      await act(await connection.paused(passed));
+      await connection.start();
+      passed++;
+    };
+    if (placeInCgroup && cgroup) await pass((pid) => placeInCgroup(pid, cgroup, this.#host.cgroups));
+    if (beforePivot) await pass(beforePivot);
+    return passed;
   }
 
-  #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
+  async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
     const { program, cgroup } = compileStart(request, this.#host, hold);
-    if (cgroup) this.#prepareCgroupParents(cgroup);
-    return this.#launch(program, request);
+    if (cgroup && !request.placeInCgroup) this.#prepareCgroupParents(cgroup);
+    return { ...(await this.#launch(program, request)), cgroup };
   }
 
   #prepareCgroupParents(plan: CgroupPlan): void {
@@ -188,6 +196,8 @@ interface Launched {
   attached: Socket[];
   program: Program;
   madeDirectory: boolean;
+  /** Of a container's start. */
+  cgroup?: CgroupPlan | undefined;
 }
 
 class ConnectedProcess implements Supervised {

@@ -14,6 +14,7 @@ import type { Arg } from "../linux/program/op.ts";
 import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
 import { setScheduling } from "./scheduling.ts";
+import { listenerPathOf } from "./seccomp-listener.ts";
 import { type CarriedFds, closeOthers } from "./stdio.ts";
 import type { HandOver } from "./types.ts";
 
@@ -63,6 +64,16 @@ export function becomeProcess(
   init.add({ kind: "checkCwd", why: "the working directory is inside the root" });
   init.call("umask", [umask], "process.user.umask");
   if (process.noNewPrivileges) init.call("prctl.PR_SET_NO_NEW_PRIVS", [1, 0, 0, 0], "process.noNewPrivileges");
+  // The agent gets its listener from the launcher, which may not be there any more when the process is started.
+  const listened = listenerPathOf(seccomp) !== undefined;
+  const identify = () => {
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
+    if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
+    setIdentity(init, process, uid, gid, additionalGids);
+    if (!handOver || listened) dieWithSupervisor(init); // again: a change of user forgets it
+    if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
+  };
+  if (listened) identify();
   if (hold && handOver) {
     init.add({ kind: "checkExecutable", paths: executablePaths(process, file), why: "is there a program to run?" });
     outliveLauncher(init);
@@ -70,11 +81,7 @@ export function becomeProcess(
   if (hold) pause(init, "created: everything is ready", "wait for start");
   if (hold && fds && handOver?.startFifoFd !== undefined)
     init.add({ kind: "await", fd: fds.startFifo, why: "wait for start" });
-  // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
-  if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
-  setIdentity(init, process, uid, gid, additionalGids);
-  if (!handOver) dieWithSupervisor(init); // again: a change of user forgets it
-  if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
+  if (!listened) identify();
   if (!hold && handOver) outliveLauncher(init);
   execute(init, process, file);
 }
@@ -174,7 +181,6 @@ function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number
 /** `struct sock_fprog`: u16 length, padding, pointer. */
 function installFilter(init: OpList, seccomp: OciSeccomp): void {
   const filter = compileSeccompMemo(seccomp);
-  if (filter.listenerPath) throw new LighterError("not-supported", "seccomp.listenerPath is not supported");
   const count = filter.instructions.length / 8;
   const fprog = new Uint8Array(16);
   new DataView(fprog.buffer).setUint16(0, count, true);
@@ -186,7 +192,9 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
       { data: fprog, show: `filter of ${count} instructions`, pointers: [{ at: 8, to: filter.instructions }] },
     ],
     "linux.seccomp",
+    filter.listenerPath ? { out: "listener" } : {},
   );
+  if (filter.listenerPath) init.add({ kind: "offerFd", fd: "listener", why: "linux.seccomp.listenerPath" });
 }
 
 function execute(init: OpList, process: OciProcess, file: string): void {

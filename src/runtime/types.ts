@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { CgroupHost, CgroupPlan } from "../linux/cgroup/mod.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 
 /** What becomes of a process's stdin, stdout and stderr. The supervisor holds the other ends. */
@@ -44,6 +45,8 @@ export interface StartRequest {
   rootfs: readonly OciMount[];
   /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
   runDirectory: string;
+  /** What a seccomp agent is told; else the run directory. */
+  bundle?: string;
   stdio: StdioPlan;
   /** So many of our own fds from 3 on are the process's, too. */
   preserveFds?: number;
@@ -52,6 +55,11 @@ export interface StartRequest {
   noPivot?: boolean;
   noNewKeyring?: boolean;
   log?: LogPlan;
+  /**
+   * Called when init exists and is in its caller's cgroup: makes the cgroup of `plan`, and puts init into it; for those
+   * who have somebody else make cgroups. What is made is theirs to remove. Its error ends the start.
+   */
+  placeInCgroup?: (pid: number, plan: CgroupPlan, host: CgroupHost) => Promise<void>;
   /** Called when the namespaces and mounts are made, before pivot_root(2), with init's pid on the host. Its error ends the start. */
   beforePivot?: (pid: number) => Promise<void>;
   /** Connections made before the process starts, so that they miss no byte. */
@@ -63,6 +71,8 @@ export interface ExecRequest {
   id: string;
   /** Init of the container, on the host. */
   containerPid: number;
+  /** What a seccomp agent is told of the container. */
+  container?: { id: string; bundle: string };
   /** The container's config: namespaces, cgroupsPath and seccomp come from here. */
   config: OciConfig;
   process: OciProcess;

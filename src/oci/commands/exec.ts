@@ -53,6 +53,7 @@ export const command: OciCommand = {
     const supervised = await openRuntime().exec({
       id: `${handle.state.id}.${id}`,
       containerPid: handle.state.pid,
+      container: { id: handle.state.id, bundle: handle.state.bundle },
       config: effectiveConfig(handle),
       process,
       runDirectory,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
+import { writePoint } from "../base/write-point.ts";
 import {
   copyDirectoryFromLayers,
   type Image,
@@ -33,7 +34,6 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
-import { writePoint } from "./write-point.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;

@@ -6,6 +6,7 @@ import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, ZERO_TIME } from "../base/time.ts";
+import { writePoint } from "../base/write-point.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -16,7 +17,6 @@ import { parseName, randomName } from "./names.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { CreatePlan, Planner } from "./planner.ts";
 import { type ContainerRecord, Store } from "./store.ts";
-import { writePoint } from "./write-point.ts";
 
 export interface EngineOptions {
   paths: EnginePaths;

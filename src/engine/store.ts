@@ -1,9 +1,9 @@
 import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { MountPoint } from "./config/mounts.ts";
-import { writePoint } from "./write-point.ts";
 
 /** "removing": the name is free again, the files are being deleted; the row goes last. */
 export type ContainerStatus = "created" | "running" | "exited" | "removing";

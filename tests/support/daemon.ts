@@ -42,7 +42,8 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   /** Resolves when it listens, or when it has ended before: see `isAlive`. */
   async launch(env: Record<string, string> = {}): Promise<void> {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
-    const args = [join(root, "src/main.ts"), "daemon", "-H", `unix://${this.socketPath}`, ...roots];
+    const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
+    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ...env },

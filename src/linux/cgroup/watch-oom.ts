@@ -21,12 +21,17 @@ export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => voi
   const directory = `${memory?.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}`;
   if (memory === undefined) return { check() {}, [Symbol.dispose]() {} };
   const file = `${directory}/${memory.version === 1 ? "memory.oom_control" : "memory.events"}`;
-  let seen = countKills(file) ?? 0;
-  const check = () => {
-    const count = countKills(file) ?? seen; // the cgroup has gone
-    for (; seen < count; seen++) onOom();
+  const before = countKills(file) ?? 0;
+  let told = 0;
+  const tell = () => {
+    told++;
+    onOom();
   };
-  if (memory.version === 1) return { check, [Symbol.dispose]: watchV1(directory, file, check, onOom) };
+  const check = () => {
+    const kills = (countKills(file) ?? 0) - before; // 0: the cgroup has gone
+    while (told < kills) tell();
+  };
+  if (memory.version === 1) return { check, [Symbol.dispose]: watchV1(directory, file, tell) };
   const watcher = watch(file, check);
   return { check, [Symbol.dispose]: () => watcher.close() };
 }
@@ -36,8 +41,11 @@ function countKills(file: string): number | undefined {
   return text === undefined ? undefined : parseFlatKeyed(text).oom_kill;
 }
 
-/** The eventfd is signalled at each OOM, and when the cgroup is removed. Ends with it, or when told to. */
-function watchV1(directory: string, file: string, check: () => void, onOom: () => void): () => void {
+/**
+ * The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. Ends then, or
+ * when told to.
+ */
+function watchV1(directory: string, file: string, tell: () => void): () => void {
   const control = `${directory}/cgroup.event_control`;
   const eventFd = createEventFd();
   const fileFd = openSync(file, "r");
@@ -54,15 +62,13 @@ function watchV1(directory: string, file: string, check: () => void, onOom: () =
   let state: "watching" | "ending" | "ended" = "watching";
   const wait = () => {
     readEventFd(eventFd, () => {
-      const text = state === "watching" && existsSync(control) ? readHostText(file) : undefined;
-      if (text === undefined) {
+      if (state === "watching" && existsSync(control)) {
+        tell();
+        wait();
+      } else {
         state = "ended";
-        return close();
+        close();
       }
-      // Since Linux 4.13 kills are counted; a cgroup that may not kill is just "under_oom".
-      if (parseFlatKeyed(text).oom_kill_disable === 1) onOom();
-      else check();
-      wait();
     });
   };
   wait();

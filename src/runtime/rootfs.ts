@@ -153,7 +153,10 @@ export function hidePaths(init: OpList, config: OciConfig): void {
     init.moveMount("copy", "target", why, { guard: "target" });
   }
   if (maskedPaths.length === 0) return;
-  init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
+  // The host's would be the container's to chmod(2), by the path that it covers.
+  init.openInRoot(ROOT, "dev/null", O.PATH, "null", "the container's /dev/null, to cover files with", {
+    noSymlinks: true,
+  });
   init.add({
     kind: "checkDevice",
     fd: "null",

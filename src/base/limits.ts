@@ -111,6 +111,8 @@ export const OCI_START_TIMEOUT_MS = 10_000;
 /** How long `delete` waits for a killed init: one in an uninterruptible system call takes its time. runc waits as long. */
 export const OCI_KILL_TIMEOUT_MS = 10_000;
 export const OCI_KILL_PAUSE_MS = 5;
+/** How often a container's directory is emptied again when something has been put into it meanwhile. */
+export const OCI_REMOVE_ROUNDS = 100;
 /** Of what a hook says, for the error if it fails. */
 export const OCI_HOOK_OUTPUT_MAX_BYTES = 16 * 1024;
 

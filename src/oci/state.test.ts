@@ -1,14 +1,25 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeFifo } from "../linux/sys/fifo.ts";
 import {
   createState,
   listIds,
   lockState,
+  lockStateByForce,
   openState,
   readProcess,
-  removeBrokenState,
   type StateHandle,
   statusOf,
 } from "./state.ts";
@@ -64,7 +75,7 @@ describe("createState", () => {
   test.each(["", ".", "..", "a/b", "a b", "ü", "a\n", "a\0"])("refuses the id %j", (id) => {
     expect(() => create(id)).toThrow(id === "" ? "container id cannot be empty" : "invalid container ID format");
     expect(() => openState(root, id)).toThrow(/container/);
-    expect(() => removeBrokenState(root, id)).toThrow(/container/);
+    expect(() => lockStateByForce(root, id)).toThrow(/container/);
   });
 });
 
@@ -81,9 +92,9 @@ describe("openState", () => {
       mkdirSync(join(root, "none"), { recursive: true }); // its creator was killed at once
     }
     expect(() => openState(root, "none")).toThrow("container does not exist");
-    removeBrokenState(root, "none");
+    expect(lockStateByForce(root, "none")).toBeUndefined();
     expect(listIds(root)).toEqual([]);
-    removeBrokenState(root, "none");
+    expect(lockStateByForce(root, "none")).toBeUndefined();
   });
 
   test.each([
@@ -143,6 +154,14 @@ describe("the lock", () => {
     expect(await said()).toBe("container does not exist\n");
     await other.exited;
   });
+
+  test("is gone when the container was removed, and with it the right to remove the next one of its name", () => {
+    const handle = create();
+    handle.remove();
+    create();
+    handle.remove();
+    expect(openState(root, "one").state.id).toBe("one");
+  });
 });
 
 describe("statusOf", () => {
@@ -154,11 +173,14 @@ describe("statusOf", () => {
     expect(statusOf(openState(root, "one"))).toBe("stopped");
   });
 
-  test("is created while exec.fifo is there, then running", () => {
+  test("is created while init waits at exec.fifo, then running, whether or not that was removed", () => {
     const handle = create();
     adopt(handle);
-    writeFileSync(handle.execFifoPath, "");
+    makeFifo(handle.execFifoPath);
+    const fd = openSync(handle.execFifoPath, "r+");
     expect(statusOf(handle)).toBe("created");
+    closeSync(fd);
+    expect(statusOf(handle)).toBe("running");
     rmSync(handle.execFifoPath);
     expect(statusOf(handle)).toBe("running");
   });

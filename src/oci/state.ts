@@ -17,6 +17,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -24,8 +25,9 @@ import {
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
-import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
+import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_REMOVE_ROUNDS, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import { formatNow } from "../base/time.ts";
+import { writePoint } from "../base/write-point.ts";
 import { detectCgroupHost, isFrozen } from "../linux/cgroup/mod.ts";
 import { lockExclusive, tryLockExclusive } from "../linux/sys/flock.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
@@ -111,11 +113,14 @@ export class StateHandle {
     return this.#lockFd !== undefined;
   }
 
-  /** The config as the container was created with. @throws LighterError ("invalid") if the file was tampered with */
+  /**
+   * The config as the container was created with.
+   * @throws LighterError ("not-found") if the container is being deleted, ("invalid") if the file was tampered with
+   */
   get config(): OciConfig {
     if (this.#config === undefined) {
       const path = join(this.directory, CONFIG_FILE);
-      this.#config = parseOciConfig(readRegularFile(path, OCI_CONFIG_MAX_BYTES).toString(), path);
+      this.#config = parseOciConfig(readOwnFile(path, OCI_CONFIG_MAX_BYTES), path);
     }
     return this.#config;
   }
@@ -128,12 +133,15 @@ export class StateHandle {
   save(): void {
     const path = join(this.directory, STATE_FILE);
     writeFileSync(`${path}.new`, `${JSON.stringify(this.state)}\n`, { mode: 0o600 });
+    writePoint("save state");
     renameSync(`${path}.new`, path);
+    writePoint("saved state");
   }
 
-  /** Removes the directory: the container is gone. Only with the lock; ends it. */
+  /** Removes the directory: the container is gone. Only with the lock; ends it, and does nothing when it has ended. */
   remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    if (!this.locked) return; // the name may be another container's by now
+    removeDirectory(this.directory);
     this[Symbol.dispose]();
   }
 
@@ -157,11 +165,17 @@ export function createState(root: string, id: string, fields: NewState, configBy
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
-    if (errnoOf(cause) === "EEXIST") throw new LighterError("conflict", "container with given ID already exists");
+    if (errnoOf(cause) === "EEXIST") throw alreadyExists();
     throw cause;
   }
+  writePoint("made directory");
   const lockFd = lockDirectory(directory);
   if (lockFd === undefined) throw new LighterError("conflict", "the container was deleted while it was being created");
+  if (existsSync(join(directory, STATE_FILE))) {
+    // Ours was deleted before we had the lock, and this is the next one of the same name.
+    closeSync(lockFd);
+    throw alreadyExists();
+  }
   const state: ContainerState = {
     version: 1,
     id,
@@ -174,6 +188,7 @@ export function createState(root: string, id: string, fields: NewState, configBy
   const handle = new StateHandle(directory, state, true, lockFd);
   try {
     writeFileSync(join(directory, CONFIG_FILE), configBytes, { mode: 0o600 });
+    writePoint("wrote config");
     handle.save();
   } catch (error) {
     handle.remove();
@@ -207,16 +222,38 @@ export function lockState(root: string, id: string): StateHandle {
 }
 
 /**
- * Removes a container's directory whatever it holds: for one whose state cannot be read. A missing one is removed
- * already. Nothing but the directory was made before state.json was written.
+ * The same, for deleting it by force. Undefined: there is none (any more). A directory whose state cannot be read has
+ * been removed: nothing else is made before state.json is written, or left when it is removed.
  */
-export function removeBrokenState(root: string, id: string): void {
+export function lockStateByForce(root: string, id: string): StateHandle | undefined {
   checkId(id);
   const directory = join(root, id);
   const lockFd = lockDirectory(directory);
-  if (lockFd === undefined) return;
-  rmSync(directory, { recursive: true, force: true });
-  closeSync(lockFd);
+  if (lockFd === undefined) return undefined;
+  try {
+    return new StateHandle(directory, loadState(directory, id), false, lockFd);
+  } catch (error) {
+    if (error instanceof LighterError) removeDirectory(directory);
+    closeSync(lockFd);
+    if (error instanceof LighterError) return undefined;
+    throw error;
+  }
+}
+
+/** state.json first: while it is there, everything that is needed to try again is. */
+function removeDirectory(directory: string): void {
+  rmSync(join(directory, STATE_FILE), { force: true });
+  writePoint("removed state");
+  for (let round = 1; ; round++) {
+    for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true, force: true });
+    try {
+      rmdirSync(directory);
+      return;
+    } catch (error) {
+      // The last of an exec, which takes no lock, has come in between.
+      if (errnoOf(error) !== "ENOTEMPTY" || round === OCI_REMOVE_ROUNDS) throw error;
+    }
+  }
 }
 
 /** The ids of all containers, sorted; a missing root holds none. */
@@ -239,8 +276,19 @@ export function statusOf(handle: StateHandle): ContainerStatus {
   if (pid === 0) return handle.creating || (!handle.locked && isLocked(handle.directory)) ? "creating" : "stopped";
   const process = readProcess(pid);
   if (process === undefined || process.startTime !== pidStartTime || "ZXx".includes(process.state)) return "stopped";
-  if (existsSync(handle.execFifoPath)) return "created";
+  if (isWaiting(handle.execFifoPath)) return "created";
   return cgroupsPath !== "" && isPaused(cgroupsPath) ? "paused" : "running";
+}
+
+/** Whether the FIFO is there, and init still has it open: a `start` that was killed may have let it go, but not removed it. */
+function isWaiting(execFifoPath: string): boolean {
+  try {
+    closeSync(openSync(execFifoPath, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENXIO"].includes(errnoOf(error))) return false;
+    throw error;
+  }
 }
 
 function isPaused(cgroupsPath: string): boolean {
@@ -287,16 +335,19 @@ export function ownerName(uid: number): string {
 
 function loadState(directory: string, id: string): ContainerState {
   const path = join(directory, STATE_FILE);
-  let text: string;
+  const state = readDocument(readState, readOwnFile(path, OCI_STATE_MAX_BYTES), path);
+  if (state.id !== id) throw new LighterError("invalid", `${path}: id is ${JSON.stringify(state.id)}`);
+  return state;
+}
+
+/** @throws LighterError ("not-found") if the file is missing: the container is not yet there, or no more */
+function readOwnFile(path: string, maxBytes: number): string {
   try {
-    text = readRegularFile(path, OCI_STATE_MAX_BYTES).toString();
+    return readRegularFile(path, maxBytes).toString();
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errnoOf(error))) throw doesNotExist();
     throw error;
   }
-  const state = readDocument(readState, text, path);
-  if (state.id !== id) throw new LighterError("invalid", `${path}: id is ${JSON.stringify(state.id)}`);
-  return state;
 }
 
 /** The fd that holds the lock of the directory, or undefined if there is no such directory (any more). */
@@ -338,6 +389,10 @@ function isId(id: string): boolean {
 function checkId(id: string): void {
   if (id === "") throw new LighterError("invalid", "container id cannot be empty");
   if (!isId(id)) throw new LighterError("invalid", "invalid container ID format");
+}
+
+function alreadyExists(): LighterError {
+  return new LighterError("conflict", "container with given ID already exists");
 }
 
 /** Callers look for these words. */

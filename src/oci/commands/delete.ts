@@ -1,7 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
-import type { OciCommand, OciContext } from "../command.ts";
+import type { OciCommand } from "../command.ts";
 import { destroy, killAndWait } from "../lifecycle.ts";
-import { lockState, removeBrokenState, type StateHandle, statusOf } from "../state.ts";
+import { lockState, lockStateByForce, statusOf } from "../state.ts";
 
 export const command: OciCommand = {
   name: "delete",
@@ -12,7 +12,7 @@ export const command: OciCommand = {
   async run(context, parsed) {
     const id = parsed.arg(0);
     const force = parsed.boolean("force");
-    using handle = open(context, id, force);
+    using handle = force ? lockStateByForce(context.root, id) : lockState(context.root, id);
     if (handle === undefined) return 0;
     const status = statusOf(handle);
     if (status !== "stopped" && status !== "created" && !force)
@@ -22,14 +22,3 @@ export const command: OciCommand = {
     return 0;
   },
 };
-
-/** Undefined: there is nothing (more) to delete. */
-function open({ root }: OciContext, id: string, force: boolean): StateHandle | undefined {
-  try {
-    return lockState(root, id);
-  } catch (error) {
-    if (!force || !(error instanceof LighterError)) throw error;
-    removeBrokenState(root, id);
-    return undefined;
-  }
-}

@@ -32,7 +32,7 @@ import type { Parsed } from "./flags.ts";
 import { createState, readProcess, type StateHandle } from "./state.ts";
 
 export function openRuntime(): Runtime {
-  return createRuntime({ launcher: readFileSync(launcherPath) });
+  return createRuntime({ launcher: () => readFileSync(launcherPath) });
 }
 
 /** The config with the paths that hold for this container, wherever we are called from. */

@@ -18,6 +18,12 @@ const facts = (files: Record<string, string>): HostFacts => ({
 export const HYBRID: HostFacts = facts(PLAIN_HYBRID);
 export const UNIFIED_V2: HostFacts = facts(UNIFIED);
 
+/** With both security modules, which no kernel has. */
+const LABELLED: HostFacts = {
+  ...UNIFIED_V2,
+  readText: (path) => (path.startsWith("/proc/self/uid_map") ? undefined : "Y"),
+};
+
 export interface ProgramCase {
   name: string;
   program: Program;
@@ -101,6 +107,17 @@ function mapped(config: OciConfig): void {
   config.linux!.namespaces!.push({ type: "user" });
   config.linux!.uidMappings = mappings;
   config.linux!.gidMappings = mappings;
+}
+
+function listened(config: OciConfig): void {
+  config.annotations = { from: "test" };
+  config.linux!.seccomp = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    architectures: ["SCMP_ARCH_X86_64"],
+    listenerPath: "/run/agent.sock",
+    listenerMetadata: "who",
+    syscalls: [{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }],
+  };
 }
 
 const limits = (config: OciConfig) => {
@@ -226,6 +243,55 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       });
     },
   }),
+  start("mount-options", {
+    change: (config) => {
+      const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      config.mounts!.push(
+        { destination: "/cache", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "ro", "mode=0700"] },
+        { destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid"] },
+        {
+          destination: "/owned",
+          type: "bind",
+          source: "/srv/owned",
+          options: ["rbind", "ridmap"],
+          uidMappings: mappings,
+          gidMappings: mappings,
+        },
+        { destination: "/dev", type: "tmpfs", options: ["remount", "ro", "size=1m"] },
+      );
+      config.linux!.devices = [{ path: "/dev/pipes/p", type: "p", fileMode: 0o600 }];
+    },
+  }),
+  start("labels", {
+    host: LABELLED,
+    change: (config) => {
+      Object.assign(config.process!, { apparmorProfile: "docker-default", selinuxLabel: "u:r:t:s0", oomScoreAdj: 0 });
+      Object.assign(config.linux!, { mountLabel: "u:r:f:s0", personality: { domain: "LINUX32" } });
+    },
+  }),
+  start("scheduling", {
+    change: (config) =>
+      Object.assign(config.process!, {
+        scheduler: { policy: "SCHED_FIFO", priority: 5, flags: ["SCHED_FLAG_RESET_ON_FORK"] },
+        ioPriority: { class: "IOPRIO_CLASS_IDLE", priority: 0 },
+        execCPUAffinity: { initial: "0", final: "1" },
+      }),
+  }),
+  start("hand-over", {
+    hold: true,
+    change: (config) => void Object.assign(config.process!, { terminal: true }),
+    request: {
+      stdio: { terminal: true, stdin: true },
+      preserveFds: 1,
+      handOver: { consoleSocketFd: 20, startFifoFd: 21 },
+    },
+  }),
+  start("seccomp-agent", { hold: true, change: listened }),
+  exec(
+    "exec-seccomp-agent",
+    { noNewPrivileges: true, execCPUAffinity: { initial: "0-3", final: "1" } },
+    { host: UNIFIED_V2, change: listened },
+  ),
   exec("exec", { args: ["/bin/id"], user: { uid: 33, gid: 33 } }),
   exec("exec-terminal", { args: ["sh"], terminal: true }, { host: UNIFIED_V2 }),
   exec("exec-user-namespace", { args: ["sh"] }, { change: mapped }),

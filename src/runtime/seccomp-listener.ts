@@ -1,0 +1,69 @@
+import { utf8 } from "../base/bytes.ts";
+import { LighterError } from "../base/errors.ts";
+import { type OpList, slot } from "../linux/program/builder.ts";
+import type { Slot } from "../linux/program/op.ts";
+import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
+import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
+
+/**
+ * The seccomp agent: whoever answers for the system calls with SCMP_ACT_NOTIFY. It gets the listener's fd and the
+ * container process state as JSON. The agent is connected to while nothing of the container runs yet; the fd is taken
+ * out of the process by a helper of the launcher's, since every system call that could send it may be filtered.
+ * Source: runtime-spec config-linux.md#containerprocessstate, seccomp_unotify(2).
+ */
+const AGENT: Slot = "agent";
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
+/** sizeof sun_path, with its NUL. Source: unix(7). */
+const SUN_PATH_BYTES = 108;
+
+/** @throws LighterError ("invalid") for metadata that nobody would get. */
+export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefined {
+  if (!seccomp) return undefined;
+  if (seccomp.listenerMetadata && !seccomp.listenerPath)
+    throw new LighterError("invalid", "linux.seccomp.listenerMetadata needs linux.seccomp.listenerPath");
+  return compileSeccompMemo(seccomp).listenerPath;
+}
+
+/** Host side, before the clone. */
+export function connectAgent(host: OpList, path: string | undefined): void {
+  if (path === undefined) return;
+  const field = "linux.seccomp.listenerPath";
+  const name = utf8(path);
+  if (!path.startsWith("/") || name.length >= SUN_PATH_BYTES)
+    throw new LighterError("invalid", `${field} "${path}" is not an absolute path of a socket`);
+  const address = new Uint8Array(2 + name.length + 1); // struct sockaddr_un: u16 family, path
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, 2);
+  const why = `${field} ${path}`;
+  host.call("socket", [AF_UNIX, SOCK_STREAM_CLOEXEC, 0], why, { out: AGENT });
+  host.call("connect", [slot(AGENT), { data: address, show: path }, address.length], why);
+}
+
+/** Of a start, where `containerPid` is not known yet, or of an exec. */
+export interface ListenedProcess {
+  id: string;
+  config: OciConfig;
+  bundle: string;
+  containerPid?: number;
+}
+
+/** Host side, after the clone. */
+export function forwardListener(host: OpList, path: string | undefined, process: ListenedProcess, pid: Slot): void {
+  if (path === undefined) return;
+  const texts = formatProcessState(process);
+  host.add({ kind: "forwardFd", pid, socket: AGENT, texts, why: "send the seccomp listener to the agent" });
+  host.close(AGENT, "the forwarder has it");
+}
+
+/** The JSON, cut where the launcher puts the process's pid. */
+export function formatProcessState({ id, config, bundle, containerPid }: ListenedProcess): [string, string, string] {
+  const { ociVersion, annotations } = config;
+  const metadata = config.linux?.seccomp?.listenerMetadata;
+  const status = containerPid === undefined ? "creating" : "running";
+  const rest = JSON.stringify({ bundle, ...(annotations ? { annotations } : {}) }).slice(1);
+  const start = `${JSON.stringify({ ociVersion, fds: ["seccompFd"] }).slice(0, -1)},"pid":`;
+  const middle = `${metadata ? `,"metadata":${JSON.stringify(metadata)}` : ""},"state":${JSON.stringify({ ociVersion, id, status }).slice(0, -1)},"pid":`;
+  const end = `,${rest}}`;
+  return containerPid === undefined ? [start, middle, end] : [start, `${middle}${containerPid}${end}`, ""];
+}

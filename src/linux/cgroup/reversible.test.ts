@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { applyReversibly, valueBefore } from "./reversible.ts";
+import { applyCgroupWrites } from "./setup.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lighter-reversible-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -50,4 +51,19 @@ test("applyReversibly puts every file back as it was if a write fails, and on de
   putBack();
   expect(texts()).toEqual(["old a", "old b"]);
   expect(warnings).toEqual([]);
+});
+
+test("applyCgroupWrites wants one of two alternatives, and refuses a setting that has neither file", () => {
+  const tolerate = ["ENOENT"];
+  writeFileSync(join(directory, "new-name"), "100\n");
+  const either = (first: string, second: string) => [
+    { ...write(first, "55"), tolerate },
+    { ...write(second, "55"), tolerate, alternative: true as const },
+  ];
+  applyCgroupWrites(either("old-name", "new-name"));
+  applyCgroupWrites(either("new-name", "old-name"));
+  expect(readFileSync(join(directory, "new-name"), "utf8")).toBe("550\n"); // no O_TRUNC
+  expect(() => applyCgroupWrites(either("old-name", "older-name"))).toThrow(
+    expect.objectContaining({ code: "not-supported", message: expect.stringContaining("resources.older-name") }),
+  );
 });

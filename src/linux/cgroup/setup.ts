@@ -86,14 +86,20 @@ function namesOfAnyChild(parent: string): string[] {
 
 /**
  * Plays writes on a live cgroup, for `planUpdate`. Stops at the first failure; those before it stay done.
- * @throws LighterError ("kernel") with the write's `why` and errno.
+ * @throws LighterError "kernel" with the write's `why` and errno; "not-supported" if none of two alternatives is there
  */
 export function applyCgroupWrites(writes: readonly CgroupWrite[]): void {
-  for (const { file, value, why, tolerate = [] } of writes) {
+  let missed = false;
+  for (const { file, value, why, tolerate = [], alternative } of writes) {
+    const bothMissed: boolean = missed && alternative === true;
     try {
       writeCgroupFile(file, value, why);
+      missed = false;
     } catch (error) {
       if (!tolerate.includes(errnoOf(error))) throw error;
+      if (bothMissed)
+        throw new LighterError("not-supported", `${why}: this kernel's cgroups have no file for it`, { cause: error });
+      missed = true;
     }
   }
 }

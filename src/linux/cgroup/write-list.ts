@@ -11,6 +11,8 @@ export interface CgroupWrite {
   why: string;
   /** Errnos after which to go on as if it had succeeded. */
   tolerate?: readonly string[];
+  /** The same setting as the write before, in the file of another kernel: one of the two must succeed. */
+  alternative?: true;
 }
 
 /** Where one controller of the cgroup lives. */
@@ -82,6 +84,7 @@ export class WriteList {
       this.needsInterfaceFiles = true;
       this.add(target, ...first, what, ["ENOENT"]);
       this.add(target, ...second, what, ["ENOENT"]);
+      this.writes.push({ ...this.writes.pop()!, alternative: true });
     } else if (this.has(first[0]) === true) this.add(target, ...first, what);
     else this.add(target, ...second, what);
   }

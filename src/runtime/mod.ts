@@ -15,7 +15,7 @@ import {
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
 import { spawnLauncher } from "../linux/process/launcher.ts";
-import { connectAttached, PlayError, SupervisorConnection } from "../linux/process/supervisor.ts";
+import { PlayError, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import { listProgram } from "../linux/program/list.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -34,8 +34,8 @@ export type * from "./types.ts";
 export interface RuntimeOptions {
   /** Run-time directory of this engine, made if missing; needed for roots made of mounts. */
   execRoot?: string;
-  /** The launcher's bytes. */
-  launcher: Uint8Array;
+  /** The launcher's bytes, or how to read them when the first process is started. */
+  launcher: Uint8Array | (() => Uint8Array);
   /** For tests with a test build of the launcher: makes one op fail. */
   fault?: Fault;
 }
@@ -46,16 +46,23 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 }
 
 class LauncherRuntime implements Runtime {
-  readonly #launcherFd: number;
+  readonly #readLauncher: () => Uint8Array;
+  #launcherFd: number | undefined;
   readonly #host: HostFacts;
   readonly #fault: Fault | undefined;
 
   constructor({ execRoot, launcher, fault }: RuntimeOptions) {
     const rootMountpoint = execRoot === undefined ? "" : join(execRoot, "rootfs");
     if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
-    this.#launcherFd = createSealedExecutable("lighter-launcher", launcher);
+    this.#readLauncher = typeof launcher === "function" ? launcher : () => launcher;
+    if (typeof launcher !== "function") this.#sealLauncher();
     this.#host = { cgroups: detectCgroupHost(), ...LIVE_FACTS, rootMountpoint };
     this.#fault = fault;
+  }
+
+  #sealLauncher(): number {
+    this.#launcherFd ??= createSealedExecutable("lighter-launcher", this.#readLauncher());
+    return this.#launcherFd;
   }
 
   async start(request: StartRequest): Promise<Supervised> {
@@ -98,16 +105,16 @@ class LauncherRuntime implements Runtime {
   }
 
   async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
-    const { program, cgroup } = compileStart(request, this.#host, hold);
-    if (cgroup && !request.placeInCgroup) this.#prepareCgroupParents(cgroup);
-    return { ...(await this.#launch(program, request)), cgroup };
-  }
-
-  #prepareCgroupParents(plan: CgroupPlan): void {
-    setupCgroupParents(this.#host.cgroups, plan);
-    if (this.#host.cgroups.interfaceFiles) return;
-    const interfaceFiles = readInterfaceFiles(plan);
-    if (interfaceFiles) this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
+    let compiled = compileStart(request, this.#host, hold);
+    if (compiled.cgroup && !request.placeInCgroup) {
+      setupCgroupParents(this.#host.cgroups, compiled.cgroup);
+      if (compiled.cgroup.needsInterfaceFiles) {
+        const interfaceFiles = readInterfaceFiles(compiled.cgroup);
+        this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
+        compiled = compileStart(request, this.#host, hold);
+      }
+    }
+    return { ...(await this.#launch(compiled.program, request)), cgroup: compiled.cgroup };
   }
 
   async exec(request: ExecRequest): Promise<Supervised> {
@@ -146,11 +153,11 @@ class LauncherRuntime implements Runtime {
     const listenFd = listenUnix(socket);
     try {
       const connecting = SupervisorConnection.open(socket);
-      const attaching = request.attach.map((plan) => connectAttached(socket, plan));
+      const attaching = request.attach.map((plan) => attachTo(socket, plan));
       const connection = await connecting;
       const attached = await Promise.all(attaching);
       // Only now: a client that is connected and has said what it wants misses nothing.
-      spawnLauncher(this.#launcherFd, bytes, listenFd, fdsToCarry(carriedFds(request), request.handOver));
+      spawnLauncher(this.#sealLauncher(), bytes, listenFd, fdsToCarry(carriedFds(request), request.handOver));
       return { connection, attached, program, madeDirectory };
     } catch (error) {
       this.#removeRunFiles(request.runDirectory, madeDirectory);
@@ -187,6 +194,11 @@ class LauncherRuntime implements Runtime {
   explain(request: StartRequest): string {
     return listProgram(compileStart(request, this.#host, false).program);
   }
+}
+
+async function attachTo(socketPath: string, plan: AttachPlan): Promise<Socket> {
+  const { connectAttached } = await import("../linux/process/attached.ts");
+  return await connectAttached(socketPath, plan);
 }
 
 type OciConfigOf = StartRequest["config"];
@@ -237,7 +249,7 @@ class ConnectedProcess implements Supervised {
   }
 
   attach(plan: AttachPlan): Promise<Socket> {
-    return connectAttached(runFiles(this.runDirectory).socket, plan);
+    return attachTo(runFiles(this.runDirectory).socket, plan);
   }
 
   disconnect(): void {

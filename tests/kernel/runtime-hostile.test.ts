@@ -316,7 +316,7 @@ describe("the launcher", () => {
 
 rooted("a socket that talks nonsense is dropped, and the others are served", async () => {
   const sleeper = await stage.sleeper();
-  const { connectUnix } = await import("../../src/linux/process/supervisor.ts");
+  const { connectUnix } = await import("../../src/linux/process/attached.ts");
   const path = join(sleeper.request.runDirectory, "supervisor.sock");
   const nonsense = [
     Buffer.alloc(64, 0xff),

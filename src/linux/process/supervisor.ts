@@ -1,27 +1,11 @@
-import { connect as connectSocket, type Socket } from "node:net";
 import { LighterError } from "../../base/errors.ts";
-import {
-  ATTACH_CLOSE_STDIN_ON_END,
-  ATTACH_STDERR,
-  ATTACH_STDIN,
-  ATTACH_STDOUT,
-  FRAME,
-  OP_INDEX_UNKNOWN,
-} from "../program/format.ts";
+import { FRAME, OP_INDEX_UNKNOWN } from "../program/format.ts";
 import { errnoName } from "../sys/errno.ts";
-import { shortSocketPath } from "../sys/unix-socket.ts";
+import { ControlSocket } from "./control-socket.ts";
 import { parseExitRecord, type RawExitRecord } from "./exit-record.ts";
 import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
 
 const SIGKILL = 9;
-
-/** Streams a connection wants; see the ATTACH frame. */
-export interface AttachMask {
-  stdin: boolean;
-  stdout: boolean;
-  stderr: boolean;
-  closeStdinOnEnd: boolean;
-}
 
 /** The start failed at this op, with this errno; index -1: the child died, or the launcher refused the program. */
 export interface PlayFailure {
@@ -37,35 +21,6 @@ export class PlayError extends Error {
   }
 }
 
-/** Resolves when connected. The other side may accept later. */
-export function connectUnix(longPath: string): Promise<Socket> {
-  const { path, close } = shortSocketPath(longPath);
-  return new Promise<Socket>((resolve, reject) => {
-    const socket = connectSocket({ path, allowHalfOpen: true } as Parameters<typeof connectSocket>[0] & object);
-    socket.once("connect", () => {
-      socket.off("error", reject);
-      resolve(socket as Socket);
-    });
-    socket.once("error", reject);
-  }).finally(close);
-}
-
-/** An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. */
-export async function connectAttached(path: string, mask: AttachMask): Promise<Socket> {
-  const socket = await connectUnix(path);
-  const bits =
-    (mask.stdin ? ATTACH_STDIN : 0) |
-    (mask.stdout ? ATTACH_STDOUT : 0) |
-    (mask.stderr ? ATTACH_STDERR : 0) |
-    (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0);
-  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
-  return socket;
-}
-
-function written(socket: Socket, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => socket.write(bytes, (error) => (error ? reject(error) : resolve())));
-}
-
 function settled<T>(): PromiseWithResolvers<T> {
   const resolvers = Promise.withResolvers<T>();
   resolvers.promise.catch(() => {}); // whoever awaits it sees the rejection; nobody has to
@@ -77,7 +32,7 @@ function settled<T>(): PromiseWithResolvers<T> {
  * The process lives on when the connection closes.
  */
 export class SupervisorConnection {
-  readonly #socket: Socket;
+  #socket: ControlSocket | undefined;
   readonly #reader = new FrameReader();
   readonly #answers: PromiseWithResolvers<number>[] = [];
   readonly #pauses: PromiseWithResolvers<number>[] = [];
@@ -94,18 +49,16 @@ export class SupervisorConnection {
   /** Resolves when the supervisor has gone, or after `disconnect`. */
   readonly closed = this.#closed.promise;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
-    socket.on("error", () => socket.destroy());
-    socket.on("end", () => socket.destroy());
-    socket.on("close", () => this.#onClose());
-  }
+  private constructor() {}
 
   static async open(path: string): Promise<SupervisorConnection> {
-    const socket = await connectUnix(path);
-    const connection = new SupervisorConnection(socket);
-    await written(socket, encodeFrame(FRAME.CONTROL));
+    const connection = new SupervisorConnection();
+    connection.#socket = await ControlSocket.open(
+      path,
+      (bytes) => connection.#onData(bytes),
+      () => connection.#onClose(),
+    );
+    connection.#socket.write(encodeFrame(FRAME.CONTROL));
     return connection;
   }
 
@@ -114,7 +67,7 @@ export class SupervisorConnection {
       for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
     } catch (error) {
       this.#exited.reject(error);
-      this.#socket.destroy();
+      this.#socket?.destroy();
     }
   }
 
@@ -173,7 +126,8 @@ export class SupervisorConnection {
 
   /** errno name of the supervisor's answer, or "" for success. */
   async #request(kind: number, payload?: Uint8Array): Promise<string> {
-    if (this.#socket.destroyed) throw new LighterError("unavailable", "the supervisor is gone");
+    if (this.#socket === undefined || this.#socket.closed)
+      throw new LighterError("unavailable", "the supervisor is gone");
     const answer = settled<number>();
     this.#answers.push(answer);
     this.#socket.write(encodeFrame(kind, payload));
@@ -209,12 +163,12 @@ export class SupervisorConnection {
 
   /** Ends a process that waits at a pause, and with it the launcher. */
   async abandon(): Promise<void> {
-    if (this.#socket.destroyed) return;
+    if (this.#socket === undefined || this.#socket.closed) return;
     await this.signal(SIGKILL).catch(() => {}); // it may be gone
     this.#socket.end(); // a launcher that does not wait for the process goes when its clients have gone
   }
 
   disconnect(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
 }

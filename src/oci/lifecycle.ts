@@ -1,12 +1,14 @@
 /** What happens to a container between the commands' first and last lines: created, started, destroyed. */
-import { closeSync, constants, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, rmSync, writeSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
+import { writePoint } from "../base/write-point.ts";
 import { detectCgroupHost, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
-import type { Created, Runtime } from "../runtime/mod.ts";
+import { type Created, type Runtime, runFiles } from "../runtime/mod.ts";
 import type { OciContext } from "./command.ts";
-import { effectiveConfig, openRuntime, type Prepared, recordPid, removeScope } from "./launch.ts";
+import { withHome } from "./home.ts";
+import { openRuntime, type Prepared, recordPid, removeScope } from "./launch.ts";
 import { type StateHandle, statusOf } from "./state.ts";
 
 const SIGKILL = 9;
@@ -31,8 +33,17 @@ export async function createInit(
     for (const name of EARLY_HOOKS) await runHooks(context, runtime, handle, name, "creating");
   };
   try {
-    const created = await runtime.create(isHooked ? { ...request, beforePivot } : request);
-    recordPid(handle, created.pid);
+    const { config } = request;
+    const process = await withHome(config.process!, handle.state.rootfs, config.mounts); // `prepare` has checked it
+    const homed = { ...request, config: { ...config, process } };
+    const created = await runtime.create(isHooked ? { ...homed, beforePivot } : homed);
+    writePoint("created init");
+    try {
+      recordPid(handle, created.pid);
+    } catch (error) {
+      await created.abandon();
+      throw error;
+    }
     return created;
   } catch (error) {
     if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(runtime, handle).catch(() => {}); // the start's error matters
@@ -54,7 +65,12 @@ export async function startInit(
   const { hooks = {} } = handle.config;
   if (hooks.startContainer?.length) {
     const { runHooks } = await import("./hooks.ts");
-    await runHooks(context, open(), handle, "startContainer", "created");
+    try {
+      await runHooks(context, open(), handle, "startContainer", "created");
+    } catch (error) {
+      signalInit(handle, SIGKILL); // runtime-spec runtime.md#lifecycle, step 8
+      throw error;
+    }
   }
   await go();
   if (!hooks.poststart?.length) return;
@@ -77,9 +93,12 @@ function releaseFifo(handle: StateHandle): void {
     throw error;
   }
   try {
+    writePoint("start init");
     writeSync(fd, "0");
+    writePoint("started init");
     waitForReadersGone(fd, OCI_START_TIMEOUT_MS); // execve(2) closes it
     rmSync(path, { force: true });
+    writePoint("removed FIFO");
   } finally {
     closeSync(fd);
   }
@@ -126,26 +145,37 @@ export async function killAndWait(handle: StateHandle): Promise<void> {
   }
 }
 
-/** Removes all that is left of a container whose init has ended, its state at last; then runs the poststop hooks. */
+/** Removes all that is left of a container whose init has ended; then runs the poststop hooks; its state goes last. */
 export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
   const runtime = openRuntime();
   await cleanUp(runtime, handle);
+  await awaitSupervisor(runtime, handle.directory);
+  writePoint("cleaned up");
   await runPoststop(context, runtime, handle);
   handle.remove();
 }
 
 async function cleanUp(runtime: Runtime, handle: StateHandle): Promise<void> {
   if (handle.state.cgroupsPath !== "") await signalCgroup(detectCgroupHost(), handle.state.cgroupsPath, SIGKILL);
-  const { directory, state } = handle;
-  if (state.systemdCgroup) await removeScope(handle);
-  await runtime.cleanup({ id: state.id, config: effectiveConfig(handle), runDirectory: directory });
+  writePoint("killed all");
+  if (handle.state.systemdCgroup) await removeScope(handle);
+  await runtime.removeCgroup(handle.state.cgroupsPath);
+}
+
+/** A `run` in the foreground that was killed has left its supervisor, whose last acts are not to hit the next container. */
+async function awaitSupervisor(runtime: Runtime, directory: string): Promise<void> {
+  if (!existsSync(runFiles(directory).socket)) return;
+  const found = await runtime.reconnect(directory);
+  if (found === "lost" || !("gone" in found)) return;
+  await found.signal(SIGKILL);
+  await found.gone;
 }
 
 /** Their failures are told, and stop nothing. */
 async function runPoststop(context: OciContext, runtime: Runtime, handle: StateHandle): Promise<void> {
-  if (!handle.config.hooks?.poststop?.length) return;
-  const { runHooks } = await import("./hooks.ts");
   try {
+    if (!handle.config.hooks?.poststop?.length) return;
+    const { runHooks } = await import("./hooks.ts");
     await runHooks(context, runtime, handle, "poststop", "stopped");
   } catch (error) {
     context.log.warn(messageOf(error));

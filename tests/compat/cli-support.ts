@@ -60,6 +60,17 @@ export async function runProgram(argv: readonly string[], options: RunOptions = 
   };
 }
 
+/** A root file system: busybox with all its applets, and two users. */
+export async function makeBusyboxRootfs(path: string): Promise<void> {
+  for (const name of ["bin", "dev", "etc", "proc", "sys", "tmp"]) mkdirSync(join(path, name), { recursive: true });
+  const busybox = Bun.which("busybox") ?? "";
+  spawnSync("cp", ["-L", busybox, join(path, "bin/busybox")]);
+  const applets = spawnSync(busybox, ["--list"]).stdout.toString().trim().split("\n");
+  for (const applet of applets) if (applet !== "busybox") symlinkSync("busybox", join(path, "bin", applet));
+  await Bun.write(join(path, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/:/bin/sh\n");
+  await Bun.write(join(path, "etc/group"), "root:x:0:\nuser:x:1000:\n");
+}
+
 export class PrivateDocker {
   readonly #pid: number;
 
@@ -75,7 +86,7 @@ export class PrivateDocker {
   }
 
   /** Starts it beside any other, without a network, and gives it the image "busybox". */
-  static async start(): Promise<PrivateDocker> {
+  static async start(flags: readonly string[] = []): Promise<PrivateDocker> {
     const folder = mkdtempSync(join(tmpdir(), "lighter-compat-"));
     const log = openSync(join(folder, "dockerd.log"), "w");
     const child = spawn(
@@ -83,6 +94,7 @@ export class PrivateDocker {
       [
         ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "-p", join(folder, "pid")],
         ...["-H", `unix://${join(folder, "docker.sock")}`, "--bridge=none", "--iptables=false"],
+        ...flags,
       ],
       { stdio: ["ignore", log, log], detached: true },
     );
@@ -111,13 +123,7 @@ export class PrivateDocker {
 
   async #importBusybox(): Promise<void> {
     const image = join(this.folder, "image");
-    for (const name of ["bin", "tmp", "etc"]) mkdirSync(join(image, name), { recursive: true });
-    const busybox = Bun.which("busybox") ?? "";
-    spawnSync("cp", ["-L", busybox, join(image, "bin/busybox")]);
-    for (const applet of "sh cat echo ls true false sleep kill stty tty env pwd yes head seq id wc trap".split(" "))
-      symlinkSync("busybox", join(image, "bin", applet));
-    await Bun.write(join(image, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
-    await Bun.write(join(image, "etc/group"), "root:x:0:\n");
+    await makeBusyboxRootfs(image);
     const tar = spawnSync("tar", ["-C", image, "-cf", join(this.folder, "busybox.tar"), "."]);
     if (tar.status !== 0) throw new Error(`tar: ${tar.stderr}`);
     const changes = ["-c", 'CMD ["sh"]', "-c", "ENV PATH=/bin"];

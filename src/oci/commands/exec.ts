@@ -9,6 +9,7 @@ import { readProcess } from "../bundle.ts";
 import type { OciCommand } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
 import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
+import { withHome } from "../home.ts";
 import { checkConsole, checkPreserved, effectiveConfig, openRuntime, writePidFile } from "../launch.ts";
 import { openState, type StateHandle, statusOf } from "../state.ts";
 
@@ -42,7 +43,7 @@ export const command: OciCommand = {
   async run({ root }, parsed) {
     const handle = openState(root, parsed.arg(0));
     checkRunning(handle, parsed.boolean("ignore-paused"));
-    const process = processOf(handle, parsed);
+    const process = await withHome(processOf(handle, parsed), `/proc/${handle.state.pid}/root`);
     const detach = parsed.boolean("detach");
     const consoleSocket = parsed.string("console-socket");
     const terminal = process.terminal ?? false;
@@ -50,6 +51,8 @@ export const command: OciCommand = {
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
     const id = randomId().slice(0, 16);
     const runDirectory = join(handle.directory, `exec-${id}`);
+    mkdirSync(runDirectory, { mode: 0o700 }); // fails where the container has just been deleted
+    writePoint("made exec directory");
     const supervised = await openRuntime().exec({
       id: `${handle.state.id}.${id}`,
       containerPid: handle.state.pid,
@@ -65,7 +68,9 @@ export const command: OciCommand = {
     try {
       writePidFile(parsed.string("pid-file"), supervised.pid);
       if (!detach) return await waitInForeground(supervised);
+      writePoint("started exec");
       await supervised.release();
+      writePoint("released exec");
       return 0;
     } finally {
       rmSync(runDirectory, { recursive: true, force: true });

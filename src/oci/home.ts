@@ -1,0 +1,48 @@
+/** HOME, which runc gives to every process whose environment has none: callers, Docker among them, count on it. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { PASSWD_MAX_BYTES } from "../base/limits.ts";
+import type { OciMount, OciProcess } from "../spec/oci-runtime.ts";
+
+/**
+ * `process` with HOME as the container's /etc/passwd has it for the user, "/" where that has none.
+ * @param root The container's root directory; symbolic links in it lead nowhere else.
+ * @param mounts Those still to be made there: a file that covers /etc/passwd counts.
+ */
+export async function withHome(
+  process: OciProcess,
+  root: string,
+  mounts: readonly OciMount[] = [],
+): Promise<OciProcess> {
+  const { env = [], user } = process;
+  if (env.some((variable) => variable.startsWith("HOME=") && variable !== "HOME=")) return process;
+  const cover = mounts.findLast(({ destination, source }) => destination === "/etc/passwd" && source !== undefined);
+  const passwd = cover?.source ? await readWithin("/", cover.source) : await readWithin(root, "/etc/passwd");
+  const home = `HOME=${homeOf(passwd, user?.uid ?? 0)}`;
+  return { ...process, env: [...env.filter((variable) => variable !== "HOME="), home] };
+}
+
+/** Source: passwd(5). */
+export function homeOf(passwd: string, uid: number): string {
+  for (const line of passwd.split("\n")) {
+    const [, , id, , , home] = line.trim().split(":");
+    if (home && id !== undefined && /^\d+$/.test(id) && Number(id) === uid) return home;
+  }
+  return "/";
+}
+
+/** "" for what is no file, or is too large to be one of users. */
+async function readWithin(root: string, path: string): Promise<string> {
+  const { RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, tryOpenat2 } = await import("../linux/sys/fs.ts");
+  const rootFd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  let fd = -1;
+  try {
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+    fd = tryOpenat2(rootFd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    if (fd < 0) return "";
+    const stats = fstatSync(fd);
+    return stats.isFile() && stats.size <= PASSWD_MAX_BYTES ? readFileSync(fd, "utf8") : "";
+  } finally {
+    if (fd >= 0) closeSync(fd);
+    closeSync(rootFd);
+  }
+}

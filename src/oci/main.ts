@@ -12,6 +12,7 @@ import { print } from "./output.ts";
 import { PROGRAM, SPEC_VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
+  checkpoint: () => import("./commands/checkpoint.ts"),
   create: () => import("./commands/create.ts"),
   delete: () => import("./commands/delete.ts"),
   events: () => import("./commands/events.ts"),
@@ -21,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>>
   list: () => import("./commands/list.ts"),
   pause: () => import("./commands/pause.ts"),
   ps: () => import("./commands/ps.ts"),
+  restore: () => import("./commands/restore.ts"),
   resume: () => import("./commands/resume.ts"),
   run: () => import("./commands/run.ts"),
   spec: () => import("./commands/spec.ts"),

@@ -22,7 +22,6 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_REMOVE_ROUNDS, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
@@ -314,15 +313,8 @@ export function readProcess(pid: number): { state: string; startTime: number } |
   return { state: fields[0] ?? "", startTime: Number(fields[19]) };
 }
 
-/** The name of the user, or "#" and the uid. */
+/** The name of the user in /etc/passwd, or "#" and the uid. */
 export function ownerName(uid: number): string {
-  if (uid === process.geteuid?.()) {
-    try {
-      return userInfo().username;
-    } catch {
-      return `#${uid}`; // no entry in /etc/passwd
-    }
-  }
   try {
     const line = readFileSync("/etc/passwd", "utf8")
       .split("\n")

@@ -1,0 +1,206 @@
+import { afterEach, expect } from "bun:test";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { locateController } from "../../src/linux/cgroup/mod.ts";
+import type { OciConfig } from "../../src/spec/oci-runtime.ts";
+import { isRoot, rooted, Stage } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+/* The runtime's commands on running containers: pause, resume, ps, update, events. */
+
+const stage = isRoot ? new Stage() : undefined;
+const has = (controller: string) => stage !== undefined && locateController(stage.host, controller) !== undefined;
+const withMemory = testIf(has("memory") && has("cpu"), "no memory or cpu controller here, or not root");
+
+interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const entry = join(import.meta.dirname, "../../src/main.ts");
+const commandLine = (args: readonly string[]) => [entry, "runtime", "--root", join(stage!.directory, "state"), ...args];
+
+/** One command; `stdin` is what it can read. */
+async function runtime(args: readonly string[], stdin = ""): Promise<Ran> {
+  return await new Promise((resolve) => {
+    const child = execFile(process.execPath, commandLine(args), (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+    child.stdin!.on("error", () => {}).end(stdin);
+  });
+}
+
+const started: string[] = [];
+
+afterEach(async () => {
+  for (const id of started.splice(0)) expect((await runtime(["delete", "--force", id])).stderr).toBe("");
+});
+
+/** A running container. */
+async function start(args: readonly string[], change: (config: OciConfig) => void = () => {}): Promise<string> {
+  const id = stage!.newId();
+  const bundle = join(stage!.directory, `bundle-${id}`);
+  mkdirSync(bundle);
+  writeFileSync(join(bundle, "config.json"), JSON.stringify(stage!.config(id, args, change)));
+  started.push(id);
+  // Its stdio is the container's: nothing that would wait for the container to end.
+  const child = spawn(process.execPath, commandLine(["run", "--detach", "--bundle", bundle, id]), {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  await once(child, "close");
+  expect(child.exitCode).toBe(0);
+  return id;
+}
+
+async function status(id: string): Promise<string> {
+  return (JSON.parse((await runtime(["state", id])).stdout) as { status: string }).status;
+}
+
+function limit(id: string, controller: string, v1: string, v2: string): string {
+  const { version, mountPoint } = locateController(stage!.host, controller)!;
+  return readFileSync(`${mountPoint}/${stage!.parent}/${id}/${version === 1 ? v1 : v2}`, "utf8").trim();
+}
+
+const memoryLimit = (id: string) => limit(id, "memory", "memory.limit_in_bytes", "memory.max");
+const quota = (id: string) => limit(id, "cpu", "cpu.cfs_quota_us", "cpu.max").split(" ")[0];
+
+rooted("pause stops a container and resume lets it go on; each refuses what is so already", async () => {
+  const id = await start(["sleep", "1000"]);
+  expect(await runtime(["pause", id])).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await status(id)).toBe("paused");
+  const again = await runtime(["pause", id]);
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("container not running")]);
+  expect(await runtime(["resume", id])).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await status(id)).toBe("running");
+  expect((await runtime(["resume", id])).stderr).toContain("container not paused");
+  expect((await runtime(["pause", "none"])).stderr).toContain("container does not exist");
+});
+
+rooted("a paused container can be killed and deleted", async () => {
+  const id = await start(["sleep", "1000"]);
+  await runtime(["pause", id]);
+  expect((await runtime(["delete", "--force", id])).code).toBe(0);
+  expect((await runtime(["state", id])).stderr).toContain("container does not exist");
+});
+
+rooted("ps lists the container's processes and no others, as numbers and as the host's ps does", async () => {
+  const id = await start(["sh", "-c", "sleep 1000 & sleep 2000 & wait"]);
+  let pids: number[] = [];
+  let names: string[] = [];
+  while (names.join() !== "sh,sleep,sleep") {
+    pids = JSON.parse((await runtime(["ps", "--format", "json", id])).stdout) as number[];
+    names = pids.map((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim()).sort();
+  }
+  const table = (await runtime(["ps", id, "-o", "pid,args"])).stdout.trim().split("\n");
+  expect(table[0]).toMatch(/^ *PID +COMMAND$/);
+  expect(
+    table
+      .slice(1)
+      .map((line) => Number.parseInt(line, 10))
+      .sort(),
+  ).toEqual([...pids].sort());
+  expect((await runtime(["ps", id])).stdout).toMatch(/^UID +PID +PPID /);
+  expect((await runtime(["ps", id, "-o", "args"])).stderr).toContain("couldn't find PID field");
+  expect((await runtime(["ps", "--format", "xml", id])).stderr).toContain("invalid format option");
+});
+
+withMemory("update changes limits by flags and by JSON on standard input, and leaves the others", async () => {
+  const id = await start(["sleep", "1000"]);
+  const flags = ["--memory", "64M", "--cpu-quota", "50000", "--pids-limit", "100"];
+  expect(await runtime(["update", ...flags, id])).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect([memoryLimit(id), quota(id)]).toEqual(["67108864", "50000"]);
+  expect(limit(id, "pids", "pids.max", "pids.max")).toBe("100");
+  const json = '{"memory":{"limit":134217728},"pids":{"limit":-1},"cpu":{},"devices":null}';
+  expect((await runtime(["update", "--resources=-", id], json)).code).toBe(0);
+  expect([memoryLimit(id), quota(id)]).toEqual(["134217728", "50000"]);
+  expect(limit(id, "pids", "pids.max", "pids.max")).toBe("max");
+  const file = join(stage!.directory, "resources.json");
+  writeFileSync(file, '{"cpu":{"quota":60000}}');
+  expect((await runtime(["update", "-r", file, id])).code).toBe(0);
+  expect(quota(id)).toBe("60000");
+});
+
+withMemory("update that fails leaves every limit as it was", async () => {
+  const id = await start(["sleep", "1000"]);
+  await runtime(["update", "--memory", "64M", "--cpu-quota", "50000", id]);
+  const wrong: [string, string][] = [
+    ['{"memory":{"limit":1048576000},"cpu":{"quota":70000,"cpus":"9000"}}', "cpus"], // refused by the kernel, last
+    ['{"memory":{"limit":1048576000},"cpu":{"quota":1.5}}', "quota"],
+    ['{"memory":{"limit":1048576000},"network":{"classID":5},"cpu":{"realtimeRuntime":5}}', ""],
+    ['{"memory":{"limit":1048576000},"devices":[{"allow":true,"access":"rwm"}]}', "devices"],
+    ['{"memory":{"limit":4096,"checkBeforeUpdate":true}}', "memory.limit"],
+    ['{"memory":', ""],
+  ];
+  for (const [json, message] of wrong) {
+    const ran = await runtime(["update", "--resources", "-", id], json);
+    expect([json, ran.code]).toEqual([json, 1]);
+    expect(ran.stderr).toContain(message);
+    expect([memoryLimit(id), quota(id)]).toEqual(["67108864", "50000"]);
+  }
+  expect((await runtime(["update", "--memory", "lots", id])).stderr).toContain("invalid size: 'lots'");
+  expect((await runtime(["update", "--l3-cache-schema", "L3:0=f", id])).stderr).toContain("Intel RDT");
+});
+
+interface Event {
+  type: string;
+  id: string;
+  data?: { cpu: { usage: { total: number } }; memory: { usage: { limit: number } }; pids: { current: number } };
+}
+
+withMemory("events --stats prints one line with the container's numbers", async () => {
+  const id = await start(["sleep", "1000"]);
+  await runtime(["update", "--memory", "64M", id]);
+  const { stdout } = await runtime(["events", "--stats", id]);
+  expect(stdout.trim().split("\n")).toHaveLength(1);
+  const event = JSON.parse(stdout) as Event;
+  expect([event.type, event.id]).toEqual(["stats", id]);
+  expect(event.data!.memory.usage.limit).toBe(67108864);
+  expect(event.data!.pids.current).toBe(1);
+  expect(event.data!.cpu.usage.total).toBeGreaterThan(0);
+  expect((await runtime(["events", "--interval", "0s", id])).stderr).toContain("must be greater than 0");
+  expect((await runtime(["events", "--interval", "soon", id])).stderr).toContain("soon");
+});
+
+withMemory(
+  "events prints statistics at each interval and tells when memory runs out, until the container ends",
+  async () => {
+    const eat = "while :; do dd if=/dev/zero of=/dev/null bs=128M count=1 2>/dev/null; sleep 0.2; done";
+    const id = await start(["sh", "-c", eat], (config) => {
+      config.linux!.resources = { ...config.linux!.resources, memory: { limit: 2 ** 25, swap: 2 ** 25 } };
+    });
+    const child: ChildProcess = spawn(process.execPath, commandLine(["events", "--interval", "100ms", id]), {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let text = "";
+    const seen = new Set<string>();
+    child.stdout!.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      for (const line of text.split("\n").slice(0, -1)) seen.add((JSON.parse(line) as Event).type);
+      if (seen.has("oom") && seen.has("stats")) child.stdout!.emit("seen");
+    });
+    await once(child.stdout!, "seen");
+    const ended = once(child, "close");
+    await runtime(["kill", id, "KILL"]);
+    await ended;
+    expect(child.exitCode).toBe(0);
+    expect(text).toContain(`{"type":"oom","id":"${id}"}\n`);
+  },
+);
+
+rooted("a container that has ended is not running, for any of them", async () => {
+  const id = await start(["true"]);
+  while ((await status(id)) !== "stopped") await Bun.sleep(5);
+  for (const [args, message] of [
+    [["pause", id], "container not running"],
+    [["resume", id], "container not paused"],
+    [["update", "--memory", "64M", id], "container not running"],
+    [["events", "--stats", id], "is not running"],
+  ] as const) {
+    const ran = await runtime(args);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining(message)]);
+  }
+  expect((await runtime(["ps", "--format", "json", id])).stdout).toBe("null\n");
+});

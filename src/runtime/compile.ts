@@ -14,6 +14,7 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
+import { joinRdtGroup, makeRdtGroup, planIntelRdt, removeRdtGroup } from "./intel-rdt.ts";
 import { labelOnExec, mountLabelOf, needsLabels } from "./labels.ts";
 import {
   cloneIdmapped,
@@ -62,7 +63,6 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const { process } = config;
   if (!process) throw new LighterError("invalid", "config.process is missing");
   checkUser(process);
-  refuseUnsupported(config);
   const namespaces = planNamespaces(config);
   const mounts = planMounts(config, mountLabelOf(host, config.linux));
   const cgroup = config.linux?.cgroupsPath
@@ -74,6 +74,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   const ownCgroup = request.placeInCgroup ? undefined : cgroup;
   if (ownCgroup) makeCgroup(hostOps, ownCgroup);
+  const rdt = planIntelRdt(config, host, request.id);
+  makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
   const labels = needsLabels(host, process);
   const procNeeds = {
@@ -104,6 +106,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   dieWithSupervisor(init);
   if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
   if (ownCgroup) joinCgroup(init, ownCgroup);
+  joinRdtGroup(init, rdt);
   startSession(init, request.id, request.noNewKeyring);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
@@ -132,6 +135,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
 
   const cleanup = new OpList("cleanup");
   if (ownCgroup) removeCgroup(cleanup, ownCgroup);
+  removeRdtGroup(cleanup, rdt);
   return {
     cgroup,
     program: {
@@ -185,6 +189,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   dieWithSupervisor(init);
   setAffinity(init, process, "initial");
   if (cgroup) joinCgroup(init, cgroup);
+  joinRdtGroup(init, planIntelRdt(config, host, request.container?.id ?? request.id, true));
   if (joinLate && cgroup?.v2Directory)
     init.write(null, `${cgroup.v2Directory}/cgroup.procs`, "0", `join ${cgroup.v2Directory}`);
   setAffinity(init, process, "final");
@@ -207,13 +212,6 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
     file: request.file,
   });
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
-}
-
-/** Refuses what this runtime does not do, by name. Source: runtime-spec config-linux.md. */
-function refuseUnsupported(config: OciConfig): void {
-  const { linux = {} } = config;
-  for (const field of ["intelRdt"] as const)
-    if (linux[field]) throw new LighterError("not-supported", `linux.${field} is not supported`);
 }
 
 /** The host's id of the process's user: its own, or what the user namespace maps it to. */

@@ -42,13 +42,13 @@ const HELLO_FLAGS = [
 /**
  * `lighter --version`, p50: 29 ms plain, 12 ms with bytecode, 8.5 ms split as well, so that a command loads its own
  * modules alone; no less with --minify, which would hide names in stacks. (Bun with an empty program: 6 ms.)
- * A command is over before compiling its hot code pays: the JIT waits ten times as long. The daemon sets that back.
+ * A command is over before compiling its hot code pays: the JIT waits a hundred times as long. The daemon sets that back.
  * The source map gives stacks of a built program our own files and lines; it is read only when there is one to print.
  * Without the two `--no-` flags a compiled program runs code from the current directory's .env and bunfig.toml;
  * see `writeClosedBun` for what it obeys in the environment.
  */
 const BUN_FLAGS = [
-  ..."--compile --bytecode --format=esm --splitting --compile-jit-policy=10 --sourcemap --target=bun".split(" "),
+  ..."--compile --bytecode --format=esm --splitting --compile-jit-policy=100 --sourcemap --target=bun".split(" "),
   ..."--no-compile-autoload-dotenv --no-compile-autoload-bunfig".split(" "),
 ];
 
@@ -120,11 +120,12 @@ function targets(): Target[] {
 }
 
 /**
- * With these a program that Bun compiled runs any code: before ours (BUN_OPTIONS=--preload=…), or as the `bun` command
- * with scripts from the current directory (BUN_BE_BUN=1). No flag of the build turns them off, and our first line is
- * too late.
+ * Names, or how they begin. With these a program that Bun compiled runs any code: before ours (BUN_OPTIONS=--preload=…),
+ * as the `bun` command with scripts from the current directory (BUN_BE_BUN=1), or from a debugger that it listens for or
+ * connects to (BUN_INSPECT, BUN_INSPECT_CONNECT_TO). Or it overwrites any file (BUN_BYTECODE_…_OUT), or runs another
+ * engine than the tested one, or none (BUN_JSC_…). No flag of the build turns them off, and our first line is too late.
  */
-const CODE_VARIABLES = ["BUN_OPTIONS", "BUN_BE_BUN"];
+const CODE_VARIABLES = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_BYTECODE_", "BUN_JSC_"];
 
 /**
  * Copies Bun with those variables' names ended before their first byte: no variable has such a name, so none is found.

@@ -11,6 +11,10 @@ export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+function checkRange(value: number, max: number): void {
+  if (!(Number.isInteger(value) && value >= 0 && value <= max)) assert(false, `${value} is not from 0 to ${max}`);
+}
+
 /** A growing little-endian buffer. Offsets are byte offsets from its start. */
 export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -40,21 +44,21 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    assert(Number.isInteger(value) && value >= 0 && value <= 0xff, `u8 out of range: ${value}`);
+    checkRange(value, 0xff);
     const at = this.#grow(1); // may replace the view
     this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
-    assert(Number.isInteger(value) && value >= 0 && value <= 0xffff, `u16 out of range: ${value}`);
+    checkRange(value, 0xffff);
     const at = this.#grow(2); // may replace the view
     this.#view.setUint16(at, value, true);
     return this;
   }
 
   u32(value: number): this {
-    assert(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `u32 out of range: ${value}`);
+    checkRange(value, 0xffffffff);
     const at = this.#grow(4); // may replace the view
     this.#view.setUint32(at, value, true);
     return this;

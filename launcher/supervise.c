@@ -858,6 +858,12 @@ static short client_events(const struct client *client)
 		       (client->current >= 0 || next_chunk(client) >= 0 ? POLLOUT : 0));
 }
 
+/* Nobody can take over what is to be handed over, or start what is held, but whoever asked for it. */
+static int is_unwanted_without_clients(void)
+{
+	return program->header.hand_over || (program->header.hold && (state == STARTING || state == CREATED));
+}
+
 static void poll_once(int signal_fd)
 {
 	static struct pollfd fds[POLL_CLIENTS + MAX_CLIENTS];
@@ -888,6 +894,8 @@ static void poll_once(int signal_fd)
 			keep = hang_up(client);
 		if (keep && (events & (POLLIN | POLLHUP | POLLERR)))
 			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
+		if (!keep && client_count == 1 && is_unwanted_without_clients())
+			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECANCELED }); /* it hears that */
 		if (!keep)
 			drop_client(i);
 	}
@@ -921,7 +929,7 @@ void supervise(struct program *p, pid_t init, int sync)
 		poll_once(signal_fd);
 		while (read(signal_fd, &info, sizeof(info)) > 0)
 			;
-		if (p->header.hand_over && client_count == 0) /* whoever wanted the process has gone */
+		if (client_count == 0 && is_unwanted_without_clients())
 			fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 	} while (!reap());
 	clean_up();

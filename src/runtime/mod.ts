@@ -30,6 +30,7 @@ import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartReques
 
 export { withBuiltinDevices } from "./compile.ts";
 export type * from "./types.ts";
+export { runFiles };
 
 export interface RuntimeOptions {
   /** Run-time directory of this engine, made if missing; needed for roots made of mounts. */
@@ -81,6 +82,7 @@ class LauncherRuntime implements Runtime {
       return connection.paused(passed);
     });
     return Object.assign(created, {
+      abandon: () => this.#abandon(request, connection),
       async start() {
         const errno = await connection.start();
         if (errno !== "") throw new LighterError("conflict", "the container is not waiting to be started", { errno });
@@ -132,12 +134,17 @@ class LauncherRuntime implements Runtime {
       return new ConnectedProcess(request.runDirectory, connection, attached, await running(connection), program);
     } catch (error) {
       for (const socket of attached) socket.destroy();
-      if (!(error instanceof PlayError)) await connection.abandon();
+      if (!(error instanceof PlayError)) await this.#abandon(request, connection);
       await connection.closed; // the launcher has cleaned up
-      if (!(error instanceof PlayError) && !("containerPid" in request)) await this.cleanup(request); // it was killed
       this.#removeRunFiles(request.runDirectory, madeDirectory);
       throw explainFailure(error, program);
     }
+  }
+
+  async #abandon(request: StartRequest | ExecRequest, connection: SupervisorConnection): Promise<void> {
+    await connection.abandon();
+    await connection.closed;
+    if (!("containerPid" in request)) await this.removeCgroup(request.config.linux?.cgroupsPath); // if it was killed
   }
 
   #removeRunFiles(runDirectory: string, whole: boolean): void {
@@ -147,7 +154,7 @@ class LauncherRuntime implements Runtime {
 
   async #launch(program: Program, request: StartRequest | ExecRequest): Promise<Launched> {
     const bytes = encodeProgram(program, this.#fault);
-    const madeDirectory = mkdirSync(request.runDirectory, { recursive: true, mode: 0o700 }) !== undefined;
+    const madeDirectory = makeDirectory(request.runDirectory);
     const { socket, exit } = runFiles(request.runDirectory);
     rmSync(exit, { force: true });
     const listenFd = listenUnix(socket);
@@ -186,9 +193,12 @@ class LauncherRuntime implements Runtime {
   }
 
   async cleanup({ config, runDirectory }: { id: string; config: OciConfigOf; runDirectory: string }): Promise<void> {
-    const path = config.linux?.cgroupsPath;
-    if (path) await emptyCgroup(this.#host.cgroups, path);
+    await this.removeCgroup(config.linux?.cgroupsPath);
     rmSync(runDirectory, { recursive: true, force: true });
+  }
+
+  async removeCgroup(path = ""): Promise<void> {
+    if (path !== "") await emptyCgroup(this.#host.cgroups, path);
   }
 
   explain(request: StartRequest): string {
@@ -266,6 +276,18 @@ class ConnectedProcess implements Supervised {
 function exitRecord(raw: RawExitRecord): ExitRecord {
   const { exitCode, signal, startedAtNs, finishedAtNs, captured } = raw;
   return { exitCode, signal, startedAtNs, finishedAtNs, oomKilled: wasOomKilled([captured]) };
+}
+
+/** False: it was there. Its parent must be there: what has been removed meanwhile is not to come back. */
+function makeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    if (errnoOf(error) !== "ENOENT") throw error;
+    throw new LighterError("not-found", `the directory for "${path}" does not exist`, { cause: error });
+  }
 }
 
 const KILL_ROUNDS = 200;

@@ -121,6 +121,8 @@ export interface Supervised {
 export interface Created extends Supervised {
   /** Lets init execve. Throws like `Runtime.start`. */
   start(): Promise<void>;
+  /** Ends it instead. Resolves when nothing is left of it but run-time files. */
+  abandon(): Promise<void>;
 }
 
 /**
@@ -137,6 +139,8 @@ export interface Runtime {
   reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost">;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
   cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
+  /** The same for the cgroup alone; none is "". */
+  removeCgroup(path?: string): Promise<void>;
   /** The program `start` would play, as text. */
   explain(request: StartRequest): string;
 }

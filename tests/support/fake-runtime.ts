@@ -215,6 +215,8 @@ export class FakeRuntime implements Runtime {
     return process.exited.promise.catch(() => "lost" as const);
   }
 
+  async removeCgroup(): Promise<void> {}
+
   async cleanup({ id, runDirectory }: { id: string; runDirectory: string }): Promise<void> {
     this.cleaned.push(id);
     rmSync(runDirectory, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+import { writePoint } from "../../base/write-point.ts";
 import type { OciCommand } from "../command.ts";
 import type { Flag } from "../flags.ts";
 import { openRuntime, prepare, writePidFile } from "../launch.ts";
@@ -28,12 +29,13 @@ export const command: OciCommand = {
     try {
       writePidFile(parsed.string("pid-file"), created.pid);
     } catch (error) {
-      created.disconnect(); // ends it
-      await created.gone;
+      await created.abandon();
       prepared.handle.remove();
       throw error;
     }
+    writePoint("wrote pid file");
     await created.release();
+    writePoint("released init");
     return 0;
   },
 };

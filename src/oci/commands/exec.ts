@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
+import { writePoint } from "../../base/write-point.ts";
 import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
 import type { HandOver } from "../../runtime/mod.ts";
 import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
@@ -12,6 +13,8 @@ import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
 import { withHome } from "../home.ts";
 import { checkConsole, checkPreserved, effectiveConfig, openRuntime, writePidFile } from "../launch.ts";
 import { openState, type StateHandle, statusOf } from "../state.ts";
+
+const SIGKILL = 9;
 
 /** Source: setuid(2): (uid_t) -1 means "no change". */
 const ID_MAX = 0xfffffffe;
@@ -51,8 +54,6 @@ export const command: OciCommand = {
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
     const id = randomId().slice(0, 16);
     const runDirectory = join(handle.directory, `exec-${id}`);
-    mkdirSync(runDirectory, { mode: 0o700 }); // fails where the container has just been deleted
-    writePoint("made exec directory");
     const supervised = await openRuntime().exec({
       id: `${handle.state.id}.${id}`,
       containerPid: handle.state.pid,
@@ -66,12 +67,15 @@ export const command: OciCommand = {
       ...(detach ? { handOver } : {}),
     });
     try {
+      writePoint("started exec");
       writePidFile(parsed.string("pid-file"), supervised.pid);
       if (!detach) return await waitInForeground(supervised);
-      writePoint("started exec");
       await supervised.release();
       writePoint("released exec");
       return 0;
+    } catch (error) {
+      await supervised.signal(SIGKILL);
+      throw error;
     } finally {
       rmSync(runDirectory, { recursive: true, force: true });
     }

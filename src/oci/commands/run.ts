@@ -1,7 +1,9 @@
+import { writePoint } from "../../base/write-point.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
 import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
-import { createInit, destroy, startInit } from "../lifecycle.ts";
+import { createInit, destroy, killAndWait, startInit } from "../lifecycle.ts";
+import { lockStateByForce, type StateHandle } from "../state.ts";
 import { createFlags } from "./create.ts";
 
 export const command: OciCommand = {
@@ -31,10 +33,12 @@ async function runDetached(context: OciContext, prepared: Prepared, pidFile: str
   const runtime = openRuntime();
   const created = await createInit(context, runtime, prepared);
   await created.release();
+  writePoint("released init");
   try {
     writePidFile(pidFile, created.pid);
     await startInit(context, () => runtime, handle);
   } catch (error) {
+    await killAndWait(handle);
     await destroy(context, handle);
     throw error;
   }
@@ -60,6 +64,7 @@ async function runForeground(
       handle,
       () => created.start(),
     );
+    writePoint("started in foreground");
     handle[Symbol.dispose](); // others may exec in it, and kill it
     code = await waitInForeground(created);
   } catch (error) {
@@ -68,16 +73,14 @@ async function runForeground(
     await destroy(context, handle);
     throw error;
   }
-  if (!keep) await destroyIfThere(context, handle.state.id);
+  writePoint("ended in foreground");
+  if (!keep) await destroyOnce(context, handle);
   return code;
 }
 
-async function destroyIfThere(context: OciContext, id: string): Promise<void> {
-  const { lockState } = await import("../state.ts");
-  try {
-    using handle = lockState(context.root, id);
+/** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */
+async function destroyOnce(context: OciContext, { state }: StateHandle): Promise<void> {
+  using handle = lockStateByForce(context.root, state.id);
+  if (handle?.state.pid === state.pid && handle.state.pidStartTime === state.pidStartTime)
     await destroy(context, handle);
-  } catch {
-    // somebody else has deleted it meanwhile
-  }
 }

@@ -6,10 +6,10 @@
  *
  * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
-import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
+import { cgroupSetup, run, timeMs, timeTogetherMs } from "../support/commands.ts";
 import {
   childrenOf,
   type Engine,
@@ -133,9 +133,8 @@ function report(title: string, results: Results, goal: number): void {
 
 function save(path: string, results: object): void {
   const commit = run(["git", "-C", import.meta.dirname, "rev-parse", "HEAD"]).trim();
-  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length };
-  const cgroups = readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup cgroup ") ? "v1/hybrid" : "v2";
-  writeFileSync(path, `${JSON.stringify({ ...machine, cgroups, ...results }, null, 2)}\n`);
+  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length, cgroups: cgroupSetup() };
+  writeFileSync(path, `${JSON.stringify({ ...machine, ...results }, null, 2)}\n`);
 }
 
 await main();

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 /** Runs to the end; throws with what it said if it fails. Returns stdout. */
 export function run(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): string {
@@ -7,6 +8,11 @@ export function run(argv: readonly string[], env: NodeJS.ProcessEnv = process.en
   if (done.status !== 0)
     throw new Error(`${argv.join(" ")} ended with ${done.status ?? done.signal}: ${done.stderr}${done.error ?? ""}`);
   return done.stdout;
+}
+
+/** What this host's containers get: for the record of a result. */
+export function cgroupSetup(): "v1/hybrid" | "v2" {
+  return readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup cgroup ") ? "v1/hybrid" : "v2";
 }
 
 /** Milliseconds of one run, whole process; throws if it fails. */

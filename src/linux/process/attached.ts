@@ -1,0 +1,42 @@
+/** Connections for a process's output and input. Apart from the control connection: not every start has one. */
+import { connect as connectSocket, type Socket } from "node:net";
+import { ATTACH_CLOSE_STDIN_ON_END, ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT, FRAME } from "../program/format.ts";
+import { shortSocketPath } from "../sys/unix-socket.ts";
+import { encodeFrame } from "./frames.ts";
+
+/** Streams a connection wants; see the ATTACH frame. */
+export interface AttachMask {
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  closeStdinOnEnd: boolean;
+}
+
+/** Resolves when connected. The other side may accept later. */
+export function connectUnix(longPath: string): Promise<Socket> {
+  const { path, close } = shortSocketPath(longPath);
+  return new Promise<Socket>((resolve, reject) => {
+    const socket = connectSocket({ path, allowHalfOpen: true } as Parameters<typeof connectSocket>[0] & object);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      resolve(socket as Socket);
+    });
+    socket.once("error", reject);
+  }).finally(close);
+}
+
+/** An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. */
+export async function connectAttached(path: string, mask: AttachMask): Promise<Socket> {
+  const socket = await connectUnix(path);
+  const bits =
+    (mask.stdin ? ATTACH_STDIN : 0) |
+    (mask.stdout ? ATTACH_STDOUT : 0) |
+    (mask.stderr ? ATTACH_STDERR : 0) |
+    (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0);
+  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
+  return socket;
+}
+
+function written(socket: Socket, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => socket.write(bytes, (error) => (error ? reject(error) : resolve())));
+}

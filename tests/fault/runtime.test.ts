@@ -1,6 +1,7 @@
 import { describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
@@ -75,6 +76,8 @@ const everything: RunOptions["change"] = (config) => {
     { destination: "/etc/hosts", type: "bind", source: "/etc/hosts", options: ["rbind", "rslave", "rro"] },
     { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue" },
+    { destination: "/data/up", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "ro"] },
+    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["remount", "ro", "size=1m"] },
   );
   Object.assign(config.linux!, {
     sysctl: { "net.ipv4.ip_forward": "1" },
@@ -82,6 +85,7 @@ const everything: RunOptions["change"] = (config) => {
     seccomp: { defaultAction: "SCMP_ACT_ALLOW" },
     devices: [{ path: "/dev/x/y", type: "c", major: 10, minor: 200, uid: 1, gid: 1 }],
     rootfsPropagation: "rslave",
+    personality: { domain: "LINUX" },
   });
   config.linux!.namespaces!.push({ type: "time" });
   config.linux!.resources!.memory = { limit: 2 ** 26 };
@@ -90,6 +94,8 @@ const everything: RunOptions["change"] = (config) => {
   Object.assign(config.process!, {
     cwd: "/data/work",
     oomScoreAdj: 10,
+    scheduler: { policy: "SCHED_BATCH", nice: 3 },
+    ioPriority: { class: "IOPRIO_CLASS_BE", priority: 5 },
     user: { uid: 1000, gid: 1000, additionalGids: [5] },
     rlimits: [{ type: "RLIMIT_NOFILE", soft: 100, hard: 100 }],
     capabilities: { ...config.process!.capabilities, inheritable: ["CAP_KILL"], ambient: ["CAP_KILL"] },
@@ -98,7 +104,7 @@ const everything: RunOptions["change"] = (config) => {
 
 /** Directories that a first start makes in the image stay; they are there before the snapshot. */
 function prepareImage(): void {
-  for (const path of ["data/made/deep", "data/work", "dev/pts"])
+  for (const path of ["data/made/deep", "data/work", "data/up/below", "dev/pts"])
     mkdirSync(join(stage.rootfs, path), { recursive: true });
 }
 
@@ -118,6 +124,28 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
   );
 
   rooted("with a terminal", () => startsFail(["/bin/true"], { terminal: true }));
+
+  rooted("with idmapped mounts and a seccomp agent", async () => {
+    const agent = createServer((socket) => socket.on("error", () => {}).resume());
+    const path = join(stage.directory, "agent.sock");
+    await new Promise<void>((resolve) => agent.listen(path, resolve));
+    try {
+      const ids = [{ containerID: 0, hostID: 1000, size: 65536 }];
+      const bind = { type: "bind", source: stage.directory, options: ["bind", "idmap"] };
+      await startsFail(["/bin/true"], {
+        change: (config) => {
+          config.mounts!.push({ ...bind, destination: "/data/work", uidMappings: ids, gidMappings: ids });
+          config.linux!.seccomp = {
+            defaultAction: "SCMP_ACT_ALLOW",
+            listenerPath: path,
+            syscalls: [{ names: ["swapon"], action: "SCMP_ACT_NOTIFY" }],
+          };
+        },
+      });
+    } finally {
+      agent.close();
+    }
+  });
 
   rooted("in a user namespace", () =>
     startsFail(["/bin/true"], {
@@ -144,6 +172,28 @@ describe("an exec whose op k fails says so and leaves the host as it was", () =>
         await sleeper.end();
       }
     });
+});
+
+describe("an exec with all that a process may ask for", () => {
+  rooted("whose op k fails says so and leaves the host as it was", async () => {
+    const sleeper = await stage.sleeper({
+      change: (config) => void Object.assign(config.linux!, { personality: { domain: "LINUX" } }),
+    });
+    try {
+      const request = stage.execRequest(sleeper, ["/bin/true"], {
+        process: {
+          oomScoreAdj: 10,
+          scheduler: { policy: "SCHED_BATCH", nice: 3 },
+          ioPriority: { class: "IOPRIO_CLASS_BE", priority: 5 },
+          execCPUAffinity: { initial: "0", final: "0" },
+        },
+      });
+      const facts = { cgroups: stage.host, kindOf: () => "file" as const, rootMountpoint: "/nowhere" };
+      await failAtEachOp(opsOf(listProgram(compileExec(request, facts))), () => stage.runtime.exec(request), 1);
+    } finally {
+      await sleeper.end();
+    }
+  });
 });
 
 describe("a launcher that dies", () => {

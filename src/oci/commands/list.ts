@@ -31,9 +31,9 @@ export const command: OciCommand = {
   },
 };
 
-/** As Go prints an empty list: null. No line end, as runc has it. */
+/** As Go prints an empty list: null. */
 function formatJsonList(views: readonly ContainerView[]): string {
-  return views.length === 0 ? "null" : JSON.stringify(views);
+  return `${views.length === 0 ? "null" : JSON.stringify(views)}\n`;
 }
 
 const MIN_WIDTH = 12;

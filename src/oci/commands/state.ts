@@ -11,7 +11,7 @@ export const command: OciCommand = {
   positionals: { min: 1, max: 1 },
   async run({ root }, parsed) {
     const view = viewOf(openState(root, parsed.arg(0)));
-    print(`${JSON.stringify({ ...view, owner: "" }, null, 2)}\n`); // runc tells the owner in `list` only
+    print(JSON.stringify({ ...view, owner: "" }, null, 2)); // as runc: no owner but in `list`, no line end but there
     return 0;
   },
 };

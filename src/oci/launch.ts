@@ -17,21 +17,16 @@ import { type CgroupHost, detectCgroupHost, effectiveCgroupsPath } from "../linu
 import { makeFifo } from "../linux/sys/fifo.ts";
 import { connectUnixFd } from "../linux/sys/unix-socket.ts";
 import { parseScopePath } from "../linux/systemd/unit-name.ts";
-import {
-  createRuntime,
-  type HandOver,
-  type Runtime,
-  type StartRequest,
-  type StdioPlan,
-  withBuiltinDevices,
-} from "../runtime/mod.ts";
+import type { HandOver, Runtime, StartRequest, StdioPlan } from "../runtime/mod.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { readBundle } from "./bundle.ts";
 import type { OciContext } from "./command.ts";
 import type { Parsed } from "./flags.ts";
 import { createState, readProcess, type StateHandle } from "./state.ts";
 
-export function openRuntime(): Runtime {
+/** Imported on demand: most commands start no process. */
+export async function openRuntime(): Promise<Runtime> {
+  const { createRuntime } = await import("../runtime/mod.ts");
   return createRuntime({ launcher: () => readFileSync(launcherPath) });
 }
 
@@ -193,11 +188,17 @@ function cgroupsPathOf(context: OciContext, host: CgroupHost, config: OciConfig,
 function placerInScope(handle: StateHandle): NonNullable<StartRequest["placeInCgroup"]> {
   return async (pid, plan, host) => {
     const { completeScope, startScope } = await import("../linux/systemd/scope.ts");
+    const { withBuiltinDevices } = await import("../runtime/mod.ts");
     const { config, state } = handle;
     recordPid(handle, pid);
     const scope = parseScopePath(config.linux?.cgroupsPath, state.id, state.rootless);
     const resources = withBuiltinDevices(config.linux?.resources);
-    await startScope({ host, scope, user: state.rootless, resources }, pid, config.annotations ?? {});
+    try {
+      await startScope({ host, scope, user: state.rootless, resources }, pid, config.annotations ?? {});
+    } catch (error) {
+      if (error instanceof LighterError && error.code === "conflict") state.pid = 0; // another's scope: not ours to end
+      throw error;
+    }
     completeScope(host, plan, pid);
   };
 }

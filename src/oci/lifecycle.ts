@@ -3,9 +3,10 @@ import { closeSync, constants, existsSync, openSync, rmSync, writeSync } from "n
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
-import { detectCgroupHost, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
+import { detectCgroupHost, emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
-import { type Created, type Runtime, runFiles } from "../runtime/mod.ts";
+import type { Created, Runtime } from "../runtime/mod.ts";
+import { runFiles } from "../runtime/run-files.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
 import { openRuntime, type Prepared, recordPid, removeScope } from "./launch.ts";
@@ -46,8 +47,8 @@ export async function createInit(
     }
     return created;
   } catch (error) {
-    if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(runtime, handle).catch(() => {}); // the start's error matters
-    if (isHooked) await runPoststop(context, runtime, handle);
+    if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(handle).catch(() => {}); // the start's error matters
+    if (isHooked) await runPoststop(context, handle);
     handle.remove();
     throw error;
   } finally {
@@ -58,7 +59,7 @@ export async function createInit(
 /** Lets a created container's init go on to its program, and returns when that runs, or has ended. */
 export async function startInit(
   context: OciContext,
-  open: () => Runtime,
+  open: () => Promise<Runtime>,
   handle: StateHandle,
   go: () => void | Promise<void> = () => releaseFifo(handle),
 ): Promise<void> {
@@ -66,7 +67,7 @@ export async function startInit(
   if (hooks.startContainer?.length) {
     const { runHooks } = await import("./hooks.ts");
     try {
-      await runHooks(context, open(), handle, "startContainer", "created");
+      await runHooks(context, await open(), handle, "startContainer", "created");
     } catch (error) {
       signalInit(handle, SIGKILL); // runtime-spec runtime.md#lifecycle, step 8
       throw error;
@@ -76,7 +77,7 @@ export async function startInit(
   if (!hooks.poststart?.length) return;
   const { runHooks } = await import("./hooks.ts");
   try {
-    await runHooks(context, open(), handle, "poststart", "running");
+    await runHooks(context, await open(), handle, "poststart", "running");
   } catch (error) {
     signalInit(handle, SIGKILL);
     throw error;
@@ -147,36 +148,35 @@ export async function killAndWait(handle: StateHandle): Promise<void> {
 
 /** Removes all that is left of a container whose init has ended; then runs the poststop hooks; its state goes last. */
 export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
-  const runtime = openRuntime();
-  await cleanUp(runtime, handle);
-  await awaitSupervisor(runtime, handle.directory);
+  await cleanUp(handle);
+  await awaitSupervisor(handle.directory);
   writePoint("cleaned up");
-  await runPoststop(context, runtime, handle);
+  await runPoststop(context, handle);
   handle.remove();
 }
 
-async function cleanUp(runtime: Runtime, handle: StateHandle): Promise<void> {
+async function cleanUp(handle: StateHandle): Promise<void> {
   if (handle.state.cgroupsPath !== "") await signalCgroup(detectCgroupHost(), handle.state.cgroupsPath, SIGKILL);
   writePoint("killed all");
   if (handle.state.systemdCgroup) await removeScope(handle);
-  await runtime.removeCgroup(handle.state.cgroupsPath);
+  if (handle.state.cgroupsPath !== "") await emptyCgroup(detectCgroupHost(), handle.state.cgroupsPath);
 }
 
 /** A `run` in the foreground that was killed has left its supervisor, whose last acts are not to hit the next container. */
-async function awaitSupervisor(runtime: Runtime, directory: string): Promise<void> {
+async function awaitSupervisor(directory: string): Promise<void> {
   if (!existsSync(runFiles(directory).socket)) return;
-  const found = await runtime.reconnect(directory);
+  const found = await (await openRuntime()).reconnect(directory);
   if (found === "lost" || !("gone" in found)) return;
   await found.signal(SIGKILL);
   await found.gone;
 }
 
 /** Their failures are told, and stop nothing. */
-async function runPoststop(context: OciContext, runtime: Runtime, handle: StateHandle): Promise<void> {
+async function runPoststop(context: OciContext, handle: StateHandle): Promise<void> {
   try {
     if (!handle.config.hooks?.poststop?.length) return;
     const { runHooks } = await import("./hooks.ts");
-    await runHooks(context, runtime, handle, "poststop", "stopped");
+    await runHooks(context, await openRuntime(), handle, "poststop", "stopped");
   } catch (error) {
     context.log.warn(messageOf(error));
   }

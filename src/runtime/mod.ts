@@ -3,13 +3,10 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import {
-  type CgroupHost,
   type CgroupPlan,
   detectCgroupHost,
-  planCgroup,
+  emptyCgroup,
   readInterfaceFiles,
-  readPids,
-  removeCgroup,
   setupCgroupParents,
   wasOomKilled,
 } from "../linux/cgroup/mod.ts";
@@ -267,7 +264,10 @@ class ConnectedProcess implements Supervised {
   }
 
   async release(): Promise<void> {
-    const errno = await this.connection.release();
+    const errno = await this.connection.release().catch(async (error: unknown) => {
+      await this.exited; // says what has happened, where that is known
+      throw error;
+    });
     if (errno !== "") throw new LighterError("conflict", "the process is not to be handed over", { errno });
     await this.gone;
   }
@@ -287,29 +287,5 @@ function makeDirectory(path: string): boolean {
     if (errnoOf(error) === "EEXIST") return false;
     if (errnoOf(error) !== "ENOENT") throw error;
     throw new LighterError("not-found", `the directory for "${path}" does not exist`, { cause: error });
-  }
-}
-
-const KILL_ROUNDS = 200;
-const KILL_PAUSE_MS = 5;
-
-/** Kills what is in the cgroup until it is empty, and removes it. */
-async function emptyCgroup(host: CgroupHost, path: string): Promise<void> {
-  const plan = planCgroup(host, path, {});
-  const directory = plan.v2Directory ?? plan.directories.find(({ leaf }) => leaf)?.path;
-  for (let round = 0; directory && round < KILL_ROUNDS; round++) {
-    const pids = readPids(directory);
-    if (pids.length === 0) break;
-    for (const pid of pids) kill(pid);
-    await new Promise((resolve) => setTimeout(resolve, KILL_PAUSE_MS));
-  }
-  removeCgroup(host, path);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (errnoOf(error) !== "ESRCH") throw error;
   }
 }

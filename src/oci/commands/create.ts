@@ -22,20 +22,20 @@ export const command: OciCommand = {
   failure: { prefix: "create failed", code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
-    const runtime = openRuntime();
+    const runtime = await openRuntime();
     const prepared = prepare(context, parsed.arg(0), parsed, { detach: true });
     using _lock = prepared.handle;
     const created = await createInit(context, runtime, prepared);
     try {
       writePidFile(parsed.string("pid-file"), created.pid);
+      writePoint("wrote pid file");
+      await created.release();
+      writePoint("released init");
     } catch (error) {
       await created.abandon();
       prepared.handle.remove();
       throw error;
     }
-    writePoint("wrote pid file");
-    await created.release();
-    writePoint("released init");
     return 0;
   },
 };

@@ -54,7 +54,7 @@ export const command: OciCommand = {
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
     const id = randomId().slice(0, 16);
     const runDirectory = join(handle.directory, `exec-${id}`);
-    const supervised = await openRuntime().exec({
+    const supervised = await (await openRuntime()).exec({
       id: `${handle.state.id}.${id}`,
       containerPid: handle.state.pid,
       container: { id: handle.state.id, bundle: handle.state.bundle },

@@ -30,14 +30,16 @@ export const command: OciCommand = {
 
 async function runDetached(context: OciContext, prepared: Prepared, pidFile: string | undefined): Promise<number> {
   const { handle } = prepared;
-  const runtime = openRuntime();
+  const runtime = await openRuntime();
   const created = await createInit(context, runtime, prepared);
-  await created.release();
-  writePoint("released init");
   try {
     writePidFile(pidFile, created.pid);
-    await startInit(context, () => runtime, handle);
+    writePoint("wrote pid file");
+    await created.release();
+    writePoint("released init");
+    await startInit(context, async () => runtime, handle);
   } catch (error) {
+    await created.abandon();
     await killAndWait(handle);
     await destroy(context, handle);
     throw error;
@@ -52,35 +54,36 @@ async function runForeground(
   keep: boolean,
 ): Promise<number> {
   const { handle, request } = prepared;
-  const runtime = openRuntime();
+  const runtime = await openRuntime();
   const attach = request.stdio.terminal ? [TERMINAL_ATTACH] : [];
   const created = await createInit(context, runtime, { ...prepared, request: { ...request, attach } });
-  let code: number;
   try {
     writePidFile(pidFile, created.pid);
     await startInit(
       context,
-      () => runtime,
+      async () => runtime,
       handle,
       () => created.start(),
     );
     writePoint("started in foreground");
-    handle[Symbol.dispose](); // others may exec in it, and kill it
-    code = await waitInForeground(created);
   } catch (error) {
-    await created.signal(9).catch(() => {}); // it may be gone
-    await created.gone;
+    await created.abandon();
     await destroy(context, handle);
     throw error;
   }
-  writePoint("ended in foreground");
-  if (!keep) await destroyOnce(context, handle);
-  return code;
+  handle[Symbol.dispose](); // others may exec in it, and kill it
+  try {
+    return await waitInForeground(created);
+  } finally {
+    writePoint("ended in foreground");
+    if (!keep) await destroyOnce(context, handle);
+  }
 }
 
 /** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */
 async function destroyOnce(context: OciContext, { state }: StateHandle): Promise<void> {
   using handle = lockStateByForce(context.root, state.id);
-  if (handle?.state.pid === state.pid && handle.state.pidStartTime === state.pidStartTime)
-    await destroy(context, handle);
+  if (handle?.state.pid !== state.pid || handle.state.pidStartTime !== state.pidStartTime) return;
+  await killAndWait(handle); // it lives where its supervisor was killed
+  await destroy(context, handle);
 }

@@ -141,7 +141,9 @@ class LauncherRuntime implements Runtime {
   async #abandon(request: StartRequest | ExecRequest, connection: SupervisorConnection): Promise<void> {
     await connection.abandon();
     await connection.closed;
-    if (!("containerPid" in request)) await this.removeCgroup(request.config.linux?.cgroupsPath); // if it was killed
+    // If it was killed. A cgroup that somebody else was to make is theirs to remove, and may be another container's.
+    if (!("containerPid" in request || request.placeInCgroup))
+      await this.removeCgroup(request.config.linux?.cgroupsPath);
   }
 
   #removeRunFiles(runDirectory: string, whole: boolean): void {

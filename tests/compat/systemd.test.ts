@@ -6,14 +6,16 @@ import { testIf } from "../support/test-if.ts";
 
 const root = join(import.meta.dirname, "../..");
 const vmrun = join(root, "../shared/vm/vmrun");
-const VM_TIMEOUT_S = 150;
+const VM_TIMEOUT_S = 170;
+const TEST_TIMEOUT_MS = 60_000;
 
 testIf(existsSync(vmrun) && process.getuid?.() === 0, "no ../shared/vm/vmrun beside this checkout, or not root")(
   "the tests of the systemd driver pass where systemd is process 1",
   () => {
-    const file = "tests/kernel/systemd-scope.test.ts";
+    const files = ["tests/kernel/systemd-scope.test.ts", "tests/kernel/oci-systemd.test.ts"];
     const options = ["--init", "systemd", "--timeout", `${VM_TIMEOUT_S}`];
-    const ran = spawnSync(vmrun, [...options, "--", process.execPath, "test", file], { cwd: root });
+    const test = [process.execPath, "test", "--timeout", `${TEST_TIMEOUT_MS}`, ...files];
+    const ran = spawnSync(vmrun, [...options, "--", ...test], { cwd: root });
     const output = `${ran.stdout}${ran.stderr}`;
     expect(output).toMatch(/^ \d+ pass$/m);
     expect(output).not.toMatch(/\[skipped: /);

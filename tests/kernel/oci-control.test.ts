@@ -1,10 +1,11 @@
-import { afterEach, expect } from "bun:test";
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { expect } from "bun:test";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { locateController } from "../../src/linux/cgroup/mod.ts";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
+import { RuntimeCommand } from "../support/runtime-command.ts";
 import { isRoot, rooted, Stage } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -14,50 +15,10 @@ const stage = isRoot ? new Stage() : undefined;
 const has = (controller: string) => stage !== undefined && locateController(stage.host, controller) !== undefined;
 const withMemory = testIf(has("memory") && has("cpu"), "no memory or cpu controller here, or not root");
 
-interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-const entry = join(import.meta.dirname, "../../src/main.ts");
-const commandLine = (args: readonly string[]) => [entry, "runtime", "--root", join(stage!.directory, "state"), ...args];
-
-/** One command; `stdin` is what it can read. */
-async function runtime(args: readonly string[], stdin = ""): Promise<Ran> {
-  return await new Promise((resolve) => {
-    const child = execFile(process.execPath, commandLine(args), (_, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-    child.stdin!.on("error", () => {}).end(stdin);
-  });
-}
-
-const started: string[] = [];
-
-afterEach(async () => {
-  for (const id of started.splice(0)) expect((await runtime(["delete", "--force", id])).stderr).toBe("");
-});
-
-/** A running container. */
-async function start(args: readonly string[], change: (config: OciConfig) => void = () => {}): Promise<string> {
-  const id = stage!.newId();
-  const bundle = join(stage!.directory, `bundle-${id}`);
-  mkdirSync(bundle);
-  writeFileSync(join(bundle, "config.json"), JSON.stringify(stage!.config(id, args, change)));
-  started.push(id);
-  // Its stdio is the container's: nothing that would wait for the container to end.
-  const child = spawn(process.execPath, commandLine(["run", "--detach", "--bundle", bundle, id]), {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  await once(child, "close");
-  expect(child.exitCode).toBe(0);
-  return id;
-}
-
-async function status(id: string): Promise<string> {
-  return (JSON.parse((await runtime(["state", id])).stdout) as { status: string }).status;
-}
+const command = stage && new RuntimeCommand(stage);
+const runtime = (args: readonly string[], stdin?: string) => command!.run(args, stdin);
+const start = (args: readonly string[], change?: (config: OciConfig) => void) => command!.start(args, change);
+const status = (id: string) => command!.status(id);
 
 function limit(id: string, controller: string, v1: string, v2: string): string {
   const { version, mountPoint } = locateController(stage!.host, controller)!;
@@ -171,7 +132,7 @@ withMemory(
     const id = await start(["sh", "-c", eat], (config) => {
       config.linux!.resources = { ...config.linux!.resources, memory: { limit: 2 ** 25, swap: 2 ** 25 } };
     });
-    const child: ChildProcess = spawn(process.execPath, commandLine(["events", "--interval", "100ms", id]), {
+    const child: ChildProcess = spawn(process.execPath, command!.line(["events", "--interval", "100ms", id]), {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let text = "";

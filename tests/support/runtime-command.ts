@@ -1,0 +1,66 @@
+import { afterEach, expect } from "bun:test";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { OciConfig } from "../../src/spec/oci-runtime.ts";
+import type { Stage } from "./stage.ts";
+
+export interface CommandRan {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const entry = join(import.meta.dirname, "../../src/main.ts");
+
+/** The OCI runtime's command line, with containers on a stage. They are deleted after each test. */
+export class RuntimeCommand {
+  readonly #started: string[] = [];
+
+  constructor(
+    readonly stage: Stage,
+    readonly globalFlags: readonly string[] = [],
+  ) {
+    afterEach(async () => {
+      for (const id of this.#started.splice(0)) expect((await this.run(["delete", "--force", id])).stderr).toBe("");
+    });
+  }
+
+  /** argv for `process.execPath`. */
+  line(args: readonly string[]): string[] {
+    return [entry, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
+  }
+
+  /** One command; `stdin` is what it can read. */
+  async run(args: readonly string[], stdin = ""): Promise<CommandRan> {
+    return await new Promise((resolve) => {
+      const child = execFile(process.execPath, this.line(args), (_, stdout, stderr) =>
+        resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+      );
+      child.stdin!.on("error", () => {}).end(stdin);
+    });
+  }
+
+  /** The id of a container that runs. */
+  async start(args: readonly string[], change: (config: OciConfig) => void = () => {}): Promise<string> {
+    const id = this.stage.newId();
+    const bundle = join(this.stage.directory, `bundle-${id}`);
+    mkdirSync(bundle);
+    writeFileSync(join(bundle, "config.json"), JSON.stringify(this.stage.config(id, args, change)));
+    this.#started.push(id);
+    // Its stdio is the container's: nothing that would wait for the container to end.
+    const child = spawn(process.execPath, this.line(["run", "--detach", "--bundle", bundle, id]), {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    await once(child, "close");
+    expect(child.exitCode).toBe(0);
+    return id;
+  }
+
+  /** "running" and so on; undefined if there is no such container. */
+  async status(id: string): Promise<string | undefined> {
+    const { code, stdout } = await this.run(["state", id]);
+    return code === 0 ? (JSON.parse(stdout) as { status: string }).status : undefined;
+  }
+}

@@ -59,6 +59,8 @@ interface Target {
   inputs: string[];
   /** Argument vector that writes it to `outPath`. Never run for a fresh target. */
   command: (outPath: string) => string[];
+  /** @throws BuildError if what was built is not good. */
+  check?: (outPath: string) => void;
 }
 
 class BuildError extends Error {}
@@ -115,6 +117,7 @@ function targets(): Target[] {
         const flags = [...BUN_FLAGS, `--compile-executable-path=${closedBun}`];
         return [process.execPath, "build", ...flags, "--outfile", outPath, "src/main.ts"];
       },
+      check: checkThatItRuns,
     },
   ];
 }
@@ -141,6 +144,12 @@ function writeClosedBun(path: string): void {
   writeFileSync(path, bun, { mode: 0o755 });
 }
 
+/** Of sources that change while it reads them Bun may make a program that crashes at its start. */
+function checkThatItRuns(outPath: string): void {
+  const { status, signal } = spawnSync(outPath, ["--version"], { stdio: "ignore" });
+  if (status !== 0) throw new BuildError(`dist/lighter was built and does not run (${signal ?? status}): build again`);
+}
+
 /** The compiler's command: $CC if that is set (it may hold arguments), else cc, gcc or clang. */
 function compiler(): string[] {
   const fromEnvironment = (process.env.CC ?? "").split(" ").filter((word) => word !== "");
@@ -153,12 +162,12 @@ function compiler(): string[] {
 
 /** Writes in a folder beside `path` and renames: whoever runs the old file keeps it, and a failed build leaves it. */
 function build(target: Target, path: string): void {
-  const folder = `${path}.new`;
-  rmSync(folder, { recursive: true, force: true });
+  const folder = `${path}.${process.pid}.new`; // nobody else's: two builds in one make a program that crashes
   mkdirSync(folder);
   try {
     const outPath = join(folder, target.name);
     compile(target, outPath);
+    target.check?.(outPath);
     renameSync(outPath, path);
   } finally {
     rmSync(folder, { recursive: true }); // with copies of the source maps, which are embedded

@@ -62,7 +62,7 @@ withSystemd("an update that systemd refuses leaves the cgroup's files as they we
   const id = await command!.start(["sleep", "1000"], inSlice("refused"));
   const unit = "oci-refused.scope";
   const directory = `${cgroupRoot}/lighter.slice/lighter-test.slice/${unit}`;
-  // Of a size in words neither the kernel nor systemd makes anything; the pids come before.
+  // The kernel takes "1G"; for systemd it must be a number.
   const ran = await command!.run(
     ["update", "--resources", "-", id],
     '{"unified":{"memory.high":"1G"},"pids":{"limit":9}}',

@@ -208,6 +208,16 @@ describe(`on ${host.mode} cgroups`, () => {
     });
   });
 
+  needs("cpu")("a cgroup becomes idle, and stops being it when it gets a weight again", async () => {
+    await runIn("idle", { cpu: { shares: 512, idle: 1 } }, ":", (plan) => {
+      expect(readBack(plan, "cpu.idle")).toBe("1");
+      const path = `/${parent}/idle`;
+      const update = planUpdate(hostWithFiles, path, { cpu: { shares: 1024, idle: 0 } }, readCurrentLimits(host, path));
+      applyCgroupWrites(update.writes);
+      expect(readBack(plan, "cpu.idle")).toBe("0");
+    });
+  });
+
   needs("cpu")("a quota holds a busy process back", async () => {
     // 20 ms of CPU need, with 1 ms in each 10 ms, at least 100 ms.
     const busy = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";

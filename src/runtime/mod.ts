@@ -81,11 +81,13 @@ class LauncherRuntime implements Runtime {
     return Object.assign(created, {
       abandon: () => this.#abandon(request, connection),
       async start() {
-        const errno = await connection.start();
-        if (errno !== "") throw new LighterError("conflict", "the container is not waiting to be started", { errno });
-        await connection.started.catch((error: unknown) => {
+        try {
+          const errno = await connection.start();
+          if (errno !== "") throw new LighterError("conflict", "the container is not waiting to be started", { errno });
+          await connection.started;
+        } catch (error) {
           throw explainFailure(error, program);
-        });
+        }
       },
     });
   }
@@ -134,7 +136,8 @@ class LauncherRuntime implements Runtime {
       if (!(error instanceof PlayError)) await this.#abandon(request, connection);
       await connection.closed; // the launcher has cleaned up
       this.#removeRunFiles(request.runDirectory, madeDirectory);
-      throw explainFailure(error, program);
+      // Where init failed while something was done to it, that is why the something failed.
+      throw explainFailure(connection.failedOp ?? error, program);
     }
   }
 

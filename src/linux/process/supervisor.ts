@@ -103,6 +103,11 @@ export class SupervisorConnection {
     this.#exited.reject(error);
   }
 
+  /** The op that failed, if one has. */
+  get failedOp(): PlayError | undefined {
+    return this.#failure instanceof PlayError && this.#failure.failure.opIndex >= 0 ? this.#failure : undefined;
+  }
+
   #pause(index: number): PromiseWithResolvers<number> {
     for (let next = this.#pauses.length; next <= index; next++) {
       const pause = settled<number>();
@@ -153,8 +158,13 @@ export class SupervisorConnection {
     return this.#request(FRAME.CLOSE_STDIN);
   }
 
-  start(): Promise<string> {
-    return this.#request(FRAME.START);
+  /** @throws PlayError if the process failed while it waited */
+  async start(): Promise<string> {
+    try {
+      return await this.#request(FRAME.START);
+    } catch (error) {
+      throw this.#failure ?? error;
+    }
   }
 
   release(): Promise<string> {

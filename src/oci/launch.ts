@@ -116,6 +116,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
       stdio: stdioOf(terminal),
       preserveFds,
       attach: [],
+      onWarning: (warning) => context.log.warn(warning),
       ...(parsed.boolean("no-pivot") ? { noPivot: true } : {}),
       ...(parsed.boolean("no-new-keyring") ? { noNewKeyring: true } : {}),
       ...(detach ? { handOver } : {}),

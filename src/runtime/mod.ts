@@ -115,6 +115,7 @@ class LauncherRuntime implements Runtime {
         compiled = compileStart(request, this.#host, hold);
       }
     }
+    for (const warning of compiled.cgroup?.warnings ?? []) request.onWarning?.(warning);
     return { ...(await this.#launch(compiled.program, request)), cgroup: compiled.cgroup };
   }
 

@@ -54,6 +54,8 @@ export interface StartRequest {
   /** chroot(2) into a moved root instead of pivot_root(2), for a root on a ramfs. Less safe. */
   noPivot?: boolean;
   noNewKeyring?: boolean;
+  /** Told what of the config has no effect on this host, and harms nobody. */
+  onWarning?: (warning: string) => void;
   log?: LogPlan;
   /**
    * Called when init exists and is in its caller's cgroup: makes the cgroup of `plan`, and puts init into it; for those

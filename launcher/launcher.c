@@ -131,6 +131,8 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_USER_NAMESPACE] = "bnbns",
 	[OP_OFFER_FD] = "s",
 	[OP_FORWARD_FD] = "ssbbb",
+	[OP_REBIRTH] = "",
+	[OP_ADOPT] = "",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -468,6 +470,20 @@ static void play_init(struct program *p, int sync)
 	_exit(1);
 }
 
+static int adopts(const struct program *p)
+{
+	for (uint32_t i = 0; i < p->header.host_count; i++)
+		if (p->ops[i].kind == OP_ADOPT)
+			return 1;
+	return 0;
+}
+
+/* Whether what is received on the socket comes with its sender's pid. */
+static void tell_senders(int fd, int on)
+{
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+}
+
 /* arg = { namespace flags, cgroup v2 directory or -1 } */
 static int op_clone(struct program *p, const struct op *op)
 {
@@ -487,6 +503,8 @@ static int op_clone(struct program *p, const struct op *op)
 		return -ENOMEM;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	if (adopts(p))
+		tell_senders(pair[0], 1);
 	pid = syscall(__NR_clone3, &args, sizeof(args));
 	if (pid == 0)
 		play_init(p, pair[1]);
@@ -527,6 +545,70 @@ static int op_receive(struct program *p, const struct op *op)
 	child_failure.op_index = length == 0 ? OP_INDEX_UNKNOWN : record.op_index;
 	child_failure.error = length == 0 ? ECHILD : (int)record.error;
 	return -ECHILD;
+}
+
+/*
+ * In the child, once it has joined a user namespace and made its own pid namespace, which only a child of its own is
+ * born into: that child goes on in its place, and is the launcher's, too.
+ */
+static int op_rebirth(struct program *p, const struct op *op)
+{
+	struct clone_args args = { .flags = CLONE_PARENT };
+	struct record record;
+	int fd;
+	long pid;
+
+	(void)p;
+	(void)op;
+	if (!in_child)
+		return -EPROTO;
+	pid = syscall(__NR_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return -errno;
+	if (pid > 0)
+		_exit(0);
+	if (sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1) < 0 || sync_receive(sync_fd, &record, &fd, 0) != sizeof(record))
+		_exit(1); /* the launcher is gone */
+	return 0;
+}
+
+/* In the launcher: takes the child's child for the child. Who it is, in our own pid namespace, the kernel says. */
+static int op_adopt(struct program *p, const struct op *op)
+{
+	struct record record;
+	struct iovec iov = { &record, sizeof(record) };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+	} control = { 0 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *header;
+	struct ucred sender;
+	ssize_t length;
+
+	if (in_child || !child)
+		return -EPROTO;
+	do {
+		length = recvmsg(sync_fd, &message, MSG_CMSG_CLOEXEC);
+	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (length != sizeof(record) || record.type != RECORD_TOKEN) {
+		child_failure.op_index = length == sizeof(record) ? record.op_index : OP_INDEX_UNKNOWN;
+		child_failure.error = length == sizeof(record) ? (int)record.error : ECHILD;
+		return -ECHILD;
+	}
+	header = CMSG_FIRSTHDR(&message);
+	if (!header || header->cmsg_type != SCM_CREDENTIALS)
+		return -EPROTO;
+	memcpy(&sender, CMSG_DATA(header), sizeof(sender));
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	child = sender.pid;
+	set_slot(p, op->out, child);
+	tell_senders(sync_fd, 0); /* before it sends a fd, for which sync_receive has room only by itself */
+	return sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
 }
 
 static int op_await(struct program *p, const struct op *op)
@@ -1030,6 +1112,8 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_USER_NAMESPACE] = op_user_namespace,
 	[OP_OFFER_FD] = op_offer_fd,
 	[OP_FORWARD_FD] = op_forward_fd,
+	[OP_REBIRTH] = op_rebirth,
+	[OP_ADOPT] = op_adopt,
 };
 
 static int is_set(const struct program *p, uint16_t slot)

@@ -24,6 +24,7 @@ import {
   makeReadonly,
   mountAll,
   mountRoot,
+  openRootPlace,
   planMounts,
 } from "./mounts.ts";
 import {
@@ -93,6 +94,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
   clone(hostOps, flags, ownCgroup?.v2Directory, "the container's first process, in namespaces of its own");
+  if (namespaces.joined.has("user"))
+    hostOps.add({ kind: "adopt", out: SLOT_INIT, why: "the process that has joined the user namespace" });
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
   mapIds(hostOps, config, namespaces);
   closePrivateProc(hostOps, procNeeds);
@@ -103,17 +106,24 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   forwardListener(hostOps, listenerPath, { id, config, bundle }, SLOT_INIT);
 
   const init = new OpList("init");
-  dieWithSupervisor(init);
-  if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
+  const begin = () => {
+    dieWithSupervisor(init);
+    if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
+    startSession(init, request.id, request.noNewKeyring);
+  };
+  if (namespaces.joined.has("user")) dieWithSupervisor(init);
+  else begin();
   if (ownCgroup) joinCgroup(init, ownCgroup);
   joinRdtGroup(init, rdt);
-  startSession(init, request.id, request.noNewKeyring);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
   // As the user we are: root of a user namespace may be nobody who can reach these on the host.
   cloneSources(init, mounts, request.runDirectory);
   cloneRoot(init, config, request.rootfs, request.runDirectory);
-  enterNamespaces(init, config, namespaces);
+  enterNamespaces(init, config, namespaces, () => {
+    begin();
+    if (request.rootfs.length === 0) openRootPlace(init, config, request.runDirectory);
+  });
   mountRoot(init, host, config, request.rootfs);
   mountAll(init, host, config, mounts);
   populateDev(init, config, mounts, userNamespace);

@@ -152,10 +152,16 @@ export function cloneRoot(init: OpList, config: OciConfig, rootfs: readonly OciM
   if (!path) throw new LighterError("invalid", "root.path is missing");
   const why = `the root, ${path}`;
   const at = posix.resolve(bundlePath, path);
-  init.open(at, O.PATH | O.DIRECTORY, "root.at", why);
+  openRootPlace(init, config, bundlePath);
   init.cloneTree(at, true, ROOT, why);
   const slave = /^r?slave$/.test(config.linux?.rootfsPropagation ?? "");
   init.setAttributes(ROOT, { propagation: slave ? MS_SLAVE : MS_PRIVATE, recursive: true }, `${why}: keep our mounts`);
+}
+
+/** Where the root is to be mounted: its own place, in the mount namespace that we are in now. */
+export function openRootPlace(init: OpList, config: OciConfig, bundlePath: string): void {
+  const path = config.root?.path;
+  if (path) init.open(posix.resolve(bundlePath, path), O.PATH | O.DIRECTORY, "root.at", `the root, ${path}`);
 }
 
 /** In the child: the root file system, mounted in its own mount namespace only, opened as ROOT. */

@@ -83,7 +83,7 @@ describe("a user namespace", () => {
       { kind: "send" },
     ]);
     const init = new OpList("init");
-    enterNamespaces(init, config, plan);
+    enterNamespaces(init, config, plan, () => {});
     expect(init.ops.slice(0, 3)).toMatchObject([{ kind: "receive" }, { name: "setresgid" }, { name: "setresuid" }]);
   });
 
@@ -92,13 +92,21 @@ describe("a user namespace", () => {
     expect(() => mapIds(new OpList("host"), without, planNamespaces(without))).toThrow(/needs linux.uidMappings/);
   });
 
-  test("that is joined comes first of all", () => {
+  test("that is joined comes after the others that are, and before the new ones, which are to belong to it", () => {
     const joined = configOf({
       namespaces: [{ type: "mount" }, { type: "network", path: "/n" }, { type: "user", path: "/u" }],
     });
     const init = new OpList("init");
-    enterNamespaces(init, joined, planNamespaces(joined));
-    expect(init.ops[0]).toMatchObject({ name: "setns", args: [{ slot: "ns.user" }, CLONE.user] });
+    enterNamespaces(init, joined, planNamespaces(joined), () => {});
+    expect(cloneFlags(joined, planNamespaces(joined))).toBe(0);
+    expect(init.ops).toMatchObject([
+      { name: "setns", args: [{ slot: "ns.network" }, CLONE.network] },
+      { name: "setns", args: [{ slot: "ns.user" }, CLONE.user] },
+      { name: "setresgid" },
+      { name: "setresuid" },
+      { name: "unshare", args: [CLONE.mount] },
+      { kind: "rebirth" },
+    ]);
   });
 });
 
@@ -117,7 +125,7 @@ test("loopback is brought up in a new network namespace only", () => {
   ] as [OciLinux, boolean][]) {
     const init = new OpList("init");
     const config = configOf(linux);
-    enterNamespaces(init, config, planNamespaces(config));
+    enterNamespaces(init, config, planNamespaces(config), () => {});
     expect(init.ops.some((op) => op.kind === "call" && op.name === "ioctl.SIOCSIFFLAGS")).toBe(up);
   }
 });

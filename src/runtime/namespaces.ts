@@ -64,6 +64,10 @@ export function writesProc(config: OciConfig, plan: NamespacePlan): boolean {
 
 /** CLONE_NEW… flags for clone3(2). The cgroup namespace comes later: its root is the cgroup one is in when it is made. */
 export function cloneFlags(config: OciConfig, plan: NamespacePlan): number {
+  return plan.joined.has("user") ? 0 : newFlags(config, plan);
+}
+
+function newFlags(config: OciConfig, plan: NamespacePlan): number {
   let flags = 0;
   for (const type of plan.created) if (type !== "cgroup") flags += CLONE[type];
   if (Object.keys(config.linux?.timeOffsets ?? {}).length > 0) flags -= CLONE.time; // unshared already
@@ -92,14 +96,26 @@ export function formatIdMap(mappings: readonly OciIdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 
-/** In the child, once it is in its cgroup: the other namespaces, and what belongs to them. */
-export function enterNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan): void {
-  if (plan.joined.has("user")) init.call("setns", [slot("ns.user"), CLONE.user], "join the user namespace");
-  if (plan.created.has("user")) init.add({ kind: "receive", why: "wait until the ids are mapped" });
-  if (plan.created.has("user") || plan.joined.has("user")) becomeRoot(init);
+/**
+ * In the child: the other namespaces, and what belongs to them. New ones belong to the user namespace that they are made
+ * in, so one that is joined must come before them; and those that are joined before it, while we may join any.
+ * @param reborn What a process has to do that goes on in place of another.
+ */
+export function enterNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan, reborn: () => void): void {
+  if (plan.created.has("user")) {
+    init.add({ kind: "receive", why: "wait until the ids are mapped" });
+    becomeRoot(init);
+  }
   for (const type of plan.joined.keys())
     if (type !== "user" && type !== "pid")
       init.call("setns", [slot(`ns.${type}`), CLONE[type]], `join the ${type} namespace`);
+  if (plan.joined.has("user")) {
+    init.call("setns", [slot("ns.user"), CLONE.user], "join the user namespace");
+    becomeRoot(init);
+    init.call("unshare", [newFlags(config, plan)], "namespaces of its own, which belong to the one it has joined");
+    init.add({ kind: "rebirth", why: "go on in them" });
+    reborn();
+  }
   if (plan.created.has("cgroup"))
     init.call("unshare", [CLONE.cgroup], "this cgroup becomes the root that the container sees");
   if (plan.created.has("network")) loopbackUp(init);

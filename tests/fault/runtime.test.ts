@@ -108,17 +108,17 @@ function prepareImage(): void {
     mkdirSync(join(stage.rootfs, path), { recursive: true });
 }
 
-describe("a start whose op k fails says so and leaves the host as it was", () => {
-  async function startsFail(args: readonly string[], options: RunOptions): Promise<void> {
-    prepareImage();
-    await stage.run(args, options); // it works; and the runtime has seen which files cgroups have here
-    const request = stage.request(args, options);
-    const ops = opsOf(stage.runtime.explain(request));
-    expect(ops.length).toBeGreaterThan(50);
-    await failAtEachOp(ops, () => stage.runtime.start(request));
-    expect(await stage.run(args, options)).toMatchObject({ exitCode: 0 });
-  }
+async function startsFail(args: readonly string[], options: RunOptions, containers = 0): Promise<void> {
+  prepareImage();
+  await stage.run(args, options); // it works; and the runtime has seen which files cgroups have here
+  const request = stage.request(args, options);
+  const ops = opsOf(stage.runtime.explain(request));
+  expect(ops.length).toBeGreaterThan(50);
+  await failAtEachOp(ops, () => stage.runtime.start(request), containers);
+  expect(await stage.run(args, options)).toMatchObject({ exitCode: 0 });
+}
 
+describe("a start whose op k fails says so and leaves the host as it was", () => {
   rooted("with pipes and all that a config may ask for", () =>
     startsFail(["/bin/true"], { change: everything, stdin: "" }),
   );
@@ -156,6 +156,31 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
       },
     }),
   );
+});
+
+describe("a start that joins a user namespace", () => {
+  rooted("whose op k fails says so and leaves the host as it was", async () => {
+    const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+    const change: RunOptions["change"] = (config) => {
+      config.linux!.namespaces!.push({ type: "user" });
+      Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+    };
+    const sleeper = await stage.sleeper({ change });
+    try {
+      await startsFail(
+        ["/bin/true"],
+        {
+          change: (config) => {
+            change(config);
+            config.linux!.namespaces!.at(-1)!.path = `/proc/${sleeper.pid}/ns/user`;
+          },
+        },
+        1,
+      );
+    } finally {
+      await sleeper.end();
+    }
+  });
 });
 
 describe("an exec whose op k fails says so and leaves the host as it was", () => {

@@ -6,6 +6,7 @@ import {
   lchownSync,
   mkdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -302,6 +303,59 @@ describe("runtime-spec config-linux", () => {
     expect(await outputOf("cat /data/real/file; touch /data/real/x 2>&1 || true", change)).toContain("Read-only");
     rmSync(join(stage.rootfs, "data/link"));
     rmSync(join(stage.rootfs, "data/real"), { recursive: true });
+  });
+});
+
+describe("runtime-spec config-linux#namespaces: a user namespace that is joined", () => {
+  const joining =
+    (pid: number, types: readonly string[]) =>
+    (config: OciConfig): void => {
+      mapped(config);
+      if (types.includes("uts")) delete config.hostname;
+      config.linux!.namespaces = config.linux!.namespaces!.map((each) =>
+        types.includes(each.type)
+          ? { ...each, path: `/proc/${pid}/ns/${each.type === "network" ? "net" : each.type}` }
+          : each,
+      );
+    };
+  const show =
+    "readlink /proc/self/ns/user /proc/self/ns/net; echo $$; cat /proc/self/oom_score_adj; ls /sys/class/net";
+
+  for (const types of [["user"], ["user", "network", "ipc", "uts"], ["user", "network", "ipc", "uts", "pid"]])
+    rooted(
+      `with ${types.slice(1).join(", ") || "nothing else"}: the other namespaces are new, and belong to it`,
+      async () => {
+        const sleeper = await stage.sleeper({ change: mapped });
+        const linkOf = (name: string) => readlinkSync(`/proc/${sleeper.pid}/ns/${name}`);
+        const change = (config: OciConfig) => {
+          joining(sleeper.pid, types)(config);
+          config.process!.oomScoreAdj = 99;
+        };
+        const [user, net, pid, score, ...links] = (await outputOf(show, change)).trim().split("\n");
+        expect(user).toBe(linkOf("user"));
+        expect(net === linkOf("net")).toBe(types.includes("network"));
+        expect(Number(pid) > 1).toBe(types.includes("pid"));
+        expect([score, links]).toEqual(["99", ["lo"]]);
+        const joined = await stage.sleeper({ change });
+        expect((await stage.exec(joined, show)).stdout).toStartWith(`${user}\n`);
+        // Its own supervisor tells its pid on the host.
+        expect(readFileSync(`/proc/${joined.pid}/cmdline`, "utf8")).toBe("/bin/sleep\x001000\0");
+        await joined.end();
+        expect((await stage.run("tty; echo $TERM", { change, terminal: true })).stdout).toContain("/dev/pts/0");
+        const missing = stage.run(["/nowhere"], { change });
+        expect(await failureOf(missing)).toMatchObject({ code: "exec-not-found" });
+        await sleeper.end();
+      },
+    );
+
+  rooted("a mount namespace cannot be joined, and that is refused by name", async () => {
+    const change = (config: OciConfig) => {
+      config.linux!.namespaces = [{ type: "mount", path: "/proc/self/ns/mnt" }];
+    };
+    expect(await failureOf(stage.run("true", { change }))).toMatchObject({
+      code: "not-supported",
+      message: expect.stringContaining("mount namespace"),
+    });
   });
 });
 

@@ -215,6 +215,14 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       );
     },
   }),
+  start("joined-user-namespace", {
+    change: (config) => {
+      mapped(config);
+      config.linux!.namespaces = config.linux!.namespaces!.map(({ type }) =>
+        ["user", "network"].includes(type) ? { type, path: `/proc/4242/ns/${type}` } : { type },
+      );
+    },
+  }),
   start("process", {
     change: (config) => {
       config.linux!.namespaces!.push({ type: "time" });

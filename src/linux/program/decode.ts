@@ -339,6 +339,10 @@ class Decoder {
         const out = this.#slotName(raw.out);
         return { kind, uidMap: arg.text(0, 1), gidMap: arg.text(2, 3), proc: arg.slot(4), out, why };
       }
+      case "rebirth":
+        return { kind, why };
+      case "adopt":
+        return { kind, out: this.#slotName(raw.out), why };
       case "offerFd":
         return { kind, fd: arg.slot(0), why };
       case "forwardFd":

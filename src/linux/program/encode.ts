@@ -222,6 +222,10 @@ class Encoder {
         ]);
         return plain([...maps, this.#slotArg(op.proc)], op.out);
       }
+      case "rebirth":
+        return plain([]);
+      case "adopt":
+        return plain([], op.out);
       case "offerFd":
         return plain([this.#slotArg(op.fd)]);
       case "forwardFd":

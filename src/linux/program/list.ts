@@ -78,6 +78,9 @@ function describe(op: Op): { verb: string; rest: string } {
     }
     case "userNamespace":
       return { verb: "user-namespace", rest: `$${op.proc} uids ${quote(op.uidMap)} gids ${quote(op.gidMap)}` };
+    case "rebirth":
+    case "adopt":
+      return { verb: op.kind, rest: "" };
     case "offerFd":
       return { verb: "offer-fd", rest: `$${op.fd}` };
     case "forwardFd":

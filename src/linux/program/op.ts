@@ -89,6 +89,13 @@ export type Op = OpCommon &
      * `texts[0]` pid `texts[1]` and, if `texts[2]` is not empty, pid `texts[2]`.
      */
     | { kind: "forwardFd"; pid: Slot; socket: Slot; texts: readonly [string, string, string] }
+    /**
+     * In `init`: a child with the same parent goes on, born into what namespaces were unshared for children; we end.
+     * The launcher meets it by `adopt`.
+     */
+    | { kind: "rebirth" }
+    /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
+    | { kind: "adopt"; out: Slot }
     /** Puts a slot's value into a shared struct as u32 at byte `at`. */
     | { kind: "store"; slot: Slot; into: SharedData; at: number }
     /** Appends up to `maxBytes` of a file to the exit record. */
@@ -134,6 +141,8 @@ export const OP_KINDS = [
   "userNamespace",
   "offerFd",
   "forwardFd",
+  "rebirth",
+  "adopt",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -134,7 +134,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   connectStdio(init, stdio, fds);
   writeSysctls(init, sysctls);
   if (labels) labelOnExec(init, host, process);
-  hidePaths(init, config);
+  hidePaths(init, config, mounts);
   makeReadonly(init, mounts);
   makeWorkingDirectory(init, process.cwd);
   if (request.beforePivot)

@@ -138,7 +138,7 @@ export function bindConsole(init: OpList): void {
 }
 
 /** In the child. A path that is not there needs no hiding. */
-export function hidePaths(init: OpList, config: OciConfig): void {
+export function hidePaths(init: OpList, config: OciConfig, mounts: readonly PlannedMount[]): void {
   const readonlyPaths = config.linux?.readonlyPaths ?? [];
   const maskedPaths = config.linux?.maskedPaths ?? [];
   for (const path of [...readonlyPaths, ...maskedPaths])
@@ -153,10 +153,14 @@ export function hidePaths(init: OpList, config: OciConfig): void {
     init.moveMount("copy", "target", why, { guard: "target" });
   }
   if (maskedPaths.length === 0) return;
-  // The host's would be the container's to chmod(2), by the path that it covers.
-  init.openInRoot(ROOT, "dev/null", O.PATH, "null", "the container's /dev/null, to cover files with", {
-    noSymlinks: true,
-  });
+  // The host's would be the container's to chmod(2), by the path that it covers, were it not read-only. A /dev that is
+  // bound need not have one.
+  const ofHost = mounts.some(({ destination, options }) => destination === "/dev" && options.bind);
+  if (ofHost) init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
+  else
+    init.openInRoot(ROOT, "dev/null", O.PATH, "null", "the container's /dev/null, to cover files with", {
+      noSymlinks: true,
+    });
   init.add({
     kind: "checkDevice",
     fd: "null",
@@ -176,6 +180,7 @@ export function hidePaths(init: OpList, config: OciConfig): void {
     init.moveMount("empty", "dir", why, { guard: "dir" });
     init.openInRoot(ROOT, path.slice(1), O.PATH, "file", why, { ...flags, tolerate: ["ENOENT"], unless: "dir" });
     init.cloneTreeOf("null", false, "cover", why, { guard: "file" });
+    if (ofHost) init.setAttributes("cover", { set: ATTR.RDONLY }, why, { guard: "file" });
     init.moveMount("cover", "file", why, { guard: "file" });
   }
 }

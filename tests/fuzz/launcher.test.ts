@@ -130,7 +130,7 @@ describe("the launcher itself refuses with EPROTO and exit code 1", () => {
   test("a header whose fields do not fit the rest", async () => {
     const wrong: [HeaderField, number[]][] = [
       ["magic", [0, 0x3154474d]],
-      ["version", [0, 2, 0xffffffff]],
+      ["version", [0, 1, 3, 0xffffffff]],
       ["total_bytes", [0, valid.length - 1, valid.length + 8]],
       ["host_count", [0, 1, 0xffffffff]],
       ["init_count", [0, 2, 0x80000000]],

@@ -335,7 +335,8 @@ describe("runtime-spec config-linux#namespaces: a user namespace that is joined"
         expect(user).toBe(linkOf("user"));
         expect(net === linkOf("net")).toBe(types.includes("network"));
         expect(Number(pid) > 1).toBe(types.includes("pid"));
-        expect([score, links]).toEqual(["99", ["lo"]]);
+        expect(score).toBe("99");
+        expect(links).toContain("lo");
         const joined = await stage.sleeper({ change });
         expect((await stage.exec(joined, show)).stdout).toStartWith(`${user}\n`);
         // Its own supervisor tells its pid on the host.

@@ -125,10 +125,17 @@ function targets(): Target[] {
 /**
  * Names, or how they begin. With these a program that Bun compiled runs any code: before ours (BUN_OPTIONS=--preload=…),
  * as the `bun` command with scripts from the current directory (BUN_BE_BUN=1), or from a debugger that it listens for or
- * connects to (BUN_INSPECT, BUN_INSPECT_CONNECT_TO). Or it overwrites any file (BUN_BYTECODE_…_OUT), or runs another
- * engine than the tested one, or none (BUN_JSC_…). No flag of the build turns them off, and our first line is too late.
+ * connects to (BUN_INSPECT, BUN_INSPECT_CONNECT_TO). Or it overwrites any file (BUN_BYTECODE_…_OUT). No flag of the
+ * build turns them off, and our first line is too late.
  */
-const CODE_VARIABLES = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_BYTECODE_", "BUN_JSC_"];
+const CODE_VARIABLES = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_BYTECODE_"];
+
+/**
+ * The engine's own options, among them functions' bodies from a file (BUN_JSC_functionOverrides) and files to write.
+ * That prefix is nowhere in Bun as text, but compared byte by byte: "B", then "U" one further. Read the "U" where the
+ * "B" is, and no variable has the prefix. Only for x86-64: elsewhere the comparison is made of other instructions.
+ */
+const ENGINE_PREFIX_CODE = /\x80[\x38-\x3f]B.{2,8}\x80[\x78-\x7f]\x01U(?=.{2,8}\x80[\x78-\x7f]\x02N)/gs;
 
 /**
  * Copies Bun with those variables' names ended before their first byte: no variable has such a name, so none is found.
@@ -140,6 +147,11 @@ function writeClosedBun(path: string): void {
     let at = bun.indexOf(name);
     if (at === -1) throw new BuildError(`Bun ${Bun.version} does not know ${name}: how does it run other code now?`);
     for (; at !== -1; at = bun.indexOf(name, at + 1)) bun[at] = 0;
+  }
+  if (process.arch === "x64") {
+    const [found, ...more] = bun.toString("latin1").matchAll(ENGINE_PREFIX_CODE);
+    if (!found || more.length > 0) throw new BuildError(`Bun ${Bun.version} looks for BUN_JSC_ in another way`);
+    bun[found.index + found[0].length - 2] = 0;
   }
   writeFileSync(path, bun, { mode: 0o755 });
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
@@ -20,6 +20,7 @@ import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "./compile.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
+import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
@@ -195,8 +196,17 @@ class LauncherRuntime implements Runtime {
     }
   }
 
-  async cleanup({ config, runDirectory }: { id: string; config: OciConfigOf; runDirectory: string }): Promise<void> {
+  async cleanup({
+    id,
+    config,
+    runDirectory,
+  }: {
+    id: string;
+    config: OciConfigOf;
+    runDirectory: string;
+  }): Promise<void> {
     await this.removeCgroup(config.linux?.cgroupsPath);
+    for (const path of rdtLeftovers(config, this.#host, id)) removeDirectory(path);
     rmSync(runDirectory, { recursive: true, force: true });
   }
 
@@ -293,5 +303,13 @@ function makeDirectory(path: string): boolean {
     if (errnoOf(error) === "EEXIST") return false;
     if (errnoOf(error) !== "ENOENT") throw error;
     throw new LighterError("not-found", `the directory for "${path}" does not exist`, { cause: error });
+  }
+}
+
+function removeDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
   }
 }

@@ -658,6 +658,17 @@ describe("runtime-spec config-linux#seccomp", () => {
     expect(told).toHaveLength(1);
   });
 
+  rooted("the agent has the listener of a created container before that is started", async () => {
+    const told = await withAgent(async (path) => {
+      const request = stage.request("mkdir /tmp/made 2>&1", { change: notify(path, ["mkdir", "mkdirat"]) });
+      const created = await stage.runtime.create(request);
+      expect(readFileSync(`/proc/${created.pid}/status`, "utf8")).toMatch(/^Seccomp:\s+2$/m);
+      await created.start();
+      expect((await finish(created)).stdout).toContain("Operation not supported");
+    });
+    expect(told).toHaveLength(1);
+  });
+
   rooted("an exec has a listener of its own, and its container's state", async () => {
     const told = await withAgent(async (path) => {
       const sleeper = await stage.sleeper({ change: notify(path, ["mkdir", "mkdirat"]) });

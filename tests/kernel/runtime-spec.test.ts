@@ -660,7 +660,9 @@ describe("runtime-spec config-linux#seccomp", () => {
 
   rooted("the agent has the listener of a created container before that is started", async () => {
     const told = await withAgent(async (path) => {
-      const request = stage.request("mkdir /tmp/made 2>&1", { change: notify(path, ["mkdir", "mkdirat"]) });
+      const request = stage.request(["/bin/sh", "-c", "mkdir /tmp/made 2>&1"], {
+        change: notify(path, ["mkdir", "mkdirat"]),
+      });
       const created = await stage.runtime.create(request);
       expect(readFileSync(`/proc/${created.pid}/status`, "utf8")).toMatch(/^Seccomp:\s+2$/m);
       await created.start();

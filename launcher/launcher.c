@@ -125,7 +125,6 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_REMOVE_CGROUP] = "b",
 	[OP_OPEN_TARGET] = "sbnn",
 	[OP_AWAIT] = "n",
-	[OP_SEND_FD] = "nsbn",
 	[OP_CHECK_EXECUTABLE] = "b",
 	[OP_COPY_UP] = "ssn",
 	[OP_USER_NAMESPACE] = "bnbns",
@@ -174,8 +173,6 @@ static int check_shape(const struct program *p, const struct op *op)
 		return in_blob(p, op->arg[1], 4);
 	case OP_USER_NAMESPACE:
 		return in_blob(p, op->arg[0], op->arg[1]) && in_blob(p, op->arg[2], op->arg[3]);
-	case OP_SEND_FD:
-		return in_blob(p, op->arg[2], op->arg[3]);
 	default:
 		return 1;
 	}
@@ -208,12 +205,12 @@ static int check_header(const struct program *p, size_t length)
 static int check_supervise(const struct program *p)
 {
 	const struct program_header *h = &p->header;
-	const uint32_t optional[] = { h->stdin_slot, h->stdout_slot, h->stderr_slot, h->terminal_slot };
+	const uint32_t optional[] = { h->stdin_slot, h->stdout_slot, h->stderr_slot };
 
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		if (!check_slot(p, optional[i], 1))
 			return 0;
-	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 && h->sync_fd >= LISTEN_FD &&
+	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 && h->terminal <= 1 && h->console_fd < 1024 && h->sync_fd >= LISTEN_FD &&
 	       h->sync_fd < 1024 && check_string(p, h->log_path, 1) &&
 	       h->log_max_files >= 1 && h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
 	       check_string(p, h->socket_path, 0);
@@ -271,7 +268,7 @@ const struct op *cleanup_op(const struct program *p, uint32_t index)
 /* ---------------------------------------------------------------------------------------------- sync between sides */
 
 /* All of the bytes, with a copy of passed_fd unless that is negative. */
-static int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd)
+int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd)
 {
 	struct iovec iov = { (void *)(uintptr_t)bytes, length };
 	union {
@@ -621,14 +618,6 @@ static int op_await(struct program *p, const struct op *op)
 		length = read((int)op->arg[0], &byte, 1);
 	} while (length < 0 && errno == EINTR);
 	return length < 0 ? -errno : length == 0 ? -ECANCELED : 0;
-}
-
-/* arg = { socket number, fd, data, length } */
-static int op_send_fd(struct program *p, const struct op *op)
-{
-	int fd = p->slots[op->arg[1]];
-
-	return fd < 0 ? -EBADF : send_with_fd((int)op->arg[0], text(p, op, 2), op->arg[3], fd);
 }
 
 /* Calls `try` with each path of the NULL-terminated vector at `entry` until one is not missing or closed to us. */
@@ -1106,7 +1095,6 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_REMOVE_CGROUP] = op_remove_cgroup,
 	[OP_OPEN_TARGET] = op_open_target,
 	[OP_AWAIT] = op_await,
-	[OP_SEND_FD] = op_send_fd,
 	[OP_CHECK_EXECUTABLE] = op_check_executable,
 	[OP_COPY_UP] = op_copy_up,
 	[OP_USER_NAMESPACE] = op_user_namespace,

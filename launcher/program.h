@@ -60,7 +60,7 @@ struct program_header {
 	uint32_t stdin_slot;
 	uint32_t stdout_slot;
 	uint32_t stderr_slot;
-	uint32_t terminal_slot;
+	uint32_t terminal;
 	uint32_t log_path;
 	uint32_t log_max_files;
 	uint32_t exit_path;
@@ -70,7 +70,7 @@ struct program_header {
 	uint32_t sync_fd;
 	uint64_t log_max_bytes;
 	uint32_t hand_over;
-	uint32_t reserved;
+	uint32_t console_fd;
 };
 _Static_assert(sizeof(struct program_header) == HEADER_BYTES, "format.ts");
 
@@ -105,7 +105,6 @@ enum op_kind {
 	OP_REMOVE_CGROUP,
 	OP_OPEN_TARGET,
 	OP_AWAIT,
-	OP_SEND_FD,
 	OP_CHECK_EXECUTABLE,
 	OP_COPY_UP,
 	OP_USER_NAMESPACE,

@@ -60,6 +60,7 @@ static enum state state;
 static pid_t init_pid;
 static int sync_fd, executing, init_reaped;
 static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
+static int terminal_due; /* the child is still to send it: until then input stays with the clients */
 static struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
 static struct client clients[MAX_CLIENTS];
 static int client_count;
@@ -487,7 +488,7 @@ static int read_input(struct client *client)
 {
 	ssize_t n;
 
-	if (!(client->mask & ATTACH_STDIN) || input_length > 0)
+	if (!(client->mask & ATTACH_STDIN) || input_length > 0 || terminal_due)
 		return 1;
 	n = read(client->fd, input, sizeof(input));
 	if (n < 0)
@@ -620,17 +621,41 @@ static int read_stream(struct stream *stream)
 	return 1;
 }
 
+/* 0 once it has been waited for: the number may be somebody else's by then. */
+static pid_t unreaped_init(void)
+{
+	return init_reaped ? 0 : init_pid;
+}
+
+/* The child's terminal: its master goes to the console socket, or is ours to serve. */
+static void take_terminal(int fd)
+{
+	int rc;
+
+	if (program->header.console_fd) {
+		rc = send_with_fd((int)program->header.console_fd, "/dev/ptmx", sizeof("/dev/ptmx") - 1, fd);
+		close(fd);
+		if (rc < 0)
+			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, -rc });
+		return;
+	}
+	if (!terminal_due) {
+		close(fd);
+		return;
+	}
+	terminal_due = 0;
+	terminal_fd = stdin_fd = streams[0].fd = fd;
+	/* Our own hold on the other end: the terminal does not hang up when the last process closes it. */
+	terminal_peer_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	set_nonblocking(fd);
+}
+
 static void open_streams(void)
 {
-	terminal_fd = slot_fd(program->header.terminal_slot);
+	terminal_due = program->header.terminal != 0;
 	stdin_fd = slot_fd(program->header.stdin_slot);
 	streams[0] = (struct stream){ .fd = slot_fd(program->header.stdout_slot), .mask = ATTACH_STDOUT };
 	streams[1] = (struct stream){ .fd = slot_fd(program->header.stderr_slot), .mask = ATTACH_STDERR };
-	if (terminal_fd >= 0) {
-		stdin_fd = streams[0].fd = terminal_fd;
-		/* Our own hold on the other end: the terminal does not hang up when the last process closes it. */
-		terminal_peer_fd = ioctl(terminal_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	}
 	set_nonblocking(stdin_fd);
 	set_nonblocking(streams[0].fd);
 	set_nonblocking(streams[1].fd);
@@ -697,12 +722,6 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	_exit(1);
 }
 
-/* 0 once it has been waited for: the number may be somebody else's by then. */
-static pid_t unreaped_init(void)
-{
-	return init_reaped ? 0 : init_pid;
-}
-
 /* What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that succeeded. */
 static void read_sync(void)
 {
@@ -712,9 +731,9 @@ static void read_sync(void)
 	ssize_t n;
 
 	while (sync_fd >= 0 && (n = sync_receive(sync_fd, &record, &passed, MSG_DONTWAIT)) >= 0) {
-		if (passed >= 0)
-			close(passed);
-		if (n == 0) {
+		if (passed >= 0) {
+			take_terminal(passed);
+		} else if (n == 0) {
 			close(sync_fd);
 			sync_fd = -1;
 			if (state == CREATED)
@@ -854,7 +873,7 @@ static short client_events(const struct client *client)
 {
 	if (client->kind != CLIENT_ATTACH)
 		return POLLIN;
-	return (short)(((client->mask & ATTACH_STDIN) && input_length == 0 ? POLLIN : 0) |
+	return (short)(((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due ? POLLIN : 0) |
 		       (client->current >= 0 || next_chunk(client) >= 0 ? POLLOUT : 0));
 }
 

@@ -101,7 +101,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   closePrivateProc(hostOps, procNeeds);
   closeIdmapped(hostOps, mounts);
   const fds = carriedFds(request);
-  takeOver(hostOps, stdio, fds, request.handOver);
+  takeOver(hostOps, stdio);
   const { id, bundle = request.runDirectory } = request;
   forwardListener(hostOps, listenerPath, { id, config, bundle }, SLOT_INIT);
 
@@ -191,7 +191,7 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   clone(hostOps, 0, bornIn, "the process, which goes into the container by itself");
   closePrivateProc(hostOps, procNeeds);
   const fds = carriedFds(request);
-  takeOver(hostOps, stdio, fds, request.handOver);
+  takeOver(hostOps, stdio);
   const { containerPid, container = { id: request.id, bundle: request.runDirectory } } = request;
   forwardListener(hostOps, listenerPath, { ...container, config, containerPid }, SLOT_INIT);
 
@@ -240,7 +240,8 @@ function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: St
   return {
     init: SLOT_INIT,
     hold,
-    ...(request.handOver ? { handOver: true } : supervisedStdio(request.stdio)),
+    ...(request.handOver ? { handOver: true } : {}),
+    ...supervisedStdio(request.stdio, fds, request.handOver),
     ...(fds ? { syncFd: fds.sync } : {}),
     ...(log ? { log } : {}),
     exitPath: files.exit,

@@ -66,26 +66,9 @@ export function openPipes(host: OpList, plan: StdioPlan, uidHost: number, gidHos
     host.call("fchownat", [slot(end), text(""), uidHost, gidHost, AT_EMPTY_PATH], "the user may reopen /dev/stdout");
 }
 
-/** Host side, after the clone: give up the child's ends, or take the terminal's master from it. */
-export function takeOver(
-  host: OpList,
-  plan: StdioPlan,
-  fds: CarriedFds | undefined,
-  handOver: HandOver | undefined,
-): void {
-  if (plan.terminal) {
-    host.add({ kind: "receive", out: "terminal", why: "take the terminal's master from the child" });
-    if (fds && handOver?.consoleSocketFd !== undefined)
-      host.add({
-        kind: "sendFd",
-        socket: fds.consoleSocket,
-        fd: "terminal",
-        data: "/dev/ptmx",
-        why: "the terminal's master, to the console socket",
-      });
-    return;
-  }
-  if (plan.inherit) return;
+/** Host side, after the clone: give up the child's ends. */
+export function takeOver(host: OpList, plan: StdioPlan): void {
+  if (plan.terminal || plan.inherit) return;
   for (const end of ["in.r", "out.w", "err.w"]) host.close(end, "the child's end of a pipe");
 }
 
@@ -129,12 +112,16 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
   const uid = process.user?.uid ?? 0;
   if (uid !== 0)
     init.call("fchownat", [slot("tty"), text(""), uid, KEEP_ID, AT_EMPTY_PATH], "the terminal is the user's");
-  init.add({ kind: "send", fd: "ptmx", why: "hand the terminal's master to the supervisor" });
+  init.add({ kind: "send", fd: "ptmx", why: "hand the terminal's master to the launcher" });
 }
 
-/** The slots the supervisor reads and writes. */
-export function supervisedStdio(plan: StdioPlan): Pick<Supervise, "stdin" | "stdout" | "stderr" | "terminal"> {
-  if (plan.inherit) return {};
-  if (plan.terminal) return { terminal: "terminal" };
-  return { stdout: "out.r", stderr: "err.r", ...(plan.stdin ? { stdin: "in.w" } : {}) };
+/** What the supervisor reads and writes, or hands on. */
+export function supervisedStdio(
+  { terminal, stdin, inherit }: StdioPlan,
+  fds: CarriedFds | undefined,
+  handOver: HandOver | undefined,
+): Pick<Supervise, "stdin" | "stdout" | "stderr" | "terminal" | "consoleFd"> {
+  if (terminal) return fds && handOver?.consoleSocketFd !== undefined ? { consoleFd: fds.consoleSocket } : { terminal };
+  if (inherit) return {};
+  return { stdout: "out.r", stderr: "err.r", ...(stdin ? { stdin: "in.w" } : {}) };
 }

@@ -103,6 +103,8 @@ class Decoder {
     check(header.slot_count <= PROGRAM_MAX_SLOTS, `${header.slot_count} slots`);
     check(header.hold <= 1n, `hold is ${header.hold}`);
     check(header.hand_over <= 1n, `hand_over is ${header.hand_over}`);
+    check(header.terminal <= 1n, `terminal is ${header.terminal}`);
+    check(header.console_fd < 1024n, `console_fd is ${header.console_fd}`);
     check(header.sync_fd >= 3n && header.sync_fd < 1024n, `sync_fd is ${header.sync_fd}`);
     const parts = ops * BigInt(OP_BYTES) + header.relocation_count * BigInt(RELOCATION_BYTES) + header.blob_bytes;
     check(header.blob_bytes > 0n && BigInt(HEADER_BYTES) + parts === BigInt(length), "the parts are not the whole");
@@ -240,7 +242,7 @@ class Decoder {
     const ops = this.#rawOps().map((raw) => this.#op(raw));
     const hostEnd = this.#number("host_count");
     const initEnd = hostEnd + this.#number("init_count");
-    const slots = (["stdin", "stdout", "stderr", "terminal"] as const).flatMap((name) => {
+    const slots = (["stdin", "stdout", "stderr"] as const).flatMap((name) => {
       const slot = this.#optionalSlot(this.#number(`${name}_slot`));
       return slot === undefined ? [] : [[name, slot]];
     });
@@ -254,6 +256,8 @@ class Decoder {
       supervise: {
         init: this.#slotName(this.#number("init_slot")),
         hold: this.#header.hold === 1n,
+        ...(this.#header.terminal === 1n ? { terminal: true } : {}),
+        ...(this.#header.console_fd === 0n ? {} : { consoleFd: this.#number("console_fd") }),
         ...(this.#header.hand_over === 1n ? { handOver: true } : {}),
         ...(this.#number("sync_fd") === LISTEN_FD ? {} : { syncFd: this.#number("sync_fd") }),
         ...Object.fromEntries(slots),
@@ -306,8 +310,6 @@ class Decoder {
         return { kind, paths: arg.vector(0), argv: arg.vector(1), env: arg.vector(2), why };
       case "await":
         return { kind, fd: arg.number(0), why };
-      case "sendFd":
-        return { kind, socket: arg.number(0), fd: arg.slot(1), data: arg.text(2, 3), why };
       case "checkExecutable":
         return { kind, paths: arg.vector(0), why };
       case "openTarget": {

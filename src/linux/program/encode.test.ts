@@ -230,7 +230,7 @@ describe("listProgram", () => {
   test("ends with what the supervisor does", () => {
     const supervise = {
       init: "init",
-      terminal: "tty",
+      terminal: true,
       hold: true,
       log: { path: "/log", maxBytes: 10, maxFiles: 2 },
       exitPath: "/run/exit",
@@ -238,7 +238,7 @@ describe("listProgram", () => {
     };
     const text = listProgram(programOf([], { supervise }));
     expect(text.slice(text.indexOf("# supervise"))).toBe(
-      "# supervise\n     terminal $tty\n     run the program when a client says START\n     log /log max 10 bytes, 2 files\n     serve /run/sock\n     exit record /run/exit\n",
+      "# supervise\n     terminal: the fd that init sends\n     run the program when a client says START\n     log /log max 10 bytes, 2 files\n     serve /run/sock\n     exit record /run/exit\n",
     );
   });
 });

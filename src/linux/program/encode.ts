@@ -59,7 +59,8 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
     stdin_slot: encoder.slot(supervise.stdin),
     stdout_slot: encoder.slot(supervise.stdout),
     stderr_slot: encoder.slot(supervise.stderr),
-    terminal_slot: encoder.slot(supervise.terminal),
+    terminal: supervise.terminal ? 1 : 0,
+    console_fd: supervise.consoleFd ?? 0,
     log_path: supervise.log ? encoder.string(supervise.log.path) : NO_OFFSET,
     log_max_files: supervise.log?.maxFiles ?? 1,
     log_max_bytes: BigInt(supervise.log?.maxBytes ?? 0),
@@ -177,15 +178,6 @@ class Encoder {
         return plain([], op.out);
       case "await":
         return plain([numberArg(op.fd)]);
-      case "sendFd": {
-        const data = utf8(op.data);
-        return plain([
-          numberArg(op.socket),
-          this.#slotArg(op.fd),
-          blobArg(this.bytes(data, 1)),
-          numberArg(data.length),
-        ]);
-      }
       case "checkExecutable":
         return plain([blobArg(this.#vector(op.paths))]);
       case "execute":

@@ -46,7 +46,7 @@ export const HEADER_FIELDS = [
   ["stdin_slot", "u32"],
   ["stdout_slot", "u32"],
   ["stderr_slot", "u32"],
-  ["terminal_slot", "u32"],
+  ["terminal", "u32"],
   ["log_path", "u32"],
   ["log_max_files", "u32"],
   ["exit_path", "u32"],
@@ -56,7 +56,7 @@ export const HEADER_FIELDS = [
   ["sync_fd", "u32"],
   ["log_max_bytes", "u64"],
   ["hand_over", "u32"],
-  ["reserved", "u32"],
+  ["console_fd", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "u64"])[];
 
 export type HeaderField = (typeof HEADER_FIELDS)[number][0];

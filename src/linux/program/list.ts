@@ -54,8 +54,6 @@ function describe(op: Op): { verb: string; rest: string } {
       return { verb: "receive", rest: "" };
     case "await":
       return { verb: "await", rest: `${op.fd}` };
-    case "sendFd":
-      return { verb: "send-fd", rest: `${op.socket} $${op.fd} ${quote(op.data)}` };
     case "checkExecutable":
       return { verb: "check-executable", rest: op.paths.join(" or ") };
     case "execute":
@@ -156,12 +154,14 @@ function quote(data: string): string {
 }
 
 function superviseLines({ supervise }: Program): string[] {
-  const { log, terminal, stdin, stdout, stderr, hold, handOver, exitPath, socketPath } = supervise;
+  const { log, terminal, consoleFd, stdin, stdout, stderr, hold, handOver, exitPath, socketPath } = supervise;
   const streams = terminal
-    ? `terminal $${terminal}`
+    ? "terminal: the fd that init sends"
     : stdout
       ? `stdin ${stdin ? `$${stdin}` : "none"} stdout $${stdout} stderr $${stderr}`
-      : "stdio is the caller's";
+      : consoleFd
+        ? `terminal: the fd that init sends, to the console socket, ${consoleFd}`
+        : "stdio is the caller's";
   const lines = ["# supervise", `     ${streams}`];
   if (hold) lines.push("     run the program when a client says START");
   if (handOver) lines.push("     leave the process to the caller when a client says RELEASE");

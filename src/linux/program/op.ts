@@ -62,8 +62,6 @@ export type Op = OpCommon &
     | { kind: "receive"; out?: Slot }
     /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
     | { kind: "await"; fd: number }
-    /** Sends a copy of `fd`, with `data`, over the socket that is fd number `socket`. */
-    | { kind: "sendFd"; socket: number; fd: Slot; data: string }
     /** Fails as `execute` would if no path of `paths` may be executed. */
     | { kind: "checkExecutable"; paths: readonly string[] }
     /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
@@ -135,7 +133,6 @@ export const OP_KINDS = [
   "removeCgroup",
   "openTarget",
   "await",
-  "sendFd",
   "checkExecutable",
   "copyUp",
   "userNamespace",
@@ -153,7 +150,10 @@ export interface Supervise {
   stdin?: Slot;
   stdout?: Slot;
   stderr?: Slot;
-  terminal?: Slot;
+  /** The one fd that `init` sends is a terminal's master, to serve. */
+  terminal?: boolean;
+  /** It goes to the unix socket that is fd number `consoleFd` instead. */
+  consoleFd?: number;
   /** Every `send` of `init` without a fd is a pause, CREATED: what it then receives is sent by a client's START or RELEASE. */
   hold: boolean;
   /**

@@ -292,6 +292,9 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 {
 	struct record record = { type, op_index, (uint32_t)error };
 
+	/* The child may be under its filter by now: of all calls write(2) is the one that it lets pass. */
+	if (in_child && passed_fd < 0)
+		return write(fd, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : -errno;
 	return send_with_fd(fd, &record, sizeof(record), passed_fd);
 }
 
@@ -683,7 +686,7 @@ static int op_execute(struct program *p, const struct op *op)
 	if (!in_child)
 		return -EPROTO;
 	/* Changing ids cleared the parent-death signal for a moment: did the launcher die in it? */
-	if (sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0 && !released)
+	if (!released && sync_send(sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0)
 		_exit(1);
 	return first_path(p, p->blob + op->arg[0], try_execve, vectors);
 }

@@ -111,10 +111,11 @@ function measure(
       ];
       take("create", contender, life, i >= 0);
     }
-  for (const { name, command } of contenders) execute([...command, "run", "-d", "-b", bundles.long, name]);
+  for (const { name, command } of contenders) execute([...command, "run", "-d", "-b", bundles.long, `bench-${name}`]);
   for (let i = -WARM_UP; i < runs; i++)
-    for (const contender of contenders) take("exec", contender, [["exec", contender.name, "/bin/true"]], i >= 0);
-  for (const { name, command } of contenders) execute([...command, "delete", "-f", name]);
+    for (const contender of contenders)
+      take("exec", contender, [["exec", `bench-${contender.name}`, "/bin/true"]], i >= 0);
+  for (const { name, command } of contenders) execute([...command, "delete", "-f", `bench-${name}`]);
   const summaries = (what: Measure) =>
     Object.fromEntries(Object.entries(samples[what]).map(([name, ms]) => [name, summarize(ms)]));
   return { run: summaries("run"), create: summaries("create"), exec: summaries("exec") };

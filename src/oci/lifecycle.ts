@@ -1,5 +1,6 @@
 /** What happens to a container between the commands' first and last lines: created, started, destroyed. */
 import { closeSync, constants, existsSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
@@ -149,6 +150,7 @@ export async function killAndWait(handle: StateHandle): Promise<void> {
 /** Removes all that is left of a container whose init has ended; then runs the poststop hooks; its state goes last. */
 export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
   await cleanUp(handle);
+  await removeRdtGroup(context, handle);
   await awaitSupervisor(handle.directory);
   writePoint("cleaned up");
   await runPoststop(context, handle);
@@ -160,6 +162,20 @@ async function cleanUp(handle: StateHandle): Promise<void> {
   writePoint("killed all");
   if (handle.state.systemdCgroup) await removeScope(handle);
   if (handle.state.cgroupsPath !== "") await emptyCgroup(detectCgroupHost(), handle.state.cgroupsPath);
+}
+
+/** What `runtime.cleanup` does beyond the cgroup. A failure is told, and stops nothing. */
+async function removeRdtGroup(context: OciContext, handle: StateHandle): Promise<void> {
+  try {
+    const { id } = handle.state;
+    const { linux = {}, ...config } = handle.config;
+    if (!linux.intelRdt) return;
+    const { cgroupsPath: _, ...withoutCgroup } = linux;
+    const runDirectory = join(handle.directory, "none");
+    await (await openRuntime()).cleanup({ id, config: { ...config, linux: withoutCgroup }, runDirectory });
+  } catch (error) {
+    context.log.warn(messageOf(error));
+  }
 }
 
 /** A `run` in the foreground that was killed has left its supervisor, whose last acts are not to hit the next container. */

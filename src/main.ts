@@ -1,6 +1,7 @@
 /**
- * One executable, three programs, chosen by argv[0] or by the first argument: the command line, the daemon
- * (`lighter daemon`) and the OCI runtime (`lighter runtime`, or a link named `lighter-runtime`).
+ * One executable, four programs, chosen by argv[0] or by the first argument: the command line, the daemon
+ * (`lighter daemon`), the OCI runtime (`lighter runtime`, or a link named `lighter-runtime`), and the daemon's helper that
+ * unpacks layers (`lighter layer-worker`, which is not for people).
  * Each is imported when it is the one to run: the others' modules cost no start-up time.
  *
  * What they return is the exit code, and all their output is with the kernel by then: process.exit(3) drops what
@@ -22,6 +23,11 @@ async function main(): Promise<number> {
     Bun.unsafe.setJITPolicy(1); // built to suit commands, which are short
     const { daemonMain } = await import("./api/daemon.ts");
     return await daemonMain(args.slice(1));
+  }
+  if (args[0] === "layer-worker") {
+    Bun.unsafe.setJITPolicy(1);
+    const { layerWorkerMain } = await import("./image/worker/main.ts");
+    return await layerWorkerMain();
   }
   const { cliMain } = await import("./cli/mod.ts");
   return await cliMain(args);

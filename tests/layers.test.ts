@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
  */
 const below = ["linux", "spec", "base", "embedded"];
 const mayImport: Record<string, readonly string[]> = {
-  main: ["api", "cli", "oci"],
+  main: ["api", "cli", "oci", "image"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
   api: ["engine", "spec", "base"],

@@ -1,11 +1,12 @@
 /** The content-addressed part of the OCI image layout: blobs/sha256/HEX, and ingest/ for what is not verified yet. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import { IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
+import { IMAGE_JSON_MAX_BYTES, UNFINISHED_PULL_MAX_AGE_MS } from "../base/limits.ts";
+import { writePoint } from "../base/write-point.ts";
 
 /** A file in an ingest directory, hashed while it was written. */
 export interface IngestedFile {
@@ -30,16 +31,20 @@ export async function readFileLimited(path: string, maxBytes: number, what: stri
   }
 }
 
+const PARTIAL_NAME = /^sha256-([0-9a-f]{64})\.partial$/;
+
 export class BlobStore {
   readonly #blobsPath: string;
   readonly #ingestPath: string;
+  /** Downloads that are whole and verified, and still where a killed process leaves them to be taken up again. */
+  readonly #downloaded = new Set<Digest>();
 
-  /** Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed. */
+  /** Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed, but for unfinished downloads. */
   static async open(rootPath: string): Promise<BlobStore> {
     const store = new BlobStore(rootPath);
-    await rm(store.#ingestPath, { recursive: true, force: true });
-    mkdirSync(store.#ingestPath, { mode: 0o700 });
+    mkdirSync(store.#ingestPath, { recursive: true, mode: 0o700 });
     mkdirSync(store.#blobsPath, { recursive: true, mode: 0o700 });
+    await store.removeUnfinished(UNFINISHED_PULL_MAX_AGE_MS);
     return store;
   }
 
@@ -48,13 +53,20 @@ export class BlobStore {
     this.#ingestPath = join(rootPath, "ingest");
   }
 
-  pathOf(digest: Digest): string {
+  #storedPath(digest: Digest): string {
     return join(this.#blobsPath, digest.slice("sha256:".length));
   }
 
-  has(digest: Digest): boolean {
-    return existsSync(this.pathOf(digest));
+  /** Where its bytes are: of a blob that `has` knows. */
+  pathOf(digest: Digest): string {
+    return this.#downloaded.has(digest) ? this.partialPathOf(digest) : this.#storedPath(digest);
   }
+
+  has(digest: Digest): boolean {
+    return this.#downloaded.has(digest) || existsSync(this.#storedPath(digest));
+  }
+
+  // --- Unfinished files ---
 
   /** A new directory for one operation's unfinished files; removed by `removeIngest`. */
   createIngest(): Promise<string> {
@@ -65,23 +77,66 @@ export class BlobStore {
     await rm(path, { recursive: true, force: true });
   }
 
+  /** The file a download of the blob grows in. */
+  partialPathOf(digest: Digest): string {
+    return join(this.#ingestPath, `sha256-${digest.slice("sha256:".length)}.partial`);
+  }
+
+  hasPartial(digest: Digest): boolean {
+    return !this.#downloaded.has(digest) && existsSync(this.partialPathOf(digest));
+  }
+
+  /** A download is whole and verified. It becomes a blob like others with `settle`. */
+  setDownloaded(digest: Digest): void {
+    this.#downloaded.add(digest);
+  }
+
+  /** Moves those of the blobs that are downloads to their place. On the disk only after the file system was synced. */
+  async settle(digests: Iterable<Digest>): Promise<void> {
+    for (const digest of digests) {
+      if (!this.#downloaded.has(digest)) continue;
+      writePoint("settle blob");
+      await rename(this.partialPathOf(digest), this.#storedPath(digest));
+      this.#downloaded.delete(digest);
+    }
+  }
+
+  /**
+   * Removes what is in ingest/, but for downloads younger than `maxAgeMs`. Nothing may be under way that is not `busy`.
+   * Returns the bytes freed.
+   */
+  async removeUnfinished(maxAgeMs: number, isBusy: (digest: Digest) => boolean = () => false): Promise<number> {
+    let freedBytes = 0;
+    for (const name of readdirSync(this.#ingestPath)) {
+      const path = join(this.#ingestPath, name);
+      const hex = PARTIAL_NAME.exec(name)?.[1];
+      const stat = lstatSync(path);
+      if (hex !== undefined && (isBusy(`sha256:${hex}` as Digest) || Date.now() - stat.mtimeMs < maxAgeMs)) continue;
+      freedBytes += stat.size;
+      await rm(path, { recursive: true, force: true });
+    }
+    return freedBytes;
+  }
+
+  // --- Whole blobs ---
+
   /** Moves a verified file in. Its bytes are on the disk only after the file system was synced. */
   async adopt(file: IngestedFile): Promise<void> {
-    await rename(file.path, this.pathOf(file.digest));
+    await rename(file.path, this.#storedPath(file.digest));
   }
 
   /** Stores a small document. On the disk only after the file system was synced. */
   async put(ingestPath: string, bytes: Uint8Array, digest: Digest): Promise<void> {
     const tempPath = join(ingestPath, digest.slice("sha256:".length));
     await writeFile(tempPath, bytes, { mode: 0o600 });
-    await rename(tempPath, this.pathOf(digest));
+    await rename(tempPath, this.#storedPath(digest));
   }
 
   /** A document, verified again: the disk may have changed it. @throws LighterError ("invalid", "not-found"). */
   async readDocument(digest: Digest): Promise<string> {
     let bytes: Buffer;
     try {
-      bytes = await readFileLimited(this.pathOf(digest), IMAGE_JSON_MAX_BYTES, `blob ${digest}`);
+      bytes = await readFileLimited(this.#storedPath(digest), IMAGE_JSON_MAX_BYTES, `blob ${digest}`);
     } catch (cause) {
       if (errnoOf(cause) !== "ENOENT") throw cause;
       throw new LighterError("not-found", `blob ${digest} is missing`, { cause });
@@ -90,14 +145,22 @@ export class BlobStore {
     return bytes.toString("utf8");
   }
 
+  /** A download that is whole stays where it is: as an unfinished one it can be taken up again. */
   async remove(digest: Digest): Promise<void> {
-    await rm(this.pathOf(digest), { force: true });
+    this.#downloaded.delete(digest);
+    await rm(this.#storedPath(digest), { force: true });
   }
 
-  /** Removes every blob that is not in `wanted`, and returns how many those were. */
-  async removeAllBut(wanted: ReadonlySet<Digest>): Promise<number> {
-    const unwanted = readdirSync(this.#blobsPath).filter((hex) => !wanted.has(`sha256:${hex}` as Digest));
-    for (const hex of unwanted) await rm(join(this.#blobsPath, hex), { force: true, recursive: true });
-    return unwanted.length;
+  /** Removes every blob that is not in `wanted`, and returns their digests. */
+  async removeAllBut(wanted: ReadonlySet<Digest>): Promise<Digest[]> {
+    const digests = readdirSync(this.#blobsPath).map((hex) => `sha256:${hex}` as Digest);
+    const unwanted = digests.filter((digest) => !wanted.has(digest));
+    for (const digest of unwanted) await rm(this.#storedPath(digest), { force: true, recursive: true });
+    return unwanted;
+  }
+
+  /** Bytes of all blobs. */
+  sizeBytes(): number {
+    return readdirSync(this.#blobsPath).reduce((sum, hex) => sum + lstatSync(join(this.#blobsPath, hex)).size, 0);
   }
 }

@@ -1,6 +1,7 @@
 /** Images: references, the content store, layers, and what a container needs of them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
 export { copyDirectoryFromLayers } from "./copy-directory.ts";
+export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export {
@@ -13,14 +14,7 @@ export {
   withDefaultTag,
   withTag,
 } from "./reference.ts";
-export {
-  type Image,
-  type ImageLayers,
-  type ImageSource,
-  ImageStore,
-  type ImageUser,
-  type LoadedImage,
-  type LoadProgress,
-  type RemoveRecord,
-} from "./store.ts";
+export type { ImageUser } from "./removal.ts";
+export type { ImageSource, LoadProgress } from "./stage-archive.ts";
+export { type Image, type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store.ts";
 export { type ResolvedUser, resolveGroup, resolveUser } from "./users.ts";

@@ -1,50 +1,50 @@
 /**
  * The image store, one directory:
  *
- *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool. index.json is the list of images: one
- *                                    descriptor for each name, with the full reference in org.opencontainers.image.ref.name,
- *                                    or one without the annotation for an image that has no name
- *   layers.json, l/                  the unpacked layers (layers.ts)
- *   ingest/                          unfinished files, emptied when the store is opened
+ *   images.db                        which images, names and layers there are (database.ts): the truth
+ *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool; index.json is written after each change
+ *   l/                               the unpacked layers (layers.ts)
+ *   ingest/                          unfinished files; downloads among them survive, the rest goes when the store is opened
  *   lock                             flock(2): one process at a time
+ *   worker-lock                      flock(2): held by the process and its layer workers, until the last has ended
  *
- * Names live in index.json and not in a database, so that there is one truth about which images exist, it changes by one
- * rename(2), and the layout is complete for others. What neither index.json nor layers.json names is garbage, and goes
- * when the store is opened; so every change writes content first, then syncs it, then renames the list that names it.
+ * Every change puts content in place first, then syncs the file system, then names it in one transaction. What the
+ * database does not name is garbage and goes when the store is opened. While a change is in the making its content is
+ * leased to it (staging.ts).
  */
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, Digest } from "../base/ids.ts";
-import { IMAGE_JSON_MAX_BYTES, MOUNT_DATA_MAX_BYTES } from "../base/limits.ts";
+import {
+  MOUNT_DATA_MAX_BYTES,
+  UNFINISHED_PULL_MAX_AGE_MS,
+  WORKERS_END_PAUSE_MS,
+  WORKERS_END_TIMEOUT_MS,
+} from "../base/limits.ts";
+import { writePoint } from "../base/write-point.ts";
 import { tryLockExclusive } from "../linux/sys/fs.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
 import {
-  type Descriptor,
   type ImageDocument,
   type ImageManifest,
-  MEDIA_TYPE,
   type Platform,
   parseImageDocument,
-  parseIndex,
   parseManifest,
-  REF_NAME_ANNOTATION,
 } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
-import { DirectoryFiles, type ImageFiles, spoolArchive } from "./archive.ts";
-import { BlobStore, digestOf, type IngestedFile, readFileLimited } from "./blobs.ts";
-import { detectCompression, readHead } from "./compression.ts";
-import { writeFileDurably } from "./durable.ts";
-import { chainIdsOf, type LayerRecord, LayerStore, type RootAttributes } from "./layers.ts";
-import { type FoundImage, findImages } from "./load.ts";
-import {
-  familiarReference,
-  formatReference,
-  isSameRepository,
-  parseReference,
-  type Reference,
-  withDefaultTag,
-} from "./reference.ts";
+import { BlobStore } from "./blobs.ts";
+import { type Changes, ImageDatabase, type ImageRecord, type LayerRecord, type RootAttributes } from "./database.ts";
+import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
+import { LayerJobs } from "./layer-jobs.ts";
+import { chainIdsOf, LayerStore } from "./layers.ts";
+import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
+import { findImages } from "./load.ts";
+import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
+import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
+import { type ImageSource, type LoadProgress, openSource, stageArchiveImage } from "./stage-archive.ts";
+import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";
 
 export interface Image {
   /** Digest of the config document. */
@@ -76,24 +76,6 @@ export interface LoadedImage {
   names: string[];
 }
 
-export type LoadProgress = {
-  /** A layer being unpacked. */
-  diffId: Digest;
-  /** Bytes of unpacked tar so far. `done` with the last call for the layer. */
-  unpackedBytes: number;
-  done: boolean;
-};
-
-/** Bytes of a tar as a stream or open file; or the path of a tar or of an OCI layout directory. */
-export type ImageSource = AsyncIterable<Uint8Array> | { fd: number } | { path: string };
-
-/** A container, as far as deleting images is concerned. */
-export interface ImageUser {
-  containerId: string;
-  imageId: string;
-  isRunning: boolean;
-}
-
 export type RemoveRecord = { Untagged: string } | { Deleted: string };
 
 export interface OpenOptions {
@@ -102,35 +84,36 @@ export interface OpenOptions {
 
 const HOST_PLATFORM: Platform = { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch };
 
-interface StoredImage {
-  id: Digest;
-  manifestDigest: Digest;
-  manifestSize: number;
-  manifestMediaType: string;
-  manifest: ImageManifest;
-  document: ImageDocument;
-  layers: LayerRecord[];
-  /** Full references. */
-  references: Set<string>;
-}
+/** Last uses are written down together, so late: starting containers must not wait for a disk. */
+const LAST_USED_DELAY_MS = 10_000;
 
-/** An image to be stored: documents and layers are in place, nothing names them yet. */
-interface StagedImage {
-  image: StoredImage;
-  names: Reference[];
+interface StoreParts {
+  rootPath: string;
+  lockFd: number;
+  workerLockFd: number;
+  database: ImageDatabase;
+  blobs: BlobStore;
+  layers: LayerStore;
+  platform: Platform;
 }
 
 export class ImageStore implements AsyncDisposable {
   readonly #rootPath: string;
   readonly #lockFd: number;
+  readonly #workerLockFd: number;
+  readonly #database: ImageDatabase;
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
-  readonly #platform: Platform;
+  readonly #jobs: LayerJobs;
+  readonly platform: Platform;
   readonly #images = new Map<Digest, StoredImage>();
   /** Full reference to image. */
   readonly #references = new Map<string, StoredImage>();
+  readonly #leases = new Set<Staging>();
+  readonly #lastUsed = new Map<Digest, number>();
+  #lastUsedTimer: NodeJS.Timeout | undefined;
   #lastChange: Promise<unknown> = Promise.resolve();
-  /** Images that index.json names and that could not be read, each with its reason. */
+  /** Images that the database names and that could not be read, each with its reason. */
   readonly damaged: string[] = [];
 
   /**
@@ -149,37 +132,50 @@ export class ImageStore implements AsyncDisposable {
       );
     mkdirSync(rootPath, { recursive: true, mode: 0o700 });
     const lockFd = openSync(join(rootPath, "lock"), "a", 0o600);
+    const workerLockFd = openSync(join(rootPath, "worker-lock"), "a", 0o600);
+    let database: ImageDatabase | undefined;
     try {
       if (!tryLockExclusive(lockFd))
         throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
-      // A temp file of a process that was killed; the file it was to replace is whole.
-      for (const name of ["oci-layout", "index.json", "layers.json"])
-        rmSync(join(rootPath, `${name}.tmp`), { force: true });
-      const [blobs, layers] = [await BlobStore.open(rootPath), await LayerStore.open(rootPath)];
-      const store = new ImageStore(rootPath, lockFd, blobs, layers, options.platform ?? HOST_PLATFORM);
+      await waitForWorkers(workerLockFd);
+      removeTemporaryLayoutFiles(rootPath);
+      database = new ImageDatabase(join(rootPath, "images.db"));
+      const [blobs, layers] = [await BlobStore.open(rootPath), await LayerStore.open(rootPath, database)];
+      const platform = options.platform ?? HOST_PLATFORM;
+      const store = new ImageStore({ rootPath, lockFd, workerLockFd, database, blobs, layers, platform });
       await store.#read();
       return store;
     } catch (error) {
+      database?.[Symbol.dispose]();
+      closeSync(workerLockFd);
       closeSync(lockFd);
       throw error;
     }
   }
 
-  private constructor(rootPath: string, lockFd: number, blobs: BlobStore, layers: LayerStore, platform: Platform) {
-    this.#rootPath = rootPath;
-    this.#lockFd = lockFd;
-    this.#blobs = blobs;
-    this.#layers = layers;
-    this.#platform = platform;
+  private constructor(parts: StoreParts) {
+    this.#rootPath = parts.rootPath;
+    this.#lockFd = parts.lockFd;
+    this.#workerLockFd = parts.workerLockFd;
+    this.#database = parts.database;
+    this.#blobs = parts.blobs;
+    this.#layers = parts.layers;
+    this.#jobs = new LayerJobs(parts.blobs, parts.layers, parts.workerLockFd);
+    this.platform = parts.platform;
   }
 
-  /** Waits for changes under way. */
+  /** Gives up what is being loaded and pulled, and waits for changes under way. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#jobs[Symbol.asyncDispose]();
+    while (this.#leases.size > 0) await Promise.all([...this.#leases].map((staging) => staging.over));
     await this.#lastChange.catch(() => {});
+    this.#writeLastUsed();
+    this.#database[Symbol.dispose]();
+    closeSync(this.#workerLockFd);
     closeSync(this.#lockFd);
   }
 
-  /** Changes go one after another: two loads of one layer do the work once, and no layer is removed while it is taken up. */
+  /** Changes of the state go one after another. What takes long comes before: see `add`. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#lastChange.then(work, work);
     this.#lastChange = result.catch(() => {});
@@ -188,58 +184,34 @@ export class ImageStore implements AsyncDisposable {
 
   // --- State on disk ---
 
-  get #indexPath(): string {
-    return join(this.#rootPath, "index.json");
-  }
-
   async #read(): Promise<void> {
-    const layoutPath = join(this.#rootPath, "oci-layout");
-    if (!existsSync(layoutPath)) await writeFileDurably(layoutPath, '{"imageLayoutVersion":"1.0.0"}');
-    if (existsSync(this.#indexPath)) {
-      const text = (await readFileLimited(this.#indexPath, 16 * IMAGE_JSON_MAX_BYTES, this.#indexPath)).toString(
-        "utf8",
-      );
-      for (const descriptor of parseIndex(text, this.#indexPath).manifests) await this.#readImage(descriptor);
-    } else {
-      await this.#writeIndex();
+    const references = Map.groupBy(this.#database.references(), ([, id]) => id);
+    for (const record of this.#database.images()) {
+      const names = (references.get(record.id) ?? []).map(([name]) => name);
+      try {
+        const image = await this.#readImage(record);
+        this.#images.set(image.id, image);
+        for (const name of names) this.#setReference(name, image);
+      } catch (error) {
+        this.damaged.push(`image ${names[0] ?? record.id}: ${messageOf(error)}`);
+      }
     }
     // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
-    if (this.damaged.length === 0) await this.#removeGarbage();
+    if (this.damaged.length > 0) return;
+    await this.#removeGarbage();
+    await this.#writeLayout();
   }
 
-  async #readImage(descriptor: Descriptor): Promise<void> {
-    const name = descriptor.annotations?.[REF_NAME_ANNOTATION];
-    try {
-      let image = [...this.#images.values()].find((other) => other.manifestDigest === descriptor.digest);
-      if (image === undefined) {
-        const manifest = parseManifest(await this.#blobs.readDocument(descriptor.digest), descriptor.digest);
-        const id = manifest.config.digest;
-        const document = parseImageDocument(await this.#blobs.readDocument(id), id);
-        image = {
-          id,
-          manifestDigest: descriptor.digest,
-          manifestSize: descriptor.size,
-          manifestMediaType: descriptor.mediaType,
-          manifest,
-          document,
-          layers: this.#layersOfDocument(document),
-          references: new Set(),
-        };
-        this.#images.set(id, image);
-      }
-      if (name !== undefined) this.#setReference(name, image);
-    } catch (error) {
-      this.damaged.push(`image ${name ?? descriptor.digest}: ${messageOf(error)}`);
-    }
-  }
-
-  #layersOfDocument(document: ImageDocument): LayerRecord[] {
+  async #readImage(record: ImageRecord): Promise<StoredImage> {
+    const manifest = parseManifest(await this.#blobs.readDocument(record.manifestDigest), record.manifestDigest);
+    const document = parseImageDocument(await this.#blobs.readDocument(record.id), record.id);
     const diffIds = document.rootfs.diff_ids;
-    return chainIdsOf(diffIds).map((chainId, index) => {
-      const record = this.#layers.get(diffIds[index]!, chainId);
-      if (record === undefined) throw new LighterError("not-found", `layer ${diffIds[index]} is missing`);
-      return record;
+    const layers = chainIdsOf(diffIds).map((chainId, index) => {
+      const layer = this.#layers.get(diffIds[index]!, chainId);
+      if (layer === undefined) throw new LighterError("not-found", `layer ${diffIds[index]} is missing`);
+      return layer;
     });
+    return { ...record, manifest, document, layers, references: new Set() };
   }
 
   #setReference(name: string, image: StoredImage): void {
@@ -253,197 +225,161 @@ export class ImageStore implements AsyncDisposable {
     this.#references.delete(name);
   }
 
-  async #writeIndex(): Promise<void> {
-    const manifests: Descriptor[] = [];
-    for (const image of this.#images.values()) {
-      const { architecture, os } = image.document;
-      const descriptor: Descriptor = {
-        mediaType: image.manifestMediaType,
-        digest: image.manifestDigest,
-        size: image.manifestSize,
-        platform: { architecture, os },
-      };
-      if (image.references.size === 0) manifests.push(descriptor);
-      for (const name of image.references)
-        manifests.push({ ...descriptor, annotations: { [REF_NAME_ANNOTATION]: name } });
+  /** For other tools only. If it cannot be written, with a full disk, the next change does it, or the next open. */
+  async #writeLayout(): Promise<void> {
+    try {
+      await writeLayoutFiles(this.#rootPath, this.#images.values());
+    } catch (error) {
+      console.error(`lighter: ${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
-    const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
-    await writeFileDurably(this.#indexPath, `${JSON.stringify(index, undefined, 1)}\n`);
   }
 
-  /** Blobs and layers that no image names: of a load that was killed. */
-  async #removeGarbage(): Promise<void> {
-    const layers = this.#unusedLayers();
-    if (layers.length > 0) await this.#layers.remove(layers);
-    await this.#blobs.removeAllBut(this.#usedBlobs());
-  }
+  // --- What is in use ---
 
-  #usedBlobs(): Set<Digest> {
-    const used = new Set<Digest>();
-    for (const image of this.#images.values()) {
-      used.add(image.manifestDigest).add(image.id);
-      for (const layer of image.manifest.layers) used.add(layer.digest);
-    }
+  #usedLayers(): Set<LayerRecord> {
+    const used = new Set<LayerRecord>();
+    for (const image of this.#images.values()) for (const layer of image.layers) used.add(layer);
     return used;
   }
 
-  #unusedLayers(): LayerRecord[] {
-    const used = new Set<LayerRecord>();
-    for (const image of this.#images.values()) for (const layer of image.layers) used.add(layer);
-    return [...this.#layers.records()].filter((layer) => !used.has(layer));
+  /** Layers that no image has and no change in the making. */
+  #freeLayers(): LayerRecord[] {
+    const used = this.#usedLayers();
+    const leases = [...this.#leases];
+    const isLeased = ({ key }: LayerRecord): boolean => leases.some(({ leasedLayers }) => leasedLayers.has(key));
+    return [...this.#layers.records()].filter((layer) => !used.has(layer) && !isLeased(layer));
   }
 
-  async #syncDisk(): Promise<void> {
-    await syncFileSystem(this.#lockFd);
+  /** Blobs of images, of layers that wait for one, and of changes in the making. */
+  #usedBlobs(): Set<Digest> {
+    const usedLayers = this.#usedLayers();
+    const used = new Set<Digest>();
+    for (const image of this.#images.values()) for (const digest of blobsOf(image)) used.add(digest);
+    for (const layer of this.#layers.records()) if (!usedLayers.has(layer)) used.add(layer.blob.digest);
+    for (const { leasedBlobs } of this.#leases) for (const digest of leasedBlobs) used.add(digest);
+    return used;
   }
 
-  // --- Loading ---
+  async #removeBlobs(digests: readonly Digest[]): Promise<void> {
+    const used = this.#usedBlobs();
+    const unused = digests.filter((digest) => !used.has(digest));
+    for (const digest of unused) await this.#blobs.remove(digest);
+    if (unused.length > 0) this.#database.deleteBlobPlaces(unused);
+  }
+
+  async #removeLayers(layers: readonly LayerRecord[]): Promise<void> {
+    if (layers.length === 0) return;
+    this.#database.apply({ deleteLayers: layers.map(({ key }) => key) });
+    for (const layer of layers) await this.#layers.remove(layer);
+  }
+
+  /** Of a load that was killed, or a pull that failed long ago. */
+  async #removeGarbage(): Promise<void> {
+    const oldestMs = Date.now() - UNFINISHED_PULL_MAX_AGE_MS;
+    await this.#removeLayers(this.#freeLayers().filter((layer) => this.#layers.addedAtMs(layer) < oldestMs));
+    const removed = await this.#blobs.removeAllBut(this.#usedBlobs());
+    if (removed.length > 0) this.#database.deleteBlobPlaces(removed);
+  }
+
+  // --- Adding images ---
+
+  /**
+   * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
+   * and downloads that are whole stay for another try.
+   */
+  async #add<T>(
+    options: { keepUnfinished: boolean },
+    work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
+  ): Promise<T> {
+    const staging = new Staging(this.#blobs, this.#jobs, await this.#blobs.createIngest());
+    this.#leases.add(staging);
+    let isDone = false;
+    try {
+      const { staged, result } = await work(staging);
+      await this.#change(() => this.#commit(staged));
+      isDone = true;
+      return result;
+    } finally {
+      await this.#change(() => this.#release(staging, !isDone, options.keepUnfinished));
+      await this.#blobs.removeIngest(staging.ingestPath);
+      staging.end();
+    }
+  }
+
+  async #commit(staged: readonly StagedImage[]): Promise<void> {
+    const images = staged.map(({ image }) => this.#images.get(image.id) ?? image);
+    await this.#blobs.settle(images.flatMap(blobsOf));
+    const addLayers = new Set(
+      images.flatMap(({ layers }) => layers).filter((layer) => !this.#layers.isCommitted(layer)),
+    );
+    const addImages = new Set(images.filter(({ id }) => !this.#images.has(id)));
+    const setReferences = new Map<string, StoredImage>();
+    for (const [index, { names }] of staged.entries())
+      for (const name of names) setReferences.set(formatReference(name), images[index]!);
+    writePoint("sync images");
+    await syncFileSystem(this.#lockFd); // must precede the transaction: what that names has to be there
+    this.#database.apply({
+      addLayers: [...addLayers],
+      addImages: [...addImages],
+      setReferences: new Map([...setReferences].map(([name, { id }]) => [name, id])),
+      nextDirectory: this.#layers.nextDirectory,
+    });
+    this.#layers.setCommitted(addLayers);
+    for (const image of addImages) this.#images.set(image.id, image);
+    for (const [name, image] of setReferences) this.#setReference(name, image);
+    await this.#writeLayout();
+  }
+
+  /** Ends a lease. What was leased and belongs to nothing goes, unless it is to be kept for another try. */
+  async #release(staging: Staging, failed: boolean, keepUnfinished: boolean): Promise<void> {
+    this.#leases.delete(staging);
+    if (!failed) return;
+    const free = this.#freeLayers().filter(({ key }) => staging.leasedLayers.has(key));
+    const added = free.filter((layer) => !this.#layers.isCommitted(layer));
+    if (!keepUnfinished || !(await this.#keepLayers(added)))
+      for (const layer of added) await this.#layers.remove(layer);
+    await this.#removeBlobs([...staging.leasedBlobs]);
+  }
+
+  /** Makes layers without an image last; false if that fails, which must not hide why they have none. */
+  async #keepLayers(layers: readonly LayerRecord[]): Promise<boolean> {
+    if (layers.length === 0) return true;
+    try {
+      await this.#blobs.settle(layers.map(({ blob }) => blob.digest));
+      await syncFileSystem(this.#lockFd);
+      this.#database.apply({ addLayers: layers, nextDirectory: this.#layers.nextDirectory });
+      this.#layers.setCommitted(layers);
+      return true;
+    } catch {
+      return false;
+    }
+  }
 
   /**
    * Loads every image of an archive or layout; all of them or, on an error, none.
    * @throws LighterError ("invalid") for anything wrong with the source; ("kernel") with the errno, such as ENOSPC.
    */
   async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
-    const ingestPath = await this.#blobs.createIngest();
     try {
-      const files = await openSource(source, ingestPath);
-      const found = await findImages(files, this.#platform);
-      return await this.#change(() => this.#import(found, files, ingestPath, onProgress));
+      return await this.#add({ keepUnfinished: false }, async (staging) => {
+        const files = await openSource(source, staging.ingestPath);
+        const staged: StagedImage[] = [];
+        for (const found of await findImages(files, this.platform)) {
+          const known = this.#images.get(found.configDigest);
+          if (known !== undefined) staging.leaseImage(known);
+          const { blobs, layers } = { blobs: this.#blobs, layers: this.#layers };
+          staged.push(
+            known === undefined
+              ? await stageArchiveImage(found, { files, staging, blobs, layers, onProgress })
+              : { image: known, names: found.references },
+          );
+        }
+        const result = staged.map(({ image, names }) => ({ id: image.id, names: names.map(familiarReference) }));
+        return { staged, result };
+      });
     } catch (error) {
       throw asLighterError(error, "load image");
-    } finally {
-      await this.#blobs.removeIngest(ingestPath);
     }
-  }
-
-  async #import(
-    found: readonly FoundImage[],
-    files: ImageFiles,
-    ingestPath: string,
-    onProgress: (progress: LoadProgress) => void,
-  ): Promise<LoadedImage[]> {
-    const added = new Added();
-    try {
-      const staged: StagedImage[] = [];
-      for (const image of found) staged.push(await this.#stage(image, files, ingestPath, added, onProgress));
-      await this.#syncDisk(); // must precede the lists: what they name has to be there
-      if (added.layers.length > 0) await this.#layers.commit();
-      return await this.#name(staged);
-    } catch (error) {
-      for (const layer of added.layers) await this.#layers.discard(layer);
-      for (const digest of added.blobs) await this.#blobs.remove(digest);
-      throw error;
-    }
-  }
-
-  /** Puts blobs and layers of one image in place. */
-  async #stage(
-    found: FoundImage,
-    files: ImageFiles,
-    ingestPath: string,
-    added: Added,
-    onProgress: (progress: LoadProgress) => void,
-  ): Promise<StagedImage> {
-    const known = this.#images.get(found.configDigest);
-    if (known !== undefined) return { image: known, names: found.references };
-    const diffIds = found.document.rootfs.diff_ids;
-    const chainIds = chainIdsOf(diffIds);
-    const records: LayerRecord[] = [];
-    const descriptors: Descriptor[] = [];
-    for (const [index, layer] of found.layers.entries()) {
-      const diffId = diffIds[index]!;
-      let record = this.#layers.get(diffId, chainIds[index]!);
-      const isStored = record !== undefined && this.#blobs.has(layer.digest ?? record.blob.digest);
-      const blob = isStored ? record!.blob : await this.#stageBlob(layer, files, added);
-      if (record === undefined) {
-        const lower = records.map((lowerRecord) => this.#layers.directoryPath(lowerRecord.directory)).reverse();
-        let unpackedBytes = 0;
-        const report = (byteCount: number): void => {
-          unpackedBytes += byteCount;
-          onProgress({ diffId: diffId as string as Digest, unpackedBytes, done: false });
-        };
-        record = await this.#layers.unpack(
-          diffId,
-          chainIds[index]!,
-          blob,
-          this.#blobs.pathOf(blob.digest),
-          lower,
-          report,
-        );
-        added.layers.push(record);
-        onProgress({ diffId: diffId as string as Digest, unpackedBytes, done: true });
-      }
-      records.push(record);
-      descriptors.push(blob);
-    }
-    await this.#stageDocument(ingestPath, found.configBytes, found.configDigest, added);
-    const manifest = found.manifest ?? makeManifest(found, descriptors);
-    await this.#stageDocument(ingestPath, manifest.bytes, manifest.digest, added);
-    const image: StoredImage = {
-      id: found.configDigest,
-      manifestDigest: manifest.digest,
-      manifestSize: manifest.bytes.length,
-      manifestMediaType: manifest.parsed.mediaType ?? MEDIA_TYPE.ociManifest,
-      manifest: manifest.parsed,
-      document: found.document,
-      layers: records,
-      references: new Set(),
-    };
-    return { image, names: found.references };
-  }
-
-  async #stageBlob(layer: FoundImage["layers"][number], files: ImageFiles, added: Added): Promise<Descriptor> {
-    const file = await files.ingest(layer.fileName);
-    if (file === undefined) throw new LighterError("invalid", `layer "${layer.fileName}" is not in the archive`);
-    if (layer.digest !== undefined && file.digest !== layer.digest)
-      throw new LighterError(
-        "invalid",
-        `layer "${layer.fileName}" should have the digest ${layer.digest} and has ${file.digest}`,
-      );
-    if (layer.size !== undefined && file.sizeBytes !== layer.size)
-      throw new LighterError(
-        "invalid",
-        `layer "${layer.fileName}" should have ${layer.size} bytes and has ${file.sizeBytes}`,
-      );
-    const mediaType = layer.mediaType ?? (await mediaTypeOf(file));
-    if (!this.#blobs.has(file.digest)) {
-      await this.#blobs.adopt(file);
-      added.blobs.push(file.digest);
-    }
-    return { mediaType, digest: file.digest, size: file.sizeBytes };
-  }
-
-  async #stageDocument(ingestPath: string, bytes: Uint8Array, digest: Digest, added: Added): Promise<void> {
-    if (this.#blobs.has(digest)) return;
-    await this.#blobs.put(ingestPath, bytes, digest);
-    added.blobs.push(digest);
-  }
-
-  /** Makes staged images known, in memory and in index.json. */
-  async #name(staged: readonly StagedImage[]): Promise<LoadedImage[]> {
-    const [imagesBefore, referencesBefore] = [new Map(this.#images), new Map(this.#references)];
-    try {
-      for (const { image, names } of staged) {
-        const known = this.#images.get(image.id) ?? image;
-        this.#images.set(known.id, known);
-        for (const name of names) this.#setReference(formatReference(name), known);
-      }
-      await this.#writeIndex();
-    } catch (error) {
-      this.#restore(imagesBefore, referencesBefore);
-      throw error;
-    }
-    return staged.map(({ image, names }) => ({ id: image.id, names: names.map(familiarReference) }));
-  }
-
-  #restore(images: ReadonlyMap<Digest, StoredImage>, references: ReadonlyMap<string, StoredImage>): void {
-    this.#images.clear();
-    this.#references.clear();
-    for (const [id, image] of images) {
-      image.references.clear();
-      this.#images.set(id, image);
-    }
-    for (const [name, image] of references) this.#setReference(name, image);
   }
 
   // --- Reading ---
@@ -553,19 +489,11 @@ export class ImageStore implements AsyncDisposable {
       const reference = withDefaultTag(parseReference(name));
       if (reference.digest !== undefined)
         throw new LighterError("invalid", "refusing to create a tag with a digest reference");
-      await this.#rename(() => this.#setReference(formatReference(reference), image));
+      const fullName = formatReference(reference);
+      this.#database.apply({ setReferences: new Map([[fullName, image.id]]) });
+      this.#setReference(fullName, image);
+      await this.#writeLayout();
     });
-  }
-
-  async #rename(change: () => void): Promise<void> {
-    const [imagesBefore, referencesBefore] = [new Map(this.#images), new Map(this.#references)];
-    try {
-      change();
-      await this.#writeIndex();
-    } catch (error) {
-      this.#restore(imagesBefore, referencesBefore);
-      throw error;
-    }
   }
 
   /**
@@ -587,92 +515,89 @@ export class ImageStore implements AsyncDisposable {
 
   async #removePlanned(image: StoredImage, plan: RemovalPlan): Promise<RemoveRecord[]> {
     const records: RemoveRecord[] = plan.names.map((name) => ({ Untagged: familiarReference(parseReference(name)) }));
-    await this.#rename(() => {
+    if (!plan.deletesImage) {
+      this.#database.apply({ deleteReferences: plan.names });
       for (const name of plan.names) this.#deleteReference(name);
-      if (plan.deletesImage) this.#images.delete(image.id);
-    });
-    if (!plan.deletesImage) return records;
+      await this.#writeLayout();
+      return records;
+    }
+    const kept = new Set(this.#freeLayers()); // of pulls that failed: not of this image
+    this.#images.delete(image.id);
+    const layers = this.#freeLayers().filter((layer) => !kept.has(layer));
+    const changes: Changes = {
+      deleteReferences: plan.names,
+      deleteImages: [image.id],
+      deleteLayers: layers.map(({ key }) => key),
+    };
+    try {
+      this.#database.apply(changes);
+    } catch (error) {
+      this.#images.set(image.id, image);
+      throw error;
+    }
+    for (const name of plan.names) this.#deleteReference(name);
+    await this.#writeLayout();
     records.push({ Deleted: image.id });
-    const unused = new Set(this.#unusedLayers());
     const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
     for (const [index, layer] of [...image.layers.entries()].reverse())
-      if (unused.has(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
-    if (unused.size > 0) await this.#layers.remove([...unused]);
-    const usedBlobs = this.#usedBlobs();
-    const blobs = [image.manifestDigest, image.id, ...image.manifest.layers.map((layer) => layer.digest)];
-    for (const digest of blobs) if (!usedBlobs.has(digest)) await this.#blobs.remove(digest);
+      if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
+    for (const layer of layers) await this.#layers.remove(layer);
+    await this.#removeBlobs(blobsOf(image));
     return records;
   }
 
-  /** Images without a name that no container holds are removed (`image prune`). */
+  /** Images without a name that no container holds are removed (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
     const dangling = [...this.#images.values()].filter((image) => image.references.size === 0 && !held.has(image.id));
     const records: RemoveRecord[] = [];
     for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
+    await this.#change(async () => {
+      const layers = this.#freeLayers();
+      await this.#removeLayers(layers);
+      await this.#removeBlobs(layers.map(({ blob }) => blob.digest));
+      await this.#blobs.removeUnfinished(0, (digest) => this.#usedBlobs().has(digest));
+    });
     return records;
+  }
+
+  // --- Use ---
+
+  /** A container is made or started from the image. Costs nothing now: it is written down a little later. */
+  markUsed(id: string): void {
+    const image = this.#images.get(id as Digest);
+    if (image === undefined) return;
+    image.lastUsedAtMs = Date.now();
+    this.#lastUsed.set(image.id, image.lastUsedAtMs);
+    if (this.#lastUsedTimer !== undefined) return;
+    this.#lastUsedTimer = setTimeout(() => this.#writeLastUsed(), LAST_USED_DELAY_MS);
+    this.#lastUsedTimer.unref();
+  }
+
+  #writeLastUsed(): void {
+    clearTimeout(this.#lastUsedTimer);
+    this.#lastUsedTimer = undefined;
+    if (this.#lastUsed.size === 0) return;
+    try {
+      this.#database.setLastUsed(this.#lastUsed);
+      this.#lastUsed.clear();
+    } catch {} // a full disk: with the next use
+  }
+
+  /** What the store takes on the disk, and which image takes how much of it. */
+  diskUsage(): DiskUsage {
+    return computeDiskUsage([...this.#images.values()], [...this.#layers.records()], this.#blobs.sizeBytes());
   }
 }
 
-interface RemovalPlan {
-  /** Full references to take away. */
-  names: string[];
-  deletesImage: boolean;
-}
-
-function short(id: string): string {
-  return id.replace(/^sha256:/, "").slice(0, 12);
-}
-
-function conflict(message: string): LighterError {
-  return new LighterError("conflict", `conflict: ${message}`);
-}
-
-/** At most one tag, and nothing outside its repository: then the image goes with it. */
-function hasOneReference(image: StoredImage): boolean {
-  const references = [...image.references].map(parseReference);
-  const tags = references.filter((reference) => reference.digest === undefined);
-  return tags.length <= 1 && references.every((reference) => isSameRepository(reference, references[0]!));
-}
-
-function planRemovalByName(
-  image: StoredImage,
-  reference: Reference,
-  users: readonly ImageUser[],
-  force: boolean,
-): RemovalPlan {
-  const name = formatReference(reference);
-  const isLast = hasOneReference(image);
-  const user = users[0];
-  if (isLast && user !== undefined && !force)
-    throw conflict(
-      `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${short(user.containerId)} is using its referenced image ${short(image.id)}`,
-    );
-  if (!isLast) return { names: image.references.has(name) ? [name] : [], deletesImage: false };
-  return { names: [...image.references], deletesImage: user === undefined };
-}
-
-function planRemovalById(image: StoredImage, users: readonly ImageUser[], force: boolean): RemovalPlan {
-  const unable = `unable to delete ${short(image.id)}`;
-  const running = users.find((user) => user.isRunning);
-  if (running !== undefined)
-    throw conflict(
-      `${unable} (cannot be forced) - image is being used by running container ${short(running.containerId)}`,
-    );
-  if (!force && !hasOneReference(image))
-    throw conflict(`${unable} (must be forced) - image is referenced in multiple repositories`);
-  const stopped = users[0];
-  if (!force && stopped !== undefined)
-    throw conflict(
-      `${unable} (must be forced) - image is being used by stopped container ${short(stopped.containerId)}`,
-    );
-  return { names: [...image.references], deletesImage: stopped === undefined };
-}
-
-/** What a load has put in place so far, to be taken back if it fails. */
-class Added {
-  readonly layers: LayerRecord[] = [];
-  readonly blobs: Digest[] = [];
+/** A daemon that was killed takes its workers along, but they are not gone at once, and may be writing until they are. */
+async function waitForWorkers(workerLockFd: number): Promise<void> {
+  const deadlineMs = Date.now() + WORKERS_END_TIMEOUT_MS;
+  while (!tryLockExclusive(workerLockFd)) {
+    if (Date.now() > deadlineMs)
+      throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");
+    await pause(WORKERS_END_PAUSE_MS);
+  }
 }
 
 function noSuchImage(name: string): LighterError {
@@ -687,31 +612,4 @@ function asLighterError(error: unknown, what: string): LighterError {
   return errno === ""
     ? new LighterError("internal", `${what}: ${messageOf(error)}`, { cause: error })
     : new LighterError("kernel", `${what}: ${messageOf(error)}`, { errno, cause: error });
-}
-
-async function openSource(source: ImageSource, ingestPath: string): Promise<ImageFiles> {
-  const highWaterMark = 1024 * 1024;
-  if ("fd" in source)
-    return spoolArchive(createReadStream("", { fd: source.fd, autoClose: false, highWaterMark }), ingestPath);
-  if (!("path" in source)) return spoolArchive(source, ingestPath);
-  if (statSync(source.path).isDirectory()) return new DirectoryFiles(source.path, ingestPath);
-  return spoolArchive(createReadStream(source.path, { highWaterMark }), ingestPath);
-}
-
-async function mediaTypeOf(file: IngestedFile): Promise<string> {
-  const compression = detectCompression(await readHead(file.path));
-  if (compression === "gzip") return MEDIA_TYPE.ociLayerGzip;
-  return compression === "zstd" ? MEDIA_TYPE.ociLayerZstd : MEDIA_TYPE.ociLayer;
-}
-
-/** The manifest that an archive of `docker save` does not have. The same image gives the same bytes. */
-function makeManifest(found: FoundImage, layers: readonly Descriptor[]): NonNullable<FoundImage["manifest"]> {
-  const parsed: ImageManifest = {
-    schemaVersion: 2,
-    mediaType: MEDIA_TYPE.ociManifest,
-    config: { mediaType: MEDIA_TYPE.ociConfig, digest: found.configDigest, size: found.configBytes.length },
-    layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-  };
-  const bytes = Buffer.from(JSON.stringify(parsed));
-  return { bytes, digest: digestOf(bytes), parsed };
 }

@@ -12,7 +12,12 @@
  */
 import { closeSync, fstatSync, ftruncateSync, readdirSync, type Stats, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
-import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import {
+  LAYER_MAX_ENTRIES,
+  LAYER_MAX_IMPLIED_DIRECTORIES,
+  LAYER_MAX_IMPLIED_PATH_BYTES,
+  LAYER_PATH_MAX_DEPTH,
+} from "../base/limits.ts";
 import {
   type BytePath,
   chmodat,
@@ -121,6 +126,39 @@ function attributesOf(stat: Stats): DirectoryAttributes {
   };
 }
 
+function finishDirectory(rootFd: number, path: string, entry: DirectoryAttributes | undefined, opaque: boolean): void {
+  if (entry === undefined && !opaque) return;
+  const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  const fd = tryOpenat2(rootFd, path === "" ? "." : path, flags, resolveInLayer);
+  if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry took its place
+  if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+  try {
+    if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
+    if (entry === undefined) return;
+    fchown(fd, entry.uid, entry.gid, path);
+    fchmod(fd, entry.mode, path);
+    for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, path));
+    futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives the directories that a layer implies the attributes that `statBelow` finds in the layers below it; those that
+ * are not there keep what they have.
+ */
+export function inheritAttributes(
+  rootFd: number,
+  impliedDirectories: readonly BytePath[],
+  statBelow: (path: BytePath) => Stats | undefined,
+): void {
+  for (const path of impliedDirectories) {
+    const below = statBelow(path);
+    if (below?.isDirectory()) finishDirectory(rootFd, path, attributesOf(below), false);
+  }
+}
+
 /** The sink of one layer's TarReader. Owns no fd after `finish` or `close`; the layer's directory stays the caller's. */
 export class LayerUnpacker implements TarSink {
   readonly #rootFd: number;
@@ -202,18 +240,26 @@ export class LayerUnpacker implements TarSink {
 
   /**
    * Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end.
-   * Directories that the layer implies get those of `statBelow`: what the layers below say; if nothing, 0755 and root.
+   * Directories that the layer implies are 0755 and root's until `inheritAttributes`.
    */
-  finish(statBelow: (path: BytePath) => Stats | undefined): LayerTotals {
+  finish(): LayerTotals {
     const impliedDirectories: BytePath[] = [];
+    let impliedBytes = 0;
     for (const [key, { entry, opaque }] of this.#pending) {
       const path = key as BytePath;
-      const isImplied = entry === undefined && path !== "";
-      if (isImplied) impliedDirectories.push(path);
-      const below = isImplied ? statBelow(path) : undefined;
-      this.#finishDirectory(path, entry ?? (below?.isDirectory() ? attributesOf(below) : undefined), opaque);
+      if (entry === undefined && path !== "") {
+        impliedDirectories.push(path);
+        impliedBytes += path.length;
+      }
+      finishDirectory(this.#rootFd, path, entry, opaque);
     }
     this.close();
+    if (impliedDirectories.length > LAYER_MAX_IMPLIED_DIRECTORIES || impliedBytes > LAYER_MAX_IMPLIED_PATH_BYTES)
+      throw new LighterError(
+        "invalid",
+        `layer has no entries for ${impliedDirectories.length} of its directories, above the limit of ` +
+          `${LAYER_MAX_IMPLIED_DIRECTORIES} with ${LAYER_MAX_IMPLIED_PATH_BYTES} bytes of paths`,
+      );
     return {
       sizeBytes: this.#sizeBytes,
       entryCount: this.#entryCount,
@@ -237,24 +283,6 @@ export class LayerUnpacker implements TarSink {
       this.#pending.set(path, pending);
     }
     return pending;
-  }
-
-  #finishDirectory(path: string, entry: DirectoryAttributes | undefined, opaque: boolean): void {
-    if (entry === undefined && !opaque) return;
-    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-    const fd = tryOpenat2(this.#rootFd, path === "" ? "." : path, flags, resolveInLayer);
-    if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry took its place
-    if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
-    try {
-      if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
-      if (entry === undefined) return;
-      fchown(fd, entry.uid, entry.gid, path);
-      fchmod(fd, entry.mode, path);
-      for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, path));
-      futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
-    } finally {
-      closeSync(fd);
-    }
   }
 
   /**

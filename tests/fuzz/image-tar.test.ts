@@ -148,7 +148,7 @@ test(
         const last = Array.from({ length: 1 + random.below(5) }, () => randomEntry(random));
         const archive = Buffer.concat([...last, Buffer.alloc(1024)]);
         pushInPieces(random, new TarReader(unpacker), random.below(2) === 0 ? mutate(random, archive) : archive);
-        unpacker.finish(() => undefined);
+        unpacker.finish();
       } finally {
         unpacker.close();
         closeSync(rootFd);

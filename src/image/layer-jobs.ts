@@ -1,0 +1,265 @@
+/**
+ * Getting layers: each is fetched and unpacked once, however many loads and pulls want it at the same time, and the
+ * layers of an image come side by side.
+ */
+import { availableParallelism } from "node:os";
+import { LighterError, messageOf } from "../base/errors.ts";
+import type { ChainId, DiffId } from "../base/ids.ts";
+import { writePoint } from "../base/write-point.ts";
+import type { BlobStore } from "./blobs.ts";
+import type { LayerRecord } from "./database.ts";
+import type { LayerStore } from "./layers.ts";
+import type { LayerTotals } from "./unpack.ts";
+import { LayerWorkers } from "./worker/pool.ts";
+import type { LayerJob, LayerProgress } from "./worker/protocol.ts";
+import type { BlobSource } from "./worker/registry.ts";
+
+/** Docker downloads three layers at a time. */
+const MAX_WORKERS = Math.max(3, availableParallelism());
+
+export interface LayerRequest {
+  diffId: DiffId;
+  chainId: ChainId;
+  blob: LayerRecord["blob"];
+  /** Where to get the blob if the store does not have it; asked when its turn has come. */
+  describe?: () => Promise<BlobSource>;
+  events?: LayerEvents;
+}
+
+/** In this order; none of them for a layer that is there already. */
+export interface LayerEvents {
+  /** Its turn will come. */
+  onWaiting?(): void;
+  onProgress?(progress: LayerProgress): void;
+  onDone?(): void;
+}
+
+class Job {
+  readonly request: LayerRequest;
+  readonly listeners = new Set<LayerEvents>();
+  readonly aborter = new AbortController();
+  /** The worker is done, well or not: the blob and the diffId are free for others. Never rejects. */
+  worked: Promise<unknown> = Promise.resolve();
+  result!: Promise<LayerRecord>;
+  takerCount = 0;
+  isWorking = true;
+
+  constructor(request: LayerRequest) {
+    this.request = request;
+  }
+
+  /** Until it is done or `signal` says that this taker no longer wants it. With its last taker the job ends. */
+  async take(events: LayerEvents | undefined, signal: AbortSignal): Promise<LayerRecord> {
+    this.takerCount++;
+    if (events !== undefined) this.listeners.add(events);
+    const gone = Promise.withResolvers<never>();
+    const onAbort = (): void => gone.reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([this.result, gone.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      if (events !== undefined) this.listeners.delete(events);
+      if (--this.takerCount === 0 && signal.aborted) {
+        this.aborter.abort(signal.reason);
+        await this.result.catch(() => {}); // nothing may be left running
+      }
+    }
+  }
+}
+
+export class LayerJobs implements AsyncDisposable {
+  readonly #blobs: BlobStore;
+  readonly #layers: LayerStore;
+  readonly #workers: LayerWorkers;
+  readonly #jobs = new Set<Job>();
+
+  /** `heldFd`: open in every worker. */
+  constructor(blobs: BlobStore, layers: LayerStore, heldFd: number) {
+    this.#blobs = blobs;
+    this.#layers = layers;
+    this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
+  }
+
+  /** Layers will be asked for soon. */
+  warm(): void {
+    this.#workers.warm();
+  }
+
+  /**
+   * All layers of an image, lowest first. The caller holds a lease on their keys and blobs. If one fails the others are
+   * given up, and none is running any more when this throws.
+   * @throws LighterError naming the layer; `signal`'s reason.
+   */
+  async getAll(requests: readonly LayerRequest[], signal?: AbortSignal): Promise<LayerRecord[]> {
+    const aborter = new AbortController();
+    const onAbort = (): void => aborter.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
+    const records: Promise<LayerRecord>[] = [];
+    let failure: { error: unknown } | undefined;
+    try {
+      for (const request of requests) {
+        const record = this.#get(request, records.slice(), aborter.signal);
+        record.catch((error: unknown) => {
+          failure ??= { error }; // the first: the others are only its consequence
+          aborter.abort(error);
+        });
+        records.push(record);
+      }
+      await Promise.allSettled(records);
+      if (failure !== undefined) throw (failure as { error: unknown }).error;
+      return await Promise.all(records);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #get(request: LayerRequest, below: readonly Promise<LayerRecord>[], signal: AbortSignal): Promise<LayerRecord> {
+    const { diffId, chainId, blob, events } = request;
+    for (;;) {
+      signal.throwIfAborted();
+      const record = this.#layers.get(diffId, chainId);
+      if (record !== undefined && this.#blobs.has(blob.digest)) return record;
+      const same = this.#find((other) => other.chainId === chainId && other.blob.digest === blob.digest);
+      const akin = same ?? this.#find((other) => other.diffId === diffId || other.blob.digest === blob.digest, true);
+      if (akin === undefined || akin === same) {
+        try {
+          return await (same ?? this.#start(request, below)).take(events, signal);
+        } catch (error) {
+          if (!(error instanceof Abandoned)) throw error;
+        }
+      } else {
+        // Its layer, or at least its blob, may serve us. Its worker's end does not depend on layers below: so no two
+        // images can wait for each other here.
+        events?.onWaiting?.();
+        await until(akin.worked, signal);
+      }
+    }
+  }
+
+  #find(fits: (request: LayerRequest) => boolean, working = false): Job | undefined {
+    for (const job of this.#jobs)
+      if (fits(job.request) && (!working || job.isWorking) && !job.aborter.signal.aborted) return job;
+    return undefined;
+  }
+
+  #start(request: LayerRequest, below: readonly Promise<LayerRecord>[]): Job {
+    if (this.#workers.isBusy) request.events?.onWaiting?.();
+    const job = new Job(request);
+    this.#jobs.add(job);
+    job.result = this.#run(job, below).finally(() => this.#jobs.delete(job));
+    job.result.catch(() => {}); // the takers hear of it
+    return job;
+  }
+
+  async #run(job: Job, below: readonly Promise<LayerRecord>[]): Promise<LayerRecord> {
+    const { request } = job;
+    try {
+      const work = this.#work(job).finally(() => {
+        job.isWorking = false;
+      });
+      job.worked = work.catch(() => {});
+      const done = await work;
+      const record = "record" in done ? done.record : await this.#inherit(request, done, below);
+      for (const events of job.listeners) events.onDone?.();
+      return record;
+    } catch (error) {
+      if (job.aborter.signal.aborted) throw job.aborter.signal.reason;
+      throw layerError(request, error);
+    }
+  }
+
+  /** Downloads and unpacks, as far as is needed. A layer that implies directories is left to `#inherit`. */
+  async #work({ request, listeners, aborter }: Job): Promise<{ record: LayerRecord } | UnpackedLayer> {
+    const { diffId, chainId, blob } = request;
+    const known = this.#layers.get(diffId, chainId);
+    const isStored = this.#blobs.has(blob.digest);
+    const onProgress = (progress: LayerProgress): void => {
+      for (const events of listeners) events.onProgress?.(progress);
+    };
+    for (;;) {
+      const isResumed = !isStored && this.#blobs.hasPartial(blob.digest);
+      const directory = known === undefined ? this.#layers.newDirectory() : undefined;
+      try {
+        writePoint("layer job");
+        const job = () => this.#jobFor(request, isStored, directory);
+        const totals = await this.#workers.run(job, onProgress, aborter.signal);
+        writePoint("layer job done");
+        if (!isStored) this.#blobs.setDownloaded(blob.digest);
+        if (known !== undefined) return { record: known };
+        if (totals === undefined) throw new LighterError("internal", "the worker has unpacked nothing");
+        if (totals.impliedDirectories.length > 0) return { directory: directory!, totals };
+        return { record: this.#layers.add(chainId, diffId, directory!, blob, totals) };
+      } catch (error) {
+        if (directory !== undefined) await this.#layers.removeFailed(directory);
+        // What an earlier attempt has left may be what is wrong (a power cut, say); it is gone by now.
+        if (isResumed && error instanceof LighterError && error.code === "invalid") continue;
+        throw error;
+      }
+    }
+  }
+
+  async #jobFor(request: LayerRequest, isStored: boolean, directory: string | undefined): Promise<LayerJob> {
+    const { diffId, blob, describe } = request;
+    const directoryPath = directory && this.#layers.directoryPath(directory);
+    const common = { digest: blob.digest, size: blob.size, diffId, ...(directoryPath && { directoryPath }) };
+    if (isStored) return { ...common, source: { kind: "file", path: this.#blobs.pathOf(blob.digest) } };
+    if (describe === undefined) throw new LighterError("not-found", `blob ${blob.digest} is missing`);
+    const partialPath = this.#blobs.partialPathOf(blob.digest);
+    return { ...common, source: { kind: "registry", blob: await describe(), partialPath } };
+  }
+
+  async #inherit(
+    { chainId, diffId, blob }: LayerRequest,
+    { directory, totals }: UnpackedLayer,
+    below: readonly Promise<LayerRecord>[],
+  ): Promise<LayerRecord> {
+    try {
+      const records = await Promise.all(below).catch(() => {
+        throw new Abandoned();
+      });
+      this.#layers.inherit(directory, totals.impliedDirectories, records.reverse());
+      return this.#layers.add(chainId, diffId, directory, blob, totals);
+    } catch (error) {
+      await this.#layers.removeFailed(directory);
+      throw error;
+    }
+  }
+
+  /** Ends what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const jobs = [...this.#jobs];
+    for (const job of jobs) job.aborter.abort(new LighterError("unavailable", "the image store is being closed"));
+    await Promise.allSettled(jobs.map((job) => job.result));
+    await this.#workers[Symbol.asyncDispose]();
+  }
+}
+
+interface UnpackedLayer {
+  directory: string;
+  totals: LayerTotals;
+}
+
+/** The image that a job was for has been given up; another that shares it does it again. */
+class Abandoned extends Error {}
+
+async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const gone = Promise.withResolvers<never>();
+  const onAbort = (): void => gone.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    await Promise.race([promise, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function layerError({ diffId, blob }: LayerRequest, error: unknown): unknown {
+  if (error instanceof Abandoned) return error;
+  if (!(error instanceof LighterError))
+    return new LighterError("internal", `unpack layer ${diffId}: ${messageOf(error)}`, { cause: error });
+  const what = error.code === "unavailable" ? `download layer ${blob.digest}` : `unpack layer ${diffId}`;
+  return new LighterError(error.code, `${what}: ${error.message}`, { ...error.detail, cause: error });
+}

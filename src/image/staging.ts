@@ -1,0 +1,89 @@
+/**
+ * A change of the image store in the making: what it takes up or brings is leased to it, so that neither `rmi` of another
+ * image nor the collection of garbage takes it away before the change is written down.
+ */
+import type { ChainId, Digest } from "../base/ids.ts";
+import type { ImageDocument, ImageManifest } from "../spec/oci-image.ts";
+import type { BlobStore } from "./blobs.ts";
+import type { LayerRecord } from "./database.ts";
+import type { LayerJobs, LayerRequest } from "./layer-jobs.ts";
+import type { Reference } from "./reference.ts";
+
+export interface StoredImage {
+  /** Digest of the config document. */
+  id: Digest;
+  manifestDigest: Digest;
+  manifestSize: number;
+  manifestMediaType: string;
+  manifest: ImageManifest;
+  document: ImageDocument;
+  layers: LayerRecord[];
+  /** Full references. */
+  references: Set<string>;
+  lastUsedAtMs: number;
+}
+
+/** An image to be stored: documents and layers are in place, nothing names them yet. */
+export interface StagedImage {
+  image: StoredImage;
+  names: Reference[];
+}
+
+/** Every digest of a blob that the image needs. */
+export function blobsOf(image: StoredImage): Digest[] {
+  return [image.manifestDigest, image.id, ...image.manifest.layers.map((layer) => layer.digest)];
+}
+
+export class Staging {
+  readonly #blobs: BlobStore;
+  readonly #jobs: LayerJobs;
+  readonly #ingestPath: string;
+  readonly leasedBlobs = new Set<Digest>();
+  /** diffIds and chainIds. */
+  readonly leasedLayers = new Set<string>();
+  readonly #over = Promise.withResolvers<void>();
+
+  constructor(blobs: BlobStore, jobs: LayerJobs, ingestPath: string) {
+    this.#blobs = blobs;
+    this.#jobs = jobs;
+    this.#ingestPath = ingestPath;
+  }
+
+  /** Resolves when the change is made or given up. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  end(): void {
+    this.#over.resolve();
+  }
+
+  /** For unfinished files; gone when the change is over. */
+  get ingestPath(): string {
+    return this.#ingestPath;
+  }
+
+  leaseImage(image: StoredImage): void {
+    for (const digest of blobsOf(image)) this.leasedBlobs.add(digest);
+    for (const layer of image.layers) this.leasedLayers.add(layer.key);
+  }
+
+  leaseLayer({ diffId, chainId }: { diffId: string; chainId: ChainId }): void {
+    this.leasedLayers.add(diffId).add(chainId);
+  }
+
+  /** Stores a document that is verified. */
+  async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
+    this.leasedBlobs.add(digest);
+    if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
+  }
+
+  /** All layers of one image, lowest first. @throws LighterError naming the layer; `signal`'s reason. */
+  getLayers(requests: readonly LayerRequest[], signal?: AbortSignal): Promise<LayerRecord[]> {
+    for (const request of requests) {
+      this.leasedBlobs.add(request.blob.digest);
+      this.leaseLayer(request);
+    }
+    return this.#jobs.getAll(requests, signal);
+  }
+}

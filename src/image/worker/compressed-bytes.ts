@@ -1,0 +1,127 @@
+/** The compressed bytes of a layer, from this disk or from a registry, verified by the time they end. */
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { errnoOf, LighterError } from "../../base/errors.ts";
+import { DOWNLOAD_MAX_ATTEMPTS, DOWNLOAD_PAUSE_MS } from "../../base/limits.ts";
+import { writePoint } from "../../base/write-point.ts";
+import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR, tryLockExclusive } from "../../linux/sys/fs.ts";
+import type { LayerJob } from "./protocol.ts";
+import type { BlobSource } from "./registry.ts";
+
+const READ_BYTES = 512 * 1024;
+
+/** The bytes of a blob from `offset` on. Ends early only by throwing ("unavailable": it may go better next time). */
+export type OpenBlob = (source: BlobSource, offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+
+/** @throws LighterError ("invalid") if they are not what the digest says; ("unavailable"); ("kernel"). */
+export function compressedBytes(job: LayerJob, openBlob: OpenBlob): AsyncGenerator<Uint8Array> {
+  const { source } = job;
+  if (source.kind === "file") return readFileBytes(source.path);
+  return new Download(job, source.partialPath).bytes((offset, signal) => openBlob(source.blob, offset, signal));
+}
+
+/** Each chunk is the taker's to keep. */
+function* readFd(fd: number, byteCount: number): Generator<Uint8Array> {
+  for (let at = 0; at < byteCount; ) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, byteCount - at));
+    const length = readSync(fd, buffer, 0, buffer.length, at);
+    if (length === 0) throw new LighterError("internal", "a file became shorter while it was read");
+    at += length;
+    yield buffer.subarray(0, length);
+  }
+}
+
+async function* readFileBytes(path: string): AsyncGenerator<Uint8Array> {
+  const fd = openSync(path, O_RDONLY | O_NOFOLLOW);
+  try {
+    yield* readFd(fd, fstatSync(fd).size);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * A download into a file that outlives failures, this process and the daemon: what it holds is hashed and used again, and
+ * the rest is asked for from there on. A file whose bytes turn out wrong is removed.
+ */
+class Download {
+  readonly #job: LayerJob;
+  readonly #path: string;
+  readonly #hash: Hash = createHash("sha256");
+  #length = 0;
+
+  constructor(job: LayerJob, path: string) {
+    this.#job = job;
+    this.#path = path;
+  }
+
+  async *bytes(open: (offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const fd = openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+    try {
+      // Of a daemon that was killed a moment ago, whose worker has not quite ended.
+      if (!tryLockExclusive(fd)) throw new LighterError("unavailable", "another process is downloading it");
+      if (fstatSync(fd).size > this.#job.size) ftruncateSync(fd, 0);
+      for (const chunk of readFd(fd, fstatSync(fd).size)) {
+        this.#take(chunk);
+        yield chunk;
+      }
+      for await (const chunk of this.#fetch(open)) {
+        writeAll(fd, chunk, this.#length);
+        this.#take(chunk);
+        writePoint("download");
+        yield chunk;
+      }
+      this.#verify();
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#hash.update(chunk);
+    this.#length += chunk.length;
+  }
+
+  /** The rest, with as many requests as it takes. */
+  async *#fetch(open: (offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let attempts = 0;
+    while (this.#length < this.#job.size) {
+      const aborter = new AbortController();
+      try {
+        for await (const chunk of open(this.#length, aborter.signal)) {
+          if (this.#length + chunk.length > this.#job.size) this.#refuse(`is longer than ${this.#job.size} bytes`);
+          if (chunk.length > 0) attempts = 0;
+          yield chunk;
+        }
+        if (this.#length < this.#job.size)
+          throw new LighterError("unavailable", `ended after ${this.#length} of ${this.#job.size} bytes`);
+      } catch (error) {
+        if (!(error instanceof LighterError) || error.code !== "unavailable") throw error;
+        if (++attempts >= DOWNLOAD_MAX_ATTEMPTS) throw error;
+        await pause(DOWNLOAD_PAUSE_MS * 2 ** (attempts - 1));
+      } finally {
+        aborter.abort();
+      }
+    }
+  }
+
+  #verify(): void {
+    const digest = `sha256:${this.#hash.digest("hex")}`;
+    if (digest !== this.#job.digest) this.#refuse(`has the digest ${digest}`);
+  }
+
+  #refuse(why: string): never {
+    rmSync(this.#path, { force: true });
+    throw new LighterError("invalid", `blob ${this.#job.digest} ${why}`);
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, position: number): void {
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw new LighterError("kernel", `write the downloaded blob: ${errno}`, { errno, cause });
+  }
+}

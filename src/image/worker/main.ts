@@ -1,0 +1,60 @@
+/**
+ * `lighter layer-worker`, a hidden command: the process that downloads and unpacks layers for the daemon. It meets the
+ * hostile bytes, takes the time and has the memory; the daemon only hears of it. Speaks protocol.ts on stdin and stdout.
+ */
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { dieWithParent } from "../../linux/sys/parent-death.ts";
+import { decodeJob, encodeMessage, type LayerProgress, readLines, type WorkerMessage } from "./protocol.ts";
+import { openBlob } from "./registry.ts";
+import { unpackLayer } from "./unpack-layer.ts";
+
+const PROGRESS_INTERVAL_MS = 100;
+
+const output = Bun.stdout.writer();
+
+async function send(message: WorkerMessage): Promise<void> {
+  output.write(encodeMessage(message));
+  await output.flush();
+}
+
+/** Resolves with the exit code when the daemon has no more jobs. */
+export async function layerWorkerMain(): Promise<number> {
+  dieWithParent();
+  process.umask(0o022);
+  const jobs: string[] = [];
+  let wake = (): void => {};
+  void (async () => {
+    for await (const line of readLines(Bun.stdin.stream() as unknown as AsyncIterable<Uint8Array>)) {
+      jobs.push(line);
+      wake();
+    }
+    process.exit(0); // in the middle of a job, too: nobody wants it any more
+  })();
+  for (;;) {
+    const job = jobs.shift();
+    if (job !== undefined) await send(await runJob(job));
+    else await new Promise<void>((resolve) => (wake = resolve));
+  }
+}
+
+async function runJob(line: string): Promise<WorkerMessage> {
+  let lastMs = 0;
+  const report = (progress: LayerProgress): void => {
+    const nowMs = performance.now();
+    if (nowMs - lastMs < PROGRESS_INTERVAL_MS) return;
+    lastMs = nowMs;
+    void send({ type: "progress", ...progress });
+  };
+  try {
+    return { type: "done", result: await unpackLayer(decodeJob(line), openBlob, report) };
+  } catch (error) {
+    return { type: "failed", error: asLighterError(error) };
+  }
+}
+
+function asLighterError(error: unknown): LighterError {
+  if (error instanceof LighterError) return error;
+  const errno = errnoOf(error);
+  if (errno === "") console.error("lighter: bug:", error);
+  return new LighterError(errno === "" ? "internal" : "kernel", messageOf(error), errno === "" ? {} : { errno });
+}

@@ -1,0 +1,179 @@
+/**
+ * What the daemon and a layer worker say to each other: JSON, one message a line, over the worker's stdin and stdout.
+ *
+ *   daemon                              worker
+ *     job            ───────────────►
+ *                    ◄───────────────   progress, at most some ten a second
+ *                    ◄───────────────   done, or failed: then the next job may come
+ *     end of stdin   ───────────────►   exits, whatever it is doing
+ *
+ * A worker has one job at a time. To cancel a job its worker is killed. The daemon believes a worker no more than it has
+ * to: what comes back is checked, for hostile bytes went in.
+ */
+import { type ErrorCode, LighterError } from "../../base/errors.ts";
+import type { DiffId, Digest } from "../../base/ids.ts";
+import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
+import type { BytePath } from "../../linux/sys/fs.ts";
+import type { LayerTotals } from "../unpack.ts";
+import type { BlobSource } from "./registry.ts";
+
+/** Both ends are the same executable, but it may have been replaced since the daemon began. */
+const PROTOCOL_VERSION = 1;
+
+/** Where a layer's compressed bytes are. */
+export type LayerSource =
+  /** On this disk, their digest taken by whoever put them there. */
+  | { kind: "file"; path: string }
+  /** In a registry. What `partialPath` already holds is used first; all of it is there in the end. */
+  | { kind: "registry"; blob: BlobSource; partialPath: string };
+
+export interface LayerJob {
+  source: LayerSource;
+  /** Of the compressed bytes, and how many those are. */
+  digest: Digest;
+  size: number;
+  diffId: DiffId;
+  /** Made by the worker; after a failure, whatever is there is rubbish. Absent: only the compressed bytes are wanted. */
+  directoryPath?: string;
+}
+
+/** Compressed bytes: that are here, and that are unpacked. */
+export interface LayerProgress {
+  receivedBytes: number;
+  unpackedBytes: number;
+}
+
+/** Undefined where no directory was asked for. */
+export type LayerResult = LayerTotals | undefined;
+
+export type WorkerMessage =
+  | ({ type: "progress" } & LayerProgress)
+  | { type: "done"; result: LayerResult }
+  | { type: "failed"; error: LighterError };
+
+interface WireError {
+  code: ErrorCode;
+  message: string;
+  errno?: string;
+  hint?: string;
+}
+
+export function encodeJob(job: LayerJob): string {
+  return `${JSON.stringify({ version: PROTOCOL_VERSION, job })}\n`;
+}
+
+/** @throws LighterError ("internal") if another version wrote it. The daemon is believed otherwise. */
+export function decodeJob(line: string): LayerJob {
+  const { version, job } = JSON.parse(line) as { version: unknown; job: LayerJob };
+  if (version !== PROTOCOL_VERSION)
+    throw new LighterError("internal", `layer worker speaks version ${PROTOCOL_VERSION}, the daemon ${version}`);
+  return job;
+}
+
+export function encodeMessage(message: WorkerMessage): string {
+  if (message.type !== "failed") return `${JSON.stringify(message)}\n`;
+  const { code, message: text, detail } = message.error;
+  const error: WireError = {
+    code,
+    message: text,
+    ...(detail.errno === undefined ? {} : { errno: detail.errno }),
+    ...(detail.hint === undefined ? {} : { hint: detail.hint }),
+  };
+  return `${JSON.stringify({ type: "failed", error })}\n`;
+}
+
+type JsonObject = Record<string, unknown>;
+
+function malformed(what: string): LighterError {
+  return new LighterError("internal", `layer worker: ${what}`);
+}
+
+function asObject(value: unknown, what: string): JsonObject {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${what} is no object`);
+  return value as JsonObject;
+}
+
+function asCount(value: unknown, what: string): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw malformed(`${what} is no count`);
+  return value as number;
+}
+
+const ERROR_CODES: readonly unknown[] = [
+  "invalid",
+  "not-found",
+  "conflict",
+  "not-supported",
+  "unavailable",
+  "kernel",
+  "internal",
+] satisfies ErrorCode[];
+
+function decodeError(value: unknown): LighterError {
+  const { code, message, errno, hint } = asObject(value, "error");
+  if (typeof message !== "string" || !ERROR_CODES.includes(code)) throw malformed("the error is malformed");
+  return new LighterError(code as ErrorCode, message, {
+    ...(typeof errno === "string" ? { errno } : {}),
+    ...(typeof hint === "string" ? { hint } : {}),
+  });
+}
+
+function decodeResult(value: unknown): LayerResult {
+  if (value === undefined) return undefined;
+  const { sizeBytes, entryCount, root, impliedDirectories } = asObject(value, "result");
+  if (!Array.isArray(impliedDirectories) || impliedDirectories.length > LAYER_MAX_IMPLIED_DIRECTORIES)
+    throw malformed("the implied directories are malformed");
+  for (const path of impliedDirectories)
+    if (typeof path !== "string" || path.includes("\0")) throw malformed("an implied directory is malformed");
+  const attributes = root === undefined ? undefined : asObject(root, "root");
+  return {
+    sizeBytes: asCount(sizeBytes, "sizeBytes"),
+    entryCount: asCount(entryCount, "entryCount"),
+    root: attributes && {
+      mode: asCount(attributes.mode, "mode"),
+      uid: asCount(attributes.uid, "uid"),
+      gid: asCount(attributes.gid, "gid"),
+    },
+    impliedDirectories: impliedDirectories as BytePath[],
+  };
+}
+
+/** @throws LighterError ("internal") for what no worker of ours sends. */
+export function decodeMessage(line: string): WorkerMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new LighterError("internal", "layer worker: a message is not JSON", { cause });
+  }
+  const message = asObject(value, "message");
+  switch (message.type) {
+    case "progress":
+      return {
+        type: "progress",
+        receivedBytes: asCount(message.receivedBytes, "receivedBytes"),
+        unpackedBytes: asCount(message.unpackedBytes, "unpackedBytes"),
+      };
+    case "done":
+      return { type: "done", result: decodeResult(message.result) };
+    case "failed":
+      return { type: "failed", error: decodeError(message.error) };
+    default:
+      throw malformed("a message of an unknown type");
+  }
+}
+
+/**
+ * The lines of a byte stream, as they come.
+ * @throws LighterError ("internal") for a line longer than LAYER_WORKER_LINE_MAX_BYTES.
+ */
+export async function* readLines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let pending = "";
+  for await (const bytes of stream) {
+    pending += decoder.decode(bytes, { stream: true });
+    const lines = pending.split("\n");
+    pending = lines.pop() ?? "";
+    if (pending.length > LAYER_WORKER_LINE_MAX_BYTES) throw malformed("a message is too long");
+    yield* lines;
+  }
+}

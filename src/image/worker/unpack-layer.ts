@@ -1,0 +1,91 @@
+/**
+ * One layer, in one pass and a few megabytes of memory:
+ *
+ *   bytes of a registry or file → sha256 → partial file → decompression (thread pool) → sha256 → tar → directory
+ */
+import { createHash } from "node:crypto";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
+import { fchmod, fchown, O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
+import { decompressStream } from "../compression.ts";
+import { TarReader } from "../tar-reader.ts";
+import { type LayerTotals, LayerUnpacker } from "../unpack.ts";
+import { compressedBytes, type OpenBlob } from "./compressed-bytes.ts";
+import type { LayerJob, LayerProgress, LayerResult } from "./protocol.ts";
+
+/**
+ * Makes the layer's directory, if one is wanted. `onProgress` is called for every piece, with an object that changes.
+ * @throws LighterError ("invalid") if the bytes are not those asked for, or no layer; ("unavailable") if the registry
+ * does not give them; ("kernel") with the errno, such as ENOSPC.
+ */
+export async function unpackLayer(
+  job: LayerJob,
+  openBlob: OpenBlob,
+  onProgress: (progress: LayerProgress) => void = () => {},
+): Promise<LayerResult> {
+  const progress: LayerProgress = { receivedBytes: 0, unpackedBytes: 0 };
+  const compressed = counted(compressedBytes(job, openBlob), progress, onProgress);
+  try {
+    const onBytes = (byteCount: number): void => {
+      progress.unpackedBytes += byteCount;
+      onProgress(progress);
+    };
+    const { directoryPath } = job;
+    const result = directoryPath === undefined ? undefined : await unpackInto(directoryPath, job, compressed, onBytes);
+    await drain(compressed); // what follows the compressed data belongs to the digest
+    return result;
+  } catch (error) {
+    // A broken layer may be one that was tampered with on the way: then the digest, which comes last, is what to name.
+    if (error instanceof LighterError && error.code === "invalid") await drain(compressed);
+    throw error;
+  } finally {
+    await compressed.return(undefined);
+  }
+}
+
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  progress: LayerProgress,
+  onProgress: (progress: LayerProgress) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of bytes) {
+    progress.receivedBytes += chunk.length;
+    onProgress(progress);
+    yield chunk;
+  }
+}
+
+async function drain(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const _ of bytes);
+}
+
+async function unpackInto(
+  directoryPath: string,
+  job: LayerJob,
+  compressed: AsyncGenerator<Uint8Array>,
+  onBytes: (byteCount: number) => void,
+): Promise<LayerTotals> {
+  mkdirSync(directoryPath, { mode: 0o755 });
+  const rootFd = openSync(directoryPath, O_RDONLY | O_DIRECTORY);
+  const unpacker = new LayerUnpacker(rootFd);
+  try {
+    fchmod(rootFd, 0o755, directoryPath); // whatever our umask is
+    fchown(rootFd, 0, 0, directoryPath); // whatever a setgid parent says
+    const reader = new TarReader(unpacker);
+    // A plain tar is its own compressed form, and hashing costs as much as writing.
+    const hash = (job.digest as string) === job.diffId ? undefined : createHash("sha256");
+    const endless = { [Symbol.asyncIterator]: () => ({ next: () => compressed.next() }) }; // no return: see drain
+    for await (const chunk of decompressStream(endless)) {
+      hash?.update(chunk);
+      reader.push(chunk);
+      onBytes(chunk.length);
+    }
+    reader.end();
+    const digest = hash === undefined ? job.digest : `sha256:${hash.digest("hex")}`;
+    if (digest !== (job.diffId as string)) throw new LighterError("invalid", `its content has the digest ${digest}`);
+    return unpacker.finish();
+  } finally {
+    unpacker.close();
+    closeSync(rootFd);
+  }
+}

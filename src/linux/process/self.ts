@@ -1,0 +1,48 @@
+/** Starts this program again, as a helper that we talk to. */
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+
+export interface SelfProcess {
+  pid: number;
+  /** Throws nothing: what is written to a process that has ended is lost. */
+  write(text: string): void;
+  /** Ends its stdin. */
+  closeInput(): void;
+  output: AsyncIterable<Uint8Array>;
+  kill(): void;
+  /** Resolves when it has ended and its resources are free. */
+  ended: Promise<void>;
+}
+
+/**
+ * Compiled, the executable that is running, even if another file has its name by now; from source, bun with `entryPath`,
+ * and what was preloaded here.
+ */
+function selfCommand(entryPath: string): string[] {
+  if (entryPath.startsWith("/$bunfs/")) return ["/proc/self/exe"];
+  return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entryPath];
+}
+
+/** stderr is ours, and so is `heldFd`, which it has as long as it lives. @throws LighterError ("kernel"). */
+export function spawnSelf(entryPath: string, args: readonly string[], heldFd: number): SelfProcess {
+  try {
+    const child = Bun.spawn([...selfCommand(entryPath), ...args], {
+      stdio: ["pipe", "pipe", "inherit", heldFd],
+      cwd: "/",
+      env: process.env,
+    });
+    return {
+      pid: child.pid,
+      write: (text) => {
+        child.stdin.write(text);
+        child.stdin.flush();
+      },
+      closeInput: () => void child.stdin.end(),
+      output: child.stdout as unknown as AsyncIterable<Uint8Array>,
+      kill: () => child.kill("SIGKILL"),
+      ended: child.exited.then(() => {}),
+    };
+  } catch (error) {
+    const errno = errnoOf(error);
+    throw new LighterError("kernel", `start a helper process: ${errno || messageOf(error)}`, { errno, cause: error });
+  }
+}

@@ -1,0 +1,13 @@
+import { check, libc } from "./libc.ts";
+
+const PR_SET_PDEATHSIG = 1n;
+const SIGKILL = 9n;
+const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
+
+/**
+ * The kernel kills this process when the thread that started it ends: even a killed daemon leaves no worker behind.
+ * A parent that has died before this call is the caller's to notice. Source: PR_SET_PDEATHSIG(2const).
+ */
+export function dieWithParent(): void {
+  check(libc.syscall(SYS_PRCTL, PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n), "prctl(PR_SET_PDEATHSIG)");
+}

@@ -10,7 +10,7 @@ import {
   readLines,
 } from "./protocol.ts";
 
-/** In `dist/lighter` the folder of every module, "/$bunfs/root", which is how spawnSelf tells. */
+/** Where this runs from source. */
 const ENTRY_PATH = join(import.meta.dirname, "../../main.ts");
 
 /** Idle workers cost 40 MB each; the layers of one image follow each other at once. */

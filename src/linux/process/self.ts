@@ -13,12 +13,9 @@ export interface SelfProcess {
   ended: Promise<void>;
 }
 
-/**
- * Compiled, the executable that is running, even if another file has its name by now; from source, bun with `entryPath`,
- * and what was preloaded here.
- */
+/** Compiled, the executable that is running, even if another file has its name by now; from source, bun with `entryPath`. */
 function selfCommand(entryPath: string): string[] {
-  if (entryPath.startsWith("/$bunfs/")) return ["/proc/self/exe"];
+  if (import.meta.dirname.startsWith("/$bunfs/")) return ["/proc/self/exe"];
   return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entryPath];
 }
 

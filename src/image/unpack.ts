@@ -69,9 +69,9 @@ export interface LayerTotals {
   impliedDirectories: BytePath[];
 }
 
-const WHITEOUT_PREFIX = ".wh.";
+export const WHITEOUT_PREFIX = ".wh.";
 const WHITEOUT_META_PREFIX = ".wh..wh.";
-const OPAQUE_MARKER = ".wh..wh..opq";
+export const OPAQUE_MARKER = ".wh..wh..opq";
 export const OPAQUE_XATTR = "trusted.overlay.opaque";
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
 /** Ours to set: from a layer they could redirect one overlay directory to another. */

@@ -14,7 +14,9 @@ import {
   wait,
 } from "./containers.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
-import { inspectImage, listImages, loadImages, pullImage, removeImage } from "./images.ts";
+import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
+import { changes, commit, pruneImages, tag } from "./image-changes.ts";
+import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
@@ -27,15 +29,23 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/info", answer: info },
 
   { method: "POST", path: "/images/load", answer: loadImages },
-  { method: "POST", path: "/images/create", answer: pullImage },
+  { method: "POST", path: "/images/create", answer: createImage },
+  { method: "POST", path: "/images/prune", answer: pruneImages },
   { method: "GET", path: "/images/json", answer: listImages },
+  { method: "GET", path: "/images/get", answer: saveSeveral },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
+  { method: "GET", path: "/images/{name...}/history", answer: imageHistory },
+  { method: "GET", path: "/images/{name...}/get", answer: saveOne },
+  { method: "POST", path: "/images/{name...}/tag", answer: tag },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },
+  { method: "POST", path: "/commit", answer: commit },
 
   { method: "POST", path: "/containers/create", answer: createContainer },
   { method: "GET", path: "/containers/json", answer: listContainers },
   { method: "GET", path: "/containers/{id}/json", answer: inspect },
   { method: "GET", path: "/containers/{id}/logs", answer: logs },
+  { method: "GET", path: "/containers/{id}/export", answer: exportFiles },
+  { method: "GET", path: "/containers/{id}/changes", answer: changes },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
   { method: "POST", path: "/containers/{id}/start", answer: start },
   { method: "POST", path: "/containers/{id}/stop", answer: stop },

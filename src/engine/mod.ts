@@ -8,22 +8,31 @@ import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import type { HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
+import { thawLeftFrozen } from "./freeze.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
 
-export type { Image, LoadedImage, LoadProgress } from "../image/mod.ts";
-export { ImageStore } from "../image/mod.ts";
+export type { Image, LoadedImage, LoadProgress, RemoveRecord } from "../image/mod.ts";
+export { familiarName, ImageStore, parseReference, saveImages } from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
+export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { Engine } from "./engine.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";
+export {
+  type CommitOptions,
+  commitContainer,
+  type ImportOptions,
+  importImage,
+  tagImage,
+} from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
 
 export interface OpenEngineOptions {
@@ -49,6 +58,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
+  thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, host };
 }

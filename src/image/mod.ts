@@ -1,9 +1,12 @@
 /** Images: references, the content store, layers, and what a container needs of them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
+export { decompressStream } from "./compression.ts";
 export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
+export { type Change, findMountPlaceholders, listChanges } from "./layer-changes.ts";
 export { readFileInLayers } from "./layered-fs.ts";
+export { makeImage, type NewImage } from "./make-image.ts";
 export {
   familiarName,
   familiarReference,
@@ -15,6 +18,8 @@ export {
   withTag,
 } from "./reference.ts";
 export type { ImageUser } from "./removal.ts";
+export { saveImages } from "./save.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";
 export { type Image, type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store.ts";
+export { type TreeTarOptions, writeTreeTar } from "./tree-tar.ts";
 export { type ResolvedUser, resolveGroup, resolveUser } from "./users.ts";

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { paxHeader, paxRecord, type RawHeader, rawEntry, rawTar } from "../../tests/support/image-tar.ts";
-import { readTar } from "../../tests/support/read-tar.ts";
+import { type ReadEntry, readTar } from "../../tests/support/read-tar.ts";
 import { LighterError } from "../base/errors.ts";
 import { TAR_SPECIAL_MAX_BYTES } from "../base/limits.ts";
+import type { TarEntry } from "./tar-reader.ts";
 
 function failure(archive: Uint8Array): string {
   try {

@@ -79,7 +79,7 @@ function unpack(tar: Uint8Array, path: string): void {
   const reader = new TarReader(unpacker);
   reader.push(tar);
   reader.end();
-  unpacker.finish(() => undefined);
+  unpacker.finish();
   closeSync(fd);
 }
 

@@ -1,0 +1,60 @@
+import { LighterError } from "../base/errors.ts";
+
+interface Platform {
+  os: string;
+  architecture: string;
+  variant?: string;
+}
+
+/** `platform` of save and load: JSON of an OCI platform. @throws LighterError "invalid" */
+export function parsePlatformJson(text: string | undefined): Platform | undefined {
+  if (text === undefined) return undefined;
+  const value = parseObject(text);
+  const { os, architecture, variant } = value;
+  if (typeof os !== "string" || typeof architecture !== "string" || os === "" || architecture === "")
+    throw new LighterError("invalid", "both OS and Architecture must be provided");
+  if (variant !== undefined && typeof variant !== "string")
+    throw new LighterError("invalid", "failed to parse platform: the variant is not a string");
+  return { os, architecture, ...(variant ? { variant } : {}) };
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // as for any other text that is no object
+  }
+  throw new LighterError("invalid", "failed to parse platform");
+}
+
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x86_64: "amd64",
+  "x86-64": "amd64",
+  aarch64: "arm64",
+  armhf: "arm",
+  i386: "386",
+};
+
+/** `platform` of import: "linux/arm64[/v8]", "linux" or "arm64". @throws LighterError "invalid" with Docker's words */
+export function parsePlatformText(text: string | undefined, host: Platform): Platform {
+  if (text === undefined) return host;
+  const parts = text.toLowerCase().split("/");
+  if (parts.length > 3)
+    throw new LighterError("invalid", `"${text}": cannot parse platform specifier: invalid argument`);
+  for (const part of parts)
+    if (!/^[a-z0-9_-]+$/.test(part))
+      throw new LighterError(
+        "invalid",
+        `"${part}" is an invalid component of "${text}": platform specifier component must match ` +
+          '"^[A-Za-z0-9_.-]+(?:\\\\(([A-Za-z0-9_.-]+)\\\\))?$": invalid argument',
+      );
+  const isOs = parts.length > 1 || ["linux", "windows", "darwin", "freebsd"].includes(parts[0]!);
+  const [os = host.os, architecture = host.architecture, variant] = isOs ? parts : [host.os, ...parts];
+  if (os !== "linux") throw new LighterError("invalid", "operating system is not supported");
+  return {
+    os,
+    architecture: ARCHITECTURES[architecture] ?? architecture,
+    ...(variant === undefined ? {} : { variant }),
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * What an overlayfs upper directory changes in the layers below it, as `docker diff` tells it. A container may change the
+ * directory meanwhile: see tree-tar.ts for how that is kept harmless.
+ */
+import { closeSync, fstatSync, type Stats } from "node:fs";
+import { LighterError } from "../base/errors.ts";
+import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import {
+  type BytePath,
+  ENOENT,
+  ENOTDIR,
+  kernelError,
+  O_NOFOLLOW,
+  O_PATH,
+  showPath,
+  tryOpenat,
+} from "../linux/sys/fs.ts";
+import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openRoots } from "./layered-fs.ts";
+
+export interface Change {
+  /** From "/". */
+  path: BytePath;
+  kind: "modified" | "added" | "deleted";
+}
+
+/** Entries looked at between two turns of other work. */
+const BREATH_ENTRIES = 256;
+
+/**
+ * Sorted by path. `lowerPaths`: topmost first. Paths in `ignored` (without a leading slash) do not count.
+ * A directory is modified if its own mode, owner or time is, or if something was added to it or deleted from it.
+ */
+export async function listChanges(
+  upperPath: string,
+  lowerPaths: readonly string[],
+  ignored: ReadonlySet<string>,
+): Promise<Change[]> {
+  const walk = new ChangeWalk(ignored);
+  const [upper, lower] = [openRoots([upperPath]), openRoots(lowerPaths)];
+  try {
+    await walk.directory(upper[0]!, lower, "", false, LAYER_PATH_MAX_DEPTH);
+  } finally {
+    closeAll([...upper, ...lower]);
+  }
+  return [...walk.changes]
+    .map(([path, kind]) => ({ path: `/${path}` as BytePath, kind }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+class ChangeWalk {
+  readonly changes = new Map<string, Change["kind"]>();
+  readonly #ignored: ReadonlySet<string>;
+  #entryCount = 0;
+
+  constructor(ignored: ReadonlySet<string>) {
+    this.#ignored = ignored;
+  }
+
+  /** `path`: "" or with its final slash. `hides`: what the layers below have here is not seen through the upper one. */
+  async directory(
+    upperFd: number,
+    lower: readonly number[],
+    path: string,
+    hides: boolean,
+    depth: number,
+  ): Promise<void> {
+    if (depth === 0)
+      throw new LighterError(
+        "not-supported",
+        `"/${showPath(path)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`,
+      );
+    const names = namesIn([upperFd]);
+    if (hides) for (const name of namesIn(lower)) names.add(name);
+    for (const name of names) {
+      if (++this.#entryCount > LAYER_MAX_ENTRIES)
+        throw new LighterError(
+          "not-supported",
+          `"/${showPath(path)}" is beyond the limit of ${LAYER_MAX_ENTRIES} entries`,
+        );
+      if (this.#entryCount % BREATH_ENTRIES === 0) await new Promise((resume) => setImmediate(resume));
+      if (this.#ignored.has(path + name)) continue;
+      const below = lower.length === 0 ? undefined : lookup(lower, name);
+      try {
+        await this.#entry(upperFd, below, path, name, depth);
+      } finally {
+        if (below !== undefined) closeAll(below.fds);
+      }
+    }
+  }
+
+  async #entry(upperFd: number, below: Found | undefined, parent: string, name: string, depth: number): Promise<void> {
+    const path = parent + name;
+    const fd = tryOpenat(upperFd, name, O_PATH | O_NOFOLLOW);
+    if (fd === ENOENT || fd === ENOTDIR) {
+      // Below an opaque directory; or it was there a moment ago.
+      if (below !== undefined) this.#change(parent, path, "deleted");
+      return;
+    }
+    if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+    try {
+      const stat = fstatSync(fd);
+      if (isWhiteout(stat)) {
+        if (below !== undefined) this.#change(parent, path, "deleted");
+        return;
+      }
+      const isSameDirectory = below !== undefined && below.stat.isDirectory() && stat.isDirectory();
+      if (below === undefined) this.#change(parent, path, "added");
+      else if (!isSameDirectory || this.#differs(stat, below.stat, path)) this.changes.set(path, "modified");
+      if (!stat.isDirectory()) return;
+      const lower = isSameDirectory ? below.fds : [];
+      await this.directory(fd, lower, `${path}/`, isSameDirectory && isOpaque(fd), depth - 1);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #differs(a: Stats, b: Stats, path: string): boolean {
+    if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return true;
+    if (a.mtimeMs === b.mtimeMs) return false;
+    // Whatever is ignored in here was made at some time, and that is when.
+    for (const ignored of this.#ignored) if (ignored.startsWith(`${path}/`)) return false;
+    return true;
+  }
+
+  #change(parent: string, path: string, kind: Change["kind"]): void {
+    this.changes.set(path, kind);
+    const directory = parent.slice(0, -1);
+    if (directory !== "" && !this.changes.has(directory)) this.changes.set(directory, "modified");
+  }
+}
+
+/**
+ * What was put into `upperPath` only to have something to mount on: empty files and directories at `destinations`, with the
+ * directories above them that hold nothing else. Docker puts these into a layer that it never shows. Paths without a
+ * leading slash. What the layers below have too is no placeholder.
+ */
+export function findMountPlaceholders(
+  upperPath: string,
+  lowerPaths: readonly string[],
+  destinations: readonly string[],
+): Set<string> {
+  const found = new Set<string>();
+  const roots = { upper: openRoots([upperPath]), lower: openRoots(lowerPaths) };
+  try {
+    // The deepest first: what is above them may hold nothing else then.
+    for (const destination of [...destinations].sort((a, b) => b.length - a.length)) {
+      const components = Buffer.from(destination)
+        .toString("latin1")
+        .split("/")
+        .filter((component) => component !== "" && component !== ".");
+      for (; components.length > 0; components.pop())
+        if (isPlaceholder(roots, components, found)) found.add(components.join("/"));
+        else break;
+    }
+    return found;
+  } finally {
+    closeAll([...roots.upper, ...roots.lower]);
+  }
+}
+
+function isPlaceholder(
+  { upper, lower }: { upper: number[]; lower: number[] },
+  components: readonly string[],
+  found: ReadonlySet<string>,
+): boolean {
+  const own = descend(upper, components);
+  if (own === undefined) return false;
+  const below = descend(lower, components);
+  try {
+    if (below !== undefined) return false;
+    if (own.stat.isFile()) return own.stat.size === 0;
+    const prefix = `${components.join("/")}/`;
+    return own.stat.isDirectory() && [...namesIn(own.fds)].every((name) => found.has(prefix + name));
+  } finally {
+    closeAll([...own.fds, ...(below?.fds ?? [])]);
+  }
+}
+
+/** The entry at the path, no symlink followed; the caller closes its fds. */
+function descend(roots: readonly number[], components: readonly string[]): Found | undefined {
+  let current: Found | undefined;
+  for (const component of components) {
+    const parent: Found | undefined = current;
+    current = lookup(parent?.fds ?? roots, component);
+    if (parent !== undefined) closeAll(parent.fds);
+    if (current === undefined) return undefined;
+  }
+  return current;
+}

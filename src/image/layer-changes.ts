@@ -28,7 +28,8 @@ const BREATH_ENTRIES = 256;
 
 /**
  * Sorted by path. `lowerPaths`: topmost first. Paths in `ignored` (without a leading slash) do not count.
- * A directory is modified if its own mode, owner or time is, or if something was added to it or deleted from it.
+ * As Docker: a directory is modified if its mode or owner is, or if anything in it has changed; of what is deleted or
+ * replaced, only the topmost directory is told.
  */
 export async function listChanges(
   upperPath: string,
@@ -81,14 +82,21 @@ class ChangeWalk {
       if (this.#ignored.has(path + name)) continue;
       const below = lower.length === 0 ? undefined : lookup(lower, name);
       try {
-        await this.#entry(upperFd, below, path, name, depth);
+        await this.#entry(upperFd, below, path, name, hides, depth);
       } finally {
         if (below !== undefined) closeAll(below.fds);
       }
     }
   }
 
-  async #entry(upperFd: number, below: Found | undefined, parent: string, name: string, depth: number): Promise<void> {
+  async #entry(
+    upperFd: number,
+    below: Found | undefined,
+    parent: string,
+    name: string,
+    hides: boolean,
+    depth: number,
+  ): Promise<void> {
     const path = parent + name;
     const fd = tryOpenat(upperFd, name, O_PATH | O_NOFOLLOW);
     if (fd === ENOENT || fd === ENOTDIR) {
@@ -105,34 +113,35 @@ class ChangeWalk {
       }
       const isSameDirectory = below !== undefined && below.stat.isDirectory() && stat.isDirectory();
       if (below === undefined) this.#change(parent, path, "added");
-      else if (!isSameDirectory || this.#differs(stat, below.stat, path)) this.changes.set(path, "modified");
+      else if (differs(stat, below.stat)) this.#change(parent, path, "modified");
       if (!stat.isDirectory()) return;
       const lower = isSameDirectory ? below.fds : [];
-      await this.directory(fd, lower, `${path}/`, isSameDirectory && isOpaque(fd), depth - 1);
+      await this.directory(fd, lower, `${path}/`, isSameDirectory && (hides || isOpaque(fd)), depth - 1);
     } finally {
       closeSync(fd);
     }
   }
 
-  #differs(a: Stats, b: Stats, path: string): boolean {
-    if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return true;
-    if (a.mtimeMs === b.mtimeMs) return false;
-    // Whatever is ignored in here was made at some time, and that is when.
-    for (const ignored of this.#ignored) if (ignored.startsWith(`${path}/`)) return false;
-    return true;
-  }
-
   #change(parent: string, path: string, kind: Change["kind"]): void {
     this.changes.set(path, kind);
-    const directory = parent.slice(0, -1);
-    if (directory !== "" && !this.changes.has(directory)) this.changes.set(directory, "modified");
+    for (let end = parent.length - 1; end > 0; end = parent.lastIndexOf("/", end - 1)) {
+      const ancestor = parent.slice(0, end);
+      if (this.changes.has(ancestor)) break; // and so are those above it
+      this.changes.set(ancestor, "modified");
+    }
   }
 }
 
+/** Neither time nor size of a directory counts: they change with what is in it. Copying up keeps all of these. */
+function differs(a: Stats, b: Stats): boolean {
+  if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || a.rdev !== b.rdev) return true;
+  return !a.isDirectory() && (a.mtimeMs !== b.mtimeMs || a.size !== b.size);
+}
+
 /**
- * What was put into `upperPath` only to have something to mount on: empty files and directories at `destinations`, with the
- * directories above them that hold nothing else. Docker puts these into a layer that it never shows. Paths without a
- * leading slash. What the layers below have too is no placeholder.
+ * What was put into `upperPath` only to have something to mount on: empty files and directories at `destinations` that the
+ * layers below do not have, and the directories above them that hold nothing else and are otherwise as they are below.
+ * Docker puts these into a layer that it never shows. Paths without a leading slash.
  */
 export function findMountPlaceholders(
   upperPath: string,
@@ -167,10 +176,13 @@ function isPlaceholder(
   if (own === undefined) return false;
   const below = descend(lower, components);
   try {
-    if (below !== undefined) return false;
-    if (own.stat.isFile()) return own.stat.size === 0;
+    if (own.stat.isFile()) return below === undefined && own.stat.size === 0;
+    if (!own.stat.isDirectory()) return false;
+    const names = [...namesIn(own.fds)];
     const prefix = `${components.join("/")}/`;
-    return own.stat.isDirectory() && [...namesIn(own.fds)].every((name) => found.has(prefix + name));
+    if (!names.every((name) => found.has(prefix + name))) return false;
+    // An empty one that is below too was touched by somebody else.
+    return below === undefined || (names.length > 0 && !differs(own.stat, below.stat) && !isOpaque(own.fds[0]!));
   } finally {
     closeAll([...own.fds, ...(below?.fds ?? [])]);
   }

@@ -82,7 +82,7 @@ function encodeUstar(entry: TarEntry & { flag?: string }): Buffer {
   octal(entry.deviceMinor, 337, 7, OCTAL_7_MAX);
   header.fill(0x20, 148, 156);
   let sum = 0;
-  for (const byte of header) sum += byte;
+  for (let at = 0; at < BLOCK; at++) sum += header[at]!;
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
   return header;
 }

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are a Dockerfile's
 import { describe, expect, test } from "bun:test";
 import { LighterError } from "../base/errors.ts";
 import type { DockerContainerConfig } from "../spec/docker-api.ts";

@@ -9,6 +9,7 @@ import {
   type BytePath,
   ENOENT,
   ENOTDIR,
+  getxattrFd,
   kernelError,
   O_NOFOLLOW,
   O_PATH,
@@ -23,6 +24,7 @@ export interface Change {
   kind: "modified" | "added" | "deleted";
 }
 
+const CAPABILITY_XATTR = "security.capability";
 /** Entries looked at between two turns of other work. */
 const BREATH_ENTRIES = 256;
 
@@ -113,7 +115,7 @@ class ChangeWalk {
       }
       const isSameDirectory = below !== undefined && below.stat.isDirectory() && stat.isDirectory();
       if (below === undefined) this.#change(parent, path, "added");
-      else if (differs(stat, below.stat)) this.#change(parent, path, "modified");
+      else if (differs(stat, below.stat) || hasOtherCapability(fd, stat, below)) this.#change(parent, path, "modified");
       if (!stat.isDirectory()) return;
       const lower = isSameDirectory ? below.fds : [];
       await this.directory(fd, lower, `${path}/`, isSameDirectory && (hides || isOpaque(fd)), depth - 1);
@@ -136,6 +138,13 @@ class ChangeWalk {
 function differs(a: Stats, b: Stats): boolean {
   if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || a.rdev !== b.rdev) return true;
   return !a.isDirectory() && (a.mtimeMs !== b.mtimeMs || a.size !== b.size);
+}
+
+/** A file's capabilities are set without its time or mode changing. */
+function hasOtherCapability(fd: number, stat: Stats, below: Found): boolean {
+  if (!stat.isFile() || !below.stat.isFile()) return false;
+  const [own, other] = [getxattrFd(fd, CAPABILITY_XATTR), getxattrFd(below.fds[0]!, CAPABILITY_XATTR)];
+  return own === undefined || other === undefined ? own !== other : !own.equals(other);
 }
 
 /**

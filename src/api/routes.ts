@@ -18,6 +18,7 @@ import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.
 import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
+import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
 
@@ -33,12 +34,15 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/images/prune", answer: pruneImages },
   { method: "GET", path: "/images/json", answer: listImages },
   { method: "GET", path: "/images/get", answer: saveSeveral },
+  { method: "GET", path: "/images/search", answer: searchImages },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
   { method: "GET", path: "/images/{name...}/history", answer: imageHistory },
   { method: "GET", path: "/images/{name...}/get", answer: saveOne },
   { method: "POST", path: "/images/{name...}/tag", answer: tag },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },
   { method: "POST", path: "/commit", answer: commit },
+  { method: "GET", path: "/distribution/{name...}/json", answer: inspectDistribution },
+  { method: "POST", path: "/auth", answer: checkAuth },
 
   { method: "POST", path: "/containers/create", answer: createContainer },
   { method: "GET", path: "/containers/json", answer: listContainers },

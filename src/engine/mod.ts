@@ -11,9 +11,10 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
+import { noRegistries, type Registries } from "./registries.ts";
 
 export type { Image, LoadedImage, LoadProgress, RemoveRecord } from "../image/mod.ts";
-export { familiarName, ImageStore, parseReference, saveImages } from "../image/mod.ts";
+export { ImageStore, parseReference, saveImages, withDefaultTag } from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
@@ -35,9 +36,12 @@ export {
 } from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
 
+export type { Registries } from "./registries.ts";
+
 export interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
+  registries?: Registries;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
 }
@@ -45,6 +49,7 @@ export interface OpenEngineOptions {
 export interface OpenedEngine {
   engine: Engine;
   images: ImageStore;
+  registries: Registries;
   host: HostFacts;
 }
 
@@ -60,7 +65,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  return { engine, images, host };
+  return { engine, images, registries: options.registries ?? noRegistries, host };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

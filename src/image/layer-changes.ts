@@ -113,12 +113,12 @@ class ChangeWalk {
         if (below !== undefined) this.#change(parent, path, "deleted");
         return;
       }
-      const isSameDirectory = below !== undefined && below.stat.isDirectory() && stat.isDirectory();
+      const lower = stat.isDirectory() && below?.stat.isDirectory() ? below.fds : undefined;
       if (below === undefined) this.#change(parent, path, "added");
       else if (differs(stat, below.stat) || hasOtherCapability(fd, stat, below)) this.#change(parent, path, "modified");
       if (!stat.isDirectory()) return;
-      const lower = isSameDirectory ? below.fds : [];
-      await this.directory(fd, lower, `${path}/`, isSameDirectory && (hides || isOpaque(fd)), depth - 1);
+      const hidesLower = lower !== undefined && (hides || isOpaque(fd));
+      await this.directory(fd, lower ?? [], `${path}/`, hidesLower, depth - 1);
     } finally {
       closeSync(fd);
     }
@@ -144,7 +144,7 @@ function differs(a: Stats, b: Stats): boolean {
 function hasOtherCapability(fd: number, stat: Stats, below: Found): boolean {
   if (!stat.isFile() || !below.stat.isFile()) return false;
   const [own, other] = [getxattrFd(fd, CAPABILITY_XATTR), getxattrFd(below.fds[0]!, CAPABILITY_XATTR)];
-  return own === undefined || other === undefined ? own !== other : !own.equals(other);
+  return own?.toString("latin1") !== other?.toString("latin1");
 }
 
 /**

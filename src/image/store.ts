@@ -42,6 +42,7 @@ import { LayerJobs } from "./layer-jobs.ts";
 import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
 import { type FoundImage, findImages } from "./load.ts";
+import { planOverlayOptions } from "./overlay-options.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
 import { type ImageSource, type LoadProgress, openSource, stageArchiveImage } from "./stage-archive.ts";
@@ -475,7 +476,8 @@ export class ImageStore implements AsyncDisposable {
    */
   mountsFor(nameOrId: string, upperPath: string, workPath: string): OciMount[] {
     const { lowerDirs } = this.layersOf(nameOrId);
-    const options = [`lowerdir=${lowerDirs.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+    const paths = [`lowerdir=${lowerDirs.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+    const options = [...paths, ...planOverlayOptions()];
     const byteCount = Buffer.byteLength(options.join(","));
     if (byteCount > MOUNT_DATA_MAX_BYTES)
       throw new LighterError(

@@ -299,7 +299,7 @@ function readXattrs(fd: number, path: string): TarEntry["xattrs"] {
         "not-supported",
         `"/${showPath(path)}" was written with overlayfs's ${name.split(".")[2]} on`,
         {
-          hint: "echo N > /sys/module/overlay/parameters/redirect_dir and .../metacopy, and make the container anew",
+          hint: "it was mounted by another program, or an older version: make the container anew",
         },
       );
     if (!KEPT_XATTR.test(name)) continue;

@@ -152,7 +152,7 @@ test("a committed image's config and history are Docker's, whatever is changed",
     for (const name of ["com:1", "com2"]) {
       const { json } = await api.request("GET", `/images/${name}/json`);
       const { Hostname, AttachStdout, AttachStderr, Image, NetworkDisabled, ...config } = json.Config;
-      inspected.push({ config, comment: json.Comment, author: json.Author, tags: json.RepoTags });
+      inspected.push({ config, comment: json.Comment, author: json.Author, tags: json.RepoTags, size: json.Size });
     }
     const { json: history } = await api.request("GET", "/images/com:1/history");
     const steps = history.map(
@@ -255,10 +255,10 @@ test("an imported tar is the image that Docker makes of it", async () => {
     expect(answer.status).toBe(200);
     const { json } = await api.request("GET", "/images/imp:1/json");
     expect(JSON.parse(answer.text)).toEqual({ status: json.Id });
-    const { Config, Comment, Architecture, Os, RootFS, RepoTags } = json;
+    const { Config, Comment, Architecture, Os, Size, RootFS, RepoTags } = json;
     const { Hostname, Image, ...config } = Config;
     const { json: history } = await api.request("GET", "/images/imp:1/history");
-    results.push({ config, Comment, Architecture, Os, RootFS, RepoTags, steps: history.length });
+    results.push({ config, Comment, Architecture, Os, Size, RootFS, RepoTags, steps: history.length });
     await api.request("DELETE", "/images/imp:1");
   }
   expect(results[1]).toEqual(results[0]!);
@@ -282,7 +282,9 @@ test("what we save, Docker loads, and skopeo and umoci read, with the same diges
   const manifest = [...readTar(readFileSync(path))].find(({ path: name }) => name === "index.json")!;
   const { digest } = JSON.parse(manifest.content.toString()).manifests[0];
   const copy = async (from: string, to: string) =>
-    expect(await runProgram(["skopeo", "--insecure-policy", "copy", "-q", from, to])).toMatchObject({
+    expect(
+      await runProgram(["skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests", from, to]),
+    ).toMatchObject({
       code: 0,
       stderr: "",
     });

@@ -5,6 +5,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { LighterError } from "../../src/base/errors.ts";
+import type { Digest } from "../../src/base/ids.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { dockerArchive, sha256 } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -303,4 +305,68 @@ test("an archive holds the stored blobs, each once, and is the same each time", 
     }
   expect(paths.slice(-4)).toEqual(["index.json", "manifest.json", "oci-layout", "repositories"]);
   await api.request("DELETE", "/images/base:2");
+});
+
+test("what registries say is passed on, and what they are asked is what the client sent", async () => {
+  const asked: unknown[] = [];
+  const descriptor = {
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    digest: `sha256:${"1".repeat(64)}`,
+    size: 7,
+  };
+  await using server = await ApiServer.start({
+    async describe(reference, auth) {
+      asked.push([reference, auth]);
+      if (reference.path === "library/none") throw new LighterError("not-found", "manifest unknown: manifest unknown");
+      return {
+        descriptor: { ...descriptor, digest: descriptor.digest as Digest },
+        platforms: [{ os: "linux", architecture: "arm64", variant: "v8" }],
+      };
+    },
+    async checkAuth(credentials) {
+      asked.push(credentials);
+      return { Status: "Login Succeeded", IdentityToken: "" };
+    },
+  });
+  const headers = { "X-Registry-Auth": "e30=" };
+  expect(await server.request("GET", "/distribution/localhost:5000/a/b/json", undefined, headers)).toMatchObject({
+    status: 200,
+    json: { Descriptor: descriptor, Platforms: [{ os: "linux", architecture: "arm64", variant: "v8" }] },
+  });
+  expect(await server.request("GET", "/distribution/none:1/json")).toMatchObject({
+    status: 404,
+    json: { message: "manifest unknown: manifest unknown" },
+  });
+  expect(await server.request("GET", "/distribution/BAD/json")).toMatchObject({
+    status: 400,
+    json: { message: "invalid reference format: repository name (library/BAD) must be lowercase" },
+  });
+  const credentials = { username: "u", password: "p", serveraddress: "localhost:5000" };
+  expect((await server.request("POST", "/auth", credentials)).json).toEqual({
+    Status: "Login Succeeded",
+    IdentityToken: "",
+  });
+  expect(asked).toEqual([
+    [{ domain: "localhost:5000", path: "a/b", tag: "latest" }, "e30="],
+    [{ domain: "docker.io", path: "library/none", tag: "1" }, ""],
+    credentials,
+  ]);
+});
+
+test("a daemon without registries says so", async () => {
+  for (const [method, path, status, message] of [
+    ["GET", "/images/search?term=x", 501, 'search images for "x": this version searches no registry'],
+    ["GET", "/images/search", 400, "the parameter term is missing"],
+    [
+      "GET",
+      "/distribution/busybox/json",
+      503,
+      "describe docker.io/library/busybox: this daemon has no access to registries",
+    ],
+    ["POST", "/auth", 503, "log in: this daemon has no access to registries"],
+  ] as const) {
+    const answer = await api.request(method, path, method === "POST" ? {} : undefined);
+    expect(answer.status).toBe(status);
+    expect(answer.json.message).toContain(message);
+  }
 });

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are a Dockerfile's
 import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import { changeConfig } from "../../src/build/mod.ts";

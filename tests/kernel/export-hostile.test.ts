@@ -47,11 +47,14 @@ rooted("a container that plants links and renames directories never gets a file 
   const attached = await daemon.hijack(`/containers/${id}/attach?logs=1&stream=1&stdout=1`);
   await attached.until((text) => text.includes("begun\n"));
   let linksSeen = 0;
+  // Links that are there for a moment only, where there is a directory or a file otherwise.
+  const isPassing = (target: string) => target.endsWith(outside) || target.endsWith(`${outside}/secret`);
   const look = (text: string): void => {
     expect(text.includes("SECRET-OF-THE-HOST")).toBe(false);
-    for (const entry of readTar(Buffer.from(text, "latin1"))) if (entry.linkPath.endsWith(outside)) linksSeen++;
+    for (const entry of readTar(Buffer.from(text, "latin1"))) if (isPassing(entry.linkPath)) linksSeen++;
   };
-  for (let round = 0; round < 60; round++) {
+  const deadline = Date.now() + 30_000;
+  for (let round = 0; round < 40 || (linksSeen < 3 && Date.now() < deadline); round++) {
     const exported = await daemon.request("GET", `/containers/${id}/export`);
     expect(exported.status).toBe(200);
     look(exported.text);
@@ -63,5 +66,5 @@ rooted("a container that plants links and renames directories never gets a file 
     const saved = await daemon.request("GET", "/images/hostile/get");
     expect(saved.text.includes("SECRET-OF-THE-HOST")).toBe(false);
   }
-  expect(linksSeen).toBeGreaterThan(0); // the worst was seen while it happened
+  expect(linksSeen).toBeGreaterThanOrEqual(3); // the worst was seen while it happened
 });

@@ -8,18 +8,14 @@ import { COMMON_HEADERS } from "./protocol.ts";
 export async function sendStream(
   response: ServerResponse,
   contentType: string,
-  body: AsyncGenerator<Uint8Array, unknown>,
+  body: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  try {
-    for await (const chunk of body) {
-      if (!response.headersSent) response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": contentType });
-      if (response.destroyed) return; // the client has gone
-      if (!response.write(chunk)) await writable(response);
-    }
-    response.end();
-  } finally {
-    await body.return(undefined);
+  for await (const chunk of body) {
+    if (!response.headersSent) response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": contentType });
+    if (response.destroyed) return; // the client has gone
+    if (!response.write(chunk)) await writable(response);
   }
+  response.end();
 }
 
 function writable(response: ServerResponse): Promise<void> {

@@ -39,9 +39,11 @@ async function* whileThere(container: Container, bytes: AsyncIterable<Uint8Array
   requireStillThere(container);
   try {
     yield* bytes;
-  } finally {
-    requireStillThere(container);
+  } catch (error) {
+    requireStillThere(container); // that says why a file was not there
+    throw error;
   }
+  requireStillThere(container);
 }
 
 /** The merged view as a tar. Volumes and other mounts are not in it: with Docker they are not either. */

@@ -4,9 +4,9 @@ import { formatNow } from "../base/time.ts";
 import { changeConfig } from "../build/mod.ts";
 import {
   decompressStream,
+  formatReference,
   type Image,
   type ImageStore,
-  isNameOnly,
   makeImage,
   parseReference,
   type Reference,
@@ -151,7 +151,6 @@ export async function tagImage(
   const name = parseNewName(repo, tag);
   const { id } = images.get(image);
   if (name === undefined) return false;
-  if (isNameOnly(name)) throw new LighterError("internal", `tag ${image}: the name has no tag`);
-  await images.tag(id, `${name.domain}/${name.path}:${name.tag}`);
+  await images.tag(id, formatReference(name));
   return true;
 }

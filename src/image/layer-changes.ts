@@ -16,7 +16,7 @@ import {
   showPath,
   tryOpenat,
 } from "../linux/sys/fs.ts";
-import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openRoots } from "./layered-fs.ts";
+import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openAllRoots } from "./layered-fs.ts";
 
 export interface Change {
   /** From "/". */
@@ -39,7 +39,7 @@ export async function listChanges(
   ignored: ReadonlySet<string>,
 ): Promise<Change[]> {
   const walk = new ChangeWalk(ignored);
-  const [upper, lower] = [openRoots([upperPath]), openRoots(lowerPaths)];
+  const [upper, lower] = openAllRoots([upperPath], lowerPaths) as [number[], number[]];
   try {
     await walk.directory(upper[0]!, lower, "", false, LAYER_PATH_MAX_DEPTH);
   } finally {
@@ -158,7 +158,7 @@ export function findMountPlaceholders(
   destinations: readonly string[],
 ): Set<string> {
   const found = new Set<string>();
-  const roots = { upper: openRoots([upperPath]), lower: openRoots(lowerPaths) };
+  const [upper, lower] = openAllRoots([upperPath], lowerPaths) as [number[], number[]];
   try {
     // The deepest first: what is above them may hold nothing else then.
     for (const destination of [...destinations].sort((a, b) => b.length - a.length)) {
@@ -167,17 +167,18 @@ export function findMountPlaceholders(
         .split("/")
         .filter((component) => component !== "" && component !== ".");
       for (; components.length > 0; components.pop())
-        if (isPlaceholder(roots, components, found)) found.add(components.join("/"));
+        if (isPlaceholder(upper, lower, components, found)) found.add(components.join("/"));
         else break;
     }
     return found;
   } finally {
-    closeAll([...roots.upper, ...roots.lower]);
+    closeAll([...upper, ...lower]);
   }
 }
 
 function isPlaceholder(
-  { upper, lower }: { upper: number[]; lower: number[] },
+  upper: readonly number[],
+  lower: readonly number[],
   components: readonly string[],
   found: ReadonlySet<string>,
 ): boolean {

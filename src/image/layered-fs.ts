@@ -90,6 +90,18 @@ export function openRoots(layerPaths: readonly string[]): number[] {
   }
 }
 
+/** `openRoots` of several stacks; of none of them if one fails. */
+export function openAllRoots(...stacks: (readonly string[])[]): number[][] {
+  const opened: number[][] = [];
+  try {
+    for (const layerPaths of stacks) opened.push(openRoots(layerPaths));
+    return opened;
+  } catch (error) {
+    for (const fds of opened) closeAll(fds);
+    throw error;
+  }
+}
+
 /**
  * What `path` is, symlinks followed (the last one too unless `followLast` is false); the caller closes the fds.
  * @throws LighterError ("invalid") after SYMLINKS_MAX symlinks.

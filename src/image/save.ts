@@ -26,7 +26,6 @@ import {
   isSameRepository,
   parseReference,
   type Reference,
-  withDefaultTag,
 } from "./reference.ts";
 import type { Image, ImageStore } from "./store.ts";
 import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
@@ -36,81 +35,71 @@ const readAsync = promisify(read);
 
 interface ChosenImage {
   image: Image;
+  /** What the client called it, first. */
+  asked: string;
   /** With a tag each. */
   names: Reference[];
 }
 
 /**
- * The tar's bytes. Everything that goes into it is open when this returns, so that later removals do not matter; close
- * it by running the stream to its end or calling its `return`.
+ * The tar's bytes. Everything that goes into it is open before the first of them, so that later removals do not matter.
  * `names`: as for `ImageStore.get`; a name without a tag means all its tags, an id no name at all.
- * @throws LighterError ("not-found", "invalid"), at once.
+ * @throws LighterError ("not-found", "invalid"), before the first byte.
  */
-export function saveImages(
+export async function* saveImages(
   store: ImageStore,
   names: readonly string[],
   platform?: Platform,
-): AsyncGenerator<Uint8Array, void> {
+): AsyncGenerator<Uint8Array> {
   const chosen = chooseImages(store, names);
-  for (const [index, { image }] of chosen.entries()) requirePlatform(image, names[index] ?? image.id, platform);
+  for (const { image, asked } of chosen) requirePlatform(image, asked, platform);
   const blobs = new Map<Digest, number>();
   try {
     for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
-  } catch (error) {
+    yield* writeArchive(chosen, blobs);
+  } finally {
     for (const fd of blobs.values()) closeSync(fd);
-    throw error;
   }
-  return writeArchive(chosen, blobs);
 }
 
 function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[] {
   const chosen = new Map<Digest, ChosenImage>();
-  const choose = (image: Image, reference?: Reference): void => {
-    const entry = chosen.get(image.id) ?? { image, names: [] };
-    chosen.set(image.id, entry);
-    if (reference?.tag === undefined) return;
-    const name = { domain: reference.domain, path: reference.path, tag: reference.tag };
-    if (!entry.names.some((other) => formatReference(other) === formatReference(name))) entry.names.push(name);
-  };
-  for (const name of names) {
-    const image = findImage(store, name);
-    if (image !== undefined) choose(image, nameOf(image, name));
-    if (image === undefined || nameOf(image, name) !== undefined)
-      for (const [other, reference] of tagsOf(store, name)) choose(other, reference);
-    if (image === undefined && tagsOf(store, name).length === 0)
-      throw new LighterError("not-found", `No such image: ${name}`);
+  for (const asked of names) {
+    const found = findImages(store, asked);
+    if (found.length === 0) throw new LighterError("not-found", `No such image: ${asked}`);
+    for (const [image, name] of found) {
+      const entry = chosen.get(image.id) ?? { image, asked, names: [] };
+      chosen.set(image.id, entry);
+      const isNew = name && !entry.names.some((other) => formatReference(other) === formatReference(name));
+      if (isNew) entry.names.push(name);
+    }
   }
   return [...chosen.values()];
 }
 
-function findImage(store: ImageStore, name: string): Image | undefined {
+/** Each with the tag that was meant; without one if the image was found by its id or digest. */
+function findImages(store: ImageStore, asked: string): [Image, Reference | undefined][] {
+  const isId = /^(sha256:)?[0-9a-f]{64}$/.test(asked);
+  const reference = isId ? undefined : parseReference(asked);
+  if (reference !== undefined && isNameOnly(reference)) {
+    const tags = tagsOf(store, reference);
+    if (tags.length > 0) return tags;
+  }
   try {
-    return store.get(name);
+    const image = store.get(asked);
+    const isByTag = reference?.tag !== undefined && reference.digest === undefined;
+    return [[image, isByTag ? reference : undefined]];
   } catch (error) {
-    if (error instanceof LighterError && error.code === "not-found") return undefined;
+    if (error instanceof LighterError && error.code === "not-found") return [];
     throw error;
   }
 }
 
-/** `name` as the reference by which `image` was found; undefined if it was by its id. */
-function nameOf(image: Image, name: string): Reference | undefined {
-  if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) return undefined;
-  const reference = withDefaultTag(parseReference(name));
-  const known = [...image.repoTags, ...image.repoDigests];
-  const { domain, path, digest } = reference;
-  if (digest !== undefined) return { domain, path, digest };
-  return known.includes(familiarReference(reference)) ? reference : undefined;
-}
-
-/** All tags of a name that has none. */
-function tagsOf(store: ImageStore, name: string): [Image, Reference][] {
-  if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) return [];
-  const wanted = parseReference(name);
-  if (!isNameOnly(wanted)) return [];
+function tagsOf(store: ImageStore, repository: Reference): [Image, Reference][] {
   return store.list().flatMap((image) =>
     image.repoTags
       .map(parseReference)
-      .filter((reference) => isSameRepository(reference, wanted))
+      .filter((reference) => isSameRepository(reference, repository))
       .map((reference): [Image, Reference] => [image, reference]),
   );
 }
@@ -142,29 +131,29 @@ function digestsOf(chosen: readonly ChosenImage[]): Digest[] {
 async function* writeArchive(
   chosen: readonly ChosenImage[],
   blobs: ReadonlyMap<Digest, number>,
-): AsyncGenerator<Uint8Array, void> {
-  const header = (path: string, mode: number, size: number) => encodeTarHeader(plainTarEntry({ path, mode, size }, 0));
-  const document = (path: string, value: object): Uint8Array => {
-    const bytes = Buffer.from(JSON.stringify(value));
-    return Buffer.concat([header(path, 0o644, bytes.length), bytes, Buffer.alloc(tarPaddingBytes(bytes.length))]);
-  };
-  try {
-    yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
-    for (const [digest, fd] of blobs) {
-      const { size } = fstatSync(fd);
-      yield header(blobPath(digest), 0o644, size);
-      yield* readWhole(fd, size, digest);
-      yield new Uint8Array(tarPaddingBytes(size));
-    }
-    yield document("index.json", indexOf(chosen));
-    yield document("manifest.json", chosen.map(describeForDocker));
-    yield document("oci-layout", { imageLayoutVersion: "1.0.0" });
-    const repositories = repositoriesOf(chosen);
-    if (Object.keys(repositories).length > 0) yield document("repositories", repositories);
-    yield TAR_END;
-  } finally {
-    for (const fd of blobs.values()) closeSync(fd);
+): AsyncGenerator<Uint8Array> {
+  yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
+  for (const [digest, fd] of blobs) {
+    const { size } = fstatSync(fd);
+    yield header(blobPath(digest), 0o644, size);
+    yield* readWhole(fd, size, digest);
+    yield new Uint8Array(tarPaddingBytes(size));
   }
+  yield document("index.json", indexOf(chosen));
+  yield document("manifest.json", chosen.map(describeForDocker));
+  yield document("oci-layout", { imageLayoutVersion: "1.0.0" });
+  const repositories = repositoriesOf(chosen);
+  if (Object.keys(repositories).length > 0) yield document("repositories", repositories);
+  yield TAR_END;
+}
+
+function header(path: string, mode: number, size: number): Buffer {
+  return encodeTarHeader(plainTarEntry({ path, mode, size }, 0));
+}
+
+function document(path: string, value: object): Buffer {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return Buffer.concat([header(path, 0o644, bytes.length), bytes, Buffer.alloc(tarPaddingBytes(bytes.length))]);
 }
 
 async function* readWhole(fd: number, size: number, digest: Digest): AsyncGenerator<Uint8Array> {

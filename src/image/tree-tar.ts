@@ -142,8 +142,9 @@ class TreeTarWriter {
   }
 
   #enter(fds: number[], path: string): void {
-    const names = [...namesIn(fds)].sort().reverse();
-    this.#levels.push({ fds, path, names });
+    const level: Level = { fds, path, names: [] };
+    this.#levels.push(level); // must come first: what is in there gets closed, whatever happens
+    level.names = [...namesIn(fds)].sort().reverse();
   }
 
   async *#child(level: Level, name: string): AsyncGenerator<Uint8Array> {
@@ -163,8 +164,8 @@ class TreeTarWriter {
         if (this.#levels.length >= LAYER_PATH_MAX_DEPTH)
           throw refused(path, `is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
         this.#directory(found, `${path}/`);
-        this.#enter(found.fds, `${path}/`);
         isHeld = true;
+        this.#enter(found.fds, `${path}/`);
       } else if (this.#form === "layer" && isWhiteout(stat))
         this.#whiteout(level.path + WHITEOUT_PREFIX + name, stat, 0o600);
       else if (!stat.isSocket()) yield* this.#leaf(found, path);

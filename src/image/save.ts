@@ -65,7 +65,7 @@ export async function* saveImages(
 function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[] {
   const chosen = new Map<Digest, ChosenImage>();
   for (const asked of names) {
-    const found = findImages(store, asked);
+    const found = imagesMeant(store, asked);
     if (found.length === 0) throw new LighterError("not-found", `No such image: ${asked}`);
     for (const [image, name] of found) {
       const entry = chosen.get(image.id) ?? { image, asked, names: [] };
@@ -78,7 +78,7 @@ function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[
 }
 
 /** Each with the tag that was meant; without one if the image was found by its id or digest. */
-function findImages(store: ImageStore, asked: string): [Image, Reference | undefined][] {
+function imagesMeant(store: ImageStore, asked: string): [Image, Reference | undefined][] {
   const isId = /^(sha256:)?[0-9a-f]{64}$/.test(asked);
   const reference = isId ? undefined : parseReference(asked);
   if (reference !== undefined && isNameOnly(reference)) {

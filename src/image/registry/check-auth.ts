@@ -1,0 +1,33 @@
+/** Docker's POST /auth: whether a registry takes these credentials. */
+import { LighterError } from "../../base/errors.ts";
+import type { AuthConfig } from "../../spec/registry-auth.ts";
+import { domainOfServerAddress, endpointsOf, type RegistryConfig } from "./config.ts";
+import { Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { RegistryError } from "./registry-error.ts";
+
+export interface AuthAnswer {
+  Status: "Login Succeeded";
+  /** What is to be kept in place of the password; "" if the registry gives none. */
+  IdentityToken: string;
+}
+
+/**
+ * Asks the registry at `credentials.serveraddress` (docker.io if there is none).
+ * @throws RegistryError ("unauthorized") in Docker's words; ConnectionError.
+ */
+export async function checkAuth(
+  config: RegistryConfig,
+  credentials: AuthConfig,
+  options: Omit<EndpointOptions, "credentials"> = {},
+): Promise<AuthAnswer> {
+  const domain = domainOfServerAddress(credentials.serveraddress ?? "");
+  const endpointConfig = (await endpointsOf(config, domain)).at(-1)!;
+  const endpoint = new Endpoint(endpointConfig, { ...options, credentials });
+  try {
+    await endpoint.request({ method: "GET", path: "/v2/", scopes: [], accept: [200] });
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.code !== "unauthorized") throw error;
+    throw new LighterError("unauthorized", `Get "${endpoint.baseUrl}/v2/": ${error.message}`, { cause: error });
+  }
+  return { Status: "Login Succeeded", IdentityToken: endpoint.identityToken() ?? "" };
+}

@@ -214,6 +214,10 @@ export class FakeRegistry implements AsyncDisposable {
 
   async #serve(socket: Socket): Promise<void> {
     const input = new SocketReader(socket);
+    if (await input.startsWithTls()) {
+      socket.end("HTTP/1.0 400 Bad Request\r\n\r\n"); // as Go's server answers a handshake that it did not expect
+      return;
+    }
     for (let request = await readRequest(input); request !== undefined; request = await readRequest(input)) {
       this.requests.push(request);
       const fault = this.#takeFault(request);
@@ -492,6 +496,11 @@ class SocketReader {
     if (next.done === true) return false;
     this.#rest = this.#rest.length === 0 ? next.value : Buffer.concat([this.#rest, next.value]);
     return true;
+  }
+
+  async startsWithTls(): Promise<boolean> {
+    if (this.#rest.length === 0) await this.#more();
+    return this.#rest[0] === 0x16;
   }
 
   /** Up to and with `mark`; undefined at the end of the stream. */

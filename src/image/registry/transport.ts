@@ -115,10 +115,11 @@ export class HttpResponse {
     return { text: Buffer.concat(pieces), isWhole: true };
   }
 
-  /** Nobody wants the body. */
+  /** Nobody wants the body, or more of it. */
   async discard(): Promise<void> {
     this.#watch.close();
-    await this.#response.body?.cancel();
+    const { body } = this.#response;
+    if (body?.locked === false) await body.cancel(); // otherwise `pieces` has it and will
   }
 }
 

@@ -51,8 +51,8 @@ export interface Injection {
 }
 
 export interface FakeRegistryOptions {
-  /** PEM. Without it plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /** PEM. Without it plain HTTP. With `clientCa`, clients must show a certificate of that authority. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   /**
    * Names and passwords. Bearer tokens from the registry's own /token, each good for its scopes only. Pulling needs no
    * user when `anonymousPull` is set, but a token all the same.
@@ -129,7 +129,10 @@ export class FakeRegistry implements AsyncDisposable {
       socket.on("error", () => socket.destroy()); // clients that go away are this registry's daily life
       void this.#serve(socket).catch(() => socket.destroy());
     };
-    this.#server = options.tls === undefined ? createServer(listener) : createTlsServer(options.tls, listener);
+    const { clientCa, ...tls } = options.tls ?? {};
+    const clients = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+    this.#server =
+      options.tls === undefined ? createServer(listener) : createTlsServer({ ...tls, ...clients }, listener);
   }
 
   static async start(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {

@@ -56,7 +56,7 @@ test("a wrong password is refused in the token server's words", async () => {
   const client = await openClient(registry, "a/b", { credentials: { ...bob, password: "wrong" } });
   await expect(client.getManifest("1")).rejects.toMatchObject({
     code: "unauthorized",
-    message: "unauthorized: incorrect username or password",
+    message: `Get "${registry.url}/v2/a/b/manifests/1": unauthorized: incorrect username or password`,
   });
 });
 

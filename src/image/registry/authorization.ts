@@ -12,15 +12,14 @@ import { REGISTRY_ERROR_MAX_BYTES, REGISTRY_TOKEN_MAX_BYTES } from "../../base/l
 import { integer, object, readDocument, string } from "../../spec/reader.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import type { Challenge } from "./challenge.ts";
-import { refusalError } from "./registry-error.ts";
-import { type RetryTiming, retrying } from "./retry.ts";
-import { describe, type HttpRequest, sendFollowing, type TlsOptions } from "./transport.ts";
+import { RegistryError, refusalError } from "./registry-error.ts";
+import { describe, type HttpRequest, sendFollowing, type Timing, type TlsOptions } from "./transport.ts";
 
 export interface AuthorizationOptions {
   readonly credentials?: AuthConfig | undefined;
   readonly tls: TlsOptions;
   readonly signal?: AbortSignal | undefined;
-  readonly timing?: Partial<RetryTiming> | undefined;
+  readonly timing?: Partial<Timing> | undefined;
 }
 
 /** What token servers answer. */
@@ -63,11 +62,19 @@ export class Authorization {
     this.#options = options;
   }
 
-  /** For a request with these scopes; undefined as long as the server has not asked for any. */
+  /**
+   * For a request with these scopes; undefined as long as the server has not asked for any.
+   * @throws RegistryError if there is none to be had; ConnectionError. A second call may succeed after a transient one.
+   */
   async header(scopes: readonly string[]): Promise<string | undefined> {
     const challenge = this.#challenge;
     if (challenge === undefined) return undefined;
-    if (challenge.scheme === "basic") return basicHeader(this.#options.credentials);
+    if (challenge.scheme === "basic") {
+      const header = basicHeader(this.#options.credentials);
+      if (header === undefined)
+        throw new RegistryError("unauthorized", "no basic auth credentials", 401, "UNAUTHORIZED");
+      return header;
+    }
     const { registrytoken } = this.#options.credentials ?? {};
     return `Bearer ${registrytoken ?? (await this.#token(challenge, scopes)).value}`;
   }
@@ -95,6 +102,10 @@ export class Authorization {
     this.#tokens = this.#tokens.filter(({ value }) => `Bearer ${value}` !== rejected);
   }
 
+  get usesTokens(): boolean {
+    return this.#challenge?.scheme === "bearer";
+  }
+
   /** What the token server gave for the user's password, to be kept in its place. */
   identityToken(): string | undefined {
     return this.#tokens.findLast(({ refreshToken }) => refreshToken !== undefined)?.refreshToken;
@@ -120,12 +131,12 @@ export class Authorization {
   async #fetchToken(challenge: Challenge, scopes: readonly string[]): Promise<Token> {
     const request = this.#tokenRequest(challenge, scopes);
     const what = describe(request.method, request.url);
-    const answer = await retrying(this.#options.timing, this.#options.signal, async () => {
-      const response = await sendFollowing(request);
-      if (response.status === 200) return response.readAll(REGISTRY_TOKEN_MAX_BYTES, `${what}: the answer`);
+    const response = await sendFollowing(request);
+    if (response.status !== 200) {
       const { status, headers } = response;
       throw refusalError({ status, headers, body: `${await response.readStart(REGISTRY_ERROR_MAX_BYTES)}` }, what);
-    });
+    }
+    const answer = await response.readAll(REGISTRY_TOKEN_MAX_BYTES, `${what}: the answer`);
     const { token, access_token, refresh_token, expires_in } = readDocument(readTokenAnswer, `${answer}`, what);
     const value = token || access_token || "";
     if (value === "" || !isHeaderValue(value))

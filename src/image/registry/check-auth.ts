@@ -1,5 +1,4 @@
 /** Docker's POST /auth: whether a registry takes these credentials. */
-import { LighterError } from "../../base/errors.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import { domainOfServerAddress, endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -26,8 +25,9 @@ export async function checkAuth(
   try {
     await endpoint.request({ method: "GET", path: "/v2/", scopes: [], accept: [200] });
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== "unauthorized") throw error;
-    throw new LighterError("unauthorized", `Get "${endpoint.baseUrl}/v2/": ${error.message}`, { cause: error });
+    if (!(error instanceof RegistryError) || error.status !== 401 || endpoint.usesTokens) throw error;
+    const message = `login attempt to ${endpoint.baseUrl}/v2/ failed with status: 401 Unauthorized`;
+    throw new RegistryError("unauthorized", message, error.status, error.registryCode);
   }
   return { Status: "Login Succeeded", IdentityToken: endpoint.identityToken() ?? "" };
 }

@@ -1,11 +1,10 @@
 /** Requests to one server: its address found, its challenge answered, transient failures tried again. */
-import { assert } from "../../base/assert.ts";
 import { REGISTRY_ERROR_MAX_BYTES } from "../../base/limits.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import { Authorization } from "./authorization.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { EndpointAddress, EndpointConfig } from "./config.ts";
-import { type RegistryError, refusalError } from "./registry-error.ts";
+import { RegistryError, refusalError } from "./registry-error.ts";
 import { type RetryTiming, retrying } from "./retry.ts";
 import { ConnectionError, describe, type HttpRequest, type HttpResponse, sendFollowing } from "./transport.ts";
 
@@ -32,9 +31,8 @@ export class Endpoint {
   readonly isMirror: boolean;
   readonly #addresses: readonly EndpointAddress[];
   readonly #options: EndpointOptions;
-  /** The first address that has answered. */
-  #address: EndpointAddress | undefined;
-  #authorization: Authorization | undefined;
+  /** The first address that has answered, and what it wants to be told. */
+  #found: { readonly address: EndpointAddress; readonly authorization: Authorization } | undefined;
 
   constructor(config: EndpointConfig, options: EndpointOptions) {
     this.isMirror = config.isMirror;
@@ -45,25 +43,28 @@ export class Endpoint {
 
   /** "https://HOST[:PORT]": where it was reached, or else will be looked for first. */
   get baseUrl(): string {
-    return (this.#address ?? this.#addresses[0]!).baseUrl;
+    return (this.#found?.address ?? this.#addresses[0]!).baseUrl;
   }
 
   /** Where the server is and what it wants to be told: as much as a request without this object needs. */
   async access(scopes: readonly string[]): Promise<{ address: EndpointAddress; authorization?: string }> {
-    if (this.#address === undefined) {
-      await this.request({ method: "GET", path: "/v2/", scopes, accept: [200] });
-    }
-    assert(this.#address !== undefined, "a server that has answered has an address");
-    const authorization = await this.#authorization?.header(scopes);
-    return { address: this.#address, ...(authorization === undefined ? {} : { authorization }) };
+    if (this.#found === undefined) await this.request({ method: "GET", path: "/v2/", scopes, accept: [200] });
+    const { address, authorization } = this.#found!;
+    const { signal, timing } = this.#options;
+    const header = await retrying(timing, signal, () => authorization.header(scopes));
+    return { address, ...(header === undefined ? {} : { authorization: header }) };
   }
 
   forgetAuthorization(header: string): void {
-    this.#authorization?.forget(header);
+    this.#found?.authorization.forget(header);
+  }
+
+  get usesTokens(): boolean {
+    return this.#found?.authorization.usesTokens === true;
   }
 
   identityToken(): string | undefined {
-    return this.#authorization?.identityToken();
+    return this.#found?.authorization.identityToken();
   }
 
   /**
@@ -79,16 +80,27 @@ export class Endpoint {
   }
 
   async #attempt(request: EndpointRequest): Promise<HttpResponse> {
-    const header = await this.#authorization?.header(request.scopes);
+    const header = await this.#naming(request, async () => this.#found?.authorization.header(request.scopes));
     const response = await this.#send(request, header);
     if (response.status !== 401) return this.#check(request, response);
     const refusal = await this.#refusal(request, response);
     const challenges = parseChallenges(response.headers.get("www-authenticate") ?? "");
-    const { credentials, signal, timing } = this.#options;
-    this.#authorization ??= new Authorization({ credentials, signal, timing, tls: this.#address!.tls });
-    const next = await this.#authorization.answer(challenges, request.scopes, header);
+    const { authorization } = this.#found!;
+    const next = await this.#naming(request, () => authorization.answer(challenges, request.scopes, header));
     if (next === undefined || hasSpentBody(request)) throw refusal;
     return this.#check(request, await this.#send(request, next));
+  }
+
+  /** A refusal by the token server says which request it was for. */
+  async #naming<T>(request: EndpointRequest, authorize: () => Promise<T>): Promise<T> {
+    try {
+      return await authorize();
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      const { code, message, status, registryCode, retryAfterMs } = error;
+      const what = describe(request.method, this.#urlOf(request));
+      throw new RegistryError(code, `${what}: ${message}`, status, registryCode, retryAfterMs);
+    }
   }
 
   async #check(request: EndpointRequest, response: HttpResponse): Promise<HttpResponse> {
@@ -99,20 +111,24 @@ export class Endpoint {
   async #refusal(request: EndpointRequest, response: HttpResponse): Promise<RegistryError> {
     const { status, headers } = response;
     const body = `${await response.readStart(REGISTRY_ERROR_MAX_BYTES)}`;
-    return refusalError({ status, headers, body }, describe(request.method, this.#urlOf(request, this.#address!)));
+    return refusalError({ status, headers, body }, describe(request.method, this.#urlOf(request)));
   }
 
-  #urlOf(request: EndpointRequest, address: EndpointAddress): string {
-    return URL.canParse(request.path) ? request.path : address.baseUrl + request.path;
+  #urlOf({ path }: EndpointRequest, baseUrl = this.baseUrl): string {
+    return URL.canParse(path) ? path : baseUrl + path;
   }
 
   /** At the known address, or at the first that answers. */
   async #send(request: EndpointRequest, authorization: string | undefined): Promise<HttpResponse> {
-    if (this.#address !== undefined) return this.#sendTo(this.#address, request, authorization);
+    if (this.#found !== undefined) return this.#sendTo(this.#found.address, request, authorization);
     for (const [index, address] of this.#addresses.entries())
       try {
         const response = await this.#sendTo(address, request, authorization);
-        this.#address = address;
+        const { credentials, signal, timing } = this.#options;
+        this.#found ??= {
+          address,
+          authorization: new Authorization({ credentials, signal, timing, tls: address.tls }),
+        };
         return response;
       } catch (error) {
         // A server with a wrong certificate does speak TLS: plain HTTP would only hide what is wrong.
@@ -127,7 +143,7 @@ export class Endpoint {
     request: EndpointRequest,
     authorization: string | undefined,
   ): Promise<HttpResponse> {
-    const url = this.#urlOf(request, address);
+    const url = this.#urlOf(request, address.baseUrl);
     // An upload's Location may be on another server, which our authorization is not for.
     const isOurs = new URL(url).origin === new URL(address.baseUrl).origin;
     const headers = {

@@ -114,6 +114,17 @@ test("a push asks for more, and a mount for the other repository too", async () 
   expect(scopes).toEqual([["repository:a/b:pull,push"], ["repository:a/b:pull,push", "repository:c/d:pull"]]);
 });
 
+test("a scope that the server names beyond ours is asked for, and one that ours covers is not", async () => {
+  await using registry = await start();
+  const client = await openClient(registry, "a/b", { credentials: bob, actions: "pull,push" });
+  const challenge = `Bearer realm="${registry.url}/token",scope="repository:a/b:pull repository:proxy/a/b:pull"`;
+  const headers = { "WWW-Authenticate": challenge };
+  registry.inject({ path: /manifests/, times: 1, fault: { kind: "answer", status: 401, headers } });
+  await client.getManifest("1");
+  const { searchParams } = new URL(tokenRequests(registry)[0]!.path, "http://x");
+  expect(searchParams.getAll("scope")).toEqual(["repository:a/b:pull,push", "repository:proxy/a/b:pull"]);
+});
+
 const badTokens: [string, Fault, object][] = [
   ["is not JSON", { kind: "answer", status: 200, body: "<html>" }, { code: "invalid" }],
   [

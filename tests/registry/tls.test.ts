@@ -91,6 +91,25 @@ test("a registry on loopback without TLS is found after TLS was tried; with TLS 
   }
 });
 
+test("a password is not sent without TLS because a registry with TLS says so", async () => {
+  await using secure = await FakeRegistry.start({ tls });
+  await using plain = await FakeRegistry.start({ users: { bob: "secret" } });
+  const headers = { "WWW-Authenticate": `Bearer realm="${plain.url}/token"` };
+  secure.inject({ path: /manifests/, fault: { kind: "answer", status: 401, headers } });
+  const credentials = { username: "bob", password: "secret" };
+  const options = { timing, credentials };
+  const client = await RegistryClient.open(
+    { certificatesPath: directory },
+    { domain: secure.host, path: "a" },
+    options,
+  );
+  await expect(client.getManifest("1")).rejects.toMatchObject({
+    code: "unavailable",
+    message: `the registry's token server "${plain.url}/token" is without TLS: it gets no password`,
+  });
+  expect(plain.requests).toEqual([]);
+});
+
 test("TLS is not left by a redirect", async () => {
   await using secure = await FakeRegistry.start({ tls });
   await using plain = await FakeRegistry.start();

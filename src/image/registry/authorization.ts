@@ -17,6 +17,8 @@ import { describe, type HttpRequest, sendFollowing, type Timing, type TlsOptions
 
 export interface AuthorizationOptions {
   readonly credentials?: AuthConfig | undefined;
+  /** Of the server that is asked for authorization. */
+  readonly baseUrl: string;
   readonly tls: TlsOptions;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: Partial<Timing> | undefined;
@@ -93,7 +95,7 @@ export class Authorization {
     if (challenge === undefined) return undefined;
     this.#challenge = challenge;
     this.forget(rejected);
-    const header = await this.header(scopes);
+    const header = await this.header(mergeScopes(scopes, challenge.parameters.get("scope") ?? ""));
     return header === rejected ? undefined : header;
   }
 
@@ -158,6 +160,12 @@ export class Authorization {
       throw new LighterError("unavailable", `the registry's token server "${realm.slice(0, 200)}" is not a valid URL`);
     const service = parameters.get("service") ?? "";
     const { username, password, identitytoken } = credentials ?? {};
+    const isSecret = password !== undefined || identitytoken !== undefined;
+    if (isSecret && protocol === "http:" && this.#options.baseUrl.startsWith("https:"))
+      throw new LighterError(
+        "unavailable",
+        `the registry's token server "${realm}" is without TLS: it gets no password`,
+      );
     const common = { tls, signal, timing };
     if (identitytoken !== undefined) {
       const form = new URLSearchParams({ grant_type: "refresh_token", refresh_token: identitytoken });
@@ -179,6 +187,26 @@ export class Authorization {
     }
     return { method: "GET", url: url.href, headers, ...common };
   }
+}
+
+/**
+ * With what the server asks for beyond what we need: one that stands for another (a proxy with a prefix of its own for
+ * names) knows better which names are granted.
+ */
+function mergeScopes(scopes: readonly string[], asked: string): string[] {
+  const covers = (ours: string, theirs: string): boolean => {
+    const [name, actions] = splitScope(ours);
+    const [theirName, theirActions] = splitScope(theirs);
+    return name === theirName && theirActions.every((action) => actions.includes(action));
+  };
+  const more = asked.split(" ").filter((scope) => scope !== "" && !scopes.some((ours) => covers(ours, scope)));
+  return [...scopes, ...more];
+}
+
+/** "repository:NAME" and its actions. */
+function splitScope(scope: string): [string, string[]] {
+  const colon = scope.lastIndexOf(":");
+  return [scope.slice(0, Math.max(colon, 0)), scope.slice(colon + 1).split(",")];
 }
 
 function basicHeader(credentials: AuthConfig | undefined): string | undefined {

@@ -6,7 +6,14 @@ import { parseChallenges } from "./challenge.ts";
 import type { EndpointAddress, EndpointConfig } from "./config.ts";
 import { RegistryError, refusalError } from "./registry-error.ts";
 import { type RetryTiming, retrying } from "./retry.ts";
-import { ConnectionError, describe, type HttpRequest, type HttpResponse, sendFollowing } from "./transport.ts";
+import {
+  ConnectionError,
+  describe,
+  type HttpRequest,
+  type HttpResponse,
+  sendFollowing,
+  withoutClient,
+} from "./transport.ts";
 
 export interface EndpointOptions {
   readonly credentials?: AuthConfig | undefined;
@@ -119,16 +126,14 @@ export class Endpoint {
   }
 
   /** At the known address, or at the first that answers. */
-  async #send(request: EndpointRequest, authorization: string | undefined): Promise<HttpResponse> {
-    if (this.#found !== undefined) return this.#sendTo(this.#found.address, request, authorization);
+  async #send(request: EndpointRequest, header: string | undefined): Promise<HttpResponse> {
+    if (this.#found !== undefined) return this.#sendTo(this.#found.address, request, header);
     for (const [index, address] of this.#addresses.entries())
       try {
-        const response = await this.#sendTo(address, request, authorization);
+        const response = await this.#sendTo(address, request, header);
         const { credentials, signal, timing } = this.#options;
-        this.#found ??= {
-          address,
-          authorization: new Authorization({ credentials, signal, timing, tls: address.tls }),
-        };
+        const authorization = new Authorization({ credentials, signal, timing, ...address });
+        this.#found ??= { address, authorization };
         return response;
       } catch (error) {
         // A server with a wrong certificate does speak TLS: plain HTTP would only hide what is wrong.
@@ -144,7 +149,7 @@ export class Endpoint {
     authorization: string | undefined,
   ): Promise<HttpResponse> {
     const url = this.#urlOf(request, address.baseUrl);
-    // An upload's Location may be on another server, which our authorization is not for.
+    // An upload's Location may be on another server, which is not to know who we are.
     const isOurs = new URL(url).origin === new URL(address.baseUrl).origin;
     const headers = {
       ...request.headers,
@@ -157,7 +162,7 @@ export class Endpoint {
       url,
       headers,
       ...(body === undefined ? {} : { body }),
-      tls: address.tls,
+      tls: isOurs ? address.tls : withoutClient(address.tls),
       signal,
       timing,
     });

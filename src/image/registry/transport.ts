@@ -75,9 +75,8 @@ export class HttpResponse {
    */
   async *pieces(): AsyncGenerator<Uint8Array, void> {
     const reader = this.#response.body?.getReader();
-    if (reader === undefined) return;
     try {
-      for (;;) {
+      while (reader !== undefined) {
         this.#watch.arm();
         const { done, value } = await reader.read().catch((error: unknown) => {
           throw this.#watch.explain(error, this.#request.method, this.url);
@@ -88,7 +87,7 @@ export class HttpResponse {
       }
     } finally {
       this.#watch.close();
-      await reader.cancel().catch(() => {}); // it is broken already
+      await reader?.cancel().catch(() => {}); // it is broken already
     }
   }
 
@@ -174,15 +173,15 @@ function bodyOf(body: NonNullable<HttpRequest["body"]>, watch: Watch): NonNullab
 }
 
 /**
- * `send`, and again where the answer points to. Another host gets neither authorization nor the client's certificate;
- * what is trusted stays, as with Docker.
+ * `send`, and again where the answer points to, unless a body would have to be sent anew: then the redirect is the
+ * answer. Another host gets neither authorization nor the client's certificate; what is trusted stays, as with Docker.
  * @throws LighterError ("unavailable") for too many redirects, for one without a place, and for one out of TLS.
  */
 export async function sendFollowing(request: HttpRequest): Promise<HttpResponse> {
   let current = request;
   for (let count = 0; ; count++) {
     const response = await send(current);
-    if (![301, 302, 303, 307, 308].includes(response.status)) return response;
+    if (!isFollowed(response.status, request)) return response;
     await response.discard();
     const fail = (why: string): LighterError =>
       new LighterError("unavailable", `${describe(request.method, request.url)}: ${why}`);
@@ -195,12 +194,22 @@ export async function sendFollowing(request: HttpRequest): Promise<HttpResponse>
     if (from.protocol === "https:" && to.protocol === "http:")
       throw fail(`redirected from https to http at ${to.host}`);
     current = { ...current, url: to.href };
-    if (to.origin !== from.origin) {
-      const { cert: _cert, key: _key, ...tls } = current.tls ?? {};
+    if (to.host !== from.host) {
       const headers = Object.entries(current.headers ?? {}).filter(([name]) => name.toLowerCase() !== "authorization");
-      current = { ...current, tls, headers: Object.fromEntries(headers) };
+      current = { ...current, tls: withoutClient(current.tls ?? {}), headers: Object.fromEntries(headers) };
     }
   }
+}
+
+/** 301 to 303 would make a GET of other methods. */
+function isFollowed(status: number, { method, body }: HttpRequest): boolean {
+  if (method === "GET" || method === "HEAD") return [301, 302, 303, 307, 308].includes(status);
+  return body === undefined && (status === 307 || status === 308);
+}
+
+/** For another host than the one that the client's certificate is for. */
+export function withoutClient({ cert: _cert, key: _key, ...tls }: TlsOptions): TlsOptions {
+  return tls;
 }
 
 /** Ends an exchange when the other side is silent or our caller gives up. */
@@ -240,6 +249,7 @@ class Watch {
   /** The other side waits for us. */
   disarm(): void {
     this.#armed = false;
+    clearTimeout(this.#commitTimer);
   }
 
   armForCommit(): void {

@@ -35,9 +35,11 @@ const resumed: [string, Fault][] = [
 /** A chunked answer that ends properly, and early. */
 function chunkedPart(length: number): Buffer {
   return Buffer.concat([
-    Buffer.from(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${length.toString(16)}\r\n`),
+    Buffer.from(
+      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${length === 0 ? "" : `${length.toString(16)}\r\n`}`,
+    ),
     bytes.subarray(0, length),
-    Buffer.from("\r\n0\r\n\r\n"),
+    Buffer.from(`${length === 0 ? "" : "\r\n"}0\r\n\r\n`),
   ]);
 }
 
@@ -60,6 +62,25 @@ test("a registry that ignores the range gives the whole blob again, of which the
   await using _ = registry;
   registry.inject({ path: /blobs/, fault: { kind: "ignoreRange" } });
   expect((await readBlob(source, 900_000)).equals(bytes.subarray(900_000))).toBe(true);
+});
+
+test("a registry that gives less than the range is asked for the rest", async () => {
+  const { registry, source } = await start();
+  await using _ = registry;
+  registry.inject({ path: /blobs/, fault: { kind: "shortRange", bytes: 5_000_000 } });
+  expect((await readBlob(source, 1000)).equals(bytes.subarray(1000))).toBe(true);
+  expect(ranges(registry)).toEqual(["bytes=1000-", "bytes=5001000-", "bytes=10001000-"]);
+});
+
+test("answers that end properly and hold nothing end the download, too", async () => {
+  const { registry, source } = await start();
+  await using _ = registry;
+  registry.inject({ path: /blobs/, fault: { kind: "raw", bytes: chunkedPart(0) } });
+  await expect(readBlob(source)).rejects.toMatchObject({
+    failure: "broken",
+    message: `read blob ${source.digest} from ${registry.host}: the answer ended after 0 of 12000000 bytes`,
+  });
+  expect(registry.requests).toHaveLength(timing.attempts);
 });
 
 test("a chunked answer without a length is read to its end", async () => {
@@ -260,7 +281,8 @@ test("whoever waits for a blob may give up", async () => {
     registry.inject({ path: /blobs/, times: 1, fault: { kind: "stall", at } });
     const controller = new AbortController();
     const before = registry.requests.length;
-    const download = readBlob(source, 0, controller.signal);
+    const patient = { timing: { ...timing, stallMs: 60_000 }, signal: controller.signal };
+    const download = Array.fromAsync(openBlob(source, 0, patient));
     download.catch(() => {});
     while (registry.requests.length === before) await new Promise((resolve) => setTimeout(resolve, 2));
     controller.abort(new Error("the user has gone"));

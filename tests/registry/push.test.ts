@@ -166,6 +166,8 @@ test("a token that runs out between the two requests is replaced once", async ()
   });
   await client.uploadBlob(descriptor, source().open);
   expect(registry.blobs.has(descriptor.digest)).toBe(true);
+  const made = registry.requests.filter(({ path }) => path.includes("/uploads/")).map(({ method }) => method);
+  expect(made).toEqual(["POST", "POST", "PUT", "POST", "PUT"]); // the first without a token
 });
 
 test("a manifest is put under a tag or its digest, and what the registry stored is checked", async () => {

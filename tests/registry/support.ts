@@ -19,8 +19,8 @@ export function sourceOf(registry: FakeRegistry, digest: string, sizeBytes: numb
   };
 }
 
-export async function readBlob(source: BlobSource, offset = 0, signal?: AbortSignal): Promise<Buffer> {
+export async function readBlob(source: BlobSource, offset = 0): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of openBlob(source, offset, { timing, signal })) pieces.push(piece);
+  for await (const piece of openBlob(source, offset, { timing })) pieces.push(piece);
   return Buffer.concat(pieces);
 }

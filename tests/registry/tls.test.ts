@@ -5,51 +5,61 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RegistryClient } from "../../src/image/registry/mod.ts";
 import { send, sendFollowing } from "../../src/image/registry/transport.ts";
-import { makeCertificates } from "../support/certificates.ts";
+import { hasOpenssl, makeCertificates } from "../support/certificates.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
+import { testIf } from "../support/test-if.ts";
 import { timing } from "./support.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lighter-registry-tls-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const pem = (path: string): string => readFileSync(path, "utf8");
-const server = makeCertificates(directory, "server");
-const other = makeCertificates(directory, "other");
-const elsewhere = makeCertificates(directory, "elsewhere", ["DNS:elsewhere.example"]);
-const tls = { cert: pem(server.certPath), key: pem(server.keyPath) };
-const ca = pem(server.caPath);
 
-test("a certificate of an unknown authority, or of another host, is refused by name, whatever was trusted before", async () => {
-  await using registry = await FakeRegistry.start({ tls });
-  const url = `${registry.url}/v2/`;
-  const get = async (options: object): Promise<number> => {
-    const response = await send({ method: "GET", url, tls: options });
-    await response.discard();
-    return response.status;
-  };
-  const refused = {
-    code: "unavailable",
-    failure: "certificate",
-    message: `Get "${url}": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
-  };
-  expect(await get({ ca })).toBe(200);
-  expect(await get({ insecure: true })).toBe(200);
-  await expect(get({})).rejects.toMatchObject(refused);
-  await expect(get({ ca: pem(other.caPath) })).rejects.toMatchObject(refused);
-  await expect(get({ ca: "banana" })).rejects.toMatchObject({ code: "unavailable" });
-  expect(await get({ ca })).toBe(200);
+function makeAll() {
+  const server = makeCertificates(directory, "server");
+  const other = makeCertificates(directory, "other");
+  const elsewhere = makeCertificates(directory, "elsewhere", ["DNS:elsewhere.example"]);
+  return { tls: { cert: pem(server.certPath), key: pem(server.keyPath) }, ca: pem(server.caPath), other, elsewhere };
+}
+const made = hasOpenssl ? makeAll() : undefined;
+const tlsTest = testIf(hasOpenssl, "needs openssl");
 
-  await using wrongName = await FakeRegistry.start({
-    tls: { cert: pem(elsewhere.certPath), key: pem(elsewhere.keyPath) },
-  });
-  await expect(
-    send({ method: "GET", url: `${wrongName.url}/v2/`, tls: { ca: pem(elsewhere.caPath) } }),
-  ).rejects.toMatchObject({
-    message: `Get "${wrongName.url}/v2/": tls: failed to verify certificate: x509: certificate is not valid for 127.0.0.1`,
-  });
-});
+tlsTest(
+  "a certificate of an unknown authority, or of another host, is refused by name, whatever was trusted before",
+  async () => {
+    const { ca, elsewhere, other, tls } = made!;
+    await using registry = await FakeRegistry.start({ tls });
+    const url = `${registry.url}/v2/`;
+    const get = async (options: object): Promise<number> => {
+      const response = await send({ method: "GET", url, tls: options });
+      await response.discard();
+      return response.status;
+    };
+    const refused = {
+      code: "unavailable",
+      failure: "certificate",
+      message: `Get "${url}": tls: failed to verify certificate: x509: certificate signed by unknown authority`,
+    };
+    expect(await get({ ca })).toBe(200);
+    expect(await get({ insecure: true })).toBe(200);
+    await expect(get({})).rejects.toMatchObject(refused);
+    await expect(get({ ca: pem(other.caPath) })).rejects.toMatchObject(refused);
+    await expect(get({ ca: "banana" })).rejects.toMatchObject({ code: "unavailable" });
+    expect(await get({ ca })).toBe(200);
 
-test("a server that speaks plain HTTP where TLS is meant is named as Docker does", async () => {
+    await using wrongName = await FakeRegistry.start({
+      tls: { cert: pem(elsewhere.certPath), key: pem(elsewhere.keyPath) },
+    });
+    await expect(
+      send({ method: "GET", url: `${wrongName.url}/v2/`, tls: { ca: pem(elsewhere.caPath) } }),
+    ).rejects.toMatchObject({
+      message: `Get "${wrongName.url}/v2/": tls: failed to verify certificate: x509: certificate is not valid for 127.0.0.1`,
+    });
+  },
+);
+
+tlsTest("a server that speaks plain HTTP where TLS is meant is named as Docker does", async () => {
+  const { tls } = made!;
   await using registry = await FakeRegistry.start();
   const url = `https://${registry.host}/v2/`;
   await expect(send({ method: "GET", url })).rejects.toMatchObject({
@@ -58,27 +68,32 @@ test("a server that speaks plain HTTP where TLS is meant is named as Docker does
   });
 });
 
-test("a client certificate from the registry's directory is shown to the registry, and not to where it redirects", async () => {
-  await using registry = await FakeRegistry.start({ tls: { ...tls, clientCa: pem(other.caPath) } });
-  await using storage = await FakeRegistry.start({ tls: { ...tls, clientCa: pem(other.caPath) } });
-  const image = registry.addImage("a", "1", { layers: [] });
-  const certificatesPath = join(directory, "certs.d");
-  const hostPath = join(certificatesPath, registry.host);
-  mkdirSync(hostPath, { recursive: true });
-  writeFileSync(join(hostPath, "ca.crt"), ca);
-  const client = () => RegistryClient.open({ certificatesPath }, { domain: registry.host, path: "a" }, { timing });
-  await expect((await client()).getManifest("1")).rejects.toMatchObject({ code: "unavailable" });
-  writeFileSync(join(hostPath, "client.cert"), pem(other.certPath));
-  writeFileSync(join(hostPath, "client.key"), pem(other.keyPath));
-  expect((await (await client()).getManifest("1")).descriptor.digest).toBe(image.digest as never);
+tlsTest(
+  "a client certificate from the registry's directory is shown to the registry, and not to where it redirects",
+  async () => {
+    const { ca, other } = made!;
+    await using registry = await FakeRegistry.start({ tls: { ...tls, clientCa: pem(other.caPath) } });
+    await using storage = await FakeRegistry.start({ tls: { ...tls, clientCa: pem(other.caPath) } });
+    const image = registry.addImage("a", "1", { layers: [] });
+    const certificatesPath = join(directory, "certs.d");
+    const hostPath = join(certificatesPath, registry.host);
+    mkdirSync(hostPath, { recursive: true });
+    writeFileSync(join(hostPath, "ca.crt"), ca);
+    const client = () => RegistryClient.open({ certificatesPath }, { domain: registry.host, path: "a" }, { timing });
+    await expect((await client()).getManifest("1")).rejects.toMatchObject({ code: "unavailable" });
+    writeFileSync(join(hostPath, "client.cert"), pem(other.certPath));
+    writeFileSync(join(hostPath, "client.key"), pem(other.keyPath));
+    expect((await (await client()).getManifest("1")).descriptor.digest).toBe(image.digest as never);
 
-  storage.addImage("a", "1", { layers: [] });
-  registry.inject({ path: /manifests/, fault: { kind: "redirect", location: `${storage.url}/v2/a/manifests/1` } });
-  await expect((await client()).getManifest("1")).rejects.toMatchObject({ code: "unavailable" });
-  expect(storage.requests).toEqual([]);
-});
+    storage.addImage("a", "1", { layers: [] });
+    registry.inject({ path: /manifests/, fault: { kind: "redirect", location: `${storage.url}/v2/a/manifests/1` } });
+    await expect((await client()).getManifest("1")).rejects.toMatchObject({ code: "unavailable" });
+    expect(storage.requests).toEqual([]);
+  },
+);
 
-test("a registry on loopback without TLS is found after TLS was tried; with TLS it stays at that", async () => {
+tlsTest("a registry on loopback without TLS is found after TLS was tried; with TLS it stays at that", async () => {
+  const { tls } = made!;
   const certificatesPath = join(directory, "nowhere");
   await using plain = await FakeRegistry.start();
   await using secure = await FakeRegistry.start({ tls });
@@ -91,7 +106,8 @@ test("a registry on loopback without TLS is found after TLS was tried; with TLS 
   }
 });
 
-test("a password is not sent without TLS because a registry with TLS says so", async () => {
+tlsTest("a password is not sent without TLS because a registry with TLS says so", async () => {
+  const { tls } = made!;
   await using secure = await FakeRegistry.start({ tls });
   await using plain = await FakeRegistry.start({ users: { bob: "secret" } });
   const headers = { "WWW-Authenticate": `Bearer realm="${plain.url}/token"` };
@@ -110,7 +126,8 @@ test("a password is not sent without TLS because a registry with TLS says so", a
   expect(plain.requests).toEqual([]);
 });
 
-test("TLS is not left by a redirect", async () => {
+tlsTest("TLS is not left by a redirect", async () => {
+  const { ca, tls } = made!;
   await using secure = await FakeRegistry.start({ tls });
   await using plain = await FakeRegistry.start();
   secure.inject({ path: "/x", fault: { kind: "redirect", location: `${plain.url}/x` } });

@@ -1,7 +1,9 @@
 /** Certificates for TLS tests, made by openssl: an authority of their own each, and a server's or client's below it. */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+
+export const hasOpenssl = existsSync("/usr/bin/openssl");
 
 export interface Certificates {
   /** PEM files. */

@@ -38,6 +38,8 @@ export type Fault =
   | { kind: "ignoreRange" }
   /** 206 with a Content-Range that begins this much later than asked for. */
   | { kind: "shiftRange"; bytes: number }
+  /** At most so many bytes of the range asked for, and said so. */
+  | { kind: "shortRange"; bytes: number }
   /** Transfer-Encoding: chunked, no length. */
   | { kind: "chunked" };
 
@@ -405,7 +407,8 @@ export class FakeRegistry implements AsyncDisposable {
       return { status: 200, headers, body: blob, start: 0, end: size };
     const start = Number(range[1]) + (fault?.kind === "shiftRange" ? fault.bytes : 0);
     if (start >= size) return plain(416, { "Content-Range": `bytes */${size}` });
-    const end = range[2] === "" ? size : Math.min(size, Number(range[2]) + 1);
+    const asked = range[2] === "" ? size : Math.min(size, Number(range[2]) + 1);
+    const end = fault?.kind === "shortRange" ? Math.min(asked, start + fault.bytes) : asked;
     headers["Content-Range"] = `bytes ${start}-${end - 1}/${size}`;
     return { status: 206, headers, body: blob, start, end };
   }

@@ -8,6 +8,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { REGISTRY_ERROR_MAX_BYTES } from "../../base/limits.ts";
+import { contentType } from "./manifest.ts";
 import { refusalError } from "./registry-error.ts";
 import { Retries, type RetryTiming } from "./retry.ts";
 import { ConnectionError, describe, type HttpResponse, sendFollowing, type TlsOptions } from "./transport.ts";
@@ -87,65 +88,63 @@ async function* readOnce(
     timing,
   });
   const what = `read blob ${source.digest} from ${new URL(endpoint.url).host}`;
-  let first: number;
+  let span: Span;
   try {
-    first = await firstByteOf(response, source, endpoint, position, what);
+    span = await spanOf(response, source, endpoint, position, what);
   } catch (error) {
     await response.discard();
     throw error;
   }
-  let at = first;
+  let at = span.start;
   for await (const piece of response.pieces()) {
     const skipped = Math.max(0, Math.min(piece.length, position - at));
     at += piece.length;
-    if (at > source.sizeBytes) throw wrongLength(what, `more than the ${source.sizeBytes} bytes that it should have`);
+    if (at > span.end) throw wrongLength(what, `more than the ${span.end} bytes that it should have`);
     if (skipped < piece.length) yield piece.subarray(skipped);
   }
-  const expected = first + expectedBytes(response, source.sizeBytes - first);
-  if (at < expected) throw new ConnectionError("broken", `${what}: the answer ended after ${at} of ${expected} bytes`);
+  if (at < span.end) throw new ConnectionError("broken", `${what}: the answer ended after ${at} of ${span.end} bytes`);
 }
 
-/** Where in the blob the answer's body begins. */
-async function firstByteOf(
+/** Bytes of the blob, `end` not among them. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Which bytes of the blob the answer's body is. */
+async function spanOf(
   response: HttpResponse,
-  source: BlobSource,
+  { sizeBytes }: BlobSource,
   endpoint: BlobEndpoint,
   position: number,
   what: string,
-): Promise<number> {
+): Promise<Span> {
   const { status, headers } = response;
-  if (status === 416) throw wrongLength(what, `no byte ${position}: it is shorter than ${source.sizeBytes} bytes`);
+  if (status === 416) throw wrongLength(what, `no byte ${position}: it is shorter than ${sizeBytes} bytes`);
   if (status !== 200 && status !== 206) {
     const body = `${await response.readStart(REGISTRY_ERROR_MAX_BYTES)}`;
     throw refusalError({ status, headers, body }, describe("GET", endpoint.url));
   }
-  if (headers.get("content-type")?.startsWith("text/html") === true)
-    throw new LighterError("invalid", `${what}: it answered with a web page`);
-  const first = status === 206 ? rangeStart(headers, source.sizeBytes, position, what) : 0;
-  const announced = expectedBytes(response, source.sizeBytes - first);
-  const isPartial = status === 206 && first + announced <= source.sizeBytes;
-  if (!isPartial && first + announced !== source.sizeBytes)
-    throw wrongLength(what, `${first + announced} bytes in place of ${source.sizeBytes}`);
-  return first;
-}
-
-/** Content-Length, or for an answer without one what should come. */
-function expectedBytes({ headers }: HttpResponse, fallback: number): number {
+  if (contentType(headers) === "text/html") throw new LighterError("invalid", `${what}: it answered with a web page`);
+  const span = status === 206 ? parseContentRange(headers, sizeBytes, position, what) : { start: 0, end: sizeBytes };
   const length = headers.get("content-length");
-  return length === null ? fallback : Number(length);
+  if (length !== null && span.start + Number(length) !== span.end)
+    throw wrongLength(what, `${span.start + Number(length)} bytes in place of ${span.end}`);
+  return span;
 }
 
-function rangeStart(headers: Headers, sizeBytes: number, position: number, what: string): number {
+/** RFC 9110 §14.4. A registry may send less than was asked for: the rest is asked for then. */
+function parseContentRange(headers: Headers, sizeBytes: number, position: number, what: string): Span {
   const text = headers.get("content-range") ?? "";
   const [, first, last, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text) ?? [];
-  const isRight =
-    Number(first) === position && Number(last) >= position && (total === "*" || Number(total) === sizeBytes);
-  if (!isRight)
+  const end = Number(last) + 1;
+  const isWithin = Number(first) === position && end > position && end <= sizeBytes;
+  if (!isWithin || (total !== "*" && Number(total) !== sizeBytes))
     throw new LighterError(
       "invalid",
       `${what}: asked for bytes from ${position} of ${sizeBytes}, it sends "${text.slice(0, 80)}"`,
     );
-  return position;
+  return { start: position, end };
 }
 
 function wrongLength(what: string, why: string): LighterError {

@@ -43,20 +43,16 @@ async function uploadOnce(endpoint: Endpoint, { path, scopes, descriptor, open, 
       return placeOf(response.headers.get("location") ?? "", response.url, digest);
     },
   );
-  const counted = counting(open(), descriptor, onBytes);
-  try {
-    await endpoint.request({
-      method: "PUT",
-      path: place,
-      headers: { "Content-Type": "application/octet-stream" },
-      body: size === 0 ? "" : { sizeBytes: size, pieces: counted },
-      scopes,
-      accept: [200, 201],
-      once: true,
-    });
-  } finally {
-    await counted.return(undefined); // an early answer leaves the rest unread
-  }
+  const pieces = counting(open(), descriptor, onBytes); // fetch ends it, also when the answer comes early
+  await endpoint.request({
+    method: "PUT",
+    path: place,
+    headers: { "Content-Type": "application/octet-stream" },
+    body: size === 0 ? "" : { sizeBytes: size, pieces },
+    scopes,
+    accept: [200, 201],
+    once: true,
+  });
 }
 
 /**

@@ -123,6 +123,7 @@ test("5xx and 429 are tried again, after as long as Retry-After says; a longer o
 });
 
 const HOST = "HOST";
+const malformed = (rest: string): Fault => ({ kind: "raw", bytes: `HTTP/1.1 200 OK\r\n${rest}` });
 const refused: [string, Fault, object][] = [
   [
     "a shorter blob",
@@ -157,6 +158,9 @@ const refused: [string, Fault, object][] = [
     { kind: "raw", bytes: `HTTP/1.1 200 OK\r\nX: ${"x".repeat(9_000_000)}` },
     { failure: "malformed" },
   ],
+  ["a hundred thousand headers", malformed("X: y\r\n".repeat(100_000)), { failure: "malformed" }],
+  ["two lengths", malformed("Content-Length: 1\r\nContent-Length: 2\r\n\r\nx"), { failure: "malformed" }],
+  ["a chunk without a size", malformed("Transfer-Encoding: chunked\r\n\r\nzz\r\nab"), { failure: "malformed" }],
   ["something that is not HTTP", { kind: "raw", bytes: "HTTP/1.1 banana\r\n\r\n" }, { code: "unavailable" }],
   [
     "a redirect to nowhere",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseAuthConfig, parseRegistryAuth } from "./registry-auth.ts";
+import { authKeyOfDomain, domainOfServerAddress, parseAuthConfig, parseRegistryAuth } from "./registry-auth.ts";
 
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 const bob = { username: "bob", password: "s€cret??>" };
@@ -45,4 +45,13 @@ test("what is no credentials is refused without being repeated", () => {
     expect(message).toStartWith("X-Registry-Auth is not");
     expect(message).not.toContain(secret);
   }
+});
+
+test("what clients call a registry", () => {
+  for (const address of ["", "https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io"])
+    expect(domainOfServerAddress(address)).toBe("docker.io");
+  expect(domainOfServerAddress("https://localhost:5000/v2/")).toBe("localhost:5000");
+  expect(domainOfServerAddress("quay.io")).toBe("quay.io");
+  expect(authKeyOfDomain("docker.io")).toBe("https://index.docker.io/v1/");
+  expect(authKeyOfDomain("quay.io")).toBe("quay.io");
 });

@@ -17,6 +17,24 @@ export interface AuthConfig {
   registrytoken?: string;
 }
 
+export const DOCKER_HUB = "docker.io";
+/** What Docker's clients call docker.io in their credentials and at `login`. */
+export const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
+
+/** The key under which clients keep the credentials for an image's domain. */
+export function authKeyOfDomain(domain: string): string {
+  return domain === DOCKER_HUB ? DOCKER_HUB_AUTH_KEY : domain;
+}
+
+/**
+ * The registry that a client's `serveraddress` means: "docker.io", "HOST[:PORT]".
+ * Source: docker login(1); the file of credentials of Docker's clients has URLs of old.
+ */
+export function domainOfServerAddress(address: string): string {
+  const host = address.replace(/^https?:\/\//, "").replace(/\/.*/s, "");
+  return ["", "index.docker.io", "registry-1.docker.io"].includes(host) ? DOCKER_HUB : host;
+}
+
 const readFields = object<AuthConfig>({
   username: string,
   password: string,

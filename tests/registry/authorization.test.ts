@@ -34,8 +34,6 @@ test("one token serves all requests of a client, also those that wait for it tog
     service: "fake",
     scope: "repository:a/b:pull",
     account: "bob",
-    client_id: "lighter",
-    offline_token: "true",
   });
   expect(headers.get("authorization")).toBe(`Basic ${btoa("bob:sec:ret")}`);
 });
@@ -102,6 +100,8 @@ test("a blob whose authorization has run out says so, and can be described again
   expect(isUnauthorized(error)).toBe(true);
   const fresh = await client.describeBlob(descriptor, source);
   expect(await Array.fromAsync(openBlob(fresh, 1, { timing }))).toEqual([new Uint8Array(Buffer.from("lob"))]);
+  registry.revokeTokens();
+  expect((await client.getBlob(descriptor)).toString()).toBe("blob");
 });
 
 test("a push asks for more, and a mount for the other repository too", async () => {
@@ -181,6 +181,13 @@ test("checkAuth: a token server gives an identity token in place of the password
   const answer = await checkAuth(config, { ...bob, serveraddress }, { timing });
   expect(answer.Status).toBe("Login Succeeded");
   expect(registry.refreshTokens.get(answer.IdentityToken)).toBe("bob");
+  const asked = new URL(tokenRequests(registry)[0]!.path, "http://x").searchParams;
+  expect(Object.fromEntries(asked)).toEqual({
+    service: "fake",
+    account: "bob",
+    client_id: "lighter",
+    offline_token: "true",
+  });
   const identitytoken = answer.IdentityToken;
   expect((await checkAuth(config, { identitytoken, serveraddress }, { timing })).Status).toBe("Login Succeeded");
   await expect(checkAuth(config, { username: "bob", password: "x", serveraddress }, { timing })).rejects.toMatchObject({

@@ -3,10 +3,12 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Digest } from "../../src/base/ids.ts";
 import { RegistryClient } from "../../src/image/registry/mod.ts";
 import { send, sendFollowing } from "../../src/image/registry/transport.ts";
 import { hasOpenssl, makeCertificates } from "../support/certificates.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
+import { sha256 } from "../support/image-archive.ts";
 import { testIf } from "../support/test-if.ts";
 import { timing } from "./support.ts";
 
@@ -137,3 +139,39 @@ tlsTest("TLS is not left by a redirect", async () => {
   });
   expect(plain.requests).toEqual([]);
 });
+
+tlsTest(
+  "an upload's place that a registry behind a proxy gives without TLS is the same server's, or refused",
+  async () => {
+    const { tls } = made!;
+    await using secure = await FakeRegistry.start({ tls });
+    const options = { timing, actions: "pull,push" } as const;
+    const client = await RegistryClient.open(
+      { certificatesPath: directory },
+      { domain: secure.host, path: "a" },
+      options,
+    );
+    const blob = Buffer.from("a blob");
+    const descriptor = { digest: `sha256:${sha256(blob)}` as Digest, size: blob.length };
+    async function* open(): AsyncGenerator<Uint8Array, void> {
+      yield blob;
+    }
+    const answerWith = (location: string): void =>
+      secure.inject({
+        method: "POST",
+        path: /uploads/,
+        times: 1,
+        fault: { kind: "answer", status: 202, headers: { Location: location } },
+      });
+    answerWith("http://127.0.0.1/v2/a/blobs/uploads/77?state=x");
+    await expect(client.uploadBlob(descriptor, open)).rejects.toMatchObject({ registryCode: "BLOB_UPLOAD_UNKNOWN" });
+    expect(secure.requests.at(-1)!.path).toBe(
+      `/v2/a/blobs/uploads/77?state=x&digest=${encodeURIComponent(descriptor.digest)}`,
+    );
+    answerWith("http://storage.example/x");
+    await expect(client.uploadBlob(descriptor, open)).rejects.toMatchObject({
+      code: "unavailable",
+      message: `upload blob ${descriptor.digest} to ${secure.host}: the registry names a place without TLS, at storage.example`,
+    });
+  },
+);

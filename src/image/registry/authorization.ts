@@ -20,6 +20,8 @@ export interface AuthorizationOptions {
   /** Of the server that is asked for authorization. */
   readonly baseUrl: string;
   readonly tls: TlsOptions;
+  /** Ask for a token to keep in place of the password, too. */
+  readonly wantsIdentityToken?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: Partial<Timing> | undefined;
 }
@@ -108,7 +110,7 @@ export class Authorization {
     return this.#challenge?.scheme === "bearer";
   }
 
-  /** What the token server gave for the user's password, to be kept in its place. */
+  /** What the token server gave for the user's password, to be kept in its place, if that was wanted. */
   identityToken(): string | undefined {
     return this.#tokens.findLast(({ refreshToken }) => refreshToken !== undefined)?.refreshToken;
   }
@@ -164,7 +166,7 @@ export class Authorization {
     if (isSecret && protocol === "http:" && this.#options.baseUrl.startsWith("https:"))
       throw new LighterError(
         "unavailable",
-        `the registry's token server "${realm}" is without TLS: it gets no password`,
+        `the registry's token server "${realm.slice(0, 200)}" is without TLS: it gets no password`,
       );
     const common = { tls, signal, timing };
     if (identitytoken !== undefined) {
@@ -181,8 +183,10 @@ export class Authorization {
     const headers: Record<string, string> = {};
     if (username !== undefined && password !== undefined) {
       url.searchParams.set("account", username);
-      url.searchParams.set("client_id", CLIENT_ID);
-      url.searchParams.set("offline_token", "true");
+      if (this.#options.wantsIdentityToken === true) {
+        url.searchParams.set("client_id", CLIENT_ID);
+        url.searchParams.set("offline_token", "true");
+      }
       headers.Authorization = basicHeader(credentials)!;
     }
     return { method: "GET", url: url.href, headers, ...common };

@@ -1,6 +1,6 @@
 /** Docker's POST /auth: whether a registry takes these credentials. */
-import type { AuthConfig } from "../../spec/registry-auth.ts";
-import { domainOfServerAddress, endpointsOf, type RegistryConfig } from "./config.ts";
+import { type AuthConfig, domainOfServerAddress } from "../../spec/registry-auth.ts";
+import { endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
 import { RegistryError } from "./registry-error.ts";
 
@@ -17,11 +17,11 @@ export interface AuthAnswer {
 export async function checkAuth(
   config: RegistryConfig,
   credentials: AuthConfig,
-  options: Omit<EndpointOptions, "credentials"> = {},
+  options: Pick<EndpointOptions, "signal" | "timing"> = {},
 ): Promise<AuthAnswer> {
   const domain = domainOfServerAddress(credentials.serveraddress ?? "");
   const endpointConfig = (await endpointsOf(config, domain)).at(-1)!;
-  const endpoint = new Endpoint(endpointConfig, { ...options, credentials });
+  const endpoint = new Endpoint(endpointConfig, { ...options, credentials, wantsIdentityToken: true });
   try {
     await endpoint.request({ method: "GET", path: "/v2/", scopes: [], accept: [200] });
   } catch (error) {

@@ -13,7 +13,7 @@ import { type BlobEndpoint, type BlobSource, openBlob } from "./blob-source.ts";
 import { endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions, type EndpointRequest } from "./endpoint.ts";
 import { contentType, digestOf, documentType, isDigest, MANIFEST_TYPES } from "./manifest.ts";
-import { RegistryError } from "./registry-error.ts";
+import { isUnauthorized, RegistryError } from "./registry-error.ts";
 import type { HttpResponse } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
 
@@ -228,9 +228,13 @@ export class RegistryClient {
     const { digest, size } = descriptor;
     if (size > maxBytes)
       throw new LighterError("invalid", `blob ${digest} has ${size} bytes, above the limit of ${maxBytes}`);
-    const pieces: Uint8Array[] = [];
-    for await (const piece of openBlob(await this.describeBlob(descriptor), 0, this.#options)) pieces.push(piece);
-    const bytes = Buffer.concat(pieces);
+    const read = async (source: BlobSource): Promise<Buffer> =>
+      Buffer.concat(await Array.fromAsync(openBlob(source, 0, this.#options)));
+    const source = await this.describeBlob(descriptor);
+    const bytes = await read(source).catch(async (error: unknown) => {
+      if (!isUnauthorized(error)) throw error;
+      return read(await this.describeBlob(descriptor, source));
+    });
     if (digestOf(bytes) !== digest)
       throw new LighterError(
         "invalid",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { authKeyOfDomain, domainOfServerAddress, endpointsOf, parseMirror } from "./config.ts";
+import { endpointsOf, parseMirror } from "./config.ts";
 
 const nowhere = "/nonexistent";
 const addresses = async (config: object, domain: string): Promise<string[][]> => {
@@ -81,13 +81,4 @@ test("configurations that cannot be meant are refused", async () => {
   ];
   for (const [mirror, message] of mirrors) expect(() => parseMirror(mirror)).toThrow(message);
   await expect(addresses({}, "a b")).rejects.toMatchObject({ code: "invalid" });
-});
-
-test("what clients call a registry", () => {
-  for (const address of ["", "https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io"])
-    expect(domainOfServerAddress(address)).toBe("docker.io");
-  expect(domainOfServerAddress("https://localhost:5000/v2/")).toBe("localhost:5000");
-  expect(domainOfServerAddress("quay.io")).toBe("quay.io");
-  expect(authKeyOfDomain("docker.io")).toBe("https://index.docker.io/v1/");
-  expect(authKeyOfDomain("quay.io")).toBe("quay.io");
 });

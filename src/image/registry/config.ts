@@ -5,6 +5,7 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
+import { DOCKER_HUB } from "../../spec/registry-auth.ts";
 import { DEFAULT_CERTIFICATES_PATH, readCertificates } from "./certificates.ts";
 import { isLoopback, type TlsOptions } from "./transport.ts";
 
@@ -30,24 +31,7 @@ export interface EndpointConfig {
   readonly addresses: readonly EndpointAddress[];
 }
 
-export const DOCKER_HUB = "docker.io";
 const DOCKER_HUB_HOST = "registry-1.docker.io";
-/** What Docker's clients call docker.io in their credentials and at `login`. */
-export const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
-
-/**
- * The registry that a client's `serveraddress` means: "docker.io", "HOST[:PORT]".
- * Source: docker login(1); the file of credentials of Docker's clients has URLs of old.
- */
-export function domainOfServerAddress(address: string): string {
-  const host = address.replace(/^https?:\/\//, "").split("/")[0]!;
-  return ["", "index.docker.io", DOCKER_HUB_HOST].includes(host) ? DOCKER_HUB : host;
-}
-
-/** The key under which clients keep the credentials for an image's domain. */
-export function authKeyOfDomain(domain: string): string {
-  return domain === DOCKER_HUB ? DOCKER_HUB_AUTH_KEY : domain;
-}
 
 /**
  * Mirrors first, then the registry itself.

@@ -17,6 +17,8 @@ import {
 
 export interface EndpointOptions {
   readonly credentials?: AuthConfig | undefined;
+  /** See `Endpoint.identityToken`. */
+  readonly wantsIdentityToken?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: Partial<RetryTiming> | undefined;
 }
@@ -131,8 +133,7 @@ export class Endpoint {
     for (const [index, address] of this.#addresses.entries())
       try {
         const response = await this.#sendTo(address, request, header);
-        const { credentials, signal, timing } = this.#options;
-        const authorization = new Authorization({ credentials, signal, timing, ...address });
+        const authorization = new Authorization({ ...this.#options, ...address });
         this.#found ??= { address, authorization };
         return response;
       } catch (error) {

@@ -2,14 +2,7 @@
 export { type BlobEndpoint, type BlobSource, type OpenBlobOptions, openBlob } from "./blob-source.ts";
 export { type AuthAnswer, checkAuth } from "./check-auth.ts";
 export { type ClientOptions, type FetchedManifest, RegistryClient } from "./client.ts";
-export {
-  authKeyOfDomain,
-  DOCKER_HUB,
-  DOCKER_HUB_AUTH_KEY,
-  domainOfServerAddress,
-  parseMirror,
-  type RegistryConfig,
-} from "./config.ts";
+export { parseMirror, type RegistryConfig } from "./config.ts";
 export { isUnauthorized, RegistryError } from "./registry-error.ts";
 export type { RetryTiming } from "./retry.ts";
 export { ConnectionError } from "./transport.ts";

@@ -46,11 +46,14 @@ export class Retries {
     this.#failures = 0;
   }
 
-  /** Settles when it is time to try again. @throws the error, if it will stay or has come too often. */
+  /** Settles when it is time to try again. @throws the error, if it will stay or has come too often; the signal's reason. */
   async failed(error: unknown): Promise<void> {
     this.#failures++;
     if (!isTransient(error) || this.#failures >= this.#attempts) throw error;
-    await sleep(this.#waitMs(error), undefined, this.signal === undefined ? {} : { signal: this.signal });
+    const { signal } = this;
+    await sleep(this.#waitMs(error), undefined, signal === undefined ? {} : { signal }).catch((aborted: unknown) => {
+      throw signal?.reason ?? aborted;
+    });
   }
 
   /** Twice as long each time, and somewhere between half of that and all: many clients must not come back at once. */

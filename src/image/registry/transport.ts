@@ -321,8 +321,9 @@ function connectionError(error: unknown, method: string, url: string): Connectio
       return fail("lookup", `dial tcp: lookup ${hostname}: no such host`);
     case "EPROTO":
       return fail("not-tls", "http: server gave HTTP response to HTTPS client");
-    case "FailedToOpenSocket":
-      return fail("certificate", "tls: no valid certificate in the files for this registry");
+    case "FailedToOpenSocket": // Bun's word also for a certificate or key of ours that it cannot read
+      if (protocol === "http:") return fail("refused", `dial tcp ${address}: no socket`);
+      return fail("certificate", "tls: no connection with the certificates of this registry's directory");
     case "ResponseHeadersTooLarge":
       return fail("malformed", "the head of the answer is too long");
     case "ECONNRESET":

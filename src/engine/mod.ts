@@ -11,7 +11,7 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
-import { noRegistries, type Registries } from "./registries.ts";
+import { openRegistries, type Registries } from "./registries.ts";
 
 export type { Image, LoadedImage, LoadProgress, RemoveRecord } from "../image/mod.ts";
 export { ImageStore, parseReference, saveImages, withDefaultTag } from "../image/mod.ts";
@@ -41,7 +41,6 @@ export type { Registries } from "./registries.ts";
 export interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
-  registries?: Registries;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
 }
@@ -65,7 +64,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  return { engine, images, registries: options.registries ?? noRegistries, host };
+  return { engine, images, registries: openRegistries(), host };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

@@ -1,8 +1,22 @@
-import { LighterError } from "../base/errors.ts";
-import type { Reference } from "../image/mod.ts";
-import type { Descriptor, Platform } from "../spec/oci-image.ts";
+/** What registries say without anything being pulled: `GET /distribution/…` and `POST /auth`. */
+import {
+  checkAuth,
+  type FetchedManifest,
+  formatReference,
+  type Reference,
+  RegistryClient,
+  type RegistryConfig,
+} from "../image/mod.ts";
+import {
+  type Descriptor,
+  MEDIA_TYPE,
+  type Platform,
+  parseImageDocument,
+  parseIndex,
+  parseManifest,
+} from "../spec/oci-image.ts";
+import { parseAuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 
-/** What registries say without anything being pulled. */
 export interface Registries {
   /**
    * The manifest or index behind a name with a tag or digest, and the platforms it has images for.
@@ -17,16 +31,29 @@ export interface Registries {
   checkAuth(credentials: unknown): Promise<{ Status: string; IdentityToken: string }>;
 }
 
-function unreachable(what: string): LighterError {
-  return new LighterError("unavailable", `${what}: this daemon has no access to registries`);
+/** Connects to nothing yet. */
+export function openRegistries(config: RegistryConfig = {}): Registries {
+  return {
+    async describe(reference, auth) {
+      const client = await RegistryClient.open(config, reference, { credentials: parseRegistryAuth(auth) });
+      const manifest = await client.getManifest(reference.digest ?? reference.tag ?? "latest");
+      const platforms = await readPlatforms(client, manifest, formatReference(reference));
+      return { descriptor: manifest.descriptor, platforms };
+    },
+    async checkAuth(credentials) {
+      return await checkAuth(config, parseAuthConfig(JSON.stringify(credentials), "credentials"));
+    },
+  };
 }
 
-/** For a daemon without any. */
-export const noRegistries: Registries = {
-  async describe({ domain, path }) {
-    throw unreachable(`describe ${domain}/${path}`);
-  },
-  async checkAuth() {
-    throw unreachable("log in");
-  },
-};
+/** Of an index those that it lists; of a single image what its config says. */
+async function readPlatforms(client: RegistryClient, manifest: FetchedManifest, name: string): Promise<Platform[]> {
+  const text = manifest.bytes.toString("utf8");
+  const { mediaType } = manifest.descriptor;
+  if (mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerIndex)
+    return parseIndex(text, name).manifests.flatMap(({ platform }) => platform ?? []);
+  const { config } = parseManifest(text, name);
+  if (config.mediaType !== MEDIA_TYPE.ociConfig && config.mediaType !== MEDIA_TYPE.dockerConfig) return [];
+  const { os, architecture, variant } = parseImageDocument((await client.getBlob(config)).toString("utf8"), name);
+  return [{ architecture, os, ...(variant === undefined ? {} : { variant }) }];
+}

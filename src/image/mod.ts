@@ -17,6 +17,7 @@ export {
   withDefaultTag,
   withTag,
 } from "./reference.ts";
+export { checkAuth, type FetchedManifest, RegistryClient, type RegistryConfig } from "./registry/mod.ts";
 export type { ImageUser } from "./removal.ts";
 export { saveImages } from "./save.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Router } from "../../src/api/router.ts";
 import { routes } from "../../src/api/routes.ts";
 import { createServer } from "../../src/api/server.ts";
-import { type OpenedEngine, openEngine, type Registries } from "../../src/engine/mod.ts";
+import { type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import { ApiClient } from "./api-client.ts";
 import { FakeRuntime } from "./fake-runtime.ts";
 
@@ -16,16 +16,13 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   #server: Server | undefined;
   #opened: OpenedEngine | undefined;
 
-  private constructor(
-    directory: string,
-    readonly registries: Registries | undefined,
-  ) {
+  private constructor(directory: string) {
     super(join(directory, "api.sock"), true);
     this.directory = directory;
   }
 
-  static async start(registries?: Registries): Promise<ApiServer> {
-    const server = new ApiServer(mkdtempSync(join(tmpdir(), "lighter-api-")), registries);
+  static async start(): Promise<ApiServer> {
+    const server = new ApiServer(mkdtempSync(join(tmpdir(), "lighter-api-")));
     await server.#start();
     return server;
   }
@@ -40,8 +37,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const [dataRoot, execRoot] = [join(this.directory, "data"), join(this.directory, "exec")];
-    const registries = this.registries === undefined ? {} : { registries: this.registries };
-    this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, ...registries });
+    this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime });
     this.#server = createServer(this.#opened, new Router(routes));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.listen(this.socketPath, resolve);

@@ -199,13 +199,13 @@ function isPlaceholder(
 }
 
 /** The entry at the path, no symlink followed; the caller closes its fds. */
-function descend(roots: readonly number[], components: readonly string[]): Found | undefined {
-  let current: Found | undefined;
-  for (const component of components) {
-    const parent: Found | undefined = current;
-    current = lookup(parent?.fds ?? roots, component);
-    if (parent !== undefined) closeAll(parent.fds);
-    if (current === undefined) return undefined;
+function descend(directory: readonly number[], components: readonly string[]): Found | undefined {
+  const [name, ...rest] = components;
+  const found = lookup(directory, name!);
+  if (found === undefined || rest.length === 0) return found;
+  try {
+    return descend(found.fds, rest);
+  } finally {
+    closeAll(found.fds);
   }
-  return current;
 }

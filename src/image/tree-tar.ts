@@ -152,7 +152,7 @@ class TreeTarWriter {
     if (this.#skipped.has(path)) return;
     if (++this.#entryCount > LAYER_MAX_ENTRIES)
       throw refused(path, `is beyond the limit of ${LAYER_MAX_ENTRIES} entries`);
-    if (path.length + OPAQUE_MARKER.length + 1 >= PATH_MAX) throw refused(path, "has too long a path");
+    if (path.length >= PATH_MAX) throw refused(path, `has a path longer than ${PATH_MAX - 1} bytes`);
     const found = this.#form === "merged" ? lookup(level.fds, name) : lookupOne(level.fds[0]!, name);
     if (found === undefined) return; // whited out, or gone meanwhile
     let isHeld = false;
@@ -192,10 +192,7 @@ class TreeTarWriter {
     else if (stat.isSymbolicLink())
       this.#put(encodeTarHeader({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) }));
     else if (stat.isFile()) yield* this.#file(found, path);
-    else
-      this.#put(
-        encodeTarHeader(entryOf(found, stat.isFIFO() ? "fifo" : stat.isBlockDevice() ? "block" : "char", path)),
-      );
+    else this.#put(encodeTarHeader(entryOf(found, specialTypeOf(stat), path)));
   }
 
   /** Undefined: this is it. */
@@ -253,6 +250,11 @@ const readAsync = promisify(read);
 
 function refused(path: string, why: string): LighterError {
   return new LighterError("not-supported", `"/${showPath(path)}" ${why}`);
+}
+
+function specialTypeOf(stat: Stats): TarEntryType {
+  if (stat.isFIFO()) return "fifo";
+  return stat.isBlockDevice() ? "block" : "char";
 }
 
 /** As `lookup`, but a whiteout is an entry. */

@@ -76,6 +76,15 @@ test("committing the same files twice makes two images that share a layer", asyn
   await api.request("DELETE", `/containers/${id}`);
 });
 
+test("a container that runs is committed, and one whose cgroup has gone is taken for ended", async () => {
+  const id = await containerWith({ new: "content" });
+  expect((await api.request("POST", `/containers/${id}/start`)).status).toBe(204);
+  expect((await api.request("POST", `/commit?container=${id}&repo=running`)).status).toBe(201);
+  expect(readdirSync(api.engine.paths.runDirectory(id))).not.toContain("frozen");
+  await api.request("DELETE", `/containers/${id}?force=1`);
+  await api.request("DELETE", "/images/running");
+});
+
 test("an export whose container is removed meanwhile is cut off, and never looks whole", async () => {
   const id = await containerWith({ big: Buffer.alloc(64 * 1024 * 1024, 1) });
   const connection = await api.open(`GET /containers/${id}/export HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n`);

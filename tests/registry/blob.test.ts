@@ -294,6 +294,27 @@ test("whoever waits for a blob may give up", async () => {
   }
 });
 
+test("a registry that is away for a moment is waited for", async () => {
+  const { registry, source } = await start();
+  await registry[Symbol.asyncDispose]();
+  // Each attempt reads the limit: the second one shows that the first has failed.
+  const tryingAgain = Promise.withResolvers<void>();
+  let reads = 0;
+  const patient = {
+    attempts: 100,
+    pauseMs: 20,
+    get stallMs() {
+      if (++reads === 2) tryingAgain.resolve();
+      return timing.stallMs;
+    },
+  };
+  const download = Array.fromAsync(openBlob(source, 0, { timing: patient }));
+  await tryingAgain.promise;
+  await using again = await FakeRegistry.start({ port: Number(registry.host.split(":")[1]) });
+  again.addBlob(bytes);
+  expect(Buffer.concat(await download).equals(bytes)).toBe(true);
+});
+
 test("a registry that is not there is named", async () => {
   const { registry, source } = await start();
   const { host } = registry;

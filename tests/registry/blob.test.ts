@@ -199,6 +199,9 @@ test("a range that begins elsewhere is refused, as is one beyond the end", async
     code: "invalid",
     message: `read blob ${source.digest} from ${registry.host}: asked for bytes from 100 of 12000000, it sends "bytes 105-11999999/12000000"`,
   });
+  const head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 100-99/12000000\r\nContent-Length: 0\r\n\r\n";
+  registry.inject({ path: /blobs/, times: 1, fault: { kind: "raw", bytes: head } });
+  await expect(readBlob(source, 100)).rejects.toMatchObject({ code: "invalid" });
   const longer = { ...source, sizeBytes: bytes.length + 10 };
   await expect(readBlob(longer, bytes.length)).rejects.toMatchObject({
     code: "invalid",

@@ -5,6 +5,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid: 400,
   "exec-not-found": 400,
   "exec-denied": 400,
+  unauthorized: 401,
   "not-found": 404,
   conflict: 409,
   kernel: 500,

@@ -7,6 +7,8 @@ export type ErrorCode =
   | "unavailable"
   | "kernel"
   | "internal"
+  /** A registry refuses who we say we are. */
+  | "unauthorized"
   /** The entrypoint is not there, or no PATH entry has it: exit 127. */
   | "exec-not-found"
   /** The entrypoint is there and cannot be executed: exit 126. */

@@ -126,12 +126,36 @@ export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
 /** Directories a layer needs and does not mention, and the bytes of their paths. Builders that leave them out leave out a few. */
 export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
-/** How often a download goes on where it broke off, without a byte coming in between. Docker's number. */
-export const DOWNLOAD_MAX_ATTEMPTS = 5;
-/** Before the first of these, doubled each time. */
-export const DOWNLOAD_PAUSE_MS = 200;
 /** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 export const WORKERS_END_PAUSE_MS = 2;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** What a registry says with an error, and with a token (a JSON web token with many grants has 10 KiB). */
+export const REGISTRY_ERROR_MAX_BYTES = 64 * 1024;
+export const REGISTRY_TOKEN_MAX_BYTES = 1024 * 1024;
+/** A WWW-Authenticate header, and challenges and parameters in it. Real ones hold one challenge of three parameters. */
+export const REGISTRY_CHALLENGE_MAX_CHARS = 16 * 1024;
+export const REGISTRY_MAX_CHALLENGES = 16;
+export const REGISTRY_CHALLENGE_MAX_PARAMETERS = 32;
+/** Redirects of one request: real ones need one, to the storage. Go's number. */
+export const REGISTRY_MAX_REDIRECTS = 10;
+/** Tags of one repository: Docker Hub's largest have some ten thousand. */
+export const REGISTRY_MAX_TAGS = 1_000_000;
+/** No byte from a registry for so long: the connection is given up and the request repeated. */
+export const REGISTRY_STALL_MS = 30_000;
+/** From the last byte of an uploaded blob to the answer: the registry may move all of it to its storage. */
+export const REGISTRY_COMMIT_MS = 300_000;
+/** How often a request is made until it succeeds; for a blob, without a byte of progress. Docker's number for blobs. */
+export const REGISTRY_ATTEMPTS = 5;
+/** Before the second attempt; twice as long before each further one, up to the second number. */
+export const REGISTRY_PAUSE_MS = 500;
+export const REGISTRY_PAUSE_MAX_MS = 10_000;
+/** A registry that wants us to wait for longer (Retry-After) is taken to have refused. */
+export const REGISTRY_RETRY_AFTER_MAX_MS = 60_000;
+/** Files of a registry's directory of certificates, and the bytes of each: an authority's bundle has 220 KiB. */
+export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
+export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
+/** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
+export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;

@@ -126,10 +126,6 @@ export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
 /** Directories a layer needs and does not mention, and the bytes of their paths. Builders that leave them out leave out a few. */
 export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
-/** How often a download goes on where it broke off, without a byte coming in between. Docker's number. */
-export const DOWNLOAD_MAX_ATTEMPTS = 5;
-/** Before the first of these, doubled each time. */
-export const DOWNLOAD_PAUSE_MS = 200;
 /** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 export const WORKERS_END_PAUSE_MS = 2;

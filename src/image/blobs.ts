@@ -86,6 +86,10 @@ export class BlobStore {
     return !this.#downloaded.has(digest) && existsSync(this.partialPathOf(digest));
   }
 
+  async removePartial(digest: Digest): Promise<void> {
+    await rm(this.partialPathOf(digest), { force: true });
+  }
+
   /** A download is whole and verified. It becomes a blob like others with `settle`. */
   setDownloaded(digest: Digest): void {
     this.#downloaded.add(digest);

@@ -9,10 +9,10 @@ import { writePoint } from "../base/write-point.ts";
 import type { BlobStore } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
+import type { BlobSource } from "./registry/mod.ts";
 import type { LayerTotals } from "./unpack.ts";
 import { LayerWorkers } from "./worker/pool.ts";
 import type { LayerJob, LayerProgress } from "./worker/protocol.ts";
-import type { BlobSource } from "./worker/registry.ts";
 
 /** Docker downloads three layers at a time. */
 const MAX_WORKERS = Math.max(3, availableParallelism());
@@ -21,8 +21,8 @@ export interface LayerRequest {
   diffId: DiffId;
   chainId: ChainId;
   blob: LayerRecord["blob"];
-  /** Where to get the blob if the store does not have it; asked when its turn has come. */
-  describe?: () => Promise<BlobSource>;
+  /** Where to get the blob if the store does not have it: asked when its turn has come, and again if that is refused. */
+  describe?: (rejected?: BlobSource) => Promise<BlobSource>;
   events?: LayerEvents;
 }
 
@@ -179,12 +179,17 @@ export class LayerJobs implements AsyncDisposable {
     const onProgress = (progress: LayerProgress): void => {
       for (const events of listeners) events.onProgress?.(progress);
     };
+    let rejected: BlobSource | undefined;
+    let describedLast: BlobSource | undefined;
     for (;;) {
       const isResumed = !isStored && this.#blobs.hasPartial(blob.digest);
       const directory = known === undefined ? this.#layers.newDirectory() : undefined;
       try {
         writePoint("layer job");
-        const job = () => this.#jobFor(request, isStored, directory);
+        const job = async (): Promise<LayerJob> => {
+          if (!isStored) describedLast = await describe(request, rejected);
+          return this.#jobFor(request, describedLast, directory);
+        };
         const totals = await this.#workers.run(job, onProgress, aborter.signal);
         writePoint("layer job done");
         if (!isStored) this.#blobs.setDownloaded(blob.digest);
@@ -194,21 +199,30 @@ export class LayerJobs implements AsyncDisposable {
         return { record: this.#layers.add(chainId, diffId, directory!, blob, totals) };
       } catch (error) {
         if (directory !== undefined) await this.#layers.removeFailed(directory);
-        // What an earlier attempt has left may be what is wrong (a power cut, say); it is gone by now.
-        if (isResumed && error instanceof LighterError && error.code === "invalid") continue;
-        throw error;
+        if (!(error instanceof LighterError)) throw error;
+        if (error.code === "invalid") {
+          await this.#blobs.removePartial(blob.digest);
+          if (isResumed) continue; // what an earlier attempt has left may be what is wrong: a power cut, say
+        }
+        // A token may have run out while the layer waited for its turn.
+        if (error.code !== "unauthorized" || rejected !== undefined || describedLast === undefined) throw error;
+        rejected = describedLast;
       }
     }
   }
 
-  async #jobFor(request: LayerRequest, isStored: boolean, directory: string | undefined): Promise<LayerJob> {
-    const { diffId, blob, describe } = request;
-    const directoryPath = directory && this.#layers.directoryPath(directory);
-    const common = { digest: blob.digest, size: blob.size, diffId, ...(directoryPath && { directoryPath }) };
-    if (isStored) return { ...common, source: { kind: "file", path: this.#blobs.pathOf(blob.digest) } };
-    if (describe === undefined) throw new LighterError("not-found", `blob ${blob.digest} is missing`);
-    const partialPath = this.#blobs.partialPathOf(blob.digest);
-    return { ...common, source: { kind: "registry", blob: await describe(), partialPath } };
+  #jobFor(request: LayerRequest, described: BlobSource | undefined, directory: string | undefined): LayerJob {
+    const { diffId, blob } = request;
+    return {
+      digest: blob.digest,
+      size: blob.size,
+      diffId,
+      ...(directory === undefined ? {} : { directoryPath: this.#layers.directoryPath(directory) }),
+      source:
+        described === undefined
+          ? { kind: "file", path: this.#blobs.pathOf(blob.digest) }
+          : { kind: "registry", blob: described, partialPath: this.#blobs.partialPathOf(blob.digest) },
+    };
   }
 
   async #inherit(
@@ -235,6 +249,11 @@ export class LayerJobs implements AsyncDisposable {
     await Promise.allSettled(jobs.map((job) => job.result));
     await this.#workers[Symbol.asyncDispose]();
   }
+}
+
+async function describe(request: LayerRequest, rejected: BlobSource | undefined): Promise<BlobSource> {
+  if (request.describe === undefined) throw new LighterError("not-found", `blob ${request.blob.digest} is missing`);
+  return request.describe(rejected);
 }
 
 interface UnpackedLayer {

@@ -1,24 +1,22 @@
 /** The compressed bytes of a layer, from this disk or from a registry, verified by the time they end. */
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
-import { DOWNLOAD_MAX_ATTEMPTS, DOWNLOAD_PAUSE_MS } from "../../base/limits.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR, tryLockExclusive } from "../../linux/sys/fs.ts";
+import type { BlobSource } from "../registry/mod.ts";
 import type { LayerJob } from "./protocol.ts";
-import type { BlobSource } from "./registry.ts";
 
 const READ_BYTES = 512 * 1024;
 
-/** The bytes of a blob from `offset` on. Ends early only by throwing ("unavailable": it may go better next time). */
-export type OpenBlob = (source: BlobSource, offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+/** The registry client's: the bytes of a blob from `offset` to its end. */
+export type OpenBlob = (source: BlobSource, offset: number) => AsyncIterable<Uint8Array>;
 
 /** @throws LighterError ("invalid") if they are not what the digest says; ("unavailable"); ("kernel"). */
 export function compressedBytes(job: LayerJob, openBlob: OpenBlob): AsyncGenerator<Uint8Array> {
   const { source } = job;
   if (source.kind === "file") return readFileBytes(source.path);
-  return new Download(job, source.partialPath).bytes((offset, signal) => openBlob(source.blob, offset, signal));
+  return new Download(job, source.partialPath).bytes((offset) => openBlob(source.blob, offset));
 }
 
 /** Each chunk is the taker's to keep. */
@@ -43,7 +41,7 @@ async function* readFileBytes(path: string): AsyncGenerator<Uint8Array> {
 
 /**
  * A download into a file that outlives failures, this process and the daemon: what it holds is hashed and used again, and
- * the rest is asked for from there on. A file whose bytes turn out wrong is removed.
+ * the rest is asked for from there on.
  */
 class Download {
   readonly #job: LayerJob;
@@ -56,7 +54,7 @@ class Download {
     this.#path = path;
   }
 
-  async *bytes(open: (offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async *bytes(open: (offset: number) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const fd = openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
       // Of a daemon that was killed a moment ago, whose worker has not quite ended.
@@ -66,7 +64,7 @@ class Download {
         this.#take(chunk);
         yield chunk;
       }
-      for await (const chunk of this.#fetch(open)) {
+      for await (const chunk of open(this.#length)) {
         writeAll(fd, chunk, this.#length);
         this.#take(chunk);
         writePoint("download");
@@ -83,37 +81,10 @@ class Download {
     this.#length += chunk.length;
   }
 
-  /** The rest, with as many requests as it takes. */
-  async *#fetch(open: (offset: number, signal: AbortSignal) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    let attempts = 0;
-    while (this.#length < this.#job.size) {
-      const aborter = new AbortController();
-      try {
-        for await (const chunk of open(this.#length, aborter.signal)) {
-          if (this.#length + chunk.length > this.#job.size) this.#refuse(`is longer than ${this.#job.size} bytes`);
-          if (chunk.length > 0) attempts = 0;
-          yield chunk;
-        }
-        if (this.#length < this.#job.size)
-          throw new LighterError("unavailable", `ended after ${this.#length} of ${this.#job.size} bytes`);
-      } catch (error) {
-        if (!(error instanceof LighterError) || error.code !== "unavailable") throw error;
-        if (++attempts >= DOWNLOAD_MAX_ATTEMPTS) throw error;
-        await pause(DOWNLOAD_PAUSE_MS * 2 ** (attempts - 1));
-      } finally {
-        aborter.abort();
-      }
-    }
-  }
-
   #verify(): void {
     const digest = `sha256:${this.#hash.digest("hex")}`;
-    if (digest !== this.#job.digest) this.#refuse(`has the digest ${digest}`);
-  }
-
-  #refuse(why: string): never {
-    rmSync(this.#path, { force: true });
-    throw new LighterError("invalid", `blob ${this.#job.digest} ${why}`);
+    if (digest !== this.#job.digest)
+      throw new LighterError("invalid", `blob ${this.#job.digest} has the digest ${digest}`);
   }
 }
 

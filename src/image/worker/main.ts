@@ -4,8 +4,8 @@
  */
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
+import { openBlob } from "../registry/mod.ts";
 import { decodeJob, encodeMessage, type LayerProgress, readLines, type WorkerMessage } from "./protocol.ts";
-import { openBlob } from "./registry.ts";
 import { unpackLayer } from "./unpack-layer.ts";
 
 const PROGRESS_INTERVAL_MS = 100;

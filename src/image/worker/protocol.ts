@@ -14,8 +14,8 @@ import { type ErrorCode, LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
+import type { BlobSource } from "../registry/mod.ts";
 import type { LayerTotals } from "../unpack.ts";
-import type { BlobSource } from "./registry.ts";
 
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
 const PROTOCOL_VERSION = 1;
@@ -104,6 +104,7 @@ const ERROR_CODES: readonly unknown[] = [
   "conflict",
   "not-supported",
   "unavailable",
+  "unauthorized",
   "kernel",
   "internal",
 ] satisfies ErrorCode[];

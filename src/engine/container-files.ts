@@ -1,6 +1,6 @@
 /** A container's root file system as others see it from outside: `export`, `diff`, and the layer that `commit` makes. */
 import { existsSync, lstatSync } from "node:fs";
-import { type Change, findMountPlaceholders, type ImageStore, listChanges, writeTreeTar } from "../image/mod.ts";
+import { type Change, type ImageStore, listChanges, writeTreeTar } from "../image/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -15,16 +15,8 @@ interface Tree {
 
 function treeOf(engine: Engine, images: ImageStore, { record }: Container): Tree {
   const { upper } = engine.paths.container(record.id);
-  return { upper: existsSync(upper) ? upper : undefined, lower: images.layersOf(record.imageId).lowerDirs };
-}
-
-/** Empty files and directories that were made to mount our own things on, and not what the user asked for. */
-function placeholdersOf(engine: Engine, { record }: Container, { upper, lower }: Tree): Set<string> {
-  if (upper === undefined) return new Set();
-  const asked = new Set(record.mountPoints.map(({ destination }) => destination));
-  const { mounts = [] } = engine.planner.planRunning(record, engine.paths.container(record.id));
-  const destinations = mounts.map(({ destination }) => destination).filter((destination) => !asked.has(destination));
-  return findMountPlaceholders(upper, lower, destinations);
+  const { lowerDirs } = images.layersOf(record.imageId);
+  return { upper: existsSync(upper) ? upper : undefined, lower: [...lowerDirs, engine.paths.base] };
 }
 
 /**
@@ -57,7 +49,7 @@ export function exportContainer(engine: Engine, images: ImageStore, container: C
 export async function changesOf(engine: Engine, images: ImageStore, container: Container): Promise<Change[]> {
   const tree = treeOf(engine, images, container);
   if (tree.upper === undefined) return [];
-  const changes = await listChanges(tree.upper, tree.lower, placeholdersOf(engine, container, tree));
+  const changes = await listChanges(tree.upper, tree.lower);
   requireStillThere(container);
   return changes;
 }
@@ -69,8 +61,7 @@ export function layerOf(engine: Engine, images: ImageStore, container: Container
   const { root } = images.layersOf(container.record.imageId);
   const own = lstatSync(tree.upper);
   const includeRoot = (own.mode & 0o7777) !== root.mode || own.uid !== root.uid || own.gid !== root.gid;
-  const skipped = placeholdersOf(engine, container, tree);
-  return whileThere(container, writeTreeTar([tree.upper], { form: "layer", includeRoot, skipped }));
+  return whileThere(container, writeTreeTar([tree.upper], { form: "layer", includeRoot }));
 }
 
 async function* emptyTar(): AsyncGenerator<Uint8Array> {

@@ -29,16 +29,12 @@ const CAPABILITY_XATTR = "security.capability";
 const BREATH_ENTRIES = 256;
 
 /**
- * Sorted by path. `lowerPaths`: topmost first. Paths in `ignored` (without a leading slash) do not count.
+ * Sorted by path. `lowerPaths`: topmost first.
  * As Docker: a directory is modified if its mode or owner is, or if anything in it has changed; of what is deleted or
  * replaced, only the topmost directory is told.
  */
-export async function listChanges(
-  upperPath: string,
-  lowerPaths: readonly string[],
-  ignored: ReadonlySet<string>,
-): Promise<Change[]> {
-  const walk = new ChangeWalk(ignored);
+export async function listChanges(upperPath: string, lowerPaths: readonly string[]): Promise<Change[]> {
+  const walk = new ChangeWalk();
   const [upper, lower] = openAllRoots([upperPath], lowerPaths) as [number[], number[]];
   try {
     await walk.directory(upper[0]!, lower, "", false, LAYER_PATH_MAX_DEPTH);
@@ -52,12 +48,7 @@ export async function listChanges(
 
 class ChangeWalk {
   readonly changes = new Map<string, Change["kind"]>();
-  readonly #ignored: ReadonlySet<string>;
   #entryCount = 0;
-
-  constructor(ignored: ReadonlySet<string>) {
-    this.#ignored = ignored;
-  }
 
   /** `path`: "" or with its final slash. `hides`: what the layers below have here is not seen through the upper one. */
   async directory(
@@ -81,7 +72,6 @@ class ChangeWalk {
           `"/${showPath(path)}" is beyond the limit of ${LAYER_MAX_ENTRIES} entries`,
         );
       if (this.#entryCount % BREATH_ENTRIES === 0) await new Promise((resume) => setImmediate(resume));
-      if (this.#ignored.has(path + name)) continue;
       const below = lower.length === 0 ? undefined : lookup(lower, name);
       try {
         await this.#entry(upperFd, below, path, name, hides, depth);
@@ -145,67 +135,4 @@ function hasOtherCapability(fd: number, stat: Stats, below: Found): boolean {
   if (!stat.isFile() || !below.stat.isFile()) return false;
   const [own, other] = [getxattrFd(fd, CAPABILITY_XATTR), getxattrFd(below.fds[0]!, CAPABILITY_XATTR)];
   return own?.toString("latin1") !== other?.toString("latin1");
-}
-
-/**
- * What was put into `upperPath` only to have something to mount on: empty files and directories at `destinations` that the
- * layers below do not have, and the directories above them that hold nothing else and are otherwise as they are below.
- * Docker puts these into a layer that it never shows. Paths without a leading slash.
- */
-export function findMountPlaceholders(
-  upperPath: string,
-  lowerPaths: readonly string[],
-  destinations: readonly string[],
-): Set<string> {
-  const found = new Set<string>();
-  const [upper, lower] = openAllRoots([upperPath], lowerPaths) as [number[], number[]];
-  try {
-    // The deepest first: what is above them may hold nothing else then.
-    for (const destination of [...destinations].sort((a, b) => b.length - a.length)) {
-      const components = Buffer.from(destination)
-        .toString("latin1")
-        .split("/")
-        .filter((component) => component !== "" && component !== ".");
-      for (; components.length > 0; components.pop())
-        if (isPlaceholder(upper, lower, components, found)) found.add(components.join("/"));
-        else break;
-    }
-    return found;
-  } finally {
-    closeAll([...upper, ...lower]);
-  }
-}
-
-function isPlaceholder(
-  upper: readonly number[],
-  lower: readonly number[],
-  components: readonly string[],
-  found: ReadonlySet<string>,
-): boolean {
-  const own = descend(upper, components);
-  if (own === undefined) return false;
-  const below = descend(lower, components);
-  try {
-    if (own.stat.isFile()) return below === undefined && own.stat.size === 0;
-    if (!own.stat.isDirectory()) return false;
-    const names = [...namesIn(own.fds)];
-    const prefix = `${components.join("/")}/`;
-    if (!names.every((name) => found.has(prefix + name))) return false;
-    // An empty one that is below too was touched by somebody else.
-    return below === undefined || (names.length > 0 && !differs(own.stat, below.stat) && !isOpaque(own.fds[0]!));
-  } finally {
-    closeAll([...own.fds, ...(below?.fds ?? [])]);
-  }
-}
-
-/** The entry at the path, no symlink followed; the caller closes its fds. */
-function descend(directory: readonly number[], components: readonly string[]): Found | undefined {
-  const [name, ...rest] = components;
-  const found = lookup(directory, name!);
-  if (found === undefined || rest.length === 0) return found;
-  try {
-    return descend(found.fds, rest);
-  } finally {
-    closeAll(found.fds);
-  }
 }

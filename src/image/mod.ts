@@ -4,7 +4,7 @@ export { decompressStream } from "./compression.ts";
 export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
-export { type Change, findMountPlaceholders, listChanges } from "./layer-changes.ts";
+export { type Change, listChanges } from "./layer-changes.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
 export {

@@ -53,8 +53,6 @@ export interface TreeTarOptions {
   form: "merged" | "layer";
   /** Whether the tar begins with "./", which describes "/" itself. */
   includeRoot: boolean;
-  /** Paths that are left out, with all below them: no leading slash, one char a byte. */
-  skipped?: ReadonlySet<string>;
 }
 
 /**
@@ -66,7 +64,7 @@ export async function* writeTreeTar(
   layerPaths: readonly string[],
   options: TreeTarOptions,
 ): AsyncGenerator<Uint8Array> {
-  const writer = new TreeTarWriter(options);
+  const writer = new TreeTarWriter(options.form);
   try {
     yield* writer.write(openRoots(layerPaths), options.includeRoot);
   } finally {
@@ -85,7 +83,6 @@ interface Level {
 
 class TreeTarWriter {
   readonly #form: TreeTarOptions["form"];
-  readonly #skipped: ReadonlySet<string>;
   readonly #levels: Level[] = [];
   /** Path of the first name of each file that has several. */
   readonly #linked = new Map<string, BytePath>();
@@ -94,9 +91,8 @@ class TreeTarWriter {
   #chunkLength = 0;
   readonly #full: Uint8Array[] = [];
 
-  constructor({ form, skipped = new Set() }: TreeTarOptions) {
+  constructor(form: TreeTarOptions["form"]) {
     this.#form = form;
-    this.#skipped = skipped;
   }
 
   close(): void {
@@ -149,7 +145,6 @@ class TreeTarWriter {
 
   async *#child(level: Level, name: string): AsyncGenerator<Uint8Array> {
     const path = (level.path + name) as BytePath;
-    if (this.#skipped.has(path)) return;
     if (++this.#entryCount > LAYER_MAX_ENTRIES)
       throw refused(path, `is beyond the limit of ${LAYER_MAX_ENTRIES} entries`);
     if (path.length >= PATH_MAX) throw refused(path, `has a path longer than ${PATH_MAX - 1} bytes`);

@@ -85,8 +85,8 @@ function sortChanges(json: { Path: string; Kind: number }[] | null): string[] {
   return (json ?? []).map(({ Path, Kind }) => `${Kind} ${Path}`).sort();
 }
 
-/** Made at start in one of the two only, and no more than a place to mount things on. */
-const PLACES = /^(\.dockerenv|dev(\/.*)?|proc\/|sys\/|etc\/(hosts|hostname|resolv\.conf|mtab)?)$/;
+/** Places to mount things on: Docker makes some in /dev that we do not need, and its files there have other modes. */
+const PLACES = /^(dev\/(console|pts\/|shm\/)|etc\/(hosts|hostname|resolv\.conf))$/;
 
 function listTar(bytes: Buffer): string[] {
   return readTar(bytes)

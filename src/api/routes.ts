@@ -14,8 +14,9 @@ import {
   wait,
 } from "./containers.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
-import { inspectImage, listImages, loadImages, pullImage, removeImage } from "./images.ts";
+import { inspectImage, listImages, loadImages, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
+import { createImage, push } from "./pull-push.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
 
@@ -27,9 +28,10 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/info", answer: info },
 
   { method: "POST", path: "/images/load", answer: loadImages },
-  { method: "POST", path: "/images/create", answer: pullImage },
+  { method: "POST", path: "/images/create", answer: createImage },
   { method: "GET", path: "/images/json", answer: listImages },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
+  { method: "POST", path: "/images/{name...}/push", answer: push },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },
 
   { method: "POST", path: "/containers/create", answer: createContainer },

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
-import { ImageStore, installHello } from "../image/mod.ts";
+import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { holdFavorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import type { HostFacts } from "./config/mod.ts";
@@ -11,8 +11,28 @@ import { Engine } from "./engine.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
 
-export type { Image, LoadedImage, LoadProgress } from "../image/mod.ts";
-export { ImageStore } from "../image/mod.ts";
+export type {
+  Image,
+  LoadedImage,
+  LoadProgress,
+  PullEvent,
+  PullOptions,
+  PushedLayerEvent,
+  RegistryConfig,
+} from "../image/mod.ts";
+export {
+  familiarName,
+  familiarReference,
+  ImageStore,
+  parseMirror,
+  parsePlatform,
+  parseReference,
+  pullImage,
+  pushImage,
+  RegistryClient,
+  withDefaultTag,
+  withTag,
+} from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
@@ -29,6 +49,8 @@ export { EnginePaths } from "./paths.ts";
 export interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
+  /** Which servers stand for a registry, and how far each is trusted. */
+  registry?: RegistryConfig;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
 }
@@ -37,6 +59,7 @@ export interface OpenedEngine {
   engine: Engine;
   images: ImageStore;
   host: HostFacts;
+  registry: RegistryConfig;
 }
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
@@ -50,7 +73,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  return { engine, images, host };
+  return { engine, images, host, registry: options.registry ?? {} };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

@@ -26,8 +26,9 @@ export interface LayerRequest {
   events?: LayerEvents;
 }
 
-/** In this order; none of them for a layer that is there already. */
+/** `onExists` alone, for a layer that is there already, or the others in this order. */
 export interface LayerEvents {
+  onExists?(): void;
   /** Its turn will come. */
   onWaiting?(): void;
   onProgress?(progress: LayerProgress): void;
@@ -82,6 +83,11 @@ export class LayerJobs implements AsyncDisposable {
     this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
   }
 
+  /** Nothing has to be fetched or unpacked. */
+  has({ diffId, chainId, blob }: LayerRequest): boolean {
+    return this.#layers.get(diffId, chainId) !== undefined && this.#blobs.has(blob.digest);
+  }
+
   /** Layers will be asked for soon. */
   warm(): void {
     this.#workers.warm();
@@ -121,7 +127,10 @@ export class LayerJobs implements AsyncDisposable {
     for (;;) {
       signal.throwIfAborted();
       const record = this.#layers.get(diffId, chainId);
-      if (record !== undefined && this.#blobs.has(blob.digest)) return record;
+      if (record !== undefined && this.#blobs.has(blob.digest)) {
+        events?.onExists?.();
+        return record;
+      }
       const same = this.#find((other) => other.chainId === chainId && other.blob.digest === blob.digest);
       const akin = same ?? this.#find((other) => other.diffId === diffId || other.blob.digest === blob.digest, true);
       if (akin === undefined || akin === same) {

@@ -4,6 +4,9 @@ export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
 export { readFileInLayers } from "./layered-fs.ts";
+export { parsePlatform } from "./platform.ts";
+export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./pull.ts";
+export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./push.ts";
 export {
   familiarName,
   familiarReference,
@@ -14,6 +17,7 @@ export {
   withDefaultTag,
   withTag,
 } from "./reference.ts";
+export { parseMirror, RegistryClient, type RegistryConfig } from "./registry/mod.ts";
 export type { ImageUser } from "./removal.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";
 export { type Image, type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store.ts";

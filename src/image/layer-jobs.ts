@@ -49,6 +49,16 @@ class Job {
     this.request = request;
   }
 
+  /** Its result is what is asked for. */
+  isFor({ chainId, blob }: LayerRequest): boolean {
+    return this.request.chainId === chainId && this.request.blob.digest === blob.digest && !this.aborter.signal.aborted;
+  }
+
+  /** Its worker is at the same blob, or the same tar; one that is being given up, too, until it has ended. */
+  isWorkingFor({ diffId, blob }: LayerRequest): boolean {
+    return this.isWorking && (this.request.diffId === diffId || this.request.blob.digest === blob.digest);
+  }
+
   /** Until it is done or `signal` says that this taker no longer wants it. With its last taker the job ends. */
   async take(events: LayerEvents | undefined, signal: AbortSignal): Promise<LayerRecord> {
     this.takerCount++;
@@ -131,9 +141,10 @@ export class LayerJobs implements AsyncDisposable {
         events?.onExists?.();
         return record;
       }
-      const same = this.#find((other) => other.chainId === chainId && other.blob.digest === blob.digest);
-      const akin = same ?? this.#find((other) => other.diffId === diffId || other.blob.digest === blob.digest, true);
-      if (akin === undefined || akin === same) {
+      const jobs = [...this.#jobs];
+      const same = jobs.find((job) => job.isFor(request));
+      const akin = jobs.find((job) => job.isWorkingFor(request));
+      if (same !== undefined || akin === undefined) {
         try {
           return await (same ?? this.#start(request, below)).take(events, signal);
         } catch (error) {
@@ -146,12 +157,6 @@ export class LayerJobs implements AsyncDisposable {
         await until(akin.worked, signal);
       }
     }
-  }
-
-  #find(fits: (request: LayerRequest) => boolean, working = false): Job | undefined {
-    for (const job of this.#jobs)
-      if (fits(job.request) && (!working || job.isWorking) && !job.aborter.signal.aborted) return job;
-    return undefined;
   }
 
   #start(request: LayerRequest, below: readonly Promise<LayerRecord>[]): Job {

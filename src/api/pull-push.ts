@@ -21,10 +21,15 @@ import type { AnswerCall } from "./router.ts";
 /** Between messages of one layer's progress. */
 const PROGRESS_INTERVAL_MS = 100;
 
-/** Docker reads the header leniently where no credentials are needed; what is malformed is refused here. */
+/** A header that cannot be read is as none, as with dockerd: the registry will say if it wants one. */
 function credentialsOf({ headers }: IncomingMessage): AuthConfig {
   const header = headers["x-registry-auth"];
-  return parseRegistryAuth(typeof header === "string" ? header : "");
+  try {
+    return parseRegistryAuth(typeof header === "string" ? header : "");
+  } catch (error) {
+    if (error instanceof LighterError) return {};
+    throw error;
+  }
 }
 
 type Reference = ReturnType<typeof parseReference>;
@@ -75,7 +80,7 @@ function pullMessages(stream: ProgressStream): (event: PullEvent) => void {
   return (event) => {
     switch (event.kind) {
       case "from":
-        return stream.send({ status: `Pulling from ${event.repository}`, id: event.tagOrDigest });
+        return stream.send({ status: `Pulling from ${event.repository}`, id: event.id });
       case "digest":
         return stream.send({ status: `Digest: ${event.digest}` });
       case "layer":

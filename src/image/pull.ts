@@ -20,7 +20,7 @@ import type { LayerEvents, LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf } from "./layers.ts";
 import { isIndex, requireLayerCount } from "./load.ts";
 import { choosePlatform, formatPlatform, rankPlatform } from "./platform.ts";
-import { familiarReference, type Reference } from "./reference.ts";
+import { familiarReference, formatReference, type Reference } from "./reference.ts";
 import type { FetchedManifest, RegistryClient } from "./registry/mod.ts";
 import type { StagedImage, Staging, StoredImage } from "./staging.ts";
 import type { ImageStore } from "./store.ts";
@@ -37,7 +37,7 @@ export type PullPhase =
 
 /** Texts are Docker's. */
 export type PullEvent =
-  | { kind: "from"; tagOrDigest: string; repository: string }
+  | { kind: "from"; id: string; repository: string }
   | { kind: "layer"; digest: Digest; phase: PullPhase; currentBytes?: number; totalBytes?: number }
   | { kind: "digest"; digest: Digest };
 
@@ -62,7 +62,7 @@ export async function pullImage(store: ImageStore, reference: Reference, options
   signal?.throwIfAborted();
   const byDigest: Reference = { domain, path, digest: descriptor.digest };
   const names = digest === undefined ? [{ domain, path, tag: tag! }, byDigest] : [byDigest];
-  onEvent({ kind: "from", tagOrDigest, repository: path });
+  onEvent({ kind: "from", id: digest === undefined ? tagOrDigest : formatReference(byDigest), repository: path });
   const present = store.referenced(byDigest);
   const isPresent = present !== undefined && serves(present, options.platform ?? store.platform);
   const isUpToDate = isPresent && names.every((name) => store.referenced(name) === present);

@@ -162,14 +162,9 @@ test("failures are told in Docker's words: before the stream begins with a statu
   expect((await docker("push", `${registry.host}/not/here`)).error).toBe(
     `An image does not exist locally with the tag: ${registry.host}/not/here`,
   );
-  const auth = { "X-Registry-Auth": "%%%" };
-  const malformed = await api.request(
-    "POST",
-    `/images/create?fromImage=${registry.host}/team/app&tag=1`,
-    undefined,
-    auth,
-  );
-  expect(malformed.status).toBe(400);
+  const auth = { "X-Registry-Auth": "%%%" }; // dockerd takes no notice of it either
+  const url = `/images/create?fromImage=${registry.host}/team/app&tag=1`;
+  expect((await api.request("POST", url, undefined, auth)).status).toBe(200);
   const platform = await api.request("POST", "/images/create?fromImage=x&tag=1&platform=a/b/c/d");
   expect(platform.status).toBe(400);
   expect(platform.json.message).toContain("invalid platform");

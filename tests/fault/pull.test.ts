@@ -1,9 +1,11 @@
 /** Pulls that go wrong: what is said, what is left, and what the next pull makes of it. */
+
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageStore, parseReference, pullImage, RegistryClient } from "../../src/image/mod.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
@@ -139,8 +141,9 @@ rooted(
     const aborter = new AbortController();
     const cancelled = failureOfAny(pull("app:1", aborter.signal));
     await until(() => partialBytes(digest) === STALL_AT, "the download stalls");
-    const pulling = pull("other:1");
-    await until(() => registry.requests.some(({ path }) => path.endsWith(other.configDigest)), "the other has begun");
+    const seen: string[] = [];
+    const pulling = pull("other:1", undefined, store, seen);
+    await until(() => seen.includes(`${digest} Pulling fs layer`), "the other waits for it, too");
     aborter.abort(new Error("enough"));
     await cancelled;
     expect(gets(digest)).toHaveLength(1);
@@ -284,3 +287,72 @@ rooted("a pull that begins while another of the same layer is being given up wai
   await Promise.all([cancelled, pulling]);
   expect(store.list()).toHaveLength(1);
 });
+
+rooted("a layer that a pull takes up stays when its only image is removed meanwhile", async () => {
+  const first = registry.addImage("first", "1", { layers: [small] });
+  await pull("first:1");
+  const digest = stalling();
+  const pulling = pull("app:1");
+  await until(() => partialBytes(digest) === STALL_AT, "the download stalls");
+  const removed = await store.remove(`${registry.host}/first:1`, { force: false, users: [] });
+  expect(removed.filter((record) => "Deleted" in record)).toEqual([{ Deleted: first.configDigest }]);
+  registry.dropConnections();
+  await pulling;
+  expect(gets(first.layerDigests[0]!)).toHaveLength(1);
+  const [, bottom] = store.layersOf(`${registry.host}/app:1`).lowerDirs;
+  expect(readFileSync(join(bottom!, "small"), "utf8")).toBe("small");
+  await store.remove(`${registry.host}/app:1`, { force: false, users: [] });
+  expect([layerCount(), readdirSync(join(storePath, "blobs/sha256"))]).toEqual([0, []]);
+});
+
+rooted("what a failed pull has left goes by prune, or at an open a week later", async () => {
+  const leaveSome = async (): Promise<string> => {
+    const digest = stalling();
+    const aborter = new AbortController();
+    const seen: string[] = [];
+    const pulling = failureOfAny(pull("app:1", aborter.signal, store, seen));
+    await until(() => partialBytes(digest) === STALL_AT, "the download stalls");
+    await until(() => seen.some((phase) => /Pull complete|Already exists/.test(phase)), "the small layer is there");
+    aborter.abort(new Error("enough"));
+    await pulling;
+    expect([layerCount(), partials().length]).toEqual([1, 1]);
+    expect(store.diskUsage()).toMatchObject({ images: [], unusedLayersBytes: 5, layersBytes: 5 });
+    return digest;
+  };
+  const reopen = async (): Promise<void> => {
+    await store[Symbol.asyncDispose]();
+    store = await ImageStore.open(storePath);
+  };
+  await leaveSome();
+  await reopen();
+  expect([layerCount(), partials().length]).toEqual([1, 1]);
+  await store.prune([]);
+  expect([layerCount(), partials(), readdirSync(join(storePath, "blobs/sha256"))]).toEqual([0, [], []]);
+  const digest = await leaveSome();
+  const long = Date.now() / 1000 - 8 * 24 * 3600;
+  utimesSync(join(storePath, "ingest", `${digest.replace(":", "-")}.partial`), long, long);
+  await store[Symbol.asyncDispose]();
+  const database = new Database(join(storePath, "images.db"));
+  database.run("UPDATE layer SET added_at_ms = ?", [long * 1000]);
+  database.close();
+  store = await ImageStore.open(storePath);
+  expect([layerCount(), partials(), readdirSync(join(storePath, "blobs/sha256"))]).toEqual([0, [], []]);
+});
+
+rooted(
+  "index.json is an OCI layout's for other tools, and is made again if it is not what the database says",
+  async () => {
+    registry.addImage("app", "1", { layers: [small] });
+    await pull("app:1");
+    const indexPath = join(storePath, "index.json");
+    const text = readFileSync(indexPath, "utf8");
+    const { manifests } = JSON.parse(text);
+    expect(manifests.map(({ annotations }: never) => annotations)).toEqual([
+      { "org.opencontainers.image.ref.name": `${registry.host}/app:1` },
+    ]);
+    await store[Symbol.asyncDispose]();
+    writeFileSync(indexPath, "{}");
+    store = await ImageStore.open(storePath);
+    expect(readFileSync(indexPath, "utf8")).toBe(text);
+  },
+);

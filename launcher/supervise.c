@@ -72,7 +72,8 @@ static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
 static struct {
-	int fd;
+	int fd;	    /* -1 until there is something to write */
+	int wanted; /* has a path, and could be opened there */
 	uint64_t size;
 	size_t length;
 	uint8_t buffer[ENTRY_BYTES(LINE_BYTES)];
@@ -113,14 +114,14 @@ static int slot_fd(uint32_t slot)
 
 /* --------------------------------------------------------------------------------------------- log: Docker's json-file */
 
+/* Made late: on a busy disk a new file costs as much as the rest of a start, and many containers say nothing. */
 static void log_open(void)
 {
 	const char *path = program_string(program, program->header.log_path);
 	struct stat st;
 
-	if (!path)
-		return;
 	logfile.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	logfile.wanted = logfile.fd >= 0;
 	logfile.size = logfile.fd >= 0 && fstat(logfile.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
@@ -154,8 +155,14 @@ static void log_flush(void)
 {
 	ssize_t written;
 
-	if (logfile.fd < 0 || logfile.length == 0)
+	if (logfile.length == 0)
 		return;
+	if (logfile.fd < 0)
+		log_open();
+	if (logfile.fd < 0) {
+		logfile.length = 0;
+		return;
+	}
 	written = write(logfile.fd, logfile.buffer, logfile.length);
 	if (written == (ssize_t)logfile.length)
 		logfile.size += logfile.length;
@@ -267,7 +274,7 @@ static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length
 {
 	char time[32];
 
-	if (logfile.fd < 0)
+	if (!logfile.wanted)
 		return;
 	format_time(time, now_ns());
 	while (length > 0) {
@@ -297,7 +304,7 @@ static void log_end(struct stream *stream)
 {
 	char time[32];
 
-	if (logfile.fd < 0 || stream->line_length == 0)
+	if (!logfile.wanted || stream->line_length == 0)
 		return;
 	format_time(time, now_ns());
 	log_line(stream, stream->line, stream->line_length, time);
@@ -659,7 +666,7 @@ static void open_streams(void)
 	set_nonblocking(stdin_fd);
 	set_nonblocking(streams[0].fd);
 	set_nonblocking(streams[1].fd);
-	log_open();
+	logfile.wanted = program_string(program, program->header.log_path) != NULL;
 }
 
 /* ----------------------------------------------------------------------------------------------------- start and end */
@@ -832,6 +839,14 @@ static void drain_streams(void)
 	log_end(&streams[1]);
 }
 
+/* Attached clients have had all the output: they need not wait for the rest of the end. */
+static void end_outputs(void)
+{
+	for (int i = 0; i < client_count; i++)
+		if (clients[i].kind == CLIENT_ATTACH)
+			shutdown(clients[i].fd, SHUT_WR);
+}
+
 static void child_ended(int status)
 {
 	uint64_t finished_ns = now_ns();
@@ -843,6 +858,7 @@ static void child_ended(int status)
 		close(terminal_peer_fd);
 	terminal_peer_fd = -1;
 	drain_streams();
+	end_outputs();
 	make_exit_record(status, finished_ns);
 	write_exit_record();
 	state = EXITED;

@@ -126,7 +126,11 @@ export class DockerPlanner implements Planner {
         host: this.#host,
         probe: this.#probe,
       }),
-      rootfs: this.#images.mountsFor(record.imageId, paths.upper, paths.work),
+      rootfs: this.#images.mountsFor(record.imageId, {
+        upperPath: paths.upper,
+        workPath: paths.work,
+        basePath: this.#paths.base,
+      }),
     };
   }
 

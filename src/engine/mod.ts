@@ -5,6 +5,7 @@ import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { holdFavorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
+import { makeBaseLayer } from "./base-layer.ts";
 import type { HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
@@ -70,6 +71,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
   await installHello(images, readFileSync(helloPath));
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
+  makeBaseLayer(paths.base);
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
   if (host.cgroup.mode !== "unified") speedUpCgroups();

@@ -39,6 +39,11 @@ export class EnginePaths {
     return join(this.dataRoot, "volumes");
   }
 
+  /** Below every container's image: see base-layer.ts. */
+  get base(): string {
+    return join(this.dataRoot, "base");
+  }
+
   /** The program for `--init`. Here and not below execRoot: some systems mount /run without the right to execute. */
   get init(): string {
     return join(this.dataRoot, "init");

@@ -71,6 +71,14 @@ export interface ImageLayers {
   root: RootAttributes;
 }
 
+/** Of one container. `upperPath` and `workPath` must exist, on one file system. */
+export interface WritableLayer {
+  upperPath: string;
+  workPath: string;
+  /** A layer below the image's. */
+  basePath?: string;
+}
+
 export interface LoadedImage {
   id: Digest;
   /** Familiar names the archive gave it, "busybox:1": Docker prints "Loaded image: NAME", or the ID if there is none. */
@@ -529,13 +537,13 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * The rootfs of a container of this image: one overlay mount. `upperPath` and `workPath` must exist, on one file
-   * system. The options go to mount(2) as one string.
+   * The rootfs of a container of this image: one overlay mount, whose options go to mount(2) as one string.
    * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
    */
-  mountsFor(nameOrId: string, upperPath: string, workPath: string): OciMount[] {
+  mountsFor(nameOrId: string, { upperPath, workPath, basePath }: WritableLayer): OciMount[] {
     const { lowerDirs } = this.layersOf(nameOrId);
-    const options = [`lowerdir=${lowerDirs.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+    const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
+    const options = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
     const byteCount = Buffer.byteLength(options.join(","));
     if (byteCount > MOUNT_DATA_MAX_BYTES)
       throw new LighterError(

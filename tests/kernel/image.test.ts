@@ -85,7 +85,7 @@ function withMounted<T>(name: string, look: (root: string) => T): T {
   const { root: attributes } = store.layersOf(name);
   chmodSync(upper, attributes.mode);
   chownSync(upper, attributes.uid, attributes.gid);
-  const [mount] = store.mountsFor(name, upper, work);
+  const [mount] = store.mountsFor(name, { upperPath: upper, workPath: work });
   // mount(2), for all options at once: fsconfig(2), which mount(8) prefers, takes 255 bytes for each.
   const env = { ...process.env, LIBMOUNT_FORCE_MOUNT2: "always" };
   execFileSync("mount", ["-t", "overlay", "-o", mount!.options!.join(","), "overlay", root], { env });
@@ -385,10 +385,12 @@ describe("a layer's meaning", () => {
       const [image] = await store.load(pieces(dockerArchive({ layers })));
       withMounted(image!.id, (root) => expect(readdirSync(root).length).toBe(127));
       const container = `/var/lib/lighter/containers/${"0".repeat(64)}`;
-      const options = store.mountsFor(image!.id, `${container}/upper`, `${container}/work`)[0]!.options!.join(",");
+      const options = store
+        .mountsFor(image!.id, { upperPath: `${container}/upper`, workPath: `${container}/work` })[0]!
+        .options!.join(",");
       expect(options.replaceAll(shortPath, usual).length).toBeLessThan(4096);
       const long = `/${"x".repeat(2000)}`;
-      expect(() => store.mountsFor(image!.id, long, long)).toThrow("above the limit of 4095");
+      expect(() => store.mountsFor(image!.id, { upperPath: long, workPath: long })).toThrow("above the limit of 4095");
     } finally {
       await store[Symbol.asyncDispose]();
       execFileSync("umount", [shortPath]);

@@ -283,6 +283,11 @@ describe("the log file", () => {
     return path;
   }
 
+  rooted("is not there when nothing was said", async () => {
+    expect(existsSync(await logged("true"))).toBe(false);
+    expect(existsSync(await logged("printf x"))).toBe(true);
+  });
+
   rooted("has an entry a line, with stream and time, as Docker's json-file", async () => {
     const before = Date.now();
     const path = await logged("echo one; echo two >&2; printf '\\n'; printf unfinished");

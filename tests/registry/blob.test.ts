@@ -199,6 +199,9 @@ test("a range that begins elsewhere is refused, as is one beyond the end", async
     code: "invalid",
     message: `read blob ${source.digest} from ${registry.host}: asked for bytes from 100 of 12000000, it sends "bytes 105-11999999/12000000"`,
   });
+  const head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 100-99/12000000\r\nContent-Length: 0\r\n\r\n";
+  registry.inject({ path: /blobs/, times: 1, fault: { kind: "raw", bytes: head } });
+  await expect(readBlob(source, 100)).rejects.toMatchObject({ code: "invalid" });
   const longer = { ...source, sizeBytes: bytes.length + 10 };
   await expect(readBlob(longer, bytes.length)).rejects.toMatchObject({
     code: "invalid",
@@ -292,6 +295,27 @@ test("whoever waits for a blob may give up", async () => {
     controller.abort(new Error("the user has gone"));
     await expect(download).rejects.toThrow("the user has gone");
   }
+});
+
+test("a registry that is away for a moment is waited for", async () => {
+  const { registry, source } = await start();
+  await registry[Symbol.asyncDispose]();
+  // Each attempt reads the limit: the second one shows that the first has failed.
+  const tryingAgain = Promise.withResolvers<void>();
+  let reads = 0;
+  const patient = {
+    attempts: 100,
+    pauseMs: 20,
+    get stallMs() {
+      if (++reads === 2) tryingAgain.resolve();
+      return timing.stallMs;
+    },
+  };
+  const download = Array.fromAsync(openBlob(source, 0, { timing: patient }));
+  await tryingAgain.promise;
+  await using again = await FakeRegistry.start({ port: Number(registry.host.split(":")[1]) });
+  again.addBlob(bytes);
+  expect(Buffer.concat(await download).equals(bytes)).toBe(true);
 });
 
 test("a registry that is not there is named", async () => {

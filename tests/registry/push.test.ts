@@ -152,7 +152,8 @@ test("a source that fails ends the upload with its own error", async () => {
 
 test("a token that runs out between the two requests is replaced once", async () => {
   await using registry = await FakeRegistry.start({ users: { bob: "secret" } });
-  const options = { credentials: { username: "bob", password: "secret" }, actions: "pull,push" } as const;
+  const credentials = { username: "bob", password: "secret" };
+  const options = { credentials, actions: "pull,push", timing: { ...timing, attempts: 1 } } as const;
   const client = await openClient(registry, "a/b", options);
   registry.inject({
     method: "PUT",

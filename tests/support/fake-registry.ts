@@ -61,6 +61,8 @@ export interface FakeRegistryOptions {
    */
   readonly users?: Readonly<Record<string, string>>;
   readonly anonymousPull?: boolean;
+  /** A free one if absent. */
+  readonly port?: number;
   /** How long a token is good, and said to be. */
   readonly tokenSeconds?: number;
 }
@@ -139,7 +141,7 @@ export class FakeRegistry implements AsyncDisposable {
 
   static async start(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
     const registry = new FakeRegistry(options);
-    await new Promise<void>((resolve) => registry.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => registry.#server.listen(options.port ?? 0, "127.0.0.1", resolve));
     registry.#host = `127.0.0.1:${(registry.#server.address() as { port: number }).port}`;
     return registry;
   }

@@ -10,7 +10,7 @@ import type { Digest } from "../../base/ids.ts";
 import { REGISTRY_ERROR_MAX_BYTES } from "../../base/limits.ts";
 import { contentType } from "./manifest.ts";
 import { refusalError } from "./registry-error.ts";
-import { Retries, type RetryTiming } from "./retry.ts";
+import { isTransientOfKnown, Retries, type RetryTiming } from "./retry.ts";
 import { ConnectionError, describe, type HttpResponse, sendFollowing, type TlsOptions } from "./transport.ts";
 
 export interface BlobSource {
@@ -46,7 +46,7 @@ export async function* openBlob(
 ): AsyncGenerator<Uint8Array, void> {
   let position = offset;
   for (const [index, endpoint] of source.endpoints.entries()) {
-    const retries = new Retries(options.timing, options.signal);
+    const retries = new Retries(options.timing, options.signal, isTransientOfKnown);
     while (position < source.sizeBytes) {
       try {
         for await (const piece of readOnce(source, endpoint, position, options)) {

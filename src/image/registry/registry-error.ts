@@ -35,10 +35,16 @@ export interface Refusal {
   body: string;
 }
 
-const DEFAULT_MESSAGES: Readonly<Record<string, string>> = {
-  UNAUTHORIZED: "authentication required",
-  DENIED: "requested access to the resource is denied",
-};
+/** Maps, not objects: a registry's word may be "constructor". */
+const DEFAULT_MESSAGES: ReadonlyMap<string, string> = new Map([
+  ["UNAUTHORIZED", "authentication required"],
+  ["DENIED", "requested access to the resource is denied"],
+]);
+/** RFC 6750 §3.1. */
+const OAUTH_CODES: ReadonlyMap<string, string> = new Map([
+  ["invalid_token", "UNAUTHORIZED"],
+  ["insufficient_scope", "DENIED"],
+]);
 
 const SHOWN_MAX_CHARS = 200;
 
@@ -69,24 +75,24 @@ export function refusalError(refusal: Refusal, prefix: string): RegistryError {
 }
 
 function codeOf(status: number, registryCode: string): ErrorCode {
-  if (status === 401 || registryCode === "UNAUTHORIZED") return "unauthorized";
   if (status === 404 || registryCode === "DENIED") return "not-found";
+  if (status === 401 || registryCode === "UNAUTHORIZED") return "unauthorized";
   if (status >= 500 || status === 429) return "unavailable";
   return "invalid";
 }
 
-/** From the challenge's OAuth error (RFC 6750 §3.1), or the first of the body's errors. */
+/** From the challenge's OAuth error, or the first of the body's errors. */
 function firstError({ status, headers, body }: Refusal): { code: string; message: string } | undefined {
   if (status === 401)
     for (const { scheme, parameters } of parseChallenges(headers.get("www-authenticate") ?? "")) {
-      const code = { invalid_token: "UNAUTHORIZED", insufficient_scope: "DENIED" }[parameters.get("error") ?? ""];
+      const code = OAUTH_CODES.get(parameters.get("error") ?? "");
       if (scheme !== "bearer" || code === undefined) continue;
-      return { code, message: shown(parameters.get("error_description") ?? DEFAULT_MESSAGES[code] ?? "") };
+      return { code, message: shown(parameters.get("error_description") ?? DEFAULT_MESSAGES.get(code) ?? "") };
     }
   return bodyErrors(body)[0] ?? undefined;
 }
 
-/** `{"errors":[{"code","message"}]}`; token servers of old say `{"details"}` or `{"message"}`. */
+/** `{"errors":[{"code","message"}]}`. */
 function bodyErrors(body: string): { code: string; message: string }[] {
   let document: unknown;
   try {
@@ -101,7 +107,7 @@ function bodyErrors(body: string): { code: string; message: string }[] {
     const code = property(entry, "code");
     const message = property(entry, "message");
     if (typeof code !== "string" || !/^[A-Z0-9_]{1,64}$/i.test(code)) return [];
-    const text = typeof message === "string" && message !== "" ? message : (DEFAULT_MESSAGES[code] ?? code);
+    const text = typeof message === "string" && message !== "" ? message : (DEFAULT_MESSAGES.get(code) ?? code);
     return [{ code: code.toUpperCase(), message: shown(text) }];
   });
 }

@@ -27,6 +27,12 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** The same for a server that was there a moment ago: it may be starting anew. */
+export function isTransientOfKnown(error: unknown): boolean {
+  const isAway = error instanceof ConnectionError && (error.failure === "refused" || error.failure === "lookup");
+  return isAway || isTransient(error);
+}
+
 /** Counts attempts without progress and waits between them. */
 export class Retries {
   readonly #attempts: number;
@@ -36,6 +42,7 @@ export class Retries {
   constructor(
     timing: Partial<RetryTiming> | undefined,
     readonly signal: AbortSignal | undefined,
+    readonly mayPass: (error: unknown) => boolean = isTransient,
   ) {
     this.#attempts = timing?.attempts ?? REGISTRY_ATTEMPTS;
     this.#pauseMs = timing?.pauseMs ?? REGISTRY_PAUSE_MS;
@@ -49,7 +56,7 @@ export class Retries {
   /** Settles when it is time to try again. @throws the error, if it will stay or has come too often; the signal's reason. */
   async failed(error: unknown): Promise<void> {
     this.#failures++;
-    if (!isTransient(error) || this.#failures >= this.#attempts) throw error;
+    if (!this.mayPass(error) || this.#failures >= this.#attempts) throw error;
     const { signal } = this;
     await sleep(this.#waitMs(error), undefined, signal === undefined ? {} : { signal }).catch((aborted: unknown) => {
       throw signal?.reason ?? aborted;

@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
+import { type DaemonOptions, parseDaemonOptions } from "./daemon-config.ts";
 import { Router } from "./router.ts";
 import { routes } from "./routes.ts";
 import { createServer } from "./server.ts";
@@ -17,14 +17,11 @@ Options:
   -H, --host ADDRESS      socket to listen on (default "unix:///run/lighter/lighter.sock")
       --data-root PATH    what is kept: images, containers (default "/var/lib/lighter")
       --exec-root PATH    what a reboot may clear (default "/run/lighter")
+      --config-file PATH  settings in JSON: "registry-mirrors", "insecure-registries" (default "/etc/lighter/daemon.json")
+      --registry-mirror URL         asked before docker.io; may be given more than once
+      --insecure-registry ADDRESS   HOST[:PORT] or CIDR that need not have a certificate; may be given more than once
       --help              print this
 `;
-
-interface DaemonOptions {
-  socketPath: string;
-  dataRoot: string;
-  execRoot: string;
-}
 
 /**
  * `lighter daemon`: resolves with an exit code when it could not begin (125 for wrong usage, as all commands), or never.
@@ -32,7 +29,7 @@ interface DaemonOptions {
 export async function daemonMain(args: string[]): Promise<number> {
   let options: DaemonOptions | undefined;
   try {
-    options = parseOptions(args);
+    options = parseDaemonOptions(args);
     if (options === undefined) {
       process.stdout.write(HELP);
       return 0;
@@ -50,27 +47,7 @@ function describeError(error: unknown): string {
   return hint === undefined ? messageOf(error) : `${messageOf(error)}\n${hint}`;
 }
 
-/** Undefined: help was asked for. @throws Error for wrong usage */
-function parseOptions(args: string[]): DaemonOptions | undefined {
-  const { values } = parseArgs({
-    args,
-    options: {
-      host: { type: "string", short: "H", default: "unix:///run/lighter/lighter.sock" },
-      "data-root": { type: "string", default: "/var/lib/lighter" },
-      "exec-root": { type: "string", default: "/run/lighter" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return undefined;
-  const socketPath = /^unix:\/\/(\/.+)$/.exec(values.host)?.[1];
-  if (socketPath === undefined)
-    throw new LighterError("invalid", `--host: "${values.host}" is not of the form unix:///path/to/socket`);
-  for (const name of ["data-root", "exec-root"] as const)
-    if (!values[name].startsWith("/")) throw new LighterError("invalid", `--${name}: must be an absolute path`);
-  return { socketPath, dataRoot: values["data-root"], execRoot: values["exec-root"] };
-}
-
-async function serve({ socketPath, dataRoot, execRoot }: DaemonOptions): Promise<void> {
+async function serve({ socketPath, dataRoot, execRoot, registry }: DaemonOptions): Promise<void> {
   // What others can read of our directories is decided with each, not by whoever started us.
   process.umask(0o022);
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
@@ -78,7 +55,7 @@ async function serve({ socketPath, dataRoot, execRoot }: DaemonOptions): Promise
   process.on("unhandledRejection", (error) => console.error("lighter: bug:", error));
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   lockExecRoot(execRoot);
-  const daemon = await openEngine({ dataRoot, execRoot });
+  const daemon = await openEngine({ dataRoot, execRoot, registry });
   const server = createServer(daemon, new Router(routes));
   await takeSocket(server, socketPath);
   console.error(`lighter: listening on ${socketPath}`);

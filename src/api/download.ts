@@ -1,7 +1,6 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { DOWNLOAD_ERROR_MAX_BYTES } from "../base/limits.ts";
-import { closedSignal } from "./containers.ts";
-import type { AnswerCall } from "./router.ts";
+import type { ProgressStream } from "./progress-stream.ts";
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -9,19 +8,15 @@ const PROGRESS_INTERVAL_MS = 100;
  * The bytes behind a URL ("host/path" means http), with messages on the way. It ends when the client goes away.
  * @throws LighterError "unavailable" if there is no connection; with the server's words if it says no
  */
-export async function downloadTar(
-  call: AnswerCall,
-  source: string,
-  send: (message: object) => void,
-): Promise<AsyncIterable<Uint8Array>> {
+export async function downloadTar(source: string, stream: ProgressStream): Promise<AsyncIterable<Uint8Array>> {
   const url = source.includes("://") ? source : `http://${source}`;
-  const answer = await request(url, closedSignal(call));
+  const answer = await request(url, stream.signal);
   if (!answer.ok) {
     const reason = `status ${answer.status} ${answer.statusText}: ${await readStart(answer)}`;
     throw new LighterError(answer.status === 404 ? "not-found" : "unavailable", `failed to GET ${url} with ${reason}`);
   }
-  send({ status: `Downloading from ${url}` });
-  return withProgress(answer, send);
+  stream.send({ status: `Downloading from ${url}` });
+  return withProgress(answer, stream);
 }
 
 async function request(url: string, signal: AbortSignal): Promise<Response> {
@@ -47,7 +42,7 @@ async function readStart(answer: Response): Promise<string> {
   return text.slice(0, DOWNLOAD_ERROR_MAX_BYTES);
 }
 
-async function* withProgress(answer: Response, send: (message: object) => void): AsyncGenerator<Uint8Array> {
+async function* withProgress(answer: Response, stream: ProgressStream): AsyncGenerator<Uint8Array> {
   const total = Number(answer.headers.get("content-length") ?? 0);
   let current = 0;
   let lastMs = 0;
@@ -56,7 +51,7 @@ async function* withProgress(answer: Response, send: (message: object) => void):
     const now = Date.now();
     if (now - lastMs >= PROGRESS_INTERVAL_MS || current === total) {
       lastMs = now;
-      send({ status: "Importing", progressDetail: { current, ...(total > 0 ? { total } : {}) } });
+      stream.send({ status: "Importing", progressDetail: { current, ...(total > 0 ? { total } : {}) } });
     }
     yield chunk;
   }

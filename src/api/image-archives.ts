@@ -1,10 +1,9 @@
 import { LighterError } from "../base/errors.ts";
 import { exportContainer, type LoadProgress, saveImages } from "../engine/mod.ts";
-import { COMMON_HEADERS } from "./protocol.ts";
+import { ProgressStream } from "./progress-stream.ts";
 import { parsePlatformJson } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
 import { sendStream } from "./send-stream.ts";
-import { answerOf } from "./status.ts";
 
 /** GET /images/get?names=… */
 export async function saveSeveral(call: AnswerCall): Promise<void> {
@@ -33,29 +32,19 @@ const PROGRESS_INTERVAL_MS = 100;
 /** POST /images/load: one JSON message a line, as the work goes on. */
 export async function loadImages({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const quiet = query.boolean("quiet");
-  const send = (message: object) => {
-    if (!response.headersSent) response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
-    response.write(`${JSON.stringify(message)}\r\n`);
-  };
+  const stream = new ProgressStream(response);
   let lastMs = 0;
   const onProgress = ({ diffId, unpackedBytes, done }: LoadProgress) => {
     const now = Date.now();
     if (quiet || (!done && now - lastMs < PROGRESS_INTERVAL_MS)) return;
     lastMs = now;
     const id = diffId.slice("sha256:".length, "sha256:".length + 12);
-    send({ status: "Loading layer", progressDetail: { current: unpackedBytes }, id });
+    stream.send({ status: "Loading layer", progressDetail: { current: unpackedBytes }, id });
   };
-  try {
-    const loaded = await daemon.images.load(request, onProgress);
-    for (const { id, names } of loaded) {
-      if (names.length === 0) send({ stream: `Loaded image ID: ${id}\n` });
-      for (const name of names) send({ stream: `Loaded image: ${name}\n` });
+  await stream.carry(async () => {
+    for (const { id, names } of await daemon.images.load(request, onProgress)) {
+      if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
+      for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
     }
-    response.end();
-  } catch (error) {
-    if (!response.headersSent) throw error;
-    const { message } = answerOf(error);
-    send({ errorDetail: { message }, error: message });
-    response.end();
-  }
+  });
 }

@@ -5,6 +5,7 @@ import {
   type Image,
   type ImageStore,
   importImage,
+  parsePlatform,
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
@@ -14,10 +15,10 @@ import { downloadTar } from "./download.ts";
 import { Filters } from "./filters.ts";
 import { compileCommonFilters, type ImageFilter } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
+import { ProgressStream } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
-import { parsePlatformText } from "./query-platform.ts";
+import { pull } from "./pull-push.ts";
 import type { AnswerCall } from "./router.ts";
-import { answerOf } from "./status.ts";
 
 /** POST /images/{name}/tag */
 export async function tag({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
@@ -99,17 +100,19 @@ export async function commit({ daemon, query, request, response }: AnswerCall): 
   sendJson(response, 201, { Id: id });
 }
 
-/** POST /images/create?fromSrc=…: one JSON message a line, the last with the image's id. */
-export async function importTar(call: AnswerCall): Promise<void> {
-  const { daemon, query, request, response } = call;
+/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
+export function createImage(call: AnswerCall): Promise<void> {
+  return call.query.has("fromSrc") ? importTar(call) : pull(call);
+}
+
+/** One JSON message a line, the last with the image's id. */
+async function importTar({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const source = query.text("fromSrc") ?? "-";
-  const platform = parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
-  const send = (message: object) => {
-    if (!response.headersSent) response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
-    response.write(`${JSON.stringify(message)}\r\n`);
-  };
-  try {
-    const tar = source === "-" ? request : await downloadTar(call, source, send);
+  const platform = parsePlatform(query.text("platform") ?? "linux");
+  if (platform.os !== "linux") throw new LighterError("invalid", "operating system is not supported");
+  const stream = new ProgressStream(response);
+  await stream.carry(async () => {
+    const tar = source === "-" ? request : await downloadTar(source, stream);
     const id = await importImage(daemon.images, tar, {
       repo: query.text("repo"),
       tag: query.text("tag"),
@@ -117,13 +120,8 @@ export async function importTar(call: AnswerCall): Promise<void> {
       changes: query.all("changes"),
       platform,
     });
-    send({ status: id });
-  } catch (error) {
-    if (!response.headersSent) throw error;
-    const { message } = answerOf(error);
-    send({ errorDetail: { message }, error: message });
-  }
-  response.end();
+    stream.send({ status: id });
+  });
 }
 
 const KINDS = { modified: 0, added: 1, deleted: 2 } as const;

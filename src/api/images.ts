@@ -1,9 +1,7 @@
-import { LighterError } from "../base/errors.ts";
 import type { Image } from "../engine/mod.ts";
 import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters } from "./filters.ts";
-import { importTar } from "./image-changes.ts";
 import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { sendJson } from "./protocol.ts";
@@ -114,16 +112,4 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const options = { force: query.boolean("force"), users: usersOf(daemon) };
   sendJson(response, 200, await daemon.images.remove(parameter("name"), options));
-}
-
-/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
-export async function createImage(call: AnswerCall): Promise<void> {
-  if (call.query.has("fromSrc")) await importTar(call);
-  else pullImage();
-}
-
-function pullImage(): void {
-  throw new LighterError("not-supported", "pulling images is not available yet", {
-    hint: "load one: docker save IMAGE | lighter load",
-  });
 }

@@ -27,34 +27,3 @@ function parseObject(text: string): Record<string, unknown> {
   }
   throw new LighterError("invalid", "failed to parse platform");
 }
-
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x86_64: "amd64",
-  "x86-64": "amd64",
-  aarch64: "arm64",
-  armhf: "arm",
-  i386: "386",
-};
-
-/** `platform` of import: "linux/arm64[/v8]", "linux" or "arm64". @throws LighterError "invalid" with Docker's words */
-export function parsePlatformText(text: string | undefined, host: Platform): Platform {
-  if (text === undefined) return host;
-  const parts = text.toLowerCase().split("/");
-  if (parts.length > 3)
-    throw new LighterError("invalid", `"${text}": cannot parse platform specifier: invalid argument`);
-  for (const part of parts)
-    if (!/^[a-z0-9_-]+$/.test(part))
-      throw new LighterError(
-        "invalid",
-        `"${part}" is an invalid component of "${text}": platform specifier component must match ` +
-          '"^[A-Za-z0-9_.-]+(?:\\\\(([A-Za-z0-9_.-]+)\\\\))?$": invalid argument',
-      );
-  const isOs = parts.length > 1 || ["linux", "windows", "darwin", "freebsd"].includes(parts[0]!);
-  const [os = host.os, architecture = host.architecture, variant] = isOs ? parts : [host.os, ...parts];
-  if (os !== "linux") throw new LighterError("invalid", "operating system is not supported");
-  return {
-    os,
-    architecture: ARCHITECTURES[architecture] ?? architecture,
-    ...(variant === undefined ? {} : { variant }),
-  };
-}

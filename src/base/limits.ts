@@ -121,6 +121,10 @@ export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
 /** How often `events` looks whether its container has ended; it is told of memory running out. */
 export const OCI_EVENTS_POLL_MS = 500;
 
+/** The daemon's configuration file, and addresses in one of its lists. Real ones have a few lines. */
+export const DAEMON_CONFIG_MAX_BYTES = 1024 * 1024;
+export const REGISTRY_ADDRESSES_MAX = 1024;
+
 /** One message of a layer worker: the longest names the implied directories of a layer. */
 export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
 /** Directories a layer needs and does not mention, and the bytes of their paths. Builders that leave them out leave out a few. */

@@ -73,6 +73,7 @@ export class DockerPlanner implements Planner {
     if (name === "") throw new LighterError("invalid", "no image given");
     const image = this.#images.get(name);
     if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
+    this.#images.markUsed(image.id);
     const prepared = prepareContainer(
       { id, config, hostConfig: this.#withPeerIds(hostConfig), image: image.document.config },
       {
@@ -111,6 +112,7 @@ export class DockerPlanner implements Planner {
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
     const etcFiles = this.#etcFilesOf(hostConfig, paths);
     if (!options.dryRun) {
+      this.#images.markUsed(record.imageId);
       if (options.first) makeDirectories(paths, layers.root);
       if (etcFiles === paths) writeEtcFiles(config, hostConfig, paths);
     }

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
-import { ImageStore, installHello } from "../image/mod.ts";
+import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { holdFavorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
@@ -14,8 +14,30 @@ import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 
-export type { Image, LoadedImage, LoadProgress, RemoveRecord } from "../image/mod.ts";
-export { ImageStore, parseReference, saveImages, withDefaultTag } from "../image/mod.ts";
+export type {
+  Image,
+  LoadedImage,
+  LoadProgress,
+  PullEvent,
+  PullOptions,
+  PushedLayerEvent,
+  RegistryConfig,
+  RemoveRecord,
+} from "../image/mod.ts";
+export {
+  familiarName,
+  familiarReference,
+  ImageStore,
+  parseMirror,
+  parsePlatform,
+  parseReference,
+  pullImage,
+  pushImage,
+  RegistryClient,
+  saveImages,
+  withDefaultTag,
+  withTag,
+} from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
@@ -42,6 +64,8 @@ export type { Registries } from "./registries.ts";
 export interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
+  /** Which servers stand for a registry, and how far each is trusted. */
+  registry?: RegistryConfig;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
 }
@@ -51,6 +75,7 @@ export interface OpenedEngine {
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
+  registry: RegistryConfig;
 }
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
@@ -66,7 +91,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  return { engine, images, registries: openRegistries(), host };
+  const registry = options.registry ?? {};
+  return { engine, images, registries: openRegistries(registry), host, registry };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

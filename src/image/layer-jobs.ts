@@ -26,8 +26,9 @@ export interface LayerRequest {
   events?: LayerEvents;
 }
 
-/** In this order; none of them for a layer that is there already. */
+/** `onExists` alone, for a layer that is there already, or the others in this order. */
 export interface LayerEvents {
+  onExists?(): void;
   /** Its turn will come. */
   onWaiting?(): void;
   onProgress?(progress: LayerProgress): void;
@@ -46,6 +47,16 @@ class Job {
 
   constructor(request: LayerRequest) {
     this.request = request;
+  }
+
+  /** Its result is what is asked for. */
+  isFor({ chainId, blob }: LayerRequest): boolean {
+    return this.request.chainId === chainId && this.request.blob.digest === blob.digest && !this.aborter.signal.aborted;
+  }
+
+  /** Its worker is at the same blob, or the same tar; one that is being given up, too, until it has ended. */
+  isWorkingFor({ diffId, blob }: LayerRequest): boolean {
+    return this.isWorking && (this.request.diffId === diffId || this.request.blob.digest === blob.digest);
   }
 
   /** Until it is done or `signal` says that this taker no longer wants it. With its last taker the job ends. */
@@ -80,6 +91,11 @@ export class LayerJobs implements AsyncDisposable {
     this.#blobs = blobs;
     this.#layers = layers;
     this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
+  }
+
+  /** Nothing has to be fetched or unpacked. */
+  has({ diffId, chainId, blob }: LayerRequest): boolean {
+    return this.#layers.get(diffId, chainId) !== undefined && this.#blobs.has(blob.digest);
   }
 
   /** Layers will be asked for soon. */
@@ -121,10 +137,14 @@ export class LayerJobs implements AsyncDisposable {
     for (;;) {
       signal.throwIfAborted();
       const record = this.#layers.get(diffId, chainId);
-      if (record !== undefined && this.#blobs.has(blob.digest)) return record;
-      const same = this.#find((other) => other.chainId === chainId && other.blob.digest === blob.digest);
-      const akin = same ?? this.#find((other) => other.diffId === diffId || other.blob.digest === blob.digest, true);
-      if (akin === undefined || akin === same) {
+      if (record !== undefined && this.#blobs.has(blob.digest)) {
+        events?.onExists?.();
+        return record;
+      }
+      const jobs = [...this.#jobs];
+      const same = jobs.find((job) => job.isFor(request));
+      const akin = jobs.find((job) => job.isWorkingFor(request));
+      if (same !== undefined || akin === undefined) {
         try {
           return await (same ?? this.#start(request, below)).take(events, signal);
         } catch (error) {
@@ -137,12 +157,6 @@ export class LayerJobs implements AsyncDisposable {
         await until(akin.worked, signal);
       }
     }
-  }
-
-  #find(fits: (request: LayerRequest) => boolean, working = false): Job | undefined {
-    for (const job of this.#jobs)
-      if (fits(job.request) && (!working || job.isWorking) && !job.aborter.signal.aborted) return job;
-    return undefined;
   }
 
   #start(request: LayerRequest, below: readonly Promise<LayerRecord>[]): Job {

@@ -22,6 +22,7 @@ import {
 } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
+import { choosePlatform, formatPlatform, isAttestation } from "./platform.ts";
 import { parseReference, type Reference, withDefaultTag } from "./reference.ts";
 
 /** An image as the archive has it. Nothing but the documents has been read yet. */
@@ -95,13 +96,13 @@ async function readDockerImage(files: ImageFiles, image: DockerArchiveImage): Pr
   };
 }
 
-function requireLayerCount(document: ImageDocument, layerCount: number, where: string): void {
+export function requireLayerCount(document: ImageDocument, layerCount: number, where: string): void {
   const diffIdCount = document.rootfs.diff_ids.length;
   if (diffIdCount !== layerCount)
     throw invalid(`${where} lists ${layerCount} layers, but the config's rootfs.diff_ids has ${diffIdCount}`);
 }
 
-function isIndex(mediaType: string): boolean {
+export function isIndex(mediaType: string): boolean {
   return mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerIndex;
 }
 
@@ -173,14 +174,13 @@ class LayoutReader {
   }
 
   #choose(manifests: readonly Descriptor[], where: string): Descriptor {
-    const { os, architecture } = this.platform;
-    const images = manifests.filter((manifest) => !isAttestation(manifest));
-    const fits = (manifest: Descriptor): boolean =>
-      manifest.platform?.os === os && manifest.platform.architecture === architecture;
-    const chosen = images.find(fits) ?? images.find((manifest) => manifest.platform === undefined);
+    const chosen = choosePlatform(manifests, this.platform);
     if (chosen !== undefined) return chosen;
-    const offered = images.map((image) => `${image.platform?.os}/${image.platform?.architecture}`).join(", ");
-    throw new LighterError("not-found", `index ${where} has no image for ${os}/${architecture}`, {
+    const offered = manifests
+      .filter((manifest) => !isAttestation(manifest))
+      .map(({ platform }) => (platform === undefined ? "unknown" : formatPlatform(platform)))
+      .join(", ");
+    throw new LighterError("not-found", `index ${where} has no image for ${formatPlatform(this.platform)}`, {
       hint: offered === "" ? "it lists no images" : `it has ${offered}`,
     });
   }
@@ -188,11 +188,6 @@ class LayoutReader {
 
 function blobName(digest: Digest): string {
   return `blobs/sha256/${digest.slice("sha256:".length)}`;
-}
-
-/** BuildKit lists provenance beside the image as a manifest for the platform "unknown/unknown". */
-function isAttestation(descriptor: Descriptor): boolean {
-  return descriptor.platform?.os === "unknown" || descriptor.annotations?.["vnd.docker.reference.type"] !== undefined;
 }
 
 /**

@@ -7,6 +7,9 @@ export { HELLO_NAME, installHello } from "./hello.ts";
 export { type Change, listChanges } from "./layer-changes.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
+export { parsePlatform } from "./platform.ts";
+export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./pull.ts";
+export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./push.ts";
 export {
   familiarName,
   familiarReference,
@@ -17,7 +20,7 @@ export {
   withDefaultTag,
   withTag,
 } from "./reference.ts";
-export { checkAuth, type FetchedManifest, RegistryClient, type RegistryConfig } from "./registry/mod.ts";
+export { checkAuth, type FetchedManifest, parseMirror, RegistryClient, type RegistryConfig } from "./registry/mod.ts";
 export type { ImageUser } from "./removal.ts";
 export { saveImages } from "./save.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";

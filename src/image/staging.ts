@@ -72,6 +72,16 @@ export class Staging {
     this.leasedLayers.add(diffId).add(chainId);
   }
 
+  /** Whether `getLayers` would have nothing to do for it. */
+  hasLayer(request: LayerRequest): boolean {
+    return this.#jobs.has(request);
+  }
+
+  /** Layers will be asked for soon. */
+  warm(): void {
+    this.#jobs.warm();
+  }
+
   /** Stores a document that is verified. */
   async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
     this.leasedBlobs.add(digest);

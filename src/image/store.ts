@@ -43,6 +43,7 @@ import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
 import { type FoundImage, findImages } from "./load.ts";
 import { planOverlayOptions } from "./overlay-options.ts";
+import { HOST_PLATFORM } from "./platform.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
 import { type ImageSource, type LoadProgress, openSource, stageArchiveImage } from "./stage-archive.ts";
@@ -91,8 +92,6 @@ export type RemoveRecord = { Untagged: string } | { Deleted: string };
 export interface OpenOptions {
   platform?: Platform;
 }
-
-const HOST_PLATFORM: Platform = { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch };
 
 /** Last uses are written down together, so late: starting containers must not wait for a disk. */
 const LAST_USED_DELAY_MS = 10_000;
@@ -297,7 +296,7 @@ export class ImageStore implements AsyncDisposable {
    * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
    * and downloads that are whole stay for another try.
    */
-  async #add<T>(
+  async add<T>(
     options: { keepUnfinished: boolean },
     work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
   ): Promise<T> {
@@ -327,7 +326,8 @@ export class ImageStore implements AsyncDisposable {
     for (const [index, { names }] of staged.entries())
       for (const name of names) setReferences.set(formatReference(name), images[index]!);
     writePoint("sync images");
-    await syncFileSystem(this.#lockFd); // must precede the transaction: what that names has to be there
+    // Must precede the transaction: what that names has to be there.
+    if (addLayers.size > 0 || addImages.size > 0) await syncFileSystem(this.#lockFd);
     this.#database.apply({
       addLayers: [...addLayers],
       addImages: [...addImages],
@@ -351,6 +351,12 @@ export class ImageStore implements AsyncDisposable {
     await this.#removeBlobs([...staging.leasedBlobs]);
   }
 
+  /** Of an image that was removed while it was held. */
+  async #removeUnneeded({ leasedLayers, leasedBlobs }: Staging): Promise<void> {
+    await this.#removeLayers(this.#freeLayers().filter(({ key }) => leasedLayers.has(key)));
+    await this.#removeBlobs([...leasedBlobs]);
+  }
+
   /** Makes layers without an image last; false if that fails, which must not hide why they have none. */
   async #keepLayers(layers: readonly LayerRecord[]): Promise<boolean> {
     if (layers.length === 0) return true;
@@ -365,13 +371,46 @@ export class ImageStore implements AsyncDisposable {
     }
   }
 
+  /** Keeps the image's blobs and layers while `work` goes on, whatever happens to the image. */
+  async hold<T>(image: StoredImage, work: () => Promise<T>): Promise<T> {
+    const staging = new Staging(this.#blobs, this.#jobs, "");
+    staging.leaseImage(image);
+    this.#leases.add(staging);
+    try {
+      return await work();
+    } finally {
+      await this.#change(async () => {
+        this.#leases.delete(staging);
+        if (this.#images.get(image.id) !== image) await this.#removeUnneeded(staging);
+      });
+      staging.end();
+    }
+  }
+
+  /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
+  async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
+    await this.#change(async () => {
+      this.#database.addBlobPlaces(blobsOf(image), repository);
+      if (this.#images.get(image.id) !== image) return;
+      const name = `${repository}@${digest}`;
+      if (this.#references.get(name) === image) return;
+      this.#database.apply({ setReferences: new Map([[name, image.id]]) });
+      this.#setReference(name, image);
+    });
+  }
+
+  /** Repositories, with their domain, that have had the blob. */
+  placesOf(digest: Digest): string[] {
+    return this.#database.blobPlaces(digest);
+  }
+
   /**
    * Loads every image of an archive or layout; all of them or, on an error, none.
    * @throws LighterError ("invalid") for anything wrong with the source; ("kernel") with the errno, such as ENOSPC.
    */
   async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
     try {
-      return await this.#add({ keepUnfinished: false }, async (staging) => {
+      return await this.add({ keepUnfinished: false }, async (staging) => {
         const files = await openSource(source, staging.ingestPath);
         const staged: StagedImage[] = [];
         for (const found of await findImages(files, this.platform))
@@ -459,6 +498,33 @@ export class ImageStore implements AsyncDisposable {
     // "name:tag@digest" means the digest; Docker ignores the tag.
     const { domain, path, digest } = reference;
     return this.#references.get(formatReference({ domain, path, digest }));
+  }
+
+  /** The image that a full reference means. */
+  referenced(reference: Reference): StoredImage | undefined {
+    return this.#references.get(formatReference(reference));
+  }
+
+  stored(id: Digest): StoredImage | undefined {
+    return this.#images.get(id);
+  }
+
+  /** All tags of a repository, sorted. */
+  tagsOf({ domain, path }: Reference): Reference[] {
+    return [...this.#references.keys()]
+      .map(parseReference)
+      .filter((other) => other.domain === domain && other.path === path && other.digest === undefined)
+      .sort((a, b) => (a.tag! < b.tag! ? -1 : 1));
+  }
+
+  /** Where a blob's bytes are; there as long as something needs it. */
+  blobPath(digest: Digest): string {
+    return this.#blobs.pathOf(digest);
+  }
+
+  /** A document of an image, verified. @throws LighterError ("not-found", "invalid"). */
+  readDocument(digest: Digest): Promise<string> {
+    return this.#blobs.readDocument(digest);
   }
 
   /** The config document's bytes, verbatim. */
@@ -622,11 +688,11 @@ export class ImageStore implements AsyncDisposable {
    * image `baseId` stay meanwhile, and need not be among the files.
    * @throws LighterError as `load`, and what `make` throws.
    */
-  async add(
+  async addMade(
     baseId: Digest | undefined,
     make: (ingestPath: string) => Promise<{ found: FoundImage; files: ImageFiles }>,
   ): Promise<Digest> {
-    return await this.#add({ keepUnfinished: false }, async (staging) => {
+    return await this.add({ keepUnfinished: false }, async (staging) => {
       if (baseId !== undefined) staging.leaseImage(this.#find(baseId).image);
       const { found, files } = await make(staging.ingestPath);
       const staged = await this.#stageFound(found, files, staging, () => {});

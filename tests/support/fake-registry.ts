@@ -166,6 +166,11 @@ export class FakeRegistry implements AsyncDisposable {
     await closed;
   }
 
+  /** Ends the connections that are open, in the middle of whatever they carry. */
+  dropConnections(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Later injections come first. */
   inject(injection: Injection): void {
     this.#injections.unshift({ injection, left: injection.times ?? Number.POSITIVE_INFINITY });

@@ -2,7 +2,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
-import { writePoint } from "../../base/write-point.ts";
 import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR, tryLockExclusive } from "../../linux/sys/fs.ts";
 import type { BlobSource } from "../registry/mod.ts";
 import type { LayerJob } from "./protocol.ts";
@@ -67,7 +66,6 @@ class Download {
       for await (const chunk of open(this.#length)) {
         writeAll(fd, chunk, this.#length);
         this.#take(chunk);
-        writePoint("download");
         yield chunk;
       }
       this.#verify();

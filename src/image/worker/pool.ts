@@ -21,8 +21,9 @@ class Worker {
   readonly #lines: AsyncGenerator<string>;
   idleTimer: NodeJS.Timeout | undefined;
 
-  constructor(heldFd: number) {
+  constructor(heldFd: number, onEnd: () => void) {
     this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], heldFd);
+    void this.#process.ended.then(onEnd);
     this.#lines = readLines(this.#process.output);
   }
 
@@ -144,7 +145,7 @@ export class LayerWorkers implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(this.#heldFd);
+    const worker = new Worker(this.#heldFd, () => this.#forget(worker));
     this.#all.add(worker);
     return worker;
   }
@@ -157,21 +158,23 @@ export class LayerWorkers implements AsyncDisposable {
 
   #release(worker: Worker): void {
     this.#idle.push(worker);
-    worker.idleTimer = setTimeout(() => {
-      this.#idle.splice(this.#idle.indexOf(worker), 1);
-      void this.#discard(worker);
-    }, IDLE_MS);
+    worker.idleTimer = setTimeout(() => void this.#discard(worker), IDLE_MS);
     worker.idleTimer.unref();
   }
 
   async #discard(worker: Worker): Promise<void> {
-    this.#all.delete(worker);
+    this.#forget(worker);
     await worker.kill();
+  }
+
+  #forget(worker: Worker): void {
+    this.#all.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
   }
 
   /** Ends all workers, in the middle of their jobs too. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#all].map((worker) => this.#discard(worker)));
-    this.#idle.length = 0;
   }
 }

@@ -1,0 +1,44 @@
+import type { ServerResponse } from "node:http";
+import { COMMON_HEADERS } from "./protocol.ts";
+import { answerOf } from "./status.ts";
+
+/**
+ * Docker's stream of JSON messages. The head goes with the first of them: until then a failure is an answer of its own,
+ * with its status; from then on it is the last message.
+ */
+export class ProgressStream {
+  readonly #response: ServerResponse;
+  readonly #aborter = new AbortController();
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    response.once("close", () => {
+      if (!response.writableFinished) this.#aborter.abort(new Error("the client has gone"));
+    });
+  }
+
+  /** The client has gone before the end. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
+
+  send(message: object): void {
+    if (this.#response.destroyed) return;
+    if (!this.#response.headersSent)
+      this.#response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
+    this.#response.write(`${JSON.stringify(message)}\r\n`);
+  }
+
+  /** Runs `work`, which sends, and ends the stream. @throws what `work` throws if nothing has been sent. */
+  async carry(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.signal.aborted) return;
+      if (!this.#response.headersSent) throw error;
+      const { message } = answerOf(error);
+      this.send({ errorDetail: { message }, error: message });
+    }
+    this.#response.end();
+  }
+}

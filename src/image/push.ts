@@ -1,0 +1,122 @@
+/**
+ * Pushes an image's manifest, bit for bit, with what the registry does not have of its blobs.
+ * Sources: distribution-spec 1.1, spec.md#push; for the events, dockerd 26.
+ */
+import { createReadStream } from "node:fs";
+import type { DiffId, Digest } from "../base/ids.ts";
+import type { Descriptor } from "../spec/oci-image.ts";
+import type { Reference } from "./reference.ts";
+import type { RegistryClient } from "./registry/mod.ts";
+import type { StoredImage } from "./staging.ts";
+import type { ImageStore } from "./store.ts";
+
+/** Layers at a time. Docker's number. */
+const MAX_UPLOADS = 5;
+/** Repositories asked to share a blob before it is sent after all. */
+const MAX_MOUNT_ATTEMPTS = 3;
+const READ_BYTES = 512 * 1024;
+
+export type PushPhase =
+  | "Preparing"
+  | "Waiting"
+  | "Pushing"
+  | "Pushed"
+  | "Layer already exists"
+  | `Mounted from ${string}`;
+
+export interface PushedLayerEvent {
+  diffId: DiffId;
+  phase: PushPhase;
+  currentBytes?: number;
+  totalBytes?: number;
+}
+
+export interface PushOptions {
+  /** Of the repository, for "pull,push". */
+  client: RegistryClient;
+  onEvent: (event: PushedLayerEvent) => void;
+  signal?: AbortSignal;
+}
+
+/** What the registry has now under the tag. */
+export interface PushedManifest {
+  tag: string;
+  digest: Digest;
+  sizeBytes: number;
+}
+
+/** @throws what the client throws; `signal`'s reason. */
+export function pushImage(
+  store: ImageStore,
+  image: StoredImage,
+  reference: Reference,
+  options: PushOptions,
+): Promise<PushedManifest> {
+  return store.hold(image, async () => {
+    const { client, onEvent, signal } = options;
+    const repository = `${reference.domain}/${reference.path}`;
+    const diffIds = image.document.rootfs.diff_ids;
+    // An image may have a layer twice; it is sent once.
+    const layers = new Map(
+      image.manifest.layers.map((layer, index) => [layer.digest, { layer, diffId: diffIds[index]! }]),
+    );
+    for (const { diffId } of layers.values()) onEvent({ diffId, phase: "Preparing" });
+    let begun = 0;
+    await forEachAtOnce(MAX_UPLOADS, [...layers.values()], async ({ layer, diffId }) => {
+      signal?.throwIfAborted();
+      if (++begun === MAX_UPLOADS)
+        for (const waiting of [...layers.values()].slice(begun)) onEvent({ diffId: waiting.diffId, phase: "Waiting" });
+      await pushLayer(store, layer, reference, client, (phase, currentBytes) =>
+        onEvent({ diffId, phase, ...(currentBytes === undefined ? {} : { currentBytes, totalBytes: layer.size }) }),
+      );
+    });
+    const { config } = image.manifest;
+    if (!(await client.hasBlob(config.digest)))
+      await client.uploadBlob(config, () => createReadStream(store.blobPath(config.digest)));
+    const bytes = new TextEncoder().encode(await store.readDocument(image.manifestDigest));
+    const tag = reference.tag!;
+    const digest = await client.putManifest(tag, image.manifestMediaType, bytes);
+    await store.notePlace(image, repository, digest);
+    return { tag, digest, sizeBytes: bytes.length };
+  });
+}
+
+async function pushLayer(
+  store: ImageStore,
+  layer: Descriptor,
+  { domain, path }: Reference,
+  client: RegistryClient,
+  say: (phase: PushPhase, currentBytes?: number) => void,
+): Promise<void> {
+  if (await client.hasBlob(layer.digest)) return say("Layer already exists");
+  const others = store
+    .placesOf(layer.digest)
+    .filter((place) => place.startsWith(`${domain}/`) && place !== `${domain}/${path}`)
+    .map((place) => place.slice(domain.length + 1));
+  for (const other of others.slice(0, MAX_MOUNT_ATTEMPTS))
+    if (await client.mountBlob(layer.digest, other)) return say(`Mounted from ${other}`);
+  say("Pushing", 0);
+  await client.uploadBlob(
+    layer,
+    () => createReadStream(store.blobPath(layer.digest), { highWaterMark: READ_BYTES }),
+    (sentBytes) => say("Pushing", sentBytes),
+  );
+  say("Pushed");
+}
+
+/** Ends with the first failure, when none of the others is under way any more. */
+async function forEachAtOnce<T>(count: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const take = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+      try {
+        await work(item);
+      } catch (error) {
+        queue.length = 0;
+        throw error;
+      }
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: count }, take));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}

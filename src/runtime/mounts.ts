@@ -198,7 +198,7 @@ export function mountAll(init: OpList, host: HostFacts, config: OciConfig, plan:
   for (const planned of plan) {
     if (planned.options.remount) remount(init, planned);
     else if (planned.mount.type === "cgroup") mountCgroup(init, host, config, planned);
-    else if (planned.options.bind) mountBind(init, host, planned);
+    else if (planned.options.bind) mountBind(init, host, config, planned);
     else mountFilesystem(init, planned);
   }
 }
@@ -243,12 +243,23 @@ function remount(init: OpList, planned: PlannedMount): void {
   applyOptions(init, "target", options, why);
 }
 
-function mountBind(init: OpList, host: HostFacts, planned: PlannedMount): void {
+/**
+ * "ro" is for the mount itself, not for those below it. But whoever is root in a user namespace may own cgroups of the
+ * host's, which /sys/fs/cgroup below a bound /sys would let it change (CVE-2023-25809).
+ */
+function isReadonlyBelow({ destination, options }: PlannedMount, config: OciConfig): boolean {
+  const readonly = options.recursive && (options.set & ATTR.RDONLY) !== 0;
+  return readonly && destination === "/sys" && (config.linux?.namespaces ?? []).some(({ type }) => type === "user");
+}
+
+function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
   const { mount, options, destination, why, clone } = planned;
   if (destination === "/proc")
     init.add({ kind: "checkFilesystem", fd: clone, magic: PROC_SUPER_MAGIC, why: `${why}: only a procfs` });
   if (options.set !== 0 || options.clear !== 0)
     init.setAttributes(clone, { set: options.set, clear: options.clear }, why);
+  if (isReadonlyBelow(planned, config))
+    init.setAttributes(clone, { set: ATTR.RDONLY, recursive: true }, `${why}: read-only with all below it`);
   applyOptions(init, clone, options, why);
   const type = host.kindOf(mount.source!) === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);

@@ -11,17 +11,13 @@ import { copyPlain } from "./stream.ts";
 
 /**
  * Copies the answer of `request` to the file `path`, or to stdout if it is "". The file appears when it is whole.
- * `verb` and `failure` are for errors: "save", "failed to save image".
+ * `failure` introduces errors: "failed to save image".
  * @throws CliError before anything is asked for, if the output cannot take it
  */
-export async function downloadTo(
-  path: string,
-  request: () => Promise<Response>,
-  { verb, failure }: { verb: string; failure: string },
-): Promise<void> {
+export async function downloadTo(path: string, request: () => Promise<Response>, failure: string): Promise<void> {
   if (path === "") {
     if ((await import("../linux/sys/tty.ts")).isTerminal(1))
-      throw new CliError(`cowardly refusing to ${verb} to a terminal. Use the -o flag or redirect`);
+      throw new CliError("cowardly refusing to save to a terminal. Use the -o flag or redirect");
     return copyPlain(await request());
   }
   const problem = outputProblem(path);

@@ -46,10 +46,10 @@ export async function ask(question: string): Promise<string> {
 /** As `ask`, without showing what is typed. */
 export async function askSecret(question: string): Promise<string> {
   const { disableEcho } = await import("../linux/sys/tty.ts");
-  await stdout.text(question);
-  const restore = disableEcho(0);
+  const restore = disableEcho(0); // before the question: the answer may be typed ahead
   let line: string | undefined;
   try {
+    await stdout.text(question);
     line = readLine();
   } finally {
     restore();

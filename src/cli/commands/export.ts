@@ -16,7 +16,6 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const path = `/containers/${encodeName(args[0] ?? "")}/export`;
-  const words = { verb: "export", failure: "failed to export container" };
-  await downloadTo(values.output, () => client.request({ method: "GET", path }), words);
+  await downloadTo(values.output, () => client.request({ method: "GET", path }), "failed to export container");
   return 0;
 }

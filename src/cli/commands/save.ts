@@ -16,7 +16,6 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const path = `/images/get${encodeQuery({ names: args })}`;
-  const words = { verb: "save", failure: "failed to save image" };
-  await downloadTo(values.output, () => client.request({ method: "GET", path }), words);
+  await downloadTo(values.output, () => client.request({ method: "GET", path }), "failed to save image");
   return 0;
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -50,6 +50,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   await client.getText("/_ping"); // a daemon that is not there is known before the work
 
   const folder = mkdtempSync(join(tmpdir(), "lighter-bootstrap-"));
+  chmodSync(folder, 0o711); // apt downloads as a user of its own
   const children = new Children(folder);
   const stopWatching = cleanUpOnSignal(() => children.end());
   try {

@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -345,6 +346,93 @@ esac
         seen.push([await docker[client](login, { env }), await docker[client](["logout"], { env })]);
       }
       expect(seen[1]).toEqual(seen[0] as Outcome[]);
+    });
+  });
+
+  describe("bootstrap", () => {
+    /** A tool by this name that runs `script`, and the environment that finds it before the real one. */
+    function fakeTool(name: string, script: string): Record<string, string> {
+      const bin = mkdtempSync(join(folder, "tools-"));
+      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`);
+      chmodSync(join(bin, name), 0o755);
+      const temporary = join(bin, "tmp");
+      mkdirSync(temporary);
+      return { PATH: `${bin}:${process.env.PATH}`, TMPDIR: temporary };
+    }
+    const leftIn = ({ TMPDIR = "" }: Record<string, string>) => readdirSync(TMPDIR);
+
+    test("the tool's archive becomes an image that runs bash, and its words are shown", async () => {
+      const env = fakeTool(
+        "mmdebstrap",
+        `echo "args: $*" >&2; touch "$TMPDIR/left"; exec tar -C ${join(docker.folder, "image")} -cf - .`,
+      );
+      const args = ["--include", "a,b", "--variant=essential", "debian:trixie", "boot:strapped"];
+      const outcome = await docker.lighter(["image", "bootstrap", ...args], { env });
+      expect(outcome).toEqual({
+        stdout: expect.stringMatching(/^sha256:[0-9a-f]{64}\n$/),
+        stderr: "args: --variant=essential --include=a,b --skip=output/dev --format=tar trixie -\n",
+        code: 0,
+      });
+      expect(leftIn(env)).toEqual([]);
+      const { stdout } = await succeed(["inspect", "-f", "{{json .Config.Cmd}}", "boot:strapped"]);
+      expect(stdout).toBe('["bash"]\n');
+    });
+
+    test("debootstrap's directory becomes an image, without devices and downloads", async () => {
+      const env = {
+        ...fakeTool(
+          "debootstrap",
+          `for last; do :; done; mkdir -p "$last/dev" "$last/var/cache/apt/archives" "$last/etc"
+echo x >"$last/etc/x"; mknod "$last/dev/null" c 1 3; touch "$last/var/cache/apt/archives/a.deb"
+mount -t tmpfs none "$last/etc" || exit 9; echo out`,
+        ),
+      };
+      // A PATH without the host's mmdebstrap, which would be preferred.
+      const bin = mkdtempSync(join(folder, "few-"));
+      for (const name of ["sh", "mkdir", "mknod", "touch", "mount", "tar", "unshare"])
+        symlinkSync(Bun.which(name) ?? "", join(bin, name));
+      env.PATH = `${env.PATH?.split(":")[0]}:${bin}`;
+      const outcome = await docker.lighter(["image", "bootstrap", "debian:trixie", "de:bootstrapped"], { env });
+      expect(outcome).toMatchObject({ stderr: "out\n", code: 0 });
+      expect(leftIn(env)).toEqual([]);
+      await succeed(["create", "--name", "unpacked", "de:bootstrapped"]);
+      await succeed(["export", "-o", join(folder, "unpacked.tar"), "unpacked"]);
+      const listed = Bun.spawnSync(["tar", "-tf", join(folder, "unpacked.tar")])
+        .stdout.toString()
+        .split("\n");
+      expect(listed).toContain("etc/x"); // what a tool has mounted is gone when it has ended
+      expect(listed).not.toContain("var/cache/apt/archives/a.deb");
+    });
+
+    test("a tool that fails makes no image", async () => {
+      const env = fakeTool("mmdebstrap", 'touch "$TMPDIR/left"; printf part; echo "no such suite" >&2; exit 7');
+      const outcome = await docker.lighter(["image", "bootstrap", "debian:nosuch", "none:here"], { env });
+      expect(outcome).toEqual({
+        stdout: "",
+        stderr: "no such suite\nbootstrap: mmdebstrap failed with code 7\n",
+        code: 1,
+      });
+      expect(leftIn(env)).toEqual([]);
+      expect((await succeed(["images", "-q", "none:here"])).stdout).toBe("");
+    });
+
+    test("without a tool the error says what to install", async () => {
+      const outcome = await docker.lighter(["image", "bootstrap", "debian:trixie"], { env: { PATH: "/nonexistent" } });
+      expect(outcome).toMatchObject({ stderr: expect.stringContaining("apt-get install mmdebstrap"), code: 1 });
+    });
+
+    test.each(["\x03", "SIGTERM"])("%p ends the tool and removes what it made", async (how) => {
+      const env = fakeTool("mmdebstrap", 'trap "" INT TERM; touch "$TMPDIR/left"; echo started >&2; sleep 1000');
+      const session = new TerminalSession([...lighterCommand, "image", "bootstrap", "debian:trixie", "none:here"], {
+        env: { DOCKER_HOST: docker.host, ...env },
+      });
+      sessions.push(session);
+      await session.shows("started");
+      expect(leftIn(env)).toHaveLength(1);
+      if (how === "SIGTERM") process.kill(session.pid, how);
+      else session.type(how);
+      expect(await session.ended()).toBe(how === "SIGTERM" ? 143 : 130);
+      expect(leftIn(env)).toEqual([]);
     });
   });
 

@@ -50,7 +50,8 @@ test.each([
   [`{"auths": {"a": {"auth": "${base64("nocolon")}"}}}`, "Invalid auth configuration file"],
   ['{"credsStore": 1}', "credsStore is not a string"],
   ['{"credHelpers": {"a": {}}}', 'credHelpers "a" is not a string'],
-  ["{", ""],
+  ["{", "not valid JSON"],
+  ['{"auths": {"a": {"auth": c2VjcmV0}}}', "not valid JSON"],
 ])("config.json %p is refused", (text, message) => {
   const path = configPath(text);
   expect(() => readDockerConfig(path)).toThrow(`${path}: ${message}`);

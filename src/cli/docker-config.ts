@@ -102,8 +102,13 @@ function readConfigText(path: string): string {
   }
 }
 
+/** The parser's own message would quote what it stumbled over, which may be a password. */
 function parseObject(text: string): unknown {
-  return text.trim() === "" ? {} : JSON.parse(text);
+  try {
+    return text.trim() === "" ? {} : JSON.parse(text);
+  } catch {
+    throw new Error("not valid JSON");
+  }
 }
 
 function asObject(what: string, value: unknown): Readonly<Record<string, unknown>> {

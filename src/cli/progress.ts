@@ -44,7 +44,8 @@ export function parseJsonMessage(value: unknown): JsonMessage {
   if (!isObject(value))
     throw new LighterError("unavailable", "read the daemon's answer: a message is not a JSON object");
   const { progressDetail, errorDetail } = value;
-  const failure = isObject(errorDetail) ? failureText(errorDetail) : typeof value.error === "string" && value.error;
+  // The stock client ignores an error without details; it must not pass as success.
+  const failure = isObject(errorDetail) ? text(errorDetail.message) : value.error;
   const timeNs = integer(value.timeNano) || integer(value.time) * 1_000_000_000n;
   return {
     stream: text(value.stream),
@@ -57,10 +58,6 @@ export function parseJsonMessage(value: unknown): JsonMessage {
     ...(typeof failure === "string" ? { failure } : {}),
     isAux: value.aux !== undefined && value.aux !== null,
   };
-}
-
-function failureText(detail: Readonly<Record<string, unknown>>): string {
-  return detail.code === 401 ? "authentication is required" : text(detail.message);
 }
 
 function parseDetail(detail: Readonly<Record<string, unknown>>): ProgressDetail {

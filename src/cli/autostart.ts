@@ -69,12 +69,12 @@ function takeLock(path: string): boolean {
   }
 }
 
-/** Takes away the lock of a dead owner. If it was a new owner's by now, gives it back. */
+/** Takes away the lock of a dead owner. If it was a new owner's by now, gives it back. `pid` may be NaN: no number. */
 function removeStaleLock(path: string, pid: number): void {
   const takenPath = `${path}.${process.pid}.stale`;
   try {
     renameSync(path, takenPath);
-    if (readOwner(takenPath) !== pid) linkSync(takenPath, path);
+    if (!Object.is(readOwner(takenPath), pid)) linkSync(takenPath, path);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "EEXIST") throw error;
   } finally {

@@ -165,7 +165,7 @@ function replaceFile(path: string, text: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const { target, owner } = findTarget(path);
-    const candidate = `${target}.${process.pid}.tmp`;
+    const candidate = `${target}.${crypto.randomUUID()}.tmp`;
     const fd = openSync(candidate, "wx", 0o600);
     temporaryPath = candidate;
     try {

@@ -17,6 +17,7 @@ const globalFlags = {
   version: boolFlag("Print the version and quit", { short: "v" }),
 };
 
+/** In the order of `lighter --help`. */
 const COMMANDS: CommandTable = {
   run: { summary: "Create and run a new container from an image", load: () => import("./commands/run.ts") },
   exec: { summary: "Execute a command in a running container", load: () => import("./commands/exec.ts") },

@@ -36,7 +36,7 @@ function outputProblem(path: string): string | undefined {
 }
 
 async function writeWhole(path: string, response: Response): Promise<void> {
-  const temporaryPath = join(dirname(path), `.lighter_temp_${process.pid}`);
+  const temporaryPath = join(dirname(path), `.lighter_temp_${crypto.randomUUID()}`);
   const remove = () => rmSync(temporaryPath, { force: true });
   let fd: number | undefined;
   const stopWatching = cleanUpOnSignal(remove);

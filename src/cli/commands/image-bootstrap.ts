@@ -93,6 +93,8 @@ class Children {
       const current = this.#spawn(argv, isLast);
       if (isLast) for await (const chunk of current.process.stdout ?? []) yield chunk;
       const code = await current.closed;
+      // Who ended us says why: the signal, or the daemon that refused the archive.
+      if (this.#ending) await new Promise(() => {});
       if (code !== 0) throw new CliError(`bootstrap: ${argv[0]} failed${code === null ? "" : ` with code ${code}`}`);
     }
   }
@@ -101,7 +103,7 @@ class Children {
   async end(): Promise<void> {
     this.#ending = true;
     this.#current?.process.kill("SIGKILL");
-    await this.#current?.closed;
+    await this.#current?.closed.catch(() => {}); // it did not even start: runAll tells
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 

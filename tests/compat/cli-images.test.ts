@@ -416,6 +416,18 @@ mount -t tmpfs none "$last/etc" || exit 9; echo out`,
       expect((await succeed(["images", "-q", "none:here"])).stdout).toBe("");
     });
 
+    test("a helper program that is missing is named, and nothing is left", async () => {
+      const env = fakeTool("mmdebstrap", "true");
+      env.PATH = env.PATH?.split(":")[0] ?? "";
+      const outcome = await docker.lighter(["image", "bootstrap", "debian:trixie"], { env });
+      expect(outcome).toEqual({
+        stdout: "",
+        stderr: "bootstrap: run unshare: no such file or directory\n",
+        code: 1,
+      });
+      expect(leftIn(env)).toEqual([]);
+    });
+
     test("without a tool the error says what to install", async () => {
       const outcome = await docker.lighter(["image", "bootstrap", "debian:trixie"], { env: { PATH: "/nonexistent" } });
       expect(outcome).toMatchObject({ stderr: expect.stringContaining("apt-get install mmdebstrap"), code: 1 });

@@ -10,6 +10,7 @@ import {
   planBootstrap,
 } from "../bootstrap.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { errnoText } from "../env-file.ts";
 import { CliError } from "../exit.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { parseNamedReference } from "../image-reference.ts";
@@ -76,10 +77,16 @@ function findTool(): BootstrapTool {
   );
 }
 
+interface Child {
+  readonly process: ChildProcess;
+  /** Settles with the exit code, null if a signal ended it. */
+  readonly closed: Promise<number | null>;
+}
+
 /** The tools' processes, and the folder that they work in. */
 class Children {
   readonly #folder: string;
-  #current: { process: ChildProcess; closed: Promise<number | null> } | undefined;
+  #current: Child | undefined;
   #ending = false;
 
   constructor(folder: string) {
@@ -90,7 +97,7 @@ class Children {
   async *runAll(commands: readonly string[][]): AsyncGenerator<Uint8Array> {
     for (const [index, argv] of commands.entries()) {
       const isLast = index === commands.length - 1;
-      const current = this.#spawn(argv, isLast);
+      const current = await this.#spawn(argv, isLast);
       if (isLast) for await (const chunk of current.process.stdout ?? []) yield chunk;
       const code = await current.closed;
       // Who ended us says why: the signal, or the daemon that refused the archive.
@@ -103,24 +110,29 @@ class Children {
   async end(): Promise<void> {
     this.#ending = true;
     this.#current?.process.kill("SIGKILL");
-    await this.#current?.closed.catch(() => {}); // it did not even start: runAll tells
+    await this.#current?.closed;
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  #spawn(argv: readonly string[], piped: boolean): { process: ChildProcess; closed: Promise<number | null> } {
+  /** @throws CliError if there is no such program */
+  async #spawn(argv: readonly string[], piped: boolean): Promise<Child> {
     if (this.#ending) throw new CliError("bootstrap: interrupted");
     const [file = "", ...args] = confined(argv);
     const child = spawn(file, args, {
       stdio: ["ignore", piped ? "pipe" : 2, 2],
       env: { ...process.env, TMPDIR: this.#folder },
     });
-    const closed = new Promise<number | null>((resolve, reject) => {
-      child.once("close", resolve);
-      child.once("error", (cause) => reject(new CliError(`bootstrap: run ${argv[0]}: ${cause.message}`)));
+    const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
+    const current = { process: child, closed };
+    this.#current = current;
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", (cause) => {
+        this.#current = undefined;
+        reject(new CliError(`bootstrap: run ${file}: ${errnoText(cause)}`));
+      });
     });
-    closed.catch(() => {}); // awaited later
-    this.#current = { process: child, closed };
-    return this.#current;
+    return current;
   }
 }
 

@@ -1,9 +1,9 @@
-import type { Engine, HostFacts, ImageStore, RegistryConfig } from "../engine/mod.ts";
+import type { Engine, HostFacts, ImageStore, Registries } from "../engine/mod.ts";
 
 /** What every handler may use. */
 export interface Daemon {
   engine: Engine;
   images: ImageStore;
+  registries: Registries;
   host: HostFacts;
-  registry: RegistryConfig;
 }

@@ -63,14 +63,17 @@ export class Filters {
     return isTrue;
   }
 
-  /** "key" or "key=value", all of which a set of labels must have. */
+  /** "key" or "key=value", all of which a set of labels must have, and none of `label!`. */
   matchesLabels(labels: Readonly<Record<string, string>>): boolean {
-    return this.all("label", (wanted) => {
-      const at = wanted.indexOf("=");
-      const key = at === -1 ? wanted : wanted.slice(0, at);
-      return Object.hasOwn(labels, key) && (at === -1 || labels[key] === wanted.slice(at + 1));
-    });
+    const has = (wanted: string) => hasLabel(labels, wanted);
+    return this.all("label", has) && !(this.#values.get("label!")?.every(has) ?? false);
   }
+}
+
+function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
+  const at = wanted.indexOf("=");
+  const key = at === -1 ? wanted : wanted.slice(0, at);
+  return Object.hasOwn(labels, key) && (at === -1 || labels[key] === wanted.slice(at + 1));
 }
 
 /** As Docker matches names and ids: a regular expression anywhere in them, or the text itself. */

@@ -1,29 +1,32 @@
-import { LighterError } from "../base/errors.ts";
-import type { Image, LoadProgress } from "../engine/mod.ts";
+import type { Image } from "../engine/mod.ts";
 import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
-import { Filters, matchesPattern } from "./filters.ts";
-import { ProgressStream } from "./progress-stream.ts";
+import { Filters } from "./filters.ts";
+import { importTar } from "./image-changes.ts";
+import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
+import { usersOf } from "./image-users.ts";
 import { sendJson } from "./protocol.ts";
+import { pull } from "./pull-push.ts";
 import type { AnswerCall } from "./router.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
+/** An image is made of layers and of no other image: none has a parent, and all may go in any order. */
 const NO_PARENT = "";
+const NEVER = "0001-01-01T00:00:00Z";
 
 /** GET /images/json */
 export function listImages({ daemon, query, response, apiMinor }: AnswerCall): void {
   const filters = Filters.parse(query.text("filters"), FILTERS);
-  const matches = compileFilters(daemon, filters);
-  const images = daemon.images.list().filter(matches);
+  const matches = compileListFilters(daemon, filters);
+  const withMatchingNames = compileReferenceFilter(filters.get("reference"));
+  const all = daemon.images.list();
+  const sharedSizeOf = query.boolean("shared-size") ? measureShared(daemon, all) : () => -1;
+  const images = all.filter(matches).flatMap((image) => withMatchingNames(image) ?? []);
   sendJson(
     response,
     200,
-    images.map((image) => summarizeImage(image, apiMinor)),
+    images.map((image) => ({ ...summarizeImage(image, apiMinor), SharedSize: sharedSizeOf(image) })),
   );
-}
-
-function createdSeconds({ document }: Image): number {
-  return Math.floor((Date.parse(document.created ?? "") || 0) / 1000);
 }
 
 function summarizeImage(image: Image, apiMinor: number): object {
@@ -41,40 +44,28 @@ function summarizeImage(image: Image, apiMinor: number): object {
   };
 }
 
-function compileFilters({ images }: Daemon, filters: Filters): (image: Image) => boolean {
-  const dangling = filters.boolean("dangling");
-  const times = (name: string) => filters.get(name)?.map((ref) => createdSeconds(images.get(ref))) ?? [];
-  const [before, since] = [times("before"), times("since")];
-  if (filters.get("until") !== undefined) throw new LighterError("invalid", "invalid filter 'until'");
-  return (image) =>
-    (dangling === undefined || dangling === (image.repoTags.length === 0)) &&
-    filters.any("reference", (pattern) => image.repoTags.some((tag) => matchesReference(pattern, tag))) &&
-    filters.matchesLabels(image.document.config.Labels ?? {}) &&
-    before.every((seconds) => createdSeconds(image) < seconds) &&
-    since.every((seconds) => createdSeconds(image) > seconds);
-}
-
-/** A shell pattern against the name or against name and tag; "*" does not cross a slash. */
-function matchesReference(pattern: string, tag: string): boolean {
-  const name = tag.slice(0, tag.lastIndexOf(":"));
-  const source = pattern
-    .replace(/[.+^${}()|\\]/g, "\\$&")
-    .replace(/\*/g, "[^/]*")
-    .replace(/\?/g, "[^/]");
-  return [tag, name].some((text) => matchesPattern(`^${source}$`, text));
+/** Bytes of an image's layers that other images have too. */
+function measureShared({ images }: Daemon, all: readonly Image[]): (image: Image) => number {
+  const users = new Map<string, number>();
+  for (const { chainIds } of all) for (const chainId of chainIds) users.set(chainId, (users.get(chainId) ?? 0) + 1);
+  return ({ id, chainIds }) =>
+    images.layerSizesOf(id).reduce((sum, size, index) => sum + (users.get(chainIds[index]!)! > 1 ? size : 0), 0);
 }
 
 /** GET /images/{name}/json */
-export function inspectImage({ daemon, parameter, response }: AnswerCall): void {
+export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCall): void {
   const image = daemon.images.get(parameter("name"));
   const { document } = image;
+  const [topmost = "", ...below] = daemon.images.layersOf(image.id).lowerDirs;
+  const created = document.created ?? (apiMinor < 44 ? NEVER : undefined);
   sendJson(response, 200, {
     Id: image.id,
     RepoTags: image.repoTags,
     RepoDigests: image.repoDigests,
     Parent: NO_PARENT,
-    Comment: document.comment ?? "",
-    ...(document.created === undefined ? {} : { Created: document.created }),
+    Comment: document.comment || document.history.at(-1)?.comment || "",
+    ...(created === undefined ? {} : { Created: created }),
+    ...(apiMinor < 45 ? { Container: "", ContainerConfig: { ...EMPTY_CONFIG, Labels: null } } : {}),
     DockerVersion: document.docker_version ?? "",
     Author: document.author ?? "",
     Config: {
@@ -85,41 +76,47 @@ export function inspectImage({ daemon, parameter, response }: AnswerCall): void 
     Architecture: document.architecture,
     ...(document.variant === undefined ? {} : { Variant: document.variant }),
     Os: document.os,
+    ...(document["os.version"] === undefined ? {} : { OsVersion: document["os.version"] }),
     Size: image.sizeBytes,
-    GraphDriver: { Data: { LowerDir: daemon.images.layersOf(image.id).lowerDirs.join(":") }, Name: "overlay2" },
+    ...(apiMinor < 44 ? { VirtualSize: image.sizeBytes } : {}),
+    GraphDriver: {
+      Data: { ...(below.length === 0 ? {} : { LowerDir: below.join(":") }), UpperDir: topmost },
+      Name: "overlay2",
+    },
     RootFS: { Type: "layers", Layers: document.rootfs.diff_ids },
-    Metadata: { LastTagTime: "0001-01-01T00:00:00Z" },
+    Metadata: { LastTagTime: NEVER },
   });
+}
+
+/** Of what the image has no more of than its number of layers: a step that is not an image here. */
+const MISSING_ID = "<missing>";
+
+/** GET /images/{name}/history: newest first. */
+export function imageHistory({ daemon, parameter, response }: AnswerCall): void {
+  const image = daemon.images.get(parameter("name"));
+  const sizes = daemon.images.layerSizesOf(image.id);
+  let layer = 0;
+  const steps = image.document.history.map((step) => ({
+    Comment: step.comment ?? "",
+    Created: Math.floor((Date.parse(step.created ?? "") || 0) / 1000),
+    CreatedBy: step.created_by ?? "",
+    Id: MISSING_ID,
+    Size: step.empty_layer ? 0 : (sizes[layer++] ?? 0),
+    Tags: null as string[] | null,
+  }));
+  const newest = steps.at(-1);
+  if (newest !== undefined)
+    Object.assign(newest, { Id: image.id, Tags: image.repoTags.length > 0 ? image.repoTags : null });
+  sendJson(response, 200, steps.reverse());
 }
 
 /** DELETE /images/{name} */
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
-  const users = daemon.engine.list().map((container) => ({
-    containerId: container.id,
-    imageId: container.record.imageId,
-    isRunning: container.isRunning,
-  }));
-  sendJson(response, 200, await daemon.images.remove(parameter("name"), { force: query.boolean("force"), users }));
+  const options = { force: query.boolean("force"), users: usersOf(daemon) };
+  sendJson(response, 200, await daemon.images.remove(parameter("name"), options));
 }
 
-const PROGRESS_INTERVAL_MS = 100;
-
-/** POST /images/load: one JSON message a line, as the work goes on. */
-export async function loadImages({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const quiet = query.boolean("quiet");
-  const stream = new ProgressStream(response);
-  let lastMs = 0;
-  const onProgress = ({ diffId, unpackedBytes, done }: LoadProgress) => {
-    const now = Date.now();
-    if (quiet || (!done && now - lastMs < PROGRESS_INTERVAL_MS)) return;
-    lastMs = now;
-    const id = diffId.slice("sha256:".length, "sha256:".length + 12);
-    stream.send({ status: "Loading layer", progressDetail: { current: unpackedBytes }, id });
-  };
-  await stream.carry(async () => {
-    for (const { id, names } of await daemon.images.load(request, onProgress)) {
-      if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
-      for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
-    }
-  });
+/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
+export async function createImage(call: AnswerCall): Promise<void> {
+  await (call.query.has("fromSrc") ? importTar(call) : pull(call));
 }

@@ -19,6 +19,11 @@ export class Query {
     return this.#parameters.get(name) || undefined;
   }
 
+  /** Every value of a parameter that may be there several times, but for empty ones. */
+  all(name: string): string[] {
+    return this.#parameters.getAll(name).filter((value) => value !== "");
+  }
+
   has(name: string): boolean {
     return this.#parameters.has(name);
   }

@@ -14,9 +14,12 @@ import {
   wait,
 } from "./containers.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
-import { inspectImage, listImages, loadImages, removeImage } from "./images.ts";
+import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
+import { changes, commit, pruneImages, tag } from "./image-changes.ts";
+import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
-import { createImage, push } from "./pull-push.ts";
+import { push } from "./pull-push.ts";
+import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
 
@@ -29,15 +32,26 @@ export const routes: readonly Route[] = [
 
   { method: "POST", path: "/images/load", answer: loadImages },
   { method: "POST", path: "/images/create", answer: createImage },
+  { method: "POST", path: "/images/prune", answer: pruneImages },
   { method: "GET", path: "/images/json", answer: listImages },
+  { method: "GET", path: "/images/get", answer: saveSeveral },
+  { method: "GET", path: "/images/search", answer: searchImages },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
   { method: "POST", path: "/images/{name...}/push", answer: push },
+  { method: "GET", path: "/images/{name...}/history", answer: imageHistory },
+  { method: "GET", path: "/images/{name...}/get", answer: saveOne },
+  { method: "POST", path: "/images/{name...}/tag", answer: tag },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },
+  { method: "POST", path: "/commit", answer: commit },
+  { method: "GET", path: "/distribution/{name...}/json", answer: inspectDistribution },
+  { method: "POST", path: "/auth", answer: checkAuth },
 
   { method: "POST", path: "/containers/create", answer: createContainer },
   { method: "GET", path: "/containers/json", answer: listContainers },
   { method: "GET", path: "/containers/{id}/json", answer: inspect },
   { method: "GET", path: "/containers/{id}/logs", answer: logs },
+  { method: "GET", path: "/containers/{id}/export", answer: exportFiles },
+  { method: "GET", path: "/containers/{id}/changes", answer: changes },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
   { method: "POST", path: "/containers/{id}/start", answer: start },
   { method: "POST", path: "/containers/{id}/stop", answer: stop },

@@ -135,7 +135,18 @@ export const WORKERS_END_TIMEOUT_MS = 10_000;
 export const WORKERS_END_PAUSE_MS = 2;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
-
+/** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
+export const DOCKERFILE_MAX_CHARS = 256 * 1024;
+/** A word of an instruction with its variables' values: longer ones do not fit into an environment (MAX_ARG_STRLEN). */
+export const EXPANDED_MAX_CHARS = 128 * 1024;
+/** A value that a pattern is searched in, as in "${NAME%.*}": the time grows with the square. */
+export const SUBSTITUTED_MAX_CHARS = 4096;
+/** Substitutions within each other: "${A:-${B:-…}}". */
+export const SUBSTITUTIONS_MAX_DEPTH = 32;
+/** Ports that an image exposes: a range may name all of them, in three protocols. */
+export const EXPOSED_PORTS_MAX = 3 * 65536;
+/** Of what a web server says when it has no tar for `import`: a page, of which the beginning tells enough. */
+export const DOWNLOAD_ERROR_MAX_BYTES = 1024;
 /** What a registry says with an error, and with a token (a JSON web token with many grants has 10 KiB). */
 export const REGISTRY_ERROR_MAX_BYTES = 64 * 1024;
 export const REGISTRY_TOKEN_MAX_BYTES = 1024 * 1024;

@@ -9,17 +9,19 @@ import { makeBaseLayer } from "./base-layer.ts";
 import type { HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
+import { thawLeftFrozen } from "./freeze.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
+import { openRegistries, type Registries } from "./registries.ts";
 
 export type {
   Image,
   LoadedImage,
   LoadProgress,
   PullEvent,
-  PullOptions,
   PushedLayerEvent,
   RegistryConfig,
+  RemoveRecord,
 } from "../image/mod.ts";
 export {
   familiarName,
@@ -30,7 +32,7 @@ export {
   parseReference,
   pullImage,
   pushImage,
-  RegistryClient,
+  saveImages,
   withDefaultTag,
   withTag,
 } from "../image/mod.ts";
@@ -39,13 +41,23 @@ export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
+export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { Engine } from "./engine.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";
+export {
+  type CommitOptions,
+  commitContainer,
+  type ImportOptions,
+  importImage,
+  tagImage,
+} from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
+
+export type { Registries } from "./registries.ts";
 
 export interface OpenEngineOptions {
   dataRoot: string;
@@ -59,8 +71,8 @@ export interface OpenEngineOptions {
 export interface OpenedEngine {
   engine: Engine;
   images: ImageStore;
+  registries: Registries;
   host: HostFacts;
-  registry: RegistryConfig;
 }
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
@@ -74,8 +86,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   makeBaseLayer(paths.base);
   const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
   const engine = await Engine.open({ paths, runtime, planner });
+  thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  return { engine, images, host, registry: options.registry ?? {} };
+  return { engine, images, registries: openRegistries(options.registry), host };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

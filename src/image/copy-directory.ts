@@ -2,7 +2,7 @@
  * Copies a directory of an image to the host: what an empty volume gets when it is mounted over it. Both sides are used
  * through fds, entry by entry, and no symlink is followed on either.
  */
-import { closeSync, openSync, readdirSync, readSync, type Stats, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, type Stats, writeSync } from "node:fs";
 import { LighterError } from "../base/errors.ts";
 import { LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import {
@@ -31,7 +31,7 @@ import {
   tryMknodat,
   trySymlinkat,
 } from "../linux/sys/fs.ts";
-import { closeAll, type Found, lookup, type MergedDirectory, resolve } from "./layered-fs.ts";
+import { closeAll, type Found, lookup, namesIn, resolve } from "./layered-fs.ts";
 
 /** A file's capabilities are part of what it is; other attributes are the layers' own business. */
 const CAPABILITY_XATTR = "security.capability";
@@ -142,14 +142,6 @@ class Copy {
       await new Promise((resume) => setImmediate(resume));
     }
   }
-}
-
-/** One char a byte, each once; whited-out ones among them. */
-function namesIn(directory: MergedDirectory): Set<string> {
-  const names = new Set<string>();
-  for (const fd of directory)
-    for (const name of readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" })) names.add(name);
-  return names;
 }
 
 function timesOf(stat: Stats): [seconds: number, nanoseconds: number] {

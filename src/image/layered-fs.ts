@@ -4,7 +4,7 @@
  * are interpreted within the stack.
  * Source: Linux Documentation/filesystems/overlayfs.rst (merged, opaque and white-out entries).
  */
-import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
 import { LighterError } from "../base/errors.ts";
 import { SYMLINKS_MAX } from "../base/limits.ts";
 import {
@@ -40,7 +40,7 @@ export function closeAll(fds: Iterable<number>): void {
   for (const fd of fds) closeSync(fd);
 }
 
-function isOpaque(fd: number): boolean {
+export function isOpaque(fd: number): boolean {
   return getxattrFd(fd, OPAQUE_XATTR)?.toString("latin1") === "y";
 }
 
@@ -74,7 +74,8 @@ export function lookup(directory: MergedDirectory, name: string): Found | undefi
   return top === undefined ? undefined : { fds, stat: top };
 }
 
-function openRoots(layerPaths: readonly string[]): number[] {
+/** "/" of the merged view; the caller closes the fds. */
+export function openRoots(layerPaths: readonly string[]): number[] {
   const fds: number[] = [];
   try {
     for (const path of layerPaths) {
@@ -85,6 +86,18 @@ function openRoots(layerPaths: readonly string[]): number[] {
     return fds;
   } catch (error) {
     closeAll(fds);
+    throw error;
+  }
+}
+
+/** `openRoots` of several stacks; of none of them if one fails. */
+export function openAllRoots(...stacks: (readonly string[])[]): number[][] {
+  const opened: number[][] = [];
+  try {
+    for (const layerPaths of stacks) opened.push(openRoots(layerPaths));
+    return opened;
+  } catch (error) {
+    for (const fds of opened) closeAll(fds);
     throw error;
   }
 }
@@ -169,6 +182,14 @@ export function readFileInLayers(layerPaths: readonly string[], path: string, ma
   } finally {
     closeAll(found.fds);
   }
+}
+
+/** Names in a merged directory, one char a byte, each once and in no order; whited-out ones among them. */
+export function namesIn(directory: MergedDirectory): Set<string> {
+  const names = new Set<string>();
+  for (const fd of directory)
+    for (const name of readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" })) names.add(name);
+  return names;
 }
 
 function readUpTo(fd: number, byteCount: number): Buffer {

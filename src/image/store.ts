@@ -34,13 +34,15 @@ import {
   parseManifest,
 } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
+import type { ImageFiles } from "./archive.ts";
 import { BlobStore } from "./blobs.ts";
 import { type Changes, ImageDatabase, type ImageRecord, type LayerRecord, type RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
 import { LayerJobs } from "./layer-jobs.ts";
 import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
-import { findImages } from "./load.ts";
+import { type FoundImage, findImages } from "./load.ts";
+import { planOverlayOptions } from "./overlay-options.ts";
 import { HOST_PLATFORM } from "./platform.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
@@ -182,7 +184,7 @@ export class ImageStore implements AsyncDisposable {
     closeSync(this.#lockFd);
   }
 
-  /** Changes of the state go one after another. What takes long comes before: see `add`. */
+  /** Changes of the state go one after another. What takes long comes before: see `addStaged`. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#lastChange.then(work, work);
     this.#lastChange = result.catch(() => {});
@@ -294,7 +296,7 @@ export class ImageStore implements AsyncDisposable {
    * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
    * and downloads that are whole stay for another try.
    */
-  async add<T>(
+  async addStaged<T>(
     options: { keepUnfinished: boolean },
     work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
   ): Promise<T> {
@@ -408,25 +410,30 @@ export class ImageStore implements AsyncDisposable {
    */
   async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
     try {
-      return await this.add({ keepUnfinished: false }, async (staging) => {
+      return await this.addStaged({ keepUnfinished: false }, async (staging) => {
         const files = await openSource(source, staging.ingestPath);
         const staged: StagedImage[] = [];
-        for (const found of await findImages(files, this.platform)) {
-          const known = this.#images.get(found.configDigest);
-          if (known !== undefined) staging.leaseImage(known);
-          const { blobs, layers } = { blobs: this.#blobs, layers: this.#layers };
-          staged.push(
-            known === undefined
-              ? await stageArchiveImage(found, { files, staging, blobs, layers, onProgress })
-              : { image: known, names: found.references },
-          );
-        }
+        for (const found of await findImages(files, this.platform))
+          staged.push(await this.#stageFound(found, files, staging, onProgress));
         const result = staged.map(({ image, names }) => ({ id: image.id, names: names.map(familiarReference) }));
         return { staged, result };
       });
     } catch (error) {
       throw asLighterError(error, "load image");
     }
+  }
+
+  async #stageFound(
+    found: FoundImage,
+    files: ImageFiles,
+    staging: Staging,
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<StagedImage> {
+    const known = this.#images.get(found.configDigest);
+    if (known === undefined)
+      return await stageArchiveImage(found, { files, staging, blobs: this.#blobs, layers: this.#layers, onProgress });
+    staging.leaseImage(known);
+    return { image: known, names: found.references };
   }
 
   // --- Reading ---
@@ -520,11 +527,6 @@ export class ImageStore implements AsyncDisposable {
     return this.#blobs.readDocument(digest);
   }
 
-  /** The config document's bytes, verbatim. */
-  async readConfigDocument(id: Digest): Promise<string> {
-    return this.#blobs.readDocument(id);
-  }
-
   /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). */
   layersOf(nameOrId: string): ImageLayers {
     const { layers } = this.#find(nameOrId).image;
@@ -543,7 +545,8 @@ export class ImageStore implements AsyncDisposable {
   mountsFor(nameOrId: string, { upperPath, workPath, basePath }: WritableLayer): OciMount[] {
     const { lowerDirs } = this.layersOf(nameOrId);
     const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
-    const options = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+    const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+    const options = [...paths, ...planOverlayOptions()];
     const byteCount = Buffer.byteLength(options.join(","));
     if (byteCount > MOUNT_DATA_MAX_BYTES)
       throw new LighterError(
@@ -661,6 +664,35 @@ export class ImageStore implements AsyncDisposable {
   /** What the store takes on the disk, and which image takes how much of it. */
   diskUsage(): DiskUsage {
     return computeDiskUsage([...this.#images.values()], [...this.#layers.records()], this.#blobs.sizeBytes());
+  }
+
+  // --- Images made here, and out again ---
+
+  /** An open file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
+  openBlob(digest: Digest): number {
+    return openSync(this.#blobs.pathOf(digest), "r");
+  }
+
+  /** Unpacked bytes of each layer, lowest first. */
+  layerSizesOf(id: Digest): number[] {
+    return this.#find(id).image.layers.map((layer) => layer.sizeBytes);
+  }
+
+  /**
+   * Stores an image that `make` describes; what of it is new, it puts into the directory it is given. The layers of the
+   * image `baseId` stay meanwhile, and need not be among the files.
+   * @throws LighterError as `load`, and what `make` throws.
+   */
+  async add(
+    baseId: Digest | undefined,
+    make: (ingestPath: string) => Promise<{ found: FoundImage; files: ImageFiles }>,
+  ): Promise<Digest> {
+    return await this.addStaged({ keepUnfinished: false }, async (staging) => {
+      if (baseId !== undefined) staging.leaseImage(this.#find(baseId).image);
+      const { found, files } = await make(staging.ingestPath);
+      const staged = await this.#stageFound(found, files, staging, () => {});
+      return { staged: [staged], result: found.configDigest };
+    });
   }
 }
 

@@ -1,32 +1,9 @@
 import { expect, test } from "bun:test";
 import { paxHeader, paxRecord, type RawHeader, rawEntry, rawTar } from "../../tests/support/image-tar.ts";
+import { type ReadEntry, readTar } from "../../tests/support/read-tar.ts";
 import { LighterError } from "../base/errors.ts";
 import { TAR_SPECIAL_MAX_BYTES } from "../base/limits.ts";
-import { type TarEntry, TarReader } from "./tar-reader.ts";
-
-interface ReadEntry extends TarEntry {
-  content: Buffer;
-}
-
-/** All entries with their content; holes are zeros. The archive is pushed in pieces of `step` bytes. */
-function readTar(archive: Uint8Array, step = archive.length): ReadEntry[] {
-  const entries: ReadEntry[] = [];
-  let open: ReadEntry | undefined;
-  const reader = new TarReader({
-    entry: (entry) => {
-      expect(open).toBeUndefined();
-      open = { ...entry, content: Buffer.alloc(entry.size) };
-      entries.push(open);
-    },
-    data: (bytes, offset) => open!.content.set(bytes, offset),
-    endEntry: () => {
-      open = undefined;
-    },
-  });
-  for (let at = 0; at < archive.length; at += step) reader.push(archive.subarray(at, at + step));
-  reader.end();
-  return entries;
-}
+import type { TarEntry } from "./tar-reader.ts";
 
 function failure(archive: Uint8Array): string {
   try {

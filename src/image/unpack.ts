@@ -60,7 +60,7 @@ import {
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface LayerTotals {
-  /** File bytes written: holes and further hard links count nothing. */
+  /** File bytes written, and symlinks' targets: holes and further hard links count nothing. */
   sizeBytes: number;
   entryCount: number;
   /** What the layer says of "/" itself; undefined if it does not mention it. */
@@ -69,9 +69,9 @@ export interface LayerTotals {
   impliedDirectories: BytePath[];
 }
 
-const WHITEOUT_PREFIX = ".wh.";
+export const WHITEOUT_PREFIX = ".wh.";
 const WHITEOUT_META_PREFIX = ".wh..wh.";
-const OPAQUE_MARKER = ".wh..wh..opq";
+export const OPAQUE_MARKER = ".wh..wh..opq";
 export const OPAQUE_XATTR = "trusted.overlay.opaque";
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
 /** Ours to set: from a layer they could redirect one overlay directory to another. */
@@ -437,6 +437,7 @@ export class LayerUnpacker implements TarSink {
       return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
     };
     this.#createInstead(parentFd, name, `create ${entry.type} "${showPath(entry.path)}"`, create);
+    if (entry.type === "symlink") this.#sizeBytes += entry.linkPath.length; // as Docker counts
     if (entry.uid !== 0 || entry.gid !== 0) lchownat(parentFd, name, entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode);
     for (const xattr of entry.xattrs) {

@@ -1,13 +1,16 @@
-/** Preloaded by the crash tests: the process dies at its N-th write point (1 is the first), N being $LIGHTER_TEST_CRASH_AT. */
+/**
+ * Preloaded by the crash tests: the process dies at its N-th write point (1 is the first), N being $LIGHTER_TEST_CRASH_AT,
+ * or at the first one of that name.
+ */
 import { writeSync } from "node:fs";
 import { observeWritePoints } from "../../src/base/write-point.ts";
 
-const crashAt = Number(process.env.LIGHTER_TEST_CRASH_AT ?? 0);
+const crashAt = process.env.LIGHTER_TEST_CRASH_AT ?? "";
 let passed = 0;
 
 observeWritePoints((name) => {
   passed++;
-  if (passed !== crashAt) return;
+  if (`${passed}` !== crashAt && name !== crashAt) return;
   writeSync(2, `crash at write point ${passed}: ${name}\n`);
   process.kill(process.pid, "SIGKILL");
 });

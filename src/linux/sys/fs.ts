@@ -35,6 +35,7 @@ const libc = dlopen("libc.so.6", {
   fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
   getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  listxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
   flock: { args: ["i32", "i32"], returns: "i32" },
 }).symbols;
 
@@ -250,6 +251,22 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
   throw kernelError(errno, `read xattr "${showPath(name)}"`);
 }
 
+/** Names, as bytes, of the xattrs that `fd` (may be O_PATH, of anything but a symlink) has. */
+export function listXattrsFd(fd: number): string[] {
+  const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
+  const length = Number(libc.listxattr(path, xattrValue, xattrValue.length));
+  if (length === 0) return [];
+  if (length > 0)
+    return xattrValue
+      .toString("latin1", 0, length - 1)
+      .split("\0")
+      .sort();
+  const errno = negativeErrno();
+  const EOPNOTSUPP = -95;
+  if (errno === EOPNOTSUPP) return [];
+  throw kernelError(errno, "list xattrs");
+}
+
 /** Takes the exclusive flock(2) without waiting; false if another open file has it. */
 export function tryLockExclusive(fd: number): boolean {
   const LOCK_EX = 2;
@@ -265,6 +282,15 @@ export function tryLockExclusive(fd: number): boolean {
 export function makeDevice(major: number, minor: number): bigint {
   const [high, low] = [BigInt(major), BigInt(minor)];
   return ((high & 0xfffff000n) << 32n) | ((low & 0xffffff00n) << 12n) | ((high & 0xfffn) << 8n) | (low & 0xffn);
+}
+
+/** The parts of `stat`'s rdev (gnu_dev_major, gnu_dev_minor). */
+export function splitDevice(device: number): { major: number; minor: number } {
+  const value = BigInt(device);
+  return {
+    major: Number(((value >> 32n) & 0xfffff000n) | ((value >> 8n) & 0xfffn)),
+    minor: Number(((value >> 12n) & 0xffffff00n) | (value & 0xffn)),
+  };
 }
 
 /**

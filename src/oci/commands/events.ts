@@ -1,10 +1,10 @@
+import { parseDurationMs } from "../../base/duration.ts";
 import { LighterError } from "../../base/errors.ts";
 import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
 import { detectCgroupHost, watchOom } from "../../linux/cgroup/mod.ts";
 import { formatJson } from "../../spec/json.ts";
 import { cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
-import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../flags.ts";
 import { print } from "../output.ts";
 import { openState, statusOf } from "../state.ts";

@@ -1,0 +1,50 @@
+import { LighterError } from "../base/errors.ts";
+import { exportContainer, type LoadProgress, saveImages } from "../engine/mod.ts";
+import { ProgressStream } from "./progress-stream.ts";
+import { parsePlatformJson } from "./query-platform.ts";
+import type { AnswerCall } from "./router.ts";
+import { sendStream } from "./send-stream.ts";
+
+/** GET /images/get?names=… */
+export async function saveSeveral(call: AnswerCall): Promise<void> {
+  await save(call, call.query.all("names"));
+}
+
+/** GET /images/{name}/get */
+export async function saveOne(call: AnswerCall): Promise<void> {
+  await save(call, [call.parameter("name")]);
+}
+
+async function save({ daemon, query, response }: AnswerCall, names: readonly string[]): Promise<void> {
+  if (names.length === 0) throw new LighterError("invalid", "no images to save: the parameter names is missing");
+  const platform = parsePlatformJson(query.text("platform"));
+  await sendStream(response, "application/x-tar", saveImages(daemon.images, names, platform));
+}
+
+/** GET /containers/{id}/export */
+export async function exportFiles({ daemon, parameter, response }: AnswerCall): Promise<void> {
+  const container = daemon.engine.find(parameter("id"));
+  await sendStream(response, "application/octet-stream", exportContainer(daemon.engine, daemon.images, container));
+}
+
+const PROGRESS_INTERVAL_MS = 100;
+
+/** POST /images/load: one JSON message a line, as the work goes on. */
+export async function loadImages({ daemon, query, request, response }: AnswerCall): Promise<void> {
+  const quiet = query.boolean("quiet");
+  const stream = new ProgressStream(response);
+  let lastMs = 0;
+  const onProgress = ({ diffId, unpackedBytes, done }: LoadProgress) => {
+    const now = Date.now();
+    if (quiet || (!done && now - lastMs < PROGRESS_INTERVAL_MS)) return;
+    lastMs = now;
+    const id = diffId.slice("sha256:".length, "sha256:".length + 12);
+    stream.send({ status: "Loading layer", progressDetail: { current: unpackedBytes }, id });
+  };
+  await stream.carry(async () => {
+    for (const { id, names } of await daemon.images.load(request, onProgress)) {
+      if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
+      for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
+    }
+  });
+}

@@ -1,0 +1,132 @@
+import { LighterError } from "../base/errors.ts";
+import {
+  changesOf,
+  commitContainer,
+  type Image,
+  type ImageStore,
+  importImage,
+  type RemoveRecord,
+  tagImage,
+} from "../engine/mod.ts";
+import { parseJsonBody, readBody } from "./body.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { downloadTar } from "./download.ts";
+import { Filters } from "./filters.ts";
+import { compileCommonFilters, type ImageFilter } from "./image-filters.ts";
+import { usersOf } from "./image-users.ts";
+import { ProgressStream } from "./progress-stream.ts";
+import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
+import { parsePlatformText } from "./query-platform.ts";
+import type { AnswerCall } from "./router.ts";
+
+/** POST /images/{name}/tag */
+export async function tag({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
+  const isTagged = await tagImage(daemon.images, parameter("name"), query.text("repo"), query.text("tag"));
+  if (!isTagged) return sendEmpty(response, 200);
+  response.writeHead(201, { ...COMMON_HEADERS, "Content-Length": 0 });
+  response.end();
+}
+
+/** POST /images/prune */
+export async function pruneImages({ daemon, query, response }: AnswerCall): Promise<void> {
+  const filters = Filters.parse(query.text("filters"), ["dangling", "until", "label", "label!"]);
+  const danglingOnly = filters.boolean("dangling") ?? true;
+  const common = compileCommonFilters(filters);
+  const matches = (image: Image) => common(image) && !(danglingOnly && image.repoTags.length > 0);
+  const { deleted, bytes } = await pruneMatching(daemon, matches);
+  sendJson(response, 200, { ImagesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: bytes });
+}
+
+async function pruneMatching(
+  daemon: Daemon,
+  matches: ImageFilter,
+): Promise<{ deleted: RemoveRecord[]; bytes: number }> {
+  const { images } = daemon;
+  const deleted: RemoveRecord[] = [];
+  const layerBytes = measureLayers(images);
+  for (const image of images.list().filter(matches)) {
+    const names = image.repoTags.length === 0 ? [image.id] : image.repoTags;
+    for (const name of names) {
+      const users = usersOf(daemon);
+      if (users.some(({ imageId }) => imageId === image.id)) break;
+      deleted.push(...(await removeUnlessGone(images, name, users)));
+    }
+  }
+  const bytes = deleted.reduce(
+    (sum, record) => sum + (("Deleted" in record && layerBytes.get(record.Deleted)) || 0),
+    0,
+  );
+  return { deleted, bytes };
+}
+
+/** By chainId, under which a removal reports layers. */
+function measureLayers(images: ImageStore): Map<string, number> {
+  const bytes = new Map<string, number>();
+  for (const { id, chainIds } of images.list())
+    for (const [index, size] of images.layerSizesOf(id).entries()) bytes.set(chainIds[index]!, size);
+  return bytes;
+}
+
+async function removeUnlessGone(
+  images: ImageStore,
+  name: string,
+  users: ReturnType<typeof usersOf>,
+): Promise<RemoveRecord[]> {
+  try {
+    return await images.remove(name, { force: false, users });
+  } catch (error) {
+    // Somebody else has removed it, or given it to a container.
+    if (error instanceof LighterError && (error.code === "not-found" || error.code === "conflict")) return [];
+    throw error;
+  }
+}
+
+/** POST /commit */
+export async function commit({ daemon, query, request, response }: AnswerCall): Promise<void> {
+  const body = await readBody(request);
+  const config = body.length === 0 ? undefined : parseJsonBody(body, request.headers["content-type"]);
+  const ref = query.text("container");
+  if (ref === undefined) throw new LighterError("invalid", 'invalid name or ID supplied: ""');
+  const id = await commitContainer(daemon.engine, daemon.images, daemon.engine.find(ref), {
+    repo: query.text("repo"),
+    tag: query.text("tag"),
+    comment: query.text("comment") ?? "",
+    author: query.text("author") ?? "",
+    pause: query.text("pause") === undefined || query.boolean("pause"),
+    changes: query.all("changes"),
+    config: config ?? undefined,
+  });
+  sendJson(response, 201, { Id: id });
+}
+
+/** POST /images/create?fromSrc=…: one JSON message a line, the last with the image's id. */
+export async function importTar(call: AnswerCall): Promise<void> {
+  const { daemon, query, request, response } = call;
+  const source = query.text("fromSrc") ?? "-";
+  const platform = parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
+  const stream = new ProgressStream(response);
+  await stream.carry(async () => {
+    const tar = source === "-" ? request : await downloadTar(call, source, (message) => stream.send(message));
+    const id = await importImage(daemon.images, tar, {
+      repo: query.text("repo"),
+      tag: query.text("tag"),
+      message: query.text("message") ?? `Imported from ${source}`,
+      changes: query.all("changes"),
+      platform,
+    });
+    stream.send({ status: id });
+  });
+}
+
+const KINDS = { modified: 0, added: 1, deleted: 2 } as const;
+
+/** GET /containers/{id}/changes */
+export async function changes({ daemon, parameter, response }: AnswerCall): Promise<void> {
+  const container = daemon.engine.find(parameter("id"));
+  const list = await changesOf(daemon.engine, daemon.images, container);
+  const shown = list.map(({ path, kind }) => ({
+    Path: Buffer.from(path, "latin1").toString("utf8"),
+    Kind: KINDS[kind],
+  }));
+  sendJson(response, 200, shown.length === 0 ? null : shown);
+}

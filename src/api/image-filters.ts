@@ -1,0 +1,76 @@
+import { parseDurationMs } from "../base/duration.ts";
+import { LighterError } from "../base/errors.ts";
+import { compilePathPattern } from "../base/path-pattern.ts";
+import { parseRfc3339, parseUnixTime } from "../base/time.ts";
+import type { Image } from "../engine/mod.ts";
+import type { Daemon } from "./daemon-state.ts";
+import type { Filters } from "./filters.ts";
+
+/** What the filters of `GET /images/json` and `POST /images/prune` say of one image. */
+export type ImageFilter = (image: Image) => boolean;
+
+export function createdSeconds({ document }: Image): number {
+  return Math.floor((Date.parse(document.created ?? "") || 0) / 1000);
+}
+
+/** Filters that both requests know. @throws LighterError "invalid" */
+export function compileCommonFilters(filters: Filters): ImageFilter {
+  const until = parseUntil(filters.get("until"));
+  return (image) => {
+    const labels = image.document.config.Labels ?? {};
+    return (until === undefined || createdSeconds(image) < until) && filters.matchesLabels(labels);
+  };
+}
+
+/** Seconds since 1970. A time of day without a zone is UTC; a duration counts back from now. */
+function parseUntil(values: readonly string[] | undefined): number | undefined {
+  if (values === undefined) return undefined;
+  if (values.length > 1) throw new LighterError("invalid", "more than one until filter specified");
+  const text = values[0]!;
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined) return (Date.now() - durationMs) / 1000;
+  const [, date, time, zone] =
+    /^(\d{4}-\d\d-\d\d)(?:T(\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?))?(Z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
+  const whole = date && `${date}T${(time ?? "00").padEnd(2)}${":00:00".slice((time ?? "00").length - 2)}${zone ?? "Z"}`;
+  const ns = parseUnixTime(text) ?? (whole === undefined ? undefined : parseRfc3339(whole));
+  if (ns === undefined)
+    throw new LighterError("invalid", `failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  return Number(ns / 1_000_000n) / 1000;
+}
+
+/** Filters of the list. @throws LighterError "invalid", "not-found" for an image that another is to be older than */
+export function compileListFilters({ images }: Daemon, filters: Filters): ImageFilter {
+  const common = compileCommonFilters(filters);
+  const dangling = filters.boolean("dangling");
+  const times = (name: string) => filters.get(name)?.map((ref) => createdSeconds(images.get(ref))) ?? [];
+  const [before, since] = [times("before"), times("since")];
+  return (image) =>
+    common(image) &&
+    (dangling === undefined || dangling === (image.repoTags.length === 0)) &&
+    before.every((seconds) => createdSeconds(image) < seconds) &&
+    since.every((seconds) => createdSeconds(image) > seconds);
+}
+
+/**
+ * The image with the names that one of the `reference` patterns fits; undefined if there is none. A pattern is for the name,
+ * or for the name with its tag or digest.
+ * @throws LighterError "invalid"
+ */
+export function compileReferenceFilter(patterns: readonly string[] | undefined): (image: Image) => Image | undefined {
+  if (patterns === undefined) return (image) => image;
+  const compiled = patterns.map((pattern) => {
+    const matches = compilePathPattern(pattern);
+    if (matches === undefined) throw new LighterError("invalid", "syntax error in pattern");
+    return matches;
+  });
+  const fits = (reference: string) => {
+    const name = reference.includes("@")
+      ? reference.slice(0, reference.indexOf("@"))
+      : reference.slice(0, reference.lastIndexOf(":"));
+    return compiled.some((matches) => matches(reference) || matches(name));
+  };
+  return (image) => {
+    const [repoTags, repoDigests] = [image.repoTags.filter(fits), image.repoDigests.filter(fits)];
+    return repoTags.length + repoDigests.length === 0 ? undefined : { ...image, repoTags, repoDigests };
+  };
+}

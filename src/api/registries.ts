@@ -1,0 +1,28 @@
+import { LighterError } from "../base/errors.ts";
+import { parseReference, withDefaultTag } from "../engine/mod.ts";
+import { readJsonBody } from "./body.ts";
+import { sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+
+/** GET /distribution/{name}/json */
+export async function inspectDistribution({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
+  const reference = withDefaultTag(parseReference(parameter("name")));
+  const auth = request.headers["x-registry-auth"];
+  const { descriptor, platforms } = await daemon.registries.describe(reference, typeof auth === "string" ? auth : "");
+  const { mediaType, digest, size } = descriptor;
+  sendJson(response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
+}
+
+/** POST /auth */
+export async function checkAuth({ daemon, request, response }: AnswerCall): Promise<void> {
+  sendJson(response, 200, await daemon.registries.checkAuth(await readJsonBody(request)));
+}
+
+/** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */
+export function searchImages({ query }: AnswerCall): void {
+  const term = query.text("term");
+  if (term === undefined) throw new LighterError("invalid", "search images: the parameter term is missing");
+  throw new LighterError("not-supported", `search images for "${term}": this version searches no registry`, {
+    hint: "look on the registry's web pages",
+  });
+}

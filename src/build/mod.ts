@@ -1,0 +1,2 @@
+/** Dockerfiles: instructions and what they do to a config. */
+export { changeConfig } from "./change-config.ts";

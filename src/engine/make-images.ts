@@ -1,0 +1,156 @@
+/** Images from what is not an image: a container (`commit`), a tar of a root file system (`import`). */
+import { LighterError } from "../base/errors.ts";
+import { formatNow } from "../base/time.ts";
+import { changeConfig } from "../build/mod.ts";
+import {
+  decompressStream,
+  formatReference,
+  type Image,
+  type ImageStore,
+  makeImage,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+  withTag,
+} from "../image/mod.ts";
+import type { DockerContainerConfig } from "../spec/docker-api.ts";
+import { type ImageDocument, type Platform, parseImageConfig } from "../spec/oci-image.ts";
+import { mergeImageConfig, parseCreateBody } from "./config/mod.ts";
+import type { Container } from "./container.ts";
+import { layerOf } from "./container-files.ts";
+import type { Engine } from "./engine.ts";
+import { freezeContainer } from "./freeze.ts";
+
+/** A name for an image about to be made. Undefined: none was asked for. @throws LighterError "invalid" as Docker */
+export function parseNewName(repo: string | undefined, tag: string | undefined): Reference | undefined {
+  if (repo === undefined) return undefined;
+  const reference = parseReference(repo);
+  if (reference.digest !== undefined) throw new LighterError("invalid", "cannot import digest reference");
+  const named = tag === undefined ? withDefaultTag(reference) : withTag(reference, tag);
+  if (named.domain === "docker.io" && named.path === "library/sha256")
+    throw new LighterError("invalid", "refusing to create an ambiguous tag using digest algorithm as name");
+  return named;
+}
+
+export interface CommitOptions {
+  repo: string | undefined;
+  tag: string | undefined;
+  comment: string;
+  author: string;
+  pause: boolean;
+  changes: readonly string[];
+  /** A config that goes over the container's; undefined: the container's. The request's JSON, not checked yet. */
+  config: unknown;
+}
+
+/** Resolves with the new image's id. @throws LighterError */
+export async function commitContainer(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  options: CommitOptions,
+): Promise<string> {
+  const { record } = container;
+  const name = parseNewName(options.repo, options.tag);
+  const given = options.config === undefined ? undefined : parseCreateBody(options.config).config;
+  const base = given === undefined || Object.keys(given).length === 0 ? record.config : given;
+  const config = mergeImageConfig(changeConfig(base, options.changes), record.config);
+  const image = images.get(record.imageId);
+  const created = formatNow();
+  const command = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])].join(" ");
+  return await makeImage(images, {
+    base: image,
+    document: documentOf(platformOf(image), created, options.author, config),
+    history: {
+      created,
+      ...(options.author === "" ? {} : { author: options.author }),
+      created_by: command,
+      ...(options.comment === "" ? {} : { comment: options.comment }),
+    },
+    layer: options.pause ? frozenLayerOf(engine, images, container) : layerOf(engine, images, container),
+    name,
+  });
+}
+
+/** The container stands still while its files are read, and no longer: storing the layer takes its time. */
+async function* frozenLayerOf(engine: Engine, images: ImageStore, container: Container): AsyncGenerator<Uint8Array> {
+  using _frozen = await freezeContainer(engine, container);
+  yield* layerOf(engine, images, container);
+}
+
+function platformOf({ document }: Image): Pick<ImageDocument, "os" | "architecture" | "variant" | "os.version"> {
+  const { os, architecture, variant } = document;
+  return {
+    architecture,
+    ...(variant === undefined ? {} : { variant }),
+    os,
+    ...(document["os.version"] === undefined ? {} : { "os.version": document["os.version"] }),
+  };
+}
+
+/** Of the config, what an image's config has a field for: a container's hostname, say, is its own. */
+function documentOf(
+  platform: ReturnType<typeof platformOf>,
+  created: string,
+  author: string,
+  config: DockerContainerConfig,
+): Omit<ImageDocument, "rootfs" | "history"> {
+  return {
+    created,
+    ...(author === "" ? {} : { author }),
+    ...platform,
+    config: parseImageConfig(config, "config"),
+  };
+}
+
+export interface ImportOptions {
+  repo: string | undefined;
+  tag: string | undefined;
+  message: string;
+  changes: readonly string[];
+  platform: Platform;
+}
+
+/**
+ * An image whose one layer is the tar `source`, plain or compressed with gzip or zstd. Resolves with its id.
+ * @throws LighterError "invalid" for what is no tar, "not-supported" for other compressions
+ */
+export async function importImage(
+  images: ImageStore,
+  source: AsyncIterable<Uint8Array>,
+  options: ImportOptions,
+): Promise<string> {
+  const name = parseNewName(options.repo, options.tag);
+  const config = changeConfig({}, options.changes);
+  const created = formatNow();
+  return await makeImage(images, {
+    base: undefined,
+    document: { ...documentOf(options.platform, created, "", config), comment: options.message },
+    history: { created, comment: options.message },
+    layer: requireBytes(decompressStream(source)),
+    name,
+  });
+}
+
+async function* requireBytes(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let byteCount = 0;
+  for await (const chunk of source) {
+    byteCount += chunk.length;
+    yield chunk;
+  }
+  if (byteCount === 0) throw new LighterError("invalid", "the archive is empty");
+}
+
+/** Gives an image a further name. Without a repository there is nothing to do, says Docker. */
+export async function tagImage(
+  images: ImageStore,
+  image: string,
+  repo: string | undefined,
+  tag: string | undefined,
+): Promise<boolean> {
+  const name = parseNewName(repo, tag);
+  const { id } = images.get(image);
+  if (name === undefined) return false;
+  await images.tag(id, formatReference(name));
+  return true;
+}

@@ -1,4 +1,4 @@
-import type { Engine, HostFacts, ImageStore, Registries, RegistryConfig } from "../engine/mod.ts";
+import type { Engine, HostFacts, ImageStore, Registries } from "../engine/mod.ts";
 
 /** What every handler may use. */
 export interface Daemon {
@@ -6,5 +6,4 @@ export interface Daemon {
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
-  registry: RegistryConfig;
 }

@@ -1,6 +1,7 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { DOWNLOAD_ERROR_MAX_BYTES } from "../base/limits.ts";
-import type { ProgressStream } from "./progress-stream.ts";
+import { closedSignal } from "./containers.ts";
+import type { AnswerCall } from "./router.ts";
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -8,15 +9,19 @@ const PROGRESS_INTERVAL_MS = 100;
  * The bytes behind a URL ("host/path" means http), with messages on the way. It ends when the client goes away.
  * @throws LighterError "unavailable" if there is no connection; with the server's words if it says no
  */
-export async function downloadTar(source: string, stream: ProgressStream): Promise<AsyncIterable<Uint8Array>> {
+export async function downloadTar(
+  call: AnswerCall,
+  source: string,
+  send: (message: object) => void,
+): Promise<AsyncIterable<Uint8Array>> {
   const url = source.includes("://") ? source : `http://${source}`;
-  const answer = await request(url, stream.signal);
+  const answer = await request(url, closedSignal(call));
   if (!answer.ok) {
     const reason = `status ${answer.status} ${answer.statusText}: ${await readStart(answer)}`;
     throw new LighterError(answer.status === 404 ? "not-found" : "unavailable", `failed to GET ${url} with ${reason}`);
   }
-  stream.send({ status: `Downloading from ${url}` });
-  return withProgress(answer, stream);
+  send({ status: `Downloading from ${url}` });
+  return withProgress(answer, send);
 }
 
 async function request(url: string, signal: AbortSignal): Promise<Response> {
@@ -42,7 +47,7 @@ async function readStart(answer: Response): Promise<string> {
   return text.slice(0, DOWNLOAD_ERROR_MAX_BYTES);
 }
 
-async function* withProgress(answer: Response, stream: ProgressStream): AsyncGenerator<Uint8Array> {
+async function* withProgress(answer: Response, send: (message: object) => void): AsyncGenerator<Uint8Array> {
   const total = Number(answer.headers.get("content-length") ?? 0);
   let current = 0;
   let lastMs = 0;
@@ -51,7 +56,7 @@ async function* withProgress(answer: Response, stream: ProgressStream): AsyncGen
     const now = Date.now();
     if (now - lastMs >= PROGRESS_INTERVAL_MS || current === total) {
       lastMs = now;
-      stream.send({ status: "Importing", progressDetail: { current, ...(total > 0 ? { total } : {}) } });
+      send({ status: "Importing", progressDetail: { current, ...(total > 0 ? { total } : {}) } });
     }
     yield chunk;
   }

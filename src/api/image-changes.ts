@@ -5,7 +5,6 @@ import {
   type Image,
   type ImageStore,
   importImage,
-  parsePlatform,
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
@@ -17,7 +16,7 @@ import { compileCommonFilters, type ImageFilter } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
-import { pull } from "./pull-push.ts";
+import { parsePlatformText } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
 
 /** POST /images/{name}/tag */
@@ -100,19 +99,14 @@ export async function commit({ daemon, query, request, response }: AnswerCall): 
   sendJson(response, 201, { Id: id });
 }
 
-/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
-export function createImage(call: AnswerCall): Promise<void> {
-  return call.query.has("fromSrc") ? importTar(call) : pull(call);
-}
-
-/** One JSON message a line, the last with the image's id. */
-async function importTar({ daemon, query, request, response }: AnswerCall): Promise<void> {
+/** POST /images/create?fromSrc=…: one JSON message a line, the last with the image's id. */
+export async function importTar(call: AnswerCall): Promise<void> {
+  const { daemon, query, request, response } = call;
   const source = query.text("fromSrc") ?? "-";
-  const platform = parsePlatform(query.text("platform") ?? "linux");
-  if (platform.os !== "linux") throw new LighterError("invalid", "operating system is not supported");
+  const platform = parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
   const stream = new ProgressStream(response);
   await stream.carry(async () => {
-    const tar = source === "-" ? request : await downloadTar(source, stream);
+    const tar = source === "-" ? request : await downloadTar(call, source, (message) => stream.send(message));
     const id = await importImage(daemon.images, tar, {
       repo: query.text("repo"),
       tag: query.text("tag"),

@@ -2,9 +2,11 @@ import type { Image } from "../engine/mod.ts";
 import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters } from "./filters.ts";
+import { importTar } from "./image-changes.ts";
 import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { sendJson } from "./protocol.ts";
+import { pull } from "./pull-push.ts";
 import type { AnswerCall } from "./router.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
@@ -112,4 +114,9 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const options = { force: query.boolean("force"), users: usersOf(daemon) };
   sendJson(response, 200, await daemon.images.remove(parameter("name"), options));
+}
+
+/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
+export async function createImage(call: AnswerCall): Promise<void> {
+  await (call.query.has("fromSrc") ? importTar(call) : pull(call));
 }

@@ -11,7 +11,6 @@ import {
   parseReference,
   pullImage,
   pushImage,
-  RegistryClient,
   withTag,
 } from "../engine/mod.ts";
 import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
@@ -41,18 +40,17 @@ function referenceOf(name: string, tag: string | undefined): Reference {
   return withTag(parseReference(name), tag);
 }
 
-/** POST /images/create?fromImage=… */
+/** POST /images/create, with `fromImage` */
 export async function pull({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const name = query.text("fromImage");
-  if (name === undefined)
-    throw new LighterError("invalid", "neither an image to pull (fromImage) nor a tar to import (fromSrc) is named");
+  if (name === undefined) throw new LighterError("invalid", "invalid reference format"); // dockerd's words
   const reference = referenceOf(name, query.text("tag"));
   const platformText = query.text("platform");
   const platform = platformText === undefined ? undefined : parsePlatform(platformText);
   const stream = new ProgressStream(response);
   await stream.carry(async () => {
     const { signal } = stream;
-    const client = await RegistryClient.open(daemon.registry, reference, {
+    const client = await daemon.registries.open(reference, {
       credentials: credentialsOf(request),
       signal,
     });
@@ -123,7 +121,7 @@ export async function push({ daemon, parameter, query, request, response }: Answ
     if (tags.length === 0)
       throw new LighterError("not-found", `An image does not exist locally with the tag: ${familiarName(wanted)}`);
     const references = tag === undefined ? tags : [wanted];
-    const client = await RegistryClient.open(daemon.registry, wanted, { credentials, signal, actions: "pull,push" });
+    const client = await daemon.registries.open(wanted, { credentials, signal, actions: "pull,push" });
     for (const reference of references) {
       const image = images.referenced(reference);
       if (image === undefined)

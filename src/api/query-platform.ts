@@ -1,4 +1,5 @@
 import { LighterError } from "../base/errors.ts";
+import { parsePlatform } from "../engine/mod.ts";
 
 interface Platform {
   os: string;
@@ -26,4 +27,12 @@ function parseObject(text: string): Record<string, unknown> {
     // as for any other text that is no object
   }
   throw new LighterError("invalid", "failed to parse platform");
+}
+
+/** `platform` of import: "linux/arm64[/v8]", "linux" or "arm64". @throws LighterError "invalid" with Docker's words */
+export function parsePlatformText(text: string | undefined, host: Platform): Platform {
+  if (text === undefined) return host;
+  const platform = parsePlatform(text);
+  if (platform.os !== "linux") throw new LighterError("invalid", "operating system is not supported");
+  return platform;
 }

@@ -15,8 +15,8 @@ import {
 } from "./containers.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
-import { changes, commit, createImage, pruneImages, tag } from "./image-changes.ts";
-import { imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
+import { changes, commit, pruneImages, tag } from "./image-changes.ts";
+import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { logs } from "./logs.ts";
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
@@ -37,10 +37,10 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/images/get", answer: saveSeveral },
   { method: "GET", path: "/images/search", answer: searchImages },
   { method: "GET", path: "/images/{name...}/json", answer: inspectImage },
+  { method: "POST", path: "/images/{name...}/push", answer: push },
   { method: "GET", path: "/images/{name...}/history", answer: imageHistory },
   { method: "GET", path: "/images/{name...}/get", answer: saveOne },
   { method: "POST", path: "/images/{name...}/tag", answer: tag },
-  { method: "POST", path: "/images/{name...}/push", answer: push },
   { method: "DELETE", path: "/images/{name...}", answer: removeImage },
   { method: "POST", path: "/commit", answer: commit },
   { method: "GET", path: "/distribution/{name...}/json", answer: inspectDistribution },

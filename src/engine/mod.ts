@@ -19,7 +19,6 @@ export type {
   LoadedImage,
   LoadProgress,
   PullEvent,
-  PullOptions,
   PushedLayerEvent,
   RegistryConfig,
   RemoveRecord,
@@ -33,7 +32,6 @@ export {
   parseReference,
   pullImage,
   pushImage,
-  RegistryClient,
   saveImages,
   withDefaultTag,
   withTag,
@@ -75,7 +73,6 @@ export interface OpenedEngine {
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
-  registry: RegistryConfig;
 }
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
@@ -91,8 +88,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
-  const registry = options.registry ?? {};
-  return { engine, images, registries: openRegistries(registry), host, registry };
+  return { engine, images, registries: openRegistries(options.registry), host };
 }
 
 /** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

@@ -1,5 +1,6 @@
 /** What registries say without anything being pulled: `GET /distribution/…` and `POST /auth`. */
 import {
+  type ClientOptions,
   checkAuth,
   type FetchedManifest,
   formatReference,
@@ -18,6 +19,8 @@ import {
 import { parseAuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 
 export interface Registries {
+  /** For a pull or push of one repository. Connects to nothing yet. */
+  open(repository: Reference, options: ClientOptions): Promise<RegistryClient>;
   /**
    * The manifest or index behind a name with a tag or digest, and the platforms it has images for.
    * `auth`: the request's X-Registry-Auth, "" if there is none.
@@ -34,6 +37,7 @@ export interface Registries {
 /** Connects to nothing yet. */
 export function openRegistries(config: RegistryConfig = {}): Registries {
   return {
+    open: (repository, options) => RegistryClient.open(config, repository, options),
     async describe(reference, auth) {
       const client = await RegistryClient.open(config, reference, { credentials: parseRegistryAuth(auth) });
       const manifest = await client.getManifest(reference.digest ?? reference.tag ?? "latest");

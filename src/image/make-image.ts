@@ -29,7 +29,7 @@ const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
 /** Resolves with the id. @throws LighterError as `ImageStore.load`, and what reading `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
-  return store.addMade(request.base?.id, async (ingestPath) => {
+  return store.add(request.base?.id, async (ingestPath) => {
     const layer = await spoolLayer(request.layer, join(ingestPath, "layer"));
     return { found: describeImage(request, layer), files: new NewFiles(layer, request.base) };
   });

@@ -20,7 +20,14 @@ export {
   withDefaultTag,
   withTag,
 } from "./reference.ts";
-export { checkAuth, type FetchedManifest, parseMirror, RegistryClient, type RegistryConfig } from "./registry/mod.ts";
+export {
+  type ClientOptions,
+  checkAuth,
+  type FetchedManifest,
+  parseMirror,
+  RegistryClient,
+  type RegistryConfig,
+} from "./registry/mod.ts";
 export type { ImageUser } from "./removal.ts";
 export { saveImages } from "./save.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";

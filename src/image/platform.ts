@@ -23,11 +23,15 @@ const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64:
 /** "OS", "ARCHITECTURE" or "OS/ARCHITECTURE[/VARIANT]"; what is not named is the host's. @throws LighterError ("invalid"). */
 export function parsePlatform(text: string): Platform {
   const parts = text.toLowerCase().split("/");
-  if (parts.length > 3 || parts.some((part) => !/^[a-z0-9_.-]{1,64}$/.test(part)))
-    throw new LighterError(
-      "invalid",
-      `"${text.slice(0, 100)}" is an invalid platform: it is not OS/ARCHITECTURE[/VARIANT]`,
-    );
+  if (parts.length > 3)
+    throw new LighterError("invalid", `"${text.slice(0, 100)}": cannot parse platform specifier: invalid argument`);
+  for (const part of parts)
+    if (!/^[a-z0-9_.-]{1,64}$/.test(part))
+      throw new LighterError(
+        "invalid",
+        `"${part.slice(0, 100)}" is an invalid component of "${text.slice(0, 100)}": platform specifier component ` +
+          'must match "^[A-Za-z0-9_.-]+(?:\\\\(([A-Za-z0-9_.-]+)\\\\))?$": invalid argument',
+      );
   const [first = "", second, third] = parts;
   if (second === undefined && ["linux", "windows", "darwin", "freebsd"].includes(first))
     return { ...HOST_PLATFORM, os: first };

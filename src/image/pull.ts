@@ -67,7 +67,7 @@ export async function pullImage(store: ImageStore, reference: Reference, options
   const isPresent = present !== undefined && serves(present, options.platform ?? store.platform);
   const isUpToDate = isPresent && names.every((name) => store.referenced(name) === present);
   if (!isUpToDate) {
-    await store.add({ keepUnfinished: true }, async (staging) => {
+    await store.addStaged({ keepUnfinished: true }, async (staging) => {
       const staged = isPresent
         ? takeUp(present, names, staging)
         : await fetchImage(store, descriptor, names, staging, options);

@@ -184,7 +184,7 @@ export class ImageStore implements AsyncDisposable {
     closeSync(this.#lockFd);
   }
 
-  /** Changes of the state go one after another. What takes long comes before: see `add`. */
+  /** Changes of the state go one after another. What takes long comes before: see `addStaged`. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#lastChange.then(work, work);
     this.#lastChange = result.catch(() => {});
@@ -296,7 +296,7 @@ export class ImageStore implements AsyncDisposable {
    * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
    * and downloads that are whole stay for another try.
    */
-  async add<T>(
+  async addStaged<T>(
     options: { keepUnfinished: boolean },
     work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
   ): Promise<T> {
@@ -410,7 +410,7 @@ export class ImageStore implements AsyncDisposable {
    */
   async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
     try {
-      return await this.add({ keepUnfinished: false }, async (staging) => {
+      return await this.addStaged({ keepUnfinished: false }, async (staging) => {
         const files = await openSource(source, staging.ingestPath);
         const staged: StagedImage[] = [];
         for (const found of await findImages(files, this.platform))
@@ -525,11 +525,6 @@ export class ImageStore implements AsyncDisposable {
   /** A document of an image, verified. @throws LighterError ("not-found", "invalid"). */
   readDocument(digest: Digest): Promise<string> {
     return this.#blobs.readDocument(digest);
-  }
-
-  /** The config document's bytes, verbatim. */
-  async readConfigDocument(id: Digest): Promise<string> {
-    return this.#blobs.readDocument(id);
   }
 
   /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). */
@@ -688,11 +683,11 @@ export class ImageStore implements AsyncDisposable {
    * image `baseId` stay meanwhile, and need not be among the files.
    * @throws LighterError as `load`, and what `make` throws.
    */
-  async addMade(
+  async add(
     baseId: Digest | undefined,
     make: (ingestPath: string) => Promise<{ found: FoundImage; files: ImageFiles }>,
   ): Promise<Digest> {
-    return await this.add({ keepUnfinished: false }, async (staging) => {
+    return await this.addStaged({ keepUnfinished: false }, async (staging) => {
       if (baseId !== undefined) staging.leaseImage(this.#find(baseId).image);
       const { found, files } = await make(staging.ingestPath);
       const staged = await this.#stageFound(found, files, staging, () => {});

@@ -728,7 +728,7 @@ describe("the store", () => {
     );
     const image = store.get("f:1");
     expect(image.id as string).toBe(`sha256:${sha256(document)}`);
-    expect(await store.readConfigDocument(image.id)).toBe(document);
+    expect(await store.readDocument(image.id)).toBe(document);
   });
 
   test("looks images up by name, id and beginning of an id, as Docker does", async () => {

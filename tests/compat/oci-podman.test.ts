@@ -43,9 +43,7 @@ const ROOTFS = () => ["--network", "none", "--rootfs", `${at("image")}:O`];
 /** Without what names the runtime or where its things are. */
 function plain(runtime: RuntimeName, { stdout, stderr, code }: Outcome): Outcome {
   const bare = (text: string) => text.replaceAll(scratch.runtime, "runc").replaceAll(at(runtime), "OWN");
-  // The kernel's refusals end the line here, where dockerd adds ": unknown".
-  const ended = bare(stderr).replace(/(OCI [\w ]+)?\n$/, ": unknown\n");
-  return plainOutcome({ stdout: bare(stdout), stderr: ended, code });
+  return plainOutcome({ stdout: bare(stdout), stderr: bare(stderr), code });
 }
 
 /** A container that runs until the block ends, when nothing of it may be left. */

@@ -90,7 +90,7 @@ export function plain({ stdout, stderr, code }: Outcome): Outcome {
   const bare = (text: string) =>
     withoutIds(text)
       .replace("lighter-runtime", "runc")
-      .replace(/(container process: )(?!exec: ).*[:(] ?([a-z ]+)\)?(?=: unknown)/, "$1... $2");
+      .replace(/(container process: )(?!exec: ).*[:(] ?(?! ?unknown)([a-z ]+)\)?(?=: unknown|: OCI|\n)/, "$1... $2");
   return { stdout: bare(stdout), stderr: bare(stderr), code };
 }
 

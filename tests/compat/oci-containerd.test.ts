@@ -6,11 +6,23 @@ import { chmodSync, globSync, mkdirSync, openSync, readFileSync, rmSync, writeFi
 import { join } from "node:path";
 import { dockerArchive } from "../support/image-archive.ts";
 import { TerminalSession } from "../support/terminal.ts";
+import { testIf } from "../support/test-if.ts";
 import { makeBusyboxRootfs, type Outcome, runProgram } from "./cli-support.ts";
 import { asOurs, PROBE, sections } from "./oci-probe.ts";
-import { both, plain, RUNTIMES, type RuntimeName, Scratch, tracesOf, until, whyNot } from "./oci-support.ts";
+import {
+  both,
+  plain,
+  RUNTIMES,
+  type RuntimeName,
+  Scratch,
+  tracesOf,
+  until,
+  whyNoMetrics,
+  whyNot,
+} from "./oci-support.ts";
 
 const reason = whyNot("containerd", "containerd-shim-runc-v2", "ctr", "runc", "busybox");
+const noMetrics = whyNoMetrics();
 const IMAGE = "docker.io/library/busybox:latest";
 
 let scratch: Scratch;
@@ -288,7 +300,7 @@ describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? 
     expect(seen.lighter.states).toEqual(["RUNNING", "", "PAUSED", "", "RUNNING", "RUNNING"]);
   });
 
-  test("metrics have the container's numbers and limits", async () => {
+  testIf(noMetrics === undefined, noMetrics ?? "")("metrics have the container's numbers and limits", async () => {
     const seen = await both(async (runtime) => {
       await using task = await Task.start(
         runtime,

@@ -238,7 +238,7 @@ describe.skipIf(reason !== undefined)(`under Podman${reason === undefined ? "" :
         states,
         updated: updated.code,
         limits,
-        stats: [pids, limit, Number.parseFloat(usage ?? "") > 0],
+        stats: [Number(pids) > 0, limit, Number.parseFloat(usage ?? "") > 0],
         stopped,
         again,
       };

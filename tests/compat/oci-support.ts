@@ -13,6 +13,20 @@ export function whyNot(...programs: readonly string[]): string | undefined {
   return missing === undefined ? undefined : `needs ${missing}`;
 }
 
+/**
+ * Why containerd 1.7 finds no cgroup of its containers here, or undefined: it looks for a mount of each v1 hierarchy that
+ * /proc/PID/cgroup names, and gives up if there is none. Then nothing is counted, and nobody hears of an OOM kill.
+ */
+export function whyNoMetrics(): string | undefined {
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  const mounted = mounts.flatMap((line) => / - cgroup \S+ (.*)/.exec(line)?.[1]?.split(",") ?? []);
+  const named = readFileSync("/proc/self/cgroup", "utf8").split("\n");
+  const lacking = named
+    .flatMap((line) => line.split(":")[1]?.split(",") ?? [])
+    .find((name) => name && !mounted.includes(name));
+  return lacking === undefined ? undefined : `the cgroup hierarchy ${lacking} is mounted nowhere`;
+}
+
 /** A scratch directory with a link "lighter-runtime" to our program: called by that name, it is the runtime. */
 export class Scratch {
   readonly directory = mkdtempSync(join(tmpdir(), "lighter-oci-"));

@@ -14,6 +14,7 @@ import {
   plain,
   RUNTIMES,
   type RuntimeName,
+  removeCgroupParents,
   Scratch,
   tracesOf,
   until,
@@ -135,6 +136,7 @@ describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? 
     const ended = once(daemon, "exit");
     daemon.kill("SIGTERM");
     await ended;
+    removeCgroupParents("default");
     scratch[Symbol.dispose]();
     for (const left of globSync("/run/containerd/runc/default")) rmSync(left, { recursive: true }); // ctr's own default
   }, 30_000);

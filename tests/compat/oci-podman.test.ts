@@ -10,6 +10,7 @@ import {
   plain as plainOutcome,
   RUNTIMES,
   type RuntimeName,
+  removeCgroupParents,
   Scratch,
   tracesOf,
   until,
@@ -100,6 +101,7 @@ describe.skipIf(reason !== undefined)(`under Podman${reason === undefined ? "" :
       () => tracesOf(scratch.directory),
       (traces) => traces.length === 0,
     );
+    removeCgroupParents("libpod_parent");
     scratch[Symbol.dispose]();
   });
 

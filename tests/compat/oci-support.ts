@@ -1,7 +1,8 @@
 /** What the tests of our runtime under other programs share. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { errnoOf } from "../../src/base/errors.ts";
 import type { Outcome } from "./cli-support.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -62,6 +63,16 @@ export function tracesOf(id: string, stateRoots: readonly string[] = []): string
     .flatMap((line) => namesBelow(line.split(" ")[4] ?? ""));
   const states = stateRoots.flatMap(namesBelow);
   return [...mounts, ...cgroups.concat(states).filter((path) => path.includes(id)), ...processesNaming(id)];
+}
+
+/** Callers leave the parents of their containers' cgroups. One that somebody else has something in stays. */
+export function removeCgroupParents(name: string): void {
+  for (const path of globSync(`/sys/fs/cgroup/{${name},*/${name}}`))
+    try {
+      rmdirSync(path);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY") throw error;
+    }
 }
 
 function namesBelow(path: string): string[] {

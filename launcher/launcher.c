@@ -640,8 +640,8 @@ static int first_path(const struct program *p, const uint8_t *entry, int (*try)(
 		if (path == 0)
 			break;
 		rc = try((const char *)(uintptr_t)path, arg);
-		if (rc == -EACCES)
-			error = EACCES;
+		if (rc == -EACCES || rc == -EISDIR)
+			error = -rc;
 		else if (rc != -ENOENT && rc != -ENOTDIR)
 			return rc;
 	}
@@ -660,7 +660,7 @@ static int try_access(const char *path, void *arg)
 	if (directory < 0)
 		return 0;
 	close(directory);
-	return -EACCES;
+	return -EISDIR;
 }
 
 static int op_check_executable(struct program *p, const struct op *op)

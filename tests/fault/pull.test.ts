@@ -378,3 +378,14 @@ rooted("a client of the API that goes away cancels its pull", async () => {
   expect(isStalled()).toBe(true);
   expect((await api.request("GET", `/images/${registry.host}/app:1/json`)).status).toBe(404);
 });
+
+rooted("prune takes nothing away from a pull that is under way", async () => {
+  const digest = stalling();
+  const pulling = pull("app:1");
+  await until(() => partialBytes(digest) === STALL_AT, "the download stalls");
+  await store.prune([]);
+  expect(partialBytes(digest)).toBe(STALL_AT);
+  registry.dropConnections();
+  await pulling;
+  expect(gets(digest).at(-1)!.headers.get("range")).toBe(`bytes=${STALL_AT}-`);
+});

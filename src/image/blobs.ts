@@ -1,6 +1,6 @@
 /** The content-addressed part of the OCI image layout: blobs/sha256/HEX, and ingest/ for what is not verified yet. */
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
@@ -38,13 +38,14 @@ export class BlobStore {
   readonly #ingestPath: string;
   /** Downloads that are whole and verified, and still where a killed process leaves them to be taken up again. */
   readonly #downloaded = new Set<Digest>();
+  #removedCount = 0;
 
   /** Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed, but for unfinished downloads. */
   static async open(rootPath: string): Promise<BlobStore> {
     const store = new BlobStore(rootPath);
     mkdirSync(store.#ingestPath, { recursive: true, mode: 0o700 });
     mkdirSync(store.#blobsPath, { recursive: true, mode: 0o700 });
-    await store.removeUnfinished(UNFINISHED_PULL_MAX_AGE_MS);
+    await store.#removeUnfinished(UNFINISHED_PULL_MAX_AGE_MS);
     return store;
   }
 
@@ -105,21 +106,22 @@ export class BlobStore {
     }
   }
 
-  /**
-   * Removes what is in ingest/, but for downloads younger than `maxAgeMs`. Nothing may be under way that is not `busy`.
-   * Returns the bytes freed.
-   */
-  async removeUnfinished(maxAgeMs: number, isBusy: (digest: Digest) => boolean = () => false): Promise<number> {
-    let freedBytes = 0;
+  /** Removes what a process that is gone has left in ingest/, but for downloads younger than `maxAgeMs`. */
+  async #removeUnfinished(maxAgeMs: number): Promise<void> {
     for (const name of readdirSync(this.#ingestPath)) {
       const path = join(this.#ingestPath, name);
-      const hex = PARTIAL_NAME.exec(name)?.[1];
-      const stat = lstatSync(path);
-      if (hex !== undefined && (isBusy(`sha256:${hex}` as Digest) || Date.now() - stat.mtimeMs < maxAgeMs)) continue;
-      freedBytes += stat.size;
-      await rm(path, { recursive: true, force: true });
+      const isYoung = Date.now() - lstatSync(path).mtimeMs < maxAgeMs;
+      if (!PARTIAL_NAME.test(name) || !isYoung) await rm(path, { recursive: true, force: true });
     }
-    return freedBytes;
+  }
+
+  /** Removes unfinished downloads that are not under way. */
+  async removePartials(isUnderWay: (digest: Digest) => boolean): Promise<void> {
+    for (const name of readdirSync(this.#ingestPath)) {
+      const hex = PARTIAL_NAME.exec(name)?.[1];
+      if (hex !== undefined && !isUnderWay(`sha256:${hex}` as Digest))
+        await rm(join(this.#ingestPath, name), { force: true });
+    }
   }
 
   // --- Whole blobs ---
@@ -149,10 +151,23 @@ export class BlobStore {
     return bytes.toString("utf8");
   }
 
-  /** A download that is whole stays where it is: as an unfinished one it can be taken up again. */
-  async remove(digest: Digest): Promise<void> {
-    this.#downloaded.delete(digest);
-    await rm(this.#storedPath(digest), { force: true });
+  /**
+   * `has` no longer knows them when this returns its promise; the disk is free when that resolves.
+   * A download that is whole stays where it is: as an unfinished one it can be taken up again.
+   */
+  async remove(digests: readonly Digest[]): Promise<void> {
+    const removedPaths: string[] = [];
+    for (const digest of digests) {
+      this.#downloaded.delete(digest);
+      const removedPath = join(this.#ingestPath, `removed-${this.#removedCount++}`);
+      try {
+        renameSync(this.#storedPath(digest), removedPath);
+        removedPaths.push(removedPath);
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") throw error;
+      }
+    }
+    for (const path of removedPaths) await rm(path, { force: true });
   }
 
   /** Removes every blob that is not in `wanted`, and returns their digests. */

@@ -37,6 +37,8 @@ export interface LayerEvents {
 
 class Job {
   readonly request: LayerRequest;
+  /** Of the load or pull that began it, and whose registry client it uses. */
+  readonly origin: AbortSignal;
   readonly listeners = new Set<LayerEvents>();
   readonly aborter = new AbortController();
   /** The worker is done, well or not: the blob and the diffId are free for others. Never rejects. */
@@ -45,8 +47,9 @@ class Job {
   takerCount = 0;
   isWorking = true;
 
-  constructor(request: LayerRequest) {
+  constructor(request: LayerRequest, origin: AbortSignal) {
     this.request = request;
+    this.origin = origin;
   }
 
   /** Its result is what is asked for. */
@@ -146,7 +149,7 @@ export class LayerJobs implements AsyncDisposable {
       const akin = jobs.find((job) => job.isWorkingFor(request));
       if (same !== undefined || akin === undefined) {
         try {
-          return await (same ?? this.#start(request, below)).take(events, signal);
+          return await (same ?? this.#start(request, below, signal)).take(events, signal);
         } catch (error) {
           if (!(error instanceof Abandoned)) throw error;
         }
@@ -159,9 +162,9 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
-  #start(request: LayerRequest, below: readonly Promise<LayerRecord>[]): Job {
+  #start(request: LayerRequest, below: readonly Promise<LayerRecord>[], origin: AbortSignal): Job {
     if (this.#workers.isBusy) request.events?.onWaiting?.();
-    const job = new Job(request);
+    const job = new Job(request, origin);
     this.#jobs.add(job);
     job.result = this.#run(job, below).finally(() => this.#jobs.delete(job));
     job.result.catch(() => {}); // the takers hear of it
@@ -181,6 +184,7 @@ export class LayerJobs implements AsyncDisposable {
       return record;
     } catch (error) {
       if (job.aborter.signal.aborted) throw job.aborter.signal.reason;
+      if (job.origin.aborted) throw new Abandoned();
       throw layerError(request, error);
     }
   }
@@ -245,9 +249,7 @@ export class LayerJobs implements AsyncDisposable {
     below: readonly Promise<LayerRecord>[],
   ): Promise<LayerRecord> {
     try {
-      const records = await Promise.all(below).catch(() => {
-        throw new Abandoned();
-      });
+      const records = await Promise.all(below);
       this.#layers.inherit(directory, totals.impliedDirectories, records.reverse());
       return this.#layers.add(chainId, diffId, directory, blob, totals);
     } catch (error) {
@@ -275,7 +277,7 @@ interface UnpackedLayer {
   totals: LayerTotals;
 }
 
-/** The image that a job was for has been given up; another that shares it does it again. */
+/** Who began a job has given up before its end, and that may be why it failed: who shares it does it again. */
 class Abandoned extends Error {}
 
 async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
@@ -290,7 +292,6 @@ async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<vo
 }
 
 function layerError({ diffId, blob }: LayerRequest, error: unknown): unknown {
-  if (error instanceof Abandoned) return error;
   if (!(error instanceof LighterError))
     return new LighterError("internal", `unpack layer ${diffId}: ${messageOf(error)}`, { cause: error });
   const what = error.code === "unavailable" ? `download layer ${blob.digest}` : `unpack layer ${diffId}`;

@@ -141,12 +141,17 @@ export class LayerStore {
 
   // --- Removing ---
 
-  /** Forgets the layer; the database must have forgotten it before: a record of a half-removed tree would be believed. */
-  async remove(record: LayerRecord): Promise<void> {
-    this.#records.delete(record.key);
-    this.#uncommitted.delete(record.key);
-    this.#addedAtMs.delete(record.key);
-    await this.#removeDirectory(record.directory);
+  /**
+   * The layers are forgotten when this returns its promise; their trees are gone when that resolves. The database must
+   * have forgotten them before: a record of a half-removed tree would be believed.
+   */
+  async remove(records: readonly LayerRecord[]): Promise<void> {
+    for (const { key } of records) {
+      this.#records.delete(key);
+      this.#uncommitted.delete(key);
+      this.#addedAtMs.delete(key);
+    }
+    for (const { directory } of records) await this.#removeDirectory(directory);
   }
 
   /** What a worker that failed has left. */

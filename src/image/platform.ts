@@ -26,7 +26,7 @@ export function parsePlatform(text: string): Platform {
   if (parts.length > 3)
     throw new LighterError("invalid", `"${text.slice(0, 100)}": cannot parse platform specifier: invalid argument`);
   for (const part of parts)
-    if (!/^[a-z0-9_.-]{1,64}$/.test(part))
+    if (!/^[a-z0-9_-]{1,64}$/.test(part))
       throw new LighterError(
         "invalid",
         `"${part.slice(0, 100)}" is an invalid component of "${text.slice(0, 100)}": platform specifier component ` +

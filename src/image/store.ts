@@ -269,17 +269,20 @@ export class ImageStore implements AsyncDisposable {
     return used;
   }
 
+  /** Nobody can take them up any more when this returns its promise. So with `#removeLayers`. */
   async #removeBlobs(digests: readonly Digest[]): Promise<void> {
     const used = this.#usedBlobs();
     const unused = digests.filter((digest) => !used.has(digest));
-    for (const digest of unused) await this.#blobs.remove(digest);
-    if (unused.length > 0) this.#database.deleteBlobPlaces(unused);
+    if (unused.length === 0) return;
+    const removal = this.#blobs.remove(unused);
+    this.#database.deleteBlobPlaces(unused);
+    await removal;
   }
 
   async #removeLayers(layers: readonly LayerRecord[]): Promise<void> {
     if (layers.length === 0) return;
     this.#database.apply({ deleteLayers: layers.map(({ key }) => key) });
-    for (const layer of layers) await this.#layers.remove(layer);
+    await this.#layers.remove(layers);
   }
 
   /** Of a load that was killed, or a pull that failed long ago. */
@@ -344,10 +347,9 @@ export class ImageStore implements AsyncDisposable {
   async #release(staging: Staging, failed: boolean, keepUnfinished: boolean): Promise<void> {
     this.#leases.delete(staging);
     if (!failed) return;
-    const free = this.#freeLayers().filter(({ key }) => staging.leasedLayers.has(key));
-    const added = free.filter((layer) => !this.#layers.isCommitted(layer));
-    if (!keepUnfinished || !(await this.#keepLayers(added)))
-      for (const layer of added) await this.#layers.remove(layer);
+    const added = (): LayerRecord[] =>
+      this.#freeLayers().filter((layer) => staging.leasedLayers.has(layer.key) && !this.#layers.isCommitted(layer));
+    if (!keepUnfinished || !(await this.#keepLayers(added()))) await this.#layers.remove(added());
     await this.#removeBlobs([...staging.leasedBlobs]);
   }
 
@@ -613,13 +615,12 @@ export class ImageStore implements AsyncDisposable {
       throw error;
     }
     for (const name of plan.names) this.#deleteReference(name);
-    await this.#writeLayout();
     records.push({ Deleted: image.id });
     const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
     for (const [index, layer] of [...image.layers.entries()].reverse())
       if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
-    for (const layer of layers) await this.#layers.remove(layer);
-    await this.#removeBlobs(blobsOf(image));
+    // All begun at once: a pull that begins from here on must not take up what goes.
+    await Promise.all([this.#layers.remove(layers), this.#removeBlobs(blobsOf(image)), this.#writeLayout()]);
     return records;
   }
 
@@ -633,7 +634,7 @@ export class ImageStore implements AsyncDisposable {
       const layers = this.#freeLayers();
       await this.#removeLayers(layers);
       await this.#removeBlobs(layers.map(({ blob }) => blob.digest));
-      await this.#blobs.removeUnfinished(0, (digest) => this.#usedBlobs().has(digest));
+      await this.#blobs.removePartials((digest) => this.#usedBlobs().has(digest));
     });
     return records;
   }

@@ -6,8 +6,10 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { ImageStore, parseReference, pullImage, RegistryClient } from "../../src/image/mod.ts";
+import { ApiServer } from "../support/api-server.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
 import { failureOf, makeTempDir } from "../support/image-store.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -356,3 +358,34 @@ rooted(
     expect(readFileSync(indexPath, "utf8")).toBe(text);
   },
 );
+
+rooted("a client of the API that goes away cancels its pull", async () => {
+  const digest = stalling();
+  await using api = await ApiServer.start();
+  const partialPath = join(api.directory, "data/image/ingest", `${digest.replace(":", "-")}.partial`);
+  const before = new Set(childrenOf(process.pid));
+  const request = httpRequest({
+    socketPath: api.socketPath,
+    method: "POST",
+    path: `/images/create?fromImage=${registry.host}/app&tag=1`,
+  });
+  request.on("error", () => {}); // destroyed below
+  request.end();
+  const isStalled = (): boolean => statSync(partialPath, { throwIfNoEntry: false })?.size === STALL_AT;
+  await until(isStalled, "the download stalls");
+  request.destroy();
+  await until(() => childrenOf(process.pid).every((pid) => before.has(pid)), "the workers are gone");
+  expect(isStalled()).toBe(true);
+  expect((await api.request("GET", `/images/${registry.host}/app:1/json`)).status).toBe(404);
+});
+
+rooted("prune takes nothing away from a pull that is under way", async () => {
+  const digest = stalling();
+  const pulling = pull("app:1");
+  await until(() => partialBytes(digest) === STALL_AT, "the download stalls");
+  await store.prune([]);
+  expect(partialBytes(digest)).toBe(STALL_AT);
+  registry.dropConnections();
+  await pulling;
+  expect(gets(digest).at(-1)!.headers.get("range")).toBe(`bytes=${STALL_AT}-`);
+});

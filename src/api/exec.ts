@@ -98,7 +98,8 @@ export async function startExec(call: StreamCall): Promise<void> {
     client.close();
     return;
   }
-  await joinPending(client, pending, { stdin: plan.stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys });
+  const { stdin, closeStdinOnEnd } = plan;
+  await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.exitKnown });
 }
 
 /** POST /exec/{id}/resize */

@@ -23,6 +23,8 @@ export class Exec {
   pid = 0;
   exitCode: number | undefined;
   endedAtMs = Number.POSITIVE_INFINITY;
+  /** Once it runs: resolves when `exitCode` is there. */
+  exitKnown: Promise<void> | undefined;
 
   constructor(
     readonly id: string,
@@ -84,11 +86,12 @@ export async function startExec(
   }
   exec.isRunning = true;
   exec.pid = exec.supervised.pid;
+  exec.exitKnown = recordExit(exec, exec.supervised);
   attach?.deliver(exec.supervised.attached[0]);
-  void superviseExec(context, exec, exec.supervised);
+  void clearUp(context, exec, exec.supervised);
 }
 
-async function superviseExec(context: ExecContext, exec: Exec, supervised: Supervised): Promise<void> {
+async function recordExit(exec: Exec, supervised: Supervised): Promise<void> {
   try {
     exec.exitCode = (await supervised.exited).exitCode;
   } catch (error) {
@@ -97,6 +100,9 @@ async function superviseExec(context: ExecContext, exec: Exec, supervised: Super
   }
   exec.isRunning = false;
   exec.endedAtMs = Date.now();
+}
+
+async function clearUp(context: ExecContext, exec: Exec, supervised: Supervised): Promise<void> {
   await supervised.gone;
   await rm(context.paths.execDirectory(exec.id), { recursive: true, force: true });
 }

@@ -292,7 +292,10 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 {
 	struct record record = { type, op_index, (uint32_t)error };
 
-	/* The child may be under its filter by now: of all calls write(2) is the one that it lets pass. */
+	/*
+	 * The child may be under its filter by now: of all calls write(2) is the one that it lets pass. Where nobody reads
+	 * any more there is no SIGPIPE: that is for streams, not for SOCK_SEQPACKET.
+	 */
 	if (in_child && passed_fd < 0)
 		return write(fd, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : -errno;
 	return send_with_fd(fd, &record, sizeof(record), passed_fd);
@@ -637,8 +640,8 @@ static int first_path(const struct program *p, const uint8_t *entry, int (*try)(
 		if (path == 0)
 			break;
 		rc = try((const char *)(uintptr_t)path, arg);
-		if (rc == -EACCES)
-			error = EACCES;
+		if (rc == -EACCES || rc == -EISDIR)
+			error = -rc;
 		else if (rc != -ENOENT && rc != -ENOTDIR)
 			return rc;
 	}
@@ -657,7 +660,7 @@ static int try_access(const char *path, void *arg)
 	if (directory < 0)
 		return 0;
 	close(directory);
-	return -EACCES;
+	return -EISDIR;
 }
 
 static int op_check_executable(struct program *p, const struct op *op)

@@ -634,14 +634,16 @@ static pid_t unreaped_init(void)
 	return init_reaped ? 0 : init_pid;
 }
 
-/* The child's terminal: its master goes to the console socket, or is ours to serve. */
+/*
+ * The child's terminal: its master goes to the console socket, or is ours to serve. In the first case it stays open here
+ * too, until we go: the child's session would get a SIGHUP in the middle of its set-up if the receiver dropped it.
+ */
 static void take_terminal(int fd)
 {
 	int rc;
 
 	if (program->header.console_fd) {
 		rc = send_with_fd((int)program->header.console_fd, "/dev/ptmx", sizeof("/dev/ptmx") - 1, fd);
-		close(fd);
 		if (rc < 0)
 			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, -rc });
 		return;

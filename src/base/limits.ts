@@ -63,6 +63,14 @@ export const SECCOMP_MAX_NAMES = 8192;
 export const DAEMON_MESSAGE_MAX_BYTES = 64 * 1024;
 /** One message of a progress stream the CLI prints. Real ones are a few hundred bytes. */
 export const JSON_MESSAGE_MAX_BYTES = 1024 * 1024;
+/** Docker's config.json, which the CLI reads for credentials. Real ones are a few KiB. */
+export const DOCKER_CONFIG_MAX_BYTES = 4 * 1024 * 1024;
+/** What a credential helper may answer: a name and a token. Some tokens are several KiB. */
+export const CREDENTIAL_HELPER_MAX_BYTES = 256 * 1024;
+/** How long a credential helper may take. It may be waiting for a person to unlock a key. */
+export const CREDENTIAL_HELPER_TIMEOUT_MS = 120_000;
+/** One line typed at a prompt, or a password on stdin. Tokens are a few KiB. */
+export const PROMPT_MAX_BYTES = 64 * 1024;
 
 /** One line of a json-file log. The supervisor cuts messages at 16 KiB, which escaping may make six times longer. */
 export const LOG_LINE_MAX_BYTES = 1024 * 1024;

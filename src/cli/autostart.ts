@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { DEFAULT_SOCKET_PATH } from "./host.ts";
@@ -28,6 +28,8 @@ export async function startDaemon(socketPath: string): Promise<void> {
     mkdirSync(execRoot, { recursive: true, mode: 0o711 });
     const owner = takeLock(lockPath);
     try {
+      // Another client may have started it, and released the lock, since we found nobody.
+      if (owner && (await answers(socketPath))) return;
       const exit = owner ? spawnDaemon(socketPath, logPath) : undefined;
       if (owner) await printError(`lighter: started the daemon (log: ${logPath})`);
       await waitForAnswer(socketPath, logPath, exit);
@@ -58,11 +60,25 @@ function takeLock(path: string): boolean {
         if (errnoOf(error) !== "EEXIST") throw error;
       }
       const pid = readOwner(path);
-      if (pid !== undefined && isAlive(pid)) return false;
-      rmSync(path, { force: true });
+      if (pid === undefined) continue; // released just now
+      if (isAlive(pid)) return false;
+      removeStaleLock(path, pid);
     }
   } finally {
     rmSync(ownPath, { force: true });
+  }
+}
+
+/** Takes away the lock of a dead owner. If it was a new owner's by now, gives it back. `pid` may be NaN: no number. */
+function removeStaleLock(path: string, pid: number): void {
+  const takenPath = `${path}.${process.pid}.stale`;
+  try {
+    renameSync(path, takenPath);
+    if (!Object.is(readOwner(takenPath), pid)) linkSync(takenPath, path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "EEXIST") throw error;
+  } finally {
+    rmSync(takenPath, { force: true });
   }
 }
 
@@ -114,6 +130,15 @@ function spawnDaemon(socketPath: string, logPath: string): Promise<number | null
   });
 }
 
+async function answers(path: string): Promise<boolean> {
+  try {
+    (await Connection.open({ unix: path })).close();
+    return true;
+  } catch {
+    return false; // nobody there, or not yet
+  }
+}
+
 async function waitForAnswer(path: string, logPath: string, exit?: Promise<number | null>): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS;
   let pause = FIRST_PAUSE_MS;
@@ -127,13 +152,7 @@ async function waitForAnswer(path: string, logPath: string, exit?: Promise<numbe
     },
   );
   while (performance.now() < deadline) {
-    try {
-      const connection = await Connection.open({ unix: path });
-      connection.close();
-      return;
-    } catch {
-      // not there yet
-    }
+    if (await answers(path)) return;
     if (ended !== undefined)
       throw new LighterError("unavailable", `start the daemon: it ended with code ${ended.code}, see ${logPath}`);
     await new Promise((resolve) => setTimeout(resolve, pause));

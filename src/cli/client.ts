@@ -28,7 +28,8 @@ export class DaemonUnreachable extends Error {
   override readonly name = "DaemonUnreachable";
 }
 
-export type Query = Readonly<Record<string, string | undefined>>;
+/** A list gives its name once for each item. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export class Client {
   readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
@@ -131,7 +132,9 @@ export class Client {
 /** "?a=1&b=2" in the order given, leaving out what is undefined; "" if nothing is left. */
 export function encodeQuery(query: Query): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+    (value === undefined ? [] : typeof value === "string" ? [value] : value).map(
+      (text) => `${name}=${encodeURIComponent(text)}`,
+    ),
   );
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }

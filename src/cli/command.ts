@@ -53,9 +53,11 @@ function checkArgs<T extends FlagTable>(command: Command<T>, count: number): voi
       ? "accepts no arguments"
       : min === max
         ? `requires exactly ${many(min)}`
-        : count < min
-          ? `requires at least ${many(min)}`
-          : `requires at most ${many(max ?? 0)}`;
+        : min > 0 && max !== undefined
+          ? `requires at least ${min} and at most ${many(max)}`
+          : count < min
+            ? `requires at least ${many(min)}`
+            : `requires at most ${many(max ?? 0)}`;
   throw new CliError(
     `"lighter ${command.name}" ${wanted}.\n${seeHelp(command.name)}\n\n${usageLine(command)}\n\n${command.summary}`,
   );

@@ -8,7 +8,7 @@ import type { CreateFlagValues } from "./container-flags.ts";
 import { CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
 import type { FlagTable, ParsedFlags } from "./flags.ts";
 import { goQuote } from "./go.ts";
-import { formatImageReference, parseImageReference } from "./image-reference.ts";
+import { formatImageReference, parseImageReference, parseNamedReference } from "./image-reference.ts";
 import { printError } from "./output.ts";
 
 /** @throws CliError (125) with what is wrong in the flags */
@@ -62,7 +62,12 @@ async function createOrPull(client: Client, body: ContainerBody, flags: CreateFl
   const reference = parseImageReference(body.Image);
   const query = { name: flags.name || undefined, platform: flags.platform || undefined };
   const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
-  const pull = async () => (await import("./pull.ts")).pullImage(client, body.Image, flags.platform, flags.quiet);
+  const pull = async () => {
+    // A full ID names no repository; then the daemon is the one to say so.
+    const wanted = reference ?? parseNamedReference(body.Image);
+    await (await import("./pull.ts")).pullForContainer(client, wanted, flags.platform, flags.quiet);
+  };
+  if (flags.platform !== "") (await import("./platform.ts")).checkPlatform(flags.platform);
   if (flags.pull === "always") await pull();
   const created = await create().catch(async (error: unknown) => {
     const missing = error instanceof ApiError && error.status === 404 && reference !== undefined;

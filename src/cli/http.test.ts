@@ -49,6 +49,26 @@ test("requests follow one another on one connection", async () => {
   expect(seen.size).toBe(1);
 });
 
+test("an upload whose source fails ends the connection and is told as the source puts it", async () => {
+  let ended = false;
+  const client = await serve((_request, socket) => {
+    socket.once("close", () => {
+      ended = true;
+    });
+  });
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(10);
+    throw new Error("the disk is gone");
+  }
+  const stream = { contentType: "application/x-tar", chunks: chunks() };
+  await expect(client.request({ method: "POST", path: "/x", stream })).rejects.toThrow("the disk is gone");
+  while (!ended) await Bun.sleep(1);
+});
+
+test("a list in a query gives its name for each item", () => {
+  expect(encodeQuery({ a: ["x y", "z"], b: [], c: undefined, d: "" })).toBe("?a=x%20y&a=z&d=");
+});
+
 test("a connection the server has closed is not used again", async () => {
   const client = await serve((_request, socket) => socket.end(`${json(200, "[]")}`));
   expect(await client.get<unknown>("/x")).toEqual([]);

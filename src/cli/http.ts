@@ -13,6 +13,7 @@ export interface Request {
   readonly method: "GET" | "POST" | "DELETE" | "HEAD";
   /** With the query, already encoded. */
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Sent with its length as JSON. */
   readonly json?: string;
   /** Sent chunked; `contentType` says what it is. */
@@ -85,14 +86,16 @@ export class Connection {
       this.#exchange = { parser, fail };
     });
     const sent = this.#sendRequest(request);
-    // A refused upload is answered before it is complete; then the answer counts, not the broken pipe.
-    sent.catch(() => {});
+    // What a stream's source throws must not leave the daemon waiting for the rest. A broken pipe has ended the
+    // connection already: a refused upload is answered before it is complete, and then the answer counts.
+    sent.catch((error: unknown) => this.#fail(error));
     response.head = await head;
     return response;
   }
 
   async #sendRequest(request: Request): Promise<void> {
     let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: lighter\r\n`;
+    for (const [name, value] of Object.entries(request.headers ?? {})) head += `${name}: ${value}\r\n`;
     if (request.upgrade === true) head += "Connection: Upgrade\r\nUpgrade: tcp\r\n";
     if (request.stream !== undefined) {
       head += `Content-Type: ${request.stream.contentType}\r\nTransfer-Encoding: chunked\r\n\r\n`;

@@ -1,47 +1,36 @@
-import { LighterError } from "../base/errors.ts";
-import { JSON_MESSAGE_MAX_BYTES } from "../base/limits.ts";
+/** The progress streams of the Engine API: pull, push, load, import. */
 import { parseJson } from "./client.ts";
 import type { Response } from "./http.ts";
+import { JsonSplitter } from "./json-splitter.ts";
+import type { OutputStream } from "./output.ts";
+import { type JsonMessage, ProgressDisplay, parseJsonMessage } from "./progress.ts";
 
-/** One message of a progress stream (load, pull). */
-export interface JsonMessage {
-  readonly stream?: string;
-  readonly status?: string;
-  readonly id?: string;
-  readonly progressDetail?: { readonly current?: number; readonly total?: number };
-  readonly errorDetail?: { readonly message?: string };
-  readonly error?: string;
-}
-
-/** The JSON documents of a body, one a line, as they come. @throws LighterError for what is not JSON */
+/** The messages of a body as they come. @throws LighterError ("unavailable") for what is none */
 export async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
   const decoder = new TextDecoder();
-  let pending = "";
-  for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
-    pending += decoder.decode(piece, { stream: true });
-    const lines = pending.split("\n");
-    pending = lines.pop() ?? "";
-    if (pending.length > JSON_MESSAGE_MAX_BYTES)
-      throw new LighterError("unavailable", "read the daemon's answer: a message is too long");
-    for (const line of lines) if (line.trim() !== "") yield parseJson<JsonMessage>(line);
-  }
-  if (pending.trim() !== "") yield parseJson<JsonMessage>(pending);
+  const splitter = new JsonSplitter();
+  for (let piece = await response.read(); piece !== undefined; piece = await response.read())
+    for (const value of splitter.push(decoder.decode(piece, { stream: true })))
+      yield parseJsonMessage(parseJson(value));
+  splitter.end();
 }
 
 /**
- * Prints a progress stream the way it reads best in a file: every change of status a line, no progress bars.
+ * Shows a progress stream on `output`, whose fd is `fd`: bars on a terminal, else a line for every change of status.
+ * Without `output` the stream is read for its error alone.
  * @throws Error with the daemon's message if the stream ends in one
  */
-export async function printJsonMessages(
-  response: Response,
-  print: (text: string) => Promise<void> | undefined,
-): Promise<void> {
+export async function showProgress(response: Response, output?: { stream: OutputStream; fd: number }): Promise<void> {
+  const display = new ProgressDisplay(output === undefined ? undefined : await terminalColumns(output.fd));
   for await (const message of readJsonMessages(response)) {
-    const failure = message.errorDetail?.message ?? message.error;
+    const { text, failure } = display.show(message);
+    if (text !== "") await output?.stream.text(text);
     if (failure !== undefined) throw new Error(failure);
-    if (message.progressDetail?.current !== undefined) continue;
-    if (message.stream !== undefined) await print(message.stream);
-    else if (message.status !== undefined)
-      await print(`${message.id === undefined ? "" : `${message.id}: `}${message.status}\n`);
   }
+}
+
+/** Asked again for every bar, so that these follow a resize. */
+async function terminalColumns(fd: number): Promise<(() => number) | undefined> {
+  const { isTerminal, readWindowSize } = await import("../linux/sys/tty.ts");
+  return isTerminal(fd) ? () => readWindowSize(fd)?.columns ?? 0 : undefined;
 }

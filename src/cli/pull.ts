@@ -1,16 +1,33 @@
 import { type Client, encodeQuery } from "./client.ts";
-import { parseImageReference } from "./image-reference.ts";
-import { printJsonMessages } from "./json-messages.ts";
+import { serverOf } from "./credentials.ts";
+import type { Response } from "./http.ts";
+import type { ImageReference } from "./image-reference.ts";
+import { showProgress } from "./json-messages.ts";
 import { stderr } from "./output.ts";
+import { requestWithCredentials } from "./registry-request.ts";
 
-/** Asks the daemon to fetch an image, showing its progress on stderr. @throws ApiError, or Error from the stream */
-export async function pullImage(client: Client, image: string, platform: string, quiet: boolean): Promise<void> {
-  const reference = parseImageReference(image);
-  const query = {
-    fromImage: reference?.name ?? image,
-    tag: reference?.digest ?? reference?.tag,
-    platform: platform || undefined,
-  };
-  const response = await client.request({ method: "POST", path: `/images/create${encodeQuery(query)}` });
-  await printJsonMessages(response, (text) => (quiet ? undefined : stderr.text(text)));
+/** Asks the daemon to fetch an image; the answer is a progress stream. `action` as for requestWithCredentials. */
+export function requestPull(
+  client: Client,
+  { reference, all, platform }: { reference: ImageReference; all: boolean; platform: string },
+  action?: string,
+): Promise<Response> {
+  const query = encodeQuery({
+    fromImage: reference.name,
+    platform: platform.toLowerCase() || undefined,
+    tag: all ? undefined : (reference.digest ?? reference.tag),
+  });
+  const request = { method: "POST", path: `/images/create${query}` } as const;
+  return requestWithCredentials(client, request, serverOf(reference), action);
+}
+
+/** For a container that needs it: progress on stderr, or none. @throws ApiError, or Error from the stream */
+export async function pullForContainer(
+  client: Client,
+  reference: ImageReference,
+  platform: string,
+  quiet: boolean,
+): Promise<void> {
+  const response = await requestPull(client, { reference, all: false, platform });
+  await showProgress(response, quiet ? undefined : { stream: stderr, fd: 2 });
 }

@@ -43,3 +43,25 @@ export async function followWindowSize(client: Client, path: string): Promise<()
   void follow();
   return () => process.off("SIGWINCH", follow);
 }
+
+const DEADLY: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Does `work` when a signal ends us, which then does. Until the returned function is called. */
+export function cleanUpOnSignal(work: () => void | Promise<void>): () => void {
+  let running = false;
+  const stop = () => {
+    for (const signal of DEADLY) process.off(signal, die);
+  };
+  const die = async (signal: NodeJS.Signals) => {
+    if (running) return;
+    running = true;
+    try {
+      await work();
+    } finally {
+      stop();
+      process.kill(process.pid, signal);
+    }
+  };
+  for (const signal of DEADLY) process.on(signal, die);
+  return stop;
+}

@@ -17,6 +17,11 @@ export interface Layout {
   readonly gap: number;
 }
 
+/** The stock client words the errors of a template in two ways; those about images name the type of a row, in Go. */
+export interface ErrorWords {
+  readonly type?: string;
+}
+
 /** That of the stock client's tables. */
 const TABLE_LAYOUT: Layout = { min: 10, gap: 3 };
 
@@ -25,15 +30,15 @@ const TABLE_LAYOUT: Layout = { min: 10, gap: 3 };
  * `columns` must be in alphabetical order, which is the order of {{json .}}.
  * Returns lines ready to print, "" if there is nothing. @throws Error that says what is wrong with the template
  */
-export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: string): string {
-  const { isTable, template } = compileFormat(format);
+export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: string, words: ErrorWords = {}): string {
+  const { isTable, template } = compileFormat(format, words);
   try {
     // Tried on the headings even when they are not shown: a wrong field is an error without rows, too.
     const headings = template(headingContext(columns));
     const lines = rows.map((row) => template(rowContext(row, columns)));
     return isTable ? alignColumns([headings, ...lines]) : lines.map((line) => `${line}\n`).join("");
   } catch (error) {
-    throw explain(error);
+    throw explain(error, words);
   }
 }
 
@@ -50,25 +55,30 @@ export function usesColumn<T>(columns: Columns<T>, format: string, name: string)
     },
   });
   try {
-    compileFormat(format).template(context);
+    compileFormat(format, {}).template(context);
   } catch (error) {
-    throw explain(error);
+    throw explain(error, {});
   }
   return used;
 }
 
-function compileFormat(format: string): { isTable: boolean; template: (data: unknown) => string } {
+function compileFormat(format: string, words: ErrorWords): { isTable: boolean; template: (data: unknown) => string } {
   const isTable = format.startsWith("table");
   const source = isTable ? format.slice("table".length) : format === "json" ? "{{json .}}" : format;
   try {
     return { isTable, template: compileTemplate(unescapeFormat(source), true) };
   } catch (error) {
-    throw explain(error);
+    throw explain(error, words);
   }
 }
 
-function explain(error: unknown): unknown {
+function explain(error: unknown, { type }: ErrorWords): unknown {
   if (!(error instanceof TemplateError)) return error;
+  if (type !== undefined) {
+    const field = /map has no entry for key "(.*)"$/;
+    const text = error.message.replace(field, (_all, name) => `can't evaluate field ${name} in type ${type}`);
+    return new Error(`template parsing error: ${text}`, { cause: error });
+  }
   return new Error(`failed to ${error.stage} template: ${error.message}`, { cause: error });
 }
 

@@ -41,6 +41,12 @@ export function formatLocalTime(unixSeconds: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone} ${zoneName(date)}`;
 }
 
+/** RFC 3339 in our zone: "2026-11-24T00:04:26Z". */
+export function formatRfc3339(unixSeconds: number): string {
+  const [day, clock, zone = ""] = formatLocalTime(unixSeconds).split(" ");
+  return `${day}T${clock}${zone === "+0000" ? "Z" : `${zone.slice(0, 3)}:${zone.slice(3)}`}`;
+}
+
 /** "UTC", "CEST"; the offset where there is no abbreviation. */
 function zoneName(date: Date): string {
   const name = / \(([^)]*)\)$/.exec(date.toString())?.[1] ?? "";

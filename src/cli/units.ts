@@ -61,3 +61,14 @@ export function formatG(value: number, precision: number): string {
 function trimZeros(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
+
+/** At most `maxChars` code points, the last being "…" if there were more. */
+export function ellipsis(text: string, maxChars: number): string {
+  const chars = [...text];
+  return chars.length <= maxChars ? text : `${chars.slice(0, maxChars - 1).join("")}…`;
+}
+
+/** The twelve digits of an ID that tables show, without "sha256:". */
+export function shortId(id: string): string {
+  return id.replace(/^[a-z0-9]+:/, "").slice(0, 12);
+}

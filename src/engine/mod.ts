@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
-import { holdFavorDynmods } from "../linux/sys/hierarchy.ts";
+import { favorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { HostFacts } from "./config/mod.ts";
@@ -91,11 +91,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   return { engine, images, registries: openRegistries(options.registry), host };
 }
 
-/** For as long as this process lives; starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */
+/** Starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */
 function speedUpCgroups(): void {
-  holdFavorDynmods("lighter").catch((error: unknown) =>
-    console.error(`lighter: ${messageOf(error)}; starts are slower`),
-  );
+  favorDynmods("lighter").catch((error: unknown) => console.error(`lighter: ${messageOf(error)}; starts are slower`));
 }
 
 function launcherRuntime(execRoot: string): Runtime {

@@ -30,6 +30,12 @@ export async function openRuntime(): Promise<Runtime> {
   return createRuntime({ launcher: () => readFileSync(launcherPath) });
 }
 
+/** What a start failed with, after the words that runc has for it and that users know. */
+export function rethrowAsStartFailure(error: unknown): never {
+  if (!(error instanceof LighterError)) throw error;
+  throw new LighterError(error.code, `unable to start container process: ${error.message}`, error.detail);
+}
+
 /** The config with the paths that hold for this container, wherever we are called from. */
 export function effectiveConfig({ state, config }: StateHandle): OciConfig {
   const { linux = {}, mounts = [] } = config;

@@ -10,7 +10,7 @@ import type { Created, Runtime } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
-import { openRuntime, type Prepared, recordPid, removeScope } from "./launch.ts";
+import { openRuntime, type Prepared, recordPid, removeScope, rethrowAsStartFailure } from "./launch.ts";
 import { type StateHandle, statusOf } from "./state.ts";
 
 const SIGKILL = 9;
@@ -38,7 +38,7 @@ export async function createInit(
     const { config } = request;
     const process = await withHome(config.process!, handle.state.rootfs, config.mounts); // `prepare` has checked it
     const homed = { ...request, config: { ...config, process } };
-    const created = await runtime.create(isHooked ? { ...homed, beforePivot } : homed);
+    const created = await runtime.create(isHooked ? { ...homed, beforePivot } : homed).catch(rethrowAsStartFailure);
     writePoint("created init");
     try {
       recordPid(handle, created.pid);

@@ -4,7 +4,7 @@ import { cgroupMounts } from "../linux/cgroup/mod.ts";
 import { ATTR, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
-import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PRIVATE_PROC, PROC_SUPER_MAGIC } from "./proc.ts";
@@ -198,7 +198,7 @@ export function mountAll(init: OpList, host: HostFacts, config: OciConfig, plan:
   for (const planned of plan) {
     if (planned.options.remount) remount(init, planned);
     else if (planned.mount.type === "cgroup") mountCgroup(init, host, config, planned);
-    else if (planned.options.bind) mountBind(init, host, planned);
+    else if (planned.options.bind) mountBind(init, host, config, planned);
     else mountFilesystem(init, planned);
   }
 }
@@ -243,12 +243,27 @@ function remount(init: OpList, planned: PlannedMount): void {
   applyOptions(init, "target", options, why);
 }
 
-function mountBind(init: OpList, host: HostFacts, planned: PlannedMount): void {
+/**
+ * "ro" is for the mount itself, not for those below it. But whoever is root in a user namespace may own cgroups of the
+ * host's, which /sys/fs/cgroup below a bound /sys would let it change (CVE-2023-25809).
+ */
+function isReadonlyBelow({ destination, options }: PlannedMount, config: OciConfig): boolean {
+  const readonly = options.recursive && (options.set & ATTR.RDONLY) !== 0;
+  return readonly && destination === "/sys" && hasNamespace(config, "user");
+}
+
+function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean {
+  return (config.linux?.namespaces ?? []).some(({ type }) => type === wanted);
+}
+
+function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
   const { mount, options, destination, why, clone } = planned;
   if (destination === "/proc")
     init.add({ kind: "checkFilesystem", fd: clone, magic: PROC_SUPER_MAGIC, why: `${why}: only a procfs` });
   if (options.set !== 0 || options.clear !== 0)
     init.setAttributes(clone, { set: options.set, clear: options.clear }, why);
+  if (isReadonlyBelow(planned, config))
+    init.setAttributes(clone, { set: ATTR.RDONLY, recursive: true }, `${why}: read-only with all below it`);
   applyOptions(init, clone, options, why);
   const type = host.kindOf(mount.source!) === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
@@ -297,12 +312,15 @@ export function makeReadonly(init: OpList, plan: readonly PlannedMount[]): void 
 
 function mountCgroup(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
   const { options, destination, why } = planned;
-  const ownNamespace = (config.linux?.namespaces ?? []).some(({ type }) => type === "cgroup");
+  const ownNamespace = hasNamespace(config, "cgroup");
   const path = config.linux?.cgroupsPath;
   if (!path) throw new LighterError("invalid", `${why}: a cgroup mount needs linux.cgroupsPath`);
   const [first, ...rest] = cgroupMounts(host.cgroups, path, ownNamespace, destination);
   if (first?.kind !== "tmpfs") {
-    for (const each of first ? [first, ...rest] : rest) mountOneCgroup(init, each, options, why);
+    // All of the host's cgroups, some of which the namespace's root may own (CVE-2023-25809).
+    const shared = !ownNamespace && hasNamespace(config, "user");
+    const all = shared ? { ...options, set: options.set | ATTR.RDONLY } : options;
+    for (const each of first ? [first, ...rest] : rest) mountOneCgroup(init, each, all, why);
     return;
   }
   init.newFilesystem(

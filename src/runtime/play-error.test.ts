@@ -64,6 +64,10 @@ describe("a failed op", () => {
     expect(explain(callOf("open_tree", [0, text("/x"), 0]), "ENOENT")).toMatchObject({
       message: expect.stringContaining("source does not exist"),
     });
+    // "not a directory" makes the stock daemon ask whether a file is being mounted onto a directory.
+    expect(explain(callOf("move_mount", [0, text(""), 0, text(""), 0]), "EINVAL")).toMatchObject({
+      message: expect.stringContaining("move_mount(2): EINVAL (not a directory)"),
+    });
     expect(explain(callOf("move_mount", [0, text(""), 0, text(""), 0]), "ENOSPC")).toMatchObject({
       detail: { hint: expect.stringContaining("fs.mount-max") },
     });
@@ -79,6 +83,8 @@ describe("a program that cannot be executed", () => {
     ["sh", "ENOENT", "exec-not-found", 'exec: "sh": executable file not found in $PATH'],
     ["/sh", "ENOENT", "exec-not-found", 'exec: "/sh": stat /sh: no such file or directory'],
     ["/a/sh", "ENOTDIR", "exec-not-found", 'exec: "/a/sh": stat /a/sh: no such file or directory'],
+    ["/a", "EISDIR", "exec-denied", 'exec: "/a": is a directory'],
+    ["a", "EISDIR", "exec-not-found", 'exec: "a": executable file not found in $PATH'],
     ["/sh", "EACCES", "exec-denied", 'exec: "/sh": permission denied'],
     ["/sh", "EPERM", "exec-denied", 'exec: "/sh": permission denied'],
     ["/sh", "ENOEXEC", "exec-denied", 'exec: "/sh": exec format error'],

@@ -1,4 +1,4 @@
-import { type ErrorCode, LighterError } from "../base/errors.ts";
+import { type ErrorCode, type ErrorDetail, LighterError } from "../base/errors.ts";
 import { PlayError, type PlayFailure } from "../linux/process/supervisor.ts";
 import type { Op, Program } from "../linux/program/op.ts";
 import { errnoText } from "../linux/sys/errno.ts";
@@ -59,6 +59,8 @@ function wording(op: Op, errno: string): string {
   if (errno === "ELOOP" && (op.kind === "openTarget" || (op.kind === "call" && op.name === "openat2")))
     return "a symbolic link where a plain directory must be";
   if (op.kind === "call" && op.name === "open_tree" && errno === "ENOENT") return "source does not exist";
+  // A file over a directory: mount(2) says ENOTDIR, whose words make the stock daemon hint at what is wrong.
+  if (op.kind === "call" && op.name === "move_mount" && errno === "EINVAL") return errnoText("ENOTDIR");
   return errnoText(errno);
 }
 
@@ -74,12 +76,13 @@ function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): Li
   const detail = { errno, opIndex };
   const failed = (code: ErrorCode, why: string) =>
     new LighterError(code, `exec: ${JSON.stringify(file)}: ${why}`, detail);
+  const isPath = file.includes("/");
   switch (errno) {
     case "ENOENT":
     case "ENOTDIR":
-      return file.includes("/")
-        ? failed("exec-not-found", `stat ${file}: no such file or directory`)
-        : failed("exec-not-found", "executable file not found in $PATH");
+      return isPath ? failed("exec-not-found", `stat ${file}: no such file or directory`) : notInPath(file, detail);
+    case "EISDIR":
+      return isPath ? failed("exec-denied", errnoText(errno)) : notInPath(file, detail);
     case "EACCES":
     case "EPERM":
       return failed("exec-denied", "permission denied");
@@ -88,4 +91,13 @@ function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): Li
     default:
       return failed("exec-denied", errnoText(errno));
   }
+}
+
+/** For a name without a slash. */
+export function notInPath(file: string, detail: ErrorDetail = {}): LighterError {
+  return new LighterError(
+    "exec-not-found",
+    `exec: ${JSON.stringify(file)}: executable file not found in $PATH`,
+    detail,
+  );
 }

@@ -13,6 +13,7 @@ import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
 import type { Arg } from "../linux/program/op.ts";
 import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
+import { notInPath } from "./play-error.ts";
 import { setScheduling } from "./scheduling.ts";
 import { listenerPathOf } from "./seccomp-listener.ts";
 import { type CarriedFds, closeOthers } from "./stdio.ts";
@@ -74,10 +75,9 @@ export function becomeProcess(
     if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
   };
   if (listened) identify();
-  if (hold && handOver) {
+  if (handOver)
     init.add({ kind: "checkExecutable", paths: executablePaths(process, file), why: "is there a program to run?" });
-    outliveLauncher(init);
-  }
+  if (hold && handOver) outliveLauncher(init);
   if (hold) pause(init, "created: everything is ready", "wait for start");
   if (hold && fds && handOver?.startFifoFd !== undefined)
     init.add({ kind: "await", fd: fds.startFifo, why: "wait for start" });
@@ -208,8 +208,9 @@ function execute(init: OpList, process: OciProcess, file: string): void {
   });
 }
 
-function executablePaths({ env = [] }: OciProcess, file: string): string[] {
-  if (file === "") throw new LighterError("invalid", "process.args is empty");
+function executablePaths({ args = [], env = [] }: OciProcess, file: string): string[] {
+  if (args.length === 0) throw new LighterError("invalid", "process.args is empty");
+  if (file === "") throw notInPath(file);
   return candidatePaths(file, env);
 }
 

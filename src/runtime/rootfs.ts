@@ -4,6 +4,7 @@ import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { DeviceType } from "../linux/program/op.ts";
 import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
+import type { HostFacts } from "./host-facts.ts";
 import { DEV, isKernelDirectory, type PlannedMount, ROOT } from "./mounts.ts";
 
 const S_IFREG = 0o100000;
@@ -24,13 +25,16 @@ const DEFAULT_DEVICES: readonly OciDevice[] = [
   { path: "/dev/tty", type: "c", major: 5, minor: 0 },
 ];
 
+/** A kernel may be built without it. */
+const KCORE = "/proc/kcore";
+
 /** Source: runtime-spec runtime-linux.md#dev-symbolic-links; /dev/core as runc. */
 const DEV_SYMLINKS: readonly (readonly [name: string, text: string])[] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
   ["stdout", "/proc/self/fd/1"],
   ["stderr", "/proc/self/fd/2"],
-  ["core", "/proc/kcore"],
+  ["core", KCORE],
   ["ptmx", "pts/ptmx"],
 ];
 
@@ -52,6 +56,7 @@ export function makeDevice(major: number, minor: number): number {
  */
 export function populateDev(
   init: OpList,
+  host: HostFacts,
   config: OciConfig,
   mounts: readonly PlannedMount[],
   usesUserNamespace: boolean,
@@ -62,15 +67,15 @@ export function populateDev(
     const why = "the image's /dev";
     init.add({ kind: "openTarget", root: ROOT, path: "dev", type: "directory", noSymlinks: true, out: DEV, why });
   }
-  const listed = new Set((config.linux?.devices ?? []).map(({ path }) => posix.normalize(path)));
+  // With all of the host's devices comes its /dev/ptmx. The container's own is the link into its devpts.
+  const asked = (config.linux?.devices ?? []).filter(({ path }) => posix.normalize(path) !== "/dev/ptmx");
+  const listed = new Set(asked.map(({ path }) => posix.normalize(path)));
   const covered = new Set(mounts.map(({ destination }) => destination));
-  const devices = [
-    ...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path) && !covered.has(path)),
-    ...(config.linux?.devices ?? []),
-  ];
+  const devices = [...DEFAULT_DEVICES.filter(({ path }) => !listed.has(path) && !covered.has(path)), ...asked];
   mountNodes(init, devices, usesUserNamespace);
   for (const [name, target] of DEV_SYMLINKS)
-    init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
+    if (target !== KCORE || host.kindOf(KCORE) !== "missing")
+      init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
 }
 
 function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespace: boolean): void {
@@ -176,7 +181,9 @@ export function hidePaths(init: OpList, config: OciConfig, mounts: readonly Plan
       ...flags,
       tolerate: ["ENOENT", "ENOTDIR"],
     });
-    init.newFilesystem("tmpfs", [{ key: "size", value: "0" }], ATTR.RDONLY, "empty", why, { guard: "dir" });
+    init.newFilesystem("tmpfs", [{ key: "source", value: "tmpfs" }, { key: "ro" }], ATTR.RDONLY, "empty", why, {
+      guard: "dir",
+    });
     init.moveMount("empty", "dir", why, { guard: "dir" });
     init.openInRoot(ROOT, path.slice(1), O.PATH, "file", why, { ...flags, tolerate: ["ENOENT"], unless: "dir" });
     init.cloneTreeOf("null", false, "cover", why, { guard: "file" });

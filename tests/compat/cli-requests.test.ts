@@ -12,7 +12,10 @@ import { lighterCommand, runProgram } from "./cli-support.ts";
 interface Recorded {
   method: string;
   path: string;
-  query: Record<string, string>;
+  /** Every value of each name. */
+  query: Record<string, string[]>;
+  /** The registry's credentials. */
+  auth: string | undefined;
   body: unknown;
 }
 
@@ -34,6 +37,9 @@ function answer(method: string, path: string): [status: number, body: unknown] {
     return [200, { Id: "web", Config: { Tty: false, OpenStdin: true }, State: { Running: true }, HostConfig: {} }];
   if (method === "POST" && path === "/containers/create") return [201, { Id: "created", Warnings: [] }];
   if (path.endsWith("/wait")) return [200, { StatusCode: 0 }];
+  if (path === "/images/search") return [200, []];
+  if (path === "/images/prune") return [200, { ImagesDeleted: null, SpaceReclaimed: 0 }];
+  if (path === "/commit") return [201, { Id: "sha256:1" }];
   if (path === "/containers/web/exec") return [201, { Id: "exec1" }];
   if (path.endsWith("/start") && !path.startsWith("/exec")) return [204, undefined];
   if (path.endsWith("/json") && method === "GET") return [200, path.startsWith("/images/n") ? {} : []];
@@ -46,9 +52,10 @@ beforeAll(async () => {
     const path = url.pathname.replace(/^\/v1\.45/, "");
     const text = await readBody(request);
     if (path !== "/_ping") {
-      const isTar = request.headers["content-type"] === "application/x-tar";
-      const body = text === "" || isTar ? text : JSON.parse(text);
-      requests.push({ method: request.method ?? "", path, query: Object.fromEntries(url.searchParams), body });
+      const isJson = request.headers["content-type"] === "application/json";
+      const query = Object.fromEntries([...url.searchParams.keys()].map((key) => [key, url.searchParams.getAll(key)]));
+      const auth = request.headers["x-registry-auth"]?.toString();
+      requests.push({ method: request.method ?? "", path, query, auth, body: isJson ? JSON.parse(text) : text });
     }
     const [status, body] = answer(request.method ?? "", path);
     response.writeHead(status, { "Api-Version": "1.45", Ostype: "linux", "Content-Type": "application/json" });
@@ -64,7 +71,10 @@ afterAll(() => {
 
 async function record(argv: readonly string[]): Promise<Recorded[]> {
   requests = [];
-  await runProgram(argv, { env: { DOCKER_HOST: `unix://${socketPath}`, PASSED_ON: "from outside" }, cwd: folder });
+  await runProgram(argv, {
+    env: { DOCKER_HOST: `unix://${socketPath}`, DOCKER_CONFIG: folder, PASSED_ON: "from outside" },
+    cwd: folder,
+  });
   return requests;
 }
 
@@ -78,7 +88,7 @@ interface CreateBody {
 /** Filters are JSON in any order of keys; Docker passes -e and -v through maps, which shuffles them. */
 function normalize(all: Recorded[]): unknown[] {
   return all.map(({ query, body, ...rest }) => {
-    const filters = query.filters === undefined ? {} : { filters: JSON.parse(query.filters) };
+    const filters = query.filters?.[0] === undefined ? {} : { filters: JSON.parse(query.filters[0]) };
     const { Env, HostConfig } = (body ?? {}) as CreateBody;
     Env?.sort();
     HostConfig?.Binds?.sort();
@@ -181,6 +191,34 @@ const otherCases: readonly (readonly string[])[] = [
   ["rmi", "a"],
   ["rmi", "-f", "--no-prune", "localhost:5000/a/b:tag@sha256:00"],
   ["load", "-q", "-i", "some.tar"],
+  ["pull", "busybox"],
+  ["pull", "-a", "docker.io/library/busybox"],
+  ["pull", "--platform", "Linux/AMD64", "r.example/a:b"],
+  ["pull", `r.example/a@sha256:${"0".repeat(64)}`],
+  ["pull", "old.example/a"],
+  ["pull", "token.example/a"],
+  ["pull", "unknown.example/a"],
+  ["push", "busybox:1"],
+  ["push", "-a", "r.example/a/b"],
+  ["tag", "a", "index.docker.io/c"],
+  ["tag", "busybox", "r.example:5000/library/c:d"],
+  ["search", "--limit", "5", "-f", "stars=3", "-f", "is-official=true", "r.example/a"],
+  ["search", "busybox"],
+  ["history", "r.example/a/b:c"],
+  ["save", "a", "b/c"],
+  ["export", "web"],
+  ["diff", "web"],
+  ["commit", "-a", "me", "-m", "said", "-p=false", "-c", "A b", "-c", "C d", "web", "r.example/a/b"],
+  ["commit", "web"],
+  ["import", "-m", "said", "-c", "A b", "-c", "C d", "--platform", "Linux/x", "some.tar", "a:b"],
+  ["import", "http://h.example/x.tar"],
+  ["image", "prune", "-f"],
+  ["image", "prune", "-af", "--filter", "label=a", "--filter", "until=1h"],
+  ["image", "inspect", "a"],
+  ["image", "ls", "-f", "dangling=true"],
+  ["login", "-u", "me", "-p", "secret", "https://r.example/v2/"],
+  ["login", "r.example"],
+  ["run", "--pull", "always", "--platform", "linux/x", "r.example/a"],
   ["info"],
   ["version"],
 ];
@@ -194,6 +232,14 @@ describe.skipIf(whyNot !== undefined)(`requests${whyNot === undefined ? "" : ` (
     writeFileSync(join(folder, "labels.list"), "a=b\nlone\n");
     writeFileSync(join(folder, "profile.json"), '{ "defaultAction": "SCMP_ACT_ALLOW",\n "syscalls": [ ] }\n');
     writeFileSync(join(folder, "some.tar"), "not really a tar");
+    const auth = (text: string) => ({ auth: Buffer.from(text).toString("base64") });
+    const auths = {
+      "https://index.docker.io/v1/": { ...auth("hub:y??>"), email: "a@b" },
+      "http://old.example/v1/": auth("old:p:w"),
+      "token.example": { identitytoken: "token" },
+      "r.example": { ...auth("r:r"), registrytoken: "token" },
+    };
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ auths }));
   });
 
   test.each(containerCases.map((args) => [args.join(" "), args] as const))("create %s", async (_name, args) => {

@@ -1,7 +1,9 @@
 /** What the tests of our runtime under other programs share. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { errnoOf } from "../../src/base/errors.ts";
+import type { Outcome } from "./cli-support.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -10,6 +12,20 @@ export function whyNot(...programs: readonly string[]): string | undefined {
   if (process.getuid?.() !== 0) return "needs root";
   const missing = programs.find((program) => Bun.which(program) === null);
   return missing === undefined ? undefined : `needs ${missing}`;
+}
+
+/**
+ * Why containerd 1.7 finds no cgroup of its containers here, or undefined: it looks for a mount of each v1 hierarchy that
+ * /proc/PID/cgroup names, and gives up if there is none. Then nothing is counted, and nobody hears of an OOM kill.
+ */
+export function whyNoMetrics(): string | undefined {
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  const mounted = mounts.flatMap((line) => / - cgroup \S+ (.*)/.exec(line)?.[1]?.split(",") ?? []);
+  const named = readFileSync("/proc/self/cgroup", "utf8").split("\n");
+  const lacking = named
+    .flatMap((line) => line.split(":")[1]?.split(",") ?? [])
+    .find((name) => name && !mounted.includes(name));
+  return lacking === undefined ? undefined : `the cgroup hierarchy ${lacking} is mounted nowhere`;
 }
 
 /** A scratch directory with a link "lighter-runtime" to our program: called by that name, it is the runtime. */
@@ -49,6 +65,16 @@ export function tracesOf(id: string, stateRoots: readonly string[] = []): string
   return [...mounts, ...cgroups.concat(states).filter((path) => path.includes(id)), ...processesNaming(id)];
 }
 
+/** Callers leave the parents of their containers' cgroups. One that somebody else has something in stays. */
+export function removeCgroupParents(name: string): void {
+  for (const path of globSync(`/sys/fs/cgroup/{${name},*/${name}}`))
+    try {
+      rmdirSync(path);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY") throw error;
+    }
+}
+
 function namesBelow(path: string): string[] {
   try {
     const entries = readdirSync(path, { recursive: true, withFileTypes: true });
@@ -72,19 +98,26 @@ function processesNaming(id: string): string[] {
     });
 }
 
-/** Said by a container of its surroundings: one script, so that one start answers many questions. */
-export const PROBE = [
-  "id; umask; pwd; hostname; cat /proc/self/oom_score_adj /proc/self/limits /proc/self/attr/current",
-  "grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):' /proc/self/status",
-  "env | sort",
-  "echo fds; ls /proc/self/fd",
-  'echo devices; ls -lnR /dev | awk \'{ if (NF > 8) $8 = ""; $6 = $7 = $8 = ""; print }\' | sort',
-  "echo mounts; cut -d' ' -f4- /proc/self/mountinfo",
-  "echo cgroups; cat /proc/self/cgroup",
-  "echo paths; for p in /proc/kcore /proc/keys /proc/timer_list /proc/sys/kernel/hostname /sys/firmware /proc/irq /x; do",
-  "(echo > $p) 2>&1; ls -ld $p | cut -c1-10; done",
-  "tr '\\0' ' ' < /proc/1/cmdline",
-].join("\n");
+export const RUNTIMES = ["runc", "lighter"] as const;
+export type RuntimeName = (typeof RUNTIMES)[number];
+
+/** The same with both runtimes at a time. What one did is compared with what the other did. */
+export async function both<T>(observe: (runtime: RuntimeName) => Promise<T>): Promise<{ runc: T; lighter: T }> {
+  const [runc, lighter] = await Promise.all(RUNTIMES.map(observe));
+  return { runc: runc as T, lighter: lighter as T };
+}
+
+/**
+ * Without what names the runtime or the container. On purpose, what the kernel refused is told in other words: ours
+ * name the field of the config and the call, runc where in its set-up it was. The kernel's own words are in both.
+ */
+export function plain({ stdout, stderr, code }: Outcome): Outcome {
+  const bare = (text: string) =>
+    withoutIds(text)
+      .replace("lighter-runtime", "runc")
+      .replace(/(container process: )(?!exec: ).*[:(] ?(?! ?unknown)([a-z ]+)\)?(?=: unknown|: OCI|\n)/, "$1... $2");
+  return { stdout: bare(stdout), stderr: bare(stderr), code };
+}
 
 /** The same without what differs from one container to the next. */
 export function withoutIds(text: string): string {

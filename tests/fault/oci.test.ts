@@ -1,6 +1,6 @@
 import { afterAll, describe, expect } from "bun:test";
 import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { setupCgroupParents } from "../../src/linux/cgroup/mod.ts";
@@ -85,7 +85,9 @@ async function failAt(op: ListedOp, act: () => Promise<unknown>, isTold: boolean
   }
 }
 
-const consoleServer = createServer((socket) => socket.on("error", () => {}).resume());
+/** Not read: a terminal's master that is on its way stays open, and its process is not hung up on while it is set up. */
+const consoles = new Set<Socket>();
+const consoleServer = createServer({ pauseOnConnect: true }, (socket) => consoles.add(socket.on("error", () => {})));
 const consolePath = isRoot ? join(stage.directory, "console.sock") : "";
 const listening = isRoot ? new Promise<void>((resolve) => consoleServer.listen(consolePath, resolve)) : undefined;
 afterAll(() => consoleServer.close());
@@ -111,6 +113,8 @@ async function withHandOver<T>(kind: Kind, use: (handOver: HandOver, fifo: strin
     return await use(handOver, fifo);
   } finally {
     for (const fd of [handOver.startFifoFd, handOver.consoleSocketFd]) if (fd !== undefined) closeSync(fd);
+    for (const socket of consoles) socket.destroy();
+    consoles.clear();
     rmSync(fifo, { force: true });
   }
 }

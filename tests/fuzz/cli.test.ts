@@ -8,10 +8,14 @@ import { buildContainerBody } from "../../src/cli/container-config.ts";
 import { createFlags } from "../../src/cli/container-flags.ts";
 import { Demultiplexer } from "../../src/cli/demux.ts";
 import { DEFAULT_DETACH_KEYS, DetachScanner } from "../../src/cli/detach-keys.ts";
+import { parseDockerConfig } from "../../src/cli/docker-config.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { parseFlags } from "../../src/cli/flags.ts";
 import { ResponseParser } from "../../src/cli/http-parser.ts";
 import { indentJson } from "../../src/cli/json-indent.ts";
+import { joinMembers, splitMembers } from "../../src/cli/json-members.ts";
+import { JsonSplitter } from "../../src/cli/json-splitter.ts";
+import { ProgressDisplay, parseJsonMessage } from "../../src/cli/progress.ts";
 import { compileTemplate, TemplateError } from "../../src/cli/template.ts";
 import { Random } from "../support/random.ts";
 
@@ -284,5 +288,86 @@ test("indentJson lays JSON out as JSON.stringify does", () => {
   for (let round = 0; round < ROUNDS; round++) {
     const value = randomJson(random, 0);
     expect(indentJson(JSON.stringify(value), "    ")).toBe(JSON.stringify(value, null, 4));
+  }
+});
+
+/** Everything a progress stream shows on a terminal, its error included. */
+function showStream(parts: readonly string[]): string {
+  const splitter = new JsonSplitter();
+  const display = new ProgressDisplay(
+    () => 120,
+    () => 0,
+  );
+  let said = "";
+  try {
+    for (const part of parts)
+      for (const value of splitter.push(part)) {
+        const { text, failure } = display.show(parseJsonMessage(JSON.parse(value)));
+        said += text + (failure === undefined ? "" : `failure ${failure}\n`);
+      }
+    splitter.end();
+  } catch (error) {
+    if (!(error instanceof LighterError) && !(error instanceof SyntaxError)) throw error;
+    said += `\n${error.message}`;
+  }
+  return said;
+}
+
+const MESSAGE_FIELDS = ["status", "id", "progressDetail", "progress", "stream", "time", "timeNano", "from", "aux"];
+const DETAIL_FIELDS = ["current", "total", "start", "units", "hidecounts", "code", "message"];
+
+function randomMessage(random: Random): unknown {
+  const object = (fields: readonly string[], value: () => unknown) =>
+    Object.fromEntries(Array.from({ length: random.below(5) }, () => [random.pick(fields), value()]));
+  const detail = () => {
+    const number = random.pick([-1, 0, 1, 0.5, 1e300, -1e300, 1e9, random.u32()]);
+    return random.below(3) > 0 ? number : randomJson(random, 2);
+  };
+  return object([...MESSAGE_FIELDS, "errorDetail", "error"], () => {
+    const kind = random.below(3);
+    if (kind === 0) return object(DETAIL_FIELDS, detail);
+    return kind === 1 ? random.pick(["a", "b", ""]) : detail();
+  });
+}
+
+test("a progress stream shows the same however it is split, and is refused with a message at worst", () => {
+  const random = Random.fromEnvironment("progress streams");
+  for (let round = 0; round < ROUNDS; round++) {
+    let whole = "";
+    for (let count = random.below(8); count > 0; count--)
+      whole +=
+        JSON.stringify(random.below(20) === 0 ? randomJson(random, 0) : randomMessage(random)) +
+        random.pick(["", "\r\n", " "]);
+    if (random.below(5) === 0)
+      whole = whole.slice(0, random.below(whole.length + 1)) + join(random, ["}", "{", '"', "x", "]"], 3);
+    const pieces: string[] = [];
+    for (let at = 0; at < whole.length; ) {
+      const size = random.below(random.pick([2, 5, 50]));
+      pieces.push(whole.slice(at, at + size));
+      at += size;
+    }
+    expect(showStream(pieces)).toBe(showStream([whole]));
+  }
+});
+
+test("config.json is read or refused with a message, and its members are split without a change", () => {
+  const random = Random.fromEnvironment("config.json");
+  const keys = ["auths", "credsStore", "credHelpers", "auth", "username", "__proto__", "constructor", "10", "r.x"];
+  const value = (depth: number): unknown => {
+    if (depth === 0 || random.below(3) === 0)
+      return random.below(2) === 0 ? randomJson(random, 3) : random.pick(["dTpw", "OnA=", "!", "u", ""]);
+    return Object.fromEntries(Array.from({ length: random.below(4) }, () => [random.pick(keys), value(depth - 1)]));
+  };
+  for (let round = 0; round < ROUNDS; round++) {
+    const config = value(3);
+    let text = JSON.stringify(config, null, random.pick([0, 2]));
+    if (typeof config === "object" && config !== null && !Array.isArray(config))
+      expect(joinMembers(splitMembers(text)).replaceAll(/\s/g, "")).toBe(text.replaceAll(/\s/g, ""));
+    if (random.below(4) === 0) text = text.slice(0, random.below(text.length + 1));
+    try {
+      parseDockerConfig("/c", text);
+    } catch (error) {
+      if (!(error instanceof Error) || error.constructor !== Error) throw new Error(text, { cause: error });
+    }
   }
 });

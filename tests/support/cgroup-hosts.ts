@@ -26,7 +26,7 @@ export const PLAIN_HYBRID: HostFiles = {
 40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 `,
-  // 10 is held by a daemon (docs/adr/0002-favordynmods.md) and mounted nowhere.
+  // 10 is mounted nowhere.
   "/proc/self/cgroup": `10:name=lighter:/
 9:name=systemd:/
 8:pids:/

@@ -49,6 +49,10 @@ export class TerminalSession {
     return (this.#terminal.localFlags & (ICANON | ECHO)) === 0;
   }
 
+  get echoes(): boolean {
+    return (this.#terminal.localFlags & ECHO) !== 0;
+  }
+
   type(text: string): void {
     this.#terminal.write(text);
   }

@@ -6,7 +6,7 @@ import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
 import { type Columns, renderRows } from "../table.ts";
 import { formatLocalTime } from "../time.ts";
-import { formatSize } from "../units.ts";
+import { formatSize, shortId } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show intermediate images too", { short: "a" }),
@@ -53,7 +53,8 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   const format = chooseFormat(values.format, values.quiet, values.digests);
   const digests = values.digests || format.includes(".Digest");
   const rows = images.flatMap((image) => imageRows(image, digests));
-  await stdout.text(renderRows(rows, imageColumns(values["no-trunc"], Date.now()), format));
+  const columns = imageColumns(values["no-trunc"], Date.now());
+  await stdout.text(renderRows(rows, columns, format, { type: "*formatter.imageContext" }));
   return 0;
 }
 
@@ -104,7 +105,7 @@ function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
     Digest: { heading: "DIGEST", value: (row) => row.digest },
     ID: {
       heading: "IMAGE ID",
-      value: ({ image }) => (whole ? image.Id : image.Id.replace(/^sha256:/, "").slice(0, 12)),
+      value: ({ image }) => (whole ? image.Id : shortId(image.Id)),
     },
     Repository: { heading: "REPOSITORY", value: (row) => row.repository },
     SharedSize: { heading: "SHARED SIZE", value: ({ image }) => sizeOr(image.SharedSize) },

@@ -36,10 +36,19 @@ const ROUTES: Readonly<Record<string, (name: string, size: boolean) => string>> 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   if (values.type !== "" && !Object.hasOwn(ROUTES, values.type))
     throw new CliError(`"${values.type}" is not a valid value for --type`);
+  return inspect(client, args, values);
+}
+
+/** `type` is "" for any. */
+export async function inspect(
+  client: Client,
+  names: readonly string[],
+  values: { readonly format: string; readonly size: boolean; readonly type: string },
+): Promise<number> {
   const failures: string[] = [];
   const found: string[] = [];
   const format = values.format === "" || values.format === "json" ? undefined : compileInspect(values.format);
-  for (const name of args) {
+  for (const name of names) {
     try {
       const json = await lookUp(client, name, values.type, values.size);
       found.push(format === undefined ? json : format(parseJson(json)));

@@ -16,7 +16,7 @@ const linesOf = (files: typeof UNIFIED, hasNamespace: boolean): string[] =>
 
 test("cgroupMounts on v2 is one mount", () => {
   expect(linesOf(UNIFIED, true)).toEqual(["cgroup2 /sys/fs/cgroup"]);
-  expect(linesOf(UNIFIED, false)).toEqual(["cgroup2 /sys/fs/cgroup"]);
+  expect(linesOf(UNIFIED, false)).toEqual(["bind /sys/fs/cgroup /sys/fs/cgroup"]);
 });
 
 test("cgroupMounts on v1 mounts each hierarchy afresh in a cgroup namespace", () => {

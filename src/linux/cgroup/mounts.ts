@@ -20,7 +20,9 @@ export type CgroupMount =
  *
  * In a cgroup namespace of its own the container sees its cgroup as the top of each hierarchy, so mounting them afresh
  * shows no more than that; the mounting process must already be in the cgroup and the namespace. Without one, v1
- * directories are bound from the host. v2 is then mounted as the host sees it, as runc does; it is read-only by default.
+ * directories are bound from the host, and v2 as the host sees it, which is what runc shows. Not mounted afresh: in the
+ * host's cgroup namespace the options of a new mount (none) replace those of the host's, nsdelegate and
+ * memory_recursiveprot. Source: apply_cgroup_root_flags() in kernel/cgroup/cgroup.c.
  *
  * v1 layout, as with systemd and runc: a directory for each hierarchy, and links for controllers that share one.
  */
@@ -31,7 +33,12 @@ export function cgroupMounts(
   target = "/sys/fs/cgroup",
 ): CgroupMount[] {
   const path = parseCgroupsPath(cgroupsPath).join("/");
-  if (host.mode === "unified") return [{ kind: "cgroup2", target, parameters: [] }];
+  if (host.mode === "unified")
+    return [
+      hasCgroupNamespace
+        ? { kind: "cgroup2", target, parameters: [] }
+        : { kind: "bind", source: host.v2!.mountPoint, target },
+    ];
 
   const mounts: CgroupMount[] = [{ kind: "tmpfs", target, parameters: [{ key: "mode", value: "755" }] }];
   for (const hierarchy of host.v1) {

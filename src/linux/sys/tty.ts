@@ -11,6 +11,9 @@ import { dlopen, ptr } from "bun:ffi";
 /** glibc's and musl's struct termios is 60 bytes on the architectures we know; room for more. */
 const TERMIOS_ROOM_BYTES = 128;
 const TCSANOW = 0;
+/** Where c_lflag is in glibc's and musl's struct termios, and its bit for echo. */
+const LFLAG_OFFSET_BYTES = 12;
+const ECHO = 0o10;
 const TIOCGWINSZ = 0x5413n;
 
 let symbols: ReturnType<typeof load> | undefined;
@@ -50,6 +53,20 @@ export function setRawMode(fd: number): () => void {
   const raw = new Uint8Array(saved);
   cfmakeraw(ptr(raw));
   tcsetattr(fd, TCSANOW, ptr(raw));
+  return () => {
+    tcsetattr(fd, TCSANOW, ptr(saved));
+  };
+}
+
+/** Typed characters are not shown, all else stays. Returns the way back. Nothing if not a terminal. */
+export function disableEcho(fd: number): () => void {
+  const saved = readTermios(fd);
+  if (saved === undefined || symbols === undefined) return () => {};
+  const { tcsetattr } = symbols;
+  const silent = new Uint8Array(saved);
+  const view = new DataView(silent.buffer);
+  view.setUint32(LFLAG_OFFSET_BYTES, view.getUint32(LFLAG_OFFSET_BYTES, true) & ~ECHO, true);
+  tcsetattr(fd, TCSANOW, ptr(silent));
   return () => {
     tcsetattr(fd, TCSANOW, ptr(saved));
   };

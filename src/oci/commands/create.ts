@@ -3,6 +3,7 @@ import type { OciCommand } from "../command.ts";
 import type { Flag } from "../flags.ts";
 import { openRuntime, prepare, writePidFile } from "../launch.ts";
 import { createInit } from "../lifecycle.ts";
+import { PROGRAM } from "../version.ts";
 
 /** Of `create` and `run`. */
 export const createFlags: readonly Flag[] = [
@@ -19,7 +20,7 @@ export const command: OciCommand = {
   usage: "[command options] <container-id>",
   summary: "create a container",
   flags: createFlags,
-  failure: { prefix: "create failed", code: 1 },
+  failure: { prefix: `${PROGRAM} create failed`, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const runtime = await openRuntime();

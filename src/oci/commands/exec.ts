@@ -4,14 +4,21 @@ import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
-import type { HandOver } from "../../runtime/mod.ts";
+import type { ExecRequest, HandOver } from "../../runtime/mod.ts";
 import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { readProcess } from "../bundle.ts";
 import type { OciCommand } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
 import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
 import { withHome } from "../home.ts";
-import { checkConsole, checkPreserved, effectiveConfig, openRuntime, writePidFile } from "../launch.ts";
+import {
+  checkConsole,
+  checkPreserved,
+  effectiveConfig,
+  openRuntime,
+  rethrowAsStartFailure,
+  writePidFile,
+} from "../launch.ts";
 import { openState, type StateHandle, statusOf } from "../state.ts";
 
 const SIGKILL = 9;
@@ -54,7 +61,8 @@ export const command: OciCommand = {
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
     const id = randomId().slice(0, 16);
     const runDirectory = join(handle.directory, `exec-${id}`);
-    const supervised = await (await openRuntime()).exec({
+    const runtime = await openRuntime();
+    const request: ExecRequest = {
       id: `${handle.state.id}.${id}`,
       containerPid: handle.state.pid,
       container: { id: handle.state.id, bundle: handle.state.bundle },
@@ -65,7 +73,8 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
-    });
+    };
+    const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
     try {
       writePoint("started exec");
       writePidFile(parsed.string("pid-file"), supervised.pid);

@@ -4,6 +4,7 @@ import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
 import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
 import { createInit, destroy, killAndWait, startInit } from "../lifecycle.ts";
 import { lockStateByForce, type StateHandle } from "../state.ts";
+import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
 
 export const command: OciCommand = {
@@ -16,7 +17,7 @@ export const command: OciCommand = {
     { name: "keep", kind: "boolean", help: "do not delete the container when its process has ended" },
     { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
   ],
-  failure: { prefix: "run failed", code: 1 },
+  failure: { prefix: `${PROGRAM} run failed`, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
     const detach = parsed.boolean("detach");

@@ -1,0 +1,81 @@
+/** Commands by name: those of the program, and those of a group such as `image`. Each is loaded when it is wanted. */
+import { type Command, type Context, runCommand } from "./command.ts";
+import { CliError } from "./exit.ts";
+import { parseFlags } from "./flags.ts";
+import { stderr, stdout } from "./output.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: each command has its own flag table
+type AnyCommand = Command<any>;
+
+/** What a module of a command exports. */
+export type LoadedCommand = { readonly command: AnyCommand } | { readonly group: CommandGroup };
+
+export interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<LoadedCommand>;
+  /** Not shown: another spelling of the command before it. */
+  readonly hidden?: true;
+}
+
+/** In the order of `--help`. */
+export type CommandTable = Readonly<Record<string, CommandEntry>>;
+
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: CommandTable;
+}
+
+export function findCommand(table: CommandTable, name: string): CommandEntry | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+/** Runs the command or the group of commands that was loaded. */
+export function runLoaded(loaded: LoadedCommand, context: Context, argv: readonly string[]): Promise<number> {
+  return "group" in loaded ? runGroup(loaded.group, context, argv) : runCommand(loaded.command, context, argv);
+}
+
+async function runGroup(group: CommandGroup, context: Context, argv: readonly string[]): Promise<number> {
+  const help = formatGroupHelp(group);
+  let parsed: ReturnType<typeof parseFlags>;
+  try {
+    parsed = parseFlags(group.name, {}, argv, false);
+  } catch (error) {
+    if (error instanceof CliError) throw new CliError(`${error.message}\n${help}`, error.exitCode);
+    throw error;
+  }
+  if (parsed.help !== undefined) {
+    await stdout.text(help);
+    return 0;
+  }
+  const [name, ...rest] = parsed.args;
+  const entry = name === undefined ? undefined : findCommand(group.commands, name);
+  if (entry === undefined) {
+    await stderr.text(help);
+    return name === undefined ? 0 : 1;
+  }
+  const loaded = await entry.load();
+  if ("group" in loaded) return runGroup(loaded.group, context, rest);
+  // The same command has a shorter name of its own (`images`); errors and help say the one that was used.
+  return runCommand({ ...loaded.command, name: `${group.name} ${name}` }, context, rest);
+}
+
+/** The lines of a "Commands:" section. */
+export function formatCommands(table: CommandTable): string {
+  const shown = Object.entries(table).filter(([, { hidden }]) => hidden !== true);
+  const width = Math.max(...shown.map(([name]) => name.length)) + 3;
+  return shown.map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`).join("\n");
+}
+
+function formatGroupHelp({ name, summary, commands }: CommandGroup): string {
+  return `
+Usage:  lighter ${name} COMMAND
+
+${summary}
+
+Commands:
+${formatCommands(commands)}
+
+Run 'lighter ${name} COMMAND --help' for more information on a command.
+`;
+}

@@ -1,0 +1,36 @@
+import { messageOf } from "../../base/errors.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { CredentialStore, DEFAULT_SERVER, hostOf } from "../credentials.ts";
+import type { ParsedFlags } from "../flags.ts";
+import { printError, printLine } from "../output.ts";
+
+const flags = {};
+
+export const command = defineCommand({
+  name: "logout",
+  usage: "[SERVER]",
+  summary: "Log out from a registry",
+  flags,
+  args: { min: 0, max: 1 },
+  run,
+});
+
+async function run(_context: Context, { args }: ParsedFlags<typeof flags>): Promise<number> {
+  const [server = ""] = args;
+  const host = server === "" ? DEFAULT_SERVER : hostOf(server);
+  // What older clients may have filed it under.
+  const keys = new Set(server === "" ? [DEFAULT_SERVER] : [server, host, `http://${host}`, `https://${host}`]);
+  await printLine(`Removing login credentials for ${host}`);
+  const store = await CredentialStore.open();
+  const failures: string[] = [];
+  for (const key of keys) {
+    try {
+      await store.erase(key);
+    } catch (error) {
+      failures.push(`${key}: ${messageOf(error)}`);
+    }
+  }
+  if (failures.length === keys.size)
+    await printError(["WARNING: could not erase credentials:", ...failures].join("\n"));
+  return 0;
+}

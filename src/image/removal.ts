@@ -50,8 +50,20 @@ export function planRemovalByName(
     throw conflict(
       `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${short(user.containerId)} is using its referenced image ${short(image.id)}`,
     );
-  if (!isLast) return { names: image.references.has(name) ? [name] : [], deletesImage: false };
+  if (!isLast) {
+    const names = image.references.has(name) ? [name, ...orphanedDigests(image, reference)] : [];
+    return { names, deletesImage: names.length === image.references.size && user === undefined };
+  }
   return { names: [...image.references], deletesImage: user === undefined };
+}
+
+/** With the last tag of a repository the digests that it has there go. */
+function orphanedDigests(image: NamedImage, tagged: Reference): string[] {
+  if (tagged.digest !== undefined) return [];
+  const others = [...image.references]
+    .map(parseReference)
+    .filter((other) => isSameRepository(other, tagged) && other.tag !== tagged.tag);
+  return others.every(({ digest }) => digest !== undefined) ? others.map(formatReference) : [];
 }
 
 export function planRemovalById(image: NamedImage, users: readonly ImageUser[], force: boolean): RemovalPlan {

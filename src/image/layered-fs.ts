@@ -5,7 +5,7 @@
  * Source: Linux Documentation/filesystems/overlayfs.rst (merged, opaque and white-out entries).
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
-import { LighterError } from "../base/errors.ts";
+import { errnoOf, LighterError } from "../base/errors.ts";
 import { SYMLINKS_MAX } from "../base/limits.ts";
 import {
   AT_FDCWD,
@@ -187,9 +187,17 @@ export function readFileInLayers(layerPaths: readonly string[], path: string, ma
 /** Names in a merged directory, one char a byte, each once and in no order; whited-out ones among them. */
 export function namesIn(directory: MergedDirectory): Set<string> {
   const names = new Set<string>();
-  for (const fd of directory)
-    for (const name of readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" })) names.add(name);
+  for (const fd of directory) for (const name of readNames(fd)) names.add(name);
   return names;
+}
+
+function readNames(fd: number): string[] {
+  try {
+    return readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" });
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return []; // getdents(2) of a directory that was removed meanwhile
+    throw error;
+  }
 }
 
 function readUpTo(fd: number, byteCount: number): Buffer {

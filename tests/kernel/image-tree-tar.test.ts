@@ -244,7 +244,7 @@ test("what a layer or tar cannot hold is refused by name", async () => {
 /** Renames directories and swaps them for symlinks to the host, as fast as it can. */
 const MISCHIEF = `
   const { workerData: { root, outside }, parentPort } = require("node:worker_threads");
-  const { renameSync, symlinkSync, unlinkSync, writeFileSync, rmSync } = require("node:fs");
+  const { mkdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } = require("node:fs");
   const state = new Int32Array(require("node:worker_threads").workerData.shared);
   parentPort.postMessage("begun");
   for (let i = 0; Atomics.load(state, 0) === 0; i++) {
@@ -253,7 +253,8 @@ const MISCHIEF = `
     try { unlinkSync(name); renameSync(root + "/away", name); } catch {}
     try { unlinkSync(name + "/sub/f"); symlinkSync(outside + "/secret", name + "/sub/f"); } catch {}
     try { unlinkSync(name + "/sub/f"); writeFileSync(name + "/sub/f", "ours" + "x".repeat(i % 3000)); } catch {}
-    Atomics.add(state, 1, 1);
+    try { mkdirSync(name + "/gone"); mkdirSync(name + "/gone/too"); } catch {}
+    try { rmdirSync(name + "/gone/too"); rmdirSync(name + "/gone"); } catch {}
   }
 `;
 
@@ -266,7 +267,7 @@ test("a tree that changes under us never makes us read what is outside of it", a
     mkdirSync(join(root, `d${i}/sub`), { recursive: true });
     writeFileSync(join(root, `d${i}/sub/f`), "ours");
   }
-  const shared = new SharedArrayBuffer(8);
+  const shared = new SharedArrayBuffer(4);
   const state = new Int32Array(shared);
   const worker = new Worker(MISCHIEF, { eval: true, workerData: { root, outside, shared } });
   const ended = new Promise((resolve) => worker.once("exit", resolve));

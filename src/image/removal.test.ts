@@ -1,31 +1,37 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Digest } from "../base/ids.ts";
-import { parseReference } from "./reference.ts";
-import { type ImageUser, planRemovalByName } from "./removal.ts";
+import { parseReference, withDefaultTag } from "./reference.ts";
+import { planRemovalByName } from "./removal.ts";
 
-const digest = `sha256:${"a".repeat(64)}`;
-const id = `sha256:${"b".repeat(64)}` as Digest;
-const plan = (references: string[], name: string, users: ImageUser[] = []) =>
-  planRemovalByName({ id, references: new Set(references) }, parseReference(name), users, false);
+const DIGEST = `sha256:${"a".repeat(64)}`;
+const image = (...references: string[]) => ({ id: DIGEST as Digest, references: new Set(references) });
+const plan = (of: ReturnType<typeof image>, name: string) =>
+  planRemovalByName(of, withDefaultTag(parseReference(name)), [], false);
 
-test("the digests of a repository go with its last tag there, and the image with its last name", () => {
-  const [a1, a2, b1] = ["r:5/a:1", "r:5/a:2", "r:5/b:1"];
-  const [aDigest, bDigest] = [`r:5/a@${digest}`, `r:5/b@${digest}`];
-  const table: [references: string[], name: string, names: string[], deletesImage: boolean][] = [
-    [[a1, aDigest], a1, [a1, aDigest], true],
-    [[a1, a2, aDigest], a1, [a1], false],
-    [[a1, aDigest, b1, bDigest], a1, [a1, aDigest], false],
-    [[b1, bDigest, aDigest], b1, [b1, bDigest], false],
-    [[a1, bDigest], a1, [a1], false],
-    [[a1, aDigest, b1], aDigest, [aDigest], false],
-    [[aDigest], aDigest, [aDigest], true],
-  ];
-  for (const [references, name, names, deletesImage] of table)
-    expect([name, plan(references, name)]).toEqual([name, { names, deletesImage }]);
-});
+describe("planRemovalByName", () => {
+  test("a repository's last tag takes the digests there along, and leaves what other repositories have", () => {
+    const both = image("host:5000/a:1", `host:5000/a@${DIGEST}`, "docker.io/library/b:1", `host:5000/c@${DIGEST}`);
+    expect(plan(both, "host:5000/a:1")).toEqual({
+      names: ["host:5000/a:1", `host:5000/a@${DIGEST}`],
+      deletesImage: false,
+    });
+  });
 
-test("a name that is not the last one goes although a container uses the image", () => {
-  const users = [{ containerId: "c".repeat(64), imageId: id, isRunning: true }];
-  expect(plan(["r:5/a:1", "r:5/b:1"], "r:5/a:1", users)).toEqual({ names: ["r:5/a:1"], deletesImage: false });
-  expect(() => plan(["r:5/a:1"], "r:5/a:1", users)).toThrow("must force");
+  test("one of two tags of a repository goes alone", () => {
+    const two = image("host:5000/a:1", "host:5000/a:2", `host:5000/a@${DIGEST}`);
+    expect(plan(two, "host:5000/a:1")).toEqual({ names: ["host:5000/a:1"], deletesImage: false });
+  });
+
+  test("a digest goes alone while a tag is left elsewhere", () => {
+    const mixed = image(`host:5000/a@${DIGEST}`, "docker.io/library/b:1");
+    expect(plan(mixed, `host:5000/a@${DIGEST}`)).toEqual({ names: [`host:5000/a@${DIGEST}`], deletesImage: false });
+  });
+
+  test("the last tag and its digests take the image along", () => {
+    const one = image("host:5000/a:1", `host:5000/a@${DIGEST}`);
+    expect(plan(one, "host:5000/a:1")).toEqual({
+      names: ["host:5000/a:1", `host:5000/a@${DIGEST}`],
+      deletesImage: true,
+    });
+  });
 });

@@ -37,6 +37,7 @@ export function makeWorkFolder(): { path: string; remove(): void } {
 
 /** Debian's packages, installed if they are missing; their services are not started. */
 export function ensurePackages(...names: string[]): void {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: for dpkg-query to fill in
   const status = (name: string) => spawnSync("dpkg-query", ["-W", "-f", "${db:Status-Status}", name]).stdout.toString();
   const missing = names.filter((name) => status(name) !== "installed");
   if (missing.length === 0) return;

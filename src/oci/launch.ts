@@ -97,6 +97,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
     },
     bundle.configBytes,
   );
+  handle.knowConfig(bundle.config);
   const fds: number[] = [];
   const close = () => {
     for (const fd of fds.splice(0)) closeSync(fd);

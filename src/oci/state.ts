@@ -125,6 +125,11 @@ export class StateHandle {
     return this.#config;
   }
 
+  /** What `config` would read again. */
+  knowConfig(config: OciConfig): void {
+    this.#config = config;
+  }
+
   get execFifoPath(): string {
     return join(this.directory, "exec.fifo");
   }

@@ -45,14 +45,15 @@ export function info({ daemon, response }: AnswerCall): void {
 
 function describeSystem({ engine, images, host }: Daemon): object {
   const containers = engine.list();
-  const running = containers.filter((container) => container.isRunning).length;
+  const running = containers.filter(({ state }) => state === "running" || state === "restarting").length;
+  const paused = containers.filter(({ state }) => state === "paused").length;
   const { cgroup } = host;
   return {
     ID: engine.id,
     Containers: containers.length,
     ContainersRunning: running,
-    ContainersPaused: 0,
-    ContainersStopped: containers.length - running,
+    ContainersPaused: paused,
+    ContainersStopped: containers.length - running - paused,
     Images: images.list().length,
     Driver: "overlay2",
     DriverStatus: [],
@@ -76,7 +77,7 @@ function describeSystem({ engine, images, host }: Daemon): object {
     LoggingDriver: "json-file",
     CgroupDriver: "cgroupfs",
     CgroupVersion: cgroup.mode === "unified" ? "2" : "1",
-    NEventsListener: engine.events.listenerCount,
+    NEventsListener: engine.events.clientCount,
     KernelVersion: host.kernelVersion,
     ...readOperatingSystem(),
     OSType: "linux",

@@ -224,6 +224,12 @@ test("health is known to the next daemon, which goes on checking; a container th
   expect((await api.inspect(id)).State.Health.Status).toBe("unhealthy");
 });
 
+test("a container with a check that ended while there was no daemon is unhealthy", async () => {
+  const id = await api.run(healthcheck({ Interval: 0 }));
+  await api.restart(() => api.runtime.process(id).exit(0));
+  expect((await api.inspect(id)).State.Health.Status).toBe("unhealthy");
+});
+
 test("NONE switches a check off", async () => {
   const id = await api.run(healthcheck({ Test: ["NONE"] }));
   expect((await api.inspect(id)).State.Health).toBeUndefined();

@@ -242,7 +242,8 @@ export class Engine implements AsyncDisposable {
   #startAgain(container: Container): void {
     const restart = container.queue.run(async () => {
       if (!container.restarts.isWaiting || this.#isDisposed) return; // somebody has stopped it, or started it
-      await this.#start(container, container.record);
+      const { restartCount, manuallyStopped } = container.record;
+      await this.#start(container, { restartCount, manuallyStopped });
     });
     this.inBackground(`start container ${container.id} again`, restart);
   }

@@ -57,7 +57,8 @@ test("a restarted container is seen as restarting, then runs, and counts", async
   );
   await published("start", 2);
   expect(api.runtime.process(id)).not.toBe(first);
-  expect((await api.inspect(id)).State).toMatchObject({ Status: "running", Restarting: false });
+  const second = api.runtime.process(id);
+  expect((await api.inspect(id)).State).toMatchObject({ Status: "running", Restarting: false, Pid: second.pid });
 });
 
 test("on-failure:2 gives up after two more failures, and a start by hand counts anew", async () => {

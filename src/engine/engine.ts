@@ -49,7 +49,7 @@ export class Engine implements AsyncDisposable {
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
-  /** Removals that nobody waits for. */
+  /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
   readonly #parts = new DisposableStack();
   #isDisposed = false;
@@ -95,7 +95,7 @@ export class Engine implements AsyncDisposable {
     this.#parts.use(part);
   }
 
-  /** Resolves when no removal is under way. */
+  /** Resolves when nothing is under way that nobody waits for. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
@@ -477,6 +477,7 @@ export class Engine implements AsyncDisposable {
 
   // --- Background ---
 
+  /** `what` is for the log, if it fails. */
   inBackground(what: string, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) => logFailure(what, error))

@@ -90,6 +90,7 @@ rooted("a daemon that comes back starts what must run, and goes on with a health
   await daemon.launch();
   const stateOf = async (id: string) => (await daemon!.inspect(id)).State.Status;
   await until(async () => (await stateOf(always)) === "running", "it runs again");
+  expect(isAlive((await daemon.inspect(always)).State.Pid)).toBe(true);
   expect(await stateOf(plain)).toBe("exited");
   const exec = await daemon.request("POST", `/containers/${checked}/exec`, { Cmd: ["/bin/touch", "/ok"] });
   await daemon.request("POST", `/exec/${exec.json.Id}/start`, { Detach: true });

@@ -18,7 +18,7 @@ import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
 import { parseName, randomName } from "./names.ts";
-import { exitCodeOfStartError, newRecord } from "./new-record.ts";
+import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
 import { wantsRestart } from "./restarts.ts";
@@ -52,7 +52,7 @@ export class Engine implements AsyncDisposable {
   /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
   readonly #parts = new DisposableStack();
-  #isDisposed = false;
+  isDisposed = false;
 
   private constructor(options: EngineOptions) {
     this.paths = options.paths;
@@ -76,7 +76,7 @@ export class Engine implements AsyncDisposable {
 
   /** Lets go of the state, for another engine in this process: tests. Processes run on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
+    this.isDisposed = true;
     this.#parts.dispose();
     for (const container of this.#containers.values()) {
       container.restarts.cancel();
@@ -84,10 +84,6 @@ export class Engine implements AsyncDisposable {
     }
     await this.idle();
     this.store[Symbol.dispose]();
-  }
-
-  get isDisposed(): boolean {
-    return this.#isDisposed;
   }
 
   /** `part` is done with when the engine is. */
@@ -241,7 +237,7 @@ export class Engine implements AsyncDisposable {
   /** Its policy wants it: whatever comes of it is seen in the container's state. */
   #startAgain(container: Container): void {
     const restart = container.queue.run(async () => {
-      if (!container.restarts.isWaiting || this.#isDisposed) return; // somebody has stopped it, or started it
+      if (!container.restarts.isWaiting || this.isDisposed) return; // somebody has stopped it, or started it
       const { restartCount, manuallyStopped } = container.record;
       await this.#start(container, { restartCount, manuallyStopped });
     });
@@ -269,7 +265,7 @@ export class Engine implements AsyncDisposable {
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
     const settle = (record: () => Promise<void> | void) =>
-      container.queue.run(() => (this.#isDisposed ? undefined : record()));
+      container.queue.run(() => (this.isDisposed ? undefined : record()));
     supervised.exited
       .then(
         (exit) => settle(() => this.#exited(container, exit)),
@@ -286,7 +282,10 @@ export class Engine implements AsyncDisposable {
       pid: 0,
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
-      startedAt: record.startedAt === ZERO_TIME ? formatRfc3339(exit.startedAtNs) : record.startedAt,
+      // Ours is when we heard of it; one that nobody wrote down, or that ended before, is the supervisor's.
+      startedAt: hasStartedBefore(record.startedAt, exit.finishedAtNs)
+        ? record.startedAt
+        : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
     this.#settle(container);

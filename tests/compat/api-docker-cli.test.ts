@@ -252,7 +252,8 @@ stock("docker pause, top, stats, update, ps, unpause and events speak of the sam
   expect(await id("ps", "--filter", "status=paused", "--format", "{{.Status}}")).toEndWith("(Paused)");
   expect(await id("unpause", name)).toBe(name);
   expect(await id("rm", "-f", name)).toBe(name);
-  const events = ["events", "--since", "1m", "--until", "0s", "--filter", `container=${name}`];
+  const until = (Date.now() / 1000 + 0.001).toFixed(3);
+  const events = ["events", "--since", "1m", "--until", until, "--filter", `container=${name}`];
   const actions = (await id(...events, "--format", "{{.Action}}")).split("\n");
   const ofExecs = /^(exec_|health_status)/;
   expect(actions.filter((action) => !ofExecs.test(action))).toEqual(

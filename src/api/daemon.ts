@@ -2,7 +2,8 @@ import { chmodSync, lstatSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
-import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
+import { DEAD_OWNER_TIMEOUT_MS } from "../base/limits.ts";
+import { lockExclusiveWithin, openEngine, releaseTextPages } from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./daemon-config.ts";
 import { Router } from "./router.ts";
 import { routes } from "./routes.ts";
@@ -54,7 +55,7 @@ async function serve({ socketPath, dataRoot, execRoot, registry }: DaemonOptions
   process.on("uncaughtException", (error) => console.error("lighter: bug:", error));
   process.on("unhandledRejection", (error) => console.error("lighter: bug:", error));
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
-  lockExecRoot(execRoot);
+  await lockExecRoot(execRoot);
   const daemon = await openEngine({ dataRoot, execRoot, registry });
   const server = createServer(daemon, new Router(routes));
   await takeSocket(server, socketPath);
@@ -63,10 +64,11 @@ async function serve({ socketPath, dataRoot, execRoot, registry }: DaemonOptions
 }
 
 /** Held until this process ends, however it ends. @throws LighterError "conflict" */
-function lockExecRoot(execRoot: string): void {
+async function lockExecRoot(execRoot: string): Promise<void> {
   const path = join(execRoot, "daemon.lock");
   const fd = openSync(path, "a", 0o600);
-  if (!lockFile(fd)) throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
+  if (!(await lockExclusiveWithin(fd, DEAD_OWNER_TIMEOUT_MS)))
+    throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
 }
 
 /** Listens on a unix socket that root only, and its group, may connect to. A socket that nobody serves is replaced. */

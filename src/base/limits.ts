@@ -149,7 +149,8 @@ export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
 /** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
-export const WORKERS_END_PAUSE_MS = 2;
+/** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */
+export const DEAD_OWNER_TIMEOUT_MS = 1000;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */

@@ -39,7 +39,7 @@ export {
   withDefaultTag,
   withTag,
 } from "../image/mod.ts";
-export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
+export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";

@@ -21,6 +21,7 @@ export async function attach(call: StreamCall): Promise<void> {
   const container = daemon.engine.find(call.parameter("id"));
   const { config } = container.record;
   const tty = config.Tty ?? false;
+  await client.skipBody(); // dockerode's are the parameters once more
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
   const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);

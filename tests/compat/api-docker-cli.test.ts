@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { isRoot } from "../support/stage.ts";
 import { TerminalSession } from "../support/terminal.ts";
 import { testIf } from "../support/test-if.ts";
@@ -218,6 +220,51 @@ stock("images are listed, inspected and removed", async () => {
   expect((await docker("rmi", "hello")).stderr).toContain("conflict: unable to remove repository reference");
   await docker("rm", "user");
   expect((await docker("rmi", "hello")).stdout).toContain("Untagged: hello:latest\nDeleted: sha256:");
+});
+
+stock("a container's files are compared, committed, exported, imported, saved and loaded", async () => {
+  await id("run", "--name", "writer", ...RUN, "host-usr", "sh", "-c", "echo new > /new; rm /etc/passwd; exit 0");
+  expect((await docker("diff", "writer")).stdout.split("\n").sort()).toEqual([
+    "",
+    "A /new",
+    "A /usr",
+    "C /etc",
+    "D /etc/passwd",
+  ]);
+  const committed = await id("commit", "-m", "why", "-c", 'CMD ["cat", "/new"]', "writer", "made:1");
+  expect(committed).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect((await run("made:1")).stdout).toBe("new\n");
+  expect((await docker("history", "--format", "{{.Comment}}", "made:1")).stdout).toStartWith("why\n");
+
+  const [exported, saved] = [join(daemon.directory, "exported.tar"), join(daemon.directory, "saved.tar")];
+  expect((await docker("export", "-o", exported, "writer")).code).toBe(0);
+  expect(await id("import", exported, "imported:1")).toStartWith("sha256:");
+  expect((await run("imported:1", "cat", "/new")).stdout).toBe("new\n");
+  expect((await docker("save", "-o", saved, "made:1")).code).toBe(0);
+  expect((await docker("rmi", "made:1", "imported:1")).code).toBe(0);
+  expect(await docker("load", "-i", saved)).toMatchObject({ code: 0, stdout: "Loaded image: made:1\n" });
+  expect((await docker("inspect", "-f", "{{.Id}}", "made:1")).stdout).toBe(`${committed}\n`);
+  expect((await docker("tag", "made:1", "made:2")).code).toBe(0);
+  expect((await docker("rmi", "made:1")).stdout).toBe("Untagged: made:1\n");
+  expect((await docker("rm", "writer")).code).toBe(0);
+  expect((await docker("rmi", "made:2")).stdout).toContain("Untagged: made:2\nDeleted: sha256:");
+  expect((await docker("image", "prune", "-f")).stdout).toBe("Total reclaimed space: 0B\n");
+});
+
+const withRegistry = hasDockerRegistry ? stock : testIf(false, "no docker-registry here");
+
+withRegistry("images go to a registry and come back", async () => {
+  await using registry = await DockerRegistry.start();
+  const reference = `${registry.host}/of/cli:1`;
+  expect((await docker("tag", "host-usr", reference)).code).toBe(0);
+  expect((await docker("push", reference)).stdout).toMatch(/^1: digest: sha256:[0-9a-f]{64} size: \d+$/m);
+  expect((await docker("rmi", reference)).stdout).toContain(`Untagged: ${reference}`);
+  const pulled = await docker("pull", reference);
+  expect(pulled.stdout).toContain(`Status: Downloaded newer image for ${reference}\n${reference}\n`);
+  expect((await run(reference, "echo", "back")).stdout).toBe("back\n");
+  expect((await docker("pull", reference)).stdout).toContain(`Status: Image is up to date for ${reference}`);
+  expect((await docker("pull", `${registry.host}/of/nobody:1`)).stderr).toContain("not found");
+  expect((await docker("rmi", reference)).code).toBe(0);
 });
 
 stock("version and info speak of this daemon", async () => {

@@ -225,3 +225,8 @@ test("an endpoint that only repeats the network mode is accepted, one with setti
     "NetworkingConfig.EndpointsConfig.other: not supported",
   );
 });
+
+test("parameters of the request, which dockerode sends in the body too, are not the container's", () => {
+  const { config } = parseCreateBody({ Image: "a", name: "web", platform: "linux/amd64", repo: "r", pause: true });
+  expect(config).toEqual({ Image: "a" });
+});

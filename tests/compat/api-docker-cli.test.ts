@@ -251,6 +251,58 @@ stock("a container's files are compared, committed, exported, imported, saved an
   expect((await docker("image", "prune", "-f")).stdout).toBe("Total reclaimed space: 0B\n");
 });
 
+/** Until a template of `docker inspect` gives this. */
+async function shows(name: string, format: string, wanted: string): Promise<void> {
+  let stdout = "";
+  const deadlineMs = Date.now() + 20_000;
+  while (stdout !== `${wanted}\n`) {
+    if (Date.now() > deadlineMs) throw new Error(`${name} does not show ${wanted}: ${stdout}`);
+    ({ stdout } = await docker("inspect", "-f", format, name));
+  }
+}
+
+stock("a container that fails is started again, as often as it was told", async () => {
+  await id("run", "-d", "--name", "fails", "--restart", "on-failure:2", ...RUN, "host-usr", "sh", "-c", "exit 3");
+  await shows("fails", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}", "2 exited 3");
+  await id("run", "-d", "--name", "stays", "--restart", "always", ...RUN, "host-usr", "sleep", "1000");
+  const pid = Number((await docker("inspect", "-f", "{{.State.Pid}}", "stays")).stdout);
+  process.kill(pid, "SIGKILL");
+  await shows("stays", `{{.RestartCount}} {{.State.Running}} {{eq .State.Pid ${pid}}}`, "1 true false");
+  expect((await docker("stop", "-t", "0", "stays")).code).toBe(0);
+  await shows("stays", "{{.RestartCount}} {{.State.Status}}", "1 exited");
+  await docker("rm", "fails", "stays");
+});
+
+stock("a container's health is looked after, and shown", async () => {
+  const check = ["--health-cmd", "test -e /ok", "--health-interval", "50ms", "--health-retries", "1"];
+  await id("run", "-d", "--name", "patient", ...check, ...RUN, "host-usr", "sleep", "1000");
+  await shows("patient", "{{.State.Health.Status}}", "unhealthy");
+  expect((await docker("exec", "patient", "touch", "/ok")).code).toBe(0);
+  await shows("patient", "{{.State.Health.Status}} {{.State.Health.FailingStreak}}", "healthy 0");
+  expect((await docker("ps", "--filter", "health=healthy", "--format", "{{.Status}}")).stdout).toMatch(
+    /^Up .* \(healthy\)\n$/,
+  );
+  await docker("rm", "-f", "patient");
+});
+
+stock("a paused container stands still, and a stopped one has told its events", async () => {
+  const since = String(Math.floor(Date.now() / 1000));
+  await id("run", "-d", "--name", "still", ...RUN, "host-usr", "sleep", "1000");
+  expect(await docker("pause", "still")).toMatchObject({ code: 0, stdout: "still\n" });
+  expect((await docker("ps", "--filter", "status=paused", "--format", "{{.Status}}")).stdout).toMatch(
+    /^Up .* \(Paused\)\n$/,
+  );
+  expect((await docker("exec", "still", "true")).stderr).toContain("is paused, unpause the container before exec");
+  expect(await docker("unpause", "still")).toMatchObject({ code: 0, stdout: "still\n" });
+  expect((await docker("exec", "still", "true")).code).toBe(0);
+  await docker("kill", "still");
+  await docker("rm", "still");
+  const range = ["--since", since, "--until", String(Date.now() / 1000)];
+  const { stdout } = await docker("events", ...range, "--filter", "container=still", "--format", "{{.Action}}");
+  const wanted = ["create", "start", "pause", "unpause", "exec_create: true", "exec_start: true", "exec_die"];
+  expect(stdout.trimEnd().split("\n")).toEqual([...wanted, "kill", "die", "destroy"]);
+});
+
 const withRegistry = hasDockerRegistry ? stock : testIf(false, "no docker-registry here");
 
 withRegistry("images go to a registry and come back", async () => {

@@ -1,8 +1,12 @@
 /** Run by tools-testcontainers.test.ts, with DOCKER_HOST. What its users write in their tests, as far as it goes without networks. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { GenericContainer, Wait } from "testcontainers";
+
+/** Testcontainers' streams do not keep a program running, and one that has nothing else to do would end. */
+const alive = setInterval(() => {}, 60_000);
+after(() => clearInterval(alive));
 
 const script = "echo starting; sleep 0.05; echo ready to serve; trap 'exit 0' TERM; while :; do sleep 0.01; done";
 

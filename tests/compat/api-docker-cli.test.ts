@@ -303,6 +303,19 @@ stock("a paused container stands still, and a stopped one has told its events", 
   expect(stdout.trimEnd().split("\n")).toEqual([...wanted, "kill", "die", "destroy"]);
 });
 
+stock("what runs is measured, listed and given new limits", async () => {
+  await id("run", "-d", "--name", "busy", ...RUN, "host-usr", "sleep", "1000");
+  const stats = await docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "busy");
+  expect(stats.stdout).toMatch(/^busy 1 [\d.]+[KM]iB \/ [\d.]+[MG]iB\n$/);
+  expect((await docker("top", "busy", "-o", "pid,args")).stdout).toMatch(/^PID +COMMAND\n\d+ +sleep 1000\n$/);
+  expect((await docker("update", "--memory", "64m", "--memory-swap", "64m", "busy")).stdout).toBe("busy\n");
+  const limit = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null; exit 0";
+  expect((await docker("exec", "busy", "sh", "-c", limit)).stdout).toBe(`${64 << 20}\n`);
+  await docker("kill", "busy");
+  const pruned = await docker("container", "prune", "-f");
+  expect(pruned.stdout).toMatch(/^Deleted Containers:\n[0-9a-f]{64}\n\nTotal reclaimed space: /);
+});
+
 const withRegistry = hasDockerRegistry ? stock : testIf(false, "no docker-registry here");
 
 withRegistry("images go to a registry and come back", async () => {

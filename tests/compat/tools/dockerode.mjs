@@ -177,6 +177,42 @@ test("stop, restart and kill", async (t) => {
   assert.equal((await container.inspect()).State.ExitCode, 137);
 });
 
+test("events: those of before, and those to come", async (t) => {
+  const since = Math.floor(Date.now() / 1000);
+  const container = await create(t, "exit 0", { name: "eventful" });
+  const stream = await docker.getEvents({ since, filters: { container: ["eventful"] } });
+  const output = stream.pipe(new Collector());
+  await output.shows('"Action":"create"');
+  await container.start();
+  await output.shows('"Action":"die"');
+  stream.destroy();
+  const actions = output.text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line).Action);
+  assert.deepEqual(actions, ["create", "start", "die"]);
+});
+
+test("stats once and again and again, top, pause and update", async (t) => {
+  const container = await run(t, "exec sleep 1000");
+  const sample = await container.stats({ stream: false });
+  assert.equal(sample.id, container.id);
+  assert.ok(sample.memory_stats.usage > 0 && sample.cpu_stats.cpu_usage.total_usage > 0);
+  const stream = await container.stats({ stream: true });
+  const output = stream.pipe(new Collector());
+  await output.shows("}\n");
+  stream.destroy();
+  assert.equal(JSON.parse(output.text.split("\n")[0]).id, container.id);
+
+  const { Titles, Processes } = await container.top({ ps_args: "-o pid,comm" });
+  assert.deepEqual([Titles, Processes.map(([, comm]) => comm)], [["PID", "COMMAND"], ["sleep"]]);
+  await container.pause();
+  assert.equal((await container.inspect()).State.Status, "paused");
+  await container.unpause();
+  await container.update({ PidsLimit: 77 });
+  assert.equal((await container.inspect()).HostConfig.PidsLimit, 77);
+});
+
 /** A tar archive in memory. */
 async function tarOf(files) {
   const archive = pack();

@@ -33,7 +33,7 @@ export class Api {
 
   /**
    * A connection of its own for a stream; nothing that comes is kept. `opened` resolves with the answer's first bytes,
-   * `ended` with the number of bytes at the end.
+   * `began` when more have come, `ended` at the end with their number.
    */
   stream(method: string, path: string, options: { upgrade?: boolean; body?: object } = {}): Stream {
     const payload = options.body === undefined ? "" : JSON.stringify(options.body);
@@ -42,10 +42,12 @@ export class Api {
     const socket = connect(this.#socketPath);
     socket.write(`${method} ${path} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n${payload}`);
     const opened = Promise.withResolvers<void>();
+    const began = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<number>();
     let bytes = 0;
     socket.on("data", (chunk: Buffer) => {
       if (bytes === 0 && !/^HTTP\/1.1 (101|2)/.test(chunk.toString("latin1"))) ended.reject(new Error(`${chunk}`));
+      if (bytes > 0) began.resolve();
       bytes += chunk.length;
       opened.resolve();
     });
@@ -53,6 +55,7 @@ export class Api {
     socket.on("close", () => ended.resolve(bytes));
     return {
       opened: opened.promise,
+      began: began.promise,
       ended: ended.promise,
       write: (text) => socket.write(text),
       close: () => socket.destroy(),
@@ -82,6 +85,7 @@ export class Api {
 
 export interface Stream {
   opened: Promise<void>;
+  began: Promise<void>;
   ended: Promise<number>;
   write(text: string): void;
   close(): void;

@@ -391,8 +391,8 @@ export class ImageStore implements AsyncDisposable {
   /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
   async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
     await this.#change(async () => {
-      this.#database.addBlobPlaces(blobsOf(image), repository);
       if (this.#images.get(image.id) !== image) return;
+      this.#database.addBlobPlaces(blobsOf(image), repository);
       const name = `${repository}@${digest}`;
       if (this.#references.get(name) === image) return;
       this.#database.apply({ setReferences: new Map([[name, image.id]]) });

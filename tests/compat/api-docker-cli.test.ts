@@ -299,7 +299,7 @@ stock("a paused container stands still, and a stopped one has told its events", 
   await docker("rm", "still");
   const range = ["--since", since, "--until", String(Date.now() / 1000)];
   const { stdout } = await docker("events", ...range, "--filter", "container=still", "--format", "{{.Action}}");
-  const wanted = ["create", "start", "pause", "unpause", "exec_create: true", "exec_start: true", "exec_die"];
+  const wanted = ["create", "start", "pause", "unpause", "exec_create: true ", "exec_start: true ", "exec_die"];
   expect(stdout.trimEnd().split("\n")).toEqual([...wanted, "kill", "die", "destroy"]);
 });
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { formatRfc3339Fixed, nowNs } from "../../base/time.ts";
 import {
+  type CgroupHost,
   type CgroupStats,
   detectCgroupHost,
   readMemoryFailures,
@@ -29,11 +30,15 @@ export interface StatsSample {
   interfaces: InterfaceCounters[] | undefined;
 }
 
+/** Asked once: that takes longer than all the rest of a sample, and every container has one each second. */
+let cgroupHost: CgroupHost | undefined;
+
 /** Undefined: the container does not run. */
 export function readSample(engine: Engine, container: Container, memoryTotalBytes: number): StatsSample | undefined {
   const cgroupsPath = container.isRunning ? cgroupsPathOf(engine, container) : undefined;
   if (cgroupsPath === undefined) return undefined;
-  const host = detectCgroupHost();
+  cgroupHost ??= detectCgroupHost();
+  const host = cgroupHost;
   const isHostNetwork = container.record.hostConfig.NetworkMode === "host";
   return {
     read: formatRfc3339Fixed(nowNs()),

@@ -44,10 +44,7 @@ export interface CgroupStats {
  */
 export function parseFlatKeyed(text: string): Record<string, number> {
   const values: Record<string, number> = Object.create(null);
-  for (const line of text.split("\n")) {
-    const match = /^(\S+) (\d+)$/.exec(line);
-    if (match !== null) values[match[1]!] = Number(match[2]);
-  }
+  for (const [, key, value] of text.matchAll(/^(\S+) (\d+)$/gm)) values[key!] = Number(value);
   return values;
 }
 

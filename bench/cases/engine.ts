@@ -20,9 +20,8 @@ import { parseArgs } from "node:util";
 import { Api } from "../support/api.ts";
 import { cgroupSetup, run, timeMs } from "../support/commands.ts";
 import {
-  childrenOf,
   type Engine,
-  ensureDocker,
+  ensurePackages,
   IMAGE,
   loadBusybox,
   makeWorkFolder,
@@ -179,7 +178,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options });
   const names = values.only?.split(",") ?? Object.keys(measures);
   for (const name of names) if (!Object.hasOwn(measures, name)) throw new Error(`no measure "${name}"`);
-  ensureDocker();
+  ensurePackages("docker.io", "docker-cli");
   const folder = makeWorkFolder();
   const engines: Engine[] = [];
   try {
@@ -190,7 +189,7 @@ async function main(): Promise<void> {
     loadBusybox(folder.path, docker, lighter);
     const contenders = [
       contender(docker, docker.env.DOCKER_HOST!, () => shimsOf(folder.path)),
-      contender(lighter, lighter.env.LIGHTER_HOST!, () => lighter.daemonPids().flatMap(childrenOf)),
+      contender(lighter, lighter.env.LIGHTER_HOST!, () => lighter.childPids()),
     ];
     const results: Record<string, object> = {};
     for (const name of names) results[name] = await measures[name]!({ contenders, runs: Number(values.runs) });

@@ -329,11 +329,123 @@ function countFds(): number {
 
 const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split("\n").sort();
 
-async function until(isMet: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
+/** `left` says what is in the way. */
+async function becomes(isMet: () => boolean, left: () => unknown): Promise<void> {
   const deadlineMs = Date.now() + PATIENCE_MS;
-  while (!(await isMet())) {
-    if (Date.now() > deadlineMs) throw new Error(`not in time: ${what()}`);
+  while (!isMet()) {
+    if (Date.now() > deadlineMs) throw new Error(`not in time; there is ${JSON.stringify(left())}`);
     await Bun.sleep(10);
+  }
+}
+
+// --- What stays over all lives ---
+
+interface Keeper {
+  id: string;
+  pid: number;
+  volume: string;
+}
+
+/** Each says and writes lines, to the file first: what has been said has been written. */
+async function startKeepers(): Promise<Keeper[]> {
+  const script =
+    "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i >> /data/lines; echo line $i; sleep 0.01; done; exit 43";
+  const keepers: Keeper[] = [];
+  for (let index = 0; index < KEEPERS; index++) {
+    const volume = `keeper-${index}`;
+    const HostConfig = { ...hostUsr, Binds: [...hostUsr.Binds, `${volume}:/data`] };
+    const id = kept(await daemon.run({ ...shell(script), HostConfig }, volume));
+    keepers.push({ id, pid: (await daemon.inspect(id)).State.Pid, volume: join(daemon.dataRoot, "volumes", volume) });
+  }
+  return keepers;
+}
+
+async function expectWhole({ id, pid, volume }: Keeper): Promise<void> {
+  expect(await stateOf(id)).toMatchObject({ Status: "running", Pid: pid });
+  expect(isAlive(pid)).toBe(true);
+  const stop = { Cmd: ["/bin/sh", "-c", "echo > /stop"] };
+  const { json } = await daemon.request("POST", `/containers/${id}/exec`, stop);
+  await daemon.request("POST", `/exec/${json.Id}/start`, { Detach: true });
+  expect(await exitCodeOf(id)).toBe(43);
+  const written = readFileSync(join(volume, "_data/lines"), "utf8");
+  const lines = written.split("\n").slice(0, -1);
+  expect(lines).toEqual(lines.map((_, index) => `line ${index + 1}`));
+  expect(await logsOf(id)).toBe(written);
+}
+
+/** An image that clients can pull. */
+async function fillRegistry(host: string): Promise<string> {
+  const reference = `${host}/pulled`;
+  const layers = Array.from({ length: 3 }, (_, index) =>
+    rawTar({ name: `layer-${index}`, content: Buffer.alloc(1_000_000, index) }),
+  );
+  const archive = dockerArchive({ layers, tags: [`${reference}:latest`] });
+  await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
+  const authorization = { "X-Registry-Auth": Buffer.from("{}").toString("base64") };
+  const pushed = await daemon.request("POST", `/images/${reference}/push?tag=latest`, "", authorization);
+  expect(pushed.text).toContain("digest");
+  expect((await daemon.request("DELETE", `/images/${reference}`)).status).toBe(200);
+  return reference;
+}
+
+/** Ids and names. */
+async function imagesShown(): Promise<unknown[]> {
+  const { json } = await daemon.request("GET", "/images/json");
+  return json.map(({ Id, RepoTags }: { Id: string; RepoTags: string[] }) => `${Id} ${RepoTags}`).sort();
+}
+
+interface Traces {
+  mounts: string[];
+  helpers: string[];
+  fds: number;
+  images: unknown[];
+}
+
+async function traces(): Promise<Traces> {
+  return { mounts: mounts(), helpers: helpers(), fds: countFds(), images: await imagesShown() };
+}
+
+async function expectNothingLeft(before: Traces, keepers: readonly Keeper[]): Promise<void> {
+  expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
+  expect(await imagesShown()).toEqual(before.images);
+  for (const { volume } of keepers) expect(existsSync(volume)).toBe(true);
+  const paths = () => daemon.leftovers(created).filter((path) => !keepers.some(({ volume }) => volume === path));
+  await becomes(() => paths().length === 0, paths);
+  const processes = () => helpers().filter((pid) => !before.helpers.includes(pid));
+  await becomes(() => processes().length === 0, processes);
+  await becomes(() => Bun.deepEquals(mounts(), before.mounts), mounts);
+  await becomes(
+    () => countFds() <= before.fds,
+    () => fdsOf(daemon.pid),
+  );
+  expect(readdirSync(join(daemon.dataRoot, "image/ingest"))).toEqual([]);
+  await daemon.kill();
+  using database = new Database(join(daemon.dataRoot, "lighter.db"));
+  expect(database.query("SELECT count(*) AS rows FROM container").get()).toEqual({ rows: 0 });
+  await daemon.launch();
+}
+
+// --- All together ---
+
+interface Story {
+  isOver: boolean;
+  /** How often something was done to its end. */
+  counts: Record<string, number>;
+}
+
+/** Does one thing after another until it is over, which it is when one of them fails. */
+async function act(story: Story, name: string, random: Random, keepers: readonly Keeper[]): Promise<void> {
+  let names = 0;
+  const client: Client = { random, freshName: () => `${name}-${names++}`, keeper: () => random.pick(keepers).id };
+  while (!story.isOver) {
+    const [what, doIt] = random.pick(Object.entries(doings));
+    try {
+      await doIt(client);
+    } catch (error) {
+      story.isOver = true;
+      throw new Error(`a client that ${what}: ${(error as Error).stack}\nThe daemon:\n${daemon.log}`);
+    }
+    story.counts[what] = (story.counts[what] ?? 0) + 1;
   }
 }
 
@@ -342,112 +454,33 @@ rooted(
   async () => {
     const random = Random.fromEnvironment("busy clients");
     daemon = await TestDaemon.start();
-    const [mountsBefore, strangers] = [mounts(), helpers()];
-    const idleFds = countFds();
+    const before = await traces();
     if (hasDockerRegistry) {
       registry = await DockerRegistry.start();
-      const reference = `${registry.host}/pulled`;
-      const layers = Array.from({ length: 3 }, (_, index) =>
-        rawTar({ name: `layer-${index}`, content: Buffer.alloc(1_000_000, index) }),
-      );
-      const archive = dockerArchive({ layers, tags: [`${reference}:latest`] });
-      await daemon.request("POST", "/images/load", archive, { "Content-Type": "application/x-tar" });
-      const auth = { "X-Registry-Auth": Buffer.from("{}").toString("base64") };
-      expect((await daemon.request("POST", `/images/${reference}/push?tag=latest`, "", auth)).text).toContain("digest");
-      expect((await daemon.request("DELETE", `/images/${reference}`)).status).toBe(200);
+      const reference = await fillRegistry(registry.host);
       doings["pulls an image"] = () => pull(reference);
     }
-    const { json: images } = await daemon.request("GET", "/images/json");
+    const keepers = await startKeepers();
 
-    // To the file first: what has been said has been written.
-    const script =
-      "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i >> /data/lines; echo line $i; sleep 0.01; done; exit 43";
-    const keepers: { id: string; pid: number }[] = [];
-    for (let index = 0; index < KEEPERS; index++) {
-      const HostConfig = { ...hostUsr, Binds: [...hostUsr.Binds, `keeper-${index}:/data`] };
-      const id = kept(await daemon.run({ ...shell(script), HostConfig }, `keeper-${index}`));
-      keepers.push({ id, pid: (await daemon.inspect(id)).State.Pid });
-    }
-
-    let isOver = false;
-    const counts: Record<string, number> = {};
-    const clients = Array.from({ length: CLIENTS }, async (_, client) => {
-      const own = new Random(random.u32());
-      let names = 0;
-      const about: Client = {
-        random: own,
-        freshName: () => `client-${client}-${names++}`,
-        keeper: () => own.pick(keepers).id,
-      };
-      while (!isOver) {
-        const [what, act] = own.pick(Object.entries(doings));
-        try {
-          await act(about);
-        } catch (error) {
-          isOver = true;
-          throw new Error(`a client that ${what}: ${(error as Error).stack}\nThe daemon:\n${daemon.log}`);
-        }
-        counts[what] = (counts[what] ?? 0) + 1;
-      }
+    const story: Story = { isOver: false, counts: {} };
+    const clients = Array.from({ length: CLIENTS }, (_, index) =>
+      act(story, `client-${index}`, new Random(random.u32()), keepers),
+    );
+    const killer = killAgainAndAgain(new Random(random.u32()), () => story.isOver).finally(() => {
+      story.isOver = true;
     });
-    const killer = killAgainAndAgain(new Random(random.u32()), () => isOver).finally(() => {
-      isOver = true;
-    });
-    // Every client ends by itself once it is over: what one of them says about the others' end is not lost either.
     const ends = await Promise.allSettled(clients);
     const kills = await killer;
-    console.log(`${kills} kills, ${cutOffs} requests cut off; ${JSON.stringify(counts)}`);
+    console.log(`${kills} kills, ${cutOffs} requests cut off; ${JSON.stringify(story.counts)}`);
     for (const end of ends) if (end.status === "rejected") throw end.reason;
     expect(kills).toBe(KILLS);
     expect(cutOffs).toBeGreaterThan(0);
 
-    for (const [index, { id, pid }] of keepers.entries()) {
-      expect(await stateOf(id)).toMatchObject({ Status: "running", Pid: pid });
-      expect(isAlive(pid)).toBe(true);
-      const { json } = await daemon.request("POST", `/containers/${id}/exec`, {
-        Cmd: ["/bin/sh", "-c", "echo > /stop"],
-      });
-      await daemon.request("POST", `/exec/${json.Id}/start`, { Detach: true });
-      expect(await exitCodeOf(id)).toBe(43);
-      const written = readFileSync(join(daemon.dataRoot, `volumes/keeper-${index}/_data/lines`), "utf8");
-      expect(written.split("\n").slice(0, -1)).toEqual(
-        written
-          .split("\n")
-          .slice(0, -1)
-          .map((_, at) => `line ${at + 1}`),
-      );
-      expect(await logsOf(id)).toBe(written);
-      await remove(id);
+    for (const keeper of keepers) {
+      await expectWhole(keeper);
+      await remove(keeper.id);
     }
-
-    expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
-    const shown = (list: { Id: string; RepoTags: string[] }[]) => list.map(({ Id, RepoTags }) => [Id, RepoTags]).sort();
-    expect(shown((await daemon.request("GET", "/images/json")).json)).toEqual(shown(images));
-    const volumes = keepers.map((_, index) => join(daemon.dataRoot, "volumes", `keeper-${index}`));
-    const leftovers = () => daemon.leftovers(created).filter((path) => !volumes.includes(path));
-    await until(
-      () => leftovers().length === 0,
-      () => `paths are left: ${leftovers()}`,
-    );
-    for (const path of volumes) expect(existsSync(path)).toBe(true);
-    const left = () => helpers().filter((pid) => !strangers.includes(pid));
-    await until(
-      () => left().length === 0,
-      () => `processes are left: ${left()}`,
-    );
-    await until(
-      () => Bun.deepEquals(mounts(), mountsBefore),
-      () => `mounts are left: ${mounts()}`,
-    );
-    await until(
-      () => countFds() <= idleFds,
-      () => `more fds than ${idleFds}: ${fdsOf(daemon.pid)}`,
-    );
-    expect(readdirSync(join(daemon.dataRoot, "image/ingest"))).toEqual([]);
-    await daemon.kill();
-    using database = new Database(join(daemon.dataRoot, "lighter.db"));
-    expect(database.query("SELECT count(*) AS rows FROM container").get()).toEqual({ rows: 0 });
-    await daemon.launch();
+    await expectNothingLeft(before, keepers);
   },
   KILLS * 20_000 + 60_000,
 );

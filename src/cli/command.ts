@@ -17,6 +17,8 @@ export interface Command<T extends FlagTable = FlagTable> {
   readonly flags: T;
   /** Positional arguments: `max` undefined means any number. */
   readonly args: { readonly min: number; readonly max?: number };
+  /** Containers that a shell offers as arguments, all unless said; or nothing, where the argument is a new name. */
+  readonly offers?: "running" | "stopped" | "paused" | "nothing";
   /** False: the first positional argument ends the flags. Default true. */
   readonly interspersed?: boolean;
   /** Returns the exit code. */

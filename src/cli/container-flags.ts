@@ -30,7 +30,7 @@ function parseLabel(text: string): string {
   return text;
 }
 
-function parseLink(text: string): string {
+export function parseLink(text: string): string {
   const parts = text.split(":");
   if (text === "" || parts.length > 2) throw new Error(`bad format for links: ${text}`);
   return text;

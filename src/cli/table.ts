@@ -62,6 +62,11 @@ export function usesColumn<T>(columns: Columns<T>, format: string, name: string)
   return used;
 }
 
+/** A row's values under the names of its columns, for templates that walk lists of rows. */
+export function rowValues<T>(row: T, columns: Columns<T>): object {
+  return rowContext(row, columns);
+}
+
 function compileFormat(format: string, words: ErrorWords): { isTable: boolean; template: (data: unknown) => string } {
   const isTable = format.startsWith("table");
   const source = isTable ? format.slice("table".length) : format === "json" ? "{{json .}}" : format;

@@ -27,7 +27,7 @@ export const command = defineCommand({
 });
 
 /** The API's ImageSummary, as far as it is shown. */
-interface Summary {
+export interface Summary {
   readonly Id: string;
   readonly RepoTags?: readonly string[] | null;
   readonly RepoDigests?: readonly string[] | null;
@@ -37,7 +37,7 @@ interface Summary {
   readonly Containers?: number;
 }
 
-interface Row {
+export interface Row {
   readonly image: Summary;
   readonly repository: string;
   readonly tag: string;
@@ -69,7 +69,7 @@ function chooseFormat(format: string, quiet: boolean, digests: boolean): string 
 }
 
 /** One row for each name; with digests, one for each pair of name and digest. */
-function imageRows(image: Summary, digests: boolean): Row[] {
+export function imageRows(image: Summary, digests: boolean): Row[] {
   const tags = new Map<string, string[]>();
   const repoDigests = new Map<string, string[]>();
   const put = (map: Map<string, string[]>, key: string, value: string) =>
@@ -91,7 +91,7 @@ function imageRows(image: Summary, digests: boolean): Row[] {
   return rows.length > 0 ? rows : [{ image, repository: NONE, tag: NONE, digest: NONE }];
 }
 
-function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
+export function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
   const countOr = (value: number | undefined) => (value === undefined || value === -1 ? "N/A" : String(value));
   const sizeOr = (value: number | undefined) => (value === undefined || value === -1 ? "N/A" : formatSize(value, 3));
   return {

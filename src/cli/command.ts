@@ -14,6 +14,8 @@ export interface Command<T extends FlagTable = FlagTable> {
   /** After the name, in the usage line. */
   readonly usage: string;
   readonly summary: string;
+  /** More for `--help`, behind the summary. */
+  readonly details?: string;
   readonly flags: T;
   /** Positional arguments: `max` undefined means any number. */
   readonly args: { readonly min: number; readonly max?: number };
@@ -71,5 +73,6 @@ function usageLine<T extends FlagTable>(command: Command<T>): string {
 
 function formatHelp<T extends FlagTable>(command: Command<T>): string {
   const options = Object.keys(command.flags).length === 0 ? "" : `\nOptions:\n${formatFlags(command.flags)}\n`;
-  return `\n${usageLine(command)}\n\n${command.summary}\n${options}`;
+  const details = command.details === undefined ? "" : `\n${command.details}\n`;
+  return `\n${usageLine(command)}\n\n${command.summary}\n${details}${options}`;
 }

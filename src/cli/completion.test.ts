@@ -217,9 +217,26 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   });
 });
 
-for (const shell of ["zsh", "fish"]) {
-  testIf(Bun.which(shell) !== null, `needs ${shell}`)(`${shell} takes its script`, () => {
-    const { exitCode, stderr } = Bun.spawnSync([shell, "-n", "-c", COMPLETION_SCRIPTS[shell] ?? ""]);
-    expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+testIf(Bun.which("zsh") !== null, "needs zsh")("zsh: the tab key in an interactive shell", async () => {
+  const session = new TerminalSession(["zsh", "-f", "-i"], {
+    env: { PATH: `${folder}:${process.env.PATH}`, DOCKER_HOST: host, PS1: "ready> " },
   });
-}
+  try {
+    await session.shows("ready> ");
+    session.type("autoload -U compinit; compinit -u -D; source <(lighter completion zsh); echo load'ed'\r");
+    await session.shows("loaded\r\n");
+    session.type("lighter run reg.exam\t");
+    await session.shows("reg.example:5000/web:1");
+  } finally {
+    session.close();
+  }
+});
+
+testIf(Bun.which("fish") !== null, "needs fish")("fish: candidates with their descriptions", async () => {
+  const script =
+    'lighter completion fish | source; complete -C "lighter container sto"; complete -C "lighter logs wor"';
+  const { stdout } = await promisify(execFile)("fish", ["--no-config", "-c", script], {
+    env: { PATH: `${folder}:${process.env.PATH}`, DOCKER_HOST: host, HOME: folder },
+  });
+  expect(stdout).toBe("stop\tStop one or more running containers\nworker\n");
+});

@@ -20,9 +20,8 @@ const MODE_DEVICE = 2 ** 26;
 export function decodePathStat(response: Pick<Response, "head">): PathStat {
   const header = response.head.headers.get("x-docker-container-path-stat") ?? "";
   if (!/^[A-Za-z0-9+/_-]+=*$/.test(header)) throw unreadable();
-  const { mode, linkTarget } = parseJson<{ mode?: unknown; linkTarget?: unknown }>(
-    Buffer.from(header, "base64").toString(),
-  );
+  const json = Buffer.from(header, "base64").toString();
+  const { mode, linkTarget } = parseJson<{ mode?: unknown; linkTarget?: unknown } | null>(json) ?? {};
   if (typeof mode !== "number" || typeof linkTarget !== "string") throw unreadable();
   const has = (bit: number) => Math.floor(mode / bit) % 2 === 1;
   return { isDirectory: has(MODE_DIRECTORY), isSymlink: has(MODE_SYMLINK), isDevice: has(MODE_DEVICE), linkTarget };

@@ -42,41 +42,48 @@ export interface Usage {
 
 export function computeUsage(sample: StatsSample): Usage {
   const memoryBytes = memoryWithoutCache(sample.memory_stats);
-  const memoryLimitBytes = sample.memory_stats?.limit ?? 0;
+  const memoryLimitBytes = count(sample.memory_stats?.limit);
   const networks = Object.values(sample.networks ?? {});
   return {
     cpuPercent: cpuPercent(sample),
     memoryBytes,
     memoryLimitBytes,
     memoryPercent: memoryLimitBytes === 0 ? 0 : (memoryBytes / memoryLimitBytes) * 100,
-    receivedBytes: networks.reduce((sum, network) => sum + network.rx_bytes, 0),
-    sentBytes: networks.reduce((sum, network) => sum + network.tx_bytes, 0),
+    receivedBytes: networks.reduce((sum, network) => sum + count(network?.rx_bytes), 0),
+    sentBytes: networks.reduce((sum, network) => sum + count(network?.tx_bytes), 0),
     readBytes: blockBytes(sample, "r"),
     writtenBytes: blockBytes(sample, "w"),
-    processes: sample.pids_stats?.current ?? 0,
+    processes: count(sample.pids_stats?.current),
   };
+}
+
+/** What a daemon leaves out, or gets wrong, counts as nothing. */
+function count(value: number | undefined): number {
+  return typeof value === "number" ? value : 0;
 }
 
 /** The container's share of the time that passed on the whole host between this sample and the one before. */
 function cpuPercent({ cpu_stats: now, precpu_stats: before }: StatsSample): number {
-  const used = (now?.cpu_usage?.total_usage ?? 0) - (before?.cpu_usage?.total_usage ?? 0);
-  const passed = (now?.system_cpu_usage ?? 0) - (before?.system_cpu_usage ?? 0);
-  const cpus = now?.online_cpus || (now?.cpu_usage?.percpu_usage?.length ?? 0);
+  const used = count(now?.cpu_usage?.total_usage) - count(before?.cpu_usage?.total_usage);
+  const passed = count(now?.system_cpu_usage) - count(before?.system_cpu_usage);
+  const cpus = count(now?.online_cpus) || count(now?.cpu_usage?.percpu_usage?.length);
   return used > 0 && passed > 0 ? (used / passed) * cpus * 100 : 0;
 }
 
 /** Pages of files that nobody has touched for a while can be had back at once. (cgroup v1, then v2) */
 function memoryWithoutCache(memory: StatsSample["memory_stats"]): number {
-  const usage = memory?.usage ?? 0;
+  const usage = count(memory?.usage);
   for (const name of ["total_inactive_file", "inactive_file"]) {
     const cache = memory?.stats?.[name];
-    if (cache !== undefined && cache < usage) return usage - cache;
+    if (typeof cache === "number" && cache < usage) return usage - cache;
   }
   return usage;
 }
 
 function blockBytes(sample: StatsSample, letter: "r" | "w"): number {
-  return (sample.blkio_stats?.io_service_bytes_recursive ?? [])
-    .filter(({ op }) => op.charAt(0).toLowerCase() === letter)
-    .reduce((sum, { value }) => sum + value, 0);
+  const entries = sample.blkio_stats?.io_service_bytes_recursive;
+  if (!Array.isArray(entries)) return 0;
+  return entries
+    .filter((entry) => `${entry?.op}`.charAt(0).toLowerCase() === letter)
+    .reduce((sum: number, entry) => sum + count(entry?.value), 0);
 }

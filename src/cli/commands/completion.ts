@@ -8,9 +8,8 @@ import { stdout } from "../output.ts";
 export const command = defineCommand({
   name: "completion",
   usage: "SHELL",
-  summary: `Print a script that completes words in a shell: bash, zsh or fish
-
-  bash: source <(lighter completion bash)                                    in ~/.bashrc
+  summary: "Print a script that completes words in a shell: bash, zsh or fish",
+  details: `  bash: source <(lighter completion bash)                                    in ~/.bashrc
   zsh:  source <(lighter completion zsh)                                     in ~/.zshrc
   fish: lighter completion fish >~/.config/fish/completions/lighter.fish`,
   flags: {},

@@ -32,9 +32,8 @@ const flags = {
 export const command = defineCommand({
   name: "cp",
   usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tlighter cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
-  summary: `Copy files between a container and this machine
-
-As SRC_PATH, "-" is a tar archive from stdin, which is unpacked into a directory of
+  summary: "Copy files/folders between a container and the local filesystem",
+  details: `As SRC_PATH, "-" is a tar archive from stdin, which is unpacked into a directory of
 the container. As DEST_PATH, "-" is a tar archive on stdout.`,
   flags,
   args: { min: 2, max: 2 },

@@ -1,12 +1,12 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeQuery } from "../client.ts";
+import { encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { readJsonValues } from "../json-messages.ts";
 import { printLine } from "../output.ts";
-import { compileTemplate } from "../template.ts";
+import { compileTemplate, nameType } from "../template.ts";
 import { formatRfc3339Nano, parseTimestamp } from "../time.ts";
 
 const flags = {
@@ -33,6 +33,10 @@ interface EventMessage {
   readonly Type?: string;
   readonly Action?: string;
   readonly Actor?: { readonly ID?: string; readonly Attributes?: Readonly<Record<string, string>> | null };
+  readonly scope?: string;
+  readonly status?: string;
+  readonly id?: string;
+  readonly from?: string;
   readonly time?: number;
   readonly timeNano?: number;
 }
@@ -52,33 +56,42 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
 
 /** A function of one event's JSON text. */
 function chooseFormat(source: string): (json: string) => string {
-  if (source === "") return (json) => formatEvent(json);
+  if (source === "") return formatEvent;
   if (source === "json") return (json) => json.trim();
-  let template: (data: unknown) => string;
   try {
-    template = compileTemplate(source);
+    const template = compileTemplate(source);
+    template(goFields({})); // a wrong field is an error before the first event
+    return (json) => template(goFields(parseJson(json)));
   } catch (error) {
-    throw new CliError(`Error parsing format: ${messageOf(error)}`, EXIT_BAD_TEMPLATE);
+    throw new CliError(`Error parsing format: ${nameType(messageOf(error), "*events.Message")}`, EXIT_BAD_TEMPLATE);
   }
-  return (json) => template(goFields(JSON.parse(json)));
 }
 
-/** In the stock client's type the times have capitals. */
+/** The names in the stock client's type; {{json .}} has those of the API. */
 function goFields(event: EventMessage): object {
-  return Object.defineProperties(
-    { ...event },
-    {
-      Time: { value: event.time ?? 0, enumerable: false },
-      TimeNano: { value: event.timeNano ?? 0, enumerable: false },
-    },
-  );
+  const {
+    Type = "",
+    Action = "",
+    Actor = {},
+    scope = "",
+    status = "",
+    id = "",
+    from = "",
+    time = 0,
+    timeNano = 0,
+  } = event;
+  const named = { Type, Action, Actor: { ID: "", Attributes: {}, ...Actor }, Scope: scope, Status: status };
+  const fields = { ...named, ID: id, From: from, Time: time, TimeNano: timeNano };
+  const hidden = Object.entries(fields).map(([name, value]) => [name, { value, enumerable: name in event }]);
+  return Object.defineProperties({ ...event }, Object.fromEntries(hidden));
 }
 
 /** "2026-11-24T00:04:26.123456789Z container start ID (image=…, name=…)" */
 export function formatEvent(json: string): string {
-  const { Type = "", Action = "", Actor, time = 0 } = JSON.parse(json) as EventMessage;
+  const { Type = "", Action = "", Actor, time = 0 } = parseJson<EventMessage>(json);
   // JavaScript's numbers cannot hold the nanoseconds since 1970.
-  const nanoseconds = BigInt(/"timeNano":(\d{1,19})/.exec(json)?.[1] ?? BigInt(time) * 1_000_000_000n);
+  const seconds = Number.isSafeInteger(time) ? BigInt(time) : 0n;
+  const nanoseconds = BigInt(/"timeNano":(\d{1,19})/.exec(json)?.[1] ?? seconds * 1_000_000_000n);
   const when = nanoseconds === 0n ? "" : `${formatRfc3339Nano(nanoseconds)} `;
   const attributes = Object.entries(Actor?.Attributes ?? {})
     .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -49,7 +49,12 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   const usage = await client.get<DiskUsage>("/system/df");
   const isTable = values.format === "" || values.format === "table";
   if (values.verbose) await stdout.text(isTable ? formatVerbose(usage) : formatEverything(usage, values.format));
-  else await stdout.text(renderRows(summarize(usage), totalColumns, isTable ? TOTALS_TABLE : values.format));
+  else
+    await stdout.text(
+      renderRows(summarize(usage), totalColumns, isTable ? TOTALS_TABLE : values.format, {
+        type: "*formatter.diskUsageImagesContext",
+      }),
+    );
   return 0;
 }
 
@@ -222,7 +227,7 @@ function formatVerbose(usage: DiskUsage): string {
 /** The template is given all lists at once: {{range .Images}}…{{end}}. */
 function formatEverything(usage: DiskUsage, format: string): string {
   const { images, containers, volumes, caches } = everything(usage, true);
-  const template = compileTemplate(format === "json" ? "{{json .}}" : format, false);
+  const template = compileTemplate(format === "json" ? "{{json .}}" : format, true);
   return template({
     Images: images.rows.map((row) => rowValues(row, images.columns)),
     Containers: containers.rows.map((row) => rowValues(row, containers.columns)),

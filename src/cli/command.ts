@@ -41,7 +41,8 @@ export async function runCommand<T extends FlagTable>(
   const parsed = parseFlags(command.name, command.flags, argv, command.interspersed ?? true);
   if (parsed.help !== undefined) {
     if (parsed.help === "short-help") await printError("Flag shorthand -h has been deprecated, please use --help");
-    await stdout.text(formatHelp(command));
+    const { namesOf } = await import("./aliases.ts"); // which loads all commands
+    await stdout.text(formatHelp(command, await namesOf(command as unknown as Command)));
     return 0;
   }
   checkArgs(command, parsed.args.length);
@@ -71,8 +72,9 @@ function usageLine<T extends FlagTable>(command: Command<T>): string {
   return `Usage:  lighter ${command.name} ${command.usage}`;
 }
 
-function formatHelp<T extends FlagTable>(command: Command<T>): string {
+function formatHelp<T extends FlagTable>(command: Command<T>, names: readonly string[]): string {
   const options = Object.keys(command.flags).length === 0 ? "" : `\nOptions:\n${formatFlags(command.flags)}\n`;
+  const aliases = names.length < 2 ? "" : `\nAliases:\n  ${names.map((name) => `lighter ${name}`).join(", ")}\n`;
   const details = command.details === undefined ? "" : `\n${command.details}\n`;
-  return `\n${usageLine(command)}\n\n${command.summary}\n${details}${options}`;
+  return `\n${usageLine(command)}\n\n${command.summary}\n${details}${aliases}${options}`;
 }

@@ -160,7 +160,7 @@ function buildResources(flags: ContainerFlagValues) {
     CpusetCpus: flags["cpuset-cpus"],
     CpusetMems: flags["cpuset-mems"],
     DeviceCgroupRules: orNull(flags["device-cgroup-rule"]),
-    DeviceRequests: null,
+    DeviceRequests: orNull(flags.gpus),
     MemoryReservation: flags["memory-reservation"],
     MemorySwap: flags["memory-swap"],
     MemorySwappiness: flags["memory-swappiness"],

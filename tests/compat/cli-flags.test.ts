@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import type { CommandTable } from "../../src/cli/command-table.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import type { FlagTable } from "../../src/cli/flags.ts";
+import { lighterCommand, runProgram } from "./cli-support.ts";
 
 /** Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, builds with buildx, content trust. */
 const OTHER_COMMANDS = new Set(
@@ -13,9 +14,8 @@ const OTHER_SUBCOMMANDS = new Set(["image build", "volume update"]);
 
 /** Flags of Docker's that we do not take, and why. */
 const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  // devices of a vendor's runtime
-  run: ["gpus"],
-  create: ["gpus"],
+  // experimental: containers frozen into files
+  start: ["checkpoint", "checkpoint-dir"],
   // volumes of a swarm
   "volume create":
     "availability group limit-bytes required-bytes scope secret sharing topology-preferred topology-required type".split(
@@ -60,6 +60,11 @@ async function allCommands(table: CommandTable, before = ""): Promise<[words: st
   return found;
 }
 
+function aliasesIn(help: string): string[] {
+  const [, names = ""] = /^Aliases:\n {2}(.*)$/m.exec(help) ?? [];
+  return names === "" ? [] : names.split(", ").map((name) => name.replace(/^(docker|lighter) /, ""));
+}
+
 describe.skipIf(whyNot !== undefined)(`commands and flags${whyNot === undefined ? "" : ` (${whyNot})`}`, async () => {
   const ours = new Map(await allCommands(COMMANDS));
 
@@ -84,7 +89,7 @@ describe.skipIf(whyNot !== undefined)(`commands and flags${whyNot === undefined 
       const help = dockerHelp(words.split(" "));
       if (!help.includes(`Usage:  docker ${words}`)) continue; // a command of our own
       for (const { name, short, type } of listedFlags(help)) {
-        if (OTHER_FLAGS[words]?.includes(name)) continue;
+        if (OTHER_FLAGS[words.replace(/^container /, "")]?.includes(name)) continue;
         const flag = table[name];
         const takes = flag === undefined ? "none" : flag.type === "" ? "" : "value";
         const wants = type === "" ? "" : "value";
@@ -93,5 +98,22 @@ describe.skipIf(whyNot !== undefined)(`commands and flags${whyNot === undefined 
       }
     }
     expect(different).toEqual([]);
+  });
+
+  test("--help names the same aliases", async () => {
+    for (const words of [
+      "ps",
+      "container ls",
+      "cp",
+      "image ls",
+      "rmi",
+      "volume rm",
+      "network ls",
+      "events",
+      "volume create",
+    ]) {
+      const ours = await runProgram([...lighterCommand, ...words.split(" "), "--help"]);
+      expect([words, aliasesIn(ours.stdout)]).toEqual([words, aliasesIn(dockerHelp(words.split(" ")))]);
+    }
   });
 });

@@ -88,12 +88,13 @@ interface CreateBody {
 /** Filters are JSON in any order of keys; Docker passes -e and -v through maps, which shuffles them. */
 function normalize(all: Recorded[]): unknown[] {
   return all.map(({ query, body, ...rest }) => {
-    // Docker's client says so to some routes that there are none.
-    const filters = query.filters === undefined ? {} : { filters: JSON.parse(query.filters[0] || "{}") };
+    // Docker's client tells some routes that there are no filters.
+    const { filters: [text = ""] = [], ...others } = query;
+    const filters = text === "" ? {} : { filters: JSON.parse(text) };
     const { Env, HostConfig } = (body ?? {}) as CreateBody;
     Env?.sort();
     HostConfig?.Binds?.sort();
-    return { ...rest, query: { ...query, ...filters }, body };
+    return { ...rest, query: { ...others, ...filters }, body };
   });
 }
 
@@ -152,6 +153,10 @@ const containerCases: readonly (readonly string[])[] = [
   ["--entrypoint", "/bin/sh", "-u", "1:2", "-w", "/x", "-h", "host", "--domainname", "d", "busybox", "-c", "x"],
   ["--group-add", "a", "--group-add", "b", "--volumes-from", "x:ro", "--volume-driver", "vd", "busybox"],
   ["--annotation", "a=b", "--storage-opt", "size=1G", "--userns=", "busybox"],
+  ["--gpus", "all", "busybox"],
+  ["--gpus", "2,driver=d", "--gpus", "1", "busybox"],
+  ["--gpus", '"device=0,1","capabilities=a,b",options=x=y', "--gpus", "driver=nvidia", "busybox"],
+  ["--kernel-memory", "5m", "busybox"],
   ["localhost:5000/a/b:tag"],
   ["busybox@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
 ];

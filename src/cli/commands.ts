@@ -1,7 +1,7 @@
 import type { CommandTable } from "./command-table.ts";
 
 /** The commands of the program, in the order of `lighter --help`. */
-export const COMMANDS: CommandTable = {
+export const COMMANDS = {
   run: { summary: "Create and run a new container from an image", load: () => import("./commands/run.ts") },
   exec: { summary: "Execute a command in a running container", load: () => import("./commands/exec.ts") },
   ps: { summary: "List containers", load: () => import("./commands/ps.ts") },
@@ -67,4 +67,4 @@ export const COMMANDS: CommandTable = {
     load: () => import("./commands/wait.ts"),
   },
   __complete: { summary: "", load: () => import("./commands/complete.ts"), hidden: true },
-};
+} satisfies CommandTable;

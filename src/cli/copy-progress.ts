@@ -18,9 +18,9 @@ export class CopyProgress {
   /** `header` precedes the size. */
   constructor(
     readonly header: string,
-    readonly quiet: boolean,
+    readonly live: boolean,
   ) {
-    if (quiet) return;
+    if (!live) return;
     void stderr.text(`${SAVE_CURSOR}${HIDE_CURSOR}${this.#line()}`);
     this.#timer = setInterval(() => {
       if (this.#shown !== this.#bytes) void stderr.text(RESTORE_CURSOR + ERASE_LINE + this.#line());
@@ -40,14 +40,14 @@ export class CopyProgress {
 
   /** The copy has ended, well or badly. */
   stop(): void {
-    if (this.quiet) return;
+    if (!this.live) return;
     clearInterval(this.#timer);
     void stderr.text(RESTORE_CURSOR + ERASE_LINE + SHOW_CURSOR);
   }
 
   /** It went well. */
   async finish(destination: string): Promise<void> {
-    if (!this.quiet) await stderr.text(`Successfully copied ${formatSize(this.#bytes, 3)} to ${destination}\n`);
+    await stderr.text(`Successfully copied ${formatSize(this.#bytes, 3)} to ${destination}\n`);
   }
 
   #line(): string {

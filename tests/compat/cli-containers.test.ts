@@ -184,9 +184,8 @@ const cases: readonly (readonly [args: readonly string[], stdin?: string])[] = [
   [["network", "prune"], "n"],
   [["network", "prune", "-f", "--filter", "foo=bar"]],
   [["system", "df"]],
-  [["system", "df", "-v"]],
   [["system", "df", "--format", "json"]],
-  [["system", "df", "-v", "--format", "json"]],
+  [["system", "df", "-v", "--format", "{{json .Images}}{{json .Containers}}{{json .BuildCache}}"]],
   [["system", "df", "--format", "table {{.Type}}\\t{{.Size}}"]],
   [["system", "df", "--format", "{{.Foo}}"]],
   [["system", "df", "-v", "--format", "{{range .Images}}{{.Repository}} {{.UniqueSize}}\n{{end}}"]],
@@ -312,6 +311,14 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
       const half = ({ stdout, ...rest }: Outcome) => ({ ...rest, stdout: stdout.slice(stdout.indexOf("\nServer:")) });
       expect(half(ours)).toEqual(half(theirs));
       expect(half(ours).stdout).toContain("Server:");
+    }
+  });
+
+  test("system df -v: every line, in any order, for the daemon lists volumes in any", async () => {
+    for (const args of [[], ["--format", "json"], ["--format", "{{range .Volumes}}{{json .}}\n{{end}}"]]) {
+      const [theirs, ours] = await both(["system", "df", "-v", ...args]);
+      const sorted = ({ stdout, ...rest }: Outcome) => ({ ...rest, parts: stdout.split(/\n|(?<=\}),/).sort() });
+      expect(sorted(ours)).toEqual(sorted(theirs));
     }
   });
 

@@ -21,11 +21,17 @@ chmod 640 /w/one; chmod 1777 /w/empty; chown 1000:1000 /w/dir/two; ln /w/dir/two
 ln -s dir /w/to-dir; ln -s one /w/to-one; ln -s /w/dir/two /w/absolute; ln -s nowhere /w/broken; mkfifo /w/dir/fifo
 touch -t 202001020304.05 /w/one /w/dir`;
 
+/** Files of the containers that are copied to. */
+const MAKE_TARGET = `mkdir -p /w/dir; echo old >/w/file; echo old >/w/dir/two
+ln -s dir /w/to-dir; ln -s file /w/to-file; ln -s later /w/to-nothing`;
+
 beforeAll(async () => {
   if (whyNot !== undefined) return;
   folder = mkdtempSync(join(tmpdir(), "lighter-cli-cp-"));
   docker = await PrivateDocker.start();
   await succeed(["run", "--name", "from", "--network", "none", "busybox", "sh", "-c", MAKE_SOURCE]);
+  await succeed(["run", "--name", "made", "--network", "none", "busybox", "sh", "-c", MAKE_TARGET]);
+  await succeed(["commit", "made", "target"]);
 }, 90_000);
 
 afterAll(async () => {
@@ -83,11 +89,8 @@ function listTree(path: string, owners: boolean): string {
 async function runIn(client: ClientName, args: readonly string[], stdin?: Uint8Array) {
   const host = makeHostFiles(client);
   const container = `to-${client}`;
-  if (args.some((word) => word.startsWith("TO:"))) {
-    const script =
-      "mkdir -p /w/dir; echo old >/w/file; echo old >/w/dir/two; ln -s dir /w/to-dir; ln -s file /w/to-file; ln -s later /w/to-nothing";
-    await succeed(["run", "--name", container, "--network", "none", "busybox", "sh", "-c", script]);
-  }
+  const copiesIn = args.some((word) => word.startsWith("TO:"));
+  if (copiesIn) await succeed(["create", "--name", container, "--network", "none", "target", "true"]);
   const words = args.map((word) => word.replace(/^HOST/, host).replace(/^TO:/, `${container}:`));
   const outcome = await docker[client](["cp", ...words], { cwd: host, ...(stdin === undefined ? {} : { stdin }) });
   const same = (text: string) =>
@@ -98,7 +101,7 @@ async function runIn(client: ClientName, args: readonly string[], stdin?: Uint8A
       .replaceAll("Usage:  docker", "Usage:  lighter")
       .replaceAll("\tdocker cp", "\tlighter cp");
   let inside = "";
-  if (args.some((word) => word.startsWith("TO:"))) {
+  if (copiesIn) {
     const copy = mkdtempSync(join(folder, "copy-"));
     await succeed(["export", "-o", join(copy, "all.tar"), container]);
     spawnSync("tar", ["-C", copy, "-xf", join(copy, "all.tar"), "--numeric-owner", "-p", "w"]);
@@ -188,6 +191,10 @@ const toContainer: readonly (readonly [args: readonly string[], stdin?: Uint8Arr
   [["-L", "HOST/to-dir", "TO:/w/dir"]],
   [["-L", "HOST/to-file", "TO:/w"]],
   [["-L", "HOST/broken", "TO:/w"]],
+  [["-L", "HOST/to-file/", "TO:/w/new"]],
+  [["HOST/to-dir/two", "TO:/w/new"]],
+  [["HOST/none/two", "TO:/w/new"]],
+  [["HOST/dir/../file", "TO:/w/new"]],
   [["HOST/broken", "TO:/w"]],
   [["HOST/file", "TO:/w/to-dir"]],
   [["HOST/file", "TO:/w/to-file"]],
@@ -223,7 +230,7 @@ describe.skipIf(whyNot !== undefined)(`cp${whyNot === undefined ? "" : ` (${whyN
     expect(archive).toEqual(theirs);
     const { outcome, inside } = await runIn("lighter", ["-", "TO:/w"], Buffer.from(archive.stdout, "latin1"));
     expect(outcome).toEqual({ stdout: "", stderr: "", code: 0 });
-    expect(inside).toContain("f 644 root:root sub/three  6 1");
+    expect(inside).toContain("f 644 0:0 sub/three  6 1");
   });
 
   test("on a terminal the size is shown", async () => {

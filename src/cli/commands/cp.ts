@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { type Client, encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
@@ -15,6 +15,7 @@ import {
 } from "../container-path.ts";
 import { CopyProgress } from "../copy-progress.ts";
 import { errnoText } from "../env-file.ts";
+import { evalSymlinks } from "../eval-symlinks.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { goQuote } from "../go.ts";
@@ -48,6 +49,8 @@ interface Copy {
   readonly followLink: boolean;
   readonly archive: boolean;
   readonly quiet: boolean;
+  /** Stderr can show how far we are. */
+  readonly live: boolean;
 }
 
 async function run({ client }: Context, { values, given, args }: ParsedFlags<typeof flags>): Promise<number> {
@@ -60,7 +63,7 @@ async function run({ client }: Context, { values, given, args }: ParsedFlags<typ
     throw new CliError("copying between containers is not supported");
   if (source.container === "" && destination.container === "")
     throw new CliError("must specify at least one container source");
-  const quiet = given.has("quiet") ? values.quiet : !(await import("../../linux/sys/tty.ts")).isTerminal(1);
+  const { isTerminal } = await import("../../linux/sys/tty.ts");
   const copy = {
     client,
     container: source.container || destination.container,
@@ -68,7 +71,8 @@ async function run({ client }: Context, { values, given, args }: ParsedFlags<typ
     destination: destination.path,
     followLink: values["follow-link"],
     archive: values.archive,
-    quiet,
+    quiet: given.has("quiet") ? values.quiet : !isTerminal(1),
+    live: isTerminal(2),
   };
   await (source.container === "" ? copyToContainer(copy) : copyFromContainer(copy));
   return 0;
@@ -82,9 +86,9 @@ async function copyFromContainer(copy: Copy): Promise<void> {
   const response = await copy.client.request({ method: "GET", path: archivePath(copy.container, query) });
   if (destination === "-") return copyPlain(response);
   const source = { path, exists: true, isDirectory: decodePathStat(response).isDirectory, rebaseName };
-  const progress = new CopyProgress("Copying from container - ", copy.quiet);
+  const progress = new CopyProgress("Copying from container - ", copy.live && !copy.quiet);
   await unpack(response, source, destination, progress).finally(() => progress.stop());
-  await progress.finish(destination);
+  if (!copy.quiet) await progress.finish(destination);
 }
 
 async function unpack(response: Response, source: CopyEnd, destination: string, progress: CopyProgress): Promise<void> {
@@ -137,14 +141,14 @@ async function copyToContainer(copy: Copy): Promise<void> {
     noOverwriteDirNonDir: "true",
     path: directory,
   });
-  const progress = new CopyProgress("Copying to container - ", copy.quiet || source === "-");
+  const progress = new CopyProgress("Copying to container - ", copy.live && !copy.quiet && source !== "-");
   const request = {
     method: "PUT" as const,
     path: archivePath(copy.container, query),
     stream: { contentType: "application/x-tar", chunks: progress.count(chunks) },
   };
   await (await copy.client.request(request).finally(() => progress.stop())).text();
-  if (source !== "-" || !copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);
+  if (!copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);
 }
 
 /** Where the archive is to be unpacked, and its bytes. */
@@ -207,14 +211,14 @@ function checkOutputPath(path: string): void {
   const folder = cleanPath(`${cleanPath(path)}/..`);
   if (statSync(folder, { throwIfNoEntry: false }) === undefined)
     throw new CliError(`invalid output path: directory ${goQuote(folder)} does not exist`);
-  const status = statSync(path, { throwIfNoEntry: false });
+  const status = inWords("stat", path, () => statSync(path, { throwIfNoEntry: false }));
   if (status === undefined || status.isDirectory() || status.isFile()) return;
   if (status.isCharacterDevice() || status.isBlockDevice())
     throw new CliError(`invalid output path: ${goQuote(path)} must be a directory or a regular file: got a device`);
 }
 
 function findSource(path: string, followLink: boolean): CopyEnd {
-  const found = followLink ? rebase(path, realPath(path)) : resolveParent(path);
+  const found = followLink ? rebase(path, evalSymlinks(path)) : resolveParent(path);
   const status = inWords("lstat", found.path, () => lstatSync(found.path));
   return { ...found, exists: true, isDirectory: status.isDirectory() };
 }
@@ -222,14 +226,10 @@ function findSource(path: string, followLink: boolean): CopyEnd {
 /** Symlinks on the way are followed, the last name is not. */
 function resolveParent(path: string): { path: string; rebaseName: string } {
   const slash = path.lastIndexOf("/");
-  const parent = realPath(path.slice(0, slash + 1));
+  const parent = evalSymlinks(path.slice(0, slash + 1));
   const resolved = `${parent}/${path.slice(slash + 1)}`;
   const rebaseName = path.endsWith("/") && baseName(path) !== baseName(resolved) ? baseName(path) : "";
   return { path: resolved, rebaseName };
-}
-
-function realPath(path: string): string {
-  return inWords("lstat", cleanPath(path), () => realpathSync(path));
 }
 
 /** Symlinks that the destination may be. */

@@ -3,7 +3,7 @@
  * has a network namespace of its own.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
@@ -303,6 +303,29 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
         seen[index]?.push(normalize({ stdout, ...rest }));
       }
     expect(seen[1]).toEqual(seen[0] as Outcome[]);
+  });
+
+  test("formats of config.json", async () => {
+    const config = mkdtempSync(join(folder, "config-"));
+    const name = "{{.Name}}!";
+    const formats = { psFormat: "{{.Names}}!", imagesFormat: "{{.Tag}}!", networksFormat: name, volumesFormat: name };
+    writeFileSync(join(config, "config.json"), JSON.stringify({ ...formats, statsFormat: name }));
+    const env = { DOCKER_CONFIG: config };
+    for (const words of [
+      "ps",
+      "ps -q",
+      "ps --format table",
+      "images",
+      "network ls",
+      "volume ls",
+      "stats --no-stream made",
+    ]) {
+      const [theirs, ours] = [
+        await docker.docker(words.split(" "), { env }),
+        await docker.lighter(words.split(" "), { env }),
+      ];
+      expect([words, normalize(ours)]).toEqual([words, normalize(theirs)]);
+    }
   });
 
   test("the server's half of info and version", async () => {

@@ -1,6 +1,7 @@
 import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
@@ -50,7 +51,11 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   const filters = args[0] === undefined ? values.filter : [...values.filter, `reference=${args[0]}`];
   const query = { all: values.all ? "1" : undefined, filters: encodeFilters(filters) };
   const images = await client.get<Summary[]>(`/images/json${encodeQuery(query)}`);
-  const format = chooseFormat(values.format, values.quiet, values.digests);
+  const format = chooseFormat(
+    values.quiet ? values.format : await configuredFormat(values.format, "imagesFormat"),
+    values.quiet,
+    values.digests,
+  );
   const digests = values.digests || format.includes(".Digest");
   const rows = images.flatMap((image) => imageRows(image, digests));
   const columns = imageColumns(values["no-trunc"], Date.now());

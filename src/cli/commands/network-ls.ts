@@ -1,5 +1,6 @@
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { formatLabels } from "../labels.ts";
@@ -39,7 +40,10 @@ interface Network {
 async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): Promise<number> {
   const networks = await client.get<Network[]>(`/networks${encodeQuery({ filters: encodeFilters(values.filter) })}`);
   networks.sort((a, b) => compareNatural(a.Name, b.Name));
-  const format = chooseFormat(values.format, values.quiet);
+  const format = chooseFormat(
+    values.quiet ? values.format : await configuredFormat(values.format, "networksFormat"),
+    values.quiet,
+  );
   await stdout.text(
     renderRows(networks, networkColumns(values["no-trunc"]), format, { type: "*network.networkContext" }),
   );

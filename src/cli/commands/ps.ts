@@ -1,6 +1,7 @@
 import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { goQuote } from "../go.ts";
@@ -60,7 +61,11 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   if (quiet && values.format !== "" && values.format !== "table" && values.format !== "raw")
     await printError("WARNING: Ignoring custom format, because both --format and --quiet are set.");
   const columns = summaryColumns(values["no-trunc"], Date.now());
-  const format = chooseFormat(values.format, quiet, values.size);
+  const format = chooseFormat(
+    quiet ? values.format : await configuredFormat(values.format, "psFormat"),
+    quiet,
+    values.size,
+  );
   const limit = latest ? 1 : values.last > 0 ? values.last : undefined;
   const query: Query = {
     all: values.all ? "1" : undefined,

@@ -1,6 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
 import { type Client, encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import type { Response } from "../http.ts";
@@ -50,27 +51,32 @@ interface Row {
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const columns = usageColumns(values["no-trunc"]);
-  const format = values.format === "" || values.format === "table" ? TABLE : values.format;
+  const chosen = await configuredFormat(values.format, "statsFormat");
+  const format = chosen === "" || chosen === "table" ? TABLE : chosen;
   const frame = (rows: readonly Row[]) =>
     stdout.text(renderRows(rows, columns, format, { type: "*container.statsContext" }));
   const watch = new Watch(client, !values["no-stream"]);
   if (args.length > 0) {
     await Promise.all(args.map((name) => watch.add(name)));
-    const failures = watch.rows.filter(({ failure }) => failure !== undefined);
-    if (failures.length > 0) throw new CliError(failures.map(({ failure }) => messageOf(failure)).join("\n"));
+    if (watch.rows.some(({ failure }) => failure !== undefined)) throw failuresOf(watch.rows);
   } else await watch.addAll(values.all);
   if (values["no-stream"]) {
     await frame(watch.rows);
     return 0;
   }
-  // Ends with the daemon, with the containers that were named, or with a signal.
+  // Ends with the daemon or a signal.
   for (;;) {
     await stdout.text(CLEAR_SCREEN);
     await frame(watch.rows);
-    if (watch.rows.length === 0 && args.length > 0) return 0;
+    if (args.length > 0 && watch.rows.every(({ failure }) => failure !== undefined)) throw failuresOf(watch.rows);
     await Promise.race([Bun.sleep(FRAME_MS), watch.lost]);
     watch.silence(performance.now());
   }
+}
+
+function failuresOf(rows: readonly Row[]): CliError {
+  const failures = rows.map(({ failure }) => failure).filter((failure) => failure !== undefined);
+  return new CliError(failures.map(messageOf).join("\n"));
 }
 
 /** Follows containers; `rows` are those of now, in the order in which they came. */

@@ -1,5 +1,6 @@
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { compareNatural } from "../natural-order.ts";
@@ -26,8 +27,9 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   const query = encodeQuery({ filters: encodeFilters(values.filter) });
   const { Volumes } = await client.get<{ Volumes?: Volume[] | null }>(`/volumes${query}`);
   const volumes = (Volumes ?? []).sort((a, b) => compareNatural(a.Name, b.Name));
+  const given = values.quiet ? values.format : await configuredFormat(values.format, "volumesFormat");
   await stdout.text(
-    renderRows(volumes, volumeColumns, chooseFormat(values.format, values.quiet), { type: "*formatter.volumeContext" }),
+    renderRows(volumes, volumeColumns, chooseFormat(given, values.quiet), { type: "*formatter.volumeContext" }),
   );
   return 0;
 }

@@ -93,7 +93,6 @@ async function copyFromContainer(copy: Copy): Promise<void> {
 
 async function unpack(response: Response, source: CopyEnd, destination: string, progress: CopyProgress): Promise<void> {
   try {
-    // The archive names its entries after the path that was asked for; first they take the name of the link.
     const { Unpacker } = await import("../copy-unpack.ts");
     const unpacker = new Unpacker(planWithLinkName(source, findDestination(destination)));
     try {
@@ -111,7 +110,10 @@ async function unpack(response: Response, source: CopyEnd, destination: string, 
   }
 }
 
-/** What `planCopy` says about names after the link's name was given, said about the names in the archive. */
+/**
+ * The archive names its entries after what a link leads to, a plan speaks of the link's own name: this plan goes from the
+ * one to where the other would.
+ */
 function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
   const plan = planCopy(source, destination);
   if (source.rebaseName === "") return plan;

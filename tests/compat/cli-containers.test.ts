@@ -28,8 +28,9 @@ beforeAll(async () => {
   await succeed(["network", "create", "--label", "x=y", "--internal", "net10"]);
   await succeed(["network", "create", "net9"]);
   const published = ["-p", "127.0.0.1:8090:80", "-p", "127.0.0.1:8100:80", "-p", "9000:90/udp"];
-  await succeed(["run", "-d", "--name", "web", "-v", "shared10:/v", "-v", "/anon", ...published, ...SLEEP]);
-  await succeed(["create", "--name", "made", "busybox", "true"]);
+  // One mount each: dockerd lists those of a container in any order.
+  await succeed(["run", "-d", "--name", "web", "-v", "shared10:/v", ...published, ...SLEEP]);
+  await succeed(["create", "--name", "made", "-v", "/anonymous", "busybox", "true"]);
 }, 90_000);
 
 afterAll(async () => {

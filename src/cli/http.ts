@@ -10,7 +10,7 @@ import { type ResponseHead, ResponseParser } from "./http-parser.ts";
 export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
 
 export interface Request {
-  readonly method: "GET" | "POST" | "DELETE" | "HEAD";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
   /** With the query, already encoded. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -78,6 +78,7 @@ export class Connection {
       const parser = new ResponseParser(
         { head: resolve, body: (bytes) => response.receive(bytes), end: () => this.#finish(response) },
         request.upgrade === true,
+        request.method !== "HEAD",
       );
       const fail = (error: unknown) => {
         reject(error);

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
 import { API_HEAD_MAX_BYTES } from "../base/limits.ts";
+import { log } from "../base/log.ts";
 import { HijackedClient, PlainClient } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
@@ -9,14 +10,19 @@ import type { Match, Router } from "./router.ts";
 /** Connections whose first request is to be taken over although it does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
 
+/** The API's server on a plain socket, not listening yet. */
+export function createServer(daemon: Daemon, router: Router): SocketServer {
+  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router));
+}
+
 /**
- * The API's server, not listening yet. Connections come from a plain socket server, which has a look at their first bytes,
- * and then go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
+ * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first bytes, and then
+ * they go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
  * lets go of a connection only for an upgrade; such a request gets the header, and the answer leaves it out.
  */
-export function createServer(daemon: Daemon, router: Router): SocketServer {
+export function createAcceptor(daemon: Daemon, router: Router): (socket: Socket) => void {
   const http = createHttp(daemon, router);
-  return createSocketServer({ allowHalfOpen: true }, (socket) => {
+  return (socket) => {
     socket.on("error", () => socket.destroy()); // the client has gone
     const onEnd = () => socket.destroy(); // without a word
     socket.once("end", onEnd);
@@ -28,7 +34,7 @@ export function createServer(daemon: Daemon, router: Router): SocketServer {
       socket.unshift(bytes);
       socket.resume();
     });
-  });
+  };
 }
 
 /** Docker's clients make a connection for each stream, so it is the first request of one or it is an HTTP library's. */
@@ -85,6 +91,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match === undefined) sendPageNotFound(response);
@@ -98,12 +105,18 @@ async function answer(
 }
 
 async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: HijackedClient): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
   } catch (error) {
     client.fail(error);
   }
+}
+
+/** For the log: a query may hold what is nobody's business, such as a source with a password. */
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0]!;
 }
 
 function sendPageNotFound(response: ServerResponse): void {

@@ -129,9 +129,11 @@ export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
 /** How often `events` looks whether its container has ended; it is told of memory running out. */
 export const OCI_EVENTS_POLL_MS = 500;
 
-/** The daemon's configuration file, and addresses in one of its lists. Real ones have a few lines. */
+/** The daemon's configuration file, and entries in one of its lists. Real ones have a few lines. */
 export const DAEMON_CONFIG_MAX_BYTES = 1024 * 1024;
-export const REGISTRY_ADDRESSES_MAX = 1024;
+export const DAEMON_LIST_MAX = 1024;
+/** Sockets that systemd hands over: a unit may name any number, the kernel's default for open files is 1024. */
+export const LISTEN_FDS_MAX = 1024;
 
 /** One message of a layer worker: the longest names the implied directories of a layer. */
 export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;

@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
+import { log } from "../base/log.ts";
 import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
@@ -480,7 +481,7 @@ function exitCodeOfStartError(error: unknown): number {
 }
 
 function logFailure(what: string, error: unknown): void {
-  console.error(`lighter: ${what}: ${messageOf(error)}`);
+  log.error(`${what}: ${messageOf(error)}`);
 }
 
 /** Runs `check`; its LighterError gets a beginning. */

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import type { AttachPlan, Runtime, StdioPlan, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import type { Container } from "./container.ts";
@@ -93,7 +94,7 @@ async function superviseExec(context: ExecContext, exec: Exec, supervised: Super
     exec.exitCode = (await supervised.exited).exitCode;
   } catch (error) {
     exec.exitCode = 137;
-    console.error(`lighter: exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
+    log.error(`exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
   }
   exec.isRunning = false;
   exec.endedAtMs = Date.now();

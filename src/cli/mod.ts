@@ -4,7 +4,7 @@ import { Client } from "./client.ts";
 import { type CommandTable, findCommand, formatCommands, type LoadedCommand, runLoaded } from "./command-table.ts";
 import { CliError } from "./exit.ts";
 import { boolFlag, formatFlags, listFlag, parseFlags, stringFlag } from "./flags.ts";
-import { resolveHost } from "./host.ts";
+import { resolveHost, type TlsFlags } from "./host.ts";
 import { OutputClosed, printError, printLine, stderr, stdout } from "./output.ts";
 
 /** 128 + SIGPIPE, what a shell sees when a reader such as `head` went away. */
@@ -14,6 +14,11 @@ const globalFlags = {
   debug: boolFlag("Show causes of errors", { short: "D" }),
   host: listFlag("Daemon socket to connect to", { short: "H" }),
   "log-level": stringFlag("Accepted for compatibility", { short: "l", hidden: true }),
+  tls: boolFlag("Use TLS; implied by --tlsverify"),
+  tlscacert: stringFlag('Trust certs signed only by this CA (default "~/.docker/ca.pem")'),
+  tlscert: stringFlag('Path to TLS certificate file (default "~/.docker/cert.pem")'),
+  tlskey: stringFlag('Path to TLS key file (default "~/.docker/key.pem")'),
+  tlsverify: boolFlag("Use TLS and verify the remote"),
   version: boolFlag("Print the version and quit", { short: "v" }),
 };
 
@@ -99,13 +104,22 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   }
   if (name === undefined) return helpFor([]);
   const loaded = await loadCommand(name);
-  const context = { client: makeClient(global.values.host), debug: global.values.debug };
+  const context = { client: makeClient(global.values.host, tlsFlagsOf(global)), debug: global.values.debug };
   return runLoaded(loaded, context, rest);
 }
 
-function makeClient(hosts: readonly string[]): Client {
+function makeClient(hosts: readonly string[], tls: TlsFlags = {}): Client {
   if (hosts.length > 1) throw new CliError("Specify only one -H");
-  return new Client(resolveHost(hosts[0], process.env));
+  return new Client(resolveHost(hosts[0], process.env, tls));
+}
+
+/** Only what was given: the environment says the rest. */
+function tlsFlagsOf({ values, given }: ReturnType<typeof parseFlags<typeof globalFlags>>): TlsFlags {
+  return Object.fromEntries(
+    (["tls", "tlsverify", "tlscacert", "tlscert", "tlskey"] as const)
+      .filter((name) => given.has(name))
+      .map((name) => [name, values[name]]),
+  );
 }
 
 function loadCommand(name: string): Promise<LoadedCommand> {

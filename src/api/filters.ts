@@ -12,11 +12,16 @@ export class Filters {
     this.#values = values;
   }
 
+  /** Like `parse`; names that nobody asks for have no effect. @throws LighterError "invalid" */
+  static parseAny(json: string | undefined): Filters {
+    return Filters.parse(json, undefined);
+  }
+
   /**
    * JSON of `{"name": ["value"]}` or, from old clients, `{"name": {"value": true}}`.
    * @throws LighterError "invalid", with Docker's texts, also for a name that is not in `known`
    */
-  static parse(json: string | undefined, known: readonly string[]): Filters {
+  static parse(json: string | undefined, known: readonly string[] | undefined): Filters {
     if (json === undefined) return new Filters(new Map());
     let parsed: unknown;
     try {
@@ -27,7 +32,7 @@ export class Filters {
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw invalidFilter();
     const values = new Map<string, readonly string[]>();
     for (const [name, given] of Object.entries(parsed)) {
-      if (!known.includes(name)) throw invalidFilter(name);
+      if (known !== undefined && !known.includes(name)) throw invalidFilter(name);
       if (typeof given !== "object" || given === null) throw invalidFilter();
       const list: unknown[] = Array.isArray(given)
         ? given

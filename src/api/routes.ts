@@ -13,6 +13,7 @@ import {
   stop,
   wait,
 } from "./containers.ts";
+import { events } from "./events.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
 import { changes, commit, pruneImages, tag } from "./image-changes.ts";
@@ -29,6 +30,7 @@ export const routes: readonly Route[] = [
   { method: "HEAD", path: "/_ping", answer: ping },
   { method: "GET", path: "/version", answer: version },
   { method: "GET", path: "/info", answer: info },
+  { method: "GET", path: "/events", answer: events },
 
   { method: "POST", path: "/images/load", answer: loadImages },
   { method: "POST", path: "/images/create", answer: createImage },

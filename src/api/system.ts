@@ -76,7 +76,7 @@ function describeSystem({ engine, images, host }: Daemon): object {
     LoggingDriver: "json-file",
     CgroupDriver: "cgroupfs",
     CgroupVersion: cgroup.mode === "unified" ? "2" : "1",
-    NEventsListener: 0,
+    NEventsListener: engine.events.listenerCount,
     KernelVersion: host.kernelVersion,
     ...readOperatingSystem(),
     OSType: "linux",

@@ -82,6 +82,8 @@ export const TEMPLATE_MAX_DEPTH = 100;
 export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;
 /** Head of an API request. Docker's clients put registry credentials into it, in base64. */
 export const API_HEAD_MAX_BYTES = 64 * 1024;
+/** What a client of the event stream may leave unread before it is cut off. */
+export const EVENT_BACKLOG_MAX_BYTES = 4 * 1024 * 1024;
 /** How long a hijacked connection whose stream has ended waits for the client to close it too. */
 export const HIJACK_LINGER_MS = 10_000;
 

@@ -13,6 +13,7 @@ import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
 import { Container } from "./container.ts";
 import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, withContext } from "./errors.ts";
+import { EventBus } from "./events.ts";
 import { Exec, type ExecRequestOptions, startExec } from "./exec.ts";
 import { parseName, randomName } from "./names.ts";
 import type { EnginePaths } from "./paths.ts";
@@ -43,6 +44,7 @@ export class Engine implements AsyncDisposable {
   readonly paths: EnginePaths;
   readonly runtime: Runtime;
   readonly planner: Planner;
+  readonly events = new EventBus();
   readonly #store: Store;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();

@@ -47,6 +47,7 @@ export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { Engine } from "./engine.ts";
+export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";

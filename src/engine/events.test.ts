@@ -1,0 +1,29 @@
+import { expect, test } from "bun:test";
+import { type EngineEvent, EventBus } from "./events.ts";
+
+test("a listener gets what is published until it is disposed of", () => {
+  const bus = new EventBus(() => 5n);
+  const seen: EngineEvent[] = [];
+  const listening = bus.listen((event) => seen.push(event));
+  expect(bus.listenerCount).toBe(1);
+  bus.publish("container", "start", "c1", { name: "web" });
+  listening[Symbol.dispose]();
+  bus.publish("container", "die", "c1");
+  expect(bus.listenerCount).toBe(0);
+  expect(seen).toEqual([{ type: "container", action: "start", id: "c1", attributes: { name: "web" }, timeNs: 5n }]);
+});
+
+test("no two events have the same time, and a clock that is set back far is believed", () => {
+  const times = [1000n, 1000n, 999n, 5_000_000_000n, 1_000_000_000n];
+  const bus = new EventBus(() => times.shift()!);
+  for (const _ of [...times]) bus.publish("volume", "create", "v");
+  expect(bus.past().map(({ timeNs }) => timeNs)).toEqual([1000n, 1001n, 1002n, 5_000_000_000n, 1_000_000_000n]);
+});
+
+test("the last 256 events are kept", () => {
+  const bus = new EventBus();
+  for (let index = 0; index < 300; index++) bus.publish("image", "tag", `sha256:${index}`);
+  const past = bus.past();
+  expect(past).toHaveLength(256);
+  expect([past[0]!.id, past[255]!.id]).toEqual(["sha256:44", "sha256:299"]);
+});

@@ -1,0 +1,66 @@
+/** What happens to containers, images, volumes and networks, as it happens: `GET /events`. */
+import { nowNs } from "../base/time.ts";
+
+export type EventType = "container" | "image" | "volume" | "network" | "daemon";
+
+export interface EngineEvent {
+  readonly type: EventType;
+  /** Docker's word; what it adds is in it: "exec_create: ls /", "health_status: healthy". */
+  readonly action: string;
+  /** Of the thing: a container's id, an image's id or name, a volume's name. */
+  readonly id: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Real time. No two events have the same, so that a client can go on after the last it saw. */
+  readonly timeNs: bigint;
+}
+
+/** So many past events can be asked for again. Docker's number. */
+const KEPT_EVENTS = 256;
+/** A clock that was set back by more is believed. */
+const TIE_MAX_NS = 1_000_000_000n;
+
+/**
+ * Everybody publishes what they have done, after it is in the database; nobody waits for those who listen. Events live in
+ * memory: a client that was connected to a daemon that died asks the next one for the state of things.
+ */
+export class EventBus {
+  readonly #clockNs: () => bigint;
+  readonly #kept: EngineEvent[] = [];
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  #lastNs = 0n;
+
+  constructor(clockNs: () => bigint = nowNs) {
+    this.#clockNs = clockNs;
+  }
+
+  publish(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
+    const event = { type, action, id, attributes, timeNs: this.#nextNs() };
+    this.#kept.push(event);
+    if (this.#kept.length > KEPT_EVENTS) this.#kept.shift();
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Real time counts milliseconds here; what falls into one gets numbers in turn. */
+  #nextNs(): bigint {
+    const now = this.#clockNs();
+    const isTie = now <= this.#lastNs && this.#lastNs - now < TIE_MAX_NS;
+    this.#lastNs = isTie ? this.#lastNs + 1n : now;
+    return this.#lastNs;
+  }
+
+  /** The events that are kept, oldest first. */
+  past(): readonly EngineEvent[] {
+    return [...this.#kept];
+  }
+
+  /** `listener` gets every event from now on, until the result is disposed of. It must not throw. */
+  listen(listener: (event: EngineEvent) => void): Disposable {
+    const own = (event: EngineEvent) => listener(event); // the same one may listen twice
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+}

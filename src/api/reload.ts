@@ -1,4 +1,5 @@
 /** SIGHUP: the configuration is read again, and what Docker reloads too counts from then on. */
+import { hostname } from "node:os";
 import { messageOf } from "../base/errors.ts";
 import { configureLog, log } from "../base/log.ts";
 import { openRegistries } from "../engine/mod.ts";
@@ -14,7 +15,13 @@ export function reload(daemon: Daemon, args: readonly string[], old: DaemonOptio
     if (options === undefined) return; // not with the command line of a daemon that runs
     warnOfFixed(old.given.values, options.given.values);
     applyReloadable(daemon, options);
-    log.info(`Reloaded configuration: ${JSON.stringify(describeReloadable(options))}`);
+    const now = describeReloadable(options);
+    log.info(`Reloaded configuration: ${JSON.stringify(now)}`);
+    const attributes = Object.entries(now).map(([key, value]) => [key, show(value)]);
+    daemon.engine.events.publish("daemon", "reload", daemon.engine.id, {
+      ...Object.fromEntries(attributes),
+      name: hostname(),
+    });
   } catch (error) {
     log.error(`reload the configuration: ${messageOf(error)}`);
   }
@@ -42,6 +49,10 @@ export function describeReloadable(options: DaemonOptions): Record<string, unkno
     "insecure-registries": options.registry.insecureRegistries ?? [],
     "shutdown-timeout": options.shutdownTimeoutS,
   };
+}
+
+function show(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function warnOfFixed(old: Values, now: Values): void {

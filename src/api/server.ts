@@ -2,10 +2,11 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
 import { API_HEAD_MAX_BYTES } from "../base/limits.ts";
 import { log } from "../base/log.ts";
-import { HijackedClient, PlainClient } from "./client-stream.ts";
+import { type ClientStream, HijackedClient, PlainClient } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
+import { isWebSocket, WebSocketClient } from "./websocket.ts";
 
 /** Connections whose first request is to be taken over although it does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
@@ -75,7 +76,10 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.on("request", (request, response) => void answer(daemon, router, request, response));
   http.on("upgrade", (request, socket, head) => {
     const isUpgrade = !withoutUpgrade.has(socket as Socket);
-    void stream(daemon, router, request, new HijackedClient(request, socket as Socket, head, isUpgrade));
+    const client = isWebSocket(request)
+      ? new WebSocketClient(request, socket as Socket, head)
+      : new HijackedClient(request, socket as Socket, head, isUpgrade);
+    void stream(daemon, router, request, client);
   });
   http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
@@ -104,7 +108,7 @@ async function answer(
   }
 }
 
-async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: HijackedClient): Promise<void> {
+async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
     const match = router.match(request.method ?? "", request.url ?? "");

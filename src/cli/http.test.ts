@@ -174,7 +174,7 @@ test("resolveHost: TLS by flag or by Docker's variables, for TCP only", () => {
     for (const name of ["ca", "cert"]) writeFileSync(join(directory, `${name}.pem`), name);
     expect(() => resolveHost("tcp://h", verifying)).toThrow("go together");
     writeFileSync(join(directory, "key.pem"), "key");
-    const [ca, cert, key] = ["ca", "cert", "key"].map((name) => Buffer.from(name));
+    const [ca, cert, key] = [Buffer.from("ca"), Buffer.from("cert"), Buffer.from("key")];
     expect(resolveHost("tcp://h", verifying).address).toEqual({ ...address, tls: { verify: true, ca, cert, key } });
     // --tls alone does not ask who the server is.
     expect(resolveHost("tcp://h", env, { tls: true }).address).toEqual({

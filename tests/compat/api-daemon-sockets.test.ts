@@ -204,6 +204,9 @@ rooted("SIGHUP: what Docker reloads counts, a mistake changes nothing, the rest 
   expect(reloaded).toMatchObject({ Labels: ["b=2"], Debug: true });
   expect(reloaded.RegistryConfig.IndexConfigs["r:1"]).toMatchObject({ Secure: false });
   await daemon.says("Calling GET /info");
+  const { text } = await client.request("GET", `/events?since=0&until=${Math.floor(Date.now() / 1000) + 1}`);
+  const attributes = { labels: '["b=2"]', debug: "true", "insecure-registries": '["r:1"]' };
+  expect(JSON.parse(text)).toMatchObject({ Type: "daemon", Action: "reload", Actor: { Attributes: attributes } });
   writeFileSync(path, '{"labels": ["c"]}');
   daemon.signal("SIGHUP");
   await daemon.says("bad attribute format: c");

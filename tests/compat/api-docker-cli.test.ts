@@ -221,7 +221,7 @@ stock("images are listed, inspected and removed", async () => {
 });
 
 stock("version and info speak of this daemon", async () => {
-  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.45\n");
+  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.51\n");
   const { code, stdout } = await docker("info", "-f", "{{.OSType}} {{.Containers}} {{.DockerRootDir}}");
   expect({ code, stdout }).toEqual({ code: 0, stdout: `linux 0 ${daemon.dataRoot}\n` });
 });

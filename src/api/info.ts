@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
+import { LOG_DRIVERS } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -109,8 +110,6 @@ function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
   const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)"?$`, "m").exec(text)?.[1] ?? "";
   return { OperatingSystem: field("PRETTY_NAME") || "Linux", OSVersion: field("VERSION_ID") };
 }
-
-const LOG_DRIVERS = ["json-file", "none"];
 
 /** As in /proc/mounts, of the longest mount point that is a parent. */
 function backingFileSystem(path: string): string {

@@ -188,3 +188,8 @@ export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
 /** One frame of a websocket that a client attaches by: what it typed. Browsers cut larger messages into such pieces. */
 export const WEBSOCKET_FRAME_MAX_BYTES = 1024 * 1024;
+/** Between attempts to hand a log entry to a log server that does not take it: at first, and at most. */
+export const LOG_FORWARD_PAUSE_MS = 20;
+export const LOG_FORWARD_PAUSE_MAX_MS = 5000;
+/** How long the removal of a container waits for its log server; what has not been sent by then is lost with the log. */
+export const LOG_FORWARD_FINISH_MS = 5000;

@@ -15,6 +15,7 @@ import { Container } from "./container.ts";
 import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, withContext } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { Exec, type ExecRequestOptions, startExec } from "./exec.ts";
+import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { CreatePlan, Planner } from "./planner.ts";
@@ -50,6 +51,7 @@ export class Engine implements AsyncDisposable {
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
   readonly #execs = new Map<string, Exec>();
+  readonly #logForwarder = new LogForwarder();
   /** Removals that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
   #isDisposed = false;
@@ -77,6 +79,7 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     for (const container of this.#containers.values()) container.supervised?.disconnect();
+    await this.#logForwarder.stop();
     await this.idle();
     this.#store[Symbol.dispose]();
   }
@@ -221,6 +224,7 @@ export class Engine implements AsyncDisposable {
   /** From now on the end of the process is recorded. */
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
+    this.#logForwarder.begin(container, this.paths.container(container.id));
     const settle = (record: () => Promise<void> | void) =>
       container.queue.run(() => (this.#isDisposed ? undefined : record()));
     supervised.exited
@@ -360,6 +364,7 @@ export class Engine implements AsyncDisposable {
   /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
   async #finishRemoval(container: Container): Promise<void> {
     await container.supervised?.gone;
+    await this.#logForwarder.finish(container);
     writePoint("remove run directory");
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
@@ -446,6 +451,7 @@ export class Engine implements AsyncDisposable {
     }
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
+    this.#logForwarder.begin(container, this.paths.container(container.id)); // what was said while there was no daemon
   }
 
   // --- Background ---

@@ -41,7 +41,13 @@ export { sendDatagram } from "../linux/sys/datagram.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
-export { type ContainerDefaults, checkContainerDefaults, type HostFacts } from "./config/mod.ts";
+export {
+  type ContainerDefaults,
+  checkContainerDefaults,
+  type HostFacts,
+  LOG_DRIVERS,
+  logAttributesOf,
+} from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
 export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";

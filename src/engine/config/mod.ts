@@ -12,7 +12,7 @@ export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAU
 export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
 export { parseCreateBody } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
-export type { LogOptions } from "./log.ts";
+export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";
 export { type NamespaceMode, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
 export {

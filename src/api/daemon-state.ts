@@ -1,5 +1,6 @@
 import type { OpenedEngine } from "../engine/mod.ts";
 import type { ReloadableOptions } from "./config/options.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** What of the daemon's settings handlers use. */
 export interface DaemonSettings extends ReloadableOptions {
@@ -10,6 +11,7 @@ export interface DaemonSettings extends ReloadableOptions {
 /** What every handler may use. A reload replaces `settings` and `registries`. */
 export interface Daemon extends OpenedEngine {
   settings: DaemonSettings;
+  readonly metrics: Metrics;
 }
 
 export const DEFAULT_SETTINGS: DaemonSettings = {

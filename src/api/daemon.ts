@@ -6,7 +6,8 @@ import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
 import { describeSettings } from "./config/values.ts";
 import type { Daemon } from "./daemon-state.ts";
-import { listen } from "./listen.ts";
+import { listen, listenForMetrics } from "./listen.ts";
+import { Metrics } from "./metrics.ts";
 import { ServiceManager } from "./notify.ts";
 import { applyReloadable, reload } from "./reload.ts";
 import { Router } from "./router.ts";
@@ -68,10 +69,15 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   lockExecRoot(execRoot);
   if (pidPath !== undefined) writeFileSync(pidPath, `${process.pid}`, { mode: 0o644 });
   const opened = await openEngine({ dataRoot, execRoot, registry, defaults });
-  const daemon: Daemon = { ...opened, settings: { ...options, logDriver: defaults.log.driver } };
+  const daemon: Daemon = {
+    ...opened,
+    settings: { ...options, logDriver: defaults.log.driver },
+    metrics: new Metrics(),
+  };
   applyReloadable(daemon, options);
   const accept = createAcceptor(daemon, new Router(routes));
   for (const host of options.hosts) await listen(host, { ...options, manager, accept });
+  if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   process.on("SIGHUP", () => reload(daemon, args, options));
   manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // what start-up touched

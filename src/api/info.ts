@@ -100,7 +100,7 @@ function readFlag(path: string): boolean {
 }
 
 /** Source: os-release(5). */
-function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
+export function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
   let text = "";
   try {
     text = readFileSync("/etc/os-release", "utf8");

@@ -7,6 +7,8 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { formatHost, type Host, isLoopback } from "./config/hosts.ts";
 import type { TlsFiles } from "./config/options.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { createMetricsServer } from "./metrics.ts";
 import type { ServiceManager } from "./notify.ts";
 
 export interface ListenOptions {
@@ -113,6 +115,18 @@ function warnOfOpenDoor(name: string, hostname: string): void {
     ? "every user of this machine, and every web page that one of them opens,"
     : "everyone who has access to your network";
   log.warn(`${name}: binding to an IP address without --tlsverify is insecure: ${who} can become root here`);
+}
+
+/** @throws LighterError, naming the address */
+export async function listenForMetrics(daemon: Daemon, address: { hostname: string; port: number }): Promise<void> {
+  const name = formatHost({ kind: "tcp", ...address });
+  const server = createMetricsServer(daemon);
+  try {
+    const begin = (done: () => void) => server.listen({ host: address.hostname, port: address.port }, done);
+    await started(server, begin, `${name} for metrics`);
+  } catch (error) {
+    throw new LighterError("unavailable", `metrics-addr: listen on ${name}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** A client without a certificate of our authority gets no further than the handshake. */

@@ -99,8 +99,11 @@ async function answer(
   try {
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match === undefined) sendPageNotFound(response);
-    else if (match.route.answer !== undefined) await match.route.answer({ ...match.call, daemon, request, response });
-    else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
+    else if (match.route.answer !== undefined) {
+      const startMs = performance.now();
+      await match.route.answer({ ...match.call, daemon, request, response });
+      daemon.metrics.observe(match.route.method, match.route.path, (performance.now() - startMs) / 1000);
+    } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
   } catch (error) {
     sendError(response, error);
   } finally {

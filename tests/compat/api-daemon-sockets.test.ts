@@ -181,6 +181,28 @@ withSystemd("a socket that systemd has opened is served, and what containers sta
   expect(daemon.log).toContain("listening on fd://3");
 });
 
+rooted("metrics are served where --metrics-addr says, for Prometheus to read", async () => {
+  const port = await freePort();
+  const daemon = new Daemon((directory) => ["-H", `unix://${directory}/a`, "--metrics-addr", `127.0.0.1:${port}`]);
+  await daemon.says("for metrics");
+  const client = new ApiClient(join(daemon.directory, "a"), false);
+  const { json } = await client.request("POST", "/containers/create", { Image: "hello" });
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  for (const line of [
+    'engine_daemon_container_actions_seconds_count{action="create"} 1',
+    'engine_daemon_container_actions_seconds_bucket{action="create",le="+Inf"} 1',
+    'engine_daemon_container_states_containers{state="stopped"} 1',
+    'lighter_containers{status="created"} 1',
+    "lighter_supervisors 0",
+    "lighter_container_start_seconds_count 0",
+  ])
+    expect(text.split("\n")).toContain(line);
+  for (const line of text.trim().split("\n"))
+    expect(line).toMatch(/^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+)$/);
+  expect((await fetch(`http://127.0.0.1:${port}/info`)).status).toBe(404);
+  expect((await client.request("DELETE", `/containers/${json.Id}`)).status).toBe(204);
+});
+
 rooted("fd:// without such a socket is an error", async () => {
   const daemon = new Daemon(() => ["-H", "fd://"]);
   await daemon.says("no sockets found via socket activation");

@@ -10,9 +10,13 @@ const VM_TIMEOUT_S = 170;
 const TEST_TIMEOUT_MS = 60_000;
 
 testIf(existsSync(vmrun) && process.getuid?.() === 0, "no ../shared/vm/vmrun beside this checkout, or not root")(
-  "the tests of the systemd driver pass where systemd is process 1",
+  "the tests of the systemd driver and of the daemon's units pass where systemd is process 1",
   () => {
-    const files = ["tests/kernel/systemd-scope.test.ts", "tests/kernel/oci-systemd.test.ts"];
+    const files = [
+      "tests/kernel/systemd-scope.test.ts",
+      "tests/kernel/oci-systemd.test.ts",
+      "tests/kernel/daemon-systemd.test.ts",
+    ];
     const options = ["--init", "systemd", "--timeout", `${VM_TIMEOUT_S}`];
     const test = [process.execPath, "test", "--timeout", `${TEST_TIMEOUT_MS}`, ...files];
     const ran = spawnSync(vmrun, [...options, "--", ...test], { cwd: root });

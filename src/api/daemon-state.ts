@@ -6,6 +6,9 @@ import type { Metrics } from "./metrics.ts";
 export interface DaemonSettings extends ReloadableOptions {
   /** For new containers; shown by `info`. */
   logDriver: string;
+  /** A path, "builtin" or "unconfined". */
+  seccompProfile: string;
+  noNewPrivileges: boolean;
 }
 
 /** What every handler may use. A reload replaces `settings` and `registries`. */
@@ -24,4 +27,6 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   maxUploads: 5,
   downloadAttempts: 5,
   logDriver: "json-file",
+  seccompProfile: "builtin",
+  noNewPrivileges: false,
 };

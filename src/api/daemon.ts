@@ -69,11 +69,13 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   lockExecRoot(execRoot);
   if (pidPath !== undefined) writeFileSync(pidPath, `${process.pid}`, { mode: 0o644 });
   const opened = await openEngine({ dataRoot, execRoot, registry, defaults });
-  const daemon: Daemon = {
-    ...opened,
-    settings: { ...options, logDriver: defaults.log.driver },
-    metrics: new Metrics(),
+  const settings = {
+    ...options,
+    logDriver: defaults.log.driver,
+    seccompProfile: options.given.values["seccomp-profile"] || "builtin",
+    noNewPrivileges: defaults.noNewPrivileges,
   };
+  const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
   applyReloadable(daemon, options);
   const accept = createAcceptor(daemon, new Router(routes));
   for (const host of options.hosts) await listen(host, { ...options, manager, accept });

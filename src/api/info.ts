@@ -84,7 +84,11 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     ContainerdCommit: { ID: "", Expected: "" },
     RuncCommit: { ID: "", Expected: "" },
     InitCommit: { ID: "", Expected: "" },
-    SecurityOptions: ["name=seccomp,profile=builtin", ...(cgroup.mode === "unified" ? ["name=cgroupns"] : [])],
+    SecurityOptions: [
+      `name=seccomp,profile=${settings.seccompProfile}`,
+      ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
+      ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
+    ],
     CDISpecDirs: [],
     Warnings: images.damaged.length === 0 ? null : images.damaged,
     ExecutionDriver: "<not supported>",

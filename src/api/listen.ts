@@ -1,10 +1,11 @@
 /** The sockets that the API is served on. */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
+import { duplicateFd } from "../engine/mod.ts";
 import { formatHost, type Host, isLoopback } from "./config/hosts.ts";
 import type { TlsFiles } from "./config/options.ts";
 import type { Daemon } from "./daemon-state.ts";
@@ -157,6 +158,13 @@ function readPem(setting: string, path: string): Buffer {
   }
 }
 
+/** Ours alone: systemd leaves it open over execve(2), and supervisors would hold it when we are gone. */
+function takeFd(passedFd: number): number {
+  const fd = duplicateFd(passedFd, passedFd + 1);
+  closeSync(passedFd);
+  return fd;
+}
+
 /** Whoever passes a socket has decided who may connect to it. */
 async function listenPassed(which: string, { manager, accept }: ListenOptions): Promise<void> {
   const sockets = manager.find(which);
@@ -169,6 +177,7 @@ async function listenPassed(which: string, { manager, accept }: ListenOptions): 
     );
   for (const { fd } of sockets) {
     const server = createServer({ allowHalfOpen: true }, accept);
-    await started(server, (done) => server.listen({ fd }, done), `fd://${fd}`);
+    const ownFd = takeFd(fd);
+    await started(server, (done) => server.listen({ fd: ownFd }, done), `fd://${fd}`);
   }
 }

@@ -32,7 +32,8 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   configureLog(options.log);
   daemon.images.maxLayersAtOnce = options.maxDownloads;
   daemon.registries = openRegistries(options.registry);
-  daemon.settings = { ...options, logDriver: daemon.settings.logDriver };
+  const { logDriver, seccompProfile, noNewPrivileges } = daemon.settings; // of containers' defaults, which stay
+  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges };
 }
 
 /** By key, as in daemon.json: for the log and for the event. */

@@ -39,6 +39,7 @@ export {
 } from "../image/mod.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
+export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export {

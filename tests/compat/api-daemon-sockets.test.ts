@@ -4,7 +4,9 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -61,6 +63,10 @@ class Daemon {
       this.#child.kill("SIGKILL");
       await this.#ended;
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** Until it has said this. */
@@ -179,6 +185,22 @@ withSystemd("a socket that systemd has opened is served, and what containers sta
   expect((await client.request("GET", "/_ping")).text).toBe("OK");
   expect((await client.request("GET", "/version")).status).toBe(200);
   expect(daemon.log).toContain("listening on fd://3");
+  // Every fd of that socket is closed by execve(2), or supervisors would keep it.
+  const path = join(daemon.directory, "activated");
+  const line = readFileSync("/proc/net/unix", "utf8")
+    .split("\n")
+    .find((each) => each.endsWith(` ${path}`) && / 00010000 /.test(each));
+  const inode = line?.split(/ +/)[6];
+  const fds = readdirSync(`/proc/${daemon.pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${daemon.pid}/fd/${fd}`) === `socket:[${inode}]`;
+    } catch {
+      return false; // closed since
+    }
+  });
+  expect(fds).toHaveLength(1);
+  const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/${daemon.pid}/fdinfo/${fds[0]}`, "utf8"))?.[1];
+  expect(Number.parseInt(flags ?? "0", 8) & 0o2000000).toBe(0o2000000);
 });
 
 rooted("metrics are served where --metrics-addr says, for Prometheus to read", async () => {

@@ -234,3 +234,15 @@ stock("50 containers at once", async () => {
     Array.from({ length: 50 }, (_, index) => ({ code: index, stdout: `${index}\n`, stderr: "" })),
   );
 });
+
+stock("networks, plugins and swarm are asked for by the client's own commands", async () => {
+  const list = await docker("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}");
+  expect(list).toMatchObject({ code: 0, stdout: "host host local\nnone null local\n" });
+  expect((await docker("network", "inspect", "-f", "{{.Name}} {{.Created}}", "none")).stdout).toMatch(/^none 20\d\d-/);
+  expect((await docker("network", "rm", "none")).stderr).toContain(
+    "none is a pre-defined network and cannot be removed",
+  );
+  expect((await docker("plugin", "ls", "-q")).code).toBe(0);
+  expect((await docker("node", "ls")).stderr).toContain("This node is not a swarm manager.");
+  expect((await docker("info")).stderr).not.toContain("ERROR");
+});

@@ -63,7 +63,9 @@ rooted("syslog: sent on while the container runs, after the daemon was killed, a
   await daemon.launch();
   (await attach()).write("\n");
   await until("logged - three");
-  expect(messages.map((message) => message.replace(/^<(\d+)>.* - /, "$1 "))).toEqual(["30 one", "30 two", "27 three"]);
+  // At least once: what the killed daemon had sent and not yet written down comes again.
+  const texts = new Set(messages.map((message) => message.replace(/^<(\d+)>.* - /, "$1 ")));
+  expect([...texts]).toEqual(["30 one", "30 two", "27 three"]);
 });
 
 rooted("local is read like json-file; details show the labels and variables that options pick", async () => {

@@ -1,8 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DaemonOptions, parseDaemonOptions } from "./options.ts";
+import { REFUSED, SETTINGS } from "./settings.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "lighter-config-"));
 const path = join(directory, "daemon.json");
@@ -180,4 +181,10 @@ test("certificates are in Docker's directory unless named", () => {
     keyPath: "/y",
     caPath: undefined,
   });
+});
+
+test("docs/daemon.md lists every setting", () => {
+  const text = readFileSync(join(import.meta.dirname, "../../../docs/daemon.md"), "utf8");
+  const missing = [...Object.keys(SETTINGS), ...Object.keys(REFUSED)].filter((key) => !text.includes(`\`${key}\``));
+  expect(missing).toEqual([]);
 });

@@ -12,13 +12,14 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
+import { release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { toOciSeccomp } from "../../src/spec/docker-seccomp.ts";
 import { defaultProfile } from "../../src/spec/docker-seccomp-default.ts";
-import { cgroupSetup, run } from "../support/commands.ts";
+import { run } from "../support/commands.ts";
 import { makeWorkFolder } from "../support/engines.ts";
+import { saveBaseline } from "../support/save.ts";
 import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const arch = process.arch === "arm64" ? "arm64" : "amd64";
@@ -44,7 +45,7 @@ function main(): void {
     };
     const results = measure(contenders, bundles, Number(values.runs));
     for (const [name, summaries] of Object.entries(results)) report(name, summaries);
-    if (values.save) save(values.save, results);
+    if (values.save) saveBaseline(values.save, results);
   } finally {
     folder.remove();
   }
@@ -136,12 +137,6 @@ function report(what: string, summaries: Record<string, Summary>): void {
     const goal = peer === "runc" ? `, goal ≤ ${GOAL_RATIO} ${ratio <= GOAL_RATIO ? "met" : "MISSED"}` : "";
     console.log(`  lighter / ${peer} = ${ratio.toFixed(3)}${goal}`);
   }
-}
-
-function save(path: string, results: object): void {
-  const commit = run(["git", "-C", import.meta.dirname, "rev-parse", "HEAD"]).trim();
-  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length, cgroups: cgroupSetup() };
-  writeFileSync(path, `${JSON.stringify({ ...machine, ...results }, null, 2)}\n`);
 }
 
 main();

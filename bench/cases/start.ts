@@ -6,14 +6,13 @@
  *
  * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
  */
-import { writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { cgroupSetup, run, timeMs, timeTogetherMs } from "../support/commands.ts";
+import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
 import {
   childrenOf,
   type Engine,
-  ensureDocker,
+  ensurePackages,
   IMAGE,
   loadBusybox,
   makeWorkFolder,
@@ -21,6 +20,7 @@ import {
   startDocker,
   startLighter,
 } from "../support/engines.ts";
+import { saveBaseline } from "../support/save.ts";
 import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const TOGETHER = 50;
@@ -35,7 +35,7 @@ const RUN_TRUE = ["run", "--rm", "--network", "none", IMAGE, "/bin/true"];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { runs: { type: "string", default: "30" }, save: { type: "string" } } });
-  ensureDocker();
+  ensurePackages("docker.io", "docker-cli");
   const folder = makeWorkFolder();
   const engines: Engine[] = [];
   try {
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
     const together = await measureTogether([docker, lighter]);
     report(`${TOGETHER} × run --rm of /bin/true, started together`, together, GOALS.togetherRatio);
     const memory = reportMemory(idle, docker, lighter);
-    if (values.save) save(values.save, { first, one, together, memory });
+    if (values.save) saveBaseline(values.save, { first, one, together, memory });
   } finally {
     for (const engine of engines) await engine.stop();
     folder.remove();
@@ -110,7 +110,9 @@ function supervisorKib(lighter: Engine): number {
   const [daemon = 0] = lighter.daemonPids();
   const id = run([...lighter.cli, "run", "-d", "--network", "none", IMAGE, "/bin/sleep", "1000"], lighter.env).trim();
   try {
-    const [supervisor] = childrenOf(daemon);
+    const isSupervisor = (pid: number) =>
+      readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("lighter-supervisor");
+    const supervisor = childrenOf(daemon).find(isSupervisor);
     if (supervisor === undefined) throw new Error("the daemon has no supervisor as its child");
     return residentKib(supervisor);
   } finally {
@@ -129,12 +131,6 @@ function report(title: string, results: Results, goal: number): void {
   console.log(
     `  lighter / docker = ${ratio.toFixed(3)} (1/${(1 / ratio).toFixed(1)}), goal ≤ ${goal} ${mark(ratio, goal)}`,
   );
-}
-
-function save(path: string, results: object): void {
-  const commit = run(["git", "-C", import.meta.dirname, "rev-parse", "HEAD"]).trim();
-  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length, cgroups: cgroupSetup() };
-  writeFileSync(path, `${JSON.stringify({ ...machine, ...results }, null, 2)}\n`);
 }
 
 await main();

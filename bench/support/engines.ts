@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./commands.ts";
@@ -15,6 +15,8 @@ export interface Engine {
   env: NodeJS.ProcessEnv;
   /** Of the daemon and the processes it lives with (containerd), without supervisors. */
   daemonPids(): number[];
+  /** Children of the daemon: supervisors, workers. */
+  childPids(): number[];
   stop(): Promise<void>;
 }
 
@@ -33,13 +35,16 @@ export function makeWorkFolder(): { path: string; remove(): void } {
   return { path, remove };
 }
 
-/** Debian's Docker, installed if it is missing; its services are not started. */
-export function ensureDocker(): void {
-  if (existsSync("/usr/sbin/dockerd") && existsSync("/usr/bin/docker")) return;
-  console.error("bench: installing docker.io and docker-cli");
+/** Debian's packages, installed if they are missing; their services are not started. */
+export function ensurePackages(...names: string[]): void {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: for dpkg-query to fill in
+  const status = (name: string) => spawnSync("dpkg-query", ["-W", "-f", "${db:Status-Status}", name]).stdout.toString();
+  const missing = names.filter((name) => status(name) !== "installed");
+  if (missing.length === 0) return;
+  console.error(`bench: installing ${missing.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   run(["apt-get", "update", "-qq"], env);
-  run(["apt-get", "install", "-y", "-qq", "docker.io", "docker-cli"], env);
+  run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...missing], env);
 }
 
 export async function startDocker(folder: string): Promise<Engine> {
@@ -58,6 +63,7 @@ export async function startDocker(folder: string): Promise<Engine> {
     cli: ["docker"],
     env,
     daemonPids: () => [child.pid ?? 0, containerdPid()],
+    childPids: () => childrenOf(child.pid ?? 0),
     stop: () => stopped(child),
   };
 }
@@ -71,7 +77,14 @@ export async function startLighter(folder: string): Promise<Engine> {
   const child = spawn(program, args.split(" "), { stdio: ["ignore", log, log] });
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
   await answering([program, "ps"], env);
-  return { name: "lighter", cli: [program], env, daemonPids: () => [child.pid ?? 0], stop: () => stopped(child) };
+  return {
+    name: "lighter",
+    cli: [program],
+    env,
+    daemonPids: () => [child.pid ?? 0],
+    childPids: () => childrenOf(child.pid ?? 0),
+    stop: () => stopped(child),
+  };
 }
 
 async function answering(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {

@@ -2,10 +2,14 @@ import { LighterError } from "../base/errors.ts";
 import {
   type Container,
   kill as killContainer,
+  listProcesses,
+  pause as pauseContainer,
   resize as resizeContainer,
   restart as restartContainer,
   type StopOptions,
   stop as stopContainer,
+  unpause as unpauseContainer,
+  updateContainer,
   type WaitCondition,
 } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
@@ -51,7 +55,7 @@ function stopOptions({ query }: Call): StopOptions {
 
 /** POST /containers/{id}/stop */
 export async function stop(call: AnswerCall): Promise<void> {
-  const hasStopped = await stopContainer(containerOf(call), stopOptions(call));
+  const hasStopped = await stopContainer(call.daemon.engine, containerOf(call), stopOptions(call));
   sendEmpty(call.response, hasStopped ? 204 : 304);
 }
 
@@ -63,8 +67,33 @@ export async function restart(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/kill */
 export async function kill(call: AnswerCall): Promise<void> {
-  await killContainer(containerOf(call), call.parameter("id"), call.query.text("signal"));
+  await killContainer(call.daemon.engine, containerOf(call), call.parameter("id"), call.query.text("signal"));
   sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/pause */
+export async function pause(call: AnswerCall): Promise<void> {
+  await pauseContainer(call.daemon.engine, containerOf(call));
+  sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/unpause */
+export async function unpause(call: AnswerCall): Promise<void> {
+  await unpauseContainer(call.daemon.engine, containerOf(call));
+  sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/update */
+export async function update(call: AnswerCall): Promise<void> {
+  const body = await readJsonBody(call.request);
+  const warnings = await updateContainer(call.daemon.engine, containerOf(call), body, call.daemon.host);
+  sendJson(call.response, 200, { Warnings: warnings.length === 0 ? null : warnings });
+}
+
+/** GET /containers/{id}/top */
+export async function top(call: AnswerCall): Promise<void> {
+  const { titles, processes } = await listProcesses(call.daemon.engine, containerOf(call), call.query.text("ps_args"));
+  sendJson(call.response, 200, { Processes: processes, Titles: titles });
 }
 
 /** POST /containers/{id}/rename */

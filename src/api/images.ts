@@ -3,6 +3,7 @@ import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters } from "./filters.ts";
 import { importTar } from "./image-changes.ts";
+import { publishRemoval } from "./image-events.ts";
 import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { sendJson } from "./protocol.ts";
@@ -123,8 +124,12 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 
 /** DELETE /images/{name} */
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
+  const name = parameter("name");
   const options = { force: query.boolean("force"), users: usersOf(daemon) };
-  sendJson(response, 200, await daemon.images.remove(parameter("name"), options));
+  const image = daemon.images.get(name);
+  const records = await daemon.images.remove(name, options);
+  publishRemoval(daemon, image, records);
+  sendJson(response, 200, records);
 }
 
 /** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */

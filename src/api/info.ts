@@ -17,8 +17,8 @@ export function info({ daemon, response, apiMinor }: AnswerCall): void {
 /** Every field that any version of the API has. */
 function describeSystem({ engine, images, host, settings }: Daemon): Record<string, unknown> {
   const containers = engine.list();
-  const count = (...statuses: string[]) => containers.filter(({ record }) => statuses.includes(record.status)).length;
-  const running = count("running");
+  const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
+  const running = count("running", "restarting");
   const { cgroup } = host;
   return {
     ID: engine.id,
@@ -50,7 +50,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     LoggingDriver: settings.logDriver,
     CgroupDriver: "cgroupfs",
     CgroupVersion: cgroup.mode === "unified" ? "2" : "1",
-    NEventsListener: engine.events.listenerCount,
+    NEventsListener: engine.events.clientCount,
     KernelVersion: host.kernelVersion,
     ...readOperatingSystem(),
     OSType: "linux",

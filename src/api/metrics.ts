@@ -105,8 +105,8 @@ function describeContainers({ engine }: Daemon): string[][] {
     ["created", "running", "paused", "restarting", "exited", "removing", "dead"].map((name) => [name, 0]),
   );
   let supervisors = 0;
-  for (const { record, supervised } of engine.list()) {
-    statuses.set(record.status, (statuses.get(record.status) ?? 0) + 1);
+  for (const { state, supervised } of engine.list()) {
+    statuses.set(state, (statuses.get(state) ?? 0) + 1);
     if (supervised !== undefined) supervisors++;
   }
   const of = (status: string) => statuses.get(status) ?? 0;
@@ -124,7 +124,7 @@ function describeContainers({ engine }: Daemon): string[][] {
       `lighter_supervisors ${supervisors}`,
     ]),
     family("engine_daemon_events_subscribers_total", "gauge", "The number of current subscribers to events", [
-      `engine_daemon_events_subscribers_total ${engine.events.listenerCount}`,
+      `engine_daemon_events_subscribers_total ${engine.events.clientCount}`,
     ]),
     family("engine_daemon_events_total", "counter", "The number of events logged", [
       `engine_daemon_events_total ${engine.events.publishedCount}`,

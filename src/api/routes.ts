@@ -1,21 +1,26 @@
 import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
+import { pruneContainers } from "./container-prune.ts";
 import {
   createContainer,
   explain,
   inspect,
   kill,
+  pause,
   remove,
   rename,
   resize,
   restart,
   start,
   stop,
+  top,
+  unpause,
+  update,
   wait,
 } from "./containers.ts";
 import { events } from "./events.ts";
-import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
+import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
 import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
@@ -25,6 +30,7 @@ import { inspectNetwork, listNetworks, pruneNetworks, refuseNetworkChange, remov
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
+import { stats } from "./stats.ts";
 import { ping, version } from "./system.ts";
 import { attachWebSocket } from "./websocket.ts";
 
@@ -60,6 +66,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/distribution/{name...}/json", answer: inspectDistribution },
   { method: "POST", path: "/auth", answer: checkAuth },
 
+  { method: "POST", path: "/containers/prune", answer: pruneContainers },
   { method: "POST", path: "/containers/create", answer: createContainer },
   { method: "GET", path: "/containers/json", answer: listContainers },
   { method: "GET", path: "/containers/{id}/json", answer: inspect },
@@ -72,6 +79,11 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/containers/{id}/stop", answer: stop },
   { method: "POST", path: "/containers/{id}/restart", answer: restart },
   { method: "POST", path: "/containers/{id}/kill", answer: kill },
+  { method: "POST", path: "/containers/{id}/pause", answer: pause },
+  { method: "POST", path: "/containers/{id}/unpause", answer: unpause },
+  { method: "POST", path: "/containers/{id}/update", answer: update },
+  { method: "GET", path: "/containers/{id}/top", answer: top },
+  { method: "GET", path: "/containers/{id}/stats", answer: stats },
   { method: "POST", path: "/containers/{id}/wait", answer: wait },
   { method: "POST", path: "/containers/{id}/resize", answer: resize },
   { method: "POST", path: "/containers/{id}/rename", answer: rename },
@@ -112,5 +124,8 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },
   ...SWARM_ROUTES,
 
+  { method: "GET", path: "/lighter/containers/{id}/execs", answer: listExecs },
+  { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
+  { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "POST", path: "/lighter/explain", answer: explain },
 ];

@@ -220,7 +220,7 @@ export async function attachWebSocket(call: StreamCall): Promise<void> {
   const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
   const stdin = asked("stdin") && (config.OpenStdin ?? false);
   const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
-  const pending = query.boolean("stream") ? await attachTo(container, plan) : undefined;
+  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan) : undefined;
   client.opcode = apiMinor < BINARY_SINCE ? OPCODE.text : OPCODE.binary;
   client.open(!tty);
   if (query.boolean("logs"))
@@ -232,5 +232,9 @@ export async function attachWebSocket(call: StreamCall): Promise<void> {
       new AbortController().signal,
     );
   if (pending === undefined) client.close();
-  else await joinPending(client, pending, { stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys });
+  else
+    await joinPending(client, pending, {
+      ...{ stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys },
+      onDetach: () => container.publish("detach"),
+    });
 }

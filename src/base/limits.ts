@@ -82,6 +82,13 @@ export const TEMPLATE_MAX_DEPTH = 100;
 export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;
 /** Head of an API request. Docker's clients put registry credentials into it, in base64. */
 export const API_HEAD_MAX_BYTES = 64 * 1024;
+/** A program of the host that we ask something, ps(1). */
+export const PROGRAM_OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
+export const PROGRAM_TIMEOUT_MS = 10_000;
+/** What a client of a container's statistics may leave unread before it gets no more for a while. */
+export const STATS_BACKLOG_MAX_BYTES = 64 * 1024;
+/** Our own note about an exec: the request's body, with every character escaped. */
+export const EXEC_FILE_MAX_BYTES = 8 * API_BODY_MAX_BYTES;
 /** What a client of the event stream may leave unread before it is cut off. */
 export const EVENT_BACKLOG_MAX_BYTES = 4 * 1024 * 1024;
 /** How long a hijacked connection whose stream has ended waits for the client to close it too. */

@@ -28,6 +28,7 @@ export class EventBus {
   readonly #kept: EngineEvent[] = [];
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   #lastNs = 0n;
+  #clientCount = 0;
   /** Since the daemon began. */
   publishedCount = 0;
 
@@ -63,7 +64,19 @@ export class EventBus {
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  get listenerCount(): number {
-    return this.#listeners.size;
+  /** `listen` for a client, who is counted. */
+  subscribe(listener: (event: EngineEvent) => void): Disposable {
+    const listening = this.listen(listener);
+    this.#clientCount++;
+    return {
+      [Symbol.dispose]: () => {
+        listening[Symbol.dispose]();
+        this.#clientCount--;
+      },
+    };
+  }
+
+  get clientCount(): number {
+    return this.#clientCount;
   }
 }

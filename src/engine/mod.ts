@@ -11,9 +11,12 @@ import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
+import { HealthMonitor } from "./health/monitor.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
+import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
+import { startAtBoot } from "./start-at-boot.ts";
 
 export type {
   Image,
@@ -63,11 +66,15 @@ export {
   commitContainer,
   type ImportOptions,
   importImage,
+  parseNewName,
   tagImage,
 } from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
-
+export { pause, unpause } from "./pause.ts";
 export { openRegistries, type Registries } from "./registries.ts";
+export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
+export { listProcesses } from "./top.ts";
+export { updateContainer } from "./update.ts";
 
 export interface OpenEngineOptions {
   dataRoot: string;
@@ -105,6 +112,9 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   });
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
+  await freezePaused(engine);
+  engine.use(new HealthMonitor(engine));
+  startAtBoot(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };
 }

@@ -50,8 +50,16 @@ export function planRemovalByName(
     throw conflict(
       `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${short(user.containerId)} is using its referenced image ${short(image.id)}`,
     );
-  if (!isLast) return { names: image.references.has(name) ? [name] : [], deletesImage: false };
+  if (!isLast) return { names: withLastDigests(image, name, reference), deletesImage: false };
   return { names: [...image.references], deletesImage: user === undefined };
+}
+
+/** The name, and with a repository's last tag the digests that the image has there. */
+function withLastDigests(image: NamedImage, name: string, reference: Reference): string[] {
+  if (!image.references.has(name)) return [];
+  const inRepository = [...image.references].map(parseReference).filter((other) => isSameRepository(other, reference));
+  const keepsTag = inRepository.some((other) => other.digest === undefined && formatReference(other) !== name);
+  return reference.digest !== undefined || keepsTag ? [name] : inRepository.map(formatReference);
 }
 
 export function planRemovalById(image: NamedImage, users: readonly ImageUser[], force: boolean): RemovalPlan {

@@ -1,6 +1,14 @@
 import { LighterError } from "../base/errors.ts";
-import { type CgroupHost, readPids } from "../linux/cgroup/mod.ts";
+import { type CgroupHost, detectCgroupHost, readPids } from "../linux/cgroup/mod.ts";
 import type { StateHandle } from "./state.ts";
+
+let host: CgroupHost | undefined;
+
+/** Looked for once a command: hierarchies do not come and go meanwhile, and reading where they are costs half a millisecond. */
+export function cgroupHost(): CgroupHost {
+  host ??= detectCgroupHost();
+  return host;
+}
 
 /** @throws LighterError ("not-supported") for a container that was created without one, by a user who may make none */
 export function cgroupsPathOf({ state }: StateHandle): string {

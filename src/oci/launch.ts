@@ -13,13 +13,14 @@ import {
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { launcherPath } from "../embedded.ts";
-import { type CgroupHost, detectCgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
+import { type CgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
 import { makeFifo } from "../linux/sys/fifo.ts";
 import { connectUnixFd } from "../linux/sys/unix-socket.ts";
 import { parseScopePath } from "../linux/systemd/unit-name.ts";
 import type { HandOver, Runtime, StartRequest, StdioPlan } from "../runtime/mod.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { readBundle } from "./bundle.ts";
+import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import type { Parsed } from "./flags.ts";
 import { createState, readProcess, type StateHandle } from "./state.ts";
@@ -27,7 +28,7 @@ import { createState, readProcess, type StateHandle } from "./state.ts";
 /** Imported on demand: most commands start no process. */
 export async function openRuntime(): Promise<Runtime> {
   const { createRuntime } = await import("../runtime/mod.ts");
-  return createRuntime({ launcher: () => readFileSync(launcherPath) });
+  return createRuntime({ launcher: () => readFileSync(launcherPath), cgroups: cgroupHost() });
 }
 
 /** What a start failed with, after the words that runc has for it and that users know. */
@@ -82,7 +83,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
   const listenFds = Number(globalThis.process.env.LISTEN_FDS ?? "0") || 0;
   const preserveFds = checkPreserved((parsed.integer("preserve-fds") ?? 0) + listenFds);
 
-  const host = detectCgroupHost();
+  const host = cgroupHost();
   const rootless = isRootless(context);
   const handle = createState(
     context.root,
@@ -96,6 +97,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
     },
     bundle.configBytes,
   );
+  handle.knowConfig(bundle.config);
   const fds: number[] = [];
   const close = () => {
     for (const fd of fds.splice(0)) closeSync(fd);

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
-import { detectCgroupHost, emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
+import { emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
 import type { Created, Runtime } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
+import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
 import { openRuntime, type Prepared, recordPid, removeScope, rethrowAsStartFailure } from "./launch.ts";
@@ -123,7 +124,7 @@ export function signalInit(handle: StateHandle, signal: number): boolean {
 function thawForKill({ state }: StateHandle): void {
   if (state.cgroupsPath === "") return;
   try {
-    const host = detectCgroupHost();
+    const host = cgroupHost();
     if (isFrozen(host, state.cgroupsPath)) thawCgroup(host, state.cgroupsPath);
   } catch (error) {
     if (!(error instanceof LighterError && error.code === "not-supported")) throw error;
@@ -134,7 +135,7 @@ function thawForKill({ state }: StateHandle): void {
 export async function signalAll(handle: StateHandle, signal: number): Promise<boolean> {
   const { cgroupsPath } = handle.state;
   if (cgroupsPath === "") return signalInit(handle, signal);
-  return await signalCgroup(detectCgroupHost(), cgroupsPath, signal);
+  return await signalCgroup(cgroupHost(), cgroupsPath, signal);
 }
 
 /** Kills init and waits until it has ended. @throws LighterError ("unavailable") if it does not in time */
@@ -158,10 +159,10 @@ export async function destroy(context: OciContext, handle: StateHandle): Promise
 }
 
 async function cleanUp(handle: StateHandle): Promise<void> {
-  if (handle.state.cgroupsPath !== "") await signalCgroup(detectCgroupHost(), handle.state.cgroupsPath, SIGKILL);
+  if (handle.state.cgroupsPath !== "") await signalCgroup(cgroupHost(), handle.state.cgroupsPath, SIGKILL);
   writePoint("killed all");
   if (handle.state.systemdCgroup) await removeScope(handle);
-  if (handle.state.cgroupsPath !== "") await emptyCgroup(detectCgroupHost(), handle.state.cgroupsPath);
+  if (handle.state.cgroupsPath !== "") await emptyCgroup(cgroupHost(), handle.state.cgroupsPath);
 }
 
 /** What `runtime.cleanup` does beyond the cgroup. A failure is told, and stops nothing. */

@@ -27,11 +27,12 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_REMOVE_ROUNDS, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import { formatNow } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
-import { detectCgroupHost, isFrozen } from "../linux/cgroup/mod.ts";
+import { isFrozen } from "../linux/cgroup/mod.ts";
 import { lockExclusive, tryLockExclusive } from "../linux/sys/flock.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { parseOciConfig } from "../spec/parse-oci-config.ts";
 import { boolean, integer, object, readDocument, string } from "../spec/reader.ts";
+import { cgroupHost } from "./cgroup.ts";
 import { readRegularFile } from "./read-file.ts";
 
 export interface ContainerState {
@@ -122,6 +123,11 @@ export class StateHandle {
       this.#config = parseOciConfig(readOwnFile(path, OCI_CONFIG_MAX_BYTES), path);
     }
     return this.#config;
+  }
+
+  /** What `config` would read again. */
+  knowConfig(config: OciConfig): void {
+    this.#config = config;
   }
 
   get execFifoPath(): string {
@@ -292,7 +298,7 @@ function isWaiting(execFifoPath: string): boolean {
 
 function isPaused(cgroupsPath: string): boolean {
   try {
-    return isFrozen(detectCgroupHost(), cgroupsPath);
+    return isFrozen(cgroupHost(), cgroupsPath);
   } catch (error) {
     if (error instanceof LighterError && error.code === "not-supported") return false; // no freezer here
     throw error;

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import {
+  type CgroupHost,
   type CgroupPlan,
   detectCgroupHost,
   emptyCgroup,
@@ -35,6 +36,8 @@ export interface RuntimeOptions {
   execRoot?: string;
   /** The launcher's bytes, or how to read them when the first process is started. */
   launcher: Uint8Array | (() => Uint8Array);
+  /** Where this host's cgroups are, if that is known already. */
+  cgroups?: CgroupHost;
   /** For tests with a test build of the launcher: makes one op fail. */
   fault?: Fault;
 }
@@ -50,12 +53,12 @@ class LauncherRuntime implements Runtime {
   readonly #host: HostFacts;
   readonly #fault: Fault | undefined;
 
-  constructor({ execRoot, launcher, fault }: RuntimeOptions) {
+  constructor({ execRoot, launcher, cgroups = detectCgroupHost(), fault }: RuntimeOptions) {
     const rootMountpoint = execRoot === undefined ? "" : join(execRoot, "rootfs");
     if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
     this.#readLauncher = typeof launcher === "function" ? launcher : () => launcher;
     if (typeof launcher !== "function") this.#sealLauncher();
-    this.#host = { cgroups: detectCgroupHost(), ...LIVE_FACTS, rootMountpoint };
+    this.#host = { cgroups, ...LIVE_FACTS, rootMountpoint };
     this.#fault = fault;
   }
 

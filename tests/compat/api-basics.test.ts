@@ -112,7 +112,3 @@ test("two requests in one packet get two answers in order", async () => {
   expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
   expect(text).toEndWith("OK");
 });
-
-test("what is not available yet says so", async () => {
-  expect(await api.request("POST", "/networks/create", { Name: "n" })).toMatchObject({ status: 501 });
-});

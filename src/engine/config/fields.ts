@@ -208,7 +208,8 @@ export function parseCreateBody(body: unknown): { config: DockerContainerConfig;
   return { config, hostConfig };
 }
 
-function parseFields(prefix: string, value: Record<string, unknown>, fields: Fields): Record<string, unknown> {
+/** @throws LighterError as `parseCreateBody` */
+export function parseFields(prefix: string, value: Record<string, unknown>, fields: Fields): Record<string, unknown> {
   const parsed: Record<string, unknown> = {};
   for (const [key, fieldValue] of Object.entries(value)) {
     if (fieldValue === null || fieldValue === undefined) continue;

@@ -23,3 +23,5 @@ export {
   validateCreate,
 } from "./prepare.ts";
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
+export { planResources } from "./resources.ts";
+export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { formatRfc3339 } from "../../base/time.ts";
 import { parseLogConfig } from "../config/log.ts";
 import { Container } from "../container.ts";
+import { EventBus } from "../events.ts";
 import { EnginePaths } from "../paths.ts";
 import type { ContainerRecord } from "../store.ts";
 import { LogForwarder } from "./forward.ts";
@@ -58,7 +59,10 @@ afterEach(async () => {
 function containerFor(address: string): Container {
   const hostConfig = { LogConfig: { Type: "syslog", Config: { "syslog-address": address, tag: "t" } } };
   const record = { id: "c", name: "n", image: "i", imageId: "sha256:0", status: "exited", startedAt: entry.time };
-  return new Container({ ...record, config: {}, hostConfig, mountPoints: [] } as unknown as ContainerRecord);
+  return new Container(
+    { ...record, config: {}, hostConfig, mountPoints: [] } as unknown as ContainerRecord,
+    new EventBus(),
+  );
 }
 
 function line(text: string, ns: bigint): string {

@@ -223,6 +223,30 @@ function readIo({ version, text }: Files): BlockIoStats[] {
   );
 }
 
+/** CPU time by CPU, in nanoseconds. Undefined on v2, which does not count it. */
+export function readPerCpuUsage(
+  host: CgroupHost,
+  cgroupsPath: string,
+  read: ReadText = readHostText,
+): number[] | undefined {
+  const place = locateController(host, "cpuacct");
+  if (place?.version !== 1) return undefined;
+  const text = read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/cpuacct.usage_percpu`);
+  return text?.match(/\d+/g)?.map(Number) ?? [];
+}
+
+/** How often memory was asked for beyond the limit. */
+export function readMemoryFailures(
+  host: CgroupHost,
+  cgroupsPath: string,
+  read: ReadText = readHostText,
+): number | undefined {
+  const place = locateController(host, "memory");
+  if (place === undefined) return undefined;
+  const text = (file: string) => read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/${file}`);
+  return place.version === 1 ? parseSingle(text("memory.failcnt")) : parseFlatKeyed(text("memory.events") ?? "").oom;
+}
+
 /** What `planUpdate` needs to know of the live cgroup. */
 export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CurrentLimits {
   const path = parseCgroupsPath(cgroupsPath).join("/");

@@ -1,6 +1,7 @@
 import { isAbsolute } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { detectCgroupHost, locateController } from "../../linux/cgroup/mod.ts";
+import { locateController } from "../../linux/cgroup/mod.ts";
+import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import {
   CRIU_FLAGS,
@@ -51,7 +52,7 @@ export const command: OciCommand = {
 function dumpOptions({ state }: StateHandle, parsed: Parsed): string[] {
   const options = ["--tree", String(state.pid), "--root", state.rootfs];
   if (state.cgroupsPath !== "") {
-    const host = detectCgroupHost();
+    const host = cgroupHost();
     const mountPoint = locateController(host, "freezer")?.mountPoint ?? host.v2?.mountPoint;
     if (mountPoint !== undefined) options.push("--freeze-cgroup", `${mountPoint}${state.cgroupsPath}`);
   }

@@ -1,9 +1,9 @@
 import { parseDurationMs } from "../../base/duration.ts";
 import { LighterError } from "../../base/errors.ts";
 import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
-import { detectCgroupHost, watchOom } from "../../linux/cgroup/mod.ts";
+import { watchOom } from "../../linux/cgroup/mod.ts";
 import { formatJson } from "../../spec/json.ts";
-import { cgroupsPathOf } from "../cgroup.ts";
+import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { print } from "../output.ts";
@@ -32,7 +32,7 @@ export const command: OciCommand = {
     const handle = openState(root, parsed.arg(0));
     const { id } = handle.state;
     if (statusOf(handle) === "stopped") throw new LighterError("conflict", `container with id ${id} is not running`);
-    const host = detectCgroupHost();
+    const host = cgroupHost();
     const path = cgroupsPathOf(handle);
     const printEvent = (type: string, data?: unknown) => print(`${formatJson({ type, id, data })}\n`);
     const printStats = () => printEvent("stats", readRuntimeStats(host, path));

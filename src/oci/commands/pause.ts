@@ -1,6 +1,6 @@
 import { LighterError } from "../../base/errors.ts";
-import { detectCgroupHost, freezeCgroup } from "../../linux/cgroup/mod.ts";
-import { cgroupsPathOf } from "../cgroup.ts";
+import { freezeCgroup } from "../../linux/cgroup/mod.ts";
+import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { lockState, statusOf } from "../state.ts";
 
@@ -14,7 +14,7 @@ export const command: OciCommand = {
     using handle = lockState(root, parsed.arg(0));
     const status = statusOf(handle);
     if (status !== "running" && status !== "created") throw new LighterError("conflict", "container not running");
-    await freezeCgroup(detectCgroupHost(), cgroupsPathOf(handle));
+    await freezeCgroup(cgroupHost(), cgroupsPathOf(handle));
     return 0;
   },
 };

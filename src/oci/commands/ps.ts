@@ -1,8 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { OCI_PS_MAX_BYTES } from "../../base/limits.ts";
-import { detectCgroupHost } from "../../linux/cgroup/mod.ts";
-import { cgroupsPathOf, processesOf } from "../cgroup.ts";
+import { cgroupHost, cgroupsPathOf, processesOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { print } from "../output.ts";
 import { openState } from "../state.ts";
@@ -16,7 +15,7 @@ export const command: OciCommand = {
   rawFrom: 0,
   async run({ root }, parsed) {
     const handle = openState(root, parsed.arg(0));
-    const pids = processesOf(detectCgroupHost(), cgroupsPathOf(handle));
+    const pids = processesOf(cgroupHost(), cgroupsPathOf(handle));
     const format = parsed.string("format") ?? "table";
     if (format === "json") print(`${JSON.stringify(pids.length === 0 ? null : pids)}\n`);
     else if (format === "table") print(selectLines(hostPs(parsed.args.slice(1)), new Set(pids)));

@@ -4,7 +4,6 @@ import { LighterError } from "../../base/errors.ts";
 import { attachDeviceProgram } from "../../linux/cgroup/attach-devices.ts";
 import {
   applyCgroupWrites,
-  detectCgroupHost,
   effectiveCgroupsPath,
   planCgroup,
   readInterfaceFiles,
@@ -13,6 +12,7 @@ import {
 import { bindTree, detachTree, waitForChild } from "../../linux/sys/restore.ts";
 import { withBuiltinDevices } from "../../runtime/mod.ts";
 import { readBundle } from "../bundle.ts";
+import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import { CRIU_FLAGS, criuOptions, externalParts, refuseUncheckpointable, runCriu } from "../criu.ts";
 import type { Parsed } from "../flags.ts";
@@ -67,7 +67,7 @@ function prepare(context: OciContext, parsed: Parsed): StateHandle {
       "restore with --systemd-cgroup, or by another user than root, is not supported",
     );
   const id = parsed.arg(0);
-  const cgroupsPath = effectiveCgroupsPath(detectCgroupHost(), bundle.config.linux?.cgroupsPath, id);
+  const cgroupsPath = effectiveCgroupsPath(cgroupHost(), bundle.config.linux?.cgroupsPath, id);
   return createState(
     context.root,
     id,
@@ -113,7 +113,7 @@ async function restoreInit(context: OciContext, handle: StateHandle, parsed: Par
  */
 function makeLimitedCgroup({ state, config }: StateHandle): void {
   const resources = withBuiltinDevices(config.linux?.resources);
-  const host = detectCgroupHost();
+  const host = cgroupHost();
   const first = planCgroup(host, state.cgroupsPath, resources);
   setupCgroupParents(host, first);
   const interfaceFiles = first.needsInterfaceFiles ? readInterfaceFiles(first) : undefined;

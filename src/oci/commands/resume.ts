@@ -1,6 +1,6 @@
 import { LighterError } from "../../base/errors.ts";
-import { detectCgroupHost, isFrozen, thawCgroup } from "../../linux/cgroup/mod.ts";
-import { cgroupsPathOf } from "../cgroup.ts";
+import { isFrozen, thawCgroup } from "../../linux/cgroup/mod.ts";
+import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { lockState } from "../state.ts";
 
@@ -12,7 +12,7 @@ export const command: OciCommand = {
   positionals: { min: 1, max: 1 },
   async run({ root }, parsed) {
     using handle = lockState(root, parsed.arg(0));
-    const host = detectCgroupHost();
+    const host = cgroupHost();
     const path = cgroupsPathOf(handle);
     if (!isFrozen(host, path)) throw new LighterError("conflict", "container not paused");
     thawCgroup(host, path);

@@ -82,9 +82,11 @@ async function runForeground(
 }
 
 /** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */
-async function destroyOnce(context: OciContext, { state }: StateHandle): Promise<void> {
+async function destroyOnce(context: OciContext, created: StateHandle): Promise<void> {
+  const { state } = created;
   using handle = lockStateByForce(context.root, state.id);
   if (handle?.state.pid !== state.pid || handle.state.pidStartTime !== state.pidStartTime) return;
+  handle.knowConfig(created.config);
   await killAndWait(handle); // it lives where its supervisor was killed
   await destroy(context, handle);
 }

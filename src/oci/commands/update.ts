@@ -5,14 +5,13 @@ import {
   applyCgroupWrites,
   applyReversibly,
   type CgroupHost,
-  detectCgroupHost,
   planUpdate,
   readCurrentLimits,
   readFilesOf,
 } from "../../linux/cgroup/mod.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
 import { parseOciResources } from "../../spec/parse-oci-config.ts";
-import { cgroupsPathOf } from "../cgroup.ts";
+import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import type { Flag, Parsed } from "../flags.ts";
 import { lockState, type StateHandle, statusOf } from "../state.ts";
@@ -56,7 +55,7 @@ export const command: OciCommand = {
     if (statusOf(handle) === "stopped") throw new LighterError("conflict", "container not running");
     refuseRdt(parsed);
     const resources = readResources(context, handle, parsed);
-    await update(context, handle, detectCgroupHost(), resources);
+    await update(context, handle, cgroupHost(), resources);
     return 0;
   },
 };

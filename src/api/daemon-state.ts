@@ -9,6 +9,8 @@ export interface DaemonSettings extends ReloadableOptions {
   /** A path, "builtin" or "unconfined". */
   seccompProfile: string;
   noNewPrivileges: boolean;
+  /** Warnings about addresses at which anybody may connect. */
+  openDoors: readonly string[];
 }
 
 /** What every handler may use. A reload replaces `settings` and `registries`. */
@@ -29,4 +31,5 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   logDriver: "json-file",
   seccompProfile: "builtin",
   noNewPrivileges: false,
+  openDoors: [],
 };

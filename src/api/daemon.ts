@@ -6,7 +6,7 @@ import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
 import { describeSettings } from "./config/values.ts";
 import type { Daemon } from "./daemon-state.ts";
-import { listen, listenForMetrics } from "./listen.ts";
+import { describeOpenDoor, listen, listenForMetrics } from "./listen.ts";
 import { Metrics } from "./metrics.ts";
 import { ServiceManager } from "./notify.ts";
 import { applyReloadable, reload } from "./reload.ts";
@@ -61,6 +61,8 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   configureLog(options.log);
   // What others can read of our directories is decided with each, not by whoever started us.
   process.umask(0o022);
+  let onReload = () => {}; // a SIGHUP before there is anything to reload
+  process.on("SIGHUP", () => onReload());
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
   process.on("uncaughtException", (error) => logBug(error));
   process.on("unhandledRejection", (error) => logBug(error));
@@ -74,13 +76,14 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     logDriver: defaults.log.driver,
     seccompProfile: options.given.values["seccomp-profile"] || "builtin",
     noNewPrivileges: defaults.noNewPrivileges,
+    openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
   };
   const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
   applyReloadable(daemon, options);
   const accept = createAcceptor(daemon, new Router(routes));
   for (const host of options.hosts) await listen(host, { ...options, manager, accept });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
-  process.on("SIGHUP", () => reload(daemon, args, options));
+  onReload = () => reload(daemon, args, options);
   manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // what start-up touched
 }

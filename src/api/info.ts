@@ -20,6 +20,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
   const running = count("running", "restarting");
   const { cgroup } = host;
+  const warnings = [...settings.openDoors, ...images.damaged];
   return {
     ID: engine.id,
     Containers: containers.length,
@@ -90,7 +91,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
       ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
     ],
     CDISpecDirs: [],
-    Warnings: images.damaged.length === 0 ? null : images.damaged,
+    Warnings: warnings.length === 0 ? null : warnings,
     ExecutionDriver: "<not supported>",
   };
 }

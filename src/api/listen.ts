@@ -111,6 +111,14 @@ async function listenTcp(host: Host & { kind: "tcp" }, { tls, accept }: ListenOp
   await started(server, (done) => server.listen({ host: host.hostname, port: host.port }, done), name);
 }
 
+/** As Docker's `info` warns of it; undefined if only those whom we know may come in. */
+export function describeOpenDoor(host: Host, tls: TlsFiles | undefined): string | undefined {
+  if (host.kind !== "tcp" || tls?.caPath !== undefined) return undefined;
+  const address = formatHost(host).replace(/^tcp:/, tls === undefined ? "http:" : "https:");
+  const what = tls === undefined ? "encryption" : "TLS client verification";
+  return `WARNING: API is accessible on ${address} without ${what}.`;
+}
+
 function warnOfOpenDoor(name: string, hostname: string): void {
   const who = isLoopback(hostname)
     ? "every user of this machine, and every web page that one of them opens,"

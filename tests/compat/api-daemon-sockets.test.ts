@@ -168,6 +168,8 @@ rooted("several sockets; an open door on loopback is served with a warning", asy
   expect(daemon.log).toContain("binding to an IP address without --tlsverify is insecure");
   expect((await new ApiClient(join(daemon.directory, "a"), false).request("GET", "/_ping")).text).toBe("OK");
   expect(await (await fetch(`http://127.0.0.1:${port}/_ping`)).text()).toBe("OK");
+  const info = (await (await fetch(`http://127.0.0.1:${port}/info`)).json()) as { Warnings: string[] };
+  expect(info.Warnings).toEqual([`WARNING: API is accessible on http://localhost:${port} without encryption.`]);
 });
 
 rooted("--group gives a unix socket its group; one that is not there is an error", async () => {

@@ -135,6 +135,7 @@ test("what cannot be meant or done is refused by name", () => {
     ['{"default-ulimits": {"nofile": {"Hard": 5, "Soft": 9}}}', [], "ulimit soft limit must be less"],
     ['{"default-ulimits": {"a": {"Name": "b", "Hard": 5, "Soft": 5}}}', [], 'default-ulimits["a"].Name is "b"'],
     ['{"default-ulimits": {"a": {"Soft": 5}}}', [], 'default-ulimits["a"].Hard is missing'],
+    ['{"seccomp-profile": "/etc/hostname"}', [], "seccomp"],
     ['{"seccomp-profile": "/nonesuch"}', [], "seccomp-profile: opening seccomp profile (/nonesuch) failed"],
     ['{"log-driver": "zz"}', [], 'plugin "zz" not found'],
     ['{"log-opts": {"a": "b"}}', [], "unknown log opt 'a'"],

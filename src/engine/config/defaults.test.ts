@@ -61,3 +61,12 @@ test("log options go with their driver; a privileged container keeps out of the 
   expect(applyDefaults({ Privileged: true }, DEFAULTS).SecurityOpt).toEqual(["no-new-privileges"]);
   expect(applyDefaults({}, NO_DEFAULTS)).not.toHaveProperty("SecurityOpt");
 });
+
+test("a container in another's network has no name servers of its own; ulimits are named in any case", () => {
+  const hostConfig = applyDefaults(
+    { NetworkMode: "container:x", Ulimits: [{ Name: "NOFILE", Soft: 1, Hard: 1 }] },
+    DEFAULTS,
+  );
+  expect(hostConfig).not.toHaveProperty("Dns");
+  expect(hostConfig.Ulimits).toHaveLength(1);
+});

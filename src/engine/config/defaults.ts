@@ -42,7 +42,7 @@ export const NO_DEFAULTS: ContainerDefaults = {
 export function checkContainerDefaults(defaults: ContainerDefaults): void {
   planRlimits({ Ulimits: [...defaults.ulimits] });
   parseLogConfig({ Type: defaults.log.driver, Config: { ...defaults.log.options } });
-  if (defaults.seccompProfile.trimStart().startsWith("{")) parseDockerSeccompProfile(defaults.seccompProfile);
+  if (!["builtin", "unconfined"].includes(defaults.seccompProfile)) parseDockerSeccompProfile(defaults.seccompProfile);
 }
 
 /** Pure. `given`: as the client wrote it. */
@@ -55,9 +55,11 @@ export function applyDefaults(given: DockerHostConfig, defaults: ContainerDefaul
   if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
   if (defaults.init) hostConfig.Init ??= true;
   if (defaults.ulimits.length > 0) hostConfig.Ulimits = mergeUlimits(given.Ulimits, defaults.ulimits);
+  // In another container's network, its names are ours too.
+  const ownNames = !(given.NetworkMode ?? "").startsWith("container:");
   const lists = { Dns: defaults.dns, DnsOptions: defaults.dnsOptions, DnsSearch: defaults.dnsSearch };
   for (const name of ["Dns", "DnsOptions", "DnsSearch"] as const)
-    if ((given[name] ?? []).length === 0 && lists[name].length > 0) hostConfig[name] = [...lists[name]];
+    if (ownNames && (given[name] ?? []).length === 0 && lists[name].length > 0) hostConfig[name] = [...lists[name]];
   hostConfig.SecurityOpt = withSecurity(given, defaults);
   if (hostConfig.SecurityOpt.length === 0 && given.SecurityOpt == null) delete hostConfig.SecurityOpt;
   // Options belong to a driver: whoever names one gets none of the daemon's, unless it is the same.
@@ -72,8 +74,8 @@ function mergeUlimits(
   given: DockerHostConfig["Ulimits"],
   defaults: ContainerDefaults["ulimits"],
 ): NonNullable<DockerHostConfig["Ulimits"]> {
-  const named = new Set((given ?? []).map(({ Name }) => Name));
-  return [...(given ?? []), ...defaults.filter(({ Name }) => !named.has(Name))];
+  const named = new Set((given ?? []).map(({ Name }) => Name?.toLowerCase()));
+  return [...(given ?? []), ...defaults.filter(({ Name }) => !named.has(Name.toLowerCase()))];
 }
 
 function withSecurity({ SecurityOpt, Privileged }: DockerHostConfig, defaults: ContainerDefaults): string[] {

@@ -28,7 +28,8 @@ export async function listen(host: Host, options: ListenOptions): Promise<void> 
   try {
     if (host.kind === "unix") await listenUnix(host.path, options);
     else if (host.kind === "tcp") await listenTcp(host, options);
-    else await listenPassed(host.which, options);
+    else return await listenPassed(host.which, options);
+    log.info(`listening on ${formatHost(host)}`);
   } catch (error) {
     if (error instanceof LighterError) throw error;
     throw new LighterError("unavailable", `listen on ${formatHost(host)}: ${messageOf(error)}`, { cause: error });
@@ -41,7 +42,6 @@ function started(server: Server, begin: (done: () => void) => void, name: string
     begin(() => {
       server.off("error", reject);
       server.on("error", (error) => log.error(`accept on ${name}: ${error.message}`));
-      log.info(`listening on ${name}`);
       resolve();
     });
   });
@@ -132,7 +132,8 @@ export async function listenForMetrics(daemon: Daemon, address: { hostname: stri
   const server = createMetricsServer(daemon);
   try {
     const begin = (done: () => void) => server.listen({ host: address.hostname, port: address.port }, done);
-    await started(server, begin, `${name} for metrics`);
+    await started(server, begin, name);
+    log.info(`listening on ${name} for metrics`);
   } catch (error) {
     throw new LighterError("unavailable", `metrics-addr: listen on ${name}: ${messageOf(error)}`, { cause: error });
   }
@@ -186,6 +187,8 @@ async function listenPassed(which: string, { manager, accept }: ListenOptions): 
   for (const { fd } of sockets) {
     const server = createServer({ allowHalfOpen: true }, accept);
     const ownFd = takeFd(fd);
-    await started(server, (done) => server.listen({ fd: ownFd }, done), `fd://${fd}`);
+    const name = `fd://${fd}`;
+    await started(server, (done) => server.listen({ fd: ownFd }, done), name);
+    log.info(`listening on ${name}`);
   }
 }

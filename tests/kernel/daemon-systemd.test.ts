@@ -29,7 +29,7 @@ function journal(...args: string[]): string {
 withSystemd(
   "the daemon starts by its socket, is ready, reloads, logs to the journal; containers outlive a restart",
   async () => {
-    const directory = mkdtempSync(join(tmpdir(), "lighter-units-"));
+    const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-units-"));
     const name = `lighter-test-${process.pid}`;
     const [service, socket] = [join(UNITS, `${name}.service`), join(UNITS, `${name}.socket`)];
     const roots = `--data-root ${directory}/data --exec-root ${directory}/run`;

@@ -19,43 +19,44 @@ export async function kill(
   const context = `cannot kill container: ${ref}`;
   const number = parseSignalOr(signal, SIGNALS.KILL!, context);
   if (!container.isActive) throw withContext(context, notRunning(container.id));
-  const isAlive = await signalByHand(engine, container, number);
-  // One that had ended before, and waits to be started again, is not waited for.
-  if (number === SIGNALS.KILL || (!isAlive && container.isRunning)) await container.wait("not-running");
+  const { sent, ended } = await signalByHand(engine, container, number);
+  if (number === SIGNALS.KILL || !sent) await ended;
+}
+
+interface Signalled {
+  /** False: there was no process any more, or none yet. */
+  sent: boolean;
+  /** Resolves when the process has ended. */
+  ended: Promise<unknown>;
 }
 
 /**
  * A signal that somebody sent ends what the restart policy does, as with Docker: any, unless the container names a stop
- * signal; then that one, and SIGKILL. False: there was no process any more, or none yet.
+ * signal; then that one, and SIGKILL.
  */
-async function signalByHand(engine: Engine, container: Container, number: number): Promise<boolean> {
+async function signalByHand(engine: Engine, container: Container, number: number): Promise<Signalled> {
   const { StopSignal } = container.record.config;
   const stopSignal = StopSignal ? parseSignal(StopSignal) : undefined;
   const isLast = stopSignal === undefined || number === stopSignal || number === SIGNALS.KILL;
-  const wasWaiting = await container.queue.run(() => {
+  await container.queue.run(() => {
     if (!container.record.manuallyStopped) engine.store.setManuallyStopped(container.id);
     container.record.manuallyStopped = true;
-    if (isLast) container.restarts.isCancelled = true;
-    return isLast && container.restarts.cancel();
+    if (!isLast) return;
+    container.restarts.isCancelled = true;
+    if (container.restarts.cancel()) container.notifyExit();
   });
-  if (wasWaiting) {
-    container.notifyExit();
-    return false;
-  }
   const { supervised } = container;
-  if (!container.isRunning || supervised === undefined) return false;
+  if (!container.isRunning || supervised === undefined) return { sent: false, ended: Promise.resolve() };
+  const ended = container.wait("not-running");
   container.publish("kill", { signal: String(number) });
-  const isAlive = await supervised.signal(number);
+  const sent = await supervised.signal(number);
   if (isLast) await thawPaused(engine, container); // only then the signal arrives
-  return isAlive;
+  return { sent, ended };
 }
 
 /** SIGKILL; resolves when it has ended, and its restart policy will not start it again. */
 export async function killForGood(engine: Engine, container: Container): Promise<void> {
-  if (!container.isActive) return;
-  const ended = container.wait("not-running");
-  await signalByHand(engine, container, SIGNALS.KILL!);
-  await ended;
+  if (container.isActive) await (await signalByHand(engine, container, SIGNALS.KILL!)).ended;
 }
 
 export interface StopOptions {
@@ -73,8 +74,7 @@ export async function stop(engine: Engine, container: Container, options: StopOp
   const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!, "cannot stop");
   const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
   if (!container.isActive) return false;
-  const ended = container.wait("not-running");
-  await signalByHand(engine, container, signal);
+  const { ended } = await signalByHand(engine, container, signal);
   if (timeoutSeconds >= 0 && !(await settlesWithin(ended, timeoutSeconds * 1000))) await killForGood(engine, container);
   await ended;
   container.publish("stop");

@@ -20,7 +20,7 @@ import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
 import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
-import { exitCodeOfStartError, newRecord } from "./new-record.ts";
+import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
 import { wantsRestart } from "./restarts.ts";
@@ -51,11 +51,11 @@ export class Engine implements AsyncDisposable {
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
-  /** Removals that nobody waits for. */
+  /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
   readonly #parts = new DisposableStack();
   readonly #logForwarder = new LogForwarder();
-  #isDisposed = false;
+  isDisposed = false;
 
   private constructor(options: EngineOptions) {
     this.paths = options.paths;
@@ -79,7 +79,7 @@ export class Engine implements AsyncDisposable {
 
   /** Lets go of the state, for another engine in this process: tests. Processes run on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
+    this.isDisposed = true;
     this.#parts.dispose();
     for (const container of this.#containers.values()) {
       container.restarts.cancel();
@@ -90,16 +90,12 @@ export class Engine implements AsyncDisposable {
     this.store[Symbol.dispose]();
   }
 
-  get isDisposed(): boolean {
-    return this.#isDisposed;
-  }
-
   /** `part` is done with when the engine is. */
   use(part: Disposable): void {
     this.#parts.use(part);
   }
 
-  /** Resolves when no removal is under way. */
+  /** Resolves when nothing is under way that nobody waits for. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
@@ -245,8 +241,9 @@ export class Engine implements AsyncDisposable {
   /** Its policy wants it: whatever comes of it is seen in the container's state. */
   #startAgain(container: Container): void {
     const restart = container.queue.run(async () => {
-      if (!container.restarts.isWaiting || this.#isDisposed) return; // somebody has stopped it, or started it
-      await this.#start(container, container.record);
+      if (!container.restarts.isWaiting || this.isDisposed) return; // somebody has stopped it, or started it
+      const { restartCount, manuallyStopped } = container.record;
+      await this.#start(container, { restartCount, manuallyStopped });
     });
     this.inBackground(`start container ${container.id} again`, restart);
   }
@@ -273,7 +270,7 @@ export class Engine implements AsyncDisposable {
     container.supervised = supervised;
     this.#logForwarder.begin(container, this.paths.container(container.id));
     const settle = (record: () => Promise<void> | void) =>
-      container.queue.run(() => (this.#isDisposed ? undefined : record()));
+      container.queue.run(() => (this.isDisposed ? undefined : record()));
     supervised.exited
       .then(
         (exit) => settle(() => this.#exited(container, exit)),
@@ -290,7 +287,10 @@ export class Engine implements AsyncDisposable {
       pid: 0,
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
-      startedAt: record.startedAt === ZERO_TIME ? formatRfc3339(exit.startedAtNs) : record.startedAt,
+      // Ours is when we heard of it; one that nobody wrote down, or that ended before, is the supervisor's.
+      startedAt: hasStartedBefore(record.startedAt, exit.finishedAtNs)
+        ? record.startedAt
+        : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
     this.#settle(container);
@@ -483,6 +483,7 @@ export class Engine implements AsyncDisposable {
 
   // --- Background ---
 
+  /** `what` is for the log, if it fails. */
   inBackground(what: string, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) => logFailure(what, error))

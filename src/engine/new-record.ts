@@ -1,5 +1,5 @@
 import { LighterError } from "../base/errors.ts";
-import { formatNow, ZERO_TIME } from "../base/time.ts";
+import { formatNow, parseRfc3339, ZERO_TIME } from "../base/time.ts";
 import type { CreatePlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
 
@@ -23,6 +23,11 @@ export function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: 
     health: undefined,
     removeVolumes: false,
   };
+}
+
+/** False too for one that has not started, as far as anybody knows. */
+export function hasStartedBefore(startedAt: string, ns: bigint): boolean {
+  return startedAt !== ZERO_TIME && (parseRfc3339(startedAt) ?? 0n) <= ns;
 }
 
 /** As a shell's: 127 for a program that is not there, 126 for one that cannot be run. */

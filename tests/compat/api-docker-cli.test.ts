@@ -246,3 +246,30 @@ stock("networks, plugins and swarm are asked for by the client's own commands", 
   expect((await docker("node", "ls")).stderr).toContain("This node is not a swarm manager.");
   expect((await docker("info")).stderr).not.toContain("ERROR");
 });
+
+stock("docker pause, top, stats, update, ps, unpause and events speak of the same container", async () => {
+  const name = "looked-at";
+  const flags = ["--restart", "on-failure:2", "--health-cmd", "true", "--health-interval", "100ms"];
+  await id("run", "-d", "--name", name, ...RUN, ...flags, "host-usr", "sleep", "1000");
+  const health = () => id("inspect", "-f", "{{.State.Health.Status}}", name);
+  while ((await health()) !== "healthy");
+  expect(await id("ps", "--filter", "health=healthy", "--format", "{{.Names}} {{.Status}}")).toMatch(
+    /^looked-at Up .*\(healthy\)$/,
+  );
+  expect((await id("top", name, "-o", "pid,args")).split("\n")[1]).toMatch(/^\d+\s+sleep 1000$/);
+  expect(await id("update", "--memory", "64m", "--memory-swap", "64m", "--restart", "always", name)).toBe(name);
+  const format = ["--format", "{{.Name}} {{.MemUsage}} {{.PIDs}}"];
+  expect(await id("stats", "--no-stream", ...format, name)).toMatch(/^looked-at .+ \/ 64MiB \d+$/);
+  expect(await id("pause", name)).toBe(name);
+  expect(await id("ps", "--filter", "status=paused", "--format", "{{.Status}}")).toEndWith("(Paused)");
+  expect(await id("unpause", name)).toBe(name);
+  expect(await id("rm", "-f", name)).toBe(name);
+  const until = (Date.now() / 1000 + 0.001).toFixed(3);
+  const events = ["events", "--since", "1m", "--until", until, "--filter", `container=${name}`];
+  const actions = (await id(...events, "--format", "{{.Action}}")).split("\n");
+  const ofExecs = /^(exec_|health_status)/;
+  expect(actions.filter((action) => !ofExecs.test(action))).toEqual(
+    ["create", "start", "top", "update", "pause", "unpause", "kill", "die", "destroy"], // no attach: it is detached
+  );
+  expect(actions).toContain("health_status: healthy");
+});

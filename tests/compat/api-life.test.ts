@@ -57,7 +57,8 @@ test("a restarted container is seen as restarting, then runs, and counts", async
   );
   await published("start", 2);
   expect(api.runtime.process(id)).not.toBe(first);
-  expect((await api.inspect(id)).State).toMatchObject({ Status: "running", Restarting: false });
+  const second = api.runtime.process(id);
+  expect((await api.inspect(id)).State).toMatchObject({ Status: "running", Restarting: false, Pid: second.pid });
 });
 
 test("on-failure:2 gives up after two more failures, and a start by hand counts anew", async () => {
@@ -221,6 +222,12 @@ test("health is known to the next daemon, which goes on checking; a container th
   await answerProbe(before + 1, 0);
   api.runtime.process(id).exit(0);
   await published("die");
+  expect((await api.inspect(id)).State.Health.Status).toBe("unhealthy");
+});
+
+test("a container with a check that ended while there was no daemon is unhealthy", async () => {
+  const id = await api.run(healthcheck({ Interval: 0 }));
+  await api.restart(() => api.runtime.process(id).exit(0));
   expect((await api.inspect(id)).State.Health.Status).toBe("unhealthy");
 });
 

@@ -89,7 +89,9 @@ export class HealthMonitor implements Disposable {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#listening = engine.events.listen((event) => this.#onEvent(event));
-    for (const container of engine.list()) if (container.state === "running") this.#begin(container);
+    for (const container of engine.list())
+      if (container.state === "running") this.#begin(container);
+      else this.#endUnseen(container);
   }
 
   #onEvent({ type, action, id }: EngineEvent): void {
@@ -108,6 +110,14 @@ export class HealthMonitor implements Disposable {
     const watch = this.#watches.get(id);
     this.#watches.delete(id);
     watch?.end();
+  }
+
+  /** Of one that ended while there was no daemon. */
+  #endUnseen({ id, record }: Container): void {
+    if (record.health === undefined || record.health.status === "unhealthy") return;
+    const health = unwatchedHealth(record.health);
+    this.#engine.store.setHealth(id, health);
+    record.health = health;
   }
 
   /** Leaves everything as it is, for the next engine. */

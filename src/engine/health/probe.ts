@@ -10,7 +10,7 @@ import { LimitedOutput } from "./limited-output.ts";
 
 /** Docker's number. */
 const OUTPUT_MAX_BYTES = 4096;
-/** Setting out to run, or being killed. */
+/** It could not be run, or took too long. */
 const NOT_RUN_EXIT_CODE = -1;
 
 /** Runs the check once, in the container. Never rejects: a check that cannot be run is a result, too. */
@@ -65,6 +65,7 @@ async function runUntil(
   const giveUp = () => resolve("timeout");
   const timer = setTimeout(giveUp, timeoutMs);
   signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
   try {
     // What it left running may hold its output open: that, too, has to end in time.
     const ended = exec.end.then(async (exitCode) => {

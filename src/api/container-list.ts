@@ -6,6 +6,7 @@ import { Filters, matchesPattern } from "./filters.ts";
 import { isInRange, parsePortRange } from "./port-range.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
 
 /** Of which some cannot hold for any container yet, and are known all the same. */
 const FILTERS = [
@@ -29,7 +30,7 @@ const HEALTH_STATUSES = ["none", "starting", "healthy", "unhealthy"];
 const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 
 /** GET /containers/json */
-export async function listContainers({ daemon, query, response }: AnswerCall): Promise<void> {
+export async function listContainers({ daemon, query, response, apiMinor }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), FILTERS);
   const limit = query.integer("limit") ?? 0;
   const matches = compileFilters(daemon, filters);
@@ -41,11 +42,13 @@ export async function listContainers({ daemon, query, response }: AnswerCall): P
   const now = Date.now();
   const withSize = query.boolean("size");
   const nameOf = imageNames(daemon);
-  const list = containers.map(async (container) => ({
-    ...summarizeContainer(container, now),
-    Image: nameOf(container),
-    ...(withSize ? await measureContainer(daemon, container) : {}),
-  }));
+  const list = containers.map(async (container) =>
+    shapeFor("container summary", apiMinor, {
+      ...summarizeContainer(container, now),
+      Image: nameOf(container),
+      ...(withSize ? await measureContainer(daemon, container) : {}),
+    }),
+  );
   sendJson(response, 200, await Promise.all(list));
 }
 

@@ -39,6 +39,7 @@ function describeNetworks({ record }: Container): Record<string, object> {
       Links: null,
       Aliases: null,
       MacAddress: "",
+      GwPriority: 0,
       NetworkID: "",
       EndpointID: "",
       Gateway: "",
@@ -224,7 +225,10 @@ export function summarizeContainer(container: Container, nowMs: number): Record<
     Labels: record.config.Labels ?? {},
     State: container.state,
     Status: describeStatus(container, nowMs),
-    HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+    HostConfig: {
+      NetworkMode: record.hostConfig.NetworkMode,
+      ...(record.hostConfig.Annotations == null ? {} : { Annotations: record.hostConfig.Annotations }),
+    },
     NetworkSettings: { Networks: describeNetworks(container) },
     Mounts: describeMounts(container),
   };

@@ -16,14 +16,15 @@ import { readJsonBody } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
 import type { AnswerCall, Call } from "./router.ts";
+import { shapeFor, shapeIfObject } from "./versions.ts";
 
 function containerOf({ daemon, parameter }: Call): Container {
   return daemon.engine.find(parameter("id"));
 }
 
 /** POST /containers/create */
-export async function createContainer({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const body = await readJsonBody(request);
+export async function createContainer({ daemon, query, request, response, apiMinor }: AnswerCall): Promise<void> {
+  const body = shapeIfObject("create", apiMinor, await readJsonBody(request));
   const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
   sendJson(response, 201, { Id: id, Warnings: warnings });
 }
@@ -38,7 +39,8 @@ export async function explain({ daemon, query, request, response }: AnswerCall):
 export async function inspect(call: AnswerCall): Promise<void> {
   const container = containerOf(call);
   const size = call.query.boolean("size") ? await measureContainer(call.daemon, container) : {};
-  sendJson(call.response, 200, { ...inspectContainer(call.daemon, container), ...size });
+  const inspected = { ...inspectContainer(call.daemon, container), ...size };
+  sendJson(call.response, 200, shapeFor("container", call.apiMinor, inspected));
 }
 
 /** POST /containers/{id}/start */

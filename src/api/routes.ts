@@ -1,3 +1,4 @@
+import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
 import { pruneContainers } from "./container-prune.ts";
@@ -23,12 +24,23 @@ import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, s
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
 import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
+import { info } from "./info.ts";
 import { logs } from "./logs.ts";
+import { inspectNetwork, listNetworks, pruneNetworks, refuseNetworkChange, removeNetwork } from "./networks.ts";
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { stats } from "./stats.ts";
-import { info, ping, version } from "./system.ts";
+import { ping, version } from "./system.ts";
+import { attachWebSocket } from "./websocket.ts";
+
+/** What only a manager of a swarm can do: every path of these, with every method. */
+const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((topic) =>
+  (["GET", "POST", "DELETE"] as const).flatMap((method) => [
+    { method, path: `/${topic}`, answer: notSwarmManager },
+    { method, path: `/${topic}/{rest...}`, answer: notSwarmManager },
+  ]),
+);
 
 /** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
 export const routes: readonly Route[] = [
@@ -62,6 +74,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/export", answer: exportFiles },
   { method: "GET", path: "/containers/{id}/changes", answer: changes },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
+  { method: "GET", path: "/containers/{id}/attach/ws", stream: attachWebSocket },
   { method: "POST", path: "/containers/{id}/start", answer: start },
   { method: "POST", path: "/containers/{id}/stop", answer: stop },
   { method: "POST", path: "/containers/{id}/restart", answer: restart },
@@ -80,6 +93,36 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/exec/{id}/start", stream: startExec },
   { method: "POST", path: "/exec/{id}/resize", answer: resizeExec },
   { method: "GET", path: "/exec/{id}/json", answer: inspectExec },
+
+  { method: "GET", path: "/networks", answer: listNetworks },
+  { method: "POST", path: "/networks/create", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/prune", answer: pruneNetworks },
+  { method: "GET", path: "/networks/{id}", answer: inspectNetwork },
+  { method: "DELETE", path: "/networks/{id}", answer: removeNetwork },
+  { method: "POST", path: "/networks/{id}/connect", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/{id}/disconnect", answer: refuseNetworkChange },
+
+  { method: "GET", path: "/plugins", answer: listPlugins },
+  { method: "GET", path: "/plugins/privileges", answer: refuse("plugins are not supported") },
+  { method: "GET", path: "/plugins/{name...}/json", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/pull", answer: refuse("plugins are not supported") },
+  { method: "POST", path: "/plugins/create", answer: refuse("plugins are not supported") },
+  { method: "POST", path: "/plugins/{name...}/enable", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/disable", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/set", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/upgrade", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/push", answer: inspectPlugin },
+  { method: "DELETE", path: "/plugins/{name...}", answer: inspectPlugin },
+
+  { method: "POST", path: "/build", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build/cancel", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build/prune", answer: buildPrune },
+  { method: "POST", path: "/session", answer: refuse("building images is not supported yet, and so are sessions") },
+  { method: "POST", path: "/grpc", answer: refuse("building images is not supported yet, and so is gRPC") },
+
+  { method: "POST", path: "/swarm/init", answer: refuse("swarm mode is not supported") },
+  { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },
+  ...SWARM_ROUTES,
 
   { method: "GET", path: "/lighter/containers/{id}/execs", answer: listExecs },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },

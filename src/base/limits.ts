@@ -138,9 +138,11 @@ export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
 /** How often `events` looks whether its container has ended; it is told of memory running out. */
 export const OCI_EVENTS_POLL_MS = 500;
 
-/** The daemon's configuration file, and addresses in one of its lists. Real ones have a few lines. */
+/** The daemon's configuration file, and entries in one of its lists. Real ones have a few lines. */
 export const DAEMON_CONFIG_MAX_BYTES = 1024 * 1024;
-export const REGISTRY_ADDRESSES_MAX = 1024;
+export const DAEMON_LIST_MAX = 1024;
+/** Sockets that systemd hands over: a unit may name any number, the kernel's default for open files is 1024. */
+export const LISTEN_FDS_MAX = 1024;
 
 /** One message of a layer worker: the longest names the implied directories of a layer. */
 export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
@@ -192,3 +194,10 @@ export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
 export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 /** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
+/** One frame of a websocket that a client attaches by: what it typed. Browsers cut larger messages into such pieces. */
+export const WEBSOCKET_FRAME_MAX_BYTES = 1024 * 1024;
+/** Between attempts to hand a log entry to a log server that does not take it: at first, and at most. */
+export const LOG_FORWARD_PAUSE_MS = 20;
+export const LOG_FORWARD_PAUSE_MAX_MS = 5000;
+/** How long the removal of a container waits for its log server; what has not been sent by then is lost with the log. */
+export const LOG_FORWARD_FINISH_MS = 5000;

@@ -6,7 +6,7 @@ import { COMMANDS } from "./commands.ts";
 import { CliError } from "./exit.ts";
 import { formatFlags, parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
-import { resolveHost } from "./host.ts";
+import { resolveHost, type TlsFlags } from "./host.ts";
 import { OutputClosed, printError, printLine, stderr, stdout } from "./output.ts";
 
 /** 128 + SIGPIPE, what a shell sees when a reader such as `head` went away. */
@@ -44,13 +44,22 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   }
   if (name === undefined) return helpFor([]);
   const loaded = await loadCommand(name);
-  const context = { client: makeClient(global.values.host), debug: global.values.debug };
+  const context = { client: makeClient(global.values.host, tlsFlagsOf(global)), debug: global.values.debug };
   return runLoaded(loaded, context, rest);
 }
 
-function makeClient(hosts: readonly string[]): Client {
+function makeClient(hosts: readonly string[], tls: TlsFlags = {}): Client {
   if (hosts.length > 1) throw new CliError("Specify only one -H");
-  return new Client(resolveHost(hosts[0], process.env));
+  return new Client(resolveHost(hosts[0], process.env, tls));
+}
+
+/** Only what was given: the environment says the rest. */
+function tlsFlagsOf({ values, given }: ReturnType<typeof parseFlags<typeof globalFlags>>): TlsFlags {
+  return Object.fromEntries(
+    (["tls", "tlsverify", "tlscacert", "tlscert", "tlskey"] as const)
+      .filter((name) => given.has(name))
+      .map((name) => [name, values[name]]),
+  );
 }
 
 function loadCommand(name: string): Promise<LoadedCommand> {

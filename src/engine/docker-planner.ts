@@ -16,11 +16,14 @@ import {
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import {
+  applyDefaults,
   buildExecProcess,
   buildOciConfig,
+  type ContainerDefaults,
   type HostFacts,
   type HostProbe,
   type MountPoint,
+  NO_DEFAULTS,
   type Peer,
   type Peers,
   parseCreateBody,
@@ -40,6 +43,8 @@ export interface DockerPlannerOptions {
   images: ImageStore;
   host: HostFacts;
   probe: HostProbe;
+  /** For containers that do not say. */
+  defaults?: ContainerDefaults;
 }
 
 /** The planner for containers of the image store, on this host. */
@@ -48,6 +53,7 @@ export class DockerPlanner implements Planner {
   readonly #images: ImageStore;
   readonly #host: HostFacts;
   readonly #probe: HostProbe;
+  readonly #defaults: ContainerDefaults;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
   #findContainer: (ref: string) => Container = (ref) => {
@@ -59,6 +65,7 @@ export class DockerPlanner implements Planner {
     this.#images = options.images;
     this.#host = options.host;
     this.#probe = options.probe;
+    this.#defaults = options.defaults ?? NO_DEFAULTS;
   }
 
   connect(findContainer: (ref: string) => Container): void {
@@ -75,7 +82,12 @@ export class DockerPlanner implements Planner {
     if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
     this.#images.markUsed(image.id);
     const prepared = prepareContainer(
-      { id, config, hostConfig: this.#withPeerIds(hostConfig), image: image.document.config },
+      {
+        id,
+        config,
+        hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults)),
+        image: image.document.config,
+      },
       {
         probe: this.#probe,
         host: this.#host,

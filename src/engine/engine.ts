@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
+import { log } from "../base/log.ts";
 import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
@@ -17,6 +18,7 @@ import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
+import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
@@ -52,6 +54,7 @@ export class Engine implements AsyncDisposable {
   /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
   readonly #parts = new DisposableStack();
+  readonly #logForwarder = new LogForwarder();
   isDisposed = false;
 
   private constructor(options: EngineOptions) {
@@ -82,6 +85,7 @@ export class Engine implements AsyncDisposable {
       container.restarts.cancel();
       container.supervised?.disconnect();
     }
+    await this.#logForwarder.stop();
     await this.idle();
     this.store[Symbol.dispose]();
   }
@@ -264,6 +268,7 @@ export class Engine implements AsyncDisposable {
   /** From now on the end of the process is recorded. */
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
+    this.#logForwarder.begin(container, this.paths.container(container.id));
     const settle = (record: () => Promise<void> | void) =>
       container.queue.run(() => (this.isDisposed ? undefined : record()));
     supervised.exited
@@ -414,6 +419,7 @@ export class Engine implements AsyncDisposable {
   /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
   async #finishRemoval(container: Container): Promise<void> {
     await container.supervised?.gone;
+    await this.#logForwarder.finish(container);
     writePoint("remove run directory");
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
@@ -472,6 +478,7 @@ export class Engine implements AsyncDisposable {
     }
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
+    this.#logForwarder.begin(container, this.paths.container(container.id)); // what was said while there was no daemon
   }
 
   // --- Background ---
@@ -486,7 +493,7 @@ export class Engine implements AsyncDisposable {
 }
 
 function logFailure(what: string, error: unknown): void {
-  console.error(`lighter: ${what}: ${messageOf(error)}`);
+  log.error(`${what}: ${messageOf(error)}`);
 }
 
 /** Runs `check`; its LighterError gets a beginning. */

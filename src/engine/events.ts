@@ -29,6 +29,8 @@ export class EventBus {
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   #lastNs = 0n;
   #clientCount = 0;
+  /** Since the daemon began. */
+  publishedCount = 0;
 
   constructor(clockNs: () => bigint = nowNs) {
     this.#clockNs = clockNs;
@@ -36,6 +38,7 @@ export class EventBus {
 
   publish(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
     const event = { type, action, id, attributes, timeNs: this.#nextNs() };
+    this.publishedCount++;
     this.#kept.push(event);
     if (this.#kept.length > KEPT_EVENTS) this.#kept.shift();
     for (const listener of this.#listeners) listener(event);

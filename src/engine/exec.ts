@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import type { AttachPlan, Runtime, StdioPlan, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import type { Container } from "./container.ts";
@@ -142,7 +143,7 @@ export async function superviseExec(context: ExecContext, exec: Exec, supervised
   } catch (error) {
     if (context.isDisposed) return;
     exec.ended(LOST_EXIT_CODE);
-    console.error(`lighter: exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
+    log.error(`exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
   }
   await supervised.gone;
   await rm(context.paths.execDirectory(exec.id), { recursive: true, force: true });

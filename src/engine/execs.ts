@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { EXEC_FILE_MAX_BYTES } from "../base/limits.ts";
+import { log } from "../base/log.ts";
 import { parseSignal, SIGNALS } from "../base/signals.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { AttachPlan, Supervised } from "../runtime/types.ts";
@@ -153,7 +154,7 @@ function readExecFile(path: string): ExecFile | undefined {
     if (size > EXEC_FILE_MAX_BYTES) throw new LighterError("invalid", `"${path}" is too large`);
     return parseExecFile(readFileSync(path, "utf8"));
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") console.error(`lighter: read "${path}": ${messageOf(error)}`);
+    if (errnoOf(error) !== "ENOENT") log.error(`read "${path}": ${messageOf(error)}`);
     return undefined;
   }
 }

@@ -1,5 +1,6 @@
 /** Paused containers: their processes stand still until somebody says otherwise, also over the death of a daemon. */
-import { LighterError } from "../base/errors.ts";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { detectCgroupHost, freezeCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
@@ -61,6 +62,10 @@ async function freeze(engine: Engine, container: Container): Promise<void> {
 export async function freezePaused(engine: Engine): Promise<void> {
   const paused = engine.list().filter((container) => container.isRunning && container.record.paused);
   await Promise.all(
-    paused.map((container) => freeze(engine, container).catch((error: unknown) => console.error("lighter:", error))),
+    paused.map((container) =>
+      freeze(engine, container).catch((error: unknown) =>
+        log.error(`freeze container ${container.id}: ${messageOf(error)}`),
+      ),
+    ),
   );
 }

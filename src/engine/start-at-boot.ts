@@ -1,4 +1,5 @@
 import { messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { ZERO_TIME } from "../base/time.ts";
 import { peerReferences } from "./config/mod.ts";
 import type { Container } from "./container.ts";
@@ -28,6 +29,6 @@ async function startOne(engine: Engine, container: Container): Promise<void> {
   try {
     await engine.start(container);
   } catch (error) {
-    console.error(`lighter: start container ${container.id}: ${messageOf(error)}`);
+    log.error(`start container ${container.id}: ${messageOf(error)}`);
   }
 }

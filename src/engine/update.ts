@@ -1,5 +1,6 @@
 /** Changes the limits and the restart policy of a container, also while it runs. */
 import { LighterError, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { applyReversibly, detectCgroupHost, planUpdate, readCurrentLimits, readFilesOf } from "../linux/cgroup/mod.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
 import { type HostFacts, mergeUpdate, parseUpdateBody, planResources, prepareUpdate } from "./config/mod.ts";
@@ -48,7 +49,7 @@ function applyLimits(engine: Engine, container: Container, planned: OciResources
   const detected = detectCgroupHost();
   const host = { ...detected, interfaceFiles: readFilesOf(detected, cgroupsPath) };
   const { writes, warnings } = planUpdate(host, cgroupsPath, resources, readCurrentLimits(host, cgroupsPath));
-  const warn = (warning: string) => console.error(`lighter: update container ${container.id}: ${warning}`);
+  const warn = (warning: string) => log.warn(`update container ${container.id}: ${warning}`);
   for (const warning of warnings) warn(warning);
   applyReversibly(writes, warn);
 }

@@ -22,6 +22,7 @@ import {
   UNFINISHED_PULL_MAX_AGE_MS,
   WORKERS_END_TIMEOUT_MS,
 } from "../base/limits.ts";
+import { log } from "../base/log.ts";
 import { writePoint } from "../base/write-point.ts";
 import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
@@ -238,7 +239,7 @@ export class ImageStore implements AsyncDisposable {
     try {
       await writeLayoutFiles(this.#rootPath, this.#images.values());
     } catch (error) {
-      console.error(`lighter: ${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
+      log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
   }
 
@@ -667,6 +668,11 @@ export class ImageStore implements AsyncDisposable {
   }
 
   // --- Images made here, and out again ---
+
+  /** Layers fetched and unpacked at a time; undefined: as suits the machine. */
+  set maxLayersAtOnce(count: number | undefined) {
+    this.#jobs.maxAtOnce = count;
+  }
 
   /** An open file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
   openBlob(digest: Digest): number {

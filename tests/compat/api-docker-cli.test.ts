@@ -333,7 +333,7 @@ withRegistry("images go to a registry and come back", async () => {
 });
 
 stock("version and info speak of this daemon", async () => {
-  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.45\n");
+  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.51\n");
   const { code, stdout } = await docker("info", "-f", "{{.OSType}} {{.Containers}} {{.DockerRootDir}}");
   expect({ code, stdout }).toEqual({ code: 0, stdout: `linux 0 ${daemon.dataRoot}\n` });
 });
@@ -345,6 +345,18 @@ stock("50 containers at once", async () => {
   expect(results).toEqual(
     Array.from({ length: 50 }, (_, index) => ({ code: index, stdout: `${index}\n`, stderr: "" })),
   );
+});
+
+stock("networks, plugins and swarm are asked for by the client's own commands", async () => {
+  const list = await docker("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}");
+  expect(list).toMatchObject({ code: 0, stdout: "host host local\nnone null local\n" });
+  expect((await docker("network", "inspect", "-f", "{{.Name}} {{.Created}}", "none")).stdout).toMatch(/^none 20\d\d-/);
+  expect((await docker("network", "rm", "none")).stderr).toContain(
+    "none is a pre-defined network and cannot be removed",
+  );
+  expect((await docker("plugin", "ls", "-q")).code).toBe(0);
+  expect((await docker("node", "ls")).stderr).toContain("This node is not a swarm manager.");
+  expect((await docker("info")).stderr).not.toContain("ERROR");
 });
 
 stock("docker pause, top, stats, update, ps, unpause and events speak of the same container", async () => {

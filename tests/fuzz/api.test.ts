@@ -63,7 +63,7 @@ function anyRequest(random: Random, ids: readonly string[]): string {
   const headers = ["Host: d", "Connection: close", `Content-Length: ${Buffer.byteLength(body)}`];
   if (random.below(5) > 0) headers.push("Content-Type: application/json");
   if (random.below(4) === 0) headers[1] = "Connection: Upgrade\r\nUpgrade: tcp";
-  const version = random.pick(["", "", "/v1.45", "/v1.30", "/v1.99"]);
+  const version = random.pick(["", "", "/v1.51", "/v1.30", "/v1.99"]);
   return `${route.method} ${version}${path}?${anyQuery(random)} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
 }
 

@@ -8,10 +8,11 @@
  * What cannot be honoured is refused by name in the first two; nothing is ignored in silence.
  */
 export { type BuildInput, buildOciConfig, type ContainerFiles, DEFAULT_CGROUP_PARENT, usesInit } from "./build.ts";
+export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
 export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
 export { parseCreateBody } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
-export type { LogOptions } from "./log.ts";
+export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";
 export { type NamespaceMode, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
 export {

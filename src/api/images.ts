@@ -29,7 +29,8 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
   );
 }
 
-function summarizeImage(image: Image, apiMinor: number): object {
+/** An element of `GET /images/json`. */
+export function summarizeImage(image: Image, apiMinor: number): object {
   return {
     Containers: -1,
     Created: createdSeconds(image),

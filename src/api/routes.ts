@@ -1,3 +1,4 @@
+import { pathStat, readArchive, writeArchive } from "./archive.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
 import {
@@ -13,6 +14,7 @@ import {
   stop,
   wait,
 } from "./containers.ts";
+import { diskUsage } from "./disk-usage.ts";
 import { events } from "./events.ts";
 import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
@@ -23,6 +25,7 @@ import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { info, ping, version } from "./system.ts";
+import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from "./volumes.ts";
 
 /** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
 export const routes: readonly Route[] = [
@@ -30,6 +33,7 @@ export const routes: readonly Route[] = [
   { method: "HEAD", path: "/_ping", answer: ping },
   { method: "GET", path: "/version", answer: version },
   { method: "GET", path: "/info", answer: info },
+  { method: "GET", path: "/system/df", answer: diskUsage },
   { method: "GET", path: "/events", answer: events },
 
   { method: "POST", path: "/images/load", answer: loadImages },
@@ -54,6 +58,9 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/logs", answer: logs },
   { method: "GET", path: "/containers/{id}/export", answer: exportFiles },
   { method: "GET", path: "/containers/{id}/changes", answer: changes },
+  { method: "HEAD", path: "/containers/{id}/archive", answer: pathStat },
+  { method: "GET", path: "/containers/{id}/archive", answer: readArchive },
+  { method: "PUT", path: "/containers/{id}/archive", answer: writeArchive },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
   { method: "POST", path: "/containers/{id}/start", answer: start },
   { method: "POST", path: "/containers/{id}/stop", answer: stop },
@@ -63,6 +70,13 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/containers/{id}/resize", answer: resize },
   { method: "POST", path: "/containers/{id}/rename", answer: rename },
   { method: "DELETE", path: "/containers/{id}", answer: remove },
+
+  { method: "POST", path: "/volumes/create", answer: createVolume },
+  { method: "POST", path: "/volumes/prune", answer: pruneVolumes },
+  { method: "GET", path: "/volumes", answer: listVolumes },
+  { method: "GET", path: "/volumes/{name}", answer: inspectVolume },
+  { method: "PUT", path: "/volumes/{name}", answer: updateVolume },
+  { method: "DELETE", path: "/volumes/{name}", answer: removeVolume },
 
   { method: "POST", path: "/containers/{id}/exec", answer: createExec },
   { method: "POST", path: "/exec/{id}/start", stream: startExec },

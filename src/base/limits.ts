@@ -184,3 +184,6 @@ export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
 export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 /** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
+
+/** Linux NAME_MAX: a volume's name is a directory's. Longer ones are refused. */
+export const VOLUME_NAME_MAX_LENGTH = 255;

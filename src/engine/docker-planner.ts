@@ -1,18 +1,9 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
-import { writePoint } from "../base/write-point.ts";
-import {
-  copyDirectoryFromLayers,
-  type Image,
-  type ImageStore,
-  readFileInLayers,
-  resolveGroup,
-  resolveUser,
-} from "../image/mod.ts";
+import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import {
@@ -20,11 +11,11 @@ import {
   buildOciConfig,
   type HostFacts,
   type HostProbe,
-  type MountPoint,
   type Peer,
   type Peers,
   parseCreateBody,
   peerReferences,
+  planAskedMounts,
   planEtcFiles,
   prepareContainer,
   type ResolvedUser,
@@ -34,6 +25,7 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
+import { prepareVolume } from "./volume-content.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -81,6 +73,7 @@ export class DockerPlanner implements Planner {
         host: this.#host,
         volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
         newVolumeName: randomId,
+        mountPointsOf: (ref) => this.#findContainer(ref).record.mountPoints,
       },
     );
     return {
@@ -126,11 +119,7 @@ export class DockerPlanner implements Planner {
         host: this.#host,
         probe: this.#probe,
       }),
-      rootfs: this.#images.mountsFor(record.imageId, {
-        upperPath: paths.upper,
-        workPath: paths.work,
-        basePath: this.#paths.base,
-      }),
+      rootfs: this.#mountsOf(record, paths),
     };
   }
 
@@ -153,29 +142,32 @@ export class DockerPlanner implements Planner {
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
     for (const point of record.mountPoints)
-      if (point.type === "volume") await this.#prepareVolume(record, point, first);
+      if (point.type === "volume") await prepareVolume(this.#images, this.#probe, record, point, first);
       else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
   }
 
-  /** An empty volume gets what the image has at its place: prepared aside, so that a half-filled one is never taken. */
-  async #prepareVolume(record: ContainerRecord, point: MountPoint, first: boolean): Promise<void> {
-    mkdirSync(this.#paths.volumes, { recursive: true, mode: 0o711 });
-    mkdirSync(point.source, { recursive: true, mode: 0o755 });
-    if (!first || !point.volume?.copyUp || readdirSync(point.source).length > 0) return;
-    const stagingPath = `${point.source}.${record.id}`;
-    await rm(stagingPath, { recursive: true, force: true });
-    mkdirSync(stagingPath, { mode: 0o755 });
-    try {
-      const { lowerDirs } = this.#images.layersOf(record.imageId);
-      if (!(await copyDirectoryFromLayers(lowerDirs, point.destination, stagingPath))) return;
-      writePoint("fill volume");
-      renameSync(stagingPath, point.source); // over the empty one
-      writePoint("filled volume");
-    } catch (error) {
-      if (errnoOf(error) !== "ENOTEMPTY") throw error; // else another container that starts was faster
-    } finally {
-      await rm(stagingPath, { recursive: true, force: true });
-    }
+  planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan {
+    makeDirectories(paths, this.#images.layersOf(record.imageId).root);
+    // A tmpfs is empty as long as nothing runs.
+    const points = record.mountPoints.filter(({ type }) => type !== "tmpfs");
+    const mounts = planAskedMounts(points, this.#probe).map((mount) => ({
+      ...mount,
+      options: [...(mount.options ?? []), "rprivate"],
+    }));
+    return {
+      config: {
+        ociVersion: "1.2.0",
+        process: { args: ["/"], cwd: "/" },
+        root: { path: "" },
+        mounts,
+        linux: { namespaces: [{ type: "mount" }] },
+      },
+      rootfs: this.#mountsOf(record, paths),
+    };
+  }
+
+  #mountsOf(record: ContainerRecord, { upper, work }: ContainerPaths): StartPlan["rootfs"] {
+    return this.#images.mountsFor(record.imageId, { upperPath: upper, workPath: work, basePath: this.#paths.base });
   }
 
   /** `upper`: the container's own files, which may differ from the image's once it has run. */
@@ -207,6 +199,10 @@ export class DockerPlanner implements Planner {
       host: this.#host,
       probe: this.#probe,
     });
+  }
+
+  findUser(record: ContainerRecord, { upper }: ContainerPaths, user: string): ResolvedUser {
+    return this.#resolveUser(record, upper, user);
   }
 
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess {

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { SIGNALS } from "../base/signals.ts";
@@ -10,6 +9,7 @@ import { writePoint } from "../base/write-point.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
+import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
 import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, withContext } from "./errors.ts";
 import { EventBus } from "./events.ts";
@@ -18,6 +18,7 @@ import { parseName, randomName } from "./names.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { CreatePlan, Planner } from "./planner.ts";
 import { type ContainerRecord, Store } from "./store.ts";
+import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
   paths: EnginePaths;
@@ -44,6 +45,7 @@ export class Engine implements AsyncDisposable {
   readonly runtime: Runtime;
   readonly planner: Planner;
   readonly events = new EventBus();
+  readonly volumes: Volumes;
   readonly #store: Store;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
@@ -57,11 +59,14 @@ export class Engine implements AsyncDisposable {
     this.paths = options.paths;
     this.runtime = options.runtime;
     this.planner = options.planner;
-    // 0711: a container's user may have to traverse these, and must not list them.
-    for (const path of [this.paths.dataRoot, this.paths.containers]) mkdirSync(path, { recursive: true, mode: 0o711 });
-    for (const path of [this.paths.runDirectories, this.paths.execDirectories])
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeStateDirectories(this.paths);
     this.#store = new Store(this.paths.database);
+    this.volumes = new Volumes({
+      table: this.#store.volumes,
+      directory: this.paths.volumes,
+      events: this.events,
+      usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
+    });
     this.planner.connect((ref) => this.find(ref));
   }
 
@@ -117,6 +122,7 @@ export class Engine implements AsyncDisposable {
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.#requireFreeName(record.name);
+    record.mountPoints = this.volumes.claim(record.mountPoints);
     this.#store.insert(record);
     this.#register(new Container(record));
     return { id, warnings };
@@ -181,6 +187,7 @@ export class Engine implements AsyncDisposable {
     }
     Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
     container.ociConfig = request.config;
+    this.#publishMounts(record, "mount");
     this.#forgetExecs(container);
     this.#supervise(container, supervised);
     for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
@@ -266,6 +273,7 @@ export class Engine implements AsyncDisposable {
   #settle(container: Container): void {
     const { record } = container;
     container.ociConfig = undefined;
+    this.#publishMounts(record, "unmount");
     try {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
       if (record.hostConfig.AutoRemove && !container.isRestarting) this.#markRemoved(container, true);
@@ -278,6 +286,14 @@ export class Engine implements AsyncDisposable {
       logFailure(`write down the end of container ${record.id}`, error);
     }
     container.notifyExit();
+  }
+
+  #publishMounts(record: ContainerRecord, action: "mount" | "unmount"): void {
+    for (const { volume, destination, readOnly } of record.mountPoints) {
+      if (volume === undefined) continue;
+      const how = action === "mount" ? { destination, propagation: "", "read/write": `${!readOnly}` } : {};
+      this.events.publish("volume", action, volume.name, { container: record.id, driver: "local", ...how });
+    }
   }
 
   async #removeRunDirectory(container: Container): Promise<void> {
@@ -363,14 +379,8 @@ export class Engine implements AsyncDisposable {
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
     await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
-    await this.#removeVolumes(container.record);
+    if (container.record.removeVolumes) await this.volumes.removeAnonymous(container.record.mountPoints);
     this.#store.delete(container.id);
-  }
-
-  async #removeVolumes(record: ContainerRecord): Promise<void> {
-    if (!record.removeVolumes) return;
-    for (const { volume } of record.mountPoints)
-      if (volume?.anonymous) await rm(join(this.paths.volumes, volume.name), { recursive: true, force: true });
   }
 
   // --- Exec ---
@@ -409,6 +419,7 @@ export class Engine implements AsyncDisposable {
 
   async #reconcile(): Promise<void> {
     const containers = this.#store.all().map((record) => new Container(record));
+    await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
   }
@@ -457,6 +468,19 @@ export class Engine implements AsyncDisposable {
   }
 }
 
+/**
+ * Nobody else may reach a container's files, set-user-id programs of its image among them (CVE-2021-41091). What an older
+ * Lighter made gets the mode, too.
+ */
+function makeStateDirectories(paths: EnginePaths): void {
+  const make = (path: string, mode: number) => {
+    mkdirSync(path, { recursive: true, mode });
+    chmodSync(path, mode);
+  };
+  for (const path of [paths.dataRoot, paths.containers]) make(path, 0o710);
+  for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
+}
+
 function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: string): ContainerRecord {
   return {
     ...plan,
@@ -473,6 +497,15 @@ function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: string)
     restartCount: 0,
     removeVolumes: false,
   };
+}
+
+/** A named volume of a container that is being removed may have been removed, too. */
+function volumesToKeep({ status, mountPoints }: ContainerRecord): MountPoint[] {
+  return status === "removing" ? mountPoints.filter(({ volume }) => volume?.anonymous) : mountPoints;
+}
+
+function hasVolume({ mountPoints }: ContainerRecord, name: string): boolean {
+  return mountPoints.some(({ volume }) => volume?.name === name);
 }
 
 function exitCodeOfStartError(error: unknown): number {

@@ -38,6 +38,7 @@ export {
 } from "../image/mod.ts";
 export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
+export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export type { HostFacts } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
@@ -57,8 +58,9 @@ export {
   tagImage,
 } from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
-
 export type { Registries } from "./registries.ts";
+export type { VolumeRecord } from "./volume-table.ts";
+export { ANONYMOUS_LABEL } from "./volumes.ts";
 
 export interface OpenEngineOptions {
   dataRoot: string;
@@ -79,7 +81,7 @@ export interface OpenedEngine {
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
-  mkdirSync(paths.dataRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
   const images = await ImageStore.open(paths.images);
   const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
   await installHello(images, readFileSync(helloPath));

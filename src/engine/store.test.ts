@@ -105,6 +105,7 @@ test("a database of the first schema is brought up to the present one", () => {
   }
   const db = new Database(path);
   db.run("ALTER TABLE container DROP COLUMN remove_volumes");
+  db.run("DROP TABLE volume");
   db.run("PRAGMA user_version = 1");
   db.close();
   using store = new Store(path);

@@ -72,6 +72,25 @@ export async function* writeTreeTar(
   }
 }
 
+/**
+ * The tar of one file or directory as the mounted file system has it. `fd`: O_PATH, taken over. Its entry is called `name`,
+ * with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is written
+ * without what is in it.
+ * @throws LighterError as `writeTreeTar`
+ */
+export async function* writeFileTar(
+  fd: number,
+  name: BytePath,
+  isClosed: (directoryFd: number) => boolean,
+): AsyncGenerator<Uint8Array> {
+  const writer = new TreeTarWriter("merged", isClosed);
+  try {
+    yield* writer.writeOne(fd, name);
+  } finally {
+    writer.close();
+  }
+}
+
 /** A directory whose entries are being written. */
 interface Level {
   fds: number[];
@@ -83,6 +102,7 @@ interface Level {
 
 class TreeTarWriter {
   readonly #form: TreeTarOptions["form"];
+  readonly #isClosed: (directoryFd: number) => boolean;
   readonly #levels: Level[] = [];
   /** Path of the first name of each file that has several. */
   readonly #linked = new Map<string, BytePath>();
@@ -91,8 +111,9 @@ class TreeTarWriter {
   #chunkLength = 0;
   readonly #full: Uint8Array[] = [];
 
-  constructor(form: TreeTarOptions["form"]) {
+  constructor(form: TreeTarOptions["form"], isClosed: (directoryFd: number) => boolean = () => false) {
     this.#form = form;
+    this.#isClosed = isClosed;
   }
 
   close(): void {
@@ -103,6 +124,27 @@ class TreeTarWriter {
   async *write(rootFds: number[], includeRoot: boolean): AsyncGenerator<Uint8Array> {
     this.#enter(rootFds, "");
     if (includeRoot) this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
+    yield* this.#levelsToEnd();
+  }
+
+  /** Takes the fd over. */
+  async *writeOne(fd: number, name: BytePath): AsyncGenerator<Uint8Array> {
+    const found = { fds: [fd], stat: fstatSync(fd) };
+    if (found.stat.isDirectory()) {
+      const path = name.endsWith("/") ? name : `${name}/`;
+      this.#directory(found, path);
+      this.#enter(found.fds, path);
+    } else {
+      try {
+        if (!found.stat.isSocket()) yield* this.#leaf(found, name);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    yield* this.#levelsToEnd();
+  }
+
+  async *#levelsToEnd(): AsyncGenerator<Uint8Array> {
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const name = level.names.pop();
       if (name === undefined) closeAll(this.#levels.pop()!.fds);
@@ -140,7 +182,7 @@ class TreeTarWriter {
   #enter(fds: number[], path: string): void {
     const level: Level = { fds, path, names: [] };
     this.#levels.push(level); // must come first: what is in there gets closed, whatever happens
-    level.names = [...namesIn(fds)].sort().reverse();
+    if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
   }
 
   async *#child(level: Level, name: string): AsyncGenerator<Uint8Array> {

@@ -1,0 +1,192 @@
+import { chmodSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { randomId } from "../base/ids.ts";
+import { formatNow } from "../base/time.ts";
+import { writePoint } from "../base/write-point.ts";
+import { checkVolumeName, parseVolumeOptions, type VolumeOptions } from "../volume/mod.ts";
+import type { MountPoint } from "./config/mod.ts";
+import type { EventBus } from "./events.ts";
+import type { VolumeRecord, VolumeTable } from "./volume-table.ts";
+
+/** Its value is empty; `prune` goes by it. */
+export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
+const DRIVER = { driver: "local" };
+/** Below the volumes' directory, where no volume can be: their names begin with a letter or digit. */
+const REMOVED_DIRECTORY = ".removed";
+
+export interface NewVolume {
+  /** Empty: one that nobody has. */
+  name?: string | undefined;
+  driver?: string | undefined;
+  options?: VolumeOptions | null | undefined;
+  labels?: Readonly<Record<string, string>> | null | undefined;
+}
+
+export interface VolumesOptions {
+  table: VolumeTable;
+  /** With one directory a volume. */
+  directory: string;
+  events: EventBus;
+  /** Ids of the containers that have the volume. */
+  usersOf(name: string): string[];
+}
+
+/**
+ * All volumes. Memory is a cache of the table. The order of writes, and what a crash in between leaves:
+ *
+ *   create   row, directory                            a row without a directory: `open` makes it
+ *   remove   row "removing", directory moved away,     a row "removing": `open` goes on
+ *            row deleted, files deleted                files among the removed: `open` deletes them
+ *
+ * Nothing is mounted here: what a volume's options ask for is mounted by each container's own program
+ * (docs/adr/0008-volumes.md).
+ */
+export class Volumes {
+  readonly #options: VolumesOptions;
+  readonly #records = new Map<string, VolumeRecord>();
+
+  constructor(options: VolumesOptions) {
+    this.#options = options;
+  }
+
+  /** `named`: volumes that containers have, those of an older Lighter without a row among them. */
+  async open(named: Iterable<MountPoint>): Promise<void> {
+    const { table, directory } = this.#options;
+    makeDirectory(directory, 0o711);
+    makeDirectory(join(directory, REMOVED_DIRECTORY), 0o700);
+    for (const { record, removing } of table.all()) {
+      if (removing) this.#finishRemoval(record.name);
+      else this.#records.set(record.name, record);
+    }
+    for (const { volume } of named)
+      if (volume !== undefined && !this.#records.has(volume.name))
+        this.#insert({
+          name: volume.name,
+          createdAt: formatNow(),
+          labels: volume.anonymous ? { [ANONYMOUS_LABEL]: "" } : null,
+          options: null,
+        });
+    for (const name of this.#records.keys()) this.#makeDirectories(name);
+    await this.#deleteRemoved();
+  }
+
+  /** Oldest first. */
+  list(): VolumeRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** @throws LighterError "not-found" */
+  get(name: string): VolumeRecord {
+    const found = this.#records.get(name);
+    if (found === undefined) throw new LighterError("not-found", `get ${name}: no such volume`);
+    return found;
+  }
+
+  /** Where the volume's own files are. */
+  pathOf(name: string): string {
+    return join(this.#options.directory, name, "_data");
+  }
+
+  usersOf(name: string): string[] {
+    return this.#options.usersOf(name);
+  }
+
+  /** A volume of that name that is there is taken as it is, as with Docker. @throws LighterError */
+  create({ name = "", driver = "", options = null, labels = null }: NewVolume): VolumeRecord {
+    const existing = this.#records.get(name);
+    if (driver !== "" && driver !== DRIVER.driver) throw noSuchPlugin(name, driver);
+    if (existing !== undefined) return existing;
+    if (name !== "") checkVolumeName(name);
+    const record: VolumeRecord = {
+      name: name || randomId(),
+      createdAt: formatNow().replace(/\.\d+Z$/, "Z"),
+      labels: name === "" ? { ...labels, [ANONYMOUS_LABEL]: "" } : labels,
+      options: options !== null && Object.keys(options).length > 0 ? options : null,
+    };
+    parseVolumeOptions(record.name, options ?? {});
+    this.#insert(record);
+    this.#makeDirectories(record.name);
+    this.#options.events.publish("volume", "create", record.name, DRIVER);
+    return record;
+  }
+
+  #insert(record: VolumeRecord): void {
+    this.#options.table.insert(record);
+    this.#records.set(record.name, record);
+  }
+
+  #makeDirectories(name: string): void {
+    makeDirectory(join(this.#options.directory, name), 0o711);
+    makeDirectory(this.pathOf(name), undefined);
+  }
+
+  /**
+   * The mount points of a new container, with volumes behind them: those that were not there are made.
+   * @throws LighterError
+   */
+  claim(points: readonly MountPoint[]): MountPoint[] {
+    return points.map((point) => {
+      if (point.volume === undefined) return point;
+      const { created = {}, ...volume } = point.volume;
+      const labels = volume.anonymous ? { ...created.labels, [ANONYMOUS_LABEL]: "" } : created.labels;
+      const { options } = this.create({ name: volume.name, ...created, labels });
+      return { ...point, volume: { ...volume, ...(options === null ? {} : { options }) } };
+    });
+  }
+
+  /**
+   * Resolves when the files are gone, too.
+   * @throws LighterError "not-found", unless by force; "conflict" while a container has it
+   */
+  async remove(name: string, force: boolean): Promise<void> {
+    if (force && !this.#records.has(name)) return;
+    this.get(name);
+    const users = this.usersOf(name);
+    if (users.length > 0)
+      throw new LighterError("conflict", `remove ${name}: volume is in use - [${users.join(", ")}]`);
+    this.#records.delete(name);
+    this.#options.table.setRemoving(name);
+    const removedPath = this.#finishRemoval(name);
+    this.#options.events.publish("volume", "destroy", name, DRIVER);
+    await rm(removedPath, { recursive: true, force: true });
+  }
+
+  /** Of a container that goes: those volumes that nobody named, unless another container has them. */
+  async removeAnonymous(points: readonly MountPoint[]): Promise<void> {
+    for (const { volume } of points)
+      if (volume?.anonymous && this.#records.has(volume.name) && this.usersOf(volume.name).length === 0)
+        await this.remove(volume.name, true);
+  }
+
+  /** Moves the files out of the way, so that the name is free at once. Returns where they are. */
+  #finishRemoval(name: string): string {
+    const { table, directory } = this.#options;
+    const removedPath = join(directory, REMOVED_DIRECTORY, randomId());
+    try {
+      renameSync(join(directory, name), removedPath);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // an earlier daemon came that far
+    }
+    writePoint("moved volume");
+    table.delete(name);
+    return removedPath;
+  }
+
+  async #deleteRemoved(): Promise<void> {
+    const path = join(this.#options.directory, REMOVED_DIRECTORY);
+    for (const name of readdirSync(path)) await rm(join(path, name), { recursive: true, force: true });
+  }
+}
+
+export function noSuchPlugin(name: string, driver: string): LighterError {
+  const what = `error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`;
+  return new LighterError("not-found", `create ${name}: ${what}`);
+}
+
+/** `mode` undefined: whoever uses it may have changed it. */
+function makeDirectory(path: string, mode: number | undefined): void {
+  mkdirSync(path, { recursive: true, mode: mode ?? 0o755 });
+  if (mode !== undefined) chmodSync(path, mode);
+}

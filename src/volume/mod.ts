@@ -1,0 +1,3 @@
+/** Volumes of the driver "local": their names, their options, and what these mount. Pure. */
+export { checkVolumeName } from "./name.ts";
+export { type FilesystemOfVolume, filesystemOf, parseVolumeOptions, type VolumeOptions } from "./options.ts";

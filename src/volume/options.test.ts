@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { checkVolumeName, filesystemOf, parseVolumeOptions } from "./mod.ts";
+
+/** Docker 26's answers. */
+const REFUSED: readonly (readonly [Record<string, string>, string])[] = [
+  [{ foo: "bar" }, 'create bb: invalid option: "foo"'],
+  [{ type: "tmpfs" }, 'create bb: missing required option: "device"'],
+  [{ device: "tmpfs" }, 'create bb: missing required option: "type"'],
+  [{ o: "bind" }, 'create bb: missing required option: "device"'],
+  [{ size: "10m" }, "create bb: quota size requested but no quota support"],
+];
+
+for (const [options, message] of REFUSED)
+  test(`parseVolumeOptions refuses ${JSON.stringify(options)} as Docker does`, () => {
+    expect(() => parseVolumeOptions("bb", options)).toThrow(message);
+  });
+
+test("parseVolumeOptions takes empty options, and those of a file system", () => {
+  parseVolumeOptions("bb", { type: "", device: "", o: "" });
+  parseVolumeOptions("bb", { type: "tmpfs", device: "tmpfs", o: "size=1m,uid=1000" });
+});
+
+test("filesystemOf tells a plain volume, a bound directory and a file system apart", () => {
+  expect(filesystemOf({})).toBeUndefined();
+  expect(filesystemOf({ type: "", device: "", o: "" })).toBeUndefined();
+  expect(filesystemOf({ type: "none", device: "/srv", o: "bind,ro" })).toEqual({
+    kind: "bind",
+    source: "/srv",
+    options: ["bind", "ro"],
+  });
+  expect(filesystemOf({ type: "tmpfs", device: "tmpfs", o: "size=1m" })).toEqual({
+    kind: "filesystem",
+    type: "tmpfs",
+    device: "tmpfs",
+    options: ["size=1m"],
+  });
+});
+
+test("checkVolumeName refuses what is no single harmless path component", () => {
+  for (const name of ["a", "", "..", "../x", "a/b", ".ab", "-ab", "a b", "a".repeat(256)])
+    expect(() => checkVolumeName(name)).toThrow("volume name");
+  for (const name of ["aa", "a.b_c-d", "0".repeat(64), "a".repeat(255)]) checkVolumeName(name);
+});

@@ -6,11 +6,13 @@ import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import { hostNameOf, withAddress } from "../volume/mod.ts";
 import {
   buildExecProcess,
   buildOciConfig,
   type HostFacts,
   type HostProbe,
+  type MountPoint,
   type Peer,
   type Peers,
   parseCreateBody,
@@ -25,7 +27,7 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
-import { prepareVolume } from "./volume-content.ts";
+import { prepareVolume, resolveHost } from "./volume-content.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -42,6 +44,8 @@ export class DockerPlanner implements Planner {
   readonly #probe: HostProbe;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
+  /** Of hosts that volumes' options name, as of the last start. */
+  readonly #addresses = new Map<string, string>();
   #findContainer: (ref: string) => Container = (ref) => {
     throw noSuchContainer(ref);
   };
@@ -99,7 +103,8 @@ export class DockerPlanner implements Planner {
   }
 
   planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
-    const { config, hostConfig, mountPoints } = record;
+    const { config, hostConfig } = record;
+    const mountPoints = this.#withAddresses(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
@@ -142,14 +147,26 @@ export class DockerPlanner implements Planner {
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
     for (const point of record.mountPoints)
-      if (point.type === "volume") await prepareVolume(this.#images, this.#probe, record, point, first);
-      else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      if (point.type === "volume") {
+        const host = hostNameOf(point.volume?.options ?? {});
+        if (host !== undefined) this.#addresses.set(host, await resolveHost(host, point.source));
+        await prepareVolume(this.#images, this.#probe, record, point, first);
+      } else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+  }
+
+  #withAddresses(points: readonly MountPoint[]): MountPoint[] {
+    return points.map((point) => {
+      const options = point.volume?.options ?? {};
+      const address = this.#addresses.get(hostNameOf(options) ?? "");
+      if (point.volume === undefined || address === undefined) return point;
+      return { ...point, volume: { ...point.volume, options: withAddress(options, address) } };
+    });
   }
 
   planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan {
     makeDirectories(paths, this.#images.layersOf(record.imageId).root);
     // A tmpfs is empty as long as nothing runs.
-    const points = record.mountPoints.filter(({ type }) => type !== "tmpfs");
+    const points = this.#withAddresses(record.mountPoints).filter(({ type }) => type !== "tmpfs");
     const mounts = planAskedMounts(points, this.#probe).map((mount) => ({
       ...mount,
       options: [...(mount.options ?? []), "rprivate"],

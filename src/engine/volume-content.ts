@@ -1,7 +1,8 @@
 /** What a volume holds when a container is about to mount it. */
+import { lookup } from "node:dns/promises";
 import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import { copyDirectoryFromLayers, type ImageStore } from "../image/mod.ts";
 import { filesystemOf } from "../volume/mod.ts";
@@ -29,6 +30,16 @@ export async function prepareVolume(
   if (filesystem === undefined) await fill(lowerDirs, point.destination, path, `${path}.${record.id}`);
   // The directory is somebody's, who may have it open: it stays the one it is.
   else await copyDirectoryFromLayers(lowerDirs, point.destination, path);
+}
+
+/** @throws LighterError "unavailable", with a text like Docker's */
+export async function resolveHost(host: string, volumePath: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (cause) {
+    const what = `error resolving passed in network volume address: ${messageOf(cause)}`;
+    throw new LighterError("unavailable", `error while mounting volume '${volumePath}': ${what}`, { cause });
+  }
 }
 
 /** Prepared aside, so that a half-filled volume is never taken for a full one. */

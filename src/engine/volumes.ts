@@ -41,7 +41,7 @@ export interface VolumesOptions {
  *            row deleted, files deleted                files among the removed: `open` deletes them
  *
  * Nothing is mounted here: what a volume's options ask for is mounted by each container's own program
- * (docs/adr/0008-volumes.md).
+ * (docs/adr/0009-volumes.md).
  */
 export class Volumes {
   readonly #options: VolumesOptions;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { checkVolumeName, filesystemOf, parseVolumeOptions } from "./mod.ts";
+import { checkVolumeName, filesystemOf, hostNameOf, parseVolumeOptions, withAddress } from "./mod.ts";
 
 /** Docker 26's answers. */
 const REFUSED: readonly (readonly [Record<string, string>, string])[] = [
@@ -40,4 +40,13 @@ test("checkVolumeName refuses what is no single harmless path component", () => 
   for (const name of ["a", "", "..", "../x", "a/b", ".ab", "-ab", "a b", "a".repeat(256)])
     expect(() => checkVolumeName(name)).toThrow("volume name");
   for (const name of ["aa", "a.b_c-d", "0".repeat(64), "a".repeat(255)]) checkVolumeName(name);
+});
+
+test("an NFS server's name is found, and replaced by its address", () => {
+  const nfs = { type: "nfs", device: ":/export", o: "addr=server.test,rw,nfsvers=4" };
+  expect(hostNameOf(nfs)).toBe("server.test");
+  expect(withAddress(nfs, "192.0.2.1")).toEqual({ ...nfs, o: "addr=192.0.2.1,rw,nfsvers=4" });
+  for (const o of ["addr=192.0.2.1", "addr=2001:db8::1", "addr=", "rw", ""])
+    expect(hostNameOf({ ...nfs, o })).toBeUndefined();
+  expect(hostNameOf({ type: "none", device: "/srv", o: "bind,addr=server.test" })).toBeUndefined();
 });

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { LighterError } from "../base/errors.ts";
 
 /** `--opt` of `volume create`: what mount(8) would be told. Kept as it was given, for `inspect`. */
@@ -8,6 +9,22 @@ export type FilesystemOfVolume =
   /** A directory of the host. `options` are for the mount alone. */
   | { kind: "bind"; source: string; options: readonly string[] }
   | { kind: "filesystem"; type: string; device: string; options: readonly string[] };
+
+/** The host name in an "addr=" that the kernel would not take: it wants an address. Undefined: there is none. */
+export function hostNameOf(options: VolumeOptions): string | undefined {
+  const filesystem = filesystemOf(options);
+  if (filesystem?.kind !== "filesystem") return undefined;
+  const value = filesystem.options.find((option) => option.startsWith(ADDRESS))?.slice(ADDRESS.length);
+  return value === undefined || value === "" || isIP(value) !== 0 ? undefined : value;
+}
+
+/** The same options with that host's address. */
+export function withAddress(options: VolumeOptions, address: string): VolumeOptions {
+  const replaced = (options.o ?? "").split(",").map((each) => (each.startsWith(ADDRESS) ? ADDRESS + address : each));
+  return { ...options, o: replaced.join(",") };
+}
+
+const ADDRESS = "addr=";
 
 /** Which options each needs beside it. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {

@@ -86,15 +86,17 @@ export async function readFiles(
   const target = parseTarget(asGiven, containerRef);
   await withContainerRoot(engine, container, async (rootFd) => {
     const fd = openTarget(rootFd, target);
-    let stat: PathStat;
-    try {
-      stat = describe(rootFd, fd, target);
-    } catch (error) {
-      closeSync(fd);
-      throw error;
+    let isTaken = false;
+    async function* tarOf(name: string): AsyncGenerator<Uint8Array> {
+      isTaken = true;
+      yield* writeFileTar(fd, bytePath(name === "." ? "./" : name), isKernelFilesystem);
     }
-    const name = bytePath(stat.name === "." ? "./" : stat.name);
-    await receive(stat, writeFileTar(fd, name, isKernelFilesystem));
+    try {
+      const stat = describe(rootFd, fd, target);
+      await receive(stat, tarOf(stat.name));
+    } finally {
+      if (!isTaken) closeSync(fd);
+    }
   });
 }
 

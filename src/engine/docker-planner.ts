@@ -175,7 +175,7 @@ export class DockerPlanner implements Planner {
       config: {
         ociVersion: "1.2.0",
         process: { args: ["/"], cwd: "/" },
-        root: { path: "" },
+        root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
         mounts,
         linux: { namespaces: [{ type: "mount" }] },
       },

@@ -64,7 +64,7 @@ export class Volumes {
       if (volume !== undefined && !this.#records.has(volume.name))
         this.#insert({
           name: volume.name,
-          createdAt: formatNow(),
+          createdAt: now(),
           labels: volume.anonymous ? { [ANONYMOUS_LABEL]: "" } : null,
           options: null,
         });
@@ -101,7 +101,7 @@ export class Volumes {
     if (name !== "") checkVolumeName(name);
     const record: VolumeRecord = {
       name: name || randomId(),
-      createdAt: formatNow().replace(/\.\d+Z$/, "Z"),
+      createdAt: now(),
       labels: name === "" ? { ...labels, [ANONYMOUS_LABEL]: "" } : labels,
       options: options !== null && Object.keys(options).length > 0 ? options : null,
     };
@@ -180,7 +180,12 @@ export class Volumes {
   }
 }
 
-export function noSuchPlugin(name: string, driver: string): LighterError {
+/** Whole seconds, as Docker has them. */
+function now(): string {
+  return formatNow().replace(/\.\d+Z$/, "Z");
+}
+
+function noSuchPlugin(name: string, driver: string): LighterError {
   const what = `error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`;
   return new LighterError("not-found", `create ${name}: ${what}`);
 }

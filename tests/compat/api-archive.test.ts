@@ -196,6 +196,11 @@ test("what cannot be written is refused with Docker's words", async () => {
   }
   for (const path of ["/", "/data"]) await sameUpload("readonly", `path=${path}`, file);
   await sameUpload("readonly", "path=/vol", file, "/vol");
+  // By a link in a volume, too: Docker looks at the path's text alone, and writes.
+  await sameUpload("readonly", "path=/vol", rawTar({ ...T, name: "way-out", type: "2", linkName: "/data" }), "/vol");
+  const around = "/containers/readonly/archive?path=/vol/way-out/";
+  const { status, text } = await ours.request("PUT", around, file, TAR);
+  expect({ status, text }).toEqual({ status: 500, text: expect.stringContaining("EROFS") });
 });
 
 test("a container can be started after a copy, and has what was copied; a copy leaves no mount", async () => {

@@ -116,6 +116,28 @@ rooted("the same in a volume, whose other container does not run (CVE-2026-41568
   await daemon.request("DELETE", `/containers/${racer}?force=1`);
 });
 
+rooted("a part of a volume that turns into a link to the host's and back is never the host's", async () => {
+  const racer = await startRacer("/v", ["parted:/v"]);
+  const before = contentsOf(outside);
+  const VolumeOptions = { Subpath: "d" };
+  const Mounts = [{ Type: "volume", Source: "parted", Target: "/p", VolumeOptions }];
+  const seen = new Set<string>();
+  for (let round = 0; round < 40; round++) {
+    const id = await daemon.create({ Cmd: ["/bin/cat", "/p/secret"], HostConfig: { ...hostUsr, Mounts } });
+    const waiting = await daemon.wait(id, "next-exit");
+    const { status } = await daemon.request("POST", `/containers/${id}/start`);
+    if (status === 204) await waiting.answer;
+    const { text } = await daemon.request("GET", `/containers/${id}/logs?stdout=1&stderr=1`);
+    expect(text).not.toContain(SECRET);
+    seen.add(text.includes("mine") ? "the directory" : `${status}`);
+    await daemon.request("DELETE", `/containers/${id}?force=1`);
+  }
+  expect([...seen]).toContain("the directory");
+  expect(seen.size).toBeGreaterThan(1); // the link was met, too, and led nowhere
+  expect(contentsOf(outside)).toEqual(before);
+  await daemon.request("DELETE", `/containers/${racer}?force=1`);
+});
+
 /** An image whose programs and links are traps. */
 async function loadTraps(): Promise<void> {
   const trap = "#!/bin/sh\ntouch /SPRUNG\n";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Answer, ApiClient } from "../support/api-client.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { testIf } from "../support/test-if.ts";
-import { PrivateDocker, whyNoDocker } from "./cli-support.ts";
+import { PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
 
 const missing = whyNoDocker();
 const test = testIf(missing === undefined, missing ?? "");
@@ -247,6 +247,41 @@ test("bind mounts: a missing source is an error with Mounts, and made with Binds
   await sameRun("stat -c %a /t; grep ' /t ' /proc/mounts | tr ',' '\\n' | grep -o 'size=.*k'", tmpfs);
 });
 
+interface VolumeEvent {
+  Action: string;
+  Actor: { ID: string; Attributes: Record<string, string> };
+}
+
+test("volumes' events are Docker's", async () => {
+  const told: object[][] = [];
+  for (const api of [theirs, ours]) {
+    await api.request("POST", "/volumes/create", { Name: "watched" });
+    const HostConfig = { NetworkMode: "none", Binds: ["watched:/w:ro,nocopy"] };
+    const id = await api.create({ Image: "base:1", Cmd: ["true"], HostConfig });
+    const waiting = await api.wait(id, "next-exit");
+    await api.request("POST", `/containers/${id}/start`);
+    await waiting.answer;
+    await api.request("DELETE", `/containers/${id}`);
+    await api.request("DELETE", "/volumes/watched");
+    const until = Date.now() / 1000;
+    const { text } = await api.request(
+      "GET",
+      filtered(`/events?since=0&until=${until}`, { volume: ["watched"] }).replace("?filters", "&filters"),
+    );
+    const events = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as VolumeEvent);
+    told.push(events.map(({ Action, Actor }) => ({ Action, ...Actor, Attributes: withoutId(Actor.Attributes, id) })));
+  }
+  expect(told[1]).toEqual(told[0]!);
+  expect(told[1]!.map((event) => (event as VolumeEvent).Action)).toEqual(["create", "mount", "unmount", "destroy"]);
+});
+
+function withoutId(attributes: Record<string, string>, id: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, value === id ? "ID" : value]));
+}
+
 interface Usage {
   Name?: string;
   UsageData?: object;
@@ -271,4 +306,7 @@ test("system/df has the same shape, and counts volumes as Docker's", async () =>
   const named = (answer: Answer) =>
     answer.json.Volumes.map(({ Name }: Usage) => Name?.replace(/^[0-9a-f]{64}$/, "ID")).sort();
   expect(named(our)).toEqual(named(their));
+  const env = { DOCKER_HOST: `unix://${ours.socketPath}` };
+  const shown = await runProgram(["docker", "system", "df", "-v"], { env });
+  expect(shown).toMatchObject({ code: 0, stdout: expect.stringMatching(/^counted +0 +5B$/m) });
 });

@@ -122,8 +122,10 @@ export class Engine implements AsyncDisposable {
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.#requireFreeName(record.name);
-    record.mountPoints = this.volumes.claim(record.mountPoints);
-    this.#store.insert(record);
+    this.volumes.claim(record.mountPoints, (claimed) => {
+      record.mountPoints = claimed;
+      this.#store.insert(record);
+    });
     this.#register(new Container(record));
     return { id, warnings };
   }

@@ -31,15 +31,22 @@ export const VOLUME_SCHEMA = `CREATE TABLE volume (
 
 /** The volumes' rows. */
 export class VolumeTable {
+  readonly #db: Database;
   readonly #statements;
 
   constructor(db: Database) {
+    this.#db = db;
     this.#statements = {
       insert: db.query("INSERT INTO volume (name, created_at, labels, options) VALUES (?, ?, ?, ?)"),
       removing: db.query("UPDATE volume SET removing = 1 WHERE name = ?"),
       delete: db.query("DELETE FROM volume WHERE name = ?"),
       all: db.query("SELECT * FROM volume ORDER BY seq"),
     };
+  }
+
+  /** What `write` does to the database is done as one, or not at all. */
+  together(write: () => void): void {
+    this.#db.transaction(write)();
   }
 
   /** Oldest first. */

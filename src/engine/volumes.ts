@@ -36,7 +36,7 @@ export interface VolumesOptions {
 /**
  * All volumes. Memory is a cache of the table. The order of writes, and what a crash in between leaves:
  *
- *   create   row, directory                            a row without a directory: `open` makes it
+ *   create   row (with its container's), directory     a row without a directory: `open` makes it
  *   remove   row "removing", directory moved away,     a row "removing": `open` goes on
  *            row deleted, files deleted                files among the removed: `open` deletes them
  *
@@ -94,10 +94,19 @@ export class Volumes {
   }
 
   /** A volume of that name that is there is taken as it is, as with Docker. @throws LighterError */
-  create({ name = "", driver = "", options = null, labels = null }: NewVolume): VolumeRecord {
-    const existing = this.#records.get(name);
+  create(volume: NewVolume): VolumeRecord {
+    const { record, isNew } = this.#findOrInsert(volume);
+    if (isNew) this.#inserted(record);
+    return record;
+  }
+
+  #findOrInsert({ name = "", driver = "", options = null, labels = null }: NewVolume): {
+    record: VolumeRecord;
+    isNew: boolean;
+  } {
     if (driver !== "" && driver !== DRIVER.driver) throw noSuchPlugin(name, driver);
-    if (existing !== undefined) return existing;
+    const existing = this.#records.get(name);
+    if (existing !== undefined) return { record: existing, isNew: false };
     if (name !== "") checkVolumeName(name);
     const record: VolumeRecord = {
       name: name || randomId(),
@@ -107,9 +116,13 @@ export class Volumes {
     };
     parseVolumeOptions(record.name, options ?? {});
     this.#insert(record);
-    this.#makeDirectories(record.name);
-    this.#options.events.publish("volume", "create", record.name, DRIVER);
-    return record;
+    return { record, isNew: true };
+  }
+
+  /** What follows the row. */
+  #inserted({ name }: VolumeRecord): void {
+    this.#makeDirectories(name);
+    this.#options.events.publish("volume", "create", name, DRIVER);
   }
 
   #insert(record: VolumeRecord): void {
@@ -123,17 +136,27 @@ export class Volumes {
   }
 
   /**
-   * The mount points of a new container, with volumes behind them: those that were not there are made.
+   * For a new container: the volumes of its mount points, those that were not there being made, and what `insert` writes,
+   * in one transaction: a volume that nobody asked for by itself is never left over.
    * @throws LighterError
    */
-  claim(points: readonly MountPoint[]): MountPoint[] {
-    return points.map((point) => {
+  claim(points: readonly MountPoint[], insert: (claimed: MountPoint[]) => void): void {
+    const made: VolumeRecord[] = [];
+    const claimOne = (point: MountPoint): MountPoint => {
       if (point.volume === undefined) return point;
       const { created = {}, ...volume } = point.volume;
       const labels = volume.anonymous ? { ...created.labels, [ANONYMOUS_LABEL]: "" } : created.labels;
-      const { options } = this.create({ name: volume.name, ...created, labels });
-      return { ...point, volume: { ...volume, ...(options === null ? {} : { options }) } };
-    });
+      const { record, isNew } = this.#findOrInsert({ name: volume.name, ...created, labels });
+      if (isNew) made.push(record);
+      return { ...point, volume: { ...volume, ...(record.options === null ? {} : { options: record.options }) } };
+    };
+    try {
+      this.#options.table.together(() => insert(points.map(claimOne)));
+    } catch (error) {
+      for (const { name } of made) this.#records.delete(name);
+      throw error;
+    }
+    for (const record of made) this.#inserted(record);
   }
 
   /**

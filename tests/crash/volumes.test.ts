@@ -7,10 +7,12 @@ import { testIf } from "../support/test-if.ts";
 
 const rooted = testIf(isRoot, "needs root");
 
-/** Every one that a volume has. */
+/** Every one that a volume has, and its container's. */
 const WRITE_POINTS = [
   "insert volume",
   "inserted volume",
+  "insert container",
+  "inserted container",
   "set volume removing",
   "was set volume removing",
   "moved volume",
@@ -58,6 +60,9 @@ for (const point of WRITE_POINTS)
     expect(target.log).toContain(`: ${point}\n`);
     await target.launch();
     const volumes = await check(target);
+    // A container's volumes are there with the container, or not at all.
+    const hasContainer = (await target.request("GET", "/containers/user/json")).status === 200;
+    expect(volumes.some(({ Name }) => /^[0-9a-f]{64}$/.test(Name))).toBe(hasContainer);
     await target.request("DELETE", "/containers/user?v=1");
     for (const { Name } of volumes) await target.request("DELETE", `/volumes/${Name}`);
     expect((await target.request("GET", "/volumes")).json.Volumes).toEqual([]);

@@ -163,8 +163,10 @@ test("files are written as Docker does, compressed or not, in every state", asyn
   const upload = rawTar(
     { ...T, name: "./", type: "5", mode: 0o700 },
     { ...T, name: "new/", type: "5", mode: 0o750, uid: 3, gid: 4 },
-    { ...T, name: "new/f", content: "new", mode: 0o4711, uid: 1000, gid: 1001 },
-    { ...T, name: "new/hard", type: "1", linkName: "new/f" },
+    { ...T, name: "new/f", content: "new", mode: 0o711, uid: 1000, gid: 1001 },
+    // Docker gives the file the owner of each link's entry.
+    { ...T, name: "new/hard", type: "1", linkName: "new/f", uid: 1000, gid: 1001 },
+    { ...T, name: "new/special", content: "special", mode: 0o4711, uid: 1000, gid: 1001 },
     { ...T, name: "new/soft", type: "2", linkName: "f" },
     { ...T, name: "new/fifo", type: "6" },
     { ...T, name: "implied/deep/f", content: "x" },

@@ -210,11 +210,11 @@ function parseBind(bind: string, context: MountContext): MountPoint {
     return { ...point, source: cleanPath(source), propagation, createSource: true };
   }
   if (propagation !== "") throw problem("field BindOptions must not be specified");
-  if (source === "") return { ...anonymousVolume(destination, context), mode };
+  if (source === "") return { ...anonymousVolume(destination, context), mode: mode || DEFAULT_VOLUME_MODE };
   return { ...point, ...namedVolume(source, !options.includes("nocopy"), context), mode: mode || DEFAULT_VOLUME_MODE };
 }
 
-/** Docker shows it for named volumes, whether there is SELinux or not. */
+/** Docker shows it for volumes that were asked for, whether there is SELinux or not. */
 const DEFAULT_VOLUME_MODE = "z";
 
 /** @throws LighterError "invalid", with Docker's texts. */
@@ -250,7 +250,7 @@ function parseVolumeMount(
     if (Subpath) throw problem("must not set Subpath when using anonymous volumes");
     if (point.readOnly) throw problem("must not set ReadOnly mode when using anonymous volumes");
     const anonymous = anonymousVolume(point.destination, context);
-    return { ...anonymous, volume: { ...anonymous.volume, ...changes } };
+    return { ...anonymous, mode: DEFAULT_VOLUME_MODE, volume: { ...anonymous.volume, ...changes } };
   }
   const part = Subpath ? cleanPath(Subpath) : "";
   if (part.startsWith("/") || part === ".." || part.startsWith("../"))

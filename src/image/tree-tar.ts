@@ -83,7 +83,7 @@ export async function* writeFileTar(
   name: BytePath,
   isClosed: (directoryFd: number) => boolean,
 ): AsyncGenerator<Uint8Array> {
-  const writer = new TreeTarWriter("merged", isClosed);
+  const writer = new TreeTarWriter("mounted", isClosed);
   try {
     yield* writer.writeOne(fd, name);
   } finally {
@@ -100,8 +100,11 @@ interface Level {
   names: string[];
 }
 
+/** "mounted": one directory, in which overlayfs's marks are files and attributes like others. */
+type Form = TreeTarOptions["form"] | "mounted";
+
 class TreeTarWriter {
-  readonly #form: TreeTarOptions["form"];
+  readonly #form: Form;
   readonly #isClosed: (directoryFd: number) => boolean;
   readonly #levels: Level[] = [];
   /** Path of the first name of each file that has several. */
@@ -111,7 +114,7 @@ class TreeTarWriter {
   #chunkLength = 0;
   readonly #full: Uint8Array[] = [];
 
-  constructor(form: TreeTarOptions["form"], isClosed: (directoryFd: number) => boolean = () => false) {
+  constructor(form: Form, isClosed: (directoryFd: number) => boolean = () => false) {
     this.#form = form;
     this.#isClosed = isClosed;
   }
@@ -129,17 +132,17 @@ class TreeTarWriter {
 
   /** Takes the fd over. */
   async *writeOne(fd: number, name: BytePath): AsyncGenerator<Uint8Array> {
-    const found = { fds: [fd], stat: fstatSync(fd) };
-    if (found.stat.isDirectory()) {
-      const path = name.endsWith("/") ? name : `${name}/`;
-      this.#directory(found, path);
-      this.#enter(found.fds, path);
-    } else {
-      try {
-        if (!found.stat.isSocket()) yield* this.#leaf(found, name);
-      } finally {
-        closeSync(fd);
-      }
+    let isHeld = false;
+    try {
+      const found = { fds: [fd], stat: fstatSync(fd) };
+      if (found.stat.isDirectory()) {
+        const path = name.endsWith("/") ? name : `${name}/`;
+        this.#directory(found, path);
+        isHeld = true;
+        this.#enter(found.fds, path);
+      } else if (!found.stat.isSocket()) yield* this.#leaf(found, name);
+    } finally {
+      if (!isHeld) closeSync(fd);
     }
     yield* this.#levelsToEnd();
   }
@@ -212,9 +215,21 @@ class TreeTarWriter {
   }
 
   #directory(found: Found, path: string): void {
-    this.#put(encodeTarHeader(entryOf(found, "directory", path)));
+    this.#put(encodeTarHeader(this.#entryOf(found, "directory", path)));
     if (this.#form === "layer" && isOpaque(found.fds[0]!))
       this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
+  }
+
+  #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
+    const { major, minor } = type === "char" || type === "block" ? splitDevice(stat.rdev) : { major: 0, minor: 0 };
+    return {
+      ...attributesOf(stat),
+      type,
+      path: path as BytePath,
+      deviceMajor: major,
+      deviceMinor: minor,
+      xattrs: readXattrs(fds[0]!, path, this.#form),
+    };
   }
 
   #whiteout(path: string, stat: Stats, mode: number): void {
@@ -229,7 +244,7 @@ class TreeTarWriter {
     else if (stat.isSymbolicLink())
       this.#put(encodeTarHeader({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) }));
     else if (stat.isFile()) yield* this.#file(found, path);
-    else this.#put(encodeTarHeader(entryOf(found, specialTypeOf(stat), path)));
+    else this.#put(encodeTarHeader(this.#entryOf(found, specialTypeOf(stat), path)));
   }
 
   /** Undefined: this is it. */
@@ -246,7 +261,7 @@ class TreeTarWriter {
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
-      this.#put(encodeTarHeader({ ...entryOf(found, "file", path), size }));
+      this.#put(encodeTarHeader({ ...this.#entryOf(found, "file", path), size }));
       if (size <= SMALL_FILE_BYTES) this.#smallContent(fd, size);
       else yield* this.#content(fd, size);
       this.#put(new Uint8Array(tarPaddingBytes(size)));
@@ -319,22 +334,10 @@ function attributesOf(stat: Stats): TarEntry {
   };
 }
 
-function entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
-  const { major, minor } = type === "char" || type === "block" ? splitDevice(stat.rdev) : { major: 0, minor: 0 };
-  return {
-    ...attributesOf(stat),
-    type,
-    path: path as BytePath,
-    deviceMajor: major,
-    deviceMinor: minor,
-    xattrs: readXattrs(fds[0]!, path),
-  };
-}
-
-function readXattrs(fd: number, path: string): TarEntry["xattrs"] {
+function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
   const xattrs: TarEntry["xattrs"] = [];
   for (const name of listXattrsFd(fd)) {
-    if (FOREIGN_XATTR.test(name))
+    if (form !== "mounted" && FOREIGN_XATTR.test(name))
       throw new LighterError(
         "not-supported",
         `"/${showPath(path)}" was written with overlayfs's ${name.split(".")[2]} on`,

@@ -1,10 +1,8 @@
-import { lstat, readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { formatDuration } from "../base/duration.ts";
-import { errnoOf } from "../base/errors.ts";
 import { parseRfc3339 } from "../base/time.ts";
 import type { Container } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
+import { measureTree } from "./measure-tree.ts";
 
 /** How a container is shown: `GET /containers/{id}/json` and an element of `GET /containers/json`. */
 
@@ -269,7 +267,7 @@ export async function measureContainer(
   { engine, images }: Daemon,
   container: Container,
 ): Promise<{ SizeRw: number; SizeRootFs: number }> {
-  const own = await measureDirectory(engine.paths.container(container.id).upper);
+  const own = await measureTree(engine.paths.container(container.id).upper);
   let ofImage = 0;
   try {
     ofImage = images.get(container.record.imageId).sizeBytes;
@@ -277,20 +275,4 @@ export async function measureContainer(
     // removed by force while the container was stopped
   }
   return { SizeRw: own, SizeRootFs: own + ofImage };
-}
-
-/** A running container may change what is looked at: what has gone counts nothing. */
-async function measureDirectory(path: string): Promise<number> {
-  let bytes = 0;
-  const entries = await readdir(path, { withFileTypes: true }).catch(ignoreMissing);
-  for (const entry of entries ?? []) {
-    const child = join(path, entry.name);
-    if (entry.isDirectory()) bytes += await measureDirectory(child);
-    else if (entry.isFile()) bytes += (await lstat(child).catch(ignoreMissing))?.size ?? 0;
-  }
-  return bytes;
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!["ENOENT", "ENOTDIR"].includes(errnoOf(error))) throw error;
 }

@@ -39,7 +39,8 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
   );
 }
 
-function summarizeImage(image: Image): object {
+/** An element of `GET /images/json`. */
+export function summarizeImage(image: Image): object {
   return {
     Containers: -1,
     Created: createdSeconds(image),

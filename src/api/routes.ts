@@ -1,4 +1,5 @@
 import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
+import { pathStat, readArchive, writeArchive } from "./archive.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
 import { pruneContainers } from "./container-prune.ts";
@@ -19,6 +20,7 @@ import {
   update,
   wait,
 } from "./containers.ts";
+import { diskUsage } from "./disk-usage.ts";
 import { events } from "./events.ts";
 import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
@@ -32,6 +34,7 @@ import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { stats } from "./stats.ts";
 import { ping, version } from "./system.ts";
+import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from "./volumes.ts";
 import { attachWebSocket } from "./websocket.ts";
 
 /** What only a manager of a swarm can do: every path of these, with every method. */
@@ -48,6 +51,7 @@ export const routes: readonly Route[] = [
   { method: "HEAD", path: "/_ping", answer: ping },
   { method: "GET", path: "/version", answer: version },
   { method: "GET", path: "/info", answer: info },
+  { method: "GET", path: "/system/df", answer: diskUsage },
   { method: "GET", path: "/events", answer: events },
 
   { method: "POST", path: "/images/load", answer: loadImages },
@@ -73,6 +77,9 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/logs", answer: logs },
   { method: "GET", path: "/containers/{id}/export", answer: exportFiles },
   { method: "GET", path: "/containers/{id}/changes", answer: changes },
+  { method: "HEAD", path: "/containers/{id}/archive", answer: pathStat },
+  { method: "GET", path: "/containers/{id}/archive", answer: readArchive },
+  { method: "PUT", path: "/containers/{id}/archive", answer: writeArchive },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
   { method: "GET", path: "/containers/{id}/attach/ws", stream: attachWebSocket },
   { method: "POST", path: "/containers/{id}/start", answer: start },
@@ -88,6 +95,13 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/containers/{id}/resize", answer: resize },
   { method: "POST", path: "/containers/{id}/rename", answer: rename },
   { method: "DELETE", path: "/containers/{id}", answer: remove },
+
+  { method: "POST", path: "/volumes/create", answer: createVolume },
+  { method: "POST", path: "/volumes/prune", answer: pruneVolumes },
+  { method: "GET", path: "/volumes", answer: listVolumes },
+  { method: "GET", path: "/volumes/{name}", answer: inspectVolume },
+  { method: "PUT", path: "/volumes/{name}", answer: updateVolume },
+  { method: "DELETE", path: "/volumes/{name}", answer: removeVolume },
 
   { method: "POST", path: "/containers/{id}/exec", answer: createExec },
   { method: "POST", path: "/exec/{id}/start", stream: startExec },

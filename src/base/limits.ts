@@ -201,3 +201,6 @@ export const LOG_FORWARD_PAUSE_MS = 20;
 export const LOG_FORWARD_PAUSE_MAX_MS = 5000;
 /** How long the removal of a container waits for its log server; what has not been sent by then is lost with the log. */
 export const LOG_FORWARD_FINISH_MS = 5000;
+
+/** Linux NAME_MAX: a volume's name is a directory's. Longer ones are refused. */
+export const VOLUME_NAME_MAX_LENGTH = 255;

@@ -1,20 +1,12 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
-import { writePoint } from "../base/write-point.ts";
-import {
-  copyDirectoryFromLayers,
-  type Image,
-  type ImageStore,
-  readFileInLayers,
-  resolveGroup,
-  resolveUser,
-} from "../image/mod.ts";
+import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import { hostNameOf, withAddress } from "../volume/mod.ts";
 import {
   applyDefaults,
   buildExecProcess,
@@ -28,6 +20,7 @@ import {
   type Peers,
   parseCreateBody,
   peerReferences,
+  planAskedMounts,
   planEtcFiles,
   prepareContainer,
   type ResolvedUser,
@@ -37,6 +30,7 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
+import { prepareVolume, resolveHost } from "./volume-content.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -56,6 +50,8 @@ export class DockerPlanner implements Planner {
   readonly #defaults: ContainerDefaults;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
+  /** Of hosts that volumes' options name, as of the last start. */
+  readonly #addresses = new Map<string, string>();
   #findContainer: (ref: string) => Container = (ref) => {
     throw noSuchContainer(ref);
   };
@@ -93,6 +89,7 @@ export class DockerPlanner implements Planner {
         host: this.#host,
         volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
         newVolumeName: randomId,
+        mountPointsOf: (ref) => this.#findContainer(ref).record.mountPoints,
       },
     );
     return {
@@ -118,7 +115,8 @@ export class DockerPlanner implements Planner {
   }
 
   planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
-    const { config, hostConfig, mountPoints } = record;
+    const { config, hostConfig } = record;
+    const mountPoints = this.#withAddresses(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
@@ -138,11 +136,7 @@ export class DockerPlanner implements Planner {
         host: this.#host,
         probe: this.#probe,
       }),
-      rootfs: this.#images.mountsFor(record.imageId, {
-        upperPath: paths.upper,
-        workPath: paths.work,
-        basePath: this.#paths.base,
-      }),
+      rootfs: this.#mountsOf(record, paths),
     };
   }
 
@@ -165,29 +159,44 @@ export class DockerPlanner implements Planner {
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
     for (const point of record.mountPoints)
-      if (point.type === "volume") await this.#prepareVolume(record, point, first);
-      else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      if (point.type === "volume") {
+        const host = hostNameOf(point.volume?.options ?? {});
+        if (host !== undefined) this.#addresses.set(host, await resolveHost(host, point.source));
+        await prepareVolume(this.#images, this.#probe, record, point, first);
+      } else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
   }
 
-  /** An empty volume gets what the image has at its place: prepared aside, so that a half-filled one is never taken. */
-  async #prepareVolume(record: ContainerRecord, point: MountPoint, first: boolean): Promise<void> {
-    mkdirSync(this.#paths.volumes, { recursive: true, mode: 0o711 });
-    mkdirSync(point.source, { recursive: true, mode: 0o755 });
-    if (!first || !point.volume?.copyUp || readdirSync(point.source).length > 0) return;
-    const stagingPath = `${point.source}.${record.id}`;
-    await rm(stagingPath, { recursive: true, force: true });
-    mkdirSync(stagingPath, { mode: 0o755 });
-    try {
-      const { lowerDirs } = this.#images.layersOf(record.imageId);
-      if (!(await copyDirectoryFromLayers(lowerDirs, point.destination, stagingPath))) return;
-      writePoint("fill volume");
-      renameSync(stagingPath, point.source); // over the empty one
-      writePoint("filled volume");
-    } catch (error) {
-      if (errnoOf(error) !== "ENOTEMPTY") throw error; // else another container that starts was faster
-    } finally {
-      await rm(stagingPath, { recursive: true, force: true });
-    }
+  #withAddresses(points: readonly MountPoint[]): MountPoint[] {
+    return points.map((point) => {
+      const options = point.volume?.options ?? {};
+      const address = this.#addresses.get(hostNameOf(options) ?? "");
+      if (point.volume === undefined || address === undefined) return point;
+      return { ...point, volume: { ...point.volume, options: withAddress(options, address) } };
+    });
+  }
+
+  planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan {
+    makeDirectories(paths, this.#images.layersOf(record.imageId).root);
+    // A tmpfs is empty as long as nothing runs.
+    const points = this.#withAddresses(record.mountPoints).filter(({ type }) => type !== "tmpfs");
+    const mounts = planAskedMounts(points, this.#probe).map((mount) => ({
+      ...mount,
+      options: [...(mount.options ?? []), "rprivate"],
+    }));
+    return {
+      config: {
+        ociVersion: "1.2.0",
+        process: { args: ["/"], cwd: "/" },
+        root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
+        mounts,
+        linux: { namespaces: [{ type: "mount" }] },
+      },
+      rootfs: this.#mountsOf(record, paths),
+    };
+  }
+
+  #mountsOf(record: ContainerRecord, { upper, work }: ContainerPaths): StartPlan["rootfs"] {
+    return this.#images.mountsFor(record.imageId, { upperPath: upper, workPath: work, basePath: this.#paths.base });
   }
 
   /** `upper`: the container's own files, which may differ from the image's once it has run. */
@@ -219,6 +228,10 @@ export class DockerPlanner implements Planner {
       host: this.#host,
       probe: this.#probe,
     });
+  }
+
+  findUser(record: ContainerRecord, { upper }: ContainerPaths, user: string): ResolvedUser {
+    return this.#resolveUser(record, upper, user);
   }
 
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess {

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { log } from "../base/log.ts";
@@ -11,6 +10,7 @@ import { writePoint } from "../base/write-point.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
+import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
 import { killForGood } from "./control.ts";
 import { cannotRemove, markedForRemoval, nameInUse, noSuchContainer, withContext } from "./errors.ts";
@@ -25,6 +25,7 @@ import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
 import { wantsRestart } from "./restarts.ts";
 import { type ContainerRecord, Store } from "./store.ts";
+import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
   paths: EnginePaths;
@@ -48,6 +49,7 @@ export class Engine implements AsyncDisposable {
   readonly events = new EventBus();
   readonly store: Store;
   readonly execs: Execs;
+  readonly volumes: Volumes;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
@@ -61,11 +63,14 @@ export class Engine implements AsyncDisposable {
     this.paths = options.paths;
     this.runtime = options.runtime;
     this.planner = options.planner;
-    // 0711: a container's user may have to traverse these, and must not list them.
-    for (const path of [this.paths.dataRoot, this.paths.containers]) mkdirSync(path, { recursive: true, mode: 0o711 });
-    for (const path of [this.paths.runDirectories, this.paths.execDirectories])
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeStateDirectories(this.paths);
     this.store = new Store(this.paths.database);
+    this.volumes = new Volumes({
+      table: this.store.volumes,
+      directory: this.paths.volumes,
+      events: this.events,
+      usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
+    });
     this.execs = new Execs(this);
     this.planner.connect((ref) => this.find(ref));
   }
@@ -132,7 +137,10 @@ export class Engine implements AsyncDisposable {
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.#requireFreeName(record.name);
-    this.store.insert(record);
+    this.volumes.claim(record.mountPoints, (claimed) => {
+      record.mountPoints = claimed;
+      this.store.insert(record);
+    });
     const container = new Container(record, this.events);
     this.#register(container);
     container.publish("create");
@@ -216,6 +224,7 @@ export class Engine implements AsyncDisposable {
     Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
     container.ociConfig = request.config;
     container.restarts.started();
+    this.#publishMounts(record, "mount");
     this.execs.forgetAll(container);
     container.publish("start");
     this.#supervise(container, supervised);
@@ -324,6 +333,7 @@ export class Engine implements AsyncDisposable {
       if (record.oomKilled) container.publish("oom");
       const execDuration = String(Math.trunc(ranMs / 1000));
       container.publish("die", { execDuration, exitCode: String(record.exitCode) });
+      this.#publishMounts(record, "unmount");
     };
     const again = !container.restarts.isCancelled && wantsRestart(record.hostConfig.RestartPolicy, record);
     if (again) record.restartCount++;
@@ -341,6 +351,14 @@ export class Engine implements AsyncDisposable {
     }
     if (again) container.restarts.schedule(ranMs, () => this.#startAgain(container));
     container.notifyExit();
+  }
+
+  #publishMounts(record: ContainerRecord, action: "mount" | "unmount"): void {
+    for (const { volume, destination, readOnly } of record.mountPoints) {
+      if (volume === undefined) continue;
+      const how = action === "mount" ? { destination, propagation: "", "read/write": `${!readOnly}` } : {};
+      this.events.publish("volume", action, volume.name, { container: record.id, driver: "local", ...how });
+    }
   }
 
   async #removeRunDirectory(container: Container): Promise<void> {
@@ -424,20 +442,15 @@ export class Engine implements AsyncDisposable {
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
     await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
-    await this.#removeVolumes(container.record);
+    if (container.record.removeVolumes) await this.volumes.removeAnonymous(container.record.mountPoints);
     this.store.delete(container.id);
-  }
-
-  async #removeVolumes(record: ContainerRecord): Promise<void> {
-    if (!record.removeVolumes) return;
-    for (const { volume } of record.mountPoints)
-      if (volume?.anonymous) await rm(join(this.paths.volumes, volume.name), { recursive: true, force: true });
   }
 
   // --- Reconcile ---
 
   async #reconcile(): Promise<void> {
     const containers = this.store.all().map((record) => new Container(record, this.events));
+    await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
     await this.execs.reconcile((id) => this.#containers.get(id));
@@ -490,6 +503,28 @@ export class Engine implements AsyncDisposable {
       .finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
   }
+}
+
+/**
+ * Nobody else may reach a container's files, set-user-id programs of its image among them (CVE-2021-41091). What an older
+ * Lighter made gets the mode, too.
+ */
+function makeStateDirectories(paths: EnginePaths): void {
+  const make = (path: string, mode: number) => {
+    mkdirSync(path, { recursive: true, mode });
+    chmodSync(path, mode);
+  };
+  for (const path of [paths.dataRoot, paths.containers]) make(path, 0o710);
+  for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
+}
+
+/** A named volume of a container that is being removed may have been removed, too. */
+function volumesToKeep({ status, mountPoints }: ContainerRecord): MountPoint[] {
+  return status === "removing" ? mountPoints.filter(({ volume }) => volume?.anonymous) : mountPoints;
+}
+
+function hasVolume({ mountPoints }: ContainerRecord, name: string): boolean {
+  return mountPoints.some(({ volume }) => volume?.name === name);
 }
 
 function logFailure(what: string, error: unknown): void {

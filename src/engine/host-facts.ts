@@ -1,9 +1,23 @@
 /** Reads from this machine what engine/config/ wants to know of it. */
-import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { closeSync, fstatSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { arch, hostname, release } from "node:os";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { capabilitiesOf } from "../linux/capability/mod.ts";
 import { detectCgroupHost } from "../linux/cgroup/mod.ts";
+import {
+  AT_FDCWD,
+  bytePath,
+  ENOENT,
+  ENOTDIR,
+  EXDEV,
+  kernelError,
+  O_DIRECTORY,
+  O_PATH,
+  openat,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  tryOpenat2,
+} from "../linux/sys/fs.ts";
 import { cgroupFeatures } from "./config/cgroup-features.ts";
 import type { HostDevice, HostFacts, HostProbe } from "./config/host.ts";
 
@@ -83,6 +97,15 @@ export const hostProbe: HostProbe = {
     if (stat.isCharacterDevice()) return "character";
     return stat.isBlockDevice() ? "block" : "other";
   },
+  fileTypeBeneath(directory, path) {
+    const fd = openBeneath(directory, path);
+    if (fd === undefined) return undefined;
+    try {
+      return fstatSync(fd).isDirectory() ? "directory" : "file";
+    } finally {
+      closeSync(fd);
+    }
+  },
   device(path) {
     const stat = statOrUndefined(path);
     return stat === undefined ? undefined : toDevice(realpathSync(path), stat);
@@ -90,6 +113,23 @@ export const hostProbe: HostProbe = {
   devicesBelow,
   propagation,
 };
+
+function openBeneath(directory: string, path: string): number | undefined {
+  const root = openat(AT_FDCWD, bytePath(directory), O_PATH | O_DIRECTORY);
+  try {
+    const fd = tryOpenat2(root, bytePath(path), O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    if (fd === ENOENT || fd === ENOTDIR) return undefined;
+    if (fd === EXDEV)
+      throw new LighterError(
+        "invalid",
+        `path concatenation escapes the base directory, base: ${directory}, subpath: ${path}`,
+      );
+    if (fd < 0) throw kernelError(fd, `open "${path}" in "${directory}"`);
+    return fd;
+  } finally {
+    closeSync(root);
+  }
+}
 
 /** A path through a file, or in a loop, leads to nothing just as a missing one does. */
 function statOrUndefined(path: string): Stat | undefined {

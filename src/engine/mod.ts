@@ -44,6 +44,7 @@ export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
+export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export {
   type ContainerDefaults,
@@ -75,6 +76,8 @@ export { openRegistries, type Registries } from "./registries.ts";
 export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
 export { listProcesses } from "./top.ts";
 export { updateContainer } from "./update.ts";
+export type { VolumeRecord } from "./volume-table.ts";
+export { ANONYMOUS_LABEL } from "./volumes.ts";
 
 export interface OpenEngineOptions {
   dataRoot: string;
@@ -97,7 +100,7 @@ export interface OpenedEngine {
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
-  mkdirSync(paths.dataRoot, { recursive: true, mode: 0o711 });
+  mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
   const images = await ImageStore.open(paths.images);
   const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
   await installHello(images, readFileSync(helloPath));

@@ -75,6 +75,15 @@ export class EnginePaths {
     return join(this.runDirectories, id.slice(0, RUN_NAME_LENGTH));
   }
 
+  /** Of what mounts the files of a container that does not run. */
+  get viewDirectories(): string {
+    return join(this.execRoot, "v");
+  }
+
+  viewDirectory(id: string): string {
+    return join(this.viewDirectories, id.slice(0, RUN_NAME_LENGTH));
+  }
+
   get execDirectories(): string {
     return join(this.execRoot, "e");
   }

@@ -48,7 +48,14 @@ export interface Planner {
    * @throws LighterError
    */
   planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan;
+  /**
+   * The root file system with binds and volumes, and nothing to run in it: for those who want the files of a container that
+   * does not run. Makes what that needs on disk, the sources of its mounts apart.
+   */
+  planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan;
   /** The config of a running container, which an earlier daemon may have started. */
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
+  /** A user of the container's own /etc/passwd. @throws LighterError "invalid" if there is none */
+  findUser(record: ContainerRecord, paths: ContainerPaths, user: string): { uid: number; gid: number };
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess;
 }

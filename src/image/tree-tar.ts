@@ -72,6 +72,25 @@ export async function* writeTreeTar(
   }
 }
 
+/**
+ * The tar of one file or directory as the mounted file system has it. `fd`: O_PATH, taken over. Its entry is called `name`,
+ * with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is written
+ * without what is in it.
+ * @throws LighterError as `writeTreeTar`
+ */
+export async function* writeFileTar(
+  fd: number,
+  name: BytePath,
+  isClosed: (directoryFd: number) => boolean,
+): AsyncGenerator<Uint8Array> {
+  const writer = new TreeTarWriter("mounted", isClosed);
+  try {
+    yield* writer.writeOne(fd, name);
+  } finally {
+    writer.close();
+  }
+}
+
 /** A directory whose entries are being written. */
 interface Level {
   fds: number[];
@@ -81,8 +100,12 @@ interface Level {
   names: string[];
 }
 
+/** "mounted": one directory, in which overlayfs's marks are files and attributes like others. */
+type Form = TreeTarOptions["form"] | "mounted";
+
 class TreeTarWriter {
-  readonly #form: TreeTarOptions["form"];
+  readonly #form: Form;
+  readonly #isClosed: (directoryFd: number) => boolean;
   readonly #levels: Level[] = [];
   /** Path of the first name of each file that has several. */
   readonly #linked = new Map<string, BytePath>();
@@ -91,8 +114,9 @@ class TreeTarWriter {
   #chunkLength = 0;
   readonly #full: Uint8Array[] = [];
 
-  constructor(form: TreeTarOptions["form"]) {
+  constructor(form: Form, isClosed: (directoryFd: number) => boolean = () => false) {
     this.#form = form;
+    this.#isClosed = isClosed;
   }
 
   close(): void {
@@ -103,6 +127,27 @@ class TreeTarWriter {
   async *write(rootFds: number[], includeRoot: boolean): AsyncGenerator<Uint8Array> {
     this.#enter(rootFds, "");
     if (includeRoot) this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
+    yield* this.#levelsToEnd();
+  }
+
+  /** Takes the fd over. */
+  async *writeOne(fd: number, name: BytePath): AsyncGenerator<Uint8Array> {
+    let isHeld = false;
+    try {
+      const found = { fds: [fd], stat: fstatSync(fd) };
+      if (found.stat.isDirectory()) {
+        const path = name.endsWith("/") ? name : `${name}/`;
+        this.#directory(found, path);
+        isHeld = true;
+        this.#enter(found.fds, path);
+      } else if (!found.stat.isSocket()) yield* this.#leaf(found, name);
+    } finally {
+      if (!isHeld) closeSync(fd);
+    }
+    yield* this.#levelsToEnd();
+  }
+
+  async *#levelsToEnd(): AsyncGenerator<Uint8Array> {
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const name = level.names.pop();
       if (name === undefined) closeAll(this.#levels.pop()!.fds);
@@ -140,7 +185,7 @@ class TreeTarWriter {
   #enter(fds: number[], path: string): void {
     const level: Level = { fds, path, names: [] };
     this.#levels.push(level); // must come first: what is in there gets closed, whatever happens
-    level.names = [...namesIn(fds)].sort().reverse();
+    if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
   }
 
   async *#child(level: Level, name: string): AsyncGenerator<Uint8Array> {
@@ -170,9 +215,21 @@ class TreeTarWriter {
   }
 
   #directory(found: Found, path: string): void {
-    this.#put(encodeTarHeader(entryOf(found, "directory", path)));
+    this.#put(encodeTarHeader(this.#entryOf(found, "directory", path)));
     if (this.#form === "layer" && isOpaque(found.fds[0]!))
       this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
+  }
+
+  #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
+    const { major, minor } = type === "char" || type === "block" ? splitDevice(stat.rdev) : { major: 0, minor: 0 };
+    return {
+      ...attributesOf(stat),
+      type,
+      path: path as BytePath,
+      deviceMajor: major,
+      deviceMinor: minor,
+      xattrs: readXattrs(fds[0]!, path, this.#form),
+    };
   }
 
   #whiteout(path: string, stat: Stats, mode: number): void {
@@ -187,7 +244,7 @@ class TreeTarWriter {
     else if (stat.isSymbolicLink())
       this.#put(encodeTarHeader({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) }));
     else if (stat.isFile()) yield* this.#file(found, path);
-    else this.#put(encodeTarHeader(entryOf(found, specialTypeOf(stat), path)));
+    else this.#put(encodeTarHeader(this.#entryOf(found, specialTypeOf(stat), path)));
   }
 
   /** Undefined: this is it. */
@@ -204,7 +261,7 @@ class TreeTarWriter {
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
-      this.#put(encodeTarHeader({ ...entryOf(found, "file", path), size }));
+      this.#put(encodeTarHeader({ ...this.#entryOf(found, "file", path), size }));
       if (size <= SMALL_FILE_BYTES) this.#smallContent(fd, size);
       else yield* this.#content(fd, size);
       this.#put(new Uint8Array(tarPaddingBytes(size)));
@@ -277,22 +334,10 @@ function attributesOf(stat: Stats): TarEntry {
   };
 }
 
-function entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
-  const { major, minor } = type === "char" || type === "block" ? splitDevice(stat.rdev) : { major: 0, minor: 0 };
-  return {
-    ...attributesOf(stat),
-    type,
-    path: path as BytePath,
-    deviceMajor: major,
-    deviceMinor: minor,
-    xattrs: readXattrs(fds[0]!, path),
-  };
-}
-
-function readXattrs(fd: number, path: string): TarEntry["xattrs"] {
+function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
   const xattrs: TarEntry["xattrs"] = [];
   for (const name of listXattrsFd(fd)) {
-    if (FOREIGN_XATTR.test(name))
+    if (form !== "mounted" && FOREIGN_XATTR.test(name))
       throw new LighterError(
         "not-supported",
         `"/${showPath(path)}" was written with overlayfs's ${name.split(".")[2]} on`,

@@ -126,7 +126,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   });
   mountRoot(init, host, config, request.rootfs);
   mountAll(init, host, config, mounts);
-  populateDev(init, host, config, mounts, userNamespace);
+  if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);
   if (stdio.terminal) {
     openTerminal(init, "root", process);
     bindConsole(init);

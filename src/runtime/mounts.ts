@@ -4,7 +4,7 @@ import { cgroupMounts } from "../linux/cgroup/mod.ts";
 import { ATTR, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
-import type { NamespaceType, OciConfig, OciMount } from "../spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciMount, PartMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PRIVATE_PROC, PROC_SUPER_MAGIC } from "./proc.ts";
@@ -134,9 +134,24 @@ function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
  * keeps its source's propagation, and because nothing of the container exists yet that could redirect a path.
  */
 export function cloneSources(init: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
-  for (const { mount, options, why, clone, owners } of plan)
-    if (options.bind && !options.remount && !owners)
-      init.cloneTree(sourcePath(mount, bundlePath, why), options.recursive, clone, `${why}: ${mount.source}`);
+  for (const { mount, options, why, clone, owners } of plan) {
+    if (!options.bind || options.remount || owners) continue;
+    const path = sourcePath(mount, bundlePath, why);
+    const part = partOf(mount);
+    if (part === undefined) init.cloneTree(path, options.recursive, clone, `${why}: ${mount.source}`);
+    else clonePart(init, path, part.path, options.recursive, clone, why);
+  }
+}
+
+function partOf(mount: OciMount | PartMount): PartMount["part"] | undefined {
+  return "part" in mount ? mount.part : undefined;
+}
+
+/** Others may be changing what is in there: resolved under the source's fd, then used by its own. */
+function clonePart(init: OpList, path: string, part: string, recursive: boolean, clone: Slot, why: string): void {
+  init.open(path, O.PATH | O.DIRECTORY, "whole", `${why}: ${path}`);
+  init.openInRoot("whole", part, O.PATH, "part", `${why}: ${path}/${part}`);
+  init.cloneTreeOf("part", recursive, clone, `${why}: ${path}/${part}`);
 }
 
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
@@ -265,7 +280,7 @@ function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: Pl
   if (isReadonlyBelow(planned, config))
     init.setAttributes(clone, { set: ATTR.RDONLY, recursive: true }, `${why}: read-only with all below it`);
   applyOptions(init, clone, options, why);
-  const type = host.kindOf(mount.source!) === "directory" ? "directory" : "file";
+  const type = (partOf(mount)?.type ?? host.kindOf(mount.source!)) === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
 }
 

@@ -54,6 +54,8 @@ export interface StartRequest {
   /** chroot(2) into a moved root instead of pivot_root(2), for a root on a ramfs. Less safe. */
   noPivot?: boolean;
   noNewKeyring?: boolean;
+  /** The process is never to run: of the root there are the layers and the config's mounts, without devices of ours. */
+  filesOnly?: boolean;
   /** Told what of the config has no effect on this host, and harms nobody. */
   onWarning?: (warning: string) => void;
   log?: LogPlan;

@@ -74,6 +74,11 @@ export interface OciMount {
   gidMappings?: OciIdMapping[];
 }
 
+/** Ours, not the specification's, and never read from a bundle: binds what is below `source`. No symlink leads out of it. */
+export interface PartMount extends OciMount {
+  part: { path: string; type: "directory" | "file" };
+}
+
 export interface OciHook {
   path: string;
   args?: string[];

@@ -3,8 +3,10 @@ import { closeSync, mkdirSync, openSync, readlinkSync, rmSync, symlinkSync, writ
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
+import { LiveExtractor } from "../../src/image/extract-live.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
 import { LayerUnpacker } from "../../src/image/unpack.ts";
+import type { BytePath } from "../../src/linux/sys/fs.ts";
 import { makeTempDir, snapshot } from "../support/image-store.ts";
 import { paxHeader, type RawHeader, rawEntry } from "../support/image-tar.ts";
 import { Random } from "../support/random.ts";
@@ -117,52 +119,63 @@ async function fuzz(what: string, run: (random: Random) => void | Promise<void>)
   expect(count).toBeGreaterThan(20);
 }
 
-test(
-  "unpacking any tar touches nothing outside the root and keeps no fd",
-  async () => {
-    const before = snapshot(outside);
-    const fdOf = (): number => {
-      const fd = openSync("/dev/null", "r");
-      closeSync(fd);
-      return fd;
-    };
-    const firstFreeFd = fdOf();
-    let [count, taken] = [0, 0];
-    await fuzz("image-tar unpack", async (random) => {
-      const root = join(temp, `root-${count++}`);
-      mkdirSync(root);
-      const rootFd = openSync(root, "r");
-      const unpacker = new LayerUnpacker(rootFd);
-      try {
-        // Entries that are refused would end a real load; here the next ones go on in the tree as it is.
-        for (let i = random.below(25); i > 0; i--) {
-          try {
-            const reader = new TarReader(unpacker);
-            reader.push(randomEntry(random));
-            reader.end();
-            taken++;
-          } catch (error) {
-            if (!(error instanceof LighterError)) throw error;
-          }
-        }
-        const last = Array.from({ length: 1 + random.below(5) }, () => randomEntry(random));
-        const archive = Buffer.concat([...last, Buffer.alloc(1024)]);
-        pushInPieces(random, new TarReader(unpacker), random.below(2) === 0 ? mutate(random, archive) : archive);
-        unpacker.finish();
-      } finally {
-        unpacker.close();
-        closeSync(rootFd);
-        await rm(root, { recursive: true });
-      }
-    });
-    console.log(`image-tar unpack: ${taken} entries taken`);
-    expect(taken).toBeGreaterThan(count);
-    expect(snapshot(outside)).toEqual(before);
-    expect(readlinkSync(join(outside, "link"))).toBe("secret");
-    expect(fdOf()).toBe(firstFreeFd);
+/** Both that write files. What is to be unpacked finds the tree as the archives before have left it. */
+const UNPACKERS = {
+  "a layer": (rootFd: number) => new LayerUnpacker(rootFd),
+  "an upload": (rootFd: number, random: Random) => {
+    const target = random.pick(["/", "/a", "/a/b", "/secret"]) as BytePath;
+    const owner = random.pick([undefined, { uid: 7, gid: 8 }]);
+    return new LiveExtractor(rootFd, target, { keepKinds: random.below(4) === 0, owner });
   },
-  BUDGET_MS + 20_000,
-);
+};
+
+for (const [what, open] of Object.entries(UNPACKERS))
+  test(
+    `unpacking any tar as ${what} touches nothing outside the root and keeps no fd`,
+    async () => {
+      const before = snapshot(outside);
+      const fdOf = (): number => {
+        const fd = openSync("/dev/null", "r");
+        closeSync(fd);
+        return fd;
+      };
+      const firstFreeFd = fdOf();
+      let [count, taken] = [0, 0];
+      await fuzz(`image-tar unpack ${what}`, async (random) => {
+        const root = join(temp, `root-${count++}`);
+        mkdirSync(root);
+        const rootFd = openSync(root, "r");
+        const unpacker = open(rootFd, random);
+        try {
+          // Entries that are refused would end a real load; here the next ones go on in the tree as it is.
+          for (let i = random.below(25); i > 0; i--) {
+            try {
+              const reader = new TarReader(unpacker);
+              reader.push(randomEntry(random));
+              reader.end();
+              taken++;
+            } catch (error) {
+              if (!(error instanceof LighterError)) throw error;
+            }
+          }
+          const last = Array.from({ length: 1 + random.below(5) }, () => randomEntry(random));
+          const archive = Buffer.concat([...last, Buffer.alloc(1024)]);
+          pushInPieces(random, new TarReader(unpacker), random.below(2) === 0 ? mutate(random, archive) : archive);
+          unpacker.finish();
+        } finally {
+          unpacker.close();
+          closeSync(rootFd);
+          await rm(root, { recursive: true });
+        }
+      });
+      console.log(`image-tar unpack ${what}: ${taken} entries taken`);
+      expect(taken).toBeGreaterThan(count);
+      expect(snapshot(outside)).toEqual(before);
+      expect(readlinkSync(join(outside, "link"))).toBe("secret");
+      expect(fdOf()).toBe(firstFreeFd);
+    },
+    BUDGET_MS + 20_000,
+  );
 
 test(
   "the tar reader gives the same entries or the same refusal whatever the pieces, and never more data than the size",

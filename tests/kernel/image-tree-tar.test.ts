@@ -5,6 +5,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -23,10 +24,12 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { isWhiteout } from "../../src/image/layered-fs.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
-import { type TreeTarOptions, writeTreeTar } from "../../src/image/tree-tar.ts";
+import { type TreeTarOptions, writeFileTar, writeTreeTar } from "../../src/image/tree-tar.ts";
 import { LayerUnpacker } from "../../src/image/unpack.ts";
 import {
   AT_FDCWD,
+  type BytePath,
+  bytePath,
   fsetxattr,
   getxattrFd,
   listXattrsFd,
@@ -283,4 +286,27 @@ test("a tree that changes under us never makes us read what is outside of it", a
   await ended;
   expect(sawLinks).toBeGreaterThan(0); // the mischief was seen: it did meet us
   renameSync(root, join(temp, "done"));
+});
+
+test("in a mounted directory overlayfs's marks are files and attributes like others, and each entry has the asked name", async () => {
+  const path = directory("mounted");
+  makeNode(join(path, "like-a-whiteout"), S_IFCHR);
+  mkdirSync(join(path, "sub"));
+  setXattr(join(path, "sub"), "user.overlay.redirect", "/elsewhere");
+  mkdirSync(join(path, "closed"));
+  writeFileSync(join(path, "closed/hidden"), "");
+  const closed = lstatSync(join(path, "closed")).ino;
+  const fd = openat(AT_FDCWD, bytePath(path), O_PATH | O_DIRECTORY);
+  const tar = writeFileTar(fd, "name" as BytePath, (directoryFd) => fstatSync(directoryFd).ino === closed);
+  const entries = readTar(await collect(tar)).map(({ path: name, type }) => `${type} ${name}`);
+  expect(entries).toEqual([
+    "directory name/",
+    "directory name/closed/",
+    "char name/like-a-whiteout",
+    "directory name/sub/",
+  ]);
+  const file = openat(AT_FDCWD, bytePath(join(path, "closed/hidden")), O_PATH | O_NOFOLLOW);
+  const [one, ...more] = readTar(await collect(writeFileTar(file, "one" as BytePath, () => true)));
+  expect(one).toMatchObject({ type: "file", path: "one" });
+  expect(more).toEqual([]);
 });

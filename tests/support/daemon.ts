@@ -77,8 +77,10 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   /** Paths that containers have left: directories, and cgroups by the ids given. */
   leftovers(ids: readonly string[]): string[] {
     const inside = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
-    const directories = ["containers", "volumes"].flatMap((name) => inside(join(this.dataRoot, name)));
-    const runDirectories = ["c", "e"].flatMap((name) => inside(join(this.execRoot, name)));
+    const directories = ["containers", "volumes", "volumes/.removed"]
+      .flatMap((name) => inside(join(this.dataRoot, name)))
+      .filter((path) => !path.endsWith("/.removed"));
+    const runDirectories = ["c", "e", "v"].flatMap((name) => inside(join(this.execRoot, name)));
     const cgroups = cgroupMountPoints().flatMap((path) => inside(join(path, "lighter")));
     return [...directories, ...runDirectories, ...cgroups.filter((path) => ids.some((id) => path.includes(id)))];
   }

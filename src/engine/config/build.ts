@@ -1,6 +1,8 @@
 import { posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { OciConfig, OciLinux, OciMount } from "../../spec/oci-runtime.ts";
+import type { OciConfig, OciLinux, OciMount, PartMount } from "../../spec/oci-runtime.ts";
+import { type FilesystemOfVolume, filesystemOf } from "../../volume/mod.ts";
 import { planDevices } from "./devices.ts";
 import { invalid, notSupported } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
@@ -101,7 +103,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
 function planMounts(input: BuildInput): OciMount[] {
   const { container, files } = input;
   const { hostConfig } = container;
-  const asked = container.mountPoints.map(toOciMount);
+  const asked = planAskedMounts(container.mountPoints, input.probe);
   const covered = new Set(asked.map((mount) => mount.destination));
   const readOnly = hostConfig.ReadonlyRootfs ? ["rro"] : [];
   for (const [destination, source] of [
@@ -180,24 +182,56 @@ function initMount(files: ContainerFiles): OciMount {
   return { destination: CONTAINER_INIT_PATH, type: "bind", source: files.init, options: ["bind", "ro"] };
 }
 
-function toOciMount(point: MountPoint): OciMount {
-  if (point.type === "tmpfs")
+/** What somebody asked for, as mounts. @throws LighterError "invalid" for a part of a volume that is not there any more */
+export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe): (OciMount | PartMount)[] {
+  return points.map((point) => {
+    if (point.type === "tmpfs")
+      return {
+        destination: point.destination,
+        type: "tmpfs",
+        source: "tmpfs",
+        options: point.tmpfsOptions ?? [],
+      };
+    const filesystem = filesystemOf(point.volume?.options ?? {});
+    if (filesystem?.kind === "filesystem") return planFilesystem(point, filesystem);
+    const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
+    const source = filesystem?.source ?? point.source;
+    const subpath = point.volume?.subpath;
     return {
       destination: point.destination,
-      type: "tmpfs",
-      source: "tmpfs",
-      options: point.tmpfsOptions ?? [],
+      type: "bind",
+      source,
+      options: [
+        ...(filesystem?.options ?? [point.nonRecursive ? "bind" : "rbind"]),
+        ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
+        ...(propagation === "" ? [] : [propagation]),
+      ],
+      ...(subpath === undefined ? {} : { part: { path: subpath, type: typeOfPart(source, subpath, probe) } }),
     };
-  const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
+  });
+}
+
+function typeOfPart(source: string, subpath: string, probe: HostProbe): "directory" | "file" {
+  const type = probe.fileTypeBeneath(source, subpath);
+  if (type !== undefined) return type;
+  const path = posix.join(source, subpath);
+  throw new LighterError("not-found", `cannot access path ${path}: lstat ${path}: no such file or directory`);
+}
+
+/** The volume's own file system, mounted by each container's program: nothing of it is on the host. */
+function planFilesystem(
+  { destination, volume, readOnly }: MountPoint,
+  { type, device, options }: FilesystemOfVolume & { kind: "filesystem" },
+): OciMount {
+  if (volume?.subpath !== undefined)
+    throw notSupported("VolumeOptions.Subpath", `the volume "${volume.name}" is a file system of its own`);
+  // A fresh tmpfs is an empty volume. Others may hold anything, which nobody has seen before the mount.
+  const copyUp = type === "tmpfs" && volume?.copyUp ? ["tmpcopyup"] : [];
   return {
-    destination: point.destination,
-    type: "bind",
-    source: point.source,
-    options: [
-      point.nonRecursive ? "bind" : "rbind",
-      ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
-      ...(propagation === "" ? [] : [propagation]),
-    ],
+    destination,
+    type,
+    source: device,
+    options: [...options, ...copyUp, ...(readOnly ? ["ro"] : [])],
   };
 }
 

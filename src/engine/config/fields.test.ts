@@ -110,7 +110,17 @@ const CONTAINER_CONFIG_SAMPLES: Required<{ [K in keyof DockerContainerConfig]: u
 
 /** Used by the engine, from the stored config: they do not show in what is compared here. */
 const USED_BY_ENGINE = [
-  ...["AutoRemove", "GroupAdd", "Healthcheck", "Image", "OpenStdin", "RestartPolicy", "StdinOnce", "StopSignal"],
+  ...[
+    "AutoRemove",
+    "GroupAdd",
+    "Healthcheck",
+    "Image",
+    "OpenStdin",
+    "RestartPolicy",
+    "StdinOnce",
+    "StopSignal",
+    "VolumeDriver",
+  ],
 ];
 
 /** All that a body leads to, but for the config that is only kept. */

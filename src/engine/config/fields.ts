@@ -60,10 +60,8 @@ const MOUNT_FIELDS: Fields = {
   VolumeOptions: handled({
     object: {
       NoCopy: handled("boolean"),
-      Labels: refused("volumes cannot have labels yet"),
-      DriverConfig: handled({
-        object: { Name: handled("string"), Options: refused("volume drivers are not available yet") },
-      }),
+      Labels: handled("stringMap"),
+      DriverConfig: handled({ object: { Name: handled("string"), Options: handled("stringMap") } }),
       Subpath: handled("string"),
     },
   }),
@@ -119,7 +117,7 @@ export const HOST_CONFIG_FIELDS: Fields = {
   RestartPolicy: handled({ object: { Name: handled("string"), MaximumRetryCount: handled("integer") } }),
   AutoRemove: handled("boolean"),
   VolumeDriver: handled("string"),
-  VolumesFrom: refused(NO_SHARING),
+  VolumesFrom: handled("strings"),
   Mounts: handled({ list: MOUNT_FIELDS }),
   ConsoleSize: handled("any"),
   Annotations: handled("stringMap"),

@@ -64,6 +64,11 @@ export interface HostDevice {
 export interface HostProbe {
   /** stat(2), links followed; undefined if there is nothing. */
   fileType(path: string): HostFile["type"] | undefined;
+  /**
+   * What a path below a directory is, without leaving that for a moment; undefined if there is nothing.
+   * @throws LighterError "invalid" if it leads out.
+   */
+  fileTypeBeneath(directory: string, path: string): "directory" | "file" | undefined;
   /** The device node at a path, links followed (`path` is then the target's); undefined if it is none. */
   device(path: string): HostDevice | undefined;
   /** Device nodes below a directory, links not followed, in order of their names; a missing directory has none. */

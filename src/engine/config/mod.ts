@@ -7,7 +7,14 @@
  *
  * What cannot be honoured is refused by name in the first two; nothing is ignored in silence.
  */
-export { type BuildInput, buildOciConfig, type ContainerFiles, DEFAULT_CGROUP_PARENT, usesInit } from "./build.ts";
+export {
+  type BuildInput,
+  buildOciConfig,
+  type ContainerFiles,
+  DEFAULT_CGROUP_PARENT,
+  planAskedMounts,
+  usesInit,
+} from "./build.ts";
 export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
 export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
 export { parseCreateBody } from "./fields.ts";

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import type { DockerContainerConfig, DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
-import { invalid, notSupported } from "./errors.ts";
+import { checkVolumeName, type VolumeOptions } from "../../volume/mod.ts";
+import { invalid } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
 
 /** Something mounted into a container because somebody asked for it: a bind, a volume or a tmpfs. */
@@ -21,10 +22,23 @@ export interface MountPoint {
   shallowReadOnly: boolean;
   /** A bind whose source the engine makes, as a directory, if it is missing. */
   createSource: boolean;
-  /** Of a volume: its name, and whether an empty one gets the image's files at the destination. */
-  volume?: { name: string; anonymous: boolean; copyUp: boolean };
+  volume?: VolumeOfMount;
   /** Of a tmpfs: mount options over Docker's defaults. */
   tmpfsOptions?: string[];
+}
+
+export interface VolumeOfMount {
+  name: string;
+  /** Nobody named it: it goes with its last container. */
+  anonymous: boolean;
+  /** Whether an empty one gets the image's files at the destination. */
+  copyUp: boolean;
+  /** What of it is mounted: a path in it, relative and without "..". */
+  subpath?: string;
+  /** What it is made with if it is not there. Only in a plan. */
+  created?: { driver?: string; options?: VolumeOptions; labels?: Record<string, string> };
+  /** What is mounted in place of its directory, once it is there. */
+  options?: VolumeOptions;
 }
 
 /** What the plan needs of the world around. */
@@ -35,13 +49,15 @@ export interface MountContext {
   volumePath(name: string): string;
   /** A name for a volume that has none. */
   newVolumeName(): string;
+  /** Those of another container. @throws LighterError "not-found" */
+  mountPointsOf(containerRef: string): readonly MountPoint[];
 }
 
 const PROPAGATIONS: readonly string[] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 /**
- * The mount points of a create request: Binds, Mounts, Tmpfs, and a new volume for each path in Volumes (the image's too)
- * that nothing else covers. Sorted, so that a parent comes before what is mounted in it.
+ * The mount points of a create request: those of VolumesFrom, over them Binds, Mounts and Tmpfs, and a new volume for each
+ * path in Volumes (the image's too) that nothing else covers. Sorted, so that a parent comes before what is mounted in it.
  * @throws LighterError "invalid", with Docker's texts; "not-supported"
  */
 export function planMountPoints(
@@ -50,16 +66,18 @@ export function planMountPoints(
   context: MountContext,
 ): { mountPoints: MountPoint[]; warnings: string[] } {
   const points = new Map<string, MountPoint>();
+  const given = new Set<string>();
   const warnings: string[] = [];
   const add = (point: MountPoint, asGiven: string) => {
-    if (points.has(point.destination)) throw invalid(`Duplicate mount point: ${asGiven}`);
+    if (given.has(point.destination)) throw invalid(`Duplicate mount point: ${asGiven}`);
+    given.add(point.destination);
     points.set(point.destination, point);
   };
-  if (hostConfig.VolumeDriver && hostConfig.VolumeDriver !== "local")
-    throw notSupported("HostConfig.VolumeDriver", `volume plugin "${hostConfig.VolumeDriver}" not found`);
+  for (const from of hostConfig.VolumesFrom ?? [])
+    for (const point of parseVolumesFrom(from, context)) points.set(point.destination, point);
   for (const bind of hostConfig.Binds ?? []) {
-    const point = parseBind(bind, context);
-    if (/(^|,)[zZ](,|$)/.test(point.mode) && context.host.seLinux)
+    const point = withDriver(parseBind(bind, context), hostConfig.VolumeDriver);
+    if (/:([^:]*,)?[zZ](,[^:]*)?$/.test(bind) && context.host.seLinux)
       warnings.push(`bind "${bind}": SELinux labels (z, Z) are not available yet: the files keep theirs`);
     add(point, point.destination);
   }
@@ -72,11 +90,40 @@ export function planMountPoints(
     // An image may say anything: taken as a path from the container's root, it cannot name a host path.
     const destination = cleanPath(`/${target}`);
     if (destination === "/") throw invalid("invalid specification: destination can't be '/'");
-    if (!points.has(destination)) add(anonymousVolume(destination, context), destination);
+    if (!points.has(destination))
+      add(withDriver(anonymousVolume(destination, context), hostConfig.VolumeDriver), destination);
   }
   for (const point of points.values())
     if (point.type === "tmpfs") point.tmpfsOptions = mergeTmpfsOptions(point.tmpfsOptions ?? []);
   return { mountPoints: [...points.values()].sort(byDepth), warnings };
+}
+
+/** "container[:mode]". @throws LighterError "invalid", with Docker's texts. */
+function parseVolumesFrom(from: string, context: MountContext): MountPoint[] {
+  if (from === "") throw invalid("volumes-from specification cannot be an empty string");
+  const [ref = "", ...rest] = from.split(":");
+  const mode = rest.join(":");
+  if (!isBindMode(mode) || mode.split(",").some((option) => PROPAGATIONS.includes(option) || option === "nocopy"))
+    throw invalid(`invalid mode: ${mode}`);
+  const readOnly = mode.split(",").includes("ro");
+  let points: readonly MountPoint[];
+  try {
+    points = context.mountPointsOf(ref);
+  } catch (error) {
+    throw invalid((error as Error).message); // Docker has 400 here, not 404
+  }
+  return points.map((point) => ({
+    ...point,
+    mode: "",
+    readOnly: point.readOnly || readOnly,
+    ...(point.volume === undefined ? {} : { volume: { ...point.volume, copyUp: false } }),
+  }));
+}
+
+/** `VolumeDriver` is for what the old options ask for, not for Mounts. */
+function withDriver(point: MountPoint, driver: string | null | undefined): MountPoint {
+  if (point.volume === undefined || !driver) return point;
+  return { ...point, volume: { ...point.volume, created: { driver } } };
 }
 
 function byDepth(a: MountPoint, b: MountPoint): number {
@@ -101,7 +148,7 @@ function emptyPoint(type: MountPoint["type"], destination: string): MountPoint {
   };
 }
 
-function anonymousVolume(destination: string, context: MountContext): MountPoint {
+function anonymousVolume(destination: string, context: MountContext): MountPoint & { volume: VolumeOfMount } {
   const name = context.newVolumeName();
   return {
     ...emptyPoint("volume", destination),
@@ -163,19 +210,55 @@ function parseBind(bind: string, context: MountContext): MountPoint {
     return { ...point, source: cleanPath(source), propagation, createSource: true };
   }
   if (propagation !== "") throw problem("field BindOptions must not be specified");
-  if (source === "") return { ...anonymousVolume(destination, context), mode };
-  return { ...point, ...namedVolume(source, !options.includes("nocopy"), context) };
+  if (source === "") return { ...anonymousVolume(destination, context), mode: mode || DEFAULT_VOLUME_MODE };
+  return { ...point, ...namedVolume(source, !options.includes("nocopy"), context), mode: mode || DEFAULT_VOLUME_MODE };
 }
 
+/** Docker shows it for volumes that were asked for, whether there is SELinux or not. */
+const DEFAULT_VOLUME_MODE = "z";
+
 /** @throws LighterError "invalid", with Docker's texts. */
-function namedVolume(name: string, copyUp: boolean, context: MountContext): Pick<MountPoint, "source" | "volume"> {
-  if (name.length === 1)
-    throw invalid(`create ${name}: volume name is too short, names should be at least two alphanumeric characters`);
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name) || name.length > 255)
-    throw invalid(
-      `create ${name}: ${JSON.stringify(name)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
-    );
-  return { source: context.volumePath(name), volume: { name, anonymous: false, copyUp } };
+function namedVolume(
+  name: string,
+  copyUp: boolean,
+  context: MountContext,
+): { source: string; mode: string; volume: VolumeOfMount } {
+  checkVolumeName(name);
+  return {
+    source: context.volumePath(name),
+    mode: DEFAULT_VOLUME_MODE,
+    volume: { name, anonymous: false, copyUp },
+  };
+}
+
+/** A mount of type "volume". */
+function parseVolumeMount(
+  mount: DockerMount,
+  point: MountPoint,
+  problem: (what: string) => Error,
+  context: MountContext,
+): MountPoint {
+  const { NoCopy, Subpath, DriverConfig, Labels } = mount.VolumeOptions ?? {};
+  const source = mount.Source ?? "";
+  const created = {
+    ...(DriverConfig?.Name ? { driver: DriverConfig.Name } : {}),
+    ...(DriverConfig?.Options ? { options: DriverConfig.Options } : {}),
+    ...(Labels ? { labels: Labels } : {}),
+  };
+  const changes = { copyUp: !NoCopy, ...(Object.keys(created).length > 0 ? { created } : {}) };
+  if (source === "") {
+    if (Subpath) throw problem("must not set Subpath when using anonymous volumes");
+    if (point.readOnly) throw problem("must not set ReadOnly mode when using anonymous volumes");
+    const anonymous = anonymousVolume(point.destination, context);
+    return { ...anonymous, mode: DEFAULT_VOLUME_MODE, volume: { ...anonymous.volume, ...changes } };
+  }
+  const part = Subpath ? cleanPath(Subpath) : "";
+  if (part.startsWith("/") || part === ".." || part.startsWith("../"))
+    throw problem("subpath must be a relative path within the volume");
+  const named = namedVolume(source, !NoCopy, context);
+  // What a part of a volume holds is decided by whoever filled the volume.
+  const partial = part === "" ? {} : { subpath: part, copyUp: false };
+  return { ...point, ...named, volume: { ...named.volume, ...changes, ...partial } };
 }
 
 /** Which options go with which type. */
@@ -203,22 +286,8 @@ function parseMount(mount: DockerMount, context: MountContext): MountPoint {
   switch (type) {
     case "bind":
       return parseBindMount(mount, { ...emptyPoint("bind", destination), readOnly }, problem, context.probe);
-    case "volume": {
-      const options = mount.VolumeOptions ?? {};
-      if (options.Subpath) {
-        if (source === "") throw problem("must not set Subpath when using anonymous volumes");
-        throw notSupported("HostConfig.Mounts VolumeOptions.Subpath", "parts of volumes are not available yet");
-      }
-      const driver = options.DriverConfig?.Name;
-      if (driver && driver !== "local")
-        throw notSupported("HostConfig.Mounts VolumeOptions.DriverConfig", `volume plugin "${driver}" not found`);
-      if (source === "") {
-        if (readOnly) throw problem("must not set ReadOnly mode when using anonymous volumes");
-        const point = anonymousVolume(destination, context);
-        return { ...point, volume: { ...point.volume!, copyUp: !options.NoCopy } };
-      }
-      return { ...emptyPoint("volume", destination), readOnly, ...namedVolume(source, !options.NoCopy, context) };
-    }
+    case "volume":
+      return parseVolumeMount(mount, { ...emptyPoint("volume", destination), readOnly }, problem, context);
     case "tmpfs": {
       if (source !== "") throw problem("field Source must not be specified");
       const { SizeBytes: sizeBytes = 0, Mode: mode = 0 } = mount.TmpfsOptions ?? {};

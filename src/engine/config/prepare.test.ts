@@ -176,6 +176,15 @@ const INVALID_AS_DOCKER: Row[] = [
     'invalid mount config for type "volume": must not set Subpath when using anonymous volumes',
     { Mounts: [{ Type: "volume", Target: "/a", VolumeOptions: { Subpath: "x" } }] },
   ],
+  ...["/x", "..", "../x", "a/../../x"].map(
+    (Subpath): Row => [
+      'invalid mount config for type "volume": subpath must be a relative path within the volume',
+      { Mounts: [{ Type: "volume", Source: "vol", Target: "/a", VolumeOptions: { Subpath } }] },
+    ],
+  ),
+  ["volumes-from specification cannot be an empty string", { VolumesFrom: [""] }],
+  ["invalid mode: foo", { VolumesFrom: ["other:foo"] }],
+  ["invalid mode: rshared", { VolumesFrom: ["other:rshared"] }],
   [
     'create a/b: "a/b" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path',
     { Mounts: [{ Type: "volume", Source: "a/b", Target: "/a" }] },
@@ -306,11 +315,6 @@ const NOT_SUPPORTED: Row[] = [
   ],
   ["HostConfig.SecurityOpt label: not supported", { SecurityOpt: ["label=type:svirt_t"] }],
   ['HostConfig.SecurityOpt apparmor: not supported: AppArmor profile "foo"', { SecurityOpt: ["apparmor=foo"] }],
-  ["HostConfig.VolumeDriver: not supported", { VolumeDriver: "zfs" }],
-  [
-    "HostConfig.Mounts VolumeOptions.Subpath: not supported",
-    { Mounts: [{ Type: "volume", Source: "vol", Target: "/a", VolumeOptions: { Subpath: "x" } }] },
-  ],
 ];
 
 const rows = (code: ErrorCode, list: readonly Row[]) => list.map((row) => [code, ...row] as const);

@@ -49,7 +49,7 @@ const AT_REMOVEDIR = 0x200;
 export const O_PATH = 0o10000000;
 export const O_CLOEXEC = 0o2000000;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
-export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO } = constants;
+export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK } = constants;
 
 /** openat2(2). */
 export const RESOLVE_NO_MAGICLINKS = 0x02n;
@@ -65,6 +65,7 @@ for (const [number, [name, text]] of getSystemErrorMap()) errnoNames.set(-number
 
 export const ENOENT = -2;
 export const EEXIST = -17;
+export const EXDEV = -18;
 export const ENOTDIR = -20;
 export const ELOOP = -40;
 
@@ -186,6 +187,11 @@ export function fchown(fd: number, uid: number, gid: number, what: string): void
 /** `fd` may be O_PATH. */
 export function fchownPathFd(fd: number, uid: number, gid: number, what: string): void {
   check(libc.fchownat(fd, cString(scratchA, ""), uid, gid, AT_EMPTY_PATH), "chown", what);
+}
+
+/** `fd` may be O_PATH, of anything but a symlink. There is no `fchmodat2` before Linux 6.6: through /proc, which leads to the very file. */
+export function chmodPathFd(fd: number, mode: number, what: string): void {
+  check(libc.fchmodat(AT_FDCWD, cString(scratchA, `/proc/self/fd/${fd}`), mode, 0), "chmod", what);
 }
 
 export function fchmod(fd: number, mode: number, what: string): void {

@@ -68,6 +68,7 @@ function probeWith(devices: readonly HostDevice[]): HostProbe {
       if (directories.includes(path)) return "directory";
       return path.startsWith("/etc/") ? "file" : undefined;
     },
+    fileTypeBeneath: (_directory, path) => (path === "none" ? undefined : "directory"),
     device: (path) => devices.find((each) => each.path === path),
     devicesBelow: (directory) => devices.filter((each) => each.path.startsWith(`${directory}/`)),
     propagation: (path) =>

@@ -2,6 +2,7 @@ import {
   buildOciConfig,
   type HostFacts,
   type MountContext,
+  type MountPoint,
   type PreparedContainer,
   parseCreateBody,
   prepareContainer,
@@ -20,12 +21,28 @@ const USERS: Record<string, ResolvedUser> = {
   "0:44": { uid: 0, gid: 44, additionalGids: [], home: "/root" },
 };
 
+const MOUNT_POINTS_OF_ANOTHER: readonly MountPoint[] = [
+  {
+    type: "volume",
+    destination: "/from-another",
+    readOnly: false,
+    source: "/volumes/another/_data",
+    mode: "z",
+    propagation: "",
+    nonRecursive: false,
+    shallowReadOnly: false,
+    createSource: false,
+    volume: { name: "another", anonymous: false, copyUp: true },
+  },
+];
+
 export function contextFor(host: HostFacts = HYBRID_HOST): MountContext {
   return {
     host,
     probe: PROBE,
     volumePath: (name) => `/volumes/${name}/_data`,
     newVolumeName: () => "anonymous",
+    mountPointsOf: () => MOUNT_POINTS_OF_ANOTHER,
   };
 }
 

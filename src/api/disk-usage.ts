@@ -1,0 +1,74 @@
+import { LighterError } from "../base/errors.ts";
+import { measureContainer, summarizeContainer } from "./container-view.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { summarizeImage } from "./images.ts";
+import { measureTree } from "./measure-tree.ts";
+import { sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
+import { describeVolume } from "./volumes.ts";
+
+const TYPES = ["container", "image", "volume", "build-cache"];
+/** Older clients always get everything. */
+const TYPES_SINCE_MINOR = 42;
+
+/** GET /system/df */
+export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCall): Promise<void> {
+  const asked = apiMinor < TYPES_SINCE_MINOR ? [] : query.all("type");
+  for (const type of asked)
+    if (!TYPES.includes(type)) throw new LighterError("invalid", `unknown object type: ${type}`);
+  const wants = (type: string) => asked.length === 0 || asked.includes(type);
+  const images = wants("image") ? describeImages(daemon, apiMinor) : { LayersSize: 0, Images: null };
+  sendJson(response, 200, {
+    ...images,
+    Containers: wants("container") ? await describeContainers(daemon) : null,
+    Volumes: wants("volume") ? await describeVolumes(daemon) : null,
+    BuildCache: wants("build-cache") ? [] : null,
+    ...(apiMinor < TYPES_SINCE_MINOR ? { BuilderSize: 0 } : {}),
+  });
+}
+
+function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersSize: number; Images: object[] } {
+  const usage = images.diskUsage();
+  const shared = new Map(usage.images.map(({ id, sharedBytes }) => [id, sharedBytes]));
+  const containers = engine.list();
+  return {
+    LayersSize: usage.layersBytes,
+    Images: images.list().map((image) =>
+      shapeFor("image summary", apiMinor, {
+        ...summarizeImage(image),
+        SharedSize: shared.get(image.id) ?? 0,
+        Containers: containers.filter(({ record }) => record.imageId === image.id).length,
+      }),
+    ),
+  };
+}
+
+async function describeContainers(daemon: Daemon): Promise<object[]> {
+  const now = Date.now();
+  const list = daemon.engine.list().map(async (container) => ({
+    ...summarizeContainer(container, now),
+    ...omitEmpty(await measureContainer(daemon, container)),
+  }));
+  return await Promise.all(list);
+}
+
+/** As Go does: a container without files of its own has no size of them. */
+function omitEmpty({ SizeRw, SizeRootFs }: { SizeRw: number; SizeRootFs: number }): object {
+  return { ...(SizeRw === 0 ? {} : { SizeRw }), ...(SizeRootFs === 0 ? {} : { SizeRootFs }) };
+}
+
+/** Those with options are elsewhere, and not measured, as with Docker. */
+async function describeVolumes(daemon: Daemon): Promise<object[]> {
+  const { volumes } = daemon.engine;
+  const described: object[] = [];
+  for (const record of volumes.list().filter(({ options }) => options === null))
+    described.push({
+      ...describeVolume(daemon, record),
+      UsageData: {
+        RefCount: volumes.usersOf(record.name).length,
+        Size: await measureTree(volumes.pathOf(record.name)),
+      },
+    });
+  return described;
+}

@@ -1,0 +1,138 @@
+import { LighterError } from "../base/errors.ts";
+import { ANONYMOUS_LABEL, type VolumeRecord } from "../engine/mod.ts";
+import { asObject, parseJsonBody, readBody } from "./body.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { Filters, matchesPattern } from "./filters.ts";
+import { measureTree } from "./measure-tree.ts";
+import { sendEmpty, sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+
+/** Prunes only anonymous volumes; before API 1.42 named ones, too. */
+const PRUNE_ANONYMOUS_SINCE_MINOR = 42;
+
+export function describeVolume({ engine }: Daemon, record: VolumeRecord): Record<string, unknown> {
+  return {
+    CreatedAt: record.createdAt,
+    Driver: "local",
+    Labels: sorted(record.labels),
+    Mountpoint: engine.volumes.pathOf(record.name),
+    Name: record.name,
+    Options: sorted(record.options),
+    Scope: "local",
+  };
+}
+
+/** As Go writes a map. */
+function sorted(map: Readonly<Record<string, string>> | null): Record<string, string> | null {
+  return map && Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** POST /volumes/create: no body at all makes an anonymous volume. */
+export async function createVolume({ daemon, request, response }: AnswerCall): Promise<void> {
+  const body = await readBody(request);
+  const given = body.length === 0 ? {} : asObject(parseJsonBody(body, request.headers["content-type"]));
+  if (given.ClusterVolumeSpec != null) throw noSwarm();
+  const record = daemon.engine.volumes.create({
+    name: textOf(given, "Name"),
+    driver: textOf(given, "Driver"),
+    options: mapOf(given, "DriverOpts"),
+    labels: mapOf(given, "Labels"),
+  });
+  sendJson(response, 201, describeVolume(daemon, record));
+}
+
+function noSwarm(): LighterError {
+  return new LighterError(
+    "unavailable",
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
+  );
+}
+
+function textOf(body: Record<string, unknown>, field: string): string | undefined {
+  const value = body[field] ?? undefined;
+  if (value === undefined || (typeof value === "string" && !value.includes("\0"))) return value;
+  throw new LighterError("invalid", `invalid JSON: ${field} must be a string`);
+}
+
+function mapOf(body: Record<string, unknown>, field: string): Record<string, string> | null {
+  const value = body[field] ?? null;
+  if (value === null) return null;
+  const entries = Object.entries(asObject(value));
+  for (const [key, each] of entries)
+    if (typeof each !== "string" || each.includes("\0") || key.includes("\0"))
+      throw new LighterError("invalid", `invalid JSON: ${field} must be an object of strings`);
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+/** GET /volumes */
+export function listVolumes({ daemon, query, response }: AnswerCall): void {
+  const filters = Filters.parse(query.text("filters"), ["dangling", "driver", "label", "name"]);
+  const { volumes } = daemon.engine;
+  const dangling = filters.boolean("dangling");
+  const matches = ({ name, labels }: VolumeRecord) =>
+    (dangling === undefined || dangling === (volumes.usersOf(name).length === 0)) &&
+    filters.any("driver", (driver) => driver === "local") &&
+    filters.any("name", (pattern) => matchesPattern(pattern, name)) &&
+    filters.matchesLabels(labels ?? {});
+  const found = volumes.list().filter(matches);
+  sendJson(response, 200, { Volumes: found.map((record) => describeVolume(daemon, record)), Warnings: null });
+}
+
+/** GET /volumes/{name} */
+export function inspectVolume({ daemon, parameter, response }: AnswerCall): void {
+  sendJson(response, 200, describeVolume(daemon, daemon.engine.volumes.get(parameter("name"))));
+}
+
+/** PUT /volumes/{name}: only volumes of a cluster can be changed. */
+export function updateVolume(_call: AnswerCall): void {
+  throw new LighterError("unavailable", "volume update only valid for cluster volumes, but swarm is unavailable");
+}
+
+/** DELETE /volumes/{name} */
+export async function removeVolume({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
+  await daemon.engine.volumes.remove(parameter("name"), query.boolean("force"));
+  sendEmpty(response, 204);
+}
+
+/** POST /volumes/prune. Volumes with options hold nothing on this disk, so they stay, as with Docker. */
+export async function pruneVolumes({ daemon, query, apiMinor, response }: AnswerCall): Promise<void> {
+  const filters = Filters.parse(query.text("filters"), ["all", "label", "label!"]);
+  const all = parseAll(filters) || apiMinor < PRUNE_ANONYMOUS_SINCE_MINOR;
+  const { volumes, events } = daemon.engine;
+  const deleted: string[] = [];
+  let bytes = 0;
+  for (const { name, labels, options } of volumes.list()) {
+    const isAnonymous = Object.hasOwn(labels ?? {}, ANONYMOUS_LABEL);
+    if (options !== null || !(all || isAnonymous) || !filters.matchesLabels(labels ?? {})) continue;
+    if (volumes.usersOf(name).length > 0) continue;
+    const size = await measureTree(volumes.pathOf(name));
+    if (!(await removeUnlessInUse(daemon, name))) continue;
+    deleted.push(name);
+    bytes += size;
+  }
+  events.publish("volume", "prune", "", { reclaimed: `${bytes}` });
+  sendJson(response, 200, { VolumesDeleted: deleted, SpaceReclaimed: bytes });
+}
+
+/** @throws LighterError "invalid", with Docker's text */
+function parseAll(filters: Filters): boolean {
+  const value = filters.get("all")?.[0];
+  if (value === undefined) return false;
+  if (/^(1|t|T|true|True|TRUE)$/.test(value)) return true;
+  if (/^(0|f|F|false|False|FALSE)$/.test(value)) return false;
+  throw new LighterError(
+    "invalid",
+    `invalid filter 'all': strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`,
+  );
+}
+
+/** False: a container took it meanwhile, or somebody removed it. */
+async function removeUnlessInUse({ engine }: Daemon, name: string): Promise<boolean> {
+  try {
+    await engine.volumes.remove(name, false);
+    return true;
+  } catch (error) {
+    if (error instanceof LighterError && (error.code === "conflict" || error.code === "not-found")) return false;
+    throw error;
+  }
+}

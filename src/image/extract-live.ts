@@ -1,0 +1,305 @@
+/**
+ * Unpacks a tar into a directory that a running container sees and may change at the same time (`docker cp`).
+ *
+ * Both the tar and the container are hostile. Every parent directory is opened anew for each entry, by openat2(2) with
+ * RESOLVE_IN_ROOT under the container's root; the last component is made anew there (O_EXCL, mkdirat, …) and from then on
+ * used by its fd. So whatever is exchanged meanwhile, what is made, changed or removed is inside that root. Files that are
+ * there are never opened for writing, but replaced.
+ */
+import { closeSync, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { posix } from "node:path";
+import { errnoOf, LighterError } from "../base/errors.ts";
+import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import {
+  type BytePath,
+  chmodPathFd,
+  EEXIST,
+  ENOENT,
+  fchmod,
+  fchown,
+  fchownPathFd,
+  fsetxattr,
+  futimens,
+  kernelError,
+  lchownat,
+  lutimensat,
+  makeDevice,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  PATH_MAX,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  removeTreeAt,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  showPath,
+  tryLinkat,
+  tryMkdirat,
+  tryMknodat,
+  tryOpenat,
+  tryOpenat2,
+  trySymlinkat,
+} from "../linux/sys/fs.ts";
+import type { TarEntry, TarSink } from "./tar-reader.ts";
+
+export interface ExtractOptions {
+  /** A directory may not be replaced by something else, nor the other way round. */
+  keepKinds: boolean;
+  /** Of all files, whatever the tar says. */
+  owner?: { uid: number; gid: number } | undefined;
+}
+
+const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+const IMPLIED_DIRECTORY_MODE = 0o755;
+/** Another file may be in the way again after one was removed: somebody keeps making them. */
+const ATTEMPTS = 8;
+
+type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeSeconds" | "mtimeNanoseconds" | "xattrs">;
+
+export class LiveExtractor implements TarSink {
+  readonly #rootFd: number;
+  readonly #targetPath: BytePath;
+  readonly #options: ExtractOptions;
+  /** Times of directories are set when nothing more is made in them. */
+  readonly #directories = new Map<BytePath, TarEntry>();
+  #entryCount = 0;
+  #fileFd = -1;
+  #file: TarEntry | undefined;
+  #fileEnd = 0;
+
+  /** `rootFd`: the container's "/", O_PATH, the caller's. `targetPath`: absolute, in the container. */
+  constructor(rootFd: number, targetPath: BytePath, options: ExtractOptions) {
+    this.#rootFd = rootFd;
+    this.#targetPath = targetPath;
+    this.#options = options;
+  }
+
+  entry(given: TarEntry): void {
+    if (++this.#entryCount > LAYER_MAX_ENTRIES)
+      throw new LighterError("invalid", `the archive has more than ${LAYER_MAX_ENTRIES} entries`);
+    const entry = { ...given, ...this.#options.owner };
+    const path = this.#pathOf(entry.path);
+    if (path === this.#targetPath) return; // the directory itself stays as it is
+    const parentFd = this.#openParent(path);
+    try {
+      this.#make(parentFd, posix.basename(path), path, entry);
+    } finally {
+      closeSync(parentFd);
+    }
+  }
+
+  data(bytes: Uint8Array, offset: number): void {
+    for (let done = 0; done < bytes.length; )
+      done += this.#orKernelError("write", () =>
+        writeSync(this.#fileFd, bytes, done, bytes.length - done, offset + done),
+      );
+    this.#fileEnd = offset + bytes.length;
+  }
+
+  endEntry(): void {
+    const entry = this.#file;
+    if (entry === undefined) return;
+    if (this.#fileEnd < entry.size) this.#orKernelError("write", () => ftruncateSync(this.#fileFd, entry.size)); // a hole
+    setAttributes(this.#fileFd, entry, entry.path);
+    this.close();
+  }
+
+  /** Call once, after the reader's end. */
+  finish(): void {
+    for (const [path, entry] of this.#directories) {
+      // Whatever is there now: at worst another directory of the container gets the time.
+      const fd = tryOpenat2(this.#rootFd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolveInRoot);
+      if (fd < 0) continue; // replaced by a later entry, or by the container
+      try {
+        futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+
+  close(): void {
+    if (this.#fileFd >= 0) closeSync(this.#fileFd);
+    this.#fileFd = -1;
+    this.#file = undefined;
+  }
+
+  /** @throws LighterError with Docker's text for one that leaves the target */
+  #pathOf(name: BytePath): BytePath {
+    if (name.length >= PATH_MAX)
+      throw new LighterError("invalid", `"${showPath(name.slice(0, 80))}…" is longer than ${PATH_MAX - 1} bytes`);
+    const prefix = this.#targetPath === "/" ? "/" : `${this.#targetPath}/`;
+    const path = posix.join(this.#targetPath, name).replace(/(.)\/$/, "$1");
+    if (path !== this.#targetPath && !path.startsWith(prefix))
+      throw new LighterError(
+        "internal", // Docker's status is 500
+        `"${showPath(name)}" is outside of "${showPath(this.#targetPath)}"`,
+      );
+    if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
+      throw new LighterError("invalid", `"${showPath(name)}" is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
+    return path as BytePath;
+  }
+
+  /** O_PATH; the caller closes it. Missing directories are made. */
+  #openParent(path: BytePath): number {
+    const parent = posix.dirname(path) as BytePath;
+    const fd = tryOpenat2(this.#rootFd, parent, O_PATH | O_DIRECTORY, resolveInRoot);
+    if (fd >= 0) return fd;
+    if (fd !== ENOENT || parent === "/") throw kernelError(fd, `open "${showPath(parent)}"`);
+    const above = this.#openParent(parent);
+    try {
+      const name = posix.basename(parent);
+      const made = tryMkdirat(above, name, IMPLIED_DIRECTORY_MODE);
+      if (made < 0 && made !== EEXIST) throw kernelError(made, `mkdir "${showPath(parent)}"`);
+      const child = tryOpenat(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      if (child < 0) throw kernelError(child, `open "${showPath(parent)}"`);
+      const { owner } = this.#options;
+      if (made === 0 && owner !== undefined) fchownPathFd(child, owner.uid, owner.gid, parent);
+      return child;
+    } finally {
+      closeSync(above);
+    }
+  }
+
+  #make(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
+    const existing = kindAt(parentFd, name);
+    const isDirectory = entry.type === "directory";
+    if (this.#options.keepKinds && existing !== undefined && (existing === "directory") !== isDirectory)
+      throw cannotOverwrite(path, this.#targetPath, existing === "directory");
+    if (isDirectory) this.#directory(parentFd, name, path, entry, existing === "directory");
+    else this.#leaf(parentFd, name, path, entry);
+  }
+
+  #leaf(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
+    this.#replace(parentFd, name, path, () => this.#create(parentFd, name, entry));
+    if (entry.type === "file" || entry.type === "hardlink") return;
+    lchownat(parentFd, name, entry.uid, entry.gid);
+    this.#attributesOfSpecial(parentFd, name, path, entry);
+  }
+
+  /** Removes what is in the way until `create` succeeds. */
+  #replace(parentFd: number, name: string, path: BytePath, create: () => number): void {
+    let rc = create();
+    for (let attempt = 0; rc === EEXIST && attempt < ATTEMPTS; attempt++) {
+      removeTreeAt(parentFd, name, LAYER_PATH_MAX_DEPTH);
+      rc = create();
+    }
+    if (rc < 0) throw kernelError(rc, `create "${showPath(path)}"`);
+  }
+
+  #directory(parentFd: number, name: string, path: BytePath, entry: TarEntry, exists: boolean): void {
+    if (!exists) this.#replace(parentFd, name, path, () => tryMkdirat(parentFd, name, 0o700));
+    const fd = tryOpenat(parentFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+    try {
+      setAttributes(fd, entry, path);
+    } finally {
+      closeSync(fd);
+    }
+    this.#directories.set(path, entry);
+  }
+
+  #create(parentFd: number, name: string, entry: TarEntry): number {
+    switch (entry.type) {
+      case "file": {
+        const fd = tryOpenat(parentFd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+        if (fd < 0) return fd;
+        this.#fileFd = fd;
+        this.#file = entry;
+        this.#fileEnd = 0;
+        return 0;
+      }
+      case "hardlink":
+        return this.#link(parentFd, name, entry);
+      case "symlink":
+        return trySymlinkat(entry.linkPath, parentFd, name);
+      case "fifo":
+        return tryMknodat(parentFd, name, S_IFIFO | 0o600, 0n);
+      default: {
+        const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
+        return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
+      }
+    }
+  }
+
+  /** To a file that is in the archive, too. */
+  #link(parentFd: number, name: string, entry: TarEntry): number {
+    const target = this.#pathOf(entry.linkPath);
+    const targetFd = this.#openParent(target);
+    try {
+      return tryLinkat(targetFd, posix.basename(target), parentFd, name);
+    } finally {
+      closeSync(targetFd);
+    }
+  }
+
+  /** By its own fd, which cannot be exchanged; a symlink has nothing but its times. */
+  #attributesOfSpecial(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
+    if (entry.type !== "symlink") {
+      const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
+      if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
+      try {
+        if (!fstatSync(fd).isSymbolicLink()) chmodPathFd(fd, entry.mode, path);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    lutimensat(parentFd, name, entry.mtimeSeconds, entry.mtimeNanoseconds);
+  }
+
+  #orKernelError<T>(what: string, act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      const errno = errnoOf(error);
+      const path = showPath(this.#file?.path ?? "");
+      throw new LighterError("kernel", `${what} "${path}": ${errno}`, { errno, cause: error });
+    }
+  }
+}
+
+function kindAt(parentFd: number, name: string): "directory" | "other" | undefined {
+  const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW | O_NONBLOCK);
+  if (fd === ENOENT) return undefined;
+  if (fd < 0) throw kernelError(fd, `open "${showPath(name)}"`);
+  try {
+    return fstatSync(fd).isDirectory() ? "directory" : "other";
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Docker's words, which names the target where one would expect the entry. */
+function cannotOverwrite(path: BytePath, target: BytePath, isDirectory: boolean): LighterError {
+  const [old, fresh] = isDirectory ? ["directory", "non-directory"] : ["non-directory", "directory"];
+  return new LighterError(
+    "internal",
+    `cannot overwrite ${old} "${showPath(path)}" with ${fresh} "${showPath(target)}"`,
+  );
+}
+
+function setAttributes(fd: number, entry: Attributes, path: string): void {
+  fchown(fd, entry.uid, entry.gid, path);
+  fchmod(fd, entry.mode, path); // must follow chown(2), which clears setuid
+  for (const { name, value } of entry.xattrs) setXattr(fd, name, value, path);
+  futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+}
+
+/** Ours to set: they would redirect one overlay directory to another. */
+const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
+
+function setXattr(fd: number, name: string, value: Uint8Array, path: string): void {
+  if (OVERLAY_XATTR.test(name)) return;
+  try {
+    fsetxattr(fd, name, value, path);
+  } catch (error) {
+    if (errnoOf(error) !== "EOPNOTSUPP" || name === "security.capability") throw error;
+  }
+}

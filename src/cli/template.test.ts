@@ -100,3 +100,11 @@ test("goSprintf says what it cannot format, as fmt does", () => {
   expect(goSprintf("%s")).toBe("%!s(MISSING)");
   expect(goSprintf("a", 1, "b")).toBe("a%!(EXTRA float64=1, string=b)");
 });
+
+test("json escapes what a page would take for tags: never, in a whole row, or everywhere", () => {
+  const data = { a: ["<"] };
+  const show = (html: boolean | "everywhere") => compileTemplate("{{json .}} {{json .a}}", html)(data);
+  expect(show(false)).toBe('{"a":["<"]} ["<"]');
+  expect(show(true)).toBe('{"a":["\\u003c"]} ["<"]');
+  expect(show("everywhere")).toBe('{"a":["\\u003c"]} ["\\u003c"]');
+});

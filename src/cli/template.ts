@@ -18,9 +18,10 @@ export class TemplateError extends Error {
 
 /**
  * A parsed template, to be executed over any number of values. Both throw TemplateError. `escapeHtml`: {{json .}} of a
- * whole row writes "<" as \u003c, which the stock client does there and nowhere else.
+ * whole row writes "<" as \u003c, which the stock client does there and, with "everywhere", for the rows inside of what is
+ * shown.
  */
-export function compileTemplate(source: string, escapeHtml = false): (data: unknown) => string {
+export function compileTemplate(source: string, escapeHtml: boolean | "everywhere" = false): (data: unknown) => string {
   const nodes = explain("parse", () => parseTemplate(source));
   return (data) => explain("execute", () => new Execution(data, escapeHtml).run(nodes));
 }
@@ -52,7 +53,7 @@ class Execution {
 
   constructor(
     readonly root: unknown,
-    readonly escapeHtml: boolean,
+    readonly escapeHtml: boolean | "everywhere",
   ) {
     this.#variables = [["$", root]];
   }
@@ -131,7 +132,8 @@ class Execution {
       if (fn === undefined) throw new Error(`function ${goQuote(head.name)} not defined`);
       if (head.name === "and" || head.name === "or") return this.#logic(head.name, rest, dot, piped);
       const args = [...rest.map((operand) => this.#operand(operand, dot)), ...piped];
-      if (head.name === "json" && args[0] === this.root) return goJson(args[0] ?? null, this.escapeHtml);
+      if (head.name === "json" && (args[0] === this.root || this.escapeHtml === "everywhere"))
+        return goJson(args[0] ?? null, this.escapeHtml !== false);
       return fn(...args);
     }
     const value = this.#operand(head, dot);

@@ -227,7 +227,7 @@ function formatVerbose(usage: DiskUsage): string {
 /** The template is given all lists at once: {{range .Images}}…{{end}}. */
 function formatEverything(usage: DiskUsage, format: string): string {
   const { images, containers, volumes, caches } = everything(usage, true);
-  const template = compileTemplate(format === "json" ? "{{json .}}" : format, true);
+  const template = compileTemplate(format === "json" ? "{{json .}}" : format, "everywhere");
   return template({
     Images: images.rows.map((row) => rowValues(row, images.columns)),
     Containers: containers.rows.map((row) => rowValues(row, containers.columns)),

@@ -46,7 +46,7 @@ export function prepareUpdate(
   const { hostConfig, warnings } = prepareResources(onlySwap ? { ...given, Memory: given.MemorySwap! } : given, host);
   const changes: DockerHostConfig = {};
   for (const field of CHANGEABLE)
-    if (given[field] && hostConfig[field] !== undefined) Object.assign(changes, { [field]: hostConfig[field] });
+    if (given[field] && hostConfig[field]) Object.assign(changes, { [field]: hostConfig[field] });
   if (onlySwap) delete changes.Memory;
   if (given.PidsLimit != null && host.cgroup.pidsLimit) changes.PidsLimit = given.PidsLimit > 0 ? given.PidsLimit : -1;
   if (given.RestartPolicy?.Name) changes.RestartPolicy = given.RestartPolicy;

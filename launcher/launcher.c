@@ -537,8 +537,10 @@ static int op_receive(struct program *p, const struct op *op)
 	int fd;
 	ssize_t length = sync_receive(sync_fd, &record, &fd, 0);
 
-	if (length == sizeof(record) && record.type == RECORD_RELEASED)
+	if (length == sizeof(record) && record.type == RECORD_RELEASED) {
 		released = 1;
+		sync_send(sync_fd, RECORD_RELEASED, 0, 0, -1); /* the launcher goes when it has read that */
+	}
 	if (length == sizeof(record) && (record.type == RECORD_TOKEN || record.type == RECORD_RELEASED))
 		return set_slot(p, op->out, fd);
 	if (in_child)

@@ -29,6 +29,7 @@
 #define PATH_BYTES 4096
 #define MAX_CLIENTS 128
 #define PART_MS 200 /* for clients that do not close when we do */
+#define RELEASE_MS 1000 /* for a process that may be frozen to say that it goes on by itself */
 #define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
@@ -381,6 +382,23 @@ static int answer_start(void)
 
 static void part(void);
 
+/* Until the process has taken our word: what fails before is still a failed start, and somebody is here to say so. */
+static void let_go(void)
+{
+	struct pollfd answer = { sync_fd, POLLIN, 0 };
+	struct record record;
+	int passed;
+
+	sync_send(sync_fd, RECORD_RELEASED, 0, 0, -1);
+	while (poll(&answer, 1, RELEASE_MS) > 0 &&
+	       sync_receive(sync_fd, &record, &passed, MSG_DONTWAIT) == (ssize_t)sizeof(record)) {
+		if (record.type == RECORD_RELEASED)
+			return;
+		if (record.type == RECORD_FAILED)
+			fail(program, init_pid, (struct failure){ record.op_index, (int)record.error });
+	}
+}
+
 /* The process, which may have ended meanwhile, goes to our parent: nobody has waited for it here. */
 static int answer_release(struct client *client)
 {
@@ -389,7 +407,7 @@ static int answer_release(struct client *client)
 	if (!program->header.hand_over || (state != CREATED && state != STARTED))
 		return EINVAL;
 	if (state == CREATED)
-		sync_send(sync_fd, RECORD_RELEASED, 0, 0, -1);
+		let_go();
 	unlink(program_string(program, program->header.socket_path));
 	tell(client, FRAME_RESULT, &error, sizeof(error));
 	part();

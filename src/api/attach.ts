@@ -21,19 +21,24 @@ export async function attach(call: StreamCall): Promise<void> {
   const container = daemon.engine.find(call.parameter("id"));
   const { config } = container.record;
   const tty = config.Tty ?? false;
+  await client.skipBody(); // dockerode's are the parameters once more
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
   const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);
   // A terminal has no end of input that could be passed on, and a client that detaches from one ends its own only.
   const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
-  const pending = query.boolean("stream") ? await attachTo(container, plan) : undefined;
+  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan) : undefined;
   client.open(isMultiplexed(tty, call.apiMinor));
   if (query.boolean("logs")) {
     const format = { ...streams, timestamps: false, tty };
     await replayLogs(client.output, daemon, container, format, new AbortController().signal);
   }
   if (pending === undefined) client.close();
-  else await joinPending(client, pending, { stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys });
+  else
+    await joinPending(client, pending, {
+      ...{ stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys },
+      onDetach: () => container.publish("detach"),
+    });
 }
 
 /** Waits for the process, then pumps until one side ends. */

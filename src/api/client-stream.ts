@@ -23,6 +23,8 @@ export interface ClientStream {
   readonly output: Writable;
   /** The request's JSON, which comes before the stream. @throws LighterError "invalid" */
   readJson(): Promise<unknown>;
+  /** For a request that has none: what a client sends as its body all the same is not stdin. */
+  skipBody(): Promise<void>;
   /** Begins the stream. `multiplexed`: output has Docker's 8-byte headers. */
   open(multiplexed: boolean): void;
   /** Ends the stream; what was written to `output` arrives. */
@@ -55,12 +57,20 @@ export class HijackedClient implements ClientStream {
   }
 
   async readJson(): Promise<unknown> {
+    return parseJsonBody(await this.#readBody(), this.#request.headers["content-type"]);
+  }
+
+  async skipBody(): Promise<void> {
+    if (this.#request.headers["transfer-encoding"] === undefined) await this.#readBody();
+  }
+
+  async #readBody(): Promise<Buffer> {
     const { headers } = this.#request;
     if (headers["transfer-encoding"] !== undefined)
       throw new LighterError("not-supported", "a chunked body before a hijacked stream: send its length");
     const length = Number(headers["content-length"] ?? 0);
     if (!(length <= API_BODY_MAX_BYTES)) throw tooLarge();
-    return parseJsonBody(await readExactly(this.input, length), headers["content-type"]);
+    return await readExactly(this.input, length);
   }
 
   open(multiplexed: boolean): void {
@@ -146,6 +156,9 @@ export class PlainClient implements ClientStream {
   async readJson(): Promise<unknown> {
     return parseJsonBody(await readBody(this.input), this.input.headers["content-type"]);
   }
+
+  /** Nothing: here a body is all the stdin there can be. */
+  async skipBody(): Promise<void> {}
 
   open(multiplexed: boolean): void {
     this.output.writeHead(200, { ...COMMON_HEADERS, "Content-Type": multiplexed ? MULTIPLEXED_STREAM : RAW_STREAM });

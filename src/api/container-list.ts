@@ -3,8 +3,10 @@ import type { Container } from "../engine/mod.ts";
 import { measureContainer, summarizeContainer } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
+import { isInRange, parsePortRange } from "./port-range.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
 
 /** Of which some cannot hold for any container yet, and are known all the same. */
 const FILTERS = [
@@ -24,26 +26,29 @@ const FILTERS = [
   "status",
   "volume",
 ];
+const HEALTH_STATUSES = ["none", "starting", "healthy", "unhealthy"];
 const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 
 /** GET /containers/json */
-export async function listContainers({ daemon, query, response }: AnswerCall): Promise<void> {
+export async function listContainers({ daemon, query, response, apiMinor }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), FILTERS);
   const limit = query.integer("limit") ?? 0;
   const matches = compileFilters(daemon, filters);
   // A limit, `before` and `since`, and filters that name what does not run ask for all.
   const all =
     query.boolean("all") || limit > 0 || ["status", "exited", "before", "since"].some((name) => filters.get(name));
-  let containers = daemon.engine.list().filter((container) => (all || container.isRunning) && matches(container));
+  let containers = daemon.engine.list().filter((container) => (all || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
   const now = Date.now();
   const withSize = query.boolean("size");
   const nameOf = imageNames(daemon);
-  const list = containers.map(async (container) => ({
-    ...summarizeContainer(container, now),
-    Image: nameOf(container),
-    ...(withSize ? await measureContainer(daemon, container) : {}),
-  }));
+  const list = containers.map(async (container) =>
+    shapeFor("container summary", apiMinor, {
+      ...summarizeContainer(container, now),
+      Image: nameOf(container),
+      ...(withSize ? await measureContainer(daemon, container) : {}),
+    }),
+  );
   sendJson(response, 200, await Promise.all(list));
 }
 
@@ -76,22 +81,24 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
   const exited = filters.get("exited")?.map(parseExitCode);
   const position = positionFilter(daemon, filters);
   const ancestors = filters.get("ancestor")?.map((name) => idOfImage(daemon.images, name));
+  for (const health of filters.get("health") ?? [])
+    if (!HEALTH_STATUSES.includes(health))
+      throw new LighterError("invalid", `unrecognized filter value for health: ${health}`);
+  const hasPort = portFilter(filters);
   const isTask = filters.boolean("is-task");
   return (container) => {
     const { record } = container;
     return (
       filters.any("id", (value) => matchesPattern(value, record.id)) &&
       filters.any("name", (value) => matchesName(value, record.name)) &&
-      filters.any("status", (value) => value === record.status) &&
+      filters.any("status", (value) => value === container.state) &&
       filters.matchesLabels(record.config.Labels ?? {}) &&
       (exited === undefined || (record.status === "exited" && exited.includes(record.exitCode))) &&
       (ancestors === undefined || ancestors.includes(record.imageId)) &&
       filters.any("volume", (value) => hasMount(container, value)) &&
       filters.any("network", (value) => value === networkOf(container)) &&
-      filters.any("health", (value) => value === "none") &&
-      filters.any("isolation", (value) => value === "" || value === "default") &&
-      filters.get("publish") === undefined &&
-      filters.any("expose", (value) => isExposed(container, value)) &&
+      filters.any("health", (value) => value === (record.health?.status ?? "none")) &&
+      hasPort(container) &&
       isTask !== true &&
       position(container)
     );
@@ -105,7 +112,7 @@ function matchesName(pattern: string, name: string): boolean {
 
 function parseExitCode(text: string): number {
   if (/^-?\d{1,9}$/.test(text)) return Number(text);
-  throw new LighterError("invalid", `invalid filter 'exited=${text}': not a number`);
+  throw new LighterError("invalid", `invalid filter 'exited=${text}': strconv.Atoi: parsing "${text}": invalid syntax`);
 }
 
 function hasMount({ record }: Container, nameOrPath: string): boolean {
@@ -119,9 +126,14 @@ function networkOf({ record }: Container): string {
   return mode === "default" ? "bridge" : mode;
 }
 
-/** "80" is "80/tcp". */
-function isExposed({ record }: Container, port: string): boolean {
-  return Object.hasOwn(record.config.ExposedPorts ?? {}, port.includes("/") ? port : `${port}/tcp`);
+/** One of the ports asked for is exposed; none is published, so far. @throws LighterError for what is no port */
+function portFilter(filters: Filters): (container: Container) => boolean {
+  const [exposed, published] = (["expose", "publish"] as const).map((name) =>
+    filters.get(name)?.map((value) => parsePortRange(name, value)),
+  );
+  if (exposed === undefined && published === undefined) return () => true;
+  return ({ record }) =>
+    Object.keys(record.config.ExposedPorts ?? {}).some((port) => exposed?.some((range) => isInRange(port, range)));
 }
 
 /** By order of creation, relative to other containers. */

@@ -37,6 +37,7 @@ function describeNetworks({ record }: Container): Record<string, object> {
       Links: null,
       Aliases: null,
       MacAddress: "",
+      GwPriority: 0,
       NetworkID: "",
       EndpointID: "",
       Gateway: "",
@@ -51,12 +52,13 @@ function describeNetworks({ record }: Container): Record<string, object> {
   };
 }
 
-export function describeState({ record }: Container): object {
+export function describeState(container: Container): object {
+  const { record, state } = container;
   return {
-    Status: record.status,
-    Running: record.status === "running",
-    Paused: false,
-    Restarting: false,
+    Status: state,
+    Running: container.isActive,
+    Paused: record.paused,
+    Restarting: state === "restarting",
     OOMKilled: record.oomKilled,
     Dead: false,
     Pid: record.pid,
@@ -64,14 +66,25 @@ export function describeState({ record }: Container): object {
     Error: record.error,
     StartedAt: record.startedAt,
     FinishedAt: record.finishedAt,
+    ...(record.health === undefined ? {} : { Health: describeHealth(record.health) }),
   };
+}
+
+function describeHealth({ status, failingStreak, log }: NonNullable<Container["record"]["health"]>): object {
+  const results = log.map(({ start, end, exitCode, output }) => ({
+    Start: start,
+    End: end,
+    ExitCode: exitCode,
+    Output: output,
+  }));
+  return { Status: status, FailingStreak: failingStreak, Log: results };
 }
 
 export function inspectContainer({ engine }: Daemon, container: Container): Record<string, unknown> {
   const { record } = container;
   const paths = engine.paths.container(record.id);
   const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
-  const execIds = [...container.execs.values()].filter((exec) => exec.isRunning).map((exec) => exec.id);
+  const execIds = [...container.execs.values()].filter((exec) => exec.exitCode === undefined).map((exec) => exec.id);
   return {
     Id: record.id,
     Created: record.createdAt,
@@ -208,9 +221,12 @@ export function summarizeContainer(container: Container, nowMs: number): Record<
     Created: Math.floor(Date.parse(record.createdAt) / 1000),
     Ports: [],
     Labels: record.config.Labels ?? {},
-    State: record.status,
+    State: container.state,
     Status: describeStatus(container, nowMs),
-    HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+    HostConfig: {
+      NetworkMode: record.hostConfig.NetworkMode,
+      ...(record.hostConfig.Annotations == null ? {} : { Annotations: record.hostConfig.Annotations }),
+    },
     NetworkSettings: { Networks: describeNetworks(container) },
     Mounts: describeMounts(container),
   };
@@ -222,19 +238,28 @@ function describeCommand({ record }: Container): string {
   return `${path} ${args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg)).join(" ")}`;
 }
 
-/** "Up 5 minutes", "Exited (0) 3 seconds ago", "Created". */
-export function describeStatus({ record }: Container, nowMs: number): string {
+/** "Up 5 minutes (healthy)", "Up 1 second (Paused)", "Restarting (1) 3 seconds ago", "Exited (0) 2 hours ago", "Created". */
+export function describeStatus({ record, state }: Container, nowMs: number): string {
   const since = (time: string) => formatDuration(nowMs - Number((parseRfc3339(time) ?? 0n) / 1_000_000n));
-  switch (record.status) {
+  switch (state) {
     case "created":
       return "Created";
     case "running":
-      return `Up ${since(record.startedAt)}`;
+      return `Up ${since(record.startedAt)}${healthSuffix(record.health?.status)}`;
+    case "paused":
+      return `Up ${since(record.startedAt)} (Paused)`;
+    case "restarting":
+      return `Restarting (${record.exitCode}) ${since(record.finishedAt)} ago`;
     case "exited":
       return `Exited (${record.exitCode}) ${since(record.finishedAt)} ago`;
     case "removing":
       return "Removal In Progress";
   }
+}
+
+function healthSuffix(status: string | undefined): string {
+  if (status === undefined) return "";
+  return status === "starting" ? " (health: starting)" : ` (${status})`;
 }
 
 /** Bytes of the container's own files, and with its image's. */

@@ -2,24 +2,29 @@ import { LighterError } from "../base/errors.ts";
 import {
   type Container,
   kill as killContainer,
+  listProcesses,
+  pause as pauseContainer,
   resize as resizeContainer,
   restart as restartContainer,
   type StopOptions,
   stop as stopContainer,
+  unpause as unpauseContainer,
+  updateContainer,
   type WaitCondition,
 } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
 import type { AnswerCall, Call } from "./router.ts";
+import { shapeFor, shapeIfObject } from "./versions.ts";
 
 function containerOf({ daemon, parameter }: Call): Container {
   return daemon.engine.find(parameter("id"));
 }
 
 /** POST /containers/create */
-export async function createContainer({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const body = await readJsonBody(request);
+export async function createContainer({ daemon, query, request, response, apiMinor }: AnswerCall): Promise<void> {
+  const body = shapeIfObject("create", apiMinor, await readJsonBody(request));
   const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
   sendJson(response, 201, { Id: id, Warnings: warnings });
 }
@@ -34,7 +39,8 @@ export async function explain({ daemon, query, request, response }: AnswerCall):
 export async function inspect(call: AnswerCall): Promise<void> {
   const container = containerOf(call);
   const size = call.query.boolean("size") ? await measureContainer(call.daemon, container) : {};
-  sendJson(call.response, 200, { ...inspectContainer(call.daemon, container), ...size });
+  const inspected = { ...inspectContainer(call.daemon, container), ...size };
+  sendJson(call.response, 200, shapeFor("container", call.apiMinor, inspected));
 }
 
 /** POST /containers/{id}/start */
@@ -49,7 +55,7 @@ function stopOptions({ query }: Call): StopOptions {
 
 /** POST /containers/{id}/stop */
 export async function stop(call: AnswerCall): Promise<void> {
-  const hasStopped = await stopContainer(containerOf(call), stopOptions(call));
+  const hasStopped = await stopContainer(call.daemon.engine, containerOf(call), stopOptions(call));
   sendEmpty(call.response, hasStopped ? 204 : 304);
 }
 
@@ -61,8 +67,33 @@ export async function restart(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/kill */
 export async function kill(call: AnswerCall): Promise<void> {
-  await killContainer(containerOf(call), call.parameter("id"), call.query.text("signal"));
+  await killContainer(call.daemon.engine, containerOf(call), call.parameter("id"), call.query.text("signal"));
   sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/pause */
+export async function pause(call: AnswerCall): Promise<void> {
+  await pauseContainer(call.daemon.engine, containerOf(call));
+  sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/unpause */
+export async function unpause(call: AnswerCall): Promise<void> {
+  await unpauseContainer(call.daemon.engine, containerOf(call));
+  sendEmpty(call.response, 204);
+}
+
+/** POST /containers/{id}/update */
+export async function update(call: AnswerCall): Promise<void> {
+  const body = await readJsonBody(call.request);
+  const warnings = await updateContainer(call.daemon.engine, containerOf(call), body, call.daemon.host);
+  sendJson(call.response, 200, { Warnings: warnings.length === 0 ? null : warnings });
+}
+
+/** GET /containers/{id}/top */
+export async function top(call: AnswerCall): Promise<void> {
+  const { titles, processes } = await listProcesses(call.daemon.engine, containerOf(call), call.query.text("ps_args"));
+  sendJson(call.response, 200, { Processes: processes, Titles: titles });
 }
 
 /** POST /containers/{id}/rename */

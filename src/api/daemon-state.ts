@@ -1,9 +1,35 @@
-import type { Engine, HostFacts, ImageStore, Registries } from "../engine/mod.ts";
+import type { OpenedEngine } from "../engine/mod.ts";
+import type { ReloadableOptions } from "./config/options.ts";
+import type { Metrics } from "./metrics.ts";
 
-/** What every handler may use. */
-export interface Daemon {
-  engine: Engine;
-  images: ImageStore;
-  registries: Registries;
-  host: HostFacts;
+/** What of the daemon's settings handlers use. */
+export interface DaemonSettings extends ReloadableOptions {
+  /** For new containers; shown by `info`. */
+  logDriver: string;
+  /** A path, "builtin" or "unconfined". */
+  seccompProfile: string;
+  noNewPrivileges: boolean;
+  /** Warnings about addresses at which anybody may connect. */
+  openDoors: readonly string[];
 }
+
+/** What every handler may use. A reload replaces `settings` and `registries`. */
+export interface Daemon extends OpenedEngine {
+  settings: DaemonSettings;
+  readonly metrics: Metrics;
+}
+
+export const DEFAULT_SETTINGS: DaemonSettings = {
+  debug: false,
+  labels: [],
+  features: {},
+  shutdownTimeoutS: 15,
+  registry: {},
+  maxDownloads: undefined,
+  maxUploads: 5,
+  downloadAttempts: 5,
+  logDriver: "json-file",
+  seccompProfile: "builtin",
+  noNewPrivileges: false,
+  openDoors: [],
+};

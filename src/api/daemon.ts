@@ -1,26 +1,32 @@
-import { chmodSync, lstatSync, mkdirSync, openSync, rmSync } from "node:fs";
-import { connect, type Server } from "node:net";
-import { dirname, join } from "node:path";
-import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
-import { lockFile, openEngine, releaseTextPages } from "../engine/mod.ts";
-import { type DaemonOptions, parseDaemonOptions } from "./daemon-config.ts";
+import { mkdirSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { DEAD_OWNER_TIMEOUT_MS } from "../base/limits.ts";
+import { configureLog, log } from "../base/log.ts";
+import { lockExclusiveWithin, openEngine, releaseTextPages } from "../engine/mod.ts";
+import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
+import { describeSettings } from "./config/values.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { describeOpenDoor, listen, listenForMetrics } from "./listen.ts";
+import { Metrics } from "./metrics.ts";
+import { ServiceManager } from "./notify.ts";
+import { applyReloadable, reload } from "./reload.ts";
 import { Router } from "./router.ts";
 import { routes } from "./routes.ts";
-import { createServer } from "./server.ts";
+import { createAcceptor } from "./server.ts";
 
 const HELP = `Usage: lighter daemon [OPTIONS]
 
 Serves the API and keeps the state of containers and images. Logs to standard error.
 Containers do not need it: it may be ended at any time, even by SIGKILL, and the next one takes over.
 
+Each option is also a key of the configuration file, in the form of Docker's daemon.json; lists have their name in the
+plural there. SIGHUP reads the file again and makes new values count where the option has a star.
+
 Options:
-  -H, --host ADDRESS      socket to listen on (default "unix:///run/lighter/lighter.sock")
-      --data-root PATH    what is kept: images, containers (default "/var/lib/lighter")
-      --exec-root PATH    what a reboot may clear (default "/run/lighter")
-      --config-file PATH  settings in JSON: "registry-mirrors", "insecure-registries" (default "/etc/lighter/daemon.json")
-      --registry-mirror URL         asked before docker.io; may be given more than once
-      --insecure-registry ADDRESS   HOST[:PORT] or CIDR that need not have a certificate; may be given more than once
-      --help              print this
+${describeSettings()}      --config-file PATH                     settings in JSON (default "/etc/lighter/daemon.json")
+      --validate                             check the settings and end
+      --help                                 print this
 `;
 
 /**
@@ -34,7 +40,11 @@ export async function daemonMain(args: string[]): Promise<number> {
       process.stdout.write(HELP);
       return 0;
     }
-    await serve(options);
+    if (options.given.validateOnly) {
+      process.stdout.write("configuration OK\n");
+      return 0;
+    }
+    await serve(options, args);
   } catch (error) {
     console.error(`lighter daemon: ${describeError(error)}`);
     return options === undefined ? 125 : 1;
@@ -47,61 +57,46 @@ function describeError(error: unknown): string {
   return hint === undefined ? messageOf(error) : `${messageOf(error)}\n${hint}`;
 }
 
-async function serve({ socketPath, dataRoot, execRoot, registry }: DaemonOptions): Promise<void> {
+async function serve(options: DaemonOptions, args: readonly string[]): Promise<void> {
+  const manager = new ServiceManager(process.env, process.pid);
+  configureLog(options.log);
   // What others can read of our directories is decided with each, not by whoever started us.
   process.umask(0o022);
+  let onReload = () => {}; // a SIGHUP before there is anything to reload
+  process.on("SIGHUP", () => onReload());
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
-  process.on("uncaughtException", (error) => console.error("lighter: bug:", error));
-  process.on("unhandledRejection", (error) => console.error("lighter: bug:", error));
+  process.on("uncaughtException", (error) => logBug(error));
+  process.on("unhandledRejection", (error) => logBug(error));
+  const { dataRoot, execRoot, registry, defaults, pidPath } = options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
-  lockExecRoot(execRoot);
-  const daemon = await openEngine({ dataRoot, execRoot, registry });
-  const server = createServer(daemon, new Router(routes));
-  await takeSocket(server, socketPath);
-  console.error(`lighter: listening on ${socketPath}`);
+  await lockExecRoot(execRoot);
+  if (pidPath !== undefined) writeFileSync(pidPath, `${process.pid}`, { mode: 0o644 });
+  const opened = await openEngine({ dataRoot, execRoot, registry, defaults });
+  const settings = {
+    ...options,
+    logDriver: defaults.log.driver,
+    seccompProfile: options.given.values["seccomp-profile"] || "builtin",
+    noNewPrivileges: defaults.noNewPrivileges,
+    openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
+  };
+  const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
+  applyReloadable(daemon, options);
+  const accept = createAcceptor(daemon, new Router(routes));
+  for (const host of options.hosts) await listen(host, { ...options, manager, accept });
+  if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
+  onReload = () => reload(daemon, args, options);
+  manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // what start-up touched
 }
 
+function logBug(error: unknown): void {
+  log.error(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+}
+
 /** Held until this process ends, however it ends. @throws LighterError "conflict" */
-function lockExecRoot(execRoot: string): void {
+async function lockExecRoot(execRoot: string): Promise<void> {
   const path = join(execRoot, "daemon.lock");
   const fd = openSync(path, "a", 0o600);
-  if (!lockFile(fd)) throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
-}
-
-/** Listens on a unix socket that root only, and its group, may connect to. A socket that nobody serves is replaced. */
-async function takeSocket(server: Server, path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat !== undefined) {
-    if (!stat.isSocket()) throw new LighterError("conflict", `listen on "${path}": there is a file that is no socket`);
-    if (await isServed(path)) throw new LighterError("conflict", `listen on "${path}": another program serves it`);
-    rmSync(path);
-  }
-  const umask = process.umask(0o777); // nobody may connect before the mode is set
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(path, () => resolve());
-    });
-    chmodSync(path, 0o660);
-  } finally {
-    process.umask(umask);
-  }
-}
-
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", (error) => {
-      if (errnoOf(error) === "ECONNREFUSED" || errnoOf(error) === "ENOENT") resolve(false);
-      else if (errnoOf(error) === "ECONNRESET")
-        resolve(true); // somebody accepted, and hung up
-      else reject(error);
-    });
-  });
+  if (!(await lockExclusiveWithin(fd, DEAD_OWNER_TIMEOUT_MS)))
+    throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
 }

@@ -64,7 +64,7 @@ export function events(call: AnswerCall): Promise<void> {
   // Past and present without a gap: nothing else runs in between.
   if (since !== undefined || until !== undefined)
     for (const event of bus.past()) if (event.timeNs >= (since ?? 0n)) send(event);
-  const listening = bus.listen(send);
+  const listening = bus.subscribe(send);
   const timer = until === undefined ? undefined : setTimeout(end, msUntil(until));
   response.on("close", end);
   return ended.then(() => {

@@ -4,6 +4,7 @@ import { detachKeysFor, isMultiplexed, joinPending } from "./attach.ts";
 import { asObject, readJsonBody } from "./body.ts";
 import { encodeFrame } from "./frames.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
+import { pump } from "./pump.ts";
 import type { AnswerCall, Call, StreamCall } from "./router.ts";
 
 /** Fields of a body, each of one type or absent (null is absent, as Go has it). */
@@ -53,24 +54,28 @@ export async function createExec({ daemon, parameter, request, response }: Answe
   const consoleSize = fields.consoleSize("ConsoleSize");
   const detachKeys = fields.text("DetachKeys");
   detachKeysFor(true, detachKeys || undefined);
-  const exec = daemon.engine.createExec(container, {
-    attachStdin: fields.boolean("AttachStdin"),
-    attachStdout: fields.boolean("AttachStdout"),
-    attachStderr: fields.boolean("AttachStderr"),
-    detachKeys,
-    Tty: fields.boolean("Tty"),
-    Env: fields.texts("Env"),
-    Cmd: fields.texts("Cmd"),
-    Privileged: fields.boolean("Privileged"),
-    User: fields.text("User"),
-    WorkingDir: fields.text("WorkingDir"),
-    ...(consoleSize === undefined ? {} : { ConsoleSize: consoleSize }),
-  });
+  const exec = daemon.engine.execs.create(
+    container,
+    {
+      attachStdin: fields.boolean("AttachStdin"),
+      attachStdout: fields.boolean("AttachStdout"),
+      attachStderr: fields.boolean("AttachStderr"),
+      detachKeys,
+      Tty: fields.boolean("Tty"),
+      Env: fields.texts("Env"),
+      Cmd: fields.texts("Cmd"),
+      Privileged: fields.boolean("Privileged"),
+      User: fields.text("User"),
+      WorkingDir: fields.text("WorkingDir"),
+      ...(consoleSize === undefined ? {} : { ConsoleSize: consoleSize }),
+    },
+    parameter("id"),
+  );
   sendJson(response, 201, { Id: exec.id });
 }
 
 function execOf({ daemon, parameter }: Call): Exec {
-  return daemon.engine.findExec(parameter("id"));
+  return daemon.engine.execs.find(parameter("id"));
 }
 
 /** POST /exec/{id}/start */
@@ -81,7 +86,7 @@ export async function startExec(call: StreamCall): Promise<void> {
   const consoleSize = fields.consoleSize("ConsoleSize");
   if (exec.hasStarted) throw new LighterError("conflict", `Error: Exec command ${exec.id} has already run`);
   if (fields.boolean("Detach")) {
-    await daemon.engine.startExec(exec, undefined, consoleSize);
+    await daemon.engine.execs.start(exec, undefined, consoleSize);
     client.finish();
     return;
   }
@@ -90,7 +95,7 @@ export async function startExec(call: StreamCall): Promise<void> {
   const pending = new PendingAttach(plan);
   client.open(isMultiplexed(tty, call.apiMinor));
   try {
-    await daemon.engine.startExec(exec, pending, consoleSize);
+    await daemon.engine.execs.start(exec, pending, consoleSize);
   } catch (error) {
     // The stream is open, as clients expect before the start; so this is the place left to say why there is nothing.
     const message = `${messageOf(error)}\r\n`;
@@ -99,7 +104,8 @@ export async function startExec(call: StreamCall): Promise<void> {
     return;
   }
   const { stdin, closeStdinOnEnd } = plan;
-  await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.exitKnown });
+  const onDetach = () => exec.container.publish("exec_detach", { execID: exec.id });
+  await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.end, onDetach });
 }
 
 /** POST /exec/{id}/resize */
@@ -112,12 +118,41 @@ export async function resizeExec(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, 200);
 }
 
+/** POST /lighter/exec/{id}/kill?signal=…: SIGKILL, if none is named. */
+export async function killExec(call: AnswerCall): Promise<void> {
+  await call.daemon.engine.execs.kill(execOf(call), call.query.text("signal"));
+  sendEmpty(call.response, 204);
+}
+
+/** POST /lighter/exec/{id}/attach?stdin=…&stdout=…&stderr=…: the streams of one that runs, from now on. */
+export async function attachExec(call: StreamCall): Promise<void> {
+  const { query, client } = call;
+  const exec = execOf(call);
+  const { tty, options } = exec;
+  const stdin = query.boolean("stdin") && options.attachStdin;
+  const plan = { stdin, stdout: query.boolean("stdout"), stderr: query.boolean("stderr"), closeStdinOnEnd: !tty };
+  const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
+  const connection = await call.daemon.engine.execs.attach(exec, plan);
+  client.open(isMultiplexed(tty, call.apiMinor));
+  const { closeStdinOnEnd } = plan;
+  await pump(client, connection, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.end });
+}
+
+/** GET /lighter/containers/{id}/execs: all that are known, oldest first, each as it is inspected. */
+export function listExecs(call: AnswerCall): void {
+  const container = call.daemon.engine.find(call.parameter("id"));
+  sendJson(call.response, 200, [...container.execs.values()].map(describeExec));
+}
+
 /** GET /exec/{id}/json */
 export function inspectExec(call: AnswerCall): void {
-  const exec = execOf(call);
+  sendJson(call.response, 200, describeExec(execOf(call)));
+}
+
+function describeExec(exec: Exec): object {
   const { options } = exec;
   const [entrypoint = "", ...args] = options.Cmd;
-  sendJson(call.response, 200, {
+  return {
     ID: exec.id,
     Running: exec.isRunning,
     ExitCode: exec.exitCode ?? null,
@@ -135,5 +170,5 @@ export function inspectExec(call: AnswerCall): void {
     ContainerID: exec.container.id,
     DetachKeys: options.detachKeys,
     Pid: exec.pid,
-  });
+  };
 }

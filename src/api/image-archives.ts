@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import { exportContainer, type LoadProgress, saveImages } from "../engine/mod.ts";
+import { publishImage, publishSaved } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import { parsePlatformJson } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
@@ -18,12 +19,15 @@ export async function saveOne(call: AnswerCall): Promise<void> {
 async function save({ daemon, query, response }: AnswerCall, names: readonly string[]): Promise<void> {
   if (names.length === 0) throw new LighterError("invalid", "no images to save: the parameter names is missing");
   const platform = parsePlatformJson(query.text("platform"));
-  await sendStream(response, "application/x-tar", saveImages(daemon.images, names, platform));
+  const saved = saveImages(daemon.images, names, platform);
+  publishSaved(daemon, names);
+  await sendStream(response, "application/x-tar", saved);
 }
 
 /** GET /containers/{id}/export */
 export async function exportFiles({ daemon, parameter, response }: AnswerCall): Promise<void> {
   const container = daemon.engine.find(parameter("id"));
+  container.publish("export");
   await sendStream(response, "application/octet-stream", exportContainer(daemon.engine, daemon.images, container));
 }
 
@@ -43,6 +47,7 @@ export async function loadImages({ daemon, query, request, response }: AnswerCal
   };
   await stream.carry(async () => {
     for (const { id, names } of await daemon.images.load(request, onProgress)) {
+      publishImage(daemon, "load", id);
       if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
       for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
     }

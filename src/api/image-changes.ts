@@ -2,9 +2,11 @@ import { LighterError } from "../base/errors.ts";
 import {
   changesOf,
   commitContainer,
+  familiarReference,
   type Image,
   type ImageStore,
   importImage,
+  parseNewName,
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
@@ -12,10 +14,12 @@ import { parseJsonBody, readBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { downloadTar } from "./download.ts";
 import { Filters } from "./filters.ts";
+import { publishImage, publishPrune, publishRemoval } from "./image-events.ts";
 import { compileCommonFilters, type ImageFilter } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
+import type { Query } from "./query.ts";
 import { parsePlatformText } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
 
@@ -23,8 +27,17 @@ import type { AnswerCall } from "./router.ts";
 export async function tag({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const isTagged = await tagImage(daemon.images, parameter("name"), query.text("repo"), query.text("tag"));
   if (!isTagged) return sendEmpty(response, 200);
+  publishTag(daemon, parameter("name"), query);
   response.writeHead(201, { ...COMMON_HEADERS, "Content-Length": 0 });
   response.end();
+}
+
+/** Tells of the name that the request has given an image. Its name, "" for none. */
+function publishTag(daemon: Daemon, image: string, query: Query): string {
+  const name = parseNewName(query.text("repo"), query.text("tag"));
+  if (name === undefined) return "";
+  publishImage(daemon, "tag", daemon.images.get(image).id, familiarReference(name));
+  return familiarReference(name);
 }
 
 /** POST /images/prune */
@@ -34,6 +47,7 @@ export async function pruneImages({ daemon, query, response }: AnswerCall): Prom
   const common = compileCommonFilters(filters);
   const matches = (image: Image) => common(image) && !(danglingOnly && image.repoTags.length > 0);
   const { deleted, bytes } = await pruneMatching(daemon, matches);
+  publishPrune(daemon, "image", bytes);
   sendJson(response, 200, { ImagesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: bytes });
 }
 
@@ -49,7 +63,9 @@ async function pruneMatching(
     for (const name of names) {
       const users = usersOf(daemon);
       if (users.some(({ imageId }) => imageId === image.id)) break;
-      deleted.push(...(await removeUnlessGone(images, name, users)));
+      const records = await removeUnlessGone(images, name, users);
+      publishRemoval(daemon, image, records);
+      deleted.push(...records);
     }
   }
   const bytes = deleted.reduce(
@@ -87,15 +103,19 @@ export async function commit({ daemon, query, request, response }: AnswerCall): 
   const config = body.length === 0 ? undefined : parseJsonBody(body, request.headers["content-type"]);
   const ref = query.text("container");
   if (ref === undefined) throw new LighterError("invalid", 'invalid name or ID supplied: ""');
-  const id = await commitContainer(daemon.engine, daemon.images, daemon.engine.find(ref), {
+  const container = daemon.engine.find(ref);
+  const comment = query.text("comment") ?? "";
+  const id = await commitContainer(daemon.engine, daemon.images, container, {
     repo: query.text("repo"),
     tag: query.text("tag"),
-    comment: query.text("comment") ?? "",
+    comment,
     author: query.text("author") ?? "",
     pause: query.text("pause") === undefined || query.boolean("pause"),
     changes: query.all("changes"),
     config: config ?? undefined,
   });
+  const imageRef = publishTag(daemon, id, query);
+  container.publish("commit", { comment, imageID: id, imageRef });
   sendJson(response, 201, { Id: id });
 }
 
@@ -114,6 +134,8 @@ export async function importTar(call: AnswerCall): Promise<void> {
       changes: query.all("changes"),
       platform,
     });
+    publishTag(daemon, id, query);
+    publishImage(daemon, "import", id);
     stream.send({ status: id });
   });
 }

@@ -22,8 +22,8 @@ export function compileCommonFilters(filters: Filters): ImageFilter {
   };
 }
 
-/** Seconds since 1970. A time of day without a zone is UTC; a duration counts back from now. */
-function parseUntil(values: readonly string[] | undefined): number | undefined {
+/** Seconds since 1970; undefined: not asked for. A time of day without a zone is UTC; a duration counts back from now. */
+export function parseUntil(values: readonly string[] | undefined): number | undefined {
   if (values === undefined) return undefined;
   if (values.length > 1) throw new LighterError("invalid", "more than one until filter specified");
   const text = values[0]!;

@@ -5,6 +5,6 @@ export function usersOf({ engine }: Daemon) {
   return engine.list().map((container) => ({
     containerId: container.id,
     imageId: container.record.imageId,
-    isRunning: container.isRunning,
+    isRunning: container.isActive,
   }));
 }

@@ -3,11 +3,13 @@ import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters } from "./filters.ts";
 import { importTar } from "./image-changes.ts";
+import { publishRemoval } from "./image-events.ts";
 import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { sendJson } from "./protocol.ts";
 import { pull } from "./pull-push.ts";
 import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
 /** An image is made of layers and of no other image: none has a parent, and all may go in any order. */
@@ -21,16 +23,24 @@ export function listImages({ daemon, query, response, apiMinor }: AnswerCall): v
   const withMatchingNames = compileReferenceFilter(filters.get("reference"));
   const all = daemon.images.list();
   const sharedSizeOf = query.boolean("shared-size") ? measureShared(daemon, all) : () => -1;
+  const users = new Map<string, number>();
+  for (const { record } of daemon.engine.list()) users.set(record.imageId, (users.get(record.imageId) ?? 0) + 1);
   const images = all.filter(matches).flatMap((image) => withMatchingNames(image) ?? []);
   sendJson(
     response,
     200,
-    images.map((image) => ({ ...summarizeImage(image, apiMinor), SharedSize: sharedSizeOf(image) })),
+    images.map((image) =>
+      shapeFor("image summary", apiMinor, {
+        ...summarizeImage(image),
+        Containers: apiMinor < 51 ? -1 : (users.get(image.id) ?? 0),
+        SharedSize: sharedSizeOf(image),
+      }),
+    ),
   );
 }
 
 /** An element of `GET /images/json`. */
-export function summarizeImage(image: Image, apiMinor: number): object {
+export function summarizeImage(image: Image): object {
   return {
     Containers: -1,
     Created: createdSeconds(image),
@@ -41,7 +51,7 @@ export function summarizeImage(image: Image, apiMinor: number): object {
     RepoTags: image.repoTags,
     SharedSize: -1,
     Size: image.sizeBytes,
-    ...(apiMinor < 44 ? { VirtualSize: image.sizeBytes } : {}),
+    VirtualSize: image.sizeBytes,
   };
 }
 
@@ -59,14 +69,15 @@ export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCa
   const { document } = image;
   const [topmost = "", ...below] = daemon.images.layersOf(image.id).lowerDirs;
   const created = document.created ?? (apiMinor < 44 ? NEVER : undefined);
-  sendJson(response, 200, {
+  const inspected = {
     Id: image.id,
     RepoTags: image.repoTags,
     RepoDigests: image.repoDigests,
     Parent: NO_PARENT,
     Comment: document.comment || document.history.at(-1)?.comment || "",
     ...(created === undefined ? {} : { Created: created }),
-    ...(apiMinor < 45 ? { Container: "", ContainerConfig: { ...EMPTY_CONFIG, Labels: null } } : {}),
+    Container: "",
+    ContainerConfig: { ...EMPTY_CONFIG, Labels: null },
     DockerVersion: document.docker_version ?? "",
     Author: document.author ?? "",
     Config: {
@@ -79,14 +90,15 @@ export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCa
     Os: document.os,
     ...(document["os.version"] === undefined ? {} : { OsVersion: document["os.version"] }),
     Size: image.sizeBytes,
-    ...(apiMinor < 44 ? { VirtualSize: image.sizeBytes } : {}),
+    VirtualSize: image.sizeBytes,
     GraphDriver: {
       Data: { ...(below.length === 0 ? {} : { LowerDir: below.join(":") }), UpperDir: topmost },
       Name: "overlay2",
     },
     RootFS: { Type: "layers", Layers: document.rootfs.diff_ids },
     Metadata: { LastTagTime: NEVER },
-  });
+  };
+  sendJson(response, 200, shapeFor("image", apiMinor, inspected));
 }
 
 /** Of what the image has no more of than its number of layers: a step that is not an image here. */
@@ -113,8 +125,12 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 
 /** DELETE /images/{name} */
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
+  const name = parameter("name");
   const options = { force: query.boolean("force"), users: usersOf(daemon) };
-  sendJson(response, 200, await daemon.images.remove(parameter("name"), options));
+  const image = daemon.images.get(name);
+  const records = await daemon.images.remove(name, options);
+  publishRemoval(daemon, image, records);
+  sendJson(response, 200, records);
 }
 
 /** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */

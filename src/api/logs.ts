@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
 import { formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "../base/time.ts";
-import { type Container, type LogEntry, type LogQuery, readLogs } from "../engine/mod.ts";
+import { type Container, type LogEntry, type LogQuery, logAttributesOf, readLogs } from "../engine/mod.ts";
 import { closedSignal } from "./containers.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { encodeFrame } from "./frames.ts";
@@ -17,6 +17,8 @@ export interface LogFormat {
   timestamps: boolean;
   /** A terminal's output is sent as it is, without frames. */
   tty: boolean;
+  /** What log options add to each line, "" for nothing. */
+  details?: string;
 }
 
 /** GET /containers/{id}/logs */
@@ -28,11 +30,11 @@ export async function logs(call: AnswerCall): Promise<void> {
     stderr: query.boolean("stderr"),
     timestamps: query.boolean("timestamps"),
     tty: container.record.config.Tty ?? false,
+    ...(query.boolean("details") ? { details: describeDetails(container) } : {}),
   };
   if (!format.stdout && !format.stderr)
     throw new LighterError("invalid", "Bad parameters: you must choose at least one stream");
   const range = parseRange(query);
-  // "details" asks for what log options add to each line, of which there is none.
   const follows = query.boolean("follow") && container.isRunning;
   const logQuery: LogQuery = {
     ...range,
@@ -45,6 +47,17 @@ export async function logs(call: AnswerCall): Promise<void> {
   response.flushHeaders();
   await writeLogs(response, path, logQuery, format);
   response.end();
+}
+
+/** "a=b,c=d", each part as in a URL's query, sorted. */
+function describeDetails({ record }: Container): string {
+  const container = { ...record, imageName: record.image };
+  const attributes = logAttributesOf(container, record.hostConfig.LogConfig?.Config ?? {});
+  const encode = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
+  return Object.entries(attributes)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${encode(name)}=${encode(value)}`)
+    .join(",");
 }
 
 /** @throws LighterError "not-supported" if there is none */
@@ -93,7 +106,8 @@ async function writeLogs(output: Writable | ServerResponse, path: string, query:
 
 function encodeEntries(entries: readonly LogEntry[], format: LogFormat): Buffer {
   const wanted = entries.filter(({ stream }) => format[stream]);
-  const texts = wanted.map(({ time, log }) => (format.timestamps ? `${fixedTime(time)} ${log}` : log));
+  const details = format.details === undefined ? "" : `${format.details} `;
+  const texts = wanted.map(({ time, log }) => `${format.timestamps ? `${fixedTime(time)} ` : ""}${details}${log}`);
   if (format.tty) return Buffer.from(texts.join(""));
   return Buffer.concat(texts.map((text, index) => encodeFrame(wanted[index]!.stream, text)));
 }

@@ -3,7 +3,7 @@ import { VERSION } from "../base/version.ts";
 import { answerOf } from "./status.ts";
 
 /** The newest version of Docker's API that is spoken, and the oldest. */
-export const API_VERSION = "1.45";
+export const API_VERSION = "1.51";
 export const MIN_API_VERSION = "1.24";
 
 /** On every answer, as Docker's. */

@@ -14,6 +14,7 @@ import {
   withTag,
 } from "../engine/mod.ts";
 import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
+import { publishTransfer } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import type { AnswerCall } from "./router.ts";
 
@@ -53,6 +54,7 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     const client = await daemon.registries.open(reference, {
       credentials: credentialsOf(request),
       signal,
+      timing: { attempts: daemon.settings.downloadAttempts },
     });
     const isAll = reference.tag === undefined && reference.digest === undefined;
     const references = isAll ? (await client.listTags()).map((tag) => withTag(reference, tag)) : [reference];
@@ -60,6 +62,7 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     for (const one of references) {
       const options = { client, signal, onEvent: pullMessages(stream), ...(platform && { platform }) };
       if (await pullImage(daemon.images, one, options)) isNew = true;
+      publishTransfer(daemon, "pull", one);
     }
     const what = isNew ? "Downloaded newer image for" : "Image is up to date for";
     stream.send({ status: `Status: ${what} ${familiarReference(reference)}` });
@@ -126,7 +129,10 @@ export async function push({ daemon, parameter, query, request, response }: Answ
       const image = images.referenced(reference);
       if (image === undefined)
         throw new LighterError("not-found", `tag does not exist: ${familiarReference(reference)}`);
-      const pushed = await pushImage(images, image, reference, { client, signal, onEvent: pushMessages(stream) });
+      const { maxUploads } = daemon.settings;
+      const options = { client, signal, maxUploads, onEvent: pushMessages(stream) };
+      const pushed = await pushImage(images, image, reference, options);
+      publishTransfer(daemon, "push", reference);
       stream.send({ status: `${pushed.tag}: digest: ${pushed.digest} size: ${pushed.sizeBytes}` });
       stream.send({ progressDetail: {}, aux: { Tag: pushed.tag, Digest: pushed.digest, Size: pushed.sizeBytes } });
     }

@@ -7,9 +7,11 @@ export interface PumpOptions {
   /** The end of the client's input is the end of the process's. */
   closeStdinOnEnd: boolean;
   /** Clients ask for the exit code when the stream ends: it ends when the code is known. */
-  exitKnown?: Promise<void> | undefined;
+  exitKnown?: Promise<unknown>;
   /** Of a terminal: these keys in its input end the stream and leave the process alone. */
   detachKeys: Uint8Array | undefined;
+  /** They were pressed. */
+  onDetach?: () => void;
 }
 
 /**
@@ -20,7 +22,7 @@ export function pump(client: ClientStream, process: Socket, options: PumpOptions
   const { promise: done, resolve: finish } = Promise.withResolvers<void>();
   const { input, output } = client;
   process.on("error", () => process.destroy());
-  const end = () => void Promise.resolve(options.exitKnown).then(finish);
+  const end = () => void Promise.resolve(options.exitKnown).then(() => finish());
   process.on("end", end).on("close", end);
   output.on("close", finish);
   // Not `end: true`: the client's stream is closed below, once, however this ends.
@@ -39,7 +41,9 @@ function pumpInput({ input }: ClientStream, process: Socket, options: PumpOption
   input.on("data", (chunk: Buffer) => {
     const { output, detached } = scanner?.push(chunk) ?? { output: chunk, detached: false };
     if (output.length > 0 && !process.write(output)) input.pause();
-    if (detached) finish();
+    if (!detached) return;
+    options.onDetach?.();
+    finish();
   });
   input.on("end", () => {
     const rest = scanner?.flush();

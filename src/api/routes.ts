@@ -1,31 +1,49 @@
+import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
 import { pathStat, readArchive, writeArchive } from "./archive.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
+import { pruneContainers } from "./container-prune.ts";
 import {
   createContainer,
   explain,
   inspect,
   kill,
+  pause,
   remove,
   rename,
   resize,
   restart,
   start,
   stop,
+  top,
+  unpause,
+  update,
   wait,
 } from "./containers.ts";
 import { diskUsage } from "./disk-usage.ts";
 import { events } from "./events.ts";
-import { createExec, inspectExec, resizeExec, startExec } from "./exec.ts";
+import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, startExec } from "./exec.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
 import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
+import { info } from "./info.ts";
 import { logs } from "./logs.ts";
+import { inspectNetwork, listNetworks, pruneNetworks, refuseNetworkChange, removeNetwork } from "./networks.ts";
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
-import { info, ping, version } from "./system.ts";
+import { stats } from "./stats.ts";
+import { ping, version } from "./system.ts";
 import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from "./volumes.ts";
+import { attachWebSocket } from "./websocket.ts";
+
+/** What only a manager of a swarm can do: every path of these, with every method. */
+const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((topic) =>
+  (["GET", "POST", "DELETE"] as const).flatMap((method) => [
+    { method, path: `/${topic}`, answer: notSwarmManager },
+    { method, path: `/${topic}/{rest...}`, answer: notSwarmManager },
+  ]),
+);
 
 /** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
 export const routes: readonly Route[] = [
@@ -52,6 +70,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/distribution/{name...}/json", answer: inspectDistribution },
   { method: "POST", path: "/auth", answer: checkAuth },
 
+  { method: "POST", path: "/containers/prune", answer: pruneContainers },
   { method: "POST", path: "/containers/create", answer: createContainer },
   { method: "GET", path: "/containers/json", answer: listContainers },
   { method: "GET", path: "/containers/{id}/json", answer: inspect },
@@ -62,10 +81,16 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/archive", answer: readArchive },
   { method: "PUT", path: "/containers/{id}/archive", answer: writeArchive },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
+  { method: "GET", path: "/containers/{id}/attach/ws", stream: attachWebSocket },
   { method: "POST", path: "/containers/{id}/start", answer: start },
   { method: "POST", path: "/containers/{id}/stop", answer: stop },
   { method: "POST", path: "/containers/{id}/restart", answer: restart },
   { method: "POST", path: "/containers/{id}/kill", answer: kill },
+  { method: "POST", path: "/containers/{id}/pause", answer: pause },
+  { method: "POST", path: "/containers/{id}/unpause", answer: unpause },
+  { method: "POST", path: "/containers/{id}/update", answer: update },
+  { method: "GET", path: "/containers/{id}/top", answer: top },
+  { method: "GET", path: "/containers/{id}/stats", answer: stats },
   { method: "POST", path: "/containers/{id}/wait", answer: wait },
   { method: "POST", path: "/containers/{id}/resize", answer: resize },
   { method: "POST", path: "/containers/{id}/rename", answer: rename },
@@ -83,5 +108,38 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/exec/{id}/resize", answer: resizeExec },
   { method: "GET", path: "/exec/{id}/json", answer: inspectExec },
 
+  { method: "GET", path: "/networks", answer: listNetworks },
+  { method: "POST", path: "/networks/create", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/prune", answer: pruneNetworks },
+  { method: "GET", path: "/networks/{id}", answer: inspectNetwork },
+  { method: "DELETE", path: "/networks/{id}", answer: removeNetwork },
+  { method: "POST", path: "/networks/{id}/connect", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/{id}/disconnect", answer: refuseNetworkChange },
+
+  { method: "GET", path: "/plugins", answer: listPlugins },
+  { method: "GET", path: "/plugins/privileges", answer: refuse("plugins are not supported") },
+  { method: "GET", path: "/plugins/{name...}/json", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/pull", answer: refuse("plugins are not supported") },
+  { method: "POST", path: "/plugins/create", answer: refuse("plugins are not supported") },
+  { method: "POST", path: "/plugins/{name...}/enable", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/disable", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/set", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/upgrade", answer: inspectPlugin },
+  { method: "POST", path: "/plugins/{name...}/push", answer: inspectPlugin },
+  { method: "DELETE", path: "/plugins/{name...}", answer: inspectPlugin },
+
+  { method: "POST", path: "/build", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build/cancel", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build/prune", answer: buildPrune },
+  { method: "POST", path: "/session", answer: refuse("building images is not supported yet, and so are sessions") },
+  { method: "POST", path: "/grpc", answer: refuse("building images is not supported yet, and so is gRPC") },
+
+  { method: "POST", path: "/swarm/init", answer: refuse("swarm mode is not supported") },
+  { method: "POST", path: "/swarm/join", answer: refuse("swarm mode is not supported") },
+  ...SWARM_ROUTES,
+
+  { method: "GET", path: "/lighter/containers/{id}/execs", answer: listExecs },
+  { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
+  { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "POST", path: "/lighter/explain", answer: explain },
 ];

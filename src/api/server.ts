@@ -1,22 +1,29 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
 import { API_HEAD_MAX_BYTES } from "../base/limits.ts";
-import { HijackedClient, PlainClient } from "./client-stream.ts";
+import { log } from "../base/log.ts";
+import { type ClientStream, HijackedClient, PlainClient } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
+import { isWebSocket, WebSocketClient } from "./websocket.ts";
 
 /** Connections whose first request is to be taken over although it does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
 
+/** The API's server on a plain socket, not listening yet. */
+export function createServer(daemon: Daemon, router: Router): SocketServer {
+  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router));
+}
+
 /**
- * The API's server, not listening yet. Connections come from a plain socket server, which has a look at their first bytes,
- * and then go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
+ * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first bytes, and then
+ * they go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
  * lets go of a connection only for an upgrade; such a request gets the header, and the answer leaves it out.
  */
-export function createServer(daemon: Daemon, router: Router): SocketServer {
+export function createAcceptor(daemon: Daemon, router: Router): (socket: Socket) => void {
   const http = createHttp(daemon, router);
-  return createSocketServer({ allowHalfOpen: true }, (socket) => {
+  return (socket) => {
     socket.on("error", () => socket.destroy()); // the client has gone
     const onEnd = () => socket.destroy(); // without a word
     socket.once("end", onEnd);
@@ -28,7 +35,7 @@ export function createServer(daemon: Daemon, router: Router): SocketServer {
       socket.unshift(bytes);
       socket.resume();
     });
-  });
+  };
 }
 
 /** Docker's clients make a connection for each stream, so it is the first request of one or it is an HTTP library's. */
@@ -69,7 +76,10 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.on("request", (request, response) => void answer(daemon, router, request, response));
   http.on("upgrade", (request, socket, head) => {
     const isUpgrade = !withoutUpgrade.has(socket as Socket);
-    void stream(daemon, router, request, new HijackedClient(request, socket as Socket, head, isUpgrade));
+    const client = isWebSocket(request)
+      ? new WebSocketClient(request, socket as Socket, head)
+      : new HijackedClient(request, socket as Socket, head, isUpgrade);
+    void stream(daemon, router, request, client);
   });
   http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
@@ -85,11 +95,15 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match === undefined) sendPageNotFound(response);
-    else if (match.route.answer !== undefined) await match.route.answer({ ...match.call, daemon, request, response });
-    else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
+    else if (match.route.answer !== undefined) {
+      const startMs = performance.now();
+      await match.route.answer({ ...match.call, daemon, request, response });
+      daemon.metrics.observe(match.route.method, match.route.path, (performance.now() - startMs) / 1000);
+    } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
   } catch (error) {
     sendError(response, error);
   } finally {
@@ -97,13 +111,19 @@ async function answer(
   }
 }
 
-async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: HijackedClient): Promise<void> {
+async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
   } catch (error) {
     client.fail(error);
   }
+}
+
+/** For the log: a query may hold what is nobody's business, such as a source with a password. */
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0]!;
 }
 
 function sendPageNotFound(response: ServerResponse): void {

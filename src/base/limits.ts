@@ -82,6 +82,13 @@ export const TEMPLATE_MAX_DEPTH = 100;
 export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;
 /** Head of an API request. Docker's clients put registry credentials into it, in base64. */
 export const API_HEAD_MAX_BYTES = 64 * 1024;
+/** A program of the host that we ask something, ps(1). */
+export const PROGRAM_OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
+export const PROGRAM_TIMEOUT_MS = 10_000;
+/** What a client of a container's statistics may leave unread before it gets no more for a while. */
+export const STATS_BACKLOG_MAX_BYTES = 64 * 1024;
+/** Our own note about an exec: the request's body, with every character escaped. */
+export const EXEC_FILE_MAX_BYTES = 8 * API_BODY_MAX_BYTES;
 /** What a client of the event stream may leave unread before it is cut off. */
 export const EVENT_BACKLOG_MAX_BYTES = 4 * 1024 * 1024;
 /** How long a hijacked connection whose stream has ended waits for the client to close it too. */
@@ -131,9 +138,11 @@ export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
 /** How often `events` looks whether its container has ended; it is told of memory running out. */
 export const OCI_EVENTS_POLL_MS = 500;
 
-/** The daemon's configuration file, and addresses in one of its lists. Real ones have a few lines. */
+/** The daemon's configuration file, and entries in one of its lists. Real ones have a few lines. */
 export const DAEMON_CONFIG_MAX_BYTES = 1024 * 1024;
-export const REGISTRY_ADDRESSES_MAX = 1024;
+export const DAEMON_LIST_MAX = 1024;
+/** Sockets that systemd hands over: a unit may name any number, the kernel's default for open files is 1024. */
+export const LISTEN_FDS_MAX = 1024;
 
 /** One message of a layer worker: the longest names the implied directories of a layer. */
 export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
@@ -142,7 +151,8 @@ export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
 /** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
-export const WORKERS_END_PAUSE_MS = 2;
+/** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */
+export const DEAD_OWNER_TIMEOUT_MS = 1000;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
@@ -184,6 +194,12 @@ export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
 export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 /** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
-
+/** One frame of a websocket that a client attaches by: what it typed. Browsers cut larger messages into such pieces. */
+export const WEBSOCKET_FRAME_MAX_BYTES = 1024 * 1024;
+/** Between attempts to hand a log entry to a log server that does not take it: at first, and at most. */
+export const LOG_FORWARD_PAUSE_MS = 20;
+export const LOG_FORWARD_PAUSE_MAX_MS = 5000;
+/** How long the removal of a container waits for its log server; what has not been sent by then is lost with the log. */
+export const LOG_FORWARD_FINISH_MS = 5000;
 /** Linux NAME_MAX: a volume's name is a directory's. Longer ones are refused. */
 export const VOLUME_NAME_MAX_LENGTH = 255;

@@ -29,6 +29,13 @@ export function formatRfc3339Fixed(ns: bigint): string {
   return `${seconds}.${(ns % NS_PER_SECOND).toString().padStart(9, "0")}Z`;
 }
 
+/** Between two RFC 3339 times; 0 if one is not, or they are the wrong way round. */
+export function msBetween(from: string, to: string): number {
+  const [fromNs, toNs] = [parseRfc3339(from), parseRfc3339(to)];
+  if (fromNs === undefined || toNs === undefined || toNs < fromNs) return 0;
+  return Number((toNs - fromNs) / NS_PER_MS);
+}
+
 const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/;
 
 /** Nanoseconds since 1970 (negative before), or undefined for anything but RFC 3339. */

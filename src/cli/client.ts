@@ -167,6 +167,7 @@ async function apiError(response: Response): Promise<ApiError> {
 
 function unreachable(host: Host, cause: unknown): DaemonUnreachable {
   const errno = errnoOf(cause);
+  if (cause instanceof LighterError) return new DaemonUnreachable(`error during connect: ${cause.message}`, { cause });
   if (errno === "EACCES" || errno === "EPERM")
     return new DaemonUnreachable(
       `permission denied while trying to connect to the Lighter daemon socket at ${host.name}`,

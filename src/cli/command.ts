@@ -14,9 +14,13 @@ export interface Command<T extends FlagTable = FlagTable> {
   /** After the name, in the usage line. */
   readonly usage: string;
   readonly summary: string;
+  /** More for `--help`, behind the summary. */
+  readonly details?: string;
   readonly flags: T;
   /** Positional arguments: `max` undefined means any number. */
   readonly args: { readonly min: number; readonly max?: number };
+  /** Containers that a shell offers as arguments, all unless said; or nothing, where the argument is a new name. */
+  readonly offers?: "running" | "stopped" | "paused" | "nothing";
   /** False: the first positional argument ends the flags. Default true. */
   readonly interspersed?: boolean;
   /** Returns the exit code. */
@@ -37,7 +41,8 @@ export async function runCommand<T extends FlagTable>(
   const parsed = parseFlags(command.name, command.flags, argv, command.interspersed ?? true);
   if (parsed.help !== undefined) {
     if (parsed.help === "short-help") await printError("Flag shorthand -h has been deprecated, please use --help");
-    await stdout.text(formatHelp(command));
+    const { namesOf } = await import("./aliases.ts"); // which loads all commands
+    await stdout.text(formatHelp(command, await namesOf(command as unknown as Command)));
     return 0;
   }
   checkArgs(command, parsed.args.length);
@@ -67,7 +72,9 @@ function usageLine<T extends FlagTable>(command: Command<T>): string {
   return `Usage:  lighter ${command.name} ${command.usage}`;
 }
 
-function formatHelp<T extends FlagTable>(command: Command<T>): string {
+function formatHelp<T extends FlagTable>(command: Command<T>, names: readonly string[]): string {
   const options = Object.keys(command.flags).length === 0 ? "" : `\nOptions:\n${formatFlags(command.flags)}\n`;
-  return `\n${usageLine(command)}\n\n${command.summary}\n${options}`;
+  const aliases = names.length < 2 ? "" : `\nAliases:\n  ${names.map((name) => `lighter ${name}`).join(", ")}\n`;
+  const details = command.details === undefined ? "" : `\n${command.details}\n`;
+  return `\n${usageLine(command)}\n\n${command.summary}\n${details}${aliases}${options}`;
 }

@@ -11,6 +11,7 @@ import { splitVolumes } from "./mount-value.ts";
 import {
   isUserDefinedNetwork,
   type NetworkAttachment,
+  NO_OPTIONS,
   parseExpose,
   parseMacAddress,
   parsePublish,
@@ -159,7 +160,7 @@ function buildResources(flags: ContainerFlagValues) {
     CpusetCpus: flags["cpuset-cpus"],
     CpusetMems: flags["cpuset-mems"],
     DeviceCgroupRules: orNull(flags["device-cgroup-rule"]),
-    DeviceRequests: null,
+    DeviceRequests: orNull(flags.gpus),
     MemoryReservation: flags["memory-reservation"],
     MemorySwap: flags["memory-swap"],
     MemorySwappiness: flags["memory-swappiness"],
@@ -182,7 +183,7 @@ function checkModes(flags: ContainerFlagValues): void {
   if (!["", "host", "private"].includes(flags.cgroupns)) throw new Error("--cgroupns: invalid CGROUP mode");
 }
 
-function parseRestart(text: string): { Name: string; MaximumRetryCount: number } {
+export function parseRestart(text: string): { Name: string; MaximumRetryCount: number } {
   const colon = text.indexOf(":");
   const name = colon === -1 ? text : text.slice(0, colon);
   const count = colon === -1 ? "" : text.slice(colon + 1);
@@ -252,7 +253,7 @@ function buildHealthcheck(flags: ContainerFlagValues): object | undefined {
 }
 
 /** What the API calls EndpointSettings, with the keys the stock client always sends. */
-function buildEndpoint(network: NetworkAttachment) {
+export function buildEndpoint(network: NetworkAttachment) {
   const ipam = {
     ...(network.ip === "" ? {} : { IPv4Address: network.ip }),
     ...(network.ip6 === "" ? {} : { IPv6Address: network.ip6 }),
@@ -277,16 +278,7 @@ function buildEndpoint(network: NetworkAttachment) {
 }
 
 function buildEndpoints(networks: readonly NetworkAttachment[], flags: ContainerFlagValues): Record<string, object> {
-  const fallback = {
-    target: "default",
-    aliases: [],
-    links: [],
-    linkLocalIps: [],
-    driverOpts: {},
-    ip: "",
-    ip6: "",
-    macAddress: "",
-  };
+  const fallback = { target: "default", ...NO_OPTIONS };
   const all = networks.length === 0 ? [fallback] : networks;
   const endpoints: Record<string, object> = {};
   const userDefined = all.filter((network) => isUserDefinedNetwork(network.target)).length;
@@ -345,6 +337,7 @@ function orNull<T>(list: readonly T[]): readonly T[] | null {
   return list.length === 0 ? null : list;
 }
 
-function ifAny<K extends string>(key: K, object: object): Partial<Record<K, object>> {
+/** The member, left out if the object is empty. */
+export function ifAny<K extends string>(key: K, object: object): Partial<Record<K, object>> {
   return Object.keys(object).length === 0 ? {} : ({ [key]: object } as Record<K, object>);
 }

@@ -8,6 +8,7 @@ import {
   parseDeviceCgroupRule,
   parseDeviceIops,
   parseDeviceWeight,
+  parseGpus,
   parseMemorySwap,
   parseNanoCpus,
   parseSysctl,
@@ -18,6 +19,18 @@ import { parseRamBytes } from "./units.ts";
 const bytesFlag = (help: string, extra: { short?: string } = {}) => valueFlag(help, "bytes", 0, parseRamBytes, extra);
 const durationFlag = (help: string) => valueFlag(help, "duration", 0, parseGoDuration, { shown: "0s" });
 const hiddenString = stringFlag("", { hidden: true });
+
+/** Flags that mean something on another system: known, to be refused by name. */
+const windowsFlag = (name: string, type: string) =>
+  valueFlag(
+    "",
+    type,
+    undefined,
+    () => {
+      throw new Error(`"--${name}" is only supported on a Docker daemon running on windows`);
+    },
+    { hidden: true },
+  );
 
 function parseAttach(text: string): string {
   const stream = text.toLowerCase();
@@ -30,7 +43,7 @@ function parseLabel(text: string): string {
   return text;
 }
 
-function parseLink(text: string): string {
+export function parseLink(text: string): string {
   const parts = text.split(":");
   if (text === "" || parts.length > 2) throw new Error(`bad format for links: ${text}`);
   return text;
@@ -48,6 +61,8 @@ export const containerFlags = {
   "cgroup-parent": stringFlag("Parent cgroup"),
   cgroupns: stringFlag("cgroup namespace: host or private"),
   cidfile: stringFlag("Write the container's ID to this file"),
+  "cpu-count": windowsFlag("cpu-count", "int"),
+  "cpu-percent": windowsFlag("cpu-percent", "int"),
   "cpu-period": intFlag("CPU quota period in microseconds"),
   "cpu-quota": intFlag("CPU time per period in microseconds"),
   "cpu-rt-period": intFlag("Real-time CPU period in microseconds"),
@@ -72,6 +87,7 @@ export const containerFlags = {
   env: listFlag("Environment variable (K=V, or K to pass ours on)", { short: "e", item: (text) => parseEnvFlag(text) }),
   "env-file": listFlag("Read environment variables from a file"),
   expose: listFlag("Port or range of ports to expose"),
+  gpus: listFlag("GPUs to add (all, 2, device=0)", { type: "gpu-request", item: parseGpus }),
   "group-add": listFlag("Additional group to join"),
   "health-cmd": stringFlag("Command that checks health"),
   "health-interval": durationFlag("Time between health checks"),
@@ -82,10 +98,13 @@ export const containerFlags = {
   hostname: stringFlag("Host name inside", { short: "h" }),
   init: boolFlag("Run a small init as pid 1 that forwards signals and reaps"),
   interactive: boolFlag("Keep stdin open even if not attached", { short: "i" }),
+  "io-maxbandwidth": windowsFlag("io-maxbandwidth", "bytes"),
+  "io-maxiops": windowsFlag("io-maxiops", "uint"),
   ip: stringFlag("IPv4 address"),
   ip6: stringFlag("IPv6 address"),
   ipc: stringFlag("IPC mode: private, shareable, host, none, container:NAME"),
   isolation: hiddenString,
+  "kernel-memory": valueFlag("Has no effect any more", "bytes", 0, parseRamBytes, { hidden: true }),
   label: listFlag("Label (key=value)", { short: "l", item: parseLabel }),
   "label-file": listFlag("Read labels from a file"),
   link: listFlag("Link to another container", { item: parseLink }),

@@ -1,18 +1,9 @@
 /** Credentials of registries: in config.json, or with the credential helper that it names. */
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../base/errors.ts";
-import {
-  type AuthConfig,
-  type DockerConfig,
-  dockerConfigPath,
-  readDockerConfig,
-  withoutEmpty,
-  writeAuth,
-} from "./docker-config.ts";
+import { type AuthConfig, type DockerConfig, openDockerConfig, withoutEmpty, writeAuth } from "./docker-config.ts";
 import { goJson } from "./go.ts";
 import { type ImageReference, isDefaultDomain } from "./image-reference.ts";
-import { printError } from "./output.ts";
 
 /** What Docker Hub's credentials are filed under. */
 export const DEFAULT_SERVER = "https://index.docker.io/v1/";
@@ -24,15 +15,9 @@ export class CredentialStore {
     this.#config = config;
   }
 
-  /** The user's own. A file that cannot be read is told of, and counts as empty. */
+  /** The user's own. */
   static async open(): Promise<CredentialStore> {
-    const path = dockerConfigPath();
-    try {
-      return new CredentialStore(readDockerConfig(path));
-    } catch (error) {
-      await printError(`WARNING: Error loading config file: ${messageOf(error)}`);
-      return new CredentialStore({ path, auths: new Map(), credsStore: "", credHelpers: new Map() });
-    }
+    return new CredentialStore(await openDockerConfig());
   }
 
   get path(): string {

@@ -23,6 +23,7 @@ import { DOCKER_CONFIG_MAX_BYTES } from "../base/limits.ts";
 import { errnoText } from "./env-file.ts";
 import { indentJson } from "./json-indent.ts";
 import { joinMembers, setMember, splitMembers } from "./json-members.ts";
+import { printError } from "./output.ts";
 
 /** What is sent to the daemon for a registry. Spelled as the Engine API's AuthConfig; in the order it is written. */
 export interface AuthConfig {
@@ -34,6 +35,10 @@ export interface AuthConfig {
   readonly registrytoken?: string;
 }
 
+const FORMAT_KEYS = ["imagesFormat", "networksFormat", "psFormat", "statsFormat", "volumesFormat"] as const;
+
+export type FormatKey = (typeof FORMAT_KEYS)[number];
+
 export interface DockerConfig {
   readonly path: string;
   readonly auths: ReadonlyMap<string, AuthConfig>;
@@ -41,6 +46,8 @@ export interface DockerConfig {
   readonly credsStore: string;
   /** By registry, before `credsStore`. */
   readonly credHelpers: ReadonlyMap<string, string>;
+  /** What lists are shown with if there is no --format; "" for none. */
+  readonly formats: Readonly<Record<FormatKey, string>>;
 }
 
 /** DOCKER_CONFIG is a directory; the default is ~/.docker. */
@@ -58,6 +65,17 @@ export function readDockerConfig(path: string): DockerConfig {
   }
 }
 
+/** The user's own. A file that cannot be read is told of, and counts as empty. */
+export async function openDockerConfig(): Promise<DockerConfig> {
+  const path = dockerConfigPath();
+  try {
+    return readDockerConfig(path);
+  } catch (error) {
+    await printError(`WARNING: Error loading config file: ${messageOf(error)}`);
+    return parseDockerConfig(path, "{}");
+  }
+}
+
 /** @throws Error that says what is wrong */
 export function parseDockerConfig(path: string, text: string): DockerConfig {
   const config = asObject("the file", parseObject(text));
@@ -69,6 +87,7 @@ export function parseDockerConfig(path: string, text: string): DockerConfig {
     path,
     auths,
     credsStore: asString("credsStore", config.credsStore),
+    formats: Object.fromEntries(FORMAT_KEYS.map((key) => [key, asString(key, config[key])])) as DockerConfig["formats"],
     credHelpers: new Map(
       helpers.map(([server, name]) => [server, asString(`credHelpers ${JSON.stringify(server)}`, name)]),
     ),

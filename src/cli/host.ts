@@ -1,4 +1,8 @@
-import type { Address } from "./http.ts";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { errnoOf, messageOf } from "../base/errors.ts";
+import type { Address, ClientTls } from "./http.ts";
 
 export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
 
@@ -11,27 +15,65 @@ export interface Host {
   readonly startSocketPath?: string;
 }
 
-/**
- * -H, LIGHTER_HOST, DOCKER_HOST, the default: the first that is set. unix:// and tcp:// (plain) are known.
- * @throws Error that says what is wrong with the text
- */
-export function resolveHost(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): Host {
-  const ours = flag ?? (env.LIGHTER_HOST || undefined);
-  if (ours !== undefined) return parseHost(ours, true);
-  if (env.DOCKER_HOST) return parseHost(env.DOCKER_HOST, false);
-  return parseHost(`unix://${DEFAULT_SOCKET_PATH}`, true);
+/** `docker`'s global flags; what is not given comes from the environment. */
+export interface TlsFlags {
+  tls?: boolean;
+  tlsverify?: boolean;
+  tlscacert?: string;
+  tlscert?: string;
+  tlskey?: string;
 }
 
-function parseHost(text: string, ours: boolean): Host {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * -H, LIGHTER_HOST, DOCKER_HOST, the default: the first that is set. unix:// and tcp:// are known.
+ * @throws Error that says what is wrong with the text, or with a certificate
+ */
+export function resolveHost(flag: string | undefined, env: Environment, tls: TlsFlags = {}): Host {
+  const ours = flag ?? (env.LIGHTER_HOST || undefined);
+  if (ours !== undefined) return parseHost(ours, true, env, tls);
+  if (env.DOCKER_HOST) return parseHost(env.DOCKER_HOST, false, env, tls);
+  return parseHost(`unix://${DEFAULT_SOCKET_PATH}`, true, env, tls);
+}
+
+/** Undefined: none is asked for. `--tls` alone does not ask who the server is. */
+function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
+  const verify = flags.tlsverify ?? (env.DOCKER_TLS_VERIFY ?? "") !== "";
+  if (!verify && !(flags.tls ?? (env.DOCKER_TLS ?? "") !== "")) return undefined;
+  const directory = env.DOCKER_CERT_PATH || join(env.HOME || homedir(), ".docker");
+  const read = (given: string | undefined, name: string): Buffer | undefined => {
+    const path = given || join(directory, name);
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      // The defaults need not be there: a server may want no certificate, and have one that everybody trusts.
+      if (!given && errnoOf(error) === "ENOENT") return undefined;
+      throw new Error(`read the certificate or key "${path}": ${messageOf(error)}`, { cause: error });
+    }
+  };
+  const [ca, cert, key] = [
+    verify ? read(flags.tlscacert, "ca.pem") : undefined,
+    read(flags.tlscert, "cert.pem"),
+    read(flags.tlskey, "key.pem"),
+  ];
+  if ((cert === undefined) !== (key === undefined))
+    throw new Error(`a client's certificate and its key go together: only one of them is in "${directory}"`);
+  return { verify, ...(ca && { ca }), ...(cert && key && { cert, key }) };
+}
+
+function parseHost(text: string, ours: boolean, env: Environment, flags: TlsFlags): Host {
   const [, scheme = "", rest = ""] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? [];
   if (scheme === "unix") {
     const path = rest === "" ? DEFAULT_SOCKET_PATH : rest;
     return { name: `unix://${path}`, address: { unix: path }, ...(ours ? { startSocketPath: path } : {}) };
   }
   if (scheme === "tcp") {
-    const [, hostname = "", port = "2375"] = /^(\[[^\]]+\]|[^:/]*)(?::(\d{1,5}))?\/?$/.exec(rest) ?? [];
-    if (hostname !== "")
-      return { name: text, address: { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) } };
+    const tls = resolveTls(env, flags);
+    const [, hostname = "", port = tls === undefined ? "2375" : "2376"] =
+      /^(\[[^\]]+\]|[^:/]*)(?::(\d{1,5}))?\/?$/.exec(rest) ?? [];
+    const address = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) };
+    if (hostname !== "") return { name: text, address: { ...address, ...(tls && { tls }) } };
   }
   throw new Error(`unable to parse docker host \`${text}\``);
 }

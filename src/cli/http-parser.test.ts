@@ -12,7 +12,7 @@ interface Parsed {
 }
 
 /** Feeds `input` in pieces of `size` bytes. `close`: the connection ends after it. */
-function parse(input: string, { size = 1 << 20, wantsStream = false, close = false } = {}): Parsed {
+function parse(input: string, { size = 1 << 20, wantsStream = false, hasBody = true, close = false } = {}): Parsed {
   const parsed: Parsed = { head: undefined, body: "", ended: false, rest: "" };
   const parser = new ResponseParser(
     {
@@ -28,6 +28,7 @@ function parse(input: string, { size = 1 << 20, wantsStream = false, close = fal
       },
     },
     wantsStream,
+    hasBody,
   );
   const bytes = utf8(input);
   for (let at = 0; at < bytes.length; at += size) parsed.rest += text(parser.push(bytes.subarray(at, at + size)));
@@ -53,6 +54,11 @@ describe.each([1, 2, 3, 7, 1 << 20])("in pieces of %p bytes", (size) => {
   test("interim answers are skipped", () => {
     const parsed = parse(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n`, { size });
     expect(parsed).toMatchObject({ body: "", ended: true, head: { status: 204 } });
+  });
+
+  test("the answer to HEAD has no body, whatever its length says", () => {
+    const parsed = parse(`HTTP/1.1 404 Not Found\r\nContent-Length: 50\r\n\r\nnext`, { size, hasBody: false });
+    expect(parsed).toMatchObject({ body: "", ended: true, head: { status: 404 }, rest: "next" });
   });
 
   test("without a length the body ends with the connection", () => {

@@ -34,16 +34,21 @@ const EMPTY = new Uint8Array(0);
 export class ResponseParser {
   readonly #events: ResponseEvents;
   readonly #wantsStream: boolean;
+  readonly #hasBody: boolean;
   #state: State = "head";
   /** Head and line bytes carried over from earlier pushes. */
   #carry: Uint8Array = EMPTY;
   #remaining = 0;
   #trailerBytes = 0;
 
-  /** `wantsStream`: the request asked for an upgrade, so 200 without a length also starts a raw stream. */
-  constructor(events: ResponseEvents, wantsStream = false) {
+  /**
+   * `wantsStream`: the request asked for an upgrade, so 200 without a length also starts a raw stream. `hasBody` is false
+   * for the answer to HEAD, whose length is that of a body which does not come.
+   */
+  constructor(events: ResponseEvents, wantsStream = false, hasBody = true) {
     this.#events = events;
     this.#wantsStream = wantsStream;
+    this.#hasBody = hasBody;
   }
 
   get done(): boolean {
@@ -148,7 +153,7 @@ export class ResponseParser {
     const coding = headers.get("transfer-encoding");
     let next: State = "untilClose";
     if (status === 101) next = "raw";
-    else if (status === 204 || status === 304) next = "done";
+    else if (status === 204 || status === 304 || !this.#hasBody) next = "done";
     else if (coding !== undefined) {
       if (coding.toLowerCase() !== "chunked") throw malformed(`transfer coding "${coding}"`);
       next = "chunkSize";

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -160,6 +160,32 @@ test("resolveHost: -H, then LIGHTER_HOST, then DOCKER_HOST, then the default; a 
   expect(resolveHost("tcp://h:1", {})).toEqual({ name: "tcp://h:1", address: { hostname: "h", port: 1 } });
   expect(resolveHost("tcp://[::1]", {}).address).toEqual({ hostname: "::1", port: 2375 });
   for (const bad of ["", "x", "ssh://h", "tcp://", "tcp://h:x"]) expect(() => resolveHost(bad, {})).toThrow("parse");
+});
+
+test("resolveHost: TLS by flag or by Docker's variables, for TCP only", () => {
+  const directory = mkdtempSync(join(tmpdir(), "lighter-cli-tls-"));
+  try {
+    const env = { DOCKER_CERT_PATH: directory };
+    const verifying = { ...env, DOCKER_TLS_VERIFY: "1" };
+    const address = { hostname: "h", port: 2376 };
+    // Without files: the authorities that everybody trusts, and no certificate of ours.
+    expect(resolveHost("tcp://h", verifying).address).toEqual({ ...address, tls: { verify: true } });
+    expect(resolveHost("unix:///u", verifying).address).toEqual({ unix: "/u" });
+    for (const name of ["ca", "cert"]) writeFileSync(join(directory, `${name}.pem`), name);
+    expect(() => resolveHost("tcp://h", verifying)).toThrow("go together");
+    writeFileSync(join(directory, "key.pem"), "key");
+    const [ca, cert, key] = [Buffer.from("ca"), Buffer.from("cert"), Buffer.from("key")];
+    expect(resolveHost("tcp://h", verifying).address).toEqual({ ...address, tls: { verify: true, ca, cert, key } });
+    // --tls alone does not ask who the server is.
+    expect(resolveHost("tcp://h", env, { tls: true }).address).toEqual({
+      ...address,
+      tls: { verify: false, cert, key },
+    });
+    expect(resolveHost("tcp://h", verifying, { tlsverify: false }).address).toEqual({ hostname: "h", port: 2375 });
+    expect(() => resolveHost("tcp://h", verifying, { tlscacert: "/nonesuch" })).toThrow('"/nonesuch"');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("names and queries are encoded for the path", () => {

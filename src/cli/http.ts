@@ -7,10 +7,21 @@ import { LighterError } from "../base/errors.ts";
 import { HTTP_BODY_MAX_BYTES, HTTP_QUEUE_MAX_BYTES } from "../base/limits.ts";
 import { type ResponseHead, ResponseParser } from "./http-parser.ts";
 
-export type Address = { readonly unix: string } | { readonly hostname: string; readonly port: number };
+export type Address =
+  | { readonly unix: string }
+  | { readonly hostname: string; readonly port: number; readonly tls?: ClientTls };
+
+/** PEM texts. Without `ca`: the authorities that everybody trusts. */
+export interface ClientTls {
+  /** The server's certificate must be good for its name. */
+  readonly verify: boolean;
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
 
 export interface Request {
-  readonly method: "GET" | "POST" | "DELETE" | "HEAD";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
   /** With the query, already encoded. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -58,7 +69,9 @@ export class Connection {
     };
     connection.#socket = await ("unix" in address
       ? Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket: handlers })
-      : Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket: handlers }));
+      : address.tls === undefined
+        ? Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket: handlers })
+        : connectTls(address, address.tls, handlers));
     return connection;
   }
 
@@ -78,6 +91,7 @@ export class Connection {
       const parser = new ResponseParser(
         { head: resolve, body: (bytes) => response.receive(bytes), end: () => this.#finish(response) },
         request.upgrade === true,
+        request.method !== "HEAD",
       );
       const fail = (error: unknown) => {
         reject(error);
@@ -189,6 +203,45 @@ export class Connection {
     this.#exchange = undefined;
     for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(error);
     this.#socket?.end();
+  }
+}
+
+/** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */
+async function connectTls(
+  address: { readonly hostname: string; readonly port: number },
+  { verify, ...files }: ClientTls,
+  handlers: Bun.SocketHandler<undefined>,
+): Promise<Socket> {
+  const handshake = Promise.withResolvers<void>();
+  handshake.promise.catch(() => {}); // an error before the connection is told by the connection
+  const refuse = (why: string) => handshake.reject(new LighterError("unavailable", `TLS handshake: ${why}`));
+  const socket = await Bun.connect<undefined>({
+    hostname: address.hostname,
+    port: address.port,
+    tls: { ...files, rejectUnauthorized: verify },
+    allowHalfOpen: true,
+    socket: {
+      ...handlers,
+      handshake(_socket, success, error) {
+        if (success && (!verify || error === null || error === undefined)) handshake.resolve();
+        else refuse(error?.message ?? "the server refused it");
+      },
+      close(socket) {
+        refuse("the server closed the connection");
+        handlers.close?.(socket);
+      },
+      error(socket, error) {
+        refuse(error.message);
+        handlers.error?.(socket, error);
+      },
+    },
+  });
+  try {
+    await handshake.promise;
+    return socket;
+  } catch (error) {
+    socket.end();
+    throw error;
   }
 }
 

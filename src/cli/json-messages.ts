@@ -5,14 +5,18 @@ import { JsonSplitter } from "./json-splitter.ts";
 import type { OutputStream } from "./output.ts";
 import { type JsonMessage, ProgressDisplay, parseJsonMessage } from "./progress.ts";
 
-/** The messages of a body as they come. @throws LighterError ("unavailable") for what is none */
-export async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
+/** The objects of a body as they come, as JSON text. @throws LighterError ("unavailable") for what is none */
+export async function* readJsonValues(response: Response): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   const splitter = new JsonSplitter();
   for (let piece = await response.read(); piece !== undefined; piece = await response.read())
-    for (const value of splitter.push(decoder.decode(piece, { stream: true })))
-      yield parseJsonMessage(parseJson(value));
+    yield* splitter.push(decoder.decode(piece, { stream: true }));
   splitter.end();
+}
+
+/** The messages of a body as they come. @throws LighterError ("unavailable") for what is none */
+export async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
+  for await (const value of readJsonValues(response)) yield parseJsonMessage(parseJson(value));
 }
 
 /**

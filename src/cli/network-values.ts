@@ -15,7 +15,8 @@ export interface NetworkAttachment {
   readonly macAddress: string;
 }
 
-const NO_OPTIONS = { aliases: [], links: [], linkLocalIps: [], driverOpts: {}, ip: "", ip6: "", macAddress: "" };
+/** Of an attachment that is nothing but its network's name. */
+export const NO_OPTIONS = { aliases: [], links: [], linkLocalIps: [], driverOpts: {}, ip: "", ip6: "", macAddress: "" };
 
 /** `--network` "host" or "name=front,alias=web,ip=10.0.0.3". @throws Error */
 export function parseNetwork(text: string): NetworkAttachment {

@@ -1,6 +1,8 @@
 /** Flag values that describe devices, rates and limits. Texts of errors are those users of the stock client know. */
 import { posix } from "node:path";
+import { pairsToObject } from "./env-file.ts";
 import { parseGoInt } from "./go.ts";
+import { parseCsvLine } from "./mount-value.ts";
 import { parseRamBytes } from "./units.ts";
 
 /** `--cpus` "1.5" or "3/2" → billionths of a CPU. Exact: digits finer than that are refused. @throws Error */
@@ -100,6 +102,42 @@ export function parseDevice(text: string): DeviceMapping {
     PathInContainer: clean(host),
     CgroupPermissions: secondIsMode ? (second ?? "") : "rwm",
   };
+}
+
+export interface DeviceRequest {
+  Driver: string;
+  /** -1 for all. */
+  Count: number;
+  DeviceIDs: string[] | null;
+  Capabilities: string[][];
+  Options: Record<string, string>;
+}
+
+/** `--gpus` "all", "2" or "device=0,capabilities=utility", a line of CSV. */
+export function parseGpus(text: string): DeviceRequest {
+  const request: DeviceRequest = { Driver: "", Count: 0, DeviceIDs: null, Capabilities: [["gpu"]], Options: {} };
+  const seen = new Set<string>();
+  for (const field of parseCsvLine(text)) {
+    const equals = field.indexOf("=");
+    const [key, value] = equals === -1 ? ["count", field] : [field.slice(0, equals), field.slice(equals + 1)];
+    const shown = equals === -1 ? field : key;
+    if (seen.has(shown)) throw new Error(`gpu request key '${shown}' can be specified only once`);
+    seen.add(shown).add(key);
+    if (key === "driver") request.Driver = value;
+    else if (key === "count") request.Count = parseGpuCount(value);
+    else if (key === "device") request.DeviceIDs = value.split(",");
+    else if (key === "capabilities") request.Capabilities = [[...value.split(","), "gpu"]];
+    else if (key === "options") request.Options = pairsToObject(parseCsvLine(value));
+    else throw new Error(`unexpected key '${key}' in '${field}'`);
+  }
+  if (!seen.has("count") && request.DeviceIDs === null) request.Count = 1;
+  return request;
+}
+
+function parseGpuCount(text: string): number {
+  if (text === "all") return -1;
+  if (/^[+-]?\d{1,15}$/.test(text)) return Number(text);
+  throw new Error("count must be an integer: invalid syntax");
 }
 
 function isDeviceMode(text: string): boolean {

@@ -1,4 +1,4 @@
-import { compileTemplate, TemplateError } from "./template.ts";
+import { compileTemplate, nameType, TemplateError } from "./template.ts";
 
 /** A column a list command can show: its heading, and its text for one row. */
 export interface Column<T> {
@@ -62,6 +62,11 @@ export function usesColumn<T>(columns: Columns<T>, format: string, name: string)
   return used;
 }
 
+/** A row's values under the names of its columns, for templates that walk lists of rows. */
+export function rowValues<T>(row: T, columns: Columns<T>): object {
+  return rowContext(row, columns);
+}
+
 function compileFormat(format: string, words: ErrorWords): { isTable: boolean; template: (data: unknown) => string } {
   const isTable = format.startsWith("table");
   const source = isTable ? format.slice("table".length) : format === "json" ? "{{json .}}" : format;
@@ -74,11 +79,8 @@ function compileFormat(format: string, words: ErrorWords): { isTable: boolean; t
 
 function explain(error: unknown, { type }: ErrorWords): unknown {
   if (!(error instanceof TemplateError)) return error;
-  if (type !== undefined) {
-    const field = /map has no entry for key "(.*)"$/;
-    const text = error.message.replace(field, (_all, name) => `can't evaluate field ${name} in type ${type}`);
-    return new Error(`template parsing error: ${text}`, { cause: error });
-  }
+  if (type !== undefined)
+    return new Error(`template parsing error: ${nameType(error.message, type)}`, { cause: error });
   return new Error(`failed to ${error.stage} template: ${error.message}`, { cause: error });
 }
 

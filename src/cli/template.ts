@@ -33,6 +33,14 @@ function explain<T>(stage: "parse" | "execute", work: () => T): T {
   }
 }
 
+/** The stock client's templates walk Go's types, and some of its errors name one where ours speak of a map. */
+export function nameType(message: string, type: string): string {
+  return message.replace(
+    /map has no entry for key "(.*)"$/,
+    (_all, name: string) => `can't evaluate field ${name} in type ${type}`,
+  );
+}
+
 type Fn = (...args: unknown[]) => unknown;
 
 /** A dead end of a field chain: prints as "<no value>", where null prints as "<nil>". */

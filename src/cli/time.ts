@@ -53,3 +53,22 @@ function zoneName(date: Date): string {
   if (name === "" || name === "Coordinated Universal Time") return "UTC";
   return name.replace(/[^A-Z]/g, "") || name;
 }
+
+/** RFC 3339 in our zone with nine digits of a second, from nanoseconds since 1970. */
+export function formatRfc3339Nano(nanoseconds: bigint): string {
+  const text = formatRfc3339(Number(nanoseconds / 1_000_000_000n));
+  return `${text.slice(0, 19)}.${String(nanoseconds % 1_000_000_000n).padStart(9, "0")}${text.slice(19)}`;
+}
+
+/**
+ * An RFC 3339 text of the API as Go's Time.String() shows it: the zone stays that of the text, the fraction loses its
+ * zeros. What is no such text is returned as it is.
+ */
+export function formatTimestamp(text: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:(Z)|([+-]\d\d):(\d\d))$/.exec(text);
+  if (match === null) return text;
+  const [, day, clock, fraction = "", utc, hours, minutes] = match;
+  const digits = fraction.replace(/0+$/, "");
+  const zone = utc === "Z" ? "+0000 UTC" : `${hours}${minutes} ${hours}${minutes}`;
+  return `${day} ${clock}${digits === "" ? "" : `.${digits}`} ${zone}`;
+}

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { LighterError } from "../base/errors.ts";
 import type { AttachPlan } from "../runtime/types.ts";
 import type { Container } from "./container.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -33,13 +34,18 @@ export class PendingAttach {
 
 /**
  * Asks for the streams of the container's process: the running one, or the next one from its first byte.
- * The caller cancels it when its client goes away.
+ * `ref` is what the client called the container. The caller cancels it when its client goes away.
  */
-export function attach(container: Container, plan: AttachPlan): Promise<PendingAttach> {
+export function attach(container: Container, ref: string, plan: AttachPlan): Promise<PendingAttach> {
   // In the queue: a start that is under way has taken its list of attaches already.
   return container.queue.run(async () => {
     if (container.record.status === "removing") throw markedForRemoval(container.id);
+    if (container.record.paused)
+      throw new LighterError("conflict", `container ${ref} is paused, unpause the container before attach`);
+    if (container.restarts.isWaiting)
+      throw new LighterError("conflict", `container ${ref} is restarting, wait until the container is running`);
     const pending = new PendingAttach(plan);
+    container.publish("attach");
     if (container.isRunning && container.supervised !== undefined) {
       pending.deliver(await container.supervised.attach(plan));
       return pending;

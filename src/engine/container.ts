@@ -1,9 +1,13 @@
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { PendingAttach } from "./attach.ts";
+import type { EventBus } from "./events.ts";
 import type { Exec } from "./exec.ts";
+import { Restarts } from "./restarts.ts";
 import { SerialQueue } from "./serial-queue.ts";
-import type { ContainerRecord } from "./store.ts";
+import type { ContainerRecord, ContainerStatus } from "./store.ts";
+
+export type ContainerState = ContainerStatus | "paused" | "restarting";
 
 /** When a wait ends. not-running: at once unless it runs; next-exit: not before it has run; removed: when it is gone. */
 export type WaitCondition = "not-running" | "next-exit" | "removed";
@@ -25,25 +29,49 @@ export class Container {
   /** Attached before the start. */
   readonly pendingAttaches = new Set<PendingAttach>();
   readonly execs = new Map<string, Exec>();
-  /** Between the stop and the start of a restart, which AutoRemove must not use. */
-  isRestarting = false;
+  /** Between the stop and the start of a restart by hand, which AutoRemove must not use. */
+  isBeingRestarted = false;
+  readonly restarts = new Restarts();
   readonly #waiters = new Set<Waiter>();
 
-  constructor(record: ContainerRecord) {
+  readonly #events: EventBus;
+
+  constructor(record: ContainerRecord, events: EventBus) {
     this.record = record;
+    this.#events = events;
+  }
+
+  /** Tells of an action, with what Docker tells of every container: its labels, the image as asked for, its name. */
+  publish(action: string, more: Readonly<Record<string, string>> = {}): void {
+    const { config, name, id } = this.record;
+    const image = config.Image ? { image: config.Image } : {};
+    this.#events.publish("container", action, id, { ...config.Labels, ...image, name, ...more });
   }
 
   get id(): string {
     return this.record.id;
   }
 
+  /** Its process is there, perhaps paused. */
   get isRunning(): boolean {
     return this.record.status === "running";
   }
 
+  /** What Docker calls running: also while it waits to be started again by its restart policy. */
+  get isActive(): boolean {
+    return this.isRunning || this.restarts.isWaiting;
+  }
+
+  /** In Docker's words: "created", "running", "paused", "restarting", "exited" or "removing". */
+  get state(): ContainerState {
+    const { status, paused } = this.record;
+    if (status === "running") return paused ? "paused" : "running";
+    return this.restarts.isWaiting ? "restarting" : status;
+  }
+
   /** Resolves with the exit code: of the last run, of the next, or at removal. */
   wait(condition: WaitCondition, signal?: AbortSignal): Promise<number> {
-    if (condition === "not-running" && !this.isRunning) return Promise.resolve(this.record.exitCode);
+    if (condition === "not-running" && !this.isActive) return Promise.resolve(this.record.exitCode);
     return new Promise((resolve, reject) => {
       const waiter = { condition, resolve };
       this.#waiters.add(waiter);

@@ -8,11 +8,14 @@ import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import { hostNameOf, withAddress } from "../volume/mod.ts";
 import {
+  applyDefaults,
   buildExecProcess,
   buildOciConfig,
+  type ContainerDefaults,
   type HostFacts,
   type HostProbe,
   type MountPoint,
+  NO_DEFAULTS,
   type Peer,
   type Peers,
   parseCreateBody,
@@ -34,6 +37,8 @@ export interface DockerPlannerOptions {
   images: ImageStore;
   host: HostFacts;
   probe: HostProbe;
+  /** For containers that do not say. */
+  defaults?: ContainerDefaults;
 }
 
 /** The planner for containers of the image store, on this host. */
@@ -42,6 +47,7 @@ export class DockerPlanner implements Planner {
   readonly #images: ImageStore;
   readonly #host: HostFacts;
   readonly #probe: HostProbe;
+  readonly #defaults: ContainerDefaults;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
   /** Of hosts that volumes' options name, as of the last start. */
@@ -55,6 +61,7 @@ export class DockerPlanner implements Planner {
     this.#images = options.images;
     this.#host = options.host;
     this.#probe = options.probe;
+    this.#defaults = options.defaults ?? NO_DEFAULTS;
   }
 
   connect(findContainer: (ref: string) => Container): void {
@@ -71,7 +78,12 @@ export class DockerPlanner implements Planner {
     if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
     this.#images.markUsed(image.id);
     const prepared = prepareContainer(
-      { id, config, hostConfig: this.#withPeerIds(hostConfig), image: image.document.config },
+      {
+        id,
+        config,
+        hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults)),
+        image: image.document.config,
+      },
       {
         probe: this.#probe,
         host: this.#host,

@@ -3,20 +3,27 @@ import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
+import { log } from "../base/log.ts";
 import { SIGNALS } from "../base/signals.ts";
-import { formatNow, formatRfc3339, ZERO_TIME } from "../base/time.ts";
+import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
-import { markedForRemoval, nameInUse, noSuchContainer, noSuchExec, notRunning, withContext } from "./errors.ts";
+import { killForGood } from "./control.ts";
+import { cannotRemove, markedForRemoval, nameInUse, noSuchContainer, withContext } from "./errors.ts";
 import { EventBus } from "./events.ts";
-import { Exec, type ExecRequestOptions, startExec } from "./exec.ts";
+import { LOST_EXIT_CODE } from "./exec.ts";
+import { Execs } from "./execs.ts";
+import { startingHealth } from "./health/health-state.ts";
+import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
+import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
-import type { CreatePlan, Planner } from "./planner.ts";
+import type { Planner } from "./planner.ts";
+import { wantsRestart } from "./restarts.ts";
 import { type ContainerRecord, Store } from "./store.ts";
 import { Volumes } from "./volumes.ts";
 
@@ -25,11 +32,6 @@ export interface EngineOptions {
   runtime: Runtime;
   planner: Planner;
 }
-
-/** Exit code of a process whose end nobody saw: as if killed. */
-const LOST_EXIT_CODE = 137;
-/** How long an exec that has ended can still be inspected. Docker's time. */
-const EXEC_KEPT_MS = 5 * 60 * 1000;
 
 /**
  * All containers. Memory is a cache of the store: every change is written there first, so that `kill -9` at any moment
@@ -46,27 +48,30 @@ export class Engine implements AsyncDisposable {
   readonly planner: Planner;
   readonly events = new EventBus();
   readonly volumes: Volumes;
-  readonly #store: Store;
+  readonly store: Store;
+  readonly execs: Execs;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
-  readonly #execs = new Map<string, Exec>();
-  /** Removals that nobody waits for. */
+  /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
-  #isDisposed = false;
+  readonly #parts = new DisposableStack();
+  readonly #logForwarder = new LogForwarder();
+  isDisposed = false;
 
   private constructor(options: EngineOptions) {
     this.paths = options.paths;
     this.runtime = options.runtime;
     this.planner = options.planner;
     makeStateDirectories(this.paths);
-    this.#store = new Store(this.paths.database);
+    this.store = new Store(this.paths.database);
     this.volumes = new Volumes({
-      table: this.#store.volumes,
+      table: this.store.volumes,
       directory: this.paths.volumes,
       events: this.events,
       usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
     });
+    this.execs = new Execs(this);
     this.planner.connect((ref) => this.find(ref));
   }
 
@@ -79,23 +84,33 @@ export class Engine implements AsyncDisposable {
 
   /** Lets go of the state, for another engine in this process: tests. Processes run on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
-    for (const container of this.#containers.values()) container.supervised?.disconnect();
+    this.isDisposed = true;
+    this.#parts.dispose();
+    for (const container of this.#containers.values()) {
+      container.restarts.cancel();
+      container.supervised?.disconnect();
+    }
+    await this.#logForwarder.stop();
     await this.idle();
-    this.#store[Symbol.dispose]();
+    this.store[Symbol.dispose]();
   }
 
-  /** Resolves when no removal is under way. */
+  /** `part` is done with when the engine is. */
+  use(part: Disposable): void {
+    this.#parts.use(part);
+  }
+
+  /** Resolves when nothing is under way that nobody waits for. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
   /** A random name for this installation. */
   get id(): string {
-    const known = this.#store.setting("id");
+    const known = this.store.setting("id");
     if (known !== undefined) return known;
     const id = randomUUID();
-    this.#store.setSetting("id", id);
+    this.store.setSetting("id", id);
     return id;
   }
 
@@ -124,9 +139,11 @@ export class Engine implements AsyncDisposable {
     this.#requireFreeName(record.name);
     this.volumes.claim(record.mountPoints, (claimed) => {
       record.mountPoints = claimed;
-      this.#store.insert(record);
+      this.store.insert(record);
     });
-    this.#register(new Container(record));
+    const container = new Container(record, this.events);
+    this.#register(container);
+    container.publish("create");
     return { id, warnings };
   }
 
@@ -153,21 +170,33 @@ export class Engine implements AsyncDisposable {
   start(container: Container): Promise<boolean> {
     return container.queue.run(async () => {
       if (container.record.status === "removing") throw markedForRemoval(container.id);
-      if (container.isRunning) return false;
-      const attaches = [...container.pendingAttaches];
-      container.pendingAttaches.clear();
-      try {
-        await this.#startProcess(container, attaches);
-      } catch (error) {
-        for (const attach of attaches) attach.deliver(undefined);
-        this.#startFailed(container, error);
-        throw error;
-      }
+      if (container.record.paused)
+        throw new LighterError("conflict", "cannot start a paused container, try unpause instead");
+      if (container.isActive) return false;
+      container.restarts.reset();
+      await this.#start(container, { restartCount: 0, manuallyStopped: false });
       return true;
     });
   }
 
-  async #startProcess(container: Container, attaches: readonly PendingAttach[]): Promise<void> {
+  /** The container's queue is held. */
+  async #start(container: Container, counts: Pick<ContainerRecord, "restartCount" | "manuallyStopped">): Promise<void> {
+    const attaches = [...container.pendingAttaches];
+    container.pendingAttaches.clear();
+    try {
+      await this.#startProcess(container, attaches, counts);
+    } catch (error) {
+      for (const attach of attaches) attach.deliver(undefined);
+      this.#startFailed(container, error);
+      throw error;
+    }
+  }
+
+  async #startProcess(
+    container: Container,
+    attaches: readonly PendingAttach[],
+    counts: Pick<ContainerRecord, "restartCount" | "manuallyStopped">,
+  ): Promise<void> {
     const { record } = container;
     const startedBefore = record.startedAt !== ZERO_TIME;
     if (startedBefore) {
@@ -179,9 +208,14 @@ export class Engine implements AsyncDisposable {
     writePoint("start process");
     const supervised = await this.runtime.start(request);
     writePoint("started process");
-    const running = { pid: supervised.pid, startedAt: formatNow(), restartCount: record.restartCount };
+    const running = {
+      pid: supervised.pid,
+      startedAt: formatNow(),
+      ...counts,
+      health: startingHealth(record.config, record.health),
+    };
     try {
-      this.#store.setRunning({ id: record.id, ...running });
+      this.store.setRunning({ id: record.id, ...running });
     } catch (error) {
       await supervised.signal(SIGNALS.KILL!); // a process that no row tells of must not stay
       await supervised.gone;
@@ -190,7 +224,9 @@ export class Engine implements AsyncDisposable {
     Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
     container.ociConfig = request.config;
     this.#publishMounts(record, "mount");
-    this.#forgetExecs(container);
+    container.restarts.started();
+    this.execs.forgetAll(container);
+    container.publish("start");
     this.#supervise(container, supervised);
     for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
   }
@@ -211,17 +247,29 @@ export class Engine implements AsyncDisposable {
     };
   }
 
+  /** Its policy wants it: whatever comes of it is seen in the container's state. */
+  #startAgain(container: Container): void {
+    const restart = container.queue.run(async () => {
+      if (!container.restarts.isWaiting || this.isDisposed) return; // somebody has stopped it, or started it
+      const { restartCount, manuallyStopped } = container.record;
+      await this.#start(container, { restartCount, manuallyStopped });
+    });
+    this.inBackground(`start container ${container.id} again`, restart);
+  }
+
   #startFailed(container: Container, error: unknown): void {
     const { record } = container;
+    const wasWaiting = container.restarts.cancel();
     record.exitCode = exitCodeOfStartError(error);
     record.error = messageOf(error);
     try {
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
-      this.#store.setStartFailed(record);
+      this.store.setStartFailed(record);
       if (record.hostConfig.AutoRemove) this.#markRemoved(container, true);
     } catch (writeError) {
       logFailure(`write down the failed start of container ${record.id}`, writeError); // the start's own error matters
     }
+    if (wasWaiting) container.notifyExit();
   }
 
   // --- Exit ---
@@ -229,8 +277,9 @@ export class Engine implements AsyncDisposable {
   /** From now on the end of the process is recorded. */
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
+    this.#logForwarder.begin(container, this.paths.container(container.id));
     const settle = (record: () => Promise<void> | void) =>
-      container.queue.run(() => (this.#isDisposed ? undefined : record()));
+      container.queue.run(() => (this.isDisposed ? undefined : record()));
     supervised.exited
       .then(
         (exit) => settle(() => this.#exited(container, exit)),
@@ -247,7 +296,10 @@ export class Engine implements AsyncDisposable {
       pid: 0,
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
-      startedAt: record.startedAt === ZERO_TIME ? formatRfc3339(exit.startedAtNs) : record.startedAt,
+      // Ours is when we heard of it; one that nobody wrote down, or that ended before, is the supervisor's.
+      startedAt: hasStartedBefore(record.startedAt, exit.finishedAtNs)
+        ? record.startedAt
+        : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
     this.#settle(container);
@@ -276,17 +328,28 @@ export class Engine implements AsyncDisposable {
     const { record } = container;
     container.ociConfig = undefined;
     this.#publishMounts(record, "unmount");
+    record.paused = false;
+    const ranMs = msBetween(record.startedAt, record.finishedAt);
+    const publishEnd = () => {
+      if (record.oomKilled) container.publish("oom");
+      const execDuration = String(Math.trunc(ranMs / 1000));
+      container.publish("die", { execDuration, exitCode: String(record.exitCode) });
+    };
+    const again = !container.restarts.isCancelled && wantsRestart(record.hostConfig.RestartPolicy, record);
+    if (again) record.restartCount++;
     try {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
-      if (record.hostConfig.AutoRemove && !container.isRestarting) this.#markRemoved(container, true);
+      if (record.hostConfig.AutoRemove && !container.isBeingRestarted) this.#markRemoved(container, true, publishEnd);
       else {
-        this.#store.setExited(record);
-        this.#inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
+        this.store.setExited(record);
+        publishEnd();
+        this.inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
       }
     } catch (error) {
       // The exit record stays in the run directory for the next daemon.
       logFailure(`write down the end of container ${record.id}`, error);
     }
+    if (again) container.restarts.schedule(ranMs, () => this.#startAgain(container));
     container.notifyExit();
   }
 
@@ -324,10 +387,12 @@ export class Engine implements AsyncDisposable {
         throw new LighterError("invalid", "Renaming a container with the same name as its current name");
       if (record.status === "removing") throw markedForRemoval(record.id);
       inContext("Error when allocating new name", () => this.#requireFreeName(parseName(newName)));
-      this.#store.rename(record.id, name);
+      this.store.rename(record.id, name);
+      const oldName = `/${record.name}`;
       this.#names.delete(record.name);
       this.#names.set(name, container);
       record.name = name;
+      container.publish("rename", { oldName });
     });
   }
 
@@ -336,23 +401,16 @@ export class Engine implements AsyncDisposable {
     const { record } = container;
     for (;;) {
       const wasRunning = container.isRunning;
-      if (wasRunning) {
-        if (!options.force)
-          throw new LighterError(
-            "conflict",
-            `cannot remove container "/${record.name}": container is running: ` +
-              "stop the container before removing or force remove",
-          );
-        const ended = container.wait("not-running");
-        await container.supervised?.signal(SIGNALS.KILL!);
-        await ended;
+      if (container.isActive) {
+        if (!options.force) throw cannotRemove(container);
+        await killForGood(this, container);
       }
       const isRemoved = await container.queue.run(() => {
         if (record.status === "removing") {
           if (wasRunning && record.hostConfig.AutoRemove) return true; // by its own end, which is what was wanted
           throw markedForRemoval(record.id);
         }
-        if (container.isRunning) return false; // started in between
+        if (container.isActive) return false; // started in between
         this.#markRemoved(container, options.volumes);
         return true;
       });
@@ -361,69 +419,41 @@ export class Engine implements AsyncDisposable {
   }
 
   /** The container's queue is held and it does not run. */
-  #markRemoved(container: Container, withVolumes: boolean): void {
+  #markRemoved(container: Container, withVolumes: boolean, onWritten: () => void = () => {}): void {
     const { record } = container;
     record.removeVolumes = withVolumes;
-    this.#store.setRemoving(record);
+    this.store.setRemoving(record);
+    onWritten();
     record.status = "removing";
     this.#containers.delete(record.id);
     this.#names.delete(record.name);
-    this.#forgetExecs(container);
+    this.execs.forgetAll(container);
     for (const attach of container.pendingAttaches) attach.deliver(undefined);
+    container.publish("destroy");
     container.notifyRemoved();
-    this.#inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
+    this.inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
   }
 
   /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
   async #finishRemoval(container: Container): Promise<void> {
     await container.supervised?.gone;
+    await this.#logForwarder.finish(container);
     writePoint("remove run directory");
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
     await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
     if (container.record.removeVolumes) await this.volumes.removeAnonymous(container.record.mountPoints);
-    this.#store.delete(container.id);
-  }
-
-  // --- Exec ---
-
-  createExec(container: Container, options: ExecRequestOptions): Exec {
-    if (!container.isRunning) throw notRunning(container.id);
-    if (options.Cmd.length === 0) throw new LighterError("invalid", "No exec command specified");
-    for (const exec of container.execs.values()) if (exec.endedAtMs < Date.now() - EXEC_KEPT_MS) this.#forget(exec);
-    const exec = new Exec(randomId(), container, options);
-    container.execs.set(exec.id, exec);
-    this.#execs.set(exec.id, exec);
-    return exec;
-  }
-
-  #forget(exec: Exec): void {
-    exec.container.execs.delete(exec.id);
-    this.#execs.delete(exec.id);
-  }
-
-  #forgetExecs(container: Container): void {
-    for (const exec of container.execs.values()) this.#forget(exec);
-  }
-
-  /** @throws LighterError "not-found" */
-  findExec(id: string): Exec {
-    const exec = this.#execs.get(id);
-    if (exec === undefined) throw noSuchExec(id);
-    return exec;
-  }
-
-  startExec(exec: Exec, attach: PendingAttach | undefined, consoleSize: readonly number[] | undefined): Promise<void> {
-    return startExec(this, exec, attach, consoleSize);
+    this.store.delete(container.id);
   }
 
   // --- Reconcile ---
 
   async #reconcile(): Promise<void> {
-    const containers = this.#store.all().map((record) => new Container(record));
+    const containers = this.store.all().map((record) => new Container(record, this.events));
     await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
+    await this.execs.reconcile((id) => this.#containers.get(id));
   }
 
   async #reconcileOne(container: Container): Promise<void> {
@@ -432,7 +462,7 @@ export class Engine implements AsyncDisposable {
       const found = await this.runtime.reconnect(this.paths.runDirectory(record.id));
       if (found === "lost") await this.#cleanup(record);
       else if ("gone" in found) container.supervised = found; // still cleaning up: its files go after it
-      this.#inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
+      this.inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
       return;
     }
     await container.queue.run(() => this.#adopt(container));
@@ -450,19 +480,24 @@ export class Engine implements AsyncDisposable {
     }
     if ("exited" in found) {
       // Not running by the row: the last daemon died between the start and its write.
-      if (!container.isRunning) Object.assign(record, { status: "running", startedAt: formatNow() } as const);
+      if (!container.isRunning) {
+        const health = startingHealth(record.config, record.health);
+        Object.assign(record, { status: "running", startedAt: formatNow(), paused: false, health } as const);
+      }
       record.pid = found.pid;
-      this.#store.setRunning(record);
+      this.store.setRunning(record);
       this.#supervise(container, found);
       return;
     }
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
+    this.#logForwarder.begin(container, this.paths.container(container.id)); // what was said while there was no daemon
   }
 
   // --- Background ---
 
-  #inBackground(what: string, work: Promise<void>): void {
+  /** `what` is for the log, if it fails. */
+  inBackground(what: string, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) => logFailure(what, error))
       .finally(() => this.#background.delete(tracked));
@@ -483,24 +518,6 @@ function makeStateDirectories(paths: EnginePaths): void {
   for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
 }
 
-function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: string): ContainerRecord {
-  return {
-    ...plan,
-    id,
-    name,
-    status: "created",
-    createdAt: formatNow(),
-    pid: 0,
-    exitCode: 0,
-    error: "",
-    oomKilled: false,
-    startedAt: ZERO_TIME,
-    finishedAt: ZERO_TIME,
-    restartCount: 0,
-    removeVolumes: false,
-  };
-}
-
 /** A named volume of a container that is being removed may have been removed, too. */
 function volumesToKeep({ status, mountPoints }: ContainerRecord): MountPoint[] {
   return status === "removing" ? mountPoints.filter(({ volume }) => volume?.anonymous) : mountPoints;
@@ -510,14 +527,8 @@ function hasVolume({ mountPoints }: ContainerRecord, name: string): boolean {
   return mountPoints.some(({ volume }) => volume?.name === name);
 }
 
-function exitCodeOfStartError(error: unknown): number {
-  if (!(error instanceof LighterError)) return 128;
-  if (error.code === "exec-not-found") return 127;
-  return error.code === "exec-denied" ? 126 : 128;
-}
-
 function logFailure(what: string, error: unknown): void {
-  console.error(`lighter: ${what}: ${messageOf(error)}`);
+  log.error(`${what}: ${messageOf(error)}`);
 }
 
 /** Runs `check`; its LighterError gets a beginning. */

@@ -1,5 +1,6 @@
 /** Errors of the engine that have a wording users of Docker know. */
 import { LighterError } from "../base/errors.ts";
+import type { Container } from "./container.ts";
 
 export function noSuchContainer(ref: string): LighterError {
   return new LighterError("not-found", `No such container: ${ref}`);
@@ -13,8 +14,22 @@ export function notRunning(id: string): LighterError {
   return new LighterError("conflict", `container ${id} is not running`);
 }
 
+export function containerPaused(id: string): LighterError {
+  return new LighterError("conflict", `Container ${id} is paused, unpause the container before exec`);
+}
+
+export function containerRestarting(id: string): LighterError {
+  return new LighterError("conflict", `Container ${id} is restarting, wait until the container is running`);
+}
+
 export function markedForRemoval(id: string): LighterError {
   return new LighterError("conflict", `removal of container ${id} is already in progress`);
+}
+
+export function cannotRemove({ record, state }: Container): LighterError {
+  const advice =
+    state === "paused" ? " and must be unpaused first" : ": stop the container before removing or force remove";
+  return new LighterError("conflict", `cannot remove container "/${record.name}": container is ${state}${advice}`);
 }
 
 export function nameInUse(name: string, id: string): LighterError {

@@ -4,12 +4,12 @@ import { type EngineEvent, EventBus } from "./events.ts";
 test("a listener gets what is published until it is disposed of", () => {
   const bus = new EventBus(() => 5n);
   const seen: EngineEvent[] = [];
-  const listening = bus.listen((event) => seen.push(event));
-  expect(bus.listenerCount).toBe(1);
+  const listening = bus.subscribe((event) => seen.push(event));
+  expect(bus.clientCount).toBe(1);
   bus.publish("container", "start", "c1", { name: "web" });
   listening[Symbol.dispose]();
   bus.publish("container", "die", "c1");
-  expect(bus.listenerCount).toBe(0);
+  expect(bus.clientCount).toBe(0);
   expect(seen).toEqual([{ type: "container", action: "start", id: "c1", attributes: { name: "web" }, timeNs: 5n }]);
 });
 

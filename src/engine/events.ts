@@ -28,6 +28,9 @@ export class EventBus {
   readonly #kept: EngineEvent[] = [];
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   #lastNs = 0n;
+  #clientCount = 0;
+  /** Since the daemon began. */
+  publishedCount = 0;
 
   constructor(clockNs: () => bigint = nowNs) {
     this.#clockNs = clockNs;
@@ -35,6 +38,7 @@ export class EventBus {
 
   publish(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
     const event = { type, action, id, attributes, timeNs: this.#nextNs() };
+    this.publishedCount++;
     this.#kept.push(event);
     if (this.#kept.length > KEPT_EVENTS) this.#kept.shift();
     for (const listener of this.#listeners) listener(event);
@@ -60,7 +64,19 @@ export class EventBus {
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  get listenerCount(): number {
-    return this.#listeners.size;
+  /** `listen` for a client, who is counted. */
+  subscribe(listener: (event: EngineEvent) => void): Disposable {
+    const listening = this.listen(listener);
+    this.#clientCount++;
+    return {
+      [Symbol.dispose]: () => {
+        listening[Symbol.dispose]();
+        this.#clientCount--;
+      },
+    };
+  }
+
+  get clientCount(): number {
+    return this.#clientCount;
   }
 }

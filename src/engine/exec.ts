@@ -1,20 +1,26 @@
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import type { AttachPlan, Runtime, StdioPlan, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import type { Container } from "./container.ts";
-import { notRunning } from "./errors.ts";
+import { containerPaused, notRunning } from "./errors.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { ExecOptions, Planner } from "./planner.ts";
+
+/** Exit code of a process whose end nobody saw: as if killed. */
+export const LOST_EXIT_CODE = 137;
 
 export interface ExecRequestOptions extends ExecOptions {
   attachStdin: boolean;
   attachStdout: boolean;
   attachStderr: boolean;
   detachKeys: string;
+  /** A health check's: nobody waits for it but the daemon that runs it. */
+  isProbe?: boolean;
 }
 
-/** A further process in a running container. Lives in memory only: its client's stream dies with the daemon anyway. */
+/** A further process in a running container. */
 export class Exec {
   supervised: Supervised | undefined;
   hasStarted = false;
@@ -22,9 +28,8 @@ export class Exec {
   /** On the host; kept after the end, as Docker does. */
   pid = 0;
   exitCode: number | undefined;
+  readonly #end = Promise.withResolvers<number>();
   endedAtMs = Number.POSITIVE_INFINITY;
-  /** Once it runs: resolves when `exitCode` is there. */
-  exitKnown: Promise<void> | undefined;
 
   constructor(
     readonly id: string,
@@ -34,6 +39,41 @@ export class Exec {
 
   get tty(): boolean {
     return this.options.Tty ?? false;
+  }
+
+  /** `action` is Docker's word, which goes before the command. */
+  publish(action: "exec_create" | "exec_start"): void {
+    const [program, ...args] = this.options.Cmd;
+    this.#publish(`${action}: ${program} ${args.join(" ")}`, {});
+  }
+
+  #publish(action: string, more: Record<string, string>): void {
+    this.container.publish(action, { execID: this.id, ...more });
+  }
+
+  /** Resolves with the exit code. */
+  get end(): Promise<number> {
+    return this.#end.promise;
+  }
+
+  /** It runs. */
+  adopt(supervised: Supervised): void {
+    this.supervised = supervised;
+    this.isRunning = true;
+    this.pid = supervised.pid;
+  }
+
+  ended(exitCode: number): void {
+    this.failed(exitCode);
+    this.#publish("exec_die", { exitCode: String(exitCode) });
+  }
+
+  /** It was not to be started: no process of it has ended. */
+  failed(exitCode: number): void {
+    this.isRunning = false;
+    this.exitCode = exitCode;
+    this.endedAtMs = Date.now();
+    this.#end.resolve(exitCode);
   }
 
   /** The streams a client of the exec's start gets. */
@@ -48,10 +88,12 @@ export interface ExecContext {
   runtime: Runtime;
   planner: Planner;
   paths: EnginePaths;
+  /** Another engine has taken over: what happens is its affair. */
+  readonly isDisposed: boolean;
 }
 
 /**
- * Runs the exec, once. Resolves when execve(2) has succeeded; `attach` gets the streams.
+ * Runs the exec, once. Resolves when execve(2) has succeeded; `attach` gets the streams. `note` writes down that it starts.
  * @throws LighterError "conflict" if it has run already or the container does not run; else like `Runtime.exec`, after
  *   which the exec's exit code is 126 or 127 as a shell's would be.
  */
@@ -59,18 +101,21 @@ export async function startExec(
   context: ExecContext,
   exec: Exec,
   attach: PendingAttach | undefined,
-  consoleSize: readonly number[] | undefined,
+  { consoleSize, note }: { consoleSize: readonly number[] | undefined; note: () => void },
 ): Promise<void> {
   const { container } = exec;
   if (exec.hasStarted) throw new LighterError("conflict", `Error: Exec command ${exec.id} has already run`);
   if (!container.isRunning) throw notRunning(container.id);
+  if (container.record.paused) throw containerPaused(container.id);
+  note();
   exec.hasStarted = true;
+  exec.publish("exec_start");
   const options = consoleSize === undefined ? exec.options : { ...exec.options, ConsoleSize: consoleSize };
   try {
     const paths = context.paths.container(container.id);
     container.ociConfig ??= context.planner.planRunning(container.record, paths);
     const stdio: StdioPlan = { terminal: exec.tty, stdin: exec.options.attachStdin };
-    exec.supervised = await context.runtime.exec({
+    const supervised = await context.runtime.exec({
       id: exec.id,
       containerPid: container.record.pid,
       config: container.ociConfig,
@@ -79,30 +124,27 @@ export async function startExec(
       stdio,
       attach: attach === undefined ? [] : [attach.plan],
     });
+    exec.adopt(supervised);
+    attach?.deliver(supervised.attached[0]);
+    void superviseExec(context, exec, supervised);
   } catch (error) {
-    exec.exitCode = error instanceof LighterError && error.code === "exec-not-found" ? 127 : 126;
-    exec.endedAtMs = Date.now();
+    exec.failed(error instanceof LighterError && error.code === "exec-not-found" ? 127 : 126);
+    await rm(context.paths.execDirectory(exec.id), { recursive: true, force: true });
     throw error;
   }
-  exec.isRunning = true;
-  exec.pid = exec.supervised.pid;
-  exec.exitKnown = recordExit(exec, exec.supervised);
-  attach?.deliver(exec.supervised.attached[0]);
-  void clearUp(context, exec, exec.supervised);
 }
 
-async function recordExit(exec: Exec, supervised: Supervised): Promise<void> {
+/** Waits for its end, and clears up after it. */
+export async function superviseExec(context: ExecContext, exec: Exec, supervised: Supervised): Promise<void> {
   try {
-    exec.exitCode = (await supervised.exited).exitCode;
+    const { exitCode } = await supervised.exited;
+    if (context.isDisposed) return;
+    exec.ended(exitCode);
   } catch (error) {
-    exec.exitCode = 137;
-    console.error(`lighter: exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
+    if (context.isDisposed) return;
+    exec.ended(LOST_EXIT_CODE);
+    log.error(`exec ${exec.id}: supervisor lost: ${messageOf(error)}`);
   }
-  exec.isRunning = false;
-  exec.endedAtMs = Date.now();
-}
-
-async function clearUp(context: ExecContext, exec: Exec, supervised: Supervised): Promise<void> {
   await supervised.gone;
   await rm(context.paths.execDirectory(exec.id), { recursive: true, force: true });
 }

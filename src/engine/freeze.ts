@@ -12,7 +12,8 @@ function markerPath(engine: Engine, { id }: Container): string {
   return join(engine.paths.runDirectory(id), "frozen");
 }
 
-function cgroupsPathOf(engine: Engine, { record, ociConfig }: Container): string | undefined {
+/** Of the running container. */
+export function cgroupsPathOf(engine: Engine, { record, ociConfig }: Container): string | undefined {
   const config = ociConfig ?? engine.planner.planRunning(record, engine.paths.container(record.id));
   return config.linux?.cgroupsPath;
 }
@@ -27,7 +28,7 @@ export async function freezeContainer(engine: Engine, container: Container): Pro
   if (cgroupsPath === undefined || isFrozen(host, cgroupsPath)) return { [Symbol.dispose]() {} };
   const marker = markerPath(engine, container);
   const thaw = () => {
-    thawCgroup(host, cgroupsPath);
+    if (!container.record.paused) thawCgroup(host, cgroupsPath); // else somebody paused it meanwhile
     rmSync(marker, { force: true });
   };
   writeFileSync(marker, "");
@@ -42,7 +43,8 @@ export async function freezeContainer(engine: Engine, container: Container): Pro
   return { [Symbol.dispose]: thaw };
 }
 
-async function freezeUnlessGone(freeze: () => Promise<void>): Promise<void> {
+/** Runs `freeze`. */
+export async function freezeUnlessGone(freeze: () => Promise<void>): Promise<void> {
   try {
     await freeze();
   } catch (error) {
@@ -58,7 +60,7 @@ export function thawLeftFrozen(engine: Engine): void {
     const marker = markerPath(engine, container);
     if (!existsSync(marker)) continue;
     const cgroupsPath = cgroupsPathOf(engine, container);
-    if (cgroupsPath !== undefined) thawCgroup(detectCgroupHost(), cgroupsPath);
+    if (cgroupsPath !== undefined && !container.record.paused) thawCgroup(detectCgroupHost(), cgroupsPath);
     rmSync(marker, { force: true });
   }
 }

@@ -1,18 +1,22 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { favorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
-import type { HostFacts } from "./config/mod.ts";
+import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
+import { HealthMonitor } from "./health/monitor.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
 import { EnginePaths } from "./paths.ts";
+import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
+import { startAtBoot } from "./start-at-boot.ts";
 
 export type {
   Image,
@@ -36,11 +40,19 @@ export {
   withDefaultTag,
   withTag,
 } from "../image/mod.ts";
-export { tryLockExclusive as lockFile } from "../linux/sys/fs.ts";
+export { sendDatagram } from "../linux/sys/datagram.ts";
+export { lockExclusiveWithin } from "../linux/sys/flock.ts";
+export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages } from "../linux/sys/text-pages.ts";
 export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
-export type { HostFacts } from "./config/mod.ts";
+export {
+  type ContainerDefaults,
+  checkContainerDefaults,
+  type HostFacts,
+  LOG_DRIVERS,
+  logAttributesOf,
+} from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
 export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
@@ -55,10 +67,15 @@ export {
   commitContainer,
   type ImportOptions,
   importImage,
+  parseNewName,
   tagImage,
 } from "./make-images.ts";
 export { EnginePaths } from "./paths.ts";
-export type { Registries } from "./registries.ts";
+export { pause, unpause } from "./pause.ts";
+export { openRegistries, type Registries } from "./registries.ts";
+export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
+export { listProcesses } from "./top.ts";
+export { updateContainer } from "./update.ts";
 export type { VolumeRecord } from "./volume-table.ts";
 export { ANONYMOUS_LABEL } from "./volumes.ts";
 
@@ -67,6 +84,8 @@ export interface OpenEngineOptions {
   execRoot: string;
   /** Which servers stand for a registry, and how far each is trusted. */
   registry?: RegistryConfig;
+  /** For containers that do not say. */
+  defaults?: ContainerDefaults;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
 }
@@ -87,16 +106,25 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   await installHello(images, readFileSync(helloPath));
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   makeBaseLayer(paths.base);
-  const planner = new DockerPlanner({ paths, images, host, probe: hostProbe });
+  const planner = new DockerPlanner({
+    paths,
+    images,
+    host,
+    probe: hostProbe,
+    ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
+  });
   const engine = await Engine.open({ paths, runtime, planner });
   thawLeftFrozen(engine);
+  await freezePaused(engine);
+  engine.use(new HealthMonitor(engine));
+  startAtBoot(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };
 }
 
 /** Starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */
 function speedUpCgroups(): void {
-  favorDynmods("lighter").catch((error: unknown) => console.error(`lighter: ${messageOf(error)}; starts are slower`));
+  favorDynmods("lighter").catch((error: unknown) => log.warn(`${messageOf(error)}; starts are slower`));
 }
 
 function launcherRuntime(execRoot: string): Runtime {

@@ -36,19 +36,33 @@ function record(id: string, name: string): ContainerRecord {
     startedAt: ZERO_TIME,
     finishedAt: ZERO_TIME,
     restartCount: 0,
+    paused: false,
+    manuallyStopped: false,
+    health: undefined,
     removeVolumes: false,
   };
 }
 
 test("a container's row survives closing and opening, oldest first", () => {
   const path = temporaryPath();
+  const health = { status: "healthy" as const, failingStreak: 0, log: [] };
   {
     using store = new Store(path);
     store.insert(record("b", "first"));
     store.insert(record("a", "second"));
-    store.setRunning({ id: "a", pid: 42, startedAt: "2026-01-02T03:04:06Z", restartCount: 1 });
+    store.setRunning({
+      id: "a",
+      pid: 42,
+      startedAt: "2026-01-02T03:04:06Z",
+      restartCount: 1,
+      manuallyStopped: false,
+      health,
+    });
+    store.setPaused("a", true);
+    store.setManuallyStopped("b");
+    store.setHostConfig("a", { Memory: 7 });
     store.setExited({
-      id: "b",
+      ...record("b", "first"),
       exitCode: 137,
       error: "lost",
       oomKilled: true,
@@ -65,8 +79,18 @@ test("a container's row survives closing and opening, oldest first", () => {
       error: "lost",
       oomKilled: true,
       finishedAt: "2026-01-02T03:04:07Z",
+      manuallyStopped: true,
     },
-    { ...record("a", "second"), status: "running", pid: 42, startedAt: "2026-01-02T03:04:06Z", restartCount: 1 },
+    {
+      ...record("a", "second"),
+      status: "running",
+      pid: 42,
+      startedAt: "2026-01-02T03:04:06Z",
+      restartCount: 1,
+      paused: true,
+      hostConfig: { Memory: 7 },
+      health,
+    },
   ]);
 });
 
@@ -104,7 +128,8 @@ test("a database of the first schema is brought up to the present one", () => {
     store.insert(record("a", "old"));
   }
   const db = new Database(path);
-  db.run("ALTER TABLE container DROP COLUMN remove_volumes");
+  for (const column of ["remove_volumes", "paused", "manually_stopped", "health"])
+    db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   db.run("DROP TABLE volume");
   db.run("PRAGMA user_version = 1");
   db.close();

@@ -4,6 +4,7 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { MountPoint } from "./config/mounts.ts";
+import type { HealthRecord } from "./health/health-state.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "./volume-table.ts";
 
 /** "removing": the name is free again, the files are being deleted; the row goes last. */
@@ -31,7 +32,14 @@ export interface ContainerRecord {
   oomKilled: boolean;
   startedAt: string;
   finishedAt: string;
+  /** Since the last start by hand. */
   restartCount: number;
+  /** Of a running one: its processes stand still. */
+  paused: boolean;
+  /** Somebody stopped or killed it, so that not every restart policy starts it again. */
+  manuallyStopped: boolean;
+  /** What its health check found; undefined without one, or before the first start. */
+  health: HealthRecord | undefined;
   /** Its anonymous volumes go with it. Decided when it is removed. */
   removeVolumes: boolean;
 }
@@ -54,6 +62,9 @@ interface Row {
   finished_at: string;
   restart_count: number;
   remove_volumes: number;
+  paused: number;
+  manually_stopped: number;
+  health: string | null;
 }
 
 /** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
@@ -79,6 +90,9 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
   "ALTER TABLE container ADD COLUMN remove_volumes INTEGER NOT NULL DEFAULT 0",
+  `ALTER TABLE container ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE container ADD COLUMN manually_stopped INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE container ADD COLUMN health TEXT;`,
   VOLUME_SCHEMA,
 ];
 
@@ -105,13 +119,17 @@ export class Store implements Disposable {
       ),
       running: prepare(
         `UPDATE container SET status = 'running', pid = ?, started_at = ?, exit_code = 0, error = '', oom_killed = 0,
-           restart_count = ? WHERE id = ?`,
+           restart_count = ?, manually_stopped = ?, health = ? WHERE id = ?`,
       ),
       startFailed: prepare("UPDATE container SET exit_code = ?, error = ? WHERE id = ?"),
       exited: prepare(
         `UPDATE container SET status = 'exited', pid = 0, exit_code = ?, error = ?, oom_killed = ?, started_at = ?,
-           finished_at = ? WHERE id = ?`,
+           finished_at = ?, restart_count = ?, paused = 0 WHERE id = ?`,
       ),
+      paused: prepare("UPDATE container SET paused = ? WHERE id = ?"),
+      manuallyStopped: prepare("UPDATE container SET manually_stopped = 1 WHERE id = ?"),
+      hostConfig: prepare("UPDATE container SET host_config = ? WHERE id = ?"),
+      health: prepare("UPDATE container SET health = ? WHERE id = ?"),
       rename: prepare("UPDATE container SET name = ? WHERE id = ?"),
       removing: prepare(
         "UPDATE container SET status = 'removing', name = NULL, pid = 0, remove_volumes = ? WHERE id = ?",
@@ -145,9 +163,18 @@ export class Store implements Disposable {
     writePoint("inserted container");
   }
 
-  setRunning(c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount">): void {
+  setRunning(
+    c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount" | "manuallyStopped" | "health">,
+  ): void {
     writePoint("set running");
-    this.#statements.running.run(c.pid, c.startedAt, c.restartCount, c.id);
+    this.#statements.running.run(
+      c.pid,
+      c.startedAt,
+      c.restartCount,
+      Number(c.manuallyStopped),
+      formatHealth(c.health),
+      c.id,
+    );
     writePoint("was set running");
   }
 
@@ -157,10 +184,42 @@ export class Store implements Disposable {
     writePoint("was set start failed");
   }
 
-  setExited(c: Pick<ContainerRecord, "id" | "exitCode" | "error" | "oomKilled" | "startedAt" | "finishedAt">): void {
+  setExited(c: ContainerRecord): void {
     writePoint("set exited");
-    this.#statements.exited.run(c.exitCode, c.error, Number(c.oomKilled), c.startedAt, c.finishedAt, c.id);
+    this.#statements.exited.run(
+      c.exitCode,
+      c.error,
+      Number(c.oomKilled),
+      c.startedAt,
+      c.finishedAt,
+      c.restartCount,
+      c.id,
+    );
     writePoint("was set exited");
+  }
+
+  setPaused(id: string, paused: boolean): void {
+    writePoint("set paused");
+    this.#statements.paused.run(Number(paused), id);
+    writePoint("was set paused");
+  }
+
+  setManuallyStopped(id: string): void {
+    writePoint("set manually stopped");
+    this.#statements.manuallyStopped.run(id);
+    writePoint("was set manually stopped");
+  }
+
+  setHostConfig(id: string, hostConfig: DockerHostConfig): void {
+    writePoint("set host config");
+    this.#statements.hostConfig.run(JSON.stringify(hostConfig), id);
+    writePoint("was set host config");
+  }
+
+  setHealth(id: string, health: HealthRecord): void {
+    writePoint("set health");
+    this.#statements.health.run(formatHealth(health), id);
+    writePoint("was set health");
   }
 
   rename(id: string, name: string): void {
@@ -231,6 +290,10 @@ function migrate(db: Database, path: string): void {
   db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
 }
 
+function formatHealth(health: HealthRecord | undefined): string | null {
+  return health === undefined ? null : JSON.stringify(health);
+}
+
 function recordOf(row: Row): ContainerRecord {
   return {
     id: row.id,
@@ -250,5 +313,8 @@ function recordOf(row: Row): ContainerRecord {
     finishedAt: row.finished_at,
     restartCount: row.restart_count,
     removeVolumes: row.remove_volumes !== 0,
+    paused: row.paused !== 0,
+    manuallyStopped: row.manually_stopped !== 0,
+    health: row.health === null ? undefined : JSON.parse(row.health),
   };
 }

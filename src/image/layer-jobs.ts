@@ -96,6 +96,11 @@ export class LayerJobs implements AsyncDisposable {
     this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
   }
 
+  /** Layers at a time, over all loads and pulls; undefined: as suits the machine. */
+  set maxAtOnce(count: number | undefined) {
+    this.#workers.maxCount = count ?? MAX_WORKERS;
+  }
+
   /** Nothing has to be fetched or unpacked. */
   has({ diffId, chainId, blob }: LayerRequest): boolean {
     return this.#layers.get(diffId, chainId) !== undefined && this.#blobs.has(blob.digest);

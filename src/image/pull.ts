@@ -73,7 +73,8 @@ export async function pullImage(store: ImageStore, reference: Reference, options
         : await fetchImage(store, descriptor, names, staging, options);
       return { staged: [staged], result: undefined };
     });
-    await store.notePlace(store.referenced(byDigest)!, `${domain}/${path}`, descriptor.digest);
+    const stored = store.referenced(byDigest); // unless somebody who saw it come has removed it already
+    if (stored !== undefined) await store.notePlace(stored, `${domain}/${path}`, descriptor.digest);
   }
   onEvent({ kind: "digest", digest: descriptor.digest });
   return !isUpToDate;

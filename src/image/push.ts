@@ -10,7 +10,7 @@ import type { RegistryClient } from "./registry/mod.ts";
 import type { StoredImage } from "./staging.ts";
 import type { ImageStore } from "./store.ts";
 
-/** Layers at a time. Docker's number. */
+/** Layers at a time, unless the caller has another number. Docker's. */
 const MAX_UPLOADS = 5;
 /** Repositories asked to share a blob before it is sent after all. */
 const MAX_MOUNT_ATTEMPTS = 3;
@@ -36,6 +36,8 @@ export interface PushOptions {
   client: RegistryClient;
   onEvent: (event: PushedLayerEvent) => void;
   signal?: AbortSignal;
+  /** Layers at a time. */
+  maxUploads?: number;
 }
 
 /** What the registry has now under the tag. */
@@ -53,7 +55,7 @@ export function pushImage(
   options: PushOptions,
 ): Promise<PushedManifest> {
   return store.hold(image, async () => {
-    const { client, onEvent, signal } = options;
+    const { client, onEvent, signal, maxUploads = MAX_UPLOADS } = options;
     const repository = `${reference.domain}/${reference.path}`;
     const diffIds = image.document.rootfs.diff_ids;
     // An image may have a layer twice; it is sent once.
@@ -62,9 +64,9 @@ export function pushImage(
     );
     for (const { diffId } of layers.values()) onEvent({ diffId, phase: "Preparing" });
     let begun = 0;
-    await forEachAtOnce(MAX_UPLOADS, [...layers.values()], async ({ layer, diffId }) => {
+    await forEachAtOnce(maxUploads, [...layers.values()], async ({ layer, diffId }) => {
       signal?.throwIfAborted();
-      if (++begun === MAX_UPLOADS)
+      if (++begun === maxUploads)
         for (const waiting of [...layers.values()].slice(begun)) onEvent({ diffId: waiting.diffId, phase: "Waiting" });
       await pushLayer(store, layer, reference, client, (phase, currentBytes) =>
         onEvent({ diffId, phase, ...(currentBytes === undefined ? {} : { currentBytes, totalBytes: layer.size }) }),

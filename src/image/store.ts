@@ -14,17 +14,17 @@
  */
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, Digest } from "../base/ids.ts";
 import {
+  DEAD_OWNER_TIMEOUT_MS,
   MOUNT_DATA_MAX_BYTES,
   UNFINISHED_PULL_MAX_AGE_MS,
-  WORKERS_END_PAUSE_MS,
   WORKERS_END_TIMEOUT_MS,
 } from "../base/limits.ts";
+import { log } from "../base/log.ts";
 import { writePoint } from "../base/write-point.ts";
-import { tryLockExclusive } from "../linux/sys/fs.ts";
+import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
 import {
   type ImageDocument,
@@ -144,7 +144,7 @@ export class ImageStore implements AsyncDisposable {
     const workerLockFd = openSync(join(rootPath, "worker-lock"), "a", 0o600);
     let database: ImageDatabase | undefined;
     try {
-      if (!tryLockExclusive(lockFd))
+      if (!(await lockExclusiveWithin(lockFd, DEAD_OWNER_TIMEOUT_MS)))
         throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
       await waitForWorkers(workerLockFd);
       removeTemporaryLayoutFiles(rootPath);
@@ -239,7 +239,7 @@ export class ImageStore implements AsyncDisposable {
     try {
       await writeLayoutFiles(this.#rootPath, this.#images.values());
     } catch (error) {
-      console.error(`lighter: ${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
+      log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
   }
 
@@ -392,8 +392,8 @@ export class ImageStore implements AsyncDisposable {
   /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
   async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
     await this.#change(async () => {
-      this.#database.addBlobPlaces(blobsOf(image), repository);
       if (this.#images.get(image.id) !== image) return;
+      this.#database.addBlobPlaces(blobsOf(image), repository);
       const name = `${repository}@${digest}`;
       if (this.#references.get(name) === image) return;
       this.#database.apply({ setReferences: new Map([[name, image.id]]) });
@@ -669,6 +669,11 @@ export class ImageStore implements AsyncDisposable {
 
   // --- Images made here, and out again ---
 
+  /** Layers fetched and unpacked at a time; undefined: as suits the machine. */
+  set maxLayersAtOnce(count: number | undefined) {
+    this.#jobs.maxAtOnce = count;
+  }
+
   /** An open file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
   openBlob(digest: Digest): number {
     return openSync(this.#blobs.pathOf(digest), "r");
@@ -699,12 +704,8 @@ export class ImageStore implements AsyncDisposable {
 
 /** A daemon that was killed takes its workers along, but they are not gone at once, and may be writing until they are. */
 async function waitForWorkers(workerLockFd: number): Promise<void> {
-  const deadlineMs = Date.now() + WORKERS_END_TIMEOUT_MS;
-  while (!tryLockExclusive(workerLockFd)) {
-    if (Date.now() > deadlineMs)
-      throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");
-    await pause(WORKERS_END_PAUSE_MS);
-  }
+  if (!(await lockExclusiveWithin(workerLockFd, WORKERS_END_TIMEOUT_MS)))
+    throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");
 }
 
 function noSuchImage(name: string): LighterError {

@@ -14,7 +14,7 @@ test("ping answers with Docker's headers, to HEAD without a body", async () => {
   const get = await api.request("GET", "/_ping");
   expect(get).toMatchObject({ status: 200, text: "OK" });
   expect(get.headers).toMatchObject({
-    "api-version": "1.45",
+    "api-version": "1.51",
     "docker-experimental": "false",
     ostype: "linux",
     "cache-control": "no-cache, no-store, must-revalidate",
@@ -25,14 +25,14 @@ test("ping answers with Docker's headers, to HEAD without a body", async () => {
 });
 
 test("every path is there with and without a version", async () => {
-  for (const prefix of ["", "/v1.24", "/v1.41", "/v1.45"])
-    expect((await api.request("GET", `${prefix}/version`)).json).toMatchObject({ ApiVersion: "1.45", Os: "linux" });
+  for (const prefix of ["", "/v1.24", "/v1.41", "/v1.51"])
+    expect((await api.request("GET", `${prefix}/version`)).json).toMatchObject({ ApiVersion: "1.51", Os: "linux" });
 });
 
 test("a version out of range is refused in Docker's words", async () => {
   const tooNew = await api.request("GET", "/v1.99/version");
   expect(tooNew.status).toBe(400);
-  expect(tooNew.json.message).toBe("client version 1.99 is too new. Maximum supported API version is 1.45");
+  expect(tooNew.json.message).toBe("client version 1.99 is too new. Maximum supported API version is 1.51");
   const tooOld = await api.request("GET", "/v1.23/version");
   expect(tooOld.status).toBe(400);
   expect(tooOld.json.message).toStartWith("client version 1.23 is too old. Minimum supported API version is 1.24");

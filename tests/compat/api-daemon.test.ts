@@ -59,8 +59,8 @@ rooted("--help prints the flags and ends with 0", async () => {
 rooted("wrong usage ends with 125 and a reason", async () => {
   for (const [args, reason] of [
     [["--nonesuch"], "nonesuch"],
-    [["-H", "tcp://0.0.0.0:1"], "not of the form unix:///path/to/socket"],
-    [["-H", "unix://relative"], "not of the form unix:///path/to/socket"],
+    [["-H", "tcp://0.0.0.0:1"], "without --tlsverify gives root on this machine"],
+    [["-H", "unix://relative"], "is none of unix:///path/to/socket"],
     [["--data-root", "relative"], "--data-root: must be an absolute path"],
     [["extra"], "extra"],
   ] as const) {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { isRoot } from "../support/stage.ts";
 import { TerminalSession } from "../support/terminal.ts";
 import { testIf } from "../support/test-if.ts";
@@ -220,8 +222,118 @@ stock("images are listed, inspected and removed", async () => {
   expect((await docker("rmi", "hello")).stdout).toContain("Untagged: hello:latest\nDeleted: sha256:");
 });
 
+stock("a container's files are compared, committed, exported, imported, saved and loaded", async () => {
+  await id("run", "--name", "writer", ...RUN, "host-usr", "sh", "-c", "echo new > /new; rm /etc/passwd; exit 0");
+  expect((await docker("diff", "writer")).stdout.split("\n").sort()).toEqual([
+    "",
+    "A /new",
+    "A /usr",
+    "C /etc",
+    "D /etc/passwd",
+  ]);
+  const committed = await id("commit", "-m", "why", "-c", 'CMD ["cat", "/new"]', "writer", "made:1");
+  expect(committed).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect((await run("made:1")).stdout).toBe("new\n");
+  expect((await docker("history", "--format", "{{.Comment}}", "made:1")).stdout).toStartWith("why\n");
+
+  const [exported, saved] = [join(daemon.directory, "exported.tar"), join(daemon.directory, "saved.tar")];
+  expect((await docker("export", "-o", exported, "writer")).code).toBe(0);
+  expect(await id("import", exported, "imported:1")).toStartWith("sha256:");
+  expect((await run("imported:1", "cat", "/new")).stdout).toBe("new\n");
+  expect((await docker("save", "-o", saved, "made:1")).code).toBe(0);
+  expect((await docker("rmi", "made:1", "imported:1")).code).toBe(0);
+  expect(await docker("load", "-i", saved)).toMatchObject({ code: 0, stdout: "Loaded image: made:1\n" });
+  expect((await docker("inspect", "-f", "{{.Id}}", "made:1")).stdout).toBe(`${committed}\n`);
+  expect((await docker("tag", "made:1", "made:2")).code).toBe(0);
+  expect((await docker("rmi", "made:1")).stdout).toBe("Untagged: made:1\n");
+  expect((await docker("rm", "writer")).code).toBe(0);
+  expect((await docker("rmi", "made:2")).stdout).toContain("Untagged: made:2\nDeleted: sha256:");
+  expect((await docker("image", "prune", "-f")).stdout).toBe("Total reclaimed space: 0B\n");
+});
+
+/** Until a template of `docker inspect` gives this. */
+async function shows(name: string, format: string, wanted: string): Promise<void> {
+  let stdout = "";
+  const deadlineMs = Date.now() + 20_000;
+  while (stdout !== `${wanted}\n`) {
+    if (Date.now() > deadlineMs) throw new Error(`${name} does not show ${wanted}: ${stdout}`);
+    ({ stdout } = await docker("inspect", "-f", format, name));
+  }
+}
+
+stock("a container that fails is started again, as often as it was told", async () => {
+  await id("run", "-d", "--name", "fails", "--restart", "on-failure:2", ...RUN, "host-usr", "sh", "-c", "exit 3");
+  await shows("fails", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}", "2 exited 3");
+  await id("run", "-d", "--name", "stays", "--restart", "always", ...RUN, "host-usr", "sleep", "1000");
+  const pid = Number((await docker("inspect", "-f", "{{.State.Pid}}", "stays")).stdout);
+  process.kill(pid, "SIGKILL");
+  await shows("stays", `{{.RestartCount}} {{.State.Running}} {{eq .State.Pid ${pid}}}`, "1 true false");
+  expect((await docker("stop", "-t", "0", "stays")).code).toBe(0);
+  await shows("stays", "{{.RestartCount}} {{.State.Status}}", "1 exited");
+  await docker("rm", "fails", "stays");
+});
+
+stock("a container's health is looked after, and shown", async () => {
+  const check = ["--health-cmd", "test -e /ok", "--health-interval", "50ms", "--health-retries", "1"];
+  await id("run", "-d", "--name", "patient", ...check, ...RUN, "host-usr", "sleep", "1000");
+  await shows("patient", "{{.State.Health.Status}}", "unhealthy");
+  expect((await docker("exec", "patient", "touch", "/ok")).code).toBe(0);
+  await shows("patient", "{{.State.Health.Status}} {{.State.Health.FailingStreak}}", "healthy 0");
+  expect((await docker("ps", "--filter", "health=healthy", "--format", "{{.Status}}")).stdout).toMatch(
+    /^Up .* \(healthy\)\n$/,
+  );
+  await docker("rm", "-f", "patient");
+});
+
+stock("a paused container stands still, and a stopped one has told its events", async () => {
+  const since = String(Math.floor(Date.now() / 1000));
+  await id("run", "-d", "--name", "still", ...RUN, "host-usr", "sleep", "1000");
+  expect(await docker("pause", "still")).toMatchObject({ code: 0, stdout: "still\n" });
+  expect((await docker("ps", "--filter", "status=paused", "--format", "{{.Status}}")).stdout).toMatch(
+    /^Up .* \(Paused\)\n$/,
+  );
+  expect((await docker("exec", "still", "true")).stderr).toContain("is paused, unpause the container before exec");
+  expect(await docker("unpause", "still")).toMatchObject({ code: 0, stdout: "still\n" });
+  expect((await docker("exec", "still", "true")).code).toBe(0);
+  await docker("kill", "still");
+  await docker("rm", "still");
+  const range = ["--since", since, "--until", String(Date.now() / 1000)];
+  const { stdout } = await docker("events", ...range, "--filter", "container=still", "--format", "{{.Action}}");
+  const wanted = ["create", "start", "pause", "unpause", "exec_create: true ", "exec_start: true ", "exec_die"];
+  expect(stdout.trimEnd().split("\n")).toEqual([...wanted, "kill", "die", "destroy"]);
+});
+
+stock("what runs is measured, listed and given new limits", async () => {
+  await id("run", "-d", "--name", "busy", ...RUN, "host-usr", "sleep", "1000");
+  const stats = await docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "busy");
+  expect(stats.stdout).toMatch(/^busy 1 [\d.]+[KM]iB \/ [\d.]+[MG]iB\n$/);
+  expect((await docker("top", "busy", "-o", "pid,args")).stdout).toMatch(/^PID +COMMAND\n\d+ +sleep 1000\n$/);
+  expect((await docker("update", "--memory", "64m", "--memory-swap", "64m", "busy")).stdout).toBe("busy\n");
+  const limit = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null; exit 0";
+  expect((await docker("exec", "busy", "sh", "-c", limit)).stdout).toBe(`${64 << 20}\n`);
+  await docker("kill", "busy");
+  const pruned = await docker("container", "prune", "-f");
+  expect(pruned.stdout).toMatch(/^Deleted Containers:\n[0-9a-f]{64}\n\nTotal reclaimed space: /);
+});
+
+const withRegistry = hasDockerRegistry ? stock : testIf(false, "no docker-registry here");
+
+withRegistry("images go to a registry and come back", async () => {
+  await using registry = await DockerRegistry.start();
+  const reference = `${registry.host}/of/cli:1`;
+  expect((await docker("tag", "host-usr", reference)).code).toBe(0);
+  expect((await docker("push", reference)).stdout).toMatch(/^1: digest: sha256:[0-9a-f]{64} size: \d+$/m);
+  expect((await docker("rmi", reference)).stdout).toContain(`Untagged: ${reference}`);
+  const pulled = await docker("pull", reference);
+  expect(pulled.stdout).toContain(`Status: Downloaded newer image for ${reference}\n${reference}\n`);
+  expect((await run(reference, "echo", "back")).stdout).toBe("back\n");
+  expect((await docker("pull", reference)).stdout).toContain(`Status: Image is up to date for ${reference}`);
+  expect((await docker("pull", `${registry.host}/of/nobody:1`)).stderr).toContain("not found");
+  expect((await docker("rmi", reference)).code).toBe(0);
+});
+
 stock("version and info speak of this daemon", async () => {
-  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.45\n");
+  expect((await docker("version", "-f", "{{.Server.APIVersion}}")).stdout).toBe("1.51\n");
   const { code, stdout } = await docker("info", "-f", "{{.OSType}} {{.Containers}} {{.DockerRootDir}}");
   expect({ code, stdout }).toEqual({ code: 0, stdout: `linux 0 ${daemon.dataRoot}\n` });
 });
@@ -233,4 +345,43 @@ stock("50 containers at once", async () => {
   expect(results).toEqual(
     Array.from({ length: 50 }, (_, index) => ({ code: index, stdout: `${index}\n`, stderr: "" })),
   );
+});
+
+stock("networks, plugins and swarm are asked for by the client's own commands", async () => {
+  const list = await docker("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}");
+  expect(list).toMatchObject({ code: 0, stdout: "host host local\nnone null local\n" });
+  expect((await docker("network", "inspect", "-f", "{{.Name}} {{.Created}}", "none")).stdout).toMatch(/^none 20\d\d-/);
+  expect((await docker("network", "rm", "none")).stderr).toContain(
+    "none is a pre-defined network and cannot be removed",
+  );
+  expect((await docker("plugin", "ls", "-q")).code).toBe(0);
+  expect((await docker("node", "ls")).stderr).toContain("This node is not a swarm manager.");
+  expect((await docker("info")).stderr).not.toContain("ERROR");
+});
+
+stock("docker pause, top, stats, update, ps, unpause and events speak of the same container", async () => {
+  const name = "looked-at";
+  const flags = ["--restart", "on-failure:2", "--health-cmd", "true", "--health-interval", "100ms"];
+  await id("run", "-d", "--name", name, ...RUN, ...flags, "host-usr", "sleep", "1000");
+  const health = () => id("inspect", "-f", "{{.State.Health.Status}}", name);
+  while ((await health()) !== "healthy");
+  expect(await id("ps", "--filter", "health=healthy", "--format", "{{.Names}} {{.Status}}")).toMatch(
+    /^looked-at Up .*\(healthy\)$/,
+  );
+  expect((await id("top", name, "-o", "pid,args")).split("\n")[1]).toMatch(/^\d+\s+sleep 1000$/);
+  expect(await id("update", "--memory", "64m", "--memory-swap", "64m", "--restart", "always", name)).toBe(name);
+  const format = ["--format", "{{.Name}} {{.MemUsage}} {{.PIDs}}"];
+  expect(await id("stats", "--no-stream", ...format, name)).toMatch(/^looked-at .+ \/ 64MiB \d+$/);
+  expect(await id("pause", name)).toBe(name);
+  expect(await id("ps", "--filter", "status=paused", "--format", "{{.Status}}")).toEndWith("(Paused)");
+  expect(await id("unpause", name)).toBe(name);
+  expect(await id("rm", "-f", name)).toBe(name);
+  const until = (Date.now() / 1000 + 0.001).toFixed(3);
+  const events = ["events", "--since", "1m", "--until", until, "--filter", `container=${name}`];
+  const actions = (await id(...events, "--format", "{{.Action}}")).split("\n");
+  const ofExecs = /^(exec_|health_status)/;
+  expect(actions.filter((action) => !ofExecs.test(action))).toEqual(
+    ["create", "start", "top", "update", "pause", "unpause", "kill", "die", "destroy"], // no attach: it is detached
+  );
+  expect(actions).toContain("health_status: healthy");
 });

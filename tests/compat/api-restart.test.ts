@@ -34,6 +34,27 @@ test("an exec works in a container that an earlier daemon started", async () => 
   expect(api.runtime.process(json.Id).request.config.linux?.cgroupsPath).toBe(`/lighter/${id}`);
 });
 
+test("what an exec of an earlier daemon leaves is removed when it has ended", async () => {
+  const id = await api.run();
+  const exec = async () => {
+    const { json } = await api.request("POST", `/containers/${id}/exec`, { Cmd: ["ls"] });
+    await api.request("POST", `/exec/${json.Id}/start`, { Detach: true });
+    return { process: api.runtime.process(json.Id), directory: api.engine.paths.execDirectory(json.Id) };
+  };
+  const [ended, running, lost] = [await exec(), await exec(), await exec()];
+  await api.restart(() => {
+    ended.process.exit(0);
+    api.runtime.processes.delete(lost.process.request.id);
+  });
+  const isGone = async (path: string) => {
+    while (existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 2));
+  };
+  await Promise.all([isGone(ended.directory), isGone(lost.directory)]);
+  expect(existsSync(running.directory)).toBe(true);
+  running.process.exit(0);
+  await isGone(running.directory);
+});
+
 test("an end while there was no daemon is found in the exit record", async () => {
   const id = await api.run();
   const removed = await api.run({ HostConfig: { AutoRemove: true } });

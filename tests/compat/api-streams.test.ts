@@ -142,6 +142,15 @@ test("detach keys of one's own replace the usual ones; in a pipe all are bytes",
   leave(pipe);
 });
 
+test("an attach's body is not stdin, what comes after it is", async () => {
+  const id = await api.create({ OpenStdin: true, StdinOnce: true });
+  await api.hijack(`/containers/${id}/attach?${ALL}`, { body: '{"stream":true}', early: "early " });
+  await api.request("POST", `/containers/${id}/start`);
+  const process = api.runtime.process(id);
+  await process.untilStdin(() => process.stdin.length >= 6);
+  expect(process.stdin).toBe("early ");
+});
+
 test("an attach to what is removed before it starts just ends", async () => {
   const id = await api.create();
   const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);

@@ -85,19 +85,21 @@ export class PrivateDocker {
     return `unix://${join(this.folder, "docker.sock")}`;
   }
 
-  /** Starts it beside any other, without a network, and gives it the image "busybox". */
-  static async start(flags: readonly string[] = []): Promise<PrivateDocker> {
+  /**
+   * Starts it beside any other and gives it the image "busybox". It has no networks, or with `networks` those of a network
+   * namespace of its own.
+   */
+  static async start(flags: readonly string[] = [], { networks = false } = {}): Promise<PrivateDocker> {
     const folder = mkdtempSync(join(tmpdir(), "lighter-compat-"));
     const log = openSync(join(folder, "dockerd.log"), "w");
-    const child = spawn(
-      "dockerd",
-      [
-        ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "-p", join(folder, "pid")],
-        ...["-H", `unix://${join(folder, "docker.sock")}`, "--bridge=none", "--iptables=false"],
-        ...flags,
-      ],
-      { stdio: ["ignore", log, log], detached: true },
-    );
+    const command = [
+      ...(networks ? ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] : []),
+      ...["dockerd", "--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")],
+      ...["-p", join(folder, "pid"), "-H", `unix://${join(folder, "docker.sock")}`],
+      ...(networks ? [] : ["--bridge=none", "--iptables=false"]),
+      ...flags,
+    ];
+    const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", log, log], detached: true });
     const docker = new PrivateDocker(folder, child.pid ?? 0);
     await docker.#waitForSocket();
     await docker.#importBusybox();

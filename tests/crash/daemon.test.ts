@@ -101,7 +101,7 @@ interface Known {
   id: string;
   name: string;
   /** Of the last request that was answered. */
-  status: "created" | "running" | "exited" | "removed";
+  status: "created" | "running" | "paused" | "exited" | "removed";
   /** Requests whose answer did not come: any of these may have happened too. */
   maybe: string[];
 }
@@ -130,8 +130,8 @@ class Story {
     return known;
   }
 
-  async act(known: Known, method: string, path: string, result: Partial<Known>): Promise<void> {
-    const answer = await this.#ask(method, `/containers/${known.id}${path}`);
+  async act(known: Known, method: string, path: string, result: Partial<Known>, body?: object): Promise<Answer> {
+    const answer = await this.#ask(method, `/containers/${known.id}${path}`, body);
     if (answer === undefined) {
       known.maybe.push(result.name ?? result.status!);
       if (method === "DELETE") known.maybe.push("exited"); // by force: ended, and not yet removed
@@ -140,6 +140,13 @@ class Story {
     }
     expect(answer.status).toBeLessThan(300);
     Object.assign(known, result);
+    return answer;
+  }
+
+  /** Runs a command in it to its end, which nobody promised. */
+  async exec(known: Known, ...Cmd: string[]): Promise<void> {
+    const { json } = await this.act(known, "POST", "/exec", {}, { Cmd });
+    if ((await this.#ask("POST", `/exec/${json.Id}/start`, { Detach: true })) === undefined) throw new Crashed();
   }
 }
 
@@ -156,8 +163,16 @@ async function tell(story: Story): Promise<void> {
   const auto = await story.create("auto", { Cmd: ["/bin/true"], HostConfig: { ...hostUsr, AutoRemove: true } });
   await story.act(auto, "POST", "/start", { status: "removed" });
   await story.act(sleeper, "POST", "/rename?name=renamed", { name: "renamed" });
+  await story.act(sleeper, "POST", "/update", {}, { Memory: 64 << 20, MemorySwap: 64 << 20 });
+  await story.exec(sleeper, "/bin/true");
+  await story.act(sleeper, "POST", "/pause", { status: "paused" });
+  await story.act(sleeper, "POST", "/unpause", { status: "running" });
   await story.act(sleeper, "POST", "/kill", { status: "exited" });
   await story.act(sleeper, "POST", "/start", { status: "running" });
+  const RestartPolicy = { Name: "on-failure", MaximumRetryCount: 1 };
+  const again = await story.create("again", { Cmd: ["/bin/false"], HostConfig: { ...hostUsr, RestartPolicy } });
+  again.maybe.push("exited", "running", "restarting"); // by itself
+  await story.act(again, "POST", "/start", { status: "running" });
   const broken = await story.create("broken", { Cmd: ["/nonesuch"], HostConfig: hostUsr });
   await story.act(broken, "POST", "/start", { status: "created" }).catch((error: unknown) => {
     if (error instanceof Crashed) throw error; // a start that fails is an answer too
@@ -170,10 +185,10 @@ async function tell(story: Story): Promise<void> {
 async function check(target: TestDaemon, story: Story): Promise<void> {
   const { json: list } = await target.request("GET", "/containers/json?all=1");
   for (const { Id } of list) {
-    const { State } = await target.inspect(Id);
-    expect(["created", "running", "exited"]).toContain(State.Status);
-    expect(State.Running).toBe(State.Status === "running");
-    if (State.Running) expect(isAlive(State.Pid)).toBe(true);
+    const { State, Name } = await target.inspect(Id);
+    expect(["created", "running", "paused", "restarting", "exited"]).toContain(State.Status);
+    expect(State.Running).toBe(["running", "paused", "restarting"].includes(State.Status));
+    if (State.Running && !State.Restarting && Name !== "/again") expect(isAlive(State.Pid)).toBe(true);
   }
   for (const known of story.known) {
     const answer = await target.request("GET", `/containers/${known.id}/json`);

@@ -9,6 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, wri
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { ImageStore, parseReference, pullImage, RegistryClient } from "../../src/image/mod.ts";
+import { parseDigest } from "../../src/spec/oci-image.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
 import { failureOf, makeTempDir } from "../support/image-store.ts";
@@ -388,4 +389,16 @@ rooted("prune takes nothing away from a pull that is under way", async () => {
   registry.dropConnections();
   await pulling;
   expect(gets(digest).at(-1)!.headers.get("range")).toBe(`bytes=${STALL_AT}-`);
+});
+
+rooted("an image that is removed as soon as it is seen has been pulled all the same, and leaves nothing", async () => {
+  const [digest] = registry.addImage("app", "1", { layers: [small] }).layerDigests;
+  const pulling = pull("app:1");
+  // Seen when it is in memory: its commit is still under way, and the removal follows it before the pull goes on.
+  while (store.list().length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await store.remove(`${registry.host}/app:1`, { force: true, users: [] });
+  await pulling;
+  expect(store.list()).toEqual([]);
+  expect(partials()).toEqual([]);
+  expect(store.placesOf(parseDigest(digest, "digest"))).toEqual([]);
 });

@@ -28,11 +28,12 @@ afterEach(async () => {
 const WORDS = ["", "0", "1", "-1", "web", "a", "hello", "none", "%00", "%2F..%2F", "ü", "true", "null", "9".repeat(30)];
 const QUERIES = [
   ..."all limit size filters name platform t signal condition v force link h w follow stdout stderr".split(" "),
-  ..."since until tail timestamps stream stdin logs detachKeys quiet".split(" "),
+  ..."since until tail timestamps stream stdin logs detachKeys quiet one-shot ps_args".split(" "),
 ];
 const FIELDS = [
   ..."Image Cmd Entrypoint Env Tty OpenStdin StdinOnce User WorkingDir Labels Volumes HostConfig Detach".split(" "),
   ..."AttachStdout ConsoleSize Privileged Memory Binds Mounts NetworkMode AutoRemove LogConfig __proto__".split(" "),
+  ..."MemorySwap PidsLimit CpusetCpus RestartPolicy Name MaximumRetryCount Healthcheck Test Interval".split(" "),
 ];
 const VALUES = [null, true, 0, -1, 1e300, "", "hello", "\0", [], [null], ["a"], {}, { a: 1 }, { Type: "none" }, [[]]];
 
@@ -62,9 +63,13 @@ function anyRequest(random: Random, ids: readonly string[]): string {
   const headers = ["Host: d", "Connection: close", `Content-Length: ${Buffer.byteLength(body)}`];
   if (random.below(5) > 0) headers.push("Content-Type: application/json");
   if (random.below(4) === 0) headers[1] = "Connection: Upgrade\r\nUpgrade: tcp";
-  const version = random.pick(["", "", "/v1.45", "/v1.30", "/v1.99"]);
+  const version = random.pick(["", "", "/v1.51", "/v1.30", "/v1.99"]);
   return `${route.method} ${version}${path}?${anyQuery(random)} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
 }
+
+/** Where a bad request is answered with 500 because Docker does so. */
+const DOCKERS_500 =
+  /Container \w+ is not paused|Couldn't find PID field|"ps: |specifying \\"|error while looking up for (expose|publish)/;
 
 /** "" if none comes soon: some requests wait for something that will not happen here. */
 async function statusOf(connection: RawConnection): Promise<string> {
@@ -77,7 +82,8 @@ async function statusOf(connection: RawConnection): Promise<string> {
   const late = new Promise<string>((resolve) => setTimeout(resolve, 250, ""));
   const text = await Promise.race([head, late]);
   connection.socket.destroy();
-  return /^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? text;
+  const status = /^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? text;
+  return status === "500" && DOCKERS_500.test(text) ? "500 as Docker" : status;
 }
 
 async function expectAlive(what: string): Promise<void> {
@@ -101,7 +107,7 @@ rooted("any well-formed request gets an answer that is not 500", async () => {
     if (count % 100 === 0) ids = await someContainers();
     const request = anyRequest(random, ids);
     const status = await statusOf(await api.open(request));
-    expect(status, request).toMatch(/^([1234]\d\d|501|503|)$/);
+    expect(status, request).toMatch(/^([1234]\d\d|500 as Docker|501|503|)$/);
     await expectAlive(request);
   }
 });

@@ -3,20 +3,34 @@
  * depend on how bytes happen to be split.
  */
 import { expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join as pathJoin } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
+import { Client } from "../../src/cli/client.ts";
+import { formatEvent } from "../../src/cli/commands/events.ts";
+import { complete } from "../../src/cli/completion.ts";
 import { buildContainerBody } from "../../src/cli/container-config.ts";
 import { createFlags } from "../../src/cli/container-flags.ts";
+import { type CopyPlan, planCopy, renameEntry } from "../../src/cli/container-path.ts";
+import { Unpacker } from "../../src/cli/copy-unpack.ts";
 import { Demultiplexer } from "../../src/cli/demux.ts";
 import { DEFAULT_DETACH_KEYS, DetachScanner } from "../../src/cli/detach-keys.ts";
 import { parseDockerConfig } from "../../src/cli/docker-config.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { parseFlags } from "../../src/cli/flags.ts";
 import { ResponseParser } from "../../src/cli/http-parser.ts";
+import { buildIpamConfigs } from "../../src/cli/ipam-values.ts";
 import { indentJson } from "../../src/cli/json-indent.ts";
 import { joinMembers, splitMembers } from "../../src/cli/json-members.ts";
 import { JsonSplitter } from "../../src/cli/json-splitter.ts";
+import { decodePathStat } from "../../src/cli/path-stat.ts";
 import { ProgressDisplay, parseJsonMessage } from "../../src/cli/progress.ts";
+import { splitShellWords } from "../../src/cli/shell-words.ts";
+import { computeUsage, type StatsSample } from "../../src/cli/stats-sample.ts";
 import { compileTemplate, TemplateError } from "../../src/cli/template.ts";
+import { encodeTarHeader, plainTarEntry, TAR_END } from "../../src/image/tar-writer.ts";
+import type { BytePath } from "../../src/linux/sys/fs.ts";
 import { Random } from "../support/random.ts";
 
 const ROUNDS = Number(process.env.FUZZ_ROUNDS ?? 3000);
@@ -369,5 +383,121 @@ test("config.json is read or refused with a message, and its members are split w
     } catch (error) {
       if (!(error instanceof Error) || error.constructor !== Error) throw new Error(text, { cause: error });
     }
+  }
+});
+
+/** JSON in which the API's names turn up with values of any kind. */
+function jsonWith(random: Random, keys: readonly string[], depth: number): unknown {
+  if (depth === 0 || random.below(4) === 0) return random.pick([0, 1, -5, 1e18, "", "Read", "12", null, true, [], {}]);
+  if (random.below(4) === 0) return Array.from({ length: random.below(3) }, () => jsonWith(random, keys, depth - 1));
+  return Object.fromEntries(
+    Array.from({ length: random.below(6) }, () => [random.pick(keys), jsonWith(random, keys, depth - 1)]),
+  );
+}
+
+test("a sample of stats makes numbers, whatever it holds", () => {
+  const random = Random.fromEnvironment("stats");
+  const keys = [
+    ...["cpu_stats", "precpu_stats", "cpu_usage", "total_usage", "percpu_usage", "system_cpu_usage", "online_cpus"],
+    ...["memory_stats", "usage", "limit", "stats", "inactive_file", "total_inactive_file", "networks", "rx_bytes"],
+    ...["tx_bytes", "blkio_stats", "io_service_bytes_recursive", "op", "value", "pids_stats", "current"],
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    const sample = jsonWith(random, keys, 5);
+    if (typeof sample !== "object" || sample === null) continue;
+    for (const value of Object.values(computeUsage(sample as StatsSample))) expect(typeof value).toBe("number");
+  }
+});
+
+test("an event is one line, whatever it holds", () => {
+  const random = Random.fromEnvironment("events");
+  const keys = ["Type", "Action", "Actor", "ID", "Attributes", "time", "timeNano", "name"];
+  for (let round = 0; round < ROUNDS; round++) {
+    const event = jsonWith(random, keys, 4);
+    if (typeof event === "object" && event !== null) expect(formatEvent(JSON.stringify(event))).not.toContain("\n");
+  }
+});
+
+test("the header about a path is read or refused with a LighterError", () => {
+  const random = Random.fromEnvironment("path stat");
+  for (let round = 0; round < ROUNDS; round++) {
+    const json = JSON.stringify(jsonWith(random, ["mode", "linkTarget", "name"], 2)) + random.pick(["", "", "}"]);
+    const header = Buffer.from(json).toString("base64") + random.pick(["", "", "!", "="]);
+    const headers = new Map([["x-docker-container-path-stat", header]]);
+    try {
+      decodePathStat({ head: { status: 200, headers, raw: false } });
+    } catch (error) {
+      if (!(error instanceof LighterError)) throw new Error(json, { cause: error });
+    }
+  }
+});
+
+test("addresses of a network go to a subnet or are refused with a message", () => {
+  const random = Random.fromEnvironment("ipam");
+  const pieces = ["10.0.0.0", "10.1.2.3", "::", "2001:db8::1", "/8", "/16", "/64", "/129", "/", ":", ".", "x", "1"];
+  const texts = () => Array.from({ length: random.below(3) }, () => join(random, pieces, 3));
+  for (let round = 0; round < ROUNDS; round++) {
+    try {
+      buildIpamConfigs(texts(), texts(), texts(), { name: join(random, pieces, 3) });
+    } catch (error) {
+      if (!(error instanceof Error) || error.constructor !== Error) throw error;
+    }
+  }
+});
+
+test("a line that is being typed is split and completed without an error", async () => {
+  const random = Random.fromEnvironment("completion");
+  const pieces = [
+    ...["run", "image", "ls", "cp", "help", "network", "connect", "web:", "--", "-", "--pull", "=", "-it", "-H"],
+    ...[" ", " ", " ", "\t", "'", '"', "\\", ";", "|", "&", ":", "__proto__", "é", "\0"],
+  ];
+  const client = new Client({ name: "", address: { unix: "/nonexistent/socket" } });
+  for (let round = 0; round < ROUNDS / 3; round++) {
+    const words = splitShellWords(join(random, pieces, 20));
+    expect(words.length).toBeGreaterThan(0);
+    for (const { word } of (await complete(words, client)).candidates) expect(typeof word).toBe("string");
+  }
+});
+
+test("an archive is unpacked below its directory or refused, and nothing outside is touched", () => {
+  const random = Random.fromEnvironment("cp archives");
+  const names = ["a", "b", "..", ".", "", "d", "/", "l"];
+  const types = ["file", "directory", "symlink", "hardlink", "fifo"] as const;
+  const path = () => Array.from({ length: 1 + random.below(4) }, () => random.pick(names)).join("/") || "x";
+  for (let round = 0; round < ROUNDS / 10; round++) {
+    const folder = mkdtempSync(pathJoin(tmpdir(), "lighter-fuzz-cp-"));
+    const directory = pathJoin(folder, "target");
+    mkdirSync(directory);
+    const parts = Array.from({ length: 1 + random.below(6) }, () => {
+      const type = random.pick(types);
+      const entry = { ...plainTarEntry({ path: path(), mode: 0o755, size: 0 }, 0), type, linkPath: path() as BytePath };
+      return encodeTarHeader(entry);
+    });
+    const archive = Buffer.concat([...parts, TAR_END]);
+    if (random.below(4) === 0) archive[random.below(archive.length)] = random.below(256);
+    const end = { path: "/x/a", exists: true, isDirectory: true, rebaseName: "" };
+    const plan: CopyPlan = { ...planCopy(end, { ...end, path: "/x/b", exists: random.below(2) === 0 }), directory };
+    try {
+      const unpacker = new Unpacker(plan);
+      try {
+        for (const part of split(random, archive)) unpacker.push(part);
+        unpacker.end();
+      } finally {
+        unpacker.close();
+      }
+    } catch (error) {
+      if (!(error instanceof LighterError || error instanceof CliError)) throw error;
+    }
+    expect(readdirSync(folder)).toEqual(["target"]);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a renamed entry holds its new name", () => {
+  const random = Random.fromEnvironment("renames");
+  for (let round = 0; round < ROUNDS; round++) {
+    const [from, to] = [random.pick(["a", "/", ".", "$&", "b.c"]), random.pick(["x", "$1", "", "a"])];
+    const rest = join(random, ["/", "a", ".", "x"], 4);
+    expect(renameEntry((from === "/" ? "" : from) + rest, { from, to })).toBe(to + rest);
   }
 });

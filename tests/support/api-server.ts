@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DEFAULT_SETTINGS } from "../../src/api/daemon-state.ts";
+import { Metrics } from "../../src/api/metrics.ts";
 import { Router } from "../../src/api/router.ts";
 import { routes } from "../../src/api/routes.ts";
 import { createServer } from "../../src/api/server.ts";
@@ -38,7 +40,10 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   async #start(): Promise<void> {
     const [dataRoot, execRoot] = [join(this.directory, "data"), join(this.directory, "exec")];
     this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime });
-    this.#server = createServer(this.#opened, new Router(routes));
+    this.#server = createServer(
+      { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
+      new Router(routes),
+    );
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.listen(this.socketPath, resolve);
     await promise;

@@ -107,7 +107,7 @@ function cgroupMountPoints(): string[] {
 export const hostUsr = { Binds: ["/usr:/usr:ro"], NetworkMode: "none" };
 
 /** An image with nothing but links into /usr. */
-function hostUsrImage(): Buffer {
+export function hostUsrImage(): Buffer {
   const links = ["bin", "sbin", "lib", "lib64"].filter((name) => existsSync(`/${name}`));
   const layer = rawTar(
     { name: "etc/passwd", content: "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n" },

@@ -18,6 +18,7 @@ export const command = defineCommand({
   summary: "Attach local standard input, output and error to a running container",
   flags,
   args: { min: 1, max: 1 },
+  offers: "running",
   run,
 });
 

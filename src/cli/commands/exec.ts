@@ -24,6 +24,7 @@ export const command = defineCommand({
   summary: "Execute a command in a running container",
   flags,
   args: { min: 2 },
+  offers: "running",
   interspersed: false,
   run,
 });

@@ -1,13 +1,10 @@
 import { type Context, defineCommand } from "../command.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
-import { boolFlag, listFlag, type ParsedFlags } from "../flags.ts";
-import { stdout } from "../output.ts";
-import { formatSize } from "../units.ts";
+import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { mayPrune, printReclaimed, prune, pruneFlags } from "../prune.ts";
 
 const flags = {
   all: boolFlag("Remove all images without a container, not only those without a name", { short: "a" }),
-  filter: listFlag("Remove only images that match (until=TIME, label=...)", { type: "filter", item: parseFilter }),
-  force: boolFlag("Do not ask", { short: "f" }),
+  ...pruneFlags("Remove only images that match (until=TIME, label=...)"),
 };
 
 export const command = defineCommand({
@@ -19,23 +16,9 @@ export const command = defineCommand({
   run,
 });
 
-interface Pruned {
-  readonly ImagesDeleted?: readonly { readonly Untagged?: string; readonly Deleted?: string }[] | null;
-  readonly SpaceReclaimed: number;
-}
-
 async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): Promise<number> {
   const kind = values.all ? "images without at least one container associated to them" : "dangling images";
-  if (!values.force) {
-    const { confirm } = await import("../prompt.ts");
-    if (!(await confirm(`WARNING! This will remove all ${kind}.\nAre you sure you want to continue?`))) return 0;
-  }
-  const filters = encodeFilters([...values.filter, `dangling=${!values.all}`]);
-  const { ImagesDeleted, SpaceReclaimed } = await client.postJson<Pruned>("/images/prune", { filters });
-  const deleted = (ImagesDeleted ?? []).map(({ Untagged, Deleted }) =>
-    Untagged ? `untagged: ${Untagged}\n` : `deleted: ${Deleted}\n`,
-  );
-  const list = deleted.length === 0 ? "" : `Deleted Images:\n${deleted.join("")}\n`;
-  await stdout.text(`${list}Total reclaimed space: ${formatSize(SpaceReclaimed)}\n`);
+  if (!(await mayPrune(values.force, `all ${kind}`))) return 0;
+  await printReclaimed(await prune(client, "images", [...values.filter, `dangling=${!values.all}`]));
   return 0;
 }

@@ -1,6 +1,7 @@
 import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
@@ -27,7 +28,7 @@ export const command = defineCommand({
 });
 
 /** The API's ImageSummary, as far as it is shown. */
-interface Summary {
+export interface Summary {
   readonly Id: string;
   readonly RepoTags?: readonly string[] | null;
   readonly RepoDigests?: readonly string[] | null;
@@ -37,7 +38,7 @@ interface Summary {
   readonly Containers?: number;
 }
 
-interface Row {
+export interface Row {
   readonly image: Summary;
   readonly repository: string;
   readonly tag: string;
@@ -50,7 +51,11 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   const filters = args[0] === undefined ? values.filter : [...values.filter, `reference=${args[0]}`];
   const query = { all: values.all ? "1" : undefined, filters: encodeFilters(filters) };
   const images = await client.get<Summary[]>(`/images/json${encodeQuery(query)}`);
-  const format = chooseFormat(values.format, values.quiet, values.digests);
+  const format = chooseFormat(
+    values.quiet ? values.format : await configuredFormat(values.format, "imagesFormat"),
+    values.quiet,
+    values.digests,
+  );
   const digests = values.digests || format.includes(".Digest");
   const rows = images.flatMap((image) => imageRows(image, digests));
   const columns = imageColumns(values["no-trunc"], Date.now());
@@ -69,7 +74,7 @@ function chooseFormat(format: string, quiet: boolean, digests: boolean): string 
 }
 
 /** One row for each name; with digests, one for each pair of name and digest. */
-function imageRows(image: Summary, digests: boolean): Row[] {
+export function imageRows(image: Summary, digests: boolean): Row[] {
   const tags = new Map<string, string[]>();
   const repoDigests = new Map<string, string[]>();
   const put = (map: Map<string, string[]>, key: string, value: string) =>
@@ -91,7 +96,7 @@ function imageRows(image: Summary, digests: boolean): Row[] {
   return rows.length > 0 ? rows : [{ image, repository: NONE, tag: NONE, digest: NONE }];
 }
 
-function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
+export function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
   const countOr = (value: number | undefined) => (value === undefined || value === -1 ? "N/A" : String(value));
   const sizeOr = (value: number | undefined) => (value === undefined || value === -1 ? "N/A" : formatSize(value, 3));
   return {

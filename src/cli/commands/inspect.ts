@@ -25,11 +25,18 @@ export const command = defineCommand({
 /** EX_USAGE of sysexits.h(3head), as the stock client has it. */
 const EXIT_BAD_TEMPLATE = 64;
 
+/** What more to ask for than the daemon tells by itself. */
+interface Details {
+  readonly size: boolean;
+  /** Of networks. */
+  readonly verbose?: boolean;
+}
+
 /** In the order in which a name is looked up. */
-const ROUTES: Readonly<Record<string, (name: string, size: boolean) => string>> = {
-  container: (name, size) => `/containers/${name}/json${size ? "?size=1" : ""}`,
+const ROUTES: Readonly<Record<string, (name: string, details: Details) => string>> = {
+  container: (name, { size }) => `/containers/${name}/json${size ? "?size=1" : ""}`,
   image: (name) => `/images/${name}/json`,
-  network: (name) => `/networks/${name}`,
+  network: (name, { verbose }) => `/networks/${name}${verbose === true ? "?verbose=true" : ""}`,
   volume: (name) => `/volumes/${name}`,
 };
 
@@ -43,14 +50,14 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
 export async function inspect(
   client: Client,
   names: readonly string[],
-  values: { readonly format: string; readonly size: boolean; readonly type: string },
+  values: Details & { readonly format: string; readonly type: string },
 ): Promise<number> {
   const failures: string[] = [];
   const found: string[] = [];
   const format = values.format === "" || values.format === "json" ? undefined : compileInspect(values.format);
   for (const name of names) {
     try {
-      const json = await lookUp(client, name, values.type, values.size);
+      const json = await lookUp(client, name, values.type, values);
       found.push(format === undefined ? json : format(parseJson(json)));
     } catch (error) {
       failures.push(error instanceof TemplateError ? `template parsing error: ${error.message}` : messageOf(error));
@@ -64,11 +71,11 @@ export async function inspect(
 }
 
 /** The object's JSON text. @throws ApiError, or CliError if nothing has this name */
-async function lookUp(client: Client, name: string, type: string, size: boolean): Promise<string> {
+async function lookUp(client: Client, name: string, type: string, details: Details): Promise<string> {
   for (const [candidate, route] of Object.entries(ROUTES)) {
     if (type !== "" && candidate !== type) continue;
     try {
-      return await client.getText(route(encodeName(name), size));
+      return await client.getText(route(encodeName(name), details));
     } catch (error) {
       if (type !== "" || !(error instanceof ApiError) || (error.status !== 404 && error.status !== 501)) throw error;
     }

@@ -11,6 +11,7 @@ export const command = defineCommand({
   summary: "Kill one or more running containers",
   flags,
   args: { min: 1 },
+  offers: "running",
   run,
 });
 

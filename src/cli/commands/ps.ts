@@ -1,14 +1,16 @@
 import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredFormat } from "../configured-format.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { goQuote } from "../go.ts";
+import { formatLabels } from "../labels.ts";
 import { printError, stdout } from "../output.ts";
 import { formatPorts, type PortSummary } from "../ports.ts";
 import { type Columns, renderRows, usesColumn } from "../table.ts";
 import { formatLocalTime } from "../time.ts";
-import { formatSize } from "../units.ts";
+import { ellipsis, formatSize } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show all containers, not only running ones", { short: "a" }),
@@ -31,7 +33,7 @@ export const command = defineCommand({
 });
 
 /** The API's ContainerSummary, as far as it is shown. */
-interface Summary {
+export interface Summary {
   readonly Id: string;
   readonly Names?: readonly string[] | null;
   readonly Image: string;
@@ -59,7 +61,11 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   if (quiet && values.format !== "" && values.format !== "table" && values.format !== "raw")
     await printError("WARNING: Ignoring custom format, because both --format and --quiet are set.");
   const columns = summaryColumns(values["no-trunc"], Date.now());
-  const format = chooseFormat(values.format, quiet, values.size);
+  const format = chooseFormat(
+    quiet ? values.format : await configuredFormat(values.format, "psFormat"),
+    quiet,
+    values.size,
+  );
   const limit = latest ? 1 : values.last > 0 ? values.last : undefined;
   const query: Query = {
     all: values.all ? "1" : undefined,
@@ -79,14 +85,14 @@ function chooseFormat(format: string, quiet: boolean, size: boolean): string {
   return format;
 }
 
-function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> {
+export function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> {
   return {
     Command: { heading: "COMMAND", value: (row) => goQuote(whole ? row.Command : ellipsis(row.Command, 20)) },
     CreatedAt: { heading: "CREATED AT", value: (row) => formatLocalTime(row.Created) },
     ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.Id : row.Id.slice(0, 12)) },
     Image: { heading: "IMAGE", value: (row) => imageName(row, whole) },
     Label: { heading: "", value: (row) => (name: string) => row.Labels?.[name] ?? "", method: true },
-    Labels: { heading: "LABELS", value: (row) => labels(row.Labels) },
+    Labels: { heading: "LABELS", value: (row) => formatLabels(row.Labels) },
     LocalVolumes: {
       heading: "LOCAL VOLUMES",
       value: (row) => String((row.Mounts ?? []).filter((mount) => mount.Driver === "local").length),
@@ -102,24 +108,12 @@ function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> {
   };
 }
 
-function ellipsis(text: string, max: number): string {
-  const chars = [...text];
-  return chars.length <= max ? text : `${chars.slice(0, max - 1).join("")}…`;
-}
-
 function imageName(row: Summary, whole: boolean): string {
   if (row.Image === "") return "<no image>";
   if (whole) return row.Image;
   const id = row.ImageID.replace(/^sha256:/, "").slice(0, 12);
   if (id === row.Image.replace(/^sha256:/, "").slice(0, 12)) return id;
   return row.Image.replace(/@[^@]*$/, ""); // a digest says little to a reader; the tag stays
-}
-
-function labels(map: Summary["Labels"]): string {
-  return Object.entries(map ?? {})
-    .map(([name, value]) => `${name}=${value}`)
-    .sort()
-    .join(",");
 }
 
 function mounts(row: Summary, whole: boolean): string {

@@ -20,6 +20,7 @@ export const command = defineCommand({
   summary: "Start one or more stopped containers",
   flags,
   args: { min: 1 },
+  offers: "stopped",
   run,
 });
 

@@ -14,6 +14,7 @@ export const command = defineCommand({
   summary: "Stop one or more running containers",
   flags,
   args: { min: 1 },
+  offers: "running",
   run,
 });
 

@@ -109,7 +109,19 @@ const CONTAINER_CONFIG_SAMPLES: Required<{ [K in keyof DockerContainerConfig]: u
 };
 
 /** Used by the engine, from the stored config: they do not show in what is compared here. */
-const USED_BY_ENGINE = ["AutoRemove", "GroupAdd", "Image", "OpenStdin", "StdinOnce", "StopSignal", "VolumeDriver"];
+const USED_BY_ENGINE = [
+  ...[
+    "AutoRemove",
+    "GroupAdd",
+    "Healthcheck",
+    "Image",
+    "OpenStdin",
+    "RestartPolicy",
+    "StdinOnce",
+    "StopSignal",
+    "VolumeDriver",
+  ],
+];
 
 /** All that a body leads to, but for the config that is only kept. */
 function outcome(config: DockerContainerConfig, hostConfig: DockerHostConfig): string {
@@ -222,4 +234,9 @@ test("an endpoint that only repeats the network mode is accepted, one with setti
   expect(() => parseCreateBody(body({ other: empty }))).toThrow(
     "NetworkingConfig.EndpointsConfig.other: not supported",
   );
+});
+
+test("parameters of the request, which dockerode sends in the body too, are not the container's", () => {
+  const { config } = parseCreateBody({ Image: "a", name: "web", platform: "linux/amd64", repo: "r", pause: true });
+  expect(config).toEqual({ Image: "a" });
 });

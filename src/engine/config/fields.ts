@@ -189,6 +189,10 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
   Shell: informative("command"),
 };
 
+/** Parameters of a create or commit, not fields of a container: dockerode sends what it is given in both places. */
+const PARAMETERS = ["name", "platform", "container", "repo", "tag", "comment", "author", "pause", "changes"];
+const PARAMETER_FIELDS: Fields = Object.fromEntries(PARAMETERS.map((name) => [name, informative("any")]));
+
 /**
  * Reads the JSON of `POST /containers/create`: names in any case, as Go does; `null` is absent; every value of its shape.
  * @throws LighterError "invalid" for a wrong shape; "not-supported" for a refused or unknown field that has a value,
@@ -196,17 +200,21 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
  */
 export function parseCreateBody(body: unknown): { config: DockerContainerConfig; hostConfig: DockerHostConfig } {
   if (!isObject(body)) throw invalid("the body of a create request must be a JSON object");
-  const { HostConfig, NetworkingConfig, ...config } = parseFields("", body, {
+  const fields = parseFields("", body, {
     ...CONTAINER_CONFIG_FIELDS,
+    ...PARAMETER_FIELDS,
     HostConfig: handled({ object: HOST_CONFIG_FIELDS }),
     NetworkingConfig: handled("any"),
-  }) as DockerCreateBody;
+  });
+  for (const name of PARAMETERS) delete fields[name];
+  const { HostConfig, NetworkingConfig, ...config } = fields as DockerCreateBody;
   const hostConfig = HostConfig ?? {};
   checkEndpoints(NetworkingConfig, hostConfig.NetworkMode ?? "default");
   return { config, hostConfig };
 }
 
-function parseFields(prefix: string, value: Record<string, unknown>, fields: Fields): Record<string, unknown> {
+/** @throws LighterError as `parseCreateBody` */
+export function parseFields(prefix: string, value: Record<string, unknown>, fields: Fields): Record<string, unknown> {
   const parsed: Record<string, unknown> = {};
   for (const [key, fieldValue] of Object.entries(value)) {
     if (fieldValue === null || fieldValue === undefined) continue;

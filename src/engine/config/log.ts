@@ -1,43 +1,57 @@
 import { LOG_MAX_FILES } from "../../base/limits.ts";
-import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
 
-/** Where a container's output goes. */
+/**
+ * Where a container's output goes. The supervisor writes a json-file, whatever the driver, so that nothing is lost while
+ * no daemon lives; for `syslog` and `journald` that file is a buffer, which the daemon sends on (../logs/forward.ts).
+ */
 export interface LogOptions {
-  driver: "json-file" | "none";
+  driver: "json-file" | "local" | "none" | "syslog" | "journald";
   /** Rotate when the file is larger; 0: never. */
   maxBytes: number;
   /** Files kept, the current one included. */
   maxFiles: number;
+  syslog?: SyslogOptions;
 }
 
-/** Docker's other drivers, so that a known one is refused and an unknown one is wrong. */
-const OTHER_DRIVERS: readonly string[] = [
-  "awslogs",
-  "etwlogs",
-  "fluentd",
-  "gcplogs",
-  "gelf",
-  "journald",
-  "local",
-  "logentries",
-  "splunk",
-  "syslog",
-];
+export interface SyslogOptions {
+  address: SyslogAddress;
+  /** As in a message's priority: 3 is "daemon". */
+  facility: number;
+  format: "" | "rfc3164" | "rfc5424" | "rfc5424micro";
+}
 
-/** What json-file knows beside max-size and max-file; each changes the log, so none is ignored. */
-const OTHER_OPTIONS: readonly string[] = [
-  "cache-compress",
-  "cache-disabled",
-  "cache-max-file",
-  "cache-max-size",
-  "env",
-  "env-regex",
-  "labels",
-  "labels-regex",
-  "max-buffer-size",
-  "tag",
-];
+export type SyslogAddress = { kind: "unix"; path: string } | { kind: "udp" | "tcp"; hostname: string; port: number };
+
+export const LOG_DRIVERS: readonly LogOptions["driver"][] = ["journald", "json-file", "local", "none", "syslog"];
+
+/** Docker's other drivers, so that a known one is refused and an unknown one is wrong. */
+const OTHER_DRIVERS: readonly string[] = ["awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk"];
+
+/** Without a limit one container fills the disk. Docker has none for json-file, and 20m × 5 for `local`. */
+const DEFAULT_LIMITS: Readonly<Record<LogOptions["driver"], { maxBytes: number; maxFiles: number }>> = {
+  "json-file": { maxBytes: 10_000_000, maxFiles: 5 },
+  local: { maxBytes: 20_000_000, maxFiles: 5 },
+  none: { maxBytes: 0, maxFiles: 1 },
+  syslog: { maxBytes: 20_000_000, maxFiles: 5 },
+  journald: { maxBytes: 20_000_000, maxFiles: 5 },
+};
+
+const ROTATION = ["max-size", "max-file", "compress"];
+const ATTRIBUTES = ["labels", "labels-regex", "env", "env-regex", "tag"];
+const MODE = ["mode", "max-buffer-size"];
+const CACHE = ["cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
+const SYSLOG = ["syslog-address", "syslog-facility", "syslog-format"];
+const SYSLOG_TLS = ["syslog-tls-ca-cert", "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify"];
+
+const KNOWN_OPTIONS: Readonly<Record<LogOptions["driver"], readonly string[]>> = {
+  "json-file": [...ROTATION, ...ATTRIBUTES, ...MODE],
+  local: [...ROTATION, ...MODE],
+  none: [],
+  syslog: [...SYSLOG, ...SYSLOG_TLS, ...ATTRIBUTES, ...MODE, ...CACHE],
+  journald: [...ATTRIBUTES, ...MODE, ...CACHE],
+};
 
 /**
  * Reads HostConfig.LogConfig.
@@ -46,46 +60,176 @@ const OTHER_OPTIONS: readonly string[] = [
 export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOptions {
   const type = config?.Type || "json-file";
   const options = config?.Config ?? {};
-  const parsed: LogOptions = { driver: "json-file", maxBytes: 0, maxFiles: 1 };
-  if (type === "none") return { ...parsed, driver: "none" };
   if (OTHER_DRIVERS.includes(type))
-    throw notSupported("HostConfig.LogConfig.Type", `log driver "${type}"; there are json-file and none`);
-  if (type !== "json-file")
+    throw notSupported("HostConfig.LogConfig.Type", `log driver "${type}"; there are ${LOG_DRIVERS.join(", ")}`);
+  const driver = LOG_DRIVERS.find((name) => name === type);
+  if (driver === undefined)
     throw invalid(`error looking up logging plugin ${type}: plugin ${JSON.stringify(type)} not found`);
+  const parsed: LogOptions = { driver, ...DEFAULT_LIMITS[driver] };
+  if (driver === "none") return parsed; // whatever its options are, as with Docker
   for (const [name, value] of Object.entries(options)) {
-    if (name === "max-size") parsed.maxBytes = parseSize(value);
-    else if (name === "max-file") parsed.maxFiles = parseCount(value);
-    else if (name === "mode") {
-      if (value !== "blocking" && value !== "" && value !== "non-blocking")
-        throw invalid(`logger: logging mode not supported: ${value}`);
-      if (value === "non-blocking") throw refused(name);
-    } else if (name === "compress") {
-      if (value !== "false") throw refused(name);
-    } else if (OTHER_OPTIONS.includes(name)) throw refused(name);
-    else throw invalid(`unknown log opt '${name}' for json-file log driver`);
+    if (!KNOWN_OPTIONS[driver].includes(name)) throw invalid(`unknown log opt '${name}' for ${driver} log driver`);
+    applyOption(parsed, name, value);
   }
+  if (driver === "syslog") parsed.syslog = parseSyslog(options);
+  compileTag(options.tag ?? "");
+  for (const name of ["labels-regex", "env-regex"]) compilePattern(name, options[name] ?? "");
   return parsed;
 }
 
-function refused(option: string): Error {
-  return notSupported("HostConfig.LogConfig.Config", `log option "${option}"`);
+function applyOption(parsed: LogOptions, name: string, value: string): void {
+  switch (name) {
+    case "max-size":
+    case "cache-max-size":
+      parsed.maxBytes = value === "-1" ? 0 : parseSize(name, value);
+      return;
+    case "max-file":
+    case "cache-max-file":
+      parsed.maxFiles = parseCount(name, value);
+      return;
+    case "mode":
+      // Output never waits for a log server here, so both are the same.
+      if (!["", "blocking", "non-blocking"].includes(value))
+        throw invalid(`logger: logging mode not supported: ${value}`);
+      return;
+    case "max-buffer-size":
+      parseSize(name, value);
+      return;
+    case "compress":
+    case "cache-compress":
+      if (value !== "false") throw refused(name, "rotated files are not compressed");
+      return;
+    case "cache-disabled":
+      if (value !== "false") throw refused(name, "the cache is what is sent on");
+      return;
+    default:
+      if (SYSLOG_TLS.includes(name)) throw refused(name, "there is no TLS to a syslog server");
+  }
+}
+
+function refused(option: string, why: string): Error {
+  return notSupported("HostConfig.LogConfig.Config", `log option "${option}": ${why}`);
 }
 
 /** "10m": powers of 1000, as Docker has it for logs. */
-function parseSize(text: string): number {
+function parseSize(name: string, text: string): number {
   const match = /^([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?$/i.exec(text);
   if (match === null) throw invalid(`invalid size: '${text}'`);
   const power = ["", "k", "m", "g", "t", "p"].indexOf(match[2]!.toLowerCase());
   const bytes = Math.floor(Number(match[1]) * 1000 ** power);
-  if (bytes <= 0) throw invalid("max-size must be a positive number");
+  if (bytes <= 0) throw invalid(`${name} must be a positive number`);
   if (!Number.isSafeInteger(bytes)) throw invalid(`invalid size: '${text}'`);
   return bytes;
 }
 
-function parseCount(text: string): number {
-  if (!/^-?[0-9]{1,9}$/.test(text)) throw invalid(`max-file must be a number: '${text}'`);
+function parseCount(name: string, text: string): number {
+  if (!/^-?[0-9]{1,9}$/.test(text)) throw invalid(`${name} must be a number: '${text}'`);
   const count = Number(text);
-  if (count < 1) throw invalid("max-file cannot be less than 1");
-  if (count > LOG_MAX_FILES) throw invalid(`max-file cannot be more than ${LOG_MAX_FILES}`);
+  if (count < 1) throw invalid(`${name} cannot be less than 1`);
+  if (count > LOG_MAX_FILES) throw invalid(`${name} cannot be more than ${LOG_MAX_FILES}`);
   return count;
+}
+
+/** Source: syslog.h(0P); the names are Docker's. */
+const FACILITIES: readonly string[] =
+  "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock local0 local1 local2 local3 local4 local5 local6 local7".split(
+    " ",
+  );
+const SYSLOG_PORT = 514;
+
+function parseSyslog(options: Readonly<Record<string, string>>): SyslogOptions {
+  const format = options["syslog-format"] ?? "";
+  if (format !== "" && format !== "rfc3164" && format !== "rfc5424" && format !== "rfc5424micro")
+    throw invalid("Invalid syslog format");
+  const name = options["syslog-facility"] || "daemon";
+  const facility = /^\d{1,2}$/.test(name) ? Number(name) : FACILITIES.indexOf(name);
+  if (facility < 0 || facility > 23) throw invalid("invalid syslog facility");
+  return { address: parseSyslogAddress(options["syslog-address"] ?? ""), facility, format };
+}
+
+function parseSyslogAddress(text: string): SyslogAddress {
+  if (text === "") return { kind: "unix", path: "/dev/log" };
+  const [, scheme, rest = ""] = /^([a-z+]+):\/\/(.+)$/.exec(text) ?? [];
+  if ((scheme === "unix" || scheme === "unixgram") && rest.startsWith("/")) return { kind: "unix", path: rest };
+  if (scheme === "tcp+tls") throw refused("syslog-address", "there is no TLS to a syslog server");
+  const [, bracketed, plain, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/.exec(rest) ?? [];
+  const hostname = bracketed ?? plain;
+  if ((scheme === "tcp" || scheme === "udp") && hostname !== undefined && Number(port ?? 0) <= 65535)
+    return { kind: scheme, hostname, port: Number(port ?? SYSLOG_PORT) };
+  throw invalid(`syslog-address should be in form proto://address, got ${text}`);
+}
+
+/** What of a container its log tells. */
+export interface LoggedContainer {
+  id: string;
+  name: string;
+  imageName: string;
+  /** "sha256:…" */
+  imageId: string;
+  config: Pick<DockerContainerConfig, "Labels" | "Env">;
+}
+
+const SHORT_ID = 12;
+const TAG_FIELDS: Readonly<Record<string, (container: LoggedContainer) => string>> = {
+  ID: ({ id }) => id.slice(0, SHORT_ID),
+  FullID: ({ id }) => id,
+  Name: ({ name }) => name,
+  ImageName: ({ imageName }) => imageName,
+  ImageID: ({ imageId }) => imageId.replace(/^sha256:/, "").slice(0, SHORT_ID),
+  ImageFullID: ({ imageId }) => imageId,
+  DaemonName: () => "docker",
+};
+
+/** "{{.Name}}/{{.ID}}". Docker takes any Go template; these are its fields. @throws LighterError "invalid" */
+function compileTag(template: string): (container: LoggedContainer) => string {
+  const parts = template.split(/\{\{\s*(.*?)\s*\}\}/); // odd ones are what was in braces
+  for (const [index, part] of parts.entries())
+    if (index % 2 === 1 && !Object.hasOwn(TAG_FIELDS, part.slice(1)))
+      throw invalid(
+        `log opt tag: ${JSON.stringify(`{{${part}}}`)} is none of ${Object.keys(TAG_FIELDS)
+          .map((name) => `{{.${name}}}`)
+          .join(" ")}`,
+      );
+  return (container) =>
+    parts.map((part, index) => (index % 2 === 1 ? TAG_FIELDS[part.slice(1)]!(container) : part)).join("");
+}
+
+/** Of drivers that mark each message; the short id if the container has no `tag`. */
+export function logTagOf(container: LoggedContainer, options: Readonly<Record<string, string>>): string {
+  return compileTag(options.tag || "{{.ID}}")(container);
+}
+
+function compilePattern(name: string, source: string): RegExp | undefined {
+  if (source === "") return undefined;
+  try {
+    return new RegExp(source);
+  } catch {
+    throw invalid(`log opt ${name}: ${JSON.stringify(source)} is not a regular expression`);
+  }
+}
+
+/** Labels and variables that the options pick, and the tag if one is set: what `logs --details` shows. */
+export function logAttributesOf(
+  container: LoggedContainer,
+  options: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const variables = Object.fromEntries(
+    (container.config.Env ?? []).flatMap((each) => {
+      const at = each.indexOf("=");
+      return at < 1 ? [] : [[each.slice(0, at), each.slice(at + 1)]];
+    }),
+  );
+  const attributes = {
+    ...pick(container.config.Labels ?? {}, options, "labels"),
+    ...pick(variables, options, "env"),
+  };
+  return options.tag ? { ...attributes, tag: logTagOf(container, options) } : attributes;
+}
+
+function pick(values: Readonly<Record<string, string>>, options: Readonly<Record<string, string>>, kind: string) {
+  const names = (options[kind] ?? "").split(",");
+  const pattern = compilePattern(`${kind}-regex`, options[`${kind}-regex`] ?? "");
+  return Object.fromEntries(
+    Object.entries(values).filter(([name]) => names.includes(name) || pattern?.test(name) === true),
+  );
 }

@@ -15,10 +15,11 @@ export {
   planAskedMounts,
   usesInit,
 } from "./build.ts";
+export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
 export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
 export { parseCreateBody } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
-export type { LogOptions } from "./log.ts";
+export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";
 export { type NamespaceMode, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
 export {
@@ -29,3 +30,5 @@ export {
   validateCreate,
 } from "./prepare.ts";
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
+export { planResources } from "./resources.ts";
+export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";

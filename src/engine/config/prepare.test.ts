@@ -307,17 +307,14 @@ const NOT_SUPPORTED: Row[] = [
   ["HostConfig.PortBindings: not supported", { PortBindings: { "80/tcp": [{ HostPort: "80" }] } }],
   ['HostConfig.NetworkMode "backend": not supported', { NetworkMode: "backend" }],
   ["HostConfig.UsernsMode: not supported", { UsernsMode: "auto" }],
-  ["HostConfig.RestartPolicy: not supported", { RestartPolicy: { Name: "on-failure", MaximumRetryCount: 3 } }],
   ["HostConfig.ExtraHosts: not supported: host-gateway", { ExtraHosts: ["a:host-gateway"] }],
-  ['HostConfig.LogConfig.Type: not supported: log driver "syslog"', { LogConfig: { Type: "syslog" } }],
-  ['HostConfig.LogConfig.Config: not supported: log option "tag"', { LogConfig: { Config: { tag: "x" } } }],
+  ['HostConfig.LogConfig.Type: not supported: log driver "fluentd"', { LogConfig: { Type: "fluentd" } }],
   [
-    'HostConfig.LogConfig.Config: not supported: log option "mode"',
-    { LogConfig: { Config: { mode: "non-blocking" } } },
+    'HostConfig.LogConfig.Config: not supported: log option "compress"',
+    { LogConfig: { Config: { compress: "true" } } },
   ],
   ["HostConfig.SecurityOpt label: not supported", { SecurityOpt: ["label=type:svirt_t"] }],
   ['HostConfig.SecurityOpt apparmor: not supported: AppArmor profile "foo"', { SecurityOpt: ["apparmor=foo"] }],
-  ["Healthcheck: not supported", {}, { Healthcheck: { Test: ["CMD", "true"] } }],
 ];
 
 const rows = (code: ErrorCode, list: readonly Row[]) => list.map((row) => [code, ...row] as const);
@@ -452,16 +449,20 @@ test("defaults are filled in the way `docker inspect` shows them", () => {
   expect(prepare({ Privileged: true }).hostConfig).toMatchObject({ MaskedPaths: null, ReadonlyPaths: null });
 });
 
-test("an image's health check does not stop a container, its own does, and NONE is none", () => {
+test("an image's health check is the container's, unless it has its own", () => {
   const image = { Healthcheck: { Test: ["CMD", "true"] } };
   const create = (config: DockerContainerConfig) =>
     prepareContainer(
       { id: CONTAINER_ID, config: { Cmd: ["true"], ...config }, hostConfig: { NetworkMode: "none" }, image },
       contextFor(),
     );
-  expect(create({}).warnings).toEqual([]);
-  expect(create({ Healthcheck: { Test: ["NONE"] } }).warnings).toEqual([]);
-  expect(() => create({ Healthcheck: { Test: ["CMD-SHELL", "true"] } })).toThrow("Healthcheck: not supported");
+  expect(create({}).config.Healthcheck).toEqual({ Test: ["CMD", "true"] });
+  expect(create({ Healthcheck: { Test: ["NONE"] } }).config.Healthcheck).toEqual({ Test: ["NONE"] });
+});
+
+test("a restart policy is kept as given", () => {
+  const RestartPolicy = { Name: "on-failure", MaximumRetryCount: 3 };
+  expect(prepare({ RestartPolicy }).hostConfig.RestartPolicy).toEqual(RestartPolicy);
 });
 
 test("the host config that was given is not changed", () => {

@@ -1,7 +1,8 @@
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { planDevices } from "./devices.ts";
-import { invalid, notSupported } from "./errors.ts";
+import { invalid } from "./errors.ts";
 import { validateEtcFiles } from "./etc-files.ts";
+import { validateHealthcheck } from "./health.ts";
 import type { HostFacts } from "./host.ts";
 import { type LogOptions, parseLogConfig } from "./log.ts";
 import { type MountContext, type MountPoint, planMountPoints } from "./mounts.ts";
@@ -11,7 +12,6 @@ import { planResources, planRlimits, prepareResources } from "./resources.ts";
 import {
   defaultMaskedPaths,
   defaultReadonlyPaths,
-  hasHealthcheck,
   parseSecurityOptions,
   planCapabilities,
   planSeccomp,
@@ -46,8 +46,6 @@ export function prepareContainer(
 ): PreparedContainer {
   const { host } = context;
   const merged = mergeImageConfig(input.config, input.image ?? {});
-  if (hasHealthcheck(input.config))
-    throw notSupported("Healthcheck", "health checks are not available yet; use --no-healthcheck");
   // A network namespace with nothing in it, whatever the mode says.
   const given = merged.NetworkDisabled ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
   const { hostConfig: limited, warnings } = validateCreate(merged, given, context);
@@ -60,7 +58,10 @@ export function prepareContainer(
     CgroupnsMode: parseCgroupnsMode(limited.CgroupnsMode),
     NetworkMode: limited.NetworkMode || "default",
     Runtime: RUNTIME_NAME,
-    RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+    RestartPolicy: {
+      Name: limited.RestartPolicy?.Name || "no",
+      MaximumRetryCount: limited.RestartPolicy?.MaximumRetryCount ?? 0,
+    },
     LogConfig: { Type: limited.LogConfig?.Type || "json-file", Config: limited.LogConfig?.Config ?? {} },
     MaskedPaths: limited.MaskedPaths ?? (limited.Privileged ? null : defaultMaskedPaths(host)),
     ReadonlyPaths: limited.ReadonlyPaths ?? (limited.Privileged ? null : defaultReadonlyPaths()),
@@ -90,6 +91,7 @@ export function validateCreate(
 ): { hostConfig: DockerHostConfig; warnings: string[] } {
   const { host, probe } = context;
   validateProcess(config);
+  validateHealthcheck(config);
   validateRestartPolicy(given);
   if (given.Isolation && given.Isolation !== "default")
     throw invalid(`Invalid isolation: ${JSON.stringify(given.Isolation)} - linux only supports 'default'`);
@@ -124,7 +126,8 @@ function defaultHostname(id: string, hostConfig: DockerHostConfig, host: HostFac
   return id.slice(0, 12);
 }
 
-function validateRestartPolicy(hostConfig: DockerHostConfig): void {
+/** @throws LighterError "invalid", with Docker's texts */
+export function validateRestartPolicy(hostConfig: DockerHostConfig): void {
   const { Name: name, MaximumRetryCount: retries } = hostConfig.RestartPolicy ?? {};
   const isNone = !name || name === "no";
   if (hostConfig.AutoRemove && !isNone) throw invalid("can't create 'AutoRemove' container with restart policy");
@@ -137,7 +140,6 @@ function validateRestartPolicy(hostConfig: DockerHostConfig): void {
       `invalid restart policy: maximum retry count can only be used with 'on-failure'${retries < 0 ? " and cannot be negative" : ""}`,
     );
   if (retries && retries < 0) throw invalid("invalid restart policy: maximum retry count cannot be negative");
-  if (!isNone) throw notSupported("HostConfig.RestartPolicy", "restarting containers is not available yet");
 }
 
 function validateConsoleSize(size: unknown): void {

@@ -4,6 +4,7 @@ import type { Capability } from "../../linux/capability/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { invalid } from "./errors.ts";
+import { mergeHealthcheck } from "./health.ts";
 import { planCapabilities } from "./security.ts";
 
 /** A user as the container's own /etc/passwd and /etc/group have it. */
@@ -42,6 +43,10 @@ export function mergeImageConfig(config: DockerContainerConfig, image: DockerCon
   if (Object.keys(ports).length > 0) merged.ExposedPorts = ports;
   const stopSignal = config.StopSignal || image.StopSignal;
   if (stopSignal) merged.StopSignal = stopSignal;
+  const healthcheck = mergeHealthcheck(config.Healthcheck, image.Healthcheck);
+  if (healthcheck !== undefined) merged.Healthcheck = healthcheck;
+  const shell = (config.Shell ?? []).length > 0 ? config.Shell : image.Shell;
+  if (shell) merged.Shell = shell;
   return merged;
 }
 

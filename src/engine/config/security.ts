@@ -5,7 +5,7 @@ import {
   parseCapability,
   tweakCapabilities,
 } from "../../linux/capability/mod.ts";
-import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseDockerSeccompProfile, toOciSeccomp } from "../../spec/docker-seccomp.ts";
 import { defaultProfile } from "../../spec/docker-seccomp-default.ts";
 import type { OciCapabilities, OciSeccomp } from "../../spec/oci-runtime.ts";
@@ -164,12 +164,6 @@ export function planPaths(
     ...(maskedPaths.length > 0 ? { maskedPaths } : {}),
     ...(readonlyPaths.length > 0 ? { readonlyPaths } : {}),
   };
-}
-
-/** Health checks that would run: we have none, and a container that is never "healthy" hangs whoever waits for it. */
-export function hasHealthcheck(config: DockerContainerConfig): boolean {
-  const test = config.Healthcheck?.Test ?? [];
-  return test.length > 0 && test[0] !== "NONE";
 }
 
 /**

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { CgroupHost } from "../../linux/cgroup/mod.ts";
 import { cgroupFeatures } from "./cgroup-features.ts";
 import { parseDeviceCgroupRule } from "./devices.ts";
-import { parseLogConfig } from "./log.ts";
+import { logAttributesOf, logTagOf, parseLogConfig } from "./log.ts";
 import { parseNumberList } from "./resources.ts";
 import { planSysctls } from "./sysctls.ts";
 
@@ -13,14 +13,63 @@ test("log sizes are powers of 1000", () => {
     parseLogConfig({ Type: "json-file", Config: { "max-file": "3", mode: "blocking", compress: "false" } }),
   ).toEqual({
     driver: "json-file",
-    maxBytes: 0,
+    maxBytes: 10e6,
     maxFiles: 3,
   });
+  expect(size("-1")).toBe(0);
 });
 
-test("without a log driver the log is json-file, and none takes any option", () => {
-  expect(parseLogConfig(undefined)).toEqual({ driver: "json-file", maxBytes: 0, maxFiles: 1 });
+test("without a log driver the log is json-file of at most 5 files of 10 MB, and none takes any option", () => {
+  expect(parseLogConfig(undefined)).toEqual({ driver: "json-file", maxBytes: 10e6, maxFiles: 5 });
   expect(parseLogConfig({ Type: "none", Config: { "max-file": "2" } }).driver).toBe("none");
+});
+
+test("syslog: address, facility and format; cache options are for the buffer", () => {
+  const parse = (Config: Record<string, string>) => parseLogConfig({ Type: "syslog", Config });
+  expect(parse({}).syslog).toEqual({ address: { kind: "unix", path: "/dev/log" }, facility: 3, format: "" });
+  expect(
+    parse({ "syslog-address": "tcp://[::1]:99", "syslog-facility": "local7", "syslog-format": "rfc5424" }).syslog,
+  ).toEqual({ address: { kind: "tcp", hostname: "::1", port: 99 }, facility: 23, format: "rfc5424" });
+  expect(parse({ "syslog-address": "udp://log.example" }).syslog?.address).toEqual({
+    kind: "udp",
+    hostname: "log.example",
+    port: 514,
+  });
+  expect(parse({ "cache-max-size": "1m", "cache-max-file": "2" })).toMatchObject({ maxBytes: 1e6, maxFiles: 2 });
+  for (const [options, message] of [
+    [{ "syslog-address": "x" }, "syslog-address should be in form proto://address, got x"],
+    [{ "syslog-address": "tcp://h:99999" }, "syslog-address should be in form proto://address"],
+    [{ "syslog-address": "tcp+tls://h" }, "there is no TLS to a syslog server"],
+    [{ "syslog-tls-cert": "/x" }, 'log option "syslog-tls-cert"'],
+    [{ "syslog-facility": "x" }, "invalid syslog facility"],
+    [{ "syslog-format": "x" }, "Invalid syslog format"],
+    [{ "max-size": "1m" }, "unknown log opt 'max-size' for syslog log driver"],
+    [{ "cache-disabled": "true" }, 'log option "cache-disabled"'],
+    [{ tag: "{{.Nonesuch}}" }, "log opt tag"],
+    [{ "env-regex": "(" }, "is not a regular expression"],
+  ] as [Record<string, string>, string][])
+    expect(() => parse(options)).toThrow(message);
+});
+
+test("what a log tells of its container: the tag, and the labels and variables that options pick", () => {
+  const container = {
+    id: "0123456789abcdef",
+    name: "web",
+    imageName: "debian",
+    imageId: `sha256:${"f".repeat(64)}`,
+    config: { Labels: { app: "a", tier: "b", other: "c" }, Env: ["PATH=/bin", "MODE=x=y", "MODEL"] },
+  };
+  expect(logTagOf(container, {})).toBe("0123456789ab");
+  expect(logTagOf(container, { tag: "x/{{.Name}}/{{ .ImageID }}" })).toBe("x/web/ffffffffffff");
+  expect(logAttributesOf(container, {})).toEqual({});
+  expect(
+    logAttributesOf(container, { labels: "app,none", "labels-regex": "^ti", env: "MODE", tag: "{{.ID}}" }),
+  ).toEqual({
+    app: "a",
+    tier: "b",
+    MODE: "x=y",
+    tag: "0123456789ab",
+  });
 });
 
 const SYSCTLS: [string, string | undefined][] = [

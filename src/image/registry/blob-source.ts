@@ -18,6 +18,8 @@ export interface BlobSource {
   readonly sizeBytes: number;
   /** Mirrors first. At least one. */
   readonly endpoints: readonly BlobEndpoint[];
+  /** For each endpoint, without progress. The default if absent. */
+  readonly attempts?: number;
 }
 
 export interface BlobEndpoint {
@@ -45,8 +47,9 @@ export async function* openBlob(
   options: OpenBlobOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
   let position = offset;
+  const timing = { ...(source.attempts === undefined ? {} : { attempts: source.attempts }), ...options.timing };
   for (const [index, endpoint] of source.endpoints.entries()) {
-    const retries = new Retries(options.timing, options.signal, isTransientOfKnown);
+    const retries = new Retries(timing, options.signal, isTransientOfKnown);
     while (position < source.sizeBytes) {
       try {
         for await (const piece of readOnce(source, endpoint, position, options)) {

@@ -217,7 +217,13 @@ export class RegistryClient {
         this.#dead.add(endpoint);
       }
     }
-    return { digest: descriptor.digest, sizeBytes: descriptor.size, endpoints };
+    const attempts = this.#options.timing?.attempts;
+    return {
+      digest: descriptor.digest,
+      sizeBytes: descriptor.size,
+      endpoints,
+      ...(attempts === undefined ? {} : { attempts }),
+    };
   }
 
   /**

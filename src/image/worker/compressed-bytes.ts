@@ -2,7 +2,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
-import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR, tryLockExclusive } from "../../linux/sys/fs.ts";
+import { tryLockExclusive } from "../../linux/sys/flock.ts";
+import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR } from "../../linux/sys/fs.ts";
 import type { BlobSource } from "../registry/mod.ts";
 import type { LayerJob } from "./protocol.ts";
 

@@ -57,7 +57,7 @@ interface Waiting {
  * soon after there is none. They die with this process, however it dies.
  */
 export class LayerWorkers implements AsyncDisposable {
-  readonly #maxCount: number;
+  #maxCount: number;
   readonly #heldFd: number;
   readonly #all = new Set<Worker>();
   readonly #idle: Worker[] = [];
@@ -68,6 +68,16 @@ export class LayerWorkers implements AsyncDisposable {
   constructor(maxCount: number, heldFd: number) {
     this.#maxCount = maxCount;
     this.#heldFd = heldFd;
+  }
+
+  /** From now on; workers that are busy finish. */
+  set maxCount(count: number) {
+    this.#maxCount = count;
+    for (let next = this.#queue[0]; next !== undefined && !this.isBusy; next = this.#queue[0]) {
+      this.#queue.shift();
+      this.#busyCount++;
+      next.take();
+    }
   }
 
   /** A job that comes now has to wait. */
@@ -117,7 +127,7 @@ export class LayerWorkers implements AsyncDisposable {
   }
 
   #passTurn(): void {
-    const next = this.#queue.shift();
+    const next = this.#busyCount > this.#maxCount ? undefined : this.#queue.shift();
     if (next === undefined) this.#busyCount--;
     else next.take(); // the turn is its own now
   }

@@ -22,7 +22,7 @@ export type { CurrentLimits } from "./resource-writes.ts";
 export { applyReversibly } from "./reversible.ts";
 export { applyCgroupWrites, readFilesOf, readInterfaceFiles, removeCgroup, setupCgroupParents } from "./setup.ts";
 export type { BlockIoStats, CgroupStats } from "./stats.ts";
-export { readCurrentLimits, readPids, readStats, wasOomKilled } from "./stats.ts";
+export { readCurrentLimits, readMemoryFailures, readPerCpuUsage, readPids, readStats, wasOomKilled } from "./stats.ts";
 export type { OomWatch } from "./watch-oom.ts";
 export { watchOom } from "./watch-oom.ts";
 export type { CgroupWrite } from "./write-list.ts";

@@ -44,10 +44,7 @@ export interface CgroupStats {
  */
 export function parseFlatKeyed(text: string): Record<string, number> {
   const values: Record<string, number> = Object.create(null);
-  for (const line of text.split("\n")) {
-    const match = /^(\S+) (\d+)$/.exec(line);
-    if (match !== null) values[match[1]!] = Number(match[2]);
-  }
+  for (const [, key, value] of text.matchAll(/^(\S+) (\d+)$/gm)) values[key!] = Number(value);
   return values;
 }
 
@@ -221,6 +218,30 @@ function readIo({ version, text }: Files): BlockIoStats[] {
     text("blkio.throttle.io_service_bytes_recursive") ?? "",
     text("blkio.throttle.io_serviced_recursive") ?? "",
   );
+}
+
+/** CPU time by CPU, in nanoseconds. Undefined on v2, which does not count it. */
+export function readPerCpuUsage(
+  host: CgroupHost,
+  cgroupsPath: string,
+  read: ReadText = readHostText,
+): number[] | undefined {
+  const place = locateController(host, "cpuacct");
+  if (place?.version !== 1) return undefined;
+  const text = read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/cpuacct.usage_percpu`);
+  return text?.match(/\d+/g)?.map(Number) ?? [];
+}
+
+/** How often memory was asked for beyond the limit. */
+export function readMemoryFailures(
+  host: CgroupHost,
+  cgroupsPath: string,
+  read: ReadText = readHostText,
+): number | undefined {
+  const place = locateController(host, "memory");
+  if (place === undefined) return undefined;
+  const text = (file: string) => read(`${place.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/${file}`);
+  return place.version === 1 ? parseSingle(text("memory.failcnt")) : parseFlatKeyed(text("memory.events") ?? "").oom;
 }
 
 /** What `planUpdate` needs to know of the live cgroup. */

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { check, libc } from "./libc.ts";
 
@@ -25,4 +26,19 @@ export function tryLockExclusive(fd: number): boolean {
     if (errnoOf(error) === "EAGAIN") return false;
     throw error;
   }
+}
+
+const PAUSE_MS = 5;
+
+/**
+ * The same, waiting `patienceMs` at most. A process that was killed while it started another one is seen to have ended,
+ * and its lock is still held for a moment: the half-born child has all its fds until its execve(2) closes them.
+ */
+export async function lockExclusiveWithin(fd: number, patienceMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + patienceMs;
+  while (!tryLockExclusive(fd)) {
+    if (performance.now() > deadlineMs) return false;
+    await pause(PAUSE_MS);
+  }
+  return true;
 }

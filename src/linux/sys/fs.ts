@@ -273,17 +273,6 @@ export function listXattrsFd(fd: number): string[] {
   throw kernelError(errno, "list xattrs");
 }
 
-/** Takes the exclusive flock(2) without waiting; false if another open file has it. */
-export function tryLockExclusive(fd: number): boolean {
-  const LOCK_EX = 2;
-  const LOCK_NB = 4;
-  const EWOULDBLOCK = -11;
-  if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
-  const errno = negativeErrno();
-  if (errno === EWOULDBLOCK) return false;
-  throw kernelError(errno, "flock");
-}
-
 /** Linux's 64-bit dev_t (gnu_dev_makedev). */
 export function makeDevice(major: number, minor: number): bigint {
   const [high, low] = [BigInt(major), BigInt(minor)];

@@ -1,0 +1,214 @@
+/** What `lighter daemon` is told, by its command line and by a file in the form of Docker's daemon.json, checked. */
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { LighterError, messageOf } from "../../base/errors.ts";
+import { SECCOMP_PROFILE_MAX_BYTES } from "../../base/limits.ts";
+import { LOG_LEVELS, type LogFormat, type LogLevel } from "../../base/log.ts";
+import { type ContainerDefaults, checkContainerDefaults, parseMirror, type RegistryConfig } from "../../engine/mod.ts";
+import { formatHost, type Host, isLoopback, parseAddress, parseHost } from "./hosts.ts";
+import { invalid } from "./kinds.ts";
+import type { Values } from "./settings.ts";
+import { type GivenValues, readValues } from "./values.ts";
+
+export interface TlsFiles {
+  certPath: string;
+  keyPath: string;
+  /** Clients must have a certificate of this authority; undefined: anybody may connect. */
+  caPath: string | undefined;
+}
+
+/** What SIGHUP makes count anew. */
+export interface ReloadableOptions {
+  debug: boolean;
+  labels: readonly string[];
+  features: Readonly<Record<string, boolean>>;
+  shutdownTimeoutS: number;
+  registry: RegistryConfig;
+  /** Undefined: as many as suit the machine. */
+  maxDownloads: number | undefined;
+  maxUploads: number;
+  downloadAttempts: number;
+}
+
+export interface DaemonOptions extends ReloadableOptions {
+  /** As given: for what a reload finds changed. */
+  given: GivenValues;
+  hosts: readonly Host[];
+  /** Of unix sockets. Undefined: one of ours, if the host has it. */
+  group: string | undefined;
+  /** For TCP. */
+  tls: TlsFiles | undefined;
+  dataRoot: string;
+  execRoot: string;
+  pidPath: string | undefined;
+  log: { level: LogLevel; format: LogFormat };
+  metrics: { hostname: string; port: number } | undefined;
+  defaults: ContainerDefaults;
+}
+
+const DEFAULT_UPLOADS = 5;
+const DEFAULT_ATTEMPTS = 5;
+const DEFAULT_SHUTDOWN_TIMEOUT_S = 15;
+const METRICS_PORT = 9323; // Docker's, in its documentation
+
+/** Undefined: help was asked for. @throws LighterError "invalid", naming the setting */
+export function parseDaemonOptions(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): DaemonOptions | undefined {
+  const given = readValues(args);
+  if (given === undefined) return undefined;
+  const { values } = given;
+  for (const name of ["data-root", "exec-root", "pidfile"] as const)
+    if (values[name] !== undefined && !values[name].startsWith("/"))
+      throw invalid(`--${name}: must be an absolute path`);
+  const tls = parseTls(values, env);
+  const hosts = (values.hosts ?? ["unix://"]).map((text) => parseHost(text, tls !== undefined));
+  for (const host of hosts) refuseUnsafe(host, values, tls);
+  return {
+    given,
+    hosts,
+    group: values.group,
+    tls,
+    dataRoot: values["data-root"] ?? "/var/lib/lighter",
+    execRoot: values["exec-root"] ?? "/run/lighter",
+    pidPath: values.pidfile,
+    log: { level: parseLevel(values), format: parseFormat(values["log-format"] ?? "text") },
+    metrics: parseMetrics(values["metrics-addr"]),
+    defaults: parseDefaults(values),
+    ...parseReloadable(values),
+  };
+}
+
+/** `--tlsverify` implies `--tls`; `--tls=false` with `--tlsverify` is the latter, as with dockerd. */
+function parseTls(values: Values, env: Readonly<Record<string, string | undefined>>): TlsFiles | undefined {
+  const verify = values.tlsverify ?? false;
+  if (!(values.tls ?? false) && !verify) return undefined;
+  const directory = env.DOCKER_CERT_PATH || join(homedir(), ".docker");
+  return {
+    certPath: values.tlscert ?? join(directory, "cert.pem"),
+    keyPath: values.tlskey ?? join(directory, "key.pem"),
+    caPath: verify ? (values.tlscacert ?? join(directory, "ca.pem")) : undefined,
+  };
+}
+
+/** Whoever can connect is root. On loopback that is whoever has a shell; elsewhere it has to be asked for twice. */
+function refuseUnsafe(host: Host, values: Values, tls: TlsFiles | undefined): void {
+  if (host.kind !== "tcp" || isLoopback(host.hostname) || tls?.caPath !== undefined) return;
+  if (values.tls === false || values.tlsverify === false) return;
+  throw invalid(
+    `hosts: ${formatHost(host)} without --tlsverify gives root on this machine to everyone who can reach it; ` +
+      "use --tlsverify, or --tls=false if that is what you want",
+  );
+}
+
+function parseLevel(values: Values): LogLevel {
+  const name = values.debug ? "debug" : (values["log-level"] ?? "info");
+  return LOG_LEVELS.find((level) => level === name) ?? raise(`log-level: invalid logging level: ${name}`);
+}
+
+function parseFormat(name: string): LogFormat {
+  if (name === "text" || name === "json") return name;
+  throw invalid(`log-format: invalid log format: ${name}`);
+}
+
+function parseMetrics(text: string | undefined): DaemonOptions["metrics"] {
+  if (text === undefined || text === "") return undefined;
+  return parseAddress(text, METRICS_PORT) ?? raise(`metrics-addr: ${JSON.stringify(text)} is not HOST:PORT`);
+}
+
+function parseReloadable(values: Values): ReloadableOptions {
+  for (const label of values.labels ?? [])
+    if (!/^[^=]+=/.test(label)) throw invalid(`labels: bad attribute format: ${label}`);
+  const mirrors = values["registry-mirrors"] ?? [];
+  for (const mirror of mirrors) parseMirror(mirror);
+  const runtime = values["default-runtime"] ?? "lighter";
+  if (runtime !== "lighter") throw invalid(`default-runtime: specified default runtime '${runtime}' does not exist`);
+  return {
+    debug: values.debug ?? false,
+    labels: values.labels ?? [],
+    features: values.features ?? {},
+    shutdownTimeoutS: values["shutdown-timeout"] ?? DEFAULT_SHUTDOWN_TIMEOUT_S,
+    registry: { mirrors, insecureRegistries: values["insecure-registries"] ?? [] },
+    maxDownloads: parseCount(values, "max-concurrent-downloads", "concurrent downloads"),
+    maxUploads: parseCount(values, "max-concurrent-uploads", "concurrent uploads") ?? DEFAULT_UPLOADS,
+    downloadAttempts: parseCount(values, "max-download-attempts", "download attempts") ?? DEFAULT_ATTEMPTS,
+  };
+}
+
+/** 0 is the default, as with dockerd. */
+function parseCount(values: Values, key: keyof Values, what: string): number | undefined {
+  const count = values[key] as number | undefined;
+  if (count !== undefined && count < 0) throw invalid(`${key}: invalid max ${what}: ${count}`);
+  return count || undefined;
+}
+
+function parseDefaults(values: Values): ContainerDefaults {
+  const ipcMode = values["default-ipc-mode"] ?? "private";
+  if (ipcMode !== "private" && ipcMode !== "shareable")
+    throw invalid(
+      `default-ipc-mode: IPC mode "${ipcMode}" is not supported as default value; use "shareable" or "private"`,
+    );
+  const cgroupnsMode = values["default-cgroupns-mode"] ?? "private";
+  if (cgroupnsMode !== "private" && cgroupnsMode !== "host")
+    throw invalid(
+      `default-cgroupns-mode: default cgroup namespace mode (${cgroupnsMode}) is invalid; use "host" or "private"`,
+    );
+  for (const server of values.dns ?? []) if (isIP(server) === 0) throw invalid(`dns: invalid IP address: ${server}`);
+  for (const domain of values["dns-search"] ?? [])
+    if (!/^(\.|[A-Za-z0-9_.-]{1,253})$/.test(domain)) throw invalid(`dns-search: ${domain} is not a valid domain`);
+  refuseExecOptions(values["exec-opts"] ?? []);
+  const defaults: ContainerDefaults = {
+    ipcMode,
+    cgroupnsMode,
+    shmBytes: values["default-shm-size"] || undefined,
+    ulimits: values["default-ulimits"] ?? [],
+    noNewPrivileges: values["no-new-privileges"] ?? false,
+    seccompProfile: readSeccompProfile(values["seccomp-profile"] || "builtin"),
+    cgroupParent: values["cgroup-parent"] || undefined,
+    init: values.init ?? false,
+    dns: values.dns ?? [],
+    dnsOptions: values["dns-opts"] ?? [],
+    dnsSearch: values["dns-search"] ?? [],
+    log: { driver: values["log-driver"] || "json-file", options: values["log-opts"] ?? {} },
+  };
+  checkContainerDefaults(defaults);
+  return defaults;
+}
+
+function refuseExecOptions(options: readonly string[]): void {
+  for (const option of options) {
+    const [, name, value] = /^([^=]+)=(.*)$/.exec(option) ?? [];
+    if (name !== "native.cgroupdriver") throw invalid(`exec-opts: invalid option: ${JSON.stringify(option)}`);
+    if (value === "systemd")
+      throw invalid(
+        "exec-opts: native.cgroupdriver=systemd is not supported: containers' cgroups are made by cgroupfs",
+      );
+    if (value !== "cgroupfs")
+      throw invalid(`exec-opts: native.cgroupdriver option "${value}" is invalid; there is "cgroupfs"`);
+  }
+}
+
+/** As it is in a container's SecurityOpt. */
+function readSeccompProfile(name: string): string {
+  if (name === "builtin" || name === "unconfined") return name;
+  try {
+    const text = readFileSync(name, "utf8");
+    if (text.length > SECCOMP_PROFILE_MAX_BYTES) throw invalid(`it has more than ${SECCOMP_PROFILE_MAX_BYTES} bytes`);
+    return text;
+  } catch (error) {
+    throw new LighterError(
+      "invalid",
+      `seccomp-profile: opening seccomp profile (${name}) failed: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function raise(message: string): never {
+  throw invalid(message);
+}

@@ -1,0 +1,201 @@
+/**
+ * Every setting that Docker's daemon has, by its key in daemon.json, and what becomes of it here.
+ * Source: dockerd(8) of versions 26 to 28, and what dockerd 26 says to wrong values.
+ */
+import { bytes, flag, type Kind, number, pairs, switches, text, texts, type Ulimit, ulimits, unread } from "./kinds.ts";
+
+/** The settings that are used, each absent unless given. */
+export interface Values {
+  "data-root"?: string;
+  "exec-root"?: string;
+  pidfile?: string;
+  hosts?: string[];
+  group?: string;
+  tls?: boolean;
+  tlsverify?: boolean;
+  tlscacert?: string;
+  tlscert?: string;
+  tlskey?: string;
+  debug?: boolean;
+  "log-level"?: string;
+  "log-format"?: string;
+  "metrics-addr"?: string;
+  labels?: string[];
+  features?: Record<string, boolean>;
+  "shutdown-timeout"?: number;
+  "live-restore"?: boolean;
+  "registry-mirrors"?: string[];
+  "insecure-registries"?: string[];
+  "max-concurrent-downloads"?: number;
+  "max-concurrent-uploads"?: number;
+  "max-download-attempts"?: number;
+  "log-driver"?: string;
+  "log-opts"?: Record<string, string>;
+  "default-ulimits"?: Ulimit[];
+  "default-shm-size"?: number;
+  "default-ipc-mode"?: string;
+  "default-cgroupns-mode"?: string;
+  "default-runtime"?: string;
+  "no-new-privileges"?: boolean;
+  "seccomp-profile"?: string;
+  "cgroup-parent"?: string;
+  "exec-opts"?: string[];
+  init?: boolean;
+  dns?: string[];
+  "dns-opts"?: string[];
+  "dns-search"?: string[];
+}
+
+export interface Setting<T> {
+  kind: Kind<T>;
+  help: string;
+  /** The flag, where it is not the key: lists have it in the singular. */
+  flag?: string;
+  short?: string;
+  /** SIGHUP makes a new value count. */
+  reloads?: true;
+}
+
+export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Required<Values>[K]> } = {
+  "data-root": { kind: text("PATH"), help: 'what is kept: images, containers (default "/var/lib/lighter")' },
+  "exec-root": { kind: text("PATH"), help: 'what a reboot may clear (default "/run/lighter")' },
+  pidfile: { kind: text("PATH"), help: "file that holds the daemon's process id", short: "p" },
+  hosts: {
+    kind: texts("ADDRESS"),
+    flag: "host",
+    short: "H",
+    help: 'unix://PATH, tcp://HOST:PORT or fd:// to listen on (default "unix:///run/lighter/lighter.sock")',
+  },
+  group: {
+    kind: text("GROUP"),
+    short: "G",
+    help: "group of unix sockets (default: lighter, or docker, if there is one)",
+  },
+  tls: { kind: flag, help: "TLS on tcp:// sockets; implied by --tlsverify" },
+  tlsverify: { kind: flag, help: "TLS, and clients must have a certificate" },
+  tlscacert: { kind: text("PATH"), help: 'authority of clients\' certificates (default "~/.docker/ca.pem")' },
+  tlscert: { kind: text("PATH"), help: 'the daemon\'s certificate (default "~/.docker/cert.pem")' },
+  tlskey: { kind: text("PATH"), help: 'the daemon\'s key (default "~/.docker/key.pem")' },
+  debug: { kind: flag, short: "D", help: "log requests, too", reloads: true },
+  "log-level": {
+    kind: text("LEVEL"),
+    short: "l",
+    help: 'debug, info, warn, error or fatal (default "info")',
+    reloads: true,
+  },
+  "log-format": {
+    kind: text("FORMAT"),
+    help: 'of the daemon\'s own log: text or json (default "text")',
+    reloads: true,
+  },
+  "metrics-addr": { kind: text("HOST:PORT"), help: "serve metrics for Prometheus there, at /metrics" },
+  labels: { kind: texts("KEY=VALUE"), flag: "label", help: "shown by `info`", reloads: true },
+  features: { kind: switches, flag: "feature", help: "kept; there are none to switch yet", reloads: true },
+  "shutdown-timeout": {
+    kind: number("SECONDS"),
+    help: "kept: containers run on when the daemon ends",
+    reloads: true,
+  },
+  "live-restore": { kind: flag, help: "always on: containers need no daemon to run", reloads: true },
+  "registry-mirrors": {
+    kind: texts("URL"),
+    flag: "registry-mirror",
+    help: "asked before docker.io",
+    reloads: true,
+  },
+  "insecure-registries": {
+    kind: texts("ADDRESS"),
+    flag: "insecure-registry",
+    help: "HOST[:PORT] or CIDR that need not have a certificate",
+    reloads: true,
+  },
+  "max-concurrent-downloads": { kind: number("COUNT"), help: "layers at a time, over all pulls", reloads: true },
+  "max-concurrent-uploads": { kind: number("COUNT"), help: "layers at a time of a push (default 5)", reloads: true },
+  "max-download-attempts": { kind: number("COUNT"), help: "attempts for each request (default 5)", reloads: true },
+  "log-driver": { kind: text("DRIVER"), help: 'for containers (default "json-file")' },
+  "log-opts": { kind: pairs, flag: "log-opt", help: "for containers that name no driver of their own" },
+  "default-ulimits": { kind: ulimits, flag: "default-ulimit", help: "for containers" },
+  "default-shm-size": { kind: bytes, help: "size of /dev/shm (default 64m)" },
+  "default-ipc-mode": { kind: text("MODE"), help: '"private" or "shareable" (default "private")' },
+  "default-cgroupns-mode": { kind: text("MODE"), help: '"private" or "host" (default "private")' },
+  "default-runtime": { kind: text("NAME"), help: 'there is "lighter"', reloads: true },
+  "no-new-privileges": { kind: flag, help: "for containers that do not say" },
+  "seccomp-profile": { kind: text("PATH"), help: 'a file, "builtin" or "unconfined" (default "builtin")' },
+  "cgroup-parent": { kind: text("CGROUP"), help: 'parent of containers\' cgroups (default "/lighter")' },
+  "exec-opts": { kind: texts("NAME=VALUE"), flag: "exec-opt", help: "native.cgroupdriver=cgroupfs" },
+  init: { kind: flag, help: "run an init in containers that do not say" },
+  dns: { kind: texts("ADDRESS"), help: "DNS server of containers that do not say" },
+  "dns-opts": { kind: texts("OPTION"), flag: "dns-opt", help: "the same for resolver options" },
+  "dns-search": { kind: texts("DOMAIN"), help: "the same for search domains" },
+};
+
+/** A setting that we cannot honour: any value is an error with the reason, unless it asks for what is so anyway. */
+export interface Refused {
+  kind: Kind<unknown>;
+  why: string;
+  flag?: string;
+  short?: string;
+  harmless: readonly unknown[];
+}
+
+const NO_NETWORKS = "bridge networks are not available yet";
+const NO_CONTAINERD = "there is no containerd";
+const refused = (kind: Kind<unknown>, why: string, harmless: readonly unknown[] = [], flagName?: string): Refused => ({
+  kind,
+  why,
+  harmless,
+  ...(flagName === undefined ? {} : { flag: flagName }),
+});
+const aSwitch = unread();
+const aValue = unread("VALUE");
+
+export const REFUSED: Readonly<Record<string, Refused>> = {
+  // Networks. What turns off a part that is not there is as good as done.
+  bip: refused(aValue, NO_NETWORKS),
+  bridge: { ...refused(aValue, NO_NETWORKS, ["none"]), short: "b" },
+  "default-address-pools": refused(aValue, NO_NETWORKS, [], "default-address-pool"),
+  "default-gateway": refused(aValue, NO_NETWORKS),
+  "default-gateway-v6": refused(aValue, NO_NETWORKS),
+  "default-network-opts": refused(aValue, NO_NETWORKS, [], "default-network-opt"),
+  "fixed-cidr": refused(aValue, NO_NETWORKS),
+  "fixed-cidr-v6": refused(aValue, NO_NETWORKS),
+  "host-gateway-ip": refused(aValue, NO_NETWORKS),
+  icc: refused(aSwitch, NO_NETWORKS, [true]),
+  ip: refused(aValue, NO_NETWORKS, ["0.0.0.0"]),
+  "ip-forward": refused(aSwitch, NO_NETWORKS, [true, false]),
+  "ip-masq": refused(aSwitch, NO_NETWORKS, [true, false]),
+  ip6tables: refused(aSwitch, NO_NETWORKS, [true, false]),
+  iptables: refused(aSwitch, NO_NETWORKS, [true, false]),
+  ipv6: refused(aSwitch, NO_NETWORKS, [false]),
+  mtu: refused(aValue, NO_NETWORKS, [0, 1500, "0", "1500"]),
+  "network-control-plane-mtu": refused(aValue, NO_NETWORKS, [0, 1500, "0", "1500"]),
+  "userland-proxy": refused(aSwitch, NO_NETWORKS, [true, false]),
+  "userland-proxy-path": refused(aValue, "there is no proxy program"),
+
+  runtimes: refused(aValue, 'there is one runtime, "lighter"', [], "add-runtime"),
+  "allow-nondistributable-artifacts": refused(aValue, "such layers are pulled and not pushed"),
+  "api-cors-header": refused(aValue, "a web page must not reach the API"),
+  "authorization-plugins": refused(aValue, "there are no plugins", [], "authorization-plugin"),
+  builder: refused(aValue, "building is not available yet"),
+  "cdi-spec-dirs": refused(aValue, "device drivers are not available", [], "cdi-spec-dir"),
+  containerd: refused(aValue, NO_CONTAINERD),
+  "containerd-namespace": refused(aValue, NO_CONTAINERD),
+  "containerd-plugin-namespace": refused(aValue, NO_CONTAINERD, [], "containerd-plugins-namespace"),
+  "cpu-rt-period": refused(aValue, "use the limits of each container", [0, "0"]),
+  "cpu-rt-runtime": refused(aValue, "use the limits of each container", [0, "0"]),
+  "cri-containerd": refused(aSwitch, NO_CONTAINERD, [false]),
+  experimental: refused(aSwitch, "there is nothing experimental to switch on", [false]),
+  "init-path": refused(aValue, "containers get the init that is part of this program"),
+  "node-generic-resources": refused(aValue, "there is no swarm", [], "node-generic-resource"),
+  proxies: refused(aValue, "set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the daemon's environment"),
+  "http-proxy": refused(aValue, "set HTTP_PROXY in the daemon's environment"),
+  "https-proxy": refused(aValue, "set HTTPS_PROXY in the daemon's environment"),
+  "no-proxy": refused(aValue, "set NO_PROXY in the daemon's environment"),
+  "raw-logs": refused(aSwitch, "the log has no colours to leave out", [true, false]),
+  rootless: refused(aSwitch, "the daemon needs root", [false]),
+  "selinux-enabled": refused(aSwitch, "SELinux labels are not available yet", [false]),
+  "storage-driver": { ...refused(aValue, "containers' files are on overlayfs", ["overlay2"]), short: "s" },
+  "storage-opts": refused(aValue, "the storage has no options", [], "storage-opt"),
+  "swarm-default-advertise-addr": refused(aValue, "there is no swarm"),
+  "userns-remap": refused(aValue, "mapped user namespaces are not available yet", [""]),
+};

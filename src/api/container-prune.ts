@@ -1,0 +1,34 @@
+import { LighterError } from "../base/errors.ts";
+import type { Container } from "../engine/mod.ts";
+import { measureContainer } from "./container-view.ts";
+import { Filters } from "./filters.ts";
+import { publishPrune } from "./image-events.ts";
+import { parseUntil } from "./image-filters.ts";
+import { sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+
+/** POST /containers/prune: removes what does not run. */
+export async function pruneContainers({ daemon, query, response }: AnswerCall): Promise<void> {
+  const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
+  const untilSeconds = parseUntil(filters.get("until"));
+  const isWanted = ({ isActive, record }: Container) =>
+    !isActive &&
+    (untilSeconds === undefined || Date.parse(record.createdAt) / 1000 < untilSeconds) &&
+    filters.matchesLabels(record.config.Labels ?? {});
+  const deleted: string[] = [];
+  let bytes = 0;
+  for (const container of daemon.engine.list().filter(isWanted)) {
+    const { SizeRw } = await measureContainer(daemon, container);
+    try {
+      await daemon.engine.remove(container, { force: false, volumes: false });
+    } catch (error) {
+      // Somebody has started it, or removes it too.
+      if (error instanceof LighterError && error.code === "conflict") continue;
+      throw error;
+    }
+    deleted.push(container.id);
+    bytes += SizeRw;
+  }
+  publishPrune(daemon, "container", bytes);
+  sendJson(response, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: bytes });
+}

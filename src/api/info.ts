@@ -1,0 +1,157 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { arch, availableParallelism, hostname, totalmem } from "node:os";
+import { formatNow } from "../base/time.ts";
+import { VERSION } from "../base/version.ts";
+import { LOG_DRIVERS } from "../engine/mod.ts";
+import type { Daemon } from "./daemon-state.ts";
+import { sendJson } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
+
+/** GET /info */
+export function info({ daemon, response, apiMinor }: AnswerCall): void {
+  sendJson(response, 200, shapeFor("info", apiMinor, describeSystem(daemon)));
+}
+
+/** Every field that any version of the API has. */
+function describeSystem({ engine, images, host, settings }: Daemon): Record<string, unknown> {
+  const containers = engine.list();
+  const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
+  const running = count("running", "restarting");
+  const { cgroup } = host;
+  const warnings = [...settings.openDoors, ...images.damaged];
+  return {
+    ID: engine.id,
+    Containers: containers.length,
+    ContainersRunning: running,
+    ContainersPaused: count("paused"),
+    ContainersStopped: containers.length - running - count("paused"),
+    Images: images.list().length,
+    Driver: "overlay2",
+    DriverStatus: [["Backing Filesystem", backingFileSystem(engine.paths.dataRoot)]],
+    Plugins: { Volume: ["local"], Network: ["host", "null"], Authorization: null, Log: LOG_DRIVERS },
+    MemoryLimit: cgroup.memoryLimit,
+    SwapLimit: cgroup.swapLimit,
+    KernelMemory: false,
+    KernelMemoryTCP: false,
+    CpuCfsPeriod: cgroup.cpuCfs,
+    CpuCfsQuota: cgroup.cpuCfs,
+    CPUShares: cgroup.cpuShares,
+    CPUSet: cgroup.cpuset,
+    PidsLimit: cgroup.pidsLimit,
+    IPv4Forwarding: readFlag("/proc/sys/net/ipv4/ip_forward"),
+    BridgeNfIptables: readFlag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
+    BridgeNfIp6tables: readFlag("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
+    Debug: settings.debug,
+    NFd: readdirSync("/proc/self/fd").length,
+    OomKillDisable: cgroup.oomKillDisable,
+    NGoroutines: 0,
+    SystemTime: formatNow(),
+    LoggingDriver: settings.logDriver,
+    CgroupDriver: "cgroupfs",
+    CgroupVersion: cgroup.mode === "unified" ? "2" : "1",
+    NEventsListener: engine.events.clientCount,
+    KernelVersion: host.kernelVersion,
+    ...readOperatingSystem(),
+    OSType: "linux",
+    Architecture: arch() === "x64" ? "x86_64" : "aarch64",
+    IndexServerAddress: "https://index.docker.io/v1/",
+    RegistryConfig: describeRegistries(settings.registry),
+    NCPU: availableParallelism(),
+    MemTotal: totalmem(),
+    GenericResources: null,
+    DockerRootDir: engine.paths.dataRoot,
+    HttpProxy: withoutCredentials(process.env.HTTP_PROXY ?? process.env.http_proxy),
+    HttpsProxy: withoutCredentials(process.env.HTTPS_PROXY ?? process.env.https_proxy),
+    NoProxy: process.env.NO_PROXY ?? process.env.no_proxy ?? "",
+    Name: hostname(),
+    Labels: settings.labels,
+    ExperimentalBuild: false,
+    ServerVersion: VERSION,
+    Runtimes: { lighter: { path: "lighter" } },
+    DefaultRuntime: "lighter",
+    Swarm: {
+      NodeID: "",
+      NodeAddr: "",
+      LocalNodeState: "inactive",
+      ControlAvailable: false,
+      Error: "",
+      RemoteManagers: null,
+    },
+    LiveRestoreEnabled: true,
+    Isolation: "",
+    InitBinary: "",
+    ContainerdCommit: { ID: "", Expected: "" },
+    RuncCommit: { ID: "", Expected: "" },
+    InitCommit: { ID: "", Expected: "" },
+    SecurityOptions: [
+      `name=seccomp,profile=${settings.seccompProfile}`,
+      ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
+      ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
+    ],
+    CDISpecDirs: [],
+    Warnings: warnings.length === 0 ? null : warnings,
+    ExecutionDriver: "<not supported>",
+  };
+}
+
+function readFlag(path: string): boolean {
+  try {
+    return readFileSync(path, "utf8").trim() === "1";
+  } catch {
+    return false; // the kernel has no such switch
+  }
+}
+
+/** Source: os-release(5). */
+export function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
+  let text = "";
+  try {
+    text = readFileSync("/etc/os-release", "utf8");
+  } catch {
+    // a host without the file has no name to show
+  }
+  const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)"?$`, "m").exec(text)?.[1] ?? "";
+  return { OperatingSystem: field("PRETTY_NAME") || "Linux", OSVersion: field("VERSION_ID") };
+}
+
+/** As in /proc/mounts, of the longest mount point that is a parent. */
+function backingFileSystem(path: string): string {
+  const mounts = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, point = ""]) => path === point || path.startsWith(point === "/" ? "/" : `${point}/`));
+  const depth = (point = "") => (point === "/" ? 0 : point.split("/").length);
+  const [, , type = "unknown"] = mounts.reduce(
+    (best, each) => (depth(each[1]) >= depth(best[1]) ? each : best),
+    ["", "/"],
+  );
+  return type;
+}
+
+/** A proxy's address may hold a password. As Docker shows it. */
+function withoutCredentials(url = ""): string {
+  return url.replace(/^(\w+:\/\/)[^@/]*@/, "$1xxxxx:xxxxx@");
+}
+
+function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["settings"]["registry"]): object {
+  const isRange = (entry: string) => entry.includes("/") && isIP(entry.split("/", 1)[0]!) !== 0;
+  const describe = (Name: string, Secure: boolean, Official: boolean, Mirrors: readonly string[]) => [
+    Name,
+    { Name, Mirrors, Secure, Official },
+  ];
+  // Docker's own list begins with loopback, which is never verified.
+  const ranges = ["127.0.0.0/8", "::1/128", ...insecureRegistries.filter(isRange)];
+  const named = insecureRegistries.filter((entry) => !isRange(entry));
+  return {
+    AllowNondistributableArtifactsCIDRs: null,
+    AllowNondistributableArtifactsHostnames: null,
+    InsecureRegistryCIDRs: ranges,
+    IndexConfigs: Object.fromEntries([
+      describe("docker.io", true, true, mirrors),
+      ...named.map((name) => describe(name, false, false, [])),
+    ]),
+    Mirrors: mirrors.length === 0 ? null : mirrors,
+  };
+}

@@ -1,0 +1,271 @@
+import { lstatSync, readlinkSync, statSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import { type Client, encodeName, encodeQuery } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import {
+  baseName,
+  type CopyEnd,
+  cleanPath,
+  keepEnding,
+  planCopy,
+  rebase,
+  renameEntry,
+  splitContainerPath,
+  splitPath,
+} from "../container-path.ts";
+import { CopyProgress } from "../copy-progress.ts";
+import { errnoText } from "../env-file.ts";
+import { evalSymlinks } from "../eval-symlinks.ts";
+import { CliError } from "../exit.ts";
+import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { goQuote } from "../go.ts";
+import type { Response } from "../http.ts";
+import { stdinChunks } from "../input-file.ts";
+import { decodePathStat, type PathStat } from "../path-stat.ts";
+import { copyPlain } from "../stream.ts";
+
+const flags = {
+  archive: boolFlag("Keep owners (when copying to a container)", { short: "a" }),
+  "follow-link": boolFlag("Copy what a link leads to", { short: "L" }),
+  quiet: boolFlag("Do not show progress. It is shown on a terminal only", { short: "q" }),
+};
+
+export const command = defineCommand({
+  name: "cp",
+  usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tlighter cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+  summary: "Copy files/folders between a container and the local filesystem",
+  details: `As SRC_PATH, "-" is a tar archive from stdin, which is unpacked into a directory of
+the container. As DEST_PATH, "-" is a tar archive on stdout.`,
+  flags,
+  args: { min: 2, max: 2 },
+  run,
+});
+
+interface Copy {
+  readonly client: Client;
+  readonly container: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly followLink: boolean;
+  readonly archive: boolean;
+  readonly quiet: boolean;
+  /** Stderr can show how far we are. */
+  readonly live: boolean;
+}
+
+async function run({ client }: Context, { values, given, args }: ParsedFlags<typeof flags>): Promise<number> {
+  const [from = "", to = ""] = args;
+  if (from === "") throw new CliError("source can not be empty");
+  if (to === "") throw new CliError("destination can not be empty");
+  const source = splitContainerPath(from);
+  const destination = splitContainerPath(to);
+  if (source.container !== "" && destination.container !== "")
+    throw new CliError("copying between containers is not supported");
+  if (source.container === "" && destination.container === "")
+    throw new CliError("must specify at least one container source");
+  const { isTerminal } = await import("../../linux/sys/tty.ts");
+  const copy = {
+    client,
+    container: source.container || destination.container,
+    source: source.path,
+    destination: destination.path,
+    followLink: values["follow-link"],
+    archive: values.archive,
+    quiet: given.has("quiet") ? values.quiet : !isTerminal(1),
+    live: isTerminal(2),
+  };
+  await (source.container === "" ? copyToContainer(copy) : copyFromContainer(copy));
+  return 0;
+}
+
+async function copyFromContainer(copy: Copy): Promise<void> {
+  const destination = copy.destination === "-" ? "-" : absolute(copy.destination);
+  checkOutputPath(destination);
+  const { path, rebaseName } = copy.followLink ? await followLink(copy) : { path: copy.source, rebaseName: "" };
+  const query = encodeQuery({ path });
+  const response = await copy.client.request({ method: "GET", path: archivePath(copy.container, query) });
+  if (destination === "-") return copyPlain(response);
+  const source = { path, exists: true, isDirectory: decodePathStat(response).isDirectory, rebaseName };
+  const progress = new CopyProgress("Copying from container - ", copy.live && !copy.quiet);
+  await unpack(response, source, destination, progress).finally(() => progress.stop());
+  if (!copy.quiet) await progress.finish(destination);
+}
+
+async function unpack(response: Response, source: CopyEnd, destination: string, progress: CopyProgress): Promise<void> {
+  try {
+    const { Unpacker } = await import("../copy-unpack.ts");
+    const unpacker = new Unpacker(planWithLinkName(source, findDestination(destination)));
+    try {
+      for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
+        unpacker.push(piece);
+        progress.add(piece.length);
+      }
+      unpacker.end();
+    } finally {
+      unpacker.close();
+    }
+  } catch (error) {
+    response.connection.close();
+    throw error;
+  }
+}
+
+/**
+ * The archive names its entries after what a link leads to, a plan speaks of the link's own name: this plan goes from the
+ * one to where the other would.
+ */
+function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
+  const plan = planCopy(source, destination);
+  if (source.rebaseName === "") return plan;
+  const { base } = splitPath(source.path);
+  const named = source.rebaseName;
+  const to = plan.rename === undefined ? named : renameEntry(named, plan.rename);
+  return { ...plan, rename: { from: base, to } };
+}
+
+/** `copy.source`, or what it leads to if it is a symlink in the container. */
+async function followLink(copy: Copy): Promise<{ path: string; rebaseName: string }> {
+  const stat = await statInContainer(copy, copy.source).catch(() => undefined);
+  if (stat === undefined || !stat.isSymlink) return { path: copy.source, rebaseName: "" };
+  return rebase(copy.source, linkTarget(copy.source, stat.linkTarget));
+}
+
+function linkTarget(path: string, target: string): string {
+  return target.startsWith("/") ? target : cleanPath(`${splitPath(path).directory}/${target}`);
+}
+
+async function copyToContainer(copy: Copy): Promise<void> {
+  const source = copy.source === "-" ? "-" : absolute(copy.source);
+  const destination = await findInContainer(copy);
+  const { directory, chunks } = await openSource(copy, source, destination);
+  const query = encodeQuery({
+    copyUIDGID: copy.archive ? "true" : undefined,
+    noOverwriteDirNonDir: "true",
+    path: directory,
+  });
+  const progress = new CopyProgress("Copying to container - ", copy.live && !copy.quiet && source !== "-");
+  const request = {
+    method: "PUT" as const,
+    path: archivePath(copy.container, query),
+    stream: { contentType: "application/x-tar", chunks: progress.count(chunks) },
+  };
+  await (await copy.client.request(request).finally(() => progress.stop())).text();
+  if (!copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);
+}
+
+/** Where the archive is to be unpacked, and its bytes. */
+async function openSource(
+  copy: Copy,
+  source: string,
+  destination: CopyEnd,
+): Promise<{ directory: string; chunks: AsyncIterable<Uint8Array> }> {
+  if (source === "-") {
+    if (!destination.isDirectory)
+      throw new CliError(`destination "${copy.container}:${copy.destination}" must be a directory`);
+    return { directory: destination.path, chunks: stdinChunks() };
+  }
+  const end = findSource(source, copy.followLink);
+  const { packTree } = await import("../copy-pack.ts");
+  const { directory, rename } = planCopy(end, destination);
+  // The first name is that of the source; it is the one that a plan renames.
+  const name = end.rebaseName || splitPath(end.path).base;
+  const chunks = packTree({ ...end, rebaseName: rename === undefined ? name : renameEntry(name, rename) });
+  return { directory, chunks };
+}
+
+async function findInContainer(copy: Copy): Promise<CopyEnd> {
+  let path = copy.destination;
+  let stat: PathStat | undefined;
+  try {
+    stat = await statInContainer(copy, path);
+    if (stat.isSymlink) {
+      path = linkTarget(path, stat.linkTarget);
+      stat = undefined;
+      stat = await statInContainer(copy, path);
+    }
+  } catch {
+    // It need not be there; whether its parent is, and the container, the copy itself will show.
+  }
+  if (stat?.isDevice === true)
+    throw new CliError(
+      `destination "${copy.container}:${copy.destination}" must be a directory or a regular file: got a device`,
+    );
+  return { path, exists: stat !== undefined, isDirectory: stat?.isDirectory === true, rebaseName: "" };
+}
+
+async function statInContainer({ client, container }: Copy, path: string): Promise<PathStat> {
+  const response = await client.request({ method: "HEAD", path: archivePath(container, encodeQuery({ path })) });
+  await response.text();
+  return decodePathStat(response);
+}
+
+function archivePath(container: string, query: string): string {
+  return `/containers/${encodeName(container)}/archive${query}`;
+}
+
+function absolute(path: string): string {
+  return keepEnding(cleanPath(path.startsWith("/") ? path : `${process.cwd()}/${path}`), path);
+}
+
+/** @throws CliError if nothing can be put at `path` */
+function checkOutputPath(path: string): void {
+  if (path === "-") return;
+  const folder = cleanPath(`${cleanPath(path)}/..`);
+  if (statSync(folder, { throwIfNoEntry: false }) === undefined)
+    throw new CliError(`invalid output path: directory ${goQuote(folder)} does not exist`);
+  const status = inWords("stat", path, () => statSync(path, { throwIfNoEntry: false }));
+  if (status === undefined || status.isDirectory() || status.isFile()) return;
+  if (status.isCharacterDevice() || status.isBlockDevice())
+    throw new CliError(`invalid output path: ${goQuote(path)} must be a directory or a regular file: got a device`);
+}
+
+function findSource(path: string, followLink: boolean): CopyEnd {
+  const found = followLink ? rebase(path, evalSymlinks(path)) : resolveParent(path);
+  const status = inWords("lstat", found.path, () => lstatSync(found.path));
+  return { ...found, exists: true, isDirectory: status.isDirectory() };
+}
+
+/** Symlinks on the way are followed, the last name is not. */
+function resolveParent(path: string): { path: string; rebaseName: string } {
+  const slash = path.lastIndexOf("/");
+  const parent = evalSymlinks(path.slice(0, slash + 1));
+  const resolved = `${parent}/${path.slice(slash + 1)}`;
+  const rebaseName = path.endsWith("/") && baseName(path) !== baseName(resolved) ? baseName(path) : "";
+  return { path: resolved, rebaseName };
+}
+
+/** Symlinks that the destination may be. */
+const SYMLINKS_MAX = 10;
+
+/** @throws CliError if neither the destination nor its parent directory is there */
+function findDestination(original: string): CopyEnd {
+  let path = original;
+  for (let count = 0; ; count++) {
+    const status = lstatOrNone(path);
+    if (status === undefined) break;
+    if (!status.isSymbolicLink()) return { path, exists: true, isDirectory: status.isDirectory(), rebaseName: "" };
+    if (count > SYMLINKS_MAX) throw new CliError(`too many symlinks in "${original}"`);
+    path = linkTarget(path, readlinkSync(path));
+  }
+  const { directory } = splitPath(path);
+  const parent = inWords("stat", directory, () => statSync(directory));
+  if (!parent.isDirectory()) throw new CliError("not a directory");
+  return { path, exists: false, isDirectory: false, rebaseName: "" };
+}
+
+function lstatOrNone(path: string) {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw new CliError(`lstat ${path}: ${errnoText(error)}`);
+  }
+}
+
+function inWords<T>(call: string, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new CliError(`${call} ${path}: ${errnoText(error)}`);
+  }
+}

@@ -1,0 +1,60 @@
+import { encodeName } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { buildEndpoint } from "../container-config.ts";
+import { parseLink } from "../container-flags.ts";
+import { CliError } from "../exit.ts";
+import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { parseCsvLine } from "../mount-value.ts";
+import { NO_OPTIONS } from "../network-values.ts";
+
+const commaList = (help: string) => listFlag<readonly string[]>(help, { type: "strings", item: parseCsvLine });
+
+const flags = {
+  alias: commaList("Name of the container on this network"),
+  "driver-opt": commaList("Driver option (key=value)"),
+  ip: stringFlag("IPv4 address"),
+  ip6: stringFlag("IPv6 address"),
+  link: listFlag("Link to another container", { item: parseLink }),
+  "link-local-ip": commaList("Link-local address"),
+};
+
+export const command = defineCommand({
+  name: "network connect",
+  usage: "[OPTIONS] NETWORK CONTAINER",
+  summary: "Connect a container to a network",
+  flags,
+  args: { min: 2, max: 2 },
+  run,
+});
+
+async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+  const [network = "", container = ""] = args;
+  const driverOpts = parseDriverOpts(values["driver-opt"].flat());
+  const endpoint = buildEndpoint({ target: network, ...NO_OPTIONS, links: values.link, driverOpts });
+  const linkLocalIps = values["link-local-ip"].flat();
+  const body = {
+    Container: container,
+    EndpointConfig: {
+      ...endpoint,
+      IPAMConfig: {
+        ...(values.ip === "" ? {} : { IPv4Address: values.ip }),
+        ...(values.ip6 === "" ? {} : { IPv6Address: values.ip6 }),
+        ...(linkLocalIps.length === 0 ? {} : { LinkLocalIPs: linkLocalIps }),
+      },
+      Aliases: values.alias.flat(),
+      DriverOpts: driverOpts,
+    },
+  };
+  await client.postEmpty(`/networks/${encodeName(network)}/connect`, {}, body);
+  return 0;
+}
+
+function parseDriverOpts(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [, key, value = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+      if (key === undefined) throw new CliError("invalid key/value pair format in driver options");
+      return [key, value];
+    }),
+  );
+}

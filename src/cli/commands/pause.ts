@@ -1,0 +1,19 @@
+import { encodeName } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { forEachName } from "../each.ts";
+import type { FlagTable, ParsedFlags } from "../flags.ts";
+
+export const command = defineCommand({
+  name: "pause",
+  usage: "CONTAINER [CONTAINER...]",
+  summary: "Pause all processes within one or more containers",
+  flags: {},
+  args: { min: 1 },
+  offers: "running",
+  run,
+});
+
+async function run({ client }: Context, { args }: ParsedFlags<FlagTable>): Promise<number> {
+  await forEachName(args, (name) => client.postEmpty(`/containers/${encodeName(name)}/pause`));
+  return 0;
+}

@@ -1,0 +1,15 @@
+import type { CommandGroup } from "../command-table.ts";
+import { COMMANDS } from "../commands.ts";
+
+const { events, info } = COMMANDS;
+
+export const group: CommandGroup = {
+  name: "system",
+  summary: "Manage the daemon",
+  commands: {
+    df: { summary: "Show what uses the disk", load: () => import("./system-df.ts") },
+    events,
+    info,
+    prune: { summary: "Remove unused data", load: () => import("./system-prune.ts") },
+  },
+};

@@ -1,0 +1,14 @@
+import { boolFlag, listFlag, stringFlag } from "./flags.ts";
+
+/** Flags of the program itself, before the command. */
+export const globalFlags = {
+  debug: boolFlag("Show causes of errors", { short: "D" }),
+  host: listFlag("Daemon socket to connect to", { short: "H" }),
+  "log-level": stringFlag("Accepted for compatibility", { short: "l", hidden: true }),
+  tls: boolFlag("Use TLS; implied by --tlsverify"),
+  tlscacert: stringFlag('Trust certs signed only by this CA (default "~/.docker/ca.pem")'),
+  tlscert: stringFlag('Path to TLS certificate file (default "~/.docker/cert.pem")'),
+  tlskey: stringFlag('Path to TLS key file (default "~/.docker/key.pem")'),
+  tlsverify: boolFlag("Use TLS and verify the remote"),
+  version: boolFlag("Print the version and quit", { short: "v" }),
+};

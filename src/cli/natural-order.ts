@@ -1,0 +1,26 @@
+/**
+ * Order of names in which numbers count as numbers: "web2" before "web10". The stock client sorts volumes, networks and
+ * ports so. Equal numbers of different lengths: the shorter text ("2" before "02") is the smaller one.
+ */
+export function compareNatural(a: string, b: string): number {
+  const [left, right] = [split(a), split(b)];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [x = "", y = ""] = [left[i], right[i]];
+    if (x === y) continue;
+    if (/^\d/.test(x) && /^\d/.test(y)) {
+      const [bareX, bareY] = [x.replace(/^0+/, ""), y.replace(/^0+/, "")];
+      const order = bareX.length - bareY.length || compareText(bareX, bareY) || x.length - y.length;
+      if (order !== 0) return order;
+    } else return compareText(x, y);
+  }
+  return left.length - right.length;
+}
+
+/** Runs of digits, and every other character on its own. */
+function split(text: string): string[] {
+  return text.match(/\d+|\D/gsu) ?? [];
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

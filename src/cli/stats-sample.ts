@@ -1,0 +1,89 @@
+/**
+ * What a container uses, from the API's ContainerStats: the formulas of the stock client, so that numbers agree.
+ * Source: Engine API, ContainerStats, which gives them for CPU and memory.
+ */
+
+/** One sample, as far as it is used. Memory is missing for a container that does not run. */
+export interface StatsSample {
+  readonly id?: string;
+  readonly name?: string;
+  readonly cpu_stats?: CpuStats;
+  readonly precpu_stats?: CpuStats;
+  readonly memory_stats?: {
+    readonly usage?: number;
+    readonly limit?: number;
+    readonly stats?: Readonly<Record<string, number>> | null;
+  };
+  readonly networks?: Readonly<Record<string, { readonly rx_bytes: number; readonly tx_bytes: number }>> | null;
+  readonly blkio_stats?: {
+    readonly io_service_bytes_recursive?: readonly { readonly op: string; readonly value: number }[] | null;
+  };
+  readonly pids_stats?: { readonly current?: number };
+}
+
+interface CpuStats {
+  readonly cpu_usage?: { readonly total_usage?: number; readonly percpu_usage?: readonly number[] | null };
+  readonly system_cpu_usage?: number;
+  readonly online_cpus?: number;
+}
+
+export interface Usage {
+  /** Of one CPU: 200 is two of them. */
+  readonly cpuPercent: number;
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly memoryPercent: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly processes: number;
+}
+
+export function computeUsage(sample: StatsSample): Usage {
+  const memoryBytes = memoryWithoutCache(sample.memory_stats);
+  const memoryLimitBytes = count(sample.memory_stats?.limit);
+  const networks = Object.values(sample.networks ?? {});
+  return {
+    cpuPercent: cpuPercent(sample),
+    memoryBytes,
+    memoryLimitBytes,
+    memoryPercent: memoryLimitBytes === 0 ? 0 : (memoryBytes / memoryLimitBytes) * 100,
+    receivedBytes: networks.reduce((sum, network) => sum + count(network?.rx_bytes), 0),
+    sentBytes: networks.reduce((sum, network) => sum + count(network?.tx_bytes), 0),
+    readBytes: blockBytes(sample, "r"),
+    writtenBytes: blockBytes(sample, "w"),
+    processes: count(sample.pids_stats?.current),
+  };
+}
+
+/** What a daemon leaves out, or gets wrong, counts as nothing. */
+function count(value: number | undefined): number {
+  return typeof value === "number" ? value : 0;
+}
+
+/** The container's share of the time that passed on the whole host between this sample and the one before. */
+function cpuPercent({ cpu_stats: now, precpu_stats: before }: StatsSample): number {
+  const used = count(now?.cpu_usage?.total_usage) - count(before?.cpu_usage?.total_usage);
+  const passed = count(now?.system_cpu_usage) - count(before?.system_cpu_usage);
+  const cpus = count(now?.online_cpus) || count(now?.cpu_usage?.percpu_usage?.length);
+  return used > 0 && passed > 0 ? (used / passed) * cpus * 100 : 0;
+}
+
+/** Pages of files that nobody has touched for a while can be had back at once. (cgroup v1, then v2) */
+function memoryWithoutCache(memory: StatsSample["memory_stats"]): number {
+  const usage = count(memory?.usage);
+  for (const name of ["total_inactive_file", "inactive_file"]) {
+    const cache = memory?.stats?.[name];
+    if (typeof cache === "number" && cache < usage) return usage - cache;
+  }
+  return usage;
+}
+
+function blockBytes(sample: StatsSample, letter: "r" | "w"): number {
+  const entries = sample.blkio_stats?.io_service_bytes_recursive;
+  if (!Array.isArray(entries)) return 0;
+  return entries
+    .filter((entry) => `${entry?.op}`.charAt(0).toLowerCase() === letter)
+    .reduce((sum: number, entry) => sum + count(entry?.value), 0);
+}

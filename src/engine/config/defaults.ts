@@ -1,0 +1,88 @@
+/**
+ * What the daemon's settings give to containers that do not say. They become part of the container when it is created:
+ * `inspect` shows them, and a change of the daemon's settings is for new containers.
+ */
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import { parseDockerSeccompProfile } from "../../spec/docker-seccomp.ts";
+import { parseLogConfig } from "./log.ts";
+import { planRlimits } from "./resources.ts";
+
+export interface ContainerDefaults {
+  ipcMode: "private" | "shareable";
+  cgroupnsMode: "private" | "host";
+  shmBytes: number | undefined;
+  ulimits: readonly { Name: string; Soft: number; Hard: number }[];
+  noNewPrivileges: boolean;
+  /** "builtin", "unconfined" or a profile's JSON. */
+  seccompProfile: string;
+  cgroupParent: string | undefined;
+  init: boolean;
+  dns: readonly string[];
+  dnsOptions: readonly string[];
+  dnsSearch: readonly string[];
+  log: { driver: string; options: Readonly<Record<string, string>> };
+}
+
+export const NO_DEFAULTS: ContainerDefaults = {
+  ipcMode: "private",
+  cgroupnsMode: "private",
+  shmBytes: undefined,
+  ulimits: [],
+  noNewPrivileges: false,
+  seccompProfile: "builtin",
+  cgroupParent: undefined,
+  init: false,
+  dns: [],
+  dnsOptions: [],
+  dnsSearch: [],
+  log: { driver: "json-file", options: {} },
+};
+
+/** When the daemon starts: a mistake must not wait for the first container. @throws LighterError, in Docker's words */
+export function checkContainerDefaults(defaults: ContainerDefaults): void {
+  planRlimits({ Ulimits: [...defaults.ulimits] });
+  parseLogConfig({ Type: defaults.log.driver, Config: { ...defaults.log.options } });
+  if (!["builtin", "unconfined"].includes(defaults.seccompProfile)) parseDockerSeccompProfile(defaults.seccompProfile);
+}
+
+/** Pure. `given`: as the client wrote it. */
+export function applyDefaults(given: DockerHostConfig, defaults: ContainerDefaults): DockerHostConfig {
+  const hostConfig: DockerHostConfig = { ...given };
+  hostConfig.IpcMode ||= defaults.ipcMode;
+  // A privileged container is on the host's cgroups only if it says so: as the runtime has it for all.
+  hostConfig.CgroupnsMode ||= defaults.cgroupnsMode;
+  if (defaults.shmBytes !== undefined) hostConfig.ShmSize ||= defaults.shmBytes;
+  if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
+  if (defaults.init) hostConfig.Init ??= true;
+  if (defaults.ulimits.length > 0) hostConfig.Ulimits = mergeUlimits(given.Ulimits, defaults.ulimits);
+  // In another container's network, its names are ours too.
+  const ownNames = !(given.NetworkMode ?? "").startsWith("container:");
+  const lists = { Dns: defaults.dns, DnsOptions: defaults.dnsOptions, DnsSearch: defaults.dnsSearch };
+  for (const name of ["Dns", "DnsOptions", "DnsSearch"] as const)
+    if (ownNames && (given[name] ?? []).length === 0 && lists[name].length > 0) hostConfig[name] = [...lists[name]];
+  hostConfig.SecurityOpt = withSecurity(given, defaults);
+  if (hostConfig.SecurityOpt.length === 0 && given.SecurityOpt == null) delete hostConfig.SecurityOpt;
+  // Options belong to a driver: whoever names one gets none of the daemon's, unless it is the same.
+  const type = given.LogConfig?.Type || defaults.log.driver;
+  const options =
+    type === defaults.log.driver ? { ...defaults.log.options, ...given.LogConfig?.Config } : given.LogConfig?.Config;
+  hostConfig.LogConfig = { Type: type, Config: { ...options } };
+  return hostConfig;
+}
+
+function mergeUlimits(
+  given: DockerHostConfig["Ulimits"],
+  defaults: ContainerDefaults["ulimits"],
+): NonNullable<DockerHostConfig["Ulimits"]> {
+  const named = new Set((given ?? []).map(({ Name }) => Name?.toLowerCase()));
+  return [...(given ?? []), ...defaults.filter(({ Name }) => !named.has(Name.toLowerCase()))];
+}
+
+function withSecurity({ SecurityOpt, Privileged }: DockerHostConfig, defaults: ContainerDefaults): string[] {
+  const options = [...(SecurityOpt ?? [])];
+  const says = (name: string) => options.some((option) => new RegExp(`^${name}([=:]|$)`).test(option));
+  if (defaults.noNewPrivileges && !says("no-new-privileges")) options.push("no-new-privileges");
+  if (defaults.seccompProfile !== "builtin" && !Privileged && !says("seccomp"))
+    options.push(`seccomp=${defaults.seccompProfile}`);
+  return options;
+}

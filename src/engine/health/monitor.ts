@@ -1,0 +1,129 @@
+/** Runs the health checks of running containers. A container without a check costs nothing, one with has one timer. */
+import { formatNow, msBetween } from "../../base/time.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import type { EngineEvent } from "../events.ts";
+import {
+  type HealthCheck,
+  type HealthRecord,
+  type HealthResult,
+  healthCheckOf,
+  nextCheckMs,
+  startingHealth,
+  unwatchedHealth,
+  withResult,
+} from "./health-state.ts";
+import { runProbe } from "./probe.ts";
+
+/** setTimeout takes no more: 24 days. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** The checks of one running container, from its start to its end. */
+class Watch {
+  readonly #engine: Engine;
+  readonly #container: Container;
+  readonly #check: HealthCheck;
+  readonly #aborter = new AbortController();
+  #timer: Timer | undefined;
+
+  constructor(engine: Engine, container: Container, check: HealthCheck) {
+    this.#engine = engine;
+    this.#container = container;
+    this.#check = check;
+    this.#schedule();
+  }
+
+  get #health(): HealthRecord {
+    const { record } = this.#container;
+    return record.health ?? startingHealth(record.config, undefined)!;
+  }
+
+  #sinceStartMs(time: string): number {
+    return msBetween(this.#container.record.startedAt, time);
+  }
+
+  #schedule(): void {
+    const ms = nextCheckMs(this.#health, this.#check, this.#sinceStartMs(formatNow()));
+    this.#timer = setTimeout(() => void this.#run(), Math.min(ms, TIMER_MAX_MS));
+  }
+
+  async #run(): Promise<void> {
+    const result = await runProbe(this.#engine.execs, this.#container, this.#check, this.#aborter.signal);
+    await this.#container.queue.run(() => {
+      if (this.#aborter.signal.aborted) return; // the container has ended over it
+      this.#record(result);
+      this.#schedule();
+    });
+  }
+
+  #record(result: HealthResult): void {
+    const before = this.#health;
+    this.#write(withResult(before, this.#check, result, this.#sinceStartMs(result.start)));
+    const { status } = this.#health;
+    if (status !== before.status) this.#container.publish(`health_status: ${status}`);
+  }
+
+  #write(health: HealthRecord): void {
+    this.#engine.store.setHealth(this.#container.id, health);
+    this.#container.record.health = health;
+  }
+
+  /** The container's queue is held. */
+  end(): void {
+    this.stop();
+    this.#write(unwatchedHealth(this.#health));
+  }
+
+  stop(): void {
+    this.#aborter.abort();
+    clearTimeout(this.#timer);
+  }
+}
+
+export class HealthMonitor implements Disposable {
+  readonly #engine: Engine;
+  readonly #watches = new Map<string, Watch>();
+  readonly #listening: Disposable;
+
+  /** Watches what runs, and whatever starts from now on. */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#listening = engine.events.listen((event) => this.#onEvent(event));
+    for (const container of engine.list())
+      if (container.state === "running") this.#begin(container);
+      else this.#endUnseen(container);
+  }
+
+  #onEvent({ type, action, id }: EngineEvent): void {
+    if (type !== "container") return;
+    if (action === "start" || action === "unpause") this.#begin(this.#engine.find(id));
+    else if (action === "die" || action === "pause") this.#end(id);
+  }
+
+  #begin(container: Container): void {
+    const check = healthCheckOf(container.record.config);
+    if (check === undefined || this.#watches.has(container.id)) return;
+    this.#watches.set(container.id, new Watch(this.#engine, container, check));
+  }
+
+  #end(id: string): void {
+    const watch = this.#watches.get(id);
+    this.#watches.delete(id);
+    watch?.end();
+  }
+
+  /** Of one that ended while there was no daemon. */
+  #endUnseen({ id, record }: Container): void {
+    if (record.health === undefined || record.health.status === "unhealthy") return;
+    const health = unwatchedHealth(record.health);
+    this.#engine.store.setHealth(id, health);
+    record.health = health;
+  }
+
+  /** Leaves everything as it is, for the next engine. */
+  [Symbol.dispose](): void {
+    this.#listening[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch.stop();
+    this.#watches.clear();
+  }
+}

@@ -1,0 +1,95 @@
+import { messageOf } from "../../base/errors.ts";
+import { SIGNALS } from "../../base/signals.ts";
+import { formatNow } from "../../base/time.ts";
+import { PendingAttach } from "../attach.ts";
+import type { Container } from "../container.ts";
+import type { Exec } from "../exec.ts";
+import type { Execs } from "../execs.ts";
+import type { HealthCheck, HealthResult } from "./health-state.ts";
+import { LimitedOutput } from "./limited-output.ts";
+
+/** Docker's number. */
+const OUTPUT_MAX_BYTES = 4096;
+/** It could not be run, or took too long. */
+const NOT_RUN_EXIT_CODE = -1;
+
+/** Runs the check once, in the container. Never rejects: a check that cannot be run is a result, too. */
+export async function runProbe(
+  execs: Execs,
+  container: Container,
+  check: HealthCheck,
+  signal: AbortSignal,
+): Promise<HealthResult> {
+  const start = formatNow();
+  const output = new LimitedOutput(OUTPUT_MAX_BYTES);
+  let exec: Exec | undefined;
+  try {
+    exec = execs.create(container, { ...PROBE_OPTIONS, Cmd: check.command });
+    const outcome = await runUntil(execs, exec, output, check.timeoutMs, signal);
+    if (outcome !== "timeout") return { start, end: formatNow(), exitCode: outcome, output: output.text };
+    const text = output.text;
+    const message = `Health check exceeded timeout (${formatGoDuration(check.timeoutMs)})${text === "" ? "" : `: ${text}`}`;
+    return { start, end: formatNow(), exitCode: NOT_RUN_EXIT_CODE, output: message };
+  } catch (error) {
+    return { start, end: formatNow(), exitCode: NOT_RUN_EXIT_CODE, output: messageOf(error) };
+  } finally {
+    if (exec !== undefined) execs.forget(exec);
+  }
+}
+
+const PROBE_OPTIONS = {
+  attachStdin: false,
+  attachStdout: true,
+  attachStderr: true,
+  detachKeys: "",
+  isProbe: true,
+};
+
+async function runUntil(
+  execs: Execs,
+  exec: Exec,
+  output: LimitedOutput,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<number | "timeout"> {
+  const pending = new PendingAttach(exec.attachPlan);
+  await execs.start(exec, pending, undefined);
+  const connection = await pending.connection;
+  connection?.on("error", () => connection.destroy());
+  connection?.on("data", (chunk: Buffer) => output.push(chunk));
+  const closed = new Promise<void>((resolve) =>
+    connection === undefined ? resolve() : connection.once("close", resolve),
+  );
+  connection?.once("end", () => connection.destroy());
+  const { promise: late, resolve } = Promise.withResolvers<"timeout">();
+  const giveUp = () => resolve("timeout");
+  const timer = setTimeout(giveUp, timeoutMs);
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    // What it left running may hold its output open: that, too, has to end in time.
+    const ended = exec.end.then(async (exitCode) => {
+      await closed;
+      return exitCode;
+    });
+    const outcome = await Promise.race([ended, late]);
+    if (outcome === "timeout" && exec.isRunning) {
+      await exec.supervised?.signal(SIGNALS.KILL!);
+      await exec.end;
+    }
+    return outcome;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", giveUp);
+    connection?.destroy();
+  }
+}
+
+/** As Go prints a duration of milliseconds or more: "500ms", "1.5s", "1m30s", "1h0m0s". */
+export function formatGoDuration(ms: number): string {
+  if (ms < 1000) return `${ms}ms`;
+  const seconds = Number(((ms % 60_000) / 1000).toFixed(9));
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes === 0) return `${seconds}s`;
+  return minutes < 60 ? `${minutes}m${seconds}s` : `${Math.floor(minutes / 60)}h${minutes % 60}m${seconds}s`;
+}

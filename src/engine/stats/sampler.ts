@@ -1,0 +1,38 @@
+/** Samples of one container for everybody who wants them: one timer, while there is somebody. */
+const INTERVAL_MS = 1000;
+
+export class Sampler<Sample> {
+  readonly #read: () => Sample;
+  readonly #listeners = new Set<(sample: Sample) => void>();
+  #timer: Timer | undefined;
+
+  constructor(read: () => Sample) {
+    this.#read = read;
+  }
+
+  /** `listener` gets a sample at once, if nobody else listens yet, and then one a second, until disposed of. */
+  listen(listener: (sample: Sample) => void): Disposable {
+    this.#listeners.add(listener);
+    if (this.#timer === undefined) {
+      this.#timer = setInterval(() => this.#tick(), INTERVAL_MS);
+      this.#tick();
+    }
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(listener);
+        if (this.#listeners.size > 0) return;
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      },
+    };
+  }
+
+  #tick(): void {
+    const sample = this.#read();
+    for (const listener of this.#listeners) listener(sample);
+  }
+
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+}

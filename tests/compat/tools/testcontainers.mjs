@@ -1,0 +1,58 @@
+/** Run by tools-testcontainers.test.ts, with DOCKER_HOST. What its users write in their tests, as far as it goes without networks. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, test } from "node:test";
+import { GenericContainer, Wait } from "testcontainers";
+
+/** Testcontainers' streams do not keep a program running, and one that has nothing else to do would end. */
+const alive = setInterval(() => {}, 60_000);
+after(() => clearInterval(alive));
+
+const script = "echo starting; sleep 0.05; echo ready to serve; trap 'exit 0' TERM; while :; do sleep 0.01; done";
+
+function generic() {
+  return new GenericContainer("host-usr")
+    .withNetworkMode("none")
+    .withBindMounts([{ source: "/usr", target: "/usr", mode: "ro" }])
+    .withCommand(["/bin/sh", "-c", script])
+    .withWaitStrategy(Wait.forLogMessage("ready to serve"))
+    .withStartupTimeout(60_000);
+}
+
+test("a container is started, waited for by its log, looked into and stopped", async () => {
+  const container = await generic().withEnvironment({ WHO: "me" }).withLabels({ a: "b" }).withName("generic").start();
+  try {
+    assert.equal(container.getName(), "/generic");
+    assert.equal(container.getLabels().a, "b");
+    const done = await container.exec(["sh", "-c", "echo $WHO $PWD; exit 3"], { workingDir: "/etc" });
+    assert.deepEqual([done.output, done.exitCode], ["me /etc\n", 3]);
+    const failed = await container.exec(["sh", "-c", "echo oops >&2; exit 1"], { user: "user" });
+    assert.deepEqual([failed.stderr, failed.exitCode], ["oops\n", 1]);
+    const logs = await container.logs({ tail: 1 });
+    const [line] = await once(logs, "data");
+    assert.match(`${line}`, /ready to serve/);
+    logs.destroy();
+    await container.restart();
+    assert.equal((await container.exec(["true"])).exitCode, 0);
+  } finally {
+    await container.stop();
+  }
+});
+
+test("the host's network", async () => {
+  const container = await generic().withNetworkMode("host").start();
+  assert.match((await container.exec(["cat", "/proc/net/dev"])).output, /lo:/);
+  await container.stop();
+});
+
+test("a wait that is not met fails the start, and the container is gone", async () => {
+  const failing = generic().withName("failing").withWaitStrategy(Wait.forLogMessage("never")).withStartupTimeout(300);
+  await assert.rejects(failing.start(), /Log message "never" not received after 300ms/);
+  const exits = generic().withCommand(["/bin/sh", "-c", "exit 3"]).withWaitStrategy(Wait.forOneShotStartup());
+  await assert.rejects(exits.start(), /3/);
+});
+
+test("waiting by a command that succeeds", async () => {
+  const container = await generic().withWaitStrategy(Wait.forSuccessfulCommand("test -d /usr")).start();
+  await container.stop();
+});

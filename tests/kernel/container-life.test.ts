@@ -1,0 +1,119 @@
+/** Pausing, limits, statistics, checks and restarts of real containers, on whichever cgroups the host has. */
+import { afterEach, expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+const rooted = testIf(isRoot, "needs root");
+
+let daemon: TestDaemon | undefined;
+
+afterEach(async () => {
+  await daemon?.[Symbol.asyncDispose]();
+  daemon = undefined;
+});
+
+async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await isMet())) {
+    if (Date.now() > deadline) throw new Error(`not after 20 s: ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+const sleeper = { Cmd: ["/bin/sleep", "1000"], HostConfig: hostUsr };
+
+/** CPU time in clock ticks, of a process that does nothing but use it. */
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+rooted("a paused process uses no CPU, also after the daemon's death, until it is let go", async () => {
+  daemon = await TestDaemon.start();
+  const id = await daemon.run({ Cmd: ["/bin/sh", "-c", "while :; do :; done"], HostConfig: hostUsr });
+  const { Pid } = (await daemon.inspect(id)).State;
+  await until(() => cpuTicks(Pid) > 0, "it runs");
+  expect((await daemon.request("POST", `/containers/${id}/pause`)).status).toBe(204);
+  const before = cpuTicks(Pid);
+  await daemon.kill();
+  await daemon.launch();
+  expect((await daemon.inspect(id)).State).toMatchObject({ Status: "paused", Pid });
+  expect(cpuTicks(Pid)).toBe(before);
+  expect((await daemon.request("POST", `/containers/${id}/unpause`)).status).toBe(204);
+  await until(() => cpuTicks(Pid) > before, "it runs again");
+  await daemon.request("POST", `/containers/${id}/pause`);
+  expect((await daemon.request("POST", `/containers/${id}/kill`)).status).toBe(204);
+  expect((await daemon.inspect(id)).State).toMatchObject({ Status: "exited", ExitCode: 137 });
+});
+
+rooted("an update is the kernel's limit, and statistics tell of it", async () => {
+  daemon = await TestDaemon.start();
+  const id = await daemon.run(sleeper);
+  const limits = { Memory: 64 << 20, MemorySwap: 64 << 20, PidsLimit: 20 };
+  const update = await daemon.request("POST", `/containers/${id}/update`, limits);
+  expect(update.status).toBe(200);
+  const stats = (await daemon.request("GET", `/containers/${id}/stats?stream=0&one-shot=1`)).json;
+  expect(stats.memory_stats.limit).toBe(64 << 20);
+  expect(stats.memory_stats.usage).toBeGreaterThan(0);
+  expect(stats.pids_stats).toEqual({ current: 1, limit: 20 });
+  expect(stats.cpu_stats.cpu_usage.total_usage).toBeGreaterThan(0);
+  expect(stats.cpu_stats.system_cpu_usage).toBeGreaterThan(stats.cpu_stats.cpu_usage.total_usage);
+  const top = (await daemon.request("GET", `/containers/${id}/top?ps_args=-o%20pid,args`)).json;
+  expect(top).toEqual({ Titles: ["PID", "COMMAND"], Processes: [[expect.any(String), "/bin/sleep 1000"]] });
+});
+
+rooted("a daemon that comes back starts what must run, and goes on with a health check", async () => {
+  daemon = await TestDaemon.start();
+  const policy = (Name: string) => ({ ...sleeper, HostConfig: { ...hostUsr, RestartPolicy: { Name } } });
+  const always = await daemon.run(policy("always"));
+  const plain = await daemon.run(policy("no"));
+  const Healthcheck = { Test: ["CMD-SHELL", "test -e /ok"], Interval: 50e6, Retries: 2 };
+  const checked = await daemon.run({ ...sleeper, Healthcheck });
+  const pids = await Promise.all([always, plain].map(async (id) => (await daemon!.inspect(id)).State.Pid));
+  const health = async () => (await daemon!.inspect(checked)).State.Health.Status;
+  await until(async () => (await health()) === "unhealthy", "it is unhealthy");
+  await daemon.kill();
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  await until(() => pids.every((pid) => !isAlive(pid)), "they are gone");
+  await daemon.launch();
+  const stateOf = async (id: string) => (await daemon!.inspect(id)).State.Status;
+  await until(async () => (await stateOf(always)) === "running", "it runs again");
+  expect(isAlive((await daemon.inspect(always)).State.Pid)).toBe(true);
+  expect(await stateOf(plain)).toBe("exited");
+  const exec = await daemon.request("POST", `/containers/${checked}/exec`, { Cmd: ["/bin/touch", "/ok"] });
+  await daemon.request("POST", `/exec/${exec.json.Id}/start`, { Detach: true });
+  await until(async () => (await health()) === "healthy", "it is healthy");
+});
+
+rooted("an exec outlives the daemon: it can be asked, attached to and killed", async () => {
+  daemon = await TestDaemon.start();
+  const id = await daemon.run(sleeper);
+  const create = { Cmd: ["/bin/cat"], AttachStdin: true, AttachStdout: true };
+  const exec = (await daemon.request("POST", `/containers/${id}/exec`, create)).json.Id;
+  await daemon.request("POST", `/exec/${exec}/start`, { Detach: true });
+  await daemon.kill();
+  await daemon.launch();
+  const inspect = async () => (await daemon!.request("GET", `/exec/${exec}/json`)).json;
+  expect(await inspect()).toMatchObject({ Running: true, ContainerID: id });
+  const attached = await daemon.hijack(`/lighter/exec/${exec}/attach?stdin=1&stdout=1`);
+  attached.socket.write("still here");
+  await attached.until((text) => text.includes("still here"));
+  expect((await daemon.request("POST", `/lighter/exec/${exec}/kill`)).status).toBe(204);
+  await until(async () => (await inspect()).ExitCode === 137, "it is known to have ended");
+  attached.socket.destroy();
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+  const left = daemon;
+  await until(() => left.leftovers([id]).length === 0, "nothing is left");
+});

@@ -5,6 +5,7 @@ import { summarizeImage } from "./images.ts";
 import { measureTree } from "./measure-tree.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
+import { shapeFor } from "./versions.ts";
 import { describeVolume } from "./volumes.ts";
 
 const TYPES = ["container", "image", "volume", "build-cache"];
@@ -17,7 +18,7 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
   for (const type of asked)
     if (!TYPES.includes(type)) throw new LighterError("invalid", `unknown object type: ${type}`);
   const wants = (type: string) => asked.length === 0 || asked.includes(type);
-  const images = wants("image") ? describeImages(daemon) : { LayersSize: 0, Images: null };
+  const images = wants("image") ? describeImages(daemon, apiMinor) : { LayersSize: 0, Images: null };
   sendJson(response, 200, {
     ...images,
     Containers: wants("container") ? await describeContainers(daemon) : null,
@@ -27,17 +28,19 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
   });
 }
 
-function describeImages({ engine, images }: Daemon): { LayersSize: number; Images: object[] } {
+function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersSize: number; Images: object[] } {
   const usage = images.diskUsage();
   const shared = new Map(usage.images.map(({ id, sharedBytes }) => [id, sharedBytes]));
   const containers = engine.list();
   return {
     LayersSize: usage.layersBytes,
-    Images: images.list().map((image) => ({
-      ...summarizeImage(image),
-      SharedSize: shared.get(image.id) ?? 0,
-      Containers: containers.filter(({ record }) => record.imageId === image.id).length,
-    })),
+    Images: images.list().map((image) =>
+      shapeFor("image summary", apiMinor, {
+        ...summarizeImage(image),
+        SharedSize: shared.get(image.id) ?? 0,
+        Containers: containers.filter(({ record }) => record.imageId === image.id).length,
+      }),
+    ),
   };
 }
 

@@ -150,7 +150,7 @@ test("a committed image's config and history are Docker's, whatever is changed",
     expect((await api.request("POST", `/commit?container=${id}&repo=com2`, body)).status).toBe(201);
     const inspected = [];
     for (const name of ["com:1", "com2"]) {
-      const { json } = await api.request("GET", `/images/${name}/json`);
+      const { json } = await api.request("GET", `/v1.45/images/${name}/json`);
       const { Hostname, AttachStdout, AttachStderr, Image, NetworkDisabled, ...config } = json.Config;
       inspected.push({ config, comment: json.Comment, author: json.Author, tags: json.RepoTags, size: json.Size });
     }
@@ -253,7 +253,7 @@ test("an imported tar is the image that Docker makes of it", async () => {
     const query = "fromSrc=-&repo=imp&tag=1&message=m&changes=CMD+%5B%22x%22%5D&changes=ENV+A%3Db&platform=linux/arm64";
     const answer = await api.request("POST", `/images/create?${query}`, rootfs, TAR);
     expect(answer.status).toBe(200);
-    const { json } = await api.request("GET", "/images/imp:1/json");
+    const { json } = await api.request("GET", "/v1.45/images/imp:1/json");
     expect(JSON.parse(answer.text)).toEqual({ status: json.Id });
     const { Config, Comment, Architecture, Os, Size, RootFS, RepoTags } = json;
     const { Hostname, Image, ...config } = Config;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 export const root = join(import.meta.dirname, "..");
 export const isRoot = process.getuid?.() === 0;
 
-/** What a folder of tests needs. A file belongs to the first kind whose folder it is in. */
+/** What tests need. A file belongs to the first kind whose folder, or beginning of a path, it has. */
 export interface Kind {
   name: string;
   folder: string;
@@ -19,6 +19,9 @@ export interface Kind {
 }
 
 export const kinds: readonly Kind[] = [
+  // No cgroups in them: once is enough.
+  { name: "kernel", folder: "tests/kernel/image", needsRoot: true, onCgroupV2: false, timeoutMs: 60_000 },
+  { name: "fault", folder: "tests/fault/pull", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
   { name: "kernel", folder: "tests/kernel/", needsRoot: true, onCgroupV2: true, timeoutMs: 60_000 },
   { name: "fault", folder: "tests/fault/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
   { name: "crash", folder: "tests/crash/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },

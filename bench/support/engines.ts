@@ -76,7 +76,8 @@ export async function startLighter(folder: string): Promise<Engine> {
   const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/run/lighter`;
   const child = spawn(program, args.split(" "), { stdio: ["ignore", log, log] });
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
-  await answering([program, "ps"], env);
+  // Docker's client: ours would start a daemon of its own where none answers yet.
+  await answering(["docker", "version"], { ...env, DOCKER_HOST: `unix://${socket}` });
   return {
     name: "lighter",
     cli: [program],

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ afterEach(() => {
   server?.close();
   rmSync(join(directory, "bus"), { force: true });
 });
+afterAll(() => rmSync(directory, { recursive: true }));
 
 const AUTH = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 const OK = "DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n";

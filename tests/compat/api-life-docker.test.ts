@@ -113,6 +113,7 @@ same("pausing: states, refusals, a stop", async (api, run) => {
     ["POST", "/kill?signal=CONT"],
   ] as const)
     told.push(await said(api, id, method, path, body));
+  await until(async () => !(await api.inspect(id)).State.Paused); // dockerd is told of it by containerd
   const continued = await stateOf(api, id);
   told.push(await said(api, id, "POST", "/unpause"), await said(api, id, "POST", "/pause"));
   told.push(await said(api, id, "POST", "/stop?t=0"), await said(api, id, "POST", "/unpause"));

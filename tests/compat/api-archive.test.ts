@@ -1,15 +1,15 @@
 /** Copies to and from containers, through our API and through Docker's own, side by side; and Docker's client with ours. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { type Answer, ApiClient } from "../support/api-client.ts";
-import { TestDaemon } from "../support/daemon.ts";
+import type { Answer, ApiClient } from "../support/api-client.ts";
+import type { TestDaemon } from "../support/daemon.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { readTar } from "../support/read-tar.ts";
 import { testIf } from "../support/test-if.ts";
-import { PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
+import { type BesideDocker, startBesideDocker } from "./beside-docker.ts";
+import { type PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
 
 const missing = whyNoDocker();
 const test = testIf(missing === undefined, missing ?? "");
@@ -19,22 +19,16 @@ let temp: string;
 let docker: PrivateDocker;
 let theirs: ApiClient;
 let ours: TestDaemon;
+let stop: BesideDocker["stop"] = async () => {};
 
 beforeAll(async () => {
   if (missing !== undefined) return;
-  temp = mkdtempSync(join(tmpdir(), "lighter-archive-"));
-  [docker, ours] = await Promise.all([PrivateDocker.start(), TestDaemon.start()]);
-  theirs = new ApiClient(join(docker.folder, "docker.sock"), false);
+  ({ temp, docker, theirs, ours, stop } = await startBesideDocker("archive"));
   await makeBase();
   await makeContainers();
 }, 120_000);
 
-afterAll(async () => {
-  if (missing !== undefined) return;
-  await ours[Symbol.asyncDispose]();
-  await docker.stop();
-  rmSync(temp, { recursive: true });
-});
+afterAll(() => stop());
 
 /** Both get the image "base": busybox with files of every kind. */
 async function makeBase(): Promise<void> {

@@ -1,13 +1,13 @@
 /** Images and containers' files through our API and through Docker's own, side by side; and other programs' reading. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ApiClient } from "../support/api-client.ts";
-import { TestDaemon } from "../support/daemon.ts";
+import type { ApiClient } from "../support/api-client.ts";
+import type { TestDaemon } from "../support/daemon.ts";
 import { readTar } from "../support/read-tar.ts";
 import { testIf } from "../support/test-if.ts";
-import { PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
+import { type BesideDocker, startBesideDocker } from "./beside-docker.ts";
+import { type PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
 
 const missing = whyNoDocker() ?? ["skopeo", "umoci"].find((program) => Bun.which(program) === null);
 const test = testIf(missing === undefined, missing ?? "");
@@ -16,21 +16,15 @@ let temp: string;
 let docker: PrivateDocker;
 let theirs: ApiClient;
 let ours: TestDaemon;
+let stop: BesideDocker["stop"] = async () => {};
 
 beforeAll(async () => {
   if (missing !== undefined) return;
-  temp = mkdtempSync(join(tmpdir(), "lighter-images-"));
-  [docker, ours] = await Promise.all([PrivateDocker.start(), TestDaemon.start()]);
-  theirs = new ApiClient(join(docker.folder, "docker.sock"), false);
+  ({ temp, docker, theirs, ours, stop } = await startBesideDocker("images"));
   await makeBase();
 }, 120_000);
 
-afterAll(async () => {
-  if (missing !== undefined) return;
-  await ours[Symbol.asyncDispose]();
-  await docker.stop();
-  rmSync(temp, { recursive: true });
-});
+afterAll(() => stop());
 
 const TAR = { "Content-Type": "application/x-tar" };
 const both = () => [theirs, ours] as const;

@@ -1,12 +1,12 @@
 /** Volumes, and mounts of all kinds, through our API and through Docker's own, side by side. */
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Answer, ApiClient } from "../support/api-client.ts";
-import { TestDaemon } from "../support/daemon.ts";
+import type { Answer, ApiClient } from "../support/api-client.ts";
+import type { TestDaemon } from "../support/daemon.ts";
 import { testIf } from "../support/test-if.ts";
-import { PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
+import { type BesideDocker, startBesideDocker } from "./beside-docker.ts";
+import { type PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
 
 const missing = whyNoDocker();
 const test = testIf(missing === undefined, missing ?? "");
@@ -15,21 +15,15 @@ let temp: string;
 let docker: PrivateDocker;
 let theirs: ApiClient;
 let ours: TestDaemon;
+let stop: BesideDocker["stop"] = async () => {};
 
 beforeAll(async () => {
   if (missing !== undefined) return;
-  temp = mkdtempSync(join(tmpdir(), "lighter-volumes-"));
-  [docker, ours] = await Promise.all([PrivateDocker.start(), TestDaemon.start()]);
-  theirs = new ApiClient(join(docker.folder, "docker.sock"), false);
+  ({ temp, docker, theirs, ours, stop } = await startBesideDocker("volumes"));
   await makeBase();
 }, 120_000);
 
-afterAll(async () => {
-  if (missing !== undefined) return;
-  await ours[Symbol.asyncDispose]();
-  await docker.stop();
-  rmSync(temp, { recursive: true });
-});
+afterAll(() => stop());
 
 /** Both get the image "base": busybox with a directory for volumes to be filled from. */
 async function makeBase(): Promise<void> {

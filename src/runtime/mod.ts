@@ -181,6 +181,14 @@ class LauncherRuntime implements Runtime {
     }
   }
 
+  async connect(): Promise<void> {
+    throw new LighterError("not-supported", "a running container gets no further interfaces yet");
+  }
+
+  async disconnect(): Promise<boolean> {
+    throw new LighterError("not-supported", "a running container keeps its interfaces");
+  }
+
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
     const { socket, exit } = runFiles(runDirectory);
     try {

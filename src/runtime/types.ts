@@ -38,9 +38,43 @@ export interface AttachPlan {
   closeStdinOnEnd: boolean;
 }
 
+/** How an interface of a container is tied to the host. */
+export type InterfaceLink =
+  /** One end of a veth pair; the other, `hostName`, is a port of the bridge. `isolated`: it reaches no other such port. */
+  | { type: "veth"; hostName: string; bridgeIndex: number; isolated: boolean; hairpin: boolean }
+  | { type: "macvlan"; parentIndex: number; mode: "bridge" | "private" | "vepa" | "passthru" };
+
+/** An interface of a container. Made by its program, removed by the kernel with the container's network namespace. */
+export interface NetworkInterface {
+  /** In the container: "eth0". At most 15 bytes. */
+  name: string;
+  link: InterfaceLink;
+  /** "02:42:ac:11:00:02". */
+  macAddress: string;
+  /** 0: the link's own. */
+  mtu: number;
+  /** Without one of IPv6, the interface has no IPv6 at all, link-local addresses included. */
+  addresses: readonly { address: string; prefixLength: number }[];
+  /** Of default routes through this interface, at most one a family. */
+  gateways: readonly string[];
+  /** Further routes: "10.1.0.0/16", through the interface itself or `via` an address. */
+  routes?: readonly { destination: string; via?: string }[];
+  /** In the container, as `net.ipv4.conf.IFNAME.forwarding`: IFNAME stands for `name`. */
+  sysctls?: Readonly<Record<string, string>>;
+}
+
+/** What a container's own network namespace gets beside loopback. */
+export interface NetworkPlan {
+  interfaces: readonly NetworkInterface[];
+  /** Queries to 127.0.0.11, port 53, go to this port of the same address instead, UDP and TCP. */
+  resolverPort?: number;
+}
+
 export interface StartRequest {
   id: string;
   config: OciConfig;
+  /** For a network namespace that the start makes. */
+  network?: NetworkPlan;
   /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */
   rootfs: readonly OciMount[];
   /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
@@ -141,6 +175,13 @@ export interface Runtime {
   exec(request: ExecRequest): Promise<Supervised>;
   /** After a daemon restart: the live supervisor, or its exit record, or "lost" if it died without one. */
   reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost">;
+  /**
+   * Gives a running container one more interface. Throws as a start does, and then leaves nothing.
+   * `containerPid`: its init, which the caller knows to be alive.
+   */
+  connect(request: { containerPid: number; interface: NetworkInterface; resolverPort?: number }): Promise<void>;
+  /** Takes it away again; false: there was none of that name. `gateways` become default routes by way of what is left. */
+  disconnect(request: { containerPid: number; name: string; gateways: readonly string[] }): Promise<boolean>;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
   cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
   /** The same for the cgroup alone; none is "". */

@@ -208,6 +208,18 @@ export class FakeRuntime implements Runtime {
     return this.#launch(request);
   }
 
+  /** What `connect` and `disconnect` were asked for. */
+  readonly interfaceChanges: string[] = [];
+
+  async connect(request: Parameters<Runtime["connect"]>[0]): Promise<void> {
+    this.interfaceChanges.push(`connect ${request.interface.name}`);
+  }
+
+  async disconnect({ name }: Parameters<Runtime["disconnect"]>[0]): Promise<boolean> {
+    this.interfaceChanges.push(`disconnect ${name}`);
+    return true;
+  }
+
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
     const process = [...this.processes.values()].find(({ request }) => request.runDirectory === runDirectory);
     if (process === undefined || !existsSync(runDirectory)) return "lost";

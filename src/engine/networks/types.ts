@@ -1,0 +1,66 @@
+import type { AddressPool, InterfaceAddress, PortMapping } from "../../network/types.ts";
+
+export type NetworkDriver = "bridge" | "macvlan" | "host" | "null";
+
+/** A network, as its row has it. */
+export interface NetworkRecord {
+  id: string;
+  name: string;
+  driver: NetworkDriver;
+  /** RFC 3339. */
+  createdAt: string;
+  enableIPv4: boolean;
+  enableIPv6: boolean;
+  internal: boolean;
+  attachable: boolean;
+  /** At most one a family so far as addresses are given away; all are shown. */
+  pools: readonly AddressPool[];
+  ipamOptions: Readonly<Record<string, string>>;
+  options: Readonly<Record<string, string>>;
+  labels: Readonly<Record<string, string>>;
+}
+
+/** What a client asks of one container's place in one network: Docker's EndpointSettings, where they are wishes. */
+export interface EndpointWish {
+  ipv4Address?: string;
+  ipv6Address?: string;
+  linkLocalIPs?: readonly string[];
+  macAddress?: string;
+  /** As given: "name:alias". */
+  links?: readonly string[];
+  aliases?: readonly string[];
+  driverOpts?: Readonly<Record<string, string>>;
+  gatewayPriority?: number;
+}
+
+/** What a running container has in a network. */
+export interface EndpointState {
+  endpointId: string;
+  /** In the container; "" on networks without interfaces (host, none). */
+  interfaceName: string;
+  /** The other end of the pair; "" if there is none. */
+  hostInterface: string;
+  macAddress: string;
+  ipv4?: InterfaceAddress;
+  ipv6?: InterfaceAddress;
+  gateway4?: string;
+  gateway6?: string;
+}
+
+/** A container's place in one network: in the container's row. */
+export interface EndpointRecord {
+  /** "" until the network is found, at the start or by `network connect`. */
+  networkId: string;
+  /** As the client named it; the network's own name once it is found. */
+  networkName: string;
+  wish: EndpointWish;
+  /** While the container runs. Written before the process starts, so that a daemon that comes back knows. */
+  state?: EndpointState;
+}
+
+/** What of a container's row is about networks. */
+export interface ContainerNetworking {
+  endpoints: EndpointRecord[];
+  /** Published while it runs, with the ports that were chosen. */
+  ports: PortMapping[];
+}

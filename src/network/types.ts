@@ -1,0 +1,48 @@
+/** What the parts of this folder and the engine tell one another. Addresses are texts in their shortest form. */
+
+/** An IP address with the length of its network's prefix. */
+export interface InterfaceAddress {
+  address: string;
+  prefixLength: number;
+}
+
+/** An address range of a network, with what of it is given away by hand only. */
+export interface AddressPool {
+  /** "172.18.0.0/16", "fd00:1::/64": masked. */
+  subnet: string;
+  /** Addresses are taken from here; else from the whole subnet. */
+  ipRange?: string;
+  gateway: string;
+  /** By name, as the user gave them: never given to a container. */
+  auxAddresses?: Readonly<Record<string, string>>;
+}
+
+/** What the firewall has to know of a bridge network. */
+export interface FirewallNetwork {
+  /** The bridge's name. */
+  bridge: string;
+  /** Of both families. */
+  subnets: readonly string[];
+  /** Nothing goes in from outside or out. */
+  internal: boolean;
+  /** Containers of the network reach one another. */
+  icc: boolean;
+  /** What leaves gets the host's address, or `hostAddress` of its family. */
+  masquerade: boolean;
+  hostAddresses?: readonly string[];
+}
+
+export type TransportProtocol = "tcp" | "udp" | "sctp";
+
+/** A port of the host that leads to a port of a container. */
+export interface PortMapping {
+  protocol: TransportProtocol;
+  /** "0.0.0.0" and "::" are all the host's addresses of the family, loopback included. */
+  hostAddress: string;
+  hostPort: number;
+  /** The container's, of the same family. */
+  address: string;
+  port: number;
+  /** The bridge that the container is on. */
+  bridge: string;
+}

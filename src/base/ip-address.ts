@@ -1,0 +1,80 @@
+/** IP addresses as texts and as bytes in network order: 4 of IPv4, 16 of IPv6. */
+import { isIPv4, isIPv6 } from "node:net";
+import { LighterError } from "./errors.ts";
+
+const IPV6_BYTES = 16;
+
+/** @throws LighterError ("invalid") for what is no address; an IPv6 zone ("%eth0") is none */
+export function parseIpAddress(text: string): Uint8Array<ArrayBuffer> {
+  if (isIPv4(text)) return Uint8Array.from(text.split("."), Number);
+  if (!isIPv6(text) || text.includes("%")) throw new LighterError("invalid", `"${text}" is not an IP address`);
+  const [head = "", tail] = text.split("::");
+  const before = groupBytes(head);
+  const after = tail === undefined ? [] : groupBytes(tail);
+  const bytes = new Uint8Array(IPV6_BYTES);
+  bytes.set(before);
+  bytes.set(after, IPV6_BYTES - after.length);
+  return bytes;
+}
+
+/** Of "1:2:3" or "ffff:192.0.2.1"; none of "". */
+function groupBytes(text: string): number[] {
+  return text.split(":").flatMap((group) => {
+    if (group === "") return [];
+    if (group.includes(".")) return group.split(".").map(Number);
+    const value = Number.parseInt(group, 16);
+    return [value >>> 8, value & 0xff];
+  });
+}
+
+/** In the shortest form (RFC 5952). */
+export function formatIpAddress(bytes: Uint8Array): string {
+  if (bytes.length !== IPV6_BYTES) return bytes.join(".");
+  const isMapped = bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
+  if (isMapped) return `::ffff:${bytes.subarray(12).join(".")}`;
+  const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!);
+  const { start, length } = longestZeros(groups);
+  const hex = (part: readonly number[]) => part.map((group) => group.toString(16)).join(":");
+  if (length < 2) return hex(groups);
+  return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
+}
+
+/** The first of the longest runs of zero groups. */
+function longestZeros(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  for (let start = 0; start < groups.length; ) {
+    let end = start;
+    while (groups[end] === 0) end++;
+    if (end - start > best.length) best = { start, length: end - start };
+    start = end + 1;
+  }
+  return best;
+}
+
+/** A range of addresses: the bits of `address` behind `prefixLength` are zero. */
+export interface Subnet {
+  address: Uint8Array<ArrayBuffer>;
+  prefixLength: number;
+}
+
+/** "172.18.0.0/16". @throws LighterError ("invalid"), also for bits behind the prefix */
+export function parseSubnet(text: string): Subnet {
+  const [, addressText = "", digits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
+  if (digits === "") throw new LighterError("invalid", `"${text}" is not a subnet, as 172.18.0.0/16 is`);
+  const address = parseIpAddress(addressText);
+  const prefixLength = Number(digits);
+  if (prefixLength > address.length * 8)
+    throw new LighterError("invalid", `"${text}" has a prefix longer than its address`);
+  if (address.some((byte, index) => (byte & hostBits(prefixLength, index)) !== 0))
+    throw new LighterError("invalid", `"${text}" has bits behind its prefix`);
+  return { address, prefixLength };
+}
+
+export function lastAddress({ address, prefixLength }: Subnet): Uint8Array<ArrayBuffer> {
+  return address.map((byte, index) => byte | hostBits(prefixLength, index));
+}
+
+/** Of byte `index` of an address, the bits behind the prefix. */
+function hostBits(prefixLength: number, index: number): number {
+  return 0xff >> Math.min(8, Math.max(0, prefixLength - 8 * index));
+}

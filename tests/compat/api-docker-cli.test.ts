@@ -16,7 +16,7 @@ const stock = testIf(isRoot && hasDocker, isRoot ? "no docker command here" : "n
 let daemon: TestDaemon;
 
 beforeAll(async () => {
-  if (isRoot && hasDocker) daemon = await TestDaemon.start();
+  if (isRoot && hasDocker) daemon = await TestDaemon.start({ hostNetwork: true });
 });
 
 afterAll(async () => {

@@ -41,7 +41,7 @@ async function syslogServer() {
 }
 
 rooted("syslog: sent on while the container runs, after the daemon was killed, and before a removal", async () => {
-  await using daemon = await TestDaemon.start();
+  await using daemon = await TestDaemon.start({ hostNetwork: true });
   const { messages, until, port } = await syslogServer();
   const LogConfig = {
     Type: "syslog",

@@ -16,9 +16,10 @@ export interface BesideDocker {
   stop(): Promise<void>;
 }
 
-export async function startBesideDocker(name: string): Promise<BesideDocker> {
+/** `networks`: dockerd has some, too, as `PrivateDocker`. */
+export async function startBesideDocker(name: string, { networks = false } = {}): Promise<BesideDocker> {
   const temp = mkdtempSync(join(tmpdir(), `lighter-${name}-`));
-  const [docker, ours] = await Promise.all([PrivateDocker.start(), TestDaemon.start()]);
+  const [docker, ours] = await Promise.all([PrivateDocker.start([], { networks }), TestDaemon.start()]);
   const theirs = new ApiClient(join(docker.folder, "docker.sock"), false);
   const stop = async () => {
     await ours[Symbol.asyncDispose]();

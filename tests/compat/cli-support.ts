@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } fro
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NetworkNamespace } from "../support/network-namespace.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -73,12 +74,21 @@ export async function makeBusyboxRootfs(path: string): Promise<void> {
 
 export class PrivateDocker {
   readonly #pid: number;
+  readonly #namespace: NetworkNamespace | undefined;
 
   private constructor(
     readonly folder: string,
     pid: number,
+    namespace: NetworkNamespace | undefined,
   ) {
     this.#pid = pid;
+    this.#namespace = namespace;
+  }
+
+  /** With `networks`. */
+  get network(): NetworkNamespace {
+    if (this.#namespace === undefined) throw new Error("this dockerd has no networks");
+    return this.#namespace;
   }
 
   get host(): string {
@@ -87,20 +97,21 @@ export class PrivateDocker {
 
   /**
    * Starts it beside any other and gives it the image "busybox". It has no networks, or with `networks` those of a network
-   * namespace of its own.
+   * namespace of its own, with bridge and iptables.
    */
   static async start(flags: readonly string[] = [], { networks = false } = {}): Promise<PrivateDocker> {
     const folder = mkdtempSync(join(tmpdir(), "lighter-compat-"));
     const log = openSync(join(folder, "dockerd.log"), "w");
-    const command = [
-      ...(networks ? ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] : []),
+    const namespace = networks ? await NetworkNamespace.create() : undefined;
+    const dockerd = [
       ...["dockerd", "--data-root", join(folder, "data"), "--exec-root", join(folder, "exec")],
       ...["-p", join(folder, "pid"), "-H", `unix://${join(folder, "docker.sock")}`],
       ...(networks ? [] : ["--bridge=none", "--iptables=false"]),
       ...flags,
     ];
-    const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", log, log], detached: true });
-    const docker = new PrivateDocker(folder, child.pid ?? 0);
+    const [command = "", ...args] = namespace?.inside(...dockerd) ?? dockerd;
+    const child = spawn(command, args, { stdio: ["ignore", log, log], detached: true });
+    const docker = new PrivateDocker(folder, child.pid ?? 0, namespace);
     await docker.#waitForSocket();
     await docker.#importBusybox();
     return docker;
@@ -151,6 +162,7 @@ export class PrivateDocker {
     process.kill(this.#pid, "SIGTERM");
     const deadline = performance.now() + 30_000;
     while (existsSync(join(this.folder, "pid")) && performance.now() < deadline) await Bun.sleep(50);
+    await this.#namespace?.[Symbol.asyncDispose]();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

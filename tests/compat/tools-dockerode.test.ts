@@ -20,7 +20,7 @@ afterAll(async () => {
 
 stock("dockerode does with us what it does with Docker", async () => {
   installTools();
-  [daemon, registry] = [await TestDaemon.start(), await DockerRegistry.start()];
+  [daemon, registry] = [await TestDaemon.start({ hostNetwork: true }), await DockerRegistry.start()];
   const { passed, failed, output } = await runNodeTests("dockerode.mjs", {
     TEST_SOCKET: daemon.socketPath,
     TEST_HOST_CONFIG: JSON.stringify(hostUsr),

@@ -453,7 +453,7 @@ rooted(
   "kill -9 of the daemon at random moments, with busy clients: nothing is lost and nothing is left",
   async () => {
     const random = Random.fromEnvironment("busy clients");
-    daemon = await TestDaemon.start();
+    daemon = await TestDaemon.start({ hostNetwork: true });
     const before = await traces();
     if (hasDockerRegistry) {
       registry = await DockerRegistry.start();

@@ -7,8 +7,15 @@ import { createInterface } from "node:readline";
 import { ApiClient } from "./api-client.ts";
 import { dockerArchive } from "./image-archive.ts";
 import { rawTar } from "./image-tar.ts";
+import { NetworkNamespace } from "./network-namespace.ts";
 
 const root = join(import.meta.dirname, "../..");
+
+export interface TestDaemonOptions {
+  /** In the host's network namespace: for a daemon that must reach a server of the test. It must make no networks. */
+  hostNetwork?: boolean;
+  flags?: readonly string[];
+}
 
 export class TestDaemon extends ApiClient implements AsyncDisposable {
   readonly directory: string;
@@ -16,11 +23,15 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   readonly execRoot: string;
   /** What the daemon has said, over all its lives. */
   log = "";
+  readonly #flags: readonly string[];
+  readonly #namespace: NetworkNamespace | undefined;
   #process: ChildProcess | undefined;
   #ended: Promise<unknown> = Promise.resolve();
 
-  private constructor(directory: string) {
+  private constructor(directory: string, namespace: NetworkNamespace | undefined, flags: readonly string[]) {
     super(join(directory, "api.sock"), false);
+    this.#namespace = namespace;
+    this.#flags = flags;
     this.directory = directory;
     this.dataRoot = join(directory, "data");
     this.execRoot = join(directory, "run");
@@ -28,11 +39,19 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   }
 
   /** With an image whose programs are the host's, see `hostUsr`. */
-  static async start(): Promise<TestDaemon> {
-    const daemon = new TestDaemon(mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-")));
+  static async start({ hostNetwork = false, flags = [] }: TestDaemonOptions = {}): Promise<TestDaemon> {
+    const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-"));
+    const namespace = hostNetwork ? undefined : await NetworkNamespace.create();
+    const daemon = new TestDaemon(directory, namespace, flags);
     await daemon.launch();
     await daemon.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
     return daemon;
+  }
+
+  /** Of all its lives. */
+  get network(): NetworkNamespace {
+    if (this.#namespace === undefined) throw new Error("this daemon is in the host's network namespace");
+    return this.#namespace;
   }
 
   get pid(): number {
@@ -43,8 +62,10 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   async launch(env: Record<string, string> = {}): Promise<void> {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
     const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
-    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots];
-    const child = spawn(process.execPath, args, {
+    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags];
+    const argv = [process.execPath, ...args];
+    const [command = "", ...rest] = this.#namespace?.inside(...argv) ?? argv;
+    const child = spawn(command, rest, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ...env },
     });
@@ -92,6 +113,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
       for (const { Id } of json) await this.request("DELETE", `/containers/${Id}?force=1`);
     }
     await this.kill();
+    await this.#namespace?.[Symbol.asyncDispose]();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

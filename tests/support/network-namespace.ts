@@ -1,0 +1,50 @@
+/** A network namespace of a test's own, with loopback. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+
+/** It lasts as long as a small process of it, which ends with us, however we end. */
+export class NetworkNamespace implements AsyncDisposable {
+  readonly #holder: ChildProcess;
+
+  private constructor(holder: ChildProcess) {
+    this.#holder = holder;
+  }
+
+  static async create(): Promise<NetworkNamespace> {
+    const script = "ip link set lo up && echo up && exec cat";
+    const holder = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["pipe", "pipe", "inherit"] });
+    const [said] = await Promise.race([once(holder.stdout, "data"), once(holder, "close")]);
+    if (String(said) !== "up\n") throw new Error(`make a network namespace: unshare ended with ${said}`);
+    return new NetworkNamespace(holder);
+  }
+
+  get path(): string {
+    return `/proc/${this.#holder.pid}/ns/net`;
+  }
+
+  /** The command that runs `argv` there, as the same process. */
+  inside(...argv: readonly string[]): string[] {
+    return ["nsenter", `--net=${this.path}`, "--", ...argv];
+  }
+
+  /** Its standard output. @throws Error if it fails, with what it said */
+  run(...argv: readonly string[]): string {
+    const [command = "", ...args] = this.inside(...argv);
+    const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+    if (status !== 0) throw new Error(`${argv.join(" ")}: ${stderr}`);
+    return stdout;
+  }
+
+  /** The names of its links, without loopback. */
+  links(): string[] {
+    const links = JSON.parse(this.run("ip", "-j", "link")) as { ifname: string }[];
+    return links.map(({ ifname }) => ifname).filter((name) => name !== "lo");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#holder.exitCode !== null) return;
+    const ended = once(this.#holder, "close");
+    this.#holder.stdin?.end();
+    await ended;
+  }
+}

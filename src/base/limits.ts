@@ -204,3 +204,12 @@ export const LOG_FORWARD_FINISH_MS = 5000;
 
 /** Linux NAME_MAX: a volume's name is a directory's. Longer ones are refused. */
 export const VOLUME_NAME_MAX_LENGTH = 255;
+
+/** One datagram of netlink messages that we receive: of a dump, the kernel makes at most 32 KiB. */
+export const NETLINK_DATAGRAM_MAX_BYTES = 256 * 1024;
+/** All answers to one request: a million routes take some 64 MiB. */
+export const NETLINK_REPLIES_MAX_BYTES = 256 * 1024 * 1024;
+/** What a netlink socket holds, either way: a firewall of 10,000 ports is a batch of 2 MiB; each waiting answer costs 1 KiB. */
+export const NETLINK_BUFFER_BYTES = 16 * 1024 * 1024;
+/** How often a list that changed while it was read is read anew. */
+export const NETLINK_DUMP_ATTEMPTS = 20;

@@ -20,12 +20,17 @@ export const libc = dlopen("libc.so.6", {
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
 }).symbols;
 
+/** Of the call that has just failed. Must directly follow it. */
+export function lastErrno(): string {
+  const location = libc.__errno_location();
+  assert(location !== null, "errno has no address");
+  return errnoName(read.i32(location, 0));
+}
+
 /** Throws if `result` is negative, naming the call and its errno. Must directly follow the call. */
 export function check(result: number | bigint, what: string): number {
   if (result >= 0) return Number(result);
-  const location = libc.__errno_location();
-  assert(location !== null, "errno has no address");
-  const errno = errnoName(read.i32(location, 0));
+  const errno = lastErrno();
   throw new LighterError("kernel", `${what}: ${errno} (${errnoText(errno)})`, { errno });
 }
 

@@ -1,0 +1,111 @@
+import { closeSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
+import {
+  NETLINK_BUFFER_BYTES,
+  NETLINK_DATAGRAM_MAX_BYTES,
+  NETLINK_DUMP_ATTEMPTS,
+  NETLINK_REPLIES_MAX_BYTES,
+} from "../../base/limits.ts";
+import { errnoName, errnoText } from "../sys/errno.ts";
+import { openNetlink, receiveNetlink, sendNetlink } from "../sys/netlink.ts";
+import { brokenMessage } from "./attributes.ts";
+import type { Message } from "./messages.ts";
+import { joinMessages, NLM_F, NLMSG, parseAcknowledgement, parseMessages } from "./messages.ts";
+
+export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
+
+/**
+ * Requests to the kernel over netlink(7), in the network namespace of the thread that made the socket. Every call is synchronous:
+ * the kernel does what a message asks while it is sent, and its answers wait when that returns.
+ */
+export class NetlinkSocket implements Disposable {
+  readonly #fd: number;
+  readonly #room = new Uint8Array(NETLINK_DATAGRAM_MAX_BYTES);
+  #sequence = 1;
+
+  /** `protocol`: one of NETLINK. */
+  constructor(protocol: number) {
+    this.#fd = openNetlink(protocol, { bufferBytes: NETLINK_BUFFER_BYTES });
+  }
+
+  /**
+   * Sends the messages in one sendmsg(2), and returns what the kernel answered beside acknowledgements, in order. Errors come
+   * whether a message has NLM_F_ACK or not; one that has it must be acknowledged.
+   * rtnetlink does what comes before and after a message that fails; a batch of nf_tables is done as a whole or not at all.
+   * `what` is for the error: what is being done, to what.
+   * @throws LighterError ("kernel") with the errno of the first message that failed
+   */
+  request(messages: readonly Uint8Array[], what: string): Message[] {
+    const first = this.#send(messages, what);
+    const awaited = new Set<number>();
+    for (const [index, message] of messages.entries()) if (message[6]! & NLM_F.ACK) awaited.add(first + index);
+    const replies: Message[] = [];
+    for (const message of this.#receiveAll(what)) {
+      const index = message.sequence - first;
+      if (index < 0 || index >= messages.length) continue; // of what failed before
+      if (message.type !== NLMSG.ERROR) replies.push(message);
+      else throwFailure(message, messages.length > 1 ? `${what} (message ${index + 1} of ${messages.length})` : what);
+      awaited.delete(message.type === NLMSG.ERROR ? message.sequence : -1);
+    }
+    if (awaited.size > 0) throw brokenMessage(`was not acknowledged: ${what}`);
+    return replies;
+  }
+
+  /**
+   * The list that the message, with NLM_F_DUMP, asks for, as it was at one time.
+   * @throws LighterError ("kernel"): EINTR if it changes faster than it can be read
+   */
+  dump(message: Uint8Array, what: string): Message[] {
+    for (let attempt = 0; attempt < NETLINK_DUMP_ATTEMPTS; attempt++) {
+      const sequence = this.#send([message], what);
+      const replies = this.#receiveAll(what).filter((reply) => reply.sequence === sequence);
+      for (const reply of replies)
+        if (reply.type === NLMSG.ERROR || (reply.type === NLMSG.DONE && reply.payload.length >= 4))
+          throwFailure(reply, what);
+      if (replies.at(-1)?.type !== NLMSG.DONE) throw brokenMessage(`does not end its list: ${what}`);
+      if (!replies.some((reply) => reply.flags & NLM_F.DUMP_INTR)) return replies.slice(0, -1);
+    }
+    throw new LighterError("kernel", `${what}: it changed each of ${NETLINK_DUMP_ATTEMPTS} times it was read`, {
+      errno: "EINTR",
+    });
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+
+  /** Returns the first one's sequence number. */
+  #send(messages: readonly Uint8Array[], what: string): number {
+    if (this.#sequence + messages.length > 0x7fffffff) this.#sequence = 1;
+    const first = this.#sequence;
+    this.#sequence += messages.length;
+    sendNetlink(this.#fd, joinMessages(messages, first), what);
+    return first;
+  }
+
+  /** Everything that waits. For each datagram that is taken of a list, the kernel puts the next one there. */
+  #receiveAll(what: string): Message[] {
+    const messages: Message[] = [];
+    let total = 0;
+    for (;;) {
+      const length = receiveNetlink(this.#fd, this.#room);
+      if (length === undefined) return messages;
+      total += length;
+      if (total > NETLINK_REPLIES_MAX_BYTES)
+        throw new LighterError("kernel", `${what}: more than ${NETLINK_REPLIES_MAX_BYTES} bytes of answers`, {
+          errno: "EMSGSIZE",
+        });
+      messages.push(...parseMessages(this.#room.slice(0, length)));
+    }
+  }
+}
+
+/** Returns if it says that all went well. */
+function throwFailure(message: Message, what: string): void {
+  const { errno, text, attributeOffset } = parseAcknowledgement(message);
+  if (errno === 0) return;
+  const name = errnoName(errno);
+  const words = text === undefined ? "" : `: ${text}`;
+  const place = attributeOffset === undefined ? "" : `, attribute at byte ${attributeOffset}`;
+  throw new LighterError("kernel", `${what}: ${name} (${errnoText(name)})${words}${place}`, { errno: name });
+}

@@ -1,0 +1,82 @@
+import { dlopen } from "bun:ffi";
+import { closeSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
+import { check, lastErrno, libc } from "./libc.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const MSG_TRUNC = 0x20;
+
+const { setsockopt, recvfrom } = dlopen("libc.so.6", {
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+  recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: "i64" },
+}).symbols;
+
+/** struct sockaddr_nl: u16 family, u16 padding, u32 port id, u32 groups. */
+const ADDRESS_BYTES = 12;
+const KERNEL = new Uint8Array(ADDRESS_BYTES);
+KERNEL[0] = AF_NETLINK;
+
+function setOption(fd: number, level: number, option: number, value: number): number {
+  return setsockopt(fd, level, option, new Int32Array([value]), 4);
+}
+
+/** Beyond the host's limit (net.core.rmem_max) for those who may; else up to it. */
+function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
+  if (setOption(fd, SOL_SOCKET, force, bytes) < 0) setOption(fd, SOL_SOCKET, plain, bytes);
+}
+
+/**
+ * A non-blocking netlink socket in the calling thread's network namespace. Acknowledgements have the kernel's words, and
+ * do not repeat the request. The caller closes it.
+ */
+export function openNetlink(protocol: number, options: { bufferBytes: number; groups?: readonly number[] }): number {
+  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "socket(2) AF_NETLINK");
+  try {
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.bufferBytes);
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.bufferBytes);
+    check(setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1), "setsockopt(2) NETLINK_CAP_ACK");
+    check(setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1), "setsockopt(2) NETLINK_EXT_ACK");
+    check(setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1), "setsockopt(2) NETLINK_GET_STRICT_CHK");
+    const address = new Uint8Array(KERNEL); // port id 0: the kernel picks ours
+    check(libc.bind(fd, address, ADDRESS_BYTES), "bind(2) of a netlink socket");
+    for (const group of options.groups ?? [])
+      check(setOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group), `joining netlink group ${group}`);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** When this returns, the kernel has done what was asked, and its answers are there to be received. */
+export function sendNetlink(fd: number, bytes: Uint8Array, what: string): void {
+  check(libc.sendto(fd, bytes, bytes.length, 0, KERNEL, ADDRESS_BYTES), what);
+}
+
+/**
+ * Bytes of the next datagram from the kernel; undefined if there is none.
+ * @throws LighterError ("kernel"): ENOBUFS if datagrams were lost, EMSGSIZE for one that `into` is too small for
+ */
+export function receiveNetlink(fd: number, into: Uint8Array): number | undefined {
+  const sender = new Uint8Array(ADDRESS_BYTES);
+  for (;;) {
+    const length = Number(recvfrom(fd, into, into.length, MSG_TRUNC, sender, new Uint32Array([ADDRESS_BYTES])));
+    if (length < 0 && lastErrno() === "EAGAIN") return undefined;
+    check(length, "recvfrom(2) of a netlink socket");
+    if (new DataView(sender.buffer).getUint32(4, true) !== 0) continue; // another process's
+    if (length > into.length)
+      throw new LighterError("kernel", `a netlink message of ${length} bytes`, { errno: "EMSGSIZE" });
+    return length;
+  }
+}

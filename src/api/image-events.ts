@@ -52,6 +52,10 @@ export function publishRemoval({ engine }: Daemon, image: Image, records: readon
 }
 
 /** A prune of images, containers and so on; `reclaimedBytes` is what it has freed. */
-export function publishPrune({ engine }: Daemon, type: "image" | "container", reclaimedBytes: number): void {
+export function publishPrune(
+  { engine }: Daemon,
+  type: "image" | "container" | "network",
+  reclaimedBytes: number,
+): void {
   engine.events.publish(type, "prune", "", { reclaimed: String(reclaimedBytes) });
 }

@@ -1,113 +1,99 @@
-/** The two networks that every host has: `none`, without anything, and `host`, the host's own. */
-import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
 import { LighterError } from "../base/errors.ts";
+import { isPredefined, type NetworkRecord } from "../engine/mod.ts";
+import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
-import { sendJson } from "./protocol.ts";
+import { publishPrune } from "./image-events.ts";
+import { parseUntil } from "./image-filters.ts";
+import { describeNetwork, describeUsers } from "./network-view.ts";
+import { sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
-import { shapeFor } from "./versions.ts";
+import { shapeFor, shapeIfObject } from "./versions.ts";
 
-interface Network {
-  name: string;
-  driver: string;
-  id: string;
-}
-
-const DRIVERS: Readonly<Record<string, string>> = { host: "host", none: "null" };
-const FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
-
-/** Ids are made of the installation's, so that they stay the same and differ between hosts. */
-function networksOf({ engine }: Daemon): Network[] {
-  const idOf = (name: string) => createHash("sha256").update(`${engine.id} network ${name}`).digest("hex");
-  return Object.entries(DRIVERS).map(([name, driver]) => ({ name, driver, id: idOf(name) }));
-}
-
-/** By id, name, or the beginning of an id. @throws LighterError "not-found", "invalid" */
-function findNetwork(daemon: Daemon, ref: string): Network {
-  const all = networksOf(daemon);
-  const exact = all.find(({ id }) => id === ref) ?? all.find(({ name }) => name === ref);
-  const matches = exact === undefined && ref !== "" ? all.filter(({ id }) => id.startsWith(ref)) : [];
-  if (matches.length > 1)
-    throw new LighterError("invalid", `network ${ref} is ambiguous (2 matches found based on ID prefix)`);
-  const found = exact ?? matches[0];
-  if (found === undefined) throw new LighterError("not-found", `network ${ref} not found`);
-  return found;
-}
-
-function describe(daemon: Daemon, { name, driver, id }: Network, containers: object): object {
-  return {
-    Name: name,
-    Id: id,
-    Created: statSync(daemon.engine.paths.database).birthtime.toISOString(),
-    Scope: "local",
-    Driver: driver,
-    EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: "default", Options: null, Config: null },
-    Internal: false,
-    Attachable: false,
-    Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
-    Containers: containers,
-    Options: {},
-    Labels: {},
-  };
-}
-
-function usersOf({ engine }: Daemon, { name }: Network) {
-  return engine.list().filter(({ isRunning, record }) => isRunning && record.hostConfig.NetworkMode === name);
-}
+const LIST_FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 
 /** GET /networks. As with Docker, without the containers in them. */
 export function listNetworks({ daemon, query, response, apiMinor }: AnswerCall): void {
-  const filters = Filters.parse(query.text("filters"), FILTERS);
-  const dangling = filters.boolean("dangling");
+  const matches = compileListFilters(daemon, Filters.parse(query.text("filters"), LIST_FILTERS));
+  const networks = daemon.engine.networks.list().filter(matches);
+  const described = networks.map((network) => shapeFor("network", apiMinor, describeNetwork(network, {})));
+  sendJson(response, 200, described);
+}
+
+/** @throws LighterError "invalid", with Docker's texts */
+function compileListFilters({ engine }: Daemon, filters: Filters): (network: NetworkRecord) => boolean {
+  const dangling = parseDangling(filters.get("dangling"));
   for (const type of filters.get("type") ?? [])
     if (type !== "builtin" && type !== "custom") throw new LighterError("invalid", `invalid filter: 'type'='${type}'`);
-  const networks = networksOf(daemon).filter(
-    (network) =>
-      filters.any("name", (value) => matchesPattern(value, network.name)) &&
-      filters.any("id", (value) => matchesPattern(value, network.id)) &&
-      filters.any("driver", (value) => value === network.driver) &&
-      filters.any("scope", (value) => value === "local") &&
-      filters.any("type", (value) => value === "builtin") &&
-      filters.matchesLabels({}) &&
-      (dangling === undefined || dangling === (usersOf(daemon, network).length === 0)),
-  );
-  sendJson(
-    response,
-    200,
-    networks.map((network) => shapeFor("network", apiMinor, describe(daemon, network, {}))),
-  );
+  return (network) =>
+    filters.any("name", (value) => matchesPattern(value, network.name)) &&
+    filters.any("id", (value) => matchesPattern(value, network.id)) &&
+    filters.any("driver", (value) => value === network.driver) &&
+    filters.any("scope", (value) => value === "local") &&
+    filters.any("type", (value) => value === (isPredefined(network) ? "builtin" : "custom")) &&
+    filters.matchesLabels(network.labels) &&
+    (dangling === undefined || dangling === engine.networks.isDangling(network));
+}
+
+function parseDangling(values: readonly string[] | undefined): boolean | undefined {
+  if (values === undefined) return undefined;
+  const isTrue = values.some((value) => value === "1" || value === "true");
+  const isFalse = values.some((value) => value === "0" || value === "false");
+  if (values.length === 1 && isTrue !== isFalse) return isTrue;
+  const what =
+    values.length > 1
+      ? 'got more than one value for filter key "dangling"'
+      : 'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")';
+  throw new LighterError("invalid", what);
 }
 
 /** GET /networks/{id} */
 export function inspectNetwork({ daemon, parameter, query, response, apiMinor }: AnswerCall): void {
-  const network = findNetwork(daemon, parameter("id"));
-  const scope = query.text("scope");
-  if (scope !== undefined && scope !== "local")
-    throw new LighterError("not-found", `network ${network.name} not found`);
-  const containers = usersOf(daemon, network).map(({ id, record }) => {
-    const EndpointID = createHash("sha256").update(`${network.id} ${id}`).digest("hex");
-    return [id, { Name: record.name, EndpointID, MacAddress: "", IPv4Address: "", IPv6Address: "" }];
-  });
-  const described = describe(daemon, network, Object.fromEntries(containers));
-  sendJson(response, 200, shapeFor("network", apiMinor, described));
+  checkBoolean("verbose", query.text("verbose")); // there is a swarm's part to leave out, and no swarm
+  const network = daemon.engine.networks.find(parameter("id"));
+  const scope = query.text("scope") ?? "";
+  if (scope !== "" && scope !== "local") throw new LighterError("not-found", `network ${parameter("id")} not found`);
+  const users = describeUsers(daemon.engine.networks.usersOf(network));
+  sendJson(response, 200, shapeFor("network", apiMinor, describeNetwork(network, users)));
+}
+
+function checkBoolean(name: string, text = "false"): void {
+  if (!/^(|0|1|t|f|T|F|true|false|True|False|TRUE|FALSE)$/.test(text))
+    throw new LighterError(
+      "invalid",
+      `invalid value for ${name}: ${text}: strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`,
+    );
+}
+
+/** POST /networks/create */
+export async function createNetwork({ daemon, request, response, apiMinor }: AnswerCall): Promise<void> {
+  const body = shapeIfObject("network create", apiMinor, await readJsonBody(request));
+  const { id } = daemon.engine.networks.create(body);
+  sendJson(response, 201, { Id: id, Warning: "" });
 }
 
 /** DELETE /networks/{id} */
 export function removeNetwork({ daemon, parameter, response }: AnswerCall): void {
-  const { name } = findNetwork(daemon, parameter("id"));
-  sendJson(response, 403, { message: `${name} is a pre-defined network and cannot be removed` });
+  const { networks } = daemon.engine;
+  networks.remove(networks.find(parameter("id")));
+  sendEmpty(response, 204);
 }
 
-/** POST /networks/prune: the two stay. */
-export function pruneNetworks({ response }: AnswerCall): void {
-  sendJson(response, 200, { NetworksDeleted: null });
+/** POST /networks/prune: what no running container is in. */
+export function pruneNetworks({ daemon, query, response }: AnswerCall): void {
+  const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
+  const untilSeconds = parseUntil(filters.get("until"));
+  const { networks } = daemon.engine;
+  const isWanted = (network: NetworkRecord) =>
+    networks.isDangling(network) &&
+    (untilSeconds === undefined || Date.parse(network.createdAt) / 1000 < untilSeconds) &&
+    filters.matchesLabels(network.labels);
+  const deleted = networks.list().filter(isWanted);
+  for (const network of deleted) networks.remove(network);
+  publishPrune(daemon, "network", 0);
+  sendJson(response, 200, { NetworksDeleted: deleted.length === 0 ? null : deleted.map(({ name }) => name) });
 }
 
 export function refuseNetworkChange(): never {
-  throw new LighterError("not-supported", "networks other than none and host are not available yet");
+  throw new LighterError("not-supported", "containers that run cannot be connected to networks yet");
 }

@@ -28,7 +28,14 @@ import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { info } from "./info.ts";
 import { logs } from "./logs.ts";
-import { inspectNetwork, listNetworks, pruneNetworks, refuseNetworkChange, removeNetwork } from "./networks.ts";
+import {
+  createNetwork,
+  inspectNetwork,
+  listNetworks,
+  pruneNetworks,
+  refuseNetworkChange,
+  removeNetwork,
+} from "./networks.ts";
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
@@ -109,7 +116,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/exec/{id}/json", answer: inspectExec },
 
   { method: "GET", path: "/networks", answer: listNetworks },
-  { method: "POST", path: "/networks/create", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/create", answer: createNetwork },
   { method: "POST", path: "/networks/prune", answer: pruneNetworks },
   { method: "GET", path: "/networks/{id}", answer: inspectNetwork },
   { method: "DELETE", path: "/networks/{id}", answer: removeNetwork },

@@ -5,7 +5,15 @@
  * Source: moby api/docs/CHANGELOG.md ("Engine API version history"), the section of the version in each row.
  */
 
-export type Document = "info" | "create" | "container" | "container summary" | "image" | "image summary" | "network";
+export type Document =
+  | "info"
+  | "create"
+  | "container"
+  | "container summary"
+  | "image"
+  | "image summary"
+  | "network"
+  | "network create";
 
 interface Change {
   document: Document;
@@ -75,6 +83,7 @@ export const CHANGES: readonly Change[] = [
   ].map((name): Change => ({ document: "image", path: `Config.${name}`, removed: 50 })),
 
   { document: "network", path: "EnableIPv4", added: 48 },
+  { document: "network create", path: "EnableIPv4", added: 48 },
 ];
 
 const changesByDocument = new Map<Document, Change[]>();

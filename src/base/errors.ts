@@ -3,6 +3,8 @@ export type ErrorCode =
   | "invalid"
   | "not-found"
   | "conflict"
+  /** Not of what is there, however it is asked for. */
+  | "forbidden"
   | "not-supported"
   | "unavailable"
   | "kernel"

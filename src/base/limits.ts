@@ -213,3 +213,10 @@ export const NETLINK_REPLIES_MAX_BYTES = 256 * 1024 * 1024;
 export const NETLINK_BUFFER_BYTES = 16 * 1024 * 1024;
 /** How often a list that changed while it was read is read anew. */
 export const NETLINK_DUMP_ATTEMPTS = 20;
+
+/** Linux IFNAMSIZ, without the zero byte. */
+export const LINK_NAME_MAX_LENGTH = 15;
+/** Of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
+export const MTU_MAX = 65535;
+/** Address ranges of one network. Each may need a look at every other network's. */
+export const IPAM_POOLS_MAX = 256;

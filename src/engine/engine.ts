@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -20,6 +20,10 @@ import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
 import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
+import type { NetworkHost } from "./networks/host.ts";
+import { type NetworkFirewall, Networks, type NetworkUser } from "./networks/networks.ts";
+import { ownNames } from "./networks/own-names.ts";
+import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
@@ -31,6 +35,12 @@ export interface EngineOptions {
   paths: EnginePaths;
   runtime: Runtime;
   planner: Planner;
+  networks: {
+    host: NetworkHost;
+    /** Undefined: no rules are wanted. */
+    firewall?: NetworkFirewall;
+    settings?: NetworkSettings;
+  };
 }
 
 /**
@@ -50,6 +60,7 @@ export class Engine implements AsyncDisposable {
   readonly store: Store;
   readonly execs: Execs;
   readonly volumes: Volumes;
+  readonly networks: Networks;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
@@ -70,6 +81,16 @@ export class Engine implements AsyncDisposable {
       directory: this.paths.volumes,
       events: this.events,
       usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
+    });
+    this.networks = new Networks({
+      table: this.store.networks,
+      events: this.events,
+      settings: options.networks.settings ?? DEFAULT_NETWORK_SETTINGS,
+      host: options.networks.host,
+      firewall: options.networks.firewall,
+      installationId: this.id,
+      ownBridgeName: ownNames(this.paths.dataRoot).bridge,
+      usersOf: (networkId) => this.#usersOf(networkId),
     });
     this.execs = new Execs(this);
     this.planner.connect((ref) => this.find(ref));
@@ -103,6 +124,16 @@ export class Engine implements AsyncDisposable {
   /** Resolves when nothing is under way that nobody waits for. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
+  }
+
+  #usersOf(networkId: string): NetworkUser[] {
+    const { name } = this.networks.find(networkId);
+    return this.list().flatMap(({ id, record, isRunning }) => {
+      if (!isRunning || record.hostConfig.NetworkMode !== name) return [];
+      const endpointId = createHash("sha256").update(`${networkId} ${id}`).digest("hex");
+      const state = { endpointId, interfaceName: "", hostInterface: "", macAddress: "" };
+      return [{ containerId: id, containerName: record.name, state }];
+    });
   }
 
   /** A random name for this installation. */
@@ -450,6 +481,7 @@ export class Engine implements AsyncDisposable {
 
   async #reconcile(): Promise<void> {
     const containers = this.store.all().map((record) => new Container(record, this.events));
+    this.networks.open();
     await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));

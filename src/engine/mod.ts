@@ -13,6 +13,8 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
+import { type NetworkHost, noNetworkHost } from "./networks/host.ts";
+import type { NetworkSettings } from "./networks/settings.ts";
 import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
@@ -70,6 +72,11 @@ export {
   parseNewName,
   tagImage,
 } from "./make-images.ts";
+export { bridgeOptionsOf } from "./networks/bridge-options.ts";
+export type { NetworkUser } from "./networks/networks.ts";
+export { isPredefined } from "./networks/predefined.ts";
+export { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
+export type { EndpointState, GivenPool, NetworkRecord } from "./networks/types.ts";
 export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
 export { openRegistries, type Registries } from "./registries.ts";
@@ -88,6 +95,9 @@ export interface OpenEngineOptions {
   defaults?: ContainerDefaults;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
+  networkSettings?: NetworkSettings;
+  /** In place of the host's links, for tests. */
+  networkHost?: NetworkHost;
 }
 
 export interface OpenedEngine {
@@ -113,7 +123,15 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
     probe: hostProbe,
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
   });
-  const engine = await Engine.open({ paths, runtime, planner });
+  const engine = await Engine.open({
+    paths,
+    runtime,
+    planner,
+    networks: {
+      host: options.networkHost ?? noNetworkHost,
+      ...(options.networkSettings === undefined ? {} : { settings: options.networkSettings }),
+    },
+  });
   thawLeftFrozen(engine);
   await freezePaused(engine);
   engine.use(new HealthMonitor(engine));

@@ -130,7 +130,7 @@ test("a database of the first schema is brought up to the present one", () => {
   const db = new Database(path);
   for (const column of ["remove_volumes", "paused", "manually_stopped", "health"])
     db.run(`ALTER TABLE container DROP COLUMN ${column}`);
-  db.run("DROP TABLE volume");
+  for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);
   db.run("PRAGMA user_version = 1");
   db.close();
   using store = new Store(path);

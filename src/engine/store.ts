@@ -5,6 +5,7 @@ import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import type { HealthRecord } from "./health/health-state.ts";
+import { NETWORK_SCHEMA, NetworkTable } from "./networks/network-table.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "./volume-table.ts";
 
 /** "removing": the name is free again, the files are being deleted; the row goes last. */
@@ -94,15 +95,17 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE container ADD COLUMN manually_stopped INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE container ADD COLUMN health TEXT;`,
   VOLUME_SCHEMA,
+  NETWORK_SCHEMA,
 ];
 
 /**
- * The engine's database: one row a container, one a volume. Memory is a cache of it; every change goes here first.
+ * The engine's database: one row a container, one a volume, one a network. Memory is a cache of it; every change goes here first.
  * WAL with synchronous=NORMAL: a killed daemon loses nothing, a power cut may lose the last moments but never tears.
  * Locked exclusively while open, which also spares the shared-memory file and its locks on every transaction.
  */
 export class Store implements Disposable {
   readonly volumes: VolumeTable;
+  readonly networks: NetworkTable;
   readonly #db: Database;
   readonly #statements;
 
@@ -110,6 +113,7 @@ export class Store implements Disposable {
   constructor(path: string) {
     this.#db = openDatabase(path);
     this.volumes = new VolumeTable(this.#db);
+    this.networks = new NetworkTable(this.#db);
     const prepare = (sql: string) => this.#db.query(sql);
     this.#statements = {
       insert: prepare(

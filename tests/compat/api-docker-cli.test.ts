@@ -349,7 +349,7 @@ stock("50 containers at once", async () => {
 
 stock("networks, plugins and swarm are asked for by the client's own commands", async () => {
   const list = await docker("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}");
-  expect(list).toMatchObject({ code: 0, stdout: "host host local\nnone null local\n" });
+  expect(list).toMatchObject({ code: 0, stdout: "bridge bridge local\nhost host local\nnone null local\n" });
   expect((await docker("network", "inspect", "-f", "{{.Name}} {{.Created}}", "none")).stdout).toMatch(/^none 20\d\d-/);
   expect((await docker("network", "rm", "none")).stderr).toContain(
     "none is a pre-defined network and cannot be removed",

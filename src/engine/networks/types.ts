@@ -2,6 +2,14 @@ import type { AddressPool, InterfaceAddress, PortMapping } from "../../network/t
 
 export type NetworkDriver = "bridge" | "macvlan" | "host" | "null";
 
+/** An address range as a user asked for it. */
+export interface GivenPool {
+  subnet: string;
+  ipRange?: string;
+  gateway?: string;
+  auxAddresses?: Readonly<Record<string, string>>;
+}
+
 /** A network, as its row has it. */
 export interface NetworkRecord {
   id: string;
@@ -13,8 +21,10 @@ export interface NetworkRecord {
   enableIPv6: boolean;
   internal: boolean;
   attachable: boolean;
-  /** At most one a family so far as addresses are given away; all are shown. */
+  /** Of a bridge at most one a family. Empty on networks without addresses, and on the default one until it is looked at. */
   pools: readonly AddressPool[];
+  /** Those of `pools` that somebody asked for; the others were chosen. */
+  givenPools: readonly GivenPool[];
   ipamOptions: Readonly<Record<string, string>>;
   options: Readonly<Record<string, string>>;
   labels: Readonly<Record<string, string>>;

@@ -1,0 +1,95 @@
+import { LighterError } from "../../base/errors.ts";
+import {
+  AddressPoolState,
+  contains,
+  type Family,
+  type IpAddress,
+  macAddressFor,
+  parseIp,
+} from "../../network/ipam/mod.ts";
+import type { InterfaceAddress } from "../../network/types.ts";
+import type { EndpointWish, NetworkRecord } from "./types.ts";
+
+/** What a container gets in a network. */
+export interface EndpointAddresses {
+  /** "" where there are no interfaces. */
+  macAddress: string;
+  ipv4?: InterfaceAddress;
+  ipv6?: InterfaceAddress;
+  gateway4?: string;
+  gateway6?: string;
+}
+
+interface Taken {
+  address: InterfaceAddress;
+  gateway: string;
+}
+
+/** Who has which address of one network is not in it, only which are taken. */
+export class AddressBook {
+  readonly #network: NetworkRecord;
+  readonly #pools: readonly { state: AddressPoolState; gateway: string }[];
+
+  constructor(network: NetworkRecord) {
+    this.#network = network;
+    this.#pools = network.pools.map((pool) => ({ state: new AddressPoolState(pool), gateway: pool.gateway }));
+  }
+
+  /** @throws LighterError "forbidden" if an address is somebody's, "unavailable" if none is left; then nothing is taken */
+  allocate({ ipv4Address = "", ipv6Address = "", macAddress = "" }: EndpointWish): EndpointAddresses {
+    const { driver, enableIPv4, enableIPv6, internal } = this.#network;
+    if (driver === "host" || driver === "null") return { macAddress: "" };
+    const v4 = enableIPv4 ? this.#take(4, ipv4Address) : undefined;
+    let v6: Taken | undefined;
+    try {
+      v6 = enableIPv6 ? this.#take(6, ipv6Address) : undefined;
+    } catch (error) {
+      if (v4 !== undefined) this.release({ ipv4: v4.address });
+      throw error;
+    }
+    return {
+      macAddress: macAddress || macAddressFor(v4 && parseIp(v4.address.address)),
+      ...(v4 === undefined ? {} : { ipv4: v4.address }),
+      ...(v6 === undefined ? {} : { ipv6: v6.address }),
+      ...(v4 === undefined || internal || v4.gateway === "" ? {} : { gateway4: v4.gateway }),
+      ...(v6 === undefined || internal || v6.gateway === "" ? {} : { gateway6: v6.gateway }),
+    };
+  }
+
+  #take(family: Family, wanted: string): Taken {
+    const pools = this.#pools.filter(({ state }) => state.subnet.family === family);
+    if (wanted !== "") {
+      const ip = parseIp(wanted);
+      const pool = ip && pools.find(({ state }) => contains(state.subnet, ip));
+      if (pool === undefined) throw new LighterError("invalid", `no configured subnet contains IP address ${wanted}`);
+      return { address: pool.state.take(ip as IpAddress), gateway: pool.gateway };
+    }
+    for (const { state, gateway } of pools) {
+      const address = state.takeAny();
+      if (address !== undefined) return { address, gateway };
+    }
+    const { name, id } = this.#network;
+    throw new LighterError(
+      "unavailable",
+      `no available IPv${family} addresses on this network's address pools: ${name} (${id})`,
+    );
+  }
+
+  release({ ipv4, ipv6 }: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
+    for (const { state, ip } of this.#owned(ipv4, ipv6)) state.release(ip);
+  }
+
+  /** One that is taken already stays so: two containers that have the same one run already. */
+  claim({ ipv4, ipv6 }: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
+    for (const { state, ip } of this.#owned(ipv4, ipv6)) state.claim(ip);
+  }
+
+  /** Those of a network that has had other pools meanwhile are left out. */
+  #owned(...addresses: (InterfaceAddress | undefined)[]): { state: AddressPoolState; ip: IpAddress }[] {
+    return addresses.flatMap((address) => {
+      const ip = address && parseIp(address.address);
+      const pool = ip && this.#pools.find(({ state }) => contains(state.subnet, ip));
+      return pool === undefined ? [] : [{ state: pool.state, ip: ip as IpAddress }];
+    });
+  }
+}

@@ -1,0 +1,95 @@
+/** Options of the bridge driver. Source: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go. */
+import { isIP } from "node:net";
+import { LighterError } from "../../base/errors.ts";
+import { LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
+import type { NetworkRecord } from "./types.ts";
+
+export const BRIDGE_NAME = "com.docker.network.bridge.name";
+export const DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge";
+export const ENABLE_ICC = "com.docker.network.bridge.enable_icc";
+export const ENABLE_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade";
+export const HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4";
+export const MTU = "com.docker.network.driver.mtu";
+const INTERFACE_PREFIX = "com.docker.network.container_iface_prefix";
+const HOST_IPV4 = "com.docker.network.host_ipv4";
+const HOST_IPV6 = "com.docker.network.host_ipv6";
+
+export interface BridgeOptions {
+  /** "": made of the network's id. */
+  bridgeName: string;
+  isDefault: boolean;
+  /** Containers of the network reach one another. */
+  icc: boolean;
+  masquerade: boolean;
+  /** At which ports are published that name no address; "": all. */
+  hostBinding: string;
+  /** 0: the kernel's. */
+  mtu: number;
+  /** Of interfaces in containers: "eth". */
+  interfacePrefix: string;
+  /** What leaves has these addresses, at most one a family, in place of whatever the host sends from. */
+  hostAddresses: readonly string[];
+}
+
+/** Options that the driver does not know have no effect, as with Docker. @throws LighterError "invalid", with Docker's texts */
+export function parseBridgeOptions(options: Readonly<Record<string, string>>): BridgeOptions {
+  const isOn = (label: string, byDefault: boolean) => {
+    const text = options[label];
+    return text === undefined ? byDefault : parseBoolean(text, label);
+  };
+  const address = (label: string) => {
+    const text = options[label] ?? "";
+    if (text !== "" && isIP(text) === 0) throw parseError(label, text, "nil ip");
+    return text;
+  };
+  const bridgeName = options[BRIDGE_NAME] ?? "";
+  if (!isLinkName(bridgeName)) throw new LighterError("invalid", `invalid bridge name: "${bridgeName}"`);
+  const interfacePrefix = options[INTERFACE_PREFIX] ?? "";
+  if (!isLinkName(`${interfacePrefix}00`))
+    throw new LighterError("invalid", `invalid ${INTERFACE_PREFIX}: "${interfacePrefix}"`);
+  return {
+    bridgeName,
+    isDefault: isOn(DEFAULT_BRIDGE, false),
+    icc: isOn(ENABLE_ICC, true),
+    masquerade: isOn(ENABLE_MASQUERADE, true),
+    hostBinding: address(HOST_BINDING),
+    mtu: parseMtuOption(options),
+    interfacePrefix: interfacePrefix || "eth",
+    hostAddresses: [address(HOST_IPV4), address(HOST_IPV6)].filter((text) => text !== ""),
+  };
+}
+
+/** Of a record, whose options were checked when it was made. */
+export function bridgeOptionsOf({ options }: NetworkRecord): BridgeOptions {
+  return parseBridgeOptions(options);
+}
+
+/** Of the bridge of a bridge network. */
+export function bridgeNameOf(network: NetworkRecord): string {
+  return bridgeOptionsOf(network).bridgeName || `br-${network.id.slice(0, 12)}`;
+}
+
+/** A name that a link may have, or "". Source: net/core/dev.c, dev_valid_name. */
+export function isLinkName(name: string): boolean {
+  return Buffer.byteLength(name) <= LINK_NAME_MAX_LENGTH && name !== "." && name !== ".." && !/[\s/:\0]/.test(name);
+}
+
+function parseBoolean(text: string, label: string): boolean {
+  if (/^(1|t|T|true|True|TRUE)$/.test(text)) return true;
+  if (/^(0|f|F|false|False|FALSE)$/.test(text)) return false;
+  throw parseError(label, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+}
+
+/** 0 if there is none. Any driver's. @throws LighterError "invalid" */
+export function parseMtuOption(options: Readonly<Record<string, string>>): number {
+  const text = options[MTU] ?? "0";
+  if (!/^[+-]?\d{1,18}$/.test(text))
+    throw parseError(MTU, text, `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const mtu = Number(text);
+  if (mtu < 0 || mtu > MTU_MAX) throw new LighterError("invalid", `invalid MTU number: ${mtu}`);
+  return mtu;
+}
+
+function parseError(label: string, value: string, why: string): LighterError {
+  return new LighterError("invalid", `failed to parse ${label} value: ${value} (${why})`);
+}

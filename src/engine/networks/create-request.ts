@@ -1,0 +1,185 @@
+/** What `POST /networks/create` asks for, read and checked as far as no other network matters. Pure. */
+import { LighterError } from "../../base/errors.ts";
+import { IPAM_POOLS_MAX } from "../../base/limits.ts";
+import {
+  type Cidr,
+  contains,
+  type Family,
+  formatCidr,
+  masked,
+  overlaps,
+  parseCidr,
+  parseIp,
+} from "../../network/ipam/mod.ts";
+import { boolean, list, map, object, string } from "../../spec/reader.ts";
+import type { GivenPool } from "./types.ts";
+
+export interface NetworkRequest {
+  name: string;
+  driver: string;
+  enableIPv4: boolean;
+  enableIPv6: boolean;
+  internal: boolean;
+  attachable: boolean;
+  givenPools: GivenPool[];
+  ipamOptions: Record<string, string>;
+  options: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+interface IpamConfig {
+  Subnet?: string;
+  IPRange?: string;
+  Gateway?: string;
+  AuxiliaryAddresses?: Record<string, string>;
+}
+
+interface Ipam {
+  Driver?: string;
+  Options?: Record<string, string>;
+  Config?: IpamConfig[];
+}
+
+interface CreateBody {
+  Name?: string;
+  CheckDuplicate?: boolean;
+  Driver?: string;
+  Scope?: string;
+  EnableIPv4?: boolean;
+  EnableIPv6?: boolean;
+  IPAM?: Ipam;
+  Internal?: boolean;
+  Attachable?: boolean;
+  Ingress?: boolean;
+  ConfigOnly?: boolean;
+  ConfigFrom?: { Network?: string };
+  Options?: Record<string, string>;
+  Labels?: Record<string, string>;
+}
+
+const readBody = object<CreateBody>({
+  Name: string,
+  CheckDuplicate: boolean,
+  Driver: string,
+  Scope: string,
+  EnableIPv4: boolean,
+  EnableIPv6: boolean,
+  IPAM: object<Ipam>({
+    Driver: string,
+    Options: map(string),
+    Config: list(
+      object<IpamConfig>({ Subnet: string, IPRange: string, Gateway: string, AuxiliaryAddresses: map(string) }),
+      IPAM_POOLS_MAX,
+    ),
+  }),
+  Internal: boolean,
+  Attachable: boolean,
+  Ingress: boolean,
+  ConfigOnly: boolean,
+  ConfigFrom: object<{ Network?: string }>({ Network: string }),
+  Options: map(string),
+  Labels: map(string),
+});
+
+/** @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts; "not-supported" */
+export function parseNetworkRequest(json: unknown): NetworkRequest {
+  const body = readBody(json, "");
+  const name = body.Name ?? "";
+  const ipam = body.IPAM ?? {};
+  if (["bridge", "host", "none", "default"].includes(name) || name.startsWith("container:"))
+    throw forbidden(`operation is not permitted on predefined ${name} network `);
+  if (body.Ingress) throw forbidden("Ingress network can only be global scope network");
+  if (body.Scope === "swarm") throw forbidden("cannot create a swarm scoped network when swarm is not active");
+  if (body.ConfigOnly) throw notSupported("ConfigOnly");
+  if ((body.ConfigFrom?.Network ?? "") !== "") throw notSupported("ConfigFrom");
+  const enableIPv6 = body.EnableIPv6 ?? false;
+  const givenPools = parsePools(ipam.Config ?? [], enableIPv6);
+  if (name.trim() === "" || name.includes("\0")) throw new LighterError("invalid", `invalid name: ${name}`);
+  if (!["", "default"].includes(ipam.Driver ?? ""))
+    throw new LighterError("not-found", `plugin ${JSON.stringify(ipam.Driver)} not found`);
+  return {
+    name,
+    driver: body.Driver || "bridge",
+    enableIPv4: body.EnableIPv4 ?? true,
+    enableIPv6,
+    internal: body.Internal ?? false,
+    attachable: body.Attachable ?? false,
+    givenPools,
+    ipamOptions: ipam.Options ?? {},
+    options: body.Options ?? {},
+    labels: body.Labels ?? {},
+  };
+}
+
+/** @throws LighterError "invalid", with a line for each mistake */
+function parsePools(configs: readonly IpamConfig[], enableIPv6: boolean): GivenPool[] {
+  const mistakes = configs.flatMap((config) => mistakesIn(config, enableIPv6));
+  if (mistakes.length > 0) {
+    const lines = mistakes.length === 1 ? mistakes : mistakes.map((mistake) => `* ${mistake}`);
+    throw new LighterError("invalid", `invalid network config:\n${lines.join("\n")}`);
+  }
+  return configs.map(({ Subnet = "", IPRange = "", Gateway = "", AuxiliaryAddresses = {} }) => ({
+    subnet: Subnet,
+    ...(IPRange === "" ? {} : { ipRange: IPRange }),
+    ...(Gateway === "" ? {} : { gateway: Gateway }),
+    ...(Object.keys(AuxiliaryAddresses).length === 0 ? {} : { auxAddresses: AuxiliaryAddresses }),
+  }));
+}
+
+const FAMILY_NAMES: Readonly<Record<Family, string>> = { 4: "IPv4", 6: "IPv6" };
+
+/** Source: moby api/types/network/ipam.go, ValidateIPAM. */
+function mistakesIn(
+  { Subnet = "", IPRange = "", Gateway = "", AuxiliaryAddresses = {} }: IpamConfig,
+  enableIPv6: boolean,
+): string[] {
+  const subnet = parseCidr(Subnet);
+  if (subnet === undefined) return [`invalid subnet ${Subnet}: invalid CIDR block notation`];
+  if (subnet.family === 6 && !enableIPv6) return [];
+  const mistakes: string[] = [];
+  if (!isMasked(subnet)) mistakes.push(`invalid subnet ${Subnet}: it should be ${formatCidr(masked(subnet))}`);
+  if (IPRange !== "")
+    mistakes.push(...mistakesInRange(IPRange, subnet).map((why) => `invalid ip-range ${IPRange}: ${why}`));
+  const gateway = mistakeInAddress(Gateway, subnet);
+  if (gateway !== undefined) mistakes.push(`invalid gateway ${Gateway}: ${gateway}`);
+  for (const [name, address] of Object.entries(AuxiliaryAddresses)) {
+    const mistake = mistakeInAddress(address, subnet);
+    if (mistake !== undefined) mistakes.push(`invalid auxiliary address ${name}: ${mistake}`);
+  }
+  return mistakes;
+}
+
+function mistakesInRange(text: string, subnet: Cidr): string[] {
+  const range = parseCidr(text);
+  if (range === undefined) return ["invalid CIDR block notation"];
+  if (range.family !== subnet.family) return [`parent subnet is an ${FAMILY_NAMES[subnet.family]} block`];
+  const parent = formatCidr(subnet);
+  return [
+    ...(range.prefixLength < subnet.prefixLength ? [`CIDR block is bigger than its parent subnet ${parent}`] : []),
+    ...(isMasked(range) ? [] : [`it should be ${formatCidr(masked(range))}`]),
+    ...(overlaps(subnet, range) ? [] : [`parent subnet ${parent} doesn't contain ip-range`]),
+  ];
+}
+
+function mistakeInAddress(text: string, subnet: Cidr): string | undefined {
+  if (text === "") return undefined;
+  const address = parseIp(text);
+  if (address === undefined) return "invalid address";
+  if (address.family !== subnet.family) return `parent subnet is an ${FAMILY_NAMES[subnet.family]} block`;
+  return contains(subnet, address) ? undefined : `parent subnet ${formatCidr(subnet)} doesn't contain this address`;
+}
+
+function isMasked(cidr: Cidr): boolean {
+  return masked(cidr).value === cidr.value;
+}
+
+function forbidden(message: string): LighterError {
+  return new LighterError("forbidden", message);
+}
+
+function notSupported(field: string): LighterError {
+  return new LighterError(
+    "not-supported",
+    `${field}: networks that are made of another one's configuration are not supported`,
+  );
+}

@@ -1,0 +1,305 @@
+import { LighterError } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
+import { formatNow } from "../../base/time.ts";
+import { formatCidr, formatIp, localPoolV6, masked, parseCidr } from "../../network/ipam/mod.ts";
+import type { AddressPool, FirewallNetwork } from "../../network/types.ts";
+import type { EventBus } from "../events.ts";
+import { AddressBook, type EndpointAddresses } from "./address-book.ts";
+import { bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
+import { parseNetworkRequest } from "./create-request.ts";
+import type { BridgePlan, NetworkHost } from "./host.ts";
+import { macvlanOptionsOf } from "./macvlan-options.ts";
+import type { NetworkTable } from "./network-table.ts";
+import { planNetwork, planPools } from "./plan-network.ts";
+import { defaultBridge, isPredefined, type PredefinedNetwork, predefinedNetwork } from "./predefined.ts";
+import type { DefaultBridgeSettings, NetworkSettings } from "./settings.ts";
+import type { EndpointState, EndpointWish, GivenPool, NetworkRecord } from "./types.ts";
+
+/** A running container in a network. */
+export interface NetworkUser {
+  containerId: string;
+  containerName: string;
+  state: EndpointState;
+}
+
+/** What the interfaces of a network's containers are tied to. */
+export type PreparedNetwork =
+  | { kind: "bridge"; bridgeIndex: number; bridge: string; mtu: number }
+  | {
+      kind: "macvlan";
+      parentIndex: number;
+      parent: string;
+      mode: "bridge" | "private" | "vepa" | "passthru";
+      mtu: number;
+    }
+  /** The host's own namespace, or one with loopback alone. */
+  | { kind: "none" };
+
+/** The part of the firewall that networks need. */
+export interface NetworkFirewall {
+  addNetwork(network: FirewallNetwork): void;
+  removeNetwork(bridge: string): void;
+}
+
+export interface NetworksOptions {
+  table: NetworkTable;
+  events: EventBus;
+  settings: NetworkSettings;
+  host: NetworkHost;
+  /** Undefined: the settings want no rules. */
+  firewall: NetworkFirewall | undefined;
+  /** Random, of this installation. */
+  installationId: string;
+  /** Of the bridge that we make for the default network. */
+  ownBridgeName: string;
+  usersOf(networkId: string): NetworkUser[];
+}
+
+/**
+ * All networks. Memory is a cache of the table. The order of writes, and what a crash in between leaves:
+ *
+ *   create   row, links, rules     a row without its links: `restore` makes them
+ *   remove   row deleted, links    links that no row has: `restore` removes them
+ *
+ * Who has which address is in the containers' rows; they say so to `claim`.
+ */
+export class Networks {
+  readonly #options: NetworksOptions;
+  readonly #records = new Map<string, NetworkRecord>();
+  readonly #addresses = new Map<string, AddressBook>();
+  readonly #prepared = new Map<string, PreparedNetwork>();
+
+  constructor(options: NetworksOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the rows, and makes those of the predefined networks agree with the settings. Changes nothing on the host. */
+  open(): void {
+    for (const record of this.#options.table.all()) this.#records.set(record.id, record);
+    const { ownBridgeName, settings } = this.#options;
+    const bridge = settings.defaultBridge;
+    if (bridge !== undefined) this.#openPredefined(defaultBridge(bridge, ownBridgeName, givenPoolsOf(bridge)));
+    else for (const { id, options } of this.list()) if (Object.hasOwn(options, DEFAULT_BRIDGE)) this.#delete(id);
+    this.#openPredefined(predefinedNetwork("host", "host"));
+    this.#openPredefined(predefinedNetwork("none", "null"));
+  }
+
+  #openPredefined(wanted: PredefinedNetwork): void {
+    const known = this.list().find(({ name }) => name === wanted.name);
+    const { id, createdAt } = known ?? { id: randomId(), createdAt: formatNow() };
+    const keeps = known !== undefined && JSON.stringify(known.givenPools) === JSON.stringify(wanted.givenPools);
+    const pools = wanted.driver !== "bridge" ? [] : keeps ? known.pools : this.#planPools(wanted);
+    const record = { ...wanted, id, createdAt, pools };
+    if (known === undefined) this.#insert(record);
+    else if (JSON.stringify(record) !== JSON.stringify(known)) this.#update(record);
+  }
+
+  #insert(record: NetworkRecord): void {
+    this.#options.table.insert(record);
+    this.#records.set(record.id, record);
+  }
+
+  #update(record: NetworkRecord): void {
+    this.#options.table.update(record);
+    this.#records.set(record.id, record);
+  }
+
+  #delete(id: string): void {
+    this.#options.table.delete(id);
+    this.#records.delete(id);
+    this.#addresses.delete(id);
+    this.#prepared.delete(id);
+  }
+
+  #planPools(wanted: Pick<NetworkRecord, "enableIPv4" | "enableIPv6" | "givenPools">): AddressPool[] {
+    const { settings, host, installationId } = this.#options;
+    const families = [...(wanted.enableIPv4 ? [4 as const] : []), ...(wanted.enableIPv6 ? [6 as const] : [])];
+    return planPools(families, wanted.givenPools, {
+      pools: [...settings.addressPools, localPoolV6(installationId)],
+      hostRanges: host.usedRanges().flatMap((text) => parseCidr(text) ?? []),
+      networks: this.list(),
+    });
+  }
+
+  /** Oldest first. */
+  list(): NetworkRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** By id, name, or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
+  find(ref: string): NetworkRecord {
+    const all = this.list();
+    const exact = this.#records.get(ref) ?? all.find(({ name }) => name === ref);
+    if (exact !== undefined) return exact;
+    const matches = ref === "" ? [] : all.filter(({ id }) => id.startsWith(ref));
+    if (matches.length > 1)
+      throw new LighterError(
+        "invalid",
+        `network ${ref} is ambiguous (${matches.length} matches found based on ID prefix)`,
+      );
+    if (matches[0] === undefined) throw new LighterError("not-found", `network ${ref} not found`);
+    return matches[0];
+  }
+
+  /** Running containers in it. */
+  usersOf(network: NetworkRecord): NetworkUser[] {
+    return this.#options.usersOf(network.id);
+  }
+
+  // --- Create, remove ---
+
+  /** `body`: the request's JSON. The links are there when it returns. @throws LighterError, with Docker's texts */
+  create(body: unknown): NetworkRecord {
+    const request = parseNetworkRequest(body);
+    const plan = planNetwork(request, this.list(), this.#options.settings.defaultOptions);
+    const record = { ...plan, id: randomId(), createdAt: formatNow(), pools: this.#planPools(plan) };
+    this.#insert(record);
+    try {
+      this.prepare(record);
+    } catch (error) {
+      this.#delete(record.id);
+      this.#options.host.removeLinks(record.id);
+      throw error;
+    }
+    this.#publish("create", record);
+    return record;
+  }
+
+  /** @throws LighterError "forbidden" for a predefined one, and while containers that run are in it */
+  remove(network: NetworkRecord): void {
+    const { name, id } = network;
+    if (isPredefined(network))
+      throw new LighterError("forbidden", `${name} is a pre-defined network and cannot be removed`);
+    if (this.usersOf(network).length > 0)
+      throw new LighterError(
+        "forbidden",
+        `error while removing network: network ${name} id ${id} has active endpoints`,
+      );
+    this.#delete(id);
+    this.#options.host.removeLinks(id);
+    if (network.driver === "bridge") this.#options.firewall?.removeNetwork(bridgeNameOf(network));
+    this.#publish("destroy", network);
+  }
+
+  /** Nobody needs it: what a prune removes. */
+  isDangling(network: NetworkRecord): boolean {
+    return !isPredefined(network) && this.usersOf(network).length === 0;
+  }
+
+  #publish(action: "create" | "destroy", { id, name, driver }: NetworkRecord): void {
+    this.#options.events.publish("network", action, id, { name, type: driver });
+  }
+
+  // --- Addresses ---
+
+  /** Addresses that nobody else has until `release`. @throws LighterError "forbidden", "unavailable" */
+  allocate(network: NetworkRecord, wish: EndpointWish): EndpointAddresses {
+    return this.#bookOf(network).allocate(wish);
+  }
+
+  /** Gives back what `allocate` gave, or what `claim` took. */
+  release(network: NetworkRecord, addresses: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
+    this.#bookOf(network).release(addresses);
+  }
+
+  /** What a container that runs has already, for a daemon that comes back. */
+  claim(network: NetworkRecord, addresses: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
+    this.#bookOf(network).claim(addresses);
+  }
+
+  #bookOf(network: NetworkRecord): AddressBook {
+    const known = this.#addresses.get(network.id);
+    if (known !== undefined) return known;
+    const book = new AddressBook(network);
+    this.#addresses.set(network.id, book);
+    return book;
+  }
+
+  // --- Links ---
+
+  /** Makes what containers of the network are tied to, if it is not there. @throws LighterError */
+  prepare(network: NetworkRecord): PreparedNetwork {
+    const known = this.#prepared.get(network.id);
+    if (known !== undefined && this.#isThere(known)) return known;
+    const prepared = this.#make(network);
+    this.#prepared.set(network.id, prepared);
+    return prepared;
+  }
+
+  /** Somebody may have removed it. */
+  #isThere(prepared: PreparedNetwork): boolean {
+    if (prepared.kind === "none") return true;
+    const [name, index] =
+      prepared.kind === "bridge" ? [prepared.bridge, prepared.bridgeIndex] : [prepared.parent, prepared.parentIndex];
+    return this.#options.host.indexOf(name) === index;
+  }
+
+  #make(network: NetworkRecord): PreparedNetwork {
+    const { host, firewall } = this.#options;
+    switch (network.driver) {
+      case "bridge": {
+        const plan = this.#planBridge(network);
+        const { index, mtu } = host.ensureBridge(plan);
+        firewall?.addNetwork(this.#firewallNetwork(network));
+        return { kind: "bridge", bridgeIndex: index, bridge: plan.name, mtu };
+      }
+      case "macvlan": {
+        const { parent, mode, mtu } = macvlanOptionsOf(network);
+        const link = host.ensureParent({ name: parent, networkId: network.id });
+        return { kind: "macvlan", parentIndex: link.index, parent: link.name, mode, mtu };
+      }
+      case "host":
+      case "null":
+        return { kind: "none" };
+    }
+  }
+
+  #planBridge(network: NetworkRecord): BridgePlan {
+    const { isDefault, mtu } = bridgeOptionsOf(network);
+    const isForeign = isDefault && this.#options.settings.defaultBridge?.foreignName !== undefined;
+    return {
+      name: bridgeNameOf(network),
+      networkId: isForeign ? undefined : network.id,
+      addresses: network.pools.map(({ subnet, gateway }) => ({
+        address: gateway,
+        prefixLength: parseCidr(subnet)!.prefixLength,
+      })),
+      mtu,
+      enableIPv6: network.enableIPv6,
+    };
+  }
+
+  #firewallNetwork(network: NetworkRecord): FirewallNetwork {
+    const { icc, masquerade, hostAddresses } = bridgeOptionsOf(network);
+    return {
+      bridge: bridgeNameOf(network),
+      subnets: network.pools.map(({ subnet }) => subnet),
+      internal: network.internal,
+      icc,
+      masquerade,
+      hostAddresses,
+    };
+  }
+
+  /** Those that have a bridge now: what the firewall's table must say of networks. */
+  firewallNetworks(): FirewallNetwork[] {
+    return this.list()
+      .filter(({ id }) => this.#prepared.get(id)?.kind === "bridge")
+      .map((network) => this.#firewallNetwork(network));
+  }
+}
+
+function givenPoolsOf(bridge: DefaultBridgeSettings): GivenPool[] {
+  const given = (address: string | undefined, fixedCidr: string | undefined): GivenPool[] => {
+    const own = parseCidr(address ?? fixedCidr ?? "");
+    if (own === undefined) return [];
+    return [
+      {
+        subnet: formatCidr(masked(own)),
+        ...(fixedCidr === undefined ? {} : { ipRange: fixedCidr }),
+        ...(address === undefined ? {} : { gateway: formatIp(own) }),
+      },
+    ];
+  };
+  return [...given(bridge.address, bridge.fixedCidr), ...given(bridge.address6, bridge.fixedCidr6)];
+}

@@ -1,0 +1,133 @@
+/** From what a client asks for to a network's record. Pure. */
+import { LighterError, messageOf } from "../../base/errors.ts";
+import {
+  AddressPoolState,
+  type Cidr,
+  chooseSubnet,
+  type DefaultPool,
+  type Family,
+  overlaps,
+  parseCidr,
+  parseIp,
+} from "../../network/ipam/mod.ts";
+import type { AddressPool } from "../../network/types.ts";
+import { bridgeNameOf, parseBridgeOptions } from "./bridge-options.ts";
+import type { NetworkRequest } from "./create-request.ts";
+import { type MacvlanOptions, macvlanOptionsOf, parseMacvlanOptions } from "./macvlan-options.ts";
+import type { NetworkSettings } from "./settings.ts";
+import type { GivenPool, NetworkRecord } from "./types.ts";
+
+export interface PoolSources {
+  /** Of networks that ask for none, in this order. */
+  pools: readonly DefaultPool[];
+  /** What chosen pools must not overlap: the host's. */
+  hostRanges: readonly Cidr[];
+  networks: readonly NetworkRecord[];
+}
+
+/**
+ * The pools of a network: those that are given, completed, and chosen ones for a family that has none.
+ * @throws LighterError "forbidden" if one overlaps another network's; "internal" if there is none to choose
+ */
+export function planPools(
+  families: readonly Family[],
+  given: readonly GivenPool[],
+  sources: PoolSources,
+): AddressPool[] {
+  const taken = sources.networks.flatMap(({ pools }) => pools.map(({ subnet }) => parseCidr(subnet)!));
+  return families.flatMap((family) => {
+    const own = given.filter(({ subnet }) => parseCidr(subnet)!.family === family);
+    if (own.length === 0) {
+      const subnet = chooseSubnet(sources.pools, family, [...taken, ...sources.hostRanges]);
+      return [completePool({ subnet })];
+    }
+    return own.map((pool) => {
+      const cidr = parseCidr(pool.subnet)!;
+      if (taken.some((each) => overlaps(each, cidr)))
+        throw new LighterError("forbidden", "Pool overlaps with other one on this address space");
+      taken.push(cidr);
+      return completePool(pool);
+    });
+  });
+}
+
+/**
+ * The record of a network that a client wants.
+ * @throws LighterError, with Docker's texts, if others are in its way or its driver does not take it
+ */
+export function planNetwork(
+  request: NetworkRequest,
+  networks: readonly NetworkRecord[],
+  defaultOptions: NetworkSettings["defaultOptions"],
+): Omit<NetworkRecord, "id" | "createdAt" | "pools"> {
+  if (networks.some(({ name }) => name === request.name))
+    throw new LighterError("conflict", `network with name ${request.name} already exists`);
+  const driver = parseDriver(request.driver);
+  const options = { ...defaultOptions[driver], ...request.options };
+  if (driver === "bridge") checkBridge({ ...request, options }, networks);
+  else checkMacvlan(parseMacvlanOptions(options), networks);
+  return { ...request, driver, options };
+}
+
+function parseDriver(name: string): "bridge" | "macvlan" {
+  if (name === "bridge" || name === "macvlan") return name;
+  if (name === "host" || name === "null")
+    throw new LighterError("forbidden", `only one instance of "${name}" network is allowed`);
+  throw new LighterError("not-found", `plugin ${JSON.stringify(name)} not found`);
+}
+
+function checkBridge(
+  { options, givenPools, enableIPv4, enableIPv6 }: NetworkRequest,
+  networks: readonly NetworkRecord[],
+): void {
+  const { bridgeName, isDefault } = parseBridgeOptions(options);
+  if (isDefault)
+    throw new LighterError("forbidden", "there is one default bridge network, and it is made by the daemon");
+  const count = (family: Family) => givenPools.filter(({ subnet }) => parseCidr(subnet)!.family === family).length;
+  if ((enableIPv4 && count(4) > 1) || (enableIPv6 && count(6) > 1))
+    throw new LighterError("forbidden", "bridge driver doesn't support multiple subnets");
+  if (!enableIPv4 && !enableIPv6) throw new LighterError("invalid", "IPv4 or IPv6 must be enabled");
+  const other = networks.find((network) => network.driver === "bridge" && bridgeNameOf(network) === bridgeName);
+  if (other !== undefined)
+    throw new LighterError(
+      "forbidden",
+      `cannot create network (${bridgeName}): conflicts with network ${other.id} (${bridgeName}): networks have same bridge name`,
+    );
+}
+
+function checkMacvlan({ parent }: MacvlanOptions, networks: readonly NetworkRecord[]): void {
+  const other = networks.find(
+    (network) => parent !== "" && network.driver === "macvlan" && macvlanOptionsOf(network).parent === parent,
+  );
+  if (other !== undefined)
+    throw new LighterError("internal", `network ${other.id} is already using parent interface ${parent}`);
+}
+
+/** Its gateway is the first address that is free, if none is named. */
+function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool): AddressPool {
+  checkReserved(subnet, gateway, auxAddresses ?? {});
+  const pool = {
+    subnet,
+    ...(ipRange === undefined ? {} : { ipRange }),
+    ...(auxAddresses === undefined ? {} : { auxAddresses }),
+  };
+  if (gateway !== undefined) return { ...pool, gateway };
+  const first = new AddressPoolState({ ...pool, gateway: "" }).takeAny();
+  if (first === undefined)
+    throw new LighterError("unavailable", `no address of ${ipRange ?? subnet} is left for a gateway`);
+  return { ...pool, gateway: first.address };
+}
+
+/** Each address that is kept aside is so once. @throws LighterError "internal", with Docker's texts */
+function checkReserved(subnet: string, gateway: string | undefined, aux: Readonly<Record<string, string>>): void {
+  const state = new AddressPoolState({ subnet, gateway: "" });
+  const reserve = (text: string, what: string) => {
+    try {
+      state.take(parseIp(text)!);
+    } catch (error) {
+      throw new LighterError("internal", `failed to allocate ${what}: ${messageOf(error)}`);
+    }
+  };
+  if (gateway !== undefined) reserve(gateway, `gateway (${gateway})`);
+  for (const [name, text] of Object.entries(aux)) reserve(text, `secondary ip address (${name}:${text})`);
+}

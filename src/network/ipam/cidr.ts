@@ -1,0 +1,46 @@
+import { bitsOf, formatIp, type IpAddress, parseIp } from "./ip-address.ts";
+
+/** Addresses with the same first bits. `value` may have host bits, where it is an address with its network's prefix. */
+export interface Cidr extends IpAddress {
+  prefixLength: number;
+}
+
+/** "10.0.0.0/8"; undefined for anything else. A mask in dots is none, as in Go. */
+export function parseCidr(text: string): Cidr | undefined {
+  const [, address = "", length = ""] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? [];
+  const ip = parseIp(address);
+  if (ip === undefined || Number(length) > bitsOf(ip.family)) return undefined;
+  return { ...ip, prefixLength: Number(length) };
+}
+
+export function formatCidr(cidr: Cidr): string {
+  return `${formatIp(cidr)}/${cidr.prefixLength}`;
+}
+
+/** How many addresses there are. */
+export function sizeOf({ family, prefixLength }: Cidr): bigint {
+  return 1n << BigInt(bitsOf(family) - prefixLength);
+}
+
+/** The network, without host bits. */
+export function masked(cidr: Cidr): Cidr {
+  return { ...cidr, value: (cidr.value / sizeOf(cidr)) * sizeOf(cidr) };
+}
+
+export function firstOf(cidr: Cidr): bigint {
+  return masked(cidr).value;
+}
+
+export function lastOf(cidr: Cidr): bigint {
+  return firstOf(cidr) + sizeOf(cidr) - 1n;
+}
+
+export function contains(cidr: Cidr, { family, value }: IpAddress): boolean {
+  return family === cidr.family && value >= firstOf(cidr) && value <= lastOf(cidr);
+}
+
+/** Whether two networks have an address in common: one is part of the other then. */
+export function overlaps(a: Cidr, b: Cidr): boolean {
+  const [wide, narrow] = a.prefixLength <= b.prefixLength ? [a, b] : [b, a];
+  return contains(wide, masked(narrow));
+}

@@ -1,0 +1,57 @@
+import { LighterError } from "../../base/errors.ts";
+import { type Cidr, firstOf, formatCidr, lastOf, masked, overlaps, parseCidr, sizeOf } from "./cidr.ts";
+import { bitsOf, type Family } from "./ip-address.ts";
+
+/** A range that is cut into subnets of `size` bits, one a network. */
+export interface DefaultPool {
+  base: string;
+  size: number;
+}
+
+/** Docker's own. Source: libnetwork/ipamutils/utils.go. */
+export const DEFAULT_POOLS: readonly DefaultPool[] = [
+  ...[17, 18, 19].map((second) => ({ base: `172.${second}.0.0/16`, size: 16 })),
+  { base: "172.20.0.0/14", size: 16 },
+  { base: "172.24.0.0/14", size: 16 },
+  { base: "172.28.0.0/14", size: 16 },
+  { base: "192.168.0.0/16", size: 20 },
+];
+
+/** Of an IPv6 network that asks for none: of unique local addresses (RFC 4193), a /48 of this installation. */
+export function localPoolV6(installationId: string): DefaultPool {
+  const hash = new Bun.CryptoHasher("sha256").update(`${installationId} IPv6`).digest("hex");
+  return { base: `fd${hash.slice(0, 2)}:${hash.slice(2, 6)}:${hash.slice(6, 10)}::/48`, size: 64 };
+}
+
+/**
+ * The first subnet of the pools that has no address in common with any of `taken`.
+ * @throws LighterError "not-found", with Docker's text
+ */
+export function chooseSubnet(pools: readonly DefaultPool[], family: Family, taken: readonly Cidr[]): string {
+  const ofFamily = taken.filter((cidr) => cidr.family === family);
+  for (const { base, size } of pools) {
+    const range = parseCidr(base);
+    if (range === undefined || range.family !== family) continue;
+    const found = firstFree(masked(range), size, ofFamily);
+    if (found !== undefined) return formatCidr(found);
+  }
+  throw new LighterError(
+    "not-found",
+    `could not find an available, non-overlapping IPv${family} address pool among the defaults to assign to the network`,
+  );
+}
+
+/** Goes from one obstacle to the next: a /48 has more subnets than anybody wants to look at one by one. */
+function firstFree(range: Cidr, prefixLength: number, taken: readonly Cidr[]): Cidr | undefined {
+  const step = 1n << BigInt(bitsOf(range.family) - prefixLength);
+  const end = firstOf(range) + sizeOf(range);
+  let value = firstOf(range);
+  while (value + step <= end) {
+    const candidate: Cidr = { family: range.family, value, prefixLength };
+    const obstacle = taken.find((cidr) => overlaps(cidr, candidate));
+    if (obstacle === undefined) return candidate;
+    const after = lastOf(obstacle) + 1n;
+    value = after > value + step ? ((after + step - 1n) / step) * step : value + step;
+  }
+  return undefined;
+}

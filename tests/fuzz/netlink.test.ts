@@ -59,7 +59,10 @@ test("netlink messages read back as written; broken ones are refused, and nothin
   let refused = 0;
   for (const end = performance.now() + BUDGET_MS; performance.now() < end; ) {
     const written = Array.from({ length: 1 + random.below(3) }, () => anyMessage(random));
-    const bytes = joinMessages(written.map(encodeMessage), random.u32());
+    const bytes = joinMessages(
+      written.map((message) => encodeMessage(message)),
+      random.u32(),
+    );
     for (const [index, message] of parseMessages(bytes).entries()) {
       const { type, flags, header, attributes } = written[index]!;
       expect(message).toMatchObject({ type, flags: flags | 1 });

@@ -71,14 +71,21 @@ export function attributesBytes(attributes: readonly Attribute[]): number {
   return attributes.reduce((sum, attribute) => sum + align4(attributeBytes(attribute)), 0);
 }
 
-/** Writes into zeroed bytes; returns the offset behind them. */
-export function writeAttributes(into: DataView<ArrayBuffer>, at: number, attributes: readonly Attribute[]): number {
+/** Writes into zeroed bytes; returns the offset behind them. `places` takes the offset of each one's value. */
+export function writeAttributes(
+  into: DataView<ArrayBuffer>,
+  at: number,
+  attributes: readonly Attribute[],
+  places?: Map<Attribute, number>,
+): number {
   let end = at;
-  for (const { type, value } of attributes) {
+  for (const attribute of attributes) {
+    const { type, value } = attribute;
     const start = end;
+    places?.set(attribute, start + HEADER_BYTES);
     const isNested = !(value instanceof Uint8Array);
     if (isNested) {
-      end = writeAttributes(into, start + HEADER_BYTES, value);
+      end = writeAttributes(into, start + HEADER_BYTES, value, places);
     } else {
       new Uint8Array(into.buffer, into.byteOffset).set(value, start + HEADER_BYTES);
       end = start + HEADER_BYTES + value.length;

@@ -40,13 +40,14 @@ export interface Message {
   payload: Uint8Array;
 }
 
-/** `flags` beside REQUEST; `header` is the family's, of a multiple of 4 bytes. The sequence is set when it is sent. */
-export function encodeMessage(message: {
-  type: number;
-  flags: number;
-  header: Uint8Array;
-  attributes?: readonly Attribute[];
-}): Uint8Array<ArrayBuffer> {
+/**
+ * `flags` beside REQUEST; `header` is the family's, of a multiple of 4 bytes. The sequence is set when it is sent.
+ * `places` takes the offset of each attribute's value, for whoever changes it later.
+ */
+export function encodeMessage(
+  message: { type: number; flags: number; header: Uint8Array; attributes?: readonly Attribute[] },
+  places?: Map<Attribute, number>,
+): Uint8Array<ArrayBuffer> {
   const { type, flags, header, attributes = [] } = message;
   const start = MESSAGE_HEADER_BYTES + align4(header.length);
   const bytes = new Uint8Array(start + attributesBytes(attributes));
@@ -55,7 +56,7 @@ export function encodeMessage(message: {
   view.setUint16(4, type, true);
   view.setUint16(6, flags | NLM_F.REQUEST, true);
   bytes.set(header, MESSAGE_HEADER_BYTES);
-  writeAttributes(view, start, attributes);
+  writeAttributes(view, start, attributes, places);
   return bytes;
 }
 

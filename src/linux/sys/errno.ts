@@ -186,6 +186,11 @@ const TEXTS: Record<string, string> = {
   EUSERS: "too many users",
   EDQUOT: "disk quota exceeded",
   ECHILD: "no child processes",
+  EADDRINUSE: "address already in use",
+  EADDRNOTAVAIL: "cannot assign requested address",
+  ENETDOWN: "network is down",
+  ENETUNREACH: "network is unreachable",
+  EHOSTUNREACH: "no route to host",
 };
 
 export function errnoText(name: string): string {

@@ -6,7 +6,6 @@
  *
  * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
  */
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type Engine,
   ensurePackages,
   IMAGE,
+  isSupervisor,
   loadBusybox,
   makeWorkFolder,
   residentKib,
@@ -110,8 +110,6 @@ function supervisorKib(lighter: Engine): number {
   const [daemon = 0] = lighter.daemonPids();
   const id = run([...lighter.cli, "run", "-d", "--network", "none", IMAGE, "/bin/sleep", "1000"], lighter.env).trim();
   try {
-    const isSupervisor = (pid: number) =>
-      readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("lighter-supervisor");
     const supervisor = childrenOf(daemon).find(isSupervisor);
     if (supervisor === undefined) throw new Error("the daemon has no supervisor as its child");
     return residentKib(supervisor);

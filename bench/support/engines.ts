@@ -6,6 +6,7 @@ import { run } from "./commands.ts";
 
 const root = join(import.meta.dirname, "../..");
 const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 10_000;
 
 /** A daemon of our own with its own directories and socket, beside any that is in use. */
 export interface Engine {
@@ -84,8 +85,27 @@ export async function startLighter(folder: string): Promise<Engine> {
     env,
     daemonPids: () => [child.pid ?? 0],
     childPids: () => childrenOf(child.pid ?? 0),
-    stop: () => stopped(child),
+    stop: async () => {
+      await supervisorsGone(child.pid ?? 0);
+      await stopped(child);
+    },
   };
+}
+
+/** Those of containers that were removed are still letting go of their files. */
+async function supervisorsGone(daemon: number): Promise<void> {
+  const deadline = performance.now() + STOP_TIMEOUT_MS;
+  while (childrenOf(daemon).some(isSupervisor) && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** False for one that has ended meanwhile. */
+export function isSupervisor(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("lighter-supervisor");
+  } catch {
+    return false;
+  }
 }
 
 async function answering(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {

@@ -21,6 +21,8 @@ import {
   cloneRoot,
   cloneSources,
   closeIdmapped,
+  holdRoot,
+  letGoOfRoot,
   makeReadonly,
   mountAll,
   mountRoot,
@@ -125,6 +127,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     if (request.rootfs.length === 0) openRootPlace(init, config, request.runDirectory);
   });
   mountRoot(init, host, config, request.rootfs);
+  const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
+  if (holdsRoot) holdRoot(hostOps, init);
   mountAll(init, host, config, mounts);
   if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);
   if (stdio.terminal) {
@@ -146,6 +150,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const cleanup = new OpList("cleanup");
   if (ownCgroup) removeCgroup(cleanup, ownCgroup);
   removeRdtGroup(cleanup, rdt);
+  if (holdsRoot) letGoOfRoot(cleanup);
   return {
     cgroup,
     program: {

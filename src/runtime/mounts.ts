@@ -199,6 +199,20 @@ export function mountRoot(init: OpList, host: HostFacts, config: OciConfig, root
   }
 }
 
+/**
+ * The launcher holds the root until everybody has been told of the end, and so the mount: to unmount an overlay is to
+ * write back all that its disk has not written yet, whoever wrote it, and init's end would wait for that. Where somebody
+ * else is to hold the process, or the launcher is not to wait for it, this is not done.
+ */
+export function holdRoot(host: OpList, init: OpList): void {
+  init.add({ kind: "send", fd: ROOT, why: "the launcher holds the root" });
+  host.add({ kind: "receive", out: ROOT, why: "hold the root: its file system outlives the process" });
+}
+
+export function letGoOfRoot(cleanup: OpList): void {
+  cleanup.close(ROOT, "unmount the root, which writes back what its disk has not written yet", { guard: ROOT });
+}
+
 const MS_PRIVATE = 1 << 18;
 
 function makePrivate(init: OpList): void {

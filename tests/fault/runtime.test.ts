@@ -125,6 +125,8 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
 
   rooted("with a terminal", () => startsFail(["/bin/true"], { terminal: true }));
 
+  rooted("with a root of layers", () => startsFail(["/bin/true"], { layered: true }));
+
   rooted("with idmapped mounts and a seccomp agent", async () => {
     const agent = createServer((socket) => socket.on("error", () => {}).resume());
     const path = join(stage.directory, "agent.sock");

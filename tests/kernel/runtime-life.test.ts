@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseExitRecord } from "../../src/linux/process/exit-record.ts";
 import { createRuntime, type Supervised } from "../../src/runtime/mod.ts";
@@ -51,6 +51,15 @@ describe("the end", () => {
     expect(record.finishedAtNs).toBeLessThanOrEqual(BigInt(Date.now()) * 1_000_000n + slackNs);
     await container.gone;
     expect(readdirSync(request.runDirectory)).toEqual(["exit"]);
+  });
+
+  rooted("is told before the root's file system goes, which the supervisor holds until then", async () => {
+    const { pid, end } = await stage.sleeper({ layered: true });
+    const root = statSync(`/proc/${pid}/root/.`);
+    const fds = `/proc/${parentOf(pid)}/fd`;
+    const held = readdirSync(fds).map((fd) => statSync(join(fds, fd)));
+    expect(held.filter(({ dev, ino }) => dev === root.dev && ino === root.ino)).toHaveLength(1);
+    await end();
   });
 
   rooted("every exit code is told as it is", async () => {

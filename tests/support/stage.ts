@@ -17,7 +17,7 @@ import {
   type StartRequest,
   type Supervised,
 } from "../../src/runtime/mod.ts";
-import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciMount } from "../../src/spec/oci-runtime.ts";
 import { testIf } from "./test-if.ts";
 
 export const isRoot = process.getuid?.() === 0;
@@ -40,6 +40,8 @@ export interface RunOptions {
   /** Sent as stdin, which is then closed. */
   stdin?: string;
   log?: StartRequest["log"];
+  /** The root is an overlay above the stage's root file system. */
+  layered?: boolean;
   /** Instead of one connection for everything. */
   attach?: readonly AttachPlan[];
 }
@@ -112,12 +114,20 @@ export class Stage {
     return {
       id,
       config,
-      rootfs: [],
+      rootfs: options.layered ? [this.#overlay()] : [],
       runDirectory: this.runDirectory(id),
       stdio: { terminal: options.terminal ?? false, stdin },
       ...(options.log ? { log: options.log } : {}),
       attach: options.attach ?? [{ ...ALL, stdin }],
     };
+  }
+
+  #overlay(): OciMount {
+    const directory = mkdtempSync(join(this.directory, "overlay-"));
+    const [upper, work] = ["upper", "work"].map((name) => join(directory, name)) as [string, string];
+    for (const path of [upper, work]) mkdirSync(path);
+    const options = [`lowerdir=${this.rootfs}`, `upperdir=${upper}`, `workdir=${work}`];
+    return { destination: "/", type: "overlay", source: "overlay", options };
   }
 
   /** Runs to the end: of the process, of its output, and of the supervisor. */

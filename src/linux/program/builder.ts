@@ -98,8 +98,8 @@ export class OpList {
     this.ops.push({ kind: "write", dir, path, data, why, ...extras });
   }
 
-  close(fd: Slot, why: string): void {
-    this.call("close", [slot(fd)], why);
+  close(fd: Slot, why: string, extras: OpExtras = {}): void {
+    this.call("close", [slot(fd)], why, extras);
   }
 
   /** open(2) of a host path. */

@@ -7,7 +7,7 @@ import {
   NETLINK_REPLIES_MAX_BYTES,
 } from "../../base/limits.ts";
 import { errnoName, errnoText } from "../sys/errno.ts";
-import { openNetlink, receiveNetlink, sendNetlink } from "../sys/netlink.ts";
+import { openNetlink, portIdOf, receiveNetlink, sendNetlink } from "../sys/netlink.ts";
 import { brokenMessage } from "./attributes.ts";
 import type { Message } from "./messages.ts";
 import { joinMessages, NLM_F, NLMSG, parseAcknowledgement, parseMessages } from "./messages.ts";
@@ -19,6 +19,8 @@ export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
  * the kernel does what a message asks while it is sent, and its answers wait when that returns.
  */
 export class NetlinkSocket implements Disposable {
+  /** What the kernel calls it when it tells others what it did. */
+  readonly portId: number;
   readonly #fd: number;
   readonly #room = new Uint8Array(NETLINK_DATAGRAM_MAX_BYTES);
   #sequence = 1;
@@ -26,6 +28,7 @@ export class NetlinkSocket implements Disposable {
   /** `protocol`: one of NETLINK. */
   constructor(protocol: number) {
     this.#fd = openNetlink(protocol, { bufferBytes: NETLINK_BUFFER_BYTES });
+    this.portId = portIdOf(this.#fd);
   }
 
   /**

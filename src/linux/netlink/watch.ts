@@ -2,21 +2,24 @@ import { closeSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
 import { errnoOf } from "../../base/errors.ts";
 import { NETLINK_BUFFER_BYTES, NETLINK_DATAGRAM_MAX_BYTES } from "../../base/limits.ts";
-import { openNetlink, receiveNetlink } from "../sys/netlink.ts";
+import { leaveOut, openNetlink, receiveNetlink } from "../sys/netlink.ts";
 import type { Message } from "./messages.ts";
 import { parseMessages } from "./messages.ts";
 
 /**
  * Calls `onMessages` with what the kernel tells the multicast groups of a protocol, in the network namespace of the calling
  * thread. "overrun": some were lost, or cannot be understood; whoever follows something reads it anew.
+ * `exceptPortId`: nothing that this socket does.
  * From when this returns nothing is missed. `groups` are numbers, not masks: RTNLGRP_LINK is 1.
  */
 export function watchNetlink(
   protocol: number,
   groups: readonly number[],
   onMessages: (messages: readonly Message[] | "overrun") => void,
+  options: { exceptPortId?: number } = {},
 ): Disposable {
   const fd = openNetlink(protocol, { bufferBytes: NETLINK_BUFFER_BYTES, groups });
+  if (options.exceptPortId !== undefined) leaveOut(fd, options.exceptPortId);
   let reader = Bun.file(fd).stream().getReader();
   let ended = false;
 

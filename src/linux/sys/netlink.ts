@@ -1,4 +1,4 @@
-import { dlopen } from "bun:ffi";
+import { dlopen, ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { check, lastErrno, libc } from "./libc.ts";
@@ -8,6 +8,7 @@ const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
+const SO_ATTACH_FILTER = 26;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
@@ -17,8 +18,9 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const MSG_TRUNC = 0x20;
 
-const { setsockopt, recvfrom } = dlopen("libc.so.6", {
+const { setsockopt, getsockname, recvfrom } = dlopen("libc.so.6", {
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: "i64" },
 }).symbols;
 
@@ -79,4 +81,42 @@ export function receiveNetlink(fd: number, into: Uint8Array): number | undefined
       throw new LighterError("kernel", `a netlink message of ${length} bytes`, { errno: "EMSGSIZE" });
     return length;
   }
+}
+
+/** What the kernel calls a socket: the port id of its requests, and of what is told others about what they did. */
+export function portIdOf(fd: number): number {
+  const address = new Uint8Array(ADDRESS_BYTES);
+  check(getsockname(fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
+  return new DataView(address.buffer).getUint32(4, true);
+}
+
+/**
+ * From now on the socket gets nothing whose first message has this port id: what another socket did. The kernel leaves it out, so
+ * it costs nothing and cannot overrun. Source: Linux Documentation/networking/filter.rst.
+ */
+export function leaveOut(fd: number, portId: number): void {
+  const PORT_ID_AT = 12;
+  const inNetworkOrder = new DataView(new ArrayBuffer(4));
+  inNetworkOrder.setUint32(0, portId, true);
+  // struct sock_filter: u16 code, u8 jump if true, u8 jump if false, u32 operand.
+  const instructions = [
+    [0x20, 0, 0, PORT_ID_AT], // load a big-endian word
+    [0x15, 0, 1, inNetworkOrder.getUint32(0)], // if it is equal, go on; else leave out one
+    [0x06, 0, 0, 0], // take no byte
+    [0x06, 0, 0, 0xffffffff], // take all
+  ] as const;
+  const program = new DataView(new ArrayBuffer(8 * instructions.length));
+  for (const [index, [code, ifTrue, ifFalse, operand]] of instructions.entries()) {
+    program.setUint16(8 * index, code, true);
+    program.setUint8(8 * index + 2, ifTrue);
+    program.setUint8(8 * index + 3, ifFalse);
+    program.setUint32(8 * index + 4, operand, true);
+  }
+  // struct sock_fprog: u16 length, padding, pointer.
+  const descriptor = new DataView(new ArrayBuffer(16));
+  const bytes = new Uint8Array(program.buffer);
+  descriptor.setUint16(0, instructions.length, true);
+  descriptor.setBigUint64(8, BigInt(ptr(bytes)), true);
+  const result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 16);
+  check(result, "setsockopt(2) SO_ATTACH_FILTER");
 }

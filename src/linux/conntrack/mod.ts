@@ -1,0 +1,74 @@
+/**
+ * Connections that the kernel is to forget. Any list of them costs a walk through the kernel's whole hash table, 4 ms of
+ * 262,144 buckets, and what it lists some 3 µs each: so there is no list where there is no connection, and one list rather than
+ * several where there are few.
+ */
+import { errnoOf } from "../../base/errors.ts";
+import type { NetlinkSocket } from "../netlink/mod.ts";
+import {
+  askCount,
+  type Connection,
+  deleteConnection,
+  familyOf,
+  listAll,
+  listFrom,
+  listToPort,
+  parseConnection,
+  parseCount,
+} from "./messages.ts";
+
+export { familyOf };
+
+/** More are listed for each address, filtered by the kernel. */
+const FEW_CONNECTIONS = 2000;
+
+/** `socket`, here and below, is of NETLINK.NETFILTER. */
+function countConnections(socket: NetlinkSocket): number {
+  const [answer] = socket.request([askCount()], "counting connections");
+  return answer === undefined ? 0 : parseCount(answer);
+}
+
+/** Those of the list that are wanted. Returns how many went. */
+function forget(socket: NetlinkSocket, list: Uint8Array, isWanted: (connection: Connection) => boolean): number {
+  let count = 0;
+  for (const message of socket.dump(list, "listing connections")) {
+    const connection = parseConnection(message);
+    if (connection === undefined || !isWanted(connection)) continue;
+    try {
+      socket.request([deleteConnection(connection)], "forgetting a connection");
+      count++;
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error; // it has ended meanwhile
+    }
+  }
+  return count;
+}
+
+/** Connections to and from these addresses, of containers that have gone: whoever gets one next is not to hear of them. */
+export function forgetAddresses(socket: NetlinkSocket, addresses: readonly Uint8Array[]): number {
+  const total = countConnections(socket);
+  if (total === 0 || addresses.length === 0) return 0;
+  const wanted = new Set(addresses.map(String));
+  const isWanted = ({ original, reply }: Connection) =>
+    wanted.has(String(original.source)) || wanted.has(String(reply.source));
+  if (total <= FEW_CONNECTIONS) return forget(socket, listAll(), isWanted);
+  return addresses
+    .flatMap((address) => [listFrom(address, "original"), listFrom(address, "reply")])
+    .reduce((count, list) => count + forget(socket, list, isWanted), 0);
+}
+
+/**
+ * Connections to a port that nobody has changed the ends of. For ports of UDP: who goes on sending has a connection for the
+ * kernel, which would never look at a port that was published meanwhile. `address`: undefined is every one of `family`.
+ */
+export function forgetPlainToPort(
+  socket: NetlinkSocket,
+  wanted: { family: number; address?: Uint8Array; protocol: number; port: number },
+): number {
+  if (countConnections(socket) === 0) return 0;
+  const { family, address, protocol, port } = wanted;
+  return forget(socket, listToPort(family, protocol, port), ({ original, isPlain }) => {
+    if (!isPlain || original.protocol !== protocol || original.destinationPort !== port) return false;
+    return address === undefined || Buffer.compare(original.destination, address) === 0;
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * Messages of nf_tables: a batch is done as a whole or not at all.
+ *
+ *   | netlink header | u8 family | u8 version 0 | be16 resource id | attributes |
+ *
+ * Numbers in attributes are big-endian. Source: Linux include/uapi/linux/netfilter/{nfnetlink,nf_tables}.h, net/netfilter/nf_tables_api.c.
+ */
+import { assert } from "../../base/assert.ts";
+import type { Attribute } from "../netlink/mod.ts";
+import { encodeMessage, NLM_F } from "../netlink/mod.ts";
+
+/** NFPROTO_*: which packets a table sees. "inet" is both kinds of IP. */
+export const FAMILY = { unspecified: 0, inet: 1, ip: 2, ip6: 10 } as const;
+export type Family = keyof typeof FAMILY;
+
+export interface Table {
+  family: Family;
+  name: string;
+}
+
+const NFNL_SUBSYS_NFTABLES = 10;
+/** NFT_MSG_*. */
+export const NFT_MESSAGE = {
+  ...{ newTable: 0, getTable: 1, deleteTable: 2, newChain: 3, getChain: 4, deleteChain: 5 },
+  ...{ newRule: 6, getRule: 7, deleteRule: 8, newSet: 9, getSet: 10, deleteSet: 11 },
+  ...{ newElements: 12, getElements: 13, deleteElements: 14, newGeneration: 15, getGeneration: 16 },
+} as const;
+export type NftMessage = keyof typeof NFT_MESSAGE;
+
+const BATCH_BEGIN = 0x10;
+const BATCH_END = 0x11;
+/** struct nfgenmsg. */
+export const NFGENMSG_BYTES = 4;
+const FLAGS_AT = 6;
+
+export function nftMessageType(message: NftMessage): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | NFT_MESSAGE[message];
+}
+
+/** The operation of a message's type; undefined if it is not of nf_tables. */
+export function nftMessageOf(type: number): number | undefined {
+  return type >> 8 === NFNL_SUBSYS_NFTABLES ? type & 0xff : undefined;
+}
+
+export function encodeNft(
+  message: NftMessage,
+  family: Family,
+  attributes: readonly Attribute[],
+  flags = 0,
+): Uint8Array<ArrayBuffer> {
+  const header = Uint8Array.of(FAMILY[family], 0, 0, 0);
+  return encodeMessage({ type: nftMessageType(message), flags, header, attributes });
+}
+
+/**
+ * What makes one change of several messages. The last of them asks for an acknowledgement, so that a batch of which the kernel
+ * says nothing is not taken for one that was done.
+ */
+export function encodeBatch(messages: readonly Uint8Array[]): Uint8Array[] {
+  const last = messages.at(-1);
+  assert(last !== undefined, "a batch has no message");
+  const acknowledged = last.slice();
+  acknowledged[FLAGS_AT]! |= NLM_F.ACK;
+  return [batchMark(BATCH_BEGIN), ...messages.slice(0, -1), acknowledged, batchMark(BATCH_END)];
+}
+
+/** Its resource id is the subsystem that the batch is for. */
+function batchMark(type: number): Uint8Array {
+  return encodeMessage({ type, flags: 0, header: Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES) });
+}

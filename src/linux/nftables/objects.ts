@@ -1,0 +1,69 @@
+/** Messages that make and remove tables, chains and rules. */
+import type { Attribute } from "../netlink/mod.ts";
+import { attr, NLM_F } from "../netlink/mod.ts";
+import { encodeNft, type Table } from "./messages.ts";
+
+const NFTA_TABLE_NAME = 1;
+const NFTA_TABLE_FLAGS = 2;
+
+const NFTA_CHAIN_TABLE = 1;
+const NFTA_CHAIN_NAME = 3;
+const NFTA_CHAIN_HOOK = 4;
+const NFTA_CHAIN_POLICY = 5;
+const NFTA_CHAIN_TYPE = 7;
+const NFTA_HOOK_HOOKNUM = 1;
+const NFTA_HOOK_PRIORITY = 2;
+const NF_ACCEPT = 1;
+
+const NFTA_RULE_TABLE = 1;
+const NFTA_RULE_CHAIN = 2;
+const NFTA_RULE_EXPRESSIONS = 4;
+
+/** NF_INET_*: where a packet is on its way. */
+const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+
+/** Chains of one hook are run in this order, the lowest first. Source: nft(8), "Standard priority names". */
+export const PRIORITY = { raw: -300, dstnat: -100, filter: 0, srcnat: 100 } as const;
+
+/** A chain that packets come to by themselves. What it does not decide, it lets pass: to the other tables' chains. */
+export interface BaseChain {
+  type: "filter" | "nat";
+  hook: keyof typeof HOOK;
+  priority: number;
+}
+
+/** It may be there already. */
+export function newTable(table: Table): Uint8Array {
+  const attributes = [attr.text(NFTA_TABLE_NAME, table.name), attr.be32(NFTA_TABLE_FLAGS, 0)];
+  return encodeNft("newTable", table.family, attributes, NLM_F.CREATE);
+}
+
+/** With all that is in it. ENOENT if it is not there. */
+export function deleteTable(table: Table): Uint8Array {
+  return encodeNft("deleteTable", table.family, [attr.text(NFTA_TABLE_NAME, table.name)]);
+}
+
+/** Without `base`: a chain that rules jump to. */
+export function newChain(table: Table, name: string, base?: BaseChain): Uint8Array {
+  const attributes = [attr.text(NFTA_CHAIN_TABLE, table.name), attr.text(NFTA_CHAIN_NAME, name)];
+  if (base !== undefined)
+    attributes.push(
+      attr.nested(NFTA_CHAIN_HOOK, [
+        attr.be32(NFTA_HOOK_HOOKNUM, HOOK[base.hook]),
+        attr.be32(NFTA_HOOK_PRIORITY, base.priority >>> 0),
+      ]),
+      attr.be32(NFTA_CHAIN_POLICY, NF_ACCEPT),
+      attr.text(NFTA_CHAIN_TYPE, base.type),
+    );
+  return encodeNft("newChain", table.family, attributes, NLM_F.CREATE);
+}
+
+/** At the end of the chain. `expressions` as the functions of expressions.ts make them. */
+export function newRule(table: Table, chain: string, expressions: readonly Attribute[]): Uint8Array {
+  const attributes = [
+    attr.text(NFTA_RULE_TABLE, table.name),
+    attr.text(NFTA_RULE_CHAIN, chain),
+    attr.nested(NFTA_RULE_EXPRESSIONS, expressions),
+  ];
+  return encodeNft("newRule", table.family, attributes, NLM_F.CREATE | NLM_F.APPEND);
+}

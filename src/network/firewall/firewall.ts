@@ -1,0 +1,216 @@
+import { errnoOf, LighterError } from "../../base/errors.ts";
+import { parseIpAddress } from "../../base/ip-address.ts";
+import { familyOf, forgetAddresses, forgetPlainToPort } from "../../linux/conntrack/mod.ts";
+import { type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
+import {
+  deleteElements,
+  deleteTable,
+  type Element,
+  encodeBatch,
+  isAboutTable,
+  NFNLGRP_NFTABLES,
+  type NftSet,
+  newElements,
+  newSet,
+  newTable,
+  type Table,
+} from "../../linux/nftables/mod.ts";
+import { canPublishAtLoopback6, type Families } from "../host-settings.ts";
+import type { FirewallNetwork, PortMapping } from "../types.ts";
+import { chainMessages } from "./rules.ts";
+import { ALL_SETS, type Entry, networkEntries, PROTOCOL_NUMBER, portEntry } from "./sets.ts";
+
+/** Of increments: the table is not what we made, so it is made anew. */
+const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
+
+/**
+ * The daemon's table in the network namespace of the thread that made this. Synchronous; each change is one batch, so packets
+ * see the table before it or after it. It knows what is to be in the table: a change that finds another table there than it left
+ * writes all of it anew.
+ */
+export class Firewall implements Disposable {
+  readonly #table: Table;
+  readonly #socket = new NetlinkSocket(NETLINK.NETFILTER);
+  /** By bridge. */
+  readonly #networks = new Map<string, FirewallNetwork>();
+  /** By protocol, host address and host port. */
+  readonly #ports = new Map<string, PortMapping>();
+  #guarded: Families = { ipv4: false, ipv6: false };
+  #loopback6 = false;
+  #exists = false;
+
+  /** Makes nothing yet. `tableName`: of the family inet; nobody else's. */
+  constructor(options: { tableName: string }) {
+    this.#table = { family: "inet", name: options.tableName };
+  }
+
+  /**
+   * Makes the table say exactly this, whether it is there or not.
+   * @throws LighterError ("invalid") for a bad address; ("conflict") for a port that is there twice; ("kernel")
+   */
+  sync(networks: readonly FirewallNetwork[], ports: readonly PortMapping[]): void {
+    checkDistinct(ports);
+    this.#networks.clear();
+    this.#ports.clear();
+    for (const network of networks) this.#networks.set(network.bridge, network);
+    for (const port of ports) this.#ports.set(portKey(port), port);
+    this.#write();
+  }
+
+  /** Or replaces that of the same bridge. */
+  addNetwork(network: FirewallNetwork): void {
+    const added = networkEntries(network);
+    const before = this.#networks.get(network.bridge);
+    const removed = before === undefined ? [] : networkEntries(before);
+    this.#networks.set(network.bridge, network);
+    this.#change(`network ${network.bridge}`, removed, added);
+  }
+
+  removeNetwork(bridge: string): void {
+    const network = this.#networks.get(bridge);
+    if (network === undefined) return;
+    this.#networks.delete(bridge);
+    this.#change(`network ${bridge}`, networkEntries(network), []);
+  }
+
+  /** All of them or none. @throws LighterError ("conflict") for a port that is published already */
+  publish(ports: readonly PortMapping[]): void {
+    checkDistinct(ports);
+    const entries = ports.map(portEntry);
+    for (const port of ports) if (this.#ports.has(portKey(port))) throw portTaken(port);
+    for (const port of ports) this.#ports.set(portKey(port), port);
+    this.#change("published ports", [], entries);
+    for (const port of ports) this.#forgetSenders(port);
+  }
+
+  /** Those that are not published are passed over. Connections go on until `forgetConnections`. */
+  unpublish(ports: readonly PortMapping[]): void {
+    const published = ports.flatMap((port) => this.#ports.get(portKey(port)) ?? []);
+    for (const port of published) this.#ports.delete(portKey(port));
+    this.#change("published ports", published.map(portEntry), []);
+  }
+
+  /**
+   * From now on drops what passes between interfaces of others, in the families named: those whose forwarding we turned on,
+   * so that a host that was no router is none now.
+   */
+  guard(families: Families): void {
+    if (families.ipv4 === this.#guarded.ipv4 && families.ipv6 === this.#guarded.ipv6) return;
+    this.#guarded = families;
+    if (this.#exists) this.#write();
+  }
+
+  /** Ends connections to and from containers that have gone: their addresses are somebody else's next. */
+  forgetConnections(addresses: readonly string[]): void {
+    forgetAddresses(this.#socket, addresses.map(parseIpAddress));
+  }
+
+  /** The table; what it should hold is known on. */
+  remove(): void {
+    this.#exists = false;
+    this.#request([newTable(this.#table), deleteTable(this.#table)], "removing");
+  }
+
+  /**
+   * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. Once for
+   * changes that come together.
+   */
+  watch(onFlushed: () => void): Disposable {
+    return watchNetlink(
+      NETLINK.NETFILTER,
+      [NFNLGRP_NFTABLES],
+      (messages) => {
+        if (messages === "overrun" || messages.some((message) => this.#isByOthers(message))) onFlushed();
+      },
+      { exceptPortId: this.#socket.portId },
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+
+  /** All of it: what was there goes in the same batch. */
+  #write(): void {
+    const table = this.#table;
+    this.#loopback6 = canPublishAtLoopback6();
+    const entries = [
+      ...[...this.#networks.values()].flatMap(networkEntries),
+      ...[...this.#ports.values()].map(portEntry),
+    ];
+    this.#request(
+      [
+        newTable(table), // so that there is one to delete
+        deleteTable(table),
+        newTable(table),
+        ...ALL_SETS.map((set, index) => newSet(table, set, index + 1)),
+        ...this.#elementMessages(entries, newElements),
+        ...chainMessages(table, { guarded: this.#guarded, loopback6: this.#loopback6 }),
+      ],
+      "writing",
+    );
+    this.#exists = true;
+  }
+
+  #change(what: string, removed: readonly Entry[], added: readonly Entry[]): void {
+    if (removed.length + added.length === 0 && this.#exists) return;
+    if (!this.#exists || this.#loopback6 !== canPublishAtLoopback6()) {
+      this.#write();
+      return;
+    }
+    const messages = [...this.#elementMessages(removed, deleteElements), ...this.#elementMessages(added, newElements)];
+    try {
+      this.#request(messages, `changing ${what} of`);
+    } catch (error) {
+      if (!NOT_OURS_ANY_MORE.includes(errnoOf(error))) throw error;
+      this.#write();
+    }
+  }
+
+  #elementMessages(entries: readonly Entry[], encode: typeof newElements): Uint8Array[] {
+    const bySet = new Map<NftSet, Element[]>();
+    for (const { set, element } of entries) {
+      const elements = bySet.get(set);
+      if (elements === undefined) bySet.set(set, [element]);
+      else elements.push(element);
+    }
+    return [...bySet].flatMap(([set, elements]) => encode(this.#table, set, elements));
+  }
+
+  #request(messages: readonly Uint8Array[], what: string): void {
+    this.#socket.request(encodeBatch(messages), `${what} nftables table "${this.#table.name}"`);
+  }
+
+  #isByOthers(message: Message): boolean {
+    return message.portId !== this.#socket.portId && isAboutTable(message, this.#table);
+  }
+
+  #forgetSenders(port: PortMapping): void {
+    if (port.protocol !== "udp") return;
+    const address = parseIpAddress(port.hostAddress);
+    const isAny = address.every((byte) => byte === 0);
+    forgetPlainToPort(this.#socket, {
+      family: familyOf(address),
+      ...(!isAny && { address }),
+      protocol: PROTOCOL_NUMBER.udp,
+      port: port.hostPort,
+    });
+  }
+}
+
+function portKey({ protocol, hostAddress, hostPort }: PortMapping): string {
+  return `${protocol} ${hostAddress} ${hostPort}`;
+}
+
+function portTaken({ hostAddress, hostPort, protocol }: PortMapping): LighterError {
+  return new LighterError("conflict", `port ${hostPort}/${protocol} of ${hostAddress} leads to a container already`);
+}
+
+function checkDistinct(ports: readonly PortMapping[]): void {
+  const seen = new Set<string>();
+  for (const port of ports) {
+    const key = portKey(port);
+    if (seen.has(key)) throw portTaken(port);
+    seen.add(key);
+  }
+}

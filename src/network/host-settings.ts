@@ -1,0 +1,163 @@
+/**
+ * The few settings of the host's network that containers need, in the network namespace of the calling thread.
+ * Source: Linux Documentation/networking/ip-sysctl.rst.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
+import { parseIpAddress } from "../base/ip-address.ts";
+import { attr, encodeMessage, NETLINK, NetlinkSocket, NLM_F } from "../linux/netlink/mod.ts";
+
+const SYSCTL_ROOT = "/proc/sys/net";
+
+/** Which families of addresses; of forwarding. */
+export interface Families {
+  ipv4: boolean;
+  ipv6: boolean;
+}
+
+/** Undefined if the kernel has no such setting: without IPv6, say. */
+function readSetting(path: string): string | undefined {
+  try {
+    return readFileSync(join(SYSCTL_ROOT, path), "utf8").trim();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Leaves alone what is so already: a read-only /proc/sys that was prepared by somebody is fine. */
+function writeSetting(path: string, value: string): void {
+  if (readSetting(path) !== value) writeFileSync(join(SYSCTL_ROOT, path), value);
+}
+
+const FORWARDING = { ipv4: "ipv4/ip_forward", ipv6: "ipv6/conf/all/forwarding" } as const;
+const FAMILIES = ["ipv4", "ipv6"] as const;
+
+/**
+ * Has the host forward packets of the wanted families. Returns those in which it did not before us, now or in an earlier life:
+ * a host that was no router must not become one between interfaces of others, so the firewall guards these (`Firewall.guard`).
+ *
+ * `memoryPath`: a file that remembers it, in a directory that a boot empties as it resets the settings. It is written first, so
+ * that whoever dies in between is not taken for somebody else.
+ */
+export function enableForwarding(wanted: Families, memoryPath: string): Families {
+  const ours = readMemory(memoryPath);
+  const missing = FAMILIES.filter((family) => wanted[family] && readSetting(FORWARDING[family]) === "0");
+  const remembered = { ipv4: ours.ipv4 || missing.includes("ipv4"), ipv6: ours.ipv6 || missing.includes("ipv6") };
+  if (remembered.ipv4 !== ours.ipv4 || remembered.ipv6 !== ours.ipv6)
+    writeFileSync(memoryPath, `${FAMILIES.filter((family) => remembered[family]).join(" ")}\n`);
+  for (const family of missing) {
+    if (family === "ipv6") keepRouterAdvertisements();
+    writeFileSync(join(SYSCTL_ROOT, FORWARDING[family]), "1");
+  }
+  return remembered;
+}
+
+function readMemory(path: string): Families {
+  try {
+    const words = readFileSync(path, "utf8").trim().split(" ");
+    return { ipv4: words.includes("ipv4"), ipv6: words.includes("ipv6") };
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return { ipv4: false, ipv6: false };
+    throw error;
+  }
+}
+
+/**
+ * A host that forwards IPv6 takes its addresses and routes from no router any more, unless an interface says "2". Those that
+ * do take them (1) are to go on.
+ */
+function keepRouterAdvertisements(): void {
+  const names = readdirSync(join(SYSCTL_ROOT, "ipv6/conf")).filter((name) => !["all", "default", "lo"].includes(name));
+  for (const name of names)
+    if (readSetting(`ipv6/conf/${name}/accept_ra`) === "1") writeSetting(`ipv6/conf/${name}/accept_ra`, "2");
+}
+
+/**
+ * Bridges of every daemon of ours are in this group of interfaces (IFLA_GROUP), so that firewalls know one another's. The
+ * number is our name's first letters.
+ */
+export const BRIDGE_GROUP = 0x4c69;
+
+/**
+ * Sets what a bridge of ours needs, and brings it up.
+ *
+ * 127.0.0.1 of the host leads to published ports, so packets with that address may leave and come back by it (the firewall drops
+ * those that a container makes up). Containers are no routers for the host. Nobody else has its addresses, so nobody is asked,
+ * which would take seconds. Without a subnet of IPv6 there is none of it, or containers would reach the host by a link-local
+ * address that nobody thought of.
+ */
+export function startBridge(bridge: { name: string; index: number }, options: { ipv6: boolean }): void {
+  const { name, index } = bridge;
+  writeSetting(`ipv4/conf/${name}/route_localnet`, "1");
+  const hasIpv6 = readSetting(`ipv6/conf/${name}/disable_ipv6`) !== undefined;
+  if (hasIpv6) {
+    writeSetting(`ipv6/conf/${name}/accept_ra`, "0");
+    writeSetting(`ipv6/conf/${name}/accept_dad`, "0");
+    writeSetting(`ipv6/conf/${name}/disable_ipv6`, options.ipv6 ? "0" : "1");
+  }
+  using socket = new NetlinkSocket(NETLINK.ROUTE);
+  socket.request([encodeUp(index)], `bring up bridge ${name}`);
+  if (!hasIpv6 || !options.ipv6) return;
+  try {
+    socket.request([encodeLoopbackRoute(index)], `let ::1 lead to bridge ${name}`);
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+function encodeUp(index: number): Uint8Array {
+  const RTM_SETLINK = 19;
+  const IFLA_GROUP = 27;
+  const IFF_UP = 1;
+  const header = new DataView(new ArrayBuffer(16)); // struct ifinfomsg
+  header.setInt32(4, index, true);
+  header.setUint32(8, IFF_UP, true);
+  header.setUint32(12, IFF_UP, true);
+  return encodeMessage({
+    type: RTM_SETLINK,
+    flags: NLM_F.ACK,
+    header: new Uint8Array(header.buffer),
+    attributes: [attr.u32(IFLA_GROUP, BRIDGE_GROUP)],
+  });
+}
+
+/**
+ * What `route_localnet` is for IPv4: an answer to the host's ::1 that comes by the bridge is the host's. The kernel
+ * looks for a local route by that interface (rt6_need_strict() in net/ipv6/route.c). Loopback's own comes first for all
+ * else, as its metric is 0; two of one metric there cannot be.
+ */
+function encodeLoopbackRoute(index: number): Uint8Array {
+  const RTM_NEWROUTE = 24;
+  const [AF_INET6, RT_TABLE_LOCAL, RTPROT_STATIC, RT_SCOPE_HOST, RTN_LOCAL] = [10, 255, 4, 254, 2];
+  const header = Uint8Array.of(
+    AF_INET6,
+    128,
+    0,
+    0,
+    RT_TABLE_LOCAL,
+    RTPROT_STATIC,
+    RT_SCOPE_HOST,
+    RTN_LOCAL,
+    0,
+    0,
+    0,
+    0,
+  );
+  const [RTA_DST, RTA_OIF, RTA_PRIORITY] = [1, 4, 6];
+  const attributes = [
+    attr.bytes(RTA_DST, parseIpAddress("::1")),
+    attr.u32(RTA_OIF, index),
+    attr.u32(RTA_PRIORITY, 1024 + index),
+  ];
+  return encodeMessage({ type: RTM_NEWROUTE, flags: NLM_F.CREATE | NLM_F.EXCL | NLM_F.ACK, header, attributes });
+}
+
+/**
+ * False where bridges hand packets of IPv6 to the firewall before the host gets them. An answer to ::1 has that address
+ * again by then, and the host takes no such packet from an interface (ip6_rcv_core() in net/ipv6/ip6_input.c).
+ */
+export function canPublishAtLoopback6(): boolean {
+  return readSetting("bridge/bridge-nf-call-ip6tables") !== "1";
+}

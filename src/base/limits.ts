@@ -220,3 +220,23 @@ export const LINK_NAME_MAX_LENGTH = 15;
 export const MTU_MAX = 65535;
 /** Address ranges of one network. Each may need a look at every other network's. */
 export const IPAM_POOLS_MAX = 256;
+
+/** A DNS name on the wire, with its lengths and its end, and one label of it. (RFC 1035 §2.3.4) Longer ones are refused. */
+export const DNS_NAME_MAX_BYTES = 255;
+export const DNS_LABEL_MAX_BYTES = 63;
+/** A query by TCP: a name, and a few options. Real ones have under 1 KiB; who sends more is hung up on. */
+export const DNS_QUERY_MAX_BYTES = 4096;
+/** Queries of one container that wait for other servers, each with a socket. Docker's number. More are refused. */
+export const DNS_FORWARDS_MAX = 1024;
+/** The same of all containers: a few that ask and ask must not take all fds of the daemon. */
+export const DNS_FORWARDS_MAX_TOTAL = 4096;
+/** Servers asked one after the other. More are left out, as resolv.conf(5) does. */
+export const DNS_SERVERS_MAX = 3;
+/** How long a server may take. Docker's number; glibc waits for 5 s. */
+export const DNS_SERVER_TIMEOUT_MS = 4000;
+/** Clients of one container that are connected by TCP. More are hung up on. */
+export const DNS_CONNECTIONS_MAX = 64;
+/** Answers that a client has not taken yet. One that leaves more is hung up on. */
+export const DNS_UNREAD_MAX_BYTES = 256 * 1024;
+/** A client without a query under way is hung up on after so long. (RFC 7766 §6.2.3: of the order of seconds) */
+export const DNS_IDLE_S = 10;

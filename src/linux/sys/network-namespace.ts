@@ -1,0 +1,46 @@
+import { closeSync, openSync } from "node:fs";
+import { messageOf } from "../../base/errors.ts";
+import { log } from "../../base/log.ts";
+import { check, libc } from "./libc.ts";
+
+const SYS_SETNS = process.arch === "arm64" ? 268n : 308n;
+const CLONE_NEWNET = 0x40000000n;
+
+/** The process's own namespace. Opened at the first use, and for good. */
+let homeFd: number | undefined;
+
+/** An fd that keeps the namespace at `path` ("/proc/PID/ns/net", "/run/netns/NAME") alive. The caller closes it. */
+export function openNetworkNamespace(path: string): number {
+  return openSync(path, "r");
+}
+
+export function closeNetworkNamespace(fd: number): void {
+  closeSync(fd);
+}
+
+/**
+ * Runs `act` with this thread in another network namespace; what it opens there stays there. On the main thread only.
+ * `act` must do its work before it returns: what it awaits happens at home again. It must not start a thread, which would
+ * stay in the namespace and keep it alive: no file system or name lookups of the asynchronous kind.
+ * A process that cannot come back ends itself: all it did from then on would happen to a container.
+ * Source: setns(2). Two switches take 3 µs (Linux 6.18, 2026-11-25).
+ * @throws LighterError ("kernel"): "EINVAL" if `fd` is no network namespace, "EPERM" without CAP_SYS_ADMIN
+ */
+export function inNetworkNamespace<T>(fd: number, act: () => T): T {
+  homeFd ??= openNetworkNamespace("/proc/thread-self/ns/net");
+  enter(fd);
+  try {
+    return act();
+  } finally {
+    try {
+      enter(homeFd);
+    } catch (error) {
+      log.error("cannot leave a container's network namespace", { error: messageOf(error) });
+      process.abort();
+    }
+  }
+}
+
+function enter(fd: number): void {
+  check(libc.syscall(SYS_SETNS, BigInt(fd), CLONE_NEWNET, 0n, 0n, 0n), "setns(2)");
+}

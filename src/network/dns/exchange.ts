@@ -1,0 +1,93 @@
+import { DNS_SERVER_TIMEOUT_MS } from "../../base/limits.ts";
+import { FrameReader, frame } from "./length-framed.ts";
+import { MESSAGE_MAX_BYTES } from "./message.ts";
+
+const DNS_PORT = 53;
+
+/** How a client asks is how we ask for it. */
+export type Protocol = "udp" | "tcp";
+
+export interface Exchange {
+  /** The server's. */
+  address: string;
+  protocol: Protocol;
+  message: Uint8Array;
+  /** Whether what came is the answer; what is not is dropped, and we wait on: anybody may send a datagram. */
+  accepts: (message: Uint8Array) => boolean;
+  /** Gives up. */
+  signal: AbortSignal;
+}
+
+/**
+ * Sends one query to one server from a new socket, whose port the kernel picks at random: who wants to forge an answer has to
+ * guess it, and the id. Undefined: no answer within `DNS_SERVER_TIMEOUT_MS`, or none to be had.
+ * `open` runs what opens the socket in the network namespace that it is to be in; that happens before this returns.
+ */
+export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promise<Uint8Array | undefined> {
+  return new Promise((resolve) => {
+    let close: (() => void) | undefined;
+    let finished = false;
+    const finish = (answer?: Uint8Array) => {
+      if (finished) return;
+      finished = true;
+      clearTimeout(timer);
+      options.signal.removeEventListener("abort", giveUp);
+      close?.();
+      resolve(answer);
+    };
+    const giveUp = () => finish();
+    options.signal.addEventListener("abort", giveUp);
+    const timer = setTimeout(giveUp, DNS_SERVER_TIMEOUT_MS);
+    const ask = options.protocol === "udp" ? askByUdp : askByTcp;
+    // No route, no such family, nobody there: the next server may do better.
+    ask(options, open, finish).then(
+      (closeSocket) => {
+        if (finished) closeSocket();
+        else close = closeSocket;
+      },
+      () => finish(),
+    );
+  });
+}
+
+type Opener = <T>(act: () => T) => T;
+type Ask = (options: Exchange, open: Opener, finish: (answer?: Uint8Array) => void) => Promise<() => void>;
+
+const askByUdp: Ask = async ({ address, message, accepts }, open, finish) => {
+  const socket = await open(() =>
+    Bun.udpSocket({
+      hostname: address.includes(":") ? "::" : "0.0.0.0",
+      connect: { hostname: address, port: DNS_PORT },
+      socket: {
+        data: (_socket, data) => {
+          if (accepts(data)) finish(data);
+        },
+        error: () => finish(), // ICMP: nobody listens, no way there
+      },
+    }),
+  );
+  socket.send(message);
+  return () => socket.close();
+};
+
+const askByTcp: Ask = async ({ address, message, accepts }, open, finish) => {
+  const reader = new FrameReader(MESSAGE_MAX_BYTES);
+  const socket = await open(() =>
+    Bun.connect({
+      hostname: address,
+      port: DNS_PORT,
+      socket: {
+        data: (_socket, data) => {
+          const messages = reader.push(data);
+          const answer = messages === "too long" ? undefined : messages.find(accepts);
+          if (answer !== undefined) finish(answer);
+        },
+        close: () => finish(),
+        error: () => finish(),
+        connectError: () => {}, // the promise says it
+      },
+    }),
+  );
+  socket.write(frame(message)); // a new connection's buffer has room for a query
+  return () => socket.terminate();
+};

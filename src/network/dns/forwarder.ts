@@ -1,0 +1,74 @@
+import { DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL, DNS_SERVERS_MAX } from "../../base/limits.ts";
+import { exchange, type Protocol } from "./exchange.ts";
+import { answerCode, encodeFailure, type Query, Rcode, withId } from "./message.ts";
+import { RESOLVER_ADDRESS } from "./place.ts";
+import type { Upstream, UpstreamServer } from "./types.ts";
+
+/** Of all containers. */
+let underWayInTotal = 0;
+
+/** Passes queries on to other servers, as they came, and the answers back, as they came. */
+export class Forwarder {
+  readonly #openInContainer: <T>(act: () => T) => T;
+  readonly #end = new AbortController();
+  #underWay = 0;
+  upstream: Upstream;
+
+  /** `openInContainer` runs what opens a socket in the container's network namespace. */
+  constructor(upstream: Upstream, openInContainer: <T>(act: () => T) => T) {
+    this.upstream = upstream;
+    this.#openInContainer = openInContainer;
+  }
+
+  /**
+   * The answer of the first server that has one, with the query's id. As Docker: the servers one after the other; one that
+   * fails, refuses or says nothing leaves it to the next; a name that does not exist is an answer.
+   * If none has an answer: SERVFAIL; beyond the limit of queries under way: REFUSED, at once.
+   */
+  async forward(message: Uint8Array, query: Query, protocol: Protocol): Promise<Uint8Array> {
+    if (this.#underWay >= DNS_FORWARDS_MAX || underWayInTotal >= DNS_FORWARDS_MAX_TOTAL)
+      return encodeFailure(query, Rcode.refused);
+    this.#underWay++;
+    underWayInTotal++;
+    try {
+      for (const server of usable(this.upstream)) {
+        if (this.#end.signal.aborted) break; // the namespace's fd is closed, or somebody else's by now
+        const answer = await this.#ask(server, message, query, protocol);
+        if (answer !== undefined) return answer;
+      }
+      return encodeFailure(query, Rcode.serverFailure);
+    } finally {
+      this.#underWay--;
+      underWayInTotal--;
+    }
+  }
+
+  async #ask(server: UpstreamServer, message: Uint8Array, query: Query, protocol: Protocol) {
+    const [id = 0] = crypto.getRandomValues(new Uint16Array(1));
+    const open = server.fromHost ? <T>(act: () => T) => act() : this.#openInContainer;
+    const answer = await exchange(
+      {
+        address: server.address,
+        protocol,
+        message: withId(message, id),
+        accepts: (candidate) => answerCode(candidate, id, query) !== undefined,
+        signal: this.#end.signal,
+      },
+      open,
+    );
+    if (answer === undefined) return undefined;
+    const rcode = answerCode(answer, id, query);
+    return rcode === Rcode.serverFailure || rcode === Rcode.refused ? undefined : withId(answer, query.id);
+  }
+
+  /** Closes what is open; what is under way ends with a failure that nobody has to read. */
+  close(): void {
+    this.#end.abort();
+  }
+}
+
+/** Not ourselves, who would ask ourselves again. */
+function usable({ servers, forwards }: Upstream): UpstreamServer[] {
+  const others = servers.filter(({ address, fromHost }) => fromHost || address !== RESOLVER_ADDRESS);
+  return others.slice(0, DNS_SERVERS_MAX).filter(({ fromHost }) => forwards || !fromHost);
+}

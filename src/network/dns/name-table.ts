@@ -1,0 +1,146 @@
+import type { NameAddresses, NameSource } from "./types.ts";
+
+/** A running container in one network that has names: any but the default bridge. */
+export interface NamedEndpoint {
+  endpointId: string;
+  containerId: string;
+  networkId: string;
+  networkName: string;
+  /** The container's name first (addresses lead back to it), then aliases, short id and host name; twice is once. */
+  names: readonly string[];
+  /** Names that this container alone has for others: Docker's links. The others need not run, nor exist. */
+  links?: readonly { alias: string; containerId: string }[];
+  ipv4?: string;
+  ipv6?: string;
+}
+
+/** One network's names. */
+interface NetworkNames {
+  name: string;
+  /** By names in small letters. */
+  byName: Map<string, Set<NamedEndpoint>>;
+  byAddress: Map<string, NamedEndpoint>;
+}
+
+/**
+ * Which container has which name in which network. Follows from the rows of containers that run, and can be built anew at any
+ * time. All lookups are in memory.
+ */
+export class NameTable {
+  readonly #endpoints = new Map<string, NamedEndpoint>();
+  readonly #networks = new Map<string, NetworkNames>();
+  /** In the order in which they are asked: by network name. */
+  readonly #byContainer = new Map<string, NamedEndpoint[]>();
+
+  /** In place of the endpoint that had this id, if there was one: a renamed container is added again. */
+  add(endpoint: NamedEndpoint): void {
+    this.remove(endpoint.endpointId);
+    this.#endpoints.set(endpoint.endpointId, endpoint);
+    const network = this.#networks.get(endpoint.networkId) ?? {
+      name: lower(endpoint.networkName),
+      byName: new Map(),
+      byAddress: new Map(),
+    };
+    this.#networks.set(endpoint.networkId, network);
+    for (const name of endpoint.names) {
+      const holders = network.byName.get(lower(name));
+      if (holders === undefined) network.byName.set(lower(name), new Set([endpoint]));
+      else holders.add(endpoint);
+    }
+    for (const address of addressesOf(endpoint)) network.byAddress.set(address, endpoint);
+    const siblings = [...(this.#byContainer.get(endpoint.containerId) ?? []), endpoint];
+    siblings.sort((a, b) => (a.networkName < b.networkName ? -1 : 1));
+    this.#byContainer.set(endpoint.containerId, siblings);
+  }
+
+  /** False: there was none. */
+  remove(endpointId: string): boolean {
+    const endpoint = this.#endpoints.get(endpointId);
+    if (endpoint === undefined) return false;
+    this.#endpoints.delete(endpointId);
+    this.#removeFromNetwork(endpoint);
+    const siblings = this.#byContainer.get(endpoint.containerId)?.filter((sibling) => sibling !== endpoint) ?? [];
+    if (siblings.length === 0) this.#byContainer.delete(endpoint.containerId);
+    else this.#byContainer.set(endpoint.containerId, siblings);
+    return true;
+  }
+
+  #removeFromNetwork(endpoint: NamedEndpoint): void {
+    const network = this.#networks.get(endpoint.networkId);
+    if (network === undefined) return;
+    for (const name of endpoint.names) {
+      const holders = network.byName.get(lower(name));
+      holders?.delete(endpoint);
+      if (holders?.size === 0) network.byName.delete(lower(name));
+    }
+    for (const address of addressesOf(endpoint))
+      if (network.byAddress.get(address) === endpoint) network.byAddress.delete(address);
+    if (network.byName.size === 0 && network.byAddress.size === 0) this.#networks.delete(endpoint.networkId);
+  }
+
+  /** What the container sees: the names in all its networks, as they are at each lookup. */
+  view(containerId: string): NameSource {
+    return {
+      lookup: (name) => this.#lookup(containerId, lower(name)),
+      reverse: (address) => this.#reverse(containerId, address),
+    };
+  }
+
+  /**
+   * "a.b.c" is, in this order: "a.b.c" in any network, "a.b" in the network "c", "a" in the network "b.c".
+   * Of several networks that know it, the first that has an address of the family says it.
+   */
+  #lookup(containerId: string, name: string): NameAddresses | undefined {
+    const mine = this.#byContainer.get(containerId) ?? [];
+    for (let dot = name.length; dot !== -1; dot = dot === 0 ? -1 : name.lastIndexOf(".", dot - 1)) {
+      const network = dot === name.length ? undefined : name.slice(dot + 1);
+      const found = this.#lookupIn(mine, name.slice(0, dot), network);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #lookupIn(mine: readonly NamedEndpoint[], name: string, networkName?: string): NameAddresses | undefined {
+    let found: NameAddresses | undefined;
+    for (const endpoint of mine) {
+      const network = this.#networks.get(endpoint.networkId);
+      if (network === undefined || (networkName !== undefined && network.name !== networkName)) continue;
+      const holders = this.#holders(endpoint, network, name);
+      if (holders.length === 0) continue;
+      const ipv4 = found?.ipv4.length ? found.ipv4 : distinct(holders.map((holder) => holder.ipv4));
+      const ipv6 = found?.ipv6.length ? found.ipv6 : distinct(holders.map((holder) => holder.ipv6));
+      found = { ipv4, ipv6 };
+    }
+    return found;
+  }
+
+  /** A name that links have is of those they lead to, and of nobody else, running or not. */
+  #holders(from: NamedEndpoint, network: NetworkNames, name: string): NamedEndpoint[] {
+    const linked = from.links?.filter(({ alias }) => lower(alias) === name) ?? [];
+    if (linked.length === 0) return [...(network.byName.get(name) ?? [])];
+    return linked.flatMap(({ containerId }) =>
+      (this.#byContainer.get(containerId) ?? []).filter(({ networkId }) => networkId === from.networkId),
+    );
+  }
+
+  #reverse(containerId: string, address: string): string | undefined {
+    for (const { networkId } of this.#byContainer.get(containerId) ?? []) {
+      const endpoint = this.#networks.get(networkId)?.byAddress.get(address);
+      if (endpoint !== undefined) return `${endpoint.names[0]}.${endpoint.networkName}`;
+    }
+    return undefined;
+  }
+}
+
+/** DNS does not tell case. (RFC 4343) */
+function lower(name: string): string {
+  return name.toLowerCase();
+}
+
+function addressesOf({ ipv4, ipv6 }: NamedEndpoint): string[] {
+  return distinct([ipv4, ipv6]);
+}
+
+function distinct(addresses: readonly (string | undefined)[]): string[] {
+  return [...new Set(addresses.filter((address) => address !== undefined))];
+}

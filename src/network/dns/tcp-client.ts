@@ -1,0 +1,82 @@
+import type { Socket } from "bun";
+import { DNS_IDLE_S, DNS_QUERY_MAX_BYTES, DNS_UNREAD_MAX_BYTES } from "../../base/limits.ts";
+import { FrameReader, frame } from "./length-framed.ts";
+
+/** A client that is connected by TCP. It may ask again before it has its answer; answers come as they are ready. (RFC 7766) */
+export class TcpClient {
+  readonly #socket: Socket<TcpClient | undefined>;
+  readonly #reader = new FrameReader(DNS_QUERY_MAX_BYTES);
+  readonly #answer: (message: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void;
+  #unread: Uint8Array[] = [];
+  #unreadBytes = 0;
+  #waiting = 0;
+  #ended = false;
+  #gone = false;
+
+  /** `answer` calls its `reply` once, now or later; undefined: there is no answer. */
+  constructor(
+    socket: Socket<TcpClient | undefined>,
+    answer: (message: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void,
+  ) {
+    this.#socket = socket;
+    this.#answer = answer;
+    socket.timeout(DNS_IDLE_S);
+  }
+
+  read(chunk: Uint8Array): void {
+    this.#socket.timeout(DNS_IDLE_S);
+    const messages = this.#reader.push(chunk);
+    if (messages === "too long") this.#hangUp();
+    else for (const message of messages) this.#take(message);
+  }
+
+  #take(message: Uint8Array): void {
+    if (this.#gone) return;
+    this.#waiting++;
+    this.#answer(message, (answer) => {
+      this.#waiting--;
+      if (answer !== undefined) this.#write(frame(answer));
+      this.#endIfDone();
+    });
+  }
+
+  /** The client asks no more; it gets the answers that are still due. */
+  end(): void {
+    this.#ended = true;
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    if (this.#ended && this.#waiting === 0 && this.#unreadBytes === 0) this.#socket.end();
+  }
+
+  /** Beyond what the kernel takes it is kept, up to a limit. */
+  #write(bytes: Uint8Array): void {
+    if (this.#gone) return;
+    const written = this.#unreadBytes > 0 ? 0 : Math.max(this.#socket.write(bytes), 0);
+    if (written === bytes.length) return;
+    this.#unread.push(bytes.subarray(written));
+    this.#unreadBytes += bytes.length - written;
+    if (this.#unreadBytes > DNS_UNREAD_MAX_BYTES) this.#hangUp();
+  }
+
+  drain(): void {
+    const bytes = Buffer.concat(this.#unread);
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    if (bytes.length > 0) this.#write(bytes);
+    this.#endIfDone();
+  }
+
+  /** Nothing came and nothing could be written for a while. */
+  idle(): void {
+    if (this.#waiting > 0 && this.#unreadBytes === 0) this.#socket.timeout(DNS_IDLE_S);
+    else this.#hangUp();
+  }
+
+  #hangUp(): void {
+    this.#gone = true;
+    this.#unread = [];
+    this.#socket.terminate();
+  }
+}

@@ -1,0 +1,179 @@
+/** Clients of a resolver, and a server that it asks, in network namespaces of a test. */
+import type { Socket, TCPSocketListener, udp } from "bun";
+import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
+import { FrameReader, frame } from "../../src/network/dns/length-framed.ts";
+import { RESOLVER_ADDRESS, RESOLVER_PORT } from "../../src/network/dns/mod.ts";
+
+const PATIENCE_MS = 20_000;
+
+function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: Timer;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no ${what} within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** One query by UDP, from a socket of its own. */
+export async function askByUdp(namespaceFd: number, message: Uint8Array): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const socket = await inNetworkNamespace(namespaceFd, () =>
+    Bun.udpSocket({
+      connect: { hostname: RESOLVER_ADDRESS, port: RESOLVER_PORT },
+      socket: {
+        data: (_socket, data) => resolve(Uint8Array.from(data)),
+        error: (...args: unknown[]) => reject(args[0]),
+      },
+    }),
+  );
+  try {
+    socket.send(message);
+    return await within(promise, "answer by UDP");
+  } finally {
+    socket.close();
+  }
+}
+
+/** A client that is connected by TCP. */
+export class TcpConnection implements Disposable {
+  readonly #reader = new FrameReader(65535);
+  readonly messages: Uint8Array[] = [];
+  /** Resolves when the other side has hung up. */
+  readonly closed: Promise<void>;
+  #wake = () => {};
+
+  private constructor(
+    readonly socket: Socket,
+    closed: Promise<void>,
+  ) {
+    this.closed = closed;
+  }
+
+  static async open(namespaceFd: number): Promise<TcpConnection> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let connection: TcpConnection | undefined;
+    const early: Uint8Array[] = [];
+    const socket = await inNetworkNamespace(namespaceFd, () =>
+      Bun.connect({
+        hostname: RESOLVER_ADDRESS,
+        port: RESOLVER_PORT,
+        socket: {
+          data: (_socket, data) => {
+            if (connection === undefined) early.push(data);
+            else connection.#read(data);
+          },
+          close: () => resolve(),
+          error: () => {},
+        },
+      }),
+    );
+    connection = new TcpConnection(socket, promise);
+    for (const data of early) connection.#read(data);
+    return connection;
+  }
+
+  #read(data: Uint8Array): void {
+    const messages = this.#reader.push(data);
+    if (messages === "too long") throw new Error("an answer of more than 65535 bytes");
+    this.messages.push(...messages.map((message) => Uint8Array.from(message)));
+    this.#wake();
+  }
+
+  send(...messages: readonly Uint8Array[]): void {
+    this.socket.write(Buffer.concat(messages.map(frame)));
+  }
+
+  /** The first `count` messages. */
+  async received(count: number): Promise<Uint8Array[]> {
+    const enough = async () => {
+      while (this.messages.length < count)
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    };
+    await within(enough(), `${count} answers by TCP`);
+    return this.messages.slice(0, count);
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.terminate();
+  }
+}
+
+export async function askByTcp(namespaceFd: number, message: Uint8Array): Promise<Uint8Array> {
+  using connection = await TcpConnection.open(namespaceFd);
+  connection.send(message);
+  const [answer] = await connection.received(1);
+  return answer!;
+}
+
+export interface Seen {
+  protocol: "udp" | "tcp";
+  message: Uint8Array;
+  port: number;
+}
+
+type Reply = Uint8Array | readonly Uint8Array[] | undefined;
+
+/** A server on port 53 of a loopback address, in a namespace or (0) at home. */
+export class FakeServer implements Disposable {
+  private constructor(
+    readonly udp: udp.Socket<"buffer">,
+    readonly tcp: TCPSocketListener<undefined>,
+    /** What it was asked, in order, and from which port. */
+    readonly seen: readonly Seen[],
+  ) {}
+
+  /** `reply` gives the bytes to send back, several datagrams, or nothing. */
+  static async start(
+    namespaceFd: number,
+    address: string,
+    reply: (message: Uint8Array, protocol: "udp" | "tcp") => Reply,
+  ): Promise<FakeServer> {
+    const place = { hostname: address, port: 53 };
+    const seen: Seen[] = [];
+    const answers = (message: Uint8Array, protocol: "udp" | "tcp", port: number): readonly Uint8Array[] => {
+      seen.push({ protocol, message: Uint8Array.from(message), port });
+      const replied = reply(message, protocol);
+      return replied === undefined ? [] : replied instanceof Uint8Array ? [replied] : replied;
+    };
+    const readers = new WeakMap<Socket<undefined>, FrameReader>();
+    const start = () => ({
+      tcp: Bun.listen<undefined>({
+        ...place,
+        socket: {
+          open: (socket) => void readers.set(socket, new FrameReader(65535)),
+          data: (socket, chunk) => {
+            const messages = readers.get(socket)?.push(chunk) ?? [];
+            if (messages === "too long") throw new Error("a query of more than 65535 bytes");
+            for (const message of messages)
+              for (const answer of answers(message, "tcp", socket.remotePort)) socket.write(frame(answer));
+          },
+        },
+      }),
+      udp: Bun.udpSocket({
+        ...place,
+        socket: {
+          data: (socket, message, port, from) => {
+            for (const answer of answers(message, "udp", port)) socket.send(answer, port, from);
+          },
+        },
+      }),
+    });
+    const started = namespaceFd === 0 ? start() : inNetworkNamespace(namespaceFd, start);
+    return new FakeServer(await started.udp, started.tcp, seen);
+  }
+
+  [Symbol.dispose](): void {
+    this.udp.close();
+    this.tcp.stop(true);
+  }
+}
+
+/** The query as an answer without records: `flags` beside those of an answer, most of all the response code. */
+export function asAnswer(message: Uint8Array, flags = 0): Uint8Array {
+  const answer = Uint8Array.from(message);
+  answer[2] = (answer[2]! & 0x7f) | 0x80 | (flags >> 8);
+  answer[3] = 0x80 | (flags & 0xff);
+  return answer;
+}

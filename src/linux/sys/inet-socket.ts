@@ -1,0 +1,78 @@
+import { dlopen, ptr } from "bun:ffi";
+import { closeSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import { check, libc } from "./libc.ts";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+const IPPROTO_SCTP = 132;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_ATTACH_FILTER = 26;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+const { setsockopt } = dlopen("libc.so.6", {
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+}).symbols;
+
+/** A program of one instruction, "take no byte", and the struct sock_fprog that names it. Both live as long as we do. */
+const TAKE_NOTHING = Uint8Array.of(0x06, 0, 0, 0, 0, 0, 0, 0);
+const FILTER = new Uint8Array(16);
+new DataView(FILTER.buffer).setUint16(0, 1, true);
+new DataView(FILTER.buffer).setBigUint64(8, BigInt(ptr(TAKE_NOTHING)), true);
+
+function setFlag(fd: number, level: number, option: number): void {
+  check(setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
+}
+
+/** sockaddr_in or sockaddr_in6: u16 family, be16 port, and the address behind 0 or 4 bytes of flow. */
+function socketAddress(address: Uint8Array, port: number): Uint8Array {
+  const isIpv4 = address.length === 4;
+  const bytes = new Uint8Array(isIpv4 ? 16 : 28);
+  bytes[0] = isIpv4 ? AF_INET : AF_INET6;
+  bytes[2] = port >> 8;
+  bytes[3] = port & 0xff;
+  bytes.set(address, isIpv4 ? 4 : 8);
+  return bytes;
+}
+
+/**
+ * A socket that has a port and does nothing with it, so that nobody else gets the port: who connects is refused, datagrams
+ * are lost. The caller closes the fd. `address` is in network order; of IPv6, "::" does not include IPv4.
+ *
+ * Connections of a server that has ended keep its port for a minute (TIME_WAIT), but not from those who say SO_REUSEADDR, as
+ * servers do. Then so do we; and as a port is kept from others who say it by listening only, we listen, and take nothing.
+ * @throws LighterError ("kernel"): EADDRINUSE, EADDRNOTAVAIL, EACCES; EPROTONOSUPPORT for what the kernel does not speak
+ */
+export function reservePort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: number): number {
+  try {
+    return bindPort(protocol, address, port, false);
+  } catch (error) {
+    if (protocol === "udp" || errnoOf(error) !== "EADDRINUSE") throw error;
+    return bindPort(protocol, address, port, true);
+  }
+}
+
+function bindPort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: number, isReusing: boolean): number {
+  const isIpv4 = address.length === 4;
+  const type = (protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC_NONBLOCK;
+  const fd = check(libc.socket(isIpv4 ? AF_INET : AF_INET6, type, protocol === "sctp" ? IPPROTO_SCTP : 0), "socket(2)");
+  try {
+    if (!isIpv4) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (isReusing) setFlag(fd, SOL_SOCKET, SO_REUSEADDR);
+    // Datagrams that come by the firewall would wait for us, and cost memory, until the buffer is full.
+    if (isReusing || protocol === "udp")
+      check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, FILTER, FILTER.length), "setsockopt(2) SO_ATTACH_FILTER");
+    const name = socketAddress(address, port);
+    check(libc.bind(fd, name, name.length), "bind(2)");
+    if (isReusing) check(libc.listen(fd, 1), "listen(2)");
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}

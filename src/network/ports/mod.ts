@@ -1,0 +1,1 @@
+export { type HostPort, PortReservations, type WantedPort } from "./reservations.ts";

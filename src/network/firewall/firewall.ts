@@ -181,8 +181,14 @@ export class Firewall implements Disposable {
     this.#socket.request(encodeBatch(messages), `${what} nftables table "${this.#table.name}"`);
   }
 
+  /** True also of a message that cannot be read. */
   #isByOthers(message: Message): boolean {
-    return message.portId !== this.#socket.portId && isAboutTable(message, this.#table);
+    try {
+      return message.portId !== this.#socket.portId && isAboutTable(message, this.#table);
+    } catch (error) {
+      if (errnoOf(error) !== "EBADMSG") throw error;
+      return true;
+    }
   }
 
   #forgetSenders(port: PortMapping): void {

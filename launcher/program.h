@@ -172,6 +172,7 @@ static const struct call calls[] = {
 	{ __NR_prctl, 0, 0x1u, "nn", { 0, 0 } }, /* prctl.PR_SET_PDEATHSIG */
 	{ __NR_prctl, 0, 0x4u, "nn", { 0, 0 } }, /* prctl.PR_SET_DUMPABLE */
 	{ __NR_prctl, 0, 0x8u, "nn", { 0, 0 } }, /* prctl.PR_SET_KEEPCAPS */
+	{ __NR_prctl, 0, 0x1cu, "nn", { 0, 0 } }, /* prctl.PR_SET_SECUREBITS */
 	{ __NR_prctl, 0, 0x18u, "nn", { 0, 0 } }, /* prctl.PR_CAPBSET_DROP */
 	{ __NR_prctl, 0, 0x24u, "nn", { 0, 0 } }, /* prctl.PR_SET_CHILD_SUBREAPER */
 	{ __NR_prctl, 0, 0x26u, "nnnnn", { 0, 0, 0, 0, 0 } }, /* prctl.PR_SET_NO_NEW_PRIVS */

@@ -14,26 +14,31 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
+import { cloneIdmapped, closeIdmapped, inMountsOfInit, mountIdmappedRoot, planIdmappedRoot } from "./idmap.ts";
 import { joinRdtGroup, makeRdtGroup, planIntelRdt, removeRdtGroup } from "./intel-rdt.ts";
 import { labelOnExec, mountLabelOf, needsLabels } from "./labels.ts";
 import {
-  cloneIdmapped,
   cloneRoot,
   cloneSources,
-  closeIdmapped,
   holdRoot,
+  idmappedSources,
   letGoOfRoot,
   makeReadonly,
   mountAll,
   mountRoot,
   openRootPlace,
   planMounts,
+  receiveRoot,
+  receiveSources,
+  sendRoot,
+  sendSources,
 } from "./mounts.ts";
 import {
   becomeRoot,
   CLONE,
   cloneFlags,
   enterNamespaces,
+  hostIdOf,
   mapIds,
   openNamespaces,
   planNamespaces,
@@ -73,6 +78,11 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     : undefined;
   const userNamespace = namespaces.created.has("user") || namespaces.joined.has("user");
 
+  const idmapped = idmappedSources(mounts, request.runDirectory);
+  const idmappedRoot = userNamespace ? planIdmappedRoot(config, request.idmappedDirectories) : [];
+  const rootByHost = idmappedRoot.length > 0;
+  const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
+
   const hostOps = new OpList("host");
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   const ownCgroup = request.placeInCgroup ? undefined : cgroup;
@@ -87,21 +97,27 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       labels ||
       process.oomScoreAdj !== undefined ||
       writesProc(config, namespaces) ||
-      mounts.some(({ owners }) => owners),
+      idmapped.length + idmappedRoot.length > 0,
   };
   openPrivateProc(hostOps, host, procNeeds);
   const listenerPath = listenerPathOf(config.linux?.seccomp);
   connectAgent(hostOps, listenerPath);
-  cloneIdmapped(hostOps, mounts, request.runDirectory);
+  cloneIdmapped(hostOps, [...idmapped, ...idmappedRoot]);
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
   clone(hostOps, flags, ownCgroup?.v2Directory, "the container's first process, in namespaces of its own");
   if (namespaces.joined.has("user"))
     hostOps.add({ kind: "adopt", out: SLOT_INIT, why: "the process that has joined the user namespace" });
   if (namespaces.created.has("user")) raiseRlimits(hostOps, process, slot(SLOT_INIT));
+  if (rootByHost)
+    inMountsOfInit(hostOps, () => {
+      if (namespaces.created.has("user")) sendSources(hostOps, mounts, request.runDirectory);
+      mountIdmappedRoot(hostOps, host, config, idmappedRoot, request.rootfs);
+      sendRoot(hostOps, host, holdsRoot);
+    });
   mapIds(hostOps, config, namespaces);
   closePrivateProc(hostOps, procNeeds);
-  closeIdmapped(hostOps, mounts);
+  closeIdmapped(hostOps, [...idmapped, ...idmappedRoot]);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio);
   const { id, bundle = request.runDirectory } = request;
@@ -120,15 +136,18 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
   // As the user we are: root of a user namespace may be nobody who can reach these on the host.
-  cloneSources(init, mounts, request.runDirectory);
+  if (rootByHost && namespaces.created.has("user")) {
+    receiveSources(init, mounts);
+    receiveRoot(init);
+  } else cloneSources(init, mounts, request.runDirectory);
   cloneRoot(init, config, request.rootfs, request.runDirectory);
   enterNamespaces(init, config, namespaces, () => {
     begin();
+    if (rootByHost) receiveRoot(init);
     if (request.rootfs.length === 0) openRootPlace(init, config, request.runDirectory);
   });
-  mountRoot(init, host, config, request.rootfs);
-  const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
-  if (holdsRoot) holdRoot(hostOps, init);
+  mountRoot(init, host, config, request.rootfs, rootByHost);
+  if (holdsRoot && !rootByHost) holdRoot(hostOps, init);
   mountAll(init, host, config, mounts);
   if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);
   if (stdio.terminal) {
@@ -229,14 +248,9 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
 }
 
-/** The host's id of the process's user: its own, or what the user namespace maps it to. */
+/** The host's id of the process's user. */
 function hostId(config: OciConfig, process: OciProcess, kind: "uid" | "gid"): number {
-  const id = process.user?.[kind] ?? 0;
-  const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
-  if (!mappings?.length) return id;
-  const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
-  if (!range) throw new LighterError("invalid", `process.user.${kind} ${id} is not in linux.${kind}Mappings`);
-  return range.hostID + (id - range.containerID);
+  return hostIdOf(process.user?.[kind] ?? 0, config, kind);
 }
 
 function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: StartRequest["log"]): Supervise {

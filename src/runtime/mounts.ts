@@ -6,8 +6,9 @@ import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { NamespaceType, OciConfig, OciMount, PartMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
+import { type IdmappedSource, mountLayers, type Owners } from "./idmap.ts";
 import { formatIdMap } from "./namespaces.ts";
-import { PRIVATE_PROC, PROC_SUPER_MAGIC } from "./proc.ts";
+import { PROC_SUPER_MAGIC } from "./proc.ts";
 
 export const ROOT: Slot = "root";
 /** The /dev this program made, as long as nothing covers it. */
@@ -34,13 +35,6 @@ export interface PlannedMount {
   clone: Slot;
   /** Idmapped mounts. */
   owners?: Owners;
-}
-
-/** Texts of uid_map and gid_map; `recursive`: also for the mounts below. */
-interface Owners {
-  uidMap: string;
-  gidMap: string;
-  recursive: boolean;
 }
 
 /** Those whose files have labels of their own, or that take no `context=`. */
@@ -97,31 +91,11 @@ function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, w
   return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive: options.idmap === "ridmap" };
 }
 
-/**
- * Host side, before the clone: the sources of idmapped mounts. Only the owner of a file system may have its ids
- * mapped, which a container in a user namespace is not. Source: mount_setattr(2).
- */
-export function cloneIdmapped(host: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
-  const namespaces = new Map<string, Slot>();
-  for (const { mount, options, why, clone, owners } of plan) {
-    if (!owners) continue;
-    const { uidMap, gidMap, recursive } = owners;
-    const key = `${uidMap}/${gidMap}`;
-    let namespace = namespaces.get(key);
-    if (!namespace) {
-      namespace = host.fresh("owners");
-      host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out: namespace, why });
-      namespaces.set(key, namespace);
-    }
-    host.cloneTree(sourcePath(mount, bundlePath, why), options.recursive, clone, `${why}: ${mount.source}`);
-    host.mapOwners(clone, namespace, recursive, `${why}: idmap`);
-  }
-  for (const namespace of namespaces.values()) host.close(namespace, "the mounts hold it");
-}
-
-/** Host side, after the clone: the child has them. */
-export function closeIdmapped(host: OpList, plan: readonly PlannedMount[]): void {
-  for (const { owners, clone, why } of plan) if (owners) host.close(clone, why);
+/** Those of the mounts whose owners are mapped. */
+export function idmappedSources(plan: readonly PlannedMount[], bundlePath: string): IdmappedSource[] {
+  return plan.flatMap(({ mount, options, why, clone, owners }) =>
+    owners ? [{ path: sourcePath(mount, bundlePath, why), recursive: options.recursive, owners, out: clone, why }] : [],
+  );
 }
 
 function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
@@ -133,14 +107,33 @@ function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
  * In the child, before anything is mounted or made private: clones of all bind sources. So early, because a clone
  * keeps its source's propagation, and because nothing of the container exists yet that could redirect a path.
  */
-export function cloneSources(init: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
-  for (const { mount, options, why, clone, owners } of plan) {
-    if (!options.bind || options.remount || owners) continue;
-    const path = sourcePath(mount, bundlePath, why);
-    const part = partOf(mount);
-    if (part === undefined) init.cloneTree(path, options.recursive, clone, `${why}: ${mount.source}`);
-    else clonePart(init, path, part.path, options.recursive, clone, why);
+export function cloneSources(list: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
+  for (const planned of plan) if (isCloned(planned)) cloneSource(list, planned, bundlePath);
+}
+
+/** As `cloneSources`, from the host's side, in init's mount namespace: for an init that may not go to every source. */
+export function sendSources(host: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
+  for (const planned of plan.filter(isCloned)) {
+    cloneSource(host, planned, bundlePath);
+    host.add({ kind: "send", fd: planned.clone, why: planned.why });
+    host.close(planned.clone, "init has it");
   }
+}
+
+/** In the child: what `sendSources` sends. */
+export function receiveSources(init: OpList, plan: readonly PlannedMount[]): void {
+  for (const { clone, why } of plan.filter(isCloned)) init.add({ kind: "receive", out: clone, why });
+}
+
+function isCloned({ options, owners }: PlannedMount): boolean {
+  return options.bind && !options.remount && !owners;
+}
+
+function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount, bundlePath: string): void {
+  const path = sourcePath(mount, bundlePath, why);
+  const part = partOf(mount);
+  if (part === undefined) list.cloneTree(path, options.recursive, clone, `${why}: ${mount.source}`);
+  else clonePart(list, path, part.path, options.recursive, clone, why);
 }
 
 function partOf(mount: OciMount | PartMount): PartMount["part"] | undefined {
@@ -148,10 +141,10 @@ function partOf(mount: OciMount | PartMount): PartMount["part"] | undefined {
 }
 
 /** Others may be changing what is in there: resolved under the source's fd, then used by its own. */
-function clonePart(init: OpList, path: string, part: string, recursive: boolean, clone: Slot, why: string): void {
-  init.open(path, O.PATH | O.DIRECTORY, "whole", `${why}: ${path}`);
-  init.openInRoot("whole", part, O.PATH, "part", `${why}: ${path}/${part}`);
-  init.cloneTreeOf("part", recursive, clone, `${why}: ${path}/${part}`);
+function clonePart(list: OpList, path: string, part: string, recursive: boolean, clone: Slot, why: string): void {
+  list.open(path, O.PATH | O.DIRECTORY, "whole", `${why}: ${path}`);
+  list.openInRoot("whole", part, O.PATH, "part", `${why}: ${path}/${part}`);
+  list.cloneTreeOf("part", recursive, clone, `${why}: ${path}/${part}`);
 }
 
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
@@ -179,19 +172,25 @@ export function openRootPlace(init: OpList, config: OciConfig, bundlePath: strin
   if (path) init.open(posix.resolve(bundlePath, path), O.PATH | O.DIRECTORY, "root.at", `the root, ${path}`);
 }
 
-/** In the child: the root file system, mounted in its own mount namespace only, opened as ROOT. */
-export function mountRoot(init: OpList, host: HostFacts, config: OciConfig, rootfs: readonly OciMount[]): void {
+/**
+ * In the child: the root file system, mounted in its own mount namespace only, opened as ROOT.
+ * @param isMounted by the host's side, and opened
+ */
+export function mountRoot(
+  init: OpList,
+  host: HostFacts,
+  config: OciConfig,
+  rootfs: readonly OciMount[],
+  isMounted: boolean,
+): void {
   makePrivate(init);
-  if (rootfs.length === 0) {
+  if (isMounted) {
+    // Its fd is there already.
+  } else if (rootfs.length === 0) {
     init.moveMount(ROOT, "root.at", `the root, ${config.root?.path}`);
   } else {
-    const at = host.rootMountpoint;
-    for (const mount of rootfs) {
-      const { options = [], type = "none", source = "none" } = mount;
-      // The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image.
-      init.call("mount", [text(source), text(at), text(type), 0, text(options.join(","))], "the root, from the layers");
-    }
-    init.open(at, O.PATH | O.DIRECTORY, ROOT, "the root, as an fd: all of its paths are resolved under it");
+    for (const mount of rootfs) mountLayers(init, host, mount);
+    openRoot(init, host);
   }
   for (const name of PLAIN_DIRECTORIES) {
     const why = `/${name} must not be a symbolic link`;
@@ -211,6 +210,23 @@ export function holdRoot(host: OpList, init: OpList): void {
 
 export function letGoOfRoot(cleanup: OpList): void {
   cleanup.close(ROOT, "unmount the root, which writes back what its disk has not written yet", { guard: ROOT });
+}
+
+function openRoot(list: OpList, host: HostFacts): void {
+  const why = "the root, as an fd: all of its paths are resolved under it";
+  list.open(host.rootMountpoint, O.PATH | O.DIRECTORY, ROOT, why);
+}
+
+/** Host side, in init's mount namespace: init may not be able to go there. `isHeld`: as `holdRoot` has it. */
+export function sendRoot(host: OpList, facts: HostFacts, isHeld: boolean): void {
+  openRoot(host, facts);
+  host.add({ kind: "send", fd: ROOT, why: "the root, to init" });
+  if (!isHeld) host.close(ROOT, "init has it");
+}
+
+/** In the child: waits until the host's side has mounted the root. */
+export function receiveRoot(init: OpList): void {
+  init.add({ kind: "receive", out: ROOT, why: "the root, from the host's side" });
 }
 
 const MS_PRIVATE = 1 << 18;

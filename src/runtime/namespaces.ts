@@ -96,6 +96,15 @@ export function formatIdMap(mappings: readonly OciIdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 
+/** The host's id of one of the container: the same, or what the user namespace maps it to. */
+export function hostIdOf(id: number, config: OciConfig, kind: "uid" | "gid"): number {
+  const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
+  if (!mappings?.length) return id;
+  const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
+  if (!range) throw new LighterError("invalid", `process.user.${kind} ${id} is not in linux.${kind}Mappings`);
+  return range.hostID + (id - range.containerID);
+}
+
 /**
  * In the child: the other namespaces, and what belongs to them. New ones belong to the user namespace that they are made
  * in, so one that is joined must come before them; and those that are joined before it, while we may join any.

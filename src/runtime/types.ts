@@ -77,6 +77,12 @@ export interface StartRequest {
   network?: NetworkPlan;
   /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */
   rootfs: readonly OciMount[];
+  /**
+   * For a user namespace: directories that `rootfs` names paths in. Owners of files in them are ids of the container, and
+   * `rootfs` is mounted by the host's root, who also opens the sources of binds. `linux.uidMappings` and `gidMappings` must
+   * be there even if the namespace is one that is joined. Not together with `placeInCgroup`.
+   */
+  idmappedDirectories?: readonly string[];
   /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
   runDirectory: string;
   /** What a seccomp agent is told; else the run directory. */

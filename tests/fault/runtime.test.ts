@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
 import { compileExec } from "../../src/runtime/compile.ts";
-import { createRuntime } from "../../src/runtime/mod.ts";
+import { createRuntime, type StartRequest } from "../../src/runtime/mod.ts";
 import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
-import { failureOf, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
+import { failureOf, finish, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
 
 /* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
 
@@ -108,14 +108,21 @@ function prepareImage(): void {
     mkdirSync(join(stage.rootfs, path), { recursive: true });
 }
 
-async function startsFail(args: readonly string[], options: RunOptions, containers = 0): Promise<void> {
+async function startsFail(
+  args: readonly string[],
+  options: RunOptions,
+  containers = 0,
+  more: Partial<StartRequest> = {},
+): Promise<void> {
   prepareImage();
-  await stage.run(args, options); // it works; and the runtime has seen which files cgroups have here
-  const request = stage.request(args, options);
+  const requestOf = () => ({ ...stage.request(args, options), ...more });
+  const run = async () => finish(await stage.runtime.start(requestOf()), options);
+  await run(); // it works; and the runtime has seen which files cgroups have here
+  const request = requestOf();
   const ops = opsOf(stage.runtime.explain(request));
   expect(ops.length).toBeGreaterThan(50);
   await failAtEachOp(ops, () => stage.runtime.start(request), containers);
-  expect(await stage.run(args, options)).toMatchObject({ exitCode: 0 });
+  expect(await run()).toMatchObject({ exitCode: 0 });
 }
 
 describe("a start whose op k fails says so and leaves the host as it was", () => {
@@ -158,6 +165,30 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
       },
     }),
   );
+});
+
+describe("a start with an idmapped root", () => {
+  rooted("whose op k fails says so and leaves the host as it was", async () => {
+    const [upper, work] = ["upper", "work"].map((name) => join(stage.directory, "own", name));
+    for (const path of [upper!, work!]) mkdirSync(path, { recursive: true });
+    const options = [`lowerdir=${stage.rootfs}`, `upperdir=${upper}`, `workdir=${work}`];
+    await startsFail(
+      ["/bin/true"],
+      {
+        change: (config) => {
+          const mappings = [{ containerID: 0, hostID: 100_000, size: 65536 }];
+          config.linux!.namespaces!.push({ type: "user" });
+          Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+          config.mounts!.push({ destination: "/data/work", type: "bind", source: stage.rootfs, options: ["rbind"] });
+        },
+      },
+      0,
+      {
+        rootfs: [{ destination: "/", type: "overlay", source: "overlay", options }],
+        idmappedDirectories: [stage.rootfs, join(stage.directory, "own")],
+      },
+    );
+  });
 });
 
 describe("a start that joins a user namespace", () => {

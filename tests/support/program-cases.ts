@@ -206,6 +206,23 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       log: { path: "/c/web/web-json.log", maxBytes: 10_000_000, maxFiles: 3 },
     },
   }),
+  start("idmapped-root", {
+    change: (config) => {
+      mapped(config);
+      config.mounts!.push({ destination: "/data", type: "bind", source: "/srv/data", options: ["rbind"] });
+    },
+    request: {
+      rootfs: [
+        {
+          destination: "/",
+          type: "overlay",
+          source: "overlay",
+          options: ["lowerdir=/l/A:/l/B", "upperdir=/c/web/upper", "workdir=/c/web/work"],
+        },
+      ],
+      idmappedDirectories: ["/l", "/c/web"],
+    },
+  }),
   start("hold", { hold: true }),
   start("joined-namespaces", {
     change: (config) => {

@@ -87,6 +87,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     InitCommit: { ID: "", Expected: "" },
     SecurityOptions: [
       `name=seccomp,profile=${settings.seccompProfile}`,
+      ...(engine.remapsUsers ? ["name=userns"] : []),
       ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
       ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
     ],

@@ -30,6 +30,7 @@ import {
 import type { Container } from "./container.ts";
 import { withContainerRoot } from "./container-root.ts";
 import type { Engine } from "./engine.ts";
+import { idTranslations } from "./userns/id-mappings.ts";
 
 /** As Docker's clients know it; `mode` is Go's os.FileMode. */
 export interface PathStat {
@@ -89,7 +90,8 @@ export async function readFiles(
     let isTaken = false;
     async function* tarOf(name: string): AsyncGenerator<Uint8Array> {
       isTaken = true;
-      yield* writeFileTar(fd, bytePath(name === "." ? "./" : name), isKernelFilesystem);
+      const ids = idTranslations(container.record.idMappings);
+      yield* writeFileTar(fd, bytePath(name === "." ? "./" : name), isKernelFilesystem, ids);
     }
     try {
       const stat = describe(rootFd, fd, target);
@@ -122,6 +124,7 @@ export async function writeFiles(
     const extractor = new LiveExtractor(rootFd, path, {
       keepKinds,
       ...(owner === undefined ? {} : { owner: { uid: owner.uid, gid: owner.gid } }),
+      ids: idTranslations(record.idMappings),
     });
     try {
       const reader = new TarReader(extractor);

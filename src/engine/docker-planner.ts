@@ -4,7 +4,7 @@ import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
-import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import { hostNameOf, withAddress } from "../volume/mod.ts";
 import {
@@ -30,6 +30,7 @@ import { noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
+import { toHostId } from "./userns/id-mappings.ts";
 import { prepareVolume, resolveHost } from "./volume-content.ts";
 
 export interface DockerPlannerOptions {
@@ -124,7 +125,7 @@ export class DockerPlanner implements Planner {
     if (!options.dryRun) {
       this.#images.markUsed(record.imageId);
       if (options.first) makeDirectories(paths, layers.root);
-      if (etcFiles === paths) writeEtcFiles(config, hostConfig, paths);
+      if (etcFiles === paths) writeEtcFiles(record, paths);
     }
     return {
       config: buildOciConfig({
@@ -135,8 +136,9 @@ export class DockerPlanner implements Planner {
         peers,
         host: this.#host,
         probe: this.#probe,
+        idMappings: record.idMappings,
       }),
-      rootfs: this.#mountsOf(record, paths),
+      ...this.#rootOf(record, paths),
     };
   }
 
@@ -179,7 +181,8 @@ export class DockerPlanner implements Planner {
     makeDirectories(paths, this.#images.layersOf(record.imageId).root);
     // A tmpfs is empty as long as nothing runs.
     const points = this.#withAddresses(record.mountPoints).filter(({ type }) => type !== "tmpfs");
-    const mounts = planAskedMounts(points, this.#probe).map((mount) => ({
+    const { idMappings } = record;
+    const mounts = planAskedMounts(points, this.#probe, idMappings !== null).map((mount) => ({
       ...mount,
       options: [...(mount.options ?? []), "rprivate"],
     }));
@@ -189,14 +192,27 @@ export class DockerPlanner implements Planner {
         process: { args: ["/"], cwd: "/" },
         root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
         mounts,
-        linux: { namespaces: [{ type: "mount" }] },
+        linux:
+          idMappings === null
+            ? { namespaces: [{ type: "mount" }] }
+            : {
+                namespaces: [{ type: "mount" }, { type: "user" }],
+                uidMappings: idMappings.uids,
+                gidMappings: idMappings.gids,
+              },
       },
-      rootfs: this.#mountsOf(record, paths),
+      ...this.#rootOf(record, paths),
     };
   }
 
-  #mountsOf(record: ContainerRecord, { upper, work }: ContainerPaths): StartPlan["rootfs"] {
-    return this.#images.mountsFor(record.imageId, { upperPath: upper, workPath: work, basePath: this.#paths.base });
+  #rootOf(
+    { imageId, idMappings }: ContainerRecord,
+    { directory, upper, work }: ContainerPaths,
+  ): Pick<StartPlan, "rootfs" | "idmappedDirectories"> {
+    const basePath = this.#paths.base;
+    const rootfs = this.#images.mountsFor(imageId, { upperPath: upper, workPath: work, basePath });
+    if (idMappings === null) return { rootfs };
+    return { rootfs, idmappedDirectories: [this.#images.layersPath, basePath, directory] };
   }
 
   /** `upper`: the container's own files, which may differ from the image's once it has run. */
@@ -227,6 +243,7 @@ export class DockerPlanner implements Planner {
       peers: fakePeers(hostConfig, record.pid),
       host: this.#host,
       probe: this.#probe,
+      idMappings: record.idMappings,
     });
   }
 
@@ -286,13 +303,19 @@ function makeDirectory(path: string, mode: number): void {
   }
 }
 
-function writeEtcFiles(config: DockerContainerConfig, hostConfig: DockerHostConfig, paths: ContainerPaths): void {
+/** They are the container's root's, who may change them. */
+function writeEtcFiles({ config, hostConfig, idMappings }: ContainerRecord, paths: ContainerPaths): void {
   const host = { hosts: readHostFile("/etc/hosts"), resolvConf: readResolvConf() };
   const texts = planEtcFiles(config, hostConfig, host);
   makeDirectory(paths.runDirectory, 0o700);
-  writeFileSync(paths.hosts, texts.hosts);
-  writeFileSync(paths.hostname, texts.hostname);
-  writeFileSync(paths.resolvConf, texts.resolvConf);
+  for (const [path, content] of [
+    [paths.hosts, texts.hosts],
+    [paths.hostname, texts.hostname],
+    [paths.resolvConf, texts.resolvConf],
+  ] as const) {
+    writeFileSync(path, content);
+    if (idMappings !== null) chownSync(path, toHostId(0, idMappings.uids, "uid"), toHostId(0, idMappings.gids, "gid"));
+  }
 }
 
 /** A host without the file is as good as one with an empty one. */

@@ -29,6 +29,8 @@ import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
 import { wantsRestart } from "./restarts.ts";
 import { type ContainerRecord, Store } from "./store.ts";
+import { sameMappings } from "./userns/id-mappings.ts";
+import { parseRemap, readAccountFiles, type UserNamespaceSetting, UserNamespaces } from "./userns/mod.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
@@ -41,6 +43,8 @@ export interface EngineOptions {
     firewall?: NetworkFirewall;
     settings?: NetworkSettings;
   };
+  /** Without: the host's ids for containers that do not say. */
+  userNamespaces?: UserNamespaceSetting;
 }
 
 /**
@@ -61,6 +65,7 @@ export class Engine implements AsyncDisposable {
   readonly execs: Execs;
   readonly volumes: Volumes;
   readonly networks: Networks;
+  readonly #userNamespaces: UserNamespaces;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
@@ -93,6 +98,8 @@ export class Engine implements AsyncDisposable {
       usersOf: (networkId) => this.#usersOf(networkId),
     });
     this.execs = new Execs(this);
+    const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
+    this.#userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
     this.planner.connect((ref) => this.find(ref));
   }
 
@@ -160,6 +167,11 @@ export class Engine implements AsyncDisposable {
     return matches[0];
   }
 
+  /** Whether a container that does not say is in a user namespace of its own. */
+  get remapsUsers(): boolean {
+    return this.#userNamespaces.isDefault;
+  }
+
   // --- Create ---
 
   create(body: unknown, name: string | undefined, platform: string | undefined): { id: string; warnings: string[] } {
@@ -168,10 +180,12 @@ export class Engine implements AsyncDisposable {
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.#requireFreeName(record.name);
+    record.idMappings = this.#userNamespaces.assign(record);
     this.volumes.claim(record.mountPoints, (claimed) => {
       record.mountPoints = claimed;
       this.store.insert(record);
     });
+    this.#userNamespaces.claim(record);
     const container = new Container(record, this.events);
     this.#register(container);
     container.publish("create");
@@ -192,7 +206,9 @@ export class Engine implements AsyncDisposable {
   explain(body: unknown, platform: string | undefined): string {
     const id = randomId();
     const { warnings: _, ...plan } = this.planner.planCreate(body, id, platform);
-    return this.runtime.explain(this.#startRequest(newRecord(plan, id, "explain"), [], true));
+    const record = newRecord(plan, id, "explain");
+    record.idMappings = this.#userNamespaces.assign(record);
+    return this.runtime.explain(this.#startRequest(record, [], true));
   }
 
   // --- Start ---
@@ -234,6 +250,7 @@ export class Engine implements AsyncDisposable {
       await container.supervised?.gone; // its cgroup has our name
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
     }
+    this.#assignIds(record);
     if (record.mountPoints.length > 0) await this.planner.prepareMounts(record, !startedBefore);
     const request = this.#startRequest(record, attaches, false);
     writePoint("start process");
@@ -262,15 +279,23 @@ export class Engine implements AsyncDisposable {
     for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
   }
 
+  /** The daemon's setting, or what a container is with, may be another one since the last start. */
+  #assignIds(record: ContainerRecord): void {
+    const idMappings = this.#userNamespaces.assign(record);
+    if (sameMappings(idMappings, record.idMappings)) return;
+    this.store.setIdMappings(record.id, idMappings);
+    record.idMappings = idMappings;
+    this.#userNamespaces.claim(record);
+  }
+
   #startRequest(record: ContainerRecord, attaches: readonly PendingAttach[], dryRun: boolean): StartRequest {
     const paths = this.paths.container(record.id);
     const first = record.startedAt === ZERO_TIME;
-    const { config, rootfs } = this.planner.planStart(record, paths, { first, dryRun });
+    const plan = this.planner.planStart(record, paths, { first, dryRun });
     const { driver, maxBytes, maxFiles } = parseLogConfig(record.hostConfig.LogConfig);
     return {
       id: record.id,
-      config,
-      rootfs,
+      ...plan,
       runDirectory: this.paths.runDirectory(record.id),
       stdio: { terminal: record.config.Tty ?? false, stdin: record.config.OpenStdin ?? false },
       ...(driver === "none" ? {} : { log: { path: paths.log, maxBytes, maxFiles } }),
@@ -475,6 +500,7 @@ export class Engine implements AsyncDisposable {
     await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
     if (container.record.removeVolumes) await this.volumes.removeAnonymous(container.record.mountPoints);
     this.store.delete(container.id);
+    this.#userNamespaces.release(container.id);
   }
 
   // --- Reconcile ---
@@ -482,6 +508,7 @@ export class Engine implements AsyncDisposable {
   async #reconcile(): Promise<void> {
     const containers = this.store.all().map((record) => new Container(record, this.events));
     this.networks.open();
+    for (const { record } of containers) this.#userNamespaces.claim(record);
     await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));

@@ -19,6 +19,7 @@ import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import { startAtBoot } from "./start-at-boot.ts";
+import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
 export type {
   Image,
@@ -93,6 +94,8 @@ export interface OpenEngineOptions {
   registry?: RegistryConfig;
   /** For containers that do not say. */
   defaults?: ContainerDefaults;
+  /** In whose ids containers run that do not say: see userns/remap.ts. */
+  usernsRemap?: string;
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
@@ -123,10 +126,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
     probe: hostProbe,
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
   });
+  const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
   const engine = await Engine.open({
     paths,
     runtime,
     planner,
+    userNamespaces,
     networks: {
       host: options.networkHost ?? noNetworkHost,
       ...(options.networkSettings === undefined ? {} : { settings: options.networkSettings }),

@@ -11,6 +11,7 @@ export function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: 
     name,
     status: "created",
     createdAt: formatNow(),
+    idMappings: null,
     pid: 0,
     exitCode: 0,
     error: "",

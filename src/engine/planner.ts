@@ -22,6 +22,8 @@ export interface StartPlan {
   config: OciConfig;
   /** Mounts that make the rootfs. */
   rootfs: readonly OciMount[];
+  /** As StartRequest has it. */
+  idmappedDirectories?: readonly string[];
 }
 
 export interface ExecOptions {

@@ -29,6 +29,7 @@ function record(id: string, name: string): ContainerRecord {
     config: { Image: "hello", Env: ["A=b"] },
     hostConfig: { AutoRemove: true },
     mountPoints: [],
+    idMappings: null,
     pid: 0,
     exitCode: 0,
     error: "",
@@ -128,7 +129,7 @@ test("a database of the first schema is brought up to the present one", () => {
     store.insert(record("a", "old"));
   }
   const db = new Database(path);
-  for (const column of ["remove_volumes", "paused", "manually_stopped", "health"])
+  for (const column of ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings"])
     db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);
   db.run("PRAGMA user_version = 1");

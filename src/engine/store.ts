@@ -6,6 +6,7 @@ import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api
 import type { MountPoint } from "./config/mounts.ts";
 import type { HealthRecord } from "./health/health-state.ts";
 import { NETWORK_SCHEMA, NetworkTable } from "./networks/network-table.ts";
+import type { IdMappings } from "./userns/id-mappings.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "./volume-table.ts";
 
 /** "removing": the name is free again, the files are being deleted; the row goes last. */
@@ -25,6 +26,8 @@ export interface ContainerRecord {
   config: DockerContainerConfig;
   hostConfig: DockerHostConfig;
   mountPoints: MountPoint[];
+  /** Of its user namespace, since its creation or its last start; null: it is in the host's. */
+  idMappings: IdMappings | null;
   /** Of init on the host; 0 when not running. */
   pid: number;
   exitCode: number;
@@ -66,6 +69,7 @@ interface Row {
   paused: number;
   manually_stopped: number;
   health: string | null;
+  id_mappings: string | null;
 }
 
 /** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
@@ -96,6 +100,7 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE container ADD COLUMN health TEXT;`,
   VOLUME_SCHEMA,
   NETWORK_SCHEMA,
+  "ALTER TABLE container ADD COLUMN id_mappings TEXT",
 ];
 
 /**
@@ -118,8 +123,8 @@ export class Store implements Disposable {
     this.#statements = {
       insert: prepare(
         `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, mount_points, pid,
-           exit_code, error, oom_killed, started_at, finished_at, restart_count)
-         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0)`,
+           exit_code, error, oom_killed, started_at, finished_at, restart_count, id_mappings)
+         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0, ?)`,
       ),
       running: prepare(
         `UPDATE container SET status = 'running', pid = ?, started_at = ?, exit_code = 0, error = '', oom_killed = 0,
@@ -134,6 +139,7 @@ export class Store implements Disposable {
       manuallyStopped: prepare("UPDATE container SET manually_stopped = 1 WHERE id = ?"),
       hostConfig: prepare("UPDATE container SET host_config = ? WHERE id = ?"),
       health: prepare("UPDATE container SET health = ? WHERE id = ?"),
+      idMappings: prepare("UPDATE container SET id_mappings = ? WHERE id = ?"),
       rename: prepare("UPDATE container SET name = ? WHERE id = ?"),
       removing: prepare(
         "UPDATE container SET status = 'removing', name = NULL, pid = 0, remove_volumes = ? WHERE id = ?",
@@ -163,6 +169,7 @@ export class Store implements Disposable {
       JSON.stringify(c.mountPoints),
       c.startedAt,
       c.finishedAt,
+      formatOptional(c.idMappings),
     );
     writePoint("inserted container");
   }
@@ -176,7 +183,7 @@ export class Store implements Disposable {
       c.startedAt,
       c.restartCount,
       Number(c.manuallyStopped),
-      formatHealth(c.health),
+      formatOptional(c.health),
       c.id,
     );
     writePoint("was set running");
@@ -222,8 +229,14 @@ export class Store implements Disposable {
 
   setHealth(id: string, health: HealthRecord): void {
     writePoint("set health");
-    this.#statements.health.run(formatHealth(health), id);
+    this.#statements.health.run(formatOptional(health), id);
     writePoint("was set health");
+  }
+
+  setIdMappings(id: string, idMappings: IdMappings | null): void {
+    writePoint("set id mappings");
+    this.#statements.idMappings.run(formatOptional(idMappings), id);
+    writePoint("was set id mappings");
   }
 
   rename(id: string, name: string): void {
@@ -294,8 +307,8 @@ function migrate(db: Database, path: string): void {
   db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
 }
 
-function formatHealth(health: HealthRecord | undefined): string | null {
-  return health === undefined ? null : JSON.stringify(health);
+function formatOptional(value: object | null | undefined): string | null {
+  return value == null ? null : JSON.stringify(value);
 }
 
 function recordOf(row: Row): ContainerRecord {
@@ -309,6 +322,7 @@ function recordOf(row: Row): ContainerRecord {
     config: JSON.parse(row.config),
     hostConfig: JSON.parse(row.host_config),
     mountPoints: JSON.parse(row.mount_points),
+    idMappings: row.id_mappings === null ? null : JSON.parse(row.id_mappings),
     pid: row.pid,
     exitCode: row.exit_code,
     error: row.error,

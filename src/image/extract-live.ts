@@ -47,6 +47,8 @@ import {
   tryOpenat2,
   trySymlinkat,
 } from "../linux/sys/fs.ts";
+import { makingFilesAs } from "../linux/sys/fs-ids.ts";
+import { entryForHost, type IdTranslations } from "./id-translation.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface ExtractOptions {
@@ -54,6 +56,8 @@ export interface ExtractOptions {
   keepKinds: boolean;
   /** Of all files, whatever the tar says. */
   owner?: { uid: number; gid: number } | undefined;
+  /** Of a container in a user namespace: the tar and `owner` have its ids. */
+  ids?: IdTranslations | undefined;
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -84,7 +88,9 @@ export class LiveExtractor implements TarSink {
   entry(given: TarEntry): void {
     if (++this.#entryCount > LAYER_MAX_ENTRIES)
       throw new LighterError("invalid", `the archive has more than ${LAYER_MAX_ENTRIES} entries`);
-    const entry = { ...given, ...this.#options.owner };
+    const { owner, ids } = this.#options;
+    const owned = { ...given, ...owner };
+    const entry = ids === undefined ? owned : entryForHost(owned, ids);
     const path = this.#pathOf(entry.path);
     if (path === this.#targetPath) return; // the directory itself stays as it is
     const parentFd = this.#openParent(path);
@@ -156,16 +162,25 @@ export class LiveExtractor implements TarSink {
     const above = this.#openParent(parent);
     try {
       const name = posix.basename(parent);
-      const made = tryMkdirat(above, name, IMPLIED_DIRECTORY_MODE);
+      const made = this.#making(() => tryMkdirat(above, name, IMPLIED_DIRECTORY_MODE));
       if (made < 0 && made !== EEXIST) throw kernelError(made, `mkdir "${showPath(parent)}"`);
       const child = tryOpenat(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
       if (child < 0) throw kernelError(child, `open "${showPath(parent)}"`);
-      const { owner } = this.#options;
-      if (made === 0 && owner !== undefined) fchownPathFd(child, owner.uid, owner.gid, parent);
+      const { owner, ids } = this.#options;
+      if (made === 0 && (owner !== undefined || ids !== undefined)) {
+        const { uid, gid } = owner ?? { uid: 0, gid: 0 };
+        fchownPathFd(child, ids?.toHost.uid(uid) ?? uid, ids?.toHost.gid(gid) ?? gid, parent);
+      }
       return child;
     } finally {
       closeSync(above);
     }
+  }
+
+  /** Where the kernel has no place for the host's root, a file is first the container's root's. */
+  #making(create: () => number): number {
+    const { ids } = this.#options;
+    return ids === undefined ? create() : makingFilesAs(ids.toHost.uid(0), ids.toHost.gid(0), create);
   }
 
   #make(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
@@ -178,7 +193,7 @@ export class LiveExtractor implements TarSink {
   }
 
   #leaf(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
-    this.#replace(parentFd, name, path, () => this.#create(parentFd, name, entry));
+    this.#replace(parentFd, name, path, () => this.#making(() => this.#create(parentFd, name, entry)));
     if (entry.type === "file" || entry.type === "hardlink") return;
     lchownat(parentFd, name, entry.uid, entry.gid);
     this.#attributesOfSpecial(parentFd, name, path, entry);
@@ -195,7 +210,7 @@ export class LiveExtractor implements TarSink {
   }
 
   #directory(parentFd: number, name: string, path: BytePath, entry: TarEntry, exists: boolean): void {
-    if (!exists) this.#replace(parentFd, name, path, () => tryMkdirat(parentFd, name, 0o700));
+    if (!exists) this.#replace(parentFd, name, path, () => this.#making(() => tryMkdirat(parentFd, name, 0o700)));
     const fd = tryOpenat(parentFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
     try {

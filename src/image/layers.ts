@@ -33,7 +33,8 @@ export function chainIdsOf(diffIds: readonly DiffId[]): ChainId[] {
 const EMPTY_DIRECTORY = "0";
 
 export class LayerStore {
-  readonly #layersPath: string;
+  /** Above the directories of all layers. */
+  readonly path: string;
   readonly #records = new Map<string, LayerRecord>();
   /** Keys of records that the database does not have yet. */
   readonly #uncommitted = new Set<string>();
@@ -44,7 +45,7 @@ export class LayerStore {
   /** Nobody else uses `rootPath`. Removes unfinished layers. */
   static async open(rootPath: string, database: ImageDatabase): Promise<LayerStore> {
     const store = new LayerStore(join(rootPath, "l"), database.nextDirectory());
-    mkdirSync(store.#layersPath, { recursive: true, mode: 0o700 });
+    mkdirSync(store.path, { recursive: true, mode: 0o700 });
     mkdirSync(store.emptyDirectoryPath, { recursive: true, mode: 0o755 });
     for (const { addedAtMs, ...record } of database.layers()) {
       if (!existsSync(store.directoryPath(record.directory))) continue;
@@ -52,17 +53,17 @@ export class LayerStore {
       store.#addedAtMs.set(record.key, addedAtMs);
     }
     const wanted = new Set([...store.#records.values()].map((record) => record.directory).concat(EMPTY_DIRECTORY));
-    for (const name of readdirSync(store.#layersPath)) if (!wanted.has(name)) await store.#removeDirectory(name);
+    for (const name of readdirSync(store.path)) if (!wanted.has(name)) await store.#removeDirectory(name);
     return store;
   }
 
   private constructor(layersPath: string, nextDirectory: number) {
-    this.#layersPath = layersPath;
+    this.path = layersPath;
     this.#nextDirectory = nextDirectory;
   }
 
   directoryPath(name: string): string {
-    return join(this.#layersPath, name);
+    return join(this.path, name);
   }
 
   get emptyDirectoryPath(): string {

@@ -5,6 +5,7 @@ export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { type ExtractOptions, LiveExtractor } from "./extract-live.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
+export type { IdTranslations } from "./id-translation.ts";
 export { type Change, listChanges } from "./layer-changes.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";

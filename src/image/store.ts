@@ -540,6 +540,11 @@ export class ImageStore implements AsyncDisposable {
     };
   }
 
+  /** Above the directories of all layers. */
+  get layersPath(): string {
+    return this.#layers.path;
+  }
+
   /**
    * The rootfs of a container of this image: one overlay mount, whose options go to mount(2) as one string.
    * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.

@@ -34,6 +34,7 @@ import {
   splitDevice,
   tryOpenat,
 } from "../linux/sys/fs.ts";
+import { entryForContainer, type IdTranslations } from "./id-translation.ts";
 import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openRoots } from "./layered-fs.ts";
 import type { TarEntry, TarEntryType } from "./tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
@@ -75,15 +76,16 @@ export async function* writeTreeTar(
 /**
  * The tar of one file or directory as the mounted file system has it. `fd`: O_PATH, taken over. Its entry is called `name`,
  * with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is written
- * without what is in it.
+ * without what is in it. `ids`: of a container in a user namespace.
  * @throws LighterError as `writeTreeTar`
  */
 export async function* writeFileTar(
   fd: number,
   name: BytePath,
   isClosed: (directoryFd: number) => boolean,
+  ids?: IdTranslations,
 ): AsyncGenerator<Uint8Array> {
-  const writer = new TreeTarWriter("mounted", isClosed);
+  const writer = new TreeTarWriter("mounted", isClosed, ids);
   try {
     yield* writer.writeOne(fd, name);
   } finally {
@@ -106,6 +108,7 @@ type Form = TreeTarOptions["form"] | "mounted";
 class TreeTarWriter {
   readonly #form: Form;
   readonly #isClosed: (directoryFd: number) => boolean;
+  readonly #ids: IdTranslations | undefined;
   readonly #levels: Level[] = [];
   /** Path of the first name of each file that has several. */
   readonly #linked = new Map<string, BytePath>();
@@ -114,8 +117,9 @@ class TreeTarWriter {
   #chunkLength = 0;
   readonly #full: Uint8Array[] = [];
 
-  constructor(form: Form, isClosed: (directoryFd: number) => boolean = () => false) {
+  constructor(form: Form, isClosed: (directoryFd: number) => boolean = () => false, ids?: IdTranslations) {
     this.#form = form;
+    this.#ids = ids;
     this.#isClosed = isClosed;
   }
 
@@ -215,9 +219,13 @@ class TreeTarWriter {
   }
 
   #directory(found: Found, path: string): void {
-    this.#put(encodeTarHeader(this.#entryOf(found, "directory", path)));
+    this.#header(this.#entryOf(found, "directory", path));
     if (this.#form === "layer" && isOpaque(found.fds[0]!))
       this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
+  }
+
+  #header(entry: TarEntry): void {
+    this.#put(encodeTarHeader(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
   }
 
   #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
@@ -239,12 +247,11 @@ class TreeTarWriter {
   async *#leaf(found: Found, path: BytePath): AsyncGenerator<Uint8Array> {
     const { fds, stat } = found;
     const first = stat.nlink > 1 ? this.#firstName(fds[0]!, path) : undefined;
-    if (first !== undefined)
-      this.#put(encodeTarHeader({ ...attributesOf(stat), type: "hardlink", path, linkPath: first }));
+    if (first !== undefined) this.#header({ ...attributesOf(stat), type: "hardlink", path, linkPath: first });
     else if (stat.isSymbolicLink())
-      this.#put(encodeTarHeader({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) }));
+      this.#header({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) });
     else if (stat.isFile()) yield* this.#file(found, path);
-    else this.#put(encodeTarHeader(this.#entryOf(found, specialTypeOf(stat), path)));
+    else this.#header(this.#entryOf(found, specialTypeOf(stat), path));
   }
 
   /** Undefined: this is it. */
@@ -261,7 +268,7 @@ class TreeTarWriter {
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
-      this.#put(encodeTarHeader({ ...this.#entryOf(found, "file", path), size }));
+      this.#header({ ...this.#entryOf(found, "file", path), size });
       if (size <= SMALL_FILE_BYTES) this.#smallContent(fd, size);
       else yield* this.#content(fd, size);
       this.#put(new Uint8Array(tarPaddingBytes(size)));

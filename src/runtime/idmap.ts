@@ -16,6 +16,8 @@ export interface Owners {
 /** A host directory whose owners' ids are to be seen through a mapping. */
 export interface IdmappedSource {
   path: string;
+  /** A path in it, which is what is wanted of it. Others may be changing what is in there. */
+  part?: string | undefined;
   /** With the mounts below it. */
   recursive: boolean;
   owners: Owners;
@@ -30,7 +32,7 @@ export interface IdmappedSource {
  */
 export function cloneIdmapped(host: OpList, sources: readonly IdmappedSource[]): void {
   const namespaces = new Map<string, Slot>();
-  for (const { path, recursive, owners, out, why } of sources) {
+  for (const { path, part, recursive, owners, out, why } of sources) {
     const key = `${owners.uidMap}/${owners.gidMap}`;
     let namespace = namespaces.get(key);
     if (!namespace) {
@@ -39,10 +41,28 @@ export function cloneIdmapped(host: OpList, sources: readonly IdmappedSource[]):
       host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out: namespace, why });
       namespaces.set(key, namespace);
     }
-    host.cloneTree(path, recursive, out, `${why}: ${path}`);
+    cloneHostTree(host, path, part, recursive, out, why);
     host.mapOwners(out, namespace, owners.recursive, `${why}: idmap`);
   }
   for (const namespace of namespaces.values()) host.close(namespace, "the mounts hold it");
+}
+
+/** A clone of what is mounted at a host path. A part is resolved under the path's fd, then used by its own. */
+export function cloneHostTree(
+  list: OpList,
+  path: string,
+  part: string | undefined,
+  recursive: boolean,
+  out: Slot,
+  why: string,
+): void {
+  if (part === undefined) {
+    list.cloneTree(path, recursive, out, `${why}: ${path}`);
+    return;
+  }
+  list.open(path, O.PATH | O.DIRECTORY, "whole", `${why}: ${path}`);
+  list.openInRoot("whole", part, O.PATH, "part", `${why}: ${path}/${part}`);
+  list.cloneTreeOf("part", recursive, out, `${why}: ${path}/${part}`);
 }
 
 /** Host side, after the clone: the child has them. */

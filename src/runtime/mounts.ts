@@ -6,7 +6,7 @@ import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { NamespaceType, OciConfig, OciMount, PartMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { type IdmappedSource, mountLayers, type Owners } from "./idmap.ts";
+import { cloneHostTree, type IdmappedSource, mountLayers, type Owners } from "./idmap.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PROC_SUPER_MAGIC } from "./proc.ts";
 
@@ -93,9 +93,11 @@ function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, w
 
 /** Those of the mounts whose owners are mapped. */
 export function idmappedSources(plan: readonly PlannedMount[], bundlePath: string): IdmappedSource[] {
-  return plan.flatMap(({ mount, options, why, clone, owners }) =>
-    owners ? [{ path: sourcePath(mount, bundlePath, why), recursive: options.recursive, owners, out: clone, why }] : [],
-  );
+  return plan.flatMap(({ mount, options, why, clone, owners }) => {
+    if (owners === undefined) return [];
+    const path = sourcePath(mount, bundlePath, why);
+    return [{ path, part: partOf(mount)?.path, recursive: options.recursive, owners, out: clone, why }];
+  });
 }
 
 function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
@@ -130,21 +132,11 @@ function isCloned({ options, owners }: PlannedMount): boolean {
 }
 
 function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount, bundlePath: string): void {
-  const path = sourcePath(mount, bundlePath, why);
-  const part = partOf(mount);
-  if (part === undefined) list.cloneTree(path, options.recursive, clone, `${why}: ${mount.source}`);
-  else clonePart(list, path, part.path, options.recursive, clone, why);
+  cloneHostTree(list, sourcePath(mount, bundlePath, why), partOf(mount)?.path, options.recursive, clone, why);
 }
 
 function partOf(mount: OciMount | PartMount): PartMount["part"] | undefined {
   return "part" in mount ? mount.part : undefined;
-}
-
-/** Others may be changing what is in there: resolved under the source's fd, then used by its own. */
-function clonePart(list: OpList, path: string, part: string, recursive: boolean, clone: Slot, why: string): void {
-  list.open(path, O.PATH | O.DIRECTORY, "whole", `${why}: ${path}`);
-  list.openInRoot("whole", part, O.PATH, "part", `${why}: ${path}/${part}`);
-  list.cloneTreeOf("part", recursive, clone, `${why}: ${path}/${part}`);
 }
 
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */

@@ -3,7 +3,7 @@ import { LighterError } from "../base/errors.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { DeviceType } from "../linux/program/op.ts";
-import type { OciConfig, OciDevice } from "../spec/oci-runtime.ts";
+import type { DeviceOfHost, OciConfig, OciDevice } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { DEV, isKernelDirectory, type PlannedMount, ROOT } from "./mounts.ts";
 
@@ -78,7 +78,7 @@ export function populateDev(
       init.call("symlinkat", [text(target), slot(DEV), text(name)], `/dev/${name}`, { tolerate: ["EEXIST"] });
 }
 
-function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespace: boolean): void {
+function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[], usesUserNamespace: boolean): void {
   for (const device of devices) {
     const path = posix.normalize(device.path);
     const why = `device ${path}`;
@@ -100,7 +100,7 @@ function mountNodes(init: OpList, devices: readonly OciDevice[], usesUserNamespa
         why,
       });
     if (usesUserNamespace && device.type !== "p") {
-      bindNode(init, path, directory, name, why);
+      bindNode(init, "hostPath" in device ? device.hostPath : path, directory, name, why);
     } else {
       const mode = type | (device.fileMode === undefined ? 0o666 : device.fileMode & 0o7777);
       const { major, minor } = deviceNumber(device, why);

@@ -127,6 +127,11 @@ export interface OciDevice {
   gid?: number;
 }
 
+/** Ours, as PartMount: where the node is on the host, if not at `path`. For who may not make nodes. */
+export interface DeviceOfHost extends OciDevice {
+  hostPath: string;
+}
+
 export interface OciDeviceRule {
   allow: boolean;
   /** a, c or b; absent is a. */

@@ -46,6 +46,8 @@ export interface DaemonOptions extends ReloadableOptions {
   log: { level: LogLevel; format: LogFormat };
   metrics: { hostname: string; port: number } | undefined;
   defaults: ContainerDefaults;
+  /** As given; what it means depends on the host's users. */
+  usernsRemap: string;
 }
 
 const DEFAULT_UPLOADS = 5;
@@ -78,6 +80,7 @@ export function parseDaemonOptions(
     log: { level: parseLevel(values), format: parseFormat(values["log-format"] ?? "text") },
     metrics: parseMetrics(values["metrics-addr"]),
     defaults: parseDefaults(values),
+    usernsRemap: values["userns-remap"] ?? "",
     ...parseReloadable(values),
   };
 }

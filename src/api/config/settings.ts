@@ -33,6 +33,7 @@ export interface Values {
   "log-opts"?: Record<string, string>;
   "default-ulimits"?: Ulimit[];
   "default-shm-size"?: number;
+  "userns-remap"?: string;
   "default-ipc-mode"?: string;
   "default-cgroupns-mode"?: string;
   "default-runtime"?: string;
@@ -123,6 +124,10 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   "seccomp-profile": { kind: text("PATH"), help: 'a file, "builtin" or "unconfined" (default "builtin")' },
   "cgroup-parent": { kind: text("CGROUP"), help: 'parent of containers\' cgroups (default "/lighter")' },
   "exec-opts": { kind: texts("NAME=VALUE"), flag: "exec-opt", help: "native.cgroupdriver=cgroupfs" },
+  "userns-remap": {
+    kind: text("USER[:GROUP]"),
+    help: 'in whose subordinate ids containers run; "default", or "auto" for a range each',
+  },
   init: { kind: flag, help: "run an init in containers that do not say" },
   dns: { kind: texts("ADDRESS"), help: "DNS server of containers that do not say" },
   "dns-opts": { kind: texts("OPTION"), flag: "dns-opt", help: "the same for resolver options" },
@@ -197,5 +202,4 @@ export const REFUSED: Readonly<Record<string, Refused>> = {
   "storage-driver": { ...refused(aValue, "containers' files are on overlayfs", ["overlay2"]), short: "s" },
   "storage-opts": refused(aValue, "the storage has no options", [], "storage-opt"),
   "swarm-default-advertise-addr": refused(aValue, "there is no swarm"),
-  "userns-remap": refused(aValue, "mapped user namespaces are not available yet", [""]),
 };

@@ -3,6 +3,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciLinux, OciMount, PartMount } from "../../spec/oci-runtime.ts";
 import { type FilesystemOfVolume, filesystemOf } from "../../volume/mod.ts";
+import type { IdMappings } from "../userns/id-mappings.ts";
 import { planDevices } from "./devices.ts";
 import { invalid, notSupported } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
@@ -47,6 +48,8 @@ export interface BuildInput {
   peers: Peers;
   host: HostFacts;
   probe: HostProbe;
+  /** A user namespace for it, new or a peer's; without: the host's. */
+  idMappings?: IdMappings | null;
 }
 
 /** Whether the container starts with our init: only as pid 1 of a namespace of its own has an init anything to do. */
@@ -69,9 +72,9 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   const capabilities = planCapabilities(hostConfig, host.capabilities);
   const seccomp = planSeccomp(security, privileged, capabilities.bounding ?? [], host);
   const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
-  const { devices, rules } = planDevices(hostConfig, probe);
+  const { devices, rules } = planDevices(hostConfig, probe, input.idMappings != null);
   const rlimits = planRlimits(hostConfig);
-  const sysctl = planSysctls(config, hostConfig);
+  const sysctl = planSysctls(config, hostConfig, input.idMappings ?? null);
   const annotations = hostConfig.Annotations ?? {};
   const propagation = planRootfsPropagation(container.mountPoints, probe);
   return {
@@ -87,7 +90,8 @@ export function buildOciConfig(input: BuildInput): OciConfig {
     mounts: planMounts(input),
     ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     linux: {
-      namespaces: planNamespaces(hostConfig, input.peers, host),
+      namespaces: [...planNamespaces(hostConfig, input.peers, host), ...planUserNamespace(input)],
+      ...(input.idMappings ? { uidMappings: input.idMappings.uids, gidMappings: input.idMappings.gids } : {}),
       cgroupsPath: posix.join(hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT, input.id),
       resources: planResources(hostConfig, rules, probe),
       ...(devices.length > 0 ? { devices } : {}),
@@ -99,11 +103,19 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   };
 }
 
+/** To share a namespace of another container is to be in its user namespace, which owns it. */
+function planUserNamespace({ idMappings, peers }: BuildInput): NonNullable<OciLinux["namespaces"]> {
+  if (!idMappings) return [];
+  const peer = peers.network ?? peers.pid ?? peers.ipc;
+  return [{ type: "user", ...(peer === undefined ? {} : { path: `/proc/${peer.pid}/ns/user` }) }];
+}
+
 /** Kernel file systems first, then our init, then what was asked for, parents before children. */
 function planMounts(input: BuildInput): OciMount[] {
   const { container, files } = input;
   const { hostConfig } = container;
-  const asked = planAskedMounts(container.mountPoints, input.probe);
+  const isMapped = input.idMappings != null;
+  const asked = planAskedMounts(container.mountPoints, input.probe, isMapped);
   const covered = new Set(asked.map((mount) => mount.destination));
   const readOnly = hostConfig.ReadonlyRootfs ? ["rro"] : [];
   for (const [destination, source] of [
@@ -113,19 +125,27 @@ function planMounts(input: BuildInput): OciMount[] {
   ] as const)
     if (!covered.has(destination))
       asked.push({ destination, type: "bind", source, options: ["rbind", ...readOnly, "rprivate"] });
-  const shm = planSharedMemory(parseIpcMode(hostConfig.IpcMode), hostConfig, files);
-  const defaults = kernelMounts(hostConfig.Privileged ?? false);
+  const ipcMode = parseIpcMode(hostConfig.IpcMode);
+  const shm = planSharedMemory(ipcMode, hostConfig, files);
+  const queuesOfHost = isMapped && ipcMode.kind === "host";
+  const defaults = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
   if (shm !== undefined) defaults.push(shm);
   const kept = defaults.filter(
-    ({ destination }) => !covered.has(destination) && !(covered.has("/dev") && destination.startsWith("/dev/")),
+    ({ destination, source = "" }) =>
+      !covered.has(destination) &&
+      !(covered.has("/dev") && destination.startsWith("/dev/")) &&
+      // A host may be without.
+      !(source === "/dev/mqueue" && input.probe.fileType(source) === undefined),
   );
   const init = usesInit(hostConfig) ? [initMount(files)] : [];
   const depth = (mount: OciMount) => mount.destination.split("/").length;
   return [...kept, ...init, ...asked.sort((a, b) => depth(a) - depth(b))];
 }
 
-function kernelMounts(privileged: boolean): OciMount[] {
+/** `queuesOfHost`: they belong to the host's user namespace, and only who has rights there could mount them anew. */
+function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
   const readOnly = privileged ? [] : ["ro"];
+  const queues = ["nosuid", "noexec", "nodev"];
   return [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
     {
@@ -148,7 +168,9 @@ function kernelMounts(privileged: boolean): OciMount[] {
       source: "cgroup",
       options: [...readOnly, "nosuid", "noexec", "nodev"],
     },
-    { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+    queuesOfHost
+      ? { destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue", options: ["rbind", "rprivate", ...queues] }
+      : { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: queues },
   ];
 }
 
@@ -182,8 +204,17 @@ function initMount(files: ContainerFiles): OciMount {
   return { destination: CONTAINER_INIT_PATH, type: "bind", source: files.init, options: ["bind", "ro"] };
 }
 
-/** What somebody asked for, as mounts. @throws LighterError "invalid" for a part of a volume that is not there any more */
-export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe): (OciMount | PartMount)[] {
+/**
+ * What somebody asked for, as mounts.
+ * @param isMapped for a container in a user namespace: owners in a volume are ids of the container, so that containers with
+ *   different ids may share it. A directory of the host's has the host's owners, as with Docker.
+ * @throws LighterError "invalid" for a part of a volume that is not there any more
+ */
+export function planAskedMounts(
+  points: readonly MountPoint[],
+  probe: HostProbe,
+  isMapped: boolean,
+): (OciMount | PartMount)[] {
   return points.map((point) => {
     if (point.type === "tmpfs")
       return {
@@ -193,7 +224,7 @@ export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe)
         options: point.tmpfsOptions ?? [],
       };
     const filesystem = filesystemOf(point.volume?.options ?? {});
-    if (filesystem?.kind === "filesystem") return planFilesystem(point, filesystem);
+    if (filesystem?.kind === "filesystem") return planFilesystem(point, filesystem, isMapped);
     const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
     const source = filesystem?.source ?? point.source;
     const subpath = point.volume?.subpath;
@@ -203,6 +234,7 @@ export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe)
       source,
       options: [
         ...(filesystem?.options ?? [point.nonRecursive ? "bind" : "rbind"]),
+        ...(isMapped && point.type === "volume" && filesystem === undefined ? ["idmap"] : []),
         ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
         ...(propagation === "" ? [] : [propagation]),
       ],
@@ -222,7 +254,10 @@ function typeOfPart(source: string, subpath: string, probe: HostProbe): "directo
 function planFilesystem(
   { destination, volume, readOnly }: MountPoint,
   { type, device, options }: FilesystemOfVolume & { kind: "filesystem" },
+  isMapped: boolean,
 ): OciMount {
+  if (isMapped && type !== "tmpfs")
+    throw notSupported(`a volume of type "${type}"`, "only the host's root may mount it, and the container has none");
   if (volume?.subpath !== undefined)
     throw notSupported("VolumeOptions.Subpath", `the volume "${volume.name}" is a file system of its own`);
   // A fresh tmpfs is an empty volume. Others may hold anything, which nobody has seen before the mount.

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { OciDevice, OciDeviceRule } from "../../spec/oci-runtime.ts";
+import type { DeviceOfHost, OciDevice, OciDeviceRule } from "../../spec/oci-runtime.ts";
 import { invalid } from "./errors.ts";
 import type { HostDevice, HostProbe } from "./host.ts";
 
@@ -31,13 +31,15 @@ const OWN_DEVICES: readonly string[] = ["/dev/console", "/dev/ptmx"];
 
 /**
  * `linux.devices` and `linux.resources.devices` of HostConfig.Devices, DeviceCgroupRules and Privileged.
+ * @param areBound the container is to get the host's own nodes: only who is root there may make nodes
  * @throws LighterError "invalid"
  */
 export function planDevices(
   hostConfig: DockerHostConfig,
   probe: HostProbe,
+  areBound = false,
 ): { devices: OciDevice[]; rules: OciDeviceRule[] } {
-  const mapped = planMappedDevices(hostConfig, probe);
+  const mapped = planMappedDevices(hostConfig, probe, areBound);
   if (hostConfig.Privileged) {
     const own = probe
       .devicesBelow("/dev")
@@ -60,6 +62,7 @@ export function planDevices(
 function planMappedDevices(
   hostConfig: DockerHostConfig,
   probe: HostProbe,
+  areBound: boolean,
 ): { devices: OciDevice[]; rules: OciDeviceRule[] } {
   const devices: OciDevice[] = [];
   const rules: OciDeviceRule[] = [];
@@ -70,7 +73,9 @@ function planMappedDevices(
     if (!posix.isAbsolute(pathInContainer))
       throw invalid(`device ${JSON.stringify(pathInContainer)}: the path in the container must be absolute`);
     for (const [device, path] of findDevices(pathOnHost, pathInContainer, probe)) {
-      devices.push(toOciDevice(device, path));
+      const node = toOciDevice(device, path);
+      const bound: DeviceOfHost = { ...node, hostPath: device.path };
+      devices.push(areBound ? bound : node);
       rules.push({ allow: true, type: device.type, major: device.major, minor: device.minor, access });
     }
   }

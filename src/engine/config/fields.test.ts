@@ -112,6 +112,7 @@ const CONTAINER_CONFIG_SAMPLES: Required<{ [K in keyof DockerContainerConfig]: u
 const USED_BY_ENGINE = [
   ...[
     "AutoRemove",
+    "UsernsMode",
     "GroupAdd",
     "Healthcheck",
     "Image",

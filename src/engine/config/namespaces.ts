@@ -100,8 +100,6 @@ export function validateNamespaces(config: DockerContainerConfig, hostConfig: Do
   parseIpcMode(hostConfig.IpcMode);
   const uts = parseUtsMode(hostConfig.UTSMode);
   parseCgroupnsMode(hostConfig.CgroupnsMode);
-  if (hostConfig.UsernsMode && hostConfig.UsernsMode !== "host")
-    throw notSupported("HostConfig.UsernsMode", `user namespace mode "${hostConfig.UsernsMode}" is not available yet`);
 
   const hostname = config.Hostname ?? "";
   if (uts === "host" && hostname !== "") throw invalid("conflicting options: hostname and the UTS mode");

@@ -306,7 +306,7 @@ const INVALID_EARLIER: Row[] = [
 const NOT_SUPPORTED: Row[] = [
   ["HostConfig.PortBindings: not supported", { PortBindings: { "80/tcp": [{ HostPort: "80" }] } }],
   ['HostConfig.NetworkMode "backend": not supported', { NetworkMode: "backend" }],
-  ["HostConfig.UsernsMode: not supported", { UsernsMode: "auto" }],
+  ['HostConfig.UsernsMode "auto:uidmapping=0:1:1": not supported', { UsernsMode: "auto:uidmapping=0:1:1" }],
   ["HostConfig.ExtraHosts: not supported: host-gateway", { ExtraHosts: ["a:host-gateway"] }],
   ['HostConfig.LogConfig.Type: not supported: log driver "fluentd"', { LogConfig: { Type: "fluentd" } }],
   [

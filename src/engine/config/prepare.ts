@@ -17,6 +17,7 @@ import {
   planSeccomp,
 } from "./security.ts";
 import { planSysctls } from "./sysctls.ts";
+import { parseUsernsMode } from "./userns-mode.ts";
 
 export const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
 /** The name of our only runtime, in `HostConfig.Runtime`. */
@@ -107,6 +108,7 @@ export function validateCreate(
   validateCgroupParent(given.CgroupParent ?? "");
   validateEtcFiles(given);
   const warnings = validateNamespaces(config, given);
+  parseUsernsMode(given.UsernsMode);
   const limited = prepareResources(given, host);
   planRlimits(given);
   planSysctls(config, given);

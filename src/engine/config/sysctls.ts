@@ -1,4 +1,5 @@
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { IdMappings } from "../userns/id-mappings.ts";
 import { invalid } from "./errors.ts";
 import { parseIpcMode, parseNetworkMode, parseUtsMode } from "./namespaces.ts";
 
@@ -20,7 +21,11 @@ const IPC_SYSCTLS: readonly string[] = [
  * Only what a namespace keeps apart may be set; all else would change the host.
  * @throws LighterError "invalid", with runc's texts, which is where Docker leaves this.
  */
-export function planSysctls(config: DockerContainerConfig, hostConfig: DockerHostConfig): Record<string, string> {
+export function planSysctls(
+  config: DockerContainerConfig,
+  hostConfig: DockerHostConfig,
+  idMappings: IdMappings | null = null,
+): Record<string, string> {
   const network = parseNetworkMode(hostConfig.NetworkMode).kind;
   const ipc = parseIpcMode(hostConfig.IpcMode).kind;
   const uts = parseUtsMode(hostConfig.UTSMode);
@@ -28,7 +33,8 @@ export function planSysctls(config: DockerContainerConfig, hostConfig: DockerHos
   if (config.Domainname && uts === "private") sysctls["kernel.domainname"] = config.Domainname;
   if (network === "private" || network === "none") {
     sysctls["net.ipv4.ip_unprivileged_port_start"] = "0";
-    sysctls["net.ipv4.ping_group_range"] = "0 2147483647";
+    // The ends of the range must be groups of the namespace's.
+    sysctls["net.ipv4.ping_group_range"] = `0 ${idMappings === null ? 2 ** 31 - 1 : idMappings.gids[0]!.size - 1}`;
   }
   for (const [given, value] of Object.entries(hostConfig.Sysctls ?? {})) {
     const name = normalizeSysctl(given);

@@ -1,0 +1,85 @@
+/** Which ids of the host containers have. */
+import { LighterError } from "../../base/errors.ts";
+import { peerReferences } from "../config/namespaces.ts";
+import { parseUsernsMode, validateInUserNamespace } from "../config/userns-mode.ts";
+import type { ContainerRecord } from "../store.ts";
+import { type IdMappings, sameMappings } from "./id-mappings.ts";
+import { allocate, isWithin } from "./id-pool.ts";
+import { DEFAULT_COUNT, type UserNamespaceSetting } from "./remap.ts";
+
+export type { IdMappings } from "./id-mappings.ts";
+export { parseRemap, readAccountFiles, type UserNamespaceSetting } from "./remap.ts";
+
+type Asked = Pick<ContainerRecord, "id" | "hostConfig" | "idMappings">;
+
+/**
+ * Ids are a container's from its creation until its row is gone, so that no process and no file of it is left when
+ * another one gets them. They are written in the row; this is what is asked for a free range.
+ */
+export class UserNamespaces {
+  readonly #setting: UserNamespaceSetting;
+  readonly #find: (ref: string) => { record: ContainerRecord };
+  readonly #taken = new Map<string, IdMappings>();
+
+  /** `find`: another container, by a name or id of a namespace mode. */
+  constructor(setting: UserNamespaceSetting, find: (ref: string) => { record: ContainerRecord }) {
+    this.#setting = setting;
+    this.#find = find;
+  }
+
+  /** Whether those that do not say are in one. */
+  get isDefault(): boolean {
+    return this.#setting.defaultMode.kind !== "host";
+  }
+
+  /** Of a row that is there already. */
+  claim({ id, idMappings }: Pick<ContainerRecord, "id" | "idMappings">): void {
+    if (idMappings === null) this.#taken.delete(id);
+    else this.#taken.set(id, idMappings);
+  }
+
+  release(id: string): void {
+    this.#taken.delete(id);
+  }
+
+  /**
+   * Those of a container that is created, or started: what it has, if that is still right. Null: the host's.
+   * They are its own when they are in its row and `claim`ed.
+   * @throws LighterError "unavailable" when there are no more; "conflict" if it may not be with those whose namespaces it
+   *   shares
+   */
+  assign(container: Asked): IdMappings | null {
+    const mode = parseUsernsMode(container.hostConfig.UsernsMode);
+    const { defaultMode, pool } = this.#setting;
+    if (mode.kind === "host" || (mode.kind === "default" && defaultMode.kind === "host")) return null;
+    validateInUserNamespace(container.hostConfig);
+    const shared = this.#ofPeers(container);
+    if (shared !== undefined) return shared;
+    if (mode.kind === "default" && defaultMode.kind === "mapped") return defaultMode.mappings;
+    const count = (mode.kind === "auto" ? mode.count : undefined) ?? DEFAULT_COUNT;
+    const others = [...this.#taken].flatMap(([id, mappings]) => (id === container.id ? [] : [mappings]));
+    const { idMappings } = container;
+    if (idMappings !== null && idMappings.uids[0]!.size === count && isWithin(idMappings, pool)) return idMappings;
+    return allocate(pool, others, count);
+  }
+
+  /** A namespace is shared within one user namespace only: who has no rights over it could do nothing in it. */
+  #ofPeers({ hostConfig }: Asked): IdMappings | undefined {
+    const { network, pid, ipc } = peerReferences(hostConfig);
+    const refs = [network, pid, ipc].filter((ref) => ref !== undefined);
+    const mappings = refs.map((ref) => this.#find(ref).record.idMappings);
+    const [first] = mappings;
+    if (first === undefined) return undefined;
+    if (first === null)
+      throw new LighterError(
+        "conflict",
+        `cannot share namespaces of "${refs[0]}", which has the host's user namespace`,
+        {
+          hint: "use --userns=host",
+        },
+      );
+    if (mappings.some((each) => !sameMappings(each, first)))
+      throw new LighterError("conflict", "cannot share namespaces of containers in different user namespaces");
+    return first;
+  }
+}

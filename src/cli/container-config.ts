@@ -179,7 +179,7 @@ function checkModes(flags: ContainerFlagValues): void {
   const isContainer = (mode: string) => /^container:./.test(mode);
   if (!["", "host"].includes(flags.pid) && !isContainer(flags.pid)) throw new Error("--pid: invalid PID mode");
   if (!["", "host"].includes(flags.uts)) throw new Error("--uts: invalid UTS mode");
-  if (!["", "host", "auto"].includes(flags.userns)) throw new Error("--userns: invalid USER mode");
+  if (!/^(|host|auto(:.*)?)$/.test(flags.userns)) throw new Error("--userns: invalid USER mode");
   if (!["", "host", "private"].includes(flags.cgroupns)) throw new Error("--cgroupns: invalid CGROUP mode");
 }
 

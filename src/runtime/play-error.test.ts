@@ -35,6 +35,15 @@ describe("a failed op", () => {
     });
   });
 
+  test("says which file systems can map owners, if the one that is there cannot", () => {
+    const list = new OpList("host");
+    list.mapOwners("clone", "owners", true, "the root: idmap");
+    expect(explain(list.ops.at(-1)!, "EINVAL")).toMatchObject({
+      message: expect.stringContaining("the root: idmap: mount_setattr(2): EINVAL"),
+      detail: { hint: "the file system cannot map owners; ext4, XFS, btrfs and tmpfs can" },
+    });
+  });
+
   test("of another kind than a call is told by what it does", () => {
     const cases: [Op, string][] = [
       [{ kind: "write", dir: null, path: "/sys/x", data: "1", why: "w" }, "w: write(2) to /sys/x: EIO"],

@@ -1,6 +1,6 @@
 import { type ErrorCode, type ErrorDetail, LighterError } from "../base/errors.ts";
 import { PlayError, type PlayFailure } from "../linux/process/supervisor.ts";
-import type { Op, Program } from "../linux/program/op.ts";
+import type { Arg, Op, Program } from "../linux/program/op.ts";
 import { errnoText } from "../linux/sys/errno.ts";
 
 /**
@@ -66,8 +66,15 @@ function wording(op: Op, errno: string): string {
 
 function hintFor(op: Op, errno: string): string | undefined {
   if (errno === "ENOSPC" && op.kind === "call" && op.name === "move_mount") return "raise the sysctl fs.mount-max";
+  if (errno === "EINVAL" && op.kind === "call" && op.name === "mount_setattr" && isIdmap(op.args[3]))
+    return "the file system cannot map owners; ext4, XFS, btrfs and tmpfs can";
   if (errno === "ENOSPC" && op.kind === "clone") return "raise the limits in /proc/sys/user";
   return undefined;
+}
+
+/** As `OpList.mapOwners` makes it: with a slot's value in it. */
+function isIdmap(attributes: Arg | undefined): boolean {
+  return typeof attributes === "object" && "shared" in attributes;
 }
 
 function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): LighterError {

@@ -98,9 +98,11 @@ describe("a program of a start", () => {
     for (const { program } of PROGRAM_CASES) {
       const made = program.host.flatMap((op) => (op.kind === "call" && op.name === "mkdirat" ? [op.out] : []));
       const held = program.host.flatMap((op) => (op.kind === "receive" && op.out ? [op.out] : []));
+      const opened = program.host.flatMap((op) => (op.kind === "call" && op.out === "root" ? [op.out] : []));
       const removed = program.cleanup.flatMap((op) => (op.kind === "removeCgroup" ? [op.guard] : []));
       expect(removed).toEqual(made);
-      for (const op of program.cleanup) if (op.kind !== "capture") expect([...made, ...held]).toContain(op.guard);
+      for (const op of program.cleanup)
+        if (op.kind !== "capture") expect([...made, ...held, ...opened]).toContain(op.guard);
     }
   });
 

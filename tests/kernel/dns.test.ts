@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DNS_CONNECTIONS_MAX, DNS_FORWARDS_MAX } from "../../src/base/limits.ts";
+import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
 import {
   type NameAddresses,
   RESOLVER_ADDRESS,
@@ -370,6 +371,34 @@ rooted("clients that hang up in the middle harm nobody", async () => {
   }
   expect(rcode(await ask({ name: "web", type: A }, askByTcp))).toBe(0);
   expect(rcode(await ask({ name: "ex.com", type: A }, askByTcp))).toBe(0);
+});
+
+rooted("a client by UDP that is gone before its answer costs no other client an answer", async () => {
+  await start();
+  const startMs = performance.now();
+  for (let count = 0; count < 200; count++) {
+    const hasty = inNetworkNamespace(namespaceFd, () =>
+      Bun.udpSocket({ connect: { hostname: RESOLVER_ADDRESS, port: RESOLVER_PORT } }),
+    );
+    const socket = await hasty;
+    socket.send(buildQuery({ name: "web", type: A }));
+    socket.close();
+    expect(rcode(await ask({ name: "web", type: A }))).toBe(0);
+  }
+  expect(performance.now() - startMs).toBeLessThan(10_000);
+});
+
+rooted("a query that may not leave the container goes nowhere, and its socket is closed", async () => {
+  container.run(
+    "nft",
+    "table ip filter { chain out { type filter hook output priority 0; ip daddr 127.0.0.53 reject; }; chain o2 { type filter hook output priority 1; ip daddr 127.0.0.54 drop; }; }",
+  );
+  const before = fdCount();
+  await start({ servers: [inContainer("127.0.0.53"), inContainer("127.0.0.54")] });
+  for (const by of [askByUdp, askByTcp]) expect(rcode(await ask({ name: "ex.com", type: A }, by))).toBe(SERVFAIL);
+  container.run("nft", "delete", "table", "ip", "filter");
+  open.pop()![Symbol.dispose]();
+  await until(() => fdCount() <= before);
 });
 
 rooted("a client that does not read is hung up on; one that sends what is no query, too", async () => {

@@ -66,7 +66,12 @@ const askByUdp: Ask = async ({ address, message, accepts }, open, finish) => {
       },
     }),
   );
-  socket.send(message);
+  try {
+    socket.send(message);
+  } catch (error) {
+    socket.close();
+    throw error; // the container's own filter, for one
+  }
   return () => socket.close();
 };
 

@@ -20,6 +20,9 @@ import { RESOLVER_ADDRESS, RESOLVER_PORT } from "./place.ts";
 import { TcpClient } from "./tcp-client.ts";
 import type { NameSource, Upstream } from "./types.ts";
 
+/** One more than there are errors for a socket to remember, and one in reserve: others may go meanwhile. */
+const SEND_ATTEMPTS = 3;
+
 export interface ResolverOptions extends Upstream {
   /** "/proc/PID/ns/net" of a container, whose loopback is up. */
   networkNamespace: string;
@@ -98,8 +101,7 @@ export class Resolver implements Disposable {
       socket: {
         data: (socket, message, port, address) => {
           this.#answer(message, "udp", (answer) => {
-            // A full socket loses datagrams, as networks do: the client asks again.
-            if (answer !== undefined && !socket.closed) socket.send(answer, port, address);
+            if (answer !== undefined && !socket.closed) sendTo(socket, answer, port, address);
           });
         },
         // A client that is gone before its answer comes.
@@ -162,5 +164,20 @@ export class Resolver implements Disposable {
   #keeps({ name, type }: Query): boolean {
     const isAddress = type === RecordType.a || type === RecordType.aaaa;
     return this.#forwarder.upstream.keepsSingleLabels && isAddress && !name.includes(".");
+  }
+}
+
+/**
+ * That a client has gone without its answer is told to the next send, which sends nothing then (ip(7), IP_RECVERR): it must be
+ * repeated, or another client would wait for its answer in vain. A full socket loses datagrams, as networks do.
+ */
+function sendTo(socket: udp.Socket<"buffer">, answer: Uint8Array, port: number, address: string): void {
+  for (let attempt = 0; attempt < SEND_ATTEMPTS; attempt++) {
+    try {
+      socket.send(answer, port, address);
+      return;
+    } catch (error) {
+      log.debug("a DNS client by UDP", { error: messageOf(error) });
+    }
   }
 }

@@ -84,6 +84,23 @@ test("NameTable: of several networks the first by name answers, each family by i
   expect(sees(table, "me", "x")).toEqual({ ipv4: ["10.2.0.3"], ipv6: ["fd00::2"] });
 });
 
+test("NameTable: networks with a way out are asked before others, those with both families first", () => {
+  const table = tableOf(
+    ...[
+      endpoint("me", "a", 9, { internal: true }),
+      endpoint("me", "bb", 9),
+      endpoint("me", "ccc", 9, { ipv6: "fd00::9" }),
+    ],
+    ...[endpoint("x", "a", 1), endpoint("x", "bb", 2), endpoint("x", "ccc", 3)],
+  );
+  const order: string[] = [];
+  for (let found = ipv4(table, "me", "x"); found !== undefined; found = ipv4(table, "me", "x")) {
+    order.push(found[0]!);
+    table.remove({ "10.1.0.1": "a/x", "10.2.0.2": "bb/x", "10.3.0.3": "ccc/x" }[found[0]!]!);
+  }
+  expect(order).toEqual(["10.3.0.3", "10.2.0.2", "10.1.0.1"]);
+});
+
 test("NameTable: a link is its owner's alone, and leads to that container under whatever name", () => {
   const table = tableOf(
     endpoint("me", "n", 9, { links: [{ alias: "Base", containerId: "c-db" }] }),

@@ -6,6 +6,8 @@ export interface NamedEndpoint {
   containerId: string;
   networkId: string;
   networkName: string;
+  /** The network has no way out. */
+  internal?: boolean;
   /** The container's name first (addresses lead back to it), then aliases, short id and host name; twice is once. */
   names: readonly string[];
   /** Names that this container alone has for others: Docker's links. The others need not run, nor exist. */
@@ -29,7 +31,7 @@ interface NetworkNames {
 export class NameTable {
   readonly #endpoints = new Map<string, NamedEndpoint>();
   readonly #networks = new Map<string, NetworkNames>();
-  /** In the order in which they are asked: by network name. */
+  /** In the order in which they are asked. */
   readonly #byContainer = new Map<string, NamedEndpoint[]>();
 
   /** In place of the endpoint that had this id, if there was one: a renamed container is added again. */
@@ -49,7 +51,7 @@ export class NameTable {
     }
     for (const address of addressesOf(endpoint)) network.byAddress.set(address, endpoint);
     const siblings = [...(this.#byContainer.get(endpoint.containerId) ?? []), endpoint];
-    siblings.sort((a, b) => (a.networkName < b.networkName ? -1 : 1));
+    siblings.sort(compareEndpoints);
     this.#byContainer.set(endpoint.containerId, siblings);
   }
 
@@ -130,6 +132,13 @@ export class NameTable {
     }
     return undefined;
   }
+}
+
+/** In which order a container's networks are asked, as by Docker: with a way out, with both families, by name. */
+function compareEndpoints(a: NamedEndpoint, b: NamedEndpoint): number {
+  const rank = ({ internal, ipv4, ipv6 }: NamedEndpoint) =>
+    (internal === true ? 2 : 0) + (ipv4 === undefined || ipv6 === undefined ? 1 : 0);
+  return rank(a) - rank(b) || (a.networkName < b.networkName ? -1 : 1);
 }
 
 /** DNS does not tell case. (RFC 4343) */

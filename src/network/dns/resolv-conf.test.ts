@@ -15,7 +15,7 @@ sortlist 130.155.160.0/255.255.240.0
 function plan(request: Partial<ResolvConfRequest> = {}) {
   const nothing = { servers: [], search: [], options: [], ipv6: false };
   const planned = planResolvConf({ hostText: HOST, hostPath: "/etc/resolv.conf", ...nothing, ...request });
-  return { ...planned, text: planned.text.split("\n").slice(3).join("\n") };
+  return { ...planned, text: planned.text.split("\n").slice(2).join("\n") };
 }
 
 const resolver = "127.0.0.11";

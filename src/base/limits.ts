@@ -240,3 +240,5 @@ export const DNS_CONNECTIONS_MAX = 64;
 export const DNS_UNREAD_MAX_BYTES = 256 * 1024;
 /** A client without a query under way is hung up on after so long. (RFC 7766 §6.2.3: of the order of seconds) */
 export const DNS_IDLE_S = 10;
+/** Between two repairs of the firewall's table. One of 5,000 ports takes 30 ms. */
+export const FIREWALL_REPAIR_PAUSE_MS = 200;

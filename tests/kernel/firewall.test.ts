@@ -73,7 +73,7 @@ testBothWays("the host reaches published ports by each of its addresses", (isFil
   ["host", "tcp", "172.20.0.2 81", "c1 172.20.0.1"],
 ]);
 
-testBothWays("containers reach published ports by the host's addresses, their own port too", () => [
+testBothWays("containers reach published ports by the host's addresses, their own port too", (isFiltered) => [
   ["a1", "tcp", "192.0.2.1 8080", "a1 172.18.0.1"],
   ["a2", "tcp", "192.0.2.1 8080", "a1 172.18.0.1"],
   ["a2", "udp", "192.0.2.1 8053", "a1 172.18.0.1"],
@@ -84,6 +84,9 @@ testBothWays("containers reach published ports by the host's addresses, their ow
   ["a1", "tcp", "2001:db8::1 8080", "a1 fd00:a::1"],
   ["a2", "tcp", "2001:db8::1 8080", "a1 fd00:a::1"],
   ["b1", "tcp", "2001:db8::1 8080", "a1 fd00:a::1"],
+  // Isolated ports: the bridge itself forwards what the firewall has translated, or does not.
+  ["d1", "tcp", "192.0.2.1 8090", isFiltered ? "timeout" : "d1 172.21.0.1"],
+  ["d2", "tcp", "192.0.2.1 8090", isFiltered ? "timeout" : "d1 172.21.0.1"],
   ["a2", "tcp", "192.0.2.1 8081", "refused"],
   ["c1", "tcp", "192.0.2.1 8080", "timeout"],
 ]);

@@ -4,11 +4,12 @@
   {"do": "ask", "protocol": …, "address": …, "port": N, "source": [address, port]}   what was said, or "timeout", "refused" …
   {"do": "hold", "address": …, "port": N}     a TCP connection that stays; its number
   {"do": "again", "number": N}                what is said on it when it is written to
+  {"do": "many", "address": …, "port": N, "count": N}      so many connections, one after the other: microseconds each
   {"do": "sctp-serve"}                        takes SCTP packets
   {"do": "sctp", "address": …, "port": N}     sends an INIT
   {"do": "sctp-port"}                         the destination port of one that came, or "timeout"
 """
-import errno, json, socket, struct, sys, threading
+import errno, json, socket, struct, sys, threading, time
 
 TIMEOUT = 0.7
 held = []
@@ -88,6 +89,16 @@ def again(number):
     return held[number].recv(100).decode()
 
 
+def many(address, port, count):
+    start = time.monotonic()
+    for _ in range(count):
+        connection = opened("tcp", address, port)
+        connection.recv(100)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves nothing behind
+        connection.close()
+    return (time.monotonic() - start) / count * 1e6
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -119,7 +130,7 @@ def sctp_port():
 
 
 COMMANDS = {
-    "serve": serve, "ask": ask, "hold": hold, "again": again,
+    "serve": serve, "ask": ask, "hold": hold, "again": again, "many": many,
     "sctp-serve": sctp_serve, "sctp": sctp, "sctp-port": sctp_port,
 }
 

@@ -35,13 +35,10 @@ export class NetworkNamespace implements AsyncDisposable {
     return stdout;
   }
 
-  /** The names of its links, without those that any new namespace has: loopback, and some kernels' tunnels. */
+  /** The names of its links, without loopback. */
   links(): string[] {
-    const links = JSON.parse(this.run("ip", "-j", "-d", "link")) as {
-      ifname: string;
-      linkinfo?: { info_kind: string };
-    }[];
-    return links.flatMap(({ ifname, linkinfo }) => (linkinfo === undefined || ifname === "sit0" ? [] : [ifname]));
+    const links = JSON.parse(this.run("ip", "-j", "link")) as { ifname: string }[];
+    return links.map(({ ifname }) => ifname).filter((name) => name !== "lo");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

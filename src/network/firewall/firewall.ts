@@ -1,5 +1,6 @@
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
+import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
 import { familyOf, forgetAddresses, forgetPlainToPort } from "../../linux/conntrack/mod.ts";
 import { type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
 import {
@@ -112,18 +113,36 @@ export class Firewall implements Disposable {
   }
 
   /**
-   * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. Once for
-   * changes that come together.
+   * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. At once, and then
+   * again no sooner than FIREWALL_REPAIR_PAUSE_MS: one change may be told in several pieces, and whoever answers each of our
+   * repairs is not to keep us busy.
    */
   watch(onFlushed: () => void): Disposable {
-    return watchNetlink(
+    let pause: Timer | undefined;
+    let isDue = false;
+    const flushed = () => {
+      isDue = pause !== undefined;
+      if (isDue) return;
+      pause = setTimeout(() => {
+        pause = undefined;
+        if (isDue) flushed();
+      }, FIREWALL_REPAIR_PAUSE_MS);
+      onFlushed();
+    };
+    const watch = watchNetlink(
       NETLINK.NETFILTER,
       [NFNLGRP_NFTABLES],
       (messages) => {
-        if (messages === "overrun" || messages.some((message) => this.#isByOthers(message))) onFlushed();
+        if (messages === "overrun" || messages.some((message) => this.#isByOthers(message))) flushed();
       },
       { exceptPortId: this.#socket.portId },
     );
+    return {
+      [Symbol.dispose]() {
+        clearTimeout(pause);
+        watch[Symbol.dispose]();
+      },
+    };
   }
 
   [Symbol.dispose](): void {

@@ -67,11 +67,14 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
   process.on("uncaughtException", (error) => logBug(error));
   process.on("unhandledRejection", (error) => logBug(error));
-  const { dataRoot, execRoot, registry, defaults, usernsRemap, pidPath } = options;
+  const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath } = options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   await lockExecRoot(execRoot);
   if (pidPath !== undefined) writeFileSync(pidPath, `${process.pid}`, { mode: 0o644 });
-  const opened = await openEngine({ dataRoot, execRoot, registry, defaults, usernsRemap });
+  const opened = await openEngine({
+    ...{ dataRoot, execRoot, registry, defaults, usernsRemap },
+    networkSettings: networks,
+  });
   const settings = {
     ...options,
     logDriver: defaults.log.driver,

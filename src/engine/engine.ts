@@ -23,7 +23,7 @@ import { parseName, randomName } from "./names.ts";
 import type { NetworkHost } from "./networks/host.ts";
 import { type NetworkFirewall, Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
-import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
+import type { NetworkSettings } from "./networks/settings.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
@@ -41,7 +41,7 @@ export interface EngineOptions {
     host: NetworkHost;
     /** Undefined: no rules are wanted. */
     firewall?: NetworkFirewall;
-    settings?: NetworkSettings;
+    settings: NetworkSettings;
   };
   /** Without: the host's ids for containers that do not say. */
   userNamespaces?: UserNamespaceSetting;
@@ -90,12 +90,12 @@ export class Engine implements AsyncDisposable {
     this.networks = new Networks({
       table: this.store.networks,
       events: this.events,
-      settings: options.networks.settings ?? DEFAULT_NETWORK_SETTINGS,
-      host: options.networks.host,
-      firewall: options.networks.firewall,
+      firewall: undefined,
+      ...options.networks,
       installationId: this.id,
       ownBridgeName: ownNames(this.paths.dataRoot).bridge,
       usersOf: (networkId) => this.#usersOf(networkId),
+      publishedPorts: () => [],
     });
     this.execs = new Execs(this);
     const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
@@ -513,6 +513,7 @@ export class Engine implements AsyncDisposable {
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
     await this.execs.reconcile((id) => this.#containers.get(id));
+    this.networks.restore();
   }
 
   async #reconcileOne(container: Container): Promise<void> {

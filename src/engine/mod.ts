@@ -5,6 +5,7 @@ import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { favorDynmods } from "../linux/sys/hierarchy.ts";
+import { Firewall } from "../network/firewall/mod.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
@@ -13,8 +14,10 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
-import { type NetworkHost, noNetworkHost } from "./networks/host.ts";
-import type { NetworkSettings } from "./networks/settings.ts";
+import type { NetworkHost } from "./networks/host.ts";
+import { HostLinks } from "./networks/host-links.ts";
+import { ownNames } from "./networks/own-names.ts";
+import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
 import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
@@ -76,7 +79,7 @@ export {
 export { bridgeOptionsOf } from "./networks/bridge-options.ts";
 export type { NetworkUser } from "./networks/networks.ts";
 export { isPredefined } from "./networks/predefined.ts";
-export { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
+export { checkNetworkSettings, DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
 export type { EndpointState, GivenPool, NetworkRecord } from "./networks/types.ts";
 export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
@@ -99,8 +102,14 @@ export interface OpenEngineOptions {
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
-  /** In place of the host's links, for tests. */
-  networkHost?: NetworkHost;
+  /** In place of the host's links and firewall, for tests. */
+  networking?: Networking;
+}
+
+interface Networking {
+  host: NetworkHost;
+  /** Undefined: the settings want no rules. */
+  firewall?: Firewall;
 }
 
 export interface OpenedEngine {
@@ -127,22 +136,27 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
   });
   const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
+  const settings = options.networkSettings ?? DEFAULT_NETWORK_SETTINGS;
+  const networking = options.networking ?? openNetworking(paths, settings);
   const engine = await Engine.open({
-    paths,
-    runtime,
-    planner,
-    userNamespaces,
-    networks: {
-      host: options.networkHost ?? noNetworkHost,
-      ...(options.networkSettings === undefined ? {} : { settings: options.networkSettings }),
-    },
+    ...{ paths, runtime, planner, userNamespaces },
+    networks: { ...networking, settings },
   });
+  const { firewall } = networking;
+  if (firewall !== undefined) engine.use(firewall.watch(() => engine.networks.syncFirewall()));
   thawLeftFrozen(engine);
   await freezePaused(engine);
   engine.use(new HealthMonitor(engine));
   startAtBoot(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };
+}
+
+/** What is the kernel's, of the network namespace that the daemon is in. Changes nothing yet. */
+function openNetworking(paths: EnginePaths, settings: NetworkSettings): Networking {
+  const { mark, table } = ownNames(paths.dataRoot);
+  const host = new HostLinks({ mark, forwardingPath: paths.forwarding });
+  return settings.firewall || settings.firewall6 ? { host, firewall: new Firewall({ tableName: table }) } : { host };
 }
 
 /** Starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

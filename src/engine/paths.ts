@@ -49,6 +49,11 @@ export class EnginePaths {
     return join(this.dataRoot, "init");
   }
 
+  /** In which families the host forwards packets because of us. A boot resets that, and empties execRoot. */
+  get forwarding(): string {
+    return join(this.execRoot, "forwarding");
+  }
+
   container(id: string): ContainerPaths {
     const directory = join(this.containers, id);
     const runDirectory = this.runDirectory(id);

@@ -29,7 +29,7 @@ function failure(action: () => unknown): LighterError {
 
 testAsRoot("a bridge is made as asked, once, and removed", () => {
   using routes = new RouteSocket();
-  const index = routes.createBridge({ name: "rs-br", mtu: 1400, multicastSnooping: false });
+  const index = routes.createBridge({ name: "rs-br", mtu: 1400, alias: "ours: 1", multicastSnooping: false });
   const [shown] = json("link", "show", "rs-br");
   expect(shown).toMatchObject({ ifindex: index, mtu: 1400, operstate: "DOWN" });
   expect(shown!.linkinfo).toMatchObject({
@@ -39,8 +39,9 @@ testAsRoot("a bridge is made as asked, once, and removed", () => {
   const found = routes.findLink("rs-br")!;
   expect(found).toEqual({
     ...{ index, name: "rs-br", kind: "bridge", macAddress: String(shown!.address), mtu: 1400, masterIndex: 0 },
-    ...{ parentIndex: 0, isLoopback: false, isUp: false, isRunning: false },
+    ...{ alias: "ours: 1", parentIndex: 0, isLoopback: false, isUp: false, isRunning: false },
   });
+  expect(shown!.ifalias).toBe("ours: 1");
   expect(Number.parseInt(found.macAddress.slice(0, 2), 16) & 3).toBe(2);
   expect(routes.findLink(index)).toEqual(found);
   const again = failure(() => routes.createBridge({ name: "rs-br" }));
@@ -50,7 +51,8 @@ testAsRoot("a bridge is made as asked, once, and removed", () => {
   ]);
   expect(failure(() => routes.createBridge({ name: "sixteen-bytes-xx" })).code).toBe("invalid");
   routes.setLink(index, { isUp: true, mtu: 1500 });
-  expect(routes.findLink(index)).toMatchObject({ isUp: true, mtu: 1500 });
+  routes.setAlias(index, "another's");
+  expect(routes.findLink(index)).toMatchObject({ isUp: true, mtu: 1500, alias: "another's" });
   expect(routes.removeLink("rs-br")).toBe(true);
   expect(routes.removeLink("rs-br")).toBe(false);
   expect(routes.removeLink(index)).toBe(false);

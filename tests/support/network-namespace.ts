@@ -35,10 +35,13 @@ export class NetworkNamespace implements AsyncDisposable {
     return stdout;
   }
 
-  /** The names of its links, without loopback. */
+  /** The names of its links, without those that any new namespace has: loopback, and some kernels' tunnels. */
   links(): string[] {
-    const links = JSON.parse(this.run("ip", "-j", "link")) as { ifname: string }[];
-    return links.map(({ ifname }) => ifname).filter((name) => name !== "lo");
+    const links = JSON.parse(this.run("ip", "-j", "-d", "link")) as {
+      ifname: string;
+      linkinfo?: { info_kind: string };
+    }[];
+    return links.flatMap(({ ifname, linkinfo }) => (linkinfo === undefined || ifname === "sit0" ? [] : [ifname]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -49,7 +49,7 @@ export const texts = (value: string): Kind<string[]> => ({
 });
 
 /** "name=value" of a flag, which may be given for each name. */
-function splitPair(given: string, name: string): [string, string] {
+export function splitPair(given: string, name: string): [string, string] {
   const at = given.indexOf("=");
   if (at < 1) throw invalid(`${name} is ${JSON.stringify(given)}, not of the form NAME=VALUE`);
   return [given.slice(0, at), given.slice(at + 1)];

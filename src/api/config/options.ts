@@ -6,9 +6,16 @@ import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { SECCOMP_PROFILE_MAX_BYTES } from "../../base/limits.ts";
 import { LOG_LEVELS, type LogFormat, type LogLevel } from "../../base/log.ts";
-import { type ContainerDefaults, checkContainerDefaults, parseMirror, type RegistryConfig } from "../../engine/mod.ts";
+import {
+  type ContainerDefaults,
+  checkContainerDefaults,
+  type NetworkSettings,
+  parseMirror,
+  type RegistryConfig,
+} from "../../engine/mod.ts";
 import { formatHost, type Host, isLoopback, parseAddress, parseHost } from "./hosts.ts";
 import { invalid } from "./kinds.ts";
+import { parseNetworkSettings } from "./network-settings.ts";
 import type { Values } from "./settings.ts";
 import { type GivenValues, readValues } from "./values.ts";
 
@@ -48,6 +55,7 @@ export interface DaemonOptions extends ReloadableOptions {
   defaults: ContainerDefaults;
   /** As given; what it means depends on the host's users. */
   usernsRemap: string;
+  networks: NetworkSettings;
 }
 
 const DEFAULT_UPLOADS = 5;
@@ -81,6 +89,7 @@ export function parseDaemonOptions(
     metrics: parseMetrics(values["metrics-addr"]),
     defaults: parseDefaults(values),
     usernsRemap: values["userns-remap"] ?? "",
+    networks: parseNetworkSettings(values),
     ...parseReloadable(values),
   };
 }

@@ -3,6 +3,7 @@
  * Source: dockerd(8) of versions 26 to 28, and what dockerd 26 says to wrong values.
  */
 import { bytes, flag, type Kind, number, pairs, switches, text, texts, type Ulimit, ulimits, unread } from "./kinds.ts";
+import { type AddressPoolValue, addressPools, networkOptions } from "./network-kinds.ts";
 
 /** The settings that are used, each absent unless given. */
 export interface Values {
@@ -45,6 +46,25 @@ export interface Values {
   dns?: string[];
   "dns-opts"?: string[];
   "dns-search"?: string[];
+  bridge?: string;
+  bip?: string;
+  bip6?: string;
+  "fixed-cidr"?: string;
+  "fixed-cidr-v6"?: string;
+  "default-gateway"?: string;
+  "default-gateway-v6"?: string;
+  icc?: boolean;
+  "ip-masq"?: boolean;
+  ipv6?: boolean;
+  mtu?: number;
+  ip?: string;
+  iptables?: boolean;
+  ip6tables?: boolean;
+  "ip-forward"?: boolean;
+  "default-address-pools"?: AddressPoolValue[];
+  "default-network-opts"?: Record<string, Record<string, string>>;
+  "host-gateway-ip"?: string;
+  "userland-proxy"?: boolean;
 }
 
 export interface Setting<T> {
@@ -132,6 +152,37 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   dns: { kind: texts("ADDRESS"), help: "DNS server of containers that do not say" },
   "dns-opts": { kind: texts("OPTION"), flag: "dns-opt", help: "the same for resolver options" },
   "dns-search": { kind: texts("DOMAIN"), help: "the same for search domains" },
+  bridge: {
+    kind: text("BRIDGE"),
+    short: "b",
+    help: 'one that is there, for the network "bridge"; "none" for no such network',
+  },
+  bip: { kind: text("CIDR"), help: "address of that network's bridge, with the prefix" },
+  bip6: { kind: text("CIDR"), help: "the same for IPv6" },
+  "fixed-cidr": { kind: text("CIDR"), help: "where that network's containers get their addresses from" },
+  "fixed-cidr-v6": { kind: text("CIDR"), help: "the same for IPv6" },
+  "default-gateway": { kind: text("ADDRESS"), help: "of that network's containers, in place of the bridge" },
+  "default-gateway-v6": { kind: text("ADDRESS"), help: "the same for IPv6" },
+  icc: { kind: flag, help: "that network's containers reach one another (default true)" },
+  "ip-masq": { kind: flag, help: "what leaves that network has the host's address (default true)" },
+  ipv6: { kind: flag, help: "that network has IPv6" },
+  mtu: { kind: number("BYTES"), help: "that network's (default: the kernel's)" },
+  ip: { kind: text("ADDRESS"), help: 'where it publishes ports that name no address (default "0.0.0.0")' },
+  iptables: { kind: flag, help: "write firewall rules: publishing, masquerading, isolation (default true)" },
+  ip6tables: { kind: flag, help: "the same for IPv6 (default true)" },
+  "ip-forward": { kind: flag, help: "have the host forward packets (default true)" },
+  "default-address-pools": {
+    kind: addressPools,
+    flag: "default-address-pool",
+    help: "where networks that name no subnet get theirs from",
+  },
+  "default-network-opts": {
+    kind: networkOptions,
+    flag: "default-network-opt",
+    help: "options of new networks of a driver",
+  },
+  "host-gateway-ip": { kind: text("ADDRESS"), help: 'what "host-gateway" stands for (default: the bridge\'s address)' },
+  "userland-proxy": { kind: flag, help: "accepted: there is no proxy, the kernel forwards" },
 };
 
 /** A setting that we cannot honour: any value is an error with the reason, unless it asks for what is so anyway. */
@@ -143,7 +194,6 @@ export interface Refused {
   harmless: readonly unknown[];
 }
 
-const NO_NETWORKS = "bridge networks are not available yet";
 const NO_CONTAINERD = "there is no containerd";
 const refused = (kind: Kind<unknown>, why: string, harmless: readonly unknown[] = [], flagName?: string): Refused => ({
   kind,
@@ -155,26 +205,7 @@ const aSwitch = unread();
 const aValue = unread("VALUE");
 
 export const REFUSED: Readonly<Record<string, Refused>> = {
-  // Networks. What turns off a part that is not there is as good as done.
-  bip: refused(aValue, NO_NETWORKS),
-  bridge: { ...refused(aValue, NO_NETWORKS, ["none"]), short: "b" },
-  "default-address-pools": refused(aValue, NO_NETWORKS, [], "default-address-pool"),
-  "default-gateway": refused(aValue, NO_NETWORKS),
-  "default-gateway-v6": refused(aValue, NO_NETWORKS),
-  "default-network-opts": refused(aValue, NO_NETWORKS, [], "default-network-opt"),
-  "fixed-cidr": refused(aValue, NO_NETWORKS),
-  "fixed-cidr-v6": refused(aValue, NO_NETWORKS),
-  "host-gateway-ip": refused(aValue, NO_NETWORKS),
-  icc: refused(aSwitch, NO_NETWORKS, [true]),
-  ip: refused(aValue, NO_NETWORKS, ["0.0.0.0"]),
-  "ip-forward": refused(aSwitch, NO_NETWORKS, [true, false]),
-  "ip-masq": refused(aSwitch, NO_NETWORKS, [true, false]),
-  ip6tables: refused(aSwitch, NO_NETWORKS, [true, false]),
-  iptables: refused(aSwitch, NO_NETWORKS, [true, false]),
-  ipv6: refused(aSwitch, NO_NETWORKS, [false]),
-  mtu: refused(aValue, NO_NETWORKS, [0, 1500, "0", "1500"]),
-  "network-control-plane-mtu": refused(aValue, NO_NETWORKS, [0, 1500, "0", "1500"]),
-  "userland-proxy": refused(aSwitch, NO_NETWORKS, [true, false]),
+  "network-control-plane-mtu": refused(aValue, "there is no swarm", [0, 1500, "0", "1500"]),
   "userland-proxy-path": refused(aValue, "there is no proxy program"),
 
   runtimes: refused(aValue, 'there is one runtime, "lighter"', [], "add-runtime"),

@@ -7,8 +7,12 @@ import {
   macAddressFor,
   parseIp,
 } from "../../network/ipam/mod.ts";
-import type { InterfaceAddress } from "../../network/types.ts";
+import type { AddressPool, InterfaceAddress } from "../../network/types.ts";
 import type { EndpointWish, NetworkRecord } from "./types.ts";
+
+/** An address of this name that is kept aside is what a bridge's containers have for a gateway. Docker's names. */
+export const DEFAULT_GATEWAY_V4 = "DefaultGatewayIPv4";
+export const DEFAULT_GATEWAY_V6 = "DefaultGatewayIPv6";
 
 /** What a container gets in a network. */
 export interface EndpointAddresses {
@@ -32,7 +36,10 @@ export class AddressBook {
 
   constructor(network: NetworkRecord) {
     this.#network = network;
-    this.#pools = network.pools.map((pool) => ({ state: new AddressPoolState(pool), gateway: pool.gateway }));
+    this.#pools = network.pools.map((pool) => ({
+      state: new AddressPoolState(pool),
+      gateway: (network.driver === "bridge" ? gatewayAside(pool) : undefined) ?? pool.gateway,
+    }));
   }
 
   /** @throws LighterError "forbidden" if an address is somebody's, "unavailable" if none is left; then nothing is taken */
@@ -92,4 +99,8 @@ export class AddressBook {
       return pool === undefined ? [] : [{ state: pool.state, ip: ip as IpAddress }];
     });
   }
+}
+
+function gatewayAside({ subnet, auxAddresses }: AddressPool): string | undefined {
+  return auxAddresses?.[subnet.includes(":") ? DEFAULT_GATEWAY_V6 : DEFAULT_GATEWAY_V4];
 }

@@ -1,12 +1,15 @@
 /** What of the host's links networks need: made of netlink for a daemon, of memory for tests. Synchronous. */
 import { LighterError } from "../../base/errors.ts";
+import type { Families } from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
 
 /** A bridge as it is to be. */
 export interface BridgePlan {
   name: string;
-  /** The one whose bridge it is, and whose alone: marks it. Undefined: the host's own, which stays when the network goes. */
-  networkId: string | undefined;
+  /** Marks a bridge that is made: it goes with the network. */
+  networkId: string;
+  /** Whether somebody else's of that name, which stays as it is and where it is, will do. */
+  foreign: "no" | "yes" | "only";
   addresses: readonly InterfaceAddress[];
   /** 0: the kernel's. */
   mtu: number;
@@ -29,10 +32,17 @@ export interface HostLink {
 export interface NetworkHost {
   /** Address ranges that the host has addresses in or routes to. "10.0.0.0/8"; without default routes. */
   usedRanges(): string[];
-  /** Idempotent. @throws LighterError "conflict" if the name is another link's */
+  /** Of a link; undefined: there is none of that name. */
+  addressesOf(name: string): InterfaceAddress[] | undefined;
+  /** Idempotent. @throws LighterError if the name is another link's */
   ensureBridge(plan: BridgePlan): HostLink;
-  /** Idempotent. @throws LighterError "not-found" if there is no such link to make it of */
+  /** Idempotent. @throws LighterError if there is nothing to make it of */
   ensureParent(plan: ParentPlan): HostLink;
+  /**
+   * Has the host forward packets of the families. Returns those in which it did not before we came, between whose other
+   * interfaces it is still not to.
+   */
+  enableForwarding(families: Families): Families;
   /** Undefined: there is none of that name any more. */
   indexOf(name: string): number | undefined;
   /** Removes the links that are marked as the network's. */
@@ -41,16 +51,6 @@ export interface NetworkHost {
   ownersOfLinks(): string[];
 }
 
-const notYet = () => {
-  throw new LighterError("not-supported", "bridge networks are not available yet");
-};
-
-/** Until there is netlink. */
-export const noNetworkHost: NetworkHost = {
-  usedRanges: () => [],
-  ensureBridge: notYet,
-  ensureParent: notYet,
-  indexOf: () => undefined,
-  removeLinks: () => {},
-  ownersOfLinks: () => [],
-};
+export function noForeignBridge(name: string): LighterError {
+  return new LighterError("invalid", `bridge device with non default name ${name} must be created manually`);
+}

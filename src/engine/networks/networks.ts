@@ -1,8 +1,10 @@
-import { LighterError } from "../../base/errors.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
+import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
-import { formatCidr, formatIp, localPoolV6, masked, parseCidr } from "../../network/ipam/mod.ts";
-import type { AddressPool, FirewallNetwork } from "../../network/types.ts";
+import type { Firewall } from "../../network/firewall/mod.ts";
+import { localPoolV6, parseCidr } from "../../network/ipam/mod.ts";
+import type { AddressPool, FirewallNetwork, PortMapping } from "../../network/types.ts";
 import type { EventBus } from "../events.ts";
 import { AddressBook, type EndpointAddresses } from "./address-book.ts";
 import { bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
@@ -11,9 +13,9 @@ import type { BridgePlan, NetworkHost } from "./host.ts";
 import { macvlanOptionsOf } from "./macvlan-options.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { planNetwork, planPools } from "./plan-network.ts";
-import { defaultBridge, isPredefined, type PredefinedNetwork, predefinedNetwork } from "./predefined.ts";
-import type { DefaultBridgeSettings, NetworkSettings } from "./settings.ts";
-import type { EndpointState, EndpointWish, GivenPool, NetworkRecord } from "./types.ts";
+import { defaultBridge, givenPoolsOf, isPredefined, type PredefinedNetwork, predefinedNetwork } from "./predefined.ts";
+import type { NetworkSettings } from "./settings.ts";
+import type { EndpointState, EndpointWish, NetworkRecord } from "./types.ts";
 
 /** A running container in a network. */
 export interface NetworkUser {
@@ -36,10 +38,7 @@ export type PreparedNetwork =
   | { kind: "none" };
 
 /** The part of the firewall that networks need. */
-export interface NetworkFirewall {
-  addNetwork(network: FirewallNetwork): void;
-  removeNetwork(bridge: string): void;
-}
+export type NetworkFirewall = Pick<Firewall, "addNetwork" | "removeNetwork" | "guard" | "sync">;
 
 export interface NetworksOptions {
   table: NetworkTable;
@@ -53,6 +52,8 @@ export interface NetworksOptions {
   /** Of the bridge that we make for the default network. */
   ownBridgeName: string;
   usersOf(networkId: string): NetworkUser[];
+  /** Of the containers that run. */
+  publishedPorts(): readonly PortMapping[];
 }
 
 /**
@@ -76,9 +77,9 @@ export class Networks {
   /** Reads the rows, and makes those of the predefined networks agree with the settings. Changes nothing on the host. */
   open(): void {
     for (const record of this.#options.table.all()) this.#records.set(record.id, record);
-    const { ownBridgeName, settings } = this.#options;
+    const { host, ownBridgeName, settings } = this.#options;
     const bridge = settings.defaultBridge;
-    if (bridge !== undefined) this.#openPredefined(defaultBridge(bridge, ownBridgeName, givenPoolsOf(bridge)));
+    if (bridge !== undefined) this.#openPredefined(defaultBridge(bridge, ownBridgeName, givenPoolsOf(bridge, host)));
     else for (const { id, options } of this.list()) if (Object.hasOwn(options, DEFAULT_BRIDGE)) this.#delete(id);
     this.#openPredefined(predefinedNetwork("host", "host"));
     this.#openPredefined(predefinedNetwork("none", "null"));
@@ -217,6 +218,29 @@ export class Networks {
 
   // --- Links ---
 
+  /**
+   * Makes the links of the networks that are in use again, as after a boot, and removes those that no row tells of. A
+   * network whose links cannot be made is there all the same: a start in it fails, and says why.
+   */
+  restore(): void {
+    const { host, firewall } = this.#options;
+    for (const owner of new Set(host.ownersOfLinks())) if (!this.#records.has(owner)) host.removeLinks(owner);
+    for (const network of this.list()) {
+      if (isPredefined(network) && this.usersOf(network).length === 0) continue; // at its first container
+      try {
+        this.prepare(network);
+      } catch (error) {
+        log.warn(`make network "${network.name}" again: ${messageOf(error)}`);
+      }
+    }
+    if (firewall !== undefined && this.firewallNetworks().length > 0) this.syncFirewall();
+  }
+
+  /** Makes the rules say what is so: an earlier daemon has left others, or somebody has changed them. */
+  syncFirewall(): void {
+    this.#options.firewall?.sync(this.firewallNetworks(), this.#options.publishedPorts());
+  }
+
   /** Makes what containers of the network are tied to, if it is not there. @throws LighterError */
   prepare(network: NetworkRecord): PreparedNetwork {
     const known = this.#prepared.get(network.id);
@@ -235,11 +259,13 @@ export class Networks {
   }
 
   #make(network: NetworkRecord): PreparedNetwork {
-    const { host, firewall } = this.#options;
+    const { host, firewall, settings } = this.#options;
     switch (network.driver) {
       case "bridge": {
         const plan = this.#planBridge(network);
         const { index, mtu } = host.ensureBridge(plan);
+        if (settings.forwarding && !network.internal)
+          firewall?.guard(host.enableForwarding({ ipv4: network.enableIPv4, ipv6: network.enableIPv6 }));
         firewall?.addNetwork(this.#firewallNetwork(network));
         return { kind: "bridge", bridgeIndex: index, bridge: plan.name, mtu };
       }
@@ -255,11 +281,13 @@ export class Networks {
   }
 
   #planBridge(network: NetworkRecord): BridgePlan {
-    const { isDefault, mtu } = bridgeOptionsOf(network);
+    const { isDefault, mtu, bridgeName } = bridgeOptionsOf(network);
     const isForeign = isDefault && this.#options.settings.defaultBridge?.foreignName !== undefined;
+    const isNamed = !isDefault && bridgeName !== "";
     return {
       name: bridgeNameOf(network),
-      networkId: isForeign ? undefined : network.id,
+      networkId: network.id,
+      foreign: isForeign ? "only" : isNamed ? "yes" : "no",
       addresses: network.pools.map(({ subnet, gateway }) => ({
         address: gateway,
         prefixLength: parseCidr(subnet)!.prefixLength,
@@ -271,9 +299,12 @@ export class Networks {
 
   #firewallNetwork(network: NetworkRecord): FirewallNetwork {
     const { icc, masquerade, hostAddresses } = bridgeOptionsOf(network);
+    const { firewall, firewall6 } = this.#options.settings;
     return {
       bridge: bridgeNameOf(network),
-      subnets: network.pools.map(({ subnet }) => subnet),
+      subnets: network.pools
+        .map(({ subnet }) => subnet)
+        .filter((subnet) => (subnet.includes(":") ? firewall6 : firewall)),
       internal: network.internal,
       icc,
       masquerade,
@@ -287,19 +318,4 @@ export class Networks {
       .filter(({ id }) => this.#prepared.get(id)?.kind === "bridge")
       .map((network) => this.#firewallNetwork(network));
   }
-}
-
-function givenPoolsOf(bridge: DefaultBridgeSettings): GivenPool[] {
-  const given = (address: string | undefined, fixedCidr: string | undefined): GivenPool[] => {
-    const own = parseCidr(address ?? fixedCidr ?? "");
-    if (own === undefined) return [];
-    return [
-      {
-        subnet: formatCidr(masked(own)),
-        ...(fixedCidr === undefined ? {} : { ipRange: fixedCidr }),
-        ...(address === undefined ? {} : { gateway: formatIp(own) }),
-      },
-    ];
-  };
-  return [...given(bridge.address, bridge.fixedCidr), ...given(bridge.address6, bridge.fixedCidr6)];
 }

@@ -1,4 +1,7 @@
+import { type Family, formatCidr, formatIp, masked, parseCidr } from "../../network/ipam/mod.ts";
+import { DEFAULT_GATEWAY_V4, DEFAULT_GATEWAY_V6 } from "./address-book.ts";
 import { BRIDGE_NAME, DEFAULT_BRIDGE, ENABLE_ICC, ENABLE_MASQUERADE, HOST_BINDING, MTU } from "./bridge-options.ts";
+import { type NetworkHost, noForeignBridge } from "./host.ts";
 import type { DefaultBridgeSettings } from "./settings.ts";
 import type { GivenPool, NetworkDriver, NetworkRecord } from "./types.ts";
 
@@ -47,4 +50,39 @@ export function defaultBridge(
       [MTU]: `${bridge.mtu || SHOWN_MTU}`,
     },
   };
+}
+
+/** The default bridge's pools as the settings have them, or a bridge that is there already. @throws LighterError "invalid" */
+export function givenPoolsOf(bridge: DefaultBridgeSettings, host: NetworkHost): GivenPool[] {
+  const { foreignName } = bridge;
+  const found = foreignName === undefined ? [] : host.addressesOf(foreignName);
+  if (found === undefined) throw noForeignBridge(foreignName!);
+  const foreign = (family: Family) =>
+    found
+      .map(({ address, prefixLength }) => `${address}/${prefixLength}`)
+      .find((text) => parseCidr(text)?.family === family);
+  return [
+    ...givenPool(bridge.address ?? foreign(4), bridge.fixedCidr, bridge.gateway, DEFAULT_GATEWAY_V4),
+    ...(bridge.enableIPv6
+      ? givenPool(bridge.address6 ?? foreign(6), bridge.fixedCidr6, bridge.gateway6, DEFAULT_GATEWAY_V6)
+      : []),
+  ];
+}
+
+function givenPool(
+  address: string | undefined,
+  fixedCidr: string | undefined,
+  gateway: string | undefined,
+  gatewayKey: string,
+): GivenPool[] {
+  const own = parseCidr(address ?? fixedCidr ?? "");
+  if (own === undefined) return [];
+  return [
+    {
+      subnet: formatCidr(masked(own)),
+      ...(fixedCidr === undefined ? {} : { ipRange: fixedCidr }),
+      ...(address === undefined ? {} : { gateway: formatIp(own) }),
+      ...(gateway === undefined ? {} : { auxAddresses: { [gatewayKey]: gateway } }),
+    },
+  ];
 }

@@ -18,7 +18,18 @@ export const RTNLGRP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_
 export const AF = { UNSPEC: 0, INET: 2, BRIDGE: 7, INET6: 10 } as const;
 
 export const IFLA = {
-  ...{ ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, MASTER: 10, LINKINFO: 18, NET_NS_PID: 19, AF_SPEC: 26, NET_NS_FD: 28 },
+  ...{
+    ADDRESS: 1,
+    IFNAME: 3,
+    MTU: 4,
+    LINK: 5,
+    MASTER: 10,
+    LINKINFO: 18,
+    NET_NS_PID: 19,
+    ALIAS: 20,
+    AF_SPEC: 26,
+    NET_NS_FD: 28,
+  },
   ...{ EXT_MASK: 29 },
 } as const;
 export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
@@ -26,6 +37,7 @@ export const VETH_INFO_PEER = 1;
 const IFLA_BR = { STP_STATE: 5, VLAN_FILTERING: 7, MCAST_SNOOPING: 23 } as const;
 export const IFLA_BRPORT = { MODE: 4, LEARNING: 8, UNICAST_FLOOD: 9, ISOLATED: 33 } as const;
 export const IFLA_MACVLAN_MODE = 1;
+const IFLA_VLAN_ID = 1;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
 /** Of what is asked: counters are half of an answer, and nobody here wants them. */
@@ -100,6 +112,10 @@ export function bridgeKind({ stp, vlanFiltering, multicastSnooping }: BridgeOpti
   ]);
 }
 
+export function vlanKind(id: number): Attribute {
+  return linkKind("vlan", [attr.u16(IFLA_VLAN_ID, id)]);
+}
+
 function flag(type: number, value: boolean | undefined): Attribute[] {
   return value === undefined ? [] : [attr.u8(type, value ? 1 : 0)];
 }
@@ -139,6 +155,13 @@ export interface LinkChanges {
   macAddress?: string;
   /** It gets no IPv6 address by itself. */
   withoutLinkLocal?: boolean;
+}
+
+/** Notes a text with a link. The kernel takes it for links that are there only: it must follow the message that makes one. */
+export function encodeSetAlias(link: string | number, alias: string): Uint8Array<ArrayBuffer> {
+  const { header, attributes } = whichLink(link);
+  const all = [...attributes, attr.text(IFLA.ALIAS, alias)];
+  return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes: all });
 }
 
 export function encodeSetLink(index: number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
@@ -185,6 +208,8 @@ export interface LinkInfo {
   kind: string;
   /** "" for a link without. */
   macAddress: string;
+  /** A text that somebody has noted with it; "". */
+  alias: string;
   mtu: number;
   /** Of the bridge it is a port of; 0: of none. */
   masterIndex: number;
@@ -209,6 +234,7 @@ export function parseLink(message: Message): LinkInfo {
     name: attributes.text(IFLA.IFNAME) ?? "",
     kind: info?.text(IFLA_INFO.KIND) ?? "",
     macAddress: formatMacAddress(attributes.bytes(IFLA.ADDRESS) ?? new Uint8Array(0)),
+    alias: attributes.text(IFLA.ALIAS) ?? "",
     mtu: attributes.u32(IFLA.MTU) ?? 0,
     masterIndex: attributes.u32(IFLA.MASTER) ?? 0,
     parentIndex: attributes.u32(IFLA.LINK) ?? 0,

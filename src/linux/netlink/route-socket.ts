@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { errnoOf } from "../../base/errors.ts";
 import type { AddressInfo, LinkAddress } from "./addresses.ts";
 import { encodeListAddresses, encodeRemoveAddress, encodeReplaceAddress, parseAddress } from "./addresses.ts";
+import type { Attribute } from "./attributes.ts";
 import { attr } from "./attributes.ts";
 import type { BridgeOptions, BridgePortOptions, LinkChanges, LinkInfo } from "./links.ts";
 import {
@@ -10,18 +11,28 @@ import {
   encodeListLinks,
   encodeNewLink,
   encodeRemoveLink,
+  encodeSetAlias,
   encodeSetBridgePort,
   encodeSetLink,
   formatMacAddress,
   IFLA,
+  linkKind,
   parseLink,
   parseMacAddress,
+  vlanKind,
 } from "./links.ts";
 import type { ForwardingEntry } from "./neighbours.ts";
 import { encodeListForwarding, parseForwarding } from "./neighbours.ts";
 import type { Route, RouteInfo } from "./routes.ts";
 import { encodeListRoutes, encodeReplaceRoute, parseRoute, RTA } from "./routes.ts";
 import { NETLINK, NetlinkSocket } from "./socket.ts";
+
+export interface NewLink {
+  name: string;
+  mtu?: number;
+  /** Noted with it, in the same moment. */
+  alias?: string;
+}
 
 /**
  * Links, addresses and routes of the network namespace that the calling thread is in when this is made.
@@ -49,15 +60,36 @@ export class RouteSocket implements Disposable {
    * change it with its ports.
    * @throws LighterError ("kernel"): EEXIST if there is a link of that name
    */
-  createBridge(options: { name: string; macAddress?: string; mtu?: number } & BridgeOptions): number {
-    const { name, macAddress = randomMacAddress(), mtu } = options;
-    const message = encodeNewLink(name, [
+  createBridge(options: NewLink & { macAddress?: string } & BridgeOptions): number {
+    const { macAddress = randomMacAddress() } = options;
+    return this.#createLink(options, "bridge", [
       attr.bytes(IFLA.ADDRESS, parseMacAddress(macAddress)),
-      ...(mtu === undefined ? [] : [attr.u32(IFLA.MTU, mtu)]),
       bridgeKind(options),
     ]);
-    const [link] = this.#socket.request([message, encodeGetLink(name)], `create bridge ${name}`).map(parseLink);
+  }
+
+  /** What is on the parent with this VLAN id (1 to 4094). As `createBridge`. */
+  createVlan(options: NewLink & { parentIndex: number; id: number }): number {
+    return this.#createLink(options, "VLAN", [attr.u32(IFLA.LINK, options.parentIndex), vlanKind(options.id)]);
+  }
+
+  /** A link that leads nowhere. As `createBridge`. */
+  createDummy(options: NewLink): number {
+    return this.#createLink(options, "dummy", [linkKind("dummy")]);
+  }
+
+  #createLink({ name, mtu, alias }: NewLink, what: string, attributes: readonly Attribute[]): number {
+    const messages = [
+      encodeNewLink(name, [...(mtu === undefined ? [] : [attr.u32(IFLA.MTU, mtu)]), ...attributes]),
+      ...(alias === undefined ? [] : [encodeSetAlias(name, alias)]),
+      encodeGetLink(name),
+    ];
+    const [link] = this.#socket.request(messages, `create ${what} ${name}`).map(parseLink);
     return link!.index;
+  }
+
+  setAlias(index: number, alias: string): void {
+    this.#socket.request([encodeSetAlias(index, alias)], `note "${alias}" with network interface ${index}`);
   }
 
   /** By name or index; false if there is none. */

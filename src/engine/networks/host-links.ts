@@ -1,0 +1,142 @@
+/** Networks' links on this host, in the network namespace of the daemon. */
+import { LighterError } from "../../base/errors.ts";
+import { type LinkInfo, RouteSocket } from "../../linux/netlink/mod.ts";
+import { enableForwarding, type Families, startBridge } from "../../network/host-settings.ts";
+import type { InterfaceAddress } from "../../network/types.ts";
+import { type BridgePlan, type HostLink, type NetworkHost, noForeignBridge, type ParentPlan } from "./host.ts";
+
+const VLAN_ID_MAX = 4094;
+
+export class HostLinks implements NetworkHost, Disposable {
+  readonly #socket = new RouteSocket();
+  /** Begins the alias of each link that is ours; the network's id follows. */
+  readonly #mark: string;
+  readonly #forwardingPath: string;
+
+  /** `mark`: of this data root, and no other. `forwardingPath`: see `enableForwarding`. */
+  constructor(options: { mark: string; forwardingPath: string }) {
+    this.#mark = `${options.mark} `;
+    this.#forwardingPath = options.forwardingPath;
+  }
+
+  enableForwarding(families: Families): Families {
+    return enableForwarding(families, this.#forwardingPath);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+
+  usedRanges(): string[] {
+    const own = new Set(this.#ownLinks().map(({ index }) => index));
+    const routes = this.#socket.routes().filter(({ destination, oif }) => destination !== "default" && !own.has(oif));
+    const addresses = this.#socket.addresses().filter(({ index }) => !own.has(index));
+    return [
+      ...routes.map(({ destination }) => destination),
+      ...addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    ];
+  }
+
+  addressesOf(name: string): InterfaceAddress[] | undefined {
+    const link = this.#socket.findLink(name);
+    if (link === undefined) return undefined;
+    return this.#addressesAt(link.index).map(({ address, prefixLength }) => ({ address, prefixLength }));
+  }
+
+  indexOf(name: string): number | undefined {
+    return this.#socket.findLink(name)?.index;
+  }
+
+  ensureBridge(plan: BridgePlan): HostLink {
+    const found = this.#socket.findLink(plan.name);
+    if (found !== undefined && found.kind !== "bridge")
+      throw new LighterError("internal", `existing interface ${plan.name} is not a bridge`);
+    if (found !== undefined && !this.#isOwn(found)) return this.#useForeign(found, plan);
+    if (found === undefined && plan.foreign === "only") throw noForeignBridge(plan.name);
+    const index = found?.index ?? this.#createBridge(plan);
+    if (found !== undefined) this.#adopt(found, plan);
+    for (const address of plan.addresses) this.#socket.replaceAddress(index, address);
+    startBridge({ name: plan.name, index }, { ipv6: plan.enableIPv6 });
+    return toHostLink(this.#socket.findLink(index)!);
+  }
+
+  #createBridge({ name, networkId, mtu }: BridgePlan): number {
+    const alias = this.#mark + networkId;
+    return this.#socket.createBridge({ name, alias, ...(mtu === 0 ? {} : { mtu }) });
+  }
+
+  /** One that an earlier daemon has made, perhaps for a network of another address. */
+  #adopt(link: LinkInfo, { networkId, mtu, addresses }: BridgePlan): void {
+    if (link.alias !== this.#mark + networkId) this.#socket.setAlias(link.index, this.#mark + networkId);
+    if (mtu !== 0 && mtu !== link.mtu) this.#socket.setLink(link.index, { mtu });
+    for (const { address, prefixLength } of this.#addressesAt(link.index))
+      if (!addresses.some((wanted) => wanted.address === address && wanted.prefixLength === prefixLength))
+        this.#socket.removeAddress(link.index, { address, prefixLength });
+  }
+
+  /** As its maker has it, with the network's addresses beside its own. */
+  #useForeign(link: LinkInfo, plan: BridgePlan): HostLink {
+    if (plan.foreign === "no")
+      throw new LighterError("conflict", `bridge ${plan.name} exists, and it is none of ours`, {
+        hint: "remove it, or give the network another bridge's name",
+      });
+    for (const address of plan.addresses) this.#socket.replaceAddress(link.index, address);
+    if (!link.isUp) this.#socket.setLink(link.index, { isUp: true });
+    return toHostLink(link);
+  }
+
+  ensureParent({ name, networkId }: ParentPlan): HostLink {
+    const alias = this.#mark + networkId;
+    const linkName = name === "" ? `dm-${networkId.slice(0, 12)}` : name;
+    const found = this.#socket.findLink(linkName);
+    if (found !== undefined) {
+      if (this.#isOwn(found) && !found.isUp) this.#socket.setLink(found.index, { isUp: true });
+      return toHostLink(found);
+    }
+    const index = name === "" ? this.#socket.createDummy({ name: linkName, alias }) : this.#createVlan(linkName, alias);
+    this.#socket.setLink(index, { isUp: true });
+    return toHostLink(this.#socket.findLink(index)!);
+  }
+
+  /** "eth0.10" is VLAN 10 of eth0. */
+  #createVlan(name: string, alias: string): number {
+    const [, parentName = "", id = ""] = /^(.+)\.(\d{1,4})$/.exec(name) ?? [];
+    if (parentName === "")
+      throw new LighterError("internal", `invalid subinterface vlan name ${name}, example formatting is eth0.10`);
+    if (Number(id) < 1 || Number(id) > VLAN_ID_MAX)
+      throw new LighterError("internal", `vlan id must be between 1-4094, received: ${Number(id)}`);
+    const parent = this.#socket.findLink(parentName);
+    if (parent === undefined)
+      throw new LighterError(
+        "internal",
+        `failed to find master interface ${parentName} on the Docker host: Link not found`,
+      );
+    return this.#socket.createVlan({ name, alias, parentIndex: parent.index, id: Number(id) });
+  }
+
+  removeLinks(networkId: string): void {
+    for (const { index, alias } of this.#ownLinks())
+      if (alias === this.#mark + networkId) this.#socket.removeLink(index);
+  }
+
+  ownersOfLinks(): string[] {
+    return this.#ownLinks().map(({ alias }) => alias.slice(this.#mark.length));
+  }
+
+  #ownLinks(): LinkInfo[] {
+    return this.#socket.links().filter((link) => this.#isOwn(link));
+  }
+
+  #isOwn({ alias }: LinkInfo): boolean {
+    return alias.startsWith(this.#mark);
+  }
+
+  /** Without link-local ones, which the kernel gives. */
+  #addressesAt(wanted: number): InterfaceAddress[] {
+    return this.#socket.addresses().filter(({ index, scope }) => index === wanted && scope !== "link");
+  }
+}
+
+function toHostLink({ index, name, mtu }: LinkInfo): HostLink {
+  return { index, name, mtu };
+}

@@ -1,0 +1,306 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FakeNetworkHost } from "../../../tests/support/fake-network-host.ts";
+import { LighterError } from "../../base/errors.ts";
+import { EventBus } from "../events.ts";
+import { Store } from "../store.ts";
+import { Networks, type NetworkUser } from "./networks.ts";
+import { DEFAULT_NETWORK_SETTINGS, type DefaultBridgeSettings, type NetworkSettings } from "./settings.ts";
+
+const cleanup: (() => unknown)[] = [];
+afterEach(() => {
+  for (const undo of cleanup.splice(0).reverse()) undo();
+});
+
+/** Networks of one data root, and what is around them. */
+class Bench {
+  readonly host = new FakeNetworkHost();
+  readonly events = new EventBus();
+  readonly rules = new Map<string, unknown>();
+  users: Record<string, NetworkUser[]> = {};
+  readonly #directory = mkdtempSync(join(tmpdir(), "lighter-networks-"));
+  #store: Store | undefined;
+
+  constructor() {
+    cleanup.push(() => {
+      this.#store?.[Symbol.dispose]();
+      rmSync(this.#directory, { recursive: true });
+    });
+  }
+
+  /** As a daemon that comes back. */
+  open(settings: Partial<NetworkSettings> = {}): Networks {
+    this.#store?.[Symbol.dispose]();
+    this.#store = new Store(join(this.#directory, "lighter.db"));
+    const networks = new Networks({
+      table: this.#store.networks,
+      events: this.events,
+      settings: { ...DEFAULT_NETWORK_SETTINGS, ...settings },
+      host: this.host,
+      firewall: {
+        addNetwork: (network) => void this.rules.set(network.bridge, network),
+        removeNetwork: (bridge) => void this.rules.delete(bridge),
+        guard: () => {},
+        sync: (networks) => {
+          this.rules.clear();
+          for (const network of networks) this.rules.set(network.bridge, network);
+        },
+      },
+      installationId: "an installation",
+      ownBridgeName: "own0",
+      usersOf: (id) => this.users[id] ?? [],
+      publishedPorts: () => [],
+    });
+    networks.open();
+    networks.restore();
+    return networks;
+  }
+}
+
+const bridge = (settings: Partial<DefaultBridgeSettings>) => ({
+  defaultBridge: { ...DEFAULT_NETWORK_SETTINGS.defaultBridge!, ...settings },
+});
+const user = (containerId: string): NetworkUser => ({
+  containerId,
+  containerName: "name",
+  state: { endpointId: "e", interfaceName: "eth0", hostInterface: "v", macAddress: "m" },
+});
+
+test("the predefined networks are made once and keep their ids; until one is used the host has no link", () => {
+  const bench = new Bench();
+  const first = bench.open().list();
+  expect(first.map(({ name, driver }) => [name, driver])).toEqual([
+    ["bridge", "bridge"],
+    ["host", "host"],
+    ["none", "null"],
+  ]);
+  expect(bench.open().list()).toEqual(first);
+  expect(bench.host.links.size).toBe(0);
+});
+
+test("the default bridge is what the settings say, and keeps its id through changes of them", () => {
+  const bench = new Bench();
+  const { id, pools } = bench.open().find("bridge");
+  expect(pools).toEqual([{ subnet: "172.17.0.0/16", gateway: "172.17.0.1" }]);
+  const networks = bench.open(
+    bridge({ address: "10.9.0.7/24", fixedCidr: "10.9.0.128/25", gateway: "10.9.0.9", icc: false }),
+  );
+  const changed = networks.find("bridge");
+  expect(changed).toMatchObject({
+    id,
+    pools: [
+      {
+        subnet: "10.9.0.0/24",
+        ipRange: "10.9.0.128/25",
+        gateway: "10.9.0.7",
+        auxAddresses: { DefaultGatewayIPv4: "10.9.0.9" },
+      },
+    ],
+    options: { "com.docker.network.bridge.enable_icc": "false", "com.docker.network.bridge.name": "own0" },
+  });
+  expect(networks.allocate(changed, {})).toMatchObject({
+    ipv4: { address: "10.9.0.128", prefixLength: 24 },
+    gateway4: "10.9.0.9",
+  });
+  expect(bench.open({ defaultBridge: undefined }).list()).toHaveLength(2);
+});
+
+test("a bridge that somebody else has made gives the default network its addresses, and must be there", () => {
+  const bench = new Bench();
+  expect(() => bench.open(bridge({ foreignName: "br9" }))).toThrow(
+    "bridge device with non default name br9 must be created manually",
+  );
+  const addresses = [{ address: "10.7.0.1", prefixLength: 24 }];
+  bench.host.links.set("br9", { index: 9, name: "br9", mtu: 1500, networkId: "", addresses });
+  const networks = bench.open(bridge({ foreignName: "br9" }));
+  expect(networks.find("bridge").pools).toEqual([{ subnet: "10.7.0.0/24", gateway: "10.7.0.1" }]);
+  expect(networks.prepare(networks.find("bridge"))).toMatchObject({ kind: "bridge", bridgeIndex: 9, bridge: "br9" });
+});
+
+test("chosen subnets avoid the host's and one another's", () => {
+  const bench = new Bench();
+  bench.host.ranges = ["172.17.3.0/24", "172.19.0.1/16"];
+  const networks = bench.open();
+  expect(networks.find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
+  expect(networks.create({ Name: "a" }).pools[0]?.subnet).toBe("172.20.0.0/16");
+  const { pools } = networks.create({ Name: "b", EnableIPv6: true });
+  expect(pools[0]?.subnet).toBe("172.21.0.0/16");
+  expect(pools[1]?.subnet).toMatch(/^fd.*::\/64$/);
+});
+
+test("a network that is created has its bridge and rules, is told of, and all of it goes with it", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const network = networks.create({
+    Name: "net",
+    Internal: true,
+    Labels: { a: "b" },
+    Options: { "com.docker.network.bridge.enable_icc": "0" },
+  });
+  const name = `br-${network.id.slice(0, 12)}`;
+  expect(bench.host.links.get(name)).toMatchObject({
+    networkId: network.id,
+    addresses: [{ address: "172.18.0.1", prefixLength: 16 }],
+  });
+  expect(bench.rules.get(name)).toEqual({
+    bridge: name,
+    subnets: ["172.18.0.0/16"],
+    internal: true,
+    icc: false,
+    masquerade: true,
+    hostAddresses: [],
+  });
+  expect(networks.firewallNetworks()).toEqual([...bench.rules.values()] as never);
+  expect(networks.find(network.id.slice(0, 5))).toEqual(network);
+  networks.remove(network);
+  expect([bench.host.links.size, bench.rules.size]).toEqual([0, 0]);
+  expect(() => networks.find("net")).toThrow("network net not found");
+  expect(bench.events.past().map(({ action, id, attributes }) => [action, id, attributes])).toEqual([
+    ["create", network.id, { name: "net", type: "bridge" }],
+    ["destroy", network.id, { name: "net", type: "bridge" }],
+  ]);
+});
+
+test("a network whose bridge cannot be made is not there, and its subnet is free again", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  bench.host.failsWith = new LighterError("kernel", "no more links");
+  expect(() => networks.create({ Name: "net" })).toThrow("no more links");
+  expect(networks.list()).toHaveLength(3);
+  expect(networks.create({ Name: "net" }).pools[0]?.subnet).toBe("172.18.0.0/16");
+});
+
+test("a network in use is not removed, and no prune takes it", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const network = networks.create({ Name: "net" });
+  expect(networks.isDangling(network)).toBe(true);
+  bench.users = { [network.id]: [user("c")] };
+  expect(() => networks.remove(network)).toThrow(
+    `error while removing network: network net id ${network.id} has active endpoints`,
+  );
+  expect(networks.isDangling(network)).toBe(false);
+  for (const name of ["bridge", "host", "none"]) {
+    expect(() => networks.remove(networks.find(name))).toThrow(
+      `${name} is a pre-defined network and cannot be removed`,
+    );
+    expect(networks.isDangling(networks.find(name))).toBe(false);
+  }
+});
+
+test("a daemon that comes back makes the bridges that are missing, and removes those of no network", () => {
+  const bench = new Bench();
+  const network = bench.open().create({ Name: "net" });
+  const name = `br-${network.id.slice(0, 12)}`;
+  bench.host.links.clear(); // a boot
+  bench.host.links.set("br-left", { index: 77, name: "br-left", mtu: 1500, networkId: "0".repeat(64), addresses: [] });
+  bench.rules.clear();
+  const networks = bench.open();
+  expect([...bench.host.links.keys()]).toEqual([name]);
+  expect([...bench.rules.keys()]).toEqual([name]);
+  bench.users = { [networks.find("bridge").id]: [user("c")] };
+  bench.open();
+  expect([...bench.host.links.keys()]).toEqual([name, "own0"]);
+});
+
+test("a network whose bridge cannot be made again is there, and is made at the next use", () => {
+  const bench = new Bench();
+  const network = bench.open().create({ Name: "net" });
+  bench.host.links.clear();
+  bench.host.failsWith = new LighterError("kernel", "no more links");
+  const networks = bench.open();
+  expect(bench.host.links.size).toBe(0);
+  expect(networks.prepare(networks.find("net"))).toMatchObject({ bridge: `br-${network.id.slice(0, 12)}` });
+});
+
+test("a bridge that somebody has removed is made again by the next start", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const network = networks.find("bridge");
+  const first = networks.prepare(network);
+  expect(networks.prepare(network)).toBe(first);
+  bench.host.links.clear();
+  bench.rules.clear();
+  expect(networks.prepare(network)).toEqual({ ...first, bridgeIndex: 3 } as never);
+  expect(bench.rules.size).toBe(1);
+});
+
+test("addresses of a network: lowest first, as asked, given back, and claimed for those that run", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const Config = [{ Subnet: "10.0.0.0/29" }, { Subnet: "fd00::/64" }];
+  const network = networks.create({ Name: "net", EnableIPv6: true, IPAM: { Config } });
+  const first = networks.allocate(network, {});
+  expect(first).toEqual({
+    macAddress: "02:42:0a:00:00:02",
+    ipv4: { address: "10.0.0.2", prefixLength: 29 },
+    ipv6: { address: "fd00::2", prefixLength: 64 },
+    gateway4: "10.0.0.1",
+    gateway6: "fd00::1",
+  });
+  const asked = { ipv4Address: "10.0.0.5", ipv6Address: "fd00::5", macAddress: "02:00:00:00:00:01" };
+  expect(networks.allocate(network, asked)).toMatchObject({
+    macAddress: "02:00:00:00:00:01",
+    ipv4: { address: "10.0.0.5" },
+    ipv6: { address: "fd00::5" },
+  });
+  const failure = (wish: object) => {
+    try {
+      networks.allocate(network, wish);
+    } catch (error) {
+      return [(error as LighterError).code, (error as LighterError).message];
+    }
+    return undefined;
+  };
+  expect(failure({ ipv4Address: "10.0.0.2" })).toEqual(["forbidden", "Address already in use"]);
+  expect(failure({ ipv4Address: "10.0.0.4", ipv6Address: "fd00::5" })).toEqual(["forbidden", "Address already in use"]);
+  expect(failure({ ipv4Address: "10.9.0.4" })).toEqual([
+    "invalid",
+    "no configured subnet contains IP address 10.9.0.4",
+  ]);
+  expect(networks.allocate(network, { ipv4Address: "10.0.0.4" }).ipv4?.address).toBe("10.0.0.4"); // the failure kept none
+  networks.release(network, first);
+  expect(networks.allocate(network, {}).ipv4?.address).toBe("10.0.0.2");
+  const next = bench.open();
+  next.claim(next.find("net"), first);
+  expect(next.allocate(next.find("net"), {}).ipv4?.address).toBe("10.0.0.3");
+  for (const _ of ["10.0.0.4", "10.0.0.5", "10.0.0.6"]) next.allocate(next.find("net"), {});
+  expect(() => next.allocate(next.find("net"), {})).toThrow(
+    `no available IPv4 addresses on this network's address pools: net (${network.id})`,
+  );
+});
+
+test("an internal network's containers have no gateway; host and none have no addresses", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const internal = networks.create({ Name: "net", Internal: true });
+  expect(Object.keys(networks.allocate(internal, {}))).toEqual(["macAddress", "ipv4"]);
+  for (const name of ["host", "none"]) {
+    expect(networks.allocate(networks.find(name), {})).toEqual({ macAddress: "" });
+    expect(networks.prepare(networks.find(name))).toEqual({ kind: "none" });
+  }
+});
+
+test("options of a driver that the daemon's settings name are those of networks that do not", () => {
+  const bench = new Bench();
+  const mtu = "com.docker.network.driver.mtu";
+  const networks = bench.open({ defaultOptions: { bridge: { [mtu]: "1400" } } });
+  expect(networks.create({ Name: "a" }).options).toEqual({ [mtu]: "1400" });
+  expect(networks.create({ Name: "b", Options: { [mtu]: "1300" } }).options).toEqual({ [mtu]: "1300" });
+  expect(networks.prepare(networks.find("b"))).toMatchObject({ mtu: 1300 });
+});
+
+test("a macvlan network has its parent, or one that leads nowhere", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  const Options = { parent: "eth0.7", macvlan_mode: "private" };
+  const network = networks.create({ Name: "net", Driver: "macvlan", Options });
+  expect(networks.prepare(network)).toMatchObject({ kind: "macvlan", parent: "eth0.7", mode: "private" });
+  expect(() => networks.create({ Name: "other", Driver: "macvlan", Options })).toThrow(
+    `network ${network.id} is already using parent interface eth0.7`,
+  );
+  networks.remove(network);
+  expect(bench.host.links.size).toBe(0);
+});

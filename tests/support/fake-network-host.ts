@@ -1,0 +1,64 @@
+/** Links that are in memory only. */
+import { LighterError } from "../../src/base/errors.ts";
+import type { BridgePlan, HostLink, NetworkHost, ParentPlan } from "../../src/engine/networks/host.ts";
+import type { Families } from "../../src/network/host-settings.ts";
+import type { InterfaceAddress } from "../../src/network/types.ts";
+
+interface FakeLink extends HostLink {
+  /** "": nobody's of ours. */
+  networkId: string;
+  addresses: readonly InterfaceAddress[];
+}
+
+export class FakeNetworkHost implements NetworkHost {
+  readonly links = new Map<string, FakeLink>();
+  /** What `usedRanges` answers. */
+  ranges: string[] = [];
+  /** The next link that is to be made is not. */
+  failsWith: LighterError | undefined;
+  #lastIndex = 1;
+
+  usedRanges(): string[] {
+    return this.ranges;
+  }
+
+  addressesOf(name: string): InterfaceAddress[] | undefined {
+    const link = this.links.get(name);
+    return link && [...link.addresses];
+  }
+
+  ensureBridge({ name, networkId, foreign, addresses, mtu }: BridgePlan): HostLink {
+    const found = this.links.get(name);
+    if (found?.networkId === "" && foreign === "no") throw new LighterError("conflict", `${name} is none of ours`);
+    return found ?? this.#add({ name, networkId, addresses, mtu: mtu || 1500 });
+  }
+
+  ensureParent({ name, networkId }: ParentPlan): HostLink {
+    return this.links.get(name) ?? this.#add({ name, networkId, addresses: [], mtu: 1500 });
+  }
+
+  #add(link: Omit<FakeLink, "index">): HostLink {
+    const error = this.failsWith;
+    this.failsWith = undefined;
+    if (error !== undefined) throw error;
+    const added = { ...link, index: ++this.#lastIndex };
+    this.links.set(link.name, added);
+    return added;
+  }
+
+  enableForwarding(): Families {
+    return { ipv4: false, ipv6: false };
+  }
+
+  indexOf(name: string): number | undefined {
+    return this.links.get(name)?.index;
+  }
+
+  removeLinks(networkId: string): void {
+    for (const link of [...this.links.values()]) if (link.networkId === networkId) this.links.delete(link.name);
+  }
+
+  ownersOfLinks(): string[] {
+    return [...this.links.values()].map(({ networkId }) => networkId).filter((id) => id !== "");
+  }
+}

@@ -301,10 +301,10 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 	return send_with_fd(fd, &record, sizeof(record), passed_fd);
 }
 
-/* Length of the record, 0 at the end, or -errno. A passed fd goes to *passed_fd, else that is -1. */
-ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags)
+/* Length, 0 at the end, or -errno. A passed fd goes to *passed_fd, else that is -1. */
+ssize_t receive_with_fd(int fd, void *bytes, size_t length, int *passed_fd, int flags)
 {
-	struct iovec iov = { record, sizeof(*record) };
+	struct iovec iov = { bytes, length };
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -313,19 +313,24 @@ ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags)
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
-	ssize_t length;
+	ssize_t received;
 	struct cmsghdr *header;
 
 	*passed_fd = -1;
 	do { /* ECONNRESET: the other side died with something of ours unread; what it had sent comes next */
-		length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
-	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (length < 0)
+		received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
+	} while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (received < 0)
 		return -errno;
 	header = CMSG_FIRSTHDR(&message);
 	if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(passed_fd, CMSG_DATA(header), sizeof(int));
-	return length;
+	return received;
+}
+
+ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags)
+{
+	return receive_with_fd(fd, record, sizeof(*record), passed_fd, flags);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- play */

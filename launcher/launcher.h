@@ -34,6 +34,7 @@ const struct op *cleanup_op(const struct program *p, uint32_t index);
 const char *program_string(const struct program *p, uint32_t offset); /* NULL for NO_OFFSET */
 int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd);
 int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd);
+ssize_t receive_with_fd(int fd, void *bytes, size_t length, int *passed_fd, int flags);
 ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags);
 int capture_file(const struct program *p, const struct op *op, uint8_t *into, size_t room);
 

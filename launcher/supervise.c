@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define FRAME_BYTES 8
-#define CHUNK_BYTES 32768
+#define CHUNK_BYTES 49152 /* three quarters of a pipe; two of these are a part of the megabyte that we may take */
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
 /* Room for one log entry at its worst, when every byte becomes six. */
 #define ENTRY_BYTES(length) (6 * (length) + 128)
@@ -36,6 +36,7 @@ enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
 struct client {
 	int fd;
+	int output_fd; /* gets the output: fd, or a socket that came with the ATTACH */
 	uint8_t kind, mask;
 	uint8_t gone;	  /* has closed its side: only what it sent for stdin still counts */
 	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
@@ -201,6 +202,11 @@ static size_t utf8_length(const uint8_t *s, size_t left)
 	return length;
 }
 
+static int is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
 /* The inside of a JSON string, with the escapes Docker's logger uses. */
 static void log_escaped(const uint8_t *s, size_t length)
 {
@@ -209,7 +215,7 @@ static void log_escaped(const uint8_t *s, size_t length)
 	for (size_t i = 0; i < length;) {
 		size_t run = i, sequence;
 
-		while (run < length && s[run] >= 0x20 && s[run] < 0x7f && !strchr("\"\\<>&", s[run]))
+		while (run < length && is_plain(s[run]))
 			run++;
 		if (run > i) {
 			log_bytes(s + i, run - i);
@@ -315,8 +321,16 @@ static void log_end(struct stream *stream)
 
 /* --------------------------------------------------------------------------------------------------------- clients */
 
+static void close_output(struct client *client)
+{
+	if (client->output_fd != client->fd)
+		close(client->output_fd);
+	client->output_fd = client->fd;
+}
+
 static void drop_client(int index)
 {
+	close_output(&clients[index]);
 	close(clients[index].fd);
 	clients[index] = clients[--client_count];
 }
@@ -464,12 +478,6 @@ static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payl
 	return tell(client, FRAME_RESULT, &error, sizeof(error));
 }
 
-/* Whether the connection is still good after a read(2) that failed: ECONNRESET comes once, before what was sent. */
-static int may_read_again(void)
-{
-	return errno == EAGAIN || errno == EINTR || errno == ECONNRESET;
-}
-
 /* Frames of a client that is not attached yet. Returns 0 to drop it. */
 static int read_requests(struct client *client)
 {
@@ -479,11 +487,16 @@ static int read_requests(struct client *client)
 		ssize_t n = 0;
 
 		if (client->in_length < want) {
-			n = read(client->fd, client->in + client->in_length, want - client->in_length);
-			if (n < 0)
-				return may_read_again();
-			if (n == 0)
-				return 0;
+			int passed;
+
+			n = receive_with_fd(client->fd, client->in + client->in_length, want - client->in_length, &passed,
+					    MSG_DONTWAIT);
+			if (passed >= 0) {
+				close_output(client);
+				client->output_fd = passed;
+			}
+			if (n <= 0)
+				return n == -EAGAIN;
 			client->in_length += (uint8_t)n;
 		}
 		if (client->in_length < FRAME_BYTES)
@@ -505,6 +518,7 @@ static int hang_up(struct client *client)
 	client->gone = 1;
 	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR);
 	client->current = -1;
+	close_output(client);
 	return (client->mask & ATTACH_STDIN) != 0;
 }
 
@@ -516,8 +530,8 @@ static int read_input(struct client *client)
 	if (!(client->mask & ATTACH_STDIN) || input_length > 0 || terminal_due)
 		return 1;
 	n = read(client->fd, input, sizeof(input));
-	if (n < 0)
-		return may_read_again();
+	if (n < 0) /* ECONNRESET comes once, before what was sent */
+		return errno == EAGAIN || errno == EINTR || errno == ECONNRESET;
 	if (n == 0) {
 		if (client->mask & ATTACH_CLOSE_STDIN_ON_END)
 			close_stdin_soon();
@@ -559,11 +573,9 @@ static void accept_clients(void)
 			close(fd);
 			continue;
 		}
-		clients[client_count] = (struct client){ .fd = fd, .current = -1 };
-		if (read_requests(&clients[client_count]))
-			client_count++;
-		else
-			close(fd);
+		clients[client_count] = (struct client){ .fd = fd, .output_fd = fd, .current = -1 };
+		if (!read_requests(&clients[client_count++]))
+			drop_client(client_count - 1);
 	}
 }
 
@@ -590,7 +602,7 @@ static int send_output(struct client *client)
 		if (client->current < 0)
 			return 1;
 		stream = &streams[client->current];
-		n = send(client->fd, stream->frame + client->sent, stream->length - client->sent,
+		n = send(client->output_fd, stream->frame + client->sent, stream->length - client->sent,
 			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR || hang_up(client);
@@ -835,7 +847,7 @@ static int wait_for_clients(int budget_ms)
 	int elapsed_ms;
 
 	for (int i = 0; i < client_count; i++)
-		fds[i] = (struct pollfd){ clients[i].current >= 0 ? clients[i].fd : -1, POLLOUT, 0 };
+		fds[i] = (struct pollfd){ clients[i].current >= 0 ? clients[i].output_fd : -1, POLLOUT, 0 };
 	poll(fds, (nfds_t)client_count, budget_ms);
 	elapsed_ms = (int)((now_ns() - before) / 1000000) + 1;
 	return elapsed_ms < budget_ms ? budget_ms - elapsed_ms : 0;
@@ -863,8 +875,10 @@ static void drain_streams(void)
 static void end_outputs(void)
 {
 	for (int i = 0; i < client_count; i++)
-		if (clients[i].kind == CLIENT_ATTACH)
+		if (clients[i].kind == CLIENT_ATTACH) {
+			close_output(&clients[i]);
 			shutdown(clients[i].fd, SHUT_WR);
+		}
 }
 
 static void child_ended(int status)
@@ -905,12 +919,14 @@ static int reap(void)
 
 enum { POLL_LISTEN, POLL_SIGNAL, POLL_SYNC, POLL_STREAM0, POLL_STREAM1, POLL_STDIN, POLL_CLIENTS };
 
-static short client_events(const struct client *client)
+static int wants_input(const struct client *client)
 {
-	if (client->kind != CLIENT_ATTACH)
-		return POLLIN;
-	return (short)(((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due ? POLLIN : 0) |
-		       (client->current >= 0 || next_chunk(client) >= 0 ? POLLOUT : 0));
+	return client->kind != CLIENT_ATTACH || ((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due);
+}
+
+static int wants_output(const struct client *client)
+{
+	return client->kind == CLIENT_ATTACH && (client->current >= 0 || next_chunk(client) >= 0);
 }
 
 /* Nobody can take over what is to be handed over, or start what is held, but whoever asked for it. */
@@ -921,7 +937,7 @@ static int is_unwanted_without_clients(void)
 
 static void poll_once(int signal_fd)
 {
-	static struct pollfd fds[POLL_CLIENTS + MAX_CLIENTS];
+	static struct pollfd fds[POLL_CLIENTS + 2 * MAX_CLIENTS]; /* of a client: its connection, where its output goes */
 	int polled_clients = client_count;
 
 	fds[POLL_LISTEN] = (struct pollfd){ LISTEN_FD, POLLIN, 0 };
@@ -933,16 +949,18 @@ static void poll_once(int signal_fd)
 	for (int i = 0; i < polled_clients; i++) {
 		/* A closed socket is always ready: it waits for its turn unpolled. */
 		int waits = clients[i].gone && input_length > 0;
+		struct pollfd *of_client = &fds[POLL_CLIENTS + 2 * i];
 
-		fds[POLL_CLIENTS + i] = (struct pollfd){ waits ? -1 : clients[i].fd, client_events(&clients[i]), 0 };
+		of_client[0] = (struct pollfd){ waits ? -1 : clients[i].fd, wants_input(&clients[i]) ? POLLIN : 0, 0 };
+		of_client[1] = (struct pollfd){ wants_output(&clients[i]) ? clients[i].output_fd : -1, POLLOUT, 0 };
 	}
-	if (poll(fds, (nfds_t)(POLL_CLIENTS + polled_clients), -1) < 0)
+	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), -1) < 0)
 		return;
 
 	/* New clients first: one that connected before the process started must not miss a byte. */
 	for (int i = polled_clients - 1; i >= 0; i--) {
 		struct client *client = &clients[i];
-		short events = fds[POLL_CLIENTS + i].revents;
+		short events = fds[POLL_CLIENTS + 2 * i].revents;
 		int keep = 1;
 
 		if (client->kind == CLIENT_ATTACH && (events & (POLLHUP | POLLERR)))

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { attach as attachTo, DEFAULT_DETACH_KEYS, type PendingAttach, parseDetachKeys } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { replayLogs } from "./logs.ts";
@@ -15,6 +16,17 @@ export function detachKeysFor(tty: boolean, given: string | undefined): Uint8Arr
   return tty ? keys : undefined;
 }
 
+/** Where the process's supervisor can write by itself, once the stream has begun: twice as fast as by way of us. */
+export function outputOf({ socket }: ClientStream, begin: () => void): { output?: () => Socket } {
+  if (socket === undefined) return {};
+  return {
+    output: () => {
+      begin();
+      return socket;
+    },
+  };
+}
+
 /** POST /containers/{id}/attach */
 export async function attach(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
@@ -26,17 +38,20 @@ export async function attach(call: StreamCall): Promise<void> {
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
   const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);
   // A terminal has no end of input that could be passed on, and a client that detaches from one ends its own only.
-  const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
-  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan) : undefined;
-  client.open(isMultiplexed(tty, call.apiMinor));
-  if (query.boolean("logs")) {
+  const logs = query.boolean("logs");
+  const closeStdinOnEnd = !tty && (config.StdinOnce ?? false);
+  const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
+  const plan = { ...streams, stdin, closeStdinOnEnd, ...(logs ? {} : outputOf(client, begin)) };
+  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan, begin) : undefined;
+  if (pending === undefined) begin();
+  if (logs) {
     const format = { ...streams, timestamps: false, tty };
     await replayLogs(client.output, daemon, container, format, new AbortController().signal);
   }
   if (pending === undefined) client.close();
   else
     await joinPending(client, pending, {
-      ...{ stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys },
+      ...{ stdin, closeStdinOnEnd, detachKeys },
       onDetach: () => container.publish("detach"),
     });
 }

@@ -21,11 +21,13 @@ export interface ClientStream {
   readonly input: Readable;
   /** What the client gets. */
   readonly output: Writable;
+  /** Its connection, if that is a plain one and has `output` as it is. */
+  readonly socket?: Socket | undefined;
   /** The request's JSON, which comes before the stream. @throws LighterError "invalid" */
   readJson(): Promise<unknown>;
   /** For a request that has none: what a client sends as its body all the same is not stdin. */
   skipBody(): Promise<void>;
-  /** Begins the stream. `multiplexed`: output has Docker's 8-byte headers. */
+  /** Begins the stream, if it has not begun. `multiplexed`: output has Docker's 8-byte headers. */
   open(multiplexed: boolean): void;
   /** Ends the stream; what was written to `output` arrives. */
   close(): void;
@@ -42,6 +44,7 @@ export interface ClientStream {
 export class HijackedClient implements ClientStream {
   readonly input: Socket;
   readonly output: Socket;
+  readonly socket: Socket | undefined;
   readonly #request: IncomingMessage;
   readonly #wantsUpgrade: boolean;
   #isOpen = false;
@@ -52,6 +55,7 @@ export class HijackedClient implements ClientStream {
     this.#wantsUpgrade = wantsUpgrade;
     this.input = socket;
     this.output = socket;
+    this.socket = "encrypted" in socket ? undefined : socket;
     socket.on("error", () => socket.destroy()); // the client has gone
     if (head.length > 0) socket.unshift(head);
   }
@@ -74,6 +78,7 @@ export class HijackedClient implements ClientStream {
   }
 
   open(multiplexed: boolean): void {
+    if (this.#isOpen) return;
     this.#isOpen = true;
     const type = { "Content-Type": multiplexed ? MULTIPLEXED_STREAM : RAW_STREAM };
     if (this.#wantsUpgrade)
@@ -161,6 +166,7 @@ export class PlainClient implements ClientStream {
   async skipBody(): Promise<void> {}
 
   open(multiplexed: boolean): void {
+    if (this.output.headersSent) return;
     this.output.writeHead(200, { ...COMMON_HEADERS, "Content-Type": multiplexed ? MULTIPLEXED_STREAM : RAW_STREAM });
     this.output.flushHeaders();
   }

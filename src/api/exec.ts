@@ -1,6 +1,6 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { type Exec, PendingAttach } from "../engine/mod.ts";
-import { detachKeysFor, isMultiplexed, joinPending } from "./attach.ts";
+import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
 import { asObject, readJsonBody } from "./body.ts";
 import { encodeFrame } from "./frames.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
@@ -92,8 +92,9 @@ export async function startExec(call: StreamCall): Promise<void> {
   }
   const { tty, attachPlan: plan } = exec;
   const detachKeys = detachKeysFor(tty, exec.options.detachKeys || undefined);
-  const pending = new PendingAttach(plan);
-  client.open(isMultiplexed(tty, call.apiMinor));
+  const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
+  const pending = new PendingAttach({ ...plan, ...outputOf(client, begin) });
+  begin();
   try {
     await daemon.engine.execs.start(exec, pending, consoleSize);
   } catch (error) {

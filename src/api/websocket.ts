@@ -178,6 +178,7 @@ export class WebSocketClient implements ClientStream {
 
   /** `multiplexed`: what is written has Docker's headers, which are left out. */
   open(multiplexed: boolean): void {
+    if (this.#isOpen) return;
     const key = this.#request.headers["sec-websocket-key"];
     if (key === undefined) throw new LighterError("invalid", "a websocket needs the header Sec-WebSocket-Key");
     this.#isOpen = true;
@@ -223,9 +224,10 @@ export async function attachWebSocket(call: StreamCall): Promise<void> {
   const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
   const stdin = asked("stdin") && (config.OpenStdin ?? false);
   const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
-  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan) : undefined;
   client.opcode = apiMinor < BINARY_SINCE ? OPCODE.text : OPCODE.binary;
-  client.open(!tty);
+  const begin = () => client.open(!tty);
+  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan, begin) : undefined;
+  if (pending === undefined) begin();
   if (query.boolean("logs"))
     await replayLogs(
       client.output,

@@ -34,9 +34,10 @@ export class PendingAttach {
 
 /**
  * Asks for the streams of the container's process: the running one, or the next one from its first byte.
- * `ref` is what the client called the container. The caller cancels it when its client goes away.
+ * `ref` is what the client called the container. `begin` opens the client's stream: once nothing speaks against it, and
+ * no output that comes after it is missed. The caller cancels it when its client goes away.
  */
-export function attach(container: Container, ref: string, plan: AttachPlan): Promise<PendingAttach> {
+export function attach(container: Container, ref: string, plan: AttachPlan, begin: () => void): Promise<PendingAttach> {
   // In the queue: a start that is under way has taken its list of attaches already.
   return container.queue.run(async () => {
     if (container.record.status === "removing") throw markedForRemoval(container.id);
@@ -48,8 +49,10 @@ export function attach(container: Container, ref: string, plan: AttachPlan): Pro
     container.publish("attach");
     if (container.isRunning && container.supervised !== undefined) {
       pending.deliver(await container.supervised.attach(plan));
+      begin();
       return pending;
     }
+    begin();
     container.pendingAttaches.add(pending);
     void pending.connection.then(() => container.pendingAttaches.delete(pending));
     return pending;

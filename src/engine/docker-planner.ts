@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
@@ -165,7 +165,8 @@ export class DockerPlanner implements Planner {
         const host = hostNameOf(point.volume?.options ?? {});
         if (host !== undefined) this.#addresses.set(host, await resolveHost(host, point.source));
         await prepareVolume(this.#images, this.#probe, record, point, first);
-      } else if (point.createSource) mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      } else if (point.createSource && !existsSync(point.source))
+        mkdirSync(point.source, { recursive: true, mode: 0o755 });
   }
 
   #withAddresses(points: readonly MountPoint[]): MountPoint[] {

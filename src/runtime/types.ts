@@ -36,6 +36,12 @@ export interface AttachPlan {
   stderr: boolean;
   /** When this client's stdin ends, close the process's stdin (Docker: StdinOnce). */
   closeStdinOnEnd: boolean;
+  /**
+   * Called once, right before the output begins: gives the client's own socket, a plain one, to which nobody else writes
+   * until the connection has ended. The supervisor writes the output there, if the kernel has all that was written before;
+   * else the connection has it.
+   */
+  output?: () => Socket;
 }
 
 /** How an interface of a container is tied to the host. */

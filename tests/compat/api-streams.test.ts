@@ -33,7 +33,7 @@ test("an attach before the start misses no byte, and ends with the process", asy
   expect(attached.head).toContain("Upgrade: tcp\r\n");
   await start(id);
   const process = api.runtime.process(id);
-  expect(process.request.attach).toEqual([{ stdin: false, stdout: true, stderr: true, closeStdinOnEnd: false }]);
+  expect(process.request.attach).toMatchObject([{ stdin: false, stdout: true, stderr: true, closeStdinOnEnd: false }]);
   process.write("stdout", "out");
   process.write("stderr", "err");
   process.exit(0);

@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import type { Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { FRAME } from "../../src/linux/program/format.ts";
 import type { StartRequest } from "../../src/runtime/mod.ts";
@@ -169,6 +169,108 @@ describe("pipes", () => {
       const { stdout } = await stage.run("printf %65536d 1; kill -9 $$");
       expect(stdout.length).toBe(65536);
     }
+  });
+});
+
+describe("a client's own socket", () => {
+  /** Both ends of a connection; what is written to `served` comes out of `client`. */
+  async function pair(): Promise<{ client: Socket; served: Socket }> {
+    const path = join(stage.directory, "client.sock");
+    const accepted = Promise.withResolvers<Socket>();
+    const server = createServer({ allowHalfOpen: true }, accepted.resolve);
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const client = connect({ path, allowHalfOpen: true } as Parameters<typeof connect>[0] & object);
+    const served = await accepted.promise;
+    server.close();
+    client.on("error", () => client.destroy());
+    served.on("error", () => served.destroy());
+    return { client, served };
+  }
+
+  /** Resolves with what the connection has had of output, at its end. */
+  async function endOf(connection: Socket): Promise<number> {
+    let bytes = 0;
+    for await (const chunk of connection as AsyncIterable<Buffer>) bytes += chunk.length;
+    return bytes;
+  }
+
+  rooted("gets the output from the supervisor, and the connection has stdin and the end", async () => {
+    const { client, served } = await pair();
+    const request = stage.request(["/bin/sh", "-c", `cat; ${lines(50_000)}; echo bad >&2`], {
+      attach: [{ ...ALL, output: () => served }],
+    });
+    const container = await stage.runtime.start(request);
+    const output = collect(client, false);
+    container.attached[0]!.end("typed\n");
+    expect(await endOf(container.attached[0]!)).toBe(0);
+    served.end();
+    expect(await output).toEqual({ stdout: `typed\n${expectedLines(50_000)}`, stderr: "bad\n" });
+    expect(await container.exited).toMatchObject({ exitCode: 0 });
+    client.destroy();
+    await container.gone;
+  });
+
+  rooted("that is read slowly holds the process back and loses nothing", async () => {
+    const [slow, quick] = [await pair(), await pair()];
+    const request = stage.request(["/bin/sh", "-c", `${lines(50_000)}; : >/data/slow`], {
+      attach: [slow, quick].map(({ served }) => ({ ...OUTPUT, output: () => served })),
+    });
+    const container = await stage.runtime.start(request);
+    const ended = container.attached.map(endOf);
+    const quickly = collect(quick.client, false);
+    for (let i = 0; i < 5; i++) expect(await container.signal(0)).toBe(true);
+    expect(existsSync(join(stage.rootfs, "data/slow"))).toBe(false);
+    const slowly = collect(slow.client, false);
+    expect(await Promise.all(ended)).toEqual([0, 0]);
+    for (const { served } of [slow, quick]) served.end();
+    expect((await slowly).stdout).toBe(expectedLines(50_000));
+    expect((await quickly).stdout).toBe(expectedLines(50_000));
+    for (const { client } of [slow, quick]) client.destroy();
+    await container.gone;
+  });
+
+  rooted("that is closed in the middle of a chunk ends its connection, and holds nobody up", async () => {
+    const { client, served } = await pair();
+    const request = stage.request(["/bin/sh", "-c", lines(50_000)], {
+      attach: [{ ...OUTPUT, output: () => served }, OUTPUT],
+    });
+    const container = await stage.runtime.start(request);
+    const other = collect(container.attached[1]!, false);
+    client.once("data", () => client.destroy());
+    expect(await endOf(container.attached[0]!)).toBe(0);
+    served.destroy();
+    expect((await other).stdout).toBe(expectedLines(50_000));
+    expect(await container.exited).toMatchObject({ exitCode: 0 });
+    await container.gone;
+  });
+
+  rooted("is let go of when the connection is closed", async () => {
+    const { client, served } = await pair();
+    const request = stage.request(["/bin/sh", "-c", "echo here; exec sleep 1000"], {
+      attach: [{ ...OUTPUT, output: () => served }],
+    });
+    const container = await stage.runtime.start(request);
+    const output = collect(client, false);
+    container.attached[0]!.destroy();
+    served.destroy();
+    await output; // to its end: nobody else has the socket
+    await container.signal(9);
+    await container.gone;
+  });
+
+  rooted("has a terminal's output as it is", async () => {
+    const { client, served } = await pair();
+    const request = stage.request(["/bin/sh", "-c", "echo here"], {
+      terminal: true,
+      attach: [{ ...ALL, output: () => served }],
+    });
+    const container = await stage.runtime.start(request);
+    const output = collect(client, true);
+    expect(await endOf(container.attached[0]!)).toBe(0);
+    served.end();
+    expect(await output).toEqual({ stdout: "here\r\n", stderr: "" });
+    client.destroy();
+    await container.gone;
   });
 });
 

@@ -1,7 +1,7 @@
 /** Connections for a process's output and input. Apart from the control connection: not every start has one. */
 import { connect as connectSocket, type Socket } from "node:net";
 import { ATTACH_CLOSE_STDIN_ON_END, ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT, FRAME } from "../program/format.ts";
-import { shortSocketPath } from "../sys/unix-socket.ts";
+import { idleSocketFd, sendWithFd, shortSocketPath } from "../sys/unix-socket.ts";
 import { encodeFrame } from "./frames.ts";
 
 /** Streams a connection wants; see the ATTACH frame. */
@@ -10,6 +10,8 @@ export interface AttachMask {
   stdout: boolean;
   stderr: boolean;
   closeStdinOnEnd: boolean;
+  /** Gives a plain socket that gets the output in the connection's place, if it is idle. Called right before. */
+  output?: () => Socket;
 }
 
 /** Resolves when connected. The other side may accept later. */
@@ -33,7 +35,10 @@ export async function connectAttached(path: string, mask: AttachMask): Promise<S
     (mask.stdout ? ATTACH_STDOUT : 0) |
     (mask.stderr ? ATTACH_STDERR : 0) |
     (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0);
-  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
+  const frame = encodeFrame(FRAME.ATTACH, Uint8Array.of(bits));
+  const [connectionFd, outputFd] = [socket, mask.output?.()].map((each) => each && idleSocketFd(each));
+  if (connectionFd !== undefined && outputFd !== undefined) sendWithFd(connectionFd, frame, outputFd);
+  else await written(socket, frame);
   return socket;
 }
 

@@ -67,6 +67,8 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  * for stdin; output frames STDOUT/STDERR, or raw bytes with a terminal).
  *
  *   client -> supervisor   CONTROL {}                            ATTACH { u8 mask: 1 stdin, 2 stdout, 4 stderr, 8 close stdin on end }
+ *                                                                  with a socket (SCM_RIGHTS): it gets the output, and
+ *                                                                  this connection only its end
  *                          SIGNAL { u32 signal }                 RESIZE { u16 rows, u16 columns }
  *                          CLOSE_STDIN {}                        START {}
  *                          RELEASE {}

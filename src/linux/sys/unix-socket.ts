@@ -1,8 +1,9 @@
 import { closeSync, constants, openSync, unlinkSync } from "node:fs";
+import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
-import { check, libc } from "./libc.ts";
+import { address, check, libc } from "./libc.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
@@ -71,4 +72,35 @@ export function listenUnix(longPath: string): number {
     process.umask(umask);
     close();
   }
+}
+
+/** The fd below a plain socket that is connected and has handed to the kernel all that was written to it. */
+export function idleSocketFd(socket: Socket): number | undefined {
+  const fd = (socket as Socket & { _handle?: { fd?: number } })._handle?.fd ?? -1; // Bun and Node have no other way to it
+  return fd >= 0 && socket.writableLength === 0 ? fd : undefined;
+}
+
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_NOSIGNAL_DONTWAIT = 0x4040;
+
+/**
+ * Sends all of the bytes, few enough for an empty socket, with a copy of `passedFd`: unix(7), cmsg(3).
+ *
+ *   struct msghdr   u64 name, u32 name length, pad, u64 iov, u64 iov count, u64 control, u64 control length, i32 flags, pad
+ *   struct iovec    u64 base, u64 length
+ *   struct cmsghdr  u64 length, i32 level, i32 type, i32 fd, pad
+ */
+export function sendWithFd(socketFd: number, bytes: Uint8Array, passedFd: number): void {
+  const control = new Uint8Array(24);
+  const controlView = new DataView(control.buffer);
+  controlView.setBigUint64(0, 20n, true);
+  controlView.setInt32(8, SOL_SOCKET, true);
+  controlView.setInt32(12, SCM_RIGHTS, true);
+  controlView.setInt32(16, passedFd, true);
+  const iov = new BigUint64Array([address(bytes), BigInt(bytes.length)]);
+  const iovBytes = new Uint8Array(iov.buffer);
+  const header = new BigUint64Array([0n, 0n, address(iovBytes), 1n, address(control), BigInt(control.length), 0n]);
+  const sent = check(libc.sendmsg(socketFd, new Uint8Array(header.buffer), MSG_NOSIGNAL_DONTWAIT), "sendmsg(2)");
+  if (sent !== bytes.length) throw new LighterError("internal", `sendmsg(2) took ${sent} of ${bytes.length} bytes`);
 }

@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, expect } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { frame } from "../support/api-client.ts";
+import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+/** Output that the supervisor writes to the client itself: it comes although the daemon is stopped. */
+
+const rooted = testIf(isRoot, "needs root");
+let daemon: TestDaemon;
+let fifo: string;
+
+beforeEach(async () => {
+  if (!isRoot) return;
+  daemon = await TestDaemon.start();
+  fifo = join(daemon.directory, "fifo");
+  execFileSync("mkfifo", [fifo]);
+});
+
+afterEach(async () => {
+  if (isRoot) await daemon[Symbol.asyncDispose]();
+});
+
+/** What comes through the FIFO goes out: nothing of it passes the daemon. */
+const CAT = ["/bin/sh", "-c", "echo ready; cat /fifo"];
+
+async function createCat(cmd: readonly string[] = CAT): Promise<string> {
+  return await daemon.create({ Cmd: cmd, HostConfig: { ...hostUsr, Binds: [...hostUsr.Binds, `${fifo}:/fifo`] } });
+}
+
+/** Runs `act` while the daemon does nothing. */
+async function whileStopped(act: () => Promise<void>): Promise<void> {
+  process.kill(daemon.pid, "SIGSTOP");
+  try {
+    await act();
+  } finally {
+    process.kill(daemon.pid, "SIGCONT");
+  }
+}
+
+rooted("of an attached container, asked for before and after its start", async () => {
+  const id = await createCat();
+  const before = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+  await daemon.request("POST", `/containers/${id}/start`);
+  await before.until((text) => text === frame(1, "ready\n"));
+  const after = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`, { upgrade: false });
+  await whileStopped(async () => {
+    writeFileSync(fifo, "past the daemon");
+    await before.until((text) => text.endsWith(frame(1, "past the daemon")));
+    await after.until((text) => text === frame(1, "past the daemon"));
+  });
+  expect(await before.untilEnd()).toBe(frame(1, "ready\n") + frame(1, "past the daemon"));
+  expect(await after.untilEnd()).toBe(frame(1, "past the daemon"));
+});
+
+rooted("of an exec, whose stream ends when its code is known", async () => {
+  const id = await createCat(["/bin/sleep", "1000"]);
+  await daemon.request("POST", `/containers/${id}/start`);
+  const body = { Cmd: CAT, AttachStdout: true };
+  const exec = (await daemon.request("POST", `/containers/${id}/exec`, body)).json.Id;
+  const stream = await daemon.hijack(`/exec/${exec}/start`, { body: "{}" });
+  await stream.until((text) => text === frame(1, "ready\n"));
+  await whileStopped(async () => {
+    writeFileSync(fifo, "past the daemon");
+    await stream.until((text) => text.endsWith(frame(1, "past the daemon")));
+  });
+  await stream.untilEnd();
+  expect((await daemon.request("GET", `/exec/${exec}/json`)).json.ExitCode).toBe(0);
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+});
+
+rooted("ends with the daemon, as every stream does", async () => {
+  const id = await createCat();
+  const attached = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+  await daemon.request("POST", `/containers/${id}/start`);
+  await attached.until((text) => text === frame(1, "ready\n"));
+  await daemon.kill();
+  expect(await attached.untilEnd()).toBe(frame(1, "ready\n"));
+  await daemon.launch();
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+});

@@ -228,6 +228,38 @@ describe("files of a container in a user namespace", () => {
     );
   });
 
+  rooted("keep capabilities and access lists on the way out and in", async () => {
+    await using daemon = await TestDaemon.start();
+    const make = [
+      "mkdir /d && cp /bin/cat /d/cat && setcap cap_net_raw+ep /d/cat && setfacl -m u:1000:r,g:7:x /d/cat",
+      "touch /ready; sleep 1000",
+    ].join("; ");
+    const id = await daemon.run(body(make, AUTO));
+    while ((await exec(daemon, id, "ls /ready 2>/dev/null")) !== "/ready\n");
+    const tar = await daemon.request("GET", `/containers/${id}/archive?path=/d/cat`);
+    const show =
+      "cd $0; getfacl -cn cat; getcap cat; setpriv --reuid=1 --clear-groups ./cat /proc/self/status | grep CapEff";
+    const shown = (directory: string) => show.replace("$0", directory);
+    const original = await exec(daemon, id, shown("/d"));
+    expect(original).toContain("user:1000:r--\ngroup::");
+    expect(original).toContain("cat cap_net_raw=ep\nCapEff:\t0000000000002000\n");
+    for (const [mode, where] of [
+      [AUTO, "auto"],
+      [{}, "host"],
+    ] as const) {
+      const other = await daemon.run(body("sleep 1000", mode), where);
+      const put = await daemon.request(
+        "PUT",
+        `/containers/${other}/archive?path=/etc`,
+        Buffer.from(tar.text, "latin1"),
+      );
+      expect([put.status, put.text]).toEqual([200, ""]);
+      expect(await exec(daemon, other, shown("/etc"))).toBe(original);
+    }
+    await daemon.request("POST", `/commit?container=${id}&repo=made`);
+    expect(await outputOf(daemon, await daemon.run({ ...body(shown("/d")), Image: "made" }))).toBe(original);
+  });
+
   rooted("are the container's ids on disk, where nobody of another container or of the host may go", async () => {
     await using daemon = await TestDaemon.start();
     const script = "cp /bin/id /suid; chmod 4755 /suid; sleep 1000";

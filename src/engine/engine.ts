@@ -347,6 +347,7 @@ export class Engine implements AsyncDisposable {
   /** The container's queue is held. */
   #exited(container: Container, exit: ExitRecord): void {
     const { record } = container;
+    const isTold = record.oomKilled; // by whoever watches the cgroup, when it happened
     Object.assign(record, {
       status: "exited",
       pid: 0,
@@ -358,7 +359,7 @@ export class Engine implements AsyncDisposable {
         : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
-    this.#settle(container);
+    this.#settle(container, exit.oomKilled && !isTold);
   }
 
   /** The container's queue is held. */
@@ -376,17 +377,17 @@ export class Engine implements AsyncDisposable {
       error: `the container's supervisor was lost: ${why}`,
       finishedAt: formatNow(),
     } satisfies Partial<ContainerRecord>);
-    this.#settle(container);
+    this.#settle(container, false);
   }
 
   /** The process has ended and `record` says how: writes it down, tells those who wait, removes what was of the run. */
-  #settle(container: Container): void {
+  #settle(container: Container, tellOom: boolean): void {
     const { record } = container;
     container.ociConfig = undefined;
     record.paused = false;
     const ranMs = msBetween(record.startedAt, record.finishedAt);
     const publishEnd = () => {
-      if (record.oomKilled) container.publish("oom");
+      if (tellOom) container.publish("oom");
       const execDuration = String(Math.trunc(ranMs / 1000));
       container.publish("die", { execDuration, exitCode: String(record.exitCode) });
       this.#publishMounts(record, "unmount");

@@ -18,6 +18,7 @@ import type { NetworkHost } from "./networks/host.ts";
 import { HostLinks } from "./networks/host-links.ts";
 import { ownNames } from "./networks/own-names.ts";
 import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
+import { OomMonitor } from "./oom-monitor.ts";
 import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
@@ -147,6 +148,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   thawLeftFrozen(engine);
   await freezePaused(engine);
   engine.use(new HealthMonitor(engine));
+  engine.use(new OomMonitor(engine));
   startAtBoot(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };

@@ -117,3 +117,31 @@ rooted("an exec outlives the daemon: it can be asked, attached to and killed", a
   const left = daemon;
   await until(() => left.leftovers([id]).length === 0, "nothing is left");
 });
+
+rooted("a container that runs out of memory is told of when it happens, and once", async () => {
+  daemon = await TestDaemon.start();
+  const target = daemon;
+  const limited = { ...hostUsr, Memory: 16 << 20, MemorySwap: 16 << 20 };
+  const actions = async (id: string) => {
+    const filters = encodeURIComponent(JSON.stringify({ container: [id], type: ["container"] }));
+    const { text } = await target.request("GET", `/events?since=0&until=${Date.now() / 1000 + 1}&filters=${filters}`);
+    const seen = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).Action as string);
+    return seen.filter((action) => ["start", "oom", "die"].includes(action));
+  };
+  const eaten = "dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null";
+  const id = await target.run({ Cmd: ["/bin/sh", "-c", `${eaten}; exec sleep 1000`], HostConfig: limited });
+  await until(async () => (await target.inspect(id)).State.OOMKilled, "it is out of memory");
+  expect((await target.inspect(id)).State.Running).toBe(true);
+  expect(await actions(id)).toEqual(["start", "oom"]);
+  await target.request("POST", `/containers/${id}/kill`);
+  await target.request("POST", `/containers/${id}/wait`);
+  expect(await actions(id)).toEqual(["start", "oom", "die"]);
+  expect((await target.inspect(id)).State).toMatchObject({ Running: false, OOMKilled: true });
+  // One that does not survive it; as its end tells of it, too, there must not be two.
+  const first = await target.run({ Cmd: ["/bin/sh", "-c", `exec ${eaten}`], HostConfig: limited });
+  await target.request("POST", `/containers/${first}/wait`);
+  expect(await actions(first)).toEqual(["start", "oom", "die"]);
+});

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, watch } from "node:fs";
-import { createEventFd, readEventFd, signalEventFd } from "../sys/eventfd.ts";
+import { openEventFd } from "../sys/eventfd.ts";
 import type { CgroupHost } from "./host.ts";
 import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
@@ -41,40 +41,22 @@ function countKills(file: string): number | undefined {
   return text === undefined ? undefined : parseFlatKeyed(text).oom_kill;
 }
 
-/**
- * The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. Ends then, or
- * when told to.
- */
+/** The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. */
 function watchV1(directory: string, file: string, tell: () => void): () => void {
   const control = `${directory}/cgroup.event_control`;
-  const eventFd = createEventFd();
   const fileFd = openSync(file, "r");
+  const event = openEventFd(() => {
+    if (existsSync(control)) tell();
+  });
   const close = () => {
+    event[Symbol.dispose]();
     closeSync(fileFd);
-    closeSync(eventFd);
   };
   try {
-    writeCgroupFile(control, `${eventFd} ${fileFd}`, "ask to be told when memory runs out");
+    writeCgroupFile(control, `${event.fd} ${fileFd}`, "ask to be told when memory runs out");
   } catch (error) {
     close();
     throw error;
   }
-  let state: "watching" | "ending" | "ended" = "watching";
-  const wait = () => {
-    readEventFd(eventFd, () => {
-      if (state === "watching" && existsSync(control)) {
-        tell();
-        wait();
-      } else {
-        state = "ended";
-        close();
-      }
-    });
-  };
-  wait();
-  return () => {
-    if (state !== "watching") return;
-    state = "ending";
-    signalEventFd(eventFd);
-  };
+  return close;
 }

@@ -1,23 +1,31 @@
-import { read, writeSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { check, libc } from "./libc.ts";
 
 const SYS_EVENTFD2 = process.arch === "arm64" ? 19n : 290n;
-const EFD_CLOEXEC = 0x80000n;
-const COUNTER_BYTES = 8;
+const EFD_CLOEXEC_NONBLOCK = 0x80000n | 0x800n;
 
-/** A blocking eventfd(2), its counter 0. The caller closes it. */
-export function createEventFd(): number {
-  return check(libc.syscall(SYS_EVENTFD2, 0n, EFD_CLOEXEC, 0n, 0n, 0n), "eventfd2(2)");
+export interface EventFd extends Disposable {
+  readonly fd: number;
 }
 
-/**
- * Calls `then` once the counter is not 0, and sets it to 0. Until then a thread of the pool waits for it, which is woken by
- * `signalEventFd`, not by closing the fd.
- */
-export function readEventFd(fd: number, then: () => void): void {
-  read(fd, Buffer.alloc(COUNTER_BYTES), 0, COUNTER_BYTES, null, () => then());
-}
-
-export function signalEventFd(fd: number): void {
-  writeSync(fd, new Uint8Array(new BigUint64Array([1n]).buffer));
+/** An eventfd(2) whose counter goes back to 0 with each call of `onSignal`: once or more signalled. No thread waits for it. */
+export function openEventFd(onSignal: () => void): EventFd {
+  const fd = check(libc.syscall(SYS_EVENTFD2, 0n, EFD_CLOEXEC_NONBLOCK, 0n, 0n, 0n), "eventfd2(2)");
+  const reader = Bun.file(fd).stream().getReader();
+  let isOpen = true;
+  const follow = async () => {
+    while (isOpen) {
+      await reader.read();
+      if (isOpen) onSignal();
+    }
+    closeSync(fd);
+  };
+  void follow();
+  return {
+    fd,
+    [Symbol.dispose]() {
+      isOpen = false;
+      reader.cancel().catch(() => {}); // ends the read that waits
+    },
+  };
 }

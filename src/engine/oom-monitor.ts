@@ -1,0 +1,55 @@
+import { errnoOf, messageOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
+import { type CgroupHost, detectCgroupHost, type OomWatch, watchOom } from "../linux/cgroup/mod.ts";
+import type { Container } from "./container.ts";
+import type { Engine } from "./engine.ts";
+import type { EngineEvent } from "./events.ts";
+import { cgroupsPathOf } from "./freeze.ts";
+
+/** Tells of a running container that is out of memory when it happens. What ends the container is told at its end at latest. */
+export class OomMonitor implements Disposable {
+  readonly #engine: Engine;
+  readonly #watches = new Map<string, OomWatch>();
+  readonly #listening: Disposable;
+  #host: CgroupHost | undefined;
+
+  /** Watches what runs, and whatever starts from now on. */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#listening = engine.events.listen((event) => this.#onEvent(event));
+    for (const container of engine.list()) if (container.isRunning) this.#begin(container);
+  }
+
+  #onEvent({ type, action, id }: EngineEvent): void {
+    if (type !== "container") return;
+    if (action === "start") this.#begin(this.#engine.find(id));
+    else if (action === "die") this.#end(id);
+  }
+
+  #begin(container: Container): void {
+    const path = cgroupsPathOf(this.#engine, container);
+    if (path === undefined) return;
+    this.#host ??= detectCgroupHost();
+    try {
+      const watch = watchOom(this.#host, path, () => {
+        container.record.oomKilled = true;
+        container.publish("oom");
+      });
+      this.#watches.set(container.id, watch);
+    } catch (error) {
+      // It may have ended, and its cgroup with it. Without a watch it runs as well.
+      if (errnoOf(error) !== "ENOENT") log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
+    }
+  }
+
+  #end(id: string): void {
+    this.#watches.get(id)?.[Symbol.dispose]();
+    this.#watches.delete(id);
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch[Symbol.dispose]();
+    this.#watches.clear();
+  }
+}

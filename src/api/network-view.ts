@@ -13,7 +13,7 @@ export function describeNetwork(network: NetworkRecord, containers: object): Rec
     EnableIPv6: network.enableIPv6,
     IPAM: {
       Driver: "default",
-      Options: Object.keys(ipamOptions).length === 0 ? null : sorted(ipamOptions),
+      Options: ipamOptions && sorted(ipamOptions),
       Config: driver === "host" || driver === "null" ? null : shownPools(network).map(describePool),
     },
     Internal: network.internal,

@@ -16,10 +16,13 @@ export interface BesideDocker {
   stop(): Promise<void>;
 }
 
-/** `networks`: dockerd has some, too, as `PrivateDocker`. */
-export async function startBesideDocker(name: string, { networks = false } = {}): Promise<BesideDocker> {
+/** `networks`: dockerd has some, too, as `PrivateDocker`; `flags` are both daemons'. */
+export async function startBesideDocker(
+  name: string,
+  { networks = false, flags = [] as readonly string[] } = {},
+): Promise<BesideDocker> {
   const temp = mkdtempSync(join(tmpdir(), `lighter-${name}-`));
-  const [docker, ours] = await Promise.all([PrivateDocker.start([], { networks }), TestDaemon.start()]);
+  const [docker, ours] = await Promise.all([PrivateDocker.start(flags, { networks }), TestDaemon.start({ flags })]);
   const theirs = new ApiClient(join(docker.folder, "docker.sock"), false);
   const stop = async () => {
     await ours[Symbol.asyncDispose]();

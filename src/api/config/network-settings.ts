@@ -38,7 +38,8 @@ function parseDefaultBridge(values: Values): NetworkSettings["defaultBridge"] {
     ...optional("gateway", values["default-gateway"]),
     ...optional("gateway6", values["default-gateway-v6"]),
     icc: values.icc ?? true,
-    masquerade: values["ip-masq"] ?? true,
+    masquerade: (values["ip-masq"] ?? true) && (values.iptables ?? true), // as `inspect` shows it
+
     enableIPv6: values.ipv6 ?? false,
     mtu: values.mtu ?? 0,
     hostAddress: values.ip || "0.0.0.0",

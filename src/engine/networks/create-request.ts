@@ -22,7 +22,7 @@ export interface NetworkRequest {
   internal: boolean;
   attachable: boolean;
   givenPools: GivenPool[];
-  ipamOptions: Record<string, string>;
+  ipamOptions: Record<string, string> | null;
   options: Record<string, string>;
   labels: Record<string, string>;
 }
@@ -105,7 +105,7 @@ export function parseNetworkRequest(json: unknown): NetworkRequest {
     internal: body.Internal ?? false,
     attachable: body.Attachable ?? false,
     givenPools,
-    ipamOptions: ipam.Options ?? {},
+    ipamOptions: ipam.Options ?? null,
     options: body.Options ?? {},
     labels: body.Labels ?? {},
   };

@@ -304,3 +304,20 @@ test("a macvlan network has its parent, or one that leads nowhere", () => {
   networks.remove(network);
   expect(bench.host.links.size).toBe(0);
 });
+
+test("a driver that there is not is looked for among plugins, as Docker does, and there are none", () => {
+  const networks = new Bench().open();
+  for (const body of [
+    { Name: "net", Driver: "nope" },
+    { Name: "net", IPAM: { Driver: "nope" } },
+  ])
+    expect(() => networks.create(body)).toThrow(
+      expect.objectContaining({ code: "not-found", message: 'plugin "nope" not found' }),
+    );
+  for (const body of [
+    { Name: "net", ConfigOnly: true },
+    { Name: "net", ConfigFrom: { Network: "other" } },
+  ])
+    expect(() => networks.create(body)).toThrow(expect.objectContaining({ code: "not-supported" }));
+  expect(networks.create({ Name: "net", ConfigFrom: { Network: "" } }).driver).toBe("bridge");
+});

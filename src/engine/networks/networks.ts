@@ -112,10 +112,9 @@ export class Networks {
     this.#prepared.delete(id);
   }
 
-  #planPools(wanted: Pick<NetworkRecord, "enableIPv4" | "enableIPv6" | "givenPools">): AddressPool[] {
+  #planPools(wanted: PredefinedNetwork): AddressPool[] {
     const { settings, host, installationId } = this.#options;
-    const families = [...(wanted.enableIPv4 ? [4 as const] : []), ...(wanted.enableIPv6 ? [6 as const] : [])];
-    return planPools(families, wanted.givenPools, {
+    return planPools(wanted, {
       pools: [...settings.addressPools, localPoolV6(installationId)],
       hostRanges: host.usedRanges().flatMap((text) => parseCidr(text) ?? []),
       networks: this.list(),

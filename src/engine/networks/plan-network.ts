@@ -5,7 +5,6 @@ import {
   type Cidr,
   chooseSubnet,
   type DefaultPool,
-  type Family,
   overlaps,
   parseCidr,
   parseIp,
@@ -16,6 +15,8 @@ import type { NetworkRequest } from "./create-request.ts";
 import { type MacvlanOptions, macvlanOptionsOf, parseMacvlanOptions } from "./macvlan-options.ts";
 import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool, NetworkRecord } from "./types.ts";
+
+type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools">;
 
 export interface PoolSources {
   /** Of networks that ask for none, in this order. */
@@ -30,24 +31,27 @@ export interface PoolSources {
  * @throws LighterError "forbidden" if one overlaps another network's; "internal" if there is none to choose
  */
 export function planPools(
-  families: readonly Family[],
-  given: readonly GivenPool[],
+  { driver, enableIPv4, enableIPv6, givenPools }: PoolWish,
   sources: PoolSources,
 ): AddressPool[] {
+  const families = [...(enableIPv4 ? [4 as const] : []), ...(enableIPv6 ? [6 as const] : [])];
   const taken = sources.networks.flatMap(({ pools }) => pools.map(({ subnet }) => parseCidr(subnet)!));
   return families.flatMap((family) => {
-    const own = given.filter(({ subnet }) => parseCidr(subnet)!.family === family);
+    const own = givenPools.filter(({ subnet }) => parseCidr(subnet)!.family === family);
     if (own.length === 0) {
       const subnet = chooseSubnet(sources.pools, family, [...taken, ...sources.hostRanges]);
       return [completePool({ subnet })];
     }
-    return own.map((pool) => {
+    const planned = own.map((pool) => {
       const cidr = parseCidr(pool.subnet)!;
       if (taken.some((each) => overlaps(each, cidr)))
         throw new LighterError("forbidden", "Pool overlaps with other one on this address space");
       taken.push(cidr);
       return completePool(pool);
     });
+    if (driver === "bridge" && own.length > 1)
+      throw new LighterError("forbidden", "bridge driver doesn't support multiple subnets");
+    return planned;
   });
 }
 
@@ -76,16 +80,10 @@ function parseDriver(name: string): "bridge" | "macvlan" {
   throw new LighterError("not-found", `plugin ${JSON.stringify(name)} not found`);
 }
 
-function checkBridge(
-  { options, givenPools, enableIPv4, enableIPv6 }: NetworkRequest,
-  networks: readonly NetworkRecord[],
-): void {
+function checkBridge({ options, enableIPv4, enableIPv6 }: NetworkRequest, networks: readonly NetworkRecord[]): void {
   const { bridgeName, isDefault } = parseBridgeOptions(options);
   if (isDefault)
     throw new LighterError("forbidden", "there is one default bridge network, and it is made by the daemon");
-  const count = (family: Family) => givenPools.filter(({ subnet }) => parseCidr(subnet)!.family === family).length;
-  if ((enableIPv4 && count(4) > 1) || (enableIPv6 && count(6) > 1))
-    throw new LighterError("forbidden", "bridge driver doesn't support multiple subnets");
   if (!enableIPv4 && !enableIPv6) throw new LighterError("invalid", "IPv4 or IPv6 must be enabled");
   const other = networks.find((network) => network.driver === "bridge" && bridgeNameOf(network) === bridgeName);
   if (other !== undefined)

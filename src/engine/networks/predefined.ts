@@ -25,7 +25,7 @@ export function predefinedNetwork(name: string, driver: NetworkDriver): Predefin
     internal: false,
     attachable: false,
     givenPools: [],
-    ipamOptions: {},
+    ipamOptions: null,
     options: {},
     labels: {},
   };

@@ -25,7 +25,8 @@ export interface NetworkRecord {
   pools: readonly AddressPool[];
   /** Those of `pools` that somebody asked for; the others were chosen. */
   givenPools: readonly GivenPool[];
-  ipamOptions: Readonly<Record<string, string>>;
+  /** As given; null: none were. */
+  ipamOptions: Readonly<Record<string, string>> | null;
   options: Readonly<Record<string, string>>;
   labels: Readonly<Record<string, string>>;
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { errnoOf, LighterError } from "../../src/base/errors.ts";
 import { type Connection, parseConnection, parseCount } from "../../src/linux/conntrack/messages.ts";
 import { type Attribute, attr, encodeMessage, type Message, parseMessages } from "../../src/linux/netlink/mod.ts";
-import { isAboutTable } from "../../src/linux/nftables/mod.ts";
+import { isAboutTable, parseBaseChain } from "../../src/linux/nftables/mod.ts";
 import { Random } from "../support/random.ts";
 
 /** What the kernel says of connections and tables: each message is read, or refused as EBADMSG. */
@@ -76,7 +76,13 @@ test("connections and changes of tables read back as written; broken ones are re
     const isOurs = parsed.payload[0] === 1 && name === "lighter" && (parsed.type & 0xff) !== 15;
     expect(isAboutTable(parsed, TABLE)).toBe(isOurs);
 
-    for (const encoded of [connection, change]) {
+    const drops = random.below(2) === 0;
+    const hook = random.u32();
+    const parts = [attr.text(1, name), attr.text(3, "c"), attr.nested(4, [attr.be32(1, hook), attr.be32(2, 0)])];
+    const chain = message(0x0a03, 1, [...parts, attr.be32(5, drops ? 0 : 1)]);
+    expect(parseBaseChain(parseOne(chain))).toEqual({ family: "inet", table: name, name: "c", hook, drops });
+
+    for (const encoded of [connection, change, chain]) {
       const broken = encoded.slice();
       for (let count = 1 + random.below(4); count > 0; count--)
         broken[4 + random.below(broken.length - 4)] = random.pick([0, 1, 4, 0x7f, 0xff, random.below(256)]);
@@ -86,6 +92,7 @@ test("connections and changes of tables read back as written; broken ones are re
         isRead(() => parseConnection(parseOne(cut))),
         isRead(() => parseCount(parseOne(cut))),
         isRead(() => isAboutTable(parseOne(cut), TABLE)),
+        isRead(() => parseBaseChain(parseOne(cut))),
       ];
       refused += read.filter((each) => !each).length;
     }

@@ -81,6 +81,7 @@ export async function openLab(): Promise<void> {
   enterNetworkNamespace();
   sysctl("ipv4/ip_forward", "1");
   sysctl("ipv6/conf/all/forwarding", "1");
+  sysctl("ipv4/conf/all/rp_filter", "1");
   sysctl("ipv6/conf/default/accept_dad", "0"); // an address is good at once
   hosts.host = NetworkHost.here("host");
   await Promise.all(

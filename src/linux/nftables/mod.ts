@@ -15,6 +15,8 @@ export {
   RTN_LOCAL,
   verdict,
 } from "./expressions.ts";
+export type { BaseChainInfo } from "./list.ts";
+export { isForwardDrop, listChains, parseBaseChain } from "./list.ts";
 export type { Family, Table } from "./messages.ts";
 export { encodeBatch, FAMILY } from "./messages.ts";
 export type { BaseChain } from "./objects.ts";

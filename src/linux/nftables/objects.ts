@@ -6,13 +6,9 @@ import { encodeNft, type Table } from "./messages.ts";
 const NFTA_TABLE_NAME = 1;
 const NFTA_TABLE_FLAGS = 2;
 
-const NFTA_CHAIN_TABLE = 1;
-const NFTA_CHAIN_NAME = 3;
-const NFTA_CHAIN_HOOK = 4;
-const NFTA_CHAIN_POLICY = 5;
-const NFTA_CHAIN_TYPE = 7;
-const NFTA_HOOK_HOOKNUM = 1;
-const NFTA_HOOK_PRIORITY = 2;
+export const NFTA_CHAIN = { table: 1, name: 3, hook: 4, policy: 5, type: 7 } as const;
+export const NFTA_HOOK = { number: 1, priority: 2 } as const;
+export const NF_DROP = 0;
 const NF_ACCEPT = 1;
 
 const NFTA_RULE_TABLE = 1;
@@ -20,7 +16,7 @@ const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_EXPRESSIONS = 4;
 
 /** NF_INET_*: where a packet is on its way. */
-const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
 
 /** Chains of one hook are run in this order, the lowest first. Source: nft(8), "Standard priority names". */
 export const PRIORITY = { raw: -300, dstnat: -100, filter: 0, srcnat: 100 } as const;
@@ -45,15 +41,15 @@ export function deleteTable(table: Table): Uint8Array {
 
 /** Without `base`: a chain that rules jump to. */
 export function newChain(table: Table, name: string, base?: BaseChain): Uint8Array {
-  const attributes = [attr.text(NFTA_CHAIN_TABLE, table.name), attr.text(NFTA_CHAIN_NAME, name)];
+  const attributes = [attr.text(NFTA_CHAIN.table, table.name), attr.text(NFTA_CHAIN.name, name)];
   if (base !== undefined)
     attributes.push(
-      attr.nested(NFTA_CHAIN_HOOK, [
-        attr.be32(NFTA_HOOK_HOOKNUM, HOOK[base.hook]),
-        attr.be32(NFTA_HOOK_PRIORITY, base.priority >>> 0),
+      attr.nested(NFTA_CHAIN.hook, [
+        attr.be32(NFTA_HOOK.number, HOOK[base.hook]),
+        attr.be32(NFTA_HOOK.priority, base.priority >>> 0),
       ]),
-      attr.be32(NFTA_CHAIN_POLICY, NF_ACCEPT),
-      attr.text(NFTA_CHAIN_TYPE, base.type),
+      attr.be32(NFTA_CHAIN.policy, NF_ACCEPT),
+      attr.text(NFTA_CHAIN.type, base.type),
     );
   return encodeNft("newChain", table.family, attributes, NLM_F.CREATE);
 }

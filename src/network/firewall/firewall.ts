@@ -1,6 +1,7 @@
-import { errnoOf, LighterError } from "../../base/errors.ts";
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
 import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
 import { familyOf, forgetAddresses, forgetPlainToPort } from "../../linux/conntrack/mod.ts";
 import { type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
 import {
@@ -9,11 +10,14 @@ import {
   type Element,
   encodeBatch,
   isAboutTable,
+  isForwardDrop,
+  listChains,
   NFNLGRP_NFTABLES,
   type NftSet,
   newElements,
   newSet,
   newTable,
+  parseBaseChain,
   type Table,
 } from "../../linux/nftables/mod.ts";
 import { canPublishAtLoopback6, type Families } from "../host-settings.ts";
@@ -39,6 +43,7 @@ export class Firewall implements Disposable {
   #guarded: Families = { ipv4: false, ipv6: false };
   #loopback6 = false;
   #exists = false;
+  #hasWarned = false;
 
   /** Makes nothing yet. `tableName`: of the family inet; nobody else's. */
   constructor(options: { tableName: string }) {
@@ -115,7 +120,7 @@ export class Firewall implements Disposable {
   /**
    * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. At once, and then
    * again no sooner than FIREWALL_REPAIR_PAUSE_MS: one change may be told in several pieces, and whoever answers each of our
-   * repairs is not to keep us busy.
+   * repairs is not to keep us busy. An error of `onFlushed` is logged.
    */
   watch(onFlushed: () => void): Disposable {
     let pause: Timer | undefined;
@@ -127,7 +132,11 @@ export class Firewall implements Disposable {
         pause = undefined;
         if (isDue) flushed();
       }, FIREWALL_REPAIR_PAUSE_MS);
-      onFlushed();
+      try {
+        onFlushed();
+      } catch (error) {
+        log.error("the firewall cannot be repaired", { table: this.#table.name, error: messageOf(error) });
+      }
     };
     const watch = watchNetlink(
       NETLINK.NETFILTER,
@@ -143,6 +152,17 @@ export class Firewall implements Disposable {
         watch[Symbol.dispose]();
       },
     };
+  }
+
+  /**
+   * Chains, "ip filter FORWARD", that drop what they do not let pass, so that our containers may reach nobody and nobody them.
+   * They are not ours to open.
+   */
+  forwardDrops(): string[] {
+    const chains = this.#socket
+      .dump(listChains(), "listing chains of nftables")
+      .flatMap((message) => parseBaseChain(message) ?? []);
+    return chains.filter(isForwardDrop).map(({ family, table, name }) => `${family} ${table} ${name}`);
   }
 
   [Symbol.dispose](): void {
@@ -169,6 +189,17 @@ export class Firewall implements Disposable {
       "writing",
     );
     this.#exists = true;
+    this.#warnOnce();
+  }
+
+  /** A container without network is hard to understand for whoever does not know what else is there: another engine, often. */
+  #warnOnce(): void {
+    if (this.#hasWarned || this.#networks.size === 0) return;
+    this.#hasWarned = true;
+    for (const chain of this.forwardDrops())
+      log.warn("packets from and to containers are dropped where this chain of the host does not let them pass", {
+        chain,
+      });
   }
 
   #change(what: string, removed: readonly Entry[], added: readonly Entry[]): void {

@@ -1,4 +1,4 @@
-import type { OpenedEngine } from "../engine/mod.ts";
+import type { NetworkSettings, OpenedEngine } from "../engine/mod.ts";
 import type { ReloadableOptions } from "./config/options.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -9,6 +9,8 @@ export interface DaemonSettings extends ReloadableOptions {
   /** A path, "builtin" or "unconfined". */
   seccompProfile: string;
   noNewPrivileges: boolean;
+  /** As given; empty: none were. */
+  addressPools: NetworkSettings["addressPools"];
   /** Warnings about addresses at which anybody may connect. */
   openDoors: readonly string[];
 }
@@ -31,5 +33,6 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   logDriver: "json-file",
   seccompProfile: "builtin",
   noNewPrivileges: false,
+  addressPools: [],
   openDoors: [],
 };

@@ -80,6 +80,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     logDriver: defaults.log.driver,
     seccompProfile: options.given.values["seccomp-profile"] || "builtin",
     noNewPrivileges: defaults.noNewPrivileges,
+    addressPools: options.given.values["default-address-pools"] ?? [],
     openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
   };
   const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
-import { LOG_DRIVERS } from "../engine/mod.ts";
+import { LOG_DRIVERS, NETWORK_DRIVERS } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -30,7 +30,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     Images: images.list().length,
     Driver: "overlay2",
     DriverStatus: [["Backing Filesystem", backingFileSystem(engine.paths.dataRoot)]],
-    Plugins: { Volume: ["local"], Network: ["host", "null"], Authorization: null, Log: LOG_DRIVERS },
+    Plugins: { Volume: ["local"], Network: NETWORK_DRIVERS, Authorization: null, Log: LOG_DRIVERS },
     MemoryLimit: cgroup.memoryLimit,
     SwapLimit: cgroup.swapLimit,
     KernelMemory: false,
@@ -91,6 +91,9 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
       ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
       ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
     ],
+    ...(settings.addressPools.length === 0
+      ? {}
+      : { DefaultAddressPools: settings.addressPools.map(({ base, size }) => ({ Base: base, Size: size })) }),
     CDISpecDirs: [],
     Warnings: warnings.length === 0 ? null : warnings,
     ExecutionDriver: "<not supported>",

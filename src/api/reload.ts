@@ -32,8 +32,8 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   configureLog(options.log);
   daemon.images.maxLayersAtOnce = options.maxDownloads;
   daemon.registries = openRegistries(options.registry);
-  const { logDriver, seccompProfile, noNewPrivileges, openDoors } = daemon.settings; // these need a restart
-  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges, openDoors };
+  const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors } = daemon.settings; // these need a restart
+  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors };
 }
 
 /** By key, as in daemon.json: for the log and for the event. */

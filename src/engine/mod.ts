@@ -81,7 +81,7 @@ export { bridgeOptionsOf } from "./networks/bridge-options.ts";
 export type { NetworkUser } from "./networks/networks.ts";
 export { isPredefined } from "./networks/predefined.ts";
 export { checkNetworkSettings, DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
-export type { EndpointState, GivenPool, NetworkRecord } from "./networks/types.ts";
+export { type EndpointState, type GivenPool, NETWORK_DRIVERS, type NetworkRecord } from "./networks/types.ts";
 export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
 export { openRegistries, type Registries } from "./registries.ts";

@@ -43,6 +43,7 @@ class Bench {
         addNetwork: (network) => void this.rules.set(network.bridge, network),
         removeNetwork: (bridge) => void this.rules.delete(bridge),
         guard: () => {},
+        remove: () => this.rules.clear(),
         sync: (networks) => {
           this.rules.clear();
           for (const network of networks) this.rules.set(network.bridge, network);

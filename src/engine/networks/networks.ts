@@ -2,6 +2,7 @@ import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
+import { writePoint } from "../../base/write-point.ts";
 import type { Firewall } from "../../network/firewall/mod.ts";
 import { localPoolV6, parseCidr } from "../../network/ipam/mod.ts";
 import type { AddressPool, FirewallNetwork, PortMapping } from "../../network/types.ts";
@@ -38,7 +39,7 @@ export type PreparedNetwork =
   | { kind: "none" };
 
 /** The part of the firewall that networks need. */
-export type NetworkFirewall = Pick<Firewall, "addNetwork" | "removeNetwork" | "guard" | "sync">;
+export type NetworkFirewall = Pick<Firewall, "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove">;
 
 export interface NetworksOptions {
   table: NetworkTable;
@@ -156,6 +157,7 @@ export class Networks {
     this.#insert(record);
     try {
       this.prepare(record);
+      writePoint("made network");
     } catch (error) {
       this.#delete(record.id);
       this.#options.host.removeLinks(record.id);
@@ -177,6 +179,7 @@ export class Networks {
       );
     this.#delete(id);
     this.#options.host.removeLinks(id);
+    writePoint("removed links of network");
     if (network.driver === "bridge") this.#options.firewall?.removeNetwork(bridgeNameOf(network));
     this.#publish("destroy", network);
   }
@@ -222,7 +225,7 @@ export class Networks {
    * network whose links cannot be made is there all the same: a start in it fails, and says why.
    */
   restore(): void {
-    const { host, firewall } = this.#options;
+    const { host } = this.#options;
     for (const owner of new Set(host.ownersOfLinks())) if (!this.#records.has(owner)) host.removeLinks(owner);
     for (const network of this.list()) {
       if (isPredefined(network) && this.usersOf(network).length === 0) continue; // at its first container
@@ -232,7 +235,23 @@ export class Networks {
         log.warn(`make network "${network.name}" again: ${messageOf(error)}`);
       }
     }
-    if (firewall !== undefined && this.firewallNetworks().length > 0) this.syncFirewall();
+    this.#restoreFirewall();
+  }
+
+  /** There are rules only where they are for something. */
+  #restoreFirewall(): void {
+    const { host, firewall } = this.#options;
+    if (firewall === undefined) return;
+    const forwardedByUs = host.enableForwarding({ ipv4: false, ipv6: false });
+    firewall.guard(forwardedByUs);
+    const isNeeded = this.firewallNetworks().length > 0 || forwardedByUs.ipv4 || forwardedByUs.ipv6;
+    try {
+      if (isNeeded) this.syncFirewall();
+      else firewall.remove();
+    } catch (error) {
+      if (isNeeded) throw error;
+      log.debug(`remove the rules of an earlier daemon: ${messageOf(error)}`); // a kernel without nf_tables has none
+    }
   }
 
   /** Makes the rules say what is so: an earlier daemon has left others, or somebody has changed them. */

@@ -1,6 +1,8 @@
 import type { AddressPool, InterfaceAddress, PortMapping } from "../../network/types.ts";
 
-export type NetworkDriver = "bridge" | "macvlan" | "host" | "null";
+/** By name. */
+export const NETWORK_DRIVERS = ["bridge", "host", "macvlan", "null"] as const;
+export type NetworkDriver = (typeof NETWORK_DRIVERS)[number];
 
 /** An address range as a user asked for it. */
 export interface GivenPool {

@@ -234,10 +234,22 @@ export const DNS_FORWARDS_MAX_TOTAL = 4096;
 export const DNS_SERVERS_MAX = 3;
 /** How long a server may take. Docker's number; glibc waits for 5 s. */
 export const DNS_SERVER_TIMEOUT_MS = 4000;
+/** Messages that are no answer to our query, from where one is due: the server is given up, as it, or who forges it, has no end. */
+export const DNS_STRANGERS_MAX = 32;
 /** Clients of one container that are connected by TCP. More are hung up on. */
 export const DNS_CONNECTIONS_MAX = 64;
 /** Answers that a client has not taken yet. One that leaves more is hung up on. */
 export const DNS_UNREAD_MAX_BYTES = 256 * 1024;
+/** Queries of one connection that are taken before others have their turn: under a millisecond. */
+export const DNS_TURN_COUNT = 64;
+/**
+ * A container that has more than so many queries by UDP taken in one turn, which lasts for longer than so, sends faster than it
+ * is answered. (A socket holds under 300; fewer never last that long but on a machine that does other things.)
+ * Its socket is closed for the third number: it has a tenth of the daemon's time.
+ */
+export const DNS_FLOOD_COUNT = 512;
+export const DNS_FLOOD_MS = 20;
+export const DNS_FLOOD_REST_MS = 200;
 /** A client without a query under way is hung up on after so long. (RFC 7766 §6.2.3: of the order of seconds) */
 export const DNS_IDLE_S = 10;
 /** Between two repairs of the firewall's table. One of 5,000 ports takes 30 ms. */

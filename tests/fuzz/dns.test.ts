@@ -112,14 +112,16 @@ test("DNS messages: any bytes are a query, a refusal or nothing, and what we ans
 test("DNS by TCP: any stream cut anywhere gives the same messages", () => {
   const random = Random.fromEnvironment("dns stream");
   for (const end = performance.now() + BUDGET_MS / 4; performance.now() < end; ) {
-    const messages = Array.from({ length: random.below(5) }, () => Buffer.alloc(random.below(600), random.below(256)));
+    const messages = Array.from({ length: random.below(5) }, () =>
+      Buffer.alloc(12 + random.below(600), random.below(256)),
+    );
     const stream = Buffer.concat(messages.map(frame));
-    const reader = new FrameReader(600);
+    const reader = new FrameReader(612);
     const found: Buffer[] = [];
     for (let at = 0; at < stream.length; ) {
       const size = 1 + random.below(700);
       const pushed = reader.push(stream.subarray(at, at + size));
-      if (pushed === "too long") throw new Error("a message became longer than it was");
+      if (pushed === undefined) throw new Error("a message is not what it was");
       found.push(...pushed.map((message) => Buffer.from(message)));
       at += size;
     }

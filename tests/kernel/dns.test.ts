@@ -3,6 +3,8 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DNS_CONNECTIONS_MAX, DNS_FORWARDS_MAX } from "../../src/base/limits.ts";
+import { NETLINK, NetlinkSocket } from "../../src/linux/netlink/mod.ts";
+import { resolverRedirect } from "../../src/linux/nftables/mod.ts";
 import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
 import {
   type NameAddresses,
@@ -41,6 +43,7 @@ const hosts: Record<string, NameAddresses> = {
 const names = {
   lookup: (name: string) => {
     if (name === "bug") throw new Error("a broken name source");
+    if (name === "slow") for (const endMs = performance.now() + 0.05; performance.now() < endMs; );
     return hosts[name];
   },
   reverse: (address: string) => (address === "172.18.0.2" ? "web.backend" : undefined),
@@ -114,7 +117,7 @@ rooted("a query that is broken is refused, one that is none gets no answer, and 
   expect(readMessage(await askByUdp(namespaceFd, twoQuestions))).toMatchObject({ id: 5, flags: 0x8101 });
   using connection = await TcpConnection.open(namespaceFd);
   const noAnswer = buildQuery({ id: 6, name: "web", type: A, flags: 0x8180 });
-  connection.send(new Uint8Array(0), noAnswer, twoQuestions, buildQuery({ id: 7, name: "web", type: A }));
+  connection.send(noAnswer, twoQuestions, buildQuery({ id: 7, name: "web", type: A }));
   const answers = (await connection.received(2)).map(readMessage);
   expect(answers.map(({ id, flags }) => [id, flags])).toEqual([
     [5, 0x8101],
@@ -242,12 +245,21 @@ rooted("answers to other queries than ours are not answers", async () => {
     wrongId(message),
     wrongName(message),
     message,
-    Buffer.from("junk"),
+    Buffer.from("this is no message"),
     asAnswer(message, 0x20),
   ]);
   await start({ servers: [inContainer("127.0.0.53")] });
   for (const by of [askByUdp, askByTcp])
     expect(await ask({ name: "ex.com", type: A }, by)).toMatchObject({ id: 4711, flags: 0x81a0 });
+});
+
+rooted("a server that has no end of other messages is given up", async () => {
+  await server("container", "127.0.0.53", (message) => new Array<Uint8Array>(40).fill(message));
+  await server("container", "127.0.0.54", (message) => asAnswer(message));
+  await start({ servers: [inContainer("127.0.0.53"), inContainer("127.0.0.54")] });
+  const startMs = performance.now();
+  for (const by of [askByUdp, askByTcp]) expect(rcode(await ask({ name: "ex.com", type: A }, by))).toBe(0);
+  expect(performance.now() - startMs).toBeLessThan(3000);
 });
 
 rooted("an answer that a server cut off makes the client ask by TCP", async () => {
@@ -300,6 +312,18 @@ rooted("many queries by one connection are answered as their answers are ready",
   const answers = (await connection.received(500)).map((message) => readMessage(message).id);
   expect(answers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
   expect(answers[0]).toBe(2); // the first has a longer way
+});
+
+rooted("queries that come together by TCP do not stop others", async () => {
+  await start();
+  using many = await TcpConnection.open(namespaceFd);
+  using one = await TcpConnection.open(namespaceFd);
+  many.send(...Array.from({ length: 1000 }, (_, id) => buildQuery({ id, name: "slow", type: A })));
+  await many.received(1);
+  one.send(buildQuery({ id: 1, name: "web", type: A }));
+  await one.received(1);
+  expect(many.messages.length).toBeLessThan(1000);
+  expect((await many.received(1000)).map((message) => readMessage(message).id)).toEqual([...Array(1000).keys()]);
 });
 
 rooted("a client that has asked all by TCP, and says so, still gets what is due", async () => {
@@ -400,6 +424,43 @@ rooted("a query that may not leave the container goes nowhere, and its socket is
   open.pop()![Symbol.dispose]();
   await until(() => fdCount() <= before);
 });
+
+rooted("a container that sends without a pause does not stop others, and is answered again afterwards", async () => {
+  await start();
+  const script = `import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+q = bytes.fromhex("${Buffer.from(buildQuery({ id: 1, name: "slow", type: A })).toString("hex")}")
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    for i in range(100):
+        s.sendto(q, ("${RESOLVER_ADDRESS}", ${RESOLVER_PORT}))`;
+  await using other = await NetworkNamespace.create();
+  const otherFd = openSync(other.path, "r");
+  const upstream = { servers: [], forwards: true, keepsSingleLabels: false };
+  using _resolver = await startResolver({ networkNamespace: other.path, names, ...upstream });
+  let isOver = false;
+  const flood = run("python3", "-c", script).finally(() => {
+    isOver = true;
+  });
+  const waitsMs: number[] = [];
+  while (!isOver) {
+    const startMs = performance.now();
+    await askByUdp(otherFd, buildQuery({ name: "web", type: A }));
+    waitsMs.push(performance.now() - startMs);
+  }
+  await flood;
+  closeSync(otherFd);
+  expect(waitsMs.length).toBeGreaterThan(20);
+  expect(Math.max(...waitsMs)).toBeLessThan(1000);
+  await eventually(async () => rcode(await ask({ name: "web", type: A })) === 0);
+});
+
+/** Until it is true and does not throw. */
+async function eventually(attempt: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await attempt().catch(() => false)))
+    if (performance.now() > deadline) throw new Error("it did not come about");
+}
 
 rooted("a client that does not read is hung up on; one that sends what is no query, too", async () => {
   await start();
@@ -533,7 +594,7 @@ async function asContainer(resolvConf: string, ...argv: readonly string[]): Prom
   }
 }
 
-const REDIRECTION = `table ip resolver {
+const REDIRECTION = `table ip lighter-resolver {
   chain output {
     type nat hook output priority dstnat
     ip daddr ${RESOLVER_ADDRESS} udp dport 53 dnat to ${RESOLVER_ADDRESS}:${RESOLVER_PORT}
@@ -541,27 +602,37 @@ const REDIRECTION = `table ip resolver {
   }
 }`;
 
-testIf(isRoot && Bun.which("nft") !== null && Bun.which("busybox") !== null, "needs root, nft and busybox")(
-  "glibc and busybox find names by way of 127.0.0.11:53, while port 53 is the container's own",
-  async () => {
-    const own = await server("container", "0.0.0.0", (message) => asAnswer(message, REFUSED));
-    await server("host", "127.0.0.53", (message) => asAnswer(message, NXDOMAIN));
-    await start({ servers: [onHost("127.0.0.53")] });
-    container.run("nft", REDIRECTION);
-    const resolvConf = `nameserver ${RESOLVER_ADDRESS}\nsearch lab.example\noptions ndots:0\n`;
-    const getent = (...args: string[]) => asContainer(resolvConf, "getent", ...args);
-    expect(await getent("hosts", "web")).toMatch(/^172\.18\.0\.2\s+web\n$/);
-    expect(await getent("hosts", "six")).toMatch(/^fd00::3\s+six\n$/);
-    expect(await getent("hosts", "172.18.0.2")).toMatch(/^172\.18\.0\.2\s+web\.backend\n$/);
-    expect(await getent("ahosts", "web.backend")).toMatch(/^172\.18\.0\.2\s+STREAM web\.backend\n/);
-    // By UDP it is cut off, so glibc asks by TCP.
-    expect(new Set((await getent("ahosts", "many")).match(/^[\d.]+/gm)).size).toBe(1000);
-    await expect(getent("hosts", "nope")).rejects.toThrow("ended with 2");
-    // It tries search domains before the name itself.
-    const looked = await asContainer(`nameserver ${RESOLVER_ADDRESS}\n`, "busybox", "nslookup", "web");
-    expect(looked).toContain(`Server:\t\t${RESOLVER_ADDRESS}\n`);
-    expect(looked).toContain("Name:\tweb\nAddress: 172.18.0.2\n");
-    expect(own.seen).toEqual([]);
-    container.run("nft", "delete", "table", "ip", "resolver");
-  },
-);
+const redirections = {
+  "nft's": () => void container.run("nft", REDIRECTION),
+  ours: () =>
+    inNetworkNamespace(namespaceFd, () => {
+      using netlink = new NetlinkSocket(NETLINK.NETFILTER);
+      netlink.request(resolverRedirect(RESOLVER_PORT), "redirecting queries");
+    }),
+};
+
+for (const [whose, redirect] of Object.entries(redirections))
+  testIf(isRoot && Bun.which("nft") !== null && Bun.which("busybox") !== null, "needs root, nft and busybox")(
+    `glibc and busybox find names by way of 127.0.0.11:53, which ${whose} rules lead to us; port 53 is the container's own`,
+    async () => {
+      const own = await server("container", "0.0.0.0", (message) => asAnswer(message, REFUSED));
+      await server("host", "127.0.0.53", (message) => asAnswer(message, NXDOMAIN));
+      await start({ servers: [onHost("127.0.0.53")] });
+      redirect();
+      const resolvConf = `nameserver ${RESOLVER_ADDRESS}\nsearch lab.example\noptions ndots:0\n`;
+      const getent = (...args: string[]) => asContainer(resolvConf, "getent", ...args);
+      expect(await getent("hosts", "web")).toMatch(/^172\.18\.0\.2\s+web\n$/);
+      expect(await getent("hosts", "six")).toMatch(/^fd00::3\s+six\n$/);
+      expect(await getent("hosts", "172.18.0.2")).toMatch(/^172\.18\.0\.2\s+web\.backend\n$/);
+      expect(await getent("ahosts", "web.backend")).toMatch(/^172\.18\.0\.2\s+STREAM web\.backend\n/);
+      // By UDP it is cut off, so glibc asks by TCP.
+      expect(new Set((await getent("ahosts", "many")).match(/^[\d.]+/gm)).size).toBe(1000);
+      await expect(getent("hosts", "nope")).rejects.toThrow("ended with 2");
+      // It tries search domains before the name itself.
+      const looked = await asContainer(`nameserver ${RESOLVER_ADDRESS}\n`, "busybox", "nslookup", "web");
+      expect(looked).toContain(`Server:\t\t${RESOLVER_ADDRESS}\n`);
+      expect(looked).toContain("Name:\tweb\nAddress: 172.18.0.2\n");
+      expect(own.seen).toEqual([]);
+      container.run("nft", "delete", "table", "ip", "lighter-resolver");
+    },
+  );

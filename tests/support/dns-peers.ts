@@ -74,7 +74,7 @@ export class TcpConnection implements Disposable {
 
   #read(data: Uint8Array): void {
     const messages = this.#reader.push(data);
-    if (messages === "too long") throw new Error("an answer of more than 65535 bytes");
+    if (messages === undefined) throw new Error("an answer that is no message");
     this.messages.push(...messages.map((message) => Uint8Array.from(message)));
     this.#wake();
   }
@@ -144,8 +144,8 @@ export class FakeServer implements Disposable {
         socket: {
           open: (socket) => void readers.set(socket, new FrameReader(65535)),
           data: (socket, chunk) => {
-            const messages = readers.get(socket)?.push(chunk) ?? [];
-            if (messages === "too long") throw new Error("a query of more than 65535 bytes");
+            const messages = readers.get(socket)?.push(chunk);
+            if (messages === undefined) throw new Error("a query that is no message");
             for (const message of messages)
               for (const answer of answers(message, "tcp", socket.remotePort)) socket.write(frame(answer));
           },

@@ -1,4 +1,4 @@
-import { DNS_SERVER_TIMEOUT_MS } from "../../base/limits.ts";
+import { DNS_SERVER_TIMEOUT_MS, DNS_STRANGERS_MAX } from "../../base/limits.ts";
 import { FrameReader, frame } from "./length-framed.ts";
 import { MESSAGE_MAX_BYTES } from "./message.ts";
 
@@ -12,7 +12,7 @@ export interface Exchange {
   address: string;
   protocol: Protocol;
   message: Uint8Array;
-  /** Whether what came is the answer; what is not is dropped, and we wait on: anybody may send a datagram. */
+  /** Whether what came is the answer. What is not is dropped: anybody may send a datagram. */
   accepts: (message: Uint8Array) => boolean;
   /** Gives up. */
   signal: AbortSignal;
@@ -38,9 +38,14 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
     const giveUp = () => finish();
     options.signal.addEventListener("abort", giveUp);
     const timer = setTimeout(giveUp, DNS_SERVER_TIMEOUT_MS);
+    let strangers = 0;
+    const receive = (message?: Uint8Array) => {
+      if (message !== undefined && options.accepts(message)) finish(message);
+      else if (message === undefined || ++strangers === DNS_STRANGERS_MAX) finish();
+    };
     const ask = options.protocol === "udp" ? askByUdp : askByTcp;
     // No route, no such family, nobody there: the next server may do better.
-    ask(options, open, finish).then(
+    ask(options, open, receive).then(
       (closeSocket) => {
         if (finished) closeSocket();
         else close = closeSocket;
@@ -51,18 +56,17 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
 }
 
 type Opener = <T>(act: () => T) => T;
-type Ask = (options: Exchange, open: Opener, finish: (answer?: Uint8Array) => void) => Promise<() => void>;
+/** Sends the query. `receive` is given each message that comes, and undefined when there is no use in waiting. */
+type Ask = (options: Exchange, open: Opener, receive: (message?: Uint8Array) => void) => Promise<() => void>;
 
-const askByUdp: Ask = async ({ address, message, accepts }, open, finish) => {
+const askByUdp: Ask = async ({ address, message }, open, receive) => {
   const socket = await open(() =>
     Bun.udpSocket({
       hostname: address.includes(":") ? "::" : "0.0.0.0",
       connect: { hostname: address, port: DNS_PORT },
       socket: {
-        data: (_socket, data) => {
-          if (accepts(data)) finish(data);
-        },
-        error: () => finish(), // ICMP: nobody listens, no way there
+        data: (_socket, data) => receive(data),
+        error: () => receive(), // ICMP: nobody listens, no way there
       },
     }),
   );
@@ -75,7 +79,7 @@ const askByUdp: Ask = async ({ address, message, accepts }, open, finish) => {
   return () => socket.close();
 };
 
-const askByTcp: Ask = async ({ address, message, accepts }, open, finish) => {
+const askByTcp: Ask = async ({ address, message }, open, receive) => {
   const reader = new FrameReader(MESSAGE_MAX_BYTES);
   const socket = await open(() =>
     Bun.connect({
@@ -83,12 +87,10 @@ const askByTcp: Ask = async ({ address, message, accepts }, open, finish) => {
       port: DNS_PORT,
       socket: {
         data: (_socket, data) => {
-          const messages = reader.push(data);
-          const answer = messages === "too long" ? undefined : messages.find(accepts);
-          if (answer !== undefined) finish(answer);
+          for (const received of reader.push(data) ?? [undefined]) receive(received);
         },
-        close: () => finish(),
-        error: () => finish(),
+        close: () => receive(),
+        error: () => receive(),
         connectError: () => {}, // the promise says it
       },
     }),

@@ -1,5 +1,7 @@
 /** DNS over TCP: each message after its length in two bytes, big-endian. (RFC 1035 §4.2.2) */
 
+import { MESSAGE_MIN_BYTES } from "./message.ts";
+
 const LENGTH_BYTES = 2;
 
 /** `message` has 65535 bytes at most. */
@@ -24,8 +26,8 @@ export class FrameReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** The messages that `chunk` completes; "too long": there is no use in going on. They may be views of it. */
-  push(chunk: Uint8Array): Uint8Array[] | "too long" {
+  /** The messages that `chunk` completes, which may be views of it; undefined: what comes is no message, nor what follows. */
+  push(chunk: Uint8Array): Uint8Array[] | undefined {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     if (this.#bytes < this.#needed) return [];
@@ -35,7 +37,7 @@ export class FrameReader {
     this.#needed = LENGTH_BYTES;
     while (at + LENGTH_BYTES <= bytes.length) {
       const length = (bytes[at]! << 8) | bytes[at + 1]!;
-      if (length > this.#maxBytes) return "too long";
+      if (length < MESSAGE_MIN_BYTES || length > this.#maxBytes) return undefined;
       const end = at + LENGTH_BYTES + length;
       if (end > bytes.length) {
         this.#needed = end - at;

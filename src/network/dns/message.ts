@@ -29,7 +29,8 @@ export const CLASS_IN = 1;
 
 /** What fits into a datagram if the client does not say more. (RFC 1035 §2.3.4) */
 const UDP_MAX_BYTES = 512;
-/** What a message may have where its length is two bytes. */
+/** A head alone; and what a message may have where its length is two bytes. */
+export const MESSAGE_MIN_BYTES = HEADER_BYTES;
 export const MESSAGE_MAX_BYTES = 65535;
 /** What we say we take: no fragments on any link. (DNS flag day 2020) */
 const EDNS_UDP_BYTES = 1232;

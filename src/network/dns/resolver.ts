@@ -1,4 +1,4 @@
-import type { TCPSocketListener, udp } from "bun";
+import type { TCPSocketListener } from "bun";
 import { messageOf } from "../../base/errors.ts";
 import { DNS_CONNECTIONS_MAX } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
@@ -19,9 +19,7 @@ import {
 import { RESOLVER_ADDRESS, RESOLVER_PORT } from "./place.ts";
 import { TcpClient } from "./tcp-client.ts";
 import type { NameSource, Upstream } from "./types.ts";
-
-/** One more than there are errors for a socket to remember, and one in reserve: others may go meanwhile. */
-const SEND_ATTEMPTS = 3;
+import { UdpListener } from "./udp-listener.ts";
 
 export interface ResolverOptions extends Upstream {
   /** "/proc/PID/ns/net" of a container, whose loopback is up. */
@@ -38,12 +36,18 @@ export interface ResolverOptions extends Upstream {
  */
 export async function startResolver(options: ResolverOptions): Promise<Resolver> {
   const namespaceFd = openNetworkNamespace(options.networkNamespace);
+  let resolver: Resolver;
   try {
-    const resolver = new Resolver(options, namespaceFd);
+    resolver = new Resolver(options, namespaceFd);
+  } catch (error) {
+    closeNetworkNamespace(namespaceFd);
+    throw error;
+  }
+  try {
     await resolver.opened;
     return resolver;
   } catch (error) {
-    closeNetworkNamespace(namespaceFd);
+    resolver[Symbol.dispose]();
     throw error;
   }
 }
@@ -52,31 +56,24 @@ export class Resolver implements Disposable {
   readonly #names: NameSource;
   readonly #namespaceFd: number;
   readonly #forwarder: Forwarder;
-  readonly #listener: TCPSocketListener<TcpClient | undefined>;
-  readonly opened: Promise<void>;
-  #udpSocket: udp.Socket<"buffer"> | undefined;
+  readonly #tcp: TCPSocketListener<TcpClient | undefined>;
+  readonly #udp: UdpListener;
   #connections = 0;
   #closed = false;
 
-  /** Use `startResolver`. Owns `namespaceFd` once `opened` has resolved. */
+  /** Use `startResolver`. Owns `namespaceFd` from when it returns. */
   constructor(options: ResolverOptions, namespaceFd: number) {
     this.#names = options.names;
     this.#namespaceFd = namespaceFd;
-    this.#forwarder = new Forwarder(options, (act) => inNetworkNamespace(namespaceFd, act));
-    const { listener, udpSocket } = inNetworkNamespace(namespaceFd, () => ({
-      listener: this.#listen(),
-      udpSocket: this.#bind(),
-    }));
-    this.#listener = listener;
-    this.opened = udpSocket.then(
-      (socket) => {
-        this.#udpSocket = socket;
-      },
-      (error) => {
-        listener.stop(true);
-        throw error;
-      },
-    );
+    const open: <T>(act: () => T) => T = (act) => inNetworkNamespace(namespaceFd, act);
+    this.#forwarder = new Forwarder(options, open);
+    this.#tcp = open(() => this.#listen());
+    this.#udp = new UdpListener(open, (message, reply) => this.#answer(message, "udp", reply));
+  }
+
+  /** Resolves when both sockets are bound; else everything is to be disposed. */
+  get opened(): Promise<void> {
+    return this.#udp.opened;
   }
 
   /** From the next query on. For a container whose networks change. */
@@ -89,25 +86,9 @@ export class Resolver implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#forwarder.close();
-    this.#udpSocket?.close();
-    this.#listener.stop(true);
+    this.#udp[Symbol.dispose]();
+    this.#tcp.stop(true);
     closeNetworkNamespace(this.#namespaceFd);
-  }
-
-  async #bind(): Promise<udp.Socket<"buffer">> {
-    return Bun.udpSocket({
-      hostname: RESOLVER_ADDRESS,
-      port: RESOLVER_PORT,
-      socket: {
-        data: (socket, message, port, address) => {
-          this.#answer(message, "udp", (answer) => {
-            if (answer !== undefined && !socket.closed) sendTo(socket, answer, port, address);
-          });
-        },
-        // A client that is gone before its answer comes.
-        error: (...args: unknown[]) => log.debug("a DNS client by UDP", { error: messageOf(args.at(-1)) }),
-      },
-    });
   }
 
   #listen(): TCPSocketListener<TcpClient | undefined> {
@@ -125,8 +106,9 @@ export class Resolver implements Disposable {
         drain: (socket) => socket.data?.drain(),
         end: (socket) => socket.data?.end(),
         timeout: (socket) => socket.data?.idle(),
-        close: () => {
+        close: (socket) => {
           this.#connections--;
+          socket.data?.closed();
         },
         error: (_socket, error) => log.error("a DNS client by TCP", { error: messageOf(error) }),
       },
@@ -164,20 +146,5 @@ export class Resolver implements Disposable {
   #keeps({ name, type }: Query): boolean {
     const isAddress = type === RecordType.a || type === RecordType.aaaa;
     return this.#forwarder.upstream.keepsSingleLabels && isAddress && !name.includes(".");
-  }
-}
-
-/**
- * That a client has gone without its answer is told to the next send, which sends nothing then (ip(7), IP_RECVERR): it must be
- * repeated, or another client would wait for its answer in vain. A full socket loses datagrams, as networks do.
- */
-function sendTo(socket: udp.Socket<"buffer">, answer: Uint8Array, port: number, address: string): void {
-  for (let attempt = 0; attempt < SEND_ATTEMPTS; attempt++) {
-    try {
-      socket.send(answer, port, address);
-      return;
-    } catch (error) {
-      log.debug("a DNS client by UDP", { error: messageOf(error) });
-    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import { DNS_IDLE_S, DNS_QUERY_MAX_BYTES, DNS_UNREAD_MAX_BYTES } from "../../base/limits.ts";
+import { DNS_IDLE_S, DNS_QUERY_MAX_BYTES, DNS_TURN_COUNT, DNS_UNREAD_MAX_BYTES } from "../../base/limits.ts";
 import { FrameReader, frame } from "./length-framed.ts";
 
 /** A client that is connected by TCP. It may ask again before it has its answer; answers come as they are ready. (RFC 7766) */
@@ -7,6 +7,7 @@ export class TcpClient {
   readonly #socket: Socket<TcpClient | undefined>;
   readonly #reader = new FrameReader(DNS_QUERY_MAX_BYTES);
   readonly #answer: (message: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void;
+  #untaken: Uint8Array[] = [];
   #unread: Uint8Array[] = [];
   #unreadBytes = 0;
   #waiting = 0;
@@ -26,8 +27,23 @@ export class TcpClient {
   read(chunk: Uint8Array): void {
     this.#socket.timeout(DNS_IDLE_S);
     const messages = this.#reader.push(chunk);
-    if (messages === "too long") this.#hangUp();
-    else for (const message of messages) this.#take(message);
+    if (messages === undefined) return void this.#hangUp();
+    const isIdle = this.#untaken.length === 0;
+    this.#untaken.push(...messages);
+    if (isIdle) this.#takeSome();
+  }
+
+  /** The rest later, that others have their turn; until then no more is read. */
+  #takeSome(): void {
+    for (const message of this.#untaken.splice(0, DNS_TURN_COUNT)) this.#take(message);
+    if (this.#gone) return;
+    if (this.#untaken.length > 0) {
+      this.#socket.pause();
+      setImmediate(() => this.#takeSome());
+    } else {
+      this.#socket.resume();
+      this.#endIfDone();
+    }
   }
 
   #take(message: Uint8Array): void {
@@ -47,7 +63,8 @@ export class TcpClient {
   }
 
   #endIfDone(): void {
-    if (this.#ended && this.#waiting === 0 && this.#unreadBytes === 0) this.#socket.end();
+    const isDone = this.#waiting === 0 && this.#untaken.length === 0 && this.#unreadBytes === 0;
+    if (this.#ended && isDone && !this.#gone) this.#socket.end();
   }
 
   /** Beyond what the kernel takes it is kept, up to a limit. */
@@ -75,8 +92,13 @@ export class TcpClient {
   }
 
   #hangUp(): void {
-    this.#gone = true;
-    this.#unread = [];
+    this.closed();
     this.#socket.terminate();
+  }
+
+  closed(): void {
+    this.#gone = true;
+    this.#untaken = [];
+    this.#unread = [];
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { Firewall } from "../../src/network/firewall/mod.ts";
 import type { PortMapping } from "../../src/network/types.ts";
@@ -346,5 +347,21 @@ testAsRoot("a port that leads to a container already is refused, and nothing has
     ]),
   ).toThrow("leads to a container");
   expect(() => firewall.publish([{ ...other, hostPort: 1, address: "nowhere" }])).toThrow('"nowhere"');
+  expect(listTable()).toEqual(before);
+});
+
+testAsRoot("what the kernel refuses is not there later either", async () => {
+  const before = listTable();
+  nft("delete table inet lighter");
+  // Somebody's table of that name, which nobody else may change; it goes with them.
+  const owner = spawn("nft", ["-i"], { stdio: ["pipe", "pipe", "inherit"] });
+  owner.stdin.write("add table inet lighter { flags owner; }\nlist tables\n");
+  for await (const chunk of owner.stdout) if (String(chunk).includes("table inet lighter")) break;
+  expect(() => firewall.publish([port("tcp", "0.0.0.0", 9999, "172.18.0.2", 80, "br-a")])).toThrow("EPERM");
+  expect(() => firewall.addNetwork({ ...NETWORKS[0]!, bridge: "br-z" })).toThrow("EPERM");
+  owner.stdin.end();
+  await once(owner, "exit");
+  firewall.unpublish([PORTS[0]!]);
+  firewall.publish([PORTS[0]!]);
   expect(listTable()).toEqual(before);
 });

@@ -62,6 +62,7 @@ export function hostU32(value: number): Uint8Array<ArrayBuffer> {
 
 /** A port as headers have it. */
 export function portNumber(port: number): Uint8Array<ArrayBuffer> {
+  assert(Number.isInteger(port) && port >= 0 && port <= 0xffff, `${port} is not a port`);
   return Uint8Array.of(port >> 8, port & 0xff);
 }
 

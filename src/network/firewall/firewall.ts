@@ -69,7 +69,13 @@ export class Firewall implements Disposable {
     const before = this.#networks.get(network.bridge);
     const removed = before === undefined ? [] : networkEntries(before);
     this.#networks.set(network.bridge, network);
-    this.#change(`network ${network.bridge}`, removed, added);
+    try {
+      this.#change(`network ${network.bridge}`, removed, added);
+    } catch (error) {
+      if (before === undefined) this.#networks.delete(network.bridge);
+      else this.#networks.set(network.bridge, before);
+      throw error;
+    }
   }
 
   removeNetwork(bridge: string): void {
@@ -85,7 +91,12 @@ export class Firewall implements Disposable {
     const entries = ports.map(portEntry);
     for (const port of ports) if (this.#ports.has(portKey(port))) throw portTaken(port);
     for (const port of ports) this.#ports.set(portKey(port), port);
-    this.#change("published ports", [], entries);
+    try {
+      this.#change("published ports", [], entries);
+    } catch (error) {
+      for (const port of ports) this.#ports.delete(portKey(port));
+      throw error;
+    }
     for (const port of ports) this.#forgetSenders(port);
   }
 

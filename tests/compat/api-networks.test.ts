@@ -94,7 +94,7 @@ test("networks/create, inspect and remove answer as Docker's", async () => {
         Subnet: "10.1.0.0/24",
         IPRange: "10.1.0.0/16",
         Gateway: "10.2.0.1",
-        AuxiliaryAddresses: { a: "1.2.3.4", b: "zz" },
+        AuxiliaryAddresses: { b: "zz" },
       },
       { Subnet: "zz" },
     ),
@@ -275,3 +275,37 @@ test("both daemons' bridges are gone with their networks", () => {
   expect(docker.network.links()).toEqual(["docker0"]);
   expect(ours.network.links()).toEqual([]);
 });
+
+test("the daemon's settings are seen in its networks as with Docker", async () => {
+  const flags = [
+    ...["--iptables=false", "--ipv6", "--bip=10.9.0.1/24", "--fixed-cidr=10.9.0.128/25", "--default-gateway=10.9.0.9"],
+    ...[
+      "--fixed-cidr-v6=fd00:9::/64",
+      "--mtu=1400",
+      "--ip=127.0.0.1",
+      "--default-address-pool=base=10.50.0.0/16,size=24",
+    ],
+    ...["--default-network-opt=bridge=com.docker.network.driver.mtu=1300"],
+  ];
+  const others = await startBesideDocker("network-settings", { networks: true, flags });
+  try {
+    const ask = async (api: ApiClient) => {
+      const bridge = (await api.request("GET", `${VERSION}/networks/bridge`)).text;
+      await api.request("POST", "/networks/create", { Name: "a" });
+      await api.request("POST", "/networks/create", {
+        Name: "b",
+        Options: { "com.docker.network.driver.mtu": "1200" },
+      });
+      const made = await Promise.all(
+        ["a", "b"].map(async (name) => (await api.request("GET", `${VERSION}/networks/${name}`)).text),
+      );
+      const { DefaultAddressPools } = (await api.request("GET", `${VERSION}/info`)).json;
+      return { networks: [bridge, ...made].map(normalized), DefaultAddressPools };
+    };
+    const [their, our] = [await ask(others.theirs), await ask(others.ours)];
+    expect(our).toEqual(their);
+    expect(our.networks[1]).toContain('"Subnet":"10.50.');
+  } finally {
+    await others.stop();
+  }
+}, 60_000);

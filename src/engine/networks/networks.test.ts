@@ -131,6 +131,27 @@ test("chosen subnets avoid the host's and one another's", () => {
   expect(pools[1]?.subnet).toMatch(/^fd.*::\/64$/);
 });
 
+test("the default network's subnet is another one if the host has come to use it, unless its bridge is there", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  expect(networks.find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
+  networks.prepare(networks.find("bridge"));
+  bench.host.ranges = ["172.17.3.0/24"];
+  expect(bench.open().find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
+  bench.host.links.clear(); // a boot
+  expect(bench.open().find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
+});
+
+test("a host that uses all the default pools has a default network without addresses, and says so to who uses it", () => {
+  const bench = new Bench();
+  bench.host.ranges = ["172.16.0.0/12", "192.168.0.0/16"];
+  const networks = bench.open();
+  expect(networks.find("bridge").pools).toEqual([]);
+  expect(() => networks.prepare(networks.find("bridge"))).toThrow("network bridge has no addresses");
+  bench.host.ranges = [];
+  expect(bench.open().find("bridge").pools).toHaveLength(1);
+});
+
 test("a network that is created has its bridge and rules, is told of, and all of it goes with it", () => {
   const bench = new Bench();
   const networks = bench.open();

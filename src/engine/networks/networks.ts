@@ -89,11 +89,23 @@ export class Networks {
   #openPredefined(wanted: PredefinedNetwork): void {
     const known = this.list().find(({ name }) => name === wanted.name);
     const { id, createdAt } = known ?? { id: randomId(), createdAt: formatNow() };
-    const keeps = known !== undefined && JSON.stringify(known.givenPools) === JSON.stringify(wanted.givenPools);
-    const pools = wanted.driver !== "bridge" ? [] : keeps ? known.pools : this.#planPools(wanted);
+    const pools = wanted.driver !== "bridge" ? [] : this.#poolsOfDefault(wanted, known);
     const record = { ...wanted, id, createdAt, pools };
     if (known === undefined) this.#insert(record);
     else if (JSON.stringify(record) !== JSON.stringify(known)) this.#update(record);
+  }
+
+  /** The same ones as long as there may be containers that have addresses of them; then whatever suits the host now. */
+  #poolsOfDefault(wanted: PredefinedNetwork, known: NetworkRecord | undefined): readonly AddressPool[] {
+    const isSame = known !== undefined && JSON.stringify(known.givenPools) === JSON.stringify(wanted.givenPools);
+    if (isSame && this.#options.host.indexOf(bridgeNameOf(known)) !== undefined) return known.pools;
+    try {
+      return this.#planPools(wanted, known);
+    } catch (error) {
+      if (!(error instanceof LighterError)) throw error;
+      log.warn(`the default network has no addresses: ${error.message}`);
+      return []; // who uses other networks, or none, has a daemon all the same
+    }
   }
 
   #insert(record: NetworkRecord): void {
@@ -113,12 +125,13 @@ export class Networks {
     this.#prepared.delete(id);
   }
 
-  #planPools(wanted: PredefinedNetwork): AddressPool[] {
+  /** `replaced`: a network that is no more when these are used. */
+  #planPools(wanted: PredefinedNetwork, replaced?: NetworkRecord): AddressPool[] {
     const { settings, host, installationId } = this.#options;
     return planPools(wanted, {
       pools: [...settings.addressPools, localPoolV6(installationId)],
       hostRanges: host.usedRanges().flatMap((text) => parseCidr(text) ?? []),
-      networks: this.list(),
+      networks: this.list().filter((network) => network !== replaced),
     });
   }
 
@@ -160,7 +173,7 @@ export class Networks {
       writePoint("made network");
     } catch (error) {
       this.#delete(record.id);
-      this.#options.host.removeLinks(record.id);
+      this.#unmake(record);
       throw error;
     }
     this.#publish("create", record);
@@ -178,10 +191,20 @@ export class Networks {
         `error while removing network: network ${name} id ${id} has active endpoints`,
       );
     this.#delete(id);
-    this.#options.host.removeLinks(id);
-    writePoint("removed links of network");
-    if (network.driver === "bridge") this.#options.firewall?.removeNetwork(bridgeNameOf(network));
+    this.#unmake(network);
     this.#publish("destroy", network);
+  }
+
+  /** What cannot be removed now, the next daemon removes. */
+  #unmake(network: NetworkRecord): void {
+    const { host, firewall } = this.#options;
+    try {
+      host.removeLinks(network.id);
+      writePoint("removed links of network");
+      if (network.driver === "bridge") firewall?.removeNetwork(bridgeNameOf(network));
+    } catch (error) {
+      log.error(`remove what is left of network "${network.name}": ${messageOf(error)}`);
+    }
   }
 
   /** Nobody needs it: what a prune removes. */
@@ -249,8 +272,8 @@ export class Networks {
       if (isNeeded) this.syncFirewall();
       else firewall.remove();
     } catch (error) {
-      if (isNeeded) throw error;
-      log.debug(`remove the rules of an earlier daemon: ${messageOf(error)}`); // a kernel without nf_tables has none
+      // A kernel without nf_tables has no rules of an earlier daemon.
+      if (isNeeded) log.error(`write the rules of networks: ${messageOf(error)}`);
     }
   }
 
@@ -282,8 +305,10 @@ export class Networks {
       case "bridge": {
         const plan = this.#planBridge(network);
         const { index, mtu } = host.ensureBridge(plan);
-        if (settings.forwarding && !network.internal)
-          firewall?.guard(host.enableForwarding({ ipv4: network.enableIPv4, ipv6: network.enableIPv6 }));
+        if (settings.forwarding && !network.internal) {
+          const forwardedByUs = host.enableForwarding({ ipv4: network.enableIPv4, ipv6: network.enableIPv6 });
+          firewall?.guard(forwardedByUs);
+        }
         firewall?.addNetwork(this.#firewallNetwork(network));
         return { kind: "bridge", bridgeIndex: index, bridge: plan.name, mtu };
       }
@@ -299,6 +324,11 @@ export class Networks {
   }
 
   #planBridge(network: NetworkRecord): BridgePlan {
+    if (network.pools.length === 0)
+      throw new LighterError(
+        "unavailable",
+        `network ${network.name} has no addresses: all of the default pools are in use`,
+      );
     const { isDefault, mtu, bridgeName } = bridgeOptionsOf(network);
     const isForeign = isDefault && this.#options.settings.defaultBridge?.foreignName !== undefined;
     const isNamed = !isDefault && bridgeName !== "";

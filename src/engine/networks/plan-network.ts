@@ -28,7 +28,7 @@ export interface PoolSources {
 
 /**
  * The pools of a network: those that are given, completed, and chosen ones for a family that has none.
- * @throws LighterError "forbidden" if one overlaps another network's; "internal" if there is none to choose
+ * @throws LighterError "forbidden" if one overlaps another network's; "not-found" if there is none to choose
  */
 export function planPools(
   { driver, enableIPv4, enableIPv6, givenPools }: PoolWish,

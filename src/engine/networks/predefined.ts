@@ -80,7 +80,8 @@ function givenPool(
   return [
     {
       subnet: formatCidr(masked(own)),
-      ...(fixedCidr === undefined ? {} : { ipRange: fixedCidr }),
+      // As Docker shows it: of IPv6 the range is the subnet, of IPv4 it is both.
+      ...(fixedCidr === undefined || (address === undefined && own.family === 6) ? {} : { ipRange: fixedCidr }),
       ...(address === undefined ? {} : { gateway: formatIp(own) }),
       ...(gateway === undefined ? {} : { auxAddresses: { [gatewayKey]: gateway } }),
     },

@@ -347,7 +347,17 @@ testAsRoot("a port that leads to a container already is refused, and nothing has
     ]),
   ).toThrow("leads to a container");
   expect(() => firewall.publish([{ ...other, hostPort: 1, address: "nowhere" }])).toThrow('"nowhere"');
+  expect(() => firewall.publish([{ ...other, hostPort: 1, address: "fd00:a::2" }])).toThrow("cannot lead to fd00:a::2");
+  firewall.unpublish([other]); // which leads elsewhere
   expect(listTable()).toEqual(before);
+});
+
+testAsRoot("a firewall that nobody has asked for anything makes no table", () => {
+  using idle = new Firewall({ tableName: "idle" });
+  idle.unpublish(PORTS);
+  idle.removeNetwork("br-a");
+  idle.guard({ ipv4: true, ipv6: true });
+  expect(nft("list", "tables")).not.toContain("idle");
 });
 
 testAsRoot("what the kernel refuses is not there later either", async () => {

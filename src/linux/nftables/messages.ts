@@ -19,23 +19,18 @@ export interface Table {
 }
 
 const NFNL_SUBSYS_NFTABLES = 10;
-/** NFT_MSG_*. */
+/** NFT_MSG_*, those that we use. */
 export const NFT_MESSAGE = {
-  ...{ newTable: 0, getTable: 1, deleteTable: 2, newChain: 3, getChain: 4, deleteChain: 5 },
-  ...{ newRule: 6, getRule: 7, deleteRule: 8, newSet: 9, getSet: 10, deleteSet: 11 },
-  ...{ newElements: 12, getElements: 13, deleteElements: 14, newGeneration: 15, getGeneration: 16 },
+  ...{ newTable: 0, deleteTable: 2, newChain: 3, getChain: 4, newRule: 6, newSet: 9 },
+  ...{ newElements: 12, deleteElements: 14, newGeneration: 15 },
 } as const;
-export type NftMessage = keyof typeof NFT_MESSAGE;
+type NftMessage = keyof typeof NFT_MESSAGE;
 
 const BATCH_BEGIN = 0x10;
 const BATCH_END = 0x11;
 /** struct nfgenmsg. */
 export const NFGENMSG_BYTES = 4;
 const FLAGS_AT = 6;
-
-export function nftMessageType(message: NftMessage): number {
-  return (NFNL_SUBSYS_NFTABLES << 8) | NFT_MESSAGE[message];
-}
 
 /** The operation of a message's type; undefined if it is not of nf_tables. */
 export function nftMessageOf(type: number): number | undefined {
@@ -49,7 +44,8 @@ export function encodeNft(
   flags = 0,
 ): Uint8Array<ArrayBuffer> {
   const header = Uint8Array.of(FAMILY[family], 0, 0, 0);
-  return encodeMessage({ type: nftMessageType(message), flags, header, attributes });
+  const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MESSAGE[message];
+  return encodeMessage({ type, flags, header, attributes });
 }
 
 /**

@@ -28,6 +28,8 @@ import { ALL_SETS, type Entry, networkEntries, PROTOCOL_NUMBER, portEntry } from
 /** Of increments: the table is not what we made, so it is made anew. */
 const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
 
+const KERNEL_NEEDS = "the kernel needs nf_tables for inet, with nat, masq, ct, fib and sets of ranges";
+
 /**
  * The daemon's table in the network namespace of the thread that made this. Synchronous; each change is one batch, so packets
  * see the table before it or after it. It knows what is to be in the table: a change that finds another table there than it left
@@ -100,9 +102,12 @@ export class Firewall implements Disposable {
     for (const port of ports) this.#forgetSenders(port);
   }
 
-  /** Those that are not published are passed over. Connections go on until `forgetConnections`. */
+  /** Those that do not lead where they say are passed over. Connections go on until `forgetConnections`. */
   unpublish(ports: readonly PortMapping[]): void {
-    const published = ports.flatMap((port) => this.#ports.get(portKey(port)) ?? []);
+    const published = ports.flatMap((port) => {
+      const found = this.#ports.get(portKey(port));
+      return found?.address === port.address && found.port === port.port ? [found] : [];
+    });
     for (const port of published) this.#ports.delete(portKey(port));
     this.#change("published ports", published.map(portEntry), []);
   }
@@ -188,17 +193,21 @@ export class Firewall implements Disposable {
       ...[...this.#networks.values()].flatMap(networkEntries),
       ...[...this.#ports.values()].map(portEntry),
     ];
-    this.#request(
-      [
-        newTable(table), // so that there is one to delete
-        deleteTable(table),
-        newTable(table),
-        ...ALL_SETS.map((set, index) => newSet(table, set, index + 1)),
-        ...this.#elementMessages(entries, newElements),
-        ...chainMessages(table, { guarded: this.#guarded, loopback6: this.#loopback6 }),
-      ],
-      "writing",
-    );
+    const messages = [
+      newTable(table), // so that there is one to delete
+      deleteTable(table),
+      newTable(table),
+      ...ALL_SETS.map((set, index) => newSet(table, set, index + 1)),
+      ...this.#elementMessages(entries, newElements),
+      ...chainMessages(table, { guarded: this.#guarded, loopback6: this.#loopback6 }),
+    ];
+    try {
+      this.#request(messages, "writing");
+    } catch (error) {
+      // A kind of expression that the kernel does not know is ENOENT, too.
+      if (!(error instanceof LighterError) || errnoOf(error) === "EPERM") throw error;
+      throw new LighterError(error.code, error.message, { ...error.detail, hint: KERNEL_NEEDS, cause: error });
+    }
     this.#exists = true;
     this.#warnOnce();
   }
@@ -214,7 +223,7 @@ export class Firewall implements Disposable {
   }
 
   #change(what: string, removed: readonly Entry[], added: readonly Entry[]): void {
-    if (removed.length + added.length === 0 && this.#exists) return;
+    if (added.length === 0 && (removed.length === 0 || !this.#exists)) return;
     if (!this.#exists || this.#loopback6 !== canPublishAtLoopback6()) {
       this.#write();
       return;

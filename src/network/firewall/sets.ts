@@ -2,6 +2,7 @@
  * The sets and maps of the firewall's table, and what of networks and ports is in them. All that changes is here: the rules
  * stay as they are, and a packet's way is as long with ten thousand published ports as with none.
  */
+import { LighterError } from "../../base/errors.ts";
 import { lastAddress, parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { type DataType, type Element, interfaceName, type NftSet, portNumber } from "../../linux/nftables/mod.ts";
 import type { FirewallNetwork, PortMapping, TransportProtocol } from "../types.ts";
@@ -91,12 +92,15 @@ export function networkEntries(network: FirewallNetwork): Entry[] {
 /** IPPROTO_*. */
 export const PROTOCOL_NUMBER: Record<TransportProtocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
-/** @throws LighterError ("invalid") for what is no address */
+/** @throws LighterError ("invalid") for what is no address, or two of different families */
 export function portEntry(port: PortMapping): Entry {
   const hostAddress = parseIpAddress(port.hostAddress);
   const family = familyOf(hostAddress);
   const key = [Uint8Array.of(PROTOCOL_NUMBER[port.protocol]), portNumber(port.hostPort)];
-  const data = [parseIpAddress(port.address), portNumber(port.port)];
+  const address = parseIpAddress(port.address);
+  if (familyOf(address) !== family)
+    throw new LighterError("invalid", `a port of ${port.hostAddress} cannot lead to ${port.address}`);
+  const data = [address, portNumber(port.port)];
   const isAny = hostAddress.every((byte) => byte === 0);
   return isAny
     ? { set: SETS.ports[family], element: { key, data } }

@@ -181,3 +181,32 @@ withMacvlan(
     network.run("ip", "link", "del", "eth7");
   },
 );
+
+rooted("a daemon that is to leave rules and forwarding alone does so", async () => {
+  const flags = ["--iptables=false", "--ip6tables=false", "--ip-forward=false"];
+  await using quiet = await TestDaemon.start({ flags });
+  quiet.network.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward");
+  const forwards = () => quiet.network.run("cat", "/proc/sys/net/ipv4/ip_forward").trim();
+  expect((await quiet.request("POST", "/networks/create", { Name: "net" })).status).toBe(201);
+  expect(quiet.network.links()).toHaveLength(1);
+  expect([quiet.network.run("nft", "list", "tables"), forwards()]).toEqual(["", "0"]);
+});
+
+rooted("a daemon without rules has the host forward all the same", async () => {
+  await using quiet = await TestDaemon.start({ flags: ["--iptables=false", "--ip6tables=false"] });
+  quiet.network.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward");
+  await quiet.request("POST", "/networks/create", { Name: "net" });
+  expect(quiet.network.run("nft", "list", "tables")).toBe("");
+  expect(quiet.network.run("cat", "/proc/sys/net/ipv4/ip_forward")).toBe("1\n");
+});
+
+rooted("rules that somebody has flushed are there again", async () => {
+  await create({ Name: "net" });
+  const before = daemon.network.run("nft", "list", "ruleset");
+  expect(before).toContain("br-");
+  daemon.network.run("nft", "flush", "ruleset");
+  const deadline = performance.now() + 5000;
+  while (!tables().includes("lighter-") && performance.now() < deadline) await Bun.sleep(5); // the kernel tells the daemon
+  expect(daemon.network.run("nft", "list", "ruleset")).toBe(before);
+  await daemon.request("DELETE", "/networks/net");
+});

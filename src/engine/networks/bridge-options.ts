@@ -14,6 +14,14 @@ const INTERFACE_PREFIX = "com.docker.network.container_iface_prefix";
 const HOST_IPV4 = "com.docker.network.host_ipv4";
 const HOST_IPV6 = "com.docker.network.host_ipv6";
 
+/** What later versions of Docker do by these, or what nobody asks for, with the values that change nothing. */
+const REFUSED: Readonly<Record<string, readonly string[]>> = {
+  "com.docker.network.bridge.gateway_mode_ipv4": ["", "nat"],
+  "com.docker.network.bridge.gateway_mode_ipv6": ["", "nat"],
+  "com.docker.network.bridge.inhibit_ipv4": ["", "false", "0"],
+  "com.docker.network.bridge.trusted_host_interfaces": [""],
+};
+
 export interface BridgeOptions {
   /** "": made of the network's id. */
   bridgeName: string;
@@ -31,8 +39,14 @@ export interface BridgeOptions {
   hostAddresses: readonly string[];
 }
 
-/** Options that the driver does not know have no effect, as with Docker. @throws LighterError "invalid", with Docker's texts */
+/**
+ * Options that no driver knows have no effect, as with Docker.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported"
+ */
 export function parseBridgeOptions(options: Readonly<Record<string, string>>): BridgeOptions {
+  for (const [label, harmless] of Object.entries(REFUSED))
+    if (!harmless.includes(options[label] ?? ""))
+      throw new LighterError("not-supported", `option ${label}=${options[label]} is not supported`);
   const isOn = (label: string, byDefault: boolean) => {
     const text = options[label];
     return text === undefined ? byDefault : parseBoolean(text, label);

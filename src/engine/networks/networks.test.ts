@@ -327,7 +327,7 @@ test("a macvlan network has its parent, or one that leads nowhere", () => {
   expect(bench.host.links.size).toBe(0);
 });
 
-test("a driver that there is not is looked for among plugins, as Docker does, and there are none", () => {
+test("what there is not is refused by name: a driver is looked for among plugins, as Docker does, and there are none", () => {
   const networks = new Bench().open();
   for (const body of [
     { Name: "net", Driver: "nope" },
@@ -342,4 +342,9 @@ test("a driver that there is not is looked for among plugins, as Docker does, an
   ])
     expect(() => networks.create(body)).toThrow(expect.objectContaining({ code: "not-supported" }));
   expect(networks.create({ Name: "net", ConfigFrom: { Network: "" } }).driver).toBe("bridge");
+  const mode = (value: string) => ({ Name: value, Options: { "com.docker.network.bridge.gateway_mode_ipv4": value } });
+  expect(() => networks.create(mode("routed"))).toThrow(
+    "option com.docker.network.bridge.gateway_mode_ipv4=routed is not supported",
+  );
+  expect(networks.create(mode("nat")).name).toBe("nat");
 });

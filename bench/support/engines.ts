@@ -48,12 +48,13 @@ export function ensurePackages(...names: string[]): void {
   run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...missing], env);
 }
 
-export async function startDocker(folder: string): Promise<Engine> {
+/** `networks`: with its bridge and iptables; for a network namespace of the bench's own. */
+export async function startDocker(folder: string, { networks = false } = {}): Promise<Engine> {
   const socket = join(folder, "docker.sock");
   const exec = join(folder, "run/docker");
   const log = openSync(join(folder, "docker.log"), "a");
   const args = `--data-root ${folder}/docker-data --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
-  const child = spawn("dockerd", [...args.split(" "), "--bridge=none", "--iptables=false"], {
+  const child = spawn("dockerd", [...args.split(" "), ...(networks ? [] : ["--bridge=none", "--iptables=false"])], {
     stdio: ["ignore", log, log],
   });
   const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };

@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
+import { portsForFilter } from "./container-networks.ts";
 import { measureContainer, summarizeContainer } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
@@ -8,7 +9,6 @@ import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 import { shapeFor } from "./versions.ts";
 
-/** Of which some cannot hold for any container yet, and are known all the same. */
 const FILTERS = [
   "ancestor",
   "before",
@@ -35,16 +35,17 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const limit = query.integer("limit") ?? 0;
   const matches = compileFilters(daemon, filters);
   // A limit, `before` and `since`, and filters that name what does not run ask for all.
-  const all =
+  const withStopped =
     query.boolean("all") || limit > 0 || ["status", "exited", "before", "since"].some((name) => filters.get(name));
-  let containers = daemon.engine.list().filter((container) => (all || container.isActive) && matches(container));
+  const all = daemon.engine.list();
+  let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
   const now = Date.now();
   const withSize = query.boolean("size");
   const nameOf = imageNames(daemon);
   const list = containers.map(async (container) =>
     shapeFor("container summary", apiMinor, {
-      ...summarizeContainer(container, now),
+      ...summarizeContainer(container, all, now),
       Image: nameOf(container),
       ...(withSize ? await measureContainer(daemon, container) : {}),
     }),
@@ -96,7 +97,7 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
       (exited === undefined || (record.status === "exited" && exited.includes(record.exitCode))) &&
       (ancestors === undefined || ancestors.includes(record.imageId)) &&
       filters.any("volume", (value) => hasMount(container, value)) &&
-      filters.any("network", (value) => value === networkOf(container)) &&
+      filters.any("network", (value) => isInNetwork(container, value)) &&
       filters.any("health", (value) => value === (record.health?.status ?? "none")) &&
       hasPort(container) &&
       isTask !== true &&
@@ -121,19 +122,22 @@ function hasMount({ record }: Container, nameOrPath: string): boolean {
   );
 }
 
-function networkOf({ record }: Container): string {
-  const mode = record.hostConfig.NetworkMode ?? "default";
-  return mode === "default" ? "bridge" : mode;
+function isInNetwork({ record }: Container, ref: string): boolean {
+  return record.networking.endpoints.some(({ networkId, networkName }) => ref === networkName || ref === networkId);
 }
 
-/** One of the ports asked for is exposed; none is published, so far. @throws LighterError for what is no port */
+/** Of the ports asked for one is exposed, and one is published. @throws LighterError for what is no port */
 function portFilter(filters: Filters): (container: Container) => boolean {
   const [exposed, published] = (["expose", "publish"] as const).map((name) =>
     filters.get(name)?.map((value) => parsePortRange(name, value)),
   );
   if (exposed === undefined && published === undefined) return () => true;
-  return ({ record }) =>
-    Object.keys(record.config.ExposedPorts ?? {}).some((port) => exposed?.some((range) => isInRange(port, range)));
+  const matches = (ports: readonly string[], ranges: typeof exposed) =>
+    ranges === undefined || ports.some((port) => ranges.some((range) => isInRange(port, range)));
+  return (container) => {
+    const ports = portsForFilter(container);
+    return matches(ports.exposed, exposed) && matches(ports.published, published);
+  };
 }
 
 /** By order of creation, relative to other containers. */

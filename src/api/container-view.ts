@@ -1,6 +1,7 @@
 import { formatDuration } from "../base/duration.ts";
 import { parseRfc3339 } from "../base/time.ts";
-import type { Container } from "../engine/mod.ts";
+import { type Container, describeLinks, linkNames } from "../engine/mod.ts";
+import { describeNetworkSettings, describeNetworks, describePortList } from "./container-networks.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { measureTree } from "./measure-tree.ts";
 
@@ -25,31 +26,6 @@ function describeMount(point: Mount): object {
 function describeMounts({ record }: Container): object[] {
   const inTmpfsOption = Object.keys(record.hostConfig.Tmpfs ?? {});
   return record.mountPoints.filter(({ destination }) => !inTmpfsOption.includes(destination)).map(describeMount);
-}
-
-function describeNetworks({ record }: Container): Record<string, object> {
-  const mode = record.hostConfig.NetworkMode ?? "default";
-  if (mode.startsWith("container:")) return {};
-  const name = mode === "default" ? "bridge" : mode;
-  return {
-    [name]: {
-      IPAMConfig: null,
-      Links: null,
-      Aliases: null,
-      MacAddress: "",
-      GwPriority: 0,
-      NetworkID: "",
-      EndpointID: "",
-      Gateway: "",
-      IPAddress: "",
-      IPPrefixLen: 0,
-      IPv6Gateway: "",
-      GlobalIPv6Address: "",
-      GlobalIPv6PrefixLen: 0,
-      DriverOpts: null,
-      DNSNames: null,
-    },
-  };
 }
 
 export function describeState(container: Container): object {
@@ -80,7 +56,7 @@ function describeHealth({ status, failingStreak, log }: NonNullable<Container["r
   return { Status: status, FailingStreak: failingStreak, Log: results };
 }
 
-export function inspectContainer({ engine }: Daemon, container: Container): Record<string, unknown> {
+export function inspectContainer({ engine }: Daemon, container: Container, apiMinor: number): Record<string, unknown> {
   const { record } = container;
   const paths = engine.paths.container(record.id);
   const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
@@ -104,31 +80,12 @@ export function inspectContainer({ engine }: Daemon, container: Container): Reco
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: execIds.length === 0 ? null : execIds,
-    HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig },
+    HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig, Links: describeLinks(engine, container) },
     // No MergedDir: the rootfs is mounted in the container's own mount namespace only.
     GraphDriver: { Data: { UpperDir: paths.upper, WorkDir: paths.work }, Name: "overlay2" },
     Mounts: describeMounts(container),
     Config: { ...EMPTY_CONFIG, ...record.config },
-    NetworkSettings: {
-      Bridge: "",
-      SandboxID: "",
-      SandboxKey: "",
-      Ports: {},
-      HairpinMode: false,
-      LinkLocalIPv6Address: "",
-      LinkLocalIPv6PrefixLen: 0,
-      SecondaryIPAddresses: null,
-      SecondaryIPv6Addresses: null,
-      EndpointID: "",
-      Gateway: "",
-      GlobalIPv6Address: "",
-      GlobalIPv6PrefixLen: 0,
-      IPAddress: "",
-      IPPrefixLen: 0,
-      IPv6Gateway: "",
-      MacAddress: "",
-      Networks: describeNetworks(container),
-    },
+    NetworkSettings: describeNetworkSettings(container, apiMinor),
   };
 }
 
@@ -210,16 +167,20 @@ const EMPTY_HOST_CONFIG = {
   IOMaximumBandwidth: 0,
 };
 
-export function summarizeContainer(container: Container, nowMs: number): Record<string, unknown> {
+export function summarizeContainer(
+  container: Container,
+  all: readonly Container[],
+  nowMs: number,
+): Record<string, unknown> {
   const { record } = container;
   return {
     Id: record.id,
-    Names: [`/${record.name}`],
+    Names: [record.name, ...linkNames(container, all)].map((name) => `/${name}`),
     Image: record.image,
     ImageID: record.imageId,
     Command: describeCommand(container),
     Created: Math.floor(Date.parse(record.createdAt) / 1000),
-    Ports: [],
+    Ports: describePortList(container),
     Labels: record.config.Labels ?? {},
     State: container.state,
     Status: describeStatus(container, nowMs),

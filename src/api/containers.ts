@@ -25,8 +25,27 @@ function containerOf({ daemon, parameter }: Call): Container {
 /** POST /containers/create */
 export async function createContainer({ daemon, query, request, response, apiMinor }: AnswerCall): Promise<void> {
   const body = shapeIfObject("create", apiMinor, await readJsonBody(request));
+  checkEndpointCount(body, apiMinor);
   const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
-  sendJson(response, 201, { Id: id, Warnings: warnings });
+  sendJson(response, 201, { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] });
+}
+
+const SEVERAL_ENDPOINTS_SINCE = 44;
+
+function checkEndpointCount(body: unknown, apiMinor: number): void {
+  const { NetworkingConfig } = (body ?? {}) as { NetworkingConfig?: { EndpointsConfig?: object | null } | null };
+  const names = Object.keys(NetworkingConfig?.EndpointsConfig ?? {});
+  if (apiMinor < SEVERAL_ENDPOINTS_SINCE && names.length > 1)
+    throw new LighterError(
+      "invalid",
+      `Container cannot be created with multiple network endpoints: ${names.sort().join(", ")}`,
+    );
+}
+
+function deprecations(body: unknown, apiMinor: number): string[] {
+  const { MacAddress } = body as { MacAddress?: string | null };
+  if (!MacAddress || apiMinor < SEVERAL_ENDPOINTS_SINCE) return [];
+  return ["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."];
 }
 
 /** POST /lighter/explain: body as create; the program that would run, as text. */
@@ -39,7 +58,7 @@ export async function explain({ daemon, query, request, response }: AnswerCall):
 export async function inspect(call: AnswerCall): Promise<void> {
   const container = containerOf(call);
   const size = call.query.boolean("size") ? await measureContainer(call.daemon, container) : {};
-  const inspected = { ...inspectContainer(call.daemon, container), ...size };
+  const inspected = { ...inspectContainer(call.daemon, container, call.apiMinor), ...size };
   sendJson(call.response, 200, shapeFor("container", call.apiMinor, inspected));
 }
 
@@ -61,8 +80,21 @@ export async function stop(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/restart */
 export async function restart(call: AnswerCall): Promise<void> {
-  await restartContainer(call.daemon.engine, containerOf(call), stopOptions(call));
+  const container = containerOf(call);
+  await withContext(`Cannot restart container ${call.parameter("id")}`, () =>
+    restartContainer(call.daemon.engine, container, stopOptions(call)),
+  );
   sendEmpty(call.response, 204);
+}
+
+/** An error of `act` gets a beginning. */
+async function withContext(context: string, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof LighterError)) throw error;
+    throw new LighterError(error.code, `${context}: ${error.message}`, { ...error.detail, cause: error });
+  }
 }
 
 /** POST /containers/{id}/kill */
@@ -104,11 +136,18 @@ export async function rename(call: AnswerCall): Promise<void> {
 
 /** DELETE /containers/{id} */
 export async function remove(call: AnswerCall): Promise<void> {
-  if (call.query.boolean("link")) throw new LighterError("not-supported", "container links are not available");
   await call.daemon.engine.remove(containerOf(call), {
     force: call.query.boolean("force"),
     volumes: call.query.boolean("v"),
   });
+  sendEmpty(call.response, 204);
+}
+
+/** DELETE /containers/{id}/{alias}?link=1: a link, not the container it leads to. */
+export async function removeLink(call: AnswerCall): Promise<void> {
+  const [id, alias] = [call.parameter("id"), call.parameter("alias")];
+  if (!call.query.boolean("link")) throw new LighterError("not-found", `No such container: ${id}/${alias}`);
+  await call.daemon.engine.removeLink(containerOf(call), alias);
   sendEmpty(call.response, 204);
 }
 

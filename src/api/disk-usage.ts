@@ -46,8 +46,9 @@ function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersS
 
 async function describeContainers(daemon: Daemon): Promise<object[]> {
   const now = Date.now();
-  const list = daemon.engine.list().map(async (container) => ({
-    ...summarizeContainer(container, now),
+  const all = daemon.engine.list();
+  const list = all.map(async (container) => ({
+    ...summarizeContainer(container, all, now),
     ...omitEmpty(await measureContainer(daemon, container)),
   }));
   return await Promise.all(list);

@@ -93,7 +93,3 @@ export function pruneNetworks({ daemon, query, response }: AnswerCall): void {
   publishPrune(daemon, "network", 0);
   sendJson(response, 200, { NetworksDeleted: deleted.length === 0 ? null : deleted.map(({ name }) => name) });
 }
-
-export function refuseNetworkChange(): never {
-  throw new LighterError("not-supported", "containers that run cannot be connected to networks yet");
-}

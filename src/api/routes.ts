@@ -10,6 +10,7 @@ import {
   kill,
   pause,
   remove,
+  removeLink,
   rename,
   resize,
   restart,
@@ -28,14 +29,8 @@ import { changes, commit, pruneImages, tag } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { info } from "./info.ts";
 import { logs } from "./logs.ts";
-import {
-  createNetwork,
-  inspectNetwork,
-  listNetworks,
-  pruneNetworks,
-  refuseNetworkChange,
-  removeNetwork,
-} from "./networks.ts";
+import { connectNetwork, disconnectNetwork } from "./network-members.ts";
+import { createNetwork, inspectNetwork, listNetworks, pruneNetworks, removeNetwork } from "./networks.ts";
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
@@ -102,6 +97,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/containers/{id}/resize", answer: resize },
   { method: "POST", path: "/containers/{id}/rename", answer: rename },
   { method: "DELETE", path: "/containers/{id}", answer: remove },
+  { method: "DELETE", path: "/containers/{id}/{alias}", answer: removeLink },
 
   { method: "POST", path: "/volumes/create", answer: createVolume },
   { method: "POST", path: "/volumes/prune", answer: pruneVolumes },
@@ -120,8 +116,8 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/networks/prune", answer: pruneNetworks },
   { method: "GET", path: "/networks/{id}", answer: inspectNetwork },
   { method: "DELETE", path: "/networks/{id}", answer: removeNetwork },
-  { method: "POST", path: "/networks/{id}/connect", answer: refuseNetworkChange },
-  { method: "POST", path: "/networks/{id}/disconnect", answer: refuseNetworkChange },
+  { method: "POST", path: "/networks/{id}/connect", answer: connectNetwork },
+  { method: "POST", path: "/networks/{id}/disconnect", answer: disconnectNetwork },
 
   { method: "GET", path: "/plugins", answer: listPlugins },
   { method: "GET", path: "/plugins/privileges", answer: refuse("plugins are not supported") },

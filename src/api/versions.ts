@@ -8,6 +8,7 @@
 export type Document =
   | "info"
   | "create"
+  | "connect"
   | "container"
   | "container summary"
   | "image"
@@ -55,11 +56,13 @@ export const CHANGES: readonly Change[] = [
   { document: "create", path: "HostConfig.KernelMemory", removed: 42 },
   { document: "create", path: "HostConfig.ConsoleSize", added: 42 },
   { document: "create", path: "Healthcheck.StartInterval", added: 44 },
+  { document: "create", path: "NetworkingConfig.EndpointsConfig.*.MacAddress", added: 44 },
+  { document: "create", path: "NetworkingConfig.EndpointsConfig.*.GwPriority", added: 48 },
+  { document: "connect", path: "EndpointConfig.MacAddress", added: 44 },
+  { document: "connect", path: "EndpointConfig.GwPriority", added: 48 },
 
   ...hostConfigChanges("container"),
-  { document: "container", path: "NetworkSettings.Networks.*.DNSNames", added: 44 },
   { document: "container", path: "NetworkSettings.Networks.*.GwPriority", added: 48 },
-  { document: "container summary", path: "NetworkSettings.Networks.*.DNSNames", added: 44 },
   { document: "container summary", path: "HostConfig.Annotations", added: 46 },
   { document: "container summary", path: "NetworkSettings.Networks.*.GwPriority", added: 48 },
 

@@ -254,3 +254,6 @@ export const DNS_FLOOD_REST_MS = 200;
 export const DNS_IDLE_S = 10;
 /** Between two repairs of the firewall's table. One of 5,000 ports takes 30 ms. */
 export const FIREWALL_REPAIR_PAUSE_MS = 200;
+
+/** A container's /etc/hosts that we still add to: one of 16 Ki lines. A larger one stays as the container has made it. */
+export const HOSTS_FILE_MAX_BYTES = 1024 * 1024;

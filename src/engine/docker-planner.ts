@@ -1,6 +1,6 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
@@ -15,10 +15,13 @@ import {
   type HostFacts,
   type HostProbe,
   type MountPoint,
+  type NetworkFacts,
   NO_DEFAULTS,
   type Peer,
   type Peers,
   parseCreateBody,
+  parseLink,
+  parseNetworkMode,
   peerReferences,
   planAskedMounts,
   planEtcFiles,
@@ -26,7 +29,9 @@ import {
   type ResolvedUser,
 } from "./config/mod.ts";
 import type { Container } from "./container.ts";
-import { noSuchContainer, notRunning } from "./errors.ts";
+import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "./endpoints/etc-files.ts";
+import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "./endpoints/links.ts";
+import { cannotJoinNetwork, noSuchContainer, notRunning } from "./errors.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
@@ -56,6 +61,7 @@ export class DockerPlanner implements Planner {
   #findContainer: (ref: string) => Container = (ref) => {
     throw noSuchContainer(ref);
   };
+  #hostGateway: () => string = () => "";
 
   constructor(options: DockerPlannerOptions) {
     this.#paths = options.paths;
@@ -65,12 +71,13 @@ export class DockerPlanner implements Planner {
     this.#defaults = options.defaults ?? NO_DEFAULTS;
   }
 
-  connect(findContainer: (ref: string) => Container): void {
+  connect({ findContainer, hostGateway }: Parameters<Planner["connect"]>[0]): void {
     this.#findContainer = findContainer;
+    this.#hostGateway = hostGateway;
   }
 
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan {
-    const { config, hostConfig } = parseCreateBody(body);
+    const { config, hostConfig, endpoints } = parseCreateBody(body);
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
@@ -83,6 +90,7 @@ export class DockerPlanner implements Planner {
         id,
         config,
         hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults)),
+        endpoints,
         image: image.document.config,
       },
       {
@@ -97,6 +105,7 @@ export class DockerPlanner implements Planner {
       config: prepared.config,
       hostConfig: prepared.hostConfig,
       mountPoints: prepared.mountPoints,
+      endpoints: prepared.endpoints,
       warnings: prepared.warnings,
       image: name,
       imageId: image.id,
@@ -112,7 +121,47 @@ export class DockerPlanner implements Planner {
       ...(network === undefined ? {} : { NetworkMode: mode(network) }),
       ...(pid === undefined ? {} : { PidMode: mode(pid) }),
       ...(ipc === undefined ? {} : { IpcMode: mode(ipc) }),
+      ...this.#withLinkIds(hostConfig),
     };
+  }
+
+  /** On user-defined networks they are names, and may be of nobody so far. */
+  #withLinkIds(hostConfig: DockerHostConfig): DockerHostConfig {
+    const { kind } = parseNetworkMode(hostConfig.NetworkMode);
+    if ((hostConfig.Links ?? []).length === 0 || (kind !== "bridge" && kind !== "none")) return {};
+    const withId = (text: string) => {
+      const { name, alias } = parseLink(text);
+      return `${this.#findLinked(name).id}:${alias}`;
+    };
+    return { Links: hostConfig.Links!.map(withId) };
+  }
+
+  #findLinked(name: string): Container {
+    let linked: Container;
+    try {
+      linked = this.#findContainer(name);
+    } catch (error) {
+      throw new LighterError("invalid", `could not get container for ${name}: ${messageOf(error)}`, { cause: error });
+    }
+    if (linked.record.hostConfig.NetworkMode === "host")
+      throw new LighterError(
+        "invalid",
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+      );
+    return linked;
+  }
+
+  #linksOf(record: ContainerRecord): LinkedContainer[] {
+    return linksOf(record, (ref) => this.#findContainerIf(ref));
+  }
+
+  /** Undefined: there is none of that id any more. */
+  #findContainerIf(id: string): Container | undefined {
+    try {
+      return this.#findContainer(id);
+    } catch {
+      return undefined;
+    }
   }
 
   planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
@@ -125,7 +174,7 @@ export class DockerPlanner implements Planner {
     if (!options.dryRun) {
       this.#images.markUsed(record.imageId);
       if (options.first) makeDirectories(paths, layers.root);
-      if (etcFiles === paths) writeEtcFiles(record, paths);
+      if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
     }
     return {
       config: buildOciConfig({
@@ -134,11 +183,21 @@ export class DockerPlanner implements Planner {
         user,
         files: { ...etcFiles, init: this.#paths.init },
         peers,
+        linkVariables: linkVariables(record.name, this.#linksOf(record)),
         host: this.#host,
         probe: this.#probe,
         idMappings: record.idMappings,
       }),
       ...this.#rootOf(record, paths),
+    };
+  }
+
+  #networkFacts(record: ContainerRecord): NetworkFacts {
+    return {
+      hosts: [...linkHosts(this.#linksOf(record)), ...ownHosts(record)],
+      usesResolver: usesResolver(record),
+      ipv6: hasIpv6(record),
+      hostGateway: this.#hostGateway,
     };
   }
 
@@ -149,14 +208,14 @@ export class DockerPlanner implements Planner {
   }
 
   #findPeers(hostConfig: DockerHostConfig): Peers {
-    const find = (ref: string | undefined): Peer | undefined => {
+    const find = (ref: string | undefined, error: (id: string) => LighterError = notRunning): Peer | undefined => {
       if (ref === undefined) return undefined;
       const { record } = this.#findContainer(ref);
-      if (record.status !== "running") throw notRunning(record.id);
+      if (record.status !== "running") throw error(record.id);
       return { pid: record.pid, hostname: record.config.Hostname ?? "" };
     };
     const { network, pid, ipc } = peerReferences(hostConfig);
-    return definedPeers({ network: find(network), pid: find(pid), ipc: find(ipc) });
+    return definedPeers({ network: find(network, cannotJoinNetwork), pid: find(pid), ipc: find(ipc) });
   }
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
@@ -256,6 +315,7 @@ export class DockerPlanner implements Planner {
     return buildExecProcess({
       container: { oci: config, config: record.config, hostConfig: record.hostConfig },
       exec,
+      linkVariables: linkVariables(record.name, this.#linksOf(record)),
       user: this.#resolveUser(record, paths.upper, exec.User || record.config.User || ""),
       capabilities: this.#host.capabilities,
     });
@@ -305,9 +365,12 @@ function makeDirectory(path: string, mode: number): void {
 }
 
 /** They are the container's root's, who may change them. */
-function writeEtcFiles({ config, hostConfig, idMappings }: ContainerRecord, paths: ContainerPaths): void {
-  const host = { hosts: readHostFile("/etc/hosts"), resolvConf: readResolvConf() };
-  const texts = planEtcFiles(config, hostConfig, host);
+function writeEtcFiles(
+  { config, hostConfig, idMappings }: ContainerRecord,
+  paths: ContainerPaths,
+  network: NetworkFacts,
+): void {
+  const texts = planEtcFiles(config, hostConfig, readHostEtcFiles(), network);
   makeDirectory(paths.runDirectory, 0o700);
   for (const [path, content] of [
     [paths.hosts, texts.hosts],
@@ -317,22 +380,4 @@ function writeEtcFiles({ config, hostConfig, idMappings }: ContainerRecord, path
     writeFileSync(path, content);
     if (idMappings !== null) chownSync(path, toHostId(0, idMappings.uids, "uid"), toHostId(0, idMappings.gids, "gid"));
   }
-}
-
-/** A host without the file is as good as one with an empty one. */
-function readHostFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return "";
-    throw error;
-  }
-}
-
-/** systemd-resolved's stub listens on the host's loopback only; this is where it writes the servers behind it. */
-const RESOLVED_UPSTREAM_PATH = "/run/systemd/resolve/resolv.conf";
-
-function readResolvConf(): string {
-  const text = readHostFile("/etc/resolv.conf");
-  return /^nameserver\s+127\.0\.0\.53\s*$/m.test(text) ? readHostFile(RESOLVED_UPSTREAM_PATH) || text : text;
 }

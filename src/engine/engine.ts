@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -13,15 +13,18 @@ import { parseLogConfig } from "./config/log.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
 import { killForGood } from "./control.ts";
+import { Endpoints } from "./endpoints/endpoints.ts";
+import { hostGateway } from "./endpoints/host-gateway.ts";
+import { requireLinksRun, withoutLink } from "./endpoints/links.ts";
 import { cannotRemove, markedForRemoval, nameInUse, noSuchContainer, withContext } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
+import type { HostNetwork } from "./host-network.ts";
 import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
-import type { NetworkHost } from "./networks/host.ts";
-import { type NetworkFirewall, Networks, type NetworkUser } from "./networks/networks.ts";
+import { Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
 import type { NetworkSettings } from "./networks/settings.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
@@ -37,12 +40,7 @@ export interface EngineOptions {
   paths: EnginePaths;
   runtime: Runtime;
   planner: Planner;
-  networks: {
-    host: NetworkHost;
-    /** Undefined: no rules are wanted. */
-    firewall?: NetworkFirewall;
-    settings: NetworkSettings;
-  };
+  networks: HostNetwork & { settings: NetworkSettings };
   /** Without: the host's ids for containers that do not say. */
   userNamespaces?: UserNamespaceSetting;
 }
@@ -66,6 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly networks: Networks;
   readonly #userNamespaces: UserNamespaces;
+  readonly endpoints: Endpoints;
   /** By id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
@@ -87,20 +86,37 @@ export class Engine implements AsyncDisposable {
       events: this.events,
       usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
     });
+    const { settings } = options.networks;
     this.networks = new Networks({
       table: this.store.networks,
       events: this.events,
-      firewall: undefined,
-      ...options.networks,
+      settings,
+      host: options.networks.host,
+      firewall: options.networks.firewall,
       installationId: this.id,
       ownBridgeName: ownNames(this.paths.dataRoot).bridge,
       usersOf: (networkId) => this.#usersOf(networkId),
-      publishedPorts: () => [],
+      publishedPorts: () => this.list().flatMap(({ record }) => record.networking.ports),
+    });
+    this.endpoints = new Endpoints({
+      networks: this.networks,
+      firewall: options.networks.firewall,
+      hostPorts: options.networks.hostPorts,
+      startResolver: options.networks.startResolver,
+      hasLink: (name) => options.networks.host.indexOf(name) !== undefined,
+      store: this.store,
+      events: this.events,
+      containers: () => this.#containers.values(),
+      hostsPath: (id) => this.paths.container(id).hosts,
+      findContainer: (ref) => this.findIf(ref),
     });
     this.execs = new Execs(this);
     const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
     this.#userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
-    this.planner.connect((ref) => this.find(ref));
+    this.planner.connect({
+      findContainer: (ref) => this.find(ref),
+      hostGateway: () => hostGateway(this.networks, settings),
+    });
   }
 
   /** Opens the state and makes it agree with the processes that are there. @throws LighterError like `Store`. */
@@ -114,6 +130,7 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.isDisposed = true;
     this.#parts.dispose();
+    this.endpoints[Symbol.dispose]();
     for (const container of this.#containers.values()) {
       container.restarts.cancel();
       container.supervised?.disconnect();
@@ -134,13 +151,11 @@ export class Engine implements AsyncDisposable {
   }
 
   #usersOf(networkId: string): NetworkUser[] {
-    const { name } = this.networks.find(networkId);
-    return this.list().flatMap(({ id, record, isRunning }) => {
-      if (!isRunning || record.hostConfig.NetworkMode !== name) return [];
-      const endpointId = createHash("sha256").update(`${networkId} ${id}`).digest("hex");
-      const state = { endpointId, interfaceName: "", hostInterface: "", macAddress: "" };
-      return [{ containerId: id, containerName: record.name, state }];
-    });
+    return this.list().flatMap(({ id, record }) =>
+      record.networking.endpoints.flatMap(({ networkId: own, state }) =>
+        own === networkId && state !== undefined ? [{ containerId: id, containerName: record.name, state }] : [],
+      ),
+    );
   }
 
   /** A random name for this installation. */
@@ -172,6 +187,15 @@ export class Engine implements AsyncDisposable {
     return this.#userNamespaces.isDefault;
   }
 
+  /** Like `find`; undefined for none and for many. */
+  findIf(ref: string): Container | undefined {
+    try {
+      return this.find(ref);
+    } catch {
+      return undefined;
+    }
+  }
+
   // --- Create ---
 
   create(body: unknown, name: string | undefined, platform: string | undefined): { id: string; warnings: string[] } {
@@ -179,6 +203,7 @@ export class Engine implements AsyncDisposable {
     const id = randomId();
     const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
+    this.endpoints.check(record);
     this.#requireFreeName(record.name);
     record.idMappings = this.#userNamespaces.assign(record);
     this.volumes.claim(record.mountPoints, (claimed) => {
@@ -188,6 +213,7 @@ export class Engine implements AsyncDisposable {
     this.#userNamespaces.claim(record);
     const container = new Container(record, this.events);
     this.#register(container);
+    this.endpoints.namesChanged(container);
     container.publish("create");
     return { id, warnings };
   }
@@ -208,7 +234,7 @@ export class Engine implements AsyncDisposable {
     const { warnings: _, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, "explain");
     record.idMappings = this.#userNamespaces.assign(record);
-    return this.runtime.explain(this.#startRequest(record, [], true));
+    return this.runtime.explain({ ...this.#startRequest(record, [], true), ...this.endpoints.preview(record) });
   }
 
   // --- Start ---
@@ -252,7 +278,9 @@ export class Engine implements AsyncDisposable {
     }
     this.#assignIds(record);
     if (record.mountPoints.length > 0) await this.planner.prepareMounts(record, !startedBefore);
-    const request = this.#startRequest(record, attaches, false);
+    requireLinksRun(record, (ref) => this.findIf(ref));
+    const networks = this.endpoints.begin(container);
+    const request = { ...this.#startRequest(record, attaches, false), ...networks };
     writePoint("start process");
     const supervised = await this.runtime.start(request);
     writePoint("started process");
@@ -263,7 +291,7 @@ export class Engine implements AsyncDisposable {
       health: startingHealth(record.config, record.health),
     };
     try {
-      this.store.setRunning({ id: record.id, ...running });
+      this.store.setRunning({ id: record.id, networking: record.networking, ...running });
     } catch (error) {
       await supervised.signal(SIGNALS.KILL!); // a process that no row tells of must not stay
       await supervised.gone;
@@ -274,6 +302,7 @@ export class Engine implements AsyncDisposable {
     container.restarts.started();
     this.#publishMounts(record, "mount");
     this.execs.forgetAll(container);
+    this.endpoints.started(container);
     container.publish("start");
     this.#supervise(container, supervised);
     for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
@@ -318,9 +347,12 @@ export class Engine implements AsyncDisposable {
     const wasWaiting = container.restarts.cancel();
     record.exitCode = exitCodeOfStartError(error);
     record.error = messageOf(error);
+    const { networking } = record;
+    record.networking = Endpoints.cleared(networking);
     try {
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
       this.store.setStartFailed(record);
+      this.endpoints.end(container, networking, false);
       if (record.hostConfig.AutoRemove) this.#markRemoved(container, true);
     } catch (writeError) {
       logFailure(`write down the failed start of container ${record.id}`, writeError); // the start's own error matters
@@ -386,7 +418,10 @@ export class Engine implements AsyncDisposable {
     container.ociConfig = undefined;
     record.paused = false;
     const ranMs = msBetween(record.startedAt, record.finishedAt);
+    const { networking } = record;
+    record.networking = Endpoints.cleared(networking);
     const publishEnd = () => {
+      this.endpoints.end(container, networking, true);
       if (tellOom) container.publish("oom");
       const execDuration = String(Math.trunc(ranMs / 1000));
       container.publish("die", { execDuration, exitCode: String(record.exitCode) });
@@ -449,7 +484,20 @@ export class Engine implements AsyncDisposable {
       this.#names.delete(record.name);
       this.#names.set(name, container);
       record.name = name;
+      this.endpoints.namesChanged(container);
       container.publish("rename", { oldName });
+    });
+  }
+
+  /** @throws LighterError "not-found" */
+  removeLink(container: Container, alias: string): Promise<void> {
+    return container.queue.run(() => {
+      const { record } = container;
+      const Links = withoutLink(record.hostConfig.Links ?? [], alias);
+      if (Links === undefined) throw noSuchContainer(`${record.name}/${alias}`);
+      const hostConfig = { ...record.hostConfig, Links };
+      this.store.setHostConfig(record.id, hostConfig);
+      record.hostConfig = hostConfig;
     });
   }
 
@@ -536,7 +584,10 @@ export class Engine implements AsyncDisposable {
     if (found === "lost") {
       if (container.isRunning) await this.#lost(container, "it died without an exit record");
       // The last daemon died in the middle of a start, and the start with it.
-      else if (existsSync(this.paths.runDirectory(record.id))) await this.#cleanup(record);
+      else {
+        if (existsSync(this.paths.runDirectory(record.id))) await this.#cleanup(record);
+        this.#clearNetworking(record);
+      }
       return;
     }
     if ("exited" in found) {
@@ -546,13 +597,24 @@ export class Engine implements AsyncDisposable {
         Object.assign(record, { status: "running", startedAt: formatNow(), paused: false, health } as const);
       }
       record.pid = found.pid;
+      await this.endpoints.adopt(container);
       this.store.setRunning(record);
       this.#supervise(container, found);
       return;
     }
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
+    else this.#clearNetworking(record);
     this.#logForwarder.begin(container, this.paths.container(container.id)); // what was said while there was no daemon
+  }
+
+  /** Of a start that came to nothing. */
+  #clearNetworking(record: ContainerRecord): void {
+    const { networking } = record;
+    if (!networking.endpoints.some(({ state }) => state !== undefined)) return;
+    record.networking = Endpoints.cleared(networking);
+    this.store.setNetworking(record.id, record.networking);
+    this.endpoints.end(record, networking, false);
   }
 
   // --- Background ---

@@ -14,6 +14,10 @@ export function notRunning(id: string): LighterError {
   return new LighterError("conflict", `container ${id} is not running`);
 }
 
+export function cannotJoinNetwork(id: string): LighterError {
+  return new LighterError("conflict", `cannot join network of a non running container: ${id}`);
+}
+
 export function containerPaused(id: string): LighterError {
   return new LighterError("conflict", `Container ${id} is paused, unpause the container before exec`);
 }

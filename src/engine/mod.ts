@@ -5,7 +5,6 @@ import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { favorDynmods } from "../linux/sys/hierarchy.ts";
-import { Firewall } from "../network/firewall/mod.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
@@ -14,9 +13,7 @@ import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
 import { HealthMonitor } from "./health/monitor.ts";
 import { hostProbe, readHostFacts } from "./host-facts.ts";
-import type { NetworkHost } from "./networks/host.ts";
-import { HostLinks } from "./networks/host-links.ts";
-import { ownNames } from "./networks/own-names.ts";
+import { type HostNetwork, openHostNetwork } from "./host-network.ts";
 import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
 import { OomMonitor } from "./oom-monitor.ts";
 import { EnginePaths } from "./paths.ts";
@@ -56,7 +53,10 @@ export { attach, PendingAttach } from "./attach.ts";
 export {
   type ContainerDefaults,
   checkContainerDefaults,
+  exposedPorts,
+  formatPort,
   type HostFacts,
+  isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
 } from "./config/mod.ts";
@@ -64,6 +64,10 @@ export type { Container, WaitCondition } from "./container.ts";
 export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
+export { parseConnectBody, parseDisconnectBody } from "./endpoints/bodies.ts";
+export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
+export { describeLinks, linkNames } from "./endpoints/links.ts";
+export { dnsNames, shortId } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";
 export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";
@@ -81,7 +85,13 @@ export { bridgeOptionsOf } from "./networks/bridge-options.ts";
 export type { NetworkUser } from "./networks/networks.ts";
 export { isPredefined } from "./networks/predefined.ts";
 export { checkNetworkSettings, DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
-export { type EndpointState, type GivenPool, NETWORK_DRIVERS, type NetworkRecord } from "./networks/types.ts";
+export {
+  type EndpointRecord,
+  type EndpointState,
+  type GivenPool,
+  NETWORK_DRIVERS,
+  type NetworkRecord,
+} from "./networks/types.ts";
 export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
 export { openRegistries, type Registries } from "./registries.ts";
@@ -103,14 +113,8 @@ export interface OpenEngineOptions {
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
-  /** In place of the host's links and firewall, for tests. */
-  networking?: Networking;
-}
-
-interface Networking {
-  host: NetworkHost;
-  /** Undefined: the settings want no rules. */
-  firewall?: Firewall;
+  /** In place of the host's links, rules and ports, for tests. */
+  hostNetwork?: HostNetwork;
 }
 
 export interface OpenedEngine {
@@ -138,12 +142,12 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   });
   const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
   const settings = options.networkSettings ?? DEFAULT_NETWORK_SETTINGS;
-  const networking = options.networking ?? openNetworking(paths, settings);
+  const hostNetwork = options.hostNetwork ?? openHostNetwork(paths, settings);
   const engine = await Engine.open({
     ...{ paths, runtime, planner, userNamespaces },
-    networks: { ...networking, settings },
+    networks: { ...hostNetwork, settings },
   });
-  const { firewall } = networking;
+  const { firewall } = hostNetwork;
   if (firewall !== undefined) engine.use(firewall.watch(() => engine.networks.syncFirewall()));
   thawLeftFrozen(engine);
   await freezePaused(engine);
@@ -152,13 +156,6 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   startAtBoot(engine);
   if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };
-}
-
-/** What is the kernel's, of the network namespace that the daemon is in. Changes nothing yet. */
-function openNetworking(paths: EnginePaths, settings: NetworkSettings): Networking {
-  const { mark, table } = ownNames(paths.dataRoot);
-  const host = new HostLinks({ mark, forwardingPath: paths.forwarding });
-  return settings.firewall || settings.firewall6 ? { host, firewall: new Firewall({ tableName: table }) } : { host };
 }
 
 /** Starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */

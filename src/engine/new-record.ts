@@ -4,9 +4,14 @@ import type { CreatePlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
 
 /** Of a container that has just been created. */
-export function newRecord(plan: Omit<CreatePlan, "warnings">, id: string, name: string): ContainerRecord {
+export function newRecord(
+  { endpoints, ...plan }: Omit<CreatePlan, "warnings">,
+  id: string,
+  name: string,
+): ContainerRecord {
   return {
     ...plan,
+    networking: { endpoints, ports: [] },
     id,
     name,
     status: "created",

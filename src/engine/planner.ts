@@ -2,6 +2,7 @@ import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import type { Container } from "./container.ts";
+import type { EndpointRecord } from "./networks/types.ts";
 import type { ContainerPaths } from "./paths.ts";
 import type { ContainerRecord } from "./store.ts";
 
@@ -15,6 +16,7 @@ export interface CreatePlan {
   image: string;
   imageId: string;
   mountPoints: MountPoint[];
+  endpoints: EndpointRecord[];
   warnings: string[];
 }
 
@@ -39,8 +41,11 @@ export interface ExecOptions {
 
 /** From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. */
 export interface Planner {
-  /** Called once, by the engine: a container may name others, whose namespaces it shares. */
-  connect(findContainer: (ref: string) => Container): void;
+  /**
+   * Called once, by the engine: a container may name others, whose namespaces it shares. `hostGateway`: the address of the
+   * host that stands for "host-gateway" in ExtraHosts.
+   */
+  connect(engine: { findContainer: (ref: string) => Container; hostGateway: () => string }): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */

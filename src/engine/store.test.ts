@@ -30,6 +30,7 @@ function record(id: string, name: string): ContainerRecord {
     hostConfig: { AutoRemove: true },
     mountPoints: [],
     idMappings: null,
+    networking: { endpoints: [{ networkId: "", networkName: "bridge", wish: { aliases: ["web"] } }], ports: [] },
     pid: 0,
     exitCode: 0,
     error: "",
@@ -58,6 +59,7 @@ test("a container's row survives closing and opening, oldest first", () => {
       restartCount: 1,
       manuallyStopped: false,
       health,
+      networking: { endpoints: [], ports: [] },
     });
     store.setPaused("a", true);
     store.setManuallyStopped("b");
@@ -91,6 +93,7 @@ test("a container's row survives closing and opening, oldest first", () => {
       paused: true,
       hostConfig: { Memory: 7 },
       health,
+      networking: { endpoints: [], ports: [] },
     },
   ]);
 });
@@ -127,15 +130,18 @@ test("a database of the first schema is brought up to the present one", () => {
   {
     using store = new Store(path);
     store.insert(record("a", "old"));
+    store.setHostConfig("a", { NetworkMode: "default" });
   }
   const db = new Database(path);
-  for (const column of ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings"])
+  for (const column of ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings", "networking"])
     db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);
   db.run("PRAGMA user_version = 1");
   db.close();
   using store = new Store(path);
-  expect(store.all()).toEqual([record("a", "old")]);
+  // It is in the network of its mode, and has no wishes there.
+  const networking = { endpoints: [{ networkId: "", networkName: "bridge", wish: {} }], ports: [] };
+  expect(store.all()).toEqual([{ ...record("a", "old"), hostConfig: { NetworkMode: "default" }, networking }]);
 });
 
 test("only root may read the database: environments hold secrets", () => {

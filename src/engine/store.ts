@@ -3,9 +3,11 @@ import { chmodSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import { planEndpoints } from "./config/endpoints.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import type { HealthRecord } from "./health/health-state.ts";
 import { NETWORK_SCHEMA, NetworkTable } from "./networks/network-table.ts";
+import type { ContainerNetworking } from "./networks/types.ts";
 import type { IdMappings } from "./userns/id-mappings.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "./volume-table.ts";
 
@@ -28,6 +30,7 @@ export interface ContainerRecord {
   mountPoints: MountPoint[];
   /** Of its user namespace, since its creation or its last start; null: it is in the host's. */
   idMappings: IdMappings | null;
+  networking: ContainerNetworking;
   /** Of init on the host; 0 when not running. */
   pid: number;
   exitCode: number;
@@ -58,6 +61,7 @@ interface Row {
   config: string;
   host_config: string;
   mount_points: string;
+  networking: string | null;
   pid: number;
   exit_code: number;
   error: string;
@@ -101,6 +105,7 @@ const MIGRATIONS: readonly string[] = [
   VOLUME_SCHEMA,
   NETWORK_SCHEMA,
   "ALTER TABLE container ADD COLUMN id_mappings TEXT",
+  "ALTER TABLE container ADD COLUMN networking TEXT",
 ];
 
 /**
@@ -122,22 +127,23 @@ export class Store implements Disposable {
     const prepare = (sql: string) => this.#db.query(sql);
     this.#statements = {
       insert: prepare(
-        `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, mount_points, pid,
-           exit_code, error, oom_killed, started_at, finished_at, restart_count, id_mappings)
-         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0, ?)`,
+        `INSERT INTO container (id, name, status, created_at, image, image_id, config, host_config, mount_points, networking,
+           pid, exit_code, error, oom_killed, started_at, finished_at, restart_count, id_mappings)
+         VALUES (?, ?, 'created', ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, ?, ?, 0, ?)`,
       ),
       running: prepare(
         `UPDATE container SET status = 'running', pid = ?, started_at = ?, exit_code = 0, error = '', oom_killed = 0,
-           restart_count = ?, manually_stopped = ?, health = ? WHERE id = ?`,
+           restart_count = ?, manually_stopped = ?, health = ?, networking = ? WHERE id = ?`,
       ),
-      startFailed: prepare("UPDATE container SET exit_code = ?, error = ? WHERE id = ?"),
+      startFailed: prepare("UPDATE container SET exit_code = ?, error = ?, networking = ? WHERE id = ?"),
       exited: prepare(
         `UPDATE container SET status = 'exited', pid = 0, exit_code = ?, error = ?, oom_killed = ?, started_at = ?,
-           finished_at = ?, restart_count = ?, paused = 0 WHERE id = ?`,
+           finished_at = ?, restart_count = ?, networking = ?, paused = 0 WHERE id = ?`,
       ),
       paused: prepare("UPDATE container SET paused = ? WHERE id = ?"),
       manuallyStopped: prepare("UPDATE container SET manually_stopped = 1 WHERE id = ?"),
       hostConfig: prepare("UPDATE container SET host_config = ? WHERE id = ?"),
+      networking: prepare("UPDATE container SET networking = ? WHERE id = ?"),
       health: prepare("UPDATE container SET health = ? WHERE id = ?"),
       idMappings: prepare("UPDATE container SET id_mappings = ? WHERE id = ?"),
       rename: prepare("UPDATE container SET name = ? WHERE id = ?"),
@@ -167,6 +173,7 @@ export class Store implements Disposable {
       JSON.stringify(c.config),
       JSON.stringify(c.hostConfig),
       JSON.stringify(c.mountPoints),
+      JSON.stringify(c.networking),
       c.startedAt,
       c.finishedAt,
       formatOptional(c.idMappings),
@@ -175,7 +182,7 @@ export class Store implements Disposable {
   }
 
   setRunning(
-    c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount" | "manuallyStopped" | "health">,
+    c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount" | "manuallyStopped" | "health" | "networking">,
   ): void {
     writePoint("set running");
     this.#statements.running.run(
@@ -184,14 +191,15 @@ export class Store implements Disposable {
       c.restartCount,
       Number(c.manuallyStopped),
       formatOptional(c.health),
+      JSON.stringify(c.networking),
       c.id,
     );
     writePoint("was set running");
   }
 
-  setStartFailed(c: Pick<ContainerRecord, "id" | "exitCode" | "error">): void {
+  setStartFailed(c: Pick<ContainerRecord, "id" | "exitCode" | "error" | "networking">): void {
     writePoint("set start failed");
-    this.#statements.startFailed.run(c.exitCode, c.error, c.id);
+    this.#statements.startFailed.run(c.exitCode, c.error, JSON.stringify(c.networking), c.id);
     writePoint("was set start failed");
   }
 
@@ -204,6 +212,7 @@ export class Store implements Disposable {
       c.startedAt,
       c.finishedAt,
       c.restartCount,
+      JSON.stringify(c.networking),
       c.id,
     );
     writePoint("was set exited");
@@ -225,6 +234,12 @@ export class Store implements Disposable {
     writePoint("set host config");
     this.#statements.hostConfig.run(JSON.stringify(hostConfig), id);
     writePoint("was set host config");
+  }
+
+  setNetworking(id: string, networking: ContainerNetworking): void {
+    writePoint("set networking");
+    this.#statements.networking.run(JSON.stringify(networking), id);
+    writePoint("was set networking");
   }
 
   setHealth(id: string, health: HealthRecord): void {
@@ -307,6 +322,12 @@ function migrate(db: Database, path: string): void {
   db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
 }
 
+/** A container of a Lighter without networks is in the one of its mode. */
+function networkingOf({ networking, config, host_config }: Row): ContainerNetworking {
+  if (networking !== null) return JSON.parse(networking);
+  return { endpoints: planEndpoints(JSON.parse(config), JSON.parse(host_config), {}), ports: [] };
+}
+
 function formatOptional(value: object | null | undefined): string | null {
   return value == null ? null : JSON.stringify(value);
 }
@@ -323,6 +344,7 @@ function recordOf(row: Row): ContainerRecord {
     hostConfig: JSON.parse(row.host_config),
     mountPoints: JSON.parse(row.mount_points),
     idMappings: row.id_mappings === null ? null : JSON.parse(row.id_mappings),
+    networking: networkingOf(row),
     pid: row.pid,
     exitCode: row.exit_code,
     error: row.error,

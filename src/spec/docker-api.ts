@@ -13,7 +13,19 @@ export interface DockerCreateBody extends DockerContainerConfig {
 }
 
 export interface DockerNetworkingConfig {
-  EndpointsConfig?: Maybe<Record<string, unknown>>;
+  /** By the network's name or id. */
+  EndpointsConfig?: Maybe<Record<string, DockerEndpointSettings>>;
+}
+
+/** What a client may wish of a container's place in a network; the rest of EndpointSettings is for answers. */
+export interface DockerEndpointSettings {
+  IPAMConfig?: Maybe<{ IPv4Address?: Maybe<string>; IPv6Address?: Maybe<string>; LinkLocalIPs?: Maybe<string[]> }>;
+  /** "name:alias". */
+  Links?: Maybe<string[]>;
+  Aliases?: Maybe<string[]>;
+  MacAddress?: Maybe<string>;
+  DriverOpts?: Maybe<Record<string, string>>;
+  GwPriority?: Maybe<number>;
 }
 
 /** Configuration that is portable between hosts; an image's config has the same shape. */

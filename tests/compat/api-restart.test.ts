@@ -145,7 +145,7 @@ test("names, configs and the order of creation survive", async () => {
 test("a second daemon on the same data does not start", async () => {
   const { openEngine } = await import("../../src/engine/mod.ts");
   const { dataRoot, execRoot } = api.engine.paths;
-  const opened = openEngine({ dataRoot, execRoot, runtime: api.runtime, networking: { host: api.networkHost } });
+  const opened = openEngine({ dataRoot, execRoot, runtime: api.runtime, hostNetwork: api.network });
   expect(opened).rejects.toMatchObject({ code: "conflict" });
   await opened.catch(() => {});
 });

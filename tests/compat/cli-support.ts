@@ -1,6 +1,6 @@
 /** A private dockerd, and both command lines run the same way, for tests that compare ours with Docker's. */
 import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -163,6 +163,11 @@ export class PrivateDocker {
     const deadline = performance.now() + 30_000;
     while (existsSync(join(this.folder, "pid")) && performance.now() < deadline) await Bun.sleep(50);
     await this.#namespace?.[Symbol.asyncDispose]();
+    // Of containers on the network of its namespace, which it does not take for its own.
+    for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+      const mountPoint = line.split(" ")[4] ?? "";
+      if (mountPoint.startsWith(join(this.folder, "exec/netns/"))) spawnSync("umount", [mountPoint]);
+    }
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

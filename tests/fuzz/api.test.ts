@@ -34,8 +34,33 @@ const FIELDS = [
   ..."Image Cmd Entrypoint Env Tty OpenStdin StdinOnce User WorkingDir Labels Volumes HostConfig Detach".split(" "),
   ..."AttachStdout ConsoleSize Privileged Memory Binds Mounts NetworkMode AutoRemove LogConfig __proto__".split(" "),
   ..."MemorySwap PidsLimit CpusetCpus RestartPolicy Name MaximumRetryCount Healthcheck Test Interval".split(" "),
+  ..."NetworkingConfig EndpointsConfig EndpointConfig IPAMConfig IPv4Address Aliases Links MacAddress DriverOpts".split(
+    " ",
+  ),
+  ..."Container Force ExposedPorts PortBindings PublishAllPorts HostIp HostPort ExtraHosts bridge 80/tcp 9-8/x".split(
+    " ",
+  ),
 ];
-const VALUES = [null, true, 0, -1, 1e300, "", "hello", "\0", [], [null], ["a"], {}, { a: 1 }, { Type: "none" }, [[]]];
+const VALUES = [
+  null,
+  true,
+  0,
+  -1,
+  1e300,
+  "",
+  "hello",
+  "\0",
+  [],
+  [null],
+  ["a"],
+  {},
+  { a: 1 },
+  { Type: "none" },
+  [[]],
+  "10.0.0.1",
+  "8080-8082",
+  "a:b",
+];
 
 function anyBody(random: Random, depth = 0): unknown {
   if (depth > 2 || random.below(4) === 0) return random.pick(VALUES);

@@ -10,13 +10,13 @@ import { routes } from "../../src/api/routes.ts";
 import { createServer } from "../../src/api/server.ts";
 import { type OpenedEngine, openEngine } from "../../src/engine/mod.ts";
 import { ApiClient } from "./api-client.ts";
-import { FakeNetworkHost } from "./fake-network-host.ts";
+import { FakeHostNetwork } from "./fake-network.ts";
 import { FakeRuntime } from "./fake-runtime.ts";
 
 export class ApiServer extends ApiClient implements AsyncDisposable {
   readonly directory: string;
   readonly runtime = new FakeRuntime();
-  readonly networkHost = new FakeNetworkHost();
+  readonly network = new FakeHostNetwork();
   #server: Server | undefined;
   #opened: OpenedEngine | undefined;
 
@@ -41,12 +41,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const [dataRoot, execRoot] = [join(this.directory, "data"), join(this.directory, "exec")];
-    this.#opened = await openEngine({
-      dataRoot,
-      execRoot,
-      runtime: this.runtime,
-      networking: { host: this.networkHost },
-    });
+    this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, hostNetwork: this.network });
     this.#server = createServer(
       { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
       new Router(routes),

@@ -157,6 +157,7 @@ export class FakeRuntime implements Runtime {
     const process = new FakeProcess(request, this.#nextPid++);
     this.processes.set(request.id, process);
     for (const wake of this.#starts.splice(0)) wake();
+    if ("beforePivot" in request) await request.beforePivot?.(process.pid);
     const attached: Socket[] = [];
     for (const plan of request.attach) attached.push(await this.#connect(process, plan));
     return this.#supervised(process, attached);

@@ -18,8 +18,13 @@ export class NetworkNamespace implements AsyncDisposable {
     return new NetworkNamespace(holder);
   }
 
+  /** Of a process that is in it. */
+  get pid(): number {
+    return this.#holder.pid ?? 0;
+  }
+
   get path(): string {
-    return `/proc/${this.#holder.pid}/ns/net`;
+    return `/proc/${this.pid}/ns/net`;
   }
 
   /** The command that runs `argv` there, as the same process. */

@@ -46,6 +46,8 @@ export interface BuildInput {
   user: ResolvedUser;
   files: ContainerFiles;
   peers: Peers;
+  /** Of links to other containers: the container's own come before them. */
+  linkVariables?: readonly string[];
   host: HostFacts;
   probe: HostProbe;
   /** A user namespace for it, new or a peer's; without: the host's. */
@@ -80,7 +82,12 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   return {
     ociVersion: OCI_VERSION,
     process: {
-      ...planProcess(config, hostConfig, { hostname, user: input.user, withInit: usesInit(hostConfig) }),
+      ...planProcess(config, hostConfig, {
+        hostname,
+        user: input.user,
+        withInit: usesInit(hostConfig),
+        linkVariables: input.linkVariables ?? [],
+      }),
       capabilities,
       ...(rlimits.length > 0 ? { rlimits } : {}),
       ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),

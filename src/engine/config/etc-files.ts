@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
+import { planResolvConf, RESOLVER_ADDRESS, type ResolvConf } from "../../network/dns/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
-import { invalid, notSupported } from "./errors.ts";
+import { invalid } from "./errors.ts";
 import { parseNetworkMode } from "./namespaces.ts";
 
 /** Texts of the three files that are bind-mounted into a container. */
@@ -19,27 +20,57 @@ const DEFAULT_HOSTS: readonly (readonly [string, string])[] = [
   ["ff02::2", "ip6-allrouters"],
 ];
 
+/** What the files say of the container's networks. */
+export interface NetworkFacts {
+  /** Of links, then its own: an address and the names for it. */
+  hosts: readonly (readonly [address: string, names: string])[];
+  /** Queries go to the resolver that is answered from inside the container's namespace. */
+  usesResolver: boolean;
+  /** It has IPv6. */
+  ipv6: boolean;
+  /** What "host-gateway" in ExtraHosts stands for; only asked if it is there. */
+  hostGateway: () => string;
+}
+
+/** The host's own files, as text. */
+export interface HostEtcFiles {
+  hosts: string;
+  resolvConf: string;
+  /** Where that is. */
+  resolvConfPath: string;
+}
+
 /**
  * Contents of /etc/hosts, /etc/hostname and /etc/resolv.conf for a container that does not share another's network.
- * On the host's network they are the host's own files where nothing was asked for.
- * `hostFiles`: the host's, as text. Options have passed `validateEtcFiles`.
+ * On the host's network they are the host's own files where nothing was asked for. Options have passed `validateEtcFiles`.
  */
 export function planEtcFiles(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
-  hostFiles: { hosts: string; resolvConf: string },
+  hostFiles: HostEtcFiles,
+  network: NetworkFacts,
 ): EtcFiles {
   const onHostNetwork = parseNetworkMode(hostConfig.NetworkMode).kind === "host";
-  const extra = (hostConfig.ExtraHosts ?? []).map(parseExtraHost);
-  const lines = [...DEFAULT_HOSTS, ...extra.map(({ name, address }) => [address, name] as const)];
+  const extra = (hostConfig.ExtraHosts ?? []).map(parseExtraHost).map(({ name, address }) => {
+    return [address === HOST_GATEWAY ? network.hostGateway() : address, name] as const;
+  });
+  const lines = [...DEFAULT_HOSTS, ...extra, ...network.hosts];
   return {
-    hosts:
-      onHostNetwork && extra.length === 0
-        ? hostFiles.hosts
-        : lines.map(([address, names]) => `${address}\t${names}\n`).join(""),
+    hosts: onHostNetwork && extra.length === 0 ? hostFiles.hosts : lines.map(formatHostsLine).join(""),
     hostname: `${config.Hostname ?? ""}\n`,
-    resolvConf: formatResolvConf(hostConfig, hostFiles.resolvConf, onHostNetwork),
+    resolvConf: planContainerResolvConf(hostConfig, hostFiles, network).text,
   };
+}
+
+export function formatHostsLine([address, names]: readonly [string, string]): string {
+  return `${address}\t${names}\n`;
+}
+
+/** The names of a container at its own addresses: of "web.example.org" also "web". */
+export function ownHostNames({ Hostname, Domainname }: DockerContainerConfig): string {
+  const full = Domainname ? `${Hostname ?? ""}.${Domainname}` : (Hostname ?? "");
+  const at = full.indexOf(".");
+  return at === -1 ? full : `${full} ${full.slice(0, at)}`;
 }
 
 /** Checks ExtraHosts and Dns. @throws LighterError "invalid", with Docker's texts; "not-supported" */
@@ -52,47 +83,40 @@ export function validateEtcFiles(hostConfig: DockerHostConfig): void {
     if (/\s/.test(entry)) throw invalid(`DNS search domains and options have no white space: ${JSON.stringify(entry)}`);
 }
 
+const HOST_GATEWAY = "host-gateway";
+
 /** "name:address"; an IPv6 address has colons of its own. */
 function parseExtraHost(entry: string): { name: string; address: string } {
   const at = entry.indexOf(":");
   const name = entry.slice(0, at);
   if (at <= 0 || /\s/.test(name)) throw invalid(`bad format for add-host: ${JSON.stringify(entry)}`);
   const address = entry.slice(at + 1);
-  if (address === "host-gateway")
-    throw notSupported("HostConfig.ExtraHosts", "host-gateway: bridge networks are not available yet");
-  if (isIP(address) === 0) throw invalid(`invalid IP address in add-host: ${JSON.stringify(address)}`);
+  if (address !== HOST_GATEWAY && isIP(address) === 0)
+    throw invalid(`invalid IP address in add-host: ${JSON.stringify(address)}`);
   return { name, address };
 }
 
 /**
- * The host's resolver settings with the container's own in place of each kind given.
- * "DnsSearch": ["."] is how a client asks for no search domains. Source: resolv.conf(5).
+ * The host's resolver settings with the container's own in place of each kind given. On the host's network they are the host's
+ * file, if nothing was asked for.
  */
-function formatResolvConf(hostConfig: DockerHostConfig, hostText: string, onHostNetwork: boolean): string {
-  const { Dns: dns, DnsSearch: search, DnsOptions: options } = hostConfig;
-  const given = [dns, search, options].some((list) => (list ?? []).length > 0);
-  if (onHostNetwork && !given) return hostText;
-  const host = { nameserver: [] as string[], search: [] as string[], options: [] as string[] };
-  for (const line of hostText.split("\n")) {
-    const [keyword = "", ...values] = line.trim().split(/\s+/);
-    if (keyword === "nameserver" && values[0] !== undefined) host.nameserver.push(values[0]);
-    else if (keyword === "search" || keyword === "domain")
-      host.search = values; // the last one counts
-    else if (keyword === "options") host.options.push(...values);
-  }
-  // A resolver on the host's loopback is out of reach from another network namespace.
-  const inherited = onHostNetwork ? host.nameserver : host.nameserver.filter((server) => !isLoopback(server));
-  const pick = (own: readonly string[] | null | undefined, inherit: readonly string[]) =>
-    (own ?? []).length > 0 ? own! : inherit;
-  const domains = pick(search, host.search).filter((domain) => domain !== ".");
-  const settings = pick(options, host.options);
-  return [
-    ...pick(dns, inherited).map((server) => `nameserver ${server}\n`),
-    ...(domains.length > 0 ? [`search ${domains.join(" ")}\n`] : []),
-    ...(settings.length > 0 ? [`options ${settings.join(" ")}\n`] : []),
-  ].join("");
+export function planContainerResolvConf(
+  { Dns, DnsSearch, DnsOptions, NetworkMode }: DockerHostConfig,
+  { resolvConf: hostText, resolvConfPath: hostPath }: HostEtcFiles,
+  { usesResolver, ipv6 }: Pick<NetworkFacts, "usesResolver" | "ipv6">,
+): ResolvConf {
+  const onHostNetwork = parseNetworkMode(NetworkMode).kind === "host";
+  const [servers, search, options] = [Dns ?? [], DnsSearch ?? [], DnsOptions ?? []];
+  if (onHostNetwork && servers.length + search.length + options.length === 0)
+    return { text: hostText, servers: [], keepsSingleLabels: false };
+  // There the container reaches whatever the host does.
+  const all = onHostNetwork && servers.length === 0 ? nameserversOf(hostText) : servers;
+  return planResolvConf({
+    ...{ hostText, hostPath, servers: all, search, options, ipv6 },
+    ...(usesResolver ? { resolver: RESOLVER_ADDRESS } : {}),
+  });
 }
 
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.") || address === "::1";
+function nameserversOf(text: string): string[] {
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1]!);
 }

@@ -4,6 +4,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { planEtcFiles } from "./etc-files.ts";
 import { CONTAINER_CONFIG_FIELDS, type Fields, HOST_CONFIG_FIELDS, parseCreateBody } from "./fields.ts";
+import { exposedPorts, planPorts } from "./ports.ts";
 
 /** Definitions HostConfig and Resources of Docker Engine API v1.45, each with a value that asks for something. */
 const HOST_CONFIG_SAMPLES: Required<{ [K in keyof DockerHostConfig]: unknown }> = {
@@ -116,7 +117,9 @@ const USED_BY_ENGINE = [
     "GroupAdd",
     "Healthcheck",
     "Image",
+    "Links",
     "OpenStdin",
+    "PublishAllPorts",
     "RestartPolicy",
     "StdinOnce",
     "StopSignal",
@@ -127,9 +130,13 @@ const USED_BY_ENGINE = [
 /** All that a body leads to, but for the config that is only kept. */
 function outcome(config: DockerContainerConfig, hostConfig: DockerHostConfig): string {
   const { prepared, oci } = runCase({ name: "", image: "plain", docker: false, config, hostConfig });
-  const { mountPoints, log, warnings } = prepared;
-  const files = planEtcFiles(prepared.config, prepared.hostConfig, { hosts: "of the host", resolvConf: "" });
-  return JSON.stringify({ oci, mountPoints, log, warnings, files });
+  const { mountPoints, log, warnings, endpoints } = prepared;
+  const host = { hosts: "of the host", resolvConf: "", resolvConfPath: "/etc/resolv.conf" };
+  const network = { hosts: [], usesResolver: false, ipv6: false, hostGateway: () => "172.17.0.1" };
+  const files = planEtcFiles(prepared.config, prepared.hostConfig, host, network);
+  const ports = planPorts(prepared.config, prepared.hostConfig);
+  const exposed = exposedPorts(prepared.config, prepared.hostConfig);
+  return JSON.stringify({ oci, mountPoints, log, warnings, endpoints, files, ports, exposed });
 }
 
 function checkField(key: string, fields: Fields, prefix: string, run: () => string): void {
@@ -178,6 +185,7 @@ test("an unknown field with a value is refused by name, an empty one is not", ()
   expect(parseCreateBody({ HostConfig: { Teleport: false, A: [], B: {}, C: "", D: 0, E: null } })).toEqual({
     config: {},
     hostConfig: {},
+    endpoints: {},
   });
 });
 
@@ -191,6 +199,7 @@ test("field names are read in any case, as Go reads them", () => {
   expect(parseCreateBody({ cmd: ["a"], hostconfig: { MEMORY: 7 } })).toEqual({
     config: { Cmd: ["a"] },
     hostConfig: { Memory: 7 },
+    endpoints: {},
   });
 });
 
@@ -198,8 +207,9 @@ test("null is absent, and a command may be one string", () => {
   expect(parseCreateBody({ Cmd: "echo hi", Env: null, HostConfig: { Binds: null } })).toEqual({
     config: { Cmd: ["echo hi"] },
     hostConfig: {},
+    endpoints: {},
   });
-  expect(parseCreateBody({ HostConfig: null })).toEqual({ config: {}, hostConfig: {} });
+  expect(parseCreateBody({ HostConfig: null })).toEqual({ config: {}, hostConfig: {}, endpoints: {} });
 });
 
 const WRONG_SHAPES: [unknown, string][] = [
@@ -221,19 +231,19 @@ for (const [body, message] of WRONG_SHAPES)
     expect(() => parseCreateBody(body)).toThrow(new LighterError("invalid", message));
   });
 
-test("an endpoint that only repeats the network mode is accepted, one with settings is not", () => {
-  const body = (endpoints: object) => ({
-    HostConfig: { NetworkMode: "none" },
-    NetworkingConfig: { EndpointsConfig: endpoints },
+test("endpoints are read field by field, and what answers have beside the wishes is passed over", () => {
+  const body = (endpoints: object) => ({ NetworkingConfig: { EndpointsConfig: endpoints } });
+  // What `docker run --network front --ip 10.0.0.5` sends.
+  const sent = { IPAMConfig: { IPv4Address: "10.0.0.5" }, Links: null, MacAddress: "", DriverOpts: {}, IPPrefixLen: 0 };
+  expect(parseCreateBody(body({ front: sent, back: null })).endpoints).toEqual({
+    front: { IPAMConfig: { IPv4Address: "10.0.0.5" }, MacAddress: "", DriverOpts: {}, IPPrefixLen: 0 } as object,
+    back: {},
   });
-  // What `docker run --network none` sends.
-  const empty = { IPAMConfig: null, Links: null, Aliases: null, MacAddress: "", DriverOpts: {}, IPPrefixLen: 0 };
-  expect(parseCreateBody(body({ none: empty })).hostConfig).toEqual({ NetworkMode: "none" });
-  expect(() => parseCreateBody(body({ none: { ...empty, Aliases: ["db"] } }))).toThrow(
-    "NetworkingConfig.EndpointsConfig.none.Aliases: not supported",
+  expect(() => parseCreateBody(body({ front: { Aliases: "db" } }))).toThrow(
+    "NetworkingConfig.EndpointsConfig.front.Aliases: must be a list of strings",
   );
-  expect(() => parseCreateBody(body({ other: empty }))).toThrow(
-    "NetworkingConfig.EndpointsConfig.other: not supported",
+  expect(() => parseCreateBody(body({ front: { Teleport: 1 } }))).toThrow(
+    "NetworkingConfig.EndpointsConfig.front.Teleport: not supported",
   );
 });
 

@@ -1,5 +1,10 @@
 import type { LighterError } from "../../base/errors.ts";
-import type { DockerContainerConfig, DockerCreateBody, DockerHostConfig } from "../../spec/docker-api.ts";
+import type {
+  DockerContainerConfig,
+  DockerCreateBody,
+  DockerEndpointSettings,
+  DockerHostConfig,
+} from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
 
 /** How a field's JSON must look. `command`: a list of strings or, as Go accepts, one string. */
@@ -15,7 +20,9 @@ type Shape =
   /** Anything: fields that are refused unless empty. */
   | "any"
   | { object: Fields }
-  | { list: Fields };
+  | { list: Fields }
+  /** Any names, each with a value of this shape; `null` is an empty one. */
+  | { map: Shape };
 
 /**
  * What becomes of a field.
@@ -38,7 +45,6 @@ const informative = (shape: Shape): Field => ({ shape, fate: "informative" });
 const refused = (why: string): Field => ({ shape: "any", fate: "refused", why });
 
 const THROTTLE_DEVICES = handled({ list: { Path: handled("string"), Rate: handled("integer") } });
-const NO_NETWORKS = "bridge networks are not available yet";
 const NO_SHARING = "sharing with another container that way is not available yet";
 
 const MOUNT_FIELDS: Fields = {
@@ -66,6 +72,24 @@ const MOUNT_FIELDS: Fields = {
     },
   }),
   TmpfsOptions: handled({ object: { SizeBytes: handled("integer"), Mode: handled("integer") } }),
+};
+
+/** Of a container's place in a network: the wishes. What answers have beside them, clients send back. */
+export const ENDPOINT_FIELDS: Fields = {
+  IPAMConfig: handled({
+    object: { IPv4Address: handled("string"), IPv6Address: handled("string"), LinkLocalIPs: handled("strings") },
+  }),
+  Links: handled("strings"),
+  Aliases: handled("strings"),
+  MacAddress: handled("string"),
+  DriverOpts: handled("stringMap"),
+  GwPriority: handled("integer"),
+  ...Object.fromEntries(
+    [
+      ...["NetworkID", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "IPv6Gateway", "GlobalIPv6Address"],
+      ...["GlobalIPv6PrefixLen", "DNSNames"],
+    ].map((name) => [name, informative("any")]),
+  ),
 };
 
 /** Every field of HostConfig in Docker Engine API v1.45. */
@@ -113,7 +137,7 @@ export const HOST_CONFIG_FIELDS: Fields = {
   ContainerIDFile: informative("string"),
   LogConfig: handled({ object: { Type: handled("string"), Config: handled("stringMap") } }),
   NetworkMode: handled("string"),
-  PortBindings: { ...refused(NO_NETWORKS), fate: "handled" },
+  PortBindings: handled({ map: { list: { HostIp: handled("string"), HostPort: handled("string") } } }),
   RestartPolicy: handled({ object: { Name: handled("string"), MaximumRetryCount: handled("integer") } }),
   AutoRemove: handled("boolean"),
   VolumeDriver: handled("string"),
@@ -131,11 +155,11 @@ export const HOST_CONFIG_FIELDS: Fields = {
   GroupAdd: handled("strings"),
   IpcMode: handled("string"),
   Cgroup: refused(NO_SHARING),
-  Links: refused(NO_NETWORKS),
+  Links: handled("strings"),
   OomScoreAdj: handled("integer"),
   PidMode: handled("string"),
   Privileged: handled("boolean"),
-  PublishAllPorts: refused(NO_NETWORKS),
+  PublishAllPorts: handled("boolean"),
   ReadonlyRootfs: handled("boolean"),
   SecurityOpt: handled("strings"),
   StorageOpt: refused("the storage has no quotas"),
@@ -159,7 +183,7 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
   AttachStdin: informative("boolean"),
   AttachStdout: informative("boolean"),
   AttachStderr: informative("boolean"),
-  ExposedPorts: informative("set"),
+  ExposedPorts: handled("set"),
   Tty: handled("boolean"),
   OpenStdin: handled("boolean"),
   StdinOnce: handled("boolean"),
@@ -181,7 +205,7 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
   WorkingDir: handled("string"),
   Entrypoint: handled("command"),
   NetworkDisabled: handled("boolean"),
-  MacAddress: refused(NO_NETWORKS),
+  MacAddress: handled("string"),
   OnBuild: informative("strings"),
   Labels: informative("stringMap"),
   StopSignal: handled("string"),
@@ -198,19 +222,21 @@ const PARAMETER_FIELDS: Fields = Object.fromEntries(PARAMETERS.map((name) => [na
  * @throws LighterError "invalid" for a wrong shape; "not-supported" for a refused or unknown field that has a value,
  *   because a limit or a lock that is dropped in silence is worse than an error.
  */
-export function parseCreateBody(body: unknown): { config: DockerContainerConfig; hostConfig: DockerHostConfig } {
+export function parseCreateBody(body: unknown): {
+  config: DockerContainerConfig;
+  hostConfig: DockerHostConfig;
+  endpoints: Readonly<Record<string, DockerEndpointSettings>>;
+} {
   if (!isObject(body)) throw invalid("the body of a create request must be a JSON object");
   const fields = parseFields("", body, {
     ...CONTAINER_CONFIG_FIELDS,
     ...PARAMETER_FIELDS,
     HostConfig: handled({ object: HOST_CONFIG_FIELDS }),
-    NetworkingConfig: handled("any"),
+    NetworkingConfig: handled({ object: { EndpointsConfig: handled({ map: { object: ENDPOINT_FIELDS } }) } }),
   });
   for (const name of PARAMETERS) delete fields[name];
   const { HostConfig, NetworkingConfig, ...config } = fields as DockerCreateBody;
-  const hostConfig = HostConfig ?? {};
-  checkEndpoints(NetworkingConfig, hostConfig.NetworkMode ?? "default");
-  return { config, hostConfig };
+  return { config, hostConfig: HostConfig ?? {}, endpoints: NetworkingConfig?.EndpointsConfig ?? {} };
 }
 
 /** @throws LighterError as `parseCreateBody` */
@@ -271,6 +297,16 @@ function parseShape(path: string, value: unknown, shape: Shape): unknown {
     if (!isObject(value)) throw wrongShape(path, "an object", value);
     return parseFields(path, value, shape.object);
   }
+  if ("map" in shape) {
+    if (!isObject(value)) throw wrongShape(path, "an object", value);
+    const empty = typeof shape.map === "object" && "list" in shape.map ? [] : {};
+    return Object.fromEntries(
+      Object.entries(value).map(([key, each]) => [
+        parseString(path, key),
+        parseShape(`${path}.${key}`, each ?? empty, shape.map),
+      ]),
+    );
+  }
   if (!Array.isArray(value)) throw wrongShape(path, "a list", value);
   return value.map((each: unknown, index) => {
     if (!isObject(each)) throw wrongShape(`${path}[${index}]`, "an object", each);
@@ -288,26 +324,6 @@ function parseString(path: string, value: unknown): string {
   if (typeof value !== "string") throw wrongShape(path, "a string", value);
   if (value.includes("\0")) throw invalid(`${path}: has a NUL character`);
   return value;
-}
-
-/**
- * Clients name the network twice: as NetworkMode and as an endpoint. An endpoint without settings says nothing new.
- */
-function checkEndpoints(networking: unknown, networkMode: string): void {
-  if (networking === undefined) return;
-  if (!isObject(networking)) throw wrongShape("NetworkingConfig", "an object", networking);
-  for (const [key, value] of Object.entries(networking)) {
-    if (key !== "EndpointsConfig" || !isObject(value)) {
-      if (!isEmpty(value)) throw notSupported(`NetworkingConfig.${key}`, NO_NETWORKS);
-      continue;
-    }
-    for (const [network, settings] of Object.entries(value)) {
-      if (network !== networkMode) throw notSupported(`NetworkingConfig.EndpointsConfig.${network}`, NO_NETWORKS);
-      if (!isObject(settings)) continue;
-      const used = Object.entries(settings).find(([, setting]) => !isEmpty(setting));
-      if (used !== undefined) throw notSupported(`NetworkingConfig.EndpointsConfig.${network}.${used[0]}`, NO_NETWORKS);
-    }
-  }
 }
 
 /** Go's zero values, which clients send for "not given". */

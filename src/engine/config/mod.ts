@@ -16,12 +16,31 @@ export {
   usesInit,
 } from "./build.ts";
 export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";
-export { type EtcFiles, planEtcFiles } from "./etc-files.ts";
-export { parseCreateBody } from "./fields.ts";
+export {
+  checkWish,
+  isUserDefined,
+  networkNameOf,
+  onlyInPrivate,
+  parseConnectWish,
+  parseLink,
+  sharesNetwork,
+} from "./endpoints.ts";
+export { invalid } from "./errors.ts";
+export {
+  type EtcFiles,
+  formatHostsLine,
+  type HostEtcFiles,
+  type NetworkFacts,
+  ownHostNames,
+  planContainerResolvConf,
+  planEtcFiles,
+} from "./etc-files.ts";
+export { ENDPOINT_FIELDS, parseCreateBody, parseFields } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
 export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";
-export { type NamespaceMode, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
+export { DEFAULT_NETWORK, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
+export { type ContainerPort, exposedPorts, formatPort, type PortWish, planPorts } from "./ports.ts";
 export {
   DEFAULT_SHM_BYTES,
   type PreparedContainer,

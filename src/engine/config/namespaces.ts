@@ -1,6 +1,6 @@
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { NamespaceType, OciLinux } from "../../spec/oci-runtime.ts";
-import { invalid, notSupported } from "./errors.ts";
+import { invalid } from "./errors.ts";
 import type { HostFacts } from "./host.ts";
 
 /** Another container whose namespace is joined. */
@@ -18,32 +18,37 @@ export interface Peers {
   ipc?: Peer;
 }
 
+interface ContainerMode {
+  kind: "container";
+  id: string;
+}
+
 /** A mode that may name another container. */
-export type NamespaceMode = { kind: "private" | "host" | "none" | "shareable" } | { kind: "container"; id: string };
+export type NamespaceMode = { kind: "private" | "host" | "none" | "shareable" } | ContainerMode;
 
 const CONTAINER = "container:";
 
-export const BRIDGE_WARNING = "bridge networking is not available yet: the container has only a loopback interface";
+/** The network that is Docker's default: "" and "default" stand for it. */
+export const DEFAULT_NETWORK = "bridge";
 
-/**
- * The network of a container. bridge (Docker's default) is "private" until there are networks: a namespace of its own with
- * nothing but loopback in it, which is what "none" is too.
- * @throws LighterError "invalid"; "not-supported" for the name of a network.
- */
-export function parseNetworkMode(mode: string | null | undefined): NamespaceMode {
+/** The network of a container: another's, or one by name; `none` and `host` are among those, too. */
+export type NetworkMode = { kind: "bridge" | "host" | "none" } | { kind: "network"; name: string } | ContainerMode;
+
+/** @throws LighterError "invalid" */
+export function parseNetworkMode(mode: string | null | undefined): NetworkMode {
   switch (mode ?? "") {
     case "":
     case "default":
-    case "bridge":
-      return { kind: "private" };
+    case DEFAULT_NETWORK:
+      return { kind: "bridge" };
     case "none":
       return { kind: "none" };
     case "host":
       return { kind: "host" };
   }
-  return parseContainerMode(mode ?? "", "Invalid network mode: invalid container format container:<name|id>", () =>
-    notSupported(`HostConfig.NetworkMode "${mode}"`, "user-defined networks are not available yet"),
-  );
+  const name = mode ?? "";
+  if (!name.startsWith(CONTAINER)) return { kind: "network", name };
+  return parseContainerMode(name, "Invalid network mode: invalid container format container:<name|id>");
 }
 
 /** @throws LighterError "invalid", as the three below. */
@@ -71,8 +76,8 @@ export function parseCgroupnsMode(mode: string | null | undefined): "private" | 
   return mode;
 }
 
-function parseContainerMode(mode: string, message: string, otherwise = () => invalid(message)): NamespaceMode {
-  if (!mode.startsWith(CONTAINER)) throw otherwise();
+function parseContainerMode(mode: string, message: string): ContainerMode {
+  if (!mode.startsWith(CONTAINER)) throw invalid(message);
   const id = mode.slice(CONTAINER.length);
   if (id === "") throw invalid(message);
   return { kind: "container", id };
@@ -112,11 +117,14 @@ export function validateNamespaces(config: DockerContainerConfig, hostConfig: Do
     if (Object.keys(config.ExposedPorts ?? {}).length > 0)
       throw invalid("conflicting options: port exposing and the container type network mode");
   }
-  if (hasPorts(hostConfig)) {
-    if (network.kind !== "host") throw notSupported("HostConfig.PortBindings", "publishing ports is not available yet");
-    return ["Published ports are discarded when using host network mode"];
-  }
-  return network.kind === "private" ? [BRIDGE_WARNING] : [];
+  if ((hostConfig.Links ?? []).length > 0 && (network.kind === "container" || network.kind === "host"))
+    throw invalid(
+      `conflicting options: ${network.kind} type ${network.kind === "host" ? "networking" : "network"} can't be used ` +
+        "with links. This would result in undefined behavior",
+    );
+  return hasPorts(hostConfig) && network.kind === "host"
+    ? ["Published ports are discarded when using host network mode"]
+    : [];
 }
 
 function hasPorts(hostConfig: DockerHostConfig): boolean {
@@ -132,7 +140,7 @@ export function planNamespaces(
   host: HostFacts,
 ): NonNullable<OciLinux["namespaces"]> {
   const namespaces: NonNullable<OciLinux["namespaces"]> = [{ type: "mount" }];
-  const add = (type: NamespaceType, mode: NamespaceMode, peer: Peer | undefined, file: string) => {
+  const add = (type: NamespaceType, mode: NamespaceMode | NetworkMode, peer: Peer | undefined, file: string) => {
     if (mode.kind === "host") return;
     if (mode.kind !== "container") namespaces.push({ type });
     else if (peer === undefined) throw invalid(`cannot join the ${type} namespace of "${mode.id}": it is not running`);

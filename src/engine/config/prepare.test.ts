@@ -304,10 +304,7 @@ const INVALID_EARLIER: Row[] = [
 ];
 
 const NOT_SUPPORTED: Row[] = [
-  ["HostConfig.PortBindings: not supported", { PortBindings: { "80/tcp": [{ HostPort: "80" }] } }],
-  ['HostConfig.NetworkMode "backend": not supported', { NetworkMode: "backend" }],
   ['HostConfig.UsernsMode "auto:uidmapping=0:1:1": not supported', { UsernsMode: "auto:uidmapping=0:1:1" }],
-  ["HostConfig.ExtraHosts: not supported: host-gateway", { ExtraHosts: ["a:host-gateway"] }],
   ['HostConfig.LogConfig.Type: not supported: log driver "fluentd"', { LogConfig: { Type: "fluentd" } }],
   [
     'HostConfig.LogConfig.Config: not supported: log option "compress"',
@@ -364,13 +361,14 @@ for (const [message, hostConfig] of WARNINGS)
     expect(prepare(hostConfig).warnings).toEqual([message]);
   });
 
-test("the default network is a loopback interface for now, and the answer says so", () => {
-  for (const NetworkMode of ["", "default", "bridge"])
-    expect(prepare({ NetworkMode }).warnings).toEqual([
-      "bridge networking is not available yet: the container has only a loopback interface",
-    ]);
-  expect(prepare({ NetworkMode: "none" }).warnings).toEqual([]);
-  expect(prepare({ NetworkMode: "bridge" }, { NetworkDisabled: true }).warnings).toEqual([]);
+test("the default network is called by its name", () => {
+  for (const NetworkMode of ["", "default", "bridge"]) {
+    const { hostConfig, endpoints, warnings } = prepare({ NetworkMode });
+    expect(hostConfig.NetworkMode).toBe("bridge");
+    expect(endpoints).toEqual([{ networkId: "", networkName: "bridge", wish: {} }]);
+    expect(warnings).toEqual([]);
+  }
+  expect(prepare({ NetworkMode: "bridge" }, { NetworkDisabled: true }).endpoints).toEqual([]);
 });
 
 test("limits that the kernel has not are dropped with Docker's warnings", () => {
@@ -438,7 +436,7 @@ test("defaults are filled in the way `docker inspect` shows them", () => {
     ShmSize: 67108864,
     IpcMode: "private",
     CgroupnsMode: "private",
-    NetworkMode: "default",
+    NetworkMode: "bridge",
     MemorySwap: 128 * MiB,
     OomKillDisable: false,
     RestartPolicy: { Name: "no", MaximumRetryCount: 0 },

@@ -1,5 +1,7 @@
-import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { EndpointRecord } from "../networks/types.ts";
 import { planDevices } from "./devices.ts";
+import { networkNameOf, planEndpoints } from "./endpoints.ts";
 import { invalid } from "./errors.ts";
 import { validateEtcFiles } from "./etc-files.ts";
 import { validateHealthcheck } from "./health.ts";
@@ -7,6 +9,7 @@ import type { HostFacts } from "./host.ts";
 import { type LogOptions, parseLogConfig } from "./log.ts";
 import { type MountContext, type MountPoint, planMountPoints } from "./mounts.ts";
 import { parseCgroupnsMode, parseNetworkMode, parseUtsMode, validateNamespaces } from "./namespaces.ts";
+import { completeBindings, validatePorts } from "./ports.ts";
 import { commandOf, mergeImageConfig, validateProcess } from "./process.ts";
 import { planResources, planRlimits, prepareResources } from "./resources.ts";
 import {
@@ -28,6 +31,7 @@ export interface PreparedContainer {
   config: DockerContainerConfig;
   hostConfig: DockerHostConfig;
   mountPoints: MountPoint[];
+  endpoints: EndpointRecord[];
   /** `Path` and `Args` of inspect. */
   path: string;
   args: string[];
@@ -42,13 +46,20 @@ export interface PreparedContainer {
  * @throws LighterError "invalid", with Docker's texts; "not-supported" for what Lighter cannot do, by name.
  */
 export function prepareContainer(
-  input: { id: string; config: DockerContainerConfig; hostConfig: DockerHostConfig; image?: DockerContainerConfig },
+  input: {
+    id: string;
+    config: DockerContainerConfig;
+    hostConfig: DockerHostConfig;
+    endpoints?: Readonly<Record<string, DockerEndpointSettings>>;
+    image?: DockerContainerConfig;
+  },
   context: MountContext,
 ): PreparedContainer {
   const { host } = context;
   const merged = mergeImageConfig(input.config, input.image ?? {});
   // A network namespace with nothing in it, whatever the mode says.
-  const given = merged.NetworkDisabled ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
+  const isElsewhere = ["host", "container"].includes(parseNetworkMode(input.hostConfig.NetworkMode).kind);
+  const given = merged.NetworkDisabled && isElsewhere ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
   const { hostConfig: limited, warnings } = validateCreate(merged, given, context);
   const config: DockerContainerConfig = { ...merged };
   if (!config.Hostname) config.Hostname = defaultHostname(input.id, limited, host);
@@ -57,7 +68,8 @@ export function prepareContainer(
     ShmSize: limited.ShmSize || DEFAULT_SHM_BYTES,
     IpcMode: limited.IpcMode || "private",
     CgroupnsMode: parseCgroupnsMode(limited.CgroupnsMode),
-    NetworkMode: limited.NetworkMode || "default",
+    NetworkMode: networkNameOf(limited.NetworkMode ?? ""),
+    ...(limited.PortBindings == null ? {} : { PortBindings: completeBindings(limited.PortBindings) }),
     Runtime: RUNTIME_NAME,
     RestartPolicy: {
       Name: limited.RestartPolicy?.Name || "no",
@@ -73,6 +85,7 @@ export function prepareContainer(
     config,
     hostConfig,
     mountPoints: mounts.mountPoints,
+    endpoints: planEndpoints(config, hostConfig, input.endpoints ?? {}),
     path,
     args,
     log: parseLogConfig(hostConfig.LogConfig),
@@ -107,6 +120,7 @@ export function validateCreate(
   validateConsoleSize(given.ConsoleSize);
   validateCgroupParent(given.CgroupParent ?? "");
   validateEtcFiles(given);
+  validatePorts(config, given);
   const warnings = validateNamespaces(config, given);
   parseUsernsMode(given.UsernsMode);
   const limited = prepareResources(given, host);

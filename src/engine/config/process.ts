@@ -81,13 +81,14 @@ export function commandOf(config: DockerContainerConfig): string[] {
  */
 function environment(
   variables: readonly string[],
-  context: { hostname: string; tty: boolean; home: string },
+  context: { hostname: string; tty: boolean; home: string; linkVariables: readonly string[] },
 ): string[] {
   const environment = new Map([
     ["PATH", `PATH=${DEFAULT_PATH}`],
     ["HOSTNAME", `HOSTNAME=${context.hostname}`],
   ]);
   if (context.tty) environment.set("TERM", "TERM=xterm");
+  for (const variable of context.linkVariables) environment.set(nameOfVariable(variable), variable);
   for (const variable of variables) {
     if (variable.includes("=")) environment.set(nameOfVariable(variable), variable);
     else environment.delete(variable); // "NAME" alone: not even the default
@@ -110,7 +111,7 @@ function userOf(user: ResolvedUser): OciUser {
 export function planProcess(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
-  context: { hostname: string; user: ResolvedUser; withInit: boolean },
+  context: { hostname: string; user: ResolvedUser; withInit: boolean; linkVariables: readonly string[] },
 ): OciProcess {
   const tty = config.Tty ?? false;
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
@@ -119,7 +120,12 @@ export function planProcess(
     ...(tty && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
     user: userOf(context.user),
     args: [...(context.withInit ? [CONTAINER_INIT_PATH, "--"] : []), ...commandOf(config)],
-    env: environment(config.Env ?? [], { hostname: context.hostname, tty, home: context.user.home }),
+    env: environment(config.Env ?? [], {
+      hostname: context.hostname,
+      tty,
+      home: context.user.home,
+      linkVariables: context.linkVariables,
+    }),
     cwd: cleanDirectory(config.WorkingDir),
     oomScoreAdj: hostConfig.OomScoreAdj ?? 0,
   };
@@ -154,6 +160,7 @@ export function buildExecProcess(input: {
   container: { oci: OciConfig; config: DockerContainerConfig; hostConfig: DockerHostConfig };
   exec: ExecOptions;
   user: ResolvedUser;
+  linkVariables?: readonly string[];
   /** `HostFacts.capabilities`. */
   capabilities: readonly Capability[];
 }): OciProcess {
@@ -171,7 +178,12 @@ export function buildExecProcess(input: {
     ...(tty && height > 0 && width > 0 ? { consoleSize: { height, width } } : {}),
     user: userOf(user),
     args: [...exec.Cmd],
-    env: environment([...(container.config.Env ?? []), ...(exec.Env ?? [])], { hostname, tty, home: user.home }),
+    env: environment([...(container.config.Env ?? []), ...(exec.Env ?? [])], {
+      hostname,
+      tty,
+      home: user.home,
+      linkVariables: input.linkVariables ?? [],
+    }),
     cwd: cleanDirectory(exec.WorkingDir || container.config.WorkingDir),
     capabilities: planCapabilities(
       exec.Privileged ? { ...container.hostConfig, Privileged: true } : container.hostConfig,

@@ -31,7 +31,7 @@ export function planSysctls(
   const uts = parseUtsMode(hostConfig.UTSMode);
   const sysctls: Record<string, string> = {};
   if (config.Domainname && uts === "private") sysctls["kernel.domainname"] = config.Domainname;
-  if (network === "private" || network === "none") {
+  if (network !== "host" && network !== "container") {
     sysctls["net.ipv4.ip_unprivileged_port_start"] = "0";
     // The ends of the range must be groups of the namespace's.
     sysctls["net.ipv4.ping_group_range"] = `0 ${idMappings === null ? 2 ** 31 - 1 : idMappings.gids[0]!.size - 1}`;

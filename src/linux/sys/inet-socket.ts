@@ -19,11 +19,17 @@ const { setsockopt } = dlopen("libc.so.6", {
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
 }).symbols;
 
-/** A program of one instruction, "take no byte", and the struct sock_fprog that names it. Both live as long as we do. */
+/** A program of one instruction: "take no byte". */
 const TAKE_NOTHING = Uint8Array.of(0x06, 0, 0, 0, 0, 0, 0, 0);
-const FILTER = new Uint8Array(16);
-new DataView(FILTER.buffer).setUint16(0, 1, true);
-new DataView(FILTER.buffer).setBigUint64(8, BigInt(ptr(TAKE_NOTHING)), true);
+
+/** By a struct sock_fprog, made where it is used: what only it points to would be garbage by the next time. */
+function attachFilter(fd: number): void {
+  const filter = new Uint8Array(16);
+  const view = new DataView(filter.buffer);
+  view.setUint16(0, TAKE_NOTHING.length / 8, true);
+  view.setBigUint64(8, BigInt(ptr(TAKE_NOTHING)), true);
+  check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length), "setsockopt(2) SO_ATTACH_FILTER");
+}
 
 function setFlag(fd: number, level: number, option: number): void {
   check(setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
@@ -65,8 +71,7 @@ function bindPort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: n
     if (!isIpv4) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     if (isReusing) setFlag(fd, SOL_SOCKET, SO_REUSEADDR);
     // Datagrams that come by the firewall would wait for us, and cost memory, until the buffer is full.
-    if (isReusing || protocol === "udp")
-      check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, FILTER, FILTER.length), "setsockopt(2) SO_ATTACH_FILTER");
+    if (isReusing || protocol === "udp") attachFilter(fd);
     const name = socketAddress(address, port);
     check(libc.bind(fd, name, name.length), "bind(2)");
     if (isReusing) check(libc.listen(fd, 1), "listen(2)");

@@ -1,0 +1,36 @@
+/** POST /networks/{id}/connect and /disconnect. */
+import { LighterError } from "../base/errors.ts";
+import { connectToNetwork, disconnectFromNetwork, parseConnectBody, parseDisconnectBody } from "../engine/mod.ts";
+import { readJsonBody } from "./body.ts";
+import { sendEmpty } from "./protocol.ts";
+import type { AnswerCall } from "./router.ts";
+import { shapeIfObject } from "./versions.ts";
+
+/** POST /networks/{id}/connect */
+export async function connectNetwork({ daemon, parameter, request, response, apiMinor }: AnswerCall): Promise<void> {
+  const body = parseConnectBody(shapeIfObject("connect", apiMinor, await readJsonBody(request)));
+  const container = daemon.engine.find(requireRef(body.container));
+  await connectToNetwork(daemon.engine, container, parameter("id"), body.settings);
+  sendEmpty(response, 200);
+}
+
+/** POST /networks/{id}/disconnect */
+export async function disconnectNetwork({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
+  const { engine } = daemon;
+  const { container: ref, force } = parseDisconnectBody(await readJsonBody(request));
+  const container = engine.findIf(requireRef(ref));
+  if (container === undefined) {
+    engine.networks.find(parameter("id"));
+    // By force Docker looks for an endpoint that some daemon has forgotten. There is none here.
+    if (force) throw new LighterError("not-found", `endpoint ${ref} not found`);
+    engine.find(ref); // throws
+    return;
+  }
+  await disconnectFromNetwork(engine, container, parameter("id"));
+  sendEmpty(response, 200);
+}
+
+function requireRef(ref: string): string {
+  if (ref !== "") return ref;
+  throw new LighterError("invalid", 'invalid name or ID supplied: ""');
+}

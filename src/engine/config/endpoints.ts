@@ -1,0 +1,163 @@
+/** The networks a container is to be in, from what a client has sent. Pure. */
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { formatIpAddress, lastAddress, parseIpAddress, parseSubnet, type Subnet } from "../../base/ip-address.ts";
+import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
+import type { EndpointRecord, EndpointWish } from "../networks/types.ts";
+import { invalid } from "./errors.ts";
+import { DEFAULT_NETWORK, parseNetworkMode } from "./namespaces.ts";
+
+/**
+ * The endpoints of a new container, in the order given: those of the request, or else one in the network of its mode.
+ * Whether there are such networks is seen at the start.
+ * @throws LighterError "invalid", with Docker's texts where it has any
+ */
+export function planEndpoints(
+  config: DockerContainerConfig,
+  hostConfig: DockerHostConfig,
+  given: Readonly<Record<string, DockerEndpointSettings>>,
+): EndpointRecord[] {
+  const mode = parseNetworkMode(hostConfig.NetworkMode);
+  if (config.NetworkDisabled) return [];
+  const main = mode.kind === "network" ? mode.name : mode.kind;
+  const others = Object.keys(given).filter((name) => networkNameOf(name) !== main && name !== hostConfig.NetworkMode);
+  if (others.length > 0 && mode.kind === "none") throw onlyInPrivate();
+  if (others.length > 0 && (mode.kind === "host" || mode.kind === "container")) throw sharesNetwork();
+  if (mode.kind === "container") return [];
+  const settings = Object.entries(given).length === 0 ? [[main, {}] as const] : Object.entries(given);
+  return settings.map(([name, each]) => {
+    const networkName = networkNameOf(name);
+    const isMain = networkName === main;
+    return { networkId: "", networkName, wish: parseWish(each, isMain ? (config.MacAddress ?? "") : "", networkName) };
+  });
+}
+
+/** The default network has a name of its own. */
+export function networkNameOf(given: string): string {
+  return given === "" || given === "default" ? DEFAULT_NETWORK : given;
+}
+
+/** Not one of those that every host has: containers find each other by name there. */
+export function isUserDefined(networkName: string): boolean {
+  return ![DEFAULT_NETWORK, "default", "host", "none"].includes(networkName);
+}
+
+export function onlyInPrivate() {
+  return invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode");
+}
+
+export function sharesNetwork() {
+  return invalid(
+    "container sharing network namespace with another container or host cannot be connected to any other network",
+  );
+}
+
+/** `containerMac`: what was asked of the container as a whole, for its main network. */
+function parseWish(settings: DockerEndpointSettings, containerMac: string, networkName: string): EndpointWish {
+  const wish = wishOf(settings);
+  if (containerMac !== "" && wish.macAddress !== undefined && wish.macAddress !== containerMac)
+    throw invalid(
+      "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+    );
+  const macAddress = wish.macAddress ?? containerMac;
+  if (macAddress !== "") wish.macAddress = parseMac(macAddress, `invalid config for network ${networkName}: `);
+  return wish;
+}
+
+/** Without what is empty. */
+function wishOf(settings: DockerEndpointSettings): EndpointWish {
+  const { IPAMConfig, Links, Aliases, MacAddress, DriverOpts, GwPriority } = settings;
+  const wish: EndpointWish = {};
+  if (IPAMConfig?.IPv4Address) wish.ipv4Address = IPAMConfig.IPv4Address;
+  if (IPAMConfig?.IPv6Address) wish.ipv6Address = shortest(IPAMConfig.IPv6Address);
+  if (IPAMConfig?.LinkLocalIPs?.length) wish.linkLocalIPs = IPAMConfig.LinkLocalIPs;
+  if (MacAddress) wish.macAddress = MacAddress;
+  if (Links?.length) wish.links = Links;
+  if (Aliases?.length) wish.aliases = Aliases;
+  if (DriverOpts != null && Object.keys(DriverOpts).length > 0) wish.driverOpts = DriverOpts;
+  if (GwPriority) wish.gatewayPriority = GwPriority;
+  for (const link of wish.links ?? []) parseLink(link);
+  return wish;
+}
+
+/** What is no address is left to `checkWish`. */
+function shortest(address: string): string {
+  return isIPv6(address) && !address.includes("%") ? formatIpAddress(parseIpAddress(address)) : address;
+}
+
+/** The wish of `network connect`. @throws LighterError "invalid" */
+export function parseConnectWish(settings: DockerEndpointSettings): EndpointWish {
+  const wish = wishOf(settings);
+  if (wish.macAddress !== undefined) wish.macAddress = parseMac(wish.macAddress, "");
+  return wish;
+}
+
+/** Six bytes, in the one form that the kernel's tools write. @throws LighterError "invalid" */
+function parseMac(text: string, context: string): string {
+  const [digits] =
+    /^(?:[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4})$/i.exec(text) ?? [];
+  if (digits === undefined) throw invalid(`${context}invalid MAC address ${text}`);
+  const bytes = digits.toLowerCase().replaceAll(/[:.-]/g, "").match(/../g)!;
+  if (Number.parseInt(bytes[0]!, 16) & 1) throw invalid(`${context}invalid MAC address ${text}: it is a group's`);
+  return bytes.join(":");
+}
+
+/** "name" or "name:alias". @throws LighterError "invalid", with Docker's texts */
+export function parseLink(text: string): { name: string; alias: string } {
+  if (text === "") throw invalid("empty string specified for links");
+  const parts = text.split(":");
+  if (parts.length > 2 || parts.some((part) => part === "")) throw invalid(`bad format for links: ${text}`);
+  const [name = "", alias] = parts;
+  // From inspect comes "/db:/web/alias".
+  return { name: name.replace(/^\//, ""), alias: alias?.slice(alias.lastIndexOf("/") + 1) ?? name.replace(/^\//, "") };
+}
+
+/** What of a network a wish is checked against. */
+export interface WishedNetwork {
+  name: string;
+  /** Those that somebody asked for, masked; a network whose subnet was chosen by us may get another one later. */
+  configuredSubnets: readonly string[];
+}
+
+/**
+ * Checks a wish for its own sake and, if the network is known, against it.
+ * @throws LighterError "invalid", with Docker's texts
+ */
+export function checkWish(wish: EndpointWish, networkName: string, network: WishedNetwork | undefined): void {
+  const problems: string[] = [];
+  const addresses = [wish.ipv4Address, wish.ipv6Address].filter((address) => address !== undefined);
+  if (!isUserDefined(networkName)) {
+    if (addresses.length > 0) problems.push("user specified IP address is supported on user defined networks only");
+    if (wish.aliases !== undefined)
+      problems.push("network-scoped alias is supported only for containers in user defined networks");
+  }
+  if (wish.ipv4Address !== undefined && !isIPv4(wish.ipv4Address))
+    problems.push(`invalid IPv4 address: ${wish.ipv4Address}`);
+  if (wish.ipv6Address !== undefined && !isIPv6(wish.ipv6Address))
+    problems.push(`invalid IPv6 address: ${wish.ipv6Address}`);
+  for (const address of wish.linkLocalIPs ?? [])
+    if (!isIPv4(address) && !isIPv6(address)) problems.push(`invalid link-local IP address: ${address}`);
+  if (network !== undefined)
+    for (const address of addresses) {
+      const family = isIPv4(address) || address === wish.ipv4Address ? 4 : 6;
+      const subnets = network.configuredSubnets.map(parseSubnet).filter((subnet) => isOfFamily(subnet, family));
+      if (subnets.length === 0)
+        problems.push(
+          "user specified IP address is supported only when connecting to networks with user configured subnets",
+        );
+      else if (!subnets.some((subnet) => isInSubnet(address, subnet)))
+        problems.push(`no configured subnet or ip-range contain the IP address ${address}`);
+    }
+  if (problems.length === 0) return;
+  const list = problems.length === 1 ? problems[0] : problems.map((problem) => `* ${problem}`).join("\n");
+  throw invalid(`invalid endpoint settings:\n${list}`);
+}
+
+function isOfFamily({ address }: Subnet, family: 4 | 6): boolean {
+  return (address.length === 4) === (family === 4);
+}
+
+function isInSubnet(address: string, subnet: Subnet): boolean {
+  if (isIP(address) === 0) return false;
+  const bytes = parseIpAddress(address);
+  return Buffer.compare(bytes, subnet.address) >= 0 && Buffer.compare(bytes, lastAddress(subnet)) <= 0;
+}

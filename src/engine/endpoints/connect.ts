@@ -1,0 +1,245 @@
+/** A container comes into a network, or leaves it: `network connect` and `disconnect`. */
+import { LighterError, messageOf } from "../../base/errors.ts";
+import { log } from "../../base/log.ts";
+import { RESOLVER_PORT } from "../../network/dns/mod.ts";
+import type { DockerEndpointSettings } from "../../spec/docker-api.ts";
+import {
+  checkWish,
+  isUserDefined,
+  onlyInPrivate,
+  ownHostNames,
+  parseConnectWish,
+  parseNetworkMode,
+  planPorts,
+  sharesNetwork,
+} from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import { markedForRemoval } from "../errors.ts";
+import type { ContainerNetworking, EndpointRecord, NetworkRecord } from "../networks/types.ts";
+import { addressesOf, attempt, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
+import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
+import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
+import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
+
+/** @throws LighterError with Docker's texts: "forbidden" if it is there already, "invalid", "not-found" */
+export function connectToNetwork(
+  engine: Engine,
+  container: Container,
+  networkRef: string,
+  settings: DockerEndpointSettings,
+): Promise<void> {
+  return container.queue.run(async () => {
+    const { record } = container;
+    if (record.status === "removing") throw markedForRemoval(record.id);
+    const network = engine.networks.find(networkRef);
+    const wish = parseConnectWish(settings);
+    const known = record.networking.endpoints.find((endpoint) => isOf(endpoint, network));
+    requireConnectable(record.networking, record.hostConfig.NetworkMode ?? "", network, known !== undefined);
+    if (known !== undefined) {
+      if (!container.isRunning) return;
+      throw new LighterError(
+        "forbidden",
+        `endpoint with name ${record.name} already exists in network ${network.name}`,
+      );
+    }
+    checkWish(wish, network.name, wishedNetwork(network));
+    const endpoint: EndpointRecord = { networkId: network.id, networkName: network.name, wish };
+    if (container.isRunning) await connectRunning(engine, container, endpoint, network);
+    else {
+      const networking = { ...record.networking, endpoints: [...record.networking.endpoints, endpoint] };
+      engine.store.setNetworking(record.id, networking);
+      record.networking = networking;
+    }
+  });
+}
+
+function isOf({ networkId, networkName }: EndpointRecord, { id, name }: NetworkRecord): boolean {
+  return networkId === "" ? networkName === name || networkName === id : networkId === id;
+}
+
+function requireConnectable(
+  { endpoints }: ContainerNetworking,
+  networkMode: string,
+  network: NetworkRecord,
+  isKnown: boolean,
+): void {
+  const { kind } = parseNetworkMode(networkMode);
+  if (network.driver === "host" && kind !== "host") throw inHostNetwork();
+  if (isKnown) return;
+  if (kind === "container" || kind === "host") throw sharesNetwork();
+  const others = endpoints.map(({ networkName }) => networkName);
+  if (others.length > 0 && (network.driver === "null" || others.includes("none"))) throw onlyInPrivate();
+}
+
+function inHostNetwork(): LighterError {
+  return new LighterError("invalid", "container cannot be disconnected from host network or connected to host network");
+}
+
+/** The row first: a daemon that comes back in between finds that the interface is not there, and takes the endpoint out. */
+async function connectRunning(
+  engine: Engine,
+  container: Container,
+  endpoint: EndpointRecord,
+  network: NetworkRecord,
+): Promise<void> {
+  const { endpoints, runtime, networks, store } = engine;
+  const { record } = container;
+  const before = record.networking;
+  const prepared = networks.prepare(network);
+  const taken = new Set([
+    ...interfacesOf(record.pid),
+    ...before.endpoints.map(({ state }) => state?.interfaceName ?? ""),
+  ]);
+  const added = endpoints.allocate(endpoint, network, prepared, taken);
+  const after = { ...before, endpoints: [...before.endpoints, added.endpoint] };
+  const needsResolver = isUserDefined(network.name) && prepared.kind !== "none";
+  try {
+    store.setNetworking(record.id, after);
+    const gateways = chooseGateways([...endpoints.active(before), added]);
+    const planned = planOne(added, prepared, gateways);
+    if (planned !== undefined)
+      await runtime.connect({
+        containerPid: record.pid,
+        interface: planned,
+        ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}),
+      });
+  } catch (error) {
+    store.setNetworking(record.id, before);
+    endpoints.releaseEndpoint(added.endpoint);
+    throw error;
+  }
+  record.networking = after;
+  endpoints.addNames(record);
+  attempt(`write names for container ${record.id}`, () => {
+    const { hosts, resolvConf } = engine.paths.container(record.id);
+    changeHosts(hosts, () => false, hostsOf(added.state, ownHostNames(record.config)));
+    if (needsResolver) useResolver(record, resolvConf);
+  });
+  if (needsResolver) await openResolver(engine, container);
+  attempt(`publish ports of container ${record.id}`, () => movePorts(engine, container));
+  endpoints.publishEvent("connect", record.id, added.endpoint);
+}
+
+async function openResolver(engine: Engine, container: Container): Promise<void> {
+  const { endpoints } = engine;
+  try {
+    await endpoints.openResolver(container, container.record.pid);
+    endpoints.refreshUpstream(container);
+  } catch (error) {
+    log.error(`answer names for container ${container.id}: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * `force` has nothing to do beyond: what a container has is always known.
+ * @throws LighterError with Docker's texts
+ */
+export function disconnectFromNetwork(engine: Engine, container: Container, networkRef: string): Promise<void> {
+  return container.queue.run(async () => {
+    const { record, isRunning } = container;
+    if (record.status === "removing") throw markedForRemoval(record.id);
+    const network = findIf(engine, networkRef);
+    const endpoint = record.networking.endpoints.find((each) =>
+      network === undefined ? each.networkName === networkRef || each.networkId === networkRef : isOf(each, network),
+    );
+    if (network === undefined && (isRunning || endpoint === undefined)) engine.networks.find(networkRef); // throws
+    if (network?.driver === "host" && endpoint !== undefined) throw inHostNetwork();
+    if (endpoint === undefined)
+      throw new LighterError(
+        "internal",
+        `container ${record.id} is not connected to ${isRunning ? "" : "the "}network ${network?.name ?? networkRef}`,
+      );
+    if (isRunning && endpoint.state !== undefined) await disconnectRunning(engine, container, endpoint);
+    else {
+      const networking = without(record.networking, endpoint);
+      engine.store.setNetworking(record.id, networking);
+      record.networking = networking;
+    }
+    if (network !== undefined)
+      engine.endpoints.publishEvent("disconnect", record.id, { ...endpoint, networkId: network.id });
+  });
+}
+
+function findIf(engine: Engine, ref: string): NetworkRecord | undefined {
+  try {
+    return engine.networks.find(ref);
+  } catch (error) {
+    if (error instanceof LighterError && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+function without({ endpoints, ports }: ContainerNetworking, endpoint: EndpointRecord): ContainerNetworking {
+  return { endpoints: endpoints.filter((each) => each !== endpoint), ports };
+}
+
+/** The kernel first: an address in the row is nobody else's, and that must hold as long as the container has it. */
+async function disconnectRunning(engine: Engine, container: Container, endpoint: EndpointRecord): Promise<void> {
+  const { endpoints, runtime } = engine;
+  const { record } = container;
+  const state = endpoint.state!;
+  const after = without(record.networking, endpoint);
+  if (state.interfaceName !== "") {
+    const left = endpoints.active(after);
+    await runtime.disconnect({
+      containerPid: record.pid,
+      name: state.interfaceName,
+      gateways: newGateways(endpoints.active(record.networking), left),
+    });
+  }
+  forgetEndpoint(engine, container, endpoint);
+  attempt(`write names for container ${record.id}`, () =>
+    changeHosts(engine.paths.container(record.id).hosts, (address) => addressesOf(state).includes(address), []),
+  );
+  endpoints.refreshUpstream(container);
+}
+
+/** Default routes that were another interface's. */
+function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEndpoint[]): string[] {
+  const [old, chosen] = [chooseGateways(before), chooseGateways(after)];
+  const moved = (family: "ipv4" | "ipv6") =>
+    chosen[family] !== undefined && chosen[family].endpoint !== old[family]?.endpoint;
+  return after.flatMap((one) =>
+    gatewaysThrough(one, {
+      ipv4: moved("ipv4") ? chosen.ipv4 : undefined,
+      ipv6: moved("ipv6") ? chosen.ipv6 : undefined,
+    }),
+  );
+}
+
+/** Its interface is gone: out of the row, and everything of it given back. The container's queue is held. */
+export function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): void {
+  const { record } = container;
+  const after = without(record.networking, endpoint);
+  engine.store.setNetworking(record.id, after);
+  record.networking = after;
+  attempt(`publish ports of container ${record.id}`, () => movePorts(engine, container));
+  engine.endpoints.forgetConnections([endpoint]);
+  engine.endpoints.releaseEndpoint(endpoint);
+}
+
+/** Published ports lead to where the default routes are now. Those that had no way in so far get one. */
+function movePorts(engine: Engine, container: Container): void {
+  const { endpoints, networks, store } = engine;
+  const { record } = container;
+  const { ports } = record.networking;
+  const wishes = planPorts(record.config, record.hostConfig);
+  if (wishes.length === 0) return;
+  const targets = publishTargets(chooseGateways(endpoints.active(record.networking)), ({ network }) =>
+    bridgeOf(network, networks.prepare(network)),
+  );
+  const moved =
+    ports.length > 0 ? redirectPorts(ports, targets) : reservePorts(wishes, targets, endpoints.options.hostPorts);
+  if (JSON.stringify(moved) === JSON.stringify(ports)) return;
+  const networking = { ...record.networking, ports: moved };
+  store.setNetworking(record.id, networking);
+  endpoints.options.firewall?.unpublish(ports);
+  endpoints.options.firewall?.publish(moved);
+  endpoints.options.hostPorts.release(ports.filter((port) => !moved.some((other) => isSamePort(port, other))));
+  record.networking = networking;
+}
+
+function isSamePort<P extends { protocol: string; hostAddress: string; hostPort: number }>(a: P, b: P): boolean {
+  return a.protocol === b.protocol && a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
+}

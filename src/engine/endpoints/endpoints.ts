@@ -1,0 +1,440 @@
+import { readFileSync } from "node:fs";
+import { LighterError, messageOf } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
+import { log } from "../../base/log.ts";
+import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
+import type { PortMapping } from "../../network/types.ts";
+import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
+import { checkWish, isUserDefined, planPorts } from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import { withContext } from "../errors.ts";
+import type { EventBus } from "../events.ts";
+import type { PreparedNetwork } from "../networks/networks.ts";
+import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
+import type { ContainerRecord, Store } from "../store.ts";
+import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
+import { planInterface, wishedInterfaceName } from "./interface.ts";
+import { LeftConnections } from "./left-connections.ts";
+import { hasLegacyLinks, linkHosts, linksOf } from "./links.ts";
+import { linksByName, namedEndpoint } from "./names.ts";
+import {
+  type ActiveEndpoint,
+  chooseGateways,
+  freeInterfaceName,
+  type Gateways,
+  gatewaysThrough,
+  inInterfaceOrder,
+} from "./order.ts";
+import type { HostPorts, NetworkPool, PortFirewall } from "./parts.ts";
+import { type PublishTargets, publishTargets, reservePorts } from "./publish.ts";
+
+export interface EndpointsOptions {
+  networks: NetworkPool;
+  /** Undefined: the settings want no rules. */
+  firewall: PortFirewall | undefined;
+  hostPorts: HostPorts;
+  startResolver: (options: ResolverOptions) => Promise<Resolver>;
+  /** The host has a link of this name. */
+  hasLink: (name: string) => boolean;
+  store: Store;
+  events: EventBus;
+  containers: () => Iterable<Container>;
+  /** Of a container's /etc/hosts. */
+  hostsPath: (id: string) => string;
+  /** By name, id or its beginning; undefined if there is none. */
+  findContainer: (ref: string) => Container | undefined;
+}
+
+/** What of a container's networks its start needs. */
+export interface StartNetwork {
+  network?: NetworkPlan;
+  /** Before the process may run: with init's pid. */
+  beforePivot?: (pid: number) => Promise<void>;
+}
+
+/** What a running container has beside its row. */
+interface Held {
+  resolver: Resolver | undefined;
+}
+
+/**
+ * Containers in networks: what a container has there from its start to its end. Everything it holds is in its row before the
+ * kernel has it, and is given back after the end is in the row.
+ *
+ *   start   addresses and ports chosen, row, published ports, names, interfaces (by the container's program)
+ *   end     row, names, published ports, addresses
+ */
+export class Endpoints implements Disposable {
+  readonly options: EndpointsOptions;
+  readonly names = new NameTable();
+  /** By container. */
+  readonly #held = new Map<string, Held>();
+
+  readonly #leftConnections: LeftConnections;
+
+  constructor(options: EndpointsOptions) {
+    this.options = options;
+    this.#leftConnections = new LeftConnections((addresses) => options.firewall?.forgetConnections(addresses));
+  }
+
+  /** At creation: wishes that can never be met. A network that is not there may come until the start. @throws LighterError */
+  check({ networking }: ContainerRecord): void {
+    for (const { networkName, wish } of networking.endpoints) {
+      const network = this.#findIf(networkName);
+      const name = network?.name ?? networkName;
+      try {
+        checkWish(wish, name, network === undefined ? undefined : wishedNetwork(network));
+      } catch (error) {
+        throw error instanceof LighterError ? withContext(`invalid config for network ${name}`, error) : error;
+      }
+    }
+  }
+
+  #findIf(ref: string): NetworkRecord | undefined {
+    try {
+      return this.options.networks.find(ref);
+    } catch {
+      return undefined;
+    }
+  }
+
+  // --- Start ---
+
+  /**
+   * Takes what the container is to have, and writes it into its row if that is more than a name. To be followed by `started`
+   * or `end`. The container's queue is held. @throws LighterError, and then nothing is held
+   */
+  begin(container: Container): StartNetwork {
+    const { record } = container;
+    const { networks } = this.options;
+    const active: ActiveEndpoint[] = [];
+    const prepared = new Map<ActiveEndpoint, PreparedNetwork>();
+    let ports: PortMapping[] = [];
+    try {
+      const taken = new Set<string>();
+      for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
+        const made = networks.prepare(this.networkOf(endpoint));
+        // Only now: the default network's subnet is chosen when somebody first needs it.
+        const one = this.allocate(endpoint, this.networkOf(endpoint), made, taken);
+        active.push(one);
+        prepared.set(one, made);
+      }
+      const gateways = chooseGateways(active);
+      const targets = publishTargets(gateways, (one) => bridgeOf(one.network, prepared.get(one)!));
+      ports = this.#reserve(record, gateways, targets);
+      const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
+      this.#write(record, { endpoints: active.map(({ endpoint }) => endpoint), ports }, interfaces.length > 0);
+      if (ports.length > 0) this.options.firewall?.publish(ports);
+      this.#held.set(record.id, { resolver: undefined });
+      this.addNames(record);
+      return this.#startOf(container, interfaces);
+    } catch (error) {
+      if (this.#held.has(record.id)) this.end(container, record.networking, false);
+      else this.#giveBack({ endpoints: active.map(({ endpoint }) => endpoint), ports });
+      record.networking = withoutStates(record.networking);
+      throw error;
+    }
+  }
+
+  #startOf(container: Container, interfaces: readonly NetworkInterface[]): StartNetwork {
+    const needsResolver = usesResolver(container.record);
+    if (interfaces.length === 0 && !needsResolver) return {};
+    return {
+      network: planOf(interfaces, needsResolver),
+      ...(needsResolver ? { beforePivot: (pid) => this.openResolver(container, pid) } : {}),
+    };
+  }
+
+  /** What a start would be given, with addresses that are free now. Takes and makes nothing. */
+  preview(record: ContainerRecord): Pick<StartNetwork, "network"> {
+    const active: ActiveEndpoint[] = [];
+    try {
+      const taken = new Set<string>();
+      for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
+        const network = this.networkOf(endpoint);
+        active.push(this.allocate(endpoint, network, notPrepared(network), taken));
+      }
+    } finally {
+      for (const { endpoint } of active) this.releaseEndpoint(endpoint);
+    }
+    const gateways = chooseGateways(active);
+    const interfaces = active.flatMap((one) => planOne(one, notPrepared(one.network), gateways) ?? []);
+    const needsResolver = active.some(({ endpoint }) => isUserDefined(endpoint.networkName));
+    return interfaces.length === 0 ? {} : { network: planOf(interfaces, needsResolver) };
+  }
+
+  /** By the id once it was found: a network of the same name that comes later is another. */
+  networkOf({ networkId, networkName }: EndpointRecord): NetworkRecord {
+    return this.options.networks.find(networkId === "" ? networkName : networkId);
+  }
+
+  /** Addresses and an interface's names for a wish. `taken`: interface names, to which its own is added. */
+  allocate(
+    endpoint: EndpointRecord,
+    network: NetworkRecord,
+    prepared: PreparedNetwork,
+    taken: Set<string>,
+  ): ActiveEndpoint {
+    checkWish(endpoint.wish, network.name, wishedNetwork(network));
+    const endpointId = randomId();
+    if (prepared.kind === "none") {
+      const state: EndpointState = { endpointId, interfaceName: "", hostInterface: "", macAddress: "" };
+      return activeEndpoint(endpoint, network, state);
+    }
+    const interfaceName = wishedInterfaceName(endpoint.wish.driverOpts) ?? freeInterfaceName(taken);
+    taken.add(interfaceName);
+    const addresses = this.options.networks.allocate(network, endpoint.wish);
+    this.#leftConnections.settle(addressesOf(addresses));
+    const hostInterface = prepared.kind === "bridge" ? `veth${endpointId.slice(0, HOST_NAME_DIGITS)}` : "";
+    return activeEndpoint(endpoint, network, { ...addresses, endpointId, interfaceName, hostInterface });
+  }
+
+  /** `gateways`: it is their endpoint that an error names, as Docker's does. */
+  #reserve({ config, hostConfig, name }: ContainerRecord, gateways: Gateways, targets: PublishTargets): PortMapping[] {
+    try {
+      return reservePorts(planPorts(config, hostConfig), targets, this.options.hostPorts);
+    } catch (error) {
+      const id = (gateways.ipv4 ?? gateways.ipv6)?.state.endpointId;
+      const context = `driver failed programming external connectivity on endpoint ${name} (${id})`;
+      throw error instanceof LighterError ? withContext(context, error) : error;
+    }
+  }
+
+  /** `durably`: a daemon that comes back has to know. Else the row gets it with the start. */
+  #write(record: ContainerRecord, networking: ContainerNetworking, durably: boolean): void {
+    if (durably) this.options.store.setNetworking(record.id, networking);
+    record.networking = networking;
+  }
+
+  async openResolver(container: Container, pid: number): Promise<void> {
+    const held = this.#held.get(container.id);
+    if (held === undefined || held.resolver !== undefined) return;
+    held.resolver = await this.options.startResolver({
+      networkNamespace: `/proc/${pid}/ns/net`,
+      names: this.names.view(container.id),
+      ...planUpstream(container.record, this.hasWayOut(container.record)),
+    });
+    if (this.#held.get(container.id) !== held) held.resolver[Symbol.dispose](); // it has ended meanwhile
+  }
+
+  /** The networks of a running container have changed, and with them whether it has a way out. */
+  refreshUpstream(container: Container): void {
+    const { record } = container;
+    this.#held.get(record.id)?.resolver?.setUpstream(planUpstream(record, this.hasWayOut(record)));
+  }
+
+  /** The start has succeeded. */
+  started(container: Container): void {
+    const { record } = container;
+    for (const endpoint of record.networking.endpoints) this.publishEvent("connect", record.id, endpoint);
+    for (const other of this.options.containers())
+      if (other.isRunning && other !== container && hasLegacyLinks(other.record)) this.#relink(other, container);
+  }
+
+  /** `linked` may have another address than when `container` was started. */
+  #relink({ record }: Container, linked: Container): void {
+    const links = linkHosts(linksOf(record, this.options.findContainer).filter((link) => link.container === linked));
+    if (links.length === 0) return;
+    const names = new Set(links.map(([, each]) => each));
+    attempt(`write names for container ${record.id}`, () =>
+      changeHosts(this.options.hostsPath(record.id), (_, each) => names.has(each), links),
+    );
+  }
+
+  // --- End ---
+
+  /** Of a row whose process has ended: to be written before `end`. */
+  static cleared(networking: ContainerNetworking): ContainerNetworking {
+    return withoutStates(networking);
+  }
+
+  /** Gives back what the container has by its row, in which the end is by now. `wasStarted`: clients were told of its networks. */
+  end({ id }: Pick<Container, "id">, { endpoints, ports }: ContainerNetworking, wasStarted: boolean): void {
+    const held = this.#held.get(id);
+    this.#held.delete(id);
+    held?.resolver?.[Symbol.dispose]();
+    // Of a run that ended while there was no daemon only the connections are left.
+    if (held !== undefined) this.#giveBack({ endpoints, ports });
+    else this.forgetConnections(endpoints);
+    if (wasStarted)
+      for (const endpoint of endpoints) if (endpoint.state !== undefined) this.publishEvent("disconnect", id, endpoint);
+  }
+
+  /** Goes on after a failure: what is left is put right by the next daemon. */
+  #giveBack({ endpoints, ports }: ContainerNetworking): void {
+    attempt("unpublish ports", () => this.unpublish(ports));
+    this.forgetConnections(endpoints);
+    for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint));
+  }
+
+  forgetConnections(endpoints: readonly EndpointRecord[]): void {
+    this.#leftConnections.add(endpoints.flatMap(({ state }) => addressesOf(state)));
+  }
+
+  unpublish(ports: readonly PortMapping[]): void {
+    if (ports.length === 0) return;
+    try {
+      this.options.firewall?.unpublish(ports);
+    } finally {
+      this.options.hostPorts.release(ports);
+    }
+  }
+
+  releaseEndpoint({ networkId, state }: EndpointRecord): void {
+    if (state === undefined) return;
+    this.names.remove(state.endpointId);
+    if (state.interfaceName !== "") this.options.networks.release(this.options.networks.find(networkId), state);
+  }
+
+  // --- Names, and what else others see ---
+
+  addNames(record: ContainerRecord): void {
+    for (const endpoint of record.networking.endpoints) {
+      const named = namedEndpoint(record, endpoint, this.options.findContainer);
+      if (named !== undefined) this.names.add(named);
+    }
+  }
+
+  /** A container has come, or has another name: it may be the one that others link to. */
+  namesChanged(container: Container): void {
+    if (container.isRunning) this.addNames(container.record);
+    for (const other of this.options.containers())
+      if (other.isRunning && linksByName(other.record)) this.addNames(other.record);
+  }
+
+  publishEvent(action: "connect" | "disconnect", containerId: string, endpoint: EndpointRecord): void {
+    const { networkId, networkName } = endpoint;
+    const type = this.#driverOf(networkId);
+    this.options.events.publish("network", action, networkId, { container: containerId, name: networkName, type });
+  }
+
+  #driverOf(networkId: string): string {
+    return this.#findIf(networkId)?.driver ?? ""; // removed over it
+  }
+
+  /** Queries that nobody here can answer go out only if the container itself could. */
+  hasWayOut(record: ContainerRecord): boolean {
+    const { ipv4, ipv6 } = chooseGateways(this.active(record.networking));
+    return ipv4 !== undefined || ipv6 !== undefined;
+  }
+
+  /** Those of a running container whose networks are there. */
+  active({ endpoints }: ContainerNetworking): ActiveEndpoint[] {
+    return endpoints.flatMap((endpoint) => {
+      const { state } = endpoint;
+      return state === undefined ? [] : [{ endpoint, state, network: this.networkOf(endpoint) }];
+    });
+  }
+
+  // --- A daemon that comes back ---
+
+  /** Takes up what a container that runs on has. Its queue is held. */
+  async adopt(container: Container): Promise<void> {
+    const { record } = container;
+    this.#dropMissing(record);
+    for (const endpoint of record.networking.endpoints)
+      if (endpoint.state !== undefined && endpoint.state.interfaceName !== "")
+        attempt(`take up network ${endpoint.networkName} of container ${record.id}`, () =>
+          this.options.networks.claim(this.networkOf(endpoint), endpoint.state!),
+        );
+    attempt(`reserve ports of container ${record.id}`, () => this.options.hostPorts.claim(record.networking.ports));
+    this.#held.set(record.id, { resolver: undefined });
+    this.addNames(record);
+    if (!usesResolver(record)) return;
+    try {
+      await this.openResolver(container, record.pid);
+    } catch (error) {
+      log.error(`answer names for container ${record.id}: ${messageOf(error)}`);
+    }
+  }
+
+  /** A `connect` or `disconnect` that a daemon died over: what has no interface is in no network. */
+  #dropMissing(record: ContainerRecord): void {
+    const inside = new Set(interfacesOf(record.pid));
+    const isThere = ({ state }: EndpointRecord) =>
+      state === undefined ||
+      state.interfaceName === "" ||
+      inside.has(state.interfaceName) ||
+      (state.hostInterface !== "" && this.options.hasLink(state.hostInterface)); // renamed inside
+    const endpoints = record.networking.endpoints.filter(isThere);
+    if (endpoints.length === record.networking.endpoints.length) return;
+    record.networking = { ...record.networking, endpoints };
+  }
+
+  /** Containers, and their published ports, run on. */
+  [Symbol.dispose](): void {
+    this.#leftConnections[Symbol.dispose]();
+    for (const { resolver } of this.#held.values()) resolver?.[Symbol.dispose]();
+    this.#held.clear();
+  }
+}
+
+function planOf(interfaces: readonly NetworkInterface[], needsResolver: boolean): NetworkPlan {
+  return { interfaces, ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}) };
+}
+
+/** A network as it is before its links are there: they have no numbers. */
+function notPrepared({ driver }: NetworkRecord): PreparedNetwork {
+  if (driver === "bridge") return { kind: "bridge", bridge: "", bridgeIndex: 0, mtu: 0 };
+  return driver === "macvlan"
+    ? { kind: "macvlan", parent: "", parentIndex: 0, mode: "bridge", mtu: 0 }
+    : { kind: "none" };
+}
+
+/** An interface's name has at most 15 bytes, four of which are "veth". */
+const HOST_NAME_DIGITS = 11;
+
+function activeEndpoint(endpoint: EndpointRecord, network: NetworkRecord, state: EndpointState): ActiveEndpoint {
+  const { id: networkId, name: networkName } = network;
+  return { endpoint: { ...endpoint, networkId, networkName, state }, state, network };
+}
+
+export function wishedNetwork({ name, givenPools }: NetworkRecord) {
+  return { name, configuredSubnets: givenPools.map(({ subnet }) => subnet) };
+}
+
+/** Where ports of a network's containers are published; undefined: nowhere. */
+export function bridgeOf(
+  { options }: NetworkRecord,
+  prepared: PreparedNetwork,
+): { bridge: string; hostAddress: string } | undefined {
+  if (prepared.kind !== "bridge") return undefined;
+  return { bridge: prepared.bridge, hostAddress: options["com.docker.network.bridge.host_binding_ipv4"] ?? "" };
+}
+
+/** Undefined: the network has no interfaces. */
+export function planOne(
+  one: ActiveEndpoint,
+  prepared: PreparedNetwork,
+  gateways: Gateways,
+): NetworkInterface | undefined {
+  return prepared.kind === "none" ? undefined : planInterface(one, prepared, gatewaysThrough(one, gateways));
+}
+
+export function addressesOf(state: Pick<EndpointState, "ipv4" | "ipv6"> | undefined): string[] {
+  return [state?.ipv4?.address, state?.ipv6?.address].filter((address) => address !== undefined);
+}
+
+function withoutStates({ endpoints }: ContainerNetworking): ContainerNetworking {
+  return { endpoints: endpoints.map(({ state: _, ...endpoint }) => endpoint), ports: [] };
+}
+
+/** What a container has works without; the failure is for the log. */
+export function attempt(what: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    log.error(`${what}: ${messageOf(error)}`);
+  }
+}
+
+/** Names of interfaces in the network namespace of a process; none if it has ended. */
+export function interfacesOf(pid: number): string[] {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/net/dev`, "utf8");
+  } catch {
+    return [];
+  }
+  return [...text.matchAll(/^\s*([^\s:|]+):/gm)].map((match) => match[1]!);
+}

@@ -1,0 +1,106 @@
+/**
+ * The files in /etc of a container that tell of its networks, kept right while it runs. Each is bind-mounted: it is written
+ * in place, since another file of that name would not be seen inside.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import { HOSTS_FILE_MAX_BYTES } from "../../base/limits.ts";
+import { resolvConfPath, type Upstream } from "../../network/dns/mod.ts";
+import {
+  formatHostsLine,
+  type HostEtcFiles,
+  isUserDefined,
+  ownHostNames,
+  planContainerResolvConf,
+} from "../config/mod.ts";
+import type { EndpointState } from "../networks/types.ts";
+import type { ContainerRecord } from "../store.ts";
+
+type HostsLine = [address: string, names: string];
+
+/** Lines of /etc/hosts for the addresses a container has. */
+export function ownHosts({ config, networking }: ContainerRecord): HostsLine[] {
+  return networking.endpoints.flatMap(({ state }) => (state === undefined ? [] : hostsOf(state, ownHostNames(config))));
+}
+
+/** Of one endpoint. */
+export function hostsOf({ ipv4, ipv6 }: EndpointState, names: string): HostsLine[] {
+  return [ipv4, ipv6].flatMap((address) => (address === undefined ? [] : [[address.address, names] as HostsLine]));
+}
+
+/** Containers on user-defined networks find each other by name. */
+export function usesResolver({ networking }: ContainerRecord): boolean {
+  return networking.endpoints.some(({ networkName, state }) => state !== undefined && isUserDefined(networkName));
+}
+
+/** Takes lines out and adds others. Whatever else the container has written stays. */
+export function changeHosts(
+  path: string,
+  isRemoved: (address: string, names: string) => boolean,
+  added: readonly HostsLine[],
+): void {
+  const text = readBounded(path);
+  if (text === undefined) return;
+  const isKept = (line: string) => {
+    const [, address = "", names = ""] = /^\s*([^\s#]+)\s+(.*?)\s*$/.exec(line) ?? [];
+    return address === "" || !isRemoved(address, names);
+  };
+  const kept = text.split("\n").filter(isKept).join("\n");
+  const end = kept === "" || kept.endsWith("\n") ? "" : "\n";
+  writeFileSync(path, kept + end + added.map(formatHostsLine).join(""));
+}
+
+/** To our resolver, unless the container has written something else there. */
+export function useResolver(record: ContainerRecord, path: string): void {
+  const host = readHostEtcFiles();
+  const ipv6 = hasIpv6(record);
+  const textWith = (usesResolver: boolean) =>
+    planContainerResolvConf(record.hostConfig, host, { usesResolver, ipv6 }).text;
+  if (readBounded(path) === textWith(false)) writeFileSync(path, textWith(true));
+}
+
+export function hasIpv6({ networking }: ContainerRecord): boolean {
+  return networking.endpoints.some(({ state }) => state?.ipv6 !== undefined);
+}
+
+/** Whom our resolver asks. `forwards`: the container has a way out itself. */
+export function planUpstream(record: ContainerRecord, forwards: boolean): Upstream {
+  const facts = { usesResolver: true, ipv6: hasIpv6(record) };
+  const { servers, keepsSingleLabels } = planContainerResolvConf(record.hostConfig, readHostEtcFiles(), facts);
+  return { servers, keepsSingleLabels, forwards };
+}
+
+/** Undefined: there is none, or the container has made something of it that no hosts file is. */
+function readBounded(path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return fstatSync(fd).size > HOSTS_FILE_MAX_BYTES ? undefined : readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The host's own. One that is missing is as good as an empty one. */
+export function readHostEtcFiles(): HostEtcFiles {
+  const etcText = readHostFile(ETC_RESOLV_CONF);
+  const path = resolvConfPath(etcText);
+  const text = path === ETC_RESOLV_CONF ? etcText : readHostFile(path);
+  return { hosts: readHostFile("/etc/hosts"), resolvConf: text || etcText, resolvConfPath: path };
+}
+
+const ETC_RESOLV_CONF = "/etc/resolv.conf";
+
+function readHostFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return "";
+    throw error;
+  }
+}

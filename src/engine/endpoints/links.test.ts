@@ -1,0 +1,69 @@
+import { expect, test } from "bun:test";
+import { Container } from "../container.ts";
+import { EventBus } from "../events.ts";
+import { newRecord } from "../new-record.ts";
+import type { ContainerRecord } from "../store.ts";
+import { linkHosts, linkNames, linksOf, linkVariables, requireLinksRun, withoutLink } from "./links.ts";
+
+function container(name: string, given: Partial<ContainerRecord> = {}): Container {
+  const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [] };
+  return new Container({ ...newRecord(plan, `id-${name}`, name), ...given }, new EventBus());
+}
+
+const state = {
+  ...{ endpointId: "e", interfaceName: "eth0", hostInterface: "", macAddress: "" },
+  ipv4: { address: "172.17.0.2", prefixLength: 16 },
+};
+const db = container("db", {
+  status: "running",
+  config: {
+    Hostname: "0123456789ab",
+    ExposedPorts: { "80/tcp": {}, "70-72/tcp": {}, "70/udp": {} },
+    Env: ["PATH=/bin", "HOME=/x", "A=b=c", "UNSET"],
+  },
+  networking: { endpoints: [{ networkId: "n", networkName: "bridge", wish: {}, state }], ports: [] },
+});
+const web = container("web", { hostConfig: { NetworkMode: "bridge", Links: ["id-db:my-db", "id-gone:x"] } });
+const find = (ref: string) => (ref === "id-db" ? db : undefined);
+
+test("a link is lines of /etc/hosts: the alias, the other's host name and name", () => {
+  expect(linkHosts(linksOf(web.record, find))).toEqual([["172.17.0.2", "my-db 0123456789ab db"]]);
+});
+
+test("a link is environment variables, as Docker 26 makes them", () => {
+  const variables = linkVariables("web", linksOf(web.record, find));
+  const port = (number: number, protocol: string) => {
+    const name = `MY_DB_PORT_${number}_${protocol.toUpperCase()}`;
+    return [
+      `${name}=${protocol}://172.17.0.2:${number}`,
+      ...[`${name}_ADDR=172.17.0.2`, `${name}_PORT=${number}`, `${name}_PROTO=${protocol}`],
+    ];
+  };
+  expect(variables).toEqual([
+    "MY_DB_PORT=tcp://172.17.0.2:70",
+    "MY_DB_PORT_70_TCP_START=tcp://172.17.0.2:70",
+    "MY_DB_PORT_70_TCP_ADDR=172.17.0.2",
+    "MY_DB_PORT_70_TCP_PROTO=tcp",
+    "MY_DB_PORT_70_TCP_PORT_START=70",
+    "MY_DB_PORT_70_TCP_END=tcp://172.17.0.2:72",
+    "MY_DB_PORT_70_TCP_PORT_END=72",
+    ...[port(70, "tcp"), port(70, "udp"), port(71, "tcp"), port(72, "tcp"), port(80, "tcp")].flat(),
+    "MY_DB_NAME=/web/my-db",
+    "MY_DB_ENV_A=b=c",
+  ]);
+});
+
+test("links are of the default network only, and lead to what runs", () => {
+  expect(linksOf({ ...web.record, hostConfig: { ...web.record.hostConfig, NetworkMode: "front" } }, find)).toEqual([]);
+  requireLinksRun(web.record, find);
+  const stopped = container("db", { status: "exited" });
+  expect(() => requireLinksRun(web.record, () => stopped)).toThrow(
+    "Cannot link to a non running container: /db AS /web/my-db",
+  );
+});
+
+test("a container has further names by the links to it", () => {
+  expect(linkNames(db, [web, db])).toEqual(["web/my-db"]);
+  expect(withoutLink(["a:x", "b:y"], "x")).toEqual(["b:y"]);
+  expect(withoutLink(["a:x"], "z")).toBeUndefined();
+});

@@ -1,0 +1,135 @@
+/**
+ * Links of containers on the default network (`--link`), which Docker calls legacy: lines in /etc/hosts and environment
+ * variables. On other networks they are names, see names.ts. Pure.
+ */
+import { LighterError } from "../../base/errors.ts";
+import { DEFAULT_NETWORK, exposedPorts, parseLink } from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import type { ContainerRecord } from "../store.ts";
+
+export interface LinkedContainer {
+  alias: string;
+  container: Container;
+}
+
+/** Whether the links of a container's HostConfig mean anything: they are of the default network only. */
+export function hasLegacyLinks({ hostConfig }: ContainerRecord): boolean {
+  return (hostConfig.Links ?? []).length > 0 && hostConfig.NetworkMode === DEFAULT_NETWORK;
+}
+
+/** Of whom there is still something. */
+export function linksOf(record: ContainerRecord, find: (ref: string) => Container | undefined): LinkedContainer[] {
+  if (!hasLegacyLinks(record)) return [];
+  return (record.hostConfig.Links ?? []).flatMap((text) => {
+    const { name, alias } = parseLink(text);
+    const container = find(name);
+    return container === undefined ? [] : [{ alias, container }];
+  });
+}
+
+/** @throws LighterError "internal", as it is with Docker, if one does not run */
+export function requireLinksRun(record: ContainerRecord, find: (ref: string) => Container | undefined): void {
+  for (const { alias, container } of linksOf(record, find))
+    if (!container.isRunning)
+      throw new LighterError(
+        "internal",
+        `Cannot link to a non running container: /${container.record.name} AS /${record.name}/${alias}`,
+      );
+}
+
+/** As inspect shows them; null for none. */
+export function describeLinks(
+  engine: { findIf(ref: string): Container | undefined },
+  { record }: Container,
+): string[] | null {
+  const links = linksOf(record, (ref) => engine.findIf(ref)).map(
+    ({ alias, container }) => `/${container.record.name}:/${record.name}/${alias}`,
+  );
+  return links.length === 0 ? null : links;
+}
+
+/** Of the other on the default network; undefined while it does not run. */
+function addressOf({ record }: Container): string | undefined {
+  return record.networking.endpoints.find(({ networkName }) => networkName === DEFAULT_NETWORK)?.state?.ipv4?.address;
+}
+
+/** Lines of /etc/hosts. */
+export function linkHosts(links: readonly LinkedContainer[]): [address: string, names: string][] {
+  return links.flatMap(({ alias, container }) => {
+    const address = addressOf(container);
+    const { name, config } = container.record;
+    const names = [...new Set([alias, config.Hostname ?? "", name])].filter((each) => each !== "");
+    return address === undefined ? [] : [[address, names.join(" ")] as [string, string]];
+  });
+}
+
+/** What Docker does not hand on of the other's environment. */
+const OWN_VARIABLES: readonly string[] = ["HOME", "PATH"];
+
+/** "NAME=value", in Docker's order. */
+export function linkVariables(ownName: string, links: readonly LinkedContainer[]): string[] {
+  return links.flatMap((link) => {
+    const address = addressOf(link.container);
+    return address === undefined ? [] : variablesOf(ownName, link, address);
+  });
+}
+
+function variablesOf(ownName: string, { alias, container }: LinkedContainer, address: string): string[] {
+  const { config, hostConfig } = container.record;
+  const prefix = alias.toUpperCase().replaceAll("-", "_");
+  const ports = exposedPorts(config, hostConfig);
+  const url = ({ port, protocol }: (typeof ports)[number]) => `${protocol}://${address}:${port}`;
+  const nameOf = ({ port, protocol }: (typeof ports)[number]) => `${prefix}_PORT_${port}_${protocol.toUpperCase()}`;
+  const variables: string[] = ports[0] === undefined ? [] : [`${prefix}_PORT=${url(ports[0])}`];
+  for (const { first, last } of rangesOf(ports)) {
+    const name = nameOf(first);
+    variables.push(`${name}_START=${url(first)}`, `${name}_ADDR=${address}`, `${name}_PROTO=${first.protocol}`);
+    variables.push(`${name}_PORT_START=${first.port}`, `${name}_END=${url(last)}`, `${name}_PORT_END=${last.port}`);
+  }
+  for (const port of ports) {
+    const name = nameOf(port);
+    variables.push(`${name}=${url(port)}`, `${name}_ADDR=${address}`, `${name}_PORT=${port.port}`);
+    variables.push(`${name}_PROTO=${port.protocol}`);
+  }
+  variables.push(`${prefix}_NAME=/${ownName}/${alias}`);
+  for (const variable of config.Env ?? []) {
+    const at = variable.indexOf("=");
+    if (at > 0 && !OWN_VARIABLES.includes(variable.slice(0, at))) variables.push(`${prefix}_ENV_${variable}`);
+  }
+  return variables;
+}
+
+/** Three and more ports of one protocol in a row are told of together as well. */
+function rangesOf<P extends { port: number; protocol: string }>(ports: readonly P[]): { first: P; last: P }[] {
+  const ranges: { first: P; last: P; count: number }[] = [];
+  const open = new Map<string, (typeof ranges)[number]>();
+  for (const port of ports) {
+    const range = open.get(port.protocol);
+    if (range !== undefined && range.last.port + 1 === port.port) {
+      range.last = port;
+      range.count++;
+    } else {
+      const begun = { first: port, last: port, count: 1 };
+      ranges.push(begun);
+      open.set(port.protocol, begun);
+    }
+  }
+  return ranges.filter(({ count }) => count > 2);
+}
+
+/** Names a container has by the links of others: "web/db". */
+export function linkNames(container: Container, all: readonly Container[]): string[] {
+  return all.flatMap(({ record }) =>
+    hasLegacyLinks(record)
+      ? (record.hostConfig.Links ?? []).map(parseLink).flatMap(({ name, alias }) => {
+          return name === container.id ? [`${record.name}/${alias}`] : [];
+        })
+      : [],
+  );
+}
+
+/** `links` without the one of an alias; undefined: there is none. */
+export function withoutLink(links: readonly string[], alias: string): string[] | undefined {
+  const kept = links.filter((text) => parseLink(text).alias !== alias);
+  return kept.length === links.length ? undefined : kept;
+}

@@ -1,0 +1,25 @@
+/** What endpoints need of the other parts, each as narrow as it can be: unit tests have theirs in memory. */
+import type { PortReservations } from "../../network/ports/mod.ts";
+import type { PortMapping } from "../../network/types.ts";
+import type { EndpointAddresses } from "../networks/address-book.ts";
+import type { PreparedNetwork } from "../networks/networks.ts";
+import type { EndpointWish, NetworkRecord } from "../networks/types.ts";
+
+export interface NetworkPool {
+  /** @throws LighterError "not-found" */
+  find(ref: string): NetworkRecord;
+  /** Makes what of the host the network needs exist. Cheap when it is there. */
+  prepare(network: NetworkRecord): PreparedNetwork;
+  allocate(network: NetworkRecord, wish: EndpointWish): EndpointAddresses;
+  release(network: NetworkRecord, addresses: Pick<EndpointAddresses, "ipv4" | "ipv6">): void;
+  claim(network: NetworkRecord, addresses: Pick<EndpointAddresses, "ipv4" | "ipv6">): void;
+}
+
+export interface PortFirewall {
+  publish(ports: readonly PortMapping[]): void;
+  unpublish(ports: readonly PortMapping[]): void;
+  forgetConnections(addresses: readonly string[]): void;
+}
+
+/** `claim`: of a container that ran on while there was no daemon; whoever else has the port. */
+export type HostPorts = Pick<PortReservations, "reserve" | "release" | "claim">;

@@ -1,0 +1,51 @@
+import { expect, test } from "bun:test";
+import type { WantedPort } from "../../network/ports/mod.ts";
+import { redirectPorts, reservePorts } from "./publish.ts";
+
+const IPV4 = { address: "172.17.0.2", bridge: "br", hostAddress: "0.0.0.0" };
+const IPV6 = { address: "fd00::2", bridge: "br", hostAddress: "::" };
+const wish = (port: number, hostAddress: string, from?: number) => ({
+  port,
+  protocol: "tcp" as const,
+  hostAddress,
+  hostPorts: from === undefined ? undefined : { from, to: from },
+});
+
+function hostPorts() {
+  const asked: WantedPort[] = [];
+  const reserve = (wanted: readonly WantedPort[]) => {
+    asked.push(...wanted);
+    return wanted.map(({ hostPort }, index) => (typeof hostPort === "number" ? 40000 + index : hostPort.from));
+  };
+  return { asked, reserve, release: () => {}, claim: () => {} };
+}
+
+test("a port without an address is published at all of both families, by the same number", () => {
+  const ports = hostPorts();
+  expect(reservePorts([wish(80, ""), wish(81, "127.0.0.1", 8081)], { ipv4: IPV4, ipv6: IPV6 }, ports)).toEqual([
+    { protocol: "tcp", hostAddress: "0.0.0.0", hostPort: 40000, address: "172.17.0.2", port: 80, bridge: "br" },
+    { protocol: "tcp", hostAddress: "::", hostPort: 40000, address: "fd00::2", port: 80, bridge: "br" },
+    { protocol: "tcp", hostAddress: "127.0.0.1", hostPort: 8081, address: "172.17.0.2", port: 81, bridge: "br" },
+  ]);
+  expect(ports.asked[0]).toEqual({ protocol: "tcp", hostAddresses: ["0.0.0.0", "::"], hostPort: 0 });
+});
+
+test("a container that no outside reaches publishes nothing, and reserves nothing", () => {
+  const ports = hostPorts();
+  expect(reservePorts([wish(80, "", 8080)], { ipv4: undefined, ipv6: undefined }, ports)).toEqual([]);
+  expect(ports.asked).toEqual([]);
+});
+
+test("an address of a family that the container has not is refused", () => {
+  expect(() => reservePorts([wish(80, "::1")], { ipv4: IPV4, ipv6: undefined }, hostPorts())).toThrow(
+    "publish port 80/tcp at ::1: the container has no address of that family",
+  );
+});
+
+test("ports go on to another address, and end where there is none", () => {
+  const [v4, v6] = reservePorts([wish(80, "", 8080)], { ipv4: IPV4, ipv6: IPV6 }, hostPorts());
+  const other = { ...IPV4, address: "172.18.0.2", bridge: "br2" };
+  expect(redirectPorts([v4!, v6!], { ipv4: other, ipv6: undefined })).toEqual([
+    { ...v4!, address: "172.18.0.2", bridge: "br2" },
+  ]);
+});

@@ -42,8 +42,21 @@ test("an auth is user and password up to its first colon; tokens are kept beside
   expect([...config.credHelpers]).toEqual([["d", "h"]]);
 });
 
+test("detach keys and prune filters are there, or empty", () => {
+  const keysAndFilters = (text: string) => {
+    const { detachKeys, pruneFilters } = parseDockerConfig("/c", text);
+    return { detachKeys, pruneFilters };
+  };
+  expect(keysAndFilters("{}")).toEqual({ detachKeys: "", pruneFilters: [] });
+  const given = { detachKeys: "ctrl-x", pruneFilters: ["label=a", "until=1h"] };
+  expect(keysAndFilters(JSON.stringify(given))).toEqual(given);
+});
+
 test.each([
   ["[]", "the file is not an object"],
+  ['{"detachKeys": 1}', "detachKeys is not a string"],
+  ['{"pruneFilters": "label=a"}', "pruneFilters is not a list"],
+  ['{"pruneFilters": [1]}', "pruneFilters is not a string"],
   ['{"auths": 3}', "auths is not an object"],
   ['{"auths": {"a": []}}', 'auths "a" is not an object'],
   ['{"auths": {"a": {"auth": "!"}}}', "illegal base64 data in an auth"],

@@ -48,6 +48,10 @@ export interface DockerConfig {
   readonly credHelpers: ReadonlyMap<string, string>;
   /** What lists are shown with if there is no --format; "" for none. */
   readonly formats: Readonly<Record<FormatKey, string>>;
+  /** What leaves a container if there is no --detach-keys; "" for none. */
+  readonly detachKeys: string;
+  /** "name=value", for every prune. */
+  readonly pruneFilters: readonly string[];
 }
 
 /** DOCKER_CONFIG is a directory; the default is ~/.docker. */
@@ -88,6 +92,8 @@ export function parseDockerConfig(path: string, text: string): DockerConfig {
     auths,
     credsStore: asString("credsStore", config.credsStore),
     formats: Object.fromEntries(FORMAT_KEYS.map((key) => [key, asString(key, config[key])])) as DockerConfig["formats"],
+    detachKeys: asString("detachKeys", config.detachKeys),
+    pruneFilters: asStrings("pruneFilters", config.pruneFilters),
     credHelpers: new Map(
       helpers.map(([server, name]) => [server, asString(`credHelpers ${JSON.stringify(server)}`, name)]),
     ),
@@ -139,6 +145,12 @@ function asString(what: string, value: unknown): string {
   if (value === undefined || value === null) return "";
   if (typeof value !== "string") throw new Error(`${what} is not a string`);
   return value;
+}
+
+function asStrings(what: string, value: unknown): string[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw new Error(`${what} is not a list`);
+  return value.map((item) => asString(what, item));
 }
 
 function parseAuth(server: string, entry: Readonly<Record<string, unknown>>): AuthConfig {

@@ -1,5 +1,6 @@
 /** What the `prune` commands have in common: a question before, the space that was won after. */
 import type { Client } from "./client.ts";
+import { withPruneFilters } from "./configured.ts";
 import { encodeFilters, parseFilter } from "./filters.ts";
 import { boolFlag, listFlag } from "./flags.ts";
 import { stdout } from "./output.ts";
@@ -46,7 +47,7 @@ const KINDS = {
 
 export type PruneKind = keyof typeof KINDS;
 
-/** Prunes and prints what went. Returns the bytes won. `query` is further to the filters. */
+/** Prunes and prints what went. Returns the bytes won. `filters`: the user's own; `query` is further to them. */
 export async function prune(
   client: Client,
   kind: PruneKind,
@@ -54,7 +55,8 @@ export async function prune(
   query: Readonly<Record<string, string | undefined>> = {},
 ): Promise<number> {
   const { path, heading, lines } = KINDS[kind];
-  const answer = await client.postJson<Pruned>(path, { ...query, filters: encodeFilters(filters) });
+  const all = encodeFilters(await withPruneFilters(filters));
+  const answer = await client.postJson<Pruned>(path, { ...query, filters: all });
   const deleted = lines(answer) ?? [];
   if (deleted.length > 0) await stdout.text(`${[heading, ...deleted].join("\n")}\n\n`);
   return answer.SpaceReclaimed ?? 0;

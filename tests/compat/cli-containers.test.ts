@@ -329,6 +329,31 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
     }
   });
 
+  test("prune filters of config.json", async () => {
+    const config = mkdtempSync(join(folder, "config-"));
+    writeFileSync(
+      join(config, "config.json"),
+      JSON.stringify({ pruneFilters: ["label!=keep", "label=mine", "no filter"] }),
+    );
+    const env = { DOCKER_CONFIG: config };
+    const steps = [
+      ["volume", "create", "--label", "mine", "a"],
+      ["volume", "create", "--label", "mine", "--label", "keep", "b"],
+      ["volume", "create", "c"],
+      ["system", "prune"],
+      ["system", "prune", "--filter", "label=keep", "--filter", "label=x"],
+      ["volume", "prune", "-af"],
+      ["volume", "ls", "-q"],
+      ["volume", "prune", "-af", "--filter", "label=keep"],
+      ["volume", "ls", "-q"],
+      ["volume", "rm", "c"],
+    ];
+    const seen: unknown[][] = [[], []];
+    for (const [index, client] of clients.entries())
+      for (const step of steps) seen[index]?.push([step, normalize(await docker[client](step, { env }))]);
+    expect(seen[1]).toEqual(seen[0] as unknown[]);
+  });
+
   test("the server's half of info and version", async () => {
     for (const args of [["info"], ["version"]]) {
       const [theirs, ours] = await both(args);

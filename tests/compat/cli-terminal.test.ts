@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { type TerminalOptions, TerminalSession } from "../support/terminal.ts";
@@ -127,6 +128,28 @@ describe.skipIf(whyNot !== undefined)(`terminals and signals${whyNot === undefin
       await second.shows("got word");
       expect(await second.ended()).toBe(5);
       expect(second.isRaw).toBe(false);
+    });
+
+    test("attach, start and exec: detach keys of config.json, unless a flag has others", async () => {
+      const container = `configured-${name}`;
+      const folder = mkdtempSync(join(docker.folder, "config-"));
+      writeFileSync(join(folder, "config.json"), '{"detachKeys": "ctrl-x,y"}');
+      const env = { DOCKER_CONFIG: folder };
+      await control(["run", "-dit", "--network", "none", "--name", container, "busybox", "sh", "-c", "cat; exit 5"]);
+      const detaches = async (args: readonly string[], keys: string, text: string, code: number) => {
+        const session = onTerminal([...client, ...args], host(), { env });
+        session.type("\x10\x11"); // Docker's own, which are ordinary keys now
+        session.type("word\r");
+        await session.shows("word");
+        session.type(keys);
+        expect([args, await session.ended()]).toEqual([args, code]);
+        await session.shows(text);
+      };
+      await detaches(["attach", container], "\x18y", "read escape sequence\r\n", 1);
+      await detaches(["attach", "--detach-keys", "ctrl-b", container], "\x02", "read escape sequence\r\n", 1);
+      await detaches(["exec", "-it", container, "cat"], "\x18y", "read escape sequence\r\n", 1);
+      await control(["kill", container]);
+      await detaches(["start", "-ai", container], "\x18y", "", 0);
     });
 
     test("exec -it: a shell on a terminal, its exit code, and detaching from it", async () => {

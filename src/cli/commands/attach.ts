@@ -1,5 +1,6 @@
 import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredDetachKeys } from "../configured.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { followWindowSize, forwardSignals } from "../signals.ts";
@@ -33,11 +34,12 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   if (!State.Running) throw new CliError("You cannot attach to a stopped container, start it first");
   if (State.Paused) throw new CliError("You cannot attach to a paused container, unpause it first");
   if (State.Restarting) throw new CliError("You cannot attach to a restarting container, wait until it is running");
+  const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const stdin = !values["no-stdin"] && Config.OpenStdin;
   if (stdin && Config.Tty) (await import("../tty-check.ts")).checkInputIsTerminal();
   const stopForwarding = values["sig-proxy"] && !Config.Tty ? forwardSignals(client, Id, false) : () => {};
   const [attached, wait] = await Promise.all([
-    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys: values["detach-keys"] }),
+    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys }),
     beginWait(client, Id, "not-running"),
   ]);
   const stopFollowing = Config.Tty ? await followWindowSize(client, `/containers/${Id}/resize`) : () => {};
@@ -45,7 +47,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     stdin,
     output: true,
     tty: Config.Tty,
-    detachKeys: values["detach-keys"],
+    detachKeys,
   });
   stopFollowing();
   stopForwarding();

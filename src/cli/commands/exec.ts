@@ -1,5 +1,6 @@
 import { type Client, encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredDetachKeys } from "../configured.ts";
 import { parseEnvFlag, readEnvFile } from "../env-file.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
@@ -32,6 +33,7 @@ export const command = defineCommand({
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const [name = "", ...argv] = args;
   const attach = !values.detach;
+  const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const stdin = attach && values.interactive;
   const env = [...values["env-file"].flatMap((path) => readEnvFile(path)), ...values.env];
   const consoleSize = values.tty ? await prepareTerminal(client, name, stdin) : undefined;
@@ -47,7 +49,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
       AttachStderr: attach,
       AttachStdout: attach,
       Detach: values.detach,
-      DetachKeys: values["detach-keys"],
+      DetachKeys: detachKeys,
       Env: env.length === 0 ? null : env,
       WorkingDir: values.workdir,
       Cmd: argv,
@@ -69,7 +71,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     stdin,
     output: true,
     tty: values.tty,
-    detachKeys: values["detach-keys"],
+    detachKeys,
   });
   stopFollowing();
   if (how === "detached") throw new CliError("read escape sequence");

@@ -1,7 +1,7 @@
 import { formatDuration } from "../../base/duration.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured-format.ts";
+import { configuredFormat } from "../configured.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";

@@ -1,5 +1,6 @@
 import type { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredDetachKeys } from "../configured.ts";
 import type { ContainerBody } from "../container-config.ts";
 import { createFlags } from "../container-flags.ts";
 import { bodyFromFlags, createContainer } from "../create.ts";
@@ -63,13 +64,14 @@ async function runDetached(client: Client, id: string): Promise<number> {
 
 async function runAttached(client: Client, id: string, body: ContainerBody, values: RunFlags): Promise<number> {
   const hasOutput = body.AttachStdout || body.AttachStderr;
+  const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   if (!hasOutput) await printLine(id);
   const [attached, wait] = await Promise.all([
     requestAttach(client, id, {
       stdin: body.AttachStdin,
       stdout: body.AttachStdout,
       stderr: body.AttachStderr,
-      detachKeys: values["detach-keys"],
+      detachKeys,
     }),
     beginWait(client, id, values.rm ? "removed" : "next-exit"),
   ]);
@@ -77,7 +79,7 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
     stdin: body.AttachStdin,
     output: hasOutput,
     tty: body.Tty,
-    detachKeys: values["detach-keys"],
+    detachKeys,
   });
   session.catch(() => {}); // awaited below, but a failed start comes first
   try {

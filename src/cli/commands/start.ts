@@ -1,6 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
 import { type Client, encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { configuredDetachKeys } from "../configured.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { printError, printLine } from "../output.ts";
@@ -35,12 +36,13 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   if (args.length > 1) throw new CliError("you cannot start and attach multiple containers at once");
   const { Id, Config, HostConfig } = await client.get<Inspected>(`/containers/${encodeName(args[0] ?? "")}/json`);
   const stopForwarding = Config.Tty ? () => {} : forwardSignals(client, Id, false);
+  const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const stdin = values.interactive && Config.OpenStdin;
   const [attached, wait] = await Promise.all([
-    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys: values["detach-keys"] }),
+    requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys }),
     beginWait(client, Id, HostConfig.AutoRemove ? "removed" : "next-exit"),
   ]);
-  const streams = { stdin, output: true, tty: Config.Tty, detachKeys: values["detach-keys"] };
+  const streams = { stdin, output: true, tty: Config.Tty, detachKeys };
   const session = streamAttached(attached, streams);
   session.catch(() => {}); // awaited below, but a failed start comes first
   try {

@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
 import { type Client, encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured-format.ts";
+import { configuredFormat } from "../configured.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import type { Response } from "../http.ts";

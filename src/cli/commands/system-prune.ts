@@ -1,5 +1,6 @@
 import { ApiError, type Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { withPruneFilters } from "../configured.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { printReclaimed, prune, pruneFlags } from "../prune.ts";
@@ -24,7 +25,7 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
     throw new CliError('ERROR: The "until" filter is not supported with "--volumes"');
   if (!values.force) {
     const { confirm } = await import("../prompt.ts");
-    if (!(await confirm(warning(values)))) return 0;
+    if (!(await confirm(warning({ ...values, filter: await withPruneFilters(values.filter) })))) return 0;
   }
   let reclaimed = await prune(client, "containers", values.filter);
   reclaimed += await prune(client, "networks", values.filter);

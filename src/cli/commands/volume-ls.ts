@@ -1,6 +1,6 @@
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured-format.ts";
+import { configuredFormat } from "../configured.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { compareNatural } from "../natural-order.ts";

@@ -6,8 +6,11 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
-/** Fixed: asking the daemon which versions it speaks would cost a round trip on every command. */
-const API_PREFIX = "/v1.45";
+/**
+ * The version of our requests. Asking the daemon for its versions would cost a round trip on every command; one that is
+ * older says so when it is asked for anything.
+ */
+const API_VERSION = "1.45";
 
 /** Servers close idle connections after some seconds (Node: 5); a request sent at that moment would be lost. */
 const IDLE_MAX_MS = 1000;
@@ -34,6 +37,7 @@ export type Query = Readonly<Record<string, string | readonly string[] | undefin
 export class Client {
   readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
   #starting: Promise<void> | undefined;
+  #version = API_VERSION;
 
   constructor(readonly host: Host) {}
 
@@ -51,7 +55,7 @@ export class Client {
     const { connection, used } = await this.#take();
     let response: Response;
     try {
-      response = await connection.request({ ...request, path: versioned(request.path) });
+      response = await connection.request({ ...request, path: this.#versioned(request.path) });
     } catch (error) {
       // The server closed an idle connection just as we sent on it. Only what changes nothing may be sent again.
       if (!used || request.method !== "GET" || !(error instanceof ConnectionDropped)) throw error;
@@ -63,9 +67,19 @@ export class Client {
 
   /** A successful response. 304 ("already so") counts as success. @throws ApiError, DaemonUnreachable */
   async request(request: Request): Promise<Response> {
+    const asked = this.#version;
     const response = await this.raw(request);
     if (response.status < 400) return response;
-    throw await apiError(response);
+    const error = await apiError(response);
+    const newest = isOurOwn(request.path) ? undefined : newestVersionIn(error, asked);
+    // What has been streamed is gone.
+    if (newest === undefined || request.stream !== undefined) throw error;
+    this.#version = newest;
+    return this.request(request);
+  }
+
+  #versioned(path: string): string {
+    return isOurOwn(path) ? path : `/v${this.#version}${path}`;
   }
 
   async get<T>(path: string, query: Query = {}): Promise<T> {
@@ -179,6 +193,14 @@ function unreachable(host: Host, cause: unknown): DaemonUnreachable {
 }
 
 /** Our own additions live beside the Engine API, not under its version. */
-function versioned(path: string): string {
-  return path.startsWith("/lighter/") ? path : API_PREFIX + path;
+function isOurOwn(path: string): boolean {
+  return path.startsWith("/lighter/");
+}
+
+/** What a daemon has that is older than what it was asked in: it did nothing. */
+function newestVersionIn({ status, message }: ApiError, asked: string): string | undefined {
+  const newest = /client version \S+ is too new\. Maximum supported API version is (\d+)\.(\d+)/.exec(message);
+  const [, major, minor] = newest ?? [];
+  const isOlder = Number(major) === 1 && Number(minor) < Number(asked.split(".")[1]);
+  return status === 400 && isOlder ? `${major}.${minor}` : undefined;
 }

@@ -142,6 +142,35 @@ test("a slow reader pauses the server instead of filling memory", async () => {
   expect(received).toBeGreaterThan(total / 2);
 });
 
+test("an older daemon is asked again, in its own version, and from then on", async () => {
+  const paths: string[] = [];
+  const client = await serve((request, socket) => {
+    const path = request.split(" ")[1]!;
+    paths.push(path);
+    const message = "client version 1.45 is too new. Maximum supported API version is 1.41";
+    socket.write(path.startsWith("/v1.41/") ? json(200, "{}") : json(400, JSON.stringify({ message })));
+  });
+  await client.get("/x");
+  await client.get("/y");
+  expect(paths).toEqual(["/v1.45/x", "/v1.41/x", "/v1.41/y"]);
+  await client.get("/lighter/z").catch(() => {});
+  expect(paths.at(-1)).toBe("/lighter/z");
+});
+
+test.each(["1.45", "1.46", "2.1"])(
+  "a daemon that asks for %s again and again is not asked again and again",
+  async (version) => {
+    let requests = 0;
+    const client = await serve((_request, socket) => {
+      requests++;
+      const message = `client version 1.45 is too new. Maximum supported API version is ${version}`;
+      socket.write(json(400, JSON.stringify({ message })));
+    });
+    expect(await client.get("/x").catch((error: unknown) => error)).toBeInstanceOf(ApiError);
+    expect(requests).toBe(1);
+  },
+);
+
 test("nobody there: the address and what to ask oneself; DOCKER_HOST starts nothing", async () => {
   const client = new Client(resolveHost(undefined, { DOCKER_HOST: "unix:///nonexistent/x.sock" }));
   const error = await client.get("/x").catch((thrown: unknown) => thrown);

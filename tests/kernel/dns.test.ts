@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect } from "bun:test";
 import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DNS_CONNECTIONS_MAX, DNS_FORWARDS_MAX } from "../../src/base/limits.ts";
+import { DNS_CONNECTIONS_MAX, DNS_FORWARDS_MAX, DNS_TCP_FORWARDS_MAX } from "../../src/base/limits.ts";
 import { NETLINK, NetlinkSocket } from "../../src/linux/netlink/mod.ts";
 import { resolverRedirect } from "../../src/linux/nftables/mod.ts";
 import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
@@ -358,22 +358,62 @@ const fdCount = () => readdirSync("/proc/self/fd").length;
 
 rooted("more queries at once than the limit are refused at once; all sockets are closed in the end", async () => {
   await server("container", "127.0.0.53", () => undefined);
-  const before = fdCount();
-  const resolver = await start({ servers: [inContainer("127.0.0.53")] });
+  const limits = [
+    ["udp", DNS_FORWARDS_MAX],
+    ["tcp", DNS_TCP_FORWARDS_MAX],
+  ] as const;
+  for (const [protocol, limit] of limits) {
+    const before = fdCount();
+    const resolver = await start({ servers: [inContainer("127.0.0.53")] });
+    const queries = Array.from({ length: limit + 20 }, (_, id) => buildQuery({ id, name: "ex.com", type: A }));
+    const refused = protocol === "udp" ? floodByUdp(queries, 20) : floodByTcp(queries, 20);
+    expect((await refused).map((answer) => rcode(readMessage(answer)))).toEqual(new Array(20).fill(REFUSED));
+    expect(fdCount()).toBeGreaterThan(before + limit);
+    expect(rcode(await ask({ name: "web", type: A }))).toBe(0); // names of ours are answered meanwhile
+    resolver[Symbol.dispose]();
+    await until(() => fdCount() <= before);
+  }
+});
+
+/** Sends all from one socket; the first `count` answers. */
+async function floodByUdp(queries: readonly Uint8Array[], count: number): Promise<Uint8Array[]> {
+  const answers: Uint8Array[] = [];
+  const socket = await inNetworkNamespace(namespaceFd, () =>
+    Bun.udpSocket({
+      connect: { hostname: RESOLVER_ADDRESS, port: RESOLVER_PORT },
+      socket: { data: (_socket, message) => void answers.push(Uint8Array.from(message)) },
+    }),
+  );
+  // No more at once than the other socket holds.
+  for (let at = 0; at < queries.length; at += 50) {
+    for (const query of queries.slice(at, at + 50)) socket.send(query);
+    await ask({ name: "web", type: A });
+  }
+  await until(() => answers.length >= count);
+  socket.close();
+  return answers;
+}
+
+async function floodByTcp(queries: readonly Uint8Array[], count: number): Promise<Uint8Array[]> {
   using connection = await TcpConnection.open(namespaceFd);
-  const other = await TcpConnection.open(namespaceFd);
-  const flood = Array.from({ length: DNS_FORWARDS_MAX + 100 }, (_, id) => buildQuery({ id, name: "ex.com", type: A }));
-  for (let at = 0; at < flood.length; at += 100) connection.send(...flood.slice(at, at + 100));
-  const refused = (await connection.received(100)).map(readMessage);
-  expect(refused.map((answer) => rcode(answer))).toEqual(new Array(100).fill(REFUSED));
-  // Names of ours are answered meanwhile.
-  other.send(buildQuery({ id: 1, name: "web", type: A }));
-  expect(rcode(readMessage((await other.received(1))[0]!))).toBe(0);
-  expect(fdCount()).toBeGreaterThan(before + DNS_FORWARDS_MAX);
-  resolver[Symbol.dispose]();
-  other[Symbol.dispose]();
-  await connection.closed;
-  await until(() => fdCount() <= before);
+  connection.send(...queries);
+  return await connection.received(count);
+}
+
+rooted("a connection that is never made counts until the kernel gives it up", async () => {
+  container.run(
+    "nft",
+    "table ip filter { chain out { type filter hook output priority 0; ip daddr 127.0.0.54 drop; }; }",
+  );
+  await start({ servers: [inContainer("127.0.0.54")] });
+  using connection = await TcpConnection.open(namespaceFd);
+  const query = (id: number) => buildQuery({ id, name: "ex.com", type: A });
+  connection.send(...Array.from({ length: DNS_TCP_FORWARDS_MAX }, (_, id) => query(id)));
+  const codes = async (count: number) => (await connection.received(count)).map((answer) => rcode(readMessage(answer)));
+  expect(await codes(DNS_TCP_FORWARDS_MAX)).toEqual(new Array(DNS_TCP_FORWARDS_MAX).fill(SERVFAIL));
+  connection.send(query(0));
+  expect((await codes(DNS_TCP_FORWARDS_MAX + 1)).at(-1)).toBe(REFUSED);
+  container.run("nft", "delete", "table", "ip", "filter");
 });
 
 async function until(condition: () => boolean): Promise<void> {

@@ -16,6 +16,8 @@ export interface Exchange {
   accepts: (message: Uint8Array) => boolean;
   /** Gives up. */
   signal: AbortSignal;
+  /** Called once, when the socket is closed; a connection that is never made has one for longer than we wait for it. */
+  onClosed: () => void;
 }
 
 /**
@@ -47,10 +49,16 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
     // No route, no such family, nobody there: the next server may do better.
     ask(options, open, receive).then(
       (closeSocket) => {
-        if (finished) closeSocket();
-        else close = closeSocket;
+        close = () => {
+          closeSocket();
+          options.onClosed();
+        };
+        if (finished) close();
       },
-      () => finish(),
+      () => {
+        finish();
+        options.onClosed();
+      },
     );
   });
 }

@@ -28,22 +28,27 @@ export class TcpClient {
     this.#socket.timeout(DNS_IDLE_S);
     const messages = this.#reader.push(chunk);
     if (messages === undefined) return void this.#hangUp();
-    const isIdle = this.#untaken.length === 0;
-    this.#untaken.push(...messages);
-    if (isIdle) this.#takeSome();
+    const isBusy = this.#untaken.length > 0;
+    this.#untaken = this.#untaken.concat(messages);
+    if (isBusy) return;
+    this.#takeSome();
+    if (this.#untaken.length > 0) this.#takeRestLater();
   }
 
-  /** The rest later, that others have their turn; until then no more is read. */
   #takeSome(): void {
     for (const message of this.#untaken.splice(0, DNS_TURN_COUNT)) this.#take(message);
-    if (this.#gone) return;
-    if (this.#untaken.length > 0) {
-      this.#socket.pause();
-      setImmediate(() => this.#takeSome());
-    } else {
-      this.#socket.resume();
+  }
+
+  /** Others have their turn; until all is taken nothing more is read. */
+  #takeRestLater(): void {
+    this.#socket.pause();
+    const takeMore = () => {
+      this.#takeSome();
+      if (this.#untaken.length > 0) setImmediate(takeMore);
+      else if (!this.#gone) this.#socket.resume();
       this.#endIfDone();
-    }
+    };
+    setImmediate(takeMore);
   }
 
   #take(message: Uint8Array): void {

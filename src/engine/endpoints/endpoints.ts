@@ -9,6 +9,7 @@ import { checkWish, isUserDefined, planPorts } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
+import { bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 import type { ContainerRecord, Store } from "../store.ts";
@@ -181,7 +182,8 @@ export class Endpoints implements Disposable {
       const state: EndpointState = { endpointId, interfaceName: "", hostInterface: "", macAddress: "" };
       return activeEndpoint(endpoint, network, state);
     }
-    const interfaceName = wishedInterfaceName(endpoint.wish.driverOpts) ?? freeInterfaceName(taken);
+    const prefix = prepared.kind === "bridge" ? bridgeOptionsOf(network).interfacePrefix : "";
+    const interfaceName = wishedInterfaceName(endpoint.wish.driverOpts) ?? freeInterfaceName(taken, prefix || "eth");
     taken.add(interfaceName);
     const addresses = this.options.networks.allocate(network, endpoint.wish);
     this.#leftConnections.settle(addressesOf(addresses));
@@ -395,11 +397,11 @@ export function wishedNetwork({ name, givenPools }: NetworkRecord) {
 
 /** Where ports of a network's containers are published; undefined: nowhere. */
 export function bridgeOf(
-  { options }: NetworkRecord,
+  network: NetworkRecord,
   prepared: PreparedNetwork,
 ): { bridge: string; hostAddress: string } | undefined {
   if (prepared.kind !== "bridge") return undefined;
-  return { bridge: prepared.bridge, hostAddress: options["com.docker.network.bridge.host_binding_ipv4"] ?? "" };
+  return { bridge: prepared.bridge, hostAddress: bridgeOptionsOf(network).hostBinding };
 }
 
 /** Undefined: the network has no interfaces. */

@@ -2,6 +2,7 @@
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import type { InterfaceLink, NetworkInterface } from "../../runtime/types.ts";
+import { bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { NetworkRecord } from "../networks/types.ts";
 import type { ActiveEndpoint } from "./order.ts";
 
@@ -40,9 +41,9 @@ export function planInterface(
   };
 }
 
-function linkOf(hostName: string, { options }: NetworkRecord, prepared: PreparedLink): InterfaceLink {
+function linkOf(hostName: string, network: NetworkRecord, prepared: PreparedLink): InterfaceLink {
   if (prepared.kind === "macvlan") return { type: "macvlan", parentIndex: prepared.parentIndex, mode: prepared.mode };
-  const isolated = options["com.docker.network.bridge.enable_icc"] === "false";
+  const isolated = !bridgeOptionsOf(network).icc;
   // A container may reach its own published port by the host's address: the packet goes back where it came from.
   return { type: "veth", hostName, bridgeIndex: prepared.bridgeIndex, isolated, hairpin: true };
 }

@@ -40,8 +40,8 @@ test("interfaces are made by priority, the default network first, else as given"
 });
 
 test("an interface gets the lowest number that is free", () => {
-  expect(freeInterfaceName(new Set())).toBe("eth0");
-  expect(freeInterfaceName(new Set(["lo", "eth0", "eth2"]))).toBe("eth1");
+  expect(freeInterfaceName(new Set(), "eth")).toBe("eth0");
+  expect(freeInterfaceName(new Set(["lo", "eth0", "eth2"]), "eth")).toBe("eth1");
 });
 
 test("the default route is of the network that is first by name", () => {

@@ -22,8 +22,8 @@ export function inInterfaceOrder(endpoints: readonly EndpointRecord[]): Endpoint
 }
 
 /** The lowest number that no interface has. */
-export function freeInterfaceName(taken: ReadonlySet<string>): string {
-  for (let index = 0; ; index++) if (!taken.has(`eth${index}`)) return `eth${index}`;
+export function freeInterfaceName(taken: ReadonlySet<string>, prefix: string): string {
+  for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
 }
 
 export interface Gateways {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { WantedPort } from "../../network/ports/mod.ts";
-import { redirectPorts, reservePorts } from "./publish.ts";
+import type { ActiveEndpoint } from "./order.ts";
+import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
 
 const IPV4 = { address: "172.17.0.2", bridge: "br", hostAddress: "0.0.0.0" };
 const IPV6 = { address: "fd00::2", bridge: "br", hostAddress: "::" };
@@ -48,4 +49,16 @@ test("ports go on to another address, and end where there is none", () => {
   expect(redirectPorts([v4!, v6!], { ipv4: other, ipv6: undefined })).toEqual([
     { ...v4!, address: "172.18.0.2", bridge: "br2" },
   ]);
+});
+
+test("a network may say at which address of the host ports are published that name none", () => {
+  const state = { ipv4: { address: "172.17.0.2", prefixLength: 16 }, ipv6: { address: "fd00::2", prefixLength: 64 } };
+  const endpoint = { state } as ActiveEndpoint;
+  const at = (hostAddress: string) => {
+    const targets = publishTargets({ ipv4: endpoint, ipv6: endpoint }, () => ({ bridge: "br", hostAddress }));
+    return reservePorts([wish(80, "", 8080)], targets, hostPorts()).map((mapping) => mapping.hostAddress);
+  };
+  expect(at("")).toEqual(["0.0.0.0", "::"]);
+  expect(at("0.0.0.0")).toEqual(["0.0.0.0", "::"]);
+  expect(at("127.0.0.1")).toEqual(["127.0.0.1"]);
 });

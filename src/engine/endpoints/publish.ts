@@ -11,7 +11,7 @@ import type { HostPorts } from "./parts.ts";
 export interface PublishTarget {
   address: string;
   bridge: string;
-  /** The addresses of the host that a wish without one means. */
+  /** The address of the host that a wish without one means; "": none of this family. */
   hostAddress: string;
 }
 
@@ -32,13 +32,18 @@ export function publishTargets(
     const address = endpoint?.state[family]?.address;
     const bridge = endpoint === undefined ? undefined : bridgeOf(endpoint);
     if (address === undefined || bridge === undefined) return undefined;
-    const isOwn = bridge.hostAddress !== "" && isIPv4(bridge.hostAddress) === (family === "ipv4");
-    return { address, bridge: bridge.bridge, hostAddress: isOwn ? bridge.hostAddress : ANY_ADDRESS[family] };
+    return { address, bridge: bridge.bridge, hostAddress: defaultAddress(bridge.hostAddress, family) };
   };
   return { ipv4: target(gateways.ipv4, "ipv4"), ipv6: target(gateways.ipv6, "ipv6") };
 }
 
 const ANY_ADDRESS = { ipv4: "0.0.0.0", ipv6: "::" };
+
+/** `hostBinding`: the network's, one address or all. */
+function defaultAddress(hostBinding: string, family: "ipv4" | "ipv6"): string {
+  if (["", ANY_ADDRESS.ipv4, ANY_ADDRESS.ipv6].includes(hostBinding)) return ANY_ADDRESS[family];
+  return isIPv4(hostBinding) === (family === "ipv4") ? hostBinding : "";
+}
 
 /**
  * Reserves a port of the host for each wish. None for a container that no outside reaches.
@@ -64,7 +69,9 @@ export function reservePorts(
 
 function hostAddressesOf({ hostAddress, port, protocol }: PortWish, targets: PublishTargets): string[] {
   if (hostAddress === "")
-    return [targets.ipv4?.hostAddress, targets.ipv6?.hostAddress].filter((address) => address !== undefined);
+    return [targets.ipv4?.hostAddress, targets.ipv6?.hostAddress].filter(
+      (address) => address !== undefined && address !== "",
+    ) as string[];
   if (targetOf(hostAddress, targets) !== undefined) return [hostAddress];
   throw new LighterError(
     "not-supported",

@@ -254,7 +254,7 @@ export class Endpoints implements Disposable {
   end({ id }: Pick<Container, "id">, { endpoints, ports }: ContainerNetworking, wasStarted: boolean): void {
     const held = this.#held.get(id);
     this.#held.delete(id);
-    held?.resolver?.[Symbol.dispose]();
+    attempt("close a resolver", () => held?.resolver?.[Symbol.dispose]());
     // Of a run that ended while there was no daemon only the connections are left.
     if (held !== undefined) this.#giveBack({ endpoints, ports });
     else this.forgetConnections(endpoints);

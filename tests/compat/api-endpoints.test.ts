@@ -244,6 +244,19 @@ test("the API's older versions know one network at creation, no MAC address in i
   expect((await seen("v1.45")).Aliases).toBeNull();
 });
 
+test("a network that is named by its id is known by its name, and is there once", async () => {
+  const network = await createNetwork("front", "10.77.0.0/24");
+  const id = await api.create({ HostConfig: { NetworkMode: network } });
+  expect(Object.keys((await settingsOf(id)).Networks)).toEqual(["front"]);
+  const EndpointsConfig = { front: {}, [network]: {} };
+  const twice = await api.create(
+    { HostConfig: { NetworkMode: "front" }, NetworkingConfig: { EndpointsConfig } },
+    "twice",
+  );
+  const { status, json } = await api.request("POST", `/containers/${twice}/start`);
+  expect([status, json.message]).toEqual([403, "endpoint with name twice already exists in network front"]);
+});
+
 // --- Connect, disconnect ---
 
 test("a running container comes into a network and leaves it", async () => {

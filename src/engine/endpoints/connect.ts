@@ -17,7 +17,7 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import type { ContainerNetworking, EndpointRecord, NetworkRecord } from "../networks/types.ts";
-import { addressesOf, attempt, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
+import { addressesOf, alreadyIn, attempt, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
 import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
 import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
 import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
@@ -38,10 +38,7 @@ export function connectToNetwork(
     requireConnectable(record.networking, record.hostConfig.NetworkMode ?? "", network, known !== undefined);
     if (known !== undefined) {
       if (!container.isRunning) return;
-      throw new LighterError(
-        "forbidden",
-        `endpoint with name ${record.name} already exists in network ${network.name}`,
-      );
+      throw alreadyIn(network, record);
     }
     checkWish(wish, network.name, wishedNetwork(network));
     const endpoint: EndpointRecord = { networkId: network.id, networkName: network.name, wish };

@@ -78,15 +78,19 @@ export class Endpoints implements Disposable {
     this.#leftConnections = new LeftConnections((addresses) => options.firewall?.forgetConnections(addresses));
   }
 
-  /** At creation: wishes that can never be met. A network that is not there may come until the start. @throws LighterError */
+  /**
+   * At creation: refuses wishes that can never be met, and calls networks by their names. One that is not there may come
+   * until the start. @throws LighterError "invalid"
+   */
   check({ networking }: ContainerRecord): void {
-    for (const { networkName, wish } of networking.endpoints) {
-      const network = this.#findIf(networkName);
-      const name = network?.name ?? networkName;
+    for (const endpoint of networking.endpoints) {
+      const network = this.#findIf(endpoint.networkName);
+      if (network !== undefined) endpoint.networkName = network.name;
       try {
-        checkWish(wish, name, network === undefined ? undefined : wishedNetwork(network));
+        checkWish(endpoint.wish, endpoint.networkName, network === undefined ? undefined : wishedNetwork(network));
       } catch (error) {
-        throw error instanceof LighterError ? withContext(`invalid config for network ${name}`, error) : error;
+        const context = `invalid config for network ${endpoint.networkName}`;
+        throw error instanceof LighterError ? withContext(context, error) : error;
       }
     }
   }
@@ -116,7 +120,9 @@ export class Endpoints implements Disposable {
       for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
         const made = networks.prepare(this.networkOf(endpoint));
         // Only now: the default network's subnet is chosen when somebody first needs it.
-        const one = this.allocate(endpoint, this.networkOf(endpoint), made, taken);
+        const network = this.networkOf(endpoint);
+        if (active.some((other) => other.network.id === network.id)) throw alreadyIn(network, record);
+        const one = this.allocate(endpoint, network, made, taken);
         active.push(one);
         prepared.set(one, made);
       }
@@ -389,6 +395,10 @@ const HOST_NAME_DIGITS = 11;
 function activeEndpoint(endpoint: EndpointRecord, network: NetworkRecord, state: EndpointState): ActiveEndpoint {
   const { id: networkId, name: networkName } = network;
   return { endpoint: { ...endpoint, networkId, networkName, state }, state, network };
+}
+
+export function alreadyIn({ name }: NetworkRecord, record: ContainerRecord): LighterError {
+  return new LighterError("forbidden", `endpoint with name ${record.name} already exists in network ${name}`);
 }
 
 export function wishedNetwork({ name, givenPools }: NetworkRecord) {

@@ -63,7 +63,9 @@ testAsRoot("a batch is done in one go, and what it asked for is answered in orde
   );
   expect(replies.map(nameOf)).toEqual(["nl-b", "nl-a"]);
   const dump = encodeMessage({ type: RTM_GETLINK, flags: NLM_F.DUMP, header: HEADER });
-  expect(socket.dump(dump, "list links").map(nameOf).sort()).toEqual(["lo", "nl-a", "nl-b"]);
+  expect(socket.dump(dump, "list links").map(nameOf)).toEqual(
+    expect.arrayContaining(["lo", "nl-a", "nl-b"]), // and tunnels that some kernels put into every namespace
+  );
   const remove = NLM_F.ACK;
   socket.request([byName(RTM_DELLINK, "nl-a", remove), byName(RTM_DELLINK, "nl-b", remove)], "remove them");
   expect(ip("-br", "link")).not.toContain("nl-");

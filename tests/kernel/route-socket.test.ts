@@ -61,23 +61,25 @@ testAsRoot("a bridge is made as asked, once, and removed", () => {
 
 testAsRoot("a bridge keeps its MAC address whatever its ports have", () => {
   using routes = new RouteSocket();
+  // Some kernels put tunnels of their own into every namespace.
+  const names = () =>
+    routes
+      .links()
+      .flatMap(({ name }) => (name.startsWith("rs-") ? [name] : []))
+      .sort();
   const bridge = routes.createBridge({ name: "rs-br", macAddress: "02:ff:00:00:00:01" });
   ip("link", "add", "rs-a", "address", "02:00:00:00:00:02", "type", "veth", "peer", "name", "rs-b");
   const port = routes.findLink("rs-a")!;
   routes.setLink(port.index, { masterIndex: bridge, isUp: true });
   expect(routes.findLink(bridge)!.macAddress).toBe("02:ff:00:00:00:01");
   expect(routes.findLink("rs-a")).toMatchObject({ kind: "veth", masterIndex: bridge, isUp: true });
-  expect(
-    routes
-      .links()
-      .map(({ name }) => name)
-      .sort(),
-  ).toEqual(["lo", "rs-a", "rs-b", "rs-br"]);
+  expect(names()).toEqual(["rs-a", "rs-b", "rs-br"]);
   routes.setLink(port.index, { masterIndex: 0 });
   expect(routes.findLink("rs-a")!.masterIndex).toBe(0);
   expect(routes.removeLink("rs-b")).toBe(true);
   routes.removeLink(bridge);
-  expect(routes.links().map(({ name, isLoopback }) => [name, isLoopback])).toEqual([["lo", true]]);
+  expect(names()).toEqual([]);
+  expect(routes.links().flatMap(({ name, isLoopback }) => (isLoopback ? [name] : []))).toEqual(["lo"]);
 });
 
 testAsRoot("a bridge's port is isolated, sends back, and does not learn, as it is told", () => {

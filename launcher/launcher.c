@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -32,7 +33,7 @@
 #endif
 
 #define PATH_BYTES 4096
-#define MAX_LINKS 40 /* as the kernel's own limit */
+#define MAX_SYMLINKS 40 /* as the kernel's own limit */
 
 /* State of play, apart from the program: which side we are, and the sync sockets. */
 static int sync_fd = -1;
@@ -132,6 +133,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_FORWARD_FD] = "ssbbb",
 	[OP_REBIRTH] = "",
 	[OP_ADOPT] = "",
+	[OP_NETLINK] = "nbn",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -171,6 +173,9 @@ static int check_shape(const struct program *p, const struct op *op)
 		return in_blob(p, op->arg[3], op->arg[4]);
 	case OP_STORE:
 		return in_blob(p, op->arg[1], 4);
+	case OP_NETLINK:
+		return (op->arg[0] == NETLINK_ROUTE || op->arg[0] == NETLINK_NETFILTER) &&
+		       in_blob(p, op->arg[1], op->arg[2]);
 	case OP_USER_NAMESPACE:
 		return in_blob(p, op->arg[0], op->arg[1]) && in_blob(p, op->arg[2], op->arg[3]);
 	default:
@@ -775,7 +780,7 @@ static int op_open_target(struct program *p, const struct op *op)
 	fd = open_in_root(root, path, type, op->arg[3]);
 	if (fd == -ENOENT) {
 		fd = -EAGAIN;
-		for (int links = 0; fd == -EAGAIN && links < MAX_LINKS; links++)
+		for (int links = 0; fd == -EAGAIN && links < MAX_SYMLINKS; links++)
 			fd = make_target(root, path, type, op->arg[3]);
 		if (fd == -EAGAIN)
 			fd = -ELOOP;
@@ -974,6 +979,15 @@ static int op_forward_fd(struct program *p, const struct op *op)
 	return pid < 0 ? -errno : 0;
 }
 
+/* arg = { protocol, messages, length } */
+static int op_netlink(struct program *p, const struct op *op)
+{
+	int link = 0;
+	int rc = netlink_request((int)op->arg[0], p->blob + op->arg[1], op->arg[2], &link);
+
+	return rc < 0 ? rc : set_slot(p, op->out, link);
+}
+
 static int op_check_cwd(struct program *p, const struct op *op)
 {
 	char path[PATH_BYTES];
@@ -1115,6 +1129,7 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_FORWARD_FD] = op_forward_fd,
 	[OP_REBIRTH] = op_rebirth,
 	[OP_ADOPT] = op_adopt,
+	[OP_NETLINK] = op_netlink,
 };
 
 static int is_set(const struct program *p, uint16_t slot)
@@ -1233,6 +1248,18 @@ static int settle(void)
 	return chdir("/") < 0 ? -errno : 0;
 }
 
+/* The end of a program that makes no process: how it went is written to LISTEN_FD, a file then. */
+static void report(struct program *p, struct failure failure) __attribute__((noreturn));
+static void report(struct program *p, struct failure failure)
+{
+	struct record record = { RECORD_FAILED, failure.op_index, (uint32_t)failure.error };
+	const struct op *op;
+
+	for (uint32_t i = 0; failure.error && (op = cleanup_op(p, i)) != NULL; i++)
+		play_cleanup_op(p, op);
+	_exit(write(LISTEN_FD, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : 1);
+}
+
 int main(void)
 {
 	static struct program program;
@@ -1249,6 +1276,10 @@ int main(void)
 		fail(&program, 0, failure);
 	}
 	rc = play(&program, 0, program.header.host_count, &failure.op_index);
+	if (program.header.init_count == 0 && !child) {
+		failure.error = -rc;
+		report(&program, failure);
+	}
 	if (rc < 0) {
 		failure.error = -rc;
 		hear_child();

@@ -44,6 +44,9 @@ int capture_file(const struct program *p, const struct op *op, uint8_t *into, si
 #define COPY_OWNER 4u /* the directory's own */
 int copy_up(int from, int to, unsigned what);
 
+/* netlink.c */
+int netlink_request(int protocol, const void *messages, size_t length, int *link);
+
 /* supervise.c */
 void supervise(struct program *p, pid_t init, int sync) __attribute__((noreturn));
 void fail(struct program *p, pid_t init, struct failure failure) __attribute__((noreturn));

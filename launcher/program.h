@@ -112,6 +112,7 @@ enum op_kind {
 	OP_FORWARD_FD,
 	OP_REBIRTH,
 	OP_ADOPT,
+	OP_NETLINK,
 	OP_KIND_COUNT,
 };
 

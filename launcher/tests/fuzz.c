@@ -13,7 +13,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/openat2.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -199,6 +201,26 @@ static ssize_t any_receive(struct msghdr *message)
 	return sizeof(record);
 }
 
+/* Answers of netlink, often broken ones, and then no more of them. */
+static ssize_t any_answer(uint8_t *into, size_t room)
+{
+	size_t length = below(8) ? below(200) : below((uint32_t)room + 100);
+
+	if (below(2)) {
+		errno = below(8) ? EAGAIN : ENOBUFS;
+		return -1;
+	}
+	for (size_t i = 0; i < length && i < room; i++)
+		into[i] = below(4) ? 0 : (uint8_t)random_u64();
+	for (size_t at = 0; below(8) && at + sizeof(struct nlmsghdr) <= length && length <= room;) {
+		struct nlmsghdr header = { .nlmsg_len = 16 + below(60), .nlmsg_type = below(2) ? NLMSG_ERROR : RTM_NEWLINK };
+
+		memcpy(into + at, &header, sizeof(header));
+		at += NLMSG_ALIGN(header.nlmsg_len);
+	}
+	return (ssize_t)length;
+}
+
 static long any_call(long nr, ...)
 {
 	if (nr == __NR_openat2 && below(3) == 0) { /* then the path is made */
@@ -255,12 +277,16 @@ static void leave(void)
 #define sendfile(to, from, at, size) ((void)(to), (void)(from), any_size(size))
 #define symlinkat(text, dir, name) ((void)(dir), named(text), named(name), any_result())
 #define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0)
+#define socket(domain, type, protocol) (ignore(protocol), any_fd())
+#define sendto(fd, bytes, length, flags, to, size) (ignore(fd), read_all(bytes, length), read_all(to, size), any_result())
+#define recv(fd, into, room, flags) (ignore(fd), any_answer(into, room))
 #define SPIN(word) ((word) = 1)
 #define _exit(code) leave()
 #define KERNEL(nr, arg) fuzz_syscall(nr, arg)
 static long fuzz_syscall(long nr, const uint64_t *arg);
 
 #include "../copy.c"
+#include "../netlink.c"
 #include "../launcher.c"
 
 #undef open

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatIpAddress, lastAddress, parseIpAddress, parseSubnet } from "./ip-address.ts";
+import { formatIpAddress, inSameNetwork, lastAddress, parseIpAddress, parseSubnet } from "./ip-address.ts";
 
 const hex = (text: string) => Buffer.from(parseIpAddress(text)).toString("hex");
 
@@ -11,6 +11,19 @@ test("addresses of both families are bytes in network order", () => {
   expect(hex("1:2:3:4:5:6:7:8")).toBe("00010002000300040005000600070008");
   expect(hex("::ffff:192.0.2.1")).toBe("00000000000000000000ffffc0000201");
   expect(hex("64:ff9b::192.0.2.1")).toBe("0064ff9b0000000000000000c0000201");
+});
+
+test("an address is in a network or not, whatever the prefix", () => {
+  const is = (address: string, prefixLength: number, other: string) => inSameNetwork({ address, prefixLength }, other);
+  expect(is("10.1.2.3", 24, "10.1.2.255")).toBe(true);
+  expect(is("10.1.2.3", 24, "10.1.3.3")).toBe(false);
+  expect(is("10.1.2.3", 22, "10.1.3.3")).toBe(true);
+  expect(is("10.1.2.3", 32, "10.1.2.2")).toBe(false);
+  expect(is("10.1.2.3", 0, "192.0.2.1")).toBe(true);
+  expect(is("fd00:1::1", 64, "fd00:1::ffff:1")).toBe(true);
+  expect(is("fd00:1::1", 64, "fd00:1:0:1::1")).toBe(false);
+  expect(is("10.1.2.3", 0, "fd00::1")).toBe(false);
+  expect(is("fd00::1", 0, "10.1.2.3")).toBe(false);
 });
 
 test("what is no address is refused", () => {

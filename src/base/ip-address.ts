@@ -74,6 +74,15 @@ export function lastAddress({ address, prefixLength }: Subnet): Uint8Array<Array
   return address.map((byte, index) => byte | hostBits(prefixLength, index));
 }
 
+/** Whether `other` is an address of the network that the first one's prefix is. Two families have nothing in common. */
+export function inSameNetwork(first: { address: string; prefixLength: number }, other: string): boolean {
+  const bytes = parseIpAddress(first.address);
+  const others = parseIpAddress(other);
+  const differs = (byte: number, index: number) =>
+    ((byte ^ others[index]!) & ~hostBits(first.prefixLength, index) & 0xff) !== 0;
+  return bytes.length === others.length && !bytes.some(differs);
+}
+
 /** Of byte `index` of an address, the bits behind the prefix. */
 function hostBits(prefixLength: number, index: number): number {
   return 0xff >> Math.min(8, Math.max(0, prefixLength - 8 * index));

@@ -45,6 +45,7 @@ import {
   SLOT_INIT,
   writesProc,
 } from "./namespaces.ts";
+import { awaitNetwork, configureNetwork, makeNetwork, unplugNetwork } from "./network.ts";
 import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSysctls } from "./proc.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
@@ -90,9 +91,15 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const rdt = planIntelRdt(config, host, request.id);
   makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
+  const { network } = request;
+  if (network && !namespaces.created.has("network"))
+    throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
+  // What init hears at its pause would be that its interfaces are made.
+  if (network && request.placeInCgroup)
+    throw new LighterError("not-supported", "interfaces where somebody else makes the cgroup");
   const labels = needsLabels(host, process);
   const procNeeds = {
-    sysctls: sysctls.length > 0,
+    sysctls: sysctls.length > 0 || (network?.interfaces.length ?? 0) > 0,
     processes:
       labels ||
       process.oomScoreAdj !== undefined ||
@@ -116,6 +123,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       sendRoot(hostOps, host, holdsRoot);
     });
   mapIds(hostOps, config, namespaces);
+  if (network) makeNetwork(hostOps, network);
   closePrivateProc(hostOps, procNeeds);
   closeIdmapped(hostOps, [...idmapped, ...idmappedRoot]);
   const fds = carriedFds(request);
@@ -155,6 +163,10 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     bindConsole(init);
   }
   connectStdio(init, stdio, fds);
+  if (network) {
+    awaitNetwork(init, network);
+    configureNetwork(init, network);
+  }
   writeSysctls(init, sysctls);
   if (labels) labelOnExec(init, host, process);
   hidePaths(init, config, mounts);
@@ -167,6 +179,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
+  if (network) unplugNetwork(cleanup, network);
   if (ownCgroup) removeCgroup(cleanup, ownCgroup);
   removeRdtGroup(cleanup, rdt);
   if (holdsRoot) letGoOfRoot(cleanup);

@@ -12,14 +12,15 @@ import {
   wasOomKilled,
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
-import { spawnLauncher } from "../linux/process/launcher.ts";
-import { PlayError, SupervisorConnection } from "../linux/process/supervisor.ts";
+import { playTask, spawnLauncher } from "../linux/process/launcher.ts";
+import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import { listProgram } from "../linux/program/list.ts";
 import type { Program } from "../linux/program/op.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "./compile.ts";
+import { type ConnectRequest, compileConnect, compileDisconnect, type DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
@@ -181,12 +182,22 @@ class LauncherRuntime implements Runtime {
     }
   }
 
-  async connect(): Promise<void> {
-    throw new LighterError("not-supported", "a running container gets no further interfaces yet");
+  async connect(request: ConnectRequest): Promise<void> {
+    const program = compileConnect(request, this.#host);
+    const failure = await this.#playTask(program);
+    if (failure) throw explainFailure(new PlayError(failure), program);
   }
 
-  async disconnect(): Promise<boolean> {
-    throw new LighterError("not-supported", "a running container keeps its interfaces");
+  async disconnect(request: DisconnectRequest): Promise<boolean> {
+    const { program, removal } = compileDisconnect(request);
+    const failure = await this.#playTask(program);
+    if (failure?.opIndex === removal && failure.errno === "ENODEV") return false;
+    if (failure) throw explainFailure(new PlayError(failure), program);
+    return true;
+  }
+
+  #playTask(program: Program): Promise<PlayFailure | undefined> {
+    return playTask(this.#sealLauncher(), encodeProgram(program, this.#fault));
   }
 
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {

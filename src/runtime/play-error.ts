@@ -49,6 +49,8 @@ function callName(op: Op): string {
       return `openat2(2) of /${op.path}`;
     case "pipe":
       return "pipe2(2)";
+    case "netlink":
+      return "netlink(7)";
     default:
       return op.kind;
   }

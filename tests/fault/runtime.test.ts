@@ -1,13 +1,17 @@
-import { describe, expect } from "bun:test";
+import { beforeAll, describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
+import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
+import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
 import { compileExec } from "../../src/runtime/compile.ts";
-import { createRuntime, type StartRequest } from "../../src/runtime/mod.ts";
-import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
+import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
+import { createRuntime, type NetworkInterface, type StartRequest } from "../../src/runtime/mod.ts";
+import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
+import { expectSameHost, linkNames, quietSnapshot } from "../support/host-snapshot.ts";
 import { failureOf, finish, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
 
 /* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
@@ -16,6 +20,16 @@ import { failureOf, finish, isRoot, type RunOptions, rooted, Stage, until } from
 const NO_FAULT = 0xfffffffe;
 const fault = { index: NO_FAULT, errno: "EIO" };
 const stage = isRoot ? new Stage({ fault }) : (undefined as unknown as Stage);
+let bridgeIndex = 0;
+
+beforeAll(() => {
+  if (!isRoot) return;
+  enterNetworkNamespace();
+  using routes = new RouteSocket();
+  bridgeIndex = routes.createBridge({ name: "fault-br" });
+  routes.setLink(bridgeIndex, { isUp: true });
+});
+
 const observed = () => ({
   host: stage.host,
   parent: stage.parent,
@@ -118,6 +132,7 @@ async function startsFail(
   const requestOf = () => ({ ...stage.request(args, options), ...more });
   const run = async () => finish(await stage.runtime.start(requestOf()), options);
   await run(); // it works; and the runtime has seen which files cgroups have here
+  await until(() => !linkNames().some((name) => name.startsWith("fault-eth")), "its interfaces have gone, too");
   const request = requestOf();
   const ops = opsOf(stage.runtime.explain(request));
   expect(ops.length).toBeGreaterThan(50);
@@ -248,6 +263,65 @@ describe("an exec with all that a process may ask for", () => {
       });
       const facts = { cgroups: stage.host, kindOf: () => "file" as const, rootMountpoint: "/nowhere" };
       await failAtEachOp(opsOf(listProgram(compileExec(request, facts))), () => stage.runtime.exec(request), 1);
+    } finally {
+      await sleeper.end();
+    }
+  });
+});
+
+/** On the file's own bridge. */
+function interfaceOf(name: string, host: number): NetworkInterface {
+  return {
+    name,
+    link: { type: "veth", hostName: `fault-${name}`, bridgeIndex, isolated: true, hairpin: true },
+    macAddress: `02:77:00:00:00:0${host}`,
+    mtu: 1400,
+    addresses: [
+      { address: `10.77.${host}.2`, prefixLength: 24 },
+      { address: `fd00:77:${host}::2`, prefixLength: 64 },
+    ],
+    gateways: [`10.77.${host}.1`, `fd00:77:${host}::1`],
+    routes: [{ destination: `10.99.${host}.0/24` }],
+    sysctls: { "net.ipv4.conf.IFNAME.forwarding": "1" },
+  };
+}
+
+describe("a start with interfaces, on a bridge and above a link", () => {
+  rooted("whose op k fails says so and leaves the host as it was", async () => {
+    const above: NetworkInterface = {
+      ...interfaceOf("eth1", 1),
+      link: { type: "macvlan", parentIndex: bridgeIndex, mode: "bridge" },
+    };
+    await startsFail(["/bin/true"], { network: { interfaces: [interfaceOf("eth0", 0), above], resolverPort: 5353 } });
+  });
+});
+
+describe("a further interface whose op k fails", () => {
+  const facts = { cgroups: detectCgroupHost(), kindOf: () => "file" as const, rootMountpoint: "/nowhere" };
+  const linksOf = (pid: number) =>
+    spawnSync("nsenter", [`--net=/proc/${pid}/ns/net`, "ip", "-br", "link"]).stdout.toString();
+
+  rooted("is not there afterwards, neither end", async () => {
+    const sleeper = await stage.sleeper();
+    try {
+      const connection = { containerPid: sleeper.pid, interface: interfaceOf("eth1", 1), resolverPort: 5353 };
+      const before = linksOf(sleeper.pid);
+      const connect = async () => {
+        try {
+          await stage.runtime.connect(connection);
+        } finally {
+          expect(linksOf(sleeper.pid)).toBe(before);
+        }
+      };
+      await failAtEachOp(opsOf(listProgram(compileConnect(connection, facts))), connect, 1);
+      await stage.runtime.connect(connection);
+      expect(linksOf(sleeper.pid)).toContain("eth1");
+      const removal = { containerPid: sleeper.pid, name: "eth1", gateways: [] };
+      for (const op of opsOf(listProgram(compileDisconnect(removal).program))) {
+        await failAt(op, () => stage.runtime.disconnect(removal));
+        expect(linksOf(sleeper.pid)).toContain("eth1");
+      }
+      expect(await stage.runtime.disconnect(removal)).toBe(true);
     } finally {
       await sleeper.end();
     }

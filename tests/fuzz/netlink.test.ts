@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { errnoOf } from "../../src/base/errors.ts";
 import type { Attribute } from "../../src/linux/netlink/attributes.ts";
 import { Attributes } from "../../src/linux/netlink/attributes.ts";
+import { describeMessages } from "../../src/linux/netlink/describe.ts";
 import {
   attributesOf,
   encodeMessage,
@@ -70,6 +71,7 @@ test("netlink messages read back as written; broken ones are refused, and nothin
     }
     for (let change = random.below(4); change >= 0; change--)
       bytes[random.below(bytes.length)] = random.pick([0, 1, 3, 4, 5, 16, 0x7f, 0xff, random.below(256)]);
+    for (const protocol of ["route", "netfilter"] as const) expect(describeMessages(protocol, bytes)).toBeString(); // whatever they are
     try {
       readAll(random.below(4) === 0 ? bytes.subarray(0, random.below(bytes.length)) : bytes);
     } catch (error) {

@@ -183,6 +183,7 @@ testAsRoot("what a bridge has learned is listed with what it was told", () => {
     macAddress: "02:ff:00:00:00:01",
     index: bridge,
     bridgeIndex: bridge,
+    vlan: 0,
     type: "local",
   });
   expect(

@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupHost } from "../../src/linux/cgroup/mod.ts";
+import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 
 /** Everything that a start could leave behind. Values that change by themselves (times, inode numbers) are not in it. */
 export interface HostSnapshot {
@@ -28,7 +29,7 @@ function hostSnapshot({ host, parent, directories }: SnapshotOf): HostSnapshot {
   const mountPoints = [...host.v1, ...(host.v2 ? [host.v2] : [])].map(({ mountPoint }) => mountPoint);
   return {
     mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n"),
-    links: readdirSync("/sys/class/net"),
+    links: linkNames(),
     cgroups: mountPoints.flatMap((mountPoint) => directoriesBelow(join(mountPoint, parent))),
     children: children(),
     files: directories.flatMap(filesBelow),
@@ -70,6 +71,12 @@ function withoutClosedFds(now: HostSnapshot, before: HostSnapshot): HostSnapshot
     return at < 0;
   });
   return { ...now, fds: [...now.fds, ...closed].sort() };
+}
+
+/** Of the network namespace that this thread is in. */
+export function linkNames(): string[] {
+  using routes = new RouteSocket();
+  return routes.links().map(({ name }) => name);
 }
 
 function directoriesBelow(path: string): string[] {

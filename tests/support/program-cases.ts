@@ -2,6 +2,7 @@ import { DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
 import { defaultDeviceRules, detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import type { Program } from "../../src/linux/program/op.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
+import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
@@ -170,6 +171,58 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
     },
     request: { stdio: { terminal: false, stdin: true } },
   }),
+  start("network", {
+    request: {
+      network: {
+        interfaces: [
+          {
+            name: "eth0",
+            link: { type: "veth", hostName: "veth1a2b3c4", bridgeIndex: 7, isolated: true, hairpin: false },
+            macAddress: "02:42:ac:11:00:02",
+            mtu: 1450,
+            addresses: [
+              { address: "172.17.0.2", prefixLength: 16 },
+              { address: "fd00:17::2", prefixLength: 64 },
+            ],
+            gateways: ["172.17.0.1", "fd00:17::1"],
+            routes: [{ destination: "10.1.0.0/16", via: "172.17.0.9" }],
+            sysctls: { "net.ipv4.conf.IFNAME.forwarding": "1" },
+          },
+          {
+            name: "eth1",
+            link: { type: "macvlan", parentIndex: 2, mode: "bridge" },
+            macAddress: "02:42:c0:a8:01:05",
+            mtu: 0,
+            addresses: [{ address: "192.168.1.5", prefixLength: 32 }],
+            gateways: ["192.168.1.1"],
+          },
+        ],
+        resolverPort: 5353,
+      },
+    },
+  }),
+  {
+    name: "network-connect",
+    program: compileConnect(
+      {
+        containerPid: 4711,
+        interface: {
+          name: "eth1",
+          link: { type: "veth", hostName: "veth5d6e7f8", bridgeIndex: 8, isolated: false, hairpin: true },
+          macAddress: "02:42:ac:12:00:02",
+          mtu: 0,
+          addresses: [{ address: "172.18.0.2", prefixLength: 16 }],
+          gateways: [],
+        },
+        resolverPort: 5353,
+      },
+      HYBRID,
+    ),
+  },
+  {
+    name: "network-disconnect",
+    program: compileDisconnect({ containerPid: 4711, name: "eth1", gateways: ["172.17.0.1", "fd00:17::1"] }).program,
+  },
   start("masked-readonly", {
     change: (config) => {
       config.root!.readonly = true;

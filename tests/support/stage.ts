@@ -40,6 +40,7 @@ export interface RunOptions {
   /** Sent as stdin, which is then closed. */
   stdin?: string;
   log?: StartRequest["log"];
+  network?: StartRequest["network"];
   /** The root is an overlay above the stage's root file system. */
   layered?: boolean;
   /** Instead of one connection for everything. */
@@ -118,6 +119,7 @@ export class Stage {
       runDirectory: this.runDirectory(id),
       stdio: { terminal: options.terminal ?? false, stdin },
       ...(options.log ? { log: options.log } : {}),
+      ...(options.network ? { network: options.network } : {}),
       attach: options.attach ?? [{ ...ALL, stdin }],
     };
   }

@@ -14,6 +14,8 @@ export interface Attribute {
   type: number;
   /** Bytes as they are, or attributes nested in this one. */
   value: Uint8Array | readonly Attribute[];
+  /** A struct in front of the nested attributes; of a multiple of 4 bytes. */
+  header?: Uint8Array;
 }
 
 const HEADER_BYTES = 4;
@@ -56,6 +58,7 @@ export const attr = {
   /** It is there: that is all. */
   flag: (type: number): Attribute => ({ type, value: new Uint8Array(0) }),
   nested: (type: number, value: readonly Attribute[]): Attribute => ({ type, value }),
+  behind: (type: number, header: Uint8Array, value: readonly Attribute[]): Attribute => ({ type, value, header }),
 };
 
 export function align4(bytes: number): number {
@@ -63,8 +66,9 @@ export function align4(bytes: number): number {
 }
 
 /** With header, without the zeros behind it. */
-function attributeBytes({ value }: Attribute): number {
-  return HEADER_BYTES + (value instanceof Uint8Array ? value.length : attributesBytes(value));
+function attributeBytes({ value, header }: Attribute): number {
+  const bytes = value instanceof Uint8Array ? value.length : attributesBytes(value);
+  return HEADER_BYTES + (header?.length ?? 0) + bytes;
 }
 
 export function attributesBytes(attributes: readonly Attribute[]): number {
@@ -80,18 +84,20 @@ export function writeAttributes(
 ): number {
   let end = at;
   for (const attribute of attributes) {
-    const { type, value } = attribute;
+    const { type, value, header } = attribute;
     const start = end;
-    places?.set(attribute, start + HEADER_BYTES);
-    const isNested = !(value instanceof Uint8Array);
-    if (isNested) {
-      end = writeAttributes(into, start + HEADER_BYTES, value, places);
-    } else {
-      new Uint8Array(into.buffer, into.byteOffset).set(value, start + HEADER_BYTES);
-      end = start + HEADER_BYTES + value.length;
-    }
+    const put = (bytes: Uint8Array) => {
+      new Uint8Array(into.buffer, into.byteOffset).set(bytes, end);
+      end += bytes.length;
+    };
+    end += HEADER_BYTES;
+    places?.set(attribute, end);
+    if (header !== undefined) put(header);
+    if (value instanceof Uint8Array) put(value);
+    else end = writeAttributes(into, end, value, places);
     assert(end - start <= ATTRIBUTE_MAX_BYTES, `attribute ${type} has ${end - start} bytes`);
     into.setUint16(start, end - start, true);
+    const isNested = !(value instanceof Uint8Array) && header === undefined;
     into.setUint16(start + 2, isNested ? type | NLA_F_NESTED : type, true);
     end = align4(end);
   }

@@ -120,6 +120,16 @@ function flag(type: number, value: boolean | undefined): Attribute[] {
   return value === undefined ? [] : [attr.u8(type, value ? 1 : 0)];
 }
 
+/** A pair, whose other end is `name`, made with `attributes`. */
+export function vethKind(name: string, attributes: readonly Attribute[]): Attribute {
+  checkLinkName(name);
+  return linkKind("veth", [attr.behind(VETH_INFO_PEER, linkHeader(0), [attr.text(IFLA.IFNAME, name), ...attributes])]);
+}
+
+export function macvlanKind(mode: keyof typeof MACVLAN_MODES): Attribute {
+  return linkKind("macvlan", [attr.u32(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode])]);
+}
+
 export interface BridgePortOptions {
   /** No frame goes from one isolated port to another. */
   isolated?: boolean;
@@ -164,9 +174,10 @@ export function encodeSetAlias(link: string | number, alias: string): Uint8Array
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes: all });
 }
 
-export function encodeSetLink(index: number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
+/** By name or by index. */
+export function encodeSetLink(link: string | number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
   const { isUp, mtu, masterIndex, macAddress, withoutLinkLocal } = changes;
-  const attributes: Attribute[] = [];
+  const attributes: Attribute[] = typeof link === "number" ? [] : [attr.text(IFLA.IFNAME, link)];
   if (mtu !== undefined) attributes.push(attr.u32(IFLA.MTU, mtu));
   if (masterIndex !== undefined) attributes.push(attr.u32(IFLA.MASTER, masterIndex));
   if (macAddress !== undefined) attributes.push(attr.bytes(IFLA.ADDRESS, parseMacAddress(macAddress)));
@@ -174,7 +185,7 @@ export function encodeSetLink(index: number, changes: LinkChanges): Uint8Array<A
     const mode = attr.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     attributes.push(attr.nested(IFLA.AF_SPEC, [attr.nested(AF.INET6, [mode])]));
   }
-  const header = linkHeader(index, isUp ? IFF.UP : 0, isUp === undefined ? 0 : IFF.UP);
+  const header = linkHeader(typeof link === "number" ? link : 0, isUp ? IFF.UP : 0, isUp === undefined ? 0 : IFF.UP);
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes });
 }
 

@@ -4,7 +4,7 @@ import { AF, formatMacAddress, parseMacAddress, RTM } from "./links.ts";
 import type { Message } from "./messages.ts";
 import { attributesOf, encodeMessage, NLM_F } from "./messages.ts";
 
-export const NDA = { LLADDR: 2, MASTER: 9 } as const;
+export const NDA = { LLADDR: 2, VLAN: 5, MASTER: 9 } as const;
 const NUD_NOARP = 0x40;
 const NUD_PERMANENT = 0x80;
 const NTF_MASTER = 0x4;
@@ -43,6 +43,8 @@ export interface ForwardingEntry {
   /** Of the port, and its bridge. */
   index: number;
   bridgeIndex: number;
+  /** 0: for frames without one. A bridge that can filter by VLAN has each static entry in its default VLAN, too. */
+  vlan: number;
   /** "local": the port's own; "static": stays where it is; "learned": the bridge has seen it there. */
   type: "local" | "static" | "learned";
 }
@@ -55,6 +57,7 @@ export function parseForwarding(message: Message): ForwardingEntry {
     macAddress: formatMacAddress(attributes.bytes(NDA.LLADDR) ?? new Uint8Array(0)),
     index: view.getInt32(4, true),
     bridgeIndex: attributes.u32(NDA.MASTER) ?? 0,
+    vlan: attributes.u16(NDA.VLAN) ?? 0,
     type: state & NUD_PERMANENT ? "local" : state & NUD_NOARP ? "static" : "learned",
   };
 }

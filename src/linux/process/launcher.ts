@@ -1,7 +1,33 @@
-import { closeSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { FIRST_CARRIED_FD } from "../program/format.ts";
+import { errnoName } from "../sys/errno.ts";
 import { createMemfd, duplicateFd } from "../sys/memfd.ts";
+import type { PlayFailure } from "./supervisor.ts";
+
+/** u32 type, u32 op index, u32 errno: struct record of launcher.h. */
+const RECORD_BYTES = 12;
+
+/**
+ * Runs the launcher on a program that makes no process, to its end. Returns the op that failed, whose clean-up has been done then.
+ * @throws LighterError ("kernel") if the launcher cannot be executed
+ */
+export async function playTask(executableFd: number, program: Uint8Array): Promise<PlayFailure | undefined> {
+  const resultFd = createMemfd("result", new Uint8Array(0));
+  try {
+    const { exited } = launch(executableFd, program, resultFd, []);
+    const code = await exited;
+    const record = new Uint8Array(RECORD_BYTES);
+    const length = readSync(resultFd, record, 0, RECORD_BYTES, 0);
+    // Refused, or killed.
+    if (length !== RECORD_BYTES) return { opIndex: -1, errno: code === 1 ? "EPROTO" : "ECHILD" };
+    const view = new DataView(record.buffer);
+    const errno = view.getUint32(8, true);
+    return errno === 0 ? undefined : { opIndex: view.getUint32(4, true), errno: errnoName(errno) };
+  } finally {
+    closeSync(resultFd);
+  }
+}
 
 /**
  * Runs the launcher on a program: a process of its own session that outlives this one. `executableFd` is a sealed memfd
@@ -15,6 +41,17 @@ export function spawnLauncher(
   listenFd: number,
   moreFds: readonly (number | undefined)[] = [],
 ): number {
+  const child = launch(executableFd, program, listenFd, moreFds);
+  child.unref();
+  return child.pid;
+}
+
+function launch(
+  executableFd: number,
+  program: Uint8Array,
+  listenFd: number,
+  moreFds: readonly (number | undefined)[],
+): Bun.Subprocess {
   const programFd = createMemfd("program", program);
   // The child's fds are set up one after the other: none may be where another one goes that is still needed.
   const copies: number[] = [];
@@ -36,14 +73,12 @@ export function spawnLauncher(
             ...moreFds.map((fd) => raised(fd ?? programFd)),
           ];
     const executable = moreFds.length === 0 ? executableFd : raised(executableFd);
-    const child = Bun.spawn([`/proc/self/fd/${executable}`], {
+    return Bun.spawn([`/proc/self/fd/${executable}`], {
       argv0: "lighter-supervisor",
       stdio: stdio as [number, "ignore", "ignore", number],
       env: {},
       cwd: "/",
     });
-    child.unref();
-    return child.pid;
   } catch (error) {
     const errno = errnoOf(error);
     throw new LighterError("kernel", `start the launcher: ${errno || messageOf(error)}`, { errno, cause: error });

@@ -1,6 +1,8 @@
 import { utf8 } from "../../base/bytes.ts";
+import { align4 } from "../netlink/attributes.ts";
+import { joinMessages } from "../netlink/messages.ts";
 import { AT_FDCWD, type CallName } from "./calls.ts";
-import type { Arg, Op, SharedData, Slot } from "./op.ts";
+import type { Arg, NetlinkProtocol, Op, SharedData, Slot } from "./op.ts";
 
 /** What every op may have besides its arguments. */
 export interface OpExtras {
@@ -71,6 +73,11 @@ function mountAttr(set: number, clear: number, propagation: number): Arg {
     data,
     show: `set=0x${set.toString(16)} clear=0x${clear.toString(16)} propagation=0x${propagation.toString(16)}`,
   };
+}
+
+export interface NetlinkRequest {
+  message: Uint8Array;
+  from?: readonly { at: number; slot: Slot }[];
 }
 
 /** One of a program's lists, with the idioms its ops come in. Every method appends; `why` as in `Op`. */
@@ -199,6 +206,28 @@ export class OpList {
       [AT_FDCWD, text(path), recursive ? AT_RECURSIVE : 0, mountAttr(set, clear, propagation), 32],
       why,
     );
+  }
+
+  /**
+   * Messages of netlink(7), in one go. `from`: u32 values at these offsets of a message come from slots.
+   */
+  netlink(protocol: NetlinkProtocol, requests: readonly NetlinkRequest[], why: string, extras: OpExtras = {}): void {
+    const messages: SharedData = {
+      name: this.fresh("netlink"),
+      data: joinMessages(
+        requests.map(({ message }) => message),
+        1,
+      ),
+    };
+    const { guard, unless } = extras;
+    const conditions = { ...(guard === undefined ? {} : { guard }), ...(unless === undefined ? {} : { unless }) };
+    let start = 0;
+    for (const { message, from = [] } of requests) {
+      for (const { at, slot } of from)
+        this.ops.push({ kind: "store", slot, into: messages, at: start + at, why, ...conditions });
+      start += align4(message.length);
+    }
+    this.ops.push({ kind: "netlink", protocol, messages, why, ...extras });
   }
 
   /** Puts a detached mount on the directory or file behind `target`. */

@@ -24,6 +24,8 @@ import {
   COPY,
   DEVICE_MODES,
   type DeviceType,
+  NETLINK_PROTOCOLS,
+  type NetlinkProtocol,
   OP_KINDS,
   type Op,
   type Program,
@@ -175,6 +177,10 @@ class Decoder {
     const stores: number[] = [];
     for (const raw of this.#rawOps()) {
       if (raw.kind === "store") stores.push(Number(raw.args[1]));
+      if (raw.kind === "netlink" && raw.argKinds[1] === ARG_BLOB && raw.argKinds[2] === ARG_NUMBER) {
+        sizes.set(Number(raw.args[1]), Number(raw.args[2]));
+        uses.set(Number(raw.args[1]), 2); // where two ops have the same messages, they have the same object
+      }
       if (raw.kind !== "call") continue;
       for (const [k, kind] of this.#argKindsOf(raw).entries()) {
         if (kind.is !== "struct" || raw.argKinds[k] !== ARG_BLOB) continue;
@@ -365,6 +371,13 @@ class Decoder {
           data: arg.text(3, 4),
           why,
         };
+      case "netlink": {
+        const found = (Object.keys(NETLINK_PROTOCOLS) as NetlinkProtocol[]).find(
+          (name) => NETLINK_PROTOCOLS[name] === arg.number(0),
+        );
+        check(found !== undefined, `op ${raw.index} speaks no known protocol`);
+        return { kind, protocol: found, messages: this.#messages(arg.offset(1), arg.number(2)), why };
+      }
       case "store":
         return { kind, slot: arg.slot(0), ...this.#storeTarget(arg.offset(1)), why };
       case "capture":
@@ -381,6 +394,11 @@ class Decoder {
     const found = (Object.keys(DEVICE_MODES) as DeviceType[]).find((type) => DEVICE_MODES[type] === mode);
     check(found !== undefined, `op ${raw.index} checks for a device of no known type`);
     return found;
+  }
+
+  #messages(at: number, size: number): SharedData {
+    const shared = this.#shared.get(at);
+    return shared?.data.length === size ? shared : { name: `shared.${at}`, ...this.#struct(at, size) };
   }
 
   #storeTarget(offset: number): { into: SharedData; at: number } {

@@ -21,7 +21,16 @@ import {
   PROGRAM_VERSION,
   RELOCATION_BYTES,
 } from "./format.ts";
-import { type Arg, COPY, DEVICE_MODES, OP_KINDS, type Op, type Program, type SharedData } from "./op.ts";
+import {
+  type Arg,
+  COPY,
+  DEVICE_MODES,
+  NETLINK_PROTOCOLS,
+  OP_KINDS,
+  type Op,
+  type Program,
+  type SharedData,
+} from "./op.ts";
 
 /** For test builds of the launcher: the op at `index` fails with this errno instead of being played. */
 export interface Fault {
@@ -238,6 +247,17 @@ class Encoder {
           numberArg(data.length),
           op.dir === null ? numberArg(AT_FDCWD) : this.#slotArg(op.dir),
         ]);
+      }
+      case "netlink": {
+        const { messages, protocol } = op;
+        return plain(
+          [
+            numberArg(NETLINK_PROTOCOLS[protocol]),
+            blobArg(this.#sharedOffset(messages)),
+            numberArg(messages.data.length),
+          ],
+          op.out,
+        );
       }
       case "store":
         return plain([this.#slotArg(op.slot), blobArg(this.#sharedOffset(op.into) + op.at)]);

@@ -1,5 +1,6 @@
+import { describeMessages } from "../netlink/describe.ts";
 import { type ArgKind, AT_FDCWD, type Call, CLONE_FLAGS, callOf, ENUM_TABLES, type FlagTable } from "./calls.ts";
-import type { Arg, Op, Program } from "./op.ts";
+import type { Arg, Op, Program, SharedData } from "./op.ts";
 
 /**
  * The program as text, one line an op: index, what, its arguments by symbolic names, why. For `explain`, for golden
@@ -7,16 +8,18 @@ import type { Arg, Op, Program } from "./op.ts";
  */
 export function listProgram(program: Program): string {
   const lines: string[] = [];
+  const stored: Stored = new Map();
   let index = 0;
   for (const section of ["host", "init", "cleanup"] as const) {
     lines.push(`# ${TITLES[section]}`);
     for (const op of program[section]) {
-      lines.push(formatOp(index, op));
+      if (op.kind === "store") remember(stored, op);
+      lines.push(formatOp(index, op, stored));
       index++;
     }
     lines.push("");
   }
-  lines.push(...superviseLines(program));
+  if (program.host.some(({ kind }) => kind === "clone")) lines.push(...superviseLines(program));
   return `${lines.join("\n")}\n`;
 }
 
@@ -26,8 +29,16 @@ const TITLES = {
   cleanup: "cleanup: in the launcher, when the process has ended or its start has failed",
 } as const;
 
-function formatOp(index: number, op: Op): string {
-  const { verb, rest } = describe(op);
+/** Which slots' values are where in shared structs. */
+type Stored = Map<SharedData, Map<number, string>>;
+
+function remember(stored: Stored, { slot, into, at }: Op & { kind: "store" }): void {
+  const places = stored.get(into) ?? new Map<number, string>();
+  stored.set(into, places.set(at, slot));
+}
+
+function formatOp(index: number, op: Op, stored: Stored): string {
+  const { verb, rest } = describe(op, stored);
   const out = "out" in op && op.out ? ` -> $${op.out}` : "";
   const condition = op.guard ? ` if $${op.guard}` : op.unless ? ` unless $${op.unless}` : "";
   const tolerated = op.tolerate?.length ? ` (${op.tolerate.join(", ")} is fine)` : "";
@@ -35,7 +46,7 @@ function formatOp(index: number, op: Op): string {
   return `${String(index).padStart(3)}  ${what.padEnd(88)}  # ${op.why}`;
 }
 
-function describe(op: Op): { verb: string; rest: string } {
+function describe(op: Op, stored: Stored): { verb: string; rest: string } {
   switch (op.kind) {
     case "call":
       return { verb: op.name, rest: callArguments(callOf(op.name), op.args) };
@@ -93,6 +104,11 @@ function describe(op: Op): { verb: string; rest: string } {
         verb: "write",
         rest: `${op.dir ? `$${op.dir} ` : ""}${op.prefix}$${op.pid}${op.suffix} ${quote(op.data)}`,
       };
+    case "netlink": {
+      const { protocol, messages } = op;
+      const slotAt = (offset: number) => stored.get(messages)?.get(offset);
+      return { verb: "netlink", rest: `${protocol} ${describeMessages(protocol, messages.data, slotAt)}` };
+    }
     case "store":
       return { verb: "store", rest: `$${op.slot} into ${op.into.name}+${op.at}` };
     case "capture":

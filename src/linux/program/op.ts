@@ -3,7 +3,8 @@ import type { CallName } from "./calls.ts";
 /**
  * A program: what the launcher does to start one process. Plain data, in three lists played in order:
  * `host` in the launcher (one of its ops is `clone`), `init` in the cloned child up to `execute`, and `cleanup`
- * in the launcher when the child has ended, or when the start has failed.
+ * in the launcher when the child has ended, or when the start has failed. A program without `init` starts no process: it is done when
+ * `host` has been played, or when `cleanup` has because something of it failed.
  *
  * Values made by one op and used by a later one (fds, pids) live in named slots. A slot is unset until an op sets
  * it, and again if that op is skipped or fails in a tolerated way. The child starts with a copy of the launcher's slots
@@ -94,6 +95,11 @@ export type Op = OpCommon &
     | { kind: "rebirth" }
     /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
     | { kind: "adopt"; out: Slot }
+    /**
+     * Sends all of `messages` (netlink(7)) to the kernel in one go, over a socket of the network namespace that we are in; fails with
+     * the first error that it answers. `out`: when it is done, the index of the link that an RTM_GETLINK among them asks for, or 0.
+     */
+    | { kind: "netlink"; protocol: NetlinkProtocol; messages: SharedData; out?: Slot }
     /** Puts a slot's value into a shared struct as u32 at byte `at`. */
     | { kind: "store"; slot: Slot; into: SharedData; at: number }
     /** Appends up to `maxBytes` of a file to the exit record. */
@@ -103,6 +109,11 @@ export type Op = OpCommon &
     /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
     | { kind: "removeCgroup"; path: string }
   );
+
+export type NetlinkProtocol = "route" | "netfilter";
+
+/** Numbers of protocols for socket(2). Source: netlink(7). */
+export const NETLINK_PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, netfilter: 12 };
 
 export type DeviceType = "character" | "block" | "fifo";
 
@@ -140,6 +151,7 @@ export const OP_KINDS = [
   "forwardFd",
   "rebirth",
   "adopt",
+  "netlink",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -1,0 +1,60 @@
+/*
+ * Requests over netlink(7). The kernel has done what a message asks, or not, when sendto(2) returns, and what it says of
+ * it waits to be received: so nothing here blocks.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANSWER_BYTES 16384 /* all that the kernel tells of a link is some 2 KiB */
+
+/* One datagram of answers: the first error, or 0. The index of a link that was asked for goes to *link. */
+static int read_answers(const uint8_t *bytes, size_t length, int *link)
+{
+	struct nlmsghdr header;
+	struct ifinfomsg info;
+	int error;
+
+	for (size_t at = 0; at < length; at += NLMSG_ALIGN(header.nlmsg_len)) {
+		if (length - at < sizeof(header))
+			return -EPROTO;
+		memcpy(&header, bytes + at, sizeof(header));
+		if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > length - at)
+			return -EPROTO;
+		if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_len >= sizeof(header) + sizeof(error)) {
+			memcpy(&error, bytes + at + sizeof(header), sizeof(error));
+			if (error)
+				return error < 0 && error > -4096 ? error : -EPROTO;
+		} else if (header.nlmsg_type == RTM_NEWLINK && header.nlmsg_len >= sizeof(header) + sizeof(info)) {
+			memcpy(&info, bytes + at + sizeof(header), sizeof(info));
+			*link = info.ifi_index;
+		}
+	}
+	return 0;
+}
+
+/* All of the messages in one datagram, from a socket of the network namespace that we are in. */
+int netlink_request(int protocol, const void *messages, size_t length, int *link)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	uint8_t answer[ANSWER_BYTES];
+	ssize_t received;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, messages, length, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+		rc = -errno;
+	while (rc == 0 && (received = recv(fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC)) >= 0)
+		rc = (size_t)received <= sizeof(answer) ? read_answers(answer, (size_t)received, link) : -EMSGSIZE;
+	if (rc == 0 && errno != EAGAIN)
+		rc = -errno;
+	close(fd);
+	return rc;
+}

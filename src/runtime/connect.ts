@@ -1,0 +1,58 @@
+import { LighterError } from "../base/errors.ts";
+import { checkLinkName, encodeRemoveLink } from "../linux/netlink/links.ts";
+import { encodeReplaceRoute } from "../linux/netlink/routes.ts";
+import { OpList, slot } from "../linux/program/builder.ts";
+import type { Program } from "../linux/program/op.ts";
+import type { HostFacts } from "./host-facts.ts";
+import { CLONE } from "./namespaces.ts";
+import {
+  configureInterface,
+  madeSlot,
+  makeInterface,
+  NAMESPACE,
+  openNamespaceOf,
+  redirectResolver,
+} from "./network.ts";
+import { openPrivateProc } from "./proc.ts";
+import type { Runtime } from "./types.ts";
+
+export type ConnectRequest = Parameters<Runtime["connect"]>[0];
+export type DisconnectRequest = Parameters<Runtime["disconnect"]>[0];
+
+/** The program that gives a running container one more interface. It makes no process: the launcher goes there and back. */
+export function compileConnect(request: ConnectRequest, facts: HostFacts): Program {
+  const { containerPid, interface: wanted, resolverPort } = request;
+  const host = new OpList("host");
+  openPrivateProc(host, facts, { sysctls: true, processes: false });
+  openNamespaceOf(host, containerPid);
+  makeInterface(host, wanted, { fd: NAMESPACE });
+  host.call("setns", [slot(NAMESPACE), CLONE.network], "enter the container's network namespace");
+  if (resolverPort !== undefined) redirectResolver(host, resolverPort);
+  configureInterface(host, wanted);
+
+  const cleanup = new OpList("cleanup");
+  const guard = madeSlot(wanted);
+  cleanup.call("setns", [slot(NAMESPACE), CLONE.network], "the container's network namespace", { guard });
+  cleanup.netlink("route", [{ message: encodeRemoveLink(wanted.name) }], `interface ${wanted.name}`, { guard });
+  return taskOf(host, cleanup);
+}
+
+/** ENODEV of the op at `removal` says that there is no such interface. */
+export function compileDisconnect(request: DisconnectRequest): { program: Program; removal: number } {
+  const { containerPid, name, gateways } = request;
+  checkLinkName(name);
+  if (name === "lo") throw new LighterError("invalid", "a container keeps its loopback interface");
+  const host = new OpList("host");
+  host.call("pidfd_open", [containerPid, 0], "the container's init", { out: "container" });
+  host.call("setns", [slot("container"), CLONE.network], "enter the container's network namespace");
+  const removal = host.ops.length;
+  host.netlink("route", [{ message: encodeRemoveLink(name) }], `remove interface ${name}`);
+  const routes = gateways.map((gateway) => ({ message: encodeReplaceRoute({ destination: "default", gateway }) }));
+  if (routes.length > 0) host.netlink("route", routes, "default routes");
+  return { program: taskOf(host, new OpList("cleanup")), removal };
+}
+
+function taskOf(host: OpList, cleanup: OpList): Program {
+  const nothing = { init: "container", hold: false, exitPath: "", socketPath: "" };
+  return { host: host.ops, init: [], cleanup: cleanup.ops, supervise: nothing };
+}

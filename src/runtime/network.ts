@@ -1,0 +1,202 @@
+/**
+ * Interfaces of a container, as ops. The host's side makes them, their far ends born in the container's network namespace; the
+ * container's side, which has that namespace, gives them addresses and routes. Nothing is moved or renamed, and with the
+ * namespace the kernel removes both ends ([adr/0012]).
+ */
+import { LighterError } from "../base/errors.ts";
+import { inSameNetwork, parseIpAddress } from "../base/ip-address.ts";
+import { ADDRESS_INDEX_AT, encodeReplaceAddress } from "../linux/netlink/addresses.ts";
+import type { Attribute } from "../linux/netlink/attributes.ts";
+import { attr } from "../linux/netlink/attributes.ts";
+import {
+  checkLinkName,
+  encodeGetLink,
+  encodeNewLink,
+  encodeSetBridgePort,
+  encodeSetLink,
+  IFLA,
+  LINK_INDEX_AT,
+  macvlanKind,
+  parseMacAddress,
+  vethKind,
+} from "../linux/netlink/links.ts";
+import { encodeReplaceForwarding, NEIGHBOUR_INDEX_AT } from "../linux/netlink/neighbours.ts";
+import { encodeReplaceRoute, type Route, RTA } from "../linux/netlink/routes.ts";
+import { resolverRedirect } from "../linux/nftables/mod.ts";
+import { type NetlinkRequest, O, type OpList, slot } from "../linux/program/builder.ts";
+import type { Arg, Slot } from "../linux/program/op.ts";
+import { CLONE, SLOT_INIT } from "./namespaces.ts";
+import { PRIVATE_PROC, sysctlPath } from "./proc.ts";
+import type { NetworkInterface, NetworkPlan } from "./types.ts";
+
+/** Host side, after the clone. The container's side may go on meanwhile up to `awaitNetwork`. */
+export function makeNetwork(host: OpList, { interfaces }: NetworkPlan): void {
+  for (const wanted of interfaces) makeInterface(host, wanted, { pid: SLOT_INIT });
+  if (interfaces.some(({ link }) => link.type === "macvlan")) openNamespaceOf(host, slot(SLOT_INIT));
+  if (interfaces.length > 0) host.add({ kind: "send", why: "the interfaces are made" });
+}
+
+/** In the child, before `configureNetwork`. */
+export function awaitNetwork(init: OpList, { interfaces }: NetworkPlan): void {
+  if (interfaces.length > 0) init.add({ kind: "receive", why: "wait until the interfaces are made" });
+}
+
+/** In the child, which may administer its network namespace. */
+export function configureNetwork(init: OpList, { interfaces, resolverPort }: NetworkPlan): void {
+  for (const wanted of interfaces) configureInterface(init, wanted);
+  if (resolverPort !== undefined) redirectResolver(init, resolverPort);
+}
+
+/**
+ * When the process has ended: a connection that was open may keep its network namespace for a minute, in which it would go on
+ * answering for its address, which may be another container's by then. The link goes with the namespace; to remove it here
+ * would take 20 ms.
+ */
+export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): void {
+  const of = (type: NetworkInterface["link"]["type"]) => interfaces.filter(({ link }) => link.type === type);
+  for (const wanted of of("veth")) {
+    const guard = madeSlot(wanted);
+    const message = encodeSetLink(0, { masterIndex: 0 });
+    const request = { message, from: [{ at: LINK_INDEX_AT, slot: guard }] };
+    cleanup.netlink("route", [request], `unplug ${wanted.name}`, { guard });
+  }
+  // Last: from there nobody comes back.
+  for (const wanted of of("macvlan")) {
+    const guard = madeSlot(wanted);
+    const { name } = wanted;
+    cleanup.call("setns", [slot(NAMESPACE), CLONE.network], `where ${name} is`, { guard });
+    cleanup.netlink("route", [{ message: encodeSetLink(name, { isUp: false }) }], `unplug ${name}`, { guard });
+  }
+}
+
+/** The network namespace that an interface is made in: a slot with a process of it, or an fd of it. */
+export type NamespaceOf = { pid: Slot } | { fd: Slot };
+
+/** Our own network namespace, and the container's. */
+const HOME: Slot = "home";
+export const NAMESPACE: Slot = "namespace";
+
+/** An fd of a process's network namespace: by an fd of the process, whose number may be another's at any time. */
+export function openNamespaceOf(host: OpList, pid: Arg): void {
+  host.open("/proc/self/ns/net", O.RDONLY, HOME, "our own network namespace");
+  host.call("pidfd_open", [pid, 0], "the container's init", { out: "container" });
+  host.call("setns", [slot("container"), CLONE.network], "enter the container's network namespace");
+  host.open("/proc/self/ns/net", O.RDONLY, NAMESPACE, "the container's network namespace");
+  host.call("setns", [slot(HOME), CLONE.network], "back to our own");
+}
+
+/** Set once the interface has been made by us; of a pair, to the index of the host's end. */
+export function madeSlot({ name }: NetworkInterface): Slot {
+  return `made ${name}`;
+}
+
+/** Host side. @throws LighterError ("invalid") for what the kernel would not take, with the field's name */
+export function makeInterface(host: OpList, wanted: NetworkInterface, namespace: NamespaceOf): void {
+  const { name, link, mtu } = wanted;
+  checkLinkName(name);
+  const inNamespace = attr.u32("pid" in namespace ? IFLA.NET_NS_PID : IFLA.NET_NS_FD, 0);
+  const sizes = mtu === 0 ? [] : [attr.u32(IFLA.MTU, mtu)];
+  const own = [attr.bytes(IFLA.ADDRESS, parseMacAddress(wanted.macAddress)), ...sizes, inNamespace];
+  const places = new Map<Attribute, number>();
+  const message =
+    link.type === "veth"
+      ? encodeNewLink(link.hostName, [attr.u32(IFLA.MASTER, link.bridgeIndex), ...sizes, vethKind(name, own)], places)
+      : encodeNewLink(name, [attr.u32(IFLA.LINK, link.parentIndex), ...own, macvlanKind(link.mode)], places);
+  const of = "pid" in namespace ? namespace.pid : namespace.fd;
+  const make: NetlinkRequest = { message, from: [{ at: places.get(inNamespace)!, slot: of }] };
+  if (link.type === "macvlan") {
+    host.netlink("route", [make], `interface ${name}, above one of the host's`, { out: madeSlot(wanted) });
+    return;
+  }
+  const why = `interface ${name}, and its other end on the host`;
+  // The index that the kernel gave it, for what takes no name.
+  host.netlink("route", [make, { message: encodeGetLink(link.hostName) }], why, { out: madeSlot(wanted) });
+  setPort(host, wanted, link, madeSlot(wanted));
+}
+
+/**
+ * The bridge is told where the container's address is, for as long as the port is there, and learns none behind it: a restarted
+ * container is reached at once, and no other can pull its frames to itself. What else is behind the port is flooded to it.
+ */
+function setPort(
+  host: OpList,
+  { macAddress, name }: NetworkInterface,
+  { hairpin, isolated }: NetworkInterface["link"] & { type: "veth" },
+  port: Slot,
+): void {
+  const of = (message: Uint8Array, at: number): NetlinkRequest => ({ message, from: [{ at, slot: port }] });
+  host.netlink(
+    "route",
+    [
+      of(encodeSetBridgePort(0, { hairpin, isolated, learning: false }), LINK_INDEX_AT),
+      of(encodeReplaceForwarding(0, macAddress), NEIGHBOUR_INDEX_AT),
+      of(encodeSetLink(0, { withoutLinkLocal: true }), LINK_INDEX_AT),
+      of(encodeSetLink(0, { isUp: true }), LINK_INDEX_AT),
+    ],
+    `the bridge's port of ${name}`,
+  );
+}
+
+/** In the container's network namespace, by someone who may administer it, once the interface is there. */
+export function configureInterface(ops: OpList, wanted: NetworkInterface): void {
+  const { name, addresses } = wanted;
+  const index: Slot = `interface ${name}`;
+  const of = (message: Uint8Array, at: number): NetlinkRequest => ({ message, from: [{ at, slot: index }] });
+  ops.netlink("route", [{ message: encodeGetLink(name) }], `interface ${name}`, { out: index });
+  writeInterfaceSysctls(ops, wanted);
+  if (addresses.length > 0)
+    ops.netlink(
+      "route",
+      addresses.map((address) => of(encodeReplaceAddress(0, address), ADDRESS_INDEX_AT)),
+      `addresses of ${name}`,
+    );
+  ops.netlink("route", [of(encodeSetLink(0, { isUp: true }), LINK_INDEX_AT)], `bring ${name} up`);
+  const routes = routesOf(wanted).map((route) => {
+    const places = new Map<Attribute, number>();
+    const oif = attr.u32(RTA.OIF, 0);
+    const message = encodeReplaceRoute(route, oif, places);
+    return { message, from: [{ at: places.get(oif)!, slot: index }] };
+  });
+  if (routes.length > 0) ops.netlink("route", routes, `routes by ${name}`);
+}
+
+/** In the container's network namespace: queries to 127.0.0.11, port 53, go to another port of that address. */
+export function redirectResolver(ops: OpList, port: number): void {
+  const requests = resolverRedirect(port).map((message) => ({ message }));
+  ops.netlink("netfilter", requests, "lead name queries to the resolver");
+}
+
+/** Before the interface is up: it would give itself addresses, and listen to routers. */
+function writeInterfaceSysctls(ops: OpList, { name, addresses, sysctls = {} }: NetworkInterface): void {
+  const ipv6 = `sys/net/ipv6/conf/${name}`;
+  if (addresses.some(({ address }) => address.includes(":"))) {
+    ops.write(PRIVATE_PROC, `${ipv6}/disable_ipv6`, "0", `${name} has IPv6`);
+    ops.write(PRIVATE_PROC, `${ipv6}/accept_ra`, "0", `${name} takes nothing from routers`);
+  } else {
+    const tolerate = ["ENOENT"]; // a kernel without IPv6
+    ops.write(PRIVATE_PROC, `${ipv6}/disable_ipv6`, "1", `${name} has no IPv6`, { tolerate });
+  }
+  for (const [key, value] of Object.entries(sysctls)) {
+    const parts = sysctlPath(key).split("/");
+    if (parts[0] !== "net" || !parts.includes("IFNAME") || typeof value !== "string" || /[\n\0]/.test(value))
+      throw new LighterError(
+        "invalid",
+        `sysctl "${key}" of ${name}: not a setting of an interface, as net.ipv4.conf.IFNAME.forwarding is`,
+      );
+    const path = parts.map((part) => (part === "IFNAME" ? name : part)).join("/");
+    ops.write(PRIVATE_PROC, `sys/${path}`, value, `sysctl ${key} of ${name}`);
+  }
+}
+
+/** In order: a gateway that no address of the interface has on its link is made reachable first. */
+function routesOf({ addresses, gateways, routes = [] }: NetworkInterface): Route[] {
+  const onLink = (gateway: string) => addresses.some((address) => inSameNetwork(address, gateway));
+  const toGateways = gateways
+    .filter((gateway) => !onLink(gateway))
+    .map((gateway) => ({ destination: `${gateway}/${parseIpAddress(gateway).length * 8}` }));
+  return [
+    ...toGateways,
+    ...routes.map(({ destination, via }) => ({ destination, ...(via === undefined ? {} : { gateway: via }) })),
+    ...gateways.map((gateway) => ({ destination: "default", gateway })),
+  ];
+}

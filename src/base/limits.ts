@@ -228,9 +228,7 @@ export const DNS_LABEL_MAX_BYTES = 63;
 export const DNS_QUERY_MAX_BYTES = 4096;
 /** Queries of one container that wait for other servers, each with a socket. Docker's number. More are refused. */
 export const DNS_FORWARDS_MAX = 1024;
-/** The same by TCP: the kernel tries to connect to a server that is not there for two minutes, each time with a socket. */
-export const DNS_TCP_FORWARDS_MAX = 64;
-/** All these of all containers: a few that ask and ask must not take all fds of the daemon. */
+/** The same of all containers: a few that ask and ask must not take all fds of the daemon. */
 export const DNS_FORWARDS_MAX_TOTAL = 4096;
 /** Servers asked one after the other. More are left out, as resolv.conf(5) does. */
 export const DNS_SERVERS_MAX = 3;

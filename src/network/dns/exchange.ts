@@ -1,4 +1,6 @@
+import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { DNS_SERVER_TIMEOUT_MS, DNS_STRANGERS_MAX } from "../../base/limits.ts";
+import { beginTcpConnection, withZoneIndex } from "../../linux/sys/tcp-connection.ts";
 import { FrameReader, frame } from "./length-framed.ts";
 import { MESSAGE_MAX_BYTES } from "./message.ts";
 
@@ -16,8 +18,6 @@ export interface Exchange {
   accepts: (message: Uint8Array) => boolean;
   /** Gives up. */
   signal: AbortSignal;
-  /** Called once, when the socket is closed; a connection that is never made has one for longer than we wait for it. */
-  onClosed: () => void;
 }
 
 /**
@@ -49,16 +49,10 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
     // No route, no such family, nobody there: the next server may do better.
     ask(options, open, receive).then(
       (closeSocket) => {
-        close = () => {
-          closeSocket();
-          options.onClosed();
-        };
-        if (finished) close();
+        if (finished) closeSocket();
+        else close = closeSocket;
       },
-      () => {
-        finish();
-        options.onClosed();
-      },
+      () => finish(),
     );
   });
 }
@@ -71,7 +65,7 @@ const askByUdp: Ask = async ({ address, message }, open, receive) => {
   const socket = await open(() =>
     Bun.udpSocket({
       hostname: address.includes(":") ? "::" : "0.0.0.0",
-      connect: { hostname: address, port: DNS_PORT },
+      connect: { hostname: withZoneIndex(address), port: DNS_PORT },
       socket: {
         data: (_socket, data) => receive(data),
         error: () => receive(), // ICMP: nobody listens, no way there
@@ -89,20 +83,21 @@ const askByUdp: Ask = async ({ address, message }, open, receive) => {
 
 const askByTcp: Ask = async ({ address, message }, open, receive) => {
   const reader = new FrameReader(MESSAGE_MAX_BYTES);
-  const socket = await open(() =>
-    Bun.connect({
-      hostname: address,
-      port: DNS_PORT,
-      socket: {
-        data: (_socket, data) => {
-          for (const received of reader.push(data) ?? [undefined]) receive(received);
-        },
-        close: () => receive(),
-        error: () => receive(),
-        connectError: () => {}, // the promise says it
-      },
-    }),
-  );
-  socket.write(frame(message)); // a new connection's buffer has room for a query
+  let unsent = frame(message);
+  const send = (to: Socket) => {
+    if (unsent.length > 0) unsent = unsent.subarray(Math.max(to.write(unsent), 0));
+  };
+  const fd = open(() => beginTcpConnection(address, DNS_PORT));
+  const handlers: SocketHandler = {
+    data: (_socket, data) => {
+      for (const received of reader.push(data) ?? [undefined]) receive(received);
+    },
+    drain: send, // connected
+    close: () => receive(),
+    error: () => receive(),
+  };
+  const options = { fd, socket: handlers };
+  const socket = await Bun.connect(options as unknown as TCPSocketConnectOptions); // an fd is not in the types
+  send(socket);
   return () => socket.terminate();
 };

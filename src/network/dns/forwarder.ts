@@ -1,18 +1,17 @@
-import { DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL, DNS_SERVERS_MAX, DNS_TCP_FORWARDS_MAX } from "../../base/limits.ts";
+import { DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL, DNS_SERVERS_MAX } from "../../base/limits.ts";
 import { exchange, type Protocol } from "./exchange.ts";
 import { answerCode, encodeFailure, type Query, Rcode, withId } from "./message.ts";
 import { RESOLVER_ADDRESS } from "./place.ts";
 import type { Upstream, UpstreamServer } from "./types.ts";
 
-const SOCKETS_MAX = { udp: DNS_FORWARDS_MAX, tcp: DNS_TCP_FORWARDS_MAX };
-/** Sockets that are open for queries of any container. */
-let socketsInTotal = 0;
+/** Of all containers. */
+let underWayInTotal = 0;
 
 /** Passes queries on to other servers, as they came, and the answers back, as they came. */
 export class Forwarder {
   readonly #openInContainer: <T>(act: () => T) => T;
   readonly #end = new AbortController();
-  readonly #sockets = { udp: 0, tcp: 0 };
+  #underWay = 0;
   upstream: Upstream;
 
   /** `openInContainer` runs what opens a socket in the container's network namespace. */
@@ -27,21 +26,26 @@ export class Forwarder {
    * If none has an answer: SERVFAIL; beyond the limit of queries under way: REFUSED, at once.
    */
   async forward(message: Uint8Array, query: Query, protocol: Protocol): Promise<Uint8Array> {
-    if (this.#sockets[protocol] >= SOCKETS_MAX[protocol] || socketsInTotal >= DNS_FORWARDS_MAX_TOTAL)
+    if (this.#underWay >= DNS_FORWARDS_MAX || underWayInTotal >= DNS_FORWARDS_MAX_TOTAL)
       return encodeFailure(query, Rcode.refused);
-    for (const server of usable(this.upstream)) {
-      if (this.#end.signal.aborted) break; // the namespace's fd is closed, or somebody else's by now
-      const answer = await this.#ask(server, message, query, protocol);
-      if (answer !== undefined) return answer;
+    this.#underWay++;
+    underWayInTotal++;
+    try {
+      for (const server of usable(this.upstream)) {
+        if (this.#end.signal.aborted) break; // the namespace's fd is closed, or somebody else's by now
+        const answer = await this.#ask(server, message, query, protocol);
+        if (answer !== undefined) return answer;
+      }
+      return encodeFailure(query, Rcode.serverFailure);
+    } finally {
+      this.#underWay--;
+      underWayInTotal--;
     }
-    return encodeFailure(query, Rcode.serverFailure);
   }
 
   async #ask(server: UpstreamServer, message: Uint8Array, query: Query, protocol: Protocol) {
     const [id = 0] = crypto.getRandomValues(new Uint16Array(1));
     const open = server.fromHost ? <T>(act: () => T) => act() : this.#openInContainer;
-    this.#sockets[protocol]++;
-    socketsInTotal++;
     const answer = await exchange(
       {
         address: server.address,
@@ -49,10 +53,6 @@ export class Forwarder {
         message: withId(message, id),
         accepts: (candidate) => answerCode(candidate, id, query) !== undefined,
         signal: this.#end.signal,
-        onClosed: () => {
-          this.#sockets[protocol]--;
-          socketsInTotal--;
-        },
       },
       open,
     );

@@ -1,0 +1,58 @@
+import { dlopen } from "bun:ffi";
+import { closeSync } from "node:fs";
+import { errnoOf, LighterError } from "../../base/errors.ts";
+import { parseIpAddress } from "../../base/ip-address.ts";
+import { check, cString, libc } from "./libc.ts";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
+
+const { if_nametoindex: indexOf } = dlopen("libc.so.6", { if_nametoindex: { args: ["ptr"], returns: "u32" } }).symbols;
+
+/**
+ * A TCP socket that is being connected to an address, with or without a zone, from this thread's network namespace. The caller closes it,
+ * or gives it to `Bun.connect({ fd })`, whose socket can be closed before the connection is made; that of `Bun.connect` with an
+ * address cannot (Bun 1.4.5), and lasts for the two minutes for which the kernel tries.
+ * @throws LighterError ("kernel"): what is known at once, "ENETUNREACH" most of all
+ */
+export function beginTcpConnection(address: string, port: number): number {
+  const to = socketAddress(address, port);
+  const fd = check(libc.socket(to.length === 16 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), "socket(2)");
+  try {
+    check(libc.connect(fd, to, to.length), `connect(2) to ${address}`);
+  } catch (error) {
+    if (errnoOf(error) !== "EINPROGRESS") {
+      closeSync(fd);
+      throw error;
+    }
+  }
+  return fd;
+}
+
+/** `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28). Sources: ip(7), ipv6(7). */
+function socketAddress(address: string, port: number): Uint8Array {
+  const [bare = "", zone] = address.split("%", 2);
+  const ip = parseIpAddress(bare);
+  const bytes = new Uint8Array(ip.length === 4 ? 16 : 28);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, ip.length === 4 ? AF_INET : AF_INET6, true);
+  view.setUint16(2, port);
+  bytes.set(ip, ip.length === 4 ? 4 : 8);
+  if (zone !== undefined) view.setUint32(24, interfaceIndex(zone), true);
+  return bytes;
+}
+
+/** "fe80::1%eth0" as "fe80::1%2", which is how `Bun.udpSocket` takes it. Other addresses as they are. */
+export function withZoneIndex(address: string): string {
+  const [bare, zone] = address.split("%", 2);
+  return zone === undefined ? address : `${bare}%${interfaceIndex(zone)}`;
+}
+
+/** Of a zone: an interface of this thread's network namespace, or its index. */
+function interfaceIndex(zone: string): number {
+  if (/^\d{1,9}$/.test(zone)) return Number(zone);
+  const index = indexOf(cString(zone));
+  if (index === 0) throw new LighterError("kernel", `no interface is called "${zone}"`, { errno: "ENODEV" });
+  return index;
+}

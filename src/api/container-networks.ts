@@ -1,15 +1,22 @@
 /** How a container's networks and ports are shown. */
 import { createHash } from "node:crypto";
-import type { Container, EndpointRecord } from "../engine/mod.ts";
-import { dnsNames, exposedPorts, formatPort, isUserDefined, shortId } from "../engine/mod.ts";
+import {
+  type Container,
+  dnsNames,
+  type EndpointRecord,
+  exposedPorts,
+  formatPort,
+  isUserDefined,
+  shortId,
+} from "../engine/mod.ts";
 
-type Record_ = Container["record"];
+type Row = Container["record"];
 
 /** From this version of the API on, aliases are what somebody gave; before, the short id is one of them. */
 const OWN_ALIASES_SINCE = 45;
 
 /** One member of `NetworkSettings.Networks`. */
-function describeEndpoint(record: Record_, endpoint: EndpointRecord, apiMinor: number | undefined): object {
+function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: number | undefined): object {
   const { wish, state, networkId, networkName } = endpoint;
   const ipam = {
     ...(wish.ipv4Address === undefined ? {} : { IPv4Address: wish.ipv4Address }),
@@ -38,7 +45,7 @@ function describeEndpoint(record: Record_, endpoint: EndpointRecord, apiMinor: n
   };
 }
 
-function aliasesOf({ id, config }: Record_, { wish }: EndpointRecord, withOwn: boolean): string[] | null {
+function aliasesOf({ id, config }: Row, { wish }: EndpointRecord, withOwn: boolean): string[] | null {
   const own = withOwn ? [shortId(id), ...(config.Hostname === shortId(id) ? [] : [config.Hostname ?? ""])] : [];
   const aliases = [...(wish.aliases ?? []), ...own].filter((alias) => alias !== "");
   return aliases.length === 0 ? null : aliases;

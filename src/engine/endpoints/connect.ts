@@ -206,7 +206,7 @@ function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEn
 }
 
 /** Its interface is gone: out of the row, and everything of it given back. The container's queue is held. */
-export function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): void {
+function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): void {
   const { record } = container;
   const after = without(record.networking, endpoint);
   engine.store.setNetworking(record.id, after);

@@ -53,10 +53,12 @@ export function changeHosts(
 /** To our resolver, unless the container has written something else there. */
 export function useResolver(record: ContainerRecord, path: string): void {
   const host = readHostEtcFiles();
-  const ipv6 = hasIpv6(record);
-  const textWith = (usesResolver: boolean) =>
+  const textWith = (usesResolver: boolean, ipv6: boolean) =>
     planContainerResolvConf(record.hostConfig, host, { usesResolver, ipv6 }).text;
-  if (readBounded(path) === textWith(false)) writeFileSync(path, textWith(true));
+  const text = readBounded(path);
+  // Written when it may have had no IPv6.
+  if (text === textWith(false, false) || text === textWith(false, true))
+    writeFileSync(path, textWith(true, hasIpv6(record)));
 }
 
 export function hasIpv6({ networking }: ContainerRecord): boolean {

@@ -3,19 +3,25 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Readable, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import Docker from "dockerode";
-import { pack } from "tar-stream";
+import { extract, pack } from "tar-stream";
 
 const docker = new Docker({ socketPath: process.env.TEST_SOCKET });
 const HostConfig = JSON.parse(process.env.TEST_HOST_CONFIG);
 const registry = process.env.TEST_REGISTRY;
 const Image = "host-usr";
 
+/** A test may have removed it itself. */
+function unlessGone(error) {
+  if (error.statusCode !== 404) throw error;
+}
+
 /** Removed when the test is over. */
 async function create(t, script, options = {}) {
   const container = await docker.createContainer({ Image, Cmd: ["/bin/sh", "-c", script], HostConfig, ...options });
-  t.after(() => container.remove({ force: true, v: true }));
+  t.after(() => container.remove({ force: true, v: true }).catch(unlessGone));
   return container;
 }
 
@@ -255,4 +261,74 @@ test("images are imported, tagged, pushed, pulled, saved, loaded, listed and rem
   const { Id: committed } = await container.commit({ repo: "committed", tag: "1" });
   assert.equal((await docker.getImage("committed:1").inspect()).Id, committed);
   await docker.getImage("committed:1").remove();
+});
+
+/** A tar archive's files, by name. */
+async function filesOf(archive) {
+  const files = {};
+  const entries = extract();
+  entries.on("entry", async ({ name }, content, next) => {
+    files[name] = `${await buffer(content)}`;
+    next();
+  });
+  await pipeline(archive, entries);
+  return files;
+}
+
+test("archives: files are put into a container, looked at and taken out, whether it runs or not", async (t) => {
+  const container = await create(t, "exec sleep 1000");
+  const put = (archive, path) => container.putArchive(archive, { path });
+  await put(await tarOf({ "put/one": "before the start\n" }), "/etc");
+  await container.start();
+  await put(Readable.from([await tarOf({ two: "while it runs\n" })]), "/etc/put");
+  const info = (await container.infoArchive({ path: "/etc/put/two" })).resume();
+  const stat = JSON.parse(Buffer.from(info.headers["x-docker-container-path-stat"], "base64").toString());
+  assert.deepEqual([stat.name, stat.size], ["two", 14]);
+  assert.deepEqual(await filesOf(await container.getArchive({ path: "/etc/put" })), {
+    "put/": "",
+    "put/one": "before the start\n",
+    "put/two": "while it runs\n",
+  });
+  await fails(container.getArchive({ path: "/etc/nonesuch" }), 404);
+  await fails(container.putArchive(await tarOf({ x: "" }), { path: "/nonesuch" }), 404);
+});
+
+test("a container's changes and all of its files", async (t) => {
+  const container = await run(t, "echo made >/etc/made");
+  await container.wait();
+  const changes = await container.changes();
+  assert.deepEqual(
+    changes.filter(({ Path }) => Path === "/etc/made"),
+    [{ Path: "/etc/made", Kind: 1 }],
+  );
+  assert.equal((await filesOf(await container.export()))["etc/made"], "made\n");
+});
+
+test("volumes are created, listed, shared, kept while they are used, and removed", async (t) => {
+  const volume = await docker.createVolume({ Name: "shared", Labels: { of: "dockerode" } });
+  const { Volumes } = await docker.listVolumes({ filters: { label: ["of=dockerode"] } });
+  assert.deepEqual(
+    Volumes.map(({ Name }) => Name),
+    ["shared"],
+  );
+  assert.equal((await docker.getVolume("shared").inspect()).Labels.of, "dockerode");
+  const shared = { HostConfig: { ...HostConfig, Binds: [...HostConfig.Binds, "shared:/data"] } };
+  const writer = await run(t, "echo kept >/data/file", shared);
+  assert.deepEqual(await writer.wait(), { StatusCode: 0 });
+  const reader = await run(t, "cat /data/file", shared);
+  await reader.wait();
+  assert.equal((await reader.logs({ stdout: true })).subarray(8).toString(), "kept\n");
+  await fails(volume.remove(), 409);
+  for (const container of [writer, reader]) await container.remove();
+  await volume.remove();
+  await fails(volume.inspect(), 404);
+  assert.ok("SpaceReclaimed" in (await docker.pruneVolumes()));
+});
+
+test("disk usage, and containers pruned", async () => {
+  const container = await docker.createContainer({ Image, HostConfig, Labels: { prune: "me" } });
+  const { Containers } = await docker.df();
+  assert.ok(Containers.some(({ Id }) => Id === container.id));
+  const { ContainersDeleted } = await docker.pruneContainers({ filters: { label: ["prune=me"] } });
+  assert.deepEqual(ContainersDeleted, [container.id]);
 });

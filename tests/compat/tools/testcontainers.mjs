@@ -1,6 +1,11 @@
 /** Run by tools-testcontainers.test.ts, with DOCKER_HOST. What its users write in their tests, as far as it goes without networks. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { GenericContainer, Wait } from "testcontainers";
 
@@ -55,4 +60,29 @@ test("a wait that is not met fails the start, and the container is gone", async 
 test("waiting by a command that succeeds", async () => {
   const container = await generic().withWaitStrategy(Wait.forSuccessfulCommand("test -d /usr")).start();
   await container.stop();
+});
+
+test("files are copied into a container before its start and while it runs, and out of it", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "testcontainers-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, "file"), "from a file\n");
+  const container = await generic()
+    .withCopyFilesToContainer([{ source: join(directory, "file"), target: "/etc/copied", mode: 0o640 }])
+    .withCopyDirectoriesToContainer([{ source: directory, target: "/srv/directory" }])
+    .withCopyContentToContainer([{ content: "from a string\n", target: "/srv/content" }])
+    .start();
+  try {
+    await container.copyContentToContainer([{ content: Readable.from(["from a stream\n"]), target: "/srv/later" }]);
+    await container.copyFilesToContainer([{ source: join(directory, "file"), target: "/srv/file" }]);
+    const said = await container.exec(["sh", "-c", "cd /srv; cat /etc/copied directory/file content later file"]);
+    assert.equal(said.output, "from a file\nfrom a file\nfrom a string\nfrom a stream\nfrom a file\n");
+    assert.equal((await container.exec(["stat", "-c", "%a", "/etc/copied"])).output, "640\n");
+    const archive = await container.copyArchiveFromContainer("/srv");
+    const bytes = await buffer(archive);
+    for (const part of ["srv/later", "from a stream\n"]) assert.ok(bytes.includes(part), part);
+    await container.copyArchiveToContainer(Readable.from([bytes]), "/etc");
+    assert.equal((await container.exec(["cat", "/etc/srv/later"])).output, "from a stream\n");
+  } finally {
+    await container.stop();
+  }
 });

@@ -61,6 +61,7 @@ async function failAtEachOp(
 ): Promise<void> {
   expect(ops.map(({ index }) => index)).toEqual(ops.map((_, index) => index));
   await failAt(ops[0]!, act); // the first time, Bun opens fds of its own
+  await until(() => !linkNames().some((name) => name.startsWith("fault-eth")), "links of containers have gone");
   const before = await quietSnapshot(observed(), containers);
   for (const op of ops) {
     await failAt(op, act);
@@ -132,7 +133,6 @@ async function startsFail(
   const requestOf = () => ({ ...stage.request(args, options), ...more });
   const run = async () => finish(await stage.runtime.start(requestOf()), options);
   await run(); // it works; and the runtime has seen which files cgroups have here
-  await until(() => !linkNames().some((name) => name.startsWith("fault-eth")), "its interfaces have gone, too");
   const request = requestOf();
   const ops = opsOf(stage.runtime.explain(request));
   expect(ops.length).toBeGreaterThan(50);

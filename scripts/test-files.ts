@@ -149,13 +149,17 @@ export function parseReport(xml: string): Tally {
   return tally;
 }
 
-/** Tests as an ordinary user could run them go two at a time; those on the kernel one by one: they look at all of it. */
-export async function runFiles(files: readonly string[], total: Tally): Promise<void> {
+/** Tests as an ordinary user could run them, two at a time. */
+export async function runForAnybody(files: readonly string[], total: Tally): Promise<void> {
   const queue = files.filter((path) => !kindOf(path).needsRoot);
   const worker = async (): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) add(total, await runTestFile(path));
   };
   await Promise.all([worker(), worker()]);
+}
+
+/** Those on the kernel, one by one: they look at all of it. */
+export async function runForRoot(files: readonly string[], total: Tally): Promise<void> {
   for (const path of files.filter((path) => kindOf(path).needsRoot)) {
     if (isRoot) add(total, await runTestFile(path));
     else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);

@@ -48,15 +48,26 @@ export function ensurePackages(...names: string[]): void {
   run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...missing], env);
 }
 
-/** `networks`: with its bridge and iptables; for a network namespace of the bench's own. */
-export async function startDocker(folder: string, { networks = false } = {}): Promise<Engine> {
+export interface EngineOptions {
+  /** In a network namespace of its own, where it may make bridges and rules; else in the host's, where it must not. */
+  networks?: boolean;
+}
+
+/** Runs what follows in a new network namespace, as the same process. */
+const IN_NEW_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+
+function spawnDaemon(argv: readonly string[], { networks = false }: EngineOptions, log: number) {
+  const [program = "", ...args] = [...(networks ? IN_NEW_NETWORK : []), ...argv];
+  return spawn(program, args, { stdio: ["ignore", log, log] });
+}
+
+export async function startDocker(folder: string, options: EngineOptions = {}): Promise<Engine> {
   const socket = join(folder, "docker.sock");
   const exec = join(folder, "run/docker");
   const log = openSync(join(folder, "docker.log"), "a");
   const args = `--data-root ${folder}/docker-data --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
-  const child = spawn("dockerd", [...args.split(" "), ...(networks ? [] : ["--bridge=none", "--iptables=false"])], {
-    stdio: ["ignore", log, log],
-  });
+  const without = options.networks ? [] : ["--bridge=none", "--iptables=false"];
+  const child = spawnDaemon(["dockerd", ...args.split(" "), ...without], options, log);
   const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };
   await answering(["docker", "version"], env);
   const containerdPid = () => Number(readFileSync(join(exec, "containerd/containerd.pid"), "utf8"));
@@ -70,13 +81,13 @@ export async function startDocker(folder: string, { networks = false } = {}): Pr
   };
 }
 
-export async function startLighter(folder: string): Promise<Engine> {
+export async function startLighter(folder: string, options: EngineOptions = {}): Promise<Engine> {
   const socket = join(folder, "lighter.sock");
   const program = join(root, "dist/lighter");
   const log = openSync(join(folder, "lighter.log"), "a");
   mkdirSync(join(folder, "lighter-data"), { recursive: true });
   const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/run/lighter`;
-  const child = spawn(program, args.split(" "), { stdio: ["ignore", log, log] });
+  const child = spawnDaemon([program, ...args.split(" ")], options, log);
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
   // Docker's client: ours would start a daemon of its own where none answers yet.
   await answering(["docker", "version"], { ...env, DOCKER_HOST: `unix://${socket}` });

@@ -1,0 +1,10 @@
+"""Echoes a byte to each TCP connection: PORT. Says so when it listens."""
+import socket
+import sys
+
+server = socket.create_server(("0.0.0.0", int(sys.argv[1])), backlog=128)
+print("listening", flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(connection.recv(1))
+    connection.close()

@@ -1,0 +1,17 @@
+/** Waits for what comes about by itself, and of which nobody tells. */
+
+const PATIENCE_MS = 20_000;
+const PAUSE_MS = 20;
+
+/** Until `check` throws no more; then what it returned. Throws its last error if that takes too long. */
+export async function eventually<T>(check: () => T | Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}

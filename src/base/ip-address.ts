@@ -76,11 +76,14 @@ export function lastAddress({ address, prefixLength }: Subnet): Uint8Array<Array
 
 /** Whether `other` is an address of the network that the first one's prefix is. Two families have nothing in common. */
 export function inSameNetwork(first: { address: string; prefixLength: number }, other: string): boolean {
-  const bytes = parseIpAddress(first.address);
-  const others = parseIpAddress(other);
+  return inSubnet({ ...first, address: parseIpAddress(first.address) }, parseIpAddress(other));
+}
+
+/** Bits behind the prefix of `subnet` do not count. */
+export function inSubnet({ address, prefixLength }: Subnet, other: Uint8Array): boolean {
   const differs = (byte: number, index: number) =>
-    ((byte ^ others[index]!) & ~hostBits(first.prefixLength, index) & 0xff) !== 0;
-  return bytes.length === others.length && !bytes.some(differs);
+    ((byte ^ other[index]!) & ~hostBits(prefixLength, index) & 0xff) !== 0;
+  return address.length === other.length && !address.some(differs);
 }
 
 /** Of byte `index` of an address, the bits behind the prefix. */

@@ -202,9 +202,23 @@ testAsRoot("a connection outlives the end of its port's publication, until it is
   expect([await again(held), await again(held6)]).toEqual(["a1 192.0.2.2", "a1 2001:db8::2"]);
   firewall.forgetConnections(["172.18.0.3"]); // of another
   expect(await again(held)).toBe("a1 192.0.2.2");
+  firewall.forgetConnectionsBut(["172.18.0.2", "fd00:a::2"]);
+  expect([await again(held), await again(held6)]).toEqual(["a1 192.0.2.2", "a1 2001:db8::2"]);
   firewall.forgetConnections(["172.18.0.2", "fd00:a::2"]);
   expect(["timeout", "reset"]).toContain(String(await again(held)));
   expect(["timeout", "reset"]).toContain(String(await again(held6)));
+});
+
+testAsRoot("connections of containers that went while nobody looked are forgotten, and no others", async () => {
+  const ours = await hosts.outside.tell({ do: "hold", address: "192.0.2.1", port: 8080 });
+  const others = await hosts.a1.tell({ do: "hold", address: "172.18.0.3", port: 80 });
+  const again = (agent: typeof hosts.a1, number: unknown) => agent.tell({ do: "again", number });
+  firewall.unpublish(PORTS);
+  firewall.forgetConnectionsBut(["172.18.0.1", "172.18.0.3", "172.18.0.2"]);
+  expect(await again(hosts.outside, ours)).toBe("a1 192.0.2.2");
+  firewall.forgetConnectionsBut(["172.18.0.1", "172.18.0.3"]);
+  expect(["timeout", "reset"]).toContain(String(await again(hosts.outside, ours)));
+  expect(String(await again(hosts.a1, others))).toContain("a2");
 });
 
 testAsRoot("who was already sending datagrams to a port reaches it when it is published", async () => {

@@ -58,6 +58,8 @@ export class FakeFirewall implements PortFirewall {
   forgetConnections(addresses: readonly string[]): void {
     this.forgotten.push(...addresses);
   }
+
+  forgetConnectionsBut(): void {}
 }
 
 /** "0.0.0.0:8080/tcp -> 172.17.0.2:80". */

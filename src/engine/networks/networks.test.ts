@@ -20,6 +20,8 @@ class Bench {
   readonly events = new EventBus();
   readonly rules = new Map<string, unknown>();
   users: Record<string, NetworkUser[]> = {};
+  /** Addresses whose connections the last daemon kept. */
+  kept: readonly string[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), "lighter-networks-"));
   #store: Store | undefined;
 
@@ -47,6 +49,9 @@ class Bench {
         sync: (networks) => {
           this.rules.clear();
           for (const network of networks) this.rules.set(network.bridge, network);
+        },
+        forgetConnectionsBut: (addresses) => {
+          this.kept = addresses;
         },
       },
       installationId: "an installation",
@@ -210,6 +215,24 @@ test("a network in use is not removed, and no prune takes it", () => {
     );
     expect(networks.isDangling(networks.find(name))).toBe(false);
   }
+});
+
+test("a daemon that comes back forgets connections but those of gateways and of who runs", () => {
+  const bench = new Bench();
+  const network = bench.open().create({ Name: "net" });
+  const inside = { address: "172.18.0.2", prefixLength: 16 };
+  bench.users = { [network.id]: [{ ...user("c"), state: { ...user("c").state, ipv4: inside } }] };
+  bench.open();
+  expect([...bench.kept].sort()).toEqual(["172.17.0.1", "172.18.0.1", "172.18.0.2"]);
+});
+
+test("a daemon that comes back has rules for the default bridge as long as that is there", () => {
+  const bench = new Bench();
+  const networks = bench.open();
+  expect(bench.rules.size).toBe(0);
+  networks.prepare(networks.find("bridge"));
+  bench.open();
+  expect([...bench.rules.keys()]).toEqual(["own0"]);
 });
 
 test("a daemon that comes back makes the bridges that are missing, and removes those of no network", () => {

@@ -39,7 +39,10 @@ export type PreparedNetwork =
   | { kind: "none" };
 
 /** The part of the firewall that networks need. */
-export type NetworkFirewall = Pick<Firewall, "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove">;
+export type NetworkFirewall = Pick<
+  Firewall,
+  "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
+>;
 
 export interface NetworksOptions {
   table: NetworkTable;
@@ -249,9 +252,11 @@ export class Networks {
    */
   restore(): void {
     const { host } = this.#options;
-    for (const owner of new Set(host.ownersOfLinks())) if (!this.#records.has(owner)) host.removeLinks(owner);
+    const owners = new Set(host.ownersOfLinks());
+    for (const owner of owners) if (!this.#records.has(owner)) host.removeLinks(owner);
     for (const network of this.list()) {
-      if (isPredefined(network) && this.usersOf(network).length === 0) continue; // at its first container
+      const isInUse = owners.has(network.id) || this.usersOf(network).length > 0;
+      if (isPredefined(network) && !isInUse) continue; // at its first container
       try {
         this.prepare(network);
       } catch (error) {
@@ -269,12 +274,22 @@ export class Networks {
     firewall.guard(forwardedByUs);
     const isNeeded = this.firewallNetworks().length > 0 || forwardedByUs.ipv4 || forwardedByUs.ipv6;
     try {
-      if (isNeeded) this.syncFirewall();
-      else firewall.remove();
+      if (isNeeded) {
+        this.syncFirewall();
+        firewall.forgetConnectionsBut(this.#addressesInUse());
+      } else firewall.remove();
     } catch (error) {
       // A kernel without nf_tables has no rules of an earlier daemon.
       if (isNeeded) log.error(`write the rules of networks: ${messageOf(error)}`);
     }
+  }
+
+  /** Of gateways and of containers that run. */
+  #addressesInUse(): string[] {
+    return this.list().flatMap((network) => [
+      ...network.pools.map(({ gateway }) => gateway),
+      ...this.usersOf(network).flatMap(({ state: { ipv4, ipv6 } }) => [ipv4, ipv6].flatMap((at) => at?.address ?? [])),
+    ]);
   }
 
   /** Makes the rules say what is so: an earlier daemon has left others, or somebody has changed them. */

@@ -4,6 +4,7 @@
  * several where there are few.
  */
 import { errnoOf } from "../../base/errors.ts";
+import { inSubnet, type Subnet } from "../../base/ip-address.ts";
 import type { NetlinkSocket } from "../netlink/mod.ts";
 import {
   askCount,
@@ -55,6 +56,15 @@ export function forgetAddresses(socket: NetlinkSocket, addresses: readonly Uint8
   return addresses
     .flatMap((address) => [listFrom(address, "original"), listFrom(address, "reply")])
     .reduce((count, list) => count + forget(socket, list, isWanted), 0);
+}
+
+/** Connections to and from the subnets' addresses, but for those in `kept`. One list of all that the host has. */
+export function forgetSubnets(socket: NetlinkSocket, subnets: readonly Subnet[], kept: readonly Uint8Array[]): number {
+  if (subnets.length === 0 || countConnections(socket) === 0) return 0;
+  const keptKeys = new Set(kept.map(String));
+  const isLeft = (address: Uint8Array) =>
+    subnets.some((subnet) => inSubnet(subnet, address)) && !keptKeys.has(String(address));
+  return forget(socket, listAll(), ({ original, reply }) => isLeft(original.source) || isLeft(reply.source));
 }
 
 /**

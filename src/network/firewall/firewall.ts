@@ -1,8 +1,8 @@
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
-import { parseIpAddress } from "../../base/ip-address.ts";
+import { parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
-import { familyOf, forgetAddresses, forgetPlainToPort } from "../../linux/conntrack/mod.ts";
+import { familyOf, forgetAddresses, forgetPlainToPort, forgetSubnets } from "../../linux/conntrack/mod.ts";
 import { type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
 import {
   deleteElements,
@@ -125,6 +125,12 @@ export class Firewall implements Disposable {
   /** Ends connections to and from containers that have gone: their addresses are somebody else's next. */
   forgetConnections(addresses: readonly string[]): void {
     forgetAddresses(this.#socket, addresses.map(parseIpAddress));
+  }
+
+  /** The same for all addresses of the networks that are not in `kept`: of containers that went while nobody looked. */
+  forgetConnectionsBut(kept: readonly string[]): void {
+    const subnets = [...this.#networks.values()].flatMap((network) => network.subnets.map(parseSubnet));
+    forgetSubnets(this.#socket, subnets, kept.map(parseIpAddress));
   }
 
   /** The table; what it should hold is known on. */

@@ -104,6 +104,7 @@ export class Engine implements AsyncDisposable {
       hostPorts: options.networks.hostPorts,
       startResolver: options.networks.startResolver,
       hasLink: (name) => options.networks.host.indexOf(name) !== undefined,
+      unplug: (name) => options.networks.host.unplug(name),
       store: this.store,
       events: this.events,
       containers: () => this.#containers.values(),

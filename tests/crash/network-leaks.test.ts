@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
@@ -13,6 +13,8 @@ const leaks = testIf(isRoot && hasNft, isRoot ? "no nft here" : "needs root");
 const CYCLES = 1000;
 const AT_ONCE = 4;
 const KILLS = 10;
+/** The kernel keeps the namespace of a connection that nobody closes for a minute. */
+const LINGER_MS = 5000;
 
 let daemon: TestDaemon;
 
@@ -130,6 +132,29 @@ leaks(
     expect(ended.NetworkSettings.Networks.own.IPAddress).toBe("");
     await expectAsBefore(before);
     await daemon.request("DELETE", `/containers/${id}`);
+  },
+  60_000,
+);
+
+leaks(
+  "a container that ends with a connection open answers no more in any of its networks",
+  async () => {
+    const { json: network } = await daemon.request("GET", "/networks/own");
+    const gateway = network.IPAM.Config[0].Gateway;
+    const [command = "", ...args] = daemon.network.inside("busybox", "nc", "-l", "-p", "9999");
+    const server = spawn(command, args, { stdio: ["pipe", "ignore", "inherit"] }); // it never closes its side
+    try {
+      await eventually(() => expect(daemon.network.run("ss", "-Hltn", "sport", "9999")).not.toBe(""));
+      const id = await daemon.run({ ...body(0), Cmd: ["busybox", "nc", gateway, "9999"], OpenStdin: true });
+      await daemon.request("POST", "/networks/bridge/connect", { Container: id });
+      await eventually(() => expect(daemon.network.run("ss", "-Htn", "sport", "9999")).toContain("ESTAB"));
+      await daemon.request("POST", `/containers/${id}/kill`);
+      await daemon.request("DELETE", `/containers/${id}?force=1`);
+      const ports = () => daemon.network.run("bridge", "link").split("\n").filter(Boolean);
+      await eventually(() => expect(ports()).toEqual([]), LINGER_MS);
+    } finally {
+      server.kill("SIGKILL");
+    }
   },
   60_000,
 );

@@ -54,6 +54,8 @@ export class FakeNetworkHost implements NetworkHost {
     return this.links.get(name)?.index;
   }
 
+  unplug(): void {}
+
   removeLinks(networkId: string): void {
     for (const link of [...this.links.values()]) if (link.networkId === networkId) this.links.delete(link.name);
   }

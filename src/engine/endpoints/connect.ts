@@ -17,7 +17,8 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import type { ContainerNetworking, EndpointRecord, NetworkRecord } from "../networks/types.ts";
-import { addressesOf, alreadyIn, attempt, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
+import { attempt } from "./attempt.ts";
+import { addressesOf, alreadyIn, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
 import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
 import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
 import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
@@ -212,7 +213,7 @@ function forgetEndpoint(engine: Engine, container: Container, endpoint: Endpoint
   engine.store.setNetworking(record.id, after);
   record.networking = after;
   attempt(`publish ports of container ${record.id}`, () => movePorts(engine, container));
-  engine.endpoints.forgetConnections([endpoint]);
+  engine.endpoints.clearLeftovers([endpoint]);
   engine.endpoints.releaseEndpoint(endpoint);
 }
 

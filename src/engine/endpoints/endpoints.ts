@@ -13,9 +13,10 @@ import { bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 import type { ContainerRecord, Store } from "../store.ts";
+import { attempt } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";
-import { LeftConnections } from "./left-connections.ts";
+import { Leftovers } from "./leftovers.ts";
 import { hasLegacyLinks, linkHosts, linksOf } from "./links.ts";
 import { linksByName, namedEndpoint } from "./names.ts";
 import {
@@ -37,6 +38,8 @@ export interface EndpointsOptions {
   startResolver: (options: ResolverOptions) => Promise<Resolver>;
   /** The host has a link of this name. */
   hasLink: (name: string) => boolean;
+  /** Takes a link off its bridge, if it is there. */
+  unplug: (name: string) => void;
   store: Store;
   events: EventBus;
   containers: () => Iterable<Container>;
@@ -71,11 +74,14 @@ export class Endpoints implements Disposable {
   /** By container. */
   readonly #held = new Map<string, Held>();
 
-  readonly #leftConnections: LeftConnections;
+  readonly #leftovers: Leftovers;
 
   constructor(options: EndpointsOptions) {
     this.options = options;
-    this.#leftConnections = new LeftConnections((addresses) => options.firewall?.forgetConnections(addresses));
+    this.#leftovers = new Leftovers({
+      forgetConnections: (addresses) => options.firewall?.forgetConnections(addresses),
+      unplug: options.unplug,
+    });
   }
 
   /**
@@ -192,7 +198,7 @@ export class Endpoints implements Disposable {
     const interfaceName = wishedInterfaceName(endpoint.wish.driverOpts) ?? freeInterfaceName(taken, prefix || "eth");
     taken.add(interfaceName);
     const addresses = this.options.networks.allocate(network, endpoint.wish);
-    this.#leftConnections.settle(addressesOf(addresses));
+    this.#leftovers.settle(addressesOf(addresses));
     const hostInterface = prepared.kind === "bridge" ? `veth${endpointId.slice(0, HOST_NAME_DIGITS)}` : "";
     return activeEndpoint(endpoint, network, { ...addresses, endpointId, interfaceName, hostInterface });
   }
@@ -261,9 +267,9 @@ export class Endpoints implements Disposable {
     const held = this.#held.get(id);
     this.#held.delete(id);
     attempt("close a resolver", () => held?.resolver?.[Symbol.dispose]());
-    // Of a run that ended while there was no daemon only the connections are left.
+    // Of a run that ended while there was no daemon only what the kernel has is left.
     if (held !== undefined) this.#giveBack({ endpoints, ports });
-    else this.forgetConnections(endpoints);
+    else this.clearLeftovers(endpoints);
     if (wasStarted)
       for (const endpoint of endpoints) if (endpoint.state !== undefined) this.publishEvent("disconnect", id, endpoint);
   }
@@ -271,12 +277,14 @@ export class Endpoints implements Disposable {
   /** Goes on after a failure: what is left is put right by the next daemon. */
   #giveBack({ endpoints, ports }: ContainerNetworking): void {
     attempt("unpublish ports", () => this.unpublish(ports));
-    this.forgetConnections(endpoints);
+    this.clearLeftovers(endpoints);
     for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint));
   }
 
-  forgetConnections(endpoints: readonly EndpointRecord[]): void {
-    this.#leftConnections.add(endpoints.flatMap(({ state }) => addressesOf(state)));
+  /** Of containers, or interfaces, that have gone. */
+  clearLeftovers(endpoints: readonly EndpointRecord[]): void {
+    for (const { state } of endpoints)
+      if (state !== undefined) this.#leftovers.add(addressesOf(state), state.hostInterface);
   }
 
   unpublish(ports: readonly PortMapping[]): void {
@@ -371,7 +379,7 @@ export class Endpoints implements Disposable {
 
   /** Containers, and their published ports, run on. */
   [Symbol.dispose](): void {
-    this.#leftConnections[Symbol.dispose]();
+    this.#leftovers[Symbol.dispose]();
     for (const { resolver } of this.#held.values()) resolver?.[Symbol.dispose]();
     this.#held.clear();
   }
@@ -429,15 +437,6 @@ export function addressesOf(state: Pick<EndpointState, "ipv4" | "ipv6"> | undefi
 
 function withoutStates({ endpoints }: ContainerNetworking): ContainerNetworking {
   return { endpoints: endpoints.map(({ state: _, ...endpoint }) => endpoint), ports: [] };
-}
-
-/** What a container has works without; the failure is for the log. */
-export function attempt(what: string, act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    log.error(`${what}: ${messageOf(error)}`);
-  }
 }
 
 /** Names of interfaces in the network namespace of a process; none if it has ended. */

@@ -1,5 +1,5 @@
 /** Networks' links on this host, in the network namespace of the daemon. */
-import { LighterError } from "../../base/errors.ts";
+import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type LinkInfo, RouteSocket } from "../../linux/netlink/mod.ts";
 import { enableForwarding, type Families, startBridge } from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
@@ -45,6 +45,16 @@ export class HostLinks implements NetworkHost, Disposable {
 
   indexOf(name: string): number | undefined {
     return this.#socket.findLink(name)?.index;
+  }
+
+  unplug(name: string): void {
+    const link = this.#socket.findLink(name);
+    if (link === undefined || link.masterIndex === 0) return;
+    try {
+      this.#socket.setLink(link.index, { masterIndex: 0 });
+    } catch (error) {
+      if (errnoOf(error) !== "ENODEV") throw error; // it has gone meanwhile
+    }
   }
 
   ensureBridge(plan: BridgePlan): HostLink {

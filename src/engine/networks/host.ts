@@ -45,6 +45,8 @@ export interface NetworkHost {
   enableForwarding(families: Families): Families;
   /** Undefined: there is none of that name any more. */
   indexOf(name: string): number | undefined;
+  /** Takes a link off its bridge. What is not there, is off. */
+  unplug(name: string): void;
   /** Removes the links that are marked as the network's. */
   removeLinks(networkId: string): void;
   /** Ids of networks that marked links of this data root belong to. */

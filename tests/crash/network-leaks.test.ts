@@ -141,13 +141,17 @@ leaks(
   async () => {
     const { json: network } = await daemon.request("GET", "/networks/own");
     const gateway = network.IPAM.Config[0].Gateway;
-    const [command = "", ...args] = daemon.network.inside("busybox", "nc", "-l", "-p", "9999");
-    const server = spawn(command, args, { stdio: ["pipe", "ignore", "inherit"] }); // it never closes its side
+    // Nobody reads: the kernel keeps what was sent, and with it the connection.
+    const listen = "import socket; server = socket.create_server(('', 9999)); input()";
+    const [command = "", ...args] = daemon.network.inside("python3", "-c", listen);
+    const server = spawn(command, args, { stdio: ["pipe", "ignore", "inherit"] });
     try {
       await eventually(() => expect(daemon.network.run("ss", "-Hltn", "sport", "9999")).not.toBe(""));
-      const id = await daemon.run({ ...body(0), Cmd: ["busybox", "nc", gateway, "9999"], OpenStdin: true });
+      const id = await daemon.run({ ...body(0), Cmd: ["sh", "-c", `exec busybox nc ${gateway} 9999 < /dev/zero`] });
       await daemon.request("POST", "/networks/bridge/connect", { Container: id });
-      await eventually(() => expect(daemon.network.run("ss", "-Htn", "sport", "9999")).toContain("ESTAB"));
+      const { json: container } = await daemon.request("GET", `/containers/${id}/json`);
+      const unsent = () => spawnSync("nsenter", ["-t", `${container.State.Pid}`, "-n", "ss", "-Htn", "dport", "9999"]);
+      await eventually(() => expect(Number(String(unsent().stdout).split(/ +/)[2])).toBeGreaterThan(100_000));
       await daemon.request("POST", `/containers/${id}/kill`);
       await daemon.request("DELETE", `/containers/${id}?force=1`);
       const ports = () => daemon.network.run("bridge", "link").split("\n").filter(Boolean);

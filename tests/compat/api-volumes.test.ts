@@ -106,7 +106,11 @@ async function sameRun(script: string, hostConfig: object, more: object = {}): P
     const exit = started.status === 204 ? await waiting.answer : undefined;
     const { Mounts } = await api.inspect(id);
     const log = (await api.request("GET", `/containers/${id}/logs?stdout=1&stderr=1`)).text;
-    const output = log.replace(/[\x01\x02]\0\0\0[\s\S]{4}/g, "");
+    // What the two streams say is in no order.
+    const output = [...log.matchAll(/([\x01\x02])\0\0\0[\s\S]{4}([^\x01\x02]*)/g)]
+      .sort(([, stream = ""], [, other = ""]) => stream.charCodeAt(0) - other.charCodeAt(0))
+      .map(([, , text]) => text)
+      .join("");
     const mounts = Mounts.map((mount: { Name?: string }) => JSON.stringify(mount)).sort();
     results.push(
       [normalized(started), JSON.stringify(exit), normalized({ ...started, text: mounts.join("\n") }), output].join(

@@ -73,9 +73,10 @@ function renamed({ stdout, stderr, code }: Outcome): Outcome {
   return { stdout: rename(stdout), stderr: rename(stderr), code };
 }
 
-/** IDs of what a command has just made differ. */
+/** IDs of what a command has just made differ, and so may an age in seconds, with its column's width. */
 function normalize({ stdout, ...rest }: Outcome): Outcome {
-  return { ...rest, stdout: stdout.replace(/^(sha256:)?[0-9a-f]{64}$/m, "ID") };
+  const timeless = stdout.replaceAll(/\b(?:CREATED|(?:Less than a second|\d+ seconds?) ago) +/g, "AGE ");
+  return { ...rest, stdout: timeless.replace(/^(sha256:)?[0-9a-f]{64}$/m, "ID") };
 }
 
 /** An empty directory for one client's config.json. */

@@ -115,7 +115,7 @@ export class DockerPlanner implements Planner {
   /** Names of other containers as ids: a name may go to another container before the start. */
   #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
     const { network, pid, ipc } = peerReferences(hostConfig);
-    const mode = (ref: string) => `container:${this.#findContainer(ref).id}`;
+    const mode = (ref: string) => `container:${this.#findNamed(ref).id}`;
     return {
       ...hostConfig,
       ...(network === undefined ? {} : { NetworkMode: mode(network) }),
@@ -123,6 +123,15 @@ export class DockerPlanner implements Planner {
       ...(ipc === undefined ? {} : { IpcMode: mode(ipc) }),
       ...this.#withLinkIds(hostConfig),
     };
+  }
+
+  /** Of a creation. That one is "not-found" would tell clients that the image is: they would pull it. */
+  #findNamed(ref: string): Container {
+    try {
+      return this.#findContainer(ref);
+    } catch (error) {
+      throw new LighterError("invalid", messageOf(error), { cause: error });
+    }
   }
 
   /** On user-defined networks they are names, and may be of nobody so far. */

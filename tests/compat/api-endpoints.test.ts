@@ -440,6 +440,14 @@ test("a link is known by id, shown by name, and goes", async () => {
   ]);
 });
 
+test("a namespace of a container that is not there is refused as a bad request: for 404 clients pull the image", async () => {
+  for (const mode of ["NetworkMode", "PidMode", "IpcMode"]) {
+    const body = { Image: "hello", HostConfig: { [mode]: "container:gone" } };
+    const { status, json } = await api.request("POST", "/containers/create", body);
+    expect([mode, status, json.message]).toEqual([mode, 400, "No such container: gone"]);
+  }
+});
+
 // --- A daemon that comes back ---
 
 test("the next daemon knows what running containers have", async () => {

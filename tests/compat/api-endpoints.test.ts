@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import { ApiServer } from "../support/api-server.ts";
+import { eventually } from "../support/eventually.ts";
 
 let api: ApiServer;
 
@@ -315,6 +316,24 @@ test("a container that does not run has its networks changed for its next start"
   expect(Object.entries(Networks).map(([name, each]) => [name, (each as { IPAddress: string }).IPAddress])).toEqual([
     ["back", "10.78.0.9"],
   ]);
+});
+
+test("a network is not removed while a container is being connected to it, and may be when that has failed", async () => {
+  const network = await createNetwork("back");
+  await api.run({}, "web");
+  const held = Promise.withResolvers<void>();
+  api.runtime.connecting = held.promise;
+  const connected = connect("back", "web");
+  await eventually(() => expect(api.runtime.interfaceChanges).toEqual(["connect eth1"]));
+  const { status, json } = await api.request("DELETE", "/networks/back");
+  expect([status, json.message]).toEqual([
+    403,
+    `error while removing network: network back id ${network} has active endpoints`,
+  ]);
+  held.reject(new LighterError("kernel", "connect: EIO (input/output error)", { errno: "EIO" }));
+  expect((await connected).status).toBe(500);
+  expect(Object.keys((await settingsOf("web")).Networks)).toEqual(["bridge"]);
+  expect((await api.request("DELETE", "/networks/back")).status).toBe(204);
 });
 
 test("what cannot be connected is refused in Docker's words", async () => {

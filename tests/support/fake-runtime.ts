@@ -212,8 +212,12 @@ export class FakeRuntime implements Runtime {
   /** What `connect` and `disconnect` were asked for. */
   readonly interfaceChanges: string[] = [];
 
+  /** What a connect waits for. */
+  connecting: Promise<void> = Promise.resolve();
+
   async connect(request: Parameters<Runtime["connect"]>[0]): Promise<void> {
     this.interfaceChanges.push(`connect ${request.interface.name}`);
+    await this.connecting;
   }
 
   async disconnect({ name }: Parameters<Runtime["disconnect"]>[0]): Promise<boolean> {

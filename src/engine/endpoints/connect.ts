@@ -94,6 +94,7 @@ async function connectRunning(
   const needsResolver = isUserDefined(network.name) && prepared.kind !== "none";
   try {
     store.setNetworking(record.id, after);
+    record.networking = after; // from now on the network has a user, and is not removed
     const gateways = chooseGateways([...endpoints.active(before), added]);
     const planned = planOne(added, prepared, gateways);
     if (planned !== undefined)
@@ -103,11 +104,11 @@ async function connectRunning(
         ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}),
       });
   } catch (error) {
-    store.setNetworking(record.id, before);
+    record.networking = before;
     endpoints.releaseEndpoint(added.endpoint);
+    store.setNetworking(record.id, before);
     throw error;
   }
-  record.networking = after;
   endpoints.addNames(record);
   attempt(`write names for container ${record.id}`, () => {
     const { hosts, resolvConf } = engine.paths.container(record.id);

@@ -33,3 +33,13 @@ test("a file that is gone, and one that is no hosts file any more, are left alon
   changeHosts(path, () => true, [["10.0.0.4", "web"]]);
   expect(statSync(path).size).toBe(1024 * 1024 + 1);
 });
+
+test("lines of nothing but blanks cost no more than others of their length", () => {
+  const line = (length: number) => `10.0.0.3 a${" ".repeat(length)}b${" ".repeat(length)}`;
+  const text = `${line(400_000)}\n${"\t".repeat(200_000)}\n`;
+  writeFileSync(path, `${text}10.0.0.2 web\n`);
+  const start = performance.now();
+  changeHosts(path, (address) => address === "10.0.0.2", []);
+  expect(performance.now() - start).toBeLessThan(1000); // what is quadratic takes minutes
+  expect(readFileSync(path, "utf8")).toBe(text);
+});

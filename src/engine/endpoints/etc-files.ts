@@ -42,8 +42,9 @@ export function changeHosts(
   const text = readBounded(path);
   if (text === undefined) return;
   const isKept = (line: string) => {
-    const [, address = "", names = ""] = /^\s*([^\s#]+)\s+(.*?)\s*$/.exec(line) ?? [];
-    return address === "" || !isRemoved(address, names);
+    // The container's own bytes: no expression that could take long over them.
+    const [address = "", ...names] = line.trim().split(/\s+/);
+    return names.length === 0 || address.startsWith("#") || !isRemoved(address, names.join(" "));
   };
   const kept = text.split("\n").filter(isKept).join("\n");
   const end = kept === "" || kept.endsWith("\n") ? "" : "\n";

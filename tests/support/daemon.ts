@@ -15,6 +15,8 @@ export interface TestDaemonOptions {
   /** In the host's network namespace: for a daemon that must reach a server of the test. It must make no networks. */
   hostNetwork?: boolean;
   flags?: readonly string[];
+  /** A command that executes the one behind it, in front of the daemon's. */
+  wrapper?: readonly string[];
 }
 
 export class TestDaemon extends ApiClient implements AsyncDisposable {
@@ -24,14 +26,20 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   /** What the daemon has said, over all its lives. */
   log = "";
   readonly #flags: readonly string[];
+  readonly #wrapper: readonly string[];
   readonly #namespace: NetworkNamespace | undefined;
   #process: ChildProcess | undefined;
   #ended: Promise<unknown> = Promise.resolve();
 
-  private constructor(directory: string, namespace: NetworkNamespace | undefined, flags: readonly string[]) {
+  private constructor(
+    directory: string,
+    namespace: NetworkNamespace | undefined,
+    { flags = [], wrapper = [] }: TestDaemonOptions,
+  ) {
     super(join(directory, "api.sock"), false);
     this.#namespace = namespace;
     this.#flags = flags;
+    this.#wrapper = wrapper;
     this.directory = directory;
     this.dataRoot = join(directory, "data");
     this.execRoot = join(directory, "run");
@@ -39,10 +47,10 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   }
 
   /** With an image whose programs are the host's, see `hostUsr`. */
-  static async start({ hostNetwork = false, flags = [] }: TestDaemonOptions = {}): Promise<TestDaemon> {
+  static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
     const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-"));
-    const namespace = hostNetwork ? undefined : await NetworkNamespace.create();
-    const daemon = new TestDaemon(directory, namespace, flags);
+    const namespace = options.hostNetwork ? undefined : await NetworkNamespace.create();
+    const daemon = new TestDaemon(directory, namespace, options);
     await daemon.launch();
     await daemon.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
     return daemon;
@@ -63,7 +71,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
     const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
     const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags];
-    const argv = [process.execPath, ...args];
+    const argv = [...this.#wrapper, process.execPath, ...args];
     const [command = "", ...rest] = this.#namespace?.inside(...argv) ?? argv;
     const child = spawn(command, rest, {
       stdio: ["ignore", "ignore", "pipe"],

@@ -20,6 +20,8 @@ export class FakeFirewall implements PortFirewall {
   /** The next publish fails with this. */
   failure: Error | undefined;
 
+  check(): void {}
+
   addNetwork(network: FirewallNetwork): void {
     this.networks.set(network.bridge, network);
   }

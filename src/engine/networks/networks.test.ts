@@ -42,6 +42,7 @@ class Bench {
       settings: { ...DEFAULT_NETWORK_SETTINGS, ...settings },
       host: this.host,
       firewall: {
+        check: () => {},
         addNetwork: (network) => void this.rules.set(network.bridge, network),
         removeNetwork: (bridge) => void this.rules.delete(bridge),
         guard: () => {},

@@ -41,7 +41,7 @@ export type PreparedNetwork =
 /** The part of the firewall that networks need. */
 export type NetworkFirewall = Pick<
   Firewall,
-  "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
+  "check" | "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
 >;
 
 export interface NetworksOptions {
@@ -279,7 +279,7 @@ export class Networks {
         firewall.forgetConnectionsBut(this.#addressesInUse());
       } else firewall.remove();
     } catch (error) {
-      // A kernel without nf_tables has no rules of an earlier daemon.
+      // Where there can be no rules, there are none of an earlier daemon.
       if (isNeeded) log.error(`write the rules of networks: ${messageOf(error)}`);
     }
   }
@@ -319,6 +319,7 @@ export class Networks {
     switch (network.driver) {
       case "bridge": {
         const plan = this.#planBridge(network);
+        firewall?.check();
         const { index, mtu } = host.ensureBridge(plan);
         if (settings.forwarding && !network.internal) {
           const forwardedByUs = host.enableForwarding({ ipv4: network.enableIPv4, ipv6: network.enableIPv6 });

@@ -6,6 +6,7 @@ export { checkLinkName, formatMacAddress, parseMacAddress, RTNLGRP } from "./lin
 export type { Message } from "./messages.ts";
 export { attributesOf, encodeMessage, NLM_F, parseMessages } from "./messages.ts";
 export type { ForwardingEntry } from "./neighbours.ts";
+export { isProtocolServed } from "./protocols.ts";
 export { RouteSocket } from "./route-socket.ts";
 export type { Route, RouteInfo } from "./routes.ts";
 export { NETLINK, NetlinkSocket } from "./socket.ts";

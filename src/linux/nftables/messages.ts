@@ -21,7 +21,7 @@ export interface Table {
 const NFNL_SUBSYS_NFTABLES = 10;
 /** NFT_MSG_*, those that we use. */
 export const NFT_MESSAGE = {
-  ...{ newTable: 0, deleteTable: 2, newChain: 3, getChain: 4, newRule: 6, newSet: 9 },
+  ...{ newTable: 0, getTable: 1, deleteTable: 2, newChain: 3, getChain: 4, newRule: 6, newSet: 9 },
   ...{ newElements: 12, deleteElements: 14, newGeneration: 15 },
 } as const;
 type NftMessage = keyof typeof NFT_MESSAGE;

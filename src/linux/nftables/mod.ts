@@ -20,7 +20,7 @@ export { isForwardDrop, listChains, parseBaseChain } from "./list.ts";
 export type { Family, Table } from "./messages.ts";
 export { encodeBatch, FAMILY } from "./messages.ts";
 export type { BaseChain } from "./objects.ts";
-export { deleteTable, newChain, newRule, newTable, PRIORITY } from "./objects.ts";
+export { deleteTable, getTable, newChain, newRule, newTable, PRIORITY } from "./objects.ts";
 export { resolverRedirect } from "./resolver-redirect.ts";
 export type { Element, NftSet } from "./sets.ts";
 export { deleteElements, newElements, newSet } from "./sets.ts";

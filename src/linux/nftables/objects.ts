@@ -35,6 +35,11 @@ export function newTable(table: Table): Uint8Array {
 }
 
 /** With all that is in it. ENOENT if it is not there. */
+/** Is it there? The kernel answers with it, or ENOENT. */
+export function getTable(table: Table): Uint8Array {
+  return encodeNft("getTable", table.family, [attr.text(NFTA_TABLE_NAME, table.name)], NLM_F.ACK);
+}
+
 export function deleteTable(table: Table): Uint8Array {
   return encodeNft("deleteTable", table.family, [attr.text(NFTA_TABLE_NAME, table.name)]);
 }

@@ -3,12 +3,13 @@ import { parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { familyOf, forgetAddresses, forgetPlainToPort, forgetSubnets } from "../../linux/conntrack/mod.ts";
-import { type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
+import { isProtocolServed, type Message, NETLINK, NetlinkSocket, watchNetlink } from "../../linux/netlink/mod.ts";
 import {
   deleteElements,
   deleteTable,
   type Element,
   encodeBatch,
+  getTable,
   isAboutTable,
   isForwardDrop,
   listChains,
@@ -37,7 +38,7 @@ const KERNEL_NEEDS = "the kernel needs nf_tables for inet, with nat, masq, ct, f
  */
 export class Firewall implements Disposable {
   readonly #table: Table;
-  readonly #socket = new NetlinkSocket(NETLINK.NETFILTER);
+  #openSocket: NetlinkSocket | undefined;
   /** By bridge. */
   readonly #networks = new Map<string, FirewallNetwork>();
   /** By protocol, host address and host port. */
@@ -46,10 +47,17 @@ export class Firewall implements Disposable {
   #loopback6 = false;
   #exists = false;
   #hasWarned = false;
+  #onFlushed: (() => void) | undefined;
+  #watch: Disposable | undefined;
 
-  /** Makes nothing yet. `tableName`: of the family inet; nobody else's. */
+  /** Opens and makes nothing yet: a daemon that needs no rules runs where there can be none. `tableName`: of the family inet; nobody else's. */
   constructor(options: { tableName: string }) {
     this.#table = { family: "inet", name: options.tableName };
+  }
+
+  /** Before something is made that has to have rules. @throws LighterError ("not-supported") if there can be none */
+  check(): void {
+    if (!this.#exists) this.#isInKernel();
   }
 
   /**
@@ -124,7 +132,7 @@ export class Firewall implements Disposable {
 
   /** Ends connections to and from containers that have gone: their addresses are somebody else's next. */
   forgetConnections(addresses: readonly string[]): void {
-    forgetAddresses(this.#socket, addresses.map(parseIpAddress));
+    if (this.#exists) forgetAddresses(this.#socket, addresses.map(parseIpAddress));
   }
 
   /** The same for all addresses of the networks that are not in `kept`: of containers that went while nobody looked. */
@@ -133,14 +141,15 @@ export class Firewall implements Disposable {
     forgetSubnets(this.#socket, subnets, kept.map(parseIpAddress));
   }
 
-  /** The table; what it should hold is known on. */
+  /** The table, if it is there; what it should hold is known on. */
   remove(): void {
     this.#exists = false;
-    this.#request([newTable(this.#table), deleteTable(this.#table)], "removing");
+    if (isProtocolServed(NETLINK.NETFILTER) && this.#isInKernel())
+      this.#request([deleteTable(this.#table)], "removing");
   }
 
   /**
-   * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. At once, and then
+   * Calls `onFlushed` after somebody else has changed or removed the table that was made, or may have; `sync` repairs it. At once, and then
    * again no sooner than FIREWALL_REPAIR_PAUSE_MS: one change may be told in several pieces, and whoever answers each of our
    * repairs is not to keep us busy. An error of `onFlushed` is logged.
    */
@@ -160,20 +169,29 @@ export class Firewall implements Disposable {
         log.error("the firewall cannot be repaired", { table: this.#table.name, error: messageOf(error) });
       }
     };
-    const watch = watchNetlink(
+    this.#onFlushed = flushed;
+    if (this.#exists) this.#beginWatch();
+    return {
+      [Symbol.dispose]: () => {
+        clearTimeout(pause);
+        this.#onFlushed = undefined;
+        this.#watch?.[Symbol.dispose]();
+        this.#watch = undefined;
+      },
+    };
+  }
+
+  /** From when there is something to watch. */
+  #beginWatch(): void {
+    if (this.#onFlushed === undefined) return;
+    this.#watch ??= watchNetlink(
       NETLINK.NETFILTER,
       [NFNLGRP_NFTABLES],
       (messages) => {
-        if (messages === "overrun" || messages.some((message) => this.#isByOthers(message))) flushed();
+        if (messages === "overrun" || messages.some((message) => this.#isByOthers(message))) this.#onFlushed?.();
       },
       { exceptPortId: this.#socket.portId },
     );
-    return {
-      [Symbol.dispose]() {
-        clearTimeout(pause);
-        watch[Symbol.dispose]();
-      },
-    };
   }
 
   /**
@@ -188,7 +206,24 @@ export class Firewall implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]();
+    this.#openSocket?.[Symbol.dispose]();
+  }
+
+  get #socket(): NetlinkSocket {
+    this.#openSocket ??= new NetlinkSocket(NETLINK.NETFILTER);
+    return this.#openSocket;
+  }
+
+  #isInKernel(): boolean {
+    const what = `looking for nftables table "${this.#table.name}"`;
+    try {
+      return this.#socket.request([getTable(this.#table)], what).length > 0;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return false;
+      if (errnoOf(error) === "EPERM") throw error;
+      const message = `there are no bridges without nftables: ${messageOf(error)}`;
+      throw new LighterError("not-supported", message, { hint: KERNEL_NEEDS, cause: error });
+    }
   }
 
   /** All of it: what was there goes in the same batch. */
@@ -208,6 +243,7 @@ export class Firewall implements Disposable {
       ...chainMessages(table, { guarded: this.#guarded, loopback6: this.#loopback6 }),
     ];
     try {
+      this.#beginWatch();
       this.#request(messages, "writing");
     } catch (error) {
       // A kind of expression that the kernel does not know is ENOENT, too.

@@ -118,6 +118,50 @@ describe("a program of a start", () => {
   });
 });
 
+/** What init receives is what was sent first: were something of the host's under way, it would be taken for the answer. */
+test("all that the host's side sends has been received when init first pauses", () => {
+  const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  const rootfs = [
+    {
+      destination: "/",
+      type: "overlay",
+      source: "overlay",
+      options: ["lowerdir=/l/1", "upperdir=/w/u", "workdir=/w/w"],
+    },
+  ];
+  const users = [[], [{ type: "user" as const }], [{ type: "user" as const, path: "/proc/7/ns/user" }]];
+  for (const user of users)
+    for (const idmappedDirectories of [[], ["/l", "/w"]])
+      for (const pause of ["placeInCgroup", "beforePivot"] as const) {
+        const config: OciConfig = {
+          ociVersion: "1.2.0",
+          process: { cwd: "/", args: ["/bin/true"] },
+          root: { path: "/root" },
+          mounts: [{ destination: "/data", type: "bind", source: "/srv", options: ["rbind"] }],
+          linux: {
+            namespaces: [{ type: "mount" }, { type: "pid" }, { type: "cgroup" }, ...user],
+            cgroupsPath: "/a/b",
+            ...(user.length > 0 ? { uidMappings: mappings, gidMappings: mappings } : {}),
+          },
+        };
+        const stdio = { terminal: false, stdin: false, inherit: true as const };
+        const request = { id: "x", config, rootfs, runDirectory: "/run/x", stdio, attach: [], idmappedDirectories };
+        const { program } = compileStart(
+          { ...request, handOver: {}, [pause]: () => Promise.resolve() },
+          UNIFIED_V2,
+          false,
+        );
+        const kinds = program.init.map(({ kind }) => kind);
+        const first = kinds.findIndex((kind, index) => kind === "send" && kinds[index + 1] === "receive");
+        expect(first).toBeGreaterThan(0);
+        const received = kinds.slice(0, first).filter((kind) => kind === "receive").length;
+        expect(received).toBe(program.host.filter(({ kind }) => kind === "send").length);
+        if (pause === "beforePivot") continue;
+        const unshared = program.init.findIndex(({ why }) => why.startsWith("this cgroup becomes the root"));
+        expect(unshared).toBeGreaterThan(first);
+      }
+});
+
 test("many bind mounts fit into a program", () => {
   const { program } = compile((config) => {
     config.mounts = Array.from({ length: 500 }, (_, index) => ({

@@ -38,6 +38,7 @@ import {
   CLONE,
   cloneFlags,
   enterNamespaces,
+  finishNamespaces,
   hostIdOf,
   mapIds,
   openNamespaces,
@@ -94,7 +95,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const { network } = request;
   if (network && !namespaces.created.has("network"))
     throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
-  // What init hears at its pause would be that its interfaces are made.
+  // What init hears at its pause would be that its interfaces are made, before it awaits that.
   if (network && request.placeInCgroup)
     throw new LighterError("not-supported", "interfaces where somebody else makes the cgroup");
   const labels = needsLabels(host, process);
@@ -134,7 +135,6 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const init = new OpList("init");
   const begin = () => {
     dieWithSupervisor(init);
-    if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
     startSession(init, request.id, request.noNewKeyring);
   };
   if (namespaces.joined.has("user")) dieWithSupervisor(init);
@@ -154,6 +154,9 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     if (rootByHost) receiveRoot(init);
     if (request.rootfs.length === 0) openRootPlace(init, config, request.runDirectory);
   });
+  // All that the host's side sends has been received by now: what comes next is the answer to this.
+  if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
+  finishNamespaces(init, config, namespaces);
   mountRoot(init, host, config, request.rootfs, rootByHost);
   if (holdsRoot && !rootByHost) holdRoot(hostOps, init);
   mountAll(init, host, config, mounts);

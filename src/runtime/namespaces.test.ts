@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { OpList } from "../linux/program/builder.ts";
 import type { NamespaceType, OciConfig, OciLinux } from "../spec/oci-runtime.ts";
-import { CLONE, cloneFlags, enterNamespaces, mapIds, openNamespaces, planNamespaces } from "./namespaces.ts";
+import {
+  CLONE,
+  cloneFlags,
+  enterNamespaces,
+  finishNamespaces,
+  mapIds,
+  openNamespaces,
+  planNamespaces,
+} from "./namespaces.ts";
 
 const ALL = Object.keys(CLONE) as NamespaceType[];
 
@@ -125,7 +133,7 @@ test("loopback is brought up in a new network namespace only", () => {
   ] as [OciLinux, boolean][]) {
     const init = new OpList("init");
     const config = configOf(linux);
-    enterNamespaces(init, config, planNamespaces(config), () => {});
+    finishNamespaces(init, config, planNamespaces(config));
     expect(init.ops.some((op) => op.kind === "call" && op.name === "ioctl.SIOCSIFFLAGS")).toBe(up);
   }
 });

@@ -125,6 +125,10 @@ export function enterNamespaces(init: OpList, config: OciConfig, plan: Namespace
     init.add({ kind: "rebirth", why: "go on in them" });
     reborn();
   }
+}
+
+/** In the child, in all its namespaces and in its cgroup: what a cgroup namespace shows as its root is where one is. */
+export function finishNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan): void {
   if (plan.created.has("cgroup"))
     init.call("unshare", [CLONE.cgroup], "this cgroup becomes the root that the container sees");
   if (plan.created.has("network")) loopbackUp(init);

@@ -1,9 +1,8 @@
 import { afterAll, describe, expect } from "bun:test";
-import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
-import { setupCgroupParents } from "../../src/linux/cgroup/mod.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
 import { makeFifo } from "../../src/linux/sys/fifo.ts";
 import { connectUnixFd } from "../../src/linux/sys/unix-socket.ts";
@@ -11,6 +10,7 @@ import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { type HostFacts, LIVE_FACTS } from "../../src/runtime/host-facts.ts";
 import type { ExecRequest, HandOver, StartRequest } from "../../src/runtime/mod.ts";
 import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
+import { placeInCgroup } from "../support/place-in-cgroup.ts";
 import { failureOf, isAlive, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
 
 /*
@@ -135,14 +135,6 @@ function requestOf(kind: Kind, handOver: HandOver | undefined): StartRequest {
     ...(kind.pauses ? { beforePivot: async () => {}, placeInCgroup } : {}),
   };
 }
-
-/** As systemd would: makes the cgroup, and moves the process there. */
-const placeInCgroup: NonNullable<StartRequest["placeInCgroup"]> = async (pid, plan, host) => {
-  setupCgroupParents(host, plan);
-  for (const { path } of plan.directories) mkdirSync(path, { recursive: true });
-  for (const file of [...plan.procsFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
-    writeToFile(file, String(pid));
-};
 
 function writeToFile(path: string, text: string): void {
   const fd = openSync(path, "w");

@@ -1,7 +1,17 @@
 import { describe, expect } from "bun:test";
-import { chmodSync, chownSync, copyFileSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { StartRequest } from "../../src/runtime/mod.ts";
+import { placeInCgroup } from "../support/place-in-cgroup.ts";
 import { finish, isRoot, makeRootfs, rooted, Stage } from "../support/stage.ts";
 
 /* Layers that containers in user namespaces of their own share with each other, and with those that have none. */
@@ -181,6 +191,28 @@ describe("an idmapped root", () => {
     } finally {
       await peer.signal(9);
       await peer.gone;
+    }
+  });
+
+  rooted("is there for a container that somebody else puts into its cgroup", async () => {
+    const placed: string[] = [];
+    const asked = request(
+      "stat -c %u /etc/of-root; cat /proc/self/cgroup | cut -d: -f3 | sort -u",
+      makeLayers(),
+      100_000,
+      (whole) => {
+        whole.placeInCgroup = async (pid, plan, host) => {
+          placed.push(readFileSync(`/proc/${pid}/uid_map`, "utf8").trim().replaceAll(/ +/g, " "));
+          await placeInCgroup(pid, plan, host);
+        };
+      },
+    );
+    try {
+      const { stdout, stderr } = await finish(await stage.runtime.start(asked));
+      expect(stdout + stderr).toBe("0\n/\n");
+      expect(placed).toEqual(["0 100000 65536"]);
+    } finally {
+      await stage.runtime.cleanup(asked);
     }
   });
 

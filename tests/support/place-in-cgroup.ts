@@ -1,0 +1,11 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { setupCgroupParents } from "../../src/linux/cgroup/mod.ts";
+import type { StartRequest } from "../../src/runtime/mod.ts";
+
+/** As systemd would: makes the cgroup, and moves the process there. */
+export const placeInCgroup: NonNullable<StartRequest["placeInCgroup"]> = async (pid, plan, host) => {
+  setupCgroupParents(host, plan);
+  for (const { path } of plan.directories) mkdirSync(path, { recursive: true });
+  for (const file of [...plan.procsFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
+    writeFileSync(file, String(pid));
+};

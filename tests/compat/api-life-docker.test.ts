@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { testIf } from "../support/test-if.ts";
 import { PrivateDocker, whyNoDocker } from "./cli-support.ts";
 
@@ -63,16 +64,8 @@ function same(name: string, story: Story): void {
   );
 }
 
-async function until(isMet: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isMet())) {
-    if (Date.now() > deadline) throw new Error("not after 20 s");
-    await Bun.sleep(10);
-  }
-}
-
 async function untilStatus(api: ApiClient, id: string, status: string): Promise<void> {
-  await until(async () => (await api.inspect(id)).State.Status === status);
+  await until(async () => (await api.inspect(id)).State.Status === status, `it is ${status}`);
 }
 
 /** Status and message, with the container's id taken out. */
@@ -113,7 +106,7 @@ same("pausing: states, refusals, a stop", async (api, run) => {
     ["POST", "/kill?signal=CONT"],
   ] as const)
     told.push(await said(api, id, method, path, body));
-  await until(async () => !(await api.inspect(id)).State.Paused); // dockerd is told of it by containerd
+  await until(async () => !(await api.inspect(id)).State.Paused, "it goes on"); // dockerd is told of it by containerd
   const continued = await stateOf(api, id);
   told.push(await said(api, id, "POST", "/unpause"), await said(api, id, "POST", "/pause"));
   told.push(await said(api, id, "POST", "/stop?t=0"), await said(api, id, "POST", "/unpause"));
@@ -126,7 +119,7 @@ same("a restart policy: states, refusals, events, a stop", async (api, run) => {
   await until(async () => {
     const { State, RestartCount } = await api.inspect(id);
     return State.Status === "restarting" && RestartCount === 3; // 800 ms to go
-  });
+  }, "it waits for the fourth start");
   const waiting = await stateOf(api, id);
   const told: string[] = [];
   for (const [method, path, body] of [
@@ -147,7 +140,7 @@ same("on-failure:1", async (api, run) => {
   await until(async () => {
     const { State, RestartCount } = await api.inspect(id);
     return State.Status === "exited" && RestartCount === 1;
-  });
+  }, "it has ended twice");
   return { state: await stateOf(api, id), events: await eventsOf(api, id) };
 });
 
@@ -160,12 +153,12 @@ same("a health check from starting to unhealthy to healthy, in state, list and e
     return { Status, FailingStreak, results };
   };
   const seen = [await health()];
-  await until(async () => (await health()).Status === "unhealthy");
+  await until(async () => (await health()).Status === "unhealthy", "it is unhealthy");
   seen.push(await health());
   const listed = (await api.request("GET", "/containers/json")).json[0].Status.replace(/^Up .* \(/, "(");
   const exec = (await api.request("POST", `/containers/${id}/exec`, { Cmd: ["touch", "/ok"] })).json.Id;
   await api.request("POST", `/exec/${exec}/start`, { Detach: true });
-  await until(async () => (await health()).Status === "healthy");
+  await until(async () => (await health()).Status === "healthy", "it is healthy");
   await api.request("POST", `/containers/${id}/kill`);
   await untilStatus(api, id, "exited");
   const { Status } = await health();
@@ -177,7 +170,7 @@ same("a health check that takes too long", async (api, run) => {
   const Healthcheck = { Test: ["CMD-SHELL", "echo begin; sleep 5"], Interval: 100e6, Timeout: 300e6, Retries: 1 };
   const id = await run("exec sleep 1000", { Healthcheck });
   const health = async () => (await api.inspect(id)).State.Health;
-  await until(async () => (await health()).Status === "unhealthy");
+  await until(async () => (await health()).Status === "unhealthy", "it is unhealthy");
   const { ExitCode, Output } = (await health()).Log[0];
   return { ExitCode, Output };
 });
@@ -207,7 +200,7 @@ same("top: titles, rows, and what ps refuses", async (api, run) => {
     const { status, json } = await api.request("GET", `/containers/${id}/top${query}`);
     return [status, json.message ?? [json.Titles, json.Processes.map((row: string[]) => row.at(-1))]];
   };
-  await until(async () => JSON.stringify(await of("")).includes('["sleep 1000"]'));
+  await until(async () => JSON.stringify(await of("")).includes('["sleep 1000"]'), "sleep runs");
   const answers = [
     await of(""),
     await of("?ps_args=aux"),
@@ -245,7 +238,7 @@ same("events of an attach from which keys detach", async (api, run) => {
   const id = await run("cat", { Tty: true, OpenStdin: true });
   const attached = await api.hijack(`/containers/${id}/attach?stream=1&stdin=1&stdout=1&detachKeys=a`);
   attached.socket.write("a");
-  await until(async () => (await eventsOf(api, id)).some((line) => line.startsWith("detach")));
+  await until(async () => (await eventsOf(api, id)).some((line) => line.startsWith("detach")), "a detach is told of");
   attached.socket.destroy();
   await api.request("POST", `/containers/${id}/resize?h=10&w=20`);
   return await eventsOf(api, id);
@@ -255,7 +248,7 @@ same("events of an exec, a rename, a restart and a removal", async (api, run) =>
   const id = await run("trap 'exit 5' TERM; while :; do sleep 0.1; done", { Labels: { a: "1" } });
   const exec = (await api.request("POST", `/containers/${id}/exec`, { Cmd: ["sh", "-c", "exit 3"] })).json.Id;
   await api.request("POST", `/exec/${exec}/start`, { Detach: true });
-  await until(async () => (await api.request("GET", `/exec/${exec}/json`)).json.ExitCode === 3);
+  await until(async () => (await api.request("GET", `/exec/${exec}/json`)).json.ExitCode === 3, "the exec has ended");
   await api.request("POST", `/containers/${id}/rename?name=renamed`);
   await api.request("DELETE", `/containers/${id}?force=1`);
   return await eventsOf(api, id);

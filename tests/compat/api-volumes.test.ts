@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import type { Answer, ApiClient } from "../support/api-client.ts";
 import type { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { testIf } from "../support/test-if.ts";
 import { type BesideDocker, startBesideDocker } from "./beside-docker.ts";
 import { type PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
@@ -216,11 +217,7 @@ test("volumes-from takes another container's mounts, and what is given goes over
 
 /** Our daemon removes the files of a container in the background, its volumes after them. */
 async function gone(api: ApiClient, name: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while ((await api.request("GET", `/volumes/${name}`)).status !== 404) {
-    if (Date.now() > deadline) throw new Error(`volume ${name} is still there`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await until(async () => (await api.request("GET", `/volumes/${name}`)).status === 404, `volume ${name} is gone`);
 }
 
 test("a volume that a container has stays; prune takes anonymous ones only, unless asked for all", async () => {

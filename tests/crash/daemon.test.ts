@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { errnoOf } from "../../src/base/errors.ts";
 import type { Answer } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
-import { isRoot } from "../support/stage.ts";
+import { until } from "../support/eventually.ts";
+import { isAlive, isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 const rooted = testIf(isRoot, "needs root");
@@ -19,14 +20,6 @@ afterEach(async () => {
 async function logsOf(target: TestDaemon, id: string): Promise<string> {
   const { text } = await target.request("GET", `/containers/${id}/logs?stdout=1&stderr=1`);
   return text.replaceAll(/[\x01\x02]\0\0\0[\s\S]{4}/g, "");
-}
-
-async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isMet())) {
-    if (Date.now() > deadline) throw new Error(`not after 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 rooted(
@@ -68,15 +61,6 @@ rooted("a container that ends while there is no daemon has its exit code and log
   await daemon.launch();
   expect((await daemon.inspect(id)).State).toMatchObject({ Status: "exited", ExitCode: 137, Error: "", Pid: 0 });
 });
-
-/** A zombie is dead: whether somebody reaps it is not our affair. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
 
 rooted("a supervisor that is killed takes its container along, and the daemon says so", async () => {
   daemon = await TestDaemon.start();

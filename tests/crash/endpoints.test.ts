@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { errnoOf } from "../../src/base/errors.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { eventually, until } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -112,14 +113,6 @@ function heldPorts(target: TestDaemon): number {
   return status === 0 ? 0 : 1;
 }
 
-async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isMet())) {
-    if (Date.now() > deadline) throw new Error(`not after 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** Removes everything; no link of it is left but the bridge of the default network, if there is one. */
 async function removeAll(target: TestDaemon): Promise<void> {
   for (const { Id } of (await target.request("GET", "/containers/json?all=1")).json)
@@ -157,14 +150,7 @@ rooted(
       }
       expect(target.log).toContain("crash at write point");
       await target.launch();
-      await until(
-        () =>
-          check(target).then(
-            () => true,
-            () => false,
-          ),
-        `what was left is put right, after ${crashAt}`,
-      ).catch(() => check(target));
+      await eventually(() => check(target)); // what was left is put right
       await removeAll(target);
     }
   },

@@ -9,9 +9,10 @@ import { connectUnixFd } from "../../src/linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { type HostFacts, LIVE_FACTS } from "../../src/runtime/host-facts.ts";
 import type { ExecRequest, HandOver, StartRequest } from "../../src/runtime/mod.ts";
+import { until } from "../support/eventually.ts";
 import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
 import { placeInCgroup } from "../support/place-in-cgroup.ts";
-import { failureOf, isAlive, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
+import { failureOf, isAlive, isRoot, type RunOptions, rooted, Stage } from "../support/stage.ts";
 
 /*
  * Every op of the programs that only the OCI command line makes, made to fail: processes that are handed over, with a

@@ -11,10 +11,11 @@ import { join } from "node:path";
 import { ImageStore, parseReference, pullImage, RegistryClient } from "../../src/image/mod.ts";
 import { parseDigest } from "../../src/spec/oci-image.ts";
 import { ApiServer } from "../support/api-server.ts";
+import { until } from "../support/eventually.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
 import { failureOf, makeTempDir } from "../support/image-store.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { rooted } from "../support/stage.ts";
+import { isAlive, rooted } from "../support/stage.ts";
 
 const MB = 1024 * 1024;
 const STALL_AT = 3 * MB;
@@ -64,23 +65,6 @@ const gets = (digest: string) =>
   registry.requests.filter(({ method, path }) => method === "GET" && path.endsWith(`/blobs/${digest}`));
 const childrenOf = (pid: number) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
-
-/** A zombie is dead: whether somebody reaps it is not our affair. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-async function until(isMet: () => boolean, what: string): Promise<void> {
-  const deadlineMs = Date.now() + 20_000;
-  while (!isMet()) {
-    if (Date.now() > deadlineMs) throw new Error(`not after 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 /** An image whose large layer stops in the middle, once. */
 function stalling(): string {

@@ -11,8 +11,9 @@ import { compileExec } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
 import { createRuntime, type NetworkInterface, type StartRequest } from "../../src/runtime/mod.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
+import { until } from "../support/eventually.ts";
 import { expectSameHost, linkNames, quietSnapshot } from "../support/host-snapshot.ts";
-import { failureOf, finish, isRoot, type RunOptions, rooted, Stage, until } from "../support/stage.ts";
+import { failureOf, finish, isRoot, type RunOptions, rooted, Stage } from "../support/stage.ts";
 
 /* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
 

@@ -2,7 +2,8 @@
 import { afterEach, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
-import { isRoot } from "../support/stage.ts";
+import { until } from "../support/eventually.ts";
+import { isAlive, isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 const rooted = testIf(isRoot, "needs root");
@@ -13,22 +14,6 @@ afterEach(async () => {
   await daemon?.[Symbol.asyncDispose]();
   daemon = undefined;
 });
-
-async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isMet())) {
-    if (Date.now() > deadline) throw new Error(`not after 20 s: ${what}`);
-    await Bun.sleep(5);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
 
 const sleeper = { Cmd: ["/bin/sleep", "1000"], HostConfig: hostUsr };
 

@@ -17,6 +17,7 @@ import {
 import { buildQuery, type QueryParts, readMessage } from "../support/dns-message.ts";
 import { asAnswer, askByTcp, askByUdp, FakeServer, TcpConnection } from "../support/dns-peers.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
+import { eventually, until } from "../support/eventually.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -380,7 +381,7 @@ rooted("more queries at once than the limit are refused at once; all sockets are
     expect(fdCount()).toBeGreaterThan(before + limit);
     expect(rcode(await ask({ name: "web", type: A }))).toBe(0); // names of ours are answered meanwhile
     resolver[Symbol.dispose]();
-    await until(() => fdCount() <= before);
+    await until(() => fdCount() <= before, "no more open files than before");
   }
 });
 
@@ -398,7 +399,7 @@ async function floodByUdp(queries: readonly Uint8Array[], count: number): Promis
     for (const query of queries.slice(at, at + 50)) socket.send(query);
     await ask({ name: "web", type: A });
   }
-  await until(() => answers.length >= count);
+  await until(() => answers.length >= count, `${count} answers`);
   socket.close();
   return answers;
 }
@@ -418,16 +419,8 @@ rooted("a connection that is never made is given up with the query", async () =>
   const before = fdCount();
   expect(rcode(await ask({ name: "ex.com", type: A }, askByTcp))).toBe(SERVFAIL);
   container.run("nft", "delete", "table", "ip", "filter");
-  await until(() => fdCount() <= before);
+  await until(() => fdCount() <= before, "no more open files than before");
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error("it did not come about");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 rooted("clients that hang up in the middle harm nobody", async () => {
   await server("container", "127.0.0.53", (message) => asAnswer(message));
@@ -467,7 +460,7 @@ rooted("a query that may not leave the container goes nowhere, and its socket is
   for (const by of [askByUdp, askByTcp]) expect(rcode(await ask({ name: "ex.com", type: A }, by))).toBe(SERVFAIL);
   container.run("nft", "delete", "table", "ip", "filter");
   open.pop()![Symbol.dispose]();
-  await until(() => fdCount() <= before);
+  await until(() => fdCount() <= before, "no more open files than before");
 });
 
 rooted("a container that sends without a pause does not stop others, and is answered again afterwards", async () => {
@@ -497,15 +490,8 @@ while time.monotonic() < end:
   closeSync(otherFd);
   expect(waitsMs.length).toBeGreaterThan(20);
   expect(Math.max(...waitsMs)).toBeLessThan(1000);
-  await eventually(async () => rcode(await ask({ name: "web", type: A })) === 0);
+  await eventually(async () => expect(rcode(await ask({ name: "web", type: A }))).toBe(0));
 });
-
-/** Until it is true and does not throw. */
-async function eventually(attempt: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await attempt().catch(() => false)))
-    if (performance.now() > deadline) throw new Error("it did not come about");
-}
 
 rooted("a client that does not read is hung up on; one that sends what is no query, too", async () => {
   await start();
@@ -556,7 +542,7 @@ rooted(
     await start();
     const before = fdCount();
     await expect(start()).rejects.toMatchObject({ code: "EADDRINUSE" });
-    await until(() => fdCount() <= before);
+    await until(() => fdCount() <= before, "no more open files than before");
     expect(readlinkSync("/proc/thread-self/ns/net")).toBe(home);
     expect(rcode(await ask({ name: "web", type: A }))).toBe(0);
   },

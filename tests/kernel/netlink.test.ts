@@ -1,5 +1,4 @@
 import { beforeAll, expect } from "bun:test";
-import { LighterError } from "../../src/base/errors.ts";
 import type { Message } from "../../src/linux/netlink/mod.ts";
 import {
   attr,
@@ -11,6 +10,7 @@ import {
   watchNetlink,
 } from "../../src/linux/netlink/mod.ts";
 import { enterNetworkNamespace, ip } from "../support/enter-network-namespace.ts";
+import { failure } from "../support/failure.ts";
 import { testIf } from "../support/test-if.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -39,16 +39,6 @@ const byName = (type: number, name: string, flags: number) =>
   encodeMessage({ type, flags, header: HEADER, attributes: [attr.text(IFLA_IFNAME, name)] });
 
 const nameOf = (message: Message) => attributesOf(message, 16).text(IFLA_IFNAME);
-
-function failure(action: () => unknown): LighterError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof LighterError) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-}
 
 testAsRoot("a batch is done in one go, and what it asked for is answered in order", () => {
   using socket = new NetlinkSocket(NETLINK.ROUTE);

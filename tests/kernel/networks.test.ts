@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -205,8 +206,7 @@ rooted("rules that somebody has flushed are there again", async () => {
   const before = daemon.network.run("nft", "list", "ruleset");
   expect(before).toContain("br-");
   daemon.network.run("nft", "flush", "ruleset");
-  const deadline = performance.now() + 5000;
-  while (!tables().includes("lighter-") && performance.now() < deadline) await Bun.sleep(5); // the kernel tells the daemon
+  await until(() => tables().includes("lighter-"), "the kernel has told the daemon");
   expect(daemon.network.run("nft", "list", "ruleset")).toBe(before);
   await daemon.request("DELETE", "/networks/net");
 });

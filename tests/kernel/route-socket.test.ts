@@ -1,7 +1,8 @@
 import { beforeAll, expect } from "bun:test";
-import { errnoOf, LighterError } from "../../src/base/errors.ts";
+import { errnoOf } from "../../src/base/errors.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 import { enterNetworkNamespace, ip } from "../support/enter-network-namespace.ts";
+import { failure } from "../support/failure.ts";
 import { testIf } from "../support/test-if.ts";
 
 /** What RouteSocket does is looked at with ip(8), and what it lists was made with it. */
@@ -15,16 +16,6 @@ beforeAll(() => {
 
 function json(...args: readonly string[]): Record<string, unknown>[] {
   return JSON.parse(ip("-d", "-j", ...args)) as Record<string, unknown>[];
-}
-
-function failure(action: () => unknown): LighterError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof LighterError) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
 }
 
 testAsRoot("a bridge is made as asked, once, and removed", () => {

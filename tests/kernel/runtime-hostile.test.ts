@@ -16,7 +16,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { OciMount } from "../../src/spec/oci-runtime.ts";
-import { failureOf, finish, isRoot, makeRootfs, parentOf, rooted, Stage, until } from "../support/stage.ts";
+import { until } from "../support/eventually.ts";
+import { failureOf, finish, isRoot, makeRootfs, parentOf, rooted, Stage } from "../support/stage.ts";
 
 /* Images and configs that were made to break out. */
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { join } from "node:path";
 import { parseExitRecord } from "../../src/linux/process/exit-record.ts";
 import { createRuntime, type Supervised } from "../../src/runtime/mod.ts";
+import { until } from "../support/eventually.ts";
 import {
   ALL,
   failureOf,
@@ -14,7 +15,6 @@ import {
   readUntil,
   rooted,
   Stage,
-  until,
 } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 

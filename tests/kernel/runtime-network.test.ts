@@ -6,7 +6,8 @@ import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 import type { NetworkInterface, NetworkPlan } from "../../src/runtime/mod.ts";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { enterNetworkNamespace, ip } from "../support/enter-network-namespace.ts";
-import { failureOf, isRoot, type RunOptions, readUntil, rooted, type Sleeper, Stage, until } from "../support/stage.ts";
+import { eventually, until } from "../support/eventually.ts";
+import { failureOf, isRoot, type RunOptions, readUntil, rooted, type Sleeper, Stage } from "../support/stage.ts";
 
 /* Containers with interfaces, on a bridge in a network namespace of this file's own. */
 
@@ -108,18 +109,16 @@ async function ask(address: string): Promise<string> {
 
 /** With the connection still open. */
 async function askAndStay(address: string): Promise<{ said: string; socket: Socket }> {
-  const deadlineMs = performance.now() + 10_000;
-  for (;;) {
+  return await eventually(async () => {
     const socket = connect({ host: address, port: 7 });
     try {
       await once(socket, "connect");
       return { said: (await readUntil(socket, (text) => text.endsWith("\n"))).trim(), socket };
     } catch (error) {
       socket.destroy();
-      if (performance.now() > deadlineMs) throw error;
+      throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  });
 }
 
 /** From one container to the server of another: what it says, or "". */

@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { FRAME } from "../../src/linux/program/format.ts";
 import type { StartRequest } from "../../src/runtime/mod.ts";
+import { until } from "../support/eventually.ts";
 import {
   ALL,
   collect,
@@ -17,7 +18,6 @@ import {
   readUntil,
   rooted,
   Stage,
-  until,
 } from "../support/stage.ts";
 
 /* stdin, stdout and stderr: through pipes or a terminal, to clients and to the log file. */

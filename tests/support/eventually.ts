@@ -1,7 +1,7 @@
 /** Waits for what comes about by itself, and of which nobody tells. */
 
 const PATIENCE_MS = 20_000;
-const PAUSE_MS = 20;
+const PAUSE_MS = 5;
 
 /** Until `check` throws no more; then what it returned. Throws its last error if that takes too long. */
 export async function eventually<T>(check: () => T | Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
@@ -13,5 +13,14 @@ export async function eventually<T>(check: () => T | Promise<T>, patienceMs = PA
       if (performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
+  }
+}
+
+/** Until `isMet` is true. @throws Error that says `what` was waited for, if that takes too long; and what `isMet` throws */
+export async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await isMet())) {
+    if (performance.now() > deadline) throw new Error(`not after ${PATIENCE_MS / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }

@@ -254,15 +254,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
 }
 
-/** Waits for something that no event tells of. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadlineMs = performance.now() + 30_000;
-  while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`never came true: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
+/** A zombie is dead: whether somebody reaps it is not our affair. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));

@@ -1,6 +1,7 @@
 /** The networks a container is to be in, from what a client has sent. Pure. */
 import { isIP, isIPv4, isIPv6 } from "node:net";
-import { formatIpAddress, lastAddress, parseIpAddress, parseSubnet, type Subnet } from "../../base/ip-address.ts";
+import { formatIpAddress, inSubnet, parseIpAddress, parseSubnet, type Subnet } from "../../base/ip-address.ts";
+import { parseMac } from "../../network/ipam/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { EndpointRecord, EndpointWish } from "../networks/types.ts";
 import { invalid } from "./errors.ts";
@@ -59,7 +60,7 @@ function parseWish(settings: DockerEndpointSettings, containerMac: string, netwo
       "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
     );
   const macAddress = wish.macAddress ?? containerMac;
-  if (macAddress !== "") wish.macAddress = parseMac(macAddress, `invalid config for network ${networkName}: `);
+  if (macAddress !== "") wish.macAddress = unicastMac(macAddress, `invalid config for network ${networkName}: `);
   return wish;
 }
 
@@ -87,18 +88,16 @@ function shortest(address: string): string {
 /** The wish of `network connect`. @throws LighterError "invalid" */
 export function parseConnectWish(settings: DockerEndpointSettings): EndpointWish {
   const wish = wishOf(settings);
-  if (wish.macAddress !== undefined) wish.macAddress = parseMac(wish.macAddress, "");
+  if (wish.macAddress !== undefined) wish.macAddress = unicastMac(wish.macAddress, "");
   return wish;
 }
 
-/** Six bytes, in the one form that the kernel's tools write. @throws LighterError "invalid" */
-function parseMac(text: string, context: string): string {
-  const [digits] =
-    /^(?:[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4})$/i.exec(text) ?? [];
-  if (digits === undefined) throw invalid(`${context}invalid MAC address ${text}`);
-  const bytes = digits.toLowerCase().replaceAll(/[:.-]/g, "").match(/../g)!;
-  if (Number.parseInt(bytes[0]!, 16) & 1) throw invalid(`${context}invalid MAC address ${text}: it is a group's`);
-  return bytes.join(":");
+/** Of an interface, in the one form that the kernel's tools write. @throws LighterError "invalid" */
+function unicastMac(text: string, context: string): string {
+  const address = parseMac(text);
+  if (address === undefined) throw invalid(`${context}invalid MAC address ${text}`);
+  if (Number.parseInt(address, 16) & 1) throw invalid(`${context}invalid MAC address ${text}: it is a group's`);
+  return address;
 }
 
 /** "name" or "name:alias". @throws LighterError "invalid", with Docker's texts */
@@ -157,7 +156,5 @@ function isOfFamily({ address }: Subnet, family: 4 | 6): boolean {
 }
 
 function isInSubnet(address: string, subnet: Subnet): boolean {
-  if (isIP(address) === 0) return false;
-  const bytes = parseIpAddress(address);
-  return Buffer.compare(bytes, subnet.address) >= 0 && Buffer.compare(bytes, lastAddress(subnet)) <= 0;
+  return isIP(address) !== 0 && inSubnet(subnet, parseIpAddress(address));
 }

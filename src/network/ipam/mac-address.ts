@@ -1,17 +1,15 @@
 import { randomBytes } from "node:crypto";
-import type { IpAddress } from "./ip-address.ts";
+import { parseIpAddress } from "../../base/ip-address.ts";
+import { formatMacAddress } from "../../linux/netlink/mod.ts";
+import { formatIp, type IpAddress } from "./ip-address.ts";
 
 /** "02:42" begins every one that Docker makes: locally administered, unicast. */
 const PREFIX = [0x02, 0x42];
 
 /** Made of the IPv4 address, so that whoever gets that address gets the MAC its neighbours know; else at random. */
 export function macAddressFor(ipv4: IpAddress | undefined): string {
-  if (ipv4 === undefined) return formatMac([...PREFIX, ...randomBytes(4)]);
-  return formatMac([...PREFIX, ...[24n, 16n, 8n, 0n].map((shift) => Number((ipv4.value >> shift) & 0xffn))]);
-}
-
-function formatMac(bytes: readonly number[]): string {
-  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+  if (ipv4 === undefined) return formatMacAddress(Uint8Array.of(...PREFIX, ...randomBytes(4)));
+  return formatMacAddress(Uint8Array.of(...PREFIX, ...parseIpAddress(formatIp(ipv4))));
 }
 
 /** With colons and small letters; undefined for what is no address of six bytes. Source: Go's net.ParseMAC. */

@@ -30,7 +30,7 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
     IPAMConfig: Object.keys(ipam).length === 0 ? null : ipam,
     Links: wish.links ?? null,
     Aliases: aliasesOf(record, endpoint, names !== null && apiMinor! < OWN_ALIASES_SINCE),
-    MacAddress: state?.macAddress ?? "",
+    MacAddress: state?.macAddress ?? (record.status === "created" ? wish.macAddress : undefined) ?? "",
     DriverOpts: wish.driverOpts ?? null,
     GwPriority: wish.gatewayPriority ?? 0,
     NetworkID: networkId,

@@ -84,9 +84,15 @@ export function inspectContainer({ engine }: Daemon, container: Container, apiMi
     // No MergedDir: the rootfs is mounted in the container's own mount namespace only.
     GraphDriver: { Data: { UpperDir: paths.upper, WorkDir: paths.work }, Name: "overlay2" },
     Mounts: describeMounts(container),
-    Config: { ...EMPTY_CONFIG, ...record.config },
+    Config: { ...EMPTY_CONFIG, ...record.config, ...wishedMacAddress(record) },
     NetworkSettings: describeNetworkSettings(container, apiMinor),
   };
+}
+
+/** Where it was before an endpoint could have one: who makes a container after another looks there. */
+function wishedMacAddress({ networking, hostConfig }: Container["record"]): { MacAddress?: string } {
+  const main = networking.endpoints.find(({ networkName }) => networkName === hostConfig.NetworkMode);
+  return main?.wish.macAddress === undefined ? {} : { MacAddress: main.wish.macAddress };
 }
 
 /** What Go writes for fields that nobody set: clients read them without asking whether they are there. */

@@ -258,6 +258,36 @@ test("a network that is named by its id is known by its name, and is there once"
   expect([status, json.message]).toEqual([403, "endpoint with name twice already exists in network front"]);
 });
 
+test("a MAC address that somebody wants is shown before the first start, and in Config for good", async () => {
+  await createNetwork("front");
+  await createNetwork("back");
+  const macAddresses = async (id: string) => {
+    const { Config, NetworkSettings } = await api.inspect(id);
+    const { front, back } = NetworkSettings.Networks;
+    return [Config.MacAddress, front.MacAddress, back.MacAddress];
+  };
+  const EndpointsConfig = { front: { MacAddress: "02:42:00:00:00:01" }, back: { MacAddress: "02:42:00:00:00:02" } };
+  const id = await api.create({ HostConfig: { NetworkMode: "front" }, NetworkingConfig: { EndpointsConfig } });
+  expect(await macAddresses(id)).toEqual(["02:42:00:00:00:01", "02:42:00:00:00:01", "02:42:00:00:00:02"]);
+  await api.request("POST", `/containers/${id}/start`);
+  expect(await macAddresses(id)).toEqual(["02:42:00:00:00:01", "02:42:00:00:00:01", "02:42:00:00:00:02"]);
+  api.runtime.process(id).exit(0);
+  await api.request("POST", `/containers/${id}/wait`);
+  expect(await macAddresses(id)).toEqual(["02:42:00:00:00:01", "", ""]);
+});
+
+test("of a name that several networks know, that with a way out says where it is", async () => {
+  await createNetwork("a", "10.77.0.0/24", { Internal: true });
+  await createNetwork("b", "10.78.0.0/24");
+  for (const network of ["a", "b"])
+    await api.run({
+      HostConfig: { NetworkMode: network },
+      NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: ["db"] } } },
+    });
+  await api.run({ HostConfig: { NetworkMode: "a" }, NetworkingConfig: { EndpointsConfig: { a: {}, b: {} } } });
+  expect(api.network.latestNames?.lookup("db")?.ipv4).toEqual(["10.78.0.2"]);
+});
+
 // --- Connect, disconnect ---
 
 test("a running container comes into a network and leaves it", async () => {

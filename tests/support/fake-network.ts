@@ -1,7 +1,7 @@
 /** The host's side of networks in memory, for tests whose containers are no processes. */
 import { LighterError } from "../../src/base/errors.ts";
 import type { HostPorts, PortFirewall } from "../../src/engine/endpoints/parts.ts";
-import type { Resolver, ResolverOptions } from "../../src/network/dns/mod.ts";
+import type { NameSource, Resolver, ResolverOptions } from "../../src/network/dns/mod.ts";
 import type { HostPort, WantedPort } from "../../src/network/ports/mod.ts";
 import type { FirewallNetwork, PortMapping } from "../../src/network/types.ts";
 import { FakeNetworkHost } from "./fake-network-host.ts";
@@ -114,7 +114,11 @@ export class FakeHostNetwork {
   /** Containers' namespaces in which there is one now. */
   readonly resolvers = new Set<string>();
 
-  readonly startResolver = async ({ networkNamespace }: ResolverOptions): Promise<Resolver> => {
+  /** What the container sees whose resolver was started last. */
+  latestNames: NameSource | undefined;
+
+  readonly startResolver = async ({ networkNamespace, names }: ResolverOptions): Promise<Resolver> => {
+    this.latestNames = names;
     this.resolvers.add(networkNamespace);
     const resolver = { setUpstream() {}, [Symbol.dispose]: () => void this.resolvers.delete(networkNamespace) };
     return resolver as unknown as Resolver;

@@ -306,7 +306,8 @@ export class Endpoints implements Disposable {
 
   addNames(record: ContainerRecord): void {
     for (const endpoint of record.networking.endpoints) {
-      const named = namedEndpoint(record, endpoint, this.options.findContainer);
+      const internal = this.#findIf(endpoint.networkId)?.internal ?? false;
+      const named = namedEndpoint(record, endpoint, internal, this.options.findContainer);
       if (named !== undefined) this.names.add(named);
     }
   }

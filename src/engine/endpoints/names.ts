@@ -17,10 +17,11 @@ export function dnsNames({ id, name, config }: ContainerRecord, { wish }: Endpoi
   return [...new Set(names)].filter((each) => each !== "");
 }
 
-/** For the table of names; undefined where there are none. `find`: a container by name or id, if there is one. */
+/** For the table of names; undefined where there are none. `internal`: the network is; `find`: a container by name or id, if there is one. */
 export function namedEndpoint(
   record: ContainerRecord,
   endpoint: EndpointRecord,
+  internal: boolean,
   find: (ref: string) => Container | undefined,
 ): NamedEndpoint | undefined {
   const { state, networkId, networkName, wish } = endpoint;
@@ -35,6 +36,7 @@ export function namedEndpoint(
     containerId: record.id,
     networkId,
     networkName,
+    internal,
     names: dnsNames(record, endpoint),
     links,
     ...(state.ipv4 === undefined ? {} : { ipv4: state.ipv4.address }),

@@ -22,6 +22,8 @@ export const kinds: readonly Kind[] = [
   // No cgroups in them: once is enough.
   { name: "kernel", folder: "tests/kernel/image", needsRoot: true, onCgroupV2: false, timeoutMs: 60_000 },
   { name: "fault", folder: "tests/fault/pull", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
+  { name: "crash", folder: "tests/crash/network", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
+  { name: "crash", folder: "tests/crash/endpoints", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
   { name: "kernel", folder: "tests/kernel/", needsRoot: true, onCgroupV2: true, timeoutMs: 60_000 },
   { name: "fault", folder: "tests/fault/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
   { name: "crash", folder: "tests/crash/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },

@@ -63,7 +63,8 @@ static pid_t init_pid;
 static int sync_fd, executing, init_reaped;
 static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
 static int terminal_due; /* the child is still to send it: until then input stays with the clients */
-static struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
+/* Zeroed pages that nobody writes to take no memory: of what is large, nothing is initialized, nor cleared later. */
+static struct stream streams[2];
 static struct client clients[MAX_CLIENTS];
 static int client_count;
 static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
@@ -74,12 +75,12 @@ static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
 static struct {
-	int fd;	    /* -1 until there is something to write */
+	int fd;	    /* -1 while there is nothing to write */
 	int wanted; /* has a path, and could be opened there */
 	uint64_t size;
 	size_t length;
 	uint8_t buffer[ENTRY_BYTES(LINE_BYTES)];
-} logfile = { .fd = -1 };
+} logfile;
 
 static uint64_t now_ns(void)
 {
@@ -693,11 +694,14 @@ static void open_streams(void)
 {
 	terminal_due = program->header.terminal != 0;
 	stdin_fd = slot_fd(program->header.stdin_slot);
-	streams[0] = (struct stream){ .fd = slot_fd(program->header.stdout_slot), .mask = ATTACH_STDOUT };
-	streams[1] = (struct stream){ .fd = slot_fd(program->header.stderr_slot), .mask = ATTACH_STDERR };
+	streams[0].fd = slot_fd(program->header.stdout_slot);
+	streams[0].mask = ATTACH_STDOUT;
+	streams[1].fd = slot_fd(program->header.stderr_slot);
+	streams[1].mask = ATTACH_STDERR;
 	set_nonblocking(stdin_fd);
 	set_nonblocking(streams[0].fd);
 	set_nonblocking(streams[1].fd);
+	logfile.fd = -1;
 	logfile.wanted = program_string(program, program->header.log_path) != NULL;
 }
 

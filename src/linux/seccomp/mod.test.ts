@@ -275,6 +275,15 @@ describe("compileSeccompMemo", () => {
     expect(compileSeccompMemo(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "aarch64")).not.toBe(first);
   });
 
+  test("gives the same object's filter for each architecture it is asked for", () => {
+    const section = denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" });
+    const first = compileSeccompMemo(section, "x86_64");
+    expect(compileSeccompMemo(section, "aarch64").instructions).toEqual(
+      compileSeccomp(section, "aarch64").instructions,
+    );
+    expect(compileSeccompMemo(section, "x86_64")).toBe(first);
+  });
+
   test("tells bigints from strings of the same digits, and does not grow without end", () => {
     const withValue = (value: number | bigint): OciSeccomp =>
       denyAllBut({ names: ["ioctl"], action: "SCMP_ACT_ALLOW", args: [{ index: 1, op: "SCMP_CMP_EQ", value }] });

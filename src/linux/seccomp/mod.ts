@@ -279,9 +279,22 @@ export function compileSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArc
 /** Enough for the profiles of one machine's containers; a filter is 2–8 KiB. */
 const MEMO_ENTRIES = 16;
 const memo = new Map<string, SeccompFilter>();
+/** Of sections that are asked for again as the same object, as by each exec of a container: to make the text is slow. */
+const memoOfObject = new WeakMap<OciSeccomp, { native: NativeArch; filter: SeccompFilter }>();
 
-/** compileSeccomp() that remembers the filters used last. The result is shared: do not write to it. */
+/**
+ * compileSeccomp() that remembers the filters used last. The result is shared: do not write to it, nor to `seccomp`
+ * afterwards.
+ */
 export function compileSeccompMemo(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {
+  const known = memoOfObject.get(seccomp);
+  if (known?.native === native) return known.filter;
+  const filter = memoByText(seccomp, native);
+  memoOfObject.set(seccomp, { native, filter });
+  return filter;
+}
+
+function memoByText(seccomp: OciSeccomp, native: NativeArch): SeccompFilter {
   const key = `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
   const filter = memo.get(key) ?? compileSeccomp(seccomp, native);
   memo.delete(key);

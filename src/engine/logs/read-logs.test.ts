@@ -152,14 +152,11 @@ test("following loses nothing over rotations, seen one by one or several at once
 test("following with tail 0 begins with what is written next", async () => {
   writeFileSync(path, line("old"));
   const opened = follow({ tail: 0 });
-  const control = follow();
-  await control.until(1);
-  appendFileSync(path, line("new"));
-  await opened.until(1);
-  control.end();
+  // It does not tell when it has looked where the end is: what is written before that is old, too.
+  for (; opened.logs.length === 0; await Bun.sleep(1)) appendFileSync(path, line("new"));
   opened.end();
-  await Promise.all([control.done, opened.done]);
-  expect(opened.logs).toEqual(["new"]);
+  await opened.done;
+  expect(new Set(opened.logs)).toEqual(new Set(["new"]));
 });
 
 test("following ends when the client goes away or until has come", async () => {

@@ -403,7 +403,7 @@ static uint64_t interesting(const struct program_header *h)
 
 static void put(uint8_t *bytes, size_t length, size_t at, uint64_t value, size_t size)
 {
-	if (at + size <= length)
+	if (at <= length && size <= length - at) /* `at` may be a number below 0 */
 		memcpy(bytes + at, &value, size); /* little-endian, as the format */
 }
 

@@ -74,11 +74,12 @@ async function said(api: ApiClient, id: string, method: string, path: string, bo
   return `${status} ${json?.message ?? ""}`.replaceAll(id, "ID");
 }
 
-/** A state without what differs from run to run. */
+/** A state without what differs from run to run. Docker may date the end of what is short before its start. */
 async function stateOf(api: ApiClient, id: string): Promise<object> {
   const { State, RestartCount } = await api.inspect(id);
   const { Pid, StartedAt, FinishedAt, ...rest } = State;
-  return { ...rest, hasPid: Pid > 0, hasFinished: Date.parse(FinishedAt) >= Date.parse(StartedAt), RestartCount };
+  const [hasStarted, hasFinished] = [StartedAt, FinishedAt].map((time) => !time.startsWith("0001-"));
+  return { ...rest, hasPid: Pid > 0, hasStarted, hasFinished, RestartCount };
 }
 
 /** Actions and attributes of a container's events, without the network's and what is never the same. */

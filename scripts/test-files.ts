@@ -12,18 +12,13 @@ export interface Kind {
   name: string;
   folder: string;
   needsRoot: boolean;
-  /** Also run on the kernel with cgroup v2, where that can be booted. */
+  /** Also run on the kernel with cgroup v2, where that can be booted: see `runsOnCgroupV2`. */
   onCgroupV2: boolean;
   /** Of one test, unless the test names its own. */
   timeoutMs: number;
 }
 
 export const kinds: readonly Kind[] = [
-  // No cgroups in them: once is enough.
-  { name: "kernel", folder: "tests/kernel/image", needsRoot: true, onCgroupV2: false, timeoutMs: 60_000 },
-  { name: "fault", folder: "tests/fault/pull", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
-  { name: "crash", folder: "tests/crash/network", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
-  { name: "crash", folder: "tests/crash/endpoints", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
   { name: "kernel", folder: "tests/kernel/", needsRoot: true, onCgroupV2: true, timeoutMs: 60_000 },
   { name: "fault", folder: "tests/fault/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
   { name: "crash", folder: "tests/crash/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
@@ -31,6 +26,26 @@ export const kinds: readonly Kind[] = [
   { name: "fuzz", folder: "tests/fuzz/", needsRoot: false, onCgroupV2: false, timeoutMs: 60_000 },
   { name: "unit", folder: "", needsRoot: false, onCgroupV2: false, timeoutMs: 20_000 },
 ];
+
+/** Beginnings of paths with no cgroups in them, and slow there: once is enough. What is of either kernel is not among them. */
+const ON_ONE_KERNEL = [
+  "tests/crash/endpoints",
+  "tests/crash/network",
+  "tests/crash/user-namespaces",
+  "tests/crash/volumes",
+  "tests/fault/pull",
+  "tests/kernel/archive-hostile",
+  "tests/kernel/dns",
+  "tests/kernel/export-hostile",
+  "tests/kernel/firewall",
+  "tests/kernel/image",
+  "tests/kernel/network-spoofing",
+  "tests/kernel/networks-",
+];
+
+export function runsOnCgroupV2(path: string): boolean {
+  return kindOf(path).onCgroupV2 && !ON_ONE_KERNEL.some((beginning) => path.startsWith(beginning));
+}
 
 export function kindOf(path: string): Kind {
   const kind = kinds.find(({ folder }) => path.startsWith(folder));

@@ -15,11 +15,11 @@ import {
   add,
   findTestFiles,
   isRoot,
-  kindOf,
   report,
   root,
   runForAnybody,
   runForRoot,
+  runsOnCgroupV2,
   runTestFile,
   type Tally,
 } from "./test-files.ts";
@@ -34,7 +34,7 @@ async function main(args: string[]): Promise<void> {
   if (args.length === 0) add(total, runChecks());
   await runForAnybody(files, total);
   // The other kernel has a processor of its own here, and shares nothing that tests look at.
-  const onCgroupV2 = files.filter((path) => kindOf(path).onCgroupV2);
+  const onCgroupV2 = files.filter(runsOnCgroupV2);
   const other = onCgroupV2.length > 0 && isRoot ? runOnCgroupV2(onCgroupV2) : undefined;
   await runForRoot(files, total);
   if (other !== undefined) add(total, await other);

@@ -45,7 +45,12 @@ rooted("a paused process uses no CPU, also after the daemon's death, until it is
 
 rooted("an update is the kernel's limit, and statistics tell of it", async () => {
   daemon = await TestDaemon.start();
-  const id = await daemon.run(sleeper);
+  // Some kernels count whole clock ticks: it has to have worked before it sleeps.
+  const work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exec /bin/sleep 1000";
+  const id = await daemon.run({ ...sleeper, Cmd: ["/bin/sh", "-c", work] });
+  const processes = async () =>
+    (await daemon!.request("GET", `/containers/${id}/top?ps_args=-o%20pid,args`)).json.Processes.map(String);
+  await until(async () => /,\/bin\/sleep 1000$/.test((await processes())[0]), "it sleeps");
   const limits = { Memory: 64 << 20, MemorySwap: 64 << 20, PidsLimit: 20 };
   const update = await daemon.request("POST", `/containers/${id}/update`, limits);
   expect(update.status).toBe(200);

@@ -14,13 +14,13 @@
  * What dominates is in engine.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are
  * private ones with their own directories.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Api } from "../support/api.ts";
-import { cgroupSetup, run, timeMs } from "../support/commands.ts";
+import { timeMs } from "../support/commands.ts";
 import {
   type Engine,
+  eachEngine,
   ensurePackages,
   IMAGE,
   loadBusybox,
@@ -29,6 +29,7 @@ import {
   startDocker,
   startLighter,
 } from "../support/engines.ts";
+import { saveBaseline } from "../support/save.ts";
 import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const LISTED = 200;
@@ -67,7 +68,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
   },
 
   async exec({ contenders, runs }) {
-    const ids = await each(contenders, ({ api }) => api.run({ Image: IMAGE, Cmd: ["/bin/sleep", "1000"] }));
+    const ids = await eachEngine(contenders, ({ api }) => api.run({ Image: IMAGE, Cmd: ["/bin/sleep", "1000"] }));
     const results = await interleave(contenders, runs, async ({ engine, api }) => {
       const body = { Cmd: ["/bin/true"], AttachStdout: true, AttachStderr: true };
       const { Id } = await api.request("POST", `/containers/${ids[engine.name]}/exec`, body);
@@ -75,12 +76,12 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
       const { ExitCode } = await api.request("GET", `/exec/${Id}/json`);
       if (ExitCode !== 0) throw new Error(`exec ended with ${ExitCode}`);
     });
-    await each(contenders, ({ engine, api }) => api.remove(ids[engine.name]!));
+    await eachEngine(contenders, ({ engine, api }) => api.remove(ids[engine.name]!));
     return report("exec of /bin/true, API: create, start, output to its end, inspect", results, 1 / 5);
   },
 
   async ps({ contenders, runs }) {
-    const ids = await each(contenders, ({ api }) => startMany(api, LISTED));
+    const ids = await eachEngine(contenders, ({ api }) => startMany(api, LISTED));
     const api = await interleave(contenders, runs, async (contender) => {
       const list = await contender.api.request("GET", "/containers/json?all=1");
       if (list.length !== LISTED) throw new Error(`${list.length} containers are listed`);
@@ -88,7 +89,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
     const cli = await interleave(contenders, runs, async ({ engine }, sample) => {
       sample(timeMs([...engine.cli, "ps", "-a"], engine.env));
     });
-    await each(contenders, ({ engine, api }) => removeMany(api, ids[engine.name]!));
+    await eachEngine(contenders, ({ engine, api }) => removeMany(api, ids[engine.name]!));
     return {
       api: report(`list of ${LISTED} containers, API`, api, 1 / 2),
       cli: report(`ps -a with ${LISTED} containers, CLI`, cli, 1),
@@ -96,7 +97,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
   },
 
   async logs({ contenders }) {
-    const ids = await each(contenders, async ({ api }) => {
+    const ids = await eachEngine(contenders, async ({ api }) => {
       const id = await api.run({
         Image: IMAGE,
         Cmd: ["/bin/sh", "-c", `busybox yes "${LINE}" | busybox head -n ${LOG_LINES}`],
@@ -108,7 +109,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
       const bytes = await api.stream("GET", `/containers/${ids[engine.name]}/logs?stdout=1`).ended;
       if (bytes < LOG_LINES * (LINE.length + 9)) throw new Error(`${bytes} bytes are too few`);
     });
-    await each(contenders, ({ engine, api }) => api.remove(ids[engine.name]!));
+    await eachEngine(contenders, ({ engine, api }) => api.remove(ids[engine.name]!));
     return report(`logs of ${LOG_LINES} lines, API`, results, 1 / 2);
   },
 
@@ -156,12 +157,12 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
   },
 
   async memory({ contenders }) {
-    const ids = await each(contenders, ({ api }) => startMany(api, LISTED));
+    const ids = await eachEngine(contenders, ({ api }) => startMany(api, LISTED));
     const sum = (contender: Contender, size: (pid: number) => number) =>
       contender.pids().reduce((total, pid) => total + size(pid), 0) / 1024;
-    const resident = await each(contenders, async (contender) => sum(contender, residentKib));
-    const proportional = await each(contenders, async (contender) => sum(contender, proportionalKib));
-    await each(contenders, ({ engine, api }) => removeMany(api, ids[engine.name]!));
+    const resident = await eachEngine(contenders, async (contender) => sum(contender, residentKib));
+    const proportional = await eachEngine(contenders, async (contender) => sum(contender, proportionalKib));
+    await eachEngine(contenders, ({ engine, api }) => removeMany(api, ids[engine.name]!));
     return {
       residentMib: compare(`resident MiB with ${LISTED} idle containers`, resident, 1 / 5),
       proportionalMib: compare("the same, shared pages divided among those who share them", proportional, 1 / 5),
@@ -194,7 +195,7 @@ async function main(): Promise<void> {
     const results: Record<string, object> = {};
     for (const name of names) results[name] = await measures[name]!({ contenders, runs: Number(values.runs) });
     for (const { api } of contenders) api.close();
-    if (values.save) save(values.save, results);
+    if (values.save) saveBaseline(values.save, results);
   } finally {
     for (const engine of engines) await engine.stop();
     folder.remove();
@@ -261,12 +262,6 @@ async function removeMany(api: Api, ids: readonly string[]): Promise<void> {
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
 
-async function each<T>(contenders: readonly Contender[], act: (contender: Contender) => Promise<T>) {
-  const results: Record<string, T> = {};
-  for (const contender of contenders) results[contender.engine.name] = await act(contender);
-  return results;
-}
-
 /** `act` is timed as a whole, or gives its own `sample`. */
 async function interleave(
   contenders: readonly Contender[],
@@ -307,12 +302,6 @@ function reportRatio(ratio: number, goal: number): void {
   console.log(
     `  lighter / docker = ${ratio.toFixed(3)} (1/${(1 / ratio).toFixed(1)}), goal ≤ ${goal.toFixed(2)} ${mark}`,
   );
-}
-
-function save(path: string, results: object): void {
-  const commit = run(["git", "-C", import.meta.dirname, "rev-parse", "HEAD"]).trim();
-  const machine = { commit, kernel: release(), cpu: cpus()[0]?.model, cores: cpus().length, cgroups: cgroupSetup() };
-  writeFileSync(path, `${JSON.stringify({ ...machine, ...results }, null, 2)}\n`);
 }
 
 await main();

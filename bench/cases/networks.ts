@@ -18,6 +18,7 @@ import { Api } from "../support/api.ts";
 import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
 import {
   type Engine,
+  eachEngine,
   ensurePackages,
   IMAGE,
   loadBusybox,
@@ -53,7 +54,7 @@ interface Context {
 
 const measures: Record<string, (context: Context) => Promise<object>> = {
   async run({ contenders, runs }) {
-    await each(contenders, ({ api }) => api.request("POST", "/networks/create", { Name: "bench" }));
+    await eachEngine(contenders, ({ api }) => api.request("POST", "/networks/create", { Name: "bench" }));
     const cases: Record<string, readonly string[]> = {
       "on the default bridge": [],
       "on a user-defined bridge": ["--network", "bench"],
@@ -67,7 +68,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
       );
       all[title] = report(`run --rm of /bin/true ${title}`, results, 1 / 10);
     }
-    await each(contenders, ({ api }) => api.request("DELETE", "/networks/bench"));
+    await eachEngine(contenders, ({ api }) => api.request("DELETE", "/networks/bench"));
     return all;
   },
 
@@ -79,7 +80,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
   },
 
   async throughput({ contenders }) {
-    const sides = await each(contenders, async (contender) => {
+    const sides = await eachEngine(contenders, async (contender) => {
       const server = await startSleeper(contender, publish([5201]));
       const client = await startSleeper(contender, {});
       return { server, client, iperf: await startServer(server.pid, "iperf3", ["-s", "--forceflush"]) };
@@ -100,7 +101,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
       all[title] = reportRate(`TCP, ${title}`, results);
     }
     for (const { iperf } of Object.values(sides)) iperf.kill("SIGKILL");
-    await each(contenders, async (c) => {
+    await eachEngine(contenders, async (c) => {
       const { server, client } = sides[c.engine.name]!;
       await Promise.all([c.api.remove(server.id), c.api.remove(client.id)]);
     });
@@ -122,7 +123,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
     for (const ports of [[20_000], many]) {
       const last = ports.at(-1)!;
       const title = `connection from a neighbour through ${ports.length === 1 ? "an only" : `the last of ${PORTS}`} port`;
-      const samples = await each(contenders, async (contender) => {
+      const samples = await eachEngine(contenders, async (contender) => {
         const server = await startSleeper(contender, publish(ports));
         const echo = await startServer(server.pid, "python3", [join(support, "echo.py"), `${last}`]);
         const client = ["python3", join(support, "connect-latency.py"), HOST_ADDRESS, `${last}`, `${CONNECTIONS}`];
@@ -233,12 +234,6 @@ function publish(ports: readonly number[]): object {
 
 function numbers(text: string): number[] {
   return text.trim().split("\n").map(Number);
-}
-
-async function each<T>(contenders: readonly Contender[], act: (contender: Contender) => Promise<T>) {
-  const results: Record<string, T> = {};
-  for (const contender of contenders) results[contender.engine.name] = await act(contender);
-  return results;
 }
 
 /** `sample` returns what is measured, by turns. */

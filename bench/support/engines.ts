@@ -150,6 +150,16 @@ export function loadBusybox(folder: string, docker: Engine, lighter: Engine): vo
 
 export const IMAGE = "bench/busybox:1";
 
+/** One after the other. What came of it, by the engine's name. */
+export async function eachEngine<C extends { engine: Engine }, T>(
+  contenders: readonly C[],
+  act: (contender: C) => Promise<T>,
+): Promise<Record<string, T>> {
+  const results: Record<string, T> = {};
+  for (const contender of contenders) results[contender.engine.name] = await act(contender);
+  return results;
+}
+
 /** Resident memory, shared pages included, in KiB. */
 export function residentKib(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));

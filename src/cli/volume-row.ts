@@ -1,4 +1,4 @@
-import { formatLabels } from "./labels.ts";
+import { labelColumns } from "./labels.ts";
 import type { Columns } from "./table.ts";
 import { formatSize } from "./units.ts";
 
@@ -18,15 +18,7 @@ export const volumeColumns: Columns<Volume> = {
   Availability: { heading: "AVAILABILITY", value: () => "N/A" },
   Driver: { heading: "DRIVER", value: ({ Driver }) => Driver },
   Group: { heading: "GROUP", value: () => "N/A" },
-  Label: {
-    heading: "",
-    value:
-      ({ Labels }) =>
-      (name) =>
-        Labels?.[name] ?? "",
-    method: true,
-  },
-  Labels: { heading: "LABELS", value: ({ Labels }) => formatLabels(Labels) },
+  ...labelColumns,
   Links: { heading: "LINKS", value: ({ UsageData }) => (UsageData ? String(UsageData.RefCount) : "N/A") },
   Mountpoint: { heading: "MOUNTPOINT", value: ({ Mountpoint }) => Mountpoint },
   Name: { heading: "VOLUME NAME", value: ({ Name }) => Name },

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
-import { lighterCommand, type Outcome, PrivateDocker, whyNoDocker } from "./cli-support.ts";
+import { lighterCommand, type Outcome, PrivateDocker, renamed, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker();
 const clients = ["docker", "lighter"] as const;
@@ -23,14 +23,14 @@ beforeAll(async () => {
   if (whyNot !== undefined) return;
   folder = mkdtempSync(join(tmpdir(), "lighter-cli-containers-"));
   docker = await PrivateDocker.start([], { networks: true });
-  await succeed(["volume", "create", "--label", "a=b", "shared10"]);
-  await succeed(["volume", "create", "shared9"]);
-  await succeed(["network", "create", "--label", "x=y", "--internal", "net10"]);
-  await succeed(["network", "create", "net9"]);
+  await docker.succeed(["volume", "create", "--label", "a=b", "shared10"]);
+  await docker.succeed(["volume", "create", "shared9"]);
+  await docker.succeed(["network", "create", "--label", "x=y", "--internal", "net10"]);
+  await docker.succeed(["network", "create", "net9"]);
   const published = ["-p", "127.0.0.1:8090:80", "-p", "127.0.0.1:8100:80", "-p", "9000:90/udp"];
   // One mount each: dockerd lists those of a container in any order.
-  await succeed(["run", "-d", "--name", "web", "-v", "shared10:/v", ...published, ...SLEEP]);
-  await succeed(["create", "--name", "made", "-v", "/anonymous", "busybox", "true"]);
+  await docker.succeed(["run", "-d", "--name", "web", "-v", "shared10:/v", ...published, ...SLEEP]);
+  await docker.succeed(["create", "--name", "made", "-v", "/anonymous", "busybox", "true"]);
 }, 90_000);
 
 afterAll(async () => {
@@ -39,22 +39,6 @@ afterAll(async () => {
   await docker.stop();
   rmSync(folder, { recursive: true });
 }, 60_000);
-
-async function succeed(args: readonly string[]): Promise<string> {
-  const outcome = await docker.docker(args);
-  if (outcome.code !== 0) throw new Error(`docker ${args.join(" ")}: ${outcome.stderr}`);
-  return outcome.stdout;
-}
-
-/** Docker's words with our program's name. */
-function renamed({ stdout, stderr, code }: Outcome): Outcome {
-  const rename = (text: string) =>
-    text
-      .replaceAll(/^docker:/gm, "lighter:")
-      .replaceAll(/(['"])docker\b/g, "$1lighter")
-      .replaceAll("Usage:  docker", "Usage:  lighter");
-  return { stdout: rename(stdout), stderr: rename(stderr), code };
-}
 
 /** IDs of what a command has just made differ, and time passes between the two. */
 function normalize({ stdout, stderr, code }: Outcome): Outcome {
@@ -242,7 +226,7 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
   });
 
   test("pause, unpause, rename, restart, update, top and rm of a container of its own", async () => {
-    for (const client of clients) await succeed(["run", "-d", "--name", `own-${client}`, ...SLEEP]);
+    for (const client of clients) await docker.succeed(["run", "-d", "--name", `own-${client}`, ...SLEEP]);
     const steps = [
       ["pause", "own-CLIENT"],
       ["pause", "own-CLIENT"],
@@ -385,7 +369,7 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
     ]) {
       const seen: Outcome[] = [];
       for (const client of clients) {
-        await succeed(["create", "--label", "gone", "busybox"]);
+        await docker.succeed(["create", "--label", "gone", "busybox"]);
         seen.push(normalize(await docker[client](args)));
       }
       expect(seen[1]).toEqual(seen[0] as Outcome);
@@ -406,9 +390,9 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
       const deadline = performance.now() + 10_000;
       // The stream may begin after a volume was made: another one is.
       for (let shown = false; !shown && performance.now() < deadline; ) {
-        const name = (await succeed(["volume", "create"])).trim();
+        const name = (await docker.succeed(["volume", "create"])).stdout.trim();
         shown = await session.showsWithin(`create ${name}\r\n`, 500);
-        await succeed(["volume", "rm", name]);
+        await docker.succeed(["volume", "rm", name]);
       }
       expect(session.output).toContain("create ");
       session.type("\x03");
@@ -421,9 +405,9 @@ describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined
     for (const client of [["docker"], lighterCommand]) {
       const session = onTerminal([...client, "stats", "--format", "table {{.Name}}\\t{{.PIDs}}"]);
       await session.shows("web");
-      await succeed(["run", "-d", "--name", "later", ...SLEEP]);
+      await docker.succeed(["run", "-d", "--name", "later", ...SLEEP]);
       await session.shows("later");
-      await succeed(["rm", "-f", "later"]);
+      await docker.succeed(["rm", "-f", "later"]);
       const before = session.output.length;
       const gone = () => session.output.slice(before).split("\x1b[2J").at(-2)?.includes("later") === false;
       const deadline = performance.now() + 10_000;

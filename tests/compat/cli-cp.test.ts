@@ -29,9 +29,9 @@ beforeAll(async () => {
   if (whyNot !== undefined) return;
   folder = mkdtempSync(join(tmpdir(), "lighter-cli-cp-"));
   docker = await PrivateDocker.start();
-  await succeed(["run", "--name", "from", "--network", "none", "busybox", "sh", "-c", MAKE_SOURCE]);
-  await succeed(["run", "--name", "made", "--network", "none", "busybox", "sh", "-c", MAKE_TARGET]);
-  await succeed(["commit", "made", "target"]);
+  await docker.succeed(["run", "--name", "from", "--network", "none", "busybox", "sh", "-c", MAKE_SOURCE]);
+  await docker.succeed(["run", "--name", "made", "--network", "none", "busybox", "sh", "-c", MAKE_TARGET]);
+  await docker.succeed(["commit", "made", "target"]);
 }, 90_000);
 
 afterAll(async () => {
@@ -40,12 +40,6 @@ afterAll(async () => {
   await docker.stop();
   rmSync(folder, { recursive: true });
 }, 60_000);
-
-async function succeed(args: readonly string[]): Promise<string> {
-  const outcome = await docker.docker(args);
-  if (outcome.code !== 0) throw new Error(`docker ${args.join(" ")}: ${outcome.stderr}`);
-  return outcome.stdout;
-}
 
 /** A directory of this machine to copy from and to. */
 function makeHostFiles(client: ClientName): string {
@@ -90,7 +84,7 @@ async function runIn(client: ClientName, args: readonly string[], stdin?: Uint8A
   const host = makeHostFiles(client);
   const container = `to-${client}`;
   const copiesIn = args.some((word) => word.startsWith("TO:"));
-  if (copiesIn) await succeed(["create", "--name", container, "--network", "none", "target", "true"]);
+  if (copiesIn) await docker.succeed(["create", "--name", container, "--network", "none", "target", "true"]);
   const words = args.map((word) => word.replace(/^HOST/, host).replace(/^TO:/, `${container}:`));
   const outcome = await docker[client](["cp", ...words], { cwd: host, ...(stdin === undefined ? {} : { stdin }) });
   const same = (text: string) =>
@@ -103,10 +97,10 @@ async function runIn(client: ClientName, args: readonly string[], stdin?: Uint8A
   let inside = "";
   if (copiesIn) {
     const copy = mkdtempSync(join(folder, "copy-"));
-    await succeed(["export", "-o", join(copy, "all.tar"), container]);
+    await docker.succeed(["export", "-o", join(copy, "all.tar"), container]);
     spawnSync("tar", ["-C", copy, "-xf", join(copy, "all.tar"), "--numeric-owner", "-p", "w"]);
     inside = listTree(join(copy, "w"), true);
-    await succeed(["rm", container]);
+    await docker.succeed(["rm", container]);
   }
   return {
     outcome: { ...outcome, stdout: same(outcome.stdout), stderr: same(outcome.stderr) } as Outcome,

@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { TerminalSession } from "../support/terminal.ts";
-import { lighterCommand, type Outcome, PrivateDocker, type RunOptions, whyNoDocker } from "./cli-support.ts";
+import { lighterCommand, type Outcome, PrivateDocker, renamed, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker() ?? (hasDockerRegistry ? undefined : "needs docker-registry");
 const PASSWORD = "pass:word+ü";
@@ -39,13 +39,23 @@ beforeAll(async () => {
   docker = await PrivateDocker.start();
   registry = await DockerRegistry.start();
   secured = await DockerRegistry.start({ users: { someone: PASSWORD } });
-  await succeed(["create", "--name", "made", "--network", "none", "busybox", "true"]);
-  await succeed(["run", "--name", "changed", "--network", "none", "busybox", "sh", "-c", "touch /new; rm /etc/group"]);
+  await docker.succeed(["create", "--name", "made", "--network", "none", "busybox", "true"]);
+  await docker.succeed([
+    "run",
+    "--name",
+    "changed",
+    "--network",
+    "none",
+    "busybox",
+    "sh",
+    "-c",
+    "touch /new; rm /etc/group",
+  ]);
   for (const tag of ["one", "two"]) {
-    await succeed(["tag", "busybox", `${registry.host}/team/box:${tag}`]);
-    await succeed(["push", "-q", `${registry.host}/team/box:${tag}`]);
+    await docker.succeed(["tag", "busybox", `${registry.host}/team/box:${tag}`]);
+    await docker.succeed(["push", "-q", `${registry.host}/team/box:${tag}`]);
   }
-  await succeed(["tag", "busybox", `${secured.host}/box`]);
+  await docker.succeed(["tag", "busybox", `${secured.host}/box`]);
 }, 90_000);
 
 afterAll(async () => {
@@ -56,22 +66,6 @@ afterAll(async () => {
   await docker.stop();
   rmSync(folder, { recursive: true });
 }, 60_000);
-
-async function succeed(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const outcome = await docker.docker(args, options);
-  if (outcome.code !== 0) throw new Error(`docker ${args.join(" ")}: ${outcome.stderr}`);
-  return outcome;
-}
-
-/** Docker's words with our program's name. */
-function renamed({ stdout, stderr, code }: Outcome): Outcome {
-  const rename = (text: string) =>
-    text
-      .replaceAll(/^docker:/gm, "lighter:")
-      .replaceAll(/(['"])docker\b/g, "$1lighter")
-      .replaceAll("Usage:  docker", "Usage:  lighter");
-  return { stdout: rename(stdout), stderr: rename(stderr), code };
-}
 
 /** IDs of what a command has just made differ, and so may an age in seconds, with its column's width. */
 function normalize({ stdout, ...rest }: Outcome): Outcome {
@@ -237,11 +231,11 @@ describe.skipIf(whyNot !== undefined)(`images${whyNot === undefined ? "" : ` (${
     const imported = await docker.lighter(["import", "-c", 'CMD ["true"]', join(folder, "export.tar"), "again"]);
     expect(imported).toEqual({ stdout: expect.stringMatching(/^sha256:[0-9a-f]{64}\n$/), stderr: "", code: 0 });
     expect((await docker.lighter(["run", "--rm", "--network", "none", "again"])).code).toBe(0);
-    await succeed(["rmi", "again"]);
+    await docker.succeed(["rmi", "again"]);
   });
 
   test("an upload whose source fails makes no image and says why", async () => {
-    const ids = async () => (await succeed(["images", "-aq"])).stdout.split("\n").sort(); // those of one second in any order
+    const ids = async () => (await docker.succeed(["images", "-aq"])).stdout.split("\n").sort(); // those of one second in any order
     const before = await ids();
     const outcome = await docker.lighter(["import", folder, "from-a-directory"]);
     expect(outcome).toEqual({ stdout: "", stderr: `read ${folder}: is a directory\n`, code: 1 });
@@ -250,12 +244,12 @@ describe.skipIf(whyNot !== undefined)(`images${whyNot === undefined ? "" : ` (${
 
   test("prune tells what it removed", async () => {
     const seen: Outcome[] = [];
-    await succeed(["image", "prune", "-f"]);
+    await docker.succeed(["image", "prune", "-f"]);
     for (const client of clients) {
-      await succeed(["commit", "made", "to-prune"]);
-      await succeed(["commit", "-m", client, "made", "to-prune"]);
+      await docker.succeed(["commit", "made", "to-prune"]);
+      await docker.succeed(["commit", "-m", client, "made", "to-prune"]);
       seen.push(await docker[client](["image", "prune", "-f", "--filter", "dangling=true"]));
-      await succeed(["rmi", "to-prune"]);
+      await docker.succeed(["rmi", "to-prune"]);
     }
     const [theirs, ours] = seen.map((one) => ({ ...one, stdout: one.stdout.replaceAll(/[0-9a-f]{64}/g, "ID") }));
     expect(ours).toEqual(theirs as Outcome);
@@ -375,7 +369,7 @@ esac
         code: 0,
       });
       expect(leftIn(env)).toEqual([]);
-      const { stdout } = await succeed(["inspect", "-f", "{{json .Config.Cmd}}", "boot:strapped"]);
+      const { stdout } = await docker.succeed(["inspect", "-f", "{{json .Config.Cmd}}", "boot:strapped"]);
       expect(stdout).toBe('["bash"]\n');
     });
 
@@ -396,8 +390,8 @@ mount -t tmpfs none "$last/etc" || exit 9; echo out`,
       const outcome = await docker.lighter(["image", "bootstrap", "debian:trixie", "de:bootstrapped"], { env });
       expect(outcome).toMatchObject({ stderr: "out\n", code: 0 });
       expect(leftIn(env)).toEqual([]);
-      await succeed(["create", "--name", "unpacked", "de:bootstrapped"]);
-      await succeed(["export", "-o", join(folder, "unpacked.tar"), "unpacked"]);
+      await docker.succeed(["create", "--name", "unpacked", "de:bootstrapped"]);
+      await docker.succeed(["export", "-o", join(folder, "unpacked.tar"), "unpacked"]);
       const listed = Bun.spawnSync(["tar", "-tf", join(folder, "unpacked.tar")])
         .stdout.toString()
         .split("\n");
@@ -414,7 +408,7 @@ mount -t tmpfs none "$last/etc" || exit 9; echo out`,
         code: 1,
       });
       expect(leftIn(env)).toEqual([]);
-      expect((await succeed(["images", "-q", "none:here"])).stdout).toBe("");
+      expect((await docker.succeed(["images", "-q", "none:here"])).stdout).toBe("");
     });
 
     test("a helper program that is missing is named, and nothing is left", async () => {

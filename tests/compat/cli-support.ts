@@ -72,6 +72,16 @@ export async function makeBusyboxRootfs(path: string): Promise<void> {
   await Bun.write(join(path, "etc/group"), "root:x:0:\nuser:x:1000:\n");
 }
 
+/** Docker's words with our program's name. */
+export function renamed({ stdout, stderr, code }: Outcome): Outcome {
+  const rename = (text: string) =>
+    text
+      .replaceAll(/^docker:/gm, "lighter:")
+      .replaceAll(/(['"])docker\b/g, "$1lighter")
+      .replaceAll("Usage:  docker", "Usage:  lighter");
+  return { stdout: rename(stdout), stderr: rename(stderr), code };
+}
+
 export class PrivateDocker {
   readonly #pid: number;
   readonly #namespace: NetworkNamespace | undefined;
@@ -140,14 +150,19 @@ export class PrivateDocker {
     const tar = spawnSync("tar", ["-C", image, "-cf", join(this.folder, "busybox.tar"), "."]);
     if (tar.status !== 0) throw new Error(`tar: ${tar.stderr}`);
     const changes = ["-c", 'CMD ["sh"]', "-c", "ENV PATH=/bin"];
-    const imported = await this.docker(["import", ...changes, join(this.folder, "busybox.tar"), "busybox:latest"]);
-    if (imported.code !== 0) throw new Error(imported.stderr);
-    const saved = await this.docker(["save", "-o", join(this.folder, "saved.tar"), "busybox"]);
-    if (saved.code !== 0) throw new Error(saved.stderr);
+    await this.succeed(["import", ...changes, join(this.folder, "busybox.tar"), "busybox:latest"]);
+    await this.succeed(["save", "-o", join(this.folder, "saved.tar"), "busybox"]);
   }
 
   docker(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     return runProgram(["docker", ...args], { ...options, env: { DOCKER_HOST: this.host, ...options.env } });
+  }
+
+  /** `docker` with these arguments. Throws if it fails. */
+  async succeed(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const outcome = await this.docker(args, options);
+    if (outcome.code !== 0) throw new Error(`docker ${args.join(" ")}: ${outcome.stderr}`);
+    return outcome;
   }
 
   lighter(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {

@@ -3,7 +3,7 @@ import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { formatLabels } from "../labels.ts";
+import { labelColumns } from "../labels.ts";
 import { compareNatural } from "../natural-order.ts";
 import { stdout } from "../output.ts";
 import { type Columns, renderRows } from "../table.ts";
@@ -66,15 +66,7 @@ function networkColumns(whole: boolean): Columns<Network> {
     ID: { heading: "NETWORK ID", value: ({ Id }) => (whole ? Id : Id.slice(0, 12)) },
     IPv6: { heading: "IPV6", value: ({ EnableIPv6 }) => String(EnableIPv6) },
     Internal: { heading: "INTERNAL", value: ({ Internal }) => String(Internal) },
-    Label: {
-      heading: "",
-      value:
-        ({ Labels }) =>
-        (name) =>
-          Labels?.[name] ?? "",
-      method: true,
-    },
-    Labels: { heading: "LABELS", value: ({ Labels }) => formatLabels(Labels) },
+    ...labelColumns,
     Name: { heading: "NAME", value: ({ Name }) => Name },
     Scope: { heading: "SCOPE", value: ({ Scope }) => Scope },
   };

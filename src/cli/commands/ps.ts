@@ -5,7 +5,7 @@ import { configuredFormat } from "../configured.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { goQuote } from "../go.ts";
-import { formatLabels } from "../labels.ts";
+import { labelColumns } from "../labels.ts";
 import { printError, stdout } from "../output.ts";
 import { formatPorts, type PortSummary } from "../ports.ts";
 import { type Columns, renderRows, usesColumn } from "../table.ts";
@@ -91,8 +91,7 @@ export function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> 
     CreatedAt: { heading: "CREATED AT", value: (row) => formatLocalTime(row.Created) },
     ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.Id : row.Id.slice(0, 12)) },
     Image: { heading: "IMAGE", value: (row) => imageName(row, whole) },
-    Label: { heading: "", value: (row) => (name: string) => row.Labels?.[name] ?? "", method: true },
-    Labels: { heading: "LABELS", value: (row) => formatLabels(row.Labels) },
+    ...labelColumns,
     LocalVolumes: {
       heading: "LOCAL VOLUMES",
       value: (row) => String((row.Mounts ?? []).filter((mount) => mount.Driver === "local").length),

@@ -1,5 +1,3 @@
-import { randomBytes } from "node:crypto";
-
 /** 64 lower-case hex digits. */
 export type ContainerId = string & { readonly __brand: "ContainerId" };
 /** "sha256:" and 64 lower-case hex digits: of bytes as stored (compressed). */
@@ -11,5 +9,5 @@ export type ChainId = string & { readonly __brand: "ChainId" };
 
 /** A fresh container, exec or network id: 256 random bits in hex. */
 export function randomId(): string {
-  return randomBytes(32).toString("hex");
+  return crypto.getRandomValues(Buffer.alloc(32)).toString("hex"); // importing node:crypto takes 1.5 ms
 }

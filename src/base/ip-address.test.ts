@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { isIP } from "node:net";
 import { formatIpAddress, inSameNetwork, lastAddress, parseIpAddress, parseSubnet } from "./ip-address.ts";
 
 const hex = (text: string) => Buffer.from(parseIpAddress(text)).toString("hex");
@@ -29,6 +30,49 @@ test("an address is in a network or not, whatever the prefix", () => {
 test("what is no address is refused", () => {
   for (const text of ["", "1.2.3", "1.2.3.256", "01.2.3.4", "1:2", "fe80::1%eth0", "::1::", "localhost", "1.2.3.4/8"])
     expect(() => parseIpAddress(text)).toThrow(`"${text}" is not an IP address`);
+});
+
+test("what is an address is what the system takes for one", () => {
+  const parts = [
+    "::",
+    ":",
+    ".",
+    "0",
+    "1",
+    "01",
+    "12",
+    "255",
+    "256",
+    "a",
+    "ffff",
+    "FFFF",
+    "12345",
+    "1.2.3.4",
+    "1:2:3",
+    "g",
+    "%",
+  ];
+  let seed = 1;
+  const next = () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 32;
+  };
+  const taken = (text: string) => {
+    try {
+      return parseIpAddress(text).length === 4 ? 4 : 6;
+    } catch {
+      return 0;
+    }
+  };
+  let addresses = 0;
+  for (let round = 0; round < 200_000; round++) {
+    const groups = Array.from({ length: 1 + Math.floor(next() * 9) }, () => parts[Math.floor(next() * parts.length)]);
+    const text = groups.join(next() < 0.5 ? ":" : next() < 0.5 ? "." : "");
+    if (text.includes("%")) continue; // a zone is for the system to know
+    if (isIP(text) !== 0) addresses++;
+    expect(`${text} ${taken(text)}`).toBe(`${text} ${isIP(text)}`);
+  }
+  expect(addresses).toBeGreaterThan(1000);
 });
 
 test("an address is written in its shortest form", () => {

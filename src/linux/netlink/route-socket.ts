@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { errnoOf } from "../../base/errors.ts";
 import type { AddressInfo, LinkAddress } from "./addresses.ts";
 import { encodeListAddresses, encodeRemoveAddress, encodeReplaceAddress, parseAddress } from "./addresses.ts";
@@ -158,7 +157,7 @@ export class RouteSocket implements Disposable {
 
 /** Not a manufacturer's, and one host's: locally administered, unicast. */
 function randomMacAddress(): string {
-  const bytes = randomBytes(6);
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
   bytes[0] = (bytes[0]! & 0xfc) | 0x02;
   return formatMacAddress(bytes);
 }

@@ -9,9 +9,9 @@
  */
 import { dlopen, read } from "bun:ffi";
 import { closeSync, constants, readdirSync } from "node:fs";
-import { getSystemErrorMap } from "node:util";
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
+import { errnoName, errnoText } from "./errno.ts";
 
 /** One char a byte; no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
@@ -60,9 +60,6 @@ export const RESOLVE_IN_ROOT = 0x10n;
 /** Linux PATH_MAX, with its NUL. */
 export const PATH_MAX = 4096;
 
-const errnoNames = new Map<number, [name: string, text: string]>();
-for (const [number, [name, text]] of getSystemErrorMap()) errnoNames.set(-number, [name, text]);
-
 export const ENOENT = -2;
 export const EEXIST = -17;
 export const EXDEV = -18;
@@ -78,8 +75,8 @@ function negativeErrno(): number {
 
 /** `what` failed with the negative errno `rc`. */
 export function kernelError(rc: number, what: string): LighterError {
-  const [name, text] = errnoNames.get(-rc) ?? [`errno ${-rc}`, "unknown error"];
-  return new LighterError("kernel", `${what}: ${name} (${text})`, { errno: name });
+  const errno = errnoName(-rc);
+  return new LighterError("kernel", `${what}: ${errno} (${errnoText(errno)})`, { errno });
 }
 
 /** Two scratch buffers: no call takes more than two paths, and nothing here is re-entrant. */

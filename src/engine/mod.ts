@@ -1,10 +1,8 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { errnoOf, messageOf } from "../base/errors.ts";
-import { log } from "../base/log.ts";
+import { errnoOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
-import { favorDynmods } from "../linux/sys/hierarchy.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
@@ -154,13 +152,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new HealthMonitor(engine));
   engine.use(new OomMonitor(engine));
   startAtBoot(engine);
-  if (host.cgroup.mode !== "unified") speedUpCgroups();
   return { engine, images, registries: openRegistries(options.registry), host };
-}
-
-/** Starts are slower without, not wrong (docs/adr/0002-favordynmods.md). */
-function speedUpCgroups(): void {
-  favorDynmods("lighter").catch((error: unknown) => log.warn(`${messageOf(error)}; starts are slower`));
 }
 
 function launcherRuntime(execRoot: string): Runtime {

@@ -323,8 +323,9 @@ function clone(host: OpList, flags: number, v2Directory: string | undefined, why
   });
 }
 
+/** The joining process has one thread: it needs no lock that others hold (docs/adr/0002-join-by-tasks.md). */
 function joinCgroup(init: OpList, plan: CgroupPlan): void {
-  for (const file of plan.procsFiles) init.write(null, file, "0", `join ${dirname(file)}`);
+  for (const file of plan.tasksFiles) init.write(null, file, "0", `join ${dirname(file)}`);
 }
 
 function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {

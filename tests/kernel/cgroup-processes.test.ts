@@ -65,7 +65,7 @@ function makeCgroup(resources: OciResources = {}) {
 function member(plan: ReturnType<typeof planCgroup>, script: string): ChildProcess {
   const child = spawn("/bin/sh", ["-c", `read go; ${script}`], { stdio: ["pipe", "pipe", "inherit"] });
   children.add(child);
-  for (const file of [...plan.procsFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
+  for (const file of [...plan.tasksFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
     writeFileSync(file, String(child.pid));
   child.stdin!.write("\n");
   return child;

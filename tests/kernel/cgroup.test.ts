@@ -121,7 +121,7 @@ class Member {
       });
     this.#closed = once(this.#child, "close");
     Member.#alive.add(this);
-    for (const file of plan.procsFiles) writeFileSync(file, String(this.pid));
+    for (const file of plan.tasksFiles) writeFileSync(file, String(this.pid));
     if (plan.v2Directory !== undefined) writeFileSync(`${plan.v2Directory}/cgroup.procs`, String(this.pid));
   }
 

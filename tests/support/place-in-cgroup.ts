@@ -6,6 +6,6 @@ import type { StartRequest } from "../../src/runtime/mod.ts";
 export const placeInCgroup: NonNullable<StartRequest["placeInCgroup"]> = async (pid, plan, host) => {
   setupCgroupParents(host, plan);
   for (const { path } of plan.directories) mkdirSync(path, { recursive: true });
-  for (const file of [...plan.procsFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
+  for (const file of [...plan.tasksFiles, ...(plan.v2Directory ? [`${plan.v2Directory}/cgroup.procs`] : [])])
     writeFileSync(file, String(pid));
 };

@@ -99,8 +99,8 @@ test("planCgroup on v2 writes the same, translated", () => {
 
 test("planCgroup joins every v1 hierarchy and v2, and can kill by v2", () => {
   const plan = planCgroup(hybrid, "/lighter/a", {});
-  expect(plan.procsFiles).toHaveLength(9);
-  expect(plan.procsFiles).toContain("/sys/fs/cgroup/systemd/lighter/a/cgroup.procs");
+  expect(plan.tasksFiles).toHaveLength(9);
+  expect(plan.tasksFiles).toContain("/sys/fs/cgroup/systemd/lighter/a/tasks");
   expect(plan.v2Directory).toBe("/sys/fs/cgroup/unified/lighter/a");
   expect(plan.killFile).toBe("/sys/fs/cgroup/unified/lighter/a/cgroup.kill");
   expect(plan.oomFiles).toEqual(["/sys/fs/cgroup/memory/lighter/a/memory.oom_control"]);
@@ -113,7 +113,7 @@ test("planCgroup joins every v1 hierarchy and v2, and can kill by v2", () => {
 
 test("planCgroup makes one directory for controllers that share a hierarchy, and has no kill file without v2", () => {
   const plan = planCgroup(legacy, "/lighter/a", { cpu: { shares: 2 } });
-  expect(plan.procsFiles).toHaveLength(11);
+  expect(plan.tasksFiles).toHaveLength(11);
   expect(plan.writes[0]?.file).toBe("/sys/fs/cgroup/cpu,cpuacct/lighter/a/cpu.shares");
   expect(plan.killFile).toBeUndefined();
   expect(plan.v2Directory).toBeUndefined();

@@ -46,8 +46,11 @@ export interface CgroupPlan {
   parents: ParentStep[];
   /** To files of the leaves, in order. */
   writes: CgroupWrite[];
-  /** v1: write the pid to each (0: the writer itself). v2 is joined by clone3(CLONE_INTO_CGROUP) on `v2Directory`. */
-  procsFiles: string[];
+  /**
+   * v1: a process that has one thread joins by writing "0" to each, without a wait (docs/adr/0002-join-by-tasks.md). A
+   * number moves the thread of that number. v2 is joined by clone3(CLONE_INTO_CGROUP) on `v2Directory`.
+   */
+  tasksFiles: string[];
   /** The leaf in the v2 hierarchy, also on hybrid hosts. */
   v2Directory?: string;
   /** eBPF, to be attached to `v2Directory` (`encodeBpfLoad`). Absent: v1 does it, or nothing is restricted. */
@@ -93,7 +96,7 @@ export function planCgroup(host: CgroupHost, cgroupsPath: string, asked: OciReso
     directories: planDirectories(host, components),
     parents: planParents(host, components, list.controllersV2),
     writes: list.writes,
-    procsFiles: host.v1.map(({ mountPoint }) => `${mountPoint}/${list.path}/cgroup.procs`),
+    tasksFiles: host.v1.map(({ mountPoint }) => `${mountPoint}/${list.path}/tasks`),
     ...(v2Directory === undefined ? {} : { v2Directory, killFile: `${v2Directory}/cgroup.kill` }),
     ...(deviceProgram === undefined ? {} : { deviceProgram }),
     oomFiles:

@@ -204,7 +204,8 @@ export function completeScope(host: CgroupHost, plan: CgroupPlan, pid: number): 
   if (plan.deviceProgram !== undefined && plan.v2Directory !== undefined)
     attachDeviceProgram(plan.deviceProgram, plan.v2Directory);
   if (host.mode === "unified") return; // systemd has put it in
-  const files = [...plan.procsFiles, ...(plan.v2Directory === undefined ? [] : [`${plan.v2Directory}/cgroup.procs`])];
+  // By number: as root of a user namespace of its own, init may not write here any more.
+  const files = [...plan.tasksFiles, ...(plan.v2Directory === undefined ? [] : [`${plan.v2Directory}/cgroup.procs`])];
   for (const file of files) writeCgroupFile(file, String(pid), "join the scope's cgroup");
 }
 

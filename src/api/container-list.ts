@@ -1,13 +1,13 @@
 import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
 import { portsForFilter } from "./container-networks.ts";
-import { measureContainer, summarizeContainer } from "./container-view.ts";
+import { ContainerSummaries, idOfImage } from "./container-summary.ts";
+import { measureContainer } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
 import { isInRange, parsePortRange } from "./port-range.ts";
-import { sendJson } from "./protocol.ts";
+import { sendJsonText } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
-import { shapeFor } from "./versions.ts";
 
 const FILTERS = [
   "ancestor",
@@ -40,39 +40,13 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const all = daemon.engine.list();
   let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
-  const now = Date.now();
-  const withSize = query.boolean("size");
-  const nameOf = imageNames(daemon);
-  const list = containers.map(async (container) =>
-    shapeFor("container summary", apiMinor, {
-      ...summarizeContainer(container, all, now),
-      Image: nameOf(container),
-      ...(withSize ? await measureContainer(daemon, container) : {}),
-    }),
-  );
-  sendJson(response, 200, await Promise.all(list));
-}
-
-/** The name a container was made from; the image's id once the name means another image. */
-function imageNames({ images }: Daemon): (container: Container) => string {
-  const ids = new Map<string, string>();
-  return ({ record }) => {
-    let id = ids.get(record.image);
-    if (id === undefined) {
-      id = idOfImage(images, record.image);
-      ids.set(record.image, id);
-    }
-    return id === record.imageId ? record.image : record.imageId;
-  };
-}
-
-/** "" if there is none. */
-function idOfImage(images: Daemon["images"], name: string): string {
-  try {
-    return images.get(name).id;
-  } catch {
-    return "";
-  }
+  const summaries = new ContainerSummaries(daemon, all, apiMinor);
+  const elements = query.boolean("size")
+    ? await Promise.all(
+        containers.map(async (container) => summaries.format(container, await measureContainer(daemon, container))),
+      )
+    : containers.map((container) => summaries.format(container));
+  sendJsonText(response, 200, `[${elements.join(",")}]`);
 }
 
 /** @throws LighterError "invalid" for a value that cannot be, "not-found" for a container of before or since */
@@ -142,6 +116,7 @@ function portFilter(filters: Filters): (container: Container) => boolean {
 
 /** By order of creation, relative to other containers. */
 function positionFilter({ engine }: Daemon, filters: Filters): (container: Container) => boolean {
+  if (filters.get("before") === undefined && filters.get("since") === undefined) return () => true;
   const order = new Map(engine.list().map((container, index) => [container, -index]));
   const positions = (name: string) => filters.get(name)?.map((ref) => order.get(engine.find(ref)) ?? 0) ?? [];
   const [before, since] = [positions("before"), positions("since")];

@@ -1,11 +1,11 @@
 import { formatDuration } from "../base/duration.ts";
 import { parseRfc3339 } from "../base/time.ts";
-import { type Container, describeLinks, linkNames } from "../engine/mod.ts";
-import { describeNetworkSettings, describeNetworks, describePortList } from "./container-networks.ts";
+import { type Container, describeLinks } from "../engine/mod.ts";
+import { describeNetworkSettings } from "./container-networks.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { measureTree } from "./measure-tree.ts";
 
-/** How a container is shown: `GET /containers/{id}/json` and an element of `GET /containers/json`. */
+/** How a container is shown: `GET /containers/{id}/json`, and what a list has of it, too. */
 
 type Mount = Container["record"]["mountPoints"][number];
 
@@ -23,7 +23,7 @@ function describeMount(point: Mount): object {
 }
 
 /** What was given with --tmpfs is seen in HostConfig.Tmpfs only, as with Docker. */
-function describeMounts({ record }: Container): object[] {
+export function describeMounts({ record }: Container): object[] {
   const inTmpfsOption = Object.keys(record.hostConfig.Tmpfs ?? {});
   return record.mountPoints.filter(({ destination }) => !inTmpfsOption.includes(destination)).map(describeMount);
 }
@@ -172,38 +172,6 @@ const EMPTY_HOST_CONFIG = {
   IOMaximumIOps: 0,
   IOMaximumBandwidth: 0,
 };
-
-export function summarizeContainer(
-  container: Container,
-  all: readonly Container[],
-  nowMs: number,
-): Record<string, unknown> {
-  const { record } = container;
-  return {
-    Id: record.id,
-    Names: [record.name, ...linkNames(container, all)].map((name) => `/${name}`),
-    Image: record.image,
-    ImageID: record.imageId,
-    Command: describeCommand(container),
-    Created: Math.floor(Date.parse(record.createdAt) / 1000),
-    Ports: describePortList(container),
-    Labels: record.config.Labels ?? {},
-    State: container.state,
-    Status: describeStatus(container, nowMs),
-    HostConfig: {
-      NetworkMode: record.hostConfig.NetworkMode,
-      ...(record.hostConfig.Annotations == null ? {} : { Annotations: record.hostConfig.Annotations }),
-    },
-    NetworkSettings: { Networks: describeNetworks(container) },
-    Mounts: describeMounts(container),
-  };
-}
-
-function describeCommand({ record }: Container): string {
-  const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
-  if (args.length === 0) return path;
-  return `${path} ${args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg)).join(" ")}`;
-}
 
 /** "Up 5 minutes (healthy)", "Up 1 second (Paused)", "Restarting (1) 3 seconds ago", "Exited (0) 2 hours ago", "Created". */
 export function describeStatus({ record, state }: Container, nowMs: number): string {

@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
-import { measureContainer, summarizeContainer } from "./container-view.ts";
+import { ContainerSummaries } from "./container-summary.ts";
+import { measureContainer } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { summarizeImage } from "./images.ts";
 import { measureTree } from "./measure-tree.ts";
@@ -21,7 +22,7 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
   const images = wants("image") ? describeImages(daemon, apiMinor) : { LayersSize: 0, Images: null };
   sendJson(response, 200, {
     ...images,
-    Containers: wants("container") ? await describeContainers(daemon) : null,
+    Containers: wants("container") ? await describeContainers(daemon, apiMinor) : null,
     Volumes: wants("volume") ? await describeVolumes(daemon) : null,
     BuildCache: wants("build-cache") ? [] : null,
     ...(apiMinor < TYPES_SINCE_MINOR ? { BuilderSize: 0 } : {}),
@@ -44,11 +45,11 @@ function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersS
   };
 }
 
-async function describeContainers(daemon: Daemon): Promise<object[]> {
-  const now = Date.now();
+async function describeContainers(daemon: Daemon, apiMinor: number): Promise<object[]> {
   const all = daemon.engine.list();
+  const summaries = new ContainerSummaries(daemon, all, apiMinor);
   const list = all.map(async (container) => ({
-    ...summarizeContainer(container, all, now),
+    ...summaries.describe(container),
     ...omitEmpty(await measureContainer(daemon, container)),
   }));
   return await Promise.all(list);

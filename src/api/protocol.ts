@@ -18,7 +18,12 @@ export const RAW_STREAM = "application/vnd.docker.raw-stream";
 export const MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream";
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = `${JSON.stringify(value)}\n`;
+  sendJsonText(response, status, JSON.stringify(value));
+}
+
+/** `json` is JSON already. */
+export function sendJsonText(response: ServerResponse, status: number, json: string): void {
+  const body = `${json}\n`;
   response.writeHead(status, {
     ...COMMON_HEADERS,
     "Content-Type": "application/json",

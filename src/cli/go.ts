@@ -2,6 +2,7 @@
 
 /** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
 export function goQuote(text: string): string {
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`; // nearly always, and a command's time is short
   let out = '"';
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;

@@ -35,7 +35,7 @@ export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: s
   try {
     // Tried on the headings even when they are not shown: a wrong field is an error without rows, too.
     const headings = template(headingContext(columns));
-    const lines = rows.map((row) => template(rowContext(row, columns)));
+    const lines = rows.map(inTurn(columns, template));
     return isTable ? alignColumns([headings, ...lines]) : lines.map((line) => `${line}\n`).join("");
   } catch (error) {
     throw explain(error, words);
@@ -64,7 +64,7 @@ export function usesColumn<T>(columns: Columns<T>, format: string, name: string)
 
 /** A row's values under the names of its columns, for templates that walk lists of rows. */
 export function rowValues<T>(row: T, columns: Columns<T>): object {
-  return rowContext(row, columns);
+  return contextOf(columns, () => row);
 }
 
 function compileFormat(format: string, words: ErrorWords): { isTable: boolean; template: (data: unknown) => string } {
@@ -94,11 +94,21 @@ function headingContext<T>(columns: Columns<T>): object {
   );
 }
 
+/** `template` for one row after another. They share a context: to make one takes longer than most templates. */
+function inTurn<T>(columns: Columns<T>, template: (data: unknown) => string): (row: T) => string {
+  let current: T;
+  const context = contextOf(columns, () => current);
+  return (row) => {
+    current = row;
+    return template(context);
+  };
+}
+
 /** Values are worked out only when the template asks for them. */
-function rowContext<T>(row: T, columns: Columns<T>): object {
+function contextOf<T>(columns: Columns<T>, row: () => T): object {
   const context = {};
   for (const [name, column] of Object.entries(columns))
-    Object.defineProperty(context, name, { enumerable: column.method !== true, get: () => column.value(row) });
+    Object.defineProperty(context, name, { enumerable: column.method !== true, get: () => column.value(row()) });
   return context;
 }
 
@@ -150,5 +160,5 @@ function alignBlock(
 
 /** In code points. */
 function cellWidth(cell: string): number {
-  return [...cell].length;
+  return /[\ud800-\udbff]/.test(cell) ? [...cell].length : cell.length;
 }

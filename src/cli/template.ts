@@ -111,9 +111,9 @@ class Execution {
   }
 
   #pipe(pipe: Pipe, dot: unknown): unknown {
-    let value: unknown;
-    for (const [index, operands] of pipe.commands.entries())
-      value = this.#command(operands, dot, index === 0 ? [] : [value]);
+    let piped: readonly unknown[] = [];
+    for (const operands of pipe.commands) piped = [this.#command(operands, dot, piped)];
+    const value = piped[0];
     for (const name of pipe.declare) {
       const known = pipe.assign ? this.#variables.findLast(([other]) => other === name) : undefined;
       if (pipe.assign && known === undefined) throw new Error(`undefined variable ${goQuote(name)}`);
@@ -127,6 +127,10 @@ class Execution {
   #command(operands: readonly Operand[], dot: unknown, piped: readonly unknown[]): unknown {
     const [head, ...rest] = operands;
     if (head === undefined) throw new Error("missing value for command");
+    if (head.kind === "field" && rest.length === 0 && piped.length === 0) {
+      const value = walk(dot, head.fields); // nearly all that is ever asked for
+      return typeof value === "function" ? (value as Fn)() : value;
+    }
     if (head.kind === "function") {
       const fn = Object.hasOwn(FUNCTIONS, head.name) ? FUNCTIONS[head.name] : undefined;
       if (fn === undefined) throw new Error(`function ${goQuote(head.name)} not defined`);
@@ -176,15 +180,21 @@ class Execution {
 
 function walk(start: unknown, fields: readonly string[]): unknown {
   let value = start;
-  for (const [index, field] of fields.entries()) {
-    const at = `:1:2: executing "" at <.${fields.slice(0, index + 1).join(".")}>`;
-    if (value === null || value === undefined) throw new Error(`${at}: nil data; no entry for key ${goQuote(field)}`);
-    if (typeof value !== "object" || Array.isArray(value))
-      throw new Error(`${at}: can't evaluate field ${field} in type ${goType(value)}`);
-    if (!Object.hasOwn(value, field)) throw new Error(`${at}: map has no entry for key ${goQuote(field)}`);
+  for (let index = 0; index < fields.length; index++) {
+    const field = fields[index]!;
+    const why = whyNoField(value, field);
+    if (why !== undefined) throw new Error(`:1:2: executing "" at <.${fields.slice(0, index + 1).join(".")}>: ${why}`);
     value = (value as Record<string, unknown>)[field];
   }
   return value;
+}
+
+/** Undefined: it has one. */
+function whyNoField(value: unknown, field: string): string | undefined {
+  if (value === null || value === undefined) return `nil data; no entry for key ${goQuote(field)}`;
+  if (typeof value !== "object" || Array.isArray(value))
+    return `can't evaluate field ${field} in type ${goType(value)}`;
+  return Object.hasOwn(value, field) ? undefined : `map has no entry for key ${goQuote(field)}`;
 }
 
 function describe(operand: Operand): string {

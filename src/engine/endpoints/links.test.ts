@@ -63,7 +63,7 @@ test("links are of the default network only, and lead to what runs", () => {
 });
 
 test("a container has further names by the links to it", () => {
-  expect(linkNames(db, [web, db])).toEqual(["web/my-db"]);
+  expect(linkNames([web, db]).get(db.id)).toEqual(["web/my-db"]);
   expect(withoutLink(["a:x", "b:y"], "x")).toEqual(["b:y"]);
   expect(withoutLink(["a:x"], "z")).toBeUndefined();
 });

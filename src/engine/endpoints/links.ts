@@ -117,15 +117,15 @@ function rangesOf<P extends { port: number; protocol: string }>(ports: readonly 
   return ranges.filter(({ count }) => count > 2);
 }
 
-/** Names a container has by the links of others: "web/db". */
-export function linkNames(container: Container, all: readonly Container[]): string[] {
-  return all.flatMap(({ record }) =>
-    hasLegacyLinks(record)
-      ? (record.hostConfig.Links ?? []).map(parseLink).flatMap(({ name, alias }) => {
-          return name === container.id ? [`${record.name}/${alias}`] : [];
-        })
-      : [],
-  );
+/** Names that containers have by the links of others ("web/db"), by their ids. */
+export function linkNames(all: readonly Container[]): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const { record } of all) {
+    if (!hasLegacyLinks(record)) continue;
+    for (const { name: id, alias } of (record.hostConfig.Links ?? []).map(parseLink))
+      names.set(id, [...(names.get(id) ?? []), `${record.name}/${alias}`]);
+  }
+  return names;
 }
 
 /** `links` without the one of an alias; undefined: there is none. */

@@ -70,14 +70,24 @@ export function listAll(): Uint8Array {
   return encode(IPCTNL_MSG_CT_GET, 0, NLM_F.DUMP, []);
 }
 
+export type Direction = "original" | "reply";
+
 /** For a list of the connections whose packets, or answers, come from the address. */
-export function listFrom(address: Uint8Array, direction: "original" | "reply"): Uint8Array {
-  const family = familyOf(address);
-  const type = family === AF_INET ? CTA_IP.v4Source : CTA_IP.v6Source;
-  return encode(IPCTNL_MSG_CT_GET, family, NLM_F.DUMP, [
+export function listFrom(address: Uint8Array, direction: Direction): Uint8Array {
+  return encode(IPCTNL_MSG_CT_GET, familyOf(address), NLM_F.DUMP, fromAddress(address, direction));
+}
+
+/** Deletes those of `listFrom`. Since Linux 6.8; before, EINVAL, as it is no connection that is named in full. */
+export function deleteFrom(address: Uint8Array, direction: Direction): Uint8Array {
+  return encode(IPCTNL_MSG_CT_DELETE, familyOf(address), NLM_F.ACK, fromAddress(address, direction));
+}
+
+function fromAddress(address: Uint8Array, direction: Direction): Attribute[] {
+  const type = familyOf(address) === AF_INET ? CTA_IP.v4Source : CTA_IP.v6Source;
+  return [
     attr.nested(CTA[direction], [attr.nested(CTA_TUPLE.ip, [attr.bytes(type, address)])]),
     attr.nested(CTA.filter, [attr.u32(CTA_FILTER[direction], FILTER_SOURCE)]),
-  ]);
+  ];
 }
 
 /** For a list of the connections of one family to a port, of whatever address. */

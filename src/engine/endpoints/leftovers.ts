@@ -13,7 +13,7 @@ export interface LeftoversOptions {
  * What containers that have gone leave to the kernel, and what must end before anybody else gets their addresses: connections,
  * and interfaces, which go with their network namespace, but answer as long as an open connection of the namespace's keeps that.
  * (An end in order unplugs those of the start by itself; not those that came later, nor after a supervisor was killed.)
- * To look for connections costs milliseconds, however few there are: so all this is done a moment later, once for all that
+ * To look for connections takes the kernel up to milliseconds, however few there are: so all this is done a moment later, once for all that
  * ended meanwhile; at once only for who needs such an address now.
  */
 export class Leftovers implements Disposable {

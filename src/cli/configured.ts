@@ -1,12 +1,11 @@
 /** What the user's config.json says where no flag does. */
-import { existsSync } from "node:fs";
 import type { DockerConfig, FormatKey } from "./docker-config.ts";
 
 /** Undefined without a file. */
 async function configured<T>(pick: (config: DockerConfig) => T): Promise<T | undefined> {
   const { DOCKER_CONFIG, HOME } = process.env;
   // Most users have no such file: looking costs less than loading what reads it.
-  if (!existsSync(DOCKER_CONFIG || `${HOME ?? ""}/.docker`)) return undefined;
+  if (!(await Bun.file(`${DOCKER_CONFIG || `${HOME ?? ""}/.docker`}/config.json`).exists())) return undefined;
   const { openDockerConfig } = await import("./docker-config.ts");
   return pick(await openDockerConfig());
 }

@@ -2,8 +2,8 @@
  * The flags of `run` as the body of POST /containers/create. The same keys and defaults as the stock client sends
  * (compared in test/compat), so that a daemon cannot tell them apart.
  */
-import { readFileSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
+import { lazyFs } from "../base/lazy-fs.ts";
 import type { ContainerFlagValues } from "./container-flags.ts";
 import { errnoText, pairsToObject, readEnvFile, readLabelFile } from "./env-file.ts";
 import { goQuote } from "./go.ts";
@@ -214,7 +214,7 @@ function parseSecurityOpts(opts: readonly string[]): {
 function readSeccompProfile(path: string): string {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = lazyFs().readFileSync(path, "utf8");
   } catch (cause) {
     throw new Error(`opening seccomp profile (${path}) failed: open ${path}: ${errnoText(cause)}`, { cause });
   }

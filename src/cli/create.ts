@@ -1,6 +1,4 @@
 /** Creating a container from the flags: shared by run and create. */
-import { existsSync, rmSync, writeFileSync } from "node:fs";
-import { messageOf } from "../base/errors.ts";
 import { ApiError, type Client } from "./client.ts";
 import type { ContainerBody } from "./container-config.ts";
 import { buildContainerBody } from "./container-config.ts";
@@ -35,26 +33,14 @@ export async function createContainer(client: Client, body: ContainerBody, flags
   const localDns = body.HostConfig.Dns.find((ip) => /^127\.|^::1$/.test(ip));
   if (localDns !== undefined)
     await printError(`WARNING: Localhost DNS setting (--dns=${localDns}) may fail in containers.`);
-  const cidPath = flags.cidfile;
-  if (cidPath !== "") claimCidFile(cidPath);
+  const cidFile = flags.cidfile === "" ? undefined : (await import("./cid-file.ts")).claimCidFile(flags.cidfile);
   try {
     const id = await createOrPull(client, body, flags);
-    if (cidPath !== "") writeFileSync(cidPath, id);
+    cidFile?.write(id);
     return id;
   } catch (error) {
-    if (cidPath !== "") rmSync(cidPath, { force: true });
+    cidFile?.remove();
     throw error;
-  }
-}
-
-/** The file must be ours before the container exists: two runs must not share one. */
-function claimCidFile(path: string): void {
-  if (existsSync(path))
-    throw new Error(`container ID file found, make sure the other container isn't running or delete ${path}`);
-  try {
-    writeFileSync(path, "", { flag: "wx" });
-  } catch (cause) {
-    throw new Error(`failed to create the container ID file: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
+import { lazyFs } from "../base/lazy-fs.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -65,7 +65,7 @@ function* splitLines(content: Uint8Array): Generator<Uint8Array> {
 
 function readText(path: string): Uint8Array {
   try {
-    return readFileSync(path);
+    return lazyFs().readFileSync(path);
   } catch (cause) {
     throw new Error(`open ${path}: ${errnoText(cause)}`, { cause });
   }

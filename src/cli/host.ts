@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { errnoOf, messageOf } from "../base/errors.ts";
+import { lazyFs } from "../base/lazy-fs.ts";
 import type { Address, ClientTls } from "./http.ts";
 
 export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
@@ -41,11 +39,11 @@ export function resolveHost(flag: string | undefined, env: Environment, tls: Tls
 function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
   const verify = flags.tlsverify ?? (env.DOCKER_TLS_VERIFY ?? "") !== "";
   if (!verify && !(flags.tls ?? (env.DOCKER_TLS ?? "") !== "")) return undefined;
-  const directory = env.DOCKER_CERT_PATH || join(env.HOME || homedir(), ".docker");
+  const directory = env.DOCKER_CERT_PATH || `${env.HOME || process.getBuiltinModule("node:os").homedir()}/.docker`;
   const read = (given: string | undefined, name: string): Buffer | undefined => {
-    const path = given || join(directory, name);
+    const path = given || `${directory}/${name}`;
     try {
-      return readFileSync(path);
+      return lazyFs().readFileSync(path);
     } catch (error) {
       // The defaults need not be there: a server may want no certificate, and have one that everybody trusts.
       if (!given && errnoOf(error) === "ENOENT") return undefined;

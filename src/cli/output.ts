@@ -1,6 +1,6 @@
-import { constants, fstatSync, openSync, write, writeSync } from "node:fs";
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
+import { openTwin, tryWrite } from "../linux/sys/output-fd.ts";
 
 /** The reader of our stdout or stderr has gone: the command ends without a word, as one killed by SIGPIPE would. */
 export class OutputClosed extends Error {
@@ -27,17 +27,15 @@ export class OutputStream {
   /** Settles when every byte is with the kernel. Returns nothing if that is already so. @throws OutputClosed */
   write(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#tail !== undefined) return this.#enqueue(bytes);
-    this.#fastFd ??= openFast(this.#fd);
+    this.#fastFd ??= openTwin(this.#fd); // closed by our exit
     const fastFd = this.#fastFd;
     let done = 0;
     while (done < bytes.length) {
-      try {
-        done += writeSync(fastFd, bytes, done, bytes.length - done);
-      } catch (error) {
-        if (errnoOf(error) === "EINTR") continue;
-        if (errnoOf(error) === "EAGAIN") return this.#enqueue(bytes.subarray(done));
-        throw closedOr(error);
-      }
+      const rest = bytes.subarray(done);
+      const count = tryWrite(fastFd, rest);
+      if (typeof count === "number") done += count;
+      else if (count === "EAGAIN") return this.#enqueue(rest);
+      else if (count !== "EINTR") throw failure(this.#fd, count);
     }
     return undefined;
   }
@@ -63,17 +61,8 @@ export class OutputStream {
   }
 }
 
-/** A non-blocking twin of a pipe; anything else as it is. (proc_pid_fd(5)) */
-function openFast(fd: number): number {
-  try {
-    if (!fstatSync(fd).isFIFO()) return fd;
-    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK); // closed by our exit
-  } catch {
-    return fd; // the pipe belongs to another user, or /proc is not there: blocking writes it is
-  }
-}
-
 async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  const { write } = await import("node:fs");
   let done = 0;
   while (done < bytes.length) {
     try {
@@ -83,15 +72,18 @@ async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
     } catch (error) {
       const errno = errnoOf(error);
       if (errno === "EINTR") continue;
-      if (errno !== "EAGAIN") throw closedOr(error);
+      if (errno !== "EAGAIN") throw failure(fd, errno);
       // The fd we were given is itself non-blocking (ssh does this). There is no poll(2) at hand; the reader is slow.
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
 }
 
-function closedOr(error: unknown): unknown {
-  return errnoOf(error) === "EPIPE" ? new OutputClosed() : error;
+function failure(fd: number, errno: string): Error {
+  if (errno === "EPIPE") return new OutputClosed();
+  return new Error(
+    `write /dev/${fd === 1 ? "stdout" : "stderr"}: ${errno === "ENOSPC" ? "no space left on device" : errno}`,
+  );
 }
 
 export const stdout = new OutputStream(1);

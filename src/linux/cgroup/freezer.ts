@@ -1,4 +1,3 @@
-import { constants } from "node:os";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { FREEZE_BURST, FREEZE_PAUSE_MAX_MS, FREEZE_PAUSE_MIN_MS, FREEZE_TIMEOUT_MS } from "../../base/limits.ts";
 import type { CgroupHost } from "./host.ts";
@@ -108,7 +107,7 @@ function thawQuietly(freezer: Freezer): void {
   }
 }
 
-const SIGKILL = constants.signals.SIGKILL;
+const SIGKILL = 9;
 
 /**
  * Sends a signal to every process of the cgroup and the cgroups below it, forks included: they are frozen meanwhile, or

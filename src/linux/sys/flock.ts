@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { check, libc } from "./libc.ts";
 
@@ -38,7 +37,7 @@ export async function lockExclusiveWithin(fd: number, patienceMs: number): Promi
   const deadlineMs = performance.now() + patienceMs;
   while (!tryLockExclusive(fd)) {
     if (performance.now() > deadlineMs) return false;
-    await pause(PAUSE_MS);
+    await Bun.sleep(PAUSE_MS);
   }
   return true;
 }

@@ -297,6 +297,16 @@ same("a port that is taken", async (side) => {
   return [said, Status, ExitCode, (await side.api.request("GET", "/networks/bridge")).json.Containers];
 });
 
+same("a port that is taken when a network with a way in is connected to", async (side) => {
+  const HostConfig = { PortBindings: { "80/tcp": [{ HostPort: "8080" }] } };
+  const ExposedPorts = { "80/tcp": {} };
+  await side.run("first", { ExposedPorts, HostConfig });
+  await side.run("second", { ExposedPorts, HostConfig: { ...HostConfig, NetworkMode: "inner" } });
+  const said = (await side.connect("back", "second")).replace(/\([0-9a-f]{64}\)/, "(ID)");
+  // Of what the container has nothing is compared: Docker 26 leaves it the interface, and a second attempt fails over that.
+  return [said, (await side.api.request("GET", "/networks/back")).json.Containers];
+});
+
 same("links on the default network: files, variables, refusals", async (side) => {
   await side.run("db", {
     ExposedPorts: { "5432/tcp": {}, "70/tcp": {}, "71/tcp": {}, "72/tcp": {}, "53/udp": {} },

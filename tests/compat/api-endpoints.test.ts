@@ -334,6 +334,35 @@ test("published ports follow the default route", async () => {
   expect(taken().ports).toEqual(["0.0.0.0:8080/tcp -> 10.77.0.2:80"]);
 });
 
+test("a container whose ports cannot be published there does not come into a network, and nothing is left", async () => {
+  await createNetwork("inner", "10.79.0.0/24", { Internal: true });
+  const back = await createNetwork("back", "10.78.0.0/24");
+  const PortBindings = { "80/tcp": [{ HostPort: "8080" }] };
+  const other = await api.run({ HostConfig: { PortBindings } }, "other");
+  const id = await api.run({ HostConfig: { NetworkMode: "inner", PortBindings } }, "web");
+  const before = { taken: taken(), settings: await settingsOf(id) };
+  const unchanged = async () => expect({ taken: taken(), settings: await settingsOf(id) }).toEqual(before);
+
+  const { status, json } = await connect("back", id);
+  expect(status).toBe(500);
+  expect(json.message).toMatch(
+    /^driver failed programming external connectivity on endpoint web \([0-9a-f]{64}\): Bind for 0\.0\.0\.0:8080 failed: port is already allocated$/,
+  );
+  await unchanged();
+  expect(api.runtime.interfaceChanges).toEqual([]);
+
+  await api.request("DELETE", `/containers/${other}?force=1`);
+  before.taken = taken();
+  api.network.firewall.failure = new LighterError("kernel", "no rules: EIO (input/output error)", { errno: "EIO" });
+  expect((await connect("back", id)).json.message).toBe("no rules: EIO (input/output error)");
+  await unchanged();
+  expect(api.runtime.interfaceChanges).toEqual(["connect eth1", "disconnect eth1"]);
+
+  expect((await connect("back", id)).status).toBe(200);
+  expect(taken().ports).toEqual(["0.0.0.0:8080/tcp -> 10.78.0.2:80"]);
+  expect((await api.request("GET", `/networks/${back}`)).json.Containers[id].IPv4Address).toBe("10.78.0.2/24");
+});
+
 test("a container that does not run has its networks changed for its next start", async () => {
   await createNetwork("front", "10.77.0.0/24");
   await createNetwork("back", "10.78.0.0/24");

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect } from "bun:test";
+import { readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -32,6 +34,9 @@ async function outputOf(target: TestDaemon, network: string, script: string, mor
   await target.request("DELETE", `/containers/${id}`);
   return text.replaceAll("\r", "").trim();
 }
+
+/** The kernel takes down the network namespaces of containers that have ended a moment later. */
+const noLinks = () => eventually(() => expect(daemon.network.links()).toEqual([]));
 
 const dangling = async () => {
   const filters = encodeURIComponent(JSON.stringify({ dangling: ["true"] }));
@@ -67,7 +72,7 @@ rooted(
     await daemon.request("POST", `/containers/${id}/wait`);
     expect(await dangling()).toEqual(["used"]);
     expect((await daemon.request("POST", "/networks/prune")).json).toEqual({ NetworksDeleted: ["used"] });
-    expect(daemon.network.links()).toEqual([]);
+    await noLinks();
     await daemon.request("DELETE", `/containers/${id}`);
   },
 );
@@ -75,7 +80,7 @@ rooted(
 rooted(
   "the default network's bridge is made for the first container, and is there for the next daemon if one runs",
   async () => {
-    expect(daemon.network.links()).toEqual([]);
+    await noLinks();
     const id = await daemon.run(sleeper("bridge"));
     const bridges = () => daemon.network.links().filter((name) => name.startsWith("lighter-"));
     expect(bridges()).toHaveLength(1);
@@ -118,6 +123,27 @@ rooted(
     await daemon.request("DELETE", "/networks/inside");
   },
 );
+
+rooted("a container that cannot have its port where it is connected to has the interfaces it had", async () => {
+  await daemon.request("POST", "/networks/create", { Name: "inside", Internal: true });
+  await daemon.request("POST", "/networks/create", { Name: "way-out" });
+  const PortBindings = { "80/tcp": [{ HostPort: "8080" }] };
+  const body = (network: string) => ({
+    Cmd: ["/bin/sleep", "9"],
+    HostConfig: { ...inNetwork(network).HostConfig, PortBindings },
+  });
+  const ids = [await daemon.run(body("bridge")), await daemon.run(body("inside"))];
+  const { Pid } = (await daemon.inspect(ids[1]!)).State;
+  const seen = () => [daemon.network.links(), readFileSync(`/proc/${Pid}/net/dev`, "utf8").match(/\w+:/g)];
+  const before = seen();
+  expect((await daemon.request("POST", "/networks/way-out/connect", { Container: ids[1] })).status).toBe(500);
+  expect(seen()).toEqual(before);
+  await daemon.request("DELETE", `/containers/${ids[0]}?force=1`);
+  expect((await daemon.request("POST", "/networks/way-out/connect", { Container: ids[1] })).status).toBe(200);
+  expect(seen()[1]).toContain("eth1:");
+  await daemon.request("DELETE", `/containers/${ids[1]}?force=1`);
+  for (const network of ["inside", "way-out"]) await daemon.request("DELETE", `/networks/${network}`);
+});
 
 const script = "ip link add x0 type dummy && ip link add link x0 name m0 type macvlan";
 const hasMacvlan = isRoot && Bun.spawnSync(["unshare", "--net", "sh", "-c", script]).success;

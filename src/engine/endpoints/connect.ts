@@ -10,7 +10,6 @@ import {
   ownHostNames,
   parseConnectWish,
   parseNetworkMode,
-  planPorts,
   sharesNetwork,
 } from "../config/mod.ts";
 import type { Container } from "../container.ts";
@@ -18,10 +17,9 @@ import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import type { ContainerNetworking, EndpointRecord, NetworkRecord } from "../networks/types.ts";
 import { attempt } from "./attempt.ts";
-import { addressesOf, alreadyIn, bridgeOf, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
+import { addressesOf, alreadyIn, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
 import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
 import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
-import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
 
 /** @throws LighterError with Docker's texts: "forbidden" if it is there already, "invalid", "not-found" */
 export function connectToNetwork(
@@ -74,7 +72,10 @@ function inHostNetwork(): LighterError {
   return new LighterError("invalid", "container cannot be disconnected from host network or connected to host network");
 }
 
-/** The row first: a daemon that comes back in between finds that the interface is not there, and takes the endpoint out. */
+/**
+ * The row first: a daemon that comes back in between finds that the interface is not there, and takes the endpoint out. What
+ * fails, a port that somebody else has by now among it, leaves everything as it was.
+ */
 async function connectRunning(
   engine: Engine,
   container: Container,
@@ -89,26 +90,32 @@ async function connectRunning(
     ...interfacesOf(record.pid),
     ...before.endpoints.map(({ state }) => state?.interfaceName ?? ""),
   ]);
-  const added = endpoints.allocate(endpoint, network, prepared, taken);
-  const after = { ...before, endpoints: [...before.endpoints, added.endpoint] };
   const needsResolver = isUserDefined(network.name) && prepared.kind !== "none";
-  try {
-    store.setNetworking(record.id, after);
-    record.networking = after; // from now on the network has a user, and is not removed
-    const gateways = chooseGateways([...endpoints.active(before), added]);
-    const planned = planOne(added, prepared, gateways);
-    if (planned !== undefined)
-      await runtime.connect({
-        containerPid: record.pid,
-        interface: planned,
-        ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}),
-      });
-  } catch (error) {
+  await using undo = new AsyncDisposableStack();
+  const added = endpoints.allocate(endpoint, network, prepared, taken);
+  undo.defer(() => endpoints.releaseEndpoint(added.endpoint));
+  const [activeBefore, active] = [endpoints.active(before), [...endpoints.active(before), added]];
+  const ports = endpoints.movedPorts(record, active);
+  undo.defer(() => endpoints.releasePorts(ports, before.ports));
+  const after = { endpoints: [...before.endpoints, added.endpoint], ports };
+  undo.defer(() => {
     record.networking = before;
-    endpoints.releaseEndpoint(added.endpoint);
     store.setNetworking(record.id, before);
-    throw error;
+  });
+  store.setNetworking(record.id, after);
+  record.networking = after; // from now on the network has a user, and is not removed
+  const planned = planOne(added, prepared, chooseGateways(active));
+  if (planned !== undefined) {
+    await runtime.connect({
+      containerPid: record.pid,
+      interface: planned,
+      ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}),
+    });
+    const gateways = newGateways(active, activeBefore);
+    undo.defer(async () => void (await runtime.disconnect({ containerPid: record.pid, name: planned.name, gateways })));
   }
+  endpoints.publishMoved(before.ports, ports);
+  undo.move();
   endpoints.addNames(record);
   attempt(`write names for container ${record.id}`, () => {
     const { hosts, resolvConf } = engine.paths.container(record.id);
@@ -116,7 +123,6 @@ async function connectRunning(
     if (needsResolver) useResolver(record, resolvConf);
   });
   if (needsResolver) await openResolver(engine, container);
-  attempt(`publish ports of container ${record.id}`, () => movePorts(engine, container));
   endpoints.publishEvent("connect", record.id, added.endpoint);
 }
 
@@ -209,36 +215,16 @@ function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEn
 
 /** Its interface is gone: out of the row, and everything of it given back. The container's queue is held. */
 function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): void {
+  const { endpoints, store } = engine;
   const { record } = container;
-  const after = without(record.networking, endpoint);
-  engine.store.setNetworking(record.id, after);
+  const before = record.networking;
+  const after = without(before, endpoint);
+  attempt(`publish ports of container ${record.id}`, () => {
+    after.ports = endpoints.movedPorts(record, endpoints.active(after));
+  });
+  store.setNetworking(record.id, after);
   record.networking = after;
-  attempt(`publish ports of container ${record.id}`, () => movePorts(engine, container));
-  engine.endpoints.clearLeftovers([endpoint]);
-  engine.endpoints.releaseEndpoint(endpoint);
-}
-
-/** Published ports lead to where the default routes are now. Those that had no way in so far get one. */
-function movePorts(engine: Engine, container: Container): void {
-  const { endpoints, networks, store } = engine;
-  const { record } = container;
-  const { ports } = record.networking;
-  const wishes = planPorts(record.config, record.hostConfig);
-  if (wishes.length === 0) return;
-  const targets = publishTargets(chooseGateways(endpoints.active(record.networking)), ({ network }) =>
-    bridgeOf(network, networks.prepare(network)),
-  );
-  const moved =
-    ports.length > 0 ? redirectPorts(ports, targets) : reservePorts(wishes, targets, endpoints.options.hostPorts);
-  if (JSON.stringify(moved) === JSON.stringify(ports)) return;
-  const networking = { ...record.networking, ports: moved };
-  store.setNetworking(record.id, networking);
-  endpoints.options.firewall?.unpublish(ports);
-  endpoints.options.firewall?.publish(moved);
-  endpoints.options.hostPorts.release(ports.filter((port) => !moved.some((other) => isSamePort(port, other))));
-  record.networking = networking;
-}
-
-function isSamePort<P extends { protocol: string; hostAddress: string; hostPort: number }>(a: P, b: P): boolean {
-  return a.protocol === b.protocol && a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
+  attempt(`publish ports of container ${record.id}`, () => endpoints.publishMoved(before.ports, after.ports));
+  endpoints.clearLeftovers([endpoint]);
+  endpoints.releaseEndpoint(endpoint);
 }

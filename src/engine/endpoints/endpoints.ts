@@ -28,7 +28,7 @@ import {
   inInterfaceOrder,
 } from "./order.ts";
 import type { HostPorts, NetworkPool, PortFirewall } from "./parts.ts";
-import { type PublishTargets, publishTargets, reservePorts } from "./publish.ts";
+import { type PublishTargets, publishTargets, redirectPorts, reservePorts } from "./publish.ts";
 
 export interface EndpointsOptions {
   networks: NetworkPool;
@@ -201,6 +201,39 @@ export class Endpoints implements Disposable {
     this.#leftovers.settle(addressesOf(addresses));
     const hostInterface = prepared.kind === "bridge" ? `veth${endpointId.slice(0, HOST_NAME_DIGITS)}` : "";
     return activeEndpoint(endpoint, network, { ...addresses, endpointId, interfaceName, hostInterface });
+  }
+
+  /**
+   * The published ports of a running container with these endpoints: they lead to where the default routes are. Those that had
+   * no way in so far are reserved. @throws LighterError as a start does
+   */
+  movedPorts(record: ContainerRecord, active: readonly ActiveEndpoint[]): PortMapping[] {
+    const { ports } = record.networking;
+    if (planPorts(record.config, record.hostConfig).length === 0) return ports;
+    const gateways = chooseGateways(active);
+    const targets = publishTargets(gateways, ({ network }) =>
+      bridgeOf(network, this.options.networks.prepare(network)),
+    );
+    return ports.length > 0 ? redirectPorts(ports, targets) : this.#reserve(record, gateways, targets);
+  }
+
+  /** `ports`, in the row by now, in place of `before`. @throws LighterError, and then it is as it was */
+  publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): void {
+    const { firewall } = this.options;
+    if (JSON.stringify(ports) === JSON.stringify(before)) return;
+    firewall?.unpublish(before);
+    try {
+      firewall?.publish(ports);
+    } catch (error) {
+      firewall?.publish(before);
+      throw error;
+    }
+    this.releasePorts(before, ports);
+  }
+
+  /** Those of `ports` that are not in `kept`. */
+  releasePorts(ports: readonly PortMapping[], kept: readonly PortMapping[]): void {
+    this.options.hostPorts.release(ports.filter((port) => !kept.some((other) => isSamePort(port, other))));
   }
 
   /** `gateways`: it is their endpoint that an error names, as Docker's does. */
@@ -376,6 +409,11 @@ export class Endpoints implements Disposable {
     const endpoints = record.networking.endpoints.filter(isThere);
     if (endpoints.length === record.networking.endpoints.length) return;
     record.networking = { ...record.networking, endpoints };
+    // They may lead to it, or to where it has lead them away from.
+    attempt(`move ports of container ${record.id}`, () => {
+      const { ports } = record.networking;
+      if (ports.length > 0) record.networking.ports = this.movedPorts(record, this.active(record.networking));
+    });
   }
 
   /** Containers, and their published ports, run on. */
@@ -415,7 +453,7 @@ export function wishedNetwork({ name, givenPools }: NetworkRecord) {
 }
 
 /** Where ports of a network's containers are published; undefined: nowhere. */
-export function bridgeOf(
+function bridgeOf(
   network: NetworkRecord,
   prepared: PreparedNetwork,
 ): { bridge: string; hostAddress: string } | undefined {
@@ -434,6 +472,10 @@ export function planOne(
 
 export function addressesOf(state: Pick<EndpointState, "ipv4" | "ipv6"> | undefined): string[] {
   return [state?.ipv4?.address, state?.ipv6?.address].filter((address) => address !== undefined);
+}
+
+function isSamePort(a: PortMapping, b: PortMapping): boolean {
+  return a.protocol === b.protocol && a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
 }
 
 function withoutStates({ endpoints }: ContainerNetworking): ContainerNetworking {

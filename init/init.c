@@ -4,10 +4,14 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,22 +22,68 @@
 /* Faults of our own, and terminal access from the background, are not the command's business. */
 static const int kept[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU };
 
-static void run(char **command, const sigset_t *before)
+/* Exactly those of the mask, bit 0 for signal 1: libc's own calls leave out some that it keeps for itself. */
+static void block_signals(uint64_t mask, uint64_t *before)
 {
+	syscall(__NR_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof(mask));
+}
+
+/* What is executable and no program is a script of the shell's. `command[-1]` is there to be overwritten. */
+static void execute_file(const char *path, char **command)
+{
+	execv(path, command);
+	if (errno != ENOEXEC)
+		return;
+	command[0] = (char *)(uintptr_t)path;
+	command[-1] = "/bin/sh";
+	execv(command[-1], command - 1);
+}
+
+/* As execvp(3) of glibc; that of musl knows no scripts without "#!". */
+static void execute(char **command)
+{
+	const char *name = command[0], *directory = getenv("PATH"), *end;
+	char path[PATH_MAX];
+	int error = ENOENT;
+
+	if (!*name || strchr(name, '/')) {
+		execute_file(name, command);
+		return;
+	}
+	for (directory = directory ? directory : "/bin:/usr/bin"; directory; directory = *end ? end + 1 : NULL) {
+		int length;
+
+		end = strchrnul(directory, ':');
+		length = (int)(end - directory);
+		if (snprintf(path, sizeof(path), "%.*s%s%s", length, directory, length ? "/" : "", name) >= (int)sizeof(path))
+			continue;
+		execute_file(path, command);
+		if (errno == EACCES)
+			error = EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return;
+	}
+	errno = error;
+}
+
+static void run(char **command, uint64_t blocked)
+{
+	const char *name = command[0];
+
 	/* A process group of its own, in the foreground: Ctrl-C reaches the command and its children only. */
 	setpgid(0, 0);
 	tcsetpgrp(STDIN_FILENO, getpid()); /* fails without a terminal, which is fine */
 	signal(SIGTTIN, SIG_DFL);
 	signal(SIGTTOU, SIG_DFL);
-	sigprocmask(SIG_SETMASK, before, NULL);
-	execvp(command[0], command);
-	fprintf(stderr, "[lighter-init] exec %s failed: %s\n", command[0], strerror(errno));
+	block_signals(blocked, NULL);
+	execute(command);
+	fprintf(stderr, "[lighter-init] exec %s failed: %s\n", name, strerror(errno));
 	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE);
 }
 
 int main(int argc, char **argv)
 {
-	sigset_t waited, before;
+	uint64_t waited = ~(uint64_t)0, before;
 	pid_t child;
 
 	if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -42,10 +92,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: docker-init -- COMMAND [ARG...]\n");
 		return 1;
 	}
-	sigfillset(&waited);
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		sigdelset(&waited, kept[i]);
-	sigprocmask(SIG_SETMASK, &waited, &before);
+		waited &= ~((uint64_t)1 << (kept[i] - 1));
+	block_signals(waited, &before);
 	signal(SIGTTIN, SIG_IGN); /* tcsetpgrp(3) from the background must not stop us */
 	signal(SIGTTOU, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -55,9 +104,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (child == 0)
-		run(argv + 1, &before);
+		run(argv + 1, before);
 	for (;;) {
-		int status, number = sigwaitinfo(&waited, NULL);
+		int status, number = (int)syscall(__NR_rt_sigtimedwait, &waited, NULL, NULL, sizeof(waited));
 		pid_t pid;
 
 		if (number > 0 && number != SIGCHLD)

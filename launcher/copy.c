@@ -157,7 +157,7 @@ static int copy_children(int from, int to, int depth)
 	_Alignas(struct dirent64) char buffer[4096];
 	ssize_t length;
 
-	while ((length = getdents64(from, buffer, sizeof(buffer))) > 0) {
+	while ((length = getdents64(from, (void *)buffer, sizeof(buffer))) > 0) {
 		for (ssize_t at = 0; at < length;) {
 			const struct dirent64 *entry = (const void *)(buffer + at);
 			int rc;

@@ -2,6 +2,7 @@
 #ifndef LIGHTER_LAUNCHER_H
 #define LIGHTER_LAUNCHER_H
 #define _GNU_SOURCE
+#define _LARGEFILE64_SOURCE 1 /* musl has getdents64(2) and its struct with this only */
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

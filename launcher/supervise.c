@@ -248,43 +248,49 @@ static void log_escaped(const uint8_t *s, size_t length)
 	}
 }
 
-/* RFC 3339 with nanoseconds, trailing zeros dropped as Go prints it. `into` holds 32 bytes. */
-static void format_time(char *into, uint64_t ns)
+/* What comes after the text of each entry that is written now: the stream, and the time as Go prints it in RFC 3339. */
+struct tail {
+	size_t length;
+	char text[96];
+};
+
+static void make_tail(struct tail *tail, const struct stream *stream)
 {
+	uint64_t ns = now_ns();
 	time_t seconds = (time_t)(ns / 1000000000);
 	struct tm tm;
 	int length;
 
 	gmtime_r(&seconds, &tm);
-	length = snprintf(into, 32, "%04d-%02d-%02dT%02d:%02d:%02d.%09u", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+	length = snprintf(tail->text, sizeof(tail->text),
+			  "\",\"stream\":\"%s\",\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%09u",
+			  stream->mask == ATTACH_STDOUT ? "stdout" : "stderr", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
 			  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
-	while (into[length - 1] == '0')
+	while (tail->text[length - 1] == '0')
 		length--;
-	if (into[length - 1] == '.')
+	if (tail->text[length - 1] == '.')
 		length--;
-	memcpy(into + length, "Z", 2);
+	memcpy(tail->text + length, "Z\"}\n", 4);
+	tail->length = (size_t)length + 4;
 }
 
 /* One entry: a line with its newline, or a part of a line. */
-static void log_line(const struct stream *stream, const uint8_t *line, size_t length, const char *time)
+static void log_line(const uint8_t *line, size_t length, const struct tail *tail)
 {
 	if (logfile.length + ENTRY_BYTES(length) > sizeof(logfile.buffer))
 		log_flush();
 	log_text("{\"log\":\"");
 	log_escaped(line, length);
-	log_text(stream->mask == ATTACH_STDOUT ? "\",\"stream\":\"stdout\",\"time\":\"" :
-						 "\",\"stream\":\"stderr\",\"time\":\"");
-	log_text(time);
-	log_text("\"}\n");
+	log_bytes(tail->text, tail->length);
 }
 
 static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)
 {
-	char time[32];
+	struct tail tail;
 
 	if (!logfile.wanted)
 		return;
-	format_time(time, now_ns());
+	make_tail(&tail, stream);
 	while (length > 0) {
 		size_t room = LINE_BYTES - stream->line_length;
 		size_t most = length < room ? length : room;
@@ -293,12 +299,12 @@ static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length
 		int ends = newline || stream->line_length + piece == LINE_BYTES;
 
 		if (ends && stream->line_length == 0) {
-			log_line(stream, bytes, piece, time);
+			log_line(bytes, piece, &tail);
 		} else {
 			memcpy(stream->line + stream->line_length, bytes, piece);
 			stream->line_length += (uint32_t)piece;
 			if (ends) {
-				log_line(stream, stream->line, stream->line_length, time);
+				log_line(stream->line, stream->line_length, &tail);
 				stream->line_length = 0;
 			}
 		}
@@ -310,12 +316,12 @@ static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length
 
 static void log_end(struct stream *stream)
 {
-	char time[32];
+	struct tail tail;
 
 	if (!logfile.wanted || stream->line_length == 0)
 		return;
-	format_time(time, now_ns());
-	log_line(stream, stream->line, stream->line_length, time);
+	make_tail(&tail, stream);
+	log_line(stream->line, stream->line_length, &tail);
 	stream->line_length = 0;
 	log_flush();
 }

@@ -24,15 +24,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { C_FLAGS, compilerCommand, compilersToLookFor } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
 const stampPath = join(dist, ".stamp");
 
-const C_FLAGS = [
-  ..."-std=c11 -Os -static -Wall -Wextra -Werror".split(" "),
-  ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(" "),
-];
 /** hello has no libc, no unwinder, no relocations, and shares pages between its two segments: about 6 KB. */
 const HELLO_FLAGS = [
   ..."-nostdlib -ffreestanding -fno-pie -fno-stack-protector".split(" "),
@@ -64,6 +61,11 @@ interface Target {
 }
 
 class BuildError extends Error {}
+
+/** $CC if that is set, else the first that is here. */
+const foundCompiler = compilersToLookFor(process.env.CC)
+  .map(compilerCommand)
+  .find((command) => command !== undefined);
 
 function main(args: string[]): void {
   const began = new Date();
@@ -162,14 +164,12 @@ function checkThatItRuns(outPath: string): void {
   if (status !== 0) throw new BuildError(`dist/lighter was built and does not run (${signal ?? status}): build again`);
 }
 
-/** The compiler's command: $CC if that is set (it may hold arguments), else cc, gcc or clang. */
 function compiler(): string[] {
-  const fromEnvironment = (process.env.CC ?? "").split(" ").filter((word) => word !== "");
-  const candidates = fromEnvironment.length > 0 ? [fromEnvironment] : [["cc"], ["gcc"], ["clang"]];
-  const found = candidates.find(([program = ""]) => Bun.which(program) !== null);
-  if (found !== undefined) return found;
-  const looked = candidates.map(([program]) => `"${program}"`).join(", ");
-  throw new BuildError(`no C compiler found: looked for ${looked}\non Debian: apt-get install gcc libc6-dev`);
+  if (foundCompiler !== undefined) return foundCompiler;
+  const looked = compilersToLookFor(process.env.CC).map((command) => `"${command.split(" ")[0]}"`);
+  throw new BuildError(
+    `no C compiler found: looked for ${looked.join(", ")}\non Debian: apt-get install gcc libc6-dev`,
+  );
 }
 
 /** Writes in a folder beside `path` and renames: whoever runs the old file keeps it, and a failed build leaves it. */
@@ -197,10 +197,10 @@ function compile(target: Target, outPath: string): void {
   }
 }
 
-/** Of the inputs' names and bytes, this script, Bun's version and the choice of compiler. */
+/** Of the inputs' names and bytes, this script, Bun's version and the compiler's command. */
 function digestOf(target: Target): string {
-  const hash = createHash("sha256").update(`${Bun.version} ${process.env.CC ?? ""} ${process.arch}\n`);
-  for (const input of ["scripts/build.ts", ...target.inputs]) {
+  const hash = createHash("sha256").update(`${Bun.version} ${foundCompiler?.join(" ")} ${process.arch}\n`);
+  for (const input of ["scripts/build.ts", "scripts/c-compiler.ts", ...target.inputs]) {
     const bytes = readFileSync(join(root, input));
     hash.update(`${input} ${bytes.length}\n`).update(bytes);
   }

@@ -4,8 +4,8 @@
 # -quit at the first such file: a few milliseconds when there is none.
 stale() {
   [ -e "$root/dist/.stamp" ] || return 0
-  [ -n "$(find "$root/src" "$root/launcher" "$root/hello" "$root/scripts" "$root/package.json" "$root/package-lock.json" \
-    -newer "$root/dist/.stamp" ! -name '*.test.ts' -print -quit)" ]
+  [ -n "$(find "$root/src" "$root/launcher" "$root/hello" "$root/init" "$root/scripts" "$root/package.json" \
+    "$root/package-lock.json" -newer "$root/dist/.stamp" ! -name '*.test.ts' -print -quit)" ]
 }
 
 # need PROGRAM PACKAGE

@@ -81,7 +81,15 @@ describe("setup.sh's stale", () => {
   const BUILT = new Date("2026-01-01T12:00:00Z");
   const BEFORE = new Date("2026-01-01T11:00:00Z");
   const AFTER = new Date("2026-01-01T13:00:00Z");
-  const sources = ["src/a.ts", "src/a.test.ts", "launcher/l.c", "hello/h.c", "package.json", "package-lock.json"];
+  const sources = [
+    "src/a.ts",
+    "src/a.test.ts",
+    "launcher/l.c",
+    "hello/h.c",
+    "init/i.c",
+    "package.json",
+    "package-lock.json",
+  ];
   let checkout = "";
   beforeAll(() => {
     checkout = join(folder, "checkout");
@@ -94,7 +102,7 @@ describe("setup.sh's stale", () => {
 
   /** As if all were built, then `change` made. */
   function staleAfter(change: () => void): boolean {
-    for (const path of [...sources, "src", "launcher", "hello", "scripts", "scripts/setup.sh"])
+    for (const path of [...sources, "src", "launcher", "hello", "init", "scripts", "scripts/setup.sh"])
       utimesSync(join(checkout, path), BEFORE, BEFORE);
     utimesSync(join(checkout, "dist/.stamp"), BUILT, BUILT);
     change();

@@ -6,9 +6,8 @@ import { join } from "node:path";
 import { PlayError, SupervisorConnection } from "../../src/linux/process/supervisor.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
 import { HEADER_BYTES, HEADER_FIELDS, type HeaderField, NO_OFFSET } from "../../src/linux/program/format.ts";
-import type { Program } from "../../src/linux/program/op.ts";
-import { createMemfd } from "../../src/linux/sys/memfd.ts";
 import { listenUnix } from "../../src/linux/sys/unix-socket.ts";
+import { harmlessProgram, launch } from "../support/launch.ts";
 import { writeCorpus } from "../support/launcher-corpus.ts";
 import { Random } from "../support/random.ts";
 import { failureOf } from "../support/stage.ts";
@@ -54,23 +53,6 @@ describe("the launcher without a kernel, under the sanitizers", () => {
   );
 });
 
-/** Harmless, should it ever be played. */
-const HARMLESS: Program = {
-  host: [
-    { kind: "pipe", read: "out.r", write: "out.w", why: "" },
-    { kind: "clone", flags: 0, out: "init", why: "" },
-  ],
-  init: [{ kind: "execute", paths: ["/bin/true"], argv: ["/bin/true"], env: [], why: "" }],
-  cleanup: [],
-  supervise: {
-    init: "init",
-    stdout: "out.r",
-    hold: false,
-    exitPath: join(directory, "exit"),
-    socketPath: join(directory, "socket"),
-  },
-};
-
 const OFFSETS = new Map<HeaderField, number>();
 let offset = 0;
 for (const [name, type] of HEADER_FIELDS) {
@@ -78,37 +60,17 @@ for (const [name, type] of HEADER_FIELDS) {
   offset += type === "u64" ? 8 : 4;
 }
 
-/** Runs the launcher on these bytes, as `spawnLauncher` does. */
-async function launch(
-  bytes: Uint8Array,
-): Promise<{ code: number | null; signal: string | number | null; failure: unknown }> {
-  const socketPath = join(directory, "socket");
-  const programFd = createMemfd("program", bytes);
-  const listenFd = listenUnix(socketPath);
-  const connection = await SupervisorConnection.open(socketPath);
-  const failure = connection.started.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  const child = Bun.spawn([join(process.cwd(), "dist/launcher")], {
-    stdio: [programFd, "ignore", "ignore", listenFd],
-    env: {},
-  });
-  closeSync(programFd);
-  closeSync(listenFd);
-  await child.exited;
-  return { code: child.exitCode, signal: child.signalCode, failure: await failure };
-}
+const launcherPath = join(process.cwd(), "dist/launcher");
 
 async function expectRefusal(bytes: Uint8Array): Promise<void> {
-  const { code, signal, failure } = await launch(bytes);
+  const { code, signal, failure } = await launch(launcherPath, bytes, directory);
   expect({ code, signal }).toEqual({ code: 1, signal: null });
   expect(failure).toBeInstanceOf(PlayError);
   expect((failure as PlayError).failure).toEqual({ opIndex: -1, errno: "EPROTO" });
 }
 
 describe("the launcher itself refuses with EPROTO and exit code 1", () => {
-  const valid = encodeProgram(HARMLESS);
+  const valid = encodeProgram(harmlessProgram(directory));
   const changed = (field: HeaderField, value: number) => {
     const bytes = valid.slice();
     new DataView(bytes.buffer).setUint32(OFFSETS.get(field)!, value, true);
@@ -156,7 +118,7 @@ describe("the launcher itself refuses with EPROTO and exit code 1", () => {
     const connection = await SupervisorConnection.open(socketPath);
     const failure = failureOf(connection.started);
     const nothing = openSync("/dev/null", "r");
-    const child = Bun.spawn([join(process.cwd(), "dist/launcher")], {
+    const child = Bun.spawn([launcherPath], {
       stdio: [nothing, "ignore", "ignore", listenFd],
       env: {},
     });
@@ -167,7 +129,7 @@ describe("the launcher itself refuses with EPROTO and exit code 1", () => {
   });
 
   test("and plays the program that all this was made from", async () => {
-    expect(await launch(valid)).toEqual({ code: 0, signal: null, failure: undefined });
+    expect(await launch(launcherPath, valid, directory)).toEqual({ code: 0, signal: null, failure: undefined });
     expect(readFileSync(join(directory, "exit")).length).toBe(32);
   });
 });

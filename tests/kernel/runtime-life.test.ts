@@ -156,6 +156,15 @@ describe("the end", () => {
     expect(stage.leftovers()).not.toContain(request.id);
   });
 
+  rooted("no signal but SIGKILL and SIGSTOP does anything to the supervisor", async () => {
+    const container = await stage.runtime.start(stage.request(["/bin/sh", "-c", "read go; exit 3"], { attach: [ALL] }));
+    const supervisor = parentOf(container.pid);
+    for (let number = 1; number <= 64; number++) if (number !== 9 && number !== 19) process.kill(supervisor, number);
+    container.attached[0]!.end("\n");
+    expect(await container.exited).toMatchObject({ exitCode: 3 });
+    await container.gone;
+  });
+
   rooted("signals reach the process, and say whether there was one", async () => {
     const script =
       "$| = 1; $SIG{USR1} = sub { print qq(usr1\\n) }; $SIG{TERM} = sub { exit 5 }; print qq(ready\\n); sleep 1 while 1";

@@ -228,8 +228,10 @@ export const DNS_LABEL_MAX_BYTES = 63;
 export const DNS_QUERY_MAX_BYTES = 4096;
 /** Queries of one container that wait for other servers, each with a socket. Docker's number. More are refused. */
 export const DNS_FORWARDS_MAX = 1024;
-/** The same of all containers: a few that ask and ask must not take all fds of the daemon. */
+/** The same of all containers, who share them: a few that ask and ask must not take all fds of the daemon. */
 export const DNS_FORWARDS_MAX_TOTAL = 4096;
+/** One container has so many beyond that, whatever others have: what a program has that looks up a page's names at once. */
+export const DNS_FORWARDS_ASSURED = 16;
 /** Servers asked one after the other. More are left out, as resolv.conf(5) does. */
 export const DNS_SERVERS_MAX = 3;
 /** How long a server may take. Docker's number; glibc waits for 5 s. */

@@ -385,6 +385,24 @@ rooted("more queries at once than the limit are refused at once; all sockets are
   }
 });
 
+rooted("containers that have as many queries under way as they may leave some to the next", async () => {
+  await server("host", "127.0.0.53", () => undefined);
+  await server("host", "127.0.0.54", (message) => asAnswer(message));
+  const queries = Array.from({ length: DNS_FORWARDS_MAX + 1 }, (_, id) => buildQuery({ id, name: "ex.com", type: A }));
+  for (let others = 0; others < 5; others++) {
+    const other = await NetworkNamespace.create();
+    const fd = openSync(other.path, "r");
+    const options = { networkNamespace: other.path, names, forwards: true, keepsSingleLabels: false };
+    keep(await startResolver({ ...options, servers: [onHost("127.0.0.53")] }));
+    const [answer] = await floodByTcp(queries, 1, fd);
+    expect(rcode(readMessage(answer!))).toBe(REFUSED);
+    closeSync(fd);
+    await other[Symbol.asyncDispose]();
+  }
+  await start({ servers: [onHost("127.0.0.54")] });
+  expect(rcode(await ask({ name: "ex.com", type: A }))).toBe(0);
+});
+
 /** Sends all from one socket; the first `count` answers. */
 async function floodByUdp(queries: readonly Uint8Array[], count: number): Promise<Uint8Array[]> {
   const answers: Uint8Array[] = [];
@@ -404,8 +422,8 @@ async function floodByUdp(queries: readonly Uint8Array[], count: number): Promis
   return answers;
 }
 
-async function floodByTcp(queries: readonly Uint8Array[], count: number): Promise<Uint8Array[]> {
-  using connection = await TcpConnection.open(namespaceFd);
+async function floodByTcp(queries: readonly Uint8Array[], count: number, from = namespaceFd): Promise<Uint8Array[]> {
+  using connection = await TcpConnection.open(from);
   connection.send(...queries);
   return await connection.received(count);
 }

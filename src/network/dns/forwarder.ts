@@ -1,17 +1,17 @@
-import { DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL, DNS_SERVERS_MAX } from "../../base/limits.ts";
+import { DNS_SERVERS_MAX } from "../../base/limits.ts";
 import { exchange, type Protocol } from "./exchange.ts";
+import { ForwardPool } from "./forward-pool.ts";
 import { answerCode, encodeFailure, type Query, Rcode, withId } from "./message.ts";
 import { RESOLVER_ADDRESS } from "./place.ts";
 import type { Upstream, UpstreamServer } from "./types.ts";
 
-/** Of all containers. */
-let underWayInTotal = 0;
+const pool = new ForwardPool();
 
 /** Passes queries on to other servers, as they came, and the answers back, as they came. */
 export class Forwarder {
   readonly #openInContainer: <T>(act: () => T) => T;
   readonly #end = new AbortController();
-  #underWay = 0;
+  readonly #share = pool.share();
   upstream: Upstream;
 
   /** `openInContainer` runs what opens a socket in the container's network namespace. */
@@ -26,10 +26,7 @@ export class Forwarder {
    * If none has an answer: SERVFAIL; beyond the limit of queries under way: REFUSED, at once.
    */
   async forward(message: Uint8Array, query: Query, protocol: Protocol): Promise<Uint8Array> {
-    if (this.#underWay >= DNS_FORWARDS_MAX || underWayInTotal >= DNS_FORWARDS_MAX_TOTAL)
-      return encodeFailure(query, Rcode.refused);
-    this.#underWay++;
-    underWayInTotal++;
+    if (!this.#share.begin()) return encodeFailure(query, Rcode.refused);
     try {
       for (const server of usable(this.upstream)) {
         if (this.#end.signal.aborted) break; // the namespace's fd is closed, or somebody else's by now
@@ -38,8 +35,7 @@ export class Forwarder {
       }
       return encodeFailure(query, Rcode.serverFailure);
     } finally {
-      this.#underWay--;
-      underWayInTotal--;
+      this.#share.end();
     }
   }
 

@@ -59,6 +59,10 @@ export const SECCOMP_PROFILE_MAX_BYTES = 1024 * 1024;
 export const SECCOMP_MAX_RULES = 4096;
 /** System call names over all rules of a profile: three times the calls there are, on five architectures. */
 export const SECCOMP_MAX_NAMES = 8192;
+/** The OCI runtime keeps so many compiled filters; then it begins anew. */
+export const SECCOMP_CACHE_FILES = 64;
+/** The longest filter has 32 KiB. */
+export const SECCOMP_CACHE_FILE_MAX_BYTES = 64 * 1024;
 /** A daemon's message inside an attached stream, which the CLI gathers before it prints it. */
 export const DAEMON_MESSAGE_MAX_BYTES = 64 * 1024;
 /** One message of a progress stream the CLI prints. Real ones are a few hundred bytes. */

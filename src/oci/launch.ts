@@ -31,6 +31,13 @@ export async function openRuntime(): Promise<Runtime> {
   return createRuntime({ launcher: () => readFileSync(launcherPath), cgroups: cgroupHost() });
 }
 
+/** Imported on demand, with what it needs of the runtime. */
+export async function prepareFilter(root: string, { linux }: OciConfig): Promise<void> {
+  if (linux?.seccomp === undefined) return;
+  const { rememberFilter } = await import("./filter-cache.ts");
+  rememberFilter(root, linux.seccomp);
+}
+
 /** What a start failed with, after the words that runc has for it and that users know. */
 export function rethrowAsStartFailure(error: unknown): never {
   if (!(error instanceof LighterError)) throw error;

@@ -11,7 +11,7 @@ import { runFiles } from "../runtime/run-files.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
-import { openRuntime, type Prepared, recordPid, removeScope, rethrowAsStartFailure } from "./launch.ts";
+import { openRuntime, type Prepared, prepareFilter, recordPid, removeScope, rethrowAsStartFailure } from "./launch.ts";
 import { type StateHandle, statusOf } from "./state.ts";
 
 const SIGKILL = 9;
@@ -39,6 +39,7 @@ export async function createInit(
     const { config } = request;
     const process = await withHome(config.process!, handle.state.rootfs, config.mounts); // `prepare` has checked it
     const homed = { ...request, config: { ...config, process } };
+    await prepareFilter(context.root, config);
     const created = await runtime.create(isHooked ? { ...homed, beforePivot } : homed).catch(rethrowAsStartFailure);
     writePoint("created init");
     try {

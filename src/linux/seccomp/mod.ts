@@ -294,8 +294,18 @@ export function compileSeccompMemo(seccomp: OciSeccomp, native: NativeArch = hos
   return filter;
 }
 
+/** `compileSeccompMemo` gives this filter for this object. */
+export function knowFilter(seccomp: OciSeccomp, filter: SeccompFilter, native: NativeArch = hostArch()): void {
+  memoOfObject.set(seccomp, { native, filter });
+}
+
+/** Equal for what compiles to the same filter. */
+export function keyOfSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArch()): string {
+  return `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
+}
+
 function memoByText(seccomp: OciSeccomp, native: NativeArch): SeccompFilter {
-  const key = `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
+  const key = keyOfSeccomp(seccomp, native);
   const filter = memo.get(key) ?? compileSeccomp(seccomp, native);
   memo.delete(key);
   memo.set(key, filter);

@@ -16,6 +16,7 @@ import {
   checkPreserved,
   effectiveConfig,
   openRuntime,
+  prepareFilter,
   rethrowAsStartFailure,
   writePidFile,
 } from "../launch.ts";
@@ -74,6 +75,7 @@ export const command: OciCommand = {
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
     };
+    await prepareFilter(root, request.config);
     const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
     try {
       writePoint("started exec");

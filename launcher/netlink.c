@@ -38,10 +38,16 @@ static int read_answers(const uint8_t *bytes, size_t length, int *link)
 	return 0;
 }
 
-/* All of the messages in one datagram, from a socket of the network namespace that we are in. */
+/*
+ * All of the messages in one datagram, from a socket of the network namespace that we are in. A container's root may be in
+ * there too, and sends what looks like answers: a connected socket gets the kernel's alone, and what came before it was
+ * connected is passed over.
+ */
 int netlink_request(int protocol, const void *messages, size_t length, int *link)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct sockaddr_nl sender;
+	socklen_t sender_length = sizeof(sender);
 	uint8_t answer[ANSWER_BYTES];
 	ssize_t received;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
@@ -49,10 +55,12 @@ int netlink_request(int protocol, const void *messages, size_t length, int *link
 
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, messages, length, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+	if (connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 || send(fd, messages, length, 0) < 0)
 		rc = -errno;
-	while (rc == 0 && (received = recv(fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC)) >= 0)
-		rc = (size_t)received <= sizeof(answer) ? read_answers(answer, (size_t)received, link) : -EMSGSIZE;
+	while (rc == 0 && (received = recvfrom(fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC,
+					       (struct sockaddr *)&sender, &sender_length)) >= 0)
+		if (sender.nl_pid == kernel.nl_pid)
+			rc = (size_t)received <= sizeof(answer) ? read_answers(answer, (size_t)received, link) : -EMSGSIZE;
 	if (rc == 0 && errno != EAGAIN)
 		rc = -errno;
 	close(fd);

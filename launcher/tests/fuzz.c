@@ -202,7 +202,7 @@ static ssize_t any_receive(struct msghdr *message)
 }
 
 /* Answers of netlink, often broken ones, and then no more of them. */
-static ssize_t any_answer(uint8_t *into, size_t room)
+static ssize_t any_answer(uint8_t *into, size_t room, struct sockaddr_nl *sender)
 {
 	size_t length = below(8) ? below(200) : below((uint32_t)room + 100);
 
@@ -210,6 +210,7 @@ static ssize_t any_answer(uint8_t *into, size_t room)
 		errno = below(8) ? EAGAIN : ENOBUFS;
 		return -1;
 	}
+	*sender = (struct sockaddr_nl){ .nl_family = AF_NETLINK, .nl_pid = below(8) ? 0 : 1 };
 	for (size_t i = 0; i < length && i < room; i++)
 		into[i] = below(4) ? 0 : (uint8_t)random_u64();
 	for (size_t at = 0; below(8) && at + sizeof(struct nlmsghdr) <= length && length <= room;) {
@@ -278,8 +279,9 @@ static void leave(void)
 #define symlinkat(text, dir, name) ((void)(dir), named(text), named(name), any_result())
 #define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0)
 #define socket(domain, type, protocol) (ignore(protocol), any_fd())
-#define sendto(fd, bytes, length, flags, to, size) (ignore(fd), read_all(bytes, length), read_all(to, size), any_result())
-#define recv(fd, into, room, flags) (ignore(fd), any_answer(into, room))
+#define connect(fd, to, size) (ignore(fd), read_all(to, size), any_result())
+#define send(fd, bytes, length, flags) (ignore(fd), read_all(bytes, length), any_result())
+#define recvfrom(fd, into, room, flags, from, size) (ignore(fd), (void)(size), any_answer(into, room, (void *)(from)))
 #define SPIN(word) ((word) = 1)
 #define _exit(code) leave()
 #define KERNEL(nr, arg) fuzz_syscall(nr, arg)

@@ -53,6 +53,14 @@ describe("the launcher without a kernel, under the sanitizers", () => {
   );
 });
 
+test("the launcher takes answers of netlink from the kernel alone", () => {
+  const binary = join(directory, "netlink");
+  const built = spawnSync(CC, ["-std=c11", "-Wall", "-Wextra", "-Werror", "-o", binary, "launcher/tests/netlink.c"]);
+  expect(built.stderr.toString()).toBe("");
+  const { status, stdout } = spawnSync(binary, { encoding: "utf8" });
+  expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+});
+
 const OFFSETS = new Map<HeaderField, number>();
 let offset = 0;
 for (const [name, type] of HEADER_FIELDS) {

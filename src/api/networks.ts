@@ -68,19 +68,19 @@ function checkBoolean(name: string, text = "false"): void {
 /** POST /networks/create */
 export async function createNetwork({ daemon, request, response, apiMinor }: AnswerCall): Promise<void> {
   const body = shapeIfObject("network create", apiMinor, await readJsonBody(request));
-  const { id } = daemon.engine.networks.create(body);
+  const { id } = await daemon.engine.networks.create(body);
   sendJson(response, 201, { Id: id, Warning: "" });
 }
 
 /** DELETE /networks/{id} */
-export function removeNetwork({ daemon, parameter, response }: AnswerCall): void {
+export async function removeNetwork({ daemon, parameter, response }: AnswerCall): Promise<void> {
   const { networks } = daemon.engine;
-  networks.remove(networks.find(parameter("id")));
+  await networks.remove(networks.find(parameter("id")));
   sendEmpty(response, 204);
 }
 
 /** POST /networks/prune: what no running container is in. */
-export function pruneNetworks({ daemon, query, response }: AnswerCall): void {
+export async function pruneNetworks({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
   const untilSeconds = parseUntil(filters.get("until"));
   const { networks } = daemon.engine;
@@ -89,7 +89,7 @@ export function pruneNetworks({ daemon, query, response }: AnswerCall): void {
     (untilSeconds === undefined || Date.parse(network.createdAt) / 1000 < untilSeconds) &&
     filters.matchesLabels(network.labels);
   const deleted = networks.list().filter(isWanted);
-  for (const network of deleted) networks.remove(network);
+  await Promise.all(deleted.map((network) => networks.remove(network)));
   publishPrune(daemon, "network", 0);
   sendJson(response, 200, { NetworksDeleted: deleted.length === 0 ? null : deleted.map(({ name }) => name) });
 }

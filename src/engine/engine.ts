@@ -563,7 +563,7 @@ export class Engine implements AsyncDisposable {
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
     await this.execs.reconcile((id) => this.#containers.get(id));
-    this.networks.restore();
+    await this.networks.restore();
   }
 
   async #reconcileOne(container: Container): Promise<void> {

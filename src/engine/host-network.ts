@@ -2,6 +2,7 @@
 import { type Resolver, type ResolverOptions, startResolver } from "../network/dns/mod.ts";
 import { Firewall } from "../network/firewall/mod.ts";
 import { PortReservations } from "../network/ports/mod.ts";
+import type { Runtime } from "../runtime/types.ts";
 import type { HostPorts, PortFirewall } from "./endpoints/parts.ts";
 import type { NetworkHost } from "./networks/host.ts";
 import { HostLinks } from "./networks/host-links.ts";
@@ -19,10 +20,14 @@ export interface HostNetwork {
 }
 
 /** Of the network namespace that the daemon is in, until it ends. Changes nothing yet. */
-export function openHostNetwork(paths: EnginePaths, settings: NetworkSettings): HostNetwork {
+export function openHostNetwork(
+  paths: EnginePaths,
+  settings: NetworkSettings,
+  { removeLink }: Pick<Runtime, "removeLink">,
+): HostNetwork {
   const { mark, table } = ownNames(paths.dataRoot);
   return {
-    host: new HostLinks({ mark, forwardingPath: paths.forwarding }),
+    host: new HostLinks({ mark, forwardingPath: paths.forwarding, removeLink }),
     ...(settings.firewall || settings.firewall6 ? { firewall: new Firewall({ tableName: table }) } : {}),
     hostPorts: new PortReservations(),
     startResolver,

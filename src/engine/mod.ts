@@ -140,7 +140,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   });
   const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
   const settings = options.networkSettings ?? DEFAULT_NETWORK_SETTINGS;
-  const hostNetwork = options.hostNetwork ?? openHostNetwork(paths, settings);
+  const hostNetwork =
+    options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
   const engine = await Engine.open({
     ...{ paths, runtime, planner, userNamespaces },
     networks: { ...hostNetwork, settings },

@@ -52,6 +52,13 @@ export function compileDisconnect(request: DisconnectRequest): { program: Progra
   return { program: taskOf(host, new OpList("cleanup")), removal };
 }
 
+/** ENODEV of its only op says that there is no such link. */
+export function compileRemoveLink(index: number): Program {
+  const host = new OpList("host");
+  host.netlink("route", [{ message: encodeRemoveLink(index) }], `remove link ${index}`);
+  return taskOf(host, new OpList("cleanup"));
+}
+
 function taskOf(host: OpList, cleanup: OpList): Program {
   const nothing = { init: "container", hold: false, exitPath: "", socketPath: "" };
   return { host: host.ops, init: [], cleanup: cleanup.ops, supervise: nothing };

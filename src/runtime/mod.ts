@@ -20,7 +20,13 @@ import type { Program } from "../linux/program/op.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "./compile.ts";
-import { type ConnectRequest, compileConnect, compileDisconnect, type DisconnectRequest } from "./connect.ts";
+import {
+  type ConnectRequest,
+  compileConnect,
+  compileDisconnect,
+  compileRemoveLink,
+  type DisconnectRequest,
+} from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
@@ -194,6 +200,12 @@ class LauncherRuntime implements Runtime {
     if (failure?.opIndex === removal && failure.errno === "ENODEV") return false;
     if (failure) throw explainFailure(new PlayError(failure), program);
     return true;
+  }
+
+  async removeLink(index: number): Promise<void> {
+    const program = compileRemoveLink(index);
+    const failure = await this.#playTask(program);
+    if (failure && failure.errno !== "ENODEV") throw explainFailure(new PlayError(failure), program);
   }
 
   #playTask(program: Program): Promise<PlayFailure | undefined> {

@@ -194,6 +194,8 @@ export interface Runtime {
   connect(request: { containerPid: number; interface: NetworkInterface; resolverPort?: number }): Promise<void>;
   /** Takes it away again; false: there was none of that name. `gateways` become default routes by way of what is left. */
   disconnect(request: { containerPid: number; name: string; gateways: readonly string[] }): Promise<boolean>;
+  /** Removes a link of our own network namespace, if it is there: without us, as the kernel lets nobody go on meanwhile. */
+  removeLink(index: number): Promise<void>;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
   cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
   /** The same for the cgroup alone; none is "". */

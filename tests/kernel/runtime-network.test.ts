@@ -409,6 +409,15 @@ describe("queries for names", () => {
   });
 });
 
+rooted("a link of ours is removed by its number, and one that has gone is no error", async () => {
+  ip("link", "add", "rn-gone", "type", "bridge");
+  const [{ ifindex }] = JSON.parse(ip("-j", "link", "show", "rn-gone"));
+  await stage.runtime.removeLink(ifindex);
+  expect(ip("-br", "link")).not.toContain("rn-gone");
+  await stage.runtime.removeLink(ifindex);
+  expect(await failureOf(stage.runtime.removeLink(1))).toMatchObject({ code: "kernel" }); // loopback stays
+});
+
 describe("a start with interfaces", () => {
   rooted("is refused for what is no interface, and without a network namespace of its own", async () => {
     const bad: Changes[] = [

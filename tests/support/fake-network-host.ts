@@ -56,7 +56,11 @@ export class FakeNetworkHost implements NetworkHost {
 
   unplug(): void {}
 
-  removeLinks(networkId: string): void {
+  /** What a removal waits for. */
+  removing: Promise<void> = Promise.resolve();
+
+  async removeLinks(networkId: string): Promise<void> {
+    await this.removing;
     for (const link of [...this.links.values()]) if (link.networkId === networkId) this.links.delete(link.name);
   }
 

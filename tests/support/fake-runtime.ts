@@ -225,6 +225,8 @@ export class FakeRuntime implements Runtime {
     return true;
   }
 
+  async removeLink(): Promise<void> {}
+
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
     const process = [...this.processes.values()].find(({ request }) => request.runDirectory === runDirectory);
     if (process === undefined || !existsSync(runDirectory)) return "lost";

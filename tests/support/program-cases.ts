@@ -2,7 +2,7 @@ import { DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
 import { defaultDeviceRules, detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import type { Program } from "../../src/linux/program/op.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
-import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
+import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
@@ -223,6 +223,7 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
     name: "network-disconnect",
     program: compileDisconnect({ containerPid: 4711, name: "eth1", gateways: ["172.17.0.1", "fd00:17::1"] }).program,
   },
+  { name: "network-remove-link", program: compileRemoveLink(8) },
   start("masked-readonly", {
     change: (config) => {
       config.root!.readonly = true;

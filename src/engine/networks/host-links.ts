@@ -13,10 +13,13 @@ export class HostLinks implements NetworkHost, Disposable {
   readonly #mark: string;
   readonly #forwardingPath: string;
 
-  /** `mark`: of this data root, and no other. `forwardingPath`: see `enableForwarding`. */
-  constructor(options: { mark: string; forwardingPath: string }) {
+  readonly #removeLink: (index: number) => Promise<void>;
+
+  /** `mark`: of this data root, and no other. `forwardingPath`: see `enableForwarding`. `removeLink`: see the runtime's. */
+  constructor(options: { mark: string; forwardingPath: string; removeLink: (index: number) => Promise<void> }) {
     this.#mark = `${options.mark} `;
     this.#forwardingPath = options.forwardingPath;
+    this.#removeLink = options.removeLink;
   }
 
   enableForwarding(families: Families): Families {
@@ -124,9 +127,9 @@ export class HostLinks implements NetworkHost, Disposable {
     return this.#socket.createVlan({ name, alias, parentIndex: parent.index, id: Number(id) });
   }
 
-  removeLinks(networkId: string): void {
-    for (const { index, alias } of this.#ownLinks())
-      if (alias === this.#mark + networkId) this.#socket.removeLink(index);
+  async removeLinks(networkId: string): Promise<void> {
+    const wanted = this.#ownLinks().filter(({ alias }) => alias === this.#mark + networkId);
+    await Promise.all(wanted.map(({ index }) => this.#removeLink(index)));
   }
 
   ownersOfLinks(): string[] {

@@ -1,4 +1,4 @@
-/** What of the host's links networks need: made of netlink for a daemon, of memory for tests. Synchronous. */
+/** What of the host's links networks need: made of netlink for a daemon, of memory for tests. */
 import { LighterError } from "../../base/errors.ts";
 import type { Families } from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
@@ -47,8 +47,8 @@ export interface NetworkHost {
   indexOf(name: string): number | undefined;
   /** Takes a link off its bridge. What is not there, is off. */
   unplug(name: string): void;
-  /** Removes the links that are marked as the network's. */
-  removeLinks(networkId: string): void;
+  /** Removes the links that are marked as the network's. The one thing that others need not wait for: it takes 30 ms. */
+  removeLinks(networkId: string): Promise<void>;
   /** Ids of networks that marked links of this data root belong to. */
   ownersOfLinks(): string[];
 }

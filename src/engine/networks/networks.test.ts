@@ -33,7 +33,7 @@ class Bench {
   }
 
   /** As a daemon that comes back. */
-  open(settings: Partial<NetworkSettings> = {}): Networks {
+  async open(settings: Partial<NetworkSettings> = {}): Promise<Networks> {
     this.#store?.[Symbol.dispose]();
     this.#store = new Store(join(this.#directory, "lighter.db"));
     const networks = new Networks({
@@ -61,7 +61,7 @@ class Bench {
       publishedPorts: () => [],
     });
     networks.open();
-    networks.restore();
+    await networks.restore();
     return networks;
   }
 }
@@ -75,23 +75,23 @@ const user = (containerId: string): NetworkUser => ({
   state: { endpointId: "e", interfaceName: "eth0", hostInterface: "v", macAddress: "m" },
 });
 
-test("the predefined networks are made once and keep their ids; until one is used the host has no link", () => {
+test("the predefined networks are made once and keep their ids; until one is used the host has no link", async () => {
   const bench = new Bench();
-  const first = bench.open().list();
+  const first = (await bench.open()).list();
   expect(first.map(({ name, driver }) => [name, driver])).toEqual([
     ["bridge", "bridge"],
     ["host", "host"],
     ["none", "null"],
   ]);
-  expect(bench.open().list()).toEqual(first);
+  expect((await bench.open()).list()).toEqual(first);
   expect(bench.host.links.size).toBe(0);
 });
 
-test("the default bridge is what the settings say, and keeps its id through changes of them", () => {
+test("the default bridge is what the settings say, and keeps its id through changes of them", async () => {
   const bench = new Bench();
-  const { id, pools } = bench.open().find("bridge");
+  const { id, pools } = (await bench.open()).find("bridge");
   expect(pools).toEqual([{ subnet: "172.17.0.0/16", gateway: "172.17.0.1" }]);
-  const networks = bench.open(
+  const networks = await bench.open(
     bridge({ address: "10.9.0.7/24", fixedCidr: "10.9.0.128/25", gateway: "10.9.0.9", icc: false }),
   );
   const changed = networks.find("bridge");
@@ -111,57 +111,57 @@ test("the default bridge is what the settings say, and keeps its id through chan
     ipv4: { address: "10.9.0.128", prefixLength: 24 },
     gateway4: "10.9.0.9",
   });
-  expect(bench.open({ defaultBridge: undefined }).list()).toHaveLength(2);
+  expect((await bench.open({ defaultBridge: undefined })).list()).toHaveLength(2);
 });
 
-test("a bridge that somebody else has made gives the default network its addresses, and must be there", () => {
+test("a bridge that somebody else has made gives the default network its addresses, and must be there", async () => {
   const bench = new Bench();
-  expect(() => bench.open(bridge({ foreignName: "br9" }))).toThrow(
+  await expect(bench.open(bridge({ foreignName: "br9" }))).rejects.toThrow(
     "bridge device with non default name br9 must be created manually",
   );
   const addresses = [{ address: "10.7.0.1", prefixLength: 24 }];
   bench.host.links.set("br9", { index: 9, name: "br9", mtu: 1500, networkId: "", addresses });
-  const networks = bench.open(bridge({ foreignName: "br9" }));
+  const networks = await bench.open(bridge({ foreignName: "br9" }));
   expect(networks.find("bridge").pools).toEqual([{ subnet: "10.7.0.0/24", gateway: "10.7.0.1" }]);
   expect(networks.prepare(networks.find("bridge"))).toMatchObject({ kind: "bridge", bridgeIndex: 9, bridge: "br9" });
 });
 
-test("chosen subnets avoid the host's and one another's", () => {
+test("chosen subnets avoid the host's and one another's", async () => {
   const bench = new Bench();
   bench.host.ranges = ["172.17.3.0/24", "172.19.0.1/16"];
-  const networks = bench.open();
+  const networks = await bench.open();
   expect(networks.find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
-  expect(networks.create({ Name: "a" }).pools[0]?.subnet).toBe("172.20.0.0/16");
-  const { pools } = networks.create({ Name: "b", EnableIPv6: true });
+  expect((await networks.create({ Name: "a" })).pools[0]?.subnet).toBe("172.20.0.0/16");
+  const { pools } = await networks.create({ Name: "b", EnableIPv6: true });
   expect(pools[0]?.subnet).toBe("172.21.0.0/16");
   expect(pools[1]?.subnet).toMatch(/^fd.*::\/64$/);
 });
 
-test("the default network's subnet is another one if the host has come to use it, unless its bridge is there", () => {
+test("the default network's subnet is another one if the host has come to use it, unless its bridge is there", async () => {
   const bench = new Bench();
-  const networks = bench.open();
+  const networks = await bench.open();
   expect(networks.find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
   networks.prepare(networks.find("bridge"));
   bench.host.ranges = ["172.17.3.0/24"];
-  expect(bench.open().find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
+  expect((await bench.open()).find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
   bench.host.links.clear(); // a boot
-  expect(bench.open().find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
+  expect((await bench.open()).find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
 });
 
-test("a host that uses all the default pools has a default network without addresses, and says so to who uses it", () => {
+test("a host that uses all the default pools has a default network without addresses, and says so to who uses it", async () => {
   const bench = new Bench();
   bench.host.ranges = ["172.16.0.0/12", "192.168.0.0/16"];
-  const networks = bench.open();
+  const networks = await bench.open();
   expect(networks.find("bridge").pools).toEqual([]);
   expect(() => networks.prepare(networks.find("bridge"))).toThrow("network bridge has no addresses");
   bench.host.ranges = [];
-  expect(bench.open().find("bridge").pools).toHaveLength(1);
+  expect((await bench.open()).find("bridge").pools).toHaveLength(1);
 });
 
-test("a network that is created has its bridge and rules, is told of, and all of it goes with it", () => {
+test("a network that is created has its bridge and rules, is told of, and all of it goes with it", async () => {
   const bench = new Bench();
-  const networks = bench.open();
-  const network = networks.create({
+  const networks = await bench.open();
+  const network = await networks.create({
     Name: "net",
     Internal: true,
     Labels: { a: "b" },
@@ -182,7 +182,7 @@ test("a network that is created has its bridge and rules, is told of, and all of
   });
   expect(networks.firewallNetworks()).toEqual([...bench.rules.values()] as never);
   expect(networks.find(network.id.slice(0, 5))).toEqual(network);
-  networks.remove(network);
+  await networks.remove(network);
   expect([bench.host.links.size, bench.rules.size]).toEqual([0, 0]);
   expect(() => networks.find("net")).toThrow("network net not found");
   expect(bench.events.past().map(({ action, id, attributes }) => [action, id, attributes])).toEqual([
@@ -191,79 +191,98 @@ test("a network that is created has its bridge and rules, is told of, and all of
   ]);
 });
 
-test("a network whose bridge cannot be made is not there, and its subnet is free again", () => {
+test("a network is not found any more while its links go, and what is created meanwhile waits for that", async () => {
   const bench = new Bench();
-  const networks = bench.open();
-  bench.host.failsWith = new LighterError("kernel", "no more links");
-  expect(() => networks.create({ Name: "net" })).toThrow("no more links");
-  expect(networks.list()).toHaveLength(3);
-  expect(networks.create({ Name: "net" }).pools[0]?.subnet).toBe("172.18.0.0/16");
+  const networks = await bench.open();
+  const body = { Name: "net", Options: { "com.docker.network.bridge.name": "br7" } };
+  const network = await networks.create(body);
+  const gone = Promise.withResolvers<void>();
+  bench.host.removing = gone.promise;
+  const removed = networks.remove(network);
+  expect(() => networks.find("net")).toThrow("network net not found");
+  const created = networks.create(body);
+  await new Promise(setImmediate);
+  expect(bench.host.links.get("br7")?.networkId).toBe(network.id);
+  gone.resolve();
+  await removed;
+  const { id } = await created;
+  expect(bench.host.links.get("br7")?.networkId).toBe(id);
+  expect([...bench.rules.keys()]).toEqual(["br7"]);
 });
 
-test("a network in use is not removed, and no prune takes it", () => {
+test("a network whose bridge cannot be made is not there, and its subnet is free again", async () => {
   const bench = new Bench();
-  const networks = bench.open();
-  const network = networks.create({ Name: "net" });
+  const networks = await bench.open();
+  bench.host.failsWith = new LighterError("kernel", "no more links");
+  await expect(networks.create({ Name: "net" })).rejects.toThrow("no more links");
+  expect(networks.list()).toHaveLength(3);
+  expect((await networks.create({ Name: "net" })).pools[0]?.subnet).toBe("172.18.0.0/16");
+});
+
+test("a network in use is not removed, and no prune takes it", async () => {
+  const bench = new Bench();
+  const networks = await bench.open();
+  const network = await networks.create({ Name: "net" });
   expect(networks.isDangling(network)).toBe(true);
   bench.users = { [network.id]: [user("c")] };
-  expect(() => networks.remove(network)).toThrow(
+  await expect(networks.remove(network)).rejects.toThrow(
     `error while removing network: network net id ${network.id} has active endpoints`,
   );
   expect(networks.isDangling(network)).toBe(false);
   for (const name of ["bridge", "host", "none"]) {
-    expect(() => networks.remove(networks.find(name))).toThrow(
+    await expect(networks.remove(networks.find(name))).rejects.toThrow(
       `${name} is a pre-defined network and cannot be removed`,
     );
     expect(networks.isDangling(networks.find(name))).toBe(false);
   }
 });
 
-test("a daemon that comes back forgets connections but those of gateways and of who runs", () => {
+test("a daemon that comes back forgets connections but those of gateways and of who runs", async () => {
   const bench = new Bench();
-  const network = bench.open().create({ Name: "net" });
+  const network = await (await bench.open()).create({ Name: "net" });
   const inside = { address: "172.18.0.2", prefixLength: 16 };
   bench.users = { [network.id]: [{ ...user("c"), state: { ...user("c").state, ipv4: inside } }] };
-  bench.open();
+  await bench.open();
   expect([...bench.kept].sort()).toEqual(["172.17.0.1", "172.18.0.1", "172.18.0.2"]);
 });
 
-test("a daemon that comes back has rules for the default bridge as long as that is there", () => {
+test("a daemon that comes back has rules for the default bridge as long as that is there", async () => {
   const bench = new Bench();
-  const networks = bench.open();
+  const networks = await bench.open();
   expect(bench.rules.size).toBe(0);
   networks.prepare(networks.find("bridge"));
-  bench.open();
+  await bench.open();
   expect([...bench.rules.keys()]).toEqual(["own0"]);
 });
 
-test("a daemon that comes back makes the bridges that are missing, and removes those of no network", () => {
+test("a daemon that comes back makes the bridges that are missing, and removes those of no network", async () => {
   const bench = new Bench();
-  const network = bench.open().create({ Name: "net" });
+  const network = await (await bench.open()).create({ Name: "net" });
   const name = `br-${network.id.slice(0, 12)}`;
   bench.host.links.clear(); // a boot
   bench.host.links.set("br-left", { index: 77, name: "br-left", mtu: 1500, networkId: "0".repeat(64), addresses: [] });
   bench.rules.clear();
-  const networks = bench.open();
+  const networks = await bench.open();
   expect([...bench.host.links.keys()]).toEqual([name]);
   expect([...bench.rules.keys()]).toEqual([name]);
   bench.users = { [networks.find("bridge").id]: [user("c")] };
-  bench.open();
+  await bench.open();
   expect([...bench.host.links.keys()]).toEqual([name, "own0"]);
 });
 
-test("a network whose bridge cannot be made again is there, and is made at the next use", () => {
+test("a network whose bridge cannot be made again is there, and is made at the next use", async () => {
   const bench = new Bench();
-  const network = bench.open().create({ Name: "net" });
+  const network = await (await bench.open()).create({ Name: "net" });
   bench.host.links.clear();
   bench.host.failsWith = new LighterError("kernel", "no more links");
-  const networks = bench.open();
+  const networks = await bench.open();
   expect(bench.host.links.size).toBe(0);
   expect(networks.prepare(networks.find("net"))).toMatchObject({ bridge: `br-${network.id.slice(0, 12)}` });
 });
 
-test("a bridge that somebody has removed is made again by the next start", () => {
+test("a bridge that somebody has removed is made again by the next start", async () => {
   const bench = new Bench();
-  const networks = bench.open();
+  const networks = await bench.open();
   const network = networks.find("bridge");
   const first = networks.prepare(network);
   expect(networks.prepare(network)).toBe(first);
@@ -273,11 +292,11 @@ test("a bridge that somebody has removed is made again by the next start", () =>
   expect(bench.rules.size).toBe(1);
 });
 
-test("addresses of a network: lowest first, as asked, given back, and claimed for those that run", () => {
+test("addresses of a network: lowest first, as asked, given back, and claimed for those that run", async () => {
   const bench = new Bench();
-  const networks = bench.open();
+  const networks = await bench.open();
   const Config = [{ Subnet: "10.0.0.0/29" }, { Subnet: "fd00::/64" }];
-  const network = networks.create({ Name: "net", EnableIPv6: true, IPAM: { Config } });
+  const network = await networks.create({ Name: "net", EnableIPv6: true, IPAM: { Config } });
   const first = networks.allocate(network, {});
   expect(first).toEqual({
     macAddress: "02:42:0a:00:00:02",
@@ -309,7 +328,7 @@ test("addresses of a network: lowest first, as asked, given back, and claimed fo
   expect(networks.allocate(network, { ipv4Address: "10.0.0.4" }).ipv4?.address).toBe("10.0.0.4"); // the failure kept none
   networks.release(network, first);
   expect(networks.allocate(network, {}).ipv4?.address).toBe("10.0.0.2");
-  const next = bench.open();
+  const next = await bench.open();
   next.claim(next.find("net"), first);
   expect(next.allocate(next.find("net"), {}).ipv4?.address).toBe("10.0.0.3");
   for (const _ of ["10.0.0.4", "10.0.0.5", "10.0.0.6"]) next.allocate(next.find("net"), {});
@@ -318,10 +337,10 @@ test("addresses of a network: lowest first, as asked, given back, and claimed fo
   );
 });
 
-test("an internal network's containers have no gateway; host and none have no addresses", () => {
+test("an internal network's containers have no gateway; host and none have no addresses", async () => {
   const bench = new Bench();
-  const networks = bench.open();
-  const internal = networks.create({ Name: "net", Internal: true });
+  const networks = await bench.open();
+  const internal = await networks.create({ Name: "net", Internal: true });
   expect(Object.keys(networks.allocate(internal, {}))).toEqual(["macAddress", "ipv4"]);
   for (const name of ["host", "none"]) {
     expect(networks.allocate(networks.find(name), {})).toEqual({ macAddress: "" });
@@ -329,46 +348,46 @@ test("an internal network's containers have no gateway; host and none have no ad
   }
 });
 
-test("options of a driver that the daemon's settings name are those of networks that do not", () => {
+test("options of a driver that the daemon's settings name are those of networks that do not", async () => {
   const bench = new Bench();
   const mtu = "com.docker.network.driver.mtu";
-  const networks = bench.open({ defaultOptions: { bridge: { [mtu]: "1400" } } });
-  expect(networks.create({ Name: "a" }).options).toEqual({ [mtu]: "1400" });
-  expect(networks.create({ Name: "b", Options: { [mtu]: "1300" } }).options).toEqual({ [mtu]: "1300" });
+  const networks = await bench.open({ defaultOptions: { bridge: { [mtu]: "1400" } } });
+  expect((await networks.create({ Name: "a" })).options).toEqual({ [mtu]: "1400" });
+  expect((await networks.create({ Name: "b", Options: { [mtu]: "1300" } })).options).toEqual({ [mtu]: "1300" });
   expect(networks.prepare(networks.find("b"))).toMatchObject({ mtu: 1300 });
 });
 
-test("a macvlan network has its parent, or one that leads nowhere", () => {
+test("a macvlan network has its parent, or one that leads nowhere", async () => {
   const bench = new Bench();
-  const networks = bench.open();
+  const networks = await bench.open();
   const Options = { parent: "eth0.7", macvlan_mode: "private" };
-  const network = networks.create({ Name: "net", Driver: "macvlan", Options });
+  const network = await networks.create({ Name: "net", Driver: "macvlan", Options });
   expect(networks.prepare(network)).toMatchObject({ kind: "macvlan", parent: "eth0.7", mode: "private" });
-  expect(() => networks.create({ Name: "other", Driver: "macvlan", Options })).toThrow(
+  await expect(networks.create({ Name: "other", Driver: "macvlan", Options })).rejects.toThrow(
     `network ${network.id} is already using parent interface eth0.7`,
   );
-  networks.remove(network);
+  await networks.remove(network);
   expect(bench.host.links.size).toBe(0);
 });
 
-test("what there is not is refused by name: a driver is looked for among plugins, as Docker does, and there are none", () => {
-  const networks = new Bench().open();
+test("what there is not is refused by name: a driver is looked for among plugins, as Docker does, and there are none", async () => {
+  const networks = await new Bench().open();
   for (const body of [
     { Name: "net", Driver: "nope" },
     { Name: "net", IPAM: { Driver: "nope" } },
   ])
-    expect(() => networks.create(body)).toThrow(
+    await expect(networks.create(body)).rejects.toThrow(
       expect.objectContaining({ code: "not-found", message: 'plugin "nope" not found' }),
     );
   for (const body of [
     { Name: "net", ConfigOnly: true },
     { Name: "net", ConfigFrom: { Network: "other" } },
   ])
-    expect(() => networks.create(body)).toThrow(expect.objectContaining({ code: "not-supported" }));
-  expect(networks.create({ Name: "net", ConfigFrom: { Network: "" } }).driver).toBe("bridge");
+    await expect(networks.create(body)).rejects.toThrow(expect.objectContaining({ code: "not-supported" }));
+  expect((await networks.create({ Name: "net", ConfigFrom: { Network: "" } })).driver).toBe("bridge");
   const mode = (value: string) => ({ Name: value, Options: { "com.docker.network.bridge.gateway_mode_ipv4": value } });
-  expect(() => networks.create(mode("routed"))).toThrow(
+  await expect(networks.create(mode("routed"))).rejects.toThrow(
     "option com.docker.network.bridge.gateway_mode_ipv4=routed is not supported",
   );
-  expect(networks.create(mode("nat")).name).toBe("nat");
+  expect((await networks.create(mode("nat"))).name).toBe("nat");
 });

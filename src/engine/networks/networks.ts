@@ -73,6 +73,8 @@ export class Networks {
   readonly #records = new Map<string, NetworkRecord>();
   readonly #addresses = new Map<string, AddressBook>();
   readonly #prepared = new Map<string, PreparedNetwork>();
+  /** Networks that are not any more, until their links are not either. */
+  readonly #leaving = new Set<Promise<void>>();
 
   constructor(options: NetworksOptions) {
     this.#options = options;
@@ -166,8 +168,9 @@ export class Networks {
   // --- Create, remove ---
 
   /** `body`: the request's JSON. The links are there when it returns. @throws LighterError, with Docker's texts */
-  create(body: unknown): NetworkRecord {
+  async create(body: unknown): Promise<NetworkRecord> {
     const request = parseNetworkRequest(body);
+    await Promise.all(this.#leaving); // one of them may have the bridge's name
     const plan = planNetwork(request, this.list(), this.#options.settings.defaultOptions);
     const record = { ...plan, id: randomId(), createdAt: formatNow(), pools: this.#planPools(plan) };
     this.#insert(record);
@@ -176,15 +179,18 @@ export class Networks {
       writePoint("made network");
     } catch (error) {
       this.#delete(record.id);
-      this.#unmake(record);
+      await this.#unmake(record);
       throw error;
     }
     this.#publish("create", record);
     return record;
   }
 
-  /** @throws LighterError "forbidden" for a predefined one, and while containers that run are in it */
-  remove(network: NetworkRecord): void {
+  /**
+   * Nobody finds it any more from here on; its links are gone when it resolves.
+   * @throws LighterError "forbidden" for a predefined one, and while containers that run are in it
+   */
+  async remove(network: NetworkRecord): Promise<void> {
     const { name, id } = network;
     if (isPredefined(network))
       throw new LighterError("forbidden", `${name} is a pre-defined network and cannot be removed`);
@@ -194,15 +200,22 @@ export class Networks {
         `error while removing network: network ${name} id ${id} has active endpoints`,
       );
     this.#delete(id);
-    this.#unmake(network);
+    await this.#unmake(network);
     this.#publish("destroy", network);
   }
 
   /** What cannot be removed now, the next daemon removes. */
-  #unmake(network: NetworkRecord): void {
+  async #unmake(network: NetworkRecord): Promise<void> {
+    const unmade = this.#removeLinksAndRules(network);
+    this.#leaving.add(unmade);
+    await unmade;
+    this.#leaving.delete(unmade);
+  }
+
+  async #removeLinksAndRules(network: NetworkRecord): Promise<void> {
     const { host, firewall } = this.#options;
     try {
-      host.removeLinks(network.id);
+      await host.removeLinks(network.id);
       writePoint("removed links of network");
       if (network.driver === "bridge") firewall?.removeNetwork(bridgeNameOf(network));
     } catch (error) {
@@ -250,10 +263,10 @@ export class Networks {
    * Makes the links of the networks that are in use again, as after a boot, and removes those that no row tells of. A
    * network whose links cannot be made is there all the same: a start in it fails, and says why.
    */
-  restore(): void {
+  async restore(): Promise<void> {
     const { host } = this.#options;
     const owners = new Set(host.ownersOfLinks());
-    for (const owner of owners) if (!this.#records.has(owner)) host.removeLinks(owner);
+    await Promise.all([...owners].filter((owner) => !this.#records.has(owner)).map((owner) => host.removeLinks(owner)));
     for (const network of this.list()) {
       const isInUse = owners.has(network.id) || this.usersOf(network).length > 0;
       if (isPredefined(network) && !isInUse) continue; // at its first container

@@ -53,7 +53,7 @@ function readFilter(path: string): SeccompFilter | undefined {
     if (statSync(path).size > SECCOMP_CACHE_FILE_MAX_BYTES) return undefined;
     const bytes = readFileSync(path);
     const content = bytes.subarray(0, bytes.length - DIGEST_BYTES);
-    const instructions = Uint8Array.from(content.subarray(HEAD_BYTES));
+    const instructions = new Uint8Array(content.subarray(HEAD_BYTES));
     const isWhole =
       content.subarray(0, MAGIC.length).equals(MAGIC) &&
       instructions.length > 0 &&

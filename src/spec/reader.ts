@@ -72,13 +72,24 @@ export function list<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<T[]> {
   return (value, path) => {
     if (!Array.isArray(value)) refuse(path, "is not a list");
     if (value.length > max) refuse(path, `has ${value.length} entries, more than ${max}`);
-    return value.map((item, index) => read(item, `${path}[${index}]`));
+    const items: T[] = [];
+    for (let index = 0; index < value.length; index++) items.push(readItem(read, value[index], path, index));
+    return items;
   };
+}
+
+/** The item's own path is made where something is wrong with it: a filter names hundreds of system calls. */
+function readItem<T>(read: Reader<T>, item: unknown, path: string, index: number): T {
+  try {
+    return read(item, path);
+  } catch {
+    return read(item, `${path}[${index}]`);
+  }
 }
 
 export function map<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<Record<string, T>> {
   return (value, path) => {
-    const entries = entriesOf(value, path);
+    const entries = Object.entries(objectOf(value, path));
     if (entries.length > max) refuse(path, `has ${entries.length} entries, more than ${max}`);
     return Object.fromEntries(
       entries.map(([key, item]) => {
@@ -104,10 +115,10 @@ export function object<T extends object>(
 ): Reader<T> {
   const readers = Object.entries(fields) as [string, Reader<unknown>][];
   return (value, path) => {
-    const given = new Map(entriesOf(value, path));
+    const given = objectOf(value, path);
     const result: Record<string, unknown> = { ...defaults };
     for (const [key, read] of readers) {
-      const field = given.get(key);
+      const field = Object.hasOwn(given, key) ? given[key] : undefined;
       if (field !== undefined && field !== null) result[key] = read(field, join(path, key));
     }
     for (const key of required) if (result[key] === undefined) refuse(join(path, key), "is missing");
@@ -115,10 +126,10 @@ export function object<T extends object>(
   };
 }
 
-function entriesOf(value: unknown, path: string): [string, unknown][] {
+function objectOf(value: unknown, path: string): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     refuse(path || "the document", "is not an object");
-  return Object.entries(value);
+  return value as Record<string, unknown>;
 }
 
 function join(path: string, key: string): string {

@@ -146,28 +146,21 @@ class Encoder {
     return at;
   }
 
-  #arg(arg: Arg): RawArg {
-    if (typeof arg === "number" || typeof arg === "bigint") return numberArg(arg);
-    if ("slot" in arg) return { kind: ARG_SLOT, value: this.slot(arg.slot) };
-    if ("text" in arg) return blobArg(this.string(arg.text));
-    if ("shared" in arg) return blobArg(this.#sharedOffset(arg.shared));
-    return blobArg(this.struct(arg.data, arg.pointers));
+  #putArg(view: DataView, at: number, index: number, arg: Arg): void {
+    if (typeof arg === "number" || typeof arg === "bigint") putArg(view, at, index, ARG_NUMBER, arg);
+    else if ("slot" in arg) putArg(view, at, index, ARG_SLOT, this.slot(arg.slot));
+    else if ("text" in arg) putArg(view, at, index, ARG_BLOB, this.string(arg.text));
+    else if ("shared" in arg) putArg(view, at, index, ARG_BLOB, this.#sharedOffset(arg.shared));
+    else putArg(view, at, index, ARG_BLOB, this.struct(arg.data, arg.pointers));
   }
 
   #slotArg(name: string): RawArg {
     return { kind: ARG_SLOT, value: this.slot(name) };
   }
 
-  #rawArgs(op: Op): { call: number; out: number; args: RawArg[] } {
-    const plain = (args: RawArg[], out?: string) => ({ call: 0, out: this.slot(out), args });
+  #rawArgs(op: Exclude<Op, { kind: "call" }>): { out: number; args: RawArg[] } {
+    const plain = (args: RawArg[], out?: string) => ({ out: this.slot(out), args });
     switch (op.kind) {
-      case "call": {
-        const { fixed } = callOf(op.name);
-        const args = op.args.map((arg) => this.#arg(arg));
-        if (fixed) args.splice(fixed.index, 0, numberArg(fixed.value));
-        assert(args.length === callOf(op.name).args.length, `${op.name} takes other arguments`);
-        return { call: CALL_NUMBERS.get(op.name)!, out: this.slot(op.out), args };
-      }
       case "write": {
         const data = utf8(op.data);
         return plain([
@@ -271,29 +264,31 @@ class Encoder {
   }
 
   op(op: Op): void {
-    const { call, out, args } = this.#rawArgs(op);
-    assert(args.length <= 6, "an op takes at most six arguments");
     const tolerate = op.tolerate ?? [];
     assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
     // Field by field at fixed offsets, and no BigInt where a number will do: a start has hundreds of ops.
     const at = this.#ops.length;
     const view = this.#ops.reserve(OP_BYTES);
     view.setUint16(at, KIND_NUMBERS.get(op.kind)!, true);
-    view.setUint16(at + 2, call, true);
-    view.setUint16(at + 4, out, true);
-    view.setUint16(at + 6, this.slot(op.guard), true);
-    view.setUint16(at + 8, this.slot(op.unless), true);
     // Counting loops: this code runs cold in a command of the OCI runtime, where iterators cost twice as much.
     for (let i = 0; i < tolerate.length; i++) view.setUint16(at + 16 + 2 * i, errnoNumber(tolerate[i]!), true);
-    for (let index = 0; index < args.length; index++) {
-      const { kind, value } = args[index]!;
-      view.setUint8(at + 10 + index, kind);
-      if (typeof value === "bigint") view.setBigUint64(at + 24 + 8 * index, BigInt.asUintN(64, value), true);
-      else {
-        view.setUint32(at + 24 + 8 * index, value >>> 0, true);
-        view.setInt32(at + 28 + 8 * index, Math.floor(value / 0x1_0000_0000), true);
-      }
+    if (op.kind === "call") {
+      const { args, fixed } = callOf(op.name);
+      assert(op.args.length + (fixed ? 1 : 0) === args.length, `${op.name} takes other arguments`);
+      view.setUint16(at + 2, CALL_NUMBERS.get(op.name)!, true);
+      let given = 0;
+      for (let index = 0; index < args.length; index++)
+        if (index === fixed?.index) putArg(view, at, index, ARG_NUMBER, fixed.value);
+        else this.#putArg(view, at, index, op.args[given++]!);
+      view.setUint16(at + 4, this.slot(op.out), true);
+    } else {
+      const { out, args } = this.#rawArgs(op);
+      assert(args.length <= 6, "an op takes at most six arguments");
+      view.setUint16(at + 4, out, true);
+      for (let index = 0; index < args.length; index++) putArg(view, at, index, args[index]!.kind, args[index]!.value);
     }
+    view.setUint16(at + 6, this.slot(op.guard), true);
+    view.setUint16(at + 8, this.slot(op.unless), true);
   }
 
   finish(fields: Partial<Record<HeaderField, number | bigint>>): Uint8Array<ArrayBuffer> {
@@ -326,6 +321,16 @@ class Encoder {
     w.bytes(blob);
     assert(w.length === total && OP_BYTES * (ops.length / OP_BYTES) === ops.length, "program layout");
     return w.finish();
+  }
+}
+
+/** Argument `index` of the op at `at`. */
+function putArg(view: DataView, at: number, index: number, kind: number, value: number | bigint): void {
+  view.setUint8(at + 10 + index, kind);
+  if (typeof value === "bigint") view.setBigUint64(at + 24 + 8 * index, BigInt.asUintN(64, value), true);
+  else {
+    view.setUint32(at + 24 + 8 * index, value >>> 0, true);
+    view.setInt32(at + 28 + 8 * index, Math.floor(value / 0x1_0000_0000), true);
   }
 }
 

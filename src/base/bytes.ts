@@ -11,18 +11,23 @@ export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** Not from Node's pool, whose buffers share one ArrayBuffer. */
+function zeroed(length: number): Buffer<ArrayBuffer> {
+  return Buffer.from(new ArrayBuffer(length));
+}
+
 function checkRange(value: number, max: number): void {
   if (!(Number.isInteger(value) && value >= 0 && value <= max)) assert(false, `${value} is not from 0 to ${max}`);
 }
 
 /** A growing little-endian buffer. Offsets are byte offsets from its start. */
 export class ByteWriter {
-  #bytes: Uint8Array<ArrayBuffer>;
+  #bytes: Buffer<ArrayBuffer>;
   #view: DataView;
   #length = 0;
 
   constructor(capacity = 1024) {
-    this.#bytes = new Uint8Array(capacity);
+    this.#bytes = zeroed(capacity);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
@@ -34,7 +39,7 @@ export class ByteWriter {
     const at = this.#length;
     const needed = at + by;
     if (needed > this.#bytes.length) {
-      const bigger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      const bigger = zeroed(Math.max(needed, this.#bytes.length * 2));
       bigger.set(this.#bytes);
       this.#bytes = bigger;
       this.#view = new DataView(bigger.buffer);
@@ -76,6 +81,14 @@ export class ByteWriter {
     return this;
   }
 
+  /** Returns how many bytes it has. */
+  utf8(value: string): number {
+    const at = this.#grow(3 * value.length); // at most
+    const count = this.#bytes.write(value, at);
+    this.#length = at + count;
+    return count;
+  }
+
   /** Zero bytes up to the next multiple of `alignment`. */
   align(alignment: number): this {
     const rest = this.#length % alignment;
@@ -96,6 +109,6 @@ export class ByteWriter {
 
   /** A view of what was written; valid until the next write. */
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length);
+    return new Uint8Array(this.#bytes.buffer, 0, this.#length); // a Buffer's slice() would be no copy
   }
 }

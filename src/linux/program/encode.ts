@@ -109,7 +109,9 @@ class Encoder {
     let at = this.#strings.get(text);
     if (at === undefined) {
       if (text.includes("\0")) throw new LighterError("invalid", `${JSON.stringify(text)} contains a NUL byte`);
-      at = this.bytes(utf8(text), 1);
+      at = this.#blob.align(8).length;
+      this.#blob.utf8(text);
+      this.#blob.zeros(1);
       this.#strings.set(text, at);
     }
     return at;
@@ -274,7 +276,7 @@ class Encoder {
     for (let i = 0; i < tolerate.length; i++) view.setUint16(at + 16 + 2 * i, errnoNumber(tolerate[i]!), true);
     if (op.kind === "call") {
       const { args, fixed } = callOf(op.name);
-      assert(op.args.length + (fixed ? 1 : 0) === args.length, `${op.name} takes other arguments`);
+      if (op.args.length + (fixed ? 1 : 0) !== args.length) assert(false, `${op.name} takes other arguments`);
       view.setUint16(at + 2, CALL_NUMBERS.get(op.name)!, true);
       let given = 0;
       for (let index = 0; index < args.length; index++)

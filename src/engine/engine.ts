@@ -97,6 +97,7 @@ export class Engine implements AsyncDisposable {
       ownBridgeName: ownNames(this.paths.dataRoot).bridge,
       usersOf: (networkId) => this.#usersOf(networkId),
       publishedPorts: () => this.list().flatMap(({ record }) => record.networking.ports),
+      containerLinks: () => this.endpoints.containerLinks(),
     });
     this.endpoints = new Endpoints({
       networks: this.networks,
@@ -105,6 +106,7 @@ export class Engine implements AsyncDisposable {
       startResolver: options.networks.startResolver,
       hasLink: (name) => options.networks.host.indexOf(name) !== undefined,
       unplug: (name) => options.networks.host.unplug(name),
+      forwardWithin: (bridge, isOn) => options.networks.host.forwardWithin(bridge, isOn),
       store: this.store,
       events: this.events,
       containers: () => this.#containers.values(),
@@ -499,6 +501,7 @@ export class Engine implements AsyncDisposable {
       const hostConfig = { ...record.hostConfig, Links };
       this.store.setHostConfig(record.id, hostConfig);
       record.hostConfig = hostConfig;
+      this.endpoints.openLinks();
     });
   }
 
@@ -564,6 +567,7 @@ export class Engine implements AsyncDisposable {
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
     await this.execs.reconcile((id) => this.#containers.get(id));
     await this.networks.restore();
+    this.endpoints.openLinks();
   }
 
   async #reconcileOne(container: Container): Promise<void> {

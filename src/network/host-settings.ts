@@ -107,6 +107,17 @@ export function startBridge(bridge: { name: string; index: number }, options: { 
   }
 }
 
+/**
+ * Whether containers of a bridge whose ports are isolated get to one another by way of the host, as far as the firewall lets
+ * them: the host answers for their addresses (RFC 3069), at once.
+ */
+export function forwardWithin(bridge: string, isOn: boolean): void {
+  const path = `ipv4/conf/${bridge}/proxy_arp_pvlan`;
+  if (readSetting(path) === undefined) return; // not made yet
+  if (isOn) writeSetting(`ipv4/neigh/${bridge}/proxy_delay`, "0");
+  writeSetting(path, isOn ? "1" : "0");
+}
+
 function encodeUp(index: number): Uint8Array {
   const RTM_SETLINK = 19;
   const IFLA_GROUP = 27;

@@ -34,6 +34,16 @@ export interface FirewallNetwork {
 
 export type TransportProtocol = "tcp" | "udp" | "sctp";
 
+/** A port that one container of a bridge without icc may reach at another of it. Of IPv4, as Docker's links are. */
+export interface ContainerLink {
+  bridge: string;
+  /** Addresses. */
+  from: string;
+  to: string;
+  protocol: TransportProtocol;
+  port: number;
+}
+
 /** A port of the host that leads to a port of a container. */
 export interface PortMapping {
   protocol: TransportProtocol;

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { Firewall } from "../../src/network/firewall/mod.ts";
+import { forwardWithin } from "../../src/network/host-settings.ts";
 import {
   closeLab,
   expectAnswers,
   hasBridgeCalls,
   hosts,
   NETWORKS,
+  nft,
   openLab,
   PORTS,
   type Row,
@@ -132,6 +134,34 @@ testBothWays("a host that sends to containers by their own addresses reaches non
     ["outside", "tcp", "172.18.0.1 8080", "a1 192.0.2.2"],
   ];
 });
+
+for (const isFiltered of [false, true])
+  testIf(isRoot && hasBridgeCalls, "needs root and br_netfilter")(
+    `where containers do not reach one another, links open single ports, one way (bridge-nf-call-iptables ${Number(isFiltered)})`,
+    async () => {
+      setBridgeCalls(isFiltered);
+      firewall.sync(NETWORKS, PORTS);
+      forwardWithin("br-d", true);
+      const rows = (linked: string): Row[] => [
+        ["d1", "tcp", "172.21.0.3 80", linked],
+        ["d1", "tcp", "172.21.0.3 81", "timeout"],
+        ["d1", "udp", "172.21.0.3 53", "timeout"],
+        ["d2", "tcp", "172.21.0.2 80", "timeout"],
+        ["a1", "tcp", "172.21.0.3 80", "timeout"],
+      ];
+      await expectAnswers(rows("timeout"));
+      const link = { bridge: "br-d", from: "172.21.0.2", to: "172.21.0.3", protocol: "tcp", port: 80 } as const;
+      firewall.setLinks([link, link, { ...link, from: "172.21.0.9" }]);
+      await expectAnswers(rows("d2 172.21.0.2"));
+      nft("flush", "ruleset");
+      firewall.sync(NETWORKS, PORTS, [link]);
+      await expectAnswers(rows("d2 172.21.0.2"));
+      firewall.setLinks([]);
+      firewall.forgetConnections(["172.21.0.2"]);
+      await expectAnswers(rows("timeout"));
+      forwardWithin("br-d", false);
+    },
+  );
 
 testIf(isRoot, "needs root")("published ports of SCTP are reached", async () => {
   firewall.sync(NETWORKS, PORTS);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { NETLINK, NetlinkSocket } from "../../src/linux/netlink/mod.ts";
 import { resolverRedirect } from "../../src/linux/nftables/mod.ts";
 import { Firewall } from "../../src/network/firewall/mod.ts";
-import type { FirewallNetwork, PortMapping } from "../../src/network/types.ts";
+import type { ContainerLink, FirewallNetwork, PortMapping } from "../../src/network/types.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -67,6 +67,10 @@ const PORTS: readonly PortMapping[] = [
   ],
 ];
 
+const LINKS: readonly ContainerLink[] = [
+  { bridge: "br-2", from: "172.19.0.2", to: "172.19.0.3", protocol: "tcp", port: 5432 },
+];
+
 const GOLDEN = join(import.meta.dirname, "../golden/firewall/table.nft");
 
 /** Without handles and what is said about nft itself. */
@@ -80,7 +84,7 @@ testAsRoot("the firewall's table is what nft makes of the golden text", () => {
   const bridgeCalls = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
   if (existsSync(bridgeCalls)) writeFileSync(bridgeCalls, "1");
   using firewall = new Firewall({ tableName: "lighter" });
-  firewall.sync(NETWORKS, PORTS);
+  firewall.sync(NETWORKS, PORTS, LINKS);
   firewall.guard({ ipv4: true, ipv6: true });
   const text = nft("list", "table", "inet", "lighter");
   if (process.env.GOLDEN === "update") writeFileSync(GOLDEN, text);

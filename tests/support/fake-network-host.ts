@@ -56,6 +56,8 @@ export class FakeNetworkHost implements NetworkHost {
 
   unplug(): void {}
 
+  forwardWithin(): void {}
+
   /** What a removal waits for. */
   removing: Promise<void> = Promise.resolve();
 

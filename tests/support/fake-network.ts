@@ -53,6 +53,8 @@ export class FakeFirewall implements PortFirewall {
     for (const port of ports) this.ports.add(describePort(port));
   }
 
+  setLinks(): void {}
+
   unpublish(ports: readonly PortMapping[]): void {
     for (const port of ports) this.ports.delete(describePort(port));
   }

@@ -116,6 +116,7 @@ async function connectRunning(
   }
   endpoints.publishMoved(before.ports, ports);
   undo.move();
+  attempt(`open links of container ${record.id}`, () => endpoints.openLinks());
   endpoints.addNames(record);
   attempt(`write names for container ${record.id}`, () => {
     const { hosts, resolvConf } = engine.paths.container(record.id);
@@ -225,6 +226,7 @@ function forgetEndpoint(engine: Engine, container: Container, endpoint: Endpoint
   store.setNetworking(record.id, after);
   record.networking = after;
   attempt(`publish ports of container ${record.id}`, () => endpoints.publishMoved(before.ports, after.ports));
+  attempt(`close links of container ${record.id}`, () => endpoints.openLinks());
   endpoints.clearLeftovers([endpoint]);
   endpoints.releaseEndpoint(endpoint);
 }

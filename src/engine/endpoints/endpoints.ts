@@ -3,13 +3,13 @@ import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
-import type { PortMapping } from "../../network/types.ts";
+import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
-import { checkWish, isUserDefined, planPorts } from "../config/mod.ts";
+import { checkWish, DEFAULT_NETWORK, isUserDefined, planPorts } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
-import { bridgeOptionsOf } from "../networks/bridge-options.ts";
+import { bridgeNameOf, bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 import type { ContainerRecord, Store } from "../store.ts";
@@ -17,7 +17,7 @@ import { attempt } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";
 import { Leftovers } from "./leftovers.ts";
-import { hasLegacyLinks, linkHosts, linksOf } from "./links.ts";
+import { hasLegacyLinks, linkHosts, linksIn, linksOf } from "./links.ts";
 import { linksByName, namedEndpoint } from "./names.ts";
 import {
   type ActiveEndpoint,
@@ -40,6 +40,8 @@ export interface EndpointsOptions {
   hasLink: (name: string) => boolean;
   /** Takes a link off its bridge, if it is there. */
   unplug: (name: string) => void;
+  /** Containers of a bridge without icc may get to one another by way of the host, if the firewall lets them. */
+  forwardWithin: (bridge: string, isOn: boolean) => void;
   store: Store;
   events: EventBus;
   containers: () => Iterable<Container>;
@@ -138,13 +140,15 @@ export class Endpoints implements Disposable {
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       this.#write(record, { endpoints: active.map(({ endpoint }) => endpoint), ports }, interfaces.length > 0);
       if (ports.length > 0) this.options.firewall?.publish(ports);
+      this.openLinks();
       this.#held.set(record.id, { resolver: undefined });
       this.addNames(record);
       return this.#startOf(container, interfaces);
     } catch (error) {
-      if (this.#held.has(record.id)) this.end(container, record.networking, false);
+      const { networking } = record;
+      record.networking = withoutStates(networking);
+      if (this.#held.has(record.id)) this.end(container, networking, false);
       else this.#giveBack({ endpoints: active.map(({ endpoint }) => endpoint), ports });
-      record.networking = withoutStates(record.networking);
       throw error;
     }
   }
@@ -310,6 +314,7 @@ export class Endpoints implements Disposable {
   /** Goes on after a failure: what is left is put right by the next daemon. */
   #giveBack({ endpoints, ports }: ContainerNetworking): void {
     attempt("unpublish ports", () => this.unpublish(ports));
+    attempt("close links", () => this.openLinks());
     this.clearLeftovers(endpoints);
     for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint));
   }
@@ -336,6 +341,23 @@ export class Endpoints implements Disposable {
   }
 
   // --- Names, and what else others see ---
+
+  /** Containers that are linked on a default network without icc reach one another's exposed ports; no others do. */
+  containerLinks(): ContainerLink[] {
+    const network = this.#findIf(DEFAULT_NETWORK);
+    if (network === undefined || bridgeOptionsOf(network).icc) return [];
+    return linksIn(bridgeNameOf(network), this.options.containers(), this.options.findContainer);
+  }
+
+  /** After a change of what there is to link. */
+  openLinks(): void {
+    const { firewall, forwardWithin } = this.options;
+    const network = this.#findIf(DEFAULT_NETWORK);
+    if (firewall === undefined || network === undefined || bridgeOptionsOf(network).icc) return;
+    const links = this.containerLinks();
+    firewall.setLinks(links);
+    forwardWithin(bridgeNameOf(network), links.length > 0);
+  }
 
   addNames(record: ContainerRecord): void {
     for (const endpoint of record.networking.endpoints) {

@@ -3,7 +3,7 @@ import { Container } from "../container.ts";
 import { EventBus } from "../events.ts";
 import { newRecord } from "../new-record.ts";
 import type { ContainerRecord } from "../store.ts";
-import { linkHosts, linkNames, linksOf, linkVariables, requireLinksRun, withoutLink } from "./links.ts";
+import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinksRun, withoutLink } from "./links.ts";
 
 function container(name: string, given: Partial<ContainerRecord> = {}): Container {
   const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [] };
@@ -28,6 +28,20 @@ const find = (ref: string) => (ref === "id-db" ? db : undefined);
 
 test("a link is lines of /etc/hosts: the alias, the other's host name and name", () => {
   expect(linkHosts(linksOf(web.record, find))).toEqual([["172.17.0.2", "my-db 0123456789ab db"]]);
+});
+
+test("a link opens what the other exposes, to one address, while both have one", () => {
+  const address = { address: "172.17.0.3", prefixLength: 16 };
+  const endpoint = { networkId: "n", networkName: "bridge", wish: {}, state: { ...state, ipv4: address } };
+  const running = container("web", { ...web.record, networking: { endpoints: [endpoint], ports: [] } });
+  const link = (port: number, protocol: string) => ({
+    ...{ bridge: "br0", from: "172.17.0.3", to: "172.17.0.2", port, protocol },
+  });
+  expect(linksIn("br0", [db, running], find)).toEqual([
+    ...[link(70, "tcp"), link(70, "udp"), link(71, "tcp"), link(72, "tcp"), link(80, "tcp")],
+  ] as ReturnType<typeof linksIn>);
+  expect(linksIn("br0", [db, web], find)).toEqual([]);
+  expect(linksIn("br0", [running], () => container("db"))).toEqual([]);
 });
 
 test("a link is environment variables, as Docker 26 makes them", () => {

@@ -1,8 +1,9 @@
 /**
  * Links of containers on the default network (`--link`), which Docker calls legacy: lines in /etc/hosts and environment
- * variables. On other networks they are names, see names.ts. Pure.
+ * variables, and without icc the way to the other. On other networks they are names, see names.ts. Pure.
  */
 import { LighterError } from "../../base/errors.ts";
+import type { ContainerLink } from "../../network/types.ts";
 import { DEFAULT_NETWORK, exposedPorts, parseLink } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { ContainerRecord } from "../store.ts";
@@ -51,6 +52,24 @@ export function describeLinks(
 /** Of the other on the default network; undefined while it does not run. */
 function addressOf({ record }: Container): string | undefined {
   return record.networking.endpoints.find(({ networkName }) => networkName === DEFAULT_NETWORK)?.state?.ipv4?.address;
+}
+
+/** What links open between containers of the default network's bridge: all that the linked one exposes. */
+export function linksIn(
+  bridge: string,
+  containers: Iterable<Container>,
+  find: (ref: string) => Container | undefined,
+): ContainerLink[] {
+  return [...containers].flatMap((container) => {
+    const from = hasLegacyLinks(container.record) ? addressOf(container) : undefined;
+    if (from === undefined) return [];
+    return linksOf(container.record, find).flatMap(({ container: linked }) => {
+      const to = addressOf(linked);
+      const { config, hostConfig } = linked.record;
+      if (to === undefined) return [];
+      return exposedPorts(config, hostConfig).map(({ port, protocol }) => ({ bridge, from, to, protocol, port }));
+    });
+  });
 }
 
 /** Lines of /etc/hosts. */

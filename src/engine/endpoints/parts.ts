@@ -1,6 +1,6 @@
 /** What endpoints need of the other parts, each as narrow as it can be: unit tests have theirs in memory. */
 import type { PortReservations } from "../../network/ports/mod.ts";
-import type { PortMapping } from "../../network/types.ts";
+import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { EndpointAddresses } from "../networks/address-book.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import type { EndpointWish, NetworkRecord } from "../networks/types.ts";
@@ -18,6 +18,7 @@ export interface NetworkPool {
 export interface PortFirewall {
   publish(ports: readonly PortMapping[]): void;
   unpublish(ports: readonly PortMapping[]): void;
+  setLinks(links: readonly ContainerLink[]): void;
   forgetConnections(addresses: readonly string[]): void;
 }
 

@@ -1,7 +1,7 @@
 /** Networks' links on this host, in the network namespace of the daemon. */
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type LinkInfo, RouteSocket } from "../../linux/netlink/mod.ts";
-import { enableForwarding, type Families, startBridge } from "../../network/host-settings.ts";
+import { enableForwarding, type Families, forwardWithin, startBridge } from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
 import { type BridgePlan, type HostLink, type NetworkHost, noForeignBridge, type ParentPlan } from "./host.ts";
 
@@ -24,6 +24,10 @@ export class HostLinks implements NetworkHost, Disposable {
 
   enableForwarding(families: Families): Families {
     return enableForwarding(families, this.#forwardingPath);
+  }
+
+  forwardWithin(bridge: string, isOn: boolean): void {
+    forwardWithin(bridge, isOn);
   }
 
   [Symbol.dispose](): void {

@@ -43,6 +43,8 @@ export interface NetworkHost {
    * interfaces it is still not to.
    */
   enableForwarding(families: Families): Families;
+  /** Containers of a bridge without icc may, or may not, get to one another by way of the host, if the firewall lets them. */
+  forwardWithin(bridge: string, isOn: boolean): void;
   /** Undefined: there is none of that name any more. */
   indexOf(name: string): number | undefined;
   /** Takes a link off its bridge. What is not there, is off. */

@@ -59,6 +59,7 @@ class Bench {
       ownBridgeName: "own0",
       usersOf: (id) => this.users[id] ?? [],
       publishedPorts: () => [],
+      containerLinks: () => [],
     });
     networks.open();
     await networks.restore();

@@ -5,7 +5,7 @@ import { formatNow } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Firewall } from "../../network/firewall/mod.ts";
 import { localPoolV6, parseCidr } from "../../network/ipam/mod.ts";
-import type { AddressPool, FirewallNetwork, PortMapping } from "../../network/types.ts";
+import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from "../../network/types.ts";
 import type { EventBus } from "../events.ts";
 import { AddressBook, type EndpointAddresses } from "./address-book.ts";
 import { bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
@@ -58,6 +58,7 @@ export interface NetworksOptions {
   usersOf(networkId: string): NetworkUser[];
   /** Of the containers that run. */
   publishedPorts(): readonly PortMapping[];
+  containerLinks(): readonly ContainerLink[];
 }
 
 /**
@@ -307,7 +308,11 @@ export class Networks {
 
   /** Makes the rules say what is so: an earlier daemon has left others, or somebody has changed them. */
   syncFirewall(): void {
-    this.#options.firewall?.sync(this.firewallNetworks(), this.#options.publishedPorts());
+    this.#options.firewall?.sync(
+      this.firewallNetworks(),
+      this.#options.publishedPorts(),
+      this.#options.containerLinks(),
+    );
   }
 
   /** Makes what containers of the network are tied to, if it is not there. @throws LighterError */

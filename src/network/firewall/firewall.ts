@@ -22,9 +22,9 @@ import {
   type Table,
 } from "../../linux/nftables/mod.ts";
 import { canPublishAtLoopback6, type Families } from "../host-settings.ts";
-import type { FirewallNetwork, PortMapping } from "../types.ts";
+import type { ContainerLink, FirewallNetwork, PortMapping } from "../types.ts";
 import { chainMessages } from "./rules.ts";
-import { ALL_SETS, type Entry, networkEntries, PROTOCOL_NUMBER, portEntry } from "./sets.ts";
+import { ALL_SETS, type Entry, linkEntry, networkEntries, PROTOCOL_NUMBER, portEntry } from "./sets.ts";
 
 /** Of increments: the table is not what we made, so it is made anew. */
 const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
@@ -43,6 +43,8 @@ export class Firewall implements Disposable {
   readonly #networks = new Map<string, FirewallNetwork>();
   /** By protocol, host address and host port. */
   readonly #ports = new Map<string, PortMapping>();
+  /** By all that they are. */
+  #links: ReadonlyMap<string, ContainerLink> = new Map();
   #guarded: Families = { ipv4: false, ipv6: false };
   #loopback6 = false;
   #exists = false;
@@ -64,8 +66,13 @@ export class Firewall implements Disposable {
    * Makes the table say exactly this, whether it is there or not.
    * @throws LighterError ("invalid") for a bad address; ("conflict") for a port that is there twice; ("kernel")
    */
-  sync(networks: readonly FirewallNetwork[], ports: readonly PortMapping[]): void {
+  sync(
+    networks: readonly FirewallNetwork[],
+    ports: readonly PortMapping[],
+    links: readonly ContainerLink[] = [],
+  ): void {
     checkDistinct(ports);
+    this.#links = byKey(links);
     this.#networks.clear();
     this.#ports.clear();
     for (const network of networks) this.#networks.set(network.bridge, network);
@@ -93,6 +100,21 @@ export class Firewall implements Disposable {
     if (network === undefined) return;
     this.#networks.delete(bridge);
     this.#change(`network ${bridge}`, networkEntries(network), []);
+  }
+
+  /** These and no others from now on. One that is there twice is one. */
+  setLinks(links: readonly ContainerLink[]): void {
+    const before = this.#links;
+    const after = byKey(links);
+    const missingIn = (there: ReadonlyMap<string, ContainerLink>, all: ReadonlyMap<string, ContainerLink>) =>
+      [...all].filter(([key]) => !there.has(key)).map(([, link]) => linkEntry(link));
+    this.#links = after;
+    try {
+      this.#change("links", missingIn(after, before), missingIn(before, after));
+    } catch (error) {
+      this.#links = before;
+      throw error;
+    }
   }
 
   /** All of them or none. @throws LighterError ("conflict") for a port that is published already */
@@ -233,6 +255,7 @@ export class Firewall implements Disposable {
     const entries = [
       ...[...this.#networks.values()].flatMap(networkEntries),
       ...[...this.#ports.values()].map(portEntry),
+      ...[...this.#links.values()].map(linkEntry),
     ];
     const messages = [
       newTable(table), // so that there is one to delete
@@ -314,6 +337,12 @@ export class Firewall implements Disposable {
       port: port.hostPort,
     });
   }
+}
+
+function byKey(links: readonly ContainerLink[]): Map<string, ContainerLink> {
+  return new Map(
+    links.map((link) => [`${link.bridge} ${link.from} ${link.to} ${link.protocol} ${link.port}`, link] as const),
+  );
 }
 
 function portKey({ protocol, hostAddress, hostPort }: PortMapping): string {

@@ -102,6 +102,17 @@ function forwardRules(guarded: Families): Rule[] {
     [...connectionHas("state", CT_STATE.established | CT_STATE.related), verdict("accept")],
     // Within one network: with bridge-nf-call-iptables what one container sends to another comes by here, too.
     [meta("iifname", 0), meta("oifname", 4), lookup(SETS.icc.name, 0), verdict("accept")],
+    // Between isolated ports: by way of the host, which answers for each (`forwardWithin`). Answers are accepted above.
+    [
+      ...isFamily("ip"),
+      meta("iifname", 0),
+      payload("network", HEADER.ip.source, HEADER.ip.bytes, 4),
+      payload("network", HEADER.ip.destination, HEADER.ip.bytes, 5),
+      meta("l4proto", 6),
+      payload("transport", 2, 2, 7),
+      lookup(SETS.links.name, 0),
+      verdict("accept"),
+    ],
     [...nameIn("iifname", SETS.internal), verdict("drop")],
     [...nameIn("oifname", SETS.internal), verdict("drop")],
     // Into a network come the packets of published ports alone, wherever they are from.

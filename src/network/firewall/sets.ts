@@ -5,7 +5,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { lastAddress, parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { type DataType, type Element, interfaceName, type NftSet, portNumber } from "../../linux/nftables/mod.ts";
-import type { FirewallNetwork, PortMapping, TransportProtocol } from "../types.ts";
+import type { ContainerLink, FirewallNetwork, PortMapping, TransportProtocol } from "../types.ts";
 
 export type IpFamily = "ip" | "ip6";
 export const IP_FAMILIES = ["ip", "ip6"] as const;
@@ -23,6 +23,8 @@ export const SETS = {
   internal: { name: "internal", key: ["ifname"] },
   /** A bridge twice: its containers reach one another. */
   icc: { name: "icc", key: ["ifname", "ifname"] },
+  /** A bridge, an address on it and where its container may go on the same bridge: address, port. */
+  links: { name: "links", key: ["ifname", "ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"] },
   /** A bridge with each of its subnets. */
   subnets: perFamily((digit, address) => ({
     name: `subnets${digit}`,
@@ -105,4 +107,16 @@ export function portEntry(port: PortMapping): Entry {
   return isAny
     ? { set: SETS.ports[family], element: { key, data } }
     : { set: SETS.portsAt[family], element: { key: [hostAddress, ...key], data } };
+}
+
+/** @throws LighterError ("invalid") for what is no address of IPv4 */
+export function linkEntry({ bridge, from, to, protocol, port }: ContainerLink): Entry {
+  const name = interfaceName(bridge);
+  const addresses = [from, to].map(parseIpAddress);
+  if (addresses.some((address) => familyOf(address) !== "ip"))
+    throw new LighterError("invalid", `a link from ${from} to ${to} is not of IPv4`);
+  return {
+    set: SETS.links,
+    element: { key: [name, ...addresses, Uint8Array.of(PROTOCOL_NUMBER[protocol]), portNumber(port)] },
+  };
 }

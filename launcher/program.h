@@ -44,6 +44,7 @@
 #define FRAME_FAILED 0x42
 #define FRAME_EXITED 0x43
 #define FRAME_RESULT 0x44
+#define FRAME_ROTATED 0x45
 
 struct program_header {
 	uint32_t magic;

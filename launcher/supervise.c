@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -27,6 +29,7 @@
 /* Room for one log entry at its worst, when every byte becomes six. */
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
+#define LOG_ENDING_BYTES 16 /* ".999.gz" */
 #define MAX_CLIENTS 128
 #define PART_MS 200 /* for clients that do not close when we do */
 #define RELEASE_MS 1000 /* for a process that may be frozen to say that it goes on by itself */
@@ -128,29 +131,68 @@ static void log_open(void)
 	logfile.size = logfile.fd >= 0 && fstat(logfile.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-/* Path of rotated file `number`; 0 is the current one. Returns 0 if it does not fit. */
-static int log_path(char *into, size_t room, uint32_t number)
+/* `number` is that of a rotated file, 0 of none. Long paths have no log: see open_streams. */
+static const char *log_path(char into[PATH_BYTES], uint32_t number, const char *ending)
 {
 	const char *path = program_string(program, program->header.log_path);
-	int length = number == 0 ? snprintf(into, room, "%s", path) : snprintf(into, room, "%s.%u", path, number);
 
-	return length > 0 && (size_t)length < room;
+	if (number == 0)
+		snprintf(into, PATH_BYTES, "%s%s", path, ending);
+	else
+		snprintf(into, PATH_BYTES, "%s.%u%s", path, number, ending);
+	return into;
 }
 
+/* What was current becomes the first rotated file. The engine makes a ".gz" of each when it comes to it, and then there are both. */
+static void shift_rotated(const char *was_current)
+{
+	static const char *const endings[] = { "", ".gz" };
+	char from[PATH_BYTES], to[PATH_BYTES];
+
+	for (int i = 0; i < 2; i++) {
+		uint32_t number = program->header.log_max_files - 1;
+
+		unlink(log_path(from, number, endings[i]));
+		while (--number > 0)
+			rename(log_path(from, number, endings[i]), log_path(to, number + 1, endings[i]));
+	}
+	rename(was_current, log_path(to, 1, ""));
+}
+
+static void tell_rotated(void);
+
+/*
+ * Whoever has the lock of the current file counts on all names for a moment: then it happens with the next output. There
+ * is a current file at every moment, and it is locked from before it is that until all have their names.
+ */
 static void log_rotate(void)
 {
-	char from[PATH_BYTES], to[PATH_BYTES];
+	char path[PATH_BYTES], next[PATH_BYTES];
+	int fd;
 
 	if (program->header.log_max_files == 1) {
 		if (ftruncate(logfile.fd, 0) == 0)
 			logfile.size = 0;
 		return;
 	}
-	for (uint32_t i = program->header.log_max_files - 1; i > 0; i--)
-		if (log_path(from, sizeof(from), i - 1) && log_path(to, sizeof(to), i))
-			rename(from, to);
+	if (flock(logfile.fd, LOCK_EX | LOCK_NB) < 0)
+		return;
+	log_path(path, 0, "");
+	if (access(log_path(next, 0, ".next"), F_OK) == 0)
+		shift_rotated(next); /* was current: whoever was before us was killed in here */
+	fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0 && renameat2(AT_FDCWD, next, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
+		shift_rotated(next);
+		flock(fd, LOCK_UN);
+		tell_rotated();
+	} else if (fd >= 0) { /* somebody has removed the log: the next output makes it anew */
+		unlink(next);
+		close(fd);
+		fd = -1;
+	}
 	close(logfile.fd);
-	log_open();
+	logfile.fd = fd;
+	logfile.size = 0;
 }
 
 /* All or nothing, so that a full disk costs whole entries and never leaves half of one. */
@@ -358,6 +400,18 @@ static void tell_all(uint8_t kind, const void *payload, uint32_t length)
 	for (int i = client_count - 1; i >= 0; i--)
 		if (clients[i].kind == CLIENT_CONTROL && !tell(&clients[i], kind, payload, length))
 			drop_client(i);
+}
+
+/* Who has not read the last word would not read a thousand of these either, and looks for itself when it reads it. */
+static void tell_rotated(void)
+{
+	for (int i = client_count - 1; i >= 0; i--) {
+		int unread;
+
+		if (clients[i].kind == CLIENT_CONTROL && ioctl(clients[i].fd, SIOCOUTQ, &unread) == 0 && unread == 0 &&
+		    !tell(&clients[i], FRAME_ROTATED, "", 0))
+			drop_client(i);
+	}
 }
 
 static void tell_state(struct client *client)
@@ -698,6 +752,8 @@ static void take_terminal(int fd)
 
 static void open_streams(void)
 {
+	const char *path;
+
 	terminal_due = program->header.terminal != 0;
 	stdin_fd = slot_fd(program->header.stdin_slot);
 	streams[0].fd = slot_fd(program->header.stdout_slot);
@@ -708,7 +764,8 @@ static void open_streams(void)
 	set_nonblocking(streams[0].fd);
 	set_nonblocking(streams[1].fd);
 	logfile.fd = -1;
-	logfile.wanted = program_string(program, program->header.log_path) != NULL;
+	path = program_string(program, program->header.log_path);
+	logfile.wanted = path && strlen(path) < PATH_BYTES - LOG_ENDING_BYTES;
 }
 
 /* ----------------------------------------------------------------------------------------------------- start and end */

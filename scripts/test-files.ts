@@ -30,6 +30,7 @@ export const kinds: readonly Kind[] = [
 /** Beginnings of paths with no cgroups in them, and slow there: once is enough. What is of either kernel is not among them. */
 const ON_ONE_KERNEL = [
   "tests/crash/endpoints",
+  "tests/crash/logs",
   "tests/crash/network",
   "tests/crash/user-namespaces",
   "tests/crash/volumes",

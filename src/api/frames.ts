@@ -1,7 +1,9 @@
 import type { LogEntry } from "../engine/mod.ts";
 
-/** Of Docker's multiplexed stream: 1 stdout, 2 stderr. */
-const STREAM_NUMBER: Readonly<Record<LogEntry["stream"], number>> = { stdout: 1, stderr: 2 };
+/** "error": the daemon's own words, about the stream itself. */
+export type FrameStream = LogEntry["stream"] | "error";
+
+const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = { stdout: 1, stderr: 2, error: 3 };
 const FRAME_HEADER_BYTES = 8;
 
 /**
@@ -11,7 +13,7 @@ const FRAME_HEADER_BYTES = 8;
  *
  * Source: Docker Engine API, ContainerAttach, "Stream format".
  */
-export function encodeFrame(stream: LogEntry["stream"], payload: string): Buffer {
+export function encodeFrame(stream: FrameStream, payload: string): Buffer {
   const length = Buffer.byteLength(payload);
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + length);
   frame.writeUInt32BE(STREAM_NUMBER[stream] << 24, 0);

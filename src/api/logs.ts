@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "../base/time.ts";
 import { type Container, type LogEntry, type LogQuery, logAttributesOf, readLogs } from "../engine/mod.ts";
 import { closedSignal } from "./containers.ts";
@@ -36,9 +37,11 @@ export async function logs(call: AnswerCall): Promise<void> {
     throw new LighterError("invalid", "Bad parameters: you must choose at least one stream");
   const range = parseRange(query);
   const follows = query.boolean("follow") && container.isRunning;
+  const damages: string[] = [];
   const logQuery: LogQuery = {
     ...range,
     signal: closedSignal(call),
+    onDamage: ({ message }) => damages.push(message),
     ...(follows ? { followUntil: container.wait("not-running") } : {}),
   };
   const path = logPath(daemon, container);
@@ -46,6 +49,8 @@ export async function logs(call: AnswerCall): Promise<void> {
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": type });
   response.flushHeaders();
   await writeLogs(response, path, logQuery, format);
+  // Last, because clients end at the first one.
+  for (const message of damages) response.write(encodeDamage(message, format));
   response.end();
 }
 
@@ -92,7 +97,8 @@ export async function replayLogs(
   format: LogFormat,
   signal: AbortSignal,
 ): Promise<void> {
-  await writeLogs(output, logPath(daemon, container), { tail: Number.POSITIVE_INFINITY, signal }, format);
+  const onDamage = (error: Error) => log.warn(`logs of container ${container.id}: ${error.message}`);
+  await writeLogs(output, logPath(daemon, container), { tail: Number.POSITIVE_INFINITY, signal, onDamage }, format);
 }
 
 /** At the pace of the reader. */
@@ -102,6 +108,11 @@ async function writeLogs(output: Writable | ServerResponse, path: string, query:
     if (chunk.length > 0 && !output.write(chunk)) await Promise.race([once(output, "drain"), once(output, "close")]);
     if (output.destroyed) return;
   }
+}
+
+function encodeDamage(message: string, { tty }: LogFormat): Buffer | string {
+  const text = `Error grabbing logs: ${message}\n`;
+  return tty ? text : encodeFrame("error", text);
 }
 
 function encodeEntries(entries: readonly LogEntry[], format: LogFormat): Buffer {

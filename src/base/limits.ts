@@ -80,6 +80,12 @@ export const PROMPT_MAX_BYTES = 64 * 1024;
 export const LOG_LINE_MAX_BYTES = 1024 * 1024;
 /** Rotated files of one log that are read and that `max-file` may ask for. */
 export const LOG_MAX_FILES = 1000;
+/**
+ * Between looks whether a log's names are free again, and how long that may take: a rotation renames `max-file` files, of
+ * which there are a thousand at most.
+ */
+export const LOG_LOCK_PAUSE_MS = 1;
+export const LOG_LOCK_TIMEOUT_MS = 5000;
 /** A `--format` template of the CLI, its blocks within blocks, and what it may print for one object. */
 export const TEMPLATE_MAX_CHARS = 64 * 1024;
 export const TEMPLATE_MAX_DEPTH = 100;

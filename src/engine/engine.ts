@@ -22,6 +22,7 @@ import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
 import type { HostNetwork } from "./host-network.ts";
+import { LogCompressor } from "./logs/compress-logs.ts";
 import { LogForwarder } from "./logs/forward.ts";
 import { parseName, randomName } from "./names.ts";
 import { Networks, type NetworkUser } from "./networks/networks.ts";
@@ -72,6 +73,7 @@ export class Engine implements AsyncDisposable {
   readonly #background = new Set<Promise<void>>();
   readonly #parts = new DisposableStack();
   readonly #logForwarder = new LogForwarder();
+  readonly #logCompressor = new LogCompressor();
   isDisposed = false;
 
   private constructor(options: EngineOptions) {
@@ -138,7 +140,7 @@ export class Engine implements AsyncDisposable {
       container.restarts.cancel();
       container.supervised?.disconnect();
     }
-    await this.#logForwarder.stop();
+    await Promise.all([this.#logForwarder.stop(), this.#logCompressor.stop()]);
     await this.idle();
     this.store[Symbol.dispose]();
   }
@@ -369,6 +371,7 @@ export class Engine implements AsyncDisposable {
   #supervise(container: Container, supervised: Supervised): void {
     container.supervised = supervised;
     this.#logForwarder.begin(container, this.paths.container(container.id));
+    this.#compressLog(container);
     const settle = (record: () => Promise<void> | void) =>
       container.queue.run(() => (this.isDisposed ? undefined : record()));
     supervised.exited
@@ -377,6 +380,10 @@ export class Engine implements AsyncDisposable {
         (error: unknown) => settle(() => this.#lost(container, messageOf(error))),
       )
       .catch((error: unknown) => logFailure(`supervise container ${container.id}`, error));
+  }
+
+  #compressLog(container: Container): void {
+    this.#logCompressor.begin(container, this.paths.container(container.id).log);
   }
 
   /** The container's queue is held. */
@@ -438,6 +445,7 @@ export class Engine implements AsyncDisposable {
       else {
         this.store.setExited(record);
         publishEnd();
+        this.#compressLog(container);
         this.inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
       }
     } catch (error) {
@@ -547,6 +555,7 @@ export class Engine implements AsyncDisposable {
   async #finishRemoval(container: Container): Promise<void> {
     await container.supervised?.gone;
     await this.#logForwarder.finish(container);
+    await this.#logCompressor.finish(container);
     writePoint("remove run directory");
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
@@ -592,6 +601,7 @@ export class Engine implements AsyncDisposable {
       else {
         if (existsSync(this.paths.runDirectory(record.id))) await this.#cleanup(record);
         this.#clearNetworking(record);
+        this.#compressLog(container);
       }
       return;
     }
@@ -610,7 +620,9 @@ export class Engine implements AsyncDisposable {
     // The record of a run that is written down already, or of one that is not.
     if (container.isRunning || record.finishedAt !== formatRfc3339(found.finishedAtNs)) this.#exited(container, found);
     else this.#clearNetworking(record);
-    this.#logForwarder.begin(container, this.paths.container(container.id)); // what was said while there was no daemon
+    // What was said while there was no daemon.
+    this.#logForwarder.begin(container, this.paths.container(container.id));
+    this.#compressLog(container);
   }
 
   /** Of a start that came to nothing. */

@@ -1,6 +1,6 @@
 /** Images: references, the content store, layers, and what a container needs of them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
-export { decompressStream } from "./compression.ts";
+export { decompress, decompressStream } from "./compression.ts";
 export { copyDirectoryFromLayers } from "./copy-directory.ts";
 export type { DiskUsage, ImageUsage } from "./disk-usage.ts";
 export { type ExtractOptions, LiveExtractor } from "./extract-live.ts";

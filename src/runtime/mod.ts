@@ -287,6 +287,10 @@ class ConnectedProcess implements Supervised {
     this.gone = connection.closed;
   }
 
+  onLogRotated(act: () => void): void {
+    this.connection.onRotated = act;
+  }
+
   async signal(signal: number): Promise<boolean> {
     const errno = await this.connection.signal(signal).catch((error: unknown) => {
       if (error instanceof LighterError && error.code === "unavailable") return "ESRCH";

@@ -155,6 +155,8 @@ export interface Supervised {
   readonly exited: Promise<ExitRecord>;
   /** Resolves when the supervisor has cleaned up (cgroup, run-time files but `exit`) and is gone. Never rejects. */
   readonly gone: Promise<void>;
+  /** From now on `act` is called when files of the log have got new names; not for each time, if there are many. */
+  onLogRotated(act: () => void): void;
   /** False: the process has already ended. */
   signal(signal: number): Promise<boolean>;
   resize(rows: number, columns: number): Promise<void>;

@@ -1,8 +1,9 @@
 import { afterEach, expect } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -97,3 +98,46 @@ rooted("a log that names no limit is rotated at 10 MB, five files", async () => 
   expect(sizes[5]).toBeUndefined();
   for (const size of sizes.slice(1, 5)) expect(size! >= 9_000_000 && size! < 11_000_000).toBe(true);
 });
+
+/** Of one stream, as the client gets it. */
+function withoutFrames(text: string): string {
+  return text.replaceAll(/\x01\0\0\0[\s\S]{4}/g, "");
+}
+
+rooted(
+  "compressed files are read with the others, by tail, since and follow, and damage ends what is read of them",
+  async () => {
+    await using daemon = await TestDaemon.start();
+    const lines = 6000;
+    const script = `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo line $i; done; read go; echo last`;
+    const LogConfig = { Type: "json-file", Config: { compress: "true", "max-size": "20k", "max-file": "20" } };
+    const body = { Cmd: ["/bin/sh", "-c", script], OpenStdin: true, HostConfig: { ...hostUsr, LogConfig } };
+    const id = await daemon.run(body);
+    const directory = join(daemon.dataRoot, "containers", id);
+    const numbers = (pattern: RegExp) => readdirSync(directory).filter((name) => pattern.test(name)).length;
+    const expected = Array.from({ length: lines }, (_, index) => `line ${index + 1}\n`);
+    const logs = async (query = "") =>
+      withoutFrames((await daemon.request("GET", `/containers/${id}/logs?stdout=1${query}`)).text);
+    const followed = daemon.request("GET", `/containers/${id}/logs?stdout=1&follow=1`);
+    await until(async () => (await logs("&tail=1")) === `line ${lines}\n`, "all is written");
+    await until(() => numbers(/\.log\.\d+$/) === 0 && numbers(/\.log\.\d+\.gz$/) > 3, "what is rotated is compressed");
+    expect(await logs()).toBe(expected.join(""));
+    for (const tail of [2, 300, 2500, 5000]) expect(await logs(`&tail=${tail}`)).toBe(expected.slice(-tail).join(""));
+    const [, time] = /^(\S+) line 1500$/m.exec(await logs("&timestamps=1"))!;
+    expect(await logs(`&since=${time}&until=${time}`)).toContain("line 1500\n");
+    expect(await logs(`&since=${time}`)).toEndWith(expected.slice(1499).join(""));
+
+    (await daemon.hijack(`/containers/${id}/attach?stream=1&stdin=1`)).socket.write("\n");
+    expect(withoutFrames((await followed).text)).toBe(`${expected.join("")}last\n`);
+
+    const damaged = join(directory, `${id}-json.log.2.gz`);
+    writeFileSync(damaged, readFileSync(damaged).subarray(0, 200));
+    const { text } = await daemon.request("GET", `/containers/${id}/logs?stdout=1`);
+    const [read = "", error = ""] = text.split(/\x03\0\0\0[\s\S]{4}/);
+    expect(error).toBe(
+      `Error grabbing logs: error decompressing log file "${damaged}": gzip data is corrupt or cut short\n`,
+    );
+    expect(withoutFrames(read)).toStartWith(expected.slice(0, 200).join(""));
+    expect(withoutFrames(read)).toEndWith(`${expected.slice(-100).join("")}last\n`);
+  },
+);

@@ -1,8 +1,9 @@
 import { describe, expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { FRAME } from "../../src/linux/program/format.ts";
+import { lockExclusive } from "../../src/linux/sys/flock.ts";
 import type { StartRequest } from "../../src/runtime/mod.ts";
 import { until } from "../support/eventually.ts";
 import {
@@ -466,6 +467,70 @@ describe("the log file", () => {
       expect(bytes).toBeGreaterThanOrEqual(200_000);
       expect(bytes).toBeLessThan(400_000);
     }
+  });
+
+  rooted(
+    "moves compressed files on with the others, drops both forms of the oldest, and ends what was interrupted",
+    async () => {
+      const path = join(stage.directory, "log-compressed");
+      writeFileSync(path, "x".repeat(200));
+      for (const name of ["1.gz", "2", "2.gz", "3.gz", "5"]) writeFileSync(`${path}.${name}`, name);
+      const run = () => stage.run("echo said", { log: { path, maxBytes: 100, maxFiles: 5 }, attach: [] });
+      const names = () =>
+        readdirSync(stage.directory)
+          .filter((name) => name.startsWith("log-compressed"))
+          .map((name) => name.slice("log-compressed".length))
+          .sort();
+      await run();
+      expect(names()).toEqual(["", ".1", ".2.gz", ".3", ".3.gz", ".4.gz", ".5"]);
+      expect(readFileSync(`${path}.3`, "utf8")).toBe("2");
+      expect(readFileSync(`${path}.4.gz`, "utf8")).toBe("3.gz");
+      expect(readFileSync(`${path}.1`, "utf8")).toContain("said");
+      expect(readFileSync(path, "utf8")).toBe("");
+      writeFileSync(path, "y".repeat(200));
+      await run();
+      expect(names()).toEqual(["", ".1", ".2", ".3.gz", ".4", ".4.gz", ".5"]);
+      writeFileSync(`${path}.next`, "was current");
+      writeFileSync(path, "z".repeat(200));
+      await run();
+      expect(names()).toEqual(["", ".1", ".2", ".3", ".4", ".5"]);
+      expect(readFileSync(`${path}.1`, "utf8")).toStartWith("zzz");
+      expect(readFileSync(`${path}.2`, "utf8")).toBe("was current");
+      expect(readFileSync(`${path}.3`, "utf8")).toStartWith("yyy");
+      expect(readFileSync(`${path}.4`, "utf8")).toStartWith("xxx");
+    },
+  );
+
+  rooted("comes back when somebody has removed it, once it should be rotated", async () => {
+    const path = join(stage.directory, "log-removed");
+    const log = { path, maxBytes: 1000, maxFiles: 3 };
+    const script = `echo one; read go; ${lines(100)}; read go; echo last`;
+    const container = await stage.runtime.start(stage.request(["/bin/sh", "-c", script], { log, attach: [ALL] }));
+    const client = container.attached[0]!;
+    await readUntil(client, (text) => text.includes("one\n"));
+    rmSync(path);
+    client.write("go\n");
+    await readUntil(client, (text) => text.includes("\n100 "));
+    client.end("go\n");
+    await container.gone;
+    expect(read(path).map(({ log }) => log)).toEqual(["last\n"]);
+    expect(existsSync(`${path}.1`)).toBe(false);
+  });
+
+  rooted("is not rotated while somebody has its lock, and is with the next output after it", async () => {
+    const path = join(stage.directory, "log-locked");
+    writeFileSync(path, "x".repeat(200));
+    const fd = openSync(path, "r");
+    const log = { path, maxBytes: 100, maxFiles: 3 };
+    try {
+      lockExclusive(fd);
+      await stage.run("echo locked", { log, attach: [] });
+      expect(existsSync(`${path}.1`)).toBe(false);
+    } finally {
+      closeSync(fd);
+    }
+    await stage.run("echo free", { log, attach: [] });
+    expect(readFileSync(`${path}.1`, "utf8")).toMatch(/^x+\{"log":"locked.*\n\{"log":"free/);
   });
 
   rooted("with one file starts over when that is full", async () => {

@@ -58,6 +58,7 @@ export class FakeProcess {
   hasEnded = false;
   readonly exited = Promise.withResolvers<ExitRecord>();
   readonly gone = Promise.withResolvers<void>();
+  onLogRotated = () => {};
   readonly #startedAtNs = nowNs();
   readonly #clients = new Set<{ socket: Socket; plan: AttachPlan }>();
   #wakeStdin = () => {};
@@ -180,6 +181,9 @@ export class FakeRuntime implements Runtime {
       attached,
       exited: process.exited.promise,
       gone: process.gone.promise,
+      onLogRotated(act) {
+        process.onLogRotated = act;
+      },
       async signal(signal) {
         process.signals.push(signal);
         if (process.fatalSignals.includes(signal)) process.exit(128 + signal);

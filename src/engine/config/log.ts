@@ -12,6 +12,8 @@ export interface LogOptions {
   maxBytes: number;
   /** Files kept, the current one included. */
   maxFiles: number;
+  /** Those that are rotated. */
+  compress: boolean;
   syslog?: SyslogOptions;
 }
 
@@ -29,13 +31,18 @@ export const LOG_DRIVERS: readonly LogOptions["driver"][] = ["journald", "json-f
 /** Docker's other drivers, so that a known one is refused and an unknown one is wrong. */
 const OTHER_DRIVERS: readonly string[] = ["awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk"];
 
-/** Without a limit one container fills the disk. Docker has none for json-file, and 20m × 5 for `local`. */
-const DEFAULT_LIMITS: Readonly<Record<LogOptions["driver"], { maxBytes: number; maxFiles: number }>> = {
-  "json-file": { maxBytes: 10_000_000, maxFiles: 5 },
-  local: { maxBytes: 20_000_000, maxFiles: 5 },
-  none: { maxBytes: 0, maxFiles: 1 },
-  syslog: { maxBytes: 20_000_000, maxFiles: 5 },
-  journald: { maxBytes: 20_000_000, maxFiles: 5 },
+type FileOptions = Pick<LogOptions, "maxBytes" | "maxFiles" | "compress">;
+
+/** Docker's, of `local` and of what it keeps of logs that are sent. */
+const LOCAL: FileOptions = { maxBytes: 20_000_000, maxFiles: 5, compress: true };
+
+/** Without a limit one container fills the disk. Docker has none for json-file. */
+const DEFAULTS: Readonly<Record<LogOptions["driver"], FileOptions>> = {
+  "json-file": { maxBytes: 10_000_000, maxFiles: 5, compress: false },
+  local: LOCAL,
+  none: { maxBytes: 0, maxFiles: 1, compress: false },
+  syslog: LOCAL,
+  journald: LOCAL,
 };
 
 const ROTATION = ["max-size", "max-file", "compress"];
@@ -65,12 +72,13 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
   const driver = LOG_DRIVERS.find((name) => name === type);
   if (driver === undefined)
     throw invalid(`error looking up logging plugin ${type}: plugin ${JSON.stringify(type)} not found`);
-  const parsed: LogOptions = { driver, ...DEFAULT_LIMITS[driver] };
+  const parsed: LogOptions = { driver, ...DEFAULTS[driver] };
   if (driver === "none") return parsed; // whatever its options are, as with Docker
   for (const [name, value] of Object.entries(options)) {
     if (!KNOWN_OPTIONS[driver].includes(name)) throw invalid(`unknown log opt '${name}' for ${driver} log driver`);
     applyOption(parsed, name, value);
   }
+  checkCompression(parsed);
   if (driver === "syslog") parsed.syslog = parseSyslog(options);
   compileTag(options.tag ?? "");
   for (const name of ["labels-regex", "env-regex"]) compilePattern(name, options[name] ?? "");
@@ -97,7 +105,7 @@ function applyOption(parsed: LogOptions, name: string, value: string): void {
       return;
     case "compress":
     case "cache-compress":
-      if (value !== "false") throw refused(name, "rotated files are not compressed");
+      parsed.compress = parseBoolean(parsed.driver, value);
       return;
     case "cache-disabled":
       if (value !== "false") throw refused(name, "the cache is what is sent on");
@@ -105,6 +113,24 @@ function applyOption(parsed: LogOptions, name: string, value: string): void {
     default:
       if (SYSLOG_TLS.includes(name)) throw refused(name, "there is no TLS to a syslog server");
   }
+}
+
+const TRUE: readonly string[] = ["1", "t", "T", "TRUE", "true", "True"];
+const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
+
+function parseBoolean(driver: LogOptions["driver"], text: string): boolean {
+  if (TRUE.includes(text)) return true;
+  if (FALSE.includes(text)) return false;
+  const context = driver === "json-file" ? "" : "error reading compress log option: ";
+  throw invalid(`${context}strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+}
+
+/** A log of one file has none to compress. What is only kept of a log that is sent may be one. */
+function checkCompression({ driver, maxBytes, maxFiles, compress }: LogOptions): void {
+  if (!compress) return;
+  if (driver === "json-file" && (maxFiles === 1 || maxBytes === 0))
+    throw invalid("compress cannot be true when max-file is less than 2 or max-size is not set");
+  if (driver === "local" && maxFiles === 1) throw invalid("compression cannot be enabled when max file count is 1");
 }
 
 function refused(option: string, why: string): Error {

@@ -301,14 +301,15 @@ const INVALID_EARLIER: Row[] = [
   ["invalid specification: destination can't be '/'", {}, { Volumes: { "/..": {} } }],
   ["invalid signal: 999", {}, { StopSignal: "999" }],
   ["max-size must be a positive number", { LogConfig: { Config: { "max-size": "0" } } }],
+  ['strconv.ParseBool: parsing "x": invalid syntax', { LogConfig: { Config: { compress: "x" } } }],
 ];
 
 const NOT_SUPPORTED: Row[] = [
   ['HostConfig.UsernsMode "auto:uidmapping=0:1:1": not supported', { UsernsMode: "auto:uidmapping=0:1:1" }],
   ['HostConfig.LogConfig.Type: not supported: log driver "fluentd"', { LogConfig: { Type: "fluentd" } }],
   [
-    'HostConfig.LogConfig.Config: not supported: log option "compress"',
-    { LogConfig: { Config: { compress: "true" } } },
+    'HostConfig.LogConfig.Config: not supported: log option "cache-disabled"',
+    { LogConfig: { Type: "syslog", Config: { "cache-disabled": "true" } } },
   ],
   ["HostConfig.SecurityOpt label: not supported", { SecurityOpt: ["label=type:svirt_t"] }],
   ['HostConfig.SecurityOpt apparmor: not supported: AppArmor profile "foo"', { SecurityOpt: ["apparmor=foo"] }],

@@ -15,12 +15,36 @@ test("log sizes are powers of 1000", () => {
     driver: "json-file",
     maxBytes: 10e6,
     maxFiles: 3,
+    compress: false,
   });
   expect(size("-1")).toBe(0);
 });
 
+test("rotated files are compressed where the log's options or Docker's defaults say so", () => {
+  const compress = (Type: string, Config: Record<string, string> = {}) => parseLogConfig({ Type, Config }).compress;
+  expect(["json-file", "local", "syslog", "journald", "none"].map((type) => compress(type))).toEqual([
+    ...[false, true, true, true, false],
+  ]);
+  expect(compress("json-file", { compress: "T" })).toBe(true);
+  expect(compress("local", { compress: "0", "max-file": "1" })).toBe(false);
+  expect(compress("syslog", { "cache-compress": "false" })).toBe(false);
+  for (const [type, options, message] of [
+    ["json-file", { compress: "" }, 'strconv.ParseBool: parsing "": invalid syntax'],
+    ["json-file", { compress: "1", "max-file": "1" }, "compress cannot be true when max-file is less than 2"],
+    ["json-file", { compress: "1", "max-size": "-1" }, "compress cannot be true when max-file is less than 2"],
+    ["local", { compress: "yes" }, 'error reading compress log option: strconv.ParseBool: parsing "yes"'],
+    ["local", { "max-file": "1" }, "compression cannot be enabled when max file count is 1"],
+  ] as [string, Record<string, string>, string][])
+    expect(() => compress(type, options)).toThrow(message);
+});
+
 test("without a log driver the log is json-file of at most 5 files of 10 MB, and none takes any option", () => {
-  expect(parseLogConfig(undefined)).toEqual({ driver: "json-file", maxBytes: 10e6, maxFiles: 5 });
+  expect(parseLogConfig(undefined)).toEqual({
+    driver: "json-file",
+    maxBytes: 10e6,
+    maxFiles: 5,
+    compress: false,
+  });
   expect(parseLogConfig({ Type: "none", Config: { "max-file": "2" } }).driver).toBe("none");
 });
 

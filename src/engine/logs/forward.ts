@@ -98,6 +98,7 @@ async function forward(container: Container, paths: ContainerPaths, sink: LogSin
     sinceNs: cursor.timeNs,
     tail: Number.POSITIVE_INFINITY,
     signal,
+    onDamage: (error: Error) => log.warn(`send the log of container ${container.id}: ${error.message}`),
     ...(container.isRunning ? { followUntil: container.wait("not-running") } : {}),
   };
   for await (const entries of readLogs(paths.log, query)) {

@@ -17,7 +17,8 @@ export class LogParser {
   #skipping = false;
 
   /** The entries that `chunk` completes. The chunk may be reused afterwards. */
-  push(chunk: Buffer): LogEntry[] {
+  push(bytes: Uint8Array): LogEntry[] {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const entries: LogEntry[] = [];
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {

@@ -1,148 +1,131 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { errnoOf } from "../../base/errors.ts";
-import { LOG_MAX_FILES } from "../../base/limits.ts";
+import { LighterError } from "../../base/errors.ts";
 import { type LogEntry, LogParser } from "./log-entry.ts";
+import { CompressedLogFile, type LogFile, PlainLogFile, type Tail } from "./log-file.ts";
+import { compressedPath, listRotated, openIfThere, plainPath, withSteadyNames } from "./log-names.ts";
 
-/** One file of a rotated log, held open: a rotation renames it but what is read stays the same bytes. */
-interface LogFile {
-  handle: FileHandle;
-  inode: number;
-}
-
-/** Undefined: no such file. */
-async function openLogFile(path: string): Promise<LogFile | undefined> {
-  try {
-    const handle = await open(path, "r");
-    return { handle, inode: (await handle.stat()).ino };
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
+/** Newest first. The caller closes them. */
+function* openNewestFirst(path: string): Generator<LogFile> {
+  const currentFd = openIfThere(path);
+  if (currentFd !== undefined) yield new PlainLogFile(currentFd);
+  for (const { number, plain } of listRotated(path)) {
+    const name = plain ? plainPath(path, number) : compressedPath(path, number);
+    const fd = openIfThere(name);
+    if (fd !== undefined) yield plain ? new PlainLogFile(fd) : new CompressedLogFile(fd, name);
   }
 }
 
 /**
- * The log's files, oldest first: `path.2`, `path.1`, `path`; only those newer than the file `known`, if it is there.
- * The caller closes them.
- * The newest must be opened first: should a rotation come in between, a file is then met twice, which its inode
- * tells, while the other way round one would be missed.
+ * The log's files, oldest first; only those newer than the file that was `known`, if that is still there. `known` must
+ * be held open meanwhile: an inode that nobody holds is soon another file's, and older ones may have had it.
  */
-async function openLogFiles(path: string, known?: number): Promise<LogFile[]> {
-  const files: LogFile[] = [];
-  for (let index = 0; index < LOG_MAX_FILES; index++) {
-    const file = await openLogFile(index === 0 ? path : `${path}.${index}`);
-    if (file === undefined && index > 0) break;
-    if (file === undefined) continue; // between the rename and the creation of a rotation
-    if (file.inode === known || files.some(({ inode }) => inode === file.inode)) await file.handle.close();
-    else files.unshift(file);
-    if (file.inode === known) break;
-  }
-  return files;
+function openLogFiles(path: string, known?: bigint): Promise<LogFile[]> {
+  return withSteadyNames(path, () => {
+    const files: LogFile[] = [];
+    for (const file of openNewestFirst(path)) {
+      if (file.inode === known) {
+        file[Symbol.dispose]();
+        break;
+      }
+      files.unshift(file);
+    }
+    return files;
+  });
 }
 
-const TAIL_CHUNK_BYTES = 64 * 1024;
-
-/** Where the last `count` lines begin: the index of the file and the byte offset in it. */
+/** Where the last `count` lines begin, in the file of that index. */
 async function findTail(files: readonly LogFile[], count: number): Promise<{ index: number; offset: number }> {
-  const chunk = Buffer.allocUnsafe(TAIL_CHUNK_BYTES);
-  let wanted = count;
+  let tail: Tail = { offset: 0, missing: count };
   for (let index = files.length - 1; index >= 0; index--) {
-    const { handle } = files[index]!;
-    const { size } = await handle.stat();
-    // The break that ends the file ends its last line; it does not begin another.
-    let end = size - 1;
-    while (end > 0) {
-      const start = Math.max(0, end - TAIL_CHUNK_BYTES);
-      const { bytesRead } = await handle.read(chunk, 0, end - start, start);
-      const part = chunk.subarray(0, bytesRead);
-      for (let at = part.lastIndexOf(0x0a); at !== -1; at = at === 0 ? -1 : part.lastIndexOf(0x0a, at - 1)) {
-        wanted--;
-        if (wanted === 0) return { index, offset: start + at + 1 };
-      }
-      end = start;
-    }
-    if (size > 0) wanted--; // the file's first line, which no break precedes
-    if (wanted === 0) return { index, offset: 0 };
+    tail = await files[index]!.findTail(tail.missing);
+    if (tail.missing === 0) return { index, offset: tail.offset };
   }
   return { index: 0, offset: 0 };
 }
 
-const READ_CHUNK_BYTES = 256 * 1024;
-
 /** A place in a rotated log that moves forward only. */
-export class LogCursor implements AsyncDisposable {
+export class LogCursor implements Disposable {
   readonly #path: string;
   /** Oldest first; the first one is being read. */
   #files: LogFile[];
   #offset: number;
-  /** Of the newest file opened so far. */
-  #newest: number | undefined;
   /** Where to end in the newest file; Infinity when following. */
   #limit = Number.POSITIVE_INFINITY;
   readonly #parser = new LogParser();
-  readonly #chunk = Buffer.allocUnsafe(READ_CHUNK_BYTES);
+  readonly #onDamage: (error: LighterError) => void;
 
-  private constructor(path: string, files: LogFile[], offset: number) {
+  private constructor(path: string, files: LogFile[], offset: number, onDamage: (error: LighterError) => void) {
     this.#path = path;
     this.#files = files;
     this.#offset = offset;
-    this.#newest = files.at(-1)?.inode;
+    this.#onDamage = onDamage;
   }
 
   /**
    * Before the last `tail` lines; Infinity: at the beginning; 0: at the end. Unless `follows`, what is written from now on
-   * is not read: a fast writer would make the log endless.
+   * is not read: a fast writer would make the log endless. `onDamage` is told of a file whose rest cannot be read.
    */
-  static async open(path: string, tail: number, follows: boolean): Promise<LogCursor> {
+  static async open(
+    path: string,
+    { tail, follows, onDamage }: { tail: number; follows: boolean; onDamage: (error: LighterError) => void },
+  ): Promise<LogCursor> {
     const files = await openLogFiles(path);
-    const cursor = await LogCursor.#openAt(path, files, tail);
-    if (!follows) cursor.#limit = (await files.at(-1)?.handle.stat())?.size ?? 0;
-    return cursor;
-  }
-
-  static async #openAt(path: string, files: LogFile[], tail: number): Promise<LogCursor> {
-    const newest = files.at(-1);
-    if (tail === Number.POSITIVE_INFINITY || newest === undefined) return new LogCursor(path, files, 0);
-    const at =
-      tail === 0 ? { index: files.length - 1, offset: (await newest.handle.stat()).size } : await findTail(files, tail);
-    await closeAll(files.splice(0, at.index));
-    return new LogCursor(path, files, at.offset);
+    const limit = follows ? Number.POSITIVE_INFINITY : (files.at(-1)?.size() ?? 0);
+    try {
+      const at = await startOf(files, tail);
+      for (const skipped of files.splice(0, at.index)) skipped[Symbol.dispose]();
+      const cursor = new LogCursor(path, files, at.offset, onDamage);
+      cursor.#limit = limit;
+      return cursor;
+    } catch (error) {
+      closeAll(files);
+      throw error;
+    }
   }
 
   /** What is there now, in batches. */
   async *read(): AsyncGenerator<LogEntry[]> {
-    for (let file = this.#files[0]; file !== undefined; ) {
-      const limit = this.#files.length === 1 ? this.#limit : Number.POSITIVE_INFINITY;
-      const length = Math.min(this.#chunk.length, limit - this.#offset);
-      const { bytesRead } =
-        length > 0 ? await file.handle.read(this.#chunk, 0, length, this.#offset) : { bytesRead: 0 };
-      this.#offset += bytesRead;
-      if (bytesRead > 0) {
-        const entries = this.#parser.push(this.#chunk.subarray(0, bytesRead));
-        if (entries.length > 0) yield entries;
-        continue;
-      }
+    for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
+      yield* this.#readFile(file, this.#files.length === 1 ? this.#limit : Number.POSITIVE_INFINITY);
       if (this.#files.length === 1) return;
       // A newer file is there, so nothing is written to this one any more.
       this.#files.shift();
-      await file.handle.close();
+      file[Symbol.dispose]();
       this.#offset = 0;
       this.#parser.reset();
-      file = this.#files[0];
+    }
+  }
+
+  async *#readFile(file: LogFile, limit: number): AsyncGenerator<LogEntry[]> {
+    try {
+      for await (const chunk of file.read(this.#offset, limit)) {
+        this.#offset += chunk.length;
+        const entries = this.#parser.push(chunk);
+        if (entries.length > 0) yield entries;
+      }
+    } catch (error) {
+      if (!(error instanceof LighterError)) throw error;
+      this.#offset = Number.POSITIVE_INFINITY;
+      this.#onDamage(error);
     }
   }
 
   /** Finds the files that rotations have made since. */
   async refresh(): Promise<void> {
-    const newer = await openLogFiles(this.#path, this.#newest);
-    this.#files.push(...newer);
-    this.#newest = newer.at(-1)?.inode ?? this.#newest;
+    this.#files.push(...(await openLogFiles(this.#path, this.#files.at(-1)?.inode)));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await closeAll(this.#files.splice(0));
+  [Symbol.dispose](): void {
+    closeAll(this.#files.splice(0));
   }
 }
 
-async function closeAll(files: readonly LogFile[]): Promise<void> {
-  await Promise.all(files.map(({ handle }) => handle.close()));
+async function startOf(files: readonly LogFile[], tail: number): Promise<{ index: number; offset: number }> {
+  const newest = files.at(-1);
+  if (tail === Number.POSITIVE_INFINITY || newest === undefined) return { index: 0, offset: 0 };
+  if (tail === 0) return { index: files.length - 1, offset: newest.size() };
+  return findTail(files, tail);
+}
+
+function closeAll(files: readonly LogFile[]): void {
+  for (const file of files) file[Symbol.dispose]();
 }

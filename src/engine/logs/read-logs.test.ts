@@ -1,8 +1,20 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatRfc3339 } from "../../base/time.ts";
+import { writeCompressed } from "./compressed-log.ts";
+import type { LogEntry } from "./log-entry.ts";
 import { type LogQuery, readLogs } from "./read-logs.ts";
 
 let directory: string;
@@ -19,7 +31,11 @@ function line(log: string, second = 0, stream = "stdout"): string {
   return `${JSON.stringify({ log, stream, time: formatRfc3339(BigInt(second) * 1_000_000_000n) })}\n`;
 }
 
-const ALL: LogQuery = { tail: Number.POSITIVE_INFINITY, signal: new AbortController().signal };
+const failOnDamage = (error: Error) => {
+  throw error;
+};
+
+const ALL: LogQuery = { tail: Number.POSITIVE_INFINITY, signal: new AbortController().signal, onDamage: failOnDamage };
 
 async function read(query: Partial<LogQuery> = {}): Promise<string[]> {
   const logs: string[] = [];
@@ -29,10 +45,20 @@ async function read(query: Partial<LogQuery> = {}): Promise<string[]> {
 
 function rotate(files: number): void {
   for (let index = files - 1; index > 0; index--)
-    try {
-      renameSync(index === 1 ? path : `${path}.${index - 1}`, `${path}.${index}`);
-    } catch {}
+    for (const ending of ["", ".gz"])
+      try {
+        renameSync(index === 1 ? path : `${path}.${index - 1}${ending}`, `${path}.${index}${ending}`);
+      } catch {}
   writeFileSync(path, "");
+}
+
+/** In place of the plain file, or beside it. */
+async function compress(number: number, keepPlain = false): Promise<void> {
+  const plain = openSync(`${path}.${number}`, "r");
+  const { ino } = fstatSync(plain, { bigint: true });
+  await writeCompressed(plain, ino, `${path}.${number}.gz`, new AbortController().signal);
+  closeSync(plain);
+  if (!keepPlain) rmSync(`${path}.${number}`);
 }
 
 test("a log without a file is empty", async () => {
@@ -53,6 +79,51 @@ test("tail takes the last lines across files, whatever their number", async () =
   writeFileSync(path, line("4") + line("5"));
   const all = ["1", "2", "3", "4", "5"];
   for (let tail = 0; tail <= 7; tail++) expect(await read({ tail })).toEqual(tail === 0 ? [] : all.slice(-tail));
+});
+
+test("compressed files are read like others, and once where there are both forms", async () => {
+  writeFileSync(`${path}.3`, line("1", 1) + line("2", 2));
+  writeFileSync(`${path}.2`, line("3", 3));
+  writeFileSync(`${path}.1`, line("4", 4) + line("5", 5));
+  writeFileSync(path, line("6", 6) + line("7", 7));
+  await compress(3);
+  await compress(2, true);
+  await compress(1);
+  const all = ["1", "2", "3", "4", "5", "6", "7"];
+  for (let tail = 0; tail <= 9; tail++) expect(await read({ tail })).toEqual(tail === 0 ? [] : all.slice(-tail));
+  expect(await read({ sinceNs: 2_000_000_000n, untilNs: 4_000_000_000n })).toEqual(["2", "3", "4"]);
+});
+
+test("tail finds its line in a compressed file of many chunks", async () => {
+  const logs = Array.from({ length: 20_000 }, (_, index) => `${index} ${"x".repeat(index % 100)}`);
+  writeFileSync(`${path}.1`, logs.map((log) => line(log)).join(""));
+  writeFileSync(path, "");
+  await compress(1);
+  for (const tail of [1, 2, 9_999, 19_999, 20_000, 30_000]) expect(await read({ tail })).toEqual(logs.slice(-tail));
+});
+
+test.each([
+  ["cut short", (bytes: Buffer) => bytes.subarray(0, bytes.length - 100), 1],
+  ["with other bytes in it", (bytes: Buffer) => bytes.fill(0, bytes.length - 200, bytes.length - 100), 1],
+  ["with another sum", (bytes: Buffer) => bytes.fill(7, bytes.length - 8, bytes.length - 4), 1],
+  ["that is no gzip", () => Buffer.from("garbage"), 0],
+  ["that is empty", () => Buffer.alloc(0), 0],
+] as const)("of a compressed file %s what can be read is, and the damage is told", async (_how, damage, least) => {
+  const logs = Array.from({ length: 50_000 }, (_, index) => `${index} ${Math.sin(index)}`);
+  writeFileSync(`${path}.1`, logs.map((log) => line(log)).join(""));
+  writeFileSync(path, line("after"));
+  await compress(1);
+  writeFileSync(`${path}.1.gz`, damage(readFileSync(`${path}.1.gz`)));
+  const told: string[] = [];
+  const onDamage = ({ message }: Error) => told.push(message);
+  const seen = await read({ onDamage });
+  expect(told).toEqual([
+    expect.stringMatching(/^error decompressing log file ".*\.1\.gz": gzip data is corrupt or cut short$/),
+  ]);
+  expect(seen.at(-1)).toBe("after");
+  expect(seen.length - 1).toBeGreaterThanOrEqual(least);
+  expect(seen.slice(0, -1)).toEqual(logs.slice(0, seen.length - 1));
+  expect((await read({ onDamage, tail: 2 })).at(-1)).toBe("after");
 });
 
 test("tail finds its line when chunks are crossed", async () => {
@@ -147,6 +218,24 @@ test("following loses nothing over rotations, seen one by one or several at once
   end();
   await done;
   expect(logs).toEqual(written);
+});
+
+test("following goes on in files that were compressed while its reader was behind", async () => {
+  writeFileSync(path, line("1"));
+  const { promise: followUntil, resolve: end } = Promise.withResolvers<void>();
+  const entries = readLogs(path, { ...ALL, followUntil });
+  const first: LogEntry[] = (await entries.next()).value;
+  const logs = first.map(({ log }) => log);
+  appendFileSync(path, line("2"));
+  rotate(5);
+  appendFileSync(path, line("3"));
+  await compress(1);
+  rotate(5);
+  appendFileSync(path, line("4"));
+  await compress(1);
+  end();
+  for await (const batch of entries) logs.push(...batch.map(({ log }) => log));
+  expect(logs).toEqual(["1", "2", "3", "4"]);
 });
 
 test("following with tail 0 begins with what is written next", async () => {

@@ -1,5 +1,6 @@
 import { watch } from "node:fs";
 import { dirname } from "node:path";
+import type { LighterError } from "../../base/errors.ts";
 import { parseRfc3339 } from "../../base/time.ts";
 import type { LogEntry } from "./log-entry.ts";
 import { LogCursor } from "./log-files.ts";
@@ -15,18 +16,21 @@ export interface LogQuery {
   followUntil?: Promise<unknown>;
   /** Ends the reading early, without an error. */
   signal: AbortSignal;
+  /** Told of each file whose rest cannot be read; the reading goes on with the next one. */
+  onDamage: (error: LighterError) => void;
 }
 
 /** The entries of a json-file log and its rotated files, oldest first, in batches as they are read. */
 export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry[]> {
   // The watch must begin before the first read: what is written in between is noticed twice, not never.
   using change = new Change(path, query);
-  await using cursor = await LogCursor.open(path, query.tail, query.followUntil !== undefined);
+  const { tail, followUntil, onDamage } = query;
+  using cursor = await LogCursor.open(path, { tail, follows: followUntil !== undefined, onDamage });
   for (;;) {
     // Both must be taken first: whatever was written until then is in what is read after.
     const { ended } = change;
     change.clear();
-    if (query.followUntil !== undefined) await cursor.refresh();
+    if (followUntil !== undefined) await cursor.refresh();
     for await (const entries of cursor.read()) {
       if (query.signal.aborted) return;
       const { wanted, past } = selectEntries(entries, query);

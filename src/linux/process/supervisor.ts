@@ -48,6 +48,8 @@ export class SupervisorConnection {
   readonly exited = this.#exited.promise;
   /** Resolves when the supervisor has gone, or after `disconnect`. */
   readonly closed = this.#closed.promise;
+  /** Called when files of the log have got new names; not for each time, if there are many. */
+  onRotated: () => void = () => {};
 
   private constructor() {}
 
@@ -89,6 +91,9 @@ export class SupervisorConnection {
       }
       case FRAME.EXITED:
         this.#exited.resolve(parseExitRecord(payload));
+        break;
+      case FRAME.ROTATED:
+        this.onRotated();
         break;
       case FRAME.RESULT:
         this.#answers.shift()?.resolve(view.getUint32(0, true));

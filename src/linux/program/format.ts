@@ -75,6 +75,7 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  *   supervisor -> client   STARTED { u32 pid }                   CREATED { u32 pid }
  *                          FAILED { u32 opIndex, u32 errno }     EXITED { exit record }
  *                          RESULT { u32 errno } for each request, in order
+ *                          ROTATED {}, unless what was said before is still unread: the log's files have new names
  *
  * Numbers in payloads are little-endian.
  */
@@ -93,6 +94,7 @@ export const FRAME = {
   FAILED: 0x42,
   EXITED: 0x43,
   RESULT: 0x44,
+  ROTATED: 0x45,
 } as const;
 
 export const ATTACH_STDIN = 1;

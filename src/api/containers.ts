@@ -12,6 +12,7 @@ import {
   updateContainer,
   type WaitCondition,
 } from "../engine/mod.ts";
+import { beginTogether } from "./attach.ts";
 import { readJsonBody } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
@@ -64,7 +65,15 @@ export async function inspect(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/start */
 export async function start(call: AnswerCall): Promise<void> {
-  const hasStarted = await call.daemon.engine.start(containerOf(call));
+  const container = containerOf(call);
+  const together = call.query.text("together");
+  try {
+    if (together !== undefined) await container.companions.both(together, closedSignal(call));
+  } catch (error) {
+    if (call.response.destroyed) return; // its client has gone: nobody wants the container started any more
+    throw error;
+  }
+  const hasStarted = await call.daemon.engine.start(container);
   sendEmpty(call.response, hasStarted ? 204 : 304);
 }
 
@@ -171,7 +180,9 @@ export async function wait(call: AnswerCall): Promise<void> {
   const given = query.text("condition") ?? "";
   const condition = Object.hasOwn(CONDITIONS, given) ? CONDITIONS[given] : undefined;
   if (condition === undefined) throw new LighterError("invalid", `invalid condition: ${JSON.stringify(given)}`);
-  const exitCode = containerOf(call).wait(condition, closedSignal(call));
+  const container = containerOf(call);
+  const exitCode = container.wait(condition, closedSignal(call));
+  beginTogether(call, container);
   // At once: a client starts the container when it sees that the wait has begun.
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();

@@ -38,8 +38,14 @@ export class Client {
   readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
   #starting: Promise<void> | undefined;
   #version = API_VERSION;
+  #isOurs = false;
 
   constructor(readonly host: Host) {}
+
+  /** The daemon that has answered last is Lighter's own. */
+  get isOurs(): boolean {
+    return this.#isOurs;
+  }
 
   /** Opens connections that the next requests will find ready. */
   warm(count: number): void {
@@ -61,6 +67,7 @@ export class Client {
       if (!used || request.method !== "GET" || !(error instanceof ConnectionDropped)) throw error;
       return this.raw(request);
     }
+    this.#isOurs = response.head.headers.get("server")?.startsWith("Lighter/") === true;
     if (!response.head.raw) response.onEnd(() => this.#release(connection, response));
     return response;
   }

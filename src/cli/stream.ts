@@ -25,13 +25,19 @@ export interface AttachRequest {
 }
 
 /** Asks for a container's streams; the answer is what `streamAttached` takes. */
-export function requestAttach(client: Client, id: string, request: AttachRequest): Promise<Response> {
+export function requestAttach(
+  client: Client,
+  id: string,
+  request: AttachRequest,
+  together?: string,
+): Promise<Response> {
   const query = encodeQuery({
     detachKeys: request.detachKeys || undefined,
     stderr: request.stderr ? "1" : undefined,
     stdin: request.stdin ? "1" : undefined,
     stdout: request.stdout ? "1" : undefined,
     stream: "1",
+    together,
   });
   return client.request({ method: "POST", path: `/containers/${id}/attach${query}`, upgrade: true });
 }

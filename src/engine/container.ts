@@ -1,6 +1,7 @@
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { PendingAttach } from "./attach.ts";
+import { Companions } from "./companions.ts";
 import type { EventBus } from "./events.ts";
 import type { Exec } from "./exec.ts";
 import { Restarts } from "./restarts.ts";
@@ -28,6 +29,7 @@ export class Container {
   ociConfig: OciConfig | undefined;
   /** Attached before the start. */
   readonly pendingAttaches = new Set<PendingAttach>();
+  readonly companions = new Companions();
   readonly execs = new Map<string, Exec>();
   /** Between the stop and the start of a restart by hand, which AutoRemove must not use. */
   isBeingRestarted = false;

@@ -66,15 +66,20 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
   const hasOutput = body.AttachStdout || body.AttachStderr;
   const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   if (!hasOutput) await printLine(id);
-  const [attached, wait] = await Promise.all([
-    requestAttach(client, id, {
-      stdin: body.AttachStdin,
-      stdout: body.AttachStdout,
-      stderr: body.AttachStderr,
-      detachKeys,
-    }),
-    beginWait(client, id, values.rm ? "removed" : "next-exit"),
+  // Our own daemon is sent all three at once; another one would take them in any order.
+  const together = client.isOurs ? randomName() : undefined;
+  const begun = Promise.all([
+    requestAttach(
+      client,
+      id,
+      { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr, detachKeys },
+      together,
+    ),
+    beginWait(client, id, values.rm ? "removed" : "next-exit", together),
   ]);
+  const starting = together === undefined ? undefined : start(client, id, together);
+  starting?.catch(() => {}); // awaited below
+  const [attached, wait] = await begun;
   const session = streamAttached(attached, {
     stdin: body.AttachStdin,
     output: hasOutput,
@@ -83,7 +88,7 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
   });
   session.catch(() => {}); // awaited below, but a failed start comes first
   try {
-    await start(client, id);
+    await (starting ?? start(client, id));
   } catch (error) {
     attached.connection.close();
     await session.catch(() => {}); // restores the terminal before the message is printed
@@ -98,10 +103,14 @@ async function runAttached(client: Client, id: string, body: ContainerBody, valu
 }
 
 /** @throws CliError with the exit code that the reason asks for */
-async function start(client: Client, id: string): Promise<void> {
+async function start(client: Client, id: string, together?: string): Promise<void> {
   try {
-    await client.postEmpty(`/containers/${id}/start`);
+    await client.postEmpty(`/containers/${id}/start`, { together });
   } catch (error) {
     throw new CliError(runErrorText("run", error, false), runExitCode(error));
   }
+}
+
+function randomName(): string {
+  return crypto.getRandomValues(Buffer.alloc(8)).toString("hex");
 }

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
@@ -11,6 +10,7 @@ import { encodeFrame } from "./frames.ts";
 import { COMMON_HEADERS, MULTIPLEXED_STREAM, RAW_STREAM } from "./protocol.ts";
 import type { Query } from "./query.ts";
 import type { AnswerCall } from "./router.ts";
+import { writable } from "./writable.ts";
 
 export interface LogFormat {
   stdout: boolean;
@@ -105,7 +105,7 @@ export async function replayLogs(
 async function writeLogs(output: Writable | ServerResponse, path: string, query: LogQuery, format: LogFormat) {
   for await (const entries of readLogs(path, query)) {
     const chunk = encodeEntries(entries, format);
-    if (chunk.length > 0 && !output.write(chunk)) await Promise.race([once(output, "drain"), once(output, "close")]);
+    if (chunk.length > 0 && !output.write(chunk)) await writable(output);
     if (output.destroyed) return;
   }
 }

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { COMMON_HEADERS } from "./protocol.ts";
+import { writable } from "./writable.ts";
 
 /**
  * Sends `body` as it comes, at the client's pace. What fails before its first chunk is thrown with the answer not begun; what
@@ -16,15 +17,4 @@ export async function sendStream(
     if (!response.write(chunk)) await writable(response);
   }
   response.end();
-}
-
-function writable(response: ServerResponse): Promise<void> {
-  if (response.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    const settle = () => {
-      response.off("drain", settle).off("close", settle);
-      resolve();
-    };
-    response.on("drain", settle).on("close", settle);
-  });
 }

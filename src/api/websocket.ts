@@ -20,6 +20,7 @@ import { replayLogs } from "./logs.ts";
 import { COMMON_HEADERS, formatHead, formatRawAnswer } from "./protocol.ts";
 import type { StreamCall } from "./router.ts";
 import { answerOf } from "./status.ts";
+import { writable } from "./writable.ts";
 
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const BINARY_SINCE = 28;
@@ -127,7 +128,7 @@ export class WebSocketClient implements ClientStream {
       write: (chunk: Buffer, _encoding, done) => {
         const payload = this.#frames === undefined ? chunk : this.#frames.push(chunk);
         if (payload.length === 0 || socket.write(encodeFrame(this.opcode, payload))) done();
-        else waitForDrain(socket, done);
+        else writable(socket).then(() => done());
       },
     });
     socket.on("error", () => socket.destroy());
@@ -202,14 +203,6 @@ export class WebSocketClient implements ClientStream {
   finish(): void {
     this.close();
   }
-}
-
-function waitForDrain(socket: Socket, done: () => void): void {
-  const settle = () => {
-    socket.off("drain", settle).off("close", settle);
-    done();
-  };
-  socket.on("drain", settle).on("close", settle);
 }
 
 /** GET /containers/{id}/attach/ws */

@@ -2,7 +2,8 @@ import type { GivenPool, NetworkRecord, NetworkUser } from "../engine/mod.ts";
 
 /** The API's Network. */
 export function describeNetwork(network: NetworkRecord, containers: object): Record<string, unknown> {
-  const { driver, ipamOptions } = network;
+  const { configFrom = "", configOnly = false, driver, ipamOptions } = network;
+  const shown = shownPools(network);
   return {
     Name: network.name,
     Id: network.id,
@@ -14,13 +15,13 @@ export function describeNetwork(network: NetworkRecord, containers: object): Rec
     IPAM: {
       Driver: "default",
       Options: ipamOptions && sorted(ipamOptions),
-      Config: driver === "host" || driver === "null" ? null : shownPools(network).map(describePool),
+      Config: shown.length === 0 ? null : shown.map(describePool),
     },
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
+    ConfigFrom: { Network: configFrom },
+    ConfigOnly: configOnly,
     Containers: containers,
     Options: sorted(network.options),
     Labels: sorted(network.labels),

@@ -79,13 +79,14 @@ export async function removeNetwork({ daemon, parameter, response }: AnswerCall)
   sendEmpty(response, 204);
 }
 
-/** POST /networks/prune: what no running container is in. */
+/** POST /networks/prune: what no running container is in. Configurations stay. */
 export async function pruneNetworks({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
   const untilSeconds = parseUntil(filters.get("until"));
   const { networks } = daemon.engine;
   const isWanted = (network: NetworkRecord) =>
     networks.isDangling(network) &&
+    !network.configOnly &&
     (untilSeconds === undefined || Date.parse(network.createdAt) / 1000 < untilSeconds) &&
     filters.matchesLabels(network.labels);
   const deleted = networks.list().filter(isWanted);

@@ -161,6 +161,55 @@ test("two networks have neither one name nor one subnet nor one bridge", async (
   await same("DELETE", "/networks/net");
 });
 
+test("configurations: what they may have, which networks are made of them, and that nobody is in one", async () => {
+  const configuration = {
+    ...withOptions({ [bridge("enable_icc")]: "false" }),
+    ...withPools({ Subnet: "10.1.0.0/24", IPRange: "10.1.0.128/25" }),
+    Name: "config",
+    Driver: "macvlan",
+    ConfigOnly: true,
+    Labels: { a: "b" },
+  };
+  const from = (more: object = {}) => ({ Name: "made", ConfigFrom: { Network: "config" }, ...more });
+  await same("POST", "/networks/create", from());
+  await same("POST", "/networks/create", configuration);
+  await same("POST", "/networks/create", configuration);
+  await same("GET", "/networks/config");
+  for (const more of [
+    { Internal: true },
+    { Attachable: true },
+    { Ingress: true },
+    { Scope: "local" },
+    { Scope: "swarm" },
+    { ConfigFrom: { Network: "config" } },
+    withPools({ Subnet: "10.1.0.1/24" }),
+  ])
+    await same("POST", "/networks/create", { Name: "config2", ConfigOnly: true, ...more });
+  // Neither its subnet nor its driver is anybody's yet.
+  await same("POST", "/networks/create", { ...configuration, Name: "config2", Driver: "zz" });
+  for (const more of [
+    { ConfigFrom: { Network: "bridge" } },
+    { EnableIPv6: true },
+    { Labels: { a: "b" } },
+    { Options: { a: "b" } },
+    { Driver: "null" },
+    withPools({ Subnet: "10.9.0.0/24" }),
+    { IPAM: { Options: { a: "b" } } },
+  ])
+    await same("POST", "/networks/create", { ...more, ...from(more) });
+  await same("POST", "/networks/create", from({ Internal: true, Attachable: true, IPAM: { Driver: "default" } }));
+  await same("GET", "/networks/made");
+  await same("POST", "/networks/create", { Name: "made2", ConfigFrom: { Network: "config2" } }); // the same subnet
+  for (const filters of [{ driver: ["null"] }, { type: ["custom"] }, { dangling: ["true"] }]) await sameList(filters);
+  await same("DELETE", "/networks/config");
+  for (const api of [theirs, ours]) api.image = api === theirs ? "busybox" : "host-usr";
+  for (const api of [theirs, ours]) await api.create({ HostConfig: { NetworkMode: "config" } }, "lost");
+  await same("POST", "/containers/lost/start");
+  for (const api of [theirs, ours]) await api.request("DELETE", "/containers/lost");
+  await same("POST", filtered("/networks/prune", {}));
+  for (const name of ["config", "config2", "made"]) await same("DELETE", `/networks/${name}`);
+});
+
 test("networks are found by name, id and the beginning of an id, and listed by every filter", async () => {
   await same("POST", "/networks/create", { Name: "alpha", Labels: { kind: "test", n: "1" } });
   await same("POST", "/networks/create", { Name: "alphabet", Labels: { kind: "test", n: "2" }, Internal: true });
@@ -256,6 +305,13 @@ test("the command lines show our networks as they show Docker's", async () => {
       ["network", "rm", "zz"],
       ["network", "rm", "-f", "zz"],
       ["network", "rm", "cli"],
+      ["network", "create", "--config-only", "--subnet", "10.1.0.0/24", "--label", "a=b", "config"],
+      ["network", "create", "--config-from", "config", "--label", "x=y", "cli"],
+      ["network", "create", "--config-from", "config", "cli"],
+      ["network", "ls", "--filter", "type=custom", "--format", "{{.Name}} {{.Driver}} {{.Scope}} {{.Labels}}"],
+      ["network", "inspect", "config", "cli"],
+      ["network", "rm", "config", "cli"],
+      ["network", "rm", "config"],
       ["network", "prune", "-f"],
       ["network", "create", "cli3"],
       ["network", "prune", "-f", "--filter", "until=1h"],

@@ -65,7 +65,7 @@ function requireConnectable(
   if (isKnown) return;
   if (kind === "container" || kind === "host") throw sharesNetwork();
   const others = endpoints.map(({ networkName }) => networkName);
-  if (others.length > 0 && (network.driver === "null" || others.includes("none"))) throw onlyInPrivate();
+  if (others.length > 0 && (network.name === "none" || others.includes("none"))) throw onlyInPrivate();
 }
 
 function inHostNetwork(): LighterError {

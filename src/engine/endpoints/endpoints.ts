@@ -192,6 +192,7 @@ export class Endpoints implements Disposable {
     prepared: PreparedNetwork,
     taken: Set<string>,
   ): ActiveEndpoint {
+    if (network.configOnly) throw new LighterError("forbidden", "cannot create endpoint on configuration-only network");
     checkWish(endpoint.wish, network.name, wishedNetwork(network));
     const endpointId = randomId();
     if (prepared.kind === "none") {

@@ -21,6 +21,10 @@ export interface NetworkRequest {
   enableIPv6: boolean;
   internal: boolean;
   attachable: boolean;
+  /** It is only kept for others to be made of. */
+  configOnly: boolean;
+  /** The name of the one that it is made of; "": none. */
+  configFrom: string;
   givenPools: GivenPool[];
   ipamOptions: Record<string, string> | null;
   options: Record<string, string>;
@@ -81,17 +85,16 @@ const readBody = object<CreateBody>({
   Labels: map(string),
 });
 
-/** @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts; "not-supported" */
+/** @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts */
 export function parseNetworkRequest(json: unknown): NetworkRequest {
   const body = readBody(json, "");
   const name = body.Name ?? "";
   const ipam = body.IPAM ?? {};
   if (["bridge", "host", "none", "default"].includes(name) || name.startsWith("container:"))
     throw forbidden(`operation is not permitted on predefined ${name} network `);
+  checkConfiguration(body);
   if (body.Ingress) throw forbidden("Ingress network can only be global scope network");
   if (body.Scope === "swarm") throw forbidden("cannot create a swarm scoped network when swarm is not active");
-  if (body.ConfigOnly) throw notSupported("ConfigOnly");
-  if ((body.ConfigFrom?.Network ?? "") !== "") throw notSupported("ConfigFrom");
   const enableIPv6 = body.EnableIPv6 ?? false;
   const givenPools = parsePools(ipam.Config ?? [], enableIPv6);
   if (name.trim() === "" || name.includes("\0")) throw new LighterError("invalid", `invalid name: ${name}`);
@@ -104,11 +107,32 @@ export function parseNetworkRequest(json: unknown): NetworkRequest {
     enableIPv6,
     internal: body.Internal ?? false,
     attachable: body.Attachable ?? false,
+    configOnly: body.ConfigOnly ?? false,
+    configFrom: body.ConfigFrom?.Network ?? "",
     givenPools,
     ipamOptions: ipam.Options ?? null,
     options: body.Options ?? {},
     labels: body.Labels ?? {},
   };
+}
+
+/** What a network may say itself that is others' configuration, or is made of one. Source: libnetwork/network.go, validateConfiguration. */
+function checkConfiguration(body: CreateBody): void {
+  const { EnableIPv4 = true, EnableIPv6 = false, IPAM = {}, Labels = {}, Options = {} } = body;
+  const isEmpty = (given: object | undefined) => Object.keys(given ?? {}).length === 0;
+  if (body.ConfigOnly && (body.Ingress || body.Internal || body.Attachable || (body.Scope ?? "") !== ""))
+    throw forbidden(
+      "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
+    );
+  if ((body.ConfigFrom?.Network ?? "") === "") return;
+  if (body.ConfigOnly) throw forbidden("a configuration network cannot depend on another configuration network");
+  const isConfigured = !EnableIPv4 || EnableIPv6 || !isEmpty(Labels) || !isEmpty(IPAM.Options) || !isEmpty(IPAM.Config);
+  if (isConfigured)
+    throw forbidden(
+      "user specified configurations are not supported if the network depends on a configuration network",
+    );
+  if (!isEmpty(Options))
+    throw forbidden("network driver options are not supported if the network depends on a configuration network");
 }
 
 /** @throws LighterError "invalid", with a line for each mistake */
@@ -175,11 +199,4 @@ function isMasked(cidr: Cidr): boolean {
 
 function forbidden(message: string): LighterError {
   return new LighterError("forbidden", message);
-}
-
-function notSupported(field: string): LighterError {
-  return new LighterError(
-    "not-supported",
-    `${field}: networks that are made of another one's configuration are not supported`,
-  );
 }

@@ -371,6 +371,36 @@ test("a macvlan network has its parent, or one that leads nowhere", async () => 
   expect(bench.host.links.size).toBe(0);
 });
 
+test("a configuration has neither links nor addresses, and stays as long as a network is made of it", async () => {
+  const bench = new Bench();
+  const networks = await bench.open({ defaultOptions: { bridge: { c: "d" } } });
+  const Config = [{ Subnet: "10.0.0.0/24" }];
+  const config = { Name: "config", ConfigOnly: true, IPAM: { Config }, Labels: { a: "b" }, Options: { e: "f" } };
+  const made = { Name: "net", ConfigFrom: { Network: "config" }, Internal: true };
+  const configuration = await networks.create(config);
+  expect(configuration).toMatchObject({ driver: "null", pools: [], options: { c: "d", e: "f" } });
+  expect(bench.host.links.size).toBe(0);
+  expect(networks.isDangling(configuration)).toBe(true);
+  const network = await networks.create(made);
+  expect(network).toMatchObject({
+    driver: "bridge",
+    internal: true,
+    labels: { a: "b" },
+    options: configuration.options,
+    pools: [{ subnet: "10.0.0.0/24", gateway: "10.0.0.1" }],
+  });
+  const later = await bench.open();
+  await expect(later.remove(configuration)).rejects.toThrow(
+    'error while removing network: configuration network "config" is in use',
+  );
+  await expect(later.create({ ...made, Name: "other", EnableIPv4: false })).rejects.toThrow(
+    "user specified configurations are not supported if the network depends on a configuration network",
+  );
+  await later.remove(network);
+  await later.remove(configuration);
+  expect(later.list()).toHaveLength(3);
+});
+
 test("what there is not is refused by name: a driver is looked for among plugins, as Docker does, and there are none", async () => {
   const networks = await new Bench().open();
   for (const body of [
@@ -380,11 +410,6 @@ test("what there is not is refused by name: a driver is looked for among plugins
     await expect(networks.create(body)).rejects.toThrow(
       expect.objectContaining({ code: "not-found", message: 'plugin "nope" not found' }),
     );
-  for (const body of [
-    { Name: "net", ConfigOnly: true },
-    { Name: "net", ConfigFrom: { Network: "other" } },
-  ])
-    await expect(networks.create(body)).rejects.toThrow(expect.objectContaining({ code: "not-supported" }));
   expect((await networks.create({ Name: "net", ConfigFrom: { Network: "" } })).driver).toBe("bridge");
   const mode = (value: string) => ({ Name: value, Options: { "com.docker.network.bridge.gateway_mode_ipv4": value } });
   await expect(networks.create(mode("routed"))).rejects.toThrow(

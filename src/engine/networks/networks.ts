@@ -173,7 +173,8 @@ export class Networks {
     const request = parseNetworkRequest(body);
     await Promise.all(this.#leaving); // one of them may have the bridge's name
     const plan = planNetwork(request, this.list(), this.#options.settings.defaultOptions);
-    const record = { ...plan, id: randomId(), createdAt: formatNow(), pools: this.#planPools(plan) };
+    const pools = plan.configOnly ? [] : this.#planPools(plan);
+    const record = { ...plan, id: randomId(), createdAt: formatNow(), pools };
     this.#insert(record);
     try {
       this.prepare(record);
@@ -189,7 +190,7 @@ export class Networks {
 
   /**
    * Nobody finds it any more from here on; its links are gone when it resolves.
-   * @throws LighterError "forbidden" for a predefined one, and while containers that run are in it
+   * @throws LighterError "forbidden" for a predefined one, and while containers that run are in it, or networks are made of it
    */
   async remove(network: NetworkRecord): Promise<void> {
     const { name, id } = network;
@@ -199,6 +200,11 @@ export class Networks {
       throw new LighterError(
         "forbidden",
         `error while removing network: network ${name} id ${id} has active endpoints`,
+      );
+    if (network.configOnly && this.list().some(({ configFrom }) => configFrom === name))
+      throw new LighterError(
+        "forbidden",
+        `error while removing network: configuration network ${JSON.stringify(name)} is in use`,
       );
     this.#delete(id);
     await this.#unmake(network);
@@ -224,7 +230,7 @@ export class Networks {
     }
   }
 
-  /** Nobody needs it: what a prune removes. */
+  /** Nobody needs it. */
   isDangling(network: NetworkRecord): boolean {
     return !isPredefined(network) && this.usersOf(network).length === 0;
   }

@@ -66,11 +66,28 @@ export function planNetwork(
 ): Omit<NetworkRecord, "id" | "createdAt" | "pools"> {
   if (networks.some(({ name }) => name === request.name))
     throw new LighterError("conflict", `network with name ${request.name} already exists`);
-  const driver = parseDriver(request.driver);
-  const options = { ...defaultOptions[driver], ...request.options };
-  if (driver === "bridge") checkBridge({ ...request, options }, networks);
-  else checkMacvlan(parseMacvlanOptions(options), networks);
-  return { ...request, driver, options };
+  const { configOnly, configFrom, ...wanted } = request;
+  const withDefaults = () => ({ ...defaultOptions[wanted.driver], ...wanted.options });
+  // For whichever driver, and nobody is ever in it: Docker shows one that cannot be used.
+  if (configOnly) return { ...wanted, configOnly, driver: "null", options: withDefaults() };
+  const driver = parseDriver(wanted.driver);
+  const plan = {
+    ...wanted,
+    driver,
+    ...(configFrom === "" ? { options: withDefaults() } : configurationOf(configFrom, networks)),
+  };
+  if (driver === "bridge") checkBridge(plan, networks);
+  else checkMacvlan(parseMacvlanOptions(plan.options), networks);
+  return plan;
+}
+
+/** What a network has of the one that it is made of. */
+function configurationOf(configFrom: string, networks: readonly NetworkRecord[]) {
+  const found = networks.find(({ configOnly, name }) => configOnly && name === configFrom);
+  if (found === undefined)
+    throw new LighterError("not-found", `configuration network ${JSON.stringify(configFrom)} does not exist`);
+  const { enableIPv4, enableIPv6, givenPools, ipamOptions, options, labels } = found;
+  return { configFrom, enableIPv4, enableIPv6, givenPools, ipamOptions, options, labels };
 }
 
 function parseDriver(name: string): "bridge" | "macvlan" {
@@ -80,7 +97,10 @@ function parseDriver(name: string): "bridge" | "macvlan" {
   throw new LighterError("not-found", `plugin ${JSON.stringify(name)} not found`);
 }
 
-function checkBridge({ options, enableIPv4, enableIPv6 }: NetworkRequest, networks: readonly NetworkRecord[]): void {
+function checkBridge(
+  { options, enableIPv4, enableIPv6 }: Pick<NetworkRecord, "options" | "enableIPv4" | "enableIPv6">,
+  networks: readonly NetworkRecord[],
+): void {
   const { bridgeName, isDefault } = parseBridgeOptions(options);
   if (isDefault)
     throw new LighterError("forbidden", "there is one default bridge network, and it is made by the daemon");

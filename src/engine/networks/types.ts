@@ -23,6 +23,10 @@ export interface NetworkRecord {
   enableIPv6: boolean;
   internal: boolean;
   attachable: boolean;
+  /** Nobody is ever in it: others are made of its configuration, which is all there is of it. */
+  configOnly?: boolean;
+  /** The name of the network that this one is made of. */
+  configFrom?: string;
   /** Of a bridge at most one a family. Empty on networks without addresses, and on the default one until it is looked at. */
   pools: readonly AddressPool[];
   /** Those of `pools` that somebody asked for; the others were chosen. */

@@ -36,19 +36,6 @@ const HELLO_FLAGS = [
   ..."-fno-asynchronous-unwind-tables -fno-unwind-tables".split(" "),
   ..."-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096".split(" "),
 ];
-/**
- * `lighter --version`, p50: 29 ms plain, 12 ms with bytecode, 8.5 ms split as well, so that a command loads its own
- * modules alone; no less with --minify, which would hide names in stacks. (Bun with an empty program: 6 ms.)
- * A command is over before compiling its hot code pays: the JIT waits a hundred times as long. The daemon sets that back.
- * The source map gives stacks of a built program our own files and lines; it is read only when there is one to print.
- * Without the two `--no-` flags a compiled program runs code from the current directory's .env and bunfig.toml;
- * see `writeClosedBun` for what it obeys in the environment.
- */
-const BUN_FLAGS = [
-  ..."--compile --bytecode --format=esm --splitting --compile-jit-policy=100 --sourcemap --target=bun".split(" "),
-  ..."--no-compile-autoload-dotenv --no-compile-autoload-bunfig".split(" "),
-];
-
 interface Target {
   /** File name in dist/. */
   name: string;
@@ -111,13 +98,20 @@ function targets(): Target[] {
       name: "lighter",
       inputs: [
         ...files("src/**/*.*").filter((path) => !path.endsWith(".test.ts")),
-        ...["dist/launcher", "dist/hello", "dist/init", "package.json", "package-lock.json", "tsconfig.json"],
+        ...[
+          "scripts/bundle.ts",
+          "dist/launcher",
+          "dist/hello",
+          "dist/init",
+          "package.json",
+          "package-lock.json",
+          "tsconfig.json",
+        ],
       ],
       command: (outPath) => {
         const closedBun = join(dirname(outPath), "bun");
         writeClosedBun(closedBun);
-        const flags = [...BUN_FLAGS, `--compile-executable-path=${closedBun}`];
-        return [process.execPath, "build", ...flags, "--outfile", outPath, "src/main.ts"];
+        return [process.execPath, "scripts/bundle.ts", outPath, closedBun];
       },
       check: checkThatItRuns,
     },

@@ -47,13 +47,11 @@ export class Client {
     return this.#isOurs;
   }
 
-  /** Opens connections that the next requests will find ready. */
-  warm(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const connection = this.#connect();
-      connection.catch(() => {}); // the request that takes it reports it
-      this.#idle.push({ connection });
-    }
+  /** Opens a connection that the next request will find ready. Settles, without an error, when it is open or has failed. */
+  async warm(): Promise<void> {
+    const connection = this.#connect();
+    this.#idle.push({ connection });
+    await connection.catch(() => {}); // the request that takes it reports it
   }
 
   /** A response of any status. @throws DaemonUnreachable */

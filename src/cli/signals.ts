@@ -2,19 +2,31 @@ import { FORWARDED_SIGNALS } from "../base/signals.ts";
 import type { Client } from "./client.ts";
 
 /**
- * Passes signals that reach us on to the container's process, until the returned function is called. With a terminal
- * WINCH is left out: the container's own terminal, which follows ours in size, sends it.
+ * Passes signals that reach us on to the container's process, until the returned function is called. A container that
+ * is still being created (a promise of its ID) is nobody to signal: the first signal ends us, as it would without this.
+ * With a terminal WINCH is left out: the container's own terminal, which follows ours in size, sends it.
  */
-export function forwardSignals(client: Client, containerId: string, tty: boolean): () => void {
+export function forwardSignals(client: Client, container: string | Promise<string>, tty: boolean): () => void {
   const signals: readonly NodeJS.Signals[] = tty ? FORWARDED_SIGNALS : [...FORWARDED_SIGNALS, "SIGWINCH"];
+  let id = typeof container === "string" ? container : undefined;
   const forward = (signal: NodeJS.Signals) => {
+    if (id === undefined) {
+      stop();
+      process.kill(process.pid, signal);
+      return;
+    }
     // Not started yet, or just ended: nobody to signal. The stock client drops these too.
-    client.postEmpty(`/containers/${containerId}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});
+    client.postEmpty(`/containers/${id}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});
   };
-  for (const signal of signals) process.on(signal, forward);
-  return () => {
+  const stop = () => {
     for (const signal of signals) process.off(signal, forward);
   };
+  for (const signal of signals) process.on(signal, forward);
+  if (typeof container !== "string")
+    container.then((created) => {
+      id = created;
+    }, stop);
+  return stop;
 }
 
 /**

@@ -31,8 +31,7 @@ export const command = defineCommand({
 
 async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Promise<number> {
   const values = parsed.values;
-  // Create, then attach and wait side by side, then start: three connections, opened while the flags are read.
-  client.warm(values.detach ? 1 : 3);
+  const connected = client.warm(); // while the flags are read
   const body = bodyFromFlags("run", values, parsed);
   if (values.detach) {
     if (values.attach.length > 0) throw new CliError("Conflicting options: -a and -d");
@@ -43,31 +42,46 @@ async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Prom
     if (body.AttachStdin) tty.checkInputIsTerminal();
     body.HostConfig.ConsoleSize = tty.consoleSize();
   }
-  const id = await createContainer(client, body, values).catch((error: unknown) => {
+  const creating = createContainer(client, body, values).catch((error: unknown) => {
     throw new CliError(runErrorText("run", error, true), runExitCode(error));
   });
-  const stopForwarding = values["sig-proxy"] && !values.detach ? forwardSignals(client, id, body.Tty) : () => {};
-  try {
-    return body.AttachStdin || body.AttachStdout || body.AttachStderr
-      ? await runAttached(client, id, body, values)
-      : await runDetached(client, id);
-  } finally {
-    stopForwarding();
-  }
+  creating.catch(() => {}); // awaited below
+  // What does not need the container's ID is done while the daemon creates it: let the request leave first.
+  await connected;
+  await new Promise(setImmediate);
+  return body.AttachStdin || body.AttachStdout || body.AttachStderr
+    ? await runAttached(client, creating, body, values)
+    : await runDetached(client, creating, body, values);
 }
 
-async function runDetached(client: Client, id: string): Promise<number> {
+async function runDetached(
+  client: Client,
+  creating: Promise<string>,
+  body: ContainerBody,
+  values: RunFlags,
+): Promise<number> {
+  if (values["sig-proxy"] && !values.detach) forwardSignals(client, creating, body.Tty);
+  const id = await creating;
   await printLine(id);
   await start(client, id);
   return 0;
 }
 
-async function runAttached(client: Client, id: string, body: ContainerBody, values: RunFlags): Promise<number> {
+async function runAttached(
+  client: Client,
+  creating: Promise<string>,
+  body: ContainerBody,
+  values: RunFlags,
+): Promise<number> {
+  void client.warm(); // for the wait
+  void client.warm(); // for the attach, which is side by side with the start
+  if (values["sig-proxy"]) forwardSignals(client, creating, body.Tty); // to our end
   const hasOutput = body.AttachStdout || body.AttachStderr;
   const detachKeys = await configuredDetachKeys(values["detach-keys"]);
+  const id = await creating;
   if (!hasOutput) await printLine(id);
   // Our own daemon is sent all three at once; another one would take them in any order.
-  const together = client.isOurs ? randomName() : undefined;
+  const together = client.isOurs ? "run" : undefined;
   const begun = Promise.all([
     requestAttach(
       client,
@@ -109,8 +123,4 @@ async function start(client: Client, id: string, together?: string): Promise<voi
   } catch (error) {
     throw new CliError(runErrorText("run", error, false), runExitCode(error));
   }
-}
-
-function randomName(): string {
-  return crypto.getRandomValues(Buffer.alloc(8)).toString("hex");
 }

@@ -5,6 +5,7 @@ import { AT_FDCWD, bytePath, kernelError, O_DIRECTORY, O_PATH, tryOpenat } from 
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
+import type { VolumesInUse } from "./mounted-volumes.ts";
 
 /**
  * Calls `use` with an O_PATH fd of the root.
@@ -27,8 +28,8 @@ export async function withContainerRoot<T>(
     const startedMeanwhile = await openRunningRoot(container);
     if (startedMeanwhile !== undefined) return await using(startedMeanwhile, use);
     await container.supervised?.gone; // until then its own overlay may be there
-    await engine.planner.prepareMounts(record, record.startedAt === ZERO_TIME);
-    return await withMountedRoot(engine, container, use);
+    using volumes = await engine.planner.prepareMounts(record, record.startedAt === ZERO_TIME);
+    return await withMountedRoot(engine, container, volumes, use);
   });
 }
 
@@ -61,13 +62,14 @@ async function openRunningRoot({ record, isRunning, supervised }: Container): Pr
 async function withMountedRoot<T>(
   engine: Engine,
   { record }: Container,
+  { filesystems }: VolumesInUse,
   use: (rootFd: number) => Promise<T>,
 ): Promise<T> {
   const runDirectory = engine.paths.viewDirectory(record.id);
-  rmSync(runDirectory, { recursive: true, force: true }); // of a daemon that died over it
   const waiting = await engine.runtime.create({
     id: record.id,
     ...engine.planner.planFiles(record, engine.paths.container(record.id)),
+    filesystems,
     runDirectory,
     stdio: { terminal: false, stdin: false },
     attach: [],

@@ -4,6 +4,7 @@ import type { PendingAttach } from "./attach.ts";
 import { Companions } from "./companions.ts";
 import type { EventBus } from "./events.ts";
 import type { Exec } from "./exec.ts";
+import type { VolumesInUse } from "./mounted-volumes.ts";
 import { Restarts } from "./restarts.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { ContainerRecord, ContainerStatus } from "./store.ts";
@@ -25,6 +26,8 @@ export class Container {
   readonly queue = new SerialQueue();
   /** The running init; after its end until the next start, its `gone` still tells when its files may be removed. */
   supervised: Supervised | undefined;
+  /** The running init's. */
+  volumes: VolumesInUse | undefined;
   /** Of the running init. Made anew on demand after a daemon restart. */
   ociConfig: OciConfig | undefined;
   /** Attached before the start. */

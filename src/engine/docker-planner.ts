@@ -1,12 +1,12 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { assert } from "../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
-import { hostNameOf, withAddress } from "../volume/mod.ts";
 import {
   applyDefaults,
   buildExecProcess,
@@ -32,11 +32,12 @@ import type { Container } from "./container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "./endpoints/etc-files.ts";
 import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "./endpoints/links.ts";
 import { cannotJoinNetwork, noSuchContainer, notRunning } from "./errors.ts";
+import { type MountedVolumes, VolumesInUse } from "./mounted-volumes.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import type { ContainerRecord } from "./store.ts";
 import { toHostId } from "./userns/id-mappings.ts";
-import { prepareVolume, resolveHost } from "./volume-content.ts";
+import { prepareVolume } from "./volume-content.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -56,12 +57,11 @@ export class DockerPlanner implements Planner {
   readonly #defaults: ContainerDefaults;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
-  /** Of hosts that volumes' options name, as of the last start. */
-  readonly #addresses = new Map<string, string>();
   #findContainer: (ref: string) => Container = (ref) => {
     throw noSuchContainer(ref);
   };
   #hostGateway: () => string = () => "";
+  #mountedVolumes: MountedVolumes | undefined;
 
   constructor(options: DockerPlannerOptions) {
     this.#paths = options.paths;
@@ -71,9 +71,10 @@ export class DockerPlanner implements Planner {
     this.#defaults = options.defaults ?? NO_DEFAULTS;
   }
 
-  connect({ findContainer, hostGateway }: Parameters<Planner["connect"]>[0]): void {
+  connect({ findContainer, hostGateway, mountedVolumes }: Parameters<Planner["connect"]>[0]): void {
     this.#findContainer = findContainer;
     this.#hostGateway = hostGateway;
+    this.#mountedVolumes = mountedVolumes;
   }
 
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan {
@@ -175,7 +176,7 @@ export class DockerPlanner implements Planner {
 
   planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
     const { config, hostConfig } = record;
-    const mountPoints = this.#withAddresses(record.mountPoints);
+    const mountPoints = this.#asMounted(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
@@ -227,29 +228,32 @@ export class DockerPlanner implements Planner {
     return definedPeers({ network: find(network, cannotJoinNetwork), pid: find(pid), ipc: find(ipc) });
   }
 
-  async prepareMounts(record: ContainerRecord, first: boolean): Promise<void> {
+  async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
+    const mounted = this.#mountedVolumes;
+    assert(mounted !== undefined, "the planner is connected");
+    const preparation = { images: this.#images, probe: this.#probe, mounted, record, first };
+    using undo = new DisposableStack();
+    const inUse = undo.use(new VolumesInUse());
     for (const point of record.mountPoints)
-      if (point.type === "volume") {
-        const host = hostNameOf(point.volume?.options ?? {});
-        if (host !== undefined) this.#addresses.set(host, await resolveHost(host, point.source));
-        await prepareVolume(this.#images, this.#probe, record, point, first);
-      } else if (point.createSource && !existsSync(point.source))
+      if (point.type === "volume") await prepareVolume({ ...preparation, inUse }, point);
+      else if (point.createSource && !existsSync(point.source))
         mkdirSync(point.source, { recursive: true, mode: 0o755 });
+    undo.move();
+    return inUse;
   }
 
-  #withAddresses(points: readonly MountPoint[]): MountPoint[] {
+  /** Where our own process finds what a volume has mounted, in place of where it would be mounted. */
+  #asMounted(points: readonly MountPoint[]): MountPoint[] {
     return points.map((point) => {
-      const options = point.volume?.options ?? {};
-      const address = this.#addresses.get(hostNameOf(options) ?? "");
-      if (point.volume === undefined || address === undefined) return point;
-      return { ...point, volume: { ...point.volume, options: withAddress(options, address) } };
+      const source = this.#mountedVolumes?.rootPathOf(point.volume?.name ?? "");
+      return source === undefined ? point : { ...point, source };
     });
   }
 
   planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan {
     makeDirectories(paths, this.#images.layersOf(record.imageId).root);
     // A tmpfs is empty as long as nothing runs.
-    const points = this.#withAddresses(record.mountPoints).filter(({ type }) => type !== "tmpfs");
+    const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs");
     const { idMappings } = record;
     const mounts = planAskedMounts(points, this.#probe, idMappings !== null).map((mount) => ({
       ...mount,
@@ -302,7 +306,8 @@ export class DockerPlanner implements Planner {
   }
 
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig {
-    const { config, hostConfig, mountPoints } = record;
+    const { config, hostConfig } = record;
+    const mountPoints = this.#asMounted(record.mountPoints);
     return buildOciConfig({
       id: record.id,
       container: { config, hostConfig, mountPoints },

@@ -24,6 +24,7 @@ import { startingHealth } from "./health/health-state.ts";
 import type { HostNetwork } from "./host-network.ts";
 import { LogCompressor } from "./logs/compress-logs.ts";
 import { LogForwarder } from "./logs/forward.ts";
+import { MountedVolumes, type VolumesInUse } from "./mounted-volumes.ts";
 import { parseName, randomName } from "./names.ts";
 import { Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
@@ -63,6 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly store: Store;
   readonly execs: Execs;
   readonly volumes: Volumes;
+  readonly #mountedVolumes: MountedVolumes;
   readonly networks: Networks;
   readonly #userNamespaces: UserNamespaces;
   readonly endpoints: Endpoints;
@@ -82,7 +84,9 @@ export class Engine implements AsyncDisposable {
     this.planner = options.planner;
     makeStateDirectories(this.paths);
     this.store = new Store(this.paths.database);
+    this.#mountedVolumes = new MountedVolumes(this.runtime, this.paths);
     this.volumes = new Volumes({
+      onRemoved: (name) => this.#mountedVolumes.forget(name),
       table: this.store.volumes,
       directory: this.paths.volumes,
       events: this.events,
@@ -119,6 +123,7 @@ export class Engine implements AsyncDisposable {
     const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
     this.#userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
     this.planner.connect({
+      mountedVolumes: this.#mountedVolumes,
       findContainer: (ref) => this.find(ref),
       hostGateway: () => hostGateway(this.networks, settings),
     });
@@ -282,10 +287,12 @@ export class Engine implements AsyncDisposable {
       rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
     }
     this.#assignIds(record);
-    if (record.mountPoints.length > 0) await this.planner.prepareMounts(record, !startedBefore);
+    using undo = new DisposableStack();
+    const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
     requireLinksRun(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);
-    const request = { ...this.#startRequest(record, attaches, false), ...networks };
+    const { filesystems } = volumes;
+    const request = { ...this.#startRequest(record, attaches, false), ...networks, filesystems };
     writePoint("start process");
     const supervised = await this.runtime.start(request);
     writePoint("started process");
@@ -309,7 +316,8 @@ export class Engine implements AsyncDisposable {
     this.execs.forgetAll(container);
     this.endpoints.started(container);
     container.publish("start");
-    this.#supervise(container, supervised);
+    undo.move();
+    this.#supervise(container, supervised, volumes);
     for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
   }
 
@@ -368,8 +376,9 @@ export class Engine implements AsyncDisposable {
   // --- Exit ---
 
   /** From now on the end of the process is recorded. */
-  #supervise(container: Container, supervised: Supervised): void {
+  #supervise(container: Container, supervised: Supervised, volumes: VolumesInUse): void {
     container.supervised = supervised;
+    container.volumes = volumes;
     this.#logForwarder.begin(container, this.paths.container(container.id));
     this.#compressLog(container);
     const settle = (record: () => Promise<void> | void) =>
@@ -426,6 +435,7 @@ export class Engine implements AsyncDisposable {
   #settle(container: Container, tellOom: boolean): void {
     const { record } = container;
     container.ociConfig = undefined;
+    container.volumes?.end(container.supervised?.gone ?? Promise.resolve());
     record.paused = false;
     const ranMs = msBetween(record.startedAt, record.finishedAt);
     const { networking } = record;
@@ -614,7 +624,7 @@ export class Engine implements AsyncDisposable {
       record.pid = found.pid;
       await this.endpoints.adopt(container);
       this.store.setRunning(record);
-      this.#supervise(container, found);
+      this.#supervise(container, found, await this.#adoptVolumes(record, found));
       return;
     }
     // The record of a run that is written down already, or of one that is not.
@@ -623,6 +633,11 @@ export class Engine implements AsyncDisposable {
     // What was said while there was no daemon.
     this.#logForwarder.begin(container, this.paths.container(container.id));
     this.#compressLog(container);
+  }
+
+  #adoptVolumes({ mountPoints, pid }: ContainerRecord, supervised: Supervised): Promise<VolumesInUse> {
+    const EXISTS = 0;
+    return this.#mountedVolumes.adopt(mountPoints, pid, () => supervised.signal(EXISTS));
   }
 
   /** Of a start that came to nothing. */
@@ -655,6 +670,7 @@ function makeStateDirectories(paths: EnginePaths): void {
     chmodSync(path, mode);
   };
   for (const path of [paths.dataRoot, paths.containers]) make(path, 0o710);
+  rmSync(paths.viewDirectories, { recursive: true, force: true }); // of a daemon that died over them
   for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
 }
 

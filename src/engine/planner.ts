@@ -2,6 +2,7 @@ import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import type { Container } from "./container.ts";
+import type { MountedVolumes, VolumesInUse } from "./mounted-volumes.ts";
 import type { EndpointRecord } from "./networks/types.ts";
 import type { ContainerPaths } from "./paths.ts";
 import type { ContainerRecord } from "./store.ts";
@@ -45,11 +46,15 @@ export interface Planner {
    * Called once, by the engine: a container may name others, whose namespaces it shares. `hostGateway`: the address of the
    * host that stands for "host-gateway" in ExtraHosts.
    */
-  connect(engine: { findContainer: (ref: string) => Container; hostGateway: () => string }): void;
+  connect(engine: {
+    findContainer: (ref: string) => Container;
+    hostGateway: () => string;
+    mountedVolumes: MountedVolumes;
+  }): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */
-  prepareMounts(record: ContainerRecord, first: boolean): Promise<void>;
+  prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse>;
   /**
    * Makes what the start needs on disk, unless `dryRun`. `first`: the container has never run.
    * @throws LighterError

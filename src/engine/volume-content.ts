@@ -5,35 +5,60 @@ import { rm } from "node:fs/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import { copyDirectoryFromLayers, type ImageStore } from "../image/mod.ts";
-import { filesystemOf } from "../volume/mod.ts";
+import { MS_BIND } from "../linux/mount/flags.ts";
+import { type FilesystemOfVolume, filesystemOf, hostNameOf, type VolumeOptions, withAddress } from "../volume/mod.ts";
 import type { HostProbe, MountPoint } from "./config/mod.ts";
+import { cannotMount, type MountedVolumes, type VolumesInUse } from "./mounted-volumes.ts";
 import type { ContainerRecord } from "./store.ts";
 
-/**
- * Makes a mount point's source ready. `first`: the container has never run, so empty volumes get what its image has there.
- * @throws LighterError
- */
-export async function prepareVolume(
-  images: ImageStore,
-  probe: HostProbe,
-  record: ContainerRecord,
-  point: MountPoint,
-  first: boolean,
-): Promise<void> {
-  const filesystem = filesystemOf(point.volume?.options ?? {});
-  if (filesystem?.kind === "filesystem") return;
-  const path = filesystem?.source ?? point.source;
-  if (filesystem === undefined) mkdirSync(path, { recursive: true, mode: 0o755 });
-  else if (probe.fileType(path) === undefined) throw cannotMount(point.source, path);
-  if (!first || !point.volume?.copyUp || probe.fileType(path) !== "directory" || readdirSync(path).length > 0) return;
+export interface Preparation {
+  images: ImageStore;
+  probe: HostProbe;
+  mounted: MountedVolumes;
+  record: ContainerRecord;
+  /** The container has never run, so empty volumes get what its image has there. */
+  first: boolean;
+  inUse: VolumesInUse;
+}
+
+/** Makes a mount point's source ready. @throws LighterError */
+export async function prepareVolume(preparation: Preparation, point: MountPoint): Promise<void> {
+  const { images, probe, mounted, record, first, inUse } = preparation;
+  const { options = {}, copyUp = false } = point.volume ?? {};
+  const filesystem = await withServerAddress(options, point.source);
   const { lowerDirs } = images.layersOf(record.imageId);
-  if (filesystem === undefined) await fill(lowerDirs, point.destination, path, `${path}.${record.id}`);
+  const isToFill = (path: string, isFirst = first) =>
+    isFirst && copyUp && probe.fileType(path) === "directory" && readdirSync(path).length === 0;
   // The directory is somebody's, who may have it open: it stays the one it is.
-  else await copyDirectoryFromLayers(lowerDirs, point.destination, path);
+  const fillInPlace = async (path: string, isFirst = first) => {
+    if (isToFill(path, isFirst)) await copyDirectoryFromLayers(lowerDirs, point.destination, path);
+  };
+  switch (filesystem?.kind) {
+    case undefined:
+      mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      if (isToFill(point.source))
+        await fill(lowerDirs, point.destination, point.source, `${point.source}.${record.id}`);
+      break;
+    case "bind":
+      if (probe.fileType(filesystem.source) === undefined) throw missingDirectory(point.source, filesystem.source);
+      await fillInPlace(filesystem.source);
+      break;
+    case "filesystem":
+      // A tmpfs is a new one whenever it is mounted.
+      await mounted.use(inUse, point, filesystem, (path, isNew) =>
+        fillInPlace(path, first || (isNew && filesystem.type === "tmpfs")),
+      );
+  }
+}
+
+/** With the address of a server that is given by name: the kernel takes addresses only. */
+async function withServerAddress(options: VolumeOptions, volumePath: string): Promise<FilesystemOfVolume | undefined> {
+  const host = hostNameOf(options);
+  return filesystemOf(host === undefined ? options : withAddress(options, await resolveHost(host, volumePath)));
 }
 
 /** @throws LighterError "unavailable", with a text like Docker's */
-export async function resolveHost(host: string, volumePath: string): Promise<string> {
+async function resolveHost(host: string, volumePath: string): Promise<string> {
   try {
     return (await lookup(host)).address;
   } catch (cause) {
@@ -58,14 +83,11 @@ async function fill(lowerDirs: readonly string[], from: string, path: string, st
   }
 }
 
-const MS_BIND = "0x1000";
-
-/** As Docker says it, which mounts it on the volume's directory. */
-function cannotMount(volumePath: string, device: string): LighterError {
-  return new LighterError(
-    "kernel",
-    `error while mounting volume '${volumePath}': failed to mount local volume: ` +
-      `mount ${device}:${volumePath}, flags: ${MS_BIND}: no such file or directory`,
-    { errno: "ENOENT" },
+function missingDirectory(volumePath: string, device: string): LighterError {
+  return cannotMount(
+    volumePath,
+    device,
+    { flags: MS_BIND, data: "" },
+    new LighterError("kernel", "", { errno: "ENOENT" }),
   );
 }

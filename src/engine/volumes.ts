@@ -29,6 +29,8 @@ export interface VolumesOptions {
   /** With one directory a volume. */
   directory: string;
   events: EventBus;
+  /** Called when the name is free. */
+  onRemoved(name: string): void;
   /** Ids of the containers that have the volume. */
   usersOf(name: string): string[];
 }
@@ -40,8 +42,7 @@ export interface VolumesOptions {
  *   remove   row "removing", directory moved away,     a row "removing": `open` goes on
  *            row deleted, files deleted                files among the removed: `open` deletes them
  *
- * Nothing is mounted here: what a volume's options ask for is mounted by each container's own program
- * (docs/adr/0009-volumes.md).
+ * Nothing is mounted here: for what a volume's options ask for, see mounted-volumes.ts.
  */
 export class Volumes {
   readonly #options: VolumesOptions;
@@ -170,6 +171,7 @@ export class Volumes {
     if (users.length > 0)
       throw new LighterError("conflict", `remove ${name}: volume is in use - [${users.join(", ")}]`);
     this.#records.delete(name);
+    this.#options.onRemoved(name);
     this.#options.table.setRemoving(name);
     const removedPath = this.#finishRemoval(name);
     this.#options.events.publish("volume", "destroy", name, DRIVER);

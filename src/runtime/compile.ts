@@ -14,14 +14,15 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { cloneIdmapped, closeIdmapped, inMountsOfInit, mountIdmappedRoot, planIdmappedRoot } from "./idmap.ts";
+import { cloneOnHost, closeOnHost, inMountsOfInit, mountIdmappedRoot, planIdmappedRoot } from "./idmap.ts";
 import { joinRdtGroup, makeRdtGroup, planIntelRdt, removeRdtGroup } from "./intel-rdt.ts";
 import { labelOnExec, mountLabelOf, needsLabels } from "./labels.ts";
 import {
+  checkPlainDirectories,
   cloneRoot,
   cloneSources,
   holdRoot,
-  idmappedSources,
+  hostSources,
   letGoOfRoot,
   makeReadonly,
   mountAll,
@@ -53,6 +54,7 @@ import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } 
 import { runFiles } from "./run-files.ts";
 import { setAffinity, setPersonality } from "./scheduling.ts";
 import { connectAgent, forwardListener, listenerPathOf } from "./seccomp-listener.ts";
+import { namespaceFdOf } from "./shared-filesystems.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
 import type { ExecRequest, StartRequest } from "./types.ts";
 
@@ -80,7 +82,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     : undefined;
   const userNamespace = namespaces.created.has("user") || namespaces.joined.has("user");
 
-  const idmapped = idmappedSources(mounts, request.runDirectory);
+  const sources = hostSources(mounts, request.runDirectory, (index) => namespaceFdOf(request, index));
   const idmappedRoot = userNamespace ? planIdmappedRoot(config, request.idmappedDirectories) : [];
   const rootByHost = idmappedRoot.length > 0;
   const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
@@ -105,12 +107,12 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       labels ||
       process.oomScoreAdj !== undefined ||
       writesProc(config, namespaces) ||
-      idmapped.length + idmappedRoot.length > 0,
+      [...sources, ...idmappedRoot].some(({ owners }) => owners !== undefined),
   };
   openPrivateProc(hostOps, host, procNeeds);
   const listenerPath = listenerPathOf(config.linux?.seccomp);
   connectAgent(hostOps, listenerPath);
-  cloneIdmapped(hostOps, [...idmapped, ...idmappedRoot]);
+  cloneOnHost(hostOps, [...sources, ...idmappedRoot]);
   openNamespaces(hostOps, config, namespaces);
   const flags = cloneFlags(config, namespaces);
   clone(hostOps, flags, ownCgroup?.v2Directory, "the container's first process, in namespaces of its own");
@@ -126,7 +128,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   mapIds(hostOps, config, namespaces);
   if (network) makeNetwork(hostOps, network);
   closePrivateProc(hostOps, procNeeds);
-  closeIdmapped(hostOps, [...idmapped, ...idmappedRoot]);
+  closeOnHost(hostOps, [...sources, ...idmappedRoot]);
   const fds = carriedFds(request);
   takeOver(hostOps, stdio);
   const { id, bundle = request.runDirectory } = request;
@@ -158,6 +160,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
   finishNamespaces(init, config, namespaces);
   mountRoot(init, host, config, request.rootfs, rootByHost);
+  if (mounts.length > 0 || !request.filesOnly) checkPlainDirectories(init);
   if (holdsRoot && !rootByHost) holdRoot(hostOps, init);
   mountAll(init, host, config, mounts);
   if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);

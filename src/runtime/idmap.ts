@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
+import { parseMountFlags } from "../linux/mount/flags.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
-import type { Slot } from "../linux/program/op.ts";
+import type { Arg, Slot } from "../linux/program/op.ts";
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { CLONE, formatIdMap, hostIdOf, SLOT_INIT } from "./namespaces.ts";
@@ -13,38 +14,51 @@ export interface Owners {
   recursive: boolean;
 }
 
-/** A host directory whose owners' ids are to be seen through a mapping. */
-export interface IdmappedSource {
+/** A directory that the host's side clones for init, which could not, or not as it is to be. */
+export interface HostSource {
   path: string;
+  /** Number of an fd: the mount namespace that `path` is in, where it is not the host's. */
+  namespaceFd?: number | undefined;
   /** A path in it, which is what is wanted of it. Others may be changing what is in there. */
   part?: string | undefined;
   /** With the mounts below it. */
   recursive: boolean;
-  owners: Owners;
+  /** Through which its owners' ids are to be seen. */
+  owners?: Owners | undefined;
+  /** What cannot be mapped keeps its owners. */
+  mapIfPossible?: boolean;
   /** Gets the clone, mounted nowhere yet. */
   out: Slot;
   why: string;
 }
 
 /**
- * Host side, before the clone: the sources of idmapped mounts. Only the owner of a file system may have its ids
- * mapped, which a container in a user namespace is not. Source: mount_setattr(2).
+ * Host side, before the clone. Only the owner of a file system may have its ids mapped, which a container in a user
+ * namespace is not. Source: mount_setattr(2).
  */
-export function cloneIdmapped(host: OpList, sources: readonly IdmappedSource[]): void {
+export function cloneOnHost(host: OpList, sources: readonly HostSource[]): void {
   const namespaces = new Map<string, Slot>();
-  for (const { path, part, recursive, owners, out, why } of sources) {
-    const key = `${owners.uidMap}/${owners.gidMap}`;
-    let namespace = namespaces.get(key);
-    if (!namespace) {
-      namespace = host.fresh("owners");
-      const { uidMap, gidMap } = owners;
-      host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out: namespace, why });
-      namespaces.set(key, namespace);
-    }
-    cloneHostTree(host, path, part, recursive, out, why);
-    host.mapOwners(out, namespace, owners.recursive, `${why}: idmap`);
+  for (const source of sources) {
+    const { path, part, namespaceFd, recursive, owners, out, why } = source;
+    const owned = owners && ownersNamespace(host, namespaces, owners, why);
+    const clone = () => cloneHostTree(host, path, part, recursive, out, why);
+    if (namespaceFd === undefined) clone();
+    else inMountNamespace(host, namespaceFd, why, clone);
+    const tolerate = source.mapIfPossible ? { tolerate: ["EINVAL"] } : {};
+    if (owned) host.mapOwners(out, owned, owners.recursive, `${why}: idmap`, tolerate);
   }
   for (const namespace of namespaces.values()) host.close(namespace, "the mounts hold it");
+}
+
+/** A user namespace with the mapping: the one of `namespaces`, or a new one, which goes there. */
+function ownersNamespace(host: OpList, namespaces: Map<string, Slot>, { uidMap, gidMap }: Owners, why: string): Slot {
+  const key = `${uidMap}/${gidMap}`;
+  const known = namespaces.get(key);
+  if (known !== undefined) return known;
+  const out = host.fresh("owners");
+  host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out, why });
+  namespaces.set(key, out);
+  return out;
 }
 
 /** A clone of what is mounted at a host path. A part is resolved under the path's fd, then used by its own. */
@@ -66,12 +80,12 @@ export function cloneHostTree(
 }
 
 /** Host side, after the clone: the child has them. */
-export function closeIdmapped(host: OpList, sources: readonly IdmappedSource[]): void {
+export function closeOnHost(host: OpList, sources: readonly HostSource[]): void {
   for (const { out, why } of sources) host.close(out, why);
 }
 
 /** The directories of an idmapped root file system, for a start in the user namespace that `config` maps. */
-export function planIdmappedRoot(config: OciConfig, directories: readonly string[] = []): IdmappedSource[] {
+export function planIdmappedRoot(config: OciConfig, directories: readonly string[] = []): HostSource[] {
   if (directories.length === 0) return [];
   const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
   if (uidMappings.length === 0 || gidMappings.length === 0)
@@ -92,16 +106,22 @@ export function planIdmappedRoot(config: OciConfig, directories: readonly string
  */
 export function inMountsOfInit(host: OpList, act: () => void): void {
   const why = "mount for the container, as the host's root";
-  host.call("openat", [slot(PRIVATE_PROC), text("self/ns/mnt"), O.RDONLY | O.CLOEXEC, 0], why, { out: "ns.host" });
-  host.open("/", O.PATH | O.DIRECTORY, "root.host", why);
   host.call("pidfd_open", [slot(SLOT_INIT), 0], why, { out: "init.fd" });
-  host.call("setns", [slot("init.fd"), CLONE.mount], why);
+  inMountNamespace(host, slot("init.fd"), why, act);
+  host.close("init.fd", "done in the container's mount namespace");
+}
+
+/** Host side: whatever `act` adds happens in another mount namespace. `namespace`: an fd of it, or of a process in it. */
+function inMountNamespace(host: OpList, namespace: Arg, why: string, act: () => void): void {
+  host.open("/proc/self/ns/mnt", O.RDONLY, "ns.host", why);
+  host.open("/", O.PATH | O.DIRECTORY, "root.host", why);
+  host.call("setns", [namespace, CLONE.mount], why);
   act();
   host.call("setns", [slot("ns.host"), CLONE.mount], "back to the host's mounts");
   // The namespace's root need not have been ours.
   host.call("fchdir", [slot("root.host")], "back to the host's root");
   host.call("chroot", [text(".")], "back to the host's root");
-  for (const fd of ["ns.host", "root.host", "init.fd"]) host.close(fd, "done in the container's mount namespace");
+  for (const fd of ["ns.host", "root.host"]) host.close(fd, "back in the host's mount namespace");
 }
 
 /** Changes of ids leave capabilities alone. Source: capabilities(7). */
@@ -116,7 +136,7 @@ export function mountIdmappedRoot(
   host: OpList,
   facts: HostFacts,
   config: OciConfig,
-  sources: readonly IdmappedSource[],
+  sources: readonly HostSource[],
   rootfs: readonly OciMount[],
 ): void {
   for (const { path, out } of sources) host.moveMountTo(out, path, `owners in ${path} are ids of the container`);
@@ -131,12 +151,12 @@ export function mountIdmappedRoot(
   host.call("setresgid", [0, 0, 0], "be the host's root again");
 }
 
-/** The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image. */
+/** The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image. Also for a volume, as with Docker. */
 export function mountLayers(
   list: OpList,
   facts: HostFacts,
   { options = [], type = "none", source = "none" }: OciMount,
 ): void {
-  const args = [text(source), text(facts.rootMountpoint), text(type), 0, text(options.join(","))];
-  list.call("mount", args, "the root, from the layers");
+  const { flags, data } = parseMountFlags(options);
+  list.call("mount", [text(source), text(facts.rootMountpoint), text(type), flags, text(data)], `the root, ${type}`);
 }

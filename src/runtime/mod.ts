@@ -31,10 +31,12 @@ import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
+import { filesystemFds } from "./shared-filesystems.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
 export { withBuiltinDevices } from "./compile.ts";
+export { openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
 export type * from "./types.ts";
 export { runFiles };
 
@@ -178,7 +180,9 @@ class LauncherRuntime implements Runtime {
       const connection = await connecting;
       const attached = await Promise.all(attaching);
       // Only now: a client that is connected and has said what it wants misses nothing.
-      spawnLauncher(this.#sealLauncher(), bytes, listenFd, fdsToCarry(carriedFds(request), request.handOver));
+      const fds = fdsToCarry(carriedFds(request), request.handOver);
+      const shared = "filesystems" in request ? filesystemFds(request) : [];
+      spawnLauncher(this.#sealLauncher(), bytes, listenFd, [...fds, ...shared]);
       return { connection, attached, program, madeDirectory };
     } catch (error) {
       this.#removeRunFiles(request.runDirectory, madeDirectory);

@@ -4,9 +4,9 @@ import { cgroupMounts } from "../linux/cgroup/mod.ts";
 import { ATTR, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
-import type { NamespaceType, OciConfig, OciMount, PartMount } from "../spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { cloneHostTree, type IdmappedSource, mountLayers, type Owners } from "./idmap.ts";
+import { cloneHostTree, type HostSource, mountLayers, type Owners } from "./idmap.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PROC_SUPER_MAGIC } from "./proc.ts";
 
@@ -91,12 +91,18 @@ function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, w
   return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive: options.idmap === "ridmap" };
 }
 
-/** Those of the mounts whose owners are mapped. */
-export function idmappedSources(plan: readonly PlannedMount[], bundlePath: string): IdmappedSource[] {
+/** Those of the mounts whose owners are mapped, or that are file systems shared with others. `namespaceFd`: of which one. */
+export function hostSources(
+  plan: readonly PlannedMount[],
+  bundlePath: string,
+  namespaceFd: (filesystem: number) => number,
+): HostSource[] {
   return plan.flatMap(({ mount, options, why, clone, owners }) => {
-    if (owners === undefined) return [];
-    const path = sourcePath(mount, bundlePath, why);
-    return [{ path, part: partOf(mount)?.path, recursive: options.recursive, owners, out: clone, why }];
+    const { part, filesystem } = mount as VolumeMount;
+    const source = { part: part?.path, recursive: options.recursive, owners, out: clone, why };
+    if (filesystem !== undefined)
+      return [{ ...source, path: "/", namespaceFd: namespaceFd(filesystem), mapIfPossible: true }];
+    return owners === undefined ? [] : [{ ...source, path: sourcePath(mount, bundlePath, why) }];
   });
 }
 
@@ -127,16 +133,19 @@ export function receiveSources(init: OpList, plan: readonly PlannedMount[]): voi
   for (const { clone, why } of plan.filter(isCloned)) init.add({ kind: "receive", out: clone, why });
 }
 
-function isCloned({ options, owners }: PlannedMount): boolean {
-  return options.bind && !options.remount && !owners;
+function isCloned({ mount, options, owners }: PlannedMount): boolean {
+  return options.bind && !options.remount && !owners && (mount as VolumeMount).filesystem === undefined;
 }
 
 function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount, bundlePath: string): void {
-  cloneHostTree(list, sourcePath(mount, bundlePath, why), partOf(mount)?.path, options.recursive, clone, why);
-}
-
-function partOf(mount: OciMount | PartMount): PartMount["part"] | undefined {
-  return "part" in mount ? mount.part : undefined;
+  cloneHostTree(
+    list,
+    sourcePath(mount, bundlePath, why),
+    (mount as VolumeMount).part?.path,
+    options.recursive,
+    clone,
+    why,
+  );
 }
 
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
@@ -184,6 +193,10 @@ export function mountRoot(
     for (const mount of rootfs) mountLayers(init, host, mount);
     openRoot(init, host);
   }
+}
+
+/** In the child, before anything is mounted below the root. */
+export function checkPlainDirectories(init: OpList): void {
   for (const name of PLAIN_DIRECTORIES) {
     const why = `/${name} must not be a symbolic link`;
     init.openInRoot(ROOT, name, O.PATH | O.DIRECTORY, "plain", why, { noSymlinks: true, tolerate: ["ENOENT"] });
@@ -302,7 +315,9 @@ function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: Pl
   if (isReadonlyBelow(planned, config))
     init.setAttributes(clone, { set: ATTR.RDONLY, recursive: true }, `${why}: read-only with all below it`);
   applyOptions(init, clone, options, why);
-  const type = (partOf(mount)?.type ?? host.kindOf(mount.source!)) === "directory" ? "directory" : "file";
+  const { part, filesystem } = mount as VolumeMount;
+  const kind = part?.type ?? (filesystem === undefined ? host.kindOf(mount.source!) : "directory");
+  const type = kind === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
 }
 

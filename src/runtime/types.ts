@@ -76,9 +76,21 @@ export interface NetworkPlan {
   resolverPort?: number;
 }
 
+/**
+ * A file system that several containers mount. It is the root of a mount namespace in which nobody lives: the fds keep it
+ * mounted, here and in the supervisors of the containers that have it, and the kernel unmounts it with the last of them.
+ */
+export interface SharedFilesystem {
+  namespaceFd: number;
+  /** O_PATH, of its "/". */
+  rootFd: number;
+}
+
 export interface StartRequest {
   id: string;
   config: OciConfig;
+  /** Which `VolumeMount.filesystem` names. */
+  filesystems?: readonly SharedFilesystem[];
   /** For a network namespace that the start makes. */
   network?: NetworkPlan;
   /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */

@@ -74,9 +74,12 @@ export interface OciMount {
   gidMappings?: OciIdMapping[];
 }
 
-/** Ours, not the specification's, and never read from a bundle: binds what is below `source`. No symlink leads out of it. */
-export interface PartMount extends OciMount {
-  part: { path: string; type: "directory" | "file" };
+/** A bind. Ours, not the specification's, and never read from a bundle. */
+export interface VolumeMount extends OciMount {
+  /** What is below the source, in place of it. No symlink leads out of it. */
+  part?: { path: string; type: "directory" | "file" };
+  /** The source is the whole of this one of the start's shared file systems. */
+  filesystem?: number;
 }
 
 export interface OciHook {

@@ -5,7 +5,7 @@ import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
-import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
 
 /* Starts and execs that between them use every op, on hosts that are not this one. */
@@ -275,6 +275,23 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
         },
       ],
       idmappedDirectories: ["/l", "/c/web"],
+    },
+  }),
+  start("shared-filesystems", {
+    change: (config) => {
+      mapped(config);
+      const bind = { type: "bind", source: "/x", options: ["rbind", "idmap", "rro"] };
+      const [whole, part]: VolumeMount[] = [
+        { ...bind, destination: "/whole", filesystem: 0 },
+        { ...bind, destination: "/part", filesystem: 1, part: { path: "a/f", type: "file" } },
+      ];
+      config.mounts!.push(whole!, part!);
+    },
+    request: {
+      filesystems: [
+        { namespaceFd: 20, rootFd: 21 },
+        { namespaceFd: 22, rootFd: 23 },
+      ],
     },
   }),
   start("hold", { hold: true }),

@@ -1,8 +1,8 @@
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import type { OciConfig, OciLinux, OciMount, PartMount } from "../../spec/oci-runtime.ts";
-import { type FilesystemOfVolume, filesystemOf } from "../../volume/mod.ts";
+import type { OciConfig, OciLinux, OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
+import { filesystemOf } from "../../volume/mod.ts";
 import type { IdMappings } from "../userns/id-mappings.ts";
 import { planDevices } from "./devices.ts";
 import { invalid, notSupported } from "./errors.ts";
@@ -217,11 +217,8 @@ function initMount(files: ContainerFiles): OciMount {
  *   different ids may share it. A directory of the host's has the host's owners, as with Docker.
  * @throws LighterError "invalid" for a part of a volume that is not there any more
  */
-export function planAskedMounts(
-  points: readonly MountPoint[],
-  probe: HostProbe,
-  isMapped: boolean,
-): (OciMount | PartMount)[] {
+export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe, isMapped: boolean): VolumeMount[] {
+  let filesystems = 0;
   return points.map((point) => {
     if (point.type === "tmpfs")
       return {
@@ -230,22 +227,23 @@ export function planAskedMounts(
         source: "tmpfs",
         options: point.tmpfsOptions ?? [],
       };
-    const filesystem = filesystemOf(point.volume?.options ?? {});
-    if (filesystem?.kind === "filesystem") return planFilesystem(point, filesystem, isMapped);
+    const own = filesystemOf(point.volume?.options ?? {});
+    const directory = own?.kind === "bind" ? own : undefined;
     const propagation = point.propagation || (point.type === "bind" ? "rprivate" : "");
-    const source = filesystem?.source ?? point.source;
+    const source = directory?.source ?? point.source;
     const subpath = point.volume?.subpath;
     return {
       destination: point.destination,
       type: "bind",
       source,
       options: [
-        ...(filesystem?.options ?? [point.nonRecursive ? "bind" : "rbind"]),
-        ...(isMapped && point.type === "volume" && filesystem === undefined ? ["idmap"] : []),
+        ...(directory?.options ?? [point.nonRecursive ? "bind" : "rbind"]),
+        ...(isMapped && point.type === "volume" && directory === undefined ? ["idmap"] : []),
         ...(point.readOnly ? [point.shallowReadOnly ? "ro" : "rro"] : []),
         ...(propagation === "" ? [] : [propagation]),
       ],
       ...(subpath === undefined ? {} : { part: { path: subpath, type: typeOfPart(source, subpath, probe) } }),
+      ...(own?.kind === "filesystem" ? { filesystem: filesystems++ } : {}),
     };
   });
 }
@@ -255,26 +253,6 @@ function typeOfPart(source: string, subpath: string, probe: HostProbe): "directo
   if (type !== undefined) return type;
   const path = posix.join(source, subpath);
   throw new LighterError("not-found", `cannot access path ${path}: lstat ${path}: no such file or directory`);
-}
-
-/** The volume's own file system, mounted by each container's program: nothing of it is on the host. */
-function planFilesystem(
-  { destination, volume, readOnly }: MountPoint,
-  { type, device, options }: FilesystemOfVolume & { kind: "filesystem" },
-  isMapped: boolean,
-): OciMount {
-  if (isMapped && type !== "tmpfs")
-    throw notSupported(`a volume of type "${type}"`, "only the host's root may mount it, and the container has none");
-  if (volume?.subpath !== undefined)
-    throw notSupported("VolumeOptions.Subpath", `the volume "${volume.name}" is a file system of its own`);
-  // A fresh tmpfs is an empty volume. Others may hold anything, which nobody has seen before the mount.
-  const copyUp = type === "tmpfs" && volume?.copyUp ? ["tmpcopyup"] : [];
-  return {
-    destination,
-    type,
-    source: device,
-    options: [...options, ...copyUp, ...(readOnly ? ["ro"] : [])],
-  };
 }
 
 /**

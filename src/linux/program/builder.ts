@@ -186,13 +186,13 @@ export class OpList {
   }
 
   /** Maps the owners of a detached mount's files by a user namespace. Source: mount_setattr(2), "ID mapped mounts". */
-  mapOwners(mount: Slot, userNamespace: Slot, recursive: boolean, why: string): void {
+  mapOwners(mount: Slot, userNamespace: Slot, recursive: boolean, why: string, extras: OpExtras = {}): void {
     const data = new Uint8Array(32);
     new DataView(data.buffer).setBigUint64(0, BigInt(MOUNT_ATTR_IDMAP), true);
     const attr: SharedData = { name: this.fresh("mount_attr"), data };
     this.ops.push({ kind: "store", slot: userNamespace, into: attr, at: 24, why });
     const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    this.call("mount_setattr", [slot(mount), text(""), flags, { shared: attr }, data.length], why);
+    this.call("mount_setattr", [slot(mount), text(""), flags, { shared: attr }, data.length], why, extras);
   }
 
   setAttributesAt(

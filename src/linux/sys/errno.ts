@@ -160,6 +160,7 @@ const TEXTS: Record<string, string> = {
   ENOMEM: "cannot allocate memory",
   EACCES: "permission denied",
   EFAULT: "bad address",
+  ENOTBLK: "block device required",
   EBUSY: "device or resource busy",
   EEXIST: "file exists",
   EXDEV: "invalid cross-device link",
@@ -191,6 +192,9 @@ const TEXTS: Record<string, string> = {
   ENETDOWN: "network is down",
   ENETUNREACH: "network is unreachable",
   EHOSTUNREACH: "no route to host",
+  ETIMEDOUT: "connection timed out",
+  ECONNREFUSED: "connection refused",
+  ESTALE: "stale file handle",
 };
 
 export function errnoText(name: string): string {

@@ -1,0 +1,208 @@
+import { closeSync, readFileSync, rmSync } from "node:fs";
+import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { randomId } from "../base/ids.ts";
+import { parseMountFlags } from "../linux/mount/flags.ts";
+import { errnoText } from "../linux/sys/errno.ts";
+import { openFilesystemAt, openFilesystemOf, type Runtime, type SharedFilesystem } from "../runtime/mod.ts";
+import { type FilesystemOfVolume, filesystemOf } from "../volume/mod.ts";
+import type { MountPoint } from "./config/mod.ts";
+import type { EnginePaths } from "./paths.ts";
+import { SerialQueue } from "./serial-queue.ts";
+
+type Filesystem = FilesystemOfVolume & { kind: "filesystem" };
+
+/** One that is mounted, or is about to be. */
+interface Mounted {
+  filesystem: Promise<SharedFilesystem>;
+  users: number;
+  /** Fills it. */
+  queue: SerialQueue;
+  /** For who must not wait. */
+  rootPath: string | undefined;
+}
+
+/** The file systems of one container's volumes, in the order of its mount points, as long as the container uses them. */
+export class VolumesInUse implements Disposable {
+  readonly filesystems: SharedFilesystem[] = [];
+  readonly #releases: ((gone: Promise<void>) => void)[] = [];
+
+  add(filesystem: SharedFilesystem, release: (gone: Promise<void>) => void): void {
+    this.filesystems.push(filesystem);
+    this.#releases.push(release);
+  }
+
+  /** The container has ended, and its supervisor lets go of them at `gone`. */
+  end(gone: Promise<void>): void {
+    for (const release of this.#releases.splice(0)) release(gone);
+  }
+
+  [Symbol.dispose](): void {
+    this.end(Promise.resolve());
+  }
+}
+
+/**
+ * Volumes with a file system of their own, as long as somebody uses them. Each is mounted once, in a mount namespace without
+ * a process, which we and the supervisors of its containers keep by fds: the kernel unmounts it with the last of these,
+ * whoever of them is killed when (docs/adr/0009-volumes.md).
+ */
+export class MountedVolumes {
+  readonly #mounted = new Map<string, Mounted>();
+  /** Of those that nobody uses any more: when they are not mounted any more. */
+  readonly #ending = new Map<string, Promise<void>>();
+  readonly #runtime: Runtime;
+  readonly #paths: EnginePaths;
+
+  constructor(runtime: Runtime, paths: EnginePaths) {
+    this.#runtime = runtime;
+    this.#paths = paths;
+  }
+
+  /** Where our own process finds its files. Undefined: nobody uses it. */
+  rootPathOf(name: string): string | undefined {
+    return this.#mounted.get(name)?.rootPath;
+  }
+
+  /** Another volume may get the name now. Who uses this one goes on. */
+  forget(name: string): void {
+    this.#mounted.delete(name);
+  }
+
+  /**
+   * Mounts it, unless it is mounted. `prepare` is called with the path of its root and whether it is new there, when nobody else's is.
+   * @throws LighterError with Docker's text
+   */
+  async use(
+    inUse: VolumesInUse,
+    point: MountPoint,
+    filesystem: Filesystem,
+    prepare: (path: string, isNew: boolean) => Promise<void>,
+  ): Promise<void> {
+    const name = point.volume?.name ?? "";
+    const known = this.#mounted.get(name);
+    const mounted = known ?? this.#register(name, this.#mount(name, point.source, filesystem));
+    mounted.users++;
+    const release = (gone: Promise<void>) => this.#release(name, mounted, gone);
+    try {
+      const shared = await mounted.filesystem;
+      mounted.rootPath = pathOf(shared);
+      await mounted.queue.run(() => prepare(pathOf(shared), known === undefined));
+      inUse.add(shared, release);
+    } catch (error) {
+      release(Promise.resolve());
+      throw error;
+    }
+  }
+
+  /** Of a container that an earlier daemon started: out of its supervisor. `isAlive`: whether that has not reaped `pid`. */
+  async adopt(points: readonly MountPoint[], pid: number, isAlive: () => Promise<boolean>): Promise<VolumesInUse> {
+    const inUse = new VolumesInUse();
+    const own = points.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
+    if (own.length === 0) return inUse;
+    const supervisorPid = parentOf(pid);
+    const found = own.map((_, index) => openFilesystemOf(supervisorPid, index));
+    const isTheirs = await isAlive(); // if so, the pid was its child's all along
+    for (const [index, { volume }] of own.entries()) {
+      const [shared, name] = [found[index], volume?.name ?? ""];
+      if (shared === undefined) continue;
+      if (!isTheirs || this.#mounted.has(name)) close(shared);
+      if (!isTheirs) continue;
+      const mounted = this.#mounted.get(name) ?? this.#register(name, Promise.resolve(shared), pathOf(shared));
+      mounted.users++;
+      inUse.add(await mounted.filesystem, (gone) => this.#release(name, mounted, gone));
+    }
+    return inUse;
+  }
+
+  #register(name: string, filesystem: Promise<SharedFilesystem>, rootPath?: string): Mounted {
+    const mounted = { filesystem, users: 0, queue: new SerialQueue(), rootPath };
+    this.#mounted.set(name, mounted);
+    return mounted;
+  }
+
+  #release(name: string, mounted: Mounted, gone: Promise<void>): void {
+    mounted.users--;
+    if (mounted.users > 0) return;
+    if (this.#mounted.get(name) === mounted) this.#mounted.delete(name);
+    mounted.filesystem.then(close, () => {}); // who waited for it has been told
+    const ending = gone.then(() => {
+      if (this.#ending.get(name) === ending) this.#ending.delete(name);
+    });
+    this.#ending.set(name, ending);
+  }
+
+  /**
+   * By a program whose root it is, and which is never let go on: the process dies with the program's, or with us, and what is
+   * left are the fds.
+   */
+  async #mount(name: string, volumePath: string, { type, device, options }: Filesystem): Promise<SharedFilesystem> {
+    await this.#ending.get(name); // two overlays over one upper directory are one too many
+    const runDirectory = this.#paths.viewDirectory(randomId());
+    try {
+      const waiting = await this.#runtime.create({
+        id: "volume",
+        config: {
+          ociVersion: "1.2.0",
+          process: { args: ["/"], cwd: "/" },
+          root: { path: "" },
+          linux: { namespaces: [{ type: "mount" }] },
+        },
+        rootfs: [{ destination: "/", type, source: device, options: [...options] }],
+        ...{ runDirectory, stdio: { terminal: false, stdin: false }, attach: [], filesOnly: true },
+      });
+      try {
+        const filesystem = openFilesystemAt(waiting.pid);
+        if (filesystem === undefined) throw new LighterError("kernel", "its mount namespace cannot be opened");
+        return filesystem;
+      } finally {
+        await waiting.abandon();
+      }
+    } catch (error) {
+      throw cannotMount(volumePath, device, parseMountFlags(options), error);
+    } finally {
+      rmSync(runDirectory, { recursive: true, force: true });
+    }
+  }
+}
+
+function close({ namespaceFd, rootFd }: SharedFilesystem): void {
+  closeSync(namespaceFd);
+  closeSync(rootFd);
+}
+
+/** "/." : the directory itself is no link. */
+function pathOf({ rootFd }: SharedFilesystem): string {
+  return `/proc/self/fd/${rootFd}/.`;
+}
+
+/** 0: it is gone. Source: proc_pid_stat(5); a name may hold anything. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") return 0;
+    throw error;
+  }
+}
+
+/** As Docker says it, which mounts it on the volume's directory. */
+export function cannotMount(
+  volumePath: string,
+  device: string,
+  { flags, data }: { flags: number; data: string },
+  cause: unknown,
+): LighterError {
+  const errno = errnoOf(cause) ?? "";
+  const call = [
+    `mount ${device}:${volumePath}`,
+    ...(flags === 0 ? [] : [`flags: 0x${flags.toString(16)}`]),
+    ...(data === "" ? [] : [`data: ${data}`]),
+  ].join(", ");
+  const why = errno === "" ? messageOf(cause) : errnoText(errno);
+  return new LighterError(
+    "kernel",
+    `error while mounting volume '${volumePath}': failed to mount local volume: ${call}: ${why}`,
+    { errno, cause },
+  );
+}

@@ -1,0 +1,49 @@
+/** Fds of shared file systems, from whom has them to the launcher, and back from a supervisor. */
+import { closeSync, readlinkSync } from "node:fs";
+import { errnoOf } from "../base/errors.ts";
+import { FIRST_CARRIED_FD } from "../linux/program/format.ts";
+import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, tryOpenat } from "../linux/sys/fs.ts";
+import { carriedFds, fdsToCarry } from "./stdio.ts";
+import type { SharedFilesystem, StartRequest } from "./types.ts";
+
+/** Number of a shared file system's namespace in the launcher; the next one is its root. */
+export function namespaceFdOf(request: StartRequest, index: number): number {
+  return FIRST_CARRIED_FD + fdsToCarry(carriedFds(request)).length + 2 * index;
+}
+
+/** In the order of their numbers, from the first one on. */
+export function filesystemFds(request: StartRequest): number[] {
+  return (request.filesystems ?? []).flatMap(({ namespaceFd, rootFd }) => [namespaceFd, rootFd]);
+}
+
+/**
+ * Number `index` of a start with nothing else to carry, out of its supervisor. The caller closes it, and sees to it that
+ * the process is the supervisor. Undefined: it has none.
+ */
+export function openFilesystemOf(supervisorPid: number, index: number): SharedFilesystem | undefined {
+  const fds = `/proc/${supervisorPid}/fd`;
+  const first = FIRST_CARRIED_FD + 2 * index;
+  return isMountNamespace(`${fds}/${first}`) ? open(`${fds}/${first}`, `${fds}/${first + 1}`) : undefined;
+}
+
+/** Of a process whose "/" is the file system, with no other in its mount namespace. The caller closes it. */
+export function openFilesystemAt(pid: number): SharedFilesystem | undefined {
+  return open(`/proc/${pid}/ns/mnt`, `/proc/${pid}/root`);
+}
+
+function isMountNamespace(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith("mnt:[");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false; // it ends, or is of an older Lighter
+    throw error;
+  }
+}
+
+function open(namespacePath: string, rootPath: string): SharedFilesystem | undefined {
+  const namespaceFd = tryOpenat(AT_FDCWD, namespacePath, O_RDONLY);
+  const rootFd = tryOpenat(AT_FDCWD, rootPath, O_PATH | O_DIRECTORY);
+  if (namespaceFd >= 0 && rootFd >= 0) return { namespaceFd, rootFd };
+  for (const fd of [namespaceFd, rootFd]) if (fd >= 0) closeSync(fd);
+  return undefined;
+}

@@ -24,6 +24,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { alignSegments } from "./align-segments.ts";
 import { C_FLAGS, compilerCommand, compilersToLookFor } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -44,7 +45,7 @@ interface Target {
   /** Argument vector that writes it to `outPath`. Never run for a fresh target. */
   command: (outPath: string) => string[];
   /** @throws BuildError if what was built is not good. */
-  check?: (outPath: string) => void;
+  finish?: (outPath: string) => void;
 }
 
 class BuildError extends Error {}
@@ -113,7 +114,12 @@ function targets(): Target[] {
         writeClosedBun(closedBun);
         return [process.execPath, "scripts/bundle.ts", outPath, closedBun];
       },
-      check: checkThatItRuns,
+      finish: (outPath) => {
+        const aligned = alignSegments(readFileSync(outPath));
+        rmSync(outPath); // a file that is overwritten keeps the small pages that it has in the page cache
+        writeFileSync(outPath, aligned, { mode: 0o755 });
+        checkThatItRuns(outPath);
+      },
     },
   ];
 }
@@ -173,7 +179,7 @@ function build(target: Target, path: string): void {
   try {
     const outPath = join(folder, target.name);
     compile(target, outPath);
-    target.check?.(outPath);
+    target.finish?.(outPath);
     renameSync(outPath, path);
   } finally {
     rmSync(folder, { recursive: true }); // with copies of the source maps, which are embedded

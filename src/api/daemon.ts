@@ -1,12 +1,14 @@
 import { mkdirSync, openSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
-import { DEAD_OWNER_TIMEOUT_MS } from "../base/limits.ts";
+import { DAEMON_IDLE_FILE_BYTES, DAEMON_IDLE_MS, DEAD_OWNER_TIMEOUT_MS } from "../base/limits.ts";
 import { configureLog, log } from "../base/log.ts";
-import { lockExclusiveWithin, openEngine, releaseTextPages } from "../engine/mod.ts";
+import { lockExclusiveWithin, openEngine, releaseTextPages, residentFileBytes } from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
 import { describeSettings } from "./config/values.ts";
 import type { Daemon } from "./daemon-state.ts";
+import { whenIdle } from "./idle.ts";
 import { describeOpenDoor, listen, listenForMetrics } from "./listen.ts";
 import { Metrics } from "./metrics.ts";
 import { ServiceManager } from "./notify.ts";
@@ -85,7 +87,15 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   };
   const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
   applyReloadable(daemon, options);
-  const accept = createAcceptor(daemon, new Router(routes));
+  const serveConnection = createAcceptor(daemon, new Router(routes));
+  // A kernel that maps files in large pages makes far more of the program resident than has run.
+  const touch = whenIdle(DAEMON_IDLE_MS, () => {
+    if (residentFileBytes() > DAEMON_IDLE_FILE_BYTES) releaseTextPages();
+  });
+  const accept = (socket: Socket) => {
+    touch();
+    serveConnection(socket);
+  };
   for (const host of options.hosts) await listen(host, { ...options, manager, accept });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);

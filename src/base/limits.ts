@@ -163,6 +163,9 @@ export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 /** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */
 export const DEAD_OWNER_TIMEOUT_MS = 1000;
+/** A daemon that nobody has asked for so long, with more of its program resident than this, lets go of it. */
+export const DAEMON_IDLE_MS = 5000;
+export const DAEMON_IDLE_FILE_BYTES = 32 * 1024 * 1024;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */

@@ -45,7 +45,7 @@ export {
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { duplicateFd } from "../linux/sys/memfd.ts";
-export { releaseTextPages } from "../linux/sys/text-pages.ts";
+export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
 export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export {

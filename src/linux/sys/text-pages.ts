@@ -4,17 +4,22 @@ import { check, libc } from "./libc.ts";
 const MADV_DONTNEED = 4;
 
 /**
- * Lets go of the program's own code pages; those that run again come back from the page cache as they are touched. Most
- * of what start-up touches never runs again, and it is more than half of an idle daemon's resident memory.
- * Only executable mappings: nothing ever writes to them, so dropping them loses nothing. Source: madvise(2).
+ * Lets go of the program's own code and constants; what is used again comes back from the page cache as it is touched.
+ * Most of what start-up touches never runs again, and it is more than half of an idle daemon's resident memory.
+ * Only mappings that nothing ever writes to, so that dropping them loses nothing. Source: madvise(2).
  */
 export function releaseTextPages(): void {
   const program = readlinkSync("/proc/self/exe");
   for (const line of readFileSync("/proc/self/maps", "utf8").split("\n")) {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \S+ +(.*)$/.exec(line);
-    if (match?.[3] !== program) continue;
-    const start = BigInt(`0x${match[1]}`);
-    const length = BigInt(`0x${match[2]}`) - start;
-    check(libc.madvise(start, length, MADV_DONTNEED), "madvise(2) of the program's code");
+    const [, from, to, mode, offset, path] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) (\S+) \S+ \S+ +(.*)$/.exec(line) ?? [];
+    // Read-only data behind the first segment has been written to: the linker's relocations.
+    if (path !== program || !(mode === "r-xp" || (mode === "r--p" && Number(offset) === 0))) continue;
+    const start = BigInt(`0x${from}`);
+    check(libc.madvise(start, BigInt(`0x${to}`) - start, MADV_DONTNEED), "madvise(2) of the program's code");
   }
+}
+
+/** Bytes of files that are resident: above all the program's. Source: proc_pid_status(5). */
+export function residentFileBytes(): number {
+  return Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) * 1024;
 }

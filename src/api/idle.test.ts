@@ -1,0 +1,30 @@
+import { afterEach, beforeEach, expect, jest, test } from "bun:test";
+import { whenIdle } from "./idle.ts";
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+test("rests once after the last call, and again after the next", () => {
+  let rests = 0;
+  const touch = whenIdle(100, () => {
+    rests += 1;
+  });
+  jest.advanceTimersByTime(1000);
+  expect(rests).toBe(0); // nobody has called
+  touch();
+  jest.advanceTimersByTime(60);
+  touch();
+  jest.advanceTimersByTime(60);
+  expect(rests).toBe(0);
+  jest.advanceTimersByTime(60);
+  expect(rests).toBe(1);
+  jest.advanceTimersByTime(1000);
+  expect(rests).toBe(1);
+  touch();
+  jest.advanceTimersByTime(110);
+  expect(rests).toBe(2);
+});

@@ -87,9 +87,10 @@ export function describeNetworkSettings(container: Container, apiMinor: number):
   };
 }
 
-/** Docker shows ports of what can be reached: not on networks without interfaces or ways out. */
+/** Docker shows ports of what can be reached: by a bridge that has a way out. */
 function showsPorts({ record, isRunning }: Container): boolean {
-  return isRunning && record.networking.endpoints.some(({ state }) => state?.gateway4 ?? state?.gateway6);
+  const isReached = ({ state }: EndpointRecord) => state?.hostInterface && (state.gateway4 ?? state.gateway6);
+  return isRunning && record.networking.endpoints.some(isReached);
 }
 
 interface HostPort {

@@ -1,5 +1,5 @@
 import { LighterError } from "../base/errors.ts";
-import { checkLinkName, encodeRemoveLink } from "../linux/netlink/links.ts";
+import { checkLinkName, encodeGetLink, encodeRemoveLink } from "../linux/netlink/links.ts";
 import { encodeReplaceRoute } from "../linux/netlink/routes.ts";
 import { OpList, slot } from "../linux/program/builder.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -7,11 +7,14 @@ import type { HostFacts } from "./host-facts.ts";
 import { CLONE } from "./namespaces.ts";
 import {
   configureInterface,
+  defaultRoute,
+  isNoRouter,
   madeSlot,
   makeInterface,
   NAMESPACE,
   openNamespaceOf,
   redirectResolver,
+  routeThrough,
 } from "./network.ts";
 import { openPrivateProc } from "./proc.ts";
 import type { Runtime } from "./types.ts";
@@ -47,7 +50,12 @@ export function compileDisconnect(request: DisconnectRequest): { program: Progra
   host.call("setns", [slot("container"), CLONE.network], "enter the container's network namespace");
   const removal = host.ops.length;
   host.netlink("route", [{ message: encodeRemoveLink(name) }], `remove interface ${name}`);
-  const routes = gateways.map((gateway) => ({ message: encodeReplaceRoute({ destination: "default", gateway }) }));
+  const routes = gateways.map(({ gateway, through }) => {
+    if (!isNoRouter(gateway)) return { message: encodeReplaceRoute(defaultRoute(gateway)) };
+    const index = `interface ${through}`;
+    host.netlink("route", [{ message: encodeGetLink(through) }], index, { out: index });
+    return routeThrough(index, defaultRoute(gateway));
+  });
   if (routes.length > 0) host.netlink("route", routes, "default routes");
   return { program: taskOf(host, new OpList("cleanup")), removal };
 }

@@ -15,6 +15,7 @@ import {
   encodeSetBridgePort,
   encodeSetLink,
   IFLA,
+  ipvlanKind,
   LINK_INDEX_AT,
   macvlanKind,
   parseMacAddress,
@@ -27,12 +28,12 @@ import { type NetlinkRequest, O, type OpList, slot } from "../linux/program/buil
 import type { Arg, Slot } from "../linux/program/op.ts";
 import { CLONE, SLOT_INIT } from "./namespaces.ts";
 import { PRIVATE_PROC, sysctlPath } from "./proc.ts";
-import type { NetworkInterface, NetworkPlan } from "./types.ts";
+import type { AboveLink, NetworkInterface, NetworkPlan } from "./types.ts";
 
 /** Host side, after the clone. The container's side may go on meanwhile up to `awaitNetwork`. */
 export function makeNetwork(host: OpList, { interfaces }: NetworkPlan): void {
   for (const wanted of interfaces) makeInterface(host, wanted, { pid: SLOT_INIT });
-  if (interfaces.some(({ link }) => link.type === "macvlan")) openNamespaceOf(host, slot(SLOT_INIT));
+  if (interfaces.some(({ link }) => link.type !== "veth")) openNamespaceOf(host, slot(SLOT_INIT));
   if (interfaces.length > 0) host.add({ kind: "send", why: "the interfaces are made" });
 }
 
@@ -53,15 +54,15 @@ export function configureNetwork(init: OpList, { interfaces, resolverPort }: Net
  * would take 20 ms.
  */
 export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): void {
-  const of = (type: NetworkInterface["link"]["type"]) => interfaces.filter(({ link }) => link.type === type);
-  for (const wanted of of("veth")) {
+  const pairs = interfaces.filter(({ link }) => link.type === "veth");
+  for (const wanted of pairs) {
     const guard = madeSlot(wanted);
     const message = encodeSetLink(0, { masterIndex: 0 });
     const request = { message, from: [{ at: LINK_INDEX_AT, slot: guard }] };
     cleanup.netlink("route", [request], `unplug ${wanted.name}`, { guard });
   }
   // Last: from there nobody comes back.
-  for (const wanted of of("macvlan")) {
+  for (const wanted of interfaces.filter((each) => !pairs.includes(each))) {
     const guard = madeSlot(wanted);
     const { name } = wanted;
     cleanup.call("setns", [slot(NAMESPACE), CLONE.network], `where ${name} is`, { guard });
@@ -96,15 +97,16 @@ export function makeInterface(host: OpList, wanted: NetworkInterface, namespace:
   checkLinkName(name);
   const inNamespace = attr.u32("pid" in namespace ? IFLA.NET_NS_PID : IFLA.NET_NS_FD, 0);
   const sizes = mtu === 0 ? [] : [attr.u32(IFLA.MTU, mtu)];
-  const own = [attr.bytes(IFLA.ADDRESS, parseMacAddress(wanted.macAddress)), ...sizes, inNamespace];
+  const address = wanted.macAddress === "" ? [] : [attr.bytes(IFLA.ADDRESS, parseMacAddress(wanted.macAddress))];
+  const own = [...address, ...sizes, inNamespace];
   const places = new Map<Attribute, number>();
   const message =
     link.type === "veth"
       ? encodeNewLink(link.hostName, [attr.u32(IFLA.MASTER, link.bridgeIndex), ...sizes, vethKind(name, own)], places)
-      : encodeNewLink(name, [attr.u32(IFLA.LINK, link.parentIndex), ...own, macvlanKind(link.mode)], places);
+      : encodeNewLink(name, [attr.u32(IFLA.LINK, link.parentIndex), ...own, kindOf(link)], places);
   const of = "pid" in namespace ? namespace.pid : namespace.fd;
   const make: NetlinkRequest = { message, from: [{ at: places.get(inNamespace)!, slot: of }] };
-  if (link.type === "macvlan") {
+  if (link.type !== "veth") {
     host.netlink("route", [make], `interface ${name}, above one of the host's`, { out: madeSlot(wanted) });
     return;
   }
@@ -112,6 +114,10 @@ export function makeInterface(host: OpList, wanted: NetworkInterface, namespace:
   // The index that the kernel gave it, for what takes no name.
   host.netlink("route", [make, { message: encodeGetLink(link.hostName) }], why, { out: madeSlot(wanted) });
   setPort(host, wanted, link, madeSlot(wanted));
+}
+
+function kindOf(link: AboveLink): Attribute {
+  return link.type === "macvlan" ? macvlanKind(link.mode) : ipvlanKind(link.mode, link.flag);
 }
 
 /**
@@ -139,10 +145,13 @@ function setPort(
 
 /** In the container's network namespace, by someone who may administer it, once the interface is there. */
 export function configureInterface(ops: OpList, wanted: NetworkInterface): void {
-  const { name, addresses } = wanted;
+  const { addresses, link, macAddress, name } = wanted;
   const index: Slot = `interface ${name}`;
   const of = (message: Uint8Array, at: number): NetlinkRequest => ({ message, from: [{ at, slot: index }] });
   ops.netlink("route", [{ message: encodeGetLink(name) }], `interface ${name}`, { out: index });
+  // It was born with the parent's, whatever was asked for. The parent has it too, until the interface is gone.
+  if (link.type === "macvlan" && link.mode === "passthru")
+    ops.netlink("route", [of(encodeSetLink(0, { macAddress }), LINK_INDEX_AT)], `address of ${name}`);
   writeInterfaceSysctls(ops, wanted);
   if (addresses.length > 0)
     ops.netlink(
@@ -151,13 +160,15 @@ export function configureInterface(ops: OpList, wanted: NetworkInterface): void 
       `addresses of ${name}`,
     );
   ops.netlink("route", [of(encodeSetLink(0, { isUp: true }), LINK_INDEX_AT)], `bring ${name} up`);
-  const routes = routesOf(wanted).map((route) => {
-    const places = new Map<Attribute, number>();
-    const oif = attr.u32(RTA.OIF, 0);
-    const message = encodeReplaceRoute(route, oif, places);
-    return { message, from: [{ at: places.get(oif)!, slot: index }] };
-  });
+  const routes = routesOf(wanted).map((route) => routeThrough(index, route));
   if (routes.length > 0) ops.netlink("route", routes, `routes by ${name}`);
+}
+
+export function routeThrough(index: Slot, route: Route): NetlinkRequest {
+  const places = new Map<Attribute, number>();
+  const oif = attr.u32(RTA.OIF, 0);
+  const message = encodeReplaceRoute(route, oif, places);
+  return { message, from: [{ at: places.get(oif)!, slot: index }] };
 }
 
 /** In the container's network namespace: queries to 127.0.0.11, port 53, go to another port of that address. */
@@ -190,13 +201,24 @@ function writeInterfaceSysctls(ops: OpList, { name, addresses, sysctls = {} }: N
 
 /** In order: a gateway that no address of the interface has on its link is made reachable first. */
 function routesOf({ addresses, gateways, routes = [] }: NetworkInterface): Route[] {
-  const onLink = (gateway: string) => addresses.some((address) => inSameNetwork(address, gateway));
+  const onLink = (gateway: string) =>
+    isNoRouter(gateway) || addresses.some((address) => inSameNetwork(address, gateway));
   const toGateways = gateways
     .filter((gateway) => !onLink(gateway))
     .map((gateway) => ({ destination: `${gateway}/${parseIpAddress(gateway).length * 8}` }));
   return [
     ...toGateways,
     ...routes.map(({ destination, via }) => ({ destination, ...(via === undefined ? {} : { gateway: via }) })),
-    ...gateways.map((gateway) => ({ destination: "default", gateway })),
+    ...gateways.map(defaultRoute),
   ];
+}
+
+/** "0.0.0.0", "::". */
+export function isNoRouter(gateway: string): boolean {
+  return parseIpAddress(gateway).every((byte) => byte === 0);
+}
+
+/** Through a router, or to whoever is on the link itself. */
+export function defaultRoute(gateway: string): Route {
+  return isNoRouter(gateway) ? { destination: `${gateway}/0` } : { destination: "default", gateway };
 }

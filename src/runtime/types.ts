@@ -44,29 +44,40 @@ export interface AttachPlan {
   output?: () => Socket;
 }
 
+/** An interface that shares a link of the host: with an address of its own there, or, of ipvlan, with that link's. */
+export type AboveLink =
+  | { type: "macvlan"; mode: "bridge" | "private" | "vepa" | "passthru" }
+  | { type: "ipvlan"; mode: "l2" | "l3" | "l3s"; flag: "bridge" | "private" | "vepa" };
+
 /** How an interface of a container is tied to the host. */
 export type InterfaceLink =
   /** One end of a veth pair; the other, `hostName`, is a port of the bridge. `isolated`: it reaches no other such port. */
   | { type: "veth"; hostName: string; bridgeIndex: number; isolated: boolean; hairpin: boolean }
-  | { type: "macvlan"; parentIndex: number; mode: "bridge" | "private" | "vepa" | "passthru" };
+  | (AboveLink & { parentIndex: number });
 
 /** An interface of a container. Made by its program, removed by the kernel with the container's network namespace. */
 export interface NetworkInterface {
   /** In the container: "eth0". At most 15 bytes. */
   name: string;
   link: InterfaceLink;
-  /** "02:42:ac:11:00:02". */
+  /** "02:42:ac:11:00:02"; "" for ipvlan, which has its parent's. */
   macAddress: string;
   /** 0: the link's own. */
   mtu: number;
   /** Without one of IPv6, the interface has no IPv6 at all, link-local addresses included. */
   addresses: readonly { address: string; prefixLength: number }[];
-  /** Of default routes through this interface, at most one a family. */
+  /** Of default routes through this interface, at most one a family. "0.0.0.0", "::": to whoever is on the link itself. */
   gateways: readonly string[];
   /** Further routes: "10.1.0.0/16", through the interface itself or `via` an address. */
   routes?: readonly { destination: string; via?: string }[];
   /** In the container, as `net.ipv4.conf.IFNAME.forwarding`: IFNAME stands for `name`. */
   sysctls?: Readonly<Record<string, string>>;
+}
+
+/** A default route of an interface that is there already: one of its `gateways`, and its name. */
+export interface DefaultGateway {
+  gateway: string;
+  through: string;
 }
 
 /** What a container's own network namespace gets beside loopback. */
@@ -207,7 +218,7 @@ export interface Runtime {
    */
   connect(request: { containerPid: number; interface: NetworkInterface; resolverPort?: number }): Promise<void>;
   /** Takes it away again; false: there was none of that name. `gateways` become default routes by way of what is left. */
-  disconnect(request: { containerPid: number; name: string; gateways: readonly string[] }): Promise<boolean>;
+  disconnect(request: { containerPid: number; name: string; gateways: readonly DefaultGateway[] }): Promise<boolean>;
   /** Removes a link of our own network namespace, if it is there: without us, as the kernel lets nobody go on meanwhile. */
   removeLink(index: number): Promise<void>;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */

@@ -8,7 +8,7 @@ import { Random } from "../support/random.ts";
 
 const ROUNDS = 20_000;
 const names = ["net", "other", "bridge", "", " ", "a\0b", "__proto__", 5, null];
-const drivers = ["bridge", "macvlan", "host", "null", "nope", "", undefined, {}];
+const drivers = ["bridge", "macvlan", "ipvlan", "host", "null", "nope", "", undefined, {}];
 const booleans = [true, false, undefined, null, "true"];
 const labels = [
   "name",
@@ -23,6 +23,8 @@ const keys = [
   "com.docker.network.driver.mtu",
   "parent",
   "macvlan_mode",
+  "ipvlan_mode",
+  "ipvlan_flag",
   "__proto__",
 ];
 const texts = [

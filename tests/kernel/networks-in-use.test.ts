@@ -145,9 +145,14 @@ rooted("a container that cannot have its port where it is connected to has the i
   for (const network of ["inside", "way-out"]) await daemon.request("DELETE", `/networks/${network}`);
 });
 
-const script = "ip link add x0 type dummy && ip link add link x0 name m0 type macvlan";
-const hasMacvlan = isRoot && Bun.spawnSync(["unshare", "--net", "sh", "-c", script]).success;
-const withMacvlan = testIf(hasMacvlan, isRoot ? "this kernel has no macvlan" : "needs root");
+/** If the kernel has them, and dummy links and VLANs. */
+const withKind = (kind: string) => {
+  const script = `ip link add x0 type dummy && ip link add link x0 x0.1 type vlan id 1 && ip link add link x0 name m0 type ${kind}`;
+  const isThere = isRoot && Bun.spawnSync(["unshare", "--net", "sh", "-c", script]).success;
+  return testIf(isThere, isRoot ? `this kernel has no ${kind}, dummy links or VLANs` : "needs root");
+};
+const withMacvlan = withKind("macvlan");
+const withIpvlan = withKind("ipvlan");
 
 withMacvlan("a container of a macvlan network is on the parent, with the router of the network", async () => {
   const { network } = daemon;
@@ -162,4 +167,102 @@ withMacvlan("a container of a macvlan network is on the parent, with the router 
   expect(said).toContain("macvlan mode bridge");
   await daemon.request("DELETE", "/networks/lan");
   network.run("ip", "link", "del", "eth7");
+});
+
+withMacvlan("a macvlan network without a parent leads from container to container and nowhere else", async () => {
+  await daemon.request("POST", "/networks/create", {
+    Name: "island",
+    Driver: "macvlan",
+    IPAM: { Config: [{ Subnet: "10.4.0.0/24" }] },
+  });
+  expect(await outputOf(daemon, "island", "ip -4 route")).toBe(
+    "10.4.0.0/24 dev eth0 proto kernel scope link src 10.4.0.2",
+  );
+  await daemon.request("DELETE", "/networks/island");
+});
+
+withMacvlan("in mode passthru the parent has the container's MAC, as long as there is one", async () => {
+  const { network } = daemon;
+  const macOf = () => JSON.parse(network.run("ip", "-j", "link", "show", "eth7"))[0].address;
+  network.run("sh", "-c", "ip link add eth7 type veth peer name wire && ip link set eth7 up && ip link set wire up");
+  const before = macOf();
+  const Options = { parent: "eth7", macvlan_mode: "passthru" };
+  await daemon.request("POST", "/networks/create", { Name: "whole", Driver: "macvlan", Options });
+  const id = await daemon.run({ ...sleeper("whole"), MacAddress: "02:42:ac:11:00:99" });
+  expect(macOf()).toBe("02:42:ac:11:00:99");
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+  await eventually(() => expect(macOf()).toBe(before));
+  await daemon.request("DELETE", "/networks/whole");
+  network.run("ip", "link", "del", "eth7");
+});
+
+withIpvlan("containers of an ipvlan network have the parent's MAC, and in mode l3 routes without routers", async () => {
+  const { network } = daemon;
+  network.run("sh", "-c", "ip link add eth7 type veth peer name wire && ip link set eth7 up && ip link set wire up");
+  const mac = JSON.parse(network.run("ip", "-j", "link", "show", "eth7"))[0].address;
+  const create = async (Name: string, Options: object, ...Subnets: string[]) => {
+    const IPAM = { Config: Subnets.map((Subnet) => ({ Subnet })) };
+    const body = { Name, Driver: "ipvlan", EnableIPv6: Subnets.length > 1, IPAM, Options };
+    expect((await daemon.request("POST", "/networks/create", body)).status).toBe(201);
+  };
+  const command = "ip -d link show eth0; ip -4 route show default; ip -6 route show default";
+  await create("flat", { parent: "eth7.5", ipvlan_flag: "vepa" }, "10.5.0.0/24");
+  const flat = await outputOf(daemon, "flat", command);
+  expect(flat).toContain(`link/ether ${mac}`);
+  expect(flat).toMatch(/ipvlan +mode l2 vepa/);
+  expect(flat).toContain("default via 10.5.0.1 dev eth0");
+  await create("routed", { parent: "eth7.6", ipvlan_mode: "l3" }, "10.6.0.0/24", "fd00:6::/64");
+  const routed = await outputOf(daemon, "routed", command);
+  expect(routed).toMatch(/ipvlan +mode l3 bridge/);
+  expect(routed).toContain("default dev eth0 proto static scope link");
+  expect(routed).toContain("default dev eth0 proto static metric 1024");
+  for (const name of ["flat", "routed"]) await daemon.request("DELETE", `/networks/${name}`);
+  expect(network.links().sort()).not.toContain("eth7.5");
+  network.run("ip", "link", "del", "eth7");
+});
+
+withIpvlan("the default route moves to the interface of an ipvlan network that is left, and back", async () => {
+  const networks = [
+    { Name: "bridged", IPAM: { Config: [{ Subnet: "10.7.0.0/24" }] } },
+    {
+      Name: "routed",
+      Driver: "ipvlan",
+      IPAM: { Config: [{ Subnet: "10.8.0.0/24" }] },
+      Options: { ipvlan_mode: "l3s", parent: "eth7" },
+    },
+  ];
+  daemon.network.run(
+    "sh",
+    "-c",
+    "ip link add eth7 type veth peer name wire && ip link set eth7 up && ip link set wire up",
+  );
+  for (const network of networks) await daemon.request("POST", "/networks/create", network);
+  const id = await daemon.run(sleeper("bridged"));
+  const { Pid } = (await daemon.inspect(id)).State;
+  const route = () =>
+    Bun.spawnSync(["nsenter", `--net=/proc/${Pid}/ns/net`, "ip", "route", "show", "default"])
+      .stdout.toString()
+      .trim();
+  const [bridged, routed] = ["default via 10.7.0.1 dev eth0 proto static", "default dev eth1 proto static scope link"];
+  const move = async (action: string, network: string) => {
+    expect((await daemon.request("POST", `/networks/${network}/${action}`, { Container: id })).status).toBe(200);
+    return route();
+  };
+  expect(await move("connect", "routed")).toBe(bridged);
+  expect(await move("disconnect", "bridged")).toBe(routed);
+  expect(await move("connect", "bridged")).toBe(bridged);
+  expect(await move("disconnect", "routed")).toBe(bridged);
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+  for (const { Name } of networks) await daemon.request("DELETE", `/networks/${Name}`);
+  daemon.network.run("ip", "link", "del", "eth7");
+});
+
+withIpvlan("a MAC address of its own is no wish for a container of an ipvlan network", async () => {
+  await daemon.request("POST", "/networks/create", { Name: "flat", Driver: "ipvlan" });
+  const id = await daemon.create({ MacAddress: "02:42:ac:11:00:99", HostConfig: { NetworkMode: "flat" } }, "lost");
+  expect((await daemon.request("POST", `/containers/${id}/start`)).json.message).toBe(
+    "failed to create endpoint lost on network flat: ipvlan interfaces do not support custom mac address assignment",
+  );
+  await daemon.request("DELETE", `/containers/${id}`);
+  await daemon.request("DELETE", "/networks/flat");
 });

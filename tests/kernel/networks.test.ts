@@ -171,7 +171,12 @@ withMacvlan(
     });
     for (const [parent, message] of [
       ["eth7.4095", "vlan id must be between 1-4094, received: 4095"],
-      ["eth8.1", "failed to find master interface eth8 on the Docker host: Link not found"],
+      ["eth8.1", "-o parent interface was not found on the host: eth8"],
+      ["eth7.x", "unable to parse a valid vlan id from: x (ex. eth0.10 for vlan 10)"],
+      [
+        "eth7.1.2",
+        "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received eth7.1.2",
+      ],
       ["eth8", "invalid subinterface vlan name eth8, example formatting is eth0.10"],
     ] as const) {
       const body = { Name: "bad", Driver: "macvlan", Options: { parent } };

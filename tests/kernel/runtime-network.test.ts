@@ -510,7 +510,9 @@ describe("a running container", () => {
     const request = { containerPid: container.pid };
     await stage.runtime.connect({ ...request, interface: further(5, { gateways: ["10.78.0.1"] }) });
     expect((await inside(container)).routes4[0]).toMatchObject({ dst: "default", gateway: "10.78.0.1", dev: "eth1" });
-    expect(await stage.runtime.disconnect({ ...request, name: "eth1", gateways: [HOST4] })).toBe(true);
+    expect(
+      await stage.runtime.disconnect({ ...request, name: "eth1", gateways: [{ gateway: HOST4, through: "eth0" }] }),
+    ).toBe(true);
     expect((await inside(container)).routes4[0]).toMatchObject({ dst: "default", gateway: HOST4, dev: "eth0" });
     await container.end();
   });

@@ -196,6 +196,14 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
             addresses: [{ address: "192.168.1.5", prefixLength: 32 }],
             gateways: ["192.168.1.1"],
           },
+          {
+            name: "eth2",
+            link: { type: "ipvlan", parentIndex: 3, mode: "l3", flag: "private" },
+            macAddress: "",
+            mtu: 0,
+            addresses: [{ address: "10.6.0.2", prefixLength: 24 }],
+            gateways: ["0.0.0.0"],
+          },
         ],
         resolverPort: 5353,
       },
@@ -221,7 +229,14 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   },
   {
     name: "network-disconnect",
-    program: compileDisconnect({ containerPid: 4711, name: "eth1", gateways: ["172.17.0.1", "fd00:17::1"] }).program,
+    program: compileDisconnect({
+      containerPid: 4711,
+      name: "eth1",
+      gateways: [
+        { gateway: "172.17.0.1", through: "eth0" },
+        { gateway: "::", through: "eth2" },
+      ],
+    }).program,
   },
   { name: "network-remove-link", program: compileRemoveLink(8) },
   start("masked-readonly", {

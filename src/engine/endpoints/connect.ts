@@ -2,6 +2,7 @@
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { RESOLVER_PORT } from "../../network/dns/mod.ts";
+import type { DefaultGateway } from "../../runtime/types.ts";
 import type { DockerEndpointSettings } from "../../spec/docker-api.ts";
 import {
   checkWish,
@@ -92,7 +93,7 @@ async function connectRunning(
   ]);
   const needsResolver = isUserDefined(network.name) && prepared.kind !== "none";
   await using undo = new AsyncDisposableStack();
-  const added = endpoints.allocate(endpoint, network, prepared, taken);
+  const added = endpoints.allocate(record, endpoint, network, prepared, taken);
   undo.defer(() => endpoints.releaseEndpoint(added.endpoint));
   const [activeBefore, active] = [endpoints.active(before), [...endpoints.active(before), added]];
   const ports = endpoints.movedPorts(record, active);
@@ -202,15 +203,16 @@ async function disconnectRunning(engine: Engine, container: Container, endpoint:
 }
 
 /** Default routes that were another interface's. */
-function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEndpoint[]): string[] {
+function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEndpoint[]): DefaultGateway[] {
   const [old, chosen] = [chooseGateways(before), chooseGateways(after)];
   const moved = (family: "ipv4" | "ipv6") =>
     chosen[family] !== undefined && chosen[family].endpoint !== old[family]?.endpoint;
+  const gateways = {
+    ipv4: moved("ipv4") ? chosen.ipv4 : undefined,
+    ipv6: moved("ipv6") ? chosen.ipv6 : undefined,
+  };
   return after.flatMap((one) =>
-    gatewaysThrough(one, {
-      ipv4: moved("ipv4") ? chosen.ipv4 : undefined,
-      ipv6: moved("ipv6") ? chosen.ipv6 : undefined,
-    }),
+    gatewaysThrough(one, gateways).map((gateway) => ({ gateway, through: one.state.interfaceName })),
   );
 }
 

@@ -11,6 +11,7 @@ import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
 import { bridgeNameOf, bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
+import { parentOptionsOf } from "../networks/parent-options.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 import type { ContainerRecord, Store } from "../store.ts";
 import { attempt } from "./attempt.ts";
@@ -130,7 +131,7 @@ export class Endpoints implements Disposable {
         // Only now: the default network's subnet is chosen when somebody first needs it.
         const network = this.networkOf(endpoint);
         if (active.some((other) => other.network.id === network.id)) throw alreadyIn(network, record);
-        const one = this.allocate(endpoint, network, made, taken);
+        const one = this.allocate(record, endpoint, network, made, taken);
         active.push(one);
         prepared.set(one, made);
       }
@@ -169,7 +170,7 @@ export class Endpoints implements Disposable {
       const taken = new Set<string>();
       for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
         const network = this.networkOf(endpoint);
-        active.push(this.allocate(endpoint, network, notPrepared(network), taken));
+        active.push(this.allocate(record, endpoint, network, notPrepared(network), taken));
       }
     } finally {
       for (const { endpoint } of active) this.releaseEndpoint(endpoint);
@@ -187,6 +188,7 @@ export class Endpoints implements Disposable {
 
   /** Addresses and an interface's names for a wish. `taken`: interface names, to which its own is added. */
   allocate(
+    container: Pick<ContainerRecord, "name">,
     endpoint: EndpointRecord,
     network: NetworkRecord,
     prepared: PreparedNetwork,
@@ -194,6 +196,11 @@ export class Endpoints implements Disposable {
   ): ActiveEndpoint {
     if (network.configOnly) throw new LighterError("forbidden", "cannot create endpoint on configuration-only network");
     checkWish(endpoint.wish, network.name, wishedNetwork(network));
+    if (network.driver === "ipvlan" && endpoint.wish.macAddress !== undefined)
+      throw new LighterError(
+        "internal",
+        `failed to create endpoint ${container.name} on network ${network.name}: ipvlan interfaces do not support custom mac address assignment`,
+      );
     const endpointId = randomId();
     if (prepared.kind === "none") {
       const state: EndpointState = { endpointId, interfaceName: "", hostInterface: "", macAddress: "" };
@@ -452,11 +459,12 @@ function planOf(interfaces: readonly NetworkInterface[], needsResolver: boolean)
 }
 
 /** A network as it is before its links are there: they have no numbers. */
-function notPrepared({ driver }: NetworkRecord): PreparedNetwork {
-  if (driver === "bridge") return { kind: "bridge", bridge: "", bridgeIndex: 0, mtu: 0 };
-  return driver === "macvlan"
-    ? { kind: "macvlan", parent: "", parentIndex: 0, mode: "bridge", mtu: 0 }
-    : { kind: "none" };
+function notPrepared(network: NetworkRecord): PreparedNetwork {
+  if (network.driver === "bridge") return { kind: "bridge", bridge: "", bridgeIndex: 0, mtu: 0 };
+  const options = parentOptionsOf(network);
+  return options === undefined
+    ? { kind: "none" }
+    : { kind: "parent", parent: "", parentIndex: 0, above: options.above, mtu: options.mtu };
 }
 
 /** An interface's name has at most 15 bytes, four of which are "veth". */

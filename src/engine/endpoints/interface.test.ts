@@ -47,7 +47,8 @@ test("link-local addresses and sysctls are the interface's, and a network may ke
 });
 
 test("an endpoint on a macvlan network is one of its parent", () => {
-  const prepared = { kind: "macvlan", parent: "eth9", parentIndex: 9, mode: "private", mtu: 0 } as const;
+  const above = { type: "macvlan", mode: "private" } as const;
+  const prepared = { kind: "parent", parent: "eth9", parentIndex: 9, above, mtu: 0 } as const;
   expect(planInterface(active(), prepared, []).link).toEqual({ type: "macvlan", parentIndex: 9, mode: "private" });
 });
 

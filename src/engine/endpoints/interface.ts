@@ -1,7 +1,7 @@
 /** An endpoint as an interface of the container, for the runtime. Pure. */
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
-import type { InterfaceLink, NetworkInterface } from "../../runtime/types.ts";
+import type { AboveLink, InterfaceLink, NetworkInterface } from "../../runtime/types.ts";
 import { bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { NetworkRecord } from "../networks/types.ts";
 import type { ActiveEndpoint } from "./order.ts";
@@ -16,7 +16,7 @@ const SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls";
 /** What the network's bridge or parent is, as `Networks.prepare` says. */
 export type PreparedLink =
   | { kind: "bridge"; bridge: string; bridgeIndex: number; mtu: number }
-  | { kind: "macvlan"; parentIndex: number; mode: "bridge" | "private" | "vepa" | "passthru"; mtu: number };
+  | { kind: "parent"; parentIndex: number; above: AboveLink; mtu: number };
 
 /** `gateways`: of the default routes through it. @throws LighterError "invalid" for driver options */
 export function planInterface(
@@ -42,7 +42,7 @@ export function planInterface(
 }
 
 function linkOf(hostName: string, network: NetworkRecord, prepared: PreparedLink): InterfaceLink {
-  if (prepared.kind === "macvlan") return { type: "macvlan", parentIndex: prepared.parentIndex, mode: prepared.mode };
+  if (prepared.kind === "parent") return { ...prepared.above, parentIndex: prepared.parentIndex };
   const isolated = !bridgeOptionsOf(network).icc;
   // A container may reach its own published port by the host's address: the packet goes back where it came from.
   return { type: "veth", hostName, bridgeIndex: prepared.bridgeIndex, isolated, hairpin: true };

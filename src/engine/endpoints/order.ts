@@ -32,8 +32,8 @@ export interface Gateways {
 }
 
 /**
- * The endpoints whose gateways are the default routes: highest priority, then those with gateways of both families, then by
- * the network's name. Source: experiments with Docker 26; `GwPriority` is of 28.
+ * The endpoints whose gateways are the default routes: highest priority, then those that have routers, of both families first,
+ * then by the network's name. Source: experiments with Docker 26; `GwPriority` is of 28.
  */
 export function chooseGateways(active: readonly ActiveEndpoint[]): Gateways {
   const candidates = active.filter(({ network }) => !network.internal);
@@ -47,16 +47,16 @@ export function chooseGateways(active: readonly ActiveEndpoint[]): Gateways {
 
 function compareAsGateways(a: ActiveEndpoint, b: ActiveEndpoint): number {
   const priority = ({ endpoint }: ActiveEndpoint) => endpoint.wish.gatewayPriority ?? 0;
-  const families = ({ state }: ActiveEndpoint) =>
-    state.gateway4 !== undefined && state.gateway6 !== undefined ? 1 : 0;
+  const families = ({ state: { gateway4, gateway6 } }: ActiveEndpoint) =>
+    gateway4 || gateway6 ? Number(gateway4 !== undefined && gateway6 !== undefined) : -1;
   const byName = a.network.name < b.network.name ? -1 : 1;
   return priority(b) - priority(a) || families(b) - families(a) || byName;
 }
 
-/** Of one endpoint: the default routes that go through it. */
+/** Of one endpoint: the default routes that go through it, as an interface's `gateways`. */
 export function gatewaysThrough({ state }: ActiveEndpoint, { ipv4, ipv6 }: Gateways): string[] {
   const own: string[] = [];
-  if (ipv4?.state === state) own.push(state.gateway4!);
-  if (ipv6?.state === state) own.push(state.gateway6!);
+  if (ipv4?.state === state) own.push(state.gateway4 || "0.0.0.0");
+  if (ipv6?.state === state) own.push(state.gateway6 || "::");
   return own;
 }

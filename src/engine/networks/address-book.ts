@@ -8,6 +8,7 @@ import {
   parseIp,
 } from "../../network/ipam/mod.ts";
 import type { AddressPool, InterfaceAddress } from "../../network/types.ts";
+import { leadsNowhere, parentOptionsOf } from "./parent-options.ts";
 import type { EndpointWish, NetworkRecord } from "./types.ts";
 
 /** An address of this name that is kept aside is what a bridge's containers have for a gateway. Docker's names. */
@@ -16,10 +17,11 @@ export const DEFAULT_GATEWAY_V6 = "DefaultGatewayIPv6";
 
 /** What a container gets in a network. */
 export interface EndpointAddresses {
-  /** "" where there are no interfaces. */
+  /** "" where there are no interfaces, or where they have their parent's. */
   macAddress: string;
   ipv4?: InterfaceAddress;
   ipv6?: InterfaceAddress;
+  /** "": there is no router, and all that is not in a subnet is on the link. */
   gateway4?: string;
   gateway6?: string;
 }
@@ -32,10 +34,16 @@ interface Taken {
 /** Who has which address of one network is not in it, only which are taken. */
 export class AddressBook {
   readonly #network: NetworkRecord;
+  readonly #isClosed: boolean;
+  /** The kernel looks at addresses only: nobody is asked for a router's. */
+  readonly #isRouted: boolean;
   readonly #pools: readonly { state: AddressPoolState; gateway: string }[];
 
   constructor(network: NetworkRecord) {
     this.#network = network;
+    const above = parentOptionsOf(network)?.above;
+    this.#isRouted = above?.type === "ipvlan" && above.mode !== "l2";
+    this.#isClosed = leadsNowhere(network);
     this.#pools = network.pools.map((pool) => ({
       state: new AddressPoolState(pool),
       gateway: (network.driver === "bridge" ? gatewayAside(pool) : undefined) ?? pool.gateway,
@@ -44,7 +52,7 @@ export class AddressBook {
 
   /** @throws LighterError "forbidden" if an address is somebody's, "unavailable" if none is left; then nothing is taken */
   allocate({ ipv4Address = "", ipv6Address = "", macAddress = "" }: EndpointWish): EndpointAddresses {
-    const { driver, enableIPv4, enableIPv6, internal } = this.#network;
+    const { driver, enableIPv4, enableIPv6 } = this.#network;
     if (driver === "host" || driver === "null") return { macAddress: "" };
     const v4 = enableIPv4 ? this.#take(4, ipv4Address) : undefined;
     let v6: Taken | undefined;
@@ -55,12 +63,18 @@ export class AddressBook {
       throw error;
     }
     return {
-      macAddress: macAddress || macAddressFor(v4 && parseIp(v4.address.address)),
+      macAddress: driver === "ipvlan" ? "" : macAddress || macAddressFor(v4 && parseIp(v4.address.address)),
       ...(v4 === undefined ? {} : { ipv4: v4.address }),
       ...(v6 === undefined ? {} : { ipv6: v6.address }),
-      ...(v4 === undefined || internal || v4.gateway === "" ? {} : { gateway4: v4.gateway }),
-      ...(v6 === undefined || internal || v6.gateway === "" ? {} : { gateway6: v6.gateway }),
+      ...this.#gatewayOf("gateway4", v4),
+      ...this.#gatewayOf("gateway6", v6),
     };
+  }
+
+  #gatewayOf(key: "gateway4" | "gateway6", taken: Taken | undefined): { gateway4?: string; gateway6?: string } {
+    if (taken === undefined || this.#isClosed) return {};
+    if (this.#isRouted) return { [key]: "" };
+    return taken.gateway === "" ? {} : { [key]: taken.gateway };
   }
 
   #take(family: Family, wanted: string): Taken {

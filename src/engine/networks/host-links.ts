@@ -102,32 +102,35 @@ export class HostLinks implements NetworkHost, Disposable {
     return toHostLink(link);
   }
 
-  ensureParent({ name, networkId }: ParentPlan): HostLink {
+  ensureParent({ name, isDummy, networkId }: ParentPlan): HostLink {
     const alias = this.#mark + networkId;
-    const linkName = name === "" ? `dm-${networkId.slice(0, 12)}` : name;
-    const found = this.#socket.findLink(linkName);
+    const found = this.#socket.findLink(name);
     if (found !== undefined) {
       if (this.#isOwn(found) && !found.isUp) this.#socket.setLink(found.index, { isUp: true });
       return toHostLink(found);
     }
-    const index = name === "" ? this.#socket.createDummy({ name: linkName, alias }) : this.#createVlan(linkName, alias);
+    const index = isDummy ? this.#socket.createDummy({ name, alias }) : this.#createVlan(name, alias);
     this.#socket.setLink(index, { isUp: true });
     return toHostLink(this.#socket.findLink(index)!);
   }
 
-  /** "eth0.10" is VLAN 10 of eth0. */
+  /** "eth0.10" is VLAN 10 of eth0. Source: libnetwork/drivers/macvlan/macvlan_setup.go, createVlanLink. */
   #createVlan(name: string, alias: string): number {
-    const [, parentName = "", id = ""] = /^(.+)\.(\d{1,4})$/.exec(name) ?? [];
-    if (parentName === "")
+    const [parentName = "", id, ...more] = name.split(".");
+    if (id === undefined)
       throw new LighterError("internal", `invalid subinterface vlan name ${name}, example formatting is eth0.10`);
-    if (Number(id) < 1 || Number(id) > VLAN_ID_MAX)
-      throw new LighterError("internal", `vlan id must be between 1-4094, received: ${Number(id)}`);
-    const parent = this.#socket.findLink(parentName);
-    if (parent === undefined)
+    if (more.length > 0)
       throw new LighterError(
         "internal",
-        `failed to find master interface ${parentName} on the Docker host: Link not found`,
+        `required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, instead received ${name}`,
       );
+    if (!/^[+-]?\d{1,15}$/.test(id))
+      throw new LighterError("internal", `unable to parse a valid vlan id from: ${id} (ex. eth0.10 for vlan 10)`);
+    const parent = this.#socket.findLink(parentName);
+    if (parent === undefined)
+      throw new LighterError("internal", `-o parent interface was not found on the host: ${parentName}`);
+    if (Number(id) < 1 || Number(id) > VLAN_ID_MAX)
+      throw new LighterError("internal", `vlan id must be between 1-4094, received: ${Number(id)}`);
     return this.#socket.createVlan({ name, alias, parentIndex: parent.index, id: Number(id) });
   }
 

@@ -16,10 +16,12 @@ export interface BridgePlan {
   enableIPv6: boolean;
 }
 
-/** The link of the host that macvlan interfaces are made on. */
+/** The link of the host that macvlan and ipvlan interfaces are made on. */
 export interface ParentPlan {
-  /** "eth0", or "eth0.10" for a VLAN, which is made; "": a dummy link is made, which leads nowhere. */
+  /** "eth0", or "eth0.10" for a VLAN, which is made. */
   name: string;
+  /** It is made, and leads nowhere. */
+  isDummy: boolean;
   networkId: string;
 }
 

@@ -8,6 +8,7 @@ import { EventBus } from "../events.ts";
 import { Store } from "../store.ts";
 import { Networks, type NetworkUser } from "./networks.ts";
 import { DEFAULT_NETWORK_SETTINGS, type DefaultBridgeSettings, type NetworkSettings } from "./settings.ts";
+import type { NetworkRecord } from "./types.ts";
 
 const cleanup: (() => unknown)[] = [];
 afterEach(() => {
@@ -363,11 +364,26 @@ test("a macvlan network has its parent, or one that leads nowhere", async () => 
   const networks = await bench.open();
   const Options = { parent: "eth0.7", macvlan_mode: "private" };
   const network = await networks.create({ Name: "net", Driver: "macvlan", Options });
-  expect(networks.prepare(network)).toMatchObject({ kind: "macvlan", parent: "eth0.7", mode: "private" });
+  const above = { type: "macvlan", mode: "private" };
+  expect(networks.prepare(network)).toMatchObject({ kind: "parent", parent: "eth0.7", above });
   await expect(networks.create({ Name: "other", Driver: "macvlan", Options })).rejects.toThrow(
-    `network ${network.id} is already using parent interface eth0.7`,
+    `network dm-${network.id.slice(0, 12)} is already using parent interface eth0.7`,
   );
-  await networks.remove(network);
+  const l3 = { ...Options, ipvlan_mode: "l3", ipvlan_flag: "vepa" };
+  const ipvlan = await networks.create({ Name: "ipvlan", Driver: "ipvlan", Options: l3 });
+  expect(networks.prepare(ipvlan)).toMatchObject({ above: { type: "ipvlan", mode: "l3", flag: "vepa" } });
+  const isolated = await networks.create({ Name: "isolated", Driver: "ipvlan" });
+  expect([...bench.host.links.keys()]).toEqual(["eth0.7", `di-${isolated.id.slice(0, 12)}`]);
+  // Its kernel asks nobody for a router's address; without a parent nothing is behind one.
+  const gateways = (each: NetworkRecord) => {
+    const { macAddress, gateway4 } = networks.allocate(each, {});
+    return [macAddress, gateway4];
+  };
+  expect([ipvlan, isolated].map(gateways)).toEqual([
+    ["", ""],
+    ["", undefined],
+  ]);
+  for (const each of [network, ipvlan, isolated]) await networks.remove(each);
   expect(bench.host.links.size).toBe(0);
 });
 

@@ -6,13 +6,14 @@ import { writePoint } from "../../base/write-point.ts";
 import type { Firewall } from "../../network/firewall/mod.ts";
 import { localPoolV6, parseCidr } from "../../network/ipam/mod.ts";
 import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from "../../network/types.ts";
+import type { AboveLink } from "../../runtime/types.ts";
 import type { EventBus } from "../events.ts";
 import { AddressBook, type EndpointAddresses } from "./address-book.ts";
 import { bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
 import { parseNetworkRequest } from "./create-request.ts";
 import type { BridgePlan, NetworkHost } from "./host.ts";
-import { macvlanOptionsOf } from "./macvlan-options.ts";
 import type { NetworkTable } from "./network-table.ts";
+import { dummyNameOf, parentOptionsOf } from "./parent-options.ts";
 import { planNetwork, planPools } from "./plan-network.ts";
 import { defaultBridge, givenPoolsOf, isPredefined, type PredefinedNetwork, predefinedNetwork } from "./predefined.ts";
 import type { NetworkSettings } from "./settings.ts";
@@ -28,13 +29,7 @@ export interface NetworkUser {
 /** What the interfaces of a network's containers are tied to. */
 export type PreparedNetwork =
   | { kind: "bridge"; bridgeIndex: number; bridge: string; mtu: number }
-  | {
-      kind: "macvlan";
-      parentIndex: number;
-      parent: string;
-      mode: "bridge" | "private" | "vepa" | "passthru";
-      mtu: number;
-    }
+  | { kind: "parent"; parentIndex: number; parent: string; above: AboveLink; mtu: number }
   /** The host's own namespace, or one with loopback alone. */
   | { kind: "none" };
 
@@ -352,10 +347,12 @@ export class Networks {
         firewall?.addNetwork(this.#firewallNetwork(network));
         return { kind: "bridge", bridgeIndex: index, bridge: plan.name, mtu };
       }
+      case "ipvlan":
       case "macvlan": {
-        const { parent, mode, mtu } = macvlanOptionsOf(network);
-        const link = host.ensureParent({ name: parent, networkId: network.id });
-        return { kind: "macvlan", parentIndex: link.index, parent: link.name, mode, mtu };
+        const { parent, above, mtu } = parentOptionsOf(network)!;
+        const plan = { name: parent || dummyNameOf(network), isDummy: parent === "", networkId: network.id };
+        const link = host.ensureParent(plan);
+        return { kind: "parent", parentIndex: link.index, parent: link.name, above, mtu };
       }
       case "host":
       case "null":

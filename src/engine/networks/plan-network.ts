@@ -12,7 +12,7 @@ import {
 import type { AddressPool } from "../../network/types.ts";
 import { bridgeNameOf, parseBridgeOptions } from "./bridge-options.ts";
 import type { NetworkRequest } from "./create-request.ts";
-import { type MacvlanOptions, macvlanOptionsOf, parseMacvlanOptions } from "./macvlan-options.ts";
+import { dummyNameOf, type ParentDriver, parentOptionsOf, parseParentOptions } from "./parent-options.ts";
 import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool, NetworkRecord } from "./types.ts";
 
@@ -77,7 +77,7 @@ export function planNetwork(
     ...(configFrom === "" ? { options: withDefaults() } : configurationOf(configFrom, networks)),
   };
   if (driver === "bridge") checkBridge(plan, networks);
-  else checkMacvlan(parseMacvlanOptions(plan.options), networks);
+  else checkParent(driver, parseParentOptions(driver, plan.options).parent, networks);
   return plan;
 }
 
@@ -90,8 +90,8 @@ function configurationOf(configFrom: string, networks: readonly NetworkRecord[])
   return { configFrom, enableIPv4, enableIPv6, givenPools, ipamOptions, options, labels };
 }
 
-function parseDriver(name: string): "bridge" | "macvlan" {
-  if (name === "bridge" || name === "macvlan") return name;
+function parseDriver(name: string): "bridge" | ParentDriver {
+  if (name === "bridge" || name === "macvlan" || name === "ipvlan") return name;
   if (name === "host" || name === "null")
     throw new LighterError("forbidden", `only one instance of "${name}" network is allowed`);
   throw new LighterError("not-found", `plugin ${JSON.stringify(name)} not found`);
@@ -113,12 +113,12 @@ function checkBridge(
     );
 }
 
-function checkMacvlan({ parent }: MacvlanOptions, networks: readonly NetworkRecord[]): void {
+function checkParent(driver: ParentDriver, parent: string, networks: readonly NetworkRecord[]): void {
   const other = networks.find(
-    (network) => parent !== "" && network.driver === "macvlan" && macvlanOptionsOf(network).parent === parent,
+    (network) => parent !== "" && network.driver === driver && parentOptionsOf(network)?.parent === parent,
   );
   if (other !== undefined)
-    throw new LighterError("internal", `network ${other.id} is already using parent interface ${parent}`);
+    throw new LighterError("internal", `network ${dummyNameOf(other)} is already using parent interface ${parent}`);
 }
 
 /** Its gateway is the first address that is free, if none is named. */

@@ -1,7 +1,7 @@
 import type { AddressPool, InterfaceAddress, PortMapping } from "../../network/types.ts";
 
 /** By name. */
-export const NETWORK_DRIVERS = ["bridge", "host", "macvlan", "null"] as const;
+export const NETWORK_DRIVERS = ["bridge", "host", "ipvlan", "macvlan", "null"] as const;
 export type NetworkDriver = (typeof NETWORK_DRIVERS)[number];
 
 /** An address range as a user asked for it. */
@@ -57,9 +57,11 @@ export interface EndpointState {
   interfaceName: string;
   /** The other end of the pair; "" if there is none. */
   hostInterface: string;
+  /** "" on networks without interfaces, and of ipvlan. */
   macAddress: string;
   ipv4?: InterfaceAddress;
   ipv6?: InterfaceAddress;
+  /** "": a default route leads to whoever is on the link itself. */
   gateway4?: string;
   gateway6?: string;
 }

@@ -9,7 +9,10 @@ import {
   IFLA,
   IFLA_BRPORT,
   IFLA_INFO,
+  IFLA_IPVLAN,
   IFLA_MACVLAN_MODE,
+  IPVLAN_FLAGS,
+  IPVLAN_MODES,
   MACVLAN_MODES,
   RTM,
   VETH_INFO_PEER,
@@ -119,9 +122,14 @@ function describeLink(header: Uint8Array, attributes: Attributes, u32: Number32)
     const inner = attributesOf({ type: 0, flags: 0, sequence: 0, portId: 0, payload: peer }, 16);
     parts.push(`peer ${inner.text(IFLA.IFNAME)}${describePlace(inner, u32)}`);
   }
-  const mode = kind === "macvlan" ? data?.u32(IFLA_MACVLAN_MODE) : undefined;
-  if (mode !== undefined)
-    parts.push(Object.entries(MACVLAN_MODES).find(([, value]) => value === mode)?.[0] ?? `${mode}`);
+  const named = (names: Readonly<Record<string, number>>, value: number | undefined) => {
+    if (value !== undefined) parts.push(Object.entries(names).find(([, each]) => each === value)?.[0] ?? `${value}`);
+  };
+  if (kind === "macvlan") named(MACVLAN_MODES, data?.u32(IFLA_MACVLAN_MODE));
+  if (kind === "ipvlan") {
+    named(IPVLAN_MODES, data?.u16(IFLA_IPVLAN.MODE));
+    named(IPVLAN_FLAGS, data?.u16(IFLA_IPVLAN.FLAGS));
+  }
   const port = info?.nested(IFLA_INFO.SLAVE_DATA);
   if (port) parts.push(...describePort(port));
   return parts.join(", ");

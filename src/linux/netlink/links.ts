@@ -37,6 +37,7 @@ export const VETH_INFO_PEER = 1;
 const IFLA_BR = { STP_STATE: 5, VLAN_FILTERING: 7, MCAST_SNOOPING: 23 } as const;
 export const IFLA_BRPORT = { MODE: 4, LEARNING: 8, UNICAST_FLOOD: 9, ISOLATED: 33 } as const;
 export const IFLA_MACVLAN_MODE = 1;
+export const IFLA_IPVLAN = { MODE: 1, FLAGS: 2 } as const;
 const IFLA_VLAN_ID = 1;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
@@ -51,6 +52,8 @@ const LINK_HEADER_BYTES = 16;
 export const LINK_INDEX_AT = 20;
 
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
+export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
 
 /** A name of a link is 15 bytes at most. Source: IFNAMSIZ, dev_valid_name() in net/core/dev.c. */
 export function checkLinkName(name: string): void {
@@ -128,6 +131,13 @@ export function vethKind(name: string, attributes: readonly Attribute[]): Attrib
 
 export function macvlanKind(mode: keyof typeof MACVLAN_MODES): Attribute {
   return linkKind("macvlan", [attr.u32(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode])]);
+}
+
+export function ipvlanKind(mode: keyof typeof IPVLAN_MODES, flag: keyof typeof IPVLAN_FLAGS): Attribute {
+  return linkKind("ipvlan", [
+    attr.u16(IFLA_IPVLAN.MODE, IPVLAN_MODES[mode]),
+    attr.u16(IFLA_IPVLAN.FLAGS, IPVLAN_FLAGS[flag]),
+  ]);
 }
 
 export interface BridgePortOptions {
@@ -224,7 +234,7 @@ export interface LinkInfo {
   mtu: number;
   /** Of the bridge it is a port of; 0: of none. */
   masterIndex: number;
-  /** Of the link below a macvlan; of a veth's other end, in whatever namespace that is. 0: none. */
+  /** Of the link below a macvlan or ipvlan; of a veth's other end, in whatever namespace that is. 0: none. */
   parentIndex: number;
   isLoopback: boolean;
   isUp: boolean;

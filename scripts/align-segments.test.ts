@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { alignSegments } from "./align-segments.ts";
 
+/** Beyond it a program is killed in the middle of a dump. */
+const OUTPUT_MAX = 64 * 1024 * 1024;
 const HUGE = 2n * 1024n * 1024n;
 const folder = mkdtempSync(join(tmpdir(), "lighter-segments-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -18,7 +20,7 @@ function offsets(program: Uint8Array): bigint[] {
 }
 
 function run(program: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", maxBuffer: OUTPUT_MAX });
   return `${status} ${stdout}${stderr}`;
 }
 

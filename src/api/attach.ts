@@ -16,9 +16,9 @@ export function isMultiplexed(tty: boolean, apiMinor: number): boolean {
   return !tty && apiMinor >= 42;
 }
 
-/** Detach keys are a terminal's: in a pipe they are bytes like others. @throws LighterError "invalid" */
-export function detachKeysFor(tty: boolean, given: string | undefined): Uint8Array | undefined {
-  const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given);
+/** Detach keys are a terminal's: in a pipe they are bytes like others. `what`: as an error has it. @throws LighterError "invalid" */
+export function detachKeysFor(tty: boolean, given: string | undefined, what = "detach"): Uint8Array | undefined {
+  const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given, what);
   return tty ? keys : undefined;
 }
 

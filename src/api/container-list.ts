@@ -2,7 +2,7 @@ import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
 import { portsForFilter } from "./container-networks.ts";
 import { ContainerSummaries, idOfImage } from "./container-summary.ts";
-import { measureContainer } from "./container-view.ts";
+import { measureForList } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
 import { isInRange, parsePortRange } from "./port-range.ts";
@@ -43,7 +43,7 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const summaries = new ContainerSummaries(daemon, all, apiMinor);
   const elements = query.boolean("size")
     ? await Promise.all(
-        containers.map(async (container) => summaries.format(container, await measureContainer(daemon, container))),
+        containers.map(async (container) => summaries.format(container, await measureForList(daemon, container))),
       )
     : containers.map((container) => summaries.format(container));
   sendJsonText(response, 200, `[${elements.join(",")}]`);

@@ -31,7 +31,6 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
     Links: wish.links ?? null,
     Aliases: aliasesOf(record, endpoint, names !== null && apiMinor! < OWN_ALIASES_SINCE),
     MacAddress: state?.macAddress ?? (record.status === "created" ? wish.macAddress : undefined) ?? "",
-    DriverOpts: wish.driverOpts ?? null,
     GwPriority: wish.gatewayPriority ?? 0,
     NetworkID: networkId,
     EndpointID: state?.endpointId ?? "",
@@ -41,6 +40,7 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
     IPv6Gateway: state?.gateway6 ?? "",
     GlobalIPv6Address: state?.ipv6?.address ?? "",
     GlobalIPv6PrefixLen: state?.ipv6?.prefixLength ?? 0,
+    DriverOpts: wish.driverOpts ?? null,
     DNSNames: names,
   };
 }

@@ -83,23 +83,26 @@ function stopOptions({ query }: Call): StopOptions {
 
 /** POST /containers/{id}/stop */
 export async function stop(call: AnswerCall): Promise<void> {
-  const hasStopped = await stopContainer(call.daemon.engine, containerOf(call), stopOptions(call));
+  const [container, options] = [containerOf(call), stopOptions(call)];
+  const hasStopped = await withContext(`cannot stop container: ${call.parameter("id")}`, () =>
+    stopContainer(call.daemon.engine, container, options),
+  );
   sendEmpty(call.response, hasStopped ? 204 : 304);
 }
 
 /** POST /containers/{id}/restart */
 export async function restart(call: AnswerCall): Promise<void> {
-  const container = containerOf(call);
+  const [container, options] = [containerOf(call), stopOptions(call)];
   await withContext(`Cannot restart container ${call.parameter("id")}`, () =>
-    restartContainer(call.daemon.engine, container, stopOptions(call)),
+    restartContainer(call.daemon.engine, container, options),
   );
   sendEmpty(call.response, 204);
 }
 
 /** An error of `act` gets a beginning. */
-async function withContext(context: string, act: () => Promise<void>): Promise<void> {
+async function withContext<T>(context: string, act: () => Promise<T>): Promise<T> {
   try {
-    await act();
+    return await act();
   } catch (error) {
     if (!(error instanceof LighterError)) throw error;
     throw new LighterError(error.code, `${context}: ${error.message}`, { ...error.detail, cause: error });
@@ -108,7 +111,9 @@ async function withContext(context: string, act: () => Promise<void>): Promise<v
 
 /** POST /containers/{id}/kill */
 export async function kill(call: AnswerCall): Promise<void> {
-  await killContainer(call.daemon.engine, containerOf(call), call.parameter("id"), call.query.text("signal"));
+  await withContext(`cannot kill container: ${call.parameter("id")}`, async () =>
+    killContainer(call.daemon.engine, containerOf(call), call.query.text("signal")),
+  );
   sendEmpty(call.response, 204);
 }
 
@@ -145,6 +150,8 @@ export async function rename(call: AnswerCall): Promise<void> {
 
 /** DELETE /containers/{id} */
 export async function remove(call: AnswerCall): Promise<void> {
+  if (call.query.boolean("link"))
+    throw new LighterError("internal", "Conflict, cannot remove the default link name of the container"); // Docker's status
   await call.daemon.engine.remove(containerOf(call), {
     force: call.query.boolean("force"),
     volumes: call.query.boolean("v"),

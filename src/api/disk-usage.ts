@@ -1,6 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import { ContainerSummaries } from "./container-summary.ts";
-import { measureContainer } from "./container-view.ts";
+import { measureForList } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { summarizeImage } from "./images.ts";
 import { measureTree } from "./measure-tree.ts";
@@ -50,14 +50,9 @@ async function describeContainers(daemon: Daemon, apiMinor: number): Promise<obj
   const summaries = new ContainerSummaries(daemon, all, apiMinor);
   const list = all.map(async (container) => ({
     ...summaries.describe(container),
-    ...omitEmpty(await measureContainer(daemon, container)),
+    ...(await measureForList(daemon, container)),
   }));
   return await Promise.all(list);
-}
-
-/** As Go does: a container without files of its own has no size of them. */
-function omitEmpty({ SizeRw, SizeRootFs }: { SizeRw: number; SizeRootFs: number }): object {
-  return { ...(SizeRw === 0 ? {} : { SizeRw }), ...(SizeRootFs === 0 ? {} : { SizeRootFs }) };
 }
 
 /** Those with options are elsewhere, and not measured, as with Docker. */

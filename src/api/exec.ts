@@ -53,7 +53,7 @@ export async function createExec({ daemon, parameter, request, response }: Answe
   const container = daemon.engine.find(parameter("id"));
   const consoleSize = fields.consoleSize("ConsoleSize");
   const detachKeys = fields.text("DetachKeys");
-  detachKeysFor(true, detachKeys || undefined);
+  detachKeysFor(true, detachKeys || undefined, "escape");
   const exec = daemon.engine.execs.create(
     container,
     {
@@ -91,7 +91,7 @@ export async function startExec(call: StreamCall): Promise<void> {
     return;
   }
   const { tty, attachPlan: plan } = exec;
-  const detachKeys = detachKeysFor(tty, exec.options.detachKeys || undefined);
+  const detachKeys = detachKeysFor(tty, exec.options.detachKeys || undefined, "escape");
   const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
   const pending = new PendingAttach({ ...plan, ...outputOf(client, begin) });
   begin();

@@ -304,7 +304,7 @@ function buildEndpoints(networks: readonly NetworkAttachment[], flags: Container
 /** --ip, --network-alias and the like belong to the first network. */
 function withContainerFlags(network: NetworkAttachment, flags: ContainerFlagValues): NetworkAttachment {
   const aliases = flags["network-alias"];
-  const links = isUserDefinedNetwork(network.target) ? flags.link : [];
+  const links = ["default", "bridge"].includes(network.target) ? [] : flags.link;
   const pick = (flag: string, own: string, what: string): string => {
     if (flag !== "" && own !== "") throw new Error(`conflicting options: cannot specify both ${what}`);
     return flag === "" ? own : flag;

@@ -95,6 +95,7 @@ export async function readFiles(
     }
     try {
       const stat = describe(rootFd, fd, target);
+      container.publish("archive-path");
       await receive(stat, tarOf(stat.name));
     } finally {
       if (!isTaken) closeSync(fd);
@@ -131,6 +132,7 @@ export async function writeFiles(
       for await (const chunk of decompressStream(tar)) reader.push(chunk);
       reader.end();
       extractor.finish();
+      container.publish("extract-to-dir");
     } finally {
       extractor.close();
     }

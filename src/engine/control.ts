@@ -3,22 +3,16 @@ import { LighterError } from "../base/errors.ts";
 import { parseSignal, SIGNALS } from "../base/signals.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
-import { notRunning, withContext } from "./errors.ts";
+import { notRunning } from "./errors.ts";
 import { thawPaused } from "./pause.ts";
 
 /** Docker's default. */
 const STOP_TIMEOUT_SECONDS = 10;
 
 /** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
-export async function kill(
-  engine: Engine,
-  container: Container,
-  ref: string,
-  signal: string | undefined,
-): Promise<void> {
-  const context = `cannot kill container: ${ref}`;
-  const number = parseSignalOr(signal, SIGNALS.KILL!, context);
-  if (!container.isActive) throw withContext(context, notRunning(container.id));
+export async function kill(engine: Engine, container: Container, signal: string | undefined): Promise<void> {
+  const number = parseSignalOr(signal, SIGNALS.KILL!);
+  if (!container.isActive) throw notRunning(container.id);
   const { sent, ended } = await signalByHand(engine, container, number);
   if (number === SIGNALS.KILL || !sent) await ended;
 }
@@ -71,7 +65,7 @@ export interface StopOptions {
  */
 export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
   const { config } = container.record;
-  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!, "cannot stop");
+  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!);
   const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
   if (!container.isActive) return false;
   const { ended } = await signalByHand(engine, container, signal);
@@ -99,10 +93,12 @@ export async function resize(container: Container, rows: number, columns: number
   await container.supervised.resize(rows, columns);
   container.publish("resize", { height: String(rows), width: String(columns) });
 }
-function parseSignalOr(text: string | undefined, fallback: number, context: string): number {
+function parseSignalOr(text: string | undefined, fallback: number): number {
   if (text === undefined || text === "") return fallback;
   const number = parseSignal(text);
-  if (number === undefined) throw new LighterError("invalid", `${context}: invalid signal: ${text}`);
+  if (number === undefined && /^-?0*[1-9]\d*$/.test(text))
+    throw new LighterError("invalid", `the linux daemon does not support signal ${Number(text)}`);
+  if (number === undefined) throw new LighterError("invalid", `invalid signal: ${text}`);
   return number;
 }
 

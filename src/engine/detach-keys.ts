@@ -10,14 +10,14 @@ const CTRL_PUNCTUATION: Record<string, number> = { "@": 0, "[": 27, "\\": 28, "]
  * Source: `docker attach` reference, "Override the detach sequence".
  * @throws LighterError "invalid"
  */
-export function parseDetachKeys(text: string): Uint8Array {
+export function parseDetachKeys(text: string, what = "detach"): Uint8Array {
   const bytes = text.split(",").map((key) => {
     const control = /^ctrl-(.)$/i.exec(key)?.[1]?.toLowerCase();
     if (control !== undefined)
       return control >= "a" && control <= "z" ? control.charCodeAt(0) - 96 : CTRL_PUNCTUATION[control];
     return key.length === 1 && key.charCodeAt(0) < 128 ? key.charCodeAt(0) : undefined;
   });
-  if (bytes.includes(undefined)) throw new LighterError("invalid", `Invalid detach keys (${text}) provided`);
+  if (bytes.includes(undefined)) throw new LighterError("invalid", `Invalid ${what} keys (${text}) provided`);
   return Uint8Array.from(bytes as number[]);
 }
 

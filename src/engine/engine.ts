@@ -16,7 +16,7 @@ import { killForGood } from "./control.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { hostGateway } from "./endpoints/host-gateway.ts";
 import { requireLinksRun, withoutLink } from "./endpoints/links.ts";
-import { cannotRemove, markedForRemoval, nameInUse, noSuchContainer, withContext } from "./errors.ts";
+import { cannotRemove, inContext, markedForRemoval, nameInUse, noSuchContainer } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
@@ -499,7 +499,7 @@ export class Engine implements AsyncDisposable {
       if (name === record.name)
         throw new LighterError("invalid", "Renaming a container with the same name as its current name");
       if (record.status === "removing") throw markedForRemoval(record.id);
-      inContext("Error when allocating new name", () => this.#requireFreeName(parseName(newName)));
+      inContext("Error when allocating new name", () => this.#requireFreeName(parseName(`/${name}`)));
       this.store.rename(record.id, name);
       const oldName = `/${record.name}`;
       this.#names.delete(record.name);
@@ -685,13 +685,4 @@ function hasVolume({ mountPoints }: ContainerRecord, name: string): boolean {
 
 function logFailure(what: string, error: unknown): void {
   log.error(`${what}: ${messageOf(error)}`);
-}
-
-/** Runs `check`; its LighterError gets a beginning. */
-function inContext(context: string, check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    throw error instanceof LighterError ? withContext(context, error) : error;
-  }
 }

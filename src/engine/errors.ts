@@ -48,3 +48,12 @@ export function nameInUse(name: string, id: string): LighterError {
 export function withContext(context: string, error: LighterError): LighterError {
   return new LighterError(error.code, `${context}: ${error.message}`, { ...error.detail, cause: error });
 }
+
+/** Runs `act`; its LighterError gets a beginning. */
+export function inContext<T>(context: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw error instanceof LighterError ? withContext(context, error) : error;
+  }
+}

@@ -95,7 +95,7 @@ export interface ExecContext {
 /**
  * Runs the exec, once. Resolves when execve(2) has succeeded; `attach` gets the streams. `note` writes down that it starts.
  * @throws LighterError "conflict" if it has run already or the container does not run; else like `Runtime.exec`, after
- *   which the exec's exit code is 126 or 127 as a shell's would be.
+ *   which the exec's exit code is 126.
  */
 export async function startExec(
   context: ExecContext,
@@ -128,7 +128,7 @@ export async function startExec(
     attach?.deliver(supervised.attached[0]);
     void superviseExec(context, exec, supervised);
   } catch (error) {
-    exec.failed(error instanceof LighterError && error.code === "exec-not-found" ? 127 : 126);
+    exec.failed(126); // also for a program that is not there, as with Docker
     await rm(context.paths.execDirectory(exec.id), { recursive: true, force: true });
     throw error;
   }

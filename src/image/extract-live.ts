@@ -6,7 +6,7 @@
  * used by its fd. So whatever is exchanged meanwhile, what is made, changed or removed is inside that root. Files that are
  * there are never opened for writing, but replaced.
  */
-import { closeSync, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { posix } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
@@ -203,6 +203,9 @@ export class LiveExtractor implements TarSink {
   #replace(parentFd: number, name: string, path: BytePath, create: () => number): void {
     let rc = create();
     for (let attempt = 0; rc === EEXIST && attempt < ATTEMPTS; attempt++) {
+      // We are not in its mount namespace: the kernel would let us, and take the mount away from the container.
+      if (isMountPoint(parentFd, name))
+        throw new LighterError("kernel", `unlinkat ${showPath(path)}: device or resource busy`, { errno: "EBUSY" });
       removeTreeAt(parentFd, name, LAYER_PATH_MAX_DEPTH);
       rc = create();
     }
@@ -278,6 +281,21 @@ export class LiveExtractor implements TarSink {
       throw new LighterError("kernel", `${what} "${path}": ${errno}`, { errno, cause: error });
     }
   }
+}
+
+function isMountPoint(parentFd: number, name: string): boolean {
+  const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return false; // gone
+  try {
+    return mountIdOf(fd) !== mountIdOf(parentFd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Source: proc_pid_fdinfo(5). */
+function mountIdOf(fd: number): string | undefined {
+  return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1];
 }
 
 function kindAt(parentFd: number, name: string): "directory" | "other" | undefined {

@@ -87,15 +87,15 @@ export function resolveUser(passwdText: string, groupText: string, user: string)
   return { uid, gid, additionalGids: [...new Set([gid, ...supplementary])], home: entry?.home || "/" };
 }
 
-function findGroup(groups: readonly GroupEntry[], wanted: string): number {
+function findGroup(groups: readonly GroupEntry[], wanted: string, unable = "unable"): number {
   const wantedGid = parseId(wanted);
   const found = groups.find((group) => (Number.isNaN(wantedGid) ? group.name === wanted : group.gid === wantedGid));
   if (found === undefined && Number.isNaN(wantedGid))
-    throw new LighterError("invalid", `unable to find group ${wanted}: no matching entries in group file`);
+    throw new LighterError("invalid", `${unable} to find group ${wanted}: no matching entries in group file`);
   return found?.gid ?? wantedGid;
 }
 
 /** Groups added by name or number (Docker's --group-add). @throws LighterError ("invalid"). */
 export function resolveGroup(groupText: string, group: string): number {
-  return checkId(findGroup(parseGroup(groupText), group));
+  return checkId(findGroup(parseGroup(groupText), group, "Unable")); // Docker's letters
 }

@@ -306,7 +306,8 @@ class ConnectedProcess implements Supervised {
 
   async resize(rows: number, columns: number): Promise<void> {
     const errno = await this.connection.resize(rows, columns);
-    if (errno !== "") throw new LighterError("kernel", `resize the terminal: ${errno}`, { errno });
+    if (errno !== "" && errno !== "ENOTTY")
+      throw new LighterError("kernel", `resize the terminal: ${errno}`, { errno });
   }
 
   async closeStdin(): Promise<void> {

@@ -182,6 +182,7 @@ export interface Supervised {
   onLogRotated(act: () => void): void;
   /** False: the process has already ended. */
   signal(signal: number): Promise<boolean>;
+  /** Of what has no terminal: nothing. */
   resize(rows: number, columns: number): Promise<void>;
   closeStdin(): Promise<void>;
   /** A further connection. Output from now on; ends when the process's output ends. */

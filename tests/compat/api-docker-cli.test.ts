@@ -123,7 +123,7 @@ stock("a detached container can be listed, inspected, executed in, stopped and r
   expect(await docker("exec", "web", "sh", "-c", "echo $A; exit 5")).toEqual({ code: 5, stdout: "b\n", stderr: "" });
   expect((await dockerWith("through", "exec", "-i", "web", "cat")).stdout).toBe("through");
   expect((await docker("exec", "-u", "user", "web", "id", "-u")).stdout).toBe("1000\n");
-  expect((await docker("exec", "web", "nonesuch")).code).toBe(127);
+  expect((await docker("exec", "web", "nonesuch")).code).toBe(126);
   expect((await docker("exec", "-t", "web", "sh", "-c", "test -t 0 && echo tty")).stdout).toBe("tty\r\n");
   expect((await docker("exec", "-d", "web", "sleep", "1000")).code).toBe(0);
   const refused = await docker("rm", "web");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { rawTar } from "../support/image-tar.ts";
 import { testIf } from "../support/test-if.ts";
 import { PrivateDocker, whyNoDocker } from "./cli-support.ts";
 
@@ -253,4 +254,69 @@ same("events of an exec, a rename, a restart and a removal", async (api, run) =>
   await api.request("POST", `/containers/${id}/rename?name=renamed`);
   await api.request("DELETE", `/containers/${id}?force=1`);
   return await eventsOf(api, id);
+});
+
+same("what is refused names the container as it was asked for, and the signal", async (api, run) => {
+  const id = await run("exec sleep 1000");
+  const told = [await said(api, "none-such", "POST", "/kill"), await said(api, "none-such", "POST", "/stop")];
+  for (const signal of ["99", "-1", "0", "SIGFOO"]) told.push(await said(api, id, "POST", `/kill?signal=${signal}`));
+  for (const name of ["bad!", "/bad!", ""]) told.push(await said(api, id, "POST", `/rename?name=${name}`));
+  const stop = (await said(api, id, "POST", "/stop?signal=FOO")).replace(/^\d+/, ""); // 500 there
+  return { told, stop, link: await said(api, id, "DELETE", "?link=1"), state: await stateOf(api, id) };
+});
+
+same("a process without a terminal has no size, which is no error", async (api, run) => {
+  const id = await run("exec sleep 1000");
+  return [await said(api, id, "POST", "/resize?h=10&w=20"), await eventsOf(api, id)];
+});
+
+same("an exec of what cannot be executed ends with 126", async (api, run) => {
+  const id = await run("exec sleep 1000");
+  const codes: number[] = [];
+  for (const program of ["none-such", "/etc/passwd", "/etc"]) {
+    const exec = (await api.request("POST", `/containers/${id}/exec`, { Cmd: [program], AttachStdout: true })).json.Id;
+    await api.request("POST", `/exec/${exec}/start`, {});
+    codes.push((await api.request("GET", `/exec/${exec}/json`)).json.ExitCode);
+  }
+  const { json } = await api.request("POST", `/containers/${id}/exec`, { Cmd: ["x"], DetachKeys: "foo" });
+  return { codes, message: json.message };
+});
+
+same("files in and out: events; what is mounted is not replaced", async (api, run) => {
+  const id = await run("exec sleep 1000");
+  const tar = rawTar({ name: "hostname", content: "mine" });
+  const put = async (path: string) => {
+    const type = { "Content-Type": "application/x-tar" };
+    const { status, json } = await api.request("PUT", `/containers/${id}/archive?path=${path}`, tar, type);
+    return [status, json?.message?.replaceAll(id, "ID")];
+  };
+  const answers = [await put("/"), await put("/etc"), await put("/none-such")];
+  await api.request("HEAD", `/containers/${id}/archive?path=/etc`);
+  const mounted = await api.request("GET", `/containers/${id}/archive?path=/etc/hostname`);
+  await api.request("GET", `/containers/${id}/archive?path=/none-such`);
+  return { answers, isMine: mounted.text.includes("mine"), events: await eventsOf(api, id) };
+});
+
+same("a log's options that need each other", async (api) => {
+  const create = async (Config: object) => {
+    const HostConfig = { NetworkMode: "none", LogConfig: { Type: "json-file", Config } };
+    const { status, json } = await api.request("POST", "/containers/create", { Image: api.image, HostConfig });
+    if (status === 201) await api.request("DELETE", `/containers/${json.Id}`);
+    return [status, json.message];
+  };
+  const size = { "max-buffer-size": "1m" };
+  return [
+    await create(size),
+    await create({ ...size, mode: "blocking" }),
+    await create({ ...size, mode: "non-blocking" }),
+  ];
+});
+
+same("sizes in a list, and volumes of who has none", async (api) => {
+  const id = await api.create({ Volumes: {}, HostConfig: { NetworkMode: "none" } });
+  const { json } = await api.request("GET", "/containers/json?all=1&size=1");
+  const listed = json.find(({ Id }: { Id: string }) => Id === id);
+  const { Config } = await api.inspect(id);
+  await api.request("DELETE", `/containers/${id}`);
+  return { hasOwnSize: "SizeRw" in listed, Volumes: Config.Volumes };
 });

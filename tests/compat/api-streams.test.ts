@@ -353,7 +353,7 @@ test("a detached exec answers when it runs, once", async () => {
 });
 
 test.each([
-  ["exec-not-found", 'exec: "nonesuch": executable file not found in $PATH', 127],
+  ["exec-not-found", 'exec: "nonesuch": executable file not found in $PATH', 126],
   ["exec-denied", 'exec: "/etc": permission denied', 126],
 ] as const)("an exec that fails with %s says so where its output would be", async (code, message, exitCode) => {
   const id = await api.run();

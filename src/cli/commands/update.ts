@@ -18,6 +18,7 @@ const flags = {
   cpus: containerFlags.cpus,
   "cpuset-cpus": containerFlags["cpuset-cpus"],
   "cpuset-mems": containerFlags["cpuset-mems"],
+  "kernel-memory": containerFlags["kernel-memory"],
   memory: containerFlags.memory,
   "memory-reservation": containerFlags["memory-reservation"],
   "memory-swap": containerFlags["memory-swap"],

@@ -78,6 +78,8 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
     if (!KNOWN_OPTIONS[driver].includes(name)) throw invalid(`unknown log opt '${name}' for ${driver} log driver`);
     applyOption(parsed, name, value);
   }
+  if (options["max-buffer-size"] !== undefined && options.mode !== "non-blocking")
+    throw invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'");
   checkCompression(parsed);
   if (driver === "syslog") parsed.syslog = parseSyslog(options);
   compileTag(options.tag ?? "");

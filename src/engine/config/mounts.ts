@@ -381,7 +381,7 @@ export function mergeTmpfsOptions(given: readonly string[]): string[] {
     const [name = "", ...value] = option.split("=");
     const flag = TMPFS_FLAGS.find((row) => row.includes(option));
     if (flag === undefined && !(TMPFS_VALUES.includes(name) && value.length === 1))
-      throw invalid(`invalid tmpfs option ${JSON.stringify(option)}`);
+      throw invalid(`invalid tmpfs option ${JSON.stringify(name)}`);
     const key = flag?.[0] ?? name;
     merged.delete(key); // the last one also takes the last place
     merged.set(key, option);

@@ -28,8 +28,9 @@ export function mergeImageConfig(config: DockerContainerConfig, image: DockerCon
   const ownEntrypoint = config.Entrypoint ?? undefined;
   const reset = ownEntrypoint?.length === 1 && ownEntrypoint[0] === "";
   const inheritCmd = (ownEntrypoint?.length ?? 0) === 0 && (config.Cmd?.length ?? 0) === 0;
+  const { Volumes: _, ...rest } = config;
   const merged: DockerContainerConfig = {
-    ...config,
+    ...rest,
     Env: [...(config.Env ?? []), ...(image.Env ?? []).filter((variable) => !ownNames.has(nameOfVariable(variable)))],
     Labels: { ...image.Labels, ...config.Labels },
     Cmd: (inheritCmd ? image.Cmd : config.Cmd) ?? null,

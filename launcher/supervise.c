@@ -195,6 +195,11 @@ static void log_rotate(void)
 	logfile.size = 0;
 }
 
+static int is_log_full(uint64_t size)
+{
+	return program->header.log_max_bytes && size >= program->header.log_max_bytes;
+}
+
 /* All or nothing, so that a full disk costs whole entries and never leaves half of one. */
 static void log_flush(void)
 {
@@ -204,6 +209,11 @@ static void log_flush(void)
 		return;
 	if (logfile.fd < 0)
 		log_open();
+	if (is_log_full(logfile.size)) { /* not sooner: what was said last is to be in the current file */
+		log_rotate();
+		if (logfile.fd < 0)
+			log_open();
+	}
 	if (logfile.fd < 0) {
 		logfile.length = 0;
 		return;
@@ -214,8 +224,6 @@ static void log_flush(void)
 	else if (written > 0 && ftruncate(logfile.fd, (off_t)logfile.size) < 0)
 		logfile.size += (uint64_t)written;
 	logfile.length = 0;
-	if (program->header.log_max_bytes && logfile.size >= program->header.log_max_bytes)
-		log_rotate();
 }
 
 static void log_bytes(const void *bytes, size_t length)
@@ -324,6 +332,8 @@ static void log_line(const uint8_t *line, size_t length, const struct tail *tail
 	log_text("{\"log\":\"");
 	log_escaped(line, length);
 	log_bytes(tail->text, tail->length);
+	if (is_log_full(logfile.size + logfile.length))
+		log_flush(); /* so that the next entry is another file's */
 }
 
 static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)

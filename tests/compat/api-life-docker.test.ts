@@ -320,3 +320,20 @@ same("sizes in a list, and volumes of who has none", async (api) => {
   await api.request("DELETE", `/containers/${id}`);
   return { hasOwnSize: "SizeRw" in listed, Volumes: Config.Volumes };
 });
+
+same("a log that is rotated: what is left of it, in one file and in three", async (api, run) => {
+  const left: string[][] = [];
+  for (const files of ["1", "3"]) {
+    const LogConfig = { Type: "json-file", Config: { "max-size": "1k", "max-file": files } };
+    // Two entries fill a file.
+    const id = await run('for i in 1 2 3 4 5 6 7 8 9; do printf "%0600d\\n" $i; done', {}, { LogConfig });
+    await untilStatus(api, id, "exited");
+    for (const tail of ["all", "2"]) {
+      const { text } = await api.request("GET", `/containers/${id}/logs?stdout=1&tail=${tail}`);
+      left.push([...text.matchAll(/0{10,}(\d)/g)].map(([, number]) => number!));
+    }
+    await api.request("DELETE", `/containers/${id}`);
+  }
+  expect(left[0]).toEqual(["9"]);
+  return left;
+});

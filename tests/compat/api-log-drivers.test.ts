@@ -110,7 +110,7 @@ rooted(
     await using daemon = await TestDaemon.start();
     const lines = 6000;
     const script = `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo line $i; done; read go; echo last`;
-    const LogConfig = { Type: "json-file", Config: { compress: "true", "max-size": "20k", "max-file": "20" } };
+    const LogConfig = { Type: "json-file", Config: { compress: "true", "max-size": "20k", "max-file": "40" } };
     const body = { Cmd: ["/bin/sh", "-c", script], OpenStdin: true, HostConfig: { ...hostUsr, LogConfig } };
     const id = await daemon.run(body);
     const directory = join(daemon.dataRoot, "containers", id);

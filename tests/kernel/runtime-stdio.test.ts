@@ -9,7 +9,6 @@ import { until } from "../support/eventually.ts";
 import {
   ALL,
   collect,
-  failureOf,
   finish,
   isAlive,
   isRoot,
@@ -346,11 +345,11 @@ describe("a terminal", () => {
     await container.gone;
   });
 
-  rooted("a process without one has no controlling terminal, and resize says so", async () => {
+  rooted("a process without one has no controlling terminal, and a size means nothing to it", async () => {
     const container = await stage.runtime.start(
       stage.request(["/bin/sh", "-c", "(: </dev/tty) 2>&1; cat"], { attach: [ALL] }),
     );
-    expect(await failureOf(container.resize(10, 10))).toMatchObject({ code: "kernel", detail: { errno: "ENOTTY" } });
+    await container.resize(10, 10);
     const { stdout } = await finish(container);
     expect(stdout).toMatch(/No such device or address/);
   });
@@ -465,8 +464,9 @@ describe("the log file", () => {
     for (const file of [`${path}.1`, `${path}.2`]) {
       const bytes = readFileSync(file).length;
       expect(bytes).toBeGreaterThanOrEqual(200_000);
-      expect(bytes).toBeLessThan(400_000);
+      expect(bytes).toBeLessThan(200_000 + 200); // the entry that filled it is whole
     }
+    expect(readFileSync(path).length).toBeGreaterThan(0);
   });
 
   rooted(
@@ -485,8 +485,8 @@ describe("the log file", () => {
       expect(names()).toEqual(["", ".1", ".2.gz", ".3", ".3.gz", ".4.gz", ".5"]);
       expect(readFileSync(`${path}.3`, "utf8")).toBe("2");
       expect(readFileSync(`${path}.4.gz`, "utf8")).toBe("3.gz");
-      expect(readFileSync(`${path}.1`, "utf8")).toContain("said");
-      expect(readFileSync(path, "utf8")).toBe("");
+      expect(readFileSync(`${path}.1`, "utf8")).toBe("x".repeat(200));
+      expect(readFileSync(path, "utf8")).toContain("said");
       writeFileSync(path, "y".repeat(200));
       await run();
       expect(names()).toEqual(["", ".1", ".2", ".3.gz", ".4", ".4.gz", ".5"]);
@@ -513,8 +513,8 @@ describe("the log file", () => {
     await readUntil(client, (text) => text.includes("\n100 "));
     client.end("go\n");
     await container.gone;
-    expect(read(path).map(({ log }) => log)).toEqual(["last\n"]);
-    expect(existsSync(`${path}.1`)).toBe(false);
+    expect(read(path).at(-1)?.log).toBe("last\n");
+    expect(readFileSync(path).length).toBeLessThan(1000);
   });
 
   rooted("is not rotated while somebody has its lock, and is with the next output after it", async () => {
@@ -530,15 +530,16 @@ describe("the log file", () => {
       closeSync(fd);
     }
     await stage.run("echo free", { log, attach: [] });
-    expect(readFileSync(`${path}.1`, "utf8")).toMatch(/^x+\{"log":"locked.*\n\{"log":"free/);
+    expect(readFileSync(`${path}.1`, "utf8")).toMatch(/^x+\{"log":"locked.*\n$/);
+    expect(read(path).map(({ log }) => log)).toEqual(["free\n"]);
   });
 
   rooted("with one file starts over when that is full", async () => {
     const path = await logged(lines(6_000), { maxBytes: 200_000, maxFiles: 1 });
     expect(existsSync(`${path}.1`)).toBe(false);
     const numbers = read(path).map(({ log }) => Number(log));
-    if (numbers.length > 0) expect(numbers.at(-1)).toBe(6_000);
-    expect(readFileSync(path).length).toBeLessThan(400_000);
+    expect(numbers.at(-1)).toBe(6_000);
+    expect(readFileSync(path).length).toBeLessThan(200_000 + 200);
   });
 
   rooted("of a terminal has carriage returns, and says stdout", async () => {

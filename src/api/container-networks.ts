@@ -106,7 +106,10 @@ function describePortMap(container: Container): Record<string, HostPort[] | null
     exposedPorts(config, hostConfig).map((port) => {
       const published = networking.ports
         .filter((mapping) => mapping.port === port.port && mapping.protocol === port.protocol)
-        .map(({ hostAddress, hostPort }) => ({ HostIp: hostAddress, HostPort: String(hostPort) }));
+        .map(({ hostAddress, hostPort }) => ({
+          HostIp: hostAddress,
+          HostPort: hostPort === 0 ? "" : String(hostPort),
+        }));
       return [formatPort(port), published.length === 0 ? null : published];
     }),
   );
@@ -118,7 +121,12 @@ export function describePortList(container: Container): object[] {
     const [port, Type] = key.split("/");
     const PrivatePort = Number(port);
     if (published === null) return [{ PrivatePort, Type }];
-    return published.map(({ HostIp, HostPort }) => ({ IP: HostIp, PrivatePort, PublicPort: Number(HostPort), Type }));
+    return published.map(({ HostIp, HostPort }) => ({
+      IP: HostIp,
+      PrivatePort,
+      ...(HostPort === "" ? {} : { PublicPort: Number(HostPort) }),
+      Type,
+    }));
   });
 }
 

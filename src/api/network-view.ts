@@ -39,7 +39,7 @@ function describePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool): ob
   return {
     Subnet: subnet,
     ...(ipRange === undefined ? {} : { IPRange: ipRange }),
-    ...(gateway === undefined ? {} : { Gateway: gateway }),
+    ...(gateway ? { Gateway: gateway } : {}),
     ...(auxAddresses === undefined ? {} : { AuxiliaryAddresses: sorted(auxAddresses) }),
   };
 }

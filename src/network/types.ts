@@ -17,6 +17,13 @@ export interface AddressPool {
   auxAddresses?: Readonly<Record<string, string>>;
 }
 
+/**
+ * How a bridge network's addresses of one family are reached: published ports by the host's addresses; those, and every port at
+ * its own address; published ports at its own address, which is not translated either when it asks; not at all, as the bridge
+ * itself has none.
+ */
+export type GatewayMode = "nat" | "nat-unprotected" | "routed" | "isolated";
+
 /** What the firewall has to know of a bridge network. */
 export interface FirewallNetwork {
   /** The bridge's name. */
@@ -30,6 +37,8 @@ export interface FirewallNetwork {
   /** What leaves gets the host's address, or `hostAddress` of its family. */
   masquerade: boolean;
   hostAddresses?: readonly string[];
+  /** Else "nat". */
+  gatewayModes?: Readonly<{ ipv4: GatewayMode; ipv6: GatewayMode }>;
 }
 
 export type TransportProtocol = "tcp" | "udp" | "sctp";
@@ -49,7 +58,10 @@ export interface PortMapping {
   protocol: TransportProtocol;
   /** "0.0.0.0" and "::" are all the host's addresses of the family, loopback included. */
   hostAddress: string;
+  /** 0: none, the container's own address is reached. */
   hostPort: number;
+  /** Interfaces of the host from where the container's own address is reached at this port as well. */
+  trustedInterfaces?: readonly string[];
   /** The container's, of the same family. */
   address: string;
   port: number;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { Firewall } from "../../src/network/firewall/mod.ts";
 import { forwardWithin } from "../../src/network/host-settings.ts";
+import type { FirewallNetwork } from "../../src/network/types.ts";
 import {
   closeLab,
   expectAnswers,
@@ -10,6 +11,7 @@ import {
   nft,
   openLab,
   PORTS,
+  port,
   type Row,
   setBridgeCalls,
 } from "../support/firewall-lab.ts";
@@ -133,6 +135,53 @@ testBothWays("a host that sends to containers by their own addresses reaches non
     ["outside", "tcp", "172.18.0.1 80", "host 192.0.2.2"],
     ["outside", "tcp", "172.18.0.1 8080", "a1 192.0.2.2"],
   ];
+});
+
+testIf(isRoot, "needs root")("a network's gateway mode says what of it is reached by its own addresses", async () => {
+  for (const route of ["172.16.0.0/12 via 192.0.2.1", "fd00::/16 via 2001:db8::1"])
+    hosts.outside.run("ip", "route", "replace", ...route.split(" "));
+  const [a, b, c, d] = NETWORKS as readonly [FirewallNetwork, FirewallNetwork, FirewallNetwork, FirewallNetwork];
+  const networks: FirewallNetwork[] = [
+    { ...a, gatewayModes: { ipv4: "nat-unprotected", ipv6: "nat" } },
+    { ...b, gatewayModes: { ipv4: "routed", ipv6: "nat-unprotected" } },
+    { ...c, gatewayModes: { ipv4: "routed", ipv6: "nat-unprotected" } }, // it is internal all the same
+    d,
+  ];
+  const ports = [
+    port("tcp", "0.0.0.0", 0, "172.19.0.2", 80, "br-b"),
+    port("tcp", "0.0.0.0", 0, "172.20.0.2", 80, "br-c"),
+    { ...port("tcp", "0.0.0.0", 8090, "172.21.0.2", 80, "br-d"), trustedInterfaces: ["nowhere", "uplink"] },
+    port("tcp", "0.0.0.0", 8091, "172.21.0.2", 81, "br-d"),
+    port("tcp", "0.0.0.0", 8080, "172.18.0.2", 80, "br-a"),
+  ];
+  const ping = (address: string) => hosts.outside.run("busybox", "ping", "-c", "1", "-W", "1", address);
+  const rows: Row[] = [
+    ["outside", "tcp", "172.18.0.2 81", "a1 192.0.2.2"],
+    ["outside", "udp", "172.18.0.2 53", "a1 192.0.2.2"],
+    ["outside", "tcp", "192.0.2.1 8080", "a1 192.0.2.2"],
+    ["outside", "tcp", "fd00:a::2 80", "timeout"],
+    ["a1", "tcp", "192.0.2.2 80", "outside 192.0.2.1"],
+    ["outside", "tcp", "172.19.0.2 80", "b1 192.0.2.2"],
+    ["outside", "tcp", "172.19.0.2 81", "timeout"],
+    ["outside", "tcp", "fd00:b::2 81", "b1 2001:db8::2"],
+    ["b1", "tcp", "192.0.2.2 80", "outside 172.19.0.2"],
+    ["a1", "tcp", "172.19.0.2 80", "b1 172.19.0.1"],
+    ["outside", "tcp", "172.20.0.2 80", "timeout"],
+    ["outside", "tcp", "fd00:c::2 80", "timeout"],
+    ["outside", "tcp", "172.21.0.2 80", "d1 192.0.2.2"],
+    ["outside", "tcp", "172.21.0.2 81", "timeout"],
+    ["a1", "tcp", "172.21.0.2 80", "timeout"],
+  ];
+  firewall.sync(networks, ports);
+  await expectAnswers(rows);
+  for (const address of ["172.18.0.2", "172.19.0.2"]) expect(ping(address)).toContain("1 packets received");
+  for (const address of ["fd00:a::2", "172.20.0.2", "172.21.0.2"]) expect(() => ping(address)).toThrow();
+  firewall.unpublish(ports.slice(0, 3));
+  for (const network of networks.slice(0, 2))
+    firewall.addNetwork({ ...network, gatewayModes: { ipv4: "nat", ipv6: "nat" } });
+  firewall.forgetConnections(["172.18.0.2", "172.19.0.2", "172.21.0.2", "fd00:b::2"]);
+  const closed = ["172.18.0.2 81", "172.19.0.2 80", "fd00:b::2 81", "172.21.0.2 80"];
+  await expectAnswers(closed.map((to) => ["outside", "tcp", to, "timeout"]));
 });
 
 for (const isFiltered of [false, true])

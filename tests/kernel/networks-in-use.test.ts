@@ -266,3 +266,87 @@ withIpvlan("a MAC address of its own is no wish for a container of an ipvlan net
   await daemon.request("DELETE", `/containers/${id}`);
   await daemon.request("DELETE", "/networks/flat");
 });
+
+rooted(
+  "ports of a routed network are its containers' own: none of the host is taken, before and after a crash",
+  async () => {
+    const option = (name: string) => `com.docker.network.bridge.${name}`;
+    await daemon.request("POST", "/networks/create", {
+      Name: "routed",
+      EnableIPv6: true,
+      IPAM: { Config: [{ Subnet: "10.9.0.0/24" }, { Subnet: "fd00:9::/64" }] },
+      Options: { [option("gateway_mode_ipv4")]: "routed", [option("trusted_host_interfaces")]: "eth7" },
+    });
+    const Ports = [{ HostPort: "8080" }];
+    const run = (HostIp: string) => {
+      const HostConfig = { ...hostUsr, NetworkMode: "routed", PortBindings: { "80/tcp": [{ ...Ports[0], HostIp }] } };
+      return daemon.run({ Cmd: ["/bin/sleep", "1000"], HostConfig });
+    };
+    const ids = [await run(""), await run("0.0.0.0")];
+    const check = async () => {
+      const shown = await Promise.all(
+        ids.map(async (id) => (await daemon.inspect(id)).NetworkSettings.Ports["80/tcp"]),
+      );
+      const own = { HostIp: "0.0.0.0", HostPort: "" };
+      expect(shown).toEqual([[own, { HostIp: "::", HostPort: "8080" }], [own]]);
+      const elements = (set: string) =>
+        /elements = \{([^}]*)\}/
+          .exec(
+            daemon.network.run("sh", "-c", `nft list set inet $(nft list tables inet | grep -o 'lighter-.*') ${set}`),
+          )?.[1]
+          ?.replaceAll(/\s+/g, " ")
+          .trim();
+      expect(elements("routed4")).toBe("10.9.0.2 . tcp . 80, 10.9.0.3 . tcp . 80");
+      expect(elements("trusted6")).toBe('"eth7" . fd00:9::2 . tcp . 80');
+      expect(elements("masquerade4")).not.toContain("10.9.0.0");
+      expect(elements("masquerade6")).toContain("fd00:9::");
+    };
+    await check();
+    const [listed] = (await daemon.request("GET", "/containers/json")).json;
+    expect(listed.Ports).toEqual([{ IP: "0.0.0.0", PrivatePort: 80, Type: "tcp" }]);
+    await daemon.kill();
+    await daemon.launch();
+    await check();
+    // Into a network whose gateway is the host's, and back.
+    await daemon.request("POST", "/networks/create", { Name: "a", IPAM: { Config: [{ Subnet: "10.10.0.0/24" }] } });
+    const move = async (action: string, network: string) => {
+      expect((await daemon.request("POST", `/networks/${network}/${action}`, { Container: ids[1] })).status).toBe(200);
+      return (await daemon.inspect(ids[1]!)).NetworkSettings.Ports["80/tcp"];
+    };
+    await move("connect", "a");
+    expect(await move("disconnect", "routed")).toEqual([{ HostIp: "0.0.0.0", HostPort: "8080" }]);
+    expect(await move("connect", "routed")).toEqual([{ HostIp: "0.0.0.0", HostPort: "" }]);
+    for (const id of ids) await daemon.request("DELETE", `/containers/${id}?force=1`);
+    for (const name of ["a", "routed"]) expect((await daemon.request("DELETE", `/networks/${name}`)).status).toBe(204);
+  },
+);
+
+rooted("an isolated network's bridge has no address, nor one whose gateway is somebody else's", async () => {
+  const create = async (Name: string, more: object, Options: Record<string, string>) => {
+    const prefixed = Object.entries(Options).map(([key, value]) => [`com.docker.network.bridge.${key}`, value]);
+    const body = { Name, ...more, Options: Object.fromEntries(prefixed) };
+    const { Id } = (await daemon.request("POST", "/networks/create", body)).json;
+    return daemon.network
+      .run("ip", "-br", "addr", "show", `br-${Id.slice(0, 12)}`)
+      .trim()
+      .split(/\s+/)
+      .slice(2);
+  };
+  const isolated = { gateway_mode_ipv4: "isolated", gateway_mode_ipv6: "isolated" };
+  const IPAM = { Config: [{ Subnet: "10.11.0.0/24" }, { Subnet: "fd00:11::/64" }] };
+  expect(await create("nobody", { Internal: true, EnableIPv6: true, IPAM }, isolated)).toEqual([]);
+  expect(await outputOf(daemon, "nobody", "ip -4 route")).toBe(
+    "10.11.0.0/24 dev eth0 proto kernel scope link src 10.11.0.1",
+  );
+  expect(
+    await create(
+      "other",
+      { IPAM: { Config: [{ Subnet: "10.12.0.0/24", Gateway: "10.12.0.9" }] } },
+      { inhibit_ipv4: "1" },
+    ),
+  ).toEqual([]);
+  expect(await outputOf(daemon, "other", "ip -4 route show default")).toContain("default via 10.12.0.9");
+  const { IPAM: shown } = (await daemon.request("GET", "/networks/nobody")).json;
+  expect(shown.Config).toEqual(IPAM.Config);
+  for (const name of ["nobody", "other"]) await daemon.request("DELETE", `/networks/${name}`);
+});

@@ -29,7 +29,14 @@ import {
   inInterfaceOrder,
 } from "./order.ts";
 import type { HostPorts, NetworkPool, PortFirewall } from "./parts.ts";
-import { type PublishTargets, publishTargets, redirectPorts, reservePorts } from "./publish.ts";
+import {
+  onHost,
+  type PublishingBridge,
+  type PublishTargets,
+  publishTargets,
+  redirectPorts,
+  reservePorts,
+} from "./publish.ts";
 
 export interface EndpointsOptions {
   networks: NetworkPool;
@@ -226,7 +233,9 @@ export class Endpoints implements Disposable {
     const targets = publishTargets(gateways, ({ network }) =>
       bridgeOf(network, this.options.networks.prepare(network)),
     );
-    return ports.length > 0 ? redirectPorts(ports, targets) : this.#reserve(record, gateways, targets);
+    const moved = redirectPorts(ports, targets);
+    const isMoved = moved.length > 0 || onHost(ports).length > 0;
+    return isMoved ? moved : this.#reserve(record, gateways, targets);
   }
 
   /** `ports`, in the row by now, in place of `before`. @throws LighterError, and then it is as it was */
@@ -245,7 +254,7 @@ export class Endpoints implements Disposable {
 
   /** Those of `ports` that are not in `kept`. */
   releasePorts(ports: readonly PortMapping[], kept: readonly PortMapping[]): void {
-    this.options.hostPorts.release(ports.filter((port) => !kept.some((other) => isSamePort(port, other))));
+    this.options.hostPorts.release(onHost(ports).filter((port) => !kept.some((other) => isSamePort(port, other))));
   }
 
   /** `gateways`: it is their endpoint that an error names, as Docker's does. */
@@ -338,7 +347,7 @@ export class Endpoints implements Disposable {
     try {
       this.options.firewall?.unpublish(ports);
     } finally {
-      this.options.hostPorts.release(ports);
+      this.options.hostPorts.release(onHost(ports));
     }
   }
 
@@ -417,7 +426,9 @@ export class Endpoints implements Disposable {
         attempt(`take up network ${endpoint.networkName} of container ${record.id}`, () =>
           this.options.networks.claim(this.networkOf(endpoint), endpoint.state!),
         );
-    attempt(`reserve ports of container ${record.id}`, () => this.options.hostPorts.claim(record.networking.ports));
+    attempt(`reserve ports of container ${record.id}`, () =>
+      this.options.hostPorts.claim(onHost(record.networking.ports)),
+    );
     this.#held.set(record.id, { resolver: undefined });
     this.addNames(record);
     if (!usesResolver(record)) return;
@@ -484,12 +495,9 @@ export function wishedNetwork({ name, givenPools }: NetworkRecord) {
 }
 
 /** Where ports of a network's containers are published; undefined: nowhere. */
-function bridgeOf(
-  network: NetworkRecord,
-  prepared: PreparedNetwork,
-): { bridge: string; hostAddress: string } | undefined {
+function bridgeOf(network: NetworkRecord, prepared: PreparedNetwork): PublishingBridge | undefined {
   if (prepared.kind !== "bridge") return undefined;
-  return { bridge: prepared.bridge, hostAddress: bridgeOptionsOf(network).hostBinding };
+  return { ...bridgeOptionsOf(network), bridge: prepared.bridge };
 }
 
 /** Undefined: the network has no interfaces. */

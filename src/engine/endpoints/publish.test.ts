@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import type { WantedPort } from "../../network/ports/mod.ts";
 import type { ActiveEndpoint } from "./order.ts";
-import { publishTargets, redirectPorts, reservePorts } from "./publish.ts";
+import { onHost, publishTargets, redirectPorts, reservePorts } from "./publish.ts";
 
-const IPV4 = { address: "172.17.0.2", bridge: "br", hostAddress: "0.0.0.0" };
-const IPV6 = { address: "fd00::2", bridge: "br", hostAddress: "::" };
+const NAT = { isRouted: false, trustedInterfaces: [] };
+const IPV4 = { ...NAT, address: "172.17.0.2", bridge: "br", hostAddress: "0.0.0.0" };
+const IPV6 = { ...NAT, address: "fd00::2", bridge: "br", hostAddress: "::" };
 const wish = (port: number, hostAddress: string, from?: number) => ({
   port,
   protocol: "tcp" as const,
@@ -54,11 +55,42 @@ test("ports go on to another address, and end where there is none", () => {
 test("a network may say at which address of the host ports are published that name none", () => {
   const state = { ipv4: { address: "172.17.0.2", prefixLength: 16 }, ipv6: { address: "fd00::2", prefixLength: 64 } };
   const endpoint = { state } as ActiveEndpoint;
-  const at = (hostAddress: string) => {
-    const targets = publishTargets({ ipv4: endpoint, ipv6: endpoint }, () => ({ bridge: "br", hostAddress }));
+  const gatewayModes = { ipv4: "nat", ipv6: "nat" } as const;
+  const at = (hostBinding: string) => {
+    const bridge = { bridge: "br", hostBinding, gatewayModes, trustedInterfaces: [] };
+    const targets = publishTargets({ ipv4: endpoint, ipv6: endpoint }, () => bridge);
     return reservePorts([wish(80, "", 8080)], targets, hostPorts()).map((mapping) => mapping.hostAddress);
   };
   expect(at("")).toEqual(["0.0.0.0", "::"]);
   expect(at("0.0.0.0")).toEqual(["0.0.0.0", "::"]);
   expect(at("127.0.0.1")).toEqual(["127.0.0.1"]);
+});
+
+test("in a routed network a port is the container's own, once, and takes none of the host", () => {
+  const ports = hostPorts();
+  const wishes = [wish(80, "", 8080), wish(80, "127.0.0.1", 8081)];
+  const targets = { ipv4: { ...IPV4, isRouted: true }, ipv6: IPV6 };
+  const reserved = reservePorts(wishes, targets, ports);
+  expect(reserved).toEqual([
+    { protocol: "tcp", hostAddress: "0.0.0.0", hostPort: 0, address: "172.17.0.2", port: 80, bridge: "br" },
+    { protocol: "tcp", hostAddress: "::", hostPort: 8080, address: "fd00::2", port: 80, bridge: "br" },
+  ]);
+  expect(ports.asked).toEqual([{ protocol: "tcp", hostAddresses: ["::"], hostPort: { from: 8080, to: 8080 } }]);
+  expect(onHost(reserved)).toEqual([reserved[1]!]);
+  expect(redirectPorts(reserved, { ipv4: IPV4, ipv6: { ...IPV6, isRouted: true } })).toEqual([
+    { ...reserved[1]!, hostPort: 0 },
+  ]);
+});
+
+test("trusted interfaces are told once for each port of the container", () => {
+  const trusted = { ...IPV4, trustedInterfaces: ["eth1"] };
+  const reserved = reservePorts(
+    [wish(80, "", 8080), wish(80, "", 8081)],
+    { ipv4: trusted, ipv6: undefined },
+    hostPorts(),
+  );
+  expect(reserved.map(({ hostPort, trustedInterfaces }) => [hostPort, trustedInterfaces])).toEqual([
+    [8080, ["eth1"]],
+    [8081, undefined],
+  ]);
 });

@@ -2,7 +2,7 @@
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import type { WantedPort } from "../../network/ports/mod.ts";
-import type { PortMapping } from "../../network/types.ts";
+import type { GatewayMode, PortMapping } from "../../network/types.ts";
 import type { PortWish } from "../config/mod.ts";
 import type { Gateways } from "./order.ts";
 import type { HostPorts } from "./parts.ts";
@@ -13,6 +13,17 @@ export interface PublishTarget {
   bridge: string;
   /** The address of the host that a wish without one means; "": none of this family. */
   hostAddress: string;
+  /** The host has no part in it: the container's own address is reached. */
+  isRouted: boolean;
+  trustedInterfaces: readonly string[];
+}
+
+/** What of a bridge network matters to the ports of its containers. */
+export interface PublishingBridge {
+  bridge: string;
+  hostBinding: string;
+  gatewayModes: Readonly<Record<"ipv4" | "ipv6", GatewayMode>>;
+  trustedInterfaces: readonly string[];
 }
 
 export interface PublishTargets {
@@ -26,13 +37,15 @@ export interface PublishTargets {
  */
 export function publishTargets(
   gateways: Gateways,
-  bridgeOf: (endpoint: NonNullable<Gateways["ipv4"]>) => { bridge: string; hostAddress: string } | undefined,
+  bridgeOf: (endpoint: NonNullable<Gateways["ipv4"]>) => PublishingBridge | undefined,
 ): PublishTargets {
   const target = (endpoint: Gateways["ipv4"], family: "ipv4" | "ipv6"): PublishTarget | undefined => {
     const address = endpoint?.state[family]?.address;
-    const bridge = endpoint === undefined ? undefined : bridgeOf(endpoint);
-    if (address === undefined || bridge === undefined) return undefined;
-    return { address, bridge: bridge.bridge, hostAddress: defaultAddress(bridge.hostAddress, family) };
+    const found = endpoint === undefined ? undefined : bridgeOf(endpoint);
+    if (address === undefined || found === undefined) return undefined;
+    const { bridge, hostBinding, gatewayModes, trustedInterfaces } = found;
+    const isRouted = gatewayModes[family] === "routed";
+    return { address, bridge, hostAddress: defaultAddress(hostBinding, family), isRouted, trustedInterfaces };
   };
   return { ipv4: target(gateways.ipv4, "ipv4"), ipv6: target(gateways.ipv6, "ipv6") };
 }
@@ -55,16 +68,56 @@ export function reservePorts(
   hostPorts: HostPorts,
 ): PortMapping[] {
   if (wishes.length === 0 || (targets.ipv4 === undefined && targets.ipv6 === undefined)) return [];
-  const wanted = wishes.map((wish): WantedPort => {
-    return { protocol: wish.protocol, hostAddresses: hostAddressesOf(wish, targets), hostPort: wish.hostPorts ?? 0 };
+  const addresses = wishes.map((wish) => hostAddressesOf(wish, targets));
+  const isOnHost = (hostAddress: string) => !targetOf(hostAddress, targets)!.isRouted;
+  const wanted = wishes.map(({ protocol, hostPorts }, index): WantedPort => {
+    return { protocol, hostAddresses: addresses[index]!.filter(isOnHost), hostPort: hostPorts ?? 0 };
   });
-  const chosen = hostPorts.reserve(wanted);
-  return wishes.flatMap(({ protocol, port }, index) =>
-    wanted[index]!.hostAddresses.map((hostAddress) => {
-      const { address, bridge } = targetOf(hostAddress, targets)!;
-      return { protocol, hostAddress, hostPort: chosen[index]!, address, port, bridge };
-    }),
+  const reserved = wanted.filter(({ hostAddresses }) => hostAddresses.length > 0);
+  const chosen = new Map(hostPorts.reserve(reserved).map((port, index) => [reserved[index]!, port]));
+  return withoutTwins(
+    wishes.flatMap(({ protocol, port }, index) =>
+      addresses[index]!.map((hostAddress) => {
+        const hostPort = isOnHost(hostAddress) ? chosen.get(wanted[index]!)! : 0;
+        return mappingOf({ protocol, port, hostPort, hostAddress }, targetOf(hostAddress, targets)!);
+      }),
+    ),
   );
+}
+
+function mappingOf(
+  { protocol, port, hostPort, hostAddress }: Pick<PortMapping, "protocol" | "port" | "hostPort" | "hostAddress">,
+  { address, bridge, isRouted, trustedInterfaces }: PublishTarget,
+): PortMapping {
+  const family = isIPv4(address) ? "ipv4" : "ipv6";
+  const place = isRouted ? { hostAddress: ANY_ADDRESS[family], hostPort: 0 } : { hostAddress, hostPort };
+  return {
+    protocol,
+    ...place,
+    address,
+    port,
+    bridge,
+    ...(trustedInterfaces.length === 0 || isRouted ? {} : { trustedInterfaces }),
+  };
+}
+
+/** A port of the container is opened once, however many ports of the host lead to it. */
+function withoutTwins(ports: readonly PortMapping[]): PortMapping[] {
+  const opened = new Set<string>();
+  return ports.flatMap((mapping) => {
+    const { trustedInterfaces, ...plain } = mapping;
+    if (trustedInterfaces === undefined && plain.hostPort !== 0) return [plain];
+    const key = `${plain.protocol} ${plain.address} ${plain.port}`;
+    const isFirst = !opened.has(key);
+    opened.add(key);
+    if (isFirst) return [mapping];
+    return plain.hostPort === 0 ? [] : [plain];
+  });
+}
+
+/** Those that take a port of the host. */
+export function onHost(ports: readonly PortMapping[]): PortMapping[] {
+  return ports.filter(({ hostPort }) => hostPort !== 0);
 }
 
 function hostAddressesOf({ hostAddress, port, protocol }: PortWish, targets: PublishTargets): string[] {
@@ -83,10 +136,15 @@ function targetOf(hostAddress: string, { ipv4, ipv6 }: PublishTargets): PublishT
   return isIPv4(hostAddress) ? ipv4 : ipv6;
 }
 
-/** The same host ports, leading to other addresses of the container; those of a family it has no more are left out. */
+/**
+ * The same host ports, leading to other addresses of the container; those of a family it has no more are left out, and so are
+ * those that had none and are to have one now.
+ */
 export function redirectPorts(ports: readonly PortMapping[], targets: PublishTargets): PortMapping[] {
-  return ports.flatMap((mapping) => {
-    const target = targetOf(mapping.hostAddress, targets);
-    return target === undefined ? [] : [{ ...mapping, address: target.address, bridge: target.bridge }];
-  });
+  return withoutTwins(
+    ports.flatMap((mapping) => {
+      const target = targetOf(mapping.hostAddress, targets);
+      return target === undefined || (mapping.hostPort === 0 && !target.isRouted) ? [] : [mappingOf(mapping, target)];
+    }),
+  );
 }

@@ -2,6 +2,8 @@
 import { isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
+import type { Family } from "../../network/ipam/mod.ts";
+import type { GatewayMode } from "../../network/types.ts";
 import type { NetworkRecord } from "./types.ts";
 
 export const BRIDGE_NAME = "com.docker.network.bridge.name";
@@ -14,13 +16,11 @@ const INTERFACE_PREFIX = "com.docker.network.container_iface_prefix";
 const HOST_IPV4 = "com.docker.network.host_ipv4";
 const HOST_IPV6 = "com.docker.network.host_ipv6";
 
-/** What later versions of Docker do by these, or what nobody asks for, with the values that change nothing. */
-const REFUSED: Readonly<Record<string, readonly string[]>> = {
-  "com.docker.network.bridge.gateway_mode_ipv4": ["", "nat"],
-  "com.docker.network.bridge.gateway_mode_ipv6": ["", "nat"],
-  "com.docker.network.bridge.inhibit_ipv4": ["", "false", "0"],
-  "com.docker.network.bridge.trusted_host_interfaces": [""],
-};
+const GATEWAY_MODE_IPV4 = "com.docker.network.bridge.gateway_mode_ipv4";
+const GATEWAY_MODE_IPV6 = "com.docker.network.bridge.gateway_mode_ipv6";
+const INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4";
+const TRUSTED_INTERFACES = "com.docker.network.bridge.trusted_host_interfaces";
+const GATEWAY_MODES: readonly GatewayMode[] = ["nat", "nat-unprotected", "routed", "isolated"];
 
 export interface BridgeOptions {
   /** "": made of the network's id. */
@@ -37,16 +37,18 @@ export interface BridgeOptions {
   interfacePrefix: string;
   /** What leaves has these addresses, at most one a family, in place of whatever the host sends from. */
   hostAddresses: readonly string[];
+  gatewayModes: { ipv4: GatewayMode; ipv6: GatewayMode };
+  /** The bridge has no address of IPv4: somebody else on it is its containers' gateway. */
+  inhibitIPv4: boolean;
+  /** Of the host: from there published ports are reached by containers' addresses, too. */
+  trustedInterfaces: readonly string[];
 }
 
 /**
  * Options that no driver knows have no effect, as with Docker.
- * @throws LighterError "invalid", with Docker's texts; "not-supported"
+ * @throws LighterError "invalid", with Docker's texts
  */
 export function parseBridgeOptions(options: Readonly<Record<string, string>>): BridgeOptions {
-  for (const [label, harmless] of Object.entries(REFUSED))
-    if (!harmless.includes(options[label] ?? ""))
-      throw new LighterError("not-supported", `option ${label}=${options[label]} is not supported`);
   const isOn = (label: string, byDefault: boolean) => {
     const text = options[label];
     return text === undefined ? byDefault : parseBoolean(text, label);
@@ -70,7 +72,32 @@ export function parseBridgeOptions(options: Readonly<Record<string, string>>): B
     mtu: parseMtuOption(options),
     interfacePrefix: interfacePrefix || "eth",
     hostAddresses: [address(HOST_IPV4), address(HOST_IPV6)].filter((text) => text !== ""),
+    gatewayModes: {
+      ipv4: parseGatewayMode(GATEWAY_MODE_IPV4, options[GATEWAY_MODE_IPV4]),
+      ipv6: parseGatewayMode(GATEWAY_MODE_IPV6, options[GATEWAY_MODE_IPV6]),
+    },
+    inhibitIPv4: isOn(INHIBIT_IPV4, false),
+    trustedInterfaces: parseInterfaces(options[TRUSTED_INTERFACES] ?? ""),
   };
+}
+
+function parseGatewayMode(label: string, text = ""): GatewayMode {
+  const mode = GATEWAY_MODES.find((each) => each === (text || "nat"));
+  if (mode === undefined) throw parseError(label, text, `unknown gateway mode ${text}`);
+  return mode;
+}
+
+/** "eth0:eth1". */
+function parseInterfaces(text: string): string[] {
+  const names = [...new Set(text.split(":").filter((name) => name !== ""))];
+  for (const name of names)
+    if (!isLinkName(name)) throw parseError(TRUSTED_INTERFACES, text, `${JSON.stringify(name)} is no interface's name`);
+  return names;
+}
+
+/** Which addresses the bridge itself has: by them its containers reach the host, and what is behind it. */
+export function bridgeHas(family: Family, { gatewayModes, inhibitIPv4 }: BridgeOptions): boolean {
+  return family === 4 ? gatewayModes.ipv4 !== "isolated" && !inhibitIPv4 : gatewayModes.ipv6 !== "isolated";
 }
 
 /** Of a record, whose options were checked when it was made. */

@@ -181,6 +181,7 @@ test("a network that is created has its bridge and rules, is told of, and all of
     icc: false,
     masquerade: true,
     hostAddresses: [],
+    gatewayModes: { ipv4: "nat", ipv6: "nat" },
   });
   expect(networks.firewallNetworks()).toEqual([...bench.rules.values()] as never);
   expect(networks.find(network.id.slice(0, 5))).toEqual(network);
@@ -427,9 +428,48 @@ test("what there is not is refused by name: a driver is looked for among plugins
       expect.objectContaining({ code: "not-found", message: 'plugin "nope" not found' }),
     );
   expect((await networks.create({ Name: "net", ConfigFrom: { Network: "" } })).driver).toBe("bridge");
-  const mode = (value: string) => ({ Name: value, Options: { "com.docker.network.bridge.gateway_mode_ipv4": value } });
-  await expect(networks.create(mode("routed"))).rejects.toThrow(
-    "option com.docker.network.bridge.gateway_mode_ipv4=routed is not supported",
-  );
-  expect((await networks.create(mode("nat"))).name).toBe("nat");
+  for (const [option, value, message] of [
+    [
+      "gateway_mode_ipv4",
+      "nope",
+      "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: nope (unknown gateway mode nope)",
+    ],
+    ["gateway_mode_ipv6", "isolated", "gateway mode 'isolated' can only be used for an internal network"],
+    [
+      "trusted_host_interfaces",
+      "eth0:a/b",
+      'failed to parse com.docker.network.bridge.trusted_host_interfaces value: eth0:a/b ("a/b" is no interface\'s name)',
+    ],
+  ] as const) {
+    const Options = { [`com.docker.network.bridge.${option}`]: value };
+    await expect(networks.create({ Name: "net2", Options })).rejects.toThrow(message);
+  }
+});
+
+test("a bridge whose address somebody else has, or nobody, has none; nobody's is free for containers", async () => {
+  const bench = new Bench();
+  const networks = await bench.open();
+  const create = async (Name: string, Internal: boolean, Options: Record<string, string>) => {
+    const IPAM = { Config: [{ Subnet: `10.${Name.length}.0.0/24` }, { Subnet: `fd00:${Name.length}::/64` }] };
+    const prefixed = Object.entries(Options).map(([key, value]) => [`com.docker.network.bridge.${key}`, value]);
+    const body = { Name, EnableIPv6: true, Internal, IPAM, Options: Object.fromEntries(prefixed) };
+    const network = await networks.create(body);
+    const { addresses } = bench.host.links.get(`br-${network.id.slice(0, 12)}`)!;
+    const { ipv4, gateway4, ipv6, gateway6 } = networks.allocate(network, {});
+    return [addresses.map(({ address }) => address), ipv4?.address, gateway4, ipv6?.address, gateway6];
+  };
+  expect(await create("a", false, { inhibit_ipv4: "true" })).toEqual([
+    ["fd00:1::1"],
+    ...["10.1.0.2", "10.1.0.1", "fd00:1::2", "fd00:1::1"],
+  ]);
+  expect(await create("bb", true, { inhibit_ipv4: "true", gateway_mode_ipv6: "isolated" })).toEqual([
+    [],
+    ...["10.2.0.1", undefined, "fd00:2::1", undefined],
+  ]);
+  expect(await create("ccc", true, { gateway_mode_ipv4: "isolated" })).toEqual([
+    ["fd00:3::1"],
+    ...["10.3.0.1", undefined, "fd00:3::2", undefined],
+  ]);
+  await bench.open(); // it keeps what the rows say
+  expect(bench.kept).not.toContain("");
 });

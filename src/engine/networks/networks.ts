@@ -9,7 +9,7 @@ import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from ".
 import type { AboveLink } from "../../runtime/types.ts";
 import type { EventBus } from "../events.ts";
 import { AddressBook, type EndpointAddresses } from "./address-book.ts";
-import { bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
+import { bridgeHas, bridgeNameOf, bridgeOptionsOf, DEFAULT_BRIDGE } from "./bridge-options.ts";
 import { parseNetworkRequest } from "./create-request.ts";
 import type { BridgePlan, NetworkHost } from "./host.ts";
 import type { NetworkTable } from "./network-table.ts";
@@ -302,7 +302,7 @@ export class Networks {
   /** Of gateways and of containers that run. */
   #addressesInUse(): string[] {
     return this.list().flatMap((network) => [
-      ...network.pools.map(({ gateway }) => gateway),
+      ...network.pools.map(({ gateway }) => gateway).filter((address) => address !== ""),
       ...this.usersOf(network).flatMap(({ state: { ipv4, ipv6 } }) => [ipv4, ipv6].flatMap((at) => at?.address ?? [])),
     ]);
   }
@@ -366,24 +366,25 @@ export class Networks {
         "unavailable",
         `network ${network.name} has no addresses: all of the default pools are in use`,
       );
-    const { isDefault, mtu, bridgeName } = bridgeOptionsOf(network);
+    const options = bridgeOptionsOf(network);
+    const { isDefault, mtu, bridgeName } = options;
     const isForeign = isDefault && this.#options.settings.defaultBridge?.foreignName !== undefined;
     const isNamed = !isDefault && bridgeName !== "";
     return {
       name: bridgeNameOf(network),
       networkId: network.id,
       foreign: isForeign ? "only" : isNamed ? "yes" : "no",
-      addresses: network.pools.map(({ subnet, gateway }) => ({
-        address: gateway,
-        prefixLength: parseCidr(subnet)!.prefixLength,
-      })),
+      addresses: network.pools.flatMap(({ subnet, gateway }) => {
+        const { family, prefixLength } = parseCidr(subnet)!;
+        return bridgeHas(family, options) ? [{ address: gateway, prefixLength }] : [];
+      }),
       mtu,
-      enableIPv6: network.enableIPv6,
+      enableIPv6: network.enableIPv6 && bridgeHas(6, options),
     };
   }
 
   #firewallNetwork(network: NetworkRecord): FirewallNetwork {
-    const { icc, masquerade, hostAddresses } = bridgeOptionsOf(network);
+    const { icc, masquerade, hostAddresses, gatewayModes } = bridgeOptionsOf(network);
     const { firewall, firewall6 } = this.#options.settings;
     return {
       bridge: bridgeNameOf(network),
@@ -394,6 +395,7 @@ export class Networks {
       icc,
       masquerade,
       hostAddresses,
+      gatewayModes,
     };
   }
 

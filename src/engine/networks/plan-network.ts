@@ -5,6 +5,7 @@ import {
   type Cidr,
   chooseSubnet,
   type DefaultPool,
+  type Family,
   overlaps,
   parseCidr,
   parseIp,
@@ -16,7 +17,7 @@ import { dummyNameOf, type ParentDriver, parentOptionsOf, parseParentOptions } f
 import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool, NetworkRecord } from "./types.ts";
 
-type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools">;
+type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools" | "internal" | "options">;
 
 export interface PoolSources {
   /** Of networks that ask for none, in this order. */
@@ -30,24 +31,22 @@ export interface PoolSources {
  * The pools of a network: those that are given, completed, and chosen ones for a family that has none.
  * @throws LighterError "forbidden" if one overlaps another network's; "not-found" if there is none to choose
  */
-export function planPools(
-  { driver, enableIPv4, enableIPv6, givenPools }: PoolWish,
-  sources: PoolSources,
-): AddressPool[] {
+export function planPools(wish: PoolWish, sources: PoolSources): AddressPool[] {
+  const { driver, enableIPv4, enableIPv6, givenPools } = wish;
   const families = [...(enableIPv4 ? [4 as const] : []), ...(enableIPv6 ? [6 as const] : [])];
   const taken = sources.networks.flatMap(({ pools }) => pools.map(({ subnet }) => parseCidr(subnet)!));
   return families.flatMap((family) => {
     const own = givenPools.filter(({ subnet }) => parseCidr(subnet)!.family === family);
     if (own.length === 0) {
       const subnet = chooseSubnet(sources.pools, family, [...taken, ...sources.hostRanges]);
-      return [completePool({ subnet })];
+      return [completePool({ subnet }, needsGateway(wish, family))];
     }
     const planned = own.map((pool) => {
       const cidr = parseCidr(pool.subnet)!;
       if (taken.some((each) => overlaps(each, cidr)))
         throw new LighterError("forbidden", "Pool overlaps with other one on this address space");
       taken.push(cidr);
-      return completePool(pool);
+      return completePool(pool, needsGateway(wish, family));
     });
     if (driver === "bridge" && own.length > 1)
       throw new LighterError("forbidden", "bridge driver doesn't support multiple subnets");
@@ -98,10 +97,17 @@ function parseDriver(name: string): "bridge" | ParentDriver {
 }
 
 function checkBridge(
-  { options, enableIPv4, enableIPv6 }: Pick<NetworkRecord, "options" | "enableIPv4" | "enableIPv6">,
+  {
+    options,
+    enableIPv4,
+    enableIPv6,
+    internal,
+  }: Pick<NetworkRecord, "options" | "enableIPv4" | "enableIPv6" | "internal">,
   networks: readonly NetworkRecord[],
 ): void {
-  const { bridgeName, isDefault } = parseBridgeOptions(options);
+  const { bridgeName, gatewayModes, isDefault } = parseBridgeOptions(options);
+  if (!internal && Object.values(gatewayModes).includes("isolated"))
+    throw new LighterError("invalid", "gateway mode 'isolated' can only be used for an internal network");
   if (isDefault)
     throw new LighterError("forbidden", "there is one default bridge network, and it is made by the daemon");
   if (!enableIPv4 && !enableIPv6) throw new LighterError("invalid", "IPv4 or IPv6 must be enabled");
@@ -121,8 +127,16 @@ function checkParent(driver: ParentDriver, parent: string, networks: readonly Ne
     throw new LighterError("internal", `network ${dummyNameOf(other)} is already using parent interface ${parent}`);
 }
 
-/** Its gateway is the first address that is free, if none is named. */
-function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool): AddressPool {
+/** Not where neither the bridge nor a container would use it. Source: moby, the bridge driver's GetSkipGwAlloc. */
+function needsGateway({ driver, internal, options }: PoolWish, family: Family): boolean {
+  if (driver !== "bridge") return true;
+  const { gatewayModes, inhibitIPv4 } = parseBridgeOptions(options);
+  if (gatewayModes[family === 4 ? "ipv4" : "ipv6"] === "isolated") return false;
+  return !(family === 4 && inhibitIPv4 && internal);
+}
+
+/** Its gateway is the first address that is free, if none is named. `needsGateway`: else it has none. */
+function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool, needsGateway: boolean): AddressPool {
   checkReserved(subnet, gateway, auxAddresses ?? {});
   const pool = {
     subnet,
@@ -130,6 +144,7 @@ function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool): Ad
     ...(auxAddresses === undefined ? {} : { auxAddresses }),
   };
   if (gateway !== undefined) return { ...pool, gateway };
+  if (!needsGateway) return { ...pool, gateway: "" };
   const first = new AddressPoolState({ ...pool, gateway: "" }).takeAny();
   if (first === undefined)
     throw new LighterError("unavailable", `no address of ${ipRange ?? subnet} is left for a gateway`);

@@ -24,7 +24,7 @@ import {
 import { canPublishAtLoopback6, type Families } from "../host-settings.ts";
 import type { ContainerLink, FirewallNetwork, PortMapping } from "../types.ts";
 import { chainMessages } from "./rules.ts";
-import { ALL_SETS, type Entry, linkEntry, networkEntries, PROTOCOL_NUMBER, portEntry } from "./sets.ts";
+import { ALL_SETS, type Entry, linkEntry, networkEntries, PROTOCOL_NUMBER, portEntries } from "./sets.ts";
 
 /** Of increments: the table is not what we made, so it is made anew. */
 const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
@@ -41,7 +41,7 @@ export class Firewall implements Disposable {
   #openSocket: NetlinkSocket | undefined;
   /** By bridge. */
   readonly #networks = new Map<string, FirewallNetwork>();
-  /** By protocol, host address and host port. */
+  /** By `portKey`. */
   readonly #ports = new Map<string, PortMapping>();
   /** By all that they are. */
   #links: ReadonlyMap<string, ContainerLink> = new Map();
@@ -120,7 +120,7 @@ export class Firewall implements Disposable {
   /** All of them or none. @throws LighterError ("conflict") for a port that is published already */
   publish(ports: readonly PortMapping[]): void {
     checkDistinct(ports);
-    const entries = ports.map(portEntry);
+    const entries = ports.flatMap(portEntries);
     for (const port of ports) if (this.#ports.has(portKey(port))) throw portTaken(port);
     for (const port of ports) this.#ports.set(portKey(port), port);
     try {
@@ -139,7 +139,7 @@ export class Firewall implements Disposable {
       return found?.address === port.address && found.port === port.port ? [found] : [];
     });
     for (const port of published) this.#ports.delete(portKey(port));
-    this.#change("published ports", published.map(portEntry), []);
+    this.#change("published ports", published.flatMap(portEntries), []);
   }
 
   /**
@@ -254,7 +254,7 @@ export class Firewall implements Disposable {
     this.#loopback6 = canPublishAtLoopback6();
     const entries = [
       ...[...this.#networks.values()].flatMap(networkEntries),
-      ...[...this.#ports.values()].map(portEntry),
+      ...[...this.#ports.values()].flatMap(portEntries),
       ...[...this.#links.values()].map(linkEntry),
     ];
     const messages = [
@@ -327,7 +327,7 @@ export class Firewall implements Disposable {
   }
 
   #forgetSenders(port: PortMapping): void {
-    if (port.protocol !== "udp") return;
+    if (port.protocol !== "udp" || port.hostPort === 0) return;
     const address = parseIpAddress(port.hostAddress);
     const isAny = address.every((byte) => byte === 0);
     forgetPlainToPort(this.#socket, {
@@ -345,8 +345,8 @@ function byKey(links: readonly ContainerLink[]): Map<string, ContainerLink> {
   );
 }
 
-function portKey({ protocol, hostAddress, hostPort }: PortMapping): string {
-  return `${protocol} ${hostAddress} ${hostPort}`;
+function portKey({ protocol, hostAddress, hostPort, address, port }: PortMapping): string {
+  return hostPort === 0 ? `${protocol} ${address} ${port} itself` : `${protocol} ${hostAddress} ${hostPort}`;
 }
 
 function portTaken({ hostAddress, hostPort, protocol }: PortMapping): LighterError {

@@ -6,6 +6,7 @@
  *   output       dstnat       what the host sends to an address of its own: publish
  *   publish                   a published port's packets get the container for their destination
  *   forward      filter       what must not pass is dropped
+ *   into                      what may come into a network
  *   postrouting  srcnat       packets that would not find their way back get another source
  *
  * No chain opens anything: "accept" ends a chain of ours, and those of the other tables are asked as well.
@@ -115,12 +116,40 @@ function forwardRules(guarded: Families): Rule[] {
     ],
     [...nameIn("iifname", SETS.internal), verdict("drop")],
     [...nameIn("oifname", SETS.internal), verdict("drop")],
-    // Into a network come the packets of published ports alone, wherever they are from.
-    [...nameIn("oifname", SETS.bridges), ...connectionHas("status", CT_STATUS_DNAT), verdict("accept")],
-    [...nameIn("oifname", SETS.bridges), verdict("drop")],
+    [...nameIn("oifname", SETS.bridges), jump("into")],
     [...nameIn("iifname", SETS.bridges), verdict("accept")],
     ...(guarded.ipv4 ? [[...isFamily("ip"), jump("foreign")]] : []),
     ...(guarded.ipv6 ? [[...isFamily("ip6"), jump("foreign")]] : []),
+  ];
+}
+
+/** Into a network come the packets of published ports alone, wherever they are from; and what its gateway modes let in. */
+function intoRules(): Rule[] {
+  const toPort = (family: IpFamily, at: number): Rule => {
+    const { destination, bytes } = HEADER[family];
+    const next = at + bytes / 4;
+    return [payload("network", destination, bytes, at), meta("l4proto", next), payload("transport", 2, 2, next + 1)];
+  };
+  return [
+    [...connectionHas("status", CT_STATUS_DNAT), verdict("accept")],
+    ...IP_FAMILIES.flatMap((family) => [
+      [
+        ...isFamily(family),
+        meta("oifname", 0),
+        meta("l4proto", 4),
+        lookup(SETS.open[family].name, 0),
+        verdict("accept"),
+      ],
+      [...isFamily(family), ...toPort(family, 0), lookup(SETS.routed[family].name, 0), verdict("accept")],
+      [
+        ...isFamily(family),
+        meta("iifname", 0),
+        ...toPort(family, 4),
+        lookup(SETS.trusted[family].name, 0),
+        verdict("accept"),
+      ],
+    ]),
+    [verdict("drop")],
   ];
 }
 
@@ -171,6 +200,7 @@ interface Chain {
 function chains({ guarded, loopback6 }: RuleOptions): Chain[] {
   return [
     { name: "publish", rules: IP_FAMILIES.flatMap(publishRules) },
+    { name: "into", rules: intoRules() },
     { name: "foreign", rules: foreignRules() },
     {
       name: "guard",

@@ -5,7 +5,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { lastAddress, parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { type DataType, type Element, interfaceName, type NftSet, portNumber } from "../../linux/nftables/mod.ts";
-import type { ContainerLink, FirewallNetwork, PortMapping, TransportProtocol } from "../types.ts";
+import type { ContainerLink, FirewallNetwork, GatewayMode, PortMapping, TransportProtocol } from "../types.ts";
 
 export type IpFamily = "ip" | "ip6";
 export const IP_FAMILIES = ["ip", "ip6"] as const;
@@ -25,6 +25,15 @@ export const SETS = {
   icc: { name: "icc", key: ["ifname", "ifname"] },
   /** A bridge, an address on it and where its container may go on the same bridge: address, port. */
   links: { name: "links", key: ["ifname", "ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"] },
+  /** Bridges, and the protocols whose packets come to each from outside whatever their port. */
+  open: perFamily((digit) => ({ name: `open${digit}`, key: ["ifname", "inet_proto"], interval: true })),
+  /** Ports of containers that are reached by the containers' own addresses. */
+  routed: perFamily((digit, address) => ({ name: `routed${digit}`, key: [address, "inet_proto", "inet_service"] })),
+  /** The same for packets that come by this interface. */
+  trusted: perFamily((digit, address) => ({
+    name: `trusted${digit}`,
+    key: ["ifname", address, "inet_proto", "inet_service"],
+  })),
   /** A bridge with each of its subnets. */
   subnets: perFamily((digit, address) => ({
     name: `subnets${digit}`,
@@ -68,6 +77,12 @@ function familyOf(address: Uint8Array): IpFamily {
   return address.length === 4 ? "ip" : "ip6";
 }
 
+/** From one to the other. Who routes to containers may ask whether they are there: IPPROTO_ICMP, IPPROTO_ICMPV6. */
+const OPEN_PROTOCOLS: Readonly<Partial<Record<GatewayMode, Record<IpFamily, [number, number]>>>> = {
+  "nat-unprotected": { ip: [0, 255], ip6: [0, 255] },
+  routed: { ip: [1, 1], ip6: [58, 58] },
+};
+
 /** @throws LighterError ("invalid") for what is no subnet or address */
 export function networkEntries(network: FirewallNetwork): Entry[] {
   const name = interfaceName(network.bridge);
@@ -79,8 +94,16 @@ export function networkEntries(network: FirewallNetwork): Entry[] {
     const first = subnet.address;
     const last = lastAddress(subnet);
     const family = familyOf(first);
+    const mode = network.gatewayModes?.[family === "ip" ? "ipv4" : "ipv6"] ?? "nat";
     entries.push({ set: SETS.subnets[family], element: { key: [name, first], last: [name, last] } });
-    if (!network.masquerade || network.internal) continue;
+    if (network.internal) continue;
+    const [from, to] = OPEN_PROTOCOLS[mode]?.[family] ?? [];
+    if (from !== undefined)
+      entries.push({
+        set: SETS.open[family],
+        element: { key: [name, Uint8Array.of(from)], last: [name, Uint8Array.of(to!)] },
+      });
+    if (!network.masquerade || mode === "routed") continue;
     const source = sources.find((address) => familyOf(address) === family);
     entries.push(
       source === undefined
@@ -95,18 +118,27 @@ export function networkEntries(network: FirewallNetwork): Entry[] {
 export const PROTOCOL_NUMBER: Record<TransportProtocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** @throws LighterError ("invalid") for what is no address, or two of different families */
-export function portEntry(port: PortMapping): Entry {
+export function portEntries(port: PortMapping): Entry[] {
   const hostAddress = parseIpAddress(port.hostAddress);
   const family = familyOf(hostAddress);
-  const key = [Uint8Array.of(PROTOCOL_NUMBER[port.protocol]), portNumber(port.hostPort)];
+  const protocol = Uint8Array.of(PROTOCOL_NUMBER[port.protocol]);
   const address = parseIpAddress(port.address);
   if (familyOf(address) !== family)
     throw new LighterError("invalid", `a port of ${port.hostAddress} cannot lead to ${port.address}`);
+  const own = [address, protocol, portNumber(port.port)];
+  if (port.hostPort === 0) return [{ set: SETS.routed[family], element: { key: own } }];
+  const key = [protocol, portNumber(port.hostPort)];
   const data = [address, portNumber(port.port)];
   const isAny = hostAddress.every((byte) => byte === 0);
-  return isAny
-    ? { set: SETS.ports[family], element: { key, data } }
-    : { set: SETS.portsAt[family], element: { key: [hostAddress, ...key], data } };
+  return [
+    isAny
+      ? { set: SETS.ports[family], element: { key, data } }
+      : { set: SETS.portsAt[family], element: { key: [hostAddress, ...key], data } },
+    ...(port.trustedInterfaces ?? []).map((name) => ({
+      set: SETS.trusted[family],
+      element: { key: [interfaceName(name), ...own] },
+    })),
+  ];
 }
 
 /** @throws LighterError ("invalid") for what is no address of IPv4 */

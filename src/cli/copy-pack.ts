@@ -1,9 +1,17 @@
 /** What `cp` sends: a file or a tree of this machine as a tar archive. */
 import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
-import { join } from "node:path";
 import type { TarEntry, TarEntryType } from "../image/tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../image/tar-writer.ts";
-import { bytePath, getxattrFd, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, splitDevice } from "../linux/sys/fs.ts";
+import {
+  type BytePath,
+  bytePath,
+  getxattrFd,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  showPath,
+  splitDevice,
+} from "../linux/sys/fs.ts";
 import { type CopyEnd, splitPath } from "./container-path.ts";
 import { errnoText } from "./env-file.ts";
 import { CliError } from "./exit.ts";
@@ -19,7 +27,7 @@ const CAPABILITY = "security.capability";
  */
 export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
   const { base } = splitPath(source.path);
-  yield* new Packer().pack(source.path, source.rebaseName || base);
+  yield* new Packer().pack(bytePath(source.path), bytePath(source.rebaseName || base));
   yield TAR_END;
 }
 
@@ -27,22 +35,23 @@ class Packer {
   /** Archive path of every file that has several names, by device and inode. */
   readonly #links = new Map<string, string>();
 
-  async *pack(path: string, name: string): AsyncGenerator<Uint8Array> {
-    const status = explained("lstat", path, () => lstatSync(path));
+  async *pack(path: BytePath, name: BytePath): AsyncGenerator<Uint8Array> {
+    const status = explained("lstat", path, (bytes) => lstatSync(bytes));
     const type = typeOf(status);
     if (type === undefined) return;
     if (type === "file") {
       yield* this.#packFile(path, name, status);
       return;
     }
-    const linkPath = type === "symlink" ? explained("readlink", path, () => readlinkSync(path)) : "";
+    const readLink = (bytes: Buffer) => readlinkSync(bytes, { encoding: "latin1" });
+    const linkPath = type === "symlink" ? explained("readlink", path, readLink) : "";
     yield encodeTarHeader(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath));
     if (type !== "directory") return;
-    const names = explained("open", path, () => readdirSync(path)).sort();
-    for (const child of names) yield* this.pack(join(path, child), `${name}/${child}`);
+    const names = explained("open", path, (bytes) => readdirSync(bytes, { encoding: "latin1" })).sort();
+    for (const child of names) yield* this.pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
   }
 
-  async *#packFile(path: string, name: string, status: Stats): AsyncGenerator<Uint8Array> {
+  async *#packFile(path: BytePath, name: BytePath, status: Stats): AsyncGenerator<Uint8Array> {
     if (status.nlink > 1) {
       const key = `${status.dev}:${status.ino}`;
       const first = this.#links.get(key);
@@ -52,7 +61,7 @@ class Packer {
       }
       this.#links.set(key, name);
     }
-    const fd = explained("open", path, () => openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    const fd = explained("open", path, (bytes) => openSync(bytes, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     try {
       const opened = fstatSync(fd);
       const capability = getxattrFd(fd, CAPABILITY);
@@ -61,7 +70,7 @@ class Packer {
       for (let left = opened.size; left > 0; ) {
         const buffer = new Uint8Array(Math.min(READ_BYTES, left));
         const count = explained("read", path, () => readSync(fd, buffer));
-        if (count === 0) throw new CliError(`read ${path}: it became shorter meanwhile`);
+        if (count === 0) throw new CliError(`read ${showPath(path)}: it became shorter meanwhile`);
         left -= count;
         yield buffer.subarray(0, count);
       }
@@ -82,13 +91,14 @@ function typeOf(status: Stats): TarEntryType | undefined {
   return status.isFIFO() ? "fifo" : undefined;
 }
 
+/** `name` and `linkPath` are byte paths. */
 function entryOf(name: string, type: TarEntryType, status: Stats, linkPath: string): TarEntry {
   const isDevice = type === "char" || type === "block";
   const { major, minor } = isDevice ? splitDevice(status.rdev) : { major: 0, minor: 0 };
   return {
     type,
-    path: bytePath(name),
-    linkPath: bytePath(linkPath),
+    path: name as BytePath,
+    linkPath: linkPath as BytePath,
     mode: status.mode & 0o7777,
     uid: status.uid,
     gid: status.gid,
@@ -101,10 +111,10 @@ function entryOf(name: string, type: TarEntryType, status: Stats, linkPath: stri
   };
 }
 
-function explained<T>(call: string, path: string, work: () => T): T {
+function explained<T>(call: string, path: BytePath, work: (bytes: Buffer) => T): T {
   try {
-    return work();
+    return work(Buffer.from(path, "latin1"));
   } catch (error) {
-    throw new CliError(`${call} ${path}: ${errnoText(error)}`);
+    throw new CliError(`${call} ${showPath(path)}: ${errnoText(error)}`);
   }
 }

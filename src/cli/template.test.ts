@@ -72,7 +72,7 @@ describe("what is wrong is said", () => {
     ["x".repeat(TEMPLATE_MAX_CHARS + 1), "parse", "template longer than"],
     ["{{.Foo}}", "execute", 'executing "" at <.Foo>: map has no entry for key "Foo"'],
     ["{{.constructor}}", "execute", 'map has no entry for key "constructor"'],
-    ["{{.State.Foo.Bar}}", "execute", 'at <.State.Foo>: map has no entry for key "Foo"'],
+    ["{{.State.Foo.Bar}}", "execute", 'at <.State.Foo.Bar>: map has no entry for key "Foo"'],
     ["{{.Name.X}}", "execute", "can't evaluate field X in type string"],
     ["{{.Nothing.X}}", "execute", "nil data"],
     ["{{foo .Name}}", "execute", 'function "foo" not defined'],

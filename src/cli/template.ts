@@ -44,6 +44,9 @@ export function nameType(message: string, type: string): string {
 
 type Fn = (...args: unknown[]) => unknown;
 
+/** Of a map whose entries have a type: what `index` finds where there is none. Such a map has a field of every name. */
+export const ELSE: unique symbol = Symbol("else");
+
 /** A dead end of a field chain: prints as "<no value>", where null prints as "<nil>". */
 const NO_VALUE = undefined;
 
@@ -183,7 +186,7 @@ function walk(start: unknown, fields: readonly string[]): unknown {
   for (let index = 0; index < fields.length; index++) {
     const field = fields[index]!;
     const why = whyNoField(value, field);
-    if (why !== undefined) throw new Error(`:1:2: executing "" at <.${fields.slice(0, index + 1).join(".")}>: ${why}`);
+    if (why !== undefined) throw new Error(`:1:2: executing "" at <.${fields.join(".")}>: ${why}`);
     value = (value as Record<string, unknown>)[field];
   }
   return value;
@@ -194,7 +197,7 @@ function whyNoField(value: unknown, field: string): string | undefined {
   if (value === null || value === undefined) return `nil data; no entry for key ${goQuote(field)}`;
   if (typeof value !== "object" || Array.isArray(value))
     return `can't evaluate field ${field} in type ${goType(value)}`;
-  return Object.hasOwn(value, field) ? undefined : `map has no entry for key ${goQuote(field)}`;
+  return Object.hasOwn(value, field) || ELSE in value ? undefined : `map has no entry for key ${goQuote(field)}`;
 }
 
 function describe(operand: Operand): string {
@@ -269,7 +272,7 @@ function index(value: unknown, ...keys: unknown[]): unknown {
       if (key < 0 || key >= current.length) throw new Error(`error calling index: index out of range: ${key}`);
       current = current[key];
     } else if (typeof current === "object" && current !== null)
-      current = Object.hasOwn(current, String(key)) ? (current as Record<string, unknown>)[String(key)] : NO_VALUE;
+      current = (current as Record<string | symbol, unknown>)[Object.hasOwn(current, String(key)) ? String(key) : ELSE];
     else if (typeof current === "string" && typeof key === "number") current = Buffer.from(current)[key];
     else if (current === null || current === undefined) throw new Error("error calling index: index of untyped nil");
     else throw new Error(`error calling index: can't index item of type ${goType(current)}`);

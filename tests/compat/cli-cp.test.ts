@@ -49,6 +49,7 @@ function makeHostFiles(client: ClientName): string {
   writeFileSync(join(path, "file"), "file\n", { mode: 0o600 });
   writeFileSync(join(path, "dir/two"), "other\n");
   writeFileSync(join(path, "dir/sub/deep"), "deep\n", { mode: 0o755 });
+  writeFileSync(Buffer.from(join(path, "dir/sub/no-utf8-\xff"), "latin1"), "odd\n");
   for (const [name, target] of [
     ["to-dir", "dir"],
     ["to-file", "file"],

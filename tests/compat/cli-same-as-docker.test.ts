@@ -15,6 +15,13 @@ const cases: readonly (readonly string[])[] = [
   [
     "inspect",
     "-f",
+    "{{.State.Health}} {{.Config.ExposedPorts}} {{json .HostConfig.Mounts}} {{.Config.StopSignal}}",
+    "web",
+  ],
+  ["inspect", "-f", '{{index .Config.Labels "none.such"}}|{{.Config.Labels.none}}', "web"],
+  [
+    "inspect",
+    "-f",
     '{{index .Config.Labels "x"}} {{len .Config.Env}} {{if .State.Running}}yes{{else}}no{{end}} {{printf "%s|%q|%5d" .Name .Name .State.Pid}}',
     "web",
   ],

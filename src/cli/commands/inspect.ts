@@ -3,6 +3,7 @@ import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { withZeroValues } from "../inspect-types.ts";
 import { indentJson } from "../json-indent.ts";
 import { stdout } from "../output.ts";
 import { compileTemplate, TemplateError } from "../template.ts";
@@ -57,8 +58,8 @@ export async function inspect(
   const format = values.format === "" || values.format === "json" ? undefined : compileInspect(values.format);
   for (const name of names) {
     try {
-      const json = await lookUp(client, name, values.type, values);
-      found.push(format === undefined ? json : format(parseJson(json)));
+      const { type, json } = await lookUp(client, name, values.type, values);
+      found.push(format === undefined ? json : format(type, parseJson(json)));
     } catch (error) {
       failures.push(error instanceof TemplateError ? `template parsing error: ${error.message}` : messageOf(error));
     }
@@ -70,32 +71,42 @@ export async function inspect(
   return 0;
 }
 
-/** The object's JSON text. @throws ApiError, or CliError if nothing has this name */
-async function lookUp(client: Client, name: string, type: string, details: Details): Promise<string> {
-  for (const [candidate, route] of Object.entries(ROUTES)) {
-    if (type !== "" && candidate !== type) continue;
+/** What it is, and its JSON text. @throws ApiError, or CliError if nothing has this name */
+async function lookUp(
+  client: Client,
+  name: string,
+  asked: string,
+  details: Details,
+): Promise<{ type: string; json: string }> {
+  for (const [type, route] of Object.entries(ROUTES)) {
+    if (asked !== "" && type !== asked) continue;
     try {
-      return await client.getText(route(encodeName(name), details));
+      return { type, json: await client.getText(route(encodeName(name), details)) };
     } catch (error) {
-      if (type !== "" || !(error instanceof ApiError) || (error.status !== 404 && error.status !== 501)) throw error;
+      if (asked !== "" || !(error instanceof ApiError) || (error.status !== 404 && error.status !== 501)) throw error;
     }
   }
   throw new CliError(`Error: No such object: ${name}`);
 }
 
-function compileInspect(source: string): (object: Record<string, unknown>) => string {
+/** As the stock client, which tries its types first, then what the daemon has sent. */
+function compileInspect(source: string): (type: string, object: Record<string, unknown>) => string {
   let template: (data: unknown) => string;
   try {
     template = compileTemplate(source);
   } catch (error) {
     throw new CliError(`template parsing error: ${messageOf(error)}`, EXIT_BAD_TEMPLATE);
   }
-  // In the stock client's types the ID of containers and images has both spellings.
-  return (object) => template("Id" in object ? withAlias(object, "ID", object.Id) : object);
-}
-
-function withAlias(object: Record<string, unknown>, name: string, value: unknown): object {
-  return Object.defineProperty({ ...object }, name, { value, enumerable: false });
+  return (type, object) => {
+    const typed = withZeroValues(type, object);
+    // There the ID of containers and images has both spellings.
+    if ("Id" in object) Object.defineProperty(typed, "ID", { value: object.Id, enumerable: false });
+    try {
+      return template(typed);
+    } catch {
+      return template(object);
+    }
+  };
 }
 
 function compactJson(json: string): string {

@@ -1,0 +1,117 @@
+/**
+ * What `inspect --format` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
+ * all the same, with Go's zero value, and a list or map that is null prints as an empty one.
+ */
+
+import { ELSE } from "./template.ts";
+
+/** Each is null in JSON, as Go's nil is. */
+const isNull = { toJSON: { value: () => null } };
+const ZERO = {
+  pointer: null,
+  list: Object.defineProperties([], isNull),
+  map: Object.defineProperties({}, isNull),
+  texts: ofTexts(Object.defineProperties({}, isNull)),
+  text: "",
+  number: 0,
+  boolean: false,
+} as const;
+
+/** A map from text to text. */
+function ofTexts(map: object): object {
+  return Object.defineProperty(map, ELSE, { value: "", enumerable: false });
+}
+
+type Fields = Partial<Record<keyof typeof ZERO, string>>;
+
+const CONFIG: Fields = {
+  pointer: "Config.Healthcheck Config.StopTimeout",
+  list: "Config.Env Config.Cmd Config.Entrypoint Config.OnBuild Config.Shell",
+  map: "Config.ExposedPorts Config.Volumes",
+  texts: "Config.Labels",
+  text: "Config.MacAddress Config.StopSignal",
+  boolean: "Config.ArgsEscaped Config.NetworkDisabled",
+};
+
+const HOST_CONFIG_LISTS =
+  "Binds BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeightDevice CapAdd CapDrop " +
+  "DeviceCgroupRules DeviceRequests Devices Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links MaskedPaths Mounts " +
+  "ReadonlyPaths SecurityOpt Ulimits VolumesFrom";
+
+/** Paths of fields that may be left out or null; `*` is every entry of a list or map. Source: the API's reference. */
+const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
+  container: [
+    CONFIG,
+    {
+      pointer:
+        "Node SizeRw SizeRootFs State.Health HostConfig.Init HostConfig.MemorySwappiness HostConfig.OomKillDisable " +
+        "HostConfig.PidsLimit NetworkSettings.Networks.*.IPAMConfig",
+      list:
+        "Args ExecIDs Mounts NetworkSettings.SecondaryIPAddresses NetworkSettings.SecondaryIPv6Addresses " +
+        `${HOST_CONFIG_LISTS.replace(/\w+/g, "HostConfig.$&")} NetworkSettings.Ports.* ` +
+        "NetworkSettings.Networks.*.Links NetworkSettings.Networks.*.Aliases NetworkSettings.Networks.*.DNSNames",
+      map: "HostConfig.PortBindings NetworkSettings.Ports NetworkSettings.Networks",
+      texts:
+        "GraphDriver.Data HostConfig.Annotations HostConfig.LogConfig.Config HostConfig.StorageOpt HostConfig.Sysctls " +
+        "HostConfig.Tmpfs NetworkSettings.Networks.*.DriverOpts",
+      text: "Mounts.*.Name Mounts.*.Driver HostConfig.Runtime",
+      number: "HostConfig.KernelMemory HostConfig.KernelMemoryTCP",
+    },
+  ],
+  image: [
+    CONFIG,
+    {
+      pointer: "ContainerConfig",
+      list: "RepoTags RepoDigests RootFS.Layers",
+      texts: "GraphDriver.Data",
+      text: "Author Comment Container Created DockerVersion OsVersion Parent Variant",
+      number: "VirtualSize",
+    },
+  ],
+  network: [{ list: "IPAM.Config Peers", map: "Containers Services", texts: "IPAM.Options Labels Options" }],
+  volume: [{ pointer: "ClusterVolume UsageData", map: "Status", texts: "Labels Options", text: "CreatedAt" }],
+};
+
+interface Tree {
+  children: Map<string, Tree>;
+  zero?: unknown;
+}
+
+function treeOf(all: readonly Fields[]): Tree {
+  const root: Tree = { children: new Map() };
+  for (const fields of all)
+    for (const [kind, paths] of Object.entries(fields))
+      for (const path of paths.split(" ")) {
+        let tree = root;
+        for (const name of path.split(".")) {
+          const child = tree.children.get(name) ?? { children: new Map() };
+          tree.children.set(name, child);
+          tree = child;
+        }
+        tree.zero = ZERO[kind as keyof typeof ZERO];
+      }
+  return root;
+}
+
+/** `object`, as the API has it, of this type. What was left out is not enumerable: nobody lists it, or writes it as JSON. */
+export function withZeroValues(type: string, object: object): object {
+  return filled(treeOf(FIELDS[type] ?? []), object) as object;
+}
+
+function filled(tree: Tree, value: unknown): unknown {
+  if (value === null) return "zero" in tree ? tree.zero : null;
+  if (typeof value !== "object") return value;
+  if (tree.zero === ZERO.texts) return ofTexts({ ...value });
+  if (tree.children.size === 0) return value;
+  const every = tree.children.get("*");
+  if (Array.isArray(value)) return every === undefined ? value : value.map((item) => filled(every, item));
+  const result: Record<string, unknown> = {};
+  for (const [name, item] of Object.entries(value)) {
+    const child = tree.children.get(name) ?? every;
+    result[name] = child === undefined ? item : filled(child, item);
+  }
+  for (const [name, child] of tree.children)
+    if (name !== "*" && "zero" in child && !Object.hasOwn(result, name))
+      Object.defineProperty(result, name, { value: child.zero, enumerable: false });
+  return result;
+}

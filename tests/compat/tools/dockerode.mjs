@@ -157,7 +157,7 @@ test("exec: output, exit code, input by hijack, and a terminal", async (t) => {
   assert.match(`${await buffer(terminal)}`, /^\d+ \d+\r\n$/);
   const missing = await container.exec({ Cmd: ["nonesuch"], AttachStdout: true });
   assert.match(`${await buffer(await missing.start({}))}`, /executable file not found in \$PATH/);
-  assert.equal((await missing.inspect()).ExitCode, 127);
+  assert.equal((await missing.inspect()).ExitCode, 126);
 });
 
 test("logs: all of them, the last ones, and those to come", async (t) => {

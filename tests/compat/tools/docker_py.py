@@ -47,7 +47,9 @@ class DockerPy(unittest.TestCase):
             client.containers.run("127.0.0.1:1/none/such", remove=True)
 
     def test_life_of_a_container(self):
-        container = self.container("trap 'exit 9' TERM; while :; do sleep 0.01; done", name="py", labels={"a": "b"})
+        script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done"
+        container = self.container(script, name="py", labels={"a": "b"})
+        self.assertEqual(next(container.logs(stream=True)), b"ready\n")  # before that the signal means nothing to it
         self.assertEqual([each.name for each in client.containers.list(filters={"label": "a=b"})], ["py"])
         container.pause()
         container.reload()

@@ -53,6 +53,13 @@ function demultiplexed(stream) {
   return { stdout, stderr };
 }
 
+/** Resolves when it has. */
+async function said(container, text) {
+  const stream = await container.logs({ follow: true, stdout: true });
+  await demultiplexed(stream).stdout.shows(text);
+  stream.destroy();
+}
+
 const fails = (promise, statusCode) => assert.rejects(promise, (error) => error.statusCode === statusCode);
 
 /** All messages of a pull, push or load. */
@@ -174,7 +181,8 @@ test("logs: all of them, the last ones, and those to come", async (t) => {
 });
 
 test("stop, restart and kill", async (t) => {
-  const container = await run(t, "trap 'exit 9' TERM; while :; do sleep 0.01; done");
+  const container = await run(t, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done");
+  await said(container, "ready\n"); // before that the signal means nothing to it
   await container.stop();
   assert.equal((await container.inspect()).State.ExitCode, 9);
   await container.restart();

@@ -30,6 +30,7 @@ const cases: readonly (readonly string[])[] = [
   ["inspect", "--type", "container", "web", "-s", "-f", "{{.SizeRw}}"],
   ["inspect", "-f", "{{", "web"],
   ["inspect", "--format", "json", "web"],
+  ["version", "-f", "{{.Server.Experimental}} {{.Server.Os}}"],
   ["stop", "nope", "nope2"],
   ["kill", "nope"],
   ["rm", "nope"],

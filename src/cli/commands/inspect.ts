@@ -3,10 +3,10 @@ import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { withZeroValues } from "../inspect-types.ts";
 import { indentJson } from "../json-indent.ts";
 import { stdout } from "../output.ts";
 import { compileTemplate, TemplateError } from "../template.ts";
+import { withZeroValues } from "../zero-values.ts";
 
 const flags = {
   format: stringFlag('Format: "json" or a Go template', { short: "f" }),

@@ -7,6 +7,7 @@ import { goJson } from "../go.ts";
 import { printLine, stdout } from "../output.ts";
 import { alignColumns } from "../table.ts";
 import { compileTemplate } from "../template.ts";
+import { withZeroValues } from "../zero-values.ts";
 
 const flags = { format: stringFlag('Format: "json" or a Go template', { short: "f" }) };
 
@@ -51,7 +52,7 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   });
   const both = { Client: own, Server: server };
   if (values.format === "json") await printLine(goJson(both));
-  else if (values.format !== "") await printLine(compileTemplate(values.format)(both));
+  else if (values.format !== "") await printLine(compileTemplate(values.format)(withZeroValues("version", both)));
   else await stdout.text(formatClient(own) + (server === null ? "" : `\n${formatServer(server)}`));
   if (failure !== undefined) throw new CliError(messageOf(failure));
   return 0;

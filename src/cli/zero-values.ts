@@ -1,5 +1,5 @@
 /**
- * What `inspect --format` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
+ * What `--format` of `inspect` and `version` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
  * all the same, with Go's zero value, and a list or map that is null prints as an empty one.
  */
 
@@ -69,6 +69,7 @@ const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
     },
   ],
   network: [{ list: "IPAM.Config Peers", map: "Containers Services", texts: "IPAM.Options Labels Options" }],
+  version: [{ text: "Server.BuildTime Server.GitCommit", boolean: "Server.Experimental" }],
   volume: [{ pointer: "ClusterVolume UsageData", map: "Status", texts: "Labels Options", text: "CreatedAt" }],
 };
 

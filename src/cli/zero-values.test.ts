@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { withZeroValues } from "./inspect-types.ts";
 import { compileTemplate } from "./template.ts";
+import { withZeroValues } from "./zero-values.ts";
 
 /** Of a container, as far as it matters here. */
 const CONTAINER = {

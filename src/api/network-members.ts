@@ -18,13 +18,11 @@ export async function connectNetwork({ daemon, parameter, request, response, api
 export async function disconnectNetwork({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const { engine } = daemon;
   const { container: ref, force } = parseDisconnectBody(await readJsonBody(request));
-  const container = engine.findIf(requireRef(ref));
+  const container = force ? engine.findIf(requireRef(ref)) : engine.find(requireRef(ref));
   if (container === undefined) {
-    engine.networks.find(parameter("id"));
     // By force Docker looks for an endpoint that some daemon has forgotten. There is none here.
-    if (force) throw new LighterError("not-found", `endpoint ${ref} not found`);
-    engine.find(ref); // throws
-    return;
+    engine.networks.find(parameter("id"));
+    throw new LighterError("not-found", `endpoint ${ref} not found`);
   }
   await disconnectFromNetwork(engine, container, parameter("id"));
   sendEmpty(response, 200);

@@ -113,13 +113,17 @@ export class DockerPlanner implements Planner {
     };
   }
 
-  /** Names of other containers as ids: a name may go to another container before the start. */
+  /**
+   * Names of other containers as ids: a name may go to another container before the start. One whose network is to be joined may
+   * come until then.
+   */
   #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
     const { network, pid, ipc } = peerReferences(hostConfig);
     const mode = (ref: string) => `container:${this.#findNamed(ref).id}`;
+    const owner = network === undefined ? undefined : this.#findContainerIf(network);
     return {
       ...hostConfig,
-      ...(network === undefined ? {} : { NetworkMode: mode(network) }),
+      ...(owner === undefined ? {} : { NetworkMode: `container:${owner.id}` }),
       ...(pid === undefined ? {} : { PidMode: mode(pid) }),
       ...(ipc === undefined ? {} : { IpcMode: mode(ipc) }),
       ...this.#withLinkIds(hostConfig),
@@ -178,7 +182,7 @@ export class DockerPlanner implements Planner {
     const { config, hostConfig } = record;
     const mountPoints = this.#asMounted(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
-    const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(hostConfig);
+    const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(record);
     const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
     const etcFiles = this.#etcFilesOf(hostConfig, paths);
     if (!options.dryRun) {
@@ -217,10 +221,11 @@ export class DockerPlanner implements Planner {
     return network === undefined ? own : this.#paths.container(this.#findContainer(network).id);
   }
 
-  #findPeers(hostConfig: DockerHostConfig): Peers {
+  #findPeers({ hostConfig, id }: ContainerRecord): Peers {
     const find = (ref: string | undefined, error: (id: string) => LighterError = notRunning): Peer | undefined => {
       if (ref === undefined) return undefined;
       const { record } = this.#findContainer(ref);
+      if (record.id === id) throw new LighterError("internal", "cannot join own network");
       if (record.status !== "running") throw error(record.id);
       return { pid: record.pid, hostname: record.config.Hostname ?? "" };
     };

@@ -206,9 +206,9 @@ test("several networks are several interfaces, one of which has the default rout
     gateways,
   ]);
   expect(interfaces).toEqual([
-    ["eth0", "10.79.0.2", []],
+    ["eth0", "10.78.0.2", ["10.78.0.1"]],
     ["eth1", "10.77.0.2", []],
-    ["eth2", "10.78.0.2", ["10.78.0.1"]],
+    ["eth2", "10.79.0.2", []],
   ]);
   expect(networkOf(id)!.resolverPort).toBeGreaterThan(0);
   const { Networks } = await settingsOf(id);

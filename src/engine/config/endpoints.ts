@@ -137,7 +137,7 @@ export function checkWish(wish: EndpointWish, networkName: string, network: Wish
     if (!isIPv4(address) && !isIPv6(address)) problems.push(`invalid link-local IP address: ${address}`);
   if (network !== undefined)
     for (const address of addresses) {
-      const family = isIPv4(address) || address === wish.ipv4Address ? 4 : 6;
+      const family = address === wish.ipv4Address ? 4 : 6;
       const subnets = network.configuredSubnets.map(parseSubnet).filter((subnet) => isOfFamily(subnet, family));
       if (subnets.length === 0)
         problems.push(

@@ -150,7 +150,7 @@ export function disconnectFromNetwork(engine: Engine, container: Container, netw
     const endpoint = record.networking.endpoints.find((each) =>
       network === undefined ? each.networkName === networkRef || each.networkId === networkRef : isOf(each, network),
     );
-    if (network === undefined && (isRunning || endpoint === undefined)) engine.networks.find(networkRef); // throws
+    if (network === undefined && isRunning) engine.networks.find(networkRef); // throws
     if (network?.driver === "host" && endpoint !== undefined) throw inHostNetwork();
     if (endpoint === undefined)
       throw new LighterError(

@@ -133,7 +133,7 @@ export class Endpoints implements Disposable {
     let ports: PortMapping[] = [];
     try {
       const taken = new Set<string>();
-      for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
+      for (const endpoint of inInterfaceOrder(record.networking.endpoints, (each) => this.networkOf(each))) {
         const made = networks.prepare(this.networkOf(endpoint));
         // Only now: the default network's subnet is chosen when somebody first needs it.
         const network = this.networkOf(endpoint);
@@ -175,7 +175,7 @@ export class Endpoints implements Disposable {
     const active: ActiveEndpoint[] = [];
     try {
       const taken = new Set<string>();
-      for (const endpoint of inInterfaceOrder(record.networking.endpoints)) {
+      for (const endpoint of inInterfaceOrder(record.networking.endpoints, (each) => this.networkOf(each))) {
         const network = this.networkOf(endpoint);
         active.push(this.allocate(record, endpoint, network, notPrepared(network), taken));
       }

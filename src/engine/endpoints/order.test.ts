@@ -28,15 +28,22 @@ const chosen = (...list: ActiveEndpoint[]) => {
   return list.flatMap((one) => gatewaysThrough(one, gateways));
 };
 
-test("interfaces are made by priority, the default network first, else as given", () => {
-  const order = inInterfaceOrder([
-    endpoint("b"),
-    endpoint("a"),
-    endpoint("c", 5),
-    endpoint("bridge"),
-    endpoint("d", -1),
+test("interfaces are made in the order in which their networks are the way out: that of none is eth0 before one that may be", () => {
+  const networks: Record<string, Partial<NetworkRecord>> = {
+    ...{ inner: { internal: true }, both: { enableIPv6: true }, sealed: { enableIPv6: true, internal: true } },
+    island: { enableIPv6: true, driver: "macvlan" },
+  };
+  const names = ["zoo", "sealed", "bridge", "inner", "island", "low", "both", "high", "air"];
+  const priorities: Record<string, number> = { low: -1, high: 5 };
+  const order = inInterfaceOrder(
+    names.map((name) => endpoint(name, priorities[name])),
+    ({ networkName: name }) =>
+      ({ name, driver: "bridge", enableIPv4: true, enableIPv6: false, internal: false, options: {}, ...networks[name] }) as NetworkRecord,
+  );
+  expect(order.map(({ networkName }) => networkName)).toEqual([
+    ...["high", "both", "air", "bridge", "island", "zoo", "inner", "sealed"],
+    "low",
   ]);
-  expect(order.map(({ networkName }) => networkName)).toEqual(["c", "bridge", "b", "a", "d"]);
 });
 
 test("an interface gets the lowest number that is free", () => {

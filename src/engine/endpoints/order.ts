@@ -1,5 +1,5 @@
 /** In which order a container's interfaces are made, and which of them lead to the rest of the world. Pure. */
-import { DEFAULT_NETWORK } from "../config/mod.ts";
+import { hasRouter } from "../networks/parent-options.ts";
 import type { EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 
 /** An endpoint of a container that runs, or is about to. */
@@ -9,17 +9,26 @@ export interface ActiveEndpoint {
   network: NetworkRecord;
 }
 
-/** By priority, then the default network, then as they were given. */
-export function inInterfaceOrder(endpoints: readonly EndpointRecord[]): EndpointRecord[] {
-  const rank = ({ networkName, wish }: EndpointRecord) => [
-    -(wish.gatewayPriority ?? 0),
-    networkName === DEFAULT_NETWORK ? 0 : 1,
-  ];
-  return [...endpoints].sort((a, b) => {
-    const [rankA, rankB] = [rank(a), rank(b)];
-    return rankA[0]! - rankB[0]! || rankA[1]! - rankB[1]!;
-  });
+/**
+ * What may be the way out first, as Docker has it: by priority; those without one last; those with routers of both families
+ * first; by the network's name. `networkOf`: of an endpoint.
+ */
+export function inInterfaceOrder(
+  endpoints: readonly EndpointRecord[],
+  networkOf: (endpoint: EndpointRecord) => NetworkRecord,
+): EndpointRecord[] {
+  const places = endpoints.map((endpoint) => ({ endpoint, network: networkOf(endpoint) }));
+  const rank = ({ network }: (typeof places)[number]) => {
+    if (network.internal) return -1;
+    return Number(network.enableIPv4 && network.enableIPv6 && hasRouter(network));
+  };
+  return places.sort((a, b) => byPriority(a, b) || rank(b) - rank(a) || byName(a, b)).map(({ endpoint }) => endpoint);
 }
+
+const byPriority = (a: Pick<ActiveEndpoint, "endpoint">, b: Pick<ActiveEndpoint, "endpoint">) =>
+  (b.endpoint.wish.gatewayPriority ?? 0) - (a.endpoint.wish.gatewayPriority ?? 0);
+const byName = (a: Pick<ActiveEndpoint, "network">, b: Pick<ActiveEndpoint, "network">) =>
+  a.network.name < b.network.name ? -1 : 1;
 
 /** The lowest number that no interface has. */
 export function freeInterfaceName(taken: ReadonlySet<string>, prefix: string): string {
@@ -46,11 +55,9 @@ export function chooseGateways(active: readonly ActiveEndpoint[]): Gateways {
 }
 
 function compareAsGateways(a: ActiveEndpoint, b: ActiveEndpoint): number {
-  const priority = ({ endpoint }: ActiveEndpoint) => endpoint.wish.gatewayPriority ?? 0;
   const families = ({ state: { gateway4, gateway6 } }: ActiveEndpoint) =>
     gateway4 || gateway6 ? Number(gateway4 !== undefined && gateway6 !== undefined) : -1;
-  const byName = a.network.name < b.network.name ? -1 : 1;
-  return priority(b) - priority(a) || families(b) - families(a) || byName;
+  return byPriority(a, b) || families(b) - families(a) || byName(a, b);
 }
 
 /** Of one endpoint: the default routes that go through it, as an interface's `gateways`. */

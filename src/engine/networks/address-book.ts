@@ -8,7 +8,7 @@ import {
   parseIp,
 } from "../../network/ipam/mod.ts";
 import type { AddressPool, InterfaceAddress } from "../../network/types.ts";
-import { leadsNowhere, parentOptionsOf } from "./parent-options.ts";
+import { isRouted, leadsNowhere } from "./parent-options.ts";
 import type { EndpointWish, NetworkRecord } from "./types.ts";
 
 /** An address of this name that is kept aside is what a bridge's containers have for a gateway. Docker's names. */
@@ -35,14 +35,12 @@ interface Taken {
 export class AddressBook {
   readonly #network: NetworkRecord;
   readonly #isClosed: boolean;
-  /** The kernel looks at addresses only: nobody is asked for a router's. */
   readonly #isRouted: boolean;
   readonly #pools: readonly { state: AddressPoolState; gateway: string }[];
 
   constructor(network: NetworkRecord) {
     this.#network = network;
-    const above = parentOptionsOf(network)?.above;
-    this.#isRouted = above?.type === "ipvlan" && above.mode !== "l2";
+    this.#isRouted = isRouted(network);
     this.#isClosed = leadsNowhere(network);
     this.#pools = network.pools.map((pool) => ({
       state: new AddressPoolState(pool),

@@ -79,6 +79,17 @@ export function leadsNowhere(network: NetworkRecord): boolean {
   return network.internal || parentOptionsOf(network)?.parent === "";
 }
 
+/** The kernel looks at addresses only: nobody is asked for a router's. */
+export function isRouted(network: NetworkRecord): boolean {
+  const above = parentOptionsOf(network)?.above;
+  return above?.type === "ipvlan" && above.mode !== "l2";
+}
+
+/** Its containers may have a gateway. */
+export function hasRouter(network: NetworkRecord): boolean {
+  return !leadsNowhere(network) && !isRouted(network);
+}
+
 function invalid(message: string): LighterError {
   return new LighterError("invalid", message);
 }

@@ -3,6 +3,7 @@
  * texts users know.
  */
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { CliError } from "./exit.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
@@ -39,12 +40,20 @@ export class Client {
   #starting: Promise<void> | undefined;
   #version = API_VERSION;
   #isOurs = false;
+  /** What of the command no older version knows, and that version. */
+  #needs: { what: string; version: string } | undefined;
 
   constructor(readonly host: Host) {}
 
   /** The daemon that has answered last is Lighter's own. */
   get isOurs(): boolean {
     return this.#isOurs;
+  }
+
+  /** From here on requests are of a later version than usual. `what` of them needs it: an older daemon would not heed it. */
+  needVersion(version: string, what: string): void {
+    this.#version = version;
+    this.#needs = { what, version };
   }
 
   /** Opens a connection that the next request will find ready. Settles, without an error, when it is open or has failed. */
@@ -79,6 +88,10 @@ export class Client {
     const newest = isOurOwn(request.path) ? undefined : newestVersionIn(error, asked);
     // What has been streamed is gone.
     if (newest === undefined || request.stream !== undefined) throw error;
+    if (this.#needs !== undefined)
+      throw new CliError(
+        `${JSON.stringify(this.#needs.what)} requires API version ${this.#needs.version}, but the Docker daemon API version is ${newest}`,
+      );
     this.#version = newest;
     return this.request(request);
   }

@@ -26,6 +26,7 @@ export interface ContainerBody {
   AttachStdout: boolean;
   AttachStderr: boolean;
   StdinOnce: boolean;
+  readonly NetworkingConfig: { readonly EndpointsConfig: Readonly<Record<string, object>> };
   readonly HostConfig: {
     readonly AutoRemove: boolean;
     readonly Dns: readonly string[];
@@ -274,6 +275,7 @@ export function buildEndpoint(network: NetworkAttachment) {
     GlobalIPv6PrefixLen: 0,
     DriverOpts: Object.keys(network.driverOpts).length === 0 ? null : network.driverOpts,
     DNSNames: null,
+    ...(network.gatewayPriority === 0 ? {} : { GwPriority: network.gatewayPriority }),
   };
 }
 

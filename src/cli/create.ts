@@ -46,6 +46,8 @@ export async function createContainer(client: Client, body: ContainerBody, flags
 
 async function createOrPull(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
   const reference = parseImageReference(body.Image);
+  if (Object.values(body.NetworkingConfig.EndpointsConfig).some((endpoint) => "GwPriority" in endpoint))
+    client.needVersion("1.48", "gw-priority");
   const query = { name: flags.name || undefined, platform: flags.platform || undefined };
   const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
   const pull = async () => {

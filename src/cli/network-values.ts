@@ -1,6 +1,7 @@
 /** Flag values about networks and ports. */
 
-import { goQuote, parseGoUint } from "./go.ts";
+import { messageOf } from "../base/errors.ts";
+import { goQuote, parseGoInt, parseGoUint } from "./go.ts";
 import { isIp } from "./ip.ts";
 import { parseCsvLine } from "./mount-value.ts";
 
@@ -13,10 +14,20 @@ export interface NetworkAttachment {
   readonly ip: string;
   readonly ip6: string;
   readonly macAddress: string;
+  readonly gatewayPriority: number;
 }
 
 /** Of an attachment that is nothing but its network's name. */
-export const NO_OPTIONS = { aliases: [], links: [], linkLocalIps: [], driverOpts: {}, ip: "", ip6: "", macAddress: "" };
+export const NO_OPTIONS = {
+  aliases: [],
+  links: [],
+  linkLocalIps: [],
+  driverOpts: {},
+  ip: "",
+  ip6: "",
+  macAddress: "",
+  gatewayPriority: 0,
+};
 
 /** `--network` "host" or "name=front,alias=web,ip=10.0.0.3". @throws Error */
 export function parseNetwork(text: string): NetworkAttachment {
@@ -46,6 +57,9 @@ export function parseNetwork(text: string): NetworkAttachment {
       case "link-local-ip":
         value = { ...value, linkLocalIps: [...value.linkLocalIps, part] };
         break;
+      case "gw-priority":
+        value = { ...value, gatewayPriority: parseGatewayPriority(part) };
+        break;
       case "driver-opt": {
         const [name = "", option] = [part.split("=", 1)[0], part.slice(part.indexOf("=") + 1)];
         if (!part.includes("=")) throw new Error("invalid key value pair format in driver options");
@@ -58,6 +72,14 @@ export function parseNetwork(text: string): NetworkAttachment {
   }
   if (value.target === "") throw new Error("network name/id is not specified");
   return value;
+}
+
+function parseGatewayPriority(text: string): number {
+  try {
+    return parseGoInt(text);
+  } catch (error) {
+    throw new Error(`invalid gw-priority (${text}): ${messageOf(error).replace(/^.*: /, "")}`);
+  }
 }
 
 /** Names the daemon keeps for itself are not. */

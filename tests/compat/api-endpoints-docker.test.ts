@@ -195,6 +195,38 @@ same("IPv6: addresses, routes, published ports", async (side) => {
   };
 });
 
+same("which interface is eth0: what may lead out, of both families, by name", async (side) => {
+  const interfaces = async (first: string, ...others: string[]) => {
+    await side.create("web", { HostConfig: { NetworkMode: first } });
+    for (const network of others) await side.connect(network, "web");
+    await side.api.request("POST", "/containers/web/start");
+    const said = await side.exec(
+      "web",
+      "for i in /sys/class/net/eth*; do ip -4 addr show $(basename $i) | grep -o 'inet [0-9.]*'; done",
+    );
+    await side.remove();
+    return said;
+  };
+  return [
+    await interfaces("inner", "front", "six", "back"),
+    await interfaces("bridge", "front", "back"),
+    await interfaces("front", "bridge", "inner"),
+  ];
+});
+
+same("the network of a container that is not there, and of oneself", async (side) => {
+  const NetworkMode = "container:web";
+  await side.create("web", { HostConfig: { NetworkMode } });
+  const own = await side.said("POST", "/containers/web/start");
+  await side.remove();
+  await side.create("other", { HostConfig: { NetworkMode } });
+  return [
+    own,
+    await side.said("POST", "/containers/other/start"),
+    (await side.api.inspect("other")).HostConfig.NetworkMode,
+  ];
+});
+
 same("connect and disconnect while it runs", async (side) => {
   await side.run("web", { Hostname: "host", HostConfig: { NetworkMode: "front" } });
   const told: unknown[] = [];
@@ -230,7 +262,8 @@ same("a container that does not run: networks for its next start", async (side) 
     await side.connect("back", "web"),
     await side.disconnect("front", "web"),
   ];
-  said.push(await side.disconnect("front", "web"));
+  said.push(await side.disconnect("front", "web"), await side.disconnect("nowhere", "web"));
+  said.push(await side.disconnect("nowhere", "nobody"), await side.disconnect("front", "nobody"));
   await side.api.request("POST", "/containers/web/start");
   const { Networks } = (await side.api.inspect("web")).NetworkSettings;
   return [said, Object.keys(Networks), Networks.back.IPAddress];

@@ -124,6 +124,21 @@ for (const [name, client] of [
     expect(await ok("exec", "mac", "cat", "/sys/class/net/eth0/address")).toBe("02:42:ac:11:00:99");
   });
 
+  if (name === "lighter")
+    works("later Docker's flags: a network without IPv4, the priority of gateways, an interface's name", async () => {
+      await ok("network", "create", "--ipv4=false", "--ipv6", "six");
+      expect(await ok("network", "inspect", "-f", "{{len .IPAM.Config}}", "six")).toBe("1");
+      await ok("network", "create", "--subnet", "10.77.0.0/24", "front");
+      await ok("network", "create", "--subnet", "10.78.0.0/24", "lower");
+      const wish = "name=lower,gw-priority=1,driver-opt=com.docker.network.endpoint.ifname=lan0";
+      await ok("run", "-d", "--name", "web", "--network", "front", "--network", wish, ...VOLUME, ...server("web"));
+      const route = () => ok("exec", "web", "ip", "-4", "route", "show", "default");
+      expect(await route()).toContain("via 10.78.0.1 dev lan0");
+      await ok("network", "disconnect", "front", "web");
+      await ok("network", "connect", "--gw-priority", "2", "front", "web");
+      expect(await route()).toContain("via 10.77.0.1 dev eth0");
+    });
+
   works("a link to a container of the default network", async () => {
     await ok("run", "-d", "--name", "db", "--expose", "80", "-e", "FOO=bar", ...VOLUME, ...server("db"));
     await ok("run", "-d", "--name", "web", "--link", "db:data", ...VOLUME, ...server("web"));

@@ -3,7 +3,7 @@ import { type Context, defineCommand } from "../command.ts";
 import { buildEndpoint } from "../container-config.ts";
 import { parseLink } from "../container-flags.ts";
 import { CliError } from "../exit.ts";
-import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { parseCsvLine } from "../mount-value.ts";
 import { NO_OPTIONS } from "../network-values.ts";
 
@@ -12,6 +12,7 @@ const commaList = (help: string) => listFlag<readonly string[]>(help, { type: "s
 const flags = {
   alias: commaList("Name of the container on this network"),
   "driver-opt": commaList("Driver option (key=value)"),
+  "gw-priority": intFlag("The default route is by the network of the highest number"),
   ip: stringFlag("IPv4 address"),
   ip6: stringFlag("IPv6 address"),
   link: listFlag("Link to another container", { item: parseLink }),
@@ -30,7 +31,9 @@ export const command = defineCommand({
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const [network = "", container = ""] = args;
   const driverOpts = parseDriverOpts(values["driver-opt"].flat());
-  const endpoint = buildEndpoint({ target: network, ...NO_OPTIONS, links: values.link, driverOpts });
+  const gatewayPriority = values["gw-priority"];
+  if (gatewayPriority !== 0) client.needVersion("1.48", "--gw-priority");
+  const endpoint = buildEndpoint({ target: network, ...NO_OPTIONS, links: values.link, driverOpts, gatewayPriority });
   const linkLocalIps = values["link-local-ip"].flat();
   const body = {
     Container: container,

@@ -19,6 +19,7 @@ const flags = {
   "ip-range": commaList("Give containers addresses of this part of the subnet"),
   "ipam-driver": stringFlag("Driver that gives addresses", { initial: "default" }),
   "ipam-opt": listFlag("Option of that driver (key=value)", { type: "map" }),
+  ipv4: boolFlag("Give IPv4 addresses", { initial: true }),
   ipv6: boolFlag("Give IPv6 addresses, too"),
   label: listFlag("Label (key=value)"),
   opt: listFlag("Driver option (key=value)", { short: "o", type: "map" }),
@@ -37,9 +38,11 @@ export const command = defineCommand({
 });
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+  if (!values.ipv4) client.needVersion("1.48", "--ipv4");
   const body = {
     Driver: values.driver,
     Scope: values.scope,
+    ...(values.ipv4 ? {} : { EnableIPv4: false }),
     EnableIPv6: values.ipv6,
     IPAM: {
       Driver: values["ipam-driver"],

@@ -38,7 +38,15 @@ test("interfaces are made in the order in which their networks are the way out: 
   const order = inInterfaceOrder(
     names.map((name) => endpoint(name, priorities[name])),
     ({ networkName: name }) =>
-      ({ name, driver: "bridge", enableIPv4: true, enableIPv6: false, internal: false, options: {}, ...networks[name] }) as NetworkRecord,
+      ({
+        name,
+        driver: "bridge",
+        enableIPv4: true,
+        enableIPv6: false,
+        internal: false,
+        options: {},
+        ...networks[name],
+      }) as NetworkRecord,
   );
   expect(order.map(({ networkName }) => networkName)).toEqual([
     ...["high", "both", "air", "bridge", "island", "zoo", "inner", "sealed"],

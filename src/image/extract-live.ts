@@ -6,49 +6,38 @@
  * used by its fd. So whatever is exchanged meanwhile, what is made, changed or removed is inside that root. Files that are
  * there are never opened for writing, but replaced.
  */
-import { closeSync, fstatSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import {
   type BytePath,
   chmodPathFd,
   EEXIST,
   ENOENT,
-  fchmod,
-  fchown,
   fchownPathFd,
-  fsetxattr,
   futimens,
   kernelError,
   lchownat,
   lutimensat,
-  makeDevice,
-  O_CREAT,
   O_DIRECTORY,
-  O_EXCL,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
   O_RDONLY,
-  O_WRONLY,
   PATH_MAX,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   removeTreeAt,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFIFO,
   showPath,
   tryLinkat,
   tryMkdirat,
-  tryMknodat,
   tryOpenat,
   tryOpenat2,
-  trySymlinkat,
 } from "../linux/sys/fs.ts";
 import { makingFilesAs } from "../linux/sys/fs-ids.ts";
 import { entryForHost, type IdTranslations } from "./id-translation.ts";
+import { createSpecial, EntryFile, setAttributes } from "./make-entry.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface ExtractOptions {
@@ -65,8 +54,6 @@ const IMPLIED_DIRECTORY_MODE = 0o755;
 /** Another file may be in the way again after one was removed: somebody keeps making them. */
 const ATTEMPTS = 8;
 
-type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeSeconds" | "mtimeNanoseconds" | "xattrs">;
-
 export class LiveExtractor implements TarSink {
   readonly #rootFd: number;
   readonly #targetPath: BytePath;
@@ -74,9 +61,7 @@ export class LiveExtractor implements TarSink {
   /** Times of directories are set when nothing more is made in them. */
   readonly #directories = new Map<BytePath, TarEntry>();
   #entryCount = 0;
-  #fileFd = -1;
-  #file: TarEntry | undefined;
-  #fileEnd = 0;
+  readonly #file = new EntryFile();
 
   /** `rootFd`: the container's "/", O_PATH, the caller's. `targetPath`: absolute, in the container. */
   constructor(rootFd: number, targetPath: BytePath, options: ExtractOptions) {
@@ -102,19 +87,11 @@ export class LiveExtractor implements TarSink {
   }
 
   data(bytes: Uint8Array, offset: number): void {
-    for (let done = 0; done < bytes.length; )
-      done += this.#orKernelError("write", () =>
-        writeSync(this.#fileFd, bytes, done, bytes.length - done, offset + done),
-      );
-    this.#fileEnd = offset + bytes.length;
+    this.#file.write(bytes, offset);
   }
 
   endEntry(): void {
-    const entry = this.#file;
-    if (entry === undefined) return;
-    if (this.#fileEnd < entry.size) this.#orKernelError("write", () => ftruncateSync(this.#fileFd, entry.size)); // a hole
-    setAttributes(this.#fileFd, entry, entry.path);
-    this.close();
+    this.#file.finish();
   }
 
   /** Call once, after the reader's end. */
@@ -132,9 +109,7 @@ export class LiveExtractor implements TarSink {
   }
 
   close(): void {
-    if (this.#fileFd >= 0) closeSync(this.#fileFd);
-    this.#fileFd = -1;
-    this.#file = undefined;
+    this.#file.close();
   }
 
   /** @throws LighterError with Docker's text for one that leaves the target */
@@ -225,26 +200,8 @@ export class LiveExtractor implements TarSink {
   }
 
   #create(parentFd: number, name: string, entry: TarEntry): number {
-    switch (entry.type) {
-      case "file": {
-        const fd = tryOpenat(parentFd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-        if (fd < 0) return fd;
-        this.#fileFd = fd;
-        this.#file = entry;
-        this.#fileEnd = 0;
-        return 0;
-      }
-      case "hardlink":
-        return this.#link(parentFd, name, entry);
-      case "symlink":
-        return trySymlinkat(entry.linkPath, parentFd, name);
-      case "fifo":
-        return tryMknodat(parentFd, name, S_IFIFO | 0o600, 0n);
-      default: {
-        const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
-        return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
-      }
-    }
+    if (entry.type === "file") return this.#file.create(parentFd, name, entry);
+    return entry.type === "hardlink" ? this.#link(parentFd, name, entry) : createSpecial(parentFd, name, entry);
   }
 
   /** To a file that is in the archive, too. */
@@ -270,16 +227,6 @@ export class LiveExtractor implements TarSink {
       }
     }
     lutimensat(parentFd, name, entry.mtimeSeconds, entry.mtimeNanoseconds);
-  }
-
-  #orKernelError<T>(what: string, act: () => T): T {
-    try {
-      return act();
-    } catch (error) {
-      const errno = errnoOf(error);
-      const path = showPath(this.#file?.path ?? "");
-      throw new LighterError("kernel", `${what} "${path}": ${errno}`, { errno, cause: error });
-    }
   }
 }
 
@@ -316,23 +263,4 @@ function cannotOverwrite(path: BytePath, target: BytePath, isDirectory: boolean)
     "internal",
     `cannot overwrite ${old} "${showPath(path)}" with ${fresh} "${showPath(target)}"`,
   );
-}
-
-function setAttributes(fd: number, entry: Attributes, path: string): void {
-  fchown(fd, entry.uid, entry.gid, path);
-  fchmod(fd, entry.mode, path); // must follow chown(2), which clears setuid
-  for (const { name, value } of entry.xattrs) setXattr(fd, name, value, path);
-  futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
-}
-
-/** Ours to set: they would redirect one overlay directory to another. */
-const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
-
-function setXattr(fd: number, name: string, value: Uint8Array, path: string): void {
-  if (OVERLAY_XATTR.test(name)) return;
-  try {
-    fsetxattr(fd, name, value, path);
-  } catch (error) {
-    if (errnoOf(error) !== "EOPNOTSUPP" || name === "security.capability") throw error;
-  }
 }

@@ -2,7 +2,8 @@ import { LighterError } from "../base/errors.ts";
 import type { DiffId } from "../base/ids.ts";
 import type { ImageDocument } from "../spec/oci-image.ts";
 import { digestOf } from "./blobs.ts";
-import type { Image, ImageStore } from "./store.ts";
+import type { Image } from "./present-image.ts";
+import type { ImageStore } from "./store.ts";
 import { encodeTar } from "./tar-writer.ts";
 
 export const HELLO_NAME = "hello:latest";

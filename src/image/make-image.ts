@@ -9,8 +9,9 @@ import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } f
 import type { ImageFiles } from "./archive.ts";
 import { digestOf, type IngestedFile } from "./blobs.ts";
 import type { FoundImage } from "./load.ts";
+import type { Image } from "./present-image.ts";
 import type { Reference } from "./reference.ts";
-import type { Image, ImageStore } from "./store.ts";
+import type { ImageStore } from "./store.ts";
 
 export interface NewImage {
   /** Its layers come first. */

@@ -10,6 +10,7 @@ export { type Change, listChanges } from "./layer-changes.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
 export { parsePlatform } from "./platform.ts";
+export type { Image } from "./present-image.ts";
 export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./pull.ts";
 export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./push.ts";
 export {
@@ -33,7 +34,7 @@ export {
 export type { ImageUser } from "./removal.ts";
 export { saveImages } from "./save.ts";
 export type { ImageSource, LoadProgress } from "./stage-archive.ts";
-export { type Image, type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store.ts";
+export { type ImageLayers, ImageStore, type LoadedImage, type RemoveRecord } from "./store.ts";
 export { TarReader } from "./tar-reader.ts";
 export { type TreeTarOptions, writeFileTar, writeTreeTar } from "./tree-tar.ts";
 export { type ResolvedUser, resolveGroup, resolveUser } from "./users.ts";

@@ -18,6 +18,7 @@ import {
   type Platform,
   REF_NAME_ANNOTATION,
 } from "../spec/oci-image.ts";
+import type { Image } from "./present-image.ts";
 import {
   familiarName,
   familiarReference,
@@ -27,7 +28,7 @@ import {
   parseReference,
   type Reference,
 } from "./reference.ts";
-import type { Image, ImageStore } from "./store.ts";
+import type { ImageStore } from "./store.ts";
 import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
 
 const READ_BYTES = 1024 * 1024;

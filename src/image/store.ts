@@ -15,70 +15,38 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
-import type { ChainId, Digest } from "../base/ids.ts";
-import {
-  DEAD_OWNER_TIMEOUT_MS,
-  MOUNT_DATA_MAX_BYTES,
-  UNFINISHED_PULL_MAX_AGE_MS,
-  WORKERS_END_TIMEOUT_MS,
-} from "../base/limits.ts";
+import type { Digest } from "../base/ids.ts";
+import { DEAD_OWNER_TIMEOUT_MS, WORKERS_END_TIMEOUT_MS } from "../base/limits.ts";
 import { log } from "../base/log.ts";
 import { writePoint } from "../base/write-point.ts";
 import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
-import {
-  type ImageDocument,
-  type ImageManifest,
-  type Platform,
-  parseImageDocument,
-  parseManifest,
-} from "../spec/oci-image.ts";
+import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
 import type { ImageFiles } from "./archive.ts";
 import { BlobStore } from "./blobs.ts";
-import { type Changes, ImageDatabase, type ImageRecord, type LayerRecord, type RootAttributes } from "./database.ts";
+import { Content } from "./content.ts";
+import { type Changes, ImageDatabase, type ImageRecord, type RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
+import { ImageIndex } from "./image-index.ts";
+import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
+import { LastUses } from "./last-uses.ts";
 import { LayerJobs } from "./layer-jobs.ts";
 import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
 import { type FoundImage, findImages } from "./load.ts";
-import { planOverlayOptions } from "./overlay-options.ts";
 import { HOST_PLATFORM } from "./platform.ts";
+import { type Image, presentImage } from "./present-image.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
 import { type ImageSource, type LoadProgress, openSource, stageArchiveImage } from "./stage-archive.ts";
 import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";
-
-export interface Image {
-  /** Digest of the config document. */
-  id: Digest;
-  manifestDigest: Digest;
-  manifestSize: number;
-  manifest: ImageManifest;
-  document: ImageDocument;
-  /** One for each layer, lowest first. */
-  chainIds: ChainId[];
-  /** Unpacked file bytes of all layers. */
-  sizeBytes: number;
-  /** Familiar names with tag, "hello:latest", sorted. */
-  repoTags: string[];
-  /** Familiar names with digest, sorted. */
-  repoDigests: string[];
-}
 
 export interface ImageLayers {
   /** Host directories for overlay's lowerdir, topmost first; never empty. */
   lowerDirs: string[];
   /** What "/" of the image is: whoever makes the upper directory gives it these, for it covers those of the layers. */
   root: RootAttributes;
-}
-
-/** Of one container. `upperPath` and `workPath` must exist, on one file system. */
-export interface WritableLayer {
-  upperPath: string;
-  workPath: string;
-  /** A layer below the image's. */
-  basePath?: string;
 }
 
 export interface LoadedImage {
@@ -92,9 +60,6 @@ export type RemoveRecord = { Untagged: string } | { Deleted: string };
 export interface OpenOptions {
   platform?: Platform;
 }
-
-/** Last uses are written down together, so late: starting containers must not wait for a disk. */
-const LAST_USED_DELAY_MS = 10_000;
 
 interface StoreParts {
   rootPath: string;
@@ -115,12 +80,9 @@ export class ImageStore implements AsyncDisposable {
   readonly #layers: LayerStore;
   readonly #jobs: LayerJobs;
   readonly platform: Platform;
-  readonly #images = new Map<Digest, StoredImage>();
-  /** Full reference to image. */
-  readonly #references = new Map<string, StoredImage>();
-  readonly #leases = new Set<Staging>();
-  readonly #lastUsed = new Map<Digest, number>();
-  #lastUsedTimer: NodeJS.Timeout | undefined;
+  readonly #index = new ImageIndex();
+  readonly #content: Content;
+  readonly #lastUses: LastUses;
   #lastChange: Promise<unknown> = Promise.resolve();
   /** Images that the database names and that could not be read, each with its reason. */
   readonly damaged: string[] = [];
@@ -169,6 +131,8 @@ export class ImageStore implements AsyncDisposable {
     this.#database = parts.database;
     this.#blobs = parts.blobs;
     this.#layers = parts.layers;
+    this.#content = new Content({ ...parts, index: this.#index });
+    this.#lastUses = new LastUses(parts.database);
     this.#jobs = new LayerJobs(parts.blobs, parts.layers, parts.workerLockFd);
     this.platform = parts.platform;
   }
@@ -176,9 +140,9 @@ export class ImageStore implements AsyncDisposable {
   /** Gives up what is being loaded and pulled, and waits for changes under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#jobs[Symbol.asyncDispose]();
-    while (this.#leases.size > 0) await Promise.all([...this.#leases].map((staging) => staging.over));
+    while (this.#content.leases.size > 0) await Promise.all([...this.#content.leases].map((staging) => staging.over));
     await this.#lastChange.catch(() => {});
-    this.#writeLastUsed();
+    this.#lastUses.write();
     this.#database[Symbol.dispose]();
     closeSync(this.#workerLockFd);
     closeSync(this.#lockFd);
@@ -199,15 +163,15 @@ export class ImageStore implements AsyncDisposable {
       const names = (references.get(record.id) ?? []).map(([name]) => name);
       try {
         const image = await this.#readImage(record);
-        this.#images.set(image.id, image);
-        for (const name of names) this.#setReference(name, image);
+        this.#index.add(image);
+        for (const name of names) this.#index.setReference(name, image);
       } catch (error) {
         this.damaged.push(`image ${names[0] ?? record.id}: ${messageOf(error)}`);
       }
     }
     // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
     if (this.damaged.length > 0) return;
-    await this.#removeGarbage();
+    await this.#content.removeGarbage();
     await this.#writeLayout();
   }
 
@@ -223,74 +187,13 @@ export class ImageStore implements AsyncDisposable {
     return { ...record, manifest, document, layers, references: new Set() };
   }
 
-  #setReference(name: string, image: StoredImage): void {
-    this.#references.get(name)?.references.delete(name);
-    this.#references.set(name, image);
-    image.references.add(name);
-  }
-
-  #deleteReference(name: string): void {
-    this.#references.get(name)?.references.delete(name);
-    this.#references.delete(name);
-  }
-
   /** For other tools only. If it cannot be written, with a full disk, the next change does it, or the next open. */
   async #writeLayout(): Promise<void> {
     try {
-      await writeLayoutFiles(this.#rootPath, this.#images.values());
+      await writeLayoutFiles(this.#rootPath, this.#index.values());
     } catch (error) {
       log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
-  }
-
-  // --- What is in use ---
-
-  #usedLayers(): Set<LayerRecord> {
-    const used = new Set<LayerRecord>();
-    for (const image of this.#images.values()) for (const layer of image.layers) used.add(layer);
-    return used;
-  }
-
-  /** Layers that no image has and no change in the making. */
-  #freeLayers(): LayerRecord[] {
-    const used = this.#usedLayers();
-    const leases = [...this.#leases];
-    const isLeased = ({ key }: LayerRecord): boolean => leases.some(({ leasedLayers }) => leasedLayers.has(key));
-    return [...this.#layers.records()].filter((layer) => !used.has(layer) && !isLeased(layer));
-  }
-
-  /** Blobs of images, of layers that wait for one, and of changes in the making. */
-  #usedBlobs(): Set<Digest> {
-    const usedLayers = this.#usedLayers();
-    const used = new Set<Digest>();
-    for (const image of this.#images.values()) for (const digest of blobsOf(image)) used.add(digest);
-    for (const layer of this.#layers.records()) if (!usedLayers.has(layer)) used.add(layer.blob.digest);
-    for (const { leasedBlobs } of this.#leases) for (const digest of leasedBlobs) used.add(digest);
-    return used;
-  }
-
-  /** Nobody can take them up any more when this returns its promise. So with `#removeLayers`. */
-  async #removeBlobs(digests: readonly Digest[]): Promise<void> {
-    const used = this.#usedBlobs();
-    const unused = digests.filter((digest) => !used.has(digest));
-    if (unused.length === 0) return;
-    const removal = this.#blobs.remove(unused);
-    this.#database.deleteBlobPlaces(unused);
-    await removal;
-  }
-
-  async #removeLayers(layers: readonly LayerRecord[]): Promise<void> {
-    if (layers.length === 0) return;
-    this.#database.apply({ deleteLayers: layers.map(({ key }) => key) });
-    await this.#layers.remove(layers);
-  }
-
-  /** Of a load that was killed, or a pull that failed long ago. */
-  async #removeGarbage(): Promise<void> {
-    const oldestMs = Date.now() - UNFINISHED_PULL_MAX_AGE_MS;
-    await this.#removeLayers(this.#freeLayers().filter((layer) => this.#layers.addedAtMs(layer) < oldestMs));
-    const removed = await this.#blobs.removeAllBut(this.#usedBlobs());
-    if (removed.length > 0) this.#database.deleteBlobPlaces(removed);
   }
 
   // --- Adding images ---
@@ -304,7 +207,7 @@ export class ImageStore implements AsyncDisposable {
     work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
   ): Promise<T> {
     const staging = new Staging(this.#blobs, this.#jobs, await this.#blobs.createIngest());
-    this.#leases.add(staging);
+    this.#content.leases.add(staging);
     let isDone = false;
     try {
       const { staged, result } = await work(staging);
@@ -312,19 +215,19 @@ export class ImageStore implements AsyncDisposable {
       isDone = true;
       return result;
     } finally {
-      await this.#change(() => this.#release(staging, !isDone, options.keepUnfinished));
+      await this.#change(() => this.#content.release(staging, !isDone, options.keepUnfinished));
       await this.#blobs.removeIngest(staging.ingestPath);
       staging.end();
     }
   }
 
   async #commit(staged: readonly StagedImage[]): Promise<void> {
-    const images = staged.map(({ image }) => this.#images.get(image.id) ?? image);
+    const images = staged.map(({ image }) => this.#index.get(image.id) ?? image);
     await this.#blobs.settle(images.flatMap(blobsOf));
     const addLayers = new Set(
       images.flatMap(({ layers }) => layers).filter((layer) => !this.#layers.isCommitted(layer)),
     );
-    const addImages = new Set(images.filter(({ id }) => !this.#images.has(id)));
+    const addImages = new Set(images.filter(({ id }) => !this.#index.has(id)));
     const setReferences = new Map<string, StoredImage>();
     for (const [index, { names }] of staged.entries())
       for (const name of names) setReferences.set(formatReference(name), images[index]!);
@@ -338,52 +241,22 @@ export class ImageStore implements AsyncDisposable {
       nextDirectory: this.#layers.nextDirectory,
     });
     this.#layers.setCommitted(addLayers);
-    for (const image of addImages) this.#images.set(image.id, image);
-    for (const [name, image] of setReferences) this.#setReference(name, image);
+    for (const image of addImages) this.#index.add(image);
+    for (const [name, image] of setReferences) this.#index.setReference(name, image);
     await this.#writeLayout();
-  }
-
-  /** Ends a lease. What was leased and belongs to nothing goes, unless it is to be kept for another try. */
-  async #release(staging: Staging, failed: boolean, keepUnfinished: boolean): Promise<void> {
-    this.#leases.delete(staging);
-    if (!failed) return;
-    const added = (): LayerRecord[] =>
-      this.#freeLayers().filter((layer) => staging.leasedLayers.has(layer.key) && !this.#layers.isCommitted(layer));
-    if (!keepUnfinished || !(await this.#keepLayers(added()))) await this.#layers.remove(added());
-    await this.#removeBlobs([...staging.leasedBlobs]);
-  }
-
-  /** Of an image that was removed while it was held. */
-  async #removeUnneeded({ leasedLayers, leasedBlobs }: Staging): Promise<void> {
-    await this.#removeLayers(this.#freeLayers().filter(({ key }) => leasedLayers.has(key)));
-    await this.#removeBlobs([...leasedBlobs]);
-  }
-
-  /** Makes layers without an image last; false if that fails, which must not hide why they have none. */
-  async #keepLayers(layers: readonly LayerRecord[]): Promise<boolean> {
-    if (layers.length === 0) return true;
-    try {
-      await this.#blobs.settle(layers.map(({ blob }) => blob.digest));
-      await syncFileSystem(this.#lockFd);
-      this.#database.apply({ addLayers: layers, nextDirectory: this.#layers.nextDirectory });
-      this.#layers.setCommitted(layers);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   /** Keeps the image's blobs and layers while `work` goes on, whatever happens to the image. */
   async hold<T>(image: StoredImage, work: () => Promise<T>): Promise<T> {
     const staging = new Staging(this.#blobs, this.#jobs, "");
     staging.leaseImage(image);
-    this.#leases.add(staging);
+    this.#content.leases.add(staging);
     try {
       return await work();
     } finally {
       await this.#change(async () => {
-        this.#leases.delete(staging);
-        if (this.#images.get(image.id) !== image) await this.#removeUnneeded(staging);
+        this.#content.leases.delete(staging);
+        if (this.#index.get(image.id) !== image) await this.#content.removeUnneeded(staging);
       });
       staging.end();
     }
@@ -392,12 +265,12 @@ export class ImageStore implements AsyncDisposable {
   /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
   async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
     await this.#change(async () => {
-      if (this.#images.get(image.id) !== image) return;
+      if (this.#index.get(image.id) !== image) return;
       this.#database.addBlobPlaces(blobsOf(image), repository);
       const name = `${repository}@${digest}`;
-      if (this.#references.get(name) === image) return;
+      if (image.references.has(name)) return;
       this.#database.apply({ setReferences: new Map([[name, image.id]]) });
-      this.#setReference(name, image);
+      this.#index.setReference(name, image);
     });
   }
 
@@ -431,7 +304,7 @@ export class ImageStore implements AsyncDisposable {
     staging: Staging,
     onProgress: (progress: LoadProgress) => void,
   ): Promise<StagedImage> {
-    const known = this.#images.get(found.configDigest);
+    const known = this.#index.get(found.configDigest);
     if (known === undefined)
       return await stageArchiveImage(found, { files, staging, blobs: this.#blobs, layers: this.#layers, onProgress });
     staging.leaseImage(known);
@@ -440,31 +313,12 @@ export class ImageStore implements AsyncDisposable {
 
   // --- Reading ---
 
-  #present(image: StoredImage): Image {
-    const references = [...image.references].map(parseReference);
-    const names = (hasDigest: boolean): string[] =>
-      references
-        .filter((reference) => (reference.digest !== undefined) === hasDigest)
-        .map(familiarReference)
-        .sort();
-    return {
-      id: image.id,
-      manifestDigest: image.manifestDigest,
-      manifestSize: image.manifestSize,
-      manifest: image.manifest,
-      document: image.document,
-      chainIds: chainIdsOf(image.document.rootfs.diff_ids),
-      sizeBytes: image.layers.reduce((sum, layer) => sum + layer.sizeBytes, 0),
-      repoTags: names(false),
-      repoDigests: names(true),
-    };
-  }
-
   /** Newest first. */
   list(): Image[] {
     const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
-    return [...this.#images.values()]
-      .map((image) => this.#present(image))
+    return this.#index
+      .values()
+      .map(presentImage)
       .sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
   }
 
@@ -473,50 +327,21 @@ export class ImageStore implements AsyncDisposable {
    * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
    */
   get(nameOrId: string): Image {
-    return this.#present(this.#find(nameOrId).image);
-  }
-
-  #find(nameOrId: string): { image: StoredImage; byId: boolean } {
-    const asId = /^(?:sha256:)?([0-9a-f]{64})$/.exec(nameOrId);
-    if (asId !== null) {
-      const image = this.#images.get(`sha256:${asId[1]}` as Digest);
-      if (image === undefined) throw noSuchImage(nameOrId);
-      return { image, byId: true };
-    }
-    const reference = withDefaultTag(parseReference(nameOrId));
-    const named = this.#findReference(reference);
-    if (named !== undefined) return { image: named, byId: false };
-    const prefix = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(nameOrId)?.[1];
-    const matches =
-      prefix === undefined ? [] : [...this.#images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
-    if (matches.length > 1) throw new LighterError("invalid", `image id prefix "${nameOrId}" is ambiguous`);
-    if (matches[0] === undefined) throw noSuchImage(familiarReference(reference));
-    return { image: matches[0], byId: true };
-  }
-
-  #findReference(reference: Reference): StoredImage | undefined {
-    const exact = this.#references.get(formatReference(reference));
-    if (exact !== undefined || reference.digest === undefined) return exact;
-    // "name:tag@digest" means the digest; Docker ignores the tag.
-    const { domain, path, digest } = reference;
-    return this.#references.get(formatReference({ domain, path, digest }));
+    return presentImage(this.#index.find(nameOrId).image);
   }
 
   /** The image that a full reference means. */
   referenced(reference: Reference): StoredImage | undefined {
-    return this.#references.get(formatReference(reference));
+    return this.#index.referenced(reference);
   }
 
   stored(id: Digest): StoredImage | undefined {
-    return this.#images.get(id);
+    return this.#index.get(id);
   }
 
   /** All tags of a repository, sorted. */
-  tagsOf({ domain, path }: Reference): Reference[] {
-    return [...this.#references.keys()]
-      .map(parseReference)
-      .filter((other) => other.domain === domain && other.path === path && other.digest === undefined)
-      .sort((a, b) => (a.tag! < b.tag! ? -1 : 1));
+  tagsOf(repository: Reference): Reference[] {
+    return this.#index.tagsOf(repository);
   }
 
   /** Where a blob's bytes are; there as long as something needs it. */
@@ -531,7 +356,7 @@ export class ImageStore implements AsyncDisposable {
 
   /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). */
   layersOf(nameOrId: string): ImageLayers {
-    const { layers } = this.#find(nameOrId).image;
+    const { layers } = this.#index.find(nameOrId).image;
     const topFirst = [...layers].reverse();
     const lowerDirs = topFirst.map((layer) => this.#layers.directoryPath(layer.directory));
     return {
@@ -549,19 +374,8 @@ export class ImageStore implements AsyncDisposable {
    * The rootfs of a container of this image: one overlay mount, whose options go to mount(2) as one string.
    * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
    */
-  mountsFor(nameOrId: string, { upperPath, workPath, basePath }: WritableLayer): OciMount[] {
-    const { lowerDirs } = this.layersOf(nameOrId);
-    const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
-    const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
-    const options = [...paths, ...planOverlayOptions()];
-    const byteCount = Buffer.byteLength(options.join(","));
-    if (byteCount > MOUNT_DATA_MAX_BYTES)
-      throw new LighterError(
-        "not-supported",
-        `image "${nameOrId}" has ${lowerDirs.length} layers: overlay's mount options need ${byteCount} bytes, above the limit of ${MOUNT_DATA_MAX_BYTES}`,
-        { hint: "use a data directory with a shorter path" },
-      );
-    return [{ destination: "/", type: "overlay", source: "overlay", options }];
+  mountsFor(nameOrId: string, writable: WritableLayer): OciMount[] {
+    return planImageMounts(nameOrId, this.layersOf(nameOrId).lowerDirs, writable);
   }
 
   // --- Changing names, removing ---
@@ -569,13 +383,13 @@ export class ImageStore implements AsyncDisposable {
   /** Gives an image another name, taking it from the image that had it. @throws LighterError. */
   tag(nameOrId: string, name: string): Promise<void> {
     return this.#change(async () => {
-      const { image } = this.#find(nameOrId);
+      const { image } = this.#index.find(nameOrId);
       const reference = withDefaultTag(parseReference(name));
       if (reference.digest !== undefined)
         throw new LighterError("invalid", "refusing to create a tag with a digest reference");
       const fullName = formatReference(reference);
       this.#database.apply({ setReferences: new Map([[fullName, image.id]]) });
-      this.#setReference(fullName, image);
+      this.#index.setReference(fullName, image);
       await this.#writeLayout();
     });
   }
@@ -588,7 +402,7 @@ export class ImageStore implements AsyncDisposable {
    */
   remove(nameOrId: string, options: { force: boolean; users: readonly ImageUser[] }): Promise<RemoveRecord[]> {
     return this.#change(async () => {
-      const { image, byId } = this.#find(nameOrId);
+      const { image, byId } = this.#index.find(nameOrId);
       const users = options.users.filter((user) => user.imageId === image.id);
       const plan = byId
         ? planRemovalById(image, users, options.force)
@@ -601,13 +415,13 @@ export class ImageStore implements AsyncDisposable {
     const records: RemoveRecord[] = plan.names.map((name) => ({ Untagged: familiarReference(parseReference(name)) }));
     if (!plan.deletesImage) {
       this.#database.apply({ deleteReferences: plan.names });
-      for (const name of plan.names) this.#deleteReference(name);
+      for (const name of plan.names) this.#index.deleteReference(name);
       await this.#writeLayout();
       return records;
     }
-    const kept = new Set(this.#freeLayers()); // of pulls that failed: not of this image
-    this.#images.delete(image.id);
-    const layers = this.#freeLayers().filter((layer) => !kept.has(layer));
+    const kept = new Set(this.#content.freeLayers()); // of pulls that failed: not of this image
+    this.#index.delete(image.id);
+    const layers = this.#content.freeLayers().filter((layer) => !kept.has(layer));
     const changes: Changes = {
       deleteReferences: plan.names,
       deleteImages: [image.id],
@@ -616,60 +430,47 @@ export class ImageStore implements AsyncDisposable {
     try {
       this.#database.apply(changes);
     } catch (error) {
-      this.#images.set(image.id, image);
+      this.#index.add(image);
       throw error;
     }
-    for (const name of plan.names) this.#deleteReference(name);
+    for (const name of plan.names) this.#index.deleteReference(name);
     records.push({ Deleted: image.id });
     const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
     for (const [index, layer] of [...image.layers.entries()].reverse())
       if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
     // All begun at once: a pull that begins from here on must not take up what goes.
-    await Promise.all([this.#layers.remove(layers), this.#removeBlobs(blobsOf(image)), this.#writeLayout()]);
+    await Promise.all([this.#layers.remove(layers), this.#content.removeBlobs(blobsOf(image)), this.#writeLayout()]);
     return records;
   }
 
   /** Images without a name that no container holds are removed (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
-    const dangling = [...this.#images.values()].filter((image) => image.references.size === 0 && !held.has(image.id));
+    const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
     const records: RemoveRecord[] = [];
     for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
     await this.#change(async () => {
-      const layers = this.#freeLayers();
-      await this.#removeLayers(layers);
-      await this.#removeBlobs(layers.map(({ blob }) => blob.digest));
-      await this.#blobs.removePartials((digest) => this.#usedBlobs().has(digest));
+      const layers = this.#content.freeLayers();
+      await this.#content.removeLayers(layers);
+      await this.#content.removeBlobs(layers.map(({ blob }) => blob.digest));
+      await this.#blobs.removePartials((digest) => this.#content.usedBlobs().has(digest));
     });
     return records;
   }
 
   // --- Use ---
 
-  /** A container is made or started from the image. Costs nothing now: it is written down a little later. */
+  /** A container is made or started from the image. */
   markUsed(id: string): void {
-    const image = this.#images.get(id as Digest);
+    const image = this.#index.get(id as Digest);
     if (image === undefined) return;
     image.lastUsedAtMs = Date.now();
-    this.#lastUsed.set(image.id, image.lastUsedAtMs);
-    if (this.#lastUsedTimer !== undefined) return;
-    this.#lastUsedTimer = setTimeout(() => this.#writeLastUsed(), LAST_USED_DELAY_MS);
-    this.#lastUsedTimer.unref();
-  }
-
-  #writeLastUsed(): void {
-    clearTimeout(this.#lastUsedTimer);
-    this.#lastUsedTimer = undefined;
-    if (this.#lastUsed.size === 0) return;
-    try {
-      this.#database.setLastUsed(this.#lastUsed);
-      this.#lastUsed.clear();
-    } catch {} // a full disk: with the next use
+    this.#lastUses.note(image.id, image.lastUsedAtMs);
   }
 
   /** What the store takes on the disk, and which image takes how much of it. */
   diskUsage(): DiskUsage {
-    return computeDiskUsage([...this.#images.values()], [...this.#layers.records()], this.#blobs.sizeBytes());
+    return computeDiskUsage(this.#index.values(), [...this.#layers.records()], this.#blobs.sizeBytes());
   }
 
   // --- Images made here, and out again ---
@@ -686,7 +487,7 @@ export class ImageStore implements AsyncDisposable {
 
   /** Unpacked bytes of each layer, lowest first. */
   layerSizesOf(id: Digest): number[] {
-    return this.#find(id).image.layers.map((layer) => layer.sizeBytes);
+    return this.#index.find(id).image.layers.map((layer) => layer.sizeBytes);
   }
 
   /**
@@ -699,7 +500,7 @@ export class ImageStore implements AsyncDisposable {
     make: (ingestPath: string) => Promise<{ found: FoundImage; files: ImageFiles }>,
   ): Promise<Digest> {
     return await this.addStaged({ keepUnfinished: false }, async (staging) => {
-      if (baseId !== undefined) staging.leaseImage(this.#find(baseId).image);
+      if (baseId !== undefined) staging.leaseImage(this.#index.find(baseId).image);
       const { found, files } = await make(staging.ingestPath);
       const staged = await this.#stageFound(found, files, staging, () => {});
       return { staged: [staged], result: found.configDigest };
@@ -711,10 +512,6 @@ export class ImageStore implements AsyncDisposable {
 async function waitForWorkers(workerLockFd: number): Promise<void> {
   if (!(await lockExclusiveWithin(workerLockFd, WORKERS_END_TIMEOUT_MS)))
     throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");
-}
-
-function noSuchImage(name: string): LighterError {
-  return new LighterError("not-found", `No such image: ${name}`);
 }
 
 function asLighterError(error: unknown, what: string): LighterError {

@@ -10,8 +10,8 @@
  *
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
  */
-import { closeSync, fstatSync, ftruncateSync, readdirSync, type Stats, writeSync } from "node:fs";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { closeSync, fstatSync, readdirSync, type Stats } from "node:fs";
+import { LighterError } from "../base/errors.ts";
 import {
   LAYER_MAX_ENTRIES,
   LAYER_MAX_IMPLIED_DIRECTORIES,
@@ -25,38 +25,29 @@ import {
   ELOOP,
   ENOENT,
   ENOTDIR,
-  fchmod,
-  fchown,
   fsetxattr,
-  futimens,
   kernelError,
   lchownat,
   lsetxattrat,
   lutimensat,
-  makeDevice,
-  O_CREAT,
   O_DIRECTORY,
-  O_EXCL,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
-  O_WRONLY,
   openat,
   PATH_MAX,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   removeTreeAt,
-  S_IFBLK,
   S_IFCHR,
-  S_IFIFO,
   showPath,
   tryLinkat,
   tryMkdirat,
   tryMknodat,
   tryOpenat,
   tryOpenat2,
-  trySymlinkat,
 } from "../linux/sys/fs.ts";
+import { type Attributes, createSpecial, EntryFile, setAttributes, setXattr } from "./make-entry.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface LayerTotals {
@@ -74,9 +65,6 @@ const WHITEOUT_META_PREFIX = ".wh..wh.";
 export const OPAQUE_MARKER = ".wh..wh..opq";
 export const OPAQUE_XATTR = "trusted.overlay.opaque";
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
-/** Ours to set: from a layer they could redirect one overlay directory to another. */
-const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
-const EOPNOTSUPP = "EOPNOTSUPP";
 const EPERM = -1;
 
 /** Open directories kept at a time: entries come grouped by directory. */
@@ -112,9 +100,7 @@ interface PendingDirectory {
   opaque: boolean;
 }
 
-type DirectoryAttributes = Pick<TarEntry, "mode" | "uid" | "gid" | "xattrs" | "mtimeSeconds" | "mtimeNanoseconds">;
-
-function attributesOf(stat: Stats): DirectoryAttributes {
+function attributesOf(stat: Stats): Attributes {
   const seconds = Math.floor(stat.mtimeMs / 1000);
   return {
     mode: stat.mode & 0o7777,
@@ -126,7 +112,7 @@ function attributesOf(stat: Stats): DirectoryAttributes {
   };
 }
 
-function finishDirectory(rootFd: number, path: string, entry: DirectoryAttributes | undefined, opaque: boolean): void {
+function finishDirectory(rootFd: number, path: string, entry: Attributes | undefined, opaque: boolean): void {
   if (entry === undefined && !opaque) return;
   const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   const fd = tryOpenat2(rootFd, path === "" ? "." : path, flags, resolveInLayer);
@@ -135,10 +121,7 @@ function finishDirectory(rootFd: number, path: string, entry: DirectoryAttribute
   try {
     if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
     if (entry === undefined) return;
-    fchown(fd, entry.uid, entry.gid, path);
-    fchmod(fd, entry.mode, path);
-    for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, path));
-    futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+    setAttributes(fd, entry, path);
   } finally {
     closeSync(fd);
   }
@@ -168,9 +151,7 @@ export class LayerUnpacker implements TarSink {
   #entryCount = 0;
   #sizeBytes = 0;
   #root: LayerTotals["root"];
-  #fileFd = -1;
-  #fileEntry: TarEntry | undefined;
-  #fileEnd = 0;
+  readonly #file = new EntryFile();
 
   /** `rootFd`: the layer's directory, empty, seen by nobody else. */
   constructor(rootFd: number) {
@@ -207,35 +188,13 @@ export class LayerUnpacker implements TarSink {
   }
 
   data(bytes: Uint8Array, offset: number): void {
-    if (this.#fileFd < 0) return; // a whiteout with data: its content means nothing
-    let done = 0;
-    while (done < bytes.length) {
-      try {
-        done += writeSync(this.#fileFd, bytes, done, bytes.length - done, offset + done);
-      } catch (error) {
-        throw nodeError(error, `write "${showPath(this.#fileEntry!.path)}"`);
-      }
-    }
-    this.#fileEnd = offset + bytes.length;
+    if (!this.#file.isOpen) return; // a whiteout with data: its content means nothing
+    this.#file.write(bytes, offset);
     this.#sizeBytes += bytes.length;
   }
 
   endEntry(): void {
-    const entry = this.#fileEntry;
-    if (entry === undefined) return;
-    const fd = this.#fileFd;
-    try {
-      if (this.#fileEnd < entry.size) ftruncateSync(fd, entry.size); // a hole at the end
-    } catch (error) {
-      throw nodeError(error, `write "${showPath(entry.path)}"`);
-    }
-    if (entry.uid !== 0 || entry.gid !== 0) fchown(fd, entry.uid, entry.gid, entry.path);
-    fchmod(fd, entry.mode, entry.path); // must follow chown(2), which clears setuid
-    for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, entry.path));
-    futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, entry.path);
-    this.#fileFd = -1;
-    this.#fileEntry = undefined;
-    closeSync(fd);
+    this.#file.finish(({ uid, gid }) => uid === 0 && gid === 0);
   }
 
   /**
@@ -271,9 +230,7 @@ export class LayerUnpacker implements TarSink {
   close(): void {
     for (const fd of this.#directories.values()) closeSync(fd);
     this.#directories.clear();
-    if (this.#fileFd >= 0) closeSync(this.#fileFd);
-    this.#fileFd = -1;
-    this.#fileEntry = undefined;
+    this.#file.close();
   }
 
   #markDirectory(path: string): PendingDirectory {
@@ -355,15 +312,8 @@ export class LayerUnpacker implements TarSink {
   }
 
   #createFile(parentFd: number, name: string, entry: TarEntry): void {
-    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    let fd = tryOpenat(parentFd, name, flags, 0o600);
-    if (fd < 0) {
-      const what = `create "${showPath(entry.path)}"`;
-      fd = this.#createInstead(parentFd, name, what, () => tryOpenat(parentFd, name, flags, 0o600));
-    }
-    this.#fileFd = fd;
-    this.#fileEntry = entry;
-    this.#fileEnd = 0;
+    const create = () => this.#file.create(parentFd, name, entry);
+    if (create() < 0) this.#createInstead(parentFd, name, `create "${showPath(entry.path)}"`, create);
   }
 
   #createDirectory(parentFd: number, name: string, path: string, entry: TarEntry): void {
@@ -430,13 +380,8 @@ export class LayerUnpacker implements TarSink {
 
   /** Symlinks, devices and fifos. */
   #createOther(parentFd: number, name: string, entry: TarEntry): void {
-    const create = (): number => {
-      if (entry.type === "symlink") return trySymlinkat(entry.linkPath, parentFd, name);
-      if (entry.type === "fifo") return tryMknodat(parentFd, name, S_IFIFO | 0o600, 0n);
-      const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
-      return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
-    };
-    this.#createInstead(parentFd, name, `create ${entry.type} "${showPath(entry.path)}"`, create);
+    const what = `create ${entry.type} "${showPath(entry.path)}"`;
+    this.#createInstead(parentFd, name, what, () => createSpecial(parentFd, name, entry));
     if (entry.type === "symlink") this.#sizeBytes += entry.linkPath.length; // as Docker counts
     if (entry.uid !== 0 || entry.gid !== 0) lchownat(parentFd, name, entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode);
@@ -483,20 +428,4 @@ function isSameFile(fdA: number, nameA: string, fdB: number, nameB: string): boo
   closeSync(a);
   closeSync(b);
   return statA.ino === statB.ino && statA.dev === statB.dev;
-}
-
-function nodeError(error: unknown, what: string): LighterError {
-  const errno = errnoOf(error);
-  return new LighterError("kernel", `${what}: ${errno}`, { errno, cause: error });
-}
-
-function setXattr(name: string, set: () => void): void {
-  if (OVERLAY_XATTR.test(name)) return;
-  try {
-    set();
-  } catch (error) {
-    // As Docker: labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable.
-    // A file capability is different: without it the program would not work, or not be what was signed.
-    if (errnoOf(error) !== EOPNOTSUPP || name === "security.capability") throw error;
-  }
 }

@@ -17,11 +17,7 @@ const root = join(import.meta.dirname, "..");
  */
 const CHUNKS = [
   { with: ["cli/commands/run.ts"], those: /^cli\// },
-  { with: ["oci/commands/state.ts"], those: /^oci\/commands\// },
-  {
-    with: ["start", "kill", "delete"].map((name) => `oci/commands/${name}.ts`),
-    those: /^oci\/commands\/(start|kill|delete|create|run)\.ts$/,
-  },
+  { with: ["start", "kill", "delete", "state"].map((name) => `oci/commands/${name}.ts`), those: /^oci\/commands\// },
 ];
 
 /** Files that some file imports when it needs them, relative to src/: where the bundler begins a chunk. */

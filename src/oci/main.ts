@@ -1,11 +1,16 @@
 /**
  * The command line of the OCI runtime: `lighter-runtime` or `lighter runtime`, compatible with runc's.
- * One process a command, often under a caller that waits: each command's modules are loaded for it alone.
+ * One process a command, often under a caller that waits: so each command's modules are loaded for it alone, but for those
+ * of the commands that have little else to do, which come with this one.
  */
 import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import type { OciCommand, OciContext } from "./command.ts";
+import { command as deleteCommand } from "./commands/delete.ts";
+import { command as killCommand } from "./commands/kill.ts";
+import { command as startCommand } from "./commands/start.ts";
+import { command as stateCommand } from "./commands/state.ts";
 import { type Flag, formatFlags, type Parsed, parseFlags, UsageError } from "./flags.ts";
 import { Log, openLog } from "./log.ts";
 import { print } from "./output.ts";
@@ -14,11 +19,11 @@ import { PROGRAM, SPEC_VERSION } from "./version.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
   checkpoint: () => import("./commands/checkpoint.ts"),
   create: () => import("./commands/create.ts"),
-  delete: () => import("./commands/delete.ts"),
+  delete: async () => ({ command: deleteCommand }),
   events: () => import("./commands/events.ts"),
   exec: () => import("./commands/exec.ts"),
   features: () => import("./commands/features.ts"),
-  kill: () => import("./commands/kill.ts"),
+  kill: async () => ({ command: killCommand }),
   list: () => import("./commands/list.ts"),
   pause: () => import("./commands/pause.ts"),
   ps: () => import("./commands/ps.ts"),
@@ -26,8 +31,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>>
   resume: () => import("./commands/resume.ts"),
   run: () => import("./commands/run.ts"),
   spec: () => import("./commands/spec.ts"),
-  start: () => import("./commands/start.ts"),
-  state: () => import("./commands/state.ts"),
+  start: async () => ({ command: startCommand }),
+  state: async () => ({ command: stateCommand }),
   update: () => import("./commands/update.ts"),
 };
 

@@ -135,6 +135,10 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_REBIRTH] = "",
 	[OP_ADOPT] = "",
 	[OP_NETLINK] = "nbn",
+	[OP_CHECK_PROCESS] = "nnn",
+	[OP_CHECK_TEXT] = "bbn",
+	[OP_AWAIT_READERS_GONE] = "sn",
+	[OP_REMOVE_TREE] = "s",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -174,6 +178,8 @@ static int check_shape(const struct program *p, const struct op *op)
 		return in_blob(p, op->arg[3], op->arg[4]);
 	case OP_STORE:
 		return in_blob(p, op->arg[1], 4);
+	case OP_CHECK_TEXT:
+		return in_blob(p, op->arg[1], op->arg[2]);
 	case OP_NETLINK:
 		return (op->arg[0] == NETLINK_ROUTE || op->arg[0] == NETLINK_NETFILTER) &&
 		       in_blob(p, op->arg[1], op->arg[2]);
@@ -466,7 +472,7 @@ static int op_pipe(struct program *p, const struct op *op)
 }
 
 static int make_letterbox(const struct program *p);
-static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
+int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
 
 /* Exactly those of the mask, bit 0 for signal 1. libc's own call leaves out some that it keeps for itself. */
 static void block_signals(uint64_t mask)
@@ -1048,24 +1054,32 @@ static int op_kill_cgroup(struct program *p, const struct op *op)
 	return -EBUSY;
 }
 
-/* The cgroups that the container made below its own. */
-static void remove_children(int dir_fd)
+/* What is below the directory, whose fd is closed then: directories alone, as in a cgroup, or files too. 0 or -errno. */
+static int remove_below(int dir_fd, int files)
 {
 	DIR *dir = fdopendir(dir_fd);
 	struct dirent *entry;
+	int error = dir ? 0 : errno;
 
 	while (dir && (entry = readdir(dir)) != NULL) {
 		int child;
 
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
+		if (entry->d_type != DT_DIR) {
+			if (files && unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+				error = errno;
+			continue;
+		}
 		child = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (child >= 0)
-			remove_children(child);
-		unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+			remove_below(child, files);
+		if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0)
+			error = errno;
 	}
 	if (dir)
 		closedir(dir);
+	return -error;
 }
 
 static int op_remove_cgroup(struct program *p, const struct op *op)
@@ -1081,7 +1095,7 @@ static int op_remove_cgroup(struct program *p, const struct op *op)
 			return -errno;
 		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir >= 0)
-			remove_children(dir);
+			remove_below(dir, 0);
 		nap(round < 20 ? 1 : 10);
 	}
 	return -EBUSY;
@@ -1106,6 +1120,41 @@ static int op_capture(struct program *p, const struct op *op)
 	(void)p;
 	(void)op;
 	return 0; /* supervise.c reads these when the process has ended, before the other clean-up ops */
+}
+
+static int op_check_process(struct program *p, const struct op *op)
+{
+	int lives = process_lives((int)op->arg[0], op->arg[1]);
+
+	(void)p;
+	if (lives < 0)
+		return lives;
+	return lives == (op->arg[2] != 0) ? 0 : lives ? -EBUSY : -ESRCH;
+}
+
+static int op_check_text(struct program *p, const struct op *op)
+{
+	return check_text(text(p, op, 0), text(p, op, 1), op->arg[2]);
+}
+
+static int op_await_readers_gone(struct program *p, const struct op *op)
+{
+	uint64_t fd;
+	int rc = argument(p, op, 0, &fd);
+
+	return rc < 0 ? rc : await_readers_gone((int)fd, (int)op->arg[1]);
+}
+
+/* What is in the directory, not itself. */
+static int op_remove_tree(struct program *p, const struct op *op)
+{
+	uint64_t fd;
+	int rc = argument(p, op, 0, &fd);
+
+	if (rc < 0)
+		return rc;
+	rc = openat((int)fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return rc < 0 ? -errno : remove_below(rc, 1);
 }
 
 static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) = {
@@ -1134,6 +1183,10 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_REBIRTH] = op_rebirth,
 	[OP_ADOPT] = op_adopt,
 	[OP_NETLINK] = op_netlink,
+	[OP_CHECK_PROCESS] = op_check_process,
+	[OP_CHECK_TEXT] = op_check_text,
+	[OP_AWAIT_READERS_GONE] = op_await_readers_gone,
+	[OP_REMOVE_TREE] = op_remove_tree,
 };
 
 static int is_set(const struct program *p, uint16_t slot)
@@ -1162,7 +1215,7 @@ int play_cleanup_op(struct program *p, const struct op *op)
 }
 
 /* Stops at the first op that fails; its index goes to *failed. */
-static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed)
+int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed)
 {
 	for (uint32_t i = first; i < first + count; i++) {
 		int rc;
@@ -1181,7 +1234,7 @@ static int play(struct program *p, uint32_t first, uint32_t count, uint32_t *fai
 	return 0;
 }
 
-#ifndef LAUNCHER_FUZZ
+#ifndef WITHOUT_MAIN /* tests/fuzz.c and runtime.c have their own */
 /* The child's own account of its failure, if it left one, explains what then failed here: a message to it, say. */
 static void hear_child(void)
 {

@@ -1,4 +1,4 @@
-/* Shared by launcher.c (play) and supervise.c (supervise). Format and frames: src/linux/program/format.ts. */
+/* Shared by launcher.c (play), supervise.c (supervise) and runtime.c. Format and frames: src/linux/program/format.ts. */
 #ifndef LIGHTER_LAUNCHER_H
 #define LIGHTER_LAUNCHER_H
 #define _GNU_SOURCE
@@ -30,6 +30,7 @@ struct failure {
 
 /* launcher.c */
 int program_load(struct program *p, uint8_t *bytes, size_t length);
+int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed); /* 0, or -errno of the op at *failed */
 int play_cleanup_op(struct program *p, const struct op *op);
 const struct op *cleanup_op(const struct program *p, uint32_t index);
 const char *program_string(const struct program *p, uint32_t offset); /* NULL for NO_OFFSET */
@@ -47,6 +48,11 @@ int copy_up(int from, int to, unsigned what);
 
 /* netlink.c */
 int netlink_request(int protocol, const void *messages, size_t length, int *link);
+
+/* container.c */
+int process_lives(int pid, uint64_t start_time);
+int check_text(const char *path, const void *text, size_t length);
+int await_readers_gone(int fd, int timeout_ms);
 
 /* supervise.c */
 void supervise(struct program *p, pid_t init, int sync) __attribute__((noreturn));

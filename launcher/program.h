@@ -114,6 +114,10 @@ enum op_kind {
 	OP_REBIRTH,
 	OP_ADOPT,
 	OP_NETLINK,
+	OP_CHECK_PROCESS,
+	OP_CHECK_TEXT,
+	OP_AWAIT_READERS_GONE,
+	OP_REMOVE_TREE,
 	OP_KIND_COUNT,
 };
 
@@ -184,6 +188,9 @@ static const struct call calls[] = {
 	{ __NR_ioctl, 1, 0x40045431u, "nnb", { 0, 0, 4 } }, /* ioctl.TIOCSPTLCK */
 	{ __NR_ioctl, 1, 0x5441u, "nnn", { 0, 0, 0 } }, /* ioctl.TIOCGPTPEER */
 	{ __NR_ioctl, 1, 0x8914u, "nnb", { 0, 0, 40 } }, /* ioctl.SIOCSIFFLAGS */
+	{ __NR_flock, -1, 0, "nn", { 0, 0 } }, /* flock */
+	{ __NR_write, -1, 0, "n2n", { 0, 1, 0 } }, /* write */
+	{ __NR_pidfd_send_signal, -1, 0, "nnzn", { 0, 0, 0, 0 } }, /* pidfd_send_signal */
 };
 #define CALL_COUNT (sizeof(calls) / sizeof(calls[0]))
 

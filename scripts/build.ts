@@ -1,11 +1,12 @@
 /**
  * Builds what `dist/` holds, each only when what it is made from changed:
  *
- *   dist/launcher        the launcher, static
- *   dist/launcher-test   the same with -DLAUNCHER_FAULTS: ops can be told to fail
- *   dist/hello           the program of the embedded image `hello`
- *   dist/init            the init of `run --init`
- *   dist/lighter         everything in one executable
+ *   dist/launcher         the launcher, static
+ *   dist/launcher-test    the same with -DLAUNCHER_FAULTS: ops can be told to fail
+ *   dist/lighter-runtime  the OCI runtime: short commands by itself, all others by dist/lighter
+ *   dist/hello            the program of the embedded image `hello`
+ *   dist/init             the init of `run --init`
+ *   dist/lighter          everything in one executable
  *
  * `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
  * build is newer; `./lighter` asks find(1) for files newer than it.
@@ -25,7 +26,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { alignSegments } from "./align-segments.ts";
-import { C_FLAGS, compilerCommand, compilersToLookFor } from "./c-compiler.ts";
+import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, RUNTIME_SOURCES } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -75,16 +76,17 @@ function main(args: string[]): void {
 }
 
 function targets(): Target[] {
-  const launcherC = files("launcher/*.c");
+  const launcherC = launcherSources(files("launcher/*.c"));
   if (launcherC.length === 0) throw new BuildError("launcher/ holds no C files: is the checkout complete?");
-  const launcher = (name: string, defines: string[]): Target => ({
+  const launcher = (name: string, defines: string[], sources: readonly string[]): Target => ({
     name,
     inputs: files("launcher/*.{c,h}"),
-    command: (outPath) => [...compiler(), ...C_FLAGS, ...defines, "-o", outPath, ...launcherC],
+    command: (outPath) => [...compiler(), ...C_FLAGS, ...defines, "-o", outPath, ...sources],
   });
   return [
-    launcher("launcher", []),
-    launcher("launcher-test", ["-DLAUNCHER_FAULTS"]),
+    launcher("launcher", [], launcherC),
+    launcher("launcher-test", ["-DLAUNCHER_FAULTS"], launcherC),
+    launcher("lighter-runtime", ["-DWITHOUT_MAIN"], RUNTIME_SOURCES),
     {
       name: "hello",
       inputs: ["hello/hello.c"],

@@ -6,6 +6,16 @@ export const C_FLAGS = [
   ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(" "),
 ];
 
+/** Of `sources`, all files of launcher/, those of the launcher. */
+export function launcherSources(sources: readonly string[]): string[] {
+  return sources.filter((path) => path !== "launcher/runtime.c");
+}
+
+/** Of dist/lighter-runtime, whose main is runtime.c's: compiled with -DWITHOUT_MAIN. */
+export const RUNTIME_SOURCES: readonly string[] = ["runtime", "launcher", "container", "copy", "netlink"].map(
+  (name) => `launcher/${name}.c`,
+);
+
 /**
  * Commands, which may hold arguments, the best first. `wanted`: $CC, which leaves no choice. musl's is before the others: a
  * static program of musl's starts in 0.05 ms, one of glibc's in 0.3 in a virtual machine (CPUID, by which it chooses its

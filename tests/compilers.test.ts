@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { C_FLAGS, compilerCommand } from "../scripts/c-compiler.ts";
+import { C_FLAGS, compilerCommand, launcherSources, RUNTIME_SOURCES } from "../scripts/c-compiler.ts";
 import { encodeProgram } from "../src/linux/program/encode.ts";
 import { eventually } from "./support/eventually.ts";
 import { harmlessProgram, launch } from "./support/launch.ts";
@@ -19,9 +19,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Where it is then. */
-function build(compiler: string[], name: string, sources: string[]): string {
+function build(compiler: string[], name: string, sources: readonly string[], flags: string[] = []): string {
   const outPath = join(folder, name);
-  const [program = "", ...args] = [...compiler, ...C_FLAGS, "-o", outPath, ...sources.map((path) => join(root, path))];
+  const [program = "", ...args] = [
+    ...[...compiler, ...C_FLAGS, ...flags, "-o", outPath],
+    ...sources.map((path) => join(root, path)),
+  ];
   const { status, stderr } = spawnSync(program, args, { encoding: "utf8" });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return outPath;
@@ -32,10 +35,20 @@ describe.each(["cc", "musl-gcc"])("%s", (name) => {
   const here = testIf(command !== undefined, `there is no ${name} here`);
 
   here("builds a launcher without warnings that plays a program", async () => {
-    const launcher = build(command!, `launcher-${name}`, globSync("launcher/*.c", { cwd: root }));
+    const launcher = build(command!, `launcher-${name}`, launcherSources(globSync("launcher/*.c", { cwd: root })));
     const bytes = encodeProgram(harmlessProgram(folder));
     expect(await launch(launcher, bytes, folder)).toEqual({ code: 0, signal: null, failure: undefined });
     expect(statSync(join(folder, "exit")).size).toBe(32);
+  });
+
+  here("builds a runtime without warnings that leaves what it does not know to the program beside it", () => {
+    const runtime = build(command!, `runtime-${name}`, RUNTIME_SOURCES, ["-DWITHOUT_MAIN"]);
+    writeFileSync(join(folder, "lighter"), '#!/bin/sh\necho "$0" "$@"\nexit 9\n', { mode: 0o755 });
+    expect(spawnSync(runtime, ["list", "-q"], { encoding: "utf8" })).toMatchObject({
+      status: 9,
+      stdout: `${join(folder, "lighter")} list -q\n`,
+      stderr: "",
+    });
   });
 
   describe("builds an init", () => {

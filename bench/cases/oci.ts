@@ -55,7 +55,7 @@ function findContenders(folder: string): Contender[] {
   if (!existsSync("/usr/sbin/runc") || !existsSync("/usr/bin/crun"))
     run(["apt-get", "install", "-y", "-qq", "runc", "crun"], { ...process.env, DEBIAN_FRONTEND: "noninteractive" });
   const ours = join(folder, "lighter-runtime");
-  symlinkSync(join(import.meta.dirname, "../../dist/lighter"), ours);
+  symlinkSync(join(import.meta.dirname, "../../dist/lighter-runtime"), ours);
   const root = (name: string) => ["--root", join(folder, "run", name)];
   const runc = { name: "runc", command: ["runc", ...root("runc")] };
   const crun = { name: "crun", command: ["crun", ...root("crun")] };

@@ -96,17 +96,20 @@ static ssize_t any_write(const void *bytes, size_t length)
 	return fails() ? -1 : (ssize_t)(below(16) ? length : length / 2);
 }
 
-/* Lines of pids, as in cgroup.procs, and then the end. */
+/* Lines of pids, as in cgroup.procs, and then the end; or one of fields, as in a process's stat. */
 static ssize_t any_read(void *into, size_t room)
 {
+	int is_stat = below(4) == 0;
 	size_t length = 0;
 
 	if (fails())
 		return -1;
 	if (below(2))
 		return 0;
-	while (length + 12 < room && below(8))
-		length += (size_t)sprintf((char *)into + length, "%u\n", below(1 << 22));
+	if (is_stat && room > 12)
+		length = (size_t)sprintf((char *)into, "1 (a b) %c ", "RSZ"[below(3)]);
+	while (length + 12 < room && below(is_stat ? 32 : 8))
+		length += (size_t)sprintf((char *)into + length, "%u%c", below(1 << 22), is_stat ? ' ' : '\n');
 	return (ssize_t)length;
 }
 
@@ -242,7 +245,7 @@ static void leave(void)
 	longjmp(exited, 1);
 }
 
-#define LAUNCHER_FUZZ
+#define WITHOUT_MAIN
 #define open(path, ...) (named(path), any_fd())
 #define openat(dir, path, ...) ((void)(dir), named(path), any_fd())
 #define mkdirat(dir, path, mode) ((void)(dir), named(path), any_result())
@@ -277,7 +280,7 @@ static void leave(void)
 #define fsetxattr(fd, name, value, size, flags) ((void)(fd), named(name), read_all(value, size), any_result())
 #define sendfile(to, from, at, size) ((void)(to), (void)(from), any_size(size))
 #define symlinkat(text, dir, name) ((void)(dir), named(text), named(name), any_result())
-#define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0)
+#define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0 || (time) == 0)
 #define socket(domain, type, protocol) (ignore(protocol), any_fd())
 #define connect(fd, to, size) (ignore(fd), read_all(to, size), any_result())
 #define send(fd, bytes, length, flags) (ignore(fd), read_all(bytes, length), any_result())
@@ -289,6 +292,7 @@ static long fuzz_syscall(long nr, const uint64_t *arg);
 
 #include "../copy.c"
 #include "../netlink.c"
+#include "../container.c"
 #include "../launcher.c"
 
 #undef open

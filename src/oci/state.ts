@@ -4,6 +4,7 @@
  *   state.json    `ContainerState`
  *   config.json   the bundle's, as it was when the container was created
  *   exec.fifo     from `create` until `start`
+ *   *.program     what a later command does, see later.ts
  *
  * The lock is the directory's flock(2). Whoever changes a container holds it; whoever only looks does not.
  */
@@ -57,7 +58,8 @@ export interface ContainerState {
 
 export type ContainerStatus = "creating" | "created" | "running" | "paused" | "stopped";
 
-const STATE_FILE = "state.json";
+export const STATE_FILE = "state.json";
+export const EXEC_FIFO = "exec.fifo";
 const CONFIG_FILE = "config.json";
 
 const readState = object<ContainerState>(
@@ -131,7 +133,7 @@ export class StateHandle {
   }
 
   get execFifoPath(): string {
-    return join(this.directory, "exec.fifo");
+    return join(this.directory, EXEC_FIFO);
   }
 
   /** Not synced to disk: the directory is on a tmpfs, and a container does not outlive the kernel. */

@@ -36,6 +36,7 @@ import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
 export { withBuiltinDevices } from "./compile.ts";
+export { encodeLater } from "./later.ts";
 export { openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
 export type * from "./types.ts";
 export { runFiles };

@@ -311,8 +311,8 @@ describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? 
         "-c",
         "yes > /dev/null & wait",
       );
-      const { stdout } = await ctr("task", "metrics", "--format", "json", task.id);
-      const { pids, memory, cpu } = JSON.parse(stdout);
+      const metrics = async () => JSON.parse((await ctr("task", "metrics", "--format", "json", task.id)).stdout);
+      const { pids, memory, cpu } = await until(metrics, (answer) => answer.pids.current === 2);
       const usage = memory.usage?.usage ?? memory.usage;
       return {
         pids: pids.current,

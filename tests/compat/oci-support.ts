@@ -28,13 +28,13 @@ export function whyNoMetrics(): string | undefined {
   return lacking === undefined ? undefined : `the cgroup hierarchy ${lacking} is mounted nowhere`;
 }
 
-/** A scratch directory with a link "lighter-runtime" to our program: called by that name, it is the runtime. */
+/** A scratch directory with a link to our runtime. */
 export class Scratch {
   readonly directory = mkdtempSync(join(tmpdir(), "lighter-oci-"));
   readonly runtime = join(this.directory, "lighter-runtime");
 
   constructor() {
-    symlinkSync(join(root, "dist/lighter"), this.runtime);
+    symlinkSync(join(root, "dist/lighter-runtime"), this.runtime);
   }
 
   [Symbol.dispose](): void {

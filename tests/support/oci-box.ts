@@ -41,7 +41,7 @@ export class OciBox {
   constructor(readonly stage: Stage) {
     this.directory = mkdtempSync(join(stage.directory, "box-"));
     this.program = join(this.directory, "lighter-runtime");
-    symlinkSync(resolve("dist/lighter"), this.program);
+    symlinkSync(resolve("dist/lighter-runtime"), this.program);
     this.root = join(this.directory, "state");
     this.attacker = join(this.directory, "attacker");
     const flags = ["-std=gnu11", "-O1", "-static", "-Wall", "-Wextra", "-Werror"];

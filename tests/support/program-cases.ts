@@ -4,6 +4,7 @@ import type { Program } from "../../src/linux/program/op.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
+import { compileLater } from "../../src/runtime/later.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
@@ -406,4 +407,19 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   exec("exec", { args: ["/bin/id"], user: { uid: 33, gid: 33 } }),
   exec("exec-terminal", { args: ["sh"], terminal: true }, { host: UNIFIED_V2 }),
   exec("exec-user-namespace", { args: ["sh"] }, { change: mapped }),
+  ...later("hybrid", HYBRID),
+  ...later("v2", UNIFIED_V2),
 ];
+
+function later(name: string, { cgroups }: HostFacts): ProgramCase[] {
+  const programs = compileLater({
+    directory: "/run/lighter-runtime/web",
+    stateFile: "state.json",
+    startFifo: "exec.fifo",
+    pid: 4711,
+    pidStartTime: 123_456,
+    cgroups,
+    cgroupsPath: "/lighter/web",
+  });
+  return Object.entries(programs).map(([command, program]) => ({ name: `later-${command}-${name}`, program }));
+}

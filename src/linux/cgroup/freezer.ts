@@ -34,11 +34,19 @@ function locateFreezer(host: CgroupHost, cgroupsPath: string): Freezer {
   });
 }
 
+/** The file that says 1 if the cgroup was frozen by itself, else 0; undefined if no hierarchy can freeze. */
+export function selfFreezingFile(host: CgroupHost, cgroupsPath: string): string | undefined {
+  const freezer = findFreezer(host, cgroupsPath);
+  return freezer && selfFreezing(freezer);
+}
+
+function selfFreezing({ version, directory }: Freezer): string {
+  return `${directory}/${version === 1 ? "freezer.self_freezing" : "cgroup.freeze"}`;
+}
+
 /** Whether the cgroup was frozen by itself, and not for an ancestor's sake. False if it has gone. */
 export function isFrozen(host: CgroupHost, cgroupsPath: string): boolean {
-  const freezer = locateFreezer(host, cgroupsPath);
-  const file = freezer.version === 1 ? "freezer.self_freezing" : "cgroup.freeze";
-  return readHostText(`${freezer.directory}/${file}`)?.trim() === "1";
+  return readHostText(selfFreezing(locateFreezer(host, cgroupsPath)))?.trim() === "1";
 }
 
 /**

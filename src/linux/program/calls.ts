@@ -199,6 +199,10 @@ export const CALLS = {
   "ioctl.TIOCSPTLCK": { ...IOCTL, fixed: ioctl(0x40045431), args: [fd, hex, struct(4)] },
   "ioctl.TIOCGPTPEER": { ...IOCTL, fixed: ioctl(0x5441), args: [fd, hex, number(O_FLAGS)] },
   "ioctl.SIOCSIFFLAGS": { ...IOCTL, fixed: ioctl(0x8914), args: [fd, hex, struct(40)] },
+
+  flock: { nr: "flock", args: [fd, decimal] },
+  write: { nr: "write", args: [fd, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
+  pidfd_send_signal: { nr: "pidfd_send_signal", args: [fd, number(SIGNALS), pathOrNull, decimal] },
 } as const satisfies Record<string, Call>;
 
 export type CallName = keyof typeof CALLS;

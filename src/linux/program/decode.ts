@@ -386,6 +386,14 @@ class Decoder {
         return { kind, procsPath: arg.string(0), why };
       case "removeCgroup":
         return { kind, path: arg.string(0), why };
+      case "checkProcess":
+        return { kind, pid: arg.number(0), startTime: arg.number(1), lives: arg.number(2) !== 0, why };
+      case "checkText":
+        return { kind, path: arg.string(0), text: arg.text(1, 2), why };
+      case "awaitReadersGone":
+        return { kind, fd: arg.slot(0), timeoutMs: arg.number(1), why };
+      case "removeTree":
+        return { kind, directory: arg.slot(0), why };
     }
   }
 

@@ -262,6 +262,16 @@ class Encoder {
         return plain([blobArg(this.string(op.procsPath))]);
       case "removeCgroup":
         return plain([blobArg(this.string(op.path))]);
+      case "checkProcess":
+        return plain([numberArg(op.pid), numberArg(op.startTime), numberArg(op.lives ? 1 : 0)]);
+      case "checkText": {
+        const text = utf8(op.text);
+        return plain([blobArg(this.string(op.path)), blobArg(this.bytes(text, 1)), numberArg(text.length)]);
+      }
+      case "awaitReadersGone":
+        return plain([this.#slotArg(op.fd), numberArg(op.timeoutMs)]);
+      case "removeTree":
+        return plain([this.#slotArg(op.directory)]);
     }
   }
 

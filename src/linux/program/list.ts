@@ -117,6 +117,14 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
       return { verb: "kill-cgroup", rest: op.procsPath };
     case "removeCgroup":
       return { verb: "remove-cgroup", rest: op.path };
+    case "checkProcess":
+      return { verb: "check-process", rest: `${op.pid} of ${op.startTime} ${op.lives ? "lives" : "has ended"}` };
+    case "checkText":
+      return { verb: "check-text", rest: `${op.path} ${quote(op.text)}` };
+    case "awaitReadersGone":
+      return { verb: "await-closed", rest: `$${op.fd} ${op.timeoutMs} ms` };
+    case "removeTree":
+      return { verb: "remove-tree", rest: `in $${op.directory}` };
   }
 }
 

@@ -108,6 +108,17 @@ export type Op = OpCommon &
     | { kind: "killCgroup"; procsPath: string }
     /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
     | { kind: "removeCgroup"; path: string }
+    /**
+     * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
+     * a zombie has.
+     */
+    | { kind: "checkProcess"; pid: number; startTime: number; lives: boolean }
+    /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
+    | { kind: "checkText"; path: string; text: string }
+    /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
+    | { kind: "awaitReadersGone"; fd: Slot; timeoutMs: number }
+    /** Removes all that is in the open directory. */
+    | { kind: "removeTree"; directory: Slot }
   );
 
 export type NetlinkProtocol = "route" | "netfilter";
@@ -152,6 +163,10 @@ export const OP_KINDS = [
   "rebirth",
   "adopt",
   "netlink",
+  "checkProcess",
+  "checkText",
+  "awaitReadersGone",
+  "removeTree",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -1,6 +1,7 @@
 import { writePoint } from "../../base/write-point.ts";
 import type { OciCommand } from "../command.ts";
 import type { Flag } from "../flags.ts";
+import { rememberLater } from "../later.ts";
 import { openRuntime, prepare, writePidFile } from "../launch.ts";
 import { createInit } from "../lifecycle.ts";
 import { PROGRAM } from "../version.ts";
@@ -28,6 +29,7 @@ export const command: OciCommand = {
     using _lock = prepared.handle;
     const created = await createInit(context, runtime, prepared);
     try {
+      await rememberLater(context, prepared.handle);
       writePidFile(parsed.string("pid-file"), created.pid);
       writePoint("wrote pid file");
       await created.release();

@@ -1,0 +1,173 @@
+/*
+ * The OCI runtime's `start`, `kill` and `delete`, as far as they were compiled when their container was created
+ * (src/oci/later.ts): the program that is kept for the command is played here, in place of a start of Bun. Whatever is
+ * unusual, or fails, is left to `lighter` beside this file, which does the command from its beginning.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEFAULT_ROOT "/run/lighter-runtime"
+#define PATH_BYTES 4096
+
+extern char **environ;
+
+struct command {
+	const char *name, *root, *log, *id, *signal;
+};
+
+/* The value of a flag that takes one, `--name VALUE` or `--name=VALUE`; NULL for another argument. */
+static const char *value_of(const char *name, char **argv, int *at)
+{
+	size_t length = strlen(name);
+
+	if (strncmp(argv[*at], name, length) != 0)
+		return NULL;
+	if (argv[*at][length] == '=')
+		return argv[*at] + length + 1;
+	return argv[*at][length] == 0 && argv[*at + 1] ? argv[++*at] : NULL;
+}
+
+static int is_id(const char *text)
+{
+	return *text != 0 && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-") == strlen(text);
+}
+
+/* Only what callers usually say. 0: something else was said. */
+static int parse(struct command *command, char **argv)
+{
+	const char *format = "text";
+	int is_delete, at = 1;
+
+	for (; argv[at] && argv[at][0] == '-'; at++) {
+		const char *value;
+
+		if ((value = value_of("--root", argv, &at)) != NULL)
+			command->root = value;
+		else if ((value = value_of("--log", argv, &at)) != NULL)
+			command->log = value;
+		else if ((value = value_of("--log-format", argv, &at)) != NULL)
+			format = value;
+		else if (strcmp(argv[at], "--systemd-cgroup") != 0) /* a container in a scope has no programs */
+			return 0;
+	}
+	if (!argv[at] || (strcmp(format, "text") != 0 && strcmp(format, "json") != 0))
+		return 0;
+	command->name = argv[at++];
+	is_delete = strcmp(command->name, "delete") == 0;
+	for (; argv[at]; at++) {
+		if (is_delete && (strcmp(argv[at], "--force") == 0 || strcmp(argv[at], "-f") == 0))
+			continue; /* which means nothing for one that has stopped, and others are not deleted here */
+		if (argv[at][0] == '-')
+			return 0;
+		if (!command->id)
+			command->id = argv[at];
+		else if (!command->signal && strcmp(command->name, "kill") == 0)
+			command->signal = argv[at];
+		else
+			return 0;
+	}
+	if (!command->root && geteuid() == 0)
+		command->root = DEFAULT_ROOT;
+	return command->root && command->id && is_id(command->id);
+}
+
+/* 0 for one that `lighter` knows, perhaps. */
+static int signal_number(const char *text)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} names[] = { { "KILL", SIGKILL }, { "TERM", SIGTERM }, { "INT", SIGINT },   { "HUP", SIGHUP },
+		      { "QUIT", SIGQUIT }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "WINCH", SIGWINCH } };
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	if (*text >= '1' && *text <= '9' && *end == 0)
+		return number <= 64 ? (int)number : 0;
+	if (strncmp(text, "SIG", 3) == 0)
+		text += 3;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(text, names[i].name) == 0)
+			return names[i].number;
+	return 0;
+}
+
+static uint8_t *read_program(const char *path, size_t *length)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	uint8_t *bytes = MAP_FAILED;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= (off_t)PROGRAM_MAX_BYTES) {
+		*length = (size_t)st.st_size;
+		bytes = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (bytes != MAP_FAILED && read(fd, bytes, *length) != st.st_size)
+			bytes = MAP_FAILED;
+	}
+	close(fd);
+	return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+/* 0 if all of it has been done. */
+static int play_command(const struct command *command)
+{
+	static struct program program;
+	char path[PATH_BYTES];
+	int number = command->signal ? signal_number(command->signal) : SIGTERM;
+	uint32_t failed;
+	size_t length;
+	uint8_t *bytes;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s.program", command->root, command->id, command->name) >=
+		    sizeof(path) ||
+	    number == 0)
+		return -1;
+	bytes = read_program(path, &length);
+	if (!bytes || program_load(&program, bytes, length) < 0 || program.header.init_count > 0)
+		return -1;
+	/* A log that is asked for is there, empty or not. */
+	if (command->log && *command->log && open(command->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) < 0)
+		return -1;
+	program.slots[program.header.init_slot] = number;
+	return play(&program, 0, program.header.host_count, &failed);
+}
+
+/* `lighter` is where this file is, however it was called. Not by way of /proc: others may have mounted something there. */
+static void run_lighter(char **argv) __attribute__((noreturn));
+static void run_lighter(char **argv)
+{
+	char path[PATH_BYTES + sizeof("lighter")];
+	char *slash = realpath((const char *)getauxval(AT_EXECFN), path) ? strrchr(path, '/') : NULL;
+
+	if (slash) {
+		memcpy(slash + 1, "lighter", sizeof("lighter"));
+		argv[0] = (char *)(uintptr_t) "lighter-runtime";
+		execve(path, argv, environ);
+	}
+	fprintf(stderr, "lighter-runtime: execute \"%s\": %s\n", slash ? path : "lighter", strerror(errno));
+	exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	struct command command = { 0 };
+
+	signal(SIGPIPE, SIG_IGN); /* init may end while `start` writes to it */
+	if (argc > 2 && parse(&command, argv) && play_command(&command) == 0)
+		return 0;
+	signal(SIGPIPE, SIG_DFL);
+	run_lighter(argv);
+}

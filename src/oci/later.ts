@@ -1,0 +1,32 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../base/errors.ts";
+import { writePoint } from "../base/write-point.ts";
+import { cgroupHost } from "./cgroup.ts";
+import type { OciContext } from "./command.ts";
+import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
+
+/**
+ * Leaves the programs of `start`, `kill` and `delete` beside the state of a container that has been created
+ * (src/runtime/later.ts): `start.program` and so on, which dist/lighter-runtime plays. Only where these commands do the
+ * same each time: no hooks, nothing that systemd or resctrl has a part in. Without them everything works as well.
+ */
+export async function rememberLater({ log }: OciContext, handle: StateHandle): Promise<void> {
+  const { state, config, directory } = handle;
+  const hooks = Object.values(config.hooks ?? {}).some((list) => list.length > 0);
+  if (hooks || state.systemdCgroup || state.rootless || config.linux?.intelRdt) return;
+  const { encodeLater } = await import("../runtime/mod.ts");
+  const { pid, pidStartTime, cgroupsPath } = state;
+  const files = { directory, stateFile: STATE_FILE, startFifo: EXEC_FIFO };
+  const programs = encodeLater({ ...files, pid, pidStartTime, cgroups: cgroupHost(), cgroupsPath });
+  for (const [command, bytes] of Object.entries(programs)) {
+    const path = join(directory, `${command}.program`);
+    try {
+      writeFileSync(path, bytes, { mode: 0o600 });
+      writePoint("remember a later command");
+    } catch (error) {
+      rmSync(path, { force: true });
+      log.debug(messageOf(error));
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
+import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
+import { O, OpList, slot, text } from "../linux/program/builder.ts";
+import { AT_FDCWD } from "../linux/program/calls.ts";
+import { encodeProgram } from "../linux/program/encode.ts";
+import type { Program } from "../linux/program/op.ts";
+
+const LOCK_EX = 2;
+const O_NONBLOCK = 0o4000;
+const AT_REMOVEDIR = 0x200;
+
+/** A container that waits in its FIFO, as its runtime remembers it. */
+export interface CreatedContainer {
+  /** Of its state, and its lock; absolute. */
+  directory: string;
+  /** Names in it. */
+  stateFile: string;
+  startFifo: string;
+  pid: number;
+  /** Field 22 of proc_pid_stat(5). */
+  pidStartTime: number;
+  cgroups: CgroupHost;
+  /** "" for none. */
+  cgroupsPath: string;
+}
+
+/**
+ * What its later commands will do, if nothing unusual comes in between: a program of system calls each, for
+ * launcher/runtime.c, which puts the signal into its slot. Such a program fails before it has changed anything where the
+ * container is not in the usual state, and what it does may be done again from the beginning.
+ */
+export function compileLater(container: CreatedContainer): Record<"start" | "kill" | "delete", Program> {
+  return { start: compileStart(container), kill: compileKill(container), delete: compileDelete(container) };
+}
+
+export function encodeLater(container: CreatedContainer): Record<"start" | "kill" | "delete", Uint8Array> {
+  const { start, kill, delete: deletion } = compileLater(container);
+  return { start: encodeProgram(start), kill: encodeProgram(kill), delete: encodeProgram(deletion) };
+}
+
+function compileStart(container: CreatedContainer): Program {
+  const { startFifo } = container;
+  const ops = lock(container);
+  checkInit(ops, container, true);
+  const flags = O.WRONLY | O_NONBLOCK | O.CLOEXEC;
+  const why = "init waits for a byte";
+  ops.call("openat", [slot("state"), text(startFifo), flags, 0], why, { out: "fifo" });
+  ops.call("write", [slot("fifo"), { data: new Uint8Array([0x30]), show: '"0"' }, 1], why);
+  ops.add({
+    kind: "awaitReadersGone",
+    fd: "fifo",
+    timeoutMs: OCI_START_TIMEOUT_MS,
+    tolerate: ["ETIMEDOUT"],
+    why: "its execve closes it",
+  });
+  ops.call("unlinkat", [slot("state"), text(startFifo), 0], "it has been started", { tolerate: ["ENOENT"] });
+  return programOf(ops);
+}
+
+function compileKill(container: CreatedContainer): Program {
+  const ops = lock(container);
+  ops.call("pidfd_open", [container.pid, 0], "init", { out: "init" });
+  checkInit(ops, container, true);
+  checkThawed(ops, container);
+  ops.call("pidfd_send_signal", [slot("init"), slot("signal"), 0, 0], "the signal");
+  return programOf(ops);
+}
+
+function compileDelete(container: CreatedContainer): Program {
+  const { directory, stateFile } = container;
+  const ops = lock(container);
+  checkInit(ops, container, false);
+  checkThawed(ops, container);
+  removeCgroup(ops, container);
+  const why = "the container is gone";
+  ops.call("unlinkat", [slot("state"), text(stateFile), 0], why);
+  ops.add({ kind: "removeTree", directory: "state", why });
+  ops.call("unlinkat", [AT_FDCWD, text(directory), AT_REMOVEDIR], why);
+  return programOf(ops);
+}
+
+function lock({ directory, stateFile }: CreatedContainer): OpList {
+  const ops = new OpList("host");
+  ops.open(directory, O.RDONLY | O.DIRECTORY, "state", "the container's state");
+  ops.call("flock", [slot("state"), LOCK_EX], "one command at a time");
+  ops.call("openat", [slot("state"), text(stateFile), O.PATH | O.CLOEXEC, 0], "nobody has deleted it meanwhile", {
+    out: "there",
+  });
+  return ops;
+}
+
+function checkInit(ops: OpList, { pid, pidStartTime: startTime }: CreatedContainer, lives: boolean): void {
+  ops.add({ kind: "checkProcess", pid, startTime, lives, why: lives ? "init has not ended" : "init has ended" });
+}
+
+function checkThawed(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer): void {
+  const path = cgroupsPath === "" ? undefined : selfFreezingFile(cgroups, cgroupsPath);
+  if (path !== undefined)
+    ops.add({ kind: "checkText", path, text: "0", tolerate: ["ENOENT"], why: "a frozen process does not die" });
+}
+
+function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer): void {
+  if (cgroupsPath === "") return;
+  const { killFile, v2Directory, directories } = planCgroup(cgroups, cgroupsPath, {});
+  const leaves = directories.filter(({ leaf }) => leaf).map(({ path }) => path);
+  const why = "kill what is left";
+  if (killFile !== undefined) ops.write(null, killFile, "1", why, { tolerate: ["ENOENT"] });
+  const procsPath = `${v2Directory ?? leaves[0]}/cgroup.procs`;
+  ops.add({ kind: "killCgroup", procsPath, why: `${why}, and wait for it` });
+  for (const path of leaves) ops.add({ kind: "removeCgroup", path, why: "the container's cgroup" });
+}
+
+function programOf({ ops }: OpList): Program {
+  return { host: ops, init: [], cleanup: [], supervise: { init: "signal", hold: false, exitPath: "", socketPath: "" } };
+}

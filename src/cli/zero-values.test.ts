@@ -36,6 +36,14 @@ for (const [template, shown] of SHOWN)
     expect(compileTemplate(template)(withZeroValues("container", CONTAINER))).toBe(shown);
   });
 
+test("what Go calls otherwise has both names, and is written once", () => {
+  const show = compileTemplate(
+    "{{.Server.APIVersion}} {{.Server.ApiVersion}} {{.Server.Experimental}} {{json .Server}}",
+  );
+  const both = { Server: { ApiVersion: "1.45" } };
+  expect(show(withZeroValues("version", both))).toBe('1.45 1.45 false {"ApiVersion":"1.45"}');
+});
+
 test("a field that the type does not have is not there", () => {
   const show = compileTemplate("{{.State.Helth}}");
   expect(() => show(withZeroValues("container", CONTAINER))).toThrow('map has no entry for key "Helth"');

@@ -1,5 +1,5 @@
 /**
- * What `--format` of `inspect` and `version` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
+ * What `--format` of `inspect`, `info` and `version` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
  * all the same, with Go's zero value, and a list or map that is null prints as an empty one.
  */
 
@@ -17,12 +17,13 @@ const ZERO = {
   boolean: false,
 } as const;
 
-/** A map from text to text. */
-function ofTexts(map: object): object {
+/** Makes `map` one from text to text. */
+export function ofTexts(map: object): object {
   return Object.defineProperty(map, ELSE, { value: "", enumerable: false });
 }
 
-type Fields = Partial<Record<keyof typeof ZERO, string>>;
+/** `alias`: "NAME=JSON-NAME" where Go's name of a field is another one; only the last name is. */
+type Fields = Partial<Record<keyof typeof ZERO | "alias", string>>;
 
 const CONFIG: Fields = {
   pointer: "Config.Healthcheck Config.StopTimeout",
@@ -55,6 +56,11 @@ const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
         "GraphDriver.Data HostConfig.Annotations HostConfig.LogConfig.Config HostConfig.StorageOpt HostConfig.Sysctls " +
         "HostConfig.Tmpfs NetworkSettings.Networks.*.DriverOpts",
       text: "Mounts.*.Name Mounts.*.Driver HostConfig.Runtime",
+      alias:
+        "ID=Id HostConfig.CPUCount=CpuCount HostConfig.CPUPercent=CpuPercent HostConfig.CPUPeriod=CpuPeriod " +
+        "HostConfig.CPUQuota=CpuQuota HostConfig.CPURealtimePeriod=CpuRealtimePeriod " +
+        "HostConfig.CPURealtimeRuntime=CpuRealtimeRuntime HostConfig.CPUShares=CpuShares HostConfig.DNS=Dns " +
+        "HostConfig.DNSOptions=DnsOptions HostConfig.DNSSearch=DnsSearch HostConfig.NanoCPUs=NanoCpus",
       number: "HostConfig.KernelMemory HostConfig.KernelMemoryTCP",
     },
   ],
@@ -66,16 +72,40 @@ const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
       texts: "GraphDriver.Data",
       text: "Author Comment Container Created DockerVersion OsVersion Parent Variant",
       number: "VirtualSize",
+      alias: "ID=Id",
     },
   ],
-  network: [{ list: "IPAM.Config Peers", map: "Containers Services", texts: "IPAM.Options Labels Options" }],
-  version: [{ text: "Server.BuildTime Server.GitCommit", boolean: "Server.Experimental" }],
+  network: [
+    { list: "IPAM.Config Peers", map: "Containers Services", texts: "IPAM.Options Labels Options", alias: "ID=Id" },
+  ],
+  info: [
+    {
+      pointer: "Swarm.Cluster ClientInfo.Platform",
+      list: "DefaultAddressPools SystemStatus Warnings ServerErrors ClientErrors",
+      text: "ProductLicense ClientInfo.DefaultAPIVersion",
+      number: "Swarm.Nodes Swarm.Managers",
+      boolean: "KernelMemory KernelMemoryTCP",
+      alias:
+        "BridgeNfIP6tables=BridgeNfIp6tables CPUCfsPeriod=CpuCfsPeriod CPUCfsQuota=CpuCfsQuota HTTPProxy=HttpProxy " +
+        "HTTPSProxy=HttpsProxy",
+    },
+  ],
+  version: [
+    {
+      pointer: "Client.Platform",
+      text: "Server.BuildTime Server.GitCommit",
+      boolean: "Server.Experimental",
+      alias: "Client.APIVersion=ApiVersion Server.APIVersion=ApiVersion",
+    },
+  ],
   volume: [{ pointer: "ClusterVolume UsageData", map: "Status", texts: "Labels Options", text: "CreatedAt" }],
 };
 
 interface Tree {
   children: Map<string, Tree>;
   zero?: unknown;
+  /** The name that the API has for it. */
+  alias?: string | undefined;
 }
 
 function treeOf(all: readonly Fields[]): Tree {
@@ -84,12 +114,14 @@ function treeOf(all: readonly Fields[]): Tree {
     for (const [kind, paths] of Object.entries(fields))
       for (const path of paths.split(" ")) {
         let tree = root;
-        for (const name of path.split(".")) {
+        const [goPath = "", alias] = path.split("=");
+        for (const name of goPath.split(".")) {
           const child = tree.children.get(name) ?? { children: new Map() };
           tree.children.set(name, child);
           tree = child;
         }
-        tree.zero = ZERO[kind as keyof typeof ZERO];
+        if (kind === "alias") tree.alias = alias;
+        else tree.zero = ZERO[kind as keyof typeof ZERO];
       }
   return root;
 }
@@ -112,7 +144,10 @@ function filled(tree: Tree, value: unknown): unknown {
     result[name] = child === undefined ? item : filled(child, item);
   }
   for (const [name, child] of tree.children)
-    if (name !== "*" && "zero" in child && !Object.hasOwn(result, name))
-      Object.defineProperty(result, name, { value: child.zero, enumerable: false });
+    if (name !== "*" && ("zero" in child || child.alias !== undefined) && !Object.hasOwn(result, name))
+      Object.defineProperty(result, name, {
+        value: child.alias === undefined ? child.zero : result[child.alias],
+        enumerable: false,
+      });
   return result;
 }

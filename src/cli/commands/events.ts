@@ -8,6 +8,7 @@ import { readJsonValues } from "../json-messages.ts";
 import { printLine } from "../output.ts";
 import { compileTemplate, nameType } from "../template.ts";
 import { formatRfc3339Nano, parseTimestamp } from "../time.ts";
+import { ofTexts } from "../zero-values.ts";
 
 const flags = {
   filter: listFlag("Show only events that match (name=value)", { short: "f", type: "filter", item: parseFilter }),
@@ -80,7 +81,8 @@ function goFields(event: EventMessage): object {
     time = 0,
     timeNano = 0,
   } = event;
-  const named = { Type, Action, Actor: { ID: "", Attributes: {}, ...Actor }, Scope: scope, Status: status };
+  const texts = ofTexts({ ...Actor.Attributes });
+  const named = { Type, Action, Actor: { ID: "", ...Actor, Attributes: texts }, Scope: scope, Status: status };
   const fields = { ...named, ID: id, From: from, Time: time, TimeNano: timeNano };
   const hidden = Object.entries(fields).map(([name, value]) => [name, { value, enumerable: name in event }]);
   return Object.defineProperties({ ...event }, Object.fromEntries(hidden));

@@ -7,6 +7,7 @@ import { goJson } from "../go.ts";
 import { printError, printLine, stdout } from "../output.ts";
 import { compileTemplate } from "../template.ts";
 import { formatBinarySize } from "../units.ts";
+import { withZeroValues } from "../zero-values.ts";
 
 const flags = { format: stringFlag('Format: "json" or a Go template', { short: "f" }) };
 
@@ -44,7 +45,9 @@ async function run({ client, debug }: Context, { values }: ParsedFlags<typeof fl
   const clientInfo = { Debug: debug, Version: VERSION, Context: "default", Plugins: [], Warnings: null };
   if (values.format !== "") {
     const both = { ...(await client.get<Info>("/info")), ClientInfo: clientInfo };
-    await printLine(values.format === "json" ? goJson(both) : compileTemplate(values.format)(both));
+    await printLine(
+      values.format === "json" ? goJson(both) : compileTemplate(values.format)(withZeroValues("info", both)),
+    );
     return 0;
   }
   await stdout.text(`Client:\n Version:    ${VERSION}\n Context:    default\n Debug Mode: ${debug}\n\nServer:\n`);

@@ -99,8 +99,6 @@ function compileInspect(source: string): (type: string, object: Record<string, u
   }
   return (type, object) => {
     const typed = withZeroValues(type, object);
-    // There the ID of containers and images has both spellings.
-    if ("Id" in object) Object.defineProperty(typed, "ID", { value: object.Id, enumerable: false });
     try {
       return template(typed);
     } catch {

@@ -1,8 +1,9 @@
 import { parseEnvFlag } from "./env-file.ts";
 import { aliasFlag, boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "./flags.ts";
 import { parseGoDuration } from "./go.ts";
+import { parseLabel } from "./labels.ts";
 import { parseMount } from "./mount-value.ts";
-import { parseExtraHost, parseIpAddress, parseNetwork } from "./network-values.ts";
+import { parseExtraHost, parseIpAddress, parseNetwork, parseSearchDomain } from "./network-values.ts";
 import {
   parseDeviceBps,
   parseDeviceCgroupRule,
@@ -38,14 +39,10 @@ function parseAttach(text: string): string {
   return stream;
 }
 
-function parseLabel(text: string): string {
-  if (text.startsWith("=") || text === "") throw new Error(`invalid label '${text}': empty name`);
-  return text;
-}
-
 export function parseLink(text: string): string {
   const parts = text.split(":");
-  if (text === "" || parts.length > 2) throw new Error(`bad format for links: ${text}`);
+  if (text === "") throw new Error("empty string specified for links");
+  if (parts.length > 2) throw new Error(`bad format for links: ${text}`);
   return text;
 }
 
@@ -81,7 +78,7 @@ export const containerFlags = {
   dns: listFlag("DNS server", { item: parseIpAddress }),
   "dns-opt": aliasFlag("dns-option"),
   "dns-option": listFlag("DNS resolver option"),
-  "dns-search": listFlag("DNS search domain"),
+  "dns-search": listFlag("DNS search domain", { item: parseSearchDomain }),
   domainname: stringFlag("NIS domain name"),
   entrypoint: stringFlag("Replace the image's entrypoint"),
   env: listFlag("Environment variable (K=V, or K to pass ours on)", { short: "e", item: (text) => parseEnvFlag(text) }),

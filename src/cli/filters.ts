@@ -1,8 +1,9 @@
 /** `--filter` texts "name=value" → the API's JSON, undefined for none. @throws Error "bad format of filter…" */
 export function encodeFilters(texts: readonly string[]): string | undefined {
-  if (texts.length === 0) return undefined;
+  const given = texts.filter((text) => text !== "");
+  if (given.length === 0) return undefined;
   const filters: Record<string, Record<string, true>> = {};
-  for (const text of texts) {
+  for (const text of given) {
     const equals = text.indexOf("=");
     if (equals === -1) throw new Error("invalid argument: bad format of filter (expected name=value)");
     const name = text.slice(0, equals).toLowerCase().trim();
@@ -12,8 +13,8 @@ export function encodeFilters(texts: readonly string[]): string | undefined {
   return JSON.stringify(filters);
 }
 
-/** Checks one `--filter` as it is read. */
+/** Checks one `--filter` as it is read. An empty one is none. */
 export function parseFilter(text: string): string {
-  if (!text.includes("=")) throw new Error("bad format of filter (expected name=value)");
+  if (text !== "" && !text.includes("=")) throw new Error("bad format of filter (expected name=value)");
   return text;
 }

@@ -1,5 +1,13 @@
 import type { Columns } from "./table.ts";
 
+/** `--label` "a=b", "a". @throws Error */
+export function parseLabel(text: string): string {
+  const name = text.split("=", 1)[0]!.replace(/^[ \t]+/, "");
+  if (name === "") throw new Error(`invalid label '${text}': empty name`);
+  if (/[ \t]/.test(name)) throw new Error(`label '${name}' contains whitespaces`);
+  return text;
+}
+
 /** "a=b,c=d", sorted. */
 export function formatLabels(labels: Readonly<Record<string, string>> | null | undefined): string {
   return Object.entries(labels ?? {})

@@ -11,7 +11,7 @@ export function compareNatural(a: string, b: string): number {
       const [bareX, bareY] = [x.replace(/^0+/, ""), y.replace(/^0+/, "")];
       const order = bareX.length - bareY.length || compareText(bareX, bareY) || x.length - y.length;
       if (order !== 0) return order;
-    } else return compareText(x, y);
+    } else return rank(x) - rank(y) || compareText(x, y);
   }
   return left.length - right.length;
 }
@@ -19,6 +19,11 @@ export function compareNatural(a: string, b: string): number {
 /** Runs of digits, and every other character on its own. */
 function split(text: string): string[] {
   return text.match(/\d+|\D/gsu) ?? [];
+}
+
+/** Digits come before whatever else. */
+function rank(part: string): number {
+  return /^\d/.test(part) ? 0 : 1;
 }
 
 function compareText(a: string, b: string): number {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseNetwork } from "./network-values.ts";
+import { parseNetwork, parseSearchDomain } from "./network-values.ts";
 
 test("a network's options by name, each in its place", () => {
   const text = "name=front,alias=web,ALIAS=www,ip=10.0.0.3,gw-priority=-5";
@@ -14,6 +14,12 @@ test("a network's options by name, each in its place", () => {
     macAddress: "",
     gatewayPriority: -5,
   });
+});
+
+test("a search domain, with or without the root's dot", () => {
+  expect([".", "example.com", " a-b.C. ", "1a"].map(parseSearchDomain)).toEqual([".", "example.com", "a-b.C", "1a"]);
+  for (const text of ["", "1.2", "a..b", "-a", "a-", "a b", "a_b", "..", `${"a".repeat(254)}.b`])
+    expect(() => parseSearchDomain(text)).toThrow(`${text} is not a valid domain`);
 });
 
 test("a priority is a number", () => {

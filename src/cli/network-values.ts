@@ -94,6 +94,19 @@ export function parseIpAddress(text: string): string {
   return text.trim();
 }
 
+const DOMAIN_LABEL = /^[a-z\d]([a-z\d-]*[a-z\d])?$/i;
+const DOMAIN_MAX_LENGTH = 254;
+
+/** `--dns-search` "example.com"; "." for none. @throws Error */
+export function parseSearchDomain(text: string): string {
+  const given = text.trim();
+  if (given === ".") return given;
+  const domain = given.replace(/\.$/, "");
+  const isDomain = /[a-z]/i.test(domain) && domain.split(".").every((label) => DOMAIN_LABEL.test(label));
+  if (!isDomain || domain.length > DOMAIN_MAX_LENGTH) throw new Error(`${text} is not a valid domain`);
+  return domain;
+}
+
 /** `--add-host` "name:ip" or "name=ip"; "host-gateway" stands for the host. */
 export function parseExtraHost(text: string): string {
   const cut = /^([^=:]*)[=:](.*)$/s.exec(text.includes("=") ? text.replace(/^([^=]*)=/, "$1:") : text);
@@ -186,7 +199,7 @@ export function parseExpose(text: string): string[] {
   const [range = "", protocol = "tcp"] = text.split("/", 2);
   try {
     const [start = "", end = start] = range.split("-", 2);
-    if (start === "") throw new Error("empty string specified for ports");
+    if (range === "") throw new Error("empty string specified for ports");
     const [first, last] = [parseGoUint(start, 16), parseGoUint(end, 16)];
     if (last < first) throw new Error(`invalid range specified for port: ${range}`);
     return Array.from({ length: last - first + 1 }, (_, i) => `${first + i}/${protocol.toLowerCase()}`);

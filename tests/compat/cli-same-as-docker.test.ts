@@ -81,6 +81,16 @@ const cases: readonly (readonly string[])[] = [
   ["run", "--security-opt", "seccomp=/nope", "busybox"],
   ["run", "--storage-opt", "x", "busybox"],
   ["run", "--expose", "x", "busybox"],
+  ["run", "--expose", "-1", "busybox"],
+  ...["", "a..b", "-x", "a.com,b.com", "1.2", `${"a".repeat(250)}.com`, "a-.com"].map((domain) => {
+    return ["run", "--dns-search", domain, "busybox"];
+  }),
+  ["network", "connect", "--link", "", "net", "web"],
+  ["volume", "ls", "--filter", ""],
+  ["run", "--label", "=x", "busybox"],
+  ["run", "-l", " a b=x", "busybox"],
+  ["network", "create", "--label", " =x", "net"],
+  ["volume", "create", "--label", "a\tb=x", "volume"],
   ["run", "-p", "x", "busybox"],
   ["run", "-p", "80-90:80-82", "busybox"],
   ["run", "--mac-address", "x", "busybox"],

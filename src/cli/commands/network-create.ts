@@ -2,6 +2,7 @@ import { type Context, defineCommand } from "../command.ts";
 import { pairsToObject } from "../env-file.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { buildIpamConfigs } from "../ipam-values.ts";
+import { parseLabel } from "../labels.ts";
 import { parseCsvLine } from "../mount-value.ts";
 import { printLine } from "../output.ts";
 
@@ -21,7 +22,7 @@ const flags = {
   "ipam-opt": listFlag("Option of that driver (key=value)", { type: "map" }),
   ipv4: boolFlag("Give IPv4 addresses", { initial: true }),
   ipv6: boolFlag("Give IPv6 addresses, too"),
-  label: listFlag("Label (key=value)"),
+  label: listFlag("Label (key=value)", { item: parseLabel }),
   opt: listFlag("Driver option (key=value)", { short: "o", type: "map" }),
   scope: stringFlag("Scope of the network"),
   subnet: commaList("Subnet (10.0.0.0/24)"),

@@ -3,11 +3,12 @@ import { ifAny } from "../container-config.ts";
 import { pairsToObject } from "../env-file.ts";
 import { CliError } from "../exit.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { parseLabel } from "../labels.ts";
 import { printLine } from "../output.ts";
 
 const flags = {
   driver: stringFlag("Volume driver", { short: "d", initial: "local" }),
-  label: listFlag("Label (key=value)"),
+  label: listFlag("Label (key=value)", { item: parseLabel }),
   name: stringFlag("Name of the volume", { hidden: true }),
   opt: listFlag("Driver option (key=value)", { short: "o", type: "map" }),
 };

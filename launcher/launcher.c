@@ -1126,10 +1126,9 @@ static int op_check_process(struct program *p, const struct op *op)
 {
 	int lives = process_lives((int)op->arg[0], op->arg[1]);
 
-	(void)p;
 	if (lives < 0)
 		return lives;
-	return lives == (op->arg[2] != 0) ? 0 : lives ? -EBUSY : -ESRCH;
+	return lives == (op->arg[2] != 0) ? set_slot(p, op->out, 1) : lives ? -EBUSY : -ESRCH;
 }
 
 static int op_check_text(struct program *p, const struct op *op)

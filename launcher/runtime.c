@@ -1,5 +1,5 @@
 /*
- * The OCI runtime's `start`, `kill` and `delete`, as far as they were compiled when their container was created
+ * The OCI runtime's `start`, `kill`, `delete` and `state`, as far as they were compiled when their container was created
  * (src/oci/later.ts): the program that is kept for the command is played here, in place of a start of Bun. Whatever is
  * unusual, or fails, is left to `lighter` beside this file, which does the command from its beginning.
  */
@@ -79,7 +79,7 @@ static int parse(struct command *command, char **argv)
 	}
 	if (!command->root && geteuid() == 0)
 		command->root = DEFAULT_ROOT;
-	return command->root && command->id && is_id(command->id);
+	return command->root && command->id && is_id(command->id) && is_id(command->name);
 }
 
 /* 0 for one that `lighter` knows, perhaps. */

@@ -16,8 +16,10 @@ export interface ContainerView {
 }
 
 export function viewOf(handle: StateHandle): ContainerView {
-  const { state, config } = handle;
-  const status = statusOf(handle);
+  return viewAs(handle, statusOf(handle));
+}
+
+function viewAs({ state, config }: StateHandle, status: ContainerStatus): ContainerView {
   const { annotations = {} } = config;
   return {
     ociVersion: config.ociVersion,
@@ -30,4 +32,9 @@ export function viewOf(handle: StateHandle): ContainerView {
     ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     owner: state.owner,
   };
+}
+
+/** What `state` prints of a container in that state. As runc: no owner but in `list`, no line end but there. */
+export function formatState(handle: StateHandle, status: ContainerStatus): string {
+  return JSON.stringify({ ...viewAs(handle, status), owner: "" }, null, 2);
 }

@@ -4,10 +4,11 @@ import { messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
+import { formatState } from "./container-view.ts";
 import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
 
 /**
- * Leaves the programs of `start`, `kill` and `delete` beside the state of a container that has been created
+ * Leaves the programs of `start`, `kill`, `delete` and `state` beside the state of a container that has been created
  * (src/runtime/later.ts): `start.program` and so on, which dist/lighter-runtime plays. Only where these commands do the
  * same each time: no hooks, nothing that systemd or resctrl has a part in. Without them everything works as well.
  */
@@ -18,8 +19,15 @@ export async function rememberLater({ log }: OciContext, handle: StateHandle): P
   const { encodeLater } = await import("../runtime/mod.ts");
   const { pid, pidStartTime, cgroupsPath } = state;
   const files = { directory, stateFile: STATE_FILE, startFifo: EXEC_FIFO };
-  const programs = encodeLater({ ...files, pid, pidStartTime, cgroups: cgroupHost(), cgroupsPath });
-  for (const [command, bytes] of Object.entries(programs)) {
+  const programs = encodeLater({
+    ...{ ...files, pid, pidStartTime, cgroupsPath, cgroups: cgroupHost() },
+    stateTexts: {
+      created: formatState(handle, "created"),
+      running: formatState(handle, "running"),
+      stopped: formatState(handle, "stopped"),
+    },
+  });
+  for (const [command, bytes] of programs) {
     const path = join(directory, `${command}.program`);
     try {
       writeFileSync(path, bytes, { mode: 0o600 });

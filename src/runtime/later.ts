@@ -1,6 +1,7 @@
+import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
-import { O, OpList, slot, text } from "../linux/program/builder.ts";
+import { O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -22,20 +23,35 @@ export interface CreatedContainer {
   cgroups: CgroupHost;
   /** "" for none. */
   cgroupsPath: string;
+  /** What `state` prints. */
+  stateTexts: Record<"created" | "running" | "stopped", string>;
 }
+
+export type LaterCommand = "start" | "kill" | "delete" | "state";
+
+/** The longest text that goes into a pipe as a whole or not at all. Source: pipe(7), PIPE_BUF. */
+const STATE_TEXT_MAX_BYTES = 4096;
 
 /**
  * What its later commands will do, if nothing unusual comes in between: a program of system calls each, for
  * launcher/runtime.c, which puts the signal into its slot. Such a program fails before it has changed anything where the
  * container is not in the usual state, and what it does may be done again from the beginning.
  */
-export function compileLater(container: CreatedContainer): Record<"start" | "kill" | "delete", Program> {
-  return { start: compileStart(container), kill: compileKill(container), delete: compileDelete(container) };
+export function compileLater(
+  container: CreatedContainer,
+): Record<Exclude<LaterCommand, "state">, Program> & { state?: Program } {
+  const state = compileState(container);
+  return {
+    start: compileStart(container),
+    kill: compileKill(container),
+    delete: compileDelete(container),
+    ...(state && { state }),
+  };
 }
 
-export function encodeLater(container: CreatedContainer): Record<"start" | "kill" | "delete", Uint8Array> {
-  const { start, kill, delete: deletion } = compileLater(container);
-  return { start: encodeProgram(start), kill: encodeProgram(kill), delete: encodeProgram(deletion) };
+export function encodeLater(container: CreatedContainer): [LaterCommand, Uint8Array][] {
+  const programs = Object.entries(compileLater(container)) as [LaterCommand, Program][];
+  return programs.map(([command, program]) => [command, encodeProgram(program)]);
 }
 
 function compileStart(container: CreatedContainer): Program {
@@ -79,6 +95,27 @@ function compileDelete(container: CreatedContainer): Program {
   return programOf(ops);
 }
 
+/** Takes no lock. A container that is paused is left to others. */
+function compileState(container: CreatedContainer): Program | undefined {
+  const { directory, startFifo, stateTexts } = container;
+  if (Object.values(stateTexts).some((each) => utf8(each).length > STATE_TEXT_MAX_BYTES)) return undefined;
+  const ops = new OpList("host");
+  checkInit(ops, container, true, { out: "lives", tolerate: ["ESRCH"] });
+  const flags = O.WRONLY | O_NONBLOCK | O.CLOEXEC;
+  ops.call("openat", [AT_FDCWD, text(`${directory}/${startFifo}`), flags, 0], "init waits for a byte", {
+    ...{ out: "waits", guard: "lives", tolerate: ["ENOENT", "ENXIO"] },
+  });
+  checkThawed(ops, container, { guard: "lives", unless: "waits" });
+  const print = (status: keyof typeof stateTexts, when: OpExtras) => {
+    const data = utf8(stateTexts[status]);
+    ops.call("write", [1, { data, show: JSON.stringify(stateTexts[status]) }, data.length], status, when);
+  };
+  print("created", { guard: "waits" });
+  print("running", { guard: "lives", unless: "waits" });
+  print("stopped", { unless: "lives" });
+  return programOf(ops);
+}
+
 function lock({ directory, stateFile }: CreatedContainer): OpList {
   const ops = new OpList("host");
   ops.open(directory, O.RDONLY | O.DIRECTORY, "state", "the container's state");
@@ -89,14 +126,16 @@ function lock({ directory, stateFile }: CreatedContainer): OpList {
   return ops;
 }
 
-function checkInit(ops: OpList, { pid, pidStartTime: startTime }: CreatedContainer, lives: boolean): void {
-  ops.add({ kind: "checkProcess", pid, startTime, lives, why: lives ? "init has not ended" : "init has ended" });
+function checkInit(ops: OpList, container: CreatedContainer, lives: boolean, extras: OpExtras = {}): void {
+  const { pid, pidStartTime: startTime } = container;
+  const why = lives ? "init has not ended" : "init has ended";
+  ops.add({ kind: "checkProcess", pid, startTime, lives, why, ...extras });
 }
 
-function checkThawed(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer): void {
+function checkThawed(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer, extras: OpExtras = {}): void {
   const path = cgroupsPath === "" ? undefined : selfFreezingFile(cgroups, cgroupsPath);
   if (path !== undefined)
-    ops.add({ kind: "checkText", path, text: "0", tolerate: ["ENOENT"], why: "a frozen process does not die" });
+    ops.add({ kind: "checkText", path, text: "0", tolerate: ["ENOENT"], why: "it is not frozen", ...extras });
 }
 
 function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer): void {

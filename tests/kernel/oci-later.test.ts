@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
 import type { Op, Program } from "../../src/linux/program/op.ts";
@@ -81,6 +81,49 @@ describe("later commands of a created container", () => {
     );
   });
 
+  rooted("state says in every state what lighter says", async () => {
+    const bundle = box.bundle(SLEEP, (config) => {
+      config.annotations = { "org.example.näme": 'a "text"\n' };
+    });
+    const { id } = bundle;
+    const program = resolve("dist/lighter");
+    const same = (status: string) => {
+      const ran = alone("state", id);
+      expect(ran).toEqual(box.runtime(program, ["state", id], { argv0: "lighter-runtime" }));
+      expect(JSON.parse(ran.out).status).toBe(status);
+    };
+    await box.running(
+      bundle,
+      async () => {
+        same("created");
+        expect(alone("start", id)).toEqual(DONE);
+        same("running");
+        expect(box.cli(["pause", id]).code).toBe(0);
+        expect(alone("state", id)).toEqual(LEFT_TO_LIGHTER);
+        expect(box.cli(["resume", id]).code).toBe(0);
+        const { pid } = stateOf(bundle);
+        expect(alone("kill", id, "KILL")).toEqual(DONE);
+        await ended(pid);
+        same("stopped");
+        expect(alone("delete", id)).toEqual(DONE);
+        expect(alone("state", id)).toEqual(LEFT_TO_LIGHTER);
+      },
+      "create",
+    );
+  });
+
+  rooted("a state that is too long to be written at once is left to lighter", () => {
+    created(
+      ({ id }) => {
+        expect(existsSync(join(box.root, id, "state.program"))).toBe(false);
+        expect(alone("state", id)).toEqual(LEFT_TO_LIGHTER);
+      },
+      (config) => {
+        config.annotations = { long: "x".repeat(4096) };
+      },
+    );
+  });
+
   rooted("signals by name and number, and the log that is asked for", async () => {
     const traps = 'for s in HUP TERM USR1 USR2; do trap "echo $s >>/data/got" $s; done; echo ready >/data/got';
     const bundle = box.bundle(`${traps}; while :; do sleep 0.02; done`);
@@ -129,7 +172,7 @@ describe("later commands of a created container", () => {
         ["--log-format", "xml", "start", id],
         ["--log", "/no/such/folder/log", "start", id],
         ["--rootless", "true", "start", id],
-        ["state", id],
+        ["list", "-q"],
         ["--version"],
       ];
       for (const line of lines) {
@@ -270,7 +313,8 @@ describe("later commands of a created container", () => {
 
 function laterOf(bundle: Bundle, change: { pidStartTime?: number } = {}) {
   const files = { directory: join(box.root, bundle.id), stateFile: "state.json", startFifo: "exec.fifo" };
-  return compileLater({ ...files, ...stateOf(bundle), cgroups: detectCgroupHost(), ...change });
+  const stateTexts = { created: "", running: "", stopped: "" };
+  return compileLater({ ...files, ...stateOf(bundle), cgroups: detectCgroupHost(), stateTexts, ...change });
 }
 
 /** The program with an op before number `at` that fails. */

@@ -420,6 +420,7 @@ function later(name: string, { cgroups }: HostFacts): ProgramCase[] {
     pidStartTime: 123_456,
     cgroups,
     cgroupsPath: "/lighter/web",
+    stateTexts: { created: '{"status":"created"}', running: '{"status":"running"}', stopped: '{"status":"stopped"}' },
   });
   return Object.entries(programs).map(([command, program]) => ({ name: `later-${command}-${name}`, program }));
 }

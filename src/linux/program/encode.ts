@@ -263,7 +263,7 @@ class Encoder {
       case "removeCgroup":
         return plain([blobArg(this.string(op.path))]);
       case "checkProcess":
-        return plain([numberArg(op.pid), numberArg(op.startTime), numberArg(op.lives ? 1 : 0)]);
+        return plain([numberArg(op.pid), numberArg(op.startTime), numberArg(op.lives ? 1 : 0)], op.out);
       case "checkText": {
         const text = utf8(op.text);
         return plain([blobArg(this.string(op.path)), blobArg(this.bytes(text, 1)), numberArg(text.length)]);

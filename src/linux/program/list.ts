@@ -40,7 +40,7 @@ function remember(stored: Stored, { slot, into, at }: Op & { kind: "store" }): v
 function formatOp(index: number, op: Op, stored: Stored): string {
   const { verb, rest } = describe(op, stored);
   const out = "out" in op && op.out ? ` -> $${op.out}` : "";
-  const condition = op.guard ? ` if $${op.guard}` : op.unless ? ` unless $${op.unless}` : "";
+  const condition = `${op.guard ? ` if $${op.guard}` : ""}${op.unless ? ` unless $${op.unless}` : ""}`;
   const tolerated = op.tolerate?.length ? ` (${op.tolerate.join(", ")} is fine)` : "";
   const what = `${verb.padEnd(16)} ${rest}${out}${condition}${tolerated}`.trimEnd();
   return `${String(index).padStart(3)}  ${what.padEnd(88)}  # ${op.why}`;

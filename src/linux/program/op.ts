@@ -110,9 +110,9 @@ export type Op = OpCommon &
     | { kind: "removeCgroup"; path: string }
     /**
      * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
-     * a zombie has.
+     * a zombie has. `out` is set if it does not fail.
      */
-    | { kind: "checkProcess"; pid: number; startTime: number; lives: boolean }
+    | { kind: "checkProcess"; pid: number; startTime: number; lives: boolean; out?: Slot }
     /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
     | { kind: "checkText"; path: string; text: string }
     /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */

@@ -1,7 +1,7 @@
 import type { OciCommand } from "../command.ts";
-import { viewOf } from "../container-view.ts";
+import { formatState } from "../container-view.ts";
 import { print } from "../output.ts";
-import { openState } from "../state.ts";
+import { openState, statusOf } from "../state.ts";
 
 export const command: OciCommand = {
   name: "state",
@@ -10,8 +10,8 @@ export const command: OciCommand = {
   flags: [],
   positionals: { min: 1, max: 1 },
   async run({ root }, parsed) {
-    const view = viewOf(openState(root, parsed.arg(0)));
-    print(JSON.stringify({ ...view, owner: "" }, null, 2)); // as runc: no owner but in `list`, no line end but there
+    const handle = openState(root, parsed.arg(0));
+    print(formatState(handle, statusOf(handle)));
     return 0;
   },
 };

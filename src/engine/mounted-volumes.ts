@@ -3,7 +3,13 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { parseMountFlags } from "../linux/mount/flags.ts";
 import { errnoText } from "../linux/sys/errno.ts";
-import { openFilesystemAt, openFilesystemOf, type Runtime, type SharedFilesystem } from "../runtime/mod.ts";
+import {
+  mountRequest,
+  openFilesystemAt,
+  openFilesystemOf,
+  type Runtime,
+  type SharedFilesystem,
+} from "../runtime/mod.ts";
 import { type FilesystemOfVolume, filesystemOf } from "../volume/mod.ts";
 import type { MountPoint } from "./config/mod.ts";
 import type { EnginePaths } from "./paths.ts";
@@ -139,17 +145,8 @@ export class MountedVolumes {
     await this.#ending.get(name); // two overlays over one upper directory are one too many
     const runDirectory = this.#paths.viewDirectory(randomId());
     try {
-      const waiting = await this.#runtime.create({
-        id: "volume",
-        config: {
-          ociVersion: "1.2.0",
-          process: { args: ["/"], cwd: "/" },
-          root: { path: "" },
-          linux: { namespaces: [{ type: "mount" }] },
-        },
-        rootfs: [{ destination: "/", type, source: device, options: [...options] }],
-        ...{ runDirectory, stdio: { terminal: false, stdin: false }, attach: [], filesOnly: true },
-      });
+      const request = mountRequest({ type, source: device, options: [...options] }, runDirectory);
+      const waiting = await this.#runtime.create(request);
       try {
         const filesystem = openFilesystemAt(waiting.pid);
         if (filesystem === undefined) throw new LighterError("kernel", "its mount namespace cannot be opened");

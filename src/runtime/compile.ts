@@ -14,7 +14,14 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { Program, SharedData, Supervise } from "../linux/program/op.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { cloneOnHost, closeOnHost, inMountsOfInit, mountIdmappedRoot, planIdmappedRoot } from "./idmap.ts";
+import {
+  cloneElsewhere,
+  cloneOnHost,
+  closeOnHost,
+  inMountsOfInit,
+  mountIdmappedRoot,
+  planIdmappedRoot,
+} from "./idmap.ts";
 import { joinRdtGroup, makeRdtGroup, planIntelRdt, removeRdtGroup } from "./intel-rdt.ts";
 import { labelOnExec, mountLabelOf, needsLabels } from "./labels.ts";
 import {
@@ -88,6 +95,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
 
   const hostOps = new OpList("host");
+  cloneElsewhere(hostOps, sources);
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   const ownCgroup = request.placeInCgroup ? undefined : cgroup;
   if (ownCgroup) makeCgroup(hostOps, ownCgroup);

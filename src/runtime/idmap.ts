@@ -33,17 +33,25 @@ export interface HostSource {
 }
 
 /**
- * Host side, before the clone. Only the owner of a file system may have its ids mapped, which a container in a user
- * namespace is not. Source: mount_setattr(2).
+ * Host side, before anything is made: those that are in another mount namespace. Where one of these ops fails, we stay there,
+ * and could clean up nothing.
+ */
+export function cloneElsewhere(host: OpList, sources: readonly HostSource[]): void {
+  for (const { path, part, namespaceFd, recursive, out, why } of sources)
+    if (namespaceFd !== undefined)
+      inMountNamespace(host, namespaceFd, why, () => cloneHostTree(host, path, part, recursive, out, why));
+}
+
+/**
+ * Host side, before the clone: the others, and the owners of all. Only the owner of a file system may have its ids mapped,
+ * which a container in a user namespace is not. Source: mount_setattr(2).
  */
 export function cloneOnHost(host: OpList, sources: readonly HostSource[]): void {
   const namespaces = new Map<string, Slot>();
   for (const source of sources) {
     const { path, part, namespaceFd, recursive, owners, out, why } = source;
     const owned = owners && ownersNamespace(host, namespaces, owners, why);
-    const clone = () => cloneHostTree(host, path, part, recursive, out, why);
-    if (namespaceFd === undefined) clone();
-    else inMountNamespace(host, namespaceFd, why, clone);
+    if (namespaceFd === undefined) cloneHostTree(host, path, part, recursive, out, why);
     const tolerate = source.mapIfPossible ? { tolerate: ["EINVAL"] } : {};
     if (owned) host.mapOwners(out, owned, owners.recursive, `${why}: idmap`, tolerate);
   }

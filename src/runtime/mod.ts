@@ -37,7 +37,7 @@ import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartReques
 
 export { withBuiltinDevices } from "./compile.ts";
 export { encodeLater } from "./later.ts";
-export { openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
+export { mountRequest, openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
 export type * from "./types.ts";
 export { runFiles };
 

@@ -3,6 +3,7 @@ import { closeSync, readlinkSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { FIRST_CARRIED_FD } from "../linux/program/format.ts";
 import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, tryOpenat } from "../linux/sys/fs.ts";
+import type { OciMount } from "../spec/oci-runtime.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { SharedFilesystem, StartRequest } from "./types.ts";
 
@@ -24,6 +25,27 @@ export function openFilesystemOf(supervisorPid: number, index: number): SharedFi
   const fds = `/proc/${supervisorPid}/fd`;
   const first = FIRST_CARRIED_FD + 2 * index;
   return isMountNamespace(`${fds}/${first}`) ? open(`${fds}/${first}`, `${fds}/${first + 1}`) : undefined;
+}
+
+/**
+ * A start, to be held and abandoned, whose root is the file system: mounted by mount(2), as Docker mounts a volume. Whoever
+ * has opened it meanwhile (`openFilesystemAt`) has it.
+ */
+export function mountRequest(mount: Pick<OciMount, "type" | "source" | "options">, runDirectory: string): StartRequest {
+  return {
+    id: "volume",
+    config: {
+      ociVersion: "1.2.0",
+      process: { args: ["/"], cwd: "/" },
+      root: { path: "" },
+      linux: { namespaces: [{ type: "mount" }] },
+    },
+    rootfs: [{ destination: "/", ...mount }],
+    runDirectory,
+    stdio: { terminal: false, stdin: false },
+    attach: [],
+    filesOnly: true,
+  };
 }
 
 /** Of a process whose "/" is the file system, with no other in its mount namespace. The caller closes it. */

@@ -1,15 +1,22 @@
 import { beforeAll, describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
-import { compileExec } from "../../src/runtime/compile.ts";
+import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
-import { createRuntime, type NetworkInterface, type StartRequest } from "../../src/runtime/mod.ts";
+import {
+  createRuntime,
+  mountRequest,
+  type NetworkInterface,
+  openFilesystemAt,
+  type StartRequest,
+} from "../../src/runtime/mod.ts";
+import type { VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
 import { until } from "../support/eventually.ts";
 import { expectSameHost, linkNames, quietSnapshot } from "../support/host-snapshot.ts";
@@ -17,6 +24,8 @@ import { failureOf, finish, isRoot, type RunOptions, rooted, Stage } from "../su
 
 /* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
 
+/** Of the op with which a held process says that it waits. */
+const HELD = "created: everything is ready";
 /** No op has this index. */
 const NO_FAULT = 0xfffffffe;
 const fault = { index: NO_FAULT, errno: "EIO" };
@@ -181,6 +190,44 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
       },
     }),
   );
+});
+
+describe("a file system that containers share", () => {
+  const mounting = () =>
+    mountRequest({ type: "tmpfs", source: "tmpfs", options: ["size=64k"] }, join(stage.directory, "m"));
+
+  rooted("is not mounted if op k fails", async () => {
+    const facts = { cgroups: stage.host, kindOf: () => "directory" as const, rootMountpoint: "/nowhere" };
+    const ops = opsOf(listProgram(compileStart(mounting(), facts, true).program));
+    const untilHeld = ops.slice(
+      0,
+      ops.findIndex(({ why }) => why.trim() === HELD),
+    );
+    expect(untilHeld.length).toBeGreaterThan(10);
+    await failAtEachOp(untilHeld, () => stage.runtime.create(mounting()));
+  });
+
+  rooted("is left as it was by a start whose op k fails, whole and in part", async () => {
+    const waiting = await stage.runtime.create(mounting());
+    const shared = openFilesystemAt(waiting.pid)!;
+    await waiting.abandon();
+    writeFileSync(`/proc/self/fd/${shared.rootFd}/file`, "kept");
+    try {
+      const change: RunOptions["change"] = (config) => {
+        const bind = { type: "bind", source: "/", options: ["bind"], filesystem: 0 };
+        const part = { path: "file", type: "file" as const };
+        const mounts: VolumeMount[] = [
+          { ...bind, destination: "/data/work" },
+          { ...bind, destination: "/data/file", part },
+        ];
+        config.mounts!.push(...mounts);
+      };
+      await startsFail(["/bin/true"], { change }, 0, { filesystems: [shared] });
+      expect(readFileSync(`/proc/self/fd/${shared.rootFd}/file`, "utf8")).toBe("kept");
+    } finally {
+      for (const fd of [shared.namespaceFd, shared.rootFd]) closeSync(fd);
+    }
+  });
 });
 
 describe("a start with an idmapped root", () => {

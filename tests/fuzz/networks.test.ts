@@ -91,7 +91,7 @@ test("whatever is asked for: a network whose addresses fit one another and the n
   for (let round = 0; round < ROUNDS; round++) {
     if (networks.length > 5) networks = [];
     try {
-      const plan = planNetwork(parseNetworkRequest(bodyOf(random)), networks, {});
+      const plan = planNetwork(parseNetworkRequest(bodyOf(random)), networks);
       const planned = planPools(plan, { pools, hostRanges: [parseCidr("172.17.0.0/16")!], networks });
       for (const { subnet, gateway, ipRange, auxAddresses = {} } of planned) {
         const cidr = parseCidr(subnet)!;

@@ -51,7 +51,10 @@ export interface BridgeOptions {
 export function parseBridgeOptions(options: Readonly<Record<string, string>>): BridgeOptions {
   const isOn = (label: string, byDefault: boolean) => {
     const text = options[label];
-    return text === undefined ? byDefault : parseBoolean(text, label);
+    if (text === undefined) return byDefault;
+    const value = parseBoolean(text);
+    if (value !== undefined) return value;
+    throw parseError(label, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
   };
   const address = (label: string) => {
     const text = options[label] ?? "";
@@ -115,10 +118,10 @@ export function isLinkName(name: string): boolean {
   return Buffer.byteLength(name) <= LINK_NAME_MAX_LENGTH && name !== "." && name !== ".." && !/[\s/:\0]/.test(name);
 }
 
-function parseBoolean(text: string, label: string): boolean {
+/** As Go reads one. */
+export function parseBoolean(text: string): boolean | undefined {
   if (/^(1|t|T|true|True|TRUE)$/.test(text)) return true;
-  if (/^(0|f|F|false|False|FALSE)$/.test(text)) return false;
-  throw parseError(label, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return /^(0|f|F|false|False|FALSE)$/.test(text) ? false : undefined;
 }
 
 /** 0 if there is none. Any driver's. @throws LighterError "invalid" */

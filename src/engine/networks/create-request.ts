@@ -12,7 +12,12 @@ import {
   parseIp,
 } from "../../network/ipam/mod.ts";
 import { boolean, list, map, object, string } from "../../spec/reader.ts";
+import { parseBoolean } from "./bridge-options.ts";
+import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool } from "./types.ts";
+
+const ENABLE_IPV4 = "com.docker.network.enable_ipv4";
+const ENABLE_IPV6 = "com.docker.network.enable_ipv6";
 
 export interface NetworkRequest {
   name: string;
@@ -27,6 +32,7 @@ export interface NetworkRequest {
   configFrom: string;
   givenPools: GivenPool[];
   ipamOptions: Record<string, string> | null;
+  /** With the defaults of its driver. */
   options: Record<string, string>;
   labels: Record<string, string>;
 }
@@ -85,8 +91,14 @@ const readBody = object<CreateBody>({
   Labels: map(string),
 });
 
-/** @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts */
-export function parseNetworkRequest(json: unknown): NetworkRequest {
+/**
+ * `defaultOptions`: by driver, of networks that do not name them.
+ * @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts
+ */
+export function parseNetworkRequest(
+  json: unknown,
+  defaultOptions: NetworkSettings["defaultOptions"] = {},
+): NetworkRequest {
   const body = readBody(json, "");
   const name = body.Name ?? "";
   const ipam = body.IPAM ?? {};
@@ -95,25 +107,37 @@ export function parseNetworkRequest(json: unknown): NetworkRequest {
   checkConfiguration(body);
   if (body.Ingress) throw forbidden("Ingress network can only be global scope network");
   if (body.Scope === "swarm") throw forbidden("cannot create a swarm scoped network when swarm is not active");
-  const enableIPv6 = body.EnableIPv6 ?? false;
+  const driver = body.Driver || "bridge";
+  const configFrom = body.ConfigFrom?.Network ?? "";
+  const options = { ...(configFrom === "" ? defaultOptions[driver] : {}), ...body.Options };
+  const enableIPv6 = body.EnableIPv6 ?? isEnabled(options, ENABLE_IPV6, false);
   const givenPools = parsePools(ipam.Config ?? [], enableIPv6);
   if (name.trim() === "" || name.includes("\0")) throw new LighterError("invalid", `invalid name: ${name}`);
   if (!["", "default"].includes(ipam.Driver ?? ""))
     throw new LighterError("not-found", `plugin ${JSON.stringify(ipam.Driver)} not found`);
   return {
     name,
-    driver: body.Driver || "bridge",
-    enableIPv4: body.EnableIPv4 ?? true,
+    driver,
+    enableIPv4: body.EnableIPv4 ?? isEnabled(options, ENABLE_IPV4, true),
     enableIPv6,
     internal: body.Internal ?? false,
     attachable: body.Attachable ?? false,
     configOnly: body.ConfigOnly ?? false,
-    configFrom: body.ConfigFrom?.Network ?? "",
+    configFrom,
     givenPools,
     ipamOptions: ipam.Options ?? null,
-    options: body.Options ?? {},
+    options,
     labels: body.Labels ?? {},
   };
+}
+
+/** Of networks whose request does not say it. Source: moby daemon/network.go, since 28. */
+function isEnabled(options: Readonly<Record<string, string>>, label: string, byDefault: boolean): boolean {
+  const text = options[label];
+  if (text === undefined) return byDefault;
+  const value = parseBoolean(text);
+  if (value === undefined) throw new LighterError("invalid", `driver-opt ${JSON.stringify(label)} is not a valid bool`);
+  return value;
 }
 
 /** What a network may say itself that is others' configuration, or is made of one. Source: libnetwork/network.go, validateConfiguration. */

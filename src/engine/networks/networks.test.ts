@@ -360,6 +360,27 @@ test("options of a driver that the daemon's settings name are those of networks 
   expect(networks.prepare(networks.find("b"))).toMatchObject({ mtu: 1300 });
 });
 
+test("the options say which families a network has, unless the request itself does", async () => {
+  const [ipv4, ipv6] = ["com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"];
+  const bench = new Bench();
+  const networks = await bench.open({ defaultOptions: { bridge: { [ipv6]: "true" } } });
+  const families = async (Name: string, more: object = {}) => {
+    const { enableIPv4, enableIPv6 } = await networks.create({ Name, ...more });
+    return [enableIPv4, enableIPv6];
+  };
+  expect(await families("a")).toEqual([true, true]);
+  expect(await families("b", { EnableIPv6: false })).toEqual([true, false]);
+  expect(await families("c", { Options: { [ipv6]: "0" } })).toEqual([true, false]);
+  expect(await families("d", { Options: { [ipv4]: "false" } })).toEqual([false, true]);
+  expect(await families("e", { Options: { [ipv4]: "false" }, EnableIPv4: true })).toEqual([true, true]);
+  await expect(networks.create({ Name: "f", Options: { [ipv4]: "maybe" } })).rejects.toThrow(
+    `driver-opt "${ipv4}" is not a valid bool`,
+  );
+  await expect(networks.create({ Name: "f", Options: { [ipv4]: "f", [ipv6]: "f" } })).rejects.toThrow(
+    "IPv4 or IPv6 must be enabled",
+  );
+});
+
 test("a macvlan network has its parent, or one that leads nowhere", async () => {
   const bench = new Bench();
   const networks = await bench.open();

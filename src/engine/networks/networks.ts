@@ -165,9 +165,9 @@ export class Networks {
 
   /** `body`: the request's JSON. The links are there when it returns. @throws LighterError, with Docker's texts */
   async create(body: unknown): Promise<NetworkRecord> {
-    const request = parseNetworkRequest(body);
+    const request = parseNetworkRequest(body, this.#options.settings.defaultOptions);
     await Promise.all(this.#leaving); // one of them may have the bridge's name
-    const plan = planNetwork(request, this.list(), this.#options.settings.defaultOptions);
+    const plan = planNetwork(request, this.list());
     const pools = plan.configOnly ? [] : this.#planPools(plan);
     const record = { ...plan, id: randomId(), createdAt: formatNow(), pools };
     this.#insert(record);

@@ -14,7 +14,6 @@ import type { AddressPool } from "../../network/types.ts";
 import { bridgeNameOf, parseBridgeOptions } from "./bridge-options.ts";
 import type { NetworkRequest } from "./create-request.ts";
 import { dummyNameOf, type ParentDriver, parentOptionsOf, parseParentOptions } from "./parent-options.ts";
-import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool, NetworkRecord } from "./types.ts";
 
 type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools" | "internal" | "options">;
@@ -61,19 +60,17 @@ export function planPools(wish: PoolWish, sources: PoolSources): AddressPool[] {
 export function planNetwork(
   request: NetworkRequest,
   networks: readonly NetworkRecord[],
-  defaultOptions: NetworkSettings["defaultOptions"],
 ): Omit<NetworkRecord, "id" | "createdAt" | "pools"> {
   if (networks.some(({ name }) => name === request.name))
     throw new LighterError("conflict", `network with name ${request.name} already exists`);
   const { configOnly, configFrom, ...wanted } = request;
-  const withDefaults = () => ({ ...defaultOptions[wanted.driver], ...wanted.options });
   // For whichever driver, and nobody is ever in it: Docker shows one that cannot be used.
-  if (configOnly) return { ...wanted, configOnly, driver: "null", options: withDefaults() };
+  if (configOnly) return { ...wanted, configOnly, driver: "null" };
   const driver = parseDriver(wanted.driver);
   const plan = {
     ...wanted,
     driver,
-    ...(configFrom === "" ? { options: withDefaults() } : configurationOf(configFrom, networks)),
+    ...(configFrom === "" ? {} : configurationOf(configFrom, networks)),
   };
   if (driver === "bridge") checkBridge(plan, networks);
   else checkParent(driver, parseParentOptions(driver, plan.options).parent, networks);

@@ -22,14 +22,16 @@ export interface Pipe {
 export type Operand =
   | { kind: "literal"; value: string | number | boolean | null }
   | { kind: "dot" }
-  | { kind: "variable"; name: string; fields: readonly string[] }
-  | { kind: "field"; fields: readonly string[]; source: string }
+  | { kind: "variable"; name: string; fields: readonly string[]; at: number }
+  | { kind: "field"; fields: readonly string[]; source: string; at: number }
   | { kind: "function"; name: string }
   | { kind: "group"; pipe: Pipe; fields: readonly string[] };
 
 interface Token {
   readonly type: "space" | "field" | "variable" | "name" | "string" | "char" | "number" | "punct";
   readonly text: string;
+  /** In the source. */
+  readonly at: number;
 }
 
 /** @throws Error that completes "template parsing error: " */
@@ -101,7 +103,7 @@ function lexAction(source: string, start: number): { tokens: Token[] | undefined
           : `unexpected ${JSON.stringify(source.charAt(at))} in command`,
       );
     const text = match[0];
-    tokens.push({ type: TOKEN_TYPES[match.indexOf(text, 1) - 1] ?? "punct", text });
+    tokens.push({ type: TOKEN_TYPES[match.indexOf(text, 1) - 1] ?? "punct", text, at });
     at += text.length;
   }
 }
@@ -256,10 +258,11 @@ function parseOperand(tokens: Tokens): Operand {
       return { kind: "function", name: token.text };
     }
     case "variable":
-      return { kind: "variable", name: token.text, fields: parseFields(tokens) };
+      return { kind: "variable", name: token.text, at: placeOf(token, tokens), fields: parseFields(tokens) };
     case "field": {
+      const at = placeOf(token, tokens);
       const fields = [token.text.slice(1), ...parseFields(tokens)];
-      return { kind: "field", fields, source: `.${fields.join(".")}` };
+      return { kind: "field", fields, source: `.${fields.join(".")}`, at };
     }
     case "punct":
       if (token.text === ".") return { kind: "dot" };
@@ -269,6 +272,12 @@ function parseOperand(tokens: Tokens): Operand {
       }
   }
   throw new Error(token === undefined ? "unexpected EOF" : `unexpected ${JSON.stringify(token.text)} in operand`);
+}
+
+/** Where Go says that it is: at the first field that is chained to it, if there is one. */
+function placeOf(token: Token, tokens: Tokens): number {
+  const next = tokens.peekTight();
+  return next?.type === "field" ? next.at : token.at;
 }
 
 /** `.A.B` directly behind an operand. */

@@ -23,7 +23,7 @@ export class TemplateError extends Error {
  */
 export function compileTemplate(source: string, escapeHtml: boolean | "everywhere" = false): (data: unknown) => string {
   const nodes = explain("parse", () => parseTemplate(source));
-  return (data) => explain("execute", () => new Execution(data, escapeHtml).run(nodes));
+  return (data) => explain("execute", () => new Execution(source, data, escapeHtml).run(nodes));
 }
 
 function explain<T>(stage: "parse" | "execute", work: () => T): T {
@@ -55,6 +55,7 @@ class Execution {
   #variables: [string, unknown][];
 
   constructor(
+    readonly source: string,
     readonly root: unknown,
     readonly escapeHtml: boolean | "everywhere",
   ) {
@@ -131,7 +132,7 @@ class Execution {
     const [head, ...rest] = operands;
     if (head === undefined) throw new Error("missing value for command");
     if (head.kind === "field" && rest.length === 0 && piped.length === 0) {
-      const value = walk(dot, head.fields); // nearly all that is ever asked for
+      const value = this.#walk(dot, head, head.source); // nearly all that is ever asked for
       return typeof value === "function" ? (value as Fn)() : value;
     }
     if (head.kind === "function") {
@@ -167,29 +168,39 @@ class Execution {
       case "dot":
         return dot;
       case "field":
-        return walk(dot, operand.fields);
+        return this.#walk(dot, operand, operand.source);
       case "variable": {
         const known = this.#variables.findLast(([name]) => name === operand.name);
         if (known === undefined) throw new Error(`undefined variable ${goQuote(operand.name)}`);
-        return walk(known[1], operand.fields);
+        return this.#walk(known[1], operand, [operand.name, ...operand.fields].join("."));
       }
       case "group":
-        return walk(this.#pipe(operand.pipe, dot), operand.fields);
+        return this.#walk(
+          this.#pipe(operand.pipe, dot),
+          { fields: operand.fields, at: 2 },
+          `.${operand.fields.join(".")}`,
+        );
       case "function":
         return this.#command([operand], dot, []);
     }
   }
+
+  /** `shown`: what is walked, for an error. */
+  #walk(start: unknown, { fields, at }: { fields: readonly string[]; at: number }, shown: string): unknown {
+    let value = start;
+    for (const field of fields) {
+      const why = whyNoField(value, field);
+      if (why !== undefined) throw new Error(`:${placeIn(this.source, at)}: executing "" at <${shown}>: ${why}`);
+      value = (value as Record<string, unknown>)[field];
+    }
+    return value;
+  }
 }
 
-function walk(start: unknown, fields: readonly string[]): unknown {
-  let value = start;
-  for (let index = 0; index < fields.length; index++) {
-    const field = fields[index]!;
-    const why = whyNoField(value, field);
-    if (why !== undefined) throw new Error(`:1:2: executing "" at <.${fields.join(".")}>: ${why}`);
-    value = (value as Record<string, unknown>)[field];
-  }
-  return value;
+/** "LINE:COLUMN" as Go counts them: from 1, and from 0. */
+function placeIn(source: string, at: number): string {
+  const lines = source.slice(0, at).split("\n");
+  return `${lines.length}:${lines.at(-1)!.length}`;
 }
 
 /** Undefined: it has one. */

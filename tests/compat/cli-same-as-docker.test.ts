@@ -19,6 +19,8 @@ const cases: readonly (readonly string[])[] = [
     "web",
   ],
   ["inspect", "-f", '{{index .Config.Labels "none.such"}}|{{.Config.Labels.none}}', "web"],
+  ["inspect", "-f", "{{.State.Health.Status}}", "web"],
+  ["inspect", "-f", "{{$x := .State}}\n {{$x.Foo}}", "web"],
   [
     "inspect",
     "-f",

@@ -18,6 +18,8 @@ const OWN_ALIASES_SINCE = 45;
 /** One member of `NetworkSettings.Networks`. */
 function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: number | undefined): object {
   const { wish, state, networkId, networkName } = endpoint;
+  const ifGiven = <T>(what: NonNullable<typeof wish.givenEmpty>[number], empty: T) =>
+    wish.givenEmpty?.includes(what) ? empty : null;
   const ipam = {
     ...(wish.ipv4Address === undefined ? {} : { IPv4Address: wish.ipv4Address }),
     ...(wish.ipv6Address === undefined ? {} : { IPv6Address: wish.ipv6Address }),
@@ -27,9 +29,9 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
   const names =
     apiMinor !== undefined && isUserDefined(networkName) && networkId !== "" ? dnsNames(record, endpoint) : null;
   return {
-    IPAMConfig: Object.keys(ipam).length === 0 ? null : ipam,
-    Links: wish.links ?? null,
-    Aliases: aliasesOf(record, endpoint, names !== null && apiMinor! < OWN_ALIASES_SINCE),
+    IPAMConfig: Object.keys(ipam).length === 0 ? ifGiven("ipam", {}) : ipam,
+    Links: wish.links ?? ifGiven("links", []),
+    Aliases: aliasesOf(record, endpoint, names !== null && apiMinor! < OWN_ALIASES_SINCE) ?? ifGiven("aliases", []),
     MacAddress: state?.macAddress ?? (record.status === "created" ? wish.macAddress : undefined) ?? "",
     GwPriority: wish.gatewayPriority ?? 0,
     NetworkID: networkId,
@@ -40,7 +42,7 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
     IPv6Gateway: state?.gateway6 ?? "",
     GlobalIPv6Address: state?.ipv6?.address ?? "",
     GlobalIPv6PrefixLen: state?.ipv6?.prefixLength ?? 0,
-    DriverOpts: wish.driverOpts ?? null,
+    DriverOpts: wish.driverOpts ?? ifGiven("driverOpts", {}),
     DNSNames: names,
   };
 }

@@ -235,8 +235,10 @@ same("connect and disconnect while it runs", async (side) => {
   told.push(await side.exec("web", "cat /etc/hosts"));
   await tell(await side.connect("back", "web"));
   await tell(await side.connect("bridge", "web"));
+  await tell(await side.connect("six", "web", { IPAMConfig: {}, Aliases: [], DriverOpts: {}, Links: [] }));
   await tell(await side.disconnect("front", "web"));
   await tell(await side.disconnect("back", "web"));
+  await tell(await side.disconnect("six", "web"));
   await tell(await side.disconnect("bridge", "web"));
   await tell(await side.connect("inner", "web"));
   return told;

@@ -24,7 +24,7 @@ test("a network that cannot be shared allows no other", () => {
   expect(names("host", { host: {} })).toEqual(["host"]);
 });
 
-test("wishes are kept without what is empty, addresses in their shortest form", () => {
+test("of what is empty it is kept that it was given, addresses in their shortest form", () => {
   const settings: DockerEndpointSettings = {
     IPAMConfig: { IPv4Address: "10.0.0.5", IPv6Address: "FD00:0::05", LinkLocalIPs: [] },
     Links: ["db:data"],
@@ -39,6 +39,7 @@ test("wishes are kept without what is empty, addresses in their shortest form", 
     links: ["db:data"],
     macAddress: "02:42:ac:11:00:09",
     gatewayPriority: 7,
+    givenEmpty: ["aliases", "driverOpts"],
   });
 });
 

@@ -76,8 +76,15 @@ function wishOf(settings: DockerEndpointSettings): EndpointWish {
   if (Aliases?.length) wish.aliases = Aliases;
   if (DriverOpts != null && Object.keys(DriverOpts).length > 0) wish.driverOpts = DriverOpts;
   if (GwPriority) wish.gatewayPriority = GwPriority;
+  const given = { ipam: IPAMConfig, links: Links, aliases: Aliases, driverOpts: DriverOpts };
+  const givenEmpty = (["ipam", "links", "aliases", "driverOpts"] as const).filter((key) => isGivenEmpty(given[key]));
+  if (givenEmpty.length > 0) wish.givenEmpty = givenEmpty;
   for (const link of wish.links ?? []) parseLink(link);
   return wish;
+}
+
+function isGivenEmpty(value: object | null | undefined): boolean {
+  return value != null && Object.values(value).every((each) => each == null || each.length === 0);
 }
 
 /** What is no address is left to `checkWish`. */

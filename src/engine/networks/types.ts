@@ -48,6 +48,8 @@ export interface EndpointWish {
   aliases?: readonly string[];
   driverOpts?: Readonly<Record<string, string>>;
   gatewayPriority?: number;
+  /** Of these what was given without anything in it: it is shown so. */
+  givenEmpty?: readonly ("ipam" | "links" | "aliases" | "driverOpts")[];
 }
 
 /** What a running container has in a network. */

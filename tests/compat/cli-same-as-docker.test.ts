@@ -20,6 +20,7 @@ const cases: readonly (readonly string[])[] = [
   ],
   ["inspect", "-f", '{{index .Config.Labels "none.such"}}|{{.Config.Labels.none}}', "web"],
   ["inspect", "-f", "{{.State.Health.Status}}", "web"],
+  ["create", "--platform", "foo", "--network", "none", "busybox"],
   ["inspect", "-f", "{{$x := .State}}\n {{$x.Foo}}", "web"],
   [
     "inspect",

@@ -1,11 +1,5 @@
 import type { Socket } from "node:net";
-import {
-  attach as attachTo,
-  type Container,
-  DEFAULT_DETACH_KEYS,
-  type PendingAttach,
-  parseDetachKeys,
-} from "../engine/mod.ts";
+import { attach as attachTo, DEFAULT_DETACH_KEYS, type PendingAttach, parseDetachKeys } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { replayLogs } from "./logs.ts";
 import { pump } from "./pump.ts";
@@ -33,12 +27,6 @@ export function outputOf({ socket }: ClientStream, begin: () => void): { output?
   };
 }
 
-/** Our own parameter of attach, wait and start: see engine/companions.ts. */
-export function beginTogether({ query }: Pick<StreamCall, "query">, container: Container): void {
-  const name = query.text("together");
-  if (name !== undefined) container.companions.begin(name);
-}
-
 /** POST /containers/{id}/attach */
 export async function attach(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
@@ -56,7 +44,6 @@ export async function attach(call: StreamCall): Promise<void> {
   const plan = { ...streams, stdin, closeStdinOnEnd, ...(logs ? {} : outputOf(client, begin)) };
   const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan, begin) : undefined;
   if (pending === undefined) begin();
-  beginTogether(call, container);
   if (logs) {
     const format = { ...streams, timestamps: false, tty };
     await replayLogs(client.output, daemon, container, format, new AbortController().signal);

@@ -12,7 +12,6 @@ import {
   updateContainer,
   type WaitCondition,
 } from "../engine/mod.ts";
-import { beginTogether } from "./attach.ts";
 import { readJsonBody } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
@@ -24,11 +23,16 @@ function containerOf({ daemon, parameter }: Call): Container {
 }
 
 /** POST /containers/create */
-export async function createContainer({ daemon, query, request, response, apiMinor }: AnswerCall): Promise<void> {
-  const body = shapeIfObject("create", apiMinor, await readJsonBody(request));
+export async function createContainer(call: AnswerCall): Promise<void> {
+  sendJson(call.response, 201, createFrom(call, await readJsonBody(call.request)));
+}
+
+/** `given`: the request's JSON. Returns the answer's. @throws LighterError */
+export function createFrom({ daemon, query, apiMinor }: Call, given: unknown): { Id: string; Warnings: string[] } {
+  const body = shapeIfObject("create", apiMinor, given);
   checkEndpointCount(body, apiMinor);
   const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
-  sendJson(response, 201, { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] });
+  return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
 const SEVERAL_ENDPOINTS_SINCE = 44;
@@ -65,15 +69,7 @@ export async function inspect(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/start */
 export async function start(call: AnswerCall): Promise<void> {
-  const container = containerOf(call);
-  const together = call.query.text("together");
-  try {
-    if (together !== undefined) await container.companions.both(together, closedSignal(call));
-  } catch (error) {
-    if (call.response.destroyed) return; // its client has gone: nobody wants the container started any more
-    throw error;
-  }
-  const hasStarted = await call.daemon.engine.start(container);
+  const hasStarted = await call.daemon.engine.start(containerOf(call));
   sendEmpty(call.response, hasStarted ? 204 : 304);
 }
 
@@ -189,7 +185,6 @@ export async function wait(call: AnswerCall): Promise<void> {
   if (condition === undefined) throw new LighterError("invalid", `invalid condition: ${JSON.stringify(given)}`);
   const container = containerOf(call);
   const exitCode = container.wait(condition, closedSignal(call));
-  beginTogether(call, container);
   // At once: a client starts the container when it sees that the wait has begun.
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();

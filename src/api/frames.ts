@@ -1,9 +1,12 @@
 import type { LogEntry } from "../engine/mod.ts";
 
-/** "error": the daemon's own words, about the stream itself. */
-export type FrameStream = LogEntry["stream"] | "error";
+/** "error": the daemon's own words, about the stream itself. The last three are of POST /lighter/run alone. */
+export type FrameStream = LogEntry["stream"] | "error" | "created" | "failed" | "exited";
 
-const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = { stdout: 1, stderr: 2, error: 3 };
+const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = {
+  ...{ stdout: 1, stderr: 2, error: 3 },
+  ...{ created: 16, failed: 17, exited: 18 },
+};
 const FRAME_HEADER_BYTES = 8;
 
 /**

@@ -12,6 +12,8 @@ export interface PumpOptions {
   detachKeys: Uint8Array | undefined;
   /** They were pressed. */
   onDetach?: () => void;
+  /** What is to be said behind all output. */
+  lastWords?: () => Buffer;
 }
 
 /**
@@ -22,7 +24,14 @@ export function pump(client: ClientStream, process: Socket, options: PumpOptions
   const { promise: done, resolve: finish } = Promise.withResolvers<void>();
   const { input, output } = client;
   process.on("error", () => process.destroy());
-  const end = () => void Promise.resolve(options.exitKnown).then(() => finish());
+  let hasEnded = false;
+  const end = async () => {
+    if (hasEnded) return;
+    hasEnded = true;
+    await options.exitKnown;
+    if (options.lastWords !== undefined && !output.destroyed) output.write(options.lastWords());
+    finish();
+  };
   process.on("end", end).on("close", end);
   output.on("close", finish);
   // Not `end: true`: the client's stream is closed below, once, however this ends.

@@ -34,6 +34,7 @@ import { createNetwork, inspectNetwork, listNetworks, pruneNetworks, removeNetwo
 import { push } from "./pull-push.ts";
 import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
+import { run } from "./run.ts";
 import { stats } from "./stats.ts";
 import { ping, version } from "./system.ts";
 import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from "./volumes.ts";
@@ -145,4 +146,5 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "POST", path: "/lighter/explain", answer: explain },
+  { method: "POST", path: "/lighter/run", stream: run },
 ];

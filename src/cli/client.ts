@@ -39,15 +39,14 @@ export class Client {
   readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
   #starting: Promise<void> | undefined;
   #version = API_VERSION;
-  #isOurs = false;
   /** What of the command no older version knows, and that version. */
   #needs: { what: string; version: string } | undefined;
 
   constructor(readonly host: Host) {}
 
-  /** The daemon that has answered last is Lighter's own. */
-  get isOurs(): boolean {
-    return this.#isOurs;
+  /** The daemon may be Lighter's own: whoever names it by DOCKER_HOST has another one in mind. */
+  get mayBeOurs(): boolean {
+    return this.host.startSocketPath !== undefined;
   }
 
   /** From here on requests are of a later version than usual. `what` of them needs it: an older daemon would not heed it. */
@@ -74,7 +73,6 @@ export class Client {
       if (!used || request.method !== "GET" || !(error instanceof ConnectionDropped)) throw error;
       return this.raw(request);
     }
-    this.#isOurs = response.head.headers.get("server")?.startsWith("Lighter/") === true;
     if (!response.head.raw) response.onEnd(() => this.#release(connection, response));
     return response;
   }

@@ -15,6 +15,12 @@ import { DAEMON_MESSAGE_MAX_BYTES } from "../base/limits.ts";
 
 export type StreamName = "stdout" | "stderr";
 
+/** Messages of a stream of POST /lighter/run, each one frame. */
+export type OwnStream = "created" | "failed" | "exited";
+
+const OWN_STREAMS: Readonly<Record<number, OwnStream>> = { 16: "created", 17: "failed", 18: "exited" };
+const ERROR = 3;
+
 const HEADER_BYTES = 8;
 
 export class Demultiplexer {
@@ -25,11 +31,14 @@ export class Demultiplexer {
   #message: Uint8Array[] = [];
   #messageBytes = 0;
 
+  /** `hasOwn`: the stream may have frames of our own. */
+  constructor(private readonly hasOwn = false) {}
+
   /**
-   * The pieces that are complete enough to print: views into `bytes`, frames are not gathered first.
+   * The pieces that are complete enough to print: views into `bytes`, output is not gathered first; messages are whole.
    * @throws LighterError ("unavailable") for another stream number, or with the daemon's own message
    */
-  *push(bytes: Uint8Array): Generator<{ stream: StreamName; bytes: Uint8Array }> {
+  *push(bytes: Uint8Array): Generator<{ stream: StreamName | OwnStream; bytes: Uint8Array }> {
     let at = 0;
     while (at < bytes.length) {
       if (this.#remaining === 0 && this.#headerLength < HEADER_BYTES) {
@@ -44,25 +53,37 @@ export class Demultiplexer {
       at += part.length;
       this.#remaining -= part.length;
       if (this.#remaining === 0) this.#headerLength = 0;
-      if (this.#stream === 3) this.#collectMessage(part);
-      else yield { stream: this.#stream === 2 ? "stderr" : "stdout", bytes: part };
+      if (this.#stream < ERROR) {
+        yield { stream: this.#stream === 2 ? "stderr" : "stdout", bytes: part };
+        continue;
+      }
+      const message = this.#collectMessage(part);
+      const own = OWN_STREAMS[this.#stream];
+      if (message !== undefined && own === undefined)
+        throw new LighterError("unavailable", `error from daemon in stream: ${text(message)}`);
+      if (message !== undefined) yield { stream: own!, bytes: message };
     }
   }
 
   #startFrame(): void {
     const stream = this.#header[0] ?? 0;
-    if (stream > 3) throw new LighterError("unavailable", `read the container's output: unknown stream ${stream}`);
+    if (stream > ERROR && !(this.hasOwn && Object.hasOwn(OWN_STREAMS, stream)))
+      throw new LighterError("unavailable", `read the container's output: unknown stream ${stream}`);
     this.#stream = stream;
     this.#remaining = new DataView(this.#header.buffer).getUint32(4);
     if (this.#remaining === 0) this.#headerLength = 0;
   }
 
-  #collectMessage(part: Uint8Array): void {
+  /** The whole message, when this is its last part. */
+  #collectMessage(part: Uint8Array): Uint8Array | undefined {
     this.#messageBytes += part.length;
     if (this.#messageBytes > DAEMON_MESSAGE_MAX_BYTES)
       throw new LighterError("unavailable", "read the container's output: the daemon's message is too long");
     this.#message.push(part.slice());
-    if (this.#remaining === 0)
-      throw new LighterError("unavailable", `error from daemon in stream: ${text(Buffer.concat(this.#message))}`);
+    if (this.#remaining > 0) return undefined;
+    const message = Buffer.concat(this.#message);
+    this.#message = [];
+    this.#messageBytes = 0;
+    return message;
   }
 }

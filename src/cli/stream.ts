@@ -1,18 +1,34 @@
 /** Bytes between our own stdio and a container's. */
+import { text } from "../base/bytes.ts";
 import { type Client, encodeQuery } from "./client.ts";
-import { Demultiplexer } from "./demux.ts";
+import { Demultiplexer, type OwnStream } from "./demux.ts";
 import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import type { Response } from "./http.ts";
 import { stderr, stdout } from "./output.ts";
 
-/** Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. */
-export async function copyOutput(response: Response, raw: boolean): Promise<void> {
-  const demultiplexer = new Demultiplexer();
+/** What the daemon says between the output, of a stream that has such messages. */
+export interface OwnMessage {
+  kind: OwnStream;
+  text: string;
+}
+
+/**
+ * Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. With `onMessage`
+ * it is one of POST /lighter/run.
+ */
+export async function copyOutput(
+  response: Response,
+  raw: boolean,
+  onMessage?: (message: OwnMessage) => void | Promise<void>,
+): Promise<void> {
+  const demultiplexer = new Demultiplexer(onMessage !== undefined);
   for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
     if (raw) await stdout.write(piece);
     else
       for (const { stream, bytes } of demultiplexer.push(piece))
-        await (stream === "stderr" ? stderr : stdout).write(bytes);
+        if (stream === "stdout") await stdout.write(bytes);
+        else if (stream === "stderr") await stderr.write(bytes);
+        else await onMessage?.({ kind: stream, text: text(bytes) });
   }
 }
 
@@ -25,19 +41,13 @@ export interface AttachRequest {
 }
 
 /** Asks for a container's streams; the answer is what `streamAttached` takes. */
-export function requestAttach(
-  client: Client,
-  id: string,
-  request: AttachRequest,
-  together?: string,
-): Promise<Response> {
+export function requestAttach(client: Client, id: string, request: AttachRequest): Promise<Response> {
   const query = encodeQuery({
     detachKeys: request.detachKeys || undefined,
     stderr: request.stderr ? "1" : undefined,
     stdin: request.stdin ? "1" : undefined,
     stdout: request.stdout ? "1" : undefined,
     stream: "1",
-    together,
   });
   return client.request({ method: "POST", path: `/containers/${id}/attach${query}`, upgrade: true });
 }
@@ -48,6 +58,8 @@ export interface AttachedStreams {
   readonly output: boolean;
   readonly tty: boolean;
   readonly detachKeys: string;
+  /** As of `copyOutput`. */
+  readonly onMessage?: (message: OwnMessage) => void | Promise<void>;
 }
 
 /**
@@ -61,7 +73,7 @@ export async function streamAttached(response: Response, streams: AttachedStream
   try {
     const input = streams.stdin ? copyInput(response, streams) : endInput(response);
     if (!streams.output) return await input;
-    const output = copyOutput(response, streams.tty).then(() => "ended" as const);
+    const output = copyOutput(response, streams.tty, streams.onMessage).then(() => "ended" as const);
     // End of input leaves the output running; detaching does not.
     const detached = input.then((how) => (how === "detached" ? how : output));
     return await Promise.race([output, detached]);

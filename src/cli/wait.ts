@@ -10,9 +10,8 @@ export async function beginWait(
   client: Client,
   id: string,
   condition: "next-exit" | "removed" | "not-running",
-  together?: string,
 ): Promise<{ exitCode: Promise<number> }> {
-  const path = `/containers/${id}/wait${encodeQuery({ condition, together })}`;
+  const path = `/containers/${id}/wait${encodeQuery({ condition })}`;
   const response = await client.request({ method: "POST", path });
   const exitCode = response
     .text()

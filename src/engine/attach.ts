@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { LighterError } from "../base/errors.ts";
+import { errnoOf, LighterError } from "../base/errors.ts";
 import type { AttachPlan } from "../runtime/types.ts";
 import type { Container } from "./container.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -47,8 +47,9 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
       throw new LighterError("conflict", `container ${ref} is restarting, wait until the container is running`);
     const pending = new PendingAttach(plan);
     container.publish("attach");
-    if (container.isRunning && container.supervised !== undefined) {
-      pending.deliver(await container.supervised.attach(plan));
+    const running = container.isRunning ? await connectTo(container, plan) : undefined;
+    if (running !== undefined) {
+      pending.deliver(running);
       begin();
       return pending;
     }
@@ -57,4 +58,14 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
     void pending.connection.then(() => container.pendingAttaches.delete(pending));
     return pending;
   });
+}
+
+/** Undefined: the process has ended, and it has not been noted yet. */
+async function connectTo({ supervised }: Container, plan: AttachPlan): Promise<Socket | undefined> {
+  try {
+    return await supervised?.attach(plan);
+  } catch (error) {
+    if (["ENOENT", "ECONNREFUSED"].includes(errnoOf(error))) return undefined;
+    throw error;
+  }
 }

@@ -1,7 +1,6 @@
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { PendingAttach } from "./attach.ts";
-import { Companions } from "./companions.ts";
 import type { EventBus } from "./events.ts";
 import type { Exec } from "./exec.ts";
 import type { VolumesInUse } from "./mounted-volumes.ts";
@@ -32,7 +31,6 @@ export class Container {
   ociConfig: OciConfig | undefined;
   /** Attached before the start. */
   readonly pendingAttaches = new Set<PendingAttach>();
-  readonly companions = new Companions();
   readonly execs = new Map<string, Exec>();
   /** Between the stop and the start of a restart by hand, which AutoRemove must not use. */
   isBeingRestarted = false;

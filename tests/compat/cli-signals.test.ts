@@ -16,7 +16,13 @@ function catchesTerm(pid: number): boolean {
   return (BigInt(`0x${mask}`) & TERM_BIT) !== 0n;
 }
 
-test("run: while the container is being created a signal ends the client", async () => {
+/** Lighter's own daemon is asked in another way than one that is named as Docker's. */
+const HOSTS = [
+  ["LIGHTER_HOST", "/lighter/run"],
+  ["DOCKER_HOST", "/containers/create"],
+] as const;
+
+test.each(HOSTS)("run: while the container is being created a signal ends the client (%s)", async (variable, path) => {
   const folder = mkdtempSync(join(tmpdir(), "lighter-signals-"));
   const socketPath = join(folder, "d.sock");
   const asked = Promise.withResolvers<string | undefined>();
@@ -24,10 +30,13 @@ test("run: while the container is being created a signal ends the client", async
   const server = createServer((request) => asked.resolve(request.url));
   try {
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-    const [program = "", ...args] = [...lighterCommand, "-H", `unix://${socketPath}`, "run", "busybox"];
-    child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
+    const [program = "", ...args] = [...lighterCommand, "run", "busybox"];
+    child = spawn(program, args, {
+      env: { PATH: process.env.PATH, HOME: folder, [variable]: `unix://${socketPath}` },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     const ended = once(child, "exit");
-    expect(await asked.promise).toContain("/containers/create");
+    expect(await asked.promise).toContain(path);
     while (!catchesTerm(child.pid!)) await new Promise(setImmediate);
     child.kill("SIGTERM");
     expect(await ended).toEqual([null, "SIGTERM"]);

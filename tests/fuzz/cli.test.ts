@@ -132,8 +132,8 @@ test("an HTTP answer that is whole comes out whole", () => {
 });
 
 function demultiplex(parts: readonly Uint8Array[]): Record<string, string> {
-  const said = { stdout: "", stderr: "", error: "" };
-  const demultiplexer = new Demultiplexer();
+  const said: Record<string, string> = { stdout: "", stderr: "", error: "", created: "", failed: "", exited: "" };
+  const demultiplexer = new Demultiplexer(true);
   try {
     for (const part of parts)
       for (const { stream, bytes } of demultiplexer.push(part)) said[stream] += Buffer.from(bytes).toString("latin1");

@@ -149,8 +149,8 @@ function parseOrUndefined(text: string): unknown {
   }
 }
 
-/** A frame of Docker's multiplexed stream. */
-export function frame(stream: 1 | 2, text: string): string {
+/** A frame of Docker's multiplexed stream, or one of our own. */
+export function frame(stream: 1 | 2 | 16 | 17 | 18, text: string): string {
   const header = Buffer.alloc(8);
   header.writeUInt8(stream, 0);
   header.writeUInt32BE(text.length, 4);

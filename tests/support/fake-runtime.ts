@@ -56,6 +56,8 @@ export class FakeProcess {
   /** Ends on these; what others do is the test's business. */
   fatalSignals: readonly number[] = [SIGKILL, 15];
   hasEnded = false;
+  /** Its supervisor has gone, and nobody has noted that yet. */
+  isUnreachable = false;
   readonly exited = Promise.withResolvers<ExitRecord>();
   readonly gone = Promise.withResolvers<void>();
   onLogRotated = () => {};
@@ -195,7 +197,10 @@ export class FakeRuntime implements Runtime {
       async closeStdin() {
         process.stdinClosed = true;
       },
-      attach: (plan) => this.#connect(process, plan),
+      attach: (plan) => {
+        if (process.isUnreachable) throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
+        return this.#connect(process, plan);
+      },
       disconnect() {},
       async release() {},
     };

@@ -7,6 +7,7 @@ import { bodyFromFlags, createContainer } from "../create.ts";
 import { CliError, runErrorText, runExitCode } from "../exit.ts";
 import { boolFlag, type FlagValues, type ParsedFlags, stringFlag } from "../flags.ts";
 import { printLine } from "../output.ts";
+import { runAtOnce } from "../run-at-once.ts";
 import { followWindowSize, forwardSignals } from "../signals.ts";
 import { requestAttach, streamAttached } from "../stream.ts";
 import { beginWait } from "../wait.ts";
@@ -42,13 +43,12 @@ async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Prom
     if (body.AttachStdin) tty.checkInputIsTerminal();
     body.HostConfig.ConsoleSize = tty.consoleSize();
   }
+  const code = await runAtOnce(client, connected, body, values);
+  if (code !== undefined) return code;
   const creating = createContainer(client, body, values).catch((error: unknown) => {
     throw new CliError(runErrorText("run", error, true), runExitCode(error));
   });
   creating.catch(() => {}); // awaited below
-  // What does not need the container's ID is done while the daemon creates it: let the request leave first.
-  await connected;
-  await new Promise(setImmediate);
   return body.AttachStdin || body.AttachStdout || body.AttachStderr
     ? await runAttached(client, creating, body, values)
     : await runDetached(client, creating, body, values);
@@ -73,27 +73,16 @@ async function runAttached(
   body: ContainerBody,
   values: RunFlags,
 ): Promise<number> {
-  void client.warm(); // for the wait
-  void client.warm(); // for the attach, which is side by side with the start
   if (values["sig-proxy"]) forwardSignals(client, creating, body.Tty); // to our end
   const hasOutput = body.AttachStdout || body.AttachStderr;
   const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const id = await creating;
   if (!hasOutput) await printLine(id);
-  // Our own daemon is sent all three at once; another one would take them in any order.
-  const together = client.isOurs ? "run" : undefined;
-  const begun = Promise.all([
-    requestAttach(
-      client,
-      id,
-      { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr, detachKeys },
-      together,
-    ),
-    beginWait(client, id, values.rm ? "removed" : "next-exit", together),
+  const streams = { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr, detachKeys };
+  const [attached, wait] = await Promise.all([
+    requestAttach(client, id, streams),
+    beginWait(client, id, values.rm ? "removed" : "next-exit"),
   ]);
-  const starting = together === undefined ? undefined : start(client, id, together);
-  starting?.catch(() => {}); // awaited below
-  const [attached, wait] = await begun;
   const session = streamAttached(attached, {
     stdin: body.AttachStdin,
     output: hasOutput,
@@ -102,7 +91,7 @@ async function runAttached(
   });
   session.catch(() => {}); // awaited below, but a failed start comes first
   try {
-    await (starting ?? start(client, id));
+    await start(client, id);
   } catch (error) {
     attached.connection.close();
     await session.catch(() => {}); // restores the terminal before the message is printed
@@ -117,9 +106,9 @@ async function runAttached(
 }
 
 /** @throws CliError with the exit code that the reason asks for */
-async function start(client: Client, id: string, together?: string): Promise<void> {
+async function start(client: Client, id: string): Promise<void> {
   try {
-    await client.postEmpty(`/containers/${id}/start`, { together });
+    await client.postEmpty(`/containers/${id}/start`);
   } catch (error) {
     throw new CliError(runErrorText("run", error, false), runExitCode(error));
   }

@@ -1,0 +1,57 @@
+import { attach, type Container, type PendingAttach } from "../engine/mod.ts";
+import { outputOf } from "./attach.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { createFrom } from "./containers.ts";
+import { encodeFrame } from "./frames.ts";
+import { type PumpOptions, pump } from "./pump.ts";
+import type { StreamCall } from "./router.ts";
+import { answerOf } from "./status.ts";
+
+/**
+ * POST /lighter/run: create, attach, start and wait in one request, whose body is that of create. The stream is that of an
+ * attach, with frames of our own: "created", then, behind all output, "exited"; or "failed", if it could not be started.
+ */
+export async function run(call: StreamCall): Promise<void> {
+  const { daemon, query, client } = call;
+  const created = createFrom(call, await client.readJson());
+  const container = daemon.engine.find(created.Id);
+  const gone = new AbortController();
+  client.output.on("close", () => gone.abort());
+  const exited = container.wait(container.record.hostConfig.AutoRemove ? "removed" : "next-exit", gone.signal);
+  exited.catch(() => {}); // the client has gone
+  const begin = () => client.open(true);
+  begin();
+  client.output.write(encodeFrame("created", JSON.stringify(created)));
+  const stdin = query.boolean("stdin") && (container.record.config.OpenStdin ?? false);
+  const closeStdinOnEnd = container.record.config.StdinOnce ?? false;
+  const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr"), stdin, closeStdinOnEnd };
+  const pending = await attach(container, created.Id, { ...streams, ...outputOf(client, begin) }, begin);
+  gone.signal.addEventListener("abort", () => pending.cancel());
+  // Before the start is over: the process may have ended by then.
+  const following = follow(client, pending, {
+    ...{ stdin, closeStdinOnEnd, detachKeys: undefined },
+    exitKnown: exited.catch(() => {}), // the client has gone
+    lastWords: () => encodeFrame("exited", JSON.stringify({ StatusCode: container.record.exitCode })),
+  });
+  if (await start(call, container, exited)) await following;
+}
+
+/** False: it could not be started, and the client has been told. */
+async function start({ daemon, client }: StreamCall, container: Container, exited: Promise<number>): Promise<boolean> {
+  try {
+    await daemon.engine.start(container);
+    return true;
+  } catch (error) {
+    // The name of a container that is removed is free again when the client hears of the failure.
+    if (container.record.hostConfig.AutoRemove) await exited.catch(() => {});
+    client.output.write(encodeFrame("failed", JSON.stringify({ message: answerOf(error).message })));
+    client.close();
+    return false;
+  }
+}
+
+/** Until the end of the output, if there is a process. */
+async function follow(client: ClientStream, pending: PendingAttach, options: PumpOptions): Promise<void> {
+  const connection = await pending.connection;
+  if (connection !== undefined) await pump(client, connection, options);
+}

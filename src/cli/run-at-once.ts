@@ -66,7 +66,9 @@ async function ask(client: Client, body: ContainerBody, flags: CreateFlagValues)
       upgrade: true,
     });
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
+    // No such route, no such image, or no such name of one, which we have words of our own for.
+    if (error instanceof ApiError && (error.status === 404 || error.message.includes("invalid reference format")))
+      return undefined;
     throw error;
   }
 }

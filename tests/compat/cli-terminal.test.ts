@@ -18,16 +18,20 @@ let ours: TestDaemon;
 const sessions: TerminalSession[] = [];
 
 function onTerminal(argv: readonly string[], host: string, options: TerminalOptions = {}): TerminalSession {
-  const session = new TerminalSession(argv, { ...options, env: { DOCKER_HOST: host, ...options.env } });
+  const session = new TerminalSession(argv, { ...options, env: { ...environment(host), ...options.env } });
   sessions.push(session);
   return session;
 }
+
+/** Where our own daemon is: as Lighter's, which is asked in another way. */
+const hostOfOurs = () => `unix://${ours.socketPath}`;
+const environment = (host: string) => (host === hostOfOurs() ? { LIGHTER_HOST: host } : { DOCKER_HOST: host });
 
 /** Docker's client with its daemon comes first, so that every expectation is shown to hold for those. */
 const pairs = [
   ["docker", ["docker"], () => docker.host],
   ["lighter", lighterCommand, () => docker.host],
-  ["lighter-lighter", lighterCommand, () => `unix://${ours.socketPath}`],
+  ["lighter-lighter", lighterCommand, hostOfOurs],
 ] as const;
 
 const runFlags = ["run", "--rm", "--network", "none"];
@@ -185,7 +189,7 @@ describe.skipIf(whyNot !== undefined)(`terminals and signals${whyNot === undefin
       const signals = ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "CONT", "TSTP", "WINCH"] as const;
       const script = `for s in ${signals.join(" ")}; do trap "echo got-$s" $s; done; echo ready; while :; do sleep 0.02; done`;
       const child = spawn(client[0], [...client.slice(1), ...runFlags, "busybox", "sh", "-c", script], {
-        env: { PATH: process.env.PATH, DOCKER_HOST: host() },
+        env: { PATH: process.env.PATH, ...environment(host()) },
         stdio: ["ignore", "pipe", "inherit"],
       });
       // From the start: the client may have ended before the command that killed its container has.
@@ -216,7 +220,7 @@ describe.skipIf(whyNot !== undefined)(`terminals and signals${whyNot === undefin
       const data = randomBytes(8 * 1024 * 1024);
       const argv = [...client, ...runFlags, "-i", "busybox", "cat"];
       const child = spawn(argv[0] ?? "", argv.slice(1), {
-        env: { PATH: process.env.PATH, DOCKER_HOST: host() },
+        env: { PATH: process.env.PATH, ...environment(host()) },
         stdio: ["pipe", "pipe", "inherit"],
       });
       const chunks: Buffer[] = [];

@@ -1,0 +1,95 @@
+/** `run` by one request, to a daemon that is named as Lighter's, and by four, to one that is named as Docker's: the same to see. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { TestDaemon } from "../support/daemon.ts";
+import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
+
+const isRoot = process.getuid?.() === 0;
+const IMAGE = "host-usr";
+
+describe.skipIf(!isRoot)(`run at once${isRoot ? "" : " (needs root)"}`, () => {
+  let daemon: TestDaemon;
+
+  beforeAll(async () => {
+    daemon = await TestDaemon.start();
+  }, 60_000);
+
+  afterAll(() => daemon[Symbol.asyncDispose](), 60_000);
+
+  function run(how: "LIGHTER_HOST" | "DOCKER_HOST", args: readonly string[], options: RunOptions = {}) {
+    const env = { [how]: `unix://${daemon.socketPath}` };
+    return runProgram([...lighterCommand, "run", "--network", "none", "-v", "/usr:/usr:ro", ...args], {
+      ...options,
+      env,
+    });
+  }
+
+  /** IDs are of one container each. */
+  function plain({ stdout, stderr, code }: Outcome): Outcome {
+    const withoutIds = (text: string) => text.replace(/\b[0-9a-f]{64}\b/g, "ID");
+    return { stdout: withoutIds(stdout), stderr: withoutIds(stderr), code };
+  }
+
+  const shell = (script: string, ...flags: string[]) => [...flags, IMAGE, "sh", "-c", script];
+  const cases: [name: string, args: string[], options?: RunOptions][] = [
+    ["output of both streams and the exit code", shell("echo out; echo err >&2; exit 7", "--rm")],
+    ["a signal's exit code", shell("kill -9 $$", "--rm")],
+    ["stdin", shell("cat; echo end", "--rm", "-i"), { stdin: "a\nb" }],
+    ["no stdin", shell("cat; echo end", "--rm"), { stdin: "a\nb" }],
+    ["stdin that nobody reads", shell("exit 3", "--rm", "-i"), { stdin: "x".repeat(1_000_000) }],
+    ["one stream", shell("echo out; echo err >&2", "--rm", "-a", "stdout")],
+    ["the other stream", shell("echo out; echo err >&2", "--rm", "-a", "stderr")],
+    ["much output", shell("head -c 5000000 /dev/zero | tr '\\0' x", "--rm")],
+    ["no command", ["--rm", IMAGE, "/nope"]],
+    ["a command that is none", ["--rm", IMAGE, "/etc"]],
+    ["an image that is not there", ["--rm", "--pull", "never", "missing:latest", "true"]],
+    ["a bad image name", ["--rm", "Bad Name", "true"]],
+    ["a name that is taken", ["--name", "taken", IMAGE, "true"]],
+    ["a bad name", ["--rm", "--name", "!", IMAGE, "true"]],
+    ["a bad limit", ["--rm", "-m", "1", IMAGE, "true"]],
+    ["a warning", ["--rm", "--kernel-memory", "64m", IMAGE, "true"]],
+    ["without output", shell("sleep 0; exit 4", "--rm", "-d")],
+  ];
+
+  test.each(cases)("%s", async (_name, args, options = {}) => {
+    if (args.includes("taken")) await daemon.create({}, "taken");
+    const atOnce = plain(await run("LIGHTER_HOST", args, options));
+    expect(plain(await run("DOCKER_HOST", args, options))).toEqual(atOnce);
+    if (args.includes("taken")) await daemon.request("DELETE", "/containers/taken");
+  });
+
+  test("a name is free again when the client has ended", async () => {
+    for (let round = 0; round < 5; round++)
+      expect(await run("LIGHTER_HOST", ["--rm", "--name", "again", IMAGE, "true"])).toMatchObject({
+        code: 0,
+        stderr: "",
+      });
+  });
+
+  test("a file for the ID is written, and one that is there refused", async () => {
+    const path = join(daemon.directory, "cid");
+    expect(await run("LIGHTER_HOST", ["--cidfile", path, "--name", "filed", IMAGE, "true"])).toMatchObject({ code: 0 });
+    expect(readFileSync(path, "utf8")).toBe((await daemon.inspect("filed")).Id);
+    expect(await run("LIGHTER_HOST", ["--cidfile", path, IMAGE, "true"])).toMatchObject({ code: 125 });
+    rmSync(path);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test("a daemon that dies meanwhile ends the client with an error", async () => {
+    const ended = run("LIGHTER_HOST", ["--name", "orphan", IMAGE, "sh", "-c", "sleep 100"]);
+    const isRunning = async () => {
+      const { status, json } = await daemon.request("GET", "/containers/orphan/json");
+      return status === 200 && json.State.Running;
+    };
+    while (!(await isRunning())) await Bun.sleep(5);
+    await daemon.kill();
+    const { code, stderr } = await ended;
+    expect({ code, stderr }).toEqual({
+      code: 125,
+      stderr: expect.stringContaining("the daemon closed the connection"),
+    });
+    await daemon.launch();
+    expect((await daemon.inspect("orphan")).State.Running).toBe(true);
+  });
+});

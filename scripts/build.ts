@@ -14,18 +14,20 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  closeSync,
   existsSync,
   globSync,
   mkdirSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { alignSegments } from "./align-segments.ts";
 import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, RUNTIME_SOURCES } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -38,6 +40,8 @@ const HELLO_FLAGS = [
   ..."-fno-asynchronous-unwind-tables -fno-unwind-tables".split(" "),
   ..."-Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,max-page-size=4096".split(" "),
 ];
+const PIECE_BYTES = 512 * 1024;
+
 interface Target {
   /** File name in dist/. */
   name: string;
@@ -117,9 +121,7 @@ function targets(): Target[] {
         return [process.execPath, "scripts/bundle.ts", outPath, closedBun];
       },
       finish: (outPath) => {
-        const aligned = alignSegments(readFileSync(outPath));
-        rmSync(outPath); // a file that is overwritten keeps the small pages that it has in the page cache
-        writeFileSync(outPath, aligned, { mode: 0o755 });
+        writeInPieces(outPath);
         checkThatItRuns(outPath);
       },
     },
@@ -158,6 +160,20 @@ function writeClosedBun(path: string): void {
     bun[found.index + found[0].length - 2] = 0;
   }
   writeFileSync(path, bun, { mode: 0o755 });
+}
+
+/**
+ * What the kernel keeps of a file that was written in large pieces (in its page cache, on a file system with large folios), it
+ * maps in large pieces: a command starts half a millisecond sooner. All of a piece counts as resident, so with 2 MiB, which
+ * would save another half, a daemon with nothing to do had 65 MB in place of 47.
+ */
+function writeInPieces(path: string): void {
+  const bytes = readFileSync(path);
+  rmSync(path); // a file that is overwritten keeps the pieces that it has
+  const fd = openSync(path, "w", 0o755);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+    writeSync(fd, bytes, at, Math.min(PIECE_BYTES, bytes.length - at));
+  closeSync(fd);
 }
 
 /** Of sources that change while it reads them Bun may make a program that crashes at its start. */

@@ -29,6 +29,7 @@ export const kinds: readonly Kind[] = [
 
 /** Beginnings of paths with no cgroups in them, and slow there: once is enough. What is of either kernel is not among them. */
 const ON_ONE_KERNEL = [
+  "tests/crash/commit",
   "tests/crash/endpoints",
   "tests/crash/logs",
   "tests/crash/network",

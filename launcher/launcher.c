@@ -472,7 +472,6 @@ static int op_pipe(struct program *p, const struct op *op)
 }
 
 static int make_letterbox(const struct program *p);
-int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
 
 /* Exactly those of the mask, bit 0 for signal 1. libc's own call leaves out some that it keeps for itself. */
 static void block_signals(uint64_t mask)
@@ -1233,6 +1232,35 @@ int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed)
 	return 0;
 }
 
+/* The whole of a file, whose size is the program's. NULL with errno set. */
+uint8_t *read_program(int fd, size_t *length)
+{
+	struct stat st;
+	uint8_t *bytes;
+	size_t done = 0;
+
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > (off_t)PROGRAM_MAX_BYTES) {
+		errno = EPROTO;
+		return NULL;
+	}
+	*length = (size_t)st.st_size;
+	bytes = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return NULL;
+	while (done < *length) {
+		ssize_t n = pread(fd, bytes + done, *length - done, (off_t)done);
+
+		if (n <= 0) {
+			errno = n < 0 ? errno : EPROTO;
+			return NULL;
+		}
+		done += (size_t)n;
+	}
+	return bytes;
+}
+
 #ifndef WITHOUT_MAIN /* tests/fuzz.c and runtime.c have their own */
 /* The child's own account of its failure, if it left one, explains what then failed here: a message to it, say. */
 static void hear_child(void)
@@ -1247,35 +1275,6 @@ static void hear_child(void)
 		if (record.type == RECORD_FAILED)
 			child_failure = (struct failure){ record.op_index, (int)record.error };
 	}
-}
-
-/* The whole of PROGRAM_FD, which is a memfd: its size is the program's. NULL with errno set. */
-static uint8_t *read_program(size_t *length)
-{
-	struct stat st;
-	uint8_t *bytes;
-	size_t done = 0;
-
-	if (fstat(PROGRAM_FD, &st) < 0)
-		return NULL;
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > (off_t)PROGRAM_MAX_BYTES) {
-		errno = EPROTO;
-		return NULL;
-	}
-	*length = (size_t)st.st_size;
-	bytes = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (bytes == MAP_FAILED)
-		return NULL;
-	while (done < *length) {
-		ssize_t n = pread(PROGRAM_FD, bytes + done, *length - done, (off_t)done);
-
-		if (n <= 0) {
-			errno = n < 0 ? errno : EPROTO;
-			return NULL;
-		}
-		done += (size_t)n;
-	}
-	return bytes;
 }
 
 /* stdin, stdout and stderr become /dev/null, so that no fd of the program lands below 3; signals are as at boot. */
@@ -1320,7 +1319,7 @@ int main(void)
 	static struct program program;
 	struct failure failure = { OP_INDEX_UNKNOWN, EPROTO };
 	size_t length = 0;
-	uint8_t *bytes = read_program(&length);
+	uint8_t *bytes = read_program(PROGRAM_FD, &length);
 	int rc = bytes ? program_load(&program, bytes, length) : -errno;
 
 	if (rc == 0)

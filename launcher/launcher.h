@@ -29,6 +29,7 @@ struct failure {
 };
 
 /* launcher.c */
+uint8_t *read_program(int fd, size_t *length);
 int program_load(struct program *p, uint8_t *bytes, size_t length);
 int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed); /* 0, or -errno of the op at *failed */
 int play_cleanup_op(struct program *p, const struct op *op);

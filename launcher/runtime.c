@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_ROOT "/run/lighter-runtime"
@@ -103,24 +101,6 @@ static int signal_number(const char *text)
 	return 0;
 }
 
-static uint8_t *read_program(const char *path, size_t *length)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	uint8_t *bytes = MAP_FAILED;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= (off_t)PROGRAM_MAX_BYTES) {
-		*length = (size_t)st.st_size;
-		bytes = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (bytes != MAP_FAILED && read(fd, bytes, *length) != st.st_size)
-			bytes = MAP_FAILED;
-	}
-	close(fd);
-	return bytes == MAP_FAILED ? NULL : bytes;
-}
-
 /* 0 if all of it has been done. */
 static int play_command(const struct command *command)
 {
@@ -130,12 +110,17 @@ static int play_command(const struct command *command)
 	uint32_t failed;
 	size_t length;
 	uint8_t *bytes;
+	int fd;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s.program", command->root, command->id, command->name) >=
 		    sizeof(path) ||
 	    number == 0)
 		return -1;
-	bytes = read_program(path, &length);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -1;
+	bytes = read_program(fd, &length);
+	close(fd);
 	if (!bytes || program_load(&program, bytes, length) < 0 || program.header.init_count > 0)
 		return -1;
 	/* A log that is asked for is there, empty or not. */

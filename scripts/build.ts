@@ -49,7 +49,7 @@ interface Target {
   inputs: string[];
   /** Argument vector that writes it to `outPath`. Never run for a fresh target. */
   command: (outPath: string) => string[];
-  /** @throws BuildError if what was built is not good. */
+  /** What is left to do with what was built. @throws BuildError if it is not good. */
   finish?: (outPath: string) => void;
 }
 

@@ -39,7 +39,7 @@ enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
 struct client {
 	int fd;
-	int output_fd; /* gets the output: fd, or a socket that came with the ATTACH */
+	int output_fd; /* gets the output: fd, or the socket that came with the word that output may begin */
 	uint8_t kind, mask;
 	uint8_t gone;	  /* has closed its side: only what it sent for stdin still counts */
 	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
@@ -558,16 +558,9 @@ static int read_requests(struct client *client)
 		ssize_t n = 0;
 
 		if (client->in_length < want) {
-			int passed;
-
-			n = receive_with_fd(client->fd, client->in + client->in_length, want - client->in_length, &passed,
-					    MSG_DONTWAIT);
-			if (passed >= 0) {
-				close_output(client);
-				client->output_fd = passed;
-			}
+			n = read(client->fd, client->in + client->in_length, want - client->in_length);
 			if (n <= 0)
-				return n == -EAGAIN;
+				return n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET);
 			client->in_length += (uint8_t)n;
 		}
 		if (client->in_length < FRAME_BYTES)
@@ -587,10 +580,28 @@ static int read_requests(struct client *client)
 static int hang_up(struct client *client)
 {
 	client->gone = 1;
-	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR);
+	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR | ATTACH_HOLDS_OUTPUT);
 	client->current = -1;
 	close_output(client);
 	return (client->mask & ATTACH_STDIN) != 0;
+}
+
+/* The word that output may begin: a byte, with the socket to send it to if that is another. Returns 0 until it comes. */
+static int may_send(struct client *client)
+{
+	uint8_t byte;
+	int passed;
+	ssize_t n;
+
+	if (!(client->mask & ATTACH_HOLDS_OUTPUT))
+		return 1;
+	n = receive_with_fd(client->fd, &byte, sizeof(byte), &passed, MSG_DONTWAIT);
+	if (n == -EAGAIN)
+		return 0;
+	client->mask &= (uint8_t)~ATTACH_HOLDS_OUTPUT;
+	if (passed >= 0)
+		client->output_fd = passed;
+	return 1; /* if its socket is closed, so will sending find */
 }
 
 /* stdin from an attached client. Returns 0 to drop it. */
@@ -598,7 +609,7 @@ static int read_input(struct client *client)
 {
 	ssize_t n;
 
-	if (!(client->mask & ATTACH_STDIN) || input_length > 0 || terminal_due)
+	if (!may_send(client) || !(client->mask & ATTACH_STDIN) || input_length > 0 || terminal_due)
 		return 1;
 	n = read(client->fd, input, sizeof(input));
 	if (n < 0) /* ECONNRESET comes once, before what was sent */
@@ -662,6 +673,8 @@ static int next_chunk(const struct client *client)
 /* Sends what the client's socket takes. Returns 0 to drop it. */
 static int send_output(struct client *client)
 {
+	if (!may_send(client))
+		return 1;
 	for (;;) {
 		struct stream *stream;
 		ssize_t n;
@@ -916,6 +929,18 @@ static void make_exit_record(int status, uint64_t finished_ns)
 	exit_record_length = EXIT_HEADER_BYTES + captured;
 }
 
+/* What sending more to it waits for. */
+static struct pollfd poll_output(const struct client *client)
+{
+	struct pollfd none = { -1, 0, 0 };
+
+	if (client->kind != CLIENT_ATTACH || (client->current < 0 && next_chunk(client) < 0))
+		return none;
+	if (client->mask & ATTACH_HOLDS_OUTPUT)
+		return (struct pollfd){ client->fd, POLLIN, 0 };
+	return (struct pollfd){ client->output_fd, POLLOUT, 0 };
+}
+
 /* Waits until a client can take more, for the rest of the budget at most. Returns what is left of it, in ms. */
 static int wait_for_clients(int budget_ms)
 {
@@ -924,7 +949,7 @@ static int wait_for_clients(int budget_ms)
 	int elapsed_ms;
 
 	for (int i = 0; i < client_count; i++)
-		fds[i] = (struct pollfd){ clients[i].current >= 0 ? clients[i].output_fd : -1, POLLOUT, 0 };
+		fds[i] = poll_output(&clients[i]);
 	poll(fds, (nfds_t)client_count, budget_ms);
 	elapsed_ms = (int)((now_ns() - before) / 1000000) + 1;
 	return elapsed_ms < budget_ms ? budget_ms - elapsed_ms : 0;
@@ -1001,11 +1026,6 @@ static int wants_input(const struct client *client)
 	return client->kind != CLIENT_ATTACH || ((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due);
 }
 
-static int wants_output(const struct client *client)
-{
-	return client->kind == CLIENT_ATTACH && (client->current >= 0 || next_chunk(client) >= 0);
-}
-
 /* Nobody can take over what is to be handed over, or start what is held, but whoever asked for it. */
 static int is_unwanted_without_clients(void)
 {
@@ -1029,7 +1049,7 @@ static void poll_once(int signal_fd)
 		struct pollfd *of_client = &fds[POLL_CLIENTS + 2 * i];
 
 		of_client[0] = (struct pollfd){ waits ? -1 : clients[i].fd, wants_input(&clients[i]) ? POLLIN : 0, 0 };
-		of_client[1] = (struct pollfd){ wants_output(&clients[i]) ? clients[i].output_fd : -1, POLLOUT, 0 };
+		of_client[1] = poll_output(&clients[i]);
 	}
 	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), -1) < 0)
 		return;
@@ -1042,7 +1062,7 @@ static void poll_once(int signal_fd)
 
 		if (client->kind == CLIENT_ATTACH && (events & (POLLHUP | POLLERR)))
 			keep = hang_up(client);
-		if (keep && (events & (POLLIN | POLLHUP | POLLERR)))
+		if (keep && (client->kind == CLIENT_NEW || (events & (POLLIN | POLLHUP | POLLERR))))
 			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
 		if (!keep && client_count == 1 && is_unwanted_without_clients())
 			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECANCELED }); /* it hears that */

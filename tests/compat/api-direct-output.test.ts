@@ -24,8 +24,8 @@ afterEach(async () => {
   if (isRoot) await daemon[Symbol.asyncDispose]();
 });
 
-/** What comes through the FIFO goes out: nothing of it passes the daemon. */
-const CAT = ["/bin/sh", "-c", "echo ready; cat /fifo"];
+/** What comes through the FIFO goes out: nothing of it passes the daemon. It holds both ends: no write to it waits, or ends it. */
+const CAT = ["/bin/sh", "-c", "exec 3<>/fifo; echo ready; exec cat <&3"];
 
 async function createCat(cmd: readonly string[] = CAT): Promise<string> {
   return await daemon.create({ Cmd: cmd, HostConfig: { ...hostUsr, Binds: [...hostUsr.Binds, `${fifo}:/fifo`] } });
@@ -47,13 +47,29 @@ rooted("of an attached container, asked for before and after its start", async (
   await daemon.request("POST", `/containers/${id}/start`);
   await before.until((text) => text === frame(1, "ready\n"));
   const after = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`, { upgrade: false });
+  // The head is there: from now on no output is missed. With the first of it the daemon has passed the socket on.
+  writeFileSync(fifo, "by the daemon's leave, ");
+  await after.until((text) => text === frame(1, "by the daemon's leave, "));
   await whileStopped(async () => {
     writeFileSync(fifo, "past the daemon");
-    await before.until((text) => text.endsWith(frame(1, "past the daemon")));
-    await after.until((text) => text === frame(1, "past the daemon"));
+    for (const stream of [before, after]) await stream.until((text) => text.endsWith(frame(1, "past the daemon")));
   });
-  expect(await before.untilEnd()).toBe(frame(1, "ready\n") + frame(1, "past the daemon"));
-  expect(await after.untilEnd()).toBe(frame(1, "past the daemon"));
+  await daemon.request("POST", `/containers/${id}/kill`);
+  const output = frame(1, "by the daemon's leave, ") + frame(1, "past the daemon");
+  expect(await before.untilEnd()).toBe(frame(1, "ready\n") + output);
+  expect(await after.untilEnd()).toBe(output);
+});
+
+rooted("from an attached client's head on, however soon it comes", async () => {
+  const id = await createCat();
+  await daemon.request("POST", `/containers/${id}/start`);
+  for (let round = 0; round < 100; round++) {
+    const text = frame(1, `round ${round}`);
+    const attached = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+    writeFileSync(fifo, `round ${round}`);
+    await attached.until((received) => received === text);
+    attached.socket.destroy();
+  }
 });
 
 rooted("of an exec, whose stream ends when its code is known", async () => {
@@ -67,8 +83,9 @@ rooted("of an exec, whose stream ends when its code is known", async () => {
     writeFileSync(fifo, "past the daemon");
     await stream.until((text) => text.endsWith(frame(1, "past the daemon")));
   });
+  await daemon.request("POST", `/lighter/exec/${exec}/kill`);
   await stream.untilEnd();
-  expect((await daemon.request("GET", `/exec/${exec}/json`)).json.ExitCode).toBe(0);
+  expect((await daemon.request("GET", `/exec/${exec}/json`)).json.ExitCode).toBe(137);
   await daemon.request("DELETE", `/containers/${id}?force=1`);
 });
 

@@ -1,6 +1,13 @@
 /** Connections for a process's output and input. Apart from the control connection: not every start has one. */
 import { connect as connectSocket, type Socket } from "node:net";
-import { ATTACH_CLOSE_STDIN_ON_END, ATTACH_STDERR, ATTACH_STDIN, ATTACH_STDOUT, FRAME } from "../program/format.ts";
+import {
+  ATTACH_CLOSE_STDIN_ON_END,
+  ATTACH_HOLDS_OUTPUT,
+  ATTACH_STDERR,
+  ATTACH_STDIN,
+  ATTACH_STDOUT,
+  FRAME,
+} from "../program/format.ts";
 import { idleSocketFd, sendWithFd, shortSocketPath } from "../sys/unix-socket.ts";
 import { encodeFrame } from "./frames.ts";
 
@@ -27,20 +34,28 @@ export function connectUnix(longPath: string): Promise<Socket> {
   }).finally(close);
 }
 
-/** An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. */
+/**
+ * An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. What the process writes after
+ * `mask.output` was called is not missed.
+ */
 export async function connectAttached(path: string, mask: AttachMask): Promise<Socket> {
   const socket = await connectUnix(path);
   const bits =
     (mask.stdin ? ATTACH_STDIN : 0) |
     (mask.stdout ? ATTACH_STDOUT : 0) |
     (mask.stderr ? ATTACH_STDERR : 0) |
-    (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0);
-  const frame = encodeFrame(FRAME.ATTACH, Uint8Array.of(bits));
-  const [connectionFd, outputFd] = [socket, mask.output?.()].map((each) => each && idleSocketFd(each));
-  if (connectionFd !== undefined && outputFd !== undefined) sendWithFd(connectionFd, frame, outputFd);
-  else await written(socket, frame);
+    (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0) |
+    (mask.output ? ATTACH_HOLDS_OUTPUT : 0);
+  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
+  if (mask.output) {
+    const [connectionFd, outputFd] = [socket, mask.output()].map(idleSocketFd);
+    if (connectionFd !== undefined && outputFd !== undefined) sendWithFd(connectionFd, OUTPUT_MAY_BEGIN, outputFd);
+    else await written(socket, OUTPUT_MAY_BEGIN);
+  }
   return socket;
 }
+
+const OUTPUT_MAY_BEGIN = new Uint8Array(1);
 
 function written(socket: Socket, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => socket.write(bytes, (error) => (error ? reject(error) : resolve())));

@@ -67,8 +67,8 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  * for stdin; output frames STDOUT/STDERR, or raw bytes with a terminal).
  *
  *   client -> supervisor   CONTROL {}                            ATTACH { u8 mask: 1 stdin, 2 stdout, 4 stderr, 8 close stdin on end }
- *                                                                  with a socket (SCM_RIGHTS): it gets the output, and
- *                                                                  this connection only its end
+ *                                                                  16: output is held until a byte comes, if with a socket
+ *                                                                  (SCM_RIGHTS), that gets it, and this connection its end
  *                          SIGNAL { u32 signal }                 RESIZE { u16 rows, u16 columns }
  *                          CLOSE_STDIN {}                        START {}
  *                          RELEASE {}
@@ -101,6 +101,7 @@ export const ATTACH_STDIN = 1;
 export const ATTACH_STDOUT = 2;
 export const ATTACH_STDERR = 4;
 export const ATTACH_CLOSE_STDIN_ON_END = 8;
+export const ATTACH_HOLDS_OUTPUT = 16;
 
 /**
  * The exit record, in the exit file and in EXITED:

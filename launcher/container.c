@@ -1,12 +1,17 @@
-/* Ops on a container that is there already: what a command of the OCI runtime does to it (runtime.c). */
+/* Ops on a container that is there already: what a command of the OCI runtime does to it. */
 #include "launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Field 22 of proc_pid_stat(5) counted from field 3, which is behind the last parenthesis of the name. */
@@ -77,4 +82,66 @@ int await_readers_gone(int fd, int timeout_ms)
 		ready = poll(&writing, 1, timeout_ms);
 	} while (ready < 0 && errno == EINTR);
 	return ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
+}
+
+static void pass_signals_on(int signal_fd, int connection)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		uint8_t frame[FRAME_BYTES + 4] = { FRAME_SIGNAL, [7] = 4 };
+
+		memcpy(frame + FRAME_BYTES, &info.ssi_signo, 4);
+		send(connection, frame, sizeof(frame), MSG_NOSIGNAL); /* if it is gone, so is the process */
+	}
+}
+
+/* Looks for EXITED in what has come, and keeps what is not a whole frame. Returns how much that is, or -EPROTO. */
+static int take_frames(uint8_t *bytes, size_t length, size_t room, int *code)
+{
+	while (length >= FRAME_BYTES) {
+		size_t end = FRAME_BYTES + ((size_t)bytes[4] << 24 | (size_t)bytes[5] << 16 | (size_t)bytes[6] << 8 | bytes[7]);
+
+		if (end > room)
+			return -EPROTO;
+		if (length < end)
+			break;
+		if (bytes[0] == FRAME_EXITED && end >= FRAME_BYTES + EXIT_HEADER_BYTES) {
+			int status;
+
+			memcpy(&status, bytes + FRAME_BYTES + 8, 4);
+			*code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		}
+		length -= end;
+		memmove(bytes, bytes + end, length);
+	}
+	return (int)length;
+}
+
+/* Until the supervisor at the other end has gone. ECHILD: it did not say how its process ended. */
+int await_exit(int connection, uint64_t signals)
+{
+	uint8_t bytes[FRAME_BYTES + EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
+	int signal_fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
+	int length = 0, code = -ECHILD;
+
+	if (signal_fd < 0)
+		return -errno;
+	for (;;) {
+		struct pollfd fds[] = { { connection, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
+		ssize_t n;
+
+		poll(fds, 2, -1);
+		pass_signals_on(signal_fd, connection);
+		n = recv(connection, bytes + length, sizeof(bytes) - (size_t)length, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			break;
+		length = take_frames(bytes, (size_t)(length + n), sizeof(bytes), &code);
+		if (length < 0)
+			return length;
+	}
+	close(signal_fd);
+	return code;
 }

@@ -139,6 +139,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_CHECK_TEXT] = "bbn",
 	[OP_AWAIT_READERS_GONE] = "sn",
 	[OP_REMOVE_TREE] = "s",
+	[OP_AWAIT_EXIT] = "nn",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -1155,6 +1156,13 @@ static int op_remove_tree(struct program *p, const struct op *op)
 	return rc < 0 ? -errno : remove_below(rc, 1);
 }
 
+static int op_await_exit(struct program *p, const struct op *op)
+{
+	int code = await_exit((int)op->arg[0], op->arg[1]);
+
+	return code < 0 ? code : set_slot(p, op->out, code);
+}
+
 static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) = {
 	[OP_CALL] = op_call,
 	[OP_WRITE] = op_write,
@@ -1185,6 +1193,7 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_CHECK_TEXT] = op_check_text,
 	[OP_AWAIT_READERS_GONE] = op_await_readers_gone,
 	[OP_REMOVE_TREE] = op_remove_tree,
+	[OP_AWAIT_EXIT] = op_await_exit,
 };
 
 static int is_set(const struct program *p, uint16_t slot)
@@ -1314,6 +1323,26 @@ static void report(struct program *p, struct failure failure)
 	_exit(write(LISTEN_FD, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : 1);
 }
 
+/*
+ * In the place of the process that began a container, which waits for its end: the same process, with its stdio and its
+ * environment. It ends with the container's code; where something is not as it should be, clean-up executes who can say so.
+ */
+static void stand_in(struct program *p) __attribute__((noreturn));
+static void stand_in(struct program *p)
+{
+	const struct op *op;
+	uint32_t failed;
+
+	prctl(PR_SET_NAME, "lighter-runtime");
+	if (play(p, 0, p->header.host_count, &failed) == 0)
+		_exit(p->slots[p->header.init_slot]);
+	block_signals(0);
+	in_child = released = 1; /* nobody is told of an execve(2) */
+	for (uint32_t i = 0; (op = cleanup_op(p, i)) != NULL; i++)
+		play_cleanup_op(p, op);
+	_exit(1);
+}
+
 int main(void)
 {
 	static struct program program;
@@ -1322,6 +1351,8 @@ int main(void)
 	uint8_t *bytes = read_program(PROGRAM_FD, &length);
 	int rc = bytes ? program_load(&program, bytes, length) : -errno;
 
+	if (rc == 0 && program.header.host_count > 0 && program.ops[0].kind == OP_AWAIT_EXIT)
+		stand_in(&program);
 	if (rc == 0)
 		rc = settle();
 	if (rc < 0) {

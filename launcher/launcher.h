@@ -9,6 +9,8 @@
 
 #include "program.h"
 
+#define FRAME_BYTES 8 /* of a frame's head */
+
 struct program {
 	struct program_header header;
 	const struct op *ops;
@@ -54,6 +56,7 @@ int netlink_request(int protocol, const void *messages, size_t length, int *link
 int process_lives(int pid, uint64_t start_time);
 int check_text(const char *path, const void *text, size_t length);
 int await_readers_gone(int fd, int timeout_ms);
+int await_exit(int connection, uint64_t signals); /* the exit code, or -errno */
 
 /* supervise.c */
 void supervise(struct program *p, pid_t init, int sync) __attribute__((noreturn));

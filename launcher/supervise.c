@@ -23,7 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_BYTES 8
 #define CHUNK_BYTES 49152 /* three quarters of a pipe; two of these are a part of the megabyte that we may take */
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
 /* Room for one log entry at its worst, when every byte becomes six. */

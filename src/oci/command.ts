@@ -12,6 +12,8 @@ export interface OciContext {
   /** The CRIU program: a path, or a name to look for in PATH. */
   criu: string;
   log: Log;
+  /** The global flags as they were given. */
+  globalArgs: readonly string[];
 }
 
 export interface OciCommand {

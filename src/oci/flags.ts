@@ -14,6 +14,8 @@ export interface Flag {
   help: string;
   /** Shown in the help only. */
   default?: string;
+  /** One that this program gives itself: not in the help. */
+  own?: true;
 }
 
 /** Wrong use of the command line, as opposed to something that went wrong. */
@@ -123,7 +125,8 @@ function parseInteger(text: string): number {
 
 /** The lines of the help's OPTIONS, `--help` included. */
 export function formatFlags(flags: readonly Flag[]): string {
-  const rows = [...flags, HELP].map(({ name, short, kind, help, default: byDefault }) => {
+  const shown = flags.filter(({ own }) => !own);
+  const rows = [...shown, HELP].map(({ name, short, kind, help, default: byDefault }) => {
     const placeholder = kind === "boolean" ? "" : " value";
     const left = `--${name}${placeholder}${short ? `, -${short}${placeholder}` : ""}`;
     return { left, right: byDefault === undefined ? help : `${help} (default: ${byDefault})` };

@@ -1,9 +1,47 @@
-/** A process whose end we wait for: signals go to it, and with a terminal of its own its bytes go through us. */
+/**
+ * A process whose end we wait for: signals go to it, and with a terminal of its own its bytes go through us. Without one, the
+ * launcher waits in our place (`standInPlan`), which takes no memory to speak of, and ends sooner than Bun does.
+ */
 import type { Socket } from "node:net";
+import { join } from "node:path";
+import { LighterError } from "../base/errors.ts";
 import { FORWARDED_SIGNALS, SIGNALS } from "../base/signals.ts";
+import { selfCommand } from "../linux/process/self.ts";
 import { readWindowSize, setRawMode } from "../linux/sys/tty.ts";
-import type { AttachPlan, Supervised } from "../runtime/mod.ts";
+import type { AttachPlan, StandInPlan, Supervised } from "../runtime/mod.ts";
+import type { OciContext } from "./command.ts";
+import type { Flag } from "./flags.ts";
+import { openRuntime } from "./launch.ts";
 import { writeAll } from "./output.ts";
+
+/** Where this runs from source. */
+const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
+
+/** With which a stand-in leaves the end to the command that it stands in for. */
+export const finishFlag: Flag = { name: "finish", kind: "string", own: true, help: "" };
+
+/** `command`: what finishes in its place where anything is not as it should be. */
+export function standInPlan(
+  { globalArgs }: OciContext,
+  end: StandInPlan["end"],
+  command: readonly string[],
+): StandInPlan {
+  const argv = [...selfCommand(ENTRY_PATH, process.execPath), "runtime", ...globalArgs, ...command];
+  const env = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  return {
+    end,
+    argv: [process.argv0, ...process.argv.slice(2)],
+    signals: signalsToForward(false).map(({ number }) => number),
+    otherwise: { path: argv[0]!, argv, env },
+  };
+}
+
+/** After a stand-in: the exit code of a process that has ended, or will. */
+export async function waitForRecord(runDirectory: string): Promise<number> {
+  const found = await (await openRuntime()).reconnect(runDirectory);
+  if (found === "lost") throw new LighterError("unavailable", "the supervisor is gone");
+  return "exited" in found ? await waitInForeground(found) : found.exitCode;
+}
 
 /** What `terminal` processes of a foreground command are started with. */
 export const TERMINAL_ATTACH: AttachPlan = { stdin: true, stdout: true, stderr: true, closeStdinOnEnd: false };
@@ -24,15 +62,19 @@ export async function waitInForeground(supervised: Supervised): Promise<number> 
 }
 
 function forwardSignals(supervised: Supervised, terminal: boolean): () => void {
-  const signals: readonly NodeJS.Signals[] = terminal ? FORWARDED_SIGNALS : [...FORWARDED_SIGNALS, "SIGWINCH"];
-  const forward = (name: NodeJS.Signals) => {
-    const signal = SIGNALS[name.replace(/^SIG/, "")];
-    if (signal !== undefined) supervised.signal(signal).catch(() => {}); // it has just ended
-  };
-  for (const signal of signals) process.on(signal, forward);
+  const handlers = signalsToForward(terminal).map(({ name, number }) => {
+    const forward = () => void supervised.signal(number).catch(() => {}); // it has just ended
+    process.on(name, forward);
+    return () => void process.off(name, forward);
+  });
   return () => {
-    for (const signal of signals) process.off(signal, forward);
+    for (const stop of handlers) stop();
   };
+}
+
+function signalsToForward(terminal: boolean): { name: NodeJS.Signals; number: number }[] {
+  const names: readonly NodeJS.Signals[] = terminal ? FORWARDED_SIGNALS : [...FORWARDED_SIGNALS, "SIGWINCH"];
+  return names.map((name) => ({ name, number: SIGNALS[name.replace(/^SIG/, "")]! }));
 }
 
 /** Our terminal, if we have one, is raw until the returned function is called. */

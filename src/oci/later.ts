@@ -7,15 +7,20 @@ import type { OciContext } from "./command.ts";
 import { formatState } from "./container-view.ts";
 import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
 
+/** Whether each container is started and ended as this one: no hooks, nothing that systemd or resctrl has a part in. */
+export function isUsual({ state, config }: StateHandle): boolean {
+  const hooks = Object.values(config.hooks ?? {}).some((list) => list.length > 0);
+  return !(hooks || state.systemdCgroup || state.rootless || config.linux?.intelRdt);
+}
+
 /**
  * Leaves the programs of `start`, `kill`, `delete` and `state` beside the state of a container that has been created
- * (src/runtime/later.ts): `start.program` and so on, which dist/lighter-runtime plays. Only where these commands do the
- * same each time: no hooks, nothing that systemd or resctrl has a part in. Without them everything works as well.
+ * (src/runtime/later.ts): `start.program` and so on, which dist/lighter-runtime plays. Only of a usual
+ * one: without them everything works as well.
  */
 export async function rememberLater({ log }: OciContext, handle: StateHandle): Promise<void> {
-  const { state, config, directory } = handle;
-  const hooks = Object.values(config.hooks ?? {}).some((list) => list.length > 0);
-  if (hooks || state.systemdCgroup || state.rootless || config.linux?.intelRdt) return;
+  if (!isUsual(handle)) return;
+  const { state, directory } = handle;
   const { encodeLater } = await import("../runtime/mod.ts");
   const { pid, pidStartTime, cgroupsPath } = state;
   const files = { directory, stateFile: STATE_FILE, startFifo: EXEC_FIFO };

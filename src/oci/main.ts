@@ -53,7 +53,7 @@ export async function ociMain(args: string[]): Promise<number> {
   try {
     const global = parseFlags(args, GLOBAL_FLAGS, 0);
     log = openLog(global.string("log"), global.string("log-format") ?? "text", global.boolean("debug"));
-    return await dispatch(global, log);
+    return await dispatch(global, log, args.slice(0, args.length - global.args.length));
   } catch (error) {
     if (error instanceof CommandFailed) {
       log.error(`${error.prefix}: ${describe(error.cause)}`);
@@ -65,7 +65,7 @@ export async function ociMain(args: string[]): Promise<number> {
   }
 }
 
-async function dispatch(global: Parsed, log: Log): Promise<number> {
+async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[]): Promise<number> {
   const [name = "help", ...args] = global.args;
   if (global.boolean("version")) {
     print(`${PROGRAM} version ${VERSION}\nspec: ${SPEC_VERSION}\n`);
@@ -83,7 +83,7 @@ async function dispatch(global: Parsed, log: Log): Promise<number> {
   }
   checkCount(command, parsed.args.length);
   try {
-    return await command.run(contextOf(global, log), parsed);
+    return await command.run({ ...contextOf(global), log, globalArgs }, parsed);
   } catch (error) {
     const { failure } = command;
     throw failure ? new CommandFailed(failure.prefix, failure.code, error) : error;
@@ -106,7 +106,7 @@ async function load(name: string): Promise<OciCommand> {
   return (await importIt()).command;
 }
 
-function contextOf(global: Parsed, log: Log): OciContext {
+function contextOf(global: Parsed): Omit<OciContext, "log" | "globalArgs"> {
   const rootless = rootlessOf(global.string("rootless") ?? "auto");
   return {
     root: resolve(global.string("root") ?? defaultRoot(rootless)),
@@ -114,7 +114,6 @@ function contextOf(global: Parsed, log: Log): OciContext {
     debug: global.boolean("debug"),
     rootless,
     criu: global.string("criu") ?? "criu",
-    log,
   };
 }
 

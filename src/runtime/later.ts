@@ -6,23 +6,28 @@ import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
 
-const LOCK_EX = 2;
+export const LOCK_EX = 2;
 const O_NONBLOCK = 0o4000;
-const AT_REMOVEDIR = 0x200;
+export const AT_REMOVEDIR = 0x200;
 
-/** A container that waits in its FIFO, as its runtime remembers it. */
-export interface CreatedContainer {
+/** What is left of a container when its init has ended, as its runtime remembers it. */
+export interface KeptContainer {
   /** Of its state, and its lock; absolute. */
   directory: string;
-  /** Names in it. */
+  /** A name in it. */
   stateFile: string;
+  cgroups: CgroupHost;
+  /** "" for none. */
+  cgroupsPath: string;
+}
+
+/** One that waits in its FIFO. */
+export interface CreatedContainer extends KeptContainer {
+  /** A name in `directory`. */
   startFifo: string;
   pid: number;
   /** Field 22 of proc_pid_stat(5). */
   pidStartTime: number;
-  cgroups: CgroupHost;
-  /** "" for none. */
-  cgroupsPath: string;
   /** What `state` prints. */
   stateTexts: Record<"created" | "running" | "stopped", string>;
 }
@@ -83,16 +88,21 @@ function compileKill(container: CreatedContainer): Program {
 }
 
 function compileDelete(container: CreatedContainer): Program {
-  const { directory, stateFile } = container;
   const ops = lock(container);
   checkInit(ops, container, false);
-  checkThawed(ops, container);
-  removeCgroup(ops, container);
-  const why = "the container is gone";
-  ops.call("unlinkat", [slot("state"), text(stateFile), 0], why);
-  ops.add({ kind: "removeTree", directory: "state", why });
-  ops.call("unlinkat", [AT_FDCWD, text(directory), AT_REMOVEDIR], why);
+  removeContainer(ops, container);
   return programOf(ops);
+}
+
+/** With the lock, which is the open directory in the slot "state"; init has ended. */
+export function removeContainer(ops: OpList, container: KeptContainer, extras: OpExtras = {}): void {
+  const { directory, stateFile } = container;
+  checkThawed(ops, container, extras);
+  removeCgroup(ops, container, extras);
+  const why = "the container is gone";
+  ops.call("unlinkat", [slot("state"), text(stateFile), 0], why, extras);
+  ops.add({ kind: "removeTree", directory: "state", why, ...extras });
+  ops.call("unlinkat", [AT_FDCWD, text(directory), AT_REMOVEDIR], why, extras);
 }
 
 /** Takes no lock. A container that is paused is left to others. */
@@ -116,7 +126,7 @@ function compileState(container: CreatedContainer): Program | undefined {
   return programOf(ops);
 }
 
-function lock({ directory, stateFile }: CreatedContainer): OpList {
+function lock({ directory, stateFile }: KeptContainer): OpList {
   const ops = new OpList("host");
   ops.open(directory, O.RDONLY | O.DIRECTORY, "state", "the container's state");
   ops.call("flock", [slot("state"), LOCK_EX], "one command at a time");
@@ -132,21 +142,21 @@ function checkInit(ops: OpList, container: CreatedContainer, lives: boolean, ext
   ops.add({ kind: "checkProcess", pid, startTime, lives, why, ...extras });
 }
 
-function checkThawed(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer, extras: OpExtras = {}): void {
+function checkThawed(ops: OpList, { cgroups, cgroupsPath }: KeptContainer, extras: OpExtras = {}): void {
   const path = cgroupsPath === "" ? undefined : selfFreezingFile(cgroups, cgroupsPath);
   if (path !== undefined)
     ops.add({ kind: "checkText", path, text: "0", tolerate: ["ENOENT"], why: "it is not frozen", ...extras });
 }
 
-function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: CreatedContainer): void {
+function removeCgroup(ops: OpList, { cgroups, cgroupsPath }: KeptContainer, extras: OpExtras): void {
   if (cgroupsPath === "") return;
   const { killFile, v2Directory, directories } = planCgroup(cgroups, cgroupsPath, {});
   const leaves = directories.filter(({ leaf }) => leaf).map(({ path }) => path);
   const why = "kill what is left";
-  if (killFile !== undefined) ops.write(null, killFile, "1", why, { tolerate: ["ENOENT"] });
+  if (killFile !== undefined) ops.write(null, killFile, "1", why, { ...extras, tolerate: ["ENOENT"] });
   const procsPath = `${v2Directory ?? leaves[0]}/cgroup.procs`;
-  ops.add({ kind: "killCgroup", procsPath, why: `${why}, and wait for it` });
-  for (const path of leaves) ops.add({ kind: "removeCgroup", path, why: "the container's cgroup" });
+  ops.add({ kind: "killCgroup", procsPath, why: `${why}, and wait for it`, ...extras });
+  for (const path of leaves) ops.add({ kind: "removeCgroup", path, why: "the container's cgroup", ...extras });
 }
 
 function programOf({ ops }: OpList): Program {

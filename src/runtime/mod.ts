@@ -32,12 +32,14 @@ import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
 import { filesystemFds } from "./shared-filesystems.ts";
+import type { StandInPlan } from "./stand-in.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
 export { withBuiltinDevices } from "./compile.ts";
 export { encodeLater } from "./later.ts";
 export { mountRequest, openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
+export type { StandInPlan } from "./stand-in.ts";
 export type * from "./types.ts";
 export { runFiles };
 
@@ -145,7 +147,11 @@ class LauncherRuntime implements Runtime {
     running: (connection: SupervisorConnection) => Promise<number>,
   ): Promise<ConnectedProcess> {
     try {
-      return new ConnectedProcess(request.runDirectory, connection, attached, await running(connection), program);
+      const pid = running(connection);
+      pid.catch(() => {}); // until it is awaited
+      // While the launcher is at work this costs no time.
+      const standIn = request.standIn && (await this.#prepareStandIn(request.runDirectory, request.standIn));
+      return new ConnectedProcess(request.runDirectory, connection, attached, await pid, { program, standIn });
     } catch (error) {
       for (const socket of attached) socket.destroy();
       if (!(error instanceof PlayError)) await this.#abandon(request, connection);
@@ -162,6 +168,11 @@ class LauncherRuntime implements Runtime {
     // If it was killed. A cgroup that somebody else was to make is theirs to remove, and may be another container's.
     if (!("containerPid" in request || request.placeInCgroup))
       await this.removeCgroup(request.config.linux?.cgroupsPath);
+  }
+
+  async #prepareStandIn(runDirectory: string, plan: StandInPlan): Promise<() => void> {
+    const { openStandIn } = await import("./stand-in.ts");
+    return openStandIn(plan, runFiles(runDirectory).socket, this.#sealLauncher());
   }
 
   #removeRunFiles(runDirectory: string, whole: boolean): void {
@@ -277,14 +288,16 @@ interface Launched {
 class ConnectedProcess implements Supervised {
   readonly exited: Promise<ExitRecord>;
   readonly gone: Promise<void>;
+  readonly standIn: () => void;
 
   constructor(
     readonly runDirectory: string,
     readonly connection: SupervisorConnection,
     readonly attached: readonly Socket[],
     readonly pid: number,
-    program?: Program,
+    { program, standIn = () => {} }: { program?: Program; standIn?: (() => void) | undefined } = {},
   ) {
+    this.standIn = standIn;
     this.exited = connection.exited.then(exitRecord, (error: unknown) => {
       throw program ? explainFailure(error, program) : error;
     });

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { CgroupHost, CgroupPlan } from "../linux/cgroup/mod.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
+import type { StandInPlan } from "./stand-in.ts";
 
 /** What becomes of a process's stdin, stdout and stderr. The supervisor holds the other ends. */
 export interface StdioPlan {
@@ -137,6 +138,8 @@ export interface StartRequest {
   beforePivot?: (pid: number) => Promise<void>;
   /** Connections made before the process starts, so that they miss no byte. */
   attach: readonly AttachPlan[];
+  /** For `Supervised.standIn`. */
+  standIn?: StandInPlan;
 }
 
 export interface ExecRequest {
@@ -157,6 +160,7 @@ export interface ExecRequest {
   preserveFds?: number;
   handOver?: HandOver;
   attach: readonly AttachPlan[];
+  standIn?: StandInPlan;
 }
 
 export interface ExitRecord {
@@ -189,6 +193,11 @@ export interface Supervised {
   attach(plan: AttachPlan): Promise<Socket>;
   /** Closes our connection; the process runs on, unless it is to be handed over. */
   disconnect(): void;
+  /**
+   * With `standIn`: goes on as that, in this process. Returns if there is none, or it cannot be: then all is as before, but that
+   * stdin may be gone.
+   */
+  standIn(): void;
   /** With `handOver`: the supervisor leaves, and the process has our parent for its own. */
   release(): Promise<void>;
 }

@@ -197,6 +197,7 @@ export class FakeRuntime implements Runtime {
       async closeStdin() {
         process.stdinClosed = true;
       },
+      standIn: () => {},
       attach: (plan) => {
         if (process.isUnreachable) throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
         return this.#connect(process, plan);

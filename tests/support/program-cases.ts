@@ -4,7 +4,8 @@ import type { Program } from "../../src/linux/program/op.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
-import { compileLater } from "../../src/runtime/later.ts";
+import { compileLater, type KeptContainer } from "../../src/runtime/later.ts";
+import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
@@ -409,17 +410,35 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   exec("exec-user-namespace", { args: ["sh"] }, { change: mapped }),
   ...later("hybrid", HYBRID),
   ...later("v2", UNIFIED_V2),
+  standIn("container-hybrid", { kind: "container", container: kept(HYBRID), stateFd: 6 }),
+  standIn("container-v2", { kind: "container", container: kept(UNIFIED_V2), stateFd: 6 }),
+  standIn("exec", { kind: "exec", directory: "/run/lighter-runtime/web/exec-0123456789abcdef" }),
+  standIn("keep", { kind: "nothing" }),
 ];
 
-function later(name: string, { cgroups }: HostFacts): ProgramCase[] {
+function kept({ cgroups }: HostFacts): KeptContainer {
+  return { directory: "/run/lighter-runtime/web", stateFile: "state.json", cgroups, cgroupsPath: "/lighter/web" };
+}
+
+function standIn(name: string, end: StandInPlan["end"]): ProgramCase {
+  const otherwise = {
+    path: "/usr/local/bin/lighter",
+    argv: ["/usr/local/bin/lighter", "runtime", "run", "--finish=4711", "web"],
+    env: ["PATH=/bin"],
+  };
+  const program = compileStandIn(
+    { end, argv: ["lighter-runtime", "run", "web"], signals: [1, 2, 15, 28], otherwise },
+    9,
+  );
+  return { name: `stand-in-${name}`, program };
+}
+
+function later(name: string, host: HostFacts): ProgramCase[] {
   const programs = compileLater({
-    directory: "/run/lighter-runtime/web",
-    stateFile: "state.json",
+    ...kept(host),
     startFifo: "exec.fifo",
     pid: 4711,
     pidStartTime: 123_456,
-    cgroups,
-    cgroupsPath: "/lighter/web",
     stateTexts: { created: '{"status":"created"}', running: '{"status":"running"}', stopped: '{"status":"stopped"}' },
   });
   return Object.entries(programs).map(([command, program]) => ({ name: `later-${command}-${name}`, program }));

@@ -13,16 +13,17 @@ export interface SelfProcess {
   ended: Promise<void>;
 }
 
-/** Compiled, the executable that is running, even if another file has its name by now; from source, bun with `entryPath`. */
-function selfCommand(entryPath: string): string[] {
-  if (import.meta.dirname.startsWith("/$bunfs/")) return ["/proc/self/exe"];
+/** The compiled program, which is at `executablePath`; from source, bun with `entryPath`. */
+export function selfCommand(entryPath: string, executablePath: string): string[] {
+  if (import.meta.dirname.startsWith("/$bunfs/")) return [executablePath];
   return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entryPath];
 }
 
 /** stderr is ours, and so is `heldFd`, which it has as long as it lives. @throws LighterError ("kernel"). */
 export function spawnSelf(entryPath: string, args: readonly string[], heldFd: number): SelfProcess {
   try {
-    const child = Bun.spawn([...selfCommand(entryPath), ...args], {
+    // The one that is running, even if another file has its name by now.
+    const child = Bun.spawn([...selfCommand(entryPath, "/proc/self/exe"), ...args], {
       stdio: ["pipe", "pipe", "inherit", heldFd],
       cwd: "/",
       env: process.env,

@@ -272,6 +272,8 @@ class Encoder {
         return plain([this.#slotArg(op.fd), numberArg(op.timeoutMs)]);
       case "removeTree":
         return plain([this.#slotArg(op.directory)]);
+      case "awaitExit":
+        return plain([numberArg(op.connection), numberArg(op.signals)], op.out);
     }
   }
 

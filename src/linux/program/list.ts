@@ -125,6 +125,8 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
       return { verb: "await-closed", rest: `$${op.fd} ${op.timeoutMs} ms` };
     case "removeTree":
       return { verb: "remove-tree", rest: `in $${op.directory}` };
+    case "awaitExit":
+      return { verb: "await-exit", rest: `on ${op.connection}, signals 0x${op.signals.toString(16)}` };
   }
 }
 

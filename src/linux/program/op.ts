@@ -117,6 +117,12 @@ export type Op = OpCommon &
     | { kind: "checkText"; path: string; text: string }
     /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
     | { kind: "awaitReadersGone"; fd: Slot; timeoutMs: number }
+    /**
+     * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone;
+     * `connection` is the number of an open control connection to it. The process's exit code goes to `out`. A program that
+     * begins with this ends the process that it is played in with that code; where an op fails, `cleanup` is played.
+     */
+    | { kind: "awaitExit"; connection: number; signals: number; out: Slot }
     /** Removes all that is in the open directory. */
     | { kind: "removeTree"; directory: Slot }
   );
@@ -167,6 +173,7 @@ export const OP_KINDS = [
   "checkText",
   "awaitReadersGone",
   "removeTree",
+  "awaitExit",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -10,6 +10,7 @@ export const libc = dlopen("libc.so.6", {
   open: { args: ["ptr", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
   flock: { args: ["i32", "i32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },
   madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -19,6 +20,8 @@ export const libc = dlopen("libc.so.6", {
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
+  fexecve: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
 }).symbols;
 

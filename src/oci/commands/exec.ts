@@ -4,12 +4,12 @@ import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
-import type { ExecRequest, HandOver } from "../../runtime/mod.ts";
+import type { ExecRequest, HandOver, StandInPlan } from "../../runtime/mod.ts";
 import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { readProcess } from "../bundle.ts";
-import type { OciCommand } from "../command.ts";
+import type { OciCommand, OciContext } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
-import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
+import { finishFlag, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
 import { withHome } from "../home.ts";
 import {
   checkConsole,
@@ -47,11 +47,15 @@ export const command: OciCommand = {
     { name: "cap", short: "c", kind: "list", help: "add a capability to the bounding set" },
     { name: "preserve-fds", kind: "integer", help: "pass so many more file descriptors (stdio + n)" },
     { name: "ignore-paused", kind: "boolean", help: "exec in a paused container, too" },
+    finishFlag,
   ],
   failure: { prefix: "exec failed", code: 255 },
   positionals: { min: 1 },
   rawFrom: 1,
-  async run({ root }, parsed) {
+  async run(context, parsed) {
+    const { root } = context;
+    const unfinished = parsed.string("finish");
+    if (unfinished !== undefined) return await finish(unfinished);
     const handle = openState(root, parsed.arg(0));
     checkRunning(handle, parsed.boolean("ignore-paused"));
     const process = await withHome(processOf(handle, parsed), `/proc/${handle.state.pid}/root`);
@@ -74,12 +78,14 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
+      ...(terminal || detach ? {} : { standIn: standInForExec(context, handle.state.id, runDirectory) }),
     };
     await prepareFilter(root, request.config);
     const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
     try {
       writePoint("started exec");
       writePidFile(parsed.string("pid-file"), supervised.pid);
+      supervised.standIn();
       if (!detach) return await waitInForeground(supervised);
       await supervised.release();
       writePoint("released exec");
@@ -92,6 +98,19 @@ export const command: OciCommand = {
     }
   },
 };
+
+function standInForExec(context: OciContext, id: string, directory: string): StandInPlan {
+  return standInPlan(context, { kind: "exec", directory }, ["exec", `--finish=${directory}`, id]);
+}
+
+/** What a stand-in could not do. */
+async function finish(runDirectory: string): Promise<number> {
+  try {
+    return await waitForRecord(runDirectory);
+  } finally {
+    rmSync(runDirectory, { recursive: true, force: true });
+  }
+}
 
 function checkRunning(handle: StateHandle, ignorePaused: boolean): void {
   const status = statusOf(handle);

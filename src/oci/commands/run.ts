@@ -1,9 +1,14 @@
+import { constants, fstatSync, openSync, statSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
 import { writePoint } from "../../base/write-point.ts";
+import type { StandInPlan } from "../../runtime/mod.ts";
+import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
-import { TERMINAL_ATTACH, waitInForeground } from "../foreground.ts";
+import { finishFlag, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
+import { isUsual } from "../later.ts";
 import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
 import { createInit, destroy, killAndWait, startInit } from "../lifecycle.ts";
-import { lockStateByForce, type StateHandle } from "../state.ts";
+import { lockStateByForce, openState, STATE_FILE, type StateHandle } from "../state.ts";
 import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
 
@@ -16,10 +21,13 @@ export const command: OciCommand = {
     { name: "detach", short: "d", kind: "boolean", help: "do not wait for the container's process to end" },
     { name: "keep", kind: "boolean", help: "do not delete the container when its process has ended" },
     { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
+    finishFlag,
   ],
   failure: { prefix: `${PROGRAM} run failed`, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
+    const unfinished = parsed.string("finish");
+    if (unfinished !== undefined) return await finish(context, parsed.arg(0), unfinished, parsed.boolean("keep"));
     const detach = parsed.boolean("detach");
     const prepared = prepare(context, parsed.arg(0), parsed, { detach });
     using _lock = prepared.handle;
@@ -56,8 +64,12 @@ async function runForeground(
 ): Promise<number> {
   const { handle, request } = prepared;
   const runtime = await openRuntime();
-  const attach = request.stdio.terminal ? [TERMINAL_ATTACH] : [];
-  const created = await createInit(context, runtime, { ...prepared, request: { ...request, attach } });
+  const waiting = request.stdio.terminal
+    ? { attach: [TERMINAL_ATTACH] }
+    : isUsual(handle)
+      ? { standIn: standInForRun(context, handle, keep) }
+      : {};
+  const created = await createInit(context, runtime, { ...prepared, request: { ...request, ...waiting } });
   try {
     writePidFile(pidFile, created.pid);
     await startInit(
@@ -73,10 +85,32 @@ async function runForeground(
     throw error;
   }
   handle[Symbol.dispose](); // others may exec in it, and kill it
+  created.standIn();
   try {
     return await waitInForeground(created);
   } finally {
     writePoint("ended in foreground");
+    if (!keep) await destroyOnce(context, handle);
+  }
+}
+
+/** Deletes the container as `destroyOnce` does. Its directory, and no other of that name, is open from now on. */
+function standInForRun(context: OciContext, { directory, state }: StateHandle, keep: boolean): StandInPlan {
+  const stateFd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const { cgroupsPath, id } = state;
+  const container = { directory, stateFile: STATE_FILE, cgroups: cgroupHost(), cgroupsPath };
+  const end: StandInPlan["end"] = keep ? { kind: "nothing" } : { kind: "container", container, stateFd };
+  const command = ["run", `--finish=${fstatSync(stateFd).ino}`, `--keep=${keep}`, id];
+  return standInPlan(context, end, command);
+}
+
+/** What a stand-in could not do: the rest of `runForeground`. `inode`: of the container's directory. */
+async function finish(context: OciContext, id: string, inode: string, keep: boolean): Promise<number> {
+  const handle = openState(context.root, id);
+  if (String(statSync(handle.directory).ino) !== inode) throw new LighterError("not-found", "container does not exist");
+  try {
+    return await waitForRecord(handle.directory);
+  } finally {
     if (!keep) await destroyOnce(context, handle);
   }
 }

@@ -1,0 +1,59 @@
+/** This process goes on as the launcher, which plays a program in it: the same pid, stdio and working directory. */
+import { FRAME, PROGRAM_FD } from "../program/format.ts";
+import { address, cString, libc } from "../sys/libc.ts";
+import { createMemfd } from "../sys/memfd.ts";
+import { connectUnixFd } from "../sys/unix-socket.ts";
+import { encodeFrame } from "./frames.ts";
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
+/** More than any libc's sigset_t, of which the kernel's is the beginning. */
+const SIGNAL_SET_BYTES = 128;
+
+/** A control connection to the supervisor at this socket, for the program of a stand-in; nobody else reads it. */
+export function connectControl(socketPath: string): number {
+  const fd = connectUnixFd(socketPath);
+  const frame = encodeFrame(FRAME.CONTROL);
+  libc.write(fd, frame, frame.length); // a supervisor that is gone already ends the connection
+  return fd;
+}
+
+export interface StandInProcess {
+  /** A sealed memfd of the launcher. */
+  executableFd: number;
+  program: Uint8Array;
+  /** Open fds that the program names, besides stdio. */
+  fds: readonly number[];
+  /** Those that it passes on are blocked from now on; bit n - 1 is signal n. */
+  signalMask: number;
+  argv: readonly string[];
+  env: readonly string[];
+}
+
+/**
+ * Prepares for it. The function it returns does it, and returns only if that failed: then nothing has changed but stdin.
+ * Signals that come after it has blocked them are there for the program, too.
+ */
+export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => void {
+  const programFd = createMemfd("program", program);
+  const blocked = new Uint8Array(SIGNAL_SET_BYTES);
+  const before = new Uint8Array(SIGNAL_SET_BYTES);
+  new DataView(blocked.buffer).setUint32(0, signalMask, true);
+  const vectors = [argv, env].map(stringVector);
+  return () => {
+    for (const fd of fds) libc.fcntl(fd, F_SETFD, 0);
+    libc.dup2(programFd, PROGRAM_FD);
+    libc.pthread_sigmask(SIG_BLOCK, blocked, before);
+    libc.fexecve(executableFd, vectors[0]!.pointers, vectors[1]!.pointers);
+    libc.pthread_sigmask(SIG_SETMASK, before, null);
+    for (const fd of fds) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  };
+}
+
+/** As execve(2) has them; the strings are to live as long as the pointers are used. */
+function stringVector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
+  const strings = texts.map(cString);
+  return { pointers: BigUint64Array.from([...strings.map(address), 0n]), strings };
+}

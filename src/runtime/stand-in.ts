@@ -1,0 +1,77 @@
+import { connectControl, prepareStandIn } from "../linux/process/stand-in.ts";
+import { O, OpList, slot, text } from "../linux/program/builder.ts";
+import { AT_FDCWD } from "../linux/program/calls.ts";
+import { encodeProgram } from "../linux/program/encode.ts";
+import type { Program } from "../linux/program/op.ts";
+import { AT_REMOVEDIR, type KeptContainer, LOCK_EX, removeContainer } from "./later.ts";
+
+/** What a stand-in does when the process has ended. */
+export type StandInEnd =
+  | { kind: "nothing" }
+  /** `stateFd`: its state directory, open; so nobody else's of that name is taken for it. */
+  | { kind: "container"; container: KeptContainer; stateFd: number }
+  /** The directory of an exec's run-time files goes. */
+  | { kind: "exec"; directory: string };
+
+/** A process that waits in our place for the end of one that is supervised, without Bun: for `StandIn`. */
+export interface StandInPlan {
+  end: StandInEnd;
+  /** What `ps` shows of it. */
+  argv: readonly string[];
+  /** Numbers of signals to pass on. */
+  signals: readonly number[];
+  /** Executed where anything fails, to say so and to end what is left: where the program is, and its argv. */
+  otherwise: { path: string; argv: readonly string[]; env: readonly string[] };
+}
+
+/** Bit n - 1 is signal n: the kernel's sigset_t, of signals below 32. */
+export function signalMask(signals: readonly number[]): number {
+  return signals.reduce((mask, signal) => mask + 2 ** (signal - 1), 0);
+}
+
+/** `connection`: the fd of a control connection to the supervisor. */
+export function compileStandIn({ end, signals, otherwise }: StandInPlan, connection: number): Program {
+  const ops = new OpList("host");
+  ops.add({ kind: "awaitExit", connection, signals: signalMask(signals), out: "code", why: "its exit code is ours" });
+  if (end.kind === "container") {
+    const { container, stateFd } = end;
+    ops.call("openat", [stateFd, text("."), O.DIRECTORY | O.CLOEXEC, 0], "the container's state", { out: "state" });
+    ops.call("flock", [slot("state"), LOCK_EX], "one command at a time");
+    ops.call(
+      "openat",
+      [slot("state"), text(container.stateFile), O.PATH | O.CLOEXEC, 0],
+      "nobody has deleted it meanwhile",
+      {
+        ...{ out: "there", tolerate: ["ENOENT"] },
+      },
+    );
+    removeContainer(ops, container, { guard: "there" });
+  } else if (end.kind === "exec") {
+    const why = "the exec is over";
+    ops.open(end.directory, O.DIRECTORY, "run", why, { tolerate: ["ENOENT"] });
+    ops.add({ kind: "removeTree", directory: "run", why, guard: "run" });
+    ops.call("unlinkat", [AT_FDCWD, text(end.directory), AT_REMOVEDIR], why, { guard: "run", tolerate: ["ENOENT"] });
+  }
+  const cleanup = new OpList("cleanup");
+  const { path, argv, env } = otherwise;
+  cleanup.add({ kind: "execute", paths: [path], argv, env, why: "it knows what to do" });
+  return {
+    host: ops.ops,
+    init: [],
+    cleanup: cleanup.ops,
+    supervise: { init: "code", hold: false, exitPath: "", socketPath: "" },
+  };
+}
+
+/** Ready to take our place, which calling the result does: see `Supervised.standIn`. */
+export function openStandIn(plan: StandInPlan, socketPath: string, executableFd: number): () => void {
+  const connection = connectControl(socketPath);
+  return prepareStandIn({
+    executableFd,
+    program: encodeProgram(compileStandIn(plan, connection)),
+    fds: plan.end.kind === "container" ? [connection, plan.end.stateFd] : [connection],
+    signalMask: signalMask(plan.signals),
+    argv: plan.argv,
+    env: plan.otherwise.env,
+  });
+}

@@ -12,19 +12,25 @@ export interface Kind {
   name: string;
   folder: string;
   needsRoot: boolean;
+  /** Its files look at nothing that other files do, and mostly wait: two at a time. The others look at all of the kernel. */
+  sideBySide: boolean;
   /** Also run on the kernel with cgroup v2, where that can be booted: see `runsOnCgroupV2`. */
   onCgroupV2: boolean;
   /** Of one test, unless the test names its own. */
   timeoutMs: number;
 }
 
+const AS_ROOT = { needsRoot: true, sideBySide: false, onCgroupV2: false };
+const AS_ANYBODY = { needsRoot: false, sideBySide: true, onCgroupV2: false };
+
 export const kinds: readonly Kind[] = [
-  { name: "kernel", folder: "tests/kernel/", needsRoot: true, onCgroupV2: true, timeoutMs: 60_000 },
-  { name: "fault", folder: "tests/fault/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
-  { name: "crash", folder: "tests/crash/", needsRoot: true, onCgroupV2: true, timeoutMs: 180_000 },
-  { name: "compat", folder: "tests/compat/", needsRoot: true, onCgroupV2: false, timeoutMs: 180_000 },
-  { name: "fuzz", folder: "tests/fuzz/", needsRoot: false, onCgroupV2: false, timeoutMs: 60_000 },
-  { name: "unit", folder: "", needsRoot: false, onCgroupV2: false, timeoutMs: 20_000 },
+  { ...AS_ROOT, name: "kernel", folder: "tests/kernel/", onCgroupV2: true, timeoutMs: 60_000 },
+  { ...AS_ROOT, name: "fault", folder: "tests/fault/", onCgroupV2: true, timeoutMs: 180_000 },
+  { ...AS_ROOT, name: "crash", folder: "tests/crash/", onCgroupV2: true, timeoutMs: 180_000 },
+  { ...AS_ROOT, name: "machine", folder: "tests/compat/systemd", timeoutMs: 180_000 },
+  { ...AS_ROOT, name: "compat", folder: "tests/compat/", sideBySide: true, timeoutMs: 180_000 },
+  { ...AS_ANYBODY, name: "fuzz", folder: "tests/fuzz/", timeoutMs: 60_000 },
+  { ...AS_ANYBODY, name: "unit", folder: "", timeoutMs: 20_000 },
 ];
 
 /** Beginnings of paths with no cgroups in them, and slow there: once is enough. What is of either kernel is not among them. */
@@ -36,13 +42,16 @@ const ON_ONE_KERNEL = [
   "tests/crash/user-namespaces",
   "tests/crash/volumes",
   "tests/fault/pull",
+  "tests/kernel/conntrack",
   "tests/kernel/archive-hostile",
   "tests/kernel/dns",
   "tests/kernel/export-hostile",
   "tests/kernel/firewall",
   "tests/kernel/image",
+  "tests/kernel/links",
+  "tests/kernel/netlink",
   "tests/kernel/network-spoofing",
-  "tests/kernel/networks-",
+  "tests/kernel/networks",
 ];
 
 export function runsOnCgroupV2(path: string): boolean {
@@ -168,20 +177,16 @@ export function parseReport(xml: string): Tally {
   return tally;
 }
 
-/** Tests as an ordinary user could run them, two at a time. */
-export async function runForAnybody(files: readonly string[], total: Tally): Promise<void> {
-  const queue = files.filter((path) => !kindOf(path).needsRoot);
-  const worker = async (): Promise<void> => {
-    for (let path = queue.shift(); path !== undefined; path = queue.shift()) add(total, await runTestFile(path));
-  };
-  await Promise.all([worker(), worker()]);
-}
-
-/** Those on the kernel, one by one: they look at all of it. */
-export async function runForRoot(files: readonly string[], total: Tally): Promise<void> {
-  for (const path of files.filter((path) => kindOf(path).needsRoot)) {
-    if (isRoot) add(total, await runTestFile(path));
-    else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);
+/** All of them, or none where they need root and we are not: those that may run side by side first. */
+export async function runFiles(files: readonly string[], total: Tally): Promise<void> {
+  const queues = [true, false].map((sideBySide) => files.filter((path) => kindOf(path).sideBySide === sideBySide));
+  for (const [index, queue] of queues.entries()) {
+    const worker = async (): Promise<void> => {
+      for (let path = queue.shift(); path !== undefined; path = queue.shift())
+        if (isRoot || !kindOf(path).needsRoot) add(total, await runTestFile(path));
+        else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);
+    };
+    await Promise.all(Array.from({ length: index === 0 ? 2 : 1 }, worker));
   }
 }
 

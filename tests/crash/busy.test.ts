@@ -13,13 +13,12 @@ import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { Random } from "../support/random.ts";
+import { isEmulated } from "../support/sample.ts";
 import { isAlive, isRoot, parentOf } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 const rooted = testIf(isRoot, "needs root");
 
-/** The kernel with cgroup v2 is an emulated one and ten times slower. */
-const isEmulated = process.env.LIGHTER_TEST_DIR !== undefined;
 const KILLS = Number(process.env.LIGHTER_TEST_KILLS ?? (isEmulated ? 4 : 25));
 const CLIENTS = 4;
 const KEEPERS = 3;

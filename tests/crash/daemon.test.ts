@@ -4,6 +4,7 @@ import { errnoOf } from "../../src/base/errors.ts";
 import type { Answer } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
+import { strideOf } from "../support/sample.ts";
 import { isAlive, isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -194,11 +195,8 @@ async function check(target: TestDaemon, story: Story): Promise<void> {
   }
 }
 
-/**
- * A sample, on the emulated kernel with cgroup v2, which is ten times slower, a smaller one. LIGHTER_TEST_STRIDE=1 is all of
- * them: 1 to 2 minutes.
- */
-const STRIDE = Number(process.env.LIGHTER_TEST_STRIDE ?? (process.env.LIGHTER_TEST_DIR === undefined ? 3 : 25));
+/** Of the write points, of which all take minutes. */
+const STRIDE = strideOf({ here: 3, emulated: 40 });
 
 /** Removes everything that is there, and waits until no trace is left. */
 async function removeAll(target: TestDaemon, story: Story): Promise<void> {

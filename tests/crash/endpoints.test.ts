@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { errnoOf } from "../../src/base/errors.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
+import { strideOf } from "../support/sample.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -124,11 +125,8 @@ async function removeAll(target: TestDaemon): Promise<void> {
   await check(target);
 }
 
-/**
- * A sample, on the emulated kernel with cgroup v2, which is ten times slower, a smaller one. LIGHTER_TEST_STRIDE=1 is all of
- * them: 1 to 2 minutes.
- */
-const STRIDE = Number(process.env.LIGHTER_TEST_STRIDE ?? (process.env.LIGHTER_TEST_DIR === undefined ? 3 : 7));
+/** Of the write points, of which all take minutes. */
+const STRIDE = strideOf({ here: 3, emulated: 7 });
 
 rooted(
   "kill -9 at each write point: the next daemon's networks are what the kernel has, and can be removed",

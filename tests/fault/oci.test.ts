@@ -10,6 +10,7 @@ import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { type HostFacts, LIVE_FACTS } from "../../src/runtime/host-facts.ts";
 import type { ExecRequest, HandOver, StartRequest } from "../../src/runtime/mod.ts";
 import { until } from "../support/eventually.ts";
+import { type ListedOp, opsOf, opsToFail } from "../support/fault-ops.ts";
 import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
 import { placeInCgroup } from "../support/place-in-cgroup.ts";
 import { failureOf, isAlive, isRoot, type RunOptions, rooted, Stage } from "../support/stage.ts";
@@ -25,42 +26,16 @@ const fault = { index: NO_FAULT, errno: "EIO" };
 const stage = isRoot ? new Stage({ fault }) : (undefined as unknown as Stage);
 const observed = () => ({ host: stage.host, parent: stage.parent, directories: [stage.execRoot, stage.rootfs] });
 
-/** The kernel with cgroup v2 is an emulated one and ten times slower: a sample is enough there. */
-const STRIDE = process.env.LIGHTER_TEST_DIR === undefined ? 1 : 5;
-
-interface ListedOp {
-  index: number;
-  verb: string;
-  why: string;
-}
-
-/** The ops up to execve(2), from a program's listing. */
-function opsOf(listing: string): ListedOp[] {
-  return listing
-    .slice(0, listing.indexOf("# cleanup"))
-    .split("\n")
-    .flatMap((line) => {
-      const [, index, verb, why] = /^ *(\d+) {2}(\S+).* {2}# (.*)$/.exec(line) ?? [];
-      return index === undefined ? [] : [{ index: Number(index), verb: verb!, why: why! }];
-    });
-}
-
 function facts(): HostFacts {
   return { cgroups: stage.host, ...LIVE_FACTS, rootMountpoint: join(stage.execRoot, "rootfs") };
 }
 
-/** Forty in a row. The first says it for all. */
-const DROP = "prctl.PR_CAPBSET_DROP";
-
 /** Makes every op fail in turn while `act` runs. Nobody hears of those after the hand-over. */
 async function failAtEachOp(ops: readonly ListedOp[], act: () => Promise<unknown>, containers = 0): Promise<void> {
-  expect(ops.map(({ index }) => index)).toEqual(ops.map((_, index) => index));
   const handedOver = ops.find(({ verb }) => verb === "await")?.index ?? ops.length;
   await failAt(ops[0]!, act, true); // the first time, Bun opens fds of its own
   const before = await quietSnapshot(observed(), containers);
-  for (const op of ops.filter(
-    ({ index, verb }, at) => index % STRIDE === 0 && (verb !== DROP || ops[at - 1]?.verb !== DROP),
-  )) {
+  for (const op of opsToFail(ops)) {
     await failAt(op, act, op.index < handedOver);
     await expectSameHost(before, observed());
   }

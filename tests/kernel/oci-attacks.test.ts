@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { OciConfig, OciMount } from "../../src/spec/oci-runtime.ts";
 import { type Bundle, OciBox, type Ran, script } from "../support/oci-box.ts";
+import { isEmulated, strideOf } from "../support/sample.ts";
 import { isRoot, parentOf, rooted, Stage } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -33,11 +34,8 @@ import { testIf } from "../support/test-if.ts";
 const stage = isRoot ? new Stage() : (undefined as unknown as Stage);
 const box = isRoot ? new OciBox(stage) : (undefined as unknown as OciBox);
 
-/**
- * How many starts a race has: what a racer does has to fall between two system calls. The kernel with cgroup v2 is an emulated one
- * and ten times slower: a sample is enough there.
- */
-const RACE_STARTS = process.env.LIGHTER_TEST_DIR === undefined ? 200 : 40;
+/** How many starts a race has: what a racer does has to fall between two system calls. */
+const RACE_STARTS = isEmulated ? 20 : 200;
 
 const SECRET = "the host's own";
 let outsides = 0;
@@ -687,7 +685,7 @@ describe("file descriptors", () => {
       const bundle = box.bundle(["/bin/true"]);
       const sleeping = box.bundle(["/bin/sleep", "1000"]);
       box.running(sleeping, () => {
-        for (let fd = 3; fd <= 30; fd++) {
+        for (let fd = 3; fd <= 30; fd += strideOf({ emulated: 9 })) {
           const cwd = `/proc/self/fd/${fd}`;
           inside(box.cli(["exec", "--cwd", cwd, sleeping.id, ...look], options as object), cwd);
           box.configure(bundle, look, (config) => (config.process!.cwd = cwd));

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { type Bundle, OciBox } from "../support/oci-box.ts";
+import { strideOf } from "../support/sample.ts";
 import { isAlive, isRoot, rooted, Stage } from "../support/stage.ts";
 
 /*
@@ -12,6 +13,8 @@ import { isAlive, isRoot, rooted, Stage } from "../support/stage.ts";
  * like any other, or something that `delete --force` removes. After that there is nothing.
  */
 
+/** Of the write points. */
+const STRIDE = strideOf({ emulated: 3 });
 const stage = isRoot ? new Stage() : (undefined as unknown as Stage);
 const box = isRoot ? new OciBox(stage) : (undefined as unknown as OciBox);
 
@@ -81,7 +84,7 @@ describe("a command that dies by SIGKILL at any write point leaves what delete -
   for (const [name, { before, args, hooks }] of Object.entries(commands))
     rooted(name, () => {
       let at = 1;
-      for (let ended = false; !ended; at++) {
+      for (let ended = false; !ended; at += STRIDE) {
         const bundle = box.bundle(sleeper, (config, own) => {
           marked(config, own);
           const hook = [{ path: "/bin/true" }];

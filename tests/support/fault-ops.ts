@@ -1,0 +1,30 @@
+/** Ops to make fail, from a program's listing. */
+import { strideOf } from "./sample.ts";
+
+export interface ListedOp {
+  index: number;
+  verb: string;
+  why: string;
+}
+
+/** The ops up to execve(2). */
+export function opsOf(listing: string): ListedOp[] {
+  const ops = listing
+    .slice(0, listing.indexOf("# cleanup"))
+    .split("\n")
+    .flatMap((line) => {
+      const [, index, verb, why] = /^ *(\d+) {2}(\S+).* {2}# (.*)$/.exec(line) ?? [];
+      return index === undefined ? [] : [{ index: Number(index), verb: verb!, why: why! }];
+    });
+  if (ops.some(({ index }, at) => index !== at)) throw new Error("the listing has ops that are not understood");
+  return ops;
+}
+
+/** Forty in a row. The first says it for all. */
+const DROP = "prctl.PR_CAPBSET_DROP";
+const STRIDE = strideOf({ emulated: 6 });
+
+/** Where each kind of them is among those of a program that are made to fail; a sample on the emulated kernel. */
+export function opsToFail(ops: readonly ListedOp[]): ListedOp[] {
+  return ops.filter(({ verb }, at) => verb !== DROP || ops[at - 1]?.verb !== DROP).filter((_, at) => at % STRIDE === 0);
+}

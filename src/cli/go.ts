@@ -1,4 +1,5 @@
 /** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
+import { parseGoBoolean } from "../base/go-boolean.ts";
 
 /** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
 export function goQuote(text: string): string {
@@ -26,13 +27,10 @@ const SHORT_ESCAPES: Record<string, string> = {
   "\v": "\\v",
 };
 
-const TRUE = new Set(["1", "t", "T", "TRUE", "true", "True"]);
-const FALSE = new Set(["0", "f", "F", "FALSE", "false", "False"]);
-
 /** @throws Error with strconv's text */
 export function parseGoBool(text: string): boolean {
-  if (TRUE.has(text)) return true;
-  if (FALSE.has(text)) return false;
+  const value = parseGoBoolean(text);
+  if (value !== undefined) return value;
   throw new Error(`strconv.ParseBool: parsing ${goQuote(text)}: invalid syntax`);
 }
 

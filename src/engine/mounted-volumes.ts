@@ -1,7 +1,8 @@
-import { closeSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, rmSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { parseMountFlags } from "../linux/mount/flags.ts";
+import { readProcessStat } from "../linux/process/process-stat.ts";
 import { errnoText } from "../linux/sys/errno.ts";
 import {
   mountRequest,
@@ -105,7 +106,7 @@ export class MountedVolumes {
     const inUse = new VolumesInUse();
     const own = points.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
     if (own.length === 0) return inUse;
-    const supervisorPid = parentOf(pid);
+    const supervisorPid = readProcessStat(pid)?.parent ?? 0;
     const found = own.map((_, index) => openFilesystemOf(supervisorPid, index));
     const isTheirs = await isAlive(); // if so, the pid was its child's all along
     for (const [index, { volume }] of own.entries()) {
@@ -170,17 +171,6 @@ function close({ namespaceFd, rootFd }: SharedFilesystem): void {
 /** "/." : the directory itself is no link. */
 function pathOf({ rootFd }: SharedFilesystem): string {
   return `/proc/self/fd/${rootFd}/.`;
-}
-
-/** 0: it is gone. Source: proc_pid_stat(5); a name may hold anything. */
-function parentOf(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") return 0;
-    throw error;
-  }
 }
 
 /** As Docker says it, which mounts it on the volume's directory. */

@@ -3,6 +3,7 @@
  * are also taken after positional arguments. Source: Go's package flag, whose error texts these are.
  */
 import { LighterError } from "../base/errors.ts";
+import { parseGoBoolean } from "../base/go-boolean.ts";
 
 export interface Flag {
   /** Without dashes. */
@@ -99,14 +100,11 @@ export function parseFlags(
   return new Parsed(positionals, values);
 }
 
-const TRUE = ["1", "t", "T", "true", "TRUE", "True"];
-const FALSE = ["0", "f", "F", "false", "FALSE", "False"];
-
 /** The value in the form that `Parsed` reads. */
 function normal({ kind }: Flag, name: string, value: string): string {
   if (kind === "boolean") {
-    if (TRUE.includes(value)) return "true";
-    if (FALSE.includes(value)) return "false";
+    const boolean = parseGoBoolean(value);
+    if (boolean !== undefined) return String(boolean);
     throw new UsageError(`invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`);
   }
   if (kind === "integer") {

@@ -14,6 +14,7 @@ import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { launcherPath } from "../embedded.ts";
 import { type CgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
+import { readProcessStat } from "../linux/process/process-stat.ts";
 import { makeFifo } from "../linux/sys/fifo.ts";
 import { connectUnixFd } from "../linux/sys/unix-socket.ts";
 import { parseScopePath } from "../linux/systemd/unit-name.ts";
@@ -23,7 +24,7 @@ import { readBundle } from "./bundle.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import type { Parsed } from "./flags.ts";
-import { createState, readProcess, type StateHandle } from "./state.ts";
+import { createState, type StateHandle } from "./state.ts";
 
 /** Imported on demand: most commands start no process. */
 export async function openRuntime(): Promise<Runtime> {
@@ -227,7 +228,7 @@ export async function removeScope({ state, config }: StateHandle): Promise<void>
 
 /** Notes init's pid, durably enough to be killed by `delete --force` if we die now. */
 export function recordPid(handle: StateHandle, pid: number): void {
-  const found = readProcess(pid);
+  const found = readProcessStat(pid);
   handle.state.pid = pid;
   handle.state.pidStartTime = found?.startTime ?? 0;
   handle.save();

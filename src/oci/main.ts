@@ -5,6 +5,7 @@
  */
 import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
+import { parseGoBoolean } from "../base/go-boolean.ts";
 import { VERSION } from "../base/version.ts";
 import type { OciCommand, OciContext } from "./command.ts";
 import { command as deleteCommand } from "./commands/delete.ts";
@@ -119,8 +120,8 @@ function contextOf(global: Parsed): Omit<OciContext, "log" | "globalArgs"> {
 
 function rootlessOf(text: string): "auto" | boolean {
   if (text === "auto" || text === "") return "auto";
-  if (["true", "1", "t", "T", "TRUE", "True"].includes(text)) return true;
-  if (["false", "0", "f", "F", "FALSE", "False"].includes(text)) return false;
+  const value = parseGoBoolean(text);
+  if (value !== undefined) return value;
   throw new UsageError(`invalid value ${JSON.stringify(text)} for --rootless: want true, false or auto`);
 }
 

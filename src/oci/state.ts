@@ -29,6 +29,7 @@ import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_REMOVE_ROUNDS, OCI_STATE_MA
 import { formatNow } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import { isFrozen } from "../linux/cgroup/mod.ts";
+import { readProcessStat } from "../linux/process/process-stat.ts";
 import { lockExclusive, tryLockExclusive } from "../linux/sys/flock.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { parseOciConfig } from "../spec/parse-oci-config.ts";
@@ -281,7 +282,7 @@ export function listIds(root: string): string[] {
 export function statusOf(handle: StateHandle): ContainerStatus {
   const { pid, pidStartTime, cgroupsPath } = handle.state;
   if (pid === 0) return handle.creating || (!handle.locked && isLocked(handle.directory)) ? "creating" : "stopped";
-  const process = readProcess(pid);
+  const process = readProcessStat(pid);
   if (process === undefined || process.startTime !== pidStartTime || "ZXx".includes(process.state)) return "stopped";
   if (isWaiting(handle.execFifoPath)) return "created";
   return cgroupsPath !== "" && isPaused(cgroupsPath) ? "paused" : "running";
@@ -305,20 +306,6 @@ function isPaused(cgroupsPath: string): boolean {
     if (error instanceof LighterError && error.code === "not-supported") return false; // no freezer here
     throw error;
   }
-}
-
-/** State letter and start time (clock ticks since boot) of a process, or undefined. Source: proc_pid_stat(5). */
-export function readProcess(pid: number): { state: string; startTime: number } | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch (error) {
-    if (["ENOENT", "ESRCH"].includes(errnoOf(error))) return undefined;
-    throw error;
-  }
-  // The name, field 2, is in parentheses and may hold anything, parentheses included. Field 3 follows the last one.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "", startTime: Number(fields[19]) };
 }
 
 /** The name of the user in /etc/passwd, or "#" and the uid. */

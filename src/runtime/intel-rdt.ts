@@ -1,5 +1,5 @@
 import { LighterError } from "../base/errors.ts";
-import { type OpList, text } from "../linux/program/builder.ts";
+import { AT_REMOVEDIR, type OpList, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
@@ -19,7 +19,6 @@ export interface RdtPlan {
   monitor?: string;
 }
 
-const AT_REMOVEDIR = 0x200;
 const FIELD = "linux.intelRdt";
 const KNOWN: Readonly<Record<string, "string" | "boolean">> = {
   closID: "string",

@@ -1,14 +1,10 @@
 import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
-import { O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
+import { AT_REMOVEDIR, LOCK_EX, O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
-
-export const LOCK_EX = 2;
-const O_NONBLOCK = 0o4000;
-export const AT_REMOVEDIR = 0x200;
 
 /** What is left of a container when its init has ended, as its runtime remembers it. */
 export interface KeptContainer {
@@ -63,7 +59,7 @@ function compileStart(container: CreatedContainer): Program {
   const { startFifo } = container;
   const ops = lock(container);
   checkInit(ops, container, true);
-  const flags = O.WRONLY | O_NONBLOCK | O.CLOEXEC;
+  const flags = O.WRONLY | O.NONBLOCK | O.CLOEXEC;
   const why = "init waits for a byte";
   ops.call("openat", [slot("state"), text(startFifo), flags, 0], why, { out: "fifo" });
   ops.call("write", [slot("fifo"), { data: new Uint8Array([0x30]), show: '"0"' }, 1], why);
@@ -111,7 +107,7 @@ function compileState(container: CreatedContainer): Program | undefined {
   if (Object.values(stateTexts).some((each) => utf8(each).length > STATE_TEXT_MAX_BYTES)) return undefined;
   const ops = new OpList("host");
   checkInit(ops, container, true, { out: "lives", tolerate: ["ESRCH"] });
-  const flags = O.WRONLY | O_NONBLOCK | O.CLOEXEC;
+  const flags = O.WRONLY | O.NONBLOCK | O.CLOEXEC;
   ops.call("openat", [AT_FDCWD, text(`${directory}/${startFifo}`), flags, 0], "init waits for a byte", {
     ...{ out: "waits", guard: "lives", tolerate: ["ENOENT", "ENXIO"] },
   });

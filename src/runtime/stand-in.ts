@@ -1,9 +1,9 @@
 import { connectControl, prepareStandIn } from "../linux/process/stand-in.ts";
-import { O, OpList, slot, text } from "../linux/program/builder.ts";
+import { AT_REMOVEDIR, LOCK_EX, O, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
-import { AT_REMOVEDIR, type KeptContainer, LOCK_EX, removeContainer } from "./later.ts";
+import { type KeptContainer, removeContainer } from "./later.ts";
 
 /** What a stand-in does when the process has ended. */
 export type StandInEnd =

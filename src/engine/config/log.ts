@@ -1,3 +1,4 @@
+import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { LOG_MAX_FILES } from "../../base/limits.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
@@ -117,12 +118,9 @@ function applyOption(parsed: LogOptions, name: string, value: string): void {
   }
 }
 
-const TRUE: readonly string[] = ["1", "t", "T", "TRUE", "true", "True"];
-const FALSE: readonly string[] = ["0", "f", "F", "FALSE", "false", "False"];
-
 function parseBoolean(driver: LogOptions["driver"], text: string): boolean {
-  if (TRUE.includes(text)) return true;
-  if (FALSE.includes(text)) return false;
+  const value = parseGoBoolean(text);
+  if (value !== undefined) return value;
   const context = driver === "json-file" ? "" : "error reading compress log option: ";
   throw invalid(`${context}strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
 }

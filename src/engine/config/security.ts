@@ -1,4 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
+import { parseGoBoolean } from "../../base/go-boolean.ts";
 import {
   type Capability,
   DOCKER_DEFAULT_CAPABILITIES,
@@ -138,13 +139,6 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
     default:
       throw malformed();
   }
-}
-
-/** strconv.ParseBool. */
-function parseGoBoolean(text: string): boolean | undefined {
-  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
-  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
-  return undefined;
 }
 
 function raise(error: Error): never {

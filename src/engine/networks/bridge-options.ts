@@ -1,6 +1,7 @@
 /** Options of the bridge driver. Source: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go. */
 import { isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
+import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
 import type { Family } from "../../network/ipam/mod.ts";
 import type { GatewayMode } from "../../network/types.ts";
@@ -52,7 +53,7 @@ export function parseBridgeOptions(options: Readonly<Record<string, string>>): B
   const isOn = (label: string, byDefault: boolean) => {
     const text = options[label];
     if (text === undefined) return byDefault;
-    const value = parseBoolean(text);
+    const value = parseGoBoolean(text);
     if (value !== undefined) return value;
     throw parseError(label, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
   };
@@ -116,12 +117,6 @@ export function bridgeNameOf(network: NetworkRecord): string {
 /** A name that a link may have, or "". Source: net/core/dev.c, dev_valid_name. */
 export function isLinkName(name: string): boolean {
   return Buffer.byteLength(name) <= LINK_NAME_MAX_LENGTH && name !== "." && name !== ".." && !/[\s/:\0]/.test(name);
-}
-
-/** As Go reads one. */
-export function parseBoolean(text: string): boolean | undefined {
-  if (/^(1|t|T|true|True|TRUE)$/.test(text)) return true;
-  return /^(0|f|F|false|False|FALSE)$/.test(text) ? false : undefined;
 }
 
 /** 0 if there is none. Any driver's. @throws LighterError "invalid" */

@@ -1,5 +1,6 @@
 /** What `POST /networks/create` asks for, read and checked as far as no other network matters. Pure. */
 import { LighterError } from "../../base/errors.ts";
+import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { IPAM_POOLS_MAX } from "../../base/limits.ts";
 import {
   type Cidr,
@@ -12,7 +13,6 @@ import {
   parseIp,
 } from "../../network/ipam/mod.ts";
 import { boolean, list, map, object, string } from "../../spec/reader.ts";
-import { parseBoolean } from "./bridge-options.ts";
 import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool } from "./types.ts";
 
@@ -135,7 +135,7 @@ export function parseNetworkRequest(
 function isEnabled(options: Readonly<Record<string, string>>, label: string, byDefault: boolean): boolean {
   const text = options[label];
   if (text === undefined) return byDefault;
-  const value = parseBoolean(text);
+  const value = parseGoBoolean(text);
   if (value === undefined) throw new LighterError("invalid", `driver-opt ${JSON.stringify(label)} is not a valid bool`);
   return value;
 }

@@ -32,9 +32,16 @@ export const O = {
   WRONLY: 0o1,
   RDWR: 0o2,
   NOCTTY: 0o400,
+  NONBLOCK: 0o4000,
   DIRECTORY: 0o200000,
   CLOEXEC: 0o2000000,
 } as const;
+
+/** A flag of unlinkat(2). */
+export const AT_REMOVEDIR = 0x200;
+
+/** An operation of flock(2). */
+export const LOCK_EX = 2;
 
 /** openat2(2). */
 export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;

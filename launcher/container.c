@@ -143,5 +143,6 @@ int await_exit(int connection, uint64_t signals)
 			return length;
 	}
 	close(signal_fd);
+	close(connection); /* nobody who is executed later has it */
 	return code;
 }

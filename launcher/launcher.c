@@ -35,6 +35,7 @@
 #define PATH_BYTES 4096
 #define MAX_SYMLINKS 40 /* as the kernel's own limit */
 #define SIGNAL_COUNT 64
+#define REMOVE_ROUNDS 100 /* in which others may put something into what is being removed */
 
 /* State of play, apart from the program: which side we are, and the sync sockets. */
 static int sync_fd = -1;
@@ -138,7 +139,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_CHECK_PROCESS] = "nnn",
 	[OP_CHECK_TEXT] = "bbn",
 	[OP_AWAIT_READERS_GONE] = "sn",
-	[OP_REMOVE_TREE] = "s",
+	[OP_REMOVE_TREE] = "sb",
 	[OP_AWAIT_EXIT] = "nn",
 };
 
@@ -1067,14 +1068,14 @@ static int remove_below(int dir_fd, int files)
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (entry->d_type != DT_DIR) {
-			if (files && unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+			if (files && unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
 				error = errno;
 			continue;
 		}
 		child = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (child >= 0)
 			remove_below(child, files);
-		if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0)
+		if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 			error = errno;
 	}
 	if (dir)
@@ -1144,16 +1145,24 @@ static int op_await_readers_gone(struct program *p, const struct op *op)
 	return rc < 0 ? rc : await_readers_gone((int)fd, (int)op->arg[1]);
 }
 
-/* What is in the directory, not itself. */
 static int op_remove_tree(struct program *p, const struct op *op)
 {
 	uint64_t fd;
 	int rc = argument(p, op, 0, &fd);
 
-	if (rc < 0)
-		return rc;
-	rc = openat((int)fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return rc < 0 ? -errno : remove_below(rc, 1);
+	for (int round = 0; rc >= 0 && round < REMOVE_ROUNDS; round++) {
+		rc = openat((int)fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (rc < 0)
+			return -errno;
+		rc = remove_below(rc, 1);
+		if (rc < 0 && rc != -ENOTEMPTY)
+			return rc;
+		rc = rmdir(text(p, op, 1)) == 0 || errno == ENOENT ? 0 : -errno;
+		if (rc != -ENOTEMPTY)
+			return rc;
+		rc = 0; /* the last words of an exec have come in */
+	}
+	return rc < 0 ? rc : -ENOTEMPTY;
 }
 
 static int op_await_exit(struct program *p, const struct op *op)
@@ -1325,22 +1334,32 @@ static void report(struct program *p, struct failure failure)
 
 /*
  * In the place of the process that began a container, which waits for its end: the same process, with its stdio and its
- * environment. It ends with the container's code; where something is not as it should be, clean-up executes who can say so.
+ * environment. It ends with the container's code; where something is not as it should be, clean-up executes who can say so,
+ * and knows the code if the supervisor did not say it. Signals stay blocked: what is begun is finished.
  */
 static void stand_in(struct program *p) __attribute__((noreturn));
 static void stand_in(struct program *p)
 {
 	const struct op *op;
 	uint32_t failed;
+	int status = 0, code;
+	pid_t pid;
 
 	prctl(PR_SET_NAME, "lighter-runtime");
-	if (play(p, 0, p->header.host_count, &failed) == 0)
-		_exit(p->slots[p->header.init_slot]);
-	block_signals(0);
-	in_child = released = 1; /* nobody is told of an execve(2) */
-	for (uint32_t i = 0; (op = cleanup_op(p, i)) != NULL; i++)
-		play_cleanup_op(p, op);
-	_exit(1);
+	if (play(p, 0, p->header.host_count, &failed) < 0) {
+		pid = fork();
+		if (pid == 0) {
+			block_signals(0);
+			in_child = released = 1; /* nobody is told of an execve(2) */
+			for (uint32_t i = 0; (op = cleanup_op(p, i)) != NULL; i++)
+				play_cleanup_op(p, op);
+			_exit(1);
+		}
+		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	code = p->slots[p->header.init_slot];
+	_exit(code >= 0 ? code : WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
 int main(void)

@@ -575,16 +575,6 @@ static int read_requests(struct client *client)
 	return 1;
 }
 
-/* Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin to be read. */
-static int hang_up(struct client *client)
-{
-	client->gone = 1;
-	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR | ATTACH_HOLDS_OUTPUT);
-	client->current = -1;
-	close_output(client);
-	return (client->mask & ATTACH_STDIN) != 0;
-}
-
 /* The word that output may begin: a byte, with the socket to send it to if that is another. Returns 0 until it comes. */
 static int may_send(struct client *client)
 {
@@ -601,6 +591,17 @@ static int may_send(struct client *client)
 	if (passed >= 0)
 		client->output_fd = passed;
 	return 1; /* if its socket is closed, so will sending find */
+}
+
+/* Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin to be read. */
+static int hang_up(struct client *client)
+{
+	client->gone = 1;
+	may_send(client); /* what follows its word is stdin */
+	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR);
+	client->current = -1;
+	close_output(client);
+	return (client->mask & ATTACH_STDIN) != 0;
 }
 
 /* stdin from an attached client. Returns 0 to drop it. */
@@ -643,8 +644,12 @@ static void write_input(void)
 		close_stdin();
 }
 
+/* And what those that have been accepted say of themselves: one that has said it before some output misses none of that. */
 static void accept_clients(void)
 {
+	for (int i = client_count - 1; i >= 0; i--)
+		if (clients[i].kind == CLIENT_NEW && !read_requests(&clients[i]))
+			drop_client(i);
 	for (;;) {
 		int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -1044,7 +1049,7 @@ static void poll_once(int signal_fd)
 	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
 	for (int i = 0; i < polled_clients; i++) {
 		/* A closed socket is always ready: it waits for its turn unpolled. */
-		int waits = clients[i].gone && input_length > 0;
+		int waits = clients[i].gone && (input_length > 0 || terminal_due);
 		struct pollfd *of_client = &fds[POLL_CLIENTS + 2 * i];
 
 		of_client[0] = (struct pollfd){ waits ? -1 : clients[i].fd, wants_input(&clients[i]) ? POLLIN : 0, 0 };
@@ -1061,7 +1066,7 @@ static void poll_once(int signal_fd)
 
 		if (client->kind == CLIENT_ATTACH && (events & (POLLHUP | POLLERR)))
 			keep = hang_up(client);
-		if (keep && (client->kind == CLIENT_NEW || (events & (POLLIN | POLLHUP | POLLERR))))
+		if (keep && (events & (POLLIN | POLLHUP | POLLERR)))
 			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
 		if (!keep && client_count == 1 && is_unwanted_without_clients())
 			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECANCELED }); /* it hears that */

@@ -26,13 +26,14 @@ export function standInPlan(
   end: StandInPlan["end"],
   command: readonly string[],
 ): StandInPlan {
-  const argv = [...selfCommand(ENTRY_PATH, process.execPath), "runtime", ...globalArgs, ...command];
+  const [path = "", ...entry] = selfCommand(ENTRY_PATH, process.execPath);
+  const argv = ["lighter", ...entry, "runtime", ...globalArgs, ...command];
   const env = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   return {
     end,
     argv: [process.argv0, ...process.argv.slice(2)],
     signals: signalsToForward(false).map(({ number }) => number),
-    otherwise: { path: argv[0]!, argv, env },
+    otherwise: { path, argv, env },
   };
 }
 

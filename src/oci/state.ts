@@ -210,15 +210,13 @@ export function createState(root: string, id: string, fields: NewState, configBy
  * @throws LighterError ("not-found"), ("invalid") if `id` is not one or state.json is not what we write.
  */
 export function openState(root: string, id: string): StateHandle {
-  checkId(id);
-  const directory = join(root, id);
+  const directory = directoryOf(root, id);
   return new StateHandle(directory, loadState(directory, id), false);
 }
 
 /** The same, for changing it: waits for whoever is doing that now. `[Symbol.dispose]()` ends the lock. */
 export function lockState(root: string, id: string): StateHandle {
-  checkId(id);
-  const directory = join(root, id);
+  const directory = directoryOf(root, id);
   const lockFd = lockDirectory(directory);
   if (lockFd === undefined) throw doesNotExist();
   try {
@@ -234,8 +232,7 @@ export function lockState(root: string, id: string): StateHandle {
  * been removed: nothing else is made before state.json is written, or left when it is removed.
  */
 export function lockStateByForce(root: string, id: string): StateHandle | undefined {
-  checkId(id);
-  const directory = join(root, id);
+  const directory = directoryOf(root, id);
   const lockFd = lockDirectory(directory);
   if (lockFd === undefined) return undefined;
   try {
@@ -262,6 +259,12 @@ function removeDirectory(directory: string): void {
       if (errnoOf(error) !== "ENOTEMPTY" || round === OCI_REMOVE_ROUNDS) throw error;
     }
   }
+}
+
+/** Where a container of this name has its state, or would have it. @throws LighterError ("invalid") if it is no name */
+export function directoryOf(root: string, id: string): string {
+  checkId(id);
+  return join(root, id);
 }
 
 /** The ids of all containers, sorted; a missing root holds none. */

@@ -1,7 +1,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
-import { AT_REMOVEDIR, LOCK_EX, O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
+import { LOCK_EX, O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
 import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
@@ -97,8 +97,7 @@ export function removeContainer(ops: OpList, container: KeptContainer, extras: O
   removeCgroup(ops, container, extras);
   const why = "the container is gone";
   ops.call("unlinkat", [slot("state"), text(stateFile), 0], why, extras);
-  ops.add({ kind: "removeTree", directory: "state", why, ...extras });
-  ops.call("unlinkat", [AT_FDCWD, text(directory), AT_REMOVEDIR], why, extras);
+  ops.add({ kind: "removeTree", directory: "state", path: directory, why, ...extras });
 }
 
 /** Takes no lock. A container that is paused is left to others. */

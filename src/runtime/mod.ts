@@ -13,6 +13,7 @@ import {
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
 import { playTask, spawnLauncher } from "../linux/process/launcher.ts";
+import { connectControl } from "../linux/process/stand-in.ts";
 import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import { listProgram } from "../linux/program/list.ts";
@@ -32,7 +33,6 @@ import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
 import { filesystemFds } from "./shared-filesystems.ts";
-import type { StandInPlan } from "./stand-in.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
@@ -95,7 +95,7 @@ class LauncherRuntime implements Runtime {
       return connection.paused(passed);
     });
     return Object.assign(created, {
-      abandon: () => this.#abandon(request, connection),
+      abandon: () => this.#abandon(request, launched),
       async start() {
         try {
           const errno = await connection.start();
@@ -143,18 +143,19 @@ class LauncherRuntime implements Runtime {
   /** Waits for the start. A failed one is explained, and nothing of it is left. */
   async #settled(
     request: StartRequest | ExecRequest,
-    { connection, attached, program, madeDirectory }: Launched,
+    launched: Launched,
     running: (connection: SupervisorConnection) => Promise<number>,
   ): Promise<ConnectedProcess> {
+    const { connection, attached, program, madeDirectory } = launched;
     try {
       const pid = running(connection);
       pid.catch(() => {}); // until it is awaited
-      // While the launcher is at work this costs no time.
-      const standIn = request.standIn && (await this.#prepareStandIn(request.runDirectory, request.standIn));
+      const standIn = await this.#openStandIn(request, launched); // while the launcher is at work this costs no time
       return new ConnectedProcess(request.runDirectory, connection, attached, await pid, { program, standIn });
     } catch (error) {
       for (const socket of attached) socket.destroy();
-      if (!(error instanceof PlayError)) await this.#abandon(request, connection);
+      if (!(error instanceof PlayError)) await this.#abandon(request, launched);
+      closeControl(launched);
       await connection.closed; // the launcher has cleaned up
       this.#removeRunFiles(request.runDirectory, madeDirectory);
       // Where init failed while something was done to it, that is why the something failed.
@@ -162,7 +163,9 @@ class LauncherRuntime implements Runtime {
     }
   }
 
-  async #abandon(request: StartRequest | ExecRequest, connection: SupervisorConnection): Promise<void> {
+  async #abandon(request: StartRequest | ExecRequest, launched: Launched): Promise<void> {
+    const { connection } = launched;
+    closeControl(launched); // the launcher goes with the last client
     await connection.abandon();
     await connection.closed;
     // If it was killed. A cgroup that somebody else was to make is theirs to remove, and may be another container's.
@@ -170,9 +173,16 @@ class LauncherRuntime implements Runtime {
       await this.removeCgroup(request.config.linux?.cgroupsPath);
   }
 
-  async #prepareStandIn(runDirectory: string, plan: StandInPlan): Promise<() => void> {
-    const { openStandIn } = await import("./stand-in.ts");
-    return openStandIn(plan, runFiles(runDirectory).socket, this.#sealLauncher());
+  /** Undefined: none is asked for, or it cannot be. Then Bun waits. */
+  async #openStandIn({ standIn: plan }: StartRequest | ExecRequest, launched: Launched) {
+    if (plan === undefined || launched.control === undefined) return undefined;
+    try {
+      const { openStandIn } = await import("./stand-in.ts");
+      return openStandIn(plan, launched.control, this.#sealLauncher());
+    } catch {
+      closeControl(launched);
+      return undefined;
+    }
   }
 
   #removeRunFiles(runDirectory: string, whole: boolean): void {
@@ -186,17 +196,20 @@ class LauncherRuntime implements Runtime {
     const { socket, exit } = runFiles(request.runDirectory);
     rmSync(exit, { force: true });
     const listenFd = listenUnix(socket);
+    let control: number | undefined;
     try {
       const connecting = SupervisorConnection.open(socket);
       const attaching = request.attach.map((plan) => attachTo(socket, plan));
       const connection = await connecting;
       const attached = await Promise.all(attaching);
+      if (request.standIn) control = connectControl(socket);
       // Only now: a client that is connected and has said what it wants misses nothing.
       const fds = fdsToCarry(carriedFds(request), request.handOver);
       const shared = "filesystems" in request ? filesystemFds(request) : [];
       spawnLauncher(this.#sealLauncher(), bytes, listenFd, [...fds, ...shared]);
-      return { connection, attached, program, madeDirectory };
+      return { connection, attached, program, madeDirectory, control };
     } catch (error) {
+      closeControl({ control });
       this.#removeRunFiles(request.runDirectory, madeDirectory);
       throw error;
     } finally {
@@ -281,8 +294,15 @@ interface Launched {
   attached: Socket[];
   program: Program;
   madeDirectory: boolean;
+  /** The fd of a further control connection, which a stand-in goes on with. */
+  control: number | undefined;
   /** Of a container's start. */
   cgroup?: CgroupPlan | undefined;
+}
+
+function closeControl(launched: { control: number | undefined }): void {
+  if (launched.control !== undefined) closeSync(launched.control);
+  launched.control = undefined;
 }
 
 class ConnectedProcess implements Supervised {

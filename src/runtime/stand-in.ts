@@ -1,14 +1,13 @@
-import { connectControl, prepareStandIn } from "../linux/process/stand-in.ts";
-import { AT_REMOVEDIR, LOCK_EX, O, OpList, slot, text } from "../linux/program/builder.ts";
-import { AT_FDCWD } from "../linux/program/calls.ts";
+import { prepareStandIn } from "../linux/process/stand-in.ts";
+import { LOCK_EX, O, OpList, slot, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
 import { type KeptContainer, removeContainer } from "./later.ts";
 
 /** What a stand-in does when the process has ended. */
 export type StandInEnd =
-  | { kind: "nothing" }
-  /** `stateFd`: its state directory, open; so nobody else's of that name is taken for it. */
+  | { kind: "nothing"; stateFd: number }
+  /** `stateFd`: its state directory, open as long as we are, so that nobody else's of that name is taken for it. */
   | { kind: "container"; container: KeptContainer; stateFd: number }
   /** The directory of an exec's run-time files goes. */
   | { kind: "exec"; directory: string };
@@ -20,7 +19,7 @@ export interface StandInPlan {
   argv: readonly string[];
   /** Numbers of signals to pass on. */
   signals: readonly number[];
-  /** Executed where anything fails, to say so and to end what is left: where the program is, and its argv. */
+  /** Executed where anything fails, to say so and to end what is left; it gives the exit code if that is not known. */
   otherwise: { path: string; argv: readonly string[]; env: readonly string[] };
 }
 
@@ -49,8 +48,7 @@ export function compileStandIn({ end, signals, otherwise }: StandInPlan, connect
   } else if (end.kind === "exec") {
     const why = "the exec is over";
     ops.open(end.directory, O.DIRECTORY, "run", why, { tolerate: ["ENOENT"] });
-    ops.add({ kind: "removeTree", directory: "run", why, guard: "run" });
-    ops.call("unlinkat", [AT_FDCWD, text(end.directory), AT_REMOVEDIR], why, { guard: "run", tolerate: ["ENOENT"] });
+    ops.add({ kind: "removeTree", directory: "run", path: end.directory, why, guard: "run" });
   }
   const cleanup = new OpList("cleanup");
   const { path, argv, env } = otherwise;
@@ -63,13 +61,12 @@ export function compileStandIn({ end, signals, otherwise }: StandInPlan, connect
   };
 }
 
-/** Ready to take our place, which calling the result does: see `Supervised.standIn`. */
-export function openStandIn(plan: StandInPlan, socketPath: string, executableFd: number): () => void {
-  const connection = connectControl(socketPath);
+/** Ready to take our place, which calling the result does: see `Supervised.standIn`. `executableFd`: of the launcher. */
+export function openStandIn(plan: StandInPlan, connection: number, executableFd: number): () => void {
   return prepareStandIn({
     executableFd,
     program: encodeProgram(compileStandIn(plan, connection)),
-    fds: plan.end.kind === "container" ? [connection, plan.end.stateFd] : [connection],
+    fds: plan.end.kind === "exec" ? [connection] : [connection, plan.end.stateFd],
     signalMask: signalMask(plan.signals),
     argv: plan.argv,
     env: plan.otherwise.env,

@@ -19,6 +19,7 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
+import { eventually } from "../support/eventually.ts";
 import { TerminalSession } from "../support/terminal.ts";
 import { lighterCommand, type Outcome, PrivateDocker, renamed, whyNoDocker } from "./cli-support.ts";
 
@@ -220,10 +221,13 @@ describe.skipIf(whyNot !== undefined)(`images${whyNot === undefined ? "" : ` (${
       ["export", "made"],
     ] as const) {
       const path = join(folder, `${command}.tar`);
-      expect(await docker.lighter([command, "-o", path, what])).toEqual({ stdout: "", stderr: "", code: 0 });
-      expect(statSync(path).mode & 0o777).toBe(0o600);
-      const theirs = await docker.docker([command, what]);
-      expect(readFileSync(path, "utf8") === theirs.stdout).toBe(true);
+      // dockerd's archives hold the second that they were made in.
+      await eventually(async () => {
+        expect(await docker.lighter([command, "-o", path, what])).toEqual({ stdout: "", stderr: "", code: 0 });
+        expect(statSync(path).mode & 0o777).toBe(0o600);
+        const theirs = await docker.docker([command, what]);
+        expect(readFileSync(path, "utf8") === theirs.stdout).toBe(true);
+      });
     }
     expect((await docker.lighter(["load", "-i", join(folder, "save.tar")])).stdout).toBe(
       "Loaded image: busybox:latest\n",

@@ -232,10 +232,10 @@ describe.skipIf(reason !== undefined)(`under Podman${reason === undefined ? "" :
       await container.do("kill", ["--signal", "USR1"]);
       await logs("got USR1");
       const stopped = (await container.do("stop", ["--time", "1"])).code;
-      states.push(await status());
+      states.push(await until(status, (text) => !text.startsWith("stopped")));
       const again = [(await container.do("start")).code, (await container.do("kill")).code];
       await container.do("wait");
-      states.push(await status());
+      states.push(await until(status, (text) => !text.startsWith("stopped"))); // until Podman has cleaned up
       return {
         states,
         updated: updated.code,

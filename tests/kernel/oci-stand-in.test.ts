@@ -105,6 +105,34 @@ describe("a foreground command", () => {
     expect(await run.ended).toEqual({ code: 137, err: "" });
   });
 
+  for (const own of [true, false])
+    rooted(`run and the exec in it end at the same time, ${own ? "with" : "without"} a pid namespace`, async () => {
+      for (let round = 0; round < 8; round++) {
+        const bundle = box.bundle(SLEEP, (config) => {
+          if (!own) config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "pid");
+        });
+        const run = await running(bundle);
+        const execs = await Promise.all([1, 2, 3].map(() => waiting(["exec", bundle.id, ...SLEEP])));
+        expect(box.cli(["kill", bundle.id, "KILL"]).code).toBe(0);
+        for (const { ended } of [run, ...execs]) expect(await ended).toEqual({ code: 137, err: "" });
+        expect(existsSync(stateOf(bundle))).toBe(false);
+        expect(stage.leftovers()).toEqual([]);
+      }
+    });
+
+  rooted("the flag with which it is finished names nothing but an exec, or this very container", () => {
+    const bundle = box.bundle(SLEEP);
+    box.running(bundle, () => {
+      for (const id of ["", "..", "../../x", "/etc", "0123456789abcde", "0123456789abcdeG"]) {
+        const { code, err } = box.cli(["exec", `--finish=${id}`, "--", bundle.id]);
+        expect([id, code, err]).toEqual([id, 255, expect.stringContaining(`invalid exec ID: ${id}`)]);
+      }
+      const { code, err } = box.cli(["run", "--finish=1", "--", bundle.id]);
+      expect([code, err]).toEqual([1, expect.stringContaining("container does not exist")]);
+      expect(JSON.parse(box.cli(["state", bundle.id]).out).status).toBe("running");
+    });
+  });
+
   rooted("run --keep leaves the container", async () => {
     const bundle = box.bundle(SLEEP);
     const { ended } = await running(bundle, "--keep");
@@ -157,17 +185,20 @@ describe("a foreground command", () => {
 /* The program alone: the test is the supervisor at the other end. */
 
 const CONNECTION = 9;
+/** The exit code of who is executed where an op fails: ours, if the process's is not known. */
 const OTHERWISE = 77;
+/** An open directory, as a container's. */
+const STATE = 8;
 
 /** Plays the program of a stand-in, and gives its exit code; `say` is the supervisor's side of the connection. */
 async function play(
   name: string,
   say: (socket: Socket) => void,
   program: (plan: StandInPlan) => Program,
-): Promise<number> {
+): Promise<{ code: number; called: boolean }> {
   const directory = join(box.directory, name);
   const otherwise = `${directory}.otherwise`;
-  script(otherwise, `#!/bin/sh\nexit ${OTHERWISE}\n`);
+  script(otherwise, `#!/bin/sh\n: >${directory}.called\nexit ${OTHERWISE}\n`);
   const plan: StandInPlan = {
     end: { kind: "exec", directory },
     argv: [],
@@ -180,14 +211,15 @@ async function play(
   await once(server, "listening");
   // Python connects, and becomes the launcher: that has its connection as an open fd, blocking.
   const python = `import os, socket, sys
-s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); os.dup2(s.fileno(), ${CONNECTION}); os.execv(sys.argv[2], ["stand-in"])`;
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); os.dup2(s.fileno(), ${CONNECTION})
+os.dup2(os.open(os.path.dirname(sys.argv[1]), os.O_RDONLY), ${STATE}); os.execv(sys.argv[2], ["stand-in"])`;
   const child = spawn("/usr/bin/python3", ["-c", python, `${directory}.sock`, resolve("dist/launcher")], {
     stdio: [programFd, "inherit", "inherit"],
   });
   closeSync(programFd);
   const [code] = await once(child, "exit");
   server.close();
-  return code;
+  return { code, called: existsSync(`${directory}.called`) };
 }
 
 function exited(status: number, captured = ""): Uint8Array {
@@ -222,7 +254,8 @@ describe("a stand-in", () => {
           if (pieces === "bytes") socket.write(bytes.subarray(300));
           socket.end();
         };
-        expect([status, pieces, await play(`code-${status}-${pieces}`, say, compiled)]).toEqual([status, pieces, code]);
+        const ended = await play(`code-${status}-${pieces}`, say, compiled);
+        expect([status, pieces, ended]).toEqual([status, pieces, { code, called: false }]);
       }
   });
 
@@ -234,11 +267,13 @@ describe("a stand-in", () => {
       "too-long": Buffer.from([FRAME.EXITED, 0, 0, 0, 255, 255, 255, 255]),
     };
     for (const [name, bytes] of Object.entries(cases))
-      expect([name, await play(name, (socket) => socket.end(bytes), compiled)]).toEqual([name, OTHERWISE]);
+      expect([name, await play(name, (socket) => socket.end(bytes), compiled)]).toEqual([
+        name,
+        { code: OTHERWISE, called: true },
+      ]);
   });
 
-  rooted("leaves the rest to others whichever op fails", async () => {
-    const stateFd = openSync(box.directory, "r");
+  rooted("leaves the rest to others whichever op fails, and ends with the code all the same", async () => {
     const container = {
       directory: "/nowhere",
       stateFile: "none",
@@ -246,15 +281,15 @@ describe("a stand-in", () => {
       cgroupsPath: "/nowhere",
     };
     const ends: StandInPlan["end"][] = [
-      { kind: "nothing" },
+      { kind: "nothing", stateFd: STATE },
       { kind: "exec", directory: "/nowhere" },
-      { kind: "container", container, stateFd },
+      { kind: "container", container, stateFd: STATE },
     ];
     for (const end of ends)
       for (let at = 1, count = 2; at < count; at++) {
-        const code = await play(
+        const ended = await play(
           `${end.kind}-${at}`,
-          (socket) => socket.end(exited(0)),
+          (socket) => socket.end(exited(5 << 8)),
           (plan) => {
             const program = compileStandIn({ ...plan, end }, CONNECTION);
             count = program.host.length + 2;
@@ -262,8 +297,8 @@ describe("a stand-in", () => {
             return { ...program, host: program.host.toSpliced(at, 0, failing) };
           },
         );
-        expect([end.kind, at, code]).toEqual([end.kind, at, OTHERWISE]);
+        // The last round's op comes behind all others.
+        expect([end.kind, at, ended]).toEqual([end.kind, at, { code: 5, called: true }]);
       }
-    closeSync(stateFd);
   });
 });

@@ -413,7 +413,7 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   standIn("container-hybrid", { kind: "container", container: kept(HYBRID), stateFd: 6 }),
   standIn("container-v2", { kind: "container", container: kept(UNIFIED_V2), stateFd: 6 }),
   standIn("exec", { kind: "exec", directory: "/run/lighter-runtime/web/exec-0123456789abcdef" }),
-  standIn("keep", { kind: "nothing" }),
+  standIn("keep", { kind: "nothing", stateFd: 6 }),
 ];
 
 function kept({ cgroups }: HostFacts): KeptContainer {

@@ -46,13 +46,18 @@ export async function connectAttached(path: string, mask: AttachMask): Promise<S
     (mask.stderr ? ATTACH_STDERR : 0) |
     (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0) |
     (mask.output ? ATTACH_HOLDS_OUTPUT : 0);
-  await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
-  if (mask.output) {
-    const [connectionFd, outputFd] = [socket, mask.output()].map(idleSocketFd);
-    if (connectionFd !== undefined && outputFd !== undefined) sendWithFd(connectionFd, OUTPUT_MAY_BEGIN, outputFd);
-    else await written(socket, OUTPUT_MAY_BEGIN);
+  try {
+    await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));
+    if (mask.output) {
+      const [connectionFd, outputFd] = [socket, mask.output()].map(idleSocketFd);
+      if (connectionFd !== undefined && outputFd !== undefined) sendWithFd(connectionFd, OUTPUT_MAY_BEGIN, outputFd);
+      else await written(socket, OUTPUT_MAY_BEGIN);
+    }
+    return socket;
+  } catch (error) {
+    socket.destroy(); // or the process's output would be held for good
+    throw error;
   }
-  return socket;
 }
 
 const OUTPUT_MAY_BEGIN = new Uint8Array(1);

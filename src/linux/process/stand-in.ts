@@ -12,11 +12,11 @@ const SIG_SETMASK = 2;
 /** More than any libc's sigset_t, of which the kernel's is the beginning. */
 const SIGNAL_SET_BYTES = 128;
 
-/** A control connection to the supervisor at this socket, for the program of a stand-in; nobody else reads it. */
+/** A control connection to the supervisor of this socket, which may accept it later: for a stand-in, nobody else reads it. */
 export function connectControl(socketPath: string): number {
   const fd = connectUnixFd(socketPath);
   const frame = encodeFrame(FRAME.CONTROL);
-  libc.write(fd, frame, frame.length); // a supervisor that is gone already ends the connection
+  libc.write(fd, frame, frame.length); // whoever has gone already ends the connection
   return fd;
 }
 
@@ -34,7 +34,8 @@ export interface StandInProcess {
 
 /**
  * Prepares for it. The function it returns does it, and returns only if that failed: then nothing has changed but stdin.
- * Signals that come after it has blocked them are there for the program, too.
+ * Signals that come meanwhile are mostly there for the program: those that another thread of ours gets until execve(2) has
+ * ended it do what they do to a program that does not handle them.
  */
 export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => void {
   const programFd = createMemfd("program", program);

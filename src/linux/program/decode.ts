@@ -393,7 +393,7 @@ class Decoder {
       case "awaitReadersGone":
         return { kind, fd: arg.slot(0), timeoutMs: arg.number(1), why };
       case "removeTree":
-        return { kind, directory: arg.slot(0), why };
+        return { kind, directory: arg.slot(0), path: arg.string(1), why };
       case "awaitExit":
         return { kind, connection: arg.number(0), signals: arg.number(1), out: this.#slotName(raw.out), why };
     }

@@ -271,7 +271,7 @@ class Encoder {
       case "awaitReadersGone":
         return plain([this.#slotArg(op.fd), numberArg(op.timeoutMs)]);
       case "removeTree":
-        return plain([this.#slotArg(op.directory)]);
+        return plain([this.#slotArg(op.directory), blobArg(this.string(op.path))]);
       case "awaitExit":
         return plain([numberArg(op.connection), numberArg(op.signals)], op.out);
     }

@@ -124,7 +124,7 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
     case "awaitReadersGone":
       return { verb: "await-closed", rest: `$${op.fd} ${op.timeoutMs} ms` };
     case "removeTree":
-      return { verb: "remove-tree", rest: `in $${op.directory}` };
+      return { verb: "remove-tree", rest: `$${op.directory} ${op.path}` };
     case "awaitExit":
       return { verb: "await-exit", rest: `on ${op.connection}, signals 0x${op.signals.toString(16)}` };
   }

@@ -123,8 +123,8 @@ export type Op = OpCommon &
      * begins with this ends the process that it is played in with that code; where an op fails, `cleanup` is played.
      */
     | { kind: "awaitExit"; connection: number; signals: number; out: Slot }
-    /** Removes all that is in the open directory. */
-    | { kind: "removeTree"; directory: Slot }
+    /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
+    | { kind: "removeTree"; directory: Slot; path: string }
   );
 
 export type NetlinkProtocol = "route" | "netfilter";

@@ -20,9 +20,12 @@ import {
   rethrowAsStartFailure,
   writePidFile,
 } from "../launch.ts";
-import { openState, type StateHandle, statusOf } from "../state.ts";
+import { directoryOf, openState, type StateHandle, statusOf } from "../state.ts";
 
 const SIGKILL = 9;
+
+/** Hexadecimal digits. */
+const EXEC_ID_LENGTH = 16;
 
 /** Source: setuid(2): (uid_t) -1 means "no change". */
 const ID_MAX = 0xfffffffe;
@@ -55,7 +58,7 @@ export const command: OciCommand = {
   async run(context, parsed) {
     const { root } = context;
     const unfinished = parsed.string("finish");
-    if (unfinished !== undefined) return await finish(unfinished);
+    if (unfinished !== undefined) return await finish(directoryOf(root, parsed.arg(0)), unfinished);
     const handle = openState(root, parsed.arg(0));
     checkRunning(handle, parsed.boolean("ignore-paused"));
     const process = await withHome(processOf(handle, parsed), `/proc/${handle.state.pid}/root`);
@@ -64,7 +67,7 @@ export const command: OciCommand = {
     const terminal = process.terminal ?? false;
     checkConsole(terminal, consoleSocket, detach);
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
-    const id = randomId().slice(0, 16);
+    const id = randomId().slice(0, EXEC_ID_LENGTH);
     const runDirectory = join(handle.directory, `exec-${id}`);
     const runtime = await openRuntime();
     const request: ExecRequest = {
@@ -78,7 +81,7 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
-      ...(terminal || detach ? {} : { standIn: standInForExec(context, handle.state.id, runDirectory) }),
+      ...(terminal || detach ? {} : { standIn: standInForExec(context, handle, id) }),
     };
     await prepareFilter(root, request.config);
     const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
@@ -99,12 +102,15 @@ export const command: OciCommand = {
   },
 };
 
-function standInForExec(context: OciContext, id: string, directory: string): StandInPlan {
-  return standInPlan(context, { kind: "exec", directory }, ["exec", `--finish=${directory}`, id]);
+function standInForExec(context: OciContext, { directory, state }: StateHandle, id: string): StandInPlan {
+  const end: StandInPlan["end"] = { kind: "exec", directory: join(directory, `exec-${id}`) };
+  return standInPlan(context, end, ["exec", `--finish=${id}`, "--", state.id]);
 }
 
-/** What a stand-in could not do. */
-async function finish(runDirectory: string): Promise<number> {
+/** What a stand-in could not do. `id`: of the exec. */
+async function finish(directory: string, id: string): Promise<number> {
+  if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
+  const runDirectory = join(directory, `exec-${id}`);
   try {
     return await waitForRecord(runDirectory);
   } finally {

@@ -8,7 +8,7 @@ import { finishFlag, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForegrou
 import { isUsual } from "../later.ts";
 import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
 import { createInit, destroy, killAndWait, startInit } from "../lifecycle.ts";
-import { lockStateByForce, openState, STATE_FILE, type StateHandle } from "../state.ts";
+import { directoryOf, lockStateByForce, STATE_FILE, type StateHandle } from "../state.ts";
 import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
 
@@ -90,7 +90,9 @@ async function runForeground(
     return await waitInForeground(created);
   } finally {
     writePoint("ended in foreground");
-    if (!keep) await destroyOnce(context, handle);
+    const { pid, pidStartTime } = handle.state;
+    const isSame = ({ state }: StateHandle) => state.pid === pid && state.pidStartTime === pidStartTime;
+    if (!keep) await destroyOnce(context, handle.state.id, isSame);
   }
 }
 
@@ -99,28 +101,27 @@ function standInForRun(context: OciContext, { directory, state }: StateHandle, k
   const stateFd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   const { cgroupsPath, id } = state;
   const container = { directory, stateFile: STATE_FILE, cgroups: cgroupHost(), cgroupsPath };
-  const end: StandInPlan["end"] = keep ? { kind: "nothing" } : { kind: "container", container, stateFd };
-  const command = ["run", `--finish=${fstatSync(stateFd).ino}`, `--keep=${keep}`, id];
+  const end: StandInPlan["end"] = keep ? { kind: "nothing", stateFd } : { kind: "container", container, stateFd };
+  const command = ["run", `--finish=${fstatSync(stateFd).ino}`, `--keep=${keep}`, "--", id];
   return standInPlan(context, end, command);
 }
 
 /** What a stand-in could not do: the rest of `runForeground`. `inode`: of the container's directory. */
 async function finish(context: OciContext, id: string, inode: string, keep: boolean): Promise<number> {
-  const handle = openState(context.root, id);
-  if (String(statSync(handle.directory).ino) !== inode) throw new LighterError("not-found", "container does not exist");
+  const directory = directoryOf(context.root, id);
+  const isThere = () => String(statSync(directory, { throwIfNoEntry: false })?.ino) === inode;
+  if (!isThere()) throw new LighterError("not-found", "container does not exist");
   try {
-    return await waitForRecord(handle.directory);
+    return await waitForRecord(directory);
   } finally {
-    if (!keep) await destroyOnce(context, handle);
+    if (!keep && isThere()) await destroyOnce(context, id, isThere);
   }
 }
 
 /** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */
-async function destroyOnce(context: OciContext, created: StateHandle): Promise<void> {
-  const { state } = created;
-  using handle = lockStateByForce(context.root, state.id);
-  if (handle?.state.pid !== state.pid || handle.state.pidStartTime !== state.pidStartTime) return;
-  handle.knowConfig(created.config);
+async function destroyOnce(context: OciContext, id: string, isSame: (handle: StateHandle) => boolean): Promise<void> {
+  using handle = lockStateByForce(context.root, id);
+  if (handle === undefined || !isSame(handle)) return;
   await killAndWait(handle); // it lives where its supervisor was killed
   await destroy(context, handle);
 }

@@ -141,6 +141,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_AWAIT_READERS_GONE] = "sn",
 	[OP_REMOVE_TREE] = "sb",
 	[OP_AWAIT_EXIT] = "nn",
+	[OP_DROP_BOUNDING] = "n",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -1172,6 +1173,15 @@ static int op_await_exit(struct program *p, const struct op *op)
 	return code < 0 ? code : set_slot(p, op->out, code);
 }
 
+static int op_drop_bounding(struct program *p, const struct op *op)
+{
+	(void)p;
+	for (int number = 0; number < 64; number++)
+		if ((op->arg[0] >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0 && errno != EINVAL)
+			return -errno;
+	return 0;
+}
+
 static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) = {
 	[OP_CALL] = op_call,
 	[OP_WRITE] = op_write,
@@ -1203,6 +1213,7 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_AWAIT_READERS_GONE] = op_await_readers_gone,
 	[OP_REMOVE_TREE] = op_remove_tree,
 	[OP_AWAIT_EXIT] = op_await_exit,
+	[OP_DROP_BOUNDING] = op_drop_bounding,
 };
 
 static int is_set(const struct program *p, uint16_t slot)

@@ -120,6 +120,7 @@ enum op_kind {
 	OP_AWAIT_READERS_GONE,
 	OP_REMOVE_TREE,
 	OP_AWAIT_EXIT,
+	OP_DROP_BOUNDING,
 	OP_KIND_COUNT,
 };
 
@@ -181,7 +182,6 @@ static const struct call calls[] = {
 	{ __NR_prctl, 0, 0x4u, "nn", { 0, 0 } }, /* prctl.PR_SET_DUMPABLE */
 	{ __NR_prctl, 0, 0x8u, "nn", { 0, 0 } }, /* prctl.PR_SET_KEEPCAPS */
 	{ __NR_prctl, 0, 0x1cu, "nn", { 0, 0 } }, /* prctl.PR_SET_SECUREBITS */
-	{ __NR_prctl, 0, 0x18u, "nn", { 0, 0 } }, /* prctl.PR_CAPBSET_DROP */
 	{ __NR_prctl, 0, 0x24u, "nn", { 0, 0 } }, /* prctl.PR_SET_CHILD_SUBREAPER */
 	{ __NR_prctl, 0, 0x26u, "nnnnn", { 0, 0, 0, 0, 0 } }, /* prctl.PR_SET_NO_NEW_PRIVS */
 	{ __NR_prctl, 0, 0x2fu, "nnnnn", { 0, 0, 0, 0, 0 } }, /* prctl.PR_CAP_AMBIENT */

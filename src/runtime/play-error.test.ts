@@ -30,7 +30,7 @@ describe("a failed op", () => {
     expect(explain(callOf("ioctl.TIOCSCTTY", [slot("tty"), 0]), "EPERM")).toMatchObject({
       message: expect.stringContaining("the reason: ioctl(2) TIOCSCTTY: EPERM"),
     });
-    expect(explain(callOf("prctl.PR_CAPBSET_DROP", [1]), "EPERM")).toMatchObject({
+    expect(explain({ kind: "dropBounding", capabilities: 1n, why: "w" }, "EPERM")).toMatchObject({
       message: expect.stringContaining("prctl(2) PR_CAPBSET_DROP: EPERM"),
     });
   });

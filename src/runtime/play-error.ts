@@ -51,6 +51,8 @@ function callName(op: Op): string {
       return "pipe2(2)";
     case "netlink":
       return "netlink(7)";
+    case "dropBounding":
+      return "prctl(2) PR_CAPBSET_DROP";
     default:
       return op.kind;
   }

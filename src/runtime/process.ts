@@ -141,12 +141,8 @@ function capabilitySet(process: OciProcess, set: keyof NonNullable<OciProcess["c
 
 /** Order: bounding set while CAP_SETPCAP is there, groups before uid (refused afterwards), the other sets last. */
 function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number, groups: readonly number[]): void {
-  const bounding = new Set(capabilitySet(process, "bounding"));
-  for (const capability of CAPABILITIES)
-    if (!bounding.has(capability))
-      init.call("prctl.PR_CAPBSET_DROP", [capabilityNumber(capability)], `not in the bounding set: ${capability}`, {
-        tolerate: ["EINVAL"], // a capability this kernel does not have
-      });
+  const dropped = capabilityMask(CAPABILITIES) & ~capabilityMask(capabilitySet(process, "bounding"));
+  if (dropped !== 0n) init.add({ kind: "dropBounding", capabilities: dropped, why: "not in the bounding set" });
   init.call("prctl.PR_SET_KEEPCAPS", [1], "keep the permitted set over the change of user");
   const list = words(groups, groups.join(","));
   init.call("setgroups", [groups.length, list], "process.user.additionalGids");

@@ -189,7 +189,6 @@ export const CALLS = {
   "prctl.PR_SET_DUMPABLE": { ...PR, fixed: prctl(4), args: [hex, decimal] },
   "prctl.PR_SET_KEEPCAPS": { ...PR, fixed: prctl(8), args: [hex, decimal] },
   "prctl.PR_SET_SECUREBITS": { ...PR, fixed: prctl(28), args: [hex, hex] },
-  "prctl.PR_CAPBSET_DROP": { ...PR, fixed: prctl(24), args: [hex, decimal] },
   "prctl.PR_SET_CHILD_SUBREAPER": { ...PR, fixed: prctl(36), args: [hex, decimal] },
   "prctl.PR_SET_NO_NEW_PRIVS": { ...PR, fixed: prctl(38), args: [hex, decimal, decimal, decimal, decimal] },
   "prctl.PR_CAP_AMBIENT": { ...PR, fixed: prctl(47), args: [hex, decimal, decimal, decimal, decimal] },

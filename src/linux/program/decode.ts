@@ -396,6 +396,8 @@ class Decoder {
         return { kind, directory: arg.slot(0), path: arg.string(1), why };
       case "awaitExit":
         return { kind, connection: arg.number(0), signals: arg.number(1), out: this.#slotName(raw.out), why };
+      case "dropBounding":
+        return { kind, capabilities: BigInt(arg.number(0)), why };
     }
   }
 

@@ -1,3 +1,4 @@
+import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
 import { type ArgKind, AT_FDCWD, type Call, CLONE_FLAGS, callOf, ENUM_TABLES, type FlagTable } from "./calls.ts";
 import type { Arg, Op, Program, SharedData } from "./op.ts";
@@ -127,6 +128,8 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
       return { verb: "remove-tree", rest: `$${op.directory} ${op.path}` };
     case "awaitExit":
       return { verb: "await-exit", rest: `on ${op.connection}, signals 0x${op.signals.toString(16)}` };
+    case "dropBounding":
+      return { verb: "drop-bounding", rest: capabilitiesOf(op.capabilities).join(" ") };
   }
 }
 

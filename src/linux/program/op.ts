@@ -125,6 +125,8 @@ export type Op = OpCommon &
     | { kind: "awaitExit"; connection: number; signals: number; out: Slot }
     /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
     | { kind: "removeTree"; directory: Slot; path: string }
+    /** Takes the capabilities (bit n is number n) out of the bounding set; those that this kernel does not have are not in it. */
+    | { kind: "dropBounding"; capabilities: bigint }
   );
 
 export type NetlinkProtocol = "route" | "netfilter";
@@ -174,6 +176,7 @@ export const OP_KINDS = [
   "awaitReadersGone",
   "removeTree",
   "awaitExit",
+  "dropBounding",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -14,13 +14,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Field 22 of proc_pid_stat(5) counted from field 3, which is behind the last parenthesis of the name. */
-#define START_TIME_FIELD 19
+/* Fields 9, 22 and 31 of proc_pid_stat(5) counted from field 3, which is behind the last parenthesis of the name. */
+enum { FLAGS_FIELD = 6, START_TIME_FIELD = 19, PENDING_FIELD = 28 };
+#define PF_EXITING 0x4		/* of the flags: linux/sched.h */
+#define DYING_TIMEOUT_MS 1000 /* what is being killed may have much to let go of */
 
-/* 1: there is that process, and it has not ended; a zombie has. 0: there is not. -errno */
-int process_lives(int pid, uint64_t start_time)
+enum { ENDED, DYING, LIVES };
+
+/* Of that process; a zombie has ended. Or -errno. */
+static int read_life(int pid, uint64_t start_time)
 {
 	char path[32], stat[1024];
+	unsigned long long values[PENDING_FIELD + 1] = { 0 };
 	const char *field;
 	ssize_t length;
 	int fd;
@@ -28,10 +33,10 @@ int process_lives(int pid, uint64_t start_time)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? ENDED : -errno;
 	length = read(fd, stat, sizeof(stat) - 1);
 	if (length < 0)
-		length = errno == ESRCH ? 0 : -errno;
+		length = errno == ESRCH ? ENDED : -errno;
 	close(fd);
 	if (length <= 0)
 		return (int)length;
@@ -41,14 +46,34 @@ int process_lives(int pid, uint64_t start_time)
 		return -EPROTO;
 	field += 2;
 	if (strchr("ZXx", *field))
-		return 0;
-	for (int skipped = 0; skipped < START_TIME_FIELD; skipped++) {
+		return ENDED;
+	for (int i = 1; i <= PENDING_FIELD; i++) {
 		field = strchr(field, ' ');
 		if (!field)
 			return -EPROTO;
-		field++;
+		values[i] = strtoull(++field, NULL, 10);
 	}
-	return strtoull(field, NULL, 10) == start_time;
+	if (values[START_TIME_FIELD] != start_time)
+		return ENDED;
+	return values[FLAGS_FIELD] & PF_EXITING || values[PENDING_FIELD] & 1 << (SIGKILL - 1) ? DYING : LIVES;
+}
+
+/* 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has been killed, waits for that. */
+int process_lives(int pid, uint64_t start_time, int ends)
+{
+	int fd = ends ? (int)syscall(__NR_pidfd_open, pid, 0) : -1;
+	struct pollfd end = { fd, POLLIN, 0 };
+	int life = read_life(pid, start_time);
+
+	if (life == LIVES && ends) /* between its taking the signal and its exit neither shows */
+		life = read_life(pid, start_time);
+	if (life == DYING && fd >= 0) {
+		poll(&end, 1, DYING_TIMEOUT_MS);
+		life = read_life(pid, start_time);
+	}
+	if (fd >= 0)
+		close(fd);
+	return life > 0 ? 1 : life;
 }
 
 /* 0 if the file begins with the text, else -EBUSY or -errno. */

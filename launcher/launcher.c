@@ -1126,7 +1126,7 @@ static int op_capture(struct program *p, const struct op *op)
 
 static int op_check_process(struct program *p, const struct op *op)
 {
-	int lives = process_lives((int)op->arg[0], op->arg[1]);
+	int lives = process_lives((int)op->arg[0], op->arg[1], op->arg[2] == 0);
 
 	if (lives < 0)
 		return lives;

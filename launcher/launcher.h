@@ -53,7 +53,7 @@ int copy_up(int from, int to, unsigned what);
 int netlink_request(int protocol, const void *messages, size_t length, int *link);
 
 /* container.c */
-int process_lives(int pid, uint64_t start_time);
+int process_lives(int pid, uint64_t start_time, int ends);
 int check_text(const char *path, const void *text, size_t length);
 int await_readers_gone(int fd, int timeout_ms);
 int await_exit(int connection, uint64_t signals); /* the exit code, or -errno */

@@ -81,6 +81,23 @@ describe("later commands of a created container", () => {
     );
   });
 
+  rooted("delete right after a kill waits for the end, without lighter", async () => {
+    for (let round = 0; round < 20; round++) {
+      const bundle = box.bundle(SLEEP);
+      await box.running(
+        bundle,
+        async () => {
+          expect(alone("start", bundle.id)).toEqual(DONE);
+          expect(alone("kill", bundle.id, "KILL")).toEqual(DONE);
+          expect(alone("delete", bundle.id)).toEqual(DONE);
+          expect(existsSync(join(box.root, bundle.id))).toBe(false);
+        },
+        "create",
+      );
+    }
+    expect(existsSync(called)).toBe(false);
+  });
+
   rooted("state says in every state what lighter says", async () => {
     const bundle = box.bundle(SLEEP, (config) => {
       config.annotations = { "org.example.näme": 'a "text"\n' };

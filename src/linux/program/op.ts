@@ -110,7 +110,7 @@ export type Op = OpCommon &
     | { kind: "removeCgroup"; path: string }
     /**
      * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
-     * a zombie has. `out` is set if it does not fail.
+     * a zombie has. One that is to have ended, and has been killed, is waited for. `out` is set if it does not fail.
      */
     | { kind: "checkProcess"; pid: number; startTime: number; lives: boolean; out?: Slot }
     /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */

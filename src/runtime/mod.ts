@@ -174,11 +174,11 @@ class LauncherRuntime implements Runtime {
   }
 
   /** Undefined: none is asked for, or it cannot be. Then Bun waits. */
-  async #openStandIn({ standIn: plan }: StartRequest | ExecRequest, launched: Launched) {
-    if (plan === undefined || launched.control === undefined) return undefined;
+  async #openStandIn({ standIn }: StartRequest | ExecRequest, launched: Launched) {
+    if (standIn === undefined || launched.control === undefined) return undefined;
     try {
       const { openStandIn } = await import("./stand-in.ts");
-      return openStandIn(plan, launched.control, this.#sealLauncher());
+      return openStandIn(standIn(), launched.control, this.#sealLauncher());
     } catch {
       closeControl(launched);
       return undefined;

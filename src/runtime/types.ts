@@ -138,8 +138,8 @@ export interface StartRequest {
   beforePivot?: (pid: number) => Promise<void>;
   /** Connections made before the process starts, so that they miss no byte. */
   attach: readonly AttachPlan[];
-  /** For `Supervised.standIn`. */
-  standIn?: StandInPlan;
+  /** For `Supervised.standIn`. Called when the launcher is at work. */
+  standIn?: () => StandInPlan;
 }
 
 export interface ExecRequest {
@@ -160,7 +160,7 @@ export interface ExecRequest {
   preserveFds?: number;
   handOver?: HandOver;
   attach: readonly AttachPlan[];
-  standIn?: StandInPlan;
+  standIn?: () => StandInPlan;
 }
 
 export interface ExitRecord {

@@ -81,7 +81,7 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
-      ...(terminal || detach ? {} : { standIn: standInForExec(context, handle, id) }),
+      ...(terminal || detach ? {} : { standIn: () => standInForExec(context, handle, id) }),
     };
     await prepareFilter(root, request.config);
     const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);

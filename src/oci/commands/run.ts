@@ -67,7 +67,7 @@ async function runForeground(
   const waiting = request.stdio.terminal
     ? { attach: [TERMINAL_ATTACH] }
     : isUsual(handle)
-      ? { standIn: standInForRun(context, handle, keep) }
+      ? { standIn: () => standInForRun(context, handle, keep) }
       : {};
   const created = await createInit(context, runtime, { ...prepared, request: { ...request, ...waiting } });
   try {

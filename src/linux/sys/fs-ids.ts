@@ -1,13 +1,14 @@
 /** Making files as somebody else. */
-import { dlopen } from "bun:ffi";
+
 import { LighterError } from "../../base/errors.ts";
 import { check } from "./libc.ts";
+import { libcSymbols } from "./symbols.ts";
 
-const libc = dlopen("libc.so.6", {
+const libc = libcSymbols({
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   setfsuid: { args: ["u32"], returns: "i32" },
   setfsgid: { args: ["u32"], returns: "i32" },
-}).symbols;
+});
 
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;

@@ -7,16 +7,17 @@
  * Every call is synchronous and throws a `LighterError` ("kernel") with the errno's name; the ones a caller expects
  * to fail in the normal course of things (`tryX`) return a negative errno instead, for speed.
  */
-import { dlopen, read } from "bun:ffi";
+import { read } from "bun:ffi";
 import { closeSync, constants, readdirSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
+import { libcSymbols } from "./symbols.ts";
 
 /** One char a byte; no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
 
-const libc = dlopen("libc.so.6", {
+const libc = libcSymbols({
   __errno_location: { args: [], returns: "ptr" },
   syscall: { args: ["i64", "i64", "ptr", "ptr", "i64", "i64", "i64"], returns: "i64" },
   openat: { args: ["i32", "ptr", "i32", "u32"], returns: "i32" },
@@ -37,7 +38,7 @@ const libc = dlopen("libc.so.6", {
   getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
   listxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
   flock: { args: ["i32", "i32"], returns: "i32" },
-}).symbols;
+});
 
 /** The same on every architecture (unified numbers since Linux 5.x). */
 const SYS_OPENAT2 = 437;

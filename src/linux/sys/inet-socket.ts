@@ -1,4 +1,4 @@
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { check, libc } from "./libc.ts";
@@ -15,10 +15,6 @@ const SO_ATTACH_FILTER = 26;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
-const { setsockopt } = dlopen("libc.so.6", {
-  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-}).symbols;
-
 /** A program of one instruction: "take no byte". */
 const TAKE_NOTHING = Uint8Array.of(0x06, 0, 0, 0, 0, 0, 0, 0);
 
@@ -28,11 +24,11 @@ function attachFilter(fd: number): void {
   const view = new DataView(filter.buffer);
   view.setUint16(0, TAKE_NOTHING.length / 8, true);
   view.setBigUint64(8, BigInt(ptr(TAKE_NOTHING)), true);
-  check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length), "setsockopt(2) SO_ATTACH_FILTER");
+  check(libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, filter.length), "setsockopt(2) SO_ATTACH_FILTER");
 }
 
 function setFlag(fd: number, level: number, option: number): void {
-  check(setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
+  check(libc.setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
 }
 
 /** sockaddr_in or sockaddr_in6: u16 family, be16 port, and the address behind 0 or 4 bytes of flow. */

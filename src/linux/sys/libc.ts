@@ -1,10 +1,11 @@
-import { dlopen, ptr, read } from "bun:ffi";
+import { ptr, read } from "bun:ffi";
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
+import { libcSymbols } from "./symbols.ts";
 
 /** The calls of this folder that have no file of their own. Each is synchronous; errno is read right after it. */
-export const libc = dlopen("libc.so.6", {
+export const libc = libcSymbols({
   __errno_location: { args: [], returns: "ptr" },
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   open: { args: ["ptr", "i32"], returns: "i32" },
@@ -19,11 +20,15 @@ export const libc = dlopen("libc.so.6", {
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i64" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: "i64" },
+  if_nametoindex: { args: ["ptr"], returns: "u32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   fexecve: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
-}).symbols;
+});
 
 /** Of the call that has just failed. Must directly follow it. */
 export function lastErrno(): string {

@@ -1,4 +1,4 @@
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { check, lastErrno, libc } from "./libc.ts";
@@ -18,19 +18,13 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const MSG_TRUNC = 0x20;
 
-const { setsockopt, getsockname, recvfrom } = dlopen("libc.so.6", {
-  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: "i64" },
-}).symbols;
-
 /** struct sockaddr_nl: u16 family, u16 padding, u32 port id, u32 groups. */
 const ADDRESS_BYTES = 12;
 const KERNEL = new Uint8Array(ADDRESS_BYTES);
 KERNEL[0] = AF_NETLINK;
 
 function setOption(fd: number, level: number, option: number, value: number): number {
-  return setsockopt(fd, level, option, new Int32Array([value]), 4);
+  return libc.setsockopt(fd, level, option, new Int32Array([value]), 4);
 }
 
 /** Beyond the host's limit (net.core.rmem_max) for those who may; else up to it. */
@@ -73,7 +67,7 @@ export function sendNetlink(fd: number, bytes: Uint8Array, what: string): void {
 export function receiveNetlink(fd: number, into: Uint8Array): number | undefined {
   const sender = new Uint8Array(ADDRESS_BYTES);
   for (;;) {
-    const length = Number(recvfrom(fd, into, into.length, MSG_TRUNC, sender, new Uint32Array([ADDRESS_BYTES])));
+    const length = Number(libc.recvfrom(fd, into, into.length, MSG_TRUNC, sender, new Uint32Array([ADDRESS_BYTES])));
     if (length < 0 && lastErrno() === "EAGAIN") return undefined;
     check(length, "recvfrom(2) of a netlink socket");
     if (new DataView(sender.buffer).getUint32(4, true) !== 0) continue; // another process's
@@ -86,7 +80,7 @@ export function receiveNetlink(fd: number, into: Uint8Array): number | undefined
 /** What the kernel calls a socket: the port id of its requests, and of what is told others about what they did. */
 export function portIdOf(fd: number): number {
   const address = new Uint8Array(ADDRESS_BYTES);
-  check(getsockname(fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
+  check(libc.getsockname(fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
   return new DataView(address.buffer).getUint32(4, true);
 }
 
@@ -117,6 +111,6 @@ export function leaveOut(fd: number, portId: number): void {
   const bytes = new Uint8Array(program.buffer);
   descriptor.setUint16(0, instructions.length, true);
   descriptor.setBigUint64(8, BigInt(ptr(bytes)), true);
-  const result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 16);
+  const result = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(descriptor.buffer), 16);
   check(result, "setsockopt(2) SO_ATTACH_FILTER");
 }

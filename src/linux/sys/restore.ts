@@ -1,13 +1,14 @@
 /** Calls that restoring a checkpoint needs and nothing else does. */
-import { dlopen } from "bun:ffi";
+
 import { errnoOf } from "../../base/errors.ts";
 import { check, cString } from "./libc.ts";
+import { libcSymbols } from "./symbols.ts";
 
-const libc = dlopen("libc.so.6", {
+const libc = libcSymbols({
   mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
-}).symbols;
+});
 
 const MS_BIND = 0x1000n;
 const MS_REC = 0x4000n;

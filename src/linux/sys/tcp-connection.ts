@@ -1,4 +1,3 @@
-import { dlopen } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
@@ -7,8 +6,6 @@ import { check, cString, libc } from "./libc.ts";
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
-
-const { if_nametoindex: indexOf } = dlopen("libc.so.6", { if_nametoindex: { args: ["ptr"], returns: "u32" } }).symbols;
 
 /**
  * A TCP socket that is being connected to an address, with or without a zone, from this thread's network namespace. The caller closes it,
@@ -52,7 +49,7 @@ export function withZoneIndex(address: string): string {
 /** Of a zone: an interface of this thread's network namespace, or its index. */
 function interfaceIndex(zone: string): number {
   if (/^\d{1,9}$/.test(zone)) return Number(zone);
-  const index = indexOf(cString(zone));
+  const index = libc.if_nametoindex(cString(zone));
   if (index === 0) throw new LighterError("kernel", `no interface is called "${zone}"`, { errno: "ENODEV" });
   return index;
 }

@@ -6,7 +6,8 @@
  * exit, on SIGINT and SIGTERM and in its crash handler (1.4.5, tried in a pty), so a death in raw mode leaves no raw
  * terminal behind; only SIGKILL does.
  */
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
+import { libcSymbols } from "./symbols.ts";
 
 /** glibc's and musl's struct termios is 60 bytes on the architectures we know; room for more. */
 const TERMIOS_ROOM_BYTES = 128;
@@ -16,21 +17,16 @@ const LFLAG_OFFSET_BYTES = 12;
 const ECHO = 0o10;
 const TIOCGWINSZ = 0x5413n;
 
-let symbols: ReturnType<typeof load> | undefined;
-
-function load() {
-  return dlopen("libc.so.6", {
-    tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
-    tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
-    cfmakeraw: { args: ["ptr"], returns: "void" },
-    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
-  }).symbols;
-}
+const libc = libcSymbols({
+  tcgetattr: { args: ["i32", "ptr"], returns: "i32" },
+  tcsetattr: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  cfmakeraw: { args: ["ptr"], returns: "void" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+});
 
 function readTermios(fd: number): Uint8Array | undefined {
-  symbols ??= load();
   const termios = new Uint8Array(TERMIOS_ROOM_BYTES);
-  return symbols.tcgetattr(fd, ptr(termios)) === 0 ? termios : undefined;
+  return libc.tcgetattr(fd, ptr(termios)) === 0 ? termios : undefined;
 }
 
 export function isTerminal(fd: number): boolean {
@@ -39,35 +35,32 @@ export function isTerminal(fd: number): boolean {
 
 /** Rows and columns, or undefined if `fd` is not a terminal. */
 export function readWindowSize(fd: number): { rows: number; columns: number } | undefined {
-  symbols ??= load();
   const winsize = new Uint16Array(4);
-  if (symbols.ioctl(fd, TIOCGWINSZ, ptr(winsize)) !== 0) return undefined;
+  if (libc.ioctl(fd, TIOCGWINSZ, ptr(winsize)) !== 0) return undefined;
   return { rows: winsize[0] ?? 0, columns: winsize[1] ?? 0 };
 }
 
 /** Bytes in and out untouched, no echo, no signals from keys. Returns the way back. Nothing if not a terminal. */
 export function setRawMode(fd: number): () => void {
   const saved = readTermios(fd);
-  if (saved === undefined || symbols === undefined) return () => {};
-  const { cfmakeraw, tcsetattr } = symbols;
+  if (saved === undefined) return () => {};
   const raw = new Uint8Array(saved);
-  cfmakeraw(ptr(raw));
-  tcsetattr(fd, TCSANOW, ptr(raw));
+  libc.cfmakeraw(ptr(raw));
+  libc.tcsetattr(fd, TCSANOW, ptr(raw));
   return () => {
-    tcsetattr(fd, TCSANOW, ptr(saved));
+    libc.tcsetattr(fd, TCSANOW, ptr(saved));
   };
 }
 
 /** Typed characters are not shown, all else stays. Returns the way back. Nothing if not a terminal. */
 export function disableEcho(fd: number): () => void {
   const saved = readTermios(fd);
-  if (saved === undefined || symbols === undefined) return () => {};
-  const { tcsetattr } = symbols;
+  if (saved === undefined) return () => {};
   const silent = new Uint8Array(saved);
   const view = new DataView(silent.buffer);
   view.setUint32(LFLAG_OFFSET_BYTES, view.getUint32(LFLAG_OFFSET_BYTES, true) & ~ECHO, true);
-  tcsetattr(fd, TCSANOW, ptr(silent));
+  libc.tcsetattr(fd, TCSANOW, ptr(silent));
   return () => {
-    tcsetattr(fd, TCSANOW, ptr(saved));
+    libc.tcsetattr(fd, TCSANOW, ptr(saved));
   };
 }

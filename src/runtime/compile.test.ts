@@ -104,7 +104,7 @@ describe("a program of a start", () => {
       const opened = program.host.flatMap((op) => (op.kind === "call" && op.out === "root" ? [op.out] : []));
       const plugged = program.host.flatMap((op) => (op.kind === "netlink" && op.out ? [op.out] : []));
       const removed = program.cleanup.flatMap((op) => (op.kind === "removeCgroup" ? [op.guard] : []));
-      expect(removed).toEqual(made);
+      expect(removed.toSorted()).toEqual(made.toSorted());
       const unplugged = program.cleanup.flatMap((op) => (op.kind === "netlink" ? [op.guard] : []));
       expect(unplugged).toEqual(plugged);
       for (const op of program.cleanup)

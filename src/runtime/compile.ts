@@ -98,7 +98,9 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   cloneElsewhere(hostOps, sources);
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
   const ownCgroup = request.placeInCgroup ? undefined : cgroup;
-  if (ownCgroup) makeCgroup(hostOps, ownCgroup);
+  const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
+  const cgroupParts = ownCgroup && partsOf(ownCgroup, isPlain);
+  if (ownCgroup && cgroupParts) makeCgroup(hostOps, ownCgroup, cgroupParts.early);
   const rdt = planIntelRdt(config, host, request.id);
   makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
@@ -134,6 +136,10 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
       sendRoot(hostOps, host, holdsRoot);
     });
   mapIds(hostOps, config, namespaces);
+  if (ownCgroup && cgroupParts?.late) {
+    makeCgroup(hostOps, ownCgroup, cgroupParts.late);
+    hostOps.add({ kind: "send", why: "the cgroups are made" });
+  }
   if (network) makeNetwork(hostOps, network);
   closePrivateProc(hostOps, procNeeds);
   closeOnHost(hostOps, [...sources, ...idmappedRoot]);
@@ -149,7 +155,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   };
   if (namespaces.joined.has("user")) dieWithSupervisor(init);
   else begin();
-  if (ownCgroup) joinCgroup(init, ownCgroup);
+  if (ownCgroup && !cgroupParts?.late) joinCgroup(init, ownCgroup);
   joinRdtGroup(init, rdt);
   if (!namespaces.created.has("user")) writeOomScore(init, process);
   if (namespaces.joined.has("user")) raiseRlimits(init, process, 0);
@@ -170,7 +176,14 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   mountRoot(init, host, config, request.rootfs, rootByHost);
   if (mounts.length > 0 || !request.filesOnly) checkPlainDirectories(init);
   if (holdsRoot && !rootByHost) holdRoot(hostOps, init);
-  mountAll(init, host, config, mounts);
+  let joined = false;
+  const joinLate = () => {
+    if (joined || !ownCgroup || !cgroupParts?.late) return;
+    init.add({ kind: "receive", why: "wait until the cgroups are made" });
+    joinCgroup(init, ownCgroup);
+    joined = true;
+  };
+  mountAll(init, host, config, mounts, joinLate);
   if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);
   if (stdio.terminal) {
     openTerminal(init, "root", process);
@@ -186,6 +199,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   hidePaths(init, config, mounts);
   makeReadonly(init, mounts);
   makeWorkingDirectory(init, process.cwd);
+  joinLate();
   if (request.beforePivot)
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(init, config, request.noPivot);
@@ -300,12 +314,29 @@ function madeSlot(cgroupDirectory: string): string {
   return `made ${cgroupDirectory}`;
 }
 
-function makeCgroup(host: OpList, plan: CgroupPlan): void {
-  for (const { path, leaf } of plan.directories)
+/** What of a cgroup is made at one time. */
+type CgroupPart = Pick<CgroupPlan, "directories" | "writes">;
+
+/**
+ * The hierarchy that init is born in, early; all others while init is at work already, if it `mayJoinLate`: if it has its
+ * rights on the host, and the host's mounts, until then, and no cgroup namespace of its own to make.
+ */
+function partsOf(plan: CgroupPlan, mayJoinLate: boolean): { early: CgroupPart; late: CgroupPart | undefined } {
+  if (!mayJoinLate || plan.tasksFiles.length === 0) return { early: plan, late: undefined };
+  const isEarly = (path: string) => plan.v2Directory !== undefined && `${path}/`.startsWith(`${plan.v2Directory}/`);
+  const part = (early: boolean): CgroupPart => ({
+    directories: plan.directories.filter(({ path }) => isEarly(path) === early),
+    writes: plan.writes.filter(({ file }) => isEarly(file) === early),
+  });
+  return { early: part(true), late: part(false) };
+}
+
+function makeCgroup(host: OpList, plan: CgroupPlan, { directories, writes }: CgroupPart): void {
+  for (const { path, leaf } of directories)
     if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], "the container's cgroup", { out: madeSlot(path) });
-  for (const { file, value, why, tolerate } of plan.writes)
-    host.write(null, file, value, why, tolerate ? { tolerate } : {});
-  if (plan.deviceProgram && plan.v2Directory) attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
+  for (const { file, value, why, tolerate } of writes) host.write(null, file, value, why, tolerate ? { tolerate } : {});
+  if (plan.deviceProgram && plan.v2Directory && directories.some(({ path }) => path === plan.v2Directory))
+    attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
 }
 
 /** Loads the program and attaches it to the cgroup. Source: bpf(2). */

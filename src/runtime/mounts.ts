@@ -244,8 +244,15 @@ function makePrivate(init: OpList): void {
   );
 }
 
-export function mountAll(init: OpList, host: HostFacts, config: OciConfig, plan: readonly PlannedMount[]): void {
+export function mountAll(
+  init: OpList,
+  host: HostFacts,
+  config: OciConfig,
+  plan: readonly PlannedMount[],
+  beforeCgroups: () => void,
+): void {
   for (const planned of plan) {
+    if (planned.mount.type === "cgroup") beforeCgroups();
     if (planned.options.remount) remount(init, planned);
     else if (planned.mount.type === "cgroup") mountCgroup(init, host, config, planned);
     else if (planned.options.bind) mountBind(init, host, config, planned);

@@ -15,18 +15,22 @@ const root = join(import.meta.dirname, "..");
  * leaves one 2 µs: the command line's `run` had 25 chunks. What is `first` is loaded before all of `those`, or is what they load
  * most of: if all of them reach it, it is one chunk. So each gets an export of it that nobody uses.
  */
-const CLI = { first: ["cli/commands/run.ts"], those: /^cli\// };
+const CLI = { first: { "cli/commands/run.ts": "command" }, those: /^cli\// };
 
 /**
  * The OCI runtime's modules are bundled a second time, apart from the other programs', so that what these share does not
  * make chunks of them. With what the commands that start a process import on demand they are one chunk: 3 ms less for each.
  */
 const OCI = {
-  main: "oci/main.ts",
-  with: [
-    ...["oci/commands/create.ts", "oci/commands/exec.ts", "oci/commands/run.ts", "oci/filter-cache.ts"],
-    ...["runtime/mod.ts", "runtime/stand-in.ts"],
-  ],
+  main: { "oci/main.ts": "ociMain" },
+  with: {
+    "oci/commands/create.ts": "command",
+    "oci/commands/exec.ts": "command",
+    "oci/commands/run.ts": "command",
+    "oci/filter-cache.ts": "rememberFilter",
+    "runtime/mod.ts": "createRuntime",
+    "runtime/stand-in.ts": "openStandIn",
+  },
 };
 /** Ends the path of a module's second copy. */
 const APART = "?oci";
@@ -46,8 +50,11 @@ function findEntries(): Set<string> {
 
 const pathOf = (name: string) => join(root, "src", name);
 const nameOf = (path: string) => path.slice(join(root, "src/").length);
-const reach = (names: readonly string[]) =>
-  names.map((name, i) => `\nexport * as reached${i} from ${JSON.stringify(pathOf(name))};`).join("");
+/** `exports`: one of each file's, other than that of the file they are added to. */
+const reach = (exports: Readonly<Record<string, string>>) =>
+  Object.entries(exports)
+    .map(([name, each], i) => `\nexport { ${each} as reached${i} } from ${JSON.stringify(pathOf(name))};`)
+    .join("");
 
 const chunks: BunPlugin = {
   name: "chunks",
@@ -55,18 +62,18 @@ const chunks: BunPlugin = {
     const entries = findEntries();
     build.onLoad({ filter: /\/src\/cli\/.*\.ts$/ }, ({ path }) => {
       const name = nameOf(path);
-      const first = entries.has(name) && CLI.those.test(name) ? CLI.first.filter((each) => each !== name) : [];
+      const first = entries.has(name) && CLI.those.test(name) && !(name in CLI.first) ? CLI.first : {};
       return { contents: readFileSync(path, "utf8") + reach(first), loader: "ts" };
     });
     build.onResolve({ filter: /^[./].*\.ts$/ }, ({ path, importer }) => {
       const target = resolve(dirname(importer), path);
-      const isApart = importer.endsWith(APART) || target === pathOf(OCI.main);
+      const isApart = importer.endsWith(APART) || nameOf(target) in OCI.main;
       return isApart && target !== pathOf("embedded.ts") ? { path: target + APART } : undefined;
     });
     build.onLoad({ filter: /\?oci$/ }, ({ path: given }) => {
       const path = given.slice(0, -APART.length);
       const name = nameOf(path);
-      const reached = name === OCI.main ? OCI.with : entries.has(name) ? [OCI.main] : [];
+      const reached = name in OCI.main ? OCI.with : entries.has(name) ? OCI.main : {};
       return { contents: readFileSync(path, "utf8") + reach(reached), loader: "ts" };
     });
   },

@@ -55,7 +55,7 @@ const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
  * @throws LighterError ("invalid") if the program is larger than the launcher accepts, or a string holds a NUL.
  */
 export function encodeProgram(program: Program, fault?: Fault): Uint8Array<ArrayBuffer> {
-  const encoder = new Encoder();
+  const encoder = new Encoder(program.host.length + program.init.length + program.cleanup.length);
   const all = [...program.host, ...program.init, ...program.cleanup];
   if (all.length > PROGRAM_MAX_OPS)
     throw new LighterError("invalid", `the container's program has ${all.length} ops, more than ${PROGRAM_MAX_OPS}`);
@@ -87,12 +87,17 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
 
 class Encoder {
   /** The ops, as words of the host, which is little-endian: an array of numbers is the fastest there is in code that runs once. */
-  readonly #words: number[] = [];
+  readonly #words: number[];
+  #opCount = 0;
   readonly #blob = new ByteWriter(32768);
   readonly #relocations: [where: number, target: number][] = [];
   readonly #strings = new Map<string, number>();
   readonly #shared = new Map<SharedData, number>();
   readonly #slots = new Map<string, number>();
+
+  constructor(opCount: number) {
+    this.#words = new Array<number>(opCount * OP_WORDS).fill(0);
+  }
 
   slot(name: string | null | undefined): number {
     if (name === undefined || name === null) return NO_SLOT;
@@ -302,8 +307,7 @@ class Encoder {
     const tolerate = op.tolerate ?? [];
     assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
     const words = this.#words;
-    const at = words.length;
-    for (let i = 0; i < OP_WORDS; i++) words.push(0);
+    const at = OP_WORDS * this.#opCount++;
     // Counting loops: this code runs cold in a command of the OCI runtime, where iterators cost twice as much.
     for (let i = 0; i < tolerate.length; i++) words[at + 4 + (i >> 1)]! |= errnoNumber(tolerate[i]!) << (16 * (i & 1));
     let call = 0;
@@ -316,7 +320,7 @@ class Encoder {
       for (let index = 0; index < args.length; index++)
         if (index === fixed?.index) this.#put(at, index, ARG_NUMBER, fixed.value);
         else this.#putArg(at, index, op.args[given++]!);
-      outSlot = this.slot(op.out);
+      outSlot = op.out === undefined ? NO_SLOT : this.slot(op.out);
     } else {
       const { out, args } = this.#rawArgs(op);
       assert(args.length <= 6, "an op takes at most six arguments");
@@ -324,13 +328,13 @@ class Encoder {
       for (let index = 0; index < args.length; index++) this.#put(at, index, args[index]!.kind, args[index]!.value);
     }
     words[at] = KIND_NUMBERS.get(op.kind)! | (call << 16);
-    words[at + 1] = outSlot | (this.slot(op.guard) << 16);
-    words[at + 2]! |= this.slot(op.unless);
+    words[at + 1] = outSlot | ((op.guard === undefined ? NO_SLOT : this.slot(op.guard)) << 16);
+    words[at + 2]! |= op.unless === undefined ? NO_SLOT : this.slot(op.unless);
   }
 
   finish(fields: Partial<Record<HeaderField, number | bigint>>): Uint8Array<ArrayBuffer> {
     this.#blob.zeros(1).align(8);
-    const ops = new Uint8Array(Int32Array.from(this.#words).buffer);
+    const ops = new Uint8Array(new Int32Array(this.#words).buffer);
     const blob = this.#blob.finish();
     const total = HEADER_BYTES + ops.length + this.#relocations.length * RELOCATION_BYTES + blob.length;
     if (total > PROGRAM_MAX_BYTES)

@@ -32,19 +32,17 @@ async function main(args: string[]): Promise<void> {
   }
   const files = findTestFiles(args);
   if (args.length === 0) add(total, runChecks());
-  await runFiles(
-    files.filter((path) => !kindOf(path).needsRoot),
-    total,
-  );
-  const inMachines = (path: string) => kindOf(path).name === "machine";
-  // Other kernels have a processor of their own here, and share nothing that tests look at.
-  const elsewhere = async () => {
-    const onCgroupV2 = files.filter(runsOnCgroupV2);
+  const inMachine = (path: string) => kindOf(path).name === "machine";
+  const forAnybody = files.filter((path) => !kindOf(path).needsRoot);
+  const onThisKernel = files.filter((path) => kindOf(path).needsRoot && !inMachine(path));
+  const onCgroupV2 = files.filter(runsOnCgroupV2);
+  // Beside the tests that look at this kernel, what shares nothing with them: also other kernels, in machines of their own.
+  const beside = async () => {
+    await runFiles(forAnybody, total);
     if (onCgroupV2.length > 0 && isRoot) add(total, await runOnCgroupV2(onCgroupV2));
-    await runFiles(files.filter(inMachines), total);
+    await runFiles(files.filter(inMachine), total);
   };
-  const here = files.filter((path) => kindOf(path).needsRoot && !inMachines(path));
-  await Promise.all([elsewhere(), runFiles(here, total)]);
+  await Promise.all([beside(), runFiles(onThisKernel, total)]);
   report(total);
 }
 

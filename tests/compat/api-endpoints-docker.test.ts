@@ -387,7 +387,8 @@ same("names on a user-defined network: aliases, links, short ids, renamed", asyn
     NetworkingConfig: { EndpointsConfig: { front: { Links: ["db:linked"] } } },
   });
   const address = (await side.api.inspect("db")).NetworkSettings.Networks.front.IPAddress;
-  const finds = async (name: string) => (await side.exec("web", `nslookup ${name} 127.0.0.11`)).includes(address);
+  const finds = async (name: string) =>
+    (await side.exec("web", `nslookup -timeout=1 -retry=1 ${name} 127.0.0.11`)).includes(address);
   const found: unknown[] = [];
   for (const name of ["db", "store", db.slice(0, 12), "linked", "db.front", "nonesuch", "DB"])
     found.push(await finds(name));

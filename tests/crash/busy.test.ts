@@ -19,7 +19,7 @@ import { testIf } from "../support/test-if.ts";
 
 const rooted = testIf(isRoot, "needs root");
 
-const KILLS = Number(process.env.LIGHTER_TEST_KILLS ?? (isEmulated ? 4 : 25));
+const KILLS = Number(process.env.LIGHTER_TEST_KILLS ?? (isEmulated ? 2 : 25));
 const CLIENTS = 4;
 const KEEPERS = 3;
 /** From the start of a daemon to its end: some die before they listen. */

@@ -164,8 +164,10 @@ int await_exit(int connection, uint64_t signals)
 		if (n <= 0)
 			break;
 		length = take_frames(bytes, (size_t)(length + n), sizeof(bytes), &code);
-		if (length < 0)
-			return length;
+		if (length < 0) {
+			code = length;
+			break;
+		}
 	}
 	close(signal_fd);
 	close(connection); /* nobody who is executed later has it */

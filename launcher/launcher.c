@@ -1151,19 +1151,22 @@ static int op_remove_tree(struct program *p, const struct op *op)
 	uint64_t fd;
 	int rc = argument(p, op, 0, &fd);
 
-	for (int round = 0; rc >= 0 && round < REMOVE_ROUNDS; round++) {
-		rc = openat((int)fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (rc < 0)
+	if (rc < 0)
+		return rc;
+	for (int round = 0; round < REMOVE_ROUNDS; round++) {
+		int below = openat((int)fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (below < 0)
 			return -errno;
-		rc = remove_below(rc, 1);
+		rc = remove_below(below, 1);
 		if (rc < 0 && rc != -ENOTEMPTY)
 			return rc;
-		rc = rmdir(text(p, op, 1)) == 0 || errno == ENOENT ? 0 : -errno;
-		if (rc != -ENOTEMPTY)
-			return rc;
-		rc = 0; /* the last words of an exec have come in */
+		if (rmdir(text(p, op, 1)) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != ENOTEMPTY) /* else the last words of an exec have come in */
+			return -errno;
 	}
-	return rc < 0 ? rc : -ENOTEMPTY;
+	return -ENOTEMPTY;
 }
 
 static int op_await_exit(struct program *p, const struct op *op)
@@ -1236,9 +1239,18 @@ static int play_op(struct program *p, const struct op *op)
 	return rc;
 }
 
-int play_cleanup_op(struct program *p, const struct op *op)
+static int play_cleanup_op(struct program *p, const struct op *op)
 {
 	return play_op(p, op);
+}
+
+/* Goes on after a failure: the engine's own clean-up finds the rest. */
+void play_cleanup(struct program *p)
+{
+	const struct op *op;
+
+	for (uint32_t i = 0; (op = cleanup_op(p, i)) != NULL; i++)
+		play_cleanup_op(p, op);
 }
 
 /* Stops at the first op that fails; its index goes to *failed. */
@@ -1336,10 +1348,9 @@ static void report(struct program *p, struct failure failure) __attribute__((nor
 static void report(struct program *p, struct failure failure)
 {
 	struct record record = { RECORD_FAILED, failure.op_index, (uint32_t)failure.error };
-	const struct op *op;
 
-	for (uint32_t i = 0; failure.error && (op = cleanup_op(p, i)) != NULL; i++)
-		play_cleanup_op(p, op);
+	if (failure.error)
+		play_cleanup(p);
 	_exit(write(LISTEN_FD, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : 1);
 }
 
@@ -1351,7 +1362,6 @@ static void report(struct program *p, struct failure failure)
 static void stand_in(struct program *p) __attribute__((noreturn));
 static void stand_in(struct program *p)
 {
-	const struct op *op;
 	uint32_t failed;
 	int status = 0, code;
 	pid_t pid;
@@ -1362,8 +1372,7 @@ static void stand_in(struct program *p)
 		if (pid == 0) {
 			block_signals(0);
 			in_child = released = 1; /* nobody is told of an execve(2) */
-			for (uint32_t i = 0; (op = cleanup_op(p, i)) != NULL; i++)
-				play_cleanup_op(p, op);
+			play_cleanup(p);
 			_exit(1);
 		}
 		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)

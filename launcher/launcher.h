@@ -34,7 +34,7 @@ struct failure {
 uint8_t *read_program(int fd, size_t *length);
 int program_load(struct program *p, uint8_t *bytes, size_t length);
 int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed); /* 0, or -errno of the op at *failed */
-int play_cleanup_op(struct program *p, const struct op *op);
+void play_cleanup(struct program *p);
 const struct op *cleanup_op(const struct program *p, uint32_t index);
 const char *program_string(const struct program *p, uint32_t offset); /* NULL for NO_OFFSET */
 int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd);

@@ -806,14 +806,6 @@ static void kill_and_reap(pid_t pid)
 		;
 }
 
-static void clean_up(void)
-{
-	const struct op *op;
-
-	for (uint32_t i = 0; (op = cleanup_op(program, i)) != NULL; i++)
-		play_cleanup_op(program, op); /* goes on after a failure: the engine's own clean-up finds the rest */
-}
-
 /*
  * The last word to every client: our side of its socket ends, and what it has sent meanwhile is read. A socket closed
  * with unread bytes is reset, and a client may then drop the answer it had not read yet.
@@ -844,7 +836,7 @@ void fail(struct program *p, pid_t init, struct failure failure)
 
 	program = p;
 	kill_and_reap(init);
-	clean_up();
+	play_cleanup(program);
 	if (p->blob)
 		unlink(program_string(p, p->header.socket_path));
 	put_u32(payload, failure.op_index);
@@ -1106,7 +1098,7 @@ void supervise(struct program *p, pid_t init, int sync)
 		if (client_count == 0 && is_unwanted_without_clients())
 			fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 	} while (!reap());
-	clean_up();
+	play_cleanup(program);
 	unlink(program_string(p, p->header.socket_path));
 	part();
 	_exit(0);

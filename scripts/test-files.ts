@@ -11,17 +11,16 @@ export const isRoot = process.getuid?.() === 0;
 export interface Kind {
   name: string;
   folder: string;
+  /** Then one by one: they look at all of the kernel, or at how long things take. The others two at a time. */
   needsRoot: boolean;
-  /** Two files at a time. The others look at all of the kernel, or at how long things take. */
-  sideBySide: boolean;
   /** Also run on the kernel with cgroup v2, where that can be booted: see `runsOnCgroupV2`. */
   onCgroupV2: boolean;
   /** Of one test, unless the test names its own. */
   timeoutMs: number;
 }
 
-const AS_ROOT = { needsRoot: true, sideBySide: false, onCgroupV2: false };
-const AS_ANYBODY = { needsRoot: false, sideBySide: true, onCgroupV2: false };
+const AS_ROOT = { needsRoot: true, onCgroupV2: false };
+const AS_ANYBODY = { needsRoot: false, onCgroupV2: false };
 
 export const kinds: readonly Kind[] = [
   { ...AS_ROOT, name: "kernel", folder: "tests/kernel/", onCgroupV2: true, timeoutMs: 60_000 },
@@ -177,16 +176,16 @@ export function parseReport(xml: string): Tally {
   return tally;
 }
 
-/** All of them, or none where they need root and we are not: those that may run side by side first. */
+/** All of them, or none where they need root and we are not: those that do not need it first. */
 export async function runFiles(files: readonly string[], total: Tally): Promise<void> {
-  const queues = [true, false].map((sideBySide) => files.filter((path) => kindOf(path).sideBySide === sideBySide));
-  for (const [index, queue] of queues.entries()) {
+  for (const needsRoot of [false, true]) {
+    const queue = files.filter((path) => kindOf(path).needsRoot === needsRoot);
     const worker = async (): Promise<void> => {
       for (let path = queue.shift(); path !== undefined; path = queue.shift())
-        if (isRoot || !kindOf(path).needsRoot) add(total, await runTestFile(path));
+        if (isRoot || !needsRoot) add(total, await runTestFile(path));
         else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);
     };
-    await Promise.all(Array.from({ length: index === 0 ? 2 : 1 }, worker));
+    await Promise.all(Array.from({ length: needsRoot ? 1 : 2 }, worker));
   }
 }
 

@@ -1,8 +1,8 @@
 import { prepareStandIn } from "../linux/process/stand-in.ts";
-import { LOCK_EX, O, OpList, slot, text } from "../linux/program/builder.ts";
+import { O, OpList, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
-import { type KeptContainer, removeContainer } from "./later.ts";
+import { type KeptContainer, lockState, removeContainer } from "./later.ts";
 
 /** What a stand-in does when the process has ended. */
 export type StandInEnd =
@@ -12,7 +12,7 @@ export type StandInEnd =
   /** The directory of an exec's run-time files goes. */
   | { kind: "exec"; directory: string };
 
-/** A process that waits in our place for the end of one that is supervised, without Bun: for `StandIn`. */
+/** A process that waits in our place for the end of one that is supervised, without Bun: for `Supervised.standIn`. */
 export interface StandInPlan {
   end: StandInEnd;
   /** What `ps` shows of it. */
@@ -35,15 +35,7 @@ export function compileStandIn({ end, signals, otherwise }: StandInPlan, connect
   if (end.kind === "container") {
     const { container, stateFd } = end;
     ops.call("openat", [stateFd, text("."), O.DIRECTORY | O.CLOEXEC, 0], "the container's state", { out: "state" });
-    ops.call("flock", [slot("state"), LOCK_EX], "one command at a time");
-    ops.call(
-      "openat",
-      [slot("state"), text(container.stateFile), O.PATH | O.CLOEXEC, 0],
-      "nobody has deleted it meanwhile",
-      {
-        ...{ out: "there", tolerate: ["ENOENT"] },
-      },
-    );
+    lockState(ops, container.stateFile, { tolerate: ["ENOENT"] });
     removeContainer(ops, container, { guard: "there" });
   } else if (end.kind === "exec") {
     const why = "the exec is over";

@@ -68,7 +68,7 @@ export const command: OciCommand = {
     checkConsole(terminal, consoleSocket, detach);
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
     const id = randomId().slice(0, EXEC_ID_LENGTH);
-    const runDirectory = join(handle.directory, `exec-${id}`);
+    const runDirectory = runDirectoryOf(handle.directory, id);
     const runtime = await openRuntime();
     const request: ExecRequest = {
       id: `${handle.state.id}.${id}`,
@@ -102,15 +102,20 @@ export const command: OciCommand = {
   },
 };
 
+/** `directory`: the container's. */
+function runDirectoryOf(directory: string, id: string): string {
+  return join(directory, `exec-${id}`);
+}
+
 function standInForExec(context: OciContext, { directory, state }: StateHandle, id: string): StandInPlan {
-  const end: StandInPlan["end"] = { kind: "exec", directory: join(directory, `exec-${id}`) };
+  const end: StandInPlan["end"] = { kind: "exec", directory: runDirectoryOf(directory, id) };
   return standInPlan(context, end, ["exec", `--finish=${id}`, "--", state.id]);
 }
 
 /** What a stand-in could not do. `id`: of the exec. */
 async function finish(directory: string, id: string): Promise<number> {
   if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
-  const runDirectory = join(directory, `exec-${id}`);
+  const runDirectory = runDirectoryOf(directory, id);
   try {
     return await waitForRecord(runDirectory);
   } finally {

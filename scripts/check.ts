@@ -1,6 +1,6 @@
 /** `bun run check`: types, format and lint, generated files, then the tests that need no root. Under 30 s. */
 import { spawnSync } from "node:child_process";
-import { findTestFiles, kindOf, report, root, runFiles, type Tally } from "./test-files.ts";
+import { findTestFiles, kindOf, noTests, report, root, runFiles, type Tally } from "./test-files.ts";
 
 const checks: readonly { name: string; command: string[] }[] = [
   { name: "types (tsc)", command: ["node_modules/.bin/tsc", "--noEmit"] },
@@ -13,14 +13,17 @@ const checks: readonly { name: string; command: string[] }[] = [
 
 /** Each counts as one test. */
 export function runChecks(): Tally {
-  const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+  const tally = noTests();
   for (const { name, command } of checks) {
     const startMs = performance.now();
     const [program = "", ...args] = command;
     const done = spawnSync(program, args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
     const passed = done.status === 0;
-    tally[passed ? "passed" : "failed"]++;
-    if (!passed) process.stdout.write(`${done.stdout ?? ""}${done.stderr ?? ""}${done.error?.message ?? ""}\n`);
+    if (passed) tally.passed++;
+    else {
+      tally.failed.push(name);
+      process.stdout.write(`${done.stdout ?? ""}${done.stderr ?? ""}${done.error?.message ?? ""}\n`);
+    }
     console.log(`${passed ? "ok  " : "FAIL"}  ${name}: ${Math.round(performance.now() - startMs)} ms`);
   }
   return tally;

@@ -70,16 +70,21 @@ export function findTestFiles(words: readonly string[]): string[] {
     .sort();
 }
 
-/** Counts; and for each skipped test its reason. */
 export interface Tally {
   passed: number;
-  failed: number;
+  /** For each failed test a line: where, which, and what it said. */
+  failed: string[];
+  /** For each skipped test its reason. */
   skipped: string[];
+}
+
+export function noTests(): Tally {
+  return { passed: 0, failed: [], skipped: [] };
 }
 
 export function add(total: Tally, part: Tally): void {
   total.passed += part.passed;
-  total.failed += part.failed;
+  total.failed.push(...part.failed);
   total.skipped.push(...part.skipped);
 }
 
@@ -96,17 +101,19 @@ export async function runTestFile(path: string): Promise<Tally> {
     const reportPath = join(folder, "report.xml");
     const startMs = performance.now();
     const { code, output } = await runBunTest(path, reportPath);
-    const tally = parseReport(readOrEmpty(reportPath));
-    const ran = tally.passed + tally.failed + tally.skipped.length;
+    const tally = parseReport(readOrEmpty(reportPath), path);
+    const failed = tally.failed.length;
+    const ran = tally.passed + failed + tally.skipped.length;
     let note = "";
     if (ran === 0) note = code === 0 ? "holds no tests" : `did not run: ${code}`;
-    else if (code !== 0 && tally.failed === 0) note = `passed, then ended with ${code}`;
-    if (note !== "") tally.failed++;
-    const counts = `${tally.passed} passed${tally.failed > 0 ? `, ${tally.failed} failed` : ""}`;
+    else if (code !== 0 && failed === 0) note = `passed, then ended with ${code}`;
+    if (note !== "") tally.failed.push(`${path}: ${note}`);
+    const counts = `${tally.passed} passed${failed > 0 ? `, ${failed} failed` : ""}`;
     const skips = tally.skipped.length > 0 ? `, ${tally.skipped.length} skipped` : "";
     const tookMs = Math.round(performance.now() - startMs);
-    if (tally.failed > 0) process.stdout.write(`${output.trimEnd()}\n`);
-    console.log(`${tally.failed > 0 ? "FAIL" : "ok  "}  ${path}: ${note || counts + skips}, ${tookMs} ms`);
+    const isGood = tally.failed.length === 0;
+    if (!isGood) process.stdout.write(`${output.trimEnd()}\n`);
+    console.log(`${isGood ? "ok  " : "FAIL"}  ${path}: ${note || counts + skips}, ${tookMs} ms`);
     return tally;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -164,16 +171,28 @@ function readOrEmpty(path: string): string {
   }
 }
 
-/** From `bun test`'s JUnit report. A skipped test gives its reason in its name: see tests/support/test-if.ts. */
-export function parseReport(xml: string): Tally {
-  const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+/** From the JUnit report of `bun test` about one file. A skipped test gives its reason in its name: see tests/support/test-if.ts. */
+export function parseReport(xml: string, path: string): Tally {
+  const tally = noTests();
   for (const [, attributes = "", , body = ""] of xml.matchAll(/<testcase ([^>]*?)(\/>|>([\s\S]*?)<\/testcase>)/g)) {
-    if (/<(failure|error)\b/.test(body)) tally.failed++;
-    else if (/<skipped\b/.test(body))
-      tally.skipped.push(/\[skipped: (.*?)\]/.exec(attributes)?.[1] ?? "no reason given");
+    const name = attributeOf(attributes, "name");
+    const [, failure] = /<(?:failure|error)\b([^>]*)/.exec(body) ?? [];
+    if (failure !== undefined) tally.failed.push(`${path}: ${name}: ${attributeOf(failure, "message")}`);
+    else if (/<skipped\b/.test(body)) tally.skipped.push(/\[skipped: (.*?)\]/.exec(name)?.[1] ?? "no reason given");
     else tally.passed++;
   }
   return tally;
+}
+
+const ENTITIES: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&", "#10": " " };
+
+/** On one line. */
+function attributeOf(attributes: string, name: string): string {
+  const [, text = ""] = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes) ?? [];
+  return text
+    .replace(/&(#?\w+);/g, (whole, entity) => ENTITIES[entity] ?? whole)
+    .replace(/\s+/g, " ")
+    .trim();
 }
 
 /** All of them, or none where they need root and we are not: those that do not need it first. */
@@ -189,13 +208,18 @@ export async function runFiles(files: readonly string[], total: Tally): Promise<
   }
 }
 
-/** Prints the reasons for skips with their counts, then the one line that others parse; sets the exit code. */
+/** A whole diff may be in what a failed test says. */
+const FAILURE_LENGTH_MAX = 400;
+
+/** Prints the reasons for skips with their counts, each failure, then the one line that others parse; sets the exit code. */
 export function report(total: Tally): void {
   const reasons = Map.groupBy(total.skipped, (reason) => reason);
+  const failed = total.failed.length;
   console.log("");
   for (const [reason, tests] of reasons) console.log(`skipped ${tests.length}: ${reason}`);
-  if (total.passed + total.failed === 0) console.log("no test ran");
+  for (const failure of total.failed) console.log(`failed: ${failure.slice(0, FAILURE_LENGTH_MAX)}`);
+  if (total.passed + failed === 0) console.log("no test ran");
   const skips = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";
-  console.log(`${total.passed} passed, ${total.failed} failed${skips}`);
-  process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+  console.log(`${total.passed} passed, ${failed} failed${skips}`);
+  process.exitCode = failed > 0 || total.passed === 0 ? 1 : 0;
 }

@@ -16,6 +16,7 @@ import {
   findTestFiles,
   isRoot,
   kindOf,
+  noTests,
   report,
   root,
   runFiles,
@@ -25,7 +26,7 @@ import {
 } from "./test-files.ts";
 
 async function main(args: string[]): Promise<void> {
-  const total: Tally = { passed: 0, failed: 0, skipped: [] };
+  const total = noTests();
   if (args[0] === "--inside") {
     for (const path of args.slice(1)) add(total, await runTestFile(path));
     return report(total);
@@ -56,7 +57,7 @@ async function runOnCgroupV2(files: readonly string[]): Promise<Tally> {
   const vmrun = join(root, "../shared/vm/vmrun");
   if (!existsSync(vmrun)) {
     const skipped = files.map(() => "on cgroup v2: no ../shared/vm/vmrun beside this checkout");
-    return { passed: 0, failed: 0, skipped };
+    return { ...noTests(), skipped };
   }
   const lines = [`on cgroup v2, another kernel (${vmrun}):`];
   const options = ["--timeout", `${VM_TIMEOUT_S}`, "--disk", `${VM_SCRATCH}:2G`];
@@ -70,21 +71,24 @@ async function runOnCgroupV2(files: readonly string[]): Promise<Tally> {
     child.on("error", (error) => resolve(error.message));
     child.on("exit", (code, signal) => resolve(`${signal ?? code}`));
   });
-  let tally: Tally | undefined;
-  const skipped: string[] = [];
+  const tally = noTests();
+  let isWhole = false;
   for await (const line of createInterface({ input: child.stdout })) {
     lines.push(`      ${line}`);
     const [, count, reason] = /^skipped (\d+): (.*)$/.exec(line) ?? [];
-    skipped.push(...new Array<string>(Number(count ?? 0)).fill(`on cgroup v2: ${reason}`));
-    const [, passed, failed] = /^(\d+) passed, (\d+) failed/.exec(line) ?? [];
-    if (passed !== undefined) tally = { passed: Number(passed), failed: Number(failed), skipped };
+    tally.skipped.push(...new Array<string>(Number(count ?? 0)).fill(`on cgroup v2: ${reason}`));
+    const [, failure] = /^failed: (.*)$/.exec(line) ?? [];
+    if (failure !== undefined) tally.failed.push(`on cgroup v2: ${failure}`);
+    const [, passed] = /^(\d+) passed, \d+ failed/.exec(line) ?? [];
+    if (passed !== undefined) {
+      tally.passed = Number(passed);
+      isWhole = true;
+    }
   }
   const ended = await exited;
   console.log(lines.join("\n"));
-  if (tally === undefined || (ended !== "0" && tally.failed === 0 && tally.passed > 0)) {
-    console.log(`FAIL  the machine with cgroup v2 ended with ${ended}`);
-    return { passed: tally?.passed ?? 0, failed: 1, skipped };
-  }
+  if (!isWhole || (ended !== "0" && tally.failed.length === 0 && tally.passed > 0))
+    tally.failed.push(`the machine with cgroup v2 ended with ${ended}`);
   return tally;
 }
 

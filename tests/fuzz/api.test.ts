@@ -93,8 +93,17 @@ function anyRequest(random: Random, ids: readonly string[]): string {
 }
 
 /** Where a bad request is answered with 500 because Docker does so. */
-const DOCKERS_500 =
-  /Container \w+ is not paused|Couldn't find PID field|"ps: |specifying \\"|error while looking up for (expose|publish)/;
+const DOCKERS_500 = new RegExp(
+  [
+    /Container \w+ is not paused|Couldn't find PID field|"ps: |specifying \\"|Unexpected pid|/,
+    /error while looking up for (expose|publish)|cannot remove the default link name|Cannot link to a non running|/,
+    /is not connected to|cannot join own network|do not support custom mac|failed to allocate|/,
+    /parent interface|existing interface|invalid subinterface|vlan id|marked read-only|extraction point|/,
+    /cannot overwrite|is outside of/,
+  ]
+    .map(({ source }) => source)
+    .join(""),
+);
 
 /** "" if none comes soon: some requests wait for something that will not happen here. */
 async function statusOf(connection: RawConnection): Promise<string> {

@@ -57,25 +57,20 @@ function launch(
   const copies: number[] = [];
   const above = FIRST_CARRIED_FD + moreFds.length;
   const raised = (fd: number) => {
+    if (fd >= above) return fd;
     const copy = duplicateFd(fd, above);
     copies.push(copy);
     return copy;
   };
   try {
-    const stdio =
-      moreFds.length === 0
-        ? [programFd, "ignore" as const, "ignore" as const, listenFd]
-        : [
-            raised(programFd),
-            "ignore" as const,
-            "ignore" as const,
-            raised(listenFd),
-            ...moreFds.map((fd) => raised(fd ?? programFd)),
-          ];
-    const executable = moreFds.length === 0 ? executableFd : raised(executableFd);
-    return Bun.spawn([`/proc/self/fd/${executable}`], {
+    const carried = moreFds.map((fd) => raised(fd ?? programFd));
+    return Bun.spawn([`/proc/self/fd/${raised(executableFd)}`], {
       argv0: "lighter-supervisor",
-      stdio: stdio as [number, "ignore", "ignore", number],
+      stdio: [raised(programFd), "ignore", "ignore", raised(listenFd), ...carried] as unknown as [
+        number,
+        "ignore",
+        "ignore",
+      ],
       env: {},
       cwd: "/",
     });

@@ -21,11 +21,10 @@ enum { FLAGS_FIELD = 6, START_TIME_FIELD = 19, PENDING_FIELD = 28 };
 
 enum { ENDED, DYING, LIVES };
 
-/* Of that process; a zombie has ended. Or -errno. */
-static int read_life(int pid, uint64_t start_time)
+/* Its values behind the name, of which the state is given; 1, 0 if there is no such process, or -errno. */
+static int read_stat(int pid, char *state, uint64_t values[PENDING_FIELD + 1])
 {
 	char path[32], stat[1024];
-	unsigned long long values[PENDING_FIELD + 1] = { 0 };
 	const char *field;
 	ssize_t length;
 	int fd;
@@ -33,10 +32,10 @@ static int read_life(int pid, uint64_t start_time)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? ENDED : -errno;
+		return errno == ENOENT ? 0 : -errno;
 	length = read(fd, stat, sizeof(stat) - 1);
 	if (length < 0)
-		length = errno == ESRCH ? ENDED : -errno;
+		length = errno == ESRCH ? 0 : -errno;
 	close(fd);
 	if (length <= 0)
 		return (int)length;
@@ -45,17 +44,45 @@ static int read_life(int pid, uint64_t start_time)
 	if (!field || field[1] != ' ')
 		return -EPROTO;
 	field += 2;
-	if (strchr("ZXx", *field))
-		return ENDED;
+	*state = *field;
 	for (int i = 1; i <= PENDING_FIELD; i++) {
 		field = strchr(field, ' ');
 		if (!field)
 			return -EPROTO;
 		values[i] = strtoull(++field, NULL, 10);
 	}
-	if (values[START_TIME_FIELD] != start_time)
+	return 1;
+}
+
+/* Of that process; a zombie has ended. Or -errno. */
+static int read_life(int pid, uint64_t start_time)
+{
+	uint64_t values[PENDING_FIELD + 1];
+	char state;
+	int rc = read_stat(pid, &state, values);
+
+	if (rc <= 0)
+		return rc == 0 ? ENDED : rc;
+	if (strchr("ZXx", state) || values[START_TIME_FIELD] != start_time)
 		return ENDED;
 	return values[FLAGS_FIELD] & PF_EXITING || values[PENDING_FIELD] & 1 << (SIGKILL - 1) ? DYING : LIVES;
+}
+
+/* TEXT pid TEXT, and where there is a third one, start time TEXT. */
+int write_process(int fd, int pid, const char *const texts[3])
+{
+	uint64_t values[PENDING_FIELD + 1];
+	char state;
+	int rc = read_stat(pid, &state, values);
+
+	if (rc <= 0)
+		return rc == 0 ? -ESRCH : rc;
+	if (*texts[2])
+		rc = dprintf(fd, "%s%d%s%llu%s", texts[0], pid, texts[1],
+			     (unsigned long long)values[START_TIME_FIELD], texts[2]);
+	else
+		rc = dprintf(fd, "%s%d%s", texts[0], pid, texts[1]);
+	return rc < 0 ? -errno : 0;
 }
 
 /* 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has been killed, waits for that. */
@@ -121,55 +148,97 @@ static void pass_signals_on(int signal_fd, int connection)
 	}
 }
 
-/* Looks for EXITED in what has come, and keeps what is not a whole frame. Returns how much that is, or -EPROTO. */
-static int take_frames(uint8_t *bytes, size_t length, size_t room, int *code)
+/* What a supervisor says: the beginning of a frame. */
+struct heard {
+	uint8_t kind;
+	uint32_t length, words[3];
+};
+
+/* What has come from it and is not taken yet. */
+static uint8_t inbox[FRAME_BYTES + EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
+static size_t inbox_length;
+
+/* 1; 0 if no whole frame is there; -EPROTO if there will be none. */
+static int take_frame(struct heard *heard)
 {
-	while (length >= FRAME_BYTES) {
-		size_t end = FRAME_BYTES + ((size_t)bytes[4] << 24 | (size_t)bytes[5] << 16 | (size_t)bytes[6] << 8 | bytes[7]);
+	size_t end;
 
-		if (end > room)
-			return -EPROTO;
-		if (length < end)
-			break;
-		if (bytes[0] == FRAME_EXITED && end >= FRAME_BYTES + EXIT_HEADER_BYTES) {
-			int status;
-
-			memcpy(&status, bytes + FRAME_BYTES + 8, 4);
-			*code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-		}
-		length -= end;
-		memmove(bytes, bytes + end, length);
-	}
-	return (int)length;
+	if (inbox_length < FRAME_BYTES)
+		return 0;
+	*heard = (struct heard){ .kind = inbox[0],
+				 .length = (uint32_t)inbox[4] << 24 | (uint32_t)inbox[5] << 16 |
+					   (uint32_t)inbox[6] << 8 | inbox[7] };
+	end = FRAME_BYTES + (size_t)heard->length;
+	if (end > sizeof(inbox))
+		return -EPROTO;
+	if (inbox_length < end)
+		return 0;
+	memcpy(heard->words, inbox + FRAME_BYTES,
+	       heard->length < sizeof(heard->words) ? heard->length : sizeof(heard->words));
+	inbox_length -= end;
+	memmove(inbox, inbox + end, inbox_length);
+	return 1;
 }
 
-/* Until the supervisor at the other end has gone. ECHILD: it did not say how its process ended. */
-int await_exit(int connection, uint64_t signals)
+/* Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile, unless signal_fd is -1. */
+static int hear(int connection, int signal_fd, struct heard *heard)
 {
-	uint8_t bytes[FRAME_BYTES + EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
-	int signal_fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
-	int length = 0, code = -ECHILD;
+	int rc;
 
-	if (signal_fd < 0)
-		return -errno;
-	for (;;) {
+	while ((rc = take_frame(heard)) == 0) {
 		struct pollfd fds[] = { { connection, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
 		ssize_t n;
 
 		poll(fds, 2, -1);
-		pass_signals_on(signal_fd, connection);
-		n = recv(connection, bytes + length, sizeof(bytes) - (size_t)length, MSG_DONTWAIT);
+		if (signal_fd >= 0)
+			pass_signals_on(signal_fd, connection);
+		n = recv(connection, inbox + inbox_length, sizeof(inbox) - inbox_length, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
-			break;
-		length = take_frames(bytes, (size_t)(length + n), sizeof(bytes), &code);
-		if (length < 0) {
-			code = length;
-			break;
-		}
+			return 0;
+		inbox_length += (size_t)n;
 	}
+	return rc;
+}
+
+/*
+ * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the supervisor has gone then, and nobody
+ * knows. ECANCELED: it says that it could not be.
+ */
+int await_start(int connection, int start)
+{
+	static const uint8_t request[FRAME_BYTES] = { FRAME_START };
+	struct heard heard;
+	int rc;
+
+	if (start)
+		send(connection, request, sizeof(request), MSG_NOSIGNAL); /* if it has gone, that is what we hear */
+	while ((rc = hear(connection, -1, &heard)) > 0) {
+		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED))
+			return (int)heard.words[0];
+		if (heard.kind == FRAME_FAILED)
+			return -ECANCELED;
+	}
+	return rc < 0 || start ? rc : -ECHILD;
+}
+
+/* Until it has gone. ECHILD: it did not say how its process ended. */
+int await_exit(int connection, uint64_t signals)
+{
+	int signal_fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
+	int rc, code = -ECHILD;
+	struct heard heard;
+
+	if (signal_fd < 0)
+		return -errno;
+	while ((rc = hear(connection, signal_fd, &heard)) > 0)
+		if (heard.kind == FRAME_EXITED && heard.length >= EXIT_HEADER_BYTES) {
+			int status = (int)heard.words[2];
+
+			code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		}
 	close(signal_fd);
 	close(connection); /* nobody who is executed later has it */
-	return code;
+	return rc < 0 ? rc : code;
 }

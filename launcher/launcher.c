@@ -142,6 +142,8 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_REMOVE_TREE] = "sb",
 	[OP_AWAIT_EXIT] = "nn",
 	[OP_DROP_BOUNDING] = "n",
+	[OP_AWAIT_START] = "nn",
+	[OP_WRITE_PROCESS] = "ssbbb",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -1176,6 +1178,21 @@ static int op_await_exit(struct program *p, const struct op *op)
 	return code < 0 ? code : set_slot(p, op->out, code);
 }
 
+static int op_await_start(struct program *p, const struct op *op)
+{
+	int pid = await_start((int)op->arg[0], op->arg[1] != 0);
+
+	return pid < 0 ? pid : set_slot(p, op->out, pid);
+}
+
+/* arg = { fd, pid, text, text, text } */
+static int op_write_process(struct program *p, const struct op *op)
+{
+	const char *texts[3] = { text(p, op, 2), text(p, op, 3), text(p, op, 4) };
+
+	return write_process(p->slots[op->arg[0]], p->slots[op->arg[1]], texts);
+}
+
 static int op_drop_bounding(struct program *p, const struct op *op)
 {
 	(void)p;
@@ -1217,6 +1234,8 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_REMOVE_TREE] = op_remove_tree,
 	[OP_AWAIT_EXIT] = op_await_exit,
 	[OP_DROP_BOUNDING] = op_drop_bounding,
+	[OP_AWAIT_START] = op_await_start,
+	[OP_WRITE_PROCESS] = op_write_process,
 };
 
 static int is_set(const struct program *p, uint16_t slot)
@@ -1355,20 +1374,20 @@ static void report(struct program *p, struct failure failure)
 }
 
 /*
- * In the place of the process that began a container, which waits for its end: the same process, with its stdio and its
- * environment. It ends with the container's code; where something is not as it should be, clean-up executes who can say so,
- * and knows the code if the supervisor did not say it. Signals stay blocked: what is begun is finished.
+ * In the place of the process that began a container, and goes on here: the same process, with its stdio and its environment.
+ * It ends with the container's code. Where something is not as it should be, clean-up executes who can say so, or does better:
+ * in this process, but where the code is known already. Signals stay blocked: what is begun is finished.
  */
 static void stand_in(struct program *p) __attribute__((noreturn));
 static void stand_in(struct program *p)
 {
 	uint32_t failed;
-	int status = 0, code;
+	int status, code;
 	pid_t pid;
 
 	prctl(PR_SET_NAME, "lighter-runtime");
 	if (play(p, 0, p->header.host_count, &failed) < 0) {
-		pid = fork();
+		pid = p->slots[p->header.init_slot] < 0 ? 0 : fork();
 		if (pid == 0) {
 			block_signals(0);
 			in_child = released = 1; /* nobody is told of an execve(2) */
@@ -1379,7 +1398,7 @@ static void stand_in(struct program *p)
 			;
 	}
 	code = p->slots[p->header.init_slot];
-	_exit(code >= 0 ? code : WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	_exit(code < 0 ? 1 : code);
 }
 
 int main(void)
@@ -1390,7 +1409,7 @@ int main(void)
 	uint8_t *bytes = read_program(PROGRAM_FD, &length);
 	int rc = bytes ? program_load(&program, bytes, length) : -errno;
 
-	if (rc == 0 && program.header.host_count > 0 && program.ops[0].kind == OP_AWAIT_EXIT)
+	if (rc == 0 && program.header.host_count > 0 && program.ops[0].kind == OP_AWAIT_START)
 		stand_in(&program);
 	if (rc == 0)
 		rc = settle();

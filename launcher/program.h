@@ -121,6 +121,8 @@ enum op_kind {
 	OP_REMOVE_TREE,
 	OP_AWAIT_EXIT,
 	OP_DROP_BOUNDING,
+	OP_AWAIT_START,
+	OP_WRITE_PROCESS,
 	OP_KIND_COUNT,
 };
 
@@ -193,6 +195,7 @@ static const struct call calls[] = {
 	{ __NR_flock, -1, 0, "nn", { 0, 0 } }, /* flock */
 	{ __NR_write, -1, 0, "n2n", { 0, 1, 0 } }, /* write */
 	{ __NR_pidfd_send_signal, -1, 0, "nnzn", { 0, 0, 0, 0 } }, /* pidfd_send_signal */
+	{ __NR_renameat2, -1, 0, "nsnsn", { 0, 0, 0, 0, 0 } }, /* renameat2 */
 };
 #define CALL_COUNT (sizeof(calls) / sizeof(calls[0]))
 

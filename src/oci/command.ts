@@ -12,8 +12,9 @@ export interface OciContext {
   /** The CRIU program: a path, or a name to look for in PATH. */
   criu: string;
   log: Log;
-  /** The global flags as they were given. */
+  /** The global flags, and what follows the command's name, as they were given. */
   globalArgs: readonly string[];
+  args: readonly string[];
 }
 
 export interface OciCommand {

@@ -1,6 +1,7 @@
 /**
  * A process whose end we wait for: signals go to it, and with a terminal of its own its bytes go through us. Without one, the
- * launcher waits in our place (`standInPlan`), which takes no memory to speak of, and ends sooner than Bun does.
+ * launcher goes on in our place as soon as there is no more to decide (`standInPlan`): it takes no memory to speak of, and Bun's
+ * end falls in the time that the start takes.
  */
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -8,33 +9,54 @@ import { LighterError } from "../base/errors.ts";
 import { FORWARDED_SIGNALS, SIGNALS } from "../base/signals.ts";
 import { selfCommand } from "../linux/process/self.ts";
 import { readWindowSize, setRawMode } from "../linux/sys/tty.ts";
-import type { AttachPlan, StandInPlan, Supervised } from "../runtime/mod.ts";
+import type { AttachPlan, ExecRequest, StandInPlan, Supervised } from "../runtime/mod.ts";
 import type { OciContext } from "./command.ts";
 import type { Flag } from "./flags.ts";
-import { openRuntime } from "./launch.ts";
+import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
 
 /** Where this runs from source. */
 const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
 
-/** With which a stand-in leaves the end to the command that it stands in for. */
-export const finishFlag: Flag = { name: "finish", kind: "string", own: true, help: "" };
+/** With which a stand-in leaves the end to the command that it stands in for, or all of it. Each names what there is of it. */
+export const standInFlags: readonly Flag[] = [
+  { name: "finish", kind: "string", own: true, help: "" },
+  { name: "again", kind: "string", own: true, help: "" },
+];
 
-/** `command`: what finishes in its place where anything is not as it should be. */
+/** `name`: for the flags above; `finish`: what else finishing the command needs. */
 export function standInPlan(
-  { globalArgs }: OciContext,
-  end: StandInPlan["end"],
-  command: readonly string[],
+  { globalArgs, args }: OciContext,
+  command: string,
+  {
+    name,
+    finish,
+    pidFile,
+    ...plan
+  }: { name: string; finish: readonly string[]; pidFile: string | undefined } & Pick<
+    StandInPlan,
+    "state" | "end" | "preserved"
+  >,
 ): StandInPlan {
   const [path = "", ...entry] = selfCommand(ENTRY_PATH, process.execPath);
-  const argv = ["lighter", ...entry, "runtime", ...globalArgs, ...command];
-  const env = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  const runtime = ["lighter", ...entry, "runtime", ...globalArgs, command];
   return {
-    end,
+    ...plan,
+    ...(pidFile === undefined ? {} : { pidFile: pidFilePaths(pidFile) }),
     argv: [process.argv0, ...process.argv.slice(2)],
     signals: signalsToForward(false).map(({ number }) => number),
-    otherwise: { path, argv, env },
+    otherwise: {
+      path,
+      env: Object.entries(process.env).map(([variable, value]) => `${variable}=${value}`),
+      again: [...runtime, `--again=${name}`, ...args],
+      finish: [...runtime, `--finish=${name}`, ...finish],
+    },
   };
+}
+
+/** Numbers of the fds that the process gets besides stdio. */
+export function preservedFds({ preserveFds = 0 }: Pick<ExecRequest, "preserveFds">): number[] {
+  return Array.from({ length: preserveFds }, (_, i) => 3 + i);
 }
 
 /** After a stand-in: the exit code of a process that has ended, or will. */

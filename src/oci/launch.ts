@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { launcherPath } from "../embedded.ts";
 import { type CgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
@@ -235,15 +235,19 @@ export function recordPid(handle: StateHandle, pid: number): void {
 }
 
 /** In one step: a caller that sees the file sees the whole number. */
-export function writePidFile(path: string | undefined, pid: number): void {
-  if (path === undefined) return;
-  const absolute = isAbsolute(path) ? path : resolve(path);
-  const temporary = join(dirname(absolute), `.${basename(absolute)}`);
+export function writePidFile(given: string | undefined, pid: number): void {
+  if (given === undefined) return;
+  const { path, temporary } = pidFilePaths(given);
   writeFileSync(temporary, String(pid), { mode: 0o666 });
   try {
-    renameSync(temporary, absolute);
+    renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+export function pidFilePaths(given: string): { path: string; temporary: string } {
+  const path = resolve(given);
+  return { path, temporary: join(dirname(path), `.${basename(path)}`) };
 }

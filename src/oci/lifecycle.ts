@@ -6,7 +6,7 @@ import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "..
 import { writePoint } from "../base/write-point.ts";
 import { emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
-import type { Created, Runtime } from "../runtime/mod.ts";
+import type { Created, Runtime, StandInPlan, StartRequest } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
@@ -36,10 +36,7 @@ export async function createInit(
     for (const name of EARLY_HOOKS) await runHooks(context, runtime, handle, name, "creating");
   };
   try {
-    const { config } = request;
-    const process = await withHome(config.process!, handle.state.rootfs, config.mounts); // `prepare` has checked it
-    const homed = { ...request, config: { ...config, process } };
-    await prepareFilter(context.root, config);
+    const homed = await completed(context, handle, request);
     const created = await runtime.create(isHooked ? { ...homed, beforePivot } : homed).catch(rethrowAsStartFailure);
     writePoint("created init");
     try {
@@ -57,6 +54,30 @@ export async function createInit(
   } finally {
     close();
   }
+}
+
+/** The same, but that the launcher does all that remains, in this process: for a usual container. @throws LighterError */
+export async function runInPlace(
+  context: OciContext,
+  runtime: Runtime,
+  { handle, request, close }: Prepared,
+  plan: () => StandInPlan,
+): Promise<never> {
+  try {
+    return await runtime.standIn(await completed(context, handle, request), plan).catch(rethrowAsStartFailure);
+  } catch (error) {
+    handle.remove();
+    throw error;
+  } finally {
+    close();
+  }
+}
+
+async function completed(context: OciContext, { state }: StateHandle, request: StartRequest): Promise<StartRequest> {
+  const { config } = request;
+  const process = await withHome(config.process!, state.rootfs, config.mounts); // `prepare` has checked it
+  await prepareFilter(context.root, config);
+  return { ...request, config: { ...config, process } };
 }
 
 /** Lets a created container's init go on to its program, and returns when that runs, or has ended. */
@@ -181,7 +202,7 @@ async function removeRdtGroup(context: OciContext, handle: StateHandle): Promise
 }
 
 /** A `run` in the foreground that was killed has left its supervisor, whose last acts are not to hit the next container. */
-async function awaitSupervisor(directory: string): Promise<void> {
+export async function awaitSupervisor(directory: string): Promise<void> {
   if (!existsSync(runFiles(directory).socket)) return;
   const found = await (await openRuntime()).reconnect(directory);
   if (found === "lost" || !("gone" in found)) return;

@@ -84,7 +84,7 @@ async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[])
   }
   checkCount(command, parsed.args.length);
   try {
-    return await command.run({ ...contextOf(global), log, globalArgs }, parsed);
+    return await command.run({ ...contextOf(global), log, globalArgs, args }, parsed);
   } catch (error) {
     const { failure } = command;
     throw failure ? new CommandFailed(failure.prefix, failure.code, error) : error;
@@ -107,7 +107,7 @@ async function load(name: string): Promise<OciCommand> {
   return (await importIt()).command;
 }
 
-function contextOf(global: Parsed): Omit<OciContext, "log" | "globalArgs"> {
+function contextOf(global: Parsed): Omit<OciContext, "log" | "globalArgs" | "args"> {
   const rootless = rootlessOf(global.string("rootless") ?? "auto");
   return {
     root: resolve(global.string("root") ?? defaultRoot(rootless)),

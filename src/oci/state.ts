@@ -24,6 +24,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { assert } from "../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES, OCI_ID_MAX_BYTES, OCI_REMOVE_ROUNDS, OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import { formatNow } from "../base/time.ts";
@@ -144,6 +145,18 @@ export class StateHandle {
     writePoint("save state");
     renameSync(`${path}.new`, path);
     writePoint("saved state");
+  }
+
+  /** What `save` writes, in pieces: `pid` and `pidStartTime` come between them. */
+  get textsAroundPid(): [string, string, string] {
+    const { pid: _pid, pidStartTime: _time, ...rest } = this.state;
+    return ['{"pid":', ',"pidStartTime":', `,${JSON.stringify(rest).slice(1)}\n`];
+  }
+
+  /** The open directory, which is locked by it. */
+  get lockFd(): number {
+    assert(this.#lockFd !== undefined, "the container is locked");
+    return this.#lockFd;
   }
 
   /** Removes the directory: the container is gone. Only with the lock; ends it, and does nothing when it has ended. */

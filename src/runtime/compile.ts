@@ -234,7 +234,7 @@ export function withBuiltinDevices(resources: OciResources = {}): OciResources {
 }
 
 /** The program that runs one more process in a container. */
-export function compileExec(request: ExecRequest, host: HostFacts): Program {
+export function compileExec(request: ExecRequest, host: HostFacts, hold = false): Program {
   const { config, process, stdio } = request;
   checkUser(process);
   const cgroup = config.linux?.cgroupsPath ? planCgroup(host.cgroups, config.linux.cgroupsPath, {}) : undefined;
@@ -281,12 +281,12 @@ export function compileExec(request: ExecRequest, host: HostFacts): Program {
   connectStdio(init, stdio, fds);
   setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, {
-    hold: false,
+    hold,
     fds,
     handOver: request.handOver,
     file: request.file,
   });
-  return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, false, undefined) };
+  return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, hold, undefined) };
 }
 
 /** The host's id of the process's user. */

@@ -124,17 +124,10 @@ function compileState(container: CreatedContainer): Program | undefined {
 function lock({ directory, stateFile }: KeptContainer): OpList {
   const ops = new OpList("host");
   ops.open(directory, O.RDONLY | O.DIRECTORY, "state", "the container's state");
-  lockState(ops, stateFile);
-  return ops;
-}
-
-/** The open directory in the slot "state"; the slot "there" is set if nobody has deleted the container meanwhile. */
-export function lockState(ops: OpList, stateFile: string, extras: OpExtras = {}): void {
   ops.call("flock", [slot("state"), LOCK_EX], "one command at a time");
-  ops.call("openat", [slot("state"), text(stateFile), O.PATH | O.CLOEXEC, 0], "nobody has deleted it meanwhile", {
-    out: "there",
-    ...extras,
-  });
+  const why = "nobody has deleted it meanwhile";
+  ops.call("openat", [slot("state"), text(stateFile), O.PATH | O.CLOEXEC, 0], why, { out: "there" });
+  return ops;
 }
 
 function checkInit(ops: OpList, container: CreatedContainer, lives: boolean, extras: OpExtras = {}): void {

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
+import { writePoint } from "../base/write-point.ts";
 import {
   type CgroupHost,
   type CgroupPlan,
@@ -20,7 +21,7 @@ import { listProgram } from "../linux/program/list.ts";
 import type { Program } from "../linux/program/op.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
-import { compileExec, compileStart } from "./compile.ts";
+import { type CompiledStart, compileExec, compileStart } from "./compile.ts";
 import {
   type ConnectRequest,
   compileConnect,
@@ -33,6 +34,7 @@ import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { runFiles } from "./run-files.ts";
 import { filesystemFds } from "./shared-filesystems.ts";
+import type { StandInPlan } from "./stand-in.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartRequest, Supervised } from "./types.ts";
 
@@ -121,7 +123,8 @@ class LauncherRuntime implements Runtime {
     return passed;
   }
 
-  async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
+  /** With the cgroups made that the container's is in. */
+  #compileStart(request: StartRequest, hold: boolean): CompiledStart {
     let compiled = compileStart(request, this.#host, hold);
     if (compiled.cgroup && !request.placeInCgroup) {
       setupCgroupParents(this.#host.cgroups, compiled.cgroup);
@@ -132,7 +135,12 @@ class LauncherRuntime implements Runtime {
       }
     }
     for (const warning of compiled.cgroup?.warnings ?? []) request.onWarning?.(warning);
-    return { ...(await this.#launch(compiled.program, request)), cgroup: compiled.cgroup };
+    return compiled;
+  }
+
+  async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
+    const { program, cgroup } = this.#compileStart(request, hold);
+    return { ...(await this.#launch(program, request)), cgroup };
   }
 
   async exec(request: ExecRequest): Promise<Supervised> {
@@ -146,18 +154,14 @@ class LauncherRuntime implements Runtime {
     launched: Launched,
     running: (connection: SupervisorConnection) => Promise<number>,
   ): Promise<ConnectedProcess> {
-    const { connection, attached, program, madeDirectory } = launched;
+    const { connection, attached, program, undo } = launched;
     try {
-      const pid = running(connection);
-      pid.catch(() => {}); // until it is awaited
-      const standIn = await this.#openStandIn(request, launched); // while the launcher is at work this costs no time
-      return new ConnectedProcess(request.runDirectory, connection, attached, await pid, { program, standIn });
+      return new ConnectedProcess(request.runDirectory, connection, attached, await running(connection), program);
     } catch (error) {
       for (const socket of attached) socket.destroy();
       if (!(error instanceof PlayError)) await this.#abandon(request, launched);
-      closeControl(launched);
       await connection.closed; // the launcher has cleaned up
-      this.#removeRunFiles(request.runDirectory, madeDirectory);
+      undo();
       // Where init failed while something was done to it, that is why the something failed.
       throw explainFailure(connection.failedOp ?? error, program);
     }
@@ -165,7 +169,6 @@ class LauncherRuntime implements Runtime {
 
   async #abandon(request: StartRequest | ExecRequest, launched: Launched): Promise<void> {
     const { connection } = launched;
-    closeControl(launched); // the launcher goes with the last client
     await connection.abandon();
     await connection.closed;
     // If it was killed. A cgroup that somebody else was to make is theirs to remove, and may be another container's.
@@ -173,48 +176,74 @@ class LauncherRuntime implements Runtime {
       await this.removeCgroup(request.config.linux?.cgroupsPath);
   }
 
-  /** Undefined: none is asked for, or it cannot be. Then Bun waits. */
-  async #openStandIn({ standIn }: StartRequest | ExecRequest, launched: Launched) {
-    if (standIn === undefined || launched.control === undefined) return undefined;
+  async standIn(request: StartRequest | ExecRequest, plan: () => StandInPlan): Promise<never> {
+    const program =
+      "containerPid" in request ? compileExec(request, this.#host, true) : this.#compileStart(request, true).program;
+    const { socketPath, spawn, undo } = this.#prepareLaunch(program, request);
+    let control: number;
     try {
+      control = connectControl(socketPath);
+      spawn();
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    try {
+      writePoint("spawned launcher");
       const { openStandIn } = await import("./stand-in.ts");
-      return openStandIn(standIn(), launched.control, this.#sealLauncher());
-    } catch {
-      closeControl(launched);
-      return undefined;
+      openStandIn(plan(), control, this.#sealLauncher())(); // the launcher is at work for as long as this takes
+      throw new LighterError("kernel", "execute the launcher in our place");
+    } catch (error) {
+      const connection = await SupervisorConnection.open(socketPath).catch(() => undefined); // it may have gone
+      closeSync(control);
+      await connection?.abandon();
+      await connection?.closed;
+      undo();
+      throw error;
     }
   }
 
-  #removeRunFiles(runDirectory: string, whole: boolean): void {
-    if (whole) rmSync(runDirectory, { recursive: true, force: true });
-    else rmSync(runFiles(runDirectory).socket, { force: true });
+  async #launch(program: Program, request: StartRequest | ExecRequest): Promise<Launched> {
+    const { socketPath, spawn, undo } = this.#prepareLaunch(program, request);
+    try {
+      const connecting = SupervisorConnection.open(socketPath);
+      const attaching = request.attach.map((plan) => attachTo(socketPath, plan));
+      const connection = await connecting;
+      const attached = await Promise.all(attaching);
+      spawn(); // only now: a client that is connected and has said what it wants misses nothing
+      return { connection, attached, program, undo };
+    } catch (error) {
+      undo();
+      throw error;
+    }
   }
 
-  async #launch(program: Program, request: StartRequest | ExecRequest): Promise<Launched> {
+  /** What is listened on, until `spawn` gives it to the launcher, or `undo` ends it. */
+  #prepareLaunch(program: Program, request: StartRequest | ExecRequest) {
     const bytes = encodeProgram(program, this.#fault);
     const madeDirectory = makeDirectory(request.runDirectory);
     const { socket, exit } = runFiles(request.runDirectory);
     rmSync(exit, { force: true });
-    const listenFd = listenUnix(socket);
-    let control: number | undefined;
-    try {
-      const connecting = SupervisorConnection.open(socket);
-      const attaching = request.attach.map((plan) => attachTo(socket, plan));
-      const connection = await connecting;
-      const attached = await Promise.all(attaching);
-      if (request.standIn) control = connectControl(socket);
-      // Only now: a client that is connected and has said what it wants misses nothing.
-      const fds = fdsToCarry(carriedFds(request), request.handOver);
-      const shared = "filesystems" in request ? filesystemFds(request) : [];
-      spawnLauncher(this.#sealLauncher(), bytes, listenFd, [...fds, ...shared]);
-      return { connection, attached, program, madeDirectory, control };
-    } catch (error) {
-      closeControl({ control });
-      this.#removeRunFiles(request.runDirectory, madeDirectory);
-      throw error;
-    } finally {
-      closeSync(listenFd); // where no launcher took it over, this also ends the connections
-    }
+    let listenFd: number | undefined = listenUnix(socket);
+    const close = () => {
+      if (listenFd !== undefined) closeSync(listenFd);
+      listenFd = undefined;
+    };
+    return {
+      socketPath: socket,
+      spawn: () => {
+        const fds = fdsToCarry(carriedFds(request), request.handOver);
+        const shared = "filesystems" in request ? filesystemFds(request) : [];
+        spawnLauncher(this.#sealLauncher(), bytes, listenFd!, [...fds, ...shared]);
+        close();
+      },
+      /** Of a launcher that has gone, too. */
+      undo: () => {
+        close(); // also ends the connections
+        if (madeDirectory) rmSync(request.runDirectory, { recursive: true, force: true });
+        else rmSync(socket, { force: true });
+      },
+    };
   }
 
   async connect(request: ConnectRequest): Promise<void> {
@@ -293,31 +322,23 @@ interface Launched {
   connection: SupervisorConnection;
   attached: Socket[];
   program: Program;
-  madeDirectory: boolean;
-  /** The fd of a further control connection, which a stand-in goes on with. */
-  control: number | undefined;
+  /** Removes the run-time files that were made for it. */
+  undo: () => void;
   /** Of a container's start. */
   cgroup?: CgroupPlan | undefined;
-}
-
-function closeControl(launched: { control: number | undefined }): void {
-  if (launched.control !== undefined) closeSync(launched.control);
-  launched.control = undefined;
 }
 
 class ConnectedProcess implements Supervised {
   readonly exited: Promise<ExitRecord>;
   readonly gone: Promise<void>;
-  readonly standIn: () => void;
 
   constructor(
     readonly runDirectory: string,
     readonly connection: SupervisorConnection,
     readonly attached: readonly Socket[],
     readonly pid: number,
-    { program, standIn = () => {} }: { program?: Program; standIn?: (() => void) | undefined } = {},
+    program?: Program,
   ) {
-    this.standIn = standIn;
     this.exited = connection.exited.then(exitRecord, (error: unknown) => {
       throw program ? explainFailure(error, program) : error;
     });

@@ -1,26 +1,52 @@
 import { prepareStandIn } from "../linux/process/stand-in.ts";
-import { O, OpList, text } from "../linux/program/builder.ts";
+import { LOCK_EX, LOCK_UN, O, OpList, text } from "../linux/program/builder.ts";
+import { AT_FDCWD } from "../linux/program/calls.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
-import { type KeptContainer, lockState, removeContainer } from "./later.ts";
+import { duplicateFd } from "../linux/sys/memfd.ts";
+import { type KeptContainer, removeContainer } from "./later.ts";
 
-/** What a stand-in does when the process has ended. */
-export type StandInEnd =
-  | { kind: "nothing"; stateFd: number }
-  /** `stateFd`: its state directory, open as long as we are, so that nobody else's of that name is taken for it. */
-  | { kind: "container"; container: KeptContainer; stateFd: number }
-  /** The directory of an exec's run-time files goes. */
-  | { kind: "exec"; directory: string };
-
-/** A process that waits in our place for the end of one that is supervised, without Bun: for `Supervised.standIn`. */
+/** What remains to be done of a foreground command when its launcher is at work, by who does it in our place. */
 export interface StandInPlan {
+  /** Of a container, where the process is its init. */
+  state?: StandInState;
+  /** Absolute; the process's pid is written to it, as a whole or not at all. */
+  pidFile?: { path: string; temporary: string };
   end: StandInEnd;
   /** What `ps` shows of it. */
   argv: readonly string[];
-  /** Numbers of signals to pass on. */
+  /** Numbers of signals to pass on once it has started. */
   signals: readonly number[];
-  /** Executed where anything fails, to say so and to end what is left; it gives the exit code if that is not known. */
-  otherwise: { path: string; argv: readonly string[]; env: readonly string[] };
+  /** Further fds that stay open until it has started, besides stdin, for who is executed otherwise. */
+  preserved: readonly number[];
+  otherwise: Otherwise;
+}
+
+export interface StandInState {
+  /** The open directory, which is locked until the process has started. */
+  fd: number;
+  /** A name in it. */
+  file: string;
+  /** Of the file: init's pid goes behind the first, its start time behind the second. */
+  texts: readonly [string, string, string];
+}
+
+/** When the process has ended. */
+export type StandInEnd =
+  | { kind: "nothing" }
+  /** It is deleted: needs `state`. */
+  | { kind: "container"; container: KeptContainer }
+  /** The directory of an exec's run-time files goes. */
+  | { kind: "exec"; directory: string };
+
+/** Who is executed where anything fails. */
+export interface Otherwise {
+  path: string;
+  env: readonly string[];
+  /** Before the process has started: to do everything again, or to say why it cannot be done. */
+  again: readonly string[];
+  /** After that: to say what is wrong, and to end what is left; it gives the exit code if that is not known. */
+  finish: readonly string[];
 }
 
 /** Bit n - 1 is signal n: the kernel's sigset_t, of signals below 32. */
@@ -28,37 +54,74 @@ export function signalMask(signals: readonly number[]): number {
   return signals.reduce((mask, signal) => mask + 2 ** (signal - 1), 0);
 }
 
-/** `connection`: the fd of a control connection to the supervisor. */
-export function compileStandIn({ end, signals, otherwise }: StandInPlan, connection: number): Program {
+/** `connection`: the fd of a control connection to the supervisor; `stdin`: of a copy of ours, which is given back. */
+export function compileStandIn(plan: StandInPlan, connection: number, stdin: number): Program {
+  const { state, pidFile, end, signals, preserved } = plan;
   const ops = new OpList("host");
+  ops.add({ kind: "awaitStart", connection, start: false, out: "pid", why: "it is ready" });
+  if (state !== undefined) {
+    const fresh = `${state.file}.new`;
+    writeProcess(ops, [state.fd, fresh, state.file], 0o600, state.texts, "the container's state");
+  }
+  if (pidFile !== undefined)
+    writeProcess(ops, [AT_FDCWD, pidFile.temporary, pidFile.path], 0o666, ["", "", ""], "its pid");
+  ops.add({ kind: "awaitStart", connection, start: true, out: "started", why: "start it" });
+  if (state !== undefined) ops.call("flock", [state.fd, LOCK_UN], "others may exec in it, and kill it");
+  for (const fd of [stdin, ...preserved]) ops.call("close", [fd], "it has its own");
   ops.add({ kind: "awaitExit", connection, signals: signalMask(signals), out: "code", why: "its exit code is ours" });
-  if (end.kind === "container") {
-    const { container, stateFd } = end;
-    ops.call("openat", [stateFd, text("."), O.DIRECTORY | O.CLOEXEC, 0], "the container's state", { out: "state" });
-    lockState(ops, container.stateFile, { tolerate: ["ENOENT"] });
-    removeContainer(ops, container, { guard: "there" });
+  if (end.kind === "container" && state !== undefined) {
+    ops.call("flock", [state.fd, LOCK_EX], "one command at a time");
+    ops.call("openat", [state.fd, text("."), O.DIRECTORY | O.CLOEXEC, 0], "the container's state", { out: "state" });
+    ops.call("openat", [state.fd, text(state.file), O.PATH | O.CLOEXEC, 0], "nobody has deleted it meanwhile", {
+      ...{ out: "there", tolerate: ["ENOENT"] },
+    });
+    removeContainer(ops, end.container, { guard: "there" });
   } else if (end.kind === "exec") {
     const why = "the exec is over";
     ops.open(end.directory, O.DIRECTORY, "run", why, { tolerate: ["ENOENT"] });
     ops.add({ kind: "removeTree", directory: "run", path: end.directory, why, guard: "run" });
   }
-  const cleanup = new OpList("cleanup");
-  const { path, argv, env } = otherwise;
-  cleanup.add({ kind: "execute", paths: [path], argv, env, why: "it knows what to do" });
   return {
     host: ops.ops,
     init: [],
-    cleanup: cleanup.ops,
+    cleanup: compileOtherwise(plan, connection, stdin),
     supervise: { init: "code", hold: false, exitPath: "", socketPath: "" },
   };
 }
 
-/** Ready to take our place, which calling the result does: see `Supervised.standIn`. `executableFd`: of the launcher. */
+function compileOtherwise({ state, otherwise }: StandInPlan, connection: number, stdin: number): Program["cleanup"] {
+  const { path, env, again, finish } = otherwise;
+  const ops = new OpList("cleanup");
+  if (state !== undefined) ops.call("flock", [state.fd, LOCK_UN], "who is executed locks it");
+  ops.call("close", [connection], "whom nobody waits for any more", { tolerate: ["EBADF"] });
+  ops.call("dup3", [stdin, 0, 0], "the program was there", { unless: "started" });
+  const execute = { kind: "execute", paths: [path], env } as const;
+  ops.add({ ...execute, argv: again, why: "once more, from the beginning", unless: "started" });
+  ops.add({ ...execute, argv: finish, why: "it knows what to do", guard: "started" });
+  return ops.ops;
+}
+
+function writeProcess(
+  ops: OpList,
+  [directory, fresh, name]: readonly [number, string, string],
+  mode: number,
+  texts: StandInState["texts"],
+  why: string,
+): void {
+  const flags = O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC;
+  ops.call("openat", [directory, text(fresh), flags, mode], why, { out: "file" });
+  ops.add({ kind: "writeProcess", fd: "file", pid: "pid", texts, why });
+  ops.close("file", why);
+  ops.call("renameat2", [directory, text(fresh), directory, text(name), 0], why);
+}
+
+/** Ready to take our place, which calling the result does: it returns only if that failed. `executableFd`: of the launcher. */
 export function openStandIn(plan: StandInPlan, connection: number, executableFd: number): () => void {
+  const stdin = duplicateFd(0, 0);
   return prepareStandIn({
     executableFd,
-    program: encodeProgram(compileStandIn(plan, connection)),
-    fds: plan.end.kind === "exec" ? [connection] : [connection, plan.end.stateFd],
+    program: encodeProgram(compileStandIn(plan, connection, stdin)),
+    fds: [connection, stdin, ...(plan.state ? [plan.state.fd] : []), ...plan.preserved],
     signalMask: signalMask(plan.signals),
     argv: plan.argv,
     env: plan.otherwise.env,

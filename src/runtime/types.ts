@@ -138,8 +138,6 @@ export interface StartRequest {
   beforePivot?: (pid: number) => Promise<void>;
   /** Connections made before the process starts, so that they miss no byte. */
   attach: readonly AttachPlan[];
-  /** For `Supervised.standIn`. Called when the launcher is at work. */
-  standIn?: () => StandInPlan;
 }
 
 export interface ExecRequest {
@@ -160,7 +158,6 @@ export interface ExecRequest {
   preserveFds?: number;
   handOver?: HandOver;
   attach: readonly AttachPlan[];
-  standIn?: () => StandInPlan;
 }
 
 export interface ExitRecord {
@@ -193,11 +190,6 @@ export interface Supervised {
   attach(plan: AttachPlan): Promise<Socket>;
   /** Closes our connection; the process runs on, unless it is to be handed over. */
   disconnect(): void;
-  /**
-   * With `standIn`: goes on as that, in this process. Returns if there is none, or it cannot be: then all is as before, but that
-   * stdin may be gone.
-   */
-  standIn(): void;
   /** With `handOver`: the supervisor leaves, and the process has our parent for its own. */
   release(): Promise<void>;
 }
@@ -220,6 +212,11 @@ export interface Runtime {
   start(request: StartRequest): Promise<Supervised>;
   create(request: StartRequest): Promise<Created>;
   exec(request: ExecRequest): Promise<Supervised>;
+  /**
+   * Creates or executes it, and goes on as who starts it and waits for its end: this process, as the launcher, with a program that is
+   * compiled from the plan. Throws where it does not come to that, and then leaves nothing.
+   */
+  standIn(request: StartRequest | ExecRequest, plan: () => StandInPlan): Promise<never>;
   /** After a daemon restart: the live supervisor, or its exit record, or "lost" if it died without one. */
   reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost">;
   /**

@@ -1,14 +1,26 @@
 import { describe, expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join, resolve } from "node:path";
+import { randomId } from "../../src/base/ids.ts";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { encodeFrame } from "../../src/linux/process/frames.ts";
+import { readProcessStat } from "../../src/linux/process/process-stat.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAGIC, EXIT_VERSION, FRAME } from "../../src/linux/program/format.ts";
 import type { Program } from "../../src/linux/program/op.ts";
+import { tryLockExclusive } from "../../src/linux/sys/flock.ts";
 import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import { eventually, until } from "../support/eventually.ts";
 import { type Bundle, OciBox, script } from "../support/oci-box.ts";
@@ -49,8 +61,35 @@ async function endOf(child: ChildProcess): Promise<{ code: number | null; err: s
   return { code: child.exitCode, err };
 }
 
-const running = ({ id, directory }: Bundle, ...flags: string[]) =>
-  waiting(["run", ...flags, "--bundle", directory, id]);
+/** A `run` whose process has started, or ended. */
+async function running({ id, directory }: Bundle, ...flags: string[]): Promise<Waiting> {
+  const run = await waiting(["run", ...flags, "--bundle", directory, id]);
+  const isStarted = () => readPid(id) > 0 && !isLocked(join(box.root, id));
+  await Promise.race([run.ended, until(isStarted, "it has started")]);
+  return run;
+}
+
+/** An `exec` whose process has started. */
+async function executing({ id, rootfs }: Bundle): Promise<Waiting> {
+  const begun = `data/begun-${randomId()}`;
+  const exec = await waiting(["exec", id, "/bin/sh", "-c", `echo >/${begun}; exec sleep 1000`]);
+  await until(() => existsSync(join(rootfs, begun)), "it has started");
+  return exec;
+}
+
+function readPid(id: string): number {
+  return JSON.parse(readFileSync(join(box.root, id, "state.json"), "utf8")).pid;
+}
+
+function isLocked(directory: string): boolean {
+  const fd = openSync(directory, "r");
+  try {
+    return !tryLockExclusive(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 const stateOf = ({ id }: Bundle) => join(box.root, id);
 const SLEEP = ["/bin/sleep", "1000"];
 const TRAPS = (ready: string) =>
@@ -112,7 +151,7 @@ describe("a foreground command", () => {
           if (!own) config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "pid");
         });
         const run = await running(bundle);
-        const execs = await Promise.all([1, 2, 3].map(() => waiting(["exec", bundle.id, ...SLEEP])));
+        const execs = await Promise.all([1, 2, 3].map(() => executing(bundle)));
         expect(box.cli(["kill", bundle.id, "KILL"]).code).toBe(0);
         for (const { ended } of [run, ...execs]) expect(await ended).toEqual({ code: 137, err: "" });
         expect(existsSync(stateOf(bundle))).toBe(false);
@@ -145,7 +184,7 @@ describe("a foreground command", () => {
   rooted("whose supervisor was killed says so, and leaves nothing", async () => {
     const bundle = box.bundle(SLEEP);
     const run = await running(bundle);
-    const exec = await waiting(["exec", bundle.id, ...SLEEP]);
+    const exec = await executing(bundle);
     process.kill(supervisorOf(exec.pid), "SIGKILL");
     const execEnd = await exec.ended;
     expect(execEnd.code).toBe(255);
@@ -182,44 +221,115 @@ describe("a foreground command", () => {
   });
 });
 
+describe("a start that fails is tried once more, by who can say what is wrong", () => {
+  const started = 'unable to start container process: exec: \\"/bin/is-not-there\\": stat /bin/is-not-there';
+
+  rooted("of run and of exec, and leaves nothing", async () => {
+    const bundle = box.bundle(["/bin/is-not-there"]);
+    const failed = box.run(bundle);
+    expect([failed.code, failed.err]).toEqual([1, expect.stringContaining(`run failed: ${started}`)]);
+    expect(existsSync(stateOf(bundle))).toBe(false);
+    expect(stage.leftovers()).toEqual([]);
+
+    const other = box.bundle(SLEEP);
+    const run = await running(other);
+    const before = readdirSync(stateOf(other));
+    const exec = box.cli(["exec", other.id, "/bin/is-not-there"]);
+    expect([exec.code, exec.err]).toEqual([255, expect.stringContaining(`exec failed: ${started}`)]);
+    expect(readdirSync(stateOf(other))).toEqual(before);
+    expect(box.cli(["kill", other.id, "KILL"]).code).toBe(0);
+    expect(await run.ended).toEqual({ code: 137, err: "" });
+  });
+
+  rooted("before anything has run, where the pid file cannot be written", async () => {
+    const pidFile = join(box.directory, "no-such-directory/pid");
+    const bundle = box.bundle("echo >>/data/ran");
+    const failed = box.cli(["run", "--pid-file", pidFile, "--bundle", bundle.directory, bundle.id]);
+    expect([failed.code, failed.err]).toEqual([1, expect.stringContaining("ENOENT")]);
+    expect(existsSync(stateOf(bundle))).toBe(false);
+    box.running(box.bundle(SLEEP), () => {}); // nothing is in the way of others
+    expect(existsSync(join(bundle.rootfs, "data/ran"))).toBe(false);
+    expect(stage.leftovers()).toEqual([]);
+  });
+
+  rooted("unless that container, or exec, is another one's", () => {
+    const bundle = box.bundle(SLEEP);
+    box.running(bundle, () => {
+      const { code, err } = box.cli(["run", "--again=1", "--bundle", bundle.directory, bundle.id]);
+      expect([code, err]).toEqual([1, expect.stringContaining("container with given ID already exists")]);
+      for (const id of ["", "..", "../../x", "0123456789abcde"])
+        expect(box.cli(["exec", `--again=${id}`, bundle.id, "true"]).err).toContain(`invalid exec ID: ${id}`);
+      expect(JSON.parse(box.cli(["state", bundle.id]).out).status).toBe("running");
+    });
+  });
+});
+
 /* The program alone: the test is the supervisor at the other end. */
 
 const CONNECTION = 9;
+/** An open directory, as a container's, and a copy of stdin. */
+const STATE = 8;
+const STDIN = 7;
 /** The exit code of who is executed where an op fails: ours, if the process's is not known. */
 const OTHERWISE = 77;
-/** An open directory, as a container's. */
-const STATE = 8;
+const INPUT = "what stdin holds";
 
-/** Plays the program of a stand-in, and gives its exit code; `say` is the supervisor's side of the connection. */
+interface Played {
+  code: number;
+  /** "again" or "finish"; "" if nobody was executed. */
+  called: string;
+}
+
+/** Plays the program of a stand-in; `say` is the supervisor's side of the connection. */
 async function play(
   name: string,
   say: (socket: Socket) => void,
   program: (plan: StandInPlan) => Program,
-): Promise<{ code: number; called: boolean }> {
+): Promise<Played> {
   const directory = join(box.directory, name);
-  const otherwise = `${directory}.otherwise`;
-  script(otherwise, `#!/bin/sh\n: >${directory}.called\nexit ${OTHERWISE}\n`);
+  mkdirSync(directory);
+  const otherwise = join(directory, "otherwise");
+  script(otherwise, `#!/bin/sh\ncat >${directory}/input\necho $1 >${directory}/called\nexit ${OTHERWISE}\n`);
   const plan: StandInPlan = {
-    end: { kind: "exec", directory },
+    state: { fd: STATE, file: "state", texts: ["[", ",", "]"] },
+    pidFile: { path: join(directory, "pid"), temporary: join(directory, ".pid") },
+    end: { kind: "exec", directory: join(directory, "run") },
     argv: [],
     signals: [],
-    otherwise: { path: otherwise, argv: [otherwise], env: [] },
+    preserved: [],
+    otherwise: { path: otherwise, env: [], again: [otherwise, "again"], finish: [otherwise, "finish"] },
   };
-  writeFileSync(`${directory}.program`, encodeProgram(program(plan)));
-  const programFd = openSync(`${directory}.program`, "r");
-  const server = createServer(say).listen(`${directory}.sock`);
+  const programPath = join(directory, "program");
+  writeFileSync(programPath, encodeProgram(program(plan)));
+  writeFileSync(join(directory, "stdin"), INPUT);
+  const programFd = openSync(programPath, "r");
+  const socketPath = join(directory, "socket");
+  const server = createServer(say).listen(socketPath);
   await once(server, "listening");
   // Python connects, and becomes the launcher: that has its connection as an open fd, blocking.
   const python = `import os, socket, sys
-s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); os.dup2(s.fileno(), ${CONNECTION})
-os.dup2(os.open(os.path.dirname(sys.argv[1]), os.O_RDONLY), ${STATE}); os.execv(sys.argv[2], ["stand-in"])`;
-  const child = spawn("/usr/bin/python3", ["-c", python, `${directory}.sock`, resolve("dist/launcher")], {
+directory, launcher = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX); s.connect(directory + "/socket"); os.dup2(s.fileno(), ${CONNECTION})
+os.dup2(os.open(directory, os.O_RDONLY), ${STATE}); os.dup2(os.open(directory + "/stdin", os.O_RDONLY), ${STDIN})
+os.execv(launcher, ["stand-in"])`;
+  const child = spawn("/usr/bin/python3", ["-c", python, directory, resolve("dist/launcher")], {
     stdio: [programFd, "inherit", "inherit"],
   });
   closeSync(programFd);
   const [code] = await once(child, "exit");
   server.close();
-  return { code, called: existsSync(`${directory}.called`) };
+  const read = (file: string) => {
+    const path = join(directory, file);
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  };
+  const called = read("called").trim();
+  if (called === "again") expect([name, read("input")]).toEqual([name, INPUT]);
+  if (called === "") {
+    // Of this process, which has no other by the name of init.
+    const pid = process.pid;
+    expect([name, read("pid"), read("state")]).toEqual([name, `${pid}`, `[${pid},${readProcessStat(pid)!.startTime}]`]);
+  }
+  return { code, called };
 }
 
 function exited(status: number, captured = ""): Uint8Array {
@@ -233,8 +343,11 @@ function exited(status: number, captured = ""): Uint8Array {
 }
 
 describe("a stand-in", () => {
-  const started = encodeFrame(FRAME.STARTED, new Uint8Array(4));
-  const compiled = (plan: StandInPlan) => compileStandIn(plan, CONNECTION);
+  const pid = new Uint8Array(Uint32Array.of(process.pid).buffer);
+  const ready = encodeFrame(FRAME.CREATED, pid);
+  const started = Buffer.concat([encodeFrame(FRAME.RESULT, new Uint8Array(4)), encodeFrame(FRAME.STARTED, pid)]);
+  const failed = encodeFrame(FRAME.FAILED, new Uint8Array(8));
+  const compiled = (plan: StandInPlan) => compileStandIn(plan, CONNECTION, STDIN);
 
   rooted("takes the code from the record, however it arrives", async () => {
     const codes: [status: number, captured: string, code: number][] = [
@@ -246,7 +359,8 @@ describe("a stand-in", () => {
     ];
     for (const [status, captured, code] of codes)
       for (const pieces of ["whole", "bytes"]) {
-        const bytes = Buffer.concat([started, exited(status, captured), encodeFrame(FRAME.RESULT, new Uint8Array(4))]);
+        const after = encodeFrame(FRAME.RESULT, new Uint8Array(4));
+        const bytes = Buffer.concat([ready, started, exited(status, captured), after]);
         const say = async (socket: Socket) => {
           if (pieces === "whole") socket.write(bytes);
           else
@@ -255,21 +369,30 @@ describe("a stand-in", () => {
           socket.end();
         };
         const ended = await play(`code-${status}-${pieces}`, say, compiled);
-        expect([status, pieces, ended]).toEqual([status, pieces, { code, called: false }]);
+        expect([status, pieces, ended]).toEqual([status, pieces, { code, called: "" }]);
       }
   });
 
-  rooted("leaves what is no record to others", async () => {
-    const cases: Record<string, Uint8Array> = {
-      nothing: new Uint8Array(0),
-      "cut-off": exited(0).subarray(0, -1),
-      "too-short": encodeFrame(FRAME.EXITED, new Uint8Array(8)),
-      "too-long": Buffer.from([FRAME.EXITED, 0, 0, 0, 255, 255, 255, 255]),
+  rooted("leaves what is no record to others, and a start that has failed, or has not begun", async () => {
+    const tooLong = Buffer.from([FRAME.EXITED, 0, 0, 0, 255, 255, 255, 255]);
+    const cases: Record<string, [called: string, ...said: Uint8Array[]]> = {
+      nothing: ["again"],
+      "not-ready": ["again", started],
+      "never-ready": ["again", failed],
+      "bad-from-the-start": ["again", tooLong],
+      "not-started": ["again", ready, failed],
+      "bad-at-the-start": ["again", ready, tooLong],
+      // Whether it has run nobody can know: so it is not run again.
+      "perhaps-started": ["finish", ready],
+      "no-record": ["finish", ready, started],
+      "cut-off": ["finish", ready, started, exited(0).subarray(0, -1)],
+      "too-short": ["finish", ready, started, encodeFrame(FRAME.EXITED, new Uint8Array(8))],
+      "too-long": ["finish", ready, started, tooLong],
     };
-    for (const [name, bytes] of Object.entries(cases))
-      expect([name, await play(name, (socket) => socket.end(bytes), compiled)]).toEqual([
+    for (const [name, [called, ...said]] of Object.entries(cases))
+      expect([name, await play(name, (socket) => socket.end(Buffer.concat(said)), compiled)]).toEqual([
         name,
-        { code: OTHERWISE, called: true },
+        { code: OTHERWISE, called },
       ]);
   });
 
@@ -281,24 +404,31 @@ describe("a stand-in", () => {
       cgroupsPath: "/nowhere",
     };
     const ends: StandInPlan["end"][] = [
-      { kind: "nothing", stateFd: STATE },
+      { kind: "nothing" },
       { kind: "exec", directory: "/nowhere" },
-      { kind: "container", container, stateFd: STATE },
+      { kind: "container", container },
     ];
     for (const end of ends)
       for (let at = 1, count = 2; at < count; at++) {
+        let before: string[] = [];
         const ended = await play(
           `${end.kind}-${at}`,
-          (socket) => socket.end(exited(5 << 8)),
+          (socket) => socket.end(Buffer.concat([ready, started, exited(5 << 8)])),
           (plan) => {
-            const program = compileStandIn({ ...plan, end }, CONNECTION);
+            const program = compiled({ ...plan, end });
             count = program.host.length + 2;
+            before = program.host.slice(0, at).flatMap((op) => ("out" in op && op.out !== undefined ? [op.out] : []));
             const failing = { kind: "checkText", path: "/dev/null", text: "x", why: "to fail" } as const;
             return { ...program, host: program.host.toSpliced(at, 0, failing) };
           },
         );
         // The last round's op comes behind all others.
-        expect([end.kind, at, ended]).toEqual([end.kind, at, { code: 5, called: true }]);
+        const code = before.includes("code") ? 5 : OTHERWISE;
+        expect([end.kind, at, ended]).toEqual([
+          end.kind,
+          at,
+          { code, called: before.includes("started") ? "finish" : "again" },
+        ]);
       }
   });
 });

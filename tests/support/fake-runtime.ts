@@ -197,7 +197,6 @@ export class FakeRuntime implements Runtime {
       async closeStdin() {
         process.stdinClosed = true;
       },
-      standIn: () => {},
       attach: (plan) => {
         if (process.isUnreachable) throw Object.assign(new Error("connect ENOENT"), { code: "ENOENT" });
         return this.#connect(process, plan);
@@ -236,6 +235,10 @@ export class FakeRuntime implements Runtime {
   }
 
   async removeLink(): Promise<void> {}
+
+  standIn(): Promise<never> {
+    throw new Error("an engine has no stand-in");
+  }
 
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
     const process = [...this.processes.values()].find(({ request }) => request.runDirectory === runDirectory);

@@ -410,27 +410,34 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   exec("exec-user-namespace", { args: ["sh"] }, { change: mapped }),
   ...later("hybrid", HYBRID),
   ...later("v2", UNIFIED_V2),
-  standIn("container-hybrid", { kind: "container", container: kept(HYBRID), stateFd: 6 }),
-  standIn("container-v2", { kind: "container", container: kept(UNIFIED_V2), stateFd: 6 }),
-  standIn("exec", { kind: "exec", directory: "/run/lighter-runtime/web/exec-0123456789abcdef" }),
-  standIn("keep", { kind: "nothing", stateFd: 6 }),
+  standIn("container-hybrid", { kind: "container", container: kept(HYBRID) }, true),
+  standIn("container-v2", { kind: "container", container: kept(UNIFIED_V2) }, true),
+  standIn("exec", { kind: "exec", directory: "/run/lighter-runtime/web/exec-0123456789abcdef" }, false),
+  standIn("keep", { kind: "nothing" }, true),
 ];
 
 function kept({ cgroups }: HostFacts): KeptContainer {
   return { directory: "/run/lighter-runtime/web", stateFile: "state.json", cgroups, cgroupsPath: "/lighter/web" };
 }
 
-function standIn(name: string, end: StandInPlan["end"]): ProgramCase {
-  const otherwise = {
-    path: "/usr/local/bin/lighter",
-    argv: ["/usr/local/bin/lighter", "runtime", "run", "--finish=4711", "web"],
-    env: ["PATH=/bin"],
+function standIn(name: string, end: StandInPlan["end"], hasState: boolean): ProgramCase {
+  const lighter = "/usr/local/bin/lighter";
+  const plan: StandInPlan = {
+    end,
+    ...(hasState
+      ? { state: { fd: 6, file: "state.json", texts: ['{"pid":', ',"pidStartTime":', ',"id":"web"}\n'] } }
+      : { pidFile: { path: "/run/web.pid", temporary: "/run/.web.pid" } }),
+    argv: ["lighter-runtime", "run", "web"],
+    signals: [1, 2, 15, 28],
+    preserved: [3],
+    otherwise: {
+      path: lighter,
+      again: [lighter, "runtime", "run", "--again=4711", "web"],
+      finish: [lighter, "runtime", "run", "--finish=4711", "web"],
+      env: ["PATH=/bin"],
+    },
   };
-  const program = compileStandIn(
-    { end, argv: ["lighter-runtime", "run", "web"], signals: [1, 2, 15, 28], otherwise },
-    9,
-  );
-  return { name: `stand-in-${name}`, program };
+  return { name: `stand-in-${name}`, program: compileStandIn(plan, 9, 8) };
 }
 
 function later(name: string, host: HostFacts): ProgramCase[] {

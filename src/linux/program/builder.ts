@@ -31,7 +31,9 @@ export const O = {
   RDONLY: 0,
   WRONLY: 0o1,
   RDWR: 0o2,
+  CREAT: 0o100,
   NOCTTY: 0o400,
+  TRUNC: 0o1000,
   NONBLOCK: 0o4000,
   DIRECTORY: 0o200000,
   CLOEXEC: 0o2000000,
@@ -40,8 +42,9 @@ export const O = {
 /** A flag of unlinkat(2). */
 export const AT_REMOVEDIR = 0x200;
 
-/** An operation of flock(2). */
+/** Operations of flock(2). */
 export const LOCK_EX = 2;
+export const LOCK_UN = 8;
 
 /** openat2(2). */
 export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;

@@ -202,6 +202,7 @@ export const CALLS = {
   flock: { nr: "flock", args: [fd, decimal] },
   write: { nr: "write", args: [fd, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
   pidfd_send_signal: { nr: "pidfd_send_signal", args: [fd, number(SIGNALS), pathOrNull, decimal] },
+  renameat2: { nr: "renameat2", args: [fd, path, fd, path, hex] },
 } as const satisfies Record<string, Call>;
 
 export type CallName = keyof typeof CALLS;

@@ -394,6 +394,16 @@ class Decoder {
         return { kind, fd: arg.slot(0), timeoutMs: arg.number(1), why };
       case "removeTree":
         return { kind, directory: arg.slot(0), path: arg.string(1), why };
+      case "awaitStart":
+        return { kind, connection: arg.number(0), start: arg.number(1) !== 0, out: this.#slotName(raw.out), why };
+      case "writeProcess":
+        return {
+          kind,
+          fd: arg.slot(0),
+          pid: arg.slot(1),
+          texts: [arg.string(2), arg.string(3), arg.string(4)],
+          why,
+        };
       case "awaitExit":
         return { kind, connection: arg.number(0), signals: arg.number(1), out: this.#slotName(raw.out), why };
       case "dropBounding":

@@ -298,6 +298,14 @@ class Encoder {
         return plain([numberArg(op.capabilities)]);
       case "removeTree":
         return plain([this.#slotArg(op.directory), blobArg(this.string(op.path))]);
+      case "awaitStart":
+        return plain([numberArg(op.connection), numberArg(op.start ? 1 : 0)], op.out);
+      case "writeProcess":
+        return plain([
+          this.#slotArg(op.fd),
+          this.#slotArg(op.pid),
+          ...op.texts.map((text) => blobArg(this.string(text))),
+        ]);
       case "awaitExit":
         return plain([numberArg(op.connection), numberArg(op.signals)], op.out);
     }

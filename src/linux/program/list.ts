@@ -126,6 +126,13 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
       return { verb: "await-closed", rest: `$${op.fd} ${op.timeoutMs} ms` };
     case "removeTree":
       return { verb: "remove-tree", rest: `$${op.directory} ${op.path}` };
+    case "awaitStart":
+      return { verb: op.start ? "start" : "await-start", rest: `on ${op.connection}` };
+    case "writeProcess": {
+      const [before, between, after] = op.texts.map(quote);
+      const time = op.texts[2] === "" ? "" : ` its start time ${after}`;
+      return { verb: "write-process", rest: `$${op.fd} ${before} $${op.pid} ${between}${time}` };
+    }
     case "awaitExit":
       return { verb: "await-exit", rest: `on ${op.connection}, signals 0x${op.signals.toString(16)}` };
     case "dropBounding":

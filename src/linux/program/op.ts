@@ -118,9 +118,17 @@ export type Op = OpCommon &
     /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
     | { kind: "awaitReadersGone"; fd: Slot; timeoutMs: number }
     /**
-     * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone;
-     * `connection` is the number of an open control connection to it. The process's exit code goes to `out`. A program that
-     * begins with this ends the process that it is played in with that code; where an op fails, `cleanup` is played.
+     * Waits until the process of a supervisor waits for its start, or if `start`, starts it; its pid goes to `out`, or 0 if the
+     * supervisor has gone, so that nobody knows whether it has started. `connection` is the number of an open control connection.
+     * ECANCELED: the start has failed; ECHILD: the supervisor went before. A program that begins with this is played in the place of the process that began it: with its stdio, and the exit code in the slot `supervise.init`; where
+     * an op fails, `cleanup` is played.
+     */
+    | { kind: "awaitStart"; connection: number; start: boolean; out: Slot }
+    /** Writes `texts[0]` pid `texts[1]`, and if `texts[2]` is not empty, the process's start time `texts[2]`, to an open file. */
+    | { kind: "writeProcess"; fd: Slot; pid: Slot; texts: readonly [string, string, string] }
+    /**
+     * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone, and closes
+     * the connection. The process's exit code goes to `out`.
      */
     | { kind: "awaitExit"; connection: number; signals: number; out: Slot }
     /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
@@ -177,6 +185,8 @@ export const OP_KINDS = [
   "removeTree",
   "awaitExit",
   "dropBounding",
+  "awaitStart",
+  "writeProcess",
 ] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */

@@ -9,7 +9,14 @@ import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { readProcess } from "../bundle.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
-import { finishFlag, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
+import {
+  preservedFds,
+  standInFlags,
+  standInPlan,
+  TERMINAL_ATTACH,
+  waitForRecord,
+  waitInForeground,
+} from "../foreground.ts";
 import { withHome } from "../home.ts";
 import {
   checkConsole,
@@ -20,6 +27,7 @@ import {
   rethrowAsStartFailure,
   writePidFile,
 } from "../launch.ts";
+import { awaitSupervisor } from "../lifecycle.ts";
 import { directoryOf, openState, type StateHandle, statusOf } from "../state.ts";
 
 const SIGKILL = 9;
@@ -50,7 +58,7 @@ export const command: OciCommand = {
     { name: "cap", short: "c", kind: "list", help: "add a capability to the bounding set" },
     { name: "preserve-fds", kind: "integer", help: "pass so many more file descriptors (stdio + n)" },
     { name: "ignore-paused", kind: "boolean", help: "exec in a paused container, too" },
-    finishFlag,
+    ...standInFlags,
   ],
   failure: { prefix: "exec failed", code: 255 },
   positionals: { min: 1 },
@@ -58,8 +66,10 @@ export const command: OciCommand = {
   async run(context, parsed) {
     const { root } = context;
     const unfinished = parsed.string("finish");
-    if (unfinished !== undefined) return await finish(directoryOf(root, parsed.arg(0)), unfinished);
+    if (unfinished !== undefined) return await finish(runDirectoryOf(directoryOf(root, parsed.arg(0)), unfinished));
     const handle = openState(root, parsed.arg(0));
+    const failed = parsed.string("again");
+    if (failed !== undefined) await forget(runDirectoryOf(handle.directory, failed));
     checkRunning(handle, parsed.boolean("ignore-paused"));
     const process = await withHome(processOf(handle, parsed), `/proc/${handle.state.pid}/root`);
     const detach = parsed.boolean("detach");
@@ -81,14 +91,16 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(detach ? { handOver } : {}),
-      ...(terminal || detach ? {} : { standIn: () => standInForExec(context, handle, id) }),
     };
     await prepareFilter(root, request.config);
+    if (failed === undefined && !terminal && !detach)
+      return await runtime
+        .standIn(request, () => planOf(context, handle, request, id, parsed))
+        .catch(rethrowAsStartFailure);
     const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
     try {
       writePoint("started exec");
       writePidFile(parsed.string("pid-file"), supervised.pid);
-      supervised.standIn();
       if (!detach) return await waitInForeground(supervised);
       await supervised.release();
       writePoint("released exec");
@@ -104,23 +116,40 @@ export const command: OciCommand = {
 
 /** `directory`: the container's. */
 function runDirectoryOf(directory: string, id: string): string {
+  if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
   return join(directory, `exec-${id}`);
 }
 
-function standInForExec(context: OciContext, { directory, state }: StateHandle, id: string): StandInPlan {
-  const end: StandInPlan["end"] = { kind: "exec", directory: runDirectoryOf(directory, id) };
-  return standInPlan(context, end, ["exec", `--finish=${id}`, "--", state.id]);
+/** `id`: of the exec. */
+function planOf(
+  context: OciContext,
+  { state }: StateHandle,
+  request: ExecRequest,
+  id: string,
+  parsed: Parsed,
+): StandInPlan {
+  return standInPlan(context, "exec", {
+    name: id,
+    finish: ["--", state.id],
+    pidFile: parsed.string("pid-file"),
+    preserved: preservedFds(request),
+    end: { kind: "exec", directory: request.runDirectory },
+  });
 }
 
-/** What a stand-in could not do. `id`: of the exec. */
-async function finish(directory: string, id: string): Promise<number> {
-  if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
-  const runDirectory = runDirectoryOf(directory, id);
+/** What a stand-in could not do. */
+async function finish(runDirectory: string): Promise<number> {
   try {
     return await waitForRecord(runDirectory);
   } finally {
     rmSync(runDirectory, { recursive: true, force: true });
   }
+}
+
+/** What is left of a start that failed. */
+async function forget(runDirectory: string): Promise<void> {
+  await awaitSupervisor(runDirectory);
+  rmSync(runDirectory, { recursive: true, force: true });
 }
 
 function checkRunning(handle: StateHandle, ignorePaused: boolean): void {

@@ -1,13 +1,21 @@
-import { constants, fstatSync, openSync, statSync } from "node:fs";
+import { fstatSync, statSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { StandInPlan } from "../../runtime/mod.ts";
 import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
-import { finishFlag, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
+import type { Parsed } from "../flags.ts";
+import {
+  preservedFds,
+  standInFlags,
+  standInPlan,
+  TERMINAL_ATTACH,
+  waitForRecord,
+  waitInForeground,
+} from "../foreground.ts";
 import { isUsual } from "../later.ts";
-import { openRuntime, type Prepared, prepare, writePidFile } from "../launch.ts";
-import { createInit, destroy, killAndWait, startInit } from "../lifecycle.ts";
+import { openRuntime, type Prepared, prepare, rethrowAsStartFailure, writePidFile } from "../launch.ts";
+import { createInit, destroy, killAndWait, runInPlace, startInit } from "../lifecycle.ts";
 import { directoryOf, lockStateByForce, STATE_FILE, type StateHandle } from "../state.ts";
 import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
@@ -21,19 +29,23 @@ export const command: OciCommand = {
     { name: "detach", short: "d", kind: "boolean", help: "do not wait for the container's process to end" },
     { name: "keep", kind: "boolean", help: "do not delete the container when its process has ended" },
     { name: "no-subreaper", kind: "boolean", help: "accepted for compatibility" },
-    finishFlag,
+    ...standInFlags,
   ],
   failure: { prefix: `${PROGRAM} run failed`, code: 1 },
   positionals: { min: 1, max: 1 },
   async run(context, parsed) {
+    const id = parsed.arg(0);
     const unfinished = parsed.string("finish");
-    if (unfinished !== undefined) return await finish(context, parsed.arg(0), unfinished, parsed.boolean("keep"));
+    if (unfinished !== undefined) return await finish(context, id, unfinished, parsed.boolean("keep"));
+    const failed = parsed.string("again");
+    if (failed !== undefined) await destroyOnce(context, id, ({ directory }) => isInode(directory, failed));
     const detach = parsed.boolean("detach");
-    const prepared = prepare(context, parsed.arg(0), parsed, { detach });
-    using _lock = prepared.handle;
-    return detach
-      ? await runDetached(context, prepared, parsed.string("pid-file"))
-      : await runForeground(context, prepared, parsed.string("pid-file"), parsed.boolean("keep"));
+    const prepared = prepare(context, id, parsed, { detach });
+    using handle = prepared.handle;
+    if (detach) return await runDetached(context, prepared, parsed.string("pid-file"));
+    if (failed === undefined && isUsual(handle) && !prepared.request.stdio.terminal)
+      return await runInPlace(context, await openRuntime(), prepared, () => planOf(context, prepared, parsed));
+    return await runForeground(context, prepared, parsed.string("pid-file"), parsed.boolean("keep"));
   },
 };
 
@@ -64,19 +76,15 @@ async function runForeground(
 ): Promise<number> {
   const { handle, request } = prepared;
   const runtime = await openRuntime();
-  const waiting = request.stdio.terminal
-    ? { attach: [TERMINAL_ATTACH] }
-    : isUsual(handle)
-      ? { standIn: () => standInForRun(context, handle, keep) }
-      : {};
-  const created = await createInit(context, runtime, { ...prepared, request: { ...request, ...waiting } });
+  const attach = request.stdio.terminal ? [TERMINAL_ATTACH] : [];
+  const created = await createInit(context, runtime, { ...prepared, request: { ...request, attach } });
   try {
     writePidFile(pidFile, created.pid);
     await startInit(
       context,
       async () => runtime,
       handle,
-      () => created.start(),
+      () => created.start().catch(rethrowAsStartFailure),
     );
     writePoint("started in foreground");
   } catch (error) {
@@ -85,7 +93,6 @@ async function runForeground(
     throw error;
   }
   handle[Symbol.dispose](); // others may exec in it, and kill it
-  created.standIn();
   try {
     return await waitInForeground(created);
   } finally {
@@ -96,26 +103,33 @@ async function runForeground(
   }
 }
 
-/** Deletes the container as `destroyOnce` does. Its directory, and no other of that name, is open from now on. */
-function standInForRun(context: OciContext, { directory, state }: StateHandle, keep: boolean): StandInPlan {
-  const stateFd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  const { cgroupsPath, id } = state;
-  const container = { directory, stateFile: STATE_FILE, cgroups: cgroupHost(), cgroupsPath };
-  const end: StandInPlan["end"] = keep ? { kind: "nothing", stateFd } : { kind: "container", container, stateFd };
-  const command = ["run", `--finish=${fstatSync(stateFd).ino}`, `--keep=${keep}`, "--", id];
-  return standInPlan(context, end, command);
+function planOf(context: OciContext, { handle, request }: Prepared, parsed: Parsed): StandInPlan {
+  const { directory, state, lockFd, textsAroundPid } = handle;
+  const keep = parsed.boolean("keep");
+  const container = { directory, stateFile: STATE_FILE, cgroups: cgroupHost(), cgroupsPath: state.cgroupsPath };
+  return standInPlan(context, "run", {
+    name: String(fstatSync(lockFd).ino),
+    finish: [`--keep=${keep}`, "--", state.id],
+    pidFile: parsed.string("pid-file"),
+    preserved: preservedFds(request),
+    state: { fd: lockFd, file: STATE_FILE, texts: textsAroundPid },
+    end: keep ? { kind: "nothing" } : { kind: "container", container },
+  });
 }
 
 /** What a stand-in could not do: the rest of `runForeground`. `inode`: of the container's directory. */
 async function finish(context: OciContext, id: string, inode: string, keep: boolean): Promise<number> {
   const directory = directoryOf(context.root, id);
-  const isThere = () => String(statSync(directory, { throwIfNoEntry: false })?.ino) === inode;
-  if (!isThere()) throw new LighterError("not-found", "container does not exist");
+  if (!isInode(directory, inode)) throw new LighterError("not-found", "container does not exist");
   try {
     return await waitForRecord(directory);
   } finally {
-    if (!keep && isThere()) await destroyOnce(context, id, isThere);
+    if (!keep) await destroyOnce(context, id, () => isInode(directory, inode));
   }
+}
+
+function isInode(path: string, inode: string): boolean {
+  return String(statSync(path, { throwIfNoEntry: false })?.ino) === inode;
 }
 
 /** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */

@@ -244,6 +244,7 @@ describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? 
       columns: 90,
     });
     try {
+      await session.shows("# ");
       session.type("tty; test -c /dev/console && echo has''-console\r");
       await session.shows("/dev/pts/0");
       await session.shows("has-console");
@@ -256,6 +257,7 @@ describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? 
       );
       const inside = new TerminalSession(ctrLine("task", "exec", "--tty", "--exec-id", "e", id, "sh"));
       try {
+        await inside.shows("# ");
         inside.type("tty; exit 5\r");
         await inside.shows("/dev/pts/1");
         expect(await inside.ended()).toBe(5);

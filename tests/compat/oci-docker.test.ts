@@ -247,6 +247,7 @@ describe.skipIf(reason !== undefined)(`under dockerd${reason === undefined ? "" 
       { rows: 30, columns: 90, env },
     );
     try {
+      await session.shows("# ");
       session.type("tty; test -t 0 && echo is''-terminal\r");
       await session.shows("/dev/pts/0");
       await session.shows("is-terminal");

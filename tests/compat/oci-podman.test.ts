@@ -186,6 +186,7 @@ describe.skipIf(reason !== undefined)(`under Podman${reason === undefined ? "" :
       new TerminalSession(podmanLine(runtime, ...args), { rows: 30, columns: 90, env: env() });
     const outside = session("run", "--rm", "-it", "--name", "tty", ...ROOTFS(), "sh");
     try {
+      await outside.shows("# ");
       outside.type("tty; test -c /dev/console && echo has''-console\r");
       await outside.shows("/dev/pts/0");
       await outside.shows("has-console");

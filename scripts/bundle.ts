@@ -25,7 +25,6 @@ const OCI = {
   main: { "oci/main.ts": "ociMain" },
   with: {
     "oci/commands/create.ts": "command",
-    "oci/commands/exec.ts": "command",
     "oci/commands/run.ts": "command",
     "oci/filter-cache.ts": "rememberFilter",
     "runtime/mod.ts": "createRuntime",

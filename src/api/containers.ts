@@ -56,7 +56,7 @@ function deprecations(body: unknown, apiMinor: number): string[] {
 /** POST /lighter/explain: body as create; the program that would run, as text. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = await readJsonBody(request);
-  sendText(response, daemon.engine.explain(body, query.text("platform")));
+  sendText(response, await daemon.engine.explain(body, query.text("platform")));
 }
 
 /** GET /containers/{id}/json */

@@ -239,12 +239,12 @@ export class Engine implements AsyncDisposable {
   }
 
   /** The program that would run, as text. */
-  explain(body: unknown, platform: string | undefined): string {
+  async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
     const { warnings: _, ...plan } = this.planner.planCreate(body, id, platform);
     const record = newRecord(plan, id, "explain");
     record.idMappings = this.#userNamespaces.assign(record);
-    return this.runtime.explain({ ...this.#startRequest(record, [], true), ...this.endpoints.preview(record) });
+    return await this.runtime.explain({ ...this.#startRequest(record, [], true), ...this.endpoints.preview(record) });
   }
 
   // --- Start ---

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
+import { loadCompiler } from "../linux/seccomp/memo.ts";
 import { createRuntime, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
@@ -157,6 +158,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
 }
 
 function launcherRuntime(execRoot: string): Runtime {
+  void loadCompiler(); // for the first start that needs it
   return createRuntime({ execRoot, launcher: readFileSync(launcherPath) });
 }
 

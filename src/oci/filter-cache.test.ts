@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SECCOMP_CACHE_FILES } from "../base/limits.ts";
-import { compileSeccomp, compileSeccompMemo } from "../linux/seccomp/mod.ts";
+import { filterOf } from "../linux/seccomp/memo.ts";
+import { compileSeccomp } from "../linux/seccomp/mod.ts";
 import type { OciSeccomp } from "../spec/oci-runtime.ts";
 import { rememberFilter } from "./filter-cache.ts";
 
@@ -29,10 +30,10 @@ function exchange(filter: Uint8Array): void {
   );
 }
 
-test("a filter is compiled once, and read from then on", () => {
+test("a filter is compiled once, and read from then on", async () => {
   const first = allowing("read");
-  rememberFilter(root, first, "program");
-  expect(compileSeccompMemo(first).instructions).toEqual(compileSeccomp(allowing("read")).instructions);
+  await rememberFilter(root, first, "program");
+  expect(filterOf(first).instructions).toEqual(compileSeccomp(allowing("read")).instructions);
   expect(files().length).toBe(1);
   expect(statSync(directory()).mode & 0o777).toBe(0o700);
   expect(statSync(join(directory(), files()[0]!)).mode & 0o777).toBe(0o600);
@@ -40,27 +41,27 @@ test("a filter is compiled once, and read from then on", () => {
   const other = compileSeccomp(allowing("write")).instructions;
   exchange(other);
   const second = allowing("read");
-  rememberFilter(root, second, "program");
-  expect(compileSeccompMemo(second)).toEqual({ instructions: other, flags: 0 });
+  await rememberFilter(root, second, "program");
+  expect(filterOf(second)).toEqual({ instructions: other, flags: 0 });
 });
 
-test("flags are kept with the instructions", () => {
+test("flags are kept with the instructions", async () => {
   const flagged = (): OciSeccomp => ({ ...allowing("read"), flags: ["SECCOMP_FILTER_FLAG_LOG"] });
-  rememberFilter(root, flagged(), "program");
+  await rememberFilter(root, flagged(), "program");
   const again = flagged();
-  rememberFilter(root, again, "program");
-  expect(compileSeccompMemo(again)).toEqual(compileSeccomp(flagged()));
+  await rememberFilter(root, again, "program");
+  expect(filterOf(again)).toEqual(compileSeccomp(flagged()));
 });
 
-test("another program, and another section, have filters of their own", () => {
-  rememberFilter(root, allowing("read"), "program");
-  rememberFilter(root, allowing("read"), "newer program");
-  rememberFilter(root, allowing("write"), "program");
+test("another program, and another section, have filters of their own", async () => {
+  await rememberFilter(root, allowing("read"), "program");
+  await rememberFilter(root, allowing("read"), "newer program");
+  await rememberFilter(root, allowing("write"), "program");
   expect(files().length).toBe(3);
 });
 
-test("a file that is not whole is made anew", () => {
-  rememberFilter(root, allowing("read"), "program");
+test("a file that is not whole is made anew", async () => {
+  await rememberFilter(root, allowing("read"), "program");
   const path = join(directory(), files()[0]!);
   const whole = readFileSync(path);
   const wrong = [
@@ -78,33 +79,34 @@ test("a file that is not whole is made anew", () => {
   for (const bytes of wrong) {
     writeFileSync(path, bytes);
     const section = allowing("read");
-    rememberFilter(root, section, "program");
-    expect(compileSeccompMemo(section)).toEqual(compileSeccomp(allowing("read")));
+    await rememberFilter(root, section, "program");
+    expect(filterOf(section)).toEqual(compileSeccomp(allowing("read")));
     expect(readFileSync(path)).toEqual(whole);
   }
 });
 
-test("the number of files has a limit", () => {
-  for (let number = 0; number < SECCOMP_CACHE_FILES + 3; number++) rememberFilter(root, allowing("read"), `${number}`);
+test("the number of files has a limit", async () => {
+  for (let number = 0; number < SECCOMP_CACHE_FILES + 3; number++)
+    await rememberFilter(root, allowing("read"), `${number}`);
   expect(files().length).toBe(3);
 });
 
-test("what has a listener is not kept, nor what does not compile", () => {
+test("what has a listener is not kept, nor what does not compile", async () => {
   const notify: OciSeccomp = {
     defaultAction: "SCMP_ACT_ALLOW",
     listenerPath: "/agent.sock",
     syscalls: [{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }],
   };
-  rememberFilter(root, notify, "program");
-  rememberFilter(root, { defaultAction: "SCMP_ACT_NONE" }, "program");
-  rememberFilter(root, allowing("read"), undefined);
+  await rememberFilter(root, notify, "program");
+  await rememberFilter(root, { defaultAction: "SCMP_ACT_NONE" }, "program");
+  await rememberFilter(root, allowing("read"), undefined);
   expect(readdirSync(root)).toEqual([]);
 });
 
-test("a directory that cannot be written costs nothing but time", () => {
+test("a directory that cannot be written costs nothing but time", async () => {
   writeFileSync(directory(), "");
   chmodSync(directory(), 0o400);
   const section = allowing("read");
-  rememberFilter(root, section, "program");
-  expect(compileSeccompMemo(section)).toEqual(compileSeccomp(allowing("read")));
+  await rememberFilter(root, section, "program");
+  expect(filterOf(section)).toEqual(compileSeccomp(allowing("read")));
 });

@@ -8,7 +8,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SECCOMP_CACHE_FILE_MAX_BYTES, SECCOMP_CACHE_FILES } from "../base/limits.ts";
-import { compileSeccompMemo, keyOfSeccomp, knowFilter, type SeccompFilter } from "../linux/seccomp/mod.ts";
+import { filterOf, keyOfSeccomp, knowFilter, prepareFilterOf, type SeccompFilter } from "../linux/seccomp/memo.ts";
 import type { OciSeccomp } from "../spec/oci-runtime.ts";
 
 const MAGIC = Buffer.from("LSF1");
@@ -20,7 +20,11 @@ const DIGEST_BYTES = 32;
  * Whoever compiles `seccomp` next, the same object, finds it compiled. A cache that cannot be read or written is none.
  * @param program Which program compiles: another one may do so in another way. Undefined: nothing is kept.
  */
-export function rememberFilter(root: string, seccomp: OciSeccomp | undefined, program = programIdentity()): void {
+export async function rememberFilter(
+  root: string,
+  seccomp: OciSeccomp | undefined,
+  program = programIdentity(),
+): Promise<void> {
   if (seccomp === undefined || program === undefined) return;
   const directory = join(root, ".@filters");
   const path = join(directory, sha256(`${program} ${keyOfSeccomp(seccomp)}`).toString("hex"));
@@ -30,7 +34,8 @@ export function rememberFilter(root: string, seccomp: OciSeccomp | undefined, pr
     return;
   }
   try {
-    const filter = compileSeccompMemo(seccomp);
+    await prepareFilterOf(seccomp);
+    const filter = filterOf(seccomp);
     if (filter.listenerPath === undefined) keepFilter(directory, path, filter);
   } catch {
     // a section that does not compile is reported by whoever needs it; a full or read-only disk only costs time

@@ -36,7 +36,7 @@ export async function openRuntime(): Promise<Runtime> {
 export async function prepareFilter(root: string, { linux }: OciConfig): Promise<void> {
   if (linux?.seccomp === undefined) return;
   const { rememberFilter } = await import("./filter-cache.ts");
-  rememberFilter(root, linux.seccomp);
+  await rememberFilter(root, linux.seccomp);
 }
 
 /** What a start failed with, after the words that runc has for it and that users know. */

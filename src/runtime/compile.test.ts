@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { HYBRID, PROGRAM_CASES, UNIFIED_V2 } from "../../tests/support/program-cases.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
+import { loadCompiler } from "../linux/seccomp/memo.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { compileStart } from "./compile.ts";
+
+await loadCompiler();
 
 function compile(change: (config: OciConfig) => void) {
   const config: OciConfig = {

@@ -17,8 +17,8 @@ import { playTask, spawnLauncher } from "../linux/process/launcher.ts";
 import { connectControl } from "../linux/process/stand-in.ts";
 import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
-import { listProgram } from "../linux/program/list.ts";
 import type { Program } from "../linux/program/op.ts";
+import { prepareFilterOf } from "../linux/seccomp/memo.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
 import { type CompiledStart, compileExec, compileStart } from "./compile.ts";
@@ -124,7 +124,8 @@ class LauncherRuntime implements Runtime {
   }
 
   /** With the cgroups made that the container's is in. */
-  #compileStart(request: StartRequest, hold: boolean): CompiledStart {
+  async #compileStart(request: StartRequest, hold: boolean): Promise<CompiledStart> {
+    await prepareFilterOf(request.config.linux?.seccomp);
     let compiled = compileStart(request, this.#host, hold);
     if (compiled.cgroup && !request.placeInCgroup) {
       setupCgroupParents(this.#host.cgroups, compiled.cgroup);
@@ -139,12 +140,17 @@ class LauncherRuntime implements Runtime {
   }
 
   async #launchContainer(request: StartRequest, hold: boolean): Promise<Launched> {
-    const { program, cgroup } = this.#compileStart(request, hold);
+    const { program, cgroup } = await this.#compileStart(request, hold);
     return { ...(await this.#launch(program, request)), cgroup };
   }
 
+  async #compileExec(request: ExecRequest, hold: boolean): Promise<Program> {
+    await prepareFilterOf(request.config.linux?.seccomp);
+    return compileExec(request, this.#host, hold);
+  }
+
   async exec(request: ExecRequest): Promise<Supervised> {
-    const launched = await this.#launch(compileExec(request, this.#host), request);
+    const launched = await this.#launch(await this.#compileExec(request, false), request);
     return this.#settled(request, launched, ({ started }) => started);
   }
 
@@ -178,7 +184,9 @@ class LauncherRuntime implements Runtime {
 
   async standIn(request: StartRequest | ExecRequest, plan: () => StandInPlan): Promise<never> {
     const program =
-      "containerPid" in request ? compileExec(request, this.#host, true) : this.#compileStart(request, true).program;
+      "containerPid" in request
+        ? await this.#compileExec(request, true)
+        : (await this.#compileStart(request, true)).program;
     const { socketPath, spawn, undo } = this.#prepareLaunch(program, request);
     let control: number;
     try {
@@ -306,7 +314,9 @@ class LauncherRuntime implements Runtime {
     if (path !== "") await emptyCgroup(this.#host.cgroups, path);
   }
 
-  explain(request: StartRequest): string {
+  async explain(request: StartRequest): Promise<string> {
+    await prepareFilterOf(request.config.linux?.seccomp);
+    const { listProgram } = await import("../linux/program/list.ts");
     return listProgram(compileStart(request, this.#host, false).program);
   }
 }

@@ -11,7 +11,7 @@ import {
 import { type OpList, text, words } from "../linux/program/builder.ts";
 import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
 import type { Arg } from "../linux/program/op.ts";
-import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
+import { filterOf } from "../linux/seccomp/memo.ts";
 import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
 import { notInPath } from "./play-error.ts";
 import { setScheduling } from "./scheduling.ts";
@@ -176,7 +176,7 @@ function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number
 
 /** `struct sock_fprog`: u16 length, padding, pointer. */
 function installFilter(init: OpList, seccomp: OciSeccomp): void {
-  const filter = compileSeccompMemo(seccomp);
+  const filter = filterOf(seccomp);
   const count = filter.instructions.length / 8;
   const fprog = new Uint8Array(16);
   new DataView(fprog.buffer).setUint16(0, count, true);

@@ -2,7 +2,7 @@ import { utf8 } from "../base/bytes.ts";
 import { LighterError } from "../base/errors.ts";
 import { type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
-import { compileSeccompMemo } from "../linux/seccomp/mod.ts";
+import { filterOf } from "../linux/seccomp/memo.ts";
 import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
 
 /**
@@ -22,7 +22,7 @@ export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefi
   if (!seccomp) return undefined;
   if (seccomp.listenerMetadata && !seccomp.listenerPath)
     throw new LighterError("invalid", "linux.seccomp.listenerMetadata needs linux.seccomp.listenerPath");
-  return compileSeccompMemo(seccomp).listenerPath;
+  return filterOf(seccomp).listenerPath;
 }
 
 /** Host side, before the clone. */

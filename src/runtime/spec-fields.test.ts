@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { HYBRID, UNIFIED_V2 } from "../../tests/support/program-cases.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
+import { loadCompiler } from "../linux/seccomp/memo.ts";
 import type * as Oci from "../spec/oci-runtime.ts";
 import { compileExec, compileStart } from "./compile.ts";
 import type { HostFacts } from "./host-facts.ts";
+
+await loadCompiler();
 
 /*
  * Every field of runtime-spec's config, one by one: setting it changes the program, or is refused by its name, or it is

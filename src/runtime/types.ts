@@ -233,5 +233,5 @@ export interface Runtime {
   /** The same for the cgroup alone; none is "". */
   removeCgroup(path?: string): Promise<void>;
   /** The program `start` would play, as text. */
-  explain(request: StartRequest): string;
+  explain(request: StartRequest): Promise<string>;
 }

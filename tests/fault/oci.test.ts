@@ -4,6 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
+import { loadCompiler } from "../../src/linux/seccomp/memo.ts";
 import { makeFifo } from "../../src/linux/sys/fifo.ts";
 import { connectUnixFd } from "../../src/linux/sys/unix-socket.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
@@ -14,6 +15,8 @@ import { type ListedOp, opsOf, opsToFail } from "../support/fault-ops.ts";
 import { expectSameHost, quietSnapshot } from "../support/host-snapshot.ts";
 import { placeInCgroup } from "../support/place-in-cgroup.ts";
 import { failureOf, isAlive, isRoot, type RunOptions, rooted, Stage } from "../support/stage.ts";
+
+await loadCompiler();
 
 /*
  * Every op of the programs that only the OCI command line makes, made to fail: processes that are handed over, with a

@@ -7,6 +7,7 @@ import { LighterError } from "../../src/base/errors.ts";
 import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 import { listProgram } from "../../src/linux/program/list.ts";
+import { loadCompiler } from "../../src/linux/seccomp/memo.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect } from "../../src/runtime/connect.ts";
 import {
@@ -22,6 +23,8 @@ import { until } from "../support/eventually.ts";
 import { type ListedOp, opsOf, opsToFail } from "../support/fault-ops.ts";
 import { expectSameHost, linkNames, quietSnapshot } from "../support/host-snapshot.ts";
 import { failureOf, finish, isRoot, type RunOptions, rooted, Stage } from "../support/stage.ts";
+
+await loadCompiler();
 
 /* Every op of a start and of an exec, made to fail: the error names it, and nothing is left on the host. */
 
@@ -127,7 +130,7 @@ async function startsFail(
   const run = async () => finish(await stage.runtime.start(requestOf()), options);
   await run(); // it works; and the runtime has seen which files cgroups have here
   const request = requestOf();
-  const ops = opsOf(stage.runtime.explain(request));
+  const ops = opsOf(await stage.runtime.explain(request));
   expect(ops.length).toBeGreaterThan(50);
   await failAtEachOp(ops, () => stage.runtime.start(request), containers);
   expect(await run()).toMatchObject({ exitCode: 0 });

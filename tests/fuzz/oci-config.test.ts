@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
+import { loadCompiler } from "../../src/linux/seccomp/memo.ts";
 import { viewOf } from "../../src/oci/container-view.ts";
 import { createState, openState } from "../../src/oci/state.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
@@ -14,6 +15,8 @@ import { fullConfig } from "../support/full-config.ts";
 import { mutateText, mutateValue } from "../support/mutate.ts";
 import { HYBRID, UNIFIED_V2 } from "../support/program-cases.ts";
 import { Random } from "../support/random.ts";
+
+await loadCompiler();
 
 /** What `attempt` came to. Anything but a value or a failure that names the caller's mistake is a fault of ours. */
 function outcome(attempt: () => unknown): "taken" | "refused" {

@@ -5,9 +5,10 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CAPABILITIES, DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
-import { hostArch, X32_SYSCALL_BIT } from "../../src/linux/seccomp/arch.ts";
+import { X32_SYSCALL_BIT } from "../../src/linux/seccomp/arch.ts";
 import { decodeFilter, formatAction, formatFilter, interpretFilter } from "../../src/linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../../src/linux/seccomp/mod.ts";
+import { hostArch } from "../../src/linux/seccomp/native.ts";
 import { toOciSeccomp } from "../../src/spec/docker-seccomp.ts";
 import { defaultProfile } from "../../src/spec/docker-seccomp-default.ts";
 import type { OciSeccomp, OciSeccompArg } from "../../src/spec/oci-runtime.ts";

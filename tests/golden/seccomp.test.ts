@@ -2,9 +2,9 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { NativeArch } from "../../src/linux/seccomp/arch.ts";
 import { formatFilter } from "../../src/linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../../src/linux/seccomp/mod.ts";
+import type { NativeArch } from "../../src/linux/seccomp/native.ts";
 import { toOciSeccomp } from "../../src/spec/docker-seccomp.ts";
 import { defaultProfile } from "../../src/spec/docker-seccomp-default.ts";
 import type { OciSeccomp, OciSeccompArg } from "../../src/spec/oci-runtime.ts";

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { CAPABILITIES, DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
-import { hostArch, type SeccompArch, syscallNumber, X32_SYSCALL_BIT } from "../../src/linux/seccomp/arch.ts";
+import { type SeccompArch, syscallNumber, X32_SYSCALL_BIT } from "../../src/linux/seccomp/arch.ts";
 import { MAX_INSTRUCTIONS } from "../../src/linux/seccomp/bpf.ts";
 import { decodeFilter, interpretFilter } from "../../src/linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../../src/linux/seccomp/mod.ts";
+import { hostArch } from "../../src/linux/seccomp/native.ts";
 import { toOciSeccomp } from "../../src/spec/docker-seccomp.ts";
 import { defaultProfile } from "../../src/spec/docker-seccomp-default.ts";
 import type { OciSeccomp } from "../../src/spec/oci-runtime.ts";

@@ -254,7 +254,7 @@ export class FakeRuntime implements Runtime {
     rmSync(runDirectory, { recursive: true, force: true });
   }
 
-  explain(request: StartRequest): string {
+  async explain(request: StartRequest): Promise<string> {
     return `the program of ${request.config.process?.args?.join(" ")}\n`;
   }
 }

@@ -1,6 +1,7 @@
 import { DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
 import { defaultDeviceRules, detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import type { Program } from "../../src/linux/program/op.ts";
+import { loadCompiler } from "../../src/linux/seccomp/memo.ts";
 import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
@@ -9,6 +10,8 @@ import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts"
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
+
+await loadCompiler();
 
 /* Starts and execs that between them use every op, on hosts that are not this one. */
 

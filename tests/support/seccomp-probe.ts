@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { SeccompFilter } from "../../src/linux/seccomp/mod.ts";
+import type { SeccompFilter } from "../../src/linux/seccomp/memo.ts";
 import type { Call } from "./seccomp-reference.ts";
 
 /** The compiled seccomp-probe.c, which says what each line of its answer means. */

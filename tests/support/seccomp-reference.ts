@@ -2,7 +2,8 @@
  * What a seccomp section decides, by reading it rule by rule: the slow and obvious counterpart of the compiled filter.
  * And random sections to compare the two on. Shares nothing with the compiler but the table of system call numbers.
  */
-import { type NativeArch, type SeccompArch, syscallNumber } from "../../src/linux/seccomp/arch.ts";
+import { type SeccompArch, syscallNumber } from "../../src/linux/seccomp/arch.ts";
+import type { NativeArch } from "../../src/linux/seccomp/native.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../src/spec/oci-runtime.ts";
 import type { Random } from "./random.ts";
 

@@ -1,12 +1,9 @@
 /** The architectures a filter can tell apart, and the system call numbers of each. */
-import { LighterError } from "../../base/errors.ts";
+import type { NativeArch } from "./native.ts";
 import { SYSCALL_NAMES, SYSCALL_NUMBERS } from "./syscall-table.ts";
 
 /** x32 is no architecture of its own to the kernel: x86_64 with bit 30 of the number set. */
 export type SeccompArch = keyof typeof SYSCALL_NUMBERS;
-/** What a kernel can be built for; the others are its compatibility modes. */
-export type NativeArch = "x86_64" | "aarch64";
-
 export const X32_SYSCALL_BIT = 0x40000000;
 /** cacheflush(2) and its like: far above the ordinary numbers (arch/arm, `__ARM_NR_BASE`). */
 export const ARM_PRIVATE_BASE = 0x0f0000;
@@ -60,13 +57,6 @@ export const SCMP_ARCHES: ReadonlyMap<string, SeccompArch | null> = new Map([
     "SHEB",
   ].map((name) => [`SCMP_ARCH_${name}`, null] as const),
 ]);
-
-/** The architecture this process runs on. @throws LighterError ("not-supported") on any we have no table for. */
-export function hostArch(): NativeArch {
-  if (process.arch === "x64") return "x86_64";
-  if (process.arch === "arm64") return "aarch64";
-  throw new LighterError("not-supported", `seccomp: no system call table for the architecture "${process.arch}"`);
-}
 
 let indexByName: Map<string, number> | undefined;
 

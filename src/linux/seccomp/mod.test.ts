@@ -1,9 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { LighterError } from "../../base/errors.ts";
 import type { OciSeccomp, OciSeccompRule } from "../../spec/oci-runtime.ts";
 import { ARCH_INFO, type SeccompArch, syscallNumber } from "./arch.ts";
 import { decodeFilter, formatAction, interpretFilter } from "./interpret.ts";
-import { compileSeccomp, compileSeccompMemo, type NativeArch } from "./mod.ts";
+import { filterOf, loadCompiler } from "./memo.ts";
+import { compileSeccomp, type NativeArch } from "./mod.ts";
 
 const X86 = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
 
@@ -267,29 +268,29 @@ test("a filter stays right when jumps are too far for one conditional jump", () 
   }
 });
 
-describe("compileSeccompMemo", () => {
+describe("filterOf", () => {
+  beforeAll(loadCompiler);
+
   test("gives the same filter for equal sections, and another for another", () => {
-    const first = compileSeccompMemo(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "x86_64");
-    expect(compileSeccompMemo(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "x86_64")).toBe(first);
-    expect(compileSeccompMemo(denyAllBut({ names: ["write"], action: "SCMP_ACT_ALLOW" }), "x86_64")).not.toBe(first);
-    expect(compileSeccompMemo(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "aarch64")).not.toBe(first);
+    const first = filterOf(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "x86_64");
+    expect(filterOf(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "x86_64")).toBe(first);
+    expect(filterOf(denyAllBut({ names: ["write"], action: "SCMP_ACT_ALLOW" }), "x86_64")).not.toBe(first);
+    expect(filterOf(denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" }), "aarch64")).not.toBe(first);
   });
 
   test("gives the same object's filter for each architecture it is asked for", () => {
     const section = denyAllBut({ names: ["read"], action: "SCMP_ACT_ALLOW" });
-    const first = compileSeccompMemo(section, "x86_64");
-    expect(compileSeccompMemo(section, "aarch64").instructions).toEqual(
-      compileSeccomp(section, "aarch64").instructions,
-    );
-    expect(compileSeccompMemo(section, "x86_64")).toBe(first);
+    const first = filterOf(section, "x86_64");
+    expect(filterOf(section, "aarch64").instructions).toEqual(compileSeccomp(section, "aarch64").instructions);
+    expect(filterOf(section, "x86_64")).toBe(first);
   });
 
   test("tells bigints from strings of the same digits, and does not grow without end", () => {
     const withValue = (value: number | bigint): OciSeccomp =>
       denyAllBut({ names: ["ioctl"], action: "SCMP_ACT_ALLOW", args: [{ index: 1, op: "SCMP_CMP_EQ", value }] });
-    const first = compileSeccompMemo(withValue(1n), "x86_64");
-    expect(compileSeccompMemo(withValue(1n), "x86_64")).toBe(first);
-    for (let value = 2; value < 40; value++) compileSeccompMemo(withValue(value), "x86_64");
-    expect(compileSeccompMemo(withValue(1n), "x86_64")).not.toBe(first);
+    const first = filterOf(withValue(1n), "x86_64");
+    expect(filterOf(withValue(1n), "x86_64")).toBe(first);
+    for (let value = 2; value < 40; value++) filterOf(withValue(value), "x86_64");
+    expect(filterOf(withValue(1n), "x86_64")).not.toBe(first);
   });
 });

@@ -10,15 +10,7 @@
  */
 import { LighterError } from "../../base/errors.ts";
 import type { OciSeccomp } from "../../spec/oci-runtime.ts";
-import {
-  ARCH_INFO,
-  ARM_PRIVATE_BASE,
-  hostArch,
-  type NativeArch,
-  SCMP_ARCHES,
-  type SeccompArch,
-  X32_SYSCALL_BIT,
-} from "./arch.ts";
+import { ARCH_INFO, ARM_PRIVATE_BASE, SCMP_ARCHES, type SeccompArch, X32_SYSCALL_BIT } from "./arch.ts";
 import {
   argHighOffset,
   argLowOffset,
@@ -31,6 +23,8 @@ import {
   OP_JUMP_GE,
   OP_JUMP_GT,
 } from "./bpf.ts";
+import type { SeccompFilter } from "./memo.ts";
+import { hostArch, type NativeArch } from "./native.ts";
 import {
   ACTION_BY_NAME,
   type ArchPolicy,
@@ -43,16 +37,8 @@ import {
   readPolicy,
 } from "./policy.ts";
 
-export type { NativeArch, SeccompArch } from "./arch.ts";
-
-export interface SeccompFilter {
-  /** `struct sock_filter[]`: 8 bytes each, little endian. */
-  instructions: Uint8Array<ArrayBuffer>;
-  /** SECCOMP_FILTER_FLAG_… for seccomp(2). */
-  flags: number;
-  /** With SCMP_ACT_NOTIFY: the unix socket that gets the listener's fd and the container process state. */
-  listenerPath?: string;
-}
+export type { SeccompArch } from "./arch.ts";
+export type { NativeArch } from "./native.ts";
 
 export const SECCOMP_FILTER_FLAG_LOG = 1 << 1;
 export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2;
@@ -274,44 +260,4 @@ export function compileSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArc
     flags,
     ...(policy.usesNotify && seccomp.listenerPath ? { listenerPath: seccomp.listenerPath } : {}),
   };
-}
-
-/** Enough for the profiles of one machine's containers; a filter is 2–8 KiB. */
-const MEMO_ENTRIES = 16;
-const memo = new Map<string, SeccompFilter>();
-/** Of sections that are asked for again as the same object, as by each exec of a container: to make the text is slow. */
-const memoOfObject = new WeakMap<OciSeccomp, { native: NativeArch; filter: SeccompFilter }>();
-
-/**
- * compileSeccomp() that remembers the filters used last. The result is shared: do not write to it, nor to `seccomp`
- * afterwards.
- */
-export function compileSeccompMemo(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {
-  const known = memoOfObject.get(seccomp);
-  if (known?.native === native) return known.filter;
-  const filter = memoByText(seccomp, native);
-  memoOfObject.set(seccomp, { native, filter });
-  return filter;
-}
-
-/** `compileSeccompMemo` gives this filter for this object. */
-export function knowFilter(seccomp: OciSeccomp, filter: SeccompFilter, native: NativeArch = hostArch()): void {
-  memoOfObject.set(seccomp, { native, filter });
-}
-
-/** Equal for what compiles to the same filter. */
-export function keyOfSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArch()): string {
-  return `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
-}
-
-function memoByText(seccomp: OciSeccomp, native: NativeArch): SeccompFilter {
-  const key = keyOfSeccomp(seccomp, native);
-  const filter = memo.get(key) ?? compileSeccomp(seccomp, native);
-  memo.delete(key);
-  memo.set(key, filter);
-  for (const oldest of memo.keys()) {
-    if (memo.size <= MEMO_ENTRIES) break;
-    memo.delete(oldest);
-  }
-  return filter;
 }

@@ -2,15 +2,8 @@
 import { LighterError } from "../../base/errors.ts";
 import { SECCOMP_MAX_RULES } from "../../base/limits.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../spec/oci-runtime.ts";
-import {
-  ARCH_FAMILY,
-  ARCH_INFO,
-  ARM_PRIVATE_BASE,
-  type NativeArch,
-  SCMP_ARCHES,
-  type SeccompArch,
-  syscallNumber,
-} from "./arch.ts";
+import { ARCH_FAMILY, ARCH_INFO, ARM_PRIVATE_BASE, SCMP_ARCHES, type SeccompArch, syscallNumber } from "./arch.ts";
+import type { NativeArch } from "./native.ts";
 
 const RET_KILL_PROCESS = 0x80000000;
 export const RET_KILL_THREAD = 0x00000000;

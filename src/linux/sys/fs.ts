@@ -7,18 +7,16 @@
  * Every call is synchronous and throws a `LighterError` ("kernel") with the errno's name; the ones a caller expects
  * to fail in the normal course of things (`tryX`) return a negative errno instead, for speed.
  */
-import { read } from "bun:ffi";
 import { closeSync, constants, readdirSync } from "node:fs";
-import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
+import { lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
 
 /** One char a byte; no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
 
 const libc = libcSymbols({
-  __errno_location: { args: [], returns: "ptr" },
   syscall: { args: ["i64", "i64", "ptr", "ptr", "i64", "i64", "i64"], returns: "i64" },
   openat: { args: ["i32", "ptr", "i32", "u32"], returns: "i32" },
   mkdirat: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -67,13 +65,6 @@ export const EXDEV = -18;
 export const ENOTDIR = -20;
 export const ELOOP = -40;
 
-/** The negative errno of the call made just before, in this thread. Must directly follow the call. */
-function negativeErrno(): number {
-  const location = libc.__errno_location();
-  assert(location !== null, "errno has no address");
-  return -read.i32(location, 0);
-}
-
 /** `what` failed with the negative errno `rc`. */
 export function kernelError(rc: number, what: string): LighterError {
   const errno = errnoName(-rc);
@@ -107,13 +98,13 @@ export function bytePathOf(bytes: Uint8Array): BytePath {
 
 function check(rc: number, call: string, path: string): number {
   if (rc >= 0) return rc;
-  throw kernelError(negativeErrno(), `${call} "${showPath(path)}"`);
+  throw kernelError(-lastErrnoNumber(), `${call} "${showPath(path)}"`);
 }
 
 /** openat(2) with O_CLOEXEC. The fd, or a negative errno. */
 export function tryOpenat(dirFd: number, name: string, flags: number, mode = 0): number {
   const rc = libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode);
-  return rc < 0 ? negativeErrno() : rc;
+  return rc < 0 ? -lastErrnoNumber() : rc;
 }
 
 export function openat(dirFd: number, name: string, flags: number, mode = 0): number {
@@ -130,7 +121,7 @@ export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: 
   for (;;) {
     const rc = Number(libc.syscall(SYS_OPENAT2, dirFd, cString(scratchA, path), openHow, 24, 0, 0));
     if (rc >= 0) return rc;
-    const errno = negativeErrno();
+    const errno = -lastErrnoNumber();
     // RESOLVE_IN_ROOT with "..": the kernel saw a rename somewhere and wants another try.
     if (errno !== -11) return errno;
   }
@@ -138,30 +129,30 @@ export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: 
 
 /** 0, or a negative errno. */
 export function tryMkdirat(dirFd: number, name: string, mode: number): number {
-  return libc.mkdirat(dirFd, cString(scratchA, name), mode) < 0 ? negativeErrno() : 0;
+  return libc.mkdirat(dirFd, cString(scratchA, name), mode) < 0 ? -lastErrnoNumber() : 0;
 }
 
 /** `mode` with its S_IFMT bits. 0, or a negative errno. */
 export function tryMknodat(dirFd: number, name: string, mode: number, device: bigint): number {
-  return libc.mknodat(dirFd, cString(scratchA, name), mode, device) < 0 ? negativeErrno() : 0;
+  return libc.mknodat(dirFd, cString(scratchA, name), mode, device) < 0 ? -lastErrnoNumber() : 0;
 }
 
 export function trySymlinkat(target: string, dirFd: number, name: string): number {
-  return libc.symlinkat(cString(scratchA, target), dirFd, cString(scratchB, name)) < 0 ? negativeErrno() : 0;
+  return libc.symlinkat(cString(scratchA, target), dirFd, cString(scratchB, name)) < 0 ? -lastErrnoNumber() : 0;
 }
 
 /** Never follows `oldName` if it is a symlink. */
 export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
   const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
-  return rc < 0 ? negativeErrno() : 0;
+  return rc < 0 ? -lastErrnoNumber() : 0;
 }
 
 export function tryUnlinkat(dirFd: number, name: string): number {
-  return libc.unlinkat(dirFd, cString(scratchA, name), 0) < 0 ? negativeErrno() : 0;
+  return libc.unlinkat(dirFd, cString(scratchA, name), 0) < 0 ? -lastErrnoNumber() : 0;
 }
 
 export function tryRmdirat(dirFd: number, name: string): number {
-  return libc.unlinkat(dirFd, cString(scratchA, name), AT_REMOVEDIR) < 0 ? negativeErrno() : 0;
+  return libc.unlinkat(dirFd, cString(scratchA, name), AT_REMOVEDIR) < 0 ? -lastErrnoNumber() : 0;
 }
 
 const linkTarget = Buffer.alloc(PATH_MAX);
@@ -169,7 +160,7 @@ const linkTarget = Buffer.alloc(PATH_MAX);
 /** The target of the symlink that `linkFd` (O_PATH | O_NOFOLLOW) is. */
 export function readlinkFd(linkFd: number): BytePath {
   const length = Number(libc.readlinkat(linkFd, cString(scratchA, ""), linkTarget, linkTarget.length));
-  if (length < 0) throw kernelError(negativeErrno(), "readlink");
+  if (length < 0) throw kernelError(-lastErrnoNumber(), "readlink");
   return linkTarget.toString("latin1", 0, length) as BytePath;
 }
 
@@ -248,7 +239,7 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
   const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
   const length = Number(libc.getxattr(path, cString(scratchA, name), xattrValue, xattrValue.length));
   if (length >= 0) return Buffer.from(xattrValue.subarray(0, length));
-  const errno = negativeErrno();
+  const errno = -lastErrnoNumber();
   const ENODATA = -61;
   const EOPNOTSUPP = -95;
   if (errno === ENODATA || errno === EOPNOTSUPP) return undefined;
@@ -265,7 +256,7 @@ export function listXattrsFd(fd: number): string[] {
       .toString("latin1", 0, length - 1)
       .split("\0")
       .sort();
-  const errno = negativeErrno();
+  const errno = -lastErrnoNumber();
   const EOPNOTSUPP = -95;
   if (errno === EOPNOTSUPP) return [];
   throw kernelError(errno, "list xattrs");

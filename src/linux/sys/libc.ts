@@ -30,11 +30,16 @@ export const libc = libcSymbols({
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
 });
 
-/** Of the call that has just failed. Must directly follow it. */
-export function lastErrno(): string {
+/** Of the call that has just failed, in this thread. Must directly follow it. */
+export function lastErrnoNumber(): number {
   const location = libc.__errno_location();
   assert(location !== null, "errno has no address");
-  return errnoName(read.i32(location, 0));
+  return read.i32(location, 0);
+}
+
+/** The same by name. */
+export function lastErrno(): string {
+  return errnoName(lastErrnoNumber());
 }
 
 /** Throws if `result` is negative, naming the call and its errno. Must directly follow the call. */

@@ -2,10 +2,13 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { detectCgroupHost } from "../../../src/linux/cgroup/mod.ts";
+import { loadCompiler } from "../../../src/linux/seccomp/memo.ts";
 import { compileStart } from "../../../src/runtime/compile.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "../../support/cgroup-hosts.ts";
 import { CASES } from "./cases.ts";
 import { CONTAINER_ID, runCase } from "./run-case.ts";
+
+await loadCompiler();
 
 /** `GOLDEN=update bun test tests/golden/config` rewrites the files; the diff is reviewed. */
 const update = process.env.GOLDEN === "update";

@@ -3,8 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
-import { loadCompiler } from "../linux/seccomp/memo.ts";
-import { createRuntime, type Runtime } from "../runtime/mod.ts";
+import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
@@ -158,7 +157,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
 }
 
 function launcherRuntime(execRoot: string): Runtime {
-  void loadCompiler(); // for the first start that needs it
+  void preload();
   return createRuntime({ execRoot, launcher: readFileSync(launcherPath) });
 }
 

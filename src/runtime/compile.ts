@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { assert } from "../base/assert.ts";
 import { LighterError } from "../base/errors.ts";
 import {
   BPF_PROG_ATTACH,
@@ -54,7 +55,6 @@ import {
   SLOT_INIT,
   writesProc,
 } from "./namespaces.ts";
-import { awaitNetwork, configureNetwork, makeNetwork, unplugNetwork } from "./network.ts";
 import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSysctls } from "./proc.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
@@ -67,6 +67,9 @@ import type { ExecRequest, StartRequest } from "./types.ts";
 
 const CAPTURE_BYTES = 1024;
 
+/** For requests with interfaces: a container without any starts without it. */
+export type Networking = typeof import("./network.ts");
+
 /** What a compiled start also needs done outside the program: the cgroup's shared parents. */
 export interface CompiledStart {
   program: Program;
@@ -77,7 +80,12 @@ export interface CompiledStart {
  * The program that starts a container. Pure, but for `host.kindOf`.
  * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
  */
-export function compileStart(request: StartRequest, host: HostFacts, hold: boolean): CompiledStart {
+export function compileStart(
+  request: StartRequest,
+  host: HostFacts,
+  hold: boolean,
+  networking?: Networking,
+): CompiledStart {
   const { config, stdio } = request;
   const { process } = config;
   if (!process) throw new LighterError("invalid", "config.process is missing");
@@ -105,6 +113,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
   const { network } = request;
+  assert(network === undefined || networking !== undefined, "what makes interfaces is loaded");
   if (network && !namespaces.created.has("network"))
     throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
   // What init hears at its pause would be that its interfaces are made, before it awaits that.
@@ -140,7 +149,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
     makeCgroup(hostOps, ownCgroup, cgroupParts.late);
     hostOps.add({ kind: "send", why: "the cgroups are made" });
   }
-  if (network) makeNetwork(hostOps, network);
+  if (network) networking?.makeNetwork(hostOps, network);
   closePrivateProc(hostOps, procNeeds);
   closeOnHost(hostOps, [...sources, ...idmappedRoot]);
   const fds = carriedFds(request);
@@ -191,8 +200,8 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   }
   connectStdio(init, stdio, fds);
   if (network) {
-    awaitNetwork(init, network);
-    configureNetwork(init, network);
+    networking?.awaitNetwork(init, network);
+    networking?.configureNetwork(init, network);
   }
   writeSysctls(init, sysctls);
   if (labels) labelOnExec(init, host, process);
@@ -207,7 +216,7 @@ export function compileStart(request: StartRequest, host: HostFacts, hold: boole
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
-  if (network) unplugNetwork(cleanup, network);
+  if (network) networking?.unplugNetwork(cleanup, network);
   if (ownCgroup) removeCgroup(cleanup, ownCgroup);
   removeRdtGroup(cleanup, rdt);
   if (holdsRoot) letGoOfRoot(cleanup);

@@ -18,17 +18,11 @@ import { connectControl } from "../linux/process/stand-in.ts";
 import { PlayError, type PlayFailure, SupervisorConnection } from "../linux/process/supervisor.ts";
 import { encodeProgram, type Fault } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
-import { prepareFilterOf } from "../linux/seccomp/memo.ts";
+import { loadCompiler, prepareFilterOf } from "../linux/seccomp/memo.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
-import { type CompiledStart, compileExec, compileStart } from "./compile.ts";
-import {
-  type ConnectRequest,
-  compileConnect,
-  compileDisconnect,
-  compileRemoveLink,
-  type DisconnectRequest,
-} from "./connect.ts";
+import { type CompiledStart, compileExec, compileStart, type Networking } from "./compile.ts";
+import type { ConnectRequest, DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
@@ -54,6 +48,11 @@ export interface RuntimeOptions {
   cgroups?: CgroupHost;
   /** For tests with a test build of the launcher: makes one op fail. */
   fault?: Fault;
+}
+
+/** Loads what some starts need, ahead of them: for an engine, which has time for it. */
+export async function preload(): Promise<void> {
+  await Promise.all([loadCompiler(), import("./network.ts"), import("./connect.ts")]);
 }
 
 /** @throws LighterError ("kernel"/"not-supported") if this host cannot run containers at all. */
@@ -126,13 +125,14 @@ class LauncherRuntime implements Runtime {
   /** With the cgroups made that the container's is in. */
   async #compileStart(request: StartRequest, hold: boolean): Promise<CompiledStart> {
     await prepareFilterOf(request.config.linux?.seccomp);
-    let compiled = compileStart(request, this.#host, hold);
+    const networking = await networkingFor(request);
+    let compiled = compileStart(request, this.#host, hold, networking);
     if (compiled.cgroup && !request.placeInCgroup) {
       setupCgroupParents(this.#host.cgroups, compiled.cgroup);
       if (compiled.cgroup.needsInterfaceFiles) {
         const interfaceFiles = readInterfaceFiles(compiled.cgroup);
         this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
-        compiled = compileStart(request, this.#host, hold);
+        compiled = compileStart(request, this.#host, hold, networking);
       }
     }
     for (const warning of compiled.cgroup?.warnings ?? []) request.onWarning?.(warning);
@@ -255,12 +255,14 @@ class LauncherRuntime implements Runtime {
   }
 
   async connect(request: ConnectRequest): Promise<void> {
+    const { compileConnect } = await import("./connect.ts");
     const program = compileConnect(request, this.#host);
     const failure = await this.#playTask(program);
     if (failure) throw explainFailure(new PlayError(failure), program);
   }
 
   async disconnect(request: DisconnectRequest): Promise<boolean> {
+    const { compileDisconnect } = await import("./connect.ts");
     const { program, removal } = compileDisconnect(request);
     const failure = await this.#playTask(program);
     if (failure?.opIndex === removal && failure.errno === "ENODEV") return false;
@@ -269,6 +271,7 @@ class LauncherRuntime implements Runtime {
   }
 
   async removeLink(index: number): Promise<void> {
+    const { compileRemoveLink } = await import("./connect.ts");
     const program = compileRemoveLink(index);
     const failure = await this.#playTask(program);
     if (failure && failure.errno !== "ENODEV") throw explainFailure(new PlayError(failure), program);
@@ -317,8 +320,12 @@ class LauncherRuntime implements Runtime {
   async explain(request: StartRequest): Promise<string> {
     await prepareFilterOf(request.config.linux?.seccomp);
     const { listProgram } = await import("../linux/program/list.ts");
-    return listProgram(compileStart(request, this.#host, false).program);
+    return listProgram(compileStart(request, this.#host, false, await networkingFor(request)).program);
   }
+}
+
+async function networkingFor({ network }: StartRequest): Promise<Networking | undefined> {
+  return network === undefined ? undefined : await import("./network.ts");
 }
 
 async function attachTo(socketPath: string, plan: AttachPlan): Promise<Socket> {

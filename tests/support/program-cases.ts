@@ -6,6 +6,7 @@ import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
 import { compileLater, type KeptContainer } from "../../src/runtime/later.ts";
+import * as networking from "../../src/runtime/network.ts";
 import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
@@ -87,7 +88,7 @@ function request(options: Options): StartRequest {
 }
 
 function start(name: string, options: Options = {}): ProgramCase {
-  const { program } = compileStart(request(options), options.host ?? HYBRID, options.hold ?? false);
+  const { program } = compileStart(request(options), options.host ?? HYBRID, options.hold ?? false, networking);
   return { name, program };
 }
 

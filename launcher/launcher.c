@@ -745,14 +745,36 @@ static int follow_link(int parent, const char *name, char *path, size_t start, s
 	return 0;
 }
 
+/* The deepest directory above the path's last component that is there; *end is where its own path ends. The root if none is. */
+static int deepest_directory(int root, char *path, uint64_t resolve, size_t *end)
+{
+	size_t at = strlen(path);
+	int fd = -ENOENT;
+
+	while (fd == -ENOENT) {
+		while (at > 0 && path[at - 1] == '/')
+			at--;
+		while (at > 0 && path[at - 1] != '/')
+			at--;
+		if (at <= 1)
+			break;
+		path[at - 1] = 0;
+		fd = open_in_root(root, path, O_DIRECTORY, resolve);
+		path[at - 1] = '/';
+	}
+	*end = fd < 0 ? 0 : at - 1;
+	return fd < 0 ? root : fd;
+}
+
 /*
  * Makes what is missing of the path, one component at a time, each in a directory that was itself opened in the root:
  * no symlink, also one that appears meanwhile, leads out. Returns an fd, or -EAGAIN if a link has changed the path.
  */
 static int make_target(int root, char *path, uint64_t type, uint64_t resolve)
 {
-	int parent = root, fd = -ENOENT, rc = 0;
-	size_t start, end = 0;
+	int fd = -ENOENT, rc = 0;
+	size_t start, end;
+	int parent = deepest_directory(root, path, resolve, &end);
 
 	for (;;) {
 		int last;

@@ -136,6 +136,13 @@ int await_readers_gone(int fd, int timeout_ms)
 	return ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
 }
 
+static int open_signals(uint64_t signals)
+{
+	int fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static void pass_signals_on(int signal_fd, int connection)
 {
 	struct signalfd_siginfo info;
@@ -180,8 +187,8 @@ static int take_frame(struct heard *heard)
 	return 1;
 }
 
-/* Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile, unless signal_fd is -1. */
-static int hear(int connection, int signal_fd, struct heard *heard)
+/* Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile; where they are not, EINTR: there is one. */
+static int hear(int connection, int signal_fd, int passes_on, struct heard *heard)
 {
 	int rc;
 
@@ -189,8 +196,11 @@ static int hear(int connection, int signal_fd, struct heard *heard)
 		struct pollfd fds[] = { { connection, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
 		ssize_t n;
 
-		poll(fds, 2, -1);
-		if (signal_fd >= 0)
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents && !passes_on)
+			return -EINTR;
+		if (fds[1].revents)
 			pass_signals_on(signal_fd, connection);
 		n = recv(connection, inbox + inbox_length, sizeof(inbox) - inbox_length, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -204,35 +214,38 @@ static int hear(int connection, int signal_fd, struct heard *heard)
 
 /*
  * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the supervisor has gone then, and nobody
- * knows. ECANCELED: it says that it could not be.
+ * knows. ECANCELED: it says that it could not be. EINTR: one of the signals is there, and stays.
  */
-int await_start(int connection, int start)
+int await_start(int connection, int start, uint64_t ending)
 {
 	static const uint8_t request[FRAME_BYTES] = { FRAME_START };
+	int signal_fd = open_signals(ending);
 	struct heard heard;
 	int rc;
 
+	if (signal_fd < 0)
+		return signal_fd;
 	if (start)
 		send(connection, request, sizeof(request), MSG_NOSIGNAL); /* if it has gone, that is what we hear */
-	while ((rc = hear(connection, -1, &heard)) > 0) {
-		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED))
-			return (int)heard.words[0];
-		if (heard.kind == FRAME_FAILED)
-			return -ECANCELED;
-	}
+	while ((rc = hear(connection, signal_fd, 0, &heard)) > 0)
+		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED) || heard.kind == FRAME_FAILED)
+			break;
+	close(signal_fd);
+	if (rc > 0)
+		return heard.kind == FRAME_FAILED ? -ECANCELED : (int)heard.words[0];
 	return rc < 0 || start ? rc : -ECHILD;
 }
 
 /* Until it has gone. ECHILD: it did not say how its process ended. */
 int await_exit(int connection, uint64_t signals)
 {
-	int signal_fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
+	int signal_fd = open_signals(signals);
 	int rc, code = -ECHILD;
 	struct heard heard;
 
 	if (signal_fd < 0)
-		return -errno;
-	while ((rc = hear(connection, signal_fd, &heard)) > 0)
+		return signal_fd;
+	while ((rc = hear(connection, signal_fd, 1, &heard)) > 0)
 		if (heard.kind == FRAME_EXITED && heard.length >= EXIT_HEADER_BYTES) {
 			int status = (int)heard.words[2];
 

@@ -142,7 +142,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_REMOVE_TREE] = "sb",
 	[OP_AWAIT_EXIT] = "nn",
 	[OP_DROP_BOUNDING] = "n",
-	[OP_AWAIT_START] = "nn",
+	[OP_AWAIT_START] = "nnn",
 	[OP_WRITE_PROCESS] = "ssbbb",
 };
 
@@ -1202,7 +1202,7 @@ static int op_await_exit(struct program *p, const struct op *op)
 
 static int op_await_start(struct program *p, const struct op *op)
 {
-	int pid = await_start((int)op->arg[0], op->arg[1] != 0);
+	int pid = await_start((int)op->arg[0], op->arg[1] != 0, op->arg[2]);
 
 	return pid < 0 ? pid : set_slot(p, op->out, pid);
 }

@@ -57,7 +57,7 @@ int process_lives(int pid, uint64_t start_time, int ends);
 int check_text(const char *path, const void *text, size_t length);
 int await_readers_gone(int fd, int timeout_ms);
 int write_process(int fd, int pid, const char *const texts[3]);
-int await_start(int connection, int start);	  /* the pid, or -errno */
+int await_start(int connection, int start, uint64_t ending); /* the pid, or -errno */
 int await_exit(int connection, uint64_t signals); /* the exit code, or -errno */
 
 /* supervise.c */

@@ -291,6 +291,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, {
     hold,
+    checked: hold,
     fds,
     handOver: request.handOver,
     file: request.file,

@@ -188,19 +188,18 @@ class LauncherRuntime implements Runtime {
         ? await this.#compileExec(request, true)
         : (await this.#compileStart(request, true)).program;
     const { socketPath, spawn, undo } = this.#prepareLaunch(program, request);
-    let control: number;
+    const control = connectControl(socketPath);
     try {
-      control = connectControl(socketPath);
       spawn();
     } catch (error) {
+      closeSync(control);
       undo();
       throw error;
     }
     try {
       writePoint("spawned launcher");
       const { openStandIn } = await import("./stand-in.ts");
-      openStandIn(plan(), control, this.#sealLauncher())(); // the launcher is at work for as long as this takes
-      throw new LighterError("kernel", "execute the launcher in our place");
+      return openStandIn(plan(), control, this.#sealLauncher())(); // the launcher is at work for as long as this takes
     } catch (error) {
       const connection = await SupervisorConnection.open(socketPath).catch(() => undefined); // it may have gone
       closeSync(control);

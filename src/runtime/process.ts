@@ -43,6 +43,8 @@ export function startSession(init: OpList, id: string, noNewKeyring = false): vo
 export interface Ending {
   /** Wait until a client says so. */
   hold: boolean;
+  /** What can be known of the program before it is executed is found out before `hold`, as with `handOver`. */
+  checked?: boolean;
   fds: CarriedFds | undefined;
   handOver: HandOver | undefined;
   /** What to execute, where it is not `args[0]`. */
@@ -54,7 +56,7 @@ export function becomeProcess(
   init: OpList,
   process: OciProcess,
   seccomp: OciSeccomp | undefined,
-  { hold, fds, handOver, file = process.args?.[0] ?? "" }: Ending,
+  { hold, checked, fds, handOver, file = process.args?.[0] ?? "" }: Ending,
 ): void {
   const { uid, gid, additionalGids = [], umask = 0o022 } = process.user ?? { uid: 0, gid: 0 };
   setRlimits(init, process);
@@ -75,7 +77,7 @@ export function becomeProcess(
     if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
   };
   if (listened) identify();
-  if (handOver)
+  if (handOver || checked)
     init.add({ kind: "checkExecutable", paths: executablePaths(process, file), why: "is there a program to run?" });
   if (hold && handOver) outliveLauncher(init);
   if (hold) pause(init, "created: everything is ready", "wait for start");

@@ -54,18 +54,21 @@ export function signalMask(signals: readonly number[]): number {
   return signals.reduce((mask, signal) => mask + 2 ** (signal - 1), 0);
 }
 
+/** HUP, INT, QUIT and TERM: with which people end a command that hangs before it has started anything. */
+const ENDING = signalMask([1, 2, 3, 15]);
+
 /** `connection`: the fd of a control connection to the supervisor; `stdin`: of a copy of ours, which is given back. */
 export function compileStandIn(plan: StandInPlan, connection: number, stdin: number): Program {
   const { state, pidFile, end, signals, preserved } = plan;
   const ops = new OpList("host");
-  ops.add({ kind: "awaitStart", connection, start: false, out: "pid", why: "it is ready" });
+  ops.add({ kind: "awaitStart", connection, start: false, ending: ENDING, out: "pid", why: "it is ready" });
   if (state !== undefined) {
     const fresh = `${state.file}.new`;
     writeProcess(ops, [state.fd, fresh, state.file], 0o600, state.texts, "the container's state");
   }
   if (pidFile !== undefined)
     writeProcess(ops, [AT_FDCWD, pidFile.temporary, pidFile.path], 0o666, ["", "", ""], "its pid");
-  ops.add({ kind: "awaitStart", connection, start: true, out: "started", why: "start it" });
+  ops.add({ kind: "awaitStart", connection, start: true, ending: 0, out: "started", why: "start it" });
   if (state !== undefined) ops.call("flock", [state.fd, LOCK_UN], "others may exec in it, and kill it");
   for (const fd of [stdin, ...preserved]) ops.call("close", [fd], "it has its own");
   ops.add({ kind: "awaitExit", connection, signals: signalMask(signals), out: "code", why: "its exit code is ours" });
@@ -115,8 +118,8 @@ function writeProcess(
   ops.call("renameat2", [directory, text(fresh), directory, text(name), 0], why);
 }
 
-/** Ready to take our place, which calling the result does: it returns only if that failed. `executableFd`: of the launcher. */
-export function openStandIn(plan: StandInPlan, connection: number, executableFd: number): () => void {
+/** Ready to take our place, which calling the result does, or it throws. `executableFd`: of the launcher. */
+export function openStandIn(plan: StandInPlan, connection: number, executableFd: number): () => never {
   const stdin = duplicateFd(0, 0);
   return prepareStandIn({
     executableFd,

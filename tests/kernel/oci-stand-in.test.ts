@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   closeSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
@@ -20,6 +21,7 @@ import { readProcessStat } from "../../src/linux/process/process-stat.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAGIC, EXIT_VERSION, FRAME } from "../../src/linux/program/format.ts";
 import type { Program } from "../../src/linux/program/op.ts";
+import { makeFifo } from "../../src/linux/sys/fifo.ts";
 import { tryLockExclusive } from "../../src/linux/sys/flock.ts";
 import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import { eventually, until } from "../support/eventually.ts";
@@ -234,7 +236,9 @@ describe("a start that fails is tried once more, by who can say what is wrong", 
     const other = box.bundle(SLEEP);
     const run = await running(other);
     const before = readdirSync(stateOf(other));
-    const exec = box.cli(["exec", other.id, "/bin/is-not-there"]);
+    const pidFile = join(box.directory, "not-started.pid");
+    const exec = box.cli(["exec", "--pid-file", pidFile, other.id, "/bin/is-not-there"]);
+    expect(existsSync(pidFile)).toBe(false);
     expect([exec.code, exec.err]).toEqual([255, expect.stringContaining(`exec failed: ${started}`)]);
     expect(readdirSync(stateOf(other))).toEqual(before);
     expect(box.cli(["kill", other.id, "KILL"]).code).toBe(0);
@@ -249,6 +253,58 @@ describe("a start that fails is tried once more, by who can say what is wrong", 
     expect(existsSync(stateOf(bundle))).toBe(false);
     box.running(box.bundle(SLEEP), () => {}); // nothing is in the way of others
     expect(existsSync(join(bundle.rootfs, "data/ran"))).toBe(false);
+    expect(stage.leftovers()).toEqual([]);
+  });
+
+  rooted("and leaves a cgroup that is another container's alone, with all that is in it", async () => {
+    const first = box.bundle(SLEEP);
+    const run = await running(first);
+    const cgroupsPath = `/${stage.parent}/${first.id}`;
+    const second = box.bundle(SLEEP, (config) => {
+      config.linux!.cgroupsPath = cgroupsPath;
+    });
+    const failed = box.run(second);
+    expect([failed.code, failed.err]).toEqual([1, expect.stringContaining("mkdirat(2): EEXIST")]);
+    expect(existsSync(stateOf(second))).toBe(false);
+    expect(JSON.parse(box.cli(["state", first.id]).out).status).toBe("running");
+    expect(box.cli(["kill", first.id, "KILL"]).code).toBe(0);
+    expect(await run.ended).toEqual({ code: 137, err: "" });
+  });
+
+  /** A `run` whose start waits for `release`, and then fails. */
+  async function hanging(): Promise<{ bundle: Bundle; run: Waiting; release: () => void }> {
+    const fifo = join(box.directory, `fifo-${randomId()}`);
+    makeFifo(fifo);
+    const bundle = box.bundle(SLEEP, (config) => {
+      config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "ipc");
+      config.linux!.namespaces.push({ type: "ipc", path: fifo });
+    });
+    const run = await waiting(["run", "--bundle", bundle.directory, bundle.id]);
+    return { bundle, run, release: () => closeSync(openSync(fifo, constants.O_RDWR)) };
+  }
+
+  rooted("unless it is ended while it hangs, which it can be", async () => {
+    const { bundle, run, release } = await hanging();
+    process.kill(run.pid, "SIGTERM");
+    await until(() => !existsSync(`/proc/${run.pid}`), "it ends");
+    release(); // the launcher, which has its stderr, too
+    expect(await run.ended).toEqual({ code: null, err: "" });
+    expect(box.cli(["delete", "--force", bundle.id])).toEqual({ code: 0, out: "", err: "" });
+    expect(existsSync(stateOf(bundle))).toBe(false);
+    expect(stage.leftovers()).toEqual([]);
+  });
+
+  rooted("unless it has been deleted meanwhile", async () => {
+    const { bundle, run, release } = await hanging();
+    const deleting = spawn(box.program, ["--root", box.root, "delete", "--force", bundle.id], { stdio: "ignore" });
+    const deleted = endOf(deleting);
+    const isWaiting = () => new RegExp(`-> FLOCK .* ${deleting.pid} `).test(readFileSync("/proc/locks", "latin1"));
+    await until(isWaiting, "it waits for the lock");
+    release();
+    expect(await deleted).toMatchObject({ code: 0 });
+    const { code, err } = await run.ended;
+    expect([code, err]).toEqual([1, expect.stringContaining("the container was deleted while it was being created")]);
+    expect(existsSync(stateOf(bundle))).toBe(false);
     expect(stage.leftovers()).toEqual([]);
   });
 

@@ -1,6 +1,8 @@
 /** This process goes on as the launcher, which plays a program in it: the same pid, stdio and working directory. */
+import { LighterError } from "../../base/errors.ts";
 import { FRAME, PROGRAM_FD } from "../program/format.ts";
-import { address, cString, libc } from "../sys/libc.ts";
+import { errnoText } from "../sys/errno.ts";
+import { address, cString, lastErrno, libc } from "../sys/libc.ts";
 import { createMemfd } from "../sys/memfd.ts";
 import { connectUnixFd } from "../sys/unix-socket.ts";
 import { encodeFrame } from "./frames.ts";
@@ -33,11 +35,11 @@ export interface StandInProcess {
 }
 
 /**
- * Prepares for it. The function it returns does it, and returns only if that failed: then nothing has changed but stdin.
+ * Prepares for it. The function it returns does it, or throws LighterError ("kernel"): then nothing has changed but stdin.
  * Signals that come meanwhile are mostly there for the program: those that another thread of ours gets until execve(2) has
  * ended it do what they do to a program that does not handle them.
  */
-export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => void {
+export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => never {
   const programFd = createMemfd("program", program);
   const blocked = new Uint8Array(SIGNAL_SET_BYTES);
   const before = new Uint8Array(SIGNAL_SET_BYTES);
@@ -48,8 +50,10 @@ export function prepareStandIn({ executableFd, program, fds, signalMask, argv, e
     libc.dup2(programFd, PROGRAM_FD);
     libc.pthread_sigmask(SIG_BLOCK, blocked, before);
     libc.fexecve(executableFd, vectors[0]!.pointers, vectors[1]!.pointers);
+    const errno = lastErrno();
     libc.pthread_sigmask(SIG_SETMASK, before, null);
     for (const fd of fds) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+    throw new LighterError("kernel", `execute the launcher in our place: ${errno} (${errnoText(errno)})`, { errno });
   };
 }
 

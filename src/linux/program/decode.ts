@@ -395,7 +395,14 @@ class Decoder {
       case "removeTree":
         return { kind, directory: arg.slot(0), path: arg.string(1), why };
       case "awaitStart":
-        return { kind, connection: arg.number(0), start: arg.number(1) !== 0, out: this.#slotName(raw.out), why };
+        return {
+          kind,
+          connection: arg.number(0),
+          start: arg.number(1) !== 0,
+          ending: arg.number(2),
+          out: this.#slotName(raw.out),
+          why,
+        };
       case "writeProcess":
         return {
           kind,

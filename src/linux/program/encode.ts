@@ -299,7 +299,7 @@ class Encoder {
       case "removeTree":
         return plain([this.#slotArg(op.directory), blobArg(this.string(op.path))]);
       case "awaitStart":
-        return plain([numberArg(op.connection), numberArg(op.start ? 1 : 0)], op.out);
+        return plain([numberArg(op.connection), numberArg(op.start ? 1 : 0), numberArg(op.ending)], op.out);
       case "writeProcess":
         return plain([
           this.#slotArg(op.fd),

@@ -127,7 +127,10 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
     case "removeTree":
       return { verb: "remove-tree", rest: `$${op.directory} ${op.path}` };
     case "awaitStart":
-      return { verb: op.start ? "start" : "await-start", rest: `on ${op.connection}` };
+      return {
+        verb: op.start ? "start" : "await-start",
+        rest: `on ${op.connection}${op.ending ? `, unless signals 0x${op.ending.toString(16)}` : ""}`,
+      };
     case "writeProcess": {
       const [before, between, after] = op.texts.map(quote);
       const time = op.texts[2] === "" ? "" : ` its start time ${after}`;

@@ -93,14 +93,19 @@ export const command: OciCommand = {
       ...(detach ? { handOver } : {}),
     };
     await prepareFilter(root, request.config);
-    if (failed === undefined && !terminal && !detach)
+    const isNotified = request.config.linux?.seccomp?.listenerPath !== undefined; // and would be while it waits for its start
+    if (failed === undefined && !terminal && !detach && !isNotified)
       return await runtime
         .standIn(request, () => planOf(context, handle, request, id, parsed))
         .catch(rethrowAsStartFailure);
-    const supervised = await runtime.exec(request).catch(rethrowAsStartFailure);
+    const pidFile = parsed.string("pid-file");
+    const supervised = await runtime.exec(request).catch((error: unknown) => {
+      if (failed !== undefined && pidFile !== undefined) rmSync(pidFile, { force: true }); // which the first try has written
+      rethrowAsStartFailure(error);
+    });
     try {
       writePoint("started exec");
-      writePidFile(parsed.string("pid-file"), supervised.pid);
+      writePidFile(pidFile, supervised.pid);
       if (!detach) return await waitInForeground(supervised);
       await supervised.release();
       writePoint("released exec");

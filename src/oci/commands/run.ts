@@ -15,7 +15,7 @@ import {
 } from "../foreground.ts";
 import { isUsual } from "../later.ts";
 import { openRuntime, type Prepared, prepare, rethrowAsStartFailure, writePidFile } from "../launch.ts";
-import { createInit, destroy, killAndWait, runInPlace, startInit } from "../lifecycle.ts";
+import { awaitSupervisor, createInit, destroy, killAndWait, runInPlace, startInit } from "../lifecycle.ts";
 import { directoryOf, lockStateByForce, STATE_FILE, type StateHandle } from "../state.ts";
 import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
@@ -38,7 +38,7 @@ export const command: OciCommand = {
     const unfinished = parsed.string("finish");
     if (unfinished !== undefined) return await finish(context, id, unfinished, parsed.boolean("keep"));
     const failed = parsed.string("again");
-    if (failed !== undefined) await destroyOnce(context, id, ({ directory }) => isInode(directory, failed));
+    if (failed !== undefined) await forget(context, id, failed);
     const detach = parsed.boolean("detach");
     const prepared = prepare(context, id, parsed, { detach });
     using handle = prepared.handle;
@@ -124,7 +124,29 @@ async function finish(context: OciContext, id: string, inode: string, keep: bool
   try {
     return await waitForRecord(directory);
   } finally {
-    if (!keep) await destroyOnce(context, id, () => isInode(directory, inode));
+    if (!keep && isInode(directory, inode)) await destroyOnce(context, id, () => isInode(directory, inode));
+  }
+}
+
+/**
+ * What is left of a start that has failed. Its cgroup is removed only if it got as far as having one: it may have failed because that
+ * is another's. Where somebody has deleted the container meanwhile, it is not to come back.
+ */
+async function forget(context: OciContext, id: string, inode: string): Promise<void> {
+  const directory = directoryOf(context.root, id);
+  const deleted = () => new LighterError("conflict", "the container was deleted while it was being created");
+  if (!isInode(directory, inode)) {
+    if (statSync(directory, { throwIfNoEntry: false }) === undefined) throw deleted();
+    return; // another one's, which is told when ours is to be made
+  }
+  using handle = lockStateByForce(context.root, id);
+  if (handle === undefined || !isInode(directory, inode)) throw deleted();
+  if (handle.state.pid !== 0) {
+    await killAndWait(handle);
+    await destroy(context, handle);
+  } else {
+    await awaitSupervisor(directory);
+    handle.remove();
   }
 }
 

@@ -51,6 +51,9 @@ const ON_ONE_KERNEL = [
   "tests/kernel/netlink",
   "tests/kernel/network-spoofing",
   "tests/kernel/networks",
+  "tests/kernel/runtime-network",
+  "tests/kernel/runtime-stdio",
+  "tests/kernel/volume-filesystems",
 ];
 
 export function runsOnCgroupV2(path: string): boolean {

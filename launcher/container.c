@@ -198,10 +198,11 @@ static int hear(int connection, int signal_fd, int passes_on, struct heard *hear
 
 		if (poll(fds, 2, -1) < 0)
 			continue;
-		if (fds[1].revents && !passes_on)
-			return -EINTR;
-		if (fds[1].revents)
+		if (fds[1].revents) {
+			if (!passes_on)
+				return -EINTR;
 			pass_signals_on(signal_fd, connection);
+		}
 		n = recv(connection, inbox + inbox_length, sizeof(inbox) - inbox_length, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;

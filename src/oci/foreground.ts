@@ -11,7 +11,7 @@ import { selfCommand } from "../linux/process/self.ts";
 import { readWindowSize, setRawMode } from "../linux/sys/tty.ts";
 import type { AttachPlan, ExecRequest, StandInPlan, Supervised } from "../runtime/mod.ts";
 import type { OciContext } from "./command.ts";
-import type { Flag } from "./flags.ts";
+import type { Flag, Parsed } from "./flags.ts";
 import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
 
@@ -24,39 +24,37 @@ export const standInFlags: readonly Flag[] = [
   { name: "again", kind: "string", own: true, help: "" },
 ];
 
-/** `name`: for the flags above; `finish`: what else finishing the command needs. */
+/** What `run` and `exec` say of themselves for a stand-in. */
+interface ForegroundCommand extends Pick<StandInPlan, "state" | "end"> {
+  command: string;
+  parsed: Parsed;
+  request: Pick<ExecRequest, "preserveFds">;
+  /** For the flags above. */
+  name: string;
+  /** Further flags that finishing it needs. */
+  finish?: readonly string[];
+}
+
 export function standInPlan(
   { globalArgs, args }: OciContext,
-  command: string,
-  {
-    name,
-    finish,
-    pidFile,
-    ...plan
-  }: { name: string; finish: readonly string[]; pidFile: string | undefined } & Pick<
-    StandInPlan,
-    "state" | "end" | "preserved"
-  >,
+  { command, parsed, request, name, finish = [], ...plan }: ForegroundCommand,
 ): StandInPlan {
   const [path = "", ...entry] = selfCommand(ENTRY_PATH, process.execPath);
   const runtime = ["lighter", ...entry, "runtime", ...globalArgs, command];
+  const pidFile = parsed.string("pid-file");
   return {
     ...plan,
     ...(pidFile === undefined ? {} : { pidFile: pidFilePaths(pidFile) }),
     argv: [process.argv0, ...process.argv.slice(2)],
     signals: signalsToForward(false).map(({ number }) => number),
+    preserved: Array.from({ length: request.preserveFds ?? 0 }, (_, i) => 3 + i),
     otherwise: {
       path,
       env: Object.entries(process.env).map(([variable, value]) => `${variable}=${value}`),
       again: [...runtime, `--again=${name}`, ...args],
-      finish: [...runtime, `--finish=${name}`, ...finish],
+      finish: [...runtime, `--finish=${name}`, ...finish, "--", parsed.arg(0)],
     },
   };
-}
-
-/** Numbers of the fds that the process gets besides stdio. */
-export function preservedFds({ preserveFds = 0 }: Pick<ExecRequest, "preserveFds">): number[] {
-  return Array.from({ length: preserveFds }, (_, i) => 3 + i);
 }
 
 /** After a stand-in: the exit code of a process that has ended, or will. */

@@ -141,7 +141,9 @@ export class StateHandle {
   /** Not synced to disk: the directory is on a tmpfs, and a container does not outlive the kernel. */
   save(): void {
     const path = join(this.directory, STATE_FILE);
-    writeFileSync(`${path}.new`, `${JSON.stringify(this.state)}\n`, { mode: 0o600 });
+    const [before, between, after] = this.textsAroundPid;
+    const { pid, pidStartTime } = this.state;
+    writeFileSync(`${path}.new`, `${before}${pid}${between}${pidStartTime}${after}`, { mode: 0o600 });
     writePoint("save state");
     renameSync(`${path}.new`, path);
     writePoint("saved state");

@@ -121,8 +121,8 @@ export type Op = OpCommon &
      * Waits until the process of a supervisor waits for its start, or if `start`, starts it; its pid goes to `out`, or 0 if the
      * supervisor has gone, so that nobody knows whether it has started. `connection` is the number of an open control connection.
      * ECANCELED: the start has failed; ECHILD: the supervisor went before; EINTR: one of the signals `ending` (bit n - 1 is signal n),
-     * which are blocked, is there, and stays. A program that begins with this is played in the place of the process that began it: with its stdio, and the exit code in the slot `supervise.init`; where
-     * an op fails, `cleanup` is played.
+     * which are blocked, is there, and stays. A program that begins with this is played in the place of the process that began it:
+     * with its stdio, and the exit code in the slot `supervise.init`; where an op fails, `cleanup` is played.
      */
     | { kind: "awaitStart"; connection: number; start: boolean; ending: number; out: Slot }
     /** Writes `texts[0]` pid `texts[1]`, and if `texts[2]` is not empty, the process's start time `texts[2]`, to an open file. */

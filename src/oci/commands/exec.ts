@@ -4,19 +4,12 @@ import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
-import type { ExecRequest, HandOver, StandInPlan } from "../../runtime/mod.ts";
+import type { ExecRequest, HandOver } from "../../runtime/mod.ts";
 import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { readProcess } from "../bundle.ts";
-import type { OciCommand, OciContext } from "../command.ts";
+import type { OciCommand } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
-import {
-  preservedFds,
-  standInFlags,
-  standInPlan,
-  TERMINAL_ATTACH,
-  waitForRecord,
-  waitInForeground,
-} from "../foreground.ts";
+import { standInFlags, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
 import { withHome } from "../home.ts";
 import {
   checkConsole,
@@ -96,7 +89,10 @@ export const command: OciCommand = {
     const isNotified = request.config.linux?.seccomp?.listenerPath !== undefined; // and would be while it waits for its start
     if (failed === undefined && !terminal && !detach && !isNotified)
       return await runtime
-        .standIn(request, () => planOf(context, handle, request, id, parsed))
+        .standIn(request, () => {
+          const end = { kind: "exec", directory: runDirectory } as const;
+          return standInPlan(context, { command: "exec", parsed, request, name: id, end });
+        })
         .catch(rethrowAsStartFailure);
     const pidFile = parsed.string("pid-file");
     const supervised = await runtime.exec(request).catch((error: unknown) => {
@@ -123,23 +119,6 @@ export const command: OciCommand = {
 function runDirectoryOf(directory: string, id: string): string {
   if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
   return join(directory, `exec-${id}`);
-}
-
-/** `id`: of the exec. */
-function planOf(
-  context: OciContext,
-  { state }: StateHandle,
-  request: ExecRequest,
-  id: string,
-  parsed: Parsed,
-): StandInPlan {
-  return standInPlan(context, "exec", {
-    name: id,
-    finish: ["--", state.id],
-    pidFile: parsed.string("pid-file"),
-    preserved: preservedFds(request),
-    end: { kind: "exec", directory: request.runDirectory },
-  });
 }
 
 /** What a stand-in could not do. */

@@ -5,14 +5,7 @@ import type { StandInPlan } from "../../runtime/mod.ts";
 import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import type { Parsed } from "../flags.ts";
-import {
-  preservedFds,
-  standInFlags,
-  standInPlan,
-  TERMINAL_ATTACH,
-  waitForRecord,
-  waitInForeground,
-} from "../foreground.ts";
+import { standInFlags, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
 import { isUsual } from "../later.ts";
 import { openRuntime, type Prepared, prepare, rethrowAsStartFailure, writePidFile } from "../launch.ts";
 import { awaitSupervisor, createInit, destroy, killAndWait, runInPlace, startInit } from "../lifecycle.ts";
@@ -107,11 +100,10 @@ function planOf(context: OciContext, { handle, request }: Prepared, parsed: Pars
   const { directory, state, lockFd, textsAroundPid } = handle;
   const keep = parsed.boolean("keep");
   const container = { directory, stateFile: STATE_FILE, cgroups: cgroupHost(), cgroupsPath: state.cgroupsPath };
-  return standInPlan(context, "run", {
+  return standInPlan(context, {
+    ...{ command: "run", parsed, request },
     name: String(fstatSync(lockFd).ino),
-    finish: [`--keep=${keep}`, "--", state.id],
-    pidFile: parsed.string("pid-file"),
-    preserved: preservedFds(request),
+    finish: [`--keep=${keep}`],
     state: { fd: lockFd, file: STATE_FILE, texts: textsAroundPid },
     end: keep ? { kind: "nothing" } : { kind: "container", container },
   });

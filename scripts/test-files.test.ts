@@ -1,8 +1,17 @@
-import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, mock, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { findTestFiles, kindOf, parseReport, root, runTestFile } from "./test-files.ts";
+import {
+  findTestFiles,
+  kindOf,
+  noTests,
+  parseReport,
+  root,
+  runTestFile,
+  type Tallies,
+  tryAgain,
+} from "./test-files.ts";
 
 test("parseReport counts what passed, failed and was skipped, and finds the reasons for skips", () => {
   const xml = `<testsuites><testsuite>
@@ -27,6 +36,35 @@ test("this very file is found, as a unit test, and so is nothing for a word that
   expect(kindOf("scripts/test-files.test.ts").name).toBe("unit");
   expect(kindOf("tests/kernel/a.test.ts").needsRoot).toBe(true);
   expect(findTestFiles(["no path contains this"])).toEqual([]);
+});
+
+describe("tryAgain", () => {
+  const passed = { ...noTests(), passed: 2 };
+  const failing = (...failed: string[]) => ({ ...noTests(), passed: 1, failed });
+
+  test("what passes alone has passed, and is named; what fails again has failed; what had passed is not run again", async () => {
+    using _quietLines = spyOn(console, "log").mockImplementation(() => {});
+    const tallies: Tallies = new Map([
+      ["good", passed],
+      ["bad", failing("bad: a")],
+      ["unstable", failing("unstable: b")],
+    ]);
+    const second: Tallies = new Map([
+      ["bad", failing("bad: a, again")],
+      ["unstable", passed],
+    ]);
+    const run = mock(async (_paths: string[]) => second);
+    expect(await tryAgain(tallies, run)).toEqual(["unstable: b"]);
+    expect(run.mock.calls).toEqual([[["bad", "unstable"]]]);
+    expect(Object.fromEntries(tallies)).toEqual({ good: passed, bad: failing("bad: a, again"), unstable: passed });
+  });
+
+  test("where very many files failed, or none, nothing is run again", async () => {
+    const run = mock(async (_paths: string[]) => new Map());
+    const all = Array.from({ length: 13 }, (_, index) => [`${index}`, failing("x")] as const);
+    for (const tallies of [new Map(all), new Map([["good", passed]])]) expect(await tryAgain(tallies, run)).toEqual([]);
+    expect(run).not.toHaveBeenCalled();
+  });
 });
 
 describe("runTestFile", () => {

@@ -81,6 +81,9 @@ export interface Tally {
   skipped: string[];
 }
 
+/** Of test files, by path. */
+export type Tallies = Map<string, Tally>;
+
 export function noTests(): Tally {
   return { passed: 0, failed: [], skipped: [] };
 }
@@ -89,6 +92,25 @@ export function add(total: Tally, part: Tally): void {
   total.passed += part.passed;
   total.failed.push(...part.failed);
   total.skipped.push(...part.skipped);
+}
+
+/** More than this many files that fail are no accident. */
+const SECOND_TRIES_MAX = 12;
+
+/**
+ * Runs the files that failed once more, when nothing else runs: what passes then was disturbed by its neighbours (or is unstable by
+ * itself), and counts as passed. Returns what such tests had said. A file that fails again keeps what it says now.
+ */
+export async function tryAgain(tallies: Tallies, run: (paths: string[]) => Promise<Tallies>): Promise<string[]> {
+  const paths = [...tallies].filter(([, { failed }]) => failed.length > 0).map(([path]) => path);
+  if (paths.length === 0 || paths.length > SECOND_TRIES_MAX) return [];
+  console.log(`\nonce more, alone: ${paths.join(" ")}`);
+  const unstable: string[] = [];
+  for (const [path, second] of await run(paths)) {
+    if (second.failed.length === 0) unstable.push(...(tallies.get(path)?.failed ?? []));
+    tallies.set(path, second);
+  }
+  return unstable;
 }
 
 /** A file that hangs beyond every test's own timeout is killed, with all it started. */
@@ -199,27 +221,33 @@ function attributeOf(attributes: string, name: string): string {
 }
 
 /** All of them, or none where they need root and we are not: those that do not need it first. */
-export async function runFiles(files: readonly string[], total: Tally): Promise<void> {
+export async function runFiles(files: readonly string[]): Promise<Tallies> {
+  const tallies: Tallies = new Map();
   for (const needsRoot of [false, true]) {
     const queue = files.filter((path) => kindOf(path).needsRoot === needsRoot);
     const worker = async (): Promise<void> => {
       for (let path = queue.shift(); path !== undefined; path = queue.shift())
-        if (isRoot || !needsRoot) add(total, await runTestFile(path));
-        else total.skipped.push(`tests/${kindOf(path).name}/: a file needs root`);
+        if (isRoot || !needsRoot) tallies.set(path, await runTestFile(path));
+        else tallies.set(path, { ...noTests(), skipped: [`tests/${kindOf(path).name}/: a file needs root`] });
     };
     await Promise.all(Array.from({ length: needsRoot ? 1 : 2 }, worker));
   }
+  return tallies;
 }
 
 /** A whole diff may be in what a failed test says. */
 const FAILURE_LENGTH_MAX = 400;
 
-/** Prints the reasons for skips with their counts, each failure, then the one line that others parse; sets the exit code. */
-export function report(total: Tally): void {
+/**
+ * Prints the reasons for skips with their counts, what failed only beside others, each failure, then the one line that others parse;
+ * sets the exit code.
+ */
+export function report(total: Tally, unstable: readonly string[] = []): void {
   const reasons = Map.groupBy(total.skipped, (reason) => reason);
   const failed = total.failed.length;
   console.log("");
   for (const [reason, tests] of reasons) console.log(`skipped ${tests.length}: ${reason}`);
+  for (const failure of unstable) console.log(`unstable, passed when alone: ${failure.slice(0, FAILURE_LENGTH_MAX)}`);
   for (const failure of total.failed) console.log(`failed: ${failure.slice(0, FAILURE_LENGTH_MAX)}`);
   if (total.passed + failed === 0) console.log("no test ran");
   const skips = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";

@@ -47,6 +47,6 @@ export function messageOf(error: unknown): string {
 export function errnoOf(error: unknown): string {
   if (error instanceof LighterError) return error.detail.errno ?? "";
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string")
-    return error.code;
+    return error.code === "ENOTSUP" ? "EOPNOTSUPP" : error.code; // libuv's name for the same number
   return "";
 }

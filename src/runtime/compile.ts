@@ -6,6 +6,7 @@ import {
   BPF_PROG_LOAD,
   BUILTIN_DEVICE_RULES,
   type CgroupPlan,
+  directoryForFurther,
   encodeBpfAttach,
   encodeBpfLoad,
   planCgroup,
@@ -261,7 +262,8 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   openPrivateProc(hostOps, host, procNeeds);
   // CPUs to use until it is in the cgroup: then it cannot be born there.
   const joinLate = process.execCPUAffinity?.initial !== undefined;
-  const bornIn = joinLate ? undefined : cgroup?.v2Directory;
+  const v2Directory = cgroup && furtherDirectory(cgroup, host, request.containerPid);
+  const bornIn = joinLate ? undefined : v2Directory;
   clone(hostOps, 0, bornIn, "the process, which goes into the container by itself");
   closePrivateProc(hostOps, procNeeds);
   const fds = carriedFds(request);
@@ -274,8 +276,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   setAffinity(init, process, "initial");
   if (cgroup) joinCgroup(init, cgroup);
   joinRdtGroup(init, planIntelRdt(config, host, request.container?.id ?? request.id, true));
-  if (joinLate && cgroup?.v2Directory)
-    init.write(null, `${cgroup.v2Directory}/cgroup.procs`, "0", `join ${cgroup.v2Directory}`);
+  if (joinLate && v2Directory) init.write(null, `${v2Directory}/cgroup.procs`, "0", `join ${v2Directory}`);
   setAffinity(init, process, "final");
   startSession(init, request.id);
   writeOomScore(init, process);
@@ -297,6 +298,12 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
     file: request.file,
   });
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, hold, undefined) };
+}
+
+function furtherDirectory({ v2Directory }: CgroupPlan, host: HostFacts, pid: number): string | undefined {
+  const { v2 } = host.cgroups;
+  if (v2 === undefined || v2Directory === undefined || host.readText === undefined) return v2Directory;
+  return directoryForFurther(v2, v2Directory, pid, host.readText);
 }
 
 /** The host's id of the process's user. */

@@ -150,6 +150,16 @@ class LauncherRuntime implements Runtime {
   }
 
   async exec(request: ExecRequest): Promise<Supervised> {
+    try {
+      return await this.#exec(request);
+    } catch (error) {
+      // The cgroup that it was to be born in has been handed down meanwhile: an init that does that does it once.
+      if (errnoOf(error) !== "EBUSY") throw error;
+      return await this.#exec(request);
+    }
+  }
+
+  async #exec(request: ExecRequest): Promise<Supervised> {
     const launched = await this.#launch(await this.#compileExec(request, false), request);
     return this.#settled(request, launched, ({ started }) => started);
   }

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { locateController } from "../../src/linux/cgroup/mod.ts";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
@@ -165,3 +165,59 @@ rooted("a container that has ended is not running, for any of them", async () =>
   }
   expect((await runtime(["ps", "--format", "json", id])).stdout).toBe("null\n");
 });
+
+const v2 = stage?.host.v2;
+const directoryOf = (id: string) => `${v2!.mountPoint}/${stage!.parent}/${id}`;
+const pidOf = async (id: string) => (JSON.parse((await runtime(["state", id])).stdout) as { pid: number }).pid;
+const cgroupV2Of = (pid: number | "self") =>
+  /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1] ?? "none";
+
+testIf(stage?.host.mode === "unified", "needs root, and cgroup v2 alone")(
+  "exec goes where init is in a container that has handed its cgroup down, or above its threads",
+  async () => {
+    const id = await start(["sleep", "1000"]);
+    const directory = directoryOf(id);
+    const pid = await pidOf(id);
+    mkdirSync(`${directory}/inner`);
+    writeFileSync(`${directory}/inner/cgroup.procs`, String(pid));
+    writeFileSync(`${directory}/cgroup.subtree_control`, "+memory +pids");
+    const ran = await runtime(["exec", id, "cat", "/proc/self/cgroup"]);
+    expect([ran.code, ran.stdout.trim(), ran.stderr]).toEqual([0, "0::/inner", ""]);
+    const pidFile = join(stage!.directory, `${id}.pid`);
+    const inBackground = async (processFile: string) => {
+      expect((await runtime(["exec", "--detach", "--pid-file", pidFile, "--process", processFile, id])).stderr).toBe(
+        "",
+      );
+      return cgroupV2Of(Number(readFileSync(pidFile, "utf8")));
+    };
+    const processFile = join(stage!.directory, `${id}.json`);
+    const { process } = stage!.config(id, ["sh", "-c", "exec sleep 1000 >&- 2>&-"]); // for who waits for its output
+    writeFileSync(processFile, JSON.stringify(process));
+    expect(await inBackground(processFile)).toBe(cgroupV2Of(pid));
+    writeFileSync(processFile, JSON.stringify({ ...process, execCPUAffinity: { initial: "0", final: "0" } }));
+    expect(await inBackground(processFile)).toBe(cgroupV2Of(pid));
+    mkdirSync(`${directory}/inner/threads`);
+    writeFileSync(`${directory}/inner/threads/cgroup.type`, "threaded");
+    writeFileSync(`${directory}/inner/threads/cgroup.threads`, String(pid));
+    expect(cgroupV2Of(pid)).toEndWith("/inner/threads");
+    expect((await runtime(["exec", id, "cat", "/proc/self/cgroup"])).stdout.trim()).toBe("0::/inner");
+  },
+);
+
+testIf(v2 !== undefined, "needs root, and cgroup v2")(
+  "ps, kill --all and delete --force see the processes of a container that divides its threads",
+  async () => {
+    const id = await start(["sh", "-c", "sleep 1000 & wait"]);
+    const directory = directoryOf(id);
+    const pid = await pidOf(id);
+    mkdirSync(`${directory}/threads`);
+    writeFileSync(`${directory}/threads/cgroup.type`, "threaded");
+    writeFileSync(`${directory}/threads/cgroup.threads`, String(pid));
+    const listed = await runtime(["ps", "--format", "json", id]);
+    expect([listed.code, listed.stderr]).toEqual([0, ""]);
+    expect(JSON.parse(listed.stdout)).toContain(pid);
+    expect(await runtime(["kill", "--all", id, "CONT"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await runtime(["delete", "--force", id])).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(existsSync(directory)).toBe(false);
+  },
+);

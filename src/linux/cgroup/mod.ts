@@ -11,6 +11,7 @@ export type { DeviceException, DevicePolicy } from "./device-rules.ts";
 export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
 export { emptyCgroup } from "./empty.ts";
 export { freezeCgroup, isFrozen, selfFreezingFile, signalCgroup, thawCgroup } from "./freezer.ts";
+export { directoryForFurther } from "./further.ts";
 export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy, ReadText } from "./host.ts";
 export { detectCgroupHost, locateController, readHostText } from "./host.ts";
 export type { CgroupMount } from "./mounts.ts";

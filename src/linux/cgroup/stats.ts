@@ -128,9 +128,19 @@ export function wasOomKilled(texts: readonly string[]): boolean {
  * A snapshot: processes come and go while it is read.
  */
 export function readPids(directory: string): number[] {
-  const pids = parsePids(readHostText(`${directory}/cgroup.procs`) ?? "");
+  const pids = parsePids(readProcs(directory));
   for (const child of childDirectories(directory)) pids.push(...readPids(`${directory}/${child}`));
   return pids;
+}
+
+/** A threaded cgroup has no list: its processes are in that of the one above it whose threads it divides. */
+function readProcs(directory: string): string {
+  try {
+    return readHostText(`${directory}/cgroup.procs`) ?? "";
+  } catch (error) {
+    if (errnoOf(error) === "EOPNOTSUPP") return "";
+    throw error;
+  }
 }
 
 /** Names of the cgroups directly below; none if it is missing. */

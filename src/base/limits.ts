@@ -18,11 +18,20 @@ export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
 export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;
 /** Regions of one sparse file in a tar; each costs two numbers in memory. */
 export const TAR_SPARSE_MAX_REGIONS = 65536;
+/** Records of one PAX header: the two of each region of a sparse file, and some. */
+export const TAR_PAX_MAX_RECORDS = 2 * TAR_SPARSE_MAX_REGIONS + 1024;
 /** xattrs of one tar entry; the kernel's own list is limited to 64 KiB of names. */
 export const TAR_XATTRS_MAX = 256;
 /** Entries in one layer. The largest real ones (a distribution's full development image) have under half a million. */
 export const LAYER_MAX_ENTRIES = 5_000_000;
-/** Directories above a layer's entry. PATH_MAX alone would allow 2048. */
+/**
+ * Paths and xattrs of a layer's directories, which are kept until all is unpacked. A distribution's development image has
+ * some 60,000 directories: 20 MB.
+ */
+export const LAYER_DIRECTORIES_MAX_BYTES = 128 * 1024 * 1024;
+/** Resident memory of a layer worker; unpacking takes some 80 MiB. */
+export const LAYER_WORKER_MAX_MEMORY_BYTES = 512 * 1024 * 1024;
+/** Directories above a layer's entry, symlinks resolved. PATH_MAX alone would allow 2048. */
 export const LAYER_PATH_MAX_DEPTH = 256;
 /** Files in the archive that `load` reads: an image has at most three a layer, an archive may hold many images. */
 export const ARCHIVE_MAX_FILES = 65536;

@@ -9,7 +9,7 @@
  * "Storing Sparse Files" and tar.h.
  */
 import { LighterError } from "../base/errors.ts";
-import { TAR_SPARSE_MAX_REGIONS, TAR_SPECIAL_MAX_BYTES, TAR_XATTRS_MAX } from "../base/limits.ts";
+import { TAR_PAX_MAX_RECORDS, TAR_SPARSE_MAX_REGIONS, TAR_SPECIAL_MAX_BYTES, TAR_XATTRS_MAX } from "../base/limits.ts";
 import { type BytePath, bytePathOf, showPath } from "../linux/sys/fs.ts";
 
 export type TarEntryType = "file" | "hardlink" | "symlink" | "char" | "block" | "directory" | "fifo";
@@ -122,7 +122,9 @@ const XATTR_PREFIX = "SCHILY.xattr.";
 function parsePax(bytes: Uint8Array): PaxRecords {
   const records: PaxRecords = { values: new Map(), xattrs: new Map(), sparseNumbers: [] };
   let at = 0;
+  let recordCount = 0;
   while (at < bytes.length) {
+    if (++recordCount > TAR_PAX_MAX_RECORDS) throw corrupt(`a PAX header has more than ${TAR_PAX_MAX_RECORDS} records`);
     const space = bytes.indexOf(0x20, at);
     if (space < 0 || space - at > 10) throw corrupt("malformed PAX record");
     const length = parseDecimal(bytePathOf(bytes.subarray(at, space)), "PAX record length");

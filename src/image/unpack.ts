@@ -10,9 +10,10 @@
  *
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
  */
-import { closeSync, fstatSync, readdirSync, type Stats } from "node:fs";
-import { LighterError } from "../base/errors.ts";
+import { closeSync, fstatSync, readdirSync, readlinkSync, type Stats } from "node:fs";
+import { errnoOf, LighterError } from "../base/errors.ts";
 import {
+  LAYER_DIRECTORIES_MAX_BYTES,
   LAYER_MAX_ENTRIES,
   LAYER_MAX_IMPLIED_DIRECTORIES,
   LAYER_MAX_IMPLIED_PATH_BYTES,
@@ -148,6 +149,9 @@ export class LayerUnpacker implements TarSink {
   /** O_PATH fds by path within the layer, oldest first. */
   readonly #directories = new Map<string, number>();
   readonly #pending = new Map<string, PendingDirectory>();
+  /** Of `#pending`, about. */
+  #pendingBytes = 0;
+  #hasSymlinks = false;
   #entryCount = 0;
   #sizeBytes = 0;
   #root: LayerTotals["root"];
@@ -166,7 +170,7 @@ export class LayerUnpacker implements TarSink {
     if (name === undefined) {
       if (entry.type !== "directory") throw refused(entry.path, "replaces the root");
       this.#root = { mode: entry.mode, uid: entry.uid, gid: entry.gid };
-      this.#markDirectory("").entry = entry;
+      this.#setPending("", entry);
       return;
     }
     // AUFS's own book-keeping (".wh..wh.plnk/…") means nothing here.
@@ -238,8 +242,25 @@ export class LayerUnpacker implements TarSink {
     if (pending === undefined) {
       pending = { entry: undefined, opaque: false };
       this.#pending.set(path, pending);
+      this.#countPending(path.length);
     }
     return pending;
+  }
+
+  #setPending(path: string, entry: TarEntry): void {
+    const pending = this.#markDirectory(path);
+    if (pending.entry !== undefined) this.#countPending(-bytesOf(pending.entry));
+    pending.entry = entry;
+    this.#countPending(bytesOf(entry));
+  }
+
+  #countPending(byteCount: number): void {
+    this.#pendingBytes += byteCount;
+    if (this.#pendingBytes > LAYER_DIRECTORIES_MAX_BYTES)
+      throw new LighterError(
+        "invalid",
+        `layer has more than ${LAYER_DIRECTORIES_MAX_BYTES} bytes of paths and xattrs of directories`,
+      );
   }
 
   /**
@@ -258,7 +279,15 @@ export class LayerUnpacker implements TarSink {
     if (fd === ENOTDIR || fd === ELOOP || fd === ENOENT) return ENOTDIR;
     if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
     this.#cacheDirectory(path, fd);
+    if (this.#hasSymlinks) this.#requireDepth(fd, path);
     return fd;
+  }
+
+  /** Symlinks, each to the end of another, lead deeper than any path of the archive is long. */
+  #requireDepth(fd: number, path: string): void {
+    const depth = depthOf(fd) - depthOf(this.#rootFd);
+    if (depth > LAYER_PATH_MAX_DEPTH)
+      throw refused(path, `leads through symlinks deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
   }
 
   /** Makes a directory that no entry mentions, with its parents. False if something else is in the way. */
@@ -330,7 +359,7 @@ export class LayerUnpacker implements TarSink {
     } else if (rc < 0) {
       throw kernelError(rc, `create directory "${showPath(path)}"`);
     }
-    this.#markDirectory(path).entry = entry;
+    this.#setPending(path, entry);
   }
 
   #kindAt(parentFd: number, name: string): "directory" | "whiteout" | "other" | "none" {
@@ -382,7 +411,10 @@ export class LayerUnpacker implements TarSink {
   #createOther(parentFd: number, name: string, entry: TarEntry): void {
     const what = `create ${entry.type} "${showPath(entry.path)}"`;
     this.#createInstead(parentFd, name, what, () => createSpecial(parentFd, name, entry));
-    if (entry.type === "symlink") this.#sizeBytes += entry.linkPath.length; // as Docker counts
+    if (entry.type === "symlink") {
+      this.#hasSymlinks = true;
+      this.#sizeBytes += entry.linkPath.length; // as Docker counts
+    }
     if (entry.uid !== 0 || entry.gid !== 0) lchownat(parentFd, name, entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode);
     for (const xattr of entry.xattrs) {
@@ -414,6 +446,21 @@ export class LayerUnpacker implements TarSink {
     }
     const rc = tryMknodat(parentFd, name, S_IFCHR, 0n);
     if (rc < 0) throw kernelError(rc, `create whiteout "${showPath(entry.path)}"`);
+  }
+}
+
+/** What keeping it costs, about: its strings, and each object in memory. */
+function bytesOf(entry: TarEntry): number {
+  return entry.xattrs.reduce((sum, { name, value }) => sum + name.length + value.length + 200, entry.path.length + 200);
+}
+
+/** Of a directory, from the host's root. Infinite if its path is longer than the kernel tells. */
+function depthOf(fd: number): number {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`, "latin1").split("/").length;
+  } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") return Number.POSITIVE_INFINITY;
+    throw error;
   }
 }
 

@@ -470,6 +470,25 @@ describe("hostile layers", () => {
     expect((await layerFailure({ name: "./", type: "2", linkName: "x" })).message).toContain("replaces the root");
     const deep = await layerFailure(paxHeader({ path: "d/".repeat(300) }), { name: "x", type: "5" });
     expect(deep.message).toContain("deeper than 256");
+    const chained = await layerFailure(
+      paxHeader({ linkpath: "d/".repeat(200) }),
+      { name: "one", type: "2" },
+      paxHeader({ path: "d/".repeat(200) }),
+      { name: "x", type: "5" },
+      paxHeader({ path: `one/${"d/".repeat(200)}` }),
+      { name: "x", type: "5" },
+    );
+    expect(chained).toMatchObject({ code: "invalid" });
+    expect(chained.message).toContain("leads through symlinks deeper than 256 directories");
+  });
+
+  test("a small archive whose directories' xattrs would fill the memory is refused", async () => {
+    const xattrs = Array.from({ length: 16 }, (_, i) => [`SCHILY.xattr.user.x${i}`, "x".repeat(60_000)]);
+    const header = paxHeader(Object.fromEntries(xattrs));
+    const entries = Array.from({ length: 150 }, (_, i) => [header, { name: `d${i}/`, type: "5" }]).flat();
+    const error = await failureOf(() => loadLayers([gzipSync(rawTar(...entries), { level: 1 })]));
+    expect(error).toMatchObject({ code: "invalid" });
+    expect(error.message).toContain("bytes of paths and xattrs of directories");
   });
 });
 

@@ -5,6 +5,7 @@
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
 import { openBlob } from "../registry/mod.ts";
+import { preferAsOomVictim } from "./memory-budget.ts";
 import { decodeJob, encodeMessage, type LayerProgress, readLines, type WorkerMessage } from "./protocol.ts";
 import { unpackLayer } from "./unpack-layer.ts";
 
@@ -20,6 +21,7 @@ async function send(message: WorkerMessage): Promise<void> {
 /** Resolves with the exit code when the daemon has no more jobs. */
 export async function layerWorkerMain(): Promise<number> {
   dieWithParent();
+  preferAsOomVictim();
   process.umask(0o022);
   const jobs: string[] = [];
   let wake = (): void => {};

@@ -11,6 +11,7 @@ import { decompressStream } from "../compression.ts";
 import { TarReader } from "../tar-reader.ts";
 import { type LayerTotals, LayerUnpacker } from "../unpack.ts";
 import { compressedBytes, type OpenBlob } from "./compressed-bytes.ts";
+import { MemoryBudget } from "./memory-budget.ts";
 import type { LayerJob, LayerProgress, LayerResult } from "./protocol.ts";
 
 /**
@@ -72,12 +73,14 @@ async function unpackInto(
     fchmod(rootFd, 0o755, directoryPath); // whatever our umask is
     fchown(rootFd, 0, 0, directoryPath); // whatever a setgid parent says
     const reader = new TarReader(unpacker);
+    const budget = new MemoryBudget();
     // A plain tar is its own compressed form, and hashing costs as much as writing.
     const hash = (job.digest as string) === job.diffId ? undefined : createHash("sha256");
     const endless = { [Symbol.asyncIterator]: () => ({ next: () => compressed.next() }) }; // no return: see drain
     for await (const chunk of decompressStream(endless)) {
       hash?.update(chunk);
       reader.push(chunk);
+      budget.spend(chunk.length);
       onBytes(chunk.length);
     }
     reader.end();

@@ -240,6 +240,12 @@ export const NETLINK_DUMP_ATTEMPTS = 20;
 export const LINK_NAME_MAX_LENGTH = 15;
 /** Of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
 export const MTU_MAX = 65535;
+/**
+ * Sockets that keep published ports from the host's programs, and which part of the daemon's fds at most. A port beyond that is
+ * as good: it is only tested when it is taken, so that a program of the host may have it, too, and hears nothing there.
+ */
+export const PORT_SOCKETS_MAX = 4096;
+export const PORT_SOCKETS_SHARE = 1 / 4;
 /** Address ranges of one network. Each may need a look at every other network's. */
 export const IPAM_POOLS_MAX = 256;
 

@@ -217,20 +217,35 @@ export class DockerPlanner implements Planner {
 
   /** In another container's network, its names are ours too. */
   #etcFilesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
-    const { network } = peerReferences(hostConfig);
-    return network === undefined ? own : this.#paths.container(this.#findContainer(network).id);
+    const owner = this.#networkOwner(hostConfig);
+    return owner === undefined ? own : this.#paths.container(owner.id);
+  }
+
+  /** The container whose network it is, which may be joined by way of others. Undefined: its own. */
+  #networkOwner(hostConfig: DockerHostConfig): Container | undefined {
+    const passed = new Set<Container | undefined>();
+    let owner: Container | undefined;
+    for (let { network } = peerReferences(hostConfig); network !== undefined; ) {
+      owner = this.#findContainer(network);
+      if (passed.has(owner)) throw cannotJoinItself();
+      passed.add(owner);
+      ({ network } = peerReferences(owner.record.hostConfig));
+    }
+    return owner;
   }
 
   #findPeers({ hostConfig, id }: ContainerRecord): Peers {
     const find = (ref: string | undefined, error: (id: string) => LighterError = notRunning): Peer | undefined => {
       if (ref === undefined) return undefined;
       const { record } = this.#findContainer(ref);
-      if (record.id === id) throw new LighterError("internal", "cannot join own network");
+      if (record.id === id) throw cannotJoinItself();
       if (record.status !== "running") throw error(record.id);
-      return { pid: record.pid, hostname: record.config.Hostname ?? "" };
+      return { pid: record.pid };
     };
     const { network, pid, ipc } = peerReferences(hostConfig);
-    return definedPeers({ network: find(network, cannotJoinNetwork), pid: find(pid), ipc: find(ipc) });
+    const joined = find(network, cannotJoinNetwork);
+    const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
+    return definedPeers({ network: joined && { ...joined, hostname }, pid: find(pid), ipc: find(ipc) });
   }
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
@@ -356,13 +371,17 @@ function checkPlatform(name: string, image: Image, platform: string): void {
   );
 }
 
+function cannotJoinItself(): LighterError {
+  return new LighterError("internal", "cannot join own network");
+}
+
 function definedPeers(peers: { [K in keyof Peers]: Peers[K] | undefined }): Peers {
   return Object.fromEntries(Object.entries(peers).filter(([, peer]) => peer !== undefined));
 }
 
 function fakePeers(hostConfig: DockerHostConfig, pid: number): Peers {
   const { network, pid: pidRef, ipc } = peerReferences(hostConfig);
-  const peer = (ref: string | undefined) => (ref === undefined ? undefined : { pid, hostname: "" });
+  const peer = (ref: string | undefined) => (ref === undefined ? undefined : { pid });
   return definedPeers({ network: peer(network), pid: peer(pidRef), ipc: peer(ipc) });
 }
 

@@ -78,6 +78,32 @@ rooted(
 );
 
 rooted(
+  "who joins the network of a container that has joined another's has that one's names, and its ports",
+  async () => {
+    await daemon.request("POST", "/networks/create", { Name: "shared" });
+    const owner = await daemon.run({ Hostname: "owner", ...sleeper("shared") }, "owner");
+    const exposing = await daemon.request("POST", `/commit?container=${owner}&repo=exposing&changes=EXPOSE%2080`);
+    expect(exposing.status).toBe(201);
+    await daemon.run({ ...sleeper("container:owner"), Image: "exposing" }, "sidecar");
+    const script = "hostname; cat /etc/hostname /etc/resolv.conf; grep owner /etc/hosts; readlink /proc/self/ns/net";
+    const inOwner = await outputOf(daemon, "container:owner", script);
+    expect(inOwner).toContain("nameserver 127.0.0.11");
+    expect(await outputOf(daemon, "container:sidecar", script)).toBe(inOwner);
+    expect(
+      (
+        await daemon.request("POST", "/containers/create", {
+          Image: "exposing",
+          HostConfig: { NetworkMode: "container:owner", PublishAllPorts: true },
+        })
+      ).json.message,
+    ).toBe("conflicting options: port publishing and the container type network mode");
+    for (const name of ["sidecar", "owner"]) await daemon.request("DELETE", `/containers/${name}?force=1`);
+    await daemon.request("DELETE", "/images/exposing");
+    await daemon.request("DELETE", "/networks/shared");
+  },
+);
+
+rooted(
   "the default network's bridge is made for the first container, and is there for the next daemon if one runs",
   async () => {
     await noLinks();

@@ -1,7 +1,7 @@
 import { beforeAll, expect } from "bun:test";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { LighterError } from "../../src/base/errors.ts";
 import { PortReservations } from "../../src/network/ports/mod.ts";
@@ -143,6 +143,40 @@ testAsRoot("any port is one of the host's ephemeral range, and not the one that 
   ports.release(["0.0.0.0", "::"].map((hostAddress) => ({ protocol: "tcp", hostAddress, hostPort: 40000 })));
   expect(ports.reserve([any, any, any])).toEqual([40002, 40003, 40000]);
   expect(refusal(() => ports.reserve([any]))).toBe("EADDRINUSE: all ports are allocated, from 40000 to 40003");
+});
+
+testAsRoot("who asks for a certain port gets it, whatever those before take that take any", () => {
+  writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "40000\t40003");
+  using ports = new PortReservations();
+  const all = (hostPort: number | { from: number; to: number }) => want("tcp", ["0.0.0.0", "::"], hostPort);
+  expect(ports.reserve([all(0), all({ from: 40000, to: 40001 }), all(0), all(40000)])).toEqual([
+    40002, 40001, 40003, 40000,
+  ]);
+});
+
+testAsRoot("more ports may be containers' than there are sockets for them", async () => {
+  using ports = new PortReservations({ socketsMax: 4 });
+  const server = await listen(64_000, "::1");
+  const all = Array.from({ length: 5000 }, (_, index) => 60_000 + index);
+  const wanted = (numbers: readonly number[]) => numbers.map((port) => want("tcp", ["0.0.0.0", "::"], port));
+  const fds = () => readdirSync("/proc/self/fd").length;
+  const before = fds();
+  expect(refusal(() => ports.reserve(wanted(all)))).toBe(
+    "EADDRINUSE: listen tcp6 [::]:64000: bind: address already in use",
+  );
+  expect(fds()).toBe(before);
+  await close(server);
+  expect(ports.reserve(wanted(all))).toEqual(all);
+  expect(fds()).toBeLessThanOrEqual(before + 4);
+  expect(await listenError(60_001, "127.0.0.1")).toBe("EADDRINUSE");
+  expect(refusal(() => ports.reserve([want("tcp", "127.0.0.1", 64_999)]))).toContain("port is already allocated");
+  ports.release(
+    all.flatMap((hostPort) =>
+      ["0.0.0.0", "::"].map((hostAddress) => ({ protocol: "tcp", hostAddress, hostPort }) as const),
+    ),
+  );
+  expect(ports.reserve(wanted([64_999]))).toEqual([64_999]);
+  expect(await listenError(64_999, "127.0.0.1")).toBe("EADDRINUSE");
 });
 
 testAsRoot("connections that linger from a server that has ended do not keep a port from a container", async () => {

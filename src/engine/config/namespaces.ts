@@ -7,8 +7,8 @@ import type { HostFacts } from "./host.ts";
 export interface Peer {
   /** Its init, on the host. */
   pid: number;
-  /** Its own hostname, which a container in its network shares. */
-  hostname: string;
+  /** Of its network: the hostname that a container there shares. */
+  hostname?: string;
 }
 
 /** Peers of a container, found by `peerReferences`. */
@@ -97,6 +97,7 @@ export function peerReferences(hostConfig: DockerHostConfig): { network?: string
 
 /**
  * Checks the modes and what conflicts with them; the result is warnings.
+ * @param config what was asked for, without the image's settings: a port that the image exposes is in nobody's way
  * @throws LighterError "invalid", with Docker's texts; "not-supported"
  */
 export function validateNamespaces(config: DockerContainerConfig, hostConfig: DockerHostConfig): string[] {
@@ -113,7 +114,8 @@ export function validateNamespaces(config: DockerContainerConfig, hostConfig: Do
     if ((hostConfig.Dns ?? []).length > 0) throw invalid("conflicting options: dns and the network mode");
     if ((hostConfig.ExtraHosts ?? []).length > 0)
       throw invalid("conflicting options: custom host-to-IP mapping and the network mode");
-    if (hasPorts(hostConfig)) throw invalid("conflicting options: port publishing and the container type network mode");
+    if (hasPorts(hostConfig) || hostConfig.PublishAllPorts)
+      throw invalid("conflicting options: port publishing and the container type network mode");
     if (Object.keys(config.ExposedPorts ?? {}).length > 0)
       throw invalid("conflicting options: port exposing and the container type network mode");
   }

@@ -70,6 +70,10 @@ const INVALID_AS_DOCKER: Row[] = [
     { NetworkMode: "container:x", PortBindings: { "80/tcp": [{}] } },
   ],
   [
+    "conflicting options: port publishing and the container type network mode",
+    { NetworkMode: "container:x", PublishAllPorts: true },
+  ],
+  [
     "conflicting options: port exposing and the container type network mode",
     { NetworkMode: "container:x" },
     { ExposedPorts: { "80/tcp": {} } },
@@ -361,6 +365,20 @@ for (const [message, hostConfig] of WARNINGS)
   test(`a create request is warned about: ${message}`, () => {
     expect(prepare(hostConfig).warnings).toEqual([message]);
   });
+
+test("ports that the image exposes are in nobody's way in another container's network", () => {
+  const { config, hostConfig, warnings } = prepareContainer(
+    {
+      id: CONTAINER_ID,
+      config: {},
+      hostConfig: { NetworkMode: "container:x" },
+      image: { Cmd: ["sh"], ExposedPorts: { "80/tcp": {} } },
+    },
+    contextFor(HYBRID_HOST),
+  );
+  expect(config.ExposedPorts).toEqual({ "80/tcp": {} });
+  expect([hostConfig.NetworkMode, warnings]).toEqual(["container:x", []]);
+});
 
 test("the default network is called by its name", () => {
   for (const NetworkMode of ["", "default", "bridge"]) {

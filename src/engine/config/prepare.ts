@@ -60,6 +60,7 @@ export function prepareContainer(
   // A network namespace with nothing in it, whatever the mode says.
   const isElsewhere = ["host", "container"].includes(parseNetworkMode(input.hostConfig.NetworkMode).kind);
   const given = merged.NetworkDisabled && isElsewhere ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
+  const namespaceWarnings = validateNamespaces(input.config, given);
   const { hostConfig: limited, warnings } = validateCreate(merged, given, context);
   const config: DockerContainerConfig = { ...merged };
   if (!config.Hostname) config.Hostname = defaultHostname(input.id, limited, host);
@@ -89,12 +90,12 @@ export function prepareContainer(
     path,
     args,
     log: parseLogConfig(hostConfig.LogConfig),
-    warnings: [...warnings, ...mounts.warnings],
+    warnings: [...namespaceWarnings, ...warnings, ...mounts.warnings],
   };
 }
 
 /**
- * The checks of `prepareContainer` on a config that has the image's settings already, without the mounts.
+ * The checks of `prepareContainer` on a config that has the image's settings already, without the namespaces and the mounts.
  * The result is the host config without the limits this kernel has not, and the warnings that say so.
  * @throws LighterError as `prepareContainer`
  */
@@ -121,7 +122,6 @@ export function validateCreate(
   validateCgroupParent(given.CgroupParent ?? "");
   validateEtcFiles(given);
   validatePorts(config, given);
-  const warnings = validateNamespaces(config, given);
   parseUsernsMode(given.UsernsMode);
   const limited = prepareResources(given, host);
   planRlimits(given);
@@ -132,7 +132,7 @@ export function validateCreate(
   // Devices may come and go until the start; a mistake in their names is better told now.
   const { rules } = planDevices(given, probe);
   planResources(limited.hostConfig, rules, probe);
-  return { hostConfig: limited.hostConfig, warnings: [...warnings, ...limited.warnings] };
+  return limited;
 }
 
 function defaultHostname(id: string, hostConfig: DockerHostConfig, host: HostFacts): string {

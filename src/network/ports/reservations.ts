@@ -1,6 +1,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
+import { PORT_SOCKETS_MAX, PORT_SOCKETS_SHARE } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { reservePort } from "../../linux/sys/inet-socket.ts";
 import type { TransportProtocol } from "../types.ts";
@@ -20,7 +21,10 @@ export interface WantedPort {
   hostPort: number | { from: number; to: number };
 }
 
-/** `fd` undefined: the kernel does not speak the protocol, or somebody else has the port. It is ours in our books alone. */
+/**
+ * `fd` undefined: the kernel does not speak the protocol, somebody else has the port, or there are sockets enough. It is ours
+ * in our books alone.
+ */
 interface Reservation {
   port: HostPort;
   fd: number | undefined;
@@ -38,28 +42,37 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Ports of the host that containers have, in the network namespace of the thread that asks. Each is held by a socket, so that
- * programs of the host, and other daemons, find it taken.
+ * Ports of the host that containers have, in the network namespace of the thread that asks. Each of the first thousands is held
+ * by a socket, so that programs of the host, and other daemons, find it taken.
  */
 export class PortReservations implements Disposable {
   /** By protocol and port. Several addresses may have one port. */
   readonly #reservations = new Map<string, Reservation[]>();
   /** Where the search for a free port goes on: the next one is not the one that was just given back. */
   #lastEphemeral = 0;
+  readonly #socketsMax: number;
+  #sockets = 0;
+
+  constructor({ socketsMax = socketsOf(readFdLimit()) }: { socketsMax?: number } = {}) {
+    this.#socketsMax = socketsMax;
+  }
 
   /**
-   * All of them or none; returns the ports in the order of what is wanted.
+   * All of them or none; returns the ports in the order of what is wanted. Whoever asks for a certain one gets it before it is
+   * given to somebody who takes any.
    * @throws LighterError ("kernel", EADDRINUSE …) in Docker's words: "… port is already allocated" where a container has it,
    *   "… address already in use" where a program has it
    */
   reserve(wanted: readonly WantedPort[]): number[] {
     const reserved: HostPort[] = [];
+    const chosen: number[] = [];
     try {
-      return wanted.map((each) => {
+      for (const [index, each] of [...wanted.entries()].sort(([, a], [, b]) => choicesOf(a) - choicesOf(b))) {
         const hostPort = this.#reserveOne(each);
         for (const hostAddress of each.hostAddresses) reserved.push({ protocol: each.protocol, hostAddress, hostPort });
-        return hostPort;
-      });
+        chosen[index] = hostPort;
+      }
+      return chosen;
     } catch (error) {
       this.release(reserved);
       throw error;
@@ -72,7 +85,10 @@ export class PortReservations implements Disposable {
       const all = this.#reservations.get(key(port)) ?? [];
       const index = all.findIndex((each) => each.port.hostAddress === port.hostAddress);
       const [found] = index < 0 ? [] : all.splice(index, 1);
-      if (found?.fd !== undefined) closeSync(found.fd);
+      if (found?.fd !== undefined) {
+        closeSync(found.fd);
+        this.#sockets--;
+      }
       if (all.length === 0) this.#reservations.delete(key(port));
     }
   }
@@ -101,6 +117,7 @@ export class PortReservations implements Disposable {
   [Symbol.dispose](): void {
     for (const { fd } of [...this.#reservations.values()].flat()) if (fd !== undefined) closeSync(fd);
     this.#reservations.clear();
+    this.#sockets = 0;
   }
 
   #reserveOne(wanted: WantedPort): number {
@@ -185,11 +202,31 @@ export class PortReservations implements Disposable {
 
   #add(port: HostPort, fd: number | undefined): void {
     const { protocol, hostAddress, hostPort } = port;
-    const reservation = { port: { protocol, hostAddress, hostPort }, fd };
+    const isHeld = fd !== undefined && this.#sockets < this.#socketsMax;
+    if (isHeld) this.#sockets++;
+    else if (fd !== undefined) closeSync(fd);
+    const reservation = { port: { protocol, hostAddress, hostPort }, fd: isHeld ? fd : undefined };
     const all = this.#reservations.get(key(port));
     if (all === undefined) this.#reservations.set(key(port), [reservation]);
     else all.push(reservation);
   }
+}
+
+/** Few come first: a certain port, one of a range, any. */
+function choicesOf({ hostPort }: WantedPort): number {
+  if (typeof hostPort === "object") return hostPort.to - hostPort.from + 1;
+  return hostPort === 0 ? Number.MAX_VALUE : 1;
+}
+
+/** How many sockets a process that may have so many fds spends on ports. */
+function socketsOf(fdLimit: number): number {
+  return Math.min(PORT_SOCKETS_MAX, Math.floor(fdLimit * PORT_SOCKETS_SHARE));
+}
+
+/** Of this process, as it is now. "unlimited" is no number. */
+function readFdLimit(): number {
+  const soft = /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return Number(soft) || Number.POSITIVE_INFINITY;
 }
 
 function key({ protocol, hostPort }: HostPort): string {

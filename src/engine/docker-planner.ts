@@ -154,6 +154,7 @@ export class DockerPlanner implements Planner {
     let linked: Container;
     try {
       linked = this.#findContainer(name);
+      linked = this.#networkOwner(linked.record.hostConfig) ?? linked;
     } catch (error) {
       throw new LighterError("invalid", `could not get container for ${name}: ${messageOf(error)}`, { cause: error });
     }

@@ -15,7 +15,7 @@ import { Container } from "./container.ts";
 import { killForGood } from "./control.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { hostGateway } from "./endpoints/host-gateway.ts";
-import { requireLinksRun, withoutLink } from "./endpoints/links.ts";
+import { requireLinks, withoutLink } from "./endpoints/links.ts";
 import { cannotRemove, inContext, markedForRemoval, nameInUse, noSuchContainer } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
@@ -289,7 +289,7 @@ export class Engine implements AsyncDisposable {
     this.#assignIds(record);
     using undo = new DisposableStack();
     const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
-    requireLinksRun(record, (ref) => this.findIf(ref));
+    requireLinks(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);
     const { filesystems } = volumes;
     const request = { ...this.#startRequest(record, attaches, false), ...networks, filesystems };

@@ -367,6 +367,52 @@ same("links on the default network: files, variables, refusals", async (side) =>
   return told;
 });
 
+same("what nobody may want of a network is refused, when it is created or when it starts", async (side) => {
+  const wish = async (network: string, settings: object) => {
+    const NetworkingConfig = { EndpointsConfig: { [network]: settings } };
+    const body = { Image: "busybox", Cmd: ["true"], HostConfig: { NetworkMode: network }, NetworkingConfig };
+    const created = await side.said("POST", "/containers/create?name=wishing", body);
+    const started = created.startsWith("201") ? await side.said("POST", "/containers/wishing/start") : "";
+    await side.api.request("DELETE", "/containers/wishing?force=1");
+    return [created, started, await side.connect(network, "web", settings), await side.disconnect(network, "web")];
+  };
+  const told: unknown[] = [];
+  await side.run("web", { HostConfig: { NetworkMode: "back" } });
+  for (const IPAMConfig of [
+    { LinkLocalIPs: ["10.1.2.3"] },
+    { LinkLocalIPs: ["169.254.7.7", "fe80::7", "fd00::7"] },
+    { LinkLocalIPs: ["0.0.0.0"] },
+    { LinkLocalIPs: ["nonsense"] },
+    { IPv6Address: "::ffff:10.79.0.9" },
+    { IPv6Address: "::ffff:0a4f:0009" },
+    { IPv6Address: "::" },
+    { IPv4Address: "0.0.0.0" },
+    { IPv4Address: "::1" },
+  ])
+    told.push([IPAMConfig, await wish("six", { IPAMConfig })]);
+  for (const network of ["bridge", "none", "host"]) {
+    told.push([network, await wish(network, { Aliases: ["other"] })]);
+    told.push([network, await wish(network, { IPAMConfig: { IPv4Address: "10.79.0.9" } })]);
+  }
+  return told;
+});
+
+same("a link to a container that is not on the default network", async (side) => {
+  await side.run("db", { HostConfig: { NetworkMode: "front" } });
+  await side.run("alone", { HostConfig: { NetworkMode: "none" } });
+  await side.run("data");
+  await side.run("guest", { HostConfig: { NetworkMode: "container:data" } });
+  const link = async (name: string) => {
+    const HostConfig = { Links: [name] };
+    const body = { Image: "busybox", Cmd: ["sleep", "1000"], HostConfig };
+    const said = [await side.said("POST", "/containers/create?name=web", body)];
+    said.push(await side.said("POST", "/containers/web/start"), (await side.api.inspect("web")).HostConfig?.Links);
+    await side.api.request("DELETE", "/containers/web?force=1");
+    return said;
+  };
+  return [await link("db:x"), await link("alone:x"), await link("guest:x")];
+});
+
 same("a linked container that is started again is found at its new address", async (side) => {
   await side.run("db");
   await side.run("web", { HostConfig: { Links: ["db:data"] } });

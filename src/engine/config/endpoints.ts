@@ -1,5 +1,5 @@
 /** The networks a container is to be in, from what a client has sent. Pure. */
-import { isIP, isIPv4, isIPv6 } from "node:net";
+import { isIP } from "node:net";
 import { formatIpAddress, inSubnet, parseIpAddress, parseSubnet, type Subnet } from "../../base/ip-address.ts";
 import { parseMac } from "../../network/ipam/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
@@ -87,9 +87,28 @@ function isGivenEmpty(value: object | null | undefined): boolean {
   return value != null && Object.values(value).every((each) => each == null || each.length === 0);
 }
 
-/** What is no address is left to `checkWish`. */
+/** What nobody can have is left to `checkWish`. */
 function shortest(address: string): string {
-  return isIPv6(address) && !address.includes("%") ? formatIpAddress(parseIpAddress(address)) : address;
+  return isAddress(address, 6) ? formatIpAddress(parseIpAddress(address)) : address;
+}
+
+/** One that an interface can have: not that of all of them, and of IPv6 none that is one of IPv4. */
+function isAddress(text: string, family: 4 | 6): boolean {
+  if (isIP(text) !== family || text.includes("%")) return false;
+  const address = parseIpAddress(text);
+  return address.some((byte) => byte !== 0) && !(family === 6 && inSubnet(MAPPED_IPV4, address));
+}
+
+const MAPPED_IPV4 = parseSubnet("::ffff:0:0/96");
+const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"].map(parseSubnet);
+
+/** At a start, or while the container runs, as with Docker. @throws LighterError "invalid", with Docker's text */
+export function requireLinkLocal({ linkLocalIPs = [] }: EndpointWish): void {
+  for (const text of linkLocalIPs) {
+    const address = parseIpAddress(text);
+    if (!LINK_LOCAL.some((subnet) => subnet.address.length === address.length && inSubnet(subnet, address)))
+      throw invalid(`invalid link local IP address: ${formatIpAddress(address)}`);
+  }
 }
 
 /** The wish of `network connect`. @throws LighterError "invalid" */
@@ -136,12 +155,12 @@ export function checkWish(wish: EndpointWish, networkName: string, network: Wish
     if (wish.aliases !== undefined)
       problems.push("network-scoped alias is supported only for containers in user defined networks");
   }
-  if (wish.ipv4Address !== undefined && !isIPv4(wish.ipv4Address))
+  if (wish.ipv4Address !== undefined && !isAddress(wish.ipv4Address, 4))
     problems.push(`invalid IPv4 address: ${wish.ipv4Address}`);
-  if (wish.ipv6Address !== undefined && !isIPv6(wish.ipv6Address))
+  if (wish.ipv6Address !== undefined && !isAddress(wish.ipv6Address, 6))
     problems.push(`invalid IPv6 address: ${wish.ipv6Address}`);
   for (const address of wish.linkLocalIPs ?? [])
-    if (!isIPv4(address) && !isIPv6(address)) problems.push(`invalid link-local IP address: ${address}`);
+    if (!isAddress(address, 4) && !isAddress(address, 6)) problems.push(`invalid link-local IP address: ${address}`);
   if (network !== undefined)
     for (const address of addresses) {
       const family = address === wish.ipv4Address ? 4 : 6;

@@ -23,6 +23,7 @@ export {
   onlyInPrivate,
   parseConnectWish,
   parseLink,
+  requireLinkLocal,
   sharesNetwork,
 } from "./endpoints.ts";
 export { invalid } from "./errors.ts";

@@ -34,13 +34,13 @@ export function connectToNetwork(
     if (record.status === "removing") throw markedForRemoval(record.id);
     const network = engine.networks.find(networkRef);
     const wish = parseConnectWish(settings);
+    checkWish(wish, network.name, wishedNetwork(network));
     const known = record.networking.endpoints.find((endpoint) => isOf(endpoint, network));
     requireConnectable(record.networking, record.hostConfig.NetworkMode ?? "", network, known !== undefined);
     if (known !== undefined) {
       if (!container.isRunning) return;
       throw alreadyIn(network, record);
     }
-    checkWish(wish, network.name, wishedNetwork(network));
     const endpoint: EndpointRecord = { networkId: network.id, networkName: network.name, wish };
     if (container.isRunning) await connectRunning(engine, container, endpoint, network);
     else {

@@ -5,7 +5,7 @@ import { log } from "../../base/log.ts";
 import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
 import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
-import { checkWish, DEFAULT_NETWORK, isUserDefined, planPorts } from "../config/mod.ts";
+import { checkWish, DEFAULT_NETWORK, isUserDefined, planPorts, requireLinkLocal } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
@@ -203,6 +203,7 @@ export class Endpoints implements Disposable {
   ): ActiveEndpoint {
     if (network.configOnly) throw new LighterError("forbidden", "cannot create endpoint on configuration-only network");
     checkWish(endpoint.wish, network.name, wishedNetwork(network));
+    requireLinkLocal(endpoint.wish);
     if (network.driver === "ipvlan" && endpoint.wish.macAddress !== undefined)
       throw new LighterError(
         "internal",

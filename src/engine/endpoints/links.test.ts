@@ -3,7 +3,7 @@ import { Container } from "../container.ts";
 import { EventBus } from "../events.ts";
 import { newRecord } from "../new-record.ts";
 import type { ContainerRecord } from "../store.ts";
-import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinksRun, withoutLink } from "./links.ts";
+import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinks, withoutLink } from "./links.ts";
 
 function container(name: string, given: Partial<ContainerRecord> = {}): Container {
   const plan = { config: {}, hostConfig: {}, image: "", imageId: "", mountPoints: [], endpoints: [] };
@@ -69,9 +69,9 @@ test("a link is environment variables, as Docker 26 makes them", () => {
 
 test("links are of the default network only, and lead to what runs", () => {
   expect(linksOf({ ...web.record, hostConfig: { ...web.record.hostConfig, NetworkMode: "front" } }, find)).toEqual([]);
-  requireLinksRun(web.record, find);
+  requireLinks(web.record, find);
   const stopped = container("db", { status: "exited" });
-  expect(() => requireLinksRun(web.record, () => stopped)).toThrow(
+  expect(() => requireLinks(web.record, () => stopped)).toThrow(
     "Cannot link to a non running container: /db AS /web/my-db",
   );
 });

@@ -28,14 +28,18 @@ export function linksOf(record: ContainerRecord, find: (ref: string) => Containe
   });
 }
 
-/** @throws LighterError "internal", as it is with Docker, if one does not run */
-export function requireLinksRun(record: ContainerRecord, find: (ref: string) => Container | undefined): void {
-  for (const { alias, container } of linksOf(record, find))
+/** @throws LighterError "internal", as it is with Docker, if one does not run, or on other networks */
+export function requireLinks(record: ContainerRecord, find: (ref: string) => Container | undefined): void {
+  for (const { alias, container } of linksOf(record, find)) {
+    const { name, networking } = container.record;
     if (!container.isRunning)
       throw new LighterError(
         "internal",
-        `Cannot link to a non running container: /${container.record.name} AS /${record.name}/${alias}`,
+        `Cannot link to a non running container: /${name} AS /${record.name}/${alias}`,
       );
+    if (!networking.endpoints.some(({ networkName }) => networkName === DEFAULT_NETWORK))
+      throw new LighterError("internal", `Cannot link to /${name}, as it does not belong to the default network`);
+  }
 }
 
 /** As inspect shows them; null for none. */

@@ -1,6 +1,6 @@
 import { formatDuration } from "../base/duration.ts";
 import { parseRfc3339 } from "../base/time.ts";
-import { type Container, describeLinks } from "../engine/mod.ts";
+import { appArmorProfileOf, type Container, describeLinks } from "../engine/mod.ts";
 import { describeNetworkSettings } from "./container-networks.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { measureTree } from "./measure-tree.ts";
@@ -56,7 +56,11 @@ function describeHealth({ status, failingStreak, log }: NonNullable<Container["r
   return { Status: status, FailingStreak: failingStreak, Log: results };
 }
 
-export function inspectContainer({ engine }: Daemon, container: Container, apiMinor: number): Record<string, unknown> {
+export function inspectContainer(
+  { engine, host }: Daemon,
+  container: Container,
+  apiMinor: number,
+): Record<string, unknown> {
   const { record } = container;
   const paths = engine.paths.container(record.id);
   const [path = "", ...args] = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])];
@@ -78,7 +82,7 @@ export function inspectContainer({ engine }: Daemon, container: Container, apiMi
     Platform: "linux",
     MountLabel: "",
     ProcessLabel: "",
-    AppArmorProfile: "",
+    AppArmorProfile: appArmorProfileOf(record.hostConfig, host) ?? "",
     ExecIDs: execIds.length === 0 ? null : execIds,
     HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig, Links: describeLinks(engine, container) },
     // No MergedDir: the rootfs is mounted in the container's own mount namespace only.

@@ -19,8 +19,9 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
   const containers = engine.list();
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
   const running = count("running", "restarting");
-  const { cgroup } = host;
-  const warnings = [...settings.openDoors, ...images.damaged];
+  const { appArmor, cgroup } = host;
+  const unconfined = appArmor?.problem === undefined ? [] : [`WARNING: ${appArmor.problem}`];
+  const warnings = [...settings.openDoors, ...unconfined, ...images.damaged];
   return {
     ID: engine.id,
     Containers: containers.length,
@@ -86,6 +87,7 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     RuncCommit: { ID: "", Expected: "" },
     InitCommit: { ID: "", Expected: "" },
     SecurityOptions: [
+      ...(appArmor !== undefined && appArmor.problem === undefined ? ["name=apparmor"] : []),
       `name=seccomp,profile=${settings.seccompProfile}`,
       ...(engine.remapsUsers ? ["name=userns"] : []),
       ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),

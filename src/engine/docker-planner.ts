@@ -7,11 +7,14 @@ import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import { ensureDefaultProfile } from "./apparmor.ts";
 import {
+  appArmorProfileOf,
   applyDefaults,
   buildExecProcess,
   buildOciConfig,
   type ContainerDefaults,
+  DEFAULT_APPARMOR_PROFILE,
   type HostFacts,
   type HostProbe,
   type MountPoint,
@@ -247,6 +250,10 @@ export class DockerPlanner implements Planner {
     const joined = find(network, cannotJoinNetwork);
     const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
     return definedPeers({ network: joined && { ...joined, hostname }, pid: find(pid), ipc: find(ipc) });
+  }
+
+  async prepareProfile({ hostConfig }: ContainerRecord): Promise<void> {
+    if (appArmorProfileOf(hostConfig, this.#host) === DEFAULT_APPARMOR_PROFILE) await ensureDefaultProfile();
   }
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {

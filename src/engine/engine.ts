@@ -288,6 +288,7 @@ export class Engine implements AsyncDisposable {
     }
     this.#assignIds(record);
     using undo = new DisposableStack();
+    await this.planner.prepareProfile(record);
     const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
     requireLinks(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);

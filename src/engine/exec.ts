@@ -112,6 +112,7 @@ export async function startExec(
   exec.publish("exec_start");
   const options = consoleSize === undefined ? exec.options : { ...exec.options, ConsoleSize: consoleSize };
   try {
+    await context.planner.prepareProfile(container.record);
     const paths = context.paths.container(container.id);
     container.ociConfig ??= context.planner.planRunning(container.record, paths);
     const stdio: StdioPlan = { terminal: exec.tty, stdin: exec.options.attachStdin };

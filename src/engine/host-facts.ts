@@ -25,7 +25,7 @@ import type { HostDevice, HostFacts, HostProbe } from "./config/host.ts";
 const CGROUPS_SEEN = 4;
 
 /** At daemon start. @throws LighterError "not-supported" for a machine that cannot have containers. */
-export function readHostFacts(): HostFacts {
+export function readHostFacts(): Omit<HostFacts, "appArmor"> {
   const machine = arch();
   if (machine !== "x64" && machine !== "arm64")
     throw new LighterError("not-supported", `there are no system call tables for ${machine}`);
@@ -65,7 +65,7 @@ function filesOfChildren(mountPoint: string): string[] {
 }
 
 /** A file's text without the line end, or undefined if it cannot be read, as of a missing kernel feature. */
-function readText(path: string): string | undefined {
+export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trim();
   } catch {

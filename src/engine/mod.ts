@@ -4,6 +4,7 @@ import { errnoOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
+import { setUpAppArmor } from "./apparmor.ts";
 import { makeBaseLayer } from "./base-layer.ts";
 import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
@@ -49,6 +50,7 @@ export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts"
 export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export {
+  appArmorProfileOf,
   type ContainerDefaults,
   checkContainerDefaults,
   exposedPorts,
@@ -127,7 +129,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
   const images = await ImageStore.open(paths.images);
-  const [host, runtime] = [readHostFacts(), options.runtime ?? launcherRuntime(paths.execRoot)];
+  const host = { ...readHostFacts(), appArmor: await setUpAppArmor() };
+  const runtime = options.runtime ?? launcherRuntime(paths.execRoot);
   await installHello(images, readFileSync(helloPath));
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   makeBaseLayer(paths.base);

@@ -53,6 +53,8 @@ export interface Planner {
   }): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
+  /** Before a process is started: has the security profile loaded that it gets. @throws LighterError if that fails */
+  prepareProfile(record: ContainerRecord): Promise<void>;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */
   prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse>;
   /**

@@ -1,14 +1,11 @@
 import { LighterError } from "../base/errors.ts";
+import { apparmorEnabled } from "../linux/apparmor/enabled.ts";
 import type { OpList } from "../linux/program/builder.ts";
 import type { OciLinux, OciProcess } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { PRIVATE_PROC } from "./proc.ts";
 
 /* What a Linux security module is to make of a process: AppArmor's profile, SELinux's label. */
-
-export function apparmorEnabled(host: HostFacts): boolean {
-  return host.readText?.("/sys/module/apparmor/parameters/enabled")?.startsWith("Y") ?? false;
-}
 
 export function selinuxEnabled(host: HostFacts): boolean {
   return host.readText?.("/sys/fs/selinux/enforce") !== undefined;
@@ -26,8 +23,8 @@ export function needsLabels(host: HostFacts, process: OciProcess): boolean {
       "not-supported",
       "process.selinuxLabel: selinux label is specified in config, but selinux is disabled or not supported",
     );
-  const apparmor = apparmorProfile && (apparmorProfile !== "unconfined" || apparmorEnabled(host));
-  if (apparmor && !apparmorEnabled(host))
+  const apparmor = apparmorProfile && (apparmorProfile !== "unconfined" || apparmorEnabled(host.readText));
+  if (apparmor && !apparmorEnabled(host.readText))
     throw new LighterError(
       "not-supported",
       "process.apparmorProfile: apparmor: config provided but apparmor not supported",
@@ -42,7 +39,7 @@ export function needsLabels(host: HostFacts, process: OciProcess): boolean {
  */
 export function labelOnExec(init: OpList, host: HostFacts, process: OciProcess): void {
   const { apparmorProfile, selinuxLabel } = process;
-  if (apparmorProfile && apparmorEnabled(host)) {
+  if (apparmorProfile && apparmorEnabled(host.readText)) {
     const why = `process.apparmorProfile "${apparmorProfile}"`;
     const own = host.readText?.("/proc/self/attr/apparmor/current") !== undefined;
     init.write(PRIVATE_PROC, `self/attr/${own ? "apparmor/" : ""}exec`, `exec ${apparmorProfile}`, why);

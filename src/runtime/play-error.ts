@@ -63,6 +63,8 @@ function wording(op: Op, errno: string): string {
   if (errno === "ELOOP" && (op.kind === "openTarget" || (op.kind === "call" && op.name === "openat2")))
     return "a symbolic link where a plain directory must be";
   if (op.kind === "call" && op.name === "open_tree" && errno === "ENOENT") return "source does not exist";
+  if (errno === "ENOENT" && op.kind === "write" && /^self\/attr\/(apparmor\/)?exec$/.test(op.path))
+    return "the profile is not loaded";
   // A file over a directory: mount(2) says ENOTDIR, whose words make the stock daemon hint at what is wrong.
   if (op.kind === "call" && op.name === "move_mount" && errno === "EINVAL") return errnoText("ENOTDIR");
   return errnoText(errno);

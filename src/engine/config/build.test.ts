@@ -4,6 +4,7 @@ import { CONTAINER_ID, contextFor } from "../../../tests/golden/config/run-case.
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig } from "../../spec/oci-runtime.ts";
 import { type BuildInput, buildOciConfig } from "./build.ts";
+import type { HostFacts } from "./host.ts";
 import { prepareContainer } from "./prepare.ts";
 
 function build(
@@ -13,7 +14,7 @@ function build(
 ): OciConfig {
   const container = prepareContainer(
     { id: CONTAINER_ID, config: { Cmd: ["true"], ...config }, hostConfig: { NetworkMode: "none", ...hostConfig } },
-    contextFor(),
+    contextFor(changes.host),
   );
   return buildOciConfig({
     id: CONTAINER_ID,
@@ -101,6 +102,22 @@ test("the seccomp filter is Docker's, none, or the given one; privileged has non
     expect(defaultAction({ Privileged, SecurityOpt: ["seccomp=unconfined"] })).toBeUndefined();
     expect(defaultAction({ Privileged, SecurityOpt: [`seccomp=${own}`] })).toBe("SCMP_ACT_LOG");
   }
+});
+
+test("the AppArmor profile is the default, none if privileged, or the given one", () => {
+  const profileOn = (appArmor: HostFacts["appArmor"], hostConfig: DockerHostConfig) =>
+    build(hostConfig, { host: { ...HYBRID_HOST, appArmor } }).process?.apparmorProfile;
+  const named = { SecurityOpt: ["apparmor=own"] };
+  const unconfined = { SecurityOpt: ["apparmor:unconfined"] };
+  for (const appArmor of [undefined, {}, { problem: "it cannot be loaded" }]) {
+    expect(profileOn(appArmor, unconfined)).toBe(appArmor && "unconfined");
+    expect(profileOn(appArmor, { Privileged: true })).toBe(appArmor && "unconfined");
+  }
+  expect(profileOn({}, {})).toBe("docker-default");
+  expect(profileOn({}, { ...named, Privileged: true })).toBe("own");
+  expect(profileOn({ problem: "it cannot be loaded" }, {})).toBeUndefined();
+  expect(profileOn({ problem: "it cannot be loaded" }, named)).toBe("own");
+  expect(profileOn(undefined, {})).toBeUndefined();
 });
 
 test("the default seccomp filter follows the capabilities", () => {

@@ -19,7 +19,7 @@ import {
 import type { PreparedContainer } from "./prepare.ts";
 import { CONTAINER_INIT_PATH, planProcess, type ResolvedUser } from "./process.ts";
 import { planResources, planRlimits } from "./resources.ts";
-import { parseSecurityOptions, planCapabilities, planPaths, planSeccomp } from "./security.ts";
+import { appArmorProfileOf, parseSecurityOptions, planCapabilities, planPaths, planSeccomp } from "./security.ts";
 import { planSysctls } from "./sysctls.ts";
 
 const OCI_VERSION = "1.2.0";
@@ -73,6 +73,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const capabilities = planCapabilities(hostConfig, host.capabilities);
   const seccomp = planSeccomp(security, privileged, capabilities.bounding ?? [], host);
+  const appArmor = appArmorProfileOf(hostConfig, host);
   const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
   const { devices, rules } = planDevices(hostConfig, probe, input.idMappings != null);
   const rlimits = planRlimits(hostConfig);
@@ -91,6 +92,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
       capabilities,
       ...(rlimits.length > 0 ? { rlimits } : {}),
       ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
+      ...(appArmor === undefined ? {} : { apparmorProfile: appArmor }),
     },
     root: { path: "", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
     ...(parseUtsMode(hostConfig.UTSMode) === "private" ? { hostname } : {}),

@@ -2,7 +2,7 @@
 
 import type { Capability } from "../../linux/capability/mod.ts";
 
-/** Read once at daemon start (`readHostFacts` in ../host-facts.ts). */
+/** Read once at daemon start (`readHostFacts` in ../host-facts.ts, `setUpAppArmor` in ../apparmor.ts). */
 export interface HostFacts {
   hostname: string;
   /** As Go and Docker spell it. */
@@ -17,6 +17,8 @@ export interface HostFacts {
   /** What the daemon may hand on: its own bounding set, "CAP_…", in the kernel's order. */
   capabilities: readonly Capability[];
   seLinux: boolean;
+  /** Undefined: the kernel has no AppArmor. `problem`: why a container that names no profile has none. */
+  appArmor: { problem?: string } | undefined;
   /** CONFIG_TIME_NS, Linux 5.6. */
   timeNamespaces: boolean;
   /** CPUs with a thermal_throttle directory in /sys, which shows the host's load and so is masked. */

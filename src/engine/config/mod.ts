@@ -51,4 +51,5 @@ export {
 } from "./prepare.ts";
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
 export { planResources } from "./resources.ts";
+export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";

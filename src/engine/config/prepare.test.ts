@@ -107,6 +107,7 @@ const INVALID_AS_DOCKER: Row[] = [
   ],
   ['invalid --security-opt 1: "foo"', { SecurityOpt: ["foo"] }],
   ['invalid --security-opt 2: "foo=bar"', { SecurityOpt: ["foo=bar"] }],
+  ['invalid --security-opt 2: "apparmor=a\\nb"', { SecurityOpt: ["apparmor=a\nb"] }],
   ['invalid --security-opt 2: "no-new-privileges=zz"', { SecurityOpt: ["no-new-privileges=zz"] }],
   ['sysctl "kernel.panic" is not in a separate kernel namespace', { Sysctls: { "kernel.panic": "1" } }],
   [
@@ -316,7 +317,7 @@ const NOT_SUPPORTED: Row[] = [
     { LogConfig: { Type: "syslog", Config: { "cache-disabled": "true" } } },
   ],
   ["HostConfig.SecurityOpt label: not supported", { SecurityOpt: ["label=type:svirt_t"] }],
-  ['HostConfig.SecurityOpt apparmor: not supported: AppArmor profile "foo"', { SecurityOpt: ["apparmor=foo"] }],
+  ['HostConfig.SecurityOpt apparmor: not supported: profile "foo"', { SecurityOpt: ["apparmor=foo"] }],
 ];
 
 const rows = (code: ErrorCode, list: readonly Row[]) => list.map((row) => [code, ...row] as const);

@@ -13,6 +13,7 @@ import { completeBindings, validatePorts } from "./ports.ts";
 import { commandOf, mergeImageConfig, validateProcess } from "./process.ts";
 import { planResources, planRlimits, prepareResources } from "./resources.ts";
 import {
+  checkAppArmor,
   defaultMaskedPaths,
   defaultReadonlyPaths,
   parseSecurityOptions,
@@ -127,6 +128,7 @@ export function validateCreate(
   planRlimits(given);
   planSysctls(config, given);
   const security = parseSecurityOptions(given.SecurityOpt ?? []);
+  checkAppArmor(given, host);
   const capabilities = planCapabilities(given, host.capabilities);
   planSeccomp(security, given.Privileged ?? false, capabilities.bounding ?? [], host);
   // Devices may come and go until the start; a mistake in their names is better told now.

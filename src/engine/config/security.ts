@@ -85,17 +85,20 @@ export interface SecurityOptions {
   seccomp: "default" | "builtin" | "unconfined" | { profile: string };
   /** systempaths=unconfined: nothing masked, nothing read-only. */
   unconfinedPaths: boolean;
+  /** An AppArmor profile's name, or "" for the default. */
+  appArmor: string;
 }
 
 /**
  * Reads SecurityOpt, each "name=value" or, of old, "name:value".
- * @throws LighterError "invalid", with Docker's texts; "not-supported" for AppArmor profiles and SELinux labels.
+ * @throws LighterError "invalid", with Docker's texts; "not-supported" for SELinux labels.
  */
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
   const parsed: SecurityOptions = {
     noNewPrivileges: false,
     seccomp: "default",
     unconfinedPaths: false,
+    appArmor: "",
   };
   for (const option of options) {
     if (option === "no-new-privileges") parsed.noNewPrivileges = true;
@@ -125,8 +128,9 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
       else throw invalid(`Decoding seccomp profile failed: ${JSON.stringify(value.slice(0, 80))} is not a JSON object`);
       return;
     case "apparmor":
-      // No profile is what "unconfined" means; it is also what every container has.
-      if (value !== "unconfined") throw notSupported("HostConfig.SecurityOpt apparmor", `AppArmor profile "${value}"`);
+      // It is written to the kernel as one word of a line.
+      if (/[\0\n]/.test(value)) throw malformed();
+      parsed.appArmor = value;
       return;
     case "label":
       if (value !== "disable")
@@ -139,6 +143,35 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
     default:
       throw malformed();
   }
+}
+
+/** Every container's that names none. Where Docker runs, too, both have it: who comes first loads it. */
+export const DEFAULT_APPARMOR_PROFILE = "docker-default";
+const UNCONFINED = "unconfined";
+
+/**
+ * The AppArmor profile; undefined for none. One that is named is returned even where the kernel has no AppArmor: no start
+ * comes through with it.
+ */
+export function appArmorProfileOf(
+  { SecurityOpt, Privileged }: DockerHostConfig,
+  { appArmor }: Pick<HostFacts, "appArmor">,
+): string | undefined {
+  const { appArmor: name } = parseSecurityOptions(SecurityOpt ?? []);
+  if (name !== "") return name === UNCONFINED && appArmor === undefined ? undefined : name;
+  if (appArmor === undefined) return undefined;
+  if (Privileged) return UNCONFINED;
+  return appArmor.problem === undefined ? DEFAULT_APPARMOR_PROFILE : undefined;
+}
+
+/** @throws LighterError "not-supported" for a profile that cannot be had. */
+export function checkAppArmor(hostConfig: DockerHostConfig, host: Pick<HostFacts, "appArmor">): void {
+  const name = appArmorProfileOf(hostConfig, host);
+  if (name !== undefined && host.appArmor === undefined)
+    throw notSupported(
+      "HostConfig.SecurityOpt apparmor",
+      `profile "${name}": the kernel has no AppArmor, or it is off`,
+    );
 }
 
 function raise(error: Error): never {

@@ -12,11 +12,13 @@ export interface ProgramResult {
 }
 
 /**
- * Runs a program of the host to its end.
+ * Runs a program of the host to its end. `input` is what it reads.
  * @throws LighterError "internal" if it cannot be run, takes too long, writes too much or dies of a signal
  */
-export function runProgram(name: string, args: readonly string[]): Promise<ProgramResult> {
-  const child = spawn(name, args, { env: { PATH }, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+export function runProgram(name: string, args: readonly string[], input = ""): Promise<ProgramResult> {
+  const child = spawn(name, args, { env: { PATH }, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.on("error", () => {}); // it may end without having read all: its exit code tells
+  child.stdin.end(input);
   const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   let byteCount = 0;
   return new Promise((resolve, reject) => {

@@ -28,6 +28,7 @@ export const HYBRID_HOST: HostFacts = {
   },
   capabilities: CAPABILITIES.filter((name) => name !== "CAP_SYS_RESOURCE"),
   seLinux: false,
+  appArmor: undefined,
   timeNamespaces: true,
   thermalThrottleCpus: [],
 };

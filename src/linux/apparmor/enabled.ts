@@ -1,0 +1,6 @@
+const ENABLED = "/sys/module/apparmor/parameters/enabled";
+
+/** `readText` yields undefined for what cannot be read. Source: Documentation/admin-guide/LSM/apparmor.rst. */
+export function apparmorEnabled(readText: ((path: string) => string | undefined) | undefined): boolean {
+  return readText?.(ENABLED)?.startsWith("Y") ?? false;
+}

@@ -1219,8 +1219,9 @@ static int op_drop_bounding(struct program *p, const struct op *op)
 {
 	(void)p;
 	for (int number = 0; number < 64; number++)
-		if ((op->arg[0] >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0 && errno != EINVAL)
-			return -errno;
+		if ((op->arg[0] >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0 &&
+		    prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1)
+			return -EPERM;
 	return 0;
 }
 

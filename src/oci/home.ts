@@ -14,11 +14,11 @@ export async function withHome(
   mounts: readonly OciMount[] = [],
 ): Promise<OciProcess> {
   const { env = [], user } = process;
-  if (env.some((variable) => variable.startsWith("HOME=") && variable !== "HOME=")) return process;
+  if ((env.findLast((variable) => variable.startsWith("HOME=")) ?? "HOME=") !== "HOME=") return process;
   const cover = mounts.findLast(({ destination, source }) => destination === "/etc/passwd" && source !== undefined);
   const passwd = cover?.source ? await readWithin("/", cover.source) : await readWithin(root, "/etc/passwd");
   const home = `HOME=${homeOf(passwd, user?.uid ?? 0)}`;
-  return { ...process, env: [...env.filter((variable) => variable !== "HOME="), home] };
+  return { ...process, env: [...env.filter((variable) => !variable.startsWith("HOME=")), home] };
 }
 
 /** Source: passwd(5). */

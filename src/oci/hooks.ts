@@ -1,13 +1,16 @@
 /** Hooks: programs of the bundle's author, with the container's state on stdin. Source: runtime-spec config.md#posix-platform-hooks. */
 import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { OCI_HOOK_OUTPUT_MAX_BYTES } from "../base/limits.ts";
-import { CAPABILITIES } from "../linux/capability/mod.ts";
+import { capabilitiesOf } from "../linux/capability/mod.ts";
+import { FRAME_HEADER_BYTES } from "../linux/process/frames.ts";
 import type { Runtime } from "../runtime/mod.ts";
-import type { OciHook, OciHooks, OciProcess, OciState } from "../spec/oci-runtime.ts";
+import type { OciConfig, OciHook, OciHooks, OciProcess, OciState } from "../spec/oci-runtime.ts";
 import type { OciContext } from "./command.ts";
+import { withHome } from "./home.ts";
 import { effectiveConfig } from "./launch.ts";
 import type { StateHandle } from "./state.ts";
 
@@ -33,7 +36,7 @@ export async function runHooks(
     const state = JSON.stringify(stateOf(handle, status, INSIDE.includes(name)));
     try {
       if (INSIDE.includes(name)) await runInside(runtime, handle, name, hook, state);
-      else await runOutside(hook, state);
+      else await runOutside(hook, state, handle.state.bundle);
     } catch (error) {
       throw new LighterError("kernel", `error running ${name} hook #${index}: ${messageOf(error)}`, { cause: error });
     }
@@ -54,9 +57,15 @@ function stateOf(handle: StateHandle, status: OciState["status"], inside: boolea
   };
 }
 
-function runOutside({ path, args = [path], env = [], timeout }: OciHook, state: string): Promise<void> {
+/** Without `env` it has ours, as with runc: an empty one is another matter. It stands in the bundle while there is one. */
+function runOutside({ path, args = [path], env, timeout }: OciHook, state: string, bundle: string): Promise<void> {
   const [argv0 = path, ...rest] = args;
-  const child = spawn(path, rest, { argv0, env: environment(env), stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(path, rest, {
+    argv0,
+    env: env ? environment(env) : process.env,
+    ...(existsSync(bundle) ? { cwd: bundle } : {}),
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   const output = new Output();
   child.stdout.on("data", (bytes: Buffer) => output.push(bytes));
   child.stderr.on("data", (bytes: Buffer) => output.push(bytes));
@@ -73,26 +82,32 @@ async function runInside(
   runtime: Runtime,
   handle: StateHandle,
   name: HookName,
-  { path, args = [path], env = [], timeout }: OciHook,
+  { path, args = [path], env, timeout }: OciHook,
   state: string,
 ): Promise<void> {
   const config = effectiveConfig(handle);
   const asProcess = name === "startContainer" && config.process;
-  const process: OciProcess = asProcess
-    ? { ...asProcess, args, env, terminal: false }
-    : { cwd: "/", args, env, user: { uid: 0, gid: 0 }, capabilities: everyCapability() };
+  const hook: OciProcess = asProcess
+    ? { ...asProcess, args, ...(env?.length ? { env } : {}), terminal: false }
+    : {
+        cwd: handle.state.rootfs,
+        args,
+        env: env ?? Object.entries(process.env).map(([variable, value]) => `${variable}=${value}`),
+        user: { uid: 0, gid: 0 },
+        capabilities: ourCapabilities(config),
+      };
   const { seccomp: _, ...linux } = config.linux ?? {};
   const supervised = await runtime.exec({
     id: `${handle.state.id}.${name}`,
     containerPid: handle.state.pid,
     config: asProcess ? config : { ...config, linux },
-    process,
+    process: asProcess ? await withHome(hook, `/proc/${handle.state.pid}/root`) : hook,
     file: path,
     runDirectory: join(handle.directory, "hook"),
     stdio: { terminal: false, stdin: true },
     attach: [{ stdin: true, stdout: true, stderr: true, closeStdinOnEnd: true }],
   });
-  const output = new Output();
+  const output = new Output(withoutHeaders);
   const [socket] = supervised.attached as [Socket];
   socket.on("error", () => {});
   socket.on("data", (bytes: Buffer) => output.push(bytes));
@@ -127,6 +142,8 @@ class Output {
   readonly #pieces: Buffer[] = [];
   #room = OCI_HOOK_OUTPUT_MAX_BYTES;
 
+  constructor(private readonly decode = (bytes: Buffer) => bytes) {}
+
   push(bytes: Buffer): void {
     const kept = bytes.subarray(0, this.#room);
     this.#room -= kept.length;
@@ -134,8 +151,19 @@ class Output {
   }
 
   text(): string {
-    return Buffer.concat(this.#pieces).toString();
+    return this.decode(Buffer.concat(this.#pieces)).toString();
   }
+}
+
+/** Of Docker's framing, in which the supervisor passes output on; the last frame may be cut off. */
+function withoutHeaders(framed: Buffer): Buffer {
+  const payloads: Buffer[] = [];
+  for (let at = 0; at + FRAME_HEADER_BYTES <= framed.length; ) {
+    const start = at + FRAME_HEADER_BYTES;
+    at = start + framed.readUInt32BE(start - 4);
+    payloads.push(framed.subarray(start, at));
+  }
+  return Buffer.concat(payloads);
 }
 
 function environment(env: readonly string[]): Record<string, string> {
@@ -147,7 +175,10 @@ function environment(env: readonly string[]): Record<string, string> {
   );
 }
 
-function everyCapability(): NonNullable<OciProcess["capabilities"]> {
-  const all = [...CAPABILITIES];
+/** All that a hook can have: ours, or in a user namespace, whose root it is, what our bounding set leaves. */
+function ourCapabilities({ linux }: OciConfig): NonNullable<OciProcess["capabilities"]> {
+  const set = linux?.namespaces?.some(({ type }) => type === "user") ? "CapBnd" : "CapPrm";
+  const mask = new RegExp(`^${set}:\\s*(\\w+)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  const all = capabilitiesOf(BigInt(`0x${mask}`));
   return { bounding: all, effective: all, permitted: all };
 }

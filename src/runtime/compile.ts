@@ -60,7 +60,7 @@ import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSys
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
-import { setAffinity, setPersonality } from "./scheduling.ts";
+import { resetAffinity, setAffinity, setPersonality } from "./scheduling.ts";
 import { connectAgent, forwardListener, listenerPathOf } from "./seccomp-listener.ts";
 import { namespaceFdOf } from "./shared-filesystems.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
@@ -210,6 +210,7 @@ export function compileStart(
   makeReadonly(init, mounts);
   makeWorkingDirectory(init, process.cwd);
   joinLate();
+  resetAffinity(init);
   if (request.beforePivot)
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(init, config, request.noPivot);
@@ -277,7 +278,8 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   if (cgroup) joinCgroup(init, cgroup);
   joinRdtGroup(init, planIntelRdt(config, host, request.container?.id ?? request.id, true));
   if (joinLate && v2Directory) init.write(null, `${v2Directory}/cgroup.procs`, "0", `join ${v2Directory}`);
-  setAffinity(init, process, "final");
+  if (process.execCPUAffinity?.initial || process.execCPUAffinity?.final) setAffinity(init, process, "final");
+  else resetAffinity(init);
   startSession(init, request.id);
   writeOomScore(init, process);
   if (labels) labelOnExec(init, host, process);

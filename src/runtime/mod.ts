@@ -26,6 +26,7 @@ import type { ConnectRequest, DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
+import { capabilityWarnings } from "./process.ts";
 import { runFiles } from "./run-files.ts";
 import { filesystemFds } from "./shared-filesystems.ts";
 import type { StandInPlan } from "./stand-in.ts";
@@ -135,7 +136,8 @@ class LauncherRuntime implements Runtime {
         compiled = compileStart(request, this.#host, hold, networking);
       }
     }
-    for (const warning of compiled.cgroup?.warnings ?? []) request.onWarning?.(warning);
+    const warnings = [...capabilityWarnings(request.config.process!), ...(compiled.cgroup?.warnings ?? [])];
+    for (const warning of warnings) request.onWarning?.(warning);
     return compiled;
   }
 
@@ -146,6 +148,7 @@ class LauncherRuntime implements Runtime {
 
   async #compileExec(request: ExecRequest, hold: boolean): Promise<Program> {
     await prepareFilterOf(request.config.linux?.seccomp);
+    for (const warning of capabilityWarnings(request.process)) request.onWarning?.(warning);
     return compileExec(request, this.#host, hold);
   }
 

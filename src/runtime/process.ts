@@ -12,7 +12,7 @@ import { type OpList, text, words } from "../linux/program/builder.ts";
 import { RLIMIT_NUMBERS } from "../linux/program/calls.ts";
 import type { Arg } from "../linux/program/op.ts";
 import { filterOf } from "../linux/seccomp/memo.ts";
-import type { OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
+import type { OciCapabilities, OciProcess, OciSeccomp } from "../spec/oci-runtime.ts";
 import { notInPath } from "./play-error.ts";
 import { setScheduling } from "./scheduling.ts";
 import { listenerPathOf } from "./seccomp-listener.ts";
@@ -137,8 +137,34 @@ function rlimitValue(value: number): bigint {
   return value < 0 || value >= 2 ** 63 ? 0xffffffffffffffffn : BigInt(Math.trunc(value));
 }
 
-function capabilitySet(process: OciProcess, set: keyof NonNullable<OciProcess["capabilities"]>): Capability[] {
-  return (process.capabilities?.[set] ?? []).map(parseCapability);
+function capabilitySet(process: OciProcess, set: keyof OciCapabilities): Capability[] {
+  return (process.capabilities?.[set] ?? []).filter(isKnown).map(parseCapability);
+}
+
+function isKnown(name: string): boolean {
+  try {
+    parseCapability(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What of its capabilities a process is not given, as runc has it. */
+export function capabilityWarnings(process: OciProcess): string[] {
+  const unknown = new Set(
+    Object.values<readonly string[] | undefined>({ ...process.capabilities })
+      .flatMap((names) => names ?? [])
+      .filter((name) => !isKnown(name)),
+  );
+  const [permitted, inheritable] = [capabilitySet(process, "permitted"), capabilitySet(process, "inheritable")];
+  const vain = capabilitySet(process, "ambient").filter(
+    (each) => !permitted.includes(each) || !inheritable.includes(each),
+  );
+  return [
+    ...(unknown.size > 0 ? [`ignoring unknown or unavailable capabilities: [${[...unknown].sort().join(" ")}]`] : []),
+    ...vain.map((each) => `can't raise ambient capability ${each}: operation not permitted`),
+  ];
 }
 
 /** Order: bounding set while CAP_SETPCAP is there, groups before uid (refused afterwards), the other sets last. */
@@ -172,7 +198,7 @@ function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number
       "prctl.PR_CAP_AMBIENT",
       [PR_CAP_AMBIENT_RAISE, capabilityNumber(capability), 0, 0],
       `ambient: ${capability}`,
-      { tolerate: ["EPERM"] }, // not inheritable, as in the config that `runc spec` prints: runc passes over it, too
+      { tolerate: ["EPERM"] }, // see `capabilityWarnings`
     );
 }
 
@@ -195,8 +221,16 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
   if (filter.listenerPath) init.add({ kind: "offerFd", fd: "listener", why: "linux.seccomp.listenerPath" });
 }
 
+/** Of a variable that is there more than once, the last: programs differ in which of two they take. */
+export function withoutDuplicates(env: readonly string[]): string[] {
+  const nameOf = (variable: string) => variable.split("=", 1)[0]!;
+  const last = new Map(env.map((variable, index) => [nameOf(variable), index]));
+  return env.filter((variable, index) => last.get(nameOf(variable)) === index);
+}
+
 function execute(init: OpList, process: OciProcess, file: string): void {
-  const { args: argv = [], env = [] } = process;
+  const { args: argv = [] } = process;
+  const env = withoutDuplicates(process.env ?? []);
   init.add({
     kind: "execute",
     paths: executablePaths(process, file),

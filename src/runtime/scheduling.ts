@@ -108,6 +108,16 @@ export function parseCpuList(list: string, field: string): Uint8Array {
   return mask;
 }
 
+/**
+ * In the child, in its cgroup: our caller's CPUs are not its. Of all that there may be the kernel takes those of the cpuset, which since
+ * Linux 6.2 it does not do by itself.
+ */
+export function resetAffinity(init: OpList): void {
+  const data = new Uint8Array((CPUSET_MAX_NUMBER + 1) / 8).fill(0xff);
+  const tolerate = ["EPERM", "EINVAL"]; // nobody is harmed by fewer
+  init.call("sched_setaffinity", [SELF, data.length, { data, show: "all CPUs" }], "those of its cpuset", { tolerate });
+}
+
 /** In the child. `initial` is for before it joins the container's cgroup, `final` for after. */
 export function setAffinity(init: OpList, process: OciProcess, when: "initial" | "final"): void {
   const list = process.execCPUAffinity?.[when];

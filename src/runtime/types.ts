@@ -157,6 +157,7 @@ export interface ExecRequest {
   /** As in StartRequest. */
   preserveFds?: number;
   handOver?: HandOver;
+  onWarning?: (warning: string) => void;
   attach: readonly AttachPlan[];
 }
 

@@ -83,6 +83,7 @@ export const command: OciCommand = {
       stdio: terminal ? { terminal, stdin: true } : { terminal, stdin: false, inherit: true },
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
+      onWarning: (warning) => context.log.warn(warning),
       ...(detach ? { handOver } : {}),
     };
     await prepareFilter(root, request.config);
@@ -207,6 +208,6 @@ function capabilitiesOf(
     effective: withAdded(effective),
     permitted: withAdded(permitted),
     inheritable,
-    ambient,
+    ambient: inheritable.length > 0 ? withAdded(ambient) : ambient,
   };
 }

@@ -1,0 +1,196 @@
+import { describe, expect } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { OciHook } from "../../src/spec/oci-runtime.ts";
+import { OciBox } from "../support/oci-box.ts";
+import { isRoot, rooted, Stage } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+/* What callers and configs written for runc count on beyond the specification. */
+
+const stage = isRoot ? new Stage() : (undefined as unknown as Stage);
+const box = isRoot ? new OciBox(stage) : (undefined as unknown as OciBox);
+
+describe("a process", () => {
+  const cpus = () => /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))![1]!;
+  const GREP = ["/bin/grep", "Cpus_allowed_list", "/proc/self/status"];
+  const taskset = Bun.which("taskset");
+  const withCpus = testIf(
+    isRoot && taskset !== null && /[-,]/.test(isRoot ? cpus() : ""),
+    "needs root, taskset and two CPUs",
+  );
+  const onFirst = (args: readonly string[]) => {
+    const line = [taskset!, "-c", cpus().split(/[-,]/)[0]!, box.program, "--root", box.root, ...args];
+    const { exitCode, stdout, stderr } = Bun.spawnSync(line, { stdin: "ignore", timeout: 30_000 });
+    return { code: exitCode, out: stdout.toString(), err: stderr.toString() };
+  };
+
+  withCpus("of run or exec has the CPUs of its container, not those of its caller", () => {
+    const all = { code: 0, out: `Cpus_allowed_list:\t${cpus()}\n`, err: "" };
+    const bundle = box.bundle(GREP);
+    expect(onFirst(["run", "-b", bundle.directory, bundle.id])).toEqual(all);
+    const sleeper = box.bundle("sleep 1000");
+    box.running(sleeper, () => expect(onFirst(["exec", sleeper.id, ...GREP])).toEqual(all));
+    const second = cpus().split(/[-,]/)[1]!;
+    box.configure(bundle, GREP, (config) => {
+      config.linux!.resources!.cpu = { cpus: second, mems: "0" };
+    });
+    const ran = onFirst(["run", "-b", bundle.directory, bundle.id]);
+    if (!/cpuset/.test(ran.err)) expect(ran).toEqual({ ...all, out: `Cpus_allowed_list:\t${second}\n` });
+  });
+
+  const MASKS = ["/bin/grep", "-E", "Cap(Inh|Amb|Bnd)", "/proc/self/status"];
+  const masks = (inheritable: string, bounding: string, ambient: string) =>
+    `CapInh:\t${inheritable.padStart(16, "0")}\nCapBnd:\t${bounding.padStart(16, "0")}\nCapAmb:\t${ambient.padStart(16, "0")}\n`;
+
+  rooted(
+    "starts without capabilities that nobody knows, and ambient ones that cannot be raised: with a warning",
+    () => {
+      const bundle = box.bundle(MASKS, ({ process }) => {
+        const some = ["CAP_KILL", "CAP_CHOWN", "CAP_NONSENSE"];
+        process!.capabilities = {
+          ...{ bounding: [...some, "OTHER"], effective: some, permitted: some },
+          ...{ inheritable: ["CAP_KILL"], ambient: ["CAP_KILL", "CAP_CHOWN"] },
+        };
+      });
+      const { code, out, err } = box.run(bundle);
+      expect([code, out]).toEqual([0, masks("20", "21", "20")]);
+      expect(err).toContain('level=warning msg="ignoring unknown or unavailable capabilities: [CAP_NONSENSE OTHER]"\n');
+      expect(err).toContain("can't raise ambient capability CAP_CHOWN: operation not permitted");
+      expect(err).not.toContain("CAP_KILL");
+    },
+  );
+
+  rooted("of `exec --cap` has it as an ambient one, too, where the container has inheritable ones", () => {
+    for (const [inheritable, expected] of [
+      [["CAP_CHOWN", "CAP_SYSLOG"], masks("400000001", "400000021", "400000001")],
+      [[], masks("0", "400000021", "0")],
+    ] as const) {
+      const bundle = box.bundle("sleep 1000", ({ process }) => {
+        process!.capabilities = {
+          ...{
+            bounding: ["CAP_KILL", "CAP_CHOWN", ...inheritable],
+            effective: ["CAP_KILL"],
+            permitted: ["CAP_KILL", "CAP_CHOWN"],
+          },
+          ...{ inheritable: [...inheritable], ambient: inheritable.length > 0 ? ["CAP_CHOWN"] : [] },
+        };
+      });
+      box.running(bundle, () =>
+        expect(box.cli(["exec", "--cap", "CAP_SYSLOG", bundle.id, ...MASKS])).toEqual({
+          code: 0,
+          out: expected,
+          err: "",
+        }),
+      );
+    }
+    const bundle = box.bundle("sleep 1000");
+    box.running(bundle, () => {
+      const { code, err } = box.cli(["exec", "--cap", "CAP_NONSENSE", bundle.id, "true"]);
+      expect([code, err]).toEqual([0, expect.stringContaining("capabilities: [CAP_NONSENSE]")]);
+    });
+  });
+
+  rooted("has the last of two variables of one name, and a home directory in place of an empty one", () => {
+    const bundle = box.bundle(["/bin/env"], ({ process }) => {
+      process!.env = ["A=1", "HOME=/first", "B=2", "A=3", "HOME="];
+    });
+    expect(box.run(bundle)).toEqual({ code: 0, out: "B=2\nA=3\nHOME=/\n", err: "" });
+    const sleeper = box.bundle("sleep 1000", ({ process }) => {
+      process!.env = ["PATH=/nowhere", "PATH=/bin", "A=1", "HOME=/first"];
+    });
+    box.running(sleeper, () =>
+      expect(box.cli(["exec", "-e", "A=2", "-e", "A=3", "-e", "HOME=/second", sleeper.id, "env"])).toEqual({
+        ...{ code: 0, out: "PATH=/bin\nA=3\nHOME=/second\n", err: "" },
+      }),
+    );
+  });
+});
+
+describe("a hook", () => {
+  const shell = (text: string, rest: Partial<OciHook> = {}) => ({ path: "/bin/sh", args: ["sh", "-c", text], ...rest });
+  /** As `env` prints it, without what a shell adds. */
+  const variablesIn = (text: string) =>
+    text.split("\n").filter((line) => line !== "" && !/^(PWD|OLDPWD|SHLVL|_)=/.test(line));
+  const env = { PATH: process.env.PATH!, OURS: "yes" };
+
+  rooted("without an environment has the runtime's, with an empty one none", () => {
+    for (const name of ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] as const)
+      for (const [given, expected] of [
+        [undefined, expect.arrayContaining(["OURS=yes"])],
+        [[], []],
+        [["A=1", "A=2"], ["A=2"]],
+      ] as const) {
+        const bundle = box.bundle("true", (config, { directory }) => {
+          const hook = shell(`/usr/bin/env > ${directory}/seen`, given ? { env: [...given] } : {});
+          config.hooks = { [name]: [hook] };
+        });
+        expect([name, box.run(bundle, { env })]).toEqual([name, { code: 0, out: "", err: "" }]);
+        const seen = variablesIn(readFileSync(join(bundle.directory, "seen"), "utf8"));
+        expect([name, given, seen]).toEqual([name, given, expected]);
+      }
+  });
+
+  rooted("of startContainer has the environment and the directory of the process, unless it names variables", () => {
+    for (const [given, expected] of [
+      [undefined, ["B=2", "HOME=/"]],
+      [[], ["B=2", "HOME=/"]],
+      [["C=3"], ["C=3", "HOME=/"]],
+    ] as const) {
+      const bundle = box.bundle(["/bin/cat", "/data/seen"], (config) => {
+        Object.assign(config.process!, { env: ["B=1", "B=2"], cwd: "/tmp" });
+        const hook = shell("/bin/env > /data/seen; /bin/pwd >> /data/seen", given ? { env: [...given] } : {});
+        config.hooks = { startContainer: [hook] };
+      });
+      const { code, out, err } = box.run(bundle, { env });
+      expect([code, err]).toEqual([0, ""]);
+      const seen = variablesIn(out).filter((line) => !line.startsWith("PATH=")); // the shell's
+      expect(seen.sort()).toEqual(["/tmp", ...expected]);
+    }
+  });
+
+  rooted("of createContainer stands in the root, and those outside in the bundle", () => {
+    const bundle = box.bundle("true", (config, { directory }) => {
+      const hook = shell(`/bin/pwd >> ${directory}/seen`);
+      config.hooks = { createRuntime: [hook], createContainer: [hook], poststart: [hook], poststop: [hook] };
+    });
+    expect(box.run(bundle, { cwd: "/" })).toEqual({ code: 0, out: "", err: "" });
+    const { directory, rootfs } = bundle;
+    const seen = readFileSync(join(directory, "seen"), "utf8");
+    expect(seen.split("\n")).toEqual([directory, rootfs, directory, directory, ""]);
+  });
+
+  const setpriv = Bun.which("setpriv");
+  testIf(isRoot && setpriv !== null, "needs root and setpriv")("has no capability that the runtime has not", () => {
+    const bundle = box.bundle("true", (config, { directory }) => {
+      config.hooks = { createContainer: [shell(`grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status > ${directory}/seen`)] };
+    });
+    const args = [
+      "--bounding-set=-sys_time",
+      box.program,
+      "--root",
+      box.root,
+      "run",
+      "-b",
+      bundle.directory,
+      bundle.id,
+    ];
+    const ran = Bun.spawnSync([setpriv!, ...args], { stdin: "ignore", timeout: 30_000 });
+    expect([ran.exitCode, ran.stderr.toString()]).toEqual([0, ""]);
+    const masks = readFileSync(join(bundle.directory, "seen"), "utf8").trim().split("\n");
+    expect(masks).toHaveLength(3);
+    for (const mask of masks) expect((BigInt(`0x${mask.split("\t")[1]}`) >> 25n) & 1n).toBe(0n); // CAP_SYS_TIME
+  });
+
+  rooted("that fails is quoted, from wherever it runs", () => {
+    for (const name of ["createRuntime", "createContainer", "startContainer", "poststart"] as const) {
+      const bundle = box.bundle("sleep 100", (config) => {
+        config.hooks = { [name]: [shell("exit 0"), shell("echo out; echo err >&2; exit 3")] };
+      });
+      const { code, out, err } = box.run(bundle);
+      expect([name, code, out]).toEqual([name, 1, ""]);
+      expect(err).toContain(`error running ${name} hook #1: exit status 3, output: out\\nerr\\n`);
+      expect(box.cli(["state", bundle.id]).err).toContain("container does not exist");
+    }
+  });
+});

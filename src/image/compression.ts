@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip, createZstdCompress, createZstdDecompress, constants as zlib } from "node:zlib";
 import { errnoOf, LighterError } from "../base/errors.ts";
 
 export type Compression = "none" | "gzip" | "zstd";
@@ -122,4 +122,61 @@ export async function* decompressStream(source: AsyncIterable<Uint8Array>): Asyn
   })();
   if (compression === "none") yield* whole;
   else yield* decompress(Readable.from(whole, { objectMode: false }), compression);
+}
+
+/** Tar that becomes one member of a gzip file: large enough to lose nothing by beginning anew, small beside a worker's memory. */
+const GZIP_MEMBER_BYTES = 1024 * 1024;
+/** libdeflate's fourth is as small as zlib's sixth, which is Docker's, in half of its time. */
+const GZIP_LEVEL = 4;
+const ZSTD_LEVEL = 3;
+
+/**
+ * The compressed bytes of `source`. The same source gives the same bytes. gzip: members one after another, which RFC 1952
+ * (section 2.2) and every reader take for one file; compressed on this thread.
+ */
+export function compressStream(
+  source: AsyncIterable<Uint8Array>,
+  compression: "gzip" | "zstd",
+): AsyncGenerator<Uint8Array> {
+  return compression === "gzip" ? gzipMembers(source) : zstdFrame(source);
+}
+
+async function* gzipMembers(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const member = new Uint8Array(GZIP_MEMBER_BYTES);
+  let length = 0;
+  let isEmpty = true;
+  const compressed = (): Uint8Array => {
+    isEmpty = false;
+    return Bun.gzipSync(member.subarray(0, length), { library: "libdeflate", level: GZIP_LEVEL });
+  };
+  for await (const chunk of source)
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + GZIP_MEMBER_BYTES - length);
+      member.set(part, length);
+      length += part.length;
+      at += part.length;
+      if (length < GZIP_MEMBER_BYTES) continue;
+      yield compressed();
+      length = 0;
+    }
+  if (length > 0 || isEmpty) yield compressed();
+}
+
+async function* zstdFrame(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const compressor = createZstdCompress({
+    chunkSize: CHUNK_BYTES,
+    params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+  });
+  // A chunk of `source` is valid until the next one is asked for, and the stream keeps what it was given for longer.
+  const copies = (async function* () {
+    for await (const chunk of source) yield Buffer.from(chunk);
+  })();
+  const readable = Readable.from(copies, { objectMode: false });
+  readable.on("error", (error) => compressor.destroy(error));
+  try {
+    for await (const chunk of readable.pipe(compressor)) yield chunk as Uint8Array;
+  } finally {
+    readable.destroy();
+    compressor.destroy();
+  }
 }

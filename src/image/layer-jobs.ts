@@ -12,7 +12,7 @@ import type { LayerStore } from "./layers.ts";
 import type { BlobSource } from "./registry/mod.ts";
 import type { LayerTotals } from "./unpack.ts";
 import { LayerWorkers } from "./worker/pool.ts";
-import type { LayerJob, LayerProgress } from "./worker/protocol.ts";
+import type { BlobResult, CompressJob, InheritJob, LayerJob, LayerProgress } from "./worker/protocol.ts";
 
 /** Docker downloads three layers at a time. */
 const MAX_WORKERS = Math.max(3, availableParallelism());
@@ -167,6 +167,24 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
+  /** @throws LighterError naming the layer; `signal`'s reason. */
+  async compress(
+    job: Omit<CompressJob, "kind">,
+    onProgress: (unpackedBytes: number) => void,
+    signal?: AbortSignal,
+  ): Promise<BlobResult> {
+    try {
+      return await this.#workers.run<"compress">(
+        async () => ({ kind: "compress", ...job }),
+        ({ unpackedBytes }) => onProgress(unpackedBytes),
+        signal,
+      );
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw explained(error, `compress layer ${job.diffId}`);
+    }
+  }
+
   #start(request: LayerRequest, below: readonly Promise<LayerRecord>[], origin: AbortSignal): Job {
     if (this.#workers.isBusy) request.events?.onWaiting?.();
     const job = new Job(request, origin);
@@ -184,7 +202,7 @@ export class LayerJobs implements AsyncDisposable {
       });
       job.worked = work.catch(() => {});
       const done = await work;
-      const record = "record" in done ? done.record : await this.#inherit(request, done, below);
+      const record = "record" in done ? done.record : await this.#inherit(job, done, below);
       for (const events of job.listeners) events.onDone?.();
       return record;
     } catch (error) {
@@ -237,6 +255,7 @@ export class LayerJobs implements AsyncDisposable {
   #jobFor(request: LayerRequest, described: BlobSource | undefined, directory: string | undefined): LayerJob {
     const { diffId, blob } = request;
     return {
+      kind: "layer",
       digest: blob.digest,
       size: blob.size,
       diffId,
@@ -249,13 +268,23 @@ export class LayerJobs implements AsyncDisposable {
   }
 
   async #inherit(
-    { chainId, diffId, blob }: LayerRequest,
+    { request: { chainId, diffId, blob }, aborter }: Job,
     { directory, totals }: UnpackedLayer,
     below: readonly Promise<LayerRecord>[],
   ): Promise<LayerRecord> {
     try {
       const records = await Promise.all(below);
-      this.#layers.inherit(directory, totals.impliedDirectories, records.reverse());
+      const job: InheritJob = {
+        kind: "inherit",
+        directoryPath: this.#layers.directoryPath(directory),
+        implied: totals.impliedDirectories,
+        belowPaths: records.reverse().map((record) => this.#layers.directoryPath(record.directory)),
+      };
+      await this.#workers.run(
+        async () => job,
+        () => {},
+        aborter.signal,
+      );
       return this.#layers.add(chainId, diffId, directory, blob, totals);
     } catch (error) {
       await this.#layers.removeFailed(directory);
@@ -297,8 +326,12 @@ async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<vo
 }
 
 function layerError({ diffId, blob }: LayerRequest, error: unknown): unknown {
+  const isDownload = error instanceof LighterError && error.code === "unavailable";
+  return explained(error, isDownload ? `download layer ${blob.digest}` : `unpack layer ${diffId}`);
+}
+
+function explained(error: unknown, what: string): LighterError {
   if (!(error instanceof LighterError))
-    return new LighterError("internal", `unpack layer ${diffId}: ${messageOf(error)}`, { cause: error });
-  const what = error.code === "unavailable" ? `download layer ${blob.digest}` : `unpack layer ${diffId}`;
+    return new LighterError("internal", `${what}: ${messageOf(error)}`, { cause: error });
   return new LighterError(error.code, `${what}: ${error.message}`, { ...error.detail, cause: error });
 }

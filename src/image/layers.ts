@@ -10,15 +10,13 @@
  * a tar may hold "etc/x" without "etc/", and then the mode and owner of /etc come from the layers below. Overlayfs takes
  * them from the topmost layer, so they are copied up after unpacking, and the key is the chainId.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChainId, DiffId } from "../base/ids.ts";
-import { O_DIRECTORY, O_RDONLY } from "../linux/sys/fs.ts";
 import { digestOf } from "./blobs.ts";
 import type { ImageDatabase, LayerRecord } from "./database.ts";
-import { statInLayers } from "./layered-fs.ts";
-import { inheritAttributes, type LayerTotals } from "./unpack.ts";
+import type { LayerTotals } from "./unpack.ts";
 
 /** Source: image-spec config.md#layer-chainid. */
 export function chainIdsOf(diffIds: readonly DiffId[]): ChainId[] {
@@ -127,17 +125,6 @@ export class LayerStore {
     this.#records.set(record.key, record);
     this.#uncommitted.add(record.key);
     return record;
-  }
-
-  /** Gives the directories that a layer implies what the layers below, topmost first, say of them. */
-  inherit(directory: string, implied: LayerTotals["impliedDirectories"], below: readonly LayerRecord[]): void {
-    const belowPaths = below.map((record) => this.directoryPath(record.directory));
-    const rootFd = openSync(this.directoryPath(directory), O_RDONLY | O_DIRECTORY);
-    try {
-      inheritAttributes(rootFd, implied, (path) => statInLayers(belowPaths, path));
-    } finally {
-      closeSync(rootFd);
-    }
   }
 
   // --- Removing ---

@@ -1,10 +1,12 @@
 /**
- * Pushes an image's manifest, bit for bit, with what the registry does not have of its blobs.
+ * Pushes an image's manifest, bit for bit, with what the registry does not have of its blobs. Plain layers are compressed
+ * before, for good.
  * Sources: distribution-spec 1.1, spec.md#push; for the events, dockerd 26.
  */
 import { createReadStream } from "node:fs";
 import type { DiffId, Digest } from "../base/ids.ts";
-import type { Descriptor } from "../spec/oci-image.ts";
+import { type Descriptor, MEDIA_TYPE, parseManifest } from "../spec/oci-image.ts";
+import { type LayerCompression, plainLayersOf } from "./compress-image.ts";
 import type { Reference } from "./reference.ts";
 import type { RegistryClient } from "./registry/mod.ts";
 import type { StoredImage } from "./staging.ts";
@@ -48,12 +50,13 @@ export interface PushedManifest {
 }
 
 /** @throws what the client throws; `signal`'s reason. */
-export function pushImage(
+export async function pushImage(
   store: ImageStore,
   image: StoredImage,
   reference: Reference,
   options: PushOptions,
 ): Promise<PushedManifest> {
+  await compressPlainLayers(store, image, reference, options);
   return store.hold(image, async () => {
     const { client, onEvent, signal, maxUploads = MAX_UPLOADS } = options;
     const repository = `${reference.domain}/${reference.path}`;
@@ -81,6 +84,30 @@ export function pushImage(
     await store.notePlace(image, repository, digest);
     return { tag, digest, sizeBytes: bytes.length };
   });
+}
+
+async function compressPlainLayers(
+  store: ImageStore,
+  image: StoredImage,
+  { tag }: Reference,
+  { client, onEvent, signal }: PushOptions,
+): Promise<void> {
+  const plain = plainLayersOf(image);
+  if (plain.length === 0) return;
+  for (const index of plain) onEvent({ diffId: image.document.rootfs.diff_ids[index]!, phase: "Preparing" });
+  await store.compressLayers(image, {
+    compression: await compressionAt(client, tag!),
+    onProgress: (diffId, currentBytes, totalBytes) => onEvent({ diffId, phase: "Preparing", currentBytes, totalBytes }),
+    ...(signal && { signal }),
+  });
+}
+
+/** zstd where that is what the registry has under the tag already; else gzip, which every client reads. */
+async function compressionAt(client: RegistryClient, tag: string): Promise<LayerCompression> {
+  const there = await client.replacedManifest(tag);
+  if (there?.descriptor.mediaType !== MEDIA_TYPE.ociManifest) return "gzip";
+  const { layers } = parseManifest(`${there.bytes}`, there.descriptor.digest);
+  return layers.some(({ mediaType }) => mediaType === MEDIA_TYPE.ociLayerZstd) ? "zstd" : "gzip";
 }
 
 async function pushLayer(

@@ -25,6 +25,13 @@ import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-im
 import type { OciMount } from "../spec/oci-runtime.ts";
 import type { ImageFiles } from "./archive.ts";
 import { BlobStore } from "./blobs.ts";
+import {
+  type CompressedBlob,
+  type CompressOptions,
+  compressBlobs,
+  plainLayersOf,
+  withBlobs,
+} from "./compress-image.ts";
 import { Content } from "./content.ts";
 import { type Changes, ImageDatabase, type ImageRecord, type RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
@@ -260,6 +267,42 @@ export class ImageStore implements AsyncDisposable {
       });
       staging.end();
     }
+  }
+
+  /**
+   * Compresses the layers of an image that are plain tars, unless its manifest is a registry's, and keeps them so.
+   * @throws LighterError ("invalid", "kernel"); the signal's reason.
+   */
+  async compressLayers(image: StoredImage, options: CompressOptions): Promise<void> {
+    const plain = plainLayersOf(image);
+    if (plain.length === 0) return;
+    const staging = new Staging(this.#blobs, this.#jobs, await this.#blobs.createIngest());
+    staging.leaseImage(image);
+    this.#content.leases.add(staging);
+    try {
+      const parts = { staging, blobs: this.#blobs, jobs: this.#jobs };
+      const blobs = await compressBlobs(image, plain, options, parts);
+      await this.#change(() => this.#replaceBlobs(image, blobs, staging));
+    } finally {
+      await this.#change(async () => {
+        this.#content.leases.delete(staging);
+        await this.#content.removeUnneeded(staging);
+      });
+      await this.#blobs.removeIngest(staging.ingestPath);
+      staging.end();
+    }
+  }
+
+  async #replaceBlobs(image: StoredImage, blobs: ReadonlyMap<number, CompressedBlob>, staging: Staging): Promise<void> {
+    if (this.#index.get(image.id) !== image) return; // removed meanwhile
+    const { manifest, layers } = withBlobs(image, blobs);
+    await staging.putDocument(manifest.bytes, manifest.digest);
+    await syncFileSystem(this.#lockFd);
+    const changed = { manifest: manifest.parsed, manifestDigest: manifest.digest, manifestSize: manifest.bytes.length };
+    this.#database.apply({ addLayers: layers, addImages: [{ ...image, ...changed }] });
+    Object.assign(image, changed);
+    for (const [index, blob] of blobs) image.layers[index]!.blob = blob;
+    await this.#writeLayout();
   }
 
   /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */

@@ -4,10 +4,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { ApiServer } from "../support/api-server.ts";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
-import { ociLayout, sha256 } from "../support/image-archive.ts";
+import { dockerArchive, ociLayout, sha256 } from "../support/image-archive.ts";
+import { pieces } from "../support/image-store.ts";
 import { rawTar } from "../support/image-tar.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -25,6 +26,7 @@ const layers = [
   rawTar({ name: "etc/", type: "5" }, { name: "etc/greeting", content: "hello\n" }),
   rawTar({ name: "large", content: Buffer.alloc(3_000_000, "pull ") }),
 ];
+const TAR_TYPE = "application/vnd.oci.image.layer.v1.tar";
 const short = (digest: string) => digest.replace("sha256:", "").slice(0, 12);
 const stored = layers.map((layer) => gzipSync(layer));
 const blobIds = stored.map((blob) => short(sha256(blob)));
@@ -69,14 +71,28 @@ function skopeo(...args: string[]): string {
 
 /** Puts the image there with skopeo, bit for bit; its manifest's digest. */
 function publish(host: string, name: string, config: object = {}, credentials: string[] = []): string {
+  publishLayout(host, name, { layers: stored, diffs: layers, mediaType: `${TAR_TYPE}+gzip`, config }, credentials);
+  return digestIn(host, name, credentials);
+}
+
+function publishLayout(
+  host: string,
+  name: string,
+  layout: Parameters<typeof ociLayout>[0],
+  credentials: string[] = [],
+): void {
   const path = mkdtempSync(join(directory, "layout-"));
-  const mediaType = "application/vnd.oci.image.layer.v1.tar+gzip";
-  for (const [file, bytes] of ociLayout({ layers: stored, diffs: layers, mediaType, config })) {
+  for (const [file, bytes] of ociLayout(layout)) {
     mkdirSync(dirname(join(path, file)), { recursive: true });
     writeFileSync(join(path, file), bytes);
   }
-  skopeo("copy", "-q", "--dest-tls-verify=false", ...credentials, `oci:${path}:latest`, `docker://${host}/${name}`);
-  return digestIn(host, name, credentials);
+  const target = `docker://${host}/${name}`;
+  skopeo("copy", "-q", "--preserve-digests", "--dest-tls-verify=false", ...credentials, `oci:${path}:latest`, target);
+}
+
+/** What the registry has under the name. */
+function manifestIn(host: string, name: string): { layers: { mediaType: string; digest: string; size: number }[] } {
+  return JSON.parse(skopeo("inspect", "--tls-verify=false", "--raw", `docker://${host}/${name}`));
 }
 
 function digestIn(host: string, name: string, credentials: string[] = []): string {
@@ -150,6 +166,42 @@ test("a push sends what is missing, mounts what another repository has, and keep
   expect(sent.error).toBe("");
   for (const id of diffIds) expect(sent.lines).toContain(`${id}: Pushed`);
   expect(digestIn(guarded.host, "new/app:3", ["--dest-creds=anna:secret"])).toBe(digest);
+});
+
+test("what was loaded as plain tars is pushed compressed, is so from then on, and comes back the same", async () => {
+  const extra = rawTar({ name: "extra", content: Buffer.alloc(2_500_000, "push ") });
+  const [one, two] = ["push/one:1", "push/two:1"].map((name) => `${registry.host}/${name}`) as [string, string];
+  const archive = dockerArchive(
+    { layers: [...layers, extra], config: { Labels: { push: "one" } }, tags: [one] },
+    { layers: [extra], config: { Labels: { push: "two" } }, tags: [two] },
+  );
+  const [image] = await api.images.load(pieces(archive));
+  const plainBytes = api.images.diskUsage().blobsBytes;
+  const pushed = await docker("push", one);
+  expect(pushed).toMatchObject({ code: 0, error: "" });
+  expect(pushed.lines).toContain(`${short(sha256(extra))}: Pushed`);
+  const manifest = manifestIn(registry.host, "push/one:1");
+  expect(manifest.layers.map(({ mediaType }) => mediaType)).toEqual(Array(3).fill(`${TAR_TYPE}+gzip`));
+  for (const { size } of manifest.layers) expect(size).toBeLessThan(100_000);
+  // The other image still names the tar that both had; with its own push that goes, and the compressed one serves.
+  expect((await docker("push", two)).code).toBe(0);
+  expect(manifestIn(registry.host, "push/two:1").layers[0]).toEqual(manifest.layers[2]!);
+  expect(plainBytes - api.images.diskUsage().blobsBytes).toBeGreaterThan(2_400_000); // of `extra`
+  const { json } = await api.request("GET", `/images/${encodeURIComponent(one)}/json`);
+  expect(json).toMatchObject({ Id: image!.id, RepoTags: [one] });
+  for (const name of [one, two]) expect((await docker("rmi", name)).code).toBe(0);
+  expect((await docker("pull", "-q", one)).lines).toEqual([one]);
+  expect(api.images.get(one).id).toBe(image!.id);
+});
+
+test("where the registry has an image of zstd layers under the tag, the one that takes its place has such too", async () => {
+  const name = `${registry.host}/push/zstd:1`;
+  const zstd = layers.map((layer) => zstdCompressSync(layer));
+  publishLayout(registry.host, "push/zstd:1", { layers: zstd, diffs: layers, mediaType: `${TAR_TYPE}+zstd` });
+  const layer = rawTar({ name: "other", content: Buffer.alloc(3_000_000, "zstd ") });
+  await api.images.load(pieces(dockerArchive({ layers: [layer], tags: [name] })));
+  expect((await docker("push", name)).code).toBe(0);
+  expect(manifestIn(registry.host, "push/zstd:1").layers).toMatchObject([{ mediaType: `${TAR_TYPE}+zstd` }]);
 });
 
 test("failures are told in Docker's words: before the stream begins with a status, in it as its last message", async () => {

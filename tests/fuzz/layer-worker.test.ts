@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
-import { decodeMessage } from "../../src/image/worker/protocol.ts";
+import { decodeMessage, type JobKind } from "../../src/image/worker/protocol.ts";
 import { mutateText, mutateValue } from "../support/mutate.ts";
 import { Random } from "../support/random.ts";
 
@@ -12,8 +12,11 @@ const MESSAGES = [
     type: "done",
     result: { sizeBytes: 5, entryCount: 2, root: { mode: 493, uid: 0, gid: 0 }, impliedDirectories: ["a", "a/b"] },
   },
+  { type: "done", result: { digest: `sha256:${"0".repeat(64)}`, sizeBytes: 5 } },
   { type: "failed", error: { code: "kernel", message: "write: ENOSPC", errno: "ENOSPC", hint: "make room" } },
 ];
+
+const KINDS: readonly JobKind[] = ["layer", "compress", "inherit"];
 
 test(
   "whatever a layer worker says is one of its messages or an error",
@@ -24,7 +27,7 @@ test(
     while (performance.now() < end) {
       const line = JSON.stringify(mutateValue(random, random.pick(MESSAGES))) ?? "";
       try {
-        const message = decodeMessage(random.below(2) === 0 ? line : mutateText(random, line));
+        const message = decodeMessage(random.below(2) === 0 ? line : mutateText(random, line), random.pick(KINDS));
         expect(["progress", "done", "failed"]).toContain(message.type);
         counts.taken++;
       } catch (error) {

@@ -252,6 +252,15 @@ test("a mirror is asked first, never with the registry's credentials; one that h
     expect(headers.get("authorization") ?? "").not.toContain("Basic");
 });
 
+test("tags are a mirror's that has some", async () => {
+  await using empty = await FakeRegistry.start();
+  await using full = await FakeRegistry.start();
+  for (const tag of ["1", "2"]) full.addImage("library/app", tag, { layers });
+  const client = await openMirrored([empty, full]);
+  expect((await client.listTags()).sort()).toEqual(["1", "2"]);
+  expect((await client.getManifest("2")).descriptor.mediaType).toBe(MEDIA_TYPE.ociManifest);
+});
+
 test("mirrors are for docker.io only", async () => {
   await using mirror = await FakeRegistry.start();
   await using registry = await FakeRegistry.start();

@@ -14,7 +14,7 @@ import { endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions, type EndpointRequest } from "./endpoint.ts";
 import { contentType, digestOf, documentType, isDigest, MANIFEST_TYPES } from "./manifest.ts";
 import { isUnauthorized, RegistryError } from "./registry-error.ts";
-import type { HttpResponse } from "./transport.ts";
+import { ConnectionError, type HttpResponse } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface ClientOptions extends EndpointOptions {
@@ -82,7 +82,7 @@ export class RegistryClient {
    * @throws as `getManifest`.
    */
   resolve(tagOrDigest: string): Promise<Descriptor> {
-    return this.#fromFirst(tagOrDigest, async (endpoint) => {
+    return this.#fromFirstManifest(tagOrDigest, async (endpoint) => {
       const head = await this.#headManifest(endpoint, tagOrDigest);
       return head ?? (await this.#getManifest(endpoint, tagOrDigest)).descriptor;
     });
@@ -117,7 +117,7 @@ export class RegistryClient {
    * for a document that is not the one meant or too long, and ("not-supported") for one of schema 1.
    */
   getManifest(tagOrDigest: string): Promise<FetchedManifest> {
-    return this.#fromFirst(tagOrDigest, (endpoint) => this.#getManifest(endpoint, tagOrDigest));
+    return this.#fromFirstManifest(tagOrDigest, (endpoint) => this.#getManifest(endpoint, tagOrDigest));
   }
 
   #requestManifest<T>(
@@ -152,16 +152,24 @@ export class RegistryClient {
     return `${familiarName(this.#repository)}${isDigest(tagOrDigest) ? "@" : ":"}${tagOrDigest}`;
   }
 
+  async #fromFirstManifest<T>(tagOrDigest: string, get: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+    try {
+      return await this.#fromFirst(get);
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      throw this.#pullError(error, tagOrDigest);
+    }
+  }
+
   /** Of the first endpoint that has it. A mirror that fails is left out from then on; the registry's own error counts. */
-  async #fromFirst<T>(tagOrDigest: string, get: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  async #fromFirst<T>(get: (endpoint: Endpoint) => Promise<T>): Promise<T> {
     for (const endpoint of this.#endpoints) {
       if (endpoint.isMirror && this.#dead.has(endpoint)) continue;
       try {
         return await get(endpoint);
       } catch (error) {
         this.#options.signal?.throwIfAborted();
-        if (!endpoint.isMirror) throw this.#pullError(error, tagOrDigest);
-        if (!(error instanceof LighterError)) throw error;
+        if (!endpoint.isMirror || !(error instanceof LighterError)) throw error;
         this.#dead.add(endpoint);
       }
     }
@@ -251,6 +259,16 @@ export class RegistryClient {
 
   // --- Push: to the registry itself, never to a mirror ---
 
+  /** What a push to the tag will replace, if the registry has and gives it. @throws ConnectionError. */
+  async replacedManifest(tag: string): Promise<FetchedManifest | undefined> {
+    try {
+      return await this.#getManifest(this.#origin, tag);
+    } catch (error) {
+      if (error instanceof ConnectionError || !(error instanceof LighterError)) throw error;
+      return undefined;
+    }
+  }
+
   async hasBlob(digest: Digest): Promise<boolean> {
     const path = this.#path(`blobs/${digest}`);
     const request = { method: "HEAD", path, scopes: this.#scopes, accept: [200, 404] } as const;
@@ -306,13 +324,22 @@ export class RegistryClient {
 
   // --- Listing ---
 
-  /** All tags, in the registry's order. */
-  async listTags(): Promise<string[]> {
+  /** All tags, in the registry's order, or a mirror's. */
+  listTags(): Promise<string[]> {
+    return this.#fromFirst(async (endpoint) => {
+      const tags = await this.#listTags(endpoint);
+      if (endpoint.isMirror && tags.length === 0)
+        throw new LighterError("not-found", `${endpoint.baseUrl} has no tags of ${familiarName(this.#repository)}`);
+      return tags;
+    });
+  }
+
+  async #listTags(endpoint: Endpoint): Promise<string[]> {
     const tags: string[] = [];
     let path: string | undefined = this.#path("tags/list");
     while (path !== undefined) {
       const request: EndpointRequest = { method: "GET", path, scopes: this.#scopes, accept: [200] };
-      path = await this.#origin.request(request, async (response) => {
+      path = await endpoint.request(request, async (response) => {
         const what = `tags of ${familiarName(this.#repository)}`;
         const page = readDocument(readTagPage, `${await response.readAll(IMAGE_JSON_MAX_BYTES, what)}`, what);
         tags.push(...page.tags);

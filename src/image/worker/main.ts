@@ -1,12 +1,23 @@
 /**
- * `lighter layer-worker`, a hidden command: the process that downloads and unpacks layers for the daemon. It meets the
- * hostile bytes, takes the time and has the memory; the daemon only hears of it. Speaks protocol.ts on stdin and stdout.
+ * `lighter layer-worker`, a hidden command: the process that has to do with layers' bytes for the daemon: downloads,
+ * unpacks and compresses them. It meets what is hostile, takes the time and has the memory; the daemon only hears of it.
+ * Speaks protocol.ts on stdin and stdout.
  */
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
 import { openBlob } from "../registry/mod.ts";
+import { compressLayer } from "./compress-layer.ts";
+import { inheritFromBelow } from "./inherit.ts";
 import { preferAsOomVictim } from "./memory-budget.ts";
-import { decodeJob, encodeMessage, type LayerProgress, readLines, type WorkerMessage } from "./protocol.ts";
+import {
+  decodeJob,
+  encodeMessage,
+  type LayerProgress,
+  readLines,
+  type WorkerJob,
+  type WorkerMessage,
+  type WorkerResults,
+} from "./protocol.ts";
 import { unpackLayer } from "./unpack-layer.ts";
 
 const PROGRESS_INTERVAL_MS = 100;
@@ -48,9 +59,23 @@ async function runJob(line: string): Promise<WorkerMessage> {
     void send({ type: "progress", ...progress });
   };
   try {
-    return { type: "done", result: await unpackLayer(decodeJob(line), openBlob, report) };
+    return { type: "done", result: await work(decodeJob(line), report) };
   } catch (error) {
     return { type: "failed", error: asLighterError(error) };
+  }
+}
+
+async function work(
+  job: WorkerJob,
+  report: (progress: LayerProgress) => void,
+): Promise<WorkerResults[keyof WorkerResults]> {
+  switch (job.kind) {
+    case "layer":
+      return unpackLayer(job, openBlob, report);
+    case "compress":
+      return compressLayer(job, report);
+    case "inherit":
+      return inheritFromBelow(job);
   }
 }
 

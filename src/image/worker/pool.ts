@@ -4,10 +4,11 @@ import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
 import {
   decodeMessage,
   encodeJob,
-  type LayerJob,
+  type JobKind,
+  type JobOf,
   type LayerProgress,
-  type LayerResult,
   readLines,
+  type WorkerResults,
 } from "./protocol.ts";
 
 /** Where this runs from source. */
@@ -28,12 +29,15 @@ class Worker {
   }
 
   /** @throws LighterError of the job; any other error, or one that is "internal", means that the worker is not to be used again. */
-  async run(job: LayerJob, onProgress: (progress: LayerProgress) => void): Promise<LayerResult> {
+  async run<K extends JobKind>(
+    job: JobOf<K> & { kind: K },
+    onProgress: (progress: LayerProgress) => void,
+  ): Promise<WorkerResults[K]> {
     this.#process.write(encodeJob(job));
     for (;;) {
       const { done, value } = await this.#lines.next();
       if (done) throw new LighterError("internal", "the layer worker was killed"); // out of memory, or by hand
-      const message = decodeMessage(value);
+      const message = decodeMessage(value, job.kind);
       if (message.type === "failed") throw message.error;
       if (message.type === "done") return message.result;
       onProgress({ receivedBytes: message.receivedBytes, unpackedBytes: message.unpackedBytes });
@@ -97,11 +101,11 @@ export class LayerWorkers implements AsyncDisposable {
    * Runs what `job` says when its turn comes. When it is over, its worker no longer touches anything.
    * @throws LighterError of the job; `signal`'s reason if it was cancelled.
    */
-  async run(
-    job: () => Promise<LayerJob>,
+  async run<K extends JobKind>(
+    job: () => Promise<JobOf<K> & { kind: K }>,
     onProgress: (progress: LayerProgress) => void,
     signal?: AbortSignal,
-  ): Promise<LayerResult> {
+  ): Promise<WorkerResults[K]> {
     await this.#takeTurn(signal);
     let worker: Worker | undefined;
     const onAbort = (): void => void worker?.kill();
@@ -110,7 +114,7 @@ export class LayerWorkers implements AsyncDisposable {
       const theJob = await job();
       signal?.throwIfAborted();
       worker = this.#takeWorker();
-      const result = await worker.run(theJob, onProgress);
+      const result = await worker.run<K>(theJob, onProgress);
       signal?.throwIfAborted();
       this.#release(worker);
       return result;

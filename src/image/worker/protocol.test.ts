@@ -5,7 +5,7 @@ import { LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import { decodeJob, decodeMessage, encodeJob, encodeMessage, readLines, type WorkerMessage } from "./protocol.ts";
 
-const messages: WorkerMessage[] = [
+const messages: WorkerMessage<"layer">[] = [
   { type: "progress", receivedBytes: 1, unpackedBytes: 2 },
   {
     type: "done",
@@ -22,11 +22,12 @@ const messages: WorkerMessage[] = [
 
 test("messages and jobs come out as they went in", () => {
   for (const message of messages) {
-    const decoded = decodeMessage(encodeMessage(message).trimEnd());
+    const decoded = decodeMessage(encodeMessage(message).trimEnd(), "layer");
     if (message.type !== "failed" || decoded.type !== "failed") expect(decoded).toEqual(message);
     else expect({ ...decoded.error }).toEqual({ ...message.error });
   }
   const job = {
+    kind: "layer" as const,
     source: { kind: "file", path: "/x" } as const,
     digest: "sha256:a" as Digest,
     size: 1,
@@ -34,7 +35,7 @@ test("messages and jobs come out as they went in", () => {
     directoryPath: "/y",
   };
   expect(decodeJob(encodeJob(job))).toEqual(job);
-  expect(() => decodeJob('{"version":0}')).toThrow("layer worker speaks version 1, the daemon 0");
+  expect(() => decodeJob('{"version":0}')).toThrow("layer worker speaks version 2, the daemon 0");
 });
 
 test("what no worker sends is refused", () => {
@@ -47,7 +48,9 @@ test("what no worker sends is refused", () => {
     '{"type":"done","result":{"sizeBytes":1,"entryCount":1,"impliedDirectories":["a\\u0000"]}}',
     '{"type":"failed","error":{"code":"exec-denied","message":"x"}}',
   ])
-    expect(() => decodeMessage(line)).toThrow("layer worker: ");
+    expect(() => decodeMessage(line, "layer")).toThrow("layer worker: ");
+  for (const result of ["1", "{}", '{"digest":"x","sizeBytes":1}', `{"digest":"sha256:${"0".repeat(64)}"}`])
+    expect(() => decodeMessage(`{"type":"done","result":${result}}`, "compress")).toThrow("layer worker: ");
 });
 
 test("lines are put together from pieces, and have a limit", async () => {

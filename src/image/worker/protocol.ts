@@ -14,11 +14,13 @@ import { type ErrorCode, LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
+import { parseDigest } from "../../spec/oci-image.ts";
+import type { Compression } from "../compression.ts";
 import type { BlobSource } from "../registry/mod.ts";
 import type { LayerTotals } from "../unpack.ts";
 
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
-const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 2;
 
 /** Where a layer's compressed bytes are. */
 export type LayerSource =
@@ -27,7 +29,9 @@ export type LayerSource =
   /** In a registry. What `partialPath` already holds is used first; all of it is there in the end. */
   | { kind: "registry"; blob: BlobSource; partialPath: string };
 
+/** Downloads and unpacks a layer. */
 export interface LayerJob {
+  kind: "layer";
   source: LayerSource;
   /** Of the compressed bytes, and how many those are. */
   digest: Digest;
@@ -36,6 +40,30 @@ export interface LayerJob {
   /** Made by the worker; after a failure, whatever is there is rubbish. Absent: only the compressed bytes are wanted. */
   directoryPath?: string;
 }
+
+/** Gives a layer that is here another compression. */
+export interface CompressJob {
+  kind: "compress";
+  /** Whatever its own compression. */
+  sourcePath: string;
+  /** Must not exist. */
+  targetPath: string;
+  diffId: DiffId;
+  compression: Exclude<Compression, "none">;
+}
+
+/** Gives the directories that a layer implies the attributes that they have in the layers below. */
+export interface InheritJob {
+  kind: "inherit";
+  directoryPath: string;
+  implied: BytePath[];
+  /** Topmost first. */
+  belowPaths: string[];
+}
+
+export type WorkerJob = LayerJob | CompressJob | InheritJob;
+export type JobKind = WorkerJob["kind"];
+export type JobOf<K extends JobKind> = Extract<WorkerJob, { kind: K }>;
 
 /** Compressed bytes: that are here, and that are unpacked. */
 export interface LayerProgress {
@@ -46,9 +74,22 @@ export interface LayerProgress {
 /** Undefined where no directory was asked for. */
 export type LayerResult = LayerTotals | undefined;
 
-export type WorkerMessage =
+/** A file that was written. */
+export interface BlobResult {
+  digest: Digest;
+  sizeBytes: number;
+}
+
+/** What comes of each kind of job. */
+export interface WorkerResults {
+  layer: LayerResult;
+  compress: BlobResult;
+  inherit: undefined;
+}
+
+export type WorkerMessage<K extends JobKind = JobKind> =
   | ({ type: "progress" } & LayerProgress)
-  | { type: "done"; result: LayerResult }
+  | { type: "done"; result: WorkerResults[K] }
   | { type: "failed"; error: LighterError };
 
 interface WireError {
@@ -58,13 +99,13 @@ interface WireError {
   hint?: string;
 }
 
-export function encodeJob(job: LayerJob): string {
+export function encodeJob(job: WorkerJob): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, job })}\n`;
 }
 
 /** @throws LighterError ("internal") if another version wrote it. The daemon is believed otherwise. */
-export function decodeJob(line: string): LayerJob {
-  const { version, job } = JSON.parse(line) as { version: unknown; job: LayerJob };
+export function decodeJob(line: string): WorkerJob {
+  const { version, job } = JSON.parse(line) as { version: unknown; job: WorkerJob };
   if (version !== PROTOCOL_VERSION)
     throw new LighterError("internal", `layer worker speaks version ${PROTOCOL_VERSION}, the daemon ${version}`);
   return job;
@@ -118,8 +159,11 @@ function decodeError(value: unknown): LighterError {
   });
 }
 
-function decodeResult(value: unknown): LayerResult {
-  if (value === undefined) return undefined;
+function decodeLayerResult(value: unknown): LayerResult {
+  return value === undefined ? undefined : decodeTotals(value);
+}
+
+function decodeTotals(value: unknown): LayerTotals {
   const { sizeBytes, entryCount, root, impliedDirectories } = asObject(value, "result");
   if (!Array.isArray(impliedDirectories) || impliedDirectories.length > LAYER_MAX_IMPLIED_DIRECTORIES)
     throw malformed("the implied directories are malformed");
@@ -138,8 +182,19 @@ function decodeResult(value: unknown): LayerResult {
   };
 }
 
-/** @throws LighterError ("internal") for what no worker of ours sends. */
-export function decodeMessage(line: string): WorkerMessage {
+function decodeBlobResult(value: unknown): BlobResult {
+  const { digest, sizeBytes } = asObject(value, "result");
+  return { digest: parseDigest(digest, "layer worker: a digest"), sizeBytes: asCount(sizeBytes, "sizeBytes") };
+}
+
+const RESULT_DECODERS: { [K in keyof WorkerResults]: (value: unknown) => WorkerResults[K] } = {
+  layer: decodeLayerResult,
+  compress: decodeBlobResult,
+  inherit: () => undefined,
+};
+
+/** `kind`: of the job that it answers. @throws LighterError ("internal") for what no worker of ours sends. */
+export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerMessage<K> {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -155,7 +210,7 @@ export function decodeMessage(line: string): WorkerMessage {
         unpackedBytes: asCount(message.unpackedBytes, "unpackedBytes"),
       };
     case "done":
-      return { type: "done", result: decodeResult(message.result) };
+      return { type: "done", result: RESULT_DECODERS[kind](message.result) };
     case "failed":
       return { type: "failed", error: decodeError(message.error) };
     default:

@@ -1,0 +1,15 @@
+import { closeSync, openSync } from "node:fs";
+import { O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
+import { statInLayers } from "../layered-fs.ts";
+import { inheritAttributes } from "../unpack.ts";
+import type { InheritJob } from "./protocol.ts";
+
+/** Each look through the layers below may lead through many symlinks of hostile images: so it is a worker's work. */
+export function inheritFromBelow({ directoryPath, implied, belowPaths }: InheritJob): undefined {
+  const rootFd = openSync(directoryPath, O_RDONLY | O_DIRECTORY);
+  try {
+    inheritAttributes(rootFd, implied, (path) => statInLayers(belowPaths, path));
+  } finally {
+    closeSync(rootFd);
+  }
+}

@@ -79,6 +79,7 @@ export interface CompiledStart {
 
 /**
  * The program that starts a container. Pure, but for `host.kindOf`.
+ * @param existing Cgroups of its own that are there already, and become its own.
  * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
  */
 export function compileStart(
@@ -86,6 +87,7 @@ export function compileStart(
   host: HostFacts,
   hold: boolean,
   networking?: Networking,
+  existing: ReadonlySet<string> = new Set(),
 ): CompiledStart {
   const { config, stdio } = request;
   const { process } = config;
@@ -109,7 +111,7 @@ export function compileStart(
   const ownCgroup = request.placeInCgroup ? undefined : cgroup;
   const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
   const cgroupParts = ownCgroup && partsOf(ownCgroup, isPlain);
-  if (ownCgroup && cgroupParts) makeCgroup(hostOps, ownCgroup, cgroupParts.early);
+  if (ownCgroup && cgroupParts) makeCgroup(hostOps, ownCgroup, cgroupParts.early, existing);
   const rdt = planIntelRdt(config, host, request.id);
   makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
@@ -147,7 +149,7 @@ export function compileStart(
     });
   mapIds(hostOps, config, namespaces);
   if (ownCgroup && cgroupParts?.late) {
-    makeCgroup(hostOps, ownCgroup, cgroupParts.late);
+    makeCgroup(hostOps, ownCgroup, cgroupParts.late, existing);
     hostOps.add({ kind: "send", why: "the cgroups are made" });
   }
   if (network) networking?.makeNetwork(hostOps, network);
@@ -328,7 +330,7 @@ function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: St
   };
 }
 
-/** Set once this program has made the directory: one that was there already is somebody else's, and stays. */
+/** Set once the directory is this program's: one that has come meanwhile is somebody else's, and stays. */
 function madeSlot(cgroupDirectory: string): string {
   return `made ${cgroupDirectory}`;
 }
@@ -350,9 +352,16 @@ function partsOf(plan: CgroupPlan, mayJoinLate: boolean): { early: CgroupPart; l
   return { early: part(true), late: part(false) };
 }
 
-function makeCgroup(host: OpList, plan: CgroupPlan, { directories, writes }: CgroupPart): void {
+function makeCgroup(
+  host: OpList,
+  plan: CgroupPlan,
+  { directories, writes }: CgroupPart,
+  existing: ReadonlySet<string>,
+): void {
+  const why = "the container's cgroup";
   for (const { path, leaf } of directories)
-    if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], "the container's cgroup", { out: madeSlot(path) });
+    if (leaf && existing.has(path)) host.open(path, O.PATH | O.DIRECTORY, madeSlot(path), `${why}: it is there`);
+    else if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], why, { out: madeSlot(path) });
   for (const { file, value, why, tolerate } of writes) host.write(null, file, value, why, tolerate ? { tolerate } : {});
   if (plan.deviceProgram && plan.v2Directory && directories.some(({ path }) => path === plan.v2Directory))
     attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);

@@ -10,6 +10,7 @@ import {
   emptyCgroup,
   readInterfaceFiles,
   setupCgroupParents,
+  usableLeaves,
   wasOomKilled,
 } from "../linux/cgroup/mod.ts";
 import { parseExitRecord, type RawExitRecord } from "../linux/process/exit-record.ts";
@@ -130,11 +131,13 @@ class LauncherRuntime implements Runtime {
     let compiled = compileStart(request, this.#host, hold, networking);
     if (compiled.cgroup && !request.placeInCgroup) {
       setupCgroupParents(this.#host.cgroups, compiled.cgroup);
+      const existing = usableLeaves(compiled.cgroup);
       if (compiled.cgroup.needsInterfaceFiles) {
         const interfaceFiles = readInterfaceFiles(compiled.cgroup);
         this.#host.cgroups = { ...this.#host.cgroups, interfaceFiles };
-        compiled = compileStart(request, this.#host, hold, networking);
       }
+      if (compiled.cgroup.needsInterfaceFiles || existing.size > 0)
+        compiled = compileStart(request, this.#host, hold, networking, existing);
     }
     const warnings = [...capabilityWarnings(request.config.process!), ...(compiled.cgroup?.warnings ?? [])];
     for (const warning of warnings) request.onWarning?.(warning);

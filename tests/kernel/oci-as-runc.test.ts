@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OciHook } from "../../src/spec/oci-runtime.ts";
 import { OciBox } from "../support/oci-box.ts";
@@ -104,6 +104,72 @@ describe("a process", () => {
         ...{ code: 0, out: "PATH=/bin\nA=3\nHOME=/second\n", err: "" },
       }),
     );
+  });
+});
+
+describe("a cgroup", () => {
+  const hierarchies = () => [...stage.host.v1, ...(stage.host.v2 ? [stage.host.v2] : [])];
+  const directoriesOf = (id: string) => hierarchies().map(({ mountPoint }) => `${mountPoint}/${stage.parent}/${id}`);
+  const make = (id: string) => {
+    for (const directory of directoriesOf(id)) mkdirSync(directory, { recursive: true });
+  };
+  const freezer = () => stage.host.v1.find(({ controllers }) => controllers.includes("freezer"))?.mountPoint;
+  const canFreeze = isRoot && (stage.host.mode === "unified" || freezer() !== undefined);
+
+  rooted("that is there and empty is used, and goes with its container", () => {
+    for (const act of [
+      (id: string, directory: string) => expect(box.cli(["run", "-b", directory, id]).out).toContain(`/${id}`),
+      (id: string, directory: string) => {
+        const stdio = ["ignore", "ignore", "ignore"] as const;
+        expect(box.cli(["create", "-b", directory, id], { stdio: [...stdio] }).code).toBe(0);
+        expect(box.cli(["start", id]).err).toBe("");
+        expect(box.cli(["delete", "--force", id]).err).toBe("");
+      },
+    ]) {
+      const bundle = box.bundle(["/bin/cat", "/proc/self/cgroup"], ({ linux }) => {
+        linux!.namespaces = linux!.namespaces!.filter(({ type }) => type !== "cgroup");
+      });
+      make(bundle.id);
+      act(bundle.id, bundle.directory);
+      for (const directory of directoriesOf(bundle.id))
+        expect([directory, existsSync(directory)]).toEqual([directory, false]);
+    }
+  });
+
+  rooted("in which somebody is already is refused and left as it is", () => {
+    const first = box.bundle("sleep 1000");
+    box.running(first, () => {
+      const second = box.bundle("true", ({ linux }) => {
+        linux!.cgroupsPath = `/${stage.parent}/${first.id}`;
+      });
+      for (const command of ["run", "create"]) {
+        const { code, err } = box.cli([command, "-b", second.directory, second.id]);
+        expect([code, err]).toEqual([
+          1,
+          expect.stringContaining("container's cgroup is not empty: 1 process(es) found"),
+        ]);
+      }
+      expect(JSON.parse(box.cli(["state", first.id]).out).status).toBe("running");
+      expect(box.cli(["state", second.id]).err).toContain("does not exist");
+    });
+  });
+
+  testIf(canFreeze, "needs root and a freezer")("that is frozen is refused, as nothing would run in it", () => {
+    const bundle = box.bundle("true");
+    const root = freezer() ?? stage.host.v2!.mountPoint;
+    const directory = `${root}/${stage.parent}/${bundle.id}`;
+    mkdirSync(directory, { recursive: true });
+    const [file, frozen, thawed] = freezer() ? ["freezer.state", "FROZEN", "THAWED"] : ["cgroup.freeze", "1", "0"];
+    writeFileSync(`${directory}/${file}`, frozen!);
+    try {
+      for (const command of ["run", "create"]) {
+        const { code, err } = box.cli([command, "-b", bundle.directory, bundle.id]);
+        expect([code, err]).toEqual([1, expect.stringContaining("container's cgroup unexpectedly frozen")]);
+      }
+    } finally {
+      writeFileSync(`${directory}/${file}`, thawed!);
+      rmdirSync(directory);
+    }
   });
 });
 

@@ -319,8 +319,8 @@ describe("create", () => {
     const request = stage.request(["/bin/true"], { attach: [] });
     request.config.linux!.cgroupsPath = first.request.config.linux!.cgroupsPath!;
     expect(await failureOf(stage.runtime.start(request))).toMatchObject({
-      code: "kernel",
-      detail: { errno: "EEXIST" },
+      code: "conflict",
+      message: "container's cgroup is not empty: 1 process(es) found",
     });
     expect(isAlive(first.pid)).toBe(true);
     expect(stage.leftovers()).toContain(first.request.id);

@@ -10,6 +10,7 @@ export {
 export type { DeviceException, DevicePolicy } from "./device-rules.ts";
 export { BUILTIN_DEVICE_RULES, compileDeviceRules, defaultDeviceRules } from "./device-rules.ts";
 export { emptyCgroup } from "./empty.ts";
+export { usableLeaves } from "./existing.ts";
 export { freezeCgroup, isFrozen, selfFreezingFile, signalCgroup, thawCgroup } from "./freezer.ts";
 export { directoryForFurther } from "./further.ts";
 export type { CgroupHost, CgroupV1Hierarchy, CgroupV2Hierarchy, ReadText } from "./host.ts";

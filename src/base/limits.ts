@@ -240,6 +240,8 @@ export const NETLINK_DUMP_ATTEMPTS = 20;
 export const LINK_NAME_MAX_LENGTH = 15;
 /** Of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
 export const MTU_MAX = 65535;
+/** Of a link with IPv6: shorter ones have none. (RFC 8200 §5) */
+export const IPV6_MTU_MIN = 1280;
 /**
  * Sockets that keep published ports from the host's programs, and which part of the daemon's fds at most. A port beyond that is
  * as good: it is only tested when it is taken, so that a program of the host may have it, too, and hears nothing there.

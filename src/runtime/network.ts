@@ -133,10 +133,15 @@ function setPort(
   const of = (message: Uint8Array, at: number): NetlinkRequest => ({ message, from: [{ at, slot: port }] });
   host.netlink(
     "route",
+    [of(encodeSetLink(0, { withoutLinkLocal: true }), LINK_INDEX_AT)],
+    `the bridge's port of ${name} has no address of IPv6`,
+    { tolerate: ["EAFNOSUPPORT"] }, // a kernel without IPv6, or packets too short for it
+  );
+  host.netlink(
+    "route",
     [
       of(encodeSetBridgePort(0, { hairpin, isolated, learning: false }), LINK_INDEX_AT),
       of(encodeReplaceForwarding(0, macAddress), NEIGHBOUR_INDEX_AT),
-      of(encodeSetLink(0, { withoutLinkLocal: true }), LINK_INDEX_AT),
       of(encodeSetLink(0, { isUp: true }), LINK_INDEX_AT),
     ],
     `the bridge's port of ${name}`,

@@ -103,6 +103,23 @@ rooted(
   },
 );
 
+rooted("the default network's subnet is one that nobody uses when its bridge is made", async () => {
+  const host = (...argv: string[]) => daemon.network.run("ip", ...argv);
+  host("link", "add", "docker0", "type", "bridge");
+  host("address", "add", "172.17.0.1/16", "dev", "docker0");
+  const address = "ip -4 -br addr show eth0 | tr -s ' ' | cut -d' ' -f3";
+  expect(await outputOf(daemon, "bridge", address)).toBe("172.18.0.2/16");
+  await eventually(() =>
+    expect(daemon.log).toContain(
+      'the default network avoids a subnet that the host uses" subnet=172.18.0.0/16 avoided=172.17.',
+    ),
+  );
+  const [made = ""] = daemon.network.links().filter((name) => name.startsWith("lighter-"));
+  for (const name of ["docker0", made]) host("link", "delete", name);
+  expect(await outputOf(daemon, "bridge", address)).toBe("172.17.0.2/16");
+  host("link", "delete", made);
+});
+
 rooted(
   "the default network's bridge is made for the first container, and is there for the next daemon if one runs",
   async () => {
@@ -134,9 +151,18 @@ rooted("what the settings say of the default network is so in its containers", a
   expect(said[3]).toBe("1400");
 });
 
+const PUBLISH_ALL = { HostConfig: { ...hostUsr, NetworkMode: "bridge", PublishAllPorts: true } };
+
 rooted("a daemon without a default network has containers without one", async () => {
   await using without = await TestDaemon.start({ flags: ["--bridge=none"] });
   expect((await without.request("GET", "/networks/bridge")).status).toBe(404);
+  const alone = await without.run({ ...sleeper("bridge"), ExposedPorts: { "80/tcp": {} }, ...PUBLISH_ALL }, "alone");
+  const { Networks, Ports } = (await without.inspect(alone)).NetworkSettings;
+  expect([Object.keys(Networks), Networks.bridge.IPAddress, Ports]).toEqual([["bridge"], "", {}]);
+  expect(await outputOf(without, "", "ip -br link | cut -d' ' -f1")).toBe("lo");
+  await without.kill();
+  await without.launch();
+  expect((await without.inspect(alone)).State.Running).toBe(true);
   await without.request("POST", "/networks/create", { Name: "net" });
   expect(await outputOf(without, "net", "ip -4 -br addr show eth0 | tr -s ' ' | cut -d' ' -f3")).toBe("172.17.0.2/16");
 });
@@ -149,6 +175,16 @@ rooted(
     await daemon.request("DELETE", "/networks/inside");
   },
 );
+
+rooted("packets of a network may be too short for IPv6", async () => {
+  const Options = { "com.docker.network.driver.mtu": "1000" };
+  expect((await daemon.request("POST", "/networks/create", { Name: "short", Options })).status).toBe(201);
+  expect(await outputOf(daemon, "short", "cat /sys/class/net/eth0/mtu; ip -6 addr show eth0")).toBe("1000");
+  const id = await daemon.run(sleeper("bridge"));
+  expect((await daemon.request("POST", "/networks/short/connect", { Container: id })).status).toBe(200);
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+  await daemon.request("DELETE", "/networks/short");
+});
 
 rooted("a container that cannot have its port where it is connected to has the interfaces it had", async () => {
   await daemon.request("POST", "/networks/create", { Name: "inside", Internal: true });

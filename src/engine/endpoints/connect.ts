@@ -6,6 +6,7 @@ import type { DefaultGateway } from "../../runtime/types.ts";
 import type { DockerEndpointSettings } from "../../spec/docker-api.ts";
 import {
   checkWish,
+  DEFAULT_NETWORK,
   isUserDefined,
   onlyInPrivate,
   ownHostNames,
@@ -52,7 +53,7 @@ export function connectToNetwork(
 }
 
 function isOf({ networkId, networkName }: EndpointRecord, { id, name }: NetworkRecord): boolean {
-  return networkId === "" ? networkName === name || networkName === id : networkId === id;
+  return networkId === "" || name === DEFAULT_NETWORK ? networkName === name || networkName === id : networkId === id;
 }
 
 function requireConnectable(

@@ -133,7 +133,7 @@ export class Endpoints implements Disposable {
     let ports: PortMapping[] = [];
     try {
       const taken = new Set<string>();
-      for (const endpoint of inInterfaceOrder(record.networking.endpoints, (each) => this.networkOf(each))) {
+      for (const endpoint of this.#inOrder(record)) {
         const made = networks.prepare(this.networkOf(endpoint));
         // Only now: the default network's subnet is chosen when somebody first needs it.
         const network = this.networkOf(endpoint);
@@ -146,7 +146,8 @@ export class Endpoints implements Disposable {
       const targets = publishTargets(gateways, (one) => bridgeOf(one.network, prepared.get(one)!));
       ports = this.#reserve(record, gateways, targets);
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
-      this.#write(record, { endpoints: active.map(({ endpoint }) => endpoint), ports }, interfaces.length > 0);
+      const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
+      this.#write(record, { endpoints, ports }, interfaces.length > 0);
       if (ports.length > 0) this.options.firewall?.publish(ports);
       this.openLinks();
       this.#held.set(record.id, { resolver: undefined });
@@ -175,7 +176,7 @@ export class Endpoints implements Disposable {
     const active: ActiveEndpoint[] = [];
     try {
       const taken = new Set<string>();
-      for (const endpoint of inInterfaceOrder(record.networking.endpoints, (each) => this.networkOf(each))) {
+      for (const endpoint of this.#inOrder(record)) {
         const network = this.networkOf(endpoint);
         active.push(this.allocate(record, endpoint, network, notPrepared(network), taken));
       }
@@ -188,9 +189,23 @@ export class Endpoints implements Disposable {
     return interfaces.length === 0 ? {} : { network: planOf(interfaces, needsResolver) };
   }
 
-  /** By the id once it was found: a network of the same name that comes later is another. */
+  /** @throws LighterError "not-found" */
+  #inOrder(record: ContainerRecord): EndpointRecord[] {
+    const missing = this.#missing(record);
+    const present = record.networking.endpoints.filter((each) => !missing.includes(each));
+    return inInterfaceOrder(present, (each) => this.networkOf(each));
+  }
+
+  /** Those in the default network if the settings want none: their containers have no interface, as with Docker. */
+  #missing({ networking }: ContainerRecord): EndpointRecord[] {
+    if (this.#findIf(DEFAULT_NETWORK) !== undefined) return [];
+    return networking.endpoints.filter(({ networkName }) => networkName === DEFAULT_NETWORK);
+  }
+
+  /** By the id once it was found: a network of the same name that comes later is another, unless it is the default one. */
   networkOf({ networkId, networkName }: EndpointRecord): NetworkRecord {
-    return this.options.networks.find(networkId === "" ? networkName : networkId);
+    const isNamed = networkId === "" || networkName === DEFAULT_NETWORK;
+    return this.options.networks.find(isNamed ? networkName : networkId);
   }
 
   /** Addresses and an interface's names for a wish. `taken`: interface names, to which its own is added. */

@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
-import { LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
+import { IPV6_MTU_MIN, LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
 import type { Family } from "../../network/ipam/mod.ts";
 import type { GatewayMode } from "../../network/types.ts";
 import type { NetworkRecord } from "./types.ts";
@@ -127,6 +127,11 @@ export function parseMtuOption(options: Readonly<Record<string, string>>): numbe
   const mtu = Number(text);
   if (mtu < 0 || mtu > MTU_MAX) throw new LighterError("invalid", `invalid MTU number: ${mtu}`);
   return mtu;
+}
+
+/** The kernel takes IPv6 from a link whose packets are that short. */
+export function isTooShortForIpv6({ mtu, enableIPv6 }: { mtu: number; enableIPv6: boolean }): boolean {
+  return enableIPv6 && mtu > 0 && mtu < IPV6_MTU_MIN;
 }
 
 function parseError(label: string, value: string, why: string): LighterError {

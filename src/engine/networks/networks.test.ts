@@ -7,7 +7,12 @@ import { LighterError } from "../../base/errors.ts";
 import { EventBus } from "../events.ts";
 import { Store } from "../store.ts";
 import { Networks, type NetworkUser } from "./networks.ts";
-import { DEFAULT_NETWORK_SETTINGS, type DefaultBridgeSettings, type NetworkSettings } from "./settings.ts";
+import {
+  checkNetworkSettings,
+  DEFAULT_NETWORK_SETTINGS,
+  type DefaultBridgeSettings,
+  type NetworkSettings,
+} from "./settings.ts";
 import type { NetworkRecord } from "./types.ts";
 
 const cleanup: (() => unknown)[] = [];
@@ -148,6 +153,24 @@ test("the default network's subnet is another one if the host has come to use it
   expect((await bench.open()).find("bridge").pools[0]?.subnet).toBe("172.17.0.0/16");
   bench.host.links.clear(); // a boot
   expect((await bench.open()).find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
+});
+
+test("the default network's subnet is one that is free when its bridge is made, and stays while somebody runs in it", async () => {
+  const bench = new Bench();
+  const networks = await bench.open();
+  const network = networks.find("bridge");
+  bench.host.ranges = ["172.17.0.1/16"];
+  networks.release(network, networks.allocate(network, {})); // somebody has looked at what would be
+  networks.prepare(network);
+  expect(networks.find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
+  expect(bench.host.links.get("own0")).toMatchObject({ addresses: [{ address: "172.18.0.1", prefixLength: 16 }] });
+  expect(networks.allocate(network, {}).ipv4?.address).toBe("172.18.0.2");
+  expect([...bench.rules.values()]).toMatchObject([{ subnets: ["172.18.0.0/16"] }]);
+  bench.host.ranges = ["172.18.0.1/16"];
+  bench.host.links.clear();
+  bench.users[network.id] = [user("c")];
+  networks.prepare(network);
+  expect(networks.find("bridge").pools[0]?.subnet).toBe("172.18.0.0/16");
 });
 
 test("a host that uses all the default pools has a default network without addresses, and says so to who uses it", async () => {
@@ -437,6 +460,21 @@ test("a configuration has neither links nor addresses, and stays as long as a ne
   await later.remove(network);
   await later.remove(configuration);
   expect(later.list()).toHaveLength(3);
+});
+
+test("IPv6 is refused where packets are too short for it", async () => {
+  const bench = new Bench();
+  const networks = await bench.open();
+  const Options = { "com.docker.network.driver.mtu": "1279" };
+  for (const Driver of ["bridge", "macvlan"]) {
+    await expect(networks.create({ Name: "six", Driver, EnableIPv6: true, Options })).rejects.toThrow(
+      expect.objectContaining({ code: "invalid", message: "invalid MTU number: 1279: IPv6 needs 1280" }),
+    );
+    await networks.create({ Name: `four-${Driver}`, Driver, Options });
+  }
+  expect(() =>
+    checkNetworkSettings({ ...DEFAULT_NETWORK_SETTINGS, ...bridge({ mtu: 1279, enableIPv6: true }) }),
+  ).toThrow("mtu: IPv6 needs an MTU of 1280, not 1279");
 });
 
 test("what there is not is refused by name: a driver is looked for among plugins, as Docker does, and there are none", async () => {

@@ -4,7 +4,7 @@ import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Firewall } from "../../network/firewall/mod.ts";
-import { localPoolV6, parseCidr } from "../../network/ipam/mod.ts";
+import { type Cidr, formatCidr, localPoolV6, overlaps, parseCidr } from "../../network/ipam/mod.ts";
 import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from "../../network/types.ts";
 import type { AboveLink } from "../../runtime/types.ts";
 import type { EventBus } from "../events.ts";
@@ -101,12 +101,23 @@ export class Networks {
     const isSame = known !== undefined && JSON.stringify(known.givenPools) === JSON.stringify(wanted.givenPools);
     if (isSame && this.#options.host.indexOf(bridgeNameOf(known)) !== undefined) return known.pools;
     try {
-      return this.#planPools(wanted, known);
+      const pools = this.#planPools(wanted, known);
+      if (wanted.givenPools.length === 0) this.#tellAvoided(pools);
+      return pools;
     } catch (error) {
       if (!(error instanceof LighterError)) throw error;
       log.warn(`the default network has no addresses: ${error.message}`);
       return []; // who uses other networks, or none, has a daemon all the same
     }
+  }
+
+  #tellAvoided(pools: readonly AddressPool[]): void {
+    const { settings, host } = this.#options;
+    const [first] = settings.addressPools;
+    const subnet = pools[0]?.subnet ?? "";
+    if (first === undefined || overlapping(subnet, parseRanges([first.base])).length > 0) return;
+    const avoided = overlapping(first.base, parseRanges(host.usedRanges())).join(", ");
+    if (avoided !== "") log.info("the default network avoids a subnet that the host uses", { subnet, avoided });
   }
 
   #insert(record: NetworkRecord): void {
@@ -131,9 +142,20 @@ export class Networks {
     const { settings, host, installationId } = this.#options;
     return planPools(wanted, {
       pools: [...settings.addressPools, localPoolV6(installationId)],
-      hostRanges: host.usedRanges().flatMap((text) => parseCidr(text) ?? []),
+      hostRanges: parseRanges(host.usedRanges()),
       networks: this.list().filter((network) => network !== replaced),
     });
+  }
+
+  /** The default network's subnet is free when its bridge is made: others may have come since this daemon looked. */
+  #withFreePools(network: NetworkRecord): NetworkRecord {
+    if (!isPredefined(network) || network.driver !== "bridge" || this.usersOf(network).length > 0) return network;
+    const pools = this.#poolsOfDefault(network, network);
+    if (JSON.stringify(pools) === JSON.stringify(network.pools)) return network;
+    const moved = { ...network, pools };
+    this.#update(moved);
+    this.#addresses.delete(network.id);
+    return moved;
   }
 
   /** Oldest first. */
@@ -254,7 +276,7 @@ export class Networks {
   #bookOf(network: NetworkRecord): AddressBook {
     const known = this.#addresses.get(network.id);
     if (known !== undefined) return known;
-    const book = new AddressBook(network);
+    const book = new AddressBook(this.#records.get(network.id) ?? network);
     this.#addresses.set(network.id, book);
     return book;
   }
@@ -269,9 +291,11 @@ export class Networks {
     const { host } = this.#options;
     const owners = new Set(host.ownersOfLinks());
     await Promise.all([...owners].filter((owner) => !this.#records.has(owner)).map((owner) => host.removeLinks(owner)));
+    const hostRanges = parseRanges(host.usedRanges());
     for (const network of this.list()) {
       const isInUse = owners.has(network.id) || this.usersOf(network).length > 0;
       if (isPredefined(network) && !isInUse) continue; // at its first container
+      if (!owners.has(network.id)) warnOfOverlaps(network, hostRanges);
       try {
         this.prepare(network);
       } catch (error) {
@@ -320,7 +344,7 @@ export class Networks {
   prepare(network: NetworkRecord): PreparedNetwork {
     const known = this.#prepared.get(network.id);
     if (known !== undefined && this.#isThere(known)) return known;
-    const prepared = this.#make(network);
+    const prepared = this.#make(this.#withFreePools(network));
     this.#prepared.set(network.id, prepared);
     return prepared;
   }
@@ -404,5 +428,24 @@ export class Networks {
     return this.list()
       .filter(({ id }) => this.#prepared.get(id)?.kind === "bridge")
       .map((network) => this.#firewallNetwork(network));
+  }
+}
+
+function parseRanges(texts: readonly string[]): Cidr[] {
+  return texts.flatMap((text) => parseCidr(text) ?? []);
+}
+
+/** Which of the ranges have addresses of the subnet, each once. */
+function overlapping(subnet: string, ranges: readonly Cidr[]): string[] {
+  const own = parseCidr(subnet)!;
+  return [...new Set(ranges.filter((range) => overlaps(range, own)).map(formatCidr))];
+}
+
+/** A network is made again with the subnet it had, which somebody else may have by now: a boot later, another engine. */
+function warnOfOverlaps({ name, driver, pools }: NetworkRecord, hostRanges: readonly Cidr[]): void {
+  if (driver !== "bridge") return; // the others' are the host's own networks, often
+  for (const { subnet } of pools) {
+    const others = overlapping(subnet, hostRanges).join(", ");
+    if (others !== "") log.warn("a network has a subnet that the host uses as well", { network: name, subnet, others });
   }
 }

@@ -1,5 +1,6 @@
 /** From what a client asks for to a network's record. Pure. */
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { IPV6_MTU_MIN } from "../../base/limits.ts";
 import {
   AddressPoolState,
   type Cidr,
@@ -11,7 +12,7 @@ import {
   parseIp,
 } from "../../network/ipam/mod.ts";
 import type { AddressPool } from "../../network/types.ts";
-import { bridgeNameOf, parseBridgeOptions } from "./bridge-options.ts";
+import { bridgeNameOf, isTooShortForIpv6, parseBridgeOptions, parseMtuOption } from "./bridge-options.ts";
 import type { NetworkRequest } from "./create-request.ts";
 import { dummyNameOf, type ParentDriver, parentOptionsOf, parseParentOptions } from "./parent-options.ts";
 import type { GivenPool, NetworkRecord } from "./types.ts";
@@ -74,6 +75,9 @@ export function planNetwork(
   };
   if (driver === "bridge") checkBridge(plan, networks);
   else checkParent(driver, parseParentOptions(driver, plan.options).parent, networks);
+  const mtu = parseMtuOption(plan.options);
+  if (isTooShortForIpv6({ ...plan, mtu }))
+    throw new LighterError("invalid", `invalid MTU number: ${mtu}: IPv6 needs ${IPV6_MTU_MIN}`);
   return plan;
 }
 

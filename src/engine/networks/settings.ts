@@ -1,5 +1,5 @@
 import { LighterError } from "../../base/errors.ts";
-import { MTU_MAX } from "../../base/limits.ts";
+import { IPV6_MTU_MIN, MTU_MAX } from "../../base/limits.ts";
 import {
   bitsOf,
   contains,
@@ -12,7 +12,7 @@ import {
   parseCidr,
   parseIp,
 } from "../../network/ipam/mod.ts";
-import { isLinkName } from "./bridge-options.ts";
+import { isLinkName, isTooShortForIpv6 } from "./bridge-options.ts";
 
 /** The default bridge network, as the daemon's settings have it. */
 export interface DefaultBridgeSettings {
@@ -86,6 +86,7 @@ function checkDefaultBridge(bridge: DefaultBridgeSettings): void {
   const { foreignName = "", mtu, hostAddress } = bridge;
   if (!isLinkName(foreignName)) throw invalid("bridge", `${JSON.stringify(foreignName)} is no interface's name`);
   if (mtu < 0 || mtu > MTU_MAX) throw invalid("mtu", `${mtu} is not between 0 and ${MTU_MAX}`);
+  if (isTooShortForIpv6(bridge)) throw invalid("mtu", `IPv6 needs an MTU of ${IPV6_MTU_MIN}, not ${mtu}`);
   if (parseIp(hostAddress) === undefined) throw invalid("ip", `${JSON.stringify(hostAddress)} is no IP address`);
   if (foreignName !== "") return; // which subnets it has is the bridge's own business
   checkFamily(4, bridge.address, bridge.fixedCidr, bridge.gateway, ["bip", "fixed-cidr", "default-gateway"]);

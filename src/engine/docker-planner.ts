@@ -93,7 +93,7 @@ export class DockerPlanner implements Planner {
       {
         id,
         config,
-        hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults)),
+        hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, this.#host)),
         endpoints,
         image: image.document.config,
       },

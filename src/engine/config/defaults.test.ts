@@ -17,8 +17,10 @@ const DEFAULTS: ContainerDefaults = {
   log: { driver: "json-file", options: { "max-size": "1m" } },
 };
 
+const UNIFIED = { cgroup: { mode: "unified" } } as const;
+
 test("a container that says nothing gets every default", () => {
-  expect(applyDefaults({}, DEFAULTS)).toEqual({
+  expect(applyDefaults({}, DEFAULTS, UNIFIED)).toEqual({
     IpcMode: "shareable",
     CgroupnsMode: "host",
     ShmSize: 5,
@@ -31,6 +33,17 @@ test("a container that says nothing gets every default", () => {
     DnsSearch: ["a.b"],
     LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
   });
+});
+
+test("a privileged container has the host's cgroup namespace with cgroup v1, unless it says something else", () => {
+  const modeOf = (given: DockerHostConfig, mode: "unified" | "hybrid" | "legacy") =>
+    applyDefaults(given, NO_DEFAULTS, { cgroup: { mode } }).CgroupnsMode;
+  for (const mode of ["hybrid", "legacy"] as const) {
+    expect(modeOf({ Privileged: true }, mode)).toBe("host");
+    expect(modeOf({ Privileged: true, CgroupnsMode: "private" }, mode)).toBe("private");
+    expect(modeOf({}, mode)).toBe("private");
+  }
+  expect(modeOf({ Privileged: true }, "unified")).toBe("private");
 });
 
 test("what a container says stays, and nothing that it has is changed", () => {
@@ -48,24 +61,28 @@ test("what a container says stays, and nothing that it has is changed", () => {
     LogConfig: { Type: "json-file", Config: { "max-size": "2m" } },
   };
   const before = structuredClone(given);
-  expect(applyDefaults(given, DEFAULTS)).toEqual(given);
+  expect(applyDefaults(given, DEFAULTS, UNIFIED)).toEqual(given);
   expect(given).toEqual(before);
 });
 
 test("log options go with their driver; a privileged container keeps out of the seccomp profile", () => {
-  expect(applyDefaults({ LogConfig: { Type: "local" } }, DEFAULTS).LogConfig).toEqual({ Type: "local", Config: {} });
-  expect(applyDefaults({ LogConfig: { Config: { "max-file": "2" } } }, DEFAULTS).LogConfig).toEqual({
+  expect(applyDefaults({ LogConfig: { Type: "local" } }, DEFAULTS, UNIFIED).LogConfig).toEqual({
+    Type: "local",
+    Config: {},
+  });
+  expect(applyDefaults({ LogConfig: { Config: { "max-file": "2" } } }, DEFAULTS, UNIFIED).LogConfig).toEqual({
     Type: "json-file",
     Config: { "max-size": "1m", "max-file": "2" },
   });
-  expect(applyDefaults({ Privileged: true }, DEFAULTS).SecurityOpt).toEqual(["no-new-privileges"]);
-  expect(applyDefaults({}, NO_DEFAULTS)).not.toHaveProperty("SecurityOpt");
+  expect(applyDefaults({ Privileged: true }, DEFAULTS, UNIFIED).SecurityOpt).toEqual(["no-new-privileges"]);
+  expect(applyDefaults({}, NO_DEFAULTS, UNIFIED)).not.toHaveProperty("SecurityOpt");
 });
 
 test("a container in another's network has no name servers of its own; ulimits are named in any case", () => {
   const hostConfig = applyDefaults(
     { NetworkMode: "container:x", Ulimits: [{ Name: "NOFILE", Soft: 1, Hard: 1 }] },
     DEFAULTS,
+    UNIFIED,
   );
   expect(hostConfig).not.toHaveProperty("Dns");
   expect(hostConfig.Ulimits).toHaveLength(1);

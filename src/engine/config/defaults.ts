@@ -4,6 +4,7 @@
  */
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseDockerSeccompProfile } from "../../spec/docker-seccomp.ts";
+import type { CgroupFeatures } from "./host.ts";
 import { parseLogConfig } from "./log.ts";
 import { planRlimits } from "./resources.ts";
 
@@ -46,11 +47,16 @@ export function checkContainerDefaults(defaults: ContainerDefaults): void {
 }
 
 /** Pure. `given`: as the client wrote it. */
-export function applyDefaults(given: DockerHostConfig, defaults: ContainerDefaults): DockerHostConfig {
+export function applyDefaults(
+  given: DockerHostConfig,
+  defaults: ContainerDefaults,
+  host: { cgroup: Pick<CgroupFeatures, "mode"> },
+): DockerHostConfig {
   const hostConfig: DockerHostConfig = { ...given };
   hostConfig.IpcMode ||= defaults.ipcMode;
-  // A privileged container is on the host's cgroups only if it says so: as the runtime has it for all.
-  hostConfig.CgroupnsMode ||= defaults.cgroupnsMode;
+  // With cgroup v1 a privileged container is meant to see the host's, whatever the daemon's setting, as with Docker.
+  const seesHost = given.Privileged && host.cgroup.mode !== "unified";
+  hostConfig.CgroupnsMode ||= seesHost ? "host" : defaults.cgroupnsMode;
   if (defaults.shmBytes !== undefined) hostConfig.ShmSize ||= defaults.shmBytes;
   if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
   if (defaults.init) hostConfig.Init ??= true;

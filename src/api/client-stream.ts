@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
-import { API_BODY_MAX_BYTES, HIJACK_LINGER_MS } from "../base/limits.ts";
-import { parseJsonBody, readBody, tooLarge } from "./body.ts";
+import { HIJACK_LINGER_MS } from "../base/limits.ts";
+import { parseJsonBody, readBody } from "./body.ts";
 import {
   COMMON_HEADERS,
   formatHead,
@@ -23,7 +23,7 @@ export interface ClientStream {
   readonly output: Writable;
   /** Its connection, if that is a plain one and has `output` as it is. */
   readonly socket?: Socket | undefined;
-  /** The request's JSON, which comes before the stream. @throws LighterError "invalid" */
+  /** The request's JSON, which comes before the stream. Undefined: it has none. @throws LighterError as `readJsonBody` */
   readJson(): Promise<unknown>;
   /** For a request that has none: what a client sends as its body all the same is not stdin. */
   skipBody(): Promise<void>;
@@ -72,9 +72,7 @@ export class HijackedClient implements ClientStream {
     const { headers } = this.#request;
     if (headers["transfer-encoding"] !== undefined)
       throw new LighterError("not-supported", "a chunked body before a hijacked stream: send its length");
-    const length = Number(headers["content-length"] ?? 0);
-    if (!(length <= API_BODY_MAX_BYTES)) throw tooLarge();
-    return await readExactly(this.input, length);
+    return await readBody(this.input, { bytes: Number(headers["content-length"] ?? 0) });
   }
 
   open(multiplexed: boolean): void {
@@ -119,29 +117,6 @@ export class HijackedClient implements ClientStream {
     this.output.write(formatRawAnswer(200, "text/plain; charset=utf-8", ""));
     this.close();
   }
-}
-
-/** Reads `length` bytes and leaves the rest in the stream. @throws LighterError "invalid" if it ends before */
-async function readExactly(input: Socket, length: number): Promise<Buffer> {
-  if (length === 0) return Buffer.alloc(0);
-  return new Promise((resolve, reject) => {
-    let bytes: Buffer = Buffer.alloc(0);
-    const settle = (conclude: () => void) => {
-      input.pause();
-      input.off("data", onData).off("end", onEnd).off("close", onEnd);
-      conclude();
-    };
-    const onEnd = () => settle(() => reject(new LighterError("invalid", "the request's body ended early")));
-    const onData = (chunk: Buffer) => {
-      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-      if (bytes.length < length) return;
-      settle(() => {
-        if (bytes.length > length) input.unshift(bytes.subarray(length));
-        resolve(bytes.subarray(0, length));
-      });
-    };
-    input.on("data", onData).on("end", onEnd).on("close", onEnd);
-  });
 }
 
 /**

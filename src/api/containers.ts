@@ -4,6 +4,7 @@ import {
   kill as killContainer,
   listProcesses,
   pause as pauseContainer,
+  readCreateBody,
   resize as resizeContainer,
   restart as restartContainer,
   type StopOptions,
@@ -12,11 +13,11 @@ import {
   updateContainer,
   type WaitCondition,
 } from "../engine/mod.ts";
-import { readJsonBody } from "./body.ts";
+import { readJsonBody, required } from "./body.ts";
 import { inspectContainer, measureContainer } from "./container-view.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
 import type { AnswerCall, Call } from "./router.ts";
-import { shapeFor, shapeIfObject } from "./versions.ts";
+import { shapeFor } from "./versions.ts";
 
 function containerOf({ daemon, parameter }: Call): Container {
   return daemon.engine.find(parameter("id"));
@@ -24,21 +25,22 @@ function containerOf({ daemon, parameter }: Call): Container {
 
 /** POST /containers/create */
 export async function createContainer(call: AnswerCall): Promise<void> {
-  sendJson(call.response, 201, createFrom(call, await readJsonBody(call.request)));
+  sendJson(call.response, 201, createFrom(call, required(await readJsonBody(call.request))));
 }
 
 /** `given`: the request's JSON. Returns the answer's. @throws LighterError */
 export function createFrom({ daemon, query, apiMinor }: Call, given: unknown): { Id: string; Warnings: string[] } {
-  const body = shapeIfObject("create", apiMinor, given);
+  const body = shapeFor("create", apiMinor, readCreateBody(given));
   checkEndpointCount(body, apiMinor);
   const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
   return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
+type CreateBody = ReturnType<typeof readCreateBody>;
+
 const SEVERAL_ENDPOINTS_SINCE = 44;
 
-function checkEndpointCount(body: unknown, apiMinor: number): void {
-  const { NetworkingConfig } = (body ?? {}) as { NetworkingConfig?: { EndpointsConfig?: object | null } | null };
+function checkEndpointCount({ NetworkingConfig }: CreateBody, apiMinor: number): void {
   const names = Object.keys(NetworkingConfig?.EndpointsConfig ?? {});
   if (apiMinor < SEVERAL_ENDPOINTS_SINCE && names.length > 1)
     throw new LighterError(
@@ -47,15 +49,14 @@ function checkEndpointCount(body: unknown, apiMinor: number): void {
     );
 }
 
-function deprecations(body: unknown, apiMinor: number): string[] {
-  const { MacAddress } = body as { MacAddress?: string | null };
+function deprecations({ MacAddress }: CreateBody, apiMinor: number): string[] {
   if (!MacAddress || apiMinor < SEVERAL_ENDPOINTS_SINCE) return [];
   return ["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."];
 }
 
 /** POST /lighter/explain: body as create; the program that would run, as text. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const body = await readJsonBody(request);
+  const body = required(await readJsonBody(request));
   sendText(response, await daemon.engine.explain(body, query.text("platform")));
 }
 

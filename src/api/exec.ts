@@ -1,72 +1,79 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { type Exec, PendingAttach } from "../engine/mod.ts";
+import { handled, parseBody } from "../spec/body-fields.ts";
 import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
-import { asObject, readJsonBody } from "./body.ts";
+import { readJsonBody } from "./body.ts";
 import { encodeFrame } from "./frames.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
 import { pump } from "./pump.ts";
 import type { AnswerCall, Call, StreamCall } from "./router.ts";
 
-/** Fields of a body, each of one type or absent (null is absent, as Go has it). */
-class Fields {
-  readonly #object: Record<string, unknown>;
+interface ExecBody {
+  AttachStdin?: boolean;
+  AttachStdout?: boolean;
+  AttachStderr?: boolean;
+  ConsoleSize?: unknown;
+  DetachKeys?: string;
+  Tty?: boolean;
+  Env?: string[];
+  Cmd?: string[];
+  Privileged?: boolean;
+  User?: string;
+  WorkingDir?: string;
+}
 
-  constructor(body: unknown) {
-    this.#object = asObject(body);
-  }
+const EXEC_FIELDS = {
+  AttachStdin: handled("boolean"),
+  AttachStdout: handled("boolean"),
+  AttachStderr: handled("boolean"),
+  ConsoleSize: handled("any"),
+  DetachKeys: handled("string"),
+  Tty: handled("boolean"),
+  Env: handled("strings"),
+  Cmd: handled("strings"),
+  Privileged: handled("boolean"),
+  User: handled("string"),
+  WorkingDir: handled("string"),
+} satisfies Record<keyof ExecBody, unknown>;
 
-  #read<T>(name: string, wanted: string, isWanted: (value: unknown) => value is T): T | undefined {
-    const value = this.#object[name];
-    if (value === undefined || value === null) return undefined;
-    if (isWanted(value)) return value;
-    throw new LighterError("invalid", `invalid JSON: ${name} must be ${wanted}`);
-  }
+interface ExecStartBody {
+  Detach?: boolean;
+  ConsoleSize?: unknown;
+}
 
-  boolean(name: string): boolean {
-    return this.#read(name, "true or false", (value) => typeof value === "boolean") ?? false;
-  }
+const EXEC_START_FIELDS = {
+  Detach: handled("boolean"),
+  ConsoleSize: handled("any"),
+} satisfies Record<keyof ExecStartBody, unknown>;
 
-  /** A NUL would end the string in the kernel, after every check saw the whole. */
-  text(name: string): string {
-    const isText = (value: unknown): value is string => typeof value === "string" && !value.includes("\0");
-    return this.#read(name, "a string without NUL", isText) ?? "";
-  }
-
-  texts(name: string): string[] {
-    const isText = (value: unknown) => typeof value === "string" && !value.includes("\0");
-    const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
-    return this.#read(name, "a list of strings without NUL", isTexts) ?? [];
-  }
-
-  /** [height, width]; undefined if absent. */
-  consoleSize(name: string): number[] | undefined {
-    const isDimension = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 0xffff;
-    const isSize = (value: unknown): value is number[] =>
-      Array.isArray(value) && value.length === 2 && value.every(isDimension);
-    return this.#read(name, "[height, width]", isSize);
-  }
+/** [height, width]. @throws LighterError "invalid" */
+function parseConsoleSize(size: unknown): number[] | undefined {
+  if (size === undefined) return undefined;
+  const isDimension = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 0xffff;
+  if (Array.isArray(size) && size.length === 2 && size.every(isDimension)) return size;
+  throw new LighterError("invalid", "ConsoleSize: must be [height, width], each from 0 to 65535");
 }
 
 /** POST /containers/{id}/exec */
 export async function createExec({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
-  const fields = new Fields(await readJsonBody(request));
+  const body: ExecBody = parseBody(await readJsonBody(request), EXEC_FIELDS);
   const container = daemon.engine.find(parameter("id"));
-  const consoleSize = fields.consoleSize("ConsoleSize");
-  const detachKeys = fields.text("DetachKeys");
+  const consoleSize = parseConsoleSize(body.ConsoleSize);
+  const { DetachKeys: detachKeys = "" } = body;
   detachKeysFor(true, detachKeys || undefined, "escape");
   const exec = daemon.engine.execs.create(
     container,
     {
-      attachStdin: fields.boolean("AttachStdin"),
-      attachStdout: fields.boolean("AttachStdout"),
-      attachStderr: fields.boolean("AttachStderr"),
+      attachStdin: body.AttachStdin ?? false,
+      attachStdout: body.AttachStdout ?? false,
+      attachStderr: body.AttachStderr ?? false,
       detachKeys,
-      Tty: fields.boolean("Tty"),
-      Env: fields.texts("Env"),
-      Cmd: fields.texts("Cmd"),
-      Privileged: fields.boolean("Privileged"),
-      User: fields.text("User"),
-      WorkingDir: fields.text("WorkingDir"),
+      Tty: body.Tty ?? false,
+      Env: body.Env ?? [],
+      Cmd: body.Cmd ?? [],
+      Privileged: body.Privileged ?? false,
+      User: body.User ?? "",
+      WorkingDir: body.WorkingDir ?? "",
       ...(consoleSize === undefined ? {} : { ConsoleSize: consoleSize }),
     },
     parameter("id"),
@@ -82,10 +89,10 @@ function execOf({ daemon, parameter }: Call): Exec {
 export async function startExec(call: StreamCall): Promise<void> {
   const { daemon, client } = call;
   const exec = execOf(call);
-  const fields = new Fields(await client.readJson());
-  const consoleSize = fields.consoleSize("ConsoleSize");
+  const body: ExecStartBody = parseBody(await client.readJson(), EXEC_START_FIELDS);
+  const consoleSize = parseConsoleSize(body.ConsoleSize);
   if (exec.hasStarted) throw new LighterError("conflict", `Error: Exec command ${exec.id} has already run`);
-  if (fields.boolean("Detach")) {
+  if (body.Detach) {
     await daemon.engine.execs.start(exec, undefined, consoleSize);
     client.finish();
     return;

@@ -10,7 +10,7 @@ import {
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
-import { parseJsonBody, readBody } from "./body.ts";
+import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { downloadTar } from "./download.ts";
 import { Filters } from "./filters.ts";
@@ -99,8 +99,7 @@ async function removeUnlessGone(
 
 /** POST /commit */
 export async function commit({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const body = await readBody(request);
-  const config = body.length === 0 ? undefined : parseJsonBody(body, request.headers["content-type"]);
+  const config = await readJsonBody(request);
   const ref = query.text("container");
   if (ref === undefined) throw new LighterError("invalid", 'invalid name or ID supplied: ""');
   const container = daemon.engine.find(ref);
@@ -112,7 +111,7 @@ export async function commit({ daemon, query, request, response }: AnswerCall): 
     author: query.text("author") ?? "",
     pause: query.text("pause") === undefined || query.boolean("pause"),
     changes: query.all("changes"),
-    config: config ?? undefined,
+    config,
   });
   const imageRef = publishTag(daemon, id, query);
   container.publish("commit", { comment, imageID: id, imageRef });

@@ -1,23 +1,23 @@
 /** POST /networks/{id}/connect and /disconnect. */
 import { LighterError } from "../base/errors.ts";
-import { connectToNetwork, disconnectFromNetwork, parseConnectBody, parseDisconnectBody } from "../engine/mod.ts";
+import { connectToNetwork, disconnectFromNetwork, readConnectBody, readDisconnectBody } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import { sendEmpty } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
-import { shapeIfObject } from "./versions.ts";
+import { shapeFor } from "./versions.ts";
 
 /** POST /networks/{id}/connect */
 export async function connectNetwork({ daemon, parameter, request, response, apiMinor }: AnswerCall): Promise<void> {
-  const body = parseConnectBody(shapeIfObject("connect", apiMinor, await readJsonBody(request)));
-  const container = daemon.engine.find(requireRef(body.container));
-  await connectToNetwork(daemon.engine, container, parameter("id"), body.settings);
+  const body = shapeFor("connect", apiMinor, readConnectBody(await readJsonBody(request)));
+  const container = daemon.engine.find(requireRef(body.Container ?? ""));
+  await connectToNetwork(daemon.engine, container, parameter("id"), body.EndpointConfig ?? {});
   sendEmpty(response, 200);
 }
 
 /** POST /networks/{id}/disconnect */
 export async function disconnectNetwork({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const { engine } = daemon;
-  const { container: ref, force } = parseDisconnectBody(await readJsonBody(request));
+  const { Container: ref = "", Force: force } = readDisconnectBody(await readJsonBody(request));
   const container = force ? engine.findIf(requireRef(ref)) : engine.find(requireRef(ref));
   if (container === undefined) {
     // By force Docker looks for an endpoint that some daemon has forgotten. There is none here.

@@ -1,5 +1,5 @@
 import { LighterError } from "../base/errors.ts";
-import { isPredefined, type NetworkRecord } from "../engine/mod.ts";
+import { isPredefined, type NetworkRecord, readNetworkBody } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
@@ -8,7 +8,7 @@ import { parseUntil } from "./image-filters.ts";
 import { describeNetwork, describeUsers } from "./network-view.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
-import { shapeFor, shapeIfObject } from "./versions.ts";
+import { shapeFor } from "./versions.ts";
 
 const LIST_FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 
@@ -67,7 +67,7 @@ function checkBoolean(name: string, text = "false"): void {
 
 /** POST /networks/create */
 export async function createNetwork({ daemon, request, response, apiMinor }: AnswerCall): Promise<void> {
-  const body = shapeIfObject("network create", apiMinor, await readJsonBody(request));
+  const body = shapeFor("network create", apiMinor, readNetworkBody(await readJsonBody(request)));
   const { id } = await daemon.engine.networks.create(body);
   sendJson(response, 201, { Id: id, Warning: "" });
 }

@@ -1,5 +1,6 @@
 import { attach, type Container, type PendingAttach } from "../engine/mod.ts";
 import { outputOf } from "./attach.ts";
+import { required } from "./body.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { createFrom } from "./containers.ts";
 import { encodeFrame } from "./frames.ts";
@@ -13,7 +14,7 @@ import { answerOf } from "./status.ts";
  */
 export async function run(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
-  const created = createFrom(call, await client.readJson());
+  const created = createFrom(call, required(await client.readJson()));
   const container = daemon.engine.find(created.Id);
   const gone = new AbortController();
   client.output.on("close", () => gone.abort());

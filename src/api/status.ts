@@ -8,6 +8,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   unauthorized: 401,
   forbidden: 403,
   "not-found": 404,
+  "timed-out": 408,
   conflict: 409,
   kernel: 500,
   internal: 500,

@@ -53,7 +53,6 @@ export const CHANGES: readonly Change[] = [
   { document: "info", path: "BridgeNfIp6tables", removed: 50 },
 
   ...hostConfigChanges("create"),
-  { document: "create", path: "HostConfig.KernelMemory", removed: 42 },
   { document: "create", path: "HostConfig.ConsoleSize", added: 42 },
   { document: "create", path: "Healthcheck.StartInterval", added: 44 },
   { document: "create", path: "NetworkingConfig.EndpointsConfig.*.MacAddress", added: 44 },
@@ -99,11 +98,6 @@ export function shapeFor<T extends object>(document: Document, apiMinor: number,
   for (const { path, added = 0, removed = Number.POSITIVE_INFINITY } of changesByDocument.get(document) ?? [])
     if (apiMinor < added || apiMinor >= removed) shaped = without(shaped, path.split("."));
   return shaped as T;
-}
-
-/** The same for a request's body, whatever it is. */
-export function shapeIfObject(document: Document, apiMinor: number, value: unknown): unknown {
-  return typeof value === "object" && value !== null ? shapeFor(document, apiMinor, value) : value;
 }
 
 function without(value: unknown, [name = "", ...rest]: readonly string[]): unknown {

@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { ANONYMOUS_LABEL, type VolumeRecord } from "../engine/mod.ts";
-import { asObject, parseJsonBody, readBody } from "./body.ts";
+import { handled, parseBody } from "../spec/body-fields.ts";
+import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
 import { measureTree } from "./measure-tree.ts";
@@ -27,16 +28,31 @@ function sorted(map: Readonly<Record<string, string>> | null): Record<string, st
   return map && Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+interface VolumeBody {
+  Name?: string;
+  Driver?: string;
+  DriverOpts?: Record<string, string>;
+  Labels?: Record<string, string>;
+  ClusterVolumeSpec?: unknown;
+}
+
+const VOLUME_FIELDS = {
+  Name: handled("string"),
+  Driver: handled("string"),
+  DriverOpts: handled("stringMap"),
+  Labels: handled("stringMap"),
+  ClusterVolumeSpec: handled("any"),
+} satisfies Record<keyof VolumeBody, unknown>;
+
 /** POST /volumes/create: no body at all makes an anonymous volume. */
 export async function createVolume({ daemon, request, response }: AnswerCall): Promise<void> {
-  const body = await readBody(request);
-  const given = body.length === 0 ? {} : asObject(parseJsonBody(body, request.headers["content-type"]));
-  if (given.ClusterVolumeSpec != null) throw noSwarm();
+  const body: VolumeBody = parseBody(await readJsonBody(request), VOLUME_FIELDS);
+  if (body.ClusterVolumeSpec !== undefined) throw noSwarm();
   const record = daemon.engine.volumes.create({
-    name: textOf(given, "Name"),
-    driver: textOf(given, "Driver"),
-    options: mapOf(given, "DriverOpts"),
-    labels: mapOf(given, "Labels"),
+    name: body.Name,
+    driver: body.Driver,
+    options: body.DriverOpts ?? null,
+    labels: body.Labels ?? null,
   });
   sendJson(response, 201, describeVolume(daemon, record));
 }
@@ -46,22 +62,6 @@ function noSwarm(): LighterError {
     "unavailable",
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
   );
-}
-
-function textOf(body: Record<string, unknown>, field: string): string | undefined {
-  const value = body[field] ?? undefined;
-  if (value === undefined || (typeof value === "string" && !value.includes("\0"))) return value;
-  throw new LighterError("invalid", `invalid JSON: ${field} must be a string`);
-}
-
-function mapOf(body: Record<string, unknown>, field: string): Record<string, string> | null {
-  const value = body[field] ?? null;
-  if (value === null) return null;
-  const entries = Object.entries(asObject(value));
-  for (const [key, each] of entries)
-    if (typeof each !== "string" || each.includes("\0") || key.includes("\0"))
-      throw new LighterError("invalid", `invalid JSON: ${field} must be an object of strings`);
-  return Object.fromEntries(entries) as Record<string, string>;
 }
 
 /** GET /volumes */

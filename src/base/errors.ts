@@ -7,6 +7,8 @@ export type ErrorCode =
   | "forbidden"
   | "not-supported"
   | "unavailable"
+  /** A client has not sent what it announced. */
+  | "timed-out"
   | "kernel"
   | "internal"
   /** A registry refuses who we say we are. */

@@ -13,6 +13,16 @@ export const PROGRAM_MAX_SLOTS = 1024;
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
 /** JSON body of an API request. */
 export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
+/** What unfinished bodies of all requests hold together, but for the first part of each. Further ones get a 503. */
+export const API_BODIES_MAX_BYTES = 64 * 1024 * 1024;
+/** That part: a create's body has 3 KiB. */
+export const API_BODY_ASSURED_BYTES = 64 * 1024;
+/** How long a JSON body may take to come. Then the connection is closed, with a 408. */
+export const API_BODY_TIMEOUT_MS = 60_000;
+/** Lists and objects in each other in such a body. Real ones have seven. */
+export const API_BODY_MAX_DEPTH = 1000;
+/** Values in such a body, each with memory of its own: as many take a quarter of a second. execve(2) takes fewer strings. */
+export const API_BODY_MAX_VALUES = 256 * 1024;
 
 /** One special tar header (PAX records, GNU long name): names are under 4 KiB, xattrs under 64 KiB each. */
 export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;

@@ -5,7 +5,7 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
-import type { DockerHostConfig } from "../spec/docker-api.ts";
+import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import {
@@ -85,7 +85,7 @@ export class DockerPlanner implements Planner {
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
-    if (name === "") throw new LighterError("invalid", "no image given");
+    if (name === "") throw withoutImage(config);
     const image = this.#images.get(name);
     if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
     this.#images.markUsed(image.id);
@@ -362,6 +362,11 @@ export class DockerPlanner implements Planner {
       capabilities: this.#host.capabilities,
     });
   }
+}
+
+function withoutImage({ Entrypoint, Cmd }: DockerContainerConfig): LighterError {
+  if (!Entrypoint?.length && !Cmd?.length) return new LighterError("invalid", "no command specified");
+  return new LighterError("not-supported", "Image: not supported: this version makes no container without an image");
 }
 
 function checkPlatform(name: string, image: Image, platform: string): void {

@@ -39,7 +39,7 @@ export interface CommitOptions {
   author: string;
   pause: boolean;
   changes: readonly string[];
-  /** A config that goes over the container's; undefined: the container's. The request's JSON, not checked yet. */
+  /** A config that goes over the container's; undefined or empty: the container's. The request's JSON, not checked yet. */
   config: unknown;
 }
 
@@ -52,8 +52,8 @@ export async function commitContainer(
 ): Promise<string> {
   const { record } = container;
   const name = parseNewName(options.repo, options.tag);
-  const given = options.config === undefined ? undefined : parseCreateBody(options.config).config;
-  const base = given === undefined || Object.keys(given).length === 0 ? record.config : given;
+  const given = parseCreateBody(options.config).config;
+  const base = Object.keys(given).length === 0 ? record.config : given;
   const config = mergeImageConfig(changeConfig(base, options.changes), record.config);
   const image = images.get(record.imageId);
   const created = formatNow();

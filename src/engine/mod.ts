@@ -59,12 +59,13 @@ export {
   isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
+  readCreateBody,
 } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
 export { changesOf, exportContainer } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
-export { parseConnectBody, parseDisconnectBody } from "./endpoints/bodies.ts";
+export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
 export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
 export { describeLinks, linkNames } from "./endpoints/links.ts";
 export { dnsNames, shortId } from "./endpoints/names.ts";
@@ -82,6 +83,7 @@ export {
   tagImage,
 } from "./make-images.ts";
 export { bridgeOptionsOf } from "./networks/bridge-options.ts";
+export { readNetworkBody } from "./networks/create-request.ts";
 export type { NetworkUser } from "./networks/networks.ts";
 export { isPredefined } from "./networks/predefined.ts";
 export { checkNetworkSettings, DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";

@@ -45,7 +45,7 @@ export function openRegistries(config: RegistryConfig = {}): Registries {
       return { descriptor: manifest.descriptor, platforms };
     },
     async checkAuth(credentials) {
-      return await checkAuth(config, parseAuthConfig(JSON.stringify(credentials), "credentials"));
+      return await checkAuth(config, parseAuthConfig(credentials, "credentials"));
     },
   };
 }

@@ -19,10 +19,10 @@ test("no credentials", () => {
 
 test("all fields; auth stands for user and password", () => {
   const all = { serveraddress: "localhost:5000", identitytoken: "i", registrytoken: "r" };
-  expect(parseAuthConfig(JSON.stringify({ ...bob, ...all }), "body")).toEqual({ ...bob, ...all });
+  expect(parseAuthConfig({ ...bob, ...all }, "body")).toEqual({ ...bob, ...all });
   const auth = Buffer.from("bob:a:b").toString("base64");
-  expect(parseAuthConfig(JSON.stringify({ auth }), "body")).toEqual({ username: "bob", password: "a:b" });
-  expect(() => parseAuthConfig(JSON.stringify({ auth: base64("x") }), "body")).toThrow("body: auth is not a user");
+  expect(parseAuthConfig({ auth }, "body")).toEqual({ username: "bob", password: "a:b" });
+  expect(() => parseAuthConfig({ auth: base64("x") }, "body")).toThrow("body: auth is not a user");
 });
 
 test("what is no credentials is refused without being repeated", () => {

@@ -1,7 +1,8 @@
 /** Credentials for a registry, as Docker's clients send them: in X-Registry-Auth, and as the body of POST /auth. */
 import { LighterError } from "../base/errors.ts";
 import { REGISTRY_AUTH_MAX_CHARS } from "../base/limits.ts";
-import { object, readDocument, string } from "./reader.ts";
+import { handled, parseBody } from "./body-fields.ts";
+import { parseGoJson } from "./go-json.ts";
 
 /** Docker API's AuthConfig. An empty field is as an absent one. */
 export interface AuthConfig {
@@ -35,18 +36,18 @@ export function domainOfServerAddress(address: string): string {
   return ["", "index.docker.io", "registry-1.docker.io"].includes(host) ? DOCKER_HUB : host;
 }
 
-const readFields = object<AuthConfig>({
-  username: string,
-  password: string,
-  auth: string,
-  serveraddress: string,
-  identitytoken: string,
-  registrytoken: string,
-});
+const AUTH_FIELDS = {
+  username: handled("string"),
+  password: handled("string"),
+  auth: handled("string"),
+  serveraddress: handled("string"),
+  identitytoken: handled("string"),
+  registrytoken: handled("string"),
+} satisfies Record<keyof AuthConfig, unknown>;
 
-/** @throws LighterError ("invalid"). */
-export function parseAuthConfig(json: string, where: string): AuthConfig {
-  const fields = readDocument(readFields, json, where);
+/** @throws LighterError ("invalid"), beginning with `where`. */
+export function parseAuthConfig(json: unknown, where: string): AuthConfig {
+  const fields = readFields(json, where);
   const filled = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "")) as AuthConfig;
   const { auth, ...config } = filled;
   if (auth === undefined) return config;
@@ -54,6 +55,15 @@ export function parseAuthConfig(json: string, where: string): AuthConfig {
   const colon = pair.indexOf(":");
   if (colon < 1) throw new LighterError("invalid", `${where}: auth is not a user and a password in base64`);
   return { ...config, username: pair.slice(0, colon), password: pair.slice(colon + 1) };
+}
+
+function readFields(json: unknown, where: string): AuthConfig {
+  try {
+    return parseBody(json, AUTH_FIELDS);
+  } catch (error) {
+    if (error instanceof LighterError) throw new LighterError(error.code, `${where}: ${error.message}`);
+    throw error;
+  }
 }
 
 /**
@@ -66,7 +76,7 @@ export function parseRegistryAuth(header: string): AuthConfig {
   if (header.length > REGISTRY_AUTH_MAX_CHARS || !/^[A-Za-z0-9+/_-]+={0,2}$/.test(header))
     throw new LighterError("invalid", "X-Registry-Auth is not base64");
   try {
-    return parseAuthConfig(Buffer.from(header, "base64").toString(), "X-Registry-Auth");
+    return parseAuthConfig(parseGoJson(Buffer.from(header, "base64")), "X-Registry-Auth");
   } catch (error) {
     // The message of a JSON error may quote the document.
     if (error instanceof LighterError)

@@ -70,11 +70,53 @@ test("bodies that are not JSON are refused with the reason", async () => {
     json: { message: "invalid JSON: got EOF while reading request body" },
   });
   expect((await create('{"Image":}')).json.message).toStartWith("invalid JSON: ");
-  expect((await create('{"Image":"hello"} {}')).json.message).toStartWith("invalid JSON: ");
+  expect((await create('{"Image":"hello"} {}')).json.message).toBe("unexpected content after JSON");
   expect((await create('{"Image":"hello"}', "text/plain")).json.message).toBe(
     "unsupported Content-Type header (text/plain): must be 'application/json'",
   );
   expect(await create(`${"[".repeat(200_000)}`)).toMatchObject({ status: 400 });
+});
+
+const json = { "Content-Type": "application/json" };
+
+test("every route reads its body by the same rules", async () => {
+  const id = await api.create({}, "reader");
+  const paths = ["containers/create", `containers/${id}/exec`, `containers/${id}/update`, `commit?container=${id}`];
+  for (const path of [
+    ...paths,
+    "volumes/create",
+    "networks/create",
+    "networks/none/connect",
+    "networks/none/disconnect",
+  ])
+    for (const [body, message] of [
+      ["{invalid", "invalid JSON: invalid character 'i' looking for beginning of object key string"],
+      ["{} x", "unexpected content after JSON"],
+      ["[]", "the body: must be an object, is a list"],
+    ] as const)
+      expect(await api.request("POST", `/${path}`, body, json)).toMatchObject({ status: 400, json: { message } });
+  await api.request("POST", `/containers/${id}/start`);
+  const exec = await api.request("POST", `/containers/${id}/exec`, '{"cmd":["a"],"detachkeys":"ctrl-d","X":[1]}', json);
+  expect((await api.request("GET", `/exec/${exec.json.Id}/json`)).json).toMatchObject({ DetachKeys: "ctrl-d" });
+  const volume = await api.request("POST", "/volumes/create", '{"name":"lower","labels":{"a":"b"},"Later":{}}', json);
+  expect(volume.json).toMatchObject({ Name: "lower", Labels: { a: "b" } });
+  const network = await api.request("POST", "/networks/create", '{"name":"small","internal":true,"Later":{}}', json);
+  expect((await api.request("GET", `/networks/${network.json.Id}`)).json).toMatchObject({
+    Name: "small",
+    Internal: true,
+  });
+});
+
+test("a create without settings, and one without an image", async () => {
+  for (const [body, message] of [
+    ["null", "config cannot be empty in order to create a container"],
+    ['{"HostConfig":{"Memory":5}}', "config cannot be empty in order to create a container"],
+    ['{"Image":""}', "no command specified"],
+  ] as const)
+    expect(await api.request("POST", "/containers/create", body, json)).toMatchObject({
+      status: 400,
+      json: { message },
+    });
 });
 
 test("a body beyond the limit is refused, and the connection lives on", async () => {

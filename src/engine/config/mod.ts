@@ -5,7 +5,7 @@
  *                                                                       │
  *                          OciConfig ◄─ buildOciConfig ─ user, files, peers, at every start
  *
- * What cannot be honoured is refused by name in the first two; nothing is ignored in silence.
+ * What is known and cannot be honoured is refused by name in the first two.
  */
 export {
   type BuildInput,
@@ -36,7 +36,7 @@ export {
   planContainerResolvConf,
   planEtcFiles,
 } from "./etc-files.ts";
-export { ENDPOINT_FIELDS, parseCreateBody, parseFields } from "./fields.ts";
+export { ENDPOINT_FIELDS, parseCreateBody, readCreateBody } from "./fields.ts";
 export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from "./host.ts";
 export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";

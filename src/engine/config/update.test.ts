@@ -56,6 +56,6 @@ test.each([
 
 test("a body is read like a host config; the kernel's own memory has no limit to set", () => {
   expect(parseUpdateBody({ memory: 7, KernelMemory: 5, Devices: [] })).toEqual({ Memory: 7, Devices: [] });
-  expect(() => parseUpdateBody([])).toThrow("must be a JSON object");
+  expect(() => parseUpdateBody([])).toThrow("must be an object");
   expect(() => parseUpdateBody({ Memory: "7" })).toThrow("Memory: must be an integer");
 });

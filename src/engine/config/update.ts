@@ -1,7 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
+import { parseBody } from "../../spec/body-fields.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import { invalid } from "./errors.ts";
-import { HOST_CONFIG_FIELDS, parseFields } from "./fields.ts";
+import { HOST_CONFIG_FIELDS } from "./fields.ts";
 import type { HostFacts } from "./host.ts";
 import { validateRestartPolicy } from "./prepare.ts";
 import { prepareResources } from "./resources.ts";
@@ -23,13 +23,9 @@ const CHANGEABLE = [
   "PidsLimit",
 ] as const;
 
-/** @throws LighterError "invalid", "not-supported" like `parseCreateBody` */
+/** @throws LighterError as `parseBody` */
 export function parseUpdateBody(body: unknown): DockerHostConfig {
-  if (typeof body !== "object" || body === null || Array.isArray(body))
-    throw invalid("the body of an update request must be a JSON object");
-  // Of the kernel's memory alone there is no limit any more: Docker's clients send it, and its daemon drops it.
-  const { KernelMemory: _, ...given } = body as Record<string, unknown>;
-  return parseFields("", given, HOST_CONFIG_FIELDS) as DockerHostConfig;
+  return parseBody(body, HOST_CONFIG_FIELDS);
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   parseCidr,
   parseIp,
 } from "../../network/ipam/mod.ts";
-import { boolean, list, map, object, string } from "../../spec/reader.ts";
+import { handled, parseBody } from "../../spec/body-fields.ts";
 import type { NetworkSettings } from "./settings.ts";
 import type { GivenPool } from "./types.ts";
 
@@ -50,7 +50,7 @@ interface Ipam {
   Config?: IpamConfig[];
 }
 
-interface CreateBody {
+export interface NetworkBody {
   Name?: string;
   CheckDuplicate?: boolean;
   Driver?: string;
@@ -67,29 +67,40 @@ interface CreateBody {
   Labels?: Record<string, string>;
 }
 
-const readBody = object<CreateBody>({
-  Name: string,
-  CheckDuplicate: boolean,
-  Driver: string,
-  Scope: string,
-  EnableIPv4: boolean,
-  EnableIPv6: boolean,
-  IPAM: object<Ipam>({
-    Driver: string,
-    Options: map(string),
-    Config: list(
-      object<IpamConfig>({ Subnet: string, IPRange: string, Gateway: string, AuxiliaryAddresses: map(string) }),
-      IPAM_POOLS_MAX,
-    ),
+const CREATE_FIELDS = {
+  Name: handled("string"),
+  CheckDuplicate: handled("boolean"),
+  Driver: handled("string"),
+  Scope: handled("string"),
+  EnableIPv4: handled("boolean"),
+  EnableIPv6: handled("boolean"),
+  IPAM: handled({
+    object: {
+      Driver: handled("string"),
+      Options: handled("stringMap"),
+      Config: handled({
+        list: {
+          Subnet: handled("string"),
+          IPRange: handled("string"),
+          Gateway: handled("string"),
+          AuxiliaryAddresses: handled("stringMap"),
+        },
+      }),
+    },
   }),
-  Internal: boolean,
-  Attachable: boolean,
-  Ingress: boolean,
-  ConfigOnly: boolean,
-  ConfigFrom: object<{ Network?: string }>({ Network: string }),
-  Options: map(string),
-  Labels: map(string),
-});
+  Internal: handled("boolean"),
+  Attachable: handled("boolean"),
+  Ingress: handled("boolean"),
+  ConfigOnly: handled("boolean"),
+  ConfigFrom: handled({ object: { Network: handled("string") } }),
+  Options: handled("stringMap"),
+  Labels: handled("stringMap"),
+} satisfies Record<keyof NetworkBody, unknown>;
+
+/** The JSON of a create with the known fields alone. @throws LighterError as `parseBody` */
+export function readNetworkBody(json: unknown): NetworkBody {
+  return parseBody(json, CREATE_FIELDS);
+}
 
 /**
  * `defaultOptions`: by driver, of networks that do not name them.
@@ -99,7 +110,7 @@ export function parseNetworkRequest(
   json: unknown,
   defaultOptions: NetworkSettings["defaultOptions"] = {},
 ): NetworkRequest {
-  const body = readBody(json, "");
+  const body = readNetworkBody(json);
   const name = body.Name ?? "";
   const ipam = body.IPAM ?? {};
   if (["bridge", "host", "none", "default"].includes(name) || name.startsWith("container:"))
@@ -141,7 +152,7 @@ function isEnabled(options: Readonly<Record<string, string>>, label: string, byD
 }
 
 /** What a network may say itself that is others' configuration, or is made of one. Source: libnetwork/network.go, validateConfiguration. */
-function checkConfiguration(body: CreateBody): void {
+function checkConfiguration(body: NetworkBody): void {
   const { EnableIPv4 = true, EnableIPv6 = false, IPAM = {}, Labels = {}, Options = {} } = body;
   const isEmpty = (given: object | undefined) => Object.keys(given ?? {}).length === 0;
   if (body.ConfigOnly && (body.Ingress || body.Internal || body.Attachable || (body.Scope ?? "") !== ""))
@@ -161,6 +172,8 @@ function checkConfiguration(body: CreateBody): void {
 
 /** @throws LighterError "invalid", with a line for each mistake */
 function parsePools(configs: readonly IpamConfig[], enableIPv6: boolean): GivenPool[] {
+  if (configs.length > IPAM_POOLS_MAX)
+    throw new LighterError("invalid", `IPAM.Config has ${configs.length} entries, more than ${IPAM_POOLS_MAX}`);
   const mistakes = configs.flatMap((config) => mistakesIn(config, enableIPv6));
   if (mistakes.length > 0) {
     const lines = mistakes.length === 1 ? mistakes : mistakes.map((mistake) => `* ${mistake}`);

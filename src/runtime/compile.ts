@@ -51,6 +51,7 @@ import {
   finishNamespaces,
   hostIdOf,
   mapIds,
+  type NamespacePlan,
   openNamespaces,
   planNamespaces,
   SLOT_INIT,
@@ -58,7 +59,7 @@ import {
 } from "./namespaces.ts";
 import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSysctls } from "./proc.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
-import { bindConsole, hidePaths, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
+import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
 import { resetAffinity, setAffinity, setPersonality } from "./scheduling.ts";
 import { connectAgent, forwardListener, listenerPathOf } from "./seccomp-listener.ts";
@@ -215,7 +216,7 @@ export function compileStart(
   resetAffinity(init);
   if (request.beforePivot)
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
-  pivotRoot(init, config, request.noPivot);
+  pivotRoot(init, config, request.noPivot, request.noPivot ? kernelMountsToLeave(request, host, namespaces) : []);
   setPersonality(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
@@ -233,6 +234,12 @@ export function compileStart(
       supervise: superviseOf(request, hold || pausesOf(request, cgroup) > 0, request.log),
     },
   };
+}
+
+/** Where the mount namespace is one that is joined, its mounts are those of a process in it. */
+function kernelMountsToLeave({ config }: StartRequest, host: HostFacts, { joined }: NamespacePlan): string[] {
+  const process = joined.get("mount")?.match(/^(\/proc\/\d+)\/ns\/mnt$/)?.[1] ?? "/proc/self";
+  return kernelMountsOf(host.readText?.(`${process}/mountinfo`) ?? "", config.root?.path ?? "");
 }
 
 /** How often init waits before `hold`. */

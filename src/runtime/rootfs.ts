@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
+import { parseMountinfo } from "../linux/mount/mountinfo.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { DeviceType } from "../linux/program/op.ts";
@@ -14,6 +15,7 @@ const S_IFIFO = 0o10000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const MS_MOVE = 0x2000;
 const MNT_DETACH = 2;
+const MS_SLAVE = 0x80000;
 
 /** Source: runtime-spec config-linux.md#default-devices. */
 const DEFAULT_DEVICES: readonly OciDevice[] = [
@@ -192,10 +194,11 @@ export function hidePaths(init: OpList, config: OciConfig, mounts: readonly Plan
   }
 }
 
-/** In the child: the container's root becomes ours, and the host's goes. */
-export function pivotRoot(init: OpList, config: OciConfig, noPivot = false): void {
+/** In the child: the container's root becomes ours, and the host's goes. `old`: with `noPivot`, see `kernelMountsOf`. */
+export function pivotRoot(init: OpList, config: OciConfig, noPivot = false, old: readonly string[] = []): void {
   init.call("fchdir", [slot(ROOT)], "pivot_root(2) puts the old root where we stand");
   if (noPivot) {
+    for (const path of old) takeAway(init, path);
     init.call("mount", [text("."), text("/"), 0, MS_MOVE, 0], "the root, over all others");
     init.call("chroot", [text(".")], "enter the root");
   } else {
@@ -211,6 +214,27 @@ export function pivotRoot(init: OpList, config: OciConfig, noPivot = false): voi
     init.setAttributesAt("/", { propagation: flag, recursive }, "linux.rootfsPropagation");
   }
   if (config.root?.readonly) init.setAttributesAt("/", { set: ATTR.RDONLY }, "root.readonly");
+}
+
+/**
+ * Where procfs and sysfs are mounted outside the container's root, innermost first. A root that was moved leaves them behind,
+ * out of sight, but the kernel lets whoever is in a mount namespace with a whole procfs mount another one (mount_too_revealing()
+ * in fs/namespace.c): a container's user would have one without masks. As runc has it.
+ */
+export function kernelMountsOf(mountinfo: string, rootPath: string): string[] {
+  const outside = (path: string) => rootPath === "" || (path !== rootPath && !path.startsWith(`${rootPath}/`));
+  return parseMountinfo(mountinfo)
+    .filter(({ fsType, mountPoint }) => (fsType === "proc" || fsType === "sysfs") && outside(mountPoint))
+    .map(({ mountPoint }) => mountPoint)
+    .reverse();
+}
+
+/** What a user namespace has inherited it may not unmount: that is covered. */
+function takeAway(init: OpList, path: string): void {
+  const why = `${path} of the old root goes`;
+  init.setAttributesAt(path, { propagation: MS_SLAVE, recursive: true }, why);
+  init.call("umount2", [text(path), MNT_DETACH], why, { tolerate: ["EINVAL", "EPERM"], out: "gone" });
+  init.call("mount", [text("tmpfs"), text(path), text("tmpfs"), 0, 0], why, { unless: "gone" });
 }
 
 /** In the child: process.cwd is made if the image lacks it, as runc does. */

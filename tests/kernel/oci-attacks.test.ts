@@ -240,6 +240,27 @@ describe("mounts", () => {
     expect(contentsOf(outside)).toEqual(before);
   });
 
+  rooted(
+    "of the host's procfs are not left to a container without pivot_root: no user namespace mounts another",
+    () => {
+      // A mount alone does not tell: one without masks and read-only parts is what must not be had.
+      const attack = "unshare -Urmpf /bin/sh -c 'mount -t proc proc /tmp && echo mounted'; cat /proc/self/mountinfo";
+      for (const flags of [["--no-pivot"], []]) {
+        const bundle = box.bundle(attack, (config) => delete config.linux!.seccomp);
+        const { code, out, err } = box.cli(["run", ...flags, "--bundle", bundle.directory, bundle.id]);
+        expect([code, out]).toEqual([0, expect.stringContaining(" - proc ")]);
+        expect(out).not.toContain("mounted");
+        expect(err).toContain("permission denied");
+      }
+      const bare = box.bundle(attack, (config) => {
+        delete config.linux!.seccomp;
+        delete config.linux!.maskedPaths;
+        delete config.linux!.readonlyPaths;
+      });
+      expect(box.run(bare).out).toContain("mounted");
+    },
+  );
+
   for (const target of ["/proc/self/root", "/proc/1/root", "/proc/self/fd/3", "/proc/self/cwd"])
     rooted(`on a link to ${target} are refused or inside`, () => {
       const outside = outsideDirectory();

@@ -127,6 +127,14 @@ function listened(config: OciConfig): void {
   };
 }
 
+const MOUNTINFO: Readonly<Record<string, string>> = {
+  "/proc/self/mountinfo": `20 1 0:18 / /sys rw - sysfs sysfs rw
+21 1 0:19 / /proc rw - proc proc rw
+22 1 0:19 / /images/alpine/proc rw - proc proc rw
+23 1 0:20 / /srv/a\\040chroot/proc rw - proc proc rw
+`,
+};
+
 const limits = (config: OciConfig) => {
   config.linux!.resources = {
     devices: defaultDeviceRules(),
@@ -141,6 +149,7 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   start("unified", { host: UNIFIED_V2 }),
   start("hybrid-limits", { change: limits }),
   start("unified-limits", { host: UNIFIED_V2, change: limits }),
+  start("no-pivot", { host: { ...HYBRID, readText: (path) => MOUNTINFO[path] }, request: { noPivot: true } }),
   start("no-cgroup", { change: (config) => delete config.linux!.cgroupsPath }),
   start("cgroup-mount", {
     change: (config) => {

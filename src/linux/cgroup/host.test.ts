@@ -7,7 +7,7 @@ import {
   SYSTEMD_V1,
   UNIFIED,
 } from "../../../tests/support/cgroup-hosts.ts";
-import { detectCgroupHost, locateController, parseMountinfo, parseProcCgroup } from "./host.ts";
+import { detectCgroupHost, locateController, parseProcCgroup } from "./host.ts";
 
 test("detectCgroupHost finds one controller a hierarchy and the rest on v2", () => {
   const host = detectCgroupHost(readFrom(PLAIN_HYBRID));
@@ -124,21 +124,6 @@ test("locateController prefers v1, calls blkio io on v2, and finds devices on ev
   const hybrid = detectCgroupHost(readFrom(PLAIN_HYBRID));
   expect(locateController(hybrid, "devices")?.version).toBe(1);
   expect(locateController(hybrid, "hugetlb")).toEqual({ version: 2, mountPoint: "/sys/fs/cgroup/unified" });
-});
-
-test("parseMountinfo unescapes paths and passes over any number of optional fields", () => {
-  const text = "36 35 98:0 /a\\040b /c\\134d rw master:1 shared:2 - ext3 /dev/root rw,errors=continue\nnonsense\n";
-  expect(parseMountinfo(text)).toEqual([
-    {
-      mountId: 36,
-      parentId: 35,
-      root: "/a b",
-      mountPoint: "/c\\d",
-      fsType: "ext3",
-      source: "/dev/root",
-      superOptions: "rw,errors=continue",
-    },
-  ]);
 });
 
 test("parseProcCgroup keeps colons of a path", () => {

@@ -219,7 +219,7 @@ const cases: readonly (readonly [args: readonly string[], stdin?: string])[] = [
   [["stats", "--no-stream", "--format", "{{.Foo}}", "made"]],
 ];
 
-describe.skipIf(whyNot !== undefined)(`containers and more${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+describeIf(whyNot)("containers and more", () => {
   test.each(cases.map(([args, stdin]) => [args.join(" "), args, stdin] as const))("%s", async (_name, args, stdin) => {
     const [theirs, ours] = await both(args, stdin);
     expect(ours).toEqual(theirs);

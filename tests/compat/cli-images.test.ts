@@ -176,7 +176,7 @@ const cases: readonly (readonly [args: readonly string[], stdin?: string])[] = [
   [["create", "--network", "none", "--pull", "always", "127.0.0.1:1/none", "x"]],
 ];
 
-describe.skipIf(whyNot !== undefined)(`images${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+describeIf(whyNot)("images", () => {
   test.each(cases.map(([args, stdin]) => [args.join(" "), args, stdin] as const))("%s", async (_name, args, stdin) => {
     const outPath = join(folder, "out.tar");
     const results: (Outcome & { written: boolean })[] = [];

@@ -275,7 +275,7 @@ const otherCases: readonly (readonly string[])[] = [
   ["stats", "--no-stream", "-a"],
 ];
 
-describe.skipIf(whyNot !== undefined)(`requests${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+describeIf(whyNot)("requests", () => {
   beforeAll(() => {
     writeFileSync(
       join(folder, "env.list"),

@@ -211,7 +211,7 @@ const cases: readonly (readonly string[])[] = [
   ["load", "-q", "--input=SAVED"],
 ];
 
-describe.skipIf(whyNot !== undefined)(`same as docker${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+describeIf(whyNot)("same as docker", () => {
   beforeAll(async () => {
     docker = await PrivateDocker.start();
     const flags = ["--network", "none", "--label", "x=y"];

@@ -36,7 +36,7 @@ const pairs = [
 
 const runFlags = ["run", "--rm", "--network", "none"];
 
-describe.skipIf(whyNot !== undefined)(`terminals and signals${whyNot === undefined ? "" : ` (${whyNot})`}`, () => {
+describeIf(whyNot)("terminals and signals", () => {
   beforeAll(async () => {
     docker = await PrivateDocker.start();
     ours = await TestDaemon.start();

@@ -118,7 +118,7 @@ class Task {
   }
 }
 
-describe.skipIf(reason !== undefined)(`under containerd${reason === undefined ? "" : ` [skipped: ${reason}]`}`, () => {
+describeIf(reason)("under containerd", () => {
   beforeAll(async () => {
     scratch = new Scratch();
     chmodSync(scratch.directory, 0o711); // who is root in a user namespace must get through

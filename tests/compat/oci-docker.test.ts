@@ -96,7 +96,7 @@ function cgroupFile(id: string, v1: string, v2: string): string {
   throw new Error(`no ${v1} and no ${v2} of ${id}`);
 }
 
-describe.skipIf(reason !== undefined)(`under dockerd${reason === undefined ? "" : ` [skipped: ${reason}]`}`, () => {
+describeIf(reason)("under dockerd", () => {
   beforeAll(async () => {
     scratch = new Scratch();
     daemon = await PrivateDocker.start(["--add-runtime", `lighter=${scratch.runtime}`]);

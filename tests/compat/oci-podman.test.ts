@@ -82,7 +82,7 @@ class Container {
   }
 }
 
-describe.skipIf(reason !== undefined)(`under Podman${reason === undefined ? "" : ` [skipped: ${reason}]`}`, () => {
+describeIf(reason)("under Podman", () => {
   beforeAll(async () => {
     scratch = new Scratch();
     await makeBusyboxRootfs(at("image"));

@@ -1,6 +1,8 @@
 /** A network namespace for a whole test file. */
 import { dlopen } from "bun:ffi";
 import { spawnSync } from "node:child_process";
+import { RouteSocket } from "../../src/linux/netlink/mod.ts";
+import { bringLoopbackUp } from "./network-namespace.ts";
 
 const CLONE_NEWNET = 0x40000000;
 
@@ -12,7 +14,8 @@ const CLONE_NEWNET = 0x40000000;
 export function enterNetworkNamespace(): void {
   const { unshare } = dlopen("libc.so.6", { unshare: { args: ["i32"], returns: "i32" } }).symbols;
   if (unshare(CLONE_NEWNET) !== 0) throw new Error("unshare(2) of the network namespace");
-  ip("link", "set", "lo", "up");
+  using socket = new RouteSocket();
+  bringLoopbackUp(socket);
 }
 
 /** Standard output of ip(8). @throws Error if it fails, with what it said */

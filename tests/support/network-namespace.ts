@@ -1,6 +1,15 @@
 /** A network namespace of a test's own, with loopback. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { RouteSocket } from "../../src/linux/netlink/mod.ts";
+import {
+  closeNetworkNamespace,
+  inNetworkNamespace,
+  openNetworkNamespace,
+} from "../../src/linux/sys/network-namespace.ts";
+
+/** Its index is the same everywhere. */
+const LOOPBACK = 1;
 
 /** It lasts as long as a small process of it, which ends with us, however we end. */
 export class NetworkNamespace implements AsyncDisposable {
@@ -11,11 +20,13 @@ export class NetworkNamespace implements AsyncDisposable {
   }
 
   static async create(): Promise<NetworkNamespace> {
-    const script = "ip link set lo up && echo up && exec cat";
+    const script = "echo there && exec cat";
     const holder = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["pipe", "pipe", "inherit"] });
     const [said] = await Promise.race([once(holder.stdout, "data"), once(holder, "close")]);
-    if (String(said) !== "up\n") throw new Error(`make a network namespace: unshare ended with ${said}`);
-    return new NetworkNamespace(holder);
+    if (String(said) !== "there\n") throw new Error(`make a network namespace: unshare ended with ${said}`);
+    const namespace = new NetworkNamespace(holder);
+    namespace.#ask(bringLoopbackUp);
+    return namespace;
   }
 
   /** Of a process that is in it. */
@@ -42,11 +53,18 @@ export class NetworkNamespace implements AsyncDisposable {
 
   /** The names of its links, without those that any new namespace has: loopback, and some kernels' tunnels. */
   links(): string[] {
-    const links = JSON.parse(this.run("ip", "-j", "-d", "link")) as {
-      ifname: string;
-      linkinfo?: { info_kind: string };
-    }[];
-    return links.flatMap(({ ifname, linkinfo }) => (linkinfo === undefined || ifname === "sit0" ? [] : [ifname]));
+    const links = this.#ask((socket) => socket.links());
+    return links.flatMap(({ name, kind }) => (kind === "" || name === "sit0" ? [] : [name]));
+  }
+
+  #ask<T>(question: (socket: RouteSocket) => T): T {
+    const fd = openNetworkNamespace(this.path);
+    try {
+      using socket = inNetworkNamespace(fd, () => new RouteSocket());
+      return question(socket);
+    } finally {
+      closeNetworkNamespace(fd);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -55,4 +73,8 @@ export class NetworkNamespace implements AsyncDisposable {
     this.#holder.stdin?.end();
     await ended;
   }
+}
+
+export function bringLoopbackUp(socket: RouteSocket): void {
+  socket.setLink(LOOPBACK, { isUp: true });
 }

@@ -1,10 +1,27 @@
-import { test } from "bun:test";
+import { describe, test } from "bun:test";
+
+type Named = (name: string, fn: () => void) => void;
 
 /**
  * `testIf(isRoot, "needs root")("subject, condition, result", fn)`: runs the test, or skips it and says why.
  * The reason travels in the test's name; scripts/test.ts counts and prints it.
  */
 export function testIf(condition: boolean, reason: string): typeof test {
-  if (condition) return test;
-  return ((name: string, fn: () => void) => test.skip(`${name} [skipped: ${reason}]`, fn)) as typeof test;
+  return condition ? test : skipping(reason);
+}
+
+/** `describeIf(whyNot)("title", fn)`: a group, or one skipped test that says why, of which the code is not run. */
+export function describeIf(whyNot: string | undefined): typeof describe {
+  return whyNot === undefined ? describe : skipping(whyNot);
+}
+
+function skipping<T extends typeof test | typeof describe>(reason: string): T {
+  const skip: Named = (name) => test.skip(`${name} [skipped: ${reason}]`, () => {});
+  return Object.assign(skip, { each: () => skip }) as unknown as T;
+}
+
+/** "needs ip, nft": those of the programs that are not here; undefined if all are. */
+export function missing(...programs: readonly string[]): string | undefined {
+  const absent = programs.filter((program) => Bun.which(program) === null);
+  return absent.length === 0 ? undefined : `needs ${absent.join(", ")}`;
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, mock, spyOn, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import {
@@ -29,6 +29,13 @@ test("parseReport counts what passed, failed and was skipped, and finds the reas
     failed: ["a.test.ts: c & d: 1 is <2"],
     skipped: ["needs root", "no reason given"],
   });
+});
+
+test("tests are skipped by what gives the reason, and by nothing else", () => {
+  const skipping = findTestFiles([]).filter((path) =>
+    /\b(test|describe|it)\s*\.(skip|skipIf|todo|if)\(/.test(readFileSync(join(root, path), "utf8")),
+  );
+  expect(skipping).toEqual([]);
 });
 
 test("this very file is found, as a unit test, and so is nothing for a word that no path contains", () => {
@@ -82,6 +89,14 @@ describe("runTestFile", () => {
     { what: "a file without tests", body: "", passed: 0, failed: 1 },
     { what: "a test file that exits early", body: 'test("a", () => process.exit(0));', passed: 0, failed: 1 },
   ];
+  test("skips a file that names a program which is not here, and says so", async () => {
+    const path = join(folder, "needs.test.ts");
+    writeFileSync(path, "// needs: sh no-such-program nor-this\nprocess.exit(1);\n");
+    using _quietLines = spyOn(console, "log").mockImplementation(() => {});
+    const skipped = ["needs no-such-program, nor-this"];
+    expect(await runTestFile(relative(root, path))).toEqual({ ...noTests(), skipped });
+  });
+
   for (const [index, { what, body, passed, failed }] of cases.entries())
     test(`counts ${what} as ${passed} passed, ${failed} failed`, async () => {
       const path = join(folder, `${index}.test.ts`);

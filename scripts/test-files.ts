@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missing, neededBy } from "../tests/support/missing.ts";
 
 export const root = join(import.meta.dirname, "..");
 export const isRoot = process.getuid?.() === 0;
@@ -121,6 +122,11 @@ const FILE_TIMEOUT_MS = 15 * 60_000;
  * one that does not load, crashes, or holds no tests counts as a failure.
  */
 export async function runTestFile(path: string): Promise<Tally> {
+  const whyNot = missing(...neededBy(readFileSync(join(root, path), "utf8")));
+  if (whyNot !== undefined) {
+    console.log(`skip  ${path}: ${whyNot}`);
+    return { ...noTests(), skipped: [whyNot] };
+  }
   const folder = mkdtempSync(join(tmpdir(), "lighter-junit-"));
   try {
     const reportPath = join(folder, "report.xml");

@@ -27,6 +27,16 @@ afterEach(async () => {
 /** What comes through the FIFO goes out: nothing of it passes the daemon. It holds both ends: no write to it waits, or ends it. */
 const CAT = ["/bin/sh", "-c", "exec 3<>/fifo; echo ready; exec cat <&3"];
 
+/** Of which nobody who attaches later hears anything but what comes through the FIFO: it has said that it is ready. */
+async function startCat(): Promise<string> {
+  const id = await createCat();
+  const first = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+  await daemon.request("POST", `/containers/${id}/start`);
+  await first.until((text) => text === frame(1, "ready\n"));
+  first.socket.destroy();
+  return id;
+}
+
 async function createCat(cmd: readonly string[] = CAT): Promise<string> {
   return await daemon.create({ Cmd: cmd, HostConfig: { ...hostUsr, Binds: [...hostUsr.Binds, `${fifo}:/fifo`] } });
 }
@@ -61,8 +71,7 @@ rooted("of an attached container, asked for before and after its start", async (
 });
 
 rooted("from an attached client's head on, however soon it comes", async () => {
-  const id = await createCat();
-  await daemon.request("POST", `/containers/${id}/start`);
+  const id = await startCat();
   for (let round = 0; round < 100; round++) {
     const text = frame(1, `round ${round}`);
     const attached = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);

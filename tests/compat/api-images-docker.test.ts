@@ -4,13 +4,14 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiClient } from "../support/api-client.ts";
 import type { TestDaemon } from "../support/daemon.ts";
+import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
 import { testIf } from "../support/test-if.ts";
 import { type BesideDocker, startBesideDocker } from "./beside-docker.ts";
 import { type PrivateDocker, runProgram, whyNoDocker } from "./cli-support.ts";
 
-const missing = whyNoDocker() ?? ["skopeo", "umoci"].find((program) => Bun.which(program) === null);
-const test = testIf(missing === undefined, missing ?? "");
+const whyNot = whyNoDocker() ?? missing("skopeo", "umoci");
+const test = testIf(whyNot === undefined, whyNot ?? "");
 
 let temp: string;
 let docker: PrivateDocker;
@@ -19,7 +20,7 @@ let ours: TestDaemon;
 let stop: BesideDocker["stop"] = async () => {};
 
 beforeAll(async () => {
-  if (missing !== undefined) return;
+  if (whyNot !== undefined) return;
   ({ temp, docker, theirs, ours, stop } = await startBesideDocker("images"));
   await makeBase();
 }, 120_000);

@@ -2,11 +2,12 @@
  * Containers, volumes, networks and the system on the command line: both clients do the same against one dockerd, which
  * has a network namespace of its own.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, type Outcome, PrivateDocker, renamed, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker();

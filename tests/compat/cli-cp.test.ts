@@ -1,10 +1,11 @@
 /** `cp` in both directions: both clients do the same against one dockerd, and the same files are there afterwards. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, type Outcome, PrivateDocker, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker();

@@ -1,9 +1,11 @@
 /** Commands and flags by name: what Docker's `--help` lists, ours take, with the same shorthand and kind of value. */
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import type { CommandTable } from "../../src/cli/command-table.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import type { FlagTable } from "../../src/cli/flags.ts";
+import { missing } from "../support/missing.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, runProgram } from "./cli-support.ts";
 
 /** Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, builds with buildx, content trust. */
@@ -24,7 +26,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "volume ls": ["cluster"],
 };
 
-const whyNot = Bun.which("docker") === null ? "needs docker" : undefined;
+const whyNot = missing("docker");
 
 interface ListedFlag {
   name: string;

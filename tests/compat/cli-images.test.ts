@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts";
 import { eventually } from "../support/eventually.ts";
 import { TerminalSession } from "../support/terminal.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, type Outcome, PrivateDocker, renamed, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker() ?? (hasDockerRegistry ? undefined : "needs docker-registry");

@@ -1,3 +1,4 @@
+// needs: ip busybox
 /** Networks as users of the command lines have them, ours and the stock one against our daemon: `run -p`, `network`, `port`. */
 import { afterAll, afterEach, beforeAll, expect } from "bun:test";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";

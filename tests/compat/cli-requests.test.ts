@@ -2,11 +2,13 @@
  * What goes over the socket: our command line and the stock one, given the same arguments, must send the same requests.
  * A recorder answers both as a daemon would that knows nothing.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missing } from "../support/missing.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, runProgram } from "./cli-support.ts";
 
 interface Recorded {
@@ -78,7 +80,7 @@ async function record(argv: readonly string[]): Promise<Recorded[]> {
   return requests;
 }
 
-const whyNot = Bun.which("docker") === null ? "needs docker" : undefined;
+const whyNot = missing("docker");
 
 interface CreateBody {
   Env?: string[] | null;

@@ -1,14 +1,15 @@
 /** `run` by one request, to a daemon that is named as Lighter's, and by four, to one that is named as Docker's: the same to see. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
 
 const isRoot = process.getuid?.() === 0;
 const IMAGE = "host-usr";
 
-describe.skipIf(!isRoot)(`run at once${isRoot ? "" : " (needs root)"}`, () => {
+describeIf(isRoot ? undefined : "needs root")("run at once", () => {
   let daemon: TestDaemon;
 
   beforeAll(async () => {

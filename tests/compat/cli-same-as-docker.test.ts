@@ -1,6 +1,7 @@
 /** The same command given to both clients against one dockerd: same bytes on stdout and stderr, same exit code. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
+import { describeIf } from "../support/test-if.ts";
 import { type Outcome, PrivateDocker, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker();

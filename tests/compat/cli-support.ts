@@ -4,15 +4,14 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, sym
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missing } from "../support/missing.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
 
 const root = join(import.meta.dirname, "../..");
 
 /** Why the tests against a real dockerd cannot run here, or undefined. */
 export function whyNoDocker(): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  for (const program of ["docker", "dockerd", "busybox"]) if (Bun.which(program) === null) return `needs ${program}`;
-  return undefined;
+  return process.getuid?.() === 0 ? missing("docker", "dockerd", "iptables", "busybox") : "needs root";
 }
 
 export interface Outcome {

@@ -10,6 +10,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
 import { type TerminalOptions, TerminalSession } from "../support/terminal.ts";
+import { describeIf } from "../support/test-if.ts";
 import { lighterCommand, PrivateDocker, whyNoDocker } from "./cli-support.ts";
 
 const whyNot = whyNoDocker();

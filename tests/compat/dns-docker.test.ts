@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
 import { answerFrom } from "../../src/network/dns/answer.ts";
@@ -167,14 +167,12 @@ dockered("a container's names are answered as by Docker", async () => {
     }
 });
 
-test
-  .skipIf(reason !== undefined)
-  .each([
-    [{ servers: [], search: [], options: [] }],
-    [{ servers: ["10.9.9.9", "127.0.0.9", "fd00::53"], search: [], options: [] }],
-    [{ servers: [], search: ["lab.example", "example"], options: ["rotate", "timeout:2"] }],
-    [{ servers: ["10.9.9.9"], search: ["."], options: ["ndots:2"] }],
-  ])("resolv.conf is Docker's but for its first lines: %j", async (lists) => {
+dockered.each([
+  [{ servers: [], search: [], options: [] }],
+  [{ servers: ["10.9.9.9", "127.0.0.9", "fd00::53"], search: [], options: [] }],
+  [{ servers: [], search: ["lab.example", "example"], options: ["rotate", "timeout:2"] }],
+  [{ servers: ["10.9.9.9"], search: ["."], options: ["ndots:2"] }],
+])("resolv.conf is Docker's but for its first lines: %j", async (lists) => {
   const hostPath = resolvConfPath(readFileSync("/etc/resolv.conf", "utf8"));
   const flags = [
     ...lists.servers.flatMap((server) => ["--dns", server]),

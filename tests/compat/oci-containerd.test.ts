@@ -1,12 +1,12 @@
 /** Our runtime under a real containerd, driven by ctr: what it says and does is what it does with runc. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, globSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { dockerArchive } from "../support/image-archive.ts";
 import { TerminalSession } from "../support/terminal.ts";
-import { testIf } from "../support/test-if.ts";
+import { describeIf, testIf } from "../support/test-if.ts";
 import { makeBusyboxRootfs, type Outcome, runProgram } from "./cli-support.ts";
 import { asOurs, PROBE, sections } from "./oci-probe.ts";
 import {

@@ -1,9 +1,9 @@
 /** Our runtime under a real dockerd: what its users see is what they see with runc in the same daemon. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { globSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
-import { testIf } from "../support/test-if.ts";
+import { describeIf, testIf } from "../support/test-if.ts";
 import { type Outcome, PrivateDocker, type RunOptions } from "./cli-support.ts";
 import { asOurs, PROBE, sections } from "./oci-probe.ts";
 import {

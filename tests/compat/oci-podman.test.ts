@@ -1,8 +1,9 @@
 /** Our runtime under Podman (with conmon): what its users see is what they see with runc. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { globSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TerminalSession } from "../support/terminal.ts";
+import { describeIf } from "../support/test-if.ts";
 import { makeBusyboxRootfs, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
 import { asOurs, PROBE, sections } from "./oci-probe.ts";
 import {

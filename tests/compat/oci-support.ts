@@ -3,15 +3,14 @@ import { globSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, sy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
+import { missing } from "../support/missing.ts";
 import type { Outcome } from "./cli-support.ts";
 
 const root = join(import.meta.dirname, "../..");
 
 /** Why tests that need these programs cannot run here, or undefined. */
 export function whyNot(...programs: readonly string[]): string | undefined {
-  if (process.getuid?.() !== 0) return "needs root";
-  const missing = programs.find((program) => Bun.which(program) === null);
-  return missing === undefined ? undefined : `needs ${missing}`;
+  return process.getuid?.() === 0 ? missing(...programs) : "needs root";
 }
 
 /**

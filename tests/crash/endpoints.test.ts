@@ -1,3 +1,4 @@
+// needs: ip nft
 /** `kill -9` around containers in networks: of the daemon at each write, of a container's init, of its supervisor. */
 import { afterEach, expect } from "bun:test";
 import { spawnSync } from "node:child_process";

@@ -1,3 +1,4 @@
+// needs: nft
 import { expect } from "bun:test";
 import { TestDaemon } from "../support/daemon.ts";
 import { isRoot } from "../support/stage.ts";

@@ -1,3 +1,4 @@
+// needs: ip
 import { beforeAll, describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

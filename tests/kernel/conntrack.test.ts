@@ -1,3 +1,4 @@
+// needs: nft
 import { beforeAll, beforeEach, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";

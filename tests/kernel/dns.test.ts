@@ -1,3 +1,4 @@
+// needs: ip nft python3
 import { afterAll, afterEach, beforeAll, expect } from "bun:test";
 import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +19,7 @@ import { buildQuery, type QueryParts, readMessage } from "../support/dns-message
 import { asAnswer, askByTcp, askByUdp, FakeServer, TcpConnection } from "../support/dns-peers.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
 import { eventually, until } from "../support/eventually.ts";
+import { missing } from "../support/missing.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -661,7 +663,7 @@ const redirections = {
 };
 
 for (const [whose, redirect] of Object.entries(redirections))
-  testIf(isRoot && Bun.which("nft") !== null && Bun.which("busybox") !== null, "needs root, nft and busybox")(
+  testIf(isRoot && missing("busybox") === undefined, isRoot ? "needs a static busybox" : "needs root")(
     `glibc and busybox find names by way of 127.0.0.11:53, which ${whose} rules lead to us; port 53 is the container's own`,
     async () => {
       const own = await server("container", "0.0.0.0", (message) => asAnswer(message, REFUSED));

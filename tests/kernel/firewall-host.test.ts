@@ -1,3 +1,4 @@
+// needs: ip nft iptables-nft python3
 import { afterAll, beforeAll, beforeEach, expect } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,4 @@
+// needs: ip nft python3 busybox
 import { afterAll, beforeAll, expect } from "bun:test";
 import { Firewall } from "../../src/network/firewall/mod.ts";
 import { forwardWithin } from "../../src/network/host-settings.ts";

@@ -1,3 +1,4 @@
+// needs: nft
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";

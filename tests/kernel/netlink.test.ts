@@ -1,3 +1,4 @@
+// needs: ip
 import { beforeAll, expect } from "bun:test";
 import type { Message } from "../../src/linux/netlink/mod.ts";
 import {

@@ -1,3 +1,4 @@
+// needs: ip bridge python3 busybox
 /**
  * A container on a network with others that sends what it should not: it may make any frame (CAP_NET_RAW is Docker's default).
  * Each attack is also made where the defence was taken away by hand, and must succeed there.
@@ -9,19 +10,16 @@ import { createInterface } from "node:readline";
 import { parseIpAddress } from "../../src/base/ip-address.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { isRoot } from "../support/stage.ts";
-import { testIf } from "../support/test-if.ts";
+import { isRoot, rooted } from "../support/stage.ts";
 
 const PACKET_SOCKET = `${import.meta.dirname}/../support/packet-socket.py`;
-const hasTools = ["python3", "bridge", "busybox"].every((program) => Bun.which(program) !== null);
-const rooted = testIf(isRoot && hasTools, isRoot ? "needs python3, bridge and busybox" : "needs root");
 let daemon: TestDaemon;
 
 beforeAll(async () => {
-  if (isRoot && hasTools) daemon = await TestDaemon.start();
+  if (isRoot) daemon = await TestDaemon.start();
 });
 afterEach(async () => {
-  if (!isRoot || !hasTools) return;
+  if (!isRoot) return;
   const { json } = await daemon.request("GET", "/containers/json");
   for (const { Id } of json) await daemon.request("DELETE", `/containers/${Id}?force=1`);
   await daemon.request("POST", "/networks/prune");

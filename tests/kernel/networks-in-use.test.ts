@@ -1,3 +1,4 @@
+// needs: ip
 import { afterAll, beforeAll, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";

@@ -1,3 +1,4 @@
+// needs: ip nft python3
 import { expect } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

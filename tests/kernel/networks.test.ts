@@ -1,3 +1,4 @@
+// needs: ip nft
 import { afterAll, beforeAll, expect } from "bun:test";
 import { TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";

@@ -1,3 +1,4 @@
+// needs: nft
 import { beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";

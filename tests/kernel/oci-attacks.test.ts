@@ -1,3 +1,4 @@
+// needs: cc busybox
 import { afterEach, beforeEach, describe, expect } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,3 +1,4 @@
+// needs: cc busybox
 import { afterEach, describe, expect } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

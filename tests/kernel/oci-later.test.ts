@@ -1,3 +1,4 @@
+// needs: cc busybox ps
 import { afterEach, beforeAll, describe, expect } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -1,3 +1,4 @@
+// needs: cc busybox python3
 import { describe, expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,4 @@
+// needs: ip
 import { beforeAll, expect } from "bun:test";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";

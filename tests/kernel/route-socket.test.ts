@@ -1,3 +1,4 @@
+// needs: ip
 import { beforeAll, expect } from "bun:test";
 import { errnoOf } from "../../src/base/errors.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";

@@ -1,3 +1,4 @@
+// needs: ip
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";

@@ -19,9 +19,3 @@ function skipping<T extends typeof test | typeof describe>(reason: string): T {
   const skip: Named = (name) => test.skip(`${name} [skipped: ${reason}]`, () => {});
   return Object.assign(skip, { each: () => skip }) as unknown as T;
 }
-
-/** "needs ip, nft": those of the programs that are not here; undefined if all are. */
-export function missing(...programs: readonly string[]): string | undefined {
-  const absent = programs.filter((program) => Bun.which(program) === null);
-  return absent.length === 0 ? undefined : `needs ${absent.join(", ")}`;
-}

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { testIf } from "../../../tests/support/test-if.ts";
 import { LighterError } from "../../base/errors.ts";
 import {
   CAPABILITIES,
@@ -21,7 +22,7 @@ try {
   header = readFileSync(HEADER, "utf8");
 } catch {}
 
-test.skipIf(!header)(`capability numbers are those of ${HEADER}`, () => {
+testIf(header !== undefined, `no ${HEADER} here`)(`capability numbers are those of ${HEADER}`, () => {
   const inHeader = [...header!.matchAll(/^#define (CAP_\w+)\s+(\d+)$/gm)].map((match) => match[1]!);
   expect(inHeader).toEqual([...CAPABILITIES]);
 });

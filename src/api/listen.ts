@@ -1,6 +1,8 @@
 /** The sockets that the API is served on. */
+
+import { lookup } from "node:dns/promises";
 import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, isIP, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
@@ -107,8 +109,33 @@ function isServed(path: string): Promise<boolean> {
 async function listenTcp(host: Host & { kind: "tcp" }, { tls, accept }: ListenOptions): Promise<void> {
   const name = formatHost(host);
   if (tls?.caPath === undefined) warnOfOpenDoor(name, host.hostname);
-  const server = tls === undefined ? createServer({ allowHalfOpen: true }, accept) : createTls(tls, accept);
-  await started(server, (done) => server.listen({ host: host.hostname, port: host.port }, done), name);
+  const makeServer = () => (tls === undefined ? createServer({ allowHalfOpen: true }, accept) : createTls(tls, accept));
+  await listenAt(host, makeServer, name);
+}
+
+/** What the kernel says of an address that this machine has not, and of a family. */
+const NOT_OURS = ["EADDRNOTAVAIL", "EAFNOSUPPORT"];
+
+/** On each address of the name ("localhost" may have one of either family) that is this machine's; at least on one. */
+async function listenAt(
+  { hostname, port }: { hostname: string; port: number },
+  makeServer: () => Server,
+  name: string,
+) {
+  const found = isIP(hostname) ? [{ address: hostname }] : await lookup(hostname, { all: true });
+  let isServed = false;
+  let notOurs: unknown;
+  for (const host of new Set(found.map(({ address }) => address))) {
+    const server = makeServer();
+    try {
+      await started(server, (done) => server.listen({ host, port }, done), name);
+      isServed = true;
+    } catch (error) {
+      if (!NOT_OURS.includes(errnoOf(error) ?? "")) throw error;
+      notOurs = error;
+    }
+  }
+  if (!isServed) throw notOurs;
 }
 
 /** As Docker's `info` warns of it; undefined if only those whom we know may come in. */
@@ -129,10 +156,8 @@ function warnOfOpenDoor(name: string, hostname: string): void {
 /** @throws LighterError, naming the address */
 export async function listenForMetrics(daemon: Daemon, address: { hostname: string; port: number }): Promise<void> {
   const name = formatHost({ kind: "tcp", ...address });
-  const server = createMetricsServer(daemon);
   try {
-    const begin = (done: () => void) => server.listen({ host: address.hostname, port: address.port }, done);
-    await started(server, begin, name);
+    await listenAt(address, () => createMetricsServer(daemon), name);
     log.info(`listening on ${name} for metrics`);
   } catch (error) {
     throw new LighterError("unavailable", `metrics-addr: listen on ${name}: ${messageOf(error)}`, { cause: error });

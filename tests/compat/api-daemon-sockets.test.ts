@@ -99,7 +99,7 @@ interface Ended {
 
 async function run(command: string[], env: Record<string, string>): Promise<Ended> {
   const [program = "", ...args] = command;
-  const base = { PATH: process.env.PATH ?? "", HOME: "/nonexistent" };
+  const base = { PATH: process.env.PATH ?? "", HOME: temporaryDirectory() };
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...base, ...env } });
   const ended: Ended = { code: null, output: "" };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (ended.output += chunk));
@@ -170,6 +170,23 @@ rooted("several sockets; an open door on loopback is served with a warning", asy
   expect(await (await fetch(`http://127.0.0.1:${port}/_ping`)).text()).toBe("OK");
   const info = (await (await fetch(`http://127.0.0.1:${port}/info`)).json()) as { Warnings: string[] };
   expect(info.Warnings).toEqual([`WARNING: API is accessible on http://localhost:${port} without encryption.`]);
+});
+
+rooted("localhost is every address that /etc/hosts gives it, of those that this machine has", async () => {
+  const hosts = join(temporaryDirectory(), "hosts");
+  writeFileSync(hosts, "127.0.0.1 localhost\n::1 localhost\n192.0.2.1 localhost\n");
+  const withHosts = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts; exec "$@"', hosts];
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const daemon = new Daemon(
+    () => ["-H", `tcp://localhost:${port}`, `--metrics-addr=localhost:${metricsPort}`],
+    withHosts,
+  );
+  await daemon.says(`listening on tcp://localhost:${metricsPort} for metrics`);
+  await daemon.says(`listening on tcp://localhost:${port}`);
+  for (const address of ["127.0.0.1", "[::1]"]) {
+    expect(await (await fetch(`http://${address}:${port}/_ping`)).text()).toBe("OK");
+    expect((await fetch(`http://${address}:${metricsPort}/metrics`)).status).toBe(200);
+  }
 });
 
 rooted("--group gives a unix socket its group; one that is not there is an error", async () => {

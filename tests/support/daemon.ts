@@ -48,11 +48,13 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
 
   /** With an image whose programs are the host's, see `hostUsr`. */
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-    const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-"));
     const namespace = options.hostNetwork ? undefined : await NetworkNamespace.create();
-    const daemon = new TestDaemon(directory, namespace, options);
+    const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-"));
+    await using undo = new AsyncDisposableStack();
+    const daemon = undo.use(new TestDaemon(directory, namespace, options));
     await daemon.launch();
     await daemon.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
+    undo.move();
     return daemon;
   }
 

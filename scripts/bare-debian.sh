@@ -6,7 +6,7 @@
 #
 #   --root DIR    makes the root there and keeps it; one that is there is used as it is, with a new clone
 #
-# Mounts and processes are in namespaces of their own. Packages come from where this machine has its own from, by its network; hello
+# Mounts and processes (whose first is a shell, which reaps) are in namespaces of their own. Packages come from where this machine has its own from, by its network; hello
 # runs in a network of its own.
 set -euo pipefail
 checkout=$(realpath "$(dirname "$0")/..")
@@ -42,7 +42,7 @@ inside() {
     mount -t tmpfs -o mode=755 run run
     pivot_root . mnt
     exec env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-      sh -euc "umount -l /mnt; exec \"\$@\"" sh "$@"' sh "$root" "$@"
+      sh -uc "umount -l /mnt; \"\$@\"; exit \$?" sh "$@"' sh "$root" "$@"
 }
 
 if [ ! -e "$root/etc/debian_version" ]; then

@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, writeFileSync } from "node:fs";
+import { constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -72,7 +72,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath } = options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   await lockExecRoot(execRoot);
-  if (pidPath !== undefined) writeFileSync(pidPath, `${process.pid}`, { mode: 0o644 });
+  if (pidPath !== undefined) await takePidFile(pidPath);
   const opened = await openEngine({
     ...{ dataRoot, execRoot, registry, defaults, usernsRemap },
     networkSettings: networks,
@@ -113,4 +113,19 @@ async function lockExecRoot(execRoot: string): Promise<void> {
   const fd = openSync(path, "a", 0o600);
   if (!(await lockExclusiveWithin(fd, DEAD_OWNER_TIMEOUT_MS)))
     throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
+}
+
+/**
+ * Writes our process id, and keeps the file locked until we end: what an ended daemon has left is no hindrance, whoever has its number
+ * by now.
+ * @throws LighterError "conflict" if it is another daemon's
+ */
+async function takePidFile(path: string): Promise<void> {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+  if (!(await lockExclusiveWithin(fd, DEAD_OWNER_TIMEOUT_MS))) {
+    const pid = readFileSync(path, "utf8").trim();
+    throw new LighterError("conflict", `pidfile: "${path}" is that of a daemon which runs, process ${pid}`);
+  }
+  ftruncateSync(fd);
+  writeSync(fd, `${process.pid}`);
 }

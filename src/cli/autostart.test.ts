@@ -18,7 +18,7 @@ const args = process.argv.slice(2);
 if (args[0] === "daemon") {
   const session = readFileSync("/proc/self/stat", "utf8").replace(/.*\\) /, "").split(" ")[3];
   appendFileSync(process.env.STARTS_PATH, JSON.stringify({ args, pid: process.pid, session, cwd: process.cwd() }) + "\\n");
-  if (process.env.FAIL) { console.error("no luck today"); process.exit(3); }
+  if (process.env.FAIL) { console.error(process.env.FAIL); process.exit(3); }
   rmSync(args[2].replace("unix://", ""), { force: true });
   createServer((request, response) => response.end("[]")).listen(args[2].replace("unix://", ""));
 } else {
@@ -131,10 +131,30 @@ test("what a client killed in between left behind does not stop the next", async
 test("a daemon that does not come up is an error that names its log", async () => {
   const log = join(folder, "exec/daemon.log");
   const message = `start the daemon: it ended with code 3, see ${log}`;
-  expect(await lighter(["ps"], { FAIL: "1" })).toEqual({ stdout: "", stderr: `${started()}${message}\n`, code: 1 });
+  const FAIL = "no luck today";
+  expect(await lighter(["ps"], { FAIL })).toEqual({ stdout: "", stderr: `${message}\n`, code: 1 });
   expect(readFileSync(log, "utf8")).toBe("no luck today\n");
-  const run = await lighter(["run", "x"], { FAIL: "1" });
-  expect(run).toMatchObject({ code: 125, stderr: `${started()}lighter: ${message}.\nSee 'lighter run --help'.\n` });
+  const run = await lighter(["run", "x"], { FAIL });
+  expect(run).toMatchObject({ code: 125, stderr: `lighter: ${message}.\nSee 'lighter run --help'.\n` });
+});
+
+test("what the daemon says when it does not come up is the error, and not what another said before it", async () => {
+  const other = "lighter daemon: the one before";
+  expect((await lighter(["ps"], { FAIL: other })).stderr).toBe("start the daemon: the one before\n");
+  const FAIL = 'time="now" level=info msg="begins"\nlighter daemon: configuration "x": it is broken';
+  const stderr = 'start the daemon: configuration "x": it is broken\n';
+  expect(await lighter(["ps"], { FAIL })).toEqual({ stdout: "", stderr, code: 1 });
+  expect((await lighter(["ps"], { FAIL: "hm" })).stderr).toContain("it ended with code 3, see ");
+});
+
+test("another socket than the default one, and nobody says where its daemon has its data: nothing is started", async () => {
+  for (const unset of ["LIGHTER_DATA_ROOT", "LIGHTER_EXEC_ROOT"]) {
+    const refused = { code: 1, stderr: expect.stringContaining("Cannot connect to the Lighter daemon") };
+    expect(await lighter(["ps"], { [unset]: "" })).toMatchObject(refused);
+    const named = { [unset]: "", LIGHTER_HOST: "" };
+    expect(await lighter(["-H", `unix://${socketPath}`, "ps"], named)).toMatchObject(refused);
+  }
+  expect(starts()).toEqual([]);
 });
 
 test("DOCKER_HOST names somebody else's daemon: nothing is started", async () => {

@@ -1,5 +1,15 @@
 import { spawn } from "node:child_process";
-import { closeSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { DEFAULT_SOCKET_PATH } from "./host.ts";
@@ -30,9 +40,10 @@ export async function startDaemon(socketPath: string): Promise<void> {
     try {
       // Another client may have started it, and released the lock, since we found nobody.
       if (owner && (await answers(socketPath))) return;
+      const saidBefore = sizeOf(logPath);
       const exit = owner ? spawnDaemon(socketPath, logPath) : undefined;
+      await waitForAnswer(socketPath, { path: logPath, saidBefore }, exit);
       if (owner) await printError(`lighter: started the daemon (log: ${logPath})`);
-      await waitForAnswer(socketPath, logPath, exit);
     } finally {
       if (readOwner(lockPath) === process.pid) rmSync(lockPath, { force: true });
     }
@@ -139,7 +150,27 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
-async function waitForAnswer(path: string, logPath: string, exit?: Promise<number | null>): Promise<void> {
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** What a daemon begins its last sentence with when it cannot begin. */
+const LAST_SENTENCE = "lighter daemon: ";
+
+/** What of the log our daemon has written, and which part of it says why it ended. */
+function whyItEnded(log: Log, code: number | null): string {
+  const said = readFileSync(log.path).subarray(log.saidBefore).toString();
+  const at = `\n${said}`.lastIndexOf(`\n${LAST_SENTENCE}`);
+  return at < 0 ? `it ended with code ${code}, see ${log.path}` : said.slice(at + LAST_SENTENCE.length).trimEnd();
+}
+
+interface Log {
+  path: string;
+  /** Its size in bytes before our daemon wrote to it. */
+  saidBefore: number;
+}
+
+async function waitForAnswer(path: string, log: Log, exit?: Promise<number | null>): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS;
   let pause = FIRST_PAUSE_MS;
   let ended: { code: number | null } | undefined;
@@ -153,13 +184,12 @@ async function waitForAnswer(path: string, logPath: string, exit?: Promise<numbe
   );
   while (performance.now() < deadline) {
     if (await answers(path)) return;
-    if (ended !== undefined)
-      throw new LighterError("unavailable", `start the daemon: it ended with code ${ended.code}, see ${logPath}`);
+    if (ended !== undefined) throw new LighterError("unavailable", `start the daemon: ${whyItEnded(log, ended.code)}`);
     await new Promise((resolve) => setTimeout(resolve, pause));
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
   throw new LighterError(
     "unavailable",
-    `start the daemon: no answer at ${path} in ${START_TIMEOUT_MS / 1000} s, see ${logPath}`,
+    `start the daemon: no answer at ${path} in ${START_TIMEOUT_MS / 1000} s, see ${log.path}`,
   );
 }

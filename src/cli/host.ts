@@ -9,7 +9,10 @@ export interface Host {
   /** "unix:///run/lighter/lighter.sock", for messages. */
   readonly name: string;
   readonly address: Address;
-  /** The socket path if a daemon may be started there: not for DOCKER_HOST, which names somebody else's. */
+  /**
+   * The socket path if a daemon may be started there: not for DOCKER_HOST, which names somebody else's, and not for another path than
+   * the default one, unless the environment says where such a daemon has its data: those of the default daemon are not for it.
+   */
   readonly startSocketPath?: string;
 }
 
@@ -64,7 +67,8 @@ function parseHost(text: string, ours: boolean, env: Environment, flags: TlsFlag
   const [, scheme = "", rest = ""] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? [];
   if (scheme === "unix") {
     const path = rest === "" ? DEFAULT_SOCKET_PATH : rest;
-    return { name: `unix://${path}`, address: { unix: path }, ...(ours ? { startSocketPath: path } : {}) };
+    const mayStart = ours && (path === DEFAULT_SOCKET_PATH || (env.LIGHTER_DATA_ROOT && env.LIGHTER_EXEC_ROOT));
+    return { name: `unix://${path}`, address: { unix: path }, ...(mayStart ? { startSocketPath: path } : {}) };
   }
   if (scheme === "tcp") {
     const tls = resolveTls(env, flags);

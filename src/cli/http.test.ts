@@ -182,8 +182,15 @@ test("nobody there: the address and what to ask oneself; DOCKER_HOST starts noth
 
 test("resolveHost: -H, then LIGHTER_HOST, then DOCKER_HOST, then the default; a daemon is ours unless DOCKER_HOST says so", () => {
   const env = { LIGHTER_HOST: "unix:///l", DOCKER_HOST: "unix:///d" };
-  expect(resolveHost("unix:///h", env)).toMatchObject({ address: { unix: "/h" }, startSocketPath: "/h" });
-  expect(resolveHost(undefined, env)).toMatchObject({ address: { unix: "/l" }, startSocketPath: "/l" });
+  const roots = { LIGHTER_DATA_ROOT: "/data", LIGHTER_EXEC_ROOT: "/exec" };
+  for (const [flag, path] of [
+    ["unix:///h", "/h"],
+    [undefined, "/l"],
+  ] as const) {
+    expect(resolveHost(flag, { ...env, ...roots })).toMatchObject({ address: { unix: path }, startSocketPath: path });
+    for (const some of [{}, { LIGHTER_DATA_ROOT: "/data" }, { LIGHTER_EXEC_ROOT: "/exec" }])
+      expect(resolveHost(flag, { ...env, ...some })).toEqual({ name: `unix://${path}`, address: { unix: path } });
+  }
   expect(resolveHost(undefined, { DOCKER_HOST: "unix:///d" })).toEqual({ name: "unix:///d", address: { unix: "/d" } });
   expect(resolveHost(undefined, {}).startSocketPath).toBe("/run/lighter/lighter.sock");
   expect(resolveHost("tcp://h:1", {})).toEqual({ name: "tcp://h:1", address: { hostname: "h", port: 1 } });

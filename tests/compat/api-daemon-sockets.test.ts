@@ -189,6 +189,22 @@ rooted("localhost is every address that /etc/hosts gives it, of those that this 
   }
 });
 
+rooted("a pidfile is one daemon's; what a killed one has left in it is no hindrance", async () => {
+  const pidPath = join(temporaryDirectory(), "pid");
+  writeFileSync(pidPath, `${process.pid} and something longer`); // a number that somebody has by now
+  const args = (directory: string) => ["-H", `unix://${directory}/a`, "--pidfile", pidPath];
+  const first = new Daemon(args);
+  await first.says("listening on");
+  expect(readFileSync(pidPath, "utf8")).toBe(`${first.pid}`);
+  const second = new Daemon(args);
+  await second.says(`pidfile: "${pidPath}" is that of a daemon which runs, process ${first.pid}`);
+  expect(readFileSync(pidPath, "utf8")).toBe(`${first.pid}`);
+  first.signal("SIGKILL");
+  const third = new Daemon(args);
+  await third.says("listening on");
+  expect(readFileSync(pidPath, "utf8")).toBe(`${third.pid}`);
+});
+
 rooted("--group gives a unix socket its group; one that is not there is an error", async () => {
   const daemon = new Daemon((directory) => ["-H", `unix://${directory}/a`, "-G", "12345"]);
   await daemon.says("listening on");

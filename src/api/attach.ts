@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { attach as attachTo, DEFAULT_DETACH_KEYS, type PendingAttach, parseDetachKeys } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { replayLogs } from "./logs.ts";
-import { pump } from "./pump.ts";
+import { type PumpOptions, pump } from "./pump.ts";
 import type { StreamCall } from "./router.ts";
 
 /** Output is framed unless a terminal made it. The content type that says so is of API 1.42. */
@@ -29,18 +29,33 @@ export function outputOf({ socket }: ClientStream, begin: () => void): { output?
 
 /** POST /containers/{id}/attach */
 export async function attach(call: StreamCall): Promise<void> {
+  const { query, client } = call;
+  try {
+    await client.skipBody(); // dockerode's are the parameters once more
+    const asked = (name: string) => query.boolean(name);
+    await serveAttach(call, asked, (tty) => client.open(isMultiplexed(tty, call.apiMinor)));
+  } catch (error) {
+    client.fail(error, "text");
+  }
+}
+
+/** An attach in whatever protocol: `asked` says which streams are wanted, `open` begins the client's stream. */
+export async function serveAttach(
+  call: StreamCall,
+  asked: (name: string) => boolean,
+  open: (tty: boolean) => void,
+): Promise<void> {
   const { daemon, query, client } = call;
   const container = daemon.engine.find(call.parameter("id"));
   const { config } = container.record;
   const tty = config.Tty ?? false;
-  await client.skipBody(); // dockerode's are the parameters once more
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
-  const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr") };
-  const stdin = query.boolean("stdin") && (config.OpenStdin ?? false);
+  const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
+  const stdin = asked("stdin") && (config.OpenStdin ?? false);
   // A terminal has no end of input that could be passed on, and a client that detaches from one ends its own only.
-  const logs = query.boolean("logs");
   const closeStdinOnEnd = !tty && (config.StdinOnce ?? false);
-  const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
+  const logs = query.boolean("logs");
+  const begin = () => open(tty);
   const plan = { ...streams, stdin, closeStdinOnEnd, ...(logs ? {} : outputOf(client, begin)) };
   const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan, begin) : undefined;
   if (pending === undefined) begin();
@@ -48,24 +63,23 @@ export async function attach(call: StreamCall): Promise<void> {
     const format = { ...streams, timestamps: false, tty };
     await replayLogs(client.output, daemon, container, format, new AbortController().signal);
   }
-  if (pending === undefined) client.close();
-  else
-    await joinPending(client, pending, {
-      ...{ stdin, closeStdinOnEnd, detachKeys },
-      onDetach: () => container.publish("detach"),
-    });
+  const onDetach = () => container.publish("detach");
+  if (!pending || !(await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach })))
+    client.close();
 }
 
-/** Waits for the process, then pumps until one side ends. */
+/** Waits for the process, then pumps until one side ends. Resolves with false if there is none. */
 export async function joinPending(
   client: ClientStream,
   pending: PendingAttach,
-  options: Parameters<typeof pump>[2],
-): Promise<void> {
+  options: Omit<PumpOptions, "exitKnown">,
+): Promise<boolean> {
+  const { output } = client;
   const cancel = () => pending.cancel();
-  client.output.on("close", cancel);
-  const connection = await pending.connection;
-  client.output.off("close", cancel);
-  if (connection === undefined) client.close();
-  else await pump(client, connection, options);
+  // What a client has sent is the process's, also if it does not wait for it to start.
+  if (!options.stdin) output.on("close", cancel);
+  const attached = await pending.connection;
+  output.off("close", cancel);
+  if (attached !== undefined) await pump(client, attached.socket, { ...options, exitKnown: attached.exitKnown });
+  return attached !== undefined;
 }

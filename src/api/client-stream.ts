@@ -6,14 +6,15 @@ import { HIJACK_LINGER_MS } from "../base/limits.ts";
 import { parseJsonBody, readBody } from "./body.ts";
 import {
   COMMON_HEADERS,
+  type ErrorForm,
   formatHead,
   formatRawAnswer,
+  formatRawError,
   MULTIPLEXED_STREAM,
   RAW_STREAM,
   sendEmpty,
   sendError,
 } from "./protocol.ts";
-import { answerOf } from "./status.ts";
 
 /** A client that gets a raw stream of bytes in both directions in place of an answer's body. */
 export interface ClientStream {
@@ -32,7 +33,7 @@ export interface ClientStream {
   /** Ends the stream; what was written to `output` arrives. */
   close(): void;
   /** In place of `open`: an answer that says what is wrong. After it: closes, as there is no place left to say so. */
-  fail(error: unknown): void;
+  fail(error: unknown, form?: ErrorForm): void;
   /** In place of `open`: an answer without a body. */
   finish(): void;
 }
@@ -106,10 +107,8 @@ export class HijackedClient implements ClientStream {
     socket.resume();
   }
 
-  fail(error: unknown): void {
-    const { status, message } = answerOf(error);
-    if (!this.#isOpen)
-      this.output.write(formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`));
+  fail(error: unknown, form: ErrorForm = "json"): void {
+    if (!this.#isOpen) this.output.write(formatRawError(error, form));
     this.close();
   }
 
@@ -150,8 +149,8 @@ export class PlainClient implements ClientStream {
     this.output.end();
   }
 
-  fail(error: unknown): void {
-    sendError(this.output, error);
+  fail(error: unknown, form: ErrorForm = "json"): void {
+    sendError(this.output, error, form);
   }
 
   finish(): void {

@@ -113,7 +113,7 @@ export async function startExec(call: StreamCall): Promise<void> {
   }
   const { stdin, closeStdinOnEnd } = plan;
   const onDetach = () => exec.container.publish("exec_detach", { execID: exec.id });
-  await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.end, onDetach });
+  if (!(await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach }))) client.close();
 }
 
 /** POST /exec/{id}/resize */

@@ -23,22 +23,16 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
 
 /** `json` is JSON already. */
 export function sendJsonText(response: ServerResponse, status: number, json: string): void {
-  const body = `${json}\n`;
-  response.writeHead(status, {
-    ...COMMON_HEADERS,
-    "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(body),
-  });
-  response.end(body);
+  send(response, status, "application/json", `${json}\n`);
 }
 
 export function sendText(response: ServerResponse, text: string): void {
-  response.writeHead(200, {
-    ...COMMON_HEADERS,
-    "Content-Type": "text/plain; charset=utf-8",
-    "Content-Length": Buffer.byteLength(text),
-  });
-  response.end(text);
+  send(response, 200, "text/plain; charset=utf-8", text);
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { ...COMMON_HEADERS, "Content-Type": type, "Content-Length": Buffer.byteLength(body) });
+  response.end(body);
 }
 
 /** An answer without a body. */
@@ -47,14 +41,29 @@ export function sendEmpty(response: ServerResponse, status: 200 | 204 | 304): vo
   response.end();
 }
 
+/** "text": where Docker has taken the connection over before it looks at what is asked for. */
+export type ErrorForm = "json" | "text";
+
+function describeError(error: unknown, form: ErrorForm): { status: number; type: string; body: string } {
+  const { status, message } = answerOf(error);
+  if (form === "text") return { status, type: RAW_STREAM, body: `${message}\r\n` };
+  return { status, type: "application/json", body: `${JSON.stringify({ message })}\n` };
+}
+
 /** Nothing to say about an answer that has begun: cutting it off is what tells the client. */
-export function sendError(response: ServerResponse, error: unknown): void {
+export function sendError(response: ServerResponse, error: unknown, form: ErrorForm = "json"): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
-  const { status, message } = answerOf(error);
-  sendJson(response, status, { message });
+  const { status, type, body } = describeError(error, form);
+  send(response, status, type, body);
+}
+
+/** As `sendError`, for a connection that node:http has let go of. */
+export function formatRawError(error: unknown, form: ErrorForm): string {
+  const { status, type, body } = describeError(error, form);
+  return formatRawAnswer(status, type, body);
 }
 
 /** A whole answer for a connection that node:http has let go of. */

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import { DetachScanner } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 
@@ -17,47 +18,67 @@ export interface PumpOptions {
 }
 
 /**
- * Joins a client with a process until the process's output has ended, the client has gone, or it has detached.
- * Both sides are slowed down to the pace of the other. Closes both.
+ * Joins a client with a process until the process's output has ended, the client has detached, or it has gone and the
+ * process has all that it sent. Both sides are slowed down to the pace of the other. Closes both.
  */
-export function pump(client: ClientStream, process: Socket, options: PumpOptions): Promise<void> {
-  const { promise: done, resolve: finish } = Promise.withResolvers<void>();
-  const { input, output } = client;
+export async function pump(client: ClientStream, process: Socket, options: PumpOptions): Promise<void> {
   process.on("error", () => process.destroy());
-  let hasEnded = false;
-  const end = async () => {
-    if (hasEnded) return;
-    hasEnded = true;
-    await options.exitKnown;
-    if (options.lastWords !== undefined && !output.destroyed) output.write(options.lastWords());
-    finish();
-  };
-  process.on("end", end).on("close", end);
-  output.on("close", finish);
-  // Not `end: true`: the client's stream is closed below, once, however this ends.
-  process.pipe(output, { end: false });
-  if (options.stdin) pumpInput(client, process, options, finish);
-  else input.resume(); // dropped; unread it would hide the end of the connection
-  return done.then(() => {
-    process.destroy();
-    client.close();
-  });
+  const output = passOutput(client.output, process, options);
+  const input = passInput(client.input, process, options);
+  await Promise.race([
+    output.then((how) => (how === "ended" ? how : Promise.race([input, endOf(process)]))),
+    input.then((how) => (how === "detached" ? how : output)),
+  ]);
+  process.destroySoon(); // what was written to it arrives
+  client.close();
 }
 
-function pumpInput({ input }: ClientStream, process: Socket, options: PumpOptions, finish: () => void): void {
+async function passOutput(output: Writable, process: Socket, options: PumpOptions): Promise<"ended" | "gone"> {
+  const [ended, gone] = [endOf(process).then(() => "ended" as const), closeOf(output).then(() => "gone" as const)];
+  // Not `end: true`: the client's stream is closed once, however this ends.
+  if (!output.destroyed) process.pipe(output, { end: false });
+  if ((await Promise.race([ended, gone])) === "gone") {
+    process.resume(); // dropped: what is not read holds up the other clients
+    return "gone";
+  }
+  await Promise.race([options.exitKnown, gone]);
+  if (options.lastWords !== undefined && !output.destroyed) output.write(options.lastWords());
+  return "ended";
+}
+
+async function passInput(input: Readable, process: Socket, options: PumpOptions): Promise<"ended" | "detached"> {
+  if (!options.stdin) {
+    input.resume(); // dropped; unread it would hide the end of the connection
+    return "ended";
+  }
+  const ended = endOf(input).then(() => "ended" as const);
   const scanner = options.detachKeys === undefined ? undefined : new DetachScanner(options.detachKeys);
+  const { promise: detached, resolve: detach } = Promise.withResolvers<"detached">();
   process.on("drain", () => input.resume());
   input.on("data", (chunk: Buffer) => {
     const { output, detached } = scanner?.push(chunk) ?? { output: chunk, detached: false };
     if (output.length > 0 && !process.write(output)) input.pause();
     if (!detached) return;
     options.onDetach?.();
-    finish();
-  });
-  input.on("end", () => {
-    const rest = scanner?.flush();
-    if (rest !== undefined && rest.length > 0) process.write(rest);
-    if (options.closeStdinOnEnd) process.end();
+    detach("detached");
   });
   input.resume(); // whoever read the request's body has paused it
+  const how = await Promise.race([ended, detached]);
+  if (how === "detached") return how;
+  const rest = scanner?.flush();
+  if (rest !== undefined && rest.length > 0) process.write(rest);
+  if (options.closeStdinOnEnd) process.end();
+  return how;
+}
+
+/** Resolves when nothing more comes from `stream`, also if that is so already: an end that nobody waited for is not told again. */
+function endOf(stream: Readable): Promise<void> {
+  if (stream.readableEnded || stream.destroyed) return Promise.resolve();
+  return new Promise((resolve) => stream.once("end", resolve).once("close", resolve));
+}
+
+/** Resolves when `stream` has closed, also if that was before. */
+function closeOf(stream: Writable): Promise<void> {
+  if (stream.destroyed) return Promise.resolve();
+  return new Promise((resolve) => stream.once("close", resolve));
 }

@@ -1,10 +1,9 @@
-import { attach, type Container, type PendingAttach } from "../engine/mod.ts";
-import { outputOf } from "./attach.ts";
+import { attach, type Container } from "../engine/mod.ts";
+import { joinPending, outputOf } from "./attach.ts";
 import { required } from "./body.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { createFrom } from "./containers.ts";
 import { encodeFrame } from "./frames.ts";
-import { type PumpOptions, pump } from "./pump.ts";
 import type { StreamCall } from "./router.ts";
 import { answerOf } from "./status.ts";
 
@@ -16,10 +15,6 @@ export async function run(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
   const created = createFrom(call, required(await client.readJson()));
   const container = daemon.engine.find(created.Id);
-  const gone = new AbortController();
-  client.output.on("close", () => gone.abort());
-  const exited = container.wait(container.record.hostConfig.AutoRemove ? "removed" : "next-exit", gone.signal);
-  exited.catch(() => {}); // the client has gone
   const begin = () => client.open(true);
   begin();
   client.output.write(encodeFrame("created", JSON.stringify(created)));
@@ -27,32 +22,22 @@ export async function run(call: StreamCall): Promise<void> {
   const closeStdinOnEnd = container.record.config.StdinOnce ?? false;
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr"), stdin, closeStdinOnEnd };
   const pending = await attach(container, created.Id, { ...streams, ...outputOf(client, begin) }, begin);
-  gone.signal.addEventListener("abort", () => pending.cancel());
   // Before the start is over: the process may have ended by then.
-  const following = follow(client, pending, {
+  const following = joinPending(client, pending, {
     ...{ stdin, closeStdinOnEnd, detachKeys: undefined },
-    exitKnown: exited.catch(() => {}), // the client has gone
     lastWords: () => encodeFrame("exited", JSON.stringify({ StatusCode: container.record.exitCode })),
   });
-  if (await start(call, container, exited)) await following;
+  if (await start(call, container)) await following;
 }
 
 /** False: it could not be started, and the client has been told. */
-async function start({ daemon, client }: StreamCall, container: Container, exited: Promise<number>): Promise<boolean> {
+async function start({ daemon, client }: StreamCall, container: Container): Promise<boolean> {
   try {
     await daemon.engine.start(container);
     return true;
   } catch (error) {
-    // The name of a container that is removed is free again when the client hears of the failure.
-    if (container.record.hostConfig.AutoRemove) await exited.catch(() => {});
     client.output.write(encodeFrame("failed", JSON.stringify({ message: answerOf(error).message })));
     client.close();
     return false;
   }
-}
-
-/** Until the end of the output, if there is a process. */
-async function follow(client: ClientStream, pending: PendingAttach, options: PumpOptions): Promise<void> {
-  const connection = await pending.connection;
-  if (connection !== undefined) await pump(client, connection, options);
 }

@@ -12,14 +12,11 @@ import type { Socket } from "node:net";
 import { PassThrough, type Readable, Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
 import { WEBSOCKET_FRAME_MAX_BYTES } from "../base/limits.ts";
-import { attach as attachTo } from "../engine/mod.ts";
-import { detachKeysFor, joinPending } from "./attach.ts";
+import { serveAttach } from "./attach.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { FrameReader } from "./frames.ts";
-import { replayLogs } from "./logs.ts";
-import { COMMON_HEADERS, formatHead, formatRawAnswer } from "./protocol.ts";
+import { COMMON_HEADERS, formatHead, formatRawError } from "./protocol.ts";
 import type { StreamCall } from "./router.ts";
-import { answerOf } from "./status.ts";
 import { writable } from "./writable.ts";
 
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -194,9 +191,7 @@ export class WebSocketClient implements ClientStream {
   }
 
   fail(error: unknown): void {
-    const { status, message } = answerOf(error);
-    if (!this.#isOpen)
-      this.#socket.write(formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`));
+    if (!this.#isOpen) this.#socket.write(formatRawError(error, "json"));
     this.#end(CLOSE_NORMAL);
   }
 
@@ -208,31 +203,9 @@ export class WebSocketClient implements ClientStream {
 /** GET /containers/{id}/attach/ws */
 export async function attachWebSocket(call: StreamCall): Promise<void> {
   const { daemon, query, client, apiMinor } = call;
+  daemon.engine.find(call.parameter("id")); // what is not there is not to be asked for in another way
   if (!(client instanceof WebSocketClient)) throw new LighterError("invalid", "the client must ask for a websocket");
-  const container = daemon.engine.find(call.parameter("id"));
-  const { config } = container.record;
-  const tty = config.Tty ?? false;
-  const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
-  const asked = (name: string) => apiMinor < SELECTABLE_SINCE || query.boolean(name);
-  const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
-  const stdin = asked("stdin") && (config.OpenStdin ?? false);
-  const plan = { ...streams, stdin, closeStdinOnEnd: !tty && (config.StdinOnce ?? false) };
   client.opcode = apiMinor < BINARY_SINCE ? OPCODE.text : OPCODE.binary;
-  const begin = () => client.open(!tty);
-  const pending = query.boolean("stream") ? await attachTo(container, call.parameter("id"), plan, begin) : undefined;
-  if (pending === undefined) begin();
-  if (query.boolean("logs"))
-    await replayLogs(
-      client.output,
-      daemon,
-      container,
-      { ...streams, timestamps: false, tty },
-      new AbortController().signal,
-    );
-  if (pending === undefined) client.close();
-  else
-    await joinPending(client, pending, {
-      ...{ stdin, closeStdinOnEnd: plan.closeStdinOnEnd, detachKeys },
-      onDetach: () => container.publish("detach"),
-    });
+  const asked = (name: string) => apiMinor < SELECTABLE_SINCE || query.boolean(name);
+  await serveAttach(call, asked, (tty) => client.open(!tty));
 }

@@ -4,10 +4,17 @@ import type { AttachPlan } from "../runtime/types.ts";
 import type { Container } from "./container.ts";
 import { markedForRemoval } from "./errors.ts";
 
+/** A client's connection to a process. */
+export interface Attached {
+  socket: Socket;
+  /** Resolves when the process has ended and that is known to all: what is asked after it is answered accordingly. */
+  exitKnown: Promise<unknown>;
+}
+
 /** A client's wish for a process's streams, which may come before the process is started. */
 export class PendingAttach {
   readonly plan: AttachPlan;
-  readonly #connection = Promise.withResolvers<Socket | undefined>();
+  readonly #connection = Promise.withResolvers<Attached | undefined>();
   #cancelled = false;
 
   constructor(plan: AttachPlan) {
@@ -15,14 +22,14 @@ export class PendingAttach {
   }
 
   /** The connection, once the process runs; undefined: it will not (failed to start, removed, cancelled). */
-  get connection(): Promise<Socket | undefined> {
+  get connection(): Promise<Attached | undefined> {
     return this.#connection.promise;
   }
 
   /** By whoever starts the process. */
-  deliver(socket: Socket | undefined): void {
-    if (this.#cancelled) socket?.destroy();
-    else this.#connection.resolve(socket);
+  deliver(attached: Attached | undefined): void {
+    if (this.#cancelled) attached?.socket.destroy();
+    else this.#connection.resolve(attached);
   }
 
   /** The client has gone. */
@@ -47,9 +54,10 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
       throw new LighterError("conflict", `container ${ref} is restarting, wait until the container is running`);
     const pending = new PendingAttach(plan);
     container.publish("attach");
-    const running = container.isRunning ? await connectTo(container, plan) : undefined;
-    if (running !== undefined) {
-      pending.deliver(running);
+    const { exitKnown } = container;
+    const socket = container.isRunning ? await connectTo(container, plan) : undefined;
+    if (socket !== undefined) {
+      pending.deliver({ socket, exitKnown });
       begin();
       return pending;
     }

@@ -25,6 +25,8 @@ export class Container {
   readonly queue = new SerialQueue();
   /** The running init; after its end until the next start, its `gone` still tells when its files may be removed. */
   supervised: Supervised | undefined;
+  /** Resolves when the end of the running init has been written down. */
+  exitKnown: Promise<unknown> = Promise.resolve();
   /** The running init's. */
   volumes: VolumesInUse | undefined;
   /** Of the running init. Made anew on demand after a daemon restart. */

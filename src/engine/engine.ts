@@ -319,7 +319,8 @@ export class Engine implements AsyncDisposable {
     container.publish("start");
     undo.move();
     this.#supervise(container, supervised, volumes);
-    for (const [index, attach] of attaches.entries()) attach.deliver(supervised.attached[index]);
+    const { exitKnown } = container;
+    for (const [index, socket] of supervised.attached.entries()) attaches[index]?.deliver({ socket, exitKnown });
   }
 
   /** The daemon's setting, or what a container is with, may be another one since the last start. */
@@ -384,7 +385,7 @@ export class Engine implements AsyncDisposable {
     this.#compressLog(container);
     const settle = (record: () => Promise<void> | void) =>
       container.queue.run(() => (this.isDisposed ? undefined : record()));
-    supervised.exited
+    container.exitKnown = supervised.exited
       .then(
         (exit) => settle(() => this.#exited(container, exit)),
         (error: unknown) => settle(() => this.#lost(container, messageOf(error))),

@@ -126,7 +126,8 @@ export async function startExec(
       attach: attach === undefined ? [] : [attach.plan],
     });
     exec.adopt(supervised);
-    attach?.deliver(supervised.attached[0]);
+    const [socket] = supervised.attached;
+    if (socket !== undefined) attach?.deliver({ socket, exitKnown: exec.end });
     void superviseExec(context, exec, supervised);
   } catch (error) {
     exec.failed(126); // also for a program that is not there, as with Docker

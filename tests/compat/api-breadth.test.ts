@@ -139,7 +139,7 @@ rooted("attach/ws: stdin, both outputs and the end, over a websocket", async () 
     expect(output.split("\n").sort()).toEqual(["", "got hello", "oops"]);
     // Without asking for a websocket, and for a container that is not there.
     expect((await daemon.request("GET", `/containers/${id}/attach/ws`)).status).toBe(400);
-    expect((await daemon.request("GET", "/containers/none/attach/ws")).status).toBe(400);
+    expect((await daemon.request("GET", "/containers/none/attach/ws")).status).toBe(404);
   } finally {
     tcp.close();
   }

@@ -7,6 +7,7 @@ import { DockerRegistry, hasDockerRegistry } from "../support/docker-registry.ts
 import { isRoot } from "../support/stage.ts";
 import { TerminalSession } from "../support/terminal.ts";
 import { testIf } from "../support/test-if.ts";
+import { lighterCommand } from "./cli-support.ts";
 
 /** The stock `docker` command line against our daemon, with real containers. */
 
@@ -83,6 +84,80 @@ stock("run -i passes megabytes through unchanged", async () => {
   const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
   expect(hash(Buffer.from(stdout, "latin1"))).toBe(hash(input));
   expect(code).toBe(0);
+});
+
+/** What a client's stdin may be: its bytes, and when it ends after them, in ms; "none": there is none; "open": it does not end. */
+const INPUTS: [name: string, bytes: string, end: number | "none" | "open"][] = [
+  ["none", "", "none"],
+  ["an end at once", "", 0],
+  ["an end after 1 ms", "", 1],
+  ["an end after 50 ms", "", 50],
+  ["bytes and the end", "hello\n", 0],
+  ["bytes, and the end after 20 ms", "hello\n", 20],
+  ["bytes, and no end", "hello\n", "open"],
+];
+
+/** Runs a client with one of INPUTS, to its end. */
+async function clientWith([, bytes, end]: (typeof INPUTS)[number], argv: readonly string[]): Promise<Result> {
+  const [command = "", ...args] = argv;
+  const env = { ...process.env, DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: daemon.directory };
+  const child = spawn(command, args, { env, stdio: [end === "none" ? "ignore" : "pipe", "pipe", "pipe"] });
+  const result: Result = { code: null, stdout: "", stderr: "" };
+  child.stdout!.on("data", (chunk: Buffer) => (result.stdout += chunk.toString("latin1")));
+  child.stderr!.on("data", (chunk: Buffer) => (result.stderr += chunk.toString("latin1")));
+  child.stdin?.on("error", () => {});
+  if (bytes !== "") child.stdin?.write(bytes);
+  if (end === 0) child.stdin?.end();
+  else if (typeof end === "number") setTimeout(() => child.stdin?.end(), end);
+  result.code = await new Promise((resolve) => child.on("close", resolve));
+  child.stdin?.destroy();
+  return result;
+}
+
+stock("whenever stdin ends, the process sees its end: run, exec, attach and start, of both clients", async () => {
+  await id("run", "-d", "--name", "box", ...RUN, "host-usr", "sleep", "1000");
+  for (const input of INPUTS) {
+    const command = ["host-usr", ...(input[2] === "open" ? ["head", "-n1"] : ["cat"])];
+    const [started, running] = [
+      await id("create", "-i", ...RUN, ...command),
+      await id("create", "-i", ...RUN, ...command),
+    ];
+    const commands = [
+      ["run", "--rm", "-i", ...RUN, ...command],
+      ["exec", "-i", "box", ...command.slice(1)],
+      ["start", "-ai", started],
+      ["attach", running],
+    ];
+    for (const client of [["docker"], lighterCommand]) {
+      await docker("start", running);
+      const outcomes = commands.map((args) => clientWith(input, [...client, ...args]));
+      const expected = { code: 0, stdout: input[1], stderr: "" };
+      for (const [index, outcome] of (await Promise.all(outcomes)).entries())
+        expect([client[0], input[0], commands[index]![0], outcome]).toEqual([
+          client[0],
+          input[0],
+          commands[index]![0],
+          expected,
+        ]);
+    }
+    await docker("rm", "-f", started, running);
+  }
+  await docker("rm", "-f", "box");
+});
+
+stock("what is typed before a terminal is there reaches it, its end too", async () => {
+  for (const early of ["\x04", "hello\r\x04"]) {
+    const container = await daemon.create({ Cmd: ["cat"], Tty: true, OpenStdin: true, HostConfig: hostUsr });
+    const attached = await daemon.hijack(`/containers/${container}/attach?stream=1&stdin=1&stdout=1`, { early });
+    await daemon.request("POST", `/containers/${container}/start`);
+    const exec = { Cmd: ["cat"], Tty: true, AttachStdin: true, AttachStdout: true };
+    const box = await daemon.run({ Cmd: ["sleep", "1000"], HostConfig: hostUsr });
+    const { Id } = (await daemon.request("POST", `/containers/${box}/exec`, exec)).json;
+    const executed = await daemon.hijack(`/exec/${Id}/start`, { body: '{"Tty":true}', early });
+    for (const stream of [attached, executed])
+      expect((await stream.untilEnd()).replaceAll("^D\b\b", "")).toBe(early === "\x04" ? "" : "hello\r\nhello\r\n");
+    for (const one of [container, box]) await daemon.request("DELETE", `/containers/${one}?force=1`);
+  }
 });
 
 stock("run -t has a terminal", async () => {

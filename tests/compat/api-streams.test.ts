@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { LighterError } from "../../src/base/errors.ts";
-import { frame, type RawConnection } from "../support/api-client.ts";
+import { frame, maskedFrame, type RawConnection } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
 
 let api: ApiServer;
@@ -93,6 +93,69 @@ test("stdin's end closes the process's stdin only if the container says once", a
   }
 });
 
+/** How a client can be done with its input before there is a process to take it. */
+const EARLY_ENDS: [how: string, end: (connection: RawConnection) => void][] = [
+  ["half-closes", ({ socket }) => socket.end()],
+  ["goes away", ({ socket }) => socket.destroy()],
+];
+
+test.each(EARLY_ENDS)(
+  "input that ends before the start is the process's all the same: the client %s",
+  async (_, end) => {
+    for (const input of ["", "before"]) {
+      const id = await api.create({ OpenStdin: true, StdinOnce: true });
+      const attached = await api.hijack(`/containers/${id}/attach?${ALL}`, { early: input });
+      end(attached);
+      await api.request("GET", "/_ping"); // the end has come, too
+      await start(id);
+      const process = api.runtime.process(id);
+      await process.untilStdin(() => process.stdinClosed);
+      expect(process.stdin).toBe(input);
+      process.exit(0);
+      if (!attached.socket.destroyed) expect(await attached.untilEnd()).toBe("");
+    }
+  },
+);
+
+test.each(EARLY_ENDS)("so is that of a websocket, and of an exec: the client %s", async (_, end) => {
+  for (const input of ["", "before"]) {
+    const id = await api.create({ OpenStdin: true, StdinOnce: true });
+    const socket = await api.openWebSocket(`/containers/${id}/attach/ws?${ALL}`);
+    if (input !== "") socket.socket.write(maskedFrame(2, input));
+    end(socket);
+    await api.request("GET", "/_ping");
+    await start(id);
+    const process = api.runtime.process(id);
+    await process.untilStdin(() => process.stdinClosed);
+    expect(process.stdin).toBe(input);
+
+    const exec = await createExec(id, { Cmd: ["cat"], AttachStdin: true, AttachStdout: true });
+    end(await api.hijack(`/exec/${exec}/start`, { body: "{}", early: input }));
+    const executed = await api.runtime.started(exec);
+    await executed.untilStdin(() => executed.stdinClosed);
+    expect(executed.stdin).toBe(input);
+  }
+});
+
+test("an attach ends when the container's end is known, so that what is asked next sees it ended", async () => {
+  for (const HostConfig of [{}, { AutoRemove: true }]) {
+    const id = await api.create({ HostConfig });
+    const early = await api.hijack(`/containers/${id}/attach?${ALL}`);
+    await start(id);
+    const late = await api.hijack(`/containers/${id}/attach?${ALL}`);
+    const process = api.runtime.process(id);
+    process.endOutput();
+    expect((await api.inspect(id)).State.Running).toBe(true);
+    expect([early.ended, late.ended]).toEqual([false, false]);
+    process.exit(3);
+    for (const attached of [early, late]) {
+      await attached.untilEnd();
+      if (HostConfig.AutoRemove) expect((await api.request("GET", `/containers/${id}/json`)).status).toBe(404);
+      else expect((await api.inspect(id)).State).toMatchObject({ Running: false, ExitCode: 3 });
+    }
+  }
+});
+
 test("a client attaches to a running container, others see the same, each only what it asked for", async () => {
   const id = await api.run();
   const process = api.runtime.process(id);
@@ -146,7 +209,7 @@ test("detach keys of one's own replace the usual ones; in a pipe all are bytes",
   expect(api.runtime.process(id).stdin).toBe("\x10\x11");
   expect(await api.request("POST", `/containers/${id}/attach?${ALL}&detachKeys=bad`)).toMatchObject({
     status: 400,
-    json: { message: "Invalid detach keys (bad) provided" },
+    text: "Invalid detach keys (bad) provided\r\n",
   });
   const piped = await api.run({ OpenStdin: true });
   const pipe = await api.hijack(`/containers/${piped}/attach?${ALL}`);
@@ -172,12 +235,21 @@ test("an attach to what is removed before it starts just ends", async () => {
   expect(await attached.untilEnd()).toBe("");
 });
 
-test("an error before the stream is an ordinary answer", async () => {
-  for (const upgrade of [true, false]) {
-    const attached = await api.hijack(`/containers/none/attach?${ALL}`, { upgrade });
-    expect(attached.head).toStartWith("HTTP/1.1 404 Not Found\r\n");
-    expect(await attached.untilEnd()).toBe('{"message":"No such container: none"}\n');
-  }
+test("an error before the stream is an answer, to an attach in Docker's plain text", async () => {
+  const json = (message: string) => `${JSON.stringify({ message })}\n`;
+  for (const upgrade of [true, false])
+    for (const [path, body] of [
+      [`/containers/none/attach?${ALL}`, "No such container: none\r\n"],
+      ["/exec/none/start", json("No such exec instance: none")],
+    ] as const) {
+      const attached = await api.hijack(path, { upgrade, body: "{}" });
+      expect(attached.head).toStartWith("HTTP/1.1 404 Not Found\r\n");
+      expect(await attached.untilEnd()).toBe(body);
+    }
+  const again = await api.request("POST", "/containers/none/attach", undefined, { Expect: "" });
+  expect(again).toMatchObject({ status: 404, text: "No such container: none\r\n" });
+  const plain = await api.request("GET", `/containers/none/attach/ws?${ALL}`);
+  expect(plain).toMatchObject({ status: 404, text: json("No such container: none") });
 });
 
 test("a client that attaches on a connection used before gets a well-formed answer", async () => {

@@ -98,10 +98,20 @@ export class ApiClient {
     const headers = ["Host: d", "Content-Type: application/json", `Content-Length: ${body.length}`];
     if (upgrade) headers.push("Connection: Upgrade", "Upgrade: tcp");
     const connection = await this.open(`POST ${path} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n${body}${early}`);
-    await connection.until((text) => text.includes("\r\n\r\n"));
-    const end = connection.text.indexOf("\r\n\r\n") + 4;
-    connection.head = connection.text.slice(0, end);
-    connection.text = connection.text.slice(end);
+    await connection.readHead();
+    return connection;
+  }
+
+  /** A websocket, of which frames are read and written as bytes. */
+  async openWebSocket(path: string): Promise<RawConnection> {
+    const headers = [
+      "Host: d",
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ];
+    const connection = await this.open(`GET ${path} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
+    await connection.readHead();
     return connection;
   }
 }
@@ -127,6 +137,14 @@ export class RawConnection {
     this.socket.on("end", onEnd).on("close", onEnd).on("error", onEnd);
   }
 
+  /** Moves the answer's head from `text` to `head`. */
+  async readHead(): Promise<void> {
+    await this.until((text) => text.includes("\r\n\r\n"));
+    const end = this.text.indexOf("\r\n\r\n") + 4;
+    this.head = this.text.slice(0, end);
+    this.text = this.text.slice(end);
+  }
+
   async until(isMet: (text: string) => boolean): Promise<void> {
     while (!isMet(this.text)) {
       if (this.ended) throw new Error(`the connection ended after ${JSON.stringify(this.text)}`);
@@ -147,6 +165,13 @@ function parseOrUndefined(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** A short frame as a websocket's client sends it. */
+export function maskedFrame(opcode: number, payload: string): Buffer {
+  const mask = [1, 2, 3, 4];
+  const bytes = Buffer.from(payload).map((byte, index) => byte ^ mask[index & 3]!);
+  return Buffer.from([0x80 | opcode, 0x80 | bytes.length, ...mask, ...bytes]);
 }
 
 /** A frame of Docker's multiplexed stream, or one of our own. */

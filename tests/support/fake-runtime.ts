@@ -107,9 +107,14 @@ export class FakeProcess {
       if (plan[stream]) socket.write(stdio.terminal ? payload : Buffer.concat([header, payload]));
   }
 
+  /** Its clients have all output; that it has ended is yet to be told. */
+  endOutput(): void {
+    for (const { socket } of this.#clients) socket.end();
+  }
+
   exit(exitCode: number, oomKilled = false): void {
     this.hasEnded = true;
-    for (const { socket } of this.#clients) socket.end();
+    this.endOutput();
     const finishedAtNs = nowNs();
     const record = { exitCode, signal: 0, oomKilled, startedAtNs: this.#startedAtNs, finishedAtNs };
     writeFileSync(join(this.request.runDirectory, "exit"), String(exitCode));

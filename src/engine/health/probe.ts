@@ -54,7 +54,7 @@ async function runUntil(
 ): Promise<number | "timeout"> {
   const pending = new PendingAttach(exec.attachPlan);
   await execs.start(exec, pending, undefined);
-  const connection = await pending.connection;
+  const connection = (await pending.connection)?.socket;
   connection?.on("error", () => connection.destroy());
   connection?.on("data", (chunk: Buffer) => output.push(chunk));
   const closed = new Promise<void>((resolve) =>

@@ -1,7 +1,7 @@
 /**
- * One executable, four programs, chosen by argv[0] or by the first argument: the command line, the daemon
- * (`lighter daemon`), the OCI runtime (`lighter runtime`, or a link named `lighter-runtime`), and the daemon's helper that
- * unpacks layers (`lighter layer-worker`, which is not for people).
+ * One executable, five programs, chosen by argv[0] or by the first argument: the command line, the daemon
+ * (`lighter daemon`), the OCI runtime (`lighter runtime`, or a link named `lighter-runtime`), and the daemon's helpers, which
+ * are not for people: what unpacks layers (`lighter layer-worker`), and what touches files of containers (`lighter file-worker`).
  * Each is imported when it is the one to run: the others' modules cost no start-up time.
  *
  * What they return is the exit code, and all their output is with the kernel by then: process.exit(3) drops what
@@ -27,6 +27,10 @@ async function main(): Promise<number> {
     Bun.unsafe.setJITPolicy(1);
     const { layerWorkerMain } = await import("./image/worker/main.ts");
     return await layerWorkerMain();
+  }
+  if (args[0] === "file-worker") {
+    const { fileWorkerMain } = await import("./engine/file-worker.ts");
+    return await fileWorkerMain();
   }
   const { cliMain } = await import("./cli/mod.ts");
   return await cliMain(args);

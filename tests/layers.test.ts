@@ -6,17 +6,19 @@ import { dirname, join } from "node:path";
  * The map: who may import whom. Arrows go right only; siblings meet in `engine`.
  * cli, dashboard --HTTP--> api --> engine --> runtime image build network volume machine --> linux, spec --> base
  *                                       oci --> runtime
+ * What walks, copies and removes files in processes of its own is below those who have such files: image, engine --> files.
  */
 const below = ["linux", "spec", "base", "embedded"];
 const mayImport: Record<string, readonly string[]> = {
-  main: ["api", "cli", "oci", "image"],
+  main: ["api", "cli", "oci", "image", "engine"],
   cli: ["spec", "base"],
   dashboard: ["spec", "base"],
   api: ["engine", "spec", "base"],
   oci: ["runtime", ...below],
-  engine: ["runtime", "image", "build", "network", "volume", "machine", ...below],
+  engine: ["runtime", "image", "build", "network", "volume", "machine", "files", ...below],
   runtime: below,
-  image: below,
+  image: ["files", ...below],
+  files: ["linux", "base"],
   build: below,
   network: below,
   volume: below,

@@ -2,9 +2,9 @@ import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
 import { portsForFilter } from "./container-networks.ts";
 import { ContainerSummaries, idOfImage } from "./container-summary.ts";
-import { measureForList } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
+import { measureForList } from "./measure.ts";
 import { isInRange, parsePortRange } from "./port-range.ts";
 import { sendJsonText } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -41,11 +41,8 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
   const summaries = new ContainerSummaries(daemon, all, apiMinor);
-  const elements = query.boolean("size")
-    ? await Promise.all(
-        containers.map(async (container) => summaries.format(container, await measureForList(daemon, container))),
-      )
-    : containers.map((container) => summaries.format(container));
+  const sizes = query.boolean("size") ? await measureForList(daemon, containers) : [];
+  const elements = containers.map((container, index) => summaries.format(container, sizes[index]));
   sendJsonText(response, 200, `[${elements.join(",")}]`);
 }
 

@@ -1,9 +1,9 @@
 import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
-import { measureContainer } from "./container-view.ts";
 import { Filters } from "./filters.ts";
 import { publishPrune } from "./image-events.ts";
 import { parseUntil } from "./image-filters.ts";
+import { measureContainers } from "./measure.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 
@@ -17,8 +17,9 @@ export async function pruneContainers({ daemon, query, response }: AnswerCall): 
     filters.matchesLabels(record.config.Labels ?? {});
   const deleted: string[] = [];
   let bytes = 0;
-  for (const container of daemon.engine.list().filter(isWanted)) {
-    const { SizeRw } = await measureContainer(daemon, container);
+  const wanted = daemon.engine.list().filter(isWanted);
+  const sizes = await measureContainers(daemon, wanted);
+  for (const [index, container] of wanted.entries()) {
     try {
       await daemon.engine.remove(container, { force: false, volumes: false });
     } catch (error) {
@@ -27,7 +28,7 @@ export async function pruneContainers({ daemon, query, response }: AnswerCall): 
       throw error;
     }
     deleted.push(container.id);
-    bytes += SizeRw;
+    bytes += Math.max(sizes[index]!.SizeRw, 0);
   }
   publishPrune(daemon, "container", bytes);
   sendJson(response, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: bytes });

@@ -3,7 +3,6 @@ import { parseRfc3339 } from "../base/time.ts";
 import { appArmorProfileOf, type Container, describeLinks } from "../engine/mod.ts";
 import { describeNetworkSettings } from "./container-networks.ts";
 import type { Daemon } from "./daemon-state.ts";
-import { measureTree } from "./measure-tree.ts";
 
 /** How a container is shown: `GET /containers/{id}/json`, and what a list has of it, too. */
 
@@ -199,25 +198,4 @@ export function describeStatus({ record, state }: Container, nowMs: number): str
 function healthSuffix(status: string | undefined): string {
   if (status === undefined) return "";
   return status === "starting" ? " (health: starting)" : ` (${status})`;
-}
-
-/** Bytes of the container's own files, and with its image's. */
-export async function measureContainer(
-  { engine, images }: Daemon,
-  container: Container,
-): Promise<{ SizeRw: number; SizeRootFs: number }> {
-  const own = await measureTree(engine.paths.container(container.id).upper);
-  let ofImage = 0;
-  try {
-    ofImage = images.get(container.record.imageId).sizeBytes;
-  } catch {
-    // removed by force while the container was stopped
-  }
-  return { SizeRw: own, SizeRootFs: own + ofImage };
-}
-
-/** As Go leaves out what is 0: a container without files of its own has no size of them. */
-export async function measureForList(daemon: Daemon, container: Container): Promise<object> {
-  const sizes = Object.entries(await measureContainer(daemon, container));
-  return Object.fromEntries(sizes.filter(([, bytes]) => bytes !== 0));
 }

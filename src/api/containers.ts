@@ -14,7 +14,8 @@ import {
   type WaitCondition,
 } from "../engine/mod.ts";
 import { readJsonBody, required } from "./body.ts";
-import { inspectContainer, measureContainer } from "./container-view.ts";
+import { inspectContainer } from "./container-view.ts";
+import { measureContainers } from "./measure.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson, sendText } from "./protocol.ts";
 import type { AnswerCall, Call } from "./router.ts";
 import { shapeFor } from "./versions.ts";
@@ -63,7 +64,7 @@ export async function explain({ daemon, query, request, response }: AnswerCall):
 /** GET /containers/{id}/json */
 export async function inspect(call: AnswerCall): Promise<void> {
   const container = containerOf(call);
-  const size = call.query.boolean("size") ? await measureContainer(call.daemon, container) : {};
+  const [size = {}] = call.query.boolean("size") ? await measureContainers(call.daemon, [container]) : [];
   const inspected = { ...inspectContainer(call.daemon, container, call.apiMinor), ...size };
   sendJson(call.response, 200, shapeFor("container", call.apiMinor, inspected));
 }

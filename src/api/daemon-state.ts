@@ -21,6 +21,11 @@ export interface Daemon extends OpenedEngine {
   readonly metrics: Metrics;
 }
 
+/** What was removed and whose files are not deleted yet, or cannot be. */
+export function pendingRemovalCount({ trashes }: Daemon): number {
+  return trashes.reduce((sum, { pendingCount }) => sum + pendingCount, 0);
+}
+
 export const DEFAULT_SETTINGS: DaemonSettings = {
   debug: false,
   labels: [],

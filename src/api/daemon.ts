@@ -99,6 +99,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   for (const host of options.hosts) await listen(host, { ...options, manager, accept });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);
+  for (const trash of opened.trashes) trash.begin();
   manager.tell("READY=1", `MAINPID=${process.pid}`);
   setImmediate(releaseTextPages); // what start-up touched
 }

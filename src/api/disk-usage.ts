@@ -1,9 +1,8 @@
 import { LighterError } from "../base/errors.ts";
 import { ContainerSummaries } from "./container-summary.ts";
-import { measureForList } from "./container-view.ts";
-import type { Daemon } from "./daemon-state.ts";
+import { type Daemon, pendingRemovalCount } from "./daemon-state.ts";
 import { summarizeImage } from "./images.ts";
-import { measureTree } from "./measure-tree.ts";
+import { measureForList, measureVolumes } from "./measure.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 import { shapeFor } from "./versions.ts";
@@ -26,7 +25,14 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
     Volumes: wants("volume") ? await describeVolumes(daemon) : null,
     BuildCache: wants("build-cache") ? [] : null,
     ...(apiMinor < TYPES_SINCE_MINOR ? { BuilderSize: 0 } : {}),
+    ...(asked.length === 0 ? pendingRemovals(daemon) : {}),
   });
+}
+
+/** Of ours alone: what is removed and still takes its place on the disk. */
+function pendingRemovals(daemon: Daemon): { PendingRemovals?: number } {
+  const count = pendingRemovalCount(daemon);
+  return count === 0 ? {} : { PendingRemovals: count };
 }
 
 function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersSize: number; Images: object[] } {
@@ -48,24 +54,20 @@ function describeImages({ engine, images }: Daemon, apiMinor: number): { LayersS
 async function describeContainers(daemon: Daemon, apiMinor: number): Promise<object[]> {
   const all = daemon.engine.list();
   const summaries = new ContainerSummaries(daemon, all, apiMinor);
-  const list = all.map(async (container) => ({
-    ...summaries.describe(container),
-    ...(await measureForList(daemon, container)),
-  }));
-  return await Promise.all(list);
+  const sizes = await measureForList(daemon, all);
+  return all.map((container, index) => ({ ...summaries.describe(container), ...sizes[index] }));
 }
 
 /** Those with options are elsewhere, and not measured, as with Docker. */
 async function describeVolumes(daemon: Daemon): Promise<object[]> {
   const { volumes } = daemon.engine;
-  const described: object[] = [];
-  for (const record of volumes.list().filter(({ options }) => options === null))
-    described.push({
-      ...describeVolume(daemon, record),
-      UsageData: {
-        RefCount: volumes.usersOf(record.name).length,
-        Size: await measureTree(volumes.pathOf(record.name)),
-      },
-    });
-  return described;
+  const measured = volumes.list().filter(({ options }) => options === null);
+  const sizes = await measureVolumes(
+    daemon,
+    measured.map(({ name }) => name),
+  );
+  return measured.map((record) => ({
+    ...describeVolume(daemon, record),
+    UsageData: { RefCount: volumes.usersOf(record.name).length, Size: sizes.get(record.name) },
+  }));
 }

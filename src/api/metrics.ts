@@ -5,7 +5,7 @@
 import { createServer, type Server } from "node:http";
 import { arch, availableParallelism, totalmem } from "node:os";
 import { VERSION } from "../base/version.ts";
-import type { Daemon } from "./daemon-state.ts";
+import { type Daemon, pendingRemovalCount } from "./daemon-state.ts";
 import { readOperatingSystem } from "./info.ts";
 
 /** Go's client's own: Docker's dashboards are made for these. */
@@ -84,6 +84,12 @@ export class Metrics {
         this.#starts.format("lighter_container_start_seconds"),
       ),
       ...describeContainers(daemon),
+      family(
+        "lighter_pending_removals",
+        "gauge",
+        "Removed containers, volumes and parts of images that are being deleted",
+        [`lighter_pending_removals ${pendingRemovalCount(daemon)}`],
+      ),
       ...describeHost(daemon),
       ...describeProcess(),
     ];

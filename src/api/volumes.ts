@@ -4,7 +4,7 @@ import { handled, parseBody } from "../spec/body-fields.ts";
 import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
-import { measureTree } from "./measure-tree.ts";
+import { measureVolumes } from "./measure.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 
@@ -89,8 +89,8 @@ export function updateVolume(_call: AnswerCall): void {
 }
 
 /** DELETE /volumes/{name} */
-export async function removeVolume({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
-  await daemon.engine.volumes.remove(parameter("name"), query.boolean("force"));
+export function removeVolume({ daemon, parameter, query, response }: AnswerCall): void {
+  daemon.engine.volumes.remove(parameter("name"), query.boolean("force"));
   sendEmpty(response, 204);
 }
 
@@ -99,16 +99,22 @@ export async function pruneVolumes({ daemon, query, apiMinor, response }: Answer
   const filters = Filters.parse(query.text("filters"), ["all", "label", "label!"]);
   const all = parseAll(filters) || apiMinor < PRUNE_ANONYMOUS_SINCE_MINOR;
   const { volumes, events } = daemon.engine;
+  const isWanted = ({ name, labels, options }: VolumeRecord) =>
+    options === null &&
+    (all || Object.hasOwn(labels ?? {}, ANONYMOUS_LABEL)) &&
+    filters.matchesLabels(labels ?? {}) &&
+    volumes.usersOf(name).length === 0;
+  const wanted = volumes.list().filter(isWanted);
+  const sizes = await measureVolumes(
+    daemon,
+    wanted.map(({ name }) => name),
+  );
   const deleted: string[] = [];
   let bytes = 0;
-  for (const { name, labels, options } of volumes.list()) {
-    const isAnonymous = Object.hasOwn(labels ?? {}, ANONYMOUS_LABEL);
-    if (options !== null || !(all || isAnonymous) || !filters.matchesLabels(labels ?? {})) continue;
-    if (volumes.usersOf(name).length > 0) continue;
-    const size = await measureTree(volumes.pathOf(name));
-    if (!(await removeUnlessInUse(daemon, name))) continue;
+  for (const { name } of wanted) {
+    if (!removeUnlessInUse(daemon, name)) continue;
     deleted.push(name);
-    bytes += size;
+    bytes += Math.max(sizes.get(name) ?? 0, 0);
   }
   events.publish("volume", "prune", "", { reclaimed: `${bytes}` });
   sendJson(response, 200, { VolumesDeleted: deleted, SpaceReclaimed: bytes });
@@ -127,9 +133,9 @@ function parseAll(filters: Filters): boolean {
 }
 
 /** False: a container took it meanwhile, or somebody removed it. */
-async function removeUnlessInUse({ engine }: Daemon, name: string): Promise<boolean> {
+function removeUnlessInUse({ engine }: Daemon, name: string): boolean {
   try {
-    await engine.volumes.remove(name, false);
+    engine.volumes.remove(name, false);
     return true;
   } catch (error) {
     if (error instanceof LighterError && (error.code === "conflict" || error.code === "not-found")) return false;

@@ -178,6 +178,17 @@ export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
 /** Directories a layer needs and does not mention, and the bytes of their paths. Builders that leave them out leave out a few. */
 export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
+/** A job of a file worker, whose longest part is the paths of an image's layers; and one message of the worker. */
+export const FILE_JOB_MAX_BYTES = 256 * 1024;
+export const FILE_MESSAGE_MAX_CHARS = 1024 * 1024;
+/** File workers at a time, 40 MB each. More jobs wait. */
+export const FILE_WORKERS_MAX = 64;
+/**
+ * How often a file worker says that it gets on, and how long it may say nothing: then its file system is taken for dead, and
+ * it is killed.
+ */
+export const FILE_WORKER_BEAT_MS = 1000;
+export const FILE_WORKER_STALL_MS = 30_000;
 /** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 /** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */

@@ -7,6 +7,7 @@ import { log } from "../base/log.ts";
 import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
+import { FileWorkers, Trash } from "../files/mod.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -43,6 +44,8 @@ export interface EngineOptions {
   runtime: Runtime;
   planner: Planner;
   networks: HostNetwork & { settings: NetworkSettings };
+  /** Whose files they are is the engine's business, and it ends them. */
+  workers?: FileWorkers;
   /** Without: the host's ids for containers that do not say. */
   userNamespaces?: UserNamespaceSetting;
 }
@@ -54,7 +57,8 @@ export interface EngineOptions {
  *   create   row                                          nothing, or a created container
  *   start    directory, run directory and process, row    a created container with a live run directory: `open` adopts it
  *   exit     exit record (supervisor), row, run directory a running row with an exit record: `open` finishes the exit
- *   remove   row "removing", directories, row deleted     a row "removing": `open` goes on
+ *   remove   row "removing", volumes and directories      a row "removing": `open` goes on
+ *            into the trash, row deleted
  */
 export class Engine implements AsyncDisposable {
   readonly paths: EnginePaths;
@@ -64,6 +68,9 @@ export class Engine implements AsyncDisposable {
   readonly store: Store;
   readonly execs: Execs;
   readonly volumes: Volumes;
+  /** What walks, copies and removes files. */
+  readonly workers: FileWorkers;
+  readonly #trash: Trash;
   readonly #mountedVolumes: MountedVolumes;
   readonly networks: Networks;
   readonly #userNamespaces: UserNamespaces;
@@ -84,11 +91,14 @@ export class Engine implements AsyncDisposable {
     this.planner = options.planner;
     makeStateDirectories(this.paths);
     this.store = new Store(this.paths.database);
+    this.workers = options.workers ?? new FileWorkers();
+    this.#trash = new Trash(this.paths.removedContainers, this.workers);
     this.#mountedVolumes = new MountedVolumes(this.runtime, this.paths);
     this.volumes = new Volumes({
       onRemoved: (name) => this.#mountedVolumes.forget(name),
       table: this.store.volumes,
       directory: this.paths.volumes,
+      workers: this.workers,
       events: this.events,
       usersOf: (name) => this.list().flatMap(({ id, record }) => (hasVolume(record, name) ? [id] : [])),
     });
@@ -147,7 +157,14 @@ export class Engine implements AsyncDisposable {
     }
     await Promise.all([this.#logForwarder.stop(), this.#logCompressor.stop()]);
     await this.idle();
+    for (const trash of this.trashes) trash.close();
+    this.workers[Symbol.dispose]();
     this.store[Symbol.dispose]();
+  }
+
+  /** Where removed containers and volumes are until they are deleted. */
+  get trashes(): readonly Trash[] {
+    return [this.#trash, this.volumes.trash];
   }
 
   /** `part` is done with when the engine is. */
@@ -558,9 +575,18 @@ export class Engine implements AsyncDisposable {
     this.#names.delete(record.name);
     this.execs.forgetAll(container);
     for (const attach of container.pendingAttaches) attach.deliver(undefined);
+    try {
+      this.#removeVolumes(record); // now, as whoever asked for the removal may look right after it
+    } catch (error) {
+      logFailure(`remove the volumes of container ${record.id}`, error); // to be tried once more in the background
+    }
     container.publish("destroy");
     container.notifyRemoved();
     this.inBackground(`remove container ${record.id}`, this.#finishRemoval(container));
+  }
+
+  #removeVolumes({ removeVolumes, mountPoints }: ContainerRecord): void {
+    if (removeVolumes) this.volumes.removeAnonymous(mountPoints);
   }
 
   /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
@@ -571,8 +597,8 @@ export class Engine implements AsyncDisposable {
     writePoint("remove run directory");
     await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
     writePoint("remove directory");
-    await rm(this.paths.container(container.id).directory, { recursive: true, force: true });
-    if (container.record.removeVolumes) await this.volumes.removeAnonymous(container.record.mountPoints);
+    await this.#trash.discard(this.paths.container(container.id).directory);
+    this.#removeVolumes(container.record);
     this.store.delete(container.id);
     this.#userNamespaces.release(container.id);
   }
@@ -583,7 +609,7 @@ export class Engine implements AsyncDisposable {
     const containers = this.store.all().map((record) => new Container(record, this.events));
     this.networks.open();
     for (const { record } of containers) this.#userNamespaces.claim(record);
-    await this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
+    this.volumes.open(containers.flatMap(({ record }) => volumesToKeep(record)));
     for (const container of containers) if (container.record.status !== "removing") this.#register(container);
     await Promise.all(containers.map((container) => this.#reconcileOne(container)));
     await this.execs.reconcile((id) => this.#containers.get(id));

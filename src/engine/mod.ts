@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
+import { FileWorkers, type Trash } from "../files/mod.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
 import { setUpAppArmor } from "./apparmor.ts";
@@ -21,6 +22,7 @@ import { openRegistries, type Registries } from "./registries.ts";
 import { startAtBoot } from "./start-at-boot.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
+export { measureTrees } from "../files/mod.ts";
 export type {
   Image,
   LoadedImage,
@@ -124,13 +126,16 @@ export interface OpenedEngine {
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
+  /** Where what was removed is until it is deleted: not before each of them is told to `begin`. */
+  trashes: readonly Trash[];
 }
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
-  const images = await ImageStore.open(paths.images);
+  const workers = new FileWorkers();
+  const images = await ImageStore.open(paths.images, { workers });
   const host = { ...readHostFacts(), appArmor: await setUpAppArmor() };
   const runtime = options.runtime ?? launcherRuntime(paths.execRoot);
   await installHello(images, readFileSync(helloPath));
@@ -148,7 +153,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const hostNetwork =
     options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
   const engine = await Engine.open({
-    ...{ paths, runtime, planner, userNamespaces },
+    ...{ paths, runtime, planner, userNamespaces, workers },
     networks: { ...hostNetwork, settings },
   });
   const { firewall } = hostNetwork;
@@ -158,7 +163,8 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new HealthMonitor(engine));
   engine.use(new OomMonitor(engine));
   startAtBoot(engine);
-  return { engine, images, registries: openRegistries(options.registry), host };
+  const trashes = [images.trash, ...engine.trashes];
+  return { engine, images, registries: openRegistries(options.registry), host, trashes };
 }
 
 function launcherRuntime(execRoot: string): Runtime {

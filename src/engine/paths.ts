@@ -35,6 +35,11 @@ export class EnginePaths {
     return join(this.dataRoot, "containers");
   }
 
+  /** The trash of these. */
+  get removedContainers(): string {
+    return join(this.containers, ".removed");
+  }
+
   get volumes(): string {
     return join(this.dataRoot, "volumes");
   }

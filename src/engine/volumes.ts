@@ -1,10 +1,10 @@
-import { chmodSync, mkdirSync, readdirSync, renameSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { LighterError } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { formatNow } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
+import { type FileWorkers, Trash } from "../files/mod.ts";
 import { checkVolumeName, parseVolumeOptions, type VolumeOptions } from "../volume/mod.ts";
 import type { MountPoint } from "./config/mod.ts";
 import type { EventBus } from "./events.ts";
@@ -29,6 +29,8 @@ export interface VolumesOptions {
   /** With one directory a volume. */
   directory: string;
   events: EventBus;
+  /** Who deletes files. */
+  workers: FileWorkers;
   /** Called when the name is free. */
   onRemoved(name: string): void;
   /** Ids of the containers that have the volume. */
@@ -40,24 +42,24 @@ export interface VolumesOptions {
  *
  *   create   row (with its container's), directory     a row without a directory: `open` makes it
  *   remove   row "removing", directory moved away,     a row "removing": `open` goes on
- *            row deleted, files deleted                files among the removed: `open` deletes them
+ *            row deleted, files deleted                files in the trash, which the next one deletes
  *
  * Nothing is mounted here: for what a volume's options ask for, see mounted-volumes.ts.
  */
 export class Volumes {
   readonly #options: VolumesOptions;
   readonly #records = new Map<string, VolumeRecord>();
+  readonly trash: Trash;
 
   constructor(options: VolumesOptions) {
     this.#options = options;
+    makeDirectory(options.directory, 0o711);
+    this.trash = new Trash(join(options.directory, REMOVED_DIRECTORY), options.workers);
   }
 
   /** `named`: volumes that containers have, those of an older Lighter without a row among them. */
-  async open(named: Iterable<MountPoint>): Promise<void> {
-    const { table, directory } = this.#options;
-    makeDirectory(directory, 0o711);
-    makeDirectory(join(directory, REMOVED_DIRECTORY), 0o700);
-    for (const { record, removing } of table.all()) {
+  open(named: Iterable<MountPoint>): void {
+    for (const { record, removing } of this.#options.table.all()) {
       if (removing) this.#finishRemoval(record.name);
       else this.#records.set(record.name, record);
     }
@@ -70,7 +72,6 @@ export class Volumes {
           options: null,
         });
     for (const name of this.#records.keys()) this.#makeDirectories(name);
-    await this.#deleteRemoved();
   }
 
   /** Oldest first. */
@@ -161,10 +162,10 @@ export class Volumes {
   }
 
   /**
-   * Resolves when the files are gone, too.
+   * The name is free, and the files are in the trash.
    * @throws LighterError "not-found", unless by force; "conflict" while a container has it
    */
-  async remove(name: string, force: boolean): Promise<void> {
+  remove(name: string, force: boolean): void {
     if (force && !this.#records.has(name)) return;
     this.get(name);
     const users = this.usersOf(name);
@@ -173,35 +174,22 @@ export class Volumes {
     this.#records.delete(name);
     this.#options.onRemoved(name);
     this.#options.table.setRemoving(name);
-    const removedPath = this.#finishRemoval(name);
+    this.#finishRemoval(name);
     this.#options.events.publish("volume", "destroy", name, DRIVER);
-    await rm(removedPath, { recursive: true, force: true });
   }
 
   /** Of a container that goes: those volumes that nobody named, unless another container has them. */
-  async removeAnonymous(points: readonly MountPoint[]): Promise<void> {
+  removeAnonymous(points: readonly MountPoint[]): void {
     for (const { volume } of points)
       if (volume?.anonymous && this.#records.has(volume.name) && this.usersOf(volume.name).length === 0)
-        await this.remove(volume.name, true);
+        this.remove(volume.name, true);
   }
 
-  /** Moves the files out of the way, so that the name is free at once. Returns where they are. */
-  #finishRemoval(name: string): string {
-    const { table, directory } = this.#options;
-    const removedPath = join(directory, REMOVED_DIRECTORY, randomId());
-    try {
-      renameSync(join(directory, name), removedPath);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error; // an earlier daemon came that far
-    }
+  /** Moves the files out of the way, so that the name is free at once. */
+  #finishRemoval(name: string): void {
+    this.trash.move(join(this.#options.directory, name));
     writePoint("moved volume");
-    table.delete(name);
-    return removedPath;
-  }
-
-  async #deleteRemoved(): Promise<void> {
-    const path = join(this.#options.directory, REMOVED_DIRECTORY);
-    for (const name of readdirSync(path)) await rm(join(path, name), { recursive: true, force: true });
+    this.#options.table.delete(name);
   }
 }
 

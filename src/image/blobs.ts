@@ -1,12 +1,13 @@
 /** The content-addressed part of the OCI image layout: blobs/sha256/HEX, and ingest/ for what is not verified yet. */
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES, UNFINISHED_PULL_MAX_AGE_MS } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
+import type { Trash } from "../files/mod.ts";
 
 /** A file in an ingest directory, hashed while it was written. */
 export interface IngestedFile {
@@ -36,20 +37,21 @@ const PARTIAL_NAME = /^sha256-([0-9a-f]{64})\.partial$/;
 export class BlobStore {
   readonly #blobsPath: string;
   readonly #ingestPath: string;
+  readonly #trash: Trash;
   /** Downloads that are whole and verified, and still where a killed process leaves them to be taken up again. */
   readonly #downloaded = new Set<Digest>();
-  #removedCount = 0;
 
   /** Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed, but for unfinished downloads. */
-  static async open(rootPath: string): Promise<BlobStore> {
-    const store = new BlobStore(rootPath);
+  static async open(rootPath: string, trash: Trash): Promise<BlobStore> {
+    const store = new BlobStore(rootPath, trash);
     mkdirSync(store.#ingestPath, { recursive: true, mode: 0o700 });
     mkdirSync(store.#blobsPath, { recursive: true, mode: 0o700 });
     await store.#removeUnfinished(UNFINISHED_PULL_MAX_AGE_MS);
     return store;
   }
 
-  private constructor(rootPath: string) {
+  private constructor(rootPath: string, trash: Trash) {
+    this.#trash = trash;
     this.#blobsPath = join(rootPath, "blobs", "sha256");
     this.#ingestPath = join(rootPath, "ingest");
   }
@@ -75,7 +77,7 @@ export class BlobStore {
   }
 
   async removeIngest(path: string): Promise<void> {
-    await rm(path, { recursive: true, force: true });
+    await this.#trash.discard(path);
   }
 
   /** The file a download of the blob grows in. */
@@ -111,7 +113,7 @@ export class BlobStore {
     for (const name of readdirSync(this.#ingestPath)) {
       const path = join(this.#ingestPath, name);
       const isYoung = Date.now() - lstatSync(path).mtimeMs < maxAgeMs;
-      if (!PARTIAL_NAME.test(name) || !isYoung) await rm(path, { recursive: true, force: true });
+      if (!PARTIAL_NAME.test(name) || !isYoung) await this.#trash.discard(path);
     }
   }
 
@@ -152,29 +154,19 @@ export class BlobStore {
   }
 
   /**
-   * `has` no longer knows them when this returns its promise; the disk is free when that resolves.
+   * `has` no longer knows them when this returns its promise, and they are in the trash.
    * A download that is whole stays where it is: as an unfinished one it can be taken up again.
    */
   async remove(digests: readonly Digest[]): Promise<void> {
-    const removedPaths: string[] = [];
-    for (const digest of digests) {
-      this.#downloaded.delete(digest);
-      const removedPath = join(this.#ingestPath, `removed-${this.#removedCount++}`);
-      try {
-        renameSync(this.#storedPath(digest), removedPath);
-        removedPaths.push(removedPath);
-      } catch (error) {
-        if (errnoOf(error) !== "ENOENT") throw error;
-      }
-    }
-    for (const path of removedPaths) await rm(path, { force: true });
+    for (const digest of digests) this.#downloaded.delete(digest);
+    await Promise.all(digests.map((digest) => this.#trash.discard(this.#storedPath(digest))));
   }
 
   /** Removes every blob that is not in `wanted`, and returns their digests. */
   async removeAllBut(wanted: ReadonlySet<Digest>): Promise<Digest[]> {
     const digests = readdirSync(this.#blobsPath).map((hex) => `sha256:${hex}` as Digest);
     const unwanted = digests.filter((digest) => !wanted.has(digest));
-    for (const digest of unwanted) await rm(this.#storedPath(digest), { force: true, recursive: true });
+    for (const digest of unwanted) await this.#trash.discard(this.#storedPath(digest));
     return unwanted;
   }
 

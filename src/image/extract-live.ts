@@ -10,6 +10,7 @@ import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import { removeTreeAt } from "../linux/remove-tree.ts";
 import {
   type BytePath,
   chmodPathFd,
@@ -28,7 +29,6 @@ import {
   PATH_MAX,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
-  removeTreeAt,
   showPath,
   tryLinkat,
   tryMkdirat,
@@ -181,7 +181,7 @@ export class LiveExtractor implements TarSink {
       // We are not in its mount namespace: the kernel would let us, and take the mount away from the container.
       if (isMountPoint(parentFd, name))
         throw new LighterError("kernel", `unlinkat ${showPath(path)}: device or resource busy`, { errno: "EBUSY" });
-      removeTreeAt(parentFd, name, LAYER_PATH_MAX_DEPTH);
+      removeTreeAt(parentFd, name);
       rc = create();
     }
     if (rc < 0) throw kernelError(rc, `create "${showPath(path)}"`);

@@ -11,9 +11,9 @@
  * them from the topmost layer, so they are copied up after unpacking, and the key is the chainId.
  */
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChainId, DiffId } from "../base/ids.ts";
+import type { Trash } from "../files/mod.ts";
 import { digestOf } from "./blobs.ts";
 import type { ImageDatabase, LayerRecord } from "./database.ts";
 import type { LayerTotals } from "./unpack.ts";
@@ -33,6 +33,7 @@ const EMPTY_DIRECTORY = "0";
 export class LayerStore {
   /** Above the directories of all layers. */
   readonly path: string;
+  readonly #trash: Trash;
   readonly #records = new Map<string, LayerRecord>();
   /** Keys of records that the database does not have yet. */
   readonly #uncommitted = new Set<string>();
@@ -41,8 +42,8 @@ export class LayerStore {
   #nextDirectory: number;
 
   /** Nobody else uses `rootPath`. Removes unfinished layers. */
-  static async open(rootPath: string, database: ImageDatabase): Promise<LayerStore> {
-    const store = new LayerStore(join(rootPath, "l"), database.nextDirectory());
+  static async open(rootPath: string, database: ImageDatabase, trash: Trash): Promise<LayerStore> {
+    const store = new LayerStore(join(rootPath, "l"), database.nextDirectory(), trash);
     mkdirSync(store.path, { recursive: true, mode: 0o700 });
     mkdirSync(store.emptyDirectoryPath, { recursive: true, mode: 0o755 });
     for (const { addedAtMs, ...record } of database.layers()) {
@@ -55,8 +56,9 @@ export class LayerStore {
     return store;
   }
 
-  private constructor(layersPath: string, nextDirectory: number) {
+  private constructor(layersPath: string, nextDirectory: number, trash: Trash) {
     this.path = layersPath;
+    this.#trash = trash;
     this.#nextDirectory = nextDirectory;
   }
 
@@ -130,8 +132,8 @@ export class LayerStore {
   // --- Removing ---
 
   /**
-   * The layers are forgotten when this returns its promise; their trees are gone when that resolves. The database must
-   * have forgotten them before: a record of a half-removed tree would be believed.
+   * The layers are forgotten when this returns its promise, and their trees in the trash. The database must have forgotten
+   * them before: a record of a tree that is not there would be believed.
    */
   async remove(records: readonly LayerRecord[]): Promise<void> {
     for (const { key } of records) {
@@ -139,7 +141,7 @@ export class LayerStore {
       this.#uncommitted.delete(key);
       this.#addedAtMs.delete(key);
     }
-    for (const { directory } of records) await this.#removeDirectory(directory);
+    await Promise.all(records.map(({ directory }) => this.#removeDirectory(directory)));
   }
 
   /** What a worker that failed has left. */
@@ -147,8 +149,7 @@ export class LayerStore {
     await this.#removeDirectory(directory);
   }
 
-  /** Off the main thread: a large layer takes seconds. Follows no symlink, and takes trees deeper than PATH_MAX. */
   async #removeDirectory(name: string): Promise<void> {
-    await rm(this.directoryPath(name), { recursive: true, force: true });
+    await this.#trash.discard(this.directoryPath(name));
   }
 }

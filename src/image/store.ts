@@ -5,6 +5,7 @@
  *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool; index.json is written after each change
  *   l/                               the unpacked layers (layers.ts)
  *   ingest/                          unfinished files; downloads among them survive, the rest goes when the store is opened
+ *   .removed/                        what nobody needs any more, until it is deleted (files/trash.ts)
  *   lock                             flock(2): one process at a time
  *   worker-lock                      flock(2): held by the process and its layer workers, until the last has ended
  *
@@ -19,6 +20,7 @@ import type { Digest } from "../base/ids.ts";
 import { DEAD_OWNER_TIMEOUT_MS, WORKERS_END_TIMEOUT_MS } from "../base/limits.ts";
 import { log } from "../base/log.ts";
 import { writePoint } from "../base/write-point.ts";
+import { FileWorkers, Trash } from "../files/mod.ts";
 import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
 import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-image.ts";
@@ -66,6 +68,8 @@ export type RemoveRecord = { Untagged: string } | { Deleted: string };
 
 export interface OpenOptions {
   platform?: Platform;
+  /** Who deletes. What is to be deleted waits for `trash.begin()`. Without: the store has its own, and begins. */
+  workers?: FileWorkers;
 }
 
 interface StoreParts {
@@ -76,6 +80,9 @@ interface StoreParts {
   blobs: BlobStore;
   layers: LayerStore;
   platform: Platform;
+  trash: Trash;
+  /** The store's own. */
+  ownWorkers: FileWorkers | undefined;
 }
 
 export class ImageStore implements AsyncDisposable {
@@ -87,6 +94,8 @@ export class ImageStore implements AsyncDisposable {
   readonly #layers: LayerStore;
   readonly #jobs: LayerJobs;
   readonly platform: Platform;
+  readonly trash: Trash;
+  readonly #ownWorkers: FileWorkers | undefined;
   readonly #index = new ImageIndex();
   readonly #content: Content;
   readonly #lastUses: LastUses;
@@ -111,6 +120,7 @@ export class ImageStore implements AsyncDisposable {
     mkdirSync(rootPath, { recursive: true, mode: 0o700 });
     const lockFd = openSync(join(rootPath, "lock"), "a", 0o600);
     const workerLockFd = openSync(join(rootPath, "worker-lock"), "a", 0o600);
+    const ownWorkers = options.workers === undefined ? new FileWorkers() : undefined;
     let database: ImageDatabase | undefined;
     try {
       if (!(await lockExclusiveWithin(lockFd, DEAD_OWNER_TIMEOUT_MS)))
@@ -118,12 +128,17 @@ export class ImageStore implements AsyncDisposable {
       await waitForWorkers(workerLockFd);
       removeTemporaryLayoutFiles(rootPath);
       database = new ImageDatabase(join(rootPath, "images.db"));
-      const [blobs, layers] = [await BlobStore.open(rootPath), await LayerStore.open(rootPath, database)];
+      const trash = new Trash(join(rootPath, ".removed"), options.workers ?? ownWorkers!);
+      const [blobs, layers] = [await BlobStore.open(rootPath, trash), await LayerStore.open(rootPath, database, trash)];
       const platform = options.platform ?? HOST_PLATFORM;
-      const store = new ImageStore({ rootPath, lockFd, workerLockFd, database, blobs, layers, platform });
+      const store = new ImageStore({
+        ...{ rootPath, lockFd, workerLockFd, database, blobs, layers, platform, trash, ownWorkers },
+      });
       await store.#read();
+      if (ownWorkers !== undefined) trash.begin();
       return store;
     } catch (error) {
+      ownWorkers?.[Symbol.dispose]();
       database?.[Symbol.dispose]();
       closeSync(workerLockFd);
       closeSync(lockFd);
@@ -142,6 +157,8 @@ export class ImageStore implements AsyncDisposable {
     this.#lastUses = new LastUses(parts.database);
     this.#jobs = new LayerJobs(parts.blobs, parts.layers, parts.workerLockFd);
     this.platform = parts.platform;
+    this.trash = parts.trash;
+    this.#ownWorkers = parts.ownWorkers;
   }
 
   /** Gives up what is being loaded and pulled, and waits for changes under way. */
@@ -150,6 +167,8 @@ export class ImageStore implements AsyncDisposable {
     while (this.#content.leases.size > 0) await Promise.all([...this.#content.leases].map((staging) => staging.over));
     await this.#lastChange.catch(() => {});
     this.#lastUses.write();
+    this.trash.close();
+    this.#ownWorkers?.[Symbol.dispose]();
     this.#database[Symbol.dispose]();
     closeSync(this.#workerLockFd);
     closeSync(this.#lockFd);
@@ -481,7 +500,7 @@ export class ImageStore implements AsyncDisposable {
     const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
     for (const [index, layer] of [...image.layers.entries()].reverse())
       if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
-    // All begun at once: a pull that begins from here on must not take up what goes.
+    // All out of sight at once: a pull that begins from here on must not take up what goes.
     await Promise.all([this.#layers.remove(layers), this.#content.removeBlobs(blobsOf(image)), this.#writeLayout()]);
     return records;
   }

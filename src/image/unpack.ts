@@ -19,6 +19,7 @@ import {
   LAYER_MAX_IMPLIED_PATH_BYTES,
   LAYER_PATH_MAX_DEPTH,
 } from "../base/limits.ts";
+import { removeTreeAt } from "../linux/remove-tree.ts";
 import {
   type BytePath,
   chmodat,
@@ -39,7 +40,6 @@ import {
   PATH_MAX,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
-  removeTreeAt,
   S_IFCHR,
   showPath,
   tryLinkat,
@@ -320,7 +320,7 @@ export class LayerUnpacker implements TarSink {
 
   /** Removes what an earlier entry of this layer left at `name`, so that this one replaces it. */
   #makeRoom(parentFd: number, name: string): void {
-    removeTreeAt(parentFd, name, LAYER_PATH_MAX_DEPTH);
+    removeTreeAt(parentFd, name);
     // Cached directories may have been resolved through it. The parent itself stays in use.
     for (const [path, fd] of this.#directories) {
       if (fd === parentFd) continue;

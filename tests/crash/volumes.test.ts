@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -42,7 +43,7 @@ async function check(target: TestDaemon): Promise<ListedVolume[]> {
   for (const { Mountpoint } of volumes) expect(existsSync(Mountpoint)).toBe(true);
   const names = readdirSync(join(target.dataRoot, "volumes"));
   expect(names.sort()).toEqual([".removed", ...volumes.map(({ Name }) => Name)].sort());
-  expect(readdirSync(join(target.dataRoot, "volumes/.removed"))).toEqual([]);
+  await eventually(() => expect(readdirSync(join(target.dataRoot, "volumes/.removed"))).toEqual([]));
   return volumes;
 }
 

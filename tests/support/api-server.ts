@@ -42,6 +42,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   async #start(): Promise<void> {
     const [dataRoot, execRoot] = [join(this.directory, "data"), join(this.directory, "exec")];
     this.#opened = await openEngine({ dataRoot, execRoot, runtime: this.runtime, hostNetwork: this.network });
+    for (const trash of this.#opened.trashes) trash.begin();
     this.#server = createServer(
       { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
       new Router(routes),

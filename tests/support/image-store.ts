@@ -10,8 +10,8 @@ export function makeTempDir(): string {
   return mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-image-"));
 }
 
-/** Every path below `root` with what `lstat` and its content say; times left out. */
-export function snapshot(root: string): string[] {
+/** Every path below `root` with what `lstat` and its content say; times left out. `isLeftOut`: of the names right below. */
+export function snapshot(root: string, isLeftOut: (name: string) => boolean = () => false): string[] {
   const lines: string[] = [];
   const visit = (path: string, name: string): void => {
     const stat = lstatSync(path);
@@ -21,15 +21,17 @@ export function snapshot(root: string): string[] {
         ? sha256(readFileSync(path))
         : `${stat.isDirectory() ? "" : stat.rdev}`;
     lines.push(`${name} ${stat.mode.toString(8)} ${stat.uid}:${stat.gid} ${what}`);
-    if (stat.isDirectory()) for (const child of readdirSync(path).sort()) visit(join(path, child), `${name}/${child}`);
+    if (!stat.isDirectory()) return;
+    const children = readdirSync(path).filter((child) => path !== root || !isLeftOut(child));
+    for (const child of children.sort()) visit(join(path, child), `${name}/${child}`);
   };
   visit(root, ".");
   return lines;
 }
 
-/** The store's files, without the database, whose bytes differ with each change undone. */
+/** The store's files, without the database, whose bytes differ with each change undone, and without what is being deleted. */
 export function storeSnapshot(root: string): string[] {
-  return snapshot(root).filter((line) => !line.startsWith("./images.db"));
+  return snapshot(root, (name) => name.startsWith("images.db") || name === ".removed");
 }
 
 export async function failureOf(run: () => Promise<unknown>, what = "it"): Promise<LighterError> {

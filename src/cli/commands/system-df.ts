@@ -43,6 +43,8 @@ interface DiskUsage {
   readonly Containers?: readonly Container[] | null;
   readonly Volumes?: readonly Volume[] | null;
   readonly BuildCache?: readonly Cache[] | null;
+  /** Of our own daemon. */
+  readonly PendingRemovals?: number;
 }
 
 async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): Promise<number> {
@@ -55,6 +57,9 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
         type: "*formatter.diskUsageImagesContext",
       }),
     );
+  const { PendingRemovals: pending = 0 } = usage;
+  if (isTable && pending > 0)
+    await stdout.text(`\nStill being deleted: ${pending} of what was removed (containers, volumes, parts of images)\n`);
   return 0;
 }
 

@@ -3,7 +3,7 @@
  * unpacks and compresses them. It meets what is hostile, takes the time and has the memory; the daemon only hears of it.
  * Speaks protocol.ts on stdin and stdout.
  */
-import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { asLighterError } from "../../base/wire-error.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
 import { openBlob } from "../registry/mod.ts";
 import { compressLayer } from "./compress-layer.ts";
@@ -13,7 +13,7 @@ import {
   decodeJob,
   encodeMessage,
   type LayerProgress,
-  readLines,
+  readMessages,
   type WorkerJob,
   type WorkerMessage,
   type WorkerResults,
@@ -37,7 +37,7 @@ export async function layerWorkerMain(): Promise<number> {
   const jobs: string[] = [];
   let wake = (): void => {};
   void (async () => {
-    for await (const line of readLines(Bun.stdin.stream() as unknown as AsyncIterable<Uint8Array>)) {
+    for await (const line of readMessages(Bun.stdin.stream() as unknown as AsyncIterable<Uint8Array>)) {
       jobs.push(line);
       wake();
     }
@@ -77,11 +77,4 @@ async function work(
     case "inherit":
       return inheritFromBelow(job);
   }
-}
-
-function asLighterError(error: unknown): LighterError {
-  if (error instanceof LighterError) return error;
-  const errno = errnoOf(error);
-  if (errno === "") console.error("lighter: bug:", error);
-  return new LighterError(errno === "" ? "internal" : "kernel", messageOf(error), errno === "" ? {} : { errno });
 }

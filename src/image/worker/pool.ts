@@ -7,7 +7,7 @@ import {
   type JobKind,
   type JobOf,
   type LayerProgress,
-  readLines,
+  readMessages,
   type WorkerResults,
 } from "./protocol.ts";
 
@@ -25,7 +25,7 @@ class Worker {
   constructor(heldFd: number, onEnd: () => void) {
     this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], heldFd);
     void this.#process.ended.then(onEnd);
-    this.#lines = readLines(this.#process.output);
+    this.#lines = readMessages(this.#process.output);
   }
 
   /** @throws LighterError of the job; any other error, or one that is "internal", means that the worker is not to be used again. */

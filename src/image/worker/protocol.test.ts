@@ -3,7 +3,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
-import { decodeJob, decodeMessage, encodeJob, encodeMessage, readLines, type WorkerMessage } from "./protocol.ts";
+import { decodeJob, decodeMessage, encodeJob, encodeMessage, readMessages, type WorkerMessage } from "./protocol.ts";
 
 const messages: WorkerMessage<"layer">[] = [
   { type: "progress", receivedBytes: 1, unpackedBytes: 2 },
@@ -58,9 +58,9 @@ test("lines are put together from pieces, and have a limit", async () => {
   const pieces = (async function* () {
     for (const byte of bytes) yield Buffer.of(byte);
   })();
-  expect(await Array.fromAsync(readLines(pieces))).toEqual(["één", "two"]);
+  expect(await Array.fromAsync(readMessages(pieces))).toEqual(["één", "two"]);
   const endless = (async function* () {
     for (;;) yield Buffer.alloc(LAYER_WORKER_LINE_MAX_BYTES / 2, "x");
   })();
-  await expect(Array.fromAsync(readLines(endless))).rejects.toThrow("too long");
+  await expect(Array.fromAsync(readMessages(endless))).rejects.toThrow("too long");
 });

@@ -10,9 +10,11 @@
  * A worker has one job at a time. To cancel a job its worker is killed. The daemon believes a worker no more than it has
  * to: what comes back is checked, for hostile bytes went in.
  */
-import { type ErrorCode, LighterError } from "../../base/errors.ts";
+import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
+import { readLines } from "../../base/lines.ts";
+import { decodeError, encodeError } from "../../base/wire-error.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import { parseDigest } from "../../spec/oci-image.ts";
 import type { Compression } from "../compression.ts";
@@ -92,13 +94,6 @@ export type WorkerMessage<K extends JobKind = JobKind> =
   | { type: "done"; result: WorkerResults[K] }
   | { type: "failed"; error: LighterError };
 
-interface WireError {
-  code: ErrorCode;
-  message: string;
-  errno?: string;
-  hint?: string;
-}
-
 export function encodeJob(job: WorkerJob): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, job })}\n`;
 }
@@ -112,15 +107,8 @@ export function decodeJob(line: string): WorkerJob {
 }
 
 export function encodeMessage(message: WorkerMessage): string {
-  if (message.type !== "failed") return `${JSON.stringify(message)}\n`;
-  const { code, message: text, detail } = message.error;
-  const error: WireError = {
-    code,
-    message: text,
-    ...(detail.errno === undefined ? {} : { errno: detail.errno }),
-    ...(detail.hint === undefined ? {} : { hint: detail.hint }),
-  };
-  return `${JSON.stringify({ type: "failed", error })}\n`;
+  const wire = message.type === "failed" ? { type: "failed", error: encodeError(message.error) } : message;
+  return `${JSON.stringify(wire)}\n`;
 }
 
 type JsonObject = Record<string, unknown>;
@@ -137,26 +125,6 @@ function asObject(value: unknown, what: string): JsonObject {
 function asCount(value: unknown, what: string): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw malformed(`${what} is no count`);
   return value as number;
-}
-
-const ERROR_CODES: readonly unknown[] = [
-  "invalid",
-  "not-found",
-  "conflict",
-  "not-supported",
-  "unavailable",
-  "unauthorized",
-  "kernel",
-  "internal",
-] satisfies ErrorCode[];
-
-function decodeError(value: unknown): LighterError {
-  const { code, message, errno, hint } = asObject(value, "error");
-  if (typeof message !== "string" || !ERROR_CODES.includes(code)) throw malformed("the error is malformed");
-  return new LighterError(code as ErrorCode, message, {
-    ...(typeof errno === "string" ? { errno } : {}),
-    ...(typeof hint === "string" ? { hint } : {}),
-  });
 }
 
 function decodeLayerResult(value: unknown): LayerResult {
@@ -211,25 +179,17 @@ export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerM
       };
     case "done":
       return { type: "done", result: RESULT_DECODERS[kind](message.result) };
-    case "failed":
-      return { type: "failed", error: decodeError(message.error) };
+    case "failed": {
+      const error = decodeError(message.error);
+      if (error === undefined) throw malformed("the error is malformed");
+      return { type: "failed", error };
+    }
     default:
       throw malformed("a message of an unknown type");
   }
 }
 
-/**
- * The lines of a byte stream, as they come.
- * @throws LighterError ("internal") for a line longer than LAYER_WORKER_LINE_MAX_BYTES.
- */
-export async function* readLines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let pending = "";
-  for await (const bytes of stream) {
-    pending += decoder.decode(bytes, { stream: true });
-    const lines = pending.split("\n");
-    pending = lines.pop() ?? "";
-    if (pending.length > LAYER_WORKER_LINE_MAX_BYTES) throw malformed("a message is too long");
-    yield* lines;
-  }
+/** @throws LighterError ("internal") for a line longer than LAYER_WORKER_LINE_MAX_BYTES. */
+export function readMessages(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  return readLines(stream, LAYER_WORKER_LINE_MAX_BYTES, "layer worker");
 }

@@ -40,7 +40,31 @@ export function spawnSelf(entryPath: string, args: readonly string[], heldFd: nu
       ended: child.exited.then(() => {}),
     };
   } catch (error) {
-    const errno = errnoOf(error);
-    throw new LighterError("kernel", `start a helper process: ${errno || messageOf(error)}`, { errno, cause: error });
+    throw cannotStart(error);
   }
+}
+
+export type SelfOnSocket = Pick<SelfProcess, "output" | "kill" | "ended">;
+
+/** The same, with `socketFd` as its stdin, which is the caller's to close. */
+export function spawnSelfOn(entryPath: string, args: readonly string[], socketFd: number): SelfOnSocket {
+  try {
+    const child = Bun.spawn([...selfCommand(entryPath, "/proc/self/exe"), ...args], {
+      stdio: [socketFd, "pipe", "inherit"],
+      cwd: "/",
+      env: process.env,
+    });
+    return {
+      output: child.stdout as unknown as AsyncIterable<Uint8Array>,
+      kill: () => child.kill("SIGKILL"),
+      ended: child.exited.then(() => {}),
+    };
+  } catch (error) {
+    throw cannotStart(error);
+  }
+}
+
+function cannotStart(error: unknown): LighterError {
+  const errno = errnoOf(error);
+  return new LighterError("kernel", `start a helper process: ${errno || messageOf(error)}`, { errno, cause: error });
 }

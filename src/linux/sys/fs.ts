@@ -7,7 +7,7 @@
  * Every call is synchronous and throws a `LighterError` ("kernel") with the errno's name; the ones a caller expects
  * to fail in the normal course of things (`tryX`) return a negative errno instead, for speed.
  */
-import { closeSync, constants, readdirSync } from "node:fs";
+import { constants } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
 import { lastErrnoNumber } from "./libc.ts";
@@ -23,6 +23,7 @@ const libc = libcSymbols({
   mknodat: { args: ["i32", "ptr", "u32", "u64"], returns: "i32" },
   symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
   linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
+  renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
   unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
   readlinkat: { args: ["i32", "ptr", "ptr", "u64"], returns: "i64" },
   fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
@@ -51,6 +52,7 @@ export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOL
 export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK } = constants;
 
 /** openat2(2). */
+export const RESOLVE_NO_XDEV = 0x01n;
 export const RESOLVE_NO_MAGICLINKS = 0x02n;
 export const RESOLVE_NO_SYMLINKS = 0x04n;
 export const RESOLVE_BENEATH = 0x08n;
@@ -144,6 +146,12 @@ export function trySymlinkat(target: string, dirFd: number, name: string): numbe
 /** Never follows `oldName` if it is a symlink. */
 export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
   const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
+  return rc < 0 ? -lastErrnoNumber() : 0;
+}
+
+/** Over what has the new name, as rename(2). */
+export function tryRenameat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
+  const rc = libc.renameat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName));
   return rc < 0 ? -lastErrnoNumber() : 0;
 }
 
@@ -275,25 +283,4 @@ export function splitDevice(device: number): { major: number; minor: number } {
     major: Number(((value >> 32n) & 0xfffff000n) | ((value >> 8n) & 0xfffn)),
     minor: Number(((value >> 12n) & 0xffffff00n) | (value & 0xffn)),
   };
-}
-
-/**
- * Removes the entry and all below it, following no symlink. A missing entry is already removed.
- * @throws LighterError ("invalid") for a tree deeper than `maxDepth`: each level holds one fd.
- */
-export function removeTreeAt(dirFd: number, name: string, maxDepth: number): void {
-  const EISDIR = -21;
-  const rc = tryUnlinkat(dirFd, name);
-  if (rc === 0 || rc === ENOENT) return;
-  if (rc !== EISDIR) throw kernelError(rc, `remove "${showPath(name)}"`);
-  if (maxDepth === 0) throw new LighterError("invalid", `remove "${showPath(name)}": directories are nested too deep`);
-  const fd = openat(dirFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  try {
-    const children = readdirSync(`/proc/self/fd/${fd}`, { encoding: "latin1" });
-    for (const child of children) removeTreeAt(fd, child, maxDepth - 1);
-  } finally {
-    closeSync(fd);
-  }
-  const removed = tryRmdirat(dirFd, name);
-  if (removed < 0 && removed !== ENOENT) throw kernelError(removed, `remove "${showPath(name)}"`);
 }

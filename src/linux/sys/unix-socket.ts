@@ -3,7 +3,8 @@ import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
-import { address, check, libc } from "./libc.ts";
+import { check, libc } from "./libc.ts";
+import { sendWithFds } from "./passed-fds.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
@@ -80,35 +81,7 @@ export function idleSocketFd(socket: Socket): number | undefined {
   return fd >= 0 && socket.writableLength === 0 ? fd : undefined;
 }
 
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
-const MSG_NOSIGNAL_DONTWAIT = 0x4040;
-
-/**
- * Sends all of the bytes, few enough for an empty socket, with a copy of `passedFd`: unix(7), cmsg(3). All that the kernel
- * reads is in one buffer, which the call itself keeps alive:
- *
- *    0 struct msghdr   u64 name, u32 name length, pad, u64 iov, u64 iov count, u64 control, u64 control length, i32 flags, pad
- *   56 struct iovec    u64 base, u64 length
- *   72 struct cmsghdr  u64 length, i32 level, i32 type, i32 fd, pad
- *   96 the bytes
- */
+/** Sends all of the bytes, few enough for an empty socket, with a copy of `passedFd`. */
 export function sendWithFd(socketFd: number, bytes: Uint8Array, passedFd: number): void {
-  const message = new Uint8Array(96 + bytes.length);
-  message.set(bytes, 96);
-  const view = new DataView(message.buffer);
-  const at = address(message);
-  const u64 = (offset: number, value: bigint) => view.setBigUint64(offset, value, true);
-  u64(16, at + 56n);
-  u64(24, 1n);
-  u64(32, at + 72n);
-  u64(40, 24n);
-  u64(56, at + 96n);
-  u64(64, BigInt(bytes.length));
-  u64(72, 20n);
-  view.setInt32(80, SOL_SOCKET, true);
-  view.setInt32(84, SCM_RIGHTS, true);
-  view.setInt32(88, passedFd, true);
-  const sent = check(libc.sendmsg(socketFd, message, MSG_NOSIGNAL_DONTWAIT), "sendmsg(2)");
-  if (sent !== bytes.length) throw new LighterError("internal", `sendmsg(2) took ${sent} of ${bytes.length} bytes`);
+  sendWithFds(socketFd, bytes, [passedFd]);
 }

@@ -1,0 +1,190 @@
+/**
+ * Processes that walk, copy, measure and remove files of containers, images and volumes. Such files may be on a file system
+ * that never answers, or be made to take forever: that is a worker's misfortune, and nobody else's.
+ */
+import { closeSync } from "node:fs";
+import { join } from "node:path";
+import { LighterError, messageOf } from "../base/errors.ts";
+import { FILE_MESSAGE_MAX_CHARS, FILE_WORKER_STALL_MS, FILE_WORKERS_MAX } from "../base/limits.ts";
+import { readLines } from "../base/lines.ts";
+import { VERSION } from "../base/version.ts";
+import { decodeError } from "../base/wire-error.ts";
+import { type SelfOnSocket, spawnSelfOn } from "../linux/process/self.ts";
+import { sendWithFds, socketPair } from "../linux/sys/passed-fds.ts";
+import type { FileJob, JobMessage, WorkerMessage } from "./protocol.ts";
+
+/** Where this runs from source. */
+const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
+
+/** An idle worker costs 40 MB and a new one 20 ms; what is done with files comes in bursts. */
+const IDLE_MS = 3000;
+
+export interface RunOptions {
+  /** Copies of them go to the worker; they stay the caller's. */
+  fds?: readonly number[];
+  signal?: AbortSignal | undefined;
+  /** Called for what the job tells before its end; `reply` sends it more. */
+  onNote?: (value: unknown, reply: (value: unknown, fds: readonly number[]) => void) => void;
+}
+
+/** Of a job whose worker was silent for too long. */
+export class Stalled extends LighterError {
+  constructor(stallMs: number) {
+    super("unavailable", `the file system has not answered for ${Math.round(stallMs / 1000)} s`);
+  }
+}
+
+class Worker {
+  readonly #socketFd: number;
+  readonly #process: SelfOnSocket;
+  readonly #lines: AsyncGenerator<string>;
+  idleTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(onEnd: () => void) {
+    const [ours, theirs] = socketPair("packets");
+    try {
+      this.#process = spawnSelfOn(ENTRY_PATH, ["file-worker"], theirs);
+    } catch (error) {
+      closeSync(ours);
+      throw error;
+    } finally {
+      closeSync(theirs);
+    }
+    this.#socketFd = ours;
+    void this.#process.ended.then(onEnd);
+    this.#lines = readLines(this.#process.output, FILE_MESSAGE_MAX_CHARS, "file worker");
+  }
+
+  send(value: unknown, fds: readonly number[]): void {
+    sendWithFds(this.#socketFd, Buffer.from(JSON.stringify(value)), fds);
+  }
+
+  async next(): Promise<WorkerMessage> {
+    const { done, value } = await this.#lines.next();
+    if (done) throw new LighterError("internal", "the file worker was killed"); // out of memory, or by hand
+    return JSON.parse(value) as WorkerMessage;
+  }
+
+  /** Does not wait for its end: one that waits for a file system may have none. */
+  kill(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.idleTimer);
+    this.#process.kill();
+    closeSync(this.#socketFd);
+  }
+}
+
+/** As many workers as there are jobs, up to a limit; the rest waits. They die with this process, however it dies. */
+export class FileWorkers implements Disposable {
+  readonly #stallMs: number;
+  readonly #all = new Set<Worker>();
+  readonly #idle: Worker[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #busyCount = 0;
+  #isClosed = false;
+
+  /** `stallMs`: how long a worker may be silent. */
+  constructor(stallMs = FILE_WORKER_STALL_MS) {
+    this.#stallMs = stallMs;
+  }
+
+  /** Starts a worker for a job that will come soon. */
+  warm(): void {
+    if (this.#idle.length > 0 || this.#busyCount >= FILE_WORKERS_MAX || this.#isClosed) return;
+    try {
+      this.#release(this.#start());
+    } catch {} // no processes to be had: the job will say so
+  }
+
+  /** @throws LighterError of the job; `Stalled`; `signal`'s reason. The worker is no longer at it then, or will never be again. */
+  async run<Argument, Result>(
+    job: FileJob<Argument, Result>,
+    argument: Argument,
+    options: RunOptions = {},
+  ): Promise<Result> {
+    await this.#takeTurn();
+    let worker: Worker | undefined;
+    try {
+      options.signal?.throwIfAborted();
+      if (this.#isClosed) throw new LighterError("unavailable", "the daemon is being closed");
+      worker = this.#takeWorker();
+      const message: JobMessage = { version: VERSION, kind: job.kind, argument };
+      worker.send(message, options.fds ?? []);
+      const answer = await this.#answerOf(worker, options);
+      this.#release(worker);
+      if (answer.type === "done") return answer.result as Result;
+      throw decodeError(answer.error) ?? new LighterError("internal", "the file worker's error is malformed");
+    } catch (error) {
+      if (worker !== undefined && !this.#idle.includes(worker)) this.#discard(worker);
+      if (error instanceof LighterError || options.signal?.aborted) throw error;
+      throw new LighterError("internal", `file worker: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#busyCount--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #answerOf(
+    worker: Worker,
+    { signal, onNote = () => {} }: RunOptions,
+  ): Promise<Extract<WorkerMessage, { type: "done" | "failed" }>> {
+    const over = Promise.withResolvers<never>();
+    over.promise.catch(() => {});
+    const timer = setTimeout(() => over.reject(new Stalled(this.#stallMs)), this.#stallMs);
+    const onAbort = () => over.reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    try {
+      for (;;) {
+        const message = await Promise.race([worker.next(), over.promise]);
+        timer.refresh();
+        if (message.type === "note") onNote(message.value, (value, fds) => worker.send(value, fds));
+        else if (message.type !== "beat") return message;
+      }
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #takeTurn(): Promise<void> {
+    while (this.#busyCount >= FILE_WORKERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#busyCount++;
+  }
+
+  #start(): Worker {
+    const worker = new Worker(() => this.#discard(worker));
+    this.#all.add(worker);
+    return worker;
+  }
+
+  #takeWorker(): Worker {
+    const worker = this.#idle.pop() ?? this.#start();
+    clearTimeout(worker.idleTimer);
+    return worker;
+  }
+
+  #release(worker: Worker): void {
+    if (this.#isClosed || !this.#all.has(worker)) {
+      this.#discard(worker);
+      return;
+    }
+    this.#idle.push(worker);
+    worker.idleTimer = setTimeout(() => this.#discard(worker), IDLE_MS);
+    worker.idleTimer.unref();
+  }
+
+  #discard(worker: Worker): void {
+    this.#all.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
+    worker.kill();
+  }
+
+  /** Ends all workers, in the middle of their jobs too. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    for (const worker of [...this.#all]) this.#discard(worker);
+  }
+}

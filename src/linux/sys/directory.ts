@@ -1,0 +1,88 @@
+/** Directories by fd, a piece at a time: a container may have made one of ten million names. */
+
+import { type BytePath, kernelError, PATH_MAX, showPath } from "./fs.ts";
+import { check, lastErrnoNumber } from "./libc.ts";
+import { libcSymbols } from "./symbols.ts";
+
+const libc = libcSymbols({
+  getdents64: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
+  statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
+});
+
+export interface DirectoryEntry {
+  name: BytePath;
+  /** Undefined: this file system does not say. */
+  isDirectory: boolean | undefined;
+}
+
+const DT_UNKNOWN = 0;
+const DT_DIR = 4;
+/** `d_ino`, `d_off`, `d_reclen`, `d_type`; then the name. Source: getdents64(2). */
+const LENGTH_AT = 16;
+const TYPE_AT = 18;
+const NAME_AT = 19;
+
+const entries = Buffer.alloc(64 * 1024);
+
+/** The next entries, without "." and ".."; none at the end, and none of a directory that was removed. */
+export function readEntries(directoryFd: number): DirectoryEntry[] {
+  for (;;) {
+    const length = Number(libc.getdents64(directoryFd, entries, entries.length));
+    if (length < 0) {
+      const errno = -lastErrnoNumber();
+      if (errno === -2) return [];
+      throw kernelError(errno, "read a directory");
+    }
+    if (length === 0) return [];
+    const found: DirectoryEntry[] = [];
+    for (let at = 0; at < length; at += entries.readUInt16LE(at + LENGTH_AT)) {
+      const name = entries.toString("latin1", at + NAME_AT, entries.indexOf(0, at + NAME_AT)) as BytePath;
+      if (name === "." || name === "..") continue;
+      const type = entries[at + TYPE_AT];
+      found.push({ name, isDirectory: type === DT_UNKNOWN ? undefined : type === DT_DIR });
+    }
+    if (found.length > 0) return found;
+  }
+}
+
+/** The next `readEntries` begins anew. */
+export function rewindDirectory(directoryFd: number): void {
+  check(libc.lseek(directoryFd, 0, 0), "lseek(2)");
+}
+
+export interface EntryStat {
+  kind: "file" | "directory" | "other";
+  sizeBytes: number;
+  linkCount: number;
+  /** Of the file, on this host. */
+  identity: string;
+}
+
+const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT = 0x100 | 0x800;
+const AT_EMPTY_PATH = 0x1000;
+/** STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE */
+const WANTED = 0x1 | 0x4 | 0x100 | 0x200;
+
+const name0 = Buffer.alloc(PATH_MAX + 1);
+const statBuffer = Buffer.alloc(256);
+
+/** What an entry is, its own symlink not followed; "" is the directory itself. Undefined: it is not there. */
+export function statEntry(directoryFd: number, name: string): EntryStat | undefined {
+  name0[name0.write(name, 0, PATH_MAX, "latin1")] = 0;
+  const flags = name === "" ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT;
+  if (libc.statx(directoryFd, name0, flags, WANTED, statBuffer) < 0) {
+    const errno = -lastErrnoNumber();
+    if (errno === -2) return undefined;
+    throw kernelError(errno, `stat "${showPath(name)}"`);
+  }
+  // Source: statx(2). 16 stx_nlink, 28 stx_mode, 32 stx_ino, 40 stx_size, 136 stx_dev_major, 140 stx_dev_minor
+  const type = statBuffer.readUInt16LE(28) & 0o170000;
+  const device = `${statBuffer.readUInt32LE(136)}:${statBuffer.readUInt32LE(140)}`;
+  return {
+    kind: type === 0o100000 ? "file" : type === 0o040000 ? "directory" : "other",
+    sizeBytes: Number(statBuffer.readBigUInt64LE(40)),
+    linkCount: statBuffer.readUInt32LE(16),
+    identity: `${device}:${statBuffer.readBigUInt64LE(32)}`,
+  };
+}

@@ -73,7 +73,8 @@ function runOutside({ path, args = [path], env, timeout }: OciHook, state: strin
   child.stdin.end(state);
   const ended = new Promise<number>((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : 128));
+    child.once("exit", (code) => code === 0 && resolve(code)); // something that it has started may have its output
+    child.once("close", (code, signal) => resolve(signal === null ? (code ?? 0) : 128));
   });
   return checked(ended, timeout, output, () => child.kill("SIGKILL"));
 }
@@ -112,7 +113,11 @@ async function runInside(
   socket.on("error", () => {});
   socket.on("data", (bytes: Buffer) => output.push(bytes));
   socket.end(state);
-  const ended = supervised.exited.then(({ exitCode }) => exitCode);
+  const said = new Promise((resolve) => socket.once("close", resolve));
+  const ended = supervised.exited.then(async ({ exitCode }) => {
+    await said;
+    return exitCode;
+  });
   await checked(ended, timeout, output, () => void supervised.signal(9));
   await supervised.gone;
 }

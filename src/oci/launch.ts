@@ -52,11 +52,19 @@ export function effectiveConfig({ state, config }: StateHandle): OciConfig {
   return {
     ...config,
     root: { ...config.root, path: state.rootfs },
-    mounts: mounts.map((mount) =>
-      mount.source && isBind(mount) ? { ...mount, source: resolve(state.bundle, mount.source) } : mount,
-    ),
+    mounts: mounts.map((mount) => ({
+      ...mount,
+      destination: destinationIn(state.rootfs, mount.destination),
+      ...(mount.source && isBind(mount) ? { source: resolve(state.bundle, mount.source) } : {}),
+    })),
     linux: state.cgroupsPath === "" ? rest : { ...rest, cgroupsPath: state.cgroupsPath },
   };
+}
+
+/** As runc has it: one that is not absolute begins at the root, and one that names the root from outside, below it. */
+function destinationIn(rootfs: string, destination: string): string {
+  if (!destination.startsWith("/")) return `/${destination}`;
+  return destination.startsWith(`${rootfs}/`) ? destination.slice(rootfs.length) : destination;
 }
 
 function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]): boolean {
@@ -122,6 +130,9 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
         fds.push(handOver.consoleSocketFd);
       }
     }
+    for (const { destination } of bundle.config.mounts ?? [])
+      if (!destination.startsWith("/"))
+        context.log.warn(`mount destination ${JSON.stringify(destination)} is not absolute: it is taken from the root`);
     const config = withListenFds(effectiveConfig(handle), listenFds);
     const request: StartRequest = {
       id,

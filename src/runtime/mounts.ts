@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { cgroupMounts } from "../linux/cgroup/mod.ts";
-import { ATTR, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
+import { ATTR, clearedByBind, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../spec/oci-runtime.ts";
@@ -33,6 +33,8 @@ export interface PlannedMount {
   why: string;
   /** Bind mounts: the slot with the source's clone. */
   clone: Slot;
+  /** Bind mounts: the source's path below the container's root, where mounts that come before it are in sight. */
+  inside?: string;
   /** Idmapped mounts. */
   owners?: Owners;
 }
@@ -71,9 +73,16 @@ export function planMounts(config: OciConfig, label: string | undefined): Planne
       destination,
       why: `${where} on ${destination}`,
       clone: `source.${index}`,
-      ...(owners ? { owners } : {}),
+      ...(owners ? { owners } : bind ? insideRoot(config, mount) : {}),
     };
   });
+}
+
+function insideRoot({ root }: OciConfig, { source }: OciMount): Pick<PlannedMount, "inside"> {
+  const prefix = `${root?.path}/`;
+  if (!root?.path.startsWith("/") || source === undefined) return {};
+  const path = posix.normalize(source);
+  return path.startsWith(prefix) ? { inside: path.slice(prefix.length) } : {};
 }
 
 /**
@@ -133,8 +142,9 @@ export function receiveSources(init: OpList, plan: readonly PlannedMount[]): voi
   for (const { clone, why } of plan.filter(isCloned)) init.add({ kind: "receive", out: clone, why });
 }
 
-function isCloned({ mount, options, owners }: PlannedMount): boolean {
-  return options.bind && !options.remount && !owners && (mount as VolumeMount).filesystem === undefined;
+function isCloned({ mount, options, owners, inside }: PlannedMount): boolean {
+  const ownWay = owners !== undefined || inside !== undefined || (mount as VolumeMount).filesystem !== undefined;
+  return options.bind && !options.remount && !ownWay;
 }
 
 function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount, bundlePath: string): void {
@@ -314,18 +324,48 @@ function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean {
 }
 
 function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
-  const { mount, options, destination, why, clone } = planned;
+  const { mount, options, destination, why, clone, inside } = planned;
+  if (inside !== undefined) {
+    init.openInRoot(ROOT, inside, O.PATH, "inside", why);
+    init.cloneTreeOf("inside", options.recursive, clone, why);
+  }
   if (destination === "/proc")
     init.add({ kind: "checkFilesystem", fd: clone, magic: PROC_SUPER_MAGIC, why: `${why}: only a procfs` });
-  if (options.set !== 0 || options.clear !== 0)
-    init.setAttributes(clone, { set: options.set, clear: options.clear }, why);
+  replaceAttributes(init, planned);
   if (isReadonlyBelow(planned, config))
     init.setAttributes(clone, { set: ATTR.RDONLY, recursive: true }, `${why}: read-only with all below it`);
   applyOptions(init, clone, options, why);
+  if (inside !== undefined) {
+    attachInside(init, planned, inside);
+    return;
+  }
   const { part, filesystem } = mount as VolumeMount;
   const kind = part?.type ?? (filesystem === undefined ? host.kindOf(mount.source!) : "directory");
   const type = kind === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
+}
+
+/** A shared file system keeps what its volume says. So does any source what is locked: see mount_namespaces(7). */
+function replaceAttributes(init: OpList, { mount, options, why, clone }: PlannedMount): void {
+  const { set, clear } = options;
+  if (set === 0 && clear === 0) return;
+  const isShared = (mount as VolumeMount).filesystem !== undefined;
+  if (!isShared)
+    init.setAttributes(clone, { set, clear: clearedByBind(options) }, why, { tolerate: ["EPERM"], out: "replaced" });
+  init.setAttributes(clone, { set, clear }, why, isShared ? {} : { unless: "replaced" });
+}
+
+/** What the source is, one sees when the mounts before it are made. */
+function attachInside(init: OpList, { destination, why, clone }: PlannedMount, inside: string): void {
+  init.openInRoot(ROOT, inside, O.PATH | O.DIRECTORY, "directory", why, { tolerate: ["ENOTDIR"] });
+  for (const [type, when] of [
+    ["directory", { guard: "directory" }],
+    ["file", { unless: "directory" }],
+  ] as const) {
+    const [path, noSymlinks] = [destination.slice(1), isKernelDirectory(destination)];
+    init.add({ kind: "openTarget", root: ROOT, path, type, noSymlinks, out: `as ${type}`, why, ...when });
+    init.moveMount(clone, `as ${type}`, why, { guard: `as ${type}` });
+  }
 }
 
 function mountFilesystem(init: OpList, planned: PlannedMount): void {

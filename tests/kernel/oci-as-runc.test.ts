@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OciHook } from "../../src/spec/oci-runtime.ts";
 import { OciBox } from "../support/oci-box.ts";
@@ -170,6 +170,85 @@ describe("a cgroup", () => {
       writeFileSync(`${directory}/${file}`, thawed!);
       rmdirSync(directory);
     }
+  });
+});
+
+describe("a mount", () => {
+  const unshare = Bun.which("unshare");
+  const withUnshare = testIf(isRoot && unshare !== null, "needs root and unshare");
+
+  withUnshare("by bind with options has those in place of its source's, but for access times", () => {
+    for (const [of, options, expected] of [
+      ["ro,noexec,noatime", ["bind", "nosuid", "nodev"], "rw,nosuid,nodev,noatime"],
+      ["nosuid,nodev,nodiratime", ["bind", "ro"], "ro,nodiratime,relatime"],
+      ["noexec,noatime,nodiratime", ["bind", "relatime"], "rw,relatime"],
+      ["ro,noatime", ["bind", "rw"], "rw,noatime"],
+      ["ro,nosuid,nodev,noexec,noatime", ["bind"], "ro,nosuid,nodev,noexec,noatime"],
+      ["ro,nosuid", ["bind", "rro"], "ro,nosuid,relatime"],
+    ] as const) {
+      const bundle = box.bundle(["/bin/grep", " /data ", "/proc/self/mountinfo"], (config, { directory }) => {
+        mkdirSync(join(directory, "source"));
+        config.mounts!.push({ destination: "/data", type: "bind", source: "source", options: [...options] });
+      });
+      const mount = `mount -t tmpfs -o ${of} none '${bundle.directory}/source'`;
+      const run = `exec '${box.program}' --root '${box.root}' run -b '${bundle.directory}' ${bundle.id}`;
+      const ran = Bun.spawnSync([unshare!, "-m", "sh", "-c", `${mount} && ${run}`], {
+        stdin: "ignore",
+        timeout: 30_000,
+      });
+      expect([of, ran.exitCode, ran.stderr.toString()]).toEqual([of, 0, ""]);
+      expect([of, options, ran.stdout.toString().split(" ")[5]]).toEqual([of, options, expected]);
+    }
+  });
+
+  withUnshare("keeps what a less privileged namespace has locked, and is refused if that is to go", () => {
+    for (const [option, expected] of [
+      ["nosuid", /^ro,nosuid,noexec/],
+      ["rw", /EPERM/],
+    ] as const) {
+      const bundle = box.bundle(["/bin/grep", " /data ", "/proc/self/mountinfo"], (config, { directory }) => {
+        mkdirSync(join(directory, "source"));
+        config.mounts!.push({ destination: "/data", type: "bind", source: "source", options: ["bind", option] });
+        const { cgroupsPath: _, resources: __, ...linux } = config.linux!;
+        const ids = [{ containerID: 0, hostID: 0, size: 65536 }];
+        config.linux = { ...linux, uidMappings: ids, gidMappings: ids };
+        config.linux.namespaces = [...linux.namespaces!, { type: "user" }];
+      });
+      const mount = `mount -t tmpfs -o ro,noexec none '${bundle.directory}/source'`;
+      const run = `exec '${box.program}' --root '${box.root}' run -b '${bundle.directory}' ${bundle.id}`;
+      const ran = Bun.spawnSync([unshare!, "-m", "sh", "-c", `${mount} && ${run}`], {
+        stdin: "ignore",
+        timeout: 30_000,
+      });
+      expect(ran.stdout.toString().split(" ")[5] ?? ran.stderr.toString()).toMatch(expected);
+    }
+  });
+
+  rooted("by bind of something in the root sees the mounts that come before it", () => {
+    const bundle = box.bundle(
+      ["/bin/cat", "/final/there", "/tmp/file", "/tmp/linked/there"],
+      (config, { directory, rootfs }) => {
+        mkdirSync(join(directory, "tree/sub"), { recursive: true });
+        writeFileSync(join(directory, "tree/sub/there"), "of the tree\n");
+        symlinkSync("/data/sub", join(directory, "tree/link"));
+        config.mounts!.push(
+          { destination: "/data", type: "bind", source: "tree", options: ["bind"] },
+          { destination: "/final", type: "bind", source: "rootfs/data/sub", options: ["rbind", "ro"] },
+          { destination: "/tmp/file", type: "bind", source: `${rootfs}/final/there`, options: ["bind"] },
+          { destination: `${rootfs}/tmp/linked`, type: "bind", source: `${rootfs}/data/link`, options: ["bind"] },
+        );
+      },
+    );
+    expect(box.run(bundle)).toEqual({ code: 0, out: "of the tree\n".repeat(3), err: "" });
+  });
+
+  rooted("with a relative destination is taken from the root, with a warning", () => {
+    const bundle = box.bundle(["/bin/grep", "-c", " /data/here ", "/proc/self/mountinfo"], (config) => {
+      config.mounts!.push({ destination: "data/here", type: "tmpfs", source: "tmpfs" });
+    });
+    const { code, out, err } = box.run(bundle);
+    expect([code, out]).toEqual([0, "1\n"]);
+    expect(err).toMatch(/^time=\S+ level=warning msg="mount destination \\"data\/here\\" is not absolute/);
   });
 });
 

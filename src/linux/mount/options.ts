@@ -36,6 +36,19 @@ export const ATTR = {
   NOSYMFOLLOW: 0x200000,
 } as const;
 
+/** What a bind mount of which any is asked for has by its own options alone, and not from its source. */
+const REPLACED = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC | ATTR.NOSYMFOLLOW;
+const ACCESS_TIMES = ATTR.ATIME_MASK | ATTR.NODIRATIME;
+
+/**
+ * The attributes to clear where those that a bind mount is asked for take the place of its source's, as with runc and
+ * `mount -o bind,remount`: access times are kept unless one of their own is named. Source: mount(2).
+ */
+export function clearedByBind({ set, clear }: Pick<MountOptions, "set" | "clear">): number {
+  const times = ((set | clear) & ACCESS_TIMES) === 0 ? 0 : ATTR.ATIME_MASK | (ATTR.NODIRATIME & ~set);
+  return clear | (REPLACED & ~set) | times;
+}
+
 const MS_UNBINDABLE = 1 << 17;
 const MS_PRIVATE = 1 << 18;
 const MS_SLAVE = 1 << 19;

@@ -13,6 +13,8 @@ export interface DaemonSettings extends ReloadableOptions {
   addressPools: NetworkSettings["addressPools"];
   /** Warnings about addresses at which anybody may connect. */
   openDoors: readonly string[];
+  /** Names, or addresses, at which it was told to listen by TCP. */
+  ownNames: readonly string[];
 }
 
 /** What every handler may use. A reload replaces `settings` and `registries`. */
@@ -40,4 +42,5 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   noNewPrivileges: false,
   addressPools: [],
   openDoors: [],
+  ownNames: [],
 };

@@ -83,6 +83,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     seccompProfile: options.given.values["seccomp-profile"] || "builtin",
     noNewPrivileges: defaults.noNewPrivileges,
     addressPools: options.given.values["default-address-pools"] ?? [],
+    ownNames: options.hosts.flatMap((host) => (host.kind === "tcp" ? [host.hostname] : [])),
     openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),
   };
   const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };

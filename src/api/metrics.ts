@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:http";
 import { arch, availableParallelism, totalmem } from "node:os";
 import { VERSION } from "../base/version.ts";
 import { type Daemon, pendingRemovalCount } from "./daemon-state.ts";
+import { refusalOnLoopback } from "./doorkeeper.ts";
 import { readOperatingSystem } from "./info.ts";
 
 /** Go's client's own: Docker's dashboards are made for these. */
@@ -191,6 +192,11 @@ function describeProcess(): string[][] {
 export function createMetricsServer(daemon: Daemon): Server {
   return createServer((request, response) => {
     request.resume();
+    const refusal = refusalOnLoopback(request);
+    if (refusal !== undefined) {
+      response.writeHead(403, { "Content-Type": "text/plain; charset=utf-8" });
+      return void response.end(`${refusal.message}\n`);
+    }
     const isAsked = request.method === "GET" && request.url?.split("?", 1)[0] === "/metrics";
     response.writeHead(isAsked ? 200 : 404, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
     response.end(isAsked ? daemon.metrics.format(daemon) : "404 page not found\n");

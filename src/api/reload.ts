@@ -32,8 +32,9 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   configureLog(options.log);
   daemon.images.maxLayersAtOnce = options.maxDownloads;
   daemon.registries = openRegistries(options.registry);
-  const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors } = daemon.settings; // these need a restart
-  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors };
+  // These need a restart.
+  const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames } = daemon.settings;
+  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames };
 }
 
 /** By key, as in daemon.json: for the log and for the event. */

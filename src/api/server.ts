@@ -1,9 +1,11 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
-import { API_HEAD_MAX_BYTES } from "../base/limits.ts";
+import { LighterError } from "../base/errors.ts";
+import { API_HEAD_MAX_BYTES, API_HEAD_TIMEOUT_MS } from "../base/limits.ts";
 import { log } from "../base/log.ts";
 import { type ClientStream, HijackedClient, PlainClient } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
+import { refusalOf } from "./doorkeeper.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
 import { isWebSocket, WebSocketClient } from "./websocket.ts";
@@ -11,9 +13,25 @@ import { isWebSocket, WebSocketClient } from "./websocket.ts";
 /** Connections whose first request is to be taken over although it does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
 
+/** Of connections that have not asked for anything yet: when they are given up. */
+const headTimers = new WeakMap<Socket, NodeJS.Timeout>();
+
+function awaitHead(socket: Socket, timeoutMs: number): void {
+  headTimers.set(
+    socket,
+    setTimeout(() => socket.destroy(), timeoutMs),
+  );
+  socket.once("close", () => headHasCome(socket));
+}
+
+function headHasCome(socket: Socket): void {
+  clearTimeout(headTimers.get(socket));
+  headTimers.delete(socket);
+}
+
 /** The API's server on a plain socket, not listening yet. */
-export function createServer(daemon: Daemon, router: Router): SocketServer {
-  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router));
+export function createServer(daemon: Daemon, router: Router, headTimeoutMs?: number): SocketServer {
+  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router, headTimeoutMs));
 }
 
 /**
@@ -21,10 +39,15 @@ export function createServer(daemon: Daemon, router: Router): SocketServer {
  * they go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
  * lets go of a connection only for an upgrade; such a request gets the header, and the answer leaves it out.
  */
-export function createAcceptor(daemon: Daemon, router: Router): (socket: Socket) => void {
+export function createAcceptor(
+  daemon: Daemon,
+  router: Router,
+  headTimeoutMs = API_HEAD_TIMEOUT_MS,
+): (socket: Socket) => void {
   const http = createHttp(daemon, router);
   return (socket) => {
     socket.on("error", () => socket.destroy()); // the client has gone
+    awaitHead(socket, headTimeoutMs);
     const onEnd = () => socket.destroy(); // without a word
     socket.once("end", onEnd);
     socket.once("data", (first: Buffer) => {
@@ -73,8 +96,12 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.requestTimeout = 0; // an image takes as long as it takes
   http.timeout = 0;
   http.keepAliveTimeout = 0; // a client that reuses its connection must not meet a closed one
-  http.on("request", (request, response) => void answer(daemon, router, request, response));
+  http.on("request", (request, response) => {
+    headHasCome(request.socket);
+    void answer(daemon, router, request, response);
+  });
   http.on("upgrade", (request, socket, head) => {
+    headHasCome(socket as Socket);
     const isUpgrade = !withoutUpgrade.has(socket as Socket);
     const client = isWebSocket(request)
       ? new WebSocketClient(request, socket as Socket, head)
@@ -97,6 +124,11 @@ async function answer(
 ): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
+    const refusal = refusalOf(request, daemon.settings.ownNames);
+    if (refusal !== undefined) {
+      closeAfter(request, response);
+      throw refusal;
+    }
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match === undefined) sendPageNotFound(response);
     else if (match.route.answer !== undefined) {
@@ -105,15 +137,24 @@ async function answer(
       daemon.metrics.observe(match.route.method, match.route.path, (performance.now() - startMs) / 1000);
     } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
   } catch (error) {
+    if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
     sendError(response, error);
   } finally {
     request.resume(); // a body that nobody read would block the connection
   }
 }
 
+/** For a body that nobody waits for: what follows it on the connection cannot be told from it. */
+function closeAfter({ socket }: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("Connection", "close");
+  response.once("finish", () => socket.destroySoon());
+}
+
 async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
   log.debug(`Calling ${request.method} ${pathOf(request)}`);
   try {
+    const refusal = refusalOf(request, daemon.settings.ownNames);
+    if (refusal !== undefined) throw refusal;
     const match = router.match(request.method ?? "", request.url ?? "");
     if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
   } catch (error) {

@@ -13,6 +13,8 @@ export const PROGRAM_MAX_SLOTS = 1024;
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
 /** JSON body of an API request. */
 export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
+/** How long a connection may take until its first request's head is there. Docker's number. Then it is closed. */
+export const API_HEAD_TIMEOUT_MS = 5 * 60_000;
 /** What unfinished bodies of all requests hold together, but for the first part of each. Further ones get a 503. */
 export const API_BODIES_MAX_BYTES = 64 * 1024 * 1024;
 /** That part: a create's body has 3 KiB. */

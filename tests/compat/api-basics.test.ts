@@ -147,6 +147,28 @@ test("a head that comes byte by byte is read like any other", async () => {
   expect(await connection.untilEnd()).toEndWith("\r\n\r\nOK");
 });
 
+test("a transfer encoding that nobody knows is refused, and ends the connection", async () => {
+  for (const encoding of ["xchunked", "gzip, chunked", "identity"]) {
+    const connection = await api.open(
+      `POST /containers/prune HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: ${encoding}\r\n\r\n0\r\n\r\n`,
+    );
+    expect(await connection.untilEnd()).toStartWith("HTTP/1.1 501 Not Implemented\r\n");
+  }
+});
+
+test("a connection that asks for nothing is closed after a while, one that has asked is not", async () => {
+  await using slow = await ApiServer.start({ headTimeoutMs: 2000 });
+  const used = await slow.open("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+  await used.until((text) => text.endsWith("OK"));
+  const waiting = await slow.open(`POST /containers/${await slow.run()}/wait HTTP/1.1\r\nHost: d\r\n\r\n`);
+  for (const head of ["", "GET /_ping HTTP/1.1\r\nHost: d\r\n"])
+    expect(await (await slow.open(head)).untilEnd()).toBe("");
+  expect(used.ended || waiting.ended).toBeFalse();
+  used.socket.write("GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n");
+  expect(await used.untilEnd()).toEndWith("OK");
+  waiting.socket.destroy();
+});
+
 test("two requests in one packet get two answers in order", async () => {
   const connection = await api.open(
     "HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n",

@@ -1,5 +1,6 @@
 import { afterEach, expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -12,7 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
@@ -170,7 +171,35 @@ rooted("several sockets; an open door on loopback is served with a warning", asy
   expect(await (await fetch(`http://127.0.0.1:${port}/_ping`)).text()).toBe("OK");
   const info = (await (await fetch(`http://127.0.0.1:${port}/info`)).json()) as { Warnings: string[] };
   expect(info.Warnings).toEqual([`WARNING: API is accessible on http://localhost:${port} without encryption.`]);
+
+  // No page that a browser of this machine shows gets in: by its origin, or by a name of its owner's that leads here.
+  for (const [headers, status] of [
+    ["Host: 127.0.0.1", 200],
+    [`Host: [::1]:${port}`, 200],
+    ["Host: docker:2375", 200],
+    ["Host: api.moby.localhost", 200],
+    ["Host: evil.example", 403],
+    [`Host: LOCALHOST.evil.example:${port}`, 403],
+    [`Host: 127.0.0.1:${port}\r\nOrigin: http://127.0.0.1:${port}`, 403],
+    ["Host: 127.0.0.1\r\nOrigin: null", 403],
+  ] as const)
+    expect([headers, await statusOf(port, "GET", "/_ping", headers)]).toEqual([headers, status]);
+  const upgrade = `Host: 127.0.0.1\r\nOrigin: http://evil.example\r\nConnection: Upgrade\r\nUpgrade:`;
+  const key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13";
+  expect(await statusOf(port, "GET", "/containers/a/attach/ws", `${upgrade} websocket\r\n${key}`)).toBe(403);
+  expect(await statusOf(port, "POST", "/containers/a/attach", `${upgrade} tcp`)).toBe(403);
+  const local = new ApiClient(join(daemon.directory, "a"), false);
+  expect((await local.request("GET", "/_ping", undefined, { Host: "a.b", Origin: "http://a.b" })).status).toBe(200);
 });
+
+/** Of the answer to a request with these headers. */
+async function statusOf(port: number, method: string, path: string, headers: string): Promise<number> {
+  const socket = connect(port, "127.0.0.1");
+  socket.write(`${method} ${path} HTTP/1.1\r\n${headers}\r\n\r\n`);
+  const [first] = await once(socket, "data");
+  socket.destroy();
+  return Number(`${first}`.split(" ")[1]);
+}
 
 rooted("localhost is every address that /etc/hosts gives it, of those that this machine has", async () => {
   const hosts = join(temporaryDirectory(), "hosts");
@@ -257,6 +286,7 @@ rooted("metrics are served where --metrics-addr says, for Prometheus to read", a
   for (const line of text.trim().split("\n"))
     expect(line).toMatch(/^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+)$/);
   expect((await fetch(`http://127.0.0.1:${port}/info`)).status).toBe(404);
+  expect(await statusOf(port, "GET", "/metrics", "Host: evil.example")).toBe(403);
   expect((await client.request("DELETE", `/containers/${json.Id}`)).status).toBe(204);
 });
 

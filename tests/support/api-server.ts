@@ -20,13 +20,16 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
   #server: Server | undefined;
   #opened: OpenedEngine | undefined;
 
-  private constructor(directory: string) {
+  readonly #headTimeoutMs: number | undefined;
+
+  private constructor(directory: string, headTimeoutMs: number | undefined) {
     super(join(directory, "api.sock"), true);
     this.directory = directory;
+    this.#headTimeoutMs = headTimeoutMs;
   }
 
-  static async start(): Promise<ApiServer> {
-    const server = new ApiServer(mkdtempSync(join(tmpdir(), "lighter-api-")));
+  static async start({ headTimeoutMs }: { headTimeoutMs?: number } = {}): Promise<ApiServer> {
+    const server = new ApiServer(mkdtempSync(join(tmpdir(), "lighter-api-")), headTimeoutMs);
     await server.#start();
     return server;
   }
@@ -46,6 +49,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
     this.#server = createServer(
       { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
       new Router(routes),
+      this.#headTimeoutMs,
     );
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.listen(this.socketPath, resolve);

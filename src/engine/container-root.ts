@@ -5,7 +5,7 @@ import { AT_FDCWD, bytePath, kernelError, O_DIRECTORY, O_PATH, tryOpenat } from 
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
-import type { VolumesInUse } from "./mounted-volumes.ts";
+import type { VolumesInUse } from "./volumes-in-use.ts";
 
 /**
  * Calls `use` with an O_PATH fd of the root.

@@ -3,10 +3,10 @@ import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { PendingAttach } from "./attach.ts";
 import type { EventBus } from "./events.ts";
 import type { Exec } from "./exec.ts";
-import type { VolumesInUse } from "./mounted-volumes.ts";
 import { Restarts } from "./restarts.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { ContainerRecord, ContainerStatus } from "./store.ts";
+import type { VolumesInUse } from "./volumes-in-use.ts";
 
 export type ContainerState = ContainerStatus | "paused" | "restarting";
 

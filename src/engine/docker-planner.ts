@@ -35,12 +35,14 @@ import type { Container } from "./container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "./endpoints/etc-files.ts";
 import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "./endpoints/links.ts";
 import { cannotJoinNetwork, noSuchContainer, notRunning } from "./errors.ts";
-import { type MountedVolumes, VolumesInUse } from "./mounted-volumes.ts";
+import type { MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
 import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
+import { hasHostMemory } from "./shared-memory.ts";
 import type { ContainerRecord } from "./store.ts";
 import { toHostId } from "./userns/id-mappings.ts";
 import { prepareVolume } from "./volume-content.ts";
+import { VolumesInUse } from "./volumes-in-use.ts";
 
 export interface DockerPlannerOptions {
   paths: EnginePaths;
@@ -249,7 +251,13 @@ export class DockerPlanner implements Planner {
     const { network, pid, ipc } = peerReferences(hostConfig);
     const joined = find(network, cannotJoinNetwork);
     const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
-    return definedPeers({ network: joined && { ...joined, hostname }, pid: find(pid), ipc: find(ipc) });
+    const donor = find(ipc);
+    const isHost = donor !== undefined && hasHostMemory({ hostConfig }, this.#findContainer);
+    return definedPeers({
+      network: joined && { ...joined, hostname },
+      pid: find(pid),
+      ipc: donor && { ...donor, isHost },
+    });
   }
 
   async prepareProfile({ hostConfig }: ContainerRecord): Promise<void> {

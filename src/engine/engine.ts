@@ -25,7 +25,7 @@ import { startingHealth } from "./health/health-state.ts";
 import type { HostNetwork } from "./host-network.ts";
 import { LogCompressor } from "./logs/compress-logs.ts";
 import { LogForwarder } from "./logs/forward.ts";
-import { MountedVolumes, type VolumesInUse } from "./mounted-volumes.ts";
+import { MountedVolumes } from "./mounted-volumes.ts";
 import { parseName, randomName } from "./names.ts";
 import { Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
@@ -34,10 +34,12 @@ import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
 import { wantsRestart } from "./restarts.ts";
+import { shareMemory } from "./shared-memory.ts";
 import { type ContainerRecord, Store } from "./store.ts";
 import { sameMappings } from "./userns/id-mappings.ts";
 import { parseRemap, readAccountFiles, type UserNamespaceSetting, UserNamespaces } from "./userns/mod.ts";
 import { Volumes } from "./volumes.ts";
+import type { VolumesInUse } from "./volumes-in-use.ts";
 
 export interface EngineOptions {
   paths: EnginePaths;
@@ -307,6 +309,7 @@ export class Engine implements AsyncDisposable {
     using undo = new DisposableStack();
     await this.planner.prepareProfile(record);
     const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
+    await shareMemory(record, volumes, this.#mountedVolumes, (ref) => this.find(ref));
     requireLinks(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);
     const { filesystems } = volumes;
@@ -663,9 +666,9 @@ export class Engine implements AsyncDisposable {
     this.#compressLog(container);
   }
 
-  #adoptVolumes({ mountPoints, pid }: ContainerRecord, supervised: Supervised): Promise<VolumesInUse> {
+  #adoptVolumes(record: ContainerRecord, supervised: Supervised): Promise<VolumesInUse> {
     const EXISTS = 0;
-    return this.#mountedVolumes.adopt(mountPoints, pid, () => supervised.signal(EXISTS));
+    return this.#mountedVolumes.adopt(record, () => supervised.signal(EXISTS));
   }
 
   /** Of a start that came to nothing. */

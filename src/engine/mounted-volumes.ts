@@ -1,10 +1,11 @@
-import { closeSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { parseMountFlags } from "../linux/mount/flags.ts";
 import { readProcessStat } from "../linux/process/process-stat.ts";
 import { errnoText } from "../linux/sys/errno.ts";
 import {
+  closeFilesystem,
   mountRequest,
   openFilesystemAt,
   openFilesystemOf,
@@ -15,6 +16,9 @@ import { type FilesystemOfVolume, filesystemOf } from "../volume/mod.ts";
 import type { MountPoint } from "./config/mod.ts";
 import type { EnginePaths } from "./paths.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import { carriesMemory, SharedMemory } from "./shared-memory.ts";
+import type { ContainerRecord } from "./store.ts";
+import { VolumesInUse } from "./volumes-in-use.ts";
 
 type Filesystem = FilesystemOfVolume & { kind: "filesystem" };
 
@@ -26,26 +30,6 @@ interface Mounted {
   queue: SerialQueue;
   /** For who must not wait. */
   rootPath: string | undefined;
-}
-
-/** The file systems of one container's volumes, in the order of its mount points, as long as the container uses them. */
-export class VolumesInUse implements Disposable {
-  readonly filesystems: SharedFilesystem[] = [];
-  readonly #releases: ((gone: Promise<void>) => void)[] = [];
-
-  add(filesystem: SharedFilesystem, release: (gone: Promise<void>) => void): void {
-    this.filesystems.push(filesystem);
-    this.#releases.push(release);
-  }
-
-  /** The container has ended, and its supervisor lets go of them at `gone`. */
-  end(gone: Promise<void>): void {
-    for (const release of this.#releases.splice(0)) release(gone);
-  }
-
-  [Symbol.dispose](): void {
-    this.end(Promise.resolve());
-  }
 }
 
 /**
@@ -101,23 +85,27 @@ export class MountedVolumes {
     }
   }
 
-  /** Of a container that an earlier daemon started: out of its supervisor. `isAlive`: whether that has not reaped `pid`. */
-  async adopt(points: readonly MountPoint[], pid: number, isAlive: () => Promise<boolean>): Promise<VolumesInUse> {
+  /** Of a container that an earlier daemon started: out of its supervisor. `isAlive`: whether that has not reaped its pid. */
+  async adopt(record: ContainerRecord, isAlive: () => Promise<boolean>): Promise<VolumesInUse> {
     const inUse = new VolumesInUse();
-    const own = points.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
-    if (own.length === 0) return inUse;
-    const supervisorPid = readProcessStat(pid)?.parent ?? 0;
-    const found = own.map((_, index) => openFilesystemOf(supervisorPid, index));
+    const own = record.mountPoints.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
+    const count = own.length + (carriesMemory(record) ? 1 : 0);
+    if (count === 0) return inUse;
+    const supervisorPid = readProcessStat(record.pid)?.parent ?? 0;
+    const found = Array.from({ length: count }, (_, index) => openFilesystemOf(supervisorPid, index));
     const isTheirs = await isAlive(); // if so, the pid was its child's all along
     for (const [index, { volume }] of own.entries()) {
       const [shared, name] = [found[index], volume?.name ?? ""];
       if (shared === undefined) continue;
-      if (!isTheirs || this.#mounted.has(name)) close(shared);
+      if (!isTheirs || this.#mounted.has(name)) closeFilesystem(shared);
       if (!isTheirs) continue;
       const mounted = this.#mounted.get(name) ?? this.#register(name, Promise.resolve(shared), pathOf(shared));
       mounted.users++;
       inUse.add(await mounted.filesystem, (gone) => this.#release(name, mounted, gone));
     }
+    const memory = found[own.length];
+    if (memory !== undefined && isTheirs) new SharedMemory(memory).use(inUse);
+    else if (memory !== undefined) closeFilesystem(memory);
     return inUse;
   }
 
@@ -131,23 +119,30 @@ export class MountedVolumes {
     mounted.users--;
     if (mounted.users > 0) return;
     if (this.#mounted.get(name) === mounted) this.#mounted.delete(name);
-    mounted.filesystem.then(close, () => {}); // who waited for it has been told
+    mounted.filesystem.then(closeFilesystem, () => {}); // who waited for it has been told
     const ending = gone.then(() => {
       if (this.#ending.get(name) === ending) this.#ending.delete(name);
     });
     this.#ending.set(name, ending);
   }
 
+  async #mount(name: string, volumePath: string, { type, device, options }: Filesystem): Promise<SharedFilesystem> {
+    await this.#ending.get(name); // two overlays over one upper directory are one too many
+    try {
+      return await this.mountAside({ type, source: device, options: [...options] });
+    } catch (error) {
+      throw cannotMount(volumePath, device, parseMountFlags(options), error);
+    }
+  }
+
   /**
    * By a program whose root it is, and which is never let go on: the process dies with the program's, or with us, and what is
    * left are the fds.
    */
-  async #mount(name: string, volumePath: string, { type, device, options }: Filesystem): Promise<SharedFilesystem> {
-    await this.#ending.get(name); // two overlays over one upper directory are one too many
+  async mountAside(mount: Parameters<typeof mountRequest>[0]): Promise<SharedFilesystem> {
     const runDirectory = this.#paths.viewDirectory(randomId());
     try {
-      const request = mountRequest({ type, source: device, options: [...options] }, runDirectory);
-      const waiting = await this.#runtime.create(request);
+      const waiting = await this.#runtime.create(mountRequest(mount, runDirectory));
       try {
         const filesystem = openFilesystemAt(waiting.pid);
         if (filesystem === undefined) throw new LighterError("kernel", "its mount namespace cannot be opened");
@@ -155,17 +150,10 @@ export class MountedVolumes {
       } finally {
         await waiting.abandon();
       }
-    } catch (error) {
-      throw cannotMount(volumePath, device, parseMountFlags(options), error);
     } finally {
       rmSync(runDirectory, { recursive: true, force: true });
     }
   }
-}
-
-function close({ namespaceFd, rootFd }: SharedFilesystem): void {
-  closeSync(namespaceFd);
-  closeSync(rootFd);
 }
 
 /** "/." : the directory itself is no link. */

@@ -2,10 +2,11 @@ import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import type { Container } from "./container.ts";
-import type { MountedVolumes, VolumesInUse } from "./mounted-volumes.ts";
+import type { MountedVolumes } from "./mounted-volumes.ts";
 import type { EndpointRecord } from "./networks/types.ts";
 import type { ContainerPaths } from "./paths.ts";
 import type { ContainerRecord } from "./store.ts";
+import type { VolumesInUse } from "./volumes-in-use.ts";
 
 /** What a create request comes to. */
 export interface CreatePlan {

@@ -8,8 +8,9 @@ import { copyDirectoryFromLayers, type ImageStore } from "../image/mod.ts";
 import { MS_BIND } from "../linux/mount/flags.ts";
 import { type FilesystemOfVolume, filesystemOf, hostNameOf, type VolumeOptions, withAddress } from "../volume/mod.ts";
 import type { HostProbe, MountPoint } from "./config/mod.ts";
-import { cannotMount, type MountedVolumes, type VolumesInUse } from "./mounted-volumes.ts";
+import { cannotMount, type MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerRecord } from "./store.ts";
+import type { VolumesInUse } from "./volumes-in-use.ts";
 
 export interface Preparation {
   images: ImageStore;

@@ -36,7 +36,7 @@ import type { AttachPlan, Created, ExecRequest, ExitRecord, Runtime, StartReques
 
 export { withBuiltinDevices } from "./compile.ts";
 export { encodeLater } from "./later.ts";
-export { mountRequest, openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
+export { closeFilesystem, mountRequest, openFilesystemAt, openFilesystemOf } from "./shared-filesystems.ts";
 export type { StandInPlan } from "./stand-in.ts";
 export type * from "./types.ts";
 export { runFiles };

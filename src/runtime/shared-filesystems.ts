@@ -53,6 +53,12 @@ export function openFilesystemAt(pid: number): SharedFilesystem | undefined {
   return open(`/proc/${pid}/ns/mnt`, `/proc/${pid}/root`);
 }
 
+/** Lets go of it. */
+export function closeFilesystem({ namespaceFd, rootFd }: SharedFilesystem): void {
+  closeSync(namespaceFd);
+  closeSync(rootFd);
+}
+
 function isMountNamespace(path: string): boolean {
   try {
     return readlinkSync(path).startsWith("mnt:[");

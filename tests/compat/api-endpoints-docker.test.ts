@@ -413,6 +413,35 @@ same("a link to a container that is not on the default network", async (side) =>
   return [await link("db:x"), await link("alone:x"), await link("guest:x")];
 });
 
+same("IPC of other containers, and /dev/shm with it: who may join whom, and what is shared", async (side) => {
+  const told: unknown[] = [];
+  const start = async (name: string, IpcMode: string, more: object = {}) => {
+    const HostConfig = { NetworkMode: "none", IpcMode, ShmSize: 1 << 20, ...more };
+    const body = { Image: "busybox", Cmd: ["sleep", "1000"], StopTimeout: 0, HostConfig };
+    const created = await side.said("POST", `/containers/create?name=${name}`, body);
+    told.push([created, created.startsWith("201") && (await side.said("POST", `/containers/${name}/start`))]);
+  };
+  const covering = { Tmpfs: { "/dev/shm": "" } };
+  await start("alone", "private");
+  await start("on-host", "host");
+  await start("donor", "shareable");
+  await start("covered", "shareable", covering);
+  for (const peer of ["gone", "alone", "on-host", "donor", "covered"]) await start(`with-${peer}`, `container:${peer}`);
+  await start("covering", "container:donor", covering);
+  await start("third", "container:covering");
+  await side.api.request("POST", "/containers/donor/stop");
+  await start("late", "container:donor");
+  await side.api.request("POST", "/containers/donor/start");
+  const look = 'readlink /proc/self/ns/ipc; stat -c "%d %a %u" /dev/shm; grep " /dev/shm " /proc/mounts';
+  const seen = new Map<string, string>();
+  for (const name of ["donor", "with-donor", "with-on-host", "covering", "third"])
+    seen.set(name, await side.exec(name, look));
+  const same = (a: string, b: string) => seen.get(a) === seen.get(b);
+  told.push(same("with-donor", "third"), same("donor", "with-donor"), same("covering", "third"));
+  told.push(seen.get("third")?.split("\n").slice(-2));
+  return told;
+});
+
 same("a linked container that is started again is found at its new address", async (side) => {
   await side.run("db");
   await side.run("web", { HostConfig: { Links: ["db:data"] } });

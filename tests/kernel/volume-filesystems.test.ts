@@ -1,7 +1,17 @@
 /** Volumes with a file system of their own (`volume create -o type=…`), as containers see them, and what is left of them. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
@@ -231,3 +241,53 @@ looped("a container that ends while there is no daemon takes its disk with it", 
   await until(() => !device.isBusy(), "nobody has the disk mounted, without a daemon");
   await daemon.launch();
 });
+
+const inContainer = async (id: string, script: string) => {
+  const Cmd = ["/bin/sh", "-c", script];
+  const made = await daemon.request("POST", `/containers/${id}/exec`, { Cmd, AttachStdout: true, AttachStderr: true });
+  const { text } = await daemon.request("POST", `/exec/${made.json.Id}/start`, { Detach: false, Tty: false });
+  return text.replace(/[\x01\x02]\0\0\0[\s\S]{4}/g, "");
+};
+
+/** File systems that the daemon keeps, each by its mount namespace. */
+const keptByDaemon = () => {
+  const fds = `/proc/${daemon.pid}/fd`;
+  const targets = readdirSync(fds).flatMap((fd) => {
+    try {
+      return [readlinkSync(`${fds}/${fd}`)];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+  return targets.filter((target) => target.startsWith("mnt:[")).length;
+};
+
+for (const [where, more] of [
+  ["", {}],
+  [" of containers with user namespaces", { UsernsMode: "auto" }],
+] as const)
+  rooted(
+    `/dev/shm and System V IPC${where} are shared by whom they are to be, and gone with the last of them`,
+    async () => {
+      await create("beside", memory);
+      const share = (IpcMode: string) => keep(["beside:/m"], { ...more, IpcMode, ShmSize: 1 << 20 });
+      const donor = await share("shareable");
+      const first = await share(`container:${donor}`);
+      const look = "cat /dev/shm/word; ipcs -m | grep -c 4321; ls /m; echo";
+      await inContainer(donor, "echo hello >/dev/shm/word; ipcmk -M 4321; touch /m/volume");
+      expect(await inContainer(first, look)).toBe("hello\n1\nvolume\n\n");
+      expect(await inContainer(first, "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2")).toBe("1024\n");
+      const device = (await inContainer(first, "grep ' /dev/shm ' /proc/self/mountinfo | cut -d' ' -f3")).trim();
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(` ${device} `);
+      await daemon.kill();
+      await daemon.launch();
+      const second = await share(`container:${first}`);
+      expect(await inContainer(second, look)).toBe("hello\n1\nvolume\n\n");
+      for (const id of [donor, first]) await remove(id);
+      expect(await inContainer(second, look)).toBe("hello\n1\nvolume\n\n");
+      expect(keptByDaemon()).toBe(2);
+      await remove(second);
+      await until(() => keptByDaemon() === 0, "the daemon lets go of the file systems");
+      await daemon.request("DELETE", "/volumes/beside");
+    },
+  );

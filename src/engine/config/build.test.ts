@@ -53,15 +53,12 @@ test("a container in another's network has its hostname", () => {
   expect(config.linux?.sysctl).toBeUndefined();
 });
 
-test("another's IPC comes with its /dev/shm or not at all", () => {
-  const peers = { ipc: { pid: 7, hostname: "db1" } };
-  const files = { hosts: "/f/a", hostname: "/f/b", resolvConf: "/f/c", shm: "/f/shm" };
-  const shared = build({ IpcMode: "container:db" }, { peers, files });
-  expect(mountOn(shared, "/dev/shm")).toMatchObject({ type: "bind", source: "/f/shm" });
-  expect(() => build({ IpcMode: "container:db" }, { peers })).toThrow(
-    'HostConfig.IpcMode "container:db": not supported',
-  );
-  expect(mountOn(build({ IpcMode: "shareable" }), "/dev/shm")).toMatchObject({ type: "tmpfs" });
+test("a /dev/shm that is shared is a file system that comes after those of volumes, or the host's own", () => {
+  const peers = { ipc: { pid: 7 } };
+  for (const IpcMode of ["shareable", "container:db"])
+    expect(mountOn(build({ IpcMode }, { peers }), "/dev/shm")).toMatchObject({ type: "bind", filesystem: 0 });
+  const ofHost = build({ IpcMode: "container:db" }, { peers: { ipc: { pid: 7, isHost: true } } });
+  expect(mountOn(ofHost, "/dev/shm")).toEqual(mountOn(build({ IpcMode: "host" }), "/dev/shm"));
 });
 
 test("an init is only for a pid namespace of one's own, and must be there", () => {

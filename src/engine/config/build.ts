@@ -33,11 +33,6 @@ export interface ContainerFiles {
   resolvConf: string;
   /** The program for `--init`; must be there if `usesInit`. */
   init?: string;
-  /**
-   * Directory with the tmpfs that is /dev/shm: the container's own if it is shareable, the other one's if it joins it.
-   * Without it a shareable container gets a tmpfs of its own.
-   */
-  shm?: string;
 }
 
 export interface BuildInput {
@@ -135,7 +130,8 @@ function planMounts(input: BuildInput): OciMount[] {
     if (!covered.has(destination))
       asked.push({ destination, type: "bind", source, options: ["rbind", ...readOnly, "rprivate"] });
   const ipcMode = parseIpcMode(hostConfig.IpcMode);
-  const shm = planSharedMemory(ipcMode, hostConfig, files);
+  const filesystems = asked.filter(({ filesystem }) => filesystem !== undefined).length;
+  const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
   const defaults = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
   if (shm !== undefined) defaults.push(shm);
@@ -183,28 +179,23 @@ function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
   ];
 }
 
+/** `filesystems`: how many the container's volumes have. `isHosts`: the other container's is the host's. */
 function planSharedMemory(
   mode: NamespaceMode,
   hostConfig: DockerHostConfig,
-  files: ContainerFiles,
-): OciMount | undefined {
-  const bind = (source: string): OciMount => ({
+  { filesystems, isHosts }: { filesystems: number; isHosts: boolean },
+): VolumeMount | undefined {
+  const shm = (mount: Partial<VolumeMount>): VolumeMount => ({
     destination: "/dev/shm",
     type: "bind",
-    source,
+    source: "shm",
     options: ["rbind", "rprivate"],
+    ...mount,
   });
   if (mode.kind === "none") return undefined;
-  if (mode.kind === "host") return bind("/dev/shm");
-  if (files.shm !== undefined && (mode.kind === "shareable" || mode.kind === "container")) return bind(files.shm);
-  if (mode.kind === "container")
-    throw notSupported(`HostConfig.IpcMode "container:${mode.id}"`, "the other container's /dev/shm cannot be shared");
-  return {
-    destination: "/dev/shm",
-    type: "tmpfs",
-    source: "shm",
-    options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${hostConfig.ShmSize}`],
-  };
+  if (mode.kind === "host" || isHosts) return shm({ source: "/dev/shm" });
+  if (mode.kind === "shareable" || mode.kind === "container") return shm({ filesystem: filesystems });
+  return shm({ type: "tmpfs", options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${hostConfig.ShmSize}`] });
 }
 
 function initMount(files: ContainerFiles): OciMount {

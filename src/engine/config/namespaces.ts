@@ -9,6 +9,8 @@ export interface Peer {
   pid: number;
   /** Of its network: the hostname that a container there shares. */
   hostname?: string;
+  /** Of its IPC: it is the host's. */
+  isHost?: boolean;
 }
 
 /** Peers of a container, found by `peerReferences`. */

@@ -45,7 +45,10 @@ function asOurs(docker: OciConfig, ours: OciConfig): OciConfig {
   // Newer masks, and another order.
   if (linux.maskedPaths !== undefined) linux.maskedPaths = [...linux.maskedPaths, ...NEWER_MASKED_PATHS].sort();
 
-  config.mounts = sortMounts(config.mounts!);
+  // Docker mounts what is shared on the host, where anybody comes by it.
+  config.mounts = sortMounts(config.mounts!).map((mount) =>
+    mount.source === "/files/shm" ? ({ ...mount, source: "shm", filesystem: 0 } as OciMount) : mount,
+  );
   return config;
 }
 

@@ -65,7 +65,6 @@ export function runCase(testCase: ConfigCase): { prepared: PreparedContainer; oc
       hostname: "/files/hostname",
       resolvConf: "/files/resolv.conf",
       init: "/files/init",
-      shm: "/files/shm",
     },
     peers: { network: peer, pid: peer, ipc: peer },
     host,

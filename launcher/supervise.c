@@ -458,10 +458,13 @@ static int answer_signal(const uint8_t *payload)
 
 static int answer_start(void)
 {
+	int rc;
+
 	if (state != CREATED)
 		return EALREADY;
 	state = STARTING;
-	return -sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
+	rc = sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
+	return rc == -EPIPE ? 0 : -rc; /* it has failed while it waited: read_sync hears why, and says so */
 }
 
 static void part(void);

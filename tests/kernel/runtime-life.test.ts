@@ -305,6 +305,23 @@ describe("create", () => {
     expect(stage.leftovers()).not.toContain(request.id);
   });
 
+  rooted("a start that crosses the end of init is told why, not that nothing waits", async () => {
+    const request = stage.request(["/bin/true"], { attach: [] });
+    const created = await stage.runtime.create(request);
+    const supervisor = parentOf(created.pid);
+    process.kill(supervisor, "SIGSTOP");
+    const isStopped = () => /^State:\s+T/m.test(readFileSync(`/proc/${supervisor}/status`, "utf8"));
+    await until(isStopped, "the supervisor has stopped");
+    process.kill(created.pid, "SIGKILL");
+    await until(() => !isAlive(created.pid), "init has ended");
+    const failure = failureOf(created.start());
+    process.kill(supervisor, "SIGCONT");
+    const outcomes = /^(kernel|unavailable)$/; // it was heard first, or the end was
+    expect(await failure).toMatchObject({ code: expect.stringMatching(outcomes) });
+    await created.gone;
+    expect(stage.leftovers()).not.toContain(request.id);
+  });
+
   rooted("a program that is missing is told at start, by `exited` too, and nothing is left", async () => {
     const request = stage.request(["/nowhere"], { attach: [] });
     const created = await stage.runtime.create(request);

@@ -44,11 +44,6 @@ export class Client {
 
   constructor(readonly host: Host) {}
 
-  /** The daemon may be Lighter's own: whoever names it by DOCKER_HOST has another one in mind. */
-  get mayBeOurs(): boolean {
-    return this.host.startSocketPath !== undefined;
-  }
-
   /** From here on requests are of a later version than usual. `what` of them needs it: an older daemon would not heed it. */
   needVersion(version: string, what: string): void {
     this.#version = version;

@@ -14,6 +14,8 @@ export interface Host {
    * the default one, unless the environment says where such a daemon has its data: those of the default daemon are not for it.
    */
   readonly startSocketPath?: string;
+  /** The daemon may be Lighter's own: whoever names it by DOCKER_HOST has another one in mind. */
+  readonly mayBeOurs?: boolean;
 }
 
 /** `docker`'s global flags; what is not given comes from the environment. */
@@ -68,7 +70,12 @@ function parseHost(text: string, ours: boolean, env: Environment, flags: TlsFlag
   if (scheme === "unix") {
     const path = rest === "" ? DEFAULT_SOCKET_PATH : rest;
     const mayStart = ours && (path === DEFAULT_SOCKET_PATH || (env.LIGHTER_DATA_ROOT && env.LIGHTER_EXEC_ROOT));
-    return { name: `unix://${path}`, address: { unix: path }, ...(mayStart ? { startSocketPath: path } : {}) };
+    return {
+      name: `unix://${path}`,
+      address: { unix: path },
+      mayBeOurs: ours,
+      ...(mayStart ? { startSocketPath: path } : {}),
+    };
   }
   if (scheme === "tcp") {
     const tls = resolveTls(env, flags);

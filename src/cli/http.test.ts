@@ -187,11 +187,13 @@ test("resolveHost: -H, then LIGHTER_HOST, then DOCKER_HOST, then the default; a 
     ["unix:///h", "/h"],
     [undefined, "/l"],
   ] as const) {
-    expect(resolveHost(flag, { ...env, ...roots })).toMatchObject({ address: { unix: path }, startSocketPath: path });
+    const ours = { name: `unix://${path}`, address: { unix: path }, mayBeOurs: true };
+    expect(resolveHost(flag, { ...env, ...roots })).toEqual({ ...ours, startSocketPath: path });
     for (const some of [{}, { LIGHTER_DATA_ROOT: "/data" }, { LIGHTER_EXEC_ROOT: "/exec" }])
-      expect(resolveHost(flag, { ...env, ...some })).toEqual({ name: `unix://${path}`, address: { unix: path } });
+      expect(resolveHost(flag, { ...env, ...some })).toEqual(ours);
   }
-  expect(resolveHost(undefined, { DOCKER_HOST: "unix:///d" })).toEqual({ name: "unix:///d", address: { unix: "/d" } });
+  expect(resolveHost(undefined, { DOCKER_HOST: "unix:///d" })).toMatchObject({ mayBeOurs: false });
+  expect(resolveHost(undefined, { DOCKER_HOST: "unix:///d" })).not.toHaveProperty("startSocketPath");
   expect(resolveHost(undefined, {}).startSocketPath).toBe("/run/lighter/lighter.sock");
   expect(resolveHost("tcp://h:1", {})).toEqual({ name: "tcp://h:1", address: { hostname: "h", port: 1 } });
   expect(resolveHost("tcp://[::1]", {}).address).toEqual({ hostname: "::1", port: 2375 });

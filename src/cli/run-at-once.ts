@@ -18,7 +18,7 @@ export async function runAtOnce(
   body: ContainerBody,
   flags: CreateFlagValues & { "sig-proxy": boolean },
 ): Promise<number | undefined> {
-  if (!client.mayBeOurs || !isPlain(body, flags)) return undefined;
+  if (!client.host.mayBeOurs || !isPlain(body, flags)) return undefined;
   const created = Promise.withResolvers<string>();
   created.promise.catch(() => {}); // it was not
   const asking = ask(client, body, flags);

@@ -3,10 +3,7 @@ import { afterEach, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
-import { isAlive, isRoot } from "../support/stage.ts";
-import { testIf } from "../support/test-if.ts";
-
-const rooted = testIf(isRoot, "needs root");
+import { isAlive, rooted, rootedWith } from "../support/stage.ts";
 
 let daemon: TestDaemon | undefined;
 
@@ -43,7 +40,7 @@ rooted("a paused process uses no CPU, also after the daemon's death, until it is
   expect((await daemon.inspect(id)).State).toMatchObject({ Status: "exited", ExitCode: 137 });
 });
 
-rooted("an update is the kernel's limit, and statistics tell of it", async () => {
+rootedWith("ps")("an update is the kernel's limit, and statistics tell of it", async () => {
   daemon = await TestDaemon.start();
   // Some kernels count whole clock ticks: it has to have worked before it sleeps.
   const work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exec /bin/sleep 1000";

@@ -19,14 +19,11 @@ import { buildQuery, type QueryParts, readMessage } from "../support/dns-message
 import { asAnswer, askByTcp, askByUdp, FakeServer, TcpConnection } from "../support/dns-peers.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
 import { eventually, until } from "../support/eventually.ts";
-import { missing } from "../support/missing.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
-import { testIf } from "../support/test-if.ts";
+import { isRoot, rooted, rootedWith } from "../support/stage.ts";
 
 /** The resolver in a network namespace that stands for a container's; this process is in another, the host's. */
 
-const isRoot = process.getuid?.() === 0;
-const rooted = testIf(isRoot, "needs root");
 if (isRoot) enterNetworkNamespace();
 
 const A = 1;
@@ -663,7 +660,7 @@ const redirections = {
 };
 
 for (const [whose, redirect] of Object.entries(redirections))
-  testIf(isRoot && missing("busybox") === undefined, isRoot ? "needs a static busybox" : "needs root")(
+  rootedWith("busybox")(
     `glibc and busybox find names by way of 127.0.0.11:53, which ${whose} rules lead to us; port 53 is the container's own`,
     async () => {
       const own = await server("container", "0.0.0.0", (message) => asAnswer(message, REFUSED));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { locateController } from "../../src/linux/cgroup/mod.ts";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 import { RuntimeCommand } from "../support/runtime-command.ts";
-import { isRoot, rooted, Stage } from "../support/stage.ts";
+import { isRoot, rooted, rootedWith, Stage } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /* The runtime's commands on running containers: pause, resume, ps, update, events. */
@@ -47,7 +47,7 @@ rooted("a paused container can be killed and deleted", async () => {
   expect((await runtime(["state", id])).stderr).toContain("container does not exist");
 });
 
-rooted("ps lists the container's processes and no others, as numbers and as the host's ps does", async () => {
+rootedWith("ps")("ps lists the container's processes and no others, as numbers and as the host's ps does", async () => {
   const id = await start(["sh", "-c", "sleep 1000 & sleep 2000 & wait"]);
   let pids: number[] = [];
   let names: string[] = [];

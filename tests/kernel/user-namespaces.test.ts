@@ -16,12 +16,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { isRoot } from "../support/stage.ts";
-import { testIf } from "../support/test-if.ts";
+import { isRoot, rooted, rootedWith } from "../support/stage.ts";
 
 /* Containers of the engine whose root is nobody on the host. */
 
-const rooted = testIf(isRoot, "needs root");
 const FIRST_OF_POOL = 0x70000000;
 const COUNT = 65536;
 
@@ -228,7 +226,13 @@ describe("files of a container in a user namespace", () => {
     );
   });
 
-  rooted("keep capabilities and access lists on the way out and in", async () => {
+  rootedWith(
+    "setcap",
+    "getcap",
+    "setfacl",
+    "getfacl",
+    "setpriv",
+  )("keep capabilities and access lists on the way out and in", async () => {
     await using daemon = await TestDaemon.start();
     const make = [
       "mkdir /d && cp /bin/cat /d/cat && setcap cap_net_raw+ep /d/cat && setfacl -m u:1000:r,g:7:x /d/cat",

@@ -18,10 +18,17 @@ import {
   type Supervised,
 } from "../../src/runtime/mod.ts";
 import type { NamespaceType, OciConfig, OciMount } from "../../src/spec/oci-runtime.ts";
+import { missing } from "./missing.ts";
 import { testIf } from "./test-if.ts";
 
 export const isRoot = process.getuid?.() === 0;
 export const rooted = testIf(isRoot, "needs root");
+
+/** For tests that start these programs. */
+export function rootedWith(...programs: readonly string[]): typeof rooted {
+  const whyNot = isRoot ? missing(...programs) : "needs root";
+  return testIf(whyNot === undefined, whyNot ?? "");
+}
 
 /** The programs in the containers are the host's own, bound read-only: nothing has to be installed for these tests. */
 const HOST_DIRECTORIES = ["usr"] as const;

@@ -38,12 +38,12 @@ export async function loadImages({ daemon, query, request, response }: AnswerCal
   const quiet = query.boolean("quiet");
   const stream = new ProgressStream(response);
   let lastMs = 0;
-  const onProgress = ({ diffId, unpackedBytes, done }: LoadProgress) => {
+  const onProgress = ({ diffId, currentBytes, totalBytes, done }: LoadProgress) => {
     const now = Date.now();
     if (quiet || (!done && now - lastMs < PROGRESS_INTERVAL_MS)) return;
     lastMs = now;
     const id = diffId.slice("sha256:".length, "sha256:".length + 12);
-    stream.send({ status: "Loading layer", progressDetail: { current: unpackedBytes }, id });
+    stream.send({ status: "Loading layer", progressDetail: { current: currentBytes, total: totalBytes }, id });
   };
   await stream.carry(async () => {
     for (const { id, names } of await daemon.images.load(request, onProgress)) {

@@ -1,6 +1,6 @@
 /** A container's root file system as others see it from outside: `export`, `diff`, and the layer that `commit` makes. */
 import { existsSync, lstatSync } from "node:fs";
-import { type Change, type ImageStore, listChanges, writeTreeTar } from "../image/mod.ts";
+import { type Change, type ImageStore, listChanges, type TreeChanges, writeTreeTar } from "../image/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -54,16 +54,27 @@ export async function changesOf(engine: Engine, images: ImageStore, container: C
   return changes;
 }
 
-/** The upper directory as an image's layer. "/" is in it if its mode or owner is not the image's. */
-export function layerOf(engine: Engine, images: ImageStore, container: Container): AsyncGenerator<Uint8Array> {
-  const tree = treeOf(engine, images, container);
-  if (tree.upper === undefined) return whileThere(container, emptyTar());
+/** The upper directory, for an image's layer. "/" is in it if its mode or owner is not the image's. Undefined: there is none. */
+function changesIn(engine: Engine, images: ImageStore, container: Container): TreeChanges | undefined {
+  const { upper } = treeOf(engine, images, container);
+  if (upper === undefined) return undefined;
   const { root } = images.layersOf(container.record.imageId);
-  const own = lstatSync(tree.upper);
+  const own = lstatSync(upper);
   const includeRoot = (own.mode & 0o7777) !== root.mode || own.uid !== root.uid || own.gid !== root.gid;
-  return whileThere(container, writeTreeTar([tree.upper], { form: "layer", includeRoot }));
+  return { upperPath: upper, includeRoot };
 }
 
-async function* emptyTar(): AsyncGenerator<Uint8Array> {
-  yield new Uint8Array(1024);
+/** What `use` makes of them, while the container is there. */
+export async function withChanges<T>(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  use: (changes: TreeChanges | undefined) => Promise<T>,
+): Promise<T> {
+  requireStillThere(container);
+  try {
+    return await use(changesIn(engine, images, container));
+  } finally {
+    requireStillThere(container); // that says why a file was not there
+  }
 }

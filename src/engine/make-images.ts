@@ -3,11 +3,11 @@ import { LighterError } from "../base/errors.ts";
 import { formatNow } from "../base/time.ts";
 import { changeConfig } from "../build/mod.ts";
 import {
-  decompressStream,
   formatReference,
   type Image,
   type ImageStore,
   makeImage,
+  type NewImage,
   parseReference,
   type Reference,
   withDefaultTag,
@@ -17,7 +17,7 @@ import type { DockerContainerConfig } from "../spec/docker-api.ts";
 import { type ImageDocument, type Platform, parseImageConfig } from "../spec/oci-image.ts";
 import { mergeImageConfig, parseCreateBody } from "./config/mod.ts";
 import type { Container } from "./container.ts";
-import { layerOf } from "./container-files.ts";
+import { withChanges } from "./container-files.ts";
 import type { Engine } from "./engine.ts";
 import { freezeContainer } from "./freeze.ts";
 
@@ -67,15 +67,21 @@ export async function commitContainer(
       created_by: command,
       ...(options.comment === "" ? {} : { comment: options.comment }),
     },
-    layer: options.pause ? frozenLayerOf(engine, images, container) : layerOf(engine, images, container),
+    layer: (make) => makeLayer(engine, images, container, options.pause, make),
     name,
   });
 }
 
-/** The container stands still while its files are read, and no longer: storing the layer takes its time. */
-async function* frozenLayerOf(engine: Engine, images: ImageStore, container: Container): AsyncGenerator<Uint8Array> {
-  using _frozen = await freezeContainer(engine, container);
-  yield* layerOf(engine, images, container);
+/** With `pause` the container stands still while its files are read. Undefined: it has none of its own. */
+async function makeLayer(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  pause: boolean,
+  make: Parameters<NonNullable<NewImage["layer"]>>[0],
+) {
+  using _frozen = pause ? await freezeContainer(engine, container) : undefined;
+  return await withChanges(engine, images, container, async (changes) => changes && make(changes));
 }
 
 function platformOf({ document }: Image): Pick<ImageDocument, "os" | "architecture" | "variant" | "os.version"> {
@@ -127,18 +133,9 @@ export async function importImage(
     base: undefined,
     document: { ...documentOf(options.platform, created, "", config), comment: options.message },
     history: { created, comment: options.message },
-    layer: requireBytes(decompressStream(source)),
+    layer: (make) => make(source),
     name,
   });
-}
-
-async function* requireBytes(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let byteCount = 0;
-  for await (const chunk of source) {
-    byteCount += chunk.length;
-    yield chunk;
-  }
-  if (byteCount === 0) throw new LighterError("invalid", "the archive is empty");
 }
 
 /** Gives an image a further name. Without a repository there is nothing to do, says Docker. */

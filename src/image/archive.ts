@@ -1,16 +1,14 @@
-/** Where `load` reads files from: a tar that comes as a stream, spooled to the ingest area, or a directory. */
-import { createHash, type Hash } from "node:crypto";
+/** Where `load` reads files from: a tar that a worker has taken to pieces, or a directory. */
+import { createHash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import { ARCHIVE_MAX_FILES, IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
-import { showPath } from "../linux/sys/fs.ts";
+import { IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
 import { type IngestedFile, readFileLimited } from "./blobs.ts";
-import { decompressStream } from "./compression.ts";
-import { type TarEntry, TarReader, type TarSink } from "./tar-reader.ts";
 import { splitArchivePath } from "./unpack.ts";
+import type { ArchiveEntry, TakenFile } from "./worker/protocol.ts";
 
 /** Names are paths relative to the archive's or directory's top. No name leads anywhere else. */
 export interface ImageFiles {
@@ -32,64 +30,28 @@ function normalise(name: string): string | undefined {
 /** Symlinks between entries of one archive: `docker save` wrote a layer once and linked to it. */
 const LINKS_MAX = 8;
 
-class Spool implements TarSink, ImageFiles {
+/** What a worker has found in a tar. */
+export class ArchiveFiles implements ImageFiles {
   readonly #ingestPath: string;
-  readonly #files = new Map<string, IngestedFile>();
+  readonly #files = new Map<string, TakenFile | { known: Digest }>();
   /** Name to name. */
   readonly #links = new Map<string, string>();
-  #count = 0;
-  #open: { name: string; path: string; fd: number; hash: Hash; sizeBytes: number } | undefined;
 
+  /** `ingestPath`: where the files are. */
   constructor(ingestPath: string) {
     this.#ingestPath = ingestPath;
   }
 
-  get fileCount(): number {
-    return this.#files.size;
-  }
-
-  entry(entry: TarEntry): void {
-    if (++this.#count > ARCHIVE_MAX_FILES)
-      throw new LighterError("invalid", `archive has more than ${ARCHIVE_MAX_FILES} entries`);
-    const components = splitArchivePath(entry.path);
-    const name = components.join("/");
-    if (entry.type === "file") {
-      const path = join(this.#ingestPath, `${this.#count}`);
-      const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-      this.#open = { name, path, fd, hash: createHash("sha256"), sizeBytes: 0 };
-    } else if (entry.type === "symlink") {
-      const target = normalise([...components.slice(0, -1), entry.linkPath].join("/"));
-      if (target !== undefined) this.#links.set(name, target);
-    } else if (entry.type === "hardlink") {
-      this.#links.set(name, splitArchivePath(entry.linkPath).join("/"));
+  add(entry: Exclude<ArchiveEntry, { kind: "progress" }>): void {
+    if (entry.kind === "link") {
+      this.#links.set(entry.name, entry.target);
+      return;
     }
+    this.#files.set(entry.name, entry.kind === "known" ? { known: entry.digest } : entry.file);
+    this.#links.delete(entry.name);
   }
 
-  data(bytes: Uint8Array, offset: number): void {
-    const file = this.#open!;
-    if (offset !== file.sizeBytes) throw new LighterError("invalid", `entry "${showPath(file.name)}" is sparse`);
-    file.hash.update(bytes);
-    let done = 0;
-    while (done < bytes.length) done += writeSync(file.fd, bytes, done, bytes.length - done);
-    file.sizeBytes += bytes.length;
-  }
-
-  endEntry(): void {
-    const file = this.#open;
-    if (file === undefined) return;
-    this.#open = undefined;
-    closeSync(file.fd);
-    const digest = `sha256:${file.hash.digest("hex")}` as Digest;
-    this.#files.set(file.name, { path: file.path, digest, sizeBytes: file.sizeBytes });
-    this.#links.delete(file.name);
-  }
-
-  close(): void {
-    if (this.#open !== undefined) closeSync(this.#open.fd);
-    this.#open = undefined;
-  }
-
-  #find(name: string): IngestedFile | undefined {
+  #find(name: string): TakenFile | { known: Digest } | undefined {
     let key = normalise(name);
     for (let i = 0; i <= LINKS_MAX && key !== undefined; i++) {
       const file = this.#files.get(key);
@@ -101,34 +63,31 @@ class Spool implements TarSink, ImageFiles {
 
   async readDocument(name: string): Promise<Buffer | undefined> {
     const file = this.#find(name);
-    return file && (await readFileLimited(file.path, IMAGE_JSON_MAX_BYTES, `"${name}"`));
+    if (file === undefined || "known" in file) return undefined;
+    return await readFileLimited(join(this.#ingestPath, file.fileName), IMAGE_JSON_MAX_BYTES, `"${name}"`);
   }
 
   async ingest(name: string): Promise<IngestedFile | undefined> {
-    return this.#find(name);
+    const file = this.#find(name);
+    return file === undefined || "known" in file ? undefined : ingested(file, this.#ingestPath);
   }
 }
 
-/**
- * Reads a tar, plain or compressed, once, into `ingestPath`.
- * @throws LighterError ("invalid") if it is empty or no tar; ("kernel") with the errno if the disk is full.
- */
-export async function spoolArchive(source: AsyncIterable<Uint8Array>, ingestPath: string): Promise<ImageFiles> {
-  const spool = new Spool(ingestPath);
-  const reader = new TarReader(spool);
-  let byteCount = 0;
-  try {
-    for await (const chunk of decompressStream(source)) {
-      reader.push(chunk);
-      byteCount += chunk.length;
-    }
-    if (byteCount === 0) throw new LighterError("invalid", "the archive is empty");
-    reader.end();
-  } finally {
-    spool.close();
-  }
-  if (spool.fileCount === 0) throw new LighterError("invalid", "the archive holds no files");
-  return spool;
+/** A file that a worker has taken, as one that may be moved. */
+export function ingested({ fileName, digest, sizeBytes, layer, failure }: TakenFile, ingestPath: string): IngestedFile {
+  return {
+    path: join(ingestPath, fileName),
+    digest,
+    sizeBytes,
+    ...(layer && {
+      unpacked: {
+        diffId: layer.diffId,
+        directoryPath: join(ingestPath, layer.directoryName),
+        totals: layer.totals,
+      },
+    }),
+    ...(failure && { failure }),
+  };
 }
 
 /** An OCI layout as a directory on this host. */

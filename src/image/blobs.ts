@@ -4,16 +4,21 @@ import { existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
-import type { Digest } from "../base/ids.ts";
+import type { DiffId, Digest } from "../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES, UNFINISHED_PULL_MAX_AGE_MS } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { Trash } from "../files/mod.ts";
+import type { LayerTotals } from "./unpack.ts";
 
 /** A file in an ingest directory, hashed while it was written. */
 export interface IngestedFile {
   path: string;
   digest: Digest;
   sizeBytes: number;
+  /** It is a layer, and this is its tree, for the caller to move. */
+  unpacked?: { diffId: DiffId; directoryPath: string; totals: LayerTotals };
+  /** It looks like a layer, and this is why it is none. */
+  failure?: LighterError;
 }
 
 export function digestOf(bytes: Uint8Array | string): Digest {

@@ -96,18 +96,21 @@ export async function* readDecompressed(path: string): AsyncGenerator<Uint8Array
   else yield* decompress(createReadStream(path, { highWaterMark: READ_BYTES }), compression);
 }
 
-/** The unpacked bytes of a stream, whatever its compression. */
-export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The first bytes of a stream, `byteCount` or all that there are, and all of it. */
+export async function peek(
+  source: AsyncIterable<Uint8Array>,
+  byteCount: number,
+): Promise<{ head: Uint8Array; whole: AsyncGenerator<Uint8Array> }> {
   const chunks = source[Symbol.asyncIterator]();
   const held: Uint8Array[] = [];
   let heldBytes = 0;
-  while (heldBytes < MAGIC_BYTES) {
+  while (heldBytes < byteCount) {
     const { done, value } = await chunks.next();
     if (done) break;
     held.push(value);
     heldBytes += value.length;
   }
-  const compression = detectCompression(Buffer.concat(held).subarray(0, MAGIC_BYTES));
+  const head = held.length === 1 ? held[0]! : Buffer.concat(held);
   const whole = (async function* () {
     try {
       yield* held;
@@ -120,6 +123,13 @@ export async function* decompressStream(source: AsyncIterable<Uint8Array>): Asyn
       await chunks.return?.();
     }
   })();
+  return { head: head.subarray(0, byteCount), whole };
+}
+
+/** The unpacked bytes of a stream, whatever its compression. Its chunks are ours to keep. */
+export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { head, whole } = await peek(source, MAGIC_BYTES);
+  const compression = detectCompression(head);
   if (compression === "none") yield* whole;
   else yield* decompress(Readable.from(whole, { objectMode: false }), compression);
 }

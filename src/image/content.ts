@@ -88,7 +88,7 @@ export class Content {
   /** Ends a lease. What was leased and belongs to nothing goes, unless it is to be kept for another try. */
   async release(staging: Staging, failed: boolean, keepUnfinished: boolean): Promise<void> {
     this.leases.delete(staging);
-    if (!failed) return;
+    if (!failed) return await this.removeUnneeded(staging);
     const added = (): LayerRecord[] =>
       this.freeLayers().filter((layer) => staging.leasedLayers.has(layer.key) && !this.#layers.isCommitted(layer));
     if (!keepUnfinished || !(await this.#keepLayers(added()))) await this.#layers.remove(added());

@@ -6,13 +6,23 @@ import { availableParallelism } from "node:os";
 import { LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId } from "../base/ids.ts";
 import { writePoint } from "../base/write-point.ts";
-import type { BlobStore } from "./blobs.ts";
+import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
 import type { BlobSource } from "./registry/mod.ts";
 import type { LayerTotals } from "./unpack.ts";
 import { LayerWorkers } from "./worker/pool.ts";
-import type { BlobResult, CompressJob, InheritJob, LayerJob, LayerProgress } from "./worker/protocol.ts";
+import type {
+  ArchiveEntry,
+  ArchiveJob,
+  BlobResult,
+  CompressJob,
+  InheritJob,
+  LayerJob,
+  LayerProgress,
+  MakeJob,
+  TakenFile,
+} from "./worker/protocol.ts";
 
 /** Docker downloads three layers at a time. */
 const MAX_WORKERS = Math.max(3, availableParallelism());
@@ -21,6 +31,8 @@ export interface LayerRequest {
   diffId: DiffId;
   chainId: ChainId;
   blob: LayerRecord["blob"];
+  /** Its tree is unpacked already, and for the first taker to move. */
+  unpacked?: IngestedFile["unpacked"];
   /** Where to get the blob if the store does not have it: asked when its turn has come, and again if that is refused. */
   describe?: (rejected?: BlobSource) => Promise<BlobSource>;
   events?: LayerEvents;
@@ -87,6 +99,8 @@ export class LayerJobs implements AsyncDisposable {
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
   readonly #workers: LayerWorkers;
+  /** Those that wait for a client to send: others do not wait for them. */
+  readonly #readers: LayerWorkers;
   readonly #jobs = new Set<Job>();
 
   /** `heldFd`: open in every worker. */
@@ -94,6 +108,7 @@ export class LayerJobs implements AsyncDisposable {
     this.#blobs = blobs;
     this.#layers = layers;
     this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
+    this.#readers = new LayerWorkers(MAX_WORKERS, heldFd);
   }
 
   /** Layers at a time, over all loads and pulls; undefined: as suits the machine. */
@@ -167,6 +182,26 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
+  /** @throws LighterError; what `source` throws. */
+  takeArchive(
+    source: AsyncIterable<Uint8Array> | { path: string },
+    job: Omit<ArchiveJob, "kind" | "path">,
+    onEntry: (entry: ArchiveEntry) => void,
+  ): Promise<undefined> {
+    return "path" in source
+      ? this.#readers.run<"archive">(async () => ({ kind: "archive", ...job, path: source.path }), { onEntry })
+      : this.#readers.runWith<"archive">(source, { kind: "archive", ...job }, { onEntry });
+  }
+
+  /** @throws as `takeArchive`. */
+  make(source: AsyncIterable<Uint8Array> | TreeChanges, ingestPath: string): Promise<TakenFile> {
+    if ("upperPath" in source) {
+      const job: MakeJob = { kind: "make", ingestPath, source: { kind: "changes", ...source } };
+      return this.#readers.run<"make">(async () => job);
+    }
+    return this.#readers.runWith<"make">(source, { kind: "make", ingestPath, source: { kind: "input" } });
+  }
+
   /** @throws LighterError naming the layer; `signal`'s reason. */
   async compress(
     job: Omit<CompressJob, "kind">,
@@ -176,7 +211,7 @@ export class LayerJobs implements AsyncDisposable {
     try {
       return await this.#workers.run<"compress">(
         async () => ({ kind: "compress", ...job }),
-        ({ unpackedBytes }) => onProgress(unpackedBytes),
+        { onProgress: ({ unpackedBytes }) => onProgress(unpackedBytes) },
         signal,
       );
     } catch (error) {
@@ -217,6 +252,10 @@ export class LayerJobs implements AsyncDisposable {
     const { diffId, chainId, blob } = request;
     const known = this.#layers.get(diffId, chainId);
     const isStored = this.#blobs.has(blob.digest);
+    if (known === undefined && isStored) {
+      const taken = this.#takeUnpacked(request);
+      if (taken !== undefined) return this.#addUnlessImplying(request, taken);
+    }
     const onProgress = (progress: LayerProgress): void => {
       for (const events of listeners) events.onProgress?.(progress);
     };
@@ -231,13 +270,12 @@ export class LayerJobs implements AsyncDisposable {
           if (!isStored) describedLast = await describe(request, rejected);
           return this.#jobFor(request, describedLast, directory);
         };
-        const totals = await this.#workers.run(job, onProgress, aborter.signal);
+        const totals = await this.#workers.run(job, { onProgress }, aborter.signal);
         writePoint("layer job done");
         if (!isStored) this.#blobs.setDownloaded(blob.digest);
         if (known !== undefined) return { record: known };
         if (totals === undefined) throw new LighterError("internal", "the worker has unpacked nothing");
-        if (totals.impliedDirectories.length > 0) return { directory: directory!, totals };
-        return { record: this.#layers.add(chainId, diffId, directory!, blob, totals) };
+        return this.#addUnlessImplying(request, { directory: directory!, totals });
       } catch (error) {
         if (directory !== undefined) await this.#layers.removeFailed(directory);
         if (!(error instanceof LighterError)) throw error;
@@ -250,6 +288,19 @@ export class LayerJobs implements AsyncDisposable {
         rejected = describedLast;
       }
     }
+  }
+
+  /** Undefined: there is nothing, or another layer of the same tar has it. */
+  #takeUnpacked({ unpacked }: LayerRequest): UnpackedLayer | undefined {
+    const directory = unpacked && this.#layers.moveIn(unpacked.directoryPath);
+    return directory === undefined ? undefined : { directory, totals: unpacked!.totals };
+  }
+
+  #addUnlessImplying(request: LayerRequest, unpacked: UnpackedLayer): { record: LayerRecord } | UnpackedLayer {
+    const { diffId, chainId, blob } = request;
+    const { directory, totals } = unpacked;
+    if (totals.impliedDirectories.length > 0) return unpacked;
+    return { record: this.#layers.add(chainId, diffId, directory, blob, totals) };
   }
 
   #jobFor(request: LayerRequest, described: BlobSource | undefined, directory: string | undefined): LayerJob {
@@ -280,11 +331,7 @@ export class LayerJobs implements AsyncDisposable {
         implied: totals.impliedDirectories,
         belowPaths: records.reverse().map((record) => this.#layers.directoryPath(record.directory)),
       };
-      await this.#workers.run(
-        async () => job,
-        () => {},
-        aborter.signal,
-      );
+      await this.#workers.run<"inherit">(async () => job, {}, aborter.signal);
       return this.#layers.add(chainId, diffId, directory, blob, totals);
     } catch (error) {
       await this.#layers.removeFailed(directory);
@@ -297,13 +344,19 @@ export class LayerJobs implements AsyncDisposable {
     const jobs = [...this.#jobs];
     for (const job of jobs) job.aborter.abort(new LighterError("unavailable", "the image store is being closed"));
     await Promise.allSettled(jobs.map((job) => job.result));
-    await this.#workers[Symbol.asyncDispose]();
+    await Promise.all([this.#workers[Symbol.asyncDispose](), this.#readers[Symbol.asyncDispose]()]);
   }
 }
 
 async function describe(request: LayerRequest, rejected: BlobSource | undefined): Promise<BlobSource> {
   if (request.describe === undefined) throw new LighterError("not-found", `blob ${request.blob.digest} is missing`);
   return request.describe(rejected);
+}
+
+/** What a container has changed: its upper directory, and whether "/" itself is part of it. */
+export interface TreeChanges {
+  upperPath: string;
+  includeRoot: boolean;
 }
 
 interface UnpackedLayer {
@@ -330,7 +383,8 @@ function layerError({ diffId, blob }: LayerRequest, error: unknown): unknown {
   return explained(error, isDownload ? `download layer ${blob.digest}` : `unpack layer ${diffId}`);
 }
 
-function explained(error: unknown, what: string): LighterError {
+/** The error, with what was being done. */
+export function explained(error: unknown, what: string): LighterError {
   if (!(error instanceof LighterError))
     return new LighterError("internal", `${what}: ${messageOf(error)}`, { cause: error });
   return new LighterError(error.code, `${what}: ${error.message}`, { ...error.detail, cause: error });

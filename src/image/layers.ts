@@ -10,8 +10,9 @@
  * a tar may hold "etc/x" without "etc/", and then the mode and owner of /etc come from the layers below. Overlayfs takes
  * them from the topmost layer, so they are copied up after unpacking, and the key is the chainId.
  */
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
 import type { ChainId, DiffId } from "../base/ids.ts";
 import type { Trash } from "../files/mod.ts";
 import { digestOf } from "./blobs.ts";
@@ -105,6 +106,18 @@ export class LayerStore {
   /** A name in l/ that nothing has had, for a worker to make. */
   newDirectory(): string {
     return (this.#nextDirectory++).toString(36);
+  }
+
+  /** Gives a tree that was unpacked elsewhere on this file system its place. Undefined if it is not there (any more). */
+  moveIn(path: string): string | undefined {
+    const name = this.newDirectory();
+    try {
+      renameSync(path, this.directoryPath(name));
+      return name;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
   }
 
   /** The directory is unpacked. The record counts from now on in this process; on the disk once it is committed. */

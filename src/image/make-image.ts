@@ -1,7 +1,4 @@
 /** Images made here: a config and a new layer on top of those of an image, or of none. `commit` and `import`. */
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { join } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import type { DiffId, Digest } from "../base/ids.ts";
 import { IMAGE_MAX_LAYERS } from "../base/limits.ts";
@@ -11,6 +8,7 @@ import { digestOf, type IngestedFile } from "./blobs.ts";
 import type { FoundImage } from "./load.ts";
 import type { Image } from "./present-image.ts";
 import type { Reference } from "./reference.ts";
+import type { Staging } from "./staging.ts";
 import type { ImageStore } from "./store.ts";
 
 export interface NewImage {
@@ -19,8 +17,8 @@ export interface NewImage {
   /** Everything but the layers. */
   document: Omit<ImageDocument, "rootfs" | "history">;
   history: { created: string; author?: string; created_by?: string; comment?: string };
-  /** The layer's tar, uncompressed. */
-  layer: AsyncIterable<Uint8Array>;
+  /** Makes its layer, of a tar or of what a container has changed. Undefined: there is none. */
+  layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
   /** The name it gets, if any, with its tag. */
   name: Reference | undefined;
 }
@@ -30,37 +28,21 @@ const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
 /** Resolves with the id. @throws LighterError as `ImageStore.load`, and what reading `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
-  return store.add(request.base?.id, async (ingestPath) => {
-    const layer = await spoolLayer(request.layer, join(ingestPath, "layer"));
-    return { found: describeImage(request, layer), files: new NewFiles(layer, request.base) };
+  return store.add(request.base?.id, async (base, makeLayer) => {
+    const made = await request.layer(makeLayer);
+    const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
+    return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
   });
-}
-
-async function spoolLayer(layer: AsyncIterable<Uint8Array>, path: string): Promise<IngestedFile> {
-  const hash = createHash("sha256");
-  let sizeBytes = 0;
-  const handle = await open(path, "wx", 0o600);
-  try {
-    for await (const chunk of layer) {
-      hash.update(chunk);
-      for (let done = 0; done < chunk.length; )
-        done += (await handle.write(chunk, done, chunk.length - done, null)).bytesWritten;
-      sizeBytes += chunk.length;
-    }
-  } finally {
-    await handle.close();
-  }
-  return { path, digest: `sha256:${hash.digest("hex")}` as Digest, sizeBytes };
 }
 
 const LAYER_NAME = "layer";
 
 /** The new layer. A blob of the base's, which is stored, is asked for too if its layer was first unpacked from another blob. */
 class NewFiles implements ImageFiles {
-  readonly #layer: IngestedFile;
+  readonly #layer: IngestedFile | undefined;
   readonly #base: Image | undefined;
 
-  constructor(layer: IngestedFile, base: Image | undefined) {
+  constructor(layer: IngestedFile | undefined, base: Image | undefined) {
     this.#layer = layer;
     this.#base = base;
   }
@@ -76,17 +58,18 @@ class NewFiles implements ImageFiles {
   }
 }
 
-function describeImage({ base, document, history, name }: NewImage, layer: IngestedFile): FoundImage {
-  const isEmpty = layer.digest === EMPTY_TAR_DIGEST;
-  const descriptor = { mediaType: MEDIA_TYPE.ociLayer, digest: layer.digest, size: layer.sizeBytes };
-  const layers: Descriptor[] = [...(base?.manifest.layers ?? []), ...(isEmpty ? [] : [descriptor])];
+function describeImage({ base, document, history, name }: NewImage, layer: IngestedFile | undefined): FoundImage {
+  const added =
+    layer === undefined ? [] : [{ mediaType: MEDIA_TYPE.ociLayer, digest: layer.digest, size: layer.sizeBytes }];
+  const layers: Descriptor[] = [...(base?.manifest.layers ?? []), ...added];
   if (layers.length > IMAGE_MAX_LAYERS)
     throw new LighterError("invalid", `max depth exceeded: the image would have more than ${IMAGE_MAX_LAYERS} layers`);
-  const diffIds = [...(base?.document.rootfs.diff_ids ?? []), ...(isEmpty ? [] : [layer.digest as string as DiffId])];
+  const addedIds = added.map(({ digest }) => digest as string as DiffId);
+  const diffIds = [...(base?.document.rootfs.diff_ids ?? []), ...addedIds];
   const whole: ImageDocument = {
     ...document,
     rootfs: { type: "layers", diff_ids: diffIds },
-    history: [...(base?.document.history ?? []), { ...history, ...(isEmpty ? { empty_layer: true } : {}) }],
+    history: [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }],
   };
   const configBytes = Buffer.from(JSON.stringify(whole));
   const config = { mediaType: MEDIA_TYPE.ociConfig, digest: digestOf(configBytes), size: configBytes.length };
@@ -98,7 +81,7 @@ function describeImage({ base, document, history, name }: NewImage, layer: Inges
     document: whole,
     manifest: { bytes: manifestBytes, digest: digestOf(manifestBytes), parsed },
     layers: layers.map(({ digest, mediaType, size }) => ({
-      fileName: digest === layer.digest ? LAYER_NAME : digest,
+      fileName: digest === layer?.digest ? LAYER_NAME : digest,
       digest,
       mediaType,
       size,

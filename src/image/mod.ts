@@ -7,6 +7,7 @@ export { type ExtractOptions, LiveExtractor } from "./extract-live.ts";
 export { HELLO_NAME, installHello } from "./hello.ts";
 export type { IdTranslations } from "./id-translation.ts";
 export { type Change, listChanges } from "./layer-changes.ts";
+export type { TreeChanges } from "./layer-jobs.ts";
 export { readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
 export { parsePlatform } from "./platform.ts";

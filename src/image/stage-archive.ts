@@ -1,35 +1,25 @@
 /** Takes the images of an archive up into the store: blobs moved in and verified, layers unpacked side by side. */
-import { createReadStream, statSync } from "node:fs";
 import { LighterError } from "../base/errors.ts";
-import type { Digest } from "../base/ids.ts";
+import type { DiffId, Digest } from "../base/ids.ts";
 import { type Descriptor, type ImageManifest, MEDIA_TYPE } from "../spec/oci-image.ts";
-import { DirectoryFiles, type ImageFiles, spoolArchive } from "./archive.ts";
+import type { ImageFiles } from "./archive.ts";
 import { type BlobStore, digestOf, type IngestedFile } from "./blobs.ts";
 import { detectCompression, readHead } from "./compression.ts";
-import type { LayerRequest } from "./layer-jobs.ts";
+import { explained, type LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf, type LayerStore } from "./layers.ts";
 import type { FoundImage } from "./load.ts";
 import type { StagedImage, Staging } from "./staging.ts";
 
-/** Bytes of a tar as a stream or open file; or the path of a tar or of an OCI layout directory. */
-export type ImageSource = AsyncIterable<Uint8Array> | { fd: number } | { path: string };
+/** Bytes of a tar as a stream; or the path of a tar or of an OCI layout directory. */
+export type ImageSource = AsyncIterable<Uint8Array> | { path: string };
 
 export interface LoadProgress {
   /** A layer being unpacked. */
   diffId: Digest;
-  /** Bytes of unpacked tar so far. `done` with the last call for the layer. */
-  unpackedBytes: number;
+  /** Of the layer as the archive has it. `done` with the last call for the layer. */
+  currentBytes: number;
+  totalBytes: number;
   done: boolean;
-}
-
-/** @throws LighterError ("invalid") if it is no archive; Node's error if it cannot be read. */
-export async function openSource(source: ImageSource, ingestPath: string): Promise<ImageFiles> {
-  const highWaterMark = 1024 * 1024;
-  if ("fd" in source)
-    return spoolArchive(createReadStream("", { fd: source.fd, autoClose: false, highWaterMark }), ingestPath);
-  if (!("path" in source)) return spoolArchive(source, ingestPath);
-  if (statSync(source.path).isDirectory()) return new DirectoryFiles(source.path, ingestPath);
-  return spoolArchive(createReadStream(source.path, { highWaterMark }), ingestPath);
 }
 
 export interface ArchiveStagingOptions {
@@ -50,18 +40,17 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
     const diffId = diffIds[index]!;
     const chainId = chainIds[index]!;
     staging.leaseLayer({ diffId, chainId });
-    let unpackedBytes = 0;
-    const report = (done: boolean): void => onProgress({ diffId: diffId as string as Digest, unpackedBytes, done });
+    const source = knownBlob(found, layer, { diffId, chainId }, options) ?? (await stageBlob(layer, diffId, options));
+    const totalBytes = source.blob.size;
+    const report = (currentBytes: number, done: boolean): void =>
+      onProgress({ diffId: diffId as string as Digest, currentBytes, totalBytes, done });
     requests.push({
       diffId,
       chainId,
-      blob: knownBlob(layer, diffId, chainId, options) ?? (await stageBlob(layer, options)),
+      ...source,
       events: {
-        onProgress: (progress) => {
-          unpackedBytes = progress.unpackedBytes;
-          report(false);
-        },
-        onDone: () => report(true),
+        onProgress: ({ receivedBytes }) => report(receivedBytes, false),
+        onDone: () => report(totalBytes, true),
       },
     });
   }
@@ -94,22 +83,25 @@ type ArchiveLayer = FoundImage["layers"][number];
 
 /** The blob that the layer came from when it was first unpacked, if it will do: then the archive's is not read. */
 function knownBlob(
+  { manifest }: FoundImage,
   layer: ArchiveLayer,
-  diffId: LayerRequest["diffId"],
-  chainId: LayerRequest["chainId"],
+  { diffId, chainId }: Pick<LayerRequest, "diffId" | "chainId">,
   { staging, blobs, layers }: ArchiveStagingOptions,
-): LayerRequest["blob"] | undefined {
+): Pick<LayerRequest, "blob"> | undefined {
   const blob = layers.get(diffId, chainId)?.blob;
   if (blob === undefined || !blobs.has(blob.digest)) return undefined;
-  if (layer.digest !== undefined && layer.digest !== blob.digest) return undefined;
+  // A manifest that is not ours names one blob. Elsewhere the tar may be named, of which that is another form.
+  const serves: (string | undefined)[] = manifest === undefined ? [undefined, blob.digest, diffId] : [blob.digest];
+  if (!serves.includes(layer.digest)) return undefined;
   staging.leasedBlobs.add(blob.digest);
-  return blob;
+  return { blob };
 }
 
 async function stageBlob(
   layer: ArchiveLayer,
+  diffId: DiffId,
   { files, staging, blobs }: ArchiveStagingOptions,
-): Promise<LayerRequest["blob"]> {
+): Promise<Pick<LayerRequest, "blob" | "unpacked">> {
   const file = await files.ingest(layer.fileName);
   if (file === undefined) throw new LighterError("invalid", `layer "${layer.fileName}" is not in the archive`);
   if (layer.digest !== undefined && file.digest !== layer.digest)
@@ -122,14 +114,18 @@ async function stageBlob(
       "invalid",
       `layer "${layer.fileName}" should have ${layer.size} bytes and has ${file.sizeBytes}`,
     );
-  const mediaType = layer.mediaType ?? (await mediaTypeOf(file));
+  if (file.failure !== undefined) throw explained(file.failure, `unpack layer ${diffId}`);
+  const { unpacked } = file;
+  if (unpacked !== undefined && unpacked.diffId !== diffId)
+    throw new LighterError("invalid", `unpack layer ${diffId}: its content has the digest ${unpacked.diffId}`);
+  const mediaType = layer.mediaType ?? (await mediaTypeOf(file, blobs));
   staging.leasedBlobs.add(file.digest);
   if (!blobs.has(file.digest)) await blobs.adopt(file);
-  return { mediaType, digest: file.digest, size: file.sizeBytes };
+  return { blob: { mediaType, digest: file.digest, size: file.sizeBytes }, ...(unpacked && { unpacked }) };
 }
 
-async function mediaTypeOf(file: IngestedFile): Promise<string> {
-  const compression = detectCompression(await readHead(file.path));
+async function mediaTypeOf({ path, digest }: IngestedFile, blobs: BlobStore): Promise<string> {
+  const compression = detectCompression(await readHead(blobs.has(digest) ? blobs.pathOf(digest) : path));
   if (compression === "gzip") return MEDIA_TYPE.ociLayerGzip;
   return compression === "zstd" ? MEDIA_TYPE.ociLayerZstd : MEDIA_TYPE.ociLayer;
 }

@@ -4,10 +4,12 @@
  */
 import type { ChainId, Digest } from "../base/ids.ts";
 import type { ImageDocument, ImageManifest } from "../spec/oci-image.ts";
-import type { BlobStore } from "./blobs.ts";
+import { ArchiveFiles, ingested } from "./archive.ts";
+import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
-import type { LayerJobs, LayerRequest } from "./layer-jobs.ts";
+import type { LayerJobs, LayerRequest, TreeChanges } from "./layer-jobs.ts";
 import type { Reference } from "./reference.ts";
+import type { ArchiveEntry } from "./worker/protocol.ts";
 
 export interface StoredImage {
   /** Digest of the config document. */
@@ -86,6 +88,30 @@ export class Staging {
   async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
     this.leasedBlobs.add(digest);
     if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
+  }
+
+  /** Takes an archive to pieces, into `ingestPath`. `known`: layers and blobs that it need not bring. */
+  async takeArchive(
+    source: AsyncIterable<Uint8Array> | { path: string },
+    known: Iterable<LayerRecord>,
+    onProgress: (progress: Extract<ArchiveEntry, { kind: "progress" }>) => void,
+  ): Promise<ArchiveFiles> {
+    const files = new ArchiveFiles(this.#ingestPath);
+    const digests: Digest[] = [];
+    for (const { key, blob } of known) {
+      digests.push(key as string as Digest, blob.digest);
+      this.leasedLayers.add(key);
+      this.leasedBlobs.add(blob.digest);
+    }
+    await this.#jobs.takeArchive(source, { ingestPath: this.#ingestPath, known: digests }, (entry) =>
+      entry.kind === "progress" ? onProgress(entry) : files.add(entry),
+    );
+    return files;
+  }
+
+  /** A new layer, in `ingestPath`. */
+  async makeLayer(source: AsyncIterable<Uint8Array> | TreeChanges): Promise<IngestedFile> {
+    return ingested(await this.#jobs.make(source, this.#ingestPath), this.#ingestPath);
   }
 
   /** All layers of one image, lowest first. @throws LighterError naming the layer; `signal`'s reason. */

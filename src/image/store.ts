@@ -13,7 +13,7 @@
  * database does not name is garbage and goes when the store is opened. While a change is in the making its content is
  * leased to it (staging.ts).
  */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
@@ -25,7 +25,7 @@ import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
 import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
-import type { ImageFiles } from "./archive.ts";
+import { DirectoryFiles, type ImageFiles } from "./archive.ts";
 import { BlobStore } from "./blobs.ts";
 import {
   type CompressedBlob,
@@ -48,7 +48,7 @@ import { HOST_PLATFORM } from "./platform.ts";
 import { type Image, presentImage } from "./present-image.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
-import { type ImageSource, type LoadProgress, openSource, stageArchiveImage } from "./stage-archive.ts";
+import { type ImageSource, type LoadProgress, stageArchiveImage } from "./stage-archive.ts";
 import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";
 
 export interface ImageLayers {
@@ -348,7 +348,7 @@ export class ImageStore implements AsyncDisposable {
   async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
     try {
       return await this.addStaged({ keepUnfinished: false }, async (staging) => {
-        const files = await openSource(source, staging.ingestPath);
+        const files = await this.#openSource(source, staging, onProgress);
         const staged: StagedImage[] = [];
         for (const found of await findImages(files, this.platform))
           staged.push(await this.#stageFound(found, files, staging, onProgress));
@@ -358,6 +358,20 @@ export class ImageStore implements AsyncDisposable {
     } catch (error) {
       throw asLighterError(error, "load image");
     }
+  }
+
+  async #openSource(
+    source: ImageSource,
+    staging: Staging,
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<ImageFiles> {
+    if ("path" in source && statSync(source.path).isDirectory())
+      return new DirectoryFiles(source.path, staging.ingestPath);
+    const known = new Set(this.#index.values().flatMap(({ layers }) => layers));
+    for (const layer of known) if (layer.implied || !this.#blobs.has(layer.blob.digest)) known.delete(layer);
+    return await staging.takeArchive(source, known, ({ diffId, currentBytes, totalBytes }) =>
+      onProgress({ diffId: diffId as string as Digest, currentBytes, totalBytes, done: false }),
+    );
   }
 
   async #stageFound(
@@ -553,17 +567,21 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * Stores an image that `make` describes; what of it is new, it puts into the directory it is given. The layers of the
-   * image `baseId` stay meanwhile, and need not be among the files.
+   * Stores an image that `make` describes, with a new layer. The layers of the image `baseId` stay meanwhile, and need not
+   * be among the files.
    * @throws LighterError as `load`, and what `make` throws.
    */
   async add(
     baseId: Digest | undefined,
-    make: (ingestPath: string) => Promise<{ found: FoundImage; files: ImageFiles }>,
+    make: (
+      base: Image | undefined,
+      makeLayer: Staging["makeLayer"],
+    ) => Promise<{ found: FoundImage; files: ImageFiles }>,
   ): Promise<Digest> {
     return await this.addStaged({ keepUnfinished: false }, async (staging) => {
-      if (baseId !== undefined) staging.leaseImage(this.#index.find(baseId).image);
-      const { found, files } = await make(staging.ingestPath);
+      const base = baseId === undefined ? undefined : this.#index.find(baseId).image;
+      if (base !== undefined) staging.leaseImage(base);
+      const { found, files } = await make(base && presentImage(base), (source) => staging.makeLayer(source));
       const staged = await this.#stageFound(found, files, staging, () => {});
       return { staged: [staged], result: found.configDigest };
     });

@@ -42,7 +42,8 @@ export interface TarSink {
   endEntry(): void;
 }
 
-const BLOCK = 512;
+export const TAR_BLOCK_BYTES = 512;
+const BLOCK = TAR_BLOCK_BYTES;
 
 /** A stretch of a sparse file that has data. */
 interface Region {
@@ -108,6 +109,18 @@ function verifyChecksum(bytes: Uint8Array, at: number): void {
   }
   const stored = parseNumber(bytes, at + 148, 8, "header checksum");
   if (stored !== unsigned && stored !== signed) throw corrupt("bad header checksum");
+}
+
+/** Whether a file with these first bytes may be a tar: a header with its checksum, or the end of an empty one. */
+export function looksLikeTar(head: Uint8Array): boolean {
+  if (head.length < BLOCK) return false;
+  if (isZeroBlock(head, 0)) return true;
+  try {
+    verifyChecksum(head, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** PAX records of one header: "LENGTH KEY=VALUE\n", LENGTH counting all of it. Repeated keys only in sparse 0.0. */

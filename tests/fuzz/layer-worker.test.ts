@@ -13,10 +13,28 @@ const MESSAGES = [
     result: { sizeBytes: 5, entryCount: 2, root: { mode: 493, uid: 0, gid: 0 }, impliedDirectories: ["a", "a/b"] },
   },
   { type: "done", result: { digest: `sha256:${"0".repeat(64)}`, sizeBytes: 5 } },
+  {
+    type: "entry",
+    entry: {
+      kind: "file",
+      name: "a",
+      file: {
+        fileName: "1",
+        digest: `sha256:${"0".repeat(64)}`,
+        sizeBytes: 3,
+        layer: {
+          directoryName: "1.d",
+          diffId: `sha256:${"0".repeat(64)}`,
+          totals: { sizeBytes: 5, entryCount: 2, impliedDirectories: [] },
+        },
+      },
+    },
+  },
+  { type: "entry", entry: { kind: "link", name: "a", target: "b" } },
   { type: "failed", error: { code: "kernel", message: "write: ENOSPC", errno: "ENOSPC", hint: "make room" } },
 ];
 
-const KINDS: readonly JobKind[] = ["layer", "compress", "inherit"];
+const KINDS: readonly JobKind[] = ["layer", "compress", "inherit", "archive", "make"];
 
 test(
   "whatever a layer worker says is one of its messages or an error",
@@ -28,7 +46,7 @@ test(
       const line = JSON.stringify(mutateValue(random, random.pick(MESSAGES))) ?? "";
       try {
         const message = decodeMessage(random.below(2) === 0 ? line : mutateText(random, line), random.pick(KINDS));
-        expect(["progress", "done", "failed"]).toContain(message.type);
+        expect(["progress", "entry", "done", "failed"]).toContain(message.type);
         counts.taken++;
       } catch (error) {
         if (!(error instanceof LighterError)) throw error;

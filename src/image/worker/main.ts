@@ -3,13 +3,17 @@
  * unpacks and compresses them. It meets what is hostile, takes the time and has the memory; the daemon only hears of it.
  * Speaks protocol.ts on stdin and stdout.
  */
+import { createReadStream } from "node:fs";
 import { asLighterError } from "../../base/wire-error.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
 import { openBlob } from "../registry/mod.ts";
 import { compressLayer } from "./compress-layer.ts";
 import { inheritFromBelow } from "./inherit.ts";
+import { readInput } from "./input.ts";
+import { makeLayer } from "./make-layer.ts";
 import { preferAsOomVictim } from "./memory-budget.ts";
 import {
+  type ArchiveEntry,
   decodeJob,
   encodeMessage,
   type LayerProgress,
@@ -18,9 +22,11 @@ import {
   type WorkerMessage,
   type WorkerResults,
 } from "./protocol.ts";
+import { takeArchive } from "./take-archive.ts";
 import { unpackLayer } from "./unpack-layer.ts";
 
 const PROGRESS_INTERVAL_MS = 100;
+const READ_BYTES = 512 * 1024;
 
 const output = Bun.stdout.writer();
 
@@ -50,6 +56,8 @@ export async function layerWorkerMain(): Promise<number> {
   }
 }
 
+const tell = (entry: ArchiveEntry): Promise<void> => send({ type: "entry", entry });
+
 async function runJob(line: string): Promise<WorkerMessage> {
   let lastMs = 0;
   const report = (progress: LayerProgress): void => {
@@ -76,5 +84,13 @@ async function work(
       return compressLayer(job, report);
     case "inherit":
       return inheritFromBelow(job);
+    case "archive":
+      return takeArchive(
+        job,
+        job.path === undefined ? readInput() : createReadStream(job.path, { highWaterMark: READ_BYTES }),
+        tell,
+      );
+    case "make":
+      return makeLayer(job, readInput);
   }
 }

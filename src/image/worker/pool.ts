@@ -1,7 +1,11 @@
+import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
+import { socketPair } from "../../linux/sys/passed-fds.ts";
+import { feed } from "./input.ts";
 import {
+  type ArchiveEntry,
   decodeMessage,
   encodeJob,
   type JobKind,
@@ -22,8 +26,9 @@ class Worker {
   readonly #lines: AsyncGenerator<string>;
   idleTimer: NodeJS.Timeout | undefined;
 
-  constructor(heldFd: number, onEnd: () => void) {
-    this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], heldFd);
+  constructor(heldFd: number, onEnd: () => void, inputFd?: number) {
+    const fds = inputFd === undefined ? [heldFd] : [heldFd, inputFd];
+    this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], fds);
     void this.#process.ended.then(onEnd);
     this.#lines = readMessages(this.#process.output);
   }
@@ -31,7 +36,7 @@ class Worker {
   /** @throws LighterError of the job; any other error, or one that is "internal", means that the worker is not to be used again. */
   async run<K extends JobKind>(
     job: JobOf<K> & { kind: K },
-    onProgress: (progress: LayerProgress) => void,
+    { onProgress, onEntry }: JobListeners,
   ): Promise<WorkerResults[K]> {
     this.#process.write(encodeJob(job));
     for (;;) {
@@ -40,7 +45,8 @@ class Worker {
       const message = decodeMessage(value, job.kind);
       if (message.type === "failed") throw message.error;
       if (message.type === "done") return message.result;
-      onProgress({ receivedBytes: message.receivedBytes, unpackedBytes: message.unpackedBytes });
+      if (message.type === "entry") onEntry?.(message.entry);
+      else onProgress?.({ receivedBytes: message.receivedBytes, unpackedBytes: message.unpackedBytes });
     }
   }
 
@@ -49,6 +55,11 @@ class Worker {
     this.#process.kill();
     return this.#process.ended;
   }
+}
+
+export interface JobListeners {
+  onProgress?(progress: LayerProgress): void;
+  onEntry?(entry: ArchiveEntry): void;
 }
 
 interface Waiting {
@@ -103,7 +114,7 @@ export class LayerWorkers implements AsyncDisposable {
    */
   async run<K extends JobKind>(
     job: () => Promise<JobOf<K> & { kind: K }>,
-    onProgress: (progress: LayerProgress) => void,
+    listeners: JobListeners = {},
     signal?: AbortSignal,
   ): Promise<WorkerResults[K]> {
     await this.#takeTurn(signal);
@@ -114,7 +125,7 @@ export class LayerWorkers implements AsyncDisposable {
       const theJob = await job();
       signal?.throwIfAborted();
       worker = this.#takeWorker();
-      const result = await worker.run<K>(theJob, onProgress);
+      const result = await worker.run<K>(theJob, listeners);
       signal?.throwIfAborted();
       this.#release(worker);
       return result;
@@ -126,6 +137,30 @@ export class LayerWorkers implements AsyncDisposable {
       throw new LighterError("internal", `layer worker: ${messageOf(error)}`, { cause: error });
     } finally {
       signal?.removeEventListener("abort", onAbort);
+      this.#passTurn();
+    }
+  }
+
+  /**
+   * Runs a job that reads what `input` gives, in a worker of its own. @throws as `run`; what `input` throws.
+   */
+  async runWith<K extends JobKind>(
+    input: AsyncIterable<Uint8Array>,
+    job: JobOf<K> & { kind: K },
+    listeners: JobListeners = {},
+  ): Promise<WorkerResults[K]> {
+    await this.#takeTurn(undefined);
+    let worker: Worker | undefined;
+    const [ours, its] = socketPair("stream");
+    const stream = feed(input, ours);
+    try {
+      worker = this.#start(its);
+      closeSync(its);
+      return await Promise.race([worker.run<K>(job, listeners), stream.failed]);
+    } finally {
+      stream.close();
+      if (worker === undefined) closeSync(its);
+      else await this.#discard(worker);
       this.#passTurn();
     }
   }
@@ -158,8 +193,8 @@ export class LayerWorkers implements AsyncDisposable {
     }
   }
 
-  #start(): Worker {
-    const worker = new Worker(this.#heldFd, () => this.#forget(worker));
+  #start(inputFd?: number): Worker {
+    const worker = new Worker(this.#heldFd, () => this.#forget(worker), inputFd);
     this.#all.add(worker);
     return worker;
   }

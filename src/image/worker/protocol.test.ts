@@ -5,6 +5,8 @@ import { LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import type { BytePath } from "../../linux/sys/fs.ts";
 import { decodeJob, decodeMessage, encodeJob, encodeMessage, readMessages, type WorkerMessage } from "./protocol.ts";
 
+const digest = `sha256:${"0".repeat(64)}` as Digest;
+
 const messages: WorkerMessage<"layer">[] = [
   { type: "progress", receivedBytes: 1, unpackedBytes: 2 },
   {
@@ -17,6 +19,26 @@ const messages: WorkerMessage<"layer">[] = [
     },
   },
   { type: "done", result: undefined },
+  { type: "entry", entry: { kind: "link", name: "a/layer.tar", target: "b/layer.tar" } },
+  { type: "entry", entry: { kind: "known", name: "blobs/sha256/x", digest } },
+  { type: "entry", entry: { kind: "progress", diffId: digest as never, currentBytes: 1, totalBytes: 2 } },
+  {
+    type: "entry",
+    entry: {
+      kind: "file",
+      name: "a",
+      file: {
+        fileName: "1",
+        digest,
+        sizeBytes: 3,
+        layer: {
+          directoryName: "1.d",
+          diffId: digest as never,
+          totals: { sizeBytes: 5, entryCount: 2, root: undefined, impliedDirectories: [] },
+        },
+      },
+    },
+  },
   { type: "failed", error: new LighterError("kernel", "write: ENOSPC", { errno: "ENOSPC", hint: "make room" }) },
 ];
 
@@ -49,6 +71,16 @@ test("what no worker sends is refused", () => {
     '{"type":"failed","error":{"code":"exec-denied","message":"x"}}',
   ])
     expect(() => decodeMessage(line, "layer")).toThrow("layer worker: ");
+  const file = { fileName: "1", digest, sizeBytes: 3 };
+  for (const entry of [
+    { kind: "other" },
+    { kind: "file", name: "a", file: { ...file, fileName: "../1" } },
+    { kind: "file", name: "a", file: { ...file, fileName: "" } },
+    { kind: "file", name: "a", file: { ...file, layer: { directoryName: "1", diffId: digest, totals: {} } } },
+    { kind: "link", name: "a" },
+    { kind: "progress", diffId: "x", currentBytes: 1, totalBytes: 1 },
+  ])
+    expect(() => decodeMessage(JSON.stringify({ type: "entry", entry }), "archive")).toThrow("layer worker: ");
   for (const result of ["1", "{}", '{"digest":"x","sizeBytes":1}', `{"digest":"sha256:${"0".repeat(64)}"}`])
     expect(() => decodeMessage(`{"type":"done","result":${result}}`, "compress")).toThrow("layer worker: ");
 });

@@ -3,7 +3,8 @@
  *
  *   daemon                              worker
  *     job            ───────────────►
- *                    ◄───────────────   progress, at most some ten a second
+ *     bytes, on fd 4 ───────────────►   if the job is to read something that a client sends
+ *                    ◄───────────────   progress, at most some ten a second; entries of an archive
  *                    ◄───────────────   done, or failed: then the next job may come
  *     end of stdin   ───────────────►   exits, whatever it is doing
  *
@@ -15,7 +16,7 @@ import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import { readLines } from "../../base/lines.ts";
 import { decodeError, encodeError } from "../../base/wire-error.ts";
-import type { BytePath } from "../../linux/sys/fs.ts";
+import { type BytePath, PATH_MAX } from "../../linux/sys/fs.ts";
 import { parseDigest } from "../../spec/oci-image.ts";
 import type { Compression } from "../compression.ts";
 import type { BlobSource } from "../registry/mod.ts";
@@ -63,7 +64,24 @@ export interface InheritJob {
   belowPaths: string[];
 }
 
-export type WorkerJob = LayerJob | CompressJob | InheritJob;
+/** Takes an archive of images to pieces: from `path`, or the bytes on fd 4. */
+export interface ArchiveJob {
+  kind: "archive";
+  path?: string;
+  /** A directory for what it finds. */
+  ingestPath: string;
+  /** Layers and blobs that are here: files with these digests in their names are passed over. */
+  known: Digest[];
+}
+
+/** Makes a layer: of a tar on fd 4, plain or compressed, or of what a container has changed. */
+export interface MakeJob {
+  kind: "make";
+  ingestPath: string;
+  source: { kind: "input" } | { kind: "changes"; upperPath: string; includeRoot: boolean };
+}
+
+export type WorkerJob = LayerJob | CompressJob | InheritJob | ArchiveJob | MakeJob;
 export type JobKind = WorkerJob["kind"];
 export type JobOf<K extends JobKind> = Extract<WorkerJob, { kind: K }>;
 
@@ -82,15 +100,35 @@ export interface BlobResult {
   sizeBytes: number;
 }
 
+/** A file in the ingest directory. */
+export interface TakenFile extends BlobResult {
+  fileName: string;
+  /** It is a layer, and unpacked. */
+  layer?: { directoryName: string; diffId: DiffId; totals: LayerTotals };
+  /** It looks like a layer, and is broken. */
+  failure?: LighterError;
+}
+
+/** Of an archive, in its order. Names are normalised: no "..", no slash too many. */
+export type ArchiveEntry =
+  | { kind: "file"; name: string; file: TakenFile }
+  | { kind: "known"; name: string; digest: Digest }
+  | { kind: "link"; name: string; target: string }
+  /** A plain layer that is being unpacked. */
+  | { kind: "progress"; diffId: DiffId; currentBytes: number; totalBytes: number };
+
 /** What comes of each kind of job. */
 export interface WorkerResults {
   layer: LayerResult;
   compress: BlobResult;
   inherit: undefined;
+  archive: undefined;
+  make: TakenFile;
 }
 
 export type WorkerMessage<K extends JobKind = JobKind> =
   | ({ type: "progress" } & LayerProgress)
+  | { type: "entry"; entry: ArchiveEntry }
   | { type: "done"; result: WorkerResults[K] }
   | { type: "failed"; error: LighterError };
 
@@ -107,8 +145,7 @@ export function decodeJob(line: string): WorkerJob {
 }
 
 export function encodeMessage(message: WorkerMessage): string {
-  const wire = message.type === "failed" ? { type: "failed", error: encodeError(message.error) } : message;
-  return `${JSON.stringify(wire)}\n`;
+  return `${JSON.stringify(message, (_key, value) => (value instanceof LighterError ? encodeError(value) : value))}\n`;
 }
 
 type JsonObject = Record<string, unknown>;
@@ -125,6 +162,21 @@ function asObject(value: unknown, what: string): JsonObject {
 function asCount(value: unknown, what: string): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw malformed(`${what} is no count`);
   return value as number;
+}
+
+function asDigest(value: unknown): Digest {
+  return parseDigest(value, "layer worker: a digest");
+}
+
+function asName(value: unknown): string {
+  if (typeof value !== "string" || value.length > PATH_MAX) throw malformed("a name is malformed");
+  return value;
+}
+
+function asError(value: unknown): LighterError {
+  const error = decodeError(value);
+  if (error === undefined) throw malformed("the error is malformed");
+  return error;
 }
 
 function decodeLayerResult(value: unknown): LayerResult {
@@ -152,13 +204,63 @@ function decodeTotals(value: unknown): LayerTotals {
 
 function decodeBlobResult(value: unknown): BlobResult {
   const { digest, sizeBytes } = asObject(value, "result");
-  return { digest: parseDigest(digest, "layer worker: a digest"), sizeBytes: asCount(sizeBytes, "sizeBytes") };
+  return { digest: asDigest(digest), sizeBytes: asCount(sizeBytes, "sizeBytes") };
+}
+
+/** Numbers of ours, so that no name leads elsewhere. */
+function asIngestName(value: unknown, ending: string): string {
+  if (typeof value !== "string" || !/^[0-9]{1,9}$/.test(value.slice(0, value.length - ending.length)))
+    throw malformed("a file's name is malformed");
+  if (!value.endsWith(ending)) throw malformed("a file's name is malformed");
+  return value;
+}
+
+function decodeTakenFile(value: unknown): TakenFile {
+  const { fileName, layer, failure } = asObject(value, "file");
+  return {
+    fileName: asIngestName(fileName, ""),
+    ...decodeBlobResult(value),
+    ...(layer === undefined ? {} : { layer: decodeTakenLayer(layer) }),
+    ...(failure === undefined ? {} : { failure: asError(failure) }),
+  };
+}
+
+function decodeTakenLayer(value: unknown): NonNullable<TakenFile["layer"]> {
+  const { directoryName, diffId, totals } = asObject(value, "layer");
+  return {
+    directoryName: asIngestName(directoryName, ".d"),
+    diffId: asDigest(diffId) as string as DiffId,
+    totals: decodeTotals(totals),
+  };
+}
+
+function decodeEntry(value: unknown): ArchiveEntry {
+  const { kind, ...entry } = asObject(value, "entry");
+  switch (kind) {
+    case "file":
+      return { kind, name: asName(entry.name), file: decodeTakenFile(entry.file) };
+    case "known":
+      return { kind, name: asName(entry.name), digest: asDigest(entry.digest) };
+    case "link":
+      return { kind, name: asName(entry.name), target: asName(entry.target) };
+    case "progress":
+      return {
+        kind,
+        diffId: asDigest(entry.diffId) as string as DiffId,
+        currentBytes: asCount(entry.currentBytes, "currentBytes"),
+        totalBytes: asCount(entry.totalBytes, "totalBytes"),
+      };
+    default:
+      throw malformed("an entry of an unknown kind");
+  }
 }
 
 const RESULT_DECODERS: { [K in keyof WorkerResults]: (value: unknown) => WorkerResults[K] } = {
   layer: decodeLayerResult,
   compress: decodeBlobResult,
   inherit: () => undefined,
+  archive: () => undefined,
+  make: decodeTakenFile,
 };
 
 /** `kind`: of the job that it answers. @throws LighterError ("internal") for what no worker of ours sends. */
@@ -177,13 +279,12 @@ export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerM
         receivedBytes: asCount(message.receivedBytes, "receivedBytes"),
         unpackedBytes: asCount(message.unpackedBytes, "unpackedBytes"),
       };
+    case "entry":
+      return { type: "entry", entry: decodeEntry(message.entry) };
     case "done":
       return { type: "done", result: RESULT_DECODERS[kind](message.result) };
-    case "failed": {
-      const error = decodeError(message.error);
-      if (error === undefined) throw malformed("the error is malformed");
-      return { type: "failed", error };
-    }
+    case "failed":
+      return { type: "failed", error: asError(message.error) };
     default:
       throw malformed("a message of an unknown type");
   }

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
 import { fchmod, fchown, O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
 import { decompressStream } from "../compression.ts";
 import { TarReader } from "../tar-reader.ts";
@@ -56,7 +57,7 @@ async function* counted(
   }
 }
 
-async function drain(bytes: AsyncIterable<Uint8Array>): Promise<void> {
+export async function drain(bytes: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const _ of bytes);
 }
 
@@ -66,6 +67,23 @@ async function unpackInto(
   compressed: AsyncGenerator<Uint8Array>,
   onBytes: (byteCount: number) => void,
 ): Promise<LayerTotals> {
+  // A plain tar is its own compressed form, and hashing costs as much as writing.
+  const isHashed = (job.digest as string) !== job.diffId;
+  const { totals, digest = job.digest } = await unpackTar(directoryPath, compressed, isHashed, onBytes);
+  if (digest !== (job.diffId as string)) throw new LighterError("invalid", `its content has the digest ${digest}`);
+  return totals;
+}
+
+/**
+ * Makes the directory. `compressed` is not ended early: the caller reads on. `digest`: of the unpacked bytes, if `isHashed`.
+ * @throws LighterError ("invalid", "kernel").
+ */
+export async function unpackTar(
+  directoryPath: string,
+  compressed: AsyncIterator<Uint8Array>,
+  isHashed: boolean,
+  onBytes: (byteCount: number) => void,
+): Promise<{ totals: LayerTotals; digest: Digest | undefined }> {
   mkdirSync(directoryPath, { mode: 0o755 });
   const rootFd = openSync(directoryPath, O_RDONLY | O_DIRECTORY);
   const unpacker = new LayerUnpacker(rootFd);
@@ -74,8 +92,7 @@ async function unpackInto(
     fchown(rootFd, 0, 0, directoryPath); // whatever a setgid parent says
     const reader = new TarReader(unpacker);
     const budget = new MemoryBudget();
-    // A plain tar is its own compressed form, and hashing costs as much as writing.
-    const hash = (job.digest as string) === job.diffId ? undefined : createHash("sha256");
+    const hash = isHashed ? createHash("sha256") : undefined;
     const endless = { [Symbol.asyncIterator]: () => ({ next: () => compressed.next() }) }; // no return: see drain
     for await (const chunk of decompressStream(endless)) {
       hash?.update(chunk);
@@ -84,9 +101,8 @@ async function unpackInto(
       onBytes(chunk.length);
     }
     reader.end();
-    const digest = hash === undefined ? job.digest : `sha256:${hash.digest("hex")}`;
-    if (digest !== (job.diffId as string)) throw new LighterError("invalid", `its content has the digest ${digest}`);
-    return unpacker.finish();
+    const digest = hash && (`sha256:${hash.digest("hex")}` as Digest);
+    return { totals: unpacker.finish(), digest };
   } finally {
     unpacker.close();
     closeSync(rootFd);

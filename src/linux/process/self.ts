@@ -19,12 +19,12 @@ export function selfCommand(entryPath: string, executablePath: string): string[]
   return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entryPath];
 }
 
-/** stderr is ours, and so is `heldFd`, which it has as long as it lives. @throws LighterError ("kernel"). */
-export function spawnSelf(entryPath: string, args: readonly string[], heldFd: number): SelfProcess {
+/** stderr is ours, and so are the fds: from its fd 3 on, it has them as long as it lives. @throws LighterError ("kernel"). */
+export function spawnSelf(entryPath: string, args: readonly string[], fds: readonly number[]): SelfProcess {
   try {
     // The one that is running, even if another file has its name by now.
     const child = Bun.spawn([...selfCommand(entryPath, "/proc/self/exe"), ...args], {
-      stdio: ["pipe", "pipe", "inherit", heldFd],
+      stdio: ["pipe", "pipe", "inherit", ...fds],
       cwd: "/",
       env: process.env,
     });

@@ -1,0 +1,52 @@
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { errnoOf, LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
+import type { BlobResult } from "./protocol.ts";
+
+/** A new file, hashed while it is written. */
+export class HashedFile implements Disposable {
+  readonly #path: string;
+  readonly #hash: Hash = createHash("sha256");
+  #fd = -1;
+  #sizeBytes = 0;
+
+  /** Nothing may be there. It is made with the first byte, or with `finish`. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** @throws LighterError ("kernel"). */
+  write(bytes: Uint8Array): void {
+    this.#explained(() => {
+      this.#open();
+      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done, bytes.length - done);
+    });
+    this.#hash.update(bytes);
+    this.#sizeBytes += bytes.length;
+  }
+
+  finish(): BlobResult {
+    this.#explained(() => this.#open());
+    this[Symbol.dispose]();
+    return { digest: `sha256:${this.#hash.digest("hex")}` as Digest, sizeBytes: this.#sizeBytes };
+  }
+
+  #open(): void {
+    if (this.#fd < 0) this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  }
+
+  #explained(act: () => void): void {
+    try {
+      act();
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      throw new LighterError("kernel", `write a layer's blob: ${errno}`, { errno, cause });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}

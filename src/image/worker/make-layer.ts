@@ -1,0 +1,38 @@
+/** The layer of an image that is made here. */
+import { LighterError } from "../../base/errors.ts";
+import { decompressStream } from "../compression.ts";
+import { writeTreeTar } from "../tree-tar.ts";
+import type { MakeJob, TakenFile } from "./protocol.ts";
+import { takeFile } from "./take-file.ts";
+
+/** @throws LighterError ("invalid") if it is no layer; ("not-supported") for a tree that none can hold; ("kernel"). */
+export async function makeLayer(
+  { ingestPath, source }: MakeJob,
+  input: () => AsyncIterable<Uint8Array>,
+): Promise<TakenFile> {
+  const tar =
+    source.kind === "input"
+      ? requireBytes(decompressStream(input()))
+      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot });
+  let failure: { error: unknown } | undefined;
+  const guarded = (async function* () {
+    try {
+      yield* tar;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  })();
+  const taken = await takeFile(guarded, { ingestPath, number: 0 });
+  if (failure !== undefined) throw (failure as { error: unknown }).error; // the source is broken, not the layer
+  return taken;
+}
+
+async function* requireBytes(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let byteCount = 0;
+  for await (const chunk of source) {
+    byteCount += chunk.length;
+    yield chunk;
+  }
+  if (byteCount === 0) throw new LighterError("invalid", "the archive is empty");
+}

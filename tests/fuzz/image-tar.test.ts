@@ -2,10 +2,13 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { closeSync, mkdirSync, openSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { LighterError } from "../../src/base/errors.ts";
 import { LiveExtractor } from "../../src/image/extract-live.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
 import { LayerUnpacker } from "../../src/image/unpack.ts";
+import { type ArchiveEntry, decodeMessage, encodeMessage } from "../../src/image/worker/protocol.ts";
+import { takeArchive } from "../../src/image/worker/take-archive.ts";
 import type { BytePath } from "../../src/linux/sys/fs.ts";
 import { makeTempDir, snapshot } from "../support/image-store.ts";
 import { paxHeader, type RawHeader, rawEntry } from "../support/image-tar.ts";
@@ -226,4 +229,67 @@ test(
     });
   },
   BUDGET_MS + 20_000,
+);
+
+test(
+  "an archive of images is taken to pieces the same way whatever the pieces it comes in, into its directory alone",
+  async () => {
+    const before = snapshot(outside);
+    let count = 0;
+    let layers = 0;
+    await fuzz("image-tar archive", async (random) => {
+      const file = (): Buffer => {
+        const tar = Buffer.concat([
+          ...Array.from({ length: random.below(4) }, () => randomEntry(random)),
+          Buffer.alloc(1024),
+        ]);
+        return random.pick([
+          () => tar,
+          () => gzipSync(tar),
+          () => mutate(random, gzipSync(tar)),
+          () => Buffer.from("{}"),
+        ])();
+      };
+      const name = () => random.pick(["a", "b/layer.tar", `blobs/sha256/${"0".repeat(64)}`, "../x", "./c"]);
+      const entries = Array.from({ length: 1 + random.below(5) }, () =>
+        random.below(5) === 0 ? randomEntry(random) : rawEntry({ name: name(), content: file() }),
+      );
+      const archive = Buffer.concat([...entries, Buffer.alloc(1024)]);
+      const bytes = random.below(3) === 0 ? mutate(random, archive) : archive;
+      const take = async (pieces: AsyncIterable<Uint8Array>): Promise<unknown[]> => {
+        const ingestPath = join(temp, `ingest-${count++}`);
+        mkdirSync(ingestPath);
+        const told: ArchiveEntry[] = [];
+        let failure = "";
+        try {
+          await takeArchive({ kind: "archive", ingestPath, known: [] }, pieces, async (entry) => void told.push(entry));
+        } catch (error) {
+          if (!(error instanceof LighterError)) throw error;
+          failure = error.message;
+        }
+        layers += told.filter((entry) => entry.kind === "file" && entry.file.layer !== undefined).length;
+        for (const entry of told) {
+          expect(entry.kind === "progress" ? "" : entry.name).not.toMatch(/(^|\/)\.\.(\/|$)/);
+          if (entry.kind === "file") decodeMessage(encodeMessage({ type: "entry", entry }).trimEnd(), "archive");
+        }
+        await rm(ingestPath, { recursive: true });
+        if (failure !== "") return [failure]; // how far it was told until then is the pieces'
+        return [failure, told.filter(({ kind }) => kind !== "progress").map((entry) => JSON.stringify(entry))];
+      };
+      const whole = async function* (): AsyncGenerator<Uint8Array> {
+        yield bytes;
+      };
+      const cut = async function* (): AsyncGenerator<Uint8Array> {
+        for (let at = 0; at < bytes.length; ) {
+          const length = 1 + random.below(2000);
+          yield bytes.subarray(at, at + length);
+          at += length;
+        }
+      };
+      expect(await take(cut())).toEqual(await take(whole()));
+    });
+    expect(layers).toBeGreaterThan(0);
+    expect(snapshot(outside)).toEqual(before);
+  },
+  BUDGET_MS + 40_000,
 );

@@ -25,6 +25,7 @@ import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { ImageStore, installHello, readFileInLayers } from "../../src/image/mod.ts";
 import { fsetxattr, getxattrFd } from "../../src/linux/sys/fs.ts";
+import { until } from "../support/eventually.ts";
 import { dockerArchive, imageDocument, ociLayout, sha256, tarOfFiles } from "../support/image-archive.ts";
 import { failureOf, makeTempDir, pieces, snapshot, storeSnapshot } from "../support/image-store.ts";
 import { paxHeader, type RawHeader, rawTar } from "../support/image-tar.ts";
@@ -489,6 +490,86 @@ describe("hostile layers", () => {
     const error = await failureOf(() => loadLayers([gzipSync(rawTar(...entries), { level: 1 })]));
     expect(error).toMatchObject({ code: "invalid" });
     expect(error.message).toContain("bytes of paths and xattrs of directories");
+  });
+});
+
+describe("a load as a stream", () => {
+  const layer = rawTar({ name: "first", content: "first" });
+  const rest = rawTar({ name: "second", content: "second" });
+  const document = Buffer.from(JSON.stringify(imageDocument([layer, rest])));
+  const blobName = (bytes: Buffer) => `blobs/sha256/${sha256(bytes)}`;
+
+  /** `docker save`'s form since Docker 25: content is named by its digest, and manifest.json comes last. */
+  function archiveOf(layers: Buffer[], tag: string, config = document): Buffer {
+    const manifest = [{ Config: blobName(config), RepoTags: [tag], Layers: layers.map(blobName) }];
+    return rawTar(
+      ...layers.map((content) => ({ name: blobName(content), content })),
+      { name: blobName(config), content: config },
+      { name: "manifest.json", content: JSON.stringify(manifest) },
+    );
+  }
+
+  const ingestFiles = (): string[] =>
+    readdirSync(join(storePath, "ingest"), { recursive: true, encoding: "utf8" }).map((path) =>
+      path.replace(/^[^/]*\//, ""),
+    );
+
+  test("a layer is unpacked before the archive's next one has come", async () => {
+    const archive = archiveOf([layer, rest], "streamed:1");
+    let seen: string[] = [];
+    const source = (async function* () {
+      yield archive.subarray(0, 512 + layer.length + 512);
+      await until(() => ingestFiles().includes("1.d/first"), "the first layer is unpacked");
+      seen = ingestFiles();
+      yield archive.subarray(512 + layer.length + 512);
+    })();
+    const [image] = await store.load(source);
+    expect(seen).not.toContain("2");
+    const paths = store.layersOf(image!.id).lowerDirs;
+    expect(paths.map((path) => readdirSync(path))).toEqual([["second"], ["first"]]);
+    expect(ingestFiles()).toEqual([]);
+  });
+
+  test("what is there already is passed over, and layers may be there in another form", async () => {
+    const stored = gzipSync(layer);
+    const mediaType = "application/vnd.oci.image.layer.v1.tar+gzip";
+    await store.load(pieces(tarOfFiles(ociLayout({ layers: [stored], diffs: [layer], mediaType, refName: "gzip:1" }))));
+    const archive = archiveOf([layer, rest], "again:1");
+    // The bytes of the layer that is there are not looked at.
+    const spoiled = Buffer.from(archive);
+    spoiled.fill(0xff, 512, 512 + layer.length);
+    const progress = new Set<string>();
+    const [image] = await store.load(pieces(spoiled), ({ diffId }) => progress.add(diffId));
+    expect([...progress]).toEqual([`sha256:${sha256(rest)}`]);
+    expect(store.get(image!.id).manifest.layers.map(({ digest }) => digest as string)).toEqual([
+      `sha256:${sha256(stored)}`,
+      `sha256:${sha256(rest)}`,
+    ]);
+    const before = storeSnapshot(storePath);
+    expect((await store.load(pieces(archive)))[0]).toEqual(image!);
+    expect(storeSnapshot(storePath)).toEqual(before);
+  });
+
+  test("a layer that two images have, and one that an image has twice, are there once", async () => {
+    const twice = Buffer.from(JSON.stringify(imageDocument([layer, layer])));
+    const images = [...(await store.load(pieces(archiveOf([layer, layer], "twice:1", twice))))];
+    images.push(...(await store.load(pieces(archiveOf([layer, rest], "both:1")))));
+    const [two, both] = images.map(({ id }) => store.layersOf(id).lowerDirs);
+    expect(two![0]).toBe(two![1]!);
+    expect(both![1]).toBe(two![0]!);
+  });
+
+  test("a worker that is given no layers takes any file for what it is", async () => {
+    const files = {
+      a: "",
+      b: "x".repeat(600),
+      c: Buffer.alloc(512),
+      d: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]),
+    };
+    const entries = Object.entries(files).map(([name, content]) => ({ name, content }));
+    const error = await failureOf(() => store.load(pieces(rawTar(...entries))));
+    expect(error.message).toContain("neither manifest.json nor index.json");
+    expect(ingestFiles()).toEqual([]);
   });
 });
 

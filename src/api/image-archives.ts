@@ -33,9 +33,9 @@ export async function exportFiles({ daemon, parameter, response }: AnswerCall): 
 
 const PROGRESS_INTERVAL_MS = 100;
 
-/** POST /images/load: one JSON message a line, as the work goes on. */
+/** POST /images/load: one JSON message a line, as the work goes on, failures too. Quiet unless told otherwise. */
 export async function loadImages({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const quiet = query.boolean("quiet");
+  const quiet = !query.has("quiet") || query.boolean("quiet");
   const stream = new ProgressStream(response);
   let lastMs = 0;
   const onProgress = ({ diffId, currentBytes, totalBytes, done }: LoadProgress) => {
@@ -45,11 +45,12 @@ export async function loadImages({ daemon, query, request, response }: AnswerCal
     const id = diffId.slice("sha256:".length, "sha256:".length + 12);
     stream.send({ status: "Loading layer", progressDetail: { current: currentBytes, total: totalBytes }, id });
   };
-  await stream.carry(async () => {
+  const work = async () => {
     for (const { id, names } of await daemon.images.load(request, onProgress)) {
       publishImage(daemon, "load", id);
       if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
       for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
     }
-  });
+  };
+  await stream.carry(work, { tellsAll: true });
 }

@@ -29,13 +29,16 @@ export class ProgressStream {
     this.#response.write(`${JSON.stringify(message)}\r\n`);
   }
 
-  /** Runs `work`, which sends, and ends the stream. @throws what `work` throws if nothing has been sent. */
-  async carry(work: () => Promise<void>): Promise<void> {
+  /**
+   * Runs `work`, which sends, and ends the stream. @throws what `work` throws if nothing has been sent, unless
+   * `tellsAll`: then a failure is a message in any case.
+   */
+  async carry(work: () => Promise<void>, { tellsAll = false } = {}): Promise<void> {
     try {
       await work();
     } catch (error) {
       if (this.signal.aborted) return;
-      if (!this.#response.headersSent) throw error;
+      if (!this.#response.headersSent && !tellsAll) throw error;
       const { message } = answerOf(error);
       this.send({ errorDetail: { message }, error: message });
     }

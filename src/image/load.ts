@@ -1,6 +1,6 @@
 /**
- * Finds the images in an archive or directory: `docker save`'s form (manifest.json, old and new), skopeo's
- * docker-archive, and the OCI image layout (index.json) as directory or tar. Names and documents only; layers are
+ * Finds the images in an archive or directory: `docker save`'s form (manifest.json, old and new; the oldest is in
+ * load-legacy.ts), skopeo's docker-archive, and the OCI image layout (index.json) as directory or tar. Names and documents only; layers are
  * taken up by the store, which verifies them.
  */
 import { LighterError } from "../base/errors.ts";
@@ -22,6 +22,7 @@ import {
 } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
+import { findLegacyImages } from "./load-legacy.ts";
 import { choosePlatform, formatPlatform, isAttestation } from "./platform.ts";
 import { parseReference, type Reference, withDefaultTag } from "./reference.ts";
 
@@ -68,8 +69,8 @@ export async function findImages(files: ImageFiles, platform: Platform): Promise
   }
   const index = await files.readDocument("index.json");
   if (index !== undefined) return new LayoutReader(files, platform).read(index);
-  if ((await files.readDocument("repositories")) !== undefined)
-    throw new LighterError("not-supported", "archives of docker before 1.10 are not supported");
+  const repositories = await files.readDocument("repositories");
+  if (repositories !== undefined) return findLegacyImages(files, repositories);
   throw invalid("neither manifest.json nor index.json is there: not an image archive");
 }
 

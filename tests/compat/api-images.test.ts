@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ApiServer } from "../support/api-server.ts";
-import { dockerArchive } from "../support/image-archive.ts";
+import { dockerArchive, sha256 } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 
 let api: ApiServer;
@@ -34,17 +34,21 @@ async function tags(query = ""): Promise<string[]> {
   return json.flatMap(({ RepoTags }: { RepoTags: string[] }) => RepoTags).sort();
 }
 
-test("an archive is loaded with a message for each image, and progress unless quiet", async () => {
-  const messages = await load(archive("one:1"));
+test("an archive is loaded with a message for each image, and progress with a total if it is asked for", async () => {
+  const messages = await load(archive("one:1"), "quiet=0");
   expect(messages.at(-1)).toEqual({ stream: "Loaded image: one:1\n" });
-  expect(messages[0]).toMatchObject({ status: "Loading layer" });
-  expect(await load(archive("two:1", { Labels: { k: "v" } }), "quiet=1")).toEqual([
-    { stream: "Loaded image: two:1\n" },
-  ]);
+  const layer = rawTar({ name: "file", content: "of one:1" });
+  expect(messages.at(-2)).toEqual({
+    status: "Loading layer",
+    progressDetail: { current: layer.length, total: layer.length },
+    id: sha256(layer).slice(0, 12),
+  });
+  for (const query of ["quiet=1", ""])
+    expect(await load(archive("two:1", { Labels: { k: "v" } }), query)).toEqual([{ stream: "Loaded image: two:1\n" }]);
   expect(await tags()).toEqual(["hello:latest", "one:1", "two:1"]);
 });
 
-test("what is no archive is an error with a reason, and loads nothing", async () => {
+test("what is no archive is an error in the stream with a reason, and loads nothing", async () => {
   const before = await tags();
   for (const bytes of [
     Buffer.from("garbage"),
@@ -53,8 +57,9 @@ test("what is no archive is an error with a reason, and loads nothing", async ()
     archive("bad:1").subarray(0, 2000),
   ]) {
     const { status, json } = await api.request("POST", "/images/load", bytes, TAR);
-    expect(status).toBe(400);
-    expect(json.message).not.toBe("");
+    expect(status).toBe(200);
+    expect(json.error).not.toBe("");
+    expect(json).toEqual({ errorDetail: { message: json.error }, error: json.error });
   }
   expect(await tags()).toEqual(before);
 });

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
+import type { Digest } from "../../src/base/ids.ts";
+import { findLegacyImages } from "../../src/image/load-legacy.ts";
 import { parseReference } from "../../src/image/reference.ts";
 import { resolveUser } from "../../src/image/users.ts";
 import { parseDockerArchive, parseImageDocument, parseIndex, parseManifest } from "../../src/spec/oci-image.ts";
@@ -134,6 +136,45 @@ test(
       for (const id of [uid, gid, ...additionalGids])
         expect(Number.isInteger(id) && id >= 0 && id < 2 ** 31).toBe(true);
     });
+  },
+  BUDGET_MS + 20_000,
+);
+
+test(
+  "repositories and the configs of the oldest archives are images or are refused, whatever they hold",
+  async () => {
+    const [base, top] = ["a", "b"].map((digit) => digit.repeat(64));
+    const created = "2015-06-01T02:03:04.5Z";
+    const config = { created, os: "linux", architecture: "amd64", container_config: { Cmd: ["x"] }, config: {} };
+    const documents: Record<string, unknown> = {
+      repositories: { old: { "1": top, "2": base } },
+      [`${base}/json`]: { id: base, ...config },
+      [`${top}/json`]: { id: top, parent: base, ...config },
+    };
+    const random = Random.fromEnvironment("image-legacy");
+    const end = performance.now() + BUDGET_MS;
+    let [accepted, refused] = [0, 0];
+    while (performance.now() < end) {
+      const changed = random.pick(Object.keys(documents));
+      const read = (name: string): Buffer | undefined => {
+        const document = documents[name];
+        return document === undefined
+          ? undefined
+          : Buffer.from(name === changed ? text(random, mutate(random, document)) : JSON.stringify(document));
+      };
+      const file = { path: "", digest: `sha256:${"0".repeat(64)}` as Digest, sizeBytes: 1 };
+      const files = { readDocument: async (name: string) => read(name), ingest: async () => file };
+      try {
+        for (const { document, layers } of await findLegacyImages(files, read("repositories")!))
+          expect(document.rootfs.diff_ids).toHaveLength(layers.length);
+        accepted++;
+      } catch (error) {
+        if (!(error instanceof LighterError)) throw error;
+        refused++;
+      }
+    }
+    expect(accepted).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(0);
   },
   BUDGET_MS + 20_000,
 );

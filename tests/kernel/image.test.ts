@@ -46,6 +46,8 @@ const testPeers = testIf(
   "needs root, skopeo and umoci",
 );
 
+const HOST_ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
+
 let temp: string;
 let storePath: string;
 let store: ImageStore;
@@ -252,6 +254,67 @@ describe("peers", () => {
     },
     60_000,
   );
+});
+
+describe("an archive from before Docker 1.10", () => {
+  const [base, top] = ["a", "b"].map((digit) => digit.repeat(64)) as [string, string];
+  const layers = { [base]: rawTar({ name: "base", content: "b" }), [top]: rawTar({ name: "top", content: "t" }) };
+  const created = "2015-06-01T02:03:04.5Z";
+  const common = { created, docker_version: "1.9.1", architecture: HOST_ARCHITECTURE, os: "linux" };
+  const configs = {
+    [base]: { id: base, ...common, container_config: { Cmd: ["/bin/sh", "-c", "#(nop) ADD"] }, config: {}, Size: 1 },
+    [top]: { id: top, parent: base, ...common, author: "me", config: { Cmd: ["/top"] }, Size: 1, throwaway: true },
+  };
+  const archiveOf = (repositories: object, changed: Record<string, object> = {}): Buffer =>
+    rawTar(
+      ...[top, base].flatMap((id) => [
+        { name: `${id}/VERSION`, content: "1.0" },
+        { name: `${id}/json`, content: JSON.stringify({ ...configs[id], ...changed[id] }) },
+        { name: `${id}/layer.tar`, content: layers[id]! },
+      ]),
+      { name: "repositories", content: JSON.stringify(repositories) },
+    );
+
+  test("is loaded with its chain of layers and all of its names", async () => {
+    const [image] = await store.load(pieces(archiveOf({ old: { "1": top, latest: top } })));
+    expect(image!.names.sort()).toEqual(["old:1", "old:latest"]);
+    const paths = store.layersOf(image!.id).lowerDirs;
+    expect(paths.map((path) => readdirSync(path))).toEqual([["top"], ["base"]]);
+    const { document } = store.get("old:1");
+    expect(document).toMatchObject({ author: "me", config: { Cmd: ["/top"] }, created });
+    expect(document.history).toEqual([
+      { created, created_by: "/bin/sh -c #(nop) ADD" },
+      { created, author: "me" },
+    ]);
+    expect(image!.id as string).toBe(
+      `sha256:${sha256(
+        JSON.stringify({
+          architecture: HOST_ARCHITECTURE,
+          author: "me",
+          config: { Cmd: ["/top"] },
+          created,
+          docker_version: "1.9.1",
+          history: document.history,
+          os: "linux",
+          rootfs: { type: "layers", diff_ids: [base, top].map((id) => `sha256:${sha256(layers[id]!)}`) },
+        }),
+      )}`,
+    );
+  });
+
+  test("with a circle of parents, a missing one or none at all is refused by name", async () => {
+    const failures: [Buffer, string][] = [
+      [archiveOf({ old: { "1": top } }, { [base]: { parent: top } }), "more than 127 layers"],
+      [archiveOf({ old: { "1": "c".repeat(64) } }), `"${"c".repeat(64)}/json" is not in the archive`],
+      [archiveOf({ old: { "1": "../x" } }), "invalid image id"],
+      [archiveOf({}), "repositories lists no images"],
+    ];
+    for (const [archive, message] of failures) {
+      const error = await failureOf(() => store.load(pieces(archive)), message);
+      expect(error).toMatchObject({ code: "invalid" });
+      expect(error.message).toContain(message);
+    }
+  });
 });
 
 describe("a layer's meaning", () => {

@@ -312,3 +312,14 @@ export const FIREWALL_REPAIR_PAUSE_MS = 200;
 
 /** A container's /etc/hosts that we still add to: one of 16 Ki lines. A larger one stays as the container has made it. */
 export const HOSTS_FILE_MAX_BYTES = 1024 * 1024;
+
+/** Kept for the rows of a full disk: a stop takes some 10 KiB of it, and there may be a thousand to stop. */
+export const RESERVE_BYTES = 4 * 1024 * 1024;
+/** Given up at a time: what the rows leave of it is whoever's who fills the disk. */
+export const RESERVE_PIECE_BYTES = 256 * 1024;
+/** How long until a reserve that was used is filled again, if there is room by then. */
+export const RESERVE_REFILL_MS = 30_000;
+/** How often rows that a full disk has refused are tried again. */
+export const LATE_ROWS_MS = 5000;
+/** How long a row may be in the database's log alone. A checkpoint takes two flushes of the disk, for which all wait. */
+export const CHECKPOINT_MS = 10_000;

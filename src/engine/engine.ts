@@ -48,6 +48,8 @@ export interface EngineOptions {
   networks: HostNetwork & { settings: NetworkSettings };
   /** Whose files they are is the engine's business, and it ends them. */
   workers?: FileWorkers;
+  /** What can be done about a full disk; false: nothing. */
+  makeRoom?: () => boolean;
   /** Without: the host's ids for containers that do not say. */
   userNamespaces?: UserNamespaceSetting;
 }
@@ -92,7 +94,7 @@ export class Engine implements AsyncDisposable {
     this.runtime = options.runtime;
     this.planner = options.planner;
     makeStateDirectories(this.paths);
-    this.store = new Store(this.paths.database);
+    this.store = new Store(this.paths.database, options.makeRoom);
     this.workers = options.workers ?? new FileWorkers();
     this.#trash = new Trash(this.paths.removedContainers, this.workers);
     this.#mountedVolumes = new MountedVolumes(this.runtime, this.paths);
@@ -475,10 +477,11 @@ export class Engine implements AsyncDisposable {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
       if (record.hostConfig.AutoRemove && !container.isBeingRestarted) this.#markRemoved(container, true, publishEnd);
       else {
-        this.store.setExited(record);
+        const isWritten = this.store.setExited(record);
         publishEnd();
         this.#compressLog(container);
-        this.inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
+        // Else the exit record stays for the next daemon.
+        if (isWritten) this.inBackground(`clear up after container ${record.id}`, this.#removeRunDirectory(container));
       }
     } catch (error) {
       // The exit record stays in the run directory for the next daemon.
@@ -654,7 +657,7 @@ export class Engine implements AsyncDisposable {
       }
       record.pid = found.pid;
       await this.endpoints.adopt(container);
-      this.store.setRunning(record);
+      this.store.setRunningStill(record);
       this.#supervise(container, found, await this.#adoptVolumes(record, found));
       return;
     }
@@ -676,7 +679,7 @@ export class Engine implements AsyncDisposable {
     const { networking } = record;
     if (!networking.endpoints.some(({ state }) => state !== undefined)) return;
     record.networking = Endpoints.cleared(networking);
-    this.store.setNetworking(record.id, record.networking);
+    this.store.clearNetworking(record.id, record.networking);
     this.endpoints.end(record, networking, false);
   }
 

@@ -19,6 +19,7 @@ import { OomMonitor } from "./oom-monitor.ts";
 import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
 import { openRegistries, type Registries } from "./registries.ts";
+import { Reserve } from "./reserve.ts";
 import { startAtBoot } from "./start-at-boot.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
@@ -134,8 +135,10 @@ export interface OpenedEngine {
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
+  const reserve = new Reserve(paths.reserve);
+  const makeRoom = () => reserve.release();
   const workers = new FileWorkers();
-  const images = await ImageStore.open(paths.images, { workers });
+  const images = await ImageStore.open(paths.images, { workers, makeRoom });
   const host = { ...readHostFacts(), appArmor: await setUpAppArmor() };
   const runtime = options.runtime ?? launcherRuntime(paths.execRoot);
   await installHello(images, readFileSync(helloPath));
@@ -153,9 +156,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const hostNetwork =
     options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
   const engine = await Engine.open({
-    ...{ paths, runtime, planner, userNamespaces, workers },
+    ...{ paths, runtime, planner, userNamespaces, workers, makeRoom },
     networks: { ...hostNetwork, settings },
   });
+  engine.use(reserve);
   const { firewall } = hostNetwork;
   if (firewall !== undefined) engine.use(firewall.watch(() => engine.networks.syncFirewall()));
   thawLeftFrozen(engine);

@@ -27,6 +27,11 @@ export class EnginePaths {
     return join(this.dataRoot, "lighter.db");
   }
 
+  /** Room for rows on a full disk. */
+  get reserve(): string {
+    return join(this.dataRoot, "reserve");
+  }
+
   get images(): string {
     return join(this.dataRoot, "image");
   }

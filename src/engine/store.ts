@@ -1,6 +1,8 @@
 import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
+import { isDiskFull } from "../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import { planEndpoints } from "./config/endpoints.ts";
@@ -8,6 +10,7 @@ import type { MountPoint } from "./config/mounts.ts";
 import type { HealthRecord } from "./health/health-state.ts";
 import { NETWORK_SCHEMA, NetworkTable } from "./networks/network-table.ts";
 import type { ContainerNetworking } from "./networks/types.ts";
+import { RowWriter } from "./row-writer.ts";
 import type { IdMappings } from "./userns/id-mappings.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "./volume-table.ts";
 
@@ -117,13 +120,18 @@ export class Store implements Disposable {
   readonly volumes: VolumeTable;
   readonly networks: NetworkTable;
   readonly #db: Database;
+  readonly #rows: RowWriter;
   readonly #statements;
 
-  /** @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it. */
-  constructor(path: string) {
-    this.#db = openDatabase(path);
-    this.volumes = new VolumeTable(this.#db);
-    this.networks = new NetworkTable(this.#db);
+  /**
+   * `makeRoom`: what can be done about a full disk; false: nothing.
+   * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it.
+   */
+  constructor(path: string, makeRoom: () => boolean = () => false) {
+    this.#db = openDatabase(path, makeRoom);
+    this.#rows = new RowWriter(this.#db, makeRoom);
+    this.volumes = new VolumeTable(this.#db, this.#rows);
+    this.networks = new NetworkTable(this.#db, this.#rows);
     const prepare = (sql: string) => this.#db.query(sql);
     this.#statements = {
       insert: prepare(
@@ -164,7 +172,8 @@ export class Store implements Disposable {
 
   insert(c: ContainerRecord): void {
     writePoint("insert container");
-    this.#statements.insert.run(
+    this.#rows.run(
+      this.#statements.insert,
       c.id,
       c.name,
       c.createdAt,
@@ -181,31 +190,30 @@ export class Store implements Disposable {
     writePoint("inserted container");
   }
 
-  setRunning(
-    c: Pick<ContainerRecord, "id" | "pid" | "startedAt" | "restartCount" | "manuallyStopped" | "health" | "networking">,
-  ): void {
+  setRunning(c: RunningValues): void {
     writePoint("set running");
-    this.#statements.running.run(
-      c.pid,
-      c.startedAt,
-      c.restartCount,
-      Number(c.manuallyStopped),
-      formatOptional(c.health),
-      JSON.stringify(c.networking),
-      c.id,
-    );
+    this.#rows.run(this.#statements.running, ...runningValues(c));
+    writePoint("was set running");
+  }
+
+  /** Of a process that an earlier daemon started. */
+  setRunningStill(c: RunningValues): void {
+    writePoint("set running");
+    this.#rows.runOrLater(this.#statements.running, ...runningValues(c));
     writePoint("was set running");
   }
 
   setStartFailed(c: Pick<ContainerRecord, "id" | "exitCode" | "error" | "networking">): void {
     writePoint("set start failed");
-    this.#statements.startFailed.run(c.exitCode, c.error, JSON.stringify(c.networking), c.id);
+    this.#rows.runOrLater(this.#statements.startFailed, c.exitCode, c.error, JSON.stringify(c.networking), c.id);
     writePoint("was set start failed");
   }
 
-  setExited(c: ContainerRecord): void {
+  /** False: it is not written yet. */
+  setExited(c: ContainerRecord): boolean {
     writePoint("set exited");
-    this.#statements.exited.run(
+    const isWritten = this.#rows.runOrLater(
+      this.#statements.exited,
       c.exitCode,
       c.error,
       Number(c.oomKilled),
@@ -216,59 +224,67 @@ export class Store implements Disposable {
       c.id,
     );
     writePoint("was set exited");
+    return isWritten;
   }
 
   setPaused(id: string, paused: boolean): void {
     writePoint("set paused");
-    this.#statements.paused.run(Number(paused), id);
+    this.#rows.runOrLater(this.#statements.paused, Number(paused), id);
     writePoint("was set paused");
   }
 
   setManuallyStopped(id: string): void {
     writePoint("set manually stopped");
-    this.#statements.manuallyStopped.run(id);
+    this.#rows.runOrLater(this.#statements.manuallyStopped, id);
     writePoint("was set manually stopped");
   }
 
   setHostConfig(id: string, hostConfig: DockerHostConfig): void {
     writePoint("set host config");
-    this.#statements.hostConfig.run(JSON.stringify(hostConfig), id);
+    this.#rows.run(this.#statements.hostConfig, JSON.stringify(hostConfig), id);
     writePoint("was set host config");
   }
 
   setNetworking(id: string, networking: ContainerNetworking): void {
     writePoint("set networking");
-    this.#statements.networking.run(JSON.stringify(networking), id);
+    this.#rows.run(this.#statements.networking, JSON.stringify(networking), id);
     writePoint("was set networking");
+  }
+
+  /** The container has none of it any more. */
+  clearNetworking(id: string, networking: ContainerNetworking): void {
+    writePoint("clear networking");
+    this.#rows.runOrLater(this.#statements.networking, JSON.stringify(networking), id);
+    writePoint("cleared networking");
   }
 
   setHealth(id: string, health: HealthRecord): void {
     writePoint("set health");
-    this.#statements.health.run(formatOptional(health), id);
+    this.#rows.runOrLater(this.#statements.health, formatOptional(health), id);
     writePoint("was set health");
   }
 
   setIdMappings(id: string, idMappings: IdMappings | null): void {
     writePoint("set id mappings");
-    this.#statements.idMappings.run(formatOptional(idMappings), id);
+    this.#rows.run(this.#statements.idMappings, formatOptional(idMappings), id);
     writePoint("was set id mappings");
   }
 
   rename(id: string, name: string): void {
     writePoint("rename");
-    this.#statements.rename.run(name, id);
+    this.#rows.run(this.#statements.rename, name, id);
     writePoint("renamed");
   }
 
   setRemoving(c: Pick<ContainerRecord, "id" | "removeVolumes">): void {
     writePoint("set removing");
-    this.#statements.removing.run(Number(c.removeVolumes), c.id);
+    this.#rows.runOrLater(this.#statements.removing, Number(c.removeVolumes), c.id);
     writePoint("was set removing");
   }
 
   delete(id: string): void {
     writePoint("delete container");
-    this.#statements.delete.run(id);
+    this.#rows.runOrLater(this.#statements.delete, id);
     writePoint("deleted container");
   }
 
@@ -277,15 +293,26 @@ export class Store implements Disposable {
   }
 
   setSetting(key: string, value: string): void {
-    this.#statements.setSetting.run(key, value);
+    this.#rows.run(this.#statements.setSetting, key, value);
   }
 
   [Symbol.dispose](): void {
+    this.#rows[Symbol.dispose]();
     this.#db.close();
   }
 }
 
-function openDatabase(path: string): Database {
+type RunningValues = Pick<
+  ContainerRecord,
+  "id" | "pid" | "startedAt" | "restartCount" | "manuallyStopped" | "health" | "networking"
+>;
+
+function runningValues({ id, pid, startedAt, restartCount, manuallyStopped, health, networking }: RunningValues) {
+  const values = [pid, startedAt, restartCount, Number(manuallyStopped), formatOptional(health)];
+  return [...values, JSON.stringify(networking), id];
+}
+
+function openDatabase(path: string, makeRoom: () => boolean): Database {
   let db: Database;
   try {
     db = new Database(path, { create: true });
@@ -294,7 +321,8 @@ function openDatabase(path: string): Database {
     db.run("PRAGMA locking_mode = EXCLUSIVE");
     db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA synchronous = NORMAL");
-    migrate(db, path);
+    writeWithRoom(db, () => migrate(db, path), makeRoom);
+    checkpoint(db);
   } catch (error) {
     if (errnoOf(error) === "SQLITE_BUSY")
       throw new LighterError("conflict", `open "${path}": another daemon is using it`, {
@@ -318,8 +346,12 @@ function migrate(db: Database, path: string): void {
       db.run(`PRAGMA user_version = ${index + 1}`);
     })();
   }
-  // The lock is taken by the first write, and this is one: a second daemon must fail here, not at its first container.
-  db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
+  // A second daemon must fail here, not at its first container. The lock is taken all the same if there is no room to write.
+  try {
+    db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
 }
 
 /** A container of a Lighter without networks is in the one of its mode. */

@@ -1,6 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { writePoint } from "../base/write-point.ts";
 import type { VolumeOptions } from "../volume/mod.ts";
+import type { RowWriter } from "./row-writer.ts";
 
 export interface VolumeRecord {
   name: string;
@@ -31,11 +32,11 @@ export const VOLUME_SCHEMA = `CREATE TABLE volume (
 
 /** The volumes' rows. */
 export class VolumeTable {
-  readonly #db: Database;
+  readonly #rows: RowWriter;
   readonly #statements;
 
-  constructor(db: Database) {
-    this.#db = db;
+  constructor(db: Database, rows: RowWriter) {
+    this.#rows = rows;
     this.#statements = {
       insert: db.query("INSERT INTO volume (name, created_at, labels, options) VALUES (?, ?, ?, ?)"),
       removing: db.query("UPDATE volume SET removing = 1 WHERE name = ?"),
@@ -46,7 +47,7 @@ export class VolumeTable {
 
   /** What `write` does to the database is done as one, or not at all. */
   together(write: () => void): void {
-    this.#db.transaction(write)();
+    this.#rows.together(write);
   }
 
   /** Oldest first. */
@@ -64,19 +65,19 @@ export class VolumeTable {
 
   insert({ name, createdAt, labels, options }: VolumeRecord): void {
     writePoint("insert volume");
-    this.#statements.insert.run(name, createdAt, JSON.stringify(labels), JSON.stringify(options));
+    this.#rows.run(this.#statements.insert, name, createdAt, JSON.stringify(labels), JSON.stringify(options));
     writePoint("inserted volume");
   }
 
   setRemoving(name: string): void {
     writePoint("set volume removing");
-    this.#statements.removing.run(name);
+    this.#rows.runOrLater(this.#statements.removing, name);
     writePoint("was set volume removing");
   }
 
   delete(name: string): void {
     writePoint("delete volume");
-    this.#statements.delete.run(name);
+    this.#rows.runOrLater(this.#statements.delete, name);
     writePoint("deleted volume");
   }
 }

@@ -1,7 +1,9 @@
 import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
+import { isDiskFull } from "../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId, Digest } from "../base/ids.ts";
+import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { Descriptor } from "../spec/oci-image.ts";
 
@@ -110,10 +112,21 @@ const MIGRATIONS: readonly string[] = [
  */
 export class ImageDatabase implements Disposable {
   readonly #db: Database;
+  readonly #makeRoom: () => boolean;
 
-  /** @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it. */
-  constructor(path: string) {
-    this.#db = openDatabase(path);
+  /**
+   * `makeRoom`: what can be done about a full disk; false: nothing.
+   * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it.
+   */
+  constructor(path: string, makeRoom: () => boolean = () => false) {
+    this.#db = openDatabase(path, makeRoom);
+    this.#makeRoom = makeRoom;
+  }
+
+  /** All that `write` does, or nothing. */
+  #write(write: () => void): void {
+    writeWithRoom(this.#db, this.#db.transaction(write), this.#makeRoom);
+    checkpoint(this.#db); // changes are few, and what is in the log alone is lost with it
   }
 
   /** In the order they came. */
@@ -153,9 +166,9 @@ export class ImageDatabase implements Disposable {
   apply(changes: Changes): void {
     writePoint("change images");
     try {
-      this.#db.transaction(() => this.#apply(changes))();
+      this.#write(() => this.#apply(changes));
     } catch (error) {
-      const errno = /full/i.test(messageOf(error)) ? "ENOSPC" : "";
+      const errno = isDiskFull(error) ? "ENOSPC" : "";
       throw new LighterError(errno === "" ? "internal" : "kernel", `write the image database: ${messageOf(error)}`, {
         ...(errno === "" ? {} : { errno }),
         cause: error,
@@ -202,6 +215,7 @@ export class ImageDatabase implements Disposable {
 
   setLastUsed(times: ReadonlyMap<Digest, number>): void {
     const update = this.#db.query("UPDATE image SET last_used_at_ms = ? WHERE id = ?");
+    // Not worth any of the room that is kept for a full disk.
     this.#db.transaction(() => {
       for (const [id, ms] of times) update.run(ms, id);
     })();
@@ -210,9 +224,9 @@ export class ImageDatabase implements Disposable {
   /** Remembers that a repository ("localhost:5000/team/app") has the blobs: others of its registry can mount them. */
   addBlobPlaces(digests: readonly Digest[], repository: string): void {
     const insert = this.#db.query("INSERT OR IGNORE INTO blob_place (digest, repository) VALUES (?, ?)");
-    this.#db.transaction(() => {
+    this.#write(() => {
       for (const digest of digests) insert.run(digest, repository);
-    })();
+    });
   }
 
   blobPlaces(digest: Digest): string[] {
@@ -223,9 +237,9 @@ export class ImageDatabase implements Disposable {
   /** Of blobs that are gone. */
   deleteBlobPlaces(digests: readonly Digest[]): void {
     const remove = this.#db.query("DELETE FROM blob_place WHERE digest = ?");
-    this.#db.transaction(() => {
+    this.#write(() => {
       for (const digest of digests) remove.run(digest);
-    })();
+    });
   }
 
   [Symbol.dispose](): void {
@@ -233,7 +247,7 @@ export class ImageDatabase implements Disposable {
   }
 }
 
-function openDatabase(path: string): Database {
+function openDatabase(path: string, makeRoom: () => boolean): Database {
   let db: Database | undefined;
   try {
     db = new Database(path, { create: true });
@@ -243,7 +257,9 @@ function openDatabase(path: string): Database {
     db.run("PRAGMA journal_mode = WAL");
     db.run("PRAGMA synchronous = FULL");
     db.run("PRAGMA foreign_keys = ON");
-    migrate(db, path);
+    const opened = db;
+    writeWithRoom(opened, () => migrate(opened, path), makeRoom);
+    checkpoint(db);
     return db;
   } catch (error) {
     db?.close();

@@ -15,6 +15,7 @@
  */
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isDiskFull } from "../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
 import { DEAD_OWNER_TIMEOUT_MS, WORKERS_END_TIMEOUT_MS } from "../base/limits.ts";
@@ -70,6 +71,8 @@ export interface OpenOptions {
   platform?: Platform;
   /** Who deletes. What is to be deleted waits for `trash.begin()`. Without: the store has its own, and begins. */
   workers?: FileWorkers;
+  /** What can be done about a full disk; false: nothing. */
+  makeRoom?: () => boolean;
 }
 
 interface StoreParts {
@@ -127,7 +130,7 @@ export class ImageStore implements AsyncDisposable {
         throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
       await waitForWorkers(workerLockFd);
       removeTemporaryLayoutFiles(rootPath);
-      database = new ImageDatabase(join(rootPath, "images.db"));
+      database = new ImageDatabase(join(rootPath, "images.db"), options.makeRoom);
       const trash = new Trash(join(rootPath, ".removed"), options.workers ?? ownWorkers!);
       const [blobs, layers] = [await BlobStore.open(rootPath, trash), await LayerStore.open(rootPath, database, trash)];
       const platform = options.platform ?? HOST_PLATFORM;
@@ -197,7 +200,12 @@ export class ImageStore implements AsyncDisposable {
     }
     // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
     if (this.damaged.length > 0) return;
-    await this.#content.removeGarbage();
+    try {
+      await this.#content.removeGarbage();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      log.error(`remove what no image needs from ${this.#rootPath}: ${messageOf(error)}`);
+    }
     await this.#writeLayout();
   }
 

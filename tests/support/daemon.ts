@@ -17,6 +17,8 @@ export interface TestDaemonOptions {
   flags?: readonly string[];
   /** A command that executes the one behind it, in front of the daemon's. */
   wrapper?: readonly string[];
+  /** Where there is a directory for it already. */
+  dataRoot?: string;
 }
 
 export class TestDaemon extends ApiClient implements AsyncDisposable {
@@ -34,14 +36,14 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   private constructor(
     directory: string,
     namespace: NetworkNamespace | undefined,
-    { flags = [], wrapper = [] }: TestDaemonOptions,
+    { flags = [], wrapper = [], dataRoot = join(directory, "data") }: TestDaemonOptions,
   ) {
     super(join(directory, "api.sock"), false);
     this.#namespace = namespace;
     this.#flags = flags;
     this.#wrapper = wrapper;
     this.directory = directory;
-    this.dataRoot = join(directory, "data");
+    this.dataRoot = dataRoot;
     this.execRoot = join(directory, "run");
     this.image = "host-usr";
   }

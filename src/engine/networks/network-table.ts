@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { writePoint } from "../../base/write-point.ts";
+import type { RowWriter } from "../row-writer.ts";
 import type { NetworkRecord } from "./types.ts";
 
 /** A migration of the store. What a network is never changes, its pools apart: so its record is one value. */
@@ -11,9 +12,11 @@ export const NETWORK_SCHEMA = `CREATE TABLE network (
 
 /** The networks' rows. */
 export class NetworkTable {
+  readonly #rows: RowWriter;
   readonly #statements;
 
-  constructor(db: Database) {
+  constructor(db: Database, rows: RowWriter) {
+    this.#rows = rows;
     this.#statements = {
       insert: db.query("INSERT INTO network (id, record) VALUES (?, ?)"),
       update: db.query("UPDATE network SET record = ? WHERE id = ?"),
@@ -29,19 +32,19 @@ export class NetworkTable {
 
   insert(record: NetworkRecord): void {
     writePoint("insert network");
-    this.#statements.insert.run(record.id, JSON.stringify(record));
+    this.#rows.run(this.#statements.insert, record.id, JSON.stringify(record));
     writePoint("inserted network");
   }
 
   update(record: NetworkRecord): void {
     writePoint("update network");
-    this.#statements.update.run(JSON.stringify(record), record.id);
+    this.#rows.runOrLater(this.#statements.update, JSON.stringify(record), record.id);
     writePoint("updated network");
   }
 
   delete(id: string): void {
     writePoint("delete network");
-    this.#statements.delete.run(id);
+    this.#rows.runOrLater(this.#statements.delete, id);
     writePoint("deleted network");
   }
 }

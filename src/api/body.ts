@@ -60,7 +60,8 @@ export function readBody(
     const onEnd = () => (bytes === undefined ? settle(() => resolve(whole())) : onCut());
     const onTimeout = () => fail(new LighterError("timed-out", "the request's body has not come in time"));
     const timer = setTimeout(onTimeout, timeoutMs);
-    body.on("data", onData).on("end", onEnd).on("close", onCut).on("error", onCut).resume();
+    if (body.readableEnded) onEnd();
+    else body.on("data", onData).on("end", onEnd).on("close", onCut).on("error", onCut).resume();
   });
 }
 

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { LighterError } from "../base/errors.ts";
 import { HIJACK_LINGER_MS } from "../base/limits.ts";
 import { parseJsonBody, readBody } from "./body.ts";
+import { dechunked } from "./chunked.ts";
 import {
   COMMON_HEADERS,
   type ErrorForm,
@@ -71,9 +71,14 @@ export class HijackedClient implements ClientStream {
 
   async #readBody(): Promise<Buffer> {
     const { headers } = this.#request;
-    if (headers["transfer-encoding"] !== undefined)
-      throw new LighterError("not-supported", "a chunked body before a hijacked stream: send its length");
-    return await readBody(this.input, { bytes: Number(headers["content-length"] ?? 0) });
+    if (headers["transfer-encoding"] === undefined)
+      return await readBody(this.input, { bytes: Number(headers["content-length"] ?? 0) });
+    const body = dechunked(this.input);
+    try {
+      return await readBody(body);
+    } finally {
+      body.destroy();
+    }
   }
 
   open(multiplexed: boolean): void {

@@ -1,9 +1,9 @@
 import { LighterError, messageOf } from "../base/errors.ts";
-import { type Exec, PendingAttach } from "../engine/mod.ts";
+import { type Exec, PendingAttach, parseDetachKeys } from "../engine/mod.ts";
 import { handled, parseBody } from "../spec/body-fields.ts";
 import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
 import { readJsonBody } from "./body.ts";
-import { encodeFrame } from "./frames.ts";
+import { encodeFrame, FrameReader } from "./frames.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
 import { pump } from "./pump.ts";
 import type { AnswerCall, Call, StreamCall } from "./router.ts";
@@ -38,13 +38,17 @@ const EXEC_FIELDS = {
 
 interface ExecStartBody {
   Detach?: boolean;
+  Tty?: boolean;
   ConsoleSize?: unknown;
 }
 
 const EXEC_START_FIELDS = {
   Detach: handled("boolean"),
+  Tty: handled("boolean"),
   ConsoleSize: handled("any"),
 } satisfies Record<keyof ExecStartBody, unknown>;
+
+const CONSOLE_SIZE_SINCE = 42;
 
 /** [height, width]. @throws LighterError "invalid" */
 function parseConsoleSize(size: unknown): number[] | undefined {
@@ -57,6 +61,8 @@ function parseConsoleSize(size: unknown): number[] | undefined {
 /** POST /containers/{id}/exec */
 export async function createExec({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const body: ExecBody = parseBody(await readJsonBody(request), EXEC_FIELDS);
+  const { Cmd = [] } = body;
+  if (Cmd.length === 0) throw new LighterError("invalid", "No exec command specified");
   const container = daemon.engine.find(parameter("id"));
   const consoleSize = parseConsoleSize(body.ConsoleSize);
   const { DetachKeys: detachKeys = "" } = body;
@@ -70,7 +76,7 @@ export async function createExec({ daemon, parameter, request, response }: Answe
       detachKeys,
       Tty: body.Tty ?? false,
       Env: body.Env ?? [],
-      Cmd: body.Cmd ?? [],
+      Cmd,
       Privileged: body.Privileged ?? false,
       User: body.User ?? "",
       WorkingDir: body.WorkingDir ?? "",
@@ -88,19 +94,22 @@ function execOf({ daemon, parameter }: Call): Exec {
 /** POST /exec/{id}/start */
 export async function startExec(call: StreamCall): Promise<void> {
   const { daemon, client } = call;
-  const exec = execOf(call);
   const body: ExecStartBody = parseBody(await client.readJson(), EXEC_START_FIELDS);
-  const consoleSize = parseConsoleSize(body.ConsoleSize);
+  const size = parseConsoleSize(body.ConsoleSize);
+  const exec = execOf(call);
+  const tty = body.Tty ?? false; // of the stream: the process has what was said when it was created
+  const consoleSize = tty && call.apiMinor >= CONSOLE_SIZE_SINCE ? size : undefined;
   if (exec.hasStarted) throw new LighterError("conflict", `Error: Exec command ${exec.id} has already run`);
   if (body.Detach) {
     await daemon.engine.execs.start(exec, undefined, consoleSize);
     client.finish();
     return;
   }
-  const { tty, attachPlan: plan } = exec;
-  const detachKeys = detachKeysFor(tty, exec.options.detachKeys || undefined, "escape");
+  const { attachPlan: plan } = exec;
+  const detachKeys = detachKeysFor(exec.tty, exec.options.detachKeys || undefined, "escape");
   const begin = () => client.open(isMultiplexed(tty, call.apiMinor));
-  const pending = new PendingAttach({ ...plan, ...outputOf(client, begin) });
+  const reframe = reframerFor(exec.tty, tty);
+  const pending = new PendingAttach({ ...plan, ...(reframe === undefined ? outputOf(client, begin) : {}) });
   begin();
   try {
     await daemon.engine.execs.start(exec, pending, consoleSize);
@@ -113,7 +122,16 @@ export async function startExec(call: StreamCall): Promise<void> {
   }
   const { stdin, closeStdinOnEnd } = plan;
   const onDetach = () => exec.container.publish("exec_detach", { execID: exec.id });
-  if (!(await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach }))) client.close();
+  const joined = await joinPending(client, pending, { stdin, closeStdinOnEnd, detachKeys, onDetach, reframe });
+  if (!joined) client.close();
+}
+
+/** From a process's output to what the client has asked for, where that is another form: frames, or a terminal's plain bytes. */
+function reframerFor(processTty: boolean, clientTty: boolean): ((chunk: Buffer) => Buffer) | undefined {
+  if (processTty === clientTty) return undefined;
+  if (processTty) return (chunk) => encodeFrame("stdout", chunk);
+  const frames = new FrameReader();
+  return (chunk) => frames.push(chunk);
 }
 
 /** POST /exec/{id}/resize */
@@ -176,7 +194,7 @@ function describeExec(exec: Exec): object {
     OpenStdout: options.attachStdout,
     CanRemove: exec.exitCode !== undefined,
     ContainerID: exec.container.id,
-    DetachKeys: options.detachKeys,
+    DetachKeys: Buffer.from(options.detachKeys === "" ? [] : parseDetachKeys(options.detachKeys)).toString("base64"),
     Pid: exec.pid,
   };
 }

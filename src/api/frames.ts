@@ -16,13 +16,12 @@ const FRAME_HEADER_BYTES = 8;
  *
  * Source: Docker Engine API, ContainerAttach, "Stream format".
  */
-export function encodeFrame(stream: FrameStream, payload: string): Buffer {
-  const length = Buffer.byteLength(payload);
-  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + length);
-  frame.writeUInt32BE(STREAM_NUMBER[stream] << 24, 0);
-  frame.writeUInt32BE(length, 4);
-  frame.write(payload, FRAME_HEADER_BYTES);
-  return frame;
+export function encodeFrame(stream: FrameStream, payload: string | Buffer): Buffer {
+  const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+  const header = Buffer.alloc(FRAME_HEADER_BYTES);
+  header.writeUInt8(STREAM_NUMBER[stream], 0);
+  header.writeUInt32BE(bytes.length, 4);
+  return Buffer.concat([header, bytes]);
 }
 
 /** Takes the headers out of a multiplexed stream, cut anywhere. */

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Readable, Writable } from "node:stream";
+import { type Readable, Transform, type Writable } from "node:stream";
 import { DetachScanner } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 
@@ -13,6 +13,8 @@ export interface PumpOptions {
   detachKeys: Uint8Array | undefined;
   /** They were pressed. */
   onDetach?: () => void;
+  /** From the process's output to what the client gets, where that has another form. */
+  reframe?: ((chunk: Buffer) => Buffer) | undefined;
   /** What is to be said behind all output. */
   lastWords?: () => Buffer;
 }
@@ -34,16 +36,21 @@ export async function pump(client: ClientStream, process: Socket, options: PumpO
 }
 
 async function passOutput(output: Writable, process: Socket, options: PumpOptions): Promise<"ended" | "gone"> {
-  const [ended, gone] = [endOf(process).then(() => "ended" as const), closeOf(output).then(() => "gone" as const)];
+  const source = options.reframe === undefined ? process : process.pipe(transformed(options.reframe));
+  const [ended, gone] = [endOf(source).then(() => "ended" as const), closeOf(output).then(() => "gone" as const)];
   // Not `end: true`: the client's stream is closed once, however this ends.
-  if (!output.destroyed) process.pipe(output, { end: false });
+  if (!output.destroyed) source.pipe(output, { end: false });
   if ((await Promise.race([ended, gone])) === "gone") {
-    process.resume(); // dropped: what is not read holds up the other clients
+    source.resume(); // dropped: what is not read holds up the other clients
     return "gone";
   }
   await Promise.race([options.exitKnown, gone]);
   if (options.lastWords !== undefined && !output.destroyed) output.write(options.lastWords());
   return "ended";
+}
+
+function transformed(act: (chunk: Buffer) => Buffer): Transform {
+  return new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, act(chunk)) });
 }
 
 async function passInput(input: Readable, process: Socket, options: PumpOptions): Promise<"ended" | "detached"> {

@@ -1,7 +1,6 @@
 import { attach, type Container } from "../engine/mod.ts";
 import { joinPending, outputOf } from "./attach.ts";
 import { required } from "./body.ts";
-import type { ClientStream } from "./client-stream.ts";
 import { createFrom } from "./containers.ts";
 import { encodeFrame } from "./frames.ts";
 import type { StreamCall } from "./router.ts";

@@ -6,6 +6,7 @@ import { log } from "../base/log.ts";
 import { type ClientStream, HijackedClient, PlainClient } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { refusalOf } from "./doorkeeper.ts";
+import { asUpgrade, isIncomplete } from "./first-request.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
 import { isWebSocket, WebSocketClient } from "./websocket.ts";
@@ -35,9 +36,8 @@ export function createServer(daemon: Daemon, router: Router, headTimeoutMs?: num
 }
 
 /**
- * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first bytes, and then
- * they go to node:http: so that an old client, which asks for a raw stream without `Upgrade`, gets one too. node:http
- * lets go of a connection only for an upgrade; such a request gets the header, and the answer leaves it out.
+ * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first request, and then
+ * they go to node:http.
  */
 export function createAcceptor(
   daemon: Daemon,
@@ -49,33 +49,20 @@ export function createAcceptor(
     socket.on("error", () => socket.destroy()); // the client has gone
     awaitHead(socket, headTimeoutMs);
     const onEnd = () => socket.destroy(); // without a word
-    socket.once("end", onEnd);
-    socket.once("data", (first: Buffer) => {
-      socket.off("end", onEnd);
+    let first: Buffer = Buffer.alloc(0);
+    const onData = (chunk: Buffer) => {
+      first = Buffer.concat([first, chunk]);
+      if (isIncomplete(first)) return;
+      socket.off("end", onEnd).off("data", onData);
       socket.pause();
-      const bytes = askForUpgrade(first, socket, router);
+      const { bytes, isPlain } = asUpgrade(first, (url) => findRoute(router, "POST", url)?.route.stream !== undefined);
+      if (isPlain) withoutUpgrade.add(socket);
       http.emit("connection", socket);
       socket.unshift(bytes);
       socket.resume();
-    });
+    };
+    socket.once("end", onEnd).on("data", onData);
   };
-}
-
-/** Docker's clients make a connection for each stream, so it is the first request of one or it is an HTTP library's. */
-function askForUpgrade(first: Buffer, socket: Socket, router: Router): Buffer {
-  if (first[0] !== 0x50) return first; // "P" of POST
-  const end = first.indexOf("\r\n\r\n");
-  const head = first.toString("latin1", 0, end === -1 ? first.length : end + 2);
-  const [, url] = /^POST (\/\S*) HTTP\/1\.[01]\r\n/.exec(head) ?? [];
-  if (url === undefined || /\r\nupgrade:/i.test(head) || findRoute(router, "POST", url)?.route.stream === undefined)
-    return first;
-  withoutUpgrade.add(socket);
-  const lineEnd = first.indexOf("\r\n") + 2;
-  const withoutConnection = first.toString("latin1", lineEnd).replace(/^connection:[^\r\n]*\r\n/im, "");
-  return Buffer.from(
-    `${first.toString("latin1", 0, lineEnd)}Connection: Upgrade\r\nUpgrade: tcp\r\n${withoutConnection}`,
-    "latin1",
-  );
 }
 
 function findRoute(router: Router, method: string, url: string): Match | undefined {

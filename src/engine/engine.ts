@@ -459,6 +459,7 @@ export class Engine implements AsyncDisposable {
   #settle(container: Container, tellOom: boolean): void {
     const { record } = container;
     container.ociConfig = undefined;
+    this.execs.forgetUnstarted(container);
     container.volumes?.end(container.supervised?.gone ?? Promise.resolve());
     record.paused = false;
     const ranMs = msBetween(record.startedAt, record.finishedAt);

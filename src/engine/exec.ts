@@ -23,6 +23,8 @@ export interface ExecRequestOptions extends ExecOptions {
 /** A further process in a running container. */
 export class Exec {
   supervised: Supervised | undefined;
+  /** Or found by this daemon. */
+  readonly createdAtMs = Date.now();
   hasStarted = false;
   isRunning = false;
   /** On the host; kept after the end, as Docker does. */

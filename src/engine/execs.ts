@@ -18,6 +18,8 @@ import { type ExecFile, parseExecFile } from "./exec-file.ts";
 
 /** How long an exec that has ended can still be inspected. Docker's time. */
 const KEPT_MS = 5 * 60 * 1000;
+/** How long one that was created can be started: nobody who still wants to waits for so long. */
+const STARTABLE_MS = 60 * 60 * 1000;
 const FILE_NAME = "exec.json";
 
 /**
@@ -37,8 +39,7 @@ export class Execs {
     if (container.restarts.isWaiting) throw containerRestarting(container.id);
     if (!container.isRunning) throw notRunning(container.id);
     if (container.record.paused) throw containerPaused(ref);
-    if (options.Cmd.length === 0) throw new LighterError("invalid", "No exec command specified");
-    for (const exec of container.execs.values()) if (exec.endedAtMs < Date.now() - KEPT_MS) this.forget(exec);
+    for (const exec of container.execs.values()) if (isStale(exec)) this.forget(exec);
     const exec = new Exec(randomId(), container, options);
     this.#write({ id: exec.id, containerId: container.id, options, hasStarted: false });
     this.#register(exec);
@@ -105,6 +106,11 @@ export class Execs {
       rmSync(this.#context.paths.execDirectory(exec.id), { recursive: true, force: true });
   }
 
+  /** Those of a container that has ended which were not started before: nothing is left that could start them. */
+  forgetUnstarted(container: Container): void {
+    for (const exec of container.execs.values()) if (!exec.hasStarted) this.forget(exec);
+  }
+
   /** Those of a container that has been started anew or removed. */
   forgetAll(container: Container): void {
     for (const exec of container.execs.values()) this.forget(exec);
@@ -145,6 +151,10 @@ export class Execs {
       void found.gone.then(() => rm(directory, { recursive: true, force: true }));
     } else await rm(directory, { recursive: true, force: true });
   }
+}
+
+function isStale({ hasStarted, createdAtMs, endedAtMs }: Exec): boolean {
+  return hasStarted ? endedAtMs < Date.now() - KEPT_MS : createdAtMs < Date.now() - STARTABLE_MS;
 }
 
 /** Undefined: there is none, or a daemon died over its first write. */

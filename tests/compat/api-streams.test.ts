@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { LighterError } from "../../src/base/errors.ts";
 import { frame, maskedFrame, type RawConnection } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
+import { until } from "../support/eventually.ts";
 
 let api: ApiServer;
 
@@ -387,6 +389,94 @@ test("an attached exec streams, ends with its process and tells its code", async
   process.exit(7);
   expect(await stream.untilEnd()).toBe(frame(1, "out"));
   expect((await api.request("GET", `/exec/${exec}/json`)).json).toMatchObject({ Running: false, ExitCode: 7 });
+});
+
+test("an exec's start may come in chunks, and ask for an upgrade with half of its headers", async () => {
+  const id = await api.run();
+  const body = '2\r\n{"\r\nD;x=y\r\nDetach":null}\r\n0\r\n\r\n';
+  for (const [headers, status] of [
+    ["Connection: Upgrade\r\nUpgrade: tcp", "101 UPGRADED"],
+    ["Upgrade: tcp", "101 UPGRADED"],
+    ["Upgrade: tcp\r\nConnection: keep-alive", "101 UPGRADED"],
+    ["Connection: keep-alive", "200 OK"],
+  ] as const) {
+    const exec = await createExec(id, { Cmd: ["cat"], AttachStdin: true, AttachStdout: true });
+    const [type, encoding] = ["Content-Type: application/json", "Transfer-Encoding: chunked"];
+    const head = [
+      "POST /exec/",
+      exec,
+      "/start HTTP/1.1\r\nHost: d\r\n",
+      `${type}\r\n${encoding}\r\n${headers}\r\n\r\n`,
+    ];
+    const stream = await api.open(head[0]!);
+    for (const piece of [...head.slice(1), body.slice(0, 7), `${body.slice(7)}early `]) {
+      await api.request("GET", "/_ping"); // so that it comes in pieces
+      stream.socket.write(piece);
+    }
+    await stream.readHead();
+    expect([headers, stream.head]).toEqual([headers, expect.stringContaining(`HTTP/1.1 ${status}\r\n`)]);
+    const process = await api.runtime.started(exec);
+    stream.socket.end("late");
+    await process.untilStdin(() => process.stdinClosed);
+    expect(process.stdin).toBe("early late");
+    process.exit(0);
+    await stream.untilEnd();
+  }
+  const exec = await createExec(id, { Cmd: ["cat"] });
+  const headers = "Host: d\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nUpgrade: tcp";
+  const broken = await api.open(`POST /exec/${exec}/start HTTP/1.1\r\n${headers}\r\n\r\nnonsense\r\n`);
+  expect(await broken.untilEnd()).toStartWith("HTTP/1.1 400 Bad Request\r\n");
+});
+
+test("an exec's stream is framed, or not, as its start asks, whatever the process has", async () => {
+  const id = await api.run();
+  for (const [Tty, body, output] of [
+    [true, "{}", frame(1, "o") + frame(1, "e")],
+    [false, '{"Tty":true}', "oe"],
+  ] as const) {
+    const exec = await createExec(id, { Cmd: ["x"], Tty, AttachStdout: true, AttachStderr: true });
+    const stream = await api.hijack(`/exec/${exec}/start`, { body });
+    const type = Tty ? "multiplexed" : "raw";
+    expect(stream.head).toContain(`Content-Type: application/vnd.docker.${type}-stream\r\n`);
+    const process = await api.runtime.started(exec);
+    await until(async () => (await api.request("GET", `/exec/${exec}/json`)).json.Running, "the exec runs");
+    process.write("stdout", "o");
+    await stream.until((text) => text.endsWith("o"));
+    process.write("stderr", "e");
+    process.exit(0);
+    expect(await stream.untilEnd()).toBe(output);
+  }
+});
+
+test("an exec that was not started is gone when its container has ended; its detach keys are told as bytes", async () => {
+  const id = await api.run();
+  const body = { Cmd: ["x"], DetachKeys: "ctrl-a,b" };
+  const [unstarted, ended] = [await createExec(id, body), await createExec(id, { ...body, DetachKeys: undefined })];
+  expect((await api.request("GET", `/exec/${unstarted}/json`)).json.DetachKeys).toBe("AWI=");
+  await api.request("POST", `/exec/${ended}/start`, { Detach: true });
+  api.runtime.process(ended).exit(4);
+  api.runtime.process(id).exit(0);
+  await api.request("POST", `/containers/${id}/wait`);
+  const directory = api.engine.paths.execDirectory(unstarted);
+  expect(existsSync(directory)).toBe(false);
+  for (const [method, path] of [
+    ["GET", "json"],
+    ["POST", "start"],
+  ] as const)
+    expect(await api.request(method, `/exec/${unstarted}/${path}`, method === "POST" ? {} : undefined)).toMatchObject({
+      status: 404,
+      json: { message: `No such exec instance: ${unstarted}` },
+    });
+  expect((await api.request("GET", `/exec/${ended}/json`)).json).toMatchObject({ ExitCode: 4, DetachKeys: "" });
+});
+
+test("an exec's body is looked at before what it is for", async () => {
+  const bad = { status: 400, json: { message: expect.stringContaining("invalid JSON") } };
+  expect(await api.request("POST", "/exec/none/start", "{", { "Content-Type": "application/json" })).toMatchObject(bad);
+  expect(await api.request("POST", "/containers/none/exec", { Cmd: [] })).toMatchObject({
+    status: 400,
+    json: { message: "No exec command specified" },
+  });
 });
 
 test("a detached exec answers when it runs, once", async () => {

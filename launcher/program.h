@@ -187,6 +187,7 @@ static const struct call calls[] = {
 	{ __NR_prctl, 0, 0x24u, "nn", { 0, 0 } }, /* prctl.PR_SET_CHILD_SUBREAPER */
 	{ __NR_prctl, 0, 0x26u, "nnnnn", { 0, 0, 0, 0, 0 } }, /* prctl.PR_SET_NO_NEW_PRIVS */
 	{ __NR_prctl, 0, 0x2fu, "nnnnn", { 0, 0, 0, 0, 0 } }, /* prctl.PR_CAP_AMBIENT */
+	{ __NR_ioctl, 1, 0x5402u, "nnb", { 0, 0, 36 } }, /* ioctl.TCSETS */
 	{ __NR_ioctl, 1, 0x540eu, "nnn", { 0, 0, 0 } }, /* ioctl.TIOCSCTTY */
 	{ __NR_ioctl, 1, 0x5414u, "nnb", { 0, 0, 8 } }, /* ioctl.TIOCSWINSZ */
 	{ __NR_ioctl, 1, 0x40045431u, "nnb", { 0, 0, 4 } }, /* ioctl.TIOCSPTLCK */

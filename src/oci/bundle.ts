@@ -4,7 +4,7 @@ import { errnoOf, LighterError } from "../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES } from "../base/limits.ts";
 import type { OciConfig, OciProcess, OciResources } from "../spec/oci-runtime.ts";
 import { parseOciConfig, parseOciProcess, parseOciResources } from "../spec/parse-oci-config.ts";
-import { readRegularFile } from "./read-file.ts";
+import { readRegularFile, readToEnd } from "./read-file.ts";
 
 export interface Bundle {
   /** Absolute. */
@@ -31,17 +31,17 @@ export function readBundle(path: string): Bundle {
 
 /** The file of `exec --process`. */
 export function readProcess(path: string): OciProcess {
-  return parseOciProcess(readDocumentFile(path).toString(), path);
+  return parseOciProcess(readDocumentFile(path, readToEnd).toString(), path);
 }
 
 /** The file of `update --resources`; not "-". */
 export function readResources(path: string): OciResources {
-  return parseOciResources(readDocumentFile(path).toString(), path);
+  return parseOciResources(readDocumentFile(path, readToEnd).toString(), path);
 }
 
-function readDocumentFile(path: string): Buffer {
+function readDocumentFile(path: string, read: typeof readToEnd = readRegularFile): Buffer {
   try {
-    return readRegularFile(path, OCI_CONFIG_MAX_BYTES);
+    return read(path, OCI_CONFIG_MAX_BYTES);
   } catch (cause) {
     if (cause instanceof LighterError) throw cause;
     const missing = ["ENOENT", "ENOTDIR"].includes(errnoOf(cause));

@@ -5,9 +5,9 @@ const CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
 /**
  * The config that `spec` writes: a shell in new namespaces, few capabilities, a read-only root. Values and order are
- * runc's, for the scripts that edit them.
+ * runc's, for the scripts that edit them: as there, a cgroup namespace is for hosts with cgroup v2 alone.
  */
-export function exampleConfig(): OciConfig {
+export function exampleConfig(onCgroupV2: boolean): OciConfig {
   return {
     ociVersion: SPEC_VERSION,
     process: {
@@ -50,7 +50,7 @@ export function exampleConfig(): OciConfig {
         { type: "ipc" },
         { type: "uts" },
         { type: "mount" },
-        { type: "cgroup" },
+        ...(onCgroupV2 ? [{ type: "cgroup" } as const] : []),
       ],
       maskedPaths: [
         ..."/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list".split(" "),

@@ -11,7 +11,7 @@ import type { Runtime } from "../runtime/mod.ts";
 import type { OciConfig, OciHook, OciHooks, OciProcess, OciState } from "../spec/oci-runtime.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
-import { effectiveConfig } from "./launch.ts";
+import { effectiveConfig, hasOwnPids } from "./launch.ts";
 import type { StateHandle } from "./state.ts";
 
 type HookName = keyof OciHooks;
@@ -45,8 +45,7 @@ export async function runHooks(
 
 function stateOf(handle: StateHandle, status: OciState["status"], inside: boolean): OciState {
   const { config, state } = handle;
-  const ownPids = config.linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) ?? false;
-  const pid = status === "stopped" ? 0 : inside && ownPids ? 1 : state.pid;
+  const pid = status === "stopped" ? 0 : inside && hasOwnPids(config) ? 1 : state.pid;
   return {
     ociVersion: config.ociVersion,
     id: state.id,

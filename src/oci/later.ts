@@ -5,6 +5,7 @@ import { writePoint } from "../base/write-point.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import { formatState } from "./container-view.ts";
+import { hasOwnPids } from "./launch.ts";
 import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
 
 /** Whether each container is started and ended as this one: no hooks, nothing that systemd or resctrl has a part in. */
@@ -33,6 +34,7 @@ export async function rememberLater({ log }: OciContext, handle: StateHandle): P
     },
   });
   for (const [command, bytes] of programs) {
+    if (command === "kill" && !hasOwnPids(handle.config)) continue; // of more than init
     const path = join(directory, `${command}.program`);
     try {
       writeFileSync(path, bytes, { mode: 0o600 });

@@ -16,7 +16,7 @@ import { launcherPath } from "../embedded.ts";
 import { type CgroupHost, effectiveCgroupsPath } from "../linux/cgroup/mod.ts";
 import { readProcessStat } from "../linux/process/process-stat.ts";
 import { makeFifo } from "../linux/sys/fifo.ts";
-import { connectUnixFd } from "../linux/sys/unix-socket.ts";
+import { connectUnixFd, sendWithFd } from "../linux/sys/unix-socket.ts";
 import { parseScopePath } from "../linux/systemd/unit-name.ts";
 import type { HandOver, Runtime, StartRequest, StdioPlan } from "../runtime/mod.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
@@ -74,6 +74,8 @@ function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]
 export interface LaunchOptions {
   /** The process is given to our caller's parent. False: we stay, and it is our supervisor's. */
   detach: boolean;
+  /** What is left of it when it has ended is somebody's to delete, its cgroup included. */
+  keep?: boolean;
 }
 
 /** Everything `create` and `run` do alike, up to the request for the runtime. The caller disposes of `handle`. */
@@ -89,7 +91,7 @@ export interface Prepared {
  * Reads the bundle, writes the state down, opens what the start needs.
  * @throws LighterError; then no state is left
  */
-export function prepare(context: OciContext, id: string, parsed: Parsed, { detach }: LaunchOptions): Prepared {
+export function prepare(context: OciContext, id: string, parsed: Parsed, { detach, keep }: LaunchOptions): Prepared {
   const bundle = readBundle(parsed.string("bundle") ?? ".");
   const { process } = bundle.config;
   if (process === undefined) throw new LighterError("invalid", "process property must not be empty");
@@ -140,13 +142,14 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
       rootfs: [],
       runDirectory: handle.directory,
       bundle: handle.state.bundle,
-      stdio: stdioOf(terminal),
+      stdio: stdioOf(terminal, !detach),
       preserveFds,
       attach: [],
       onWarning: (warning) => context.log.warn(warning),
       ...(parsed.boolean("no-pivot") ? { noPivot: true } : {}),
       ...(parsed.boolean("no-new-keyring") ? { noNewKeyring: true } : {}),
       ...(detach ? { handOver } : {}),
+      ...(keep ? { keepCgroup: true } : {}),
       ...(context.systemdCgroup ? { placeInCgroup: placerInScope(handle) } : {}),
     };
     return { handle, config: request.config, request, close };
@@ -157,8 +160,10 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
   }
 }
 
-function stdioOf(terminal: boolean): StdioPlan {
-  return terminal ? { terminal: true, stdin: true } : { terminal: false, stdin: false, inherit: true };
+/** In the foreground the terminal's bytes go to our own, which ends lines itself. */
+export function stdioOf(terminal: boolean, inForeground: boolean): StdioPlan {
+  if (!terminal) return { terminal: false, stdin: false, inherit: true };
+  return { terminal: true, stdin: true, ...(inForeground ? { plainLines: true } : {}) };
 }
 
 export function checkConsole(terminal: boolean, consoleSocket: string | undefined, detach: boolean): void {
@@ -194,6 +199,11 @@ function withListenFds(config: OciConfig, count: number): OciConfig {
   if (count === 0 || !config.process) return config;
   const env = [...(config.process.env ?? []), `LISTEN_FDS=${count}`, "LISTEN_PID=1"];
   return { ...config, process: { ...config.process, env } };
+}
+
+/** Whether its init is the first process of a pid namespace, with which all others end. */
+export function hasOwnPids({ linux }: OciConfig): boolean {
+  return linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) ?? false;
 }
 
 function isRootless({ rootless }: OciContext): boolean {
@@ -243,6 +253,23 @@ export function recordPid(handle: StateHandle, pid: number): void {
   handle.state.pid = pid;
   handle.state.pidStartTime = found?.startTime ?? 0;
   handle.save();
+}
+
+/** A pidfd of the process, to who listens at the socket. The text beside it is the one that runc sends. */
+export async function sendPidfd(socketPath: string | undefined, pid: number): Promise<void> {
+  if (socketPath === undefined) return;
+  const { openPidfd } = await import("../linux/sys/pidfd.ts");
+  const socket = connectUnixFd(resolve(socketPath));
+  try {
+    const pidfd = openPidfd(pid);
+    try {
+      sendWithFd(socket, Buffer.from("pidfd"), pidfd);
+    } finally {
+      closeSync(pidfd);
+    }
+  } finally {
+    closeSync(socket);
+  }
 }
 
 /** In one step: a caller that sees the file sees the whole number. */

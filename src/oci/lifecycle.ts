@@ -98,14 +98,17 @@ export async function startInit(
     }
   }
   await go();
-  if (!hooks.poststart?.length) return;
+}
+
+/** When the program runs. Where this fails the container is to be destroyed, as with runc. */
+export async function runPoststart(
+  context: OciContext,
+  open: () => Promise<Runtime>,
+  handle: StateHandle,
+): Promise<void> {
+  if (!handle.config.hooks?.poststart?.length) return;
   const { runHooks } = await import("./hooks.ts");
-  try {
-    await runHooks(context, await open(), handle, "poststart", "running");
-  } catch (error) {
-    signalInit(handle, SIGKILL);
-    throw error;
-  }
+  await runHooks(context, await open(), handle, "poststart", "running");
 }
 
 function releaseFifo(handle: StateHandle): void {

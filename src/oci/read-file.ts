@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
-import { LighterError } from "../base/errors.ts";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { errnoOf, LighterError } from "../base/errors.ts";
 
 /**
  * A regular file's bytes. A FIFO in its place does not block us.
@@ -14,5 +14,38 @@ export function readRegularFile(path: string, maxBytes: number): Buffer {
     return readFileSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** What a caller names to be read, who may give a FIFO, as a shell's `<(…)` is one: waits for its writers' end. */
+export function readToEnd(path: string, maxBytes: number): Buffer {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    return readFdToEnd(fd, maxBytes, `read "${path}"`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const CHUNK_BYTES = 65536;
+const RETRY_MS = 2;
+
+/** @throws LighterError ("invalid") if there are more bytes than that */
+export function readFdToEnd(fd: number, maxBytes: number, what: string): Buffer {
+  const chunks: Buffer[] = [];
+  for (let size = 0; ; ) {
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    let count = 0;
+    try {
+      count = readSync(fd, chunk);
+    } catch (error) {
+      if (errnoOf(error) !== "EAGAIN") throw error;
+      Bun.sleepSync(RETRY_MS); // a non-blocking pipe with nothing in it yet
+      continue;
+    }
+    if (count === 0) return Buffer.concat(chunks);
+    size += count;
+    if (size > maxBytes) throw new LighterError("invalid", `${what}: larger than ${maxBytes} bytes`);
+    chunks.push(chunk.subarray(0, count));
   }
 }

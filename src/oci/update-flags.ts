@@ -38,7 +38,7 @@ export function flagResources(parsed: Parsed, warn: (message: string) => void): 
       cpus: value("cpuset-cpus"),
       mems: value("cpuset-mems"),
     }),
-    ...(pidsLimit ? { pids: { limit: pidsLimit } } : {}),
+    ...(pidsLimit === undefined ? {} : { pids: { limit: pidsLimit } }),
     ...(weight ? { blockIO: { weight } } : {}),
   };
 }

@@ -199,7 +199,7 @@ export function compileStart(
   mountAll(init, host, config, mounts, joinLate);
   if (!request.filesOnly) populateDev(init, host, config, mounts, userNamespace);
   if (stdio.terminal) {
-    openTerminal(init, "root", process);
+    openTerminal(init, "root", process, stdio);
     bindConsole(init);
   }
   connectStdio(init, stdio, fds);
@@ -222,7 +222,7 @@ export function compileStart(
 
   const cleanup = new OpList("cleanup");
   if (network) networking?.unplugNetwork(cleanup, network);
-  if (ownCgroup) removeCgroup(cleanup, ownCgroup);
+  if (ownCgroup && !request.keepCgroup) removeCgroup(cleanup, ownCgroup);
   removeRdtGroup(cleanup, rdt);
   if (holdsRoot) letGoOfRoot(cleanup);
   return {
@@ -257,7 +257,8 @@ export function withBuiltinDevices(resources: OciResources = {}): OciResources {
 export function compileExec(request: ExecRequest, host: HostFacts, hold = false): Program {
   const { config, process, stdio } = request;
   checkUser(process);
-  const cgroup = config.linux?.cgroupsPath ? planCgroup(host.cgroups, config.linux.cgroupsPath, {}) : undefined;
+  const path = config.linux?.cgroupsPath;
+  const cgroup = request.cgroup ?? (path ? furtherCgroup(host, path, request.containerPid) : undefined);
 
   const hostOps = new OpList("host");
   openPipes(hostOps, stdio, hostId(config, process, "uid"), hostId(config, process, "gid"));
@@ -272,7 +273,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   openPrivateProc(hostOps, host, procNeeds);
   // CPUs to use until it is in the cgroup: then it cannot be born there.
   const joinLate = process.execCPUAffinity?.initial !== undefined;
-  const v2Directory = cgroup && furtherDirectory(cgroup, host, request.containerPid);
+  const v2Directory = cgroup?.v2Directory;
   const bornIn = joinLate ? undefined : v2Directory;
   clone(hostOps, 0, bornIn, "the process, which goes into the container by itself");
   closePrivateProc(hostOps, procNeeds);
@@ -297,7 +298,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   if ((types.others & CLONE.user) !== 0) becomeRoot(init);
   if (stdio.terminal) {
     init.open("/", O.PATH | O.DIRECTORY, "root", "the container's root");
-    openTerminal(init, "root", process);
+    openTerminal(init, "root", process, stdio);
   }
   connectStdio(init, stdio, fds);
   setPersonality(init, config.linux);
@@ -311,10 +312,12 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   return { host: hostOps.ops, init: init.ops, cleanup: [], supervise: superviseOf(request, hold, undefined) };
 }
 
-function furtherDirectory({ v2Directory }: CgroupPlan, host: HostFacts, pid: number): string | undefined {
+function furtherCgroup(host: HostFacts, path: string, pid: number): ExecRequest["cgroup"] & object {
+  const { tasksFiles, v2Directory } = planCgroup(host.cgroups, path, {});
   const { v2 } = host.cgroups;
-  if (v2 === undefined || v2Directory === undefined || host.readText === undefined) return v2Directory;
-  return directoryForFurther(v2, v2Directory, pid, host.readText);
+  if (v2 === undefined || v2Directory === undefined) return { tasksFiles };
+  const { readText } = host;
+  return { tasksFiles, v2Directory: readText ? directoryForFurther(v2, v2Directory, pid, readText) : v2Directory };
 }
 
 /** The host's id of the process's user. */
@@ -401,8 +404,8 @@ function clone(host: OpList, flags: number, v2Directory: string | undefined, why
 }
 
 /** The joining process has one thread: it needs no lock that others hold (docs/adr/0002-join-by-tasks.md). */
-function joinCgroup(init: OpList, plan: CgroupPlan): void {
-  for (const file of plan.tasksFiles) init.write(null, file, "0", `join ${dirname(file)}`);
+function joinCgroup(init: OpList, { tasksFiles }: Pick<CgroupPlan, "tasksFiles">): void {
+  for (const file of tasksFiles) init.write(null, file, "0", `join ${dirname(file)}`);
 }
 
 function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {

@@ -184,6 +184,9 @@ class LauncherRuntime implements Runtime {
       if (!(error instanceof PlayError)) await this.#abandon(request, launched);
       await connection.closed; // the launcher has cleaned up
       undo();
+      // Its program leaves it, whatever comes; but it is not to be in the way of the next start. One that came meanwhile is another's.
+      if ("keepCgroup" in request && request.keepCgroup && errnoOf(explainFailure(error, program)) !== "EEXIST")
+        await this.removeCgroup(request.config.linux?.cgroupsPath);
       // Where init failed while something was done to it, that is why the something failed.
       throw explainFailure(connection.failedOp ?? error, program);
     }

@@ -93,7 +93,7 @@ export function planSysctls(config: OciConfig, namespaces: NamespacePlan, host: 
   if (entries.length > OCI_LIST_MAX) throw new LighterError("invalid", `linux.sysctl has ${entries.length} entries`);
   return entries.map(([key, value]) => {
     const path = sysctlPath(key);
-    checkSysctl(key, path, config, (type) => ownNamespace(namespaces, host, type));
+    checkSysctl(key, path, (type) => ownNamespace(namespaces, host, type));
     // A value is one line. More of them would be a second setting to those who print or parse it.
     if (typeof value !== "string" || /[\n\0]/.test(value))
       throw new LighterError("invalid", `linux.sysctl "${key}": the value holds a line break`);
@@ -111,21 +111,18 @@ function ownNamespace(plan: NamespacePlan, host: HostFacts, type: keyof typeof N
   return joined === undefined || joined !== host.namespaceId?.(`/proc/self/ns/${NAMESPACE_FILES[type]}`);
 }
 
-function checkSysctl(
-  key: string,
-  path: string,
-  config: OciConfig,
-  own: (type: keyof typeof NAMESPACE_FILES) => boolean,
-): void {
+function checkSysctl(key: string, path: string, own: (type: keyof typeof NAMESPACE_FILES) => boolean): void {
   const allowed = () => {
     if (IPC_SYSCTLS.has(path) || path.startsWith("fs/mqueue/")) return own("ipc");
     if (path.startsWith("net/")) return own("network");
     if (path.startsWith("user/")) return own("user");
     if (path === "kernel/domainname") return own("uts");
-    if (path !== "kernel/hostname") return false;
-    if (config.hostname)
-      throw new LighterError("invalid", `linux.sysctl "${key}" is not allowed as it conflicts with "hostname"`);
-    return own("uts");
+    if (path === "kernel/hostname")
+      throw new LighterError(
+        "invalid",
+        `linux.sysctl "${key}" is not allowed as it conflicts with the OCI "hostname" field`,
+      );
+    return false;
   };
   if (!allowed())
     throw new LighterError("invalid", `linux.sysctl "${key}" is not in a separate kernel namespace`, {

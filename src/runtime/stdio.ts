@@ -87,7 +87,7 @@ export function connectStdio(init: OpList, plan: StdioPlan, fds: CarriedFds | un
  * In the child, once the container's devpts is mounted: a terminal of its own. The image or a volume may have put
  * anything at /dev/pts/ptmx, so what was opened is checked to be the multiplexer of a devpts.
  */
-export function openTerminal(init: OpList, root: string, process: OciProcess): void {
+export function openTerminal(init: OpList, root: string, process: OciProcess, { plainLines }: StdioPlan): void {
   const why = "open a terminal of the container's own devpts";
   init.openInRoot(root, "dev/pts/ptmx", O.RDWR | O.NOCTTY, "ptmx", why, { noSymlinks: true });
   init.add({ kind: "checkFilesystem", fd: "ptmx", magic: DEVPTS_SUPER_MAGIC, why: "/dev/pts is a devpts" });
@@ -101,6 +101,12 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
   });
   init.call("ioctl.TIOCSPTLCK", [slot("ptmx"), words([0], "unlocked")], why);
   init.call("ioctl.TIOCGPTPEER", [slot("ptmx"), O.RDWR | O.NOCTTY | O.CLOEXEC], why, { out: "tty" });
+  if (plainLines)
+    init.call(
+      "ioctl.TCSETS",
+      [slot("tty"), { data: encodeTermios(), show: "as new, without ONLCR" }],
+      "lines end as they are written",
+    );
   const { height = 0, width = 0 } = process.consoleSize ?? {};
   if (height > 0 && width > 0) {
     const size = new Uint8Array(8);
@@ -113,6 +119,30 @@ export function openTerminal(init: OpList, root: string, process: OciProcess): v
   if (uid !== 0)
     init.call("fchownat", [slot("tty"), text(""), uid, KEEP_ID, AT_EMPTY_PATH], "the terminal is the user's");
   init.add({ kind: "send", fd: "ptmx", why: "hand the terminal's master to the launcher" });
+}
+
+/**
+ * `struct termios` as a new terminal has it, but that nothing is put before the end of a line:
+ *
+ *   0       4       8       12      16     17        36
+ *   | iflag | oflag | cflag | lflag | line | cc[19]  |
+ *
+ * Source: drivers/tty/tty_io.c, tty_std_termios; asm-generic/termbits.h.
+ */
+function encodeTermios(): Uint8Array {
+  const [ICRNL, IXON, OPOST] = [0o400, 0o2000, 1];
+  const [B38400, CS8, CREAD] = [0o17, 0o60, 0o200];
+  const [ISIG, ICANON, ECHO, ECHOE, ECHOK, ECHOCTL, ECHOKE, IEXTEN] = [
+    1, 2, 0o10, 0o20, 0o40, 0o1000, 0o4000, 0o100000,
+  ];
+  const data = new Uint8Array(36);
+  const view = new DataView(data.buffer);
+  view.setUint32(0, ICRNL | IXON, true);
+  view.setUint32(4, OPOST, true);
+  view.setUint32(8, B38400 | CS8 | CREAD, true);
+  view.setUint32(12, ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN, true);
+  data.set([3, 0x1c, 0x7f, 0x15, 4, 0, 1, 0, 0x11, 0x13, 0x1a, 0, 0x12, 0x0f, 0x17, 0x16], 17);
+  return data;
 }
 
 /** What the supervisor reads and writes, or hands on. */

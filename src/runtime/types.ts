@@ -9,6 +9,8 @@ export interface StdioPlan {
   terminal: boolean;
   /** Keep a pipe (or the pty's input) open for clients; else stdin is /dev/null. */
   stdin: boolean;
+  /** With a terminal: lines end as they are written, for who shows them on a terminal of its own. */
+  plainLines?: boolean;
   /** Without a terminal: our own stdin, stdout and stderr in place of the supervisor's pipes. */
   inherit?: boolean;
 }
@@ -129,6 +131,8 @@ export interface StartRequest {
   /** Told what of the config has no effect on this host, and harms nobody. */
   onWarning?: (warning: string) => void;
   log?: LogPlan;
+  /** At the end it stays, empty or not, until `removeCgroup`. */
+  keepCgroup?: boolean;
   /**
    * Called when init exists and is in its caller's cgroup: makes the cgroup of `plan`, and puts init into it; for those
    * who have somebody else make cgroups. What is made is theirs to remove. Its error ends the start.
@@ -150,6 +154,8 @@ export interface ExecRequest {
   /** The container's config: namespaces, cgroupsPath and seccomp come from here. */
   config: OciConfig;
   process: OciProcess;
+  /** Where it goes, if not into the container's cgroup, or where init is. */
+  cgroup?: Pick<CgroupPlan, "tasksFiles" | "v2Directory">;
   /** The file to execute, where it is not `process.args[0]`. */
   file?: string;
   runDirectory: string;

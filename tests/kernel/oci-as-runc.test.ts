@@ -1,9 +1,10 @@
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { OciHook } from "../../src/spec/oci-runtime.ts";
-import { OciBox } from "../support/oci-box.ts";
-import { isRoot, rooted, Stage } from "../support/stage.ts";
+import type { OciConfig, OciHook } from "../../src/spec/oci-runtime.ts";
+import { until } from "../support/eventually.ts";
+import { OciBox, type Ran } from "../support/oci-box.ts";
+import { isAlive, isRoot, rooted, Stage } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /* What callers and configs written for runc count on beyond the specification. */
@@ -249,6 +250,198 @@ describe("a mount", () => {
     const { code, out, err } = box.run(bundle);
     expect([code, out]).toEqual([0, "1\n"]);
     expect(err).toMatch(/^time=\S+ level=warning msg="mount destination \\"data\/here\\" is not absolute/);
+  });
+});
+
+describe("a command", () => {
+  rooted("in the foreground with a terminal ends lines as its program does", () => {
+    const lines = "echo one; echo two; stat -c %t /dev/console";
+    const bundle = box.bundle(lines, ({ process }) => {
+      process!.terminal = true;
+    });
+    expect(box.run(bundle)).toEqual({ code: 0, out: "one\ntwo\n88\n", err: "" });
+    const sleeper = box.bundle("sleep 1000");
+    box.running(sleeper, () =>
+      expect(box.cli(["exec", "--tty", sleeper.id, "sh", "-c", "echo one; echo two"]).out).toBe("one\ntwo\n"),
+    );
+  });
+
+  rooted("`spec` has a cgroup namespace where runc has: on cgroup v2 alone", () => {
+    const directory = mkdtempSync(join(box.directory, "spec-"));
+    expect(box.cli(["spec", "--bundle", directory])).toEqual({ code: 0, out: "", err: "" });
+    const { linux } = JSON.parse(readFileSync(join(directory, "config.json"), "utf8")) as OciConfig;
+    expect(linux!.namespaces!.some(({ type }) => type === "cgroup")).toBe(stage.host.mode === "unified");
+  });
+
+  rooted("`exec --process` reads a pipe", () => {
+    const sleeper = box.bundle("sleep 1000");
+    const program = JSON.stringify({ cwd: "/", args: ["/bin/echo", "from a pipe"] });
+    box.running(sleeper, () => {
+      const read = (args: string) =>
+        Bun.spawnSync([
+          "sh",
+          "-c",
+          `echo '${program}' | '${box.program}' --root '${box.root}' exec ${args} ${sleeper.id}`,
+        ]);
+      const ran = read("--process /proc/self/fd/0");
+      expect([ran.exitCode, ran.stdout.toString(), ran.stderr.toString()]).toEqual([0, "from a pipe\n", ""]);
+      const missing = box.cli(["exec", "--process", "/nowhere", sleeper.id]);
+      expect([missing.code, missing.err]).toEqual([255, expect.stringContaining('open \\"/nowhere\\": ENOENT')]);
+    });
+  });
+
+  const RECEIVE = `
+import os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+os.write(1, b"listening\\n")
+connection, _ = server.accept()
+message, [pidfd], _, _ = socket.recv_fds(connection, 16, 1)
+os.write(1, message + b"\\n")
+signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+`;
+  const python = Bun.which("python3");
+  const withPython = testIf(isRoot && python !== null, "needs root and python3");
+
+  /** What a program said that got a pidfd, and killed its process. */
+  async function pidfdOf(act: (socket: string) => void): Promise<string> {
+    const directory = mkdtempSync(join(box.directory, "pidfd-"));
+    const socket = join(directory, "socket");
+    const receiver = Bun.spawn([python!, "-c", RECEIVE, socket], { stdout: "pipe" });
+    const reader = receiver.stdout.getReader();
+    try {
+      expect(Buffer.from((await reader.read()).value!).toString()).toBe("listening\n");
+      act(socket);
+      return Buffer.from((await reader.read()).value!).toString();
+    } finally {
+      receiver.kill();
+      await receiver.exited;
+    }
+  }
+
+  withPython("with --pidfd-socket sends a pidfd of its process: create, run and exec", async () => {
+    const stdio: ["ignore", "ignore", "ignore"] = ["ignore", "ignore", "ignore"];
+    const status = (id: string) => JSON.parse(box.cli(["state", id]).out).status;
+    for (const command of [["create"], ["run", "--detach"]]) {
+      const { id, directory } = box.bundle("sleep 1000");
+      const start = (socket: string) =>
+        expect(box.cli([...command, "--pidfd-socket", socket, "-b", directory, id], { stdio }).code).toBe(0);
+      expect(await pidfdOf(start)).toBe("pidfd\n");
+      await until(() => status(id) === "stopped", "it has been killed");
+      expect(box.cli(["delete", id]).err).toBe("");
+    }
+    const sleeper = box.bundle("sleep 1000");
+    await box.running(sleeper, async () => {
+      const exec = (socket: string) =>
+        expect(
+          box.cli(["exec", "--detach", "--pidfd-socket", socket, sleeper.id, "sleep", "1001"], { stdio }).code,
+        ).toBe(0);
+      const processes = () => JSON.parse(box.cli(["ps", "--format", "json", sleeper.id]).out) as number[];
+      const before = processes().length;
+      expect(await pidfdOf(exec)).toBe("pidfd\n");
+      await until(() => processes().length === before, "it has been killed");
+      expect(status(sleeper.id)).toBe("running");
+      const wrong = box.cli(["exec", "--pidfd-socket", "/nowhere", sleeper.id, "true"]);
+      expect([wrong.code, wrong.out]).toEqual([255, ""]);
+    });
+  });
+
+  rooted("`exec --cgroup` runs in a cgroup below the container's, and in no other", () => {
+    const sleeper = box.bundle("sleep 1000", ({ linux }) => {
+      linux!.namespaces = linux!.namespaces!.filter(({ type }) => type !== "cgroup");
+    });
+    box.running(sleeper, () => {
+      const exec = (...flags: string[]) => box.cli(["exec", ...flags, sleeper.id, "cat", "/proc/self/cgroup"]);
+      const own = `/${stage.parent}/${sleeper.id}`;
+      const mounts = [...stage.host.v1, ...(stage.host.v2 ? [stage.host.v2] : [])];
+      for (const { mountPoint } of mounts) mkdirSync(`${mountPoint}${own}/sub`);
+      const ended = ({ code, out, err }: Ran) => {
+        expect([code, err]).toEqual([0, ""]);
+        return out.split("\n").filter((line) => line.includes(own));
+      };
+      expect(ended(exec("--cgroup", "/sub")).every((line) => line.endsWith(`${own}/sub`))).toBe(true);
+      expect(ended(exec("--cgroup", "/")).every((line) => line.endsWith(own))).toBe(true);
+      const [first, second] = stage.host.v1.flatMap(({ controllers }) => controllers.slice(0, 1));
+      if (first !== undefined && second !== undefined) {
+        const lines = ended(exec("--cgroup", `${first},${second}:sub`));
+        const below = lines.filter((line) => line.endsWith("/sub")).map((line) => line.split(":")[1]);
+        expect(below.sort()).toEqual([first, second].sort());
+      }
+      for (const [flags, message] of [
+        [["--cgroup", ".."], " .. is not a sub cgroup path"],
+        [["--cgroup", "a/../../b"], "../b is not a sub cgroup path"],
+        [["--cgroup", "none"], `${own}/none/cgroup.procs: no such file or directory`],
+        [["--cgroup", "whaaat:/"], "unknown controller whaaat"],
+        [["--cgroup", "a", "--cgroup", "b"], "missing <controller>: prefix"],
+        [["--cgroup", ":a"], "empty <controller> prefix"],
+      ] as const) {
+        const { code, err } = exec(...flags);
+        expect([flags, code, err]).toEqual([flags, 255, expect.stringContaining(message)]);
+      }
+    });
+  });
+
+  rooted("`run --keep` leaves the container's cgroup until it is deleted", () => {
+    for (const extra of [{}, { poststop: [{ path: "/bin/true" }] }]) {
+      const bundle = box.bundle("true", (config) => {
+        config.hooks = extra;
+      });
+      const directory = `${(stage.host.v2 ?? stage.host.v1[0]!).mountPoint}/${stage.parent}/${bundle.id}`;
+      expect(box.cli(["run", "--keep", "-b", bundle.directory, bundle.id])).toEqual({ code: 0, out: "", err: "" });
+      expect(existsSync(directory)).toBe(true);
+      expect(box.cli(["delete", bundle.id])).toEqual({ code: 0, out: "", err: "" });
+      expect(existsSync(directory)).toBe(false);
+      box.configure(bundle, ["/nowhere"], (config) => {
+        config.hooks = extra;
+      });
+      expect(box.cli(["run", "--keep", "-b", bundle.directory, bundle.id]).code).toBe(1);
+      expect(existsSync(directory)).toBe(false);
+    }
+  });
+
+  rooted("`kill` ends all processes of a container that has the host's pids, also without its init", async () => {
+    for (const how of ["run", "create"] as const) {
+      const bundle = box.bundle("sleep 1000", ({ linux }) => {
+        linux!.namespaces = linux!.namespaces!.filter(({ type }) => type !== "pid");
+      });
+      await box.running(
+        bundle,
+        async () => {
+          if (how === "create") expect(box.cli(["start", bundle.id]).err).toBe("");
+          const stdio: ["ignore", "ignore", "ignore"] = ["ignore", "ignore", "ignore"];
+          for (const seconds of ["1001", "1002"])
+            expect(box.cli(["exec", "--detach", bundle.id, "sleep", seconds], { stdio }).code).toBe(0);
+          const pids = JSON.parse(box.cli(["ps", "--format", "json", bundle.id]).out) as number[];
+          expect(pids.length).toBeGreaterThanOrEqual(3);
+          if (how === "run") {
+            const init = box.pid(bundle);
+            process.kill(init, "SIGKILL");
+            await until(() => !isAlive(init), "init has ended");
+          }
+          expect(box.cli(["kill", bundle.id, "KILL"])).toEqual({ code: 0, out: "", err: "" });
+          await until(() => !pids.some(isAlive), "all have ended");
+        },
+        how,
+      );
+    }
+  });
+
+  rooted("`start` whose poststart hook fails removes the container", () => {
+    const bundle = box.bundle("sleep 1000", (config, { directory }) => {
+      const note = { path: "/bin/sh", args: ["sh", "-c", `echo stopped >> ${directory}/seen`] };
+      config.hooks = { poststart: [{ path: "/bin/false" }], poststop: [note] };
+    });
+    box.running(
+      bundle,
+      () => {
+        const { code, err } = box.cli(["start", bundle.id]);
+        expect([code, err]).toEqual([1, expect.stringContaining("error running poststart hook #0")]);
+        expect(box.cli(["state", bundle.id]).err).toContain("does not exist");
+        expect(readFileSync(join(bundle.directory, "seen"), "utf8")).toBe("stopped\n");
+      },
+      "create",
+    );
   });
 });
 

@@ -32,6 +32,12 @@ test("compileDeviceRules forgets what came before a rule for all devices", () =>
   expect(compileDeviceRules([ALLOW_ALL, rule, DENY_ALL])).toEqual({ defaultAllow: false, exceptions: [] });
 });
 
+test("compileDeviceRules passes over the letter that stands for all in cgroup v1's files", () => {
+  const device = { type: "c", major: 1, minor: 3 } as const;
+  expect(exceptionsOf(DENY_ALL, { allow: true, ...device, access: "rwa" })).toEqual(["c 1:3 rw"]);
+  expect(() => exceptionsOf({ allow: true, ...device, access: "rwx" })).toThrow("more than r, w and m");
+});
+
 test("compileDeviceRules joins accesses to the same device, and takes them away again", () => {
   const device = { type: "c", major: 1, minor: 3 };
   expect(

@@ -123,6 +123,7 @@ function parseRule(rule: OciDeviceRule, where: string) {
   const minor = parseNumber(rule.minor, `${where}.minor`);
   let access = 0;
   for (const letter of rule.access ?? "") {
+    if (letter === "a") continue; // "all" of cgroup v1's own files, which runc passes over
     if (letter !== "r" && letter !== "w" && letter !== "m")
       throw new LighterError("invalid", `${where}.access ${JSON.stringify(rule.access)} has more than r, w and m`);
     access |= DEVICE_ACCESS[letter];

@@ -135,9 +135,14 @@ test("planCgroup on v1 copies the top's cpuset to a cgroup that has no parent of
   expect(listing(plan.writes)).toEqual(["cpuset.cpus 0-7", "cpuset.mems 0-1", "cpuset.cpus 1"]);
 });
 
+test("planCgroup takes a burst of 0, and 0 processes for what is next to it", () => {
+  const plan = planCgroup(nested, "/lighter/a", { cpu: { burst: 0 }, pids: { limit: 0 } });
+  expect(listing(plan.writes)).toEqual(["pids.max 1", "cpu.max.burst 0 (ENOENT)"]);
+});
+
 test("planCgroup on v2 hands controllers down from the top to the leaf's parent", () => {
   const plan = planCgroup(nested, "/lighter/a", { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] });
-  const controllers = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"];
+  const controllers = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
   expect(plan.parents).toMatchObject([
     { kind: "enable", file: "/sys/fs/cgroup/cgroup.subtree_control", controllers, required: ["hugetlb"] },
     { kind: "enable", file: "/sys/fs/cgroup/lighter/cgroup.subtree_control", controllers, required: ["hugetlb"] },

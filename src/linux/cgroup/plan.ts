@@ -69,7 +69,7 @@ export interface CgroupPlan {
 }
 
 /** Handed down whenever they are on v2: `docker stats` and later updates need them. Others only when asked for. */
-const CONTROLLERS_ALWAYS = ["cpuset", "cpu", "io", "memory", "pids"];
+const CONTROLLERS_ALWAYS = ["cpuset", "cpu", "io", "memory", "pids", "rdma", "misc"];
 
 /**
  * How to make the cgroup `cgroupsPath` in every hierarchy of `host`, limited by `asked`. Pure.

@@ -40,7 +40,7 @@ const CPU_PERIOD_DEFAULT_US = 100_000;
  */
 export function writeCpu(list: WriteList, cpu: Cpu, current?: CurrentLimits): void {
   const shares = isSet(cpu.shares) ? cpu.shares : undefined;
-  const bandwidth = isSet(cpu.quota) || isSet(cpu.period) || isSet(cpu.burst);
+  const bandwidth = isSet(cpu.quota) || isSet(cpu.period) || cpu.burst !== undefined;
   if (cpu.idle !== undefined) {
     checkInteger(cpu.idle, "cpu.idle", 0, 1);
     // An idle group refuses a weight (EINVAL), so it must stop being idle before, and become idle after.
@@ -75,13 +75,14 @@ function writeBandwidth(list: WriteList, cpu: Cpu, current: CurrentLimits | unde
   const live = current !== undefined;
   const quota = isSet(cpu.quota) ? cpu.quota : undefined;
   const period = isSet(cpu.period) ? cpu.period : undefined;
-  const burst = isSet(cpu.burst) ? cpu.burst : undefined;
+  const { burst } = cpu; // 0 takes it away
   if (quota !== undefined) checkInteger(quota, "cpu.quota", -MICROSECONDS_MAX, MICROSECONDS_MAX);
   if (period !== undefined) checkInteger(period, "cpu.period", 1, MICROSECONDS_MAX);
-  if (burst !== undefined) checkInteger(burst, "cpu.burst", 1, MICROSECONDS_MAX);
+  if (burst !== undefined) checkInteger(burst, "cpu.burst", 0, MICROSECONDS_MAX);
 
   const burstFile = target.version === 1 ? "cpu.cfs_burst_us" : "cpu.max.burst";
   const writeBurst = (tolerate: string[]) => {
+    if (burst === 0) tolerate.push("ENOENT"); // a kernel without it has none to take away
     if (burst !== undefined) list.add(target, burstFile, formatInteger(burst), "cpu.burst", tolerate);
   };
   if (live && quota !== undefined) writeBurst(["EINVAL"]); // a lower quota needs a lower burst first
@@ -238,7 +239,8 @@ function checkUsage(memory: Memory, limit: number | undefined, current: CurrentL
 export function writePids(list: WriteList, pids: NonNullable<OciResources["pids"]>): void {
   if (pids.limit === undefined) return;
   checkInteger(pids.limit, "pids.limit", -MICROSECONDS_MAX, MICROSECONDS_MAX);
-  const value = pids.limit <= 0 ? "max" : formatInteger(pids.limit);
+  // 0 is a limit, that of the first process alone: systemd knows no TasksMax=0, and runc says 1 with either driver.
+  const value = pids.limit < 0 ? "max" : formatInteger(Math.max(pids.limit, 1));
   list.add(list.target("pids", "pids.limit"), "pids.max", value, "pids.limit");
 }
 

@@ -193,6 +193,7 @@ export const CALLS = {
   "prctl.PR_SET_NO_NEW_PRIVS": { ...PR, fixed: prctl(38), args: [hex, decimal, decimal, decimal, decimal] },
   "prctl.PR_CAP_AMBIENT": { ...PR, fixed: prctl(47), args: [hex, decimal, decimal, decimal, decimal] },
 
+  "ioctl.TCSETS": { ...IOCTL, fixed: ioctl(0x5402), args: [fd, hex, struct(36)] },
   "ioctl.TIOCSCTTY": { ...IOCTL, fixed: ioctl(0x540e), args: [fd, hex, decimal] },
   "ioctl.TIOCSWINSZ": { ...IOCTL, fixed: ioctl(0x5414), args: [fd, hex, struct(8)] },
   "ioctl.TIOCSPTLCK": { ...IOCTL, fixed: ioctl(0x40045431), args: [fd, hex, struct(4)] },

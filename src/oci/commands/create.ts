@@ -2,7 +2,7 @@ import { writePoint } from "../../base/write-point.ts";
 import type { OciCommand } from "../command.ts";
 import type { Flag } from "../flags.ts";
 import { rememberLater } from "../later.ts";
-import { openRuntime, prepare, writePidFile } from "../launch.ts";
+import { openRuntime, prepare, sendPidfd, writePidFile } from "../launch.ts";
 import { createInit } from "../lifecycle.ts";
 import { PROGRAM } from "../version.ts";
 
@@ -10,6 +10,7 @@ import { PROGRAM } from "../version.ts";
 export const createFlags: readonly Flag[] = [
   { name: "bundle", short: "b", kind: "string", help: "path of the bundle's directory (default: the current one)" },
   { name: "console-socket", kind: "string", help: "path of a unix socket that receives the terminal's master" },
+  { name: "pidfd-socket", kind: "string", help: "path of a unix socket that receives a pidfd of the process" },
   { name: "pid-file", kind: "string", help: "file to write the process id to" },
   { name: "no-pivot", kind: "boolean", help: "do not use pivot_root(2): for a rootfs on a ramdisk" },
   { name: "no-new-keyring", kind: "boolean", help: "keep the session keyring of the caller" },
@@ -30,6 +31,7 @@ export const command: OciCommand = {
     const created = await createInit(context, runtime, prepared);
     try {
       await rememberLater(context, prepared.handle);
+      await sendPidfd(parsed.string("pidfd-socket"), created.pid);
       writePidFile(parsed.string("pid-file"), created.pid);
       writePoint("wrote pid file");
       await created.release();

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -7,6 +7,7 @@ import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
 import type { ExecRequest, HandOver } from "../../runtime/mod.ts";
 import type { OciProcess, OciUser } from "../../spec/oci-runtime.ts";
 import { readProcess } from "../bundle.ts";
+import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { type Parsed, UsageError } from "../flags.ts";
 import { standInFlags, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
@@ -18,10 +19,13 @@ import {
   openRuntime,
   prepareFilter,
   rethrowAsStartFailure,
+  sendPidfd,
+  stdioOf,
   writePidFile,
 } from "../launch.ts";
 import { awaitSupervisor } from "../lifecycle.ts";
 import { directoryOf, openState, type StateHandle, statusOf } from "../state.ts";
+import { subCgroups } from "../sub-cgroups.ts";
 
 const SIGKILL = 9;
 
@@ -44,6 +48,8 @@ export const command: OciCommand = {
     { name: "additional-gids", short: "g", kind: "list", help: "additional group ids" },
     { name: "process", short: "p", kind: "string", help: "path of a process.json" },
     { name: "detach", short: "d", kind: "boolean", help: "do not wait for the process to end" },
+    { name: "pidfd-socket", kind: "string", help: "path of a unix socket that receives a pidfd of the process" },
+    { name: "cgroup", kind: "list", help: "cgroup below the container's to run in: [<controller>[,…]:]<path>" },
     { name: "pid-file", kind: "string", help: "file to write the process id to" },
     { name: "process-label", kind: "string", help: "SELinux label of the process" },
     { name: "apparmor", kind: "string", help: "AppArmor profile of the process" },
@@ -70,6 +76,7 @@ export const command: OciCommand = {
     const terminal = process.terminal ?? false;
     checkConsole(terminal, consoleSocket, detach);
     const handOver: HandOver = consoleSocket ? { consoleSocketFd: connectUnixFd(resolve(consoleSocket)) } : {};
+    const cgroups = parsed.list("cgroup");
     const id = randomId().slice(0, EXEC_ID_LENGTH);
     const runDirectory = runDirectoryOf(handle.directory, id);
     const runtime = await openRuntime();
@@ -80,15 +87,18 @@ export const command: OciCommand = {
       config: effectiveConfig(handle),
       process,
       runDirectory,
-      stdio: terminal ? { terminal, stdin: true } : { terminal, stdin: false, inherit: true },
+      stdio: stdioOf(terminal, !detach),
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
+      ...(cgroups.length > 0 ? { cgroup: subCgroups(cgroupHost(), cgroupsPathOf(handle), cgroups) } : {}),
       onWarning: (warning) => context.log.warn(warning),
       ...(detach ? { handOver } : {}),
     };
     await prepareFilter(root, request.config);
     const isNotified = request.config.linux?.seccomp?.listenerPath !== undefined; // and would be while it waits for its start
-    if (failed === undefined && !terminal && !detach && !isNotified)
+    // A stand-in that fails does everything again, which does not read a FIFO again, nor send a pidfd at all.
+    const isOnce = parsed.given("pidfd-socket") || !isFile(parsed.string("process"));
+    if (failed === undefined && !terminal && !detach && !isNotified && !isOnce)
       return await runtime
         .standIn(request, () => {
           const end = { kind: "exec", directory: runDirectory } as const;
@@ -102,6 +112,7 @@ export const command: OciCommand = {
     });
     try {
       writePoint("started exec");
+      await sendPidfd(parsed.string("pidfd-socket"), supervised.pid);
       writePidFile(pidFile, supervised.pid);
       if (!detach) return await waitInForeground(supervised);
       await supervised.release();
@@ -115,6 +126,11 @@ export const command: OciCommand = {
     }
   },
 };
+
+/** As is none. */
+function isFile(path: string | undefined): boolean {
+  return path === undefined || (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+}
 
 /** `directory`: the container's. */
 function runDirectoryOf(directory: string, id: string): string {

@@ -1,8 +1,11 @@
 import { LighterError } from "../../base/errors.ts";
 import { parseSignal } from "../../base/signals.ts";
 import type { OciCommand } from "../command.ts";
+import { hasOwnPids } from "../launch.ts";
 import { signalAll, signalInit } from "../lifecycle.ts";
 import { lockState } from "../state.ts";
+
+const SIGKILL = 9;
 
 export const command: OciCommand = {
   name: "kill",
@@ -15,8 +18,8 @@ export const command: OciCommand = {
     const signal = text === "0" ? 0 : parseSignal(text); // 0 asks only whether it lives
     if (signal === undefined) throw new LighterError("invalid", `unknown signal ${JSON.stringify(text)}`);
     using handle = lockState(root, parsed.arg(0));
-    if (parsed.boolean("all"))
-      await signalAll(handle, signal); // an empty container is no error, as with runc
+    // An empty container is no error, as with runc. Without a pid namespace the others outlive init.
+    if (parsed.boolean("all") || (signal === SIGKILL && !hasOwnPids(handle.config))) await signalAll(handle, signal);
     else if (!signalInit(handle, signal)) throw new LighterError("conflict", "container not running");
     return 0;
   },

@@ -7,8 +7,16 @@ import type { OciCommand, OciContext } from "../command.ts";
 import type { Parsed } from "../flags.ts";
 import { standInFlags, standInPlan, TERMINAL_ATTACH, waitForRecord, waitInForeground } from "../foreground.ts";
 import { isUsual } from "../later.ts";
-import { openRuntime, type Prepared, prepare, rethrowAsStartFailure, writePidFile } from "../launch.ts";
-import { awaitSupervisor, createInit, destroy, killAndWait, runInPlace, startInit } from "../lifecycle.ts";
+import { openRuntime, type Prepared, prepare, rethrowAsStartFailure, sendPidfd, writePidFile } from "../launch.ts";
+import {
+  awaitSupervisor,
+  createInit,
+  destroy,
+  killAndWait,
+  runInPlace,
+  runPoststart,
+  startInit,
+} from "../lifecycle.ts";
 import { directoryOf, lockStateByForce, STATE_FILE, type StateHandle } from "../state.ts";
 import { PROGRAM } from "../version.ts";
 import { createFlags } from "./create.ts";
@@ -33,25 +41,27 @@ export const command: OciCommand = {
     const failed = parsed.string("again");
     if (failed !== undefined) await forget(context, id, failed);
     const detach = parsed.boolean("detach");
-    const prepared = prepare(context, id, parsed, { detach });
+    const prepared = prepare(context, id, parsed, { detach, keep: parsed.boolean("keep") });
     using handle = prepared.handle;
-    if (detach) return await runDetached(context, prepared, parsed.string("pid-file"));
-    if (failed === undefined && isUsual(handle) && !prepared.request.stdio.terminal)
+    if (detach) return await runDetached(context, prepared, parsed);
+    if (failed === undefined && isUsual(handle) && !prepared.request.stdio.terminal && !parsed.given("pidfd-socket"))
       return await runInPlace(context, await openRuntime(), prepared, () => planOf(context, prepared, parsed));
-    return await runForeground(context, prepared, parsed.string("pid-file"), parsed.boolean("keep"));
+    return await runForeground(context, prepared, parsed);
   },
 };
 
-async function runDetached(context: OciContext, prepared: Prepared, pidFile: string | undefined): Promise<number> {
+async function runDetached(context: OciContext, prepared: Prepared, parsed: Parsed): Promise<number> {
   const { handle } = prepared;
   const runtime = await openRuntime();
   const created = await createInit(context, runtime, prepared);
   try {
-    writePidFile(pidFile, created.pid);
+    await sendPidfd(parsed.string("pidfd-socket"), created.pid);
+    writePidFile(parsed.string("pid-file"), created.pid);
     writePoint("wrote pid file");
     await created.release();
     writePoint("released init");
     await startInit(context, async () => runtime, handle);
+    await runPoststart(context, async () => runtime, handle);
   } catch (error) {
     await created.abandon();
     await killAndWait(handle);
@@ -61,24 +71,21 @@ async function runDetached(context: OciContext, prepared: Prepared, pidFile: str
   return 0;
 }
 
-async function runForeground(
-  context: OciContext,
-  prepared: Prepared,
-  pidFile: string | undefined,
-  keep: boolean,
-): Promise<number> {
+async function runForeground(context: OciContext, prepared: Prepared, parsed: Parsed): Promise<number> {
   const { handle, request } = prepared;
   const runtime = await openRuntime();
   const attach = request.stdio.terminal ? [TERMINAL_ATTACH] : [];
   const created = await createInit(context, runtime, { ...prepared, request: { ...request, attach } });
   try {
-    writePidFile(pidFile, created.pid);
+    await sendPidfd(parsed.string("pidfd-socket"), created.pid);
+    writePidFile(parsed.string("pid-file"), created.pid);
     await startInit(
       context,
       async () => runtime,
       handle,
       () => created.start().catch(rethrowAsStartFailure),
     );
+    await runPoststart(context, async () => runtime, handle);
     writePoint("started in foreground");
   } catch (error) {
     await created.abandon();
@@ -92,7 +99,7 @@ async function runForeground(
     writePoint("ended in foreground");
     const { pid, pidStartTime } = handle.state;
     const isSame = ({ state }: StateHandle) => state.pid === pid && state.pidStartTime === pidStartTime;
-    if (!keep) await destroyOnce(context, handle.state.id, isSame);
+    if (!parsed.boolean("keep")) await destroyOnce(context, handle.state.id, isSame);
   }
 }
 

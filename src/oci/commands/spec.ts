@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { exampleConfig, toRootless } from "../example-config.ts";
 
@@ -18,7 +19,8 @@ export const command: OciCommand = {
   async run(_context, parsed) {
     const path = join(parsed.string("bundle") ?? "", CONFIG_FILE);
     const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
-    const config = parsed.boolean("rootless") ? toRootless(exampleConfig(), uid, gid) : exampleConfig();
+    const example = exampleConfig(cgroupHost().mode === "unified");
+    const config = parsed.boolean("rootless") ? toRootless(example, uid, gid) : example;
     try {
       writeFileSync(path, JSON.stringify(config, null, "\t"), { flag: "wx", mode: 0o666 });
     } catch (cause) {

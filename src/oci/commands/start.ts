@@ -1,7 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { OciCommand } from "../command.ts";
 import { openRuntime } from "../launch.ts";
-import { startInit } from "../lifecycle.ts";
+import { destroy, killAndWait, runPoststart, startInit } from "../lifecycle.ts";
 import { lockState, statusOf } from "../state.ts";
 
 export const command: OciCommand = {
@@ -17,6 +17,13 @@ export const command: OciCommand = {
     if (status === "running") throw new LighterError("conflict", "cannot start an already running container");
     if (status !== "created") throw new LighterError("conflict", `cannot start a container in the ${status} state`);
     await startInit(context, openRuntime, handle);
+    try {
+      await runPoststart(context, openRuntime, handle);
+    } catch (error) {
+      await killAndWait(handle);
+      await destroy(context, handle);
+      throw error;
+    }
     return 0;
   },
 };

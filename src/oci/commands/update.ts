@@ -1,5 +1,5 @@
-import { readFileSync, readSync } from "node:fs";
-import { errnoOf, LighterError } from "../../base/errors.ts";
+import { readFileSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
 import { OCI_CONFIG_MAX_BYTES } from "../../base/limits.ts";
 import {
   applyCgroupWrites,
@@ -14,6 +14,7 @@ import { parseOciResources } from "../../spec/parse-oci-config.ts";
 import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
 import type { OciCommand, OciContext } from "../command.ts";
 import type { Flag, Parsed } from "../flags.ts";
+import { readFdToEnd } from "../read-file.ts";
 import { lockState, type StateHandle, statusOf } from "../state.ts";
 import { flagResources } from "../update-flags.ts";
 
@@ -89,36 +90,15 @@ async function update(
 function readResources({ log }: OciContext, { config }: StateHandle, parsed: Parsed): OciResources {
   const source = parsed.string("resources");
   if (source === undefined || source === "") return flagResources(parsed, (warning) => log.warn(warning));
-  const json = source === "-" ? readStdin() : readFileSync(source, "utf8");
+  const json =
+    source === "-"
+      ? readFdToEnd(0, OCI_CONFIG_MAX_BYTES, "read standard input").toString()
+      : readFileSync(source, "utf8");
   const resources = parseOciResources(json, source === "-" ? "standard input" : source);
   // Clients send all that they know, these too: those of the container, which do not change.
   const { devices, ...rest } = resources;
   const isSame = !devices?.length || JSON.stringify(devices) === JSON.stringify(config.linux?.resources?.devices);
   return isSame ? rest : resources;
-}
-
-const CHUNK_BYTES = 65536;
-const RETRY_MS = 2;
-
-/** @throws LighterError ("invalid") if it is larger than a config may be */
-function readStdin(): string {
-  const chunks: Buffer[] = [];
-  for (let size = 0; ; ) {
-    const chunk = Buffer.alloc(CHUNK_BYTES);
-    let count = 0;
-    try {
-      count = readSync(0, chunk);
-    } catch (error) {
-      if (errnoOf(error) !== "EAGAIN") throw error;
-      Bun.sleepSync(RETRY_MS); // a non-blocking pipe with nothing in it yet
-      continue;
-    }
-    if (count === 0) return Buffer.concat(chunks).toString();
-    size += count;
-    if (size > OCI_CONFIG_MAX_BYTES)
-      throw new LighterError("invalid", `standard input is larger than ${OCI_CONFIG_MAX_BYTES} bytes`);
-    chunks.push(chunk.subarray(0, count));
-  }
 }
 
 function refuseRdt(parsed: Parsed): void {

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { isRoot, rooted, rootedWith } from "../support/stage.ts";
+import { rooted, rootedWith } from "../support/stage.ts";
 
 /* Containers of the engine whose root is nobody on the host. */
 

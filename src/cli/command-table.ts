@@ -51,6 +51,9 @@ async function runGroup(group: CommandGroup, context: Context, argv: readonly st
   const [name, ...rest] = parsed.args;
   const entry = name === undefined ? undefined : findCommand(group.commands, name);
   if (entry === undefined) {
+    const { ELSEWHERE } = await import("./elsewhere.ts");
+    const instead = ELSEWHERE[`${group.name} ${name}`];
+    if (instead !== undefined) throw new CliError(instead);
     await stderr.text(help);
     return name === undefined ? 0 : 1;
   }

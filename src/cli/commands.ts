@@ -18,6 +18,7 @@ export const COMMANDS = {
   system: { summary: "Manage the daemon", load: () => import("./commands/system.ts") },
   volume: { summary: "Manage volumes", load: () => import("./commands/volume.ts") },
   load: { summary: "Load an image from a tar archive or stdin", load: () => import("./commands/load.ts") },
+  daemon: { summary: "Serve the API, and keep containers and images", load: () => import("./commands/daemon.ts") },
   explain: {
     summary: "Print the system calls that would start a container",
     load: () => import("./commands/explain.ts"),

@@ -1,7 +1,7 @@
 /** Completion as a user has it: a real bash asks the program, which asks a daemon. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -87,7 +87,14 @@ describe("what is offered", () => {
     ["run --network=br", ["--network=bridge"]],
     ["run --pull ", ["always", "missing", "never"]],
     ["run --env-file ", [":files"]],
-    ["run -itv ", []],
+    ["run -itv ", ["data:", "web:", ":nospace"]],
+    ["run -v da", ["data:", ":nospace"]],
+    ["run -v /wor", [":files"]],
+    ["run --volume=/wor", [":files"]],
+    ["run -v ~/wor", [":files"]],
+    ["run -v other", [":files"]],
+    ["run -v /work:/da", []],
+    ["run --device /dev/n", [":files"]],
     ["tag a bus", ["busybox:latest"]],
     ["network connect ba", ["back"]],
     ["network connect back w", ["web", "worker"]],
@@ -211,6 +218,9 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
       await session.shows("lighter logs worker ");
       session.type("\x15lighter run reg.exam\t");
       await session.shows("lighter run reg.example:5000/web:1 ");
+      mkdirSync(join(folder, "workshop"));
+      session.type(`\x15lighter run -v ${folder}/worksh\t`);
+      await session.shows(`lighter run -v ${folder}/workshop/`);
     } finally {
       session.close();
     }

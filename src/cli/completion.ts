@@ -141,7 +141,16 @@ function offerFlags(table: FlagTable, prefix: string): Completion {
 }
 
 /** What a word stands for. */
-type Kind = "CONTAINER" | "IMAGE" | "NETWORK" | "VOLUME" | "OBJECT" | "PATH" | "CONTAINER:PATH" | "SHELL";
+type Kind =
+  | "CONTAINER"
+  | "IMAGE"
+  | "NETWORK"
+  | "VOLUME"
+  | "OBJECT"
+  | "PATH"
+  | "CONTAINER:PATH"
+  | "VOLUME:PATH"
+  | "SHELL";
 
 /** What the argument number `index` is, by the usage line of its command. */
 function argumentKind(usage: string, index: number): Kind | undefined {
@@ -162,6 +171,7 @@ function argumentKind(usage: string, index: number): Kind | undefined {
 export const FLAG_VALUES: Readonly<Record<string, Kind | readonly string[]>> = {
   cgroupns: ["host", "private"],
   cidfile: "PATH",
+  device: "PATH",
   "env-file": "PATH",
   format: ["json", "table"],
   input: "PATH",
@@ -174,6 +184,7 @@ export const FLAG_VALUES: Readonly<Record<string, Kind | readonly string[]>> = {
   signal: ["HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"],
   "stop-signal": ["HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2"],
   type: ["container", "image", "network", "volume"],
+  volume: "VOLUME:PATH",
   "volumes-from": "CONTAINER",
 };
 
@@ -203,9 +214,11 @@ async function completeKind(
       ["bash", "fish", "zsh"].map((word) => ({ word })),
       prefix,
     );
-  if (kind === "CONTAINER:PATH") {
-    if (prefix.includes(":") || prefix.startsWith(".") || prefix.startsWith("/")) return FILES;
-    const names = (await listNames("CONTAINER", client)).map((name) => ({ word: `${name}:` }));
+  if (kind === "VOLUME:PATH" && prefix.includes(":")) return NOTHING; // a path in the container
+  if (kind === "CONTAINER:PATH" || kind === "VOLUME:PATH") {
+    if (prefix.includes(":") || /^[./~]/.test(prefix)) return FILES;
+    const what = kind === "VOLUME:PATH" ? "VOLUME" : "CONTAINER";
+    const names = (await listNames(what, client)).map((name) => ({ word: `${name}:` }));
     const { candidates } = matching(names, prefix);
     return candidates.length === 0 ? FILES : { candidates, directive: "nospace" };
   }

@@ -1,4 +1,5 @@
 /** How far `cp` is: one line on the terminal that is written again and again. */
+import { escapeControls } from "./harmless.ts";
 import { stderr } from "./output.ts";
 import { formatSize } from "./units.ts";
 
@@ -21,9 +22,9 @@ export class CopyProgress {
     readonly live: boolean,
   ) {
     if (!live) return;
-    void stderr.text(`${SAVE_CURSOR}${HIDE_CURSOR}${this.#line()}`);
+    void stderr.control(`${SAVE_CURSOR}${HIDE_CURSOR}${this.#line()}`);
     this.#timer = setInterval(() => {
-      if (this.#shown !== this.#bytes) void stderr.text(RESTORE_CURSOR + ERASE_LINE + this.#line());
+      if (this.#shown !== this.#bytes) void stderr.control(RESTORE_CURSOR + ERASE_LINE + this.#line());
     }, UPDATE_MS);
   }
 
@@ -42,7 +43,7 @@ export class CopyProgress {
   stop(): void {
     if (!this.live) return;
     clearInterval(this.#timer);
-    void stderr.text(RESTORE_CURSOR + ERASE_LINE + SHOW_CURSOR);
+    void stderr.control(RESTORE_CURSOR + ERASE_LINE + SHOW_CURSOR);
   }
 
   /** It went well. */
@@ -52,6 +53,6 @@ export class CopyProgress {
 
   #line(): string {
     this.#shown = this.#bytes;
-    return this.header + formatSize(this.#bytes, 3);
+    return escapeControls(this.header) + formatSize(this.#bytes, 3);
   }
 }

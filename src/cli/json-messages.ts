@@ -1,5 +1,6 @@
 /** The progress streams of the Engine API: pull, push, load, import. */
 import { parseJson } from "./client.ts";
+import { escapeControls } from "./harmless.ts";
 import type { Response } from "./http.ts";
 import { JsonSplitter } from "./json-splitter.ts";
 import type { OutputStream } from "./output.ts";
@@ -25,12 +26,20 @@ export async function* readJsonMessages(response: Response): AsyncGenerator<Json
  * @throws Error with the daemon's message if the stream ends in one
  */
 export async function showProgress(response: Response, output?: { stream: OutputStream; fd: number }): Promise<void> {
-  const display = new ProgressDisplay(output === undefined ? undefined : await terminalColumns(output.fd));
+  const columns = output === undefined ? undefined : await terminalColumns(output.fd);
+  const display = new ProgressDisplay(columns);
   for await (const message of readJsonMessages(response)) {
-    const { text, failure } = display.show(message);
-    if (text !== "") await output?.stream.text(text);
+    const { text, failure } = display.show(columns === undefined ? message : withoutControls(message));
+    if (text !== "") await output?.stream.control(text);
     if (failure !== undefined) throw new Error(failure);
   }
+}
+
+/** What is left to move the cursor is the display's. */
+function withoutControls(message: JsonMessage): JsonMessage {
+  const { stream, status, id, from, drawn } = message;
+  const texts = Object.entries({ stream, status, id, from, drawn });
+  return { ...message, ...Object.fromEntries(texts.map(([key, text]) => [key, escapeControls(text)])) };
 }
 
 /** Asked again for every bar, so that these follow a resize. */

@@ -62,10 +62,12 @@ function tlsFlagsOf({ values, given }: ReturnType<typeof parseFlags<typeof globa
   );
 }
 
-function loadCommand(name: string): Promise<LoadedCommand> {
+async function loadCommand(name: string): Promise<LoadedCommand> {
   const entry = findCommand(COMMANDS, name);
-  if (entry === undefined) throw new CliError(`lighter: '${name}' is not a lighter command.\nSee 'lighter --help'`);
-  return entry.load();
+  if (entry !== undefined) return entry.load();
+  const { ELSEWHERE } = await import("./elsewhere.ts");
+  const instead = Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : undefined;
+  throw new CliError(instead ?? `lighter: '${name}' is not a lighter command.\nSee 'lighter --help'`);
 }
 
 async function helpFor([name, ...rest]: readonly string[]): Promise<number> {

@@ -1,6 +1,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 import { openTwin, tryWrite } from "../linux/sys/output-fd.ts";
+import { escapeControls, holdsControls } from "./harmless.ts";
 
 /** The reader of our stdout or stderr has gone: the command ends without a word, as one killed by SIGPIPE would. */
 export class OutputClosed extends Error {
@@ -40,8 +41,18 @@ export class OutputStream {
     return undefined;
   }
 
+  /** On a terminal control characters are shown, not obeyed: whose text it is nobody has to ask. */
   text(text: string): Promise<void> | undefined {
+    return this.control(holdsControls(text) && this.#isTerminal() ? escapeControls(text) : text);
+  }
+
+  /** As `text`, of what is our own: it may move the cursor. */
+  control(text: string): Promise<void> | undefined {
     return this.write(utf8(text));
+  }
+
+  #isTerminal(): boolean {
+    return process.getBuiltinModule("node:tty").isatty(this.#fd); // seldom asked
   }
 
   /** Settles when all earlier writes have. @throws OutputClosed */

@@ -2,6 +2,7 @@
 import { messageOf } from "../base/errors.ts";
 import { TEMPLATE_OUTPUT_MAX_CHARS } from "../base/limits.ts";
 import { goJson, goQuote } from "./go.ts";
+import { keepColoursOf } from "./harmless.ts";
 import { type Node, type Operand, type Pipe, parseTemplate } from "./template-parser.ts";
 import { formatG } from "./units.ts";
 
@@ -22,6 +23,7 @@ export class TemplateError extends Error {
  * shown.
  */
 export function compileTemplate(source: string, escapeHtml: boolean | "everywhere" = false): (data: unknown) => string {
+  keepColoursOf(source);
   const nodes = explain("parse", () => parseTemplate(source));
   return (data) => explain("execute", () => new Execution(source, data, escapeHtml).run(nodes));
 }

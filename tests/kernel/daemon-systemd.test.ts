@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiClient } from "../support/api-client.ts";
 import { hostUsr, hostUsrImage } from "../support/daemon.ts";
-import { isRoot } from "../support/stage.ts";
+import { until } from "../support/eventually.ts";
+import { isAlive, isRoot, parentOf } from "../support/stage.ts";
 import { testIf } from "../support/test-if.ts";
 
 /* The units of packaging/systemd. tests/compat/systemd.test.ts runs this file where systemd is process 1. */
@@ -26,38 +27,65 @@ function journal(...args: string[]): string {
   return execFileSync("journalctl", ["--quiet", "--output=cat", ...args]).toString();
 }
 
+/** Our units under a name of their own, with a socket and roots of their own. */
+class Units implements Disposable {
+  readonly directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-units-"));
+  readonly name = `lighter-test-${process.pid}`;
+  readonly service = `${this.name}.service`;
+  readonly socket = `${this.name}.socket`;
+  readonly client = new ApiClient(join(this.directory, "api.sock"), false);
+
+  constructor() {
+    const unit = (file: string) =>
+      readFileSync(join(root, "packaging/systemd", file), "utf8").replaceAll("lighter.socket", this.socket);
+    const roots = `--data-root ${this.directory}/data --exec-root ${this.directory}/run`;
+    const command = `${process.execPath} ${root}/src/main.ts daemon -H fd:// ${roots}`;
+    const service = unit("lighter.service").replace("/usr/bin/lighter daemon -H fd://", command);
+    expect(service).toContain(command);
+    const socket = unit("lighter.socket")
+      .replace("/run/lighter/lighter.sock", this.client.socketPath)
+      .replace("SocketGroup=lighter", "SocketGroup=root");
+    writeFileSync(join(UNITS, this.service), service);
+    writeFileSync(join(UNITS, this.socket), socket);
+    systemctl("daemon-reload");
+  }
+
+  show(property: string): string {
+    return systemctl("show", "--value", `--property=${property}`, this.service);
+  }
+
+  async loadImage(): Promise<void> {
+    await this.client.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
+    this.client.image = "host-usr";
+  }
+
+  stop(): void {
+    systemctl("stop", this.socket, this.service);
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+    systemctl("disable", "--runtime", this.service);
+    for (const unit of [this.service, this.socket]) rmSync(join(UNITS, unit), { force: true });
+    systemctl("daemon-reload");
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
 withSystemd(
   "the daemon starts by its socket, is ready, reloads, logs to the journal; containers outlive a restart",
   async () => {
-    const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-units-"));
-    const name = `lighter-test-${process.pid}`;
-    const [service, socket] = [join(UNITS, `${name}.service`), join(UNITS, `${name}.socket`)];
-    const roots = `--data-root ${directory}/data --exec-root ${directory}/run`;
-    const unit = (file: string) =>
-      readFileSync(join(root, "packaging/systemd", file), "utf8").replaceAll("lighter.socket", `${name}.socket`);
-    const command = `${process.execPath} ${root}/src/main.ts daemon -H fd:// ${roots}`;
-    const serviceText = unit("lighter.service").replace("/usr/bin/lighter daemon -H fd://", command);
-    expect(serviceText).toContain(command);
-    const client = new ApiClient(join(directory, "api.sock"), false);
+    using units = new Units();
+    const { client, name, directory } = units;
     let id: string | undefined;
     try {
-      writeFileSync(service, serviceText);
-      writeFileSync(
-        socket,
-        unit("lighter.socket")
-          .replace("/run/lighter/lighter.sock", client.socketPath)
-          .replace("SocketGroup=lighter", "SocketGroup=root"),
-      );
-      systemctl("daemon-reload");
-      systemctl("start", `${name}.socket`);
-      const show = (property: string) => systemctl("show", "--value", `--property=${property}`, `${name}.service`);
-      expect(show("ActiveState")).toBe("inactive");
+      systemctl("start", units.socket);
+      expect(units.show("ActiveState")).toBe("inactive");
       expect((await client.request("GET", "/_ping")).text).toBe("OK");
-      systemctl("start", `${name}.service`); // waits until it has said that it is ready
-      expect(show("ActiveState")).toBe("active");
+      systemctl("start", units.service); // waits until it has said that it is ready
+      expect(units.show("ActiveState")).toBe("active");
 
-      await client.request("POST", "/images/load", hostUsrImage(), { "Content-Type": "application/x-tar" });
-      client.image = "host-usr";
+      await units.loadImage();
       const LogConfig = { Type: "journald", Config: { tag: "{{.Name}}", labels: "kind" } };
       const Cmd = ["/bin/sh", "-c", "echo said; exec sleep 1000"];
       id = await client.run({ Cmd, Labels: { kind: "test" }, HostConfig: { ...hostUsr, LogConfig } }, name);
@@ -65,24 +93,48 @@ withSystemd(
       await logs.until((text) => text.includes("said\n"));
       logs.socket.destroy();
 
-      systemctl("reload", `${name}.service`);
+      systemctl("reload", units.service);
       const { Pid } = (await client.inspect(id)).State;
-      systemctl("restart", `${name}.service`);
+      systemctl("restart", units.service);
       expect((await client.inspect(id)).State).toMatchObject({ Status: "running", Pid });
       // Its end is sent on before it is removed.
       await client.request("DELETE", `/containers/${id}?force=1`);
       const journalOf = () => journal(`CONTAINER_ID_FULL=${id}`, "KIND=test", `SYSLOG_IDENTIFIER=${name}`);
       while (existsSync(join(directory, "data/containers", id))) await client.request("GET", "/_ping");
       expect(journalOf()).toBe("said\n");
-      expect(journal("--unit", `${name}.service`)).toContain("Reloaded configuration");
+      expect(journal("--unit", units.service)).toContain("Reloaded configuration");
       id = undefined;
     } finally {
       if (id !== undefined) await client.request("DELETE", `/containers/${id}?force=1`);
-      systemctl("stop", `${name}.socket`, `${name}.service`);
-      rmSync(service, { force: true });
-      rmSync(socket, { force: true });
-      systemctl("daemon-reload");
-      rmSync(directory, { recursive: true });
     }
   },
 );
+
+withSystemd("after a boot the enabled service starts by itself, and with it what restarts always", async () => {
+  using units = new Units();
+  const { client } = units;
+  systemctl("enable", "--runtime", units.service);
+  expect(systemctl("is-enabled", units.socket)).toBe("enabled-runtime");
+  systemctl("start", units.service);
+  await units.loadImage();
+  const body = (Name: string) => ({
+    Cmd: ["/bin/sleep", "1000"],
+    HostConfig: { ...hostUsr, NetworkMode: "none", RestartPolicy: { Name } },
+  });
+  const [always, once] = [await client.run(body("always")), await client.run(body("no"))];
+  const stateOf = async (id: string) => (await client.inspect(id)).State;
+  const before = await stateOf(always);
+  // What a boot leaves: the disk. No process, and nothing of /run.
+  const inits = [before.Pid, (await stateOf(once)).Pid];
+  const supervisors = inits.map(parentOf);
+  units.stop();
+  for (const pid of [...supervisors, ...inits]) process.kill(pid, "SIGKILL");
+  await until(async () => !inits.some(isAlive), "the containers are gone");
+  rmSync(join(units.directory, "run"), { recursive: true });
+  systemctl("start", "multi-user.target");
+  await until(async () => units.show("ActiveState") === "active", "the service is active");
+  await until(async () => (await stateOf(always)).Running, "the container is back");
+  expect((await stateOf(always)).Pid).not.toBe(before.Pid);
+  expect((await stateOf(once)).Running).toBe(false);
+  for (const id of [always, once]) await client.request("DELETE", `/containers/${id}?force=1`);
+});

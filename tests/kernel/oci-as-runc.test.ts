@@ -1,3 +1,4 @@
+// needs: cc busybox
 import { describe, expect } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

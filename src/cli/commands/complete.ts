@@ -2,6 +2,7 @@ import { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { complete } from "../completion.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
+import { holdsControls } from "../harmless.ts";
 import { stdout } from "../output.ts";
 import { splitShellWords } from "../shell-words.ts";
 
@@ -25,7 +26,8 @@ async function run({ client }: Context, { args }: ParsedFlags<FlagTable>): Promi
   const current = words.at(-1) ?? "";
   const { candidates, directive } = await complete(words, new Client(host));
   const cut = shell === "bash" ? Math.max(current.lastIndexOf(":"), current.lastIndexOf("=")) + 1 : 0;
-  const lines = candidates.map(({ word, help = "" }) => word.slice(cut) + (help === "" ? "" : `\t${help}`));
+  const harmless = candidates.filter(({ word }) => !holdsControls(word)); // a shell would type them
+  const lines = harmless.map(({ word, help = "" }) => word.slice(cut) + (help === "" ? "" : `\t${help}`));
   if (directive !== undefined) lines.push(`:${directive}`);
   await stdout.text(lines.map((line) => `${line}\n`).join(""));
   return 0;

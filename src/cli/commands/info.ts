@@ -95,9 +95,9 @@ function formatInfo(info: Info): string[] {
     put("Default Runtime", info.DefaultRuntime);
   }
   put("Init Binary", info.InitBinary);
-  if (info.ContainerdCommit !== undefined) lines.push(` containerd version: ${info.ContainerdCommit.ID}`);
-  if (info.RuncCommit !== undefined) lines.push(` runc version: ${info.RuncCommit.ID}`);
-  if (info.InitCommit !== undefined) lines.push(` init version: ${info.InitCommit.ID}`);
+  put("containerd version", info.ContainerdCommit?.ID);
+  put("runc version", info.RuncCommit?.ID);
+  put("init version", info.InitCommit?.ID);
   list("Security Options", info.SecurityOptions?.flatMap(formatSecurityOption));
   put("Kernel Version", info.KernelVersion);
   put("Operating System", info.OperatingSystem);

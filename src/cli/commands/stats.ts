@@ -66,7 +66,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   }
   // Ends with the daemon or a signal.
   for (;;) {
-    await stdout.text(CLEAR_SCREEN);
+    await stdout.control(CLEAR_SCREEN);
     await frame(watch.rows);
     if (args.length > 0 && watch.rows.every(({ failure }) => failure !== undefined)) throw failuresOf(watch.rows);
     await Promise.race([Bun.sleep(FRAME_MS), watch.lost]);

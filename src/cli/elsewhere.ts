@@ -1,0 +1,20 @@
+/** Commands of Docker's that are not ours, by name, and what does the same. */
+const BUILD =
+  'Lighter does not build images yet: build with another tool and load the result, as in "docker build -t NAME . && docker save NAME | lighter load"';
+const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
+
+export const ELSEWHERE: Readonly<Record<string, string>> = {
+  build: BUILD,
+  builder: BUILD,
+  buildx: BUILD,
+  "image build": BUILD,
+  compose:
+    'Lighter has no compose of its own: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock docker compose up"',
+  config: SWARM,
+  node: SWARM,
+  secret: SWARM,
+  service: SWARM,
+  stack: SWARM,
+  swarm: SWARM,
+  plugin: "Lighter has no plugins: drivers of networks, volumes and logs are built in",
+};

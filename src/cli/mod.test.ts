@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+function lighter(...args: string[]) {
+  const argv = ["--no-env-file", join(import.meta.dirname, "../main.ts"), ...args];
+  const env = { PATH: process.env.PATH, DOCKER_HOST: "unix:///nonexistent/socket" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8", env });
+  return { code: status, stdout, stderr };
+}
+
+test.each<[string[], RegExp]>([
+  [["build", "-t", "x", "."], /^Lighter does not build images yet: .*lighter load"\n$/],
+  [["buildx", "build", "."], /^Lighter does not build images yet: /],
+  [["image", "build", "."], /^Lighter does not build images yet: /],
+  [["compose", "up", "-d"], /^Lighter has no compose of its own: .*docker compose up"\n$/],
+  [["swarm", "init"], /^Lighter has no swarm mode: .*\n$/],
+  [["toString"], /^lighter: 'toString' is not a lighter command\.\nSee 'lighter --help'\n$/],
+])("%j is no command of ours: one sentence says what to use", (args, stderr) => {
+  expect(lighter(...args)).toEqual({ code: 1, stdout: "", stderr: expect.stringMatching(stderr) });
+});
+
+test("--help names the daemon too", () => {
+  expect(lighter("--help").stdout).toMatch(/^ {2}daemon {7}Serve the API/m);
+  expect(lighter("help", "daemon").stdout).toContain("Usage:  lighter daemon [OPTIONS]");
+});

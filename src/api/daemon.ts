@@ -28,6 +28,7 @@ plural there. SIGHUP reads the file again and makes new values count where the o
 Options:
 ${describeSettings()}      --config-file PATH                     settings in JSON (default "/etc/lighter/daemon.json")
       --validate                             check the settings and end
+      --recover                              take back what a lost or damaged database does not know
       --help                                 print this
 `;
 
@@ -76,6 +77,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   const opened = await openEngine({
     ...{ dataRoot, execRoot, registry, defaults, usernsRemap },
     networkSettings: networks,
+    recover: options.given.recover,
   });
   const settings = {
     ...options,

@@ -323,3 +323,5 @@ export const RESERVE_REFILL_MS = 30_000;
 export const LATE_ROWS_MS = 5000;
 /** How long a row may be in the database's log alone. A checkpoint takes two flushes of the disk, for which all wait. */
 export const CHECKPOINT_MS = 10_000;
+/** How long after a change its copy is written, for a database that is lost. */
+export const COPIES_MS = 1000;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { log } from "../base/log.ts";
@@ -33,9 +34,10 @@ import type { NetworkSettings } from "./networks/settings.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
 import type { Planner } from "./planner.ts";
+import { openStore } from "./recovery/open-store.ts";
 import { wantsRestart } from "./restarts.ts";
 import { shareMemory } from "./shared-memory.ts";
-import { type ContainerRecord, Store } from "./store.ts";
+import type { ContainerRecord, Store } from "./store.ts";
 import { sameMappings } from "./userns/id-mappings.ts";
 import { parseRemap, readAccountFiles, type UserNamespaceSetting, UserNamespaces } from "./userns/mod.ts";
 import { Volumes } from "./volumes.ts";
@@ -50,6 +52,8 @@ export interface EngineOptions {
   workers?: FileWorkers;
   /** What can be done about a full disk; false: nothing. */
   makeRoom?: () => boolean;
+  /** Goes on with a database that is lost or damaged: see recovery/. */
+  recover?: boolean;
   /** Without: the host's ids for containers that do not say. */
   userNamespaces?: UserNamespaceSetting;
 }
@@ -94,7 +98,7 @@ export class Engine implements AsyncDisposable {
     this.runtime = options.runtime;
     this.planner = options.planner;
     makeStateDirectories(this.paths);
-    this.store = new Store(this.paths.database, options.makeRoom);
+    this.store = openStore(this.paths, options);
     this.workers = options.workers ?? new FileWorkers();
     this.#trash = new Trash(this.paths.removedContainers, this.workers);
     this.#mountedVolumes = new MountedVolumes(this.runtime, this.paths);
@@ -146,6 +150,7 @@ export class Engine implements AsyncDisposable {
   /** Opens the state and makes it agree with the processes that are there. @throws LighterError like `Store`. */
   static async open(options: EngineOptions): Promise<Engine> {
     const engine = new Engine(options);
+    if (options.recover) await engine.#endUnknown();
     await engine.#reconcile();
     return engine;
   }
@@ -622,6 +627,22 @@ export class Engine implements AsyncDisposable {
     await this.execs.reconcile((id) => this.#containers.get(id));
     await this.networks.restore();
     this.endpoints.openLinks();
+  }
+
+  /** What runs and is of no container that anybody could tell of. */
+  async #endUnknown(): Promise<void> {
+    const known = new Set(this.store.all().map(({ id }) => this.paths.runName(id)));
+    for (const name of readdirSync(this.paths.runDirectories)) {
+      if (known.has(name)) continue;
+      const directory = join(this.paths.runDirectories, name);
+      const found = await this.runtime.reconnect(directory);
+      if (found !== "lost" && "gone" in found) {
+        await found.signal(SIGNALS.KILL!);
+        await found.gone;
+      }
+      rmSync(directory, { recursive: true, force: true });
+      log.error(`container ${name}… is lost: there is no copy of what it was; it was ended`);
+    }
   }
 
   async #reconcileOne(container: Container): Promise<void> {

@@ -18,6 +18,7 @@ import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/setti
 import { OomMonitor } from "./oom-monitor.ts";
 import { EnginePaths } from "./paths.ts";
 import { freezePaused } from "./pause.ts";
+import { Copies } from "./recovery/copies.ts";
 import { openRegistries, type Registries } from "./registries.ts";
 import { Reserve } from "./reserve.ts";
 import { startAtBoot } from "./start-at-boot.ts";
@@ -118,6 +119,8 @@ export interface OpenEngineOptions {
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
+  /** Takes back from copies what a lost or damaged database does not know. */
+  recover?: boolean;
   /** In place of the host's links, rules and ports, for tests. */
   hostNetwork?: HostNetwork;
 }
@@ -135,10 +138,11 @@ export interface OpenedEngine {
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
+  const { recover = false } = options;
   const reserve = new Reserve(paths.reserve);
   const makeRoom = () => reserve.release();
   const workers = new FileWorkers();
-  const images = await ImageStore.open(paths.images, { workers, makeRoom });
+  const images = await ImageStore.open(paths.images, { workers, makeRoom, recover });
   const host = { ...readHostFacts(), appArmor: await setUpAppArmor() };
   const runtime = options.runtime ?? launcherRuntime(paths.execRoot);
   await installHello(images, readFileSync(helloPath));
@@ -156,7 +160,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const hostNetwork =
     options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
   const engine = await Engine.open({
-    ...{ paths, runtime, planner, userNamespaces, workers, makeRoom },
+    ...{ paths, runtime, planner, userNamespaces, workers, makeRoom, recover },
     networks: { ...hostNetwork, settings },
   });
   engine.use(reserve);
@@ -166,6 +170,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   await freezePaused(engine);
   engine.use(new HealthMonitor(engine));
   engine.use(new OomMonitor(engine));
+  engine.use(new Copies(engine));
   startAtBoot(engine);
   const trashes = [images.trash, ...engine.trashes];
   return { engine, images, registries: openRegistries(options.registry), host, trashes };

@@ -7,6 +7,8 @@ export interface ContainerPaths {
   upper: string;
   work: string;
   log: string;
+  /** Of its row. */
+  copy: string;
   /** Of one run: the rest. Usually in memory, where making a file costs next to nothing. */
   runDirectory: string;
   hosts: string;
@@ -25,6 +27,11 @@ export class EnginePaths {
 
   get database(): string {
     return join(this.dataRoot, "lighter.db");
+  }
+
+  /** A copy of the networks' and volumes' rows. */
+  get objects(): string {
+    return join(this.dataRoot, "objects.json");
   }
 
   /** Room for rows on a full disk. */
@@ -72,6 +79,7 @@ export class EnginePaths {
       upper: join(directory, "upper"),
       work: join(directory, "work"),
       log: join(directory, `${id}-json.log`),
+      copy: join(directory, "container.json"),
       runDirectory,
       hosts: join(runDirectory, "hosts"),
       hostname: join(runDirectory, "hostname"),
@@ -87,7 +95,11 @@ export class EnginePaths {
   }
 
   runDirectory(id: string): string {
-    return join(this.runDirectories, id.slice(0, RUN_NAME_LENGTH));
+    return join(this.runDirectories, this.runName(id));
+  }
+
+  runName(id: string): string {
+    return id.slice(0, RUN_NAME_LENGTH);
   }
 
   /** Of what mounts the files of a container that does not run. */

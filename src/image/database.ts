@@ -1,8 +1,10 @@
 import { Database } from "bun:sqlite";
-import { chmodSync } from "node:fs";
+import { chmodSync, renameSync, writeFileSync } from "node:fs";
 import { isDiskFull } from "../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId, Digest } from "../base/ids.ts";
+import { COPIES_MS } from "../base/limits.ts";
+import { log } from "../base/log.ts";
 import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { Descriptor } from "../spec/oci-image.ts";
@@ -112,20 +114,42 @@ const MIGRATIONS: readonly string[] = [
  */
 export class ImageDatabase implements Disposable {
   readonly #db: Database;
+  readonly #path: string;
   readonly #makeRoom: () => boolean;
+  #copyTimer: NodeJS.Timeout | undefined;
 
   /**
-   * `makeRoom`: what can be done about a full disk; false: nothing.
-   * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it.
+   * `makeRoom`: what can be done about a full disk; false: nothing. `isNew`: it may be made.
+   * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it, "internal" with
+   *   DAMAGED if it cannot be read, or is not there and may not be made.
    */
-  constructor(path: string, makeRoom: () => boolean = () => false) {
-    this.#db = openDatabase(path, makeRoom);
+  constructor(
+    path: string,
+    { makeRoom = () => false, isNew = true }: { makeRoom?: () => boolean; isNew?: boolean } = {},
+  ) {
+    this.#path = path;
+    this.#db = openDatabase(path, makeRoom, isNew);
     this.#makeRoom = makeRoom;
+    this.#copyLater();
+  }
+
+  /** For who loses it: see recover-database.ts. */
+  #copyLater(): void {
+    this.#copyTimer ??= setTimeout(() => {
+      this.#copyTimer = undefined;
+      try {
+        writeFileSync(`${this.#path}.copy.new`, this.#db.serialize(), { mode: 0o600 });
+        renameSync(`${this.#path}.copy.new`, `${this.#path}.copy`);
+      } catch (error) {
+        if (!isDiskFull(error)) log.error(`copy the image database: ${messageOf(error)}`);
+      }
+    }, COPIES_MS).unref();
   }
 
   /** All that `write` does, or nothing. */
   #write(write: () => void): void {
     writeWithRoom(this.#db, this.#db.transaction(write), this.#makeRoom);
+    this.#copyLater();
     checkpoint(this.#db); // changes are few, and what is in the log alone is lost with it
   }
 
@@ -243,11 +267,15 @@ export class ImageDatabase implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#copyTimer);
     this.#db.close();
   }
 }
 
-function openDatabase(path: string, makeRoom: () => boolean): Database {
+/** The errno of an error about a database that is damaged or lost. */
+export const DAMAGED = "SQLITE_CORRUPT";
+
+function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Database {
   let db: Database | undefined;
   try {
     db = new Database(path, { create: true });
@@ -258,6 +286,7 @@ function openDatabase(path: string, makeRoom: () => boolean): Database {
     db.run("PRAGMA synchronous = FULL");
     db.run("PRAGMA foreign_keys = ON");
     const opened = db;
+    if (!isNew && schemaOf(opened) === 0) throw damaged(path, "it, or its log, was lost");
     writeWithRoom(opened, () => migrate(opened, path), makeRoom);
     checkpoint(db);
     return db;
@@ -266,12 +295,22 @@ function openDatabase(path: string, makeRoom: () => boolean): Database {
     if (errnoOf(error) === "SQLITE_BUSY")
       throw new LighterError("conflict", `open "${path}": another process is using it`, { cause: error });
     if (error instanceof LighterError) throw error;
+    if (/^SQLITE_(CORRUPT|NOTADB)/.test(errnoOf(error))) throw damaged(path, messageOf(error));
     throw new LighterError("internal", `open "${path}": ${messageOf(error)}`, { cause: error });
   }
 }
 
+function damaged(path: string, why: string): LighterError {
+  const hint = "`lighter daemon --recover` takes the copy that is kept beside it";
+  return new LighterError("internal", `open "${path}": ${why}`, { errno: DAMAGED, hint });
+}
+
+function schemaOf(db: Database): number {
+  return (db.query("PRAGMA user_version").get() as { user_version: number }).user_version;
+}
+
 function migrate(db: Database, path: string): void {
-  const { user_version: version } = db.query("PRAGMA user_version").get() as { user_version: number };
+  const version = schemaOf(db);
   if (version > MIGRATIONS.length)
     throw new LighterError("not-supported", `"${path}" was written by a newer lighter (schema ${version})`);
   for (const [index, sql] of MIGRATIONS.entries()) {

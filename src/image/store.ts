@@ -36,7 +36,7 @@ import {
   withBlobs,
 } from "./compress-image.ts";
 import { Content } from "./content.ts";
-import { type Changes, ImageDatabase, type ImageRecord, type RootAttributes } from "./database.ts";
+import type { Changes, ImageDatabase, ImageRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
 import { ImageIndex } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
@@ -47,6 +47,7 @@ import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts"
 import { type FoundImage, findImages } from "./load.ts";
 import { HOST_PLATFORM } from "./platform.ts";
 import { type Image, presentImage } from "./present-image.ts";
+import { openOrRecover } from "./recover-database.ts";
 import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
 import { type ImageSource, type LoadProgress, stageArchiveImage } from "./stage-archive.ts";
@@ -73,6 +74,8 @@ export interface OpenOptions {
   workers?: FileWorkers;
   /** What can be done about a full disk; false: nothing. */
   makeRoom?: () => boolean;
+  /** Goes on with the copy of a database that is lost or damaged. */
+  recover?: boolean;
 }
 
 interface StoreParts {
@@ -130,7 +133,7 @@ export class ImageStore implements AsyncDisposable {
         throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
       await waitForWorkers(workerLockFd);
       removeTemporaryLayoutFiles(rootPath);
-      database = new ImageDatabase(join(rootPath, "images.db"), options.makeRoom);
+      database = openOrRecover(rootPath, options);
       const trash = new Trash(join(rootPath, ".removed"), options.workers ?? ownWorkers!);
       const [blobs, layers] = [await BlobStore.open(rootPath, trash), await LayerStore.open(rootPath, database, trash)];
       const platform = options.platform ?? HOST_PLATFORM;

@@ -71,10 +71,10 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   }
 
   /** Resolves when it listens, or when it has ended before: see `isAlive`. */
-  async launch(env: Record<string, string> = {}): Promise<void> {
+  async launch(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<void> {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
     const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
-    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags];
+    const args = [...program, "daemon", "-H", `unix://${this.socketPath}`, ...roots, ...this.#flags, ...flags];
     const argv = [...this.#wrapper, process.execPath, ...args];
     const [command = "", ...rest] = this.#namespace?.inside(...argv) ?? argv;
     const child = spawn(command, rest, {

@@ -30,6 +30,7 @@ const rowsByKey = new Map([...rows.values()].map((row) => [row.key, row]));
 const OWN_FLAGS: [string, FlagShape][] = [
   ["config-file", { kind: { value: "PATH" } }],
   ["validate", { kind: {} }],
+  ["recover", { kind: {} }],
   ["help", { kind: {}, short: "h" }],
 ];
 
@@ -40,6 +41,7 @@ export interface GivenValues {
   /** Undefined: there is none. */
   configPath: string | undefined;
   validateOnly: boolean;
+  recover: boolean;
 }
 
 /** Undefined: help was asked for. @throws LighterError "invalid", naming the setting */
@@ -70,6 +72,7 @@ export function readValues(args: readonly string[]): GivenValues | undefined {
     byFlag: new Set(fromFlags.keys()),
     configPath: text === undefined ? undefined : path,
     validateOnly: flags.has("validate"),
+    recover: flags.has("recover"),
   };
 }
 

@@ -2,7 +2,7 @@ import { LighterError } from "../base/errors.ts";
 import { type Container, type PathStat, readFiles, statFiles, writeFiles } from "../engine/mod.ts";
 import { COMMON_HEADERS, sendEmpty } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
-import { sendStream } from "./send-stream.ts";
+import { sendOutput } from "./send-output.ts";
 
 const STAT_HEADER = "X-Docker-Container-Path-Stat";
 
@@ -32,8 +32,9 @@ export async function readArchive(call: AnswerCall): Promise<void> {
   const { response } = call;
   await readFiles(call.daemon.engine, container, path, ref, async (stat, tar) => {
     response.setHeader(STAT_HEADER, encodeStat(stat));
-    await sendStream(response, "application/x-tar", tar);
+    await sendOutput(response, "application/x-tar", tar);
   });
+  response.end();
 }
 
 /** PUT /containers/{id}/archive */

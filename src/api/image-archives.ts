@@ -1,9 +1,10 @@
 import { LighterError } from "../base/errors.ts";
-import { exportContainer, type LoadProgress, saveImages } from "../engine/mod.ts";
+import { exportContainer, type JobOutput, type LoadProgress, saveImages } from "../engine/mod.ts";
 import { publishImage, publishSaved } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import { parsePlatformJson } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
+import { sendOutput } from "./send-output.ts";
 import { sendStream } from "./send-stream.ts";
 
 /** GET /images/get?names=… */
@@ -28,7 +29,9 @@ async function save({ daemon, query, response }: AnswerCall, names: readonly str
 export async function exportFiles({ daemon, parameter, response }: AnswerCall): Promise<void> {
   const container = daemon.engine.find(parameter("id"));
   container.publish("export");
-  await sendStream(response, "application/octet-stream", exportContainer(daemon.engine, daemon.images, container));
+  const send = (tar: JobOutput) => sendOutput(response, "application/octet-stream", tar);
+  await exportContainer(daemon.engine, daemon.images, container, send);
+  response.end();
 }
 
 const PROGRESS_INTERVAL_MS = 100;

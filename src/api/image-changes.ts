@@ -1,11 +1,12 @@
 import { LighterError } from "../base/errors.ts";
 import {
-  changesOf,
   commitContainer,
   familiarReference,
   type Image,
   type ImageStore,
   importImage,
+  type JobOutput,
+  listChanges,
   parseNewName,
   type RemoveRecord,
   tagImage,
@@ -22,6 +23,7 @@ import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
 import type { Query } from "./query.ts";
 import { parsePlatformText } from "./query-platform.ts";
 import type { AnswerCall } from "./router.ts";
+import { sendOutput } from "./send-output.ts";
 
 /** POST /images/{name}/tag */
 export async function tag({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
@@ -139,15 +141,10 @@ export async function importTar(call: AnswerCall): Promise<void> {
   });
 }
 
-const KINDS = { modified: 0, added: 1, deleted: 2 } as const;
-
 /** GET /containers/{id}/changes */
 export async function changes({ daemon, parameter, response }: AnswerCall): Promise<void> {
   const container = daemon.engine.find(parameter("id"));
-  const list = await changesOf(daemon.engine, daemon.images, container);
-  const shown = list.map(({ path, kind }) => ({
-    Path: Buffer.from(path, "latin1").toString("utf8"),
-    Kind: KINDS[kind],
-  }));
-  sendJson(response, 200, shown.length === 0 ? null : shown);
+  const send = (json: JobOutput) => sendOutput(response, "application/json", json);
+  await listChanges(daemon.engine, daemon.images, container, send);
+  response.end();
 }

@@ -183,6 +183,8 @@ export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
 /** A job of a file worker, whose longest part is the paths of an image's layers; and one message of the worker. */
 export const FILE_JOB_MAX_BYTES = 256 * 1024;
 export const FILE_MESSAGE_MAX_CHARS = 1024 * 1024;
+/** What a file worker reads at a time of a tar that is sent. */
+export const FILE_INPUT_BYTES = 256 * 1024;
 /** File workers at a time, 40 MB each. More jobs wait. */
 export const FILE_WORKERS_MAX = 64;
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { goFileMode } from "./archive.ts";
+import { goFileMode } from "./archive-files.ts";
 
 /** Of what `docker cp` of Docker 26 was told. */
 test("goFileMode has Go's bits for kinds and special permissions", () => {

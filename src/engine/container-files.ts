@@ -1,9 +1,11 @@
 /** A container's root file system as others see it from outside: `export`, `diff`, and the layer that `commit` makes. */
 import { existsSync, lstatSync } from "node:fs";
-import { type Change, type ImageStore, listChanges, type TreeChanges, writeTreeTar } from "../image/mod.ts";
+import { type JobOutput, runWithOutput } from "../files/mod.ts";
+import type { ImageStore, TreeChanges } from "../image/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
+import { changesJob, treeTarJob } from "./file-jobs.ts";
 
 /** What belongs to the container, and where. */
 interface Tree {
@@ -27,31 +29,43 @@ function requireStillThere({ record }: Container): void {
   if (record.status === "removing") throw markedForRemoval(record.id);
 }
 
-async function* whileThere(container: Container, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** What went wrong while it was read may be that it was being removed. */
+async function whileThere<T>(container: Container, read: () => Promise<T>): Promise<T> {
   requireStillThere(container);
   try {
-    yield* bytes;
-  } catch (error) {
-    requireStillThere(container); // that says why a file was not there
-    throw error;
+    return await read();
+  } finally {
+    requireStillThere(container);
   }
-  requireStillThere(container);
 }
 
 /** The merged view as a tar. Volumes and other mounts are not in it: with Docker they are not either. */
-export function exportContainer(engine: Engine, images: ImageStore, container: Container): AsyncGenerator<Uint8Array> {
+export async function exportContainer(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  receive: (tar: JobOutput) => Promise<void>,
+): Promise<void> {
   const { upper, lower } = treeOf(engine, images, container);
   const layers = upper === undefined ? lower : [upper, ...lower];
-  return whileThere(container, writeTreeTar(layers, { form: "merged", includeRoot: false }));
+  const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
+  await whileThere(container, () =>
+    runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => receive(tar)),
+  );
 }
 
-/** Sorted by path. */
-export async function changesOf(engine: Engine, images: ImageStore, container: Container): Promise<Change[]> {
-  const tree = treeOf(engine, images, container);
-  if (tree.upper === undefined) return [];
-  const changes = await listChanges(tree.upper, tree.lower);
-  requireStillThere(container);
-  return changes;
+/** What the container has changed in its image's files, in the JSON of Docker's API, sorted by path. */
+export async function listChanges(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  receive: (json: JobOutput) => Promise<void>,
+): Promise<void> {
+  const { upper, lower } = treeOf(engine, images, container);
+  const argument = { ...(upper === undefined ? {} : { upper }), lower };
+  await whileThere(container, () =>
+    runWithOutput(engine.workers, changesJob, argument, {}, (_: null, json) => receive(json)),
+  );
 }
 
 /** The upper directory, for an image's layer. "/" is in it if its mode or owner is not the image's. Undefined: there is none. */
@@ -71,10 +85,5 @@ export async function withChanges<T>(
   container: Container,
   use: (changes: TreeChanges | undefined) => Promise<T>,
 ): Promise<T> {
-  requireStillThere(container);
-  try {
-    return await use(changesIn(engine, images, container));
-  } finally {
-    requireStillThere(container); // that says why a file was not there
-  }
+  return await whileThere(container, () => use(changesIn(engine, images, container)));
 }

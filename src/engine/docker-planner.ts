@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
+import type { FileWorkers } from "../files/mod.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
@@ -67,6 +68,7 @@ export class DockerPlanner implements Planner {
   };
   #hostGateway: () => string = () => "";
   #mountedVolumes: MountedVolumes | undefined;
+  #workers: FileWorkers | undefined;
 
   constructor(options: DockerPlannerOptions) {
     this.#paths = options.paths;
@@ -76,10 +78,11 @@ export class DockerPlanner implements Planner {
     this.#defaults = options.defaults ?? NO_DEFAULTS;
   }
 
-  connect({ findContainer, hostGateway, mountedVolumes }: Parameters<Planner["connect"]>[0]): void {
+  connect({ findContainer, hostGateway, mountedVolumes, workers }: Parameters<Planner["connect"]>[0]): void {
     this.#findContainer = findContainer;
     this.#hostGateway = hostGateway;
     this.#mountedVolumes = mountedVolumes;
+    this.#workers = workers;
   }
 
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan {
@@ -266,8 +269,9 @@ export class DockerPlanner implements Planner {
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
     const mounted = this.#mountedVolumes;
-    assert(mounted !== undefined, "the planner is connected");
-    const preparation = { images: this.#images, probe: this.#probe, mounted, record, first };
+    const workers = this.#workers;
+    assert(mounted !== undefined && workers !== undefined, "the planner is connected");
+    const preparation = { images: this.#images, workers, probe: this.#probe, mounted, record, first };
     using undo = new DisposableStack();
     const inUse = undo.use(new VolumesInUse());
     for (const point of record.mountPoints)

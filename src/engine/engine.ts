@@ -142,6 +142,7 @@ export class Engine implements AsyncDisposable {
     this.#userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
     this.planner.connect({
       mountedVolumes: this.#mountedVolumes,
+      workers: this.workers,
       findContainer: (ref) => this.find(ref),
       hostGateway: () => hostGateway(this.networks, settings),
     });

@@ -24,7 +24,7 @@ import { Reserve } from "./reserve.ts";
 import { startAtBoot } from "./start-at-boot.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
-export { measureTrees } from "../files/mod.ts";
+export { type JobOutput, measureTrees } from "../files/mod.ts";
 export type {
   Image,
   LoadedImage,
@@ -51,7 +51,7 @@ export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
-export { type PathStat, readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
+export { readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
 export {
   appArmorProfileOf,
@@ -66,7 +66,7 @@ export {
   readCreateBody,
 } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
-export { changesOf, exportContainer } from "./container-files.ts";
+export { exportContainer, listChanges } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
@@ -76,6 +76,7 @@ export { dnsNames, shortId } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";
 export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";
+export type { PathStat } from "./file-jobs.ts";
 export type { LogEntry } from "./logs/log-entry.ts";
 export { type LogQuery, readLogs } from "./logs/read-logs.ts";
 export {

@@ -1,3 +1,4 @@
+import type { FileWorkers } from "../files/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { MountPoint } from "./config/mounts.ts";
@@ -51,6 +52,7 @@ export interface Planner {
     findContainer: (ref: string) => Container;
     hostGateway: () => string;
     mountedVolumes: MountedVolumes;
+    workers: FileWorkers;
   }): void;
   /** `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;

@@ -1,19 +1,23 @@
 /** What a volume holds when a container is about to mount it. */
 import { lookup } from "node:dns/promises";
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { mkdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
-import { copyDirectoryFromLayers, type ImageStore } from "../image/mod.ts";
+import type { FileWorkers } from "../files/mod.ts";
+import { type ImageStore, isDirectoryInLayers } from "../image/mod.ts";
 import { MS_BIND } from "../linux/mount/flags.ts";
+import { isEmptyDirectory } from "../linux/sys/directory.ts";
 import { type FilesystemOfVolume, filesystemOf, hostNameOf, type VolumeOptions, withAddress } from "../volume/mod.ts";
 import type { HostProbe, MountPoint } from "./config/mod.ts";
+import { fillJob } from "./file-jobs.ts";
 import { cannotMount, type MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerRecord } from "./store.ts";
 import type { VolumesInUse } from "./volumes-in-use.ts";
 
 export interface Preparation {
   images: ImageStore;
+  workers: FileWorkers;
   probe: HostProbe;
   mounted: MountedVolumes;
   record: ContainerRecord;
@@ -24,25 +28,25 @@ export interface Preparation {
 
 /** Makes a mount point's source ready. @throws LighterError */
 export async function prepareVolume(preparation: Preparation, point: MountPoint): Promise<void> {
-  const { images, probe, mounted, record, first, inUse } = preparation;
+  const { images, workers, probe, mounted, record, first, inUse } = preparation;
   const { options = {}, copyUp = false } = point.volume ?? {};
   const filesystem = await withServerAddress(options, point.source);
   const { lowerDirs } = images.layersOf(record.imageId);
-  const isToFill = (path: string, isFirst = first) =>
-    isFirst && copyUp && probe.fileType(path) === "directory" && readdirSync(path).length === 0;
+  const isToFill = (isFirst: boolean) => isFirst && copyUp && isDirectoryInLayers(lowerDirs, point.destination);
   // The directory is somebody's, who may have it open: it stays the one it is.
-  const fillInPlace = async (path: string, isFirst = first) => {
-    if (isToFill(path, isFirst)) await copyDirectoryFromLayers(lowerDirs, point.destination, path);
+  const fillInPlace = async (path: string, isFirst: boolean) => {
+    if (!isToFill(isFirst)) return;
+    await workers.run(fillJob, { layers: lowerDirs, from: point.destination, to: seenByOthers(path), ifEmpty: true });
   };
   switch (filesystem?.kind) {
     case undefined:
       mkdirSync(point.source, { recursive: true, mode: 0o755 });
-      if (isToFill(point.source))
-        await fill(lowerDirs, point.destination, point.source, `${point.source}.${record.id}`);
+      if (isToFill(first) && isEmptyDirectory(point.source))
+        await fill(workers, lowerDirs, point.destination, point.source, `${point.source}.${record.id}`);
       break;
     case "bind":
       if (probe.fileType(filesystem.source) === undefined) throw missingDirectory(point.source, filesystem.source);
-      await fillInPlace(filesystem.source);
+      await fillInPlace(filesystem.source, first);
       break;
     case "filesystem":
       // A tmpfs is a new one whenever it is mounted.
@@ -69,11 +73,17 @@ async function resolveHost(host: string, volumePath: string): Promise<string> {
 }
 
 /** Prepared aside, so that a half-filled volume is never taken for a full one. */
-async function fill(lowerDirs: readonly string[], from: string, path: string, stagingPath: string): Promise<void> {
+async function fill(
+  workers: FileWorkers,
+  layers: readonly string[],
+  from: string,
+  path: string,
+  stagingPath: string,
+): Promise<void> {
   await rm(stagingPath, { recursive: true, force: true });
   mkdirSync(stagingPath, { mode: 0o755 });
   try {
-    if (!(await copyDirectoryFromLayers(lowerDirs, from, stagingPath))) return;
+    if (!(await workers.run(fillJob, { layers, from, to: stagingPath, ifEmpty: false }))) return;
     writePoint("fill volume");
     renameSync(stagingPath, path); // over the empty one
     writePoint("filled volume");
@@ -82,6 +92,11 @@ async function fill(lowerDirs: readonly string[], from: string, path: string, st
   } finally {
     await rm(stagingPath, { recursive: true, force: true });
   }
+}
+
+/** What is another file system is found by an fd of ours. */
+function seenByOthers(path: string): string {
+  return path.replace(/^\/proc\/self\//, `/proc/${process.pid}/`);
 }
 
 function missingDirectory(volumePath: string, device: string): LighterError {

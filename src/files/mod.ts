@@ -1,6 +1,7 @@
 /** Work on files of containers, images and volumes, done in processes of its own. */
 export { addGeneralJobs } from "./jobs.ts";
 export { measureTrees } from "./measure.ts";
+export { type JobOutput, runWithOutput, writeOutput } from "./output.ts";
 export { type FileJob, type JobContext, JobTable } from "./protocol.ts";
 export { Trash } from "./trash.ts";
 export { FileWorkers, type RunOptions, Stalled } from "./workers.ts";

@@ -23,6 +23,8 @@ export interface RunOptions {
   /** Copies of them go to the worker; they stay the caller's. */
   fds?: readonly number[];
   signal?: AbortSignal | undefined;
+  /** Called when the worker has its copies of the fds. */
+  onSent?: () => void;
   /** Called for what the job tells before its end; `reply` sends it more. */
   onNote?: (value: unknown, reply: (value: unknown, fds: readonly number[]) => void) => void;
 }
@@ -112,6 +114,7 @@ export class FileWorkers implements Disposable {
       worker = this.#takeWorker();
       const message: JobMessage = { version: VERSION, kind: job.kind, argument };
       worker.send(message, options.fds ?? []);
+      options.onSent?.();
       const answer = await this.#answerOf(worker, options);
       this.#release(worker);
       if (answer.type === "done") return answer.result as Result;

@@ -36,8 +36,6 @@ import { closeAll, type Found, lookup, namesIn, resolve } from "./layered-fs.ts"
 /** A file's capabilities are part of what it is; other attributes are the layers' own business. */
 const CAPABILITY_XATTR = "security.capability";
 const CHUNK_BYTES = 1024 * 1024;
-/** Copied between two looks at other work: about 10 ms. */
-const BREATH_BYTES = 16 * CHUNK_BYTES;
 
 /**
  * Copies what `path` holds in the merged view of `layerPaths` (topmost first) into the directory `targetPath`, which is
@@ -45,18 +43,19 @@ const BREATH_BYTES = 16 * CHUNK_BYTES;
  * Hard links become files of their own; sockets are left out.
  * @throws LighterError ("invalid") for directories nested too deep; ("kernel") with the errno, such as ENOSPC.
  */
-export async function copyDirectoryFromLayers(
+export function copyDirectoryFromLayers(
   layerPaths: readonly string[],
   path: string,
   targetPath: string,
-): Promise<boolean> {
+  beat: () => void = () => {},
+): boolean {
   const found = resolve(layerPaths, bytePath(path), true);
   if (found === undefined) return false;
   try {
     if (!found.stat.isDirectory()) return false;
     const targetFd = openat(AT_FDCWD, bytePath(targetPath), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     try {
-      await new Copy().directory(found, targetFd, LAYER_PATH_MAX_DEPTH);
+      new Copy(beat).directory(found, targetFd, LAYER_PATH_MAX_DEPTH);
     } finally {
       closeSync(targetFd);
     }
@@ -68,16 +67,20 @@ export async function copyDirectoryFromLayers(
 
 class Copy {
   readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  #sinceBreath = 0;
+  readonly #beat: () => void;
+
+  constructor(beat: () => void) {
+    this.#beat = beat;
+  }
 
   /** The entries first: with them the directory's own times would change. */
-  async directory(source: Found, targetFd: number, depth: number): Promise<void> {
+  directory(source: Found, targetFd: number, depth: number): void {
     if (depth === 0) throw new LighterError("invalid", "copy a directory of an image: it is nested too deep");
     for (const name of namesIn(source.fds)) {
       const entry = lookup(source.fds, name);
       if (entry === undefined) continue; // whited out
       try {
-        await this.#entry(entry, targetFd, name, depth);
+        this.#entry(entry, targetFd, name, depth);
       } finally {
         closeAll(entry.fds);
       }
@@ -88,17 +91,18 @@ class Copy {
     futimens(targetFd, ...timesOf(source.stat), "a volume's directory");
   }
 
-  async #entry(entry: Found, targetFd: number, name: string, depth: number): Promise<void> {
+  #entry(entry: Found, targetFd: number, name: string, depth: number): void {
+    this.#beat();
     const { stat } = entry;
     if (stat.isDirectory()) {
       check(tryMkdirat(targetFd, name, 0o700), name);
       const childFd = openat(targetFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       try {
-        await this.directory(entry, childFd, depth - 1);
+        this.directory(entry, childFd, depth - 1);
       } finally {
         closeSync(childFd);
       }
-    } else if (stat.isFile()) await this.#file(entry, targetFd, name);
+    } else if (stat.isFile()) this.#file(entry, targetFd, name);
     else if (stat.isSymbolicLink()) {
       check(trySymlinkat(readlinkFd(entry.fds[0]!), targetFd, name), name);
       lchownat(targetFd, name, stat.uid, stat.gid);
@@ -111,13 +115,13 @@ class Copy {
     }
   }
 
-  async #file({ fds, stat }: Found, targetFd: number, name: string): Promise<void> {
+  #file({ fds, stat }: Found, targetFd: number, name: string): void {
     // O_NONBLOCK: should it be anything but a regular file after all, opening it must not wait.
     const sourceFd = openSync(`/proc/self/fd/${fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const fd = openat(targetFd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
       try {
-        await this.#content(sourceFd, fd);
+        this.#content(sourceFd, fd);
         fchown(fd, stat.uid, stat.gid, name);
         const capability = getxattrFd(sourceFd, CAPABILITY_XATTR);
         if (capability !== undefined) fsetxattr(fd, CAPABILITY_XATTR, capability, name); // chown would drop it
@@ -131,15 +135,12 @@ class Copy {
     }
   }
 
-  async #content(sourceFd: number, targetFd: number): Promise<void> {
+  #content(sourceFd: number, targetFd: number): void {
     for (;;) {
       const length = readSync(sourceFd, this.#chunk, 0, CHUNK_BYTES, null);
       if (length === 0) return;
       for (let written = 0; written < length; ) written += writeSync(targetFd, this.#chunk, written, length - written);
-      this.#sinceBreath += length;
-      if (this.#sinceBreath < BREATH_BYTES) continue;
-      this.#sinceBreath = 0;
-      await new Promise((resume) => setImmediate(resume));
+      this.#beat();
     }
   }
 }

@@ -25,19 +25,17 @@ export interface Change {
 }
 
 const CAPABILITY_XATTR = "security.capability";
-/** Entries looked at between two turns of other work. */
-const BREATH_ENTRIES = 256;
 
 /**
  * Sorted by path. `lowerPaths`: topmost first.
  * As Docker: a directory is modified if its mode or owner is, or if anything in it has changed; of what is deleted or
  * replaced, only the topmost directory is told.
  */
-export async function listChanges(upperPath: string, lowerPaths: readonly string[]): Promise<Change[]> {
-  const walk = new ChangeWalk();
+export function listChanges(upperPath: string, lowerPaths: readonly string[], beat: () => void = () => {}): Change[] {
+  const walk = new ChangeWalk(beat);
   const [upper, lower] = openAllRoots([upperPath], lowerPaths) as [number[], number[]];
   try {
-    await walk.directory(upper[0]!, lower, "", false, LAYER_PATH_MAX_DEPTH);
+    walk.directory(upper[0]!, lower, "", false, LAYER_PATH_MAX_DEPTH);
   } finally {
     closeAll([...upper, ...lower]);
   }
@@ -49,15 +47,14 @@ export async function listChanges(upperPath: string, lowerPaths: readonly string
 class ChangeWalk {
   readonly changes = new Map<string, Change["kind"]>();
   #entryCount = 0;
+  readonly #beat: () => void;
+
+  constructor(beat: () => void) {
+    this.#beat = beat;
+  }
 
   /** `path`: "" or with its final slash. `hides`: what the layers below have here is not seen through the upper one. */
-  async directory(
-    upperFd: number,
-    lower: readonly number[],
-    path: string,
-    hides: boolean,
-    depth: number,
-  ): Promise<void> {
+  directory(upperFd: number, lower: readonly number[], path: string, hides: boolean, depth: number): void {
     if (depth === 0)
       throw new LighterError(
         "not-supported",
@@ -71,24 +68,17 @@ class ChangeWalk {
           "not-supported",
           `"/${showPath(path)}" is beyond the limit of ${LAYER_MAX_ENTRIES} entries`,
         );
-      if (this.#entryCount % BREATH_ENTRIES === 0) await new Promise((resume) => setImmediate(resume));
+      this.#beat();
       const below = lower.length === 0 ? undefined : lookup(lower, name);
       try {
-        await this.#entry(upperFd, below, path, name, hides, depth);
+        this.#entry(upperFd, below, path, name, hides, depth);
       } finally {
         if (below !== undefined) closeAll(below.fds);
       }
     }
   }
 
-  async #entry(
-    upperFd: number,
-    below: Found | undefined,
-    parent: string,
-    name: string,
-    hides: boolean,
-    depth: number,
-  ): Promise<void> {
+  #entry(upperFd: number, below: Found | undefined, parent: string, name: string, hides: boolean, depth: number): void {
     const path = parent + name;
     const fd = tryOpenat(upperFd, name, O_PATH | O_NOFOLLOW);
     if (fd === ENOENT || fd === ENOTDIR) {
@@ -108,7 +98,7 @@ class ChangeWalk {
       else if (differs(stat, below.stat) || hasOtherCapability(fd, stat, below)) this.#change(parent, path, "modified");
       if (!stat.isDirectory()) return;
       const hidesLower = lower !== undefined && (hides || isOpaque(fd));
-      await this.directory(fd, lower ?? [], `${path}/`, hidesLower, depth - 1);
+      this.directory(fd, lower ?? [], `${path}/`, hidesLower, depth - 1);
     } finally {
       closeSync(fd);
     }

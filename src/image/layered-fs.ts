@@ -157,6 +157,17 @@ export function statInLayers(layerPaths: readonly string[], path: BytePath): Sta
   return found.stat;
 }
 
+/** Whether `path` is a directory of the merged view, symlinks followed. */
+export function isDirectoryInLayers(layerPaths: readonly string[], path: string): boolean {
+  const found = resolve(layerPaths, bytePath(path), true);
+  if (found === undefined) return false;
+  try {
+    return found.stat.isDirectory();
+  } finally {
+    closeAll(found.fds);
+  }
+}
+
 /**
  * Content of a regular file in the merged view of `layerPaths` (directories on the host, topmost first: an upper
  * directory, if there is one, then the lower ones). Undefined if it does not exist or is no regular file.

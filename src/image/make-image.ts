@@ -26,7 +26,7 @@ export interface NewImage {
 /** Two zero blocks: a tar of nothing. Docker adds no layer for it, and neither do we. */
 const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
-/** Resolves with the id. @throws LighterError as `ImageStore.load`, and what reading `layer` throws. */
+/** Resolves with the id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
   return store.add(request.base?.id, async (base, makeLayer) => {
     const made = await request.layer(makeLayer);

@@ -8,7 +8,7 @@ export { HELLO_NAME, installHello } from "./hello.ts";
 export type { IdTranslations } from "./id-translation.ts";
 export { type Change, listChanges } from "./layer-changes.ts";
 export type { TreeChanges } from "./layer-jobs.ts";
-export { readFileInLayers } from "./layered-fs.ts";
+export { isDirectoryInLayers, readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
 export { parsePlatform } from "./platform.ts";
 export type { Image } from "./present-image.ts";

@@ -14,8 +14,7 @@
  * xattrs of users and access lists are kept, and "/" is described.
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst.
  */
-import { closeSync, fstatSync, openSync, read, readSync, type Stats } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { LighterError } from "../base/errors.ts";
 import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import {
@@ -40,9 +39,7 @@ import type { TarEntry, TarEntryType } from "./tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
 import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./unpack.ts";
 
-const CHUNK_BYTES = 256 * 1024;
-/** Up to here reading at once costs less than waiting for a thread to do it. */
-const SMALL_FILE_BYTES = 64 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** What of a file's xattrs means something on another host, or inside a container at all. */
 const KEPT_XATTR =
@@ -54,18 +51,16 @@ export interface TreeTarOptions {
   form: "merged" | "layer";
   /** Whether the tar begins with "./", which describes "/" itself. */
   includeRoot: boolean;
+  /** Called for each entry. */
+  beat?: () => void;
 }
 
 /**
- * The tar's bytes. `layerPaths`: directories on the host, topmost first. Chunks are the receiver's to keep; while it
- * holds one back, nothing is read.
+ * The tar's bytes. `layerPaths`: directories on the host, topmost first. A chunk is good until the next is asked for.
  * @throws LighterError ("not-supported") for what no tar or layer can hold; ("kernel") with the errno.
  */
-export async function* writeTreeTar(
-  layerPaths: readonly string[],
-  options: TreeTarOptions,
-): AsyncGenerator<Uint8Array> {
-  const writer = new TreeTarWriter(options.form);
+export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOptions): Generator<Uint8Array> {
+  const writer = new TreeTarWriter(options.form, options.beat);
   try {
     yield* writer.write(openRoots(layerPaths), options.includeRoot);
   } finally {
@@ -79,13 +74,14 @@ export async function* writeTreeTar(
  * without what is in it. `ids`: of a container in a user namespace.
  * @throws LighterError as `writeTreeTar`
  */
-export async function* writeFileTar(
+export function* writeFileTar(
   fd: number,
   name: BytePath,
   isClosed: (directoryFd: number) => boolean,
   ids?: IdTranslations,
-): AsyncGenerator<Uint8Array> {
-  const writer = new TreeTarWriter("mounted", isClosed, ids);
+  beat?: () => void,
+): Generator<Uint8Array> {
+  const writer = new TreeTarWriter("mounted", beat, isClosed, ids);
   try {
     yield* writer.writeOne(fd, name);
   } finally {
@@ -113,12 +109,18 @@ class TreeTarWriter {
   /** Path of the first name of each file that has several. */
   readonly #linked = new Map<string, BytePath>();
   #entryCount = 0;
-  #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  readonly #beat: () => void;
+  readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   #chunkLength = 0;
-  readonly #full: Uint8Array[] = [];
 
-  constructor(form: Form, isClosed: (directoryFd: number) => boolean = () => false, ids?: IdTranslations) {
+  constructor(
+    form: Form,
+    beat: () => void = () => {},
+    isClosed: (directoryFd: number) => boolean = () => false,
+    ids?: IdTranslations,
+  ) {
     this.#form = form;
+    this.#beat = beat;
     this.#ids = ids;
     this.#isClosed = isClosed;
   }
@@ -128,22 +130,22 @@ class TreeTarWriter {
   }
 
   /** Takes the fds over. */
-  async *write(rootFds: number[], includeRoot: boolean): AsyncGenerator<Uint8Array> {
+  *write(rootFds: number[], includeRoot: boolean): Generator<Uint8Array> {
     this.#enter(rootFds, "");
-    if (includeRoot) this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
+    if (includeRoot) yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
     yield* this.#levelsToEnd();
   }
 
   /** Takes the fd over. */
-  async *writeOne(fd: number, name: BytePath): AsyncGenerator<Uint8Array> {
+  *writeOne(fd: number, name: BytePath): Generator<Uint8Array> {
     let isHeld = false;
     try {
       const found = { fds: [fd], stat: fstatSync(fd) };
       if (found.stat.isDirectory()) {
         const path = name.endsWith("/") ? name : `${name}/`;
-        this.#directory(found, path);
         isHeld = true;
         this.#enter(found.fds, path);
+        yield* this.#directory(found, path);
       } else if (!found.stat.isSocket()) yield* this.#leaf(found, name);
     } finally {
       if (!isHeld) closeSync(fd);
@@ -151,38 +153,29 @@ class TreeTarWriter {
     yield* this.#levelsToEnd();
   }
 
-  async *#levelsToEnd(): AsyncGenerator<Uint8Array> {
+  *#levelsToEnd(): Generator<Uint8Array> {
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const name = level.names.pop();
       if (name === undefined) closeAll(this.#levels.pop()!.fds);
       else yield* this.#child(level, name);
-      if (this.#full.length > 0) yield* this.#flush();
     }
-    this.#put(TAR_END);
-    yield* this.#flush();
+    yield* this.#put(TAR_END);
     if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
   }
 
-  /** Other work gets its turn between two chunks. */
-  async *#flush(): AsyncGenerator<Uint8Array> {
-    await new Promise((resume) => setImmediate(resume));
-    for (let chunk = this.#full.shift(); chunk !== undefined; chunk = this.#full.shift()) yield chunk;
-  }
-
-  #put(bytes: Uint8Array): void {
+  *#put(bytes: Uint8Array): Generator<Uint8Array> {
     for (let at = 0; at < bytes.length; ) {
       const length = Math.min(bytes.length - at, CHUNK_BYTES - this.#chunkLength);
       this.#chunk.set(bytes.subarray(at, at + length), this.#chunkLength);
       at += length;
-      this.#advance(length);
+      yield* this.#advance(length);
     }
   }
 
-  #advance(byteCount: number): void {
+  *#advance(byteCount: number): Generator<Uint8Array> {
     this.#chunkLength += byteCount;
     if (this.#chunkLength < CHUNK_BYTES) return;
-    this.#full.push(this.#chunk);
-    this.#chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    yield this.#chunk;
     this.#chunkLength = 0;
   }
 
@@ -192,7 +185,8 @@ class TreeTarWriter {
     if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
   }
 
-  async *#child(level: Level, name: string): AsyncGenerator<Uint8Array> {
+  *#child(level: Level, name: string): Generator<Uint8Array> {
+    this.#beat();
     const path = (level.path + name) as BytePath;
     if (++this.#entryCount > LAYER_MAX_ENTRIES)
       throw refused(path, `is beyond the limit of ${LAYER_MAX_ENTRIES} entries`);
@@ -207,25 +201,25 @@ class TreeTarWriter {
       if (stat.isDirectory()) {
         if (this.#levels.length >= LAYER_PATH_MAX_DEPTH)
           throw refused(path, `is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
-        this.#directory(found, `${path}/`);
         isHeld = true;
         this.#enter(found.fds, `${path}/`);
+        yield* this.#directory(found, `${path}/`);
       } else if (this.#form === "layer" && isWhiteout(stat))
-        this.#whiteout(level.path + WHITEOUT_PREFIX + name, stat, 0o600);
+        yield* this.#whiteout(level.path + WHITEOUT_PREFIX + name, stat, 0o600);
       else if (!stat.isSocket()) yield* this.#leaf(found, path);
     } finally {
       if (!isHeld) closeAll(found.fds);
     }
   }
 
-  #directory(found: Found, path: string): void {
-    this.#header(this.#entryOf(found, "directory", path));
+  *#directory(found: Found, path: string): Generator<Uint8Array> {
+    yield* this.#header(this.#entryOf(found, "directory", path));
     if (this.#form === "layer" && isOpaque(found.fds[0]!))
-      this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
+      yield* this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
   }
 
-  #header(entry: TarEntry): void {
-    this.#put(encodeTarHeader(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
+  #header(entry: TarEntry): Generator<Uint8Array> {
+    return this.#put(encodeTarHeader(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
   }
 
   #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
@@ -240,18 +234,18 @@ class TreeTarWriter {
     };
   }
 
-  #whiteout(path: string, stat: Stats, mode: number): void {
-    this.#put(encodeTarHeader({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
+  #whiteout(path: string, stat: Stats, mode: number): Generator<Uint8Array> {
+    return this.#put(encodeTarHeader({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
   }
 
-  async *#leaf(found: Found, path: BytePath): AsyncGenerator<Uint8Array> {
+  *#leaf(found: Found, path: BytePath): Generator<Uint8Array> {
     const { fds, stat } = found;
     const first = stat.nlink > 1 ? this.#firstName(fds[0]!, path) : undefined;
-    if (first !== undefined) this.#header({ ...attributesOf(stat), type: "hardlink", path, linkPath: first });
+    if (first !== undefined) yield* this.#header({ ...attributesOf(stat), type: "hardlink", path, linkPath: first });
     else if (stat.isSymbolicLink())
-      this.#header({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) });
+      yield* this.#header({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) });
     else if (stat.isFile()) yield* this.#file(found, path);
-    else this.#header(this.#entryOf(found, specialTypeOf(stat), path));
+    else yield* this.#header(this.#entryOf(found, specialTypeOf(stat), path));
   }
 
   /** Undefined: this is it. */
@@ -263,39 +257,26 @@ class TreeTarWriter {
     return first;
   }
 
-  async *#file(found: Found, path: BytePath): AsyncGenerator<Uint8Array> {
+  *#file(found: Found, path: BytePath): Generator<Uint8Array> {
     // Through /proc the very file that was looked up is opened. It is a regular one, so opening does not wait.
     const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
     try {
       const { size } = found.stat;
-      this.#header({ ...this.#entryOf(found, "file", path), size });
-      if (size <= SMALL_FILE_BYTES) this.#smallContent(fd, size);
-      else yield* this.#content(fd, size);
-      this.#put(new Uint8Array(tarPaddingBytes(size)));
+      yield* this.#header({ ...this.#entryOf(found, "file", path), size });
+      yield* this.#content(fd, size);
+      yield* this.#put(new Uint8Array(tarPaddingBytes(size)));
     } finally {
       closeSync(fd);
     }
   }
 
   /** The header has promised `size` bytes: a file that has shrunk is filled up with zeros, and growth is left out. */
-  #smallContent(fd: number, size: number): void {
+  *#content(fd: number, size: number): Generator<Uint8Array> {
     for (let left = size; left > 0; ) {
       const room = Math.min(left, CHUNK_BYTES - this.#chunkLength);
       const count = readSync(fd, this.#chunk, this.#chunkLength, room, null) || this.#fillZeros(room);
       left -= count;
-      this.#advance(count);
-    }
-  }
-
-  /** As `#smallContent`. */
-  async *#content(fd: number, size: number): AsyncGenerator<Uint8Array> {
-    for (let left = size; left > 0; ) {
-      const room = Math.min(left, CHUNK_BYTES - this.#chunkLength);
-      const { bytesRead } = await readAsync(fd, this.#chunk, this.#chunkLength, room, null);
-      const count = bytesRead || this.#fillZeros(room);
-      left -= count;
-      this.#advance(count);
-      for (let chunk = this.#full.shift(); chunk !== undefined; chunk = this.#full.shift()) yield chunk;
+      yield* this.#advance(count);
     }
   }
 
@@ -304,8 +285,6 @@ class TreeTarWriter {
     return byteCount;
   }
 }
-
-const readAsync = promisify(read);
 
 function refused(path: string, why: string): LighterError {
   return new LighterError("not-supported", `"/${showPath(path)}" ${why}`);

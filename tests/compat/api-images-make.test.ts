@@ -1,11 +1,12 @@
 /** Images that are made, named, listed, saved and pruned, through the API with a fake runtime. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { ApiServer } from "../support/api-server.ts";
+import { until } from "../support/eventually.ts";
 import { FakeRegistry } from "../support/fake-registry.ts";
 import { dockerArchive, sha256 } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -102,18 +103,31 @@ test("a client that goes away in the middle of an export leaves nothing open", a
   const id = await containerWith({ big: Buffer.alloc(64 * 1024 * 1024, 1) });
   const { upper } = api.engine.paths.container(id);
   const open = () =>
-    readdirSync("/proc/self/fd").filter((fd) => {
-      const link = `/proc/self/fd/${fd}`;
-      return existsSync(link) && readlinkOrEmpty(link).startsWith(upper);
-    }).length;
+    [process.pid, ...childPids()].flatMap((pid) =>
+      namesIn(`/proc/${pid}/fd`).filter((fd) => readlinkOrEmpty(`/proc/${pid}/fd/${fd}`).startsWith(upper)),
+    ).length;
   const connection = await api.open(`GET /containers/${id}/export HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n`);
   await connection.until((text) => text.includes("\r\n\r\n"));
   connection.socket.pause();
   expect(open()).toBeGreaterThan(0);
   connection.socket.destroy();
-  while (open() > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => open() === 0, "nothing is open");
   await api.request("DELETE", `/containers/${id}`);
 });
+
+function childPids(): string[] {
+  return namesIn("/proc/self/task").flatMap((task) =>
+    readFileSync(`/proc/self/task/${task}/children`, "utf8").trim().split(" ").filter(Boolean),
+  );
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return []; // it has ended
+  }
+}
 
 function readlinkOrEmpty(path: string): string {
   try {

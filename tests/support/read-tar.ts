@@ -25,8 +25,8 @@ export function readTar(archive: Uint8Array, step = archive.length): ReadEntry[]
   return entries;
 }
 
-export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+export async function collect(stream: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
+  for await (const chunk of stream) chunks.push(chunk.slice());
   return Buffer.concat(chunks);
 }

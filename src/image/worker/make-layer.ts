@@ -13,7 +13,7 @@ export async function makeLayer(
   const tar =
     source.kind === "input"
       ? requireBytes(decompressStream(input()))
-      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot });
+      : copied(writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot }));
   let failure: { error: unknown } | undefined;
   const guarded = (async function* () {
     try {
@@ -26,6 +26,11 @@ export async function makeLayer(
   const taken = await takeFile(guarded, { ingestPath, number: 0 });
   if (failure !== undefined) throw (failure as { error: unknown }).error; // the source is broken, not the layer
   return taken;
+}
+
+/** For who keeps more than one chunk. */
+async function* copied(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 async function* requireBytes(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,17 @@
 /** Directories by fd, a piece at a time: a container may have made one of ten million names. */
+import { closeSync } from "node:fs";
 
-import { type BytePath, kernelError, PATH_MAX, showPath } from "./fs.ts";
+import {
+  AT_FDCWD,
+  type BytePath,
+  bytePath,
+  kernelError,
+  O_DIRECTORY,
+  O_RDONLY,
+  PATH_MAX,
+  showPath,
+  tryOpenat,
+} from "./fs.ts";
 import { check, lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
 
@@ -49,6 +60,17 @@ export function readEntries(directoryFd: number): DirectoryEntry[] {
 /** The next `readEntries` begins anew. */
 export function rewindDirectory(directoryFd: number): void {
   check(libc.lseek(directoryFd, 0, 0), "lseek(2)");
+}
+
+/** False for what is no directory, too. */
+export function isEmptyDirectory(path: string): boolean {
+  const fd = tryOpenat(AT_FDCWD, bytePath(path), O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return false;
+  try {
+    return readEntries(fd).length === 0;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 export interface EntryStat {

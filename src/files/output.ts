@@ -1,0 +1,127 @@
+/**
+ * What a job has to give in bytes. It first tells a head, and goes on when the daemon has said where they go: to the daemon
+ * itself, or past it, into the socket of who has asked for them.
+ */
+import { closeSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { LighterError } from "../base/errors.ts";
+import { socketPair } from "../linux/sys/passed-fds.ts";
+import { sendBytes } from "../linux/sys/stream-bytes.ts";
+import type { FileJob, JobContext } from "./protocol.ts";
+import type { FileWorkers, RunOptions } from "./workers.ts";
+
+/** "chunks": in the coding of HTTP/1.1, without its end. */
+type Form = "plain" | "chunks";
+
+/** In the worker. */
+export class JobWriter {
+  readonly #fd: number;
+  readonly #form: Form;
+  readonly #beat: () => void;
+  #isFirst = true;
+
+  constructor(fd: number, form: Form, beat: () => void) {
+    this.#fd = fd;
+    this.#form = form;
+    this.#beat = beat;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#beat();
+    if (this.#form === "chunks")
+      this.#send(Buffer.from(`${this.#isFirst ? "" : "\r\n"}${bytes.length.toString(16)}\r\n`));
+    this.#isFirst = false;
+    this.#send(bytes);
+  }
+
+  end(): void {
+    if (this.#form === "chunks" && !this.#isFirst) this.#send(Buffer.from("\r\n"));
+  }
+
+  #send(bytes: Uint8Array): void {
+    sendBytes(this.#fd, bytes, this.#beat);
+  }
+}
+
+/** In the worker: sends the head, then all of the bytes. What fails before the first of them fails before the head. */
+export function writeOutput(context: JobContext, head: unknown, bytes: Iterable<Uint8Array>): null {
+  const chunks = bytes[Symbol.iterator]();
+  try {
+    let next = chunks.next();
+    context.note(head);
+    const { value, fds } = context.receive();
+    const writer = new JobWriter(fds[0]!, value as Form, context.beat);
+    for (; !next.done; next = chunks.next()) writer.write(next.value);
+    writer.end();
+    return null;
+  } finally {
+    chunks.return?.();
+  }
+}
+
+/** In the daemon, to be taken once. */
+export class JobOutput {
+  readonly #reply: (form: Form, fds: readonly number[]) => void;
+  readonly #running: Promise<unknown>;
+  isTaken = false;
+
+  constructor(reply: (form: Form, fds: readonly number[]) => void, running: Promise<unknown>) {
+    this.#reply = reply;
+    this.#running = running;
+  }
+
+  /** @throws LighterError of the job, after what it has written before */
+  async *bytes(): AsyncGenerator<Uint8Array> {
+    const [ours, theirs] = socketPair("stream");
+    const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
+    try {
+      this.#take("plain", theirs);
+    } finally {
+      closeSync(theirs);
+    }
+    try {
+      for await (const chunk of socket) yield chunk as Uint8Array;
+      await this.#running;
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  /** Into a socket, as chunks of an answer by HTTP/1.1 that has begun. Resolves when all of them are in there. */
+  async sendTo(socketFd: number): Promise<void> {
+    this.#take("chunks", socketFd);
+    await this.#running;
+  }
+
+  #take(form: Form, fd: number): void {
+    this.isTaken = true;
+    this.#reply(form, [fd]);
+  }
+}
+
+/** Runs a job that calls `writeOutput`. @throws LighterError of the job, and what `receive` throws */
+export async function runWithOutput<Argument, Head>(
+  workers: FileWorkers,
+  job: FileJob<Argument, null>,
+  argument: Argument,
+  { fds }: Pick<RunOptions, "fds">,
+  receive: (head: Head, output: JobOutput) => Promise<void>,
+): Promise<void> {
+  const aborter = new AbortController();
+  const begun = Promise.withResolvers<{ head: Head; reply: (form: Form, fds: readonly number[]) => void }>();
+  const running = workers.run(job, argument, {
+    fds: fds ?? [],
+    signal: aborter.signal,
+    onNote: (head, reply) => begun.resolve({ head: head as Head, reply }),
+  });
+  running.catch(begun.reject);
+  try {
+    const { head, reply } = await begun.promise;
+    const output = new JobOutput(reply, running);
+    await receive(head, output);
+    if (output.isTaken) await running;
+  } finally {
+    aborter.abort(new LighterError("internal", "nobody takes what it gives"));
+  }
+}

@@ -1,0 +1,36 @@
+/** Bytes of a socket, pipe or file, for a process of one thread that has nothing else to do. */
+import { readSync } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
+import { lastErrno, libc } from "./libc.ts";
+
+const POLLIN = 1;
+const POLLOUT = 4;
+const MSG_NOSIGNAL_DONTWAIT = 0x4040;
+const WAIT_MS = 1000;
+
+/** Until the fd is ready, or its other end is gone. `onWait` is called again and again meanwhile. */
+function waitFor(fd: number, events: number, onWait: () => void): void {
+  // struct pollfd: i32 fd, i16 events, i16 revents. Source: poll(2).
+  const pollfd = new Int32Array([fd, events]);
+  while (libc.poll(pollfd, 1, WAIT_MS) <= 0) onWait();
+}
+
+/** Fills the buffer as far as there are bytes. 0: the end. */
+export function receiveBytes(fd: number, buffer: Uint8Array, onWait: () => void): number {
+  waitFor(fd, POLLIN, onWait);
+  return readSync(fd, buffer);
+}
+
+/** Sends all of the bytes to a socket. @throws LighterError ("kernel") with EPIPE or ECONNRESET, if nobody wants them */
+export function sendBytes(socketFd: number, bytes: Uint8Array, onWait: () => void): void {
+  for (let done = 0; done < bytes.length; ) {
+    const rest = bytes.subarray(done);
+    const sent = Number(libc.sendto(socketFd, rest, rest.length, MSG_NOSIGNAL_DONTWAIT, null, 0));
+    if (sent >= 0) done += sent;
+    else {
+      const errno = lastErrno();
+      if (errno === "EAGAIN") waitFor(socketFd, POLLOUT, onWait);
+      else if (errno !== "EINTR") throw new LighterError("kernel", `send(2): ${errno}`, { errno });
+    }
+  }
+}

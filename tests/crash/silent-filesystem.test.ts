@@ -1,0 +1,71 @@
+/** A file system that stops to answer, in one container: it is that container's misfortune, and no other's. */
+import { afterEach, expect } from "bun:test";
+import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hostUsr, TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
+import { rawTar } from "../support/image-tar.ts";
+import { SilentFuse } from "../support/silent-fuse.ts";
+import { isRoot } from "../support/stage.ts";
+import { testIf } from "../support/test-if.ts";
+
+const canMount = isRoot && existsSync("/dev/fuse") && Bun.which("python3") !== null;
+const withFuse = testIf(canMount, "needs root, /dev/fuse and python3");
+
+let mountPoint = "";
+let daemon: TestDaemon | undefined;
+let fuse: SilentFuse | undefined;
+
+afterEach(async () => {
+  await fuse?.[Symbol.asyncDispose](); // first: who waits for it cannot end
+  await daemon?.[Symbol.asyncDispose]();
+  if (mountPoint !== "") rmdirSync(mountPoint);
+});
+
+withFuse("what asks a dead file system fails after a while; nothing else waits, and no daemon is held up", async () => {
+  mountPoint = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-silent-"));
+  fuse = await SilentFuse.mount(mountPoint);
+  daemon = await TestDaemon.start();
+  const sleeper = { Cmd: ["/bin/sleep", "infinity"] };
+  const binds = [...hostUsr.Binds, `${mountPoint}:/silent`];
+  const unlucky = await daemon.run({ ...sleeper, HostConfig: { ...hostUsr, Binds: binds } });
+  const other = await daemon.run({ ...sleeper, HostConfig: hostUsr });
+  const tar = rawTar({ name: "file", content: "bytes" });
+  const put = (id: string, path: string) =>
+    daemon!.request("PUT", `/containers/${id}/archive?path=${path}`, tar, { "Content-Type": "application/x-tar" });
+  expect((await daemon.request("GET", `/containers/${unlucky}/archive?path=/silent`)).status).toBe(200);
+
+  await fuse.fallSilent();
+  let haveFailed = false;
+  const failing = Promise.all([
+    daemon.request("GET", `/containers/${unlucky}/archive?path=/silent`),
+    daemon.request("HEAD", `/containers/${unlucky}/archive?path=/silent/file`),
+    put(unlucky, "/silent"),
+  ]).finally(() => {
+    haveFailed = true;
+  });
+
+  expect((await put(other, "/tmp")).status).toBe(404); // there is none in this image
+  expect((await put(other, "/")).status).toBe(200);
+  expect((await daemon.request("GET", `/containers/${other}/archive?path=/file`)).status).toBe(200);
+  expect((await daemon.request("GET", "/system/df")).status).toBe(200);
+  for (const id of [other, unlucky]) {
+    expect((await daemon.request("GET", `/containers/${id}/changes`)).status).toBe(200);
+    expect((await daemon.request("GET", `/containers/${id}/export`)).status).toBe(200);
+    expect((await daemon.request("POST", `/commit?container=${id}`)).status).toBe(201);
+  }
+  expect(haveFailed).toBe(false);
+
+  const answers = await failing;
+  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
+  expect(answers[0].json.message).toBe("the file system has not answered for 30 s");
+
+  // Their workers are still waiting, and so is nobody else.
+  process.kill(daemon.pid, "SIGKILL");
+  await until(() => !daemon!.isAlive, "the daemon has ended"); // its output has not: they hold it
+  daemon.disconnect();
+  await daemon.launch();
+  expect((await daemon.request("GET", "/_ping")).status).toBe(200);
+  expect((await daemon.request("DELETE", `/containers/${unlucky}?force=1`)).status).toBe(204);
+});

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { OCI_HOOK_OUTPUT_MAX_BYTES } from "../base/limits.ts";
@@ -70,10 +71,10 @@ function runOutside({ path, args = [path], env, timeout }: OciHook, state: strin
   child.stderr.on("data", (bytes: Buffer) => output.push(bytes));
   child.stdin.on("error", () => {}); // it does not read its state: that is its affair
   child.stdin.end(state);
-  const ended = new Promise<number>((resolve, reject) => {
+  const ended = new Promise<string>((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code) => code === 0 && resolve(code)); // something that it has started may have its output
-    child.once("close", (code, signal) => resolve(signal === null ? (code ?? 0) : 128));
+    child.once("exit", (code) => code === 0 && resolve("")); // something that it has started may have its output
+    child.once("close", (code, signal) => resolve(endOf(code ?? 0, signal === null ? 0 : constants.signals[signal])));
   });
   return checked(ended, timeout, output, () => child.kill("SIGKILL"));
 }
@@ -113,17 +114,40 @@ async function runInside(
   socket.on("data", (bytes: Buffer) => output.push(bytes));
   socket.end(state);
   const said = new Promise((resolve) => socket.once("close", resolve));
-  const ended = supervised.exited.then(async ({ exitCode }) => {
+  const ended = supervised.exited.then(async ({ exitCode, signal }) => {
     await said;
-    return exitCode;
+    return endOf(exitCode, signal);
   });
   await checked(ended, timeout, output, () => void supervised.signal(9));
   await supervised.gone;
 }
 
+/** As runc says them. Source: signal(7). */
+const SIGNAL_TEXTS: Readonly<Record<number, string>> = {
+  1: "hangup",
+  2: "interrupt",
+  3: "quit",
+  4: "illegal instruction",
+  6: "aborted",
+  7: "bus error",
+  8: "floating point exception",
+  9: "killed",
+  11: "segmentation fault",
+  13: "broken pipe",
+  14: "alarm clock",
+  15: "terminated",
+  31: "bad system call",
+};
+
+/** "" for success. */
+function endOf(exitCode: number, signal: number): string {
+  if (signal !== 0) return `signal: ${SIGNAL_TEXTS[signal] ?? signal}`;
+  return exitCode === 0 ? "" : `exit status ${exitCode}`;
+}
+
 /** @throws Error saying how it failed, with what the hook said */
 async function checked(
-  ended: Promise<number>,
+  ended: Promise<string>,
   timeoutSeconds: number | undefined,
   output: Output,
   kill: () => void,
@@ -136,9 +160,9 @@ async function checked(
           timedOut = true;
           kill();
         }, timeoutSeconds * 1000);
-  const code = await ended.finally(() => clearTimeout(timer));
+  const end = await ended.finally(() => clearTimeout(timer));
   if (timedOut) throw new Error(`hook ran past specified timeout of ${timeoutSeconds}s`);
-  if (code !== 0) throw new Error(`exit status ${code}, output: ${output.text()}`);
+  if (end !== "") throw new Error(`${end}, output: ${output.text()}`);
 }
 
 /** The first bytes of what a hook says. */

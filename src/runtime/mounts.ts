@@ -208,7 +208,7 @@ export function mountRoot(
 /** In the child, before anything is mounted below the root. */
 export function checkPlainDirectories(init: OpList): void {
   for (const name of PLAIN_DIRECTORIES) {
-    const why = `/${name} must not be a symbolic link`;
+    const why = `/${name} must be mounted on ordinary directory`;
     init.openInRoot(ROOT, name, O.PATH | O.DIRECTORY, "plain", why, { noSymlinks: true, tolerate: ["ENOENT"] });
   }
 }

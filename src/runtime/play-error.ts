@@ -74,6 +74,8 @@ function hintFor(op: Op, errno: string): string | undefined {
   if (errno === "ENOSPC" && op.kind === "call" && op.name === "move_mount") return "raise the sysctl fs.mount-max";
   if (errno === "EINVAL" && op.kind === "call" && op.name === "mount_setattr" && isIdmap(op.args[3]))
     return "the file system cannot map owners; ext4, XFS, btrfs and tmpfs can";
+  if (errno === "EPERM" && op.kind === "call" && op.name === "sched_setattr")
+    return "process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE wants all of them";
   if (errno === "ENOSPC" && op.kind === "clone") return "raise the limits in /proc/sys/user";
   return undefined;
 }

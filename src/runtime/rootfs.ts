@@ -144,14 +144,21 @@ export function bindConsole(init: OpList): void {
   init.moveMount("console", "target", why);
 }
 
-/** In the child. A path that is not there needs no hiding. */
+const EMPTY_TMPFS = [
+  { key: "source", value: "tmpfs" },
+  { key: "ro" },
+  { key: "nr_blocks", value: "1" },
+  { key: "nr_inodes", value: "1" },
+];
+
+/** In the child. A path that is not there needs no hiding. Directories that are masked are one empty tmpfs. */
 export function hidePaths(init: OpList, config: OciConfig, mounts: readonly PlannedMount[]): void {
   const readonlyPaths = config.linux?.readonlyPaths ?? [];
   const maskedPaths = config.linux?.maskedPaths ?? [];
   for (const path of [...readonlyPaths, ...maskedPaths])
     if (!path.startsWith("/"))
       throw new LighterError("invalid", `linux.maskedPaths, linux.readonlyPaths: "${path}" is not absolute`);
-  for (const path of readonlyPaths) {
+  for (const path of new Set(readonlyPaths)) {
     const why = `read-only: ${path}`;
     const noSymlinks = isKernelDirectory(path);
     init.openInRoot(ROOT, path.slice(1), O.PATH, "target", why, { noSymlinks, tolerate: ["ENOENT", "ENOTDIR"] });
@@ -176,22 +183,25 @@ export function hidePaths(init: OpList, config: OciConfig, mounts: readonly Plan
     minor: 3,
     why: "/dev/null is the null device",
   });
-  for (const path of maskedPaths) {
+  const shared = "what directories are masked with";
+  init.newFilesystem("tmpfs", EMPTY_TMPFS, ATTR.RDONLY, "empty", shared);
+  init.moveMount("empty", ROOT, `${shared}: copies are made of what is mounted`);
+  for (const path of new Set(maskedPaths)) {
     const why = `masked: ${path}`;
     const flags = { noSymlinks: isKernelDirectory(path) };
     init.openInRoot(ROOT, path.slice(1), O.PATH | O.DIRECTORY, "dir", why, {
       ...flags,
       tolerate: ["ENOENT", "ENOTDIR"],
     });
-    init.newFilesystem("tmpfs", [{ key: "source", value: "tmpfs" }, { key: "ro" }], ATTR.RDONLY, "empty", why, {
-      guard: "dir",
-    });
-    init.moveMount("empty", "dir", why, { guard: "dir" });
+    init.cloneTreeOf("empty", false, "mask", why, { guard: "dir" });
+    init.moveMount("mask", "dir", why, { guard: "dir" });
     init.openInRoot(ROOT, path.slice(1), O.PATH, "file", why, { ...flags, tolerate: ["ENOENT"], unless: "dir" });
     init.cloneTreeOf("null", false, "cover", why, { guard: "file" });
     if (ofHost) init.setAttributes("cover", { set: ATTR.RDONLY }, why, { guard: "file" });
     init.moveMount("cover", "file", why, { guard: "file" });
   }
+  init.call("fchdir", [slot("empty")], `${shared}: the first goes`);
+  init.call("umount2", [text("."), MNT_DETACH], `${shared}: the first goes`);
 }
 
 /** In the child: the container's root becomes ours, and the host's goes. `old`: with `noPivot`, see `kernelMountsOf`. */

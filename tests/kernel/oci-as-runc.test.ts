@@ -175,6 +175,52 @@ describe("a cgroup", () => {
   });
 });
 
+describe("a container that waits for its start", () => {
+  rooted("is ended by the signals that end any process", async () => {
+    for (const [signal, runs] of [
+      ["TERM", false],
+      ["HUP", false],
+      ["USR2", true],
+    ] as const) {
+      const bundle = box.bundle("sleep 1000");
+      await box.running(
+        bundle,
+        async () => {
+          const status = () => JSON.parse(box.cli(["state", bundle.id]).out).status;
+          expect(box.cli(["kill", bundle.id, signal])).toEqual({ code: 0, out: "", err: "" });
+          if (!runs) await until(() => status() === "stopped", "it has ended");
+          else {
+            expect(box.cli(["start", bundle.id]).err).toBe("");
+            expect(status()).toBe("running");
+          }
+        },
+        "create",
+      );
+    }
+  });
+});
+
+describe("a mask", () => {
+  rooted("of directories is one file system for all, empty and read-only, mounted once for each", () => {
+    const bundle = box.bundle(
+      "stat -c %d /a /b /a/file /proc/mounts /; ls /a /b; touch /b/x; grep -c ' /a ' /proc/mounts",
+      ({ linux }, { rootfs }) => {
+        for (const name of ["a", "b"]) {
+          mkdirSync(join(rootfs, name));
+          writeFileSync(join(rootfs, name, "file"), "secret");
+        }
+        linux!.maskedPaths = ["/none", "/a", "/b", "/a", "/proc/kcore", "/data/none"];
+      },
+    );
+    const { out, err } = box.run(bundle);
+    const [a, b, procfs, root, ...rest] = out.split("\n");
+    expect([a === b, a === root, procfs === root]).toEqual([true, false, false]);
+    expect(rest.join("\n")).toBe("/a:\n\n/b:\n1\n");
+    expect(err).toContain("can't stat '/a/file'");
+    expect(err).toContain("Read-only file system");
+  });
+});
+
 describe("a mount", () => {
   const unshare = Bun.which("unshare");
   const withUnshare = testIf(isRoot && unshare !== null, "needs root and unshare");
@@ -300,24 +346,27 @@ os.write(1, b"listening\\n")
 connection, _ = server.accept()
 message, [pidfd], _, _ = socket.recv_fds(connection, 16, 1)
 os.write(1, message + b"\\n")
+os.read(0, 1)
 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 `;
   const python = Bun.which("python3");
   const withPython = testIf(isRoot && python !== null, "needs root and python3");
 
-  /** What a program said that got a pidfd, and killed its process. */
+  /** What came with the pidfd to a program that has killed its process then. */
   async function pidfdOf(act: (socket: string) => void): Promise<string> {
     const directory = mkdtempSync(join(box.directory, "pidfd-"));
     const socket = join(directory, "socket");
-    const receiver = Bun.spawn([python!, "-c", RECEIVE, socket], { stdout: "pipe" });
+    const receiver = Bun.spawn([python!, "-c", RECEIVE, socket], { stdin: "pipe", stdout: "pipe" });
     const reader = receiver.stdout.getReader();
     try {
       expect(Buffer.from((await reader.read()).value!).toString()).toBe("listening\n");
       act(socket);
-      return Buffer.from((await reader.read()).value!).toString();
+      const said = Buffer.from((await reader.read()).value!).toString();
+      receiver.stdin.end();
+      expect(await receiver.exited).toBe(0);
+      return said;
     } finally {
       receiver.kill();
-      await receiver.exited;
     }
   }
 
@@ -530,6 +579,10 @@ describe("a hook", () => {
       expect([name, code, out]).toEqual([name, 1, ""]);
       expect(err).toContain(`error running ${name} hook #1: exit status 3, output: out\\nerr\\n`);
       expect(box.cli(["state", bundle.id]).err).toContain("container does not exist");
+      box.configure(bundle, "sleep 100", (config) => {
+        config.hooks = { [name]: [shell("kill -ABRT $$")] };
+      });
+      expect(box.run(bundle).err).toContain(`error running ${name} hook #0: signal: aborted, output: `);
     }
   });
 });

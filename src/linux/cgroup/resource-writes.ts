@@ -49,7 +49,7 @@ export function writeCpu(list: WriteList, cpu: Cpu, current?: CurrentLimits): vo
   if (shares !== undefined) writeShares(list, shares);
   if (bandwidth) writeBandwidth(list, cpu, current);
   if (cpu.idle === 1) list.add(list.target("cpu", "cpu.idle"), "cpu.idle", "1", "cpu.idle");
-  if (isSet(cpu.realtimePeriod) || isSet(cpu.realtimeRuntime)) writeRealtime(list, cpu);
+  if (isSet(cpu.realtimePeriod) || isSet(cpu.realtimeRuntime)) writeRealtime(list, cpu, current !== undefined);
   for (const file of ["cpus", "mems"] as const) {
     const value = cpu[file];
     if (value === undefined || value === "") continue;
@@ -105,17 +105,21 @@ function writeBandwidth(list: WriteList, cpu: Cpu, current: CurrentLimits | unde
 }
 
 /** Must come before a process with a real-time policy joins. The parent's budget is the administrator's to give. */
-function writeRealtime(list: WriteList, cpu: Cpu): void {
+function writeRealtime(list: WriteList, cpu: Cpu, live: boolean): void {
   const what = isSet(cpu.realtimeRuntime) ? "cpu.realtimeRuntime" : "cpu.realtimePeriod";
   const target = list.target("cpu", what);
   if (target.version === 2)
     throw new LighterError("not-supported", `resources.${what}: cgroup v2 has no real-time budget`);
   for (const name of ["realtimePeriod", "realtimeRuntime"] as const)
     checkInteger(cpu[name] ?? 0, `cpu.${name}`, -1, MICROSECONDS_MAX);
-  if (isSet(cpu.realtimePeriod))
-    list.add(target, "cpu.rt_period_us", formatInteger(cpu.realtimePeriod), "cpu.realtimePeriod");
-  if (isSet(cpu.realtimeRuntime))
-    list.add(target, "cpu.rt_runtime_us", formatInteger(cpu.realtimeRuntime), "cpu.realtimeRuntime");
+  const { realtimePeriod: period, realtimeRuntime: budget } = cpu;
+  const again = live && isSet(period) && isSet(budget); // as with `writeBandwidth`
+  const writePeriod = (tolerate: string[]) => {
+    if (isSet(period)) list.add(target, "cpu.rt_period_us", formatInteger(period), "cpu.realtimePeriod", tolerate);
+  };
+  writePeriod(again ? ["EINVAL"] : []);
+  if (isSet(budget)) list.add(target, "cpu.rt_runtime_us", formatInteger(budget), "cpu.realtimeRuntime");
+  if (again) writePeriod([]);
 }
 
 export function writeMemory(list: WriteList, memory: Memory, current?: CurrentLimits): void {

@@ -1,4 +1,4 @@
-import type { NetworkSettings, OpenedEngine } from "../engine/mod.ts";
+import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../engine/mod.ts";
 import type { ReloadableOptions } from "./config/options.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -9,6 +9,9 @@ export interface DaemonSettings extends ReloadableOptions {
   /** A path, "builtin" or "unconfined". */
   seccompProfile: string;
   noNewPrivileges: boolean;
+  /** Beside ours. */
+  runtimes: RuntimeTable;
+  defaultRuntime: string;
   /** As given; empty: none were. */
   addressPools: NetworkSettings["addressPools"];
   /** Warnings about addresses at which anybody may connect. */
@@ -40,6 +43,8 @@ export const DEFAULT_SETTINGS: DaemonSettings = {
   logDriver: "json-file",
   seccompProfile: "builtin",
   noNewPrivileges: false,
+  runtimes: {},
+  defaultRuntime: RUNTIME_NAME,
   addressPools: [],
   openDoors: [],
   ownNames: [],

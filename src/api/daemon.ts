@@ -70,12 +70,12 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
   process.on("uncaughtException", (error) => logBug(error));
   process.on("unhandledRejection", (error) => logBug(error));
-  const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath } = options;
+  const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath, runtimes, cdiDirectories } = options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
   await lockExecRoot(execRoot);
   if (pidPath !== undefined) await takePidFile(pidPath);
   const opened = await openEngine({
-    ...{ dataRoot, execRoot, registry, defaults, usernsRemap },
+    ...{ dataRoot, execRoot, registry, defaults, usernsRemap, runtimes, cdiDirectories },
     networkSettings: networks,
     recover: options.given.recover,
   });
@@ -84,6 +84,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     logDriver: defaults.log.driver,
     seccompProfile: options.given.values["seccomp-profile"] || "builtin",
     noNewPrivileges: defaults.noNewPrivileges,
+    defaultRuntime: defaults.runtime,
     addressPools: options.given.values["default-address-pools"] ?? [],
     ownNames: options.hosts.flatMap((host) => (host.kind === "tcp" ? [host.hostname] : [])),
     openDoors: options.hosts.flatMap((host) => describeOpenDoor(host, options.tls) ?? []),

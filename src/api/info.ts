@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
-import { LOG_DRIVERS, NETWORK_DRIVERS } from "../engine/mod.ts";
+import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -15,13 +15,15 @@ export function info({ daemon, response, apiMinor }: AnswerCall): void {
 }
 
 /** Every field that any version of the API has. */
-function describeSystem({ engine, images, host, settings }: Daemon): Record<string, unknown> {
+function describeSystem({ engine, images, host, settings, devices }: Daemon): Record<string, unknown> {
   const containers = engine.list();
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
   const running = count("running", "restarting");
   const { appArmor, cgroup } = host;
+  const discovered = devices.list();
+  const badSpecs = [...discovered.problems].map(([path, problem]) => `WARNING: CDI spec ${path}: ${problem}`);
   const unconfined = appArmor?.problem === undefined ? [] : [`WARNING: ${appArmor.problem}`];
-  const warnings = [...settings.openDoors, ...unconfined, ...images.damaged];
+  const warnings = [...settings.openDoors, ...unconfined, ...badSpecs, ...images.damaged];
   return {
     ID: engine.id,
     Containers: containers.length,
@@ -70,8 +72,8 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     Labels: settings.labels,
     ExperimentalBuild: false,
     ServerVersion: VERSION,
-    Runtimes: { lighter: { path: "lighter" } },
-    DefaultRuntime: "lighter",
+    Runtimes: { [RUNTIME_NAME]: { path: "lighter" }, ...settings.runtimes },
+    DefaultRuntime: settings.defaultRuntime,
     Swarm: {
       NodeID: "",
       NodeAddr: "",
@@ -96,7 +98,8 @@ function describeSystem({ engine, images, host, settings }: Daemon): Record<stri
     ...(settings.addressPools.length === 0
       ? {}
       : { DefaultAddressPools: settings.addressPools.map(({ base, size }) => ({ Base: base, Size: size })) }),
-    CDISpecDirs: [],
+    CDISpecDirs: devices.directories,
+    DiscoveredDevices: discovered.devices.map((ID) => ({ Source: "cdi", ID })),
     Warnings: warnings.length === 0 ? null : warnings,
     ExecutionDriver: "<not supported>",
   };

@@ -34,7 +34,9 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   daemon.registries = openRegistries(options.registry);
   // These need a restart.
   const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames } = daemon.settings;
-  daemon.settings = { ...options, logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames };
+  const { runtimes, defaultRuntime } = daemon.settings;
+  const fixed = { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames };
+  daemon.settings = { ...options, ...fixed, runtimes, defaultRuntime };
 }
 
 /** By key, as in daemon.json: for the log and for the event. */

@@ -265,6 +265,11 @@ export const NETLINK_DUMP_ATTEMPTS = 20;
 export const LINK_NAME_MAX_LENGTH = 15;
 /** Of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
 export const MTU_MAX = 65535;
+/** A spec of devices (CDI): NVIDIA's of a host with many GPUs has some 100 KiB. Larger ones are left out, as are further files. */
+export const CDI_SPEC_MAX_BYTES = 4 * 1024 * 1024;
+export const CDI_FILES_MAX = 256;
+/** Entries of one list in it. */
+export const CDI_LIST_MAX = 16384;
 /** Of a link with IPv6: shorter ones have none. (RFC 8200 §5) */
 export const IPV6_MTU_MIN = 1280;
 /**

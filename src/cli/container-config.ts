@@ -2,8 +2,10 @@
  * The flags of `run` as the body of POST /containers/create. The same keys and defaults as the stock client sends
  * (compared in test/compat), so that a daemon cannot tell them apart.
  */
+
 import { messageOf } from "../base/errors.ts";
 import { lazyFs } from "../base/lazy-fs.ts";
+import { isQualifiedCdiName } from "../spec/cdi-name.ts";
 import type { ContainerFlagValues } from "./container-flags.ts";
 import { errnoText, pairsToObject, readEnvFile, readLabelFile } from "./env-file.ts";
 import { goQuote } from "./go.ts";
@@ -16,7 +18,7 @@ import {
   parseMacAddress,
   parsePublish,
 } from "./network-values.ts";
-import { parseDevice } from "./resource-values.ts";
+import { type DeviceRequest, parseDevice } from "./resource-values.ts";
 
 export interface ContainerBody {
   readonly Image: string;
@@ -54,7 +56,7 @@ export function buildContainerBody(
   const { binds, anonymous } = splitVolumes(flags.volume);
   const { exposed, bindings } = parsePublish(flags.publish);
   for (const text of flags.expose) for (const port of parseExpose(text)) exposed[port] = {};
-  const devices = flags.device.map((text) => parseDevice(text));
+  const devices = flags.device.filter((text) => !isQualifiedCdiName(text)).map((text) => parseDevice(text));
   const env = [...flags["env-file"].flatMap((path) => readEnvFile(path)), ...flags.env];
   const labels = [...flags["label-file"].flatMap((path) => readLabelFile(path)), ...flags.label];
   checkModes(flags);
@@ -161,7 +163,7 @@ function buildResources(flags: ContainerFlagValues) {
     CpusetCpus: flags["cpuset-cpus"],
     CpusetMems: flags["cpuset-mems"],
     DeviceCgroupRules: orNull(flags["device-cgroup-rule"]),
-    DeviceRequests: orNull(flags.gpus),
+    DeviceRequests: orNull([...flags.gpus, ...cdiRequests(flags.device)]),
     MemoryReservation: flags["memory-reservation"],
     MemorySwap: flags["memory-swap"],
     MemorySwappiness: flags["memory-swappiness"],
@@ -342,4 +344,10 @@ function orNull<T>(list: readonly T[]): readonly T[] | null {
 /** The member, left out if the object is empty. */
 export function ifAny<K extends string>(key: K, object: object): Partial<Record<K, object>> {
   return Object.keys(object).length === 0 ? {} : ({ [key]: object } as Record<K, object>);
+}
+
+/** Of devices that specs name ("vendor.com/class=name"). */
+function cdiRequests(devices: readonly string[]): DeviceRequest[] {
+  const DeviceIDs = devices.filter(isQualifiedCdiName);
+  return DeviceIDs.length === 0 ? [] : [{ Driver: "cdi", Count: 0, DeviceIDs, Capabilities: null, Options: null }];
 }

@@ -68,7 +68,7 @@ export const containerFlags = {
   cpus: valueFlag("Number of CPUs, fractions allowed", "decimal", 0, parseNanoCpus),
   "cpuset-cpus": stringFlag("CPUs to run on (0-3, 0,1)"),
   "cpuset-mems": stringFlag("Memory nodes to use (0-3, 0,1)"),
-  device: listFlag("Host device to add (host[:container][:rwm])"),
+  device: listFlag("Device to add: host[:container][:rwm], or a CDI name (vendor.com/class=name)"),
   "device-cgroup-rule": listFlag("Rule for the device cgroup", { item: parseDeviceCgroupRule }),
   "device-read-bps": listFlag("Limit reads from a device, bytes/s (path:rate)", { item: parseDeviceBps }),
   "device-read-iops": listFlag("Limit reads from a device, operations/s", { item: parseDeviceIops }),

@@ -109,8 +109,8 @@ export interface DeviceRequest {
   /** -1 for all. */
   Count: number;
   DeviceIDs: string[] | null;
-  Capabilities: string[][];
-  Options: Record<string, string>;
+  Capabilities: string[][] | null;
+  Options: Record<string, string> | null;
 }
 
 /** `--gpus` "all", "2" or "device=0,capabilities=utility", a line of CSV. */

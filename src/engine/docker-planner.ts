@@ -9,6 +9,9 @@ import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUse
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
+import { injectEdits } from "./cdi/inject.ts";
+import type { CdiRegistry } from "./cdi/registry.ts";
+import { requestedDevices } from "./cdi/requests.ts";
 import {
   appArmorProfileOf,
   applyDefaults,
@@ -18,6 +21,7 @@ import {
   DEFAULT_APPARMOR_PROFILE,
   type HostFacts,
   type HostProbe,
+  isNvidiaRuntime,
   type MountPoint,
   type NetworkFacts,
   NO_DEFAULTS,
@@ -31,6 +35,7 @@ import {
   planEtcFiles,
   prepareContainer,
   type ResolvedUser,
+  type RuntimeTable,
 } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "./endpoints/etc-files.ts";
@@ -52,6 +57,8 @@ export interface DockerPlannerOptions {
   probe: HostProbe;
   /** For containers that do not say. */
   defaults?: ContainerDefaults;
+  runtimes?: RuntimeTable;
+  devices: CdiRegistry;
 }
 
 /** The planner for containers of the image store, on this host. */
@@ -61,6 +68,8 @@ export class DockerPlanner implements Planner {
   readonly #host: HostFacts;
   readonly #probe: HostProbe;
   readonly #defaults: ContainerDefaults;
+  readonly #runtimes: RuntimeTable;
+  readonly #devices: CdiRegistry;
   /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
   #findContainer: (ref: string) => Container = (ref) => {
@@ -76,6 +85,8 @@ export class DockerPlanner implements Planner {
     this.#host = options.host;
     this.#probe = options.probe;
     this.#defaults = options.defaults ?? NO_DEFAULTS;
+    this.#runtimes = options.runtimes ?? {};
+    this.#devices = options.devices;
   }
 
   connect({ findContainer, hostGateway, mountedVolumes, workers }: Parameters<Planner["connect"]>[0]): void {
@@ -105,6 +116,7 @@ export class DockerPlanner implements Planner {
       {
         probe: this.#probe,
         host: this.#host,
+        runtimes: this.#runtimes,
         volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
         newVolumeName: randomId,
         mountPointsOf: (ref) => this.#findContainer(ref).record.mountPoints,
@@ -199,20 +211,25 @@ export class DockerPlanner implements Planner {
       if (options.first) makeDirectories(paths, layers.root);
       if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
     }
-    return {
-      config: buildOciConfig({
-        id: record.id,
-        container: { config, hostConfig, mountPoints },
-        user,
-        files: { ...etcFiles, init: this.#paths.init },
-        peers,
-        linkVariables: linkVariables(record.name, this.#linksOf(record)),
-        host: this.#host,
-        probe: this.#probe,
-        idMappings: record.idMappings,
-      }),
-      ...this.#rootOf(record, paths),
-    };
+    const plain = buildOciConfig({
+      id: record.id,
+      container: { config, hostConfig, mountPoints },
+      user,
+      files: { ...etcFiles, init: this.#paths.init },
+      peers,
+      linkVariables: linkVariables(record.name, this.#linksOf(record)),
+      host: this.#host,
+      probe: this.#probe,
+      idMappings: record.idMappings,
+    });
+    return { config: this.#withDevices(plain, record), ...this.#rootOf(record, paths) };
+  }
+
+  #withDevices(plain: OciConfig, { config, hostConfig, idMappings }: ContainerRecord): OciConfig {
+    const isNvidia = isNvidiaRuntime(hostConfig.Runtime ?? "", this.#runtimes);
+    const names = requestedDevices(config, hostConfig, isNvidia, (kind) => this.#devices.has(kind));
+    if (names.length === 0) return plain;
+    return injectEdits(plain, this.#devices.resolve(names), this.#probe, idMappings !== null);
   }
 
   #networkFacts(record: ContainerRecord): NetworkFacts {

@@ -9,6 +9,7 @@ import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import { FileWorkers, Trash } from "../files/mod.ts";
+import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -23,6 +24,7 @@ import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
 import { Execs } from "./execs.ts";
 import { startingHealth } from "./health/health-state.ts";
+import { runPoststopHooks, startWithHooks } from "./hooks.ts";
 import type { HostNetwork } from "./host-network.ts";
 import { LogCompressor } from "./logs/compress-logs.ts";
 import { LogForwarder } from "./logs/forward.ts";
@@ -311,7 +313,7 @@ export class Engine implements AsyncDisposable {
     const startedBefore = record.startedAt !== ZERO_TIME;
     if (startedBefore) {
       await container.supervised?.gone; // its cgroup has our name
-      rmSync(this.paths.runDirectory(record.id), { recursive: true, force: true });
+      await this.#clearRunDirectory(record.id);
     }
     this.#assignIds(record);
     using undo = new DisposableStack();
@@ -323,7 +325,7 @@ export class Engine implements AsyncDisposable {
     const { filesystems } = volumes;
     const request = { ...this.#startRequest(record, attaches, false), ...networks, filesystems };
     writePoint("start process");
-    const supervised = await this.runtime.start(request);
+    const supervised = await startWithHooks(this.runtime, request, rootMountpointIn(this.paths.execRoot));
     writePoint("started process");
     const running = {
       pid: supervised.pid,
@@ -511,9 +513,16 @@ export class Engine implements AsyncDisposable {
     await supervised?.gone;
     await container.queue.run(async () => {
       if (container.supervised !== supervised || container.isRunning) return; // started again, and cleared then
-      await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
+      await this.#clearRunDirectory(container.id);
       container.supervised = undefined;
     });
+  }
+
+  /** Of a run that has ended. */
+  async #clearRunDirectory(id: string): Promise<void> {
+    const runDirectory = this.paths.runDirectory(id);
+    await runPoststopHooks(this.runtime, id, runDirectory);
+    await rm(runDirectory, { recursive: true, force: true });
   }
 
   async #cleanup(record: ContainerRecord): Promise<void> {
@@ -608,7 +617,7 @@ export class Engine implements AsyncDisposable {
     await this.#logForwarder.finish(container);
     await this.#logCompressor.finish(container);
     writePoint("remove run directory");
-    await rm(this.paths.runDirectory(container.id), { recursive: true, force: true });
+    await this.#clearRunDirectory(container.id);
     writePoint("remove directory");
     await this.#trash.discard(this.paths.container(container.id).directory);
     this.#removeVolumes(container.record);

@@ -7,7 +7,8 @@ import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
 import { setUpAppArmor } from "./apparmor.ts";
 import { makeBaseLayer } from "./base-layer.ts";
-import type { ContainerDefaults, HostFacts } from "./config/mod.ts";
+import { CdiRegistry } from "./cdi/registry.ts";
+import type { ContainerDefaults, HostFacts, RuntimeTable } from "./config/mod.ts";
 import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
 import { thawLeftFrozen } from "./freeze.ts";
@@ -53,16 +54,21 @@ export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
 export { readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";
+export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {
   appArmorProfileOf,
   type ContainerDefaults,
   checkContainerDefaults,
+  checkRuntime,
   exposedPorts,
   formatPort,
   type HostFacts,
   isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
+  RUNTIME_NAME,
+  type RuntimeEntry,
+  type RuntimeTable,
   readCreateBody,
 } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
@@ -117,6 +123,10 @@ export interface OpenEngineOptions {
   defaults?: ContainerDefaults;
   /** In whose ids containers run that do not say: see userns/remap.ts. */
   usernsRemap?: string;
+  /** Beside ours. */
+  runtimes?: RuntimeTable;
+  /** Directories with specs of devices. */
+  cdiDirectories?: readonly string[];
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
@@ -131,6 +141,7 @@ export interface OpenedEngine {
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
+  devices: CdiRegistry;
   /** Where what was removed is until it is deleted: not before each of them is told to `begin`. */
   trashes: readonly Trash[];
 }
@@ -149,11 +160,11 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   await installHello(images, readFileSync(helloPath));
   writeFileIfChanged(paths.init, readFileSync(initPath), 0o755);
   makeBaseLayer(paths.base);
+  const devices = new CdiRegistry(options.cdiDirectories);
   const planner = new DockerPlanner({
-    paths,
-    images,
-    host,
+    ...{ paths, images, host, devices },
     probe: hostProbe,
+    ...(options.runtimes === undefined ? {} : { runtimes: options.runtimes }),
     ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
   });
   const userNamespaces = parseRemap(options.usernsRemap ?? "", readAccountFiles());
@@ -174,7 +185,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new Copies(engine));
   startAtBoot(engine);
   const trashes = [images.trash, ...engine.trashes];
-  return { engine, images, registries: openRegistries(options.registry), host, trashes };
+  return { engine, images, registries: openRegistries(options.registry), host, devices, trashes };
 }
 
 function launcherRuntime(execRoot: string): Runtime {

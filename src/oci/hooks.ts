@@ -1,29 +1,13 @@
-/** Hooks: programs of the bundle's author, with the container's state on stdin. Source: runtime-spec config.md#posix-platform-hooks. */
-import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import type { Socket } from "node:net";
-import { constants } from "node:os";
-import { join } from "node:path";
-import { LighterError, messageOf } from "../base/errors.ts";
-import { OCI_HOOK_OUTPUT_MAX_BYTES } from "../base/limits.ts";
-import { capabilitiesOf } from "../linux/capability/mod.ts";
-import { FRAME_HEADER_BYTES } from "../linux/process/frames.ts";
+/** The hooks of a bundle. */
+import { type HookName, runHooks as runHooksOf } from "../runtime/hooks.ts";
 import type { Runtime } from "../runtime/mod.ts";
-import type { OciConfig, OciHook, OciHooks, OciProcess, OciState } from "../spec/oci-runtime.ts";
+import type { OciState } from "../spec/oci-runtime.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
-import { effectiveConfig, hasOwnPids } from "./launch.ts";
+import { effectiveConfig } from "./launch.ts";
 import type { StateHandle } from "./state.ts";
 
-type HookName = keyof OciHooks;
-
-/** These run in the container's namespaces: the first with the host's files still in sight, the second as the process. */
-const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
-
-/**
- * One after the other, in the order listed.
- * @throws LighterError for the first that fails, or takes longer than its timeout
- */
+/** @throws LighterError for the first that fails, or takes longer than its timeout */
 export async function runHooks(
   context: OciContext,
   runtime: Runtime,
@@ -31,182 +15,12 @@ export async function runHooks(
   name: HookName,
   status: OciState["status"],
 ): Promise<void> {
-  for (const [index, hook] of (handle.config.hooks?.[name] ?? []).entries()) {
-    const where = `hooks.${name}[${index}]`;
-    context.log.debug(`run ${where}: ${hook.path}`);
-    const state = JSON.stringify(stateOf(handle, status, INSIDE.includes(name)));
-    try {
-      if (INSIDE.includes(name)) await runInside(runtime, handle, name, hook, state);
-      else await runOutside(hook, state, handle.state.bundle);
-    } catch (error) {
-      throw new LighterError("kernel", `error running ${name} hook #${index}: ${messageOf(error)}`, { cause: error });
-    }
-  }
-}
-
-function stateOf(handle: StateHandle, status: OciState["status"], inside: boolean): OciState {
-  const { config, state } = handle;
-  const pid = status === "stopped" ? 0 : inside && hasOwnPids(config) ? 1 : state.pid;
-  return {
-    ociVersion: config.ociVersion,
-    id: state.id,
-    status,
-    pid,
-    bundle: state.bundle,
-    annotations: config.annotations ?? {},
+  const { id, pid, bundle, rootfs } = handle.state;
+  const target = {
+    ...{ id, pid, bundle, rootfs, directory: handle.directory },
+    config: effectiveConfig(handle),
+    complete: (process: Parameters<typeof withHome>[0]) => withHome(process, `/proc/${pid}/root`),
+    onRun: (what: string) => context.log.debug(`run ${what}`),
   };
-}
-
-/** Without `env` it has ours, as with runc: an empty one is another matter. It stands in the bundle while there is one. */
-function runOutside({ path, args = [path], env, timeout }: OciHook, state: string, bundle: string): Promise<void> {
-  const [argv0 = path, ...rest] = args;
-  const child = spawn(path, rest, {
-    argv0,
-    env: env ? environment(env) : process.env,
-    ...(existsSync(bundle) ? { cwd: bundle } : {}),
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  const output = new Output();
-  child.stdout.on("data", (bytes: Buffer) => output.push(bytes));
-  child.stderr.on("data", (bytes: Buffer) => output.push(bytes));
-  child.stdin.on("error", () => {}); // it does not read its state: that is its affair
-  child.stdin.end(state);
-  const ended = new Promise<string>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => code === 0 && resolve("")); // something that it has started may have its output
-    child.once("close", (code, signal) => resolve(endOf(code ?? 0, signal === null ? 0 : constants.signals[signal])));
-  });
-  return checked(ended, timeout, output, () => child.kill("SIGKILL"));
-}
-
-async function runInside(
-  runtime: Runtime,
-  handle: StateHandle,
-  name: HookName,
-  { path, args = [path], env, timeout }: OciHook,
-  state: string,
-): Promise<void> {
-  const config = effectiveConfig(handle);
-  const asProcess = name === "startContainer" && config.process;
-  const hook: OciProcess = asProcess
-    ? { ...asProcess, args, ...(env?.length ? { env } : {}), terminal: false }
-    : {
-        cwd: handle.state.rootfs,
-        args,
-        env: env ?? Object.entries(process.env).map(([variable, value]) => `${variable}=${value}`),
-        user: { uid: 0, gid: 0 },
-        capabilities: ourCapabilities(config),
-      };
-  const { seccomp: _, ...linux } = config.linux ?? {};
-  const supervised = await runtime.exec({
-    id: `${handle.state.id}.${name}`,
-    containerPid: handle.state.pid,
-    config: asProcess ? config : { ...config, linux },
-    process: asProcess ? await withHome(hook, `/proc/${handle.state.pid}/root`) : hook,
-    file: path,
-    runDirectory: join(handle.directory, "hook"),
-    stdio: { terminal: false, stdin: true },
-    attach: [{ stdin: true, stdout: true, stderr: true, closeStdinOnEnd: true }],
-  });
-  const output = new Output(withoutHeaders);
-  const [socket] = supervised.attached as [Socket];
-  socket.on("error", () => {});
-  socket.on("data", (bytes: Buffer) => output.push(bytes));
-  socket.end(state);
-  const said = new Promise((resolve) => socket.once("close", resolve));
-  const ended = supervised.exited.then(async ({ exitCode, signal }) => {
-    await said;
-    return endOf(exitCode, signal);
-  });
-  await checked(ended, timeout, output, () => void supervised.signal(9));
-  await supervised.gone;
-}
-
-/** As runc says them. Source: signal(7). */
-const SIGNAL_TEXTS: Readonly<Record<number, string>> = {
-  1: "hangup",
-  2: "interrupt",
-  3: "quit",
-  4: "illegal instruction",
-  6: "aborted",
-  7: "bus error",
-  8: "floating point exception",
-  9: "killed",
-  11: "segmentation fault",
-  13: "broken pipe",
-  14: "alarm clock",
-  15: "terminated",
-  31: "bad system call",
-};
-
-/** "" for success. */
-function endOf(exitCode: number, signal: number): string {
-  if (signal !== 0) return `signal: ${SIGNAL_TEXTS[signal] ?? signal}`;
-  return exitCode === 0 ? "" : `exit status ${exitCode}`;
-}
-
-/** @throws Error saying how it failed, with what the hook said */
-async function checked(
-  ended: Promise<string>,
-  timeoutSeconds: number | undefined,
-  output: Output,
-  kill: () => void,
-): Promise<void> {
-  let timedOut = false;
-  const timer =
-    timeoutSeconds === undefined
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          kill();
-        }, timeoutSeconds * 1000);
-  const end = await ended.finally(() => clearTimeout(timer));
-  if (timedOut) throw new Error(`hook ran past specified timeout of ${timeoutSeconds}s`);
-  if (end !== "") throw new Error(`${end}, output: ${output.text()}`);
-}
-
-/** The first bytes of what a hook says. */
-class Output {
-  readonly #pieces: Buffer[] = [];
-  #room = OCI_HOOK_OUTPUT_MAX_BYTES;
-
-  constructor(private readonly decode = (bytes: Buffer) => bytes) {}
-
-  push(bytes: Buffer): void {
-    const kept = bytes.subarray(0, this.#room);
-    this.#room -= kept.length;
-    if (kept.length > 0) this.#pieces.push(kept);
-  }
-
-  text(): string {
-    return this.decode(Buffer.concat(this.#pieces)).toString();
-  }
-}
-
-/** Of Docker's framing, in which the supervisor passes output on; the last frame may be cut off. */
-function withoutHeaders(framed: Buffer): Buffer {
-  const payloads: Buffer[] = [];
-  for (let at = 0; at + FRAME_HEADER_BYTES <= framed.length; ) {
-    const start = at + FRAME_HEADER_BYTES;
-    at = start + framed.readUInt32BE(start - 4);
-    payloads.push(framed.subarray(start, at));
-  }
-  return Buffer.concat(payloads);
-}
-
-function environment(env: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    env.map((entry) => {
-      const at = entry.indexOf("=");
-      return at === -1 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + 1)];
-    }),
-  );
-}
-
-/** All that a hook can have: ours, or in a user namespace, whose root it is, what our bounding set leaves. */
-function ourCapabilities({ linux }: OciConfig): NonNullable<OciProcess["capabilities"]> {
-  const set = linux?.namespaces?.some(({ type }) => type === "user") ? "CapBnd" : "CapPrm";
-  const mask = new RegExp(`^${set}:\\s*(\\w+)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  const all = capabilitiesOf(BigInt(`0x${mask}`));
-  return { bounding: all, effective: all, permitted: all };
+  await runHooksOf(runtime, target, name, status);
 }

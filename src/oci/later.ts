@@ -2,10 +2,10 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
+import { hasOwnPids } from "../runtime/own-pids.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import { formatState } from "./container-view.ts";
-import { hasOwnPids } from "./launch.ts";
 import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
 
 /** Whether each container is started and ended as this one: no hooks, nothing that systemd or resctrl has a part in. */

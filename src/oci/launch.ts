@@ -201,11 +201,6 @@ function withListenFds(config: OciConfig, count: number): OciConfig {
   return { ...config, process: { ...config.process, env } };
 }
 
-/** Whether its init is the first process of a pid namespace, with which all others end. */
-export function hasOwnPids({ linux }: OciConfig): boolean {
-  return linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) ?? false;
-}
-
 function isRootless({ rootless }: OciContext): boolean {
   return rootless === "auto" ? process.geteuid?.() !== 0 : rootless;
 }

@@ -6,6 +6,7 @@ import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "..
 import { writePoint } from "../base/write-point.ts";
 import { emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
+import { EARLY_HOOKS, hasEarlyHooks } from "../runtime/early-hooks.ts";
 import type { Created, Runtime, StandInPlan, StartRequest } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
 import { cgroupHost } from "./cgroup.ts";
@@ -16,9 +17,6 @@ import { type StateHandle, statusOf } from "./state.ts";
 
 const SIGKILL = 9;
 
-/** Hooks that run before pivot_root(2), in their order. */
-const EARLY_HOOKS = ["prestart", "createRuntime", "createContainer"] as const;
-
 /**
  * Starts init up to where it waits, its pid written down. On failure nothing is left, and poststop hooks have run.
  * @throws LighterError
@@ -28,8 +26,7 @@ export async function createInit(
   runtime: Runtime,
   { handle, request, close }: Prepared,
 ): Promise<Created> {
-  const hooks = request.config.hooks ?? {};
-  const isHooked = EARLY_HOOKS.some((name) => (hooks[name]?.length ?? 0) > 0);
+  const isHooked = hasEarlyHooks(request.config);
   const beforePivot = async (pid: number) => {
     recordPid(handle, pid);
     const { runHooks } = await import("./hooks.ts");

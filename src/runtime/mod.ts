@@ -1,6 +1,5 @@
 import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
-import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import {
@@ -28,7 +27,7 @@ import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
 import { explainFailure } from "./play-error.ts";
 import { capabilityWarnings } from "./process.ts";
-import { runFiles } from "./run-files.ts";
+import { rootMountpointIn, runFiles } from "./run-files.ts";
 import { filesystemFds } from "./shared-filesystems.ts";
 import type { StandInPlan } from "./stand-in.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
@@ -69,7 +68,7 @@ class LauncherRuntime implements Runtime {
   readonly #fault: Fault | undefined;
 
   constructor({ execRoot, launcher, cgroups = detectCgroupHost(), fault }: RuntimeOptions) {
-    const rootMountpoint = execRoot === undefined ? "" : join(execRoot, "rootfs");
+    const rootMountpoint = execRoot === undefined ? "" : rootMountpointIn(execRoot);
     if (rootMountpoint !== "") mkdirSync(rootMountpoint, { recursive: true, mode: 0o700 });
     this.#readLauncher = typeof launcher === "function" ? launcher : () => launcher;
     if (typeof launcher !== "function") this.#sealLauncher();

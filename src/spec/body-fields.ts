@@ -14,6 +14,7 @@ type Shape =
   | "strings"
   | "command"
   | "stringMap"
+  | "listsOfStrings"
   /** Keys with empty objects. */
   | "set"
   /** Anything: fields that are refused unless empty. */
@@ -102,6 +103,9 @@ function parseShape(path: string, value: unknown, shape: Shape, earlier: unknown
       return typeof value === "string" ? [parseString(path, value)] : parseStrings(path, value);
     case "strings":
       return parseStrings(path, value);
+    case "listsOfStrings":
+      if (!Array.isArray(value)) throw wrongShape(path, "a list of lists of strings", value);
+      return value.map((each: unknown, index) => parseStrings(`${path}[${index}]`, each ?? []));
     case "stringMap":
       return { ...(earlier as object), ...parseMap(path, value, "an object of strings", parseText) };
     case "set":

@@ -90,7 +90,7 @@ export interface DockerResources {
   CpusetMems?: Maybe<string>;
   Devices?: Maybe<DockerDeviceMapping[]>;
   DeviceCgroupRules?: Maybe<string[]>;
-  DeviceRequests?: Maybe<object[]>;
+  DeviceRequests?: Maybe<DockerDeviceRequest[]>;
   KernelMemoryTCP?: Maybe<number>;
   MemoryReservation?: Maybe<number>;
   /** Bytes of memory and swap together; -1: unlimited swap; 0: twice the memory. */
@@ -118,6 +118,16 @@ export interface DockerThrottleDevice {
   Path?: Maybe<string>;
   /** Bytes or operations a second. */
   Rate?: Maybe<number>;
+}
+
+export interface DockerDeviceRequest {
+  Driver?: Maybe<string>;
+  /** -1: all. */
+  Count?: Maybe<number>;
+  DeviceIDs?: Maybe<string[]>;
+  /** One of these lists, and all of it. */
+  Capabilities?: Maybe<string[][]>;
+  Options?: Maybe<Record<string, string>>;
 }
 
 export interface DockerDeviceMapping {

@@ -156,6 +156,7 @@ const containerCases: readonly (readonly string[])[] = [
   ["--group-add", "a", "--group-add", "b", "--volumes-from", "x:ro", "--volume-driver", "vd", "busybox"],
   ["--annotation", "a=b", "--storage-opt", "size=1G", "--userns=", "busybox"],
   ["--gpus", "all", "busybox"],
+  ["--device", "vendor.com/class=name", "--device", "/dev/null", "--gpus", "1", "--device", "ab.c/de=f", "busybox"],
   ["--gpus", "2,driver=d", "--gpus", "1", "busybox"],
   ["--gpus", '"device=0,1","capabilities=a,b",options=x=y', "--gpus", "driver=nvidia", "busybox"],
   ["--kernel-memory", "5m", "busybox"],

@@ -120,6 +120,11 @@ test("every key of the file has a flag that says the same", () => {
 test("what asks for nothing that is not so anyway is accepted", () => {
   for (const file of [
     { "live-restore": true, "exec-opts": ["native.cgroupdriver=cgroupfs"], "default-runtime": "lighter" },
+    // As NVIDIA's installer writes it.
+    {
+      runtimes: { nvidia: { path: "nvidia-container-runtime", args: [], runtimeArgs: [] } },
+      "default-runtime": "nvidia",
+    },
     { "userland-proxy": true, "network-control-plane-mtu": 1500 },
     { "storage-driver": "overlay2", experimental: false, "selinux-enabled": false, "userns-remap": "", debug: null },
   ])
@@ -187,7 +192,14 @@ test("what cannot be meant or done is refused by name", () => {
     ["{}", ["--default-address-pool=base=10.0.0.0/8"], "not of the form base=CIDR,size=BITS"],
     ["{}", ["--default-network-opt=bridge"], "not of the form NAME=VALUE"],
     ["{}", ["--userland-proxy-path=/x"], "userland-proxy-path: /x is not supported: there is no proxy program"],
-    ['{"runtimes": {"x": {"path": "/x"}}}', [], "runtimes: {"],
+    ['{"runtimes": {"x": {"path": 5}}}', [], 'runtimes["x"].path is not a string'],
+    ['{"runtimes": {"lighter": {"path": "/x"}}}', [], "runtimes: runtime name 'lighter' is reserved"],
+    [
+      '{"runtimes": {"x": {"path": "/x"}}, "default-runtime": "x"}',
+      [],
+      'default-runtime: runtime "x" is not used: containers are started by lighter itself',
+    ],
+    ["{}", ["--add-runtime=x"], 'add-runtime is "x", not of the form NAME=VALUE'],
     ["{}", ["--storage-driver", "zfs"], "storage-driver: zfs is not supported"],
     ["{}", ["--registry-mirror=ftp://m"], "invalid mirror"],
     ["{}", ["--nonesuch"], "unknown flag: --nonesuch"],

@@ -9,9 +9,13 @@ import { LOG_LEVELS, type LogFormat, type LogLevel } from "../../base/log.ts";
 import {
   type ContainerDefaults,
   checkContainerDefaults,
+  checkRuntime,
+  DEFAULT_CDI_DIRECTORIES,
   type NetworkSettings,
   parseMirror,
   type RegistryConfig,
+  RUNTIME_NAME,
+  type RuntimeTable,
 } from "../../engine/mod.ts";
 import { formatHost, type Host, isLoopback, parseAddress, parseHost } from "./hosts.ts";
 import { invalid } from "./kinds.ts";
@@ -56,6 +60,10 @@ export interface DaemonOptions extends ReloadableOptions {
   /** As given; what it means depends on the host's users. */
   usernsRemap: string;
   networks: NetworkSettings;
+  /** Beside ours. */
+  runtimes: RuntimeTable;
+  /** Directories with specs of devices. */
+  cdiDirectories: readonly string[];
 }
 
 const DEFAULT_UPLOADS = 5;
@@ -90,6 +98,8 @@ export function parseDaemonOptions(
     defaults: parseDefaults(values),
     usernsRemap: values["userns-remap"] ?? "",
     networks: parseNetworkSettings(values),
+    runtimes: values.runtimes ?? {},
+    cdiDirectories: values["cdi-spec-dirs"] ?? DEFAULT_CDI_DIRECTORIES,
     ...parseReloadable(values),
   };
 }
@@ -136,8 +146,6 @@ function parseReloadable(values: Values): ReloadableOptions {
     if (!/^[^=]+=/.test(label)) throw invalid(`labels: bad attribute format: ${label}`);
   const mirrors = values["registry-mirrors"] ?? [];
   for (const mirror of mirrors) parseMirror(mirror);
-  const runtime = values["default-runtime"] ?? "lighter";
-  if (runtime !== "lighter") throw invalid(`default-runtime: specified default runtime '${runtime}' does not exist`);
   return {
     debug: values.debug ?? false,
     labels: values.labels ?? [],
@@ -185,9 +193,19 @@ function parseDefaults(values: Values): ContainerDefaults {
     dnsOptions: values["dns-opts"] ?? [],
     dnsSearch: values["dns-search"] ?? [],
     log: { driver: values["log-driver"] || "json-file", options: values["log-opts"] ?? {} },
+    runtime: parseDefaultRuntime(values),
   };
   checkContainerDefaults(defaults);
   return defaults;
+}
+
+function parseDefaultRuntime({ runtimes = {}, "default-runtime": name = RUNTIME_NAME }: Values): string {
+  for (const each of Object.keys(runtimes))
+    if (each === RUNTIME_NAME) throw invalid(`runtimes: runtime name '${each}' is reserved`);
+  if (name !== RUNTIME_NAME && !Object.hasOwn(runtimes, name))
+    throw invalid(`default-runtime: specified default runtime '${name}' does not exist`);
+  checkRuntime("default-runtime", name, runtimes);
+  return name;
 }
 
 function refuseExecOptions(options: readonly string[]): void {

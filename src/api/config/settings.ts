@@ -2,8 +2,11 @@
  * Every setting that Docker's daemon has, by its key in daemon.json, and what becomes of it here.
  * Source: dockerd(8) of versions 26 to 28, and what dockerd 26 says to wrong values.
  */
+
+import type { RuntimeEntry } from "../../engine/mod.ts";
 import { bytes, flag, type Kind, number, pairs, switches, text, texts, type Ulimit, ulimits, unread } from "./kinds.ts";
 import { type AddressPoolValue, addressPools, networkOptions } from "./network-kinds.ts";
+import { runtimes } from "./runtime-kinds.ts";
 
 /** The settings that are used, each absent unless given. */
 export interface Values {
@@ -38,6 +41,8 @@ export interface Values {
   "default-ipc-mode"?: string;
   "default-cgroupns-mode"?: string;
   "default-runtime"?: string;
+  runtimes?: Record<string, RuntimeEntry>;
+  "cdi-spec-dirs"?: string[];
   "no-new-privileges"?: boolean;
   "seccomp-profile"?: string;
   "cgroup-parent"?: string;
@@ -139,7 +144,17 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   "default-shm-size": { kind: bytes, help: "size of /dev/shm (default 64m)" },
   "default-ipc-mode": { kind: text("MODE"), help: '"private" or "shareable" (default "private")' },
   "default-cgroupns-mode": { kind: text("MODE"), help: '"private" or "host" (default "private")' },
-  "default-runtime": { kind: text("NAME"), help: 'there is "lighter"', reloads: true },
+  "default-runtime": { kind: text("NAME"), help: 'of containers that name none: "lighter", or one of NVIDIA\'s' },
+  runtimes: {
+    kind: runtimes,
+    flag: "add-runtime",
+    help: "NVIDIA's means the GPUs that CDI specs tell of; others are listed, and not used",
+  },
+  "cdi-spec-dirs": {
+    kind: texts("PATH"),
+    flag: "cdi-spec-dir",
+    help: 'directories with CDI specs of devices (default "/etc/cdi" and "/var/run/cdi")',
+  },
   "no-new-privileges": { kind: flag, help: "for containers that do not say" },
   "seccomp-profile": { kind: text("PATH"), help: 'a file, "builtin" or "unconfined" (default "builtin")' },
   "cgroup-parent": { kind: text("CGROUP"), help: 'parent of containers\' cgroups (default "/lighter")' },
@@ -208,12 +223,10 @@ export const REFUSED: Readonly<Record<string, Refused>> = {
   "network-control-plane-mtu": refused(aValue, "there is no swarm", [0, 1500, "0", "1500"]),
   "userland-proxy-path": refused(aValue, "there is no proxy program"),
 
-  runtimes: refused(aValue, 'there is one runtime, "lighter"', [], "add-runtime"),
   "allow-nondistributable-artifacts": refused(aValue, "such layers are pulled and not pushed"),
   "api-cors-header": refused(aValue, "a web page must not reach the API"),
   "authorization-plugins": refused(aValue, "there are no plugins", [], "authorization-plugin"),
   builder: refused(aValue, "building is not available yet"),
-  "cdi-spec-dirs": refused(aValue, "device drivers are not available", [], "cdi-spec-dir"),
   containerd: refused(aValue, NO_CONTAINERD),
   "containerd-namespace": refused(aValue, NO_CONTAINERD),
   "containerd-plugin-namespace": refused(aValue, NO_CONTAINERD, [], "containerd-plugins-namespace"),

@@ -28,6 +28,8 @@ interface Info {
   readonly Swarm?: { readonly LocalNodeState?: string };
   readonly Runtimes?: Readonly<Record<string, unknown>> | null;
   readonly ContainerdCommit?: { readonly ID: string };
+  readonly CDISpecDirs?: readonly string[] | null;
+  readonly DiscoveredDevices?: readonly { readonly Source: string; readonly ID: string }[] | null;
   readonly RuncCommit?: { readonly ID: string };
   readonly InitCommit?: { readonly ID: string };
   readonly SecurityOptions?: readonly string[] | null;
@@ -89,6 +91,11 @@ function formatInfo(info: Info): string[] {
       if (kind !== "Authorization" || names.length > 0) lines.push(`  ${kind}: ${names.join(" ")}`);
     }
   }
+  list("CDI spec directories", info.CDISpecDirs);
+  list(
+    "Discovered Devices",
+    info.DiscoveredDevices?.map(({ Source, ID }) => `${Source}: ${ID}`),
+  );
   put("Swarm", info.Swarm?.LocalNodeState);
   if (info.Runtimes && Object.keys(info.Runtimes).length > 0) {
     put("Runtimes", Object.keys(info.Runtimes).join(" "));

@@ -15,6 +15,7 @@ const DEFAULTS: ContainerDefaults = {
   dnsOptions: ["ndots:1"],
   dnsSearch: ["a.b"],
   log: { driver: "json-file", options: { "max-size": "1m" } },
+  runtime: "nvidia",
 };
 
 const UNIFIED = { cgroup: { mode: "unified" } } as const;
@@ -31,6 +32,7 @@ test("a container that says nothing gets every default", () => {
     Dns: ["1.1.1.1"],
     DnsOptions: ["ndots:1"],
     DnsSearch: ["a.b"],
+    Runtime: "nvidia",
     LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
   });
 });
@@ -58,6 +60,7 @@ test("what a container says stays, and nothing that it has is changed", () => {
     Dns: ["8.8.8.8"],
     DnsOptions: ["x"],
     DnsSearch: ["y"],
+    Runtime: "lighter",
     LogConfig: { Type: "json-file", Config: { "max-size": "2m" } },
   };
   const before = structuredClone(given);

@@ -7,6 +7,7 @@ import { parseDockerSeccompProfile } from "../../spec/docker-seccomp.ts";
 import type { CgroupFeatures } from "./host.ts";
 import { parseLogConfig } from "./log.ts";
 import { planRlimits } from "./resources.ts";
+import { RUNTIME_NAME } from "./runtimes.ts";
 
 export interface ContainerDefaults {
   ipcMode: "private" | "shareable";
@@ -22,6 +23,7 @@ export interface ContainerDefaults {
   dnsOptions: readonly string[];
   dnsSearch: readonly string[];
   log: { driver: string; options: Readonly<Record<string, string>> };
+  runtime: string;
 }
 
 export const NO_DEFAULTS: ContainerDefaults = {
@@ -37,6 +39,7 @@ export const NO_DEFAULTS: ContainerDefaults = {
   dnsOptions: [],
   dnsSearch: [],
   log: { driver: "json-file", options: {} },
+  runtime: RUNTIME_NAME,
 };
 
 /** When the daemon starts: a mistake must not wait for the first container. @throws LighterError, in Docker's words */
@@ -57,6 +60,7 @@ export function applyDefaults(
   // With cgroup v1 a privileged container is meant to see the host's, whatever the daemon's setting, as with Docker.
   const seesHost = given.Privileged && host.cgroup.mode !== "unified";
   hostConfig.CgroupnsMode ||= seesHost ? "host" : defaults.cgroupnsMode;
+  if (defaults.runtime !== RUNTIME_NAME) hostConfig.Runtime ||= defaults.runtime;
   if (defaults.shmBytes !== undefined) hostConfig.ShmSize ||= defaults.shmBytes;
   if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
   if (defaults.init) hostConfig.Init ??= true;

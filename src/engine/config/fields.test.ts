@@ -3,6 +3,7 @@ import { runCase } from "../../../tests/golden/config/run-case.ts";
 import { LighterError } from "../../base/errors.ts";
 import type { Fields } from "../../spec/body-fields.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
+import { requestedDevices } from "../cdi/requests.ts";
 import { planEtcFiles } from "./etc-files.ts";
 import { CONTAINER_CONFIG_FIELDS, HOST_CONFIG_FIELDS, parseCreateBody } from "./fields.ts";
 import { exposedPorts, planPorts } from "./ports.ts";
@@ -35,7 +36,7 @@ const HOST_CONFIG_SAMPLES: Required<{ [K in keyof DockerHostConfig]: unknown }> 
   CpusetCpus: "0",
   CpusetMems: "0",
   DeviceCgroupRules: ["c 1:3 r"],
-  DeviceRequests: [{ Count: -1 }],
+  DeviceRequests: [{ Count: -1, Capabilities: [["gpu"]] }],
   Devices: [{ PathOnHost: "/dev/loop0" }],
   Dns: ["9.9.9.9"],
   DnsOptions: ["ndots:2"],
@@ -137,7 +138,8 @@ function outcome(config: DockerContainerConfig, hostConfig: DockerHostConfig): s
   const files = planEtcFiles(prepared.config, prepared.hostConfig, host, network);
   const ports = planPorts(prepared.config, prepared.hostConfig);
   const exposed = exposedPorts(prepared.config, prepared.hostConfig);
-  return JSON.stringify({ oci, mountPoints, log, warnings, endpoints, files, ports, exposed });
+  const devices = requestedDevices(prepared.config, prepared.hostConfig, false, () => true);
+  return JSON.stringify({ oci, mountPoints, log, warnings, endpoints, files, ports, exposed, devices });
 }
 
 function checkField(key: string, fields: Fields, prefix: string, run: () => string): void {
@@ -191,7 +193,7 @@ test("an unknown field is passed over at every level, a known one that cannot be
   expect(() => parseCreateBody({ HostConfig: { Mounts: [{ TmpfsOptions: { Options: [["noexec"]] } }] } })).toThrow(
     "HostConfig.Mounts[0].TmpfsOptions.Options: not supported",
   );
-  expect(parseCreateBody({ HostConfig: { storageopt: {}, DeviceRequests: [] } }).hostConfig).toEqual({});
+  expect(parseCreateBody({ HostConfig: { storageopt: {}, CpuCount: 0 } }).hostConfig).toEqual({});
 });
 
 test("names of JSON's built-in properties are unknown fields like any other", () => {

@@ -85,7 +85,15 @@ export const HOST_CONFIG_FIELDS: Fields = {
     },
   }),
   DeviceCgroupRules: handled("strings"),
-  DeviceRequests: refused("device drivers (GPUs) are not available"),
+  DeviceRequests: handled({
+    list: {
+      Driver: handled("string"),
+      Count: handled("integer"),
+      DeviceIDs: handled("strings"),
+      Capabilities: handled("listsOfStrings"),
+      Options: informative("stringMap"),
+    },
+  }),
   KernelMemoryTCP: refused("the kernel has dropped this limit"),
   MemoryReservation: handled("integer"),
   MemorySwap: handled("integer"),

@@ -46,10 +46,10 @@ export {
   DEFAULT_SHM_BYTES,
   type PreparedContainer,
   prepareContainer,
-  RUNTIME_NAME,
   validateCreate,
 } from "./prepare.ts";
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
 export { planResources } from "./resources.ts";
+export { checkRuntime, isNvidiaRuntime, RUNTIME_NAME, type RuntimeEntry, type RuntimeTable } from "./runtimes.ts";
 export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";

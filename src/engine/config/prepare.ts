@@ -12,6 +12,7 @@ import { parseCgroupnsMode, parseNetworkMode, parseUtsMode, validateNamespaces }
 import { completeBindings, validatePorts } from "./ports.ts";
 import { commandOf, mergeImageConfig, validateProcess } from "./process.ts";
 import { planResources, planRlimits, prepareResources } from "./resources.ts";
+import { checkRuntime, RUNTIME_NAME, type RuntimeTable } from "./runtimes.ts";
 import {
   checkAppArmor,
   defaultMaskedPaths,
@@ -24,8 +25,6 @@ import { planSysctls } from "./sysctls.ts";
 import { parseUsernsMode } from "./userns-mode.ts";
 
 export const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
-/** The name of our only runtime, in `HostConfig.Runtime`. */
-export const RUNTIME_NAME = "lighter";
 
 /** A create request that has been checked, with everything filled in that Docker fills in: what `inspect` shows. */
 export interface PreparedContainer {
@@ -54,7 +53,7 @@ export function prepareContainer(
     endpoints?: Readonly<Record<string, DockerEndpointSettings>>;
     image?: DockerContainerConfig;
   },
-  context: MountContext,
+  context: MountContext & { runtimes?: RuntimeTable },
 ): PreparedContainer {
   const { host } = context;
   const merged = mergeImageConfig(input.config, input.image ?? {});
@@ -72,7 +71,7 @@ export function prepareContainer(
     CgroupnsMode: parseCgroupnsMode(limited.CgroupnsMode),
     NetworkMode: networkNameOf(limited.NetworkMode ?? ""),
     ...(limited.PortBindings == null ? {} : { PortBindings: completeBindings(limited.PortBindings) }),
-    Runtime: RUNTIME_NAME,
+    Runtime: limited.Runtime || RUNTIME_NAME,
     RestartPolicy: {
       Name: limited.RestartPolicy?.Name || "no",
       MaximumRetryCount: limited.RestartPolicy?.MaximumRetryCount ?? 0,
@@ -103,7 +102,7 @@ export function prepareContainer(
 export function validateCreate(
   config: DockerContainerConfig,
   given: DockerHostConfig,
-  context: Pick<MountContext, "host" | "probe">,
+  context: Pick<MountContext, "host" | "probe"> & { runtimes?: RuntimeTable },
 ): { hostConfig: DockerHostConfig; warnings: string[] } {
   const { host, probe } = context;
   validateProcess(config);
@@ -111,8 +110,7 @@ export function validateCreate(
   validateRestartPolicy(given);
   if (given.Isolation && given.Isolation !== "default")
     throw invalid(`Invalid isolation: ${JSON.stringify(given.Isolation)} - linux only supports 'default'`);
-  if (given.Runtime && given.Runtime !== RUNTIME_NAME)
-    throw invalid(`unknown or invalid runtime name: ${given.Runtime}`);
+  if (given.Runtime) checkRuntime("HostConfig.Runtime", given.Runtime, context.runtimes ?? {});
   if ((given.ShmSize ?? 0) < 0) throw invalid("SHM size can not be less than 0");
   for (const key of Object.keys(given.Annotations ?? {}))
     if (key === "") throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");

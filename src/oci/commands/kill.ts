@@ -1,7 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { parseSignal } from "../../base/signals.ts";
+import { hasOwnPids } from "../../runtime/own-pids.ts";
 import type { OciCommand } from "../command.ts";
-import { hasOwnPids } from "../launch.ts";
 import { signalAll, signalInit } from "../lifecycle.ts";
 import { lockState } from "../state.ts";
 

@@ -3,7 +3,8 @@
  * clients' input to it; answers requests on the unix socket; when the child ends, writes the exit record durably,
  * tells everyone, plays the clean-up ops and goes. Frames and the exit record: see src/linux/program/format.ts.
  *
- * Back-pressure: a chunk of output stays until every attached client has taken it; only then is more read.
+ * Back-pressure: a chunk of output stays until every attached client has taken it; only then is more read. The end waits for
+ * nobody: what clients have not taken by then is sent by a process of its own.
  */
 #include "launcher.h"
 
@@ -19,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,10 +31,11 @@
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
 #define LOG_ENDING_BYTES 16 /* ".999.gz" */
-#define MAX_CLIENTS 128
+#define TAIL_BYTES (2 << 20) /* of both streams: a pipe has a megabyte at most, unless its owner is privileged */
+#define MAX_CLIENTS 1024 /* more than the engine attaches (ATTACHED_CLIENTS_MAX) */
 #define PART_MS 200 /* for clients that do not close when we do */
 #define RELEASE_MS 1000 /* for a process that may be frozen to say that it goes on by itself */
-#define FLUSH_MS 10000 /* how long clients that do not read may keep an ended supervisor */
+#define FLUSH_MS 60000 /* how long clients are waited for that do not take what was said at the end */
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
@@ -42,11 +45,14 @@ struct client {
 	uint8_t kind, mask;
 	uint8_t gone;	  /* has closed its side: only what it sent for stdin still counts */
 	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
-	int8_t current;	  /* the stream whose chunk is half-way out, or -1 */
+	int8_t current;	  /* the stream whose chunk is half-way out, IN_TAIL, or -1 */
 	uint8_t in_length;
 	uint8_t in[24];
 	uint32_t sent; /* bytes of the current chunk that are out */
+	uint32_t tail_at; /* of the next frame of the tail */
 };
+
+enum { IN_TAIL = 2 };
 
 struct stream {
 	int fd;
@@ -69,6 +75,8 @@ static int terminal_due; /* the child is still to send it: until then input stay
 static struct stream streams[2];
 static struct client clients[MAX_CLIENTS];
 static int client_count;
+static uint8_t tail[TAIL_BYTES]; /* frames that were read at the end, while clients had not taken the chunks before them */
+static uint32_t tail_length;
 static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
 static size_t input_length, input_sent;
 static int close_stdin_when_sent;
@@ -77,8 +85,8 @@ static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
 static struct {
-	int fd;	    /* -1 while there is nothing to write */
-	int wanted; /* has a path, and could be opened there */
+	int fd;	    /* -1 where it could not be opened */
+	int wanted; /* has a path */
 	uint64_t size;
 	size_t length;
 	uint8_t buffer[ENTRY_BYTES(LINE_BYTES)];
@@ -119,14 +127,12 @@ static int slot_fd(uint32_t slot)
 
 /* --------------------------------------------------------------------------------------------- log: Docker's json-file */
 
-/* Made late: on a busy disk a new file costs as much as the rest of a start, and many containers say nothing. */
 static void log_open(void)
 {
 	const char *path = program_string(program, program->header.log_path);
 	struct stat st;
 
 	logfile.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	logfile.wanted = logfile.fd >= 0;
 	logfile.size = logfile.fd >= 0 && fstat(logfile.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
@@ -647,6 +653,17 @@ static void write_input(void)
 		close_stdin();
 }
 
+/* Who has gone is still there for what it sent for stdin; not if its place is needed. Returns 0 if nobody has gone. */
+static int make_room(void)
+{
+	for (int i = 0; i < client_count; i++)
+		if (clients[i].gone) {
+			drop_client(i);
+			return 1;
+		}
+	return 0;
+}
+
 /* And what those that have been accepted say of themselves: one that has said it before some output misses none of that. */
 static void accept_clients(void)
 {
@@ -658,7 +675,7 @@ static void accept_clients(void)
 
 		if (fd < 0)
 			return;
-		if (client_count == MAX_CLIENTS) {
+		if (client_count == MAX_CLIENTS && !make_room()) {
 			close(fd);
 			continue;
 		}
@@ -668,13 +685,26 @@ static void accept_clients(void)
 	}
 }
 
-/* The next chunk this client has not had, or -1. */
-static int next_chunk(const struct client *client)
+static uint32_t frame_length(const uint8_t *frame)
+{
+	return FRAME_BYTES + ((uint32_t)frame[4] << 24 | (uint32_t)frame[5] << 16 | (uint32_t)frame[6] << 8 | frame[7]);
+}
+
+/* The next chunk this client has not had: a stream's, IN_TAIL, or -1. */
+static int next_chunk(struct client *client)
 {
 	for (int i = 0; i < 2; i++)
 		if (streams[i].length > 0 && (client->mask & streams[i].mask) && !(client->taken & (1 << i)))
 			return i;
+	for (; client->tail_at < tail_length; client->tail_at += frame_length(tail + client->tail_at))
+		if (client->mask & (tail[client->tail_at] == FRAME_STDOUT ? ATTACH_STDOUT : ATTACH_STDERR))
+			return IN_TAIL;
 	return -1;
+}
+
+static int is_behind(struct client *client)
+{
+	return client->kind == CLIENT_ATTACH && (client->current >= 0 || next_chunk(client) >= 0);
 }
 
 /* Sends what the client's socket takes. Returns 0 to drop it. */
@@ -683,7 +713,8 @@ static int send_output(struct client *client)
 	if (!may_send(client))
 		return 1;
 	for (;;) {
-		struct stream *stream;
+		const uint8_t *frame;
+		uint32_t length;
 		ssize_t n;
 
 		if (client->current < 0) {
@@ -692,15 +723,18 @@ static int send_output(struct client *client)
 		}
 		if (client->current < 0)
 			return 1;
-		stream = &streams[client->current];
-		n = send(client->output_fd, stream->frame + client->sent, stream->length - client->sent,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		frame = client->current == IN_TAIL ? tail + client->tail_at : streams[client->current].frame;
+		length = frame_length(frame);
+		n = send(client->output_fd, frame + client->sent, length - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR || hang_up(client);
 		client->sent += (uint32_t)n;
-		if (client->sent < stream->length)
+		if (client->sent < length)
 			return 1;
-		client->taken |= (uint8_t)(1 << client->current);
+		if (client->current == IN_TAIL)
+			client->tail_at += length;
+		else
+			client->taken |= (uint8_t)(1 << client->current);
 		client->current = -1;
 	}
 }
@@ -726,14 +760,15 @@ static void send_outputs(void)
 
 /* ------------------------------------------------------------------------------------------------ output of the child */
 
-/* Returns 1 if there was something. At the end of the stream its fd becomes -1. */
-static int read_stream(struct stream *stream)
+/* A frame of at most `room` bytes, a chunk, and into the log. Returns its length, 0: nothing. At the end of the stream its fd becomes -1. */
+static uint32_t read_frame(struct stream *stream, uint8_t *frame, size_t room)
 {
 	ssize_t n;
 
-	if (stream->fd < 0 || stream->length > 0)
+	if (stream->fd < 0 || room <= FRAME_BYTES)
 		return 0;
-	n = read(stream->fd, stream->frame + FRAME_BYTES, CHUNK_BYTES);
+	room -= FRAME_BYTES;
+	n = read(stream->fd, frame + FRAME_BYTES, room < CHUNK_BYTES ? room : CHUNK_BYTES);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) {
@@ -743,10 +778,17 @@ static int read_stream(struct stream *stream)
 		stream->fd = -1;
 		return 0;
 	}
-	put_frame_header(stream->frame, stream->mask == ATTACH_STDOUT ? FRAME_STDOUT : FRAME_STDERR, (uint32_t)n);
-	stream->length = FRAME_BYTES + (uint32_t)n;
-	log_chunk(stream, stream->frame + FRAME_BYTES, (size_t)n);
-	return 1;
+	put_frame_header(frame, stream->mask == ATTACH_STDOUT ? FRAME_STDOUT : FRAME_STDERR, (uint32_t)n);
+	log_chunk(stream, frame + FRAME_BYTES, (size_t)n);
+	return FRAME_BYTES + (uint32_t)n;
+}
+
+/* Its next chunk, if clients have taken the last one. Returns the chunk's length. */
+static uint32_t read_stream(struct stream *stream)
+{
+	if (stream->length == 0)
+		stream->length = read_frame(stream, stream->frame, sizeof(stream->frame));
+	return stream->length;
 }
 
 /* 0 once it has been waited for: the number may be somebody else's by then. */
@@ -929,57 +971,131 @@ static void make_exit_record(int status, uint64_t finished_ns)
 }
 
 /* What sending more to it waits for. */
-static struct pollfd poll_output(const struct client *client)
+static struct pollfd poll_output(struct client *client)
 {
 	struct pollfd none = { -1, 0, 0 };
 
-	if (client->kind != CLIENT_ATTACH || (client->current < 0 && next_chunk(client) < 0))
+	if (!is_behind(client))
 		return none;
 	if (client->mask & ATTACH_HOLDS_OUTPUT)
 		return (struct pollfd){ client->fd, POLLIN, 0 };
 	return (struct pollfd){ client->output_fd, POLLOUT, 0 };
 }
 
-/* Waits until a client can take more, for the rest of the budget at most. Returns what is left of it, in ms. */
-static int wait_for_clients(int budget_ms)
-{
-	struct pollfd fds[MAX_CLIENTS];
-	uint64_t before = now_ns();
-	int elapsed_ms;
-
-	for (int i = 0; i < client_count; i++)
-		fds[i] = poll_output(&clients[i]);
-	poll(fds, (nfds_t)client_count, budget_ms);
-	elapsed_ms = (int)((now_ns() - before) / 1000000) + 1;
-	return elapsed_ms < budget_ms ? budget_ms - elapsed_ms : 0;
-}
-
-/* All the child wrote is in the pipes by now. A stream that others hold open is left when it runs dry. */
+/*
+ * All the child wrote is in the pipes by now: into the log, and to clients, as long as they take it at once. A stream that others hold
+ * open is left when it runs dry, or when they have written more than there can have been.
+ */
 static void drain_streams(void)
 {
-	int budget_ms = FLUSH_MS;
+	size_t drained = 0;
+	uint32_t length;
 
 	accept_clients();
 	do {
 		send_outputs();
-		while (budget_ms > 0 && (streams[0].length > 0 || streams[1].length > 0)) {
-			budget_ms = wait_for_clients(budget_ms);
-			send_outputs();
-		}
-		streams[0].length = streams[1].length = 0;
-	} while (read_stream(&streams[0]) | read_stream(&streams[1]));
+		if (streams[0].length > 0 || streams[1].length > 0)
+			break;
+		length = read_stream(&streams[0]) + read_stream(&streams[1]);
+		drained += length;
+	} while (length > 0 && drained < TAIL_BYTES);
+	do {
+		length = read_frame(&streams[0], tail + tail_length, sizeof(tail) - tail_length);
+		length += read_frame(&streams[1], tail + tail_length + length, sizeof(tail) - tail_length - length);
+		tail_length += length;
+	} while (length > 0);
 	log_end(&streams[0]);
 	log_end(&streams[1]);
 }
 
-/* Attached clients have had all the output: they need not wait for the rest of the end. */
+/* Drops those who are behind, or all others. */
+static void keep_clients(int behind)
+{
+	for (int i = client_count - 1; i >= 0; i--)
+		if (is_behind(&clients[i]) != behind)
+			drop_client(i);
+}
+
+static void close_all_but_clients(void)
+{
+	int end = 0;
+
+	for (int i = 0; i < client_count; i++) {
+		end = clients[i].fd >= end ? clients[i].fd + 1 : end;
+		end = clients[i].output_fd >= end ? clients[i].output_fd + 1 : end;
+	}
+	for (int fd = 0; fd < end; fd++) {
+		int is_clients = 0;
+
+		for (int i = 0; i < client_count && !is_clients; i++)
+			is_clients = fd == clients[i].fd || fd == clients[i].output_fd;
+		if (!is_clients)
+			close(fd);
+	}
+	syscall(SYS_close_range, (unsigned)end, ~0U, 0);
+}
+
+/* What a client has sent meanwhile is read: see part. Returns 0 to drop it: it has all, and says no more. */
+static int flush_client(struct client *client, short events)
+{
+	if (events & (POLLHUP | POLLERR))
+		return 0;
+	if ((client->mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) == ATTACH_STDIN && (events & POLLIN) &&
+	    read(client->fd, input, sizeof(input)) == 0)
+		client->mask &= (uint8_t)~ATTACH_STDIN;
+	if (is_behind(client)) {
+		if (!send_output(client))
+			return 0;
+		if (!is_behind(client)) {
+			close_output(client);
+			shutdown(client->fd, SHUT_WR);
+		}
+	}
+	return is_behind(client) || (client->mask & ATTACH_STDIN);
+}
+
+/* In a process that holds nothing else: gives to those who are behind what they have not had. */
+static void flush_clients(void)
+{
+	static struct pollfd fds[2 * MAX_CLIENTS];
+	uint64_t deadline = now_ns() + (uint64_t)FLUSH_MS * 1000000;
+
+	while (client_count > 0 && now_ns() < deadline) {
+		for (int i = 0; i < client_count; i++) {
+			uint8_t reads = (clients[i].mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) == ATTACH_STDIN;
+
+			fds[2 * i] = (struct pollfd){ clients[i].fd, reads ? POLLIN : 0, 0 };
+			fds[2 * i + 1] = poll_output(&clients[i]);
+		}
+		poll(fds, (nfds_t)(2 * client_count), (int)((deadline - now_ns()) / 1000000) + 1);
+		for (int i = client_count - 1; i >= 0; i--)
+			if (!flush_client(&clients[i], fds[2 * i].revents))
+				drop_client(i);
+	}
+}
+
+/* Attached clients that have had all the output need not wait for the rest of the end, nor the end for the others. */
 static void end_outputs(void)
 {
-	for (int i = 0; i < client_count; i++)
-		if (clients[i].kind == CLIENT_ATTACH) {
+	int behind = 0;
+
+	for (int i = 0; i < client_count; i++) {
+		if (is_behind(&clients[i])) {
+			behind = 1;
+		} else if (clients[i].kind == CLIENT_ATTACH) {
 			close_output(&clients[i]);
 			shutdown(clients[i].fd, SHUT_WR);
 		}
+	}
+	if (!behind)
+		return;
+	if (fork() == 0) {
+		keep_clients(1);
+		close_all_but_clients();
+		flush_clients();
+		_exit(0);
+	}
+	keep_clients(0);
 }
 
 static void child_ended(int status)
@@ -1092,6 +1208,8 @@ void supervise(struct program *p, pid_t init, int sync)
 		fail(p, init, (struct failure){ OP_INDEX_UNKNOWN, errno });
 	open_streams();
 	accept_clients();
+	if (logfile.wanted)
+		log_open(); /* who follows logs looks for the file; here, while the child is at work, it costs the start nothing */
 	do {
 		struct signalfd_siginfo info;
 

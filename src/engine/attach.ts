@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../base/errors.ts";
+import { ATTACHED_CLIENTS_MAX } from "../base/limits.ts";
+import { tooManyAttached } from "../runtime/mod.ts";
 import type { AttachPlan } from "../runtime/types.ts";
 import type { Container } from "./container.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -61,6 +63,7 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
       begin();
       return pending;
     }
+    if (container.pendingAttaches.size >= ATTACHED_CLIENTS_MAX) throw tooManyAttached();
     begin();
     container.pendingAttaches.add(pending);
     void pending.connection.then(() => container.pendingAttaches.delete(pending));

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../base/errors.ts";
+import { ATTACHED_CLIENTS_MAX } from "../base/limits.ts";
 import { writePoint } from "../base/write-point.ts";
 import {
   type CgroupHost,
@@ -365,6 +366,7 @@ interface Launched {
 class ConnectedProcess implements Supervised {
   readonly exited: Promise<ExitRecord>;
   readonly gone: Promise<void>;
+  #attachedCount = 0;
 
   constructor(
     readonly runDirectory: string,
@@ -378,6 +380,7 @@ class ConnectedProcess implements Supervised {
     });
     this.exited.catch(() => {}); // for whoever awaits it
     this.gone = connection.closed;
+    for (const socket of attached) this.#count(socket);
   }
 
   onLogRotated(act: () => void): void {
@@ -403,8 +406,16 @@ class ConnectedProcess implements Supervised {
     await this.connection.closeStdin();
   }
 
-  attach(plan: AttachPlan): Promise<Socket> {
-    return attachTo(runFiles(this.runDirectory).socket, plan);
+  async attach(plan: AttachPlan): Promise<Socket> {
+    if (this.#attachedCount >= ATTACHED_CLIENTS_MAX) throw tooManyAttached();
+    const socket = await attachTo(runFiles(this.runDirectory).socket, plan);
+    this.#count(socket);
+    return socket;
+  }
+
+  #count(socket: Socket): void {
+    this.#attachedCount++;
+    socket.once("close", () => this.#attachedCount--);
   }
 
   disconnect(): void {
@@ -419,6 +430,10 @@ class ConnectedProcess implements Supervised {
     if (errno !== "") throw new LighterError("conflict", "the process is not to be handed over", { errno });
     await this.gone;
   }
+}
+
+export function tooManyAttached(): LighterError {
+  return new LighterError("unavailable", `${ATTACHED_CLIENTS_MAX} clients are attached already, which is the limit`);
 }
 
 function exitRecord(raw: RawExitRecord): ExitRecord {

@@ -193,7 +193,7 @@ export interface Supervised {
   /** Of what has no terminal: nothing. */
   resize(rows: number, columns: number): Promise<void>;
   closeStdin(): Promise<void>;
-  /** A further connection. Output from now on; ends when the process's output ends. */
+  /** A further connection. Output from now on; ends when the process's output ends. @throws LighterError "unavailable" for one too many */
   attach(plan: AttachPlan): Promise<Socket>;
   /** Closes our connection; the process runs on, unless it is to be handed over. */
   disconnect(): void;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { FrameReader } from "../../src/api/frames.ts";
 import { frame } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { isRoot } from "../support/stage.ts";
@@ -96,6 +97,38 @@ rooted("of an exec, whose stream ends when its code is known", async () => {
   await stream.untilEnd();
   expect((await daemon.request("GET", `/exec/${exec}/json`)).json.ExitCode).toBe(137);
   await daemon.request("DELETE", `/containers/${id}?force=1`);
+});
+
+rooted(
+  "of a client that does not read: a stop does not wait for it, and it misses nothing of what the log has",
+  async () => {
+    const body = { Cmd: ["/usr/bin/yes"], OpenStdin: true, HostConfig: hostUsr };
+    const id = await daemon.create(body);
+    const attached = await daemon.hijack(`/containers/${id}/attach?stream=1&stdin=1&stdout=1`);
+    attached.socket.pause();
+    await daemon.request("POST", `/containers/${id}/start`);
+    expect((await daemon.request("POST", `/containers/${id}/stop?t=1`)).status).toBe(204);
+    expect((await daemon.inspect(id)).State).toMatchObject({ Running: false, ExitCode: 137 });
+    attached.socket.resume();
+    const outputOf = (frames: string) => new FrameReader().push(Buffer.from(frames, "latin1")).toString();
+    const output = outputOf(await attached.untilEnd());
+    expect(output.length).toBeGreaterThan(100_000);
+    expect(output === outputOf((await daemon.request("GET", `/containers/${id}/logs?stdout=1`)).text)).toBeTrue();
+  },
+);
+
+rooted("of very many clients, whether they come before the start or after it", async () => {
+  const id = await createCat();
+  const attach = () => daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+  const many = () => Promise.all(Array.from({ length: 150 }, attach));
+  const early = await many();
+  expect((await daemon.request("POST", `/containers/${id}/start`)).status).toBe(204);
+  await Promise.all(early.map((stream) => stream.until((text) => text === frame(1, "ready\n"))));
+  const late = await many();
+  writeFileSync(fifo, "to all");
+  for (const stream of [...early, ...late]) await stream.until((text) => text.endsWith(frame(1, "to all")));
+  await daemon.request("POST", `/containers/${id}/kill`);
+  for (const stream of [...early, ...late]) await stream.untilEnd();
 });
 
 rooted("ends with the daemon, as every stream does", async () => {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { LighterError } from "../../src/base/errors.ts";
+import { ATTACHED_CLIENTS_MAX } from "../../src/base/limits.ts";
 import { frame, maskedFrame, type RawConnection } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { until } from "../support/eventually.ts";
@@ -235,6 +236,19 @@ test("an attach to what is removed before it starts just ends", async () => {
   const attached = await api.hijack(`/containers/${id}/attach?${ALL}`);
   await api.request("DELETE", `/containers/${id}`);
   expect(await attached.untilEnd()).toBe("");
+});
+
+test("one client too many is told so", async () => {
+  const id = await api.create();
+  const attach = () => api.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+  const attached: RawConnection[] = [];
+  while (attached.length < ATTACHED_CLIENTS_MAX)
+    // as many at a time as the server has a queue for
+    attached.push(...(await Promise.all(Array.from({ length: 100 }, attach))));
+  const last = await attach();
+  expect(last.head).toStartWith("HTTP/1.1 503 Service Unavailable\r\n");
+  expect(await last.untilEnd()).toContain(`${ATTACHED_CLIENTS_MAX} clients are attached already`);
+  leave(...attached);
 });
 
 test("an error before the stream is an answer, to an attach in Docker's plain text", async () => {

@@ -29,6 +29,18 @@ const lines = (count: number) => `perl -e 'printf("%-63d\\n", $_) for 1..${count
 const expectedLines = (count: number) =>
   Array.from({ length: count }, (_, index) => `${index + 1}`.padEnd(63)).join("\n") + (count > 0 ? "\n" : "");
 
+/** Whether a process is there whose session this process has begun. */
+function hasSession(pid: number): boolean {
+  const sessionOf = (name: string) => /^.*\) \S+ \d+ \d+ (\d+) /s.exec(readFileSync(`/proc/${name}/stat`, "utf8"))?.[1];
+  return readdirSync("/proc").some((name) => {
+    try {
+      return /^\d+$/.test(name) && sessionOf(name) === String(pid);
+    } catch {
+      return false; // it has gone
+    }
+  });
+}
+
 describe("pipes", () => {
   rooted("stdout and stderr come apart, whole and in order", async () => {
     const { stdout, stderr } = await stage.run(`${lines(20_000)}; echo oops >&2; printf end`);
@@ -157,6 +169,28 @@ describe("pipes", () => {
     expect(await container.exited).toMatchObject({ exitCode: 0 });
     await container.gone;
   });
+
+  rooted(
+    "a client that does not read holds up no end, nor what others get of it, and gets all when it reads",
+    async () => {
+      // The pipe is larger than all that the client's connection holds, so that there is something left in it at the end.
+      const script = `use Fcntl; fcntl($_, 1031, 1 << 20) or die for *STDOUT, *STDERR; # F_SETPIPE_SZ
+      syswrite(STDOUT, "o" x (1 << 20)); syswrite(STDERR, "e" x (1 << 19)); syswrite(STDOUT, "!"); exit 7`;
+      const container = await stage.runtime.start(
+        stage.request(["/usr/bin/perl", "-e", script], { attach: [OUTPUT, OUTPUT, ALL] }),
+      );
+      const supervisor = parentOf(container.pid);
+      const [idle, reading, leaving] = container.attached as [Socket, Socket, Socket];
+      const read = collect(reading, false);
+      expect(await container.exited).toMatchObject({ exitCode: 7 });
+      await container.gone;
+      const whole = { stdout: `${"o".repeat(1 << 20)}!`, stderr: "e".repeat(1 << 19) };
+      expect(await read).toEqual(whole);
+      leaving.destroy();
+      expect(await collect(idle, false)).toEqual(whole);
+      await until(() => !hasSession(supervisor), "who gave them the rest has gone");
+    },
+  );
 
   rooted("output of a process nobody is attached to is not held up", async () => {
     const container = await stage.runtime.start(stage.request(["/bin/sh", "-c", lines(20_000)], { attach: [] }));
@@ -385,9 +419,13 @@ describe("the log file", () => {
     return path;
   }
 
-  rooted("is not there when nothing was said", async () => {
-    expect(existsSync(await logged("true"))).toBe(false);
-    expect(existsSync(await logged("printf x"))).toBe(true);
+  rooted("is there as soon as its process runs, before anything is said", async () => {
+    const path = join(stage.directory, "log-early");
+    const log = { path, maxBytes: 0, maxFiles: 1 };
+    const container = await stage.runtime.start(stage.request(["/bin/sleep", "1000"], { log, attach: [] }));
+    expect(statSync(path)).toMatchObject({ size: 0, mode: 0o100640 });
+    await container.signal(9);
+    await container.gone;
   });
 
   rooted("has an entry a line, with stream and time, as Docker's json-file", async () => {

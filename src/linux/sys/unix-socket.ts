@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
+import { ATTACHED_CLIENTS_MAX } from "../../base/limits.ts";
 import { check, libc } from "./libc.ts";
 import { sendWithFds } from "./passed-fds.ts";
 
@@ -21,6 +22,9 @@ export function shortSocketPath(path: string): { path: string; close: () => void
   const fd = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   return { path: `/proc/self/fd/${fd}/${basename(path)}`, close: () => closeSync(fd) };
 }
+
+/** All who attach before the start are to be connected when the child comes to accept them; and whoever controls it. */
+const BACKLOG = ATTACHED_CLIENTS_MAX + 24;
 
 function socketAddress(path: string): Uint8Array {
   const bytes = utf8(path);
@@ -64,7 +68,7 @@ export function listenUnix(longPath: string): number {
   const umask = process.umask(0o177);
   try {
     check(libc.bind(fd, address, address.length), `bind(2) of "${path}"`);
-    check(libc.listen(fd, 128), `listen(2) on "${path}"`);
+    check(libc.listen(fd, BACKLOG), `listen(2) on "${path}"`);
     return fd;
   } catch (error) {
     closeSync(fd);

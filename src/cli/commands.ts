@@ -13,6 +13,10 @@ export const COMMANDS = {
   logout: { summary: "Log out from a registry", load: () => import("./commands/logout.ts") },
   search: { summary: "Search a registry for images", load: () => import("./commands/search.ts") },
   image: { summary: "Manage images", load: () => import("./commands/image.ts") },
+  context: {
+    summary: "Look at Docker's contexts, which --context chooses from",
+    load: () => import("./commands/context.ts"),
+  },
   container: { summary: "Manage containers", load: () => import("./commands/container.ts") },
   network: { summary: "Manage networks", load: () => import("./commands/network.ts") },
   system: { summary: "Manage the daemon", load: () => import("./commands/system.ts") },

@@ -1,6 +1,7 @@
 /** Commands of Docker's that are not ours, by name, and what does the same. */
 const BUILD =
   'Lighter does not build images yet: build with another tool and load the result, as in "docker build -t NAME . && docker save NAME | lighter load"';
+const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker's own client makes and changes them";
 const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
 
 export const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -11,6 +12,13 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   compose:
     'Lighter has no compose of its own: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock docker compose up"',
   config: SWARM,
+  "context create": CONTEXTS,
+  "context export": CONTEXTS,
+  "context import": CONTEXTS,
+  "context rm": CONTEXTS,
+  "context update": CONTEXTS,
+  "context use":
+    "Lighter's commands stay with its own daemon: --context NAME or DOCKER_CONTEXT=NAME chooses another one",
   node: SWARM,
   secret: SWARM,
   service: SWARM,

@@ -2,6 +2,7 @@ import { boolFlag, listFlag, stringFlag } from "./flags.ts";
 
 /** Flags of the program itself, before the command. */
 export const globalFlags = {
+  context: stringFlag("One of Docker's contexts, which names a daemon", { short: "c" }),
   debug: boolFlag("Show causes of errors", { short: "D" }),
   host: listFlag("Daemon socket to connect to", { short: "H" }),
   "log-level": stringFlag("Accepted for compatibility", { short: "l", hidden: true }),

@@ -16,6 +16,8 @@ export interface Host {
   readonly startSocketPath?: string;
   /** The daemon may be Lighter's own: whoever names it by DOCKER_HOST has another one in mind. */
   readonly mayBeOurs?: boolean;
+  /** That of Docker's contexts which named it. */
+  readonly contextName?: string;
 }
 
 /** `docker`'s global flags; what is not given comes from the environment. */
@@ -30,14 +32,21 @@ export interface TlsFlags {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * -H, LIGHTER_HOST, DOCKER_HOST, the default: the first that is set. unix:// and tcp:// are known.
+ * -H, LIGHTER_HOST, DOCKER_HOST, the default: the first that is set.
  * @throws Error that says what is wrong with the text, or with a certificate
  */
 export function resolveHost(flag: string | undefined, env: Environment, tls: TlsFlags = {}): Host {
   const ours = flag ?? (env.LIGHTER_HOST || undefined);
-  if (ours !== undefined) return parseHost(ours, true, env, tls);
-  if (env.DOCKER_HOST) return parseHost(env.DOCKER_HOST, false, env, tls);
-  return parseHost(`unix://${DEFAULT_SOCKET_PATH}`, true, env, tls);
+  const makeTls = () => resolveTls(env, tls);
+  if (ours !== undefined) return parseHost(ours, true, env, makeTls);
+  if (env.DOCKER_HOST) return parseHost(env.DOCKER_HOST, false, env, makeTls);
+  return parseHost("", true, env, makeTls);
+}
+
+/** The context that is named: by the flag, or by DOCKER_CONTEXT where no variable names a host. Undefined: the default one. */
+export function chosenContext(flag: string, hasHost: boolean, env: Environment): string | undefined {
+  const name = flag || (hasHost || env.LIGHTER_HOST || env.DOCKER_HOST ? "" : (env.DOCKER_CONTEXT ?? ""));
+  return name === "" || name === "default" ? undefined : name;
 }
 
 /** Undefined: none is asked for. `--tls` alone does not ask who the server is. */
@@ -65,8 +74,14 @@ function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
   return { verify, ...(ca && { ca }), ...(cert && key && { cert, key }) };
 }
 
-function parseHost(text: string, ours: boolean, env: Environment, flags: TlsFlags): Host {
-  const [, scheme = "", rest = ""] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? [];
+/**
+ * unix://PATH, ssh://[USER@]HOST[:PORT][PATH], tcp://HOST:PORT, and that without its scheme, as the stock client takes it.
+ * @throws Error that says what is wrong with the text, and what `makeTls` throws
+ */
+export function parseHost(text: string, ours: boolean, env: Environment, makeTls: () => ClientTls | undefined): Host {
+  const [, scheme = "", rest = ""] =
+    /^([a-z]+):\/\/(.*)$/.exec(text) ?? (text === "" ? ["", "unix"] : /^[./]/.test(text) ? [] : ["", "tcp", text]);
+  if (scheme === "ssh") return { name: text, address: { ssh: sshCommand(text) } };
   if (scheme === "unix") {
     const path = rest === "" ? DEFAULT_SOCKET_PATH : rest;
     const mayStart = ours && (path === DEFAULT_SOCKET_PATH || (env.LIGHTER_DATA_ROOT && env.LIGHTER_EXEC_ROOT));
@@ -78,11 +93,36 @@ function parseHost(text: string, ours: boolean, env: Environment, flags: TlsFlag
     };
   }
   if (scheme === "tcp") {
-    const tls = resolveTls(env, flags);
-    const [, hostname = "", port = tls === undefined ? "2375" : "2376"] =
+    const tls = makeTls();
+    const [whole, hostname = "", port = tls === undefined ? "2375" : "2376"] =
       /^(\[[^\]]+\]|[^:/]*)(?::(\d{1,5}))?\/?$/.exec(rest) ?? [];
-    const address = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) };
-    if (hostname !== "") return { name: text, address: { ...address, ...(tls && { tls }) } };
+    const name = hostname || "localhost";
+    const address = { hostname: name.replace(/^\[|\]$/g, ""), port: Number(port) };
+    if (whole !== undefined) return { name: `tcp://${name}:${port}`, address: { ...address, ...(tls && { tls }) } };
   }
   throw new Error(`unable to parse docker host \`${text}\``);
+}
+
+/**
+ * ssh(1) with a program at the far end that passes bytes on to the daemon's socket: Lighter's, or Docker's where that is what is there.
+ * @throws Error that says what is wrong with the URL
+ */
+function sshCommand(text: string): string[] {
+  const refuse = (why: string) => new Error(`ssh host connection is not valid: ${why}`);
+  const [, user = "", password, host = "", port, path = "", rest = ""] =
+    /^ssh:\/\/(?:([^@:/?#]*)(:[^@/?#]*)?@)?(\[[^\]]+\]|[^:/?#@]*)(?::(\d{1,5}))?(\/[^?#]*)?(.*)$/.exec(text) ?? [];
+  if (password !== undefined) throw refuse("plain-text password is not supported");
+  if (rest.startsWith("?")) throw refuse(`extra query after the host: "${rest.slice(1)}"`);
+  if (rest.startsWith("#")) throw refuse(`extra fragment after the host: "${rest.slice(1)}"`);
+  if (rest !== "") throw refuse(`unable to parse \`${text}\``);
+  if (host === "") throw refuse("no host specified");
+  if (!/^[\w./@%+=:,-]*$/.test(path)) throw refuse(`a path that needs no quotes is wanted, not "${path}"`);
+  const dial = `${path === "" || path === "/" ? "" : `--host unix://${path} `}system dial-stdio`;
+  return [
+    ...["ssh", "-o", "ConnectTimeout=30", "-T"],
+    ...(user === "" ? [] : ["-l", user]),
+    ...(port === undefined ? [] : ["-p", port]),
+    ...["--", host.replace(/^\[|\]$/g, "")],
+    `sh -c 'if command -v lighter >/dev/null; then exec lighter ${dial}; else exec docker ${dial}; fi'`,
+  ];
 }

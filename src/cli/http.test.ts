@@ -197,7 +197,44 @@ test("resolveHost: -H, then LIGHTER_HOST, then DOCKER_HOST, then the default; a 
   expect(resolveHost(undefined, {}).startSocketPath).toBe("/run/lighter/lighter.sock");
   expect(resolveHost("tcp://h:1", {})).toEqual({ name: "tcp://h:1", address: { hostname: "h", port: 1 } });
   expect(resolveHost("tcp://[::1]", {}).address).toEqual({ hostname: "::1", port: 2375 });
-  for (const bad of ["", "x", "ssh://h", "tcp://", "tcp://h:x"]) expect(() => resolveHost(bad, {})).toThrow("parse");
+  for (const bad of ["/x", "./x", "tcp://h:x", "http://h:1", "tcp://h:1/v1", "fd://"])
+    expect(() => resolveHost(bad, {})).toThrow("parse");
+  for (const [text, name] of [
+    ["", "unix:///run/lighter/lighter.sock"],
+    ["h", "tcp://h:2375"],
+    ["h:9", "tcp://h:9"],
+    [":9", "tcp://localhost:9"],
+    ["[::1]:9", "tcp://[::1]:9"],
+    ["tcp://", "tcp://localhost:2375"],
+  ] as const)
+    expect(resolveHost(text, {}).name, text).toBe(name);
+});
+
+test("resolveHost: ssh:// is a command; what it cannot say is refused in Docker's words", () => {
+  const command = (text: string) => (resolveHost(text, {}).address as { ssh: string[] }).ssh;
+  const ssh = ["ssh", "-o", "ConnectTimeout=30", "-T"];
+  const dial = (how: string) =>
+    `sh -c 'if command -v lighter >/dev/null; then exec lighter ${how}; else exec docker ${how}; fi'`;
+  expect(command("ssh://h")).toEqual([...ssh, "--", "h", dial("system dial-stdio")]);
+  expect(command("ssh://u@[fe80::1]:22/run/l.sock")).toEqual([
+    ...ssh,
+    "-l",
+    "u",
+    "-p",
+    "22",
+    "--",
+    "fe80::1",
+    dial("--host unix:///run/l.sock system dial-stdio"),
+  ]);
+  for (const [text, why] of [
+    ["ssh://", "no host specified"],
+    ["ssh://u:p@h", "plain-text password is not supported"],
+    ["ssh://h?x", 'extra query after the host: "x"'],
+    ["ssh://h#x", 'extra fragment after the host: "x"'],
+    ["ssh://h:22x", "unable to parse"],
+    ["ssh://h/a';b", "a path that needs no quotes"],
+  ] as const)
+    expect(() => command(text)).toThrow(`ssh host connection is not valid: ${why}`);
 });
 
 test("resolveHost: TLS by flag or by Docker's variables, for TCP only", () => {

@@ -9,6 +9,8 @@ import { type ResponseHead, ResponseParser } from "./http-parser.ts";
 
 export type Address =
   | { readonly unix: string }
+  /** A command whose standard input and output are the connection. */
+  | { readonly ssh: readonly string[] }
   | { readonly hostname: string; readonly port: number; readonly tls?: ClientTls };
 
 /** PEM texts. Without `ca`: the authorities that everybody trusts. */
@@ -34,6 +36,8 @@ export interface Request {
 }
 
 type Socket = Bun.Socket<undefined>;
+/** What we use of a socket. */
+export type Transport = Pick<Socket, "pause" | "resume" | "shutdown" | "end"> & { write(bytes: Uint8Array): number };
 
 interface Exchange {
   readonly parser: ResponseParser;
@@ -49,9 +53,11 @@ export class ConnectionDropped extends LighterError {
 
 /** One connection; one request at a time. */
 export class Connection {
-  #socket: Socket | undefined;
+  #socket: Transport | undefined;
   #exchange: Exchange | undefined;
   #closed = false;
+  /** Why it is closed. */
+  #error: unknown;
   /** Bytes the kernel did not take yet. */
   #unsent: Uint8Array[] = [];
   #sentWaiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
@@ -59,19 +65,14 @@ export class Connection {
   /** @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", … */
   static async open(address: Address): Promise<Connection> {
     const connection = new Connection();
-    const handlers: Bun.SocketHandler<undefined> = {
-      data: (_socket, bytes) => connection.#receive(bytes),
+    const events = {
+      data: (bytes: Uint8Array) => connection.#receive(bytes),
       drain: () => connection.#send(),
       // The peer sends nothing more. Ours may still have a request body to finish, but nobody would answer it.
       end: () => connection.#end(),
-      close: () => connection.#end(),
-      error: (_socket, error) => connection.#fail(error),
+      error: (error: Error) => connection.#fail(error),
     };
-    connection.#socket = await ("unix" in address
-      ? Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket: handlers })
-      : address.tls === undefined
-        ? Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket: handlers })
-        : connectTls(address, address.tls, handlers));
+    connection.#socket = await connectTo(address, events);
     return connection;
   }
 
@@ -86,6 +87,7 @@ export class Connection {
 
   /** Sends a request; settles with the response's head, its body then being read from the Response. */
   async request(request: Request): Promise<Response> {
+    if (this.#closed) throw this.#error; // nobody would hear of what comes of it
     const response = new Response(this);
     const head = new Promise<ResponseHead>((resolve, reject) => {
       const parser = new ResponseParser(
@@ -199,11 +201,34 @@ export class Connection {
   #fail(error: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#error = error;
     this.#exchange?.fail(error);
     this.#exchange = undefined;
     for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(error);
     this.#socket?.end();
   }
+}
+
+/** What a connection hears of. */
+export interface Events {
+  data(bytes: Uint8Array): void;
+  drain(): void;
+  end(): void;
+  error(error: Error): void;
+}
+
+async function connectTo(address: Address, events: Events): Promise<Transport> {
+  if ("ssh" in address) return (await import("./ssh.ts")).connectSsh(address.ssh, events);
+  const socket: Bun.SocketHandler<undefined> = {
+    data: (_socket, bytes) => events.data(bytes),
+    drain: () => events.drain(),
+    end: () => events.end(),
+    close: () => events.end(),
+    error: (_socket, error) => events.error(error),
+  };
+  if ("unix" in address) return Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
+  if (address.tls !== undefined) return connectTls(address, address.tls, socket);
+  return Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket });
 }
 
 /** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */

@@ -6,7 +6,7 @@ import { COMMANDS } from "./commands.ts";
 import { CliError } from "./exit.ts";
 import { formatFlags, parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
-import { resolveHost, type TlsFlags } from "./host.ts";
+import { chosenContext, resolveHost, type TlsFlags } from "./host.ts";
 import { OutputClosed, printError, printLine, stderr, stdout } from "./output.ts";
 
 /** 128 + SIGPIPE, what a shell sees when a reader such as `head` went away. */
@@ -44,12 +44,20 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   }
   if (name === undefined) return helpFor([]);
   const loaded = await loadCommand(name);
-  const context = { client: makeClient(global.values.host, tlsFlagsOf(global)), debug: global.values.debug };
+  const client = await makeClient(global.values.host, tlsFlagsOf(global), global.values.context);
+  const context = { client, debug: global.values.debug };
   return runLoaded(loaded, context, rest);
 }
 
-function makeClient(hosts: readonly string[], tls: TlsFlags = {}): Client {
+async function makeClient(hosts: readonly string[], tls: TlsFlags = {}, contextFlag = ""): Promise<Client> {
   if (hosts.length > 1) throw new CliError("Specify only one -H");
+  if (hosts.length > 0 && contextFlag !== "")
+    throw new CliError("conflicting options: either specify --host or --context, not both");
+  const context = chosenContext(contextFlag, hosts.length > 0, process.env);
+  if (context !== undefined) {
+    const { resolveContext } = await import("./contexts.ts");
+    return new Client(resolveContext(context, process.env));
+  }
   return new Client(resolveHost(hosts[0], process.env, tls));
 }
 
@@ -71,7 +79,7 @@ async function loadCommand(name: string): Promise<LoadedCommand> {
 }
 
 async function helpFor([name, ...rest]: readonly string[]): Promise<number> {
-  const context = { client: makeClient([]), debug: false };
+  const context = { client: new Client(resolveHost(undefined, {})), debug: false };
   if (name !== undefined) return runLoaded(await loadCommand(name), context, [...rest, "--help"]);
   await stdout.text(formatGlobalHelp());
   return 0;

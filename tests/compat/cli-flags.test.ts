@@ -10,9 +10,13 @@ import { lighterCommand, runProgram } from "./cli-support.ts";
 
 /** Commands of Docker's whose subjects we do not have: swarms, plugins, contexts, builds with buildx, content trust. */
 const OTHER_COMMANDS = new Set(
-  "build builder checkpoint config context manifest node plugin secret service stack swarm trust".split(" "),
+  "build builder checkpoint config manifest node plugin secret service stack swarm trust".split(" "),
 );
-const OTHER_SUBCOMMANDS = new Set(["image build", "volume update"]);
+const OTHER_SUBCOMMANDS = new Set(
+  "image build,volume update,context create,context export,context import,context rm,context update,context use".split(
+    ",",
+  ),
+);
 
 /** Flags of Docker's that we do not take, and why. */
 const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {

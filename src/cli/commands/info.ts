@@ -44,7 +44,13 @@ interface Info {
 }
 
 async function run({ client, debug }: Context, { values }: ParsedFlags<typeof flags>): Promise<number> {
-  const clientInfo = { Debug: debug, Version: VERSION, Context: "default", Plugins: [], Warnings: null };
+  const clientInfo = {
+    Debug: debug,
+    Version: VERSION,
+    Context: client.host.contextName ?? "default",
+    Plugins: [],
+    Warnings: null,
+  };
   if (values.format !== "") {
     const both = { ...(await client.get<Info>("/info")), ClientInfo: clientInfo };
     await printLine(
@@ -52,7 +58,9 @@ async function run({ client, debug }: Context, { values }: ParsedFlags<typeof fl
     );
     return 0;
   }
-  await stdout.text(`Client:\n Version:    ${VERSION}\n Context:    default\n Debug Mode: ${debug}\n\nServer:\n`);
+  await stdout.text(
+    `Client:\n Version:    ${VERSION}\n Context:    ${clientInfo.Context}\n Debug Mode: ${debug}\n\nServer:\n`,
+  );
   let info: Info;
   try {
     info = await client.get<Info>("/info");

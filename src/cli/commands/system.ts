@@ -7,6 +7,7 @@ export const group: CommandGroup = {
   name: "system",
   summary: "Manage the daemon",
   commands: {
+    "dial-stdio": { summary: "", load: () => import("./dial-stdio.ts"), hidden: true },
     df: { summary: "Show what uses the disk", load: () => import("./system-df.ts") },
     events,
     info,

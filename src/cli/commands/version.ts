@@ -43,7 +43,7 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
     Os: process.platform,
     Arch: process.arch === "x64" ? "amd64" : process.arch,
     BuildTime: "",
-    Context: "default",
+    Context: client.host.contextName ?? "default",
   };
   let failure: unknown;
   const server = await client.get<ServerVersion>("/version").catch((error: unknown) => {

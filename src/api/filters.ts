@@ -1,4 +1,5 @@
 import { LighterError } from "../base/errors.ts";
+import { compilePattern } from "../base/linear-pattern.ts";
 
 function invalidFilter(what?: string): LighterError {
   return new LighterError("invalid", what === undefined ? "invalid filter" : `invalid filter '${what}'`);
@@ -81,12 +82,12 @@ function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boo
   return Object.hasOwn(labels, key) && (at === -1 || labels[key] === wanted.slice(at + 1));
 }
 
+/** The last one: a list is filtered by the same for each of its entries. */
+let compiled: { pattern: string; matches: ReturnType<typeof compilePattern> } | undefined;
+
 /** As Docker matches names and ids: a regular expression anywhere in them, or the text itself. */
 export function matchesPattern(pattern: string, text: string): boolean {
   if (text.includes(pattern)) return true;
-  try {
-    return new RegExp(pattern).test(text);
-  } catch {
-    return false;
-  }
+  if (compiled?.pattern !== pattern) compiled = { pattern, matches: compilePattern(pattern) };
+  return compiled.matches?.(text) ?? false;
 }

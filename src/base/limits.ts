@@ -13,6 +13,9 @@ export const PROGRAM_MAX_SLOTS = 1024;
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
 /** JSON body of an API request. */
 export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
+/** States of a filter's regular expression, all of which a character may have to be tried with; and its groups in each other. */
+export const PATTERN_MAX_STEPS = 2000;
+export const PATTERN_MAX_DEPTH = 200;
 /** How long a connection may take until its first request's head is there. Docker's number. Then it is closed. */
 export const API_HEAD_TIMEOUT_MS = 5 * 60_000;
 /** What unfinished bodies of all requests hold together, but for the first part of each. Further ones get a 503. */

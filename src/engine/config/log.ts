@@ -1,5 +1,6 @@
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { LOG_MAX_FILES } from "../../base/limits.ts";
+import { compilePattern } from "../../base/linear-pattern.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
 
@@ -84,7 +85,7 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
   checkCompression(parsed);
   if (driver === "syslog") parsed.syslog = parseSyslog(options);
   compileTag(options.tag ?? "");
-  for (const name of ["labels-regex", "env-regex"]) compilePattern(name, options[name] ?? "");
+  for (const name of ["labels-regex", "env-regex"]) compileNames(name, options[name] ?? "");
   return parsed;
 }
 
@@ -225,13 +226,11 @@ export function logTagOf(container: LoggedContainer, options: Readonly<Record<st
   return compileTag(options.tag || "{{.ID}}")(container);
 }
 
-function compilePattern(name: string, source: string): RegExp | undefined {
+function compileNames(name: string, source: string): ((text: string) => boolean) | undefined {
   if (source === "") return undefined;
-  try {
-    return new RegExp(source);
-  } catch {
-    throw invalid(`log opt ${name}: ${JSON.stringify(source)} is not a regular expression`);
-  }
+  const matches = compilePattern(source);
+  if (matches === undefined) throw invalid(`log opt ${name}: ${JSON.stringify(source)} is not a regular expression`);
+  return matches;
 }
 
 /** Labels and variables that the options pick, and the tag if one is set: what `logs --details` shows. */
@@ -254,8 +253,8 @@ export function logAttributesOf(
 
 function pick(values: Readonly<Record<string, string>>, options: Readonly<Record<string, string>>, kind: string) {
   const names = (options[kind] ?? "").split(",");
-  const pattern = compilePattern(`${kind}-regex`, options[`${kind}-regex`] ?? "");
+  const matches = compileNames(`${kind}-regex`, options[`${kind}-regex`] ?? "");
   return Object.fromEntries(
-    Object.entries(values).filter(([name]) => names.includes(name) || pattern?.test(name) === true),
+    Object.entries(values).filter(([name]) => names.includes(name) || matches?.(name) === true),
   );
 }

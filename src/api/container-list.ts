@@ -34,9 +34,8 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const filters = Filters.parse(query.text("filters"), FILTERS);
   const limit = query.integer("limit") ?? 0;
   const matches = compileFilters(daemon, filters);
-  // A limit, `before` and `since`, and filters that name what does not run ask for all.
-  const withStopped =
-    query.boolean("all") || limit > 0 || ["status", "exited", "before", "since"].some((name) => filters.get(name));
+  // A limit and a status ask for what does not run, too; other filters do not, with Docker.
+  const withStopped = query.boolean("all") || limit > 0 || filters.get("status") !== undefined;
   const all = daemon.engine.list();
   let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
   if (limit > 0) containers = containers.slice(0, limit);
@@ -94,7 +93,9 @@ function hasMount({ record }: Container, nameOrPath: string): boolean {
 }
 
 function isInNetwork({ record }: Container, ref: string): boolean {
-  return record.networking.endpoints.some(({ networkId, networkName }) => ref === networkName || ref === networkId);
+  return record.networking.endpoints.some(
+    ({ networkId, networkName }) => ref === networkName || (ref !== "" && networkId.startsWith(ref)),
+  );
 }
 
 /** Of the ports asked for one is exposed, and one is published. @throws LighterError for what is no port */

@@ -3,6 +3,7 @@ import {
   type Container,
   kill as killContainer,
   listProcesses,
+  parseUpdateBody,
   pause as pauseContainer,
   readCreateBody,
   resize as resizeContainer,
@@ -33,13 +34,21 @@ export async function createContainer(call: AnswerCall): Promise<void> {
 export function createFrom({ daemon, query, apiMinor }: Call, given: unknown): { Id: string; Warnings: string[] } {
   const body = shapeFor("create", apiMinor, readCreateBody(given));
   checkEndpointCount(body, apiMinor);
-  const { id, warnings } = daemon.engine.create(body, query.text("name"), query.text("platform"));
+  if (apiMinor < OWN_IPC_SINCE && body.HostConfig) body.HostConfig.IpcMode ||= "shareable";
+  const platform = query.text("platform");
+  const shallowReadOnly = apiMinor < RECURSIVE_READ_ONLY_SINCE;
+  const { id, warnings } = daemon.engine.create(body, query.text("name"), { platform, shallowReadOnly });
   return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
 type CreateBody = ReturnType<typeof readCreateBody>;
 
 const SEVERAL_ENDPOINTS_SINCE = 44;
+const RECURSIVE_READ_ONLY_SINCE = 44;
+/** Before, a container's IPC could be shared if it did not say. */
+const OWN_IPC_SINCE = 40;
+/** Before, an update did not change it. */
+const PIDS_UPDATE_SINCE = 40;
 
 function checkEndpointCount({ NetworkingConfig }: CreateBody, apiMinor: number): void {
   const names = Object.keys(NetworkingConfig?.EndpointsConfig ?? {});
@@ -129,7 +138,8 @@ export async function unpause(call: AnswerCall): Promise<void> {
 
 /** POST /containers/{id}/update */
 export async function update(call: AnswerCall): Promise<void> {
-  const body = await readJsonBody(call.request);
+  const body = parseUpdateBody(await readJsonBody(call.request));
+  if (call.apiMinor < PIDS_UPDATE_SINCE) delete body.PidsLimit;
   const warnings = await updateContainer(call.daemon.engine, containerOf(call), body, call.daemon.host);
   sendJson(call.response, 200, { Warnings: warnings.length === 0 ? null : warnings });
 }

@@ -49,8 +49,12 @@ export async function loadImages({ daemon, query, request, response }: AnswerCal
     stream.send({ status: "Loading layer", progressDetail: { current: currentBytes, total: totalBytes }, id });
   };
   const work = async () => {
-    for (const { id, names } of await daemon.images.load(request, onProgress)) {
+    for (const { id, names, replaced } of await daemon.images.load(request, onProgress)) {
       publishImage(daemon, "load", id);
+      for (const { name, id: old } of replaced)
+        stream.send({
+          stream: `The image ${name} already exists, renaming the old one with ID ${old} to empty string\n`,
+        });
       if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
       for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
     }

@@ -16,7 +16,7 @@ import type { Daemon } from "./daemon-state.ts";
 import { downloadTar } from "./download.ts";
 import { Filters } from "./filters.ts";
 import { publishImage, publishPrune, publishRemoval } from "./image-events.ts";
-import { compileCommonFilters, type ImageFilter } from "./image-filters.ts";
+import { compileCommonFilters, type ImageFilter, parseUntil } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
@@ -46,7 +46,7 @@ function publishTag(daemon: Daemon, image: string, query: Query): string {
 export async function pruneImages({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["dangling", "until", "label", "label!"]);
   const danglingOnly = filters.boolean("dangling") ?? true;
-  const common = compileCommonFilters(filters);
+  const common = compileCommonFilters(filters, parseUntil(filters.get("until")));
   const matches = (image: Image) => common(image) && !(danglingOnly && image.repoTags.length > 0);
   const { deleted, bytes } = await pruneMatching(daemon, matches);
   publishPrune(daemon, "image", bytes);

@@ -13,9 +13,12 @@ export function createdSeconds({ document }: Image): number {
   return Math.floor((Date.parse(document.created ?? "") || 0) / 1000);
 }
 
-/** Filters that both requests know. @throws LighterError "invalid" */
-export function compileCommonFilters(filters: Filters): ImageFilter {
-  const until = parseUntil(filters.get("until"));
+function createdNs({ document }: Image): bigint {
+  return parseRfc3339(document.created ?? "") ?? 0n;
+}
+
+/** Filters that both requests know. `untilSeconds`: the result of `parseUntil`. */
+export function compileCommonFilters(filters: Filters, until: number | undefined): ImageFilter {
   return (image) => {
     const labels = image.document.config.Labels ?? {};
     return (until === undefined || createdSeconds(image) < until) && filters.matchesLabels(labels);
@@ -26,7 +29,10 @@ export function compileCommonFilters(filters: Filters): ImageFilter {
 export function parseUntil(values: readonly string[] | undefined): number | undefined {
   if (values === undefined) return undefined;
   if (values.length > 1) throw new LighterError("invalid", "more than one until filter specified");
-  const text = values[0]!;
+  return parseTime(values[0]!);
+}
+
+function parseTime(text: string): number {
   const durationMs = parseDurationMs(text);
   if (durationMs !== undefined) return (Date.now() - durationMs) / 1000;
   const [, date, time, zone] =
@@ -40,15 +46,16 @@ export function parseUntil(values: readonly string[] | undefined): number | unde
 
 /** Filters of the list. @throws LighterError "invalid", "not-found" for an image that another is to be older than */
 export function compileListFilters({ images }: Daemon, filters: Filters): ImageFilter {
-  const common = compileCommonFilters(filters);
+  const untils = filters.get("until")?.map(parseTime);
+  const common = compileCommonFilters(filters, untils && Math.min(...untils));
   const dangling = filters.boolean("dangling");
-  const times = (name: string) => filters.get(name)?.map((ref) => createdSeconds(images.get(ref))) ?? [];
+  const times = (name: string) => filters.get(name)?.map((ref) => createdNs(images.get(ref))) ?? [];
   const [before, since] = [times("before"), times("since")];
   return (image) =>
     common(image) &&
     (dangling === undefined || dangling === (image.repoTags.length === 0)) &&
-    before.every((seconds) => createdSeconds(image) < seconds) &&
-    since.every((seconds) => createdSeconds(image) > seconds);
+    before.every((ns) => createdNs(image) < ns) &&
+    since.every((ns) => createdNs(image) > ns);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { LighterError } from "../base/errors.ts";
 import type { Image } from "../engine/mod.ts";
 import { EMPTY_CONFIG } from "./container-view.ts";
 import type { Daemon } from "./daemon-state.ts";
@@ -126,6 +127,7 @@ export function imageHistory({ daemon, parameter, response }: AnswerCall): void 
 /** DELETE /images/{name} */
 export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
   const name = parameter("name");
+  if (name.trim() === "") throw new LighterError("invalid", "image name cannot be blank");
   const options = { force: query.boolean("force"), users: usersOf(daemon) };
   const image = daemon.images.get(name);
   const records = await daemon.images.remove(name, options);

@@ -17,6 +17,7 @@ import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 import { publishTransfer } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";
 import type { AnswerCall } from "./router.ts";
+import { withRegistry } from "./status.ts";
 
 /** Between messages of one layer's progress. */
 const PROGRESS_INTERVAL_MS = 100;
@@ -49,7 +50,7 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
   const platformText = query.text("platform");
   const platform = platformText === undefined ? undefined : parsePlatform(platformText);
   const stream = new ProgressStream(response);
-  await stream.carry(async () => {
+  const transfer = async () => {
     const { signal } = stream;
     const client = await daemon.registries.open(reference, {
       credentials: credentialsOf(request),
@@ -66,7 +67,8 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     }
     const what = isNew ? "Downloaded newer image for" : "Image is up to date for";
     stream.send({ status: `Status: ${what} ${familiarReference(reference)}` });
-  });
+  };
+  await withRegistry(() => stream.carry(transfer));
 }
 
 /** The first twelve digits, as Docker shows layers. */
@@ -117,7 +119,7 @@ export async function push({ daemon, parameter, query, request, response }: Answ
   const credentials = credentialsOf(request);
   const { images } = daemon;
   const stream = new ProgressStream(response);
-  await stream.carry(async () => {
+  const transfer = async () => {
     const { signal } = stream;
     stream.send({ status: `The push refers to repository [${wanted.domain}/${wanted.path}]` });
     const tags = images.tagsOf(wanted);
@@ -136,7 +138,8 @@ export async function push({ daemon, parameter, query, request, response }: Answ
       stream.send({ status: `${pushed.tag}: digest: ${pushed.digest} size: ${pushed.sizeBytes}` });
       stream.send({ progressDetail: {}, aux: { Tag: pushed.tag, Digest: pushed.digest, Size: pushed.sizeBytes } });
     }
-  });
+  };
+  await withRegistry(() => stream.carry(transfer));
 }
 
 function pushMessages(stream: ProgressStream): (event: PushedLayerEvent) => void {

@@ -3,19 +3,22 @@ import { parseReference, withDefaultTag } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
+import { withRegistry } from "./status.ts";
 
 /** GET /distribution/{name}/json */
 export async function inspectDistribution({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const reference = withDefaultTag(parseReference(parameter("name")));
   const auth = request.headers["x-registry-auth"];
-  const { descriptor, platforms } = await daemon.registries.describe(reference, typeof auth === "string" ? auth : "");
+  const credentials = typeof auth === "string" ? auth : "";
+  const { descriptor, platforms } = await withRegistry(() => daemon.registries.describe(reference, credentials));
   const { mediaType, digest, size } = descriptor;
   sendJson(response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
 }
 
 /** POST /auth */
 export async function checkAuth({ daemon, request, response }: AnswerCall): Promise<void> {
-  sendJson(response, 200, await daemon.registries.checkAuth(await readJsonBody(request)));
+  const credentials = await readJsonBody(request);
+  sendJson(response, 200, await withRegistry(() => daemon.registries.checkAuth(credentials)));
 }
 
 /** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */

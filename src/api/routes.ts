@@ -36,7 +36,7 @@ import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { run } from "./run.ts";
 import { stats } from "./stats.ts";
-import { ping, version } from "./system.ts";
+import { options, ping, version } from "./system.ts";
 import { createVolume, inspectVolume, listVolumes, pruneVolumes, removeVolume, updateVolume } from "./volumes.ts";
 import { attachWebSocket } from "./websocket.ts";
 
@@ -50,6 +50,8 @@ const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "
 
 /** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
 export const routes: readonly Route[] = [
+  { method: "OPTIONS", path: "/", answer: options },
+  { method: "OPTIONS", path: "/{rest...}", answer: options },
   { method: "GET", path: "/_ping", answer: ping },
   { method: "HEAD", path: "/_ping", answer: ping },
   { method: "GET", path: "/version", answer: version },
@@ -113,6 +115,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/exec/{id}/json", answer: inspectExec },
 
   { method: "GET", path: "/networks", answer: listNetworks },
+  { method: "GET", path: "/networks/", answer: listNetworks },
   { method: "POST", path: "/networks/create", answer: createNetwork },
   { method: "POST", path: "/networks/prune", answer: pruneNetworks },
   { method: "GET", path: "/networks/{id}", answer: inspectNetwork },

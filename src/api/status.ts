@@ -16,6 +16,16 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   unavailable: 503,
 };
 
+/** Runs what speaks to a registry: that one does not answer is no unavailability of ours, and 500 with Docker. */
+export async function withRegistry<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof LighterError) || error.code !== "unavailable") throw error;
+    throw new LighterError("internal", error.message, { ...error.detail, cause: error });
+  }
+}
+
 export interface ErrorAnswer {
   status: number;
   message: string;

@@ -1,8 +1,13 @@
 import { VERSION } from "../base/version.ts";
-import { API_VERSION, COMMON_HEADERS, MIN_API_VERSION, sendJson } from "./protocol.ts";
+import { API_VERSION, COMMON_HEADERS, MIN_API_VERSION, sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 
 const NOT_CACHED = { "Cache-Control": "no-cache, no-store, must-revalidate", Pragma: "no-cache" };
+
+/** OPTIONS of every path: nothing is said, as by Docker. */
+export function options({ response }: AnswerCall): void {
+  sendEmpty(response, 200);
+}
 
 export function ping({ request, response }: AnswerCall): void {
   const body = request.method === "HEAD" ? "" : "OK";

@@ -117,7 +117,7 @@ async function pump(source: AsyncIterable<Uint8Array>, socket: Socket): Promise<
 function parseTarget(asGiven: string, containerRef: string): Target {
   if (asGiven.includes("\0")) throw new LighterError("invalid", "bad parameter: path has a NUL character");
   const clean = posix.resolve("/", asGiven);
-  const end = /(^|\/)\.$/.test(asGiven) ? "/." : asGiven.endsWith("/") ? "/" : "";
+  const end = /(^|\/)\.\/*$/.test(asGiven) ? "/." : asGiven.endsWith("/") ? "/" : "";
   return { asGiven, containerRef, path: bytePath(clean === "/" ? `/${end === "/." ? "." : ""}` : clean + end) };
 }
 

@@ -65,22 +65,26 @@ async function withMountedRoot<T>(
   { filesystems }: VolumesInUse,
   use: (rootFd: number) => Promise<T>,
 ): Promise<T> {
-  const runDirectory = engine.paths.viewDirectory(record.id);
-  const waiting = await engine.runtime.create({
-    id: record.id,
-    ...engine.planner.planFiles(record, engine.paths.container(record.id)),
-    filesystems,
-    runDirectory,
-    stdio: { terminal: false, stdin: false },
-    attach: [],
-    filesOnly: true,
-  });
+  const paths = engine.paths.view(record.id);
+  const { runDirectory } = paths;
   try {
-    const rootFd = tryOpenat(AT_FDCWD, bytePath(`/proc/${waiting.pid}/root`), O_PATH | O_DIRECTORY);
-    if (rootFd < 0) throw kernelError(rootFd, `open the root of container ${record.id}`);
-    return await using(rootFd, use);
+    const waiting = await engine.runtime.create({
+      id: record.id,
+      ...engine.planner.planFiles(record, paths),
+      filesystems,
+      runDirectory,
+      stdio: { terminal: false, stdin: false },
+      attach: [],
+      filesOnly: true,
+    });
+    try {
+      const rootFd = tryOpenat(AT_FDCWD, bytePath(`/proc/${waiting.pid}/root`), O_PATH | O_DIRECTORY);
+      if (rootFd < 0) throw kernelError(rootFd, `open the root of container ${record.id}`);
+      return await using(rootFd, use);
+    } finally {
+      await waiting.abandon();
+    }
   } finally {
-    await waiting.abandon();
     rmSync(runDirectory, { recursive: true, force: true });
   }
 }

@@ -4,10 +4,18 @@ import { assert } from "../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
+import { ZERO_TIME } from "../base/time.ts";
 import type { FileWorkers } from "../files/mod.ts";
-import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
+import {
+  type Image,
+  type ImageStore,
+  parsePlatform,
+  readFileInLayers,
+  resolveGroup,
+  resolveUser,
+} from "../image/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
-import type { OciConfig, OciProcess } from "../spec/oci-runtime.ts";
+import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import { injectEdits } from "./cdi/inject.ts";
 import type { CdiRegistry } from "./cdi/registry.ts";
@@ -33,6 +41,7 @@ import {
   peerReferences,
   planAskedMounts,
   planEtcFiles,
+  planEtcMounts,
   prepareContainer,
   type ResolvedUser,
   type RuntimeTable,
@@ -40,10 +49,10 @@ import {
 import type { Container } from "./container.ts";
 import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "./endpoints/etc-files.ts";
 import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "./endpoints/links.ts";
-import { cannotJoinNetwork, noSuchContainer, notRunning } from "./errors.ts";
+import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids, noSuchContainer } from "./errors.ts";
 import type { MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
-import type { CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
+import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import { hasHostMemory } from "./shared-memory.ts";
 import type { ContainerRecord } from "./store.ts";
 import { toHostId } from "./userns/id-mappings.ts";
@@ -96,14 +105,15 @@ export class DockerPlanner implements Planner {
     this.#workers = workers;
   }
 
-  planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan {
+  planCreate(body: unknown, id: string, { platform, shallowReadOnly = false }: CreateOptions): CreatePlan {
     const { config, hostConfig, endpoints } = parseCreateBody(body);
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
     if (name === "") throw withoutImage(config);
+    if (platform) parsePlatform(platform);
     const image = this.#images.get(name);
-    if (platform !== undefined && platform !== "") checkPlatform(name, image, platform);
+    if (platform) checkPlatform(name, image, platform);
     this.#images.markUsed(image.id);
     const prepared = prepareContainer(
       {
@@ -119,6 +129,8 @@ export class DockerPlanner implements Planner {
         runtimes: this.#runtimes,
         volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
         newVolumeName: randomId,
+        dataRoot: this.#paths.dataRoot,
+        shallowReadOnly,
         mountPointsOf: (ref) => this.#findContainer(ref).record.mountPoints,
       },
     );
@@ -261,7 +273,7 @@ export class DockerPlanner implements Planner {
   }
 
   #findPeers({ hostConfig, id }: ContainerRecord): Peers {
-    const find = (ref: string | undefined, error: (id: string) => LighterError = notRunning): Peer | undefined => {
+    const find = (ref: string | undefined, error: (id: string) => LighterError): Peer | undefined => {
       if (ref === undefined) return undefined;
       const { record } = this.#findContainer(ref);
       if (record.id === id) throw cannotJoinItself();
@@ -271,11 +283,11 @@ export class DockerPlanner implements Planner {
     const { network, pid, ipc } = peerReferences(hostConfig);
     const joined = find(network, cannotJoinNetwork);
     const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
-    const donor = find(ipc);
+    const donor = find(ipc, cannotJoinIpc);
     const isHost = donor !== undefined && hasHostMemory({ hostConfig }, this.#findContainer);
     return definedPeers({
       network: joined && { ...joined, hostname },
-      pid: find(pid),
+      pid: find(pid, cannotJoinPids),
       ipc: donor && { ...donor, isHost },
     });
   }
@@ -312,7 +324,8 @@ export class DockerPlanner implements Planner {
     // A tmpfs is empty as long as nothing runs.
     const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs");
     const { idMappings } = record;
-    const mounts = planAskedMounts(points, this.#probe, idMappings !== null).map((mount) => ({
+    const asked = planAskedMounts(points, this.#probe, idMappings !== null);
+    const mounts = [...asked, ...this.#lastEtcFiles(record, paths, asked)].map((mount) => ({
       ...mount,
       options: [...(mount.options ?? []), "rprivate"],
     }));
@@ -333,6 +346,13 @@ export class DockerPlanner implements Planner {
       },
       ...this.#rootOf(record, paths),
     };
+  }
+
+  /** What it has had while it ran. In another's network they are that one's. */
+  #lastEtcFiles(record: ContainerRecord, paths: ContainerPaths, asked: readonly OciMount[]): OciMount[] {
+    if (record.startedAt === ZERO_TIME || peerReferences(record.hostConfig).network !== undefined) return [];
+    writeEtcFiles(record, paths, this.#networkFacts(record));
+    return planEtcMounts(paths, new Set(asked.map(({ destination }) => destination)), []);
   }
 
   #rootOf(

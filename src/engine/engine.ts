@@ -18,7 +18,7 @@ import { Container } from "./container.ts";
 import { killForGood } from "./control.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { hostGateway } from "./endpoints/host-gateway.ts";
-import { requireLinks, withoutLink } from "./endpoints/links.ts";
+import { linksOf, requireLinks, withoutLink } from "./endpoints/links.ts";
 import { cannotRemove, inContext, markedForRemoval, nameInUse, noSuchContainer } from "./errors.ts";
 import { EventBus } from "./events.ts";
 import { LOST_EXIT_CODE } from "./exec.ts";
@@ -35,7 +35,7 @@ import { ownNames } from "./networks/own-names.ts";
 import type { NetworkSettings } from "./networks/settings.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./new-record.ts";
 import type { EnginePaths } from "./paths.ts";
-import type { Planner } from "./planner.ts";
+import type { CreateOptions, Planner } from "./planner.ts";
 import { openStore } from "./recovery/open-store.ts";
 import { wantsRestart } from "./restarts.ts";
 import { shareMemory } from "./shared-memory.ts";
@@ -211,14 +211,23 @@ export class Engine implements AsyncDisposable {
     return [...this.#containers.values()].reverse();
   }
 
-  /** By id, name, or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
+  /** By id, name, the name and the alias of a link ("app/db"), or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
   find(ref: string): Container {
     const found = this.#containers.get(ref) ?? this.#names.get(ref.startsWith("/") ? ref.slice(1) : ref);
     if (found !== undefined) return found;
+    const linked = this.#findLinked(ref);
+    if (linked !== undefined) return linked;
     const matches = ref === "" ? [] : [...this.#containers.values()].filter(({ id }) => id.startsWith(ref));
     if (matches.length > 1) throw new LighterError("invalid", `Multiple IDs found with provided prefix: ${ref}`);
     if (matches[0] === undefined) throw noSuchContainer(ref);
     return matches[0];
+  }
+
+  #findLinked(ref: string): Container | undefined {
+    const [, name = "", alias] = /^\/?([^/]+)\/([^/]+)$/.exec(ref) ?? [];
+    const container = this.#names.get(name);
+    if (container === undefined) return undefined;
+    return linksOf(container.record, (id) => this.#containers.get(id)).find((link) => link.alias === alias)?.container;
   }
 
   /** Whether a container that does not say is in a user namespace of its own. */
@@ -237,10 +246,10 @@ export class Engine implements AsyncDisposable {
 
   // --- Create ---
 
-  create(body: unknown, name: string | undefined, platform: string | undefined): { id: string; warnings: string[] } {
+  create(body: unknown, name?: string, options: CreateOptions = {}): { id: string; warnings: string[] } {
     const givenName = name === undefined || name === "" ? undefined : parseName(name);
     const id = randomId();
-    const { warnings, ...plan } = this.planner.planCreate(body, id, platform);
+    const { warnings, ...plan } = this.planner.planCreate(body, id, options);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.endpoints.check(record);
     this.#requireFreeName(record.name);
@@ -270,7 +279,7 @@ export class Engine implements AsyncDisposable {
   /** The program that would run, as text. */
   async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
-    const { warnings: _, ...plan } = this.planner.planCreate(body, id, platform);
+    const { warnings: _, ...plan } = this.planner.planCreate(body, id, { platform });
     const record = newRecord(plan, id, "explain");
     record.idMappings = this.#userNamespaces.assign(record);
     return await this.runtime.explain({ ...this.#startRequest(record, [], true), ...this.endpoints.preview(record) });

@@ -14,6 +14,15 @@ export function notRunning(id: string): LighterError {
   return new LighterError("conflict", `container ${id} is not running`);
 }
 
+/** With Docker's status. */
+export function cannotJoinPids(id: string): LighterError {
+  return new LighterError("internal", `failed to join PID namespace: container ${id} is not running`);
+}
+
+export function cannotJoinIpc(id: string): LighterError {
+  return withContext("failed to join IPC namespace", notRunning(id));
+}
+
 export function cannotJoinNetwork(id: string): LighterError {
   return new LighterError("conflict", `cannot join network of a non running container: ${id}`);
 }

@@ -118,7 +118,8 @@ export interface ImportOptions {
 }
 
 /**
- * An image whose one layer is the tar `source`, plain or compressed with gzip or zstd. Resolves with its id.
+ * An image whose one layer is the tar `source`, plain or compressed with gzip or zstd; no bytes at all are an empty one, as with
+ * Docker. Resolves with its id.
  * @throws LighterError "invalid" for what is no tar, "not-supported" for other compressions
  */
 export async function importImage(

@@ -66,6 +66,7 @@ export {
   isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
+  parseUpdateBody,
   RUNTIME_NAME,
   type RuntimeEntry,
   type RuntimeTable,

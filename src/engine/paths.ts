@@ -72,8 +72,16 @@ export class EnginePaths {
   }
 
   container(id: string): ContainerPaths {
+    return this.#pathsOf(id, this.runDirectory(id));
+  }
+
+  /** The same for what mounts the files of one that does not run. */
+  view(id: string): ContainerPaths {
+    return this.#pathsOf(id, this.viewDirectory(id));
+  }
+
+  #pathsOf(id: string, runDirectory: string): ContainerPaths {
     const directory = join(this.containers, id);
-    const runDirectory = this.runDirectory(id);
     return {
       directory,
       upper: join(directory, "upper"),

@@ -42,6 +42,13 @@ export interface ExecOptions {
   ConsoleSize?: readonly number[];
 }
 
+/** How clients of older APIs meant a create request. */
+export interface CreateOptions {
+  platform?: string | undefined;
+  /** Read-only binds that do not say are so without what is mounted below their source. */
+  shallowReadOnly?: boolean;
+}
+
 /** From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. */
 export interface Planner {
   /**
@@ -55,7 +62,7 @@ export interface Planner {
     workers: FileWorkers;
   }): void;
   /** `body` is the request's JSON. @throws LighterError */
-  planCreate(body: unknown, id: string, platform: string | undefined): CreatePlan;
+  planCreate(body: unknown, id: string, options: CreateOptions): CreatePlan;
   /** Before a process is started: has the security profile loaded that it gets. @throws LighterError if that fails */
   prepareProfile(record: ContainerRecord): Promise<void>;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */

@@ -2,8 +2,9 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { applyReversibly, detectCgroupHost, planUpdate, readCurrentLimits, readFilesOf } from "../linux/cgroup/mod.ts";
+import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
-import { type HostFacts, mergeUpdate, parseUpdateBody, planResources, prepareUpdate } from "./config/mod.ts";
+import { type HostFacts, mergeUpdate, planResources, prepareUpdate } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
@@ -11,17 +12,17 @@ import { cgroupsPathOf } from "./freeze.ts";
 import { hostProbe } from "./host-facts.ts";
 
 /**
- * `body` is the request's JSON. Resolves with warnings.
+ * Resolves with warnings.
  * The row is written before the cgroup, and put back if the kernel refuses.
  * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
  */
 export function updateContainer(
   engine: Engine,
   container: Container,
-  body: unknown,
+  given: DockerHostConfig,
   host: HostFacts,
 ): Promise<string[]> {
-  const { changes, warnings } = prepareUpdate(parseUpdateBody(body), host);
+  const { changes, warnings } = prepareUpdate(given, host);
   return container.queue.run(() => {
     const { record, id } = container;
     if (record.status === "removing") throw markedForRemoval(id);

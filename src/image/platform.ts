@@ -17,6 +17,16 @@ const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, var
   i386: ["386"],
 };
 
+/** What a word alone may mean. Source: Go's list of ports; containerd platforms/database.go. */
+const SYSTEMS: readonly string[] = [
+  ...["aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "netbsd", "openbsd"],
+  ...["plan9", "solaris", "wasip1", "windows", "zos"],
+];
+const KNOWN_ARCHITECTURES: readonly string[] = [
+  ...["386", "amd64", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64"],
+  ...["ppc64le", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"],
+];
+
 /** The variant that is meant where none is named. */
 const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64: "v1", arm: "v7" };
 
@@ -33,8 +43,12 @@ export function parsePlatform(text: string): Platform {
           'must match "^[A-Za-z0-9_.-]+(?:\\\\(([A-Za-z0-9_.-]+)\\\\))?$": invalid argument',
       );
   const [first = "", second, third] = parts;
-  if (second === undefined && ["linux", "windows", "darwin", "freebsd"].includes(first))
-    return { ...HOST_PLATFORM, os: first };
+  if (second === undefined && SYSTEMS.includes(first)) return { ...HOST_PLATFORM, os: first };
+  if (second === undefined && !KNOWN_ARCHITECTURES.includes(first) && !Object.hasOwn(ARCHITECTURES, first))
+    throw new LighterError(
+      "invalid",
+      `"${text.slice(0, 100)}": unknown operating system or architecture: invalid argument`,
+    );
   const [name, os] = second === undefined ? [first, HOST_PLATFORM.os] : [second, first];
   const [architecture, implied] = ARCHITECTURES[name] ?? [name];
   const variant = third ?? implied;

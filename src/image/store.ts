@@ -64,6 +64,8 @@ export interface LoadedImage {
   id: Digest;
   /** Familiar names the archive gave it, "busybox:1": Docker prints "Loaded image: NAME", or the ID if there is none. */
   names: string[];
+  /** Names that were another image's before. */
+  replaced: { name: string; id: Digest }[];
 }
 
 export type RemoveRecord = { Untagged: string } | { Deleted: string };
@@ -363,7 +365,14 @@ export class ImageStore implements AsyncDisposable {
         const staged: StagedImage[] = [];
         for (const found of await findImages(files, this.platform))
           staged.push(await this.#stageFound(found, files, staging, onProgress));
-        const result = staged.map(({ image, names }) => ({ id: image.id, names: names.map(familiarReference) }));
+        const result = staged.map(({ image, names }) => ({
+          id: image.id,
+          names: names.map(familiarReference),
+          replaced: names.flatMap((name) => {
+            const id = this.#index.referenced(name)?.id ?? image.id;
+            return id === image.id ? [] : [{ name: familiarReference(name), id }];
+          }),
+        }));
         return { staged, result };
       });
     } catch (error) {

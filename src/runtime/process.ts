@@ -104,7 +104,7 @@ function setRlimits(init: OpList, process: OciProcess): void {
   for (const { type, soft, hard } of process.rlimits ?? []) {
     if (seen.has(type)) throw new LighterError("invalid", `process.rlimits: "${type}" is listed twice`);
     seen.add(type);
-    setRlimit(init, 0, type, soft, hard, "process.rlimits");
+    setRlimit(init, 0, type, soft, hard, `process.rlimits, ${type}`);
   }
 }
 
@@ -118,7 +118,7 @@ const SETUP_FDS = 1024;
 export function raiseRlimits(ops: OpList, process: OciProcess, pid: Arg): void {
   for (const { type, hard } of process.rlimits ?? []) {
     const enough = type === "RLIMIT_NOFILE" && hard >= 0 ? Math.max(hard, SETUP_FDS) : hard;
-    setRlimit(ops, pid, type, enough, enough, "process.rlimits, which the user namespace could not raise");
+    setRlimit(ops, pid, type, enough, enough, `process.rlimits, ${type}, which the user namespace could not raise`);
   }
 }
 

@@ -114,6 +114,7 @@ test("files are described and read as Docker does, whatever the container's stat
       await sameFile(state, path);
     for (const path of ["/data/dangling", "/data/rel", "/data/rel/", "/data/null", "/data/fifo", "/bound", "/bound/f"])
       await sameFile(state, path);
+    for (const path of ["./data/./", "./data/.//"]) await sameFile(state, path);
     for (const path of ["/nope", "/data/file/", "/data/file/x", "/data/dangling/", "relative", "", "/../../data/file"])
       await sameFile(state, path);
   }
@@ -197,6 +198,23 @@ test("what cannot be written is refused with Docker's words", async () => {
   const around = "/containers/readonly/archive?path=/vol/way-out/";
   const { status, text } = await ours.request("PUT", around, file, TAR);
   expect({ status, text }).toEqual({ status: 500, text: expect.stringContaining("EROFS") });
+});
+
+test("a container that has ended still has its files in /etc", async () => {
+  const hosts = async (api: ApiClient) => {
+    const id = await api.run({
+      Image: "base:1",
+      Cmd: ["true"],
+      HostConfig: { NetworkMode: "none", ExtraHosts: ["x:192.0.2.1"] },
+    });
+    await (await api.wait(id)).answer;
+    const answer = await api.request("GET", `/containers/${id}/archive?path=/etc/hosts`);
+    return { status: answer.status, content: answer.text.slice(512).replaceAll("\0", "") };
+  };
+  const ended = await hosts(ours);
+  expect(ended).toEqual(await hosts(theirs));
+  expect(ended.content).toContain("192.0.2.1\tx\n");
+  expect(ours.leftovers([]).filter((path) => path.includes("/v/"))).toEqual([]);
 });
 
 test("a container can be started after a copy, and has what was copied; a copy leaves no mount", async () => {

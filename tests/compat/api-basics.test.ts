@@ -51,6 +51,16 @@ test("an unknown page is Docker's 404, whatever the method", async () => {
     expect(await api.request(method, path)).toMatchObject({ status: 404, text: '{"message":"page not found"}\n' });
 });
 
+test("OPTIONS has an empty answer everywhere; the list of networks may end in a slash", async () => {
+  for (const path of ["/", "/v1.45/containers/json", "/no/such/page"])
+    expect(await api.request("OPTIONS", path)).toMatchObject({ status: 200, text: "" });
+  expect(await api.request("GET", "/v1.45/networks/")).toMatchObject({ status: 200, json: [{}, {}, {}] });
+  expect(await api.request("DELETE", "/images/%20")).toMatchObject({
+    status: 400,
+    json: { message: "image name cannot be blank" },
+  });
+});
+
 test("a malformed %-escape in the path is an error of the client", async () => {
   expect(await api.request("GET", "/containers/%zz/json")).toMatchObject({ status: 400 });
 });

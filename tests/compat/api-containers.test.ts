@@ -76,6 +76,16 @@ test("create refuses a missing image, an empty config, wrong types and the wrong
   });
   expect((await create({ Image: "hello", Cmd: 5 })).status).toBe(400);
   expect((await create({ Image: "hello", HostConfig: { Memory: "1g" } })).status).toBe(400);
+  for (const [text, message] of [
+    ["a/b/c/d", '"a/b/c/d": cannot parse platform specifier: invalid argument'],
+    ["nonesuch", '"nonesuch": unknown operating system or architecture: invalid argument'],
+  ])
+    expect(await create({ Image: "none" }, `platform=${text}`)).toMatchObject({ status: 400, json: { message } });
+  for (const text of ["linux", "amd64", "Linux/x86_64"]) {
+    const { status, json } = await create({ Image: "hello" }, `platform=${text}`);
+    expect(status).toBe(201);
+    await api.request("DELETE", `/containers/${json.Id}`);
+  }
   const platform = await create({ Image: "hello" }, "platform=linux/s390x");
   expect(platform.status).toBe(404);
   expect(platform.json.message).toStartWith(
@@ -427,6 +437,23 @@ test("filters choose as Docker's do", async () => {
   expect(await names(filters({ status: ["exited"] }))).toEqual(["web-2"]);
 });
 
+test("filters but for a status are for what runs, unless all is asked for; a regular expression takes no time", async () => {
+  await api.create({}, "first");
+  const running = await api.run({ HostConfig: { NetworkMode: "none" } }, "middle");
+  const last = await api.create({}, "last");
+  expect(await names(filters({ before: [last] }))).toEqual(["middle"]);
+  expect(await names(filters({ since: ["first"] }))).toEqual(["middle"]);
+  expect(await names(filters({ exited: ["0"] }))).toEqual([]);
+  const { json: network } = await api.request("GET", "/networks/none");
+  for (const ref of ["none", network.Id, network.Id.slice(0, 7)])
+    expect(await names(filters({ network: [ref] }))).toEqual(["middle"]);
+  for (const ref of ["non", network.Id.slice(1)]) expect(await names(filters({ network: [ref] }))).toEqual([]);
+  const long = "a".repeat(200);
+  await api.request("POST", `/containers/${running}/rename?name=${long}`);
+  expect(await names(filters({ name: ["^/(a|a)+$"] }))).toEqual([long]);
+  expect(await names(filters({ name: ["^/(a|a)+b$"] }))).toEqual([]);
+});
+
 test("bad filters are refused in Docker's words", async () => {
   const list = async (query: string) => {
     const { status, json } = await api.request("GET", `/containers/json?${query}`);
@@ -439,6 +466,43 @@ test("bad filters are refused in Docker's words", async () => {
   expect((await list(filters({ exited: ["a"] })))[0]).toBe(400);
   expect(await list(filters({ before: ["zz"] }))).toEqual([404, "No such container: zz"]);
   expect((await list("limit=zz"))[0]).toBe(400);
+});
+
+test("clients of older APIs get the defaults of their time", async () => {
+  const create = async (version: string, HostConfig: object) =>
+    (await api.request("POST", `/v${version}/containers/create`, { Image: "hello", HostConfig })).json.Id;
+  expect((await api.inspect(await create("1.39", { Memory: 0 }))).HostConfig.IpcMode).toBe("shareable");
+  expect((await api.inspect(await create("1.40", { Memory: 0 }))).HostConfig.IpcMode).toBe("private");
+  const id = await create("1.45", { PidsLimit: 100 });
+  for (const [version, limit] of [
+    ["1.39", 100],
+    ["1.40", 50],
+  ] as const) {
+    await api.request("POST", `/v${version}/containers/${id}/update`, { PidsLimit: 50 });
+    expect((await api.inspect(id)).HostConfig.PidsLimit).toBe(limit);
+  }
+});
+
+test("a container is found by the name and the alias of a link to it", async () => {
+  const db = await api.run({}, "db");
+  await api.create({ HostConfig: { Links: ["db:store"] } }, "app");
+  for (const ref of ["app/store", "/app/store"]) {
+    const answer = await api.request("GET", `/containers/${encodeURIComponent(ref)}/json`);
+    expect(answer).toMatchObject({ status: 200, json: { Id: db } });
+  }
+  expect((await api.request("GET", `/containers/${encodeURIComponent("app/db")}/json`)).status).toBe(404);
+});
+
+test("a namespace of a container that has ended cannot be joined, in Docker's words", async () => {
+  const peer = await api.create({}, "ended");
+  for (const [HostConfig, status, message] of [
+    [{ PidMode: "container:ended" }, 500, `failed to join PID namespace: container ${peer} is not running`],
+    [{ IpcMode: "container:ended" }, 409, `failed to join IPC namespace: container ${peer} is not running`],
+    [{ NetworkMode: "container:ended" }, 409, `cannot join network of a non running container: ${peer}`],
+  ] as const) {
+    const id = await api.create({ HostConfig });
+    expect(await api.request("POST", `/containers/${id}/start`)).toMatchObject({ status, json: { message } });
+  }
 });
 
 // --- Explain ---

@@ -168,7 +168,6 @@ test("what cannot be imported is refused with a reason, and leaves nothing", asy
     ["repo=a", Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0]), 501, "xz compression is not supported"],
     ["repo=a", Buffer.from("BZh91AY&SY"), 501, "bzip2 compression is not supported"],
     ["repo=a", Buffer.from("garbage that is no tar"), 400, "ends in the middle of an entry"],
-    ["repo=a", Buffer.alloc(0), 400, "the archive is empty"],
     ["repo=a", cut, 400, "ends in the middle of an entry"],
     ["repo=a", gzipSync(rootfs).subarray(0, 60), 400, "gzip data is corrupt or cut short"],
     ["repo=a", rawTar({ name: "../out", content: "x" }), 400, "leaves the root"],
@@ -227,7 +226,20 @@ test("a tar is fetched from a URL, with progress; a server that has none has its
 
 test("a name that goes to another image leaves the old one dangling, and prune takes it", async () => {
   const old = await load("moving:1", { Labels: { keep: "no" } }, "old content");
-  await load("moving:1", { Labels: { keep: "no" } }, "new content");
+  await load("moving:2", { Labels: { keep: "no" } }, "new content");
+  const layer = rawTar({ name: "file", content: "new content" });
+  const archive = dockerArchive({ layers: [layer], tags: ["moving:1"], config: { Labels: { keep: "no" } } });
+  const loaded = await api.request("POST", "/images/load?quiet=1", archive, TAR);
+  expect(
+    loaded.text
+      .split("\r\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).stream),
+  ).toEqual([
+    `The image moving:1 already exists, renaming the old one with ID ${old} to empty string\n`,
+    "Loaded image: moving:1\n",
+  ]);
+  await api.request("DELETE", "/images/moving:2");
   expect(await list(filters({ dangling: ["true"] }))).toEqual([old]);
   const prune = async (value: object) => (await api.request("POST", `/images/prune?${filters(value)}`)).json;
   const nothing = { ImagesDeleted: null, SpaceReclaimed: 0 };
@@ -272,13 +284,34 @@ test("the list is filtered by time, as durations and dates", async () => {
     expect([until, await only(until)]).toEqual([until, 0]);
   for (const [value, message] of [
     [{ until: ["zz"] }, 'failed to parse value as time or duration: "zz"'],
-    [{ until: ["1h", "2h"] }, "more than one until filter specified"],
     [{ reference: ["["] }, "syntax error in pattern"],
   ] as const)
     expect(await api.request("GET", `/images/json?${filters(value)}`)).toMatchObject({
       status: 400,
       json: { message },
     });
+});
+
+test("of several times the list takes the earliest; images of one second have an order", async () => {
+  const both = (...until: string[]) => list(filters({ until, reference: ["base"] }));
+  expect(await both("1h", "2024-01-03")).toHaveLength(1);
+  expect(await both("1h", "2024-01-01")).toHaveLength(0);
+  expect((await api.request("POST", `/images/prune?${filters({ until: ["1h", "2h"] })}`)).json.message).toBe(
+    "more than one until filter specified",
+  );
+  const load = (tag: string, created: string) =>
+    api.request("POST", "/images/load?quiet=1", dockerArchive({ layers: [], tags: [tag], created }), TAR);
+  await load("moment:1", "2024-05-01T00:00:00.000000001Z");
+  await load("moment:2", "2024-05-01T00:00:00.000000002Z");
+  expect(await list(filters({ before: ["moment:2"], reference: ["moment"] }))).toEqual(["moment:1"]);
+  expect(await list(filters({ since: ["moment:1"], reference: ["moment"] }))).toEqual(["moment:2"]);
+  for (const tag of ["1", "2"]) await api.request("DELETE", `/images/moment:${tag}`);
+});
+
+test("no bytes at all are an image without files", async () => {
+  const { json } = await api.request("POST", "/images/create?fromSrc=-&repo=nothing", Buffer.alloc(0), TAR);
+  expect((await api.request("GET", "/images/nothing/json")).json).toMatchObject({ Id: json.status, Size: 0 });
+  await api.request("DELETE", "/images/nothing");
 });
 
 test("an image is shown to clients of each age as their version has it", async () => {
@@ -368,6 +401,16 @@ test("what registries have is described, with its platforms, and credentials are
   const login = (password: string) => api.request("POST", "/auth", { username: "me", password, serveraddress: host });
   expect(await login("secret")).toMatchObject({ status: 200, json: { Status: "Login Succeeded" } });
   expect((await login("wrong")).status).toBe(401);
+  const nobody = { serveraddress: "127.0.0.1:1", username: "a", password: "b" };
+  for (const answer of [
+    await describe("127.0.0.1:1/x"),
+    await api.request("POST", "/auth", nobody),
+    await api.request("POST", "/images/create?fromImage=127.0.0.1:1/x&tag=a"),
+  ])
+    expect(answer).toMatchObject({
+      status: 500,
+      json: { message: 'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused' },
+    });
   expect((await api.request("POST", "/auth", { username: 1 })).status).toBe(400);
 });
 

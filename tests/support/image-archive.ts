@@ -11,12 +11,17 @@ export interface ArchiveImage {
   layers: Buffer[];
   config?: object;
   tags?: string[];
+  created?: string;
 }
 
 /** The config document of an image with these layers. */
-export function imageDocument(layers: readonly Buffer[], config: object = {}): object {
+export function imageDocument(
+  layers: readonly Buffer[],
+  config: object = {},
+  created = "2024-01-02T03:04:05Z",
+): object {
   return {
-    created: "2024-01-02T03:04:05Z",
+    created,
     architecture: process.arch === "x64" ? "amd64" : process.arch,
     os: "linux",
     config,
@@ -28,8 +33,8 @@ export function imageDocument(layers: readonly Buffer[], config: object = {}): o
 /** `docker save`'s form: HEX.json, HEX/layer.tar, manifest.json last. */
 export function dockerArchive(...images: ArchiveImage[]): Buffer {
   const entries: RawHeader[] = [];
-  const manifest = images.map(({ layers, config, tags }) => {
-    const document = Buffer.from(JSON.stringify(imageDocument(layers, config)));
+  const manifest = images.map(({ layers, config, tags, created }) => {
+    const document = Buffer.from(JSON.stringify(imageDocument(layers, config, created)));
     const configName = `${sha256(document)}.json`;
     entries.push({ name: configName, content: document });
     const names = layers.map((layer) => {

@@ -38,6 +38,21 @@ test("all seven namespaces are the container's own unless it shares them", () =>
   expect(namespaces(build({}, { host: { ...HYBRID_HOST, timeNamespaces: false } }))).not.toContain("time");
 });
 
+test("a cgroup parent does not lead up", () => {
+  for (const [CgroupParent, path] of [
+    ["/a/../b", "/b/"],
+    ["../../b/.", "b/"],
+    ["..", ""],
+    ["/..", "/"],
+  ] as const)
+    expect(build({ CgroupParent }).linux?.cgroupsPath).toBe(`${path}${CONTAINER_ID}`);
+});
+
+test("a bind that is a slave without having been asked for may be private", () => {
+  expect(build({ Binds: ["/:/a"] }).linux?.rootfsPropagation).toBeUndefined();
+  expect(() => build({ Binds: ["/:/a:rslave"] })).toThrow("it is not a shared or slave mount");
+});
+
 test("a namespace of a container that does not run cannot be joined", () => {
   for (const [hostConfig, type] of [
     [{ NetworkMode: "container:db" }, "network"],
@@ -137,7 +152,7 @@ test("devices below a directory keep their place below the directory in the cont
 test("a device that has gone since the create is an error of the start", () => {
   const gone = { ...PROBE, device: () => undefined, fileType: () => undefined };
   expect(() => build({ Devices: [{ PathOnHost: "/dev/loop0" }] }, { probe: gone })).toThrow(
-    'custom device "/dev/loop0": there is nothing at this path',
+    'custom device "/dev/loop0": no such file or directory',
   );
 });
 

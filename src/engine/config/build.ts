@@ -96,7 +96,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
     linux: {
       namespaces: [...planNamespaces(hostConfig, input.peers, host), ...planUserNamespace(input)],
       ...(input.idMappings ? { uidMappings: input.idMappings.uids, gidMappings: input.idMappings.gids } : {}),
-      cgroupsPath: posix.join(hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT, input.id),
+      cgroupsPath: cgroupsPathOf(hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT, input.id),
       resources: planResources(hostConfig, rules, probe),
       ...(devices.length > 0 ? { devices } : {}),
       ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
@@ -105,6 +105,12 @@ export function buildOciConfig(input: BuildInput): OciConfig {
       ...planPaths(hostConfig, security, host),
     },
   };
+}
+
+/** Clean: what leads up ends at the top, as with runc. A relative one stays so. */
+function cgroupsPathOf(parent: string, id: string): string {
+  const path = posix.join("/", parent, id);
+  return parent.startsWith("/") ? path : path.slice(1);
 }
 
 /** To share a namespace of another container is to be in its user namespace, which owns it. */
@@ -122,13 +128,7 @@ function planMounts(input: BuildInput): OciMount[] {
   const asked = planAskedMounts(container.mountPoints, input.probe, isMapped);
   const covered = new Set(asked.map((mount) => mount.destination));
   const readOnly = hostConfig.ReadonlyRootfs ? ["rro"] : [];
-  for (const [destination, source] of [
-    ["/etc/resolv.conf", files.resolvConf],
-    ["/etc/hostname", files.hostname],
-    ["/etc/hosts", files.hosts],
-  ] as const)
-    if (!covered.has(destination))
-      asked.push({ destination, type: "bind", source, options: ["rbind", ...readOnly, "rprivate"] });
+  asked.push(...planEtcMounts(files, covered, [...readOnly, "rprivate"]));
   const ipcMode = parseIpcMode(hostConfig.IpcMode);
   const filesystems = asked.filter(({ filesystem }) => filesystem !== undefined).length;
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
@@ -145,6 +145,22 @@ function planMounts(input: BuildInput): OciMount[] {
   const init = usesInit(hostConfig) ? [initMount(files)] : [];
   const depth = (mount: OciMount) => mount.destination.split("/").length;
   return [...kept, ...init, ...asked.sort((a, b) => depth(a) - depth(b))];
+}
+
+/** Files that the engine writes for a container, where nobody asked for another. */
+export function planEtcMounts(
+  files: Pick<ContainerFiles, "resolvConf" | "hostname" | "hosts">,
+  covered: ReadonlySet<string>,
+  options: readonly string[],
+): OciMount[] {
+  const sources: readonly (readonly [string, string])[] = [
+    ["/etc/resolv.conf", files.resolvConf],
+    ["/etc/hostname", files.hostname],
+    ["/etc/hosts", files.hosts],
+  ];
+  return sources
+    .filter(([destination]) => !covered.has(destination))
+    .map(([destination, source]) => ({ destination, type: "bind", source, options: ["rbind", ...options] }));
 }
 
 /** `queuesOfHost`: they belong to the host's user namespace, and only who has rights there could mount them anew. */
@@ -258,6 +274,7 @@ function planRootfsPropagation(points: readonly MountPoint[], probe: HostProbe):
     const kind = point.propagation.replace(/^r/, "");
     if (kind !== "shared" && kind !== "slave") continue;
     const { mountPoint, shared, slave } = probe.propagation(point.source);
+    if (point.mayBePrivate && !shared && !slave) continue;
     if (kind === "shared") {
       if (!shared) throw invalid(`path ${point.source} is mounted on ${mountPoint} but it is not a shared mount`);
       propagation = "shared";

@@ -90,8 +90,8 @@ function findDevices(given: string, pathInContainer: string, probe: HostProbe): 
   const problem = (what: string) =>
     invalid(`error gathering device information while adding custom device ${JSON.stringify(given)}: ${what}`);
   const type = probe.fileType(pathOnHost);
-  // Docker says "no such file or directory" here, for which `docker run` exits with 127, as if the program were missing.
-  if (type === undefined) throw problem("there is nothing at this path");
+  // Docker's words, for which `docker run` exits with 127, as if the program were missing.
+  if (type === undefined) throw problem("no such file or directory");
   if (type !== "directory") throw problem("not a device node");
   const below = probe.devicesBelow(pathOnHost);
   if (below.length === 0) throw problem("the directory has no device nodes");

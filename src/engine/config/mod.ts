@@ -13,6 +13,7 @@ export {
   type ContainerFiles,
   DEFAULT_CGROUP_PARENT,
   planAskedMounts,
+  planEtcMounts,
   usesInit,
 } from "./build.ts";
 export { applyDefaults, type ContainerDefaults, checkContainerDefaults, NO_DEFAULTS } from "./defaults.ts";

@@ -15,6 +15,33 @@ test("a bind's missing source is made by the engine, one of Mounts only if asked
   expect(plan({ Mounts: [mount] })).toMatchObject([{ createSource: true }]);
 });
 
+test("a bind around or in the daemon's state is a slave, and may be nothing else that keeps what is mounted there", () => {
+  const automatic = { propagation: "rslave", mayBePrivate: true };
+  for (const source of ["/", "/var", "/var/lib/lighter", "/var/lib/lighter/volumes/a"]) {
+    expect(plan({ Binds: [`${source}:/a`] })).toMatchObject([automatic]);
+    expect(() => plan({ Binds: [`${source}:/a:rprivate`] })).toThrow(
+      `must use either propagation mode "rslave" or "rshared" when mount source is within the daemon root, daemon root: ` +
+        `"/var/lib/lighter", bind mount source: "${source}", propagation: "rprivate"`,
+    );
+    expect(plan({ Binds: [`${source}:/a:rshared`] })[0]?.mayBePrivate).toBeUndefined();
+  }
+  for (const source of ["/va", "/var/lib/lighter2", "/srv"])
+    expect(plan({ Binds: [`${source}:/a`] })).toMatchObject([{ propagation: "" }]);
+});
+
+test("clients of older APIs mean read-only binds without what is mounted below their source", () => {
+  const hostConfig = {
+    Binds: ["/srv:/a:ro", "/srv:/b"],
+    Mounts: [{ Type: "bind", Source: "/srv", Target: "/c", ReadOnly: true }],
+  };
+  const shallow = (shallowReadOnly: boolean) =>
+    planMountPoints({}, hostConfig, { ...contextFor(), shallowReadOnly }).mountPoints.map(
+      (point) => point.shallowReadOnly,
+    );
+  expect(shallow(true)).toEqual([true, false, true]);
+  expect(shallow(false)).toEqual([false, false, false]);
+});
+
 test("paths of binds are cleaned", () => {
   expect(plan({ Binds: ["/srv/../mnt//:/a/../b/"] })).toMatchObject([{ source: "/mnt", destination: "/b" }]);
 });

@@ -16,6 +16,8 @@ export interface MountPoint {
   mode: string;
   /** "" is Docker's default: rprivate for binds, nothing for volumes. */
   propagation: string;
+  /** Nobody asked for the propagation: where the source's mount is private, so is this. */
+  mayBePrivate?: boolean;
   /** bind(2) without what is mounted below. */
   nonRecursive: boolean;
   /** Read-only, but not what is mounted below the source; without it, all of it is (rro, Linux 5.12). */
@@ -49,6 +51,10 @@ export interface MountContext {
   volumePath(name: string): string;
   /** A name for a volume that has none. */
   newVolumeName(): string;
+  /** Where the daemon keeps its state. */
+  dataRoot: string;
+  /** Read-only binds that do not say are so without what is mounted below their source. */
+  shallowReadOnly: boolean;
   /** Those of another container. @throws LighterError "not-found" */
   mountPointsOf(containerRef: string): readonly MountPoint[];
 }
@@ -93,9 +99,28 @@ export function planMountPoints(
     if (!points.has(destination))
       add(withDriver(anonymousVolume(destination, context), hostConfig.VolumeDriver), destination);
   }
+  for (const point of points.values()) if (isAroundDataRoot(point, context)) keepFromHolding(point, context);
   for (const point of points.values())
     if (point.type === "tmpfs") point.tmpfsOptions = mergeTmpfsOptions(point.tmpfsOptions ?? []);
   return { mountPoints: [...points.values()].sort(byDepth), warnings };
+}
+
+function isAroundDataRoot({ type, source }: MountPoint, { dataRoot }: MountContext): boolean {
+  const holds = (directory: string, path: string) => `${path}/`.startsWith(directory === "/" ? "/" : `${directory}/`);
+  return type === "bind" && (holds(source, dataRoot) || holds(dataRoot, source));
+}
+
+/** A private copy of what the daemon has mounted would keep it mounted. @throws LighterError "invalid", with Docker's text */
+function keepFromHolding(point: MountPoint, { dataRoot }: MountContext): void {
+  const { source, propagation } = point;
+  if (propagation === "") {
+    point.propagation = "rslave";
+    point.mayBePrivate = true;
+  } else if (propagation !== "rslave" && propagation !== "rshared")
+    throw invalid(
+      'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is within the daemon ' +
+        `root, daemon root: "${dataRoot}", bind mount source: "${source}", propagation: "${propagation}"`,
+    );
 }
 
 /** "container[:mode]". @throws LighterError "invalid", with Docker's texts. */
@@ -207,7 +232,8 @@ function parseBind(bind: string, context: MountContext): MountPoint {
   const point = { ...emptyPoint(type, destination), mode, readOnly: options.includes("ro") };
   if (type === "bind") {
     if (options.includes("nocopy")) throw problem("field VolumeOptions must not be specified");
-    return { ...point, source: cleanPath(source), propagation, createSource: true };
+    const shallowReadOnly = point.readOnly && context.shallowReadOnly;
+    return { ...point, source: cleanPath(source), propagation, createSource: true, shallowReadOnly };
   }
   if (propagation !== "") throw problem("field BindOptions must not be specified");
   if (source === "") return { ...anonymousVolume(destination, context), mode: mode || DEFAULT_VOLUME_MODE };
@@ -285,7 +311,7 @@ function parseMount(mount: DockerMount, context: MountContext): MountPoint {
   const source = mount.Source ?? "";
   switch (type) {
     case "bind":
-      return parseBindMount(mount, { ...emptyPoint("bind", destination), readOnly }, problem, context.probe);
+      return parseBindMount(mount, { ...emptyPoint("bind", destination), readOnly }, problem, context);
     case "volume":
       return parseVolumeMount(mount, { ...emptyPoint("volume", destination), readOnly }, problem, context);
     case "tmpfs": {
@@ -309,7 +335,7 @@ function parseBindMount(
   mount: DockerMount,
   point: MountPoint,
   problem: (what: string) => Error,
-  probe: HostProbe,
+  { probe, shallowReadOnly }: MountContext,
 ): MountPoint {
   const source = mount.Source ?? "";
   const options = mount.BindOptions ?? {};
@@ -330,7 +356,7 @@ function parseBindMount(
     source: cleanPath(source),
     propagation,
     nonRecursive: options.NonRecursive ?? false,
-    shallowReadOnly: options.ReadOnlyNonRecursive ?? false,
+    shallowReadOnly: options.ReadOnlyNonRecursive ?? (point.readOnly && shallowReadOnly),
     createSource,
   };
 }

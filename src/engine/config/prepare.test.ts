@@ -295,11 +295,10 @@ const INVALID_EARLIER: Row[] = [
   ],
   [`Decoding seccomp profile failed: "/nope.json" is not a JSON object`, { SecurityOpt: ["seccomp=/nope.json"] }],
   [
-    'error gathering device information while adding custom device "/dev/nope": there is nothing at this path',
+    'error gathering device information while adding custom device "/dev/nope": no such file or directory',
     { Devices: [{ PathOnHost: "/dev/nope" }] },
   ],
   ["invalid device mode: zz", { Devices: [{ PathOnHost: "/dev/null", CgroupPermissions: "zz" }] }],
-  [`HostConfig.CgroupParent: "../.." has a "." or ".." in it`, { CgroupParent: "../.." }],
   [`HostConfig.MaskedPaths: "a" is not an absolute path`, { MaskedPaths: ["a"] }],
   ["HostConfig.ConsoleSize: must be [height, width], each from 0 to 65535", { ConsoleSize: [1] }],
   ["Hostname: longer than 64 bytes", {}, { Hostname: "x".repeat(65) }],
@@ -340,10 +339,11 @@ for (const [code, message, hostConfig, config] of [
     else expect(actual.message).toStartWith(message);
   });
 
-test("no message could make `docker run` take the error for a missing or unusable program", () => {
+test("no message but Docker's own could make `docker run` take the error for a missing or unusable program", () => {
+  const dockers = "error gathering device information";
   const traps = ["no such file or directory", "executable file not found", "permission denied", "is a directory"];
   for (const [, hostConfig, config] of [...INVALID_AS_DOCKER, ...INVALID_EARLIER, ...NOT_SUPPORTED])
-    expect(() => prepare(hostConfig, config)).not.toThrow(new RegExp(traps.join("|")));
+    expect(() => prepare(hostConfig, config)).not.toThrow(new RegExp(`^(?!${dockers}).*(${traps.join("|")})`));
 });
 
 /** Docker 26.1.5 gave these warnings. */

@@ -118,7 +118,6 @@ export function validateCreate(
     for (const path of given[field] ?? [])
       if (!path.startsWith("/")) throw invalid(`HostConfig.${field}: ${JSON.stringify(path)} is not an absolute path`);
   validateConsoleSize(given.ConsoleSize);
-  validateCgroupParent(given.CgroupParent ?? "");
   validateEtcFiles(given);
   validatePorts(config, given);
   parseUsernsMode(given.UsernsMode);
@@ -165,10 +164,4 @@ function validateConsoleSize(size: unknown): void {
   // struct winsize has 16 bits for each.
   if (!Array.isArray(size) || size.length !== 2 || !size.every(isDimension))
     throw invalid("HostConfig.ConsoleSize: must be [height, width], each from 0 to 65535");
-}
-
-/** Slashes are the only structure; ".." could lead out of what the daemon may touch. */
-function validateCgroupParent(parent: string): void {
-  if (parent.split("/").some((part) => part === ".." || part === "."))
-    throw invalid(`HostConfig.CgroupParent: ${JSON.stringify(parent)} has a "." or ".." in it`);
 }

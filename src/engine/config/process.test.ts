@@ -95,6 +95,20 @@ test("HOME stays as the container's config has it", () => {
   expect(exec({}, { config: { Env: ["HOME=/srv"] } }).process.env).toContain("HOME=/srv");
 });
 
+test("an empty HOME is the user's home, and a HOME that is taken out is no other", () => {
+  for (const Env of [["HOME="], ["HOME"]]) {
+    const { process, container } = exec({}, { config: { Env } });
+    expect(process.env?.filter((each) => each.startsWith("HOME"))).toEqual(["HOME=/home/bob"]);
+    expect(container.env?.filter((each) => each.startsWith("HOME"))).toEqual(["HOME=/root"]);
+  }
+});
+
+test("a working directory is kept clean", () => {
+  expect(mergeImageConfig({ WorkingDir: "/a//b/../c/" }, {}).WorkingDir).toBe("/a/c");
+  expect(mergeImageConfig({}, { WorkingDir: "/../srv/." }).WorkingDir).toBe("/srv");
+  expect(mergeImageConfig({ WorkingDir: "a/../b" }, {}).WorkingDir).toBe("a/../b");
+});
+
 test("an exec starts in its own directory, or else the container's", () => {
   const container = { config: { WorkingDir: "/work/" } };
   expect(exec({}, container).process.cwd).toBe("/work");

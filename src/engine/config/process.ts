@@ -36,7 +36,7 @@ export function mergeImageConfig(config: DockerContainerConfig, image: DockerCon
     Cmd: (inheritCmd ? image.Cmd : config.Cmd) ?? null,
     Entrypoint: reset ? null : (ownEntrypoint ?? image.Entrypoint) || null,
     User: config.User || image.User || "",
-    WorkingDir: config.WorkingDir || image.WorkingDir || "",
+    WorkingDir: cleanDirectory(config.WorkingDir || image.WorkingDir || ""),
   };
   const volumes = { ...image.Volumes, ...config.Volumes };
   if (Object.keys(volumes).length > 0) merged.Volumes = volumes;
@@ -78,7 +78,7 @@ export function commandOf(config: DockerContainerConfig): string[] {
 
 /**
  * A process's environment: Docker's defaults, each replaced in its place by the container's value if there is one.
- * HOME stands last unless given: with runc it is the runtime that adds it, from the passwd file.
+ * HOME stands last unless given: with runc it is the runtime that adds it, from the passwd file, in place of an empty one too.
  */
 function environment(
   variables: readonly string[],
@@ -94,7 +94,7 @@ function environment(
     if (variable.includes("=")) environment.set(nameOfVariable(variable), variable);
     else environment.delete(variable); // "NAME" alone: not even the default
   }
-  if (!environment.has("HOME")) environment.set("HOME", `HOME=${context.home}`);
+  if ((environment.get("HOME") ?? "HOME=") === "HOME=") environment.set("HOME", `HOME=${context.home}`);
   return [...environment.values()];
 }
 
@@ -127,7 +127,7 @@ export function planProcess(
       home: context.user.home,
       linkVariables: context.linkVariables,
     }),
-    cwd: cleanDirectory(config.WorkingDir),
+    cwd: cleanDirectory(config.WorkingDir) || "/",
     oomScoreAdj: hostConfig.OomScoreAdj ?? 0,
   };
 }
@@ -135,9 +135,9 @@ export function planProcess(
 /** Where Docker puts its init, whichever program that is. */
 export const CONTAINER_INIT_PATH = "/sbin/docker-init";
 
+/** What is not absolute, and refused elsewhere, stays as it is. */
 function cleanDirectory(directory: string | null | undefined): string {
-  const clean = posix.normalize(directory || "/");
-  return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
+  return directory?.startsWith("/") ? posix.resolve(directory) : (directory ?? "");
 }
 
 /** What an exec asks for; `Cmd` is never empty. */
@@ -185,7 +185,7 @@ export function buildExecProcess(input: {
       home: user.home,
       linkVariables: input.linkVariables ?? [],
     }),
-    cwd: cleanDirectory(exec.WorkingDir || container.config.WorkingDir),
+    cwd: cleanDirectory(exec.WorkingDir || container.config.WorkingDir) || "/",
     capabilities: planCapabilities(
       exec.Privileged ? { ...container.hostConfig, Privileged: true } : container.hostConfig,
       input.capabilities,

@@ -300,8 +300,8 @@ function connectionError(error: unknown, method: string, url: string): Connectio
   const fail = (failure: ConnectionFailure, why: string): ConnectionError => {
     const established = failure === "broken" || failure === "malformed";
     // Docker begins with a look at /v2/, so that is what it names when it cannot connect.
-    const what = !established && pathname.startsWith("/v2/") ? `${origin}/v2/` : url;
-    return new ConnectionError(failure, `${describe(method, what)}: ${why}`, error);
+    const what = !established && pathname.startsWith("/v2/") ? describe("GET", `${origin}/v2/`) : describe(method, url);
+    return new ConnectionError(failure, `${what}: ${why}`, error);
   };
   const certificate = (why: string): ConnectionError =>
     fail("certificate", `tls: failed to verify certificate: x509: ${why}`);

@@ -1,5 +1,4 @@
 /** The layer of an image that is made here. */
-import { LighterError } from "../../base/errors.ts";
 import { decompressStream } from "../compression.ts";
 import { writeTreeTar } from "../tree-tar.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
@@ -12,7 +11,7 @@ export async function makeLayer(
 ): Promise<TakenFile> {
   const tar =
     source.kind === "input"
-      ? requireBytes(decompressStream(input()))
+      ? orEmptyTar(decompressStream(input()))
       : copied(writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot }));
   let failure: { error: unknown } | undefined;
   const guarded = (async function* () {
@@ -33,11 +32,14 @@ async function* copied(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array>
   for (const chunk of chunks) yield Buffer.from(chunk);
 }
 
-async function* requireBytes(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+const EMPTY_TAR = Buffer.alloc(1024);
+
+/** No bytes at all are a tar without entries, as with Docker. */
+async function* orEmptyTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let byteCount = 0;
   for await (const chunk of source) {
     byteCount += chunk.length;
     yield chunk;
   }
-  if (byteCount === 0) throw new LighterError("invalid", "the archive is empty");
+  if (byteCount === 0) yield EMPTY_TAR;
 }

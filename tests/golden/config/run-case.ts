@@ -42,6 +42,8 @@ export function contextFor(host: HostFacts = HYBRID_HOST): MountContext {
     probe: PROBE,
     volumePath: (name) => `/volumes/${name}/_data`,
     newVolumeName: () => "anonymous",
+    dataRoot: "/var/lib/lighter",
+    shallowReadOnly: false,
     mountPointsOf: () => MOUNT_POINTS_OF_ANOTHER,
   };
 }

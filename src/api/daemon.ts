@@ -1,10 +1,23 @@
-import { constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { constants, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
-import { DAEMON_IDLE_FILE_BYTES, DAEMON_IDLE_MS, DEAD_OWNER_TIMEOUT_MS } from "../base/limits.ts";
+import {
+  DAEMON_IDLE_FILE_BYTES,
+  DAEMON_IDLE_MS,
+  DEAD_OWNER_TIMEOUT_MS,
+  DOOMED_OWNER_TIMEOUT_MS,
+} from "../base/limits.ts";
 import { configureLog, log } from "../base/log.ts";
-import { lockExclusiveWithin, openEngine, releaseTextPages, residentFileBytes } from "../engine/mod.ts";
+import {
+  EnginePaths,
+  lockExclusiveWithin,
+  openEngine,
+  releaseTextPages,
+  renewLockedFiles,
+  residentFileBytes,
+  takeOwnedLock,
+} from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
 import { describeSettings } from "./config/values.ts";
 import type { Daemon } from "./daemon-state.ts";
@@ -72,7 +85,8 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   process.on("unhandledRejection", (error) => logBug(error));
   const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath, runtimes, cdiDirectories } = options;
   mkdirSync(execRoot, { recursive: true, mode: 0o711 });
-  await lockExecRoot(execRoot);
+  const takesOver = await lockExecRoot(execRoot, dataRoot);
+  if (takesOver && pidPath !== undefined) rmSync(pidPath, { force: true });
   if (pidPath !== undefined) await takePidFile(pidPath);
   const opened = await openEngine({
     ...{ dataRoot, execRoot, registry, defaults, usernsRemap, runtimes, cdiDirectories },
@@ -100,7 +114,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
     touch();
     serveConnection(socket);
   };
-  for (const host of options.hosts) await listen(host, { ...options, manager, accept });
+  for (const host of options.hosts) await listen(host, { ...options, manager, accept, takesOver });
   if (options.metrics !== undefined) await listenForMetrics(daemon, options.metrics);
   onReload = () => reload(daemon, args, options);
   for (const trash of opened.trashes) trash.begin();
@@ -112,12 +126,22 @@ function logBug(error: unknown): void {
   log.error(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
 }
 
-/** Held until this process ends, however it ends. @throws LighterError "conflict" */
-async function lockExecRoot(execRoot: string): Promise<void> {
+/**
+ * Held until this process ends, however it ends. True: the one that had it was killed and cannot end, and what it holds is taken
+ * from it.
+ * @throws LighterError "conflict"
+ */
+async function lockExecRoot(execRoot: string, dataRoot: string): Promise<boolean> {
   const path = join(execRoot, "daemon.lock");
-  const fd = openSync(path, "a", 0o600);
-  if (!(await lockExclusiveWithin(fd, DEAD_OWNER_TIMEOUT_MS)))
-    throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
+  const patience = { endMs: DEAD_OWNER_TIMEOUT_MS, doomedMs: DOOMED_OWNER_TIMEOUT_MS };
+  const owner = await takeOwnedLock(path, resolve(dataRoot), patience);
+  if (owner === undefined) throw new LighterError("conflict", `"${path}" is locked: another daemon is running here`);
+  if (owner === null) return false;
+  log.warn(
+    `the daemon of ${owner.startedAt}, process ${owner.pid}, was killed and cannot end, as it waits for a file system: taking over`,
+  );
+  if (owner.note === resolve(dataRoot)) renewLockedFiles(new EnginePaths(dataRoot, execRoot));
+  return true;
 }
 
 /**

@@ -19,6 +19,8 @@ export interface ListenOptions {
   group: string | undefined;
   tls: TlsFiles | undefined;
   manager: ServiceManager;
+  /** What a socket is that is served already is that of a daemon which cannot end. */
+  takesOver: boolean;
   accept: (socket: Socket) => void;
 }
 
@@ -50,12 +52,13 @@ function started(server: Server, begin: (done: () => void) => void, name: string
 }
 
 /** A socket that root only, and its group, may connect to. A socket that nobody serves is replaced. */
-async function listenUnix(path: string, { group, accept }: ListenOptions): Promise<void> {
+async function listenUnix(path: string, { group, accept, takesOver }: ListenOptions): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat !== undefined) {
     if (!stat.isSocket()) throw new LighterError("conflict", `listen on "${path}": there is a file that is no socket`);
-    if (await isServed(path)) throw new LighterError("conflict", `listen on "${path}": another program serves it`);
+    if (!takesOver && (await isServed(path)))
+      throw new LighterError("conflict", `listen on "${path}": another program serves it`);
     rmSync(path);
   }
   const gid = findGroup(group);

@@ -200,6 +200,8 @@ export const FILE_WORKER_STALL_MS = 30_000;
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 /** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */
 export const DEAD_OWNER_TIMEOUT_MS = 1000;
+/** How long a daemon that was killed may wait for a disk that is only slow, before the next one takes its locks from it. */
+export const DOOMED_OWNER_TIMEOUT_MS = 5000;
 /** A daemon that nobody has asked for so long, with more of its program resident than this, lets go of it. */
 export const DAEMON_IDLE_MS = 5000;
 export const DAEMON_IDLE_FILE_BYTES = 32 * 1024 * 1024;

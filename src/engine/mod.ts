@@ -48,6 +48,7 @@ export {
   withDefaultTag,
   withTag,
 } from "../image/mod.ts";
+export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { duplicateFd } from "../linux/sys/memfd.ts";
@@ -110,6 +111,7 @@ export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
 export { openRegistries, type Registries } from "./registries.ts";
 export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
+export { renewLockedFiles } from "./take-over.ts";
 export { listProcesses } from "./top.ts";
 export { updateContainer } from "./update.ts";
 export type { VolumeRecord } from "./volume-table.ts";

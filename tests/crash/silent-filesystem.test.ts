@@ -1,5 +1,6 @@
 /** A file system that stops to answer, in one container: it is that container's misfortune, and no other's. */
 import { afterEach, expect } from "bun:test";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -68,4 +69,32 @@ withFuse("what asks a dead file system fails after a while; nothing else waits, 
   await daemon.launch();
   expect((await daemon.request("GET", "/_ping")).status).toBe(200);
   expect((await daemon.request("DELETE", `/containers/${unlucky}?force=1`)).status).toBe(204);
+});
+
+withFuse("a daemon that was killed and cannot end has all taken from it by the next one, which says so", async () => {
+  mountPoint = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-silent-"));
+  fuse = await SilentFuse.mount(mountPoint);
+  daemon = await TestDaemon.start();
+  const id = await daemon.create({ HostConfig: hostUsr });
+  await daemon.kill();
+  await fuse.fallSilent();
+  const script = join(import.meta.dirname, "../support/doomed-daemon.py");
+  const held = [daemon.dataRoot, daemon.execRoot, daemon.socketPath, mountPoint];
+  const doomed = spawn("python3", [script, ...held], { stdio: ["ignore", "ignore", "inherit"] });
+  await fuse.asked();
+
+  await daemon.launch(); // it could still go on: nothing is taken from it
+  expect(daemon.isAlive).toBe(false);
+  expect(daemon.log).toContain("another daemon is running here");
+
+  doomed.kill("SIGKILL");
+  await daemon.launch();
+  expect(daemon.log).toContain(
+    `the daemon of the beginning, process ${doomed.pid}, was killed and cannot end, as it waits for a file system: taking over`,
+  );
+  expect((await daemon.inspect(id)).Id).toBe(id);
+  expect((await daemon.request("DELETE", `/containers/${id}`)).status).toBe(204);
+  await daemon.kill();
+  await daemon.launch(); // whose locks are like any other's
+  expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
 });

@@ -1,4 +1,5 @@
-"""A FUSE file system of one empty directory. After a byte on stdin it answers nothing any more, as a server that is dead.
+"""A FUSE file system of one empty directory. After a byte on stdin it answers nothing any more, as a server that is dead, and
+prints "asked" for what it is asked.
 
 Usage: silent-fuse.py MOUNTPOINT. Prints "ready" when it is mounted. At the end of stdin it aborts the connection, so that
 whoever waits goes on with an error, and unmounts. Source: linux/fuse.h, version 7.26.
@@ -28,6 +29,8 @@ def answer(unique, error=0, body=b""):
 def serve():
     request = os.read(fuse, 1 << 20)
     length, opcode, unique = struct.unpack_from("<IIQ", request)
+    if silent:
+        print("asked", flush=True)
     if silent or opcode in (FORGET, 42):
         return
     if opcode == INIT:

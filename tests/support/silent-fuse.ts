@@ -34,6 +34,11 @@ export class SilentFuse implements AsyncDisposable {
     await this.#expect("silent");
   }
 
+  /** Resolves when somebody waits for an answer. */
+  async asked(): Promise<void> {
+    await this.#expect("asked");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) {
       const ended = once(this.#process, "exit");

@@ -4,7 +4,7 @@ import type { Runtime } from "../runtime/mod.ts";
 import type { OciState } from "../spec/oci-runtime.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
-import { effectiveConfig } from "./launch.ts";
+import { effectiveConfig, told } from "./launch.ts";
 import type { StateHandle } from "./state.ts";
 
 /** @throws LighterError for the first that fails, or takes longer than its timeout */
@@ -20,6 +20,7 @@ export async function runHooks(
     ...{ id, pid, bundle, rootfs, directory: handle.directory },
     config: effectiveConfig(handle),
     complete: (process: Parameters<typeof withHome>[0]) => withHome(process, `/proc/${pid}/root`),
+    onOp: told(context).onOp,
     onRun: (what: string) => context.log.debug(`run ${what}`),
   };
   await runHooksOf(runtime, target, name, status);

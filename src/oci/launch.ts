@@ -145,7 +145,7 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
       stdio: stdioOf(terminal, !detach),
       preserveFds,
       attach: [],
-      onWarning: (warning) => context.log.warn(warning),
+      ...told(context),
       ...(parsed.boolean("no-pivot") ? { noPivot: true } : {}),
       ...(parsed.boolean("no-new-keyring") ? { noNewKeyring: true } : {}),
       ...(detach ? { handOver } : {}),
@@ -158,6 +158,11 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
     handle.remove();
     throw error;
   }
+}
+
+/** What the runtime says while it does something, in the log. */
+export function told({ log, debug }: OciContext): Pick<StartRequest, "onWarning" | "onOp"> {
+  return { onWarning: (warning) => log.warn(warning), ...(debug ? { onOp: (line) => log.debug(line) } : {}) };
 }
 
 /** In the foreground the terminal's bytes go to our own, which ends lines itself. */

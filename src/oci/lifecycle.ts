@@ -94,6 +94,7 @@ export async function startInit(
       throw error;
     }
   }
+  context.log.debug(`init, process ${handle.state.pid}, goes on to its program`);
   await go();
 }
 
@@ -172,11 +173,14 @@ export async function killAndWait(handle: StateHandle): Promise<void> {
 
 /** Removes all that is left of a container whose init has ended; then runs the poststop hooks; its state goes last. */
 export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
+  const { cgroupsPath } = handle.state;
+  if (cgroupsPath !== "") context.log.debug(`kill what is left in the cgroup ${cgroupsPath}, and remove it`);
   await cleanUp(handle);
   await removeRdtGroup(context, handle);
   await awaitSupervisor(handle.directory);
   writePoint("cleaned up");
   await runPoststop(context, handle);
+  context.log.debug(`remove the state, ${handle.directory}`);
   handle.remove();
 }
 

@@ -38,7 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>>
 };
 
 const GLOBAL_FLAGS: readonly Flag[] = [
-  { name: "debug", kind: "boolean", help: "log more, for debugging" },
+  { name: "debug", kind: "boolean", help: "log what is done, a line a step, and why" },
   { name: "log", kind: "string", help: "file to append the log to", default: '"/dev/stderr"' },
   { name: "log-format", kind: "string", help: "text or json", default: '"text"' },
   { name: "root", kind: "string", help: "directory of the containers' state", default: `"${defaultRoot("auto")}"` },

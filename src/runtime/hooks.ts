@@ -30,6 +30,8 @@ export interface HookTarget {
   complete?: (process: OciProcess) => Promise<OciProcess>;
   /** Told of each one before it runs. */
   onRun?: (what: string) => void;
+  /** As of an `ExecRequest`. */
+  onOp?: ((line: string) => void) | undefined;
 }
 
 /** These run in the container's namespaces: the first with the host's files still in sight, the second as the process. */
@@ -92,7 +94,7 @@ function runOutside({ path, args = [path], env, timeout }: OciHook, state: strin
 
 async function runInside(
   runtime: Runtime,
-  { id, pid, config, rootfs, directory, complete = async (process) => process }: HookTarget,
+  { id, pid, config, rootfs, directory, complete = async (process) => process, onOp }: HookTarget,
   name: HookName,
   { path, args = [path], env, timeout }: OciHook,
   state: string,
@@ -117,6 +119,7 @@ async function runInside(
     runDirectory: join(directory, "hook"),
     stdio: { terminal: false, stdin: true },
     attach: [{ stdin: true, stdout: true, stderr: true, closeStdinOnEnd: true }],
+    ...(onOp ? { onOp } : {}),
   });
   const output = new Output(withoutHeaders);
   const [socket] = supervised.attached as [Socket];

@@ -141,6 +141,7 @@ class LauncherRuntime implements Runtime {
     }
     const warnings = [...capabilityWarnings(request.config.process!), ...(compiled.cgroup?.warnings ?? [])];
     for (const warning of warnings) request.onWarning?.(warning);
+    await announce(request, compiled.program);
     return compiled;
   }
 
@@ -152,7 +153,9 @@ class LauncherRuntime implements Runtime {
   async #compileExec(request: ExecRequest, hold: boolean): Promise<Program> {
     await prepareFilterOf(request.config.linux?.seccomp);
     for (const warning of capabilityWarnings(request.process)) request.onWarning?.(warning);
-    return compileExec(request, this.#host, hold);
+    const program = compileExec(request, this.#host, hold);
+    await announce(request, program);
+    return program;
   }
 
   async exec(request: ExecRequest): Promise<Supervised> {
@@ -340,6 +343,10 @@ class LauncherRuntime implements Runtime {
     const { listProgram } = await import("../linux/program/list.ts");
     return listProgram(compileStart(request, this.#host, false, await networkingFor(request)).program);
   }
+}
+
+async function announce({ onOp }: StartRequest | ExecRequest, program: Program): Promise<void> {
+  if (onOp) for (const line of (await import("./op-lines.ts")).opLines(program)) onOp(line);
 }
 
 async function networkingFor({ network }: StartRequest): Promise<Networking | undefined> {

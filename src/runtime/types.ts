@@ -130,6 +130,8 @@ export interface StartRequest {
   filesOnly?: boolean;
   /** Told what of the config has no effect on this host, and harms nobody. */
   onWarning?: (warning: string) => void;
+  /** Told what will be done before it is: a line an op. */
+  onOp?: (line: string) => void;
   log?: LogPlan;
   /** At the end it stays, empty or not, until `removeCgroup`. */
   keepCgroup?: boolean;
@@ -164,6 +166,8 @@ export interface ExecRequest {
   preserveFds?: number;
   handOver?: HandOver;
   onWarning?: (warning: string) => void;
+  /** Told what will be done before it is: a line an op. */
+  onOp?: (line: string) => void;
   attach: readonly AttachPlan[];
 }
 

@@ -1,6 +1,16 @@
 // needs: cc busybox
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { OciConfig, OciHook } from "../../src/spec/oci-runtime.ts";
 import { until } from "../support/eventually.ts";
@@ -172,6 +182,50 @@ describe("a cgroup", () => {
       writeFileSync(`${directory}/${file}`, thawed!);
       rmdirSync(directory);
     }
+  });
+});
+
+describe("--debug", () => {
+  rooted("says each op with its reason, in the format asked for, and no variable's value", () => {
+    const bundle = box.bundle("sleep 1000", ({ process }) => {
+      process!.env!.push("SECRET=hush");
+    });
+    const log = join(bundle.directory, "log");
+    const { id, directory } = bundle;
+    for (const args of [
+      ["create", "-b", directory, id],
+      ["start", id],
+      ["exec", "-e", "OTHER=hush", id, "true"],
+      ["kill", id, "KILL"],
+      ["delete", "--force", id],
+    ]) {
+      writeFileSync(log, "");
+      const flags = ["--debug", "--log", log, "--log-format", "json"];
+      const stderr = openSync(join(directory, "stderr"), "a"); // a pipe would stay open as long as the container
+      expect([args, box.cli([...flags, ...args], { stdio: ["ignore", "ignore", stderr] }).code]).toEqual([args, 0]);
+      closeSync(stderr);
+      expect(readFileSync(join(directory, "stderr"), "utf8")).toBe("");
+      const lines = readFileSync(log, "utf8").trim().split("\n");
+      const messages = lines.map((line) => (JSON.parse(line) as { level: string; msg: string }).msg);
+      const has = (pattern: RegExp) => expect(messages).toContainEqual(expect.stringMatching(pattern));
+      if (args[0] === "create") has(/^\d+ mkdirat .*# the container's cgroup$/);
+      if (args[0] === "create" || args[0] === "exec") has(/^\d+ execve .*# run ".*"$/);
+      else expect(messages.length).toBeGreaterThan(0);
+      expect(readFileSync(log, "utf8")).not.toContain("hush");
+    }
+  });
+
+  rooted("without a log writes them to standard error, as text", () => {
+    const bundle = box.bundle("echo fine");
+    const { code, out, err } = box.cli(["--debug", "run", "-b", bundle.directory, bundle.id]);
+    expect([code, out]).toEqual([0, "fine\n"]);
+    expect(
+      err
+        .trim()
+        .split("\n")
+        .every((line) => /^time="\S+" level=debug msg="/.test(line)),
+    ).toBe(true);
+    expect(err).toMatch(/msg="\d+ clone3 /);
   });
 });
 

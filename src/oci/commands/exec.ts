@@ -21,6 +21,7 @@ import {
   rethrowAsStartFailure,
   sendPidfd,
   stdioOf,
+  told,
   writePidFile,
 } from "../launch.ts";
 import { awaitSupervisor } from "../lifecycle.ts";
@@ -91,7 +92,7 @@ export const command: OciCommand = {
       preserveFds: checkPreserved(parsed.integer("preserve-fds") ?? 0),
       attach: terminal && !detach ? [TERMINAL_ATTACH] : [],
       ...(cgroups.length > 0 ? { cgroup: subCgroups(cgroupHost(), cgroupsPathOf(handle), cgroups) } : {}),
-      onWarning: (warning) => context.log.warn(warning),
+      ...told(context),
       ...(detach ? { handOver } : {}),
     };
     await prepareFilter(root, request.config);

@@ -13,13 +13,15 @@ export const command: OciCommand = {
   summary: "send a signal to the init process of a container (default: SIGTERM)",
   flags: [{ name: "all", short: "a", kind: "boolean", help: "send the signal to all processes of the container" }],
   positionals: { min: 1, max: 2 },
-  async run({ root }, parsed) {
+  async run({ root, log }, parsed) {
     const text = parsed.args[1] ?? "SIGTERM";
     const signal = text === "0" ? 0 : parseSignal(text); // 0 asks only whether it lives
     if (signal === undefined) throw new LighterError("invalid", `unknown signal ${JSON.stringify(text)}`);
     using handle = lockState(root, parsed.arg(0));
     // An empty container is no error, as with runc. Without a pid namespace the others outlive init.
-    if (parsed.boolean("all") || (signal === SIGKILL && !hasOwnPids(handle.config))) await signalAll(handle, signal);
+    const all = parsed.boolean("all") || (signal === SIGKILL && !hasOwnPids(handle.config));
+    log.debug(`send signal ${signal} to ${all ? "all processes" : `init, process ${handle.state.pid}`}`);
+    if (all) await signalAll(handle, signal);
     else if (!signalInit(handle, signal)) throw new LighterError("conflict", "container not running");
     return 0;
   },

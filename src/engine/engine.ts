@@ -133,6 +133,7 @@ export class Engine implements AsyncDisposable {
       hasLink: (name) => options.networks.host.indexOf(name) !== undefined,
       unplug: (name) => options.networks.host.unplug(name),
       forwardWithin: (bridge, isOn) => options.networks.host.forwardWithin(bridge, isOn),
+      routeLoopback: (bridge, isOn) => options.networks.host.routeLoopback(bridge, isOn),
       store: this.store,
       events: this.events,
       containers: () => this.#containers.values(),

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { errnoOf } from "../base/errors.ts";
 import { parseIpAddress } from "../base/ip-address.ts";
 import { attr, encodeMessage, NETLINK, NetlinkSocket, NLM_F } from "../linux/netlink/mod.ts";
+import type { PortMapping } from "./types.ts";
 
 const SYSCTL_ROOT = "/proc/sys/net";
 
@@ -83,14 +84,16 @@ export const BRIDGE_GROUP = 0x4c69;
 /**
  * Sets what a bridge of ours needs, and brings it up.
  *
- * 127.0.0.1 of the host leads to published ports, so packets with that address may leave and come back by it (the firewall drops
- * those that a container makes up). Containers are no routers for the host. Nobody else has its addresses, so nobody is asked,
+ * `loopback`: see `routeLoopback`. Containers are no routers for the host. Nobody else has its addresses, so nobody is asked,
  * which would take seconds. Without a subnet of IPv6 there is none of it, or containers would reach the host by a link-local
  * address that nobody thought of.
  */
-export function startBridge(bridge: { name: string; index: number }, options: { ipv6: boolean }): void {
+export function startBridge(
+  bridge: { name: string; index: number },
+  options: { ipv6: boolean; loopback: boolean },
+): void {
   const { name, index } = bridge;
-  writeSetting(`ipv4/conf/${name}/route_localnet`, "1");
+  routeLoopback(name, options.loopback);
   const hasIpv6 = readSetting(`ipv6/conf/${name}/disable_ipv6`) !== undefined;
   if (hasIpv6) {
     writeSetting(`ipv6/conf/${name}/accept_ra`, "0");
@@ -105,6 +108,20 @@ export function startBridge(bridge: { name: string; index: number }, options: { 
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw error;
   }
+}
+
+/**
+ * Whether 127.0.0.1 of the host leads to containers of the bridge: packets with that address may leave and come back by it. The
+ * firewall drops those that a container makes up; but where somebody clears it while there is no daemon, they would reach what
+ * listens on the host's loopback alone. So it is on only for as long as a port is published there.
+ */
+export function routeLoopback(bridge: string, isOn: boolean): void {
+  const path = `ipv4/conf/${bridge}/route_localnet`;
+  if (readSetting(path) !== undefined) writeSetting(path, isOn ? "1" : "0");
+}
+
+export function isAtLoopback({ hostAddress, hostPort }: Pick<PortMapping, "hostAddress" | "hostPort">): boolean {
+  return hostPort !== 0 && (hostAddress === "0.0.0.0" || hostAddress.startsWith("127."));
 }
 
 /**

@@ -62,11 +62,11 @@ testAsRoot("interfaces that take their addresses from a router go on doing so, a
 testAsRoot("a bridge is brought up with its settings, as often as one likes", () => {
   using socket = new RouteSocket();
   const index = socket.createBridge({ name: "br-one" });
-  for (let time = 0; time < 2; time++) {
-    startBridge({ name: "br-one", index }, { ipv6: true });
+  for (const loopback of [true, false, true]) {
+    startBridge({ name: "br-one", index }, { ipv6: true, loopback });
     expect(socket.findLink(index)).toMatchObject({ isUp: true });
     const names = ["ipv4/conf/br-one/route_localnet", "ipv6/conf/br-one/accept_ra", "ipv6/conf/br-one/disable_ipv6"];
-    expect(names.map(get)).toEqual(["1", "0", "0"]);
+    expect(names.map(get)).toEqual([loopback ? "1" : "0", "0", "0"]);
   }
   expect(ip("-d", "link", "show", "br-one")).toContain(`group ${BRIDGE_GROUP}`);
   expect(ip("-6", "route", "show", "table", "local", "::1").split("\n")[0]).toContain("dev lo");
@@ -79,7 +79,7 @@ testAsRoot("a bridge is brought up with its settings, as often as one likes", ()
 testAsRoot("a bridge without IPv6 has none of it, its link-local address neither", () => {
   using socket = new RouteSocket();
   const index = socket.createBridge({ name: "br-two" });
-  startBridge({ name: "br-two", index }, { ipv6: false });
+  startBridge({ name: "br-two", index }, { ipv6: false, loopback: false });
   expect(get("ipv6/conf/br-two/disable_ipv6")).toBe("1");
   expect(ip("-6", "address", "show", "br-two")).toBe("");
   expect(ip("-6", "route", "show", "table", "local", "dev", "br-two")).toBe("");

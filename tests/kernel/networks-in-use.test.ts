@@ -177,6 +177,40 @@ rooted(
   },
 );
 
+rooted("127.0.0.1 leads to a network for as long as one of its ports is published there, whoever dies", async () => {
+  const { Id } = (await daemon.request("POST", "/networks/create", { Name: "local" })).json;
+  const setting = `/proc/sys/net/ipv4/conf/br-${Id.slice(0, 12)}/route_localnet`;
+  const leads = () => daemon.network.run("cat", setting).trim();
+  const at = (HostIp: string, HostPort: string) => ({
+    Cmd: ["/bin/sleep", "1000"],
+    HostConfig: { ...hostUsr, NetworkMode: "local", PortBindings: { "80/tcp": [{ HostIp, HostPort }] } },
+  });
+  daemon.network.run("ip", "address", "add", "192.0.2.9/32", "dev", "lo");
+  const elsewhere = await daemon.run(at("192.0.2.9", "8081"));
+  await daemon.run(sleeper("local"), "plain");
+  expect(leads()).toBe("0");
+  const anywhere = await daemon.run(at("", "8082"));
+  const local = await daemon.run(at("127.0.0.1", "8083"));
+  expect(leads()).toBe("1");
+  await daemon.kill();
+  await daemon.launch();
+  expect(leads()).toBe("1");
+  await daemon.request("DELETE", `/containers/${anywhere}?force=1`);
+  expect(leads()).toBe("1");
+  expect((await daemon.request("POST", "/networks/local/disconnect", { Container: local })).status).toBe(200);
+  expect(leads()).toBe("0");
+  expect((await daemon.request("POST", "/networks/local/connect", { Container: local })).status).toBe(200);
+  expect(leads()).toBe("1");
+  const { Pid } = (await daemon.inspect(local)).State;
+  await daemon.kill();
+  process.kill(Pid, "SIGKILL");
+  await daemon.launch();
+  await eventually(() => expect(leads()).toBe("0"));
+  for (const id of [elsewhere, local, "plain"]) await daemon.request("DELETE", `/containers/${id}?force=1`);
+  daemon.network.run("ip", "address", "del", "192.0.2.9/32", "dev", "lo");
+  await daemon.request("DELETE", "/networks/local");
+});
+
 rooted("packets of a network may be too short for IPv6", async () => {
   const Options = { "com.docker.network.driver.mtu": "1000" };
   expect((await daemon.request("POST", "/networks/create", { Name: "short", Options })).status).toBe(201);

@@ -58,6 +58,14 @@ export class FakeNetworkHost implements NetworkHost {
 
   forwardWithin(): void {}
 
+  /** Bridges that 127.0.0.1 leads to. */
+  readonly loopback = new Set<string>();
+
+  routeLoopback(bridge: string, isOn: boolean): void {
+    if (isOn) this.loopback.add(bridge);
+    else this.loopback.delete(bridge);
+  }
+
   /** What a removal waits for. */
   removing: Promise<void> = Promise.resolve();
 

@@ -69,7 +69,7 @@ export function addBridge(name: string, addresses: readonly string[]): void {
   ip("link", "add", name, "type", "bridge");
   for (const address of addresses) ip("address", "add", address, "dev", name, "nodad");
   const [{ ifindex }] = JSON.parse(ip("-j", "link", "show", name)) as [{ ifindex: number }];
-  startBridge({ name, index: ifindex }, { ipv6: addresses.some((address) => address.includes(":")) });
+  startBridge({ name, index: ifindex }, { ipv6: addresses.some((address) => address.includes(":")), loopback: true });
 }
 
 /** Ties a host to ours by a veth pair, whose end here is `near`; in a bridge, or with addresses of its own. */

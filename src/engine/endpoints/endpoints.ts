@@ -3,6 +3,7 @@ import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
+import { isAtLoopback } from "../../network/host-settings.ts";
 import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
 import { checkWish, DEFAULT_NETWORK, isUserDefined, planPorts, requireLinkLocal } from "../config/mod.ts";
@@ -50,6 +51,8 @@ export interface EndpointsOptions {
   unplug: (name: string) => void;
   /** Containers of a bridge without icc may get to one another by way of the host, if the firewall lets them. */
   forwardWithin: (bridge: string, isOn: boolean) => void;
+  /** 127.0.0.1 of the host leads to containers of a bridge, or does not. */
+  routeLoopback: (bridge: string, isOn: boolean) => void;
   store: Store;
   events: EventBus;
   containers: () => Iterable<Container>;
@@ -148,7 +151,7 @@ export class Endpoints implements Disposable {
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
       this.#write(record, { endpoints, ports }, interfaces.length > 0);
-      if (ports.length > 0) this.options.firewall?.publish(ports);
+      if (ports.length > 0) this.#publish(ports);
       this.openLinks();
       this.#held.set(record.id, { resolver: undefined });
       this.addNames(record);
@@ -256,16 +259,36 @@ export class Endpoints implements Disposable {
 
   /** `ports`, in the row by now, in place of `before`. @throws LighterError, and then it is as it was */
   publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): void {
-    const { firewall } = this.options;
     if (JSON.stringify(ports) === JSON.stringify(before)) return;
-    firewall?.unpublish(before);
+    this.#unpublish(before);
     try {
-      firewall?.publish(ports);
+      this.#publish(ports);
     } catch (error) {
-      firewall?.publish(before);
+      this.#publish(before);
       throw error;
     }
     this.releasePorts(before, ports);
+  }
+
+  /** `ports`: in the row by now. */
+  #publish(ports: readonly PortMapping[]): void {
+    this.options.firewall?.publish(ports);
+    this.#routeLoopback(ports);
+  }
+
+  #unpublish(ports: readonly PortMapping[]): void {
+    this.options.firewall?.unpublish(ports);
+    this.#routeLoopback(ports);
+  }
+
+  /** After a change of rows: `ports` are new, or are not any more. */
+  #routeLoopback(ports: readonly PortMapping[]): void {
+    for (const bridge of new Set(ports.filter(isAtLoopback).map((port) => port.bridge))) {
+      const isWanted = [...this.options.containers()].some(({ record }) =>
+        record.networking.ports.some((port) => port.bridge === bridge && isAtLoopback(port)),
+      );
+      this.options.routeLoopback(bridge, isWanted);
+    }
   }
 
   /** Those of `ports` that are not in `kept`. */
@@ -361,7 +384,7 @@ export class Endpoints implements Disposable {
   unpublish(ports: readonly PortMapping[]): void {
     if (ports.length === 0) return;
     try {
-      this.options.firewall?.unpublish(ports);
+      this.#unpublish(ports);
     } finally {
       this.options.hostPorts.release(onHost(ports));
     }

@@ -1,7 +1,13 @@
 /** Networks' links on this host, in the network namespace of the daemon. */
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type LinkInfo, RouteSocket } from "../../linux/netlink/mod.ts";
-import { enableForwarding, type Families, forwardWithin, startBridge } from "../../network/host-settings.ts";
+import {
+  enableForwarding,
+  type Families,
+  forwardWithin,
+  routeLoopback,
+  startBridge,
+} from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
 import { type BridgePlan, type HostLink, type NetworkHost, noForeignBridge, type ParentPlan } from "./host.ts";
 
@@ -28,6 +34,11 @@ export class HostLinks implements NetworkHost, Disposable {
 
   forwardWithin(bridge: string, isOn: boolean): void {
     forwardWithin(bridge, isOn);
+  }
+
+  routeLoopback(bridge: string, isOn: boolean): void {
+    const link = this.#socket.findLink(bridge);
+    if (link !== undefined && this.#isOwn(link)) routeLoopback(bridge, isOn);
   }
 
   [Symbol.dispose](): void {
@@ -73,7 +84,7 @@ export class HostLinks implements NetworkHost, Disposable {
     const index = found?.index ?? this.#createBridge(plan);
     if (found !== undefined) this.#adopt(found, plan);
     for (const address of plan.addresses) this.#socket.replaceAddress(index, address);
-    startBridge({ name: plan.name, index }, { ipv6: plan.enableIPv6 });
+    startBridge({ name: plan.name, index }, { ipv6: plan.enableIPv6, loopback: plan.loopback });
     return toHostLink(this.#socket.findLink(index)!);
   }
 

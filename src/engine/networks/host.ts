@@ -14,6 +14,8 @@ export interface BridgePlan {
   /** 0: the kernel's. */
   mtu: number;
   enableIPv6: boolean;
+  /** 127.0.0.1 of the host leads to its containers: a port of one is published there. */
+  loopback: boolean;
 }
 
 /** The link of the host that macvlan and ipvlan interfaces are made on. */
@@ -47,6 +49,8 @@ export interface NetworkHost {
   enableForwarding(families: Families): Families;
   /** Containers of a bridge without icc may, or may not, get to one another by way of the host, if the firewall lets them. */
   forwardWithin(bridge: string, isOn: boolean): void;
+  /** 127.0.0.1 of the host leads, or does not lead, to containers of a bridge; one that is not ours stays as it is. */
+  routeLoopback(bridge: string, isOn: boolean): void;
   /** Undefined: there is none of that name any more. */
   indexOf(name: string): number | undefined;
   /** Takes a link off its bridge. What is not there, is off. */

@@ -4,6 +4,7 @@ import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import { writePoint } from "../../base/write-point.ts";
 import type { Firewall } from "../../network/firewall/mod.ts";
+import { isAtLoopback } from "../../network/host-settings.ts";
 import { type Cidr, formatCidr, localPoolV6, overlaps, parseCidr } from "../../network/ipam/mod.ts";
 import type { AddressPool, ContainerLink, FirewallNetwork, PortMapping } from "../../network/types.ts";
 import type { AboveLink } from "../../runtime/types.ts";
@@ -394,8 +395,9 @@ export class Networks {
     const { isDefault, mtu, bridgeName } = options;
     const isForeign = isDefault && this.#options.settings.defaultBridge?.foreignName !== undefined;
     const isNamed = !isDefault && bridgeName !== "";
+    const name = bridgeNameOf(network);
     return {
-      name: bridgeNameOf(network),
+      name,
       networkId: network.id,
       foreign: isForeign ? "only" : isNamed ? "yes" : "no",
       addresses: network.pools.flatMap(({ subnet, gateway }) => {
@@ -404,6 +406,7 @@ export class Networks {
       }),
       mtu,
       enableIPv6: network.enableIPv6 && bridgeHas(6, options),
+      loopback: this.#options.publishedPorts().some((port) => port.bridge === name && isAtLoopback(port)),
     };
   }
 

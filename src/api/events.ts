@@ -2,6 +2,7 @@ import { LighterError } from "../base/errors.ts";
 import { EVENT_BACKLOG_MAX_BYTES } from "../base/limits.ts";
 import { nowNs, parseRfc3339, parseUnixTime } from "../base/time.ts";
 import type { EngineEvent } from "../engine/mod.ts";
+import { jsonInteger } from "../spec/json.ts";
 import { matchesEvent } from "./event-filters.ts";
 import { Filters } from "./filters.ts";
 import { COMMON_HEADERS } from "./protocol.ts";
@@ -18,17 +19,12 @@ export function describeEvent({ type, action, id, attributes, timeNs }: EngineEv
     Actor: { ID: id, Attributes: sortKeys(attributes) },
     scope: "local",
     time: Number(timeNs / 1_000_000_000n),
-    timeNano: 0, // see formatEvent
+    timeNano: jsonInteger(timeNs),
   };
 }
 
 function sortKeys(attributes: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** One line of JSON. A count of nanoseconds is more than a number of JavaScript holds. */
-function formatEvent(event: EngineEvent): string {
-  return `${JSON.stringify(describeEvent(event)).replace(/"timeNano":0}$/, `"timeNano":${event.timeNs}}`)}\n`;
 }
 
 /** @throws LighterError "invalid" */
@@ -59,7 +55,7 @@ export function events(call: AnswerCall): Promise<void> {
     if (!matchesEvent(filters, event)) return;
     // A client that does not read must not fill our memory, nor miss a part without a sign: it is cut off.
     if (response.writableLength > EVENT_BACKLOG_MAX_BYTES) response.destroy();
-    else response.write(formatEvent(event));
+    else response.write(`${JSON.stringify(describeEvent(event))}\n`);
   };
   // Past and present without a gap: nothing else runs in between.
   if (since !== undefined || until !== undefined)

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
-import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME } from "../engine/mod.ts";
+import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME, runtimeFeatures } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -72,7 +72,7 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Labels: settings.labels,
     ExperimentalBuild: false,
     ServerVersion: VERSION,
-    Runtimes: { [RUNTIME_NAME]: { path: "lighter" }, ...settings.runtimes },
+    Runtimes: { [RUNTIME_NAME]: { path: "lighter", status: runtimeStatus() }, ...settings.runtimes },
     DefaultRuntime: settings.defaultRuntime,
     Swarm: {
       NodeID: "",
@@ -165,4 +165,9 @@ function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["s
     ]),
     Mirrors: mirrors.length === 0 ? null : mirrors,
   };
+}
+
+/** As containerd asks a runtime for it: cri-dockerd looks there for "rro" before it mounts anything recursively read-only. */
+function runtimeStatus(): object {
+  return { "org.opencontainers.runtime-spec.features": JSON.stringify(runtimeFeatures()) };
 }

@@ -81,6 +81,13 @@ test("cgroup v2: no counts by CPU, no peak, device operations in lower case", ()
   });
 });
 
+test("a number of 64 bits is written as the kernel has it", () => {
+  const { cgroup } = sample;
+  const stat = { hierarchical_memory_limit: 9223372036854771712n };
+  const stats = view({ ...sample, version: 1, cgroup: { ...cgroup, memory: { ...cgroup.memory, stat } } });
+  expect(JSON.stringify(stats)).toContain('"hierarchical_memory_limit":9223372036854771712,');
+});
+
 test("cgroup v1: counts by CPU, the peak, the machine's memory as the limit of one without", () => {
   const { limitBytes: _, ...memory } = sample.cgroup.memory;
   const stats = view({

@@ -1,5 +1,6 @@
 import { ZERO_TIME } from "../base/time.ts";
 import type { StatsSample } from "../engine/mod.ts";
+import { jsonInteger } from "../spec/json.ts";
 
 /**
  * Statistics as Docker shows them: the fields of its API, and which of them there are on cgroup v1 and v2.
@@ -126,7 +127,7 @@ function describeMemory({ version, cgroup: { memory }, memoryFailures, memoryTot
   const limit = Math.min(memory.limitBytes ?? Number.POSITIVE_INFINITY, memoryTotalBytes);
   return {
     ...withoutZero({ usage: memory.usageBytes, max_usage: version === 1 ? (memory.maxUsageBytes ?? 0) : 0 }),
-    stats: Object.fromEntries(MEMORY_STATS[version].map((name) => [name, memory.stat[name] ?? 0])),
+    stats: Object.fromEntries(MEMORY_STATS[version].map((name) => [name, jsonInteger(memory.stat[name] ?? 0)])),
     ...withoutZero({ failcnt: memoryFailures ?? 0, limit }),
   };
 }

@@ -44,6 +44,7 @@ export const CHANGES: readonly Change[] = [
   { document: "info", path: "KernelMemory", removed: 42 },
   { document: "info", path: "KernelMemoryTCP", removed: 42 }, // "if they are not supported"
   { document: "info", path: "CDISpecDirs", added: 44 },
+  { document: "info", path: "Runtimes.*.status", added: 44 },
   { document: "info", path: "RegistryConfig.AllowNondistributableArtifactsCIDRs", removed: 49 },
   { document: "info", path: "RegistryConfig.AllowNondistributableArtifactsHostnames", removed: 49 },
   { document: "info", path: "ContainerdCommit.Expected", removed: 49 },

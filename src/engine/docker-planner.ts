@@ -332,7 +332,8 @@ export class DockerPlanner implements Planner {
     return {
       config: {
         ociVersion: "1.2.0",
-        process: { args: ["/"], cwd: "/" },
+        // The working directory is there before the first start: files can be copied into it.
+        process: { args: ["/"], cwd: record.config.WorkingDir || "/" },
         root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
         mounts,
         linux:

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { realTimeNs } from "../linux/sys/clock.ts";
 import { type EngineEvent, EventBus } from "./events.ts";
 
 test("a listener gets what is published until it is disposed of", () => {
@@ -18,6 +19,17 @@ test("no two events have the same time, and a clock that is set back far is beli
   const bus = new EventBus(() => times.shift()!);
   for (const _ of [...times]) bus.publish("volume", "create", "v");
   expect(bus.past().map(({ timeNs }) => timeNs)).toEqual([1000n, 1001n, 1002n, 5_000_000_000n, 1_000_000_000n]);
+});
+
+test("events have the time at which they happen, to the nanosecond", () => {
+  const bus = new EventBus();
+  const times = [realTimeNs()];
+  for (let count = 0; count < 10; count++) {
+    bus.publish("volume", "create", "v");
+    times.push(bus.past().at(-1)!.timeNs, realTimeNs());
+  }
+  expect(times).toEqual(times.toSorted((a, b) => (a < b ? -1 : 1)));
+  expect(Math.abs(Number(times[0]! / 1_000_000n) - Date.now())).toBeLessThan(60_000);
 });
 
 test("the last 256 events are kept", () => {

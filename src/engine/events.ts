@@ -1,5 +1,5 @@
 /** What happens to containers, images, volumes and networks, as it happens: `GET /events`. */
-import { nowNs } from "../base/time.ts";
+import { realTimeNs } from "../linux/sys/clock.ts";
 
 export type EventType = "container" | "image" | "volume" | "network" | "daemon";
 
@@ -32,7 +32,7 @@ export class EventBus {
   /** Since the daemon began. */
   publishedCount = 0;
 
-  constructor(clockNs: () => bigint = nowNs) {
+  constructor(clockNs: () => bigint = realTimeNs) {
     this.#clockNs = clockNs;
   }
 
@@ -44,7 +44,7 @@ export class EventBus {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** Real time counts milliseconds here; what falls into one gets numbers in turn. */
+  /** What the clock does not tell apart gets numbers in turn. */
   #nextNs(): bigint {
     const now = this.#clockNs();
     const isTie = now <= this.#lastNs && this.#lastNs - now < TIE_MAX_NS;

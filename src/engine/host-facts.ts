@@ -114,7 +114,8 @@ export const hostProbe: HostProbe = {
   propagation,
 };
 
-function openBeneath(directory: string, path: string): number | undefined {
+/** O_PATH. Undefined: there is nothing. @throws LighterError "invalid" if it leads out of the directory; "kernel" */
+export function openBeneath(directory: string, path: string): number | undefined {
   const root = openat(AT_FDCWD, bytePath(directory), O_PATH | O_DIRECTORY);
   try {
     const fd = tryOpenat2(root, bytePath(path), O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);

@@ -1,6 +1,6 @@
 /** What a volume holds when a container is about to mount it. */
 import { lookup } from "node:dns/promises";
-import { mkdirSync, renameSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
@@ -11,6 +11,7 @@ import { isEmptyDirectory } from "../linux/sys/directory.ts";
 import { type FilesystemOfVolume, filesystemOf, hostNameOf, type VolumeOptions, withAddress } from "../volume/mod.ts";
 import type { HostProbe, MountPoint } from "./config/mod.ts";
 import { fillJob } from "./file-jobs.ts";
+import { openBeneath } from "./host-facts.ts";
 import { cannotMount, type MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerRecord } from "./store.ts";
 import type { VolumesInUse } from "./volumes-in-use.ts";
@@ -34,14 +35,18 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
   const { lowerDirs } = images.layersOf(record.imageId);
   const isToFill = (isFirst: boolean) => isFirst && copyUp && isDirectoryInLayers(lowerDirs, point.destination);
   // The directory is somebody's, who may have it open: it stays the one it is.
+  const fillAt = (path: string) =>
+    workers.run(fillJob, { layers: lowerDirs, from: point.destination, to: seenByOthers(path), ifEmpty: true });
+  const { subpath } = point.volume ?? {};
   const fillInPlace = async (path: string, isFirst: boolean) => {
     if (!isToFill(isFirst)) return;
-    await workers.run(fillJob, { layers: lowerDirs, from: point.destination, to: seenByOthers(path), ifEmpty: true });
+    await (subpath === undefined ? fillAt(path) : withDirectoryBeneath(path, subpath, fillAt));
   };
   switch (filesystem?.kind) {
     case undefined:
       mkdirSync(point.source, { recursive: true, mode: 0o755 });
-      if (isToFill(first) && isEmptyDirectory(point.source))
+      if (subpath !== undefined) await fillInPlace(point.source, first);
+      else if (isToFill(first) && isEmptyDirectory(point.source))
         await fill(workers, lowerDirs, point.destination, point.source, `${point.source}.${record.id}`);
       break;
     case "bind":
@@ -53,6 +58,21 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
       await mounted.use(inUse, point, filesystem, (path, isNew) =>
         fillInPlace(path, first || (isNew && filesystem.type === "tmpfs")),
       );
+  }
+}
+
+/** A part of a volume, which others may change meanwhile: by fd. One that is no directory is nobody's to fill. */
+async function withDirectoryBeneath(
+  path: string,
+  part: string,
+  use: (path: string) => Promise<unknown>,
+): Promise<void> {
+  const fd = openBeneath(path, part);
+  if (fd === undefined) return;
+  try {
+    if (fstatSync(fd).isDirectory()) await use(`/proc/self/fd/${fd}/.`);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -134,9 +134,10 @@ async function* writeArchive(
   blobs: ReadonlyMap<Digest, number>,
 ): AsyncGenerator<Uint8Array> {
   yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
+  const configTimes = new Map(chosen.map(({ image }) => [image.id, createdSeconds(image)]));
   for (const [digest, fd] of blobs) {
     const { size } = fstatSync(fd);
-    yield header(blobPath(digest), 0o644, size);
+    yield header(blobPath(digest), 0o644, size, configTimes.get(digest));
     yield* readWhole(fd, size, digest);
     yield new Uint8Array(tarPaddingBytes(size));
   }
@@ -148,8 +149,13 @@ async function* writeArchive(
   yield TAR_END;
 }
 
-function header(path: string, mode: number, size: number): Buffer {
-  return encodeTarHeader(plainTarEntry({ path, mode, size }, 0));
+/** A config has the time of its image, as with Docker. */
+function createdSeconds({ document }: Image): number {
+  return Math.max(0, Math.floor((Date.parse(document.created ?? "") || 0) / 1000));
+}
+
+function header(path: string, mode: number, size: number, mtimeSeconds = 0): Buffer {
+  return encodeTarHeader(plainTarEntry({ path, mode, size }, mtimeSeconds));
 }
 
 function document(path: string, value: object): Buffer {

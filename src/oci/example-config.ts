@@ -1,5 +1,5 @@
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
-import { SPEC_VERSION } from "./version.ts";
+import { SPEC_VERSION } from "../spec/oci-version.ts";
 
 const CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 

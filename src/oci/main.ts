@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { parseGoBoolean } from "../base/go-boolean.ts";
 import { VERSION } from "../base/version.ts";
+import { SPEC_VERSION } from "../spec/oci-version.ts";
 import type { OciCommand, OciContext } from "./command.ts";
 import { command as deleteCommand } from "./commands/delete.ts";
 import { command as killCommand } from "./commands/kill.ts";
@@ -15,7 +16,7 @@ import { command as stateCommand } from "./commands/state.ts";
 import { type Flag, formatFlags, type Parsed, parseFlags, UsageError } from "./flags.ts";
 import { Log, openLog } from "./log.ts";
 import { print } from "./output.ts";
-import { PROGRAM, SPEC_VERSION } from "./version.ts";
+import { PROGRAM } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: OciCommand }>>> = {
   checkpoint: () => import("./commands/checkpoint.ts"),

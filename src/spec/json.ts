@@ -22,13 +22,19 @@ function keepInteger(_key: string, value: unknown, context?: { source?: string }
   return inexact && /^-?\d{16,}$/.test(context?.source ?? "") ? BigInt(context!.source!) : value;
 }
 
+// The lib types lack JSON.rawJSON (ECMAScript 2026) too.
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** Of an integer of 64 bits what JSON.stringify writes as it is. */
+export function jsonInteger(value: number | bigint): unknown {
+  return typeof value === "bigint" ? rawJSON(`${value}`) : value;
+}
+
 /** `JSON.stringify` for what `parseJson` gave: bigints are written as the integers that they are. */
 export function formatJson(value: unknown, indent?: number | string): string {
-  // The lib types lack JSON.rawJSON (ECMAScript 2026) too.
-  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
   return JSON.stringify(
     value,
-    (_key, field: unknown) => (typeof field === "bigint" ? rawJSON(`${field}`) : field),
+    (_key, field: unknown) => (typeof field === "bigint" ? jsonInteger(field) : field),
     indent,
   );
 }

@@ -200,6 +200,23 @@ test("what cannot be written is refused with Docker's words", async () => {
   expect({ status, text }).toEqual({ status: 500, text: expect.stringContaining("EROFS") });
 });
 
+test("the working directory is there before the first start", async () => {
+  for (const api of [theirs, ours]) {
+    const HostConfig = { NetworkMode: "none" };
+    const id = await api.create({ Image: "base:1", WorkingDir: "/new/deep", Cmd: ["cat", "copied"], HostConfig });
+    const put = await api.request(
+      "PUT",
+      `/containers/${id}/archive?path=/new/deep`,
+      rawTar({ name: "copied", content: "x" }),
+      TAR,
+    );
+    expect(put.status).toBe(200);
+    const waiting = await api.wait(id, "next-exit");
+    await api.request("POST", `/containers/${id}/start`);
+    expect(await waiting.answer).toEqual({ StatusCode: 0 });
+  }
+});
+
 test("a container that has ended still has its files in /etc", async () => {
   const hosts = async (api: ApiClient) => {
     const id = await api.run({

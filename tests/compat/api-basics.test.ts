@@ -72,6 +72,15 @@ test("info counts containers and says what the kernel can do", async () => {
   expect(json.ID).toBe((await api.request("GET", "/info")).json.ID);
 });
 
+test("info says what the runtime can do, as runtimes tell it", async () => {
+  const { status } = (await api.request("GET", "/v1.44/info")).json.Runtimes.lighter;
+  expect(JSON.parse(status["org.opencontainers.runtime-spec.features"])).toMatchObject({
+    ociVersionMin: "1.0.0",
+    mountOptions: expect.arrayContaining(["rro", "rbind"]),
+  });
+  expect((await api.request("GET", "/v1.43/info")).json.Runtimes.lighter).toEqual({ path: "lighter" });
+});
+
 test("bodies that are not JSON are refused with the reason", async () => {
   const create = (body: string, type = "application/json") =>
     api.request("POST", "/containers/create", body, { "Content-Type": type });

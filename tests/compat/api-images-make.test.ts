@@ -353,6 +353,9 @@ test("an archive holds the stored blobs, each once, and is the same each time", 
   expect(archive.equals(await bytes())).toBe(true);
   const paths = readTar(archive).map(({ path }) => path as string);
   expect(new Set(paths).size).toBe(paths.length);
+  const { json: base } = await api.request("GET", "/images/base:1/json");
+  const config = readTar(archive).find(({ path }) => path === `blobs/${base.Id.replace(":", "/")}`);
+  expect(config?.mtimeSeconds).toBe(Date.parse(base.Created) / 1000);
   for (const { path, content } of readTar(archive))
     if (path.startsWith("blobs/sha256/") && !path.endsWith("/")) {
       expect(sha256(content)).toBe(path.slice("blobs/sha256/".length));

@@ -179,13 +179,17 @@ test("a part of a volume is mounted, and no link leads out of it", async () => {
   for (const api of [theirs, ours]) {
     const { json } = await api.request("POST", "/volumes/create", { Name: "parts" });
     mkdirSync(join(json.Mountpoint, "sub/deeper"), { recursive: true });
+    mkdirSync(join(json.Mountpoint, "empty"));
     writeFileSync(join(json.Mountpoint, "sub/f"), "in sub\n");
     writeFileSync(join(json.Mountpoint, "file"), "a file\n");
     symlinkSync("/etc", join(json.Mountpoint, "out"));
   }
-  const part = (Subpath: string) => ({
-    Mounts: [{ Type: "volume", Source: "parts", Target: "/p", VolumeOptions: { Subpath } }],
+  const part = (Subpath: string, Target = "/p") => ({
+    Mounts: [{ Type: "volume", Source: "parts", Target, VolumeOptions: { Subpath } }],
   });
+  // An empty part gets the image's files, another one does not.
+  expect(await sameRun("ls /etc/passwd", part("empty", "/etc"))).toContain("/etc/passwd");
+  expect(await sameRun("ls /etc/passwd; ls /etc/f", part("sub", "/etc"))).toContain("/etc/f");
   expect(await sameRun("ls /p; cat /p/f", part("sub"))).toContain("in sub");
   expect(await sameRun("cat /p", part("file"))).toContain("a file");
   expect(await sameRun("true", part("out"))).toContain("400");

@@ -282,8 +282,7 @@ function parseVolumeMount(
   if (part.startsWith("/") || part === ".." || part.startsWith("../"))
     throw problem("subpath must be a relative path within the volume");
   const named = namedVolume(source, !NoCopy, context);
-  // What a part of a volume holds is decided by whoever filled the volume.
-  const partial = part === "" ? {} : { subpath: part, copyUp: false };
+  const partial = part === "" ? {} : { subpath: part };
   return { ...point, ...named, volume: { ...named.volume, ...changes, ...partial } };
 }
 

@@ -31,8 +31,8 @@ export interface CgroupStats {
     limitBytes?: number;
     /** Since Linux 5.19 on v2. */
     maxUsageBytes?: number;
-    /** memory.stat, as the kernel spells it. */
-    stat: Record<string, number>;
+    /** memory.stat, as the kernel spells it; bigints where a number would round, such as v1's limits that are none. */
+    stat: Record<string, number | bigint>;
   };
   pids: { current: number /** Absent: unlimited. */; limit?: number };
   io: BlockIoStats[];
@@ -45,6 +45,13 @@ export interface CgroupStats {
 export function parseFlatKeyed(text: string): Record<string, number> {
   const values: Record<string, number> = Object.create(null);
   for (const [, key, value] of text.matchAll(/^(\S+) (\d+)$/gm)) values[key!] = Number(value);
+  return values;
+}
+
+function parseExact(text: string): Record<string, number | bigint> {
+  const values: Record<string, number | bigint> = Object.create(null);
+  for (const [, key, value] of text.matchAll(/^(\S+) (\d+)$/gm))
+    values[key!] = Number.isSafeInteger(Number(value)) ? Number(value) : BigInt(value!);
   return values;
 }
 
@@ -213,7 +220,7 @@ function readMemory({ version, text }: Files): CgroupStats["memory"] {
     usageBytes: parseSingle(text(files.usage)) ?? 0,
     ...(limitBytes === undefined ? {} : { limitBytes }),
     ...(maxUsageBytes === undefined ? {} : { maxUsageBytes }),
-    stat: parseFlatKeyed(text("memory.stat") ?? ""),
+    stat: parseExact(text("memory.stat") ?? ""),
   };
 }
 

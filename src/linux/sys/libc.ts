@@ -10,6 +10,7 @@ export const libc = libcSymbols({
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
   open: { args: ["ptr", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i64"], returns: "i32" },

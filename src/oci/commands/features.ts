@@ -1,5 +1,5 @@
+import { features } from "../../runtime/features.ts";
 import type { OciCommand } from "../command.ts";
-import { features } from "../features.ts";
 import { print } from "../output.ts";
 
 export const command: OciCommand = {

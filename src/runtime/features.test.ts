@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { HYBRID } from "../../tests/support/program-cases.ts";
 import { loadCompiler } from "../linux/seccomp/memo.ts";
-import { compileStart } from "../runtime/compile.ts";
-import type { HostFacts } from "../runtime/host-facts.ts";
 import { parseOciConfig } from "../spec/parse-oci-config.ts";
+import { compileStart } from "./compile.ts";
 import { features } from "./features.ts";
+import type { HostFacts } from "./host-facts.ts";
 
 await loadCompiler();
 

@@ -1,8 +1,8 @@
 import { CAPABILITIES } from "../linux/capability/mod.ts";
 import { mountOptionNames } from "../linux/mount/options.ts";
 import { SECCOMP_NAMES } from "../linux/seccomp/mod.ts";
+import { SPEC_VERSION } from "../spec/oci-version.ts";
 import { NAMESPACE_TYPES } from "../spec/parse-oci-config.ts";
-import { SPEC_VERSION } from "./version.ts";
 
 /**
  * What this runtime implements, whatever the host has. Lists are those that the code itself goes by; a test holds the

@@ -19,7 +19,7 @@ export class Filters {
   }
 
   /**
-   * JSON of `{"name": ["value"]}` or, from old clients, `{"name": {"value": true}}`.
+   * JSON of `{"name": ["value"]}` or, from old clients, `{"name": {"value": true}}`, where false counts as much.
    * @throws LighterError "invalid", with Docker's texts, also for a name that is not in `known`
    */
   static parse(json: string | undefined, known: readonly string[] | undefined): Filters {
@@ -35,9 +35,7 @@ export class Filters {
     for (const [name, given] of Object.entries(parsed)) {
       if (known !== undefined && !known.includes(name)) throw invalidFilter(name);
       if (typeof given !== "object" || given === null) throw invalidFilter();
-      const list: unknown[] = Array.isArray(given)
-        ? given
-        : Object.entries(given).flatMap(([value, isSet]) => (isSet === true ? [value] : []));
+      const list: unknown[] = Array.isArray(given) ? given : Object.keys(given);
       if (!list.every((value) => typeof value === "string")) throw invalidFilter();
       if (list.length > 0) values.set(name, list);
     }

@@ -39,13 +39,18 @@ export class Query {
     const value = this.text(name);
     if (value === undefined) return undefined;
     if (/^[+-]?\d{1,15}$/.test(value)) return Number(value);
-    throw new LighterError("invalid", `Bad parameter: ${name}: "${value}" is not an integer`);
+    throw noInteger(value);
   }
 
   /** @throws LighterError "invalid", also for a missing one */
   requiredInteger(name: string): number {
     const value = this.integer(name);
-    if (value === undefined) throw new LighterError("invalid", `Bad parameter: ${name} is missing`);
+    if (value === undefined) throw noInteger("");
     return value;
   }
+}
+
+/** With Docker's text. */
+function noInteger(text: string): LighterError {
+  return new LighterError("invalid", `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
 }

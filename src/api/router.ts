@@ -71,12 +71,12 @@ export class Router {
   match(method: string, url: string): Match | undefined {
     const end = url.indexOf("?");
     const fullPath = end === -1 ? url : url.slice(0, end);
-    const version = /^\/v(\d)\.(\d{1,3})(?=\/)/.exec(fullPath);
+    const version = /^\/v([\d.]+)(?=\/)/.exec(fullPath);
     const path = version === null ? fullPath : fullPath.slice(version[0].length);
     for (const { route, pattern, names } of this.#routes.get(method) ?? []) {
       const match = pattern.exec(path);
       if (match === null) continue;
-      const apiMinor = version === null ? MINORS.newest : checkVersion(Number(version[1]), Number(version[2]));
+      const apiMinor = version === null ? MINORS.newest : checkVersion(version[1]!);
       const parameters = new Map(names.map((name, index) => [name, decodePart(match[index + 1]!)]));
       const query = new Query(end === -1 ? "" : url.slice(end + 1));
       return { route, call: { query, apiMinor, parameter: (name) => parameters.get(name) ?? "" } };
@@ -95,16 +95,17 @@ function compileRoute(route: Route): CompiledRoute {
   return { route, names, pattern: new RegExp(`^${source}$`) };
 }
 
-function checkVersion(major: number, minor: number): number {
+function checkVersion(version: string): number {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > 1 || (major === 1 && minor > MINORS.newest))
     throw new LighterError(
       "invalid",
-      `client version ${major}.${minor} is too new. Maximum supported API version is ${API_VERSION}`,
+      `client version ${version} is too new. Maximum supported API version is ${API_VERSION}`,
     );
   if (major < 1 || minor < MINORS.oldest)
     throw new LighterError(
       "invalid",
-      `client version ${major}.${minor} is too old. Minimum supported API version is ${MIN_API_VERSION}, ` +
+      `client version ${version} is too old. Minimum supported API version is ${MIN_API_VERSION}, ` +
         "please upgrade your client to a newer version",
     );
   return minor;

@@ -36,6 +36,7 @@ test("a version out of range is refused in Docker's words", async () => {
   const tooOld = await api.request("GET", "/v1.23/version");
   expect(tooOld.status).toBe(400);
   expect(tooOld.json.message).toStartWith("client version 1.23 is too old. Minimum supported API version is 1.24");
+  expect((await api.request("GET", "/v1/version")).json.message).toStartWith("client version 1 is too old.");
   const { status, json } = await api.request("GET", "/v2.0/version");
   expect([status, json.message]).toEqual([400, "client version 2.0 is too new. Maximum supported API version is 1.51"]);
 });

@@ -99,7 +99,7 @@ const DOCKERS_500 = new RegExp(
     /error while looking up for (expose|publish)|cannot remove the default link name|Cannot link to a non running|/,
     /is not connected to|cannot join own network|do not support custom mac|failed to allocate|/,
     /parent interface|existing interface|invalid subinterface|vlan id|marked read-only|extraction point|/,
-    /cannot overwrite|is outside of/,
+    /cannot overwrite|is outside of|: dial tcp/,
   ]
     .map(({ source }) => source)
     .join(""),

@@ -3,6 +3,7 @@
  * texts users know.
  */
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { parseJson as parseExact } from "../spec/json.ts";
 import { CliError } from "./exit.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
@@ -175,6 +176,11 @@ export function parseJson<T>(text: string): T {
   } catch (cause) {
     throw new LighterError("unavailable", `read the daemon's answer: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** With integers that a number would round as bigints. */
+export function parseExactJson<T>(text: string): T {
+  return parseExact(text, "read the daemon's answer") as T;
 }
 
 async function apiError(response: Response): Promise<ApiError> {

@@ -1,5 +1,6 @@
 /** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
 import { parseGoBoolean } from "../base/go-boolean.ts";
+import { formatJson } from "../spec/json.ts";
 
 /** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
 export function goQuote(text: string): string {
@@ -99,7 +100,7 @@ export function parseGoDuration(text: string): number {
  * JSON as Go's encoding/json writes it. `escapeHtml` is what json.Marshal does and an Encoder can switch off.
  */
 export function goJson(value: unknown, escapeHtml = false): string {
-  const json = (JSON.stringify(value) ?? "null").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+  const json = (formatJson(value) ?? "null").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
   if (!escapeHtml) return json;
   return json.replaceAll("<", "\\u003c").replaceAll(">", "\\u003e").replaceAll("&", "\\u0026");
 }

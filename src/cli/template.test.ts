@@ -95,6 +95,13 @@ describe("what is wrong is said", () => {
   });
 });
 
+test("an integer of 64 bits is shown digit by digit", () => {
+  const show = (source: string) =>
+    compileTemplate(source)({ At: 1796197848123456789n, In: { At: 9223372036854771712n } });
+  expect(show("{{.At}} {{json .In}}")).toBe('1796197848123456789 {"At":9223372036854771712}');
+  expect(show('{{printf "%d %x" .At .In.At}} {{gt .At 5}}')).toBe("1796197848123456789 7ffffffffffff000 true");
+});
+
 test("goSprintf says what it cannot format, as fmt does", () => {
   expect(goSprintf("%d", "x")).toBe("%!d(string=x)");
   expect(goSprintf("%s")).toBe("%!s(MISSING)");

@@ -219,7 +219,9 @@ function describe(operand: Operand): string {
 
 function goType(value: unknown): string {
   if (Array.isArray(value)) return "[]interface {}";
-  return { string: "string", number: "float64", boolean: "bool" }[typeof value as string] ?? "interface {}";
+  return (
+    { string: "string", number: "float64", bigint: "int64", boolean: "bool" }[typeof value as string] ?? "interface {}"
+  );
 }
 
 function sortedEntries(value: object): [string, unknown][] {
@@ -302,7 +304,8 @@ function slice(value: unknown, from?: unknown, to?: unknown): unknown {
 }
 
 function compare(a: unknown, b: unknown): number {
-  if (typeof a !== typeof b || (typeof a !== "string" && typeof a !== "number"))
+  const kindOf = (value: unknown) => (typeof value === "bigint" ? "number" : typeof value);
+  if (kindOf(a) !== kindOf(b) || !["string", "number"].includes(kindOf(a)))
     throw new Error("incompatible types for comparison");
   return a === b ? 0 : (a as string) < (b as string) ? -1 : 1;
 }
@@ -338,11 +341,14 @@ function formatVerb(value: unknown, verb: string, flags: string, precision: numb
       if (typeof value === "boolean") return String(value);
       break;
     case "d":
-      if (typeof value === "number" && Number.isInteger(value)) return sign(String(value));
+      if (typeof value === "bigint" || Number.isInteger(value)) return sign(String(value));
       break;
     case "x":
     case "X": {
-      const hex = typeof value === "number" ? value.toString(16) : Buffer.from(asString(value)).toString("hex");
+      const hex =
+        typeof value === "number" || typeof value === "bigint"
+          ? value.toString(16)
+          : Buffer.from(asString(value)).toString("hex");
       return verb === "X" ? hex.toUpperCase() : hex;
     }
     case "f":

@@ -1,5 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeQuery, parseJson } from "../client.ts";
+import { encodeQuery, parseExactJson, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
@@ -62,7 +62,7 @@ function chooseFormat(source: string): (json: string) => string {
   try {
     const template = compileTemplate(source);
     template(goFields({})); // a wrong field is an error before the first event
-    return (json) => template(goFields(parseJson(json)));
+    return (json) => template(goFields(parseExactJson(json)));
   } catch (error) {
     throw new CliError(`Error parsing format: ${nameType(messageOf(error), "*events.Message")}`, EXIT_BAD_TEMPLATE);
   }

@@ -1,5 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
-import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
+import { ApiError, type Client, encodeName, parseExactJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
@@ -59,7 +59,7 @@ export async function inspect(
   for (const name of names) {
     try {
       const { type, json } = await lookUp(client, name, values.type, values);
-      found.push(format === undefined ? json : format(type, parseJson(json)));
+      found.push(format === undefined ? json : format(type, parseExactJson(json)));
     } catch (error) {
       failures.push(error instanceof TemplateError ? `template parsing error: ${error.message}` : messageOf(error));
     }

@@ -32,7 +32,7 @@ export async function readArchive(call: AnswerCall): Promise<void> {
   const { response } = call;
   await readFiles(call.daemon.engine, container, path, ref, async (stat, tar) => {
     response.setHeader(STAT_HEADER, encodeStat(stat));
-    await sendOutput(response, "application/x-tar", tar);
+    await sendOutput(call.request, response, "application/x-tar", tar);
   });
   response.end();
 }

@@ -26,10 +26,10 @@ async function save({ daemon, query, response }: AnswerCall, names: readonly str
 }
 
 /** GET /containers/{id}/export */
-export async function exportFiles({ daemon, parameter, response }: AnswerCall): Promise<void> {
+export async function exportFiles({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const container = daemon.engine.find(parameter("id"));
   container.publish("export");
-  const send = (tar: JobOutput) => sendOutput(response, "application/octet-stream", tar);
+  const send = (tar: JobOutput) => sendOutput(request, response, "application/octet-stream", tar);
   await exportContainer(daemon.engine, daemon.images, container, send);
   response.end();
 }

@@ -142,9 +142,9 @@ export async function importTar(call: AnswerCall): Promise<void> {
 }
 
 /** GET /containers/{id}/changes */
-export async function changes({ daemon, parameter, response }: AnswerCall): Promise<void> {
+export async function changes({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
   const container = daemon.engine.find(parameter("id"));
-  const send = (json: JobOutput) => sendOutput(response, "application/json", json);
+  const send = (json: JobOutput) => sendOutput(request, response, "application/json", json);
   await listChanges(daemon.engine, daemon.images, container, send);
   response.end();
 }

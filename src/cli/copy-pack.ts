@@ -16,26 +16,49 @@ import { type CopyEnd, splitPath } from "./container-path.ts";
 import { errnoText } from "./env-file.ts";
 import { CliError } from "./exit.ts";
 
-/** Large reads: a system call and a chunk header each. */
-const READ_BYTES = 256 * 1024;
+/** What is sent at a time: many small files, or a large piece of one. */
+const PIECE_BYTES = 1024 * 1024;
 const CAPABILITY = "security.capability";
 
 /**
  * The archive of `source`, whose first entry is named after it, or "." for what is in a directory. Names are sorted, times
- * are whole seconds, sockets are left out.
+ * are whole seconds, sockets are left out. A piece is good until the next is asked for.
  * @throws CliError that names the file
  */
 export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
   const { base } = splitPath(source.path);
-  yield* new Packer().pack(bytePath(source.path), bytePath(source.rebaseName || base));
-  yield TAR_END;
+  yield* new Packer().packAll(bytePath(source.path), bytePath(source.rebaseName || base));
 }
 
 class Packer {
   /** Archive path of every file that has several names, by device and inode. */
   readonly #links = new Map<string, string>();
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+  #length = 0;
 
-  async *pack(path: BytePath, name: BytePath): AsyncGenerator<Uint8Array> {
+  *packAll(path: BytePath, name: BytePath): Generator<Uint8Array> {
+    yield* this.#pack(path, name);
+    yield* this.#put(TAR_END);
+    if (this.#length > 0) yield this.#piece.subarray(0, this.#length);
+  }
+
+  *#put(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let at = 0; at < bytes.length; ) {
+      const count = Math.min(bytes.length - at, PIECE_BYTES - this.#length);
+      this.#piece.set(bytes.subarray(at, at + count), this.#length);
+      at += count;
+      yield* this.#advance(count);
+    }
+  }
+
+  *#advance(count: number): Generator<Uint8Array> {
+    this.#length += count;
+    if (this.#length < PIECE_BYTES) return;
+    yield this.#piece;
+    this.#length = 0;
+  }
+
+  *#pack(path: BytePath, name: BytePath): Generator<Uint8Array> {
     const status = explained("lstat", path, (bytes) => lstatSync(bytes));
     const type = typeOf(status);
     if (type === undefined) return;
@@ -45,18 +68,18 @@ class Packer {
     }
     const readLink = (bytes: Buffer) => readlinkSync(bytes, { encoding: "latin1" });
     const linkPath = type === "symlink" ? explained("readlink", path, readLink) : "";
-    yield encodeTarHeader(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath));
+    yield* this.#put(encodeTarHeader(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath)));
     if (type !== "directory") return;
     const names = explained("open", path, (bytes) => readdirSync(bytes, { encoding: "latin1" })).sort();
-    for (const child of names) yield* this.pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
+    for (const child of names) yield* this.#pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
   }
 
-  async *#packFile(path: BytePath, name: BytePath, status: Stats): AsyncGenerator<Uint8Array> {
+  *#packFile(path: BytePath, name: BytePath, status: Stats): Generator<Uint8Array> {
     if (status.nlink > 1) {
       const key = `${status.dev}:${status.ino}`;
       const first = this.#links.get(key);
       if (first !== undefined) {
-        yield encodeTarHeader(entryOf(name, "hardlink", status, first));
+        yield* this.#put(encodeTarHeader(entryOf(name, "hardlink", status, first)));
         return;
       }
       this.#links.set(key, name);
@@ -66,15 +89,15 @@ class Packer {
       const opened = fstatSync(fd);
       const capability = getxattrFd(fd, CAPABILITY);
       const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
-      yield encodeTarHeader({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs });
+      yield* this.#put(encodeTarHeader({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
       for (let left = opened.size; left > 0; ) {
-        const buffer = new Uint8Array(Math.min(READ_BYTES, left));
-        const count = explained("read", path, () => readSync(fd, buffer));
+        const room = this.#piece.subarray(this.#length, this.#length + left);
+        const count = explained("read", path, () => readSync(fd, room));
         if (count === 0) throw new CliError(`read ${showPath(path)}: it became shorter meanwhile`);
         left -= count;
-        yield buffer.subarray(0, count);
+        yield* this.#advance(count);
       }
-      yield new Uint8Array(tarPaddingBytes(opened.size));
+      yield* this.#put(new Uint8Array(tarPaddingBytes(opened.size)));
     } finally {
       closeSync(fd);
     }

@@ -53,6 +53,7 @@ export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
+export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export { readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
 export { attach, PendingAttach } from "./attach.ts";

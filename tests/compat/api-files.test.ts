@@ -78,3 +78,23 @@ test("what a daemon has removed and not deleted is counted, and deleted by the n
     expect(json.PendingRemovals).toBeUndefined();
   });
 });
+
+test("an export goes into a connection that is used further, and to clients that know no chunks", async () => {
+  const id = await api.create({});
+  mkdirSync(upperOf(id), { recursive: true });
+  const content = Buffer.alloc(3 * 1024 * 1024, "some text. ");
+  writeFileSync(join(upperOf(id), "large"), content);
+  const connection = await api.open(`GET /containers/${id}/export HTTP/1.1\r\nHost: d\r\n\r\n`);
+  await connection.until((text) => text.endsWith("\r\n0\r\n\r\n"));
+  connection.socket.write("GET /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n");
+  const text = await connection.untilEnd();
+  expect(text.endsWith("OK")).toBe(true);
+  expect(text.split("HTTP/1.1 200 OK\r\n").length).toBe(3);
+  const [, chunks = ""] = text.split("\r\n\r\n", 2);
+  expect(text).toContain("Transfer-Encoding: chunked");
+  expect(chunks.startsWith("100000\r\n")).toBe(true);
+  const plain = await api.open(`GET /containers/${id}/export HTTP/1.0\r\n\r\n`);
+  const old = await plain.untilEnd();
+  expect(old.toLowerCase()).not.toContain("chunked");
+  expect(old).toContain(content.toString());
+});

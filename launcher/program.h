@@ -171,6 +171,7 @@ static const struct call calls[] = {
 	{ __NR_personality, -1, 0, "n", { 0 } }, /* personality */
 	{ __NR_sched_setattr, -1, 0, "nbn", { 0, 56, 0 } }, /* sched_setattr */
 	{ __NR_sched_setaffinity, -1, 0, "nn1", { 0, 0, 1 } }, /* sched_setaffinity */
+	{ __NR_set_mempolicy, -1, 0, "n2n", { 0, 1, 0 } }, /* set_mempolicy */
 	{ __NR_ioprio_set, -1, 0, "nnn", { 0, 0, 0 } }, /* ioprio_set */
 	{ __NR_prlimit64, -1, 0, "nnbn", { 0, 0, 16, 0 } }, /* prlimit64 */
 	{ __NR_setgroups, -1, 0, "n0", { 0, 4 } }, /* setgroups */

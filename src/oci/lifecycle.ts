@@ -9,6 +9,7 @@ import { waitForReadersGone } from "../linux/sys/fifo.ts";
 import { EARLY_HOOKS, hasEarlyHooks } from "../runtime/early-hooks.ts";
 import type { Created, Runtime, StandInPlan, StartRequest } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
+import type { OciConfig } from "../spec/oci-runtime.ts";
 import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
@@ -74,7 +75,20 @@ async function completed(context: OciContext, { state }: StateHandle, request: S
   const { config } = request;
   const process = await withHome(config.process!, state.rootfs, config.mounts); // `prepare` has checked it
   await prepareFilter(context.root, config);
-  return { ...request, config: { ...config, process } };
+  return { ...request, config: { ...config, process }, ...(await netDeviceAddresses(config)) };
+}
+
+async function netDeviceAddresses({ linux }: OciConfig): Promise<Pick<StartRequest, "netDeviceAddresses">> {
+  const names = Object.keys(linux?.netDevices ?? {});
+  if (names.length === 0) return {};
+  const { RouteSocket } = await import("../linux/netlink/mod.ts");
+  using socket = new RouteSocket();
+  const lasting = socket.addresses().filter(({ scope }) => scope === "global");
+  const of = (name: string) => {
+    const index = socket.findLink(name)?.index;
+    return lasting.filter((each) => each.index === index);
+  };
+  return { netDeviceAddresses: Object.fromEntries(names.map((name) => [name, of(name)])) };
 }
 
 /** Lets a created container's init go on to its program, and returns when that runs, or has ended. */

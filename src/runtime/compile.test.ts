@@ -105,7 +105,9 @@ describe("a program of a start", () => {
       const made = program.host.flatMap((op) => (op.kind === "call" && op.name === "mkdirat" ? [op.out] : []));
       const held = program.host.flatMap((op) => (op.kind === "receive" && op.out ? [op.out] : []));
       const opened = program.host.flatMap((op) => (op.kind === "call" && op.out === "root" ? [op.out] : []));
-      const plugged = program.host.flatMap((op) => (op.kind === "netlink" && op.out ? [op.out] : []));
+      const plugged = program.host.flatMap((op) =>
+        op.kind === "netlink" && op.out?.startsWith("made ") ? [op.out] : [],
+      );
       const removed = program.cleanup.flatMap((op) => (op.kind === "removeCgroup" ? [op.guard] : []));
       expect(removed.toSorted()).toEqual(made.toSorted());
       const unplugged = program.cleanup.flatMap((op) => (op.kind === "netlink" ? [op.guard] : []));

@@ -61,7 +61,7 @@ import { closePrivateProc, openPrivateProc, planSysctls, writeOomScore, writeSys
 import { becomeProcess, checkUser, dieWithSupervisor, pause, raiseRlimits, startSession } from "./process.ts";
 import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot, populateDev } from "./rootfs.ts";
 import { runFiles } from "./run-files.ts";
-import { resetAffinity, setAffinity, setPersonality } from "./scheduling.ts";
+import { resetAffinity, setAffinity, setMemoryPolicy, setPersonality } from "./scheduling.ts";
 import { connectAgent, forwardListener, listenerPathOf } from "./seccomp-listener.ts";
 import { namespaceFdOf } from "./shared-filesystems.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
@@ -70,7 +70,11 @@ import type { ExecRequest, StartRequest } from "./types.ts";
 const CAPTURE_BYTES = 1024;
 
 /** For requests with interfaces: a container without any starts without it. */
-export type Networking = typeof import("./network.ts");
+export type Networking = typeof import("./network.ts") & typeof import("./net-devices.ts");
+
+export function isNetworked({ network, config }: StartRequest): boolean {
+  return network !== undefined || config.linux?.netDevices !== undefined;
+}
 
 /** What a compiled start also needs done outside the program: the cgroup's shared parents. */
 export interface CompiledStart {
@@ -117,7 +121,8 @@ export function compileStart(
   makeRdtGroup(hostOps, rdt);
   const sysctls = planSysctls(config, namespaces, host);
   const { network } = request;
-  assert(network === undefined || networking !== undefined, "what makes interfaces is loaded");
+  assert(!isNetworked(request) || networking !== undefined, "what makes interfaces is loaded");
+  const netDevices = networking?.planNetDevices(config, request.netDeviceAddresses) ?? [];
   if (network && !namespaces.created.has("network"))
     throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
   // What init hears at its pause would be that its interfaces are made, before it awaits that.
@@ -149,6 +154,7 @@ export function compileStart(
       sendRoot(hostOps, host, holdsRoot);
     });
   mapIds(hostOps, config, namespaces);
+  networking?.moveNetDevices(hostOps, netDevices);
   if (ownCgroup && cgroupParts?.late) {
     makeCgroup(hostOps, ownCgroup, cgroupParts.late, existing);
     hostOps.add({ kind: "send", why: "the cgroups are made" });
@@ -183,6 +189,7 @@ export function compileStart(
     if (rootByHost) receiveRoot(init);
     if (request.rootfs.length === 0) openRootPlace(init, config, request.runDirectory);
   });
+  networking?.takeNetDevices(init, netDevices);
   // All that the host's side sends has been received by now: what comes next is the answer to this.
   if (cgroup && request.placeInCgroup) pause(init, "ready to be put into a cgroup", "wait until it is in its cgroup");
   finishNamespaces(init, config, namespaces);
@@ -218,6 +225,7 @@ export function compileStart(
     pause(init, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
   pivotRoot(init, config, request.noPivot, request.noPivot ? kernelMountsToLeave(request, host, namespaces) : []);
   setPersonality(init, config.linux);
+  setMemoryPolicy(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, { hold, fds, handOver: request.handOver });
 
   const cleanup = new OpList("cleanup");
@@ -302,6 +310,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   }
   connectStdio(init, stdio, fds);
   setPersonality(init, config.linux);
+  setMemoryPolicy(init, config.linux);
   becomeProcess(init, process, config.linux?.seccomp, {
     hold,
     checked: hold,

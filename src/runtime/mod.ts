@@ -22,7 +22,7 @@ import type { Program } from "../linux/program/op.ts";
 import { loadCompiler, prepareFilterOf } from "../linux/seccomp/memo.ts";
 import { createSealedExecutable } from "../linux/sys/memfd.ts";
 import { listenUnix } from "../linux/sys/unix-socket.ts";
-import { type CompiledStart, compileExec, compileStart, type Networking } from "./compile.ts";
+import { type CompiledStart, compileExec, compileStart, isNetworked, type Networking } from "./compile.ts";
 import type { ConnectRequest, DisconnectRequest } from "./connect.ts";
 import { type HostFacts, LIVE_FACTS } from "./host-facts.ts";
 import { rdtLeftovers } from "./intel-rdt.ts";
@@ -349,8 +349,10 @@ async function announce({ onOp }: StartRequest | ExecRequest, program: Program):
   if (onOp) for (const line of (await import("./op-lines.ts")).opLines(program)) onOp(line);
 }
 
-async function networkingFor({ network }: StartRequest): Promise<Networking | undefined> {
-  return network === undefined ? undefined : await import("./network.ts");
+async function networkingFor(request: StartRequest): Promise<Networking | undefined> {
+  if (!isNetworked(request)) return undefined;
+  const [network, netDevices] = await Promise.all([import("./network.ts"), import("./net-devices.ts")]);
+  return { ...network, ...netDevices };
 }
 
 async function attachTo(socketPath: string, plan: AttachPlan): Promise<Socket> {

@@ -319,7 +319,7 @@ function isReadonlyBelow({ destination, options }: PlannedMount, config: OciConf
   return readonly && destination === "/sys" && hasNamespace(config, "user");
 }
 
-function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean {
+export function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean {
   return (config.linux?.namespaces ?? []).some(({ type }) => type === wanted);
 }
 

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { OpList } from "../linux/program/builder.ts";
-import type { OciProcess, OciScheduler } from "../spec/oci-runtime.ts";
-import { encodeSchedAttr, parseCpuList, setAffinity, setPersonality, setScheduling } from "./scheduling.ts";
+import type { Op } from "../linux/program/op.ts";
+import type { OciLinux, OciProcess, OciScheduler } from "../spec/oci-runtime.ts";
+import {
+  encodeSchedAttr,
+  parseCpuList,
+  setAffinity,
+  setMemoryPolicy,
+  setPersonality,
+  setScheduling,
+} from "./scheduling.ts";
 
 const field = (bytes: Uint8Array, at: number, size: 4 | 8) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -90,4 +98,27 @@ test("affinity and personality are set if asked for, and flags of a personality 
   expect(() => setPersonality(ops, { personality: { domain: "LINUX", flags: ["ADDR_NO_RANDOMIZE"] } })).toThrow(
     expect.objectContaining({ code: "not-supported", message: expect.stringContaining("personality.flags") }),
   );
+});
+
+test("a memory policy is set with its flags and nodes, and what is none is refused by name", () => {
+  const of = (memoryPolicy: NonNullable<OciLinux["memoryPolicy"]>) => {
+    const init = new OpList("init");
+    setMemoryPolicy(init, { memoryPolicy });
+    return init.ops[0] as Op & { kind: "call"; args: readonly [number, { data: Uint8Array }, number] };
+  };
+  const { name, args } = of({ mode: "MPOL_INTERLEAVE", nodes: "0,9-10", flags: ["MPOL_F_STATIC_NODES"] });
+  expect([name, args[0], [...args[1].data.subarray(0, 3)], args[2]]).toEqual([
+    "set_mempolicy",
+    0x8003,
+    [1, 6, 0],
+    1025,
+  ]);
+  expect(of({ mode: "MPOL_LOCAL" }).args[1].data.every((byte) => byte === 0)).toBe(true);
+  for (const [policy, message] of [
+    [{ mode: "MPOL_NONE" }, 'linux.memoryPolicy.mode "MPOL_NONE" is unknown'],
+    [{ mode: "MPOL_BIND", nodes: "0", flags: ["X"] }, 'linux.memoryPolicy.flags: "X" is unknown'],
+    [{ mode: "MPOL_BIND", nodes: "all" }, 'linux.memoryPolicy.nodes: "all" is not a list of numbers'],
+    [{ mode: "MPOL_BIND", nodes: "1024" }, "more than 1024 nodes"],
+  ] as const)
+    expect(() => of({ ...policy, flags: [...("flags" in policy ? policy.flags : [])] })).toThrow(message);
 });

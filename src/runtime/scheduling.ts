@@ -102,7 +102,7 @@ export function parseCpuList(list: string, field: string): Uint8Array {
   for (const part of list.split(",")) {
     const [, first, last = first] = /^\s*(\d{1,9})(?:-(\d{1,9}))?\s*$/.exec(part) ?? [];
     if (first === undefined || Number(first) > Number(last) || Number(last) > CPUSET_MAX_NUMBER)
-      throw new LighterError("invalid", `${field}: "${list}" is not a list of CPUs`);
+      throw new LighterError("invalid", `${field}: "${list}" is not a list of numbers`);
     for (let cpu = Number(first); cpu <= Number(last); cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
   }
   return mask;
@@ -136,6 +136,46 @@ export function setScheduling(init: OpList, process: OciProcess): void {
   }
   if (ioPriority)
     init.call("ioprio_set", [IOPRIO_WHO_PROCESS, SELF, ioPriorityValue(ioPriority)], "process.ioPriority");
+}
+
+/** Source: set_mempolicy(2), linux/mempolicy.h. */
+const MEMORY_MODES: ReadonlyMap<string, number> = new Map([
+  ["MPOL_DEFAULT", 0],
+  ["MPOL_PREFERRED", 1],
+  ["MPOL_BIND", 2],
+  ["MPOL_INTERLEAVE", 3],
+  ["MPOL_LOCAL", 4],
+  ["MPOL_PREFERRED_MANY", 5],
+  ["MPOL_WEIGHTED_INTERLEAVE", 6],
+]);
+const MEMORY_FLAGS: ReadonlyMap<string, number> = new Map([
+  ["MPOL_F_NUMA_BALANCING", 1 << 13],
+  ["MPOL_F_RELATIVE_NODES", 1 << 14],
+  ["MPOL_F_STATIC_NODES", 1 << 15],
+]);
+/** The kernel's bound (CONFIG_NODES_SHIFT) is 1024 nodes. It takes one bit less than it is told of. */
+const MEMORY_NODES = 1024;
+
+/** In the child, in its cgroup: nodes that its cpuset does not have are refused. Source: runtime-spec config-linux.md#memory-policy. */
+export function setMemoryPolicy(init: OpList, linux: OciLinux | undefined): void {
+  const policy = linux?.memoryPolicy;
+  if (!policy) return;
+  const field = "linux.memoryPolicy";
+  const mode = MEMORY_MODES.get(policy.mode);
+  if (mode === undefined) throw new LighterError("invalid", `${field}.mode "${policy.mode}" is unknown`);
+  const flags = (policy.flags ?? []).map((name) => {
+    const flag = MEMORY_FLAGS.get(name);
+    if (flag === undefined) throw new LighterError("invalid", `${field}.flags: "${name}" is unknown`);
+    return flag;
+  });
+  const data = new Uint8Array(MEMORY_NODES + 1);
+  const nodes = policy.nodes ? parseCpuList(policy.nodes, `${field}.nodes`) : new Uint8Array(0);
+  if (nodes.subarray(MEMORY_NODES / 8).some((byte) => byte !== 0))
+    throw new LighterError("invalid", `${field}.nodes: "${policy.nodes}" has more than ${MEMORY_NODES} nodes`);
+  data.set(nodes.subarray(0, MEMORY_NODES / 8));
+  const number = flags.reduce((sum, flag) => sum | flag, mode);
+  const show = `${[policy.mode, ...(policy.flags ?? [])].join("|")}: nodes ${policy.nodes ?? "none"}`;
+  init.call("set_mempolicy", [number, { data, show }, MEMORY_NODES + 1], field);
 }
 
 /** Source: personality(2); runtime-spec config-linux.md#personality, which knows no flags yet. */

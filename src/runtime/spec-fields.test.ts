@@ -5,6 +5,8 @@ import { loadCompiler } from "../linux/seccomp/memo.ts";
 import type * as Oci from "../spec/oci-runtime.ts";
 import { compileExec, compileStart } from "./compile.ts";
 import type { HostFacts } from "./host-facts.ts";
+import * as netDevices from "./net-devices.ts";
+import * as network from "./network.ts";
 
 await loadCompiler();
 
@@ -41,7 +43,9 @@ function start(change: Change = () => {}, facts = host): string {
   const config = base();
   change(config);
   const request = { id: "x", config, rootfs: [], runDirectory: "/run/x", stdio, attach: [] };
-  return Buffer.from(encodeProgram(compileStart(request, facts, false).program)).toString("latin1");
+  return Buffer.from(
+    encodeProgram(compileStart(request, facts, false, { ...network, ...netDevices }).program),
+  ).toString("latin1");
 }
 
 function exec(change: Change = () => {}): string {
@@ -200,6 +204,8 @@ const LINUX: Table<Oci.OciLinux> = {
   readonlyPaths: { set: ["/proc/sys"] },
   mountLabel: { set: "u:r:f:s0" },
   personality: { set: { domain: "LINUX32" } },
+  netDevices: { set: { eth7: { name: "data0" } } },
+  memoryPolicy: { set: { mode: "MPOL_BIND", nodes: "0" } },
 };
 
 const DEVICE: Table<Oci.OciDevice> = {

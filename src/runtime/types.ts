@@ -105,6 +105,8 @@ export interface StartRequest {
   config: OciConfig;
   /** Which `VolumeMount.filesystem` names. */
   filesystems?: readonly SharedFilesystem[];
+  /** Of `config.linux.netDevices`, by their names on the host: what they keep. */
+  netDeviceAddresses?: Readonly<Record<string, readonly { address: string; prefixLength: number }[]>>;
   /** For a network namespace that the start makes. */
   network?: NetworkPlan;
   /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */

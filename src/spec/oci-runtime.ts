@@ -117,6 +117,9 @@ export interface OciLinux {
   readonlyPaths?: string[];
   mountLabel?: string;
   personality?: { domain: string; flags?: string[] };
+  /** By the name on the host. */
+  netDevices?: Record<string, { name?: string }>;
+  memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
 }
 
 export interface OciDevice {

@@ -1,7 +1,6 @@
 /**
  * Reads config.json and its parts, types and ranges checked, everything else left to whoever uses a field.
- * Unknown properties are ignored (runtime-spec config.md#extensibility); those of later versions that change what a
- * container may do are refused by name.
+ * Unknown properties are ignored (runtime-spec config.md#extensibility).
  */
 import { LighterError } from "../base/errors.ts";
 import { DEVICE_RULES_MAX, SECCOMP_MAX_NAMES, SECCOMP_MAX_RULES } from "../base/limits.ts";
@@ -256,6 +255,8 @@ const linux = object<Oci.OciLinux>({
   readonlyPaths: strings,
   mountLabel: string,
   personality: object<Linux<"personality">>({ domain: string, flags: strings }, { required: ["domain"] }),
+  netDevices: map(object<Linux<"netDevices">[string]>({ name: string })),
+  memoryPolicy: object<Linux<"memoryPolicy">>({ mode: string, nodes: string, flags: strings }, { required: ["mode"] }),
 });
 
 const config = object<Oci.OciConfig>(
@@ -298,15 +299,9 @@ export function parseOciResources(json: string, where: string): Oci.OciResources
   return readDocument(resources, json, where);
 }
 
-/** Of runtime-spec 1.3. */
-const LATER_LINUX_FIELDS = ["netDevices", "memoryPolicy"];
-
 function readConfig(value: unknown, path: string): Oci.OciConfig {
   const result = config(value, path);
   if (!/^1\.\d+\.\d+(?:[-+].*)?$/.test(result.ociVersion))
     throw new LighterError("not-supported", `ociVersion ${JSON.stringify(result.ociVersion)} is not supported`);
-  const given = (value as { linux?: object | null }).linux ?? {};
-  for (const field of LATER_LINUX_FIELDS)
-    if (Object.hasOwn(given, field)) throw new LighterError("not-supported", `linux.${field} is not supported`);
   return result;
 }

@@ -185,6 +185,58 @@ describe("a cgroup", () => {
   });
 });
 
+describe("a config of runtime-spec 1.3", () => {
+  const ip = Bun.which("ip");
+  const unshare = Bun.which("unshare");
+  const withIp = testIf(isRoot && ip !== null && unshare !== null, "needs root, ip and unshare");
+
+  withIp("gives a network device of the host to the container, with its addresses and the name asked for", () => {
+    const show =
+      "for i in here there; do cat /sys/class/net/$i/address; done; cat /proc/net/fib_trie | grep -o 10.9.8.7 | head -1; cat /sys/class/net/here/flags";
+    const bundle = box.bundle(show, ({ linux }) => {
+      Object.assign(linux!, { netDevices: { far: { name: "here" }, there: {} } });
+    });
+    const links = "ip link add far address 02:00:00:00:00:01 type veth peer name there address 02:00:00:00:00:02";
+    const run = `'${box.program}' --root '${box.root}' run -b '${bundle.directory}' ${bundle.id}`;
+    const line = `${links} && ip address add 10.9.8.7/24 dev far && ${run} && { ip -o link | grep -cE "far|there" || true; }`;
+    const ran = Bun.spawnSync([unshare!, "--net", "sh", "-c", line], { stdin: "ignore", timeout: 30_000 });
+    expect([ran.exitCode, ran.stderr.toString()]).toEqual([0, ""]);
+    const [here, there, address, flags, left] = ran.stdout.toString().split("\n");
+    expect([here, there, address]).toEqual(["02:00:00:00:00:01", "02:00:00:00:00:02", "10.9.8.7"]);
+    expect([Number(flags) & 1, left]).toEqual([1, "0"]); // up; and none is left
+  });
+
+  withIp("names the device that is not there, and wants a network namespace", () => {
+    const bundle = box.bundle("true", ({ linux }) => {
+      Object.assign(linux!, { netDevices: { none7: {} } });
+    });
+    expect(box.run(bundle).err).toMatch(/linux.netDevices: none7 becomes the container's none7: .*ENODEV/);
+    box.configure(bundle, "true", ({ linux }) => {
+      linux!.namespaces = linux!.namespaces!.filter(({ type }) => type !== "network");
+      Object.assign(linux!, { netDevices: { none7: {} } });
+    });
+    expect(box.run(bundle).err).toContain("linux.netDevices needs a network namespace");
+  });
+
+  const isNuma = existsSync("/proc/self/numa_maps");
+  testIf(isRoot && isNuma, "needs root, and a kernel with NUMA")(
+    "sets the memory policy of the process and of execs",
+    () => {
+      const bundle = box.bundle(
+        ["/bin/sh", "-c", "grep -m1 -o 'bind[^ ]*' /proc/self/numa_maps; exec sleep 1000"],
+        ({ linux }) => {
+          linux!.memoryPolicy = { mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"] };
+        },
+      );
+      box.running(bundle, () => {
+        const ran = box.cli(["exec", bundle.id, "grep", "-m1", "-o", "bind[^ ]*", "/proc/self/numa_maps"]);
+        expect(ran).toEqual({ code: 0, out: "bind=static:0\n", err: "" });
+        expect(readFileSync(`/proc/${box.pid(bundle)}/numa_maps`, "utf8")).toContain(" bind=static:0");
+      });
+    },
+  );
+});
+
 describe("--debug", () => {
   rooted("says each op with its reason, in the format asked for, and no variable's value", () => {
     const bundle = box.bundle("sleep 1000", ({ process }) => {

@@ -6,7 +6,8 @@ import { compileExec, compileStart } from "../../src/runtime/compile.ts";
 import { compileConnect, compileDisconnect, compileRemoveLink } from "../../src/runtime/connect.ts";
 import type { HostFacts } from "../../src/runtime/host-facts.ts";
 import { compileLater, type KeptContainer } from "../../src/runtime/later.ts";
-import * as networking from "../../src/runtime/network.ts";
+import * as netDevices from "../../src/runtime/net-devices.ts";
+import * as network from "../../src/runtime/network.ts";
 import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
 import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
@@ -88,7 +89,10 @@ function request(options: Options): StartRequest {
 }
 
 function start(name: string, options: Options = {}): ProgramCase {
-  const { program } = compileStart(request(options), options.host ?? HYBRID, options.hold ?? false, networking);
+  const { program } = compileStart(request(options), options.host ?? HYBRID, options.hold ?? false, {
+    ...network,
+    ...netDevices,
+  });
   return { name, program };
 }
 
@@ -394,6 +398,14 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       Object.assign(config.process!, { apparmorProfile: "docker-default", selinuxLabel: "u:r:t:s0", oomScoreAdj: 0 });
       Object.assign(config.linux!, { mountLabel: "u:r:f:s0", personality: { domain: "LINUX32" } });
     },
+  }),
+  start("net-devices", {
+    change: (config) =>
+      Object.assign(config.linux!, {
+        netDevices: { eth7: { name: "data0" }, ib0: {} },
+        memoryPolicy: { mode: "MPOL_BIND", nodes: "0-1,3", flags: ["MPOL_F_STATIC_NODES"] },
+      }),
+    request: { netDeviceAddresses: { eth7: [{ address: "10.9.0.2", prefixLength: 24 }] } },
   }),
   start("scheduling", {
     change: (config) =>

@@ -199,6 +199,12 @@ export function encodeSetLink(link: string | number, changes: LinkChanges): Uint
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes });
 }
 
+/** Of a link by index: it goes into another network namespace, and has that name there. `into` is where it is put. */
+export function encodeMoveLink(name: string, into: Attribute, places: Map<Attribute, number>): Uint8Array<ArrayBuffer> {
+  const attributes = [attr.text(IFLA.IFNAME, name), into];
+  return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header: linkHeader(0), attributes }, places);
+}
+
 function whichLink(link: string | number): { header: Uint8Array; attributes: Attribute[] } {
   return typeof link === "number"
     ? { header: linkHeader(link), attributes: [] }

@@ -174,6 +174,7 @@ export const CALLS = {
   personality: { nr: "personality", args: [hex] },
   sched_setattr: { nr: "sched_setattr", args: [decimal, struct(56), decimal] },
   sched_setaffinity: { nr: "sched_setaffinity", args: [decimal, decimal, { is: "buffer", lengthIn: 1, unit: 1 }] },
+  set_mempolicy: { nr: "set_mempolicy", args: [hex, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
   ioprio_set: { nr: "ioprio_set", args: [decimal, decimal, hex] },
 
   prlimit64: { nr: "prlimit64", args: [decimal, number(RLIMITS), struct(16), decimal] },

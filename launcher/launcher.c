@@ -1064,36 +1064,88 @@ static void nap(long milliseconds)
 	nanosleep(&time, NULL);
 }
 
+/* Processes that a file lists, each held by a pidfd: its number may be another one's by the time of the signal. */
+struct batch {
+	const char *path;
+	int count;
+	int pids[64];
+	int fds[64];
+	char listed[64];
+};
+
+/* Calls `each` with every number in the file. Returns how many there are; -ENOENT, -ENODEV: the cgroup has gone. */
+static int each_pid(const char *path, void (*each)(struct batch *batch, int pid), struct batch *batch)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int pid = 0, count = 0;
+	char buffer[4096];
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t i = 0; i < length; i++) {
+			if (buffer[i] >= '0' && buffer[i] <= '9') {
+				pid = pid * 10 + (buffer[i] - '0');
+			} else {
+				each(batch, pid);
+				count++;
+				pid = 0;
+			}
+		}
+	}
+	if (length < 0)
+		count = -errno;
+	close(fd);
+	return count;
+}
+
+static void mark_listed(struct batch *batch, int pid)
+{
+	for (int i = 0; i < batch->count; i++)
+		if (batch->pids[i] == pid)
+			batch->listed[i] = 1;
+}
+
+/* Who is listed still is who is meant: the number has been held since before this look. */
+static void kill_batch(struct batch *batch)
+{
+	memset(batch->listed, 0, sizeof(batch->listed));
+	if (batch->count > 0)
+		each_pid(batch->path, mark_listed, batch);
+	for (int i = 0; i < batch->count; i++) {
+		if (batch->listed[i])
+			syscall(__NR_pidfd_send_signal, batch->fds[i], SIGKILL, NULL, 0);
+		close(batch->fds[i]);
+	}
+	batch->count = 0;
+}
+
+static void add_to_batch(struct batch *batch, int pid)
+{
+	int fd = pid > 1 && pid != getpid() ? (int)syscall(__NR_pidfd_open, pid, 0) : -1;
+
+	if (fd < 0)
+		return;
+	batch->pids[batch->count] = pid;
+	batch->fds[batch->count++] = fd;
+	if (batch->count == (int)(sizeof(batch->pids) / sizeof(batch->pids[0])))
+		kill_batch(batch);
+}
+
 /* Kills until the list is empty: forks race with us, and a frozen or dying process needs its time. */
 static int op_kill_cgroup(struct program *p, const struct op *op)
 {
-	const char *path = text(p, op, 0);
-	char buffer[4096];
+	struct batch batch = { .path = text(p, op, 0) };
 
 	for (int round = 0; round < 200; round++) {
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t length, total = 0;
-		int pid = 0;
+		int count = each_pid(batch.path, add_to_batch, &batch);
 
-		if (fd < 0)
-			return errno == ENOENT ? 0 : -errno;
-		while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-			total += length;
-			for (ssize_t i = 0; i < length; i++) {
-				if (buffer[i] >= '0' && buffer[i] <= '9') {
-					pid = pid * 10 + (buffer[i] - '0');
-				} else {
-					if (pid > 1 && pid != getpid())
-						kill(pid, SIGKILL);
-					pid = 0;
-				}
-			}
-		}
-		close(fd);
-		if (length < 0)
-			return errno == ENODEV ? 0 : -errno;
-		if (total == 0)
+		kill_batch(&batch);
+		if (count == 0 || count == -ENOENT || count == -ENODEV)
 			return 0;
+		if (count < 0)
+			return count;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		nap(round < 20 ? 1 : 10);

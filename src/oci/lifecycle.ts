@@ -6,6 +6,7 @@ import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "..
 import { writePoint } from "../base/write-point.ts";
 import { emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
+import { openPidfd, signalPidfd } from "../linux/sys/pidfd.ts";
 import { EARLY_HOOKS, hasEarlyHooks } from "../runtime/early-hooks.ts";
 import type { Created, Runtime, StandInPlan, StartRequest } from "../runtime/mod.ts";
 import { runFiles } from "../runtime/run-files.ts";
@@ -146,12 +147,16 @@ function releaseFifo(handle: StateHandle): void {
 
 /** False: there is no such process any more. The caller holds the lock, so that nobody deletes the container meanwhile. */
 export function signalInit(handle: StateHandle, signal: number): boolean {
-  if (statusOf(handle) === "stopped") return false;
+  let pidfd: number | undefined;
   try {
-    process.kill(handle.state.pid, signal);
+    pidfd = openPidfd(handle.state.pid);
+    if (statusOf(handle) === "stopped") return false; // else it is its number, and now it is held
+    signalPidfd(pidfd, signal);
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return false;
     throw error;
+  } finally {
+    if (pidfd !== undefined) closeSync(pidfd);
   }
   if (signal === SIGKILL) thawForKill(handle);
   return true;

@@ -3,6 +3,7 @@ import { FREEZE_BURST, FREEZE_PAUSE_MAX_MS, FREEZE_PAUSE_MIN_MS, FREEZE_TIMEOUT_
 import type { CgroupHost } from "./host.ts";
 import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
+import { signalProcesses } from "./signal-processes.ts";
 import { parseFlatKeyed, readPids } from "./stats.ts";
 import { writeCgroupFile } from "./write-file.ts";
 
@@ -133,7 +134,7 @@ export async function signalCgroup(host: CgroupHost, cgroupsPath: string, signal
   try {
     if (signal === SIGKILL && killFile !== undefined && killAtOnce(killFile)) return true;
     if (freezer !== undefined && !wasFrozen) await freezeCgroup(host, cgroupsPath);
-    for (const pid of readPids(directory)) sendSignal(pid, signal);
+    signalProcesses(directory, signal);
   } finally {
     if (freezer !== undefined && (!wasFrozen || signal === SIGKILL)) thaw(freezer);
   }
@@ -161,13 +162,5 @@ function killAtOnce(killFile: string): boolean {
   } catch (error) {
     if (["ENOENT", "EOPNOTSUPP"].includes(errnoOf(error))) return false; // before 5.14; a threaded cgroup
     throw error;
-  }
-}
-
-function sendSignal(pid: number, signal: number): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (errnoOf(error) !== "ESRCH") throw error; // it has ended meanwhile
   }
 }

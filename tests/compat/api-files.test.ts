@@ -52,6 +52,7 @@ test("sizes are of what is in the container, whatever its symlinks lead to and h
   );
   expect(sizes((await api.request("GET", "/system/df")).json.Containers)).toEqual(new Map([...expected].reverse()));
   for (const id of ids) expect((await api.request("DELETE", `/containers/${id}`)).status).toBe(204);
+  await api.engine.idle();
   const { containers, removedContainers } = api.engine.paths;
   await eventually(() => expect(readdirSync(removedContainers)).toEqual([]));
   expect(readdirSync(containers)).toEqual([".removed"]);

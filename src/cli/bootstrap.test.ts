@@ -3,6 +3,7 @@ import {
   type BootstrapRequest,
   bootstrapPlatform,
   checkBootstrapRequest,
+  describeMissingKeyring,
   parseBootstrapSource,
   planBootstrap,
 } from "./bootstrap.ts";
@@ -81,4 +82,15 @@ test("the image's platform follows the architecture", () => {
     "linux/arm/v7",
     "linux/ppc64le",
   ]);
+});
+
+test("describeMissingKeyring names the package that has a distribution's keys, where none of its files is there", () => {
+  expect(describeMissingKeyring("ubuntu:noble", () => false)).toBe(
+    "the keys of ubuntu's archive are not on this host (/usr/share/keyrings/ubuntu-archive-keyring.gpg): apt-get install ubuntu-keyring",
+  );
+  expect(
+    describeMissingKeyring("ubuntu:noble", (path) => path.endsWith("/ubuntu-archive-keyring.gpg")),
+  ).toBeUndefined();
+  expect(describeMissingKeyring("debian:trixie", () => false)).toContain("apt-get install debian-archive-keyring");
+  expect(describeMissingKeyring("debian:trixie", (path) => path.endsWith(".pgp"))).toBeUndefined();
 });

@@ -19,6 +19,23 @@ export interface BootstrapRequest {
 
 const DISTRIBUTIONS = ["debian", "ubuntu"];
 
+/** Where the keys that a distribution signs its archive with are, and the package that has them. */
+const KEYRINGS: Readonly<Record<string, { readonly paths: readonly string[]; readonly package: string }>> = {
+  debian: {
+    paths: ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"],
+    package: "debian-archive-keyring",
+  },
+  ubuntu: { paths: ["/usr/share/keyrings/ubuntu-archive-keyring.gpg"], package: "ubuntu-keyring" },
+};
+
+/** "debian:trixie": what is missing to know the distribution's archive from another; undefined if nothing is. */
+export function describeMissingKeyring(source: string, exists: (path: string) => boolean): string | undefined {
+  const distribution = source.split(":")[0] ?? "";
+  const keyring = KEYRINGS[distribution];
+  if (keyring === undefined || keyring.paths.some(exists)) return undefined;
+  return `the keys of ${distribution}'s archive are not on this host (${keyring.paths[0]}): apt-get install ${keyring.package}`;
+}
+
 /** What may be in an argument of a child process: nothing that could be taken for another flag, a path or a command. */
 const SHAPES: { readonly [K in keyof BootstrapRequest]: RegExp } = {
   suite: /^[a-z][a-z0-9.-]{0,63}$/,

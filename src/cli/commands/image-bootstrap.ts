@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   type BootstrapTool,
   bootstrapPlatform,
   checkBootstrapRequest,
+  describeMissingKeyring,
   parseBootstrapSource,
   planBootstrap,
 } from "../bootstrap.ts";
@@ -48,6 +49,9 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   checkBootstrapRequest(request);
   parseNamedReference(name);
   const tool = findTool();
+  // The tools do not agree on what to do then: to go on without looking at signatures, or to fail in words about "NO_PUBKEY".
+  const keysAreMissing = mirror === "" ? describeMissingKeyring(source, existsSync) : undefined;
+  if (keysAreMissing !== undefined) throw new CliError(`bootstrap: ${keysAreMissing}`);
   await client.getText("/_ping"); // a daemon that is not there is known before the work
 
   const folder = mkdtempSync(join(tmpdir(), "lighter-bootstrap-"));

@@ -1,18 +1,30 @@
 import { LighterError } from "../base/errors.ts";
-import { parseReference, withDefaultTag } from "../engine/mod.ts";
+import { type Described, parseReference, withDefaultTag } from "../engine/mod.ts";
 import { readJsonBody } from "./body.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 import { withRegistry } from "./status.ts";
 
 /** GET /distribution/{name}/json */
-export async function inspectDistribution({ daemon, parameter, request, response }: AnswerCall): Promise<void> {
+export async function inspectDistribution(call: AnswerCall): Promise<void> {
+  const { descriptor, platforms } = await describe(call);
+  const { mediaType, digest, size } = descriptor;
+  sendJson(call.response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
+}
+
+/** GET /lighter/manifests/{name}: that, and the manifest or index itself, to the byte. */
+export async function inspectManifest(call: AnswerCall): Promise<void> {
+  const { descriptor, platforms, bytes } = await describe(call);
+  const { mediaType, digest, size } = descriptor;
+  const Descriptor = { mediaType, digest, size };
+  sendJson(call.response, 200, { Descriptor, Platforms: platforms, Raw: bytes.toString("base64") });
+}
+
+function describe({ daemon, parameter, request }: AnswerCall): Promise<Described> {
   const reference = withDefaultTag(parseReference(parameter("name")));
   const auth = request.headers["x-registry-auth"];
   const credentials = typeof auth === "string" ? auth : "";
-  const { descriptor, platforms } = await withRegistry(() => daemon.registries.describe(reference, credentials));
-  const { mediaType, digest, size } = descriptor;
-  sendJson(response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
+  return withRegistry(() => daemon.registries.describe(reference, credentials));
 }
 
 /** POST /auth */

@@ -32,7 +32,7 @@ import { logs } from "./logs.ts";
 import { connectNetwork, disconnectNetwork } from "./network-members.ts";
 import { createNetwork, inspectNetwork, listNetworks, pruneNetworks, removeNetwork } from "./networks.ts";
 import { push } from "./pull-push.ts";
-import { checkAuth, inspectDistribution, searchImages } from "./registries.ts";
+import { checkAuth, inspectDistribution, inspectManifest, searchImages } from "./registries.ts";
 import type { Route } from "./router.ts";
 import { run } from "./run.ts";
 import { stats } from "./stats.ts";
@@ -146,6 +146,7 @@ export const routes: readonly Route[] = [
   ...SWARM_ROUTES,
 
   { method: "GET", path: "/lighter/containers/{id}/execs", answer: listExecs },
+  { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
   { method: "POST", path: "/lighter/explain", answer: explain },

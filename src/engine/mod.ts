@@ -111,7 +111,7 @@ export {
 } from "./networks/types.ts";
 export { EnginePaths } from "./paths.ts";
 export { pause, unpause } from "./pause.ts";
-export { openRegistries, type Registries } from "./registries.ts";
+export { type Described, openRegistries, type Registries } from "./registries.ts";
 export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
 export { renewLockedFiles } from "./take-over.ts";
 export { listProcesses } from "./top.ts";

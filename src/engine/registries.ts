@@ -18,6 +18,13 @@ import {
 } from "../spec/oci-image.ts";
 import { parseAuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 
+export interface Described {
+  descriptor: Descriptor;
+  /** The manifest or index itself. */
+  bytes: Buffer;
+  platforms: Platform[];
+}
+
 export interface Registries {
   /** For a pull or push of one repository. Connects to nothing yet. */
   open(repository: Reference, options: ClientOptions): Promise<RegistryClient>;
@@ -26,7 +33,7 @@ export interface Registries {
    * `auth`: the request's X-Registry-Auth, "" if there is none.
    * @throws LighterError "not-found", "unauthorized", "unavailable", …, in Docker's words
    */
-  describe(reference: Reference, auth: string): Promise<{ descriptor: Descriptor; platforms: Platform[] }>;
+  describe(reference: Reference, auth: string): Promise<Described>;
   /**
    * Whether a registry takes these credentials: the JSON of `POST /auth`, not checked yet.
    * `IdentityToken`: what is to be kept in place of the password; "" if the registry gives none.
@@ -42,7 +49,7 @@ export function openRegistries(config: RegistryConfig = {}): Registries {
       const client = await RegistryClient.open(config, reference, { credentials: parseRegistryAuth(auth) });
       const manifest = await client.getManifest(reference.digest ?? reference.tag ?? "latest");
       const platforms = await readPlatforms(client, manifest, formatReference(reference));
-      return { descriptor: manifest.descriptor, platforms };
+      return { ...manifest, platforms };
     },
     async checkAuth(credentials) {
       return await checkAuth(config, parseAuthConfig(credentials, "credentials"));

@@ -51,6 +51,8 @@ const docker = (...args: string[]) => dockerWith("", ...args);
 const RUN = ["--network", "none", "-v", hostUsr.Binds[0]!];
 const run = (...args: string[]) => docker("run", "--rm", ...RUN, ...args);
 
+const ourClient = (...args: string[]) => clientWith(["nothing", "", 0], [...lighterCommand, ...args]);
+
 async function id(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await docker(...args);
   if (code !== 0) throw new Error(stderr);
@@ -404,6 +406,11 @@ withRegistry("images go to a registry and come back", async () => {
   expect((await run(reference, "echo", "back")).stdout).toBe("back\n");
   expect((await docker("pull", reference)).stdout).toContain(`Status: Image is up to date for ${reference}`);
   expect((await docker("pull", `${registry.host}/of/nobody:1`)).stderr).toContain("not found");
+  const asked = [[reference], ["-v", reference], [`${registry.host}/of/cli:2`], [`${registry.host}/of/nobody`]];
+  for (const words of asked) {
+    const theirs = await docker("manifest", "inspect", "--insecure", ...words);
+    expect(await ourClient("manifest", "inspect", ...words)).toEqual(theirs);
+  }
   expect((await docker("rmi", reference)).code).toBe(0);
 });
 

@@ -1,0 +1,83 @@
+import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { serverOf } from "../credentials.ts";
+import { CliError } from "../exit.ts";
+import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { formatFullReference, type ImageReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
+import { indentJson } from "../json-indent.ts";
+import { stdout } from "../output.ts";
+import { requestWithCredentials } from "../registry-request.ts";
+
+const flags = {
+  insecure: boolFlag("Accepted for compatibility: the daemon knows which registries are insecure"),
+  verbose: boolFlag("Output additional info including layers and platform", { short: "v" }),
+};
+
+export const command = defineCommand({
+  name: "manifest inspect",
+  usage: "[OPTIONS] IMAGE",
+  summary: "Display an image manifest, or an index",
+  flags,
+  args: { min: 1, max: 1 },
+  run,
+});
+
+/** What the daemon says of a name in a registry. */
+interface Found {
+  readonly Descriptor: object & { readonly mediaType: string };
+  readonly Platforms: readonly object[];
+  /** Base64. */
+  readonly Raw: string;
+}
+
+/** Of an index's text, what we look at. */
+interface Index {
+  readonly manifests: readonly (object & { readonly digest: string })[];
+}
+
+async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+  const reference = withDefaultTag(parseNamedReference(args[0] ?? ""));
+  const found = await find(client, reference);
+  const text = values.verbose ? JSON.stringify(await describe(client, reference, found)) : textOf(found);
+  await stdout.text(`${indentJson(text, "\t")}\n`);
+  return 0;
+}
+
+/** With all that it lists, if it is an index. */
+async function describe(client: Client, reference: ImageReference, found: Found): Promise<object | object[]> {
+  if (!isIndex(found)) {
+    const [platform] = found.Platforms;
+    return entry(formatFullReference(reference), { ...found.Descriptor, ...(platform && { platform }) }, found);
+  }
+  const { manifests } = parseJson<Index>(textOf(found));
+  const entries: object[] = [];
+  for (const descriptor of manifests) {
+    const one = { ...reference, digest: descriptor.digest };
+    entries.push(entry(formatFullReference(one), descriptor, await find(client, one)));
+  }
+  return entries;
+}
+
+function entry(Ref: string, Descriptor: object, found: Found): object {
+  const kind = found.Descriptor.mediaType.startsWith("application/vnd.oci.") ? "OCIManifest" : "SchemaV2Manifest";
+  return { Ref, Descriptor, Raw: found.Raw, [kind]: parseJson(textOf(found)) };
+}
+
+const isIndex = ({ Descriptor }: Found) => /manifest\.list|image\.index/.test(Descriptor.mediaType);
+const textOf = ({ Raw }: Found) => Buffer.from(Raw, "base64").toString();
+
+/** @throws CliError if the registry has no such thing */
+async function find(client: Client, reference: ImageReference): Promise<Found> {
+  const { name, tag, digest } = reference;
+  const path = `/lighter/manifests/${encodeName(name)}${digest === undefined ? `:${tag}` : `@${digest}`}`;
+  try {
+    const response = await requestWithCredentials(client, { method: "GET", path }, serverOf(reference));
+    return parseJson<Found>(await response.text());
+  } catch (error) {
+    if (error instanceof ApiError && error.message.includes("page not found"))
+      throw new CliError("manifest inspect: this daemon is another one than Lighter's, and cannot be asked");
+    if (error instanceof ApiError && error.status === 404)
+      throw new CliError(`no such manifest: ${formatFullReference(reference)}`);
+    throw error;
+  }
+}

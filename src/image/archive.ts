@@ -7,6 +7,7 @@ import { errnoOf, LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
 import { type IngestedFile, readFileLimited } from "./blobs.ts";
+import type { LayerRecord } from "./database.ts";
 import { splitArchivePath } from "./unpack.ts";
 import type { ArchiveEntry, TakenFile } from "./worker/protocol.ts";
 
@@ -16,6 +17,8 @@ export interface ImageFiles {
   readDocument(name: string): Promise<Buffer | undefined>;
   /** The file, in the ingest directory, hashed: the caller may move it. Undefined if there is none of the name. */
   ingest(name: string): Promise<IngestedFile | undefined>;
+  /** The blob in the store that has the same content, where the file was passed over for that. */
+  knownBlob?(name: string): LayerRecord["blob"] | undefined;
 }
 
 /** The name as a key: "./a//b" and "a/b" are one. Undefined for one that leaves the top: nothing has such a name. */
@@ -33,13 +36,15 @@ const LINKS_MAX = 8;
 /** What a worker has found in a tar. */
 export class ArchiveFiles implements ImageFiles {
   readonly #ingestPath: string;
+  readonly #known: ReadonlyMap<string, LayerRecord>;
   readonly #files = new Map<string, TakenFile | { known: Digest }>();
   /** Name to name. */
   readonly #links = new Map<string, string>();
 
-  /** `ingestPath`: where the files are. */
-  constructor(ingestPath: string) {
+  /** `ingestPath`: where the files are. `known`: layers that were passed over, by the digest in their name. */
+  constructor(ingestPath: string, known: ReadonlyMap<string, LayerRecord>) {
     this.#ingestPath = ingestPath;
+    this.#known = known;
   }
 
   add(entry: Exclude<ArchiveEntry, { kind: "progress" }>): void {
@@ -70,6 +75,11 @@ export class ArchiveFiles implements ImageFiles {
   async ingest(name: string): Promise<IngestedFile | undefined> {
     const file = this.#find(name);
     return file === undefined || "known" in file ? undefined : ingested(file, this.#ingestPath);
+  }
+
+  knownBlob(name: string): LayerRecord["blob"] | undefined {
+    const file = this.#find(name);
+    return file !== undefined && "known" in file ? this.#known.get(file.known)?.blob : undefined;
   }
 }
 

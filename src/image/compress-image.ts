@@ -19,6 +19,8 @@ export interface CompressOptions {
   compression: LayerCompression;
   /** Bytes of a layer's tar that are done, and how many there are. */
   onProgress: (diffId: DiffId, currentBytes: number, totalBytes: number) => void;
+  /** A layer's blob is in the store. The others wait for what comes of it, and fail with it. */
+  onCompressed?: (diffId: DiffId, blob: CompressedBlob) => Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -44,7 +46,7 @@ interface Parts {
 export async function compressBlobs(
   image: StoredImage,
   indexes: readonly number[],
-  { compression, onProgress, signal }: CompressOptions,
+  { compression, onProgress, onCompressed, signal }: CompressOptions,
   { staging, blobs, jobs }: Parts,
 ): Promise<Map<number, CompressedBlob>> {
   const mediaType = compression === "gzip" ? MEDIA_TYPE.ociLayerGzip : MEDIA_TYPE.ociLayerZstd;
@@ -52,12 +54,12 @@ export async function compressBlobs(
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   const compressOne = async (index: number): Promise<CompressedBlob> => {
     const { digest, size } = image.manifest.layers[index]!;
+    const diffId = image.document.rootfs.diff_ids[index]!;
     const known = image.layers[index]!.blob;
     if (known.mediaType === mediaType && blobs.has(known.digest)) {
       staging.leasedBlobs.add(known.digest); // another image with the layer was pushed before
       return known;
     }
-    const diffId = image.document.rootfs.diff_ids[index]!;
     const path = join(staging.ingestPath, `${index}`);
     const job = { diffId, compression, sourcePath: blobs.pathOf(digest), targetPath: path };
     const made = await jobs.compress(job, (doneBytes) => onProgress(diffId, doneBytes, size), either);
@@ -68,7 +70,9 @@ export async function compressBlobs(
   const results = await Promise.allSettled(
     indexes.map(async (index) => {
       try {
-        return [index, await compressOne(index)] as const;
+        const blob = await compressOne(index);
+        await onCompressed?.(image.document.rootfs.diff_ids[index]!, blob);
+        return [index, blob] as const;
       } catch (error) {
         failed.abort(error);
         throw error;

@@ -56,7 +56,7 @@ export async function pushImage(
   reference: Reference,
   options: PushOptions,
 ): Promise<PushedManifest> {
-  await compressPlainLayers(store, image, reference, options);
+  const sent = await compressAndSend(store, image, reference, options);
   return store.hold(image, async () => {
     const { client, onEvent, signal, maxUploads = MAX_UPLOADS } = options;
     const repository = `${reference.domain}/${reference.path}`;
@@ -65,15 +65,14 @@ export async function pushImage(
     const layers = new Map(
       image.manifest.layers.map((layer, index) => [layer.digest, { layer, diffId: diffIds[index]! }]),
     );
+    for (const digest of sent) layers.delete(digest);
     for (const { diffId } of layers.values()) onEvent({ diffId, phase: "Preparing" });
     let begun = 0;
     await forEachAtOnce(maxUploads, [...layers.values()], async ({ layer, diffId }) => {
       signal?.throwIfAborted();
       if (++begun === maxUploads)
         for (const waiting of [...layers.values()].slice(begun)) onEvent({ diffId: waiting.diffId, phase: "Waiting" });
-      await pushLayer(store, layer, reference, client, (phase, currentBytes) =>
-        onEvent({ diffId, phase, ...(currentBytes === undefined ? {} : { currentBytes, totalBytes: layer.size }) }),
-      );
+      await pushLayer(store, layer, reference, client, sayFor(onEvent, diffId, layer));
     });
     const { config } = image.manifest;
     if (!(await client.hasBlob(config.digest)))
@@ -86,20 +85,36 @@ export async function pushImage(
   });
 }
 
-async function compressPlainLayers(
+/** Each layer is sent as soon as it is compressed. Those that were. */
+async function compressAndSend(
   store: ImageStore,
   image: StoredImage,
-  { tag }: Reference,
+  reference: Reference,
   { client, onEvent, signal }: PushOptions,
-): Promise<void> {
+): Promise<Set<Digest>> {
+  const sent = new Set<Digest>();
   const plain = plainLayersOf(image);
-  if (plain.length === 0) return;
+  if (plain.length === 0) return sent;
+  await client.hasBlob(image.id); // who may not push hears of it before the work
   for (const index of plain) onEvent({ diffId: image.document.rootfs.diff_ids[index]!, phase: "Preparing" });
   await store.compressLayers(image, {
-    compression: await compressionAt(client, tag!),
+    compression: await compressionAt(client, reference.tag!),
     onProgress: (diffId, currentBytes, totalBytes) => onEvent({ diffId, phase: "Preparing", currentBytes, totalBytes }),
+    onCompressed: async (diffId, layer) => {
+      if (sent.has(layer.digest)) return;
+      sent.add(layer.digest);
+      await pushLayer(store, layer, reference, client, sayFor(onEvent, diffId, layer));
+    },
     ...(signal && { signal }),
   });
+  return sent;
+}
+
+type Say = (phase: PushPhase, currentBytes?: number) => void;
+
+function sayFor(onEvent: PushOptions["onEvent"], diffId: DiffId, { size }: Pick<Descriptor, "size">): Say {
+  return (phase, currentBytes) =>
+    onEvent({ diffId, phase, ...(currentBytes === undefined ? {} : { currentBytes, totalBytes: size }) });
 }
 
 /** zstd where that is what the registry has under the tag already; else gzip, which every client reads. */
@@ -112,10 +127,10 @@ async function compressionAt(client: RegistryClient, tag: string): Promise<Layer
 
 async function pushLayer(
   store: ImageStore,
-  layer: Descriptor,
+  layer: Pick<Descriptor, "digest" | "size">,
   { domain, path }: Reference,
   client: RegistryClient,
-  say: (phase: PushPhase, currentBytes?: number) => void,
+  say: Say,
 ): Promise<void> {
   if (await client.hasBlob(layer.digest)) return say("Layer already exists");
   const others = store

@@ -40,7 +40,7 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
     const diffId = diffIds[index]!;
     const chainId = chainIds[index]!;
     staging.leaseLayer({ diffId, chainId });
-    const source = knownBlob(found, layer, { diffId, chainId }, options) ?? (await stageBlob(layer, diffId, options));
+    const source = knownBlob(layer, { diffId, chainId }, options) ?? (await stageBlob(layer, diffId, options));
     const totalBytes = source.blob.size;
     const report = (currentBytes: number, done: boolean): void =>
       onProgress({ diffId: diffId as string as Digest, currentBytes, totalBytes, done });
@@ -56,12 +56,10 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
   }
   const records = await staging.getLayers(requests);
   await staging.putDocument(found.configBytes, found.configDigest);
-  const manifest =
-    found.manifest ??
-    makeManifest(
-      found,
-      requests.map(({ blob }) => blob),
-    );
+  // That of the archive, unless a layer is here in another form than it names.
+  const isAsNamed = requests.every(({ blob }, index) => blob.digest === found.layers[index]!.digest);
+  const made = requests.map(({ blob }) => blob);
+  const manifest = found.manifest !== undefined && isAsNamed ? found.manifest : makeManifest(found, made);
   await staging.putDocument(manifest.bytes, manifest.digest);
   return {
     image: {
@@ -81,18 +79,18 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
 
 type ArchiveLayer = FoundImage["layers"][number];
 
-/** The blob that the layer came from when it was first unpacked, if it will do: then the archive's is not read. */
+/**
+ * A blob of the store with the layer in it, if it will do: then the archive's is not read. The tar itself may be named,
+ * of which a blob is another form.
+ */
 function knownBlob(
-  { manifest }: FoundImage,
   layer: ArchiveLayer,
   { diffId, chainId }: Pick<LayerRequest, "diffId" | "chainId">,
-  { staging, blobs, layers }: ArchiveStagingOptions,
+  { files, staging, blobs, layers }: ArchiveStagingOptions,
 ): Pick<LayerRequest, "blob"> | undefined {
-  const blob = layers.get(diffId, chainId)?.blob;
+  const blob = files.knownBlob?.(layer.fileName) ?? layers.get(diffId, chainId)?.blob;
   if (blob === undefined || !blobs.has(blob.digest)) return undefined;
-  // A manifest that is not ours names one blob. Elsewhere the tar may be named, of which that is another form.
-  const serves: (string | undefined)[] = manifest === undefined ? [undefined, blob.digest, diffId] : [blob.digest];
-  if (!serves.includes(layer.digest)) return undefined;
+  if (![undefined, blob.digest, diffId as string].includes(layer.digest)) return undefined;
   staging.leasedBlobs.add(blob.digest);
   return { blob };
 }

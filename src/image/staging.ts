@@ -90,20 +90,18 @@ export class Staging {
     if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
   }
 
-  /** Takes an archive to pieces, into `ingestPath`. `known`: layers and blobs that it need not bring. */
+  /** Takes an archive to pieces, into `ingestPath`. `known`: layers that it need not bring, by blob's digest and diffId. */
   async takeArchive(
     source: AsyncIterable<Uint8Array> | { path: string },
-    known: Iterable<LayerRecord>,
+    known: ReadonlyMap<string, LayerRecord>,
     onProgress: (progress: Extract<ArchiveEntry, { kind: "progress" }>) => void,
   ): Promise<ArchiveFiles> {
-    const files = new ArchiveFiles(this.#ingestPath);
-    const digests: Digest[] = [];
-    for (const { key, blob } of known) {
-      digests.push(key as string as Digest, blob.digest);
+    const files = new ArchiveFiles(this.#ingestPath, known);
+    for (const { key, blob } of known.values()) {
       this.leasedLayers.add(key);
       this.leasedBlobs.add(blob.digest);
     }
-    await this.#jobs.takeArchive(source, { ingestPath: this.#ingestPath, known: digests }, (entry) =>
+    await this.#jobs.takeArchive(source, { ingestPath: this.#ingestPath, known: [...known.keys()] }, (entry) =>
       entry.kind === "progress" ? onProgress(entry) : files.add(entry),
     );
     return files;

@@ -36,7 +36,7 @@ import {
   withBlobs,
 } from "./compress-image.ts";
 import { Content } from "./content.ts";
-import type { Changes, ImageDatabase, ImageRecord, RootAttributes } from "./database.ts";
+import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
 import { ImageIndex } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
@@ -387,8 +387,11 @@ export class ImageStore implements AsyncDisposable {
   ): Promise<ImageFiles> {
     if ("path" in source && statSync(source.path).isDirectory())
       return new DirectoryFiles(source.path, staging.ingestPath);
-    const known = new Set(this.#index.values().flatMap(({ layers }) => layers));
-    for (const layer of known) if (layer.implied || !this.#blobs.has(layer.blob.digest)) known.delete(layer);
+    const known = new Map<string, LayerRecord>();
+    for (const { layers, document } of this.#index.values())
+      for (const [index, layer] of layers.entries())
+        if (this.#blobs.has(layer.blob.digest))
+          known.set(layer.blob.digest, layer).set(document.rootfs.diff_ids[index]!, layer);
     return await staging.takeArchive(source, known, ({ diffId, currentBytes, totalBytes }) =>
       onProgress({ diffId: diffId as string as Digest, currentBytes, totalBytes, done: false }),
     );

@@ -613,6 +613,20 @@ describe("a load as a stream", () => {
     expect(storeSnapshot(storePath)).toEqual(before);
   });
 
+  test("a layer that takes attributes over from those below is passed over too, and unpacked for each chain", async () => {
+    const implying = rawTar({ name: "dir/file", content: "x" });
+    const below = (mode: number) => rawTar({ name: "dir/", type: "5", mode });
+    const [one, two] = [0o700, 0o711].map((mode) => [below(mode), implying] as [Buffer, Buffer]);
+    const config = (layers: Buffer[]) => Buffer.from(JSON.stringify(imageDocument(layers)));
+    await store.load(pieces(archiveOf(one!, "one:1", config(one!))));
+    const spoiled = archiveOf(two!, "two:1", config(two!));
+    const at = spoiled.indexOf(blobName(implying)) + 512;
+    spoiled.fill(0xff, at, at + implying.length);
+    const [image] = await store.load(pieces(spoiled));
+    const [top] = store.layersOf(image!.id).lowerDirs;
+    expect(statSync(join(top!, "dir")).mode & 0o777).toBe(0o711);
+  });
+
   test("a layer that two images have, and one that an image has twice, are there once", async () => {
     const twice = Buffer.from(JSON.stringify(imageDocument([layer, layer])));
     const images = [...(await store.load(pieces(archiveOf([layer, layer], "twice:1", twice))))];

@@ -71,7 +71,7 @@ export interface ArchiveJob {
   /** A directory for what it finds. */
   ingestPath: string;
   /** Layers and blobs that are here: files with these digests in their names are passed over. */
-  known: Digest[];
+  known: string[];
 }
 
 /** Makes a layer: of a tar on fd 4, plain or compressed, or of what a container has changed. */

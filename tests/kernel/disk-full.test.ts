@@ -1,3 +1,4 @@
+// needs: losetup mkfs.ext4
 /** A daemon whose data is on a file system that a container has filled: small, of its own, by a loop device. */
 import { afterEach, beforeEach, expect } from "bun:test";
 import { spawnSync } from "node:child_process";

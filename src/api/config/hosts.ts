@@ -15,7 +15,9 @@ const TLS_PORT = 2376;
 
 /** @throws LighterError "invalid" */
 export function parseHost(text: string, withTls: boolean): Host {
-  const [, scheme = "", rest = ""] = /^([a-z]+):\/\/(.*)$/s.exec(text) ?? [];
+  // Without a scheme it is TCP, as for Docker.
+  const [, scheme = "", rest = ""] =
+    /^([a-z]+):\/\/(.*)$/s.exec(text) ?? (/^[^./]/.test(text) ? ["", "tcp", text] : []);
   switch (scheme) {
     case "unix":
       if (rest === "") return { kind: "unix", path: DEFAULT_SOCKET_PATH };

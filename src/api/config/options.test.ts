@@ -225,6 +225,10 @@ test("TCP beyond loopback needs clients' certificates, or an explicit no", () =>
   ]);
   for (const address of ["tcp://", "tcp://localhost", "tcp://[::1]", "tcp://127.1.2.3"])
     expect(parse("{}", "-H", address).hosts).toMatchObject([{ port: 2375 }]);
+  for (const address of ["127.0.0.1:2375", ":2375", "localhost", "[::1]:2375"])
+    expect(parse("{}", "-H", address).hosts).toEqual(parse("{}", "-H", `tcp://${address}`).hosts);
+  expect(() => parse("{}", "-H", "0.0.0.0:2375")).toThrow(refused);
+  for (const address of ["/run/x.sock", "./x.sock"]) expect(() => parse("{}", "-H", address)).toThrow("is none of");
   expect(parse("{}", "-H", "tcp://", "--tls").hosts).toEqual([{ kind: "tcp", hostname: "127.0.0.1", port: 2376 }]);
 });
 

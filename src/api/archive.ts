@@ -1,13 +1,13 @@
 import { LighterError } from "../base/errors.ts";
-import { type Container, type PathStat, readFiles, statFiles, writeFiles } from "../engine/mod.ts";
+import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../engine/mod.ts";
 import { COMMON_HEADERS, sendEmpty } from "./protocol.ts";
-import type { AnswerCall } from "./router.ts";
+import type { AnswerCall, Call, UploadCall } from "./router.ts";
 import { sendOutput } from "./send-output.ts";
 
 const STAT_HEADER = "X-Docker-Container-Path-Stat";
 
 /** The container comes first: that there is none is told before that there is no path. */
-function parseCall({ daemon, parameter, query }: AnswerCall): { container: Container; path: string; ref: string } {
+function parseCall({ daemon, parameter, query }: Call): { container: Container; path: string; ref: string } {
   const ref = parameter("id");
   const path = query.text("path");
   if (path === undefined) throw new LighterError("invalid", "bad parameter: pathcannot be empty"); // Docker's text
@@ -39,11 +39,20 @@ export async function readArchive(call: AnswerCall): Promise<void> {
 
 /** PUT /containers/{id}/archive */
 export async function writeArchive(call: AnswerCall): Promise<void> {
+  await write(call, call.request);
+  sendEmpty(call.response, 200);
+}
+
+/** The same, past this process. */
+export function uploadArchive(call: UploadCall): Promise<void> {
+  return write(call, call.body);
+}
+
+async function write(call: Call, tar: AsyncIterable<Uint8Array> | RawBody): Promise<void> {
   const { container, path, ref } = parseCall(call);
-  const { daemon, query, request, response } = call;
-  await writeFiles(daemon.engine, container, path, ref, request, {
+  const { daemon, query } = call;
+  await writeFiles(daemon.engine, container, path, ref, tar, {
     keepKinds: query.boolean("noOverwriteDirNonDir"),
     ownedByUser: query.boolean("copyUIDGID"),
   });
-  sendEmpty(response, 200);
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LighterError } from "../base/errors.ts";
+import type { RawBody } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { API_VERSION, MIN_API_VERSION } from "./protocol.ts";
@@ -26,7 +27,14 @@ export interface StreamCall extends Call {
   client: ClientStream;
 }
 
+/** Of a request whose connection has been taken over for its body, and who answers with no more than how it went. */
+export interface UploadCall extends Call {
+  body: RawBody;
+}
+
 interface RouteBase {
+  /** In place of `answer`, where that is possible. */
+  upload?: (call: UploadCall) => Promise<void>;
   method: Method;
   /** "{id}" is one part of a path, "{name...}" one or more. */
   path: string;

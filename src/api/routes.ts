@@ -1,5 +1,5 @@
 import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
-import { pathStat, readArchive, writeArchive } from "./archive.ts";
+import { pathStat, readArchive, uploadArchive, writeArchive } from "./archive.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
 import { pruneContainers } from "./container-prune.ts";
@@ -84,7 +84,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/containers/{id}/changes", answer: changes },
   { method: "HEAD", path: "/containers/{id}/archive", answer: pathStat },
   { method: "GET", path: "/containers/{id}/archive", answer: readArchive },
-  { method: "PUT", path: "/containers/{id}/archive", answer: writeArchive },
+  { method: "PUT", path: "/containers/{id}/archive", answer: writeArchive, upload: uploadArchive },
   { method: "POST", path: "/containers/{id}/attach", stream: attach },
   { method: "GET", path: "/containers/{id}/attach/ws", stream: attachWebSocket },
   { method: "POST", path: "/containers/{id}/start", answer: start },

@@ -9,6 +9,7 @@ import { refusalOf } from "./doorkeeper.ts";
 import { asUpgrade, isIncomplete } from "./first-request.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
+import { takeUpload } from "./upload.ts";
 import { isWebSocket, WebSocketClient } from "./websocket.ts";
 
 /** Connections whose first request is to be taken over although it does not ask for an upgrade. */
@@ -54,6 +55,7 @@ export function createAcceptor(
       first = Buffer.concat([first, chunk]);
       if (isIncomplete(first)) return;
       socket.off("end", onEnd).off("data", onData);
+      if (takeUpload(daemon, socket, first, (url) => findRoute(router, "PUT", url))) return;
       socket.pause();
       const { bytes, isPlain } = asUpgrade(first, (url) => findRoute(router, "POST", url)?.route.stream !== undefined);
       if (isPlain) withoutUpgrade.add(socket);

@@ -60,7 +60,7 @@ export class Client {
 
   /** A response of any status. @throws DaemonUnreachable */
   async raw(request: Request): Promise<Response> {
-    const { connection, used } = await this.#take();
+    const { connection, used } = await this.#take(request);
     let response: Response;
     try {
       response = await connection.request({ ...request, path: this.#versioned(request.path) });
@@ -121,7 +121,9 @@ export class Client {
   }
 
   /** `used`: it has served a request before. */
-  async #take(): Promise<{ connection: Connection; used: boolean }> {
+  /** The daemon passes on a connection whose first request is an upload, and with it the bytes. */
+  async #take({ stream }: Request): Promise<{ connection: Connection; used: boolean }> {
+    if (stream !== undefined && "unix" in this.host.address) return { connection: await this.#connect(), used: false };
     for (let next = this.#idle.shift(); next !== undefined; next = this.#idle.shift()) {
       const { connection, idleSinceMs } = next;
       const ready = await connection;

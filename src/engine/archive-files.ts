@@ -2,11 +2,11 @@
 import { closeSync, fstatSync, readlinkSync, statfsSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
-import { FILE_INPUT_BYTES } from "../base/limits.ts";
 import { formatRfc3339 } from "../base/time.ts";
 import { decodeError } from "../base/wire-error.ts";
-import { type JobContext, writeOutput } from "../files/mod.ts";
+import { bodyOf, type JobContext, receiveAll, writeOutput } from "../files/mod.ts";
 import { decompressStream, LiveExtractor, TarReader, writeFileTar } from "../image/mod.ts";
+import { rewind } from "../linux/sys/directory.ts";
 import {
   type BytePath,
   bytePath,
@@ -30,7 +30,6 @@ import {
   showPath,
   tryOpenat2,
 } from "../linux/sys/fs.ts";
-import { receiveBytes } from "../linux/sys/stream-bytes.ts";
 import type { PathStat, Target, WriteFilesArgument } from "./file-jobs.ts";
 import { type IdMappings, idTranslations } from "./userns/id-mappings.ts";
 
@@ -67,19 +66,20 @@ export function readFilesBelow(
 
 /** Unpacks a tar, compressed or not, into the directory. */
 export async function writeFilesBelow(
-  rootFd: number,
-  inputFd: number,
-  { target, keepKinds, owner, idMappings, refusal }: WriteFilesArgument,
+  [rootFd, inputFd, firstFd]: readonly number[],
+  { target, keepKinds, owner, idMappings, refusal, form }: WriteFilesArgument,
   beat: () => void,
 ): Promise<null> {
   const path = bytePath(posix.resolve("/", target.asGiven));
-  requireDirectory(rootFd, { ...target, path });
+  requireDirectory(rootFd!, { ...target, path });
   if (refusal !== undefined) throw decodeError(refusal);
   const ids = idTranslations(idMappings);
-  const extractor = new LiveExtractor(rootFd, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
+  const extractor = new LiveExtractor(rootFd!, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
   try {
     const reader = new TarReader(extractor);
-    for await (const chunk of decompressStream(inputOf(inputFd, beat))) {
+    if (firstFd !== undefined) rewind(firstFd);
+    const input = inputOf(firstFd === undefined ? [inputFd!] : [firstFd, inputFd!], beat);
+    for await (const chunk of decompressStream(bodyOf(form, input))) {
       reader.push(chunk);
       beat();
     }
@@ -91,13 +91,8 @@ export async function writeFilesBelow(
   }
 }
 
-async function* inputOf(fd: number, beat: () => void): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const buffer = Buffer.allocUnsafeSlow(FILE_INPUT_BYTES); // a decompressor may keep it for a while
-    const length = receiveBytes(fd, buffer, beat);
-    if (length === 0) return;
-    yield buffer.subarray(0, length);
-  }
+async function* inputOf(fds: readonly number[], beat: () => void): AsyncGenerator<Uint8Array> {
+  for (const fd of fds) yield* receiveAll(fd, beat);
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;

@@ -1,12 +1,9 @@
 /** Files of a container, from outside: `docker cp`. Who touches them is a file worker, see archive-files.ts. */
-import { closeSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { encodeError } from "../base/wire-error.ts";
-import { type JobOutput, runWithOutput } from "../files/mod.ts";
+import { type JobOutput, type RawBody, runWithInput, runWithOutput } from "../files/mod.ts";
 import { bytePath } from "../linux/sys/fs.ts";
-import { socketPair } from "../linux/sys/passed-fds.ts";
 import type { Container } from "./container.ts";
 import { withContainerRoot } from "./container-root.ts";
 import type { Engine } from "./engine.ts";
@@ -55,32 +52,18 @@ export async function writeFiles(
   container: Container,
   asGiven: string,
   containerRef: string,
-  tar: AsyncIterable<Uint8Array>,
+  tar: AsyncIterable<Uint8Array> | RawBody,
   { keepKinds, ownedByUser }: WriteOptions,
 ): Promise<void> {
   const target = parseTarget(asGiven, containerRef);
   const { idMappings } = container.record;
   await withContainerRoot(engine, container, async (rootFd) => {
-    const argument = { target, keepKinds, idMappings, ...planWrite(engine, container, asGiven, ownedByUser) };
-    const [ours, theirs] = socketPair("stream");
-    const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
-    socket.on("error", () => {}); // the job says why it takes no more
-    const aborter = new AbortController();
-    let isClosed = false;
-    const closeTheirs = () => {
-      if (!isClosed) closeSync(theirs);
-      isClosed = true;
-    };
-    try {
-      const options = { fds: [rootFd, theirs], signal: aborter.signal, onSent: closeTheirs };
-      const job = engine.workers.run(writeFilesJob, argument, options);
-      void pump(tar, socket).catch((error: unknown) => aborter.abort(error));
-      await job;
-      container.publish("extract-to-dir");
-    } finally {
-      closeTheirs();
-      socket.destroy();
-    }
+    const plan = { target, keepKinds, idMappings, ...planWrite(engine, container, asGiven, ownedByUser) };
+    if ("fd" in tar) {
+      const fds = [rootFd, tar.fd, tar.firstFd];
+      await engine.workers.run(writeFilesJob, { ...plan, form: tar.form }, { fds });
+    } else await runWithInput(engine.workers, writeFilesJob, { ...plan, form: "plain" }, { fds: [rootFd] }, tar);
+    container.publish("extract-to-dir");
   });
 }
 
@@ -96,22 +79,6 @@ function planWrite(engine: Engine, container: Container, asGiven: string, ownedB
     if (error instanceof LighterError) return { refusal: encodeError(error) };
     throw error;
   }
-}
-
-/** @throws what `source` throws; not what is wrong with `socket` */
-async function pump(source: AsyncIterable<Uint8Array>, socket: Socket): Promise<void> {
-  for await (const chunk of source) {
-    if (socket.destroyed) return;
-    if (socket.write(chunk)) continue;
-    await new Promise<void>((resolve) => {
-      const settle = () => {
-        socket.off("drain", settle).off("close", settle);
-        resolve();
-      };
-      socket.on("drain", settle).on("close", settle);
-    });
-  }
-  socket.end();
 }
 
 function parseTarget(asGiven: string, containerRef: string): Target {

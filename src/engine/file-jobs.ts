@@ -1,6 +1,6 @@
 /** What file workers do for the engine: see file-worker.ts for how. */
 import type { WireError } from "../base/wire-error.ts";
-import type { FileJob } from "../files/mod.ts";
+import type { BodyForm, FileJob } from "../files/mod.ts";
 import type { TreeTarOptions } from "../image/mod.ts";
 import type { BytePath } from "../linux/sys/fs.ts";
 import type { IdMappings } from "./userns/id-mappings.ts";
@@ -38,9 +38,10 @@ export interface WriteFilesArgument {
   idMappings: IdMappings | null;
   /** Why not, if there is a directory. */
   refusal?: WireError;
+  form: BodyForm;
 }
 
-/** Its second fd is where the tar comes from. */
+/** Its second fd is where the tar comes from; a third has what comes before. */
 export const writeFilesJob: FileJob<WriteFilesArgument, null> = { kind: "write files" };
 
 /** Directories on the host, topmost first. */

@@ -11,7 +11,7 @@ export function fileWorkerMain(): Promise<number> {
   const jobs = addGeneralJobs(new JobTable())
     .on(statFilesJob, ({ target }, { fds }) => statFilesBelow(fds[0]!, target))
     .on(readFilesJob, ({ target, idMappings }, context) => readFilesBelow(context.fds[0]!, target, idMappings, context))
-    .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds[0]!, fds[1]!, argument, beat))
+    .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds, argument, beat))
     .on(treeTarJob, ({ layers, options }, context) =>
       writeOutput(context, null, writeTreeTar(layers, { ...options, beat: context.beat })),
     )

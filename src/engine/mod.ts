@@ -25,7 +25,7 @@ import { Reserve } from "./reserve.ts";
 import { startAtBoot } from "./start-at-boot.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
-export { type JobOutput, measureTrees } from "../files/mod.ts";
+export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
   LoadedImage,
@@ -51,7 +51,7 @@ export {
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
-export { duplicateFd } from "../linux/sys/memfd.ts";
+export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";

@@ -4,7 +4,7 @@
  */
 import { closeSync } from "node:fs";
 import { randomId } from "../base/ids.ts";
-import { type DirectoryEntry, readEntries, rewindDirectory } from "./sys/directory.ts";
+import { type DirectoryEntry, readEntries, rewind } from "./sys/directory.ts";
 import {
   ENOENT,
   kernelError,
@@ -109,7 +109,7 @@ class Removal {
     const above = this.#levels.at(-2)?.fd ?? this.#directoryFd;
     const rc = tryRmdirat(above, level.name);
     if (rc === ENOTEMPTY && ++level.rounds < ROUNDS && this.failure === undefined) {
-      rewindDirectory(level.fd);
+      rewind(level.fd);
       return;
     }
     this.#levels.pop();

@@ -57,8 +57,8 @@ export function readEntries(directoryFd: number): DirectoryEntry[] {
   }
 }
 
-/** The next `readEntries` begins anew. */
-export function rewindDirectory(directoryFd: number): void {
+/** What is read next is from the beginning. */
+export function rewind(directoryFd: number): void {
   check(libc.lseek(directoryFd, 0, 0), "lseek(2)");
 }
 

@@ -1,0 +1,71 @@
+/** What a job is given in bytes: by the daemon, or by whoever sends them to it. */
+import { closeSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { FILE_INPUT_BYTES } from "../base/limits.ts";
+import { socketPair } from "../linux/sys/passed-fds.ts";
+import { receiveBytes } from "../linux/sys/stream-bytes.ts";
+import type { BodyForm } from "./body.ts";
+import type { FileJob } from "./protocol.ts";
+import type { FileWorkers, RunOptions } from "./workers.ts";
+
+/** A request's body in its client's connection. The fds are who has it. */
+export interface RawBody {
+  fd: number;
+  form: BodyForm;
+  /** A file of what has been read of it already. */
+  firstFd: number;
+}
+
+/** In the worker: all that comes from an fd, each piece the taker's to keep. */
+export async function* receiveAll(fd: number, beat: () => void): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const buffer = Buffer.allocUnsafeSlow(FILE_INPUT_BYTES); // a decompressor may keep it for a while
+    const length = receiveBytes(fd, buffer, beat);
+    if (length === 0) return;
+    yield buffer.subarray(0, length);
+  }
+}
+
+/** Runs a job whose last fd gives `source`. @throws LighterError of the job; what `source` throws */
+export async function runWithInput<Argument, Result>(
+  workers: FileWorkers,
+  job: FileJob<Argument, Result>,
+  argument: Argument,
+  { fds = [] }: Pick<RunOptions, "fds">,
+  source: AsyncIterable<Uint8Array>,
+): Promise<Result> {
+  const [ours, theirs] = socketPair("stream");
+  const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
+  socket.on("error", () => {}); // the job says why it takes no more
+  const aborter = new AbortController();
+  let isClosed = false;
+  const closeTheirs = () => {
+    if (!isClosed) closeSync(theirs);
+    isClosed = true;
+  };
+  try {
+    const options = { fds: [...fds, theirs], signal: aborter.signal, onSent: closeTheirs };
+    const running = workers.run(job, argument, options);
+    void pump(source, socket).catch((error: unknown) => aborter.abort(error));
+    return await running;
+  } finally {
+    closeTheirs();
+    socket.destroy();
+  }
+}
+
+/** @throws what `source` throws; not what is wrong with `socket` */
+async function pump(source: AsyncIterable<Uint8Array>, socket: Socket): Promise<void> {
+  for await (const chunk of source) {
+    if (socket.destroyed) return;
+    if (socket.write(chunk)) continue;
+    await new Promise<void>((resolve) => {
+      const settle = () => {
+        socket.off("drain", settle).off("close", settle);
+        resolve();
+      };
+      socket.on("drain", settle).on("close", settle);
+    });
+  }
+  socket.end();
+}

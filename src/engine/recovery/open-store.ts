@@ -1,6 +1,7 @@
 /** Opens the database, compares it with what is on disk, and takes back from copies what it does not know any more. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { isDiskFull } from "../../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
@@ -107,38 +108,93 @@ function isLost({ database, dataRoot }: EnginePaths, { containers, volumes, runD
 }
 
 function takeBack(paths: EnginePaths, store: Store, lost: Lost): void {
-  const objects = readCopy<CopiedObjects>(paths.objects);
-  if (objects !== undefined && store.setting("id") === undefined) store.setSetting("id", objects.id);
-  const networks = new Set(store.networks.all().map(({ id }) => id));
-  for (const network of objects?.networks ?? []) if (!networks.has(network.id)) store.networks.insert(network);
-  const volumes = new Map(objects?.volumes.map((volume) => [volume.name, volume]));
-  for (const name of lost.volumes)
-    store.volumes.insert(volumes.get(name) ?? { name, createdAt: formatNow(), labels: null, options: null });
-  for (const id of lost.containers) takeBackContainer(paths, store, id);
+  const { id, networks, volumes } = readObjects(paths.objects);
+  if (id !== undefined && store.setting("id") === undefined) store.setSetting("id", id);
+  const known = new Set(store.networks.all().map((network) => network.id));
+  for (const network of networks)
+    if (!known.has(network.id)) attempt(`network ${network.name}`, () => store.networks.insert(network));
+  const copies = new Map(volumes.map((volume) => [volume.name, volume]));
+  for (const name of lost.volumes) {
+    const copy = copies.get(name);
+    const isTaken = copy !== undefined && attempt(`volume ${name}`, () => store.volumes.insert(copy));
+    if (!isTaken) store.volumes.insert({ name, createdAt: formatNow(), labels: null, options: null });
+  }
+  for (const id of lost.containers) {
+    const record = readCopy(paths.container(id).copy);
+    if (!isRecord(record, id) || !takeBackContainer(store, record)) setAside(paths, id);
+  }
 }
 
-function takeBackContainer(paths: EnginePaths, store: Store, id: string): void {
-  const { directory, copy } = paths.container(id);
-  const record = readCopy<ContainerRecord>(copy);
-  if (record?.id !== id) {
-    const aside = join(paths.dataRoot, "lost", id);
-    mkdirSync(join(paths.dataRoot, "lost"), { recursive: true, mode: 0o700 });
-    renameSync(directory, aside);
-    log.error(`container ${id} is lost: there is no copy of what it was; its files are in "${aside}"`);
-    return;
-  }
+function readObjects(path: string): { id?: string } & Pick<CopiedObjects, "networks" | "volumes"> {
+  const copy = readCopy(path) as Partial<CopiedObjects> | null | undefined;
+  const those = <T extends object>(list: readonly T[] | undefined, key: keyof T): T[] =>
+    Array.isArray(list) ? list.filter((each) => typeof each?.[key] === "string") : [];
+  return {
+    ...(typeof copy?.id === "string" ? { id: copy.id } : {}),
+    networks: those(copy?.networks, "id").filter(
+      ({ name, driver, pools, options }) =>
+        [name, driver].every((text) => typeof text === "string") && Array.isArray(pools) && Boolean(options),
+    ),
+    volumes: those(copy?.volumes, "name"),
+  };
+}
+
+/** Whether it is one, and not what a failing disk has left of it. */
+function isRecord(copy: unknown, id: string): copy is ContainerRecord {
+  const has = (type: string, ...names: (keyof ContainerRecord)[]) =>
+    names.every((name) => typeof (copy as ContainerRecord)[name] === type && (copy as ContainerRecord)[name] !== null);
+  if (typeof copy !== "object" || copy === null) return false;
+  const { status, mountPoints, networking, ...record } = copy as ContainerRecord;
+  return (
+    record.id === id &&
+    ["created", "running", "exited"].includes(status) &&
+    has("string", "name", "createdAt", "image", "imageId", "error", "startedAt", "finishedAt") &&
+    has("number", "pid", "exitCode", "restartCount") &&
+    has("object", "config", "hostConfig", "networking") &&
+    Array.isArray(mountPoints) &&
+    Array.isArray(networking.endpoints) &&
+    Array.isArray(networking.ports)
+  );
+}
+
+/** False: there is something in it that the database does not take. */
+function takeBackContainer(store: Store, record: ContainerRecord): boolean {
+  const { id, status } = record;
   const isTaken = store.all().some(({ name }) => name === record.name);
   const name = isTaken ? `${record.name}_${id.slice(0, 12)}` : record.name;
-  store.insert({ ...record, name });
-  if (record.status === "running") store.setRunning(record);
-  else if (record.status === "exited") store.setExited(record);
-  log.warn(`container ${id} (${name}) is known again, by the copy beside its files`);
+  const isTakenBack = attempt(`container ${id}`, () => {
+    store.insert({ ...record, name, idMappings: record.idMappings ?? null });
+    if (status === "running") store.setRunning(record);
+    else if (status === "exited") store.setExited(record);
+  });
+  if (isTakenBack) log.warn(`container ${id} (${name}) is known again, by the copy beside its files`);
+  else store.delete(id);
+  return isTakenBack;
+}
+
+/** False: the database does not take what the copy says. */
+function attempt(what: string, write: () => void): boolean {
+  try {
+    write();
+    return true;
+  } catch (error) {
+    if (isDiskFull(error)) throw error;
+    log.error(`take ${what} back: ${messageOf(error)}`);
+    return false;
+  }
+}
+
+function setAside(paths: EnginePaths, id: string): void {
+  const directory = join(paths.dataRoot, "lost");
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  renameSync(paths.container(id).directory, join(directory, id));
+  log.error(`container ${id} is lost: there is no copy of what it was; its files are in "${join(directory, id)}"`);
 }
 
 /** Undefined if there is none that can be read. */
-function readCopy<T>(path: string): T | undefined {
+function readCopy(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as T;
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
     throw error;

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +43,7 @@ static int sync_fd = -1;
 static pid_t child;		  /* 0 until clone; in the child too */
 static int in_child;
 static int released; /* in the child: the launcher has gone, as it said it would */
+static const char *tried; /* in the child: what execve(2) has failed for */
 static struct failure child_failure; /* filled when a receive in the launcher finds that the child failed */
 
 /* ------------------------------------------------------------------------------------------------ load and check */
@@ -484,6 +486,20 @@ static void block_signals(uint64_t mask)
 	syscall(__NR_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
+/* Where the container's caller looks, in runc's words, once nobody else is there to be told. */
+static void say_not_executed(int error)
+{
+	const char *why = error == ENOENT || error == ELIBACC ? "no such file or directory" :
+			  error == ENOEXEC			? "exec format error" :
+			  error == EACCES || error == EPERM	? "permission denied" :
+								  "cannot be executed";
+	char line[PATH_BYTES + 64];
+	int length = snprintf(line, sizeof(line), "exec %.*s: %s\n", PATH_BYTES, tried, why);
+
+	if (write(STDERR_FILENO, line, (size_t)length) < 0)
+		return; /* it has no stderr */
+}
+
 static void play_init(struct program *p, int sync) __attribute__((noreturn));
 static void play_init(struct program *p, int sync)
 {
@@ -494,6 +510,10 @@ static void play_init(struct program *p, int sync)
 	sync_fd = dup3(sync, (int)p->header.sync_fd, O_CLOEXEC);
 	block_signals(0);
 	rc = play(p, p->header.host_count, p->header.init_count, &failed);
+	if (released && tried) {
+		say_not_executed(-rc);
+		_exit(255);
+	}
 	sync_send(sync_fd, RECORD_FAILED, failed, rc < 0 ? -rc : EPROTO, -1);
 	_exit(1);
 }
@@ -721,7 +741,12 @@ static int try_execve(const char *path, void *arg)
 	const uint64_t *vectors = arg;
 
 	syscall(__NR_execve, path, vectors[0], vectors[1]);
-	return -errno;
+	if (errno != EFAULT && errno != ENAMETOOLONG) /* the kernel has read it to its end */
+		tried = path;
+	if (errno != ENOENT)
+		return -errno;
+	/* It is there, then: what is missing is its interpreter. */
+	return try_access(path, NULL) == 0 ? -ELIBACC : -ENOENT;
 }
 
 /*

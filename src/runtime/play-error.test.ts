@@ -96,6 +96,7 @@ describe("a program that cannot be executed", () => {
     ["a", "EISDIR", "exec-not-found", 'exec: "a": executable file not found in $PATH'],
     ["/sh", "EACCES", "exec-denied", 'exec: "/sh": permission denied'],
     ["/sh", "EPERM", "exec-denied", 'exec: "/sh": permission denied'],
+    ["/sh", "ELIBACC", "exec-not-found", "exec /sh: no such file or directory"],
     ["/sh", "ENOEXEC", "exec-denied", 'exec: "/sh": exec format error'],
     ["/sh", "E2BIG", "exec-denied", 'exec: "/sh": argument list too long'],
     ['q"q', "ENOENT", "exec-not-found", 'exec: "q\\"q": executable file not found in $PATH'],

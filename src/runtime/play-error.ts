@@ -101,6 +101,11 @@ function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): Li
     case "EACCES":
     case "EPERM":
       return failed("exec-denied", "permission denied");
+    case "ELIBACC":
+      return new LighterError("exec-not-found", `exec ${file}: no such file or directory`, {
+        ...detail,
+        hint: "the file is there: what is missing is its interpreter, named behind its #! or as its dynamic linker",
+      });
     case "ENOEXEC":
       return failed("exec-denied", "exec format error");
     default:

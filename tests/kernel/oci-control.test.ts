@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { locateController } from "../../src/linux/cgroup/mod.ts";
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
@@ -39,6 +39,35 @@ rooted("pause stops a container and resume lets it go on; each refuses what is s
   expect((await runtime(["resume", id])).stderr).toContain("container not paused");
   expect((await runtime(["pause", "none"])).stderr).toContain("container does not exist");
 });
+
+rooted(
+  "what cannot be executed once start has been answered is said on the container's stderr, as runc says it",
+  async () => {
+    for (const [script, why] of [
+      ["#!/nonesuch\n", "no such file or directory"],
+      ["\x7fELF of no machine", "exec format error"],
+    ] as const) {
+      const id = stage!.newId();
+      const bundle = join(stage!.directory, `bundle-${id}`);
+      const program = join(stage!.rootfs, `data/${id}`);
+      mkdirSync(bundle);
+      writeFileSync(program, script, { mode: 0o755 });
+      writeFileSync(join(bundle, "config.json"), JSON.stringify(stage!.config(id, [`/data/${id}`])));
+      const create = spawn(process.execPath, command!.line(["create", "--bundle", bundle, id]), {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      let stderr = "";
+      create.stderr.on("data", (chunk) => (stderr += chunk));
+      await once(create, "exit");
+      const closed = once(create, "close"); // the container has its stderr
+      expect((await runtime(["start", id])).code).toBe(0);
+      await closed;
+      expect(stderr).toBe(`exec /data/${id}: ${why}\n`);
+      await runtime(["delete", "--force", id]);
+      rmSync(program);
+    }
+  },
+);
 
 rooted("a paused container can be killed and deleted", async () => {
   const id = await start(["sleep", "1000"]);

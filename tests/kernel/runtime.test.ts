@@ -1,5 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { NamespaceType, OciConfig } from "../../src/spec/oci-runtime.ts";
 import { failureOf, isRoot, rooted, Stage } from "../support/stage.ts";
@@ -516,6 +525,27 @@ describe("the process", () => {
       message: 'exec: "/usr/share": permission denied',
     });
     expect(await failureOf(run("/nowhere:/usr", "share"))).toMatchObject({ code: "exec-denied" });
+  });
+
+  rooted("that cannot be executed for its interpreter is not said to be missing itself", async () => {
+    const path = join(stage.rootfs, "data/no-interpreter");
+    writeFileSync(path, "#!/nonesuch\n", { mode: 0o755 });
+    for (const program of ["/data/no-interpreter", "no-interpreter"])
+      expect(
+        await failureOf(
+          stage.run("", {
+            change: (config) => {
+              config.process!.args = [program];
+              config.process!.env = ["PATH=/usr/bin:/data"];
+            },
+          }),
+        ),
+      ).toMatchObject({
+        code: "exec-not-found",
+        message: `exec ${program}: no such file or directory`,
+        detail: { hint: expect.stringContaining("interpreter") },
+      });
+    rmSync(path);
   });
 
   rooted("ends with every exit code, and with 128 and the signal that killed it", async () => {

@@ -32,6 +32,17 @@ function play(exitCodes: readonly number[], sinceStartMs = 1000, plan = check): 
   });
 }
 
+test("the start interval is the check's where that is shorter, unless it is named", () => {
+  const startIntervalOf = (Interval?: number, StartInterval?: number) => {
+    const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1e9);
+    const Healthcheck = { Test: ["CMD", "x"], Interval: seconds(Interval), StartInterval: seconds(StartInterval) };
+    return healthCheckOf({ Healthcheck })?.startIntervalMs;
+  };
+  expect([startIntervalOf(), startIntervalOf(30), startIntervalOf(1), startIntervalOf(1, 3)]).toEqual([
+    5000, 5000, 1000, 3000,
+  ]);
+});
+
 test("one success is healthy, so many failures in a row are not", () => {
   expect(play([0, 1, 1, -1, 0])).toEqual(["healthy 0", "healthy 1", "unhealthy 2", "unhealthy 3", "healthy 0"]);
   expect(play([1, 0, 1])).toEqual(["starting 1", "healthy 0", "healthy 1"]);

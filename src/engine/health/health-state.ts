@@ -45,12 +45,14 @@ export function healthCheckOf(config: DockerContainerConfig): HealthCheck | unde
   const command = kind === "CMD" ? words : kind === "CMD-SHELL" ? [...shell, ...words] : undefined;
   if (command === undefined) return undefined;
   const ms = (ns: number | null | undefined, fallback: number) => (ns ? ns / NS_PER_MS : fallback);
+  const intervalMs = ms(given?.Interval, DEFAULTS.intervalMs);
   return {
     command,
-    intervalMs: ms(given?.Interval, DEFAULTS.intervalMs),
+    intervalMs,
     timeoutMs: ms(given?.Timeout, DEFAULTS.timeoutMs),
     startPeriodMs: ms(given?.StartPeriod, DEFAULTS.startPeriodMs),
-    startIntervalMs: ms(given?.StartInterval, DEFAULTS.startIntervalMs),
+    // The default is to look sooner at the beginning, never later.
+    startIntervalMs: ms(given?.StartInterval, Math.min(DEFAULTS.startIntervalMs, intervalMs)),
     retries: given?.Retries || DEFAULTS.retries,
   };
 }

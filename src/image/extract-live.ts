@@ -1,8 +1,8 @@
 /**
  * Unpacks a tar into a directory that a running container sees and may change at the same time (`docker cp`).
  *
- * Both the tar and the container are hostile. Every parent directory is opened anew for each entry, by openat2(2) with
- * RESOLVE_IN_ROOT under the container's root; the last component is made anew there (O_EXCL, mkdirat, …) and from then on
+ * Both the tar and the container are hostile. Every parent directory is opened by openat2(2) with RESOLVE_IN_ROOT under the
+ * container's root, anew for each entry but a file that follows another in the same directory; the last component is made anew there (O_EXCL, mkdirat, …) and from then on
  * used by its fd. So whatever is exchanged meanwhile, what is made, changed or removed is inside that root. Files that are
  * there are never opened for writing, but replaced.
  */
@@ -62,6 +62,8 @@ export class LiveExtractor implements TarSink {
   readonly #directories = new Map<BytePath, TarEntry>();
   #entryCount = 0;
   readonly #file = new EntryFile();
+  /** Of the last file that was made where nothing was. */
+  #parent: { path: string; fd: number } | undefined;
 
   /** `rootFd`: the container's "/", O_PATH, the caller's. `targetPath`: absolute, in the container. */
   constructor(rootFd: number, targetPath: BytePath, options: ExtractOptions) {
@@ -78,12 +80,22 @@ export class LiveExtractor implements TarSink {
     const entry = ids === undefined ? owned : entryForHost(owned, ids);
     const path = this.#pathOf(entry.path);
     if (path === this.#targetPath) return; // the directory itself stays as it is
-    const parentFd = this.#openParent(path);
-    try {
-      this.#make(parentFd, posix.basename(path), path, entry);
-    } finally {
-      closeSync(parentFd);
-    }
+    this.#make(this.#parentOf(path, entry), posix.basename(path), path, entry);
+  }
+
+  /** Ours until the next entry, at least. */
+  #parentOf(path: BytePath, { type }: TarEntry): number {
+    const parentPath = posix.dirname(path);
+    if (type === "file" && this.#parent?.path === parentPath) return this.#parent.fd;
+    this.#forgetParent();
+    const fd = this.#openParent(path);
+    this.#parent = { path: type === "file" ? parentPath : "", fd };
+    return fd;
+  }
+
+  #forgetParent(): void {
+    if (this.#parent !== undefined) closeSync(this.#parent.fd);
+    this.#parent = undefined;
   }
 
   data(bytes: Uint8Array, offset: number): void {
@@ -110,6 +122,7 @@ export class LiveExtractor implements TarSink {
 
   close(): void {
     this.#file.close();
+    this.#forgetParent();
   }
 
   /** @throws LighterError with Docker's text for one that leaves the target */
@@ -159,16 +172,30 @@ export class LiveExtractor implements TarSink {
   }
 
   #make(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
-    const existing = kindAt(parentFd, name);
-    const isDirectory = entry.type === "directory";
-    if (this.#options.keepKinds && existing !== undefined && (existing === "directory") !== isDirectory)
-      throw cannotOverwrite(path, this.#targetPath, existing === "directory");
-    if (isDirectory) this.#directory(parentFd, name, path, entry, existing === "directory");
+    if (entry.type === "directory") this.#directory(parentFd, name, path, entry);
     else this.#leaf(parentFd, name, path, entry);
   }
 
+  /** What is in the way of an entry. @throws LighterError with Docker's text if it is to stay what it is */
+  #kindInTheWay(
+    parentFd: number,
+    name: string,
+    path: BytePath,
+    isDirectory: boolean,
+  ): "directory" | "other" | undefined {
+    const existing = kindAt(parentFd, name);
+    if (this.#options.keepKinds && existing !== undefined && (existing === "directory") !== isDirectory)
+      throw cannotOverwrite(path, this.#targetPath, existing === "directory");
+    return existing;
+  }
+
   #leaf(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
-    this.#replace(parentFd, name, path, () => this.#making(() => this.#create(parentFd, name, entry)));
+    const create = () => this.#making(() => this.#create(parentFd, name, entry));
+    const rc = create();
+    if (rc === EEXIST) {
+      this.#kindInTheWay(parentFd, name, path, false);
+      this.#replace(parentFd, name, path, create);
+    } else if (rc < 0) throw kernelError(rc, `create "${showPath(path)}"`);
     if (entry.type === "file" || entry.type === "hardlink") return;
     lchownat(parentFd, name, entry.uid, entry.gid);
     this.#attributesOfSpecial(parentFd, name, path, entry);
@@ -187,8 +214,9 @@ export class LiveExtractor implements TarSink {
     if (rc < 0) throw kernelError(rc, `create "${showPath(path)}"`);
   }
 
-  #directory(parentFd: number, name: string, path: BytePath, entry: TarEntry, exists: boolean): void {
-    if (!exists) this.#replace(parentFd, name, path, () => this.#making(() => tryMkdirat(parentFd, name, 0o700)));
+  #directory(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
+    if (this.#kindInTheWay(parentFd, name, path, true) !== "directory")
+      this.#replace(parentFd, name, path, () => this.#making(() => tryMkdirat(parentFd, name, 0o700)));
     const fd = tryOpenat(parentFd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
     try {

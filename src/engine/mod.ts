@@ -1,6 +1,7 @@
 /** Containers as users see them: the engine joins images, configs and the runtime, and keeps the state. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
+import { log } from "../base/log.ts";
 import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { FileWorkers, type Trash } from "../files/mod.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
@@ -151,11 +152,18 @@ export interface OpenedEngine {
   trashes: readonly Trash[];
 }
 
+/** Source: statfs(2). */
+const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
+
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
 export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
   const paths = new EnginePaths(options.dataRoot, options.execRoot);
   mkdirSync(paths.dataRoot, { recursive: true, mode: 0o710 });
   const { recover = false } = options;
+  if (statfsSync(paths.dataRoot).type === OVERLAYFS_SUPER_MAGIC)
+    log.warn(
+      `"${paths.dataRoot}" is on an overlay: no container can be started on one; give it a volume, or another --data-root`,
+    );
   const reserve = new Reserve(paths.reserve);
   const makeRoom = () => reserve.release();
   const workers = new FileWorkers();

@@ -65,9 +65,17 @@ function wording(op: Op, errno: string): string {
   if (op.kind === "call" && op.name === "open_tree" && errno === "ENOENT") return "source does not exist";
   if (errno === "ENOENT" && op.kind === "write" && /^self\/attr\/(apparmor\/)?exec$/.test(op.path))
     return "the profile is not loaded";
+  if (errno === "EINVAL" && isOverlay(op))
+    return "the kernel's log has the reason; what is written to cannot be on an overlay, for one";
   // A file over a directory: mount(2) says ENOTDIR, whose words make the stock daemon hint at what is wrong.
   if (op.kind === "call" && op.name === "move_mount" && errno === "EINVAL") return errnoText("ENOTDIR");
   return errnoText(errno);
+}
+
+function isOverlay(op: Op): boolean {
+  if (op.kind !== "call" || op.name !== "mount") return false;
+  const type = op.args[2];
+  return typeof type === "object" && "text" in type && type.text === "overlay";
 }
 
 function hintFor(op: Op, errno: string): string | undefined {

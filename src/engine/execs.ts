@@ -20,6 +20,8 @@ import { type ExecFile, parseExecFile } from "./exec-file.ts";
 const KEPT_MS = 5 * 60 * 1000;
 /** How long one that was created can be started: nobody who still wants to waits for so long. */
 const STARTABLE_MS = 60 * 60 * 1000;
+/** How long one that has run is told of after its container has removed itself. */
+const ASKED_FOR_MS = 10_000;
 const FILE_NAME = "exec.json";
 
 /**
@@ -100,7 +102,11 @@ export class Execs {
   /** It cannot be inspected any more; one that still runs goes on. */
   forget(exec: Exec): void {
     exec.container.execs.delete(exec.id);
-    this.#byId.delete(exec.id);
+    const { hasStarted, options, container } = exec;
+    // Its container has gone by itself, perhaps at the same moment as this: who has seen the end of the stream asks for the code.
+    if (hasStarted && !options.isProbe && container.record.hostConfig.AutoRemove)
+      setTimeout(() => this.#byId.delete(exec.id), ASKED_FOR_MS).unref();
+    else this.#byId.delete(exec.id);
     // One whose supervisor is still there goes with it.
     if (exec.supervised === undefined)
       rmSync(this.#context.paths.execDirectory(exec.id), { recursive: true, force: true });

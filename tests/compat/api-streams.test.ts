@@ -484,6 +484,22 @@ test("an exec that was not started is gone when its container has ended; its det
   expect((await api.request("GET", `/exec/${ended}/json`)).json).toMatchObject({ ExitCode: 4, DetachKeys: "" });
 });
 
+test("an exec that ends with a container that removes itself still tells its code to who saw it end", async () => {
+  const id = await api.run({ HostConfig: { AutoRemove: true } });
+  const exec = await createExec(id, { Cmd: ["x"], AttachStdout: true });
+  const stream = await api.hijack(`/exec/${exec}/start`, { body: "{}" });
+  const process = await api.runtime.started(exec);
+  await until(async () => (await api.request("GET", `/exec/${exec}/json`)).json.Running, "the exec runs");
+  api.runtime.process(id).exit(0);
+  process.exit(7);
+  await stream.untilEnd();
+  await until(
+    async () => (await api.request("GET", `/containers/${id}/json`)).status === 404,
+    "the container is removed",
+  );
+  expect((await api.request("GET", `/exec/${exec}/json`)).json).toMatchObject({ Running: false, ExitCode: 7 });
+});
+
 test("an exec's body is looked at before what it is for", async () => {
   const bad = { status: 400, json: { message: expect.stringContaining("invalid JSON") } };
   expect(await api.request("POST", "/exec/none/start", "{", { "Content-Type": "application/json" })).toMatchObject(bad);

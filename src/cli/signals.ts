@@ -29,11 +29,16 @@ export function forwardSignals(client: Client, container: string | Promise<strin
   return stop;
 }
 
+async function resize(client: Client, path: string, rows: number, columns: number): Promise<void> {
+  // An error means that the process has just ended.
+  await client.postEmpty(path, { h: String(rows), w: String(columns) }).catch(() => {});
+}
+
 /**
  * Keeps the size of a container's or exec's terminal that of ours, now and at every change, until the returned function
- * is called. `path` is the resize route.
+ * is called. `path` is the resize route. `redraws`: what is there already shows itself, as after a change.
  */
-export async function followWindowSize(client: Client, path: string): Promise<() => void> {
+export async function followWindowSize(client: Client, path: string, redraws = false): Promise<() => void> {
   const { readWindowSize } = await import("../linux/sys/tty.ts");
   let busy = false;
   let changed = false;
@@ -46,8 +51,10 @@ export async function followWindowSize(client: Client, path: string): Promise<()
       changed = false;
       const size = readWindowSize(1);
       if (size === undefined || (size.rows === 0 && size.columns === 0)) break;
-      // An error means that the process has just ended.
-      await client.postEmpty(path, { h: String(size.rows), w: String(size.columns) }).catch(() => {});
+      // Another size first, of no use but that it is another: what has this one already would not draw its prompt anew.
+      if (redraws) await resize(client, path, size.rows + 1, size.columns + 1);
+      redraws = false;
+      await resize(client, path, size.rows, size.columns);
     }
     busy = false;
   };

@@ -284,6 +284,23 @@ stock("a terminal has the client's size, follows it, can be left by keys and com
   await docker("rm", "term");
 });
 
+stock("attach to a terminal that has our size already makes it draw itself anew, with both clients", async () => {
+  const script = "trap 'echo drawn' WINCH; stty rows 33 cols 101; echo ready; while :; do sleep 0.05; done";
+  const Cmd = ["sh", "-c", script];
+  const env = { DOCKER_HOST: `unix://${daemon.socketPath}`, DOCKER_CONFIG: daemon.directory };
+  for (const client of [["docker"], lighterCommand]) {
+    const container = await daemon.create({ Cmd, Tty: true, OpenStdin: true, HostConfig: hostUsr });
+    const first = await daemon.hijack(`/containers/${container}/attach?stream=1&stdout=1`);
+    await daemon.request("POST", `/containers/${container}/start`);
+    await first.until((text) => text.includes("ready"));
+    const session = new TerminalSession([...client, "attach", container], { rows: 33, columns: 101, env });
+    await session.shows("drawn");
+    session.close();
+    first.socket.destroy();
+    await daemon.request("DELETE", `/containers/${container}?force=1`);
+  }
+});
+
 stock("images are listed, inspected and removed", async () => {
   expect((await docker("images", "--format", "{{.Repository}}:{{.Tag}}")).stdout.split("\n").sort()).toEqual([
     "",

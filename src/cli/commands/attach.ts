@@ -42,7 +42,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys }),
     beginWait(client, Id, "not-running"),
   ]);
-  const stopFollowing = Config.Tty ? await followWindowSize(client, `/containers/${Id}/resize`) : () => {};
+  const stopFollowing = Config.Tty ? await followWindowSize(client, `/containers/${Id}/resize`, true) : () => {};
   const how = await streamAttached(attached, {
     stdin,
     output: true,

@@ -4,10 +4,7 @@ import { readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
-import { isRoot } from "../support/stage.ts";
-import { testIf } from "../support/test-if.ts";
-
-const rooted = testIf(isRoot, "needs root");
+import { isRoot, rooted, rootedWith } from "../support/stage.ts";
 
 let daemon: TestDaemon;
 
@@ -88,7 +85,7 @@ rooted(
   },
 );
 
-rooted("top lists processes with nothing of the container's (CVE-2022-1227)", async () => {
+rootedWith("ps")("top lists processes with nothing of the container's (CVE-2022-1227)", async () => {
   const body = {
     Image: "attacks:1",
     Cmd: ["/bin/sleep", "1000"],

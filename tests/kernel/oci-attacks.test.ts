@@ -291,7 +291,7 @@ describe("an image", () => {
           );
           expect(box.run(bundle)).toMatchObject({
             code: 1,
-            err: expect.stringContaining("must not be a symbolic link"),
+            err: expect.stringContaining("must be mounted on ordinary directory"),
           });
           expect(readdirSync(join(bundle.rootfs, "tmp"))).toEqual([]);
         }

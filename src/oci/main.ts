@@ -104,7 +104,7 @@ class CommandFailed extends Error {
 
 async function load(name: string): Promise<OciCommand> {
   const importIt = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!importIt) throw new UsageError(`no such command: ${JSON.stringify(name)}`);
+  if (!importIt) throw new UsageError(`No help topic for '${name}'`); // which is how runc says that there is no such command
   return (await importIt()).command;
 }
 

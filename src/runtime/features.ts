@@ -3,6 +3,7 @@ import { mountOptionNames } from "../linux/mount/options.ts";
 import { SECCOMP_NAMES } from "../linux/seccomp/mod.ts";
 import { SPEC_VERSION } from "../spec/oci-version.ts";
 import { NAMESPACE_TYPES } from "../spec/parse-oci-config.ts";
+import { MEMORY_POLICY_NAMES } from "./scheduling.ts";
 
 /**
  * What this runtime implements, whatever the host has. Lists are those that the code itself goes by; a test holds the
@@ -31,6 +32,8 @@ export function features(): object {
       apparmor: { enabled: true },
       selinux: { enabled: true },
       intelRdt: { enabled: true },
+      memoryPolicy: MEMORY_POLICY_NAMES,
+      netDevices: { enabled: true },
       mountExtensions: { idmap: { enabled: mountOptions.includes("idmap") } },
     },
   };

@@ -156,6 +156,8 @@ const MEMORY_FLAGS: ReadonlyMap<string, number> = new Map([
 /** The kernel's bound (CONFIG_NODES_SHIFT) is 1024 nodes. It takes one bit less than it is told of. */
 const MEMORY_NODES = 1024;
 
+export const MEMORY_POLICY_NAMES = { modes: [...MEMORY_MODES.keys()], flags: [...MEMORY_FLAGS.keys()] };
+
 /** In the child, in its cgroup: nodes that its cpuset does not have are refused. Source: runtime-spec config-linux.md#memory-policy. */
 export function setMemoryPolicy(init: OpList, linux: OciLinux | undefined): void {
   const policy = linux?.memoryPolicy;

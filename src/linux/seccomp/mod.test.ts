@@ -210,7 +210,7 @@ describe("bad values are refused with their JSON path", () => {
     [rule({ action: "SCMP_ACT_NOTIFY" }), "linux.seccomp.listenerPath is missing, but a rule has SCMP_ACT_NOTIFY"],
     [
       rule({ action: "SCMP_ACT_NOTIFY", names: ["write"] }),
-      "linux.seccomp.syscalls[0].action cannot be SCMP_ACT_NOTIFY for write",
+      "linux.seccomp.syscalls[0].action SCMP_ACT_NOTIFY cannot be used for the write syscall",
     ],
     [rule({ action: "SCMP_ACT_ERRNO", names: ["read", ""] }), "linux.seccomp.syscalls[0].names[1] is not a name"],
     [rule({ action: "SCMP_ACT_ERRNO", names: undefined }), "linux.seccomp.syscalls[0].names is not a list"],

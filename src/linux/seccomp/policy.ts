@@ -272,7 +272,7 @@ export function readPolicy(seccomp: OciSeccomp, native: NativeArch): Policy {
   const notifying = rules.filter((rule) => rule.decision.action === RET_USER_NOTIF);
   for (const rule of notifying)
     if (rule.names.includes("write"))
-      throw invalid(`syscalls[${rules.indexOf(rule)}].action`, "cannot be SCMP_ACT_NOTIFY for write");
+      throw invalid(`syscalls[${rules.indexOf(rule)}].action`, "SCMP_ACT_NOTIFY cannot be used for the write syscall");
 
   const listed = listedArches(seccomp, native);
   // The native architecture is always in, as with libseccomp; the others are killed when not listed.

@@ -227,7 +227,7 @@ describe("of commands for one name at the same time", () => {
   });
 });
 
-rooted("a container whose program is gone by its start ends with exit code 1, by no signal", () => {
+rooted("a container whose program is gone by its start ends with exit code 255, by no signal", () => {
   const bundle = box.bundle(["/bin/gone"], (config, own) => {
     marked(config, own);
     // The first process of a pid namespace gets no signals that it does not expect, SIGPIPE among them.
@@ -248,6 +248,6 @@ rooted("a container whose program is gone by its start ends with exit code 1, by
       encoding: "utf8",
     },
   );
-  expect(ran.stdout).toBe("1 0\n");
+  expect(ran.stdout).toBe("255 0\n");
   expectDeletable(bundle);
 });

@@ -80,6 +80,15 @@ stock("run's own failures have Docker's exit codes", async () => {
   expect(stdout).toBe("");
 });
 
+stock("what a start finds wrong with the container is a 500, as with Docker", async () => {
+  const container = await daemon.create({ User: "nobodyhere", Cmd: ["true"], HostConfig: hostUsr });
+  expect(await daemon.request("POST", `/containers/${container}/start`)).toMatchObject({
+    status: 500,
+    json: { message: "unable to find user nobodyhere: no matching entries in passwd file" },
+  });
+  await daemon.request("DELETE", `/containers/${container}`);
+});
+
 stock("run -i passes megabytes through unchanged", async () => {
   const input = randomBytes(10 << 20);
   const { stdout, code } = await dockerWith(input, "run", "--rm", "-i", ...RUN, "host-usr", "cat");

@@ -274,7 +274,10 @@ test(
         }
         await rm(ingestPath, { recursive: true });
         if (failure !== "") return [failure]; // how far it was told until then is the pieces'
-        return [failure, told.filter(({ kind }) => kind !== "progress").map((entry) => JSON.stringify(entry))];
+        // zlib's own reason for bad input depends on how much it had seen
+        const shown = (entry: ArchiveEntry) =>
+          JSON.stringify(entry, (key, value) => (key === "detail" ? undefined : value));
+        return [failure, told.filter(({ kind }) => kind !== "progress").map(shown)];
       };
       const whole = async function* (): AsyncGenerator<Uint8Array> {
         yield bytes;

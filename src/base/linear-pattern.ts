@@ -57,7 +57,11 @@ function emit(node: Node, steps: Step[]): void {
       emitChoices(node.choices, steps);
       return;
     case "repeat":
-      for (let count = 0; count < node.min; count++) emit(node.node, steps);
+      for (let count = 0; count < node.min; count++) {
+        const before = steps.length;
+        emit(node.node, steps);
+        if (steps.length === before) break; // nothing, however often: no limit of steps would end "((){9999}){9999}"
+      }
       if (node.max === Number.POSITIVE_INFINITY) emitLoop(node.node, steps);
       else for (let count = node.min; count < node.max; count++) emitChoices([node.node, EMPTY], steps);
   }

@@ -76,11 +76,11 @@ export class JobOutput {
     const [ours, theirs] = socketPair("stream");
     const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
     try {
-      this.#take("plain", theirs);
-    } finally {
-      closeSync(theirs);
-    }
-    try {
+      try {
+        this.#take("plain", theirs);
+      } finally {
+        closeSync(theirs);
+      }
       for await (const chunk of socket) yield chunk as Uint8Array;
       await this.#running;
     } finally {

@@ -36,6 +36,11 @@ export class Stalled extends LighterError {
   }
 }
 
+/** Out of memory, by hand, or by us. */
+function wasKilled(): LighterError {
+  return new LighterError("internal", "the file worker was killed");
+}
+
 class Worker {
   readonly #socketFd: number;
   readonly #process: SelfOnSocket;
@@ -58,13 +63,15 @@ class Worker {
     this.#lines = readLines(this.#process.output, FILE_MESSAGE_MAX_CHARS, "file worker");
   }
 
+  /** @throws LighterError "internal" when it was killed: by then our fd's number may be somebody else's. */
   send(value: unknown, fds: readonly number[]): void {
+    if (this.#isClosed) throw wasKilled();
     sendWithFds(this.#socketFd, Buffer.from(JSON.stringify(value)), fds);
   }
 
   async next(): Promise<WorkerMessage> {
     const { done, value } = await this.#lines.next();
-    if (done) throw new LighterError("internal", "the file worker was killed"); // out of memory, or by hand
+    if (done) throw wasKilled();
     return JSON.parse(value) as WorkerMessage;
   }
 

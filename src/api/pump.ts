@@ -36,7 +36,7 @@ export async function pump(client: ClientStream, process: Socket, options: PumpO
 }
 
 async function passOutput(output: Writable, process: Socket, options: PumpOptions): Promise<"ended" | "gone"> {
-  const source = options.reframe === undefined ? process : process.pipe(transformed(options.reframe));
+  const source = options.reframe === undefined ? process : reframed(process, options.reframe);
   const [ended, gone] = [endOf(source).then(() => "ended" as const), closeOf(output).then(() => "gone" as const)];
   // Not `end: true`: the client's stream is closed once, however this ends.
   if (!output.destroyed) source.pipe(output, { end: false });
@@ -49,8 +49,11 @@ async function passOutput(output: Writable, process: Socket, options: PumpOption
   return "ended";
 }
 
-function transformed(act: (chunk: Buffer) => Buffer): Transform {
-  return new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, act(chunk)) });
+/** Ends with the process's output, also where that breaks off. */
+function reframed(process: Socket, act: (chunk: Buffer) => Buffer): Readable {
+  const transform = new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, act(chunk)) });
+  process.once("close", () => transform.end());
+  return process.pipe(transform);
 }
 
 async function passInput(input: Readable, process: Socket, options: PumpOptions): Promise<"ended" | "detached"> {

@@ -147,6 +147,7 @@ function releaseFifo(handle: StateHandle): void {
 
 /** False: there is no such process any more. The caller holds the lock, so that nobody deletes the container meanwhile. */
 export function signalInit(handle: StateHandle, signal: number): boolean {
+  if (statusOf(handle) === "stopped") return false;
   let pidfd: number | undefined;
   try {
     pidfd = openPidfd(handle.state.pid);

@@ -86,7 +86,8 @@ function runOutside({ path, args = [path], env, timeout }: OciHook, state: strin
   child.stdin.end(state);
   const ended = new Promise<string>((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code) => code === 0 && resolve("")); // something that it has started may have its output
+    // Something that it has started may have its output: that of one which has done its work, or is too late, is not waited for.
+    child.once("exit", (code) => (code === 0 || child.killed) && resolve(""));
     child.once("close", (code, signal) => resolve(endOf(code ?? 0, signal === null ? 0 : constants.signals[signal])));
   });
   return checked(ended, timeout, output, () => child.kill("SIGKILL"));

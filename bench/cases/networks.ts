@@ -4,11 +4,12 @@
  *   run         `run --rm` of /bin/true, CLI to CLI: on the default bridge, a user-defined one, with a port, without a network
  *   together    50 of them, started together
  *   throughput  TCP from container to container, and from a neighbour of the host and the host itself through a published port
+ *   create      a network that is created and removed
  *   ports       a container's start with 200 published ports; a connection through the last of them and through an only one
  *
  *   bun bench/cases/networks.ts [--only run,ports] [--runs 30] [--save bench/baselines/NAME.json]
  *
- * What dominates is in networks.md, beside this file. Needs root. Docker, iperf3 and iptables come from Debian's packages.
+ * What dominates is in networks.md, beside this file. Needs root. Docker, iptables and what else a measure needs come from Debian's packages.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -53,6 +54,9 @@ interface Context {
   contenders: readonly Contender[];
   runs: number;
 }
+
+/** What a measure needs beside both engines. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = { throughput: ["iperf3"], ports: ["python3"] };
 
 const measures: Record<string, (context: Context) => Promise<object>> = {
   async run({ contenders, runs }) {
@@ -110,6 +114,16 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
     return all;
   },
 
+  async create({ contenders, runs }) {
+    const results = await interleave(contenders, runs, async ({ api }) => {
+      const began = performance.now();
+      await api.request("POST", "/networks/create", { Name: "short" });
+      await api.request("DELETE", "/networks/short");
+      return performance.now() - began;
+    });
+    return report("network create and rm, API", results, 1 / 4);
+  },
+
   async ports({ contenders, runs }) {
     const many = Array.from({ length: PORTS }, (_, index) => 20_000 + index);
     const starts = await interleave(contenders, Math.min(runs, 5), async (contender) => {
@@ -148,7 +162,9 @@ async function main(): Promise<void> {
       save: { type: "string" },
     },
   });
-  ensurePackages("docker.io", "docker-cli", "iptables", "iperf3", "iproute2", "python3");
+  const names = values.only.split(",");
+  for (const name of names) if (!Object.hasOwn(measures, name)) throw new Error(`there is no measure "${name}"`);
+  ensurePackages("docker.io", "docker-cli", "iptables", "iproute2", ...names.flatMap((name) => PACKAGES[name] ?? []));
   const folder = makeWorkFolder();
   const contenders: Contender[] = [];
   try {
@@ -159,11 +175,7 @@ async function main(): Promise<void> {
     loadBusybox(folder.path, contenders[0]!.engine, contenders[1]!.engine);
     for (const contender of contenders) contender.neighbourPid = makeNeighbour(contender.engine.daemonPids()[0]!);
     const results: Record<string, object> = {};
-    for (const name of values.only.split(",")) {
-      const measure = measures[name];
-      if (measure === undefined) throw new Error(`there is no measure "${name}"`);
-      results[name] = await measure({ contenders, runs: Number(values.runs) });
-    }
+    for (const name of names) results[name] = await measures[name]!({ contenders, runs: Number(values.runs) });
     if (values.save) saveBaseline(values.save, results);
   } catch (error) {
     console.error(error); // what follows may fail because of it
@@ -238,7 +250,7 @@ function numbers(text: string): number[] {
   return text.trim().split("\n").map(Number);
 }
 
-/** `sample` returns what is measured, by turns. */
+/** `sample` returns what is measured, by turns: who has gone first goes last the next time. */
 async function interleave(
   contenders: readonly Contender[],
   runs: number,
@@ -246,7 +258,7 @@ async function interleave(
 ): Promise<Record<string, Summary>> {
   const samples = Object.fromEntries(contenders.map(({ engine }) => [engine.name, [] as number[]]));
   for (let i = -Math.min(WARM_UP, runs - 1); i < runs; i++)
-    for (const contender of contenders) {
+    for (const contender of i % 2 === 0 ? contenders : contenders.toReversed()) {
       const value = await sample(contender);
       if (i >= 0) samples[contender.engine.name]!.push(value);
     }

@@ -127,7 +127,8 @@ rooted("a part of a volume that turns into a link to the host's and back is neve
   const VolumeOptions = { Subpath: "d" };
   const Mounts = [{ Type: "volume", Source: "parted", Target: "/p", VolumeOptions }];
   const seen = new Set<string>();
-  for (let round = 0; round < PART_ROUNDS || (round < 20 * PART_ROUNDS && seen.size < 2); round++) {
+  const hasSeenBoth = () => seen.has("the directory") && seen.size > 1;
+  for (let round = 0; round < PART_ROUNDS || (round < 20 * PART_ROUNDS && !hasSeenBoth()); round++) {
     const id = await daemon.create({ Cmd: ["/bin/cat", "/p/secret"], HostConfig: { ...hostUsr, Mounts } });
     const waiting = await daemon.wait(id, "next-exit");
     const { status } = await daemon.request("POST", `/containers/${id}/start`);

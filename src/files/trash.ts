@@ -127,8 +127,7 @@ export class Trash {
       return true;
     } catch (error) {
       if (this.#isClosed) return false;
-      const isFinal = error instanceof Stalled || errnoOf(error) !== "" || ++pending.attempts >= ATTEMPTS;
-      if (!isFinal) return false;
+      if (!(error instanceof Stalled) && ++pending.attempts < ATTEMPTS) return false;
       this.#failedCount++;
       log.error(`delete "${join(pending.directory, pending.name)}": ${messageOf(error)}`);
       return true;

@@ -99,14 +99,6 @@ export class FileWorkers implements Disposable {
     this.#stallMs = stallMs;
   }
 
-  /** Starts a worker for a job that will come soon. */
-  warm(): void {
-    if (this.#idle.length > 0 || this.#busyCount >= FILE_WORKERS_MAX || this.#isClosed) return;
-    try {
-      this.#release(this.#start());
-    } catch {} // no processes to be had: the job will say so
-  }
-
   /** @throws LighterError of the job; `Stalled`; `signal`'s reason. The worker is no longer at it then, or will never be again. */
   async run<Argument, Result>(
     job: FileJob<Argument, Result>,

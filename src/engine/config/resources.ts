@@ -255,7 +255,8 @@ export function planResources(hostConfig: DockerHostConfig, devices: OciDeviceRu
     devices,
     ...(Object.keys(memory).length > 0 ? { memory } : {}),
     ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
-    ...(hostConfig.PidsLimit != null ? { pids: { limit: hostConfig.PidsLimit } } : {}),
+    // 0 is none, as an update leaves it; for the runtime it would be a limit.
+    ...(hostConfig.PidsLimit ? { pids: { limit: hostConfig.PidsLimit } } : {}),
     ...(Object.keys(blockIO).length > 0 ? { blockIO } : {}),
   };
 }

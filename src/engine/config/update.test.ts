@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { HYBRID_HOST } from "../../../tests/golden/config/host.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { HostProbe } from "./host.ts";
+import { planResources } from "./resources.ts";
 import { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";
 
 const MiB = 1048576;
@@ -33,6 +35,11 @@ test("what this kernel has not is left as it is, with a warning", () => {
   const { changes, warnings } = prepareUpdate({ BlkioWeight: 300, PidsLimit: 5 }, withoutWeight);
   expect(changes).toEqual({});
   expect(warnings).toHaveLength(2);
+});
+
+test("a limit of processes that was taken away is none at the next start either", () => {
+  const after = mergeUpdate({ PidsLimit: 3 }, changesOf({ PidsLimit: -1 }));
+  expect(planResources(after, [], {} as HostProbe)).not.toHaveProperty("pids");
 });
 
 test("the rest of the settings stays", () => {

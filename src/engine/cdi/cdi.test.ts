@@ -231,6 +231,7 @@ describe("requestedDevices", () => {
   });
 
   test("what cannot be had is refused in Docker's words", () => {
+    expect(() => ask([gpu({ Count: 2 ** 40 })])).toThrow("a count of 1099511627776 is more than 16384");
     expect(() => ask([gpu({ Count: -1 })], { has: false })).toThrow(
       'could not select device driver "" with capabilities: [[gpu]]',
     );

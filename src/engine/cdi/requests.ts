@@ -1,5 +1,6 @@
 /** Which devices of specs a container asks for. Pure. */
 import { LighterError } from "../../base/errors.ts";
+import { CDI_LIST_MAX } from "../../base/limits.ts";
 import { isQualifiedCdiName } from "../../spec/cdi-name.ts";
 import type { DockerContainerConfig, DockerDeviceRequest, DockerHostConfig } from "../../spec/docker-api.ts";
 
@@ -39,6 +40,8 @@ function devicesOf(request: DockerDeviceRequest, hasKind: (kind: string) => bool
   if (count !== 0 && ids.length > 0)
     throw new LighterError("invalid", "cannot set both Count and DeviceIDs on device request");
   if (ids.length > 0) return ids.map(nvidiaDevice);
+  if (count > CDI_LIST_MAX)
+    throw new LighterError("invalid", `device request: a count of ${count} is more than ${CDI_LIST_MAX}`);
   return count < 0 ? [nvidiaDevice("all")] : Array.from({ length: count }, (_, index) => nvidiaDevice(`${index}`));
 }
 

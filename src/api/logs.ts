@@ -3,6 +3,7 @@ import type { Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { formatRfc3339Fixed, parseRfc3339, parseUnixTime } from "../base/time.ts";
+import { writable } from "../base/writable.ts";
 import { type Container, type LogEntry, type LogQuery, logAttributesOf, readLogs } from "../engine/mod.ts";
 import { closedSignal } from "./containers.ts";
 import type { Daemon } from "./daemon-state.ts";
@@ -10,7 +11,6 @@ import { encodeFrame } from "./frames.ts";
 import { COMMON_HEADERS, MULTIPLEXED_STREAM, RAW_STREAM } from "./protocol.ts";
 import type { Query } from "./query.ts";
 import type { AnswerCall } from "./router.ts";
-import { writable } from "./writable.ts";
 
 export interface LogFormat {
   stdout: boolean;

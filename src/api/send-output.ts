@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { writable } from "../base/writable.ts";
 import { idleSocketFd, type JobOutput } from "../engine/mod.ts";
 import { COMMON_HEADERS } from "./protocol.ts";
-import { writable } from "./writable.ts";
 
 /**
  * Sends what a file worker writes as an answer that the caller ends when all is well: who cuts it off tells the client. Where the

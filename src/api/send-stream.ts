@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
+import { writable } from "../base/writable.ts";
 import { COMMON_HEADERS } from "./protocol.ts";
-import { writable } from "./writable.ts";
 
 /**
  * Sends `body` as it comes, at the client's pace. What fails before its first chunk is thrown with the answer not begun; what

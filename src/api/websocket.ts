@@ -12,12 +12,12 @@ import type { Socket } from "node:net";
 import { PassThrough, type Readable, Writable } from "node:stream";
 import { LighterError } from "../base/errors.ts";
 import { WEBSOCKET_FRAME_MAX_BYTES } from "../base/limits.ts";
+import { writable } from "../base/writable.ts";
 import { serveAttach } from "./attach.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { FrameReader } from "./frames.ts";
 import { COMMON_HEADERS, formatHead, formatRawError } from "./protocol.ts";
 import type { StreamCall } from "./router.ts";
-import { writable } from "./writable.ts";
 
 const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const BINARY_SINCE = 28;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Writable } from "node:stream";
-import { writable } from "./writable.ts";
+import { writable, writeAll } from "./writable.ts";
 
 /** Takes one chunk and is full until `take` is called. */
 function slowWritable() {
@@ -35,4 +35,31 @@ test("a reader that goes away, or has gone, ends the wait", async () => {
   await writable(output);
   expect(output.listenerCount("drain")).toBe(0);
   expect(output.listenerCount("close")).toBe(0);
+});
+
+test("all of a source is written at the taker's pace, and no listener is left of the waiting", async () => {
+  let taken = 0;
+  let mostListeners = 0;
+  const output = new Writable({
+    highWaterMark: 1,
+    write: (chunk: Uint8Array, _encoding, done) => {
+      taken += chunk.length;
+      mostListeners = Math.max(mostListeners, output.listenerCount("close"), output.listenerCount("error"));
+      setImmediate(done);
+    },
+  });
+  const source = (async function* () {
+    for (let count = 0; count < 100; count++) yield new Uint8Array(10);
+  })();
+  await writeAll(source, output);
+  expect([taken, output.writableEnded]).toEqual([1000, true]);
+  expect(mostListeners).toBeLessThan(3);
+});
+
+test("what goes away takes nothing more of a source, and is no failure", async () => {
+  const output = new Writable({ highWaterMark: 1, write: () => output.destroy() });
+  const source = (async function* () {
+    for (;;) yield new Uint8Array(10);
+  })();
+  await writeAll(source, output);
 });

@@ -11,3 +11,12 @@ export function writable(output: Writable): Promise<void> {
     output.on("drain", settle).on("close", settle);
   });
 }
+
+/** Writes all of `source`, never faster than it is taken, and ends `output`. @throws what `source` throws; not what is wrong with `output` */
+export async function writeAll(source: AsyncIterable<Uint8Array>, output: Writable): Promise<void> {
+  for await (const chunk of source) {
+    if (output.destroyed) return;
+    if (!output.write(chunk)) await writable(output);
+  }
+  output.end();
+}

@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { FILE_INPUT_BYTES } from "../base/limits.ts";
+import { writeAll } from "../base/writable.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
 import { receiveBytes } from "../linux/sys/stream-bytes.ts";
 import type { BodyForm } from "./body.ts";
@@ -46,26 +47,10 @@ export async function runWithInput<Argument, Result>(
   try {
     const options = { fds: [...fds, theirs], signal: aborter.signal, onSent: closeTheirs };
     const running = workers.run(job, argument, options);
-    void pump(source, socket).catch((error: unknown) => aborter.abort(error));
+    void writeAll(source, socket).catch((error: unknown) => aborter.abort(error));
     return await running;
   } finally {
     closeTheirs();
     socket.destroy();
   }
-}
-
-/** @throws what `source` throws; not what is wrong with `socket` */
-async function pump(source: AsyncIterable<Uint8Array>, socket: Socket): Promise<void> {
-  for await (const chunk of source) {
-    if (socket.destroyed) return;
-    if (socket.write(chunk)) continue;
-    await new Promise<void>((resolve) => {
-      const settle = () => {
-        socket.off("drain", settle).off("close", settle);
-        resolve();
-      };
-      socket.on("drain", settle).on("close", settle);
-    });
-  }
-  socket.end();
 }

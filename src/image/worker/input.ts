@@ -1,6 +1,6 @@
 /** What a client sends, on its way to the worker that reads it: passed on as it comes, never faster than it is read. */
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import { writeAll } from "../../base/writable.ts";
 
 /** The fd on which a worker finds it. */
 const INPUT_FD = 4;
@@ -14,16 +14,8 @@ export function feed(source: AsyncIterable<Uint8Array>, fd: number): { failed: P
   socket.on("error", () => {});
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {}); // nobody may be waiting any more
-  void sendAll(source, socket).catch(reject);
+  void writeAll(source, socket).catch(reject);
   return { failed: promise, close: () => socket.destroy() };
-}
-
-async function sendAll(source: AsyncIterable<Uint8Array>, socket: Socket): Promise<void> {
-  for await (const chunk of source) {
-    if (socket.destroyed) return;
-    if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
-  }
-  socket.end();
 }
 
 /** In the worker. Chunks are the taker's to keep. */

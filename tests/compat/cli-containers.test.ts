@@ -346,7 +346,8 @@ describeIf(whyNot)("containers and more", () => {
       const inOrder = (text: string) => text.replace(/(?<=Runtimes: ).*/, (names) => names.split(" ").sort().join(" "));
       const half = ({ stdout, ...rest }: Outcome) => ({
         ...rest,
-        stdout: inOrder(stdout.slice(stdout.indexOf("\nServer:"))),
+        // Names without a value, such as an init's version here, are Docker's client's alone.
+        stdout: inOrder(stdout.slice(stdout.indexOf("\nServer:"))).replace(/^ .*: \n/gm, ""),
       });
       expect(half(ours)).toEqual(half(theirs));
       expect(half(ours).stdout).toContain("Server:");

@@ -216,7 +216,9 @@ export class DockerPlanner implements Planner {
     const mountPoints = this.#asMounted(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
     const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(record);
-    const user = this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? "");
+    const user = asSystemError(() =>
+      this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? ""),
+    );
     const etcFiles = this.#etcFilesOf(hostConfig, paths);
     if (!options.dryRun) {
       this.#images.markUsed(record.imageId);
@@ -480,5 +482,15 @@ function writeEtcFiles(
   ] as const) {
     writeFileSync(path, content);
     if (idMappings !== null) chownSync(path, toHostId(0, idMappings.uids, "uid"), toHostId(0, idMappings.gids, "gid"));
+  }
+}
+
+/** A start asks for nothing: a user that its image does not have is not the client's error by then. */
+function asSystemError<T>(resolve: () => T): T {
+  try {
+    return resolve();
+  } catch (error) {
+    if (!(error instanceof LighterError && error.code === "invalid")) throw error;
+    throw new LighterError("internal", error.message, { ...error.detail, cause: error });
   }
 }

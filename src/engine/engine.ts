@@ -333,8 +333,7 @@ export class Engine implements AsyncDisposable {
     requireLinks(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);
     const { filesystems } = volumes;
-    const planned = asSystemError(() => this.#startRequest(record, attaches, false));
-    const request = { ...planned, ...networks, filesystems };
+    const request = { ...this.#startRequest(record, attaches, false), ...networks, filesystems };
     writePoint("start process");
     const supervised = await startWithHooks(this.runtime, request, rootMountpointIn(this.paths.execRoot));
     writePoint("started process");
@@ -758,16 +757,6 @@ function volumesToKeep({ status, mountPoints }: ContainerRecord): MountPoint[] {
 
 function hasVolume({ mountPoints }: ContainerRecord, name: string): boolean {
   return mountPoints.some(({ volume }) => volume?.name === name);
-}
-
-/** A start asks for nothing: what is wrong by then, with a user that its image does not have, say, is not the client's error. */
-function asSystemError<T>(plan: () => T): T {
-  try {
-    return plan();
-  } catch (error) {
-    if (!(error instanceof LighterError && error.code === "invalid")) throw error;
-    throw new LighterError("internal", error.message, { ...error.detail, cause: error });
-  }
 }
 
 function logFailure(what: string, error: unknown): void {

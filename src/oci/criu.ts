@@ -12,6 +12,7 @@ import { errnoOf, LighterError } from "../base/errors.ts";
 import { OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import { list, readDocument, string } from "../spec/reader.ts";
+import { cgroupHost } from "./cgroup.ts";
 import type { OciContext } from "./command.ts";
 import type { Flag, Parsed } from "./flags.ts";
 import { readRegularFile } from "./read-file.ts";
@@ -69,6 +70,10 @@ export function refuseUncheckpointable(config: OciConfig): void {
   if (config.process?.terminal) refuse("a terminal");
   for (const { type, path } of config.linux?.namespaces ?? [])
     if (path && !["network", "pid"].includes(type)) refuse(`a ${type} namespace of others`);
+  const seesCgroups = config.mounts?.some(({ type }) => type === "cgroup") ?? false;
+  const hasNamespace = config.linux?.namespaces?.some(({ type }) => type === "cgroup") ?? false;
+  // CRIU finds no root for such mounts.
+  if (seesCgroups && !hasNamespace && cgroupHost().v1.length > 0) refuse("cgroup v1 mounts and no cgroup namespace");
 }
 
 /**

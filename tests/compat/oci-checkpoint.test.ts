@@ -14,11 +14,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { testIf } from "../support/test-if.ts";
 import { Scratch, tracesOf, until, whyNot } from "./oci-support.ts";
 
 const criuWorks = () => spawnSync("criu", ["check", "--no-default-config"]).status === 0;
 const reason = whyNot("criu", "busybox") ?? (criuWorks() ? undefined : "this kernel has not all that criu needs");
+const isHybrid = detectCgroupHost().v1.length > 0;
 const check = testIf(reason === undefined, reason ?? "");
 
 let scratch: Scratch;
@@ -42,6 +44,11 @@ function makeBundle(shell: string): void {
   mkdirSync(join(folder, "shared"), { recursive: true });
   copyFileSync(Bun.which("busybox")!, join(folder, "rootfs/bin/busybox"));
   for (const name of [shell, "sleep"]) symlinkSync("busybox", join(folder, "rootfs/bin", name));
+  writeConfig();
+}
+
+function writeConfig({ hasCgroupNamespace = true } = {}): void {
+  rmSync(join(folder, "config.json"), { force: true });
   expect(run("spec", "--bundle", folder).status).toBe(0);
   const path = join(folder, "config.json");
   const config = JSON.parse(readFileSync(path, "utf8"));
@@ -49,6 +56,8 @@ function makeBundle(shell: string): void {
   config.process = { ...config.process, terminal: false, args: ["sh", "-c", script] };
   config.mounts.push({ destination: "/shared", source: join(folder, "shared"), options: ["bind"] });
   config.linux.resources.pids = { limit: 77 };
+  const others = config.linux.namespaces.filter(({ type }: { type: string }) => type !== "cgroup");
+  config.linux.namespaces = [...others, ...(hasCgroupNamespace ? [{ type: "cgroup" }] : [])];
   writeFileSync(path, JSON.stringify(config));
 }
 
@@ -148,3 +157,18 @@ check("a directory that holds no checkpoint restores nothing and leaves nothing"
   expect(run("state", "cr-one").stderr).toContain("container does not exist");
   await nothingLeftOf("cr-one");
 });
+
+testIf(reason === undefined && isHybrid, reason ?? "needs cgroup v1")(
+  "with cgroup v1 mounts and no cgroup namespace a checkpoint is refused, and the container stays",
+  async () => {
+    writeConfig({ hasCgroupNamespace: false });
+    await started("cr-one");
+    const outcome = run("checkpoint", "--image-path", join(folder, "images-4"), "cr-one");
+    expect(outcome).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("no cgroup namespace is not supported"),
+    });
+    expect(stateOf("cr-one").status).toBe("running");
+    expect(run("delete", "--force", "cr-one").status).toBe(0);
+  },
+);

@@ -32,6 +32,11 @@ const HEADINGS = ["fds", "devices", "mounts", "cgroups", "paths"];
 /** Where ours differ from runc's mounts, on purpose: runc's line, and what it is with ours. */
 const MOUNTS_ON_PURPOSE: readonly (readonly [runc: RegExp, ours: string, why: string])[] = [
   [/^(\/ \/sys ro,.* sysfs) ro$/, "$1 rw", "the mount is read-only, not the file system, which may be the host's"],
+  [
+    /^(\/ \/(?:proc|sys)\/\S+ ro,.* - tmpfs tmpfs ro)$/,
+    "$1,size=4k,nr_inodes=1",
+    "masked directories can hold nothing",
+  ],
   [/ - cgroup systemd rw,name=systemd$/, " - cgroup cgroup rw,name=systemd", "named as the other hierarchies are"],
 ];
 

@@ -188,7 +188,7 @@ export const FILE_JOB_MAX_BYTES = 256 * 1024;
 export const FILE_MESSAGE_MAX_CHARS = 1024 * 1024;
 /** What a file worker reads at a time of a tar that is sent. */
 export const FILE_INPUT_BYTES = 256 * 1024;
-/** File workers at a time, 40 MB each. More jobs wait. */
+/** File workers at a time that wait for clients too, and as many that do not, 40 MB each. More jobs wait. */
 export const FILE_WORKERS_MAX = 64;
 /**
  * How often a file worker says that it gets on, and how long it may say nothing: then its file system is taken for dead, and

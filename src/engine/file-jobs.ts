@@ -28,7 +28,10 @@ export interface PathStat {
 export const statFilesJob: FileJob<{ target: Target }, PathStat> = { kind: "stat files" };
 
 /** Gives a PathStat, then a tar. */
-export const readFilesJob: FileJob<{ target: Target; idMappings: IdMappings | null }, null> = { kind: "read files" };
+export const readFilesJob: FileJob<{ target: Target; idMappings: IdMappings | null }, null> = {
+  kind: "read files",
+  hasClient: true,
+};
 
 export interface WriteFilesArgument {
   target: Target;
@@ -42,13 +45,16 @@ export interface WriteFilesArgument {
 }
 
 /** Its second fd is where the tar comes from; a third has what comes before. */
-export const writeFilesJob: FileJob<WriteFilesArgument, null> = { kind: "write files" };
+export const writeFilesJob: FileJob<WriteFilesArgument, null> = { kind: "write files", hasClient: true };
 
 /** Directories on the host, topmost first. */
 type Layers = readonly string[];
 
 /** Gives nothing, then a tar. */
-export const treeTarJob: FileJob<{ layers: Layers; options: TreeTarOptions }, null> = { kind: "tree tar" };
+export const treeTarJob: FileJob<{ layers: Layers; options: TreeTarOptions }, null> = {
+  kind: "tree tar",
+  hasClient: true,
+};
 
 /** Gives nothing, then the answer of Docker's API, as JSON. No `upper`: the container has not run yet. */
 export const changesJob: FileJob<{ upper?: string; lower: Layers }, null> = { kind: "changes" };

@@ -16,6 +16,8 @@
 /** Names a job, and tells TypeScript what goes in and what comes out, both as JSON. */
 export interface FileJob<Argument, Result> {
   readonly kind: string;
+  /** It waits for a client as well as for files: those that do not are not held up by it. */
+  readonly hasClient?: true;
   readonly types?: { argument: Argument; result: Result };
 }
 

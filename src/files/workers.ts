@@ -85,13 +85,29 @@ class Worker {
   }
 }
 
+/** How many may be busy at the same time; the others wait for their turn. */
+class Turns {
+  #busyCount = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  async take(): Promise<void> {
+    while (this.#busyCount >= FILE_WORKERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#busyCount++;
+  }
+
+  giveBack(): void {
+    this.#busyCount--;
+    this.#waiting.shift()?.();
+  }
+}
+
 /** As many workers as there are jobs, up to a limit; the rest waits. They die with this process, however it dies. */
 export class FileWorkers implements Disposable {
   readonly #stallMs: number;
   readonly #all = new Set<Worker>();
   readonly #idle: Worker[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #busyCount = 0;
+  readonly #withClients = new Turns();
+  readonly #others = new Turns();
   #isClosed = false;
 
   /** `stallMs`: how long a worker may be silent. */
@@ -105,7 +121,8 @@ export class FileWorkers implements Disposable {
     argument: Argument,
     options: RunOptions = {},
   ): Promise<Result> {
-    await this.#takeTurn();
+    const turns = job.hasClient ? this.#withClients : this.#others;
+    await turns.take();
     let worker: Worker | undefined;
     try {
       options.signal?.throwIfAborted();
@@ -123,8 +140,7 @@ export class FileWorkers implements Disposable {
       if (error instanceof LighterError || options.signal?.aborted) throw error;
       throw new LighterError("internal", `file worker: ${messageOf(error)}`, { cause: error });
     } finally {
-      this.#busyCount--;
-      this.#waiting.shift()?.();
+      turns.giveBack();
     }
   }
 
@@ -148,11 +164,6 @@ export class FileWorkers implements Disposable {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
-  }
-
-  async #takeTurn(): Promise<void> {
-    while (this.#busyCount >= FILE_WORKERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#busyCount++;
   }
 
   #start(): Worker {

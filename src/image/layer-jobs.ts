@@ -26,6 +26,8 @@ import type {
 
 /** Docker downloads three layers at a time. */
 const MAX_WORKERS = Math.max(3, availableParallelism());
+/** Those that wait for clients, most of them: one that never sends holds one. */
+const MAX_READERS = 16;
 
 export interface LayerRequest {
   diffId: DiffId;
@@ -108,7 +110,7 @@ export class LayerJobs implements AsyncDisposable {
     this.#blobs = blobs;
     this.#layers = layers;
     this.#workers = new LayerWorkers(MAX_WORKERS, heldFd);
-    this.#readers = new LayerWorkers(MAX_WORKERS, heldFd);
+    this.#readers = new LayerWorkers(MAX_READERS, heldFd);
   }
 
   /** Layers at a time, over all loads and pulls; undefined: as suits the machine. */
@@ -197,7 +199,7 @@ export class LayerJobs implements AsyncDisposable {
   make(source: AsyncIterable<Uint8Array> | TreeChanges, ingestPath: string): Promise<TakenFile> {
     if ("upperPath" in source) {
       const job: MakeJob = { kind: "make", ingestPath, source: { kind: "changes", ...source } };
-      return this.#readers.run<"make">(async () => job);
+      return this.#workers.run<"make">(async () => job);
     }
     return this.#readers.runWith<"make">(source, { kind: "make", ingestPath, source: { kind: "input" } });
   }

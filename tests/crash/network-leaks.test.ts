@@ -116,9 +116,10 @@ leaks(
       for (const { Id } of json) await daemon.request("DELETE", `/containers/${Id}?force=1`);
     }
     await times(2, cycle); // the last daemon has used both networks, too
-    await eventually(() => expect(seen()).toEqual(before));
+    // A ping that left while no daemon was there is forgotten by the kernel, 30 s later.
+    await eventually(() => expect(seen()).toEqual(before), 45_000);
   },
-  120_000,
+  160_000,
 );
 
 leaks(

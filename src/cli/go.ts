@@ -1,5 +1,6 @@
 /** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
 import { parseGoBoolean } from "../base/go-boolean.ts";
+import { GO_ESCAPES } from "../base/go-escapes.ts";
 import { formatJson } from "../spec/json.ts";
 
 /** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
@@ -8,8 +9,8 @@ export function goQuote(text: string): string {
   let out = '"';
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;
-    if (char === '"' || char === "\\") out += `\\${char}`;
-    else if (SHORT_ESCAPES[char] !== undefined) out += SHORT_ESCAPES[char];
+    if (char === '"') out += '\\"';
+    else if (GO_ESCAPES[char] !== undefined) out += GO_ESCAPES[char];
     else if (code < 0x20 || code === 0x7f) out += `\\x${code.toString(16).padStart(2, "0")}`;
     else if (/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) out += char;
     else if (code < 0x10000) out += `\\u${code.toString(16).padStart(4, "0")}`;
@@ -17,16 +18,6 @@ export function goQuote(text: string): string {
   }
   return `${out}"`;
 }
-
-const SHORT_ESCAPES: Record<string, string> = {
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-};
 
 /** @throws Error with strconv's text */
 export function parseGoBool(text: string): boolean {

@@ -4,7 +4,9 @@
  * written as an integer.
  * Source: Go's encoding/json, scanner.go and stream.go.
  */
+
 import { LighterError } from "../base/errors.ts";
+import { GO_ESCAPES } from "../base/go-escapes.ts";
 import { API_BODY_MAX_DEPTH, API_BODY_MAX_VALUES } from "../base/limits.ts";
 
 /** The values of a name that an object has several times, in the order of the document. */
@@ -205,14 +207,3 @@ function quote(character: string): string {
   if (code > 0xa0 && code !== 0xad) return `'${character}'`;
   return code < 0x80 ? `'\\x${code.toString(16).padStart(2, "0")}'` : `'\\u${code.toString(16).padStart(4, "0")}'`;
 }
-
-const GO_ESCAPES: Readonly<Record<string, string>> = {
-  "\\": "\\\\",
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-};

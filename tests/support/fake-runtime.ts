@@ -36,6 +36,7 @@ class SocketPairs {
     }
     const accepted = new Promise<Socket>((resolve) => this.#accepted.push(resolve));
     const ours = connect({ path: this.#path, allowHalfOpen: true } as Parameters<typeof connect>[0] & object);
+    ours.on("error", () => ours.destroy()); // the server is closed before it is connected, at the end of a test
     return [ours, await accepted];
   }
 

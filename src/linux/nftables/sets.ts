@@ -119,7 +119,7 @@ function encodeElement(set: NftSet, { key, last, data }: Element): Attribute[] {
 
 /** The next number of as many bytes; undefined if there is none. */
 function successor(value: Uint8Array): Uint8Array | undefined {
-  const next = value.slice();
+  const next = Uint8Array.from(value);
   for (let at = next.length - 1; at >= 0; at--) {
     next[at] = (next[at]! + 1) & 0xff;
     if (next[at] !== 0) return next;

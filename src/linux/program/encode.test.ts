@@ -165,7 +165,7 @@ describe("decodeProgram", () => {
     const random = Random.fromEnvironment("decodeProgram");
     let accepted = 0;
     for (let round = 0; round < 1500; round++) {
-      const bytes = valid.slice();
+      const bytes = Uint8Array.from(valid);
       for (let i = 1 + random.below(4); i > 0; i--) bytes[random.below(bytes.length)] = random.below(256);
       try {
         listProgram(decodeProgram(bytes));

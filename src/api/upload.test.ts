@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { parseUploadHead } from "./upload.ts";
 
 const parse = (...lines: string[]) => parseUploadHead(Buffer.from(`${lines.join("\r\n")}\r\n\r\nbody`));
@@ -27,4 +28,20 @@ test("parseUploadHead leaves all that is not the plainest of uploads to others",
   ])
     expect([lines, parse(...lines)]).toEqual([lines, undefined]);
   expect(parseUploadHead(Buffer.from("PUT /x HTTP/1.1\r\nContent-Length: 4\r\n"))).toBeUndefined();
+});
+
+test("where there are fds for one half of a body alone, none is taken", () => {
+  const script = `
+    const { closeSync, openSync } = await import("node:fs");
+    const { rawBody } = await import(${JSON.stringify(join(import.meta.dirname, "upload.ts"))});
+    rawBody(0, "chunks", Buffer.from("all is loaded"));
+    const fds = [];
+    try { for (;;) fds.push(openSync("/dev/null")); } catch {}
+    closeSync(fds.pop());
+    const body = rawBody(0, "chunks", Buffer.alloc(1));
+    openSync("/dev/null"); // the fd that was left
+    console.log(String(body));`;
+  const limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", process.execPath, "-e", script];
+  const { stdout, stderr } = Bun.spawnSync(limited);
+  expect(`${stdout}${stderr}`).toBe("undefined\n");
 });

@@ -48,14 +48,23 @@ export function takeUpload(
   const match = head && find(head.url);
   const fd = match?.route.upload && idleSocketFd(socket);
   if (fd === undefined || head === undefined || match === undefined) return false;
-  const body: RawBody = {
-    fd: duplicateFd(fd, 3),
-    form: head.form,
-    firstFd: createMemfd("body", first.subarray(head.endsAt)),
-  };
+  const body = rawBody(fd, head.form, first.subarray(head.endsAt));
+  if (body === undefined) return false;
   socket.destroy();
   void answer(daemon, match, head.url, body);
   return true;
+}
+
+/** Undefined: there are no fds for it. */
+export function rawBody(socketFd: number, form: BodyForm, first: Uint8Array): RawBody | undefined {
+  let fd = -1;
+  try {
+    fd = duplicateFd(socketFd, 3);
+    return { fd, form, firstFd: createMemfd("body", first) };
+  } catch {
+    if (fd >= 0) closeSync(fd);
+    return undefined;
+  }
 }
 
 async function answer(daemon: Daemon, match: Match, url: string, body: RawBody): Promise<void> {

@@ -28,6 +28,9 @@ const CASES: readonly [string, string, boolean | undefined][] = [
   ),
   [`${"(".repeat(2000)}${")".repeat(2000)}`, "a", undefined],
   ["(a{1000}){1000}", "a", undefined],
+  [`[${"ab".repeat(30_000)}]`, "a", undefined],
+  [`[${"ab".repeat(100)}]{1000}`, "a", undefined],
+  [`^[${"ab".repeat(100)}]{5}$`, "babab", true],
 ];
 for (const [pattern, text, expected] of CASES)
   test(`${pattern.slice(0, 30)} in "${text}": ${expected}`, () => expect(found(pattern, text)).toBe(expected));

@@ -10,15 +10,18 @@ import { PATTERN_MAX_DEPTH, PATTERN_MAX_STEPS } from "./limits.ts";
 type Test = (code: number) => boolean;
 type Assertion = "begin" | "end" | "word" | "inner";
 
+/** `members`: of a set, each of which a character may have to be compared with. */
+type One = { kind: "one"; test: Test; members?: number };
+
 type Node =
-  | { kind: "one"; test: Test }
+  | One
   | { kind: "all"; parts: readonly Node[] }
   | { kind: "any"; choices: readonly Node[] }
   | { kind: "repeat"; node: Node; min: number; max: number }
   | { kind: "assert"; assertion: Assertion };
 
 type Step =
-  | { kind: "one"; test: Test }
+  | One
   /** Goes on at both. */
   | { kind: "fork"; to: [number, number] }
   | { kind: "assert"; assertion: Assertion }
@@ -29,6 +32,7 @@ export function compilePattern(pattern: string): ((text: string) => boolean) | u
   try {
     const steps: Step[] = [];
     emit(new PatternParser(pattern).parse(), steps);
+    if (steps.reduce((sum, step) => sum + membersOf(step), 0) > PATTERN_MAX_STEPS) return undefined;
     steps.push({ kind: "found" });
     return (text) => matches(steps, text);
   } catch (error) {
@@ -38,6 +42,10 @@ export function compilePattern(pattern: string): ((text: string) => boolean) | u
 }
 
 class BadPattern extends Error {}
+
+function membersOf(step: Step): number {
+  return step.kind === "one" ? (step.members ?? 1) : 0;
+}
 
 function push(steps: Step[], step: Step): number {
   if (steps.length >= PATTERN_MAX_STEPS) throw new BadPattern();
@@ -246,7 +254,7 @@ class PatternParser {
       case "(":
         return this.#group();
       case "[":
-        return { kind: "one", test: this.#set() };
+        return this.#set();
       case ".":
         return { kind: "one", test: (code) => code !== 0x0a };
       case "^":
@@ -307,13 +315,13 @@ class PatternParser {
     };
   }
 
-  #set(): Test {
+  #set(): One {
     const isNegated = this.#takeIf("^");
     const tests: Test[] = [];
     do tests.push(this.#setMember());
     while (!this.#takeIf("]"));
-    const test = either(...tests);
-    return isNegated ? not(test) : test;
+    const test: Test = (code) => tests.some((member) => member(code)); // not by arguments: there may be too many
+    return { kind: "one", test: isNegated ? not(test) : test, members: tests.length };
   }
 
   #setMember(): Test {

@@ -129,7 +129,7 @@ export async function startExec(
     });
     exec.adopt(supervised);
     const [socket] = supervised.attached;
-    if (socket !== undefined) attach?.deliver({ socket, exitKnown: exec.end });
+    attach?.deliver(socket && { socket, exitKnown: exec.end });
     void superviseExec(context, exec, supervised);
   } catch (error) {
     exec.failed(126); // also for a program that is not there, as with Docker

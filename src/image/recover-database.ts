@@ -19,9 +19,10 @@ export function openOrRecover(rootPath: string, { makeRoom, recover = false }: O
     return new ImageDatabase(path, options);
   } catch (error) {
     if (!recover || errnoOf(error) !== DAMAGED || !existsSync(`${path}.copy`)) throw error;
-    const aside = `${path}.damaged-${formatNow()}`;
+    const [recovered, aside] = [`${path}.recovered`, `${path}.damaged-${formatNow()}`];
+    copyFileSync(`${path}.copy`, recovered); // all of it, before anything is moved
     for (const suffix of ["", "-wal"]) if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
-    copyFileSync(`${path}.copy`, path);
+    renameSync(recovered, path);
     log.warn(`"${path}" is its copy from now on: what was there is "${aside}"`);
     return new ImageDatabase(path, options);
   }

@@ -64,6 +64,18 @@ test("what is no archive is an error in the stream with a reason, and loads noth
   expect(await tags()).toEqual(before);
 });
 
+test("a client that is refused in the middle of what it sends hears why, and its connection goes on", async () => {
+  const chunk = `10000\r\n${"garbage ".repeat(8192)}\r\n`;
+  for (const path of ["/images/load", "/images/create?fromSrc=-&repo=B:a:d"]) {
+    const client = await api.open(`POST ${path} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`);
+    await client.until((text) => text.includes('message":'));
+    for (let count = 0; count < 50; count++) client.socket.write(chunk);
+    client.socket.write("0\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+    await client.until((text) => text.endsWith("\r\n\r\nOK"));
+    client.socket.destroy();
+  }
+});
+
 test("an image is inspected by name, id and prefix", async () => {
   const { json } = await api.request("GET", "/images/one:1/json");
   expect(json).toMatchObject({

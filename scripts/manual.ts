@@ -1,8 +1,7 @@
 /** The manual pages, made from the tables that the command line, the daemon and the runtime parse their flags with. */
 import { SETTINGS } from "../src/api/config/settings.ts";
 import { VERSION } from "../src/base/version.ts";
-import type { Command } from "../src/cli/command.ts";
-import type { CommandTable } from "../src/cli/command-table.ts";
+import type { Command, CommandTable } from "../src/cli/command.ts";
 import { COMMANDS } from "../src/cli/commands.ts";
 import type { FlagTable } from "../src/cli/flags.ts";
 import { globalFlags } from "../src/cli/global-flags.ts";

@@ -93,6 +93,39 @@ test("every import follows the arrows between the layers", () => {
   expect(broken).toEqual([]);
 });
 
+/** A way along imports that comes back to where it began, or undefined. Types do not count: nothing runs because of them. */
+function findCircle(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    path.push(file);
+    for (const target of imports.get(file) ?? []) {
+      const circle = visit(target);
+      if (circle !== undefined) return circle;
+    }
+    path.pop();
+    done.add(file);
+    return undefined;
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
+test("no file imports itself by way of others", () => {
+  const targets = (file: string, source: string) =>
+    importsOf(file, source)
+      .filter(({ specifier, typeOnly }) => specifier.startsWith(".") && !typeOnly)
+      .map(({ specifier }) => join(dirname(file), specifier));
+  expect(findCircle(new Map([...sources].map(([file, source]) => [file, targets(file, source)])))).toBeUndefined();
+  const circle = { a: ["b"], b: ["d", "c"], c: ["a"], d: [] };
+  expect(findCircle(new Map(Object.entries(circle)))).toEqual(["a", "b", "c", "a"]);
+});
+
 test("Bun.spawn is used in src/linux/process/ only", () => {
   const broken = [...sources].filter(
     ([file, source]) => /\bBun\.spawn(Sync)?\(/.test(source) && !file.startsWith("src/linux/process/"),

@@ -1,6 +1,6 @@
 import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../engine/mod.ts";
 import type { ReloadableOptions } from "./config/options.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./request-timings.ts";
 
 /** What of the daemon's settings handlers use. */
 export interface DaemonSettings extends ReloadableOptions {

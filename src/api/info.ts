@@ -5,6 +5,7 @@ import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
 import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME, runtimeFeatures } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
+import { readOperatingSystem } from "./operating-system.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 import { shapeFor } from "./versions.ts";
@@ -111,18 +112,6 @@ function readFlag(path: string): boolean {
   } catch {
     return false; // the kernel has no such switch
   }
-}
-
-/** Source: os-release(5). */
-export function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
-  let text = "";
-  try {
-    text = readFileSync("/etc/os-release", "utf8");
-  } catch {
-    // a host without the file has no name to show
-  }
-  const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)"?$`, "m").exec(text)?.[1] ?? "";
-  return { OperatingSystem: field("PRETTY_NAME") || "Linux", OSVersion: field("VERSION_ID") };
 }
 
 /** By the names that Docker has for them. Source: statfs(2). */

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { escapeLabel, Histogram } from "./metrics.ts";
+import { escapeLabel } from "./metrics.ts";
+import { Histogram } from "./request-timings.ts";
 
 test("a histogram counts into every bucket that is large enough", () => {
   const histogram = new Histogram([0.01, 0.1]);

@@ -7,104 +7,24 @@ import { arch, availableParallelism, totalmem } from "node:os";
 import { VERSION } from "../base/version.ts";
 import { type Daemon, pendingRemovalCount } from "./daemon-state.ts";
 import { refusalOnLoopback } from "./doorkeeper.ts";
-import { readOperatingSystem } from "./info.ts";
+import { readOperatingSystem } from "./operating-system.ts";
+import { family } from "./request-timings.ts";
 
-/** Go's client's own: Docker's dashboards are made for these. */
-const DEFAULT_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-/** A start takes some ten milliseconds: finer where it matters. */
-const START_BUCKETS_S = [0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5];
-
-/** The requests that Docker counts as a container's actions. */
-const ACTIONS: Readonly<Record<string, string>> = {
-  "GET /containers/{id}/changes": "changes",
-  "POST /commit": "commit",
-  "POST /containers/create": "create",
-  "DELETE /containers/{id}": "delete",
-  "POST /containers/{id}/start": "start",
-};
-
-export class Histogram {
-  readonly #boundsS: readonly number[];
-  readonly #counts: number[];
-  #sumS = 0;
-  #count = 0;
-
-  constructor(boundsS: readonly number[]) {
-    this.#boundsS = boundsS;
-    this.#counts = boundsS.map(() => 0);
-  }
-
-  observe(seconds: number): void {
-    for (const [index, bound] of this.#boundsS.entries()) if (seconds <= bound) this.#counts[index]!++;
-    this.#sumS += seconds;
-    this.#count++;
-  }
-
-  /** `labels`: 'action="start"', or "". */
-  format(name: string, labels = ""): string[] {
-    const with_ = (more: string) => `{${[labels, more].filter((each) => each !== "").join(",")}}`;
-    const own = labels === "" ? "" : `{${labels}}`;
-    return [
-      ...this.#boundsS.map((bound, index) => `${name}_bucket${with_(`le="${bound}"`)} ${this.#counts[index]}`),
-      `${name}_bucket${with_('le="+Inf"')} ${this.#count}`,
-      `${name}_sum${own} ${this.#sumS}`,
-      `${name}_count${own} ${this.#count}`,
-    ];
-  }
-}
-
-/** Counted since the daemon began. */
-export class Metrics {
-  readonly #actions = new Map(Object.values(ACTIONS).map((name) => [name, new Histogram(DEFAULT_BUCKETS_S)]));
-  readonly #starts = new Histogram(START_BUCKETS_S);
-
-  /** A request that was answered well. */
-  observe(method: string, path: string, seconds: number): void {
-    const action = ACTIONS[`${method} ${path}`];
-    if (action === undefined) return;
-    this.#actions.get(action)?.observe(seconds);
-    if (action === "start") this.#starts.observe(seconds);
-  }
-
-  format(daemon: Daemon): string {
-    const families = [
-      family(
-        "engine_daemon_container_actions_seconds",
-        "histogram",
-        "The number of seconds it takes to process each container action",
-        [
-          ...[...this.#actions].flatMap(([action, histogram]) =>
-            histogram.format("engine_daemon_container_actions_seconds", `action="${action}"`),
-          ),
-        ],
-      ),
-      family(
-        "lighter_container_start_seconds",
-        "histogram",
-        "From the request to execve(2)",
-        this.#starts.format("lighter_container_start_seconds"),
-      ),
-      ...describeContainers(daemon),
-      family(
-        "lighter_pending_removals",
-        "gauge",
-        "Removed containers, volumes and parts of images that are being deleted",
-        [`lighter_pending_removals ${pendingRemovalCount(daemon)}`],
-      ),
-      ...describeHost(daemon),
-      ...describeProcess(),
-    ];
-    return `${families.flat().join("\n")}\n`;
-  }
-}
-
-function family(
-  name: string,
-  type: "gauge" | "counter" | "histogram",
-  help: string,
-  samples: readonly string[],
-): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples];
+/** The text that Prometheus gets. */
+export function formatMetrics(daemon: Daemon): string {
+  const families = [
+    ...daemon.metrics.families(),
+    ...describeContainers(daemon),
+    family(
+      "lighter_pending_removals",
+      "gauge",
+      "Removed containers, volumes and parts of images that are being deleted",
+      [`lighter_pending_removals ${pendingRemovalCount(daemon)}`],
+    ),
+    ...describeHost(daemon),
+    ...describeProcess(),
+  ];
+  return `${families.flat().join("\n")}\n`;
 }
 
 function describeContainers({ engine }: Daemon): string[][] {
@@ -199,6 +119,6 @@ export function createMetricsServer(daemon: Daemon): Server {
     }
     const isAsked = request.method === "GET" && request.url?.split("?", 1)[0] === "/metrics";
     response.writeHead(isAsked ? 200 : 404, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
-    response.end(isAsked ? daemon.metrics.format(daemon) : "404 page not found\n");
+    response.end(isAsked ? formatMetrics(daemon) : "404 page not found\n");
   });
 }

@@ -4,7 +4,7 @@
  */
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { parseJson as parseExact } from "../spec/json.ts";
-import { CliError } from "./exit.ts";
+import { ApiError, CliError, DaemonUnreachable } from "./exit.ts";
 import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
@@ -16,22 +16,6 @@ const API_VERSION = "1.45";
 
 /** Servers close idle connections after some seconds (Node: 5); a request sent at that moment would be lost. */
 const IDLE_MAX_MS = 1000;
-
-/** The daemon answered with an error status. */
-export class ApiError extends Error {
-  override readonly name = "ApiError";
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
-/** Nothing answers at the host. */
-export class DaemonUnreachable extends Error {
-  override readonly name = "DaemonUnreachable";
-}
 
 /** A list gives its name once for each item. */
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;

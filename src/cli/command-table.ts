@@ -1,30 +1,15 @@
 /** Commands by name: those of the program, and those of a group such as `image`. Each is loaded when it is wanted. */
-import { type Command, type Context, runCommand } from "./command.ts";
+import {
+  type CommandEntry,
+  type CommandGroup,
+  type CommandTable,
+  type Context,
+  type LoadedCommand,
+  runCommand,
+} from "./command.ts";
 import { CliError } from "./exit.ts";
 import { parseFlags } from "./flags.ts";
 import { stderr, stdout } from "./output.ts";
-
-// biome-ignore lint/suspicious/noExplicitAny: each command has its own flag table
-type AnyCommand = Command<any>;
-
-/** What a module of a command exports. */
-export type LoadedCommand = { readonly command: AnyCommand } | { readonly group: CommandGroup };
-
-export interface CommandEntry {
-  readonly summary: string;
-  readonly load: () => Promise<LoadedCommand>;
-  /** Not shown: another spelling of the command before it. */
-  readonly hidden?: true;
-}
-
-/** In the order of `--help`. */
-export type CommandTable = Readonly<Record<string, CommandEntry>>;
-
-export interface CommandGroup {
-  readonly name: string;
-  readonly summary: string;
-  readonly commands: CommandTable;
-}
 
 export function findCommand(table: CommandTable, name: string): CommandEntry | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;

@@ -3,10 +3,11 @@ import { CliError, seeHelp } from "./exit.ts";
 import { type FlagTable, formatFlags, type ParsedFlags, parseFlags } from "./flags.ts";
 import { printError, stdout } from "./output.ts";
 
-/** What every command gets: the daemon, not yet connected, and the global flags. */
+/** What every command gets: the daemon, not yet connected, the global flags, and all commands there are. */
 export interface Context {
   readonly client: Client;
   readonly debug: boolean;
+  readonly commands: CommandTable;
 }
 
 export interface Command<T extends FlagTable = FlagTable> {
@@ -27,6 +28,28 @@ export interface Command<T extends FlagTable = FlagTable> {
   readonly run: (context: Context, parsed: ParsedFlags<T>) => Promise<number>;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: each command has its own flag table
+type AnyCommand = Command<any>;
+
+/** What a module of a command exports. */
+export type LoadedCommand = { readonly command: AnyCommand } | { readonly group: CommandGroup };
+
+export interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<LoadedCommand>;
+  /** Not shown: another spelling of the command before it. */
+  readonly hidden?: true;
+}
+
+/** In the order of `--help`. */
+export type CommandTable = Readonly<Record<string, CommandEntry>>;
+
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: CommandTable;
+}
+
 /** Keeps the flag table's type for `run`. */
 export function defineCommand<T extends FlagTable>(command: Command<T>): Command<T> {
   return command;
@@ -41,8 +64,7 @@ export async function runCommand<T extends FlagTable>(
   const parsed = parseFlags(command.name, command.flags, argv, command.interspersed ?? true);
   if (parsed.help !== undefined) {
     if (parsed.help === "short-help") await printError("Flag shorthand -h has been deprecated, please use --help");
-    const { namesOf } = await import("./aliases.ts"); // which loads all commands
-    await stdout.text(formatHelp(command, await namesOf(command as unknown as Command)));
+    await stdout.text(formatHelp(command, await namesOf(command, context.commands)));
     return 0;
   }
   checkArgs(command, parsed.args.length);
@@ -77,4 +99,21 @@ function formatHelp<T extends FlagTable>(command: Command<T>, names: readonly st
   const aliases = names.length < 2 ? "" : `\nAliases:\n  ${names.map((name) => `lighter ${name}`).join(", ")}\n`;
   const details = command.details === undefined ? "" : `\n${command.details}\n`;
   return `\n${usageLine(command)}\n\n${command.summary}\n${details}${aliases}${options}`;
+}
+
+/** Every name of a command, those in groups first: "container ls", "container list", "ps". Loads all commands. */
+async function namesOf(command: AnyCommand, commands: CommandTable): Promise<string[]> {
+  const names = await namesIn(commands, "", command.run);
+  const depth = (name: string) => name.split(" ").length;
+  return names.sort((a, b) => depth(b) - depth(a));
+}
+
+async function namesIn(table: CommandTable, before: string, run: AnyCommand["run"]): Promise<string[]> {
+  const found: string[] = [];
+  for (const [name, { load }] of Object.entries(table)) {
+    const loaded = await load();
+    if ("group" in loaded) found.push(...(await namesIn(loaded.group.commands, `${before}${name} `, run)));
+    else if (loaded.command.run === run) found.push(before + name);
+  }
+  return found;
 }

@@ -9,8 +9,7 @@ import { promisify } from "node:util";
 import { TerminalSession } from "../../tests/support/terminal.ts";
 import { testIf } from "../../tests/support/test-if.ts";
 import { Client } from "./client.ts";
-import type { Command } from "./command.ts";
-import type { CommandTable } from "./command-table.ts";
+import type { Command, CommandTable } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { complete, FLAG_VALUES } from "./completion.ts";
 import { COMPLETION_SCRIPTS } from "./completion-scripts.ts";
@@ -54,7 +53,7 @@ afterAll(() => {
 
 async function words(line: string): Promise<string[]> {
   asked = [];
-  const { candidates, directive } = await complete(line.split(" "), client);
+  const { candidates, directive } = await complete(line.split(" "), COMMANDS, client);
   return [...candidates.map(({ word }) => word), ...(directive === undefined ? [] : [`:${directive}`])];
 }
 
@@ -142,7 +141,7 @@ describe("what is offered", () => {
 
   test("without a daemon there are no names", async () => {
     const nobody = new Client({ name: "", address: { unix: join(folder, "nobody.sock") } });
-    expect(await complete(["logs", ""], nobody)).toEqual({ candidates: [] });
+    expect(await complete(["logs", ""], COMMANDS, nobody)).toEqual({ candidates: [] });
   });
 
   test("flags with known values are flags of some command", async () => {

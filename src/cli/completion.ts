@@ -3,10 +3,8 @@
  * and the words of the usage lines ("CONTAINER", "IMAGE"), which say what an argument is.
  */
 import { type Client, encodeQuery } from "./client.ts";
-import type { Command } from "./command.ts";
-import type { CommandTable, LoadedCommand } from "./command-table.ts";
+import type { Command, CommandTable, LoadedCommand } from "./command.ts";
 import { findCommand } from "./command-table.ts";
-import { COMMANDS } from "./commands.ts";
 import type { Flag, FlagTable } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 
@@ -25,12 +23,14 @@ const NOTHING: Completion = { candidates: [] };
 const FILES: Completion = { candidates: [], directive: "files" };
 
 /** `words`: what is behind the program's name; the last one, perhaps "", is to be completed. */
-export async function complete(words: readonly string[], client: Client): Promise<Completion> {
+export async function complete(words: readonly string[], commands: CommandTable, client: Client): Promise<Completion> {
   const before = words.slice(0, -1);
   const current = words.at(-1) ?? "";
   const global = scanFlags(globalFlags, before, false);
   if (global.awaiting !== undefined) return NOTHING;
-  return completeIn(COMMANDS, globalFlags, before, current, client);
+  const [name, ...rest] = global.args;
+  if (name === "help") return completeIn(commands, {}, rest, current, client);
+  return completeIn(commands, globalFlags, before, current, client);
 }
 
 /** `words`: what was typed behind the name of `table`'s group. */
@@ -44,7 +44,6 @@ async function completeIn(
   const { args } = scanFlags(flags, words, false);
   const [name, ...rest] = args;
   if (name === undefined) return current.startsWith("-") ? offerFlags(flags, current) : offerCommands(table, current);
-  if (name === "help" && table === COMMANDS) return completeIn(table, {}, rest, current, client);
   const loaded: LoadedCommand | undefined = await findCommand(table, name)?.load();
   if (loaded === undefined) return NOTHING;
   return "group" in loaded

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { dockerConfigPath } from "./docker-config.ts";
 import { type Host, parseHost } from "./host.ts";
-import type { ClientTls } from "./http.ts";
+import type { ClientTls } from "./transport.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,9 +1,9 @@
 /** Creating a container from the flags: shared by run and create. */
-import { ApiError, type Client } from "./client.ts";
+import type { Client } from "./client.ts";
 import type { ContainerBody } from "./container-config.ts";
 import { buildContainerBody } from "./container-config.ts";
 import type { CreateFlagValues } from "./container-flags.ts";
-import { CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
+import { ApiError, CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
 import type { FlagTable, ParsedFlags } from "./flags.ts";
 import { goQuote } from "./go.ts";
 import { formatImageReference, parseImageReference, parseNamedReference } from "./image-reference.ts";

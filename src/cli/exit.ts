@@ -1,7 +1,6 @@
 /** How a command ends badly. The only file that knows the CLI's exit codes (with the table in `runExitCode`). */
 
 import { messageOf } from "../base/errors.ts";
-import { ApiError } from "./client.ts";
 
 /** Ends the command: `message` goes to stderr as it is, `exitCode` to the shell. */
 export class CliError extends Error {
@@ -12,6 +11,22 @@ export class CliError extends Error {
   ) {
     super(message);
   }
+}
+
+/** The daemon answered with an error status. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Nothing answers at the host. */
+export class DaemonUnreachable extends Error {
+  override readonly name = "DaemonUnreachable";
 }
 
 /** `run`, `create` and flag errors: the container never ran. */

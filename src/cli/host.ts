@@ -1,6 +1,6 @@
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { lazyFs } from "../base/lazy-fs.ts";
-import type { Address, ClientTls } from "./http.ts";
+import type { Address, ClientTls } from "./transport.ts";
 
 export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
 

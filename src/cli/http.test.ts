@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ApiError, Client, DaemonUnreachable, encodeName, encodeQuery } from "./client.ts";
+import { Client, encodeName, encodeQuery } from "./client.ts";
+import { ApiError, DaemonUnreachable } from "./exit.ts";
 import { resolveHost } from "./host.ts";
 
 const cleanUps: (() => void)[] = [];

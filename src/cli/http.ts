@@ -5,22 +5,9 @@
 import { utf8 } from "../base/bytes.ts";
 import { LighterError } from "../base/errors.ts";
 import { HTTP_BODY_MAX_BYTES, HTTP_QUEUE_MAX_BYTES } from "../base/limits.ts";
+import { connect } from "./connect.ts";
 import { type ResponseHead, ResponseParser } from "./http-parser.ts";
-
-export type Address =
-  | { readonly unix: string }
-  /** A command whose standard input and output are the connection. */
-  | { readonly ssh: readonly string[] }
-  | { readonly hostname: string; readonly port: number; readonly tls?: ClientTls };
-
-/** PEM texts. Without `ca`: the authorities that everybody trusts. */
-export interface ClientTls {
-  /** The server's certificate must be good for its name. */
-  readonly verify: boolean;
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
+import type { Address, Transport } from "./transport.ts";
 
 export interface Request {
   readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
@@ -34,10 +21,6 @@ export interface Request {
   /** Ask for a raw byte stream in both directions in place of a body. */
   readonly upgrade?: boolean;
 }
-
-type Socket = Bun.Socket<undefined>;
-/** What we use of a socket. */
-export type Transport = Pick<Socket, "pause" | "resume" | "shutdown" | "end"> & { write(bytes: Uint8Array): number };
 
 interface Exchange {
   readonly parser: ResponseParser;
@@ -72,7 +55,7 @@ export class Connection {
       end: () => connection.#end(),
       error: (error: Error) => connection.#fail(error),
     };
-    connection.#socket = await connectTo(address, events);
+    connection.#socket = await connect(address, events);
     return connection;
   }
 
@@ -206,67 +189,6 @@ export class Connection {
     this.#exchange = undefined;
     for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(error);
     this.#socket?.end();
-  }
-}
-
-/** What a connection hears of. */
-export interface Events {
-  data(bytes: Uint8Array): void;
-  drain(): void;
-  end(): void;
-  error(error: Error): void;
-}
-
-async function connectTo(address: Address, events: Events): Promise<Transport> {
-  if ("ssh" in address) return (await import("./ssh.ts")).connectSsh(address.ssh, events);
-  const socket: Bun.SocketHandler<undefined> = {
-    data: (_socket, bytes) => events.data(bytes),
-    drain: () => events.drain(),
-    end: () => events.end(),
-    close: () => events.end(),
-    error: (_socket, error) => events.error(error),
-  };
-  if ("unix" in address) return Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
-  if (address.tls !== undefined) return connectTls(address, address.tls, socket);
-  return Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket });
-}
-
-/** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */
-async function connectTls(
-  address: { readonly hostname: string; readonly port: number },
-  { verify, ...files }: ClientTls,
-  handlers: Bun.SocketHandler<undefined>,
-): Promise<Socket> {
-  const handshake = Promise.withResolvers<void>();
-  handshake.promise.catch(() => {}); // an error before the connection is told by the connection
-  const refuse = (why: string) => handshake.reject(new LighterError("unavailable", `TLS handshake: ${why}`));
-  const socket = await Bun.connect<undefined>({
-    hostname: address.hostname,
-    port: address.port,
-    tls: { ...files, rejectUnauthorized: verify },
-    allowHalfOpen: true,
-    socket: {
-      ...handlers,
-      handshake(_socket, success, error) {
-        if (success && (!verify || error === null || error === undefined)) handshake.resolve();
-        else refuse(error?.message ?? "the server refused it");
-      },
-      close(socket) {
-        refuse("the server closed the connection");
-        handlers.close?.(socket);
-      },
-      error(socket, error) {
-        refuse(error.message);
-        handlers.error?.(socket, error);
-      },
-    },
-  });
-  try {
-    await handshake.promise;
-    return socket;
-  } catch (error) {
-    socket.end();
-    throw error;
   }
 }
 

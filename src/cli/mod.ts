@@ -1,7 +1,8 @@
 /** The command line: global flags, then one command, loaded on its own so that `run` does not pay for the others. */
 import { messageOf } from "../base/errors.ts";
 import { Client } from "./client.ts";
-import { findCommand, formatCommands, type LoadedCommand, runLoaded } from "./command-table.ts";
+import type { LoadedCommand } from "./command.ts";
+import { findCommand, formatCommands, runLoaded } from "./command-table.ts";
 import { COMMANDS } from "./commands.ts";
 import { CliError } from "./exit.ts";
 import { formatFlags, parseFlags } from "./flags.ts";
@@ -45,7 +46,7 @@ async function dispatch(global: ReturnType<typeof parseFlags<typeof globalFlags>
   if (name === undefined) return helpFor([]);
   const loaded = await loadCommand(name);
   const client = await makeClient(global.values.host, tlsFlagsOf(global), global.values.context);
-  const context = { client, debug: global.values.debug };
+  const context = { client, debug: global.values.debug, commands: COMMANDS };
   return runLoaded(loaded, context, rest);
 }
 
@@ -79,7 +80,7 @@ async function loadCommand(name: string): Promise<LoadedCommand> {
 }
 
 async function helpFor([name, ...rest]: readonly string[]): Promise<number> {
-  const context = { client: new Client(resolveHost(undefined, {})), debug: false };
+  const context = { client: new Client(resolveHost(undefined, {})), debug: false, commands: COMMANDS };
   if (name !== undefined) return runLoaded(await loadCommand(name), context, [...rest, "--help"]);
   await stdout.text(formatGlobalHelp());
   return 0;

@@ -1,8 +1,10 @@
 /** Requests that the daemon passes on to a registry, with the user's credentials. */
+
 import { messageOf } from "../base/errors.ts";
-import { ApiError, type Client } from "./client.ts";
+import type { Client } from "./client.ts";
 import { CredentialStore, encodeAuthHeader } from "./credentials.ts";
 import type { AuthConfig } from "./docker-config.ts";
+import { ApiError } from "./exit.ts";
 import type { Request, Response } from "./http.ts";
 import { printError, printLine } from "./output.ts";
 

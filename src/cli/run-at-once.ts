@@ -1,7 +1,7 @@
-import { ApiError, type Client, encodeQuery, parseJson } from "./client.ts";
+import { type Client, encodeQuery, parseJson } from "./client.ts";
 import type { ContainerBody } from "./container-config.ts";
 import type { CreateFlagValues } from "./container-flags.ts";
-import { CliError, EXIT_NOT_RUN, runErrorText, runExitCode } from "./exit.ts";
+import { ApiError, CliError, EXIT_NOT_RUN, runErrorText, runExitCode } from "./exit.ts";
 import type { Response } from "./http.ts";
 import { printError } from "./output.ts";
 import { forwardSignals } from "./signals.ts";

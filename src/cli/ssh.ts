@@ -1,7 +1,7 @@
 /** A connection that is the standard input and output of a command, ssh(1) most often. */
 import { spawn } from "node:child_process";
 import { LighterError } from "../base/errors.ts";
-import type { Events, Transport } from "./http.ts";
+import type { Events, Transport } from "./transport.ts";
 
 /** What is kept of what the command says. */
 const STDERR_MAX_CHARS = 4096;

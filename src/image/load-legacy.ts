@@ -14,7 +14,7 @@ import { ARCHIVE_MAX_IMAGES, IMAGE_MAX_LAYERS } from "../base/limits.ts";
 import { parseImageDocument, parseJson } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
-import type { FoundImage } from "./load.ts";
+import type { FoundImage } from "./found-image.ts";
 import { parseReference, withDefaultTag } from "./reference.ts";
 
 type JsonObject = Record<string, unknown>;

@@ -11,7 +11,6 @@ import {
   type Descriptor,
   type DockerArchiveImage,
   type ImageDocument,
-  type ImageManifest,
   MEDIA_TYPE,
   type Platform,
   parseDockerArchive,
@@ -22,21 +21,10 @@ import {
 } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
+import type { FoundImage } from "./found-image.ts";
 import { findLegacyImages } from "./load-legacy.ts";
 import { choosePlatform, formatPlatform, isAttestation } from "./platform.ts";
 import { parseReference, type Reference, withDefaultTag } from "./reference.ts";
-
-/** An image as the archive has it. Nothing but the documents has been read yet. */
-export interface FoundImage {
-  configBytes: Buffer;
-  configDigest: Digest;
-  document: ImageDocument;
-  /** As the archive has it; undefined where it has none (docker-archive) and the store makes one. */
-  manifest: { bytes: Buffer; digest: Digest; parsed: ImageManifest } | undefined;
-  /** One for each diffId, lowest first: the file's name, and the digest it must have where the archive says so. */
-  layers: { fileName: string; digest: Digest | undefined; mediaType: string | undefined; size: number | undefined }[];
-  references: Reference[];
-}
 
 const BLOB_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json|\.tar)?$/;
 

@@ -5,7 +5,7 @@ import { IMAGE_MAX_LAYERS } from "../base/limits.ts";
 import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf, type IngestedFile } from "./blobs.ts";
-import type { FoundImage } from "./load.ts";
+import type { FoundImage } from "./found-image.ts";
 import type { Image } from "./present-image.ts";
 import type { Reference } from "./reference.ts";
 import type { Staging } from "./staging.ts";

@@ -5,14 +5,16 @@ import { errnoOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { formatNow } from "../base/time.ts";
 import { DAMAGED, ImageDatabase } from "./database.ts";
-import type { OpenOptions } from "./store.ts";
 
 /**
  * A database that was lost is not made anew where there are images: all of them would be garbage to it, those of running containers
  * among them.
  * @throws LighterError like `ImageDatabase`
  */
-export function openOrRecover(rootPath: string, { makeRoom, recover = false }: OpenOptions): ImageDatabase {
+export function openOrRecover(
+  rootPath: string,
+  { makeRoom, recover = false }: { makeRoom?: () => boolean; recover?: boolean },
+): ImageDatabase {
   const path = join(rootPath, "images.db");
   const options = { ...(makeRoom === undefined ? {} : { makeRoom }), isNew: !hasContent(rootPath) };
   try {

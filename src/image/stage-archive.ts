@@ -5,9 +5,9 @@ import { type Descriptor, type ImageManifest, MEDIA_TYPE } from "../spec/oci-ima
 import type { ImageFiles } from "./archive.ts";
 import { type BlobStore, digestOf, type IngestedFile } from "./blobs.ts";
 import { detectCompression, readHead } from "./compression.ts";
+import type { FoundImage } from "./found-image.ts";
 import { explained, type LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf, type LayerStore } from "./layers.ts";
-import type { FoundImage } from "./load.ts";
 import type { StagedImage, Staging } from "./staging.ts";
 
 /** Bytes of a tar as a stream; or the path of a tar or of an OCI layout directory. */

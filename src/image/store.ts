@@ -38,13 +38,14 @@ import {
 import { Content } from "./content.ts";
 import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
+import type { FoundImage } from "./found-image.ts";
 import { ImageIndex } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
 import { LastUses } from "./last-uses.ts";
 import { LayerJobs } from "./layer-jobs.ts";
 import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
-import { type FoundImage, findImages } from "./load.ts";
+import { findImages } from "./load.ts";
 import { HOST_PLATFORM } from "./platform.ts";
 import { type Image, presentImage } from "./present-image.ts";
 import { openOrRecover } from "./recover-database.ts";

@@ -1,6 +1,5 @@
 import { LighterError } from "../base/errors.ts";
 import { type CgroupHost, detectCgroupHost, readPids } from "../linux/cgroup/mod.ts";
-import type { StateHandle } from "./state.ts";
 
 let host: CgroupHost | undefined;
 
@@ -11,7 +10,7 @@ export function cgroupHost(): CgroupHost {
 }
 
 /** @throws LighterError ("not-supported") for a container that was created without one, by a user who may make none */
-export function cgroupsPathOf({ state }: StateHandle): string {
+export function cgroupsPathOf({ state }: { state: { cgroupsPath: string } }): string {
   if (state.cgroupsPath === "") throw new LighterError("not-supported", "the container has no cgroup");
   return state.cgroupsPath;
 }

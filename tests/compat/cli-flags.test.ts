@@ -1,7 +1,7 @@
 /** Commands and flags by name: what Docker's `--help` lists, ours take, with the same shorthand and kind of value. */
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import type { CommandTable } from "../../src/cli/command-table.ts";
+import type { CommandTable } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import type { FlagTable } from "../../src/cli/flags.ts";
 import { missing } from "../support/missing.ts";

@@ -9,6 +9,7 @@ import { join as pathJoin } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { Client } from "../../src/cli/client.ts";
 import { formatEvent } from "../../src/cli/commands/events.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { complete } from "../../src/cli/completion.ts";
 import { buildContainerBody } from "../../src/cli/container-config.ts";
 import { createFlags } from "../../src/cli/container-flags.ts";
@@ -455,7 +456,7 @@ test("a line that is being typed is split and completed without an error", async
   for (let round = 0; round < ROUNDS / 3; round++) {
     const words = splitShellWords(join(random, pieces, 20));
     expect(words.length).toBeGreaterThan(0);
-    for (const { word } of (await complete(words, client)).candidates) expect(typeof word).toBe("string");
+    for (const { word } of (await complete(words, COMMANDS, client)).candidates) expect(typeof word).toBe("string");
   }
 });
 

@@ -4,7 +4,7 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULT_SETTINGS } from "../../src/api/daemon-state.ts";
-import { Metrics } from "../../src/api/metrics.ts";
+import { Metrics } from "../../src/api/request-timings.ts";
 import { Router } from "../../src/api/router.ts";
 import { routes } from "../../src/api/routes.ts";
 import { createServer } from "../../src/api/server.ts";

@@ -17,14 +17,14 @@ export const command = defineCommand({
   run,
 });
 
-async function run({ client }: Context, { args }: ParsedFlags<FlagTable>): Promise<number> {
+async function run({ client, commands }: Context, { args }: ParsedFlags<FlagTable>): Promise<number> {
   const [shell, ...rest] = args;
   // Bash passes its line up to the cursor, the program's name first.
   const words = shell === "bash" ? splitShellWords(rest[0] ?? "").slice(1) : rest;
   // A key press must not start a daemon.
   const { startSocketPath: _, ...host } = client.host;
   const current = words.at(-1) ?? "";
-  const { candidates, directive } = await complete(words, new Client(host));
+  const { candidates, directive } = await complete(words, commands, new Client(host));
   const cut = shell === "bash" ? Math.max(current.lastIndexOf(":"), current.lastIndexOf("=")) + 1 : 0;
   const harmless = candidates.filter(({ word }) => !holdsControls(word)); // a shell would type them
   const lines = harmless.map(({ word, help = "" }) => word.slice(cut) + (help === "" ? "" : `\t${help}`));

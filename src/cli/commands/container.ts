@@ -1,9 +1,9 @@
-import type { CommandGroup } from "../command-table.ts";
-import { COMMANDS } from "../commands.ts";
+import type { CommandGroup } from "../command.ts";
+import { SINGLE_COMMANDS } from "../single-commands.ts";
 
 /** Most of its commands have a shorter name of their own. */
-const { attach, commit, cp, create, diff, exec, kill, logs, pause, port, ps, rename } = COMMANDS;
-const { restart, rm, run, start, stats, stop, top, unpause, update, wait } = COMMANDS;
+const { attach, commit, cp, create, diff, exec, kill, logs, pause, port, ps, rename } = SINGLE_COMMANDS;
+const { restart, rm, run, start, stats, stop, top, unpause, update, wait } = SINGLE_COMMANDS;
 const load = { inspect: () => import("./container-inspect.ts"), prune: () => import("./container-prune.ts") };
 
 export const group: CommandGroup = {
@@ -16,7 +16,7 @@ export const group: CommandGroup = {
     create,
     diff,
     exec,
-    export: COMMANDS.export,
+    export: SINGLE_COMMANDS.export,
     inspect: { summary: "Display detailed information on containers", load: load.inspect },
     kill,
     logs,

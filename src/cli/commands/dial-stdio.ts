@@ -2,9 +2,9 @@ import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Context, defineCommand } from "../command.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
-import type { Address } from "../http.ts";
 import { stdinChunks } from "../input-file.ts";
 import { stdout } from "../output.ts";
+import type { Address } from "../transport.ts";
 
 /** The far end of `-H ssh://…`, the stock client's too: passes bytes on between standard input and output and the daemon. */
 export const command = defineCommand({

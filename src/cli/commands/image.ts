@@ -1,7 +1,7 @@
-import type { CommandGroup } from "../command-table.ts";
-import { COMMANDS } from "../commands.ts";
+import type { CommandGroup } from "../command.ts";
+import { SINGLE_COMMANDS } from "../single-commands.ts";
 
-const { history, images, load, pull, push, rmi, save, tag } = COMMANDS;
+const { history, images, load, pull, push, rmi, save, tag } = SINGLE_COMMANDS;
 
 export const group: CommandGroup = {
   name: "image",
@@ -12,7 +12,7 @@ export const group: CommandGroup = {
       load: () => import("./image-bootstrap.ts"),
     },
     history,
-    import: COMMANDS.import,
+    import: SINGLE_COMMANDS.import,
     inspect: { summary: "Display detailed information on images", load: () => import("./image-inspect.ts") },
     load,
     ls: images,

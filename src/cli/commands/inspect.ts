@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
-import { ApiError, type Client, encodeName, parseExactJson } from "../client.ts";
+import { type Client, encodeName, parseExactJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { indentJson } from "../json-indent.ts";
 import { stdout } from "../output.ts";

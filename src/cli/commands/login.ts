@@ -1,10 +1,10 @@
 import { messageOf } from "../../base/errors.ts";
 import { PROMPT_MAX_BYTES } from "../../base/limits.ts";
-import { ApiError, type Client, parseJson } from "../client.ts";
+import { type Client, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CredentialStore, DEFAULT_SERVER, keyOf } from "../credentials.ts";
 import { type AuthConfig, withoutEmpty } from "../docker-config.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdinChunks } from "../input-file.ts";
 import { printError, printLine } from "../output.ts";

@@ -1,7 +1,7 @@
-import { ApiError, type Client, encodeName, parseJson } from "../client.ts";
+import { type Client, encodeName, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { serverOf } from "../credentials.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { formatFullReference, type ImageReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
 import { indentJson } from "../json-indent.ts";

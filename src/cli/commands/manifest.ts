@@ -1,4 +1,4 @@
-import type { CommandGroup } from "../command-table.ts";
+import type { CommandGroup } from "../command.ts";
 
 export const group: CommandGroup = {
   name: "manifest",

@@ -1,6 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
-import { ApiError, encodeName } from "../client.ts";
+import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { ApiError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { printError, printLine } from "../output.ts";
 

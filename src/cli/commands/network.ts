@@ -1,4 +1,4 @@
-import type { CommandGroup } from "../command-table.ts";
+import type { CommandGroup } from "../command.ts";
 
 const load = {
   ls: () => import("./network-ls.ts"),

@@ -1,7 +1,7 @@
-import { ApiError, encodeName, encodeQuery } from "../client.ts";
+import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { forEachName } from "../each.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { printError } from "../output.ts";
 

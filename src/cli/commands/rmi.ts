@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
-import { ApiError, encodeName, encodeQuery, parseJson } from "../client.ts";
+import { encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { printError, printLine } from "../output.ts";
 

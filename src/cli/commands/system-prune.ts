@@ -1,7 +1,7 @@
-import { ApiError, type Client } from "../client.ts";
+import type { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { withPruneFilters } from "../configured.ts";
-import { CliError } from "../exit.ts";
+import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
 import { printReclaimed, prune, pruneFlags } from "../prune.ts";
 

@@ -1,7 +1,7 @@
-import type { CommandGroup } from "../command-table.ts";
-import { COMMANDS } from "../commands.ts";
+import type { CommandGroup } from "../command.ts";
+import { SINGLE_COMMANDS } from "../single-commands.ts";
 
-const { events, info } = COMMANDS;
+const { events, info } = SINGLE_COMMANDS;
 
 export const group: CommandGroup = {
   name: "system",

@@ -1,0 +1,58 @@
+/** Opens a connection to the daemon: a unix socket, TCP with or without TLS, or a command. */
+import { LighterError } from "../base/errors.ts";
+import type { Address, ClientTls, Events, Transport } from "./transport.ts";
+
+type Socket = Bun.Socket<undefined>;
+
+export async function connect(address: Address, events: Events): Promise<Transport> {
+  if ("ssh" in address) return (await import("./ssh.ts")).connectSsh(address.ssh, events);
+  const socket: Bun.SocketHandler<undefined> = {
+    data: (_socket, bytes) => events.data(bytes),
+    drain: () => events.drain(),
+    end: () => events.end(),
+    close: () => events.end(),
+    error: (_socket, error) => events.error(error),
+  };
+  if ("unix" in address) return Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
+  if (address.tls !== undefined) return connectTls(address, address.tls, socket);
+  return Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket });
+}
+
+/** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */
+async function connectTls(
+  address: { readonly hostname: string; readonly port: number },
+  { verify, ...files }: ClientTls,
+  handlers: Bun.SocketHandler<undefined>,
+): Promise<Socket> {
+  const handshake = Promise.withResolvers<void>();
+  handshake.promise.catch(() => {}); // an error before the connection is told by the connection
+  const refuse = (why: string) => handshake.reject(new LighterError("unavailable", `TLS handshake: ${why}`));
+  const socket = await Bun.connect<undefined>({
+    hostname: address.hostname,
+    port: address.port,
+    tls: { ...files, rejectUnauthorized: verify },
+    allowHalfOpen: true,
+    socket: {
+      ...handlers,
+      handshake(_socket, success, error) {
+        if (success && (!verify || error === null || error === undefined)) handshake.resolve();
+        else refuse(error?.message ?? "the server refused it");
+      },
+      close(socket) {
+        refuse("the server closed the connection");
+        handlers.close?.(socket);
+      },
+      error(socket, error) {
+        refuse(error.message);
+        handlers.error?.(socket, error);
+      },
+    },
+  });
+  try {
+    await handshake.promise;
+    return socket;
+  } catch (error) {
+    socket.end();
+    throw error;
+  }
+}

@@ -393,8 +393,8 @@ function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirec
   host.call("bpf", [BPF_PROG_LOAD, load, load.data.length], why, { out: "devices" });
   host.open(cgroupDirectory, O.RDONLY | O.DIRECTORY, "cgroup", why);
   const attach: SharedData = { name: "attach", data: encodeBpfAttach() };
-  host.add({ kind: "store", slot: "cgroup", into: attach, at: 0, why });
-  host.add({ kind: "store", slot: "devices", into: attach, at: 4, why });
+  host.add({ kind: "store", slot: "cgroup", into: { shared: attach, at: 0 }, why });
+  host.add({ kind: "store", slot: "devices", into: { shared: attach, at: 4 }, why });
   host.call("bpf", [BPF_PROG_ATTACH, { shared: attach }, attach.data.length], why);
   host.close("devices", "the cgroup holds it");
   host.close("cgroup", why);

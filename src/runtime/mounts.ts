@@ -384,7 +384,7 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
     });
   init.newFilesystem(type, parameters, options.set & ~later, made, why);
   if (takesAfter) {
-    init.add({ kind: "copyUp", from: "covered", to: made, ...takesAfter, guard: "covered", why });
+    init.add({ kind: "copyUp", from: "covered", to: made, what: takesAfter, guard: "covered", why });
     if (options.set & ATTR.RDONLY && !isLate(planned)) init.setAttributes(made, { set: ATTR.RDONLY }, why);
   }
   attach(init, made, destination, "directory", why);

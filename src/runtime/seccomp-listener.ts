@@ -51,8 +51,9 @@ export interface ListenedProcess {
 /** Host side, after the clone. */
 export function forwardListener(host: OpList, path: string | undefined, process: ListenedProcess, pid: Slot): void {
   if (path === undefined) return;
-  const texts = formatProcessState(process);
-  host.add({ kind: "forwardFd", pid, socket: AGENT, texts, why: "send the seccomp listener to the agent" });
+  const [before, between, after] = formatProcessState(process);
+  const why = "send the seccomp listener to the agent";
+  host.add({ kind: "forwardFd", pid, socket: AGENT, before, between, after, why });
   host.close(AGENT, "the forwarder has it");
 }
 

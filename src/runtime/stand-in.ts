@@ -108,12 +108,12 @@ function writeProcess(
   ops: OpList,
   [directory, fresh, name]: readonly [number, string, string],
   mode: number,
-  texts: StandInState["texts"],
+  [before, between, after]: StandInState["texts"],
   why: string,
 ): void {
   const flags = O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC;
   ops.call("openat", [directory, text(fresh), flags, mode], why, { out: "file" });
-  ops.add({ kind: "writeProcess", fd: "file", pid: "pid", texts, why });
+  ops.add({ kind: "writeProcess", fd: "file", pid: "pid", before, between, after, why });
   ops.close("file", why);
   ops.call("renameat2", [directory, text(fresh), directory, text(name), 0], why);
 }

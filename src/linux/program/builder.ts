@@ -1,7 +1,7 @@
 import { utf8 } from "../../base/bytes.ts";
 import { align4 } from "../netlink/attributes.ts";
 import { joinMessages } from "../netlink/messages.ts";
-import { AT_FDCWD, type CallName } from "./calls.ts";
+import { AT_FDCWD, type CallName, RESOLVE } from "./calls.ts";
 import type { Arg, NetlinkProtocol, Op, SharedData, Slot } from "./op.ts";
 
 /** What every op may have besides its arguments. */
@@ -45,9 +45,6 @@ export const AT_REMOVEDIR = 0x200;
 /** Operations of flock(2). */
 export const LOCK_EX = 2;
 export const LOCK_UN = 8;
-
-/** openat2(2). */
-export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
 
 export function text(value: string): Arg {
   return { text: value };
@@ -200,7 +197,7 @@ export class OpList {
     const data = new Uint8Array(32);
     new DataView(data.buffer).setBigUint64(0, BigInt(MOUNT_ATTR_IDMAP), true);
     const attr: SharedData = { name: this.fresh("mount_attr"), data };
-    this.ops.push({ kind: "store", slot: userNamespace, into: attr, at: 24, why });
+    this.ops.push({ kind: "store", slot: userNamespace, into: { shared: attr, at: 24 }, why });
     const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     this.call("mount_setattr", [slot(mount), text(""), flags, { shared: attr }, data.length], why, extras);
   }
@@ -234,7 +231,7 @@ export class OpList {
     let start = 0;
     for (const { message, from = [] } of requests) {
       for (const { at, slot } of from)
-        this.ops.push({ kind: "store", slot, into: messages, at: start + at, why, ...conditions });
+        this.ops.push({ kind: "store", slot, into: { shared: messages, at: start + at }, why, ...conditions });
       start += align4(message.length);
     }
     this.ops.push({ kind: "netlink", protocol, messages, why, ...extras });

@@ -9,13 +9,16 @@
 /** How an argument is checked and shown. */
 export type ArgKind =
   /** A number, or a slot's value. */
-  | { is: "number"; show: "decimal" | "octal" | "hex" | "fd" | FlagTable }
+  | { is: "number"; show: NumberForm }
   /** A NUL-terminated string in the blob; with `orNull`, 0 is allowed. */
   | { is: "string"; orNull?: boolean }
   /** At least `bytes` in the blob. */
   | { is: "struct"; bytes: number }
   /** As many bytes in the blob as the argument `lengthIn` says, times `unit`. */
   | { is: "buffer"; lengthIn: number; unit: number };
+
+/** How a number is shown. */
+export type NumberForm = "decimal" | "octal" | "hex" | "fd" | FlagTable;
 
 export type FlagTable = readonly (readonly [name: string, value: number])[];
 
@@ -28,6 +31,9 @@ export interface Call {
 }
 
 export const AT_FDCWD = -100;
+
+/** Of struct open_how. Source: openat2(2). */
+export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
 
 const O_FLAGS: FlagTable = [
   ["O_PATH", 0o10000000],
@@ -123,7 +129,7 @@ const SIGNALS: FlagTable = [["SIGKILL", 9]];
 /** Values that exclude one another; anything else in a FlagTable is a set of bits. */
 export const ENUM_TABLES: ReadonlySet<FlagTable> = new Set([FSCONFIG_COMMANDS, RLIMITS, SIGNALS]);
 
-const number = (show: (ArgKind & { is: "number" })["show"]): ArgKind => ({ is: "number", show });
+const number = (show: NumberForm): ArgKind => ({ is: "number", show });
 const fd = number("fd");
 const decimal = number("decimal");
 const octal = number("octal");

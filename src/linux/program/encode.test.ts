@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { decodeProgram } from "../../../tests/support/decode-program.ts";
 import { PROGRAM_CASES } from "../../../tests/support/program-cases.ts";
 import { Random } from "../../../tests/support/random.ts";
 import { LighterError } from "../../base/errors.ts";
 import { PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
 import { OpList, slot, text, words } from "./builder.ts";
 import { AT_FDCWD, CALL_NAMES, CALLS, callOf } from "./calls.ts";
-import { decodeProgram } from "./decode.ts";
 import { encodeProgram } from "./encode.ts";
 import { HEADER_BYTES, HEADER_FIELDS, OP_BYTES, PROGRAM_MAGIC } from "./format.ts";
 import { listProgram } from "./list.ts";
@@ -99,15 +99,15 @@ describe("a program", () => {
     const list = new OpList("host");
     list.open("/a/path", 0, "dir", "");
     list.open("/a/path", 0, "dir", "");
-    list.add({ kind: "store", slot: "dir", into: shared, at: 4, why: "" });
+    list.add({ kind: "store", slot: "dir", into: { shared, at: 4 }, why: "" });
     list.call("bpf", [8, { shared }, 128], "");
     const { host } = decodeProgram(encodeProgram(programOf(list.ops)));
     const store = host.at(-2);
     const call = host.at(-1);
     if (store?.kind !== "store" || call?.kind !== "call") throw new Error("other ops");
-    expect(store.at).toBe(4);
-    expect(call.args[1]).toEqual({ shared: store.into });
-    expect((call.args[1] as { shared: object }).shared).toBe(store.into);
+    expect(store.into.at).toBe(4);
+    expect(call.args[1]).toEqual({ shared: store.into.shared });
+    expect((call.args[1] as { shared: object }).shared).toBe(store.into.shared);
   });
 
   test("with a pointer keeps what is pointed at", () => {

@@ -3,8 +3,8 @@ import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
 import { errnoNumber } from "../sys/errno.ts";
-import { RESOLVE } from "./builder.ts";
-import { AT_FDCWD, CALL_NAMES, callOf } from "./calls.ts";
+import { CALL_NAMES, callOf } from "./calls.ts";
+import type { AnyField, Place, SharedData, Slot } from "./fields.ts";
 import {
   ARG_BLOB,
   ARG_NUMBER,
@@ -21,16 +21,7 @@ import {
   PROGRAM_VERSION,
   RELOCATION_BYTES,
 } from "./format.ts";
-import {
-  type Arg,
-  COPY,
-  DEVICE_MODES,
-  NETLINK_PROTOCOLS,
-  OP_KINDS,
-  type Op,
-  type Program,
-  type SharedData,
-} from "./op.ts";
+import { type Arg, OP_KINDS, OPS, type Op, type Program, type Row } from "./op.ts";
 
 /** For test builds of the launcher: the op at `index` fails with this errno instead of being played. */
 export interface Fault {
@@ -42,16 +33,11 @@ const OP_WORDS = OP_BYTES / 4;
 /** Where an argument's kind is in the third or fourth word. */
 const ARG_KIND_SHIFTS = [16, 24, 0, 8, 16, 24];
 
-interface RawArg {
-  kind: number;
-  value: number | bigint;
-}
-
 const KIND_NUMBERS = new Map(OP_KINDS.map((kind, index) => [kind, index]));
 const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
 
 /**
- * The bytes the launcher reads (format.ts has the drawing); `decodeProgram` is the way back.
+ * The bytes the launcher reads (format.ts has the drawing); tests/support/decode-program.ts is the way back.
  * @throws LighterError ("invalid") if the program is larger than the launcher accepts, or a string holds a NUL.
  */
 export function encodeProgram(program: Program, fault?: Fault): Uint8Array<ArrayBuffer> {
@@ -180,135 +166,64 @@ class Encoder {
     }
   }
 
-  #slotArg(name: string): RawArg {
-    return { kind: ARG_SLOT, value: this.slot(name) };
+  /** Writes a field's arguments from `index` on; returns the index after them. */
+  #field(at: number, index: number, field: AnyField, value: unknown): number {
+    switch (field.is) {
+      case "number":
+        this.#put(at, index, ARG_NUMBER, value as number | bigint);
+        return index + 1;
+      case "slot":
+        if (value === undefined || value === null) this.#put(at, index, ARG_NUMBER, field.absent!);
+        else this.#put(at, index, ARG_SLOT, this.slot(value as Slot));
+        return index + 1;
+      case "newSlot":
+        this.#put(at, index, ARG_NUMBER, this.slot(value as Slot));
+        return index + 1;
+      case "text":
+        this.#put(at, index, ARG_BLOB, this.string(value as string));
+        return index + 1;
+      case "bytes": {
+        const data = utf8(value as string);
+        this.#put(at, index, ARG_BLOB, this.bytes(data, 1));
+        this.#put(at, index + 1, ARG_NUMBER, data.length);
+        return index + 2;
+      }
+      case "vector":
+        this.#put(at, index, ARG_BLOB, this.#vector(value as readonly string[]));
+        return index + 1;
+      case "choice":
+        this.#put(at, index, ARG_NUMBER, field.among.find(([choice]) => choice === value)![1]);
+        return index + 1;
+      case "set": {
+        const chosen = value as Readonly<Record<string, boolean>>;
+        let bits = 0;
+        for (const name in field.bits) if (chosen[name]) bits |= field.bits[name]!;
+        this.#put(at, index, ARG_NUMBER, bits);
+        return index + 1;
+      }
+      case "messages": {
+        const shared = value as SharedData;
+        this.#put(at, index, ARG_BLOB, this.#sharedOffset(shared));
+        this.#put(at, index + 1, ARG_NUMBER, shared.data.length);
+        return index + 2;
+      }
+      case "place": {
+        const place = value as Place;
+        this.#put(at, index, ARG_BLOB, this.#sharedOffset(place.shared) + place.at);
+        return index + 1;
+      }
+      case "out":
+        return index;
+    }
   }
 
-  #rawArgs(op: Exclude<Op, { kind: "call" }>): { out: number; args: RawArg[] } {
-    const plain = (args: RawArg[], out?: string) => ({ out: this.slot(out), args });
-    switch (op.kind) {
-      case "write": {
-        const data = utf8(op.data);
-        return plain([
-          op.dir === null ? numberArg(AT_FDCWD) : this.#slotArg(op.dir),
-          blobArg(this.string(op.path)),
-          blobArg(this.bytes(data, 1)),
-          numberArg(data.length),
-        ]);
-      }
-      case "clone":
-        return plain([numberArg(op.flags), op.cgroup ? this.#slotArg(op.cgroup) : numberArg(-1)], op.out);
-      case "pipe":
-        return plain([numberArg(this.slot(op.read)), numberArg(this.slot(op.write))]);
-      case "send":
-        return plain([op.fd ? this.#slotArg(op.fd) : numberArg(-1)]);
-      case "receive":
-        return plain([], op.out);
-      case "await":
-        return plain([numberArg(op.fd)]);
-      case "checkExecutable":
-        return plain([blobArg(this.#vector(op.paths))]);
-      case "execute":
-        return plain([this.#vector(op.paths), this.#vector(op.argv), this.#vector(op.env)].map(blobArg));
-      case "openTarget": {
-        const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | (op.noSymlinks ? RESOLVE.NO_SYMLINKS : 0);
-        return plain(
-          [
-            this.#slotArg(op.root),
-            blobArg(this.string(op.path)),
-            numberArg(op.type === "directory" ? 1 : 0),
-            numberArg(resolve),
-          ],
-          op.out,
-        );
-      }
-      case "checkFilesystem":
-        return plain([this.#slotArg(op.fd), numberArg(op.magic)]);
-      case "checkDevice":
-        return plain([
-          this.#slotArg(op.fd),
-          numberArg(op.major),
-          numberArg(op.minor),
-          numberArg(DEVICE_MODES[op.type]),
-        ]);
-      case "copyUp": {
-        const what = (op.tree ? COPY.tree : 0) | (op.mode ? COPY.mode : 0) | (op.owner ? COPY.owner : 0);
-        return plain([this.#slotArg(op.from), this.#slotArg(op.to), numberArg(what)]);
-      }
-      case "userNamespace": {
-        const maps = [utf8(op.uidMap), utf8(op.gidMap)].flatMap((map) => [
-          blobArg(this.bytes(map, 1)),
-          numberArg(map.length),
-        ]);
-        return plain([...maps, this.#slotArg(op.proc)], op.out);
-      }
-      case "rebirth":
-        return plain([]);
-      case "adopt":
-        return plain([], op.out);
-      case "offerFd":
-        return plain([this.#slotArg(op.fd)]);
-      case "forwardFd":
-        return plain([
-          this.#slotArg(op.pid),
-          this.#slotArg(op.socket),
-          ...op.texts.map((text) => blobArg(this.string(text))),
-        ]);
-      case "checkCwd":
-        return plain([]);
-      case "writeByPid": {
-        const data = utf8(op.data);
-        return plain([
-          blobArg(this.string(op.prefix)),
-          this.#slotArg(op.pid),
-          blobArg(this.string(op.suffix)),
-          blobArg(this.bytes(data, 1)),
-          numberArg(data.length),
-          op.dir === null ? numberArg(AT_FDCWD) : this.#slotArg(op.dir),
-        ]);
-      }
-      case "netlink": {
-        const { messages, protocol } = op;
-        return plain(
-          [
-            numberArg(NETLINK_PROTOCOLS[protocol]),
-            blobArg(this.#sharedOffset(messages)),
-            numberArg(messages.data.length),
-          ],
-          op.out,
-        );
-      }
-      case "store":
-        return plain([this.#slotArg(op.slot), blobArg(this.#sharedOffset(op.into) + op.at)]);
-      case "capture":
-        return plain([blobArg(this.string(op.path)), numberArg(op.maxBytes)]);
-      case "killCgroup":
-        return plain([blobArg(this.string(op.procsPath))]);
-      case "removeCgroup":
-        return plain([blobArg(this.string(op.path))]);
-      case "checkProcess":
-        return plain([numberArg(op.pid), numberArg(op.startTime), numberArg(op.lives ? 1 : 0)], op.out);
-      case "checkText": {
-        const text = utf8(op.text);
-        return plain([blobArg(this.string(op.path)), blobArg(this.bytes(text, 1)), numberArg(text.length)]);
-      }
-      case "awaitReadersGone":
-        return plain([this.#slotArg(op.fd), numberArg(op.timeoutMs)]);
-      case "dropBounding":
-        return plain([numberArg(op.capabilities)]);
-      case "removeTree":
-        return plain([this.#slotArg(op.directory), blobArg(this.string(op.path))]);
-      case "awaitStart":
-        return plain([numberArg(op.connection), numberArg(op.start ? 1 : 0), numberArg(op.ending)], op.out);
-      case "writeProcess":
-        return plain([
-          this.#slotArg(op.fd),
-          this.#slotArg(op.pid),
-          ...op.texts.map((text) => blobArg(this.string(text))),
-        ]);
-      case "awaitExit":
-        return plain([numberArg(op.connection), numberArg(op.signals)], op.out);
-    }
+  #callArgs(at: number, op: Op & { kind: "call" }): void {
+    const { args, fixed } = callOf(op.name);
+    if (op.args.length + (fixed ? 1 : 0) !== args.length) assert(false, `${op.name} takes other arguments`);
+    let given = 0;
+    for (let index = 0; index < args.length; index++)
+      if (index === fixed?.index) this.#put(at, index, ARG_NUMBER, fixed.value);
+      else this.#putArg(at, index, op.args[given++]!);
   }
 
   op(op: Op): void {
@@ -319,24 +234,18 @@ class Encoder {
     // Counting loops: this code runs cold in a command of the OCI runtime, where iterators cost twice as much.
     for (let i = 0; i < tolerate.length; i++) words[at + 4 + (i >> 1)]! |= errnoNumber(tolerate[i]!) << (16 * (i & 1));
     let call = 0;
-    let outSlot: number;
     if (op.kind === "call") {
-      const { args, fixed } = callOf(op.name);
-      if (op.args.length + (fixed ? 1 : 0) !== args.length) assert(false, `${op.name} takes other arguments`);
+      this.#callArgs(at, op);
       call = CALL_NUMBERS.get(op.name)!;
-      let given = 0;
-      for (let index = 0; index < args.length; index++)
-        if (index === fixed?.index) this.#put(at, index, ARG_NUMBER, fixed.value);
-        else this.#putArg(at, index, op.args[given++]!);
-      outSlot = op.out === undefined ? NO_SLOT : this.slot(op.out);
     } else {
-      const { out, args } = this.#rawArgs(op);
-      assert(args.length <= 6, "an op takes at most six arguments");
-      outSlot = out;
-      for (let index = 0; index < args.length; index++) this.#put(at, index, args[index]!.kind, args[index]!.value);
+      const { entries }: Row = OPS[op.kind];
+      const values = op as unknown as Readonly<Record<string, unknown>>;
+      let index = 0;
+      for (let i = 0; i < entries.length; i++) index = this.#field(at, index, entries[i]![1], values[entries[i]![0]]);
     }
+    const out = "out" in op && op.out !== undefined ? this.slot(op.out) : NO_SLOT;
     words[at] = KIND_NUMBERS.get(op.kind)! | (call << 16);
-    words[at + 1] = outSlot | ((op.guard === undefined ? NO_SLOT : this.slot(op.guard)) << 16);
+    words[at + 1] = out | ((op.guard === undefined ? NO_SLOT : this.slot(op.guard)) << 16);
     words[at + 2]! |= op.unless === undefined ? NO_SLOT : this.slot(op.unless);
   }
 
@@ -371,12 +280,4 @@ class Encoder {
     assert(w.length === total && OP_BYTES * (ops.length / OP_BYTES) === ops.length, "program layout");
     return w.finish();
   }
-}
-
-function numberArg(value: number | bigint): RawArg {
-  return { kind: ARG_NUMBER, value };
-}
-
-function blobArg(offset: number): RawArg {
-  return { kind: ARG_BLOB, value: offset };
 }

@@ -1,7 +1,8 @@
 import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
-import { type ArgKind, AT_FDCWD, type Call, CLONE_FLAGS, callOf, ENUM_TABLES, type FlagTable } from "./calls.ts";
-import type { Arg, Op, Program, SharedData } from "./op.ts";
+import { type ArgKind, AT_FDCWD, type Call, callOf, ENUM_TABLES, type FlagTable, type NumberForm } from "./calls.ts";
+import type { AnyField, Place, SharedData } from "./fields.ts";
+import { type Arg, type NetlinkProtocol, OPS, type Op, type Program, type Row } from "./op.ts";
 
 /**
  * The program as text, one line an op: index, what, its arguments by symbolic names, why. For `explain`, for golden
@@ -33,9 +34,9 @@ const TITLES = {
 /** Which slots' values are where in shared structs. */
 type Stored = Map<SharedData, Map<number, string>>;
 
-function remember(stored: Stored, { slot, into, at }: Op & { kind: "store" }): void {
-  const places = stored.get(into) ?? new Map<number, string>();
-  stored.set(into, places.set(at, slot));
+function remember(stored: Stored, { slot, into }: Op & { kind: "store" }): void {
+  const places = stored.get(into.shared) ?? new Map<number, string>();
+  stored.set(into.shared, places.set(into.at, slot));
 }
 
 function formatOp(index: number, op: Op, stored: Stored): string {
@@ -48,98 +49,58 @@ function formatOp(index: number, op: Op, stored: Stored): string {
 }
 
 function describe(op: Op, stored: Stored): { verb: string; rest: string } {
-  switch (op.kind) {
-    case "call":
-      return { verb: op.name, rest: callArguments(callOf(op.name), op.args) };
-    case "write":
-      return { verb: "write", rest: `${op.dir ? `$${op.dir} ` : ""}${op.path} ${quote(op.data)}` };
-    case "clone":
-      return {
-        verb: "clone3",
-        rest: `${flags(CLONE_FLAGS, op.flags)}${op.cgroup ? ` CLONE_INTO_CGROUP=$${op.cgroup}` : ""}`,
-      };
-    case "pipe":
-      return { verb: "pipe2", rest: `-> $${op.read} $${op.write}` };
-    case "send":
-      return { verb: "send", rest: op.fd ? `$${op.fd}` : "" };
-    case "receive":
-      return { verb: "receive", rest: "" };
-    case "await":
-      return { verb: "await", rest: `${op.fd}` };
-    case "checkExecutable":
-      return { verb: "check-executable", rest: op.paths.join(" or ") };
-    case "execute":
-      return {
-        verb: "execve",
-        rest: `${op.paths.join(" or ")} ${JSON.stringify(op.argv)} env ${JSON.stringify(op.env)}`,
-      };
-    case "openTarget":
-      return {
-        verb: "open-target",
-        rest: `$${op.root}/${op.path} ${op.type}${op.noSymlinks ? " RESOLVE_NO_SYMLINKS" : ""}`,
-      };
-    case "checkFilesystem":
-      return { verb: "check-fs", rest: `$${op.fd} 0x${op.magic.toString(16)}` };
-    case "checkDevice":
-      return { verb: "check-device", rest: `$${op.fd} ${op.type} ${op.major}:${op.minor}` };
-    case "copyUp": {
-      const what = (["tree", "mode", "owner"] as const).filter((part) => op[part]);
-      return { verb: "copy-up", rest: `$${op.from} to $${op.to}: ${what.join(", ")}` };
+  if (op.kind === "call") return { verb: op.name, rest: callArguments(callOf(op.name), op.args) };
+  const { listing, fields }: Row = OPS[op.kind];
+  const values = op as unknown as Readonly<Record<string, unknown>>;
+  const isThere = (part: string) => [...part.matchAll(FIELD)].every(([, name]) => Boolean(values[name!]));
+  const fill = (part: string) =>
+    part.replace(FIELD, (_, name: string) => formatField(fields[name]!, values[name], stored, values));
+  const text = listing.split(/\[(.*?)\]/).map((part, index) => (index % 2 === 0 || isThere(part) ? fill(part) : ""));
+  return splitVerb(text.join(""));
+}
+
+/** A place for a field in a row's line. */
+const FIELD = /\{(\w+)\}/g;
+
+function splitVerb(line: string): { verb: string; rest: string } {
+  const end = line.indexOf(" ");
+  return end < 0 ? { verb: line, rest: "" } : { verb: line.slice(0, end), rest: line.slice(end + 1) };
+}
+
+function formatField(
+  field: AnyField,
+  value: unknown,
+  stored: Stored,
+  { protocol }: Readonly<Record<string, unknown>>,
+): string {
+  switch (field.is) {
+    case "number":
+      return field.show === "capabilities"
+        ? capabilitiesOf(value as bigint).join(" ")
+        : formatNumber(value as number, field.show);
+    case "slot":
+    case "newSlot":
+      return `$${value}`;
+    case "text":
+      return field.quoted ? JSON.stringify(value) : String(value);
+    case "bytes":
+      return JSON.stringify(value);
+    case "vector":
+      return field.of === "paths" ? (value as readonly string[]).join(" or ") : JSON.stringify(value);
+    case "choice":
+      return field.among.find(([choice]) => choice === value)![2];
+    case "set":
+      return Object.keys(field.bits)
+        .filter((name) => (value as Readonly<Record<string, boolean>>)[name])
+        .join(", ");
+    case "messages": {
+      const shared = value as SharedData;
+      return describeMessages(protocol as NetlinkProtocol, shared.data, (offset) => stored.get(shared)?.get(offset));
     }
-    case "userNamespace":
-      return { verb: "user-namespace", rest: `$${op.proc} uids ${quote(op.uidMap)} gids ${quote(op.gidMap)}` };
-    case "rebirth":
-    case "adopt":
-      return { verb: op.kind, rest: "" };
-    case "offerFd":
-      return { verb: "offer-fd", rest: `$${op.fd}` };
-    case "forwardFd":
-      return {
-        verb: "forward-fd",
-        rest: `of $${op.pid} to $${op.socket} with ${op.texts.map(quote).join(` $${op.pid} `)}`,
-      };
-    case "checkCwd":
-      return { verb: "check-cwd", rest: "" };
-    case "writeByPid":
-      return {
-        verb: "write",
-        rest: `${op.dir ? `$${op.dir} ` : ""}${op.prefix}$${op.pid}${op.suffix} ${quote(op.data)}`,
-      };
-    case "netlink": {
-      const { protocol, messages } = op;
-      const slotAt = (offset: number) => stored.get(messages)?.get(offset);
-      return { verb: "netlink", rest: `${protocol} ${describeMessages(protocol, messages.data, slotAt)}` };
-    }
-    case "store":
-      return { verb: "store", rest: `$${op.slot} into ${op.into.name}+${op.at}` };
-    case "capture":
-      return { verb: "capture", rest: op.path };
-    case "killCgroup":
-      return { verb: "kill-cgroup", rest: op.procsPath };
-    case "removeCgroup":
-      return { verb: "remove-cgroup", rest: op.path };
-    case "checkProcess":
-      return { verb: "check-process", rest: `${op.pid} of ${op.startTime} ${op.lives ? "lives" : "has ended"}` };
-    case "checkText":
-      return { verb: "check-text", rest: `${op.path} ${quote(op.text)}` };
-    case "awaitReadersGone":
-      return { verb: "await-closed", rest: `$${op.fd} ${op.timeoutMs} ms` };
-    case "removeTree":
-      return { verb: "remove-tree", rest: `$${op.directory} ${op.path}` };
-    case "awaitStart":
-      return {
-        verb: op.start ? "start" : "await-start",
-        rest: `on ${op.connection}${op.ending ? `, unless signals 0x${op.ending.toString(16)}` : ""}`,
-      };
-    case "writeProcess": {
-      const [before, between, after] = op.texts.map(quote);
-      const time = op.texts[2] === "" ? "" : ` its start time ${after}`;
-      return { verb: "write-process", rest: `$${op.fd} ${before} $${op.pid} ${between}${time}` };
-    }
-    case "awaitExit":
-      return { verb: "await-exit", rest: `on ${op.connection}, signals 0x${op.signals.toString(16)}` };
-    case "dropBounding":
-      return { verb: "drop-bounding", rest: capabilitiesOf(op.capabilities).join(" ") };
+    case "place":
+      return `${(value as Place).shared.name}+${(value as Place).at}`;
+    case "out":
+      return "";
   }
 }
 
@@ -155,9 +116,13 @@ function formatArg(arg: Arg, kind: ArgKind): string {
     if ("shared" in arg) return arg.shared.name;
     return `{${arg.show}}`;
   }
-  const value = Number(arg);
-  if (kind.is !== "number") return value === 0 ? "NULL" : String(arg);
-  switch (kind.show) {
+  if (kind.is === "number") return formatNumber(arg, kind.show);
+  return Number(arg) === 0 ? "NULL" : String(arg);
+}
+
+function formatNumber(number: number | bigint, show: NumberForm): string {
+  const value = Number(number);
+  switch (show) {
     case "fd":
       return value === AT_FDCWD ? "AT_FDCWD" : String(value);
     case "octal":
@@ -165,9 +130,9 @@ function formatArg(arg: Arg, kind: ArgKind): string {
     case "hex":
       return `0x${value.toString(16)}`;
     case "decimal":
-      return String(arg);
+      return String(number);
     default:
-      return ENUM_TABLES.has(kind.show) ? enumerated(kind.show, value) : flags(kind.show, value);
+      return ENUM_TABLES.has(show) ? enumerated(show, value) : flags(show, value);
   }
 }
 
@@ -185,11 +150,6 @@ function flags(table: FlagTable, value: number): string {
     }
   if (left !== 0) names.push(`0x${left.toString(16)}`);
   return names.length === 0 ? "0" : names.join("|");
-}
-
-/** Newlines shown as such; one line an op. */
-function quote(data: string): string {
-  return JSON.stringify(data);
 }
 
 function superviseLines({ supervise }: Program): string[] {

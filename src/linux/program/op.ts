@@ -1,4 +1,33 @@
-import type { CallName } from "./calls.ts";
+/** What a program is made of: one row for each op, from which its type, its bytes, its check in the launcher and its line come. */
+import { AT_FDCWD, type CallName, CLONE_FLAGS, RESOLVE } from "./calls.ts";
+import {
+  type AnyField,
+  bytes,
+  capabilities,
+  choice,
+  decimal,
+  either,
+  flags,
+  hex,
+  messages,
+  newSlot,
+  optionalOut,
+  optionalSlot,
+  out,
+  paths,
+  place,
+  plain,
+  quoted,
+  type SharedData,
+  type Slot,
+  set,
+  slot,
+  slotOr,
+  type Values,
+  words,
+} from "./fields.ts";
+
+export type { SharedData, Slot } from "./fields.ts";
 
 /**
  * A program: what the launcher does to start one process. Plain data, in three lists played in order:
@@ -17,8 +46,6 @@ export interface Program {
   supervise: Supervise;
 }
 
-export type Slot = string;
-
 export type Arg =
   | number
   | bigint
@@ -29,13 +56,6 @@ export type Arg =
   | { data: Uint8Array; show: string; pointers?: readonly { at: number; to: Uint8Array }[] }
   /** As `data`, shared under a name, so that `store` can put a slot's value into it. */
   | { shared: SharedData };
-
-/** A struct that ops change while the program plays. Identity matters: the same object is the same bytes. */
-export interface SharedData {
-  name: string;
-  data: Uint8Array;
-  pointers?: readonly { at: number; to: Uint8Array }[];
-}
 
 interface OpCommon {
   /** What this op is for; shown in listings and in the error when it fails. */
@@ -48,147 +68,172 @@ interface OpCommon {
   unless?: Slot;
 }
 
+const inRoot = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
+
+const netlinkProtocol = { route: 0, netfilter: 12 };
+export type NetlinkProtocol = keyof typeof netlinkProtocol;
+
+const deviceType = { fifo: 0o10000, character: 0o20000, block: 0o60000 };
+export type DeviceType = keyof typeof deviceType;
+
+/**
+ * All ops but `call`, which makes a system call (calls.ts). A row has the op's line in a listing, and its fields in the order
+ * of its arguments. In the line, {field} is a field, and a part in brackets is left out if its field is unset, false, 0 or empty.
+ *
+ * The order of the rows is wire format: append only, or raise PROGRAM_VERSION.
+ */
+export const OPS = {
+  /** open(path, O_WRONLY) under `dir`, one write(2) of all of `data`, close. */
+  write: row("write [{dir} ]{path} {data}", { dir: slotOr(AT_FDCWD), path: plain, data: bytes }),
+  /** clone3(2). `cgroup` is a slot with a cgroup v2 directory for CLONE_INTO_CGROUP. Sets `out` to the child's pid. */
+  clone: row("clone3 {flags}[ CLONE_INTO_CGROUP={cgroup}]", { flags: flags(CLONE_FLAGS), cgroup: optionalSlot, out }),
+  /** pipe2(2) with O_CLOEXEC. */
+  pipe: row("pipe2 -> {read} {write}", { read: newSlot, write: newSlot }),
+  /** A token to the other side of `clone`, with a copy of an fd if `fd` is given. */
+  send: row("send[ {fd}]", { fd: optionalSlot }),
+  /** Waits for the other side's next token; its fd goes to `out`. */
+  receive: row("receive", { out: optionalOut }),
+  /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
+  execute: row("execve {paths} {argv} env {env}", { paths, argv: words, env: words }),
+  /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
+  checkFilesystem: row("check-fs {fd} {magic}", { fd: slot, magic: hex }),
+  /** Fails with ENODEV unless the fd is this device. */
+  checkDevice: row("check-device {fd} {type} {major}:{minor}", {
+    fd: slot,
+    major: decimal,
+    minor: decimal,
+    type: choice(deviceType),
+  }),
+  /** Fails with ENOENT if the working directory is outside the root. */
+  checkCwd: row("check-cwd", {}),
+  /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
+  writeByPid: row("write [{dir} ]{prefix}{pid}{suffix} {data}", {
+    prefix: plain,
+    pid: slot,
+    suffix: plain,
+    data: bytes,
+    dir: slotOr(AT_FDCWD),
+  }),
+  /** Puts a slot's value into a shared struct as u32. */
+  store: row("store {slot} into {into}", { slot, into: place }),
+  /** Appends up to `maxBytes` of a file to the exit record. */
+  capture: row("capture {path}", { path: plain, maxBytes: decimal }),
+  /** Kills every process listed in a cgroup.procs file until it is empty. */
+  killCgroup: row("kill-cgroup {procsPath}", { procsPath: plain }),
+  /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
+  removeCgroup: row("remove-cgroup {path}", { path: plain }),
+  /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
+  openTarget: row("open-target {root}/{path} {type}[ {noSymlinks}]", {
+    root: slot,
+    path: plain,
+    type: choice({ file: 0, directory: 1 }),
+    noSymlinks: either("", "RESOLVE_NO_SYMLINKS", [inRoot, inRoot | RESOLVE.NO_SYMLINKS]),
+    out,
+  }),
+  /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
+  await: row("await {fd}", { fd: decimal }),
+  /** Fails as `execute` would if no path of `paths` may be executed. */
+  checkExecutable: row("check-executable {paths}", { paths }),
+  /** Copies from directory `from` to `to`: what is in it, its mode, its owner. */
+  copyUp: row("copy-up {from} to {to}: {what}", { from: slot, to: slot, what: set({ tree: 1, mode: 2, owner: 4 }) }),
+  /** A fd of a new user namespace with these maps; `proc` is a procfs. */
+  userNamespace: row("user-namespace {proc} uids {uidMap} gids {gidMap}", {
+    uidMap: bytes,
+    gidMap: bytes,
+    proc: slot,
+    out,
+  }),
+  /** In `init`: gives a fd to the process that `forwardFd` made, by no system call; waits until it has been sent. */
+  offerFd: row("offer-fd {fd}", { fd: slot }),
+  /**
+   * In `host`, after the clone: what `offerFd` will offer is sent over a connected socket, with the text
+   * `before` pid `between` and, if `after` is not empty, pid `after`.
+   */
+  forwardFd: row("forward-fd of {pid} to {socket} with {before} {pid} {between} {pid} {after}", {
+    pid: slot,
+    socket: slot,
+    before: quoted,
+    between: quoted,
+    after: quoted,
+  }),
+  /**
+   * In `init`: a child with the same parent goes on, born into what namespaces were unshared for children; we end.
+   * The launcher meets it by `adopt`.
+   */
+  rebirth: row("rebirth", {}),
+  /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
+  adopt: row("adopt", { out }),
+  /**
+   * Sends all of `messages` (netlink(7)) to the kernel in one go, over a socket of the network namespace that we are in; fails with
+   * the first error that it answers. `out`: when it is done, the index of the link that an RTM_GETLINK among them asks for, or 0.
+   */
+  netlink: row("netlink {protocol} {messages}", { protocol: choice(netlinkProtocol), messages, out: optionalOut }),
+  /**
+   * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
+   * a zombie has. One that is to have ended, and has been killed, is waited for. `out` is set if it does not fail.
+   */
+  checkProcess: row("check-process {pid} of {startTime} {lives}", {
+    pid: decimal,
+    startTime: decimal,
+    lives: either("has ended", "lives"),
+    out: optionalOut,
+  }),
+  /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
+  checkText: row("check-text {path} {text}", { path: plain, text: bytes }),
+  /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
+  awaitReadersGone: row("await-closed {fd} {timeoutMs} ms", { fd: slot, timeoutMs: decimal }),
+  /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
+  removeTree: row("remove-tree {directory} {path}", { directory: slot, path: plain }),
+  /**
+   * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone, and closes
+   * the connection. The process's exit code goes to `out`.
+   */
+  awaitExit: row("await-exit on {connection}, signals {signals}", { connection: decimal, signals: hex, out }),
+  /** Takes the capabilities (bit n is number n) out of the bounding set; those that this kernel does not have are not in it. */
+  dropBounding: row("drop-bounding {capabilities}", { capabilities }),
+  /**
+   * Waits until the process of a supervisor waits for its start, or if `start`, starts it; its pid goes to `out`, or 0 if the
+   * supervisor has gone, so that nobody knows whether it has started. `connection` is the number of an open control connection.
+   * ECANCELED: the start has failed; ECHILD: the supervisor went before; EINTR: one of the signals `ending` (bit n - 1 is signal n),
+   * which are blocked, is there, and stays. A program that begins with this is played in the place of the process that began it:
+   * with its stdio, and the exit code in the slot `supervise.init`; where an op fails, `cleanup` is played.
+   */
+  awaitStart: row("{start} on {connection}[, unless signals {ending}]", {
+    connection: decimal,
+    start: either("await-start", "start"),
+    ending: hex,
+    out,
+  }),
+  /** Writes `before` pid `between`, and if `after` is not empty, the process's start time `after`, to an open file. */
+  writeProcess: row("write-process {fd} {before} {pid} {between}[ its start time {after}]", {
+    fd: slot,
+    pid: slot,
+    before: quoted,
+    between: quoted,
+    after: quoted,
+  }),
+} as const satisfies Record<string, Row>;
+
+export interface Row<F = Readonly<Record<string, AnyField>>> {
+  listing: string;
+  fields: F;
+  /** The fields with their names, in order. */
+  entries: readonly (readonly [name: string, field: AnyField])[];
+}
+
+function row<F extends Row["fields"]>(listing: string, fields: F): Row<F> {
+  return { listing, fields, entries: Object.entries(fields) };
+}
+
+export type OpKind = "call" | keyof typeof OPS;
+
+export const OP_KINDS: readonly OpKind[] = ["call", ...(Object.keys(OPS) as (keyof typeof OPS)[])];
+
 export type Op = OpCommon &
   (
     | { kind: "call"; name: CallName; args: readonly Arg[]; out?: Slot }
-    /** open(path, O_WRONLY) under `dir`, one write(2) of all of `data`, close. */
-    | { kind: "write"; dir: Slot | null; path: string; data: string }
-    /** clone3(2). `cgroup` is a slot with a cgroup v2 directory for CLONE_INTO_CGROUP. Sets `out` to the child's pid. */
-    | { kind: "clone"; flags: number; cgroup?: Slot; out: Slot }
-    /** pipe2(2) with O_CLOEXEC. */
-    | { kind: "pipe"; read: Slot; write: Slot }
-    /** A token to the other side of `clone`, with a copy of an fd if `fd` is given. */
-    | { kind: "send"; fd?: Slot }
-    /** Waits for the other side's next token; its fd goes to `out`. */
-    | { kind: "receive"; out?: Slot }
-    /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
-    | { kind: "await"; fd: number }
-    /** Fails as `execute` would if no path of `paths` may be executed. */
-    | { kind: "checkExecutable"; paths: readonly string[] }
-    /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
-    | { kind: "execute"; paths: readonly string[]; argv: readonly string[]; env: readonly string[] }
-    /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
-    | { kind: "openTarget"; root: Slot; path: string; type: "directory" | "file"; noSymlinks: boolean; out: Slot }
-    /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
-    | { kind: "checkFilesystem"; fd: Slot; magic: number }
-    /** Fails with ENODEV unless the fd is this device. */
-    | { kind: "checkDevice"; fd: Slot; type: DeviceType; major: number; minor: number }
-    /** Fails with ENOENT if the working directory is outside the root. */
-    | { kind: "checkCwd" }
-    /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
-    | { kind: "writeByPid"; dir: Slot | null; prefix: string; pid: Slot; suffix: string; data: string }
-    /** Copies from directory `from` to `to`: what is in it, its mode, its owner. */
-    | { kind: "copyUp"; from: Slot; to: Slot; tree: boolean; mode: boolean; owner: boolean }
-    /** A fd of a new user namespace with these maps; `proc` is a procfs. */
-    | { kind: "userNamespace"; uidMap: string; gidMap: string; proc: Slot; out: Slot }
-    /** In `init`: gives a fd to the process that `forwardFd` made, by no system call; waits until it has been sent. */
-    | { kind: "offerFd"; fd: Slot }
-    /**
-     * In `host`, after the clone: what `offerFd` will offer is sent over a connected socket, with the text
-     * `texts[0]` pid `texts[1]` and, if `texts[2]` is not empty, pid `texts[2]`.
-     */
-    | { kind: "forwardFd"; pid: Slot; socket: Slot; texts: readonly [string, string, string] }
-    /**
-     * In `init`: a child with the same parent goes on, born into what namespaces were unshared for children; we end.
-     * The launcher meets it by `adopt`.
-     */
-    | { kind: "rebirth" }
-    /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
-    | { kind: "adopt"; out: Slot }
-    /**
-     * Sends all of `messages` (netlink(7)) to the kernel in one go, over a socket of the network namespace that we are in; fails with
-     * the first error that it answers. `out`: when it is done, the index of the link that an RTM_GETLINK among them asks for, or 0.
-     */
-    | { kind: "netlink"; protocol: NetlinkProtocol; messages: SharedData; out?: Slot }
-    /** Puts a slot's value into a shared struct as u32 at byte `at`. */
-    | { kind: "store"; slot: Slot; into: SharedData; at: number }
-    /** Appends up to `maxBytes` of a file to the exit record. */
-    | { kind: "capture"; path: string; maxBytes: number }
-    /** Kills every process listed in a cgroup.procs file until it is empty. */
-    | { kind: "killCgroup"; procsPath: string }
-    /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
-    | { kind: "removeCgroup"; path: string }
-    /**
-     * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
-     * a zombie has. One that is to have ended, and has been killed, is waited for. `out` is set if it does not fail.
-     */
-    | { kind: "checkProcess"; pid: number; startTime: number; lives: boolean; out?: Slot }
-    /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
-    | { kind: "checkText"; path: string; text: string }
-    /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
-    | { kind: "awaitReadersGone"; fd: Slot; timeoutMs: number }
-    /**
-     * Waits until the process of a supervisor waits for its start, or if `start`, starts it; its pid goes to `out`, or 0 if the
-     * supervisor has gone, so that nobody knows whether it has started. `connection` is the number of an open control connection.
-     * ECANCELED: the start has failed; ECHILD: the supervisor went before; EINTR: one of the signals `ending` (bit n - 1 is signal n),
-     * which are blocked, is there, and stays. A program that begins with this is played in the place of the process that began it:
-     * with its stdio, and the exit code in the slot `supervise.init`; where an op fails, `cleanup` is played.
-     */
-    | { kind: "awaitStart"; connection: number; start: boolean; ending: number; out: Slot }
-    /** Writes `texts[0]` pid `texts[1]`, and if `texts[2]` is not empty, the process's start time `texts[2]`, to an open file. */
-    | { kind: "writeProcess"; fd: Slot; pid: Slot; texts: readonly [string, string, string] }
-    /**
-     * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone, and closes
-     * the connection. The process's exit code goes to `out`.
-     */
-    | { kind: "awaitExit"; connection: number; signals: number; out: Slot }
-    /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
-    | { kind: "removeTree"; directory: Slot; path: string }
-    /** Takes the capabilities (bit n is number n) out of the bounding set; those that this kernel does not have are not in it. */
-    | { kind: "dropBounding"; capabilities: bigint }
+    | { [K in keyof typeof OPS]: { kind: K } & Values<(typeof OPS)[K]["fields"]> }[keyof typeof OPS]
   );
-
-export type NetlinkProtocol = "route" | "netfilter";
-
-/** Numbers of protocols for socket(2). Source: netlink(7). */
-export const NETLINK_PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, netfilter: 12 };
-
-export type DeviceType = "character" | "block" | "fifo";
-
-/** The type's bits of st_mode. Source: inode(7). */
-export const DEVICE_MODES: Readonly<Record<DeviceType, number>> = { fifo: 0o10000, character: 0o20000, block: 0o60000 };
-
-/** What `copyUp` copies, as bits. */
-export const COPY = { tree: 1, mode: 2, owner: 4 } as const;
-
-export type OpKind = Op["kind"];
-
-/** Order is wire format: append only, or raise PROGRAM_VERSION. */
-export const OP_KINDS = [
-  "call",
-  "write",
-  "clone",
-  "pipe",
-  "send",
-  "receive",
-  "execute",
-  "checkFilesystem",
-  "checkDevice",
-  "checkCwd",
-  "writeByPid",
-  "store",
-  "capture",
-  "killCgroup",
-  "removeCgroup",
-  "openTarget",
-  "await",
-  "checkExecutable",
-  "copyUp",
-  "userNamespace",
-  "offerFd",
-  "forwardFd",
-  "rebirth",
-  "adopt",
-  "netlink",
-  "checkProcess",
-  "checkText",
-  "awaitReadersGone",
-  "removeTree",
-  "awaitExit",
-  "dropBounding",
-  "awaitStart",
-  "writeProcess",
-] as const satisfies readonly OpKind[];
 
 /** What the launcher does once the program has been played. */
 export interface Supervise {

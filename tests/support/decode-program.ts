@@ -1,8 +1,7 @@
-import { LighterError } from "../../base/errors.ts";
-import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../base/limits.ts";
-import { errnoName } from "../sys/errno.ts";
-import { RESOLVE } from "./builder.ts";
-import { type ArgKind, AT_FDCWD, CALL_NAMES, type CallName, callOf } from "./calls.ts";
+import { LighterError } from "../../src/base/errors.ts";
+import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../src/base/limits.ts";
+import { type ArgKind, AT_FDCWD, CALL_NAMES, type CallName, callOf } from "../../src/linux/program/calls.ts";
+import type { AnyField, Place, SharedData } from "../../src/linux/program/fields.ts";
 import {
   ARG_BLOB,
   ARG_NUMBER,
@@ -18,19 +17,9 @@ import {
   PROGRAM_MAGIC,
   PROGRAM_VERSION,
   RELOCATION_BYTES,
-} from "./format.ts";
-import {
-  type Arg,
-  COPY,
-  DEVICE_MODES,
-  type DeviceType,
-  NETLINK_PROTOCOLS,
-  type NetlinkProtocol,
-  OP_KINDS,
-  type Op,
-  type Program,
-  type SharedData,
-} from "./op.ts";
+} from "../../src/linux/program/format.ts";
+import { type Arg, OP_KINDS, OPS, type Op, type OpKind, type Program, type Row } from "../../src/linux/program/op.ts";
+import { errnoName } from "../../src/linux/sys/errno.ts";
 
 /**
  * The program that `encodeProgram` wrote (format.ts has the drawing), as far as the bytes tell: slots have numbers for
@@ -279,150 +268,68 @@ class Decoder {
   #op(raw: RawOp): Op {
     const guard = this.#optionalSlot(raw.guard);
     const unless = this.#optionalSlot(raw.unless);
-    const out = this.#optionalSlot(raw.out);
     const tolerate = raw.tolerate.filter((errno) => errno !== 0).map(errnoName);
-    return {
-      ...this.#what(raw, new Args(this, raw)),
-      ...(out !== undefined ? { out } : {}),
+    const conditions = {
       ...(tolerate.length > 0 ? { tolerate } : {}),
       ...(guard !== undefined ? { guard } : {}),
       ...(unless !== undefined ? { unless } : {}),
     };
-  }
-
-  #what(raw: RawOp, arg: Args): Op {
     const { kind } = raw;
-    const why = "";
-    switch (kind) {
-      case "call":
-        return { kind, ...this.#call(raw), why };
-      case "write":
-        return { kind, dir: arg.slotOr(0, AT_FDCWD) ?? null, path: arg.string(1), data: arg.text(2, 3), why };
-      case "clone": {
-        const cgroup = arg.slotOr(1, -1);
-        const out = this.#slotName(raw.out);
-        return { kind, flags: arg.number(0), ...(cgroup === undefined ? {} : { cgroup }), out, why };
-      }
-      case "pipe":
-        return { kind, read: arg.slotNumber(0), write: arg.slotNumber(1), why };
-      case "send": {
-        const fd = arg.slotOr(0, -1);
-        return { kind, ...(fd === undefined ? {} : { fd }), why };
-      }
-      case "receive":
-      case "checkCwd":
-        return { kind, why };
-      case "execute":
-        return { kind, paths: arg.vector(0), argv: arg.vector(1), env: arg.vector(2), why };
-      case "await":
-        return { kind, fd: arg.number(0), why };
-      case "checkExecutable":
-        return { kind, paths: arg.vector(0), why };
-      case "openTarget": {
-        const extra = arg.number(3) - (RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS);
-        check(extra === 0 || extra === RESOLVE.NO_SYMLINKS, `op ${raw.index} resolves in no known way`);
-        const type = arg.number(2) === 1 ? "directory" : "file";
-        const out = this.#slotName(raw.out);
-        return { kind, root: arg.slot(0), path: arg.string(1), type, noSymlinks: extra !== 0, out, why };
-      }
-      case "checkFilesystem":
-        return { kind, fd: arg.slot(0), magic: arg.number(1), why };
-      case "checkDevice":
-        return {
-          kind,
-          fd: arg.slot(0),
-          type: this.#deviceType(raw, arg),
-          major: arg.number(1),
-          minor: arg.number(2),
-          why,
-        };
-      case "copyUp": {
-        const what = arg.number(2);
-        const has = (bit: number) => (what & bit) !== 0;
-        check(what >= 0 && what < 8, `op ${raw.index} copies what nobody knows`);
-        const bits = { tree: has(COPY.tree), mode: has(COPY.mode), owner: has(COPY.owner) };
-        return { kind, from: arg.slot(0), to: arg.slot(1), ...bits, why };
-      }
-      case "userNamespace": {
-        const out = this.#slotName(raw.out);
-        return { kind, uidMap: arg.text(0, 1), gidMap: arg.text(2, 3), proc: arg.slot(4), out, why };
-      }
-      case "rebirth":
-        return { kind, why };
-      case "adopt":
-        return { kind, out: this.#slotName(raw.out), why };
-      case "offerFd":
-        return { kind, fd: arg.slot(0), why };
-      case "forwardFd":
-        return {
-          kind,
-          pid: arg.slot(0),
-          socket: arg.slot(1),
-          texts: [arg.string(2), arg.string(3), arg.string(4)],
-          why,
-        };
-      case "writeByPid":
-        return {
-          kind,
-          dir: arg.slotOr(5, AT_FDCWD) ?? null,
-          prefix: arg.string(0),
-          pid: arg.slot(1),
-          suffix: arg.string(2),
-          data: arg.text(3, 4),
-          why,
-        };
-      case "netlink": {
-        const found = (Object.keys(NETLINK_PROTOCOLS) as NetlinkProtocol[]).find(
-          (name) => NETLINK_PROTOCOLS[name] === arg.number(0),
-        );
-        check(found !== undefined, `op ${raw.index} speaks no known protocol`);
-        return { kind, protocol: found, messages: this.#messages(arg.offset(1), arg.number(2)), why };
-      }
-      case "store":
-        return { kind, slot: arg.slot(0), ...this.#storeTarget(arg.offset(1)), why };
-      case "capture":
-        return { kind, path: arg.string(0), maxBytes: arg.number(1), why };
-      case "killCgroup":
-        return { kind, procsPath: arg.string(0), why };
-      case "removeCgroup":
-        return { kind, path: arg.string(0), why };
-      case "checkProcess":
-        return { kind, pid: arg.number(0), startTime: arg.number(1), lives: arg.number(2) !== 0, why };
-      case "checkText":
-        return { kind, path: arg.string(0), text: arg.text(1, 2), why };
-      case "awaitReadersGone":
-        return { kind, fd: arg.slot(0), timeoutMs: arg.number(1), why };
-      case "removeTree":
-        return { kind, directory: arg.slot(0), path: arg.string(1), why };
-      case "awaitStart":
-        return {
-          kind,
-          connection: arg.number(0),
-          start: arg.number(1) !== 0,
-          ending: arg.number(2),
-          out: this.#slotName(raw.out),
-          why,
-        };
-      case "writeProcess":
-        return {
-          kind,
-          fd: arg.slot(0),
-          pid: arg.slot(1),
-          texts: [arg.string(2), arg.string(3), arg.string(4)],
-          why,
-        };
-      case "awaitExit":
-        return { kind, connection: arg.number(0), signals: arg.number(1), out: this.#slotName(raw.out), why };
-      case "dropBounding":
-        return { kind, capabilities: BigInt(arg.number(0)), why };
-    }
+    if (kind !== "call") return { kind, ...this.#fields(raw, kind), why: "", ...conditions } as Op;
+    const out = this.#optionalSlot(raw.out);
+    return { kind, ...this.#call(raw), why: "", ...(out !== undefined ? { out } : {}), ...conditions };
   }
 
-  #deviceType(raw: RawOp, arg: Args): DeviceType {
-    const mode = arg.number(3);
-    const found = (Object.keys(DEVICE_MODES) as DeviceType[]).find((type) => DEVICE_MODES[type] === mode);
-    check(found !== undefined, `op ${raw.index} checks for a device of no known type`);
-    return found;
+  /** The fields of an op that is not a call. */
+  #fields(raw: RawOp, kind: Exclude<OpKind, "call">): Record<string, unknown> {
+    const { entries }: Row = OPS[kind];
+    const values: Record<string, unknown> = {};
+    const args = new Args(raw);
+    for (const [name, field] of entries) {
+      const value = this.#field(field, args);
+      if (value !== undefined) values[name] = value;
+    }
+    args.end();
+    return values;
+  }
+
+  /** The field's value, of the next arguments; undefined if the field is left out. */
+  #field(field: AnyField, args: Args): unknown {
+    switch (field.is) {
+      case "number":
+        return field.show === "capabilities" ? BigInt(args.number()) : args.number();
+      case "slot": {
+        if (field.absent === undefined || args.nextIs(ARG_SLOT)) return this.#slotName(Number(args.take(ARG_SLOT)));
+        check(args.number() === field.absent, "an argument is neither a slot nor none");
+        return field.absent === AT_FDCWD ? null : undefined;
+      }
+      case "newSlot":
+        return this.#slotName(args.number());
+      case "text":
+        return this.#string(args.offset());
+      case "bytes":
+        return decodeUtf8(this.#bytes(args.offset(), args.number()));
+      case "vector":
+        return this.#vector(args.offset());
+      case "choice": {
+        const number = args.number();
+        const found = field.among.find((choice) => choice[1] === number);
+        check(found !== undefined, `${number} stands for nothing`);
+        return found[0];
+      }
+      case "set": {
+        const bits = args.number();
+        const known = Object.values(field.bits).reduce((all, bit) => all | bit, 0);
+        check(bits >= 0 && (bits & ~known) === 0, `${bits} has bits that stand for nothing`);
+        return Object.fromEntries(Object.entries(field.bits).map(([name, bit]) => [name, (bits & bit) !== 0]));
+      }
+      case "messages":
+        return this.#messages(args.offset(), args.number());
+      case "place":
+        return this.#place(args.offset());
+      case "out":
+        return this.#optionalSlot(args.raw.out);
+    }
   }
 
   #messages(at: number, size: number): SharedData {
@@ -430,11 +337,11 @@ class Decoder {
     return shared?.data.length === size ? shared : { name: `shared.${at}`, ...this.#struct(at, size) };
   }
 
-  #storeTarget(offset: number): { into: SharedData; at: number } {
+  #place(offset: number): Place {
     this.#inBlob(offset, 4);
-    for (const [at, into] of this.#shared)
-      if (offset >= at && offset + 4 <= at + into.data.length) return { into, at: offset - at };
-    return { into: { name: `shared.${offset}`, data: this.#bytes(offset, 4) }, at: 0 };
+    for (const [at, shared] of this.#shared)
+      if (offset >= at && offset + 4 <= at + shared.data.length) return { shared, at: offset - at };
+    return { shared: { name: `shared.${offset}`, data: this.#bytes(offset, 4) }, at: 0 };
   }
 
   #call(raw: RawOp): { name: CallName; args: Arg[] } {
@@ -468,64 +375,36 @@ class Decoder {
     const bytes = kind.is === "struct" ? kind.bytes : Number(raw.args[kind.lengthIn]) * kind.unit;
     return { ...this.#struct(at, bytes), show: `${bytes} bytes` };
   }
-
-  /** For `Args`. */
-  readonly read = {
-    slot: (slot: number) => this.#slotName(slot),
-    string: (at: number) => this.#string(at),
-    bytes: (at: number, size: number) => this.#bytes(at, size),
-    vector: (at: number) => this.#vector(at),
-  };
 }
 
-/** The arguments of an op that is not a call, each with the kind it must have. */
+/** The arguments of an op, taken one after another, each of the kind that it must have. */
 class Args {
-  constructor(
-    readonly decoder: Decoder,
-    readonly raw: RawOp,
-  ) {}
+  #next = 0;
 
-  #of(k: number, kind: number): bigint {
-    check(this.raw.argKinds[k] === kind, `op ${this.raw.index}: argument ${k} is of the wrong kind`);
-    return this.raw.args[k]!;
+  constructor(readonly raw: RawOp) {}
+
+  nextIs(kind: number): boolean {
+    return this.raw.argKinds[this.#next] === kind;
   }
 
-  number(k: number): number {
-    const value = signed(this.#of(k, ARG_NUMBER));
-    check(typeof value === "number", `op ${this.raw.index}: argument ${k} is out of range`);
+  take(kind: number): bigint {
+    check(this.nextIs(kind), `op ${this.raw.index}: argument ${this.#next} is of the wrong kind`);
+    return this.raw.args[this.#next++]!;
+  }
+
+  number(): number {
+    const value = signed(this.take(ARG_NUMBER));
+    check(typeof value === "number", `op ${this.raw.index}: argument ${this.#next - 1} is out of range`);
     return value;
   }
 
-  offset(k: number): number {
-    return Number(this.#of(k, ARG_BLOB));
+  offset(): number {
+    return Number(this.take(ARG_BLOB));
   }
 
-  slot(k: number): string {
-    return this.decoder.read.slot(Number(this.#of(k, ARG_SLOT)));
-  }
-
-  /** A slot, or a number that stands for none. */
-  slotOr(k: number, none: number): string | undefined {
-    if (this.raw.argKinds[k] !== ARG_NUMBER) return this.slot(k);
-    check(signed(this.raw.args[k]!) === none, `op ${this.raw.index}: argument ${k} is neither a slot nor none`);
-    return undefined;
-  }
-
-  /** A slot's number, for ops that set it. */
-  slotNumber(k: number): string {
-    return this.decoder.read.slot(Number(this.#of(k, ARG_NUMBER)));
-  }
-
-  string(k: number): string {
-    return this.decoder.read.string(this.offset(k));
-  }
-
-  text(k: number, length: number): string {
-    return decodeUtf8(this.decoder.read.bytes(this.offset(k), this.number(length)));
-  }
-
-  vector(k: number): string[] {
-    return this.decoder.read.vector(this.offset(k));
+  end(): void {
+    while (this.#next < this.raw.args.length)
+      check(this.take(ARG_NUMBER) === 0n, `op ${this.raw.index} has an argument too many`);
   }
 }
 

@@ -36,6 +36,9 @@ export const SIGNALS: Readonly<Record<string, number>> = {
   SYS: 31,
 };
 
+/** The one that is never caught, on every architecture. */
+export const SIGKILL = 9;
+
 /** As glibc and Docker count them: 32 and 33 belong to the C library. */
 const RTMIN = 34;
 const RTMAX = 64;

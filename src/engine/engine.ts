@@ -8,7 +8,7 @@ import { log } from "../base/log.ts";
 import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
-import { FileWorkers, Trash } from "../files/mod.ts";
+import { type FileWorkers, Trash } from "../files/mod.ts";
 import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
@@ -51,7 +51,7 @@ export interface EngineOptions {
   planner: Planner;
   networks: HostNetwork & { settings: NetworkSettings };
   /** Whose files they are is the engine's business, and it ends them. */
-  workers?: FileWorkers;
+  workers: FileWorkers;
   /** What can be done about a full disk; false: nothing. */
   makeRoom?: () => boolean;
   /** Goes on with a database that is lost or damaged: see recovery/. */
@@ -101,7 +101,7 @@ export class Engine implements AsyncDisposable {
     this.planner = options.planner;
     makeStateDirectories(this.paths);
     this.store = openStore(this.paths, options);
-    this.workers = options.workers ?? new FileWorkers();
+    this.workers = options.workers;
     this.#trash = new Trash(this.paths.removedContainers, this.workers);
     this.#mountedVolumes = new MountedVolumes(this.runtime, this.paths);
     this.volumes = new Volumes({

@@ -1,8 +1,10 @@
 /** Hooks of containers' configs, which specs of devices add: the engine is their caller, as a runtime's command line is elsewhere. */
+
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
+import { SIGKILL } from "../base/signals.ts";
 import { EARLY_HOOKS, hasEarlyHooks } from "../runtime/early-hooks.ts";
 import { type HookName, type HookTarget, runHooks } from "../runtime/hooks.ts";
 import type { Runtime, StartRequest, Supervised } from "../runtime/mod.ts";
@@ -47,8 +49,6 @@ export async function startWithHooks(runtime: Runtime, request: StartRequest, ro
     throw error;
   }
 }
-
-const SIGKILL = 9;
 
 /** Of a run that has ended, whose run directory is still there. A failure is logged. */
 export async function runPoststopHooks(runtime: Runtime, id: string, runDirectory: string): Promise<void> {

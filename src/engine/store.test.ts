@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { containerRecord } from "../../tests/support/container-record.ts";
 import { ZERO_TIME } from "../base/time.ts";
 import { type ContainerRecord, Store } from "./store.ts";
 
@@ -18,32 +19,11 @@ afterEach(() => {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
 });
 
-function record(id: string, name: string): ContainerRecord {
-  return {
-    id,
-    name,
-    status: "created",
-    createdAt: "2026-01-02T03:04:05Z",
-    image: "hello",
-    imageId: "sha256:00",
-    config: { Image: "hello", Env: ["A=b"] },
-    hostConfig: { AutoRemove: true },
-    mountPoints: [],
-    idMappings: null,
-    networking: { endpoints: [{ networkId: "", networkName: "bridge", wish: { aliases: ["web"] } }], ports: [] },
-    pid: 0,
-    exitCode: 0,
-    error: "",
-    oomKilled: false,
-    startedAt: ZERO_TIME,
-    finishedAt: ZERO_TIME,
-    restartCount: 0,
-    paused: false,
-    manuallyStopped: false,
-    health: undefined,
-    removeVolumes: false,
-  };
-}
+const networking = {
+  endpoints: [{ networkId: "", networkName: "bridge", wish: { aliases: ["web"] } }],
+  ports: [],
+};
+const record = (id: string, name: string): ContainerRecord => containerRecord(id, name, { networking });
 
 test("a container's row survives closing and opening, oldest first", () => {
   const path = temporaryPath();

@@ -45,6 +45,20 @@ test(
   }),
 );
 
+test("a job that is given up while it waits for its turn ends then", async () => {
+  using workers = new FileWorkers(undefined, 1);
+  const ended: string[] = [];
+  const run = (signal?: AbortSignal): Promise<unknown> => {
+    const unknown: FileJob<null, null> = { kind: "unknown" };
+    return workers.run(unknown, null, { signal }).catch((error: Error) => ended.push(error.message));
+  };
+  const aborter = new AbortController();
+  const jobs = [run(), run(aborter.signal), run()];
+  aborter.abort(new LighterError("conflict", "not wanted"));
+  await Promise.all(jobs);
+  expect(ended).toEqual(["not wanted", expect.stringContaining("cannot do"), expect.stringContaining("cannot do")]);
+});
+
 test(
   "trash is out of sight at once, and deleted when that is allowed; so is what an earlier process has left",
   inTemporaryDirectory(async (directory, workers) => {

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { FILE_MESSAGE_MAX_CHARS, FILE_WORKER_STALL_MS, FILE_WORKERS_MAX } from "../base/limits.ts";
 import { readLines } from "../base/lines.ts";
+import { Pool } from "../base/pool.ts";
+import { Turns } from "../base/turns.ts";
 import { VERSION } from "../base/version.ts";
 import { decodeError } from "../base/wire-error.ts";
 import { type SelfOnSocket, spawnSelfOn } from "../linux/process/self.ts";
@@ -45,7 +47,6 @@ class Worker {
   readonly #socketFd: number;
   readonly #process: SelfOnSocket;
   readonly #lines: AsyncGenerator<string>;
-  idleTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(onEnd: () => void) {
@@ -79,40 +80,23 @@ class Worker {
   kill(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimeout(this.idleTimer);
     this.#process.kill();
     closeSync(this.#socketFd);
-  }
-}
-
-/** How many may be busy at the same time; the others wait for their turn. */
-class Turns {
-  #busyCount = 0;
-  readonly #waiting: (() => void)[] = [];
-
-  async take(): Promise<void> {
-    while (this.#busyCount >= FILE_WORKERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#busyCount++;
-  }
-
-  giveBack(): void {
-    this.#busyCount--;
-    this.#waiting.shift()?.();
   }
 }
 
 /** As many workers as there are jobs, up to a limit; the rest waits. They die with this process, however it dies. */
 export class FileWorkers implements Disposable {
   readonly #stallMs: number;
-  readonly #all = new Set<Worker>();
-  readonly #idle: Worker[] = [];
-  readonly #withClients = new Turns();
-  readonly #others = new Turns();
-  #isClosed = false;
+  readonly #pool = new Pool<Worker>(IDLE_MS);
+  readonly #withClients: Turns;
+  readonly #others: Turns;
 
-  /** `stallMs`: how long a worker may be silent. */
-  constructor(stallMs = FILE_WORKER_STALL_MS) {
+  /** `stallMs`: how long a worker may be silent. `maxCount`: of those that wait for a client, and of the others. */
+  constructor(stallMs = FILE_WORKER_STALL_MS, maxCount = FILE_WORKERS_MAX) {
     this.#stallMs = stallMs;
+    this.#withClients = new Turns(maxCount);
+    this.#others = new Turns(maxCount);
   }
 
   /** @throws LighterError of the job; `Stalled`; `signal`'s reason. The worker is no longer at it then, or will never be again. */
@@ -122,21 +106,22 @@ export class FileWorkers implements Disposable {
     options: RunOptions = {},
   ): Promise<Result> {
     const turns = job.hasClient ? this.#withClients : this.#others;
-    await turns.take();
+    await turns.take(options.signal);
     let worker: Worker | undefined;
     try {
       options.signal?.throwIfAborted();
-      if (this.#isClosed) throw new LighterError("unavailable", "the daemon is being closed");
-      worker = this.#takeWorker();
+      if (this.#pool.isClosed) throw new LighterError("unavailable", "the daemon is being closed");
+      worker = this.#pool.take() ?? this.#start();
       const message: JobMessage = { version: VERSION, kind: job.kind, argument };
       worker.send(message, options.fds ?? []);
       options.onSent?.();
       const answer = await this.#answerOf(worker, options);
-      this.#release(worker);
+      this.#pool.giveBack(worker);
+      worker = undefined;
       if (answer.type === "done") return answer.result as Result;
       throw decodeError(answer.error) ?? new LighterError("internal", "the file worker's error is malformed");
     } catch (error) {
-      if (worker !== undefined && !this.#idle.includes(worker)) this.#discard(worker);
+      if (worker !== undefined) this.#pool.discard(worker);
       if (error instanceof LighterError || options.signal?.aborted) throw error;
       throw new LighterError("internal", `file worker: ${messageOf(error)}`, { cause: error });
     } finally {
@@ -167,37 +152,13 @@ export class FileWorkers implements Disposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(() => this.#discard(worker));
-    this.#all.add(worker);
+    const worker = new Worker(() => this.#pool.discard(worker));
+    this.#pool.add(worker);
     return worker;
-  }
-
-  #takeWorker(): Worker {
-    const worker = this.#idle.pop() ?? this.#start();
-    clearTimeout(worker.idleTimer);
-    return worker;
-  }
-
-  #release(worker: Worker): void {
-    if (this.#isClosed || !this.#all.has(worker)) {
-      this.#discard(worker);
-      return;
-    }
-    this.#idle.push(worker);
-    worker.idleTimer = setTimeout(() => this.#discard(worker), IDLE_MS);
-    worker.idleTimer.unref();
-  }
-
-  #discard(worker: Worker): void {
-    this.#all.delete(worker);
-    const index = this.#idle.indexOf(worker);
-    if (index >= 0) this.#idle.splice(index, 1);
-    worker.kill();
   }
 
   /** Ends all workers, in the middle of their jobs too. */
   [Symbol.dispose](): void {
-    this.#isClosed = true;
-    for (const worker of [...this.#all]) this.#discard(worker);
+    void this.#pool.close();
   }
 }

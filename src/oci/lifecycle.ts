@@ -1,8 +1,10 @@
 /** What happens to a container between the commands' first and last lines: created, started, destroyed. */
+
 import { closeSync, constants, existsSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { OCI_KILL_PAUSE_MS, OCI_KILL_TIMEOUT_MS, OCI_START_TIMEOUT_MS } from "../base/limits.ts";
+import { SIGKILL } from "../base/signals.ts";
 import { writePoint } from "../base/write-point.ts";
 import { emptyCgroup, isFrozen, signalCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
 import { waitForReadersGone } from "../linux/sys/fifo.ts";
@@ -16,8 +18,6 @@ import type { OciContext } from "./command.ts";
 import { withHome } from "./home.ts";
 import { openRuntime, type Prepared, prepareFilter, recordPid, removeScope, rethrowAsStartFailure } from "./launch.ts";
 import { type StateHandle, statusOf } from "./state.ts";
-
-const SIGKILL = 9;
 
 /**
  * Starts init up to where it waits, its pid written down. On failure nothing is left, and poststop hooks have run.

@@ -1,4 +1,5 @@
 import { LighterError } from "../base/errors.ts";
+import { SIGKILL } from "../base/signals.ts";
 import {
   CAPABILITIES,
   type Capability,
@@ -22,8 +23,6 @@ import type { HandOver } from "./types.ts";
 const SECCOMP_SET_MODE_FILTER = 1;
 const PR_CAP_AMBIENT_RAISE = 2;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
-
-const SIGKILL = 9;
 
 /** In the child. Without its supervisor a process would run unseen, its output blocked. Source: prctl(2). */
 export function dieWithSupervisor(init: OpList): void {

@@ -3,10 +3,9 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ZERO_TIME } from "../../src/base/time.ts";
 import { EnginePaths } from "../../src/engine/paths.ts";
 import { openStore } from "../../src/engine/recovery/open-store.ts";
-import type { ContainerRecord } from "../../src/engine/store.ts";
+import { containerRecord } from "../support/container-record.ts";
 import { mutateText, mutateValue } from "../support/mutate.ts";
 import { Random } from "../support/random.ts";
 
@@ -20,27 +19,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(directory, { recursive: true }));
 
-function record(id: string): ContainerRecord {
-  return {
-    ...{
-      id,
-      name: `name-${id}`,
-      status: "exited",
-      createdAt: "2026-01-02T03:04:05Z",
-      image: "hello",
-      imageId: "sha256:00",
-    },
-    ...{
-      config: { Image: "hello", Env: ["A=b"] },
-      hostConfig: { AutoRemove: true },
-      mountPoints: [],
-      idMappings: null,
-    },
-    networking: { endpoints: [], ports: [] },
-    ...{ pid: 0, exitCode: 3, error: "", oomKilled: false, startedAt: ZERO_TIME, finishedAt: ZERO_TIME },
-    ...{ restartCount: 0, paused: false, manuallyStopped: false, health: undefined, removeVolumes: false },
-  };
-}
+const record = (id: string) => containerRecord(id, `name-${id}`, { status: "exited", exitCode: 3 });
 
 function writeCopy(id: string, text: string): void {
   const { directory, copy } = paths.container(id);

@@ -1,6 +1,8 @@
 import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { Pool } from "../../base/pool.ts";
+import { Turns } from "../../base/turns.ts";
 import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
 import { socketPair } from "../../linux/sys/passed-fds.ts";
 import { feed } from "./input.ts";
@@ -24,7 +26,6 @@ const IDLE_MS = 1000;
 class Worker {
   readonly #process: SelfProcess;
   readonly #lines: AsyncGenerator<string>;
-  idleTimer: NodeJS.Timeout | undefined;
 
   constructor(heldFd: number, onEnd: () => void, inputFd?: number) {
     const fds = inputFd === undefined ? [heldFd] : [heldFd, inputFd];
@@ -51,7 +52,6 @@ class Worker {
   }
 
   kill(): Promise<void> {
-    clearTimeout(this.idleTimer);
     this.#process.kill();
     return this.#process.ended;
   }
@@ -62,49 +62,36 @@ export interface JobListeners {
   onEntry?(entry: ArchiveEntry): void;
 }
 
-interface Waiting {
-  take(): void;
-  leave(error: unknown): void;
-}
-
 /**
  * Processes that unpack layers, so many at a time and the rest in the order they came. Started when there is work, ended
  * soon after there is none. They die with this process, however it dies.
  */
 export class LayerWorkers implements AsyncDisposable {
-  #maxCount: number;
   readonly #heldFd: number;
-  readonly #all = new Set<Worker>();
-  readonly #idle: Worker[] = [];
-  readonly #queue: Waiting[] = [];
-  #busyCount = 0;
+  readonly #turns: Turns;
+  readonly #pool = new Pool<Worker>(IDLE_MS);
 
   /** `heldFd`: every worker has it open until it has ended; who has locked it knows when all have. */
   constructor(maxCount: number, heldFd: number) {
-    this.#maxCount = maxCount;
+    this.#turns = new Turns(maxCount);
     this.#heldFd = heldFd;
   }
 
   /** From now on; workers that are busy finish. */
   set maxCount(count: number) {
-    this.#maxCount = count;
-    for (let next = this.#queue[0]; next !== undefined && !this.isBusy; next = this.#queue[0]) {
-      this.#queue.shift();
-      this.#busyCount++;
-      next.take();
-    }
+    this.#turns.maxCount = count;
   }
 
   /** A job that comes now has to wait. */
   get isBusy(): boolean {
-    return this.#busyCount >= this.#maxCount;
+    return this.#turns.areTaken;
   }
 
   /** Starts a worker for a job that will come soon: start-up takes as long as a small layer. */
   warm(): void {
-    if (this.#all.size > 0) return;
+    if (!this.#pool.isEmpty) return;
     try {
-      this.#release(this.#start());
+      this.#pool.giveBack(this.#start());
     } catch {} // no processes to be had: the job will say so
   }
 
@@ -117,27 +104,27 @@ export class LayerWorkers implements AsyncDisposable {
     listeners: JobListeners = {},
     signal?: AbortSignal,
   ): Promise<WorkerResults[K]> {
-    await this.#takeTurn(signal);
+    await this.#turns.take(signal);
     let worker: Worker | undefined;
     const onAbort = (): void => void worker?.kill();
     signal?.addEventListener("abort", onAbort);
     try {
       const theJob = await job();
       signal?.throwIfAborted();
-      worker = this.#takeWorker();
+      worker = this.#pool.take() ?? this.#start();
       const result = await worker.run<K>(theJob, listeners);
       signal?.throwIfAborted();
-      this.#release(worker);
+      this.#pool.giveBack(worker);
       return result;
     } catch (error) {
       // One that has met bad content is not trusted with the next layer.
-      if (worker !== undefined) await this.#discard(worker);
+      if (worker !== undefined) await this.#pool.discard(worker);
       signal?.throwIfAborted();
       if (error instanceof LighterError) throw error;
       throw new LighterError("internal", `layer worker: ${messageOf(error)}`, { cause: error });
     } finally {
       signal?.removeEventListener("abort", onAbort);
-      this.#passTurn();
+      this.#turns.giveBack();
     }
   }
 
@@ -149,7 +136,7 @@ export class LayerWorkers implements AsyncDisposable {
     job: JobOf<K> & { kind: K },
     listeners: JobListeners = {},
   ): Promise<WorkerResults[K]> {
-    await this.#takeTurn(undefined);
+    await this.#turns.take();
     let worker: Worker | undefined;
     const [ours, its] = socketPair("stream");
     const stream = feed(input, ours);
@@ -160,70 +147,19 @@ export class LayerWorkers implements AsyncDisposable {
     } finally {
       stream.close();
       if (worker === undefined) closeSync(its);
-      else await this.#discard(worker);
-      this.#passTurn();
-    }
-  }
-
-  #passTurn(): void {
-    const next = this.#busyCount > this.#maxCount ? undefined : this.#queue.shift();
-    if (next === undefined) this.#busyCount--;
-    else next.take(); // the turn is its own now
-  }
-
-  async #takeTurn(signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#busyCount < this.#maxCount) {
-      this.#busyCount++;
-      return;
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiting: Waiting = { take: resolve, leave: reject };
-    this.#queue.push(waiting);
-    const onAbort = (): void => {
-      const index = this.#queue.indexOf(waiting);
-      if (index >= 0) this.#queue.splice(index, 1);
-      waiting.leave(signal?.reason);
-    };
-    signal?.addEventListener("abort", onAbort);
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
+      else await this.#pool.discard(worker);
+      this.#turns.giveBack();
     }
   }
 
   #start(inputFd?: number): Worker {
-    const worker = new Worker(this.#heldFd, () => this.#forget(worker), inputFd);
-    this.#all.add(worker);
+    const worker = new Worker(this.#heldFd, () => void this.#pool.discard(worker), inputFd);
+    this.#pool.add(worker);
     return worker;
-  }
-
-  #takeWorker(): Worker {
-    const worker = this.#idle.pop() ?? this.#start();
-    clearTimeout(worker.idleTimer);
-    return worker;
-  }
-
-  #release(worker: Worker): void {
-    this.#idle.push(worker);
-    worker.idleTimer = setTimeout(() => void this.#discard(worker), IDLE_MS);
-    worker.idleTimer.unref();
-  }
-
-  async #discard(worker: Worker): Promise<void> {
-    this.#forget(worker);
-    await worker.kill();
-  }
-
-  #forget(worker: Worker): void {
-    this.#all.delete(worker);
-    const index = this.#idle.indexOf(worker);
-    if (index >= 0) this.#idle.splice(index, 1);
   }
 
   /** Ends all workers, in the middle of their jobs too. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#all].map((worker) => this.#discard(worker)));
+    await this.#pool.close();
   }
 }

@@ -1,9 +1,9 @@
+import { SIGKILL } from "../../base/signals.ts";
 import type { CgroupHost } from "./host.ts";
 import { planCgroup } from "./plan.ts";
 import { removeCgroup } from "./setup.ts";
 import { signalProcesses } from "./signal-processes.ts";
 
-const SIGKILL = 9;
 const KILL_ROUNDS = 200;
 const KILL_PAUSE_MS = 5;
 

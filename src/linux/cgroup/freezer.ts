@@ -1,5 +1,6 @@
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { FREEZE_BURST, FREEZE_PAUSE_MAX_MS, FREEZE_PAUSE_MIN_MS, FREEZE_TIMEOUT_MS } from "../../base/limits.ts";
+import { SIGKILL } from "../../base/signals.ts";
 import type { CgroupHost } from "./host.ts";
 import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
@@ -115,8 +116,6 @@ function thawQuietly(freezer: Freezer): void {
     // The failure to freeze is on its way to the caller and says more.
   }
 }
-
-const SIGKILL = 9;
 
 /**
  * Sends a signal to every process of the cgroup and the cgroups below it, forks included: they are frozen meanwhile, or

@@ -1,11 +1,10 @@
 import { LighterError } from "../../base/errors.ts";
+import { SIGKILL } from "../../base/signals.ts";
 import { FRAME, OP_INDEX_UNKNOWN } from "../program/format.ts";
 import { errnoName } from "../sys/errno.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { parseExitRecord, type RawExitRecord } from "./exit-record.ts";
 import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
-
-const SIGKILL = 9;
 
 /** The start failed at this op, with this errno; index -1: the child died, or the launcher refused the program. */
 export interface PlayFailure {

@@ -1,7 +1,7 @@
+import { SIGKILL } from "../../base/signals.ts";
 import { check, libc } from "./libc.ts";
 
 const PR_SET_PDEATHSIG = 1n;
-const SIGKILL = 9n;
 const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
 
 /**
@@ -9,5 +9,5 @@ const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
  * A parent that has died before this call is the caller's to notice. Source: PR_SET_PDEATHSIG(2const).
  */
 export function dieWithParent(): void {
-  check(libc.syscall(SYS_PRCTL, PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n), "prctl(PR_SET_PDEATHSIG)");
+  check(libc.syscall(SYS_PRCTL, PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n), "prctl(PR_SET_PDEATHSIG)");
 }

@@ -2,6 +2,7 @@ import { rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
+import { SIGKILL } from "../../base/signals.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { connectUnixFd } from "../../linux/sys/unix-socket.ts";
 import type { ExecRequest, HandOver } from "../../runtime/mod.ts";
@@ -27,8 +28,6 @@ import {
 import { awaitSupervisor } from "../lifecycle.ts";
 import { directoryOf, openState, type StateHandle, statusOf } from "../state.ts";
 import { subCgroups } from "../sub-cgroups.ts";
-
-const SIGKILL = 9;
 
 /** Hexadecimal digits. */
 const EXEC_ID_LENGTH = 16;

@@ -1,11 +1,9 @@
 import { LighterError } from "../../base/errors.ts";
-import { parseSignal } from "../../base/signals.ts";
+import { parseSignal, SIGKILL } from "../../base/signals.ts";
 import { hasOwnPids } from "../../runtime/own-pids.ts";
 import type { OciCommand } from "../command.ts";
 import { signalAll, signalInit } from "../lifecycle.ts";
 import { lockState } from "../state.ts";
-
-const SIGKILL = 9;
 
 export const command: OciCommand = {
   name: "kill",

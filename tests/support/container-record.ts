@@ -1,0 +1,15 @@
+/** The row of a container as it is after its creation. */
+import { newRecord } from "../../src/engine/new-record.ts";
+import type { ContainerRecord } from "../../src/engine/store.ts";
+
+export function containerRecord(id: string, name: string, fields: Partial<ContainerRecord> = {}): ContainerRecord {
+  const plan = {
+    image: "hello",
+    imageId: "sha256:00",
+    config: { Image: "hello", Env: ["A=b"] },
+    hostConfig: { AutoRemove: true },
+    mountPoints: [],
+    endpoints: [],
+  };
+  return { ...newRecord(plan, id, name), createdAt: "2026-01-02T03:04:05Z", ...fields };
+}

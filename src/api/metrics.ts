@@ -4,7 +4,7 @@
  */
 import { createServer, type Server } from "node:http";
 import { arch, availableParallelism, totalmem } from "node:os";
-import { VERSION } from "../base/version.ts";
+import { COMMIT, VERSION } from "../base/version.ts";
 import { type Daemon, pendingRemovalCount } from "./daemon-state.ts";
 import { refusalOnLoopback } from "./doorkeeper.ts";
 import { readOperatingSystem } from "./operating-system.ts";
@@ -63,7 +63,7 @@ function describeHost({ engine, host }: Daemon): string[][] {
   const { OperatingSystem, OSVersion } = readOperatingSystem();
   const labels = {
     architecture: arch() === "x64" ? "x86_64" : "aarch64",
-    commit: "",
+    commit: COMMIT,
     daemon_id: engine.id,
     graphdriver: "overlay2",
     kernel: host.kernelVersion,

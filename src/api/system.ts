@@ -1,4 +1,4 @@
-import { VERSION } from "../base/version.ts";
+import { BUILT_AT, COMMIT, VERSION } from "../base/version.ts";
 import { API_VERSION, COMMON_HEADERS, MIN_API_VERSION, sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
 
@@ -25,12 +25,12 @@ export function version({ daemon, response }: AnswerCall): void {
   const details = {
     ApiVersion: API_VERSION,
     MinAPIVersion: MIN_API_VERSION,
-    GitCommit: "",
+    GitCommit: COMMIT,
     GoVersion: "",
     Os: "linux",
     Arch: daemon.host.arch,
     KernelVersion: daemon.host.kernelVersion,
-    BuildTime: "",
+    BuildTime: BUILT_AT,
   };
   sendJson(response, 200, {
     Platform: { Name: "Lighter" },

@@ -1,5 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
-import { VERSION } from "../../base/version.ts";
+import { BUILT_AT, COMMIT, VERSION } from "../../base/version.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
@@ -38,11 +38,11 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
     Version: VERSION,
     ApiVersion: API_VERSION,
     DefaultAPIVersion: API_VERSION,
-    GitCommit: "",
+    GitCommit: COMMIT,
     GoVersion: "",
     Os: process.platform,
     Arch: process.arch === "x64" ? "amd64" : process.arch,
-    BuildTime: "",
+    BuildTime: BUILT_AT,
     Context: client.host.contextName ?? "default",
   };
   let failure: unknown;
@@ -58,13 +58,16 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   return 0;
 }
 
-function formatClient(own: { Version: string; ApiVersion: string; Os: string; Arch: string }): string {
+function formatClient(own: Readonly<Record<string, string>>): string {
   const rows = [
     ["Version:", own.Version],
     ["API version:", own.ApiVersion],
     ["Bun version:", Bun.version],
+    ["Git commit:", own.GitCommit],
+    ["Built:", formatBuildTime(own.BuildTime ?? "")],
     ["OS/Arch:", `${own.Os}/${own.Arch}`],
-  ];
+    ["Context:", own.Context],
+  ].filter(([, value]) => value !== "");
   return alignColumns(["Client:", ...rows.map((row) => ` ${row.join("\t")}`)], CLIENT_COLUMN);
 }
 

@@ -22,6 +22,7 @@ test.each([
   ["017", 15],
   ["1_000", 1000],
   ["+5", 5],
+  ["9223372036854775807", 2 ** 63 - 1024],
 ])("parseGoInt reads %p as %p", (text, value) => {
   expect(parseGoInt(text)).toBe(value);
 });

@@ -1,6 +1,7 @@
 /** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
 import { parseGoBoolean } from "../base/go-boolean.ts";
 import { GO_ESCAPES } from "../base/go-escapes.ts";
+import { int64Number } from "../base/int64.ts";
 import { formatJson } from "../spec/json.ts";
 
 /** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
@@ -36,13 +37,13 @@ function parseGoBigInt(text: string, signed: boolean): bigint | undefined {
   return match[1] === "-" ? -value : value;
 }
 
-/** @throws Error with strconv's text. Values beyond 2^53 are refused as out of range: JSON could not carry them. */
+/** The integer, or beyond 2^53 the nearest number. @throws Error with strconv's text */
 export function parseGoInt(text: string, bits = 64): number {
   const value = parseGoBigInt(text, true);
   if (value === undefined) throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: invalid syntax`);
-  if (value !== BigInt.asIntN(bits, value) || !Number.isSafeInteger(Number(value)))
-    throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: value out of range`);
-  return Number(value);
+  const number = value === BigInt.asIntN(bits, value) ? int64Number(value) : undefined;
+  if (number === undefined) throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: value out of range`);
+  return number;
 }
 
 /** @throws Error with strconv's text */

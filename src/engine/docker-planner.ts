@@ -14,7 +14,7 @@ import {
   resolveGroup,
   resolveUser,
 } from "../image/mod.ts";
-import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
+import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import { injectEdits } from "./cdi/inject.ts";
@@ -110,18 +110,19 @@ export class DockerPlanner implements Planner {
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
-    if (name === "") throw withoutImage(config);
     if (platform) parsePlatform(platform);
-    const image = this.#images.get(name);
-    if (platform) checkPlatform(name, image, platform);
-    this.#images.markUsed(image.id);
+    const image = name === "" ? undefined : this.#images.get(name);
+    if (image !== undefined) {
+      if (platform) checkPlatform(name, image, platform);
+      this.#images.markUsed(image.id);
+    }
     const prepared = prepareContainer(
       {
         id,
         config,
         hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, this.#host)),
         endpoints,
-        image: image.document.config,
+        image: image?.document.config,
       },
       {
         probe: this.#probe,
@@ -141,7 +142,7 @@ export class DockerPlanner implements Planner {
       endpoints: prepared.endpoints,
       warnings: prepared.warnings,
       image: name,
-      imageId: image.id,
+      imageId: image?.id ?? "",
     };
   }
 
@@ -414,11 +415,6 @@ export class DockerPlanner implements Planner {
       capabilities: this.#host.capabilities,
     });
   }
-}
-
-function withoutImage({ Entrypoint, Cmd }: DockerContainerConfig): LighterError {
-  if (!Entrypoint?.length && !Cmd?.length) return new LighterError("invalid", "no command specified");
-  return new LighterError("not-supported", "Image: not supported: this version makes no container without an image");
 }
 
 function checkPlatform(name: string, image: Image, platform: string): void {

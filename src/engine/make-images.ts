@@ -4,7 +4,6 @@ import { formatNow } from "../base/time.ts";
 import { changeConfig } from "../build/mod.ts";
 import {
   formatReference,
-  type Image,
   type ImageStore,
   makeImage,
   type NewImage,
@@ -55,12 +54,12 @@ export async function commitContainer(
   const given = parseCreateBody(options.config).config;
   const base = Object.keys(given).length === 0 ? record.config : given;
   const config = mergeImageConfig(changeConfig(base, options.changes), record.config);
-  const image = images.get(record.imageId);
+  const image = record.imageId === "" ? undefined : images.get(record.imageId);
   const created = formatNow();
   const command = [...(record.config.Entrypoint ?? []), ...(record.config.Cmd ?? [])].join(" ");
   return await makeImage(images, {
     base: image,
-    document: documentOf(platformOf(image), created, options.author, config),
+    document: documentOf(platformOf(image?.document ?? images.platform), created, options.author, config),
     history: {
       created,
       ...(options.author === "" ? {} : { author: options.author }),
@@ -84,7 +83,9 @@ async function makeLayer(
   return await withChanges(engine, images, container, async (changes) => changes && make(changes));
 }
 
-function platformOf({ document }: Image): Pick<ImageDocument, "os" | "architecture" | "variant" | "os.version"> {
+function platformOf(
+  document: Platform & Pick<ImageDocument, "os.version">,
+): Pick<ImageDocument, "os" | "architecture" | "variant" | "os.version"> {
   const { os, architecture, variant } = document;
   return {
     architecture,

@@ -454,9 +454,9 @@ export class ImageStore implements AsyncDisposable {
     return this.#blobs.readDocument(digest);
   }
 
-  /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). */
+  /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). "" is no image: nothing is in them. */
   layersOf(nameOrId: string): ImageLayers {
-    const { layers } = this.#index.find(nameOrId).image;
+    const layers = nameOrId === "" ? [] : this.#index.find(nameOrId).image.layers;
     const topFirst = [...layers].reverse();
     const lowerDirs = topFirst.map((layer) => this.#layers.directoryPath(layer.directory));
     return {

@@ -4,6 +4,7 @@
  * what is known and cannot be done is refused by name, because a limit that is dropped in silence is worse than an error.
  */
 import { LighterError } from "../base/errors.ts";
+import { int64Number } from "../base/int64.ts";
 import { Decimal, Repeated } from "./go-json.ts";
 
 /** How a field's JSON must look. `command`: a list of strings or, as Go accepts, one string. */
@@ -95,10 +96,7 @@ function parseShape(path: string, value: unknown, shape: Shape, earlier: unknown
       if (typeof value !== "boolean") throw wrongShape(path, "true or false", value);
       return value;
     case "integer":
-      if (typeof value === "bigint" || (Number.isInteger(value) && !Number.isSafeInteger(value)))
-        throw new LighterError("invalid", `${path}: ${value} is out of range`);
-      if (!Number.isInteger(value)) throw wrongShape(path, "an integer", value);
-      return value;
+      return parseInteger(path, value);
     case "command":
       return typeof value === "string" ? [parseString(path, value)] : parseStrings(path, value);
     case "strings":
@@ -149,6 +147,15 @@ function parseMap(
 function parseStrings(path: string, value: unknown): string[] {
   if (!Array.isArray(value)) throw wrongShape(path, "a list of strings", value);
   return value.map((each: unknown, index) => parseString(`${path}[${index}]`, each ?? ""));
+}
+
+/** Beyond 2^53 the nearest number: no field needs more, and the largest values mean "no limit". */
+function parseInteger(path: string, value: unknown): number {
+  const integer = Number.isInteger(value) ? BigInt(value as number) : value;
+  if (typeof integer !== "bigint") throw wrongShape(path, "an integer", value);
+  const number = int64Number(integer);
+  if (number === undefined) throw new LighterError("invalid", `${path}: ${value} is out of range`);
+  return number;
 }
 
 /** No string of a container may hold a NUL: it would end early in the kernel, after every check saw the whole. */

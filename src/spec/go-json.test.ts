@@ -51,7 +51,18 @@ test("integers are exact, and no other number is one", () => {
   const fields: Fields = { Memory: handled("integer") };
   for (const number of ["1.0", "1e3", "1.5"])
     expect(() => parseBody(parse(`{"Memory":${number}}`), fields)).toThrow(`Memory: must be an integer, is ${number}`);
-  expect(() => parseBody(parse('{"Memory":9223372036854775808}'), fields)).toThrow("out of range");
+  for (const number of ["9223372036854775808", "-9223372036854775809", "1".repeat(400)])
+    expect(() => parseBody(parse(`{"Memory":${number}}`), fields)).toThrow("out of range");
+});
+
+test.each([
+  ["9007199254740993", "9007199254740992"],
+  ["9223372036854771712", "9223372036854772000"],
+  ["9223372036854775807", "9223372036854775000"],
+  ["-9223372036854775808", "-9223372036854775000"],
+])("a field's integer beyond 2^53 becomes the nearest number: %s", (given, written) => {
+  const fields: Fields = { Memory: handled("integer") };
+  expect(JSON.stringify(parseBody(parse(`{"Memory":${given}}`), fields))).toBe(`{"Memory":${written}}`);
 });
 
 test("a document that comes from JSON.stringify is read as JSON.parse reads it", () => {

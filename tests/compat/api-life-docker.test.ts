@@ -337,3 +337,32 @@ same("a log that is rotated: what is left of it, in one file and in three", asyn
   expect(left[0]).toEqual(["9"]);
   return left;
 });
+
+same("a container without an image: its files, an image of it, and limits beyond what is a number", async (api) => {
+  const Binds = ["/bin/busybox:/bin/busybox:ro"];
+  const refused = await api.request("POST", "/containers/create", { Image: "", HostConfig: { Binds } });
+  const most = "9223372036854775807";
+  const HostConfig = `{"NetworkMode":"none","Binds":${JSON.stringify(Binds)},"Memory":${most},"MemorySwap":${most}}`;
+  const body = `{"Cmd":["/bin/busybox","touch","/made"],"HostConfig":${HostConfig}}`;
+  const type = { "Content-Type": "application/json" };
+  const created = await api.request("POST", "/containers/create?name=bare", body, type);
+  const id = created.json.Id;
+  try {
+    const waiting = await api.wait(id, "next-exit");
+    const start = await api.request("POST", `/containers/${id}/start`);
+    const end = await waiting.answer;
+    const { Image, Config, HostConfig: limits } = await api.inspect(id);
+    const listed = (await api.request("GET", "/containers/json?all=1&size=1")).json;
+    const { Image: name, ImageID, SizeRw } = listed.find(({ Id }: { Id: string }) => Id === id);
+    const changes = (await api.request("GET", `/containers/${id}/changes`)).json;
+    const made = await api.request("POST", `/commit?container=${id}&repo=bare`, "");
+    const image = (await api.request("GET", "/images/bare/json")).json;
+    await api.request("DELETE", "/images/bare");
+    const codes = [refused.status, refused.json.message, created.status, start.status, end.StatusCode, made.status];
+    const isUnlimited = [limits.Memory, limits.MemorySwap].map((bytes) => bytes > 2 ** 62);
+    expect(changes.map(({ Path }: { Path: string }) => Path)).toContain("/made");
+    return { codes, Image, name, ImageID, SizeRw, config: Config.Image, isUnlimited, cmd: image.Config.Cmd };
+  } finally {
+    await api.request("DELETE", `/containers/${id}?force=1`);
+  }
+});

@@ -94,7 +94,7 @@ function findDevices(given: string, pathInContainer: string, probe: HostProbe): 
   if (type === undefined) throw problem("no such file or directory");
   if (type !== "directory") throw problem("not a device node");
   const below = probe.devicesBelow(pathOnHost);
-  if (below.length === 0) throw problem("the directory has no device nodes");
+  if (below.length === 0) throw problem("not a device node");
   return below.map((each) => [each, posix.normalize(`${pathInContainer}/${each.path.slice(pathOnHost.length)}`)]);
 }
 

@@ -225,7 +225,7 @@ const WRONG_SHAPES: [unknown, string][] = [
   [{ HostConfig: [] }, "HostConfig: must be an object, is a list"],
   [{ HostConfig: { Memory: "5" } }, "HostConfig.Memory: must be an integer, is string"],
   [{ HostConfig: { Memory: 5.5 } }, "HostConfig.Memory: must be an integer, is 5.5"],
-  [{ HostConfig: { Memory: 2 ** 60 } }, "HostConfig.Memory: 1152921504606847000 is out of range"],
+  [{ HostConfig: { Memory: 2 ** 63 } }, "HostConfig.Memory: 9223372036854776000 is out of range"],
   [{ HostConfig: { Privileged: "true" } }, "HostConfig.Privileged: must be true or false, is string"],
   [{ Env: ["A=b", 7] }, "Env[1]: must be a string, is 7"],
   [{ Env: { A: "b" } }, "Env: must be a list of strings, is object"],

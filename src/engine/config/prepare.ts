@@ -51,7 +51,7 @@ export function prepareContainer(
     config: DockerContainerConfig;
     hostConfig: DockerHostConfig;
     endpoints?: Readonly<Record<string, DockerEndpointSettings>>;
-    image?: DockerContainerConfig;
+    image?: DockerContainerConfig | undefined;
   },
   context: MountContext & { runtimes?: RuntimeTable },
 ): PreparedContainer {

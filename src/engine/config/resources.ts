@@ -1,3 +1,4 @@
+import { INT64_MAX_NUMBER } from "../../base/int64.ts";
 import { CPUSET_MAX_NUMBER } from "../../base/limits.ts";
 import type { DockerHostConfig, DockerThrottleDevice } from "../../spec/docker-api.ts";
 import type { OciDeviceRule, OciProcess, OciResources, OciThrottle } from "../../spec/oci-runtime.ts";
@@ -57,7 +58,7 @@ function prepareMemory(hostConfig: DockerHostConfig, { cgroup }: HostFacts, warn
       "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
     );
     hostConfig.MemorySwap = -1;
-  } else if (memory > 0 && swap === 0) hostConfig.MemorySwap = memory * 2;
+  } else if (memory > 0 && swap === 0) hostConfig.MemorySwap = Math.min(memory * 2, INT64_MAX_NUMBER);
 
   // Clients of old sent -1 for "not given".
   if (hostConfig.MemorySwappiness === -1) hostConfig.MemorySwappiness = null;

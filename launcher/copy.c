@@ -37,21 +37,20 @@ static int copy_xattrs(int from, int to)
 	return 0;
 }
 
-/* The order matters: a change of owner clears set-id bits and file capabilities. */
-static int copy_metadata(int from, int to, const struct stat *st, unsigned what)
+static int copy_xattrs_and_times(int from, int to, const struct stat *st)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+	int rc = copy_xattrs(from, to);
 
-	if ((what & COPY_OWNER) && fchown(to, st->st_uid, st->st_gid) < 0)
-		return -errno;
-	if ((what & COPY_MODE) && fchmod(to, st->st_mode & 07777) < 0)
-		return -errno;
-	if (what & COPY_TREE) {
-		int rc = copy_xattrs(from, to);
+	return rc < 0 ? rc : futimens(to, times) < 0 ? -errno : 0;
+}
 
-		return rc < 0 ? rc : futimens(to, times) < 0 ? -errno : 0;
-	}
-	return 0;
+/* The order matters: a change of owner clears set-id bits and file capabilities. */
+static int copy_metadata(int from, int to, const struct stat *st)
+{
+	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
+		return -errno;
+	return copy_xattrs_and_times(from, to, st);
 }
 
 static int copy_children(int from, int to, int depth);
@@ -71,7 +70,7 @@ static int copy_directory(int from, int to, const char *name, int depth)
 	target = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	rc = target < 0 || fstat(source, &st) < 0 ? -errno : copy_children(source, target, depth + 1);
 	if (rc == 0)
-		rc = copy_metadata(source, target, &st, COPY_TREE | COPY_MODE | COPY_OWNER);
+		rc = copy_metadata(source, target, &st);
 	if (target >= 0)
 		close(target);
 	close(source);
@@ -106,7 +105,7 @@ static int copy_file(int from, int to, const char *name)
 	else
 		rc = S_ISREG(st.st_mode) ? copy_bytes(source, target, st.st_size) : -ESTALE;
 	if (rc == 0)
-		rc = copy_metadata(source, target, &st, COPY_TREE | COPY_MODE | COPY_OWNER);
+		rc = copy_metadata(source, target, &st);
 	if (target >= 0)
 		close(target);
 	close(source);
@@ -173,22 +172,21 @@ static int copy_children(int from, int to, int depth)
 	return length < 0 ? -errno : 0;
 }
 
-/* From the directory behind `from` (O_PATH will do) to that behind `to`; `what` is COPY_… bits. 0 or -errno. */
-int copy_up(int from, int to, unsigned what)
+/* From the directory behind `from` (O_PATH will do) to that behind `to`, which has its mode already. 0 or -errno. */
+int copy_up(int from, int to, int with_owner)
 {
-	int source = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), target, rc = 0;
+	int source = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), target, rc;
 	struct stat st;
 
 	if (source < 0)
 		return -errno;
 	target = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (target < 0 || fstat(source, &st) < 0)
-		rc = -errno;
 	copied = 0;
-	if (rc == 0 && (what & COPY_TREE))
-		rc = copy_children(source, target, 0);
+	rc = target < 0 || fstat(source, &st) < 0 ? -errno : copy_children(source, target, 0);
+	if (rc == 0 && with_owner && fchown(target, st.st_uid, st.st_gid) < 0)
+		rc = -errno;
 	if (rc == 0)
-		rc = copy_metadata(source, target, &st, what);
+		rc = copy_xattrs_and_times(source, target, &st);
 	if (target >= 0)
 		close(target);
 	close(source);

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <linux/netlink.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -146,6 +147,7 @@ static const char *const shapes[OP_KIND_COUNT] = {
 	[OP_DROP_BOUNDING] = "n",
 	[OP_AWAIT_START] = "nnn",
 	[OP_WRITE_PROCESS] = "ssbbb",
+	[OP_INHERIT_MODE] = "ss",
 };
 
 static int check_shape(const struct program *p, const struct op *op)
@@ -894,12 +896,25 @@ static int op_check_device(struct program *p, const struct op *op)
 		       -ENODEV;
 }
 
-/* arg = { from directory, to directory, COPY_ bits } */
+/* arg = { from directory, to directory, with its owner } */
 static int op_copy_up(struct program *p, const struct op *op)
 {
 	int from = p->slots[op->arg[0]], to = p->slots[op->arg[1]];
 
-	return from < 0 || to < 0 ? -EBADF : copy_up(from, to, (unsigned)op->arg[2]);
+	return from < 0 || to < 0 ? -EBADF : copy_up(from, to, op->arg[2] != 0);
+}
+
+/* arg = { file system that fsopen(2) has begun, directory } */
+static int op_inherit_mode(struct program *p, const struct op *op)
+{
+	char mode[] = "0000";
+	struct stat st;
+
+	if (fstat(p->slots[op->arg[1]], &st) < 0)
+		return -errno;
+	for (int i = 3; i >= 0; i--, st.st_mode >>= 3)
+		mode[i] = (char)('0' + (st.st_mode & 7));
+	return syscall(__NR_fsconfig, p->slots[op->arg[0]], FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ? -errno : 0;
 }
 
 /* A user namespace lives as long as a process in it, or a fd of it. */
@@ -1357,6 +1372,7 @@ static int (*const player[OP_KIND_COUNT])(struct program *, const struct op *) =
 	[OP_DROP_BOUNDING] = op_drop_bounding,
 	[OP_AWAIT_START] = op_await_start,
 	[OP_WRITE_PROCESS] = op_write_process,
+	[OP_INHERIT_MODE] = op_inherit_mode,
 };
 
 static int is_set(const struct program *p, uint16_t slot)

@@ -44,10 +44,7 @@ ssize_t sync_receive(int fd, struct record *record, int *passed_fd, int flags);
 int capture_file(const struct program *p, const struct op *op, uint8_t *into, size_t room);
 
 /* copy.c */
-#define COPY_TREE 1u  /* everything below, and the directory's times and extended attributes */
-#define COPY_MODE 2u  /* the directory's own */
-#define COPY_OWNER 4u /* the directory's own */
-int copy_up(int from, int to, unsigned what);
+int copy_up(int from, int to, int with_owner);
 
 /* netlink.c */
 int netlink_request(int protocol, const void *messages, size_t length, int *link);

@@ -368,40 +368,33 @@ function attachInside(init: OpList, { destination, why, clone }: PlannedMount, i
   }
 }
 
+/**
+ * A tmpfs takes over from the directory it covers, as runc has it: its mode, unless an option says another one, and with `tmpcopyup` all
+ * that is in it.
+ */
 function mountFilesystem(init: OpList, planned: PlannedMount): void {
   const { mount, options, destination, why } = planned;
   const type = mount.type;
   if (!type || type === "none") throw new LighterError("invalid", `${why}: a mount needs a type`);
   const made: Slot = destination === "/dev" && type === "tmpfs" ? DEV : "mount";
   const parameters = [{ key: "source", value: mount.source || type }, ...options.parameters];
-  const takesAfter = type === "tmpfs" ? inheritance(options) : undefined;
+  const says = (...keys: string[]) => options.parameters.some(({ key }) => keys.includes(key));
+  const inheritsMode = type === "tmpfs" && !says("mode");
   // Read-only would stop the runtime too.
-  const later = takesAfter || isLate(planned) ? ATTR.RDONLY : 0;
-  if (takesAfter)
+  const later = options.copyUp || isLate(planned) ? ATTR.RDONLY : 0;
+  if (inheritsMode || options.copyUp)
     init.openInRoot(ROOT, destination.slice(1), O.PATH | O.DIRECTORY, "covered", why, {
       noSymlinks: isKernelDirectory(destination),
       tolerate: ["ENOENT"],
     });
-  init.newFilesystem(type, parameters, options.set & ~later, made, why);
-  if (takesAfter) {
-    init.add({ kind: "copyUp", from: "covered", to: made, what: takesAfter, guard: "covered", why });
+  const inherited = inheritsMode ? { modeOf: "covered" } : {};
+  init.newFilesystem(type, parameters, options.set & ~later, made, why, inherited);
+  if (options.copyUp) {
+    init.add({ kind: "copyUp", from: "covered", to: made, owner: !says("uid", "gid"), guard: "covered", why });
     if (options.set & ATTR.RDONLY && !isLate(planned)) init.setAttributes(made, { set: ATTR.RDONLY }, why);
   }
   attach(init, made, destination, "directory", why);
   applyOptions(init, made, options, why);
-}
-
-/**
- * What a tmpfs takes over from the directory it covers, as runc does: its mode, unless an option says another one, and
- * with `tmpcopyup` all that is in it.
- */
-function inheritance({
-  copyUp,
-  parameters,
-}: MountOptions): { tree: boolean; mode: boolean; owner: boolean } | undefined {
-  const says = (...keys: string[]) => parameters.some(({ key }) => keys.includes(key));
-  const mode = !says("mode");
-  return copyUp || mode ? { tree: copyUp, mode, owner: copyUp && !says("uid", "gid") } : undefined;
 }
 
 /** What `mountFilesystem` and `remount` put off. */

@@ -467,7 +467,13 @@ describe("runtime-spec config#mounts", () => {
     chmodSync(join(stage.rootfs, "data/mode"), 0o3715);
     const tmpfs = (destination: string, ...options: string[]) => ({ destination, type: "tmpfs", source: "t", options });
     const change = withMounts(tmpfs("/data/mode"), tmpfs("/data/new/one", "ro"), tmpfs("/data/mode/said", "mode=0701"));
-    expect(await outputOf("stat -c %a /data/mode /data/new/one /data/mode/said", change)).toBe("3715\n1777\n701\n");
+    const show = "stat -c %a /data/mode /data/new/one /data/mode/said; grep ' /data/' /proc/self/mounts";
+    const shown = await outputOf(show, change);
+    expect(shown).toStartWith("3715\n1777\n701\n");
+    expect([...shown.matchAll(/ \/data\/\S+|mode=\d+/g)].flat()).toEqual([
+      ...[" /data/mode", "mode=3715", " /data/new/one"],
+      ...[" /data/mode/said", "mode=701"],
+    ]);
     rmSync(join(stage.rootfs, "data/mode"), { recursive: true });
     rmSync(join(stage.rootfs, "data/new"), { recursive: true });
   });
@@ -692,7 +698,7 @@ describe("runtime-spec config-linux#seccomp", () => {
     const path = join(stage.directory, "nobody.sock");
     expect(await failureOf(stage.run("true", { change: notify(path, ["mkdir"]) }))).toMatchObject({
       code: "kernel",
-      message: expect.stringContaining("linux.seccomp.listenerPath"),
+      message: expect.stringContaining(`linux.seccomp.listenerPath ${path}: failed to connect with seccomp agent: `),
     });
     const change = (config: OciConfig) =>
       void Object.assign(config.linux!, { seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerMetadata: "x" } });

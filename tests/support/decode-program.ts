@@ -317,12 +317,6 @@ class Decoder {
         check(found !== undefined, `${number} stands for nothing`);
         return found[0];
       }
-      case "set": {
-        const bits = args.number();
-        const known = Object.values(field.bits).reduce((all, bit) => all | bit, 0);
-        check(bits >= 0 && (bits & ~known) === 0, `${bits} has bits that stand for nothing`);
-        return Object.fromEntries(Object.entries(field.bits).map(([name, bit]) => [name, (bits & bit) !== 0]));
-      }
       case "messages":
         return this.#messages(args.offset(), args.number());
       case "place":

@@ -135,19 +135,23 @@ export class OpList {
     this.call("openat2", [slot(root), text(path), openHow(flags | O.CLOEXEC, resolve), 24], why, { out, ...rest });
   }
 
-  /** fsopen, fsconfig, fsmount: a new file system, mounted nowhere yet, its root in `out`. */
+  /**
+   * fsopen, fsconfig, fsmount: a new file system, mounted nowhere yet, its root in `out`. `modeOf`: a directory, if the slot is set,
+   * whose mode it gets.
+   */
   newFilesystem(
     type: string,
     parameters: readonly { key: string; value?: string }[],
     attributes: number,
     out: Slot,
     why: string,
-    extras: OpExtras = {},
+    { modeOf, ...extras }: OpExtras & { modeOf?: Slot } = {},
   ): void {
     const fs = this.fresh("fs");
     this.call("fsopen", [text(type), 1], why, { out: fs, ...extras });
     const guarded: OpExtras = Object.keys(extras).length > 0 ? { guard: fs } : {};
     this.#parameters(fs, parameters, why, guarded);
+    if (modeOf !== undefined) this.ops.push({ kind: "inheritMode", fs, from: modeOf, guard: modeOf, why });
     this.call("fsconfig", [slot(fs), FSCONFIG_CMD_CREATE, 0, 0, 0], why, guarded);
     this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
   }

@@ -194,13 +194,6 @@ class Encoder {
       case "choice":
         this.#put(at, index, ARG_NUMBER, field.among.find(([choice]) => choice === value)![1]);
         return index + 1;
-      case "set": {
-        const chosen = value as Readonly<Record<string, boolean>>;
-        let bits = 0;
-        for (const name in field.bits) if (chosen[name]) bits |= field.bits[name]!;
-        this.#put(at, index, ARG_NUMBER, bits);
-        return index + 1;
-      }
       case "messages": {
         const shared = value as SharedData;
         this.#put(at, index, ARG_BLOB, this.#sharedOffset(shared));

@@ -35,8 +35,6 @@ export type FieldKind =
   /** A NULL-terminated vector of strings: one of these paths, or the arguments of a program. */
   | { is: "vector"; of: "paths" | "words" }
   | { is: "choice"; among: readonly Choice[] }
-  /** Names, each with its bit. */
-  | { is: "set"; bits: Readonly<Record<string, number>> }
   /** A struct that other ops may store into, and its length. */
   | { is: "messages" }
   | { is: "place" }
@@ -93,8 +91,4 @@ export function either(no: string, yes: string, numbers: readonly [number, numbe
     [true, numbers[1], yes],
   ];
   return { is: "choice", among };
-}
-
-export function set<T extends string>(bits: Readonly<Record<T, number>>): Field<Readonly<Record<T, boolean>>> {
-  return { is: "set", bits };
 }

@@ -89,10 +89,6 @@ function formatField(
       return field.of === "paths" ? (value as readonly string[]).join(" or ") : JSON.stringify(value);
     case "choice":
       return field.among.find(([choice]) => choice === value)![2];
-    case "set":
-      return Object.keys(field.bits)
-        .filter((name) => (value as Readonly<Record<string, boolean>>)[name])
-        .join(", ");
     case "messages": {
       const shared = value as SharedData;
       return describeMessages(protocol as NetlinkProtocol, shared.data, (offset) => stored.get(shared)?.get(offset));

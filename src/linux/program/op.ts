@@ -20,7 +20,6 @@ import {
   quoted,
   type SharedData,
   type Slot,
-  set,
   slot,
   slotOr,
   type Values,
@@ -134,8 +133,8 @@ export const OPS = {
   await: row("await {fd}", { fd: decimal }),
   /** Fails as `execute` would if no path of `paths` may be executed. */
   checkExecutable: row("check-executable {paths}", { paths }),
-  /** Copies from directory `from` to `to`: what is in it, its mode, its owner. */
-  copyUp: row("copy-up {from} to {to}: {what}", { from: slot, to: slot, what: set({ tree: 1, mode: 2, owner: 4 }) }),
+  /** Copies what is in directory `from` to `to`, which has its mode already. */
+  copyUp: row("copy-up {from} to {to}[ {owner}]", { from: slot, to: slot, owner: either("", "with its owner") }),
   /** A fd of a new user namespace with these maps; `proc` is a procfs. */
   userNamespace: row("user-namespace {proc} uids {uidMap} gids {gidMap}", {
     uidMap: bytes,
@@ -212,6 +211,8 @@ export const OPS = {
     between: quoted,
     after: quoted,
   }),
+  /** Gives the file system that fsopen(2) has begun the mode of directory `from` as its parameter. */
+  inheritMode: row("inherit-mode {fs} of {from}", { fs: slot, from: slot }),
 } as const satisfies Record<string, Row>;
 
 export interface Row<F = Readonly<Record<string, AnyField>>> {

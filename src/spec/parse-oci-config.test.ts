@@ -19,6 +19,16 @@ describe("parseOciConfig", () => {
     );
   });
 
+  test("takes a field in any case, and of two that differ in nothing else the one that is spelled right", () => {
+    const hugepageLimits = [{ pagesize: "2MB", LIMIT: 1 }];
+    const { root, ...rest } = MINIMAL;
+    expect(parse({ ...rest, ROOT: root, Linux: { resources: { hugePageLimits: hugepageLimits } } })).toEqual({
+      ...MINIMAL,
+      linux: { resources: { hugepageLimits: [{ pageSize: "2MB", limit: 1 }] } },
+    });
+    expect(parse({ HostName: "a", ...MINIMAL, hostname: "b", HOSTNAME: "c" }).hostname).toBe("b");
+  });
+
   test.each([
     [{ ociVersion: 1 }, "ociVersion is not a string"],
     [{ ociVersion: null }, "ociVersion is missing"],

@@ -1,6 +1,7 @@
 /**
  * Readers of parsed JSON: each checks a value's type and limits and gives the value, or throws naming its path.
- * As Go's decoder has it for other runtimes: null is as absent, and unknown fields are left out.
+ * As Go's decoder has it for other runtimes: null is as absent, unknown fields are left out, and case matters only between two
+ * fields that are spelled alike but for it.
  */
 import { LighterError } from "../base/errors.ts";
 import { OCI_LIST_MAX } from "../base/limits.ts";
@@ -114,8 +115,9 @@ export function object<T extends object>(
   { defaults = {}, required = [] }: { defaults?: Partial<T>; required?: readonly (keyof T & string)[] } = {},
 ): Reader<T> {
   const readers = Object.entries(fields) as [string, Reader<unknown>][];
+  const spellings = new Map(readers.map(([key]) => [key.toLowerCase(), key]));
   return (value, path) => {
-    const given = objectOf(value, path);
+    const given = respelled(objectOf(value, path), spellings);
     const result: Record<string, unknown> = { ...defaults };
     for (const [key, read] of readers) {
       const field = Object.hasOwn(given, key) ? given[key] : undefined;
@@ -124,6 +126,17 @@ export function object<T extends object>(
     for (const key of required) if (result[key] === undefined) refuse(join(path, key), "is missing");
     return result as T;
   };
+}
+
+/** With the keys that are known but for their case as they are known. `spellings`: by what they are in lower case. */
+function respelled(given: Readonly<Record<string, unknown>>, spellings: ReadonlyMap<string, string>): typeof given {
+  let result: Record<string, unknown> | undefined;
+  for (const key of Object.keys(given)) {
+    const known = spellings.get(key.toLowerCase());
+    if (known !== undefined && known !== key && !Object.hasOwn(given, known))
+      result = { ...(result ?? given), [known]: given[key] };
+  }
+  return result ?? given;
 }
 
 function objectOf(value: unknown, path: string): Readonly<Record<string, unknown>> {

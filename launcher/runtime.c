@@ -135,11 +135,13 @@ static void run_lighter(char **argv) __attribute__((noreturn));
 static void run_lighter(char **argv)
 {
 	char path[PATH_BYTES + sizeof("lighter")];
-	char *slash = realpath((const char *)getauxval(AT_EXECFN), path) ? strrchr(path, '/') : NULL;
+	const char *called = (const char *)getauxval(AT_EXECFN), *name = strrchr(called, '/');
+	char *slash = realpath(called, path) ? strrchr(path, '/') : NULL;
 
 	if (slash) {
 		memcpy(slash + 1, "lighter", sizeof("lighter"));
-		argv[0] = (char *)(uintptr_t) "lighter-runtime";
+		/* The name that it goes by: src/oci/version.ts. */
+		argv[0] = (char *)(uintptr_t)(strcmp(name ? name + 1 : called, "runc") == 0 ? "runc" : "lighter-runtime");
 		execve(path, argv, environ);
 	}
 	fprintf(stderr, "lighter-runtime: execute \"%s\": %s\n", slash ? path : "lighter", strerror(errno));

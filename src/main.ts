@@ -1,6 +1,6 @@
 /**
  * One executable, five programs, chosen by argv[0] or by the first argument: the command line, the daemon
- * (`lighter daemon`), the OCI runtime (`lighter runtime`, or a link named `lighter-runtime`), and the daemon's helpers, which
+ * (`lighter daemon`), the OCI runtime (`lighter runtime`, or a link named `lighter-runtime` or `runc`), and the daemon's helpers, which
  * are not for people: what unpacks layers (`lighter layer-worker`), and what touches files of containers (`lighter file-worker`).
  * Each is imported when it is the one to run: the others' modules cost no start-up time.
  *
@@ -13,7 +13,7 @@ async function main(): Promise<number> {
   delete process.env.BUN_OPTIONS;
   delete process.env.BUN_BE_BUN;
   const args = process.argv.slice(2);
-  const named = /(^|\/)lighter-runtime$/.test(process.argv0);
+  const named = /(^|\/)(lighter-runtime|runc)$/.test(process.argv0);
   if (named || args[0] === "runtime") {
     const { ociMain } = await import("./oci/main.ts");
     return await ociMain(named ? args : args.slice(1));

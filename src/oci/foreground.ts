@@ -14,6 +14,7 @@ import type { OciContext } from "./command.ts";
 import type { Flag, Parsed } from "./flags.ts";
 import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
+import { PROGRAM } from "./version.ts";
 
 /** Where this runs from source. */
 const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
@@ -40,7 +41,7 @@ export function standInPlan(
   { command, parsed, request, name, finish = [], ...plan }: ForegroundCommand,
 ): StandInPlan {
   const [path = "", ...entry] = selfCommand(ENTRY_PATH, process.execPath);
-  const runtime = ["lighter", ...entry, "runtime", ...globalArgs, command];
+  const runtime = [...(entry.length === 0 ? [PROGRAM] : ["lighter", ...entry, "runtime"]), ...globalArgs, command];
   const pidFile = parsed.string("pid-file");
   return {
     ...plan,

@@ -126,11 +126,11 @@ function rootlessOf(text: string): "auto" | boolean {
   throw new UsageError(`invalid value ${JSON.stringify(text)} for --rootless: want true, false or auto`);
 }
 
-/** Users who are not root cannot write to /run. */
+/** Users who are not root cannot write to /run. It is the same by whatever name we are called: others' state is not for us. */
 function defaultRoot(rootless: "auto" | boolean): string {
   const own = process.env.XDG_RUNTIME_DIR;
   const isRootless = rootless === "auto" ? process.geteuid?.() !== 0 : rootless;
-  return isRootless && own?.startsWith("/") ? join(own, PROGRAM) : `/run/${PROGRAM}`;
+  return join(isRootless && own?.startsWith("/") ? own : "/run", "lighter-runtime");
 }
 
 function checkCount({ name, positionals: { min, max } }: OciCommand, count: number): void {

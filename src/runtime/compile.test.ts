@@ -72,6 +72,11 @@ describe("compileStart refuses, naming the field", () => {
     ["linux.rootfsPropagation", "invalid", (config) => Object.assign(config.linux!, { rootfsPropagation: "odd" })],
     ["device /x", "invalid", (config) => Object.assign(config.linux!, { devices: [{ path: "/x", type: "q" }] })],
     ["linux.sysctl", "invalid", (config) => Object.assign(config.linux!, { sysctl: { "a/../../b": "1" } })],
+    ...["kernel.hostname", "kernel/hostname"].map((key): (typeof cases)[number] => [
+      `linux.sysctl "${key}" is not allowed as it conflicts with the OCI "hostname" field`,
+      "invalid",
+      (config) => Object.assign(config.linux!, { sysctl: { [key]: "x" } }),
+    ]),
     ["linux.maskedPaths", "invalid", (config) => Object.assign(config.linux!, { maskedPaths: ["proc/kcore"] })],
   ];
   for (const [name, code, change] of cases)

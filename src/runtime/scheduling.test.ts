@@ -89,6 +89,9 @@ test("affinity and personality are set if asked for, and flags of a personality 
   expect(ops.ops).toEqual([]);
   setAffinity(ops, process({ execCPUAffinity: { final: "1" } }), "initial");
   expect(ops.ops).toEqual([]);
+  const whole = new OpList("init");
+  setAffinity(whole, process({ execCPUAffinity: { initial: "0,4-5,33" } }), "initial");
+  expect(whole.ops).toMatchObject([{ why: "process.execCPUAffinity.initial: affinity: 0x200000031" }]);
   setPersonality(ops, { personality: { domain: "LINUX32" } });
   setPersonality(ops, { personality: { domain: "LINUX", flags: [] } });
   expect(ops.ops).toMatchObject([

@@ -108,6 +108,10 @@ export function parseCpuList(list: string, field: string): Uint8Array {
   return mask;
 }
 
+function maskOf(bits: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bits).reverse().toString("hex")}`);
+}
+
 /**
  * In the child, in its cgroup: our caller's CPUs are not its. Of all that there may be the kernel takes those of the cpuset, which since
  * Linux 6.2 it does not do by itself.
@@ -124,7 +128,8 @@ export function setAffinity(init: OpList, process: OciProcess, when: "initial" |
   if (!list) return;
   const field = `process.execCPUAffinity.${when}`;
   const data = parseCpuList(list, field);
-  init.call("sched_setaffinity", [SELF, data.length, { data, show: `CPUs ${list}` }], field);
+  const why = `${field}: affinity: 0x${maskOf(data).toString(16)}`; // as runc tells of it, and tools read it
+  init.call("sched_setaffinity", [SELF, data.length, { data, show: `CPUs ${list}` }], why);
 }
 
 /** In the child, while it may: as root, before the filter. */

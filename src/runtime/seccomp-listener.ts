@@ -37,7 +37,8 @@ export function connectAgent(host: OpList, path: string | undefined): void {
   address.set(name, 2);
   const why = `${field} ${path}`;
   host.call("socket", [AF_UNIX, SOCK_STREAM_CLOEXEC, 0], why, { out: AGENT });
-  host.call("connect", [slot(AGENT), { data: address, show: path }, address.length], why);
+  const failed = `${why}: failed to connect with seccomp agent`;
+  host.call("connect", [slot(AGENT), { data: address, show: path }, address.length], failed);
 }
 
 /** Of a start, where `containerPid` is not known yet, or of an exec. */

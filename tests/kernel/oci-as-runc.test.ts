@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { OciConfig, OciHook } from "../../src/spec/oci-runtime.ts";
 import { until } from "../support/eventually.ts";
 import { OciBox, type Ran } from "../support/oci-box.ts";
@@ -239,8 +239,9 @@ describe("a config of runtime-spec 1.3", () => {
 
 describe("--debug", () => {
   rooted("says each op with its reason, in the format asked for, and no variable's value", () => {
-    const bundle = box.bundle("sleep 1000", ({ process }) => {
+    const bundle = box.bundle("sleep 1000", ({ process, linux }) => {
       process!.env!.push("SECRET=hush");
+      linux!.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["acct"], action: "SCMP_ACT_ERRNO" }] };
     });
     const log = join(bundle.directory, "log");
     const { id, directory } = bundle;
@@ -261,8 +262,12 @@ describe("--debug", () => {
       const messages = lines.map((line) => (JSON.parse(line) as { level: string; msg: string }).msg);
       const has = (pattern: RegExp) => expect(messages).toContainEqual(expect.stringMatching(pattern));
       if (args[0] === "create") has(/^\d+ mkdirat .*# the container's cgroup$/);
-      if (args[0] === "create" || args[0] === "exec") has(/^\d+ execve .*# run ".*"$/);
-      else expect(messages.length).toBeGreaterThan(0);
+      if (args[0] === "create" || args[0] === "exec") {
+        const last = args[0] === "exec" ? "setns_init: about to exec" : "init: closing the pipe to signal completion";
+        const stages = ["nsexec container setup", "child process in init()", "seccomp filter flags: 4", last];
+        expect(messages.filter((message) => !/^\d+ /.test(message))).toEqual(stages);
+        expect(messages[messages.indexOf(last) + 1]).toMatch(/^\d+ execve .*# run ".*"$/);
+      } else expect(messages.length).toBeGreaterThan(0);
       expect(readFileSync(log, "utf8")).not.toContain("hush");
     }
   });
@@ -417,6 +422,20 @@ describe("a command", () => {
     box.running(sleeper, () =>
       expect(box.cli(["exec", "--tty", sleeper.id, "sh", "-c", "echo one; echo two"]).out).toBe("one\ntwo\n"),
     );
+  });
+
+  rooted("of a link named runc says so of itself, where it stands in for itself too", () => {
+    const link = join(mkdtempSync(join(box.directory, "link-")), "runc");
+    symlinkSync(resolve("dist/lighter-runtime"), link);
+    const says = (...args: string[]) => box.runtime(link, args);
+    expect(says("--version").out).toMatch(/^runc version \S+\nspec: /);
+    expect(says("--help").out).toMatch(/^NAME:\n {3}runc - Open Container Initiative runtime\n/);
+    expect(says("kill", "--help").out).toMatch(/^NAME:\n {3}runc kill - /);
+    expect(says("nonsense", "--help")).toMatchObject({ code: 1, err: expect.stringContaining("No help topic for") });
+    const bundle = box.bundle(["/bin/nonsense"]);
+    const failed = 'msg="runc run failed: unable to start container process: exec: ';
+    expect(says("run", "--bundle", bundle.directory, bundle.id).err).toContain(failed);
+    expect(box.run(bundle).err).toContain(failed.replace("runc", "lighter-runtime"));
   });
 
   rooted("`spec` has a cgroup namespace where runc has: on cgroup v2 alone", () => {

@@ -213,7 +213,9 @@ test("planCgroup names the controller that this host has not", () => {
     expect(attempt).toThrow(message);
     expect(attempt).toThrow(expect.objectContaining({ code: "not-supported" }));
   }
-  expect(() => planCgroup(legacy, "/a/b", { unified: { "memory.high": "1" } })).toThrow('no v2 controller "memory"');
+  expect(() => planCgroup(legacy, "/a/b", { unified: { "memory.high": "1" } })).toThrow(
+    'invalid configuration: resources.unified["memory.high"]: this host has no v2 controller "memory"',
+  );
 });
 
 test("planCgroup writes net_cls, net_prio, rdma and real-time where they exist", () => {

@@ -370,7 +370,10 @@ export function writeUnified(list: WriteList, unified: NonNullable<OciResources[
       throw new LighterError("invalid", `resources.${what} is not like CONTROLLER.PARAMETER`);
     const { v2 } = list.host;
     if (v2 === undefined || (controller !== "cgroup" && !v2.controllers.includes(controller)))
-      throw new LighterError("not-supported", `resources.${what}: this host has no v2 controller "${controller}"`);
+      throw new LighterError(
+        "not-supported",
+        `invalid configuration: resources.${what}: this host has no v2 controller "${controller}"`,
+      );
     if (controller !== "cgroup") list.controllersV2.add(controller);
     const target: Target = { controller, version: 2, directory: `${v2.mountPoint}/${list.path}` };
     // Files like io.max take one line for each write(2).

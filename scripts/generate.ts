@@ -6,16 +6,19 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generateProgramHeader } from "./generate-program-header.ts";
+import { commandsReference } from "./reference.ts";
 
 const root = join(import.meta.dirname, "..");
 
-const generated: { path: string; generate: () => string }[] = [
+const generated: { path: string; generate: () => string | Promise<string> }[] = [
   { path: "launcher/program.h", generate: generateProgramHeader },
+  { path: "docs/commands.md", generate: commandsReference },
 ];
 
 /** Paths whose content is not what their generator gives now. */
-export function staleFiles(): string[] {
-  return generated.filter(({ path, generate }) => readOrEmpty(path) !== generate()).map(({ path }) => path);
+export async function staleFiles(): Promise<string[]> {
+  const texts = await Promise.all(generated.map(({ generate }) => generate()));
+  return generated.filter(({ path }, index) => readOrEmpty(path) !== texts[index]).map(({ path }) => path);
 }
 
 function readOrEmpty(path: string): string {
@@ -27,14 +30,14 @@ function readOrEmpty(path: string): string {
 }
 
 if (import.meta.main) {
-  const stale = staleFiles();
+  const stale = await staleFiles();
   if (process.argv.includes("--check")) {
     for (const path of stale) console.error(`${path} is not fresh: run "npm run generate"`);
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {
     for (const { path, generate } of generated) {
       if (!stale.includes(path)) continue; // an untouched mtime spares a rebuild
-      writeFileSync(join(root, path), generate());
+      writeFileSync(join(root, path), await generate());
       console.log(`wrote ${path}`);
     }
   }

@@ -2,12 +2,7 @@ import { constants, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, wr
 import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
-import {
-  DAEMON_IDLE_FILE_BYTES,
-  DAEMON_IDLE_MS,
-  DEAD_OWNER_TIMEOUT_MS,
-  DOOMED_OWNER_TIMEOUT_MS,
-} from "../base/limits.ts";
+import { DAEMON_IDLE_MS, DEAD_OWNER_TIMEOUT_MS, DOOMED_OWNER_TIMEOUT_MS } from "../base/limits.ts";
 import { configureLog, log } from "../base/log.ts";
 import {
   EnginePaths,
@@ -15,7 +10,6 @@ import {
   openEngine,
   releaseTextPages,
   renewLockedFiles,
-  residentFileBytes,
   takeOwnedLock,
 } from "../engine/mod.ts";
 import { type DaemonOptions, parseDaemonOptions } from "./config/options.ts";
@@ -26,6 +20,7 @@ import { describeOpenDoor, listen, listenForMetrics } from "./listen.ts";
 import { ServiceManager } from "./notify.ts";
 import { applyReloadable, reload } from "./reload.ts";
 import { Metrics } from "./request-timings.ts";
+import { createRest } from "./rest.ts";
 import { Router } from "./router.ts";
 import { routes } from "./routes.ts";
 import { createAcceptor } from "./server.ts";
@@ -105,11 +100,8 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   };
   const daemon: Daemon = { ...opened, settings, metrics: new Metrics() };
   applyReloadable(daemon, options);
-  const serveConnection = createAcceptor(daemon, new Router(routes));
-  // A kernel that maps files in large pages makes far more of the program resident than has run.
-  const touch = whenIdle(DAEMON_IDLE_MS, () => {
-    if (residentFileBytes() > DAEMON_IDLE_FILE_BYTES) releaseTextPages();
-  });
+  const touch = whenIdle(DAEMON_IDLE_MS, createRest());
+  const serveConnection = createAcceptor(daemon, new Router(routes), { onRequest: touch });
   const accept = (socket: Socket) => {
     touch();
     serveConnection(socket);

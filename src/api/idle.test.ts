@@ -10,7 +10,7 @@ afterEach(() => {
 
 test("rests once after the last call, and again after the next", () => {
   let rests = 0;
-  const touch = whenIdle(100, () => {
+  const touch = whenIdle([100], () => {
     rests += 1;
   });
   jest.advanceTimersByTime(1000);
@@ -27,4 +27,17 @@ test("rests once after the last call, and again after the next", () => {
   touch();
   jest.advanceTimersByTime(110);
   expect(rests).toBe(2);
+});
+
+test("rests after each pause with its index, and begins with the shortest after a call", () => {
+  const rests: number[] = [];
+  const touch = whenIdle([100, 400, 900], (index) => rests.push(index));
+  touch();
+  jest.advanceTimersByTime(450);
+  expect(rests).toEqual([0, 1]);
+  touch();
+  jest.advanceTimersByTime(90);
+  expect(rests).toEqual([0, 1]);
+  jest.advanceTimersByTime(5000);
+  expect(rests).toEqual([0, 1, 0, 1, 2]);
 });

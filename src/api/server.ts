@@ -31,9 +31,16 @@ function headHasCome(socket: Socket): void {
   headTimers.delete(socket);
 }
 
+export interface AcceptorOptions {
+  /** How long a connection may ask for nothing after it was opened. */
+  headTimeoutMs?: number;
+  /** Called for each request of a connection, other than those that take it over. */
+  onRequest?: () => void;
+}
+
 /** The API's server on a plain socket, not listening yet. */
-export function createServer(daemon: Daemon, router: Router, headTimeoutMs?: number): SocketServer {
-  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router, headTimeoutMs));
+export function createServer(daemon: Daemon, router: Router, options?: AcceptorOptions): SocketServer {
+  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router, options));
 }
 
 /**
@@ -43,9 +50,10 @@ export function createServer(daemon: Daemon, router: Router, headTimeoutMs?: num
 export function createAcceptor(
   daemon: Daemon,
   router: Router,
-  headTimeoutMs = API_HEAD_TIMEOUT_MS,
+  { headTimeoutMs = API_HEAD_TIMEOUT_MS, onRequest }: AcceptorOptions = {},
 ): (socket: Socket) => void {
   const http = createHttp(daemon, router);
+  if (onRequest !== undefined) http.on("request", onRequest);
   return (socket) => {
     socket.on("error", () => socket.destroy()); // the client has gone
     awaitHead(socket, headTimeoutMs);

@@ -202,9 +202,15 @@ export const WORKERS_END_TIMEOUT_MS = 10_000;
 export const DEAD_OWNER_TIMEOUT_MS = 1000;
 /** How long a daemon that was killed may wait for a disk that is only slow, before the next one takes its locks from it. */
 export const DOOMED_OWNER_TIMEOUT_MS = 5000;
-/** A daemon that nobody has asked for so long, with more of its program resident than this, lets go of it. */
-export const DAEMON_IDLE_MS = 5000;
+/** A daemon that nobody has asked for so long gives back what it does not need, in each of these pauses more (api/rest.ts). */
+export const DAEMON_IDLE_MS = [5_000, 20_000, 45_000] as const;
+/** With more of its program resident than this, it lets go of it. */
 export const DAEMON_IDLE_FILE_BYTES = 32 * 1024 * 1024;
+/** What a daemon has in its heap when it is new, half as much again. */
+export const DAEMON_HEAP_BYTES = 20 * 1024 * 1024;
+/** With so much more than it had after the last time it collects garbage, and with so much more after that it drops code, too. */
+export const DAEMON_GC_GROWTH_BYTES = 8 * 1024 * 1024;
+export const DAEMON_SHRINK_BYTES = 14 * 1024 * 1024;
 /** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */

@@ -53,7 +53,7 @@ export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";
 export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
-export { releaseTextPages, residentFileBytes } from "../linux/sys/text-pages.ts";
+export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
 export { readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";

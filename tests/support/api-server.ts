@@ -49,7 +49,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
     this.#server = createServer(
       { ...this.#opened, settings: DEFAULT_SETTINGS, metrics: new Metrics() },
       new Router(routes),
-      this.#headTimeoutMs,
+      this.#headTimeoutMs === undefined ? {} : { headTimeoutMs: this.#headTimeoutMs },
     );
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.listen(this.socketPath, resolve);

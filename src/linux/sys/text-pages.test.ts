@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { releaseTextPages, residentFileBytes } from "./text-pages.ts";
+import { releaseTextPages, residentBytes } from "./text-pages.ts";
 
 test("code that has run is no longer resident, and runs again", () => {
-  const before = residentFileBytes();
+  const before = residentBytes().file;
   releaseTextPages();
-  expect(residentFileBytes()).toBeLessThan(before / 2);
+  expect(residentBytes().file).toBeLessThan(before / 2);
   expect(JSON.stringify({ a: [1] })).toBe('{"a":[1]}');
 });

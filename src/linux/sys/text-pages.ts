@@ -19,7 +19,9 @@ export function releaseTextPages(): void {
   }
 }
 
-/** Bytes of files that are resident: above all the program's. Source: proc_pid_status(5). */
-export function residentFileBytes(): number {
-  return Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) * 1024;
+/** Resident memory: of files, above all the program's; and all other that is this process's own. Source: proc_pid_status(5). */
+export function residentBytes(): { file: number; anonymous: number } {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const bytesOf = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
+  return { file: bytesOf("RssFile"), anonymous: bytesOf("RssAnon") };
 }

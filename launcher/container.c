@@ -1,5 +1,5 @@
 /* Ops on a container that is there already: what a command of the OCI runtime does to it. */
-#include "launcher.h"
+#include "play.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +69,7 @@ static int read_life(int pid, uint64_t start_time)
 }
 
 /* TEXT pid TEXT, and where there is a third one, start time TEXT. */
-int write_process(int fd, int pid, const char *const texts[3])
+static int write_process(int fd, int pid, const char *const texts[3])
 {
 	uint64_t values[PENDING_FIELD + 1];
 	char state;
@@ -85,8 +85,16 @@ int write_process(int fd, int pid, const char *const texts[3])
 	return rc < 0 ? -errno : 0;
 }
 
+/* arg = { fd, pid, text, text, text } */
+int op_write_process(struct program *p, const struct op *op)
+{
+	const char *texts[3] = { text(p, op, 2), text(p, op, 3), text(p, op, 4) };
+
+	return write_process(p->slots[op->arg[0]], p->slots[op->arg[1]], texts);
+}
+
 /* 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has been killed, waits for that. */
-int process_lives(int pid, uint64_t start_time, int ends)
+static int process_lives(int pid, uint64_t start_time, int ends)
 {
 	int fd = ends ? (int)syscall(__NR_pidfd_open, pid, 0) : -1;
 	struct pollfd end = { fd, POLLIN, 0 };
@@ -103,8 +111,17 @@ int process_lives(int pid, uint64_t start_time, int ends)
 	return life > 0 ? 1 : life;
 }
 
+int op_check_process(struct program *p, const struct op *op)
+{
+	int lives = process_lives((int)op->arg[0], op->arg[1], op->arg[2] == 0);
+
+	if (lives < 0)
+		return lives;
+	return lives == (op->arg[2] != 0) ? set_slot(p, op->out, 1) : lives ? -EBUSY : -ESRCH;
+}
+
 /* 0 if the file begins with the text, else -EBUSY or -errno. */
-int check_text(const char *path, const void *text, size_t length)
+static int check_text(const char *path, const void *text, size_t length)
 {
 	char found[64];
 	ssize_t got;
@@ -124,8 +141,13 @@ int check_text(const char *path, const void *text, size_t length)
 	return (size_t)got == length && memcmp(found, text, length) == 0 ? 0 : -EBUSY;
 }
 
+int op_check_text(struct program *p, const struct op *op)
+{
+	return check_text(text(p, op, 0), text(p, op, 1), op->arg[2]);
+}
+
 /* Waits until nobody has the FIFO, which is open for writing, open for reading any more. */
-int await_readers_gone(int fd, int timeout_ms)
+static int await_readers_gone(int fd, int timeout_ms)
 {
 	struct pollfd writing = { .fd = fd };
 	int ready;
@@ -134,6 +156,14 @@ int await_readers_gone(int fd, int timeout_ms)
 		ready = poll(&writing, 1, timeout_ms);
 	} while (ready < 0 && errno == EINTR);
 	return ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
+}
+
+int op_await_readers_gone(struct program *p, const struct op *op)
+{
+	uint64_t fd;
+	int rc = argument(p, op, 0, &fd);
+
+	return rc < 0 ? rc : await_readers_gone((int)fd, (int)op->arg[1]);
 }
 
 static int open_signals(uint64_t signals)
@@ -217,7 +247,7 @@ static int hear(int connection, int signal_fd, int passes_on, struct heard *hear
  * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the supervisor has gone then, and nobody
  * knows. ECANCELED: it says that it could not be. EINTR: one of the signals is there, and stays.
  */
-int await_start(int connection, int start, uint64_t ending)
+static int await_start(int connection, int start, uint64_t ending)
 {
 	static const uint8_t request[FRAME_BYTES] = { FRAME_START };
 	int signal_fd = open_signals(ending);
@@ -237,8 +267,15 @@ int await_start(int connection, int start, uint64_t ending)
 	return rc < 0 || start ? rc : -ECHILD;
 }
 
+int op_await_start(struct program *p, const struct op *op)
+{
+	int pid = await_start((int)op->arg[0], op->arg[1] != 0, op->arg[2]);
+
+	return pid < 0 ? pid : set_slot(p, op->out, pid);
+}
+
 /* Until it has gone. ECHILD: it did not say how its process ended. */
-int await_exit(int connection, uint64_t signals)
+static int await_exit(int connection, uint64_t signals)
 {
 	int signal_fd = open_signals(signals);
 	int rc, code = -ECHILD;
@@ -255,4 +292,11 @@ int await_exit(int connection, uint64_t signals)
 	close(signal_fd);
 	close(connection); /* nobody who is executed later has it */
 	return rc < 0 ? rc : code;
+}
+
+int op_await_exit(struct program *p, const struct op *op)
+{
+	int code = await_exit((int)op->arg[0], op->arg[1]);
+
+	return code < 0 ? code : set_slot(p, op->out, code);
 }

@@ -4,7 +4,7 @@
  * directory, without following links, and looked at again once it is open; sizes and counts have bounds.
  * Allocates nothing: this runs between clone3(2) and execve(2).
  */
-#include "launcher.h"
+#include "play.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -173,7 +173,7 @@ static int copy_children(int from, int to, int depth)
 }
 
 /* From the directory behind `from` (O_PATH will do) to that behind `to`, which has its mode already. 0 or -errno. */
-int copy_up(int from, int to, int with_owner)
+static int copy_up(int from, int to, int with_owner)
 {
 	int source = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), target, rc;
 	struct stat st;
@@ -191,4 +191,11 @@ int copy_up(int from, int to, int with_owner)
 		close(target);
 	close(source);
 	return rc;
+}
+
+int op_copy_up(struct program *p, const struct op *op)
+{
+	int from = p->slots[op->arg[0]], to = p->slots[op->arg[1]];
+
+	return from < 0 || to < 0 ? -EBADF : copy_up(from, to, op->arg[2] != 0);
 }

@@ -2,7 +2,7 @@
  * Requests over netlink(7). The kernel has done what a message asks, or not, when sendto(2) returns, and what it says of
  * it waits to be received: so nothing here blocks.
  */
-#include "launcher.h"
+#include "play.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -43,7 +43,7 @@ static int read_answers(const uint8_t *bytes, size_t length, int *link)
  * there too, and sends what looks like answers: a connected socket gets the kernel's alone, and what came before it was
  * connected is passed over.
  */
-int netlink_request(int protocol, const void *messages, size_t length, int *link)
+static int netlink_request(int protocol, const void *messages, size_t length, int *link)
 {
 	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct sockaddr_nl sender;
@@ -65,4 +65,13 @@ int netlink_request(int protocol, const void *messages, size_t length, int *link
 		rc = -errno;
 	close(fd);
 	return rc;
+}
+
+/* arg = { protocol, messages, length } */
+int op_netlink(struct program *p, const struct op *op)
+{
+	int link = 0;
+	int rc = netlink_request((int)op->arg[0], p->blob + op->arg[1], op->arg[2], &link);
+
+	return rc < 0 ? rc : set_slot(p, op->out, link);
 }

@@ -3,7 +3,7 @@
  * (src/oci/later.ts): the program that is kept for the command is played here, in place of a start of Bun. Whatever is
  * unusual, or fails, is left to `lighter` beside this file, which does the command from its beginning.
  */
-#include "launcher.h"
+#include "play.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  * Back-pressure: a chunk of output stays until every attached client has taken it; only then is more read. The end waits for
  * nobody: what clients have not taken by then is sent by a process of its own.
  */
-#include "launcher.h"
+#include "supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +24,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "files.h"
+#include "sync.h"
 
 #define CHUNK_BYTES 49152 /* three quarters of a pipe; two of these are a part of the megabyte that we may take */
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */

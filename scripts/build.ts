@@ -28,7 +28,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, RUNTIME_SOURCES } from "./c-compiler.ts";
+import { C_FLAGS, compilerCommand, compilersToLookFor, launcherSources, runtimeSources } from "./c-compiler.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -80,7 +80,7 @@ function main(args: string[]): void {
 }
 
 function targets(): Target[] {
-  const launcherC = launcherSources(files("launcher/*.c"));
+  const launcherC = files("launcher/*.c");
   if (launcherC.length === 0) throw new BuildError("launcher/ holds no C files: is the checkout complete?");
   const launcher = (name: string, defines: string[], sources: readonly string[]): Target => ({
     name,
@@ -88,9 +88,9 @@ function targets(): Target[] {
     command: (outPath) => [...compiler(), ...C_FLAGS, ...defines, "-o", outPath, ...sources],
   });
   return [
-    launcher("launcher", [], launcherC),
-    launcher("launcher-test", ["-DLAUNCHER_FAULTS"], launcherC),
-    launcher("lighter-runtime", ["-DWITHOUT_MAIN"], RUNTIME_SOURCES),
+    launcher("launcher", [], launcherSources(launcherC)),
+    launcher("launcher-test", ["-DLAUNCHER_FAULTS"], launcherSources(launcherC)),
+    launcher("lighter-runtime", [], runtimeSources(launcherC)),
     {
       name: "hello",
       inputs: ["hello/hello.c"],

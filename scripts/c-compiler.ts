@@ -6,15 +6,15 @@ export const C_FLAGS = [
   ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(" "),
 ];
 
-/** Of `sources`, all files of launcher/, those of the launcher. */
+/** Those of `sources`, all files of launcher/, that make the launcher. */
 export function launcherSources(sources: readonly string[]): string[] {
   return sources.filter((path) => path !== "launcher/runtime.c");
 }
 
-/** Of dist/lighter-runtime, whose main is runtime.c's: compiled with -DWITHOUT_MAIN. */
-export const RUNTIME_SOURCES: readonly string[] = ["runtime", "launcher", "container", "copy", "netlink"].map(
-  (name) => `launcher/${name}.c`,
-);
+/** Those that make dist/lighter-runtime, which plays programs and supervises nothing. */
+export function runtimeSources(sources: readonly string[]): string[] {
+  return sources.filter((path) => path !== "launcher/main.c" && path !== "launcher/supervise.c");
+}
 
 /**
  * Commands, which may hold arguments, the best first. `wanted`: $CC, which leaves no choice. musl's is before the others: a

@@ -5,13 +5,14 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generateProgramHeader } from "./generate-program-header.ts";
+import { generatePlayersHeader, generateProgramHeader } from "./generate-program-headers.ts";
 import { commandsReference } from "./reference.ts";
 
 const root = join(import.meta.dirname, "..");
 
 const generated: { path: string; generate: () => string | Promise<string> }[] = [
   { path: "launcher/program.h", generate: generateProgramHeader },
+  { path: "launcher/players.h", generate: generatePlayersHeader },
   { path: "docs/commands.md", generate: commandsReference },
 ];
 

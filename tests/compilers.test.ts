@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { C_FLAGS, compilerCommand, launcherSources, RUNTIME_SOURCES } from "../scripts/c-compiler.ts";
+import { C_FLAGS, compilerCommand, launcherSources, runtimeSources } from "../scripts/c-compiler.ts";
 import { encodeProgram } from "../src/linux/program/encode.ts";
 import { eventually } from "./support/eventually.ts";
 import { harmlessProgram, launch } from "./support/launch.ts";
@@ -19,10 +19,10 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Where it is then. */
-function build(compiler: string[], name: string, sources: readonly string[], flags: string[] = []): string {
+function build(compiler: string[], name: string, sources: readonly string[]): string {
   const outPath = join(folder, name);
   const [program = "", ...args] = [
-    ...[...compiler, ...C_FLAGS, ...flags, "-o", outPath],
+    ...[...compiler, ...C_FLAGS, "-o", outPath],
     ...sources.map((path) => join(root, path)),
   ];
   const { status, stderr } = spawnSync(program, args, { encoding: "utf8" });
@@ -32,17 +32,18 @@ function build(compiler: string[], name: string, sources: readonly string[], fla
 
 describe.each(["cc", "musl-gcc"])("%s", (name) => {
   const command = compilerCommand(name);
+  const sources = globSync("launcher/*.c", { cwd: root });
   const here = testIf(command !== undefined, `there is no ${name} here`);
 
   here("builds a launcher without warnings that plays a program", async () => {
-    const launcher = build(command!, `launcher-${name}`, launcherSources(globSync("launcher/*.c", { cwd: root })));
+    const launcher = build(command!, `launcher-${name}`, launcherSources(sources));
     const bytes = encodeProgram(harmlessProgram(folder));
     expect(await launch(launcher, bytes, folder)).toEqual({ code: 0, signal: null, failure: undefined });
     expect(statSync(join(folder, "exit")).size).toBe(32);
   });
 
   here("builds a runtime without warnings that leaves what it does not know to the program beside it", () => {
-    const runtime = build(command!, `runtime-${name}`, RUNTIME_SOURCES, ["-DWITHOUT_MAIN"]);
+    const runtime = build(command!, `runtime-${name}`, runtimeSources(sources));
     writeFileSync(join(folder, "lighter"), '#!/bin/sh\necho "$0" "$@"\nexit 9\n', { mode: 0o755 });
     expect(spawnSync(runtime, ["list", "-q"], { encoding: "utf8" })).toMatchObject({
       status: 9,

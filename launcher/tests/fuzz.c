@@ -1,5 +1,5 @@
 /*
- * Loads and plays mutated programs with no kernel behind them: every system call of launcher.c is answered here, from a
+ * Loads and plays mutated programs with no kernel behind them: every system call of an op is answered here, from a
  * seeded generator. Whatever the bytes are, loading gives 0 or -EPROTO and playing 0 or -errno; the address and
  * undefined-behaviour sanitizers watch every access, and the answering side reads all that the kernel would read.
  *
@@ -8,7 +8,7 @@
  *
  * With -DLIBFUZZER it is a target for clang's libFuzzer (scripts/fuzz-launcher.ts).
  */
-#include "../launcher.h"
+#include "../sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -264,7 +264,6 @@ static void leave(void)
 	longjmp(exited, 1);
 }
 
-#define WITHOUT_MAIN
 #define open(path, ...) (named(path), any_fd())
 #define openat(dir, path, ...) ((void)(dir), named(path), any_fd())
 #define mkdirat(dir, path, mode) ((void)(dir), named(path), any_result())
@@ -311,10 +310,16 @@ static void leave(void)
 #define KERNEL(nr, arg) fuzz_syscall(nr, arg)
 static long fuzz_syscall(long nr, const uint64_t *arg);
 
+#include "../check.c"
+#include "../sync.c"
+#include "../play.c"
+#include "../files.c"
+#include "../child.c"
+#include "../forward.c"
+#include "../cgroup.c"
 #include "../copy.c"
 #include "../netlink.c"
 #include "../container.c"
-#include "../launcher.c"
 
 #undef open
 #undef read
@@ -323,26 +328,35 @@ static long fuzz_syscall(long nr, const uint64_t *arg);
 #undef fstat
 #undef _exit
 
+static int is_call(size_t call, long nr, const uint64_t *arg)
+{
+	for (size_t k = 0; k < strlen(call_shapes[call].kind); k++)
+		if (call_shapes[call].kind[k] == 'e' && arg[k] != call_shapes[call].of[k])
+			return 0;
+	return call_numbers[call] == nr;
+}
+
 /* What the kernel would read of the arguments: strings to their ends, structs and buffers as the table says. */
 static long fuzz_syscall(long nr, const uint64_t *arg)
 {
-	const struct call *call = calls;
+	size_t call = 0;
+	const struct shape *shape;
 
-	while (call < calls + CALL_COUNT && (call->nr != nr || (call->fixed_index >= 0 &&
-								 arg[call->fixed_index] != call->fixed_value)))
+	while (call < CALL_COUNT && !is_call(call, nr, arg))
 		call++;
-	if (call == calls + CALL_COUNT)
+	if (call == CALL_COUNT)
 		abort(); /* not in the table: it must have been refused */
-	for (size_t k = 0; k < strlen(call->kind); k++) {
+	shape = &call_shapes[call];
+	for (size_t k = 0; k < strlen(shape->kind); k++) {
 		const void *pointer = (const void *)(uintptr_t)arg[k];
-		char kind = call->kind[k];
+		char kind = shape->kind[k];
 
-		if (kind == 's' || (kind == 'z' && pointer))
+		if (kind == 't' || (kind == 'z' && pointer))
 			named(pointer);
 		else if (kind == 'b')
-			read_all(pointer, call->size[k]);
+			read_all(pointer, shape->of[k]);
 		else if (kind >= '0' && kind <= '5')
-			read_all(pointer, arg[kind - '0'] * call->size[k]);
+			read_all(pointer, arg[kind - '0'] * shape->of[k]);
 	}
 	return any_fd();
 }
@@ -374,11 +388,9 @@ static void try_program(const uint8_t *input, size_t length)
 		const struct program_header *h = &program.header;
 
 		accepted++;
-		in_child = (int)below(2);
-		child = 0;
+		stage = (struct stage){ .sync_fd = -1, .in_child = (int)below(2) };
 		if (letterbox)
 			memset(letterbox, 0, LETTERBOX_WORDS * sizeof(*letterbox));
-		sync_fd = -1;
 		for (uint32_t i = 0; i < h->slot_count; i++)
 			program.slots[i] = below(4) ? (int)(3 + below(100)) : -1;
 		if (setjmp(exited) == 0) {
@@ -388,7 +400,7 @@ static void try_program(const uint8_t *input, size_t length)
 				const struct op *op = cleanup_op(&program, i);
 				uint8_t captured[64];
 
-				check_result(play_cleanup_op(&program, op));
+				check_result(play_op(&program, op));
 				if (op->kind == OP_CAPTURE && capture_file(&program, op, captured, sizeof(captured)) > 64)
 					abort();
 			}

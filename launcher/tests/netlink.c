@@ -63,6 +63,13 @@ static int succeed(const void *first, const void *second)
 
 #include "../netlink.c"
 
+int set_slot(struct program *p, uint64_t slot, int value)
+{
+	(void)p;
+	(void)slot;
+	return value; /* which no case asks for */
+}
+
 struct exchange {
 	const char *name;
 	struct answer answers[2];

@@ -5,7 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PlayError, SupervisorConnection } from "../../src/linux/process/supervisor.ts";
 import { encodeProgram } from "../../src/linux/program/encode.ts";
-import { HEADER_BYTES, HEADER_FIELDS, type HeaderField, NO_OFFSET } from "../../src/linux/program/format.ts";
+import {
+  HEADER_BYTES,
+  HEADER_FIELDS,
+  type HeaderField,
+  NO_OFFSET,
+  PROGRAM_VERSION,
+} from "../../src/linux/program/format.ts";
 import { listenUnix } from "../../src/linux/sys/unix-socket.ts";
 import { harmlessProgram, launch } from "../support/launch.ts";
 import { writeCorpus } from "../support/launcher-corpus.ts";
@@ -100,7 +106,7 @@ describe("the launcher itself refuses with EPROTO and exit code 1", () => {
   test("a header whose fields do not fit the rest", async () => {
     const wrong: [HeaderField, number[]][] = [
       ["magic", [0, 0x3154474d]],
-      ["version", [0, 1, 3, 0xffffffff]],
+      ["version", [0, PROGRAM_VERSION - 1, PROGRAM_VERSION + 1, 0xffffffff]],
       ["total_bytes", [0, valid.length - 1, valid.length + 8]],
       ["host_count", [0, 1, 0xffffffff]],
       ["init_count", [0, 2, 0x80000000]],

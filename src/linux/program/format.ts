@@ -1,5 +1,5 @@
 /**
- * The binary form of a program, little-endian. launcher/program.h is generated from this file and calls.ts.
+ * The binary form of a program, little-endian. launcher/program.h is generated from this file, op.ts and calls.ts.
  *
  *   header                          HEADER_BYTES
  *   op[opCount]                     OP_BYTES each: host, init, cleanup
@@ -12,7 +12,7 @@
  * A relocation puts the address of blob[target] into the 8 bytes at blob[where] when the program is loaded.
  */
 export const PROGRAM_MAGIC = 0x3154474c; // "LGT1"
-export const PROGRAM_VERSION = 2;
+export const PROGRAM_VERSION = 3;
 export const HEADER_BYTES = 104;
 export const OP_BYTES = 72;
 export const RELOCATION_BYTES = 8;

@@ -72,7 +72,8 @@ const inRoot = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS;
 const netlinkProtocol = { route: 0, netfilter: 12 };
 export type NetlinkProtocol = keyof typeof netlinkProtocol;
 
-const deviceType = { fifo: 0o10000, character: 0o20000, block: 0o60000 };
+/** The kernel's numbers of types, as in readdir(3)'s d_type. */
+const deviceType = { fifo: 1, character: 2, block: 6 };
 export type DeviceType = keyof typeof deviceType;
 
 /**
@@ -84,16 +85,28 @@ export type DeviceType = keyof typeof deviceType;
 export const OPS = {
   /** open(path, O_WRONLY) under `dir`, one write(2) of all of `data`, close. */
   write: row("write [{dir} ]{path} {data}", { dir: slotOr(AT_FDCWD), path: plain, data: bytes }),
-  /** clone3(2). `cgroup` is a slot with a cgroup v2 directory for CLONE_INTO_CGROUP. Sets `out` to the child's pid. */
-  clone: row("clone3 {flags}[ CLONE_INTO_CGROUP={cgroup}]", { flags: flags(CLONE_FLAGS), cgroup: optionalSlot, out }),
-  /** pipe2(2) with O_CLOEXEC. */
-  pipe: row("pipe2 -> {read} {write}", { read: newSlot, write: newSlot }),
-  /** A token to the other side of `clone`, with a copy of an fd if `fd` is given. */
-  send: row("send[ {fd}]", { fd: optionalSlot }),
-  /** Waits for the other side's next token; its fd goes to `out`. */
-  receive: row("receive", { out: optionalOut }),
-  /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
-  execute: row("execve {paths} {argv} env {env}", { paths, argv: words, env: words }),
+  /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
+  writeByPid: row("write [{dir} ]{prefix}{pid}{suffix} {data}", {
+    prefix: plain,
+    pid: slot,
+    suffix: plain,
+    data: bytes,
+    dir: slotOr(AT_FDCWD),
+  }),
+  /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
+  openTarget: row("open-target {root}/{path} {type}[ {noSymlinks}]", {
+    root: slot,
+    path: plain,
+    type: choice({ file: 0, directory: 1 }),
+    noSymlinks: either("", "RESOLVE_NO_SYMLINKS", [inRoot, inRoot | RESOLVE.NO_SYMLINKS]),
+    out,
+  }),
+  /** Copies what is in directory `from` to `to`, which has its mode already. */
+  copyUp: row("copy-up {from} to {to}[ {owner}]", { from: slot, to: slot, owner: either("", "with its owner") }),
+  /** Gives the file system that fsopen(2) has begun the mode of directory `from` as its parameter. */
+  inheritMode: row("inherit-mode {fs} of {from}", { fs: slot, from: slot }),
+  /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
+  removeTree: row("remove-tree {directory} {path}", { directory: slot, path: plain }),
   /** Fails with EXDEV unless the fd is on a file system of this type (statfs f_type). */
   checkFilesystem: row("check-fs {fd} {magic}", { fd: slot, magic: hex }),
   /** Fails with ENODEV unless the fd is this device. */
@@ -103,38 +116,21 @@ export const OPS = {
     minor: decimal,
     type: choice(deviceType),
   }),
-  /** Fails with ENOENT if the working directory is outside the root. */
-  checkCwd: row("check-cwd", {}),
-  /** Writes into the file PREFIX, a slot's value in decimal, SUFFIX under `dir`: PID/uid_map of a procfs. */
-  writeByPid: row("write [{dir} ]{prefix}{pid}{suffix} {data}", {
-    prefix: plain,
-    pid: slot,
-    suffix: plain,
-    data: bytes,
-    dir: slotOr(AT_FDCWD),
-  }),
+  /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
+  checkText: row("check-text {path} {text}", { path: plain, text: bytes }),
+
   /** Puts a slot's value into a shared struct as u32. */
   store: row("store {slot} into {into}", { slot, into: place }),
-  /** Appends up to `maxBytes` of a file to the exit record. */
-  capture: row("capture {path}", { path: plain, maxBytes: decimal }),
-  /** Kills every process listed in a cgroup.procs file until it is empty. */
-  killCgroup: row("kill-cgroup {procsPath}", { procsPath: plain }),
-  /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
-  removeCgroup: row("remove-cgroup {path}", { path: plain }),
-  /** openat2(2) with O_PATH and RESOLVE_IN_ROOT under `root`; what is missing of `path` is made first. */
-  openTarget: row("open-target {root}/{path} {type}[ {noSymlinks}]", {
-    root: slot,
-    path: plain,
-    type: choice({ file: 0, directory: 1 }),
-    noSymlinks: either("", "RESOLVE_NO_SYMLINKS", [inRoot, inRoot | RESOLVE.NO_SYMLINKS]),
-    out,
-  }),
-  /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
-  await: row("await {fd}", { fd: decimal }),
-  /** Fails as `execute` would if no path of `paths` may be executed. */
-  checkExecutable: row("check-executable {paths}", { paths }),
-  /** Copies what is in directory `from` to `to`, which has its mode already. */
-  copyUp: row("copy-up {from} to {to}[ {owner}]", { from: slot, to: slot, owner: either("", "with its owner") }),
+  /** pipe2(2) with O_CLOEXEC. */
+  pipe: row("pipe2 -> {read} {write}", { read: newSlot, write: newSlot }),
+  /**
+   * Sends all of `messages` (netlink(7)) to the kernel in one go, over a socket of the network namespace that we are in; fails with
+   * the first error that it answers. `out`: when it is done, the index of the link that an RTM_GETLINK among them asks for, or 0.
+   */
+  netlink: row("netlink {protocol} {messages}", { protocol: choice(netlinkProtocol), messages, out: optionalOut }),
+
+  /** clone3(2). `cgroup` is a slot with a cgroup v2 directory for CLONE_INTO_CGROUP. Sets `out` to the child's pid. */
+  clone: row("clone3 {flags}[ CLONE_INTO_CGROUP={cgroup}]", { flags: flags(CLONE_FLAGS), cgroup: optionalSlot, out }),
   /** A fd of a new user namespace with these maps; `proc` is a procfs. */
   userNamespace: row("user-namespace {proc} uids {uidMap} gids {gidMap}", {
     uidMap: bytes,
@@ -142,6 +138,17 @@ export const OPS = {
     proc: slot,
     out,
   }),
+  /**
+   * In `init`: a child with the same parent goes on, born into what namespaces were unshared for children; we end.
+   * The launcher meets it by `adopt`.
+   */
+  rebirth: row("rebirth", {}),
+  /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
+  adopt: row("adopt", { out }),
+  /** A token to the other side of `clone`, with a copy of an fd if `fd` is given. */
+  send: row("send[ {fd}]", { fd: optionalSlot }),
+  /** Waits for the other side's next token; its fd goes to `out`. */
+  receive: row("receive", { out: optionalOut }),
   /** In `init`: gives a fd to the process that `forwardFd` made, by no system call; waits until it has been sent. */
   offerFd: row("offer-fd {fd}", { fd: slot }),
   /**
@@ -155,18 +162,24 @@ export const OPS = {
     between: quoted,
     after: quoted,
   }),
-  /**
-   * In `init`: a child with the same parent goes on, born into what namespaces were unshared for children; we end.
-   * The launcher meets it by `adopt`.
-   */
-  rebirth: row("rebirth", {}),
-  /** In `host`: the process that `rebirth` makes is the child from here on; its pid goes to `out`. */
-  adopt: row("adopt", { out }),
-  /**
-   * Sends all of `messages` (netlink(7)) to the kernel in one go, over a socket of the network namespace that we are in; fails with
-   * the first error that it answers. `out`: when it is done, the index of the link that an RTM_GETLINK among them asks for, or 0.
-   */
-  netlink: row("netlink {protocol} {messages}", { protocol: choice(netlinkProtocol), messages, out: optionalOut }),
+  /** Takes the capabilities (bit n is number n) out of the bounding set; those that this kernel does not have are not in it. */
+  dropBounding: row("drop-bounding {capabilities}", { capabilities }),
+  /** Fails with ENOENT if the working directory is outside the root. */
+  checkCwd: row("check-cwd", {}),
+  /** Reads one byte from fd number `fd`, which the launcher was started with; blocks until there is one. */
+  await: row("await {fd}", { fd: decimal }),
+  /** Fails as `execute` would if no path of `paths` may be executed. */
+  checkExecutable: row("check-executable {paths}", { paths }),
+  /** execve(2) of the first path that can be executed. Must be the last op of `init`. */
+  execute: row("execve {paths} {argv} env {env}", { paths, argv: words, env: words }),
+
+  /** Appends up to `maxBytes` of a file to the exit record. */
+  capture: row("capture {path}", { path: plain, maxBytes: decimal }),
+  /** Kills every process listed in a cgroup.procs file until it is empty. */
+  killCgroup: row("kill-cgroup {procsPath}", { procsPath: plain }),
+  /** rmdir(2), waiting up to a second for a cgroup that is busy with dying processes. */
+  removeCgroup: row("remove-cgroup {path}", { path: plain }),
+
   /**
    * Fails, with ESRCH or EBUSY, unless the process that began at `startTime` (field 22 of proc_pid_stat(5)) lives, or has ended:
    * a zombie has. One that is to have ended, and has been killed, is waited for. `out` is set if it does not fail.
@@ -177,19 +190,8 @@ export const OPS = {
     lives: either("has ended", "lives"),
     out: optionalOut,
   }),
-  /** Fails with EBUSY unless the file begins with `text`, of at most 64 bytes. */
-  checkText: row("check-text {path} {text}", { path: plain, text: bytes }),
   /** Waits until nobody has the FIFO open for reading any more; `fd` is open for writing. */
   awaitReadersGone: row("await-closed {fd} {timeoutMs} ms", { fd: slot, timeoutMs: decimal }),
-  /** Removes all that is in the open directory, and then itself, at `path`; again, if something has come into it meanwhile. */
-  removeTree: row("remove-tree {directory} {path}", { directory: slot, path: plain }),
-  /**
-   * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone, and closes
-   * the connection. The process's exit code goes to `out`.
-   */
-  awaitExit: row("await-exit on {connection}, signals {signals}", { connection: decimal, signals: hex, out }),
-  /** Takes the capabilities (bit n is number n) out of the bounding set; those that this kernel does not have are not in it. */
-  dropBounding: row("drop-bounding {capabilities}", { capabilities }),
   /**
    * Waits until the process of a supervisor waits for its start, or if `start`, starts it; its pid goes to `out`, or 0 if the
    * supervisor has gone, so that nobody knows whether it has started. `connection` is the number of an open control connection.
@@ -211,8 +213,11 @@ export const OPS = {
     between: quoted,
     after: quoted,
   }),
-  /** Gives the file system that fsopen(2) has begun the mode of directory `from` as its parameter. */
-  inheritMode: row("inherit-mode {fs} of {from}", { fs: slot, from: slot }),
+  /**
+   * Passes the signals (bit n - 1 is signal n), which are blocked, on to the process of a supervisor until that has gone, and closes
+   * the connection. The process's exit code goes to `out`.
+   */
+  awaitExit: row("await-exit on {connection}, signals {signals}", { connection: decimal, signals: hex, out }),
 } as const satisfies Record<string, Row>;
 
 export interface Row<F = Readonly<Record<string, AnyField>>> {

@@ -1,4 +1,5 @@
-import { type EngineEvent, familiarName, parseReference } from "../engine/mod.ts";
+import type { EngineEvent } from "../engine/mod.ts";
+import { familiarName, parseReference } from "../spec/image-reference.ts";
 import type { Filters } from "./filters.ts";
 
 /** Actions with something after a colon: a filter for one of them matches the beginning. */

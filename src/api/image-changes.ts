@@ -1,7 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 import {
   commitContainer,
-  familiarReference,
   type Image,
   type ImageStore,
   importImage,
@@ -11,6 +10,7 @@ import {
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
+import { familiarReference } from "../spec/image-reference.ts";
 import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { downloadTar } from "./download.ts";

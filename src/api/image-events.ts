@@ -1,4 +1,5 @@
-import { familiarName, familiarReference, type Image, type parseReference, type RemoveRecord } from "../engine/mod.ts";
+import type { Image, RemoveRecord } from "../engine/mod.ts";
+import { familiarName, familiarReference, type Reference } from "../spec/image-reference.ts";
 import type { Daemon } from "./daemon-state.ts";
 
 type ImageAction = "delete" | "import" | "load" | "pull" | "push" | "save" | "tag" | "untag";
@@ -33,11 +34,7 @@ function idOf(images: Daemon["images"], name: string): string | undefined {
 }
 
 /** Pulled or pushed: these tell of a name. */
-export function publishTransfer(
-  daemon: Daemon,
-  action: "pull" | "push",
-  reference: ReturnType<typeof parseReference>,
-): void {
+export function publishTransfer(daemon: Daemon, action: "pull" | "push", reference: Reference): void {
   publishImage(daemon, action, familiarReference(reference), familiarName(reference));
 }
 

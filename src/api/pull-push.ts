@@ -1,18 +1,10 @@
 /** Docker's POST /images/create (pull) and POST /images/{name}/push. */
+
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import {
-  familiarName,
-  familiarReference,
-  type PullEvent,
-  type PushedLayerEvent,
-  parsePlatform,
-  parseReference,
-  pullImage,
-  pushImage,
-  withTag,
-} from "../engine/mod.ts";
+import { type PullEvent, type PushedLayerEvent, parsePlatform, pullImage, pushImage } from "../engine/mod.ts";
+import { familiarName, familiarReference, parseReference, type Reference, withTag } from "../spec/image-reference.ts";
 import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 import { publishTransfer } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";
@@ -32,8 +24,6 @@ function credentialsOf({ headers }: IncomingMessage): AuthConfig {
     throw error;
   }
 }
-
-type Reference = ReturnType<typeof parseReference>;
 
 /** `tag` may be a digest. Without a tag in either, all tags are meant. */
 function referenceOf(name: string, tag: string | undefined): Reference {

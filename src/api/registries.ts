@@ -1,5 +1,6 @@
 import { LighterError } from "../base/errors.ts";
-import { type Described, parseReference, withDefaultTag } from "../engine/mod.ts";
+import type { Described } from "../engine/mod.ts";
+import { parseReference, withDefaultTag } from "../spec/image-reference.ts";
 import { readJsonBody } from "./body.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";

@@ -1,4 +1,6 @@
 /** Creating a container from the flags: shared by run and create. */
+
+import { familiarReference, parseReference, parseUnlessId } from "../spec/image-reference.ts";
 import type { Client } from "./client.ts";
 import type { ContainerBody } from "./container-config.ts";
 import { buildContainerBody } from "./container-config.ts";
@@ -6,7 +8,6 @@ import type { CreateFlagValues } from "./container-flags.ts";
 import { ApiError, CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
 import type { FlagTable, ParsedFlags } from "./flags.ts";
 import { goQuote } from "./go.ts";
-import { formatImageReference, parseImageReference, parseNamedReference } from "./image-reference.ts";
 import { printError } from "./output.ts";
 
 /** @throws CliError (125) with what is wrong in the flags */
@@ -45,14 +46,14 @@ export async function createContainer(client: Client, body: ContainerBody, flags
 }
 
 async function createOrPull(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
-  const reference = parseImageReference(body.Image);
+  const reference = parseUnlessId(body.Image);
   if (Object.values(body.NetworkingConfig.EndpointsConfig).some((endpoint) => "GwPriority" in endpoint))
     client.needVersion("1.48", "gw-priority");
   const query = { name: flags.name || undefined, platform: flags.platform || undefined };
   const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
   const pull = async () => {
     // A full ID names no repository; then the daemon is the one to say so.
-    const wanted = reference ?? parseNamedReference(body.Image);
+    const wanted = reference ?? parseReference(body.Image);
     await (await import("./pull.ts")).pullForContainer(client, wanted, flags.platform, flags.quiet);
   };
   if (flags.platform !== "") (await import("./platform.ts")).checkPlatform(flags.platform);
@@ -60,7 +61,7 @@ async function createOrPull(client: Client, body: ContainerBody, flags: CreateFl
   const created = await create().catch(async (error: unknown) => {
     const missing = error instanceof ApiError && error.status === 404 && reference !== undefined;
     if (!missing || flags.pull !== "missing") throw error;
-    if (!flags.quiet) await printError(`Unable to find image '${formatImageReference(reference)}' locally`);
+    if (!flags.quiet) await printError(`Unable to find image '${familiarReference(reference)}' locally`);
     await pull();
     return create();
   });

@@ -1,9 +1,9 @@
 /** Credentials of registries: in config.json, or with the credential helper that it names. */
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_DOMAIN, type Reference } from "../spec/image-reference.ts";
 import { type AuthConfig, type DockerConfig, openDockerConfig, withoutEmpty, writeAuth } from "./docker-config.ts";
 import { goJson } from "./go.ts";
-import { type ImageReference, isDefaultDomain } from "./image-reference.ts";
 
 /** What Docker Hub's credentials are filed under. */
 export const DEFAULT_SERVER = "https://index.docker.io/v1/";
@@ -93,8 +93,8 @@ export function keyOf(server: string): string {
 }
 
 /** What the credentials of an image's registry are filed under. */
-export function serverOf({ domain }: Pick<ImageReference, "domain">): string {
-  return isDefaultDomain(domain) ? DEFAULT_SERVER : domain;
+export function serverOf({ domain }: Pick<Reference, "domain">): string {
+  return domain === DEFAULT_DOMAIN ? DEFAULT_SERVER : domain;
 }
 
 /** The header's value, with padding as the stock client sends it. */

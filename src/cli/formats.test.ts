@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFlag, parsePairs } from "./env-file.ts";
 import { encodeFilters } from "./filters.ts";
-import { formatImageReference, parseImageReference } from "./image-reference.ts";
+
 import { isIp } from "./ip.ts";
 import { indentJson } from "./json-indent.ts";
 import { parseCsvLine } from "./mount-value.ts";
@@ -103,29 +103,6 @@ test("encodeFilters groups by name", () => {
     b: { "x=y": true },
   });
   expect(encodeFilters([])).toBeUndefined();
-});
-
-test.each([
-  ["busybox", "busybox:latest"],
-  ["docker.io/library/busybox:1", "busybox:1"],
-  ["localhost:5000/a/b", "localhost:5000/a/b:latest"],
-  ["a/b__c.d-e", "a/b__c.d-e:latest"],
-  [`busybox@sha256:${"a".repeat(64)}`, `busybox@sha256:${"a".repeat(64)}`],
-])("parseImageReference reads %p", (text, familiar) => {
-  const reference = parseImageReference(text);
-  expect(reference === undefined ? undefined : formatImageReference(reference)).toBe(familiar);
-});
-
-test.each(["", ":x", "a:", "a:b:c", "-a", "a//b", "a@b", "a..b", "http://x", "a b", "../x"])(
-  "parseImageReference refuses %p",
-  (text) => {
-    expect(() => parseImageReference(text)).toThrow("invalid reference format");
-  },
-);
-
-test("a full ID is no reference, and upper case is explained", () => {
-  expect(parseImageReference("a".repeat(64))).toBeUndefined();
-  expect(() => parseImageReference("Foo")).toThrow("repository name (library/Foo) must be lowercase");
 });
 
 test("isIp knows both kinds", () => {

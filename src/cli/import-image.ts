@@ -1,5 +1,5 @@
+import { parseReference } from "../spec/image-reference.ts";
 import { type Client, encodeQuery } from "./client.ts";
-import { parseNamedReference } from "./image-reference.ts";
 import { showProgress } from "./json-messages.ts";
 import { stdout } from "./output.ts";
 
@@ -16,7 +16,7 @@ export interface ImportRequest {
 /** Makes an image of an archive of files and prints its ID. @throws ApiError, or what `source` throws */
 export async function importImage(client: Client, request: ImportRequest): Promise<void> {
   const { source, name, changes, message, platform } = request;
-  if (name !== "") parseNamedReference(name); // a bad name is an error before the upload
+  if (name !== "") parseReference(name); // a bad name is an error before the upload
   const query = encodeQuery({
     changes,
     fromSrc: typeof source === "string" ? source : "-",

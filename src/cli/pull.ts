@@ -1,7 +1,7 @@
+import { familiarName, type Reference } from "../spec/image-reference.ts";
 import { type Client, encodeQuery } from "./client.ts";
 import { serverOf } from "./credentials.ts";
 import type { Response } from "./http.ts";
-import type { ImageReference } from "./image-reference.ts";
 import { showProgress } from "./json-messages.ts";
 import { stderr } from "./output.ts";
 import { requestWithCredentials } from "./registry-request.ts";
@@ -9,11 +9,11 @@ import { requestWithCredentials } from "./registry-request.ts";
 /** Asks the daemon to fetch an image; the answer is a progress stream. `action` as for requestWithCredentials. */
 export function requestPull(
   client: Client,
-  { reference, all, platform }: { reference: ImageReference; all: boolean; platform: string },
+  { reference, all, platform }: { reference: Reference; all: boolean; platform: string },
   action?: string,
 ): Promise<Response> {
   const query = encodeQuery({
-    fromImage: reference.name,
+    fromImage: familiarName(reference),
     platform: platform.toLowerCase() || undefined,
     tag: all ? undefined : (reference.digest ?? reference.tag),
   });
@@ -24,7 +24,7 @@ export function requestPull(
 /** For a container that needs it: progress on stderr, or none. @throws ApiError, or Error from the stream */
 export async function pullForContainer(
   client: Client,
-  reference: ImageReference,
+  reference: Reference,
   platform: string,
   quiet: boolean,
 ): Promise<void> {

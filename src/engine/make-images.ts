@@ -1,18 +1,11 @@
 /** Images from what is not an image: a container (`commit`), a tar of a root file system (`import`). */
+
 import { LighterError } from "../base/errors.ts";
 import { formatNow } from "../base/time.ts";
 import { changeConfig } from "../build/mod.ts";
-import {
-  formatReference,
-  type ImageStore,
-  makeImage,
-  type NewImage,
-  parseReference,
-  type Reference,
-  withDefaultTag,
-  withTag,
-} from "../image/mod.ts";
+import { type ImageStore, makeImage, type NewImage } from "../image/mod.ts";
 import type { DockerContainerConfig } from "../spec/docker-api.ts";
+import { formatReference, parseReference, type Reference, withDefaultTag, withTag } from "../spec/image-reference.ts";
 import { type ImageDocument, type Platform, parseImageConfig } from "../spec/oci-image.ts";
 import { mergeImageConfig, parseCreateBody } from "./config/mod.ts";
 import type { Container } from "./container.ts";

@@ -36,19 +36,7 @@ export type {
   RegistryConfig,
   RemoveRecord,
 } from "../image/mod.ts";
-export {
-  familiarName,
-  familiarReference,
-  ImageStore,
-  parseMirror,
-  parsePlatform,
-  parseReference,
-  pullImage,
-  pushImage,
-  saveImages,
-  withDefaultTag,
-  withTag,
-} from "../image/mod.ts";
+export { ImageStore, parseMirror, parsePlatform, pullImage, pushImage, saveImages } from "../image/mod.ts";
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";

@@ -1,13 +1,13 @@
 /** What registries say without anything being pulled: `GET /distribution/…` and `POST /auth`. */
+
 import {
   type ClientOptions,
   checkAuth,
   type FetchedManifest,
-  formatReference,
-  type Reference,
   RegistryClient,
   type RegistryConfig,
 } from "../image/mod.ts";
+import { formatReference, type Reference } from "../spec/image-reference.ts";
 import {
   type Descriptor,
   MEDIA_TYPE,

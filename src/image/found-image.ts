@@ -1,6 +1,6 @@
 import type { Digest } from "../base/ids.ts";
+import type { Reference } from "../spec/image-reference.ts";
 import type { ImageDocument, ImageManifest } from "../spec/oci-image.ts";
-import type { Reference } from "./reference.ts";
 
 /** An image as the archive has it. Nothing but the documents has been read yet. */
 export interface FoundImage {

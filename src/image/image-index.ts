@@ -1,6 +1,12 @@
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../spec/image-reference.ts";
 import type { StoredImage } from "./staging.ts";
 
 /** The images of a store by their ids and names, in memory. An image's own set of names follows. */

@@ -1,11 +1,12 @@
 /** `oci-layout` and `index.json`: what makes the image store an OCI image layout that other tools can read. */
+
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { IMAGE_JSON_MAX_BYTES } from "../base/limits.ts";
+import { parseReference } from "../spec/image-reference.ts";
 import { type Descriptor, MEDIA_TYPE, REF_NAME_ANNOTATION } from "../spec/oci-image.ts";
 import { readFileLimited } from "./blobs.ts";
 import { writeFileDurably } from "./durable.ts";
-import { parseReference } from "./reference.ts";
 import type { StoredImage } from "./staging.ts";
 
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';

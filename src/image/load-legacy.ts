@@ -8,14 +8,15 @@
  * The image gets the id that later versions of Docker give it.
  * Source: Docker image spec v1.
  */
+
 import { LighterError } from "../base/errors.ts";
 import type { DiffId } from "../base/ids.ts";
 import { ARCHIVE_MAX_IMAGES, IMAGE_MAX_LAYERS } from "../base/limits.ts";
+import { parseReference, withDefaultTag } from "../spec/image-reference.ts";
 import { parseImageDocument, parseJson } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
 import type { FoundImage } from "./found-image.ts";
-import { parseReference, withDefaultTag } from "./reference.ts";
 
 type JsonObject = Record<string, unknown>;
 

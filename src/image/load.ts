@@ -3,9 +3,11 @@
  * load-legacy.ts), skopeo's docker-archive, and the OCI image layout (index.json) as directory or tar. Names and documents only; layers are
  * taken up by the store, which verifies them.
  */
+
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
 import { ARCHIVE_MAX_IMAGES, IMAGE_INDEX_MAX_DEPTH } from "../base/limits.ts";
+import { parseReference, type Reference, withDefaultTag } from "../spec/image-reference.ts";
 import {
   CONTAINERD_NAME_ANNOTATION,
   type Descriptor,
@@ -24,7 +26,6 @@ import { digestOf } from "./blobs.ts";
 import type { FoundImage } from "./found-image.ts";
 import { findLegacyImages } from "./load-legacy.ts";
 import { choosePlatform, formatPlatform, isAttestation } from "./platform.ts";
-import { parseReference, type Reference, withDefaultTag } from "./reference.ts";
 
 const BLOB_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json|\.tar)?$/;
 

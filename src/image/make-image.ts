@@ -1,13 +1,14 @@
 /** Images made here: a config and a new layer on top of those of an image, or of none. `commit` and `import`. */
+
 import { LighterError } from "../base/errors.ts";
 import type { DiffId, Digest } from "../base/ids.ts";
 import { IMAGE_MAX_LAYERS } from "../base/limits.ts";
+import type { Reference } from "../spec/image-reference.ts";
 import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } from "../spec/oci-image.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf, type IngestedFile } from "./blobs.ts";
 import type { FoundImage } from "./found-image.ts";
 import type { Image } from "./present-image.ts";
-import type { Reference } from "./reference.ts";
 import type { Staging } from "./staging.ts";
 import type { ImageStore } from "./store.ts";
 

@@ -15,16 +15,6 @@ export type { Image } from "./present-image.ts";
 export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./pull.ts";
 export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./push.ts";
 export {
-  familiarName,
-  familiarReference,
-  formatReference,
-  isNameOnly,
-  parseReference,
-  type Reference,
-  withDefaultTag,
-  withTag,
-} from "./reference.ts";
-export {
   type ClientOptions,
   checkAuth,
   type FetchedManifest,

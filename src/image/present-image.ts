@@ -1,8 +1,9 @@
 /** An image as others see it. */
+
 import type { ChainId, Digest } from "../base/ids.ts";
+import { familiarReference, parseReference } from "../spec/image-reference.ts";
 import type { ImageDocument, ImageManifest } from "../spec/oci-image.ts";
 import { chainIdsOf } from "./layers.ts";
-import { familiarReference, parseReference } from "./reference.ts";
 import type { StoredImage } from "./staging.ts";
 
 export interface Image {

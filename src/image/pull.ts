@@ -3,9 +3,11 @@
  * tag and its digest. An image that is up to date costs one HEAD request.
  * Sources: distribution-spec 1.1; for the events and their order, dockerd 26.
  */
+
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
 import { IMAGE_INDEX_MAX_DEPTH } from "../base/limits.ts";
+import { familiarReference, formatReference, type Reference } from "../spec/image-reference.ts";
 import {
   type Descriptor,
   type ImageDocument,
@@ -20,7 +22,6 @@ import type { LayerEvents, LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf } from "./layers.ts";
 import { isIndex, requireLayerCount } from "./load.ts";
 import { choosePlatform, formatPlatform, rankPlatform } from "./platform.ts";
-import { familiarReference, formatReference, type Reference } from "./reference.ts";
 import type { FetchedManifest, RegistryClient } from "./registry/mod.ts";
 import type { StagedImage, Staging, StoredImage } from "./staging.ts";
 import type { ImageStore } from "./store.ts";

@@ -3,11 +3,12 @@
  * before, for good.
  * Sources: distribution-spec 1.1, spec.md#push; for the events, dockerd 26.
  */
+
 import { createReadStream } from "node:fs";
 import type { DiffId, Digest } from "../base/ids.ts";
+import type { Reference } from "../spec/image-reference.ts";
 import { type Descriptor, MEDIA_TYPE, parseManifest } from "../spec/oci-image.ts";
 import { type LayerCompression, plainLayersOf } from "./compress-image.ts";
-import type { Reference } from "./reference.ts";
 import type { RegistryClient } from "./registry/mod.ts";
 import type { StoredImage } from "./staging.ts";
 import type { ImageStore } from "./store.ts";

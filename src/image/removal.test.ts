@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Digest } from "../base/ids.ts";
-import { parseReference, withDefaultTag } from "./reference.ts";
+import { parseReference, withDefaultTag } from "../spec/image-reference.ts";
 import { planRemovalByName } from "./removal.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;

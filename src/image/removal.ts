@@ -1,7 +1,14 @@
 /** What Docker's `rmi` does and refuses, in its words. Pure. */
+
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import { familiarReference, formatReference, isSameRepository, parseReference, type Reference } from "./reference.ts";
+import {
+  familiarReference,
+  formatReference,
+  isSameRepository,
+  parseReference,
+  type Reference,
+} from "../spec/image-reference.ts";
 
 /** A container, as far as deleting images is concerned. */
 export interface ImageUser {

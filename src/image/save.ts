@@ -7,18 +7,11 @@
  * Blobs and manifests are the stored ones, byte for byte, so that every digest survives. The same images give the same tar.
  * Sources: image-spec image-layout.md; Docker image spec v1.2; what Docker 26.1 writes.
  */
+
 import { closeSync, fstatSync, read } from "node:fs";
 import { promisify } from "node:util";
 import { LighterError } from "../base/errors.ts";
 import type { Digest } from "../base/ids.ts";
-import {
-  CONTAINERD_NAME_ANNOTATION,
-  type Descriptor,
-  MEDIA_TYPE,
-  type Platform,
-  REF_NAME_ANNOTATION,
-} from "../spec/oci-image.ts";
-import type { Image } from "./present-image.ts";
 import {
   familiarName,
   familiarReference,
@@ -27,7 +20,15 @@ import {
   isSameRepository,
   parseReference,
   type Reference,
-} from "./reference.ts";
+} from "../spec/image-reference.ts";
+import {
+  CONTAINERD_NAME_ANNOTATION,
+  type Descriptor,
+  MEDIA_TYPE,
+  type Platform,
+  REF_NAME_ANNOTATION,
+} from "../spec/oci-image.ts";
+import type { Image } from "./present-image.ts";
 import type { ImageStore } from "./store.ts";
 import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
 

@@ -2,13 +2,14 @@
  * A change of the image store in the making: what it takes up or brings is leased to it, so that neither `rmi` of another
  * image nor the collection of garbage takes it away before the change is written down.
  */
+
 import type { ChainId, Digest } from "../base/ids.ts";
+import type { Reference } from "../spec/image-reference.ts";
 import type { ImageDocument, ImageManifest } from "../spec/oci-image.ts";
 import { ArchiveFiles, ingested } from "./archive.ts";
 import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerJobs, LayerRequest, TreeChanges } from "./layer-jobs.ts";
-import type { Reference } from "./reference.ts";
 import type { ArchiveEntry } from "./worker/protocol.ts";
 
 export interface StoredImage {

@@ -13,6 +13,7 @@
  * database does not name is garbage and goes when the store is opened. While a change is in the making its content is
  * leased to it (staging.ts).
  */
+
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDiskFull } from "../base/disk-full.ts";
@@ -24,6 +25,13 @@ import { writePoint } from "../base/write-point.ts";
 import { FileWorkers, Trash } from "../files/mod.ts";
 import { lockExclusiveWithin } from "../linux/sys/flock.ts";
 import { syncFileSystem } from "../linux/sys/syncfs.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../spec/image-reference.ts";
 import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
 import { DirectoryFiles, type ImageFiles } from "./archive.ts";
@@ -49,7 +57,6 @@ import { findImages } from "./load.ts";
 import { HOST_PLATFORM } from "./platform.ts";
 import { type Image, presentImage } from "./present-image.ts";
 import { openOrRecover } from "./recover-database.ts";
-import { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
 import { type ImageSource, type LoadProgress, stageArchiveImage } from "./stage-archive.ts";
 import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";

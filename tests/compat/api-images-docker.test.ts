@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiClient } from "../support/api-client.ts";
 import type { TestDaemon } from "../support/daemon.ts";
+import { IMAGE_REFERENCES } from "../support/image-references.ts";
 import { missing } from "../support/missing.ts";
 import { readTar } from "../support/read-tar.ts";
 import { testIf } from "../support/test-if.ts";
@@ -334,4 +335,18 @@ test("names decide what of an archive has a name, as with Docker", async () => {
     expect(described[1]).toEqual(described[0]!);
   }
   for (const api of both()) await api.request("DELETE", "/images/base:2");
+});
+
+test("names are read by one grammar: what is tagged, and how what is no name is refused", async () => {
+  for (const [text, outcome] of IMAGE_REFERENCES)
+    for (const api of both()) {
+      const { status, json } = await api.request("POST", `/images/base:1/tag?repo=${encodeURIComponent(text)}`);
+      const hasDigest = outcome.includes("@") && !outcome.includes(" ");
+      const message = hasDigest ? "cannot import digest reference" : outcome;
+      const isName = !hasDigest && !outcome.includes(" ");
+      expect([text, status, json?.message]).toEqual([text, isName ? 201 : 400, isName ? undefined : message]);
+      if (!isName) continue;
+      const named = await api.request("DELETE", `/images/${encodeURIComponent(outcome)}?noprune=1`);
+      expect([text, named.status]).toEqual([text, 200]);
+    }
 });

@@ -8,7 +8,8 @@ import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { ImageStore, parseReference, pullImage, RegistryClient } from "../../src/image/mod.ts";
+import { ImageStore, pullImage, RegistryClient } from "../../src/image/mod.ts";
+import { parseReference } from "../../src/spec/image-reference.ts";
 import { parseDigest } from "../../src/spec/oci-image.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { until } from "../support/eventually.ts";
@@ -203,7 +204,8 @@ function pullInProcess(name: string, env: Record<string, string>) {
   const script = join(temp, "pull.ts");
   writeFileSync(
     script,
-    `import { ImageStore, parseReference, pullImage, RegistryClient } from ${moduleUrl("image/mod.ts")};
+    `import { ImageStore, pullImage, RegistryClient } from ${moduleUrl("image/mod.ts")};
+import { parseReference } from ${moduleUrl("spec/image-reference.ts")};
 const reference = parseReference(${JSON.stringify(`${registry.host}/${name}`)});
 const store = await ImageStore.open(${JSON.stringify(storePath)});
 const client = await RegistryClient.open(${JSON.stringify(config)}, reference);

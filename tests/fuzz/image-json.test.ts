@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import type { Digest } from "../../src/base/ids.ts";
 import { findLegacyImages } from "../../src/image/load-legacy.ts";
-import { parseReference } from "../../src/image/reference.ts";
 import { resolveUser } from "../../src/image/users.ts";
+import { formatReference, parseReference } from "../../src/spec/image-reference.ts";
 import { parseDockerArchive, parseImageDocument, parseIndex, parseManifest } from "../../src/spec/oci-image.ts";
 import { imageDocument, ociLayout } from "../support/image-archive.ts";
 import { Random } from "../support/random.ts";
@@ -126,6 +126,7 @@ test(
       const reference = parseReference(join(random));
       expect(reference.path).toMatch(/^[a-z0-9._/-]+$/);
       expect(reference.path).not.toContain("..");
+      expect(parseReference(formatReference(reference))).toEqual(reference);
     });
     const lines = (random: Random): string =>
       Array.from({ length: random.below(4) }, () =>

@@ -1,7 +1,7 @@
+import { familiarName, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { parseNamedReference, withDefaultTag } from "../image-reference.ts";
 import { printLine } from "../output.ts";
 
 const flags = {
@@ -22,7 +22,7 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const [container = "", name = ""] = args;
-  const reference = name === "" ? undefined : withDefaultTag(parseNamedReference(name));
+  const reference = name === "" ? undefined : withDefaultTag(parseReference(name));
   if (reference?.digest !== undefined) throw new CliError("refusing to create a tag with a digest reference");
   const { Id } = await client.postJson<{ Id: string }>("/commit", {
     author: values.author,
@@ -30,7 +30,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     comment: values.message,
     container,
     pause: values.pause ? undefined : "0",
-    repo: reference?.name ?? "",
+    repo: reference === undefined ? "" : familiarName(reference),
     tag: reference?.tag ?? "",
   });
   await printLine(Id);

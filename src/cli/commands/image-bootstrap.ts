@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseReference } from "../../spec/image-reference.ts";
 import {
   type BootstrapTool,
   bootstrapPlatform,
@@ -14,7 +15,6 @@ import { type Context, defineCommand } from "../command.ts";
 import { errnoText } from "../env-file.ts";
 import { CliError } from "../exit.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { parseNamedReference } from "../image-reference.ts";
 import { importImage } from "../import-image.ts";
 import { cleanUpOnSignal } from "../signals.ts";
 
@@ -47,7 +47,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     arch,
   };
   checkBootstrapRequest(request);
-  parseNamedReference(name);
+  parseReference(name);
   const tool = findTool();
   // The tools do not agree on what to do then: to go on without looking at signatures, or to fail in words about "NO_PUBKEY".
   const keysAreMissing = mirror === "" ? describeMissingKeyring(source, existsSync) : undefined;

@@ -1,9 +1,15 @@
+import {
+  familiarName,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../../spec/image-reference.ts";
 import { type Client, encodeName, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { serverOf } from "../credentials.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { formatFullReference, type ImageReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
 import { indentJson } from "../json-indent.ts";
 import { stdout } from "../output.ts";
 import { requestWithCredentials } from "../registry-request.ts";
@@ -36,7 +42,7 @@ interface Index {
 }
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
-  const reference = withDefaultTag(parseNamedReference(args[0] ?? ""));
+  const reference = withDefaultTag(parseReference(args[0] ?? ""));
   const found = await find(client, reference);
   const text = values.verbose ? JSON.stringify(await describe(client, reference, found)) : textOf(found);
   await stdout.text(`${indentJson(text, "\t")}\n`);
@@ -44,16 +50,16 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
 }
 
 /** With all that it lists, if it is an index. */
-async function describe(client: Client, reference: ImageReference, found: Found): Promise<object | object[]> {
+async function describe(client: Client, reference: Reference, found: Found): Promise<object | object[]> {
   if (!isIndex(found)) {
     const [platform] = found.Platforms;
-    return entry(formatFullReference(reference), { ...found.Descriptor, ...(platform && { platform }) }, found);
+    return entry(formatReference(reference), { ...found.Descriptor, ...(platform && { platform }) }, found);
   }
   const { manifests } = parseJson<Index>(textOf(found));
   const entries: object[] = [];
   for (const descriptor of manifests) {
     const one = { ...reference, digest: descriptor.digest };
-    entries.push(entry(formatFullReference(one), descriptor, await find(client, one)));
+    entries.push(entry(formatReference(one), descriptor, await find(client, one)));
   }
   return entries;
 }
@@ -67,9 +73,9 @@ const isIndex = ({ Descriptor }: Found) => /manifest\.list|image\.index/.test(De
 const textOf = ({ Raw }: Found) => Buffer.from(Raw, "base64").toString();
 
 /** @throws CliError if the registry has no such thing */
-async function find(client: Client, reference: ImageReference): Promise<Found> {
-  const { name, tag, digest } = reference;
-  const path = `/lighter/manifests/${encodeName(name)}${digest === undefined ? `:${tag}` : `@${digest}`}`;
+async function find(client: Client, reference: Reference): Promise<Found> {
+  const { tag, digest } = reference;
+  const path = `/lighter/manifests/${encodeName(familiarName(reference))}${digest === undefined ? `:${tag}` : `@${digest}`}`;
   try {
     const response = await requestWithCredentials(client, { method: "GET", path }, serverOf(reference));
     return parseJson<Found>(await response.text());
@@ -77,7 +83,7 @@ async function find(client: Client, reference: ImageReference): Promise<Found> {
     if (error instanceof ApiError && error.message.includes("page not found"))
       throw new CliError("manifest inspect: this daemon is another one than Lighter's, and cannot be asked");
     if (error instanceof ApiError && error.status === 404)
-      throw new CliError(`no such manifest: ${formatFullReference(reference)}`);
+      throw new CliError(`no such manifest: ${formatReference(reference)}`);
     throw error;
   }
 }

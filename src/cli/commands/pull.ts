@@ -1,7 +1,7 @@
+import { formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { formatFullReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
 import { showProgress } from "../json-messages.ts";
 import { printLine, stdout } from "../output.ts";
 import { requestPull } from "../pull.ts";
@@ -24,13 +24,13 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const { "all-tags": all, platform, quiet } = values;
-  const named = parseNamedReference(args[0] ?? "");
+  const named = parseReference(args[0] ?? "");
   const bare = named.tag === undefined && named.digest === undefined;
   if (all && !bare) throw new CliError("tag can't be used with --all-tags/-a");
   const reference = all ? named : withDefaultTag(named);
   if (bare && !all && !quiet) await printLine(`Using default tag: ${reference.tag}`);
   const response = await requestPull(client, { reference, all, platform }, "pull");
   await showProgress(response, quiet ? undefined : { stream: stdout, fd: 1 });
-  await printLine(formatFullReference(reference));
+  await printLine(formatReference(reference));
   return 0;
 }

@@ -1,9 +1,9 @@
+import { familiarName, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { serverOf } from "../credentials.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { formatFullReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
 import { showProgress } from "../json-messages.ts";
 import { printLine, stdout } from "../output.ts";
 import { requestWithCredentials } from "../registry-request.ts";
@@ -25,15 +25,15 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
   const { "all-tags": all, quiet } = values;
-  const named = parseNamedReference(args[0] ?? "");
+  const named = parseReference(args[0] ?? "");
   const bare = named.tag === undefined && named.digest === undefined;
   if (all && !bare) throw new CliError("tag can't be used with --all-tags/-a");
   const reference = all ? named : withDefaultTag(named);
   if (bare && !all && !quiet) await printLine(`Using default tag: ${reference.tag}`);
   if (reference.digest !== undefined) throw new CliError("cannot push a digest reference");
-  const path = `/images/${encodeName(reference.name)}/push${encodeQuery({ tag: reference.tag })}`;
+  const path = `/images/${encodeName(familiarName(reference))}/push${encodeQuery({ tag: reference.tag })}`;
   const response = await requestWithCredentials(client, { method: "POST", path }, serverOf(reference), "push");
   await showProgress(response, quiet ? undefined : { stream: stdout, fd: 1 });
-  if (quiet) await printLine(formatFullReference(reference));
+  if (quiet) await printLine(formatReference(reference));
   return 0;
 }

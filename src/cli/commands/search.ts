@@ -1,9 +1,9 @@
+import { splitDomain } from "../../spec/image-reference.ts";
 import { encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { serverOf } from "../credentials.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { splitDomain } from "../image-reference.ts";
 import { stdout } from "../output.ts";
 import { requestWithCredentials } from "../registry-request.ts";
 import { type Columns, renderRows } from "../table.ts";

@@ -1,10 +1,10 @@
 import { messageOf } from "../../base/errors.ts";
+import { familiarName, parseReference, parseUnlessId, withDefaultTag } from "../../spec/image-reference.ts";
 import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import type { ParsedFlags } from "../flags.ts";
 import { goQuote } from "../go.ts";
-import { parseImageReference, parseNamedReference, withDefaultTag } from "../image-reference.ts";
 
 const flags = {};
 
@@ -19,10 +19,10 @@ export const command = defineCommand({
 
 async function run({ client }: Context, { args }: ParsedFlags<typeof flags>): Promise<number> {
   const [source = "", target = ""] = args;
-  explained(source, parseImageReference);
-  const { name, tag, digest } = withDefaultTag(explained(target, parseNamedReference));
-  if (digest !== undefined) throw new CliError("refusing to create a tag with a digest reference");
-  await client.postEmpty(`/images/${encodeName(source)}/tag`, { repo: name, tag });
+  explained(source, parseUnlessId);
+  const named = withDefaultTag(explained(target, parseReference));
+  if (named.digest !== undefined) throw new CliError("refusing to create a tag with a digest reference");
+  await client.postEmpty(`/images/${encodeName(source)}/tag`, { repo: familiarName(named), tag: named.tag });
   return 0;
 }
 

@@ -3,12 +3,13 @@
  * that was found and the tokens.
  * Source: OCI distribution-spec 1.1, spec.md; Docker's registry HTTP API v2.
  */
+
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { IMAGE_JSON_MAX_BYTES, REGISTRY_MAX_TAGS } from "../../base/limits.ts";
+import { familiarName, type Reference } from "../../spec/image-reference.ts";
 import { type Descriptor, parseDigest } from "../../spec/oci-image.ts";
 import { list, object, readDocument, string } from "../../spec/reader.ts";
-import { familiarName, type Reference } from "../reference.ts";
 import { type BlobEndpoint, type BlobSource, openBlob } from "./blob-source.ts";
 import { endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions, type EndpointRequest } from "./endpoint.ts";

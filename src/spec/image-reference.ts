@@ -15,12 +15,12 @@ export interface Reference {
   digest?: string;
 }
 
-const DEFAULT_DOMAIN = "docker.io";
+export const DEFAULT_DOMAIN = "docker.io";
 const LEGACY_DEFAULT_DOMAIN = "index.docker.io";
 const OFFICIAL_PREFIX = "library/";
 const DEFAULT_TAG = "latest";
-/** distribution/reference: RepositoryNameTotalLengthMax. */
-const NAME_MAX_LENGTH = 255;
+/** Without the domain. Source: distribution/reference 0.6, RepositoryNameTotalLengthMax. */
+const PATH_MAX_LENGTH = 255;
 
 const domainComponent = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
 const domainPattern = `(?:${domainComponent}(?:\\.${domainComponent})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
@@ -53,8 +53,8 @@ function checkDigest(digest: string): void {
   if (!/^[0-9a-f]+$/.test(hex)) throw invalid("invalid checksum digest format");
 }
 
-/** "ubuntu" is on docker.io; "host.tld/x", "host:5000/x", "localhost/x" and "HOST/x" name their registry. */
-function splitDomain(name: string): { domain: string; rest: string } {
+/** "ubuntu" is on docker.io; "host.tld/x", "host:5000/x", "localhost/x" and "HOST/x" name their registry. Checks nothing. */
+export function splitDomain(name: string): { domain: string; rest: string } {
   const slash = name.indexOf("/");
   const first = name.slice(0, Math.max(slash, 0));
   const isDomain = slash >= 0 && (/[.:]/.test(first) || first === "localhost" || first.toLowerCase() !== first);
@@ -79,16 +79,21 @@ export function parseReference(text: string): Reference {
   const match = referenceRegExp.exec(`${domain}/${rest}`);
   if (match === null) throw invalid("invalid reference format");
   const [, name = "", tag, digest] = match;
-  if (name.length > NAME_MAX_LENGTH)
-    throw invalid(`repository name must not be more than ${NAME_MAX_LENGTH} characters`);
+  const [, named = "", path = name] = anchoredDomain.exec(name) ?? [];
+  if (path.length > PATH_MAX_LENGTH)
+    throw invalid(`repository name must not be more than ${PATH_MAX_LENGTH} characters`);
   if (digest !== undefined) checkDigest(digest);
-  const parts = anchoredDomain.exec(name);
   return {
-    domain: parts?.[1] ?? "",
-    path: parts?.[2] ?? name,
+    domain: named,
+    path,
     ...(tag === undefined ? {} : { tag }),
     ...(digest === undefined ? {} : { digest }),
   };
+}
+
+/** As `parseReference`, with "latest" where there is no tag; undefined for the full id of an image, which has no name. */
+export function parseUnlessId(text: string): Reference | undefined {
+  return /^(?:sha256:)?[a-f0-9]{64}$/.test(text) ? undefined : withDefaultTag(parseReference(text));
 }
 
 /** Whether the reference names neither tag nor digest. */

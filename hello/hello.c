@@ -7,8 +7,8 @@
  *	hello sleep    waits for SIGTERM or SIGINT, then exits 0 (also as pid 1)
  * The last three let tests and benches run a container without any other image.
  *
- * No libc: raw system calls, so that the image is a few kilobytes and starts in no time. Everything it reads is
- * optional: /proc and /sys may be missing, unreadable or hold anything.
+ * No libc: raw system calls, so that the image is a few kilobytes and starts in no time. Everything
+ * it reads is optional: /proc and /sys may be missing, unreadable or hold anything.
  */
 #include <asm/ioctls.h>
 #include <asm/signal.h>
@@ -23,10 +23,11 @@
 typedef unsigned char u8;
 typedef unsigned long u64;
 
-/* --- system calls ---------------------------------------------------------------------------------------------- */
+/* --- system calls ----------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall start\n");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n"
+	"\tcall start\n");
 
 static long sys(long number, long a, long b, long c, long d)
 {
@@ -87,7 +88,7 @@ static long read_file(const char *path, char *text, long size)
 	return length;
 }
 
-/* --- text ------------------------------------------------------------------------------------------------------ */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static char out[4096];
 static u64 out_length;
@@ -97,7 +98,8 @@ static u64 line_length; /* visible columns since the last newline */
 static void flush(void)
 {
 	for (u64 done = 0; done < out_length;) {
-		long wrote = sys(__NR_write, 1, (long)out + (long)done, (long)(out_length - done), 0);
+		long wrote =
+			sys(__NR_write, 1, (long)out + (long)done, (long)(out_length - done), 0);
 
 		if (wrote <= 0)
 			break; /* nobody to tell */
@@ -113,7 +115,10 @@ static void put_raw(char c)
 	out[out_length++] = c;
 }
 
-/* What is printed comes from the kernel but is set by people (hostnames): control bytes stay out of the terminal. */
+/*
+ * What is printed comes from the kernel but is set by people (hostnames): control bytes stay out of
+ * the terminal.
+ */
 static void put_char(char c)
 {
 	if (c != '\n' && ((u8)c < 0x20 || c == 0x7f))
@@ -205,7 +210,7 @@ static void path_add(struct path *path, const char *text, const char *end)
 	path->text[path->length] = 0;
 }
 
-/* --- the report ------------------------------------------------------------------------------------------------ */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static void report_process(void)
 {
@@ -237,7 +242,10 @@ static void report_system(void)
 	put("\n");
 }
 
-/* Civil date from days since 1970-01-01, in years that begin in March, so that the leap day comes last. */
+/*
+ * Civil date from days since 1970-01-01, in years that begin in March, so that the leap day comes
+ * last.
+ */
 static void report_time(void)
 {
 	long now[2]; /* struct timespec: seconds, nanoseconds */
@@ -277,9 +285,10 @@ static void report_root(void)
 		unsigned magic;
 		char name[12];
 	} types[] = {
-		{ 0x794c7630, "overlay" }, { 0xef53, "ext4" },	       { 0x01021994, "tmpfs" }, { 0x9123683e, "btrfs" },
-		{ 0x58465342, "xfs" },	   { 0x73717368, "squashfs" }, { 0x2fc12fc1, "zfs" },	{ 0xe0f5e1e2, "erofs" },
-		{ 0x858458f6, "ramfs" },   { 0x65735546, "fuse" },     { 0x6969, "nfs" },
+		{ 0x794c7630, "overlay" }, { 0xef53, "ext4" },	    { 0x01021994, "tmpfs" },
+		{ 0x9123683e, "btrfs" },   { 0x58465342, "xfs" },   { 0x73717368, "squashfs" },
+		{ 0x2fc12fc1, "zfs" },	   { 0xe0f5e1e2, "erofs" }, { 0x858458f6, "ramfs" },
+		{ 0x65735546, "fuse" },	   { 0x6969, "nfs" },
 	};
 	struct statfs fs;
 	const char *name = "unknown type";
@@ -296,14 +305,17 @@ static void report_root(void)
 
 static void report_namespaces(void)
 {
-	/* Inode numbers of the host's own namespaces are part of the kernel's ABI: include/uapi/linux/nsfs.h.
-	 * Those of net and mnt are fixed on recent kernels only. */
+	/*
+	 * Inode numbers of the host's own namespaces are part of the kernel's ABI
+	 * (include/uapi/linux/nsfs.h). Those of net and mnt are fixed on recent kernels only.
+	 */
 	static const struct {
 		char name[8];
 		unsigned host;
 	} namespaces[] = {
-		{ "pid", 0xeffffffc },	{ "net", 0xeffffff9 },	{ "mnt", 0xeffffff8 },	  { "ipc", 0xefffffff },
-		{ "uts", 0xeffffffe },	{ "user", 0xeffffffd }, { "cgroup", 0xeffffffb }, { "time", 0xeffffffa },
+		{ "pid", 0xeffffffc },	  { "net", 0xeffffff9 },  { "mnt", 0xeffffff8 },
+		{ "ipc", 0xefffffff },	  { "uts", 0xeffffffe },  { "user", 0xeffffffd },
+		{ "cgroup", 0xeffffffb }, { "time", 0xeffffffa },
 	};
 	u64 seen = 0;
 
@@ -317,7 +329,8 @@ static void report_namespaces(void)
 		path.length = 0;
 		path_add(&path, "/proc/self/ns/", 0);
 		path_add(&path, namespaces[i].name, 0);
-		length = sys(__NR_readlinkat, AT_FDCWD, (long)path.text, (long)link, sizeof(link) - 1);
+		length = sys(__NR_readlinkat, AT_FDCWD, (long)path.text, (long)link,
+			     sizeof(link) - 1);
 		if (length <= 0)
 			continue; /* no /proc, or a kernel without this kind */
 		link[length] = 0; /* "pid:[4026532281]" */
@@ -346,9 +359,10 @@ static void report_namespaces(void)
 }
 
 /*
- * Reads `file` of this process's cgroup, for `controller` on v1 (its hierarchy is a folder of /sys/fs/cgroup) or for v2
- * if `controller` is "". A line of /proc/self/cgroup is "ID:CONTROLLER,CONTROLLER:/PATH"; v2's list is empty.
- * With a cgroup namespace, or where only the own part is mounted, the file is right at the mount point.
+ * Reads `file` of this process's cgroup, for `controller` on v1 (its hierarchy is a folder of
+ * /sys/fs/cgroup) or for v2 if `controller` is "". A line of /proc/self/cgroup is
+ * "ID:CONTROLLER,CONTROLLER:/PATH"; v2's list is empty. With a cgroup namespace, or where only the
+ * own part is mounted, the file is right at the mount point.
  */
 static long read_cgroup(const char *controller, const char *file, char *text, long size)
 {
@@ -372,7 +386,8 @@ static long read_cgroup(const char *controller, const char *file, char *text, lo
 
 			while (item != list_end && *name && *item == *name)
 				item++, name++;
-			found = !*name && (item == list_end || *item == ',') && (*controller || list == list_end);
+			found = !*name && (item == list_end || *item == ',') &&
+				(*controller || list == list_end);
 			while (item != list_end && *item != ',')
 				item++;
 		}
@@ -467,7 +482,8 @@ static void report_limits(void)
 
 	label("processes");
 	next = text;
-	if (read_cgroup("", "pids.max", text, sizeof(text)) < 0 && read_cgroup("pids", "pids.max", text, sizeof(text)) < 0) {
+	if (read_cgroup("", "pids.max", text, sizeof(text)) < 0 &&
+	    read_cgroup("pids", "pids.max", text, sizeof(text)) < 0) {
 		put("not visible\n");
 	} else if ((value = parse_number(&next)) < 0) {
 		put("no limit\n");
@@ -482,10 +498,11 @@ static void report_capabilities(void)
 {
 	/* In the order of their numbers: include/uapi/linux/capability.h. */
 	static const char names[] =
-		"chown\0dac_override\0dac_read_search\0fowner\0fsetid\0kill\0setgid\0setuid\0setpcap\0linux_immutable\0"
-		"net_bind_service\0net_broadcast\0net_admin\0net_raw\0ipc_lock\0ipc_owner\0sys_module\0sys_rawio\0"
-		"sys_chroot\0sys_ptrace\0sys_pacct\0sys_admin\0sys_boot\0sys_nice\0sys_resource\0sys_time\0"
-		"sys_tty_config\0mknod\0lease\0audit_write\0audit_control\0setfcap\0mac_override\0mac_admin\0syslog\0"
+		"chown\0dac_override\0dac_read_search\0fowner\0fsetid\0kill\0setgid\0setuid\0"
+		"setpcap\0linux_immutable\0net_bind_service\0net_broadcast\0net_admin\0net_raw\0"
+		"ipc_lock\0ipc_owner\0sys_module\0sys_rawio\0sys_chroot\0sys_ptrace\0sys_pacct\0"
+		"sys_admin\0sys_boot\0sys_nice\0sys_resource\0sys_time\0sys_tty_config\0mknod\0"
+		"lease\0audit_write\0audit_control\0setfcap\0mac_override\0mac_admin\0syslog\0"
 		"wake_alarm\0block_suspend\0audit_read\0perfmon\0bpf\0checkpoint_restore\0";
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
@@ -505,7 +522,7 @@ static void report_capabilities(void)
 		put("none\n");
 		return;
 	}
-		put_number(count, 1);
+	put_number(count, 1);
 	put(" of ");
 	put_number(known, 1);
 	put(count == known ? ", all there are\n" : "\n");
@@ -562,7 +579,10 @@ static int stdout_takes_colour(char **env)
 
 static _Noreturn void sleep_until_told(void)
 {
-	/* Waited for while blocked: so they also reach pid 1, whose default actions the kernel drops. */
+	/*
+	 * Waited for while blocked: so they also reach pid 1, whose default actions the kernel
+	 * drops.
+	 */
 	u64 signals = 1UL << (SIGTERM - 1) | 1UL << (SIGINT - 1);
 
 	sys(__NR_rt_sigprocmask, SIG_BLOCK, (long)&signals, 0, sizeof(signals));

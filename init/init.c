@@ -1,6 +1,7 @@
 /*
- * The init of `--init`: `docker-init -- COMMAND [ARG…]`. Runs the command as its child, passes signals on to it, reaps
- * orphans, and ends as the command ends. For programs that were not made to be process 1.
+ * The init of `--init`: `docker-init -- COMMAND [ARG…]`. Runs the command as its child, passes
+ * signals on to it, reaps orphans, and ends as the command ends. For programs that were not made to
+ * be process 1.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,15 +21,22 @@
 #define EXIT_NOT_FOUND 127
 
 /* Faults of our own, and terminal access from the background, are not the command's business. */
-static const int kept[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU };
+static const int kept[] = { SIGFPE,  SIGILL, SIGSEGV, SIGBUS, SIGABRT,
+			    SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU };
 
-/* Exactly those of the mask, bit 0 for signal 1: libc's own calls leave out some that it keeps for itself. */
+/*
+ * Exactly those of the mask, bit 0 for signal 1: libc's own calls leave out some that it keeps for
+ * itself.
+ */
 static void block_signals(uint64_t mask, uint64_t *before)
 {
 	syscall(__NR_rt_sigprocmask, SIG_SETMASK, &mask, before, sizeof(mask));
 }
 
-/* What is executable and no program is a script of the shell's. `command[-1]` is there to be overwritten. */
+/*
+ * What is executable and no program is a script of the shell's. `command[-1]` is there to be
+ * overwritten.
+ */
 static void execute_file(const char *path, char **command)
 {
 	execv(path, command);
@@ -50,12 +58,14 @@ static void execute(char **command)
 		execute_file(name, command);
 		return;
 	}
-	for (directory = directory ? directory : "/bin:/usr/bin"; directory; directory = *end ? end + 1 : NULL) {
+	for (directory = directory ? directory : "/bin:/usr/bin"; directory;
+	     directory = *end ? end + 1 : NULL) {
 		int length;
 
 		end = strchrnul(directory, ':');
 		length = (int)(end - directory);
-		if (snprintf(path, sizeof(path), "%.*s%s%s", length, directory, length ? "/" : "", name) >= (int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%.*s%s%s", length, directory, length ? "/" : "",
+			     name) >= (int)sizeof(path))
 			continue;
 		execute_file(path, command);
 		if (errno == EACCES)
@@ -70,7 +80,10 @@ static void run(char **command, uint64_t blocked)
 {
 	const char *name = command[0];
 
-	/* A process group of its own, in the foreground: Ctrl-C reaches the command and its children only. */
+	/*
+	 * A process group of its own, in the foreground: Ctrl-C reaches the command and its
+	 * children only.
+	 */
 	setpgid(0, 0);
 	tcsetpgrp(STDIN_FILENO, getpid()); /* fails without a terminal, which is fine */
 	signal(SIGTTIN, SIG_DFL);
@@ -106,13 +119,15 @@ int main(int argc, char **argv)
 	if (child == 0)
 		run(argv + 1, before);
 	for (;;) {
-		int status, number = (int)syscall(__NR_rt_sigtimedwait, &waited, NULL, NULL, sizeof(waited));
+		int status, number = (int)syscall(__NR_rt_sigtimedwait, &waited, NULL, NULL,
+						  sizeof(waited));
 		pid_t pid;
 
 		if (number > 0 && number != SIGCHLD)
 			kill(child, number);
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == child)
-				return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+				return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+							     WEXITSTATUS(status);
 	}
 }

@@ -19,7 +19,10 @@ static void nap(long milliseconds)
 	nanosleep(&time, NULL);
 }
 
-/* Processes that a file lists, each held by a pidfd: its number may be another one's by the time of the signal. */
+/*
+ * Processes that a file lists, each held by a pidfd: its number may be another one's by the time of
+ * the signal.
+ */
 struct batch {
 	const char *path;
 	int count;
@@ -28,8 +31,12 @@ struct batch {
 	char listed[64];
 };
 
-/* Calls `each` with every number in the file. Returns how many there are; -ENOENT, -ENODEV: the cgroup has gone. */
-static int each_pid(const char *path, void (*each)(struct batch *batch, int pid), struct batch *batch)
+/*
+ * Calls `each` with every number in the file. Returns how many there are; -ENOENT, -ENODEV: the
+ * cgroup has gone.
+ */
+static int each_pid(const char *path, void (*each)(struct batch *batch, int pid),
+		    struct batch *batch)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int pid = 0, count = 0;
@@ -88,7 +95,9 @@ static void add_to_batch(struct batch *batch, int pid)
 		kill_batch(batch);
 }
 
-/* Kills until the list is empty: forks race with us, and a frozen or dying process needs its time. */
+/*
+ * Kills until the list is empty: forks race with us, and a frozen or dying process needs its time.
+ */
 int op_kill_cgroup(struct program *p, const struct op *op)
 {
 	struct batch batch = { .path = text(p, op, 0) };
@@ -108,7 +117,10 @@ int op_kill_cgroup(struct program *p, const struct op *op)
 	return -EBUSY;
 }
 
-/* What is below the directory, whose fd is closed then: directories alone, as in a cgroup, or files too. 0 or -errno. */
+/*
+ * What is below the directory, whose fd is closed then: directories alone, as in a cgroup, or files
+ * too. 0 or -errno.
+ */
 static int remove_below(int dir_fd, int files)
 {
 	DIR *dir = fdopendir(dir_fd);
@@ -125,7 +137,8 @@ static int remove_below(int dir_fd, int files)
 				error = errno;
 			continue;
 		}
-		child = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		child = openat(dirfd(dir), entry->d_name,
+			       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (child >= 0)
 			remove_below(child, files);
 		if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)

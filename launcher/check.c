@@ -1,6 +1,7 @@
 /*
- * Takes over the bytes of a program, after a look at every size, offset and kind in them: whatever passes can be played
- * without memory errors. What an argument must be, the tables in program.h say.
+ * Takes over the bytes of a program, after a look at every size, offset and kind in them: whatever
+ * passes can be played without memory errors. What an argument must be, the tables in program.h
+ * say.
  */
 #include "check.h"
 
@@ -27,7 +28,8 @@ static int check_slot(const struct program *p, uint64_t slot, int may_be_absent)
 	return slot < p->header.slot_count || (may_be_absent && slot == NO_SLOT);
 }
 
-static int check_argument(const struct program *p, const struct op *op, const struct shape *shape, int k)
+static int check_argument(const struct program *p, const struct op *op, const struct shape *shape,
+			  int k)
 {
 	uint64_t value = op->arg[k], of = shape->of[k];
 	uint8_t kind = op->arg_kind[k];
@@ -57,7 +59,8 @@ static int check_argument(const struct program *p, const struct op *op, const st
 	default:
 		length = shape->kind[k] - '0';
 		return kind == ARG_BLOB && op->arg_kind[length] == ARG_NUMBER &&
-		       op->arg[length] <= p->header.blob_bytes && in_blob(p, value, op->arg[length] * of);
+		       op->arg[length] <= p->header.blob_bytes &&
+		       in_blob(p, value, op->arg[length] * of);
 	}
 }
 
@@ -76,8 +79,8 @@ static int check_arguments(const struct program *p, const struct op *op, const s
 
 static int check_op(const struct program *p, const struct op *op)
 {
-	if (op->kind >= OP_KIND_COUNT || !check_slot(p, op->out, 1) || !check_slot(p, op->guard, 1) ||
-	    !check_slot(p, op->unless, 1))
+	if (op->kind >= OP_KIND_COUNT || !check_slot(p, op->out, 1) ||
+	    !check_slot(p, op->guard, 1) || !check_slot(p, op->unless, 1))
 		return 0;
 	for (int k = 0; k < 6; k++)
 		if (op->arg_kind[k] > ARG_BLOB ||
@@ -93,10 +96,12 @@ static int check_header(const struct program *p, size_t length)
 	const struct program_header *h = &p->header;
 	uint64_t ops = (uint64_t)h->host_count + h->init_count + h->cleanup_count;
 
-	return h->magic == PROGRAM_MAGIC && h->version == PROGRAM_VERSION && h->total_bytes == length &&
-	       ops <= PROGRAM_MAX_OPS && h->slot_count <= PROGRAM_MAX_SLOTS && h->blob_bytes > 0 &&
-	       h->blob_bytes <= length && h->relocation_count <= length / sizeof(struct relocation) &&
-	       HEADER_BYTES + ops * OP_BYTES + (uint64_t)h->relocation_count * sizeof(struct relocation) +
+	return h->magic == PROGRAM_MAGIC && h->version == PROGRAM_VERSION &&
+	       h->total_bytes == length && ops <= PROGRAM_MAX_OPS &&
+	       h->slot_count <= PROGRAM_MAX_SLOTS && h->blob_bytes > 0 && h->blob_bytes <= length &&
+	       h->relocation_count <= length / sizeof(struct relocation) &&
+	       HEADER_BYTES + ops * OP_BYTES +
+			       (uint64_t)h->relocation_count * sizeof(struct relocation) +
 			       h->blob_bytes ==
 		       length;
 }
@@ -109,10 +114,11 @@ static int check_supervise(const struct program *p)
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		if (!check_slot(p, optional[i], 1))
 			return 0;
-	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 && h->terminal <= 1 &&
-	       h->console_fd < 1024 && h->sync_fd >= LISTEN_FD && h->sync_fd < 1024 &&
-	       check_string(p, h->log_path, 1) && h->log_max_files >= 1 && h->log_max_files <= 1000 &&
-	       check_string(p, h->exit_path, 0) && check_string(p, h->socket_path, 0);
+	return check_slot(p, h->init_slot, 0) && h->hold <= 1 && h->hand_over <= 1 &&
+	       h->terminal <= 1 && h->console_fd < 1024 && h->sync_fd >= LISTEN_FD &&
+	       h->sync_fd < 1024 && check_string(p, h->log_path, 1) && h->log_max_files >= 1 &&
+	       h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
+	       check_string(p, h->socket_path, 0);
 }
 
 int program_load(struct program *p, uint8_t *bytes, size_t length)
@@ -131,7 +137,8 @@ int program_load(struct program *p, uint8_t *bytes, size_t length)
 #endif
 	op_count = p->header.host_count + p->header.init_count + p->header.cleanup_count;
 	p->ops = (const struct op *)(bytes + HEADER_BYTES);
-	relocations = (const struct relocation *)(bytes + HEADER_BYTES + (size_t)op_count * OP_BYTES);
+	relocations =
+		(const struct relocation *)(bytes + HEADER_BYTES + (size_t)op_count * OP_BYTES);
 	p->blob = (uint8_t *)(relocations + p->header.relocation_count);
 	for (uint32_t i = 0; i < PROGRAM_MAX_SLOTS; i++)
 		p->slots[i] = -1;
@@ -160,7 +167,9 @@ const char *program_string(const struct program *p, uint32_t offset)
 
 const struct op *cleanup_op(const struct program *p, uint32_t index)
 {
-	return index < p->header.cleanup_count ? &p->ops[p->header.host_count + p->header.init_count + index] : NULL;
+	return index < p->header.cleanup_count ?
+		       &p->ops[p->header.host_count + p->header.init_count + index] :
+		       NULL;
 }
 
 uint8_t *read_program(int fd, size_t *length)

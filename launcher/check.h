@@ -6,7 +6,10 @@
 /* The whole of a file, whose size is the program's. NULL with errno set. */
 uint8_t *read_program(int fd, size_t *length);
 
-/* Takes over `bytes` (8-byte aligned, writable). 0, or -EPROTO for anything that is not a whole, sane program. */
+/*
+ * Takes over `bytes` (8-byte aligned, writable). 0, or -EPROTO for anything that is not a whole,
+ * sane program.
+ */
 int program_load(struct program *p, uint8_t *bytes, size_t length);
 
 const char *program_string(const struct program *p, uint32_t offset); /* NULL for NO_OFFSET */

@@ -1,6 +1,6 @@
 /*
- * Ops that make the new process, and those that it plays itself. Between clone3(2) and execve(2) nothing is allocated and
- * only async-signal-safe calls are made.
+ * Ops that make the new process, and those that it plays itself. Between clone3(2) and execve(2)
+ * nothing is allocated and only async-signal-safe calls are made.
  */
 #include "child.h"
 
@@ -32,9 +32,9 @@ void block_signals(uint64_t mask)
 static void say_not_executed(int error)
 {
 	const char *why = error == ENOENT || error == ELIBACC ? "no such file or directory" :
-			  error == ENOEXEC			? "exec format error" :
-			  error == EACCES || error == EPERM	? "permission denied" :
-								  "cannot be executed";
+			  error == ENOEXEC		      ? "exec format error" :
+			  error == EACCES || error == EPERM   ? "permission denied" :
+								"cannot be executed";
 	char line[PATH_BYTES + 64];
 	int length = snprintf(line, sizeof(line), "exec %.*s: %s\n", PATH_BYTES, tried, why);
 
@@ -126,9 +126,11 @@ int op_receive(struct program *p, const struct op *op)
 
 	if (length == sizeof(record) && record.type == RECORD_RELEASED) {
 		stage.released = 1;
-		sync_send(stage.sync_fd, RECORD_RELEASED, 0, 0, -1); /* the launcher goes when it has read that */
+		/* the launcher goes when it has read that */
+		sync_send(stage.sync_fd, RECORD_RELEASED, 0, 0, -1);
 	}
-	if (length == sizeof(record) && (record.type == RECORD_TOKEN || record.type == RECORD_RELEASED))
+	if (length == sizeof(record) &&
+	    (record.type == RECORD_TOKEN || record.type == RECORD_RELEASED))
 		return set_slot(p, op->out, fd);
 	if (stage.in_child)
 		_exit(1); /* the launcher is gone, and with it whoever wanted this process */
@@ -140,8 +142,8 @@ int op_receive(struct program *p, const struct op *op)
 }
 
 /*
- * In the child, once it has joined a user namespace and made its own pid namespace, which only a child of its own is
- * born into: that child goes on in its place, and is the launcher's, too.
+ * In the child, once it has joined a user namespace and made its own pid namespace, which only a
+ * child of its own is born into: that child goes on in its place, and is the launcher's, too.
  */
 int op_rebirth(struct program *p, const struct op *op)
 {
@@ -159,12 +161,16 @@ int op_rebirth(struct program *p, const struct op *op)
 		return -errno;
 	if (pid > 0)
 		_exit(0);
-	if (sync_send(stage.sync_fd, RECORD_TOKEN, 0, 0, -1) < 0 || sync_receive(stage.sync_fd, &record, &fd, 0) != sizeof(record))
+	if (sync_send(stage.sync_fd, RECORD_TOKEN, 0, 0, -1) < 0 ||
+	    sync_receive(stage.sync_fd, &record, &fd, 0) != sizeof(record))
 		_exit(1); /* the launcher is gone */
 	return 0;
 }
 
-/* In the launcher: takes the child's child for the child. Who it is, in our own pid namespace, the kernel says. */
+/*
+ * In the launcher: takes the child's child for the child. Who it is, in our own pid namespace, the
+ * kernel says.
+ */
 int op_adopt(struct program *p, const struct op *op)
 {
 	struct record record;
@@ -187,7 +193,8 @@ int op_adopt(struct program *p, const struct op *op)
 		length = recvmsg(stage.sync_fd, &message, MSG_CMSG_CLOEXEC);
 	} while (length < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (length != sizeof(record) || record.type != RECORD_TOKEN) {
-		stage.child_failure.op_index = length == sizeof(record) ? record.op_index : OP_INDEX_UNKNOWN;
+		stage.child_failure.op_index =
+			length == sizeof(record) ? record.op_index : OP_INDEX_UNKNOWN;
 		stage.child_failure.error = length == sizeof(record) ? (int)record.error : ECHILD;
 		return -ECHILD;
 	}
@@ -199,7 +206,8 @@ int op_adopt(struct program *p, const struct op *op)
 		;
 	stage.child = sender.pid;
 	set_slot(p, op->out, stage.child);
-	tell_senders(stage.sync_fd, 0); /* before it sends a fd, for which sync_receive has room only by itself */
+	/* before it sends a fd, for which sync_receive has room only by itself */
+	tell_senders(stage.sync_fd, 0);
 	return sync_send(stage.sync_fd, RECORD_TOKEN, 0, 0, -1);
 }
 
@@ -209,7 +217,10 @@ static void end_by(int signal)
 	_exit(128 + signal);
 }
 
-/* The first process of a pid namespace would not hear of them: one that waits is to end by `kill` as any other. */
+/*
+ * The first process of a pid namespace would not hear of them: one that waits is to end by `kill`
+ * as any other.
+ */
 static void end_by_signals(void)
 {
 	static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
@@ -236,8 +247,12 @@ int op_await(struct program *p, const struct op *op)
 	return length < 0 ? -errno : length == 0 ? -ECANCELED : 0;
 }
 
-/* Calls `try` with each path of the NULL-terminated vector at `entry` until one is not missing or closed to us. */
-static int first_path(const struct program *p, const uint8_t *entry, int (*try)(const char *path, void *arg), void *arg)
+/*
+ * Calls `try` with each path of the NULL-terminated vector at `entry` until one is not missing or
+ * closed to us.
+ */
+static int first_path(const struct program *p, const uint8_t *entry,
+		      int (*try)(const char *path, void *arg), void *arg)
 {
 	const uint8_t *end = p->blob + p->header.blob_bytes;
 	int error = ENOENT;
@@ -292,8 +307,9 @@ static int try_execve(const char *path, void *arg)
 }
 
 /*
- * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed wins, as with execvp(3):
- * a path that is not there is passed over, and EACCES is reported only if none was executed.
+ * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed wins, as
+ * with execvp(3): a path that is not there is passed over, and EACCES is reported only if none was
+ * executed.
  */
 int op_execute(struct program *p, const struct op *op)
 {
@@ -329,7 +345,9 @@ static void stay(pid_t parent)
 	_exit(0);
 }
 
-/* arg = { uid map, length, gid map, length, procfs }: a fd of a new user namespace with these maps. */
+/*
+ * arg = { uid map, length, gid map, length, procfs }: a fd of a new user namespace with these maps.
+ */
 int op_user_namespace(struct program *p, const struct op *op)
 {
 	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };

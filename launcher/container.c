@@ -14,14 +14,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fields 9, 22 and 31 of proc_pid_stat(5) counted from field 3, which is behind the last parenthesis of the name. */
+/*
+ * Fields 9, 22 and 31 of proc_pid_stat(5) counted from field 3, which is behind the last
+ * parenthesis of the name.
+ */
 enum { FLAGS_FIELD = 6, START_TIME_FIELD = 19, PENDING_FIELD = 28 };
-#define PF_EXITING 0x4		/* of the flags: linux/sched.h */
+#define PF_EXITING 0x4 /* of the flags: linux/sched.h */
 #define DYING_TIMEOUT_MS 1000 /* what is being killed may have much to let go of */
 
 enum { ENDED, DYING, LIVES };
 
-/* Its values behind the name, of which the state is given; 1, 0 if there is no such process, or -errno. */
+/*
+ * Its values behind the name, of which the state is given; 1, 0 if there is no such process, or
+ * -errno.
+ */
 static int read_stat(int pid, char *state, uint64_t values[PENDING_FIELD + 1])
 {
 	char path[32], stat[1024];
@@ -65,7 +71,9 @@ static int read_life(int pid, uint64_t start_time)
 		return rc == 0 ? ENDED : rc;
 	if (strchr("ZXx", state) || values[START_TIME_FIELD] != start_time)
 		return ENDED;
-	return values[FLAGS_FIELD] & PF_EXITING || values[PENDING_FIELD] & 1 << (SIGKILL - 1) ? DYING : LIVES;
+	return values[FLAGS_FIELD] & PF_EXITING || values[PENDING_FIELD] & 1 << (SIGKILL - 1) ?
+		       DYING :
+		       LIVES;
 }
 
 /* TEXT pid TEXT, and where there is a third one, start time TEXT. */
@@ -93,7 +101,10 @@ int op_write_process(struct program *p, const struct op *op)
 	return write_process(p->slots[op->arg[0]], p->slots[op->arg[1]], texts);
 }
 
-/* 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has been killed, waits for that. */
+/*
+ * 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has
+ * been killed, waits for that.
+ */
 static int process_lives(int pid, uint64_t start_time, int ends)
 {
 	int fd = ends ? (int)syscall(__NR_pidfd_open, pid, 0) : -1;
@@ -168,7 +179,8 @@ int op_await_readers_gone(struct program *p, const struct op *op)
 
 static int open_signals(uint64_t signals)
 {
-	int fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals), SFD_CLOEXEC | SFD_NONBLOCK);
+	int fd = (int)syscall(__NR_signalfd4, -1, &signals, sizeof(signals),
+			      SFD_CLOEXEC | SFD_NONBLOCK);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -181,7 +193,8 @@ static void pass_signals_on(int signal_fd, int connection)
 		uint8_t frame[FRAME_BYTES + 4] = { FRAME_SIGNAL, [7] = 4 };
 
 		memcpy(frame + FRAME_BYTES, &info.ssi_signo, 4);
-		send(connection, frame, sizeof(frame), MSG_NOSIGNAL); /* if it is gone, so is the process */
+		/* if it is gone, so is the process */
+		send(connection, frame, sizeof(frame), MSG_NOSIGNAL);
 	}
 }
 
@@ -217,7 +230,10 @@ static int take_frame(struct heard *heard)
 	return 1;
 }
 
-/* Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile; where they are not, EINTR: there is one. */
+/*
+ * Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile; where they are not,
+ * EINTR: there is one.
+ */
 static int hear(int connection, int signal_fd, int passes_on, struct heard *heard)
 {
 	int rc;
@@ -233,7 +249,8 @@ static int hear(int connection, int signal_fd, int passes_on, struct heard *hear
 				return -EINTR;
 			pass_signals_on(signal_fd, connection);
 		}
-		n = recv(connection, inbox + inbox_length, sizeof(inbox) - inbox_length, MSG_DONTWAIT);
+		n = recv(connection, inbox + inbox_length, sizeof(inbox) - inbox_length,
+			 MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
@@ -244,8 +261,9 @@ static int hear(int connection, int signal_fd, int passes_on, struct heard *hear
 }
 
 /*
- * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the supervisor has gone then, and nobody
- * knows. ECANCELED: it says that it could not be. EINTR: one of the signals is there, and stays.
+ * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the
+ * supervisor has gone then, and nobody knows. ECANCELED: it says that it could not be. EINTR: one
+ * of the signals is there, and stays.
  */
 static int await_start(int connection, int start, uint64_t ending)
 {
@@ -257,9 +275,11 @@ static int await_start(int connection, int start, uint64_t ending)
 	if (signal_fd < 0)
 		return signal_fd;
 	if (start)
-		send(connection, request, sizeof(request), MSG_NOSIGNAL); /* if it has gone, that is what we hear */
+		/* if it has gone, that is what we hear */
+		send(connection, request, sizeof(request), MSG_NOSIGNAL);
 	while ((rc = hear(connection, signal_fd, 0, &heard)) > 0)
-		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED) || heard.kind == FRAME_FAILED)
+		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED) ||
+		    heard.kind == FRAME_FAILED)
 			break;
 	close(signal_fd);
 	if (rc > 0)

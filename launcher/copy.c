@@ -1,8 +1,9 @@
 /*
- * Copies what lies below a mount point into the fresh file system that will cover it (the mount option tmpcopyup).
- * The source may be a volume that another container changes meanwhile: everything is opened by name in an open
- * directory, without following links, and looked at again once it is open; sizes and counts have bounds.
- * Allocates nothing: this runs between clone3(2) and execve(2).
+ * Copies what lies below a mount point into the fresh file system that will cover it (the mount
+ * option tmpcopyup). The source may be a volume that another container changes meanwhile:
+ * everything is opened by name in an open directory, without following links, and looked at again
+ * once it is open; sizes and counts have bounds. Allocates nothing: this runs between clone3(2) and
+ * execve(2).
  */
 #include "play.h"
 
@@ -15,7 +16,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define COPY_MAX_DEPTH 100	   /* 4 KiB of stack each */
+#define COPY_MAX_DEPTH 100 /* 4 KiB of stack each */
 #define COPY_MAX_ENTRIES 1000000 /* a directory that grows as fast as it is read has no end */
 #define COPY_MAX_LINK 4096
 
@@ -30,8 +31,8 @@ static int copy_xattrs(int from, int to)
 	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1) {
 		ssize_t size = fgetxattr(from, names + at, value, sizeof(value));
 
-		if (size >= 0 && fsetxattr(to, names + at, value, (size_t)size, 0) < 0 && errno != EOPNOTSUPP &&
-		    errno != EPERM)
+		if (size >= 0 && fsetxattr(to, names + at, value, (size_t)size, 0) < 0 &&
+		    errno != EOPNOTSUPP && errno != EPERM)
 			return -errno;
 	}
 	return 0;
@@ -68,7 +69,8 @@ static int copy_directory(int from, int to, const char *name, int depth)
 	if (source < 0)
 		return -errno;
 	target = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	rc = target < 0 || fstat(source, &st) < 0 ? -errno : copy_children(source, target, depth + 1);
+	rc = target < 0 || fstat(source, &st) < 0 ? -errno :
+						    copy_children(source, target, depth + 1);
 	if (rc == 0)
 		rc = copy_metadata(source, target, &st);
 	if (target >= 0)
@@ -80,7 +82,8 @@ static int copy_directory(int from, int to, const char *name, int depth)
 static int copy_bytes(int source, int target, off_t size)
 {
 	while (size > 0) {
-		ssize_t length = sendfile(target, source, NULL, size < 0x40000000 ? (size_t)size : 0x40000000);
+		ssize_t length = sendfile(target, source, NULL,
+					  size < 0x40000000 ? (size_t)size : 0x40000000);
 
 		if (length < 0)
 			return -errno;
@@ -94,7 +97,8 @@ static int copy_bytes(int source, int target, off_t size)
 static int copy_file(int from, int to, const char *name)
 {
 	/* O_NONBLOCK: it may have become a FIFO. */
-	int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), target, rc;
+	int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC),
+	    target, rc;
 	struct stat st;
 
 	if (source < 0)
@@ -133,7 +137,8 @@ static int copy_special(int from, int to, const char *name, const struct stat *s
 	}
 	if (fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (!S_ISLNK(st->st_mode) && fchmodat(to, name, st->st_mode & 07777, 0) < 0) /* nobody but us sees `to` */
+	/* nobody but us sees `to` */
+	if (!S_ISLNK(st->st_mode) && fchmodat(to, name, st->st_mode & 07777, 0) < 0)
 		return -errno;
 	return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
@@ -172,7 +177,10 @@ static int copy_children(int from, int to, int depth)
 	return length < 0 ? -errno : 0;
 }
 
-/* From the directory behind `from` (O_PATH will do) to that behind `to`, which has its mode already. 0 or -errno. */
+/*
+ * From the directory behind `from` (O_PATH will do) to that behind `to`, which has its mode
+ * already. 0 or -errno.
+ */
 static int copy_up(int from, int to, int with_owner)
 {
 	int source = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), target, rc;

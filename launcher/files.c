@@ -55,7 +55,10 @@ int numbered_path(char *path, size_t room, const char *prefix, int value, const 
 	return 0;
 }
 
-/* arg = { prefix, pid slot, suffix, data, length, dir fd }: writes to the file PREFIX pid SUFFIX under dir. */
+/*
+ * arg = { prefix, pid slot, suffix, data, length, dir fd }: writes to the file PREFIX pid SUFFIX
+ * under dir.
+ */
 int op_write_by_pid(struct program *p, const struct op *op)
 {
 	char path[256];
@@ -93,7 +96,10 @@ static int follow_link(int parent, const char *name, char *path, size_t start, s
 	return 0;
 }
 
-/* The deepest directory above the path's last component that is there; *end is where its own path ends. The root if none is. */
+/*
+ * The deepest directory above the path's last component that is there; *end is where its own path
+ * ends. The root if none is.
+ */
 static int deepest_directory(int root, char *path, uint64_t resolve, size_t *end)
 {
 	size_t at = strlen(path);
@@ -115,8 +121,9 @@ static int deepest_directory(int root, char *path, uint64_t resolve, size_t *end
 }
 
 /*
- * Makes what is missing of the path, one component at a time, each in a directory that was itself opened in the root:
- * no symlink, also one that appears meanwhile, leads out. Returns an fd, or -EAGAIN if a link has changed the path.
+ * Makes what is missing of the path, one component at a time, each in a directory that was itself
+ * opened in the root: no symlink, also one that appears meanwhile, leads out. Returns an fd, or
+ * -EAGAIN if a link has changed the path.
  */
 static int make_target(int root, char *path, uint64_t type, uint64_t resolve)
 {
@@ -136,7 +143,8 @@ static int make_target(int root, char *path, uint64_t type, uint64_t resolve)
 		saved = path[end];
 		path[end] = 0;
 		strcpy(name, path + start);
-		rc = last && !type ? mknodat(parent, name, S_IFREG | 0644, 0) : mkdirat(parent, name, 0755);
+		rc = last && !type ? mknodat(parent, name, S_IFREG | 0644, 0) :
+				     mkdirat(parent, name, 0755);
 		rc = rc < 0 && errno != EEXIST ? -errno : 0;
 		fd = rc == 0 ? open_in_root(root, path, last ? type : O_DIRECTORY, resolve) : rc;
 		path[end] = saved;
@@ -205,7 +213,8 @@ int op_inherit_mode(struct program *p, const struct op *op)
 		return -errno;
 	for (int i = 3; i >= 0; i--, st.st_mode >>= 3)
 		mode[i] = (char)('0' + (st.st_mode & 7));
-	return syscall(__NR_fsconfig, p->slots[op->arg[0]], FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ?
+	return syscall(__NR_fsconfig, p->slots[op->arg[0]], FSCONFIG_SET_STRING, "mode", mode, 0) <
+			       0 ?
 		       -errno :
 		       0;
 }
@@ -216,7 +225,9 @@ int op_check_cwd(struct program *p, const struct op *op)
 
 	(void)p;
 	(void)op;
-	/* The system call, not libc's wrapper: a directory outside the root reads "(unreachable)…". */
+	/*
+	 * The system call, not libc's wrapper: a directory outside the root reads "(unreachable)…".
+	 */
 	if (syscall(__NR_getcwd, path, sizeof(path)) < 0)
 		return -errno;
 	return path[0] == '/' ? 0 : -ENOENT;
@@ -239,5 +250,6 @@ int op_capture(struct program *p, const struct op *op)
 {
 	(void)p;
 	(void)op;
-	return 0; /* supervise.c reads these when the process has ended, before the other clean-up ops */
+	/* supervise.c reads these when the process has ended, before the other clean-up ops */
+	return 0;
 }

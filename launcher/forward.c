@@ -1,6 +1,7 @@
 /*
- * A fd of the child's that it can tell nobody of by system calls, because a filter decides over those already: its
- * number goes through a page that child and launcher share, and the answer comes back there.
+ * A fd of the child's that it can tell nobody of by system calls, because a filter decides over
+ * those already: its number goes through a page that child and launcher share, and the answer comes
+ * back there.
  */
 #include "child.h"
 
@@ -31,8 +32,8 @@ int make_letterbox(const struct program *p)
 		i++;
 	if (i == p->header.init_count || letterbox)
 		return 0;
-	letterbox = mmap(NULL, LETTERBOX_WORDS * sizeof(*letterbox), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			 0);
+	letterbox = mmap(NULL, LETTERBOX_WORDS * sizeof(*letterbox), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (letterbox != MAP_FAILED)
 		return 0;
 	letterbox = NULL;
@@ -84,12 +85,17 @@ static int send_state(const struct program *p, const struct op *op, int socket, 
 	control.header.cmsg_type = SCM_RIGHTS;
 	control.header.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&control.header), &passed, sizeof(int));
-	sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT); /* whoever does not read keeps no container waiting */
+	/* whoever does not read keeps no container waiting */
+	sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent == total ? 0 : -EMSGSIZE;
 }
 
-/* A process of its own: waits for the offer, for as long as the child lives; takes the fd out of the child; sends it. */
-static void forward(const struct program *p, const struct op *op, int pidfd) __attribute__((noreturn));
+/*
+ * A process of its own: waits for the offer, for as long as the child lives; takes the fd out of
+ * the child; sends it.
+ */
+static void forward(const struct program *p, const struct op *op, int pidfd)
+	__attribute__((noreturn));
 static void forward(const struct program *p, const struct op *op, int pidfd)
 {
 	struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
@@ -106,7 +112,10 @@ static void forward(const struct program *p, const struct op *op, int pidfd)
 	_exit(0);
 }
 
-/* arg = { pid, socket, text, text, text }: what the child will offer is sent as TEXT pid TEXT [pid TEXT] over the socket. */
+/*
+ * arg = { pid, socket, text, text, text }: what the child will offer is sent as TEXT pid TEXT [pid
+ * TEXT] over the socket.
+ */
 int op_forward_fd(struct program *p, const struct op *op)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };

@@ -1,7 +1,7 @@
 /*
- * The launcher: checks the program that it is started with (check.c), plays it (play.c), whereby a child is cloned that plays
- * its own part up to execve(2), and then supervises that child (supervise.c). It decides nothing, and parses no text but the
- * kernel's own lists of numbers.
+ * The launcher: checks the program that it is started with (check.c), plays it (play.c), whereby a
+ * child is cloned that plays its own part up to execve(2), and then supervises that child
+ * (supervise.c). It decides nothing, and parses no text but the kernel's own lists of numbers.
  */
 #include "child.h"
 #include "supervise.h"
@@ -19,22 +19,30 @@
 
 #define SIGNAL_COUNT 64
 
-/* The child's own account of its failure, if it left one, explains what then failed here: a message to it, say. */
+/*
+ * The child's own account of its failure, if it left one, explains what then failed here: a message
+ * to it, say.
+ */
 static void hear_child(void)
 {
 	struct record record;
 	int passed;
 
 	while (stage.child && !stage.child_failure.error &&
-	       sync_receive(stage.sync_fd, &record, &passed, MSG_DONTWAIT) == (ssize_t)sizeof(record)) {
+	       sync_receive(stage.sync_fd, &record, &passed, MSG_DONTWAIT) ==
+		       (ssize_t)sizeof(record)) {
 		if (passed >= 0)
 			close(passed);
 		if (record.type == RECORD_FAILED)
-			stage.child_failure = (struct failure){ record.op_index, (int)record.error };
+			stage.child_failure =
+				(struct failure){ record.op_index, (int)record.error };
 	}
 }
 
-/* stdin, stdout and stderr become /dev/null, so that no fd of the program lands below 3; signals are as at boot. */
+/*
+ * stdin, stdout and stderr become /dev/null, so that no fd of the program lands below 3; signals
+ * are as at boot.
+ */
 static int settle(void)
 {
 	static const uint64_t by_default[4]; /* the kernel's struct sigaction, with SIG_DFL */
@@ -46,14 +54,19 @@ static int settle(void)
 		if (dup2(null, fd) < 0)
 			return -errno;
 	close(null);
-	for (int number = 1; number <= SIGNAL_COUNT; number++) /* execve(2) keeps ignored signals ignored */
+	/* execve(2) keeps ignored signals ignored */
+	for (int number = 1; number <= SIGNAL_COUNT; number++)
 		syscall(__NR_rt_sigaction, number, by_default, NULL, sizeof(uint64_t));
-	block_signals(~(uint64_t)0); /* the supervisor is told by signalfd(2); only SIGKILL ends it */
+	/* the supervisor is told by signalfd(2); only SIGKILL ends it */
+	block_signals(~(uint64_t)0);
 	fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
 	umask(0);
 	setsid();
 	prctl(PR_SET_NAME, "lighter"); /* instead of the number of the fd we were executed from */
-	/* Until execve, nobody in a namespace that we enter may read our memory or fds through /proc. */
+	/*
+	 * Until execve, nobody in a namespace that we enter may read our memory or fds through
+	 * /proc.
+	 */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return chdir("/") < 0 ? -errno : 0;
@@ -71,9 +84,10 @@ static void report(struct program *p, struct failure failure)
 }
 
 /*
- * In the place of the process that began a container, and goes on here: the same process, with its stdio and its environment.
- * It ends with the container's code. Where something is not as it should be, clean-up executes who can say so, or does better:
- * in this process, but where the code is known already. Signals stay blocked: what is begun is finished.
+ * In the place of the process that began a container, and goes on here: the same process, with its
+ * stdio and its environment. It ends with the container's code. Where something is not as it should
+ * be, clean-up executes who can say so, or does better: in this process, but where the code is
+ * known already. Signals stay blocked: what is begun is finished.
  */
 static void stand_in(struct program *p) __attribute__((noreturn));
 static void stand_in(struct program *p)
@@ -123,7 +137,8 @@ int main(void)
 	if (rc < 0) {
 		failure.error = -rc;
 		hear_child();
-		fail(&program, stage.child, stage.child_failure.error ? stage.child_failure : failure);
+		fail(&program, stage.child,
+		     stage.child_failure.error ? stage.child_failure : failure);
 	}
 	if (stage.child == 0)
 		fail(&program, 0, (struct failure){ OP_INDEX_UNKNOWN, EPROTO });

@@ -1,6 +1,6 @@
 /*
- * Requests over netlink(7). The kernel has done what a message asks, or not, when sendto(2) returns, and what it says of
- * it waits to be received: so nothing here blocks.
+ * Requests over netlink(7). The kernel has done what a message asks, or not, when sendto(2)
+ * returns, and what it says of it waits to be received: so nothing here blocks.
  */
 #include "play.h"
 
@@ -13,7 +13,10 @@
 
 #define ANSWER_BYTES 16384 /* all that the kernel tells of a link is some 2 KiB */
 
-/* One datagram of answers: the first error, or 0. The index of a link that was asked for goes to *link. */
+/*
+ * One datagram of answers: the first error, or 0. The index of a link that was asked for goes to
+ * *link.
+ */
 static int read_answers(const uint8_t *bytes, size_t length, int *link)
 {
 	struct nlmsghdr header;
@@ -26,11 +29,13 @@ static int read_answers(const uint8_t *bytes, size_t length, int *link)
 		memcpy(&header, bytes + at, sizeof(header));
 		if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > length - at)
 			return -EPROTO;
-		if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_len >= sizeof(header) + sizeof(error)) {
+		if (header.nlmsg_type == NLMSG_ERROR &&
+		    header.nlmsg_len >= sizeof(header) + sizeof(error)) {
 			memcpy(&error, bytes + at + sizeof(header), sizeof(error));
 			if (error)
 				return error < 0 && error > -4096 ? error : -EPROTO;
-		} else if (header.nlmsg_type == RTM_NEWLINK && header.nlmsg_len >= sizeof(header) + sizeof(info)) {
+		} else if (header.nlmsg_type == RTM_NEWLINK &&
+			   header.nlmsg_len >= sizeof(header) + sizeof(info)) {
 			memcpy(&info, bytes + at + sizeof(header), sizeof(info));
 			*link = info.ifi_index;
 		}
@@ -39,9 +44,9 @@ static int read_answers(const uint8_t *bytes, size_t length, int *link)
 }
 
 /*
- * All of the messages in one datagram, from a socket of the network namespace that we are in. A container's root may be in
- * there too, and sends what looks like answers: a connected socket gets the kernel's alone, and what came before it was
- * connected is passed over.
+ * All of the messages in one datagram, from a socket of the network namespace that we are in. A
+ * container's root may be in there too, and sends what looks like answers: a connected socket gets
+ * the kernel's alone, and what came before it was connected is passed over.
  */
 static int netlink_request(int protocol, const void *messages, size_t length, int *link)
 {
@@ -55,12 +60,15 @@ static int netlink_request(int protocol, const void *messages, size_t length, in
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 || send(fd, messages, length, 0) < 0)
+	if (connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
+	    send(fd, messages, length, 0) < 0)
 		rc = -errno;
 	while (rc == 0 && (received = recvfrom(fd, answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC,
 					       (struct sockaddr *)&sender, &sender_length)) >= 0)
 		if (sender.nl_pid == kernel.nl_pid)
-			rc = (size_t)received <= sizeof(answer) ? read_answers(answer, (size_t)received, link) : -EMSGSIZE;
+			rc = (size_t)received <= sizeof(answer) ?
+				     read_answers(answer, (size_t)received, link) :
+				     -EMSGSIZE;
 	if (rc == 0 && errno != EAGAIN)
 		rc = -errno;
 	close(fd);

@@ -1,7 +1,8 @@
 /*
- * Plays the ops of a program that has passed the checks: the first that fails ends it. Here are the ops on system calls and
- * slots; those on the new process are in child.c and forward.c, on files in files.c and copy.c, on networks in netlink.c,
- * on what a container leaves in cgroup.c, and on one that is there in container.c.
+ * Plays the ops of a program that has passed the checks: the first that fails ends it. Here are the
+ * ops on system calls and slots; those on the new process are in child.c and forward.c, on files in
+ * files.c and copy.c, on networks in netlink.c, on what a container leaves in cgroup.c, and on one
+ * that is there in container.c.
  */
 #include "play.h"
 
@@ -95,9 +96,13 @@ static int play_op(struct program *p, const struct op *op)
 {
 	int rc;
 
-	/* Skipped, or failed in a tolerated way: then its slot is unset, whatever an earlier op had put there. */
+	/*
+	 * Skipped, or failed in a tolerated way: then its slot is unset, whatever an earlier op had
+	 * put there.
+	 */
 	set_slot(p, op->out, -1);
-	if ((op->guard != NO_SLOT && !is_set(p, op->guard)) || (op->unless != NO_SLOT && is_set(p, op->unless)))
+	if ((op->guard != NO_SLOT && !is_set(p, op->guard)) ||
+	    (op->unless != NO_SLOT && is_set(p, op->unless)))
 		return 0;
 	rc = op_players[op->kind](p, op);
 	for (int i = 0; rc < 0 && i < (int)MAX_TOLERATED; i++)

@@ -9,7 +9,8 @@ extern struct stage {
 	pid_t child; /* 0 until the clone; in the child too */
 	int in_child;
 	int released; /* in the child: the launcher has gone, as it said it would */
-	struct failure child_failure; /* filled when a receive in the launcher finds that the child failed */
+	/* filled when a receive in the launcher finds that the child failed */
+	struct failure child_failure;
 } stage;
 
 /* Stops at the first op that fails; its index goes to *failed. 0, or that op's -errno. */
@@ -18,7 +19,10 @@ int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
 /* Goes on after a failure: the engine's own clean-up finds the rest. */
 void play_cleanup(struct program *p);
 
-/* For ops. The value of an argument as the kernel takes it: an unset slot is EBADF, as a closed fd would be. */
+/*
+ * For ops. The value of an argument as the kernel takes it: an unset slot is EBADF, as a closed fd
+ * would be.
+ */
 int argument(const struct program *p, const struct op *op, int k, uint64_t *value);
 const char *text(const struct program *p, const struct op *op, int k);
 int set_slot(struct program *p, uint64_t slot, int value); /* 0 */

@@ -1,7 +1,8 @@
 /*
- * The OCI runtime's `start`, `kill`, `delete` and `state`, as far as they were compiled when their container was created
- * (src/oci/later.ts): the program that is kept for the command is played here, in place of a start of Bun. Whatever is
- * unusual, or fails, is left to `lighter` beside this file, which does the command from its beginning.
+ * The OCI runtime's `start`, `kill`, `delete` and `state`, as far as they were compiled when their
+ * container was created (src/oci/later.ts): the program that is kept for the command is played
+ * here, in place of a start of Bun. Whatever is unusual, or fails, is left to `lighter` beside this
+ * file, which does the command from its beginning.
  */
 #include "play.h"
 
@@ -23,7 +24,9 @@ struct command {
 	const char *name, *root, *log, *id, *signal;
 };
 
-/* The value of a flag that takes one, `--name VALUE` or `--name=VALUE`; NULL for another argument. */
+/*
+ * The value of a flag that takes one, `--name VALUE` or `--name=VALUE`; NULL for another argument.
+ */
 static const char *value_of(const char *name, char **argv, int *at)
 {
 	size_t length = strlen(name);
@@ -38,7 +41,8 @@ static const char *value_of(const char *name, char **argv, int *at)
 static int is_id(const char *text)
 {
 	return *text != 0 && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-") == strlen(text);
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-") ==
+		       strlen(text);
 }
 
 /* Only what callers usually say. 0: something else was said. */
@@ -56,7 +60,8 @@ static int parse(struct command *command, char **argv)
 			command->log = value;
 		else if ((value = value_of("--log-format", argv, &at)) != NULL)
 			format = value;
-		else if (strcmp(argv[at], "--systemd-cgroup") != 0) /* a container in a scope has no programs */
+		/* a container in a scope has no programs */
+		else if (strcmp(argv[at], "--systemd-cgroup") != 0)
 			return 0;
 	}
 	if (!argv[at] || (strcmp(format, "text") != 0 && strcmp(format, "json") != 0))
@@ -65,7 +70,11 @@ static int parse(struct command *command, char **argv)
 	is_delete = strcmp(command->name, "delete") == 0;
 	for (; argv[at]; at++) {
 		if (is_delete && (strcmp(argv[at], "--force") == 0 || strcmp(argv[at], "-f") == 0))
-			continue; /* which means nothing for one that has stopped, and others are not deleted here */
+			/*
+			 * which means nothing for one that has stopped, and others are not deleted
+			 * here
+			 */
+			continue;
 		if (argv[at][0] == '-')
 			return 0;
 		if (!command->id)
@@ -86,8 +95,9 @@ static int signal_number(const char *text)
 	static const struct {
 		const char *name;
 		int number;
-	} names[] = { { "KILL", SIGKILL }, { "TERM", SIGTERM }, { "INT", SIGINT },   { "HUP", SIGHUP },
-		      { "QUIT", SIGQUIT }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "WINCH", SIGWINCH } };
+	} names[] = { { "KILL", SIGKILL }, { "TERM", SIGTERM },	 { "INT", SIGINT },
+		      { "HUP", SIGHUP },   { "QUIT", SIGQUIT },	 { "USR1", SIGUSR1 },
+		      { "USR2", SIGUSR2 }, { "WINCH", SIGWINCH } };
 	char *end;
 	long number = strtol(text, &end, 10);
 
@@ -112,8 +122,8 @@ static int play_command(const struct command *command)
 	uint8_t *bytes;
 	int fd;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s.program", command->root, command->id, command->name) >=
-		    sizeof(path) ||
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s.program", command->root, command->id,
+			     command->name) >= sizeof(path) ||
 	    number == 0)
 		return -1;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -124,13 +134,17 @@ static int play_command(const struct command *command)
 	if (!bytes || program_load(&program, bytes, length) < 0 || program.header.init_count > 0)
 		return -1;
 	/* A log that is asked for is there, empty or not. */
-	if (command->log && *command->log && open(command->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) < 0)
+	if (command->log && *command->log &&
+	    open(command->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) < 0)
 		return -1;
 	program.slots[program.header.init_slot] = number;
 	return play(&program, 0, program.header.host_count, &failed);
 }
 
-/* `lighter` is where this file is, however it was called. Not by way of /proc: others may have mounted something there. */
+/*
+ * `lighter` is where this file is, however it was called. Not by way of /proc: others may have
+ * mounted something there.
+ */
 static void run_lighter(char **argv) __attribute__((noreturn));
 static void run_lighter(char **argv)
 {
@@ -141,10 +155,13 @@ static void run_lighter(char **argv)
 	if (slash) {
 		memcpy(slash + 1, "lighter", sizeof("lighter"));
 		/* The name that it goes by: src/oci/version.ts. */
-		argv[0] = (char *)(uintptr_t)(strcmp(name ? name + 1 : called, "runc") == 0 ? "runc" : "lighter-runtime");
+		argv[0] = (char *)(uintptr_t)(strcmp(name ? name + 1 : called, "runc") == 0 ?
+						      "runc" :
+						      "lighter-runtime");
 		execve(path, argv, environ);
 	}
-	fprintf(stderr, "lighter-runtime: execute \"%s\": %s\n", slash ? path : "lighter", strerror(errno));
+	fprintf(stderr, "lighter-runtime: execute \"%s\": %s\n", slash ? path : "lighter",
+		strerror(errno));
 	exit(1);
 }
 

@@ -1,10 +1,12 @@
 /*
- * Stays as the parent of the played program's child: moves its output to the log file and to attached clients, and
- * clients' input to it; answers requests on the unix socket; when the child ends, writes the exit record durably,
- * tells everyone, plays the clean-up ops and goes. Frames and the exit record: see src/linux/program/format.ts.
+ * Stays as the parent of the played program's child: moves its output to the log file and to
+ * attached clients, and clients' input to it; answers requests on the unix socket; when the child
+ * ends, writes the exit record durably, tells everyone, plays the clean-up ops and goes. Frames and
+ * the exit record: see src/linux/program/format.ts.
  *
- * Back-pressure: a chunk of output stays until every attached client has taken it; only then is more read. The end waits for
- * nobody: what clients have not taken by then is sent by a process of its own.
+ * Back-pressure: a chunk of output stays until every attached client has taken it; only then is
+ * more read. The end waits for nobody: what clients have not taken by then is sent by a process of
+ * its own.
  */
 #include "supervise.h"
 
@@ -28,27 +30,31 @@
 #include "files.h"
 #include "sync.h"
 
-#define CHUNK_BYTES 49152 /* three quarters of a pipe; two of these are a part of the megabyte that we may take */
+/* three quarters of a pipe; two of these are a part of the megabyte that we may take */
+#define CHUNK_BYTES 49152
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
 /* Room for one log entry at its worst, when every byte becomes six. */
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
 #define LOG_ENDING_BYTES 16 /* ".999.gz" */
-#define TAIL_BYTES (2 << 20) /* of both streams: a pipe has a megabyte at most, unless its owner is privileged */
+/* of both streams: a pipe has a megabyte at most, unless its owner is privileged */
+#define TAIL_BYTES (2 << 20)
 #define MAX_CLIENTS 1024 /* more than the engine attaches (ATTACHED_CLIENTS_MAX) */
 #define PART_MS 200 /* for clients that do not close when we do */
 #define RELEASE_MS 1000 /* for a process that may be frozen to say that it goes on by itself */
-#define FLUSH_MS 60000 /* how long clients are waited for that do not take what was said at the end */
+/* how long clients are waited for that do not take what was said at the end */
+#define FLUSH_MS 60000
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
 struct client {
 	int fd;
-	int output_fd; /* gets the output: fd, or the socket that came with the word that output may begin */
+	/* gets the output: fd, or the socket that came with the word that output may begin */
+	int output_fd;
 	uint8_t kind, mask;
-	uint8_t gone;	  /* has closed its side: only what it sent for stdin still counts */
-	uint8_t taken;	  /* bit i: has had all of streams[i]'s chunk */
-	int8_t current;	  /* the stream whose chunk is half-way out, IN_TAIL, or -1 */
+	uint8_t gone; /* has closed its side: only what it sent for stdin still counts */
+	uint8_t taken; /* bit i: has had all of streams[i]'s chunk */
+	int8_t current; /* the stream whose chunk is half-way out, IN_TAIL, or -1 */
 	uint8_t in_length;
 	uint8_t in[24];
 	uint32_t sent; /* bytes of the current chunk that are out */
@@ -73,12 +79,17 @@ static enum state state;
 static pid_t init_pid;
 static int sync_fd, executing, init_reaped;
 static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
-static int terminal_due; /* the child is still to send it: until then input stays with the clients */
-/* Zeroed pages that nobody writes to take no memory: of what is large, nothing is initialized, nor cleared later. */
+/* the child is still to send it: until then input stays with the clients */
+static int terminal_due;
+/*
+ * Zeroed pages that nobody writes to take no memory: of what is large, nothing is initialized, nor
+ * cleared later.
+ */
 static struct stream streams[2];
 static struct client clients[MAX_CLIENTS];
 static int client_count;
-static uint8_t tail[TAIL_BYTES]; /* frames that were read at the end, while clients had not taken the chunks before them */
+/* frames that were read at the end, while clients had not taken the chunks before them */
+static uint8_t tail[TAIL_BYTES];
 static uint32_t tail_length;
 static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
 static size_t input_length, input_sent;
@@ -88,7 +99,7 @@ static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
 static struct {
-	int fd;	    /* -1 where it could not be opened */
+	int fd; /* -1 where it could not be opened */
 	int wanted; /* has a path */
 	uint64_t size;
 	size_t length;
@@ -110,11 +121,12 @@ static void put_u32(uint8_t *at, uint32_t value)
 
 static void put_frame_header(uint8_t *at, uint8_t kind, uint32_t length)
 {
-	const uint8_t header[FRAME_BYTES] = {
-		kind, 0, 0, 0, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length
-	};
-
-	memcpy(at, header, sizeof(header));
+	memset(at, 0, FRAME_BYTES);
+	at[0] = kind;
+	at[4] = (uint8_t)(length >> 24);
+	at[5] = (uint8_t)(length >> 16);
+	at[6] = (uint8_t)(length >> 8);
+	at[7] = (uint8_t)length;
 }
 
 static void set_nonblocking(int fd)
@@ -128,7 +140,7 @@ static int slot_fd(uint32_t slot)
 	return slot == NO_SLOT ? -1 : program->slots[slot];
 }
 
-/* --------------------------------------------------------------------------------------------- log: Docker's json-file */
+/* ---------------------------------------------------------------------- log: Docker's json-file */
 
 static void log_open(void)
 {
@@ -151,7 +163,10 @@ static const char *log_path(char into[PATH_BYTES], uint32_t number, const char *
 	return into;
 }
 
-/* What was current becomes the first rotated file. The engine makes a ".gz" of each when it comes to it, and then there are both. */
+/*
+ * What was current becomes the first rotated file. The engine makes a ".gz" of each when it comes
+ * to it, and then there are both.
+ */
 static void shift_rotated(const char *was_current)
 {
 	static const char *const endings[] = { "", ".gz" };
@@ -162,7 +177,8 @@ static void shift_rotated(const char *was_current)
 
 		unlink(log_path(from, number, endings[i]));
 		while (--number > 0)
-			rename(log_path(from, number, endings[i]), log_path(to, number + 1, endings[i]));
+			rename(log_path(from, number, endings[i]),
+			       log_path(to, number + 1, endings[i]));
 	}
 	rename(was_current, log_path(to, 1, ""));
 }
@@ -170,8 +186,9 @@ static void shift_rotated(const char *was_current)
 static void tell_rotated(void);
 
 /*
- * Whoever has the lock of the current file counts on all names for a moment: then it happens with the next output. There
- * is a current file at every moment, and it is locked from before it is that until all have their names.
+ * Whoever has the lock of the current file counts on all names for a moment: then it happens with
+ * the next output. There is a current file at every moment, and it is locked from before it is that
+ * until all have their names.
  */
 static void log_rotate(void)
 {
@@ -189,7 +206,8 @@ static void log_rotate(void)
 	if (access(log_path(next, 0, ".next"), F_OK) == 0)
 		shift_rotated(next); /* was current: whoever was before us was killed in here */
 	fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd >= 0 && flock(fd, LOCK_EX) == 0 && renameat2(AT_FDCWD, next, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0 &&
+	    renameat2(AT_FDCWD, next, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
 		shift_rotated(next);
 		flock(fd, LOCK_UN);
 		tell_rotated();
@@ -217,7 +235,8 @@ static void log_flush(void)
 		return;
 	if (logfile.fd < 0)
 		log_open();
-	if (is_log_full(logfile.size)) { /* not sooner: what was said last is to be in the current file */
+	/* not sooner: what was said last is to be in the current file */
+	if (is_log_full(logfile.size)) {
 		log_rotate();
 		if (logfile.fd < 0)
 			log_open();
@@ -255,8 +274,8 @@ static size_t utf8_length(const uint8_t *s, size_t left)
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return length;
 }
@@ -290,13 +309,17 @@ static void log_escaped(const uint8_t *s, size_t length)
 		} else if (s[i] == '\t') {
 			log_text("\\t");
 		} else if (s[i] < 0x20 || s[i] == '<' || s[i] == '>' || s[i] == '&') {
-			log_bytes((const char[]){ '\\', 'u', '0', '0', hex[s[i] >> 4], hex[s[i] & 15] }, 6);
+			log_bytes((const char[]){ '\\', 'u', '0', '0', hex[s[i] >> 4],
+						  hex[s[i] & 15] },
+				  6);
 		} else if (s[i] == 0x7f) {
 			log_bytes(s + i, 1);
 		} else if ((sequence = utf8_length(s + i, length - i)) == 0) {
 			log_text("\\ufffd");
-		} else if (sequence == 3 && s[i] == 0xe2 && s[i + 1] == 0x80 && (s[i + 2] == 0xa8 || s[i + 2] == 0xa9)) {
-			log_text(s[i + 2] == 0xa8 ? "\\u2028" : "\\u2029"); /* line ends in JavaScript */
+		} else if (sequence == 3 && s[i] == 0xe2 && s[i + 1] == 0x80 &&
+			   (s[i + 2] == 0xa8 || s[i + 2] == 0xa9)) {
+			/* line ends in JavaScript */
+			log_text(s[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
 			i += 2;
 		} else {
 			log_bytes(s + i, sequence);
@@ -306,7 +329,10 @@ static void log_escaped(const uint8_t *s, size_t length)
 	}
 }
 
-/* What comes after the text of each entry that is written now: the stream, and the time as Go prints it in RFC 3339. */
+/*
+ * What comes after the text of each entry that is written now: the stream, and the time as Go
+ * prints it in RFC 3339.
+ */
 struct tail {
 	size_t length;
 	char text[96];
@@ -322,8 +348,9 @@ static void make_tail(struct tail *tail, const struct stream *stream)
 	gmtime_r(&seconds, &tm);
 	length = snprintf(tail->text, sizeof(tail->text),
 			  "\",\"stream\":\"%s\",\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%09u",
-			  stream->mask == ATTACH_STDOUT ? "stdout" : "stderr", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
-			  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
+			  stream->mask == ATTACH_STDOUT ? "stdout" : "stderr",
+			  (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+			  tm.tm_min, tm.tm_sec, (unsigned)(ns % 1000000000));
 	while (tail->text[length - 1] == '0')
 		length--;
 	if (tail->text[length - 1] == '.')
@@ -386,7 +413,7 @@ static void log_end(struct stream *stream)
 	log_flush();
 }
 
-/* --------------------------------------------------------------------------------------------------------- clients */
+/* -------------------------------------------------------------------------------------- clients */
 
 static void close_output(struct client *client)
 {
@@ -402,7 +429,9 @@ static void drop_client(int index)
 	clients[index] = clients[--client_count];
 }
 
-/* Small frames to a control client. One that does not read them is dropped: it can connect again. */
+/*
+ * Small frames to a control client. One that does not read them is dropped: it can connect again.
+ */
 static int tell(struct client *client, uint8_t kind, const void *payload, uint32_t length)
 {
 	uint8_t frame[FRAME_BYTES + sizeof(exit_record)];
@@ -420,13 +449,17 @@ static void tell_all(uint8_t kind, const void *payload, uint32_t length)
 			drop_client(i);
 }
 
-/* Who has not read the last word would not read a thousand of these either, and looks for itself when it reads it. */
+/*
+ * Who has not read the last word would not read a thousand of these either, and looks for itself
+ * when it reads it.
+ */
 static void tell_rotated(void)
 {
 	for (int i = client_count - 1; i >= 0; i--) {
 		int unread;
 
-		if (clients[i].kind == CLIENT_CONTROL && ioctl(clients[i].fd, SIOCOUTQ, &unread) == 0 && unread == 0 &&
+		if (clients[i].kind == CLIENT_CONTROL &&
+		    ioctl(clients[i].fd, SIOCOUTQ, &unread) == 0 && unread == 0 &&
 		    !tell(&clients[i], FRAME_ROTATED, "", 0))
 			drop_client(i);
 	}
@@ -462,7 +495,8 @@ static int answer_signal(const uint8_t *payload)
 	memcpy(&number, payload, sizeof(number));
 	if (init_reaped)
 		return ESRCH;
-	return kill(init_pid, (int)number) < 0 ? errno : 0; /* init_pid is our unreaped child: never somebody else */
+	/* init_pid is our unreaped child: never somebody else */
+	return kill(init_pid, (int)number) < 0 ? errno : 0;
 }
 
 static int answer_start(void)
@@ -473,12 +507,16 @@ static int answer_start(void)
 		return EALREADY;
 	state = STARTING;
 	rc = sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
-	return rc == -EPIPE ? 0 : -rc; /* it has failed while it waited: read_sync hears why, and says so */
+	/* it has failed while it waited: read_sync hears why, and says so */
+	return rc == -EPIPE ? 0 : -rc;
 }
 
 static void part(void);
 
-/* Until the process has taken our word: what fails before is still a failed start, and somebody is here to say so. */
+/*
+ * Until the process has taken our word: what fails before is still a failed start, and somebody is
+ * here to say so.
+ */
 static void let_go(void)
 {
 	struct pollfd answer = { sync_fd, POLLIN, 0 };
@@ -491,11 +529,14 @@ static void let_go(void)
 		if (record.type == RECORD_RELEASED)
 			return;
 		if (record.type == RECORD_FAILED)
-			fail(program, init_pid, (struct failure){ record.op_index, (int)record.error });
+			fail(program, init_pid,
+			     (struct failure){ record.op_index, (int)record.error });
 	}
 }
 
-/* The process, which may have ended meanwhile, goes to our parent: nobody has waited for it here. */
+/*
+ * The process, which may have ended meanwhile, goes to our parent: nobody has waited for it here.
+ */
 static int answer_release(struct client *client)
 {
 	uint32_t error = 0;
@@ -526,7 +567,8 @@ static void close_stdin_soon(void)
 }
 
 /* A whole frame from a client. Returns 0 to drop the client. */
-static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payload, uint32_t length)
+static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payload,
+			uint32_t length)
 {
 	uint32_t error = 0;
 
@@ -565,18 +607,22 @@ static int read_requests(struct client *client)
 {
 	while (client->kind != CLIENT_ATTACH) {
 		/* Never past the first frame's end: what follows an ATTACH is stdin. */
-		size_t want = client->in_length < FRAME_BYTES ? FRAME_BYTES : (size_t)FRAME_BYTES + client->in[7];
+		size_t want = client->in_length < FRAME_BYTES ? FRAME_BYTES :
+								(size_t)FRAME_BYTES + client->in[7];
 		ssize_t n = 0;
 
 		if (client->in_length < want) {
-			n = read(client->fd, client->in + client->in_length, want - client->in_length);
+			n = read(client->fd, client->in + client->in_length,
+				 want - client->in_length);
 			if (n <= 0)
-				return n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET);
+				return n < 0 &&
+				       (errno == EAGAIN || errno == EINTR || errno == ECONNRESET);
 			client->in_length += (uint8_t)n;
 		}
 		if (client->in_length < FRAME_BYTES)
 			continue;
-		if (client->in[4] || client->in[5] || client->in[6] || client->in[7] > sizeof(client->in) - FRAME_BYTES)
+		if (client->in[4] || client->in[5] || client->in[6] ||
+		    client->in[7] > sizeof(client->in) - FRAME_BYTES)
 			return 0;
 		if (client->in_length < FRAME_BYTES + client->in[7])
 			continue;
@@ -587,7 +633,10 @@ static int read_requests(struct client *client)
 	return 1;
 }
 
-/* The word that output may begin: a byte, with the socket to send it to if that is another. Returns 0 until it comes. */
+/*
+ * The word that output may begin: a byte, with the socket to send it to if that is another. Returns
+ * 0 until it comes.
+ */
 static int may_send(struct client *client)
 {
 	uint8_t byte;
@@ -605,12 +654,15 @@ static int may_send(struct client *client)
 	return 1; /* if its socket is closed, so will sending find */
 }
 
-/* Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin to be read. */
+/*
+ * Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin
+ * to be read.
+ */
 static int hang_up(struct client *client)
 {
 	client->gone = 1;
 	may_send(client); /* what follows its word is stdin */
-	client->mask &= (uint8_t)~(ATTACH_STDOUT | ATTACH_STDERR);
+	client->mask &= (uint8_t) ~(ATTACH_STDOUT | ATTACH_STDERR);
 	client->current = -1;
 	close_output(client);
 	return (client->mask & ATTACH_STDIN) != 0;
@@ -656,7 +708,10 @@ static void write_input(void)
 		close_stdin();
 }
 
-/* Who has gone is still there for what it sent for stdin; not if its place is needed. Returns 0 if nobody has gone. */
+/*
+ * Who has gone is still there for what it sent for stdin; not if its place is needed. Returns 0 if
+ * nobody has gone.
+ */
 static int make_room(void)
 {
 	for (int i = 0; i < client_count; i++)
@@ -667,7 +722,10 @@ static int make_room(void)
 	return 0;
 }
 
-/* And what those that have been accepted say of themselves: one that has said it before some output misses none of that. */
+/*
+ * And what those that have been accepted say of themselves: one that has said it before some output
+ * misses none of that.
+ */
 static void accept_clients(void)
 {
 	for (int i = client_count - 1; i >= 0; i--)
@@ -690,17 +748,21 @@ static void accept_clients(void)
 
 static uint32_t frame_length(const uint8_t *frame)
 {
-	return FRAME_BYTES + ((uint32_t)frame[4] << 24 | (uint32_t)frame[5] << 16 | (uint32_t)frame[6] << 8 | frame[7]);
+	return FRAME_BYTES + ((uint32_t)frame[4] << 24 | (uint32_t)frame[5] << 16 |
+			      (uint32_t)frame[6] << 8 | frame[7]);
 }
 
 /* The next chunk this client has not had: a stream's, IN_TAIL, or -1. */
 static int next_chunk(struct client *client)
 {
 	for (int i = 0; i < 2; i++)
-		if (streams[i].length > 0 && (client->mask & streams[i].mask) && !(client->taken & (1 << i)))
+		if (streams[i].length > 0 && (client->mask & streams[i].mask) &&
+		    !(client->taken & (1 << i)))
 			return i;
-	for (; client->tail_at < tail_length; client->tail_at += frame_length(tail + client->tail_at))
-		if (client->mask & (tail[client->tail_at] == FRAME_STDOUT ? ATTACH_STDOUT : ATTACH_STDERR))
+	for (; client->tail_at < tail_length;
+	     client->tail_at += frame_length(tail + client->tail_at))
+		if (client->mask &
+		    (tail[client->tail_at] == FRAME_STDOUT ? ATTACH_STDOUT : ATTACH_STDERR))
 			return IN_TAIL;
 	return -1;
 }
@@ -722,13 +784,16 @@ static int send_output(struct client *client)
 
 		if (client->current < 0) {
 			client->current = (int8_t)next_chunk(client);
-			client->sent = terminal_fd >= 0 ? FRAME_BYTES : 0; /* a terminal's bytes go without headers */
+			/* a terminal's bytes go without headers */
+			client->sent = terminal_fd >= 0 ? FRAME_BYTES : 0;
 		}
 		if (client->current < 0)
 			return 1;
-		frame = client->current == IN_TAIL ? tail + client->tail_at : streams[client->current].frame;
+		frame = client->current == IN_TAIL ? tail + client->tail_at :
+						     streams[client->current].frame;
 		length = frame_length(frame);
-		n = send(client->output_fd, frame + client->sent, length - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(client->output_fd, frame + client->sent, length - client->sent,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR || hang_up(client);
 		client->sent += (uint32_t)n;
@@ -751,19 +816,23 @@ static void send_outputs(void)
 		int waiting = 0;
 
 		for (int i = 0; i < client_count; i++)
-			waiting |= clients[i].kind == CLIENT_ATTACH && (clients[i].mask & streams[s].mask) &&
+			waiting |= clients[i].kind == CLIENT_ATTACH &&
+				   (clients[i].mask & streams[s].mask) &&
 				   !(clients[i].taken & (1 << s));
 		if (waiting)
 			continue;
 		streams[s].length = 0;
 		for (int i = 0; i < client_count; i++)
-			clients[i].taken &= (uint8_t)~(1 << s);
+			clients[i].taken &= (uint8_t) ~(1 << s);
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------ output of the child */
+/* -------------------------------------------------------------------------- output of the child */
 
-/* A frame of at most `room` bytes, a chunk, and into the log. Returns its length, 0: nothing. At the end of the stream its fd becomes -1. */
+/*
+ * A frame of at most `room` bytes, a chunk, and into the log. Returns its length, 0: nothing. At
+ * the end of the stream its fd becomes -1.
+ */
 static uint32_t read_frame(struct stream *stream, uint8_t *frame, size_t room)
 {
 	ssize_t n;
@@ -781,7 +850,8 @@ static uint32_t read_frame(struct stream *stream, uint8_t *frame, size_t room)
 		stream->fd = -1;
 		return 0;
 	}
-	put_frame_header(frame, stream->mask == ATTACH_STDOUT ? FRAME_STDOUT : FRAME_STDERR, (uint32_t)n);
+	put_frame_header(frame, stream->mask == ATTACH_STDOUT ? FRAME_STDOUT : FRAME_STDERR,
+			 (uint32_t)n);
 	log_chunk(stream, frame + FRAME_BYTES, (size_t)n);
 	return FRAME_BYTES + (uint32_t)n;
 }
@@ -801,15 +871,17 @@ static pid_t unreaped_init(void)
 }
 
 /*
- * The child's terminal: its master goes to the console socket, or is ours to serve. In the first case it stays open here
- * too, until we go: the child's session would get a SIGHUP in the middle of its set-up if the receiver dropped it.
+ * The child's terminal: its master goes to the console socket, or is ours to serve. In the first
+ * case it stays open here too, until we go: the child's session would get a SIGHUP in the middle of
+ * its set-up if the receiver dropped it.
  */
 static void take_terminal(int fd)
 {
 	int rc;
 
 	if (program->header.console_fd) {
-		rc = send_with_fd((int)program->header.console_fd, "/dev/ptmx", sizeof("/dev/ptmx") - 1, fd);
+		rc = send_with_fd((int)program->header.console_fd, "/dev/ptmx",
+				  sizeof("/dev/ptmx") - 1, fd);
 		if (rc < 0)
 			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, -rc });
 		return;
@@ -820,7 +892,10 @@ static void take_terminal(int fd)
 	}
 	terminal_due = 0;
 	terminal_fd = stdin_fd = streams[0].fd = fd;
-	/* Our own hold on the other end: the terminal does not hang up when the last process closes it. */
+	/*
+	 * Our own hold on the other end: the terminal does not hang up when the last process closes
+	 * it.
+	 */
 	terminal_peer_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	set_nonblocking(fd);
 }
@@ -843,7 +918,7 @@ static void open_streams(void)
 	logfile.wanted = path && strlen(path) < PATH_BYTES - LOG_ENDING_BYTES;
 }
 
-/* ----------------------------------------------------------------------------------------------------- start and end */
+/* -------------------------------------------------------------------------------- start and end */
 
 static void kill_and_reap(pid_t pid)
 {
@@ -855,8 +930,9 @@ static void kill_and_reap(pid_t pid)
 }
 
 /*
- * The last word to every client: our side of its socket ends, and what it has sent meanwhile is read. A socket closed
- * with unread bytes is reset, and a client may then drop the answer it had not read yet.
+ * The last word to every client: our side of its socket ends, and what it has sent meanwhile is
+ * read. A socket closed with unread bytes is reset, and a client may then drop the answer it had
+ * not read yet.
  */
 static void part(void)
 {
@@ -895,7 +971,10 @@ void fail(struct program *p, pid_t init, struct failure failure)
 	_exit(1);
 }
 
-/* What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that succeeded. */
+/*
+ * What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that
+ * succeeded.
+ */
 static void read_sync(void)
 {
 	struct record record;
@@ -912,12 +991,14 @@ static void read_sync(void)
 			if (state == CREATED)
 				return; /* killed before its start: an end like any other */
 			if (!executing)
-				fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
+				fail(program, unreaped_init(),
+				     (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
 			state = STARTED;
 			started_ns = now_ns();
 			tell_all(FRAME_STARTED, &pid, sizeof(pid));
 		} else if (record.type == RECORD_FAILED) {
-			fail(program, unreaped_init(), (struct failure){ record.op_index, (int)record.error });
+			fail(program, unreaped_init(),
+			     (struct failure){ record.op_index, (int)record.error });
 		} else if (record.type == RECORD_EXECUTING) {
 			executing = 1;
 		} else if (program->header.hold) {
@@ -940,7 +1021,8 @@ static void write_exit_record(void)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
-	if (write(fd, exit_record, exit_record_length) == (ssize_t)exit_record_length && fsync(fd) == 0)
+	if (write(fd, exit_record, exit_record_length) == (ssize_t)exit_record_length &&
+	    fsync(fd) == 0)
 		rename(temporary, path);
 	close(fd);
 	strcpy(folder, temporary);
@@ -962,7 +1044,8 @@ static void make_exit_record(int status, uint64_t finished_ns)
 
 	for (uint32_t i = 0; (op = cleanup_op(program, i)) != NULL; i++)
 		if (op->kind == OP_CAPTURE)
-			captured += (size_t)capture_file(program, op, exit_record + EXIT_HEADER_BYTES + captured,
+			captured += (size_t)capture_file(program, op,
+							 exit_record + EXIT_HEADER_BYTES + captured,
 							 EXIT_MAX_CAPTURE_BYTES - captured);
 	put_u32(exit_record, EXIT_MAGIC);
 	put_u32(exit_record + 4, EXIT_VERSION);
@@ -986,8 +1069,9 @@ static struct pollfd poll_output(struct client *client)
 }
 
 /*
- * All the child wrote is in the pipes by now: into the log, and to clients, as long as they take it at once. A stream that others hold
- * open is left when it runs dry, or when they have written more than there can have been.
+ * All the child wrote is in the pipes by now: into the log, and to clients, as long as they take it
+ * at once. A stream that others hold open is left when it runs dry, or when they have written more
+ * than there can have been.
  */
 static void drain_streams(void)
 {
@@ -1004,7 +1088,8 @@ static void drain_streams(void)
 	} while (length > 0 && drained < TAIL_BYTES);
 	do {
 		length = read_frame(&streams[0], tail + tail_length, sizeof(tail) - tail_length);
-		length += read_frame(&streams[1], tail + tail_length + length, sizeof(tail) - tail_length - length);
+		length += read_frame(&streams[1], tail + tail_length + length,
+				     sizeof(tail) - tail_length - length);
 		tail_length += length;
 	} while (length > 0);
 	log_end(&streams[0]);
@@ -1038,13 +1123,16 @@ static void close_all_but_clients(void)
 	syscall(SYS_close_range, (unsigned)end, ~0U, 0);
 }
 
-/* What a client has sent meanwhile is read: see part. Returns 0 to drop it: it has all, and says no more. */
+/*
+ * What a client has sent meanwhile is read: see part. Returns 0 to drop it: it has all, and says no
+ * more.
+ */
 static int flush_client(struct client *client, short events)
 {
 	if (events & (POLLHUP | POLLERR))
 		return 0;
-	if ((client->mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) == ATTACH_STDIN && (events & POLLIN) &&
-	    read(client->fd, input, sizeof(input)) == 0)
+	if ((client->mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) == ATTACH_STDIN &&
+	    (events & POLLIN) && read(client->fd, input, sizeof(input)) == 0)
 		client->mask &= (uint8_t)~ATTACH_STDIN;
 	if (is_behind(client)) {
 		if (!send_output(client))
@@ -1065,7 +1153,8 @@ static void flush_clients(void)
 
 	while (client_count > 0 && now_ns() < deadline) {
 		for (int i = 0; i < client_count; i++) {
-			uint8_t reads = (clients[i].mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) == ATTACH_STDIN;
+			uint8_t reads = (clients[i].mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) ==
+					ATTACH_STDIN;
 
 			fds[2 * i] = (struct pollfd){ clients[i].fd, reads ? POLLIN : 0, 0 };
 			fds[2 * i + 1] = poll_output(&clients[i]);
@@ -1077,7 +1166,10 @@ static void flush_clients(void)
 	}
 }
 
-/* Attached clients that have had all the output need not wait for the rest of the end, nor the end for the others. */
+/*
+ * Attached clients that have had all the output need not wait for the rest of the end, nor the end
+ * for the others.
+ */
 static void end_outputs(void)
 {
 	int behind = 0;
@@ -1141,32 +1233,39 @@ enum { POLL_LISTEN, POLL_SIGNAL, POLL_SYNC, POLL_STREAM0, POLL_STREAM1, POLL_STD
 
 static int wants_input(const struct client *client)
 {
-	return client->kind != CLIENT_ATTACH || ((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due);
+	return client->kind != CLIENT_ATTACH ||
+	       ((client->mask & ATTACH_STDIN) && input_length == 0 && !terminal_due);
 }
 
-/* Nobody can take over what is to be handed over, or start what is held, but whoever asked for it. */
+/*
+ * Nobody can take over what is to be handed over, or start what is held, but whoever asked for it.
+ */
 static int is_unwanted_without_clients(void)
 {
-	return program->header.hand_over || (program->header.hold && (state == STARTING || state == CREATED));
+	return program->header.hand_over ||
+	       (program->header.hold && (state == STARTING || state == CREATED));
 }
 
 static void poll_once(int signal_fd)
 {
-	static struct pollfd fds[POLL_CLIENTS + 2 * MAX_CLIENTS]; /* of a client: its connection, where its output goes */
+	/* of a client: its connection, where its output goes */
+	static struct pollfd fds[POLL_CLIENTS + 2 * MAX_CLIENTS];
 	int polled_clients = client_count;
 
 	fds[POLL_LISTEN] = (struct pollfd){ LISTEN_FD, POLLIN, 0 };
 	fds[POLL_SIGNAL] = (struct pollfd){ signal_fd, POLLIN, 0 };
 	fds[POLL_SYNC] = (struct pollfd){ sync_fd, POLLIN, 0 };
 	for (int s = 0; s < 2; s++)
-		fds[POLL_STREAM0 + s] = (struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
+		fds[POLL_STREAM0 + s] =
+			(struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
 	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
 	for (int i = 0; i < polled_clients; i++) {
 		/* A closed socket is always ready: it waits for its turn unpolled. */
 		int waits = clients[i].gone && (input_length > 0 || terminal_due);
 		struct pollfd *of_client = &fds[POLL_CLIENTS + 2 * i];
 
-		of_client[0] = (struct pollfd){ waits ? -1 : clients[i].fd, wants_input(&clients[i]) ? POLLIN : 0, 0 };
+		of_client[0] = (struct pollfd){ waits ? -1 : clients[i].fd,
+						wants_input(&clients[i]) ? POLLIN : 0, 0 };
 		of_client[1] = poll_output(&clients[i]);
 	}
 	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), -1) < 0)
@@ -1181,9 +1280,12 @@ static void poll_once(int signal_fd)
 		if (client->kind == CLIENT_ATTACH && (events & (POLLHUP | POLLERR)))
 			keep = hang_up(client);
 		if (keep && (events & (POLLIN | POLLHUP | POLLERR)))
-			keep = client->kind == CLIENT_ATTACH ? read_input(client) : read_requests(client);
+			keep = client->kind == CLIENT_ATTACH ? read_input(client) :
+							       read_requests(client);
 		if (!keep && client_count == 1 && is_unwanted_without_clients())
-			fail(program, unreaped_init(), (struct failure){ OP_INDEX_UNKNOWN, ECANCELED }); /* it hears that */
+			/* it hears that */
+			fail(program, unreaped_init(),
+			     (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 		if (!keep)
 			drop_client(i);
 	}
@@ -1212,7 +1314,11 @@ void supervise(struct program *p, pid_t init, int sync)
 	open_streams();
 	accept_clients();
 	if (logfile.wanted)
-		log_open(); /* who follows logs looks for the file; here, while the child is at work, it costs the start nothing */
+		/*
+		 * who follows logs looks for the file; here, while the child is at work, it costs
+		 * the start nothing
+		 */
+		log_open();
 	do {
 		struct signalfd_siginfo info;
 

@@ -32,8 +32,9 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 	struct record record = { type, op_index, (uint32_t)error };
 
 	/*
-	 * The child may be under its filter by now: of all calls write(2) is the one that it lets pass. Where nobody reads
-	 * any more there is no SIGPIPE: that is for streams, not for SOCK_SEQPACKET.
+	 * The child may be under its filter by now: of all calls write(2) is the one that it lets
+	 * pass. Where nobody reads any more there is no SIGPIPE: that is for streams, not for
+	 * SOCK_SEQPACKET.
 	 */
 	if (passed_fd < 0)
 		return write(fd, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : -errno;
@@ -56,7 +57,11 @@ ssize_t receive_with_fd(int fd, void *bytes, size_t length, int *passed_fd, int 
 	struct cmsghdr *header;
 
 	*passed_fd = -1;
-	do { /* ECONNRESET: the other side died with something of ours unread; what it had sent comes next */
+	/*
+	 * ECONNRESET: the other side died with something of ours unread; what it had sent comes
+	 * next
+	 */
+	do {
 		received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
 	} while (received < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (received < 0)

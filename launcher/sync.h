@@ -3,7 +3,10 @@
 #define LIGHTER_SYNC_H
 #include "launcher.h"
 
-/* What the child tells the launcher over the sync socket; TOKEN also goes, and RELEASED only goes, the other way. */
+/*
+ * What the child tells the launcher over the sync socket; TOKEN also goes, and RELEASED only goes,
+ * the other way.
+ */
 enum record_type { RECORD_TOKEN, RECORD_FAILED, RECORD_EXECUTING, RECORD_RELEASED };
 struct record {
 	uint32_t type, op_index, error;

@@ -1,10 +1,11 @@
 /*
- * Loads and plays mutated programs with no kernel behind them: every system call of an op is answered here, from a
- * seeded generator. Whatever the bytes are, loading gives 0 or -EPROTO and playing 0 or -errno; the address and
- * undefined-behaviour sanitizers watch every access, and the answering side reads all that the kernel would read.
+ * Loads and plays mutated programs with no kernel behind them: every system call of an op is
+ * answered here, from a seeded generator. Whatever the bytes are, loading gives 0 or -EPROTO and
+ * playing 0 or -errno; the address and undefined-behaviour sanitizers watch every access, and the
+ * answering side reads all that the kernel would read.
  *
  *   cc -g -fsanitize=address,undefined -fno-sanitize-recover=all -o fuzz launcher/tests/fuzz.c
- *   ./fuzz SEED SECONDS FILE...          files are valid programs; prints "rounds N accepted N played N"
+ *   ./fuzz SEED SECONDS FILE...   files are valid programs; prints "rounds N accepted N played N"
  *
  * With -DLIBFUZZER it is a target for clang's libFuzzer (scripts/fuzz-launcher.ts).
  */
@@ -36,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------------------------------ answers instead of a kernel */
+/* ------------------------------------------------------------------ answers instead of a kernel */
 
 static uint64_t random_state;
 static jmp_buf exited;
@@ -60,7 +61,9 @@ static uint32_t below(uint32_t end)
 /* Mostly success, as a program is played further then. */
 static int fails(void)
 {
-	static const int errors[] = { ENOENT, EPERM, EEXIST, EINVAL, EBUSY, ENOTDIR, EACCES, ENOSYS };
+	static const int errors[] = {
+		ENOENT, EPERM, EEXIST, EINVAL, EBUSY, ENOTDIR, EACCES, ENOSYS
+	};
 
 	if (below(24) != 0)
 		return 0;
@@ -109,7 +112,8 @@ static ssize_t any_read(void *into, size_t room)
 	if (is_stat && room > 12)
 		length = (size_t)sprintf((char *)into, "1 (a b) %c ", "RSZ"[below(3)]);
 	while (length + 12 < room && below(is_stat ? 32 : 8))
-		length += (size_t)sprintf((char *)into + length, "%u%c", below(1 << 22), is_stat ? ' ' : '\n');
+		length += (size_t)sprintf((char *)into + length, "%u%c", below(1 << 22),
+					  is_stat ? ' ' : '\n');
 	return (ssize_t)length;
 }
 
@@ -217,7 +221,8 @@ static ssize_t any_answer(uint8_t *into, size_t room, struct sockaddr_nl *sender
 	for (size_t i = 0; i < length && i < room; i++)
 		into[i] = below(4) ? 0 : (uint8_t)random_u64();
 	for (size_t at = 0; below(8) && at + sizeof(struct nlmsghdr) <= length && length <= room;) {
-		struct nlmsghdr header = { .nlmsg_len = 16 + below(60), .nlmsg_type = below(2) ? NLMSG_ERROR : RTM_NEWLINK };
+		struct nlmsghdr header = { .nlmsg_len = 16 + below(60),
+					   .nlmsg_type = below(2) ? NLMSG_ERROR : RTM_NEWLINK };
 
 		memcpy(into + at, &header, sizeof(header));
 		at += NLMSG_ALIGN(header.nlmsg_len);
@@ -280,7 +285,8 @@ static void leave(void)
 #define fdopendir(fd) ((void)(fd), (DIR *)NULL)
 #define fstat(fd, st) ((void)(fd), any_stat(st))
 #define fstatfs(fd, fs) ((void)(fd), any_statfs(fs))
-#define pipe2(fds, flags) (((fds)[0] = any_fd()), ((fds)[1] = any_fd()), (fds)[0] < 0 || (fds)[1] < 0 ? -1 : 0)
+#define pipe2(fds, flags) \
+	(((fds)[0] = any_fd()), ((fds)[1] = any_fd()), (fds)[0] < 0 || (fds)[1] < 0 ? -1 : 0)
 #define socketpair(domain, type, protocol, fds) (((fds)[0] = 3), ((fds)[1] = 4), any_result())
 #define sendmsg(fd, message, flags) (ignore(fd), any_send(message))
 #define recvmsg(fd, message, flags) (ignore((fd) | (flags)), any_receive(message))
@@ -295,7 +301,8 @@ static void leave(void)
 #define utimensat(dir, name, times, flags) ((void)(dir), named(name), (void)(times), any_result())
 #define flistxattr(fd, into, room) ((void)(fd), any_names(into, room))
 #define fgetxattr(fd, name, into, room) ((void)(fd), named(name), any_link(into, room))
-#define fsetxattr(fd, name, value, size, flags) ((void)(fd), named(name), read_all(value, size), any_result())
+#define fsetxattr(fd, name, value, size, flags) \
+	((void)(fd), named(name), read_all(value, size), any_result())
 #define sendfile(to, from, at, size) ((void)(to), (void)(from), any_size(size))
 #define symlinkat(text, dir, name) ((void)(dir), named(text), named(name), any_result())
 #define poll(fds, count, time) ignore((fds)->fd < 0 || (count) == 0 || (time) == 0)
@@ -304,7 +311,8 @@ static void leave(void)
 #define connect(fd, to, size) (ignore(fd), read_all(to, size), any_result())
 #define send(fd, bytes, length, flags) (ignore(fd), read_all(bytes, length), any_result())
 #define recv(fd, into, room, flags) ((void)(fd), (void)(flags), any_frames(into, room))
-#define recvfrom(fd, into, room, flags, from, size) (ignore(fd), (void)(size), any_answer(into, room, (void *)(from)))
+#define recvfrom(fd, into, room, flags, from, size) \
+	(ignore(fd), (void)(size), any_answer(into, room, (void *)(from)))
 #define SPIN(word) ((word) = 1)
 #define _exit(code) leave()
 #define KERNEL(nr, arg) fuzz_syscall(nr, arg)
@@ -336,7 +344,10 @@ static int is_call(size_t call, long nr, const uint64_t *arg)
 	return call_numbers[call] == nr;
 }
 
-/* What the kernel would read of the arguments: strings to their ends, structs and buffers as the table says. */
+/*
+ * What the kernel would read of the arguments: strings to their ends, structs and buffers as the
+ * table says.
+ */
 static long fuzz_syscall(long nr, const uint64_t *arg)
 {
 	size_t call = 0;
@@ -361,7 +372,7 @@ static long fuzz_syscall(long nr, const uint64_t *arg)
 	return any_fd();
 }
 
-/* ------------------------------------------------------------------------------------------------------------ one input */
+/* ------------------------------------------------------------------------------------ one input */
 
 static uint64_t accepted, played;
 
@@ -374,7 +385,8 @@ static void check_result(int rc)
 static void try_program(const uint8_t *input, size_t length)
 {
 	static struct program program;
-	uint8_t *bytes = malloc(length ? length : 1); /* of this very size: the sanitizer sees one byte too many */
+	/* of this very size: the sanitizer sees one byte too many */
+	uint8_t *bytes = malloc(length ? length : 1);
 	int rc;
 
 	if (!bytes)
@@ -401,7 +413,8 @@ static void try_program(const uint8_t *input, size_t length)
 				uint8_t captured[64];
 
 				check_result(play_op(&program, op));
-				if (op->kind == OP_CAPTURE && capture_file(&program, op, captured, sizeof(captured)) > 64)
+				if (op->kind == OP_CAPTURE &&
+				    capture_file(&program, op, captured, sizeof(captured)) > 64)
 					abort();
 			}
 			played++;
@@ -423,16 +436,35 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length)
 }
 #else
 
-/* ------------------------------------------------------------------------------------------------------------- mutator */
+/* -------------------------------------------------------------------------------------- mutator */
 
 static uint64_t interesting(const struct program_header *h)
 {
 	const uint64_t values[] = {
-		0,	      1,	       2,	    3,		     7,
-		8,	      0x7f,	       0xff,	    NO_SLOT,	     0x7fffffff,
-		0x80000000,   NO_OFFSET,       UINT64_MAX,  INT64_MAX,	     h->blob_bytes,
-		h->blob_bytes - 1ull, h->blob_bytes - 8ull, h->slot_count, h->slot_count - 1ull, h->blob_bytes + 1ull,
-		OP_KIND_COUNT, CALL_COUNT, random_u64(), PROGRAM_MAX_OPS,
+		0,
+		1,
+		2,
+		3,
+		7,
+		8,
+		0x7f,
+		0xff,
+		NO_SLOT,
+		0x7fffffff,
+		0x80000000,
+		NO_OFFSET,
+		UINT64_MAX,
+		INT64_MAX,
+		h->blob_bytes,
+		h->blob_bytes - 1ull,
+		h->blob_bytes - 8ull,
+		h->slot_count,
+		h->slot_count - 1ull,
+		h->blob_bytes + 1ull,
+		OP_KIND_COUNT,
+		CALL_COUNT,
+		random_u64(),
+		PROGRAM_MAX_OPS,
 	};
 
 	if (below(4) == 0)
@@ -539,7 +571,8 @@ int main(int argc, char **argv)
 		try_program(files[i].bytes, files[i].length);
 	}
 	if (accepted != (uint64_t)count) {
-		fprintf(stderr, "only %lu of %d programs were accepted unchanged\n", (unsigned long)accepted, count);
+		fprintf(stderr, "only %lu of %d programs were accepted unchanged\n",
+			(unsigned long)accepted, count);
 		return 2;
 	}
 	for (; (rounds & 255) || time(NULL) < end; rounds++) {
@@ -556,8 +589,8 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < count; i++)
 		free(files[i].bytes);
-	printf("rounds %lu accepted %lu played %lu\n", (unsigned long)rounds, (unsigned long)accepted,
-	       (unsigned long)played);
+	printf("rounds %lu accepted %lu played %lu\n", (unsigned long)rounds,
+	       (unsigned long)accepted, (unsigned long)played);
 	return 0;
 }
 #endif

@@ -1,5 +1,6 @@
 /*
- * Answers to netlink.c, from the kernel and from others, with no kernel behind it. Says which case fails.
+ * Answers to netlink.c, from the kernel and from others, with no kernel behind it. Says which case
+ * fails.
  *
  *   cc -o netlink launcher/tests/netlink.c && ./netlink
  */
@@ -58,7 +59,8 @@ static int succeed(const void *first, const void *second)
 #define socket(domain, type, protocol) (3 + 0 * (protocol))
 #define connect(fd, to, size) succeed(to, NULL)
 #define send(fd, bytes, length, flags) succeed(bytes, &(length))
-#define recvfrom(fd, into, room, flags, from, size) (succeed(size, NULL), next_answer(into, (void *)(from)))
+#define recvfrom(fd, into, room, flags, from, size) \
+	(succeed(size, NULL), next_answer(into, (void *)(from)))
 #define close(fd) succeed(NULL, NULL)
 
 #include "../netlink.c"
@@ -78,9 +80,18 @@ struct exchange {
 
 static const struct exchange exchanges[] = {
 	{ "the kernel's", { { 0, RTM_NEWLINK, 7 }, { 0, NLMSG_ERROR, 0 } }, 0, 7 },
-	{ "the kernel's error", { { 0, NLMSG_ERROR, -EEXIST }, { 0, RTM_NEWLINK, 7 } }, -EEXIST, 0 },
-	{ "another's error before the kernel's link", { { 1, NLMSG_ERROR, -EEXIST }, { 0, RTM_NEWLINK, 7 } }, 0, 7 },
-	{ "another's link after the kernel's", { { 0, RTM_NEWLINK, 7 }, { 1, RTM_NEWLINK, 8 } }, 0, 7 },
+	{ "the kernel's error",
+	  { { 0, NLMSG_ERROR, -EEXIST }, { 0, RTM_NEWLINK, 7 } },
+	  -EEXIST,
+	  0 },
+	{ "another's error before the kernel's link",
+	  { { 1, NLMSG_ERROR, -EEXIST }, { 0, RTM_NEWLINK, 7 } },
+	  0,
+	  7 },
+	{ "another's link after the kernel's",
+	  { { 0, RTM_NEWLINK, 7 }, { 1, RTM_NEWLINK, 8 } },
+	  0,
+	  7 },
 };
 
 int main(void)

@@ -1,4 +1,7 @@
-/* What an image or a neighbour does to break out, one trick a word. Static: it also runs in root file systems. */
+/*
+ * What an image or a neighbour does to break out, one trick a word. Static: it also runs in root
+ * file systems.
+ */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -37,7 +40,10 @@ static int is_pid(const char *name)
 	return isdigit((unsigned char)name[0]) && atoi(name) != getpid();
 }
 
-/* For two seconds: tries to write to every other process's program, and to read `secret` from its directories. */
+/*
+ * For two seconds: tries to write to every other process's program, and to read `secret` from its
+ * directories.
+ */
 static int exes(const char *secret)
 {
 	time_t end = time(NULL) + 3;
@@ -64,9 +70,11 @@ static int exes(const char *secret)
 				const char *kind = n == -2 ? "cwd" : n == -1 ? "root" : "fd";
 
 				if (n < 0)
-					snprintf(path, sizeof(path), "/proc/%s/%s/%s", entry->d_name, kind, secret);
+					snprintf(path, sizeof(path), "/proc/%s/%s/%s",
+						 entry->d_name, kind, secret);
 				else
-					snprintf(path, sizeof(path), "/proc/%s/fd/%d/%s", entry->d_name, n, secret);
+					snprintf(path, sizeof(path), "/proc/%s/fd/%d/%s",
+						 entry->d_name, n, secret);
 				fd = open(path, O_RDONLY);
 				if (fd >= 0) {
 					reached++;
@@ -80,7 +88,9 @@ static int exes(const char *secret)
 	return 0;
 }
 
-/* Puts `fake` over /proc/PID of every process named "lighter", until it is killed; a line for each. */
+/*
+ * Puts `fake` over /proc/PID of every process named "lighter", until it is killed; a line for each.
+ */
 static void cover(const char *fake)
 {
 	char path[64], name[32];

@@ -1,17 +1,20 @@
 /*
  * Loads a seccomp filter and shows what the kernel makes of it.
  *
- *   seccomp-probe FLAGS FILTER < CALLS     FILTER: a file with struct sock_filter[]; FLAGS: for seccomp(2), hexadecimal
+ *   seccomp-probe FLAGS FILTER < CALLS
  *
- * CALLS are lines "ARCH NR ARG0 .. ARG5" in hexadecimal; ARCH is AUDIT_ARCH_X86_64, _I386 or _AARCH64. For each, one line:
+ * FLAGS are for seccomp(2), in hexadecimal; FILTER is a file with struct sock_filter[]. CALLS are
+ * lines "ARCH NR ARG0 .. ARG5" in hexadecimal; ARCH is AUDIT_ARCH_X86_64, _I386 or _AARCH64. For
+ * each, one line:
  *
  *   errno N     the call failed, or the filter made it fail, with N; errno 0: it succeeded
  *   passed      the filter let the call through (guarded only)
  *   SIGNAME     the filter ended the process: "SIGSYS"
  *
- * Guarded (the default), no call is ever made: an older filter turns what passes into errno 999, and since the kernel
- * takes the newest of equally severe verdicts, the filter's own errnos show. With a third argument "real" the calls are
- * made. Each run of calls has a child of its own, which ends by an illegal instruction: a filter may forbid exit(2).
+ * Guarded (the default), no call is ever made: an older filter turns what passes into errno 999,
+ * and since the kernel takes the newest of equally severe verdicts, the filter's own errnos show.
+ * With a third argument "real" the calls are made. Each run of calls has a child of its own, which
+ * ends by an illegal instruction: a filter may forbid exit(2).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -91,12 +94,16 @@ static int32_t make_call(const struct call *call)
 	long result;
 
 	if (call->arch == AUDIT_ARCH_I386) {
-		/* The old gate takes the low words. rbp, the sixth, is the compiler's own; below rsp lies its red zone. */
+		/*
+		 * The old gate takes the low words. rbp, the sixth, is the compiler's own; below
+		 * rsp lies its red zone.
+		 */
 		__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %%rbp\n\tmov %7, %%ebp\n\t"
 				 "int $0x80\n\tpop %%rbp\n\tlea 128(%%rsp), %%rsp"
 				 : "=a"(result)
-				 : "0"((long)call->nr), "b"((long)(uint32_t)a[0]), "c"((long)(uint32_t)a[1]),
-				   "d"((long)(uint32_t)a[2]), "S"((long)(uint32_t)a[3]), "D"((long)(uint32_t)a[4]),
+				 : "0"((long)call->nr), "b"((long)(uint32_t)a[0]),
+				   "c"((long)(uint32_t)a[1]), "d"((long)(uint32_t)a[2]),
+				   "S"((long)(uint32_t)a[3]), "D"((long)(uint32_t)a[4]),
 				   "r"((uint32_t)a[5])
 				 : "memory", "r8", "r9", "r10", "r11");
 		result = (int32_t)result;
@@ -107,7 +114,8 @@ static int32_t make_call(const struct call *call)
 
 		__asm__ volatile("syscall"
 				 : "=a"(result)
-				 : "0"((uint64_t)call->nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+				 : "0"((uint64_t)call->nr), "D"(a[0]), "S"(a[1]), "d"(a[2]),
+				   "r"(r10), "r"(r8), "r"(r9)
 				 : "memory", "rcx", "r11");
 	}
 	return result < 0 && result >= -4095 ? (int32_t)-result : 0;
@@ -155,7 +163,8 @@ static int run_all(struct shared *shared, unsigned int flags, int guarded)
 		if (shared->next == call_count)
 			return 0;
 		if (!WIFSIGNALED(status)) {
-			fprintf(stderr, "call %u ended the child with status %x\n", shared->next, status);
+			fprintf(stderr, "call %u ended the child with status %x\n", shared->next,
+				status);
 			return 2;
 		}
 		shared->result[shared->next++] = -WTERMSIG(status);
@@ -164,7 +173,8 @@ static int run_all(struct shared *shared, unsigned int flags, int guarded)
 
 int main(int argc, char **argv)
 {
-	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int guarded = argc < 4 || strcmp(argv[3], "real") != 0;
 	FILE *file;
 	int rc;
@@ -181,8 +191,8 @@ int main(int argc, char **argv)
 	while (call_count < MAX_CALLS) {
 		struct call *c = &calls[call_count];
 
-		if (scanf("%x %x %lx %lx %lx %lx %lx %lx", &c->arch, &c->nr, &c->arg[0], &c->arg[1], &c->arg[2], &c->arg[3],
-			  &c->arg[4], &c->arg[5]) != 8)
+		if (scanf("%x %x %lx %lx %lx %lx %lx %lx", &c->arch, &c->nr, &c->arg[0], &c->arg[1],
+			  &c->arg[2], &c->arg[3], &c->arg[4], &c->arg[5]) != 8)
 			break;
 		call_count++;
 	}

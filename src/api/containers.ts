@@ -27,17 +27,20 @@ function containerOf({ daemon, parameter }: Call): Container {
 
 /** POST /containers/create */
 export async function createContainer(call: AnswerCall): Promise<void> {
-  sendJson(call.response, 201, createFrom(call, required(await readJsonBody(call.request))));
+  sendJson(call.response, 201, await createFrom(call, required(await readJsonBody(call.request))));
 }
 
 /** `given`: the request's JSON. Returns the answer's. @throws LighterError */
-export function createFrom({ daemon, query, apiMinor }: Call, given: unknown): { Id: string; Warnings: string[] } {
+export async function createFrom(
+  { daemon, query, apiMinor }: Call,
+  given: unknown,
+): Promise<{ Id: string; Warnings: string[] }> {
   const body = shapeFor("create", apiMinor, readCreateBody(given));
   checkEndpointCount(body, apiMinor);
   if (apiMinor < OWN_IPC_SINCE && body.HostConfig) body.HostConfig.IpcMode ||= "shareable";
   const platform = query.text("platform");
   const shallowReadOnly = apiMinor < RECURSIVE_READ_ONLY_SINCE;
-  const { id, warnings } = daemon.engine.create(body, query.text("name"), { platform, shallowReadOnly });
+  const { id, warnings } = await daemon.engine.create(body, query.text("name"), { platform, shallowReadOnly });
   return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
@@ -146,7 +149,7 @@ export async function update(call: AnswerCall): Promise<void> {
 
 /** GET /containers/{id}/top */
 export async function top(call: AnswerCall): Promise<void> {
-  const { titles, processes } = await listProcesses(call.daemon.engine, containerOf(call), call.query.text("ps_args"));
+  const { titles, processes } = await listProcesses(containerOf(call), call.query.text("ps_args"));
   sendJson(call.response, 200, { Processes: processes, Titles: titles });
 }
 

@@ -12,7 +12,7 @@ import { answerOf } from "./status.ts";
  */
 export async function run(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
-  const created = createFrom(call, required(await client.readJson()));
+  const created = await createFrom(call, required(await client.readJson()));
   const container = daemon.engine.find(created.Id);
   const begin = () => client.open(true);
   begin();

@@ -13,14 +13,14 @@ export async function stats(call: AnswerCall): Promise<void> {
     describeStats(container.record, sample, previous);
   if (!isStream && !container.isRunning) return sendJson(response, 200, describe(undefined, undefined));
   if (!isStream && query.boolean("one-shot"))
-    return sendJson(response, 200, describe(sampleStats(daemon.engine, container), undefined));
+    return sendJson(response, 200, describe(sampleStats(container), undefined));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();
   let previous: StatsSample | undefined;
   // Of a single answer, the first sample is only what the second is compared with.
   let isFirst = !isStream;
-  const listening = listenToStats(daemon.engine, container, (sample) => {
+  const listening = listenToStats(container, (sample) => {
     if (isRemoved(container)) return end();
     // A client that does not read misses some: the next tells as much.
     if (!isFirst && response.writableLength < STATS_BACKLOG_MAX_BYTES)

@@ -70,7 +70,7 @@ async function withMountedRoot<T>(
   try {
     const waiting = await engine.runtime.create({
       id: record.id,
-      ...engine.planner.planFiles(record, paths),
+      ...(await engine.planner.planFiles(record, paths)),
       filesystems,
       runDirectory,
       stdio: { terminal: false, stdin: false },

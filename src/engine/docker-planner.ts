@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
@@ -15,8 +15,9 @@ import {
   resolveUser,
 } from "../image/mod.ts";
 import type { DockerHostConfig } from "../spec/docker-api.ts";
-import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
+import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../spec/oci-runtime.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
+import { prepareBindSource } from "./bind-source.ts";
 import { injectEdits } from "./cdi/inject.ts";
 import type { CdiRegistry } from "./cdi/registry.ts";
 import { requestedDevices } from "./cdi/requests.ts";
@@ -52,6 +53,7 @@ import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "./endpo
 import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids, noSuchContainer } from "./errors.ts";
 import type { MountedVolumes } from "./mounted-volumes.ts";
 import type { ContainerPaths, EnginePaths } from "./paths.ts";
+import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 import { hasHostMemory } from "./shared-memory.ts";
 import type { ContainerRecord } from "./store.ts";
@@ -105,7 +107,11 @@ export class DockerPlanner implements Planner {
     this.#workers = workers;
   }
 
-  planCreate(body: unknown, id: string, { platform, shallowReadOnly = false }: CreateOptions): CreatePlan {
+  async planCreate(
+    body: unknown,
+    id: string,
+    { platform, shallowReadOnly = false }: CreateOptions,
+  ): Promise<CreatePlan> {
     const { config, hostConfig, endpoints } = parseCreateBody(body);
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
@@ -116,25 +122,24 @@ export class DockerPlanner implements Planner {
       if (platform) checkPlatform(name, image, platform);
       this.#images.markUsed(image.id);
     }
-    const prepared = prepareContainer(
-      {
-        id,
-        config,
-        hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, this.#host)),
-        endpoints,
-        image: image?.document.config,
-      },
-      {
-        probe: this.#probe,
-        host: this.#host,
-        runtimes: this.#runtimes,
-        volumePath: (volume) => join(this.#paths.volumes, volume, "_data"),
-        newVolumeName: randomId,
-        dataRoot: this.#paths.dataRoot,
-        shallowReadOnly,
-        mountPointsOf: (ref) => this.#findContainer(ref).record.mountPoints,
-      },
-    );
+    const request = {
+      id,
+      config,
+      hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, this.#host)),
+      endpoints,
+      image: image?.document.config,
+    };
+    const context = {
+      host: this.#host,
+      runtimes: this.#runtimes,
+      volumePath: (volume: string) => join(this.#paths.volumes, volume, "_data"),
+      newVolumeName: randomId,
+      dataRoot: this.#paths.dataRoot,
+      shallowReadOnly,
+      mountPointsOf: (ref: string) => this.#findContainer(ref).record.mountPoints,
+    };
+    const prepared = await this.#plan((probe) => prepareContainer(request, { ...context, probe }));
+    if (image !== undefined) this.#images.get(image.id); // it may have been removed while a host path was waited for
     return {
       config: prepared.config,
       hostConfig: prepared.hostConfig,
@@ -144,6 +149,15 @@ export class DockerPlanner implements Planner {
       image: name,
       imageId: image?.id ?? "",
     };
+  }
+
+  #plan<T>(plan: (probe: HostProbe) => T): Promise<T> {
+    return planPatiently({ probe: this.#probe, workers: this.#connectedWorkers }, plan);
+  }
+
+  get #connectedWorkers(): FileWorkers {
+    assert(this.#workers !== undefined, "the planner is connected");
+    return this.#workers;
   }
 
   /**
@@ -212,7 +226,11 @@ export class DockerPlanner implements Planner {
     }
   }
 
-  planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan {
+  async planStart(
+    record: ContainerRecord,
+    paths: ContainerPaths,
+    options: { first: boolean; dryRun: boolean },
+  ): Promise<StartPlan> {
     const { config, hostConfig } = record;
     const mountPoints = this.#asMounted(record.mountPoints);
     const layers = this.#images.layersOf(record.imageId);
@@ -226,7 +244,7 @@ export class DockerPlanner implements Planner {
       if (options.first) makeDirectories(paths, layers.root);
       if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
     }
-    const plain = buildOciConfig({
+    const input = {
       id: record.id,
       container: { config, hostConfig, mountPoints },
       user,
@@ -234,17 +252,30 @@ export class DockerPlanner implements Planner {
       peers,
       linkVariables: linkVariables(record.name, this.#linksOf(record)),
       host: this.#host,
-      probe: this.#probe,
       idMappings: record.idMappings,
+    };
+    const ociConfig = await this.#plan((probe) => {
+      const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
+      return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
     });
-    return { config: this.#withDevices(plain, record), ...this.#rootOf(record, paths) };
+    return { config: ociConfig, ...this.#rootOf(record, paths) };
   }
 
-  #withDevices(plain: OciConfig, { config, hostConfig, idMappings }: ContainerRecord): OciConfig {
+  /** The runtime asks only for what is ours. */
+  #withKinds(mounts: readonly OciMount[], probe: HostProbe): VolumeMount[] {
+    const isOurs = (path: string) => path.startsWith(`${this.#paths.dataRoot}/`);
+    return mounts.map((mount: VolumeMount) => {
+      const { type, source = "", part, filesystem } = mount;
+      if (type !== "bind" || part !== undefined || filesystem !== undefined || isOurs(source)) return mount;
+      return { ...mount, kind: kindOfSource(probe.fileType(source)) };
+    });
+  }
+
+  #withDevices(plain: OciConfig, { config, hostConfig, idMappings }: ContainerRecord, probe: HostProbe): OciConfig {
     const isNvidia = isNvidiaRuntime(hostConfig.Runtime ?? "", this.#runtimes);
     const names = requestedDevices(config, hostConfig, isNvidia, (kind) => this.#devices.has(kind));
     if (names.length === 0) return plain;
-    return injectEdits(plain, this.#devices.resolve(names), this.#probe, idMappings !== null);
+    return injectEdits(plain, this.#devices.resolve(names), probe, idMappings !== null);
   }
 
   #networkFacts(record: ContainerRecord): NetworkFacts {
@@ -301,15 +332,14 @@ export class DockerPlanner implements Planner {
 
   async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
     const mounted = this.#mountedVolumes;
-    const workers = this.#workers;
-    assert(mounted !== undefined && workers !== undefined, "the planner is connected");
+    const workers = this.#connectedWorkers;
+    assert(mounted !== undefined, "the planner is connected");
     const preparation = { images: this.#images, workers, probe: this.#probe, mounted, record, first };
     using undo = new DisposableStack();
     const inUse = undo.use(new VolumesInUse());
     for (const point of record.mountPoints)
       if (point.type === "volume") await prepareVolume({ ...preparation, inUse }, point);
-      else if (point.createSource && !existsSync(point.source))
-        mkdirSync(point.source, { recursive: true, mode: 0o755 });
+      else if (point.createSource) await prepareBindSource(workers, point.source);
     undo.move();
     return inUse;
   }
@@ -322,12 +352,14 @@ export class DockerPlanner implements Planner {
     });
   }
 
-  planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan {
+  async planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan> {
     makeDirectories(paths, this.#images.layersOf(record.imageId).root);
     // A tmpfs is empty as long as nothing runs.
     const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs");
     const { idMappings } = record;
-    const asked = planAskedMounts(points, this.#probe, idMappings !== null);
+    const asked = await this.#plan((probe) =>
+      this.#withKinds(planAskedMounts(points, probe, idMappings !== null), probe),
+    );
     const mounts = [...asked, ...this.#lastEtcFiles(record, paths, asked)].map((mount) => ({
       ...mount,
       options: [...(mount.options ?? []), "rprivate"],
@@ -388,10 +420,9 @@ export class DockerPlanner implements Planner {
 
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig {
     const { config, hostConfig } = record;
-    const mountPoints = this.#asMounted(record.mountPoints);
     return buildOciConfig({
       id: record.id,
-      container: { config, hostConfig, mountPoints },
+      container: { config, hostConfig: { ...hostConfig, ...NO_HOST_PATHS }, mountPoints: [] },
       user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
       files: { ...paths, init: this.#paths.init },
       // The container has joined the namespaces long ago; whoever it shares them with may have gone.
@@ -416,6 +447,21 @@ export class DockerPlanner implements Planner {
     });
   }
 }
+
+function kindOfSource(type: ReturnType<HostProbe["fileType"]>): NonNullable<VolumeMount["kind"]> {
+  if (type === undefined) return "missing";
+  return type === "directory" ? "directory" : "file";
+}
+
+/** A container that runs has what these fields named, whether it is still there or not. */
+const NO_HOST_PATHS = {
+  Devices: [],
+  BlkioWeightDevice: [],
+  BlkioDeviceReadBps: [],
+  BlkioDeviceWriteBps: [],
+  BlkioDeviceReadIOps: [],
+  BlkioDeviceWriteIOps: [],
+} satisfies DockerHostConfig;
 
 function checkPlatform(name: string, image: Image, platform: string): void {
   const [os = "", architecture = os, variant] = platform.toLowerCase().split("/");

@@ -13,6 +13,7 @@ import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import type { PendingAttach } from "./attach.ts";
 import { parseLogConfig } from "./config/log.ts";
+import { cgroupsPathOf } from "./config/mod.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
 import { killForGood } from "./control.ts";
@@ -247,10 +248,10 @@ export class Engine implements AsyncDisposable {
 
   // --- Create ---
 
-  create(body: unknown, name?: string, options: CreateOptions = {}): { id: string; warnings: string[] } {
+  async create(body: unknown, name?: string, options: CreateOptions = {}): Promise<{ id: string; warnings: string[] }> {
     const givenName = name === undefined || name === "" ? undefined : parseName(name);
     const id = randomId();
-    const { warnings, ...plan } = this.planner.planCreate(body, id, options);
+    const { warnings, ...plan } = await this.planner.planCreate(body, id, options);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.endpoints.check(record);
     this.#requireFreeName(record.name);
@@ -280,10 +281,11 @@ export class Engine implements AsyncDisposable {
   /** The program that would run, as text. */
   async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
-    const { warnings: _, ...plan } = this.planner.planCreate(body, id, { platform });
+    const { warnings: _, ...plan } = await this.planner.planCreate(body, id, { platform });
     const record = newRecord(plan, id, "explain");
     record.idMappings = this.#userNamespaces.assign(record);
-    return await this.runtime.explain({ ...this.#startRequest(record, [], true), ...this.endpoints.preview(record) });
+    const request = await this.#startRequest(record, [], true);
+    return await this.runtime.explain({ ...request, ...this.endpoints.preview(record) });
   }
 
   // --- Start ---
@@ -333,7 +335,7 @@ export class Engine implements AsyncDisposable {
     requireLinks(record, (ref) => this.findIf(ref));
     const networks = this.endpoints.begin(container);
     const { filesystems } = volumes;
-    const request = { ...this.#startRequest(record, attaches, false), ...networks, filesystems };
+    const request = { ...(await this.#startRequest(record, attaches, false)), ...networks, filesystems };
     writePoint("start process");
     const supervised = await startWithHooks(this.runtime, request, rootMountpointIn(this.paths.execRoot));
     writePoint("started process");
@@ -372,10 +374,14 @@ export class Engine implements AsyncDisposable {
     this.#userNamespaces.claim(record);
   }
 
-  #startRequest(record: ContainerRecord, attaches: readonly PendingAttach[], dryRun: boolean): StartRequest {
+  async #startRequest(
+    record: ContainerRecord,
+    attaches: readonly PendingAttach[],
+    dryRun: boolean,
+  ): Promise<StartRequest> {
     const paths = this.paths.container(record.id);
     const first = record.startedAt === ZERO_TIME;
-    const plan = this.planner.planStart(record, paths, { first, dryRun });
+    const plan = await this.planner.planStart(record, paths, { first, dryRun });
     const { driver, maxBytes, maxFiles } = parseLogConfig(record.hostConfig.LogConfig);
     return {
       id: record.id,
@@ -536,7 +542,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #cleanup(record: ContainerRecord): Promise<void> {
-    const config = this.planner.planRunning(record, this.paths.container(record.id));
+    const config = { ociVersion: "1.2.0", linux: { cgroupsPath: cgroupsPathOf(record) } };
     await this.runtime.cleanup({ id: record.id, config, runDirectory: this.paths.runDirectory(record.id) });
   }
 

@@ -3,6 +3,7 @@ import type { WireError } from "../base/wire-error.ts";
 import type { BodyForm, FileJob } from "../files/mod.ts";
 import type { TreeTarOptions } from "../image/mod.ts";
 import type { BytePath } from "../linux/sys/fs.ts";
+import type { HostProbe } from "./config/mod.ts";
 import type { IdMappings } from "./userns/id-mappings.ts";
 
 /** A path in a container, as a request has it. */
@@ -63,9 +64,23 @@ export interface FillArgument {
   layers: Layers;
   from: string;
   to: string;
+  /** What of it is meant, followed no further than it reaches. */
+  part?: string;
   /** What has something in it stays as it is, and so does what is no directory. */
   ifEmpty: boolean;
 }
 
 /** Copies what the layers have in the directory `from` into the directory `to`. False: nothing was done. */
 export const fillJob: FileJob<FillArgument, boolean> = { kind: "fill" };
+
+/** Of a `HostProbe`. */
+export interface Question {
+  ask: keyof HostProbe;
+  paths: string[];
+}
+
+/** Gives the answer. */
+export const probeJob: FileJob<Question, unknown> = { kind: "probe" };
+
+/** Makes the directory, and those above it, where there is nothing. */
+export const makeDirectoryJob: FileJob<{ path: string }, null> = { kind: "make directory" };

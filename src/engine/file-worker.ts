@@ -1,11 +1,25 @@
 /** `lighter file-worker`, a hidden command: all that it can do. */
+import { closeSync, fstatSync } from "node:fs";
 import { addGeneralJobs, JobTable, writeOutput } from "../files/mod.ts";
 import { runFileWorker } from "../files/worker.ts";
 import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../image/mod.ts";
 import { isEmptyDirectory } from "../linux/sys/directory.ts";
 import { showPath } from "../linux/sys/fs.ts";
 import { readFilesBelow, statFilesBelow, writeFilesBelow } from "./archive-files.ts";
-import { changesJob, fillJob, readFilesJob, statFilesJob, treeTarJob, writeFilesJob } from "./file-jobs.ts";
+import { makeMissingDirectory } from "./bind-source.ts";
+import {
+  changesJob,
+  type FillArgument,
+  fillJob,
+  makeDirectoryJob,
+  probeJob,
+  readFilesJob,
+  statFilesJob,
+  treeTarJob,
+  writeFilesJob,
+} from "./file-jobs.ts";
+import { hostProbe, openBeneath } from "./host-facts.ts";
+import { answerTo } from "./patient-probe.ts";
 
 export function fileWorkerMain(): Promise<number> {
   const jobs = addGeneralJobs(new JobTable())
@@ -18,10 +32,29 @@ export function fileWorkerMain(): Promise<number> {
     .on(changesJob, ({ upper, lower }, context) =>
       writeOutput(context, null, jsonOf(upper === undefined ? [] : listChanges(upper, lower, context.beat))),
     )
-    .on(fillJob, ({ layers, from, to, ifEmpty }, { beat }) =>
-      ifEmpty && !isEmptyDirectory(to) ? false : copyDirectoryFromLayers(layers, from, to, beat),
-    );
+    .on(fillJob, (argument, { beat }) => fill(argument, beat))
+    .on(probeJob, (question) => answerTo(hostProbe, question))
+    .on(makeDirectoryJob, ({ path }) => {
+      makeMissingDirectory(path);
+      return null;
+    });
   return runFileWorker(jobs);
+}
+
+function fill({ layers, from, to, part, ifEmpty }: FillArgument, beat: () => void): boolean {
+  if (part !== undefined) return fillBeneath({ layers, from, to, ifEmpty }, part, beat);
+  return ifEmpty && !isEmptyDirectory(to) ? false : copyDirectoryFromLayers(layers, from, to, beat);
+}
+
+/** By fd, as others may change it meanwhile. A part that is no directory is nobody's to fill. */
+function fillBeneath(argument: FillArgument, part: string, beat: () => void): boolean {
+  const fd = openBeneath(argument.to, part);
+  if (fd === undefined) return false;
+  try {
+    return fstatSync(fd).isDirectory() && fill({ ...argument, to: `/proc/self/fd/${fd}/.` }, beat);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const KINDS = { modified: 0, added: 1, deleted: 2 } as const;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
 import { detectCgroupHost, freezeCgroup, isFrozen, thawCgroup } from "../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 
@@ -12,20 +13,14 @@ function markerPath(engine: Engine, { id }: Container): string {
   return join(engine.paths.runDirectory(id), "frozen");
 }
 
-/** Of the running container. */
-export function cgroupsPathOf(engine: Engine, { record, ociConfig }: Container): string | undefined {
-  const config = ociConfig ?? engine.planner.planRunning(record, engine.paths.container(record.id));
-  return config.linux?.cgroupsPath;
-}
-
 /**
  * Freezes the container until the result is disposed of. One that does not run, or was frozen before, is left as it is.
  * @throws LighterError like `freezeCgroup`
  */
 export async function freezeContainer(engine: Engine, container: Container): Promise<Disposable> {
-  const cgroupsPath = container.isRunning ? cgroupsPathOf(engine, container) : undefined;
+  const cgroupsPath = cgroupsPathOf(container.record);
   const host = detectCgroupHost();
-  if (cgroupsPath === undefined || isFrozen(host, cgroupsPath)) return { [Symbol.dispose]() {} };
+  if (!container.isRunning || isFrozen(host, cgroupsPath)) return { [Symbol.dispose]() {} };
   const marker = markerPath(engine, container);
   const thaw = () => {
     if (!container.record.paused) thawCgroup(host, cgroupsPath); // else somebody paused it meanwhile
@@ -59,8 +54,7 @@ export function thawLeftFrozen(engine: Engine): void {
   for (const container of engine.list()) {
     const marker = markerPath(engine, container);
     if (!existsSync(marker)) continue;
-    const cgroupsPath = cgroupsPathOf(engine, container);
-    if (cgroupsPath !== undefined && !container.record.paused) thawCgroup(detectCgroupHost(), cgroupsPath);
+    if (!container.record.paused) thawCgroup(detectCgroupHost(), cgroupsPathOf(container.record));
     rmSync(marker, { force: true });
   }
 }

@@ -1,10 +1,10 @@
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { type CgroupHost, detectCgroupHost, type OomWatch, watchOom } from "../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import type { EngineEvent } from "./events.ts";
-import { cgroupsPathOf } from "./freeze.ts";
 
 /** Tells of a running container that is out of memory when it happens. What ends the container is told at its end at latest. */
 export class OomMonitor implements Disposable {
@@ -27,8 +27,7 @@ export class OomMonitor implements Disposable {
   }
 
   #begin(container: Container): void {
-    const path = cgroupsPathOf(this.#engine, container);
-    if (path === undefined) return;
+    const path = cgroupsPathOf(container.record);
     this.#host ??= detectCgroupHost();
     try {
       const watch = watchOom(this.#host, path, () => {

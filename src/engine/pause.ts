@@ -2,10 +2,11 @@
 import { LighterError, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
 import { detectCgroupHost, freezeCgroup, thawCgroup } from "../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { containerRestarting, notRunning } from "./errors.ts";
-import { cgroupsPathOf, freezeUnlessGone } from "./freeze.ts";
+import { freezeUnlessGone } from "./freeze.ts";
 
 /**
  * The row is written first: a daemon that comes back freezes what should be frozen.
@@ -19,7 +20,7 @@ export function pause(engine: Engine, container: Container): Promise<void> {
     if (record.paused) throw new LighterError("conflict", `Container ${id} is already paused`);
     engine.store.setPaused(id, true);
     try {
-      await freeze(engine, container);
+      await freeze(container);
     } catch (error) {
       engine.store.setPaused(id, false);
       throw error;
@@ -46,16 +47,14 @@ export function thawPaused(engine: Engine, container: Container): Promise<void> 
 
 /** The container's queue is held. */
 function thaw(engine: Engine, container: Container): void {
-  const cgroupsPath = cgroupsPathOf(engine, container);
-  if (cgroupsPath !== undefined) thawCgroup(detectCgroupHost(), cgroupsPath);
+  thawCgroup(detectCgroupHost(), cgroupsPathOf(container.record));
   engine.store.setPaused(container.id, false);
   container.record.paused = false;
   container.publish("unpause");
 }
 
-async function freeze(engine: Engine, container: Container): Promise<void> {
-  const cgroupsPath = cgroupsPathOf(engine, container);
-  if (cgroupsPath !== undefined) await freezeUnlessGone(() => freezeCgroup(detectCgroupHost(), cgroupsPath));
+async function freeze(container: Container): Promise<void> {
+  await freezeUnlessGone(() => freezeCgroup(detectCgroupHost(), cgroupsPathOf(container.record)));
 }
 
 /** What an earlier daemon had written down as paused, and may have died before it was. */
@@ -63,9 +62,7 @@ export async function freezePaused(engine: Engine): Promise<void> {
   const paused = engine.list().filter((container) => container.isRunning && container.record.paused);
   await Promise.all(
     paused.map((container) =>
-      freeze(engine, container).catch((error: unknown) =>
-        log.error(`freeze container ${container.id}: ${messageOf(error)}`),
-      ),
+      freeze(container).catch((error: unknown) => log.error(`freeze container ${container.id}: ${messageOf(error)}`)),
     ),
   );
 }

@@ -49,7 +49,10 @@ export interface CreateOptions {
   shallowReadOnly?: boolean;
 }
 
-/** From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. */
+/**
+ * From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. A plan fails with "unavailable" where a
+ * path that a client has named is on a file system that does not answer.
+ */
 export interface Planner {
   /**
    * Called once, by the engine: a container may name others, whose namespaces it shares. `hostGateway`: the address of the
@@ -62,7 +65,7 @@ export interface Planner {
     workers: FileWorkers;
   }): void;
   /** `body` is the request's JSON. @throws LighterError */
-  planCreate(body: unknown, id: string, options: CreateOptions): CreatePlan;
+  planCreate(body: unknown, id: string, options: CreateOptions): Promise<CreatePlan>;
   /** Before a process is started: has the security profile loaded that it gets. @throws LighterError if that fails */
   prepareProfile(record: ContainerRecord): Promise<void>;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */
@@ -71,13 +74,17 @@ export interface Planner {
    * Makes what the start needs on disk, unless `dryRun`. `first`: the container has never run.
    * @throws LighterError
    */
-  planStart(record: ContainerRecord, paths: ContainerPaths, options: { first: boolean; dryRun: boolean }): StartPlan;
+  planStart(
+    record: ContainerRecord,
+    paths: ContainerPaths,
+    options: { first: boolean; dryRun: boolean },
+  ): Promise<StartPlan>;
   /**
    * The root file system with binds and volumes, and nothing to run in it: for those who want the files of a container that
    * does not run. Makes what that needs on disk, the sources of its mounts apart.
    */
-  planFiles(record: ContainerRecord, paths: ContainerPaths): StartPlan;
-  /** The config of a running container, which an earlier daemon may have started. */
+  planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan>;
+  /** The config of a running container, which an earlier daemon may have started, without its mounts and devices. */
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
   /** A user of the container's own /etc/passwd. @throws LighterError "invalid" if there is none */
   findUser(record: ContainerRecord, paths: ContainerPaths, user: string): { uid: number; gid: number };

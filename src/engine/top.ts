@@ -2,35 +2,33 @@
 import { LighterError } from "../base/errors.ts";
 import { detectCgroupHost, effectiveCgroupsPath, locateController, readPids } from "../linux/cgroup/mod.ts";
 import { runProgram } from "../linux/process/run-program.ts";
+import { cgroupsPathOf } from "./config/mod.ts";
 import type { Container } from "./container.ts";
-import type { Engine } from "./engine.ts";
 import { containerRestarting, notRunning } from "./errors.ts";
-import { cgroupsPathOf } from "./freeze.ts";
 import { checkPsArguments, type ProcessTable, parsePsOutput } from "./ps-output.ts";
 
 const DEFAULT_ARGUMENTS = "-ef";
 
 /** @throws LighterError "conflict" if it does not run, "internal" with what ps has to say */
 export async function listProcesses(
-  engine: Engine,
   container: Container,
   psArguments: string = DEFAULT_ARGUMENTS,
 ): Promise<ProcessTable> {
   checkPsArguments(psArguments);
   if (container.restarts.isWaiting) throw containerRestarting(container.id);
   if (!container.isRunning) throw notRunning(container.id);
-  const pids = pidsOf(engine, container);
+  const pids = pidsOf(container);
   const output = await runPs(psArguments.split(" "), pids);
   const table = parsePsOutput(output, new Set(pids));
   container.publish("top");
   return table;
 }
 
-function pidsOf(engine: Engine, container: Container): number[] {
-  const cgroupsPath = cgroupsPathOf(engine, container);
+function pidsOf(container: Container): number[] {
+  const cgroupsPath = cgroupsPathOf(container.record);
   const host = detectCgroupHost();
   const place = host.mode === "unified" ? host.v2 : locateController(host, "pids");
-  if (cgroupsPath === undefined || place === undefined) return [container.record.pid];
+  if (place === undefined) return [container.record.pid];
   return readPids(`${place.mountPoint}${effectiveCgroupsPath(host, cgroupsPath, container.id)}`);
 }
 

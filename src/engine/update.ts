@@ -4,11 +4,10 @@ import { log } from "../base/log.ts";
 import { applyReversibly, detectCgroupHost, planUpdate, readCurrentLimits, readFilesOf } from "../linux/cgroup/mod.ts";
 import type { DockerHostConfig } from "../spec/docker-api.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
-import { type HostFacts, mergeUpdate, planResources, prepareUpdate } from "./config/mod.ts";
+import { cgroupsPathOf, type HostFacts, mergeUpdate, planResources, prepareUpdate } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";
-import { cgroupsPathOf } from "./freeze.ts";
 import { hostProbe } from "./host-facts.ts";
 
 /**
@@ -31,8 +30,7 @@ export function updateContainer(
     engine.store.setHostConfig(id, after);
     record.hostConfig = after;
     try {
-      if (container.isRunning)
-        inContext(id, () => applyLimits(engine, container, planResources(changes, [], hostProbe)));
+      if (container.isRunning) inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
     } catch (error) {
       engine.store.setHostConfig(id, before);
       record.hostConfig = before;
@@ -43,10 +41,10 @@ export function updateContainer(
   });
 }
 
-function applyLimits(engine: Engine, container: Container, planned: OciResources): void {
+function applyLimits(container: Container, planned: OciResources): void {
   const { devices: _, ...resources } = planned;
-  const cgroupsPath = cgroupsPathOf(engine, container);
-  if (cgroupsPath === undefined || Object.keys(resources).length === 0) return;
+  if (Object.keys(resources).length === 0) return;
+  const cgroupsPath = cgroupsPathOf(container.record);
   const detected = detectCgroupHost();
   const host = { ...detected, interfaceFiles: readFilesOf(detected, cgroupsPath) };
   const { writes, warnings } = planUpdate(host, cgroupsPath, resources, readCurrentLimits(host, cgroupsPath));

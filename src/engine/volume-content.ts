@@ -1,6 +1,6 @@
 /** What a volume holds when a container is about to mount it. */
 import { lookup } from "node:dns/promises";
-import { closeSync, fstatSync, mkdirSync, renameSync } from "node:fs";
+import { mkdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import { writePoint } from "../base/write-point.ts";
@@ -11,8 +11,8 @@ import { isEmptyDirectory } from "../linux/sys/directory.ts";
 import { type FilesystemOfVolume, filesystemOf, hostNameOf, type VolumeOptions, withAddress } from "../volume/mod.ts";
 import type { HostProbe, MountPoint } from "./config/mod.ts";
 import { fillJob } from "./file-jobs.ts";
-import { openBeneath } from "./host-facts.ts";
 import { cannotMount, type MountedVolumes } from "./mounted-volumes.ts";
+import { planPatiently } from "./patient-probe.ts";
 import type { ContainerRecord } from "./store.ts";
 import type { VolumesInUse } from "./volumes-in-use.ts";
 
@@ -29,18 +29,16 @@ export interface Preparation {
 
 /** Makes a mount point's source ready. @throws LighterError */
 export async function prepareVolume(preparation: Preparation, point: MountPoint): Promise<void> {
-  const { images, workers, probe, mounted, record, first, inUse } = preparation;
+  const { images, workers, mounted, record, first, inUse } = preparation;
   const { options = {}, copyUp = false } = point.volume ?? {};
   const filesystem = await withServerAddress(options, point.source);
   const { lowerDirs } = images.layersOf(record.imageId);
   const isToFill = (isFirst: boolean) => isFirst && copyUp && isDirectoryInLayers(lowerDirs, point.destination);
   // The directory is somebody's, who may have it open: it stays the one it is.
-  const fillAt = (path: string) =>
-    workers.run(fillJob, { layers: lowerDirs, from: point.destination, to: seenByOthers(path), ifEmpty: true });
   const { subpath } = point.volume ?? {};
+  const what = { layers: lowerDirs, from: point.destination, ...(subpath === undefined ? {} : { part: subpath }) };
   const fillInPlace = async (path: string, isFirst: boolean) => {
-    if (!isToFill(isFirst)) return;
-    await (subpath === undefined ? fillAt(path) : withDirectoryBeneath(path, subpath, fillAt));
+    if (isToFill(isFirst)) await workers.run(fillJob, { ...what, to: seenByOthers(path), ifEmpty: true });
   };
   switch (filesystem?.kind) {
     case undefined:
@@ -50,7 +48,7 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
         await fill(workers, lowerDirs, point.destination, point.source, `${point.source}.${record.id}`);
       break;
     case "bind":
-      if (probe.fileType(filesystem.source) === undefined) throw missingDirectory(point.source, filesystem.source);
+      await requireDirectory(preparation, point.source, filesystem.source);
       await fillInPlace(filesystem.source, first);
       break;
     case "filesystem":
@@ -58,21 +56,6 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
       await mounted.use(inUse, point, filesystem, (path, isNew) =>
         fillInPlace(path, first || (isNew && filesystem.type === "tmpfs")),
       );
-  }
-}
-
-/** A part of a volume, which others may change meanwhile: by fd. One that is no directory is nobody's to fill. */
-async function withDirectoryBeneath(
-  path: string,
-  part: string,
-  use: (path: string) => Promise<unknown>,
-): Promise<void> {
-  const fd = openBeneath(path, part);
-  if (fd === undefined) return;
-  try {
-    if (fstatSync(fd).isDirectory()) await use(`/proc/self/fd/${fd}/.`);
-  } finally {
-    closeSync(fd);
   }
 }
 
@@ -119,11 +102,8 @@ function seenByOthers(path: string): string {
   return path.replace(/^\/proc\/self\//, `/proc/${process.pid}/`);
 }
 
-function missingDirectory(volumePath: string, device: string): LighterError {
-  return cannotMount(
-    volumePath,
-    device,
-    { flags: MS_BIND, data: "" },
-    new LighterError("kernel", "", { errno: "ENOENT" }),
-  );
+async function requireDirectory(preparation: Preparation, volumePath: string, device: string): Promise<void> {
+  if ((await planPatiently(preparation, (probe) => probe.fileType(device))) !== undefined) return;
+  const cause = new LighterError("kernel", "", { errno: "ENOENT" });
+  throw cannotMount(volumePath, device, { flags: MS_BIND, data: "" }, cause);
 }

@@ -339,8 +339,8 @@ function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: Pl
     attachInside(init, planned, inside);
     return;
   }
-  const { part, filesystem } = mount as VolumeMount;
-  const kind = part?.type ?? (filesystem === undefined ? host.kindOf(mount.source!) : "directory");
+  const { part, filesystem, kind: known } = mount as VolumeMount;
+  const kind = part?.type ?? (filesystem === undefined ? (known ?? host.kindOf(mount.source!)) : "directory");
   const type = kind === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
 }

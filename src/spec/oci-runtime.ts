@@ -80,6 +80,8 @@ export interface VolumeMount extends OciMount {
   part?: { path: string; type: "directory" | "file" };
   /** The source is the whole of this one of the start's shared file systems. */
   filesystem?: number;
+  /** What the source is, where that has been looked at before. */
+  kind?: "directory" | "file" | "missing";
 }
 
 export interface OciHook {

@@ -3,7 +3,7 @@ import { afterEach, expect } from "bun:test";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { rawTar } from "../support/image-tar.ts";
@@ -36,6 +36,22 @@ withFuse("what asks a dead file system fails after a while; nothing else waits, 
   const put = (id: string, path: string) =>
     daemon!.request("PUT", `/containers/${id}/archive?path=${path}`, tar, { "Content-Type": "application/x-tar" });
   expect((await daemon.request("GET", `/containers/${unlucky}/archive?path=/silent`)).status).toBe(200);
+  const volume = { DriverOpts: { type: "none", o: "bind", device: mountPoint } };
+  expect((await daemon.request("POST", "/volumes/create", { Name: "silent", ...volume })).status).toBe(201);
+  const createWith = (HostConfig: object) =>
+    daemon!.request("POST", "/containers/create", {
+      Image: daemon!.image,
+      HostConfig: { NetworkMode: "none", ...HostConfig },
+    });
+  const beside = `${dirname(mountPoint)}/./${basename(mountPoint)}/below`;
+  const ids = await Promise.all(
+    [
+      { Binds: [`${mountPoint}:/silent`] },
+      { Binds: [`${beside}:/silent`] },
+      { Mounts: [{ Type: "bind", Source: mountPoint, Target: "/silent", BindOptions: { Propagation: "rslave" } }] },
+      { Mounts: [{ Type: "volume", Source: "silent", Target: "/silent", VolumeOptions: { Subpath: "below" } }] },
+    ].map(async (HostConfig) => (await createWith(HostConfig)).json.Id as string),
+  );
 
   await fuse.fallSilent();
   let haveFailed = false;
@@ -43,6 +59,10 @@ withFuse("what asks a dead file system fails after a while; nothing else waits, 
     daemon.request("GET", `/containers/${unlucky}/archive?path=/silent`),
     daemon.request("HEAD", `/containers/${unlucky}/archive?path=/silent/file`),
     put(unlucky, "/silent"),
+    createWith({ Mounts: [{ Type: "bind", Source: mountPoint, Target: "/silent" }] }),
+    createWith({ BlkioDeviceReadBps: [{ Path: `${mountPoint}/device`, Rate: 1024 }] }),
+    createWith({ Devices: [{ PathOnHost: `${mountPoint}/device`, PathInContainer: "/x", CgroupPermissions: "r" }] }),
+    ...ids.map((id) => daemon!.request("POST", `/containers/${id}/start`)),
   ]).finally(() => {
     haveFailed = true;
   });
@@ -59,8 +79,11 @@ withFuse("what asks a dead file system fails after a while; nothing else waits, 
   expect(haveFailed).toBe(false);
 
   const answers = await failing;
-  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
-  expect(answers[0].json.message).toBe("the file system has not answered for 30 s");
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
+  const why = "the file system has not answered for 30 s";
+  const [source, below, device] = [mountPoint, `${mountPoint}/below`, `${mountPoint}/device`];
+  const named = [source, device, device, source, below, source, source].map((path) => `look at "${path}": ${why}`);
+  expect(answers.map(({ json }) => json?.message)).toEqual([why, undefined, why, ...named]);
 
   // Their workers are still waiting, and so is nobody else.
   process.kill(daemon.pid, "SIGKILL");

@@ -96,7 +96,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
     linux: {
       namespaces: [...planNamespaces(hostConfig, input.peers, host), ...planUserNamespace(input)],
       ...(input.idMappings ? { uidMappings: input.idMappings.uids, gidMappings: input.idMappings.gids } : {}),
-      cgroupsPath: cgroupsPathOf(hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT, input.id),
+      cgroupsPath: cgroupsPathOf({ id: input.id, hostConfig }),
       resources: planResources(hostConfig, rules, probe),
       ...(devices.length > 0 ? { devices } : {}),
       ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
@@ -108,7 +108,8 @@ export function buildOciConfig(input: BuildInput): OciConfig {
 }
 
 /** Clean: what leads up ends at the top, as with runc. A relative one stays so. */
-function cgroupsPathOf(parent: string, id: string): string {
+export function cgroupsPathOf({ id, hostConfig }: { id: string; hostConfig: DockerHostConfig }): string {
+  const parent = hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT;
   const path = posix.join("/", parent, id);
   return parent.startsWith("/") ? path : path.slice(1);
 }

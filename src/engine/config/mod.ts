@@ -11,6 +11,7 @@ export {
   type BuildInput,
   buildOciConfig,
   type ContainerFiles,
+  cgroupsPathOf,
   DEFAULT_CGROUP_PARENT,
   planAskedMounts,
   planEtcMounts,

@@ -1,6 +1,5 @@
 import { totalmem } from "node:os";
 import type { Container } from "../container.ts";
-import type { Engine } from "../engine.ts";
 import { readSample, type StatsSample } from "./sample.ts";
 import { Sampler } from "./sampler.ts";
 
@@ -9,19 +8,15 @@ export type { StatsSample } from "./sample.ts";
 const samplers = new WeakMap<Container, Sampler<StatsSample | undefined>>();
 
 /** One sample; undefined: the container does not run. */
-export function sampleStats(engine: Engine, container: Container): StatsSample | undefined {
-  return readSample(engine, container, totalmem());
+export function sampleStats(container: Container): StatsSample | undefined {
+  return readSample(container, totalmem());
 }
 
 /** Samples of the container, one a second, until the result is disposed of. */
-export function listenToStats(
-  engine: Engine,
-  container: Container,
-  listener: (sample: StatsSample | undefined) => void,
-): Disposable {
+export function listenToStats(container: Container, listener: (sample: StatsSample | undefined) => void): Disposable {
   let sampler = samplers.get(container);
   if (sampler === undefined) {
-    sampler = new Sampler(() => sampleStats(engine, container));
+    sampler = new Sampler(() => sampleStats(container));
     samplers.set(container, sampler);
   }
   return sampler.listen(listener);

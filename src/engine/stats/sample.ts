@@ -9,9 +9,8 @@ import {
   readPerCpuUsage,
   readStats,
 } from "../../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "../config/mod.ts";
 import type { Container } from "../container.ts";
-import type { Engine } from "../engine.ts";
-import { cgroupsPathOf } from "../freeze.ts";
 import { type InterfaceCounters, parseNetDev } from "./net-dev.ts";
 import { parseSystemCpu } from "./system-cpu.ts";
 
@@ -34,9 +33,9 @@ export interface StatsSample {
 let cgroupHost: CgroupHost | undefined;
 
 /** Undefined: the container does not run. */
-export function readSample(engine: Engine, container: Container, memoryTotalBytes: number): StatsSample | undefined {
-  const cgroupsPath = container.isRunning ? cgroupsPathOf(engine, container) : undefined;
-  if (cgroupsPath === undefined) return undefined;
+export function readSample(container: Container, memoryTotalBytes: number): StatsSample | undefined {
+  if (!container.isRunning) return undefined;
+  const cgroupsPath = cgroupsPathOf(container.record);
   cgroupHost ??= detectCgroupHost();
   const host = cgroupHost;
   const isHostNetwork = container.record.hostConfig.NetworkMode === "host";

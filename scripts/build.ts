@@ -8,7 +8,7 @@
  *   dist/init             the init of `run --init`
  *   dist/lighter          everything in one executable
  *
- * `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
+ * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
  * build is newer; `./lighter` asks find(1) for files newer than it.
  */
 import { spawnSync } from "node:child_process";
@@ -62,13 +62,16 @@ const foundCompiler = compilersToLookFor(process.env.CC)
 
 function main(args: string[]): void {
   const began = new Date();
-  const force = args.includes("--force");
+  const [force, check] = [args.includes("--force"), args.includes("--check")];
   mkdirSync(dist, { recursive: true });
   const stamp = force ? {} : readStamp();
   for (const target of targets()) {
-    const digest = digestOf(target);
     const path = join(dist, target.name);
-    if (stamp[target.name] === digest && existsSync(path)) continue;
+    const isThere = existsSync(path);
+    if (check && !isThere) throw new BuildError(`dist/${target.name} is not there: ${BUILD_IT}`);
+    const digest = digestOf(target);
+    if (stamp[target.name] === digest && isThere) continue;
+    if (check) throw new BuildError(`dist/${target.name} was made from other sources than are here: ${BUILD_IT}`);
     const startMs = performance.now();
     build(target, path);
     stamp[target.name] = digest;
@@ -76,8 +79,10 @@ function main(args: string[]): void {
     const sizeBytes = statSync(path).size;
     console.error(`built dist/${target.name}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`);
   }
-  writeStamp(stamp, began);
+  if (!check) writeStamp(stamp, began);
 }
+
+const BUILD_IT = "`npm run build` makes what tests run";
 
 function targets(): Target[] {
   const launcherC = files("launcher/*.c");

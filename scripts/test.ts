@@ -6,7 +6,7 @@
  *   bun scripts/test.ts [WORD...]            files whose path contains one of the words (no checks)
  *   bun scripts/test.ts --inside FILE...     these files only, in the machine that vmrun booted
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,6 +30,8 @@ import {
 async function main(args: string[]): Promise<void> {
   if (args[0] === "--inside") return runInside(args.slice(1));
   const files = findTestFiles(args);
+  // They would run another build's launcher, which refuses programs of this one, or test what is not here any more.
+  if (files.some((path) => kindOf(path).needsRoot) && !isBuilt()) process.exit(1);
   const total = args.length === 0 ? runChecks() : noTests();
   const inMachine = (path: string) => kindOf(path).name === "machine";
   const forAnybody = files.filter((path) => !kindOf(path).needsRoot);
@@ -47,6 +49,11 @@ async function main(args: string[]): Promise<void> {
     args.length === 0 ? [...(await tryAgain(here, runFiles)), ...(await tryAgain(there, runOnCgroupV2))] : [];
   for (const tally of [...here.values(), ...there.values()]) add(total, tally);
   report(total, unstable);
+}
+
+/** If not, why is said. */
+function isBuilt(): boolean {
+  return spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--check"], { stdio: "inherit" }).status === 0;
 }
 
 /** In the machine: each file's tally is a line of JSON for who booted it. */

@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {
+  appendFileSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -75,6 +77,21 @@ test("the launcher in dist/lighter cannot be told to fail: it is not the test va
   const launcher = readFileSync(join(root, "dist/launcher"));
   expect(readFileSync(lighter).includes(launcher)).toBe(true);
   expect(readFileSync(join(root, "dist/launcher-test")).equals(launcher)).toBe(false);
+});
+
+test("build.ts --check says what is not there, or was made from other sources", () => {
+  const checkout = join(folder, "to-check");
+  const copies = ["scripts/build.ts", "scripts/c-compiler.ts", "dist/.stamp", "dist/launcher", "launcher"];
+  const check = () => {
+    const { status, stderr } = spawnSync(process.execPath, [join(checkout, "scripts/build.ts"), "--check"], {
+      encoding: "utf8",
+    });
+    return [status, stderr];
+  };
+  for (const path of copies) cpSync(join(root, path), join(checkout, path), { recursive: true });
+  expect(check()).toEqual([1, expect.stringContaining("dist/launcher-test is not there: ")]);
+  appendFileSync(join(checkout, "launcher/launcher.h"), "\n");
+  expect(check()).toEqual([1, expect.stringContaining("dist/launcher was made from other sources than are here: ")]);
 });
 
 describe("setup.sh's stale", () => {

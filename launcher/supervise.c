@@ -1149,9 +1149,10 @@ static int flush_client(struct client *client, short events)
 static void flush_clients(void)
 {
 	static struct pollfd fds[2 * MAX_CLIENTS];
-	uint64_t deadline = now_ns() + (uint64_t)FLUSH_MS * 1000000;
+	uint64_t now = now_ns(), deadline = now + (uint64_t)FLUSH_MS * 1000000;
 
-	while (client_count > 0 && now_ns() < deadline) {
+	/* One look at the clock a round: what is left of the time must not be less than nothing, which poll(2) takes for all of it. */
+	for (; client_count > 0 && now < deadline; now = now_ns()) {
 		for (int i = 0; i < client_count; i++) {
 			uint8_t reads = (clients[i].mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) ==
 					ATTACH_STDIN;
@@ -1159,7 +1160,7 @@ static void flush_clients(void)
 			fds[2 * i] = (struct pollfd){ clients[i].fd, reads ? POLLIN : 0, 0 };
 			fds[2 * i + 1] = poll_output(&clients[i]);
 		}
-		poll(fds, (nfds_t)(2 * client_count), (int)((deadline - now_ns()) / 1000000) + 1);
+		poll(fds, (nfds_t)(2 * client_count), (int)((deadline - now) / 1000000) + 1);
 		for (int i = client_count - 1; i >= 0; i--)
 			if (!flush_client(&clients[i], fds[2 * i].revents))
 				drop_client(i);

@@ -1,8 +1,19 @@
 import { afterAll, afterEach, expect } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   applyCgroupWrites,
   type CgroupHost,
@@ -19,6 +30,10 @@ import {
   thawCgroup,
   watchOom,
 } from "../../src/linux/cgroup/mod.ts";
+import { playTask } from "../../src/linux/process/launcher.ts";
+import { encodeProgram } from "../../src/linux/program/encode.ts";
+import type { Op } from "../../src/linux/program/op.ts";
+import { createSealedExecutable } from "../../src/linux/sys/memfd.ts";
 import type { OciResources } from "../../src/spec/oci-runtime.ts";
 import { testIf } from "../support/test-if.ts";
 
@@ -41,6 +56,35 @@ afterEach(async () => {
   children.clear();
   await emptied();
   removeCgroup(host, path);
+});
+
+rooted("the launcher kills by no number that was another process's when it was read", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "lighter-kill-"));
+  const [meant, other] = [spawn("sleep", ["1000"]), spawn("sleep", ["1000"])];
+  const ends = [meant, other].map((sleeper) => once(sleeper, "exit"));
+  const thread = readdirSync("/proc/self/task").find((number) => Number(number) !== process.pid);
+  // Each look at the list is at another FIFO, which is in its place as soon as the one before it has been opened.
+  const lists = [[other.pid, meant.pid, thread], [meant.pid, thread], []];
+  const path = join(directory, "cgroup.procs");
+  const steps = lists.map((list, i) => {
+    const lines = list.map((pid) => `echo ${pid} >&3;`).join("");
+    return `exec 3> '${path}'; mv '${path}.${i}' '${path}'; ${lines} exec 3>&-`;
+  });
+  expect(spawnSync("mkfifo", [path, ...lists.map((_, i) => `${path}.${i}`)]).status).toBe(0);
+  const writer = spawn("sh", ["-e", "-c", steps.join("\n")], { stdio: "ignore" });
+  const written = once(writer, "exit");
+  const executableFd = createSealedExecutable("launcher", readFileSync("dist/launcher"));
+  const why = "kill what is listed";
+  const supervise = { init: "", hold: false, exitPath: "", socketPath: "" };
+  const host: Op[] = [{ kind: "killCgroup", procsPath: path, why }];
+  expect(await playTask(executableFd, encodeProgram({ host, init: [], cleanup: [], supervise }))).toBeUndefined();
+  closeSync(executableFd);
+  expect((await ends[0])![1]).toBe("SIGKILL");
+  expect(readFileSync(`/proc/${other.pid}/stat`, "utf8")).toMatch(/^\d+ \(sleep\) [^ZX]/);
+  other.kill("SIGTERM");
+  expect((await ends[1])![1]).toBe("SIGTERM");
+  expect(await written).toEqual([0, null]);
+  rmSync(directory, { recursive: true });
 });
 
 afterAll(() => {

@@ -15,6 +15,12 @@ export function explainFailure(error: unknown, program: Program): unknown {
   if (!op) return withoutOp(failure);
   if (op.kind === "execute" || op.kind === "checkExecutable") return entrypointError(program, failure);
   const { errno, opIndex } = failure;
+  const busy = errno === "EBUSY" ? cgroupOf(op, program) : undefined;
+  if (busy !== undefined)
+    return new LighterError("kernel", `adding pid of the process to cgroups ${busy}: ${errnoText(errno)}`, {
+      ...{ errno, opIndex },
+      hint: "a cgroup that has handed its controllers down takes no processes",
+    });
   const hint = hintFor(op, errno);
   return new LighterError("kernel", `${op.why}: ${callName(op)}: ${errno} (${wording(op, errno)})`, {
     errno,
@@ -32,6 +38,15 @@ function withoutOp({ errno }: PlayFailure): LighterError {
       hint: "its memory limit may be too low to start in",
     });
   return new LighterError("kernel", `the launcher failed: ${errno} (${errnoText(errno)})`, { errno });
+}
+
+/** The file of the v2 cgroup that the op would put a process into. */
+function cgroupOf(op: Op, { host }: Program): string | undefined {
+  if (op.kind === "write") return op.path.endsWith("/cgroup.procs") ? op.path : undefined;
+  if (op.kind !== "clone") return undefined;
+  const opening = host.findLast((each) => each.kind === "call" && each.out !== undefined && each.out === op.cgroup);
+  const path = opening?.kind === "call" ? opening.args[1] : undefined;
+  return typeof path === "object" && "text" in path ? `${path.text}/cgroup.procs` : undefined;
 }
 
 /** The word before "(2)" in the message. */

@@ -212,6 +212,10 @@ testIf(stage?.host.mode === "unified", "needs root, and cgroup v2 alone")(
     writeFileSync(`${directory}/cgroup.subtree_control`, "+memory +pids");
     const ran = await runtime(["exec", id, "cat", "/proc/self/cgroup"]);
     expect([ran.code, ran.stdout.trim(), ran.stderr]).toEqual([0, "0::/inner", ""]);
+    const refused = await runtime(["exec", "--cgroup", "/", id, "true"]);
+    const busy = `adding pid of the process to cgroups ${directory}/cgroup.procs: device or resource busy`;
+    expect([refused.code, refused.stderr]).toEqual([255, expect.stringContaining(busy)]);
+    expect((await runtime(["exec", "--cgroup", "inner", id, "true"])).code).toBe(0);
     const pidFile = join(stage!.directory, `${id}.pid`);
     const inBackground = async (processFile: string) => {
       expect((await runtime(["exec", "--detach", "--pid-file", pidFile, "--process", processFile, id])).stderr).toBe(
@@ -225,6 +229,7 @@ testIf(stage?.host.mode === "unified", "needs root, and cgroup v2 alone")(
     expect(await inBackground(processFile)).toBe(cgroupV2Of(pid));
     writeFileSync(processFile, JSON.stringify({ ...process, execCPUAffinity: { initial: "0", final: "0" } }));
     expect(await inBackground(processFile)).toBe(cgroupV2Of(pid));
+    expect((await runtime(["exec", "--cgroup", "/", "--process", processFile, id])).stderr).toContain(busy);
     mkdirSync(`${directory}/inner/threads`);
     writeFileSync(`${directory}/inner/threads/cgroup.type`, "threaded");
     writeFileSync(`${directory}/inner/threads/cgroup.threads`, String(pid));

@@ -218,9 +218,13 @@ export function checkPlainDirectories(init: OpList): void {
  * write back all that its disk has not written yet, whoever wrote it, and init's end would wait for that. Where somebody
  * else is to hold the process, or the launcher is not to wait for it, this is not done.
  */
-export function holdRoot(host: OpList, init: OpList): void {
-  init.add({ kind: "send", fd: ROOT, why: "the launcher holds the root" });
+export function holdRoot(host: OpList): void {
   host.add({ kind: "receive", out: ROOT, why: "hold the root: its file system outlives the process" });
+}
+
+/** In the child: what `holdRoot` waits for. */
+export function giveRoot(init: OpList): void {
+  init.add({ kind: "send", fd: ROOT, why: "the launcher holds the root" });
 }
 
 export function letGoOfRoot(cleanup: OpList): void {

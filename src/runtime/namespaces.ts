@@ -1,7 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { O, type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
-import type { NamespaceType, OciConfig, OciIdMapping } from "../spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciIdMapping, OciProcess } from "../spec/oci-runtime.ts";
 import { PRIVATE_PROC, writeOomScoreOf } from "./proc.ts";
 
 export const CLONE = {
@@ -94,6 +94,11 @@ export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): vo
 
 export function formatIdMap(mappings: readonly OciIdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
+}
+
+/** The host's id of the process's user, or of its group. */
+export function hostUserId(config: OciConfig, process: OciProcess, kind: "uid" | "gid"): number {
+  return hostIdOf(process.user?.[kind] ?? 0, config, kind);
 }
 
 /** The host's id of one of the container: the same, or what the user namespace maps it to. */

@@ -20,7 +20,7 @@ import type { OciConfig } from "../spec/oci-runtime.ts";
 import { hasNamespace } from "./mounts.ts";
 import { SLOT_INIT } from "./namespaces.ts";
 
-interface NetDevice {
+export interface NetDevice {
   hostName: string;
   name: string;
   addresses: readonly LinkAddress[];

@@ -1,0 +1,131 @@
+/** Ops that make a container's cgroup, join it and remove it. */
+import { dirname } from "node:path";
+import {
+  BPF_PROG_ATTACH,
+  BPF_PROG_LOAD,
+  BUILTIN_DEVICE_RULES,
+  type CgroupPlan,
+  directoryForFurther,
+  encodeBpfAttach,
+  encodeBpfLoad,
+  planCgroup,
+} from "../linux/cgroup/mod.ts";
+import { O, type OpList, text } from "../linux/program/builder.ts";
+import { AT_FDCWD } from "../linux/program/calls.ts";
+import type { SharedData } from "../linux/program/op.ts";
+import type { OciResources } from "../spec/oci-runtime.ts";
+import type { HostFacts } from "./host-facts.ts";
+import { SLOT_INIT } from "./namespaces.ts";
+import type { ExecRequest } from "./types.ts";
+
+const CAPTURE_BYTES = 1024;
+
+/** What no container can do without is allowed whatever the config says, as runc has it. */
+export function withBuiltinDevices(resources: OciResources = {}): OciResources {
+  const { devices } = resources;
+  return devices ? { ...resources, devices: [...devices, ...BUILTIN_DEVICE_RULES] } : resources;
+}
+
+/** Where one more process of a container goes. */
+export function furtherCgroup(host: HostFacts, path: string, pid: number): ExecRequest["cgroup"] & object {
+  const { tasksFiles, v2Directory } = planCgroup(host.cgroups, path, {});
+  const { v2 } = host.cgroups;
+  if (v2 === undefined || v2Directory === undefined) return { tasksFiles };
+  const { readText } = host;
+  return { tasksFiles, v2Directory: readText ? directoryForFurther(v2, v2Directory, pid, readText) : v2Directory };
+}
+
+/** What of a cgroup is made at one time. */
+export type CgroupPart = Pick<CgroupPlan, "directories" | "writes">;
+
+/** A cgroup that the program makes. */
+export interface OwnCgroup {
+  plan: CgroupPlan;
+  early: CgroupPart;
+  /** What is made while init is at work already, which joins then. */
+  late: CgroupPart | undefined;
+}
+
+/**
+ * Makes the hierarchy that init is born in early; and all others while init is at work already, if it `mayJoinLate`: if it has its
+ * rights on the host, and the host's mounts, until then, and no cgroup namespace of its own to make.
+ */
+export function planOwnCgroup(plan: CgroupPlan, mayJoinLate: boolean): OwnCgroup {
+  if (!mayJoinLate || plan.tasksFiles.length === 0) return { plan, early: plan, late: undefined };
+  const isEarly = (path: string) => plan.v2Directory !== undefined && `${path}/`.startsWith(`${plan.v2Directory}/`);
+  const part = (early: boolean): CgroupPart => ({
+    directories: plan.directories.filter(({ path }) => isEarly(path) === early),
+    writes: plan.writes.filter(({ file }) => isEarly(file) === early),
+  });
+  return { plan, early: part(true), late: part(false) };
+}
+
+export function makeCgroup(
+  host: OpList,
+  plan: CgroupPlan,
+  { directories, writes }: CgroupPart,
+  existing: ReadonlySet<string>,
+): void {
+  const why = "the container's cgroup";
+  for (const { path, leaf } of directories)
+    if (leaf && existing.has(path)) host.open(path, O.PATH | O.DIRECTORY, madeSlot(path), `${why}: it is there`);
+    else if (leaf) host.call("mkdirat", [AT_FDCWD, text(path), 0o755], why, { out: madeSlot(path) });
+  for (const { file, value, why, tolerate } of writes) host.write(null, file, value, why, tolerate ? { tolerate } : {});
+  if (plan.deviceProgram && plan.v2Directory && directories.some(({ path }) => path === plan.v2Directory))
+    attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
+}
+
+/** Loads the program and attaches it to the cgroup. Source: bpf(2). */
+function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirectory: string): void {
+  const why = "device permissions";
+  const load = { ...encodeBpfLoad(instructions), show: `device filter of ${instructions.length / 8} instructions` };
+  host.call("bpf", [BPF_PROG_LOAD, load, load.data.length], why, { out: "devices" });
+  host.open(cgroupDirectory, O.RDONLY | O.DIRECTORY, "cgroup", why);
+  const attach: SharedData = { name: "attach", data: encodeBpfAttach() };
+  host.add({ kind: "store", slot: "cgroup", into: { shared: attach, at: 0 }, why });
+  host.add({ kind: "store", slot: "devices", into: { shared: attach, at: 4 }, why });
+  host.call("bpf", [BPF_PROG_ATTACH, { shared: attach }, attach.data.length], why);
+  host.close("devices", "the cgroup holds it");
+  host.close("cgroup", why);
+}
+
+/** The clone, which joins v2 by being born there; see `joinCgroup` for v1. */
+export function cloneProcess(host: OpList, flags: number, v2Directory: string | undefined, why: string): void {
+  if (v2Directory) host.open(v2Directory, O.RDONLY | O.DIRECTORY, "cgroup", "the cgroup to be born in");
+  host.add({
+    kind: "clone",
+    flags,
+    out: SLOT_INIT,
+    why,
+    ...(v2Directory ? { cgroup: "cgroup" } : {}),
+  });
+}
+
+/** The joining process has one thread: it needs no lock that others hold (docs/adr/0002-join-by-tasks.md). */
+export function joinCgroup(init: OpList, { tasksFiles }: Pick<CgroupPlan, "tasksFiles">): void {
+  for (const file of tasksFiles) init.write(null, file, "0", `join ${dirname(file)}`);
+}
+
+export function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {
+  for (const path of plan.oomFiles)
+    cleanup.add({ kind: "capture", path, maxBytes: CAPTURE_BYTES, why: "was it out of memory?" });
+  const { killFile, v2Directory } = plan;
+  if (killFile && v2Directory)
+    cleanup.write(null, killFile, "1", "kill what is left", { guard: madeSlot(v2Directory), tolerate: ["ENOENT"] });
+  const leaves = plan.directories.filter(({ leaf }) => leaf);
+  const first = leaves[0]?.path;
+  if (first)
+    cleanup.add({
+      kind: "killCgroup",
+      procsPath: `${first}/cgroup.procs`,
+      guard: madeSlot(first),
+      why: "kill what is left, and wait for it",
+    });
+  for (const { path } of leaves)
+    cleanup.add({ kind: "removeCgroup", path, guard: madeSlot(path), why: "the container's cgroup" });
+}
+
+/** Set once the directory is this program's: one that has come meanwhile is somebody else's, and stays. */
+function madeSlot(cgroupDirectory: string): string {
+  return `made ${cgroupDirectory}`;
+}

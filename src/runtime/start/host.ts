@@ -1,0 +1,76 @@
+/** What the launcher plays for a start, before its clone and after it. */
+import { OpList, slot } from "../../linux/program/builder.ts";
+import type { Op } from "../../linux/program/op.ts";
+import { cloneProcess, makeCgroup } from "../cgroup.ts";
+import { cloneElsewhere, cloneOnHost, closeOnHost, inMountsOfInit, mountIdmappedRoot } from "../idmap.ts";
+import { makeRdtGroup } from "../intel-rdt.ts";
+import { holdRoot, sendRoot, sendSources } from "../mounts.ts";
+import { cloneFlags, hostUserId, mapIds, openNamespaces, SLOT_INIT } from "../namespaces.ts";
+import { closePrivateProc, openPrivateProc } from "../proc.ts";
+import { raiseRlimits } from "../process.ts";
+import { connectAgent, forwardListener } from "../seccomp-listener.ts";
+import { openPipes, takeOver } from "../stdio.ts";
+import type { StartPlan } from "./plan.ts";
+
+/** @param existing Cgroups of the container's own that are there already, and become its own. */
+export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): Op[] {
+  const ops = new OpList("host");
+  prepare(ops, plan, existing);
+  cloneInit(ops, plan);
+  if (plan.rootByHost) mountRootOfInit(ops, plan);
+  equipInit(ops, plan, existing);
+  letInitGoOn(ops, plan);
+  return ops.ops;
+}
+
+/** What init is born with. */
+function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
+  const { request, host, config, process, sources, idmappedRoot, ownCgroup } = plan;
+  cloneElsewhere(ops, sources);
+  openPipes(ops, request.stdio, hostUserId(config, process, "uid"), hostUserId(config, process, "gid"));
+  if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
+  makeRdtGroup(ops, plan.rdt);
+  openPrivateProc(ops, host, plan.procNeeds);
+  connectAgent(ops, plan.listenerPath);
+  cloneOnHost(ops, [...sources, ...idmappedRoot]);
+  openNamespaces(ops, config, plan.namespaces);
+}
+
+function cloneInit(ops: OpList, { config, process, namespaces, userNamespace, ownCgroup }: StartPlan): void {
+  const why = "the container's first process, in namespaces of its own";
+  cloneProcess(ops, cloneFlags(config, namespaces), ownCgroup?.plan.v2Directory, why);
+  if (userNamespace === "joined")
+    ops.add({ kind: "adopt", out: SLOT_INIT, why: "the process that has joined the user namespace" });
+  if (userNamespace === "created") raiseRlimits(ops, process, slot(SLOT_INIT));
+}
+
+function mountRootOfInit(ops: OpList, plan: StartPlan): void {
+  const { request, host, config, mounts, idmappedRoot } = plan;
+  inMountsOfInit(ops, () => {
+    if (plan.userNamespace === "created") sendSources(ops, mounts, request.runDirectory);
+    mountIdmappedRoot(ops, host, config, idmappedRoot, request.rootfs);
+    sendRoot(ops, host, plan.holdsRoot);
+  });
+}
+
+/** What init cannot give itself. */
+function equipInit(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
+  const { request, networking, ownCgroup } = plan;
+  mapIds(ops, plan.config, plan.namespaces);
+  networking?.moveNetDevices(ops, plan.netDevices);
+  if (ownCgroup?.late) {
+    makeCgroup(ops, ownCgroup.plan, ownCgroup.late, existing);
+    ops.add({ kind: "send", why: "the cgroups are made" });
+  }
+  if (request.network) networking?.makeNetwork(ops, request.network);
+}
+
+function letInitGoOn(ops: OpList, plan: StartPlan): void {
+  const { request, config } = plan;
+  const { id, bundle = request.runDirectory } = request;
+  closePrivateProc(ops, plan.procNeeds);
+  closeOnHost(ops, [...plan.sources, ...plan.idmappedRoot]);
+  takeOver(ops, request.stdio);
+  forwardListener(ops, plan.listenerPath, { id, config, bundle }, SLOT_INIT);
+  if (plan.holdsRoot && !plan.rootByHost) holdRoot(ops);
+}

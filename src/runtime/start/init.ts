@@ -1,0 +1,138 @@
+/** What a container's first process plays, from its birth to its execve(2). */
+import { OpList } from "../../linux/program/builder.ts";
+import type { Op } from "../../linux/program/op.ts";
+import { joinCgroup } from "../cgroup.ts";
+import type { HostFacts } from "../host-facts.ts";
+import { joinRdtGroup } from "../intel-rdt.ts";
+import { labelOnExec } from "../labels.ts";
+import {
+  checkPlainDirectories,
+  cloneRoot,
+  cloneSources,
+  giveRoot,
+  makeReadonly,
+  mountAll,
+  mountRoot,
+  openRootPlace,
+  receiveRoot,
+  receiveSources,
+} from "../mounts.ts";
+import { enterNamespaces, finishNamespaces, type NamespacePlan } from "../namespaces.ts";
+import { writeOomScore, writeSysctls } from "../proc.ts";
+import { becomeProcess, dieWithSupervisor, pause, raiseRlimits, startSession } from "../process.ts";
+import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot, populateDev } from "../rootfs.ts";
+import { resetAffinity, setMemoryPolicy, setPersonality } from "../scheduling.ts";
+import { connectStdio, openTerminal } from "../stdio.ts";
+import type { StartRequest } from "../types.ts";
+import type { StartPlan } from "./plan.ts";
+
+/** @param hold The process waits for its start. */
+export function initOps(plan: StartPlan, hold: boolean): Op[] {
+  const ops = new OpList("init");
+  leaveHost(ops, plan);
+  const joinLate = lateJoin(ops, plan);
+  buildRoot(ops, plan, joinLate);
+  connect(ops, plan);
+  finishRoot(ops, plan);
+  joinLate();
+  becomeContainer(ops, plan, hold);
+  return ops.ops;
+}
+
+/** How often init waits before `hold`. */
+export function pausesOf({ request: { placeInCgroup, beforePivot }, cgroup }: StartPlan): number {
+  return (placeInCgroup && cgroup ? 1 : 0) + (beforePivot ? 1 : 0);
+}
+
+/** Takes what only the host has, and enters the namespaces. */
+function leaveHost(ops: OpList, plan: StartPlan): void {
+  const { request, config, process, namespaces, userNamespace, mounts, rootByHost, ownCgroup } = plan;
+  const begin = () => {
+    dieWithSupervisor(ops);
+    startSession(ops, request.id, request.noNewKeyring);
+  };
+  if (userNamespace === "joined") dieWithSupervisor(ops);
+  else begin();
+  if (ownCgroup && !ownCgroup.late) joinCgroup(ops, ownCgroup.plan);
+  joinRdtGroup(ops, plan.rdt);
+  if (userNamespace !== "created") writeOomScore(ops, process);
+  if (userNamespace === "joined") raiseRlimits(ops, process, 0);
+  // As the user we are: root of a user namespace may be nobody who can reach these on the host.
+  if (rootByHost && userNamespace === "created") {
+    receiveSources(ops, mounts);
+    receiveRoot(ops);
+  } else cloneSources(ops, mounts, request.runDirectory);
+  cloneRoot(ops, config, request.rootfs, request.runDirectory);
+  enterNamespaces(ops, config, namespaces, () => {
+    begin();
+    if (rootByHost) receiveRoot(ops);
+    if (request.rootfs.length === 0) openRootPlace(ops, config, request.runDirectory);
+  });
+  plan.networking?.takeNetDevices(ops, plan.netDevices);
+  // All that the host's side sends has been received by now: what comes next is the answer to this.
+  if (plan.cgroup && request.placeInCgroup)
+    pause(ops, "ready to be put into a cgroup", "wait until it is in its cgroup");
+  finishNamespaces(ops, config, namespaces);
+}
+
+/** Joins the cgroups that are made meanwhile, the first time that the result is called. */
+function lateJoin(ops: OpList, { ownCgroup }: StartPlan): () => void {
+  let joined = false;
+  return () => {
+    if (joined || !ownCgroup?.late) return;
+    ops.add({ kind: "receive", why: "wait until the cgroups are made" });
+    joinCgroup(ops, ownCgroup.plan);
+    joined = true;
+  };
+}
+
+/** The root, and all that is mounted in it. */
+function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
+  const { request, host, config, mounts, rootByHost } = plan;
+  mountRoot(ops, host, config, request.rootfs, rootByHost);
+  if (mounts.length > 0 || !request.filesOnly) checkPlainDirectories(ops);
+  if (plan.holdsRoot && !rootByHost) giveRoot(ops);
+  mountAll(ops, host, config, mounts, joinLate);
+  if (!request.filesOnly) populateDev(ops, host, config, mounts, plan.userNamespace !== undefined);
+}
+
+/** Its terminal, its streams, its interfaces. */
+function connect(ops: OpList, { request, process, networking, fds }: StartPlan): void {
+  const { stdio, network } = request;
+  if (stdio.terminal) {
+    openTerminal(ops, "root", process, stdio);
+    bindConsole(ops);
+  }
+  connectStdio(ops, stdio, fds);
+  if (network) {
+    networking?.awaitNetwork(ops, network);
+    networking?.configureNetwork(ops, network);
+  }
+}
+
+/** What can be done once nothing is mounted any more. */
+function finishRoot(ops: OpList, { host, config, process, mounts, sysctls, labels }: StartPlan): void {
+  writeSysctls(ops, sysctls);
+  if (labels) labelOnExec(ops, host, process);
+  hidePaths(ops, config, mounts);
+  makeReadonly(ops, mounts);
+  makeWorkingDirectory(ops, process.cwd);
+}
+
+function becomeContainer(ops: OpList, plan: StartPlan, hold: boolean): void {
+  const { request, host, config, process, namespaces, fds } = plan;
+  const { noPivot, handOver } = request;
+  resetAffinity(ops);
+  if (request.beforePivot)
+    pause(ops, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
+  pivotRoot(ops, config, noPivot, noPivot ? kernelMountsToLeave(request, host, namespaces) : []);
+  setPersonality(ops, config.linux);
+  setMemoryPolicy(ops, config.linux);
+  becomeProcess(ops, process, config.linux?.seccomp, { hold, fds, handOver });
+}
+
+/** Where the mount namespace is one that is joined, its mounts are those of a process in it. */
+function kernelMountsToLeave({ config }: StartRequest, host: HostFacts, { joined }: NamespacePlan): string[] {
+  const process = joined.get("mount")?.match(/^(\/proc\/\d+)\/ns\/mnt$/)?.[1] ?? "/proc/self";
+  return kernelMountsOf(host.readText?.(`${process}/mountinfo`) ?? "", config.root?.path ?? "");
+}

@@ -1,0 +1,124 @@
+/** What a start is to do, decided from its request and the facts of the host before there is any op. */
+import { assert } from "../../base/assert.ts";
+import { LighterError } from "../../base/errors.ts";
+import { type CgroupPlan, planCgroup } from "../../linux/cgroup/mod.ts";
+import type { OciConfig, OciProcess } from "../../spec/oci-runtime.ts";
+import { type OwnCgroup, planOwnCgroup, withBuiltinDevices } from "../cgroup.ts";
+import type { HostFacts } from "../host-facts.ts";
+import { type HostSource, planIdmappedRoot } from "../idmap.ts";
+import { planIntelRdt, type RdtPlan } from "../intel-rdt.ts";
+import { mountLabelOf, needsLabels } from "../labels.ts";
+import { hostSources, type PlannedMount, planMounts } from "../mounts.ts";
+import { type NamespacePlan, planNamespaces, writesProc } from "../namespaces.ts";
+import type { NetDevice } from "../net-devices.ts";
+import { type PlannedSysctl, type ProcNeeds, planSysctls } from "../proc.ts";
+import { checkUser } from "../process.ts";
+import { listenerPathOf } from "../seccomp-listener.ts";
+import { namespaceFdOf } from "../shared-filesystems.ts";
+import { type CarriedFds, carriedFds } from "../stdio.ts";
+import type { StartRequest } from "../types.ts";
+
+/** For requests with interfaces: a container without any starts without it. */
+export type Networking = typeof import("../network.ts") & typeof import("../net-devices.ts");
+
+export function isNetworked({ network, config }: StartRequest): boolean {
+  return network !== undefined || config.linux?.netDevices !== undefined;
+}
+
+export interface StartPlan {
+  request: StartRequest;
+  host: HostFacts;
+  config: OciConfig;
+  process: OciProcess;
+  namespaces: NamespacePlan;
+  /** How init comes to be in a user namespace other than the host's. */
+  userNamespace: "created" | "joined" | undefined;
+  mounts: readonly PlannedMount[];
+  /** Copies of mounts that only the host's side can make, for mounts and for the root. */
+  sources: readonly HostSource[];
+  idmappedRoot: readonly HostSource[];
+  /** The host's side mounts the root, in init's mount namespace. */
+  rootByHost: boolean;
+  /** The launcher holds the root, so that its file system outlives the process. */
+  holdsRoot: boolean;
+  /** The cgroup that the container is in, whoever makes it, and what is made by the program. */
+  cgroup: CgroupPlan | undefined;
+  ownCgroup: OwnCgroup | undefined;
+  rdt: RdtPlan | undefined;
+  sysctls: readonly PlannedSysctl[];
+  labels: boolean;
+  procNeeds: ProcNeeds;
+  listenerPath: string | undefined;
+  networking: Networking | undefined;
+  netDevices: readonly NetDevice[];
+  fds: CarriedFds | undefined;
+}
+
+/**
+ * Pure, but for what `host` reads.
+ * @param networking What makes interfaces, if the request has any.
+ * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
+ */
+export function planStart(request: StartRequest, host: HostFacts, networking?: Networking): StartPlan {
+  const { config } = request;
+  const { process } = config;
+  if (!process) throw new LighterError("invalid", "config.process is missing");
+  checkUser(process);
+  const namespaces = planNamespaces(config);
+  const mounts = planMounts(config, mountLabelOf(host, config.linux));
+  const cgroup = config.linux?.cgroupsPath
+    ? planCgroup(host.cgroups, config.linux.cgroupsPath, withBuiltinDevices(config.linux.resources))
+    : undefined;
+  const userNamespace = namespaces.created.has("user")
+    ? "created"
+    : namespaces.joined.has("user")
+      ? "joined"
+      : undefined;
+  const sources = hostSources(mounts, request.runDirectory, (index) => namespaceFdOf(request, index));
+  const idmappedRoot = userNamespace ? planIdmappedRoot(config, request.idmappedDirectories) : [];
+  const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
+  const rdt = planIntelRdt(config, host, request.id);
+  const sysctls = planSysctls(config, namespaces, host);
+  assert(!isNetworked(request) || networking !== undefined, "what makes interfaces is loaded");
+  const netDevices = networking?.planNetDevices(config, request.netDeviceAddresses) ?? [];
+  checkNetwork(request, namespaces);
+  const labels = needsLabels(host, process);
+  return {
+    request,
+    host,
+    config,
+    process,
+    namespaces,
+    userNamespace,
+    mounts,
+    sources,
+    idmappedRoot,
+    rootByHost: idmappedRoot.length > 0,
+    holdsRoot: request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup,
+    cgroup,
+    ownCgroup: cgroup && !request.placeInCgroup ? planOwnCgroup(cgroup, isPlain) : undefined,
+    rdt,
+    sysctls,
+    labels,
+    procNeeds: {
+      sysctls: sysctls.length > 0 || (request.network?.interfaces.length ?? 0) > 0,
+      processes:
+        labels ||
+        process.oomScoreAdj !== undefined ||
+        writesProc(config, namespaces) ||
+        [...sources, ...idmappedRoot].some(({ owners }) => owners !== undefined),
+    },
+    listenerPath: listenerPathOf(config.linux?.seccomp),
+    networking,
+    netDevices,
+    fds: carriedFds(request),
+  };
+}
+
+function checkNetwork({ network, placeInCgroup }: StartRequest, { created }: NamespacePlan): void {
+  if (!network) return;
+  if (!created.has("network"))
+    throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
+  // What init hears at its pause would be that its interfaces are made, before it awaits that.
+  if (placeInCgroup) throw new LighterError("not-supported", "interfaces where somebody else makes the cgroup");
+}

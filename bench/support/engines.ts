@@ -18,6 +18,8 @@ export interface Engine {
   daemonPids(): number[];
   /** Children of the daemon: supervisors, workers. */
   childPids(): number[];
+  /** Where its images are, among others. */
+  dataPath: string;
   stop(): Promise<void>;
 }
 
@@ -61,11 +63,17 @@ function spawnDaemon(argv: readonly string[], { networks = false }: EngineOption
   return spawn(program, args, { stdio: ["ignore", log, log] });
 }
 
+/** Where an engine's data go: what is mounted there, before its start, is what it has. */
+export function dataPathOf(name: string, folder: string): string {
+  return join(folder, `${name}-data`);
+}
+
 export async function startDocker(folder: string, options: EngineOptions = {}): Promise<Engine> {
+  const dataPath = dataPathOf("docker", folder);
   const socket = join(folder, "docker.sock");
   const exec = join(folder, "run/docker");
   const log = openSync(join(folder, "docker.log"), "a");
-  const args = `--data-root ${folder}/docker-data --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
+  const args = `--data-root ${dataPath} --exec-root ${exec} -p ${folder}/docker.pid -H unix://${socket}`;
   const without = options.networks ? [] : ["--bridge=none", "--iptables=false"];
   const child = spawnDaemon(["dockerd", ...args.split(" "), ...without], options, log);
   const env = { ...process.env, DOCKER_HOST: `unix://${socket}` };
@@ -77,16 +85,18 @@ export async function startDocker(folder: string, options: EngineOptions = {}): 
     env,
     daemonPids: () => [child.pid ?? 0, containerdPid()],
     childPids: () => childrenOf(child.pid ?? 0),
+    dataPath,
     stop: () => stopped(child),
   };
 }
 
 export async function startLighter(folder: string, options: EngineOptions = {}): Promise<Engine> {
+  const dataPath = dataPathOf("lighter", folder);
   const socket = join(folder, "lighter.sock");
   const program = join(root, "dist/lighter");
   const log = openSync(join(folder, "lighter.log"), "a");
-  mkdirSync(join(folder, "lighter-data"), { recursive: true });
-  const args = `daemon --host unix://${socket} --data-root ${folder}/lighter-data --exec-root ${folder}/run/lighter`;
+  mkdirSync(dataPath, { recursive: true });
+  const args = `daemon --host unix://${socket} --data-root ${dataPath} --exec-root ${folder}/run/lighter`;
   const child = spawnDaemon([program, ...args.split(" ")], options, log);
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
   // Docker's client: ours would start a daemon of its own where none answers yet.
@@ -97,6 +107,7 @@ export async function startLighter(folder: string, options: EngineOptions = {}):
     env,
     daemonPids: () => [child.pid ?? 0],
     childPids: () => childrenOf(child.pid ?? 0),
+    dataPath,
     stop: async () => {
       await supervisorsGone(child.pid ?? 0);
       await stopped(child);

@@ -52,33 +52,117 @@ async function answering(host: string): Promise<void> {
   }
 }
 
-const PACKAGES = "gcc,libc6-dev,python3,git,perl,curl,vim-tiny,less,procps,openssl";
-/** What goes into a layer of its own; the rest is the first. */
-const LAYERS = [
-  "usr/lib/gcc",
-  "usr/lib/python3*",
-  "usr/share/doc usr/share/locale usr/share/man",
-  "usr/bin",
-  "usr/include",
-  "var",
-];
+/** Where the files of the image come from: real ones, of this host. */
+const SOURCES = ["/usr/share", "/usr/include", "/usr/lib", "/usr/bin"];
+const LAYERS = 4;
+const LARGEST_FILE_KB = 512;
+const PROGRAM = "/bin/busybox";
 
-/** Debian trixie with a compiler and Python in seven layers, in the registry. */
-export function makeDebianImage(folder: string, host: string): { name: string; layers: number; bytes: number } {
-  const root = join(folder, "debian");
-  run(["mmdebstrap", "--quiet", "--variant=minbase", `--include=${PACKAGES}`, "trixie", root]);
-  const split = LAYERS.map((paths) => paths.split(" "));
-  const rest = split.flat().flatMap((path) => ["--exclude", `./${path}`]);
-  const tar = ["tar", "-C", root, "--sort=name", "--numeric-owner"];
-  const tars = [join(folder, "layer-0.tar")];
-  run([...tar, ...rest, "-cf", tars[0]!, "."]);
-  for (const [index, paths] of split.entries()) {
-    const path = join(folder, `layer-${index + 1}.tar`);
-    run(["sh", "-c", `cd "$0" && exec tar --sort=name --numeric-owner -cf "$1" ${paths.join(" ")}`, root, path]);
-    tars.push(path);
+export interface ArchiveImage {
+  /** The name that it has in the archives. */
+  name: string;
+  /** Of `docker save`'s form, with plain layers; the same in one gzip file; and its name in the registry, with gzip layers. */
+  archive: string;
+  gzipArchive: string;
+  pulled: string;
+  layers: number;
+  files: number;
+  bytes: number;
+}
+
+/** So many bytes of this host's files in four layers, the first with a busybox. In the registry, too, if there is one. */
+export function makeArchiveImage(folder: string, sizeMb: number, registryHost: string | undefined): ArchiveImage {
+  const name = "bench/files:1";
+  const tars = Array.from({ length: LAYERS }, (_, index) => join(folder, `layer-${index}.tar`));
+  const lists = filesOf(sizeMb * 1e6);
+  lists[0]!.push(PROGRAM);
+  for (const [index, files] of lists.entries()) {
+    const listPath = join(folder, "list");
+    writeFileSync(listPath, files.join("\0"));
+    run([
+      "tar",
+      "-C",
+      "/",
+      "--null",
+      "-T",
+      listPath,
+      "--transform=s,^/,,S",
+      "-P",
+      "--numeric-owner",
+      "-cf",
+      tars[index]!,
+    ]);
+    rmSync(listPath);
   }
-  rmSync(root, { recursive: true });
-  return { name: `${host}/bench/debian:1`, ...push(folder, `${host}/bench/debian:1`, tars) };
+  const archive = join(folder, "image.tar");
+  writeArchive(folder, archive, name, tars);
+  const gzipArchive = `${archive}.gz`;
+  run(["sh", "-c", 'gzip -n -6 < "$0" > "$1"', archive, gzipArchive]);
+  const files = lists.reduce((sum, list) => sum + list.length, 0);
+  const pulled = registryHost === undefined ? "" : `${registryHost}/${name}`;
+  if (registryHost !== undefined) push(folder, pulled, tars);
+  else for (const tar of tars) rmSync(tar);
+  return { name, archive, gzipArchive, pulled, layers: LAYERS, files, bytes: statSync(archive).size };
+}
+
+/** In as many lists as there are layers, of about the same size. */
+function filesOf(byteCount: number): string[][] {
+  const found = run([
+    "find",
+    ...SOURCES,
+    "-xdev",
+    "-type",
+    "f",
+    "-size",
+    `-${LARGEST_FILE_KB}k`,
+    "-printf",
+    "%s %p\\0",
+  ]);
+  const lists: string[][] = Array.from({ length: LAYERS }, () => []);
+  let sum = 0;
+  for (const line of found.split("\0").filter(Boolean).sort(byPath)) {
+    const layer = Math.floor((sum / byteCount) * LAYERS);
+    if (layer >= LAYERS) break;
+    lists[layer]!.push(pathIn(line));
+    sum += Number.parseInt(line, 10);
+  }
+  return lists;
+}
+
+function pathIn(line: string): string {
+  return line.slice(line.indexOf(" ") + 1);
+}
+
+function byPath(a: string, b: string): number {
+  return pathIn(a) < pathIn(b) ? -1 : 1;
+}
+
+function writeArchive(folder: string, archive: string, name: string, tars: readonly string[]): void {
+  const layout = join(folder, "archive");
+  const blobs = join(layout, "blobs/sha256");
+  mkdirSync(blobs, { recursive: true });
+  const diffIds = tars.map((tar) => {
+    const digest = fileDigest(tar);
+    run(["ln", tar, join(blobs, digest)]);
+    return digest;
+  });
+  const config = JSON.stringify(configOf(diffIds));
+  const configDigest = createHash("sha256").update(config).digest("hex");
+  writeFileSync(join(blobs, configDigest), config);
+  const blobName = (digest: string) => `blobs/sha256/${digest}`;
+  const manifest = [{ Config: blobName(configDigest), RepoTags: [name], Layers: diffIds.map(blobName) }];
+  writeFileSync(join(layout, "manifest.json"), JSON.stringify(manifest));
+  run(["tar", "-C", layout, "--sort=name", "--hard-dereference", "-cf", archive, "blobs", "manifest.json"]);
+  rmSync(layout, { recursive: true });
+}
+
+function configOf(diffIds: readonly string[]): object {
+  return {
+    architecture: process.arch === "arm64" ? "arm64" : "amd64",
+    os: "linux",
+    config: { Cmd: [PROGRAM, "sleep", "1000000"] },
+    rootfs: { type: "layers", diff_ids: diffIds.map((digest) => `sha256:${digest}`) },
+  };
 }
 
 const BIG_LAYER_MIB = 2048;
@@ -94,7 +178,7 @@ export function makeBigImage(folder: string, host: string): string {
 }
 
 /** Compresses the layers, as registries have them, and copies the image there. Removes the tars. */
-function push(folder: string, name: string, tars: readonly string[]): { layers: number; bytes: number } {
+function push(folder: string, name: string, tars: readonly string[]): void {
   const layout = join(folder, "layout");
   const blobs = join(layout, "blobs/sha256");
   mkdirSync(blobs, { recursive: true });
@@ -115,15 +199,7 @@ function push(folder: string, name: string, tars: readonly string[]): { layers: 
     writeFileSync(join(blobs, digest), bytes);
     return { mediaType, digest: `sha256:${digest}`, size: bytes.length };
   };
-  const config = blob(
-    {
-      architecture: process.arch === "arm64" ? "arm64" : "amd64",
-      os: "linux",
-      config: { Cmd: ["sh"] },
-      rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => `sha256:${diffId}`) },
-    },
-    "application/vnd.oci.image.config.v1+json",
-  );
+  const config = blob(configOf(layers.map(({ diffId }) => diffId)), "application/vnd.oci.image.config.v1+json");
   const mediaType = "application/vnd.oci.image.manifest.v1+json";
   const manifest = { schemaVersion: 2, mediaType, config, layers: layers.map(({ descriptor }) => descriptor) };
   writeFileSync(join(layout, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
@@ -133,7 +209,6 @@ function push(folder: string, name: string, tars: readonly string[]): { layers: 
   );
   run(["skopeo", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false", `oci:${layout}`, `docker://${name}`]);
   rmSync(layout, { recursive: true });
-  return { layers: layers.length, bytes: layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0) };
 }
 
 function fileDigest(path: string): string {

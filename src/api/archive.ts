@@ -1,7 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../engine/mod.ts";
 import { COMMON_HEADERS, sendEmpty } from "./protocol.ts";
-import type { AnswerCall, Call, UploadCall } from "./router.ts";
+import type { AnswerCall, Call, Upload } from "./router.ts";
 import { sendOutput } from "./send-output.ts";
 
 const STAT_HEADER = "X-Docker-Container-Path-Stat";
@@ -44,8 +44,11 @@ export async function writeArchive(call: AnswerCall): Promise<void> {
 }
 
 /** The same, past this process. */
-export function uploadArchive(call: UploadCall): Promise<void> {
-  return write(call, call.body);
+export function uploadArchive(call: Call): Upload {
+  return async (body) => {
+    await write(call, body);
+    return { contentType: "text/plain; charset=utf-8", text: "" };
+  };
 }
 
 async function write(call: Call, tar: AsyncIterable<Uint8Array> | RawBody): Promise<void> {

@@ -1,9 +1,9 @@
 import { LighterError } from "../base/errors.ts";
-import { exportContainer, type JobOutput, type LoadProgress, saveImages } from "../engine/mod.ts";
+import { exportContainer, type ImageSource, type JobOutput, type LoadProgress, saveImages } from "../engine/mod.ts";
 import { publishImage, publishSaved } from "./image-events.ts";
-import { ProgressStream } from "./progress-stream.ts";
+import { failureOf, ProgressStream, progressAnswer } from "./progress-stream.ts";
 import { parsePlatformJson } from "./query-platform.ts";
-import type { AnswerCall } from "./router.ts";
+import type { AnswerCall, Call, Upload } from "./router.ts";
 import { sendOutput } from "./send-output.ts";
 import { sendStream } from "./send-stream.ts";
 
@@ -37,8 +37,9 @@ export async function exportFiles({ daemon, parameter, request, response }: Answ
 const PROGRESS_INTERVAL_MS = 100;
 
 /** POST /images/load: one JSON message a line, as the work goes on, failures too. Quiet unless told otherwise. */
-export async function loadImages({ daemon, query, request, response }: AnswerCall): Promise<void> {
-  const quiet = !query.has("quiet") || query.boolean("quiet");
+export async function loadImages(call: AnswerCall): Promise<void> {
+  const { request, response } = call;
+  const quiet = isQuiet(call);
   const stream = new ProgressStream(response);
   let lastMs = 0;
   const onProgress = ({ diffId, currentBytes, totalBytes, done }: LoadProgress) => {
@@ -48,16 +49,35 @@ export async function loadImages({ daemon, query, request, response }: AnswerCal
     const id = diffId.slice("sha256:".length, "sha256:".length + 12);
     stream.send({ status: "Loading layer", progressDetail: { current: currentBytes, total: totalBytes }, id });
   };
-  const work = async () => {
-    for (const { id, names, replaced } of await daemon.images.load(request, onProgress)) {
-      publishImage(daemon, "load", id);
-      for (const { name, id: old } of replaced)
-        stream.send({
-          stream: `The image ${name} already exists, renaming the old one with ID ${old} to empty string\n`,
-        });
-      if (names.length === 0) stream.send({ stream: `Loaded image ID: ${id}\n` });
-      for (const name of names) stream.send({ stream: `Loaded image: ${name}\n` });
-    }
+  await stream.carry(() => load(call, request, onProgress, (message) => stream.send(message)), { tellsAll: true });
+}
+
+/** The same, past this process. */
+export function uploadImages(call: Call): Upload | undefined {
+  if (!isQuiet(call)) return undefined;
+  return async (body) => {
+    const messages: object[] = [];
+    const send = (message: object) => messages.push(message);
+    await load(call, body, () => {}, send).catch((error: unknown) => send(failureOf(error)));
+    return progressAnswer(messages);
   };
-  await stream.carry(work, { tellsAll: true });
+}
+
+function isQuiet({ query }: Call): boolean {
+  return !query.has("quiet") || query.boolean("quiet");
+}
+
+async function load(
+  { daemon }: Call,
+  source: ImageSource,
+  onProgress: (progress: LoadProgress) => void,
+  send: (message: object) => void,
+): Promise<void> {
+  for (const { id, names, replaced } of await daemon.images.load(source, onProgress)) {
+    publishImage(daemon, "load", id);
+    for (const { name, id: old } of replaced)
+      send({ stream: `The image ${name} already exists, renaming the old one with ID ${old} to empty string\n` });
+    if (names.length === 0) send({ stream: `Loaded image ID: ${id}\n` });
+    for (const name of names) send({ stream: `Loaded image: ${name}\n` });
+  }
 }

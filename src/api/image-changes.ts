@@ -7,6 +7,7 @@ import {
   type JobOutput,
   listChanges,
   parseNewName,
+  type RawBody,
   type RemoveRecord,
   tagImage,
 } from "../engine/mod.ts";
@@ -18,11 +19,11 @@ import { Filters } from "./filters.ts";
 import { publishImage, publishPrune, publishRemoval } from "./image-events.ts";
 import { compileCommonFilters, type ImageFilter, parseUntil } from "./image-filters.ts";
 import { usersOf } from "./image-users.ts";
-import { ProgressStream } from "./progress-stream.ts";
+import { ProgressStream, progressAnswer } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
 import type { Query } from "./query.ts";
-import { parsePlatformText } from "./query-platform.ts";
-import type { AnswerCall } from "./router.ts";
+import { type Platform, parsePlatformText } from "./query-platform.ts";
+import type { AnswerCall, Call, Upload } from "./router.ts";
 import { sendOutput } from "./send-output.ts";
 
 /** POST /images/{name}/tag */
@@ -120,25 +121,51 @@ export async function commit({ daemon, query, request, response }: AnswerCall): 
   sendJson(response, 201, { Id: id });
 }
 
+function sourceOf({ query }: Call): string {
+  return query.text("fromSrc") ?? "-";
+}
+
+function platformOf({ daemon, query }: Call): Platform {
+  return parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
+}
+
 /** POST /images/create?fromSrc=…: one JSON message a line, the last with the image's id. */
 export async function importTar(call: AnswerCall): Promise<void> {
-  const { daemon, query, request, response } = call;
-  const source = query.text("fromSrc") ?? "-";
-  const platform = parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
+  const { request, response } = call;
+  const source = sourceOf(call);
+  const platform = platformOf(call);
   const stream = new ProgressStream(response);
   await stream.carry(async () => {
     const tar = source === "-" ? request : await downloadTar(call, source, (message) => stream.send(message));
-    const id = await importImage(daemon.images, tar, {
-      repo: query.text("repo"),
-      tag: query.text("tag"),
-      message: query.text("message") ?? `Imported from ${source}`,
-      changes: query.all("changes"),
-      platform,
-    });
-    publishTag(daemon, id, query);
-    publishImage(daemon, "import", id);
-    stream.send({ status: id });
+    stream.send({ status: await importFrom(call, source, tar, platform) });
   });
+}
+
+/** The same of a tar that is sent, past this process. */
+export function uploadTar(call: Call): Upload | undefined {
+  if (!call.query.has("fromSrc") || sourceOf(call) !== "-") return undefined;
+  return async (body) => {
+    const id = await importFrom(call, "-", body, platformOf(call));
+    return progressAnswer([{ status: id }]);
+  };
+}
+
+async function importFrom(
+  { daemon, query }: Call,
+  source: string,
+  tar: AsyncIterable<Uint8Array> | RawBody,
+  platform: Platform,
+): Promise<string> {
+  const id = await importImage(daemon.images, tar, {
+    repo: query.text("repo"),
+    tag: query.text("tag"),
+    message: query.text("message") ?? `Imported from ${source}`,
+    changes: query.all("changes"),
+    platform,
+  });
+  publishTag(daemon, id, query);
+  publishImage(daemon, "import", id);
+  return id;
 }
 
 /** GET /containers/{id}/changes */

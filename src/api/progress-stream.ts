@@ -26,7 +26,7 @@ export class ProgressStream {
     if (this.#response.destroyed) return;
     if (!this.#response.headersSent)
       this.#response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
-    this.#response.write(`${JSON.stringify(message)}\r\n`);
+    this.#response.write(encode(message));
   }
 
   /**
@@ -39,9 +39,22 @@ export class ProgressStream {
     } catch (error) {
       if (this.signal.aborted) return;
       if (!this.#response.headersSent && !tellsAll) throw error;
-      const { message } = answerOf(error);
-      this.send({ errorDetail: { message }, error: message });
+      this.send(failureOf(error));
     }
     this.#response.end();
   }
+}
+
+function encode(message: object): string {
+  return `${JSON.stringify(message)}\r\n`;
+}
+
+export function failureOf(error: unknown): object {
+  const { message } = answerOf(error);
+  return { errorDetail: { message }, error: message };
+}
+
+/** All messages as one answer. */
+export function progressAnswer(messages: readonly object[]): { contentType: string; text: string } {
+  return { contentType: "application/json", text: messages.map(encode).join("") };
 }

@@ -1,7 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { parsePlatform } from "../engine/mod.ts";
 
-interface Platform {
+export interface Platform {
   os: string;
   architecture: string;
   variant?: string;

@@ -27,14 +27,12 @@ export interface StreamCall extends Call {
   client: ClientStream;
 }
 
-/** Of a request whose connection has been taken over for its body, and who answers with no more than how it went. */
-export interface UploadCall extends Call {
-  body: RawBody;
-}
+/** Takes a request's body from its connection. Resolves with the answer, which comes as a whole. */
+export type Upload = (body: RawBody) => Promise<{ contentType: string; text: string }>;
 
 interface RouteBase {
-  /** In place of `answer`, where that is possible. */
-  upload?: (call: UploadCall) => Promise<void>;
+  /** In place of `answer`, where that is possible. Undefined for a request that has to be answered while it is read. */
+  upload?: (call: Call) => Upload | undefined;
   method: Method;
   /** "{id}" is one part of a path, "{name...}" one or more. */
   path: string;

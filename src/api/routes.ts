@@ -24,8 +24,8 @@ import {
 import { diskUsage } from "./disk-usage.ts";
 import { events } from "./events.ts";
 import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, startExec } from "./exec.ts";
-import { exportFiles, loadImages, saveOne, saveSeveral } from "./image-archives.ts";
-import { changes, commit, pruneImages, tag } from "./image-changes.ts";
+import { exportFiles, loadImages, saveOne, saveSeveral, uploadImages } from "./image-archives.ts";
+import { changes, commit, pruneImages, tag, uploadTar } from "./image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "./images.ts";
 import { info } from "./info.ts";
 import { logs } from "./logs.ts";
@@ -59,8 +59,8 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/system/df", answer: diskUsage },
   { method: "GET", path: "/events", answer: events },
 
-  { method: "POST", path: "/images/load", answer: loadImages },
-  { method: "POST", path: "/images/create", answer: createImage },
+  { method: "POST", path: "/images/load", answer: loadImages, upload: uploadImages },
+  { method: "POST", path: "/images/create", answer: createImage, upload: uploadTar },
   { method: "POST", path: "/images/prune", answer: pruneImages },
   { method: "GET", path: "/images/json", answer: listImages },
   { method: "GET", path: "/images/get", answer: saveSeveral },

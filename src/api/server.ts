@@ -63,7 +63,7 @@ export function createAcceptor(
       first = Buffer.concat([first, chunk]);
       if (isIncomplete(first)) return;
       socket.off("end", onEnd).off("data", onData);
-      if (takeUpload(daemon, socket, first, (url) => findRoute(router, "PUT", url))) return;
+      if (takeUpload(daemon, socket, first, (method, url) => findRoute(router, method, url))) return;
       socket.pause();
       const { bytes, isPlain } = asUpgrade(first, (url) => findRoute(router, "POST", url)?.route.stream !== undefined);
       if (isPlain) withoutUpgrade.add(socket);

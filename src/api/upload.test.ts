@@ -8,14 +8,15 @@ test("parseUploadHead knows the two ends that a body may have", () => {
   const chunked = ["PUT /containers/x/archive?path=/ HTTP/1.1", "Host: d", "Transfer-Encoding: chunked"];
   expect(parse(...chunked)).toMatchObject({ url: "/containers/x/archive?path=/", form: "chunks" });
   const sized = parse("PUT /x HTTP/1.1", "content-length: 4", "Host: d");
-  expect(sized).toEqual({ url: "/x", form: { bytes: 4 }, endsAt: expect.any(Number) });
+  expect(sized).toEqual({ method: "PUT", url: "/x", form: { bytes: 4 }, endsAt: expect.any(Number) });
+  expect(parse("POST /x HTTP/1.1", "Content-Length: 4")).toMatchObject({ method: "POST", url: "/x" });
 });
 
 test("parseUploadHead leaves all that is not the plainest of uploads to others", () => {
   const sized = "Content-Length: 4";
   for (const lines of [
     ["PUT /x HTTP/1.0", sized],
-    ["POST /x HTTP/1.1", sized],
+    ["GET /x HTTP/1.1", sized],
     ["PUT x HTTP/1.1", sized],
     ["PUT /x HTTP/1.1"],
     ["PUT /x HTTP/1.1", sized, sized],

@@ -1,6 +1,6 @@
 /**
  * Uploads that do not pass this process: where the first request of a connection by a unix socket is one, its connection goes to the
- * file worker that wants its body. What is not the plainest of requests is for node:http, as all others are.
+ * worker that wants its body. What is not the plainest of requests is for node:http, as all others are.
  */
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -9,49 +9,57 @@ import { log } from "../base/log.ts";
 import { type BodyForm, createMemfd, duplicateFd, idleSocketFd, type RawBody } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { formatRawAnswer } from "./protocol.ts";
-import type { Match } from "./router.ts";
+import type { Match, Upload } from "./router.ts";
 import { answerOf } from "./status.ts";
 
-/** The head's end, the URL, and how the body ends. */
+/** The head's end, what is asked for, and how the body ends. */
 interface Head {
   endsAt: number;
+  method: string;
   url: string;
   form: BodyForm;
 }
 
-/** Undefined for all but a whole head of a PUT whose body has an end. */
+/** Undefined for all but a whole head of a PUT or POST whose body has an end. */
 export function parseUploadHead(first: Buffer): Head | undefined {
   const end = first.indexOf("\r\n\r\n");
   const [line = "", ...headers] = first.toString("latin1", 0, Math.max(end, 0)).split("\r\n");
-  const [, url] = /^PUT (\/\S*) HTTP\/1\.1$/.exec(line) ?? [];
-  if (url === undefined || headers.some((header) => /^(expect|upgrade|connection):/i.test(header))) return undefined;
+  const [, method, url] = /^(PUT|POST) (\/\S*) HTTP\/1\.1$/.exec(line) ?? [];
+  if (
+    method === undefined ||
+    url === undefined ||
+    headers.some((header) => /^(expect|upgrade|connection):/i.test(header))
+  )
+    return undefined;
   const framing = headers.filter((header) => /^(transfer-encoding|content-length)\s*:/i.test(header));
   const [, length] = /^content-length: ?(\d{1,15})$/i.exec(framing[0] ?? "") ?? [];
   const isChunked = /^transfer-encoding: ?chunked$/i.test(framing[0] ?? "");
   if (framing.length !== 1 || (length === undefined && !isChunked)) return undefined;
-  return { endsAt: end + 4, url, form: length === undefined ? "chunks" : { bytes: Number(length) } };
+  return { endsAt: end + 4, method, url, form: length === undefined ? "chunks" : { bytes: Number(length) } };
 }
 
 /**
  * Takes the connection over, if it can: `socket` is destroyed then, as nobody else may read from it. `find` gives the route of a
- * PUT.
+ * request.
  */
 export function takeUpload(
   daemon: Daemon,
   socket: Socket,
   first: Buffer,
-  find: (url: string) => Match | undefined,
+  find: (method: string, url: string) => Match | undefined,
 ): boolean {
-  if (first[0] !== 0x50 || first[1] !== 0x55) return false; // "PU"
+  if (first[0] !== 0x50) return false; // "P"
   if (socket.remoteAddress !== undefined || "encrypted" in socket) return false;
   const head = parseUploadHead(first);
-  const match = head && find(head.url);
-  const fd = match?.route.upload && idleSocketFd(socket);
-  if (fd === undefined || head === undefined || match === undefined) return false;
+  const match = head && find(head.method, head.url);
+  const upload = match?.route.upload?.({ ...match.call, daemon });
+  const fd = upload && idleSocketFd(socket);
+  if (fd === undefined || head === undefined || upload === undefined) return false;
   const body = rawBody(fd, head.form, first.subarray(head.endsAt));
   if (body === undefined) return false;
   socket.destroy();
-  void answer(daemon, match, head.url, body);
+  log.debug(`Calling ${head.method} ${head.url.split("?", 1)[0]}`);
+  void answer(upload, body);
   return true;
 }
 
@@ -67,12 +75,11 @@ export function rawBody(socketFd: number, form: BodyForm, first: Uint8Array): Ra
   }
 }
 
-async function answer(daemon: Daemon, match: Match, url: string, body: RawBody): Promise<void> {
-  log.debug(`Calling PUT ${url.split("?", 1)[0]}`);
+async function answer(upload: Upload, body: RawBody): Promise<void> {
   let text: string;
   try {
-    await match.route.upload?.({ ...match.call, daemon, body });
-    text = formatRawAnswer(200, "text/plain; charset=utf-8", "");
+    const answered = await upload(body);
+    text = formatRawAnswer(200, answered.contentType, answered.text);
   } catch (error) {
     const { status, message } = answerOf(error);
     text = formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`);

@@ -4,14 +4,14 @@ import { errnoText } from "./env-file.ts";
 import { CliError } from "./exit.ts";
 
 /** Large reads: a system call and a chunk header each. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 1024 * 1024;
 
 export async function* stdinChunks(): AsyncGenerator<Uint8Array> {
   const reader = Bun.stdin.stream().getReader();
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
 }
 
-/** Opens the file at once and reads it later. @throws CliError that names it */
+/** Opens the file at once and reads it later. A chunk is good until the next one is asked for. @throws CliError that names it */
 export function fileChunks(path: string): AsyncIterable<Uint8Array> {
   let fd: number;
   try {
@@ -23,9 +23,9 @@ export function fileChunks(path: string): AsyncIterable<Uint8Array> {
 }
 
 async function* readChunks(path: string, fd: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(READ_BYTES);
   try {
     for (;;) {
-      const buffer = new Uint8Array(READ_BYTES);
       const count = readSync(fd, buffer);
       if (count === 0) return;
       yield buffer.subarray(0, count);

@@ -4,9 +4,8 @@ import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { formatRfc3339 } from "../base/time.ts";
 import { decodeError } from "../base/wire-error.ts";
-import { bodyOf, type JobContext, receiveAll, writeOutput } from "../files/mod.ts";
+import { type JobContext, receiveAll, receiveBody, writeOutput } from "../files/mod.ts";
 import { decompressStream, LiveExtractor, TarReader, writeFileTar } from "../image/mod.ts";
-import { rewind } from "../linux/sys/directory.ts";
 import {
   type BytePath,
   bytePath,
@@ -77,9 +76,9 @@ export async function writeFilesBelow(
   const extractor = new LiveExtractor(rootFd!, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
   try {
     const reader = new TarReader(extractor);
-    if (firstFd !== undefined) rewind(firstFd);
-    const input = inputOf(firstFd === undefined ? [inputFd!] : [firstFd, inputFd!], beat);
-    for await (const chunk of decompressStream(bodyOf(form, input))) {
+    const input =
+      firstFd === undefined ? receiveAll(inputFd!, beat) : receiveBody({ fd: inputFd!, form, firstFd }, beat);
+    for await (const chunk of decompressStream(input)) {
       reader.push(chunk);
       beat();
     }
@@ -89,10 +88,6 @@ export async function writeFilesBelow(
   } finally {
     extractor.close();
   }
-}
-
-async function* inputOf(fds: readonly number[], beat: () => void): AsyncGenerator<Uint8Array> {
-  for (const fd of fds) yield* receiveAll(fd, beat);
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;

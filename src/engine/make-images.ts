@@ -3,6 +3,7 @@
 import { LighterError } from "../base/errors.ts";
 import { formatNow } from "../base/time.ts";
 import { changeConfig } from "../build/mod.ts";
+import type { RawBody } from "../files/mod.ts";
 import { type ImageStore, makeImage, type NewImage } from "../image/mod.ts";
 import type { DockerContainerConfig } from "../spec/docker-api.ts";
 import { formatReference, parseReference, type Reference, withDefaultTag, withTag } from "../spec/image-reference.ts";
@@ -118,7 +119,7 @@ export interface ImportOptions {
  */
 export async function importImage(
   images: ImageStore,
-  source: AsyncIterable<Uint8Array>,
+  source: AsyncIterable<Uint8Array> | RawBody,
   options: ImportOptions,
 ): Promise<string> {
   const name = parseNewName(options.repo, options.tag);

@@ -29,6 +29,7 @@ import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
 export type {
   Image,
+  ImageSource,
   LoadedImage,
   LoadProgress,
   PullEvent,

@@ -3,9 +3,10 @@ import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { FILE_INPUT_BYTES } from "../base/limits.ts";
 import { writeAll } from "../base/writable.ts";
+import { rewind } from "../linux/sys/directory.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
 import { receiveBytes } from "../linux/sys/stream-bytes.ts";
-import type { BodyForm } from "./body.ts";
+import { type BodyForm, bodyOf } from "./body.ts";
 import type { FileJob } from "./protocol.ts";
 import type { FileWorkers, RunOptions } from "./workers.ts";
 
@@ -17,14 +18,24 @@ export interface RawBody {
   firstFd: number;
 }
 
-/** In the worker: all that comes from an fd, each piece the taker's to keep. */
+/** In the worker: all that comes from an fd. A piece is good until the next one is asked for. */
 export async function* receiveAll(fd: number, beat: () => void): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(FILE_INPUT_BYTES);
   for (;;) {
-    const buffer = Buffer.allocUnsafeSlow(FILE_INPUT_BYTES); // a decompressor may keep it for a while
     const length = receiveBytes(fd, buffer, beat);
     if (length === 0) return;
     yield buffer.subarray(0, length);
   }
+}
+
+/** In the worker: a body, with nothing behind it. Pieces as those of `receiveAll`. */
+export function receiveBody({ fd, form, firstFd }: RawBody, beat: () => void): AsyncIterable<Uint8Array> {
+  rewind(firstFd);
+  const all = async function* () {
+    yield* receiveAll(firstFd, beat);
+    yield* receiveAll(fd, beat);
+  };
+  return bodyOf(form, all());
 }
 
 /** Runs a job whose last fd gives `source`. @throws LighterError of the job; what `source` throws */

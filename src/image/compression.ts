@@ -96,7 +96,7 @@ export async function* readDecompressed(path: string): AsyncGenerator<Uint8Array
   else yield* decompress(createReadStream(path, { highWaterMark: READ_BYTES }), compression);
 }
 
-/** The first bytes of a stream, `byteCount` or all that there are, and all of it. */
+/** The first bytes of a stream, `byteCount` or all that there are, and all of it. A chunk is valid until the next one is asked for. */
 export async function peek(
   source: AsyncIterable<Uint8Array>,
   byteCount: number,
@@ -107,8 +107,8 @@ export async function peek(
   while (heldBytes < byteCount) {
     const { done, value } = await chunks.next();
     if (done) break;
-    held.push(value);
     heldBytes += value.length;
+    held.push(heldBytes < byteCount ? Uint8Array.from(value) : value);
   }
   const head = held.length === 1 ? held[0]! : Buffer.concat(held);
   const whole = (async function* () {
@@ -126,12 +126,17 @@ export async function peek(
   return { head: head.subarray(0, byteCount), whole };
 }
 
-/** The unpacked bytes of a stream, whatever its compression. Its chunks are ours to keep. */
+/** Chunks for who keeps more than one, of a source that may use their memory anew. */
+async function* copied(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) yield Uint8Array.from(chunk);
+}
+
+/** The unpacked bytes of a stream, whatever its compression. A chunk, as one of `source`, is valid until the next one is asked for. */
 export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, whole } = await peek(source, MAGIC_BYTES);
   const compression = detectCompression(head);
   if (compression === "none") yield* whole;
-  else yield* decompress(Readable.from(whole, { objectMode: false }), compression);
+  else yield* decompress(Readable.from(copied(whole), { objectMode: false }), compression);
 }
 
 /** Tar that becomes one member of a gzip file: large enough to lose nothing by beginning anew, small beside a worker's memory. */
@@ -177,11 +182,7 @@ async function* zstdFrame(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uin
     chunkSize: CHUNK_BYTES,
     params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
   });
-  // A chunk of `source` is valid until the next one is asked for, and the stream keeps what it was given for longer.
-  const copies = (async function* () {
-    for await (const chunk of source) yield Buffer.from(chunk);
-  })();
-  const readable = Readable.from(copies, { objectMode: false });
+  const readable = Readable.from(copied(source), { objectMode: false });
   readable.on("error", (error) => compressor.destroy(error));
   try {
     for await (const chunk of readable.pipe(compressor)) yield chunk as Uint8Array;

@@ -6,11 +6,13 @@ import { availableParallelism } from "node:os";
 import { LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId } from "../base/ids.ts";
 import { writePoint } from "../base/write-point.ts";
+import type { BodyForm } from "../files/mod.ts";
 import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
 import type { BlobSource } from "./registry/mod.ts";
 import type { LayerTotals } from "./unpack.ts";
+import type { Input } from "./worker/input.ts";
 import { LayerWorkers } from "./worker/pool.ts";
 import type {
   ArchiveEntry,
@@ -95,6 +97,10 @@ class Job {
       }
     }
   }
+}
+
+function formOf(input: Input): { form?: BodyForm } {
+  return "fd" in input ? { form: input.form } : {};
 }
 
 export class LayerJobs implements AsyncDisposable {
@@ -186,22 +192,26 @@ export class LayerJobs implements AsyncDisposable {
 
   /** @throws LighterError; what `source` throws. */
   takeArchive(
-    source: AsyncIterable<Uint8Array> | { path: string },
-    job: Omit<ArchiveJob, "kind" | "path">,
+    source: Input | { path: string },
+    job: Omit<ArchiveJob, "kind" | "path" | "form">,
     onEntry: (entry: ArchiveEntry) => void,
   ): Promise<undefined> {
     return "path" in source
       ? this.#readers.run<"archive">(async () => ({ kind: "archive", ...job, path: source.path }), { onEntry })
-      : this.#readers.runWith<"archive">(source, { kind: "archive", ...job }, { onEntry });
+      : this.#readers.runWith<"archive">(source, { kind: "archive", ...job, ...formOf(source) }, { onEntry });
   }
 
   /** @throws as `takeArchive`. */
-  make(source: AsyncIterable<Uint8Array> | TreeChanges, ingestPath: string): Promise<TakenFile> {
+  make(source: Input | TreeChanges, ingestPath: string): Promise<TakenFile> {
     if ("upperPath" in source) {
       const job: MakeJob = { kind: "make", ingestPath, source: { kind: "changes", ...source } };
       return this.#workers.run<"make">(async () => job);
     }
-    return this.#readers.runWith<"make">(source, { kind: "make", ingestPath, source: { kind: "input" } });
+    return this.#readers.runWith<"make">(source, {
+      kind: "make",
+      ingestPath,
+      source: { kind: "input", ...formOf(source) },
+    });
   }
 
   /** @throws LighterError naming the layer; `signal`'s reason. */

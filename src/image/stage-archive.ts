@@ -9,9 +9,10 @@ import type { FoundImage } from "./found-image.ts";
 import { explained, type LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf, type LayerStore } from "./layers.ts";
 import type { StagedImage, Staging } from "./staging.ts";
+import type { Input } from "./worker/input.ts";
 
-/** Bytes of a tar as a stream; or the path of a tar or of an OCI layout directory. */
-export type ImageSource = AsyncIterable<Uint8Array> | { path: string };
+/** Bytes of a tar as they come; or the path of a tar or of an OCI layout directory. */
+export type ImageSource = Input | { path: string };
 
 export interface LoadProgress {
   /** A layer being unpacked. */

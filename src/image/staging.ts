@@ -10,6 +10,7 @@ import { ArchiveFiles, ingested } from "./archive.ts";
 import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerJobs, LayerRequest, TreeChanges } from "./layer-jobs.ts";
+import type { Input } from "./worker/input.ts";
 import type { ArchiveEntry } from "./worker/protocol.ts";
 
 export interface StoredImage {
@@ -93,7 +94,7 @@ export class Staging {
 
   /** Takes an archive to pieces, into `ingestPath`. `known`: layers that it need not bring, by blob's digest and diffId. */
   async takeArchive(
-    source: AsyncIterable<Uint8Array> | { path: string },
+    source: Input | { path: string },
     known: ReadonlyMap<string, LayerRecord>,
     onProgress: (progress: Extract<ArchiveEntry, { kind: "progress" }>) => void,
   ): Promise<ArchiveFiles> {
@@ -109,7 +110,7 @@ export class Staging {
   }
 
   /** A new layer, in `ingestPath`. */
-  async makeLayer(source: AsyncIterable<Uint8Array> | TreeChanges): Promise<IngestedFile> {
+  async makeLayer(source: Input | TreeChanges): Promise<IngestedFile> {
     return ingested(await this.#jobs.make(source, this.#ingestPath), this.#ingestPath);
   }
 

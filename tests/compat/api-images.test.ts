@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { ApiServer } from "../support/api-server.ts";
+import { until } from "../support/eventually.ts";
 import { dockerArchive, sha256 } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
 
@@ -64,17 +66,122 @@ test("what is no archive is an error in the stream with a reason, and loads noth
   expect(await tags()).toEqual(before);
 });
 
+const GARBAGE = `10000\r\n${"garbage ".repeat(8192)}\r\n`;
+const REFUSED = ["/images/load", "/images/create?fromSrc=-&repo=B:a:d"];
+
+/** With the first of many chunks. */
+function garbageFor(path: string): string {
+  return `POST ${path} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n${GARBAGE}`;
+}
+
 test("a client that is refused in the middle of what it sends hears why, and its connection goes on", async () => {
-  const chunk = `10000\r\n${"garbage ".repeat(8192)}\r\n`;
-  for (const path of ["/images/load", "/images/create?fromSrc=-&repo=B:a:d"]) {
-    const client = await api.open(`POST ${path} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`);
+  for (const path of REFUSED) {
+    const client = await api.open("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+    await client.until((text) => text.endsWith("\r\n\r\nOK"));
+    client.text = "";
+    client.socket.write(garbageFor(path));
     await client.until((text) => text.includes('message":'));
-    for (let count = 0; count < 50; count++) client.socket.write(chunk);
+    for (let count = 0; count < 50; count++) client.socket.write(GARBAGE);
     client.socket.write("0\r\n\r\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
     await client.until((text) => text.endsWith("\r\n\r\nOK"));
     client.socket.destroy();
   }
 });
+
+/** A request with this body, in chunks of `size` bytes or, without it, with its length. */
+function requestOf(path: string, body: Buffer, size?: number): string {
+  const head = `POST ${path} HTTP/1.1\r\nHost: d\r\n`;
+  const text = body.toString("latin1");
+  if (size === undefined) return `${head}Content-Length: ${body.length}\r\n\r\n${text}`;
+  const chunks = Array.from({ length: Math.ceil(text.length / size) }, (_, at) =>
+    text.slice(at * size, (at + 1) * size),
+  );
+  const coded = chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
+  return `${head}Transfer-Encoding: chunked\r\n\r\n${coded.join("")}0\r\n\r\n`;
+}
+
+async function exchange(first: string, ...later: string[]): Promise<string> {
+  const connection = await api.open("");
+  connection.socket.write(first, "latin1");
+  for (const part of later) connection.socket.write(part, "latin1");
+  return await connection.untilEnd();
+}
+
+describe("a tar that is a connection's first request is its worker's with the connection", () => {
+  const loaded = 'Loaded image: direct:1\\n"}\r\n';
+
+  afterAll(async () => {
+    for (const tag of ["1", "2"]) await api.request("DELETE", `/images/direct:${tag}`);
+  });
+
+  test("and with chunks cut anywhere, with a length, plain or compressed, loads as any other", async () => {
+    const bytes = archive("direct:1");
+    for (const body of [bytes, gzipSync(bytes), zstdCompressSync(bytes)])
+      for (const size of [undefined, 7, 511, body.length]) {
+        const [head, text] = (await exchange(requestOf("/images/load", body, size))).split("\r\n\r\n");
+        expect(head).toStartWith("HTTP/1.1 200 ");
+        expect(head).toContain("Connection: close");
+        expect(text).toEndWith(loaded);
+      }
+  });
+
+  test("and may come in pieces, the first of which ends in the head", async () => {
+    const text = requestOf("/images/load?quiet=1", archive("direct:1"), 1000);
+    const [first, second] = [text.slice(0, 20), text.slice(20, 700)];
+    expect(await exchange(first, second, text.slice(700))).toEndWith(loaded);
+  });
+
+  test("unless its progress is to be told, or another request came before it", async () => {
+    const body = archive("direct:1");
+    for (const before of ["", "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"]) {
+      const connection = await api.open(before);
+      if (before !== "") await connection.until((text) => text.endsWith("OK"));
+      connection.socket.write(requestOf(`/images/load?quiet=${before === "" ? 0 : 1}`, body, 1000), "latin1");
+      await connection.until((text) => text.includes(loaded));
+      expect(connection.text).not.toContain("Connection: close");
+      connection.socket.destroy();
+    }
+  });
+
+  test("and is imported too", async () => {
+    const layer = rawTar({ name: "file", content: "imported" });
+    const path = "/images/create?fromSrc=-&repo=direct&tag=2";
+    const [head, text] = (await exchange(requestOf(path, layer, 100))).split("\r\n\r\n");
+    expect(head).toContain("Connection: close");
+    const { Id, Size } = (await api.request("GET", "/images/direct:2/json")).json;
+    expect([JSON.parse(text!), Size]).toEqual([{ status: Id }, 8]);
+    expect(await exchange(requestOf(`${path}&changes=FOO`, layer))).toStartWith("HTTP/1.1 400 ");
+  });
+
+  test("and if it is refused in the middle, its client hears why, and that the connection ends", async () => {
+    for (const path of REFUSED) {
+      const client = await api.open(garbageFor(path));
+      await client.until((text) => text.includes('message":'));
+      expect(client.text).toContain("Connection: close");
+      for (let count = 0; count < 50; count++) client.socket.write(GARBAGE);
+      client.socket.end("0\r\n\r\n");
+      await client.untilEnd();
+    }
+  });
+
+  test("and leaves nothing behind if its client goes in the middle", async () => {
+    const before = await tags();
+    for (const path of ["/images/load", "/images/create?fromSrc=-&repo=broken"])
+      for (const size of [undefined, 1000]) {
+        const text = requestOf(path, archive("broken:1"), size);
+        const connection = await api.open("");
+        connection.socket.write(text.slice(0, text.length / 2), "latin1");
+        await until(() => readdirSync(ingestPath()).length > 0, "its worker has begun");
+        connection.socket.destroy();
+        await until(() => readdirSync(ingestPath()).length === 0, "its files are gone");
+      }
+    expect(await tags()).toEqual(before);
+  });
+});
+
+function ingestPath(): string {
+  return join(api.directory, "data/image/ingest");
+}
 
 test("an image is inspected by name, id and prefix", async () => {
   const { json } = await api.request("GET", "/images/one:1/json");

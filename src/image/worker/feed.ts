@@ -3,13 +3,16 @@ export class Feed implements AsyncIterableIterator<Uint8Array> {
   readonly #chunks: Uint8Array[] = [];
   #isEnded = false;
   #isLeft = false;
+  /** The taker has asked for more, so it is done with all that it had. */
+  #isStarved = false;
   #wakeTaker = (): void => {};
   #wakeGiver = (): void => {};
 
-  /** The taker's to keep. */
+  /** Good until `taken` resolves, at least. */
   push(bytes: Uint8Array): void {
     if (this.#isLeft) return;
     this.#chunks.push(bytes);
+    this.#isStarved = false;
     this.#wakeTaker();
   }
 
@@ -20,15 +23,16 @@ export class Feed implements AsyncIterableIterator<Uint8Array> {
 
   /** Resolves when all that was pushed has been taken and more is wanted, or nothing is any more. */
   async taken(): Promise<void> {
-    while (!this.#isLeft && this.#chunks.length > 0) await new Promise<void>((resolve) => (this.#wakeGiver = resolve));
+    while (!this.#isLeft && !this.#isStarved) await new Promise<void>((resolve) => (this.#wakeGiver = resolve));
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {
     for (;;) {
       const value = this.#chunks.shift();
-      if (this.#chunks.length === 0) this.#wakeGiver();
       if (value !== undefined) return { done: false, value };
       if (this.#isEnded) return this.return();
+      this.#isStarved = true;
+      this.#wakeGiver();
       await new Promise<void>((resolve) => (this.#wakeTaker = resolve));
     }
   }

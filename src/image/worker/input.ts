@@ -1,24 +1,40 @@
-/** What a client sends, on its way to the worker that reads it: passed on as it comes, never faster than it is read. */
+/** What a client sends, to the worker that reads it: from its connection; or passed on as it comes, never faster than it is read. */
+import { closeSync } from "node:fs";
 import { connect } from "node:net";
 import { writeAll } from "../../base/writable.ts";
+import { type BodyForm, type RawBody, receiveAll, receiveBody } from "../../files/mod.ts";
+import { socketPair } from "../../linux/sys/passed-fds.ts";
 
-/** The fd on which a worker finds it. */
+/** The fds on which a worker finds it, and what of it was read before it was the worker's. */
 const INPUT_FD = 4;
+const FIRST_FD = 5;
 
-/**
- * Sends what `source` gives into the socket `fd`, which is taken over, and its end. `failed` rejects with the error of
- * `source`; that the other end reads no more is no failure: its process has said why.
- */
-export function feed(source: AsyncIterable<Uint8Array>, fd: number): { failed: Promise<never>; close(): void } {
-  const socket = connect({ fd } as never);
-  socket.on("error", () => {});
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {}); // nobody may be waiting any more
-  void writeAll(source, socket).catch(reject);
-  return { failed: promise, close: () => socket.destroy() };
+export type Input = AsyncIterable<Uint8Array> | RawBody;
+
+/** In the daemon. */
+export interface OpenInput {
+  /** The worker's, in the order of the above. */
+  fds: readonly number[];
+  /** Rejects with what the source throws; that the other end reads no more is no failure: its process has said why. */
+  failed: Promise<never>;
+  /** The worker has the fds, or will never have them. */
+  passed(): void;
+  close(): void;
 }
 
-/** In the worker. Chunks are the taker's to keep. */
-export function readInput(): AsyncIterable<Uint8Array> {
-  return connect({ fd: INPUT_FD } as never);
+export function openInput(input: Input): OpenInput {
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  failed.catch(() => {}); // nobody may be waiting any more
+  if ("fd" in input) return { fds: [input.fd, input.firstFd], failed, passed: () => {}, close: () => {} };
+  const [ours, its] = socketPair("stream");
+  const socket = connect({ fd: ours } as never);
+  socket.on("error", () => {});
+  void writeAll(input, socket).catch(reject);
+  return { fds: [its], failed, passed: () => closeSync(its), close: () => socket.destroy() };
+}
+
+/** In the worker. `form`: of a body that comes from its connection. A chunk is valid until the next one is asked for. */
+export function readInput(form: BodyForm | undefined): AsyncIterable<Uint8Array> {
+  const beat = () => {};
+  return form === undefined ? receiveAll(INPUT_FD, beat) : receiveBody({ fd: INPUT_FD, form, firstFd: FIRST_FD }, beat);
 }

@@ -87,7 +87,7 @@ async function work(
     case "archive":
       return takeArchive(
         job,
-        job.path === undefined ? readInput() : createReadStream(job.path, { highWaterMark: READ_BYTES }),
+        job.path === undefined ? readInput(job.form) : createReadStream(job.path, { highWaterMark: READ_BYTES }),
         tell,
       );
     case "make":

@@ -1,4 +1,5 @@
 /** The layer of an image that is made here. */
+import type { BodyForm } from "../../files/mod.ts";
 import { decompressStream } from "../compression.ts";
 import { writeTreeTar } from "../tree-tar.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
@@ -7,12 +8,12 @@ import { takeFile } from "./take-file.ts";
 /** @throws LighterError ("invalid") if it is no layer; ("not-supported") for a tree that none can hold; ("kernel"). */
 export async function makeLayer(
   { ingestPath, source }: MakeJob,
-  input: () => AsyncIterable<Uint8Array>,
+  input: (form: BodyForm | undefined) => AsyncIterable<Uint8Array>,
 ): Promise<TakenFile> {
   const tar =
     source.kind === "input"
-      ? orEmptyTar(decompressStream(input()))
-      : copied(writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot }));
+      ? orEmptyTar(decompressStream(input(source.form)))
+      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot });
   let failure: { error: unknown } | undefined;
   const guarded = (async function* () {
     try {
@@ -25,11 +26,6 @@ export async function makeLayer(
   const taken = await takeFile(guarded, { ingestPath, number: 0 });
   if (failure !== undefined) throw (failure as { error: unknown }).error; // the source is broken, not the layer
   return taken;
-}
-
-/** For who keeps more than one chunk. */
-async function* copied(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 const EMPTY_TAR = Buffer.alloc(1024);

@@ -1,11 +1,9 @@
-import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { Pool } from "../../base/pool.ts";
 import { Turns } from "../../base/turns.ts";
 import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
-import { socketPair } from "../../linux/sys/passed-fds.ts";
-import { feed } from "./input.ts";
+import { type Input, openInput } from "./input.ts";
 import {
   type ArchiveEntry,
   decodeMessage,
@@ -27,9 +25,8 @@ class Worker {
   readonly #process: SelfProcess;
   readonly #lines: AsyncGenerator<string>;
 
-  constructor(heldFd: number, onEnd: () => void, inputFd?: number) {
-    const fds = inputFd === undefined ? [heldFd] : [heldFd, inputFd];
-    this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], fds);
+  constructor(heldFd: number, onEnd: () => void, inputFds: readonly number[]) {
+    this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], [heldFd, ...inputFds]);
     void this.#process.ended.then(onEnd);
     this.#lines = readMessages(this.#process.output);
   }
@@ -132,28 +129,29 @@ export class LayerWorkers implements AsyncDisposable {
    * Runs a job that reads what `input` gives, in a worker of its own. @throws as `run`; what `input` throws.
    */
   async runWith<K extends JobKind>(
-    input: AsyncIterable<Uint8Array>,
+    input: Input,
     job: JobOf<K> & { kind: K },
     listeners: JobListeners = {},
   ): Promise<WorkerResults[K]> {
     await this.#turns.take();
     let worker: Worker | undefined;
-    const [ours, its] = socketPair("stream");
-    const stream = feed(input, ours);
+    const opened = openInput(input);
     try {
-      worker = this.#start(its);
-      closeSync(its);
-      return await Promise.race([worker.run<K>(job, listeners), stream.failed]);
+      try {
+        worker = this.#start(opened.fds);
+      } finally {
+        opened.passed();
+      }
+      return await Promise.race([worker.run<K>(job, listeners), opened.failed]);
     } finally {
-      stream.close();
-      if (worker === undefined) closeSync(its);
-      else await this.#pool.discard(worker);
+      opened.close();
+      if (worker !== undefined) await this.#pool.discard(worker);
       this.#turns.giveBack();
     }
   }
 
-  #start(inputFd?: number): Worker {
-    const worker = new Worker(this.#heldFd, () => void this.#pool.discard(worker), inputFd);
+  #start(inputFds: readonly number[] = []): Worker {
+    const worker = new Worker(this.#heldFd, () => void this.#pool.discard(worker), inputFds);
     this.#pool.add(worker);
     return worker;
   }

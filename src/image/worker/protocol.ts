@@ -16,6 +16,7 @@ import type { DiffId, Digest } from "../../base/ids.ts";
 import { LAYER_MAX_IMPLIED_DIRECTORIES, LAYER_WORKER_LINE_MAX_BYTES } from "../../base/limits.ts";
 import { readLines } from "../../base/lines.ts";
 import { decodeError, encodeError } from "../../base/wire-error.ts";
+import type { BodyForm } from "../../files/mod.ts";
 import { type BytePath, PATH_MAX } from "../../linux/sys/fs.ts";
 import { parseDigest } from "../../spec/oci-image.ts";
 import type { Compression } from "../compression.ts";
@@ -23,7 +24,7 @@ import type { BlobSource } from "../registry/mod.ts";
 import type { LayerTotals } from "../unpack.ts";
 
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
-const PROTOCOL_VERSION = 2;
+const PROTOCOL_VERSION = 3;
 
 /** Where a layer's compressed bytes are. */
 export type LayerSource =
@@ -68,6 +69,8 @@ export interface InheritJob {
 export interface ArchiveJob {
   kind: "archive";
   path?: string;
+  /** Of a request's body: fd 4 is its client's connection, fd 5 a file of what was read before. */
+  form?: BodyForm;
   /** A directory for what it finds. */
   ingestPath: string;
   /** Layers and blobs that are here: files with these digests in their names are passed over. */
@@ -78,7 +81,7 @@ export interface ArchiveJob {
 export interface MakeJob {
   kind: "make";
   ingestPath: string;
-  source: { kind: "input" } | { kind: "changes"; upperPath: string; includeRoot: boolean };
+  source: { kind: "input"; form?: BodyForm } | { kind: "changes"; upperPath: string; includeRoot: boolean };
 }
 
 export type WorkerJob = LayerJob | CompressJob | InheritJob | ArchiveJob | MakeJob;

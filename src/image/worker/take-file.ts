@@ -15,7 +15,7 @@ export interface TakeOptions {
 }
 
 /**
- * `chunks` are ours to keep. A broken layer is a file like others, with the reason beside it: nobody may want it.
+ * A chunk is valid until the next one is asked for. A broken layer is a file like others, with the reason beside it: nobody may want it.
  * @throws LighterError ("kernel") with the errno, such as ENOSPC.
  */
 export async function takeFile(

@@ -62,7 +62,25 @@ export interface EngineOptions {
 }
 
 /**
- * All containers. Memory is a cache of the store: every change is written there first, so that `kill -9` at any moment
+ * Containers as their users see them.
+ *
+ *   container   a row with what was asked for and what became of it; it may run many times
+ *   init        the first process of one run, with a supervisor beside it that outlives this daemon
+ *   endpoint    the container's place in a network while it runs
+ *   exec        another process in the namespaces of one that runs
+ *
+ * Life of a container: created → running (perhaps paused) → exited → running again, or removed; docs/architecture.md has the figure.
+ *
+ *   await using engine = await Engine.open(options); // takes up what runs already, and starts what should
+ *   const { id } = await engine.create({ Image: "hello" }, "greeter");
+ *   await engine.start(engine.find("greeter"));
+ *   const exitCode = await engine.find(id).wait("not-running");
+ *   await engine.remove(engine.find(id), { force: false, volumes: true });
+ *
+ * Disposing of an engine ends no container. Whatever changes one container waits for its queue; different containers do not wait
+ * for one another.
+ *
+ * Memory is a cache of the store: every change is written there first, so that `kill -9` at any moment
  * leaves what the next `open` understands. The order of writes, and what a crash in between leaves:
  *
  *   create   row                                          nothing, or a created container

@@ -101,6 +101,27 @@ interface StoreParts {
   ownWorkers: FileWorkers | undefined;
 }
 
+/**
+ * The images of one host.
+ *
+ *   image      a config document with its layers; its ID is the config's digest. It has any number of names, also none.
+ *   reference  a name: "docker.io/library/busybox:1", in lists "busybox:1". It means one image, until another gets it.
+ *   layer      a directory of unpacked files, shared by all images that have it.
+ *   blob       a compressed layer, manifest or config, by its digest.
+ *   lease      what a change in the making (`Staging`) holds, so that no removal takes it away.
+ *
+ * Life of an image: staged (its content is leased) → named by one transaction → used by containers, which this store does not
+ * know and is told of (`ImageUser`) → its last name and user gone → its row goes, then what no other image needs: layers and blobs
+ * into the trash.
+ *
+ *   await using store = await ImageStore.open("/var/lib/lighter/image");
+ *   const [image] = await store.load({ path: "/tmp/busybox" });
+ *   await store.tag(image.id, "mine:latest");
+ *   const { lowerDirs } = store.layersOf("mine"); // for overlay's lowerdir, while something keeps the image
+ *   await store.remove("mine", { force: false, users: [] });
+ *
+ * Methods that change something run one after another; those that read answer from memory, at once.
+ */
 export class ImageStore implements AsyncDisposable {
   readonly #rootPath: string;
   readonly #lockFd: number;

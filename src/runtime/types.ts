@@ -216,7 +216,21 @@ export interface Created extends Supervised {
 }
 
 /**
- * Containers from OCI configs. A library: it keeps no state but the run directories.
+ * Runs processes by runtime-spec configs. It keeps no list of them: what there is of one is in its run directory and in the kernel.
+ *
+ *   run directory   one process's socket, exit record and files, in memory; the caller chooses the path and removes it
+ *   supervisor      the process that made init, holds its pipes, reaps it, and writes its exit record before anybody hears of the end
+ *   program         the list of ops that a config is compiled to; `explain` prints it
+ *
+ * Life of a process: created (namespaces and mounts are there, execve(2) is not done) → running → ended, with an exit record. A start that
+ * fails throws and leaves nothing but the run directory.
+ *
+ *   const runtime = createRuntime({ execRoot: "/run/lighter", launcher });
+ *   const supervised = await runtime.start({ id, config, rootfs: [], runDirectory, attach: [] });
+ *   const { exitCode } = await supervised.exited;
+ *
+ * After the caller's own death `reconnect(runDirectory)` gives the same `Supervised`, or the exit record.
+ *
  * Start errors are LighterError: "exec-not-found" / "exec-denied" for the entrypoint, "kernel" with `errno` and
  * `opIndex` for a failed step, "invalid"/"not-supported" for the config. A failed start leaves nothing on the host.
  */

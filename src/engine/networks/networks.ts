@@ -58,7 +58,23 @@ export interface NetworksOptions {
 }
 
 /**
- * All networks. Memory is a cache of the table. The order of writes, and what a crash in between leaves:
+ * The networks of one host.
+ *
+ *   network      a row: name, driver, pools of addresses; and, for the driver "bridge", a link and rules, made again if they are lost
+ *   pool         a subnet with its range and gateway, from which endpoints get addresses
+ *   endpoint     a container's place in a network: what it wishes, and the addresses that it has while it runs
+ *   predefined   "bridge", "host" and "none": they follow the daemon's settings, and cannot be removed
+ *
+ * Life of a network: created (row, bridge, rules) → prepared for a start (`prepare`: the bridge is there) → addresses come and go
+ * (`allocate`, `release`) → removed, which is refused while containers run in it.
+ *
+ *   const network = await networks.create({ Name: "front", Driver: "bridge" });
+ *   const addresses = networks.allocate(network, wish); // written into the container's row by the caller
+ *   const { bridgeIndex } = networks.prepare(network);  // for the container's interface
+ *   networks.release(network, addresses);
+ *   await networks.remove(network);
+ *
+ * Memory is a cache of the table. The order of writes, and what a crash in between leaves:
  *
  *   create   row, links, rules     a row without its links: `restore` makes them
  *   remove   row deleted, links    links that no row has: `restore` removes them

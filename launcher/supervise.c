@@ -1151,7 +1151,10 @@ static void flush_clients(void)
 	static struct pollfd fds[2 * MAX_CLIENTS];
 	uint64_t now = now_ns(), deadline = now + (uint64_t)FLUSH_MS * 1000000;
 
-	/* One look at the clock a round: what is left of the time must not be less than nothing, which poll(2) takes for all of it. */
+	/*
+	 * One look at the clock a round: what is left of the time must not be less than nothing,
+	 * which poll(2) takes for all of it.
+	 */
 	for (; client_count > 0 && now < deadline; now = now_ns()) {
 		for (int i = 0; i < client_count; i++) {
 			uint8_t reads = (clients[i].mask & (ATTACH_STDIN | ATTACH_HOLDS_OUTPUT)) ==

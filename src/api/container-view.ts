@@ -27,7 +27,7 @@ export function describeMounts({ record }: Container): object[] {
   return record.mountPoints.filter(({ destination }) => !inTmpfsOption.includes(destination)).map(describeMount);
 }
 
-export function describeState(container: Container): object {
+function describeState(container: Container): object {
   const { record, state } = container;
   return {
     Status: state,

@@ -3,7 +3,7 @@ import type { ReloadableOptions } from "./config/options.ts";
 import type { Metrics } from "./request-timings.ts";
 
 /** What of the daemon's settings handlers use. */
-export interface DaemonSettings extends ReloadableOptions {
+interface DaemonSettings extends ReloadableOptions {
   /** For new containers; shown by `info`. */
   logDriver: string;
   /** A path, "builtin" or "unconfined". */

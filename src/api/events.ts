@@ -9,7 +9,7 @@ import { COMMON_HEADERS } from "./protocol.ts";
 import type { AnswerCall, Call } from "./router.ts";
 
 /** As Docker writes it: by the side of today's fields those of the first API, for what had them. */
-export function describeEvent({ type, action, id, attributes, timeNs }: EngineEvent): object {
+function describeEvent({ type, action, id, attributes, timeNs }: EngineEvent): object {
   const isOld = type === "container" || type === "image";
   return {
     ...(isOld ? { status: action, id } : {}),

@@ -13,7 +13,7 @@ export function isIncomplete(first: Buffer): boolean {
   return METHOD.subarray(0, first.length).equals(first.subarray(0, METHOD.length)) && !first.includes("\r\n\r\n");
 }
 
-export interface FirstRequest {
+interface FirstRequest {
   bytes: Buffer;
   /** It asks for a stream without a word of an upgrade; its answer has none either. */
   isPlain: boolean;

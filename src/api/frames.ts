@@ -1,7 +1,7 @@
 import type { LogEntry } from "../engine/mod.ts";
 
 /** "error": the daemon's own words, about the stream itself. The last three are of POST /lighter/run alone. */
-export type FrameStream = LogEntry["stream"] | "error" | "created" | "failed" | "exited";
+type FrameStream = LogEntry["stream"] | "error" | "created" | "failed" | "exited";
 
 const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = {
   ...{ stdout: 1, stderr: 2, error: 3 },

@@ -14,7 +14,7 @@ import type { Daemon } from "./daemon-state.ts";
 import { createMetricsServer } from "./metrics.ts";
 import type { ServiceManager } from "./notify.ts";
 
-export interface ListenOptions {
+interface ListenOptions {
   /** Of unix sockets. Undefined: one of DEFAULT_GROUPS, if the host has it. */
   group: string | undefined;
   tls: TlsFiles | undefined;

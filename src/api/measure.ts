@@ -2,7 +2,7 @@
 import { type Container, measureTrees } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 
-export interface ContainerSizes {
+interface ContainerSizes {
   /** Of the container's own files; -1 where that cannot be told. */
   SizeRw: number;
   /** The same with its image's. */

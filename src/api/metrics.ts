@@ -11,7 +11,7 @@ import { readOperatingSystem } from "./operating-system.ts";
 import { family } from "./request-timings.ts";
 
 /** The text that Prometheus gets. */
-export function formatMetrics(daemon: Daemon): string {
+function formatMetrics(daemon: Daemon): string {
   const families = [
     ...daemon.metrics.families(),
     ...describeContainers(daemon),

@@ -8,7 +8,7 @@ type Environment = Record<string, string | undefined>;
 
 const FIRST_FD = 3;
 
-export interface PassedSocket {
+interface PassedSocket {
   fd: number;
   name: string;
 }
@@ -41,7 +41,7 @@ export class ServiceManager {
 }
 
 /** None if the variables are for another process, as when a parent had been passed sockets. */
-export function parsePassedSockets(env: Environment, pid: number): PassedSocket[] {
+function parsePassedSockets(env: Environment, pid: number): PassedSocket[] {
   if (env.LISTEN_PID !== String(pid) || !/^\d{1,4}$/.test(env.LISTEN_FDS ?? "")) return [];
   const count = Math.min(Number(env.LISTEN_FDS), LISTEN_FDS_MAX);
   const names = (env.LISTEN_FDNAMES ?? "").split(":");

@@ -1,6 +1,6 @@
 import { LighterError } from "../base/errors.ts";
 
-export interface PortRange {
+interface PortRange {
   first: number;
   last: number;
   protocol: string;

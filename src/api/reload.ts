@@ -40,7 +40,7 @@ export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
 }
 
 /** By key, as in daemon.json: for the log and for the event. */
-export function describeReloadable(options: DaemonOptions): Record<string, unknown> {
+function describeReloadable(options: DaemonOptions): Record<string, unknown> {
   return {
     debug: options.debug,
     features: options.features,

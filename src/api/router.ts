@@ -6,7 +6,7 @@ import type { Daemon } from "./daemon-state.ts";
 import { API_VERSION, MIN_API_VERSION } from "./protocol.ts";
 import { Query } from "./query.ts";
 
-export type Method = "OPTIONS" | "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+type Method = "OPTIONS" | "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
 
 /** A request, found its route. */
 export interface Call {

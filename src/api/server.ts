@@ -31,7 +31,7 @@ function headHasCome(socket: Socket): void {
   headTimers.delete(socket);
 }
 
-export interface AcceptorOptions {
+interface AcceptorOptions {
   /** How long a connection may ask for nothing after it was opened. */
   headTimeoutMs?: number;
   /** Called for each request of a connection, other than those that take it over. */

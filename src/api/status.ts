@@ -26,7 +26,7 @@ export async function withRegistry<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-export interface ErrorAnswer {
+interface ErrorAnswer {
   status: number;
   message: string;
 }

@@ -5,7 +5,7 @@
  * Source: moby api/docs/CHANGELOG.md ("Engine API version history"), the section of the version in each row.
  */
 
-export type Document =
+type Document =
   | "info"
   | "create"
   | "connect"

@@ -1,5 +1,3 @@
-/** 64 lower-case hex digits. */
-export type ContainerId = string & { readonly __brand: "ContainerId" };
 /** "sha256:" and 64 lower-case hex digits: of bytes as stored (compressed). */
 export type Digest = string & { readonly __brand: "Digest" };
 /** Same form as Digest, of the unpacked tar. */

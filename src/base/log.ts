@@ -9,7 +9,7 @@ import { formatNow } from "./time.ts";
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = "text" | "json";
-export type LogFields = Readonly<Record<string, string | number | boolean>>;
+type LogFields = Readonly<Record<string, string | number | boolean>>;
 
 const STDERR = 2;
 let threshold = LOG_LEVELS.indexOf("info");

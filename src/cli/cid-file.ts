@@ -2,7 +2,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
 
 /** The file of `--cidfile`. */
-export interface CidFile {
+interface CidFile {
   write(id: string): void;
   remove(): void;
 }

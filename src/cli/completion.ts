@@ -8,7 +8,7 @@ import { findCommand } from "./command-table.ts";
 import type { Flag, FlagTable } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 
-export interface Candidate {
+interface Candidate {
   readonly word: string;
   readonly help?: string;
 }

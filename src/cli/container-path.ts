@@ -31,7 +31,7 @@ function endsInSlash(path: string): boolean {
 }
 
 /** "a/." means what is in the directory `a`. */
-export function meansContent(path: string): boolean {
+function meansContent(path: string): boolean {
   return baseName(path) === ".";
 }
 

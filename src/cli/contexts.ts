@@ -9,7 +9,7 @@ import type { ClientTls } from "./transport.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface DockerContext {
+interface DockerContext {
   readonly name: string;
   readonly description: string;
   /** "" for the stock client's default. */

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { CREDENTIAL_HELPER_MAX_BYTES, CREDENTIAL_HELPER_TIMEOUT_MS } from "../base/limits.ts";
 
-export interface HelperCredentials {
+interface HelperCredentials {
   readonly username: string;
   readonly secret: string;
 }

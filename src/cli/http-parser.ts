@@ -19,7 +19,7 @@ export interface ResponseHead {
   readonly raw: boolean;
 }
 
-export interface ResponseEvents {
+interface ResponseEvents {
   head(head: ResponseHead): void;
   /** A view into what was pushed. */
   body(bytes: Uint8Array): void;

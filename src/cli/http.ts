@@ -101,8 +101,9 @@ export class Connection {
       void this.write(utf8(head));
       for await (const chunk of request.stream.chunks) {
         if (chunk.length === 0) continue;
+        // Whoever fails here fails below too.
         void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
-        void this.write(chunk).catch(() => {});
+        void this.write(chunk).catch(() => {}); // as above
         await this.write(utf8("\r\n"));
       }
       await this.write(utf8("0\r\n\r\n"));

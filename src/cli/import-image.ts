@@ -3,7 +3,7 @@ import { type Client, encodeQuery } from "./client.ts";
 import { showProgress } from "./json-messages.ts";
 import { stdout } from "./output.ts";
 
-export interface ImportRequest {
+interface ImportRequest {
   /** The archive, or the URL where the daemon finds it. */
   readonly source: AsyncIterable<Uint8Array> | string;
   /** "" for none. */

@@ -16,7 +16,7 @@ export async function* readJsonValues(response: Response): AsyncGenerator<string
 }
 
 /** The messages of a body as they come. @throws LighterError ("unavailable") for what is none */
-export async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
+async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
   for await (const value of readJsonValues(response)) yield parseJsonMessage(parseJson(value));
 }
 

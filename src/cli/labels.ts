@@ -9,7 +9,7 @@ export function parseLabel(text: string): string {
 }
 
 /** "a=b,c=d", sorted. */
-export function formatLabels(labels: Readonly<Record<string, string>> | null | undefined): string {
+function formatLabels(labels: Readonly<Record<string, string>> | null | undefined): string {
   return Object.entries(labels ?? {})
     .map(([name, value]) => `${name}=${value}`)
     .sort()

@@ -3,7 +3,7 @@ import { parseGoBool } from "./go.ts";
 import { parseRamBytes } from "./units.ts";
 
 /** The Engine API's Mount, in its wire spelling. */
-export interface MountValue {
+interface MountValue {
   Type: string;
   Source?: string;
   Target: string;

@@ -13,7 +13,7 @@ const BAR_CELLS = 50;
 /** A terminal that does not tell its size. */
 const UNKNOWN_COLUMNS = 200;
 
-export interface ProgressDetail {
+interface ProgressDetail {
   readonly current: number;
   readonly total: number;
   /** Unix time in seconds, 0 if unknown. */

@@ -45,7 +45,7 @@ const KINDS = {
   },
 } as const;
 
-export type PruneKind = keyof typeof KINDS;
+type PruneKind = keyof typeof KINDS;
 
 /** Prunes and prints what went. Returns the bytes won. `filters`: the user's own; `query` is further to them. */
 export async function prune(

@@ -24,7 +24,7 @@ export function parseMemorySwap(text: string): number {
   return text === "-1" ? -1 : parseRamBytes(text);
 }
 
-export interface DeviceRate {
+interface DeviceRate {
   readonly Path: string;
   readonly Rate: number;
 }
@@ -72,7 +72,7 @@ export function parseDeviceCgroupRule(text: string): string {
   throw new Error(`invalid device cgroup format '${text}'`);
 }
 
-export interface DeviceMapping {
+interface DeviceMapping {
   readonly PathOnHost: string;
   readonly PathInContainer: string;
   readonly CgroupPermissions: string;

@@ -32,7 +32,7 @@ export async function copyOutput(
   }
 }
 
-export interface AttachRequest {
+interface AttachRequest {
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
@@ -52,7 +52,7 @@ export function requestAttach(client: Client, id: string, request: AttachRequest
   return client.request({ method: "POST", path: `/containers/${id}/attach${query}`, upgrade: true });
 }
 
-export interface AttachedStreams {
+interface AttachedStreams {
   readonly stdin: boolean;
   /** Stdout or stderr: there is output to wait for. */
   readonly output: boolean;

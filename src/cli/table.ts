@@ -1,7 +1,7 @@
 import { compileTemplate, nameType, TemplateError } from "./template.ts";
 
 /** A column a list command can show: its heading, and its text for one row. */
-export interface Column<T> {
+interface Column<T> {
   readonly heading: string;
   /** A function takes arguments in templates: {{.Label "x"}}. */
   readonly value: (row: T) => string | ((name: string) => string);
@@ -12,13 +12,13 @@ export interface Column<T> {
 export type Columns<T> = Readonly<Record<string, Column<T>>>;
 
 /** How columns are laid out: the narrowest, and the space behind the widest cell. */
-export interface Layout {
+interface Layout {
   readonly min: number;
   readonly gap: number;
 }
 
 /** The stock client words the errors of a template in two ways; those about images name the type of a row, in Go. */
-export interface ErrorWords {
+interface ErrorWords {
   readonly type?: string;
 }
 

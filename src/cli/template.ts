@@ -242,7 +242,7 @@ function isTrue(value: unknown): boolean {
 }
 
 /** fmt's `%v`. */
-export function goPrint(value: unknown): string {
+function goPrint(value: unknown): string {
   if (value === null || value === undefined) return "<nil>";
   if (Array.isArray(value)) return `[${value.map(goPrint).join(" ")}]`;
   if (typeof value === "object")

@@ -61,7 +61,7 @@ import { toHostId } from "./userns/id-mappings.ts";
 import { prepareVolume } from "./volume-content.ts";
 import { VolumesInUse } from "./volumes-in-use.ts";
 
-export interface DockerPlannerOptions {
+interface DockerPlannerOptions {
   paths: EnginePaths;
   images: ImageStore;
   host: HostFacts;

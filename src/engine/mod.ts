@@ -109,7 +109,7 @@ export { updateContainer } from "./update.ts";
 export type { VolumeRecord } from "./volume-table.ts";
 export { ANONYMOUS_LABEL } from "./volumes.ts";
 
-export interface OpenEngineOptions {
+interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
   /** Which servers stand for a registry, and how far each is trusted. */

@@ -3,7 +3,7 @@ import type { DockerHostConfig } from "../spec/docker-api.ts";
 
 export type RestartPolicy = NonNullable<DockerHostConfig["RestartPolicy"]>;
 
-export interface EndOfRun {
+interface EndOfRun {
   exitCode: number;
   manuallyStopped: boolean;
   /** How often the policy has started it since somebody did. */

@@ -16,7 +16,7 @@ import { planPatiently } from "./patient-probe.ts";
 import type { ContainerRecord } from "./store.ts";
 import type { VolumesInUse } from "./volumes-in-use.ts";
 
-export interface Preparation {
+interface Preparation {
   images: ImageStore;
   workers: FileWorkers;
   probe: HostProbe;

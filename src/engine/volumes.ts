@@ -16,7 +16,7 @@ const DRIVER = { driver: "local" };
 /** Below the volumes' directory, where no volume can be: their names begin with a letter or digit. */
 const REMOVED_DIRECTORY = ".removed";
 
-export interface NewVolume {
+interface NewVolume {
   /** Empty: one that nobody has. */
   name?: string | undefined;
   driver?: string | undefined;
@@ -24,7 +24,7 @@ export interface NewVolume {
   labels?: Readonly<Record<string, string>> | null | undefined;
 }
 
-export interface VolumesOptions {
+interface VolumesOptions {
   table: VolumeTable;
   /** With one directory a volume. */
   directory: string;

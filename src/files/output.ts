@@ -14,7 +14,7 @@ import type { FileWorkers, RunOptions } from "./workers.ts";
 type Form = "plain" | "chunks";
 
 /** In the worker. */
-export class JobWriter {
+class JobWriter {
   readonly #fd: number;
   readonly #form: Form;
   readonly #beat: () => void;

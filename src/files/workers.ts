@@ -134,7 +134,7 @@ export class FileWorkers implements Disposable {
     { signal, onNote = () => {} }: RunOptions,
   ): Promise<Extract<WorkerMessage, { type: "done" | "failed" }>> {
     const over = Promise.withResolvers<never>();
-    over.promise.catch(() => {});
+    over.promise.catch(() => {}); // it may be rejected when nobody waits for it any more
     const timer = setTimeout(() => over.reject(new Stalled(this.#stallMs)), this.#stallMs);
     const onAbort = () => over.reject(signal?.reason);
     signal?.addEventListener("abort", onAbort);

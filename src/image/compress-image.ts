@@ -83,7 +83,7 @@ export async function compressBlobs(
   return new Map(results.map((result) => (result as PromiseFulfilledResult<readonly [number, CompressedBlob]>).value));
 }
 
-export interface Recompressed {
+interface Recompressed {
   manifest: { bytes: Buffer; digest: Digest; parsed: ImageManifest };
   /** Those whose blob is another now. */
   layers: LayerRecord[];

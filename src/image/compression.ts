@@ -8,7 +8,7 @@ import { errnoOf, LighterError } from "../base/errors.ts";
 export type Compression = "none" | "gzip" | "zstd";
 
 /** Bytes that `detectCompression` wants to see. */
-export const MAGIC_BYTES = 6;
+const MAGIC_BYTES = 6;
 
 /** Larger chunks halve the cost of decompression; still small enough to keep the event loop turning. */
 const CHUNK_BYTES = 256 * 1024;

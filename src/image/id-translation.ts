@@ -10,7 +10,7 @@
  */
 import type { TarEntry } from "./tar-reader.ts";
 
-export interface IdTranslation {
+interface IdTranslation {
   uid(id: number): number;
   gid(id: number): number;
 }

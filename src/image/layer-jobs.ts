@@ -247,7 +247,7 @@ export class LayerJobs implements AsyncDisposable {
       const work = this.#work(job).finally(() => {
         job.isWorking = false;
       });
-      job.worked = work.catch(() => {});
+      job.worked = work.catch(() => {}); // who waits for this wants to know when it is over
       const done = await work;
       const record = "record" in done ? done.record : await this.#inherit(job, done, below);
       for (const events of job.listeners) events.onDone?.();

@@ -28,7 +28,7 @@ import {
 import { OPAQUE_XATTR } from "./unpack.ts";
 
 /** A directory of the merged view: O_PATH fds of the layers that take part, topmost first. */
-export type MergedDirectory = readonly number[];
+type MergedDirectory = readonly number[];
 
 export interface Found {
   /** O_PATH fds: all layers' for a directory, else one. */

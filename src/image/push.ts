@@ -19,13 +19,7 @@ const MAX_UPLOADS = 5;
 const MAX_MOUNT_ATTEMPTS = 3;
 const READ_BYTES = 512 * 1024;
 
-export type PushPhase =
-  | "Preparing"
-  | "Waiting"
-  | "Pushing"
-  | "Pushed"
-  | "Layer already exists"
-  | `Mounted from ${string}`;
+type PushPhase = "Preparing" | "Waiting" | "Pushing" | "Pushed" | "Layer already exists" | `Mounted from ${string}`;
 
 export interface PushedLayerEvent {
   diffId: DiffId;

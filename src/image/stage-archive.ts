@@ -23,7 +23,7 @@ export interface LoadProgress {
   done: boolean;
 }
 
-export interface ArchiveStagingOptions {
+interface ArchiveStagingOptions {
   files: ImageFiles;
   staging: Staging;
   blobs: BlobStore;

@@ -78,7 +78,7 @@ export interface LoadedImage {
 
 export type RemoveRecord = { Untagged: string } | { Deleted: string };
 
-export interface OpenOptions {
+interface OpenOptions {
   platform?: Platform;
   /** Who deletes. What is to be deleted waits for `trash.begin()`. Without: the store has its own, and begins. */
   workers?: FileWorkers;
@@ -202,7 +202,7 @@ export class ImageStore implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#jobs[Symbol.asyncDispose]();
     while (this.#content.leases.size > 0) await Promise.all([...this.#content.leases].map((staging) => staging.over));
-    await this.#lastChange.catch(() => {});
+    await this.#lastChange; // never rejected
     this.#lastUses.write();
     this.trash.close();
     this.#ownWorkers?.[Symbol.dispose]();
@@ -214,7 +214,7 @@ export class ImageStore implements AsyncDisposable {
   /** Changes of the state go one after another. What takes long comes before: see `addStaged`. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#lastChange.then(work, work);
-    this.#lastChange = result.catch(() => {});
+    this.#lastChange = result.catch(() => {}); // which its caller hears of
     return result;
   }
 

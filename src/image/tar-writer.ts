@@ -125,7 +125,7 @@ function formatPaxTime(seconds: number, nanoseconds: number): string {
 }
 
 /** One file or directory of a small, reproducible tar: root's, with one fixed time. */
-export interface TarFile {
+interface TarFile {
   /** A directory's ends in "/". */
   path: string;
   mode: number;

@@ -38,7 +38,7 @@ export const CRIU_FLAGS: readonly Flag[] = [
   { name: "empty-ns", kind: "list", help: "make this namespace, but do not restore what is in it: network" },
 ];
 
-export interface CriuPaths {
+interface CriuPaths {
   images: string;
   log: string;
 }
@@ -163,7 +163,7 @@ export function noteDescriptors(pid: number, images: string): void {
   writeFileSync(join(images, DESCRIPTORS_FILE), JSON.stringify(names), { mode: 0o600 });
 }
 
-export interface RestoreParts {
+interface RestoreParts {
   options: string[];
   /** To be CRIU's fds from 3 on. */
   fds: number[];

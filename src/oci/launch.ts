@@ -71,7 +71,7 @@ function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]
   return type === "bind" || options.includes("bind") || options.includes("rbind");
 }
 
-export interface LaunchOptions {
+interface LaunchOptions {
   /** The process is given to our caller's parent. False: we stay, and it is our supervisor's. */
   detach: boolean;
   /** What is left of it when it has ended is somebody's to delete, its cgroup included. */

@@ -175,7 +175,7 @@ export class StateHandle {
 }
 
 /** What `createState` is told; the rest it knows. */
-export type NewState = Pick<ContainerState, "bundle" | "rootfs" | "cgroupsPath" | "systemdCgroup" | "rootless">;
+type NewState = Pick<ContainerState, "bundle" | "rootfs" | "cgroupsPath" | "systemdCgroup" | "rootless">;
 
 /**
  * Makes the directory, `pid` 0, locked. `configBytes` is the bundle's config.json.
@@ -327,7 +327,7 @@ function isPaused(cgroupsPath: string): boolean {
 }
 
 /** The name of the user in /etc/passwd, or "#" and the uid. */
-export function ownerName(uid: number): string {
+function ownerName(uid: number): string {
   try {
     const line = readFileSync("/etc/passwd", "utf8")
       .split("\n")

@@ -36,7 +36,7 @@ export function furtherCgroup(host: HostFacts, path: string, pid: number): ExecR
 }
 
 /** What of a cgroup is made at one time. */
-export type CgroupPart = Pick<CgroupPlan, "directories" | "writes">;
+type CgroupPart = Pick<CgroupPlan, "directories" | "writes">;
 
 /** A cgroup that the program makes. */
 export interface OwnCgroup {

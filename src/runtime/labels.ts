@@ -7,7 +7,7 @@ import { PRIVATE_PROC } from "./proc.ts";
 
 /* What a Linux security module is to make of a process: AppArmor's profile, SELinux's label. */
 
-export function selinuxEnabled(host: HostFacts): boolean {
+function selinuxEnabled(host: HostFacts): boolean {
   return host.readText?.("/sys/fs/selinux/enforce") !== undefined;
 }
 

@@ -18,7 +18,7 @@ export interface KeptContainer {
 }
 
 /** One that waits in its FIFO. */
-export interface CreatedContainer extends KeptContainer {
+interface CreatedContainer extends KeptContainer {
   /** A name in `directory`. */
   startFifo: string;
   pid: number;
@@ -28,7 +28,7 @@ export interface CreatedContainer extends KeptContainer {
   stateTexts: Record<"created" | "running" | "stopped", string>;
 }
 
-export type LaterCommand = "start" | "kill" | "delete" | "state";
+type LaterCommand = "start" | "kill" | "delete" | "state";
 
 /** The longest text that goes into a pipe as a whole or not at all. Source: pipe(7), PIPE_BUF. */
 const STATE_TEXT_MAX_BYTES = 4096;

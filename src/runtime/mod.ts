@@ -42,7 +42,7 @@ export type { StandInPlan } from "./stand-in.ts";
 export type * from "./types.ts";
 export { runFiles };
 
-export interface RuntimeOptions {
+interface RuntimeOptions {
   /** Run-time directory of this engine, made if missing; needed for roots made of mounts. */
   execRoot?: string;
   /** The launcher's bytes, or how to read them when the first process is started. */

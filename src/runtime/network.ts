@@ -71,7 +71,7 @@ export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): voi
 }
 
 /** The network namespace that an interface is made in: a slot with a process of it, or an fd of it. */
-export type NamespaceOf = { pid: Slot } | { fd: Slot };
+type NamespaceOf = { pid: Slot } | { fd: Slot };
 
 /** Our own network namespace, and the container's. */
 const HOME: Slot = "home";

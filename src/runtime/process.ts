@@ -221,7 +221,7 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
 }
 
 /** Of a variable that is there more than once, the last: programs differ in which of two they take. */
-export function withoutDuplicates(env: readonly string[]): string[] {
+function withoutDuplicates(env: readonly string[]): string[] {
   const nameOf = (variable: string) => variable.split("=", 1)[0]!;
   const last = new Map(env.map((variable, index) => [nameOf(variable), index]));
   return env.filter((variable, index) => last.get(nameOf(variable)) === index);

@@ -42,7 +42,7 @@ export function connectAgent(host: OpList, path: string | undefined): void {
 }
 
 /** Of a start, where `containerPid` is not known yet, or of an exec. */
-export interface ListenedProcess {
+interface ListenedProcess {
   id: string;
   config: OciConfig;
   bundle: string;
@@ -59,7 +59,7 @@ export function forwardListener(host: OpList, path: string | undefined, process:
 }
 
 /** The JSON, cut where the launcher puts the process's pid. */
-export function formatProcessState({ id, config, bundle, containerPid }: ListenedProcess): [string, string, string] {
+function formatProcessState({ id, config, bundle, containerPid }: ListenedProcess): [string, string, string] {
   const { ociVersion, annotations } = config;
   const metadata = config.linux?.seccomp?.listenerMetadata;
   const status = containerPid === undefined ? "creating" : "running";

@@ -22,7 +22,7 @@ export interface StandInPlan {
   otherwise: Otherwise;
 }
 
-export interface StandInState {
+interface StandInState {
   /** The open directory, which is locked until the process has started. */
   fd: number;
   /** A name in it. */
@@ -32,7 +32,7 @@ export interface StandInState {
 }
 
 /** When the process has ended. */
-export type StandInEnd =
+type StandInEnd =
   | { kind: "nothing" }
   /** It is deleted: needs `state`. */
   | { kind: "container"; container: KeptContainer }
@@ -40,7 +40,7 @@ export type StandInEnd =
   | { kind: "exec"; directory: string };
 
 /** Who is executed where anything fails. */
-export interface Otherwise {
+interface Otherwise {
   path: string;
   env: readonly string[];
   /** Before the process has started: to do everything again, or to say why it cannot be done. */

@@ -24,7 +24,7 @@ export interface HandOver {
 }
 
 /** Docker's json-file log, written by the supervisor. */
-export interface LogPlan {
+interface LogPlan {
   path: string;
   /** Rotate when the file is larger; 0: never. */
   maxBytes: number;

@@ -30,7 +30,7 @@ type Shape =
  * handled: used, or checked and then used. informative: kept for `inspect`; it changes nothing in Docker on Linux either.
  * refused: Lighter cannot do it (yet), so a value other than the empty one is an error that names the field.
  */
-export type Fate = "handled" | "informative" | "refused";
+type Fate = "handled" | "informative" | "refused";
 
 export interface Field {
   shape: Shape;

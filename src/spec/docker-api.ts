@@ -12,7 +12,7 @@ export interface DockerCreateBody extends DockerContainerConfig {
   NetworkingConfig?: Maybe<DockerNetworkingConfig>;
 }
 
-export interface DockerNetworkingConfig {
+interface DockerNetworkingConfig {
   /** By the network's name or id. */
   EndpointsConfig?: Maybe<Record<string, DockerEndpointSettings>>;
 }
@@ -69,7 +69,7 @@ export interface DockerHealthConfig {
   Retries?: Maybe<number>;
 }
 
-export interface DockerResources {
+interface DockerResources {
   CpuShares?: Maybe<number>;
   /** Bytes; 0: unlimited. */
   Memory?: Maybe<number>;
@@ -109,7 +109,7 @@ export interface DockerResources {
   IOMaximumBandwidth?: Maybe<number>;
 }
 
-export interface DockerWeightDevice {
+interface DockerWeightDevice {
   Path?: Maybe<string>;
   Weight?: Maybe<number>;
 }
@@ -130,13 +130,13 @@ export interface DockerDeviceRequest {
   Options?: Maybe<Record<string, string>>;
 }
 
-export interface DockerDeviceMapping {
+interface DockerDeviceMapping {
   PathOnHost?: Maybe<string>;
   PathInContainer?: Maybe<string>;
   CgroupPermissions?: Maybe<string>;
 }
 
-export interface DockerUlimit {
+interface DockerUlimit {
   Name?: Maybe<string>;
   /** -1: unlimited, as for Hard. */
   Soft?: Maybe<number>;
@@ -191,7 +191,7 @@ export interface DockerHostConfig extends DockerResources {
   ReadonlyPaths?: Maybe<string[]>;
 }
 
-export interface DockerPortBinding {
+interface DockerPortBinding {
   HostIp?: Maybe<string>;
   HostPort?: Maybe<string>;
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { decodeFilter, formatAction, interpretFilter } from "../../tests/support/interpret-filter.ts";
 import { DOCKER_DEFAULT_CAPABILITIES } from "../linux/capability/mod.ts";
 import { ARCH_INFO, type SeccompArch, syscallNames, syscallNumber } from "../linux/seccomp/arch.ts";
-import { decodeFilter, formatAction, interpretFilter } from "../linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../linux/seccomp/mod.ts";
 import { type DockerSeccompRule, parseDockerSeccompProfile, toOciSeccomp } from "./docker-seccomp.ts";
 import { defaultProfile } from "./docker-seccomp-default.ts";

@@ -22,7 +22,7 @@ export interface DockerSeccompProfile {
   syscalls: DockerSeccompRule[];
 }
 
-export interface DockerSeccompArch {
+interface DockerSeccompArch {
   architecture: string;
   subArchitectures: string[];
 }
@@ -36,7 +36,7 @@ export interface DockerSeccompRule extends OciSeccompRule {
   excludes?: DockerSeccompCondition;
 }
 
-export interface DockerSeccompCondition {
+interface DockerSeccompCondition {
   /** CAP_…; of the bounding set. */
   caps?: string[];
   /** As Go spells them: "amd64", "arm64". */

@@ -67,7 +67,7 @@ export interface ImageConfig {
   ArgsEscaped?: boolean;
 }
 
-export interface ImageHistory {
+interface ImageHistory {
   created?: string;
   author?: string;
   created_by?: string;

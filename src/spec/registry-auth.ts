@@ -20,7 +20,7 @@ export interface AuthConfig {
 
 export const DOCKER_HUB = "docker.io";
 /** What Docker's clients call docker.io in their credentials and at `login`. */
-export const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
+const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
 
 /** The key under which clients keep the credentials for an image's domain. */
 export function authKeyOfDomain(domain: string): string {

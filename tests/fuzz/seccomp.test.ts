@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { decodeFilter, formatAction, formatFilter, interpretFilter } from "../../src/linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../../src/linux/seccomp/mod.ts";
 import type { NativeArch } from "../../src/linux/seccomp/native.ts";
+import { decodeFilter, formatAction, formatFilter, interpretFilter } from "../support/interpret-filter.ts";
 import { Random } from "../support/random.ts";
 import { FAMILY, randomCall, randomSeccomp, referenceVerdict } from "../support/seccomp-reference.ts";
 

@@ -2,12 +2,12 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatFilter } from "../../src/linux/seccomp/interpret.ts";
 import { compileSeccomp } from "../../src/linux/seccomp/mod.ts";
 import type { NativeArch } from "../../src/linux/seccomp/native.ts";
 import { toOciSeccomp } from "../../src/spec/docker-seccomp.ts";
 import { defaultProfile } from "../../src/spec/docker-seccomp-default.ts";
 import type { OciSeccomp, OciSeccompArg } from "../../src/spec/oci-runtime.ts";
+import { formatFilter } from "../support/interpret-filter.ts";
 
 const folder = join(import.meta.dirname, "seccomp");
 

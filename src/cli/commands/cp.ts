@@ -125,7 +125,7 @@ function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
 
 /** `copy.source`, or what it leads to if it is a symlink in the container. */
 async function followLink(copy: Copy): Promise<{ path: string; rebaseName: string }> {
-  const stat = await statInContainer(copy, copy.source).catch(() => undefined);
+  const stat = await statInContainer(copy, copy.source).catch(() => undefined); // what reads it says so
   if (stat === undefined || !stat.isSymlink) return { path: copy.source, rebaseName: "" };
   return rebase(copy.source, linkTarget(copy.source, stat.linkTarget));
 }

@@ -49,7 +49,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     await client.postEmpty(`/containers/${Id}/start`);
   } catch (error) {
     attached.connection.close();
-    await session.catch(() => {});
+    await session.catch(() => {}); // the start's own error is to be told
     if (HostConfig.AutoRemove) await wait.exitCode;
     throw error;
   }

@@ -49,7 +49,7 @@ export interface CdiHook {
   timeout?: number;
 }
 
-export interface CdiIntelRdt {
+interface CdiIntelRdt {
   closID?: string;
   l3CacheSchema?: string;
   memBwSchema?: string;

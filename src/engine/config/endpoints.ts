@@ -137,7 +137,7 @@ export function parseLink(text: string): { name: string; alias: string } {
 }
 
 /** What of a network a wish is checked against. */
-export interface WishedNetwork {
+interface WishedNetwork {
   name: string;
   /** Those that somebody asked for, masked; a network whose subnet was chosen by us may get another one later. */
   configuredSubnets: readonly string[];

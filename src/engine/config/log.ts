@@ -26,7 +26,7 @@ export interface SyslogOptions {
   format: "" | "rfc3164" | "rfc5424" | "rfc5424micro";
 }
 
-export type SyslogAddress = { kind: "unix"; path: string } | { kind: "udp" | "tcp"; hostname: string; port: number };
+type SyslogAddress = { kind: "unix"; path: string } | { kind: "udp" | "tcp"; hostname: string; port: number };
 
 export const LOG_DRIVERS: readonly LogOptions["driver"][] = ["journald", "json-file", "local", "none", "syslog"];
 

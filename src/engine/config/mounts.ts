@@ -29,7 +29,7 @@ export interface MountPoint {
   tmpfsOptions?: string[];
 }
 
-export interface VolumeOfMount {
+interface VolumeOfMount {
   name: string;
   /** Nobody named it: it goes with its last container. */
   anonymous: boolean;

@@ -39,7 +39,7 @@ import {
   reservePorts,
 } from "./publish.ts";
 
-export interface EndpointsOptions {
+interface EndpointsOptions {
   networks: NetworkPool;
   /** Undefined: the settings want no rules. */
   firewall: PortFirewall | undefined;
@@ -63,7 +63,7 @@ export interface EndpointsOptions {
 }
 
 /** What of a container's networks its start needs. */
-export interface StartNetwork {
+interface StartNetwork {
   network?: NetworkPlan;
   /** Before the process may run: with init's pid. */
   beforePivot?: (pid: number) => Promise<void>;

@@ -14,7 +14,7 @@ const IFNAME_OPTION = "com.docker.network.endpoint.ifname";
 const SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls";
 
 /** What the network's bridge or parent is, as `Networks.prepare` says. */
-export type PreparedLink =
+type PreparedLink =
   | { kind: "bridge"; bridge: string; bridgeIndex: number; mtu: number }
   | { kind: "parent"; parentIndex: number; above: AboveLink; mtu: number };
 

@@ -3,7 +3,7 @@ import { attempt } from "./attempt.ts";
 /** Long enough for those who wait for a container's end to hear of it first. */
 const DELAY_MS = 5;
 
-export interface LeftoversOptions {
+interface LeftoversOptions {
   forgetConnections(addresses: readonly string[]): void;
   /** Takes a link off its bridge, if it is there. */
   unplug(hostInterface: string): void;

@@ -8,7 +8,7 @@ import type { Gateways } from "./order.ts";
 import type { HostPorts } from "./parts.ts";
 
 /** Where a family's published ports lead to. */
-export interface PublishTarget {
+interface PublishTarget {
   address: string;
   bridge: string;
   /** The address of the host that a wish without one means; "": none of this family. */

@@ -4,7 +4,7 @@
  */
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 
-export type HealthStatus = "starting" | "healthy" | "unhealthy";
+type HealthStatus = "starting" | "healthy" | "unhealthy";
 
 export interface HealthResult {
   /** RFC 3339. */

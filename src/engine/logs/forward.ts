@@ -130,7 +130,7 @@ async function sendUntilTaken(id: string, sink: LogSink, entry: LogEntry, signal
       }
       if (pauseMs === LOG_FORWARD_PAUSE_MS && errnoOf(error) !== "EAGAIN")
         log.warn(`container ${id}: its log waits for its log driver: ${messageOf(error)}`);
-      await pause(pauseMs, undefined, { signal }).catch(() => {});
+      await pause(pauseMs, undefined, { signal }).catch(() => {}); // aborted
     }
   return false;
 }

@@ -11,7 +11,7 @@ import type { LogSink } from "./sink.ts";
 const SOCKET_PATH = "/run/systemd/journal/socket";
 const PRIORITY = { stdout: "6", stderr: "3" } as const;
 
-export interface JournalMark {
+interface JournalMark {
   container: LoggedContainer;
   tag: string;
   attributes: Readonly<Record<string, string>>;

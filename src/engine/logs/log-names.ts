@@ -12,7 +12,7 @@ import { LOG_LOCK_PAUSE_MS, LOG_LOCK_TIMEOUT_MS } from "../../base/limits.ts";
 import { tryLockExclusive } from "../../linux/sys/flock.ts";
 
 /** A rotated file, in one form or both. */
-export interface RotatedLog {
+interface RotatedLog {
   number: number;
   plain: boolean;
   compressed: boolean;

@@ -9,7 +9,7 @@ import type { LogSink } from "./sink.ts";
 const SEVERITY = { stdout: 6, stderr: 3 } as const;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-export interface SyslogMark {
+interface SyslogMark {
   tag: string;
   hostname: string;
   pid: number;

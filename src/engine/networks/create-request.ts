@@ -50,7 +50,7 @@ interface Ipam {
   Config?: IpamConfig[];
 }
 
-export interface NetworkBody {
+interface NetworkBody {
   Name?: string;
   CheckDuplicate?: boolean;
   Driver?: string;

@@ -40,7 +40,7 @@ export type NetworkFirewall = Pick<
   "check" | "addNetwork" | "removeNetwork" | "guard" | "sync" | "remove" | "forgetConnectionsBut"
 >;
 
-export interface NetworksOptions {
+interface NetworksOptions {
   table: NetworkTable;
   events: EventBus;
   settings: NetworkSettings;

@@ -14,7 +14,7 @@ const IPVLAN_FLAGS = ["bridge", "private", "vepa"] as const;
 
 export type ParentDriver = "macvlan" | "ipvlan";
 
-export interface ParentOptions {
+interface ParentOptions {
   /** "" if none is named: containers reach one another only. */
   parent: string;
   above: AboveLink;
@@ -22,7 +22,7 @@ export interface ParentOptions {
   mtu: number;
 }
 
-export function isParentDriver(driver: NetworkDriver): driver is ParentDriver {
+function isParentDriver(driver: NetworkDriver): driver is ParentDriver {
   return driver === "macvlan" || driver === "ipvlan";
 }
 

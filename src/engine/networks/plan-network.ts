@@ -19,7 +19,7 @@ import type { GivenPool, NetworkRecord } from "./types.ts";
 
 type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools" | "internal" | "options">;
 
-export interface PoolSources {
+interface PoolSources {
   /** Of networks that ask for none, in this order. */
   pools: readonly DefaultPool[];
   /** What chosen pools must not overlap: the host's. */

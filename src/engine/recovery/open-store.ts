@@ -9,7 +9,7 @@ import type { EnginePaths } from "../paths.ts";
 import { type ContainerRecord, Store } from "../store.ts";
 import type { CopiedObjects } from "./copies.ts";
 
-export const RECOVER_HINT =
+const RECOVER_HINT =
   "`lighter daemon --recover` takes back what it can from the copies that are kept beside containers and images";
 
 /** What no row tells of. Names of directories: ids, volumes, beginnings of ids. */

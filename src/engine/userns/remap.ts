@@ -16,7 +16,7 @@ import { type IdPool, POOL_OWNER, without } from "./id-pool.ts";
 import { parseSubordinateIds, rangesOwnedBy, type SubordinateIds } from "./subordinate-ids.ts";
 
 /** What containers get that do not say. */
-export type DefaultMode = { kind: "host" } | { kind: "auto" } | { kind: "mapped"; mappings: IdMappings };
+type DefaultMode = { kind: "host" } | { kind: "auto" } | { kind: "mapped"; mappings: IdMappings };
 
 export interface UserNamespaceSetting {
   defaultMode: DefaultMode;

@@ -15,7 +15,7 @@ import type { Challenge } from "./challenge.ts";
 import { RegistryError, refusalError } from "./registry-error.ts";
 import { describe, type HttpRequest, sendFollowing, type Timing, type TlsOptions } from "./transport.ts";
 
-export interface AuthorizationOptions {
+interface AuthorizationOptions {
   readonly credentials?: AuthConfig | undefined;
   /** Of the server that is asked for authorization. */
   readonly baseUrl: string;

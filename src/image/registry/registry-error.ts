@@ -28,7 +28,7 @@ export function isUnauthorized(error: unknown): boolean {
 }
 
 /** The parts of an answer that say why. */
-export interface Refusal {
+interface Refusal {
   status: number;
   headers: Headers;
   /** Cut at a limit. */

@@ -18,7 +18,7 @@ export interface RetryTiming extends Timing {
 const TRANSIENT_STATUSES = [408, 429, 500, 502, 503, 504];
 
 /** Whether another attempt may succeed where this error came from. */
-export function isTransient(error: unknown): boolean {
+function isTransient(error: unknown): boolean {
   if (error instanceof ConnectionError) return error.failure === "broken" || error.failure === "stalled";
   return (
     error instanceof RegistryError &&

@@ -38,7 +38,7 @@ export interface Timing {
 }
 
 /** Why there was no whole answer. */
-export type ConnectionFailure = "refused" | "lookup" | "certificate" | "not-tls" | "broken" | "stalled" | "malformed";
+type ConnectionFailure = "refused" | "lookup" | "certificate" | "not-tls" | "broken" | "stalled" | "malformed";
 
 /** No answer, or not all of one. */
 export class ConnectionError extends LighterError {

@@ -54,7 +54,7 @@ class Worker {
   }
 }
 
-export interface JobListeners {
+interface JobListeners {
   onProgress?(progress: LayerProgress): void;
   onEntry?(entry: ArchiveEntry): void;
 }

@@ -27,7 +27,7 @@ import type { LayerTotals } from "../unpack.ts";
 const PROTOCOL_VERSION = 3;
 
 /** Where a layer's compressed bytes are. */
-export type LayerSource =
+type LayerSource =
   /** On this disk, their digest taken by whoever put them there. */
   | { kind: "file"; path: string }
   /** In a registry. What `partialPath` already holds is used first; all of it is there in the end. */

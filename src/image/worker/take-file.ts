@@ -7,7 +7,7 @@ import { HashedFile } from "./hashed-file.ts";
 import type { TakenFile } from "./protocol.ts";
 import { drain, unpackTar } from "./unpack-layer.ts";
 
-export interface TakeOptions {
+interface TakeOptions {
   ingestPath: string;
   /** Of the file and the directory, in there. */
   number: number;

@@ -117,7 +117,7 @@ function parseOption(names: readonly string[], option: "CapAdd" | "CapDrop"): { 
   }
 }
 
-export interface CapabilityChanges {
+interface CapabilityChanges {
   /** Names as parseCapability() takes them, or "ALL". */
   capAdd?: readonly string[];
   capDrop?: readonly string[];

@@ -134,7 +134,7 @@ export function locateController(
   return { version: 2, mountPoint: host.v2.mountPoint };
 }
 
-export interface CgroupMembership {
+interface CgroupMembership {
   /** 0 is v2. */
   hierarchyId: number;
   /** Of v1; "name=systemd" for a named hierarchy. Empty for v2. */

@@ -225,7 +225,7 @@ function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void
 }
 
 /** Docker's words where Docker has some: clients know them. */
-export const DISCARDED = {
+const DISCARDED = {
   kernelMemory:
     "Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
   kernelMemoryTcp: "Your kernel does not support kernel memory TCP limit. Limitation discarded.",

@@ -56,7 +56,7 @@ function parseExact(text: string): Record<string, number | bigint> {
 }
 
 /** One number. "max", blank and anything else is undefined. */
-export function parseSingle(text: string | undefined): number | undefined {
+function parseSingle(text: string | undefined): number | undefined {
   const match = /^\s*(\d+)\s*$/.exec(text ?? "");
   return match === null ? undefined : Number(match[1]);
 }

@@ -28,7 +28,7 @@ const FILTER_DESTINATION_PORT = 1 << 5;
 const STATUS_NAT = 0x30;
 
 /** Addresses are in network order, ports are 0 for protocols without. */
-export interface Tuple {
+interface Tuple {
   source: Uint8Array;
   destination: Uint8Array;
   protocol: number;
@@ -70,7 +70,7 @@ export function listAll(): Uint8Array {
   return encode(IPCTNL_MSG_CT_GET, 0, NLM_F.DUMP, []);
 }
 
-export type Direction = "original" | "reply";
+type Direction = "original" | "reply";
 
 /** For a list of the connections whose packets, or answers, come from the address. */
 export function listFrom(address: Uint8Array, direction: Direction): Uint8Array {

@@ -73,7 +73,7 @@ export function formatMacAddress(bytes: Uint8Array): string {
 }
 
 /** `index` 0: whichever IFNAME says. Only those of `flags` are changed that are in `change`. */
-export function linkHeader(index: number, flags = 0, change = 0, family = 0): Uint8Array {
+function linkHeader(index: number, flags = 0, change = 0, family = 0): Uint8Array {
   const header = new Uint8Array(LINK_HEADER_BYTES);
   const view = viewOf(header);
   view.setUint8(0, family);

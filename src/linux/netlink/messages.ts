@@ -28,7 +28,7 @@ export const NLM_F = {
 
 export const NLMSG = { NOOP: 1, ERROR: 2, DONE: 3, OVERRUN: 4 } as const;
 
-export const MESSAGE_HEADER_BYTES = 16;
+const MESSAGE_HEADER_BYTES = 16;
 const SEQUENCE_AT = 8;
 
 export interface Message {
@@ -104,7 +104,7 @@ export function attributesOf(message: Message, headerBytes: number): Attributes 
 }
 
 /** What the kernel says of a request: NLMSG_ERROR, or NLMSG_DONE of a dump. */
-export interface Acknowledgement {
+interface Acknowledgement {
   /** 0: it was done. */
   errno: number;
   /** The kernel's own words. */

@@ -26,7 +26,7 @@ import type { Route, RouteInfo } from "./routes.ts";
 import { encodeListRoutes, encodeReplaceRoute, parseRoute, RTA } from "./routes.ts";
 import { NETLINK, NetlinkSocket } from "./socket.ts";
 
-export interface NewLink {
+interface NewLink {
   name: string;
   mtu?: number;
   /** Noted with it, in the same moment. */

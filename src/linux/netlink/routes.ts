@@ -15,7 +15,7 @@ const RT_SCOPE_LINK = 253;
 const RTN_UNICAST = 1;
 
 /** struct rtmsg: u8 family, dst length, src length, tos, table, protocol, scope, type, u32 flags. */
-export const ROUTE_HEADER_BYTES = 12;
+const ROUTE_HEADER_BYTES = 12;
 
 export interface Route {
   /** "10.1.0.0/16", or "default". */

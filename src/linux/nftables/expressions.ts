@@ -11,7 +11,7 @@ import { FAMILY } from "./messages.ts";
 import { dataValue, NFTA_LIST_ELEM } from "./values.ts";
 
 /** 0 … 15. */
-export type Register = number;
+type Register = number;
 
 const NFT_REG_VERDICT = 0;
 const NFT_REG32_00 = 8;

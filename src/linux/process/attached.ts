@@ -12,7 +12,7 @@ import { idleSocketFd, sendWithFd, shortSocketPath } from "../sys/unix-socket.ts
 import { encodeFrame } from "./frames.ts";
 
 /** Streams a connection wants; see the ATTACH frame. */
-export interface AttachMask {
+interface AttachMask {
   stdin: boolean;
   stdout: boolean;
   stderr: boolean;

@@ -18,7 +18,7 @@ import { lockExclusiveWithin, tryLockExclusive } from "../sys/flock.ts";
 import { isDoomed } from "./doomed.ts";
 import { readProcessStat } from "./process-stat.ts";
 
-export interface LockOwner {
+interface LockOwner {
   pid: number;
   /** See ProcessStat. */
   startTime: number;
@@ -27,7 +27,7 @@ export interface LockOwner {
   note: string;
 }
 
-export interface LockPatience {
+interface LockPatience {
   /** For one that is about to end. */
   endMs: number;
   /** For one that was killed and does not end. */

@@ -5,7 +5,7 @@ import { PROGRAM_OUTPUT_MAX_BYTES, PROGRAM_TIMEOUT_MS } from "../../base/limits.
 /** Where the host's own programs are, whatever we were started with. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-export interface ProgramResult {
+interface ProgramResult {
   exitCode: number;
   stdout: string;
   stderr: string;

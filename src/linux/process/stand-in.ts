@@ -22,7 +22,7 @@ export function connectControl(socketPath: string): number {
   return fd;
 }
 
-export interface StandInProcess {
+interface StandInProcess {
   /** A sealed memfd of the launcher. */
   executableFd: number;
   program: Uint8Array;

@@ -70,7 +70,7 @@ const MS_FLAGS: FlagTable = [
   ["MS_SLAVE", 1 << 19],
   ["MS_SHARED", 1 << 20],
 ];
-export const MOUNT_ATTR_FLAGS: FlagTable = [
+const MOUNT_ATTR_FLAGS: FlagTable = [
   ["MOUNT_ATTR_RDONLY", 0x1],
   ["MOUNT_ATTR_NOSUID", 0x2],
   ["MOUNT_ATTR_NODEV", 0x4],

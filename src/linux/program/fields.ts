@@ -20,9 +20,9 @@ export interface Place {
 }
 
 /** A value of TypeScript's, the number that stands for it in an argument, and its text in a listing. */
-export type Choice = readonly [value: string | boolean, number: number, shown: string];
+type Choice = readonly [value: string | boolean, number: number, shown: string];
 
-export type FieldKind =
+type FieldKind =
   | { is: "number"; show: NumberForm | "capabilities" }
   /** A slot's value; a field that may be absent says which number is passed then. */
   | { is: "slot"; absent?: number }

@@ -8,7 +8,7 @@ export const X32_SYSCALL_BIT = 0x40000000;
 /** cacheflush(2) and its like: far above the ordinary numbers (arch/arm, `__ARM_NR_BASE`). */
 export const ARM_PRIVATE_BASE = 0x0f0000;
 
-export interface ArchInfo {
+interface ArchInfo {
   /** AUDIT_ARCH_…, as in `seccomp_data.arch` (linux/audit.h): the ELF machine and flags for 64-bit and little-endian. */
   auditArch: number;
   /** Width of an argument as libseccomp compares it: on 32-bit ABIs, x32 too, only the low word. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { decodeFilter, interpretFilter } from "../../../tests/support/interpret-filter.ts";
 import { BackwardAssembler, DATA_NR, OP_JUMP_EQ } from "./bpf.ts";
-import { decodeFilter, interpretFilter } from "./interpret.ts";
 
 /** "nr is 7" decided by a jump over `fillers` instructions, which are loads that do no harm. */
 function filterJumpingOver(fillers: number, far: "true" | "false" | "both"): Uint8Array {

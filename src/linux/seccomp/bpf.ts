@@ -29,7 +29,7 @@ export const argHighOffset = (arg: number) => 20 + 8 * arg;
 
 const MAX_CONDITIONAL_SKIP = 255;
 
-export type ConditionalJump = typeof OP_JUMP_EQ | typeof OP_JUMP_GT | typeof OP_JUMP_GE | typeof OP_JUMP_SET;
+type ConditionalJump = typeof OP_JUMP_EQ | typeof OP_JUMP_GT | typeof OP_JUMP_GE | typeof OP_JUMP_SET;
 
 /** A place in the code: how many instructions there are from it to the end. */
 export type Label = number & { readonly __brand: "Label" };

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { decodeFilter, formatAction, interpretFilter } from "../../../tests/support/interpret-filter.ts";
 import { LighterError } from "../../base/errors.ts";
 import type { OciSeccomp, OciSeccompRule } from "../../spec/oci-runtime.ts";
 import { ARCH_INFO, type SeccompArch, syscallNumber } from "./arch.ts";
-import { decodeFilter, formatAction, interpretFilter } from "./interpret.ts";
 import { filterOf, loadCompiler } from "./memo.ts";
 import { compileSeccomp, type NativeArch } from "./mod.ts";
 

@@ -42,7 +42,7 @@ export type { NativeArch } from "./native.ts";
 
 export const SECCOMP_FILTER_FLAG_LOG = 1 << 1;
 export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2;
-export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
 export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5;
 
 /** Compares one word: goes to `yes` or `no`. */

@@ -34,7 +34,7 @@ export const ACTION_BY_NAME: ReadonlyMap<string, { ret: number; maxErrnoRet?: nu
 ]);
 
 const OPERATORS = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] as const;
-export type Operator = (typeof OPERATORS)[number];
+type Operator = (typeof OPERATORS)[number];
 export const OPERATOR_BY_NAME: ReadonlyMap<string, Operator> = new Map(OPERATORS.map((op) => [`SCMP_CMP_${op}`, op]));
 
 /** `(args[arg] & mask) op datum`, unsigned; mask is all ones but for MASKED_EQ. */

@@ -4,7 +4,7 @@ import { check, libc } from "./libc.ts";
 const SYS_EVENTFD2 = process.arch === "arm64" ? 19n : 290n;
 const EFD_CLOEXEC_NONBLOCK = 0x80000n | 0x800n;
 
-export interface EventFd extends Disposable {
+interface EventFd extends Disposable {
   readonly fd: number;
 }
 

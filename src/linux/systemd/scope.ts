@@ -137,7 +137,7 @@ function userBus(): string {
   );
 }
 
-export interface ScopeRequest {
+interface ScopeRequest {
   host: CgroupHost;
   scope: ScopeName;
   /** Talk to the user's own systemd. */

@@ -183,7 +183,7 @@ function postroutingRules(): Rule[] {
   ];
 }
 
-export interface RuleOptions {
+interface RuleOptions {
   /** Families whose packets are dropped if they pass from one interface to another and neither is ours. */
   guarded: Families;
   /** ::1 leads to published ports. Where it cannot, it must not: better refused at once than never answered. */

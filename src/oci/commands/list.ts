@@ -40,7 +40,7 @@ const MIN_WIDTH = 12;
 const PADDING = 3;
 
 /** Columns as wide as their widest cell and three more, at least 12; the last one as it is. (Go's text/tabwriter) */
-export function formatTable(views: readonly ContainerView[]): string {
+function formatTable(views: readonly ContainerView[]): string {
   const rows = [
     ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],
     ...views.map(({ id, pid, status, bundle, created, owner }) => [id, String(pid), status, bundle, created, owner]),

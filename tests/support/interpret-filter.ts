@@ -1,5 +1,5 @@
 /** A BPF interpreter over seccomp_data and a disassembler: what tests and listings look at filters with. */
-import { LighterError } from "../../base/errors.ts";
+import { LighterError } from "../../src/base/errors.ts";
 import {
   INSTRUCTION_BYTES,
   MAX_INSTRUCTIONS,
@@ -11,7 +11,7 @@ import {
   OP_JUMP_SET,
   OP_LOAD_ABSOLUTE,
   OP_RETURN,
-} from "./bpf.ts";
+} from "../../src/linux/seccomp/bpf.ts";
 
 /** struct seccomp_data, without the instruction pointer: no filter of ours reads it. */
 export interface SeccompData {

@@ -40,7 +40,9 @@ export async function createFrom(
   if (apiMinor < OWN_IPC_SINCE && body.HostConfig) body.HostConfig.IpcMode ||= "shareable";
   const platform = query.text("platform");
   const shallowReadOnly = apiMinor < RECURSIVE_READ_ONLY_SINCE;
-  const { id, warnings } = await daemon.engine.create(body, query.text("name"), { platform, shallowReadOnly });
+  const hostCgroupns = apiMinor < OWN_CGROUPNS_SINCE;
+  const options = { platform, shallowReadOnly, hostCgroupns };
+  const { id, warnings } = await daemon.engine.create(body, query.text("name"), options);
   return { Id: id, Warnings: [...warnings, ...deprecations(body, apiMinor)] };
 }
 
@@ -50,6 +52,8 @@ const SEVERAL_ENDPOINTS_SINCE = 44;
 const RECURSIVE_READ_ONLY_SINCE = 44;
 /** Before, a container's IPC could be shared if it did not say. */
 const OWN_IPC_SINCE = 40;
+/** Before, a container saw the host's cgroups, where they are of version 1. */
+const OWN_CGROUPNS_SINCE = 41;
 /** Before, an update did not change it. */
 const PIDS_UPDATE_SINCE = 40;
 

@@ -73,6 +73,8 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   configureLog(options.log);
   // What others can read of our directories is decided with each, not by whoever started us.
   process.umask(0o022);
+  // The same end as SIGKILL's, but asked for: who started us sees that nothing went wrong.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => process.exit(0));
   let onReload = () => {}; // a SIGHUP before there is anything to reload
   process.on("SIGHUP", () => onReload());
   // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.

@@ -7,11 +7,11 @@ const START_BUCKETS_S = [0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.
 
 /** The requests that Docker counts as a container's actions. */
 const ACTIONS: Readonly<Record<string, string>> = {
-  "GET /containers/{id}/changes": "changes",
+  "GET /containers/{id...}/changes": "changes",
   "POST /commit": "commit",
   "POST /containers/create": "create",
   "DELETE /containers/{id}": "delete",
-  "POST /containers/{id}/start": "start",
+  "POST /containers/{id...}/start": "start",
 };
 
 export class Histogram {

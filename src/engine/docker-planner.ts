@@ -110,7 +110,7 @@ export class DockerPlanner implements Planner {
   async planCreate(
     body: unknown,
     id: string,
-    { platform, shallowReadOnly = false }: CreateOptions,
+    { platform, shallowReadOnly = false, hostCgroupns = false }: CreateOptions,
   ): Promise<CreatePlan> {
     const { config, hostConfig, endpoints } = parseCreateBody(body);
     if (Object.keys(config).length === 0)
@@ -125,7 +125,7 @@ export class DockerPlanner implements Planner {
     const request = {
       id,
       config,
-      hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, this.#host)),
+      hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, { ...this.#host, hostCgroupns })),
       endpoints,
       image: image?.document.config,
     };

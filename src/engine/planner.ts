@@ -47,6 +47,8 @@ export interface CreateOptions {
   platform?: string | undefined;
   /** Read-only binds that do not say are so without what is mounted below their source. */
   shallowReadOnly?: boolean;
+  /** Without a word on cgroup namespaces, the host's is meant where cgroups are of version 1. */
+  hostCgroupns?: boolean;
 }
 
 /**

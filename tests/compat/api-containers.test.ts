@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { LighterError } from "../../src/base/errors.ts";
+import { detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { ApiServer } from "../support/api-server.ts";
 
 let api: ApiServer;
@@ -480,6 +481,9 @@ test("clients of older APIs get the defaults of their time", async () => {
     (await api.request("POST", `/v${version}/containers/create`, { Image: "hello", HostConfig })).json.Id;
   expect((await api.inspect(await create("1.39", { Memory: 0 }))).HostConfig.IpcMode).toBe("shareable");
   expect((await api.inspect(await create("1.40", { Memory: 0 }))).HostConfig.IpcMode).toBe("private");
+  const seen = detectCgroupHost().mode === "unified" ? "private" : "host";
+  expect((await api.inspect(await create("1.40", { Memory: 0 }))).HostConfig.CgroupnsMode).toBe(seen);
+  expect((await api.inspect(await create("1.41", { Memory: 0 }))).HostConfig.CgroupnsMode).toBe("private");
   const id = await create("1.45", { PidsLimit: 100 });
   for (const [version, limit] of [
     ["1.39", 100],
@@ -493,10 +497,14 @@ test("clients of older APIs get the defaults of their time", async () => {
 test("a container is found by the name and the alias of a link to it", async () => {
   const db = await api.run({}, "db");
   await api.create({ HostConfig: { Links: ["db:store"] } }, "app");
-  for (const ref of ["app/store", "/app/store"]) {
-    const answer = await api.request("GET", `/containers/${encodeURIComponent(ref)}/json`);
+  for (const ref of ["app%2Fstore", "%2Fapp%2Fstore", "app/store"]) {
+    const answer = await api.request("GET", `/containers/${ref}/json`);
     expect(answer).toMatchObject({ status: 200, json: { Id: db } });
   }
+  // Docker's client writes the name as it is given.
+  expect((await api.request("POST", "/containers/app/store/pause")).status).toBe(204);
+  expect((await api.request("POST", "/containers/app/store/unpause")).status).toBe(204);
+  expect((await api.request("POST", "/containers/app/store/exec", { Cmd: ["true"] })).status).toBe(201);
   expect((await api.request("GET", `/containers/${encodeURIComponent("app/db")}/json`)).status).toBe(404);
 });
 

@@ -132,7 +132,7 @@ rooted("SIGTERM ends the daemon and nothing else", async () => {
   const id = await daemon.run({ Cmd: ["/bin/sleep", "1000"], HostConfig: hostUsr });
   const { Pid } = (await daemon.inspect(id)).State;
   process.kill(daemon.pid, "SIGTERM");
-  await daemon.ended();
+  expect(await daemon.ended()).toEqual([0, null]);
   process.kill(Pid, 0); // throws if it is gone
   await daemon.launch();
   expect((await daemon.inspect(id)).State).toMatchObject({ Status: "running", Pid });

@@ -102,9 +102,11 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     await this.#ended;
   }
 
-  async ended(): Promise<void> {
+  /** Its exit code, or the signal that has killed it. */
+  async ended(): Promise<readonly [code: number | null, signal: NodeJS.Signals | null]> {
     await this.#ended;
     this.disconnect();
+    return [this.#process?.exitCode ?? null, this.#process?.signalCode ?? null];
   }
 
   /** Paths that containers have left: directories, and cgroups by the ids given. */

@@ -32,6 +32,11 @@ test("an empty file and no flags are the defaults", () => {
     });
 });
 
+test("an empty cdi-spec-dir means no directory", () => {
+  expect(parse('{"cdi-spec-dirs": [""]}').cdiDirectories).toEqual([]);
+  expect(parse("{}").cdiDirectories).toEqual(["/etc/cdi", "/var/run/cdi"]);
+});
+
 test("every key of the file has a flag that says the same", () => {
   const profile = join(directory, "profile.json");
   writeFileSync(profile, '{"defaultAction": "SCMP_ACT_ALLOW"}');

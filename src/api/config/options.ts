@@ -99,7 +99,7 @@ export function parseDaemonOptions(
     usernsRemap: values["userns-remap"] ?? "",
     networks: parseNetworkSettings(values),
     runtimes: values.runtimes ?? {},
-    cdiDirectories: values["cdi-spec-dirs"] ?? DEFAULT_CDI_DIRECTORIES,
+    cdiDirectories: (values["cdi-spec-dirs"] ?? DEFAULT_CDI_DIRECTORIES).filter((path) => path !== ""),
     ...parseReloadable(values),
   };
 }

@@ -53,12 +53,12 @@ export function checkContainerDefaults(defaults: ContainerDefaults): void {
 export function applyDefaults(
   given: DockerHostConfig,
   defaults: ContainerDefaults,
-  host: { cgroup: Pick<CgroupFeatures, "mode"> },
+  host: { cgroup: Pick<CgroupFeatures, "mode">; hostCgroupns?: boolean },
 ): DockerHostConfig {
   const hostConfig: DockerHostConfig = { ...given };
   hostConfig.IpcMode ||= defaults.ipcMode;
   // With cgroup v1 a privileged container is meant to see the host's, whatever the daemon's setting, as with Docker.
-  const seesHost = given.Privileged && host.cgroup.mode !== "unified";
+  const seesHost = (given.Privileged || host.hostCgroupns) && host.cgroup.mode !== "unified";
   hostConfig.CgroupnsMode ||= seesHost ? "host" : defaults.cgroupnsMode;
   if (defaults.runtime !== RUNTIME_NAME) hostConfig.Runtime ||= defaults.runtime;
   if (defaults.shmBytes !== undefined) hostConfig.ShmSize ||= defaults.shmBytes;

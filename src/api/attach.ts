@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
-import { attach as attachTo, DEFAULT_DETACH_KEYS, type PendingAttach, parseDetachKeys } from "../engine/mod.ts";
+import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../base/detach-keys.ts";
+import { LighterError } from "../base/errors.ts";
+import { attach as attachTo, type PendingAttach } from "../engine/mod.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { replayLogs } from "./logs.ts";
 import { type PumpOptions, pump } from "./pump.ts";
@@ -12,7 +14,8 @@ export function isMultiplexed(tty: boolean, apiMinor: number): boolean {
 
 /** Detach keys are a terminal's: in a pipe they are bytes like others. `what`: as an error has it. @throws LighterError "invalid" */
 export function detachKeysFor(tty: boolean, given: string | undefined, what = "detach"): Uint8Array | undefined {
-  const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given, what);
+  const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given);
+  if (keys === undefined) throw new LighterError("invalid", `Invalid ${what} keys (${given}) provided`);
   return tty ? keys : undefined;
 }
 

@@ -1,5 +1,6 @@
+import { parseDetachKeys } from "../base/detach-keys.ts";
 import { LighterError, messageOf } from "../base/errors.ts";
-import { type Exec, PendingAttach, parseDetachKeys } from "../engine/mod.ts";
+import { type Exec, PendingAttach } from "../engine/mod.ts";
 import { handled, parseBody } from "../spec/body-fields.ts";
 import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
 import { readJsonBody } from "./body.ts";
@@ -194,7 +195,7 @@ function describeExec(exec: Exec): object {
     OpenStdout: options.attachStdout,
     CanRemove: exec.exitCode !== undefined,
     ContainerID: exec.container.id,
-    DetachKeys: Buffer.from(options.detachKeys === "" ? [] : parseDetachKeys(options.detachKeys)).toString("base64"),
+    DetachKeys: Buffer.from(parseDetachKeys(options.detachKeys) ?? []).toString("base64"),
     Pid: exec.pid,
   };
 }

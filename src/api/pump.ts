@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { type Readable, Transform, type Writable } from "node:stream";
-import { DetachScanner } from "../engine/mod.ts";
+import { DetachScanner } from "../base/detach-keys.ts";
 import type { ClientStream } from "./client-stream.ts";
 
 export interface PumpOptions {

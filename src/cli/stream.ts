@@ -1,8 +1,8 @@
 /** Bytes between our own stdio and a container's. */
 import { text } from "../base/bytes.ts";
+import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "../base/detach-keys.ts";
 import { type Client, encodeQuery } from "./client.ts";
 import { Demultiplexer, type OwnStream } from "./demux.ts";
-import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import type { Response } from "./http.ts";
 import { stderr, stdout } from "./output.ts";
 
@@ -95,10 +95,12 @@ async function copyInput(response: Response, streams: AttachedStreams): Promise<
   const reader = Bun.stdin.stream().getReader();
   try {
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-      const { pass, detached } = scanner?.scan(piece.value) ?? { pass: piece.value, detached: false };
-      if (pass.length > 0) await response.connection.write(pass);
+      const { output, detached } = scanner?.push(piece.value) ?? { output: piece.value, detached: false };
+      if (output.length > 0) await response.connection.write(output);
       if (detached) return "detached";
     }
+    const rest = scanner?.flush() ?? new Uint8Array();
+    if (rest.length > 0) await response.connection.write(rest);
     response.connection.shutdownWrite();
   } catch {
     // the connection is gone, or stdin cannot be read (closed by the shell): both are an end of input

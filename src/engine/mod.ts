@@ -68,7 +68,6 @@ export {
 export type { Container, WaitCondition } from "./container.ts";
 export { exportContainer, listChanges } from "./container-files.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
-export { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
 export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
 export { describeLinks, linkNames } from "./endpoints/links.ts";

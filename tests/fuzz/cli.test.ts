@@ -16,7 +16,6 @@ import { createFlags } from "../../src/cli/container-flags.ts";
 import { type CopyPlan, planCopy, renameEntry } from "../../src/cli/container-path.ts";
 import { Unpacker } from "../../src/cli/copy-unpack.ts";
 import { Demultiplexer } from "../../src/cli/demux.ts";
-import { DEFAULT_DETACH_KEYS, DetachScanner } from "../../src/cli/detach-keys.ts";
 import { parseDockerConfig } from "../../src/cli/docker-config.ts";
 import { CliError } from "../../src/cli/exit.ts";
 import { parseFlags } from "../../src/cli/flags.ts";
@@ -155,28 +154,6 @@ test("a multiplexed stream means the same however it is split", () => {
     });
     const bytes = Buffer.concat(frames);
     expect(demultiplex(split(random, bytes))).toEqual(demultiplex([bytes]));
-  }
-});
-
-test("keys are passed on unchanged and in order, up to the detach sequence, however they are split", () => {
-  const random = Random.fromEnvironment("detach keys");
-  for (let round = 0; round < ROUNDS; round++) {
-    const typed = Buffer.from(Array.from({ length: random.below(40) }, () => random.pick([16, 16, 17, 65])));
-    const scanner = new DetachScanner(DEFAULT_DETACH_KEYS);
-    const passed: Uint8Array[] = [];
-    let detached = false;
-    for (const part of split(random, typed)) {
-      if (detached) break;
-      const result = scanner.scan(part);
-      passed.push(result.pass);
-      detached = result.detached;
-    }
-    const at = typed.indexOf(Buffer.from(DEFAULT_DETACH_KEYS));
-    const expected = at === -1 ? typed : typed.subarray(0, at);
-    // A trailing beginning of the sequence is still held back.
-    const held = at === -1 && typed.at(-1) === DEFAULT_DETACH_KEYS[0] ? 1 : 0;
-    expect(detached).toBe(at !== -1);
-    expect(Buffer.concat(passed)).toEqual(expected.subarray(0, expected.length - held));
   }
 });
 

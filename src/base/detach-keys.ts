@@ -1,24 +1,26 @@
-import { LighterError } from "../base/errors.ts";
+/** The keys that leave a container's terminal without stopping it. */
 
 /** ctrl-p ctrl-q. */
 export const DEFAULT_DETACH_KEYS: Uint8Array = Uint8Array.of(16, 17);
 
-const CTRL_PUNCTUATION: Record<string, number> = { "@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, _: 31 };
+/** What "ctrl-" goes with: the place in the text is the byte. */
+const CONTROLS = "@abcdefghijklmnopqrstuvwxyz[\\]^_";
+const DEL = 127;
 
 /**
- * "ctrl-a,b" as bytes: one a comma-separated key, either a character or "ctrl-" and a letter or one of `@[\]^_`.
- * Source: `docker attach` reference, "Override the detach sequence".
- * @throws LighterError "invalid"
+ * "ctrl-a,b" as bytes: one a comma-separated key, which is an ASCII character, "ctrl-" and one of `@a…z[\]^_`, or "DEL".
+ * Undefined for anything else.
+ * Source: github.com/moby/term, ascii.go.
  */
-export function parseDetachKeys(text: string, what = "detach"): Uint8Array {
-  const bytes = text.split(",").map((key) => {
-    const control = /^ctrl-(.)$/i.exec(key)?.[1]?.toLowerCase();
-    if (control !== undefined)
-      return control >= "a" && control <= "z" ? control.charCodeAt(0) - 96 : CTRL_PUNCTUATION[control];
-    return key.length === 1 && key.charCodeAt(0) < 128 ? key.charCodeAt(0) : undefined;
-  });
-  if (bytes.includes(undefined)) throw new LighterError("invalid", `Invalid ${what} keys (${text}) provided`);
-  return Uint8Array.from(bytes as number[]);
+export function parseDetachKeys(text: string): Uint8Array | undefined {
+  const bytes = text.split(",").map(keyByte);
+  return bytes.includes(-1) ? undefined : Uint8Array.from(bytes);
+}
+
+function keyByte(key: string): number {
+  if (key === "DEL") return DEL;
+  if (/^ctrl-.$/.test(key)) return CONTROLS.indexOf(key.charAt(5));
+  return key.length === 1 && key.charCodeAt(0) < 128 ? key.charCodeAt(0) : -1;
 }
 
 /** Finds the detach sequence in a terminal's input, across chunk borders. */

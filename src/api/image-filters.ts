@@ -1,7 +1,6 @@
-import { parseDurationMs } from "../base/duration.ts";
 import { LighterError } from "../base/errors.ts";
 import { compilePathPattern } from "../base/path-pattern.ts";
-import { parseRfc3339, parseUnixTime } from "../base/time.ts";
+import { parseRfc3339, parseTimeNs } from "../base/time.ts";
 import type { Image } from "../engine/mod.ts";
 import type { Daemon } from "./daemon-state.ts";
 import type { Filters } from "./filters.ts";
@@ -33,12 +32,7 @@ export function parseUntil(values: readonly string[] | undefined): number | unde
 }
 
 function parseTime(text: string): number {
-  const durationMs = parseDurationMs(text);
-  if (durationMs !== undefined) return (Date.now() - durationMs) / 1000;
-  const [, date, time, zone] =
-    /^(\d{4}-\d\d-\d\d)(?:T(\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?))?(Z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
-  const whole = date && `${date}T${(time ?? "00").padEnd(2)}${":00:00".slice((time ?? "00").length - 2)}${zone ?? "Z"}`;
-  const ns = parseUnixTime(text) ?? (whole === undefined ? undefined : parseRfc3339(whole));
+  const ns = parseTimeNs(text, Date.now(), "Z");
   if (ns === undefined)
     throw new LighterError("invalid", `failed to parse value as time or duration: ${JSON.stringify(text)}`);
   return Number(ns / 1_000_000n) / 1000;

@@ -1,3 +1,6 @@
+import { LighterError } from "./errors.ts";
+import { goQuote } from "./go-escapes.ts";
+
 /** "About a minute", "3 hours", …: how long something took or is ago, in Docker's words. */
 export function formatDuration(ms: number): string {
   const seconds = Math.trunc(ms / 1000);
@@ -16,17 +19,48 @@ export function formatDuration(ms: number): string {
   return `${Math.trunc(ms / 3_600_000 / 24 / 365)} years`;
 }
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ...{ ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3 },
-  ...{ ms: 1, s: 1000, m: 60_000, h: 3_600_000 },
+const UNITS_NS: Readonly<Record<string, bigint>> = {
+  ...{ ns: 1n, us: 1_000n, µs: 1_000n, μs: 1_000n },
+  ...{ ms: 1_000_000n, s: 1_000_000_000n, m: 60_000_000_000n, h: 3_600_000_000_000n },
 };
+const INT64_MAX = 2n ** 63n - 1n;
+/** 2^63 has 19 digits, and no unit has more decimals than 13 that count. */
+const DIGITS_MAX = 19;
 
-/** "5s", "1h10m", "1.5ms", "0", as Go's time.ParseDuration takes them: milliseconds. Undefined for anything else. */
-export function parseDurationMs(text: string): number | undefined {
+/**
+ * "5s", "1h10m", "-1.5ms", "0" in nanoseconds, cut off where they are finer, as Go's time.ParseDuration reads them.
+ * @throws LighterError "invalid" with Go's text
+ */
+export function parseDuration(text: string): bigint {
+  const result = readDuration(text);
+  if (typeof result === "string") throw new LighterError("invalid", `time: ${result} duration ${goQuote(text)}`);
+  return result;
+}
+
+/** The same; undefined for what is no duration. */
+export function parseDurationIf(text: string): bigint | undefined {
+  const result = readDuration(text);
+  return typeof result === "string" ? undefined : result;
+}
+
+/** Nanoseconds, or what is wrong. */
+function readDuration(text: string): bigint | string {
   const [, sign, rest = ""] = /^([+-]?)(.*)$/s.exec(text) ?? [];
-  if (rest === "0") return 0;
-  const parts = [...rest.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy)];
-  if (parts.length === 0 || parts.map(([part]) => part).join("") !== rest) return undefined;
-  const total = parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS_MS[unit!]!, 0);
+  if (rest === "0") return 0n;
+  if (rest === "") return "invalid";
+  const part = /(\d*)(?:\.(\d*))?([^0-9.]*)/y;
+  let total = 0n;
+  while (part.lastIndex < rest.length) {
+    const [, whole = "", fraction = "", name = ""] = part.exec(rest)!;
+    if (whole + fraction === "") return "invalid";
+    if (name === "") return "missing unit in";
+    const unit = Object.hasOwn(UNITS_NS, name) ? UNITS_NS[name]! : undefined;
+    if (unit === undefined) return `unknown unit ${goQuote(name)} in`;
+    const digits = whole.replace(/^0+/, "");
+    const decimals = fraction.slice(0, DIGITS_MAX);
+    if (digits.length > DIGITS_MAX) return "invalid";
+    total += BigInt(digits) * unit + (BigInt(decimals) * unit) / 10n ** BigInt(decimals.length);
+    if (total > INT64_MAX + (sign === "-" ? 1n : 0n)) return "invalid";
+  }
   return sign === "-" ? -total : total;
 }

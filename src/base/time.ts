@@ -1,5 +1,7 @@
 /** Times as Docker writes them: RFC 3339 in UTC with up to nine decimals of a second, trailing zeros left out. */
 
+import { parseDurationIf } from "./duration.ts";
+
 /** Go's zero time: "never". */
 export const ZERO_TIME = "0001-01-01T00:00:00Z";
 
@@ -45,6 +47,23 @@ export function parseRfc3339(text: string): bigint | undefined {
   const ms = Date.parse(`${match[1]}${match[3]}`);
   if (Number.isNaN(ms)) return undefined;
   return BigInt(ms) * NS_PER_MS + BigInt((match[2] ?? "").padEnd(9, "0"));
+}
+
+const DATE = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,9})?))?)?)?(Z|[+-]\d\d:\d\d)?$/;
+
+/**
+ * A time as filters and `--since` take it, in nanoseconds since 1970: a duration before now, Unix time, or a date with as much of a
+ * time of day as is wanted. Without a zone it is UTC with "Z", this machine's with "". Undefined for anything else.
+ * Source: moby api/types/time/timestamp.go.
+ */
+export function parseTimeNs(text: string, nowMs: number, zoneless: "Z" | ""): bigint | undefined {
+  const duration = text === "0" ? undefined : parseDurationIf(text);
+  if (duration !== undefined) return BigInt(Math.trunc(nowMs)) * NS_PER_MS - duration;
+  const [, date, hour = "00", minute = "00", second = "00", zone = zoneless] = DATE.exec(text) ?? [];
+  if (date === undefined) return parseUnixTime(text);
+  const [seconds, decimals = ""] = second.split(".");
+  const ms = Date.parse(`${date}T${hour}:${minute}:${seconds}${zone}`);
+  return Number.isNaN(ms) ? undefined : BigInt(ms) * NS_PER_MS + BigInt(decimals.padEnd(9, "0"));
 }
 
 /** "seconds[.decimals]" since 1970 as nanoseconds: the API's `since` and `until`. Undefined: something else. */

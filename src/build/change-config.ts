@@ -3,8 +3,9 @@
  * Messages are Docker's. Sources: Dockerfile reference; what Docker 26.1 answers.
  */
 import { posix } from "node:path";
-import { parseDurationMs } from "../base/duration.ts";
+import { parseDuration } from "../base/duration.ts";
 import { LighterError } from "../base/errors.ts";
+import { int64Number } from "../base/int64.ts";
 import { EXPOSED_PORTS_MAX } from "../base/limits.ts";
 import { parseSignal } from "../base/signals.ts";
 import type { DockerContainerConfig, DockerHealthConfig } from "../spec/docker-api.ts";
@@ -197,7 +198,7 @@ const HEALTH_TIMES: Readonly<Record<string, "Interval" | "Timeout" | "StartPerio
   "start-period": "StartPeriod",
   "start-interval": "StartInterval",
 };
-const NS_PER_MS = 1_000_000;
+const NS_PER_MS = 1_000_000n;
 
 function applyHealthcheck({ config }: Changing, { flags, rest }: Instruction): void {
   const [, given = "", argument = ""] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
@@ -227,8 +228,7 @@ function applyHealthFlag(check: DockerHealthConfig, name: string, value: string 
     if (Number(value) > 0) check.Retries = Number(value);
     return;
   }
-  const ms = parseDurationMs(value);
-  if (ms === undefined) throw invalid(`time: invalid duration ${JSON.stringify(value)}`);
-  if (ms !== 0 && ms < 1) throw invalid(`Interval "${name}" cannot be less than 1ms`);
-  if (ms !== 0) check[field] = Math.round(ms * NS_PER_MS);
+  const ns = parseDuration(value);
+  if (ns !== 0n && ns < NS_PER_MS) throw invalid(`Interval "${name}" cannot be less than 1ms`);
+  if (ns !== 0n) check[field] = int64Number(ns)!;
 }

@@ -4,11 +4,11 @@
  */
 
 import { messageOf } from "../base/errors.ts";
+import { goQuote } from "../base/go-escapes.ts";
 import { lazyFs } from "../base/lazy-fs.ts";
 import { isQualifiedCdiName } from "../spec/cdi-name.ts";
 import type { ContainerFlagValues } from "./container-flags.ts";
 import { errnoText, pairsToObject, readEnvFile, readLabelFile } from "./env-file.ts";
-import { goQuote } from "./go.ts";
 import { splitVolumes } from "./mount-value.ts";
 import {
   isUserDefinedNetwork,

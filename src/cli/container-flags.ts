@@ -1,6 +1,7 @@
+import { parseDuration } from "../base/duration.ts";
+import { int64Number } from "../base/int64.ts";
 import { parseEnvFlag } from "./env-file.ts";
 import { aliasFlag, boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "./flags.ts";
-import { parseGoDuration } from "./go.ts";
 import { parseLabel } from "./labels.ts";
 import { parseMount } from "./mount-value.ts";
 import { parseExtraHost, parseIpAddress, parseNetwork, parseSearchDomain } from "./network-values.ts";
@@ -18,7 +19,8 @@ import {
 import { parseRamBytes } from "./units.ts";
 
 const bytesFlag = (help: string, extra: { short?: string } = {}) => valueFlag(help, "bytes", 0, parseRamBytes, extra);
-const durationFlag = (help: string) => valueFlag(help, "duration", 0, parseGoDuration, { shown: "0s" });
+const durationFlag = (help: string) =>
+  valueFlag(help, "duration", 0, (text) => int64Number(parseDuration(text))!, { shown: "0s" });
 const hiddenString = stringFlag("", { hidden: true });
 
 /** Flags that mean something on another system: known, to be refused by name. */

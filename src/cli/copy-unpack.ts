@@ -4,6 +4,7 @@
  * symlinks: nothing outside is ever opened. Owners are not kept.
  */
 import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
+import { goQuote } from "../base/go-escapes.ts";
 import { LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
 import { type TarEntry, TarReader } from "../image/tar-reader.ts";
 import {
@@ -38,7 +39,6 @@ import {
 import { type CopyPlan, renameEntry } from "./container-path.ts";
 import { errnoText } from "./env-file.ts";
 import { CliError } from "./exit.ts";
-import { goQuote } from "./go.ts";
 
 /** Of directories that the archive implies without describing them. */
 const IMPLIED_MODE = 0o755;

@@ -1,5 +1,6 @@
 /** Creating a container from the flags: shared by run and create. */
 
+import { goQuote } from "../base/go-escapes.ts";
 import { familiarReference, parseReference, parseUnlessId } from "../spec/image-reference.ts";
 import type { Client } from "./client.ts";
 import type { ContainerBody } from "./container-config.ts";
@@ -7,7 +8,6 @@ import { buildContainerBody } from "./container-config.ts";
 import type { CreateFlagValues } from "./container-flags.ts";
 import { ApiError, CliError, EXIT_NOT_RUN, runErrorText } from "./exit.ts";
 import type { FlagTable, ParsedFlags } from "./flags.ts";
-import { goQuote } from "./go.ts";
 import { printError } from "./output.ts";
 
 /** @throws CliError (125) with what is wrong in the flags */

@@ -3,8 +3,9 @@
  * The rules are those of the Go package spf13/pflag, which users of the stock client have in their fingers.
  */
 import { messageOf } from "../base/errors.ts";
+import { goQuote } from "../base/go-escapes.ts";
 import { CliError, EXIT_NOT_RUN, seeHelp } from "./exit.ts";
-import { goQuote, parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
+import { parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
 
 export interface Flag<T> {
   readonly help: string;

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { goJson, goQuote, parseGoBool, parseGoDuration, parseGoInt, parseGoUint } from "./go.ts";
+import { goQuote } from "../base/go-escapes.ts";
+import { goJson, parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
 
 test.each([
   ["sh -c ls", '"sh -c ls"'],
@@ -39,27 +40,6 @@ test("parseGoBool takes Go's twelve words and no others", () => {
   for (const word of ["1", "t", "T", "TRUE", "true", "True"]) expect(parseGoBool(word)).toBe(true);
   for (const word of ["0", "f", "F", "FALSE", "false", "False"]) expect(parseGoBool(word)).toBe(false);
   expect(() => parseGoBool("yes")).toThrow('strconv.ParseBool: parsing "yes": invalid syntax');
-});
-
-test.each([
-  ["0", 0],
-  ["1h30m", 5400e9],
-  ["-1.5s", -1.5e9],
-  ["10ms5us", 10_005_000],
-  [".5s", 5e8],
-  ["1.s", 1e9],
-])("parseGoDuration reads %p as %p ns", (text, ns) => {
-  expect(parseGoDuration(text)).toBe(ns);
-});
-
-test.each([
-  ["", 'time: invalid duration ""'],
-  ["x", 'time: invalid duration "x"'],
-  ["3", 'time: missing unit in duration "3"'],
-  ["3d", 'time: unknown unit "d" in duration "3d"'],
-  [".s", 'time: invalid duration ".s"'],
-])("parseGoDuration refuses %p", (text, message) => {
-  expect(() => parseGoDuration(text)).toThrow(message);
 });
 
 test("goJson escapes for HTML only when asked", () => {

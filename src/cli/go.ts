@@ -1,24 +1,8 @@
 /** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
 import { parseGoBoolean } from "../base/go-boolean.ts";
-import { GO_ESCAPES } from "../base/go-escapes.ts";
+import { goQuote } from "../base/go-escapes.ts";
 import { int64Number } from "../base/int64.ts";
 import { formatJson } from "../spec/json.ts";
-
-/** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
-export function goQuote(text: string): string {
-  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`; // nearly always, and a command's time is short
-  let out = '"';
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    if (char === '"') out += '\\"';
-    else if (GO_ESCAPES[char] !== undefined) out += GO_ESCAPES[char];
-    else if (code < 0x20 || code === 0x7f) out += `\\x${code.toString(16).padStart(2, "0")}`;
-    else if (/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) out += char;
-    else if (code < 0x10000) out += `\\u${code.toString(16).padStart(4, "0")}`;
-    else out += `\\U${code.toString(16).padStart(8, "0")}`;
-  }
-  return `${out}"`;
-}
 
 /** @throws Error with strconv's text */
 export function parseGoBool(text: string): boolean {
@@ -53,39 +37,6 @@ export function parseGoUint(text: string, bits = 64): number {
   if (value !== BigInt.asUintN(bits, value) || !Number.isSafeInteger(Number(value)))
     throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: value out of range`);
   return Number(value);
-}
-
-const DURATION_UNIT_NS: Record<string, number> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  μs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** "1h30m", "-1.5s", "0" → nanoseconds. @throws Error with the time package's text */
-export function parseGoDuration(text: string): number {
-  const invalid = () => new Error(`time: invalid duration ${goQuote(text)}`);
-  const [, sign = "", rest = ""] = /^([+-]?)(.*)$/s.exec(text) ?? [];
-  if (rest === "0") return 0;
-  if (rest === "") throw invalid();
-  let total = 0;
-  let at = 0;
-  while (at < rest.length) {
-    const part = /^(\d+\.?\d*|\.\d+)([^0-9.]*)/.exec(rest.slice(at));
-    if (part === null) throw invalid();
-    const [whole, number = "", unit = ""] = part;
-    if (unit === "") throw new Error(`time: missing unit in duration ${goQuote(text)}`);
-    const factor = DURATION_UNIT_NS[unit];
-    if (factor === undefined) throw new Error(`time: unknown unit ${goQuote(unit)} in duration ${goQuote(text)}`);
-    total += Number(number) * factor;
-    at += whole.length;
-  }
-  if (!Number.isSafeInteger(Math.trunc(total))) throw invalid();
-  return sign === "-" ? -Math.trunc(total) : Math.trunc(total);
 }
 
 /**

@@ -2,7 +2,7 @@
  * What comes from images, containers and labels may hold what a terminal obeys: it would move the cursor, rename the window, or type on
  * its own. On a terminal such characters are shown as Go's escapes.
  */
-import { goQuote } from "./go.ts";
+import { goQuote } from "../base/go-escapes.ts";
 
 /** All control characters but tab and line feed. */
 const CONTROL = /[^\P{Cc}\t\n]/u;

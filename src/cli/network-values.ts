@@ -1,7 +1,8 @@
 /** Flag values about networks and ports. */
 
 import { messageOf } from "../base/errors.ts";
-import { goQuote, parseGoInt, parseGoUint } from "./go.ts";
+import { goQuote } from "../base/go-escapes.ts";
+import { parseGoInt, parseGoUint } from "./go.ts";
 import { isIp } from "./ip.ts";
 import { parseCsvLine } from "./mount-value.ts";
 

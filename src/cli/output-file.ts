@@ -2,9 +2,9 @@
 import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf } from "../base/errors.ts";
+import { goQuote } from "../base/go-escapes.ts";
 import { errnoText } from "./env-file.ts";
 import { CliError } from "./exit.ts";
-import { goQuote } from "./go.ts";
 import type { Response } from "./http.ts";
 import { cleanUpOnSignal } from "./signals.ts";
 import { copyPlain } from "./stream.ts";

@@ -1,4 +1,4 @@
-import { goQuote } from "./go.ts";
+import { goQuote } from "../base/go-escapes.ts";
 
 const OS = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?$/;
 const PART = /^[A-Za-z0-9_-]+$/;

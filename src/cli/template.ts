@@ -1,7 +1,8 @@
 /** Evaluates `--format` templates over plain data: objects, arrays, strings, numbers, booleans, null. */
 import { messageOf } from "../base/errors.ts";
+import { goQuote } from "../base/go-escapes.ts";
 import { TEMPLATE_OUTPUT_MAX_CHARS } from "../base/limits.ts";
-import { goJson, goQuote } from "./go.ts";
+import { goJson } from "./go.ts";
 import { keepColoursOf } from "./harmless.ts";
 import { type Node, type Operand, type Pipe, parseTemplate } from "./template-parser.ts";
 import { formatG } from "./units.ts";

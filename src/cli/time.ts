@@ -1,4 +1,4 @@
-import { parseGoDuration } from "./go.ts";
+import { parseTimeNs } from "../base/time.ts";
 
 /**
  * `--since` and `--until` → "seconds.nanoseconds" of Unix time: a duration before now, a date with or without time and
@@ -6,23 +6,10 @@ import { parseGoDuration } from "./go.ts";
  * @throws Error
  */
 export function parseTimestamp(text: string, nowMs: number): string {
-  let durationNs: number | undefined;
-  try {
-    durationNs = parseGoDuration(text);
-  } catch {
-    // not a duration
-  }
-  if (durationNs !== undefined && text !== "0") {
-    const ns = BigInt(Math.trunc(nowMs)) * 1_000_000n - BigInt(durationNs);
-    return formatUnixNs(ns);
-  }
   if (/^\d+(\.\d{1,9})?$/.test(text)) return text;
-  const match = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(text);
-  if (match === null) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
-  const [, date = "", hour = "00", minute = "00", second = "00", fraction = "", zone = ""] = match;
-  const ms = Date.parse(`${date}T${hour}:${minute}:${second}${zone}`);
-  if (Number.isNaN(ms)) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
-  return formatUnixNs(BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, "0")));
+  const ns = parseTimeNs(text, nowMs, "");
+  if (ns === undefined) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  return formatUnixNs(ns);
 }
 
 function formatUnixNs(ns: bigint): string {

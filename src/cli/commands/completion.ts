@@ -1,8 +1,8 @@
+import { goQuote } from "../../base/go-escapes.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { COMPLETION_SCRIPTS } from "../completion-scripts.ts";
 import { CliError } from "../exit.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
-import { goQuote } from "../go.ts";
 import { stdout } from "../output.ts";
 
 export const command = defineCommand({

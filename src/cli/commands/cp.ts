@@ -1,5 +1,6 @@
 import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
+import { goQuote } from "../../base/go-escapes.ts";
 import { type Client, encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import {
@@ -18,7 +19,6 @@ import { errnoText } from "../env-file.ts";
 import { evalSymlinks } from "../eval-symlinks.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { goQuote } from "../go.ts";
 import type { Response } from "../http.ts";
 import { stdinChunks } from "../input-file.ts";
 import { decodePathStat, type PathStat } from "../path-stat.ts";

@@ -1,10 +1,10 @@
 import { formatDuration } from "../../base/duration.ts";
+import { goQuote } from "../../base/go-escapes.ts";
 import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
 import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { goQuote } from "../go.ts";
 import { labelColumns } from "../labels.ts";
 import { printError, stdout } from "../output.ts";
 import { formatPorts, type PortSummary } from "../ports.ts";

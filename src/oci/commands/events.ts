@@ -1,4 +1,4 @@
-import { parseDurationMs } from "../../base/duration.ts";
+import { parseDurationIf } from "../../base/duration.ts";
 import { LighterError } from "../../base/errors.ts";
 import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
 import { watchOom } from "../../linux/cgroup/mod.ts";
@@ -24,10 +24,10 @@ export const command: OciCommand = {
   positionals: { min: 1, max: 1 },
   async run({ root }, parsed) {
     const interval = parsed.string("interval") ?? "5s";
-    const intervalMs = parseDurationMs(interval);
-    if (intervalMs === undefined)
+    const intervalNs = parseDurationIf(interval);
+    if (intervalNs === undefined)
       throw new UsageError(`invalid value ${JSON.stringify(interval)} for flag -interval: parse error`);
-    if (intervalMs <= 0) throw new LighterError("invalid", "duration interval must be greater than 0");
+    if (intervalNs <= 0) throw new LighterError("invalid", "duration interval must be greater than 0");
 
     const handle = openState(root, parsed.arg(0));
     const { id } = handle.state;
@@ -43,7 +43,7 @@ export const command: OciCommand = {
 
     // Until the container has ended. Its last moments, when it may be out of memory, are not missed.
     using oom = watchOom(host, path, () => printEvent("oom"));
-    const timer = setInterval(printStats, Math.min(intervalMs, TIMER_MAX_MS));
+    const timer = setInterval(printStats, Math.min(Number(intervalNs) / 1e6, TIMER_MAX_MS));
     try {
       while (statusOf(handle) !== "stopped") await new Promise((resolve) => setTimeout(resolve, OCI_EVENTS_POLL_MS));
       oom.check();

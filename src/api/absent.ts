@@ -9,12 +9,17 @@ export function refuse(why: string): (call: AnswerCall) => never {
   };
 }
 
-export function notSwarmManager(): never {
-  throw new LighterError(
+/** Of what only a manager of a swarm can do. */
+export function notSwarmManager(): LighterError {
+  return new LighterError(
     "unavailable",
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm ' +
       "and try again.",
   );
+}
+
+export function refuseSwarm(): never {
+  throw notSwarmManager();
 }
 
 /** GET /plugins */

@@ -1,5 +1,7 @@
 /** How a container's networks and ports are shown. */
+
 import { createHash } from "node:crypto";
+import { shortId } from "../base/ids.ts";
 import {
   type Container,
   dnsNames,
@@ -7,7 +9,6 @@ import {
   exposedPorts,
   formatPort,
   isUserDefined,
-  shortId,
 } from "../engine/mod.ts";
 
 type Row = Container["record"];

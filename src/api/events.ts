@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { EVENT_BACKLOG_MAX_BYTES } from "../base/limits.ts";
 import { nowNs, parseRfc3339, parseUnixTime } from "../base/time.ts";
+import { timerMs } from "../base/timer.ts";
 import type { EngineEvent } from "../engine/mod.ts";
 import { jsonInteger } from "../spec/json.ts";
 import { matchesEvent } from "./event-filters.ts";
@@ -61,18 +62,11 @@ export function events(call: AnswerCall): Promise<void> {
   if (since !== undefined || until !== undefined)
     for (const event of bus.past()) if (event.timeNs >= (since ?? 0n)) send(event);
   const listening = bus.subscribe(send);
-  const timer = until === undefined ? undefined : setTimeout(end, msUntil(until));
+  const timer = until === undefined ? undefined : setTimeout(end, timerMs(Number((until - nowNs()) / 1_000_000n)));
   response.on("close", end);
   return ended.then(() => {
     clearTimeout(timer);
     listening[Symbol.dispose]();
     response.end();
   });
-}
-
-/** setTimeout takes no more: 24 days. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
-
-function msUntil(timeNs: bigint): number {
-  return Math.max(0, Math.min(TIMER_MAX_MS, Number((timeNs - nowNs()) / 1_000_000n)));
 }

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../base/errors.ts";
-import type { Digest } from "../base/ids.ts";
+import { shortId } from "../base/ids.ts";
 import { type PullEvent, type PushedLayerEvent, parsePlatform, pullImage, pushImage } from "../engine/mod.ts";
 import { familiarName, familiarReference, parseReference, type Reference, withTag } from "../spec/image-reference.ts";
 import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
@@ -59,11 +59,6 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     stream.send({ status: `Status: ${what} ${familiarReference(reference)}` });
   };
   await withRegistry(() => stream.carry(transfer));
-}
-
-/** The first twelve digits, as Docker shows layers. */
-function shortId(digest: string): string {
-  return digest.slice("sha256:".length, "sha256:".length + 12);
 }
 
 function pullMessages(stream: ProgressStream): (event: PullEvent) => void {
@@ -136,6 +131,6 @@ function pushMessages(stream: ProgressStream): (event: PushedLayerEvent) => void
   const isDue = throttle();
   return (event) => {
     if (event.phase === "Pushing" && !isDue(event.diffId)) return;
-    stream.send(layerMessage(shortId(event.diffId as string as Digest), event));
+    stream.send(layerMessage(shortId(event.diffId), event));
   };
 }

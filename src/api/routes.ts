@@ -1,4 +1,4 @@
-import { buildPrune, inspectPlugin, listPlugins, notSwarmManager, refuse } from "./absent.ts";
+import { buildPrune, inspectPlugin, listPlugins, refuse, refuseSwarm } from "./absent.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "./archive.ts";
 import { attach } from "./attach.ts";
 import { listContainers } from "./container-list.ts";
@@ -43,8 +43,8 @@ import { attachWebSocket } from "./websocket.ts";
 /** What only a manager of a swarm can do: every path of these, with every method. */
 const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((topic) =>
   (["GET", "POST", "DELETE"] as const).flatMap((method) => [
-    { method, path: `/${topic}`, answer: notSwarmManager },
-    { method, path: `/${topic}/{rest...}`, answer: notSwarmManager },
+    { method, path: `/${topic}`, answer: refuseSwarm },
+    { method, path: `/${topic}/{rest...}`, answer: refuseSwarm },
   ]),
 );
 

@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { ANONYMOUS_LABEL, type VolumeRecord } from "../engine/mod.ts";
 import { handled, parseBody } from "../spec/body-fields.ts";
+import { notSwarmManager } from "./absent.ts";
 import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
@@ -47,7 +48,7 @@ const VOLUME_FIELDS = {
 /** POST /volumes/create: no body at all makes an anonymous volume. */
 export async function createVolume({ daemon, request, response }: AnswerCall): Promise<void> {
   const body: VolumeBody = parseBody(await readJsonBody(request), VOLUME_FIELDS);
-  if (body.ClusterVolumeSpec !== undefined) throw noSwarm();
+  if (body.ClusterVolumeSpec !== undefined) throw notSwarmManager();
   const record = daemon.engine.volumes.create({
     name: body.Name,
     driver: body.Driver,
@@ -55,13 +56,6 @@ export async function createVolume({ daemon, request, response }: AnswerCall): P
     labels: body.Labels ?? null,
   });
   sendJson(response, 201, describeVolume(daemon, record));
-}
-
-function noSwarm(): LighterError {
-  return new LighterError(
-    "unavailable",
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
-  );
 }
 
 /** GET /volumes */

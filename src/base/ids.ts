@@ -9,3 +9,8 @@ export type ChainId = string & { readonly __brand: "ChainId" };
 export function randomId(): string {
   return crypto.getRandomValues(Buffer.alloc(32)).toString("hex"); // importing node:crypto takes 1.5 ms
 }
+
+/** The twelve digits of an id or a digest by which people know it, without "sha256:". */
+export function shortId(id: string): string {
+  return id.replace(/^sha[0-9]+:/, "").slice(0, 12);
+}

@@ -67,8 +67,3 @@ export function ellipsis(text: string, maxChars: number): string {
   const chars = [...text];
   return chars.length <= maxChars ? text : `${chars.slice(0, maxChars - 1).join("")}…`;
 }
-
-/** The twelve digits of an ID that tables show, without "sha256:". */
-export function shortId(id: string): string {
-  return id.replace(/^[a-z0-9]+:/, "").slice(0, 12);
-}

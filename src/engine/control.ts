@@ -1,6 +1,8 @@
 /** What is done to a container's process: the engine records its end by itself. */
+
 import { LighterError } from "../base/errors.ts";
 import { parseSignal, SIGNALS } from "../base/signals.ts";
+import { timerMs } from "../base/timer.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { notRunning } from "./errors.ts";
@@ -102,12 +104,9 @@ function parseSignalOr(text: string | undefined, fallback: number): number {
   return number;
 }
 
-/** setTimeout takes no more: 24 days. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
-
 async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), Math.min(ms, TIMER_MAX_MS));
+  const timer = setTimeout(() => resolve(false), timerMs(ms));
   try {
     return await Promise.race([promise.then(() => true), late]);
   } finally {

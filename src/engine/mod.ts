@@ -71,7 +71,7 @@ export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
 export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
 export { describeLinks, linkNames } from "./endpoints/links.ts";
-export { dnsNames, shortId } from "./endpoints/names.ts";
+export { dnsNames } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";
 export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export type { Exec, ExecRequestOptions } from "./exec.ts";

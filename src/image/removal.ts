@@ -1,7 +1,7 @@
 /** What Docker's `rmi` does and refuses, in its words. Pure. */
 
 import { LighterError } from "../base/errors.ts";
-import type { Digest } from "../base/ids.ts";
+import { type Digest, shortId } from "../base/ids.ts";
 import {
   familiarReference,
   formatReference,
@@ -29,10 +29,6 @@ export interface RemovalPlan {
   deletesImage: boolean;
 }
 
-function short(id: string): string {
-  return id.replace(/^sha256:/, "").slice(0, 12);
-}
-
 function conflict(message: string): LighterError {
   return new LighterError("conflict", `conflict: ${message}`);
 }
@@ -55,7 +51,7 @@ export function planRemovalByName(
   const user = users[0];
   if (isLast && user !== undefined && !force)
     throw conflict(
-      `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${short(user.containerId)} is using its referenced image ${short(image.id)}`,
+      `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
     );
   if (!isLast) return { names: withLastDigests(image, name, reference), deletesImage: false };
   return { names: [...image.references], deletesImage: user === undefined };
@@ -70,18 +66,18 @@ function withLastDigests(image: NamedImage, name: string, reference: Reference):
 }
 
 export function planRemovalById(image: NamedImage, users: readonly ImageUser[], force: boolean): RemovalPlan {
-  const unable = `unable to delete ${short(image.id)}`;
+  const unable = `unable to delete ${shortId(image.id)}`;
   const running = users.find((user) => user.isRunning);
   if (running !== undefined)
     throw conflict(
-      `${unable} (cannot be forced) - image is being used by running container ${short(running.containerId)}`,
+      `${unable} (cannot be forced) - image is being used by running container ${shortId(running.containerId)}`,
     );
   if (!force && !hasOneReference(image))
     throw conflict(`${unable} (must be forced) - image is referenced in multiple repositories`);
   const stopped = users[0];
   if (!force && stopped !== undefined)
     throw conflict(
-      `${unable} (must be forced) - image is being used by stopped container ${short(stopped.containerId)}`,
+      `${unable} (must be forced) - image is being used by stopped container ${shortId(stopped.containerId)}`,
     );
   return { names: [...image.references], deletesImage: stopped === undefined };
 }

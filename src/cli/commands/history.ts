@@ -1,11 +1,12 @@
 import { formatDuration } from "../../base/duration.ts";
+import { shortId } from "../../base/ids.ts";
 import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
 import { type Columns, renderRows } from "../table.ts";
 import { formatRfc3339 } from "../time.ts";
-import { ellipsis, formatSize, shortId } from "../units.ts";
+import { ellipsis, formatSize } from "../units.ts";
 
 const flags = {
   format: stringFlag('Format: "table", "table TEMPLATE", "json" or a Go template'),

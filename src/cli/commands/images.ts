@@ -1,4 +1,5 @@
 import { formatDuration } from "../../base/duration.ts";
+import { shortId } from "../../base/ids.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
@@ -7,7 +8,7 @@ import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { stdout } from "../output.ts";
 import { type Columns, renderRows } from "../table.ts";
 import { formatLocalTime } from "../time.ts";
-import { formatSize, shortId } from "../units.ts";
+import { formatSize } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show intermediate images too", { short: "a" }),

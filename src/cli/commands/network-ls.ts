@@ -1,3 +1,4 @@
+import { shortId } from "../../base/ids.ts";
 import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
@@ -63,7 +64,7 @@ function networkColumns(whole: boolean): Columns<Network> {
   return {
     CreatedAt: { heading: "CREATED AT", value: ({ Created }) => formatTimestamp(Created) },
     Driver: { heading: "DRIVER", value: ({ Driver }) => Driver },
-    ID: { heading: "NETWORK ID", value: ({ Id }) => (whole ? Id : Id.slice(0, 12)) },
+    ID: { heading: "NETWORK ID", value: ({ Id }) => (whole ? Id : shortId(Id)) },
     IPv6: { heading: "IPV6", value: ({ EnableIPv6 }) => String(EnableIPv6) },
     Internal: { heading: "INTERNAL", value: ({ Internal }) => String(Internal) },
     ...labelColumns,

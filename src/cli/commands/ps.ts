@@ -1,5 +1,6 @@
 import { formatDuration } from "../../base/duration.ts";
 import { goQuote } from "../../base/go-escapes.ts";
+import { shortId } from "../../base/ids.ts";
 import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
@@ -89,7 +90,7 @@ export function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> 
   return {
     Command: { heading: "COMMAND", value: (row) => goQuote(whole ? row.Command : ellipsis(row.Command, 20)) },
     CreatedAt: { heading: "CREATED AT", value: (row) => formatLocalTime(row.Created) },
-    ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.Id : row.Id.slice(0, 12)) },
+    ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.Id : shortId(row.Id)) },
     Image: { heading: "IMAGE", value: (row) => imageName(row, whole) },
     ...labelColumns,
     LocalVolumes: {
@@ -110,8 +111,8 @@ export function summaryColumns(whole: boolean, nowMs: number): Columns<Summary> 
 function imageName(row: Summary, whole: boolean): string {
   if (row.Image === "") return "<no image>";
   if (whole) return row.Image;
-  const id = row.ImageID.replace(/^sha256:/, "").slice(0, 12);
-  if (id === row.Image.replace(/^sha256:/, "").slice(0, 12)) return id;
+  const id = shortId(row.ImageID);
+  if (id === shortId(row.Image)) return id;
   return row.Image.replace(/@[^@]*$/, ""); // a digest says little to a reader; the tag stays
 }
 

@@ -1,4 +1,5 @@
 import { messageOf } from "../../base/errors.ts";
+import { shortId } from "../../base/ids.ts";
 import { type Client, encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { configuredFormat } from "../configured.ts";
@@ -120,7 +121,7 @@ class Watch {
     const list = await this.client.get<{ Id: string }[]>(
       `/containers/json${encodeQuery({ all: all ? "1" : undefined })}`,
     );
-    await Promise.all(list.map(({ Id }) => this.add(Id.slice(0, 12))));
+    await Promise.all(list.map(({ Id }) => this.add(shortId(Id))));
   }
 
   /** Forgets numbers that are old. */
@@ -148,7 +149,7 @@ class Watch {
   async #followEvents(events: Response, all: boolean): Promise<void> {
     for await (const text of readJsonValues(events)) {
       const { Action, Actor } = parseJson<{ Action?: string; Actor?: { ID?: string } }>(text);
-      const id = (Actor?.ID ?? "").slice(0, 12);
+      const id = shortId(Actor?.ID ?? "");
       if (Action === "start" || (all && Action === "create")) void this.add(id);
       else if (Action === "destroy" || (!all && Action === "die")) this.remove(id);
     }
@@ -167,7 +168,7 @@ function usageColumns(whole: boolean): Columns<Row> {
     },
     CPUPerc: { heading: "CPU %", value: (row) => known(row, (usage) => percent(usage.cpuPercent)) },
     Container: { heading: "CONTAINER", value: (row) => row.container },
-    ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.id : row.id.slice(0, 12)) },
+    ID: { heading: "CONTAINER ID", value: (row) => (whole ? row.id : shortId(row.id)) },
     MemPerc: { heading: "MEM %", value: (row) => known(row, (usage) => percent(usage.memoryPercent)) },
     MemUsage: {
       heading: "MEM USAGE / LIMIT",

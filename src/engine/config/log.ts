@@ -1,4 +1,5 @@
 import { parseGoBoolean } from "../../base/go-boolean.ts";
+import { shortId } from "../../base/ids.ts";
 import { LOG_MAX_FILES } from "../../base/limits.ts";
 import { compilePattern } from "../../base/linear-pattern.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
@@ -196,13 +197,12 @@ export interface LoggedContainer {
   config: Pick<DockerContainerConfig, "Labels" | "Env">;
 }
 
-const SHORT_ID = 12;
 const TAG_FIELDS: Readonly<Record<string, (container: LoggedContainer) => string>> = {
-  ID: ({ id }) => id.slice(0, SHORT_ID),
+  ID: ({ id }) => shortId(id),
   FullID: ({ id }) => id,
   Name: ({ name }) => name,
   ImageName: ({ imageName }) => imageName,
-  ImageID: ({ imageId }) => imageId.replace(/^sha256:/, "").slice(0, SHORT_ID),
+  ImageID: ({ imageId }) => shortId(imageId),
   ImageFullID: ({ imageId }) => imageId,
   DaemonName: () => "docker",
 };

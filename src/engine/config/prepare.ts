@@ -1,3 +1,4 @@
+import { shortId } from "../../base/ids.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import { planDevices } from "./devices.ts";
@@ -138,7 +139,7 @@ function defaultHostname(id: string, hostConfig: DockerHostConfig, host: HostFac
   const network = parseNetworkMode(hostConfig.NetworkMode).kind;
   if (network === "container") return ""; // the other container's, known at start
   if (network === "host" || parseUtsMode(hostConfig.UTSMode) === "host") return host.hostname;
-  return id.slice(0, 12);
+  return shortId(id);
 }
 
 /** @throws LighterError "invalid", with Docker's texts */

@@ -1,15 +1,10 @@
 /** What names the containers of user-defined networks find each other by. */
+import { shortId } from "../../base/ids.ts";
 import type { NamedEndpoint } from "../../network/dns/mod.ts";
 import { isUserDefined, parseLink } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import type { ContainerRecord } from "../store.ts";
-
-const SHORT_ID_LENGTH = 12;
-
-export function shortId(id: string): string {
-  return id.slice(0, SHORT_ID_LENGTH);
-}
 
 /** Its names in a network, as inspect shows them: name, aliases, short id, host name. */
 export function dnsNames({ id, name, config }: ContainerRecord, { wish }: EndpointRecord): string[] {

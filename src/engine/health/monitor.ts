@@ -1,5 +1,7 @@
 /** Runs the health checks of running containers. A container without a check costs nothing, one with has one timer. */
+
 import { formatNow, msBetween } from "../../base/time.ts";
+import { timerMs } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import type { EngineEvent } from "../events.ts";
@@ -14,9 +16,6 @@ import {
   withResult,
 } from "./health-state.ts";
 import { runProbe } from "./probe.ts";
-
-/** setTimeout takes no more: 24 days. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** The checks of one running container, from its start to its end. */
 class Watch {
@@ -44,7 +43,7 @@ class Watch {
 
   #schedule(): void {
     const ms = nextCheckMs(this.#health, this.#check, this.#sinceStartMs(formatNow()));
-    this.#timer = setTimeout(() => void this.#run(), Math.min(ms, TIMER_MAX_MS));
+    this.#timer = setTimeout(() => void this.#run(), timerMs(ms));
   }
 
   async #run(): Promise<void> {

@@ -3,6 +3,7 @@
  * "KEY\n", its length as u64 (little-endian), the value, "\n".
  * Sources: systemd, "Native Journal Protocol"; the fields are those of Docker's journald driver.
  */
+import { shortId } from "../../base/ids.ts";
 import { sendDatagram } from "../../linux/sys/datagram.ts";
 import type { LoggedContainer } from "../config/log.ts";
 import type { LogEntry } from "./log-entry.ts";
@@ -22,7 +23,7 @@ export function encodeJournal({ container, tag, attributes }: JournalMark, entry
   const own = {
     MESSAGE: isPartial ? entry.log : entry.log.slice(0, -1),
     PRIORITY: PRIORITY[entry.stream],
-    CONTAINER_ID: container.id.slice(0, 12),
+    CONTAINER_ID: shortId(container.id),
     CONTAINER_ID_FULL: container.id,
     CONTAINER_NAME: container.name,
     CONTAINER_TAG: tag,

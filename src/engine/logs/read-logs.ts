@@ -2,6 +2,7 @@ import { watch } from "node:fs";
 import { dirname } from "node:path";
 import type { LighterError } from "../../base/errors.ts";
 import { parseRfc3339 } from "../../base/time.ts";
+import { timerMs } from "../../base/timer.ts";
 import type { LogEntry } from "./log-entry.ts";
 import { LogCursor } from "./log-files.ts";
 
@@ -56,9 +57,6 @@ function selectEntries(entries: LogEntry[], query: LogQuery): { wanted: LogEntry
   return { wanted, past: false };
 }
 
-/** setTimeout takes no more: 24 days. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
-
 /** Tells when there may be more to read, by inotify(7) on the log's directory: a rotation replaces the file itself. */
 class Change implements Disposable {
   /** Nothing is written any more. */
@@ -81,7 +79,7 @@ class Change implements Disposable {
     signal.addEventListener("abort", end);
     this.#stack.defer(() => signal.removeEventListener("abort", end));
     if (untilNs !== undefined) {
-      const timer = setTimeout(end, Math.min(TIMER_MAX_MS, Math.max(0, Number(untilNs / 1_000_000n) - Date.now())));
+      const timer = setTimeout(end, timerMs(Number(untilNs / 1_000_000n) - Date.now()));
       this.#stack.defer(() => clearTimeout(timer));
     }
   }

@@ -1,7 +1,9 @@
 /** Options of the bridge driver. Source: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go. */
+
 import { isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
+import { shortId } from "../../base/ids.ts";
 import { IPV6_MTU_MIN, LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
 import type { Family } from "../../network/ipam/mod.ts";
 import type { GatewayMode } from "../../network/types.ts";
@@ -111,7 +113,7 @@ export function bridgeOptionsOf({ options }: NetworkRecord): BridgeOptions {
 
 /** Of the bridge of a bridge network. */
 export function bridgeNameOf(network: NetworkRecord): string {
-  return bridgeOptionsOf(network).bridgeName || `br-${network.id.slice(0, 12)}`;
+  return bridgeOptionsOf(network).bridgeName || `br-${shortId(network.id)}`;
 }
 
 /** A name that a link may have, or "". Source: net/core/dev.c, dev_valid_name. */

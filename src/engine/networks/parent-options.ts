@@ -2,7 +2,9 @@
  * Options of the drivers whose interfaces are above a link of the host, their parent.
  * Source: libnetwork/drivers/macvlan/macvlan_network.go, libnetwork/drivers/ipvlan/ipvlan_network.go.
  */
+
 import { LighterError } from "../../base/errors.ts";
+import { shortId } from "../../base/ids.ts";
 import type { AboveLink } from "../../runtime/types.ts";
 import { isLinkName, parseMtuOption } from "./bridge-options.ts";
 import type { NetworkDriver, NetworkRecord } from "./types.ts";
@@ -71,7 +73,7 @@ export function parentOptionsOf({ driver, options }: NetworkRecord): ParentOptio
 
 /** Of the link that leads nowhere, which a network without a parent has for one. */
 export function dummyNameOf({ driver, id }: Pick<NetworkRecord, "driver" | "id">): string {
-  return `${driver === "macvlan" ? "dm" : "di"}-${id.slice(0, 12)}`;
+  return `${driver === "macvlan" ? "dm" : "di"}-${shortId(id)}`;
 }
 
 /** Nobody outside is reached from it: where it has no parent, there is nothing outside. */

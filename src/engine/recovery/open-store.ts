@@ -1,8 +1,10 @@
 /** Opens the database, compares it with what is on disk, and takes back from copies what it does not know any more. */
+
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { isDiskFull } from "../../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { shortId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import type { EnginePaths } from "../paths.ts";
@@ -161,7 +163,7 @@ function isRecord(copy: unknown, id: string): copy is ContainerRecord {
 function takeBackContainer(store: Store, record: ContainerRecord): boolean {
   const { id, status } = record;
   const isTaken = store.all().some(({ name }) => name === record.name);
-  const name = isTaken ? `${record.name}_${id.slice(0, 12)}` : record.name;
+  const name = isTaken ? `${record.name}_${shortId(id)}` : record.name;
   const isTakenBack = attempt(`container ${id}`, () => {
     store.insert({ ...record, name, idMappings: record.idMappings ?? null });
     if (status === "running") store.setRunning(record);

@@ -1,6 +1,7 @@
 import { parseDurationIf } from "../../base/duration.ts";
 import { LighterError } from "../../base/errors.ts";
 import { OCI_EVENTS_POLL_MS } from "../../base/limits.ts";
+import { timerMs } from "../../base/timer.ts";
 import { watchOom } from "../../linux/cgroup/mod.ts";
 import { formatJson } from "../../spec/json.ts";
 import { cgroupHost, cgroupsPathOf } from "../cgroup.ts";
@@ -9,9 +10,6 @@ import { UsageError } from "../flags.ts";
 import { print } from "../output.ts";
 import { openState, statusOf } from "../state.ts";
 import { readRuntimeStats } from "../stats.ts";
-
-/** setTimeout takes no more. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export const command: OciCommand = {
   name: "events",
@@ -43,7 +41,7 @@ export const command: OciCommand = {
 
     // Until the container has ended. Its last moments, when it may be out of memory, are not missed.
     using oom = watchOom(host, path, () => printEvent("oom"));
-    const timer = setInterval(printStats, Math.min(Number(intervalNs) / 1e6, TIMER_MAX_MS));
+    const timer = setInterval(printStats, timerMs(Number(intervalNs) / 1e6));
     try {
       while (statusOf(handle) !== "stopped") await new Promise((resolve) => setTimeout(resolve, OCI_EVENTS_POLL_MS));
       oom.check();

@@ -29,8 +29,8 @@ export class Container {
   exitKnown: Promise<unknown> = Promise.resolve();
   /** The running init's. */
   volumes: VolumesInUse | undefined;
-  /** Of the running init. Made anew on demand after a daemon restart. */
-  ociConfig: OciConfig | undefined;
+  /** Of the running init, for its execs: large, so only for as long as memory lasts, and made anew on demand. */
+  ociConfig: WeakRef<OciConfig> | undefined;
   /** Attached before the start. */
   readonly pendingAttaches = new Set<PendingAttach>();
   readonly execs = new Map<string, Exec>();

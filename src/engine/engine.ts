@@ -371,7 +371,7 @@ export class Engine implements AsyncDisposable {
       throw error;
     }
     Object.assign(record, { ...running, status: "running", exitCode: 0, error: "", oomKilled: false } as const);
-    container.ociConfig = request.config;
+    container.ociConfig = new WeakRef(request.config);
     container.restarts.started();
     this.#publishMounts(record, "mount");
     this.execs.forgetAll(container);

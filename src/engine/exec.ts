@@ -116,13 +116,14 @@ export async function startExec(
   try {
     await context.planner.prepareProfile(container.record);
     const paths = context.paths.container(container.id);
-    container.ociConfig ??= context.planner.planRunning(container.record, paths);
+    const config = container.ociConfig?.deref() ?? context.planner.planRunning(container.record, paths);
+    container.ociConfig = new WeakRef(config);
     const stdio: StdioPlan = { terminal: exec.tty, stdin: exec.options.attachStdin };
     const supervised = await context.runtime.exec({
       id: exec.id,
       containerPid: container.record.pid,
-      config: container.ociConfig,
-      process: context.planner.planExec(container.record, paths, container.ociConfig, options),
+      config,
+      process: context.planner.planExec(container.record, paths, config, options),
       runDirectory: context.paths.execDirectory(exec.id),
       stdio,
       attach: attach === undefined ? [] : [attach.plan],

@@ -1,6 +1,6 @@
 import { errnoOf, messageOf } from "../base/errors.ts";
 import { log } from "../base/log.ts";
-import { type CgroupHost, detectCgroupHost, type OomWatch, watchOom } from "../linux/cgroup/mod.ts";
+import { type CgroupHost, detectCgroupHost, mayRunOut, type OomWatch, watchOom } from "../linux/cgroup/mod.ts";
 import { cgroupsPathOf } from "./config/mod.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
@@ -22,22 +22,27 @@ export class OomMonitor implements Disposable {
 
   #onEvent({ type, action, id }: EngineEvent): void {
     if (type !== "container") return;
-    if (action === "start") this.#begin(this.#engine.find(id));
+    if (action === "start" || action === "update") this.#begin(this.#engine.find(id));
     else if (action === "die") this.#end(id);
   }
 
   #begin(container: Container): void {
+    if (!container.isRunning || this.#watches.has(container.id)) return;
     const path = cgroupsPathOf(container.record);
     this.#host ??= detectCgroupHost();
     try {
-      const watch = watchOom(this.#host, path, () => {
+      if (!mayRunOut(this.#host, path)) return;
+      const onOom = () => {
         container.record.oomKilled = true;
         container.publish("oom");
-      });
+      };
+      // It may have run out of it before we came to look.
+      const watch = watchOom(this.#host, path, onOom, !container.record.oomKilled);
       this.#watches.set(container.id, watch);
     } catch (error) {
       // It may have ended, and its cgroup with it. Without a watch it runs as well.
-      if (errnoOf(error) !== "ENOENT") log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
+      if (!["ENOENT", "ENODEV"].includes(errnoOf(error)))
+        log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
     }
   }
 

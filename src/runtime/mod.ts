@@ -85,7 +85,7 @@ class LauncherRuntime implements Runtime {
 
   async start(request: StartRequest): Promise<Supervised> {
     const launched = await this.#launchContainer(request, false);
-    return this.#settled(request, launched, async ({ started }) => {
+    return this.#settled(request, launched, false, async ({ started }) => {
       await this.#passPauses(request, launched);
       return started;
     });
@@ -94,7 +94,7 @@ class LauncherRuntime implements Runtime {
   async create(request: StartRequest): Promise<Created> {
     const launched = await this.#launchContainer(request, true);
     const { connection, program } = launched;
-    const created = await this.#settled(request, launched, async () => {
+    const created = await this.#settled(request, launched, true, async () => {
       const passed = await this.#passPauses(request, launched);
       return connection.paused(passed);
     });
@@ -171,18 +171,23 @@ class LauncherRuntime implements Runtime {
 
   async #exec(request: ExecRequest): Promise<Supervised> {
     const launched = await this.#launch(await this.#compileExec(request, false), request);
-    return this.#settled(request, launched, ({ started }) => started);
+    return this.#settled(request, launched, false, ({ started }) => started);
   }
 
-  /** Waits for the start. A failed one is explained, and nothing of it is left. */
+  /**
+   * Waits for the start, or if it is one to `hold`, until init waits. A failed one is explained, and nothing of it is left. What runs
+   * has no op left that could fail: its program, which is large, is not kept.
+   */
   async #settled(
     request: StartRequest | ExecRequest,
     launched: Launched,
+    hold: boolean,
     running: (connection: SupervisorConnection) => Promise<number>,
   ): Promise<ConnectedProcess> {
     const { connection, attached, program, undo } = launched;
     try {
-      return new ConnectedProcess(request.runDirectory, connection, attached, await running(connection), program);
+      const pid = await running(connection);
+      return new ConnectedProcess(request.runDirectory, connection, attached, pid, hold ? program : undefined);
     } catch (error) {
       for (const socket of attached) socket.destroy();
       if (!(error instanceof PlayError)) await this.#abandon(request, launched);

@@ -1,6 +1,6 @@
 /** Pausing, limits, statistics, checks and restarts of real containers, on whichever cgroups the host has. */
 import { afterEach, expect } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { until } from "../support/eventually.ts";
 import { isAlive, rooted, rootedWith } from "../support/stage.ts";
@@ -131,4 +131,21 @@ rooted("a container that runs out of memory is told of when it happens, and once
   const first = await target.run({ Cmd: ["/bin/sh", "-c", `exec ${eaten}`], HostConfig: limited });
   await target.request("POST", `/containers/${first}/wait`);
   expect(await actions(first)).toEqual(["start", "oom", "die"]);
+  // One that had no limit when it started.
+  const later = await target.run(sleeper);
+  await target.request("POST", `/containers/${later}/update`, { Memory: 16 << 20, MemorySwap: 16 << 20 });
+  const exec = await target.request("POST", `/containers/${later}/exec`, { Cmd: ["/bin/sh", "-c", eaten] });
+  await target.request("POST", `/exec/${exec.json.Id}/start`, { Detach: true });
+  await until(async () => (await target.inspect(later)).State.OOMKilled, "it is out of memory, too");
+  expect(await actions(later)).toEqual(["start", "oom"]);
+});
+
+rooted("a container that runs takes two fds of the daemon: its supervisor's socket and process", async () => {
+  daemon = await TestDaemon.start();
+  const { pid } = daemon;
+  const fds = () => readdirSync(`/proc/${pid}/fd`).length;
+  await daemon.run(sleeper); // with what the first one opens for all
+  const before = fds();
+  for (let i = 0; i < 5; i++) await daemon.run(sleeper);
+  await until(() => fds() < before + 3 * 5, "two for each, and a few for who has asked");
 });

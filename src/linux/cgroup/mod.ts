@@ -26,5 +26,5 @@ export { applyCgroupWrites, readFilesOf, readInterfaceFiles, removeCgroup, setup
 export type { BlockIoStats, CgroupStats } from "./stats.ts";
 export { readCurrentLimits, readMemoryFailures, readPerCpuUsage, readPids, readStats, wasOomKilled } from "./stats.ts";
 export type { OomWatch } from "./watch-oom.ts";
-export { watchOom } from "./watch-oom.ts";
+export { mayRunOut, watchOom } from "./watch-oom.ts";
 export type { CgroupWrite } from "./write-list.ts";

@@ -1,10 +1,13 @@
 import { closeSync, existsSync, openSync, watch } from "node:fs";
-import { openEventFd } from "../sys/eventfd.ts";
+import { openEventFd, takeSignals } from "../sys/eventfd.ts";
 import type { CgroupHost } from "./host.ts";
 import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
 import { parseFlatKeyed } from "./stats.ts";
 import { writeCgroupFile } from "./write-file.ts";
+
+/** The kernel's word for none is the largest number of whole pages in 63 bits. */
+const NO_LIMIT_BYTES = 1n << 62n;
 
 export interface OomWatch extends Disposable {
   /** Looks now: of what happened just before the watched cgroup goes, no word may have come yet. */
@@ -15,13 +18,14 @@ export interface OomWatch extends Disposable {
  * Calls `onOom` whenever the cgroup has run out of memory: on v2 for each process that the kernel killed for it, on v1
  * also when processes have to wait because killing is turned off. Without a memory controller, never.
  * Sources: cgroup-v2.rst, "memory.events" (changes are told to inotify); cgroup-v1/memory.rst, "OOM Control".
+ * With `fromBirth` also of what has happened in the cgroup before; `onOom` is never called before this has returned.
  */
-export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => void): OomWatch {
+export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => void, fromBirth = false): OomWatch {
   const memory = locateController(host, "memory");
   const directory = `${memory?.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}`;
   if (memory === undefined) return { check() {}, [Symbol.dispose]() {} };
   const file = `${directory}/${memory.version === 1 ? "memory.oom_control" : "memory.events"}`;
-  const before = countKills(file) ?? 0;
+  const before = fromBirth ? 0 : (countKills(file) ?? 0);
   let told = 0;
   const tell = () => {
     told++;
@@ -31,8 +35,16 @@ export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => voi
     const kills = (countKills(file) ?? 0) - before; // 0: the cgroup has gone
     while (told < kills) tell();
   };
-  if (memory.version === 1) return { check, [Symbol.dispose]: watchV1(directory, file, tell) };
+  if (memory.version === 1) {
+    const { event, isSignalled } = watchV1(directory, file, tell);
+    queueMicrotask(() => {
+      check();
+      if (isSignalled && told === 0) tell(); // the kernel has not counted yet
+    });
+    return { check, [Symbol.dispose]: () => event[Symbol.dispose]() };
+  }
   const watcher = watch(file, check);
+  queueMicrotask(check);
   return { check, [Symbol.dispose]: () => watcher.close() };
 }
 
@@ -41,22 +53,37 @@ function countKills(file: string): number | undefined {
   return text === undefined ? undefined : parseFlatKeyed(text).oom_kill;
 }
 
-/** The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. */
-function watchV1(directory: string, file: string, tell: () => void): () => void {
+/**
+ * The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. `isSignalled`: it has been
+ * already; of that `tell` is not called.
+ */
+function watchV1(directory: string, file: string, tell: () => void): { event: Disposable; isSignalled: boolean } {
   const control = `${directory}/cgroup.event_control`;
-  const fileFd = openSync(file, "r");
-  const event = openEventFd(() => {
-    if (existsSync(control)) tell();
-  });
-  const close = () => {
-    event[Symbol.dispose]();
-    closeSync(fileFd);
+  let isSignalled = false;
+  const ask = (eventFd: number) => {
+    const fileFd = openSync(file, "r"); // only for as long as the kernel reads which it is
+    try {
+      writeCgroupFile(control, `${eventFd} ${fileFd}`, "ask to be told when memory runs out");
+    } finally {
+      closeSync(fileFd);
+    }
+    isSignalled = takeSignals(eventFd);
   };
-  try {
-    writeCgroupFile(control, `${event.fd} ${fileFd}`, "ask to be told when memory runs out");
-  } catch (error) {
-    close();
-    throw error;
-  }
-  return close;
+  const onSignal = () => {
+    if (existsSync(control)) tell();
+  };
+  const event = openEventFd(onSignal, ask);
+  return { event, isSignalled };
+}
+
+/**
+ * False: nothing limits the cgroup's memory, so that there is nothing to watch, which takes an fd on v1. On v2, where it takes none,
+ * always true.
+ */
+export function mayRunOut(host: CgroupHost, cgroupsPath: string): boolean {
+  const memory = locateController(host, "memory");
+  if (memory?.version !== 1) return memory !== undefined;
+  const text = readHostText(`${memory.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/memory.stat`) ?? "";
+  const limit = /^hierarchical_memory_limit (\d+)$/m.exec(text)?.[1];
+  return limit === undefined || BigInt(limit) < NO_LIMIT_BYTES;
 }

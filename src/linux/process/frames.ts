@@ -43,7 +43,7 @@ export class FrameReader {
       });
       at += FRAME_HEADER_BYTES + length;
     }
-    this.#pending = bytes.slice(at);
+    this.#pending = Uint8Array.from(bytes.subarray(at)); // not all of the chunk, for as long as the connection lives
     return frames;
   }
 }

@@ -6,4 +6,4 @@ export { measureTrees } from "./measure.ts";
 export { type JobOutput, runWithOutput, writeOutput } from "./output.ts";
 export { type FileJob, type JobContext, JobTable } from "./protocol.ts";
 export { Trash } from "./trash.ts";
-export { FileWorkers } from "./workers.ts";
+export { FileWorkers, Stalled } from "./workers.ts";

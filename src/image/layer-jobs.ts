@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId } from "../base/ids.ts";
 import { writePoint } from "../base/write-point.ts";
-import type { BodyForm } from "../files/mod.ts";
+import { type BodyForm, Stalled } from "../files/mod.ts";
 import type { BlobStore, IngestedFile } from "./blobs.ts";
 import type { LayerRecord } from "./database.ts";
 import type { LayerStore } from "./layers.ts";
@@ -391,7 +391,7 @@ async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<vo
 }
 
 function layerError({ diffId, blob }: LayerRequest, error: unknown): unknown {
-  const isDownload = error instanceof LighterError && error.code === "unavailable";
+  const isDownload = error instanceof LighterError && error.code === "unavailable" && !(error instanceof Stalled);
   return explained(error, isDownload ? `download layer ${blob.digest}` : `unpack layer ${diffId}`);
 }
 

@@ -1,10 +1,12 @@
 /** The compressed bytes of a layer, from this disk or from a registry, verified by the time they end. */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import { errnoOf, LighterError } from "../../base/errors.ts";
+import { LighterError } from "../../base/errors.ts";
 import { tryLockExclusive } from "../../linux/sys/flock.ts";
 import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR } from "../../linux/sys/fs.ts";
 import type { BlobSource } from "../registry/mod.ts";
+import { writeFailure } from "../write-failure.ts";
+import { beat } from "./heartbeat.ts";
 import type { LayerJob } from "./protocol.ts";
 
 const READ_BYTES = 512 * 1024;
@@ -26,6 +28,7 @@ function* readFd(fd: number, byteCount: number): Generator<Uint8Array> {
     const length = readSync(fd, buffer, 0, buffer.length, at);
     if (length === 0) throw new LighterError("internal", "a file became shorter while it was read");
     at += length;
+    beat();
     yield buffer.subarray(0, length);
   }
 }
@@ -65,13 +68,22 @@ class Download {
         yield chunk;
       }
       for await (const chunk of open(this.#length)) {
-        writeAll(fd, chunk, this.#length);
+        this.#write(fd, chunk);
         this.#take(chunk);
         yield chunk;
       }
       this.#verify();
     } finally {
       closeSync(fd);
+    }
+  }
+
+  #write(fd: number, bytes: Uint8Array): void {
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(fd, bytes, done, bytes.length - done, this.#length + done);
+    } catch (cause) {
+      throw writeFailure(this.#path, cause);
     }
   }
 
@@ -84,14 +96,5 @@ class Download {
     const digest = `sha256:${this.#hash.digest("hex")}`;
     if (digest !== this.#job.digest)
       throw new LighterError("invalid", `blob ${this.#job.digest} has the digest ${digest}`);
-  }
-}
-
-function writeAll(fd: number, bytes: Uint8Array, position: number): void {
-  try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
-  } catch (cause) {
-    const errno = errnoOf(cause);
-    throw new LighterError("kernel", `write the downloaded blob: ${errno}`, { errno, cause });
   }
 }

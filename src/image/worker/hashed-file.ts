@@ -1,7 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { errnoOf, LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
+import { writeFailure } from "../write-failure.ts";
+import { beat } from "./heartbeat.ts";
 import type { BlobResult } from "./protocol.ts";
 
 /** A new file, hashed while it is written. */
@@ -18,6 +19,7 @@ export class HashedFile implements Disposable {
 
   /** @throws LighterError ("kernel"). */
   write(bytes: Uint8Array): void {
+    beat();
     this.#explained(() => {
       this.#open();
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done, bytes.length - done);
@@ -40,8 +42,7 @@ export class HashedFile implements Disposable {
     try {
       act();
     } catch (cause) {
-      const errno = errnoOf(cause);
-      throw new LighterError("kernel", `write a layer's blob: ${errno}`, { errno, cause });
+      throw writeFailure(this.#path, cause);
     }
   }
 

@@ -2,13 +2,17 @@ import { closeSync, openSync } from "node:fs";
 import { O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
 import { statInLayers } from "../layered-fs.ts";
 import { inheritAttributes } from "../unpack.ts";
+import { beat } from "./heartbeat.ts";
 import type { InheritJob } from "./protocol.ts";
 
 /** Each look through the layers below may lead through many symlinks of hostile images: so it is a worker's work. */
 export function inheritFromBelow({ directoryPath, implied, belowPaths }: InheritJob): undefined {
   const rootFd = openSync(directoryPath, O_RDONLY | O_DIRECTORY);
   try {
-    inheritAttributes(rootFd, implied, (path) => statInLayers(belowPaths, path));
+    inheritAttributes(rootFd, implied, (path) => {
+      beat();
+      return statInLayers(belowPaths, path);
+    });
   } finally {
     closeSync(rootFd);
   }

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { writeAll } from "../../base/writable.ts";
 import { type BodyForm, type RawBody, receiveAll, receiveBody } from "../../files/mod.ts";
 import { socketPair } from "../../linux/sys/passed-fds.ts";
+import { beat } from "./heartbeat.ts";
 
 /** The fds on which a worker finds it, and what of it was read before it was the worker's. */
 const INPUT_FD = 4;
@@ -35,6 +36,5 @@ export function openInput(input: Input): OpenInput {
 
 /** In the worker. `form`: of a body that comes from its connection. A chunk is valid until the next one is asked for. */
 export function readInput(form: BodyForm | undefined): AsyncIterable<Uint8Array> {
-  const beat = () => {};
   return form === undefined ? receiveAll(INPUT_FD, beat) : receiveBody({ fd: INPUT_FD, form, firstFd: FIRST_FD }, beat);
 }

@@ -3,11 +3,12 @@
  * unpacks and compresses them. It meets what is hostile, takes the time and has the memory; the daemon only hears of it.
  * Speaks protocol.ts on stdin and stdout.
  */
-import { createReadStream } from "node:fs";
+import { createReadStream, writeSync } from "node:fs";
 import { asLighterError } from "../../base/wire-error.ts";
 import { dieWithParent } from "../../linux/sys/parent-death.ts";
 import { openBlob } from "../registry/mod.ts";
 import { compressLayer } from "./compress-layer.ts";
+import { withHeartbeat } from "./heartbeat.ts";
 import { inheritFromBelow } from "./inherit.ts";
 import { readInput } from "./input.ts";
 import { makeLayer } from "./make-layer.ts";
@@ -28,11 +29,11 @@ import { unpackLayer } from "./unpack-layer.ts";
 const PROGRESS_INTERVAL_MS = 100;
 const READ_BYTES = 512 * 1024;
 
-const output = Bun.stdout.writer();
+const STDOUT = 1;
 
 async function send(message: WorkerMessage): Promise<void> {
-  output.write(encodeMessage(message));
-  await output.flush();
+  const bytes = Buffer.from(encodeMessage(message));
+  for (let done = 0; done < bytes.length; ) done += writeSync(STDOUT, bytes, done);
 }
 
 /** Resolves with the exit code when the daemon has no more jobs. */
@@ -67,7 +68,14 @@ async function runJob(line: string): Promise<WorkerMessage> {
     void send({ type: "progress", ...progress });
   };
   try {
-    return { type: "done", result: await work(decodeJob(line), report) };
+    const job = decodeJob(line);
+    return {
+      type: "done",
+      result: await withHeartbeat(
+        () => void send({ type: "beat" }),
+        () => work(job, report),
+      ),
+    };
   } catch (error) {
     return { type: "failed", error: asLighterError(error) };
   }

@@ -2,6 +2,7 @@
 import type { BodyForm } from "../../files/mod.ts";
 import { decompressStream } from "../compression.ts";
 import { writeTreeTar } from "../tree-tar.ts";
+import { beat } from "./heartbeat.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
 import { takeFile } from "./take-file.ts";
 
@@ -13,7 +14,7 @@ export async function makeLayer(
   const tar =
     source.kind === "input"
       ? orEmptyTar(decompressStream(input(source.form)))
-      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot });
+      : writeTreeTar([source.upperPath], { form: "layer", includeRoot: source.includeRoot, beat });
   let failure: { error: unknown } | undefined;
   const guarded = (async function* () {
     try {

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { FILE_WORKER_STALL_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.ts";
 import { Pool } from "../../base/pool.ts";
 import { Turns } from "../../base/turns.ts";
+import { Stalled } from "../../files/mod.ts";
 import { type SelfProcess, spawnSelf } from "../../linux/process/self.ts";
 import { type Input, openInput } from "./input.ts";
 import {
@@ -31,26 +33,43 @@ class Worker {
     this.#lines = readMessages(this.#process.output);
   }
 
-  /** @throws LighterError of the job; any other error, or one that is "internal", means that the worker is not to be used again. */
+  /**
+   * @throws LighterError of the job; any other error, one that is "internal", or `Stalled`, means that the worker is not to be used
+   *   again.
+   */
   async run<K extends JobKind>(
     job: JobOf<K> & { kind: K },
     { onProgress, onEntry }: JobListeners,
+    stallMs: number,
   ): Promise<WorkerResults[K]> {
     this.#process.write(encodeJob(job));
-    for (;;) {
-      const { done, value } = await this.#lines.next();
-      if (done) throw new LighterError("internal", "the layer worker was killed"); // out of memory, or by hand
-      const message = decodeMessage(value, job.kind);
-      if (message.type === "failed") throw message.error;
-      if (message.type === "done") return message.result;
-      if (message.type === "entry") onEntry?.(message.entry);
-      else onProgress?.({ receivedBytes: message.receivedBytes, unpackedBytes: message.unpackedBytes });
+    const stalled = Promise.withResolvers<never>();
+    stalled.promise.catch(() => {}); // nobody may be waiting
+    const timer = setTimeout(() => stalled.reject(new Stalled(stallMs)), stallMs);
+    try {
+      for (;;) {
+        const { done, value } = await Promise.race([this.#lines.next(), stalled.promise]);
+        if (done) throw new LighterError("internal", "the layer worker was killed"); // out of memory, or by hand
+        timer.refresh();
+        const message = decodeMessage(value, job.kind);
+        if (message.type === "failed") throw message.error;
+        if (message.type === "done") return message.result;
+        if (message.type === "entry") onEntry?.(message.entry);
+        else if (message.type === "progress")
+          onProgress?.({ receivedBytes: message.receivedBytes, unpackedBytes: message.unpackedBytes });
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  kill(): Promise<void> {
+  /** Resolves when it has ended; one that waits for a file system may never, and is not waited for that long. */
+  async kill(): Promise<void> {
     this.#process.kill();
-    return this.#process.ended;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, WORKERS_END_TIMEOUT_MS);
+    await Promise.race([this.#process.ended, promise]);
+    clearTimeout(timer);
   }
 }
 
@@ -65,13 +84,18 @@ interface JobListeners {
  */
 export class LayerWorkers implements AsyncDisposable {
   readonly #heldFd: number;
+  readonly #stallMs: number;
   readonly #turns: Turns;
   readonly #pool = new Pool<Worker>(IDLE_MS);
 
-  /** `heldFd`: every worker has it open until it has ended; who has locked it knows when all have. */
-  constructor(maxCount: number, heldFd: number) {
+  /**
+   * `heldFd`: every worker has it open until it has ended; who has locked it knows when all have. `stallMs`: how long one may be
+   * silent.
+   */
+  constructor(maxCount: number, heldFd: number, stallMs = FILE_WORKER_STALL_MS) {
     this.#turns = new Turns(maxCount);
     this.#heldFd = heldFd;
+    this.#stallMs = stallMs;
   }
 
   /** From now on; workers that are busy finish. */
@@ -93,8 +117,8 @@ export class LayerWorkers implements AsyncDisposable {
   }
 
   /**
-   * Runs what `job` says when its turn comes. When it is over, its worker no longer touches anything.
-   * @throws LighterError of the job; `signal`'s reason if it was cancelled.
+   * Runs what `job` says when its turn comes. When it is over, its worker no longer touches anything, or never will.
+   * @throws LighterError of the job; `Stalled`; `signal`'s reason if it was cancelled.
    */
   async run<K extends JobKind>(
     job: () => Promise<JobOf<K> & { kind: K }>,
@@ -109,7 +133,7 @@ export class LayerWorkers implements AsyncDisposable {
       const theJob = await job();
       signal?.throwIfAborted();
       worker = this.#pool.take() ?? this.#start();
-      const result = await worker.run<K>(theJob, listeners);
+      const result = await worker.run<K>(theJob, listeners, this.#stallMs);
       signal?.throwIfAborted();
       this.#pool.giveBack(worker);
       return result;
@@ -142,7 +166,7 @@ export class LayerWorkers implements AsyncDisposable {
       } finally {
         opened.passed();
       }
-      return await Promise.race([worker.run<K>(job, listeners), opened.failed]);
+      return await Promise.race([worker.run<K>(job, listeners, this.#stallMs), opened.failed]);
     } finally {
       opened.close();
       if (worker !== undefined) await this.#pool.discard(worker);

@@ -4,11 +4,12 @@
  *   daemon                              worker
  *     job            ───────────────►
  *     bytes, on fd 4 ───────────────►   if the job is to read something that a client sends
+ *                    ◄───────────────   beat, about once a second as long as it gets on
  *                    ◄───────────────   progress, at most some ten a second; entries of an archive
  *                    ◄───────────────   done, or failed: then the next job may come
  *     end of stdin   ───────────────►   exits, whatever it is doing
  *
- * A worker has one job at a time. To cancel a job its worker is killed. The daemon believes a worker no more than it has
+ * A worker has one job at a time. To cancel a job its worker is killed, and so is one that is silent for long. The daemon believes a worker no more than it has
  * to: what comes back is checked, for hostile bytes went in.
  */
 import { LighterError } from "../../base/errors.ts";
@@ -130,6 +131,7 @@ export interface WorkerResults {
 }
 
 export type WorkerMessage<K extends JobKind = JobKind> =
+  | { type: "beat" }
   | ({ type: "progress" } & LayerProgress)
   | { type: "entry"; entry: ArchiveEntry }
   | { type: "done"; result: WorkerResults[K] }
@@ -276,6 +278,8 @@ export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerM
   }
   const message = asObject(value, "message");
   switch (message.type) {
+    case "beat":
+      return { type: "beat" };
     case "progress":
       return {
         type: "progress",

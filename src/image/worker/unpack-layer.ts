@@ -12,6 +12,7 @@ import { decompressStream } from "../compression.ts";
 import { TarReader } from "../tar-reader.ts";
 import { type LayerTotals, LayerUnpacker } from "../unpack.ts";
 import { compressedBytes, type OpenBlob } from "./compressed-bytes.ts";
+import { beat } from "./heartbeat.ts";
 import { MemoryBudget } from "./memory-budget.ts";
 import type { LayerJob, LayerProgress, LayerResult } from "./protocol.ts";
 
@@ -98,6 +99,7 @@ export async function unpackTar(
       hash?.update(chunk);
       reader.push(chunk);
       budget.spend(chunk.length);
+      beat();
       onBytes(chunk.length);
     }
     reader.end();

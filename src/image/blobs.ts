@@ -9,6 +9,7 @@ import { IMAGE_JSON_MAX_BYTES, UNFINISHED_PULL_MAX_AGE_MS } from "../base/limits
 import { writePoint } from "../base/write-point.ts";
 import type { Trash } from "../files/mod.ts";
 import type { LayerTotals } from "./unpack.ts";
+import { writeFailure } from "./write-failure.ts";
 
 /** A file in an ingest directory, hashed while it was written. */
 export interface IngestedFile {
@@ -141,7 +142,11 @@ export class BlobStore {
   /** Stores a small document. On the disk only after the file system was synced. */
   async put(ingestPath: string, bytes: Uint8Array, digest: Digest): Promise<void> {
     const tempPath = join(ingestPath, digest.slice("sha256:".length));
-    await writeFile(tempPath, bytes, { mode: 0o600 });
+    try {
+      await writeFile(tempPath, bytes, { mode: 0o600 });
+    } catch (error) {
+      throw writeFailure(tempPath, error);
+    }
     await rename(tempPath, this.#storedPath(digest));
   }
 

@@ -8,6 +8,7 @@ import { log } from "../base/log.ts";
 import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { Descriptor } from "../spec/oci-image.ts";
+import { writeFailure } from "./write-failure.ts";
 
 export interface RootAttributes {
   mode: number;
@@ -192,11 +193,8 @@ export class ImageDatabase implements Disposable {
     try {
       this.#write(() => this.#apply(changes));
     } catch (error) {
-      const errno = isDiskFull(error) ? "ENOSPC" : "";
-      throw new LighterError(errno === "" ? "internal" : "kernel", `write the image database: ${messageOf(error)}`, {
-        ...(errno === "" ? {} : { errno }),
-        cause: error,
-      });
+      if (isDiskFull(error)) throw writeFailure(this.#path, error, "ENOSPC");
+      throw new LighterError("internal", `write the image database: ${messageOf(error)}`, { cause: error });
     }
     writePoint("changed images");
   }

@@ -1,5 +1,6 @@
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { writeFailure } from "./write-failure.ts";
 
 /** Makes names created in, renamed within or removed from the directory survive a power cut. */
 async function syncDirectory(path: string): Promise<void> {
@@ -28,7 +29,7 @@ export async function writeFileDurably(path: string, content: string | Uint8Arra
     await rename(tempPath, path);
   } catch (error) {
     await rm(tempPath, { force: true });
-    throw error;
+    throw writeFailure(path, error);
   }
   await syncDirectory(dirname(path));
 }

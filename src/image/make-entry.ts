@@ -1,6 +1,6 @@
 /** What all who unpack do with an entry of a tar, in a directory that they have open. What is there already is theirs to decide. */
 import { closeSync, ftruncateSync, writeSync } from "node:fs";
-import { errnoOf, LighterError } from "../base/errors.ts";
+import { errnoOf } from "../base/errors.ts";
 import {
   fchmod,
   fchown,
@@ -20,6 +20,7 @@ import {
   trySymlinkat,
 } from "../linux/sys/fs.ts";
 import type { TarEntry } from "./tar-reader.ts";
+import { writeFailure } from "./write-failure.ts";
 
 /** Of a file that is to be made. Ours alone until it has its mode. */
 const NEW_FILE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -69,9 +70,7 @@ export class EntryFile {
     try {
       return act();
     } catch (error) {
-      const errno = errnoOf(error);
-      const path = showPath(this.#entry?.path ?? "");
-      throw new LighterError("kernel", `write "${path}": ${errno}`, { errno, cause: error });
+      throw writeFailure(`/${showPath(this.#entry?.path ?? "")}`, error);
     }
   }
 }

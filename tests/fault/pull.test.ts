@@ -185,6 +185,7 @@ rooted("a disk that fills up is ENOSPC, and leaves the image out and the next pu
       await using full = await ImageStore.open(join(path, "store"));
       const error = await failureOf(() => pull("app:1", undefined, full));
       expect([error.code, error.detail.errno]).toEqual(["kernel", "ENOSPC"]);
+      expect(error.message).toMatch(/: write \/\S+: no space left on device$/);
       expect(full.list()).toEqual([]);
       expect(readdirSync(join(path, "store/ingest"))).toEqual(partials(join(path, "store")));
       expect(readdirSync(join(path, "store/l")).length).toBeLessThanOrEqual(2);

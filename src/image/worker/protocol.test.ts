@@ -57,7 +57,7 @@ test("messages and jobs come out as they went in", () => {
     directoryPath: "/y",
   };
   expect(decodeJob(encodeJob(job))).toEqual(job);
-  expect(() => decodeJob('{"version":0}')).toThrow("layer worker speaks version 2, the daemon 0");
+  expect(() => decodeJob('{"version":0}')).toThrow(/^layer worker speaks version \d+, the daemon 0$/);
 });
 
 test("what no worker sends is refused", () => {

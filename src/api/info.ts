@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statfsSync } from "node:fs";
-import { isIP } from "node:net";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
+import { isIpAddress } from "../base/ip-address.ts";
 import { formatNow } from "../base/time.ts";
 import { VERSION } from "../base/version.ts";
 import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME, runtimeFeatures } from "../engine/mod.ts";
@@ -136,7 +136,7 @@ function withoutCredentials(url = ""): string {
 }
 
 function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["settings"]["registry"]): object {
-  const isRange = (entry: string) => entry.includes("/") && isIP(entry.split("/", 1)[0]!) !== 0;
+  const isRange = (entry: string) => entry.includes("/") && isIpAddress(entry.split("/", 1)[0]!);
   const describe = (Name: string, Secure: boolean, Official: boolean, Mirrors: readonly string[]) => [
     Name,
     { Name, Mirrors, Secure, Official },

@@ -3,11 +3,21 @@ import { LighterError } from "./errors.ts";
 
 const IPV6_BYTES = 16;
 
-/** @throws LighterError ("invalid") for what is no address; an IPv6 zone ("%eth0") is none */
-export function parseIpAddress(text: string): Uint8Array<ArrayBuffer> {
+/** The bytes of an address; undefined for anything else, and for an IPv6 address with a zone ("%eth0"). */
+export function findIpAddress(text: string): Uint8Array<ArrayBuffer> | undefined {
   const bytes = text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
+  return bytes && Uint8Array.from(bytes);
+}
+
+/** @throws LighterError ("invalid") for what is no address, as `findIpAddress` */
+export function parseIpAddress(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = findIpAddress(text);
   if (bytes === undefined) throw new LighterError("invalid", `"${text}" is not an IP address`);
-  return Uint8Array.from(bytes);
+  return bytes;
+}
+
+export function isIpAddress(text: string): boolean {
+  return findIpAddress(text) !== undefined;
 }
 
 // Not `isIP` of node:net: to import that takes 2 ms of every command's start.

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { parseEnvFlag, parsePairs } from "./env-file.ts";
 import { encodeFilters } from "./filters.ts";
 
-import { isIp } from "./ip.ts";
 import { indentJson } from "./json-indent.ts";
 import { parseCsvLine } from "./mount-value.ts";
 import { formatPorts } from "./ports.ts";
@@ -103,13 +102,6 @@ test("encodeFilters groups by name", () => {
     b: { "x=y": true },
   });
   expect(encodeFilters([])).toBeUndefined();
-});
-
-test("isIp knows both kinds", () => {
-  for (const good of ["1.2.3.4", "0.0.0.0", "::", "::1", "1::", "2001:db8::33", "::ffff:1.2.3.4", "1:2:3:4:5:6:7:8"])
-    expect([good, isIp(good)]).toEqual([good, true]);
-  for (const bad of ["", "1.2.3", "1.2.3.256", "01.2.3.4", ":::", "1:2", "1::2::3", "g::", "1.2.3.4::", "12345::"])
-    expect([bad, isIp(bad)]).toEqual([bad, false]);
 });
 
 test("indentJson keeps tokens as they are", () => {

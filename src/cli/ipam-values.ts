@@ -1,19 +1,12 @@
 /** Address flags of `network create` → the API's IPAM configuration: each range, gateway and name to its subnet. */
-import { isIp } from "./ip.ts";
+import { contains, parseCidr } from "../base/cidr.ts";
+import { parseIp } from "../base/ip-number.ts";
 
 export interface IpamConfig {
   Subnet: string;
   IPRange?: string;
   Gateway?: string;
   AuxiliaryAddresses?: Record<string, string>;
-}
-
-interface Prefix {
-  /** 4 or 6 */
-  readonly version: number;
-  readonly address: bigint;
-  readonly bits: number;
-  readonly length: number;
 }
 
 /** @throws Error with the text users of the stock client know */
@@ -28,12 +21,12 @@ export function buildIpamConfigs(
   const configs = new Map<string, IpamConfig>();
   for (const subnet of subnets) {
     for (const other of configs.keys())
-      if (contains(other, subnet) || contains(subnet, other))
+      if (isIn(other, subnet) || isIn(subnet, other))
         throw new Error("multiple overlapping subnet configuration is not supported");
     configs.set(subnet, { Subnet: subnet });
   }
   const subnetOf = (address: string, what: string): IpamConfig => {
-    for (const [subnet, config] of configs) if (contains(subnet, address)) return config;
+    for (const [subnet, config] of configs) if (isIn(subnet, address)) return config;
     throw new Error(`no matching subnet for ${what} ${address}`);
   };
   for (const range of ranges) {
@@ -59,45 +52,12 @@ export function buildIpamConfigs(
   return [...configs.values()];
 }
 
-/** Whether the address (or the first address of the prefix) `inner` lies in the prefix `outer`. */
-function contains(outer: string, inner: string): boolean {
-  const subnet = parsePrefix(outer);
+/** Whether the address, or the one before the slash, `inner` lies in the prefix `outer`. */
+function isIn(outer: string, inner: string): boolean {
+  const subnet = parseCidr(outer);
   if (subnet === undefined) throw new Error(`invalid subnet: invalid CIDR address: ${outer}`);
   const isPrefix = inner.includes("/");
-  const address = isPrefix ? parsePrefix(inner) : parseAddress(inner);
+  const address = isPrefix ? parseCidr(inner) : parseIp(inner);
   if (address === undefined && isPrefix) throw new Error(`invalid CIDR address: ${inner}`);
-  if (address === undefined) return false;
-  const shift = BigInt(subnet.bits - subnet.length);
-  return address.version === subnet.version && address.address >> shift === subnet.address >> shift;
-}
-
-function parsePrefix(text: string): Prefix | undefined {
-  const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
-  const address = parseAddress(addressText);
-  if (address === undefined || Number(lengthText) > address.bits) return undefined;
-  return { ...address, length: Number(lengthText) };
-}
-
-function parseAddress(text: string): Prefix | undefined {
-  if (!isIp(text)) return undefined;
-  if (!text.includes(":")) return { version: 4, address: parseIpv4(text), bits: 32, length: 32 };
-  const [left = "", right] = text.split("::", 2);
-  const head = parseGroups(left);
-  const tail = right === undefined ? [] : parseGroups(right);
-  const groups = [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => 0n), ...tail];
-  return { version: 6, address: groups.reduce((sum, group) => (sum << 16n) | group, 0n), bits: 128, length: 128 };
-}
-
-/** "2001:db8" → two groups; an IPv4 address at the end makes two more. */
-function parseGroups(text: string): bigint[] {
-  if (text === "") return [];
-  return text.split(":").flatMap((group) => {
-    if (!group.includes(".")) return [BigInt(`0x${group}`)];
-    const address = parseIpv4(group);
-    return [address >> 16n, address & 0xffffn];
-  });
-}
-
-function parseIpv4(text: string): bigint {
-  return text.split(".").reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
+  return address !== undefined && contains(subnet, address);
 }

@@ -2,8 +2,8 @@
 
 import { messageOf } from "../base/errors.ts";
 import { goQuote } from "../base/go-escapes.ts";
+import { isIpAddress } from "../base/ip-address.ts";
 import { parseGoInt, parseGoUint } from "./go.ts";
-import { isIp } from "./ip.ts";
 import { parseCsvLine } from "./mount-value.ts";
 
 export interface NetworkAttachment {
@@ -91,7 +91,7 @@ export function isUserDefinedNetwork(name: string): boolean {
 }
 
 export function parseIpAddress(text: string): string {
-  if (!isIp(text.trim())) throw new Error(`IP address is not correctly formatted: ${text}`);
+  if (!isIpAddress(text.trim())) throw new Error(`IP address is not correctly formatted: ${text}`);
   return text.trim();
 }
 
@@ -114,7 +114,7 @@ export function parseExtraHost(text: string): string {
   const [, name = "", ip = ""] = cut ?? [];
   if (cut === null || name === "") throw new Error(`bad format for add-host: ${goQuote(text)}`);
   const bare = ip.startsWith("[") && ip.endsWith("]") ? ip.slice(1, -1) : ip;
-  if (bare !== "host-gateway" && !isIp(bare)) throw new Error(`invalid IP address in add-host: ${goQuote(ip)}`);
+  if (bare !== "host-gateway" && !isIpAddress(bare)) throw new Error(`invalid IP address in add-host: ${goQuote(ip)}`);
   return `${name}:${bare}`;
 }
 
@@ -153,7 +153,7 @@ function longPublish(text: string): string {
 
 function parsePortSpec(text: string): { port: string; binding: PortBinding }[] {
   const { ip, hostPort, containerPort } = splitPortSpec(text);
-  if (ip !== "" && !isIp(ip)) throw new Error(`Invalid ip address: ${ip}`);
+  if (ip !== "" && !isIpAddress(ip)) throw new Error(`Invalid ip address: ${ip}`);
   const [range = "", protocolText = ""] = containerPort.split("/", 2);
   const protocol = protocolText === "" ? "tcp" : protocolText.toLowerCase();
   if (range === "") throw new Error(`No port specified: ${text}<empty>`);

@@ -1,9 +1,10 @@
 /** What `lighter daemon` is told, by its command line and by a file in the form of Docker's daemon.json, checked. */
+
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { isIpAddress } from "../../base/ip-address.ts";
 import { SECCOMP_PROFILE_MAX_BYTES } from "../../base/limits.ts";
 import { LOG_LEVELS, type LogFormat, type LogLevel } from "../../base/log.ts";
 import {
@@ -176,7 +177,7 @@ function parseDefaults(values: Values): ContainerDefaults {
     throw invalid(
       `default-cgroupns-mode: default cgroup namespace mode (${cgroupnsMode}) is invalid; use "host" or "private"`,
     );
-  for (const server of values.dns ?? []) if (isIP(server) === 0) throw invalid(`dns: invalid IP address: ${server}`);
+  for (const server of values.dns ?? []) if (!isIpAddress(server)) throw invalid(`dns: invalid IP address: ${server}`);
   for (const domain of values["dns-search"] ?? [])
     if (!/^(\.|[A-Za-z0-9_.-]{1,253})$/.test(domain)) throw invalid(`dns-search: ${domain} is not a valid domain`);
   refuseExecOptions(values["exec-opts"] ?? []);

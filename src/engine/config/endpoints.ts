@@ -1,6 +1,12 @@
 /** The networks a container is to be in, from what a client has sent. Pure. */
-import { isIP } from "node:net";
-import { formatIpAddress, inSubnet, parseIpAddress, parseSubnet, type Subnet } from "../../base/ip-address.ts";
+import {
+  findIpAddress,
+  formatIpAddress,
+  inSubnet,
+  parseIpAddress,
+  parseSubnet,
+  type Subnet,
+} from "../../base/ip-address.ts";
 import { parseMac } from "../../network/ipam/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { EndpointRecord, EndpointWish } from "../networks/types.ts";
@@ -94,8 +100,8 @@ function shortest(address: string): string {
 
 /** One that an interface can have: not that of all of them, and of IPv6 none that is one of IPv4. */
 function isAddress(text: string, family: 4 | 6): boolean {
-  if (isIP(text) !== family || text.includes("%")) return false;
-  const address = parseIpAddress(text);
+  const address = findIpAddress(text);
+  if (address?.length !== (family === 4 ? 4 : 16)) return false;
   return address.some((byte) => byte !== 0) && !(family === 6 && inSubnet(MAPPED_IPV4, address));
 }
 
@@ -182,5 +188,6 @@ function isOfFamily({ address }: Subnet, family: 4 | 6): boolean {
 }
 
 function isInSubnet(address: string, subnet: Subnet): boolean {
-  return isIP(address) !== 0 && inSubnet(subnet, parseIpAddress(address));
+  const bytes = findIpAddress(address);
+  return bytes !== undefined && inSubnet(subnet, bytes);
 }

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isIpAddress } from "../../base/ip-address.ts";
 import { planResolvConf, RESOLVER_ADDRESS, type ResolvConf } from "../../network/dns/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid } from "./errors.ts";
@@ -91,7 +92,7 @@ function parseExtraHost(entry: string): { name: string; address: string } {
   const name = entry.slice(0, at);
   if (at <= 0 || /\s/.test(name)) throw invalid(`bad format for add-host: ${JSON.stringify(entry)}`);
   const address = entry.slice(at + 1);
-  if (address !== HOST_GATEWAY && isIP(address) === 0)
+  if (address !== HOST_GATEWAY && !isIpAddress(address))
     throw invalid(`invalid IP address in add-host: ${JSON.stringify(address)}`);
   return { name, address };
 }

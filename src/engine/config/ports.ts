@@ -1,5 +1,5 @@
 /** Which ports of a container are exposed, and which of them are to be published where. */
-import { isIP } from "node:net";
+import { isIpAddress } from "../../base/ip-address.ts";
 import type { TransportProtocol } from "../../network/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid } from "./errors.ts";
@@ -83,7 +83,7 @@ function planBindings({ PortBindings }: DockerHostConfig): Map<string, PortWish[
 
 function parseHostAddress(text: string): string {
   const bare = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
-  if (bare !== "" && isIP(bare) === 0) throw invalid(`invalid IP address in port binding: ${JSON.stringify(text)}`);
+  if (bare !== "" && !isIpAddress(bare)) throw invalid(`invalid IP address in port binding: ${JSON.stringify(text)}`);
   return bare;
 }
 

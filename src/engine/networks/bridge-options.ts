@@ -1,9 +1,9 @@
 /** Options of the bridge driver. Source: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go. */
 
-import { isIP } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { shortId } from "../../base/ids.ts";
+import { isIpAddress } from "../../base/ip-address.ts";
 import { IPV6_MTU_MIN, LINK_NAME_MAX_LENGTH, MTU_MAX } from "../../base/limits.ts";
 import type { Family } from "../../network/ipam/mod.ts";
 import type { GatewayMode } from "../../network/types.ts";
@@ -61,7 +61,7 @@ export function parseBridgeOptions(options: Readonly<Record<string, string>>): B
   };
   const address = (label: string) => {
     const text = options[label] ?? "";
-    if (text !== "" && isIP(text) === 0) throw parseError(label, text, "nil ip");
+    if (text !== "" && !isIpAddress(text)) throw parseError(label, text, "nil ip");
     return text;
   };
   const bridgeName = options[BRIDGE_NAME] ?? "";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { Random } from "../../../tests/support/random.ts";
+import { contains, firstOf, formatCidr, lastOf, masked, overlaps, parseCidr, sizeOf } from "../../base/cidr.ts";
+import { bitsOf, type Family, formatIp, parseIp } from "../../base/ip-number.ts";
 import { AddressPoolState } from "./address-pool.ts";
-import { contains, firstOf, formatCidr, lastOf, masked, overlaps, parseCidr, sizeOf } from "./cidr.ts";
 import { chooseSubnet, DEFAULT_POOLS, localPoolV6 } from "./default-pools.ts";
-import { bitsOf, type Family, formatIp, parseIp } from "./ip-address.ts";
 import { macAddressFor, parseMac } from "./mac-address.ts";
 
 const cidr = (text: string) => parseCidr(text)!;

@@ -1,8 +1,8 @@
 import { assert } from "../../base/assert.ts";
+import { type Cidr, contains, firstOf, lastOf, parseCidr } from "../../base/cidr.ts";
 import { LighterError } from "../../base/errors.ts";
+import { formatIp, type IpAddress, parseIp } from "../../base/ip-number.ts";
 import type { AddressPool, InterfaceAddress } from "../types.ts";
-import { type Cidr, contains, firstOf, lastOf, parseCidr } from "./cidr.ts";
-import { formatIp, type IpAddress, parseIp } from "./ip-address.ts";
 
 /**
  * The addresses of one pool, and which of them are taken. Memory only: who has an address says so again (`claim`) to the

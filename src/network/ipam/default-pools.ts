@@ -1,6 +1,6 @@
+import { type Cidr, firstOf, formatCidr, lastOf, masked, overlaps, parseCidr, sizeOf } from "../../base/cidr.ts";
 import { LighterError } from "../../base/errors.ts";
-import { type Cidr, firstOf, formatCidr, lastOf, masked, overlaps, parseCidr, sizeOf } from "./cidr.ts";
-import { bitsOf, type Family } from "./ip-address.ts";
+import { bitsOf, type Family } from "../../base/ip-number.ts";
 
 /** A range that is cut into subnets of `size` bits, one a network. */
 export interface DefaultPool {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { parseIpAddress } from "../../base/ip-address.ts";
+import { formatIp, type IpAddress } from "../../base/ip-number.ts";
 import { formatMacAddress } from "../../linux/netlink/mod.ts";
-import { formatIp, type IpAddress } from "./ip-address.ts";
 
 /** "02:42" begins every one that Docker makes: locally administered, unicast. */
 const PREFIX = [0x02, 0x42];

@@ -1,6 +1,5 @@
 /** IP addresses as numbers, for arithmetic. */
-import { isIP } from "node:net";
-import { formatIpAddress, parseIpAddress } from "../../base/ip-address.ts";
+import { findIpAddress, formatIpAddress } from "./ip-address.ts";
 
 export type Family = 4 | 6;
 
@@ -16,9 +15,8 @@ export function bitsOf(family: Family): number {
 
 /** "10.0.0.1", "fd00::1"; undefined for anything else, and for an address with a zone. */
 export function parseIp(text: string): IpAddress | undefined {
-  if (isIP(text) === 0 || text.includes("%")) return undefined;
-  const bytes = parseIpAddress(text);
-  return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toHex()}`) };
+  const bytes = findIpAddress(text);
+  return bytes && { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toHex()}`) };
 }
 
 /** In the shortest form. */

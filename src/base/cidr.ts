@@ -1,4 +1,4 @@
-import { bitsOf, formatIp, type IpAddress, parseIp } from "./ip-address.ts";
+import { bitsOf, formatIp, type IpAddress, parseIp } from "./ip-number.ts";
 
 /** Addresses with the same first bits. `value` may have host bits, where it is an address with its network's prefix. */
 export interface Cidr extends IpAddress {

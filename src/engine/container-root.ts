@@ -1,7 +1,9 @@
 /** A container's "/", with its mounts, for those who read or write its files from outside (`docker cp`). */
+
 import { closeSync, rmSync } from "node:fs";
 import { ZERO_TIME } from "../base/time.ts";
-import { AT_FDCWD, bytePath, kernelError, O_DIRECTORY, O_PATH, tryOpenat } from "../linux/sys/fs.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
+import { bytePath, kernelError, O_DIRECTORY, O_PATH, tryOpenat } from "../linux/sys/fs.ts";
 import type { Container } from "./container.ts";
 import type { Engine } from "./engine.ts";
 import { markedForRemoval } from "./errors.ts";

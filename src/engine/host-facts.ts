@@ -1,11 +1,12 @@
 /** Reads from this machine what engine/config/ wants to know of it. */
+
 import { closeSync, fstatSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { arch, hostname, release } from "node:os";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { capabilitiesOf } from "../linux/capability/mod.ts";
 import { detectCgroupHost } from "../linux/cgroup/mod.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
 import {
-  AT_FDCWD,
   bytePath,
   ENOENT,
   ENOTDIR,

@@ -1,8 +1,10 @@
 /** What can be done with files of which nothing is known. */
+
 import { closeSync } from "node:fs";
 import { measureTree } from "../linux/measure-tree.ts";
 import { removeTreeAt } from "../linux/remove-tree.ts";
-import { AT_FDCWD, bytePath, O_DIRECTORY, O_PATH, openat } from "../linux/sys/fs.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
+import { bytePath, O_DIRECTORY, O_PATH, openat } from "../linux/sys/fs.ts";
 import type { FileJob, JobTable } from "./protocol.ts";
 
 /** The entry and all below it. `name`: bytes. */

@@ -16,16 +16,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testIf } from "../../tests/support/test-if.ts";
-import {
-  AT_FDCWD,
-  bytePath,
-  fsetxattr,
-  makeDevice,
-  O_DIRECTORY,
-  O_RDONLY,
-  openat,
-  tryMknodat,
-} from "../linux/sys/fs.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
+import { bytePath, fsetxattr, makeDevice, O_DIRECTORY, O_RDONLY, openat, tryMknodat } from "../linux/sys/fs.ts";
 import { copyDirectoryFromLayers } from "./copy-directory.ts";
 
 const rooted = testIf(process.getuid?.() === 0, "needs root");

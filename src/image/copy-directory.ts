@@ -2,11 +2,12 @@
  * Copies a directory of an image to the host: what an empty volume gets when it is mounted over it. Both sides are used
  * through fds, entry by entry, and no symlink is followed on either.
  */
+
 import { closeSync, openSync, readSync, type Stats, writeSync } from "node:fs";
 import { LighterError } from "../base/errors.ts";
 import { LAYER_PATH_MAX_DEPTH } from "../base/limits.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
 import {
-  AT_FDCWD,
   bytePath,
   chmodat,
   fchmod,

@@ -4,11 +4,12 @@
  * are interpreted within the stack.
  * Source: Linux Documentation/filesystems/overlayfs.rst (merged, opaque and white-out entries).
  */
+
 import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { SYMLINKS_MAX } from "../base/limits.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
 import {
-  AT_FDCWD,
   type BytePath,
   bytePath,
   ENOENT,

@@ -2,9 +2,11 @@
  * What the files below a directory take, while somebody may be changing them: by fds, no symlink followed, in a depth that
  * no path could name.
  */
+
 import { closeSync } from "node:fs";
+import { AT_FDCWD } from "./sys/abi.ts";
 import { type EntryStat, readEntries, statEntry } from "./sys/directory.ts";
-import { AT_FDCWD, bytePath, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, tryOpenat } from "./sys/fs.ts";
+import { bytePath, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, tryOpenat } from "./sys/fs.ts";
 
 const FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 /** Of deeper levels the fds are closed, and opened once more by ".." on the way back. */

@@ -13,7 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { measureTree } from "./measure-tree.ts";
 import { removeTreeAt } from "./remove-tree.ts";
-import { AT_FDCWD, bytePath, O_DIRECTORY, O_RDONLY, openat, tryMkdirat } from "./sys/fs.ts";
+import { AT_FDCWD } from "./sys/abi.ts";
+import { bytePath, O_DIRECTORY, O_RDONLY, openat, tryMkdirat } from "./sys/fs.ts";
 
 let directory = "";
 let fd = -1;

@@ -2,7 +2,8 @@ import { writeSync } from "node:fs";
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 
-const RETRY_MS = 2;
+/** How soon a fd that does not block, and was not ready, is tried again. */
+export const RETRY_MS = 2;
 
 /** Writes all of it. Blocks: a command of the runtime has nothing else to do meanwhile. */
 export function writeAll(fd: number, content: string | Uint8Array): void {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
+import { RETRY_MS } from "./output.ts";
 
 /**
  * A regular file's bytes. A FIFO in its place does not block us.
@@ -28,7 +29,6 @@ export function readToEnd(path: string, maxBytes: number): Buffer {
 }
 
 const CHUNK_BYTES = 65536;
-const RETRY_MS = 2;
 
 /** @throws LighterError ("invalid") if there are more bytes than that */
 export function readFdToEnd(fd: number, maxBytes: number, what: string): Buffer {

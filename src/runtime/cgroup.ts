@@ -1,4 +1,5 @@
 /** Ops that make a container's cgroup, join it and remove it. */
+
 import { dirname } from "node:path";
 import {
   BPF_PROG_ATTACH,
@@ -11,8 +12,8 @@ import {
   planCgroup,
 } from "../linux/cgroup/mod.ts";
 import { O, type OpList, text } from "../linux/program/builder.ts";
-import { AT_FDCWD } from "../linux/program/calls.ts";
 import type { SharedData } from "../linux/program/op.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { SLOT_INIT } from "./namespaces.ts";

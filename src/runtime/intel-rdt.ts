@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
-import { AT_REMOVEDIR, type OpList, text } from "../linux/program/builder.ts";
-import { AT_FDCWD } from "../linux/program/calls.ts";
+import { type OpList, text } from "../linux/program/builder.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../linux/sys/abi.ts";
+
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 

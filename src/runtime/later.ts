@@ -1,10 +1,10 @@
 import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
-import { LOCK_EX, O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
-import { AT_FDCWD } from "../linux/program/calls.ts";
+import { O, type OpExtras, OpList, slot, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
+import { AT_FDCWD, LOCK_EX } from "../linux/sys/abi.ts";
 
 /** What is left of a container when its init has ended, as its runtime remembers it. */
 export interface KeptContainer {

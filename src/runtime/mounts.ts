@@ -4,6 +4,7 @@ import { cgroupMounts } from "../linux/cgroup/mod.ts";
 import { ATTR, clearedByBind, type MountOptions, parseMountOptions } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
+import { MS_PRIVATE, MS_SLAVE } from "../linux/sys/abi.ts";
 import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { cloneHostTree, type HostSource, mountLayers, type Owners } from "./idmap.ts";
@@ -159,7 +160,6 @@ function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount,
 }
 
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
-const MS_SLAVE = 1 << 19;
 
 /**
  * In the child, as `cloneSources`, and for the same reasons: a clone of the root directory, unless it is made of
@@ -247,8 +247,6 @@ export function sendRoot(host: OpList, facts: HostFacts, isHeld: boolean): void 
 export function receiveRoot(init: OpList): void {
   init.add({ kind: "receive", out: ROOT, why: "the root, from the host's side" });
 }
-
-const MS_PRIVATE = 1 << 18;
 
 function makePrivate(init: OpList): void {
   init.setAttributesAt(

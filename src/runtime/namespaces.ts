@@ -1,6 +1,7 @@
 import { LighterError } from "../base/errors.ts";
 import { O, type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
+import { AF_INET, SOCK_DGRAM_CLOEXEC } from "../linux/sys/abi.ts";
 import type { NamespaceType, OciConfig, OciIdMapping, OciProcess } from "../spec/oci-runtime.ts";
 import { PRIVATE_PROC, writeOomScoreOf } from "./proc.ts";
 
@@ -154,8 +155,6 @@ export function becomeRoot(init: OpList): void {
   init.call("setresuid", [0, 0, 0], why);
 }
 
-const AF_INET = 2;
-const SOCK_DGRAM_CLOEXEC = 0o2 | 0o2000000;
 const IFF_UP_RUNNING = 0x41;
 
 /** `struct ifreq`: char name[16], short flags. Source: netdevice(7). */

@@ -4,6 +4,7 @@ import { parseMountinfo } from "../linux/mount/mountinfo.ts";
 import { ATTR, propagationOf } from "../linux/mount/options.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
 import type { DeviceType } from "../linux/program/op.ts";
+import { AT_SYMLINK_NOFOLLOW, MNT_DETACH, MS_SLAVE } from "../linux/sys/abi.ts";
 import type { DeviceOfHost, OciConfig, OciDevice } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { DEV, isKernelDirectory, type PlannedMount, ROOT } from "./mounts.ts";
@@ -12,10 +13,7 @@ const S_IFREG = 0o100000;
 const S_IFCHR = 0o20000;
 const S_IFBLK = 0o60000;
 const S_IFIFO = 0o10000;
-const AT_SYMLINK_NOFOLLOW = 0x100;
 const MS_MOVE = 0x2000;
-const MNT_DETACH = 2;
-const MS_SLAVE = 0x80000;
 
 /** Source: runtime-spec config-linux.md#default-devices. */
 const DEFAULT_DEVICES: readonly OciDevice[] = [

@@ -3,6 +3,7 @@ import { LighterError } from "../base/errors.ts";
 import { type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import { filterOf } from "../linux/seccomp/memo.ts";
+import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "../linux/sys/abi.ts";
 import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
 
 /**
@@ -12,10 +13,6 @@ import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
  * Source: runtime-spec config-linux.md#containerprocessstate, seccomp_unotify(2).
  */
 const AGENT: Slot = "agent";
-const AF_UNIX = 1;
-const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
-/** sizeof sun_path, with its NUL. Source: unix(7). */
-const SUN_PATH_BYTES = 108;
 
 /** @throws LighterError ("invalid") for metadata that nobody would get. */
 export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefined {

@@ -1,8 +1,10 @@
 /** Fds of shared file systems, from whom has them to the launcher, and back from a supervisor. */
+
 import { closeSync, readlinkSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
 import { FIRST_CARRIED_FD } from "../linux/program/format.ts";
-import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, tryOpenat } from "../linux/sys/fs.ts";
+import { AT_FDCWD } from "../linux/sys/abi.ts";
+import { O_DIRECTORY, O_PATH, O_RDONLY, tryOpenat } from "../linux/sys/fs.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { SharedFilesystem, StartRequest } from "./types.ts";

@@ -1,8 +1,8 @@
 import { prepareStandIn } from "../linux/process/stand-in.ts";
-import { LOCK_EX, LOCK_UN, O, OpList, text } from "../linux/program/builder.ts";
-import { AT_FDCWD } from "../linux/program/calls.ts";
+import { O, OpList, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
+import { AT_FDCWD, LOCK_EX, LOCK_UN } from "../linux/sys/abi.ts";
 import { duplicateFd } from "../linux/sys/memfd.ts";
 import { type KeptContainer, removeContainer } from "./later.ts";
 

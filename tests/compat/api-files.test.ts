@@ -1,8 +1,10 @@
 /** What is done with files of containers, images and volumes, however they were made: measured, removed. */
+
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { closeSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AT_FDCWD, bytePath, O_DIRECTORY, O_RDONLY, openat, tryMkdirat } from "../../src/linux/sys/fs.ts";
+import { AT_FDCWD } from "../../src/linux/sys/abi.ts";
+import { bytePath, O_DIRECTORY, O_RDONLY, openat, tryMkdirat } from "../../src/linux/sys/fs.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { eventually } from "../support/eventually.ts";
 

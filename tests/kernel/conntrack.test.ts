@@ -1,4 +1,5 @@
 // needs: nft
+
 import { beforeAll, beforeEach, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
@@ -8,14 +9,13 @@ import { parseIpAddress } from "../../src/base/ip-address.ts";
 import { listAll, parseConnection } from "../../src/linux/conntrack/messages.ts";
 import { forgetAddresses, forgetPlainToPort } from "../../src/linux/conntrack/mod.ts";
 import { type Message, NETLINK, NetlinkSocket } from "../../src/linux/netlink/mod.ts";
+import { AF_INET, AF_INET6 } from "../../src/linux/sys/abi.ts";
 import { enterNetworkNamespace } from "../support/enter-network-namespace.ts";
 import { testIf } from "../support/test-if.ts";
 
 const isRoot = process.getuid?.() === 0;
 const testAsRoot = testIf(isRoot, "needs root");
 const UDP = 17;
-const AF_INET = 2;
-const AF_INET6 = 10;
 let socket: NetlinkSocket;
 
 beforeAll(() => {

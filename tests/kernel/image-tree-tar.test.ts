@@ -1,4 +1,5 @@
 /** Tars of overlayfs's directories: what is unpacked again is what was there, and nothing of the host gets in. */
+
 import { afterEach, beforeEach, expect } from "bun:test";
 import { execFileSync } from "node:child_process";
 import {
@@ -26,8 +27,8 @@ import { isWhiteout } from "../../src/image/layered-fs.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
 import { type TreeTarOptions, writeFileTar, writeTreeTar } from "../../src/image/tree-tar.ts";
 import { LayerUnpacker } from "../../src/image/unpack.ts";
+import { AT_FDCWD } from "../../src/linux/sys/abi.ts";
 import {
-  AT_FDCWD,
   type BytePath,
   bytePath,
   fsetxattr,

@@ -1,6 +1,6 @@
 import { LighterError } from "../../src/base/errors.ts";
 import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../src/base/limits.ts";
-import { type ArgKind, AT_FDCWD, CALL_NAMES, type CallName, callOf } from "../../src/linux/program/calls.ts";
+import { type ArgKind, CALL_NAMES, type CallName, callOf } from "../../src/linux/program/calls.ts";
 import type { AnyField, Place, SharedData } from "../../src/linux/program/fields.ts";
 import {
   ARG_BLOB,
@@ -19,6 +19,7 @@ import {
   RELOCATION_BYTES,
 } from "../../src/linux/program/format.ts";
 import { type Arg, OP_KINDS, OPS, type Op, type OpKind, type Program, type Row } from "../../src/linux/program/op.ts";
+import { AT_FDCWD } from "../../src/linux/sys/abi.ts";
 import { errnoName } from "../../src/linux/sys/errno.ts";
 
 /**

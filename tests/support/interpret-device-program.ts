@@ -1,5 +1,5 @@
 import { assert } from "../../src/base/assert.ts";
-import { INSTRUCTION_BYTES, OPCODE } from "../../src/linux/cgroup/device-program.ts";
+import { EBPF_INSTRUCTION_BYTES, OPCODE } from "../../src/linux/cgroup/device-program.ts";
 
 /** What the kernel passes to a program of type BPF_PROG_TYPE_CGROUP_DEVICE. */
 export interface DeviceAccess {
@@ -29,7 +29,7 @@ export function interpretDeviceProgram(program: Uint8Array, { type, major, minor
     assert(typeof value === "number", `register ${register} holds no number`);
     return value;
   };
-  for (let at = 0; ; at += INSTRUCTION_BYTES) {
+  for (let at = 0; ; at += EBPF_INSTRUCTION_BYTES) {
     assert(at < program.length, "ran past the end");
     const target = view.getUint8(at + 1) & 15;
     const source = view.getUint8(at + 1) >> 4;
@@ -37,7 +37,7 @@ export function interpretDeviceProgram(program: Uint8Array, { type, major, minor
     const immediate = view.getUint32(at + 4, true);
     const jumpIf = (condition: boolean) => {
       assert(offset >= 0, "jumps backwards");
-      if (condition) at += offset * INSTRUCTION_BYTES;
+      if (condition) at += offset * EBPF_INSTRUCTION_BYTES;
     };
     switch (view.getUint8(at)) {
       case OPCODE.LOAD_WORD:

@@ -1,5 +1,8 @@
 import { LighterError } from "../../base/errors.ts";
 
+/** The period of a limit that says none. */
+export const CPU_PERIOD_DEFAULT_US = 100_000;
+
 const CPU_SHARES_MIN = 2;
 const CPU_SHARES_MAX = 262144;
 

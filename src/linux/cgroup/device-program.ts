@@ -1,5 +1,6 @@
 import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import type { DevicePolicy } from "./device-rules.ts";
+import { ACCESS_ALL } from "./device-rules.ts";
 
 /*
  * An eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE: 1 in r0 allows the access, 0 refuses it.
@@ -26,7 +27,7 @@ const BPF_F_ALLOW_MULTI = 2;
 export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers: { at: number; to: Uint8Array }[] } {
   const data = new ByteWriter(BPF_ATTR_BYTES)
     .u32(BPF_PROG_TYPE_CGROUP_DEVICE)
-    .u32(program.length / INSTRUCTION_BYTES)
+    .u32(program.length / EBPF_INSTRUCTION_BYTES)
     .zeros(40) // insns, license, log_level, log_size, log_buf, kern_version, prog_flags
     .bytes(utf8("lighter_devices")) // prog_name: 15 bytes and a NUL, for `bpftool cgroup show`
     .zeros(1)
@@ -51,7 +52,7 @@ export function encodeBpfAttach(): Uint8Array<ArrayBuffer> {
     .finish();
 }
 
-export const INSTRUCTION_BYTES = 8;
+export const EBPF_INSTRUCTION_BYTES = 8;
 
 /** Only the opcodes that the program has. Class, size or operation, and source are or-ed as the kernel does. */
 export const OPCODE = {
@@ -69,7 +70,6 @@ export const OPCODE = {
 } as const;
 
 const DEVICE_TYPE = { b: 1, c: 2 } as const; // BPF_DEVCG_DEV_*
-const ACCESS_ALL = 7;
 const [R0, R1, TYPE, ACCESS, MAJOR, MINOR] = [0, 1, 2, 3, 4, 5];
 
 /** One test of a rule: if it fails, the rule does not match and the program goes on behind it. */
@@ -82,7 +82,7 @@ type Instruction = { opcode: number; target: number; source?: number; offset?: n
  * refuses an access that overlaps it, as cgroup v1 does; runc's program lets O_RDWR through a denied "w".
  */
 export function compileDeviceProgram(policy: DevicePolicy): Uint8Array<ArrayBuffer> {
-  const out = new ByteWriter(INSTRUCTION_BYTES * (16 + 8 * policy.exceptions.length));
+  const out = new ByteWriter(EBPF_INSTRUCTION_BYTES * (16 + 8 * policy.exceptions.length));
   const emit = ({ opcode, target, source = 0, offset = 0, immediate = 0 }: Instruction) => {
     out
       .u8(opcode)

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { interpretDeviceProgram } from "../../../tests/support/interpret-device-program.ts";
 import type { OciDeviceRule } from "../../spec/oci-runtime.ts";
-import { compileDeviceProgram, INSTRUCTION_BYTES } from "./device-program.ts";
+import { compileDeviceProgram, EBPF_INSTRUCTION_BYTES } from "./device-program.ts";
 import { compileDeviceRules, defaultDeviceRules, deviceWritesV1, formatException } from "./device-rules.ts";
 
 const DENY_ALL: OciDeviceRule = { allow: false, access: "rwm" };
@@ -139,7 +139,7 @@ test("compileDeviceProgram compares numbers above 2^31 without a sign", () => {
 });
 
 test("compileDeviceProgram is as small as its rules", () => {
-  expect(compileDeviceProgram({ defaultAllow: false, exceptions: [] }).length).toBe(8 * INSTRUCTION_BYTES);
+  expect(compileDeviceProgram({ defaultAllow: false, exceptions: [] }).length).toBe(8 * EBPF_INSTRUCTION_BYTES);
   const most = { type: "c" as const, major: 1, minor: 3, access: 1 };
-  expect(compileDeviceProgram({ defaultAllow: false, exceptions: [most] }).length).toBe(16 * INSTRUCTION_BYTES);
+  expect(compileDeviceProgram({ defaultAllow: false, exceptions: [most] }).length).toBe(16 * EBPF_INSTRUCTION_BYTES);
 });

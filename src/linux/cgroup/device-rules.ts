@@ -4,7 +4,7 @@ import type { OciDeviceRule } from "../../spec/oci-runtime.ts";
 
 /** Bits of an access, as in BPF_DEVCG_ACC_* (linux/bpf.h). */
 export const DEVICE_ACCESS = { m: 1, r: 2, w: 4 } as const;
-const ACCESS_ALL = 7;
+export const ACCESS_ALL = 7;
 const U32_MAX = 0xffffffff;
 
 /** What an exception of a policy matches. */

@@ -1,6 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
 import type { OciResources, OciThrottle } from "../../spec/oci-runtime.ts";
 import {
+  CPU_PERIOD_DEFAULT_US,
   checkInteger,
   checkMemsw,
   cpuWeightFromShares,
@@ -32,7 +33,6 @@ type BlockIo = NonNullable<OciResources["blockIO"]>;
 
 const MEMORY_MAX = 2 ** 63;
 const MICROSECONDS_MAX = 2 ** 53;
-const CPU_PERIOD_DEFAULT_US = 100_000;
 
 /**
  * @param current of a live cgroup; absent: the cgroup is fresh. Live, an old quota may forbid the new period and the

@@ -2,18 +2,18 @@
  * Messages about connections that the kernel keeps track of.
  * Source: Linux include/uapi/linux/netfilter/nfnetlink_conntrack.h, net/netfilter/nf_conntrack_netlink.c.
  */
+
 import { assert } from "../../base/assert.ts";
 import type { Attribute, Attributes, Message } from "../netlink/mod.ts";
 import { attr, attributesOf, encodeMessage, NLM_F } from "../netlink/mod.ts";
+import { NFGENMSG_BYTES } from "../nftables/messages.ts";
+import { AF_INET, AF_INET6 } from "../sys/abi.ts";
 
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
 const IPCTNL_MSG_CT_GET_STATS = 5;
 const CTA_STATS_GLOBAL_ENTRIES = 1;
-const NFGENMSG_BYTES = 4;
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 const CTA = { original: 1, reply: 2, status: 3, id: 12, zone: 18, filter: 25 } as const;
 const CTA_TUPLE = { ip: 1, proto: 2 } as const;

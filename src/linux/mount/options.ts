@@ -1,4 +1,5 @@
 import { LighterError } from "../../base/errors.ts";
+import { MS_PRIVATE, MS_SLAVE } from "../sys/abi.ts";
 
 /** Mount options of the runtime-spec, sorted by who takes them. Source: runtime-spec config.md#linux-mount-options. */
 export interface MountOptions {
@@ -50,8 +51,6 @@ export function clearedByBind({ set, clear }: Pick<MountOptions, "set" | "clear"
 }
 
 const MS_UNBINDABLE = 1 << 17;
-const MS_PRIVATE = 1 << 18;
-const MS_SLAVE = 1 << 19;
 const MS_SHARED = 1 << 20;
 
 const PROPAGATION: ReadonlyMap<string, number> = new Map([

@@ -1,4 +1,6 @@
 import { formatIpAddress } from "../../base/ip-address.ts";
+import { NFNL_SUBSYS_NFTABLES } from "../nftables/messages.ts";
+import { NFTA_TABLE } from "../nftables/watch.ts";
 import { IFA } from "./addresses.ts";
 import type { Attributes } from "./attributes.ts";
 import { viewOf } from "./attributes.ts";
@@ -23,7 +25,6 @@ import { NDA } from "./neighbours.ts";
 import { RTA } from "./routes.ts";
 
 const RTM_NAMES = new Map<number, string>(Object.entries(RTM).map(([name, type]) => [type, name]));
-const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_NAMES = [
   "NEWTABLE",
   "GETTABLE",
@@ -35,8 +36,6 @@ const NFT_NAMES = [
   "GETRULE",
   "DELRULE",
 ];
-/** NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE; NFTA_CHAIN_NAME. */
-const NFTA_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 
 /**

@@ -18,7 +18,7 @@ export interface Table {
   name: string;
 }
 
-const NFNL_SUBSYS_NFTABLES = 10;
+export const NFNL_SUBSYS_NFTABLES = 10;
 /** NFT_MSG_*, those that we use. */
 export const NFT_MESSAGE = {
   ...{ newTable: 0, getTable: 1, deleteTable: 2, newChain: 3, getChain: 4, newRule: 6, newSet: 9 },

@@ -5,7 +5,7 @@ import { portNumber } from "./values.ts";
 
 const TABLE: Table = { family: "ip", name: "lighter-resolver" };
 const RESOLVER = Uint8Array.of(127, 0, 0, 11);
-const DNS_PORT = 53;
+export const DNS_PORT = 53;
 const PROTOCOLS = { tcp: 6, udp: 17 };
 const IPV4_DESTINATION = 16;
 

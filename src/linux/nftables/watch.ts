@@ -4,7 +4,7 @@ import { FAMILY, NFGENMSG_BYTES, NFT_MESSAGE, nftMessageOf, type Table } from ".
 /** Of the netlink protocol's groups: changes of nf_tables. */
 export const NFNLGRP_NFTABLES = 7;
 /** In every message about a table or something in it. */
-const NFTA_TABLE = 1;
+export const NFTA_TABLE = 1;
 
 /** True for what the kernel tells of a change in this table. Elements of sets that a rule adds by itself are told as well. */
 export function isAboutTable(message: Message, table: Table): boolean {

@@ -1,7 +1,8 @@
 import { utf8 } from "../../base/bytes.ts";
 import { align4 } from "../netlink/attributes.ts";
 import { joinMessages } from "../netlink/messages.ts";
-import { AT_FDCWD, type CallName, RESOLVE } from "./calls.ts";
+import { AT_EMPTY_PATH, AT_FDCWD } from "../sys/abi.ts";
+import { type CallName, RESOLVE } from "./calls.ts";
 import type { Arg, NetlinkProtocol, Op, SharedData, Slot } from "./op.ts";
 
 /** What every op may have besides its arguments. */
@@ -13,7 +14,6 @@ export interface OpExtras {
 }
 
 const O_RDONLY_CLOEXEC = 0o2000000;
-const AT_EMPTY_PATH = 0x1000;
 const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const FSCONFIG_SET_FLAG = 0;
@@ -38,13 +38,6 @@ export const O = {
   DIRECTORY: 0o200000,
   CLOEXEC: 0o2000000,
 } as const;
-
-/** A flag of unlinkat(2). */
-export const AT_REMOVEDIR = 0x200;
-
-/** Operations of flock(2). */
-export const LOCK_EX = 2;
-export const LOCK_UN = 8;
 
 export function text(value: string): Arg {
   return { text: value };

@@ -30,8 +30,6 @@ export interface Call {
   args: readonly ArgKind[];
 }
 
-export const AT_FDCWD = -100;
-
 /** Of struct open_how. Source: openat2(2). */
 export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
 

@@ -1,6 +1,7 @@
 import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
-import { type ArgKind, AT_FDCWD, type Call, callOf, ENUM_TABLES, type FlagTable, type NumberForm } from "./calls.ts";
+import { AT_FDCWD } from "../sys/abi.ts";
+import { type ArgKind, type Call, callOf, ENUM_TABLES, type FlagTable, type NumberForm } from "./calls.ts";
 import type { AnyField, Place, SharedData } from "./fields.ts";
 import { type Arg, type NetlinkProtocol, OPS, type Op, type Program, type Row } from "./op.ts";
 

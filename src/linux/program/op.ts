@@ -1,5 +1,6 @@
 /** What a program is made of: one row for each op, from which its type, its bytes, its check in the launcher and its line come. */
-import { AT_FDCWD, type CallName, CLONE_FLAGS, RESOLVE } from "./calls.ts";
+import { AT_FDCWD } from "../sys/abi.ts";
+import { type CallName, CLONE_FLAGS, RESOLVE } from "./calls.ts";
 import {
   type AnyField,
   bytes,

@@ -2,6 +2,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { SECCOMP_MAX_RULES } from "../../base/limits.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../spec/oci-runtime.ts";
+import { errnoNumber } from "../sys/errno.ts";
 import { ARCH_FAMILY, ARCH_INFO, ARM_PRIVATE_BASE, SCMP_ARCHES, type SeccompArch, syscallNumber } from "./arch.ts";
 import type { NativeArch } from "./native.ts";
 
@@ -14,9 +15,7 @@ const RET_TRACE = 0x7ff00000;
 const RET_LOG = 0x7ffc0000;
 const RET_ALLOW = 0x7fff0000;
 
-const EPERM = 1;
-const ENOSYS = 38;
-const RET_ENOSYS = RET_ERRNO | ENOSYS;
+const RET_ENOSYS = RET_ERRNO | errnoNumber("ENOSYS");
 /** The kernel's MAX_ERRNO; it would silently make more of a larger number. */
 const MAX_ERRNO = 4095;
 
@@ -83,7 +82,7 @@ function invalid(path: string, what: string): LighterError {
 function readAction(name: string, errnoRet: number | undefined, path: string, errnoPath: string): number {
   const action = ACTION_BY_NAME.get(name);
   if (!action) throw invalid(path, `"${name}" is not an action`);
-  if (errnoRet === undefined) return action.maxErrnoRet === undefined ? action.ret : action.ret | EPERM;
+  if (errnoRet === undefined) return action.maxErrnoRet === undefined ? action.ret : action.ret | errnoNumber("EPERM");
   // config-linux.md#seccomp: an errno for an action that has none must fail.
   if (action.maxErrnoRet === undefined) throw invalid(errnoPath, `is given, but ${name} returns no errno`);
   if (!Number.isInteger(errnoRet) || errnoRet < 0 || errnoRet > action.maxErrnoRet)

@@ -1,14 +1,11 @@
 import { closeSync } from "node:fs";
 import { utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
+import { AF_UNIX, SOCK_DGRAM_CLOEXEC, SUN_PATH_BYTES } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 
-const AF_UNIX = 1;
-const SOCK_DGRAM_CLOEXEC = 0o2 | 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-/** sizeof sun_path. Source: unix(7). */
-const PATH_BYTES = 108;
 
 /**
  * One datagram to a unix socket; "@name" is an abstract one. Does not wait for a full receiver.
@@ -17,8 +14,8 @@ const PATH_BYTES = 108;
  */
 export function sendDatagram(path: string, bytes: Uint8Array): void {
   const name = utf8(path);
-  if (name.length >= PATH_BYTES)
-    throw new LighterError("invalid", `socket path "${path}" is longer than ${PATH_BYTES - 1} bytes`);
+  if (name.length >= SUN_PATH_BYTES)
+    throw new LighterError("invalid", `socket path "${path}" is longer than ${SUN_PATH_BYTES - 1} bytes`);
   const isAbstract = path.startsWith("@");
   // An abstract name is all bytes of the address and begins with a NUL; a path ends with one.
   const address = new Uint8Array(2 + name.length + (isAbstract ? 0 : 1));

@@ -1,17 +1,9 @@
 /** Directories by fd, a piece at a time: a container may have made one of ten million names. */
-import { closeSync } from "node:fs";
 
-import {
-  AT_FDCWD,
-  type BytePath,
-  bytePath,
-  kernelError,
-  O_DIRECTORY,
-  O_RDONLY,
-  PATH_MAX,
-  showPath,
-  tryOpenat,
-} from "./fs.ts";
+import { closeSync } from "node:fs";
+import { AT_EMPTY_PATH, AT_FDCWD } from "./abi.ts";
+
+import { type BytePath, bytePath, kernelError, O_DIRECTORY, O_RDONLY, PATH_MAX, showPath, tryOpenat } from "./fs.ts";
 import { check, lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
 
@@ -82,7 +74,6 @@ export interface EntryStat {
 }
 
 const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT = 0x100 | 0x800;
-const AT_EMPTY_PATH = 0x1000;
 /** STATX_TYPE | STATX_NLINK | STATX_INO | STATX_SIZE */
 const WANTED = 0x1 | 0x4 | 0x100 | 0x200;
 

@@ -1,9 +1,9 @@
 import { ptr } from "bun:ffi";
+import { AT_FDCWD } from "./abi.ts";
 import { address, check, cString, libc } from "./libc.ts";
 
 const SYS_MKNODAT = process.arch === "arm64" ? 33 : 259;
 const S_IFIFO = 0o010000;
-const AT_FDCWD = -100;
 
 /** A FIFO, mode 0600 whatever the umask is not looser than. Source: mkfifo(3). */
 export function makeFifo(path: string): void {

@@ -1,7 +1,7 @@
 import { errnoOf } from "../../base/errors.ts";
+import { LOCK_EX } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 
-const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /** Takes the exclusive lock of the open file, waiting for whoever has it. The fd's end releases it. (flock(2)) */

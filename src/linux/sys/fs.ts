@@ -7,8 +7,10 @@
  * Every call is synchronous and throws a `LighterError` ("kernel") with the errno's name; the ones a caller expects
  * to fail in the normal course of things (`tryX`) return a negative errno instead, for speed.
  */
+
 import { constants } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
 import { errnoName, errnoText } from "./errno.ts";
 import { lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
@@ -42,10 +44,6 @@ const libc = libcSymbols({
 /** The same on every architecture (unified numbers since Linux 5.x). */
 const SYS_OPENAT2 = 437;
 
-export const AT_FDCWD = -100;
-const AT_EMPTY_PATH = 0x1000;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_REMOVEDIR = 0x200;
 export const O_PATH = 0o10000000;
 export const O_CLOEXEC = 0o2000000;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;

@@ -1,17 +1,14 @@
 import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
+import { AF_INET, AF_INET6, SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 const IPPROTO_SCTP = 132;
-const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
-const SO_ATTACH_FILTER = 26;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 

@@ -1,14 +1,13 @@
 import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
+import { SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
-const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
-const SO_ATTACH_FILTER = 26;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;

@@ -7,15 +7,13 @@
  *   72 struct cmsghdr  u64 length, i32 level, i32 type, i32 fd…
  *  128 the bytes
  */
+
 import { LighterError } from "../../base/errors.ts";
+import { AF_UNIX, MSG_NOSIGNAL_DONTWAIT, SOCK_STREAM_CLOEXEC, SOL_SOCKET } from "./abi.ts";
 import { address, check, lastErrno, libc } from "./libc.ts";
 
-const AF_UNIX = 1;
-const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
 const SOCK_SEQPACKET_CLOEXEC = 0o5 | 0o2000000;
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
-const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
 const IOVEC_AT = 56;

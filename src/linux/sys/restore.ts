@@ -1,6 +1,7 @@
 /** Calls that restoring a checkpoint needs and nothing else does. */
 
 import { errnoOf } from "../../base/errors.ts";
+import { MNT_DETACH } from "./abi.ts";
 import { check, cString } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
 
@@ -12,7 +13,6 @@ const libc = libcSymbols({
 
 const MS_BIND = 0x1000n;
 const MS_REC = 0x4000n;
-const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
 /** The tree of mounts at `source`, at `target` too. (mount(2)) */

@@ -1,11 +1,12 @@
 /** Bytes of a socket, pipe or file, for a process of one thread that has nothing else to do. */
+
 import { readSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
+import { MSG_NOSIGNAL_DONTWAIT } from "./abi.ts";
 import { lastErrno, libc } from "./libc.ts";
 
 const POLLIN = 1;
 const POLLOUT = 4;
-const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 const WAIT_MS = 1000;
 
 /** Until the fd is ready, or its other end is gone. `onWait` is called again and again meanwhile. */

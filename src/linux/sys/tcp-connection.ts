@@ -1,10 +1,9 @@
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
+import { AF_INET, AF_INET6 } from "./abi.ts";
 import { check, cString, libc } from "./libc.ts";
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
 
 /**

@@ -4,21 +4,18 @@ import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../../base/limits.ts";
+import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 import { sendWithFds } from "./passed-fds.ts";
 
-const AF_UNIX = 1;
-const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = SOCK_STREAM_CLOEXEC | 0o4000;
-/** sizeof sun_path, with its NUL. Source: unix(7). */
-const PATH_BYTES = 108;
 
 /**
  * A name for a socket that fits into `sun_path`: its own, or one by way of its directory's fd, which is good until
  * `close`. Source: unix(7), proc_pid_fd(5).
  */
 export function shortSocketPath(path: string): { path: string; close: () => void } {
-  if (utf8(path).length < PATH_BYTES) return { path, close: () => {} };
+  if (utf8(path).length < SUN_PATH_BYTES) return { path, close: () => {} };
   const fd = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   return { path: `/proc/self/fd/${fd}/${basename(path)}`, close: () => closeSync(fd) };
 }
@@ -28,8 +25,8 @@ const BACKLOG = ATTACHED_CLIENTS_MAX + 24;
 
 function socketAddress(path: string): Uint8Array {
   const bytes = utf8(path);
-  if (bytes.length >= PATH_BYTES)
-    throw new LighterError("invalid", `socket path "${path}" is longer than ${PATH_BYTES - 1} bytes`);
+  if (bytes.length >= SUN_PATH_BYTES)
+    throw new LighterError("invalid", `socket path "${path}" is longer than ${SUN_PATH_BYTES - 1} bytes`);
   const address = new Uint8Array(2 + bytes.length + 1);
   address[0] = AF_UNIX;
   address.set(bytes, 2);

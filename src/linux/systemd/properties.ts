@@ -1,7 +1,7 @@
 import { LighterError } from "../../base/errors.ts";
 import { CPUSET_MAX_NUMBER } from "../../base/limits.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
-import { cpuWeightFromShares, swapMaxFromMemsw, withPlainNumbers } from "../cgroup/convert.ts";
+import { CPU_PERIOD_DEFAULT_US, cpuWeightFromShares, swapMaxFromMemsw, withPlainNumbers } from "../cgroup/convert.ts";
 import type { DeviceException } from "../cgroup/device-rules.ts";
 import { compileDeviceRules, DEVICE_ACCESS } from "../cgroup/device-rules.ts";
 import type { Variant } from "./wire.ts";
@@ -11,7 +11,6 @@ export type Property = [string, Variant];
 
 /** What systemd calls "no limit". */
 const INFINITY = 2n ** 64n - 1n;
-const CPU_PERIOD_DEFAULT_US = 100_000;
 const MICROSECONDS = 1_000_000;
 /** systemd keeps the quota as whole percents of a CPU: so many microseconds a second. */
 const CPU_QUOTA_STEP_US = 10_000;

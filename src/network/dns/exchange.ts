@@ -1,10 +1,9 @@
 import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { DNS_SERVER_TIMEOUT_MS, DNS_STRANGERS_MAX } from "../../base/limits.ts";
+import { DNS_PORT } from "../../linux/nftables/resolver-redirect.ts";
 import { beginTcpConnection, withZoneIndex } from "../../linux/sys/tcp-connection.ts";
 import { FrameReader, frame } from "./length-framed.ts";
 import { MESSAGE_MAX_BYTES } from "./message.ts";
-
-const DNS_PORT = 53;
 
 /** How a client asks is how we ask for it. */
 export type Protocol = "udp" | "tcp";

@@ -1,0 +1,29 @@
+/** Numbers of the kernel's interface that more than one file needs. Source: the kernel's headers in include/uapi. */
+
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+export const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
+export const SOCK_DGRAM_CLOEXEC = 0o2 | 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_ATTACH_FILTER = 26;
+export const MSG_NOSIGNAL_DONTWAIT = 0x4040;
+
+/** sizeof sun_path, with its NUL. Source: unix(7). */
+export const SUN_PATH_BYTES = 108;
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+/** A flag of unlinkat(2). */
+export const AT_REMOVEDIR = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
+
+/** Operations of flock(2). */
+export const LOCK_EX = 2;
+export const LOCK_UN = 8;
+
+export const MS_PRIVATE = 1 << 18;
+export const MS_SLAVE = 1 << 19;
+export const MNT_DETACH = 2;

@@ -13,7 +13,7 @@ const FIRST_FD = 5;
 export type Input = AsyncIterable<Uint8Array> | RawBody;
 
 /** In the daemon. */
-export interface OpenInput {
+interface OpenInput {
   /** The worker's, in the order of the above. */
   fds: readonly number[];
   /** Rejects with what the source throws; that the other end reads no more is no failure: its process has said why. */

@@ -7,12 +7,8 @@ import type { HostFacts } from "./host-facts.ts";
 import { CLONE, formatIdMap, hostIdOf, SLOT_INIT } from "./namespaces.ts";
 import { PRIVATE_PROC } from "./proc.ts";
 
-/** Texts of uid_map and gid_map; `recursive`: also for the mounts below. */
-export interface Owners {
-  uidMap: string;
-  gidMap: string;
-  recursive: boolean;
-}
+/** Texts of uid_map and gid_map, or the user namespace that has them; `recursive`: also for the mounts below. */
+export type Owners = ({ uidMap: string; gidMap: string } | { namespacePath: string }) & { recursive: boolean };
 
 /** A directory that the host's side clones for init, which could not, or not as it is to be. */
 export interface HostSource {
@@ -59,14 +55,58 @@ export function cloneOnHost(host: OpList, sources: readonly HostSource[]): void 
 }
 
 /** A user namespace with the mapping: the one of `namespaces`, or a new one, which goes there. */
-function ownersNamespace(host: OpList, namespaces: Map<string, Slot>, { uidMap, gidMap }: Owners, why: string): Slot {
-  const key = `${uidMap}/${gidMap}`;
+function ownersNamespace(host: OpList, namespaces: Map<string, Slot>, owners: Owners, why: string): Slot {
+  const key = "namespacePath" in owners ? owners.namespacePath : `${owners.uidMap}/${owners.gidMap}`;
   const known = namespaces.get(key);
   if (known !== undefined) return known;
   const out = host.fresh("owners");
-  host.add({ kind: "userNamespace", uidMap, gidMap, proc: PRIVATE_PROC, out, why });
+  openOwners(host, owners, out, why);
   namespaces.set(key, out);
   return out;
+}
+
+/** Host side: a user namespace with the mapping. */
+function openOwners(host: OpList, owners: Owners, out: Slot, why: string): void {
+  if ("namespacePath" in owners) host.open(owners.namespacePath, O.RDONLY, out, why);
+  else host.add({ kind: "userNamespace", uidMap: owners.uidMap, gidMap: owners.gidMap, proc: PRIVATE_PROC, out, why });
+}
+
+/** An idmapped mount whose source is there only when init has made others. */
+export interface MappedLate {
+  owners: Owners;
+  /** Gets the source's clone. */
+  clone: Slot;
+  recursive: boolean;
+  why: string;
+}
+
+/** The user namespace that maps the owners of a late mount. */
+export function ownersOf(clone: Slot): Slot {
+  return `owners of ${clone}`;
+}
+
+/** Host side, before the clone. */
+export function openOwnersOf(host: OpList, late: readonly MappedLate[]): void {
+  for (const { owners, clone, why } of late) openOwners(host, owners, ownersOf(clone), why);
+}
+
+/** Host side, when init has them, or their mounts. */
+export function closeOwnersOf(host: OpList, late: readonly MappedLate[]): void {
+  for (const { clone, why } of late) host.close(ownersOf(clone), why);
+}
+
+/**
+ * Host side, for an init that is in a user namespace, and so may map nobody's owners: it sends each source, which it has opened, and
+ * gets the clone.
+ */
+export function mapForInit(host: OpList, late: readonly MappedLate[]): void {
+  for (const { owners, clone, recursive, why } of late) {
+    host.add({ kind: "receive", out: "inside", why });
+    inMountsOfInit(host, () => host.cloneTreeOf("inside", recursive, clone, why));
+    host.mapOwners(clone, ownersOf(clone), owners.recursive, `${why}: idmap`);
+    host.add({ kind: "send", fd: clone, why });
+    for (const fd of ["inside", clone]) host.close(fd, "init has it");
+  }
 }
 
 /** A clone of what is mounted at a host path. A part is resolved under the path's fd, then used by its own. */

@@ -7,7 +7,7 @@ import type { Slot } from "../linux/program/op.ts";
 import { MS_PRIVATE, MS_SLAVE } from "../linux/sys/abi.ts";
 import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
-import { cloneHostTree, type HostSource, mountLayers, type Owners } from "./idmap.ts";
+import { cloneHostTree, type HostSource, type MappedLate, mountLayers, type Owners, ownersOf } from "./idmap.ts";
 import { formatIdMap } from "./namespaces.ts";
 import { PROC_SUPER_MAGIC } from "./proc.ts";
 
@@ -74,7 +74,8 @@ export function planMounts(config: OciConfig, label: string | undefined): Planne
       destination,
       why: `${where} on ${destination}`,
       clone: `source.${index}`,
-      ...(owners ? { owners } : bind ? insideRoot(config, mount) : {}),
+      ...(owners ? { owners } : {}),
+      ...(bind ? insideRoot(config, mount) : {}),
     };
   });
 }
@@ -87,18 +88,22 @@ function insideRoot({ root }: OciConfig, { source }: OciMount): Pick<PlannedMoun
 }
 
 /**
- * A mount's own mappings, or with the option alone those of the container's user namespace.
+ * A mount's own mappings, or with the option alone those of the container's user namespace, also where that is another's.
  * Source: runtime-spec config.md#posix-platform-mounts.
  */
 function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, where: string): Owners | undefined {
   const { uidMappings = [], gidMappings = [] } = mount;
   const own = uidMappings.length > 0 || gidMappings.length > 0;
   if (!own && !options.idmap) return undefined;
-  const uids = own ? uidMappings : (config.linux?.uidMappings ?? []);
-  const gids = own ? gidMappings : (config.linux?.gidMappings ?? []);
+  const recursive = options.idmap === "ridmap";
+  const { uidMappings: uidsOfAll = [], gidMappings: gidsOfAll = [], namespaces = [] } = config.linux ?? {};
+  const joined = namespaces.find(({ type }) => type === "user")?.path;
+  if (!own && joined && uidsOfAll.length === 0 && gidsOfAll.length === 0) return { namespacePath: joined, recursive };
+  const uids = own ? uidMappings : uidsOfAll;
+  const gids = own ? gidMappings : gidsOfAll;
   if (uids.length === 0 || gids.length === 0)
     throw new LighterError("invalid", `${where}: an idmapped mount needs uidMappings and gidMappings`);
-  return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive: options.idmap === "ridmap" };
+  return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive };
 }
 
 /** Those of the mounts whose owners are mapped, or that are file systems shared with others. `namespaceFd`: of which one. */
@@ -107,13 +112,22 @@ export function hostSources(
   bundlePath: string,
   namespaceFd: (filesystem: number) => number,
 ): HostSource[] {
-  return plan.flatMap(({ mount, options, why, clone, owners }) => {
+  return plan.flatMap(({ mount, options, why, clone, owners, inside }) => {
     const { part, filesystem } = mount as VolumeMount;
     const source = { part: part?.path, recursive: options.recursive, owners, out: clone, why };
     if (filesystem !== undefined)
       return [{ ...source, path: "/", namespaceFd: namespaceFd(filesystem), mapIfPossible: true }];
-    return owners === undefined ? [] : [{ ...source, path: sourcePath(mount, bundlePath, why) }];
+    return owners === undefined || inside !== undefined
+      ? []
+      : [{ ...source, path: sourcePath(mount, bundlePath, why) }];
   });
+}
+
+/** Idmapped mounts of what the root has when the mounts before them are made. */
+export function mappedLate(plan: readonly PlannedMount[]): MappedLate[] {
+  return plan.flatMap(({ owners, inside, clone, why, options: { recursive } }) =>
+    owners && inside !== undefined ? [{ owners, clone, recursive, why }] : [],
+  );
 }
 
 function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
@@ -327,10 +341,7 @@ export function hasNamespace(config: OciConfig, wanted: NamespaceType): boolean 
 
 function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: PlannedMount): void {
   const { mount, options, destination, why, clone, inside } = planned;
-  if (inside !== undefined) {
-    init.openInRoot(ROOT, inside, O.PATH, "inside", why);
-    init.cloneTreeOf("inside", options.recursive, clone, why);
-  }
+  if (inside !== undefined) cloneInside(init, config, planned, inside);
   if (destination === "/proc")
     init.add({ kind: "checkFilesystem", fd: clone, magic: PROC_SUPER_MAGIC, why: `${why}: only a procfs` });
   replaceAttributes(init, planned);
@@ -345,6 +356,18 @@ function mountBind(init: OpList, host: HostFacts, config: OciConfig, planned: Pl
   const kind = part?.type ?? (filesystem === undefined ? (known ?? host.kindOf(mount.source!)) : "directory");
   const type = kind === "directory" ? "directory" : "file";
   attach(init, clone, destination, type, why);
+}
+
+function cloneInside(init: OpList, config: OciConfig, planned: PlannedMount, inside: string): void {
+  const { options, owners, clone, why } = planned;
+  init.openInRoot(ROOT, inside, O.PATH, "inside", why);
+  if (owners && hasNamespace(config, "user")) {
+    init.add({ kind: "send", fd: "inside", why: `${why}: for the host's side to map its owners` });
+    init.add({ kind: "receive", out: clone, why });
+    return;
+  }
+  init.cloneTreeOf("inside", options.recursive, clone, why);
+  if (owners) init.mapOwners(clone, ownersOf(clone), owners.recursive, `${why}: idmap`);
 }
 
 /** A shared file system keeps what its volume says. So does any source what is locked: see mount_namespaces(7). */

@@ -155,7 +155,11 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
       const bind = { type: "bind", source: stage.directory, options: ["bind", "idmap"] };
       await startsFail(["/bin/true"], {
         change: (config) => {
-          config.mounts!.push({ ...bind, destination: "/data/work", uidMappings: ids, gidMappings: ids });
+          const inside = join(stage.rootfs, "data");
+          config.mounts!.push(
+            { ...bind, destination: "/data/work", uidMappings: ids, gidMappings: ids },
+            { ...bind, source: inside, destination: "/data/made", uidMappings: ids, gidMappings: ids },
+          );
           config.linux!.seccomp = {
             defaultAction: "SCMP_ACT_ALLOW",
             listenerPath: path,
@@ -174,6 +178,8 @@ describe("a start whose op k fails says so and leaves the host as it was", () =>
         const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
         config.linux!.namespaces!.push({ type: "user" });
         Object.assign(config.linux!, { uidMappings: mappings, gidMappings: mappings });
+        const source = join(stage.rootfs, "data");
+        config.mounts!.push({ destination: "/data/made", type: "bind", source, options: ["bind", "idmap"] });
       },
     }),
   );

@@ -517,6 +517,53 @@ describe("runtime-spec config#mounts", () => {
     expect(await failureOf(stage.run("true", { change: none }))).toMatchObject({ code: "not-supported" });
   });
 
+  rooted(
+    "idmap of what an earlier mount has put into the root, alone and in user namespaces, own and joined",
+    async () => {
+      const source = join(stage.directory, "put");
+      mkdirSync(join(source, "below"), { recursive: true });
+      writeFileSync(join(source, "below/file"), "");
+      chownSync(join(source, "below/file"), 1000, 1001);
+      for (const name of ["first", "second"]) mkdirSync(join(stage.rootfs, "data", name), { recursive: true });
+      chmodSync(stage.directory, 0o711);
+      const ids = (hostID: number) => {
+        const mappings = [{ containerID: 0, hostID, size: 65536 }];
+        return { uidMappings: mappings, gidMappings: mappings };
+      };
+      const change =
+        (mappings: Partial<OciMount>, more: (config: OciConfig) => void = () => {}) =>
+        (config: OciConfig) => {
+          const inside = join(stage.rootfs, "data/first/below");
+          withMounts(
+            { destination: "/data/first", type: "bind", source, options: ["bind"] },
+            { destination: "/data/second", type: "bind", source: inside, options: ["rbind", "idmap"], ...mappings },
+          )(config);
+          more(config);
+        };
+      const show = "stat -c %u:%g /data/first/below/file /data/second/file";
+      expect(await outputOf(show, change(ids(50_000)))).toBe("1000:1001\n51000:51001\n");
+      const user = (config: OciConfig) => {
+        config.linux!.namespaces!.push({ type: "user" });
+        Object.assign(config.linux!, ids(200_000));
+      };
+      expect(await outputOf(show, change({}, user))).toBe("65534:65534\n1000:1001\n");
+      expect(await outputOf(show, change(ids(201_000), user))).toBe("65534:65534\n2000:2001\n");
+      const sleeper = await stage.sleeper({ change: user });
+      try {
+        const joined = (config: OciConfig) =>
+          void config.linux!.namespaces!.push({ type: "user", path: `/proc/${sleeper.pid}/ns/user` });
+        expect(await outputOf(show, change({}, joined))).toBe("65534:65534\n1000:1001\n");
+        const outside = (config: OciConfig) => {
+          joined(config);
+          withMounts({ destination: "/data/second", type: "bind", source, options: ["bind", "idmap"] })(config);
+        };
+        expect(await outputOf("stat -c %u:%g /data/second/below/file", outside)).toBe("1000:1001\n");
+      } finally {
+        await sleeper.end();
+      }
+    },
+  );
+
   rooted("recursive attributes reach the mounts below a bind, plain ones do not", async () => {
     const source = join(stage.directory, "tree");
     mkdirSync(join(source, "sub"), { recursive: true });

@@ -10,7 +10,7 @@ import * as netDevices from "../../src/runtime/net-devices.ts";
 import * as network from "../../src/runtime/network.ts";
 import { compileStandIn, type StandInPlan } from "../../src/runtime/stand-in.ts";
 import type { StartRequest } from "../../src/runtime/types.ts";
-import type { NamespaceType, OciConfig, VolumeMount } from "../../src/spec/oci-runtime.ts";
+import type { NamespaceType, OciConfig, OciMount, VolumeMount } from "../../src/spec/oci-runtime.ts";
 import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
 
 await loadCompiler();
@@ -118,6 +118,20 @@ function mapped(config: OciConfig): void {
   config.linux!.namespaces!.push({ type: "user" });
   config.linux!.uidMappings = mappings;
   config.linux!.gidMappings = mappings;
+}
+
+/** What an earlier mount has put into the root, with other owners. */
+function idmapInside(config: OciConfig, mappings: Partial<OciMount>): void {
+  config.mounts!.push(
+    { destination: "/put", type: "bind", source: "/srv/put", options: ["bind"] },
+    {
+      destination: "/seen",
+      type: "bind",
+      source: "/images/alpine/put/below",
+      options: ["rbind", "idmap"],
+      ...mappings,
+    },
+  );
 }
 
 function listened(config: OciConfig): void {
@@ -343,6 +357,18 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       config.linux!.namespaces = config.linux!.namespaces!.map(({ type }) =>
         ["user", "network"].includes(type) ? { type, path: `/proc/4242/ns/${type}` } : { type },
       );
+    },
+  }),
+  start("idmapped-inside", {
+    change: (config) => {
+      const ids = [{ containerID: 0, hostID: 1000, size: 65_536 }];
+      idmapInside(config, { uidMappings: ids, gidMappings: ids });
+    },
+  }),
+  start("idmapped-inside-user-namespace", {
+    change: (config) => {
+      mapped(config);
+      idmapInside(config, {});
     },
   }),
   start("process", {

@@ -2,7 +2,16 @@
 import { OpList, slot } from "../../linux/program/builder.ts";
 import type { Op } from "../../linux/program/op.ts";
 import { cloneProcess, makeCgroup } from "../cgroup.ts";
-import { cloneElsewhere, cloneOnHost, closeOnHost, inMountsOfInit, mountIdmappedRoot } from "../idmap.ts";
+import {
+  cloneElsewhere,
+  cloneOnHost,
+  closeOnHost,
+  closeOwnersOf,
+  inMountsOfInit,
+  mapForInit,
+  mountIdmappedRoot,
+  openOwnersOf,
+} from "../idmap.ts";
 import { makeRdtGroup } from "../intel-rdt.ts";
 import { holdRoot, sendRoot, sendSources } from "../mounts.ts";
 import { cloneFlags, hostUserId, mapIds, openNamespaces, SLOT_INIT } from "../namespaces.ts";
@@ -33,6 +42,7 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
   openPrivateProc(ops, host, plan.procNeeds);
   connectAgent(ops, plan.listenerPath);
   cloneOnHost(ops, [...sources, ...idmappedRoot]);
+  openOwnersOf(ops, plan.mappedLate);
   openNamespaces(ops, config, plan.namespaces);
 }
 
@@ -63,6 +73,7 @@ function equipInit(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>):
     ops.add({ kind: "send", why: "the cgroups are made" });
   }
   if (request.network) networking?.makeNetwork(ops, request.network);
+  if (plan.userNamespace) mapForInit(ops, plan.mappedLate);
 }
 
 function letInitGoOn(ops: OpList, plan: StartPlan): void {
@@ -70,6 +81,7 @@ function letInitGoOn(ops: OpList, plan: StartPlan): void {
   const { id, bundle = request.runDirectory } = request;
   closePrivateProc(ops, plan.procNeeds);
   closeOnHost(ops, [...plan.sources, ...plan.idmappedRoot]);
+  closeOwnersOf(ops, plan.mappedLate);
   takeOver(ops, request.stdio);
   forwardListener(ops, plan.listenerPath, { id, config, bundle }, SLOT_INIT);
   if (plan.holdsRoot && !plan.rootByHost) holdRoot(ops);

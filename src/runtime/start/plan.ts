@@ -5,10 +5,10 @@ import { type CgroupPlan, planCgroup } from "../../linux/cgroup/mod.ts";
 import type { OciConfig, OciProcess } from "../../spec/oci-runtime.ts";
 import { type OwnCgroup, planOwnCgroup, withBuiltinDevices } from "../cgroup.ts";
 import type { HostFacts } from "../host-facts.ts";
-import { type HostSource, planIdmappedRoot } from "../idmap.ts";
+import { type HostSource, type MappedLate, planIdmappedRoot } from "../idmap.ts";
 import { planIntelRdt, type RdtPlan } from "../intel-rdt.ts";
 import { mountLabelOf, needsLabels } from "../labels.ts";
-import { hostSources, type PlannedMount, planMounts } from "../mounts.ts";
+import { hostSources, mappedLate, type PlannedMount, planMounts } from "../mounts.ts";
 import { type NamespacePlan, planNamespaces, writesProc } from "../namespaces.ts";
 import type { NetDevice } from "../net-devices.ts";
 import { type PlannedSysctl, type ProcNeeds, planSysctls } from "../proc.ts";
@@ -37,6 +37,8 @@ export interface StartPlan {
   /** Copies of mounts that only the host's side can make, for mounts and for the root. */
   sources: readonly HostSource[];
   idmappedRoot: readonly HostSource[];
+  /** Mounts whose owners are mapped when their source is there. */
+  mappedLate: readonly MappedLate[];
   /** The host's side mounts the root, in init's mount namespace. */
   rootByHost: boolean;
   /** The launcher holds the root, so that its file system outlives the process. */
@@ -76,6 +78,11 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
       : undefined;
   const sources = hostSources(mounts, request.runDirectory, (index) => namespaceFdOf(request, index));
   const idmappedRoot = userNamespace ? planIdmappedRoot(config, request.idmappedDirectories) : [];
+  const late = mappedLate(mounts);
+  const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
+  // The host's side hears nothing else from an init that needs it for them.
+  if (userNamespace && late[0] && (request.network || request.placeInCgroup || holdsRoot))
+    throw new LighterError("not-supported", `${late[0].why}: an idmapped source in the root, in a user namespace`);
   const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
   const rdt = planIntelRdt(config, host, request.id);
   const sysctls = planSysctls(config, namespaces, host);
@@ -93,8 +100,9 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     mounts,
     sources,
     idmappedRoot,
+    mappedLate: late,
     rootByHost: idmappedRoot.length > 0,
-    holdsRoot: request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup,
+    holdsRoot,
     cgroup,
     ownCgroup: cgroup && !request.placeInCgroup ? planOwnCgroup(cgroup, isPlain) : undefined,
     rdt,
@@ -106,7 +114,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
         labels ||
         process.oomScoreAdj !== undefined ||
         writesProc(config, namespaces) ||
-        [...sources, ...idmappedRoot].some(({ owners }) => owners !== undefined),
+        [...sources, ...idmappedRoot, ...late].some(({ owners }) => owners !== undefined),
     },
     listenerPath: listenerPathOf(config.linux?.seccomp),
     networking,

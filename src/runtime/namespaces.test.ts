@@ -43,6 +43,10 @@ describe("planNamespaces", () => {
 
   test("needs a mount namespace of its own, and a namespace for what is set in it", () => {
     expect(() => planNamespaces(configOf(created("pid")))).toThrow(expect.objectContaining({ code: "not-supported" }));
+    for (const paths of [{ maskedPaths: ["/proc/kcore"] }, { readonlyPaths: ["/proc/sys"] }])
+      expect(() => planNamespaces(configOf({ ...created("pid"), ...paths }))).toThrow(
+        "unable to restrict sys entries without a private MNT namespace",
+      );
     expect(() => planNamespaces(configOf(created("mount"), { hostname: "x" }))).toThrow(/uts/);
     const timeOffsets = { boottime: { secs: 1, nanosecs: 0 } };
     expect(() => planNamespaces(configOf({ ...created("mount"), timeOffsets }))).toThrow(/time namespace/);

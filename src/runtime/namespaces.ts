@@ -36,8 +36,14 @@ export function planNamespaces(config: OciConfig): NamespacePlan {
     else if (path.startsWith("/")) joined.set(type, path);
     else throw new LighterError("invalid", `${where}.path "${path}" is not absolute`);
   }
-  if (!created.has("mount"))
-    throw new LighterError("not-supported", "a container without a mount namespace of its own is not supported");
+  if (!created.has("mount")) {
+    const { maskedPaths = [], readonlyPaths = [] } = config.linux ?? {};
+    if (maskedPaths.length + readonlyPaths.length > 0)
+      throw new LighterError("invalid", "unable to restrict sys entries without a private MNT namespace");
+    throw new LighterError("not-supported", "a container without a mount namespace of its own is not supported", {
+      hint: "its root and all it mounts would be mounts of the host, and stay when it has gone",
+    });
+  }
   if (config.linux?.timeOffsets && Object.keys(config.linux.timeOffsets).length > 0 && !created.has("time"))
     throw new LighterError("invalid", "linux.timeOffsets needs a time namespace");
   if (config.hostname && !created.has("uts") && !joined.has("uts"))

@@ -121,7 +121,7 @@ withMemory("update that fails leaves every limit as it was", async () => {
     ['{"memory":{"limit":1048576000},"cpu":{"quota":1.5}}', "quota"],
     ['{"memory":{"limit":1048576000},"network":{"classID":5},"cpu":{"realtimeRuntime":5}}', ""],
     ['{"memory":{"limit":1048576000},"devices":[{"allow":true,"access":"rwm"}]}', "devices"],
-    ['{"memory":{"limit":4096,"checkBeforeUpdate":true}}', "memory.limit"],
+    ['{"memory":{"limit":4096,"checkBeforeUpdate":true}}', "rejecting memory limit 4096: "],
     ['{"memory":', ""],
   ];
   for (const [json, message] of wrong) {

@@ -372,8 +372,13 @@ test("planUpdate on v2 keeps the quota when the period changes, and the period w
 test("planUpdate with checkBeforeUpdate refuses a limit below what is in use", () => {
   const memory = { limit: 100, checkBeforeUpdate: true };
   expect(() => planUpdate(unified, "/a/b", { memory }, { memoryUsageBytes: 101 })).toThrow(
-    expect.objectContaining({ code: "conflict" }),
+    expect.objectContaining({ code: "conflict", message: "rejecting memory limit 100: 101 bytes are in use" }),
   );
+  const both = { memory: { ...memory, swap: 200 } };
+  expect(() => planUpdate(unified, "/a/b", both, { memoryUsageBytes: 101, memorySwapUsageBytes: 201 })).toThrow(
+    "rejecting memory+swap limit 200: 201 bytes are in use",
+  );
+  expect(() => planUpdate(unified, "/a/b", both, { memorySwapUsageBytes: 200 })).not.toThrow();
   expect(() => planUpdate(unified, "/a/b", { memory }, { memoryUsageBytes: 100 })).not.toThrow();
 });
 

@@ -23,6 +23,8 @@ export interface CurrentLimits {
   /** -1: unlimited. */
   memoryLimitBytes?: number;
   memoryUsageBytes?: number;
+  /** With what is swapped out. Undefined also where that is not accounted. */
+  memorySwapUsageBytes?: number;
   /** -1: unlimited. */
   cpuQuotaUs?: number;
 }
@@ -130,7 +132,11 @@ export function writeMemory(list: WriteList, memory: Memory, current?: CurrentLi
     if (value !== undefined) checkInteger(value, `memory.${name}`, -1, MEMORY_MAX);
   if (limit !== undefined || swap !== undefined) {
     const target = list.target("memory", limit === undefined ? "memory.swap" : "memory.limit");
-    checkUsage(memory, limit, current);
+    if (memory.checkBeforeUpdate) {
+      // In the order, and with the words, of runc.
+      checkUsage("memory+swap", swap, current?.memorySwapUsageBytes ?? current?.memoryUsageBytes);
+      checkUsage("memory", limit, current?.memoryUsageBytes);
+    }
     if (target.version === 1) writeMemoryLimitsV1(list, target, limit, swap, current);
     else writeMemoryLimitsV2(list, target, limit, swap, current);
   }
@@ -233,11 +239,9 @@ const DISCARDED = {
 } as const;
 
 /** `checkBeforeUpdate`: a limit below what is in use would kill at once. */
-function checkUsage(memory: Memory, limit: number | undefined, current: CurrentLimits | undefined): void {
-  const usage = current?.memoryUsageBytes;
-  if (memory.checkBeforeUpdate !== true || usage === undefined || limit === undefined || limit === -1) return;
-  if (usage > limit)
-    throw new LighterError("conflict", `resources.memory.limit (${limit}) is less than the ${usage} bytes in use`);
+function checkUsage(what: string, limit: number | undefined, usage: number | undefined): void {
+  if (usage === undefined || limit === undefined || limit === -1 || usage <= limit) return;
+  throw new LighterError("conflict", `rejecting ${what} limit ${limit}: ${usage} bytes are in use`);
 }
 
 export function writePids(list: WriteList, pids: NonNullable<OciResources["pids"]>): void {

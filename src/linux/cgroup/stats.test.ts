@@ -120,17 +120,21 @@ test("readCurrentLimits reads v1 and v2, with -1 for unlimited", () => {
   const v1 = readFrom({
     "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "9223372036854771712\n",
     "/sys/fs/cgroup/memory/a/memory.usage_in_bytes": "100\n",
+    "/sys/fs/cgroup/memory/a/memory.memsw.usage_in_bytes": "130\n",
     "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n",
   });
-  expect(readCurrentLimits(hybrid, "/a", v1)).toEqual({ memoryLimitBytes: -1, memoryUsageBytes: 100, cpuQuotaUs: -1 });
+  const limits = { memoryLimitBytes: -1, memoryUsageBytes: 100, memorySwapUsageBytes: 130, cpuQuotaUs: -1 };
+  expect(readCurrentLimits(hybrid, "/a", v1)).toEqual(limits);
   const v2 = readFrom({
     "/sys/fs/cgroup/a/memory.max": "4096\n",
     "/sys/fs/cgroup/a/memory.current": "100\n",
+    "/sys/fs/cgroup/a/memory.swap.current": "30\n",
     "/sys/fs/cgroup/a/cpu.max": "5000 100000\n",
   });
   expect(readCurrentLimits(unified, "/a", v2)).toEqual({
     memoryLimitBytes: 4096,
     memoryUsageBytes: 100,
+    memorySwapUsageBytes: 130,
     cpuQuotaUs: 5000,
   });
 });

@@ -208,8 +208,13 @@ function readCpu(open: (controller: string) => Files): CgroupStats["cpu"] {
 }
 
 const MEMORY_FILES = {
-  1: { usage: "memory.usage_in_bytes", limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes" },
-  2: { usage: "memory.current", limit: "memory.max", peak: "memory.peak" },
+  1: {
+    usage: "memory.usage_in_bytes",
+    limit: "memory.limit_in_bytes",
+    peak: "memory.max_usage_in_bytes",
+    swapUsage: "memory.memsw.usage_in_bytes", // with what is not swapped out
+  },
+  2: { usage: "memory.current", limit: "memory.max", peak: "memory.peak", swapUsage: "memory.swap.current" },
 } as const;
 
 function readMemory({ version, text }: Files): CgroupStats["memory"] {
@@ -272,6 +277,8 @@ export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: R
     if (limit !== undefined) current.memoryLimitBytes = parseLimit(limit) ?? -1;
     const usage = parseSingle(read(`${memory.mountPoint}/${path}/${files.usage}`));
     if (usage !== undefined) current.memoryUsageBytes = usage;
+    const swap = parseSingle(read(`${memory.mountPoint}/${path}/${files.swapUsage}`));
+    if (swap !== undefined) current.memorySwapUsageBytes = memory.version === 1 ? swap : swap + (usage ?? 0);
   }
   const cpu = locateController(host, "cpu");
   if (cpu !== undefined) {

@@ -33,7 +33,7 @@ test("signalProcesses leaves alone whose number was another's when it was read",
   expect(signalProcesses("", 15, () => lists.shift()!)).toBe(3);
   expect((await ends[0])![1]).toBe("SIGTERM");
   expect(lists).toEqual([]);
-  expect(readFileSync(`/proc/${other.pid}/stat`, "utf8")).toMatch(/^\d+ \(sleep\) [^ZX]/);
+  expect(readFileSync(`/proc/${other.pid}/stat`, "utf8")).toMatch(/^\d+ \(.*\) [^ZX]/);
   other.kill("SIGKILL");
   expect((await ends[1])![1]).toBe("SIGKILL");
 });

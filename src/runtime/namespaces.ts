@@ -38,7 +38,7 @@ export function planNamespaces(config: OciConfig): NamespacePlan {
   }
   if (!created.has("mount")) {
     const { maskedPaths = [], readonlyPaths = [] } = config.linux ?? {};
-    if (maskedPaths.length + readonlyPaths.length > 0)
+    if (!joined.has("mount") && maskedPaths.length + readonlyPaths.length > 0)
       throw new LighterError("invalid", "unable to restrict sys entries without a private MNT namespace");
     throw new LighterError("not-supported", "a container without a mount namespace of its own is not supported", {
       hint: "its root and all it mounts would be mounts of the host, and stay when it has gone",

@@ -8,9 +8,21 @@ const C_MAX_COLUMNS = 100;
 const C_TAB_COLUMNS = 8;
 const MARKDOWN_MAX_COLUMNS = 140;
 
-/** Functions that are longer, and how many constants have several places: nothing may be added to either. */
+/** Nothing may be added to these two: functions that are longer, constants that have several places. */
 const LONG_FUNCTIONS = new Set(["describeSystem", "buildContainerBody", "parseFlags", "applyField"]);
-const CONSTANTS_IN_SEVERAL_PLACES = 17;
+const CONSTANTS_OF_SEVERAL_PLACES = new Set([
+  "API_VERSION",
+  "CAPABILITY",
+  "CAPABILITY_XATTR",
+  "DEFAULT_SOCKET_PATH",
+  "EXIT_BAD_TEMPLATE",
+  "FRAME_HEADER_BYTES",
+  "HEADER_BYTES",
+  "INSTRUCTION_BYTES",
+  "PROGRESS_INTERVAL_MS",
+]);
+/** A file's own: that others have the same means nothing. */
+const OWN_CONSTANTS = new Set(["CHUNK_BYTES", "READ_BYTES", "STDOUT"]);
 
 const root = join(import.meta.dirname, "..");
 
@@ -123,10 +135,10 @@ test("a constant has one place", () => {
   const places = new Map<string, string[]>();
   for (const [path, source] of sources)
     for (const [, name, value] of source.matchAll(/^(?:export )?const ([A-Z][A-Z0-9_]+)(?:: \w+)? = ([^;\n]+);/gm))
-      places.set(`${name} = ${value}`, [...(places.get(`${name} = ${value}`) ?? []), path]);
+      if (!CONSTANTS_OF_SEVERAL_PLACES.has(name!) && !OWN_CONSTANTS.has(name!))
+        places.set(`${name} = ${value}`, [...(places.get(`${name} = ${value}`) ?? []), path]);
   const broken = [...places].filter(([, paths]) => paths.length > 1);
-  const shown = broken.map(([constant, paths]) => `${constant}: ${paths.join(", ")}`);
-  expect(broken.length, shown.join("\n")).toBeLessThanOrEqual(CONSTANTS_IN_SEVERAL_PLACES);
+  expect(broken.map(([constant, paths]) => `${constant}: ${paths.join(", ")}`)).toEqual([]);
 });
 
 test("an error that is passed over has a reason beside it", () => {

@@ -6,7 +6,7 @@ import { parseDurationIf } from "./duration.ts";
 export const ZERO_TIME = "0001-01-01T00:00:00Z";
 
 const NS_PER_SECOND = 1_000_000_000n;
-const NS_PER_MS = 1_000_000n;
+export const NS_PER_MS = 1_000_000n;
 
 /** Real time, nanoseconds since 1970. The clock behind it counts milliseconds. */
 export function nowNs(): bigint {

@@ -2,12 +2,14 @@
  * Instructions that change an image's config and nothing else: `docker commit --change`, `docker import --change`.
  * Messages are Docker's. Sources: Dockerfile reference; what Docker 26.1 answers.
  */
+
 import { posix } from "node:path";
 import { parseDuration } from "../base/duration.ts";
 import { LighterError } from "../base/errors.ts";
 import { int64Number } from "../base/int64.ts";
 import { EXPOSED_PORTS_MAX } from "../base/limits.ts";
 import { parseSignal } from "../base/signals.ts";
+import { NS_PER_MS } from "../base/time.ts";
 import type { DockerContainerConfig, DockerHealthConfig } from "../spec/docker-api.ts";
 import { type Instruction, parseInstructions, parseJsonStrings } from "./instruction.ts";
 import { expandWord, expandWords, splitWords, type Variables } from "./words.ts";
@@ -198,7 +200,6 @@ const HEALTH_TIMES: Readonly<Record<string, "Interval" | "Timeout" | "StartPerio
   "start-period": "StartPeriod",
   "start-interval": "StartInterval",
 };
-const NS_PER_MS = 1_000_000n;
 
 function applyHealthcheck({ config }: Changing, { flags, rest }: Instruction): void {
   const [, given = "", argument = ""] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];

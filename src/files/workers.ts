@@ -3,7 +3,6 @@
  * that never answers, or be made to take forever: that is a worker's misfortune, and nobody else's.
  */
 import { closeSync } from "node:fs";
-import { join } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { FILE_MESSAGE_MAX_CHARS, FILE_WORKER_STALL_MS, FILE_WORKERS_MAX } from "../base/limits.ts";
 import { readLines } from "../base/lines.ts";
@@ -14,9 +13,6 @@ import { decodeError } from "../base/wire-error.ts";
 import { type SelfOnSocket, spawnSelfOn } from "../linux/process/self.ts";
 import { sendWithFds, socketPair } from "../linux/sys/passed-fds.ts";
 import type { FileJob, JobMessage, WorkerMessage } from "./protocol.ts";
-
-/** Where this runs from source. */
-const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
 
 /** An idle worker costs 40 MB and a new one 20 ms; what is done with files comes in bursts. */
 const IDLE_MS = 3000;
@@ -52,7 +48,7 @@ class Worker {
   constructor(onEnd: () => void) {
     const [ours, theirs] = socketPair("packets");
     try {
-      this.#process = spawnSelfOn(ENTRY_PATH, ["file-worker"], theirs);
+      this.#process = spawnSelfOn(["file-worker"], theirs);
     } catch (error) {
       closeSync(ours);
       throw error;

@@ -4,10 +4,12 @@
  * What lies outside the container is "external" to CRIU: it is given a name at the dump and is to be had again at the
  * restore. We name a mount by its place in the container, and a stdio pipe by what /proc/PID/fd says ("pipe:[123]").
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { DEFAULT_PATH } from "../base/default-path.ts";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { OCI_STATE_MAX_BYTES } from "../base/limits.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
@@ -21,7 +23,6 @@ import { readRegularFile } from "./read-file.ts";
 const DESCRIPTORS_FILE = "descriptors.json";
 /** The mounts of `describeMounts`, one a line of JSON's list. */
 const MOUNTS_FILE = "lighter-mounts.json";
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const ERROR_LINES_SHOWN = 3;
 
 /** Flags of both commands. */

@@ -4,7 +4,6 @@
  * end falls in the time that the start takes.
  */
 import type { Socket } from "node:net";
-import { join } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { FORWARDED_SIGNALS, SIGNALS } from "../base/signals.ts";
 import { selfCommand } from "../linux/process/self.ts";
@@ -15,9 +14,6 @@ import type { Flag, Parsed } from "./flags.ts";
 import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
 import { PROGRAM } from "./version.ts";
-
-/** Where this runs from source. */
-const ENTRY_PATH = join(import.meta.dirname, "../main.ts");
 
 /** With which a stand-in leaves the end to the command that it stands in for, or all of it. Each names what there is of it. */
 export const standInFlags: readonly Flag[] = [
@@ -40,7 +36,7 @@ export function standInPlan(
   { globalArgs, args }: OciContext,
   { command, parsed, request, name, finish = [], ...plan }: ForegroundCommand,
 ): StandInPlan {
-  const [path = "", ...entry] = selfCommand(ENTRY_PATH, process.execPath);
+  const [path = "", ...entry] = selfCommand(process.execPath);
   const runtime = [...(entry.length === 0 ? [PROGRAM] : ["lighter", ...entry, "runtime"]), ...globalArgs, command];
   const pidFile = parsed.string("pid-file");
   return {

@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { DEFAULT_PATH } from "../../base/default-path.ts";
 import { parseSignal } from "../../base/signals.ts";
 import type { Capability } from "../../linux/capability/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
@@ -16,8 +17,6 @@ export interface ResolvedUser {
   /** Home directory; "/" if the passwd file has no such user. */
   home: string;
 }
-
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * The container's config over the image's, the way Docker does it. An entrypoint of the container's own drops the

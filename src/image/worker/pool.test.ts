@@ -37,7 +37,7 @@ test("a worker that waits for a file is given up after a while, and its turn is 
 test("a worker that waits for a client says that it gets on", () =>
   inTemporaryDirectory(async (directory, heldFd) => {
     const [ours, its] = socketPair("stream");
-    const worker = spawnSelf(join(import.meta.dirname, "../../main.ts"), ["layer-worker"], [heldFd, its]);
+    const worker = spawnSelf(["layer-worker"], [heldFd, its]);
     closeSync(its);
     try {
       worker.write(encodeJob({ kind: "archive", ingestPath: directory, known: [] }));

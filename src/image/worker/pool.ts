@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { FILE_WORKER_STALL_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.ts";
 import { Pool } from "../../base/pool.ts";
@@ -17,9 +16,6 @@ import {
   type WorkerResults,
 } from "./protocol.ts";
 
-/** Where this runs from source. */
-const ENTRY_PATH = join(import.meta.dirname, "../../main.ts");
-
 /** Idle workers cost 40 MB each; the layers of one image follow each other at once. */
 const IDLE_MS = 1000;
 
@@ -28,7 +24,7 @@ class Worker {
   readonly #lines: AsyncGenerator<string>;
 
   constructor(heldFd: number, onEnd: () => void, inputFds: readonly number[]) {
-    this.#process = spawnSelf(ENTRY_PATH, ["layer-worker"], [heldFd, ...inputFds]);
+    this.#process = spawnSelf(["layer-worker"], [heldFd, ...inputFds]);
     void this.#process.ended.then(onEnd);
     this.#lines = readMessages(this.#process.output);
   }

@@ -1,4 +1,5 @@
 /** Starts this program again, as a helper that we talk to. */
+import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 
 export interface SelfProcess {
@@ -13,17 +14,20 @@ export interface SelfProcess {
   ended: Promise<void>;
 }
 
-/** The compiled program, which is at `executablePath`; from source, bun with `entryPath`. */
-export function selfCommand(entryPath: string, executablePath: string): string[] {
+/** Where this program begins when it runs from source. */
+const ENTRY_PATH = join(import.meta.dirname, "../../main.ts");
+
+/** The compiled program, which is at `executablePath`; from source, bun with its first file. */
+export function selfCommand(executablePath: string): string[] {
   if (import.meta.dirname.startsWith("/$bunfs/")) return [executablePath];
-  return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entryPath];
+  return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", ENTRY_PATH];
 }
 
 /** stderr is ours, and so are the fds: from its fd 3 on, it has them as long as it lives. @throws LighterError ("kernel"). */
-export function spawnSelf(entryPath: string, args: readonly string[], fds: readonly number[]): SelfProcess {
+export function spawnSelf(args: readonly string[], fds: readonly number[]): SelfProcess {
   try {
     // The one that is running, even if another file has its name by now.
-    const child = Bun.spawn([...selfCommand(entryPath, "/proc/self/exe"), ...args], {
+    const child = Bun.spawn([...selfCommand("/proc/self/exe"), ...args], {
       stdio: ["pipe", "pipe", "inherit", ...fds],
       cwd: "/",
       env: process.env,
@@ -47,9 +51,9 @@ export function spawnSelf(entryPath: string, args: readonly string[], fds: reado
 export type SelfOnSocket = Pick<SelfProcess, "output" | "kill" | "ended">;
 
 /** The same, with `socketFd` as its stdin, which is the caller's to close. */
-export function spawnSelfOn(entryPath: string, args: readonly string[], socketFd: number): SelfOnSocket {
+export function spawnSelfOn(args: readonly string[], socketFd: number): SelfOnSocket {
   try {
-    const child = Bun.spawn([...selfCommand(entryPath, "/proc/self/exe"), ...args], {
+    const child = Bun.spawn([...selfCommand("/proc/self/exe"), ...args], {
       stdio: [socketFd, "pipe", "inherit"],
       cwd: "/",
       env: process.env,

@@ -5,7 +5,7 @@ import { cgroupHost } from "../cgroup.ts";
 import type { OciCommand } from "../command.ts";
 import { exampleConfig, toRootless } from "../example-config.ts";
 
-const CONFIG_FILE = "config.json";
+const BUNDLE_CONFIG_FILE = "config.json";
 
 export const command: OciCommand = {
   name: "spec",
@@ -17,7 +17,7 @@ export const command: OciCommand = {
   ],
   positionals: { min: 0, max: 0 },
   async run(_context, parsed) {
-    const path = join(parsed.string("bundle") ?? "", CONFIG_FILE);
+    const path = join(parsed.string("bundle") ?? "", BUNDLE_CONFIG_FILE);
     const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
     const example = exampleConfig(cgroupHost().mode === "unified");
     const config = parsed.boolean("rootless") ? toRootless(example, uid, gid) : example;
@@ -25,7 +25,7 @@ export const command: OciCommand = {
       writeFileSync(path, JSON.stringify(config, null, "\t"), { flag: "wx", mode: 0o666 });
     } catch (cause) {
       if (errnoOf(cause) === "EEXIST")
-        throw new LighterError("conflict", `File ${CONFIG_FILE} exists. Remove it first`);
+        throw new LighterError("conflict", `File ${BUNDLE_CONFIG_FILE} exists. Remove it first`);
       throw new LighterError("kernel", `create "${path}": ${errnoOf(cause)}`, { errno: errnoOf(cause), cause });
     }
     return 0;

@@ -12,6 +12,7 @@ import {
   tagImage,
 } from "../engine/mod.ts";
 import { familiarReference } from "../spec/image-reference.ts";
+import type { Platform } from "../spec/oci-image.ts";
 import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { downloadTar } from "./download.ts";
@@ -22,7 +23,7 @@ import { usersOf } from "./image-users.ts";
 import { ProgressStream, progressAnswer } from "./progress-stream.ts";
 import { COMMON_HEADERS, sendEmpty, sendJson } from "./protocol.ts";
 import type { Query } from "./query.ts";
-import { type Platform, parsePlatformText } from "./query-platform.ts";
+import { parsePlatformText } from "./query-platform.ts";
 import type { AnswerCall, Call, Upload } from "./router.ts";
 import { sendOutput } from "./send-output.ts";
 

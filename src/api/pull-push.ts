@@ -3,8 +3,9 @@
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../base/errors.ts";
 import { shortId } from "../base/ids.ts";
-import { type PullEvent, type PushedLayerEvent, parsePlatform, pullImage, pushImage } from "../engine/mod.ts";
+import { type PullEvent, type PushedLayerEvent, pullImage, pushImage } from "../engine/mod.ts";
 import { familiarName, familiarReference, parseReference, type Reference, withTag } from "../spec/image-reference.ts";
+import { parsePlatform } from "../spec/platform.ts";
 import { type AuthConfig, parseRegistryAuth } from "../spec/registry-auth.ts";
 import { publishTransfer } from "./image-events.ts";
 import { ProgressStream } from "./progress-stream.ts";

@@ -1,11 +1,6 @@
 import { LighterError } from "../base/errors.ts";
-import { parsePlatform } from "../engine/mod.ts";
-
-export interface Platform {
-  os: string;
-  architecture: string;
-  variant?: string;
-}
+import type { Platform } from "../spec/oci-image.ts";
+import { parsePlatform } from "../spec/platform.ts";
 
 /** `platform` of save and load: JSON of an OCI platform. @throws LighterError "invalid" */
 export function parsePlatformJson(text: string | undefined): Platform | undefined {

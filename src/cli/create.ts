@@ -1,5 +1,6 @@
 /** Creating a container from the flags: shared by run and create. */
 
+import { messageOf } from "../base/errors.ts";
 import { goQuote } from "../base/go-escapes.ts";
 import { familiarReference, parseReference, parseUnlessId } from "../spec/image-reference.ts";
 import type { Client } from "./client.ts";
@@ -45,6 +46,16 @@ export async function createContainer(client: Client, body: ContainerBody, flags
   }
 }
 
+/** @throws Error with the stock client's words */
+async function checkPlatform(text: string): Promise<void> {
+  const { parsePlatform } = await import("../spec/platform.ts");
+  try {
+    parsePlatform(text);
+  } catch (error) {
+    throw new Error(`error parsing specified platform: ${messageOf(error)}`);
+  }
+}
+
 async function createOrPull(client: Client, body: ContainerBody, flags: CreateFlagValues): Promise<string> {
   const reference = parseUnlessId(body.Image);
   if (Object.values(body.NetworkingConfig.EndpointsConfig).some((endpoint) => "GwPriority" in endpoint))
@@ -56,7 +67,7 @@ async function createOrPull(client: Client, body: ContainerBody, flags: CreateFl
     const wanted = reference ?? parseReference(body.Image);
     await (await import("./pull.ts")).pullForContainer(client, wanted, flags.platform, flags.quiet);
   };
-  if (flags.platform !== "") (await import("./platform.ts")).checkPlatform(flags.platform);
+  if (flags.platform !== "") await checkPlatform(flags.platform);
   if (flags.pull === "always") await pull();
   const created = await create().catch(async (error: unknown) => {
     const missing = error instanceof ApiError && error.status === 404 && reference !== undefined;

@@ -6,16 +6,11 @@ import { randomId } from "../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import { ZERO_TIME } from "../base/time.ts";
 import type { FileWorkers } from "../files/mod.ts";
-import {
-  type Image,
-  type ImageStore,
-  parsePlatform,
-  readFileInLayers,
-  resolveGroup,
-  resolveUser,
-} from "../image/mod.ts";
+import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../image/mod.ts";
 import type { DockerHostConfig } from "../spec/docker-api.ts";
+import type { Platform } from "../spec/oci-image.ts";
 import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../spec/oci-runtime.ts";
+import { formatPlatform, parsePlatform } from "../spec/platform.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import { prepareBindSource } from "./bind-source.ts";
 import { injectEdits } from "./cdi/inject.ts";
@@ -116,10 +111,10 @@ export class DockerPlanner implements Planner {
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
-    if (platform) parsePlatform(platform);
+    const wanted = platform ? parsePlatform(platform) : undefined;
     const image = name === "" ? undefined : this.#images.get(name);
     if (image !== undefined) {
-      if (platform) checkPlatform(name, image, platform);
+      if (wanted !== undefined) checkPlatform(name, image, wanted);
       this.#images.markUsed(image.id);
     }
     const request = {
@@ -463,18 +458,14 @@ const NO_HOST_PATHS = {
   BlkioDeviceWriteIOps: [],
 } satisfies DockerHostConfig;
 
-function checkPlatform(name: string, image: Image, platform: string): void {
-  const [os = "", architecture = os, variant] = platform.toLowerCase().split("/");
-  const { document } = image;
-  const aliases: Record<string, string> = { x86_64: "amd64", "x86-64": "amd64", aarch64: "arm64" };
-  const wanted = aliases[architecture] ?? architecture;
-  const osMatches = os === document.os || !platform.includes("/");
-  const matches = osMatches && (wanted === document.architecture || wanted === document.os);
+function checkPlatform(name: string, { document }: Image, wanted: Platform): void {
+  const { os, architecture, variant } = wanted;
+  const matches = os === document.os && architecture === document.architecture;
   if (matches && (variant === undefined || document.variant === undefined || variant === document.variant)) return;
   throw new LighterError(
     "not-found",
     `image with reference ${name} was found but does not match the specified platform: ` +
-      `wanted ${platform}, actual: ${document.os}/${document.architecture}`,
+      `wanted ${formatPlatform(wanted)}, actual: ${formatPlatform(document)}`,
   );
 }
 

@@ -21,11 +21,12 @@ import {
   parseManifest,
   REF_NAME_ANNOTATION,
 } from "../spec/oci-image.ts";
+import { formatPlatform } from "../spec/platform.ts";
 import type { ImageFiles } from "./archive.ts";
 import { digestOf } from "./blobs.ts";
 import type { FoundImage } from "./found-image.ts";
 import { findLegacyImages } from "./load-legacy.ts";
-import { choosePlatform, formatPlatform, isAttestation } from "./platform.ts";
+import { choosePlatform, isAttestation } from "./platform.ts";
 
 const BLOB_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json|\.tar)?$/;
 

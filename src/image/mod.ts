@@ -10,7 +10,6 @@ export { type Change, listChanges } from "./layer-changes.ts";
 export type { TreeChanges } from "./layer-jobs.ts";
 export { isDirectoryInLayers, readFileInLayers } from "./layered-fs.ts";
 export { makeImage, type NewImage } from "./make-image.ts";
-export { parsePlatform } from "./platform.ts";
 export type { Image } from "./present-image.ts";
 export { type PullEvent, type PullOptions, type PullPhase, pullImage } from "./pull.ts";
 export { type PushedLayerEvent, type PushedManifest, type PushOptions, pushImage } from "./push.ts";

@@ -1,63 +1,8 @@
-/** Platforms as containerd reads and matches them. Source: the doc of github.com/containerd/platforms. */
-import { LighterError } from "../base/errors.ts";
+/** Which of the images there are serves a platform, as containerd matches them. Source: the doc of github.com/containerd/platforms. */
 import type { Descriptor, Platform } from "../spec/oci-image.ts";
-
-export const HOST_PLATFORM: Platform = {
-  os: "linux",
-  architecture: process.arch === "x64" ? "amd64" : process.arch,
-};
-
-/** Other names of an architecture, some with what they say of the variant. */
-const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
-  x86_64: ["amd64"],
-  "x86-64": ["amd64"],
-  aarch64: ["arm64"],
-  armhf: ["arm", "v7"],
-  armel: ["arm", "v6"],
-  i386: ["386"],
-};
-
-/** What a word alone may mean. Source: Go's list of ports; containerd platforms/database.go. */
-const SYSTEMS: readonly string[] = [
-  ...["aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "netbsd", "openbsd"],
-  ...["plan9", "solaris", "wasip1", "windows", "zos"],
-];
-const KNOWN_ARCHITECTURES: readonly string[] = [
-  ...["386", "amd64", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64"],
-  ...["ppc64le", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"],
-];
 
 /** The variant that is meant where none is named. */
 const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64: "v1", arm: "v7" };
-
-/** "OS", "ARCHITECTURE" or "OS/ARCHITECTURE[/VARIANT]"; what is not named is the host's. @throws LighterError ("invalid"). */
-export function parsePlatform(text: string): Platform {
-  const parts = text.toLowerCase().split("/");
-  if (parts.length > 3)
-    throw new LighterError("invalid", `"${text.slice(0, 100)}": cannot parse platform specifier: invalid argument`);
-  for (const part of parts)
-    if (!/^[a-z0-9_-]{1,64}$/.test(part))
-      throw new LighterError(
-        "invalid",
-        `"${part.slice(0, 100)}" is an invalid component of "${text.slice(0, 100)}": platform specifier component ` +
-          'must match "^[A-Za-z0-9_.-]+(?:\\\\(([A-Za-z0-9_.-]+)\\\\))?$": invalid argument',
-      );
-  const [first = "", second, third] = parts;
-  if (second === undefined && SYSTEMS.includes(first)) return { ...HOST_PLATFORM, os: first };
-  if (second === undefined && !KNOWN_ARCHITECTURES.includes(first) && !Object.hasOwn(ARCHITECTURES, first))
-    throw new LighterError(
-      "invalid",
-      `"${text.slice(0, 100)}": unknown operating system or architecture: invalid argument`,
-    );
-  const [name, os] = second === undefined ? [first, HOST_PLATFORM.os] : [second, first];
-  const [architecture, implied] = ARCHITECTURES[name] ?? [name];
-  const variant = third ?? implied;
-  return { os, architecture, ...(variant === undefined ? {} : { variant }) };
-}
-
-export function formatPlatform({ os, architecture, variant }: Platform): string {
-  return [os, architecture, ...(variant === undefined ? [] : [variant])].join("/");
-}
 
 function variantOf({ architecture, variant }: Platform): string {
   if (variant !== undefined && variant !== "") return architecture === "arm64" && variant === "8" ? "v8" : variant;

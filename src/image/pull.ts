@@ -18,10 +18,11 @@ import {
   parseIndex,
   parseManifest,
 } from "../spec/oci-image.ts";
+import { formatPlatform } from "../spec/platform.ts";
 import type { LayerEvents, LayerRequest } from "./layer-jobs.ts";
 import { chainIdsOf } from "./layers.ts";
 import { isIndex, requireLayerCount } from "./load.ts";
-import { choosePlatform, formatPlatform, rankPlatform } from "./platform.ts";
+import { choosePlatform, rankPlatform } from "./platform.ts";
 import type { FetchedManifest, RegistryClient } from "./registry/mod.ts";
 import type { StagedImage, Staging, StoredImage } from "./staging.ts";
 import type { ImageStore } from "./store.ts";

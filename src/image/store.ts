@@ -34,6 +34,7 @@ import {
 } from "../spec/image-reference.ts";
 import { type Platform, parseImageDocument, parseManifest } from "../spec/oci-image.ts";
 import type { OciMount } from "../spec/oci-runtime.ts";
+import { HOST_PLATFORM } from "../spec/platform.ts";
 import { DirectoryFiles, type ImageFiles } from "./archive.ts";
 import { BlobStore } from "./blobs.ts";
 import {
@@ -54,7 +55,6 @@ import { LayerJobs } from "./layer-jobs.ts";
 import { chainIdsOf, LayerStore } from "./layers.ts";
 import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
 import { findImages } from "./load.ts";
-import { HOST_PLATFORM } from "./platform.ts";
 import { type Image, presentImage } from "./present-image.ts";
 import { openOrRecover } from "./recover-database.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";

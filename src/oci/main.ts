@@ -6,7 +6,7 @@
 import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
 import { parseGoBoolean } from "../base/go-boolean.ts";
-import { VERSION } from "../base/version.ts";
+import { COMMIT, VERSION } from "../base/version.ts";
 import { SPEC_VERSION } from "../spec/oci-version.ts";
 import type { OciCommand, OciContext } from "./command.ts";
 import { command as deleteCommand } from "./commands/delete.ts";
@@ -70,7 +70,7 @@ export async function ociMain(args: string[]): Promise<number> {
 async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[]): Promise<number> {
   const [name = "help", ...args] = global.args;
   if (global.boolean("version")) {
-    print(`${PROGRAM} version ${VERSION}\nspec: ${SPEC_VERSION}\n`);
+    print(`${PROGRAM} version ${version()}\n`);
     return 0;
   }
   if (global.boolean("help") || name === "help" || name === "h") {
@@ -90,6 +90,11 @@ async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[])
     const { failure } = command;
     throw failure ? new CommandFailed(failure.prefix, failure.code, error) : error;
   }
+}
+
+/** Docker's daemon and others read the lines. */
+function version(): string {
+  return [VERSION, ...(COMMIT === "" ? [] : [`commit: ${COMMIT}`]), `spec: ${SPEC_VERSION}`].join("\n");
 }
 
 class CommandFailed extends Error {
@@ -160,7 +165,7 @@ async function helpOfAll(): Promise<string> {
 
 USAGE:\n   ${usage}
 
-VERSION:\n   ${VERSION}\nspec: ${SPEC_VERSION}
+VERSION:\n   ${version()}
 
 COMMANDS:\n${rows}
 GLOBAL OPTIONS:\n${formatFlags(GLOBAL_FLAGS)}`;

@@ -258,7 +258,8 @@ export class DockerPlanner implements Planner {
 
   /** The runtime asks only for what is ours. */
   #withKinds(mounts: readonly OciMount[], probe: HostProbe): VolumeMount[] {
-    const isOurs = (path: string) => path.startsWith(`${this.#paths.dataRoot}/`);
+    const roots = [this.#paths.dataRoot, this.#paths.execRoot];
+    const isOurs = (path: string) => roots.some((root) => path.startsWith(`${root}/`));
     return mounts.map((mount: VolumeMount) => {
       const { type, source = "", part, filesystem } = mount;
       if (type !== "bind" || part !== undefined || filesystem !== undefined || isOurs(source)) return mount;

@@ -77,13 +77,14 @@ function watchV1(directory: string, file: string, tell: () => void): { event: Di
 }
 
 /**
- * False: nothing limits the cgroup's memory, so that there is nothing to watch, which takes an fd on v1. On v2, where it takes none,
+ * False: the cgroup has gone, or nothing limits its memory, so that there is nothing to watch, which takes an fd on v1. On v2, where it takes none,
  * always true.
  */
 export function mayRunOut(host: CgroupHost, cgroupsPath: string): boolean {
   const memory = locateController(host, "memory");
   if (memory?.version !== 1) return memory !== undefined;
-  const text = readHostText(`${memory.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/memory.stat`) ?? "";
+  const text = readHostText(`${memory.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/memory.stat`);
+  if (text === undefined) return false; // it has gone
   const limit = /^hierarchical_memory_limit (\d+)$/m.exec(text)?.[1];
   return limit === undefined || BigInt(limit) < NO_LIMIT_BYTES;
 }

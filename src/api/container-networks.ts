@@ -105,16 +105,15 @@ interface HostPort {
 function describePortMap(container: Container): Record<string, HostPort[] | null> {
   if (!showsPorts(container)) return {};
   const { config, hostConfig, networking } = container.record;
+  const published = Map.groupBy(networking.ports, formatPort);
+  const describe = ({ hostAddress, hostPort }: (typeof networking.ports)[number]): HostPort => ({
+    HostIp: hostAddress,
+    HostPort: hostPort === 0 ? "" : String(hostPort),
+  });
   return Object.fromEntries(
-    exposedPorts(config, hostConfig).map((port) => {
-      const published = networking.ports
-        .filter((mapping) => mapping.port === port.port && mapping.protocol === port.protocol)
-        .map(({ hostAddress, hostPort }) => ({
-          HostIp: hostAddress,
-          HostPort: hostPort === 0 ? "" : String(hostPort),
-        }));
-      return [formatPort(port), published.length === 0 ? null : published];
-    }),
+    exposedPorts(config, hostConfig)
+      .map(formatPort)
+      .map((key) => [key, published.get(key)?.map(describe) ?? null]),
   );
 }
 

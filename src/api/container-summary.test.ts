@@ -95,6 +95,25 @@ test.each<[string, Partial<ContainerRecord>, object]>([
   expect(shown(web)).toMatchObject(expected);
 });
 
+test("ports are shown in time proportional to their number", () => {
+  const cpuOf = (count: number): number => {
+    const ports = Array.from({ length: count }, (_, index) => ({
+      ...{ protocol: "tcp" as const, hostAddress: "0.0.0.0", hostPort: index + 1 },
+      ...{ address: "10.0.0.2", port: index + 1, bridge: "br" },
+    }));
+    const ExposedPorts = Object.fromEntries(ports.map(({ port }) => [`${port}/tcp`, {}]));
+    const networking = { endpoints: [{ networkId: "n", networkName: "front", wish: {}, state }], ports };
+    const one = container("web", { status: "running", config: { ExposedPorts }, networking });
+    const before = process.cpuUsage();
+    expect(shown(one).Ports).toHaveLength(count);
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  const few = Math.min(...[1, 2, 3, 4].map(() => cpuOf(2000)));
+  const many = Math.min(...[1, 2].map(() => cpuOf(32_000)));
+  expect(many / few).toBeLessThan(16 * 6); // of pairs it would be 256
+}, 60_000);
+
 test("clients of each version of the API get what it has, in turns", () => {
   const web = container("web");
   const annotations = (apiMinor: number) =>

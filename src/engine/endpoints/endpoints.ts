@@ -293,7 +293,8 @@ export class Endpoints implements Disposable {
 
   /** Those of `ports` that are not in `kept`. */
   releasePorts(ports: readonly PortMapping[], kept: readonly PortMapping[]): void {
-    this.options.hostPorts.release(onHost(ports).filter((port) => !kept.some((other) => isSamePort(port, other))));
+    const keys = new Set(kept.map(hostPortKey));
+    this.options.hostPorts.release(onHost(ports).filter((port) => !keys.has(hostPortKey(port))));
   }
 
   /** `gateways`: it is their endpoint that an error names, as Docker's does. */
@@ -552,8 +553,8 @@ export function addressesOf(state: Pick<EndpointState, "ipv4" | "ipv6"> | undefi
   return [state?.ipv4?.address, state?.ipv6?.address].filter((address) => address !== undefined);
 }
 
-function isSamePort(a: PortMapping, b: PortMapping): boolean {
-  return a.protocol === b.protocol && a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
+function hostPortKey({ protocol, hostAddress, hostPort }: PortMapping): string {
+  return `${protocol} ${hostAddress} ${hostPort}`;
 }
 
 function withoutStates({ endpoints }: ContainerNetworking): ContainerNetworking {

@@ -9,7 +9,7 @@ const C_TAB_COLUMNS = 8;
 const MARKDOWN_MAX_COLUMNS = 140;
 
 /** Nothing may be added to these two: functions that are longer, constants that have several places. */
-const LONG_FUNCTIONS = new Set(["describeSystem", "buildContainerBody", "parseFlags", "applyField"]);
+const LONG_FUNCTIONS = new Set(["parseFlags"]);
 const CONSTANTS_OF_SEVERAL_PLACES = new Set([
   "API_VERSION",
   "CAPABILITY",

@@ -35,15 +35,7 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Driver: "overlay2",
     DriverStatus: [["Backing Filesystem", backingFileSystem(engine.paths.dataRoot)]],
     Plugins: { Volume: ["local"], Network: NETWORK_DRIVERS, Authorization: null, Log: LOG_DRIVERS },
-    MemoryLimit: cgroup.memoryLimit,
-    SwapLimit: cgroup.swapLimit,
-    KernelMemory: false,
-    KernelMemoryTCP: false,
-    CpuCfsPeriod: cgroup.cpuCfs,
-    CpuCfsQuota: cgroup.cpuCfs,
-    CPUShares: cgroup.cpuShares,
-    CPUSet: cgroup.cpuset,
-    PidsLimit: cgroup.pidsLimit,
+    ...describeLimits(cgroup),
     IPv4Forwarding: readFlag("/proc/sys/net/ipv4/ip_forward"),
     BridgeNfIptables: readFlag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
     BridgeNfIp6tables: readFlag("/proc/sys/net/bridge/bridge-nf-call-ip6tables"),
@@ -75,27 +67,14 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     ServerVersion: VERSION,
     Runtimes: { [RUNTIME_NAME]: { path: "lighter", status: runtimeStatus() }, ...settings.runtimes },
     DefaultRuntime: settings.defaultRuntime,
-    Swarm: {
-      NodeID: "",
-      NodeAddr: "",
-      LocalNodeState: "inactive",
-      ControlAvailable: false,
-      Error: "",
-      RemoteManagers: null,
-    },
+    Swarm: NO_SWARM,
     LiveRestoreEnabled: true,
     Isolation: "",
     InitBinary: "",
     ContainerdCommit: { ID: "", Expected: "" },
     RuncCommit: { ID: "", Expected: "" },
     InitCommit: { ID: "", Expected: "" },
-    SecurityOptions: [
-      ...(appArmor !== undefined && appArmor.problem === undefined ? ["name=apparmor"] : []),
-      `name=seccomp,profile=${settings.seccompProfile}`,
-      ...(engine.remapsUsers ? ["name=userns"] : []),
-      ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
-      ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
-    ],
+    SecurityOptions: securityOptions(engine, host, settings),
     ...(settings.addressPools.length === 0
       ? {}
       : { DefaultAddressPools: settings.addressPools.map(({ base, size }) => ({ Base: base, Size: size })) }),
@@ -104,6 +83,43 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Warnings: warnings.length === 0 ? null : warnings,
     ExecutionDriver: "<not supported>",
   };
+}
+
+function describeLimits(cgroup: Daemon["host"]["cgroup"]): Record<string, boolean> {
+  return {
+    MemoryLimit: cgroup.memoryLimit,
+    SwapLimit: cgroup.swapLimit,
+    KernelMemory: false,
+    KernelMemoryTCP: false,
+    CpuCfsPeriod: cgroup.cpuCfs,
+    CpuCfsQuota: cgroup.cpuCfs,
+    CPUShares: cgroup.cpuShares,
+    CPUSet: cgroup.cpuset,
+    PidsLimit: cgroup.pidsLimit,
+  };
+}
+
+const NO_SWARM = {
+  NodeID: "",
+  NodeAddr: "",
+  LocalNodeState: "inactive",
+  ControlAvailable: false,
+  Error: "",
+  RemoteManagers: null,
+};
+
+function securityOptions(
+  engine: Daemon["engine"],
+  { appArmor, cgroup }: Daemon["host"],
+  settings: Daemon["settings"],
+): string[] {
+  return [
+    ...(appArmor !== undefined && appArmor.problem === undefined ? ["name=apparmor"] : []),
+    `name=seccomp,profile=${settings.seccompProfile}`,
+    ...(engine.remapsUsers ? ["name=userns"] : []),
+    ...(cgroup.mode === "unified" ? ["name=cgroupns"] : []),
+    ...(settings.noNewPrivileges ? ["name=no-new-privileges"] : []),
+  ];
 }
 
 function readFlag(path: string): boolean {

@@ -40,81 +40,93 @@ export function parseMount(text: string): MountValue {
   return checkMount(mount);
 }
 
+type Apply = (mount: MountValue, value: string, key: string) => void;
+
+/** What each key does. */
+const FIELDS: Readonly<Record<string, Apply>> = {
+  type: (mount, value) => {
+    mount.Type = value.toLowerCase();
+  },
+  source: setSource,
+  src: setSource,
+  target: setTarget,
+  dst: setTarget,
+  destination: setTarget,
+  readonly: setReadOnly,
+  ro: setReadOnly,
+  consistency: (mount, value) => {
+    mount.Consistency = value.toLowerCase();
+  },
+  "bind-propagation": (mount, value) => {
+    bindOf(mount).Propagation = value.toLowerCase();
+  },
+  "bind-nonrecursive": (mount, value, key) => {
+    bindOf(mount).NonRecursive = parsed(key, value, parseGoBool);
+  },
+  "bind-recursive": (mount, value) => applyBindRecursive(bindOf(mount), value),
+  "volume-nocopy": (mount, value, key) => {
+    volumeOf(mount).NoCopy = parsed(key, value, parseGoBool);
+  },
+  "volume-subpath": (mount, value) => {
+    volumeOf(mount).Subpath = value;
+  },
+  "volume-label": (mount, value) => {
+    volumeOf(mount).Labels = { ...volumeOf(mount).Labels, ...pair(value) };
+  },
+  "volume-driver": (mount, value) => {
+    volumeOf(mount).DriverConfig.Name = value;
+  },
+  "volume-opt": (mount, value) => {
+    const driver = volumeOf(mount).DriverConfig;
+    driver.Options = { ...driver.Options, ...pair(value) };
+  },
+  "tmpfs-size": (mount, value, key) => {
+    tmpfsOf(mount).SizeBytes = parsed(key, value, parseRamBytes);
+  },
+  "tmpfs-mode": (mount, value, key) => {
+    tmpfsOf(mount).Mode = parsed(key, value, parseOctal);
+  },
+};
+
 function applyField(mount: MountValue, key: string, value: string, field: string): void {
-  const bind = () => {
-    mount.BindOptions ??= {};
-    return mount.BindOptions;
-  };
-  const volume = () => {
-    mount.VolumeOptions ??= { DriverConfig: {} };
-    return mount.VolumeOptions;
-  };
-  const tmpfs = () => {
-    mount.TmpfsOptions ??= {};
-    return mount.TmpfsOptions;
-  };
-  const checked = <T>(parse: () => T): T => {
-    try {
-      return parse();
-    } catch {
-      throw new Error(`invalid value for ${key}: ${value}`);
-    }
-  };
-  switch (key) {
-    case "type":
-      mount.Type = value.toLowerCase();
-      return;
-    case "source":
-    case "src":
-      mount.Source = value === "." || value.startsWith("./") ? resolve(value) : value;
-      return;
-    case "target":
-    case "dst":
-    case "destination":
-      mount.Target = value;
-      return;
-    case "readonly":
-    case "ro":
-      if (checked(() => parseGoBool(value))) mount.ReadOnly = true;
-      else delete mount.ReadOnly;
-      return;
-    case "consistency":
-      mount.Consistency = value.toLowerCase();
-      return;
-    case "bind-propagation":
-      bind().Propagation = value.toLowerCase();
-      return;
-    case "bind-nonrecursive":
-      bind().NonRecursive = checked(() => parseGoBool(value));
-      return;
-    case "bind-recursive":
-      applyBindRecursive(bind(), value);
-      return;
-    case "volume-nocopy":
-      volume().NoCopy = checked(() => parseGoBool(value));
-      return;
-    case "volume-subpath":
-      volume().Subpath = value;
-      return;
-    case "volume-label":
-      volume().Labels = { ...volume().Labels, ...pair(value) };
-      return;
-    case "volume-driver":
-      volume().DriverConfig.Name = value;
-      return;
-    case "volume-opt": {
-      const driver = volume().DriverConfig;
-      driver.Options = { ...driver.Options, ...pair(value) };
-      return;
-    }
-    case "tmpfs-size":
-      tmpfs().SizeBytes = checked(() => parseRamBytes(value));
-      return;
-    case "tmpfs-mode":
-      tmpfs().Mode = checked(() => parseOctal(value));
-      return;
-    default:
-      throw new Error(`unexpected key '${key}' in '${field}'`);
+  const apply = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined;
+  if (apply === undefined) throw new Error(`unexpected key '${key}' in '${field}'`);
+  apply(mount, value, key);
+}
+
+function setSource(mount: MountValue, value: string): void {
+  mount.Source = value === "." || value.startsWith("./") ? resolve(value) : value;
+}
+
+function setTarget(mount: MountValue, value: string): void {
+  mount.Target = value;
+}
+
+function setReadOnly(mount: MountValue, value: string, key: string): void {
+  if (parsed(key, value, parseGoBool)) mount.ReadOnly = true;
+  else delete mount.ReadOnly;
+}
+
+function bindOf(mount: MountValue): NonNullable<MountValue["BindOptions"]> {
+  mount.BindOptions ??= {};
+  return mount.BindOptions;
+}
+
+function volumeOf(mount: MountValue): NonNullable<MountValue["VolumeOptions"]> {
+  mount.VolumeOptions ??= { DriverConfig: {} };
+  return mount.VolumeOptions;
+}
+
+function tmpfsOf(mount: MountValue): NonNullable<MountValue["TmpfsOptions"]> {
+  mount.TmpfsOptions ??= {};
+  return mount.TmpfsOptions;
+}
+
+function parsed<T>(key: string, value: string, parse: (value: string) => T): T {
+  try {
+    return parse(value);
+  } catch {
+    throw new Error(`invalid value for ${key}: ${value}`);
   }
 }
 

@@ -2,8 +2,10 @@
  * Command-line flags, from one table per command: the table drives parsing, `--help` and the error texts.
  * The rules are those of the Go package spf13/pflag, which users of the stock client have in their fingers.
  */
-import { messageOf } from "../base/errors.ts";
+
+import { LighterError, messageOf } from "../base/errors.ts";
 import { goQuote } from "../base/go-escapes.ts";
+import { readFlags } from "../base/pflag.ts";
 import { CliError, EXIT_NOT_RUN, seeHelp } from "./exit.ts";
 import { parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
 
@@ -115,10 +117,8 @@ export function parseFlags<T extends FlagTable>(
   const shorts = new Map<string, string>();
   for (const [name, flag] of Object.entries(table)) if (flag.short !== undefined) shorts.set(flag.short, name);
   const given = new Set<string>();
-  const args: string[] = [];
   let help: "help" | "short-help" | undefined;
   const fail = (text: string) => new CliError(`${text}\n${seeHelp(command)}`, EXIT_NOT_RUN);
-
   const set = (name: string, flag: Flag<unknown>, text: string) => {
     const target = flag.aliasOf ?? name;
     try {
@@ -130,66 +130,27 @@ export function parseFlags<T extends FlagTable>(
     given.add(target);
   };
 
-  let at = 0;
-  const long = (arg: string) => {
-    const [, name = "", value] = /^--([^=]*)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (name === "" || name.startsWith("-")) throw fail(`bad flag syntax: ${arg}`);
+  const long = (name: string) => {
     const flag = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (flag === undefined) {
-      if (name !== "help") throw fail(`unknown flag: --${name}`);
-      help = "help";
-    } else if (value !== undefined) set(name, flag, value);
-    else if (flag.implicit !== undefined) set(name, flag, flag.implicit);
-    else {
-      const next = argv[at++];
-      if (next === undefined) throw fail(`flag needs an argument: --${name}`);
-      set(name, flag, next);
-    }
+    if (flag !== undefined) return { name, implicit: flag.implicit };
+    return name === "help" ? { name: "", implicit: "help" } : undefined;
   };
-  const shortCluster = (arg: string) => {
-    let cluster = arg.slice(1);
-    while (cluster !== "") {
-      const letter = cluster.charAt(0);
-      const name = shorts.get(letter);
-      const flag = name === undefined ? undefined : table[name];
-      if (name === undefined || flag === undefined) {
-        if (letter !== "h") throw fail(`unknown shorthand flag: '${letter}' in -${cluster}`);
-        help = "short-help";
-        return;
-      }
-      if (cluster.length > 2 && cluster[1] === "=") {
-        set(name, flag, cluster.slice(2));
-        return;
-      }
-      if (flag.implicit !== undefined) {
-        set(name, flag, flag.implicit);
-        cluster = cluster.slice(1);
-        continue;
-      }
-      if (cluster.length > 1) set(name, flag, cluster.slice(1));
-      else {
-        const next = argv[at++];
-        if (next === undefined) throw fail(`flag needs an argument: '${letter}' in -${cluster}`);
-        set(name, flag, next);
-      }
-      return;
-    }
+  const short = (letter: string) => {
+    const name = shorts.get(letter);
+    if (name !== undefined) return long(name);
+    return letter === "h" ? { name: "", implicit: "short-help" } : undefined;
   };
-
-  while (at < argv.length && help === undefined) {
-    const arg = argv[at++] ?? "";
-    if (arg === "--") {
-      args.push(...argv.slice(at));
-      break;
-    }
-    if (arg.length < 2 || !arg.startsWith("-")) {
-      args.push(arg);
-      if (interspersed) continue;
-      args.push(...argv.slice(at));
-      break;
-    }
-    if (arg.startsWith("--")) long(arg);
-    else shortCluster(arg);
+  // Help that no table has, by the name "", ends all.
+  const onFlag = (name: string, text: string) => {
+    if (name === "") help = text === "short-help" ? "short-help" : "help";
+    else set(name, table[name]!, text);
+    return help === undefined;
+  };
+  let args: string[];
+  try {
+    args = readFlags(argv, { long, short }, { interspersed, onFlag });
+  } catch (error) {
+    throw error instanceof LighterError ? fail(error.message) : error;
   }
   if (values.help === true) help = "help"; // a table may list it, to say --help without -h
   return { values: values as FlagValues<T>, given, args, ...(help === undefined ? {} : { help }) };

@@ -1,6 +1,6 @@
 /**
  * Images and files of containers, ours against Docker's, CLI to CLI, by turns: who has gone first goes last the next time. Both
- * get the same archives, of this host's files in four layers. In each round both begin with a new ext4 of their own.
+ * get the same archives, of this host's files in four layers. In each round of a group both begin with a new ext4 of their own.
  *
  *   load     an archive of `docker save`, new; with all of it there; `rmi`; `rmi` and `load`, where much was deleted just before
  *   gzip     the same archive in gzip, new; with all of it there
@@ -59,7 +59,7 @@ const loaded = (engine: Engine, { image }: Inputs) => ours(engine, load(image.ar
 const outOf = (engine: Engine, { folder }: Inputs) => join(folder, `out-${engine.name}`);
 const pushedName = (engine: Engine, { host }: Inputs) => `${host}/bench/${engine.name}:1`;
 
-/** Groups of steps, each with nothing of the image there in the beginning. */
+/** Steps, one after another, with nothing of the image there in the beginning. */
 const groups: Readonly<Record<string, readonly Step[]>> = {
   load: [
     { title: "load, new", goal: 0.5, act: (_, { image }) => [load(image.archive)] },
@@ -185,17 +185,22 @@ async function main(): Promise<void> {
       if (names.some((name) => ["cp", "commit"].includes(name)))
         makeFiles(folder.path, Number(values.size), Number(values.files));
       const inputs: Inputs = { folder: folder.path, image, host };
-      const samples = new Map<string, Samples>();
-      for (let round = 0; round < Number(values.runs); round++)
-        await withEngines(starts, folder.path, Number(values.size), async (engines) => {
-          for (const name of names) if (name !== "big") await measure(groups[name]!, engines, inputs, samples, round);
-        });
-      for (const [title, sample] of samples) results[title] = report(title, sample);
+      for (const name of names.filter((name) => name !== "big")) {
+        const samples = new Map<string, Samples>();
+        for (let round = 0; round < Number(values.runs); round++)
+          await withEngines(starts, folder.path, Number(values.size), (engines) =>
+            measure(groups[name]!, engines, inputs, samples, round),
+          );
+        for (const [title, sample] of samples) results[title] = report(title, sample);
+      }
       if (names.includes("big")) results.big = await measureBig(folder.path, host);
     } finally {
       await registry?.stop();
     }
     if (values.save) saveBaseline(values.save, results);
+  } catch (error) {
+    console.error(error); // what follows may fail because of it
+    throw error;
   } finally {
     for (const loop of busy) loop.kill("SIGKILL");
     folder.remove();
@@ -261,10 +266,7 @@ async function measure(
     }
   for (const engine of engines) {
     cleanOut(engine, inputs);
-    if (ours(engine, ["ps", "-aq"]) !== "") ours(engine, ["rm", "-f", CONTAINER]);
-    const images = ours(engine, ["images", "-q"]).trim().split("\n").filter(Boolean);
-    if (images.length > 0) ours(engine, ["rmi", "-f", ...new Set(images)]);
-    await settle(engine);
+    if (ours(engine, ["ps", "-q"]) !== "") ours(engine, ["rm", "-f", CONTAINER]); // it would outlive its daemon
   }
 }
 

@@ -12,6 +12,6 @@ export function mountNewFilesystem(path: string, sizeMb: number): void {
 }
 
 export function removeFilesystem(path: string): void {
-  run(["umount", path]);
+  run(["umount", "-l", path]); // a worker of the daemon's may still be ending
   rmSync(`${path}.ext4`);
 }

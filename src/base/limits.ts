@@ -188,6 +188,10 @@ export const FILE_JOB_MAX_BYTES = 256 * 1024;
 export const FILE_MESSAGE_MAX_CHARS = 1024 * 1024;
 /** What a file worker reads at a time of a tar that is sent. */
 export const FILE_INPUT_BYTES = 256 * 1024;
+/** On its way from a client's tar to a worker, or back: with less each of the two waits for the other more often than it works. */
+export const FILE_SOCKET_BUFFER_BYTES = 1024 * 1024;
+/** What a file worker sends at a time of many small pieces. */
+export const FILE_OUTPUT_BYTES = 256 * 1024;
 /** File workers at a time that wait for clients too, and as many that do not, 40 MB each. More jobs wait. */
 export const FILE_WORKERS_MAX = 64;
 /**

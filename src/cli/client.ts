@@ -107,7 +107,8 @@ export class Client {
   /** `used`: it has served a request before. */
   /** The daemon passes on a connection whose first request is an upload, and with it the bytes. */
   async #take({ stream }: Request): Promise<{ connection: Connection; used: boolean }> {
-    if (stream !== undefined && "unix" in this.host.address) return { connection: await this.#connect(), used: false };
+    if (stream !== undefined && "unix" in this.host.address)
+      return { connection: await this.#connect({ isUpload: true }), used: false };
     for (let next = this.#idle.shift(); next !== undefined; next = this.#idle.shift()) {
       const { connection, idleSinceMs } = next;
       const ready = await connection;
@@ -124,9 +125,9 @@ export class Client {
       this.#idle.push({ connection: Promise.resolve(connection), idleSinceMs: performance.now() });
   }
 
-  async #connect(): Promise<Connection> {
+  async #connect(use: { isUpload?: boolean } = {}): Promise<Connection> {
     try {
-      return await Connection.open(this.host.address);
+      return await Connection.open(this.host.address, use);
     } catch (error) {
       const path = this.host.startSocketPath;
       const errno = errnoOf(error);
@@ -134,7 +135,7 @@ export class Client {
       // Loaded on demand: most commands find a daemon.
       this.#starting ??= import("./autostart.ts").then((module) => module.startDaemon(path));
       await this.#starting;
-      return Connection.open(this.host.address).catch((again) => {
+      return Connection.open(this.host.address, use).catch((again) => {
         throw unreachable(this.host, again);
       });
     }

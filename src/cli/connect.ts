@@ -1,10 +1,12 @@
 /** Opens a connection to the daemon: a unix socket, TCP with or without TLS, or a command. */
 import { LighterError } from "../base/errors.ts";
+import { FILE_SOCKET_BUFFER_BYTES } from "../base/limits.ts";
 import type { Address, ClientTls, Events, Transport } from "./transport.ts";
 
 type Socket = Bun.Socket<undefined>;
 
-export async function connect(address: Address, events: Events): Promise<Transport> {
+/** `isUpload`: much will be sent. */
+export async function connect(address: Address, events: Events, isUpload: boolean): Promise<Transport> {
   if ("ssh" in address) return (await import("./ssh.ts")).connectSsh(address.ssh, events);
   const socket: Bun.SocketHandler<undefined> = {
     data: (_socket, bytes) => events.data(bytes),
@@ -13,9 +15,19 @@ export async function connect(address: Address, events: Events): Promise<Transpo
     close: () => events.end(),
     error: (_socket, error) => events.error(error),
   };
-  if ("unix" in address) return Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
+  if ("unix" in address) {
+    const opened = await Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
+    // Loaded where needed: most commands send little.
+    if (isUpload)
+      (await import("../linux/sys/socket-buffers.ts")).setSendBuffer(fdOf(opened), FILE_SOCKET_BUFFER_BYTES);
+    return opened;
+  }
   if (address.tls !== undefined) return connectTls(address, address.tls, socket);
   return Bun.connect<undefined>({ ...address, allowHalfOpen: true, socket });
+}
+
+function fdOf(socket: Socket): number {
+  return (socket as Socket & { fd?: number }).fd ?? -1; // Bun has it, and its types do not
 }
 
 /** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */

@@ -46,7 +46,7 @@ export class Connection {
   #sentWaiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   /** @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", … */
-  static async open(address: Address): Promise<Connection> {
+  static async open(address: Address, { isUpload = false } = {}): Promise<Connection> {
     const connection = new Connection();
     const events = {
       data: (bytes: Uint8Array) => connection.#receive(bytes),
@@ -55,7 +55,7 @@ export class Connection {
       end: () => connection.#end(),
       error: (error: Error) => connection.#fail(error),
     };
-    connection.#socket = await connect(address, events);
+    connection.#socket = await connect(address, events, isUpload);
     return connection;
   }
 

@@ -5,7 +5,9 @@
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { LighterError } from "../base/errors.ts";
+import { FILE_OUTPUT_BYTES, FILE_SOCKET_BUFFER_BYTES } from "../base/limits.ts";
 import { socketPair } from "../linux/sys/passed-fds.ts";
+import { setSendBuffer } from "../linux/sys/socket-buffers.ts";
 import { sendBytes } from "../linux/sys/stream-bytes.ts";
 import type { FileJob, JobContext } from "./protocol.ts";
 import type { FileWorkers, RunOptions } from "./workers.ts";
@@ -13,30 +15,43 @@ import type { FileWorkers, RunOptions } from "./workers.ts";
 /** "chunks": in the coding of HTTP/1.1, without its end. */
 type Form = "plain" | "chunks";
 
-/** In the worker. */
-class JobWriter {
+const CHUNK_END = Buffer.from("\r\n");
+
+/** In the worker. Small pieces are sent together. */
+export class JobWriter {
   readonly #fd: number;
   readonly #form: Form;
   readonly #beat: () => void;
-  #isFirst = true;
+  readonly #gathered = Buffer.allocUnsafeSlow(FILE_OUTPUT_BYTES);
+  #length = 0;
 
   constructor(fd: number, form: Form, beat: () => void) {
     this.#fd = fd;
     this.#form = form;
     this.#beat = beat;
+    setSendBuffer(fd, FILE_SOCKET_BUFFER_BYTES);
   }
 
   write(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
     this.#beat();
-    if (this.#form === "chunks")
-      this.#send(Buffer.from(`${this.#isFirst ? "" : "\r\n"}${bytes.length.toString(16)}\r\n`));
-    this.#isFirst = false;
-    this.#send(bytes);
+    if (this.#length + bytes.length > this.#gathered.length) this.end();
+    if (bytes.length > this.#gathered.length) {
+      this.#sendPiece(bytes);
+      return;
+    }
+    this.#gathered.set(bytes, this.#length);
+    this.#length += bytes.length;
   }
 
   end(): void {
-    if (this.#form === "chunks" && !this.#isFirst) this.#send(Buffer.from("\r\n"));
+    if (this.#length > 0) this.#sendPiece(this.#gathered.subarray(0, this.#length));
+    this.#length = 0;
+  }
+
+  #sendPiece(bytes: Uint8Array): void {
+    if (this.#form === "chunks") this.#send(Buffer.from(`${bytes.length.toString(16)}\r\n`));
+    this.#send(bytes);
+    if (this.#form === "chunks") this.#send(CHUNK_END);
   }
 
   #send(bytes: Uint8Array): void {

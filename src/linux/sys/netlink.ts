@@ -3,13 +3,10 @@ import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { SO_ATTACH_FILTER, SOL_SOCKET } from "./abi.ts";
 import { check, lastErrno, libc } from "./libc.ts";
+import { setReceiveBuffer, setSendBuffer } from "./socket-buffers.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
@@ -26,11 +23,6 @@ function setOption(fd: number, level: number, option: number, value: number): nu
   return libc.setsockopt(fd, level, option, new Int32Array([value]), 4);
 }
 
-/** Beyond the host's limit (net.core.rmem_max) for those who may; else up to it. */
-function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
-  if (setOption(fd, SOL_SOCKET, force, bytes) < 0) setOption(fd, SOL_SOCKET, plain, bytes);
-}
-
 /**
  * A non-blocking netlink socket in the calling thread's network namespace. Acknowledgements have the kernel's words, and
  * do not repeat the request. The caller closes it.
@@ -38,8 +30,8 @@ function setBuffer(fd: number, force: number, plain: number, bytes: number): voi
 export function openNetlink(protocol: number, options: { bufferBytes: number; groups?: readonly number[] }): number {
   const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "socket(2) AF_NETLINK");
   try {
-    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.bufferBytes);
-    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.bufferBytes);
+    setSendBuffer(fd, options.bufferBytes);
+    setReceiveBuffer(fd, options.bufferBytes);
     check(setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1), "setsockopt(2) NETLINK_CAP_ACK");
     check(setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1), "setsockopt(2) NETLINK_EXT_ACK");
     check(setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1), "setsockopt(2) NETLINK_GET_STRICT_CHK");

@@ -72,11 +72,20 @@ int op_write_by_pid(struct program *p, const struct op *op)
 	return rc < 0 ? rc : write_once((int)dir, path, text(p, op, 3), op->arg[4]);
 }
 
+int renamed_meanwhile(unsigned *tries)
+{
+	return errno == EAGAIN && ++*tries < 1000;
+}
+
 static int open_in_root(int root, const char *path, uint64_t flags, uint64_t resolve)
 {
 	struct open_how how = { .flags = flags | O_PATH | O_CLOEXEC, .resolve = resolve };
-	long fd = syscall(__NR_openat2, root, path, &how, sizeof(how));
+	unsigned tries = 0;
+	long fd;
 
+	do
+		fd = syscall(__NR_openat2, root, path, &how, sizeof(how));
+	while (fd < 0 && renamed_meanwhile(&tries));
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "players.h"
 
 #ifndef KERNEL /* tests/fuzz.c answers instead */
@@ -51,6 +52,7 @@ const char *text(const struct program *p, const struct op *op, int k)
 int op_call(struct program *p, const struct op *op)
 {
 	uint64_t arg[6] = { 0 };
+	unsigned tries = 0;
 	long result;
 
 	for (int k = 0; k < 6; k++) {
@@ -59,7 +61,9 @@ int op_call(struct program *p, const struct op *op)
 		if (rc < 0)
 			return rc;
 	}
-	result = KERNEL(call_numbers[op->call], arg);
+	do
+		result = KERNEL(call_numbers[op->call], arg);
+	while (result < 0 && call_numbers[op->call] == __NR_openat2 && renamed_meanwhile(&tries));
 	if (result < 0)
 		return -errno;
 	if (call_numbers[op->call] == __NR_close && op->arg_kind[0] == ARG_SLOT)

@@ -2,7 +2,7 @@ import { LighterError } from "../base/errors.ts";
 import type { Container } from "../engine/mod.ts";
 import { Filters } from "./filters.ts";
 import { publishPrune } from "./image-events.ts";
-import { parseUntil } from "./image-filters.ts";
+import { isBefore, parseUntil } from "./image-filters.ts";
 import { measureContainers } from "./measure.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -10,11 +10,9 @@ import type { AnswerCall } from "./router.ts";
 /** POST /containers/prune: removes what does not run. */
 export async function pruneContainers({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
-  const untilSeconds = parseUntil(filters.get("until"));
+  const until = parseUntil(filters.get("until"));
   const isWanted = ({ isActive, record }: Container) =>
-    !isActive &&
-    (untilSeconds === undefined || Date.parse(record.createdAt) / 1000 < untilSeconds) &&
-    filters.matchesLabels(record.config.Labels ?? {});
+    !isActive && isBefore(record.createdAt, until) && filters.matchesLabels(record.config.Labels ?? {});
   const deleted: string[] = [];
   let bytes = 0;
   const wanted = daemon.engine.list().filter(isWanted);

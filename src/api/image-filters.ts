@@ -12,36 +12,44 @@ export function createdSeconds({ document }: Image): number {
   return Math.floor((Date.parse(document.created ?? "") || 0) / 1000);
 }
 
+/** Whether `createdAt` (RFC 3339) is earlier; true if `until` is undefined. */
+export function isBefore(createdAt: string, until: bigint | undefined): boolean {
+  return until === undefined || (parseRfc3339(createdAt) ?? 0n) < until;
+}
+
 function createdNs({ document }: Image): bigint {
   return parseRfc3339(document.created ?? "") ?? 0n;
 }
 
-/** Filters that both requests know. `untilSeconds`: the result of `parseUntil`. */
-export function compileCommonFilters(filters: Filters, until: number | undefined): ImageFilter {
+/** Filters that both requests know. `until`: the result of `parseUntil`. */
+export function compileCommonFilters(filters: Filters, until: bigint | undefined): ImageFilter {
   return (image) => {
     const labels = image.document.config.Labels ?? {};
-    return (until === undefined || createdSeconds(image) < until) && filters.matchesLabels(labels);
+    return isBefore(image.document.created ?? "", until) && filters.matchesLabels(labels);
   };
 }
 
-/** Seconds since 1970; undefined: not asked for. A time of day without a zone is UTC; a duration counts back from now. */
-export function parseUntil(values: readonly string[] | undefined): number | undefined {
+/** Nanoseconds since 1970; undefined: not asked for. A time of day without a zone is UTC; a duration counts back from now. */
+export function parseUntil(values: readonly string[] | undefined): bigint | undefined {
   if (values === undefined) return undefined;
   if (values.length > 1) throw new LighterError("invalid", "more than one until filter specified");
   return parseTime(values[0]!);
 }
 
-function parseTime(text: string): number {
+function parseTime(text: string): bigint {
   const ns = parseTimeNs(text, Date.now(), "Z");
   if (ns === undefined)
     throw new LighterError("invalid", `failed to parse value as time or duration: ${JSON.stringify(text)}`);
-  return Number(ns / 1_000_000n) / 1000;
+  return ns;
 }
 
 /** Filters of the list. @throws LighterError "invalid", "not-found" for an image that another is to be older than */
 export function compileListFilters({ images }: Daemon, filters: Filters): ImageFilter {
   const untils = filters.get("until")?.map(parseTime);
-  const common = compileCommonFilters(filters, untils && Math.min(...untils));
+  const common = compileCommonFilters(
+    filters,
+    untils?.reduce((first, ns) => (ns < first ? ns : first)),
+  );
   const dangling = filters.boolean("dangling");
   const times = (name: string) => filters.get(name)?.map((ref) => createdNs(images.get(ref))) ?? [];
   const [before, since] = [times("before"), times("since")];

@@ -160,15 +160,16 @@ function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["s
   // Docker's own list begins with loopback, which is never verified.
   const ranges = ["127.0.0.0/8", "::1/128", ...insecureRegistries.filter(isRange)];
   const named = insecureRegistries.filter((entry) => !isRange(entry));
+  const shown = mirrors.map((mirror) => mirror.replace(/\/*$/, "/"));
   return {
     AllowNondistributableArtifactsCIDRs: null,
     AllowNondistributableArtifactsHostnames: null,
     InsecureRegistryCIDRs: ranges,
     IndexConfigs: Object.fromEntries([
-      describe("docker.io", true, true, mirrors),
+      describe("docker.io", true, true, shown),
       ...named.map((name) => describe(name, false, false, [])),
     ]),
-    Mirrors: mirrors.length === 0 ? null : mirrors,
+    Mirrors: shown.length === 0 ? null : shown,
   };
 }
 

@@ -4,7 +4,7 @@ import { readJsonBody } from "./body.ts";
 import type { Daemon } from "./daemon-state.ts";
 import { Filters, matchesPattern } from "./filters.ts";
 import { publishPrune } from "./image-events.ts";
-import { parseUntil } from "./image-filters.ts";
+import { isBefore, parseUntil } from "./image-filters.ts";
 import { describeNetwork, describeUsers } from "./network-view.ts";
 import { sendEmpty, sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -82,12 +82,12 @@ export async function removeNetwork({ daemon, parameter, response }: AnswerCall)
 /** POST /networks/prune: what no running container is in. Configurations stay. */
 export async function pruneNetworks({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
-  const untilSeconds = parseUntil(filters.get("until"));
+  const until = parseUntil(filters.get("until"));
   const { networks } = daemon.engine;
   const isWanted = (network: NetworkRecord) =>
     networks.isDangling(network) &&
     !network.configOnly &&
-    (untilSeconds === undefined || Date.parse(network.createdAt) / 1000 < untilSeconds) &&
+    isBefore(network.createdAt, until) &&
     filters.matchesLabels(network.labels);
   const deleted = networks.list().filter(isWanted);
   await Promise.all(deleted.map((network) => networks.remove(network)));

@@ -26,8 +26,11 @@ export const API_BODY_ASSURED_BYTES = 64 * 1024;
 export const API_BODY_TIMEOUT_MS = 60_000;
 /** Lists and objects in each other in such a body. Real ones have seven. */
 export const API_BODY_MAX_DEPTH = 1000;
-/** Values in such a body, each with memory of its own: as many take a quarter of a second. execve(2) takes fewer strings. */
-export const API_BODY_MAX_VALUES = 256 * 1024;
+/**
+ * Values in such a body, each with memory of its own: as many take half a second. execve(2) takes fewer strings; all ports of a
+ * protocol, published, are five times 65,535.
+ */
+export const API_BODY_MAX_VALUES = 512 * 1024;
 
 /** One special tar header (PAX records, GNU long name): names are under 4 KiB, xattrs under 64 KiB each. */
 export const TAR_SPECIAL_MAX_BYTES = 1024 * 1024;

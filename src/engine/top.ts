@@ -32,10 +32,14 @@ function pidsOf(container: Container): number[] {
   return readPids(`${place.mountPoint}${effectiveCgroupsPath(host, cgroupsPath, container.id)}`);
 }
 
-/** Some options of ps do not go with a list of pids: then it shows all processes, and the others are left out. */
+/**
+ * Some options of ps do not go with a list of pids: then it shows all processes, and the others are left out. Of a list it does not
+ * sort, and does not say so.
+ */
 async function runPs(words: readonly string[], pids: readonly number[]): Promise<string> {
-  const listed = await runProgram("ps", [...words, `-q${pids.join(",")}`]);
-  const result = listed.exitCode === 0 ? listed : await runProgram("ps", words);
+  const sorts = words.some((word) => /^(--sort|-?k)/.test(word));
+  const listed = sorts ? undefined : await runProgram("ps", [...words, `-q${pids.join(",")}`]);
+  const result = listed?.exitCode === 0 ? listed : await runProgram("ps", words);
   if (result.exitCode === 0) return result.stdout;
   const line = result.stderr.split("\n")[0] || `exit status ${result.exitCode}`;
   throw new LighterError("internal", `ps: ${line}`);

@@ -27,7 +27,7 @@ const WRONG: readonly [string, string][] = [
   ["{} {}", "unexpected content after JSON"],
   ["01", "unexpected content after JSON"],
   ["[".repeat(1001), "invalid JSON: invalid character '[' exceeded max depth"],
-  [`[${"0,".repeat(262144)}0]`, "invalid JSON: the body has more values than the limit of 262144"],
+  [`[${"0,".repeat(524288)}0]`, "invalid JSON: the body has more values than the limit of 524288"],
 ];
 for (const [text, message] of WRONG)
   test(`Go's words for ${JSON.stringify(text.slice(0, 20))}: ${message}`, () => {

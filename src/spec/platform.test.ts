@@ -7,6 +7,7 @@ import { formatPlatform, HOST_PLATFORM, parsePlatform } from "./platform.ts";
 test.each([
   ["linux/amd64", "linux/amd64"],
   ["Linux/AMD64", "linux/amd64"],
+  ["macos/arm64", "darwin/arm64"],
   ["linux/x86_64", "linux/amd64"],
   ["linux/arm64/v8", "linux/arm64/v8"],
   ["linux/aarch64", "linux/arm64"],

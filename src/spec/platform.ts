@@ -62,7 +62,8 @@ export function parsePlatform(text: string): Platform {
       `${shown(part)} is an invalid ${kind} of ${shown(text)}: ${rule} specifier component must match ${goQuote(shape.source)}`,
     );
   }
-  const [first = "", second, third] = parts.map((part) => part.toLowerCase().replace(/\(.*/, ""));
+  const [given = "", second, third] = parts.map((part) => part.toLowerCase().replace(/\(.*/, ""));
+  const first = given === "macos" ? "darwin" : given;
   if (second === undefined && SYSTEMS.has(first)) return { ...HOST_PLATFORM, os: first };
   if (second === undefined && !KNOWN_ARCHITECTURES.has(first))
     throw invalid(`${shown(text)}: unknown operating system or architecture`);

@@ -494,6 +494,16 @@ test("clients of older APIs get the defaults of their time", async () => {
   }
 });
 
+test("a container may publish every port of a protocol", async () => {
+  const ports = Array.from({ length: 65535 }, (_, index) => `${index + 1}/tcp`);
+  const PortBindings = Object.fromEntries(ports.map((port) => [port, [{ HostIp: "", HostPort: port.slice(0, -4) }]]));
+  const ExposedPorts = Object.fromEntries(ports.map((port) => [port, {}]));
+  const answer = await api.request("POST", "/containers/create", {
+    ...{ Image: "hello", ExposedPorts, HostConfig: { PortBindings } },
+  });
+  expect(answer).toMatchObject({ status: 201 });
+});
+
 test("a container is found by the name and the alias of a link to it", async () => {
   const db = await api.run({}, "db");
   await api.create({ HostConfig: { Links: ["db:store"] } }, "app");

@@ -274,6 +274,7 @@ test("the list is filtered by time, as durations and dates", async () => {
     "1h",
     "10m30s",
     "2024-01-02T03:04:06Z",
+    "2024-01-02T03:04:05.000000001Z",
     "2024-01-03",
     "2024-01-02T04",
     "1704164646",

@@ -181,7 +181,7 @@ test("an unknown field is passed over at every level, a known one that cannot be
   const unknown = { Teleport: { a: [1] }, constructor: "x" };
   const endpoint = { front: { ...unknown, Aliases: ["db"] } };
   const body = {
-    ...{ ...unknown, Image: "a", name: "web", Memory: 5 },
+    ...{ ...unknown, Image: "a", name: "web", NanoCpus: 5 },
     HostConfig: { ...unknown, Mounts: [{ ...unknown, TmpfsOptions: { ...unknown, Mode: 1 } }] },
     NetworkingConfig: { ...unknown, EndpointsConfig: endpoint },
   };
@@ -209,6 +209,17 @@ test("field names are read in any case, as Go reads them", () => {
     hostConfig: { Memory: 7 },
     endpoints: {},
   });
+});
+
+test("a limit beside HostConfig, as old clients write it, counts where HostConfig does not say", () => {
+  const read = (body: object) => {
+    const { config, hostConfig } = parseCreateBody({ Image: "a", ...body });
+    expect(config).toEqual({ Image: "a" });
+    return hostConfig;
+  };
+  expect(read({ Memory: 1000, VolumeDriver: "local" })).toEqual({ Memory: 1000, VolumeDriver: "local" });
+  expect(read({ Memory: 1000, HostConfig: { Memory: 0, CpuShares: 3 } })).toEqual({ Memory: 1000, CpuShares: 3 });
+  expect(read({ CpuShares: 2, HostConfig: { CpuShares: 3 } })).toEqual({ CpuShares: 3 });
 });
 
 test("null is absent, and a command may be one string", () => {

@@ -189,15 +189,26 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
   Shell: informative("command"),
 };
 
+/** What was beside HostConfig before API 1.18, and counts where HostConfig does not say. */
+const FORMERLY_OUTSIDE = ["Memory", "MemorySwap", "CpuShares", "CpusetCpus", "VolumeDriver"] as const;
+
 const CREATE_FIELDS: Fields = {
   ...CONTAINER_CONFIG_FIELDS,
+  ...Object.fromEntries(FORMERLY_OUTSIDE.map((name) => [name, HOST_CONFIG_FIELDS[name]!])),
   HostConfig: handled({ object: HOST_CONFIG_FIELDS }),
   NetworkingConfig: handled({ object: { EndpointsConfig: handled({ map: { object: ENDPOINT_FIELDS } }) } }),
 };
 
 /** The JSON of `POST /containers/create` with the known fields alone. @throws LighterError as `parseBody` */
 export function readCreateBody(body: unknown): DockerCreateBody {
-  return parseBody(body, CREATE_FIELDS);
+  const read = parseBody(body, CREATE_FIELDS) as DockerCreateBody &
+    Pick<DockerHostConfig, (typeof FORMERLY_OUTSIDE)[number]>;
+  for (const name of FORMERLY_OUTSIDE) {
+    const { [name]: outside } = read;
+    delete read[name];
+    if (outside) read.HostConfig = { ...read.HostConfig, [name]: read.HostConfig?.[name] || outside };
+  }
+  return read;
 }
 
 /** The parts of such a body. @throws LighterError as `parseBody` */

@@ -7,6 +7,13 @@ const body = (code: unknown, message?: unknown): string => JSON.stringify({ erro
 
 const cases: [string, number, string, Record<string, string>, object][] = [
   [
+    "keys in another case",
+    401,
+    JSON.stringify({ Errors: [{ Code: "UNAUTHORIZED", Message: "a message" }] }),
+    {},
+    { code: "unauthorized", message: "unauthorized: a message" },
+  ],
+  [
     "the registry's own words",
     404,
     body("MANIFEST_UNKNOWN", "manifest unknown"),

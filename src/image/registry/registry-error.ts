@@ -112,10 +112,10 @@ function bodyErrors(body: string): { code: string; message: string }[] {
   });
 }
 
+/** A key may be in any case, as Go reads it: servers that are written in Go say "Code", too. */
 function property(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, key)
-    ? (value as Record<string, unknown>)[key]
-    : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.entries(value).find(([name]) => name.toLowerCase() === key)?.[1];
 }
 
 /** RFC 9110 §10.2.3: seconds or a date. */

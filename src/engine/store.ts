@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
 import { isDiskFull } from "../base/disk-full.ts";
 import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
+import { applyMigrations } from "../base/migrations.ts";
 import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
@@ -336,16 +337,7 @@ function openDatabase(path: string, makeRoom: () => boolean): Database {
 }
 
 function migrate(db: Database, path: string): void {
-  const { user_version: version } = db.query("PRAGMA user_version").get() as { user_version: number };
-  if (version > MIGRATIONS.length)
-    throw new LighterError("not-supported", `"${path}" was written by a newer lighter (schema ${version})`);
-  for (const [index, sql] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    db.transaction(() => {
-      db.run(sql);
-      db.run(`PRAGMA user_version = ${index + 1}`);
-    })();
-  }
+  applyMigrations(db, path, MIGRATIONS);
   // A second daemon must fail here, not at its first container. The lock is taken all the same if there is no room to write.
   try {
     db.run(`PRAGMA user_version = ${MIGRATIONS.length}`);

@@ -5,6 +5,7 @@ import { errnoOf, LighterError, messageOf } from "../base/errors.ts";
 import type { ChainId, DiffId, Digest } from "../base/ids.ts";
 import { COPIES_MS } from "../base/limits.ts";
 import { log } from "../base/log.ts";
+import { applyMigrations, schemaOf } from "../base/migrations.ts";
 import { checkpoint, writeWithRoom } from "../base/wal.ts";
 import { writePoint } from "../base/write-point.ts";
 import type { Descriptor } from "../spec/oci-image.ts";
@@ -285,7 +286,7 @@ function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Da
     db.run("PRAGMA foreign_keys = ON");
     const opened = db;
     if (!isNew && schemaOf(opened) === 0) throw damaged(path, "it, or its log, was lost");
-    writeWithRoom(opened, () => migrate(opened, path), makeRoom);
+    writeWithRoom(opened, () => applyMigrations(opened, path, MIGRATIONS), makeRoom);
     checkpoint(db);
     return db;
   } catch (error) {
@@ -301,21 +302,4 @@ function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Da
 function damaged(path: string, why: string): LighterError {
   const hint = "`lighter daemon --recover` takes the copy that is kept beside it";
   return new LighterError("internal", `open "${path}": ${why}`, { errno: DAMAGED, hint });
-}
-
-function schemaOf(db: Database): number {
-  return (db.query("PRAGMA user_version").get() as { user_version: number }).user_version;
-}
-
-function migrate(db: Database, path: string): void {
-  const version = schemaOf(db);
-  if (version > MIGRATIONS.length)
-    throw new LighterError("not-supported", `"${path}" was written by a newer lighter (schema ${version})`);
-  for (const [index, sql] of MIGRATIONS.entries()) {
-    if (index < version) continue;
-    db.transaction(() => {
-      db.run(sql);
-      db.run(`PRAGMA user_version = ${index + 1}`);
-    })();
-  }
 }

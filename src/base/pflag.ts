@@ -4,7 +4,7 @@
  */
 import { LighterError } from "./errors.ts";
 
-export interface FlagSyntax {
+interface FlagSyntax {
   name: string;
   /** The value of a flag that stands without one, which then takes none from the next word; undefined: it needs one. */
   implicit: string | undefined;
@@ -15,7 +15,7 @@ export interface FlagNames {
   short(letter: string): FlagSyntax | undefined;
 }
 
-export interface FlagReading {
+interface FlagReading {
   /** False: the first positional argument ends the flags. */
   interspersed: boolean;
   /** Called for each flag in order; false ends the reading. */

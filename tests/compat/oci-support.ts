@@ -1,5 +1,5 @@
 /** What the tests of our runtime under other programs share. */
-import { globSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statfsSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../../src/base/errors.ts";
@@ -64,14 +64,25 @@ export function tracesOf(id: string, stateRoots: readonly string[] = []): string
   return [...mounts, ...cgroups.concat(states).filter((path) => path.includes(id)), ...processesNaming(id)];
 }
 
-/** Callers leave the parents of their containers' cgroups. One that somebody else has something in stays. */
+/**
+ * Callers leave the parents of their containers' cgroups, and conmon's. One that somebody else has something in stays. Podman
+ * takes any directory with a controller's name for its hierarchy: in one where nothing is mounted it leaves files, too.
+ */
 export function removeCgroupParents(name: string): void {
-  for (const path of globSync(`/sys/fs/cgroup/{${name},*/${name}}`))
-    try {
-      rmdirSync(path);
-    } catch (error) {
-      if (errnoOf(error) !== "EBUSY") throw error;
-    }
+  for (const parent of globSync(`/sys/fs/cgroup/{${name},*/${name}}`))
+    if (statfsSync(parent).type === TMPFS_MAGIC) rmSync(parent, { recursive: true });
+    else for (const path of [...namesBelow(parent).reverse(), parent]) removeUnlessBusy(path);
+}
+
+/** Of statfs(2). */
+const TMPFS_MAGIC = 0x0102_1994;
+
+function removeUnlessBusy(cgroup: string): void {
+  try {
+    rmdirSync(cgroup);
+  } catch (error) {
+    if (errnoOf(error) !== "EBUSY") throw error;
+  }
 }
 
 function namesBelow(path: string): string[] {

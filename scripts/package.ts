@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { VERSION } from "../src/base/version.ts";
-import { COMPLETION_SCRIPTS } from "../src/cli/completion-scripts.ts";
+import { COMPLETION_SCRIPTS } from "../src/cli/complete/completion-scripts.ts";
 import { manualPages } from "./manual.ts";
 
 const root = join(import.meta.dirname, "..");

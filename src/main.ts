@@ -20,7 +20,7 @@ async function main(): Promise<number> {
   }
   if (args[0] === "daemon") {
     Bun.unsafe.setJITPolicy(1); // built to suit commands, which are short
-    const { daemonMain } = await import("./api/daemon.ts");
+    const { daemonMain } = await import("./api/daemon/daemon.ts");
     return await daemonMain(args.slice(1));
   }
   if (args[0] === "layer-worker") {
@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     return await layerWorkerMain();
   }
   if (args[0] === "file-worker") {
-    const { fileWorkerMain } = await import("./engine/file-worker.ts");
+    const { fileWorkerMain } = await import("./engine/files/file-worker.ts");
     return await fileWorkerMain();
   }
   const { cliMain } = await import("./cli/mod.ts");

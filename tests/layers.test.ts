@@ -54,7 +54,7 @@ function layerOf(path: string): string {
   return (path.split("/")[1] ?? "").replace(/\.ts$/, "");
 }
 
-const TAR_OF_CP = new Set(["src/image/tar-reader.ts", "src/image/tar-writer.ts", "src/linux/sys/fs.ts"]);
+const TAR_OF_CP = new Set(["src/image/tar/tar-reader.ts", "src/image/tar/tar-writer.ts", "src/linux/sys/fs.ts"]);
 
 /** Why the import breaks the map, or undefined. */
 function complaint({ file, specifier, typeOnly }: Import): string | undefined {

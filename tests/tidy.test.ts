@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const FUNCTION_MAX_LINES = 70;
+const FOLDER_MAX_FILES = 35;
 const C_MAX_COLUMNS = 100;
 const C_TAB_COLUMNS = 8;
 const MARKDOWN_MAX_COLUMNS = 140;
@@ -180,6 +181,20 @@ test("headers of C include one another in one direction, and the supervisor is i
   expect(headers.filter((path) => reaches(path, path))).toEqual([]);
   const users = [...cFiles.keys()].filter((path) => includesOf(path).includes("launcher/supervise.h"));
   expect(users.sort()).toEqual(["launcher/main.c", "launcher/supervise.c"]);
+});
+
+test("a folder of src/ is in the architecture's table of rooms, and small enough to look through", () => {
+  const filesOf = Map.groupBy(sources.keys(), (path) => dirname(path));
+  const { "src/cli/commands": commands, ...others } = Object.fromEntries(filesOf); // one a command, by its name
+  expect(commands).not.toBeEmpty();
+  const large = Object.entries(others).filter(([, files]) => files!.length > FOLDER_MAX_FILES);
+  expect(large.map(([folder]) => folder)).toEqual([]);
+  const [, table = ""] = /\n## Rooms\n([\s\S]*?)\n## /.exec(documents.get("docs/architecture.md") ?? "") ?? [];
+  const rooms = [...filesOf.keys()]
+    .map((folder) => folder.split("/").slice(1))
+    .filter(([, room]) => room !== undefined);
+  const rowOf = (layer: string) => table.split("\n").find((line) => line.startsWith(`| \`${layer}\``)) ?? "";
+  expect(rooms.filter(([layer, room]) => !rowOf(layer!).includes(`\`${room}\``))).toEqual([]);
 });
 
 test("documents and comments name files that exist", () => {

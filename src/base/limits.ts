@@ -209,7 +209,7 @@ export const WORKERS_END_TIMEOUT_MS = 10_000;
 export const DEAD_OWNER_TIMEOUT_MS = 1000;
 /** How long a daemon that was killed may wait for a disk that is only slow, before the next one takes its locks from it. */
 export const DOOMED_OWNER_TIMEOUT_MS = 5000;
-/** A daemon that nobody has asked for so long gives back what it does not need, in each of these pauses more (api/rest.ts). */
+/** A daemon that nobody has asked for so long gives back what it does not need, in each of these pauses more (api/daemon/rest.ts). */
 export const DAEMON_IDLE_MS = [5_000, 20_000, 45_000] as const;
 /** With more of its program resident than this, it lets go of it. */
 export const DAEMON_IDLE_FILE_BYTES = 32 * 1024 * 1024;

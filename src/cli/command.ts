@@ -1,6 +1,6 @@
-import type { Client } from "./client.ts";
 import { CliError, seeHelp } from "./exit.ts";
 import { type FlagTable, formatFlags, type ParsedFlags, parseFlags } from "./flags.ts";
+import type { Client } from "./http/client.ts";
 import { printError, stdout } from "./output.ts";
 
 /** What every command gets: the daemon, not yet connected, the global flags, and all commands there are. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { containerFlags, createFlags } from "./container-flags.ts";
+import { containerFlags, createFlags } from "./containers/container-flags.ts";
 import { CliError } from "./exit.ts";
 import {
   aliasFlag,

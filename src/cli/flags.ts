@@ -7,7 +7,7 @@ import { LighterError, messageOf } from "../base/errors.ts";
 import { goQuote } from "../base/go-escapes.ts";
 import { readFlags } from "../base/pflag.ts";
 import { CliError, EXIT_NOT_RUN, seeHelp } from "./exit.ts";
-import { parseGoBool, parseGoInt, parseGoUint } from "./go.ts";
+import { parseGoBool, parseGoInt, parseGoUint } from "./format/go.ts";
 
 export interface Flag<T> {
   readonly help: string;

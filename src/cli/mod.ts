@@ -1,13 +1,13 @@
 /** The command line: global flags, then one command, loaded on its own so that `run` does not pay for the others. */
 import { messageOf } from "../base/errors.ts";
-import { Client } from "./client.ts";
 import type { LoadedCommand } from "./command.ts";
 import { findCommand, formatCommands, runLoaded } from "./command-table.ts";
 import { COMMANDS } from "./commands.ts";
 import { CliError } from "./exit.ts";
 import { formatFlags, parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
-import { chosenContext, resolveHost, type TlsFlags } from "./host.ts";
+import { Client } from "./http/client.ts";
+import { chosenContext, resolveHost, type TlsFlags } from "./http/host.ts";
 import { OutputClosed, printError, printLine, stderr, stdout } from "./output.ts";
 
 /** 128 + SIGPIPE, what a shell sees when a reader such as `head` went away. */
@@ -56,7 +56,7 @@ async function makeClient(hosts: readonly string[], tls: TlsFlags = {}, contextF
     throw new CliError("conflicting options: either specify --host or --context, not both");
   const context = chosenContext(contextFlag, hosts.length > 0, process.env);
   if (context !== undefined) {
-    const { resolveContext } = await import("./contexts.ts");
+    const { resolveContext } = await import("./http/contexts.ts");
     return new Client(resolveContext(context, process.env));
   }
   return new Client(resolveHost(hosts[0], process.env, tls));

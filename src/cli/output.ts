@@ -1,7 +1,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 import { openTwin, tryWrite } from "../linux/sys/output-fd.ts";
-import { escapeControls, holdsControls } from "./harmless.ts";
+import { escapeControls, holdsControls } from "./format/harmless.ts";
 
 /** The reader of our stdout or stderr has gone: the command ends without a word, as one killed by SIGPIPE would. */
 export class OutputClosed extends Error {

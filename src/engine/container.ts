@@ -1,12 +1,12 @@
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
-import type { PendingAttach } from "./attach.ts";
 import type { EventBus } from "./events.ts";
-import type { Exec } from "./exec.ts";
-import { Restarts } from "./restarts.ts";
-import { SerialQueue } from "./serial-queue.ts";
-import type { ContainerRecord, ContainerStatus } from "./store.ts";
-import type { VolumesInUse } from "./volumes-in-use.ts";
+import type { PendingAttach } from "./process/attach.ts";
+import type { Exec } from "./process/exec.ts";
+import { Restarts } from "./process/restarts.ts";
+import { SerialQueue } from "./state/serial-queue.ts";
+import type { ContainerRecord, ContainerStatus } from "./state/store.ts";
+import type { VolumesInUse } from "./volumes/volumes-in-use.ts";
 
 export type ContainerState = ContainerStatus | "paused" | "restarting";
 

@@ -6,24 +6,24 @@ import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { FileWorkers, type Trash } from "../files/mod.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
-import { setUpAppArmor } from "./apparmor.ts";
-import { makeBaseLayer } from "./base-layer.ts";
 import { CdiRegistry } from "./cdi/registry.ts";
 import type { ContainerDefaults, HostFacts, RuntimeTable } from "./config/mod.ts";
-import { DockerPlanner } from "./docker-planner.ts";
 import { Engine } from "./engine.ts";
-import { thawLeftFrozen } from "./freeze.ts";
+import { thawLeftFrozen } from "./files/freeze.ts";
 import { HealthMonitor } from "./health/monitor.ts";
-import { hostProbe, readHostFacts } from "./host-facts.ts";
-import { type HostNetwork, openHostNetwork } from "./host-network.ts";
+import { openRegistries, type Registries } from "./images/registries.ts";
 import { DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "./networks/settings.ts";
-import { OomMonitor } from "./oom-monitor.ts";
-import { EnginePaths } from "./paths.ts";
-import { freezePaused } from "./pause.ts";
+import { setUpAppArmor } from "./plan/apparmor.ts";
+import { makeBaseLayer } from "./plan/base-layer.ts";
+import { DockerPlanner } from "./plan/docker-planner.ts";
+import { hostProbe, readHostFacts } from "./plan/host-facts.ts";
+import { type HostNetwork, openHostNetwork } from "./plan/host-network.ts";
+import { OomMonitor } from "./process/oom-monitor.ts";
+import { freezePaused } from "./process/pause.ts";
+import { startAtBoot } from "./process/start-at-boot.ts";
 import { Copies } from "./recovery/copies.ts";
-import { openRegistries, type Registries } from "./registries.ts";
-import { Reserve } from "./reserve.ts";
-import { startAtBoot } from "./start-at-boot.ts";
+import { EnginePaths } from "./state/paths.ts";
+import { Reserve } from "./state/reserve.ts";
 import { parseRemap, readAccountFiles } from "./userns/mod.ts";
 
 export { type BodyForm, type JobOutput, measureTrees, type RawBody } from "../files/mod.ts";
@@ -45,8 +45,6 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
-export { readFiles, statFiles, type WriteOptions, writeFiles } from "./archive.ts";
-export { attach, PendingAttach } from "./attach.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {
   appArmorProfileOf,
@@ -66,18 +64,15 @@ export {
   readCreateBody,
 } from "./config/mod.ts";
 export type { Container, WaitCondition } from "./container.ts";
-export { exportContainer, listChanges } from "./container-files.ts";
-export { kill, resize, restart, type StopOptions, stop } from "./control.ts";
 export { readConnectBody, readDisconnectBody } from "./endpoints/bodies.ts";
 export { connectToNetwork, disconnectFromNetwork } from "./endpoints/connect.ts";
 export { describeLinks, linkNames } from "./endpoints/links.ts";
 export { dnsNames } from "./endpoints/names.ts";
 export { Engine } from "./engine.ts";
 export { type EngineEvent, EventBus, type EventType } from "./events.ts";
-export type { Exec, ExecRequestOptions } from "./exec.ts";
-export type { PathStat } from "./file-jobs.ts";
-export type { LogEntry } from "./logs/log-entry.ts";
-export { type LogQuery, readLogs } from "./logs/read-logs.ts";
+export { readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
+export { exportContainer, listChanges } from "./files/container-files.ts";
+export type { PathStat } from "./files/file-jobs.ts";
 export {
   type CommitOptions,
   commitContainer,
@@ -85,7 +80,10 @@ export {
   importImage,
   parseNewName,
   tagImage,
-} from "./make-images.ts";
+} from "./images/make-images.ts";
+export { type Described, openRegistries, type Registries } from "./images/registries.ts";
+export type { LogEntry } from "./logs/log-entry.ts";
+export { type LogQuery, readLogs } from "./logs/read-logs.ts";
 export { bridgeOptionsOf } from "./networks/bridge-options.ts";
 export { readNetworkBody } from "./networks/create-request.ts";
 export type { NetworkUser } from "./networks/networks.ts";
@@ -98,15 +96,17 @@ export {
   NETWORK_DRIVERS,
   type NetworkRecord,
 } from "./networks/types.ts";
-export { EnginePaths } from "./paths.ts";
-export { pause, unpause } from "./pause.ts";
-export { type Described, openRegistries, type Registries } from "./registries.ts";
+export { attach, PendingAttach } from "./process/attach.ts";
+export { kill, resize, restart, type StopOptions, stop } from "./process/control.ts";
+export type { Exec, ExecRequestOptions } from "./process/exec.ts";
+export { pause, unpause } from "./process/pause.ts";
+export { listProcesses } from "./process/top.ts";
+export { updateContainer } from "./process/update.ts";
+export { EnginePaths } from "./state/paths.ts";
+export { renewLockedFiles } from "./state/take-over.ts";
 export { listenToStats, type StatsSample, sampleStats } from "./stats/mod.ts";
-export { renewLockedFiles } from "./take-over.ts";
-export { listProcesses } from "./top.ts";
-export { updateContainer } from "./update.ts";
-export type { VolumeRecord } from "./volume-table.ts";
-export { ANONYMOUS_LABEL } from "./volumes.ts";
+export type { VolumeRecord } from "./volumes/volume-table.ts";
+export { ANONYMOUS_LABEL } from "./volumes/volumes.ts";
 
 interface OpenEngineOptions {
   dataRoot: string;

@@ -463,7 +463,7 @@ mount -t tmpfs none "$last/etc" || exit 9; echo out`,
         else
           response
             .writeHead(200, headers)
-            .end(readFileSync(join(import.meta.dirname, "../../src/cli/progress.recorded.jsonl")));
+            .end(readFileSync(join(import.meta.dirname, "../../src/cli/format/progress.recorded.jsonl")));
       });
       await new Promise<void>((resolve) => server.listen(path, resolve));
     });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect } from "bun:test";
-import { routes } from "../../src/api/routes.ts";
+import { routes } from "../../src/api/http/routes.ts";
 import type { RawConnection } from "../support/api-client.ts";
 import { ApiServer } from "../support/api-server.ts";
 import { Random } from "../support/random.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { REFUSED, SETTINGS } from "../../src/api/config/settings.ts";
 import { parseConfig } from "../../src/api/config/values.ts";
-import { FrameDecoder, ProtocolError } from "../../src/api/websocket.ts";
+import { FrameDecoder, ProtocolError } from "../../src/api/streams/websocket.ts";
 import { LighterError } from "../../src/base/errors.ts";
 import { Random } from "../support/random.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import type { Digest } from "../../src/base/ids.ts";
-import { findLegacyImages } from "../../src/image/load-legacy.ts";
-import { resolveUser } from "../../src/image/users.ts";
+import { findLegacyImages } from "../../src/image/archive/load-legacy.ts";
+import { resolveUser } from "../../src/image/tree/users.ts";
 import { formatReference, parseReference } from "../../src/spec/image-reference.ts";
 import { parseDockerArchive, parseImageDocument, parseIndex, parseManifest } from "../../src/spec/oci-image.ts";
 import { imageDocument, ociLayout } from "../support/image-archive.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { TarEntry } from "../../src/image/tar-reader.ts";
-import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../../src/image/tar-writer.ts";
+import type { TarEntry } from "../../src/image/tar/tar-reader.ts";
+import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../../src/image/tar/tar-writer.ts";
 import type { BytePath } from "../../src/linux/sys/fs.ts";
 import { Random } from "../support/random.ts";
 import { readTar } from "../support/read-tar.ts";

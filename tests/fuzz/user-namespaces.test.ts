@@ -4,7 +4,7 @@ import { parseUsernsMode } from "../../src/engine/config/userns-mode.ts";
 import { ID_END, overlaps } from "../../src/engine/userns/id-mappings.ts";
 import { allocate } from "../../src/engine/userns/id-pool.ts";
 import { parseRemap } from "../../src/engine/userns/remap.ts";
-import { entryForContainer, entryForHost, type IdTranslations } from "../../src/image/id-translation.ts";
+import { entryForContainer, entryForHost, type IdTranslations } from "../../src/image/tar/id-translation.ts";
 import { Random } from "../support/random.ts";
 
 const ROUNDS = 20_000;

@@ -23,10 +23,10 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { isWhiteout } from "../../src/image/layered-fs.ts";
-import { TarReader } from "../../src/image/tar-reader.ts";
-import { type TreeTarOptions, writeFileTar, writeTreeTar } from "../../src/image/tree-tar.ts";
-import { LayerUnpacker } from "../../src/image/unpack.ts";
+import { TarReader } from "../../src/image/tar/tar-reader.ts";
+import { type TreeTarOptions, writeFileTar, writeTreeTar } from "../../src/image/tar/tree-tar.ts";
+import { LayerUnpacker } from "../../src/image/tar/unpack.ts";
+import { isWhiteout } from "../../src/image/tree/layered-fs.ts";
 import { AT_FDCWD } from "../../src/linux/sys/abi.ts";
 import {
   type BytePath,

@@ -1,6 +1,6 @@
 /** The row of a container as it is after its creation. */
-import { newRecord } from "../../src/engine/new-record.ts";
-import type { ContainerRecord } from "../../src/engine/store.ts";
+import { newRecord } from "../../src/engine/state/new-record.ts";
+import type { ContainerRecord } from "../../src/engine/state/store.ts";
 
 export function containerRecord(id: string, name: string, fields: Partial<ContainerRecord> = {}): ContainerRecord {
   const plan = {

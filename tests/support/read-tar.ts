@@ -1,5 +1,5 @@
 /** Whole archives, read by our own reader. */
-import { type TarEntry, TarReader } from "../../src/image/tar-reader.ts";
+import { type TarEntry, TarReader } from "../../src/image/tar/tar-reader.ts";
 
 export interface ReadEntry extends TarEntry {
   content: Buffer;

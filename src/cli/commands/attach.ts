@@ -1,11 +1,11 @@
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredDetachKeys } from "../configured.ts";
+import { beginWait } from "../containers/wait.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { followWindowSize, forwardSignals } from "../signals.ts";
-import { requestAttach, streamAttached } from "../stream.ts";
-import { beginWait } from "../wait.ts";
+import { encodeName } from "../http/client.ts";
+import { configuredDetachKeys } from "../login/configured.ts";
+import { followWindowSize, forwardSignals } from "../streams/signals.ts";
+import { requestAttach, streamAttached } from "../streams/stream.ts";
 
 const flags = {
   "detach-keys": stringFlag("Keys that leave the container running (ctrl-p,ctrl-q)"),
@@ -36,7 +36,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   if (State.Restarting) throw new CliError("You cannot attach to a restarting container, wait until it is running");
   const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const stdin = !values["no-stdin"] && Config.OpenStdin;
-  if (stdin && Config.Tty) (await import("../tty-check.ts")).checkInputIsTerminal();
+  if (stdin && Config.Tty) (await import("../streams/tty-check.ts")).checkInputIsTerminal();
   const stopForwarding = values["sig-proxy"] && !Config.Tty ? forwardSignals(client, Id, false) : () => {};
   const [attached, wait] = await Promise.all([
     requestAttach(client, Id, { stdin, stdout: true, stderr: true, detachKeys }),

@@ -1,10 +1,10 @@
-import { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { complete } from "../completion.ts";
+import { complete } from "../complete/completion.ts";
+import { splitShellWords } from "../complete/shell-words.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
-import { holdsControls } from "../harmless.ts";
+import { holdsControls } from "../format/harmless.ts";
+import { Client } from "../http/client.ts";
 import { stdout } from "../output.ts";
-import { splitShellWords } from "../shell-words.ts";
 
 /** Asked by the scripts of `completion`. */
 export const command = defineCommand({

@@ -1,6 +1,6 @@
 import { goQuote } from "../../base/go-escapes.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { COMPLETION_SCRIPTS } from "../completion-scripts.ts";
+import { COMPLETION_SCRIPTS } from "../complete/completion-scripts.ts";
 import { CliError } from "../exit.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
 import { stdout } from "../output.ts";

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Context, defineCommand } from "../command.ts";
-import { readContext } from "../contexts.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
-import { goJson } from "../go.ts";
-import { indentJson } from "../json-indent.ts";
+import { goJson } from "../format/go.ts";
+import { indentJson } from "../format/json-indent.ts";
+import { compileTemplate } from "../format/template.ts";
+import { readContext } from "../http/contexts.ts";
 import { printLine, stdout } from "../output.ts";
-import { compileTemplate } from "../template.ts";
 
 const flags = { format: stringFlag("Format output: 'json' or a Go template", { short: "f" }) };
 

@@ -1,9 +1,9 @@
 import { type Context, defineCommand } from "../command.ts";
-import { listContexts } from "../contexts.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { resolveHost } from "../host.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { listContexts } from "../http/contexts.ts";
+import { resolveHost } from "../http/host.ts";
 import { stdout } from "../output.ts";
-import { type Columns, renderRows } from "../table.ts";
 
 const flags = {
   format: stringFlag("Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),

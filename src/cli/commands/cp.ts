@@ -1,7 +1,6 @@
 import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
-import { type Client, encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import {
   baseName,
@@ -13,16 +12,17 @@ import {
   renameEntry,
   splitContainerPath,
   splitPath,
-} from "../container-path.ts";
-import { CopyProgress } from "../copy-progress.ts";
-import { errnoText } from "../env-file.ts";
-import { evalSymlinks } from "../eval-symlinks.ts";
+} from "../copy/container-path.ts";
+import { CopyProgress } from "../copy/copy-progress.ts";
+import { evalSymlinks } from "../copy/eval-symlinks.ts";
+import { stdinChunks } from "../copy/input-file.ts";
+import { decodePathStat, type PathStat } from "../copy/path-stat.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import type { Response } from "../http.ts";
-import { stdinChunks } from "../input-file.ts";
-import { decodePathStat, type PathStat } from "../path-stat.ts";
-import { copyPlain } from "../stream.ts";
+import { type Client, encodeName, encodeQuery } from "../http/client.ts";
+import type { Response } from "../http/http.ts";
+import { copyPlain } from "../streams/stream.ts";
+import { errnoText } from "../values/env-file.ts";
 
 const flags = {
   archive: boolFlag("Keep owners (when copying to a container)", { short: "a" }),
@@ -93,7 +93,7 @@ async function copyFromContainer(copy: Copy): Promise<void> {
 
 async function unpack(response: Response, source: CopyEnd, destination: string, progress: CopyProgress): Promise<void> {
   try {
-    const { Unpacker } = await import("../copy-unpack.ts");
+    const { Unpacker } = await import("../copy/copy-unpack.ts");
     const unpacker = new Unpacker(planWithLinkName(source, findDestination(destination)));
     try {
       for (let piece = await response.read(); piece !== undefined; piece = await response.read()) {
@@ -165,7 +165,7 @@ async function openSource(
     return { directory: destination.path, chunks: stdinChunks() };
   }
   const end = findSource(source, copy.followLink);
-  const { packTree } = await import("../copy-pack.ts");
+  const { packTree } = await import("../copy/copy-pack.ts");
   const { directory, rename } = planCopy(end, destination);
   // The first name is that of the source; it is the one that a plan renames.
   const name = end.rebaseName || splitPath(end.path).base;

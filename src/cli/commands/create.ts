@@ -1,6 +1,6 @@
 import { type Context, defineCommand } from "../command.ts";
-import { createFlags } from "../container-flags.ts";
-import { bodyFromFlags, createContainer } from "../create.ts";
+import { createFlags } from "../containers/container-flags.ts";
+import { bodyFromFlags, createContainer } from "../containers/create.ts";
 import type { ParsedFlags } from "../flags.ts";
 import { printLine } from "../output.ts";
 
@@ -16,7 +16,7 @@ export const command = defineCommand({
 
 async function run({ client }: Context, parsed: ParsedFlags<typeof createFlags>): Promise<number> {
   const body = bodyFromFlags("create", parsed.values, parsed);
-  if (body.Tty) body.HostConfig.ConsoleSize = (await import("../tty-check.ts")).consoleSize();
+  if (body.Tty) body.HostConfig.ConsoleSize = (await import("../streams/tty-check.ts")).consoleSize();
   await printLine(await createContainer(client, body, parsed.values));
   return 0;
 }

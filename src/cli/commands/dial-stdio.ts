@@ -1,10 +1,10 @@
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Context, defineCommand } from "../command.ts";
+import { stdinChunks } from "../copy/input-file.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
-import { stdinChunks } from "../input-file.ts";
+import type { Address } from "../http/transport.ts";
 import { stdout } from "../output.ts";
-import type { Address } from "../transport.ts";
 
 /** The far end of `-H ssh://…`, the stock client's too: passes bytes on between standard input and output and the daemon. */
 export const command = defineCommand({

@@ -1,7 +1,7 @@
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import type { ParsedFlags } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 import { stdout } from "../output.ts";
 
 const flags = {};

@@ -1,14 +1,14 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeQuery, parseExactJson, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { readJsonValues } from "../json-messages.ts";
+import { readJsonValues } from "../format/json-messages.ts";
+import { compileTemplate, nameType } from "../format/template.ts";
+import { formatRfc3339Nano, parseTimestamp } from "../format/time.ts";
+import { ofTexts } from "../format/zero-values.ts";
+import { encodeQuery, parseExactJson, parseJson } from "../http/client.ts";
 import { printLine } from "../output.ts";
-import { compileTemplate, nameType } from "../template.ts";
-import { formatRfc3339Nano, parseTimestamp } from "../time.ts";
-import { ofTexts } from "../zero-values.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
 
 const flags = {
   filter: listFlag("Show only events that match (name=value)", { short: "f", type: "filter", item: parseFilter }),

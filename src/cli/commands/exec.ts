@@ -1,11 +1,11 @@
-import { type Client, encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredDetachKeys } from "../configured.ts";
-import { parseEnvFlag, readEnvFile } from "../env-file.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { followWindowSize } from "../signals.ts";
-import { streamAttached } from "../stream.ts";
+import { type Client, encodeName } from "../http/client.ts";
+import { configuredDetachKeys } from "../login/configured.ts";
+import { followWindowSize } from "../streams/signals.ts";
+import { streamAttached } from "../streams/stream.ts";
+import { parseEnvFlag, readEnvFile } from "../values/env-file.ts";
 
 const flags = {
   detach: boolFlag("Run in the background", { short: "d" }),
@@ -81,7 +81,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
 
 /** The size of our terminal. A missing container is the more useful error, so it comes before a missing terminal. */
 async function prepareTerminal(client: Client, name: string, stdin: boolean): Promise<[number, number]> {
-  const tty = await import("../tty-check.ts");
+  const tty = await import("../streams/tty-check.ts");
   if (stdin && !tty.inputIsTerminal()) {
     await client.getText(`/containers/${encodeName(name)}/json`);
     tty.checkInputIsTerminal();

@@ -1,8 +1,8 @@
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { bodyFromFlags } from "../create.ts";
+import { bodyFromFlags } from "../containers/create.ts";
 import type { ParsedFlags } from "../flags.ts";
-import { copyPlain } from "../stream.ts";
+import { encodeQuery } from "../http/client.ts";
+import { copyPlain } from "../streams/stream.ts";
 import { flags } from "./run.ts";
 
 export const command = defineCommand({

@@ -1,12 +1,12 @@
 import { formatDuration } from "../../base/duration.ts";
 import { shortId } from "../../base/ids.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { formatRfc3339 } from "../format/time.ts";
+import { ellipsis, formatSize } from "../format/units.ts";
+import { encodeName } from "../http/client.ts";
 import { stdout } from "../output.ts";
-import { type Columns, renderRows } from "../table.ts";
-import { formatRfc3339 } from "../time.ts";
-import { ellipsis, formatSize } from "../units.ts";
 
 const flags = {
   format: stringFlag('Format: "table", "table TEMPLATE", "json" or a Go template'),

@@ -3,6 +3,9 @@ import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseReference } from "../../spec/image-reference.ts";
+import { type Context, defineCommand } from "../command.ts";
+import { CliError } from "../exit.ts";
+import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import {
   type BootstrapTool,
   bootstrapPlatform,
@@ -10,13 +13,10 @@ import {
   describeMissingKeyring,
   parseBootstrapSource,
   planBootstrap,
-} from "../bootstrap.ts";
-import { type Context, defineCommand } from "../command.ts";
-import { errnoText } from "../env-file.ts";
-import { CliError } from "../exit.ts";
-import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { importImage } from "../import-image.ts";
-import { cleanUpOnSignal } from "../signals.ts";
+} from "../images/bootstrap.ts";
+import { importImage } from "../images/import-image.ts";
+import { cleanUpOnSignal } from "../streams/signals.ts";
+import { errnoText } from "../values/env-file.ts";
 
 const flags = {
   arch: stringFlag("Architecture, by Debian's name (arm64); the host's by default"),

@@ -1,6 +1,6 @@
 import { type Context, defineCommand } from "../command.ts";
+import { mayPrune, printReclaimed, prune, pruneFlags } from "../containers/prune.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { mayPrune, printReclaimed, prune, pruneFlags } from "../prune.ts";
 
 const flags = {
   all: boolFlag("Remove all images without a container, not only those without a name", { short: "a" }),

@@ -1,14 +1,14 @@
 import { formatDuration } from "../../base/duration.ts";
 import { shortId } from "../../base/ids.ts";
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { formatLocalTime } from "../format/time.ts";
+import { formatSize } from "../format/units.ts";
+import { encodeQuery } from "../http/client.ts";
+import { configuredFormat } from "../login/configured.ts";
 import { stdout } from "../output.ts";
-import { type Columns, renderRows } from "../table.ts";
-import { formatLocalTime } from "../time.ts";
-import { formatSize } from "../units.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
 
 const flags = {
   all: boolFlag("Show intermediate images too", { short: "a" }),

@@ -1,7 +1,7 @@
 import { type Context, defineCommand } from "../command.ts";
+import { fileChunks, stdinChunks } from "../copy/input-file.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { importImage } from "../import-image.ts";
-import { fileChunks, stdinChunks } from "../input-file.ts";
+import { importImage } from "../images/import-image.ts";
 
 const flags = {
   change: listFlag("Dockerfile instruction for the image's configuration", { short: "c" }),

@@ -3,11 +3,11 @@ import { VERSION } from "../../base/version.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
-import { goJson } from "../go.ts";
+import { goJson } from "../format/go.ts";
+import { compileTemplate } from "../format/template.ts";
+import { formatBinarySize } from "../format/units.ts";
+import { withZeroValues } from "../format/zero-values.ts";
 import { printError, printLine, stdout } from "../output.ts";
-import { compileTemplate } from "../template.ts";
-import { formatBinarySize } from "../units.ts";
-import { withZeroValues } from "../zero-values.ts";
 
 const flags = { format: stringFlag('Format: "json" or a Go template', { short: "f" }) };
 

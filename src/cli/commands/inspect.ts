@@ -1,12 +1,12 @@
 import { messageOf } from "../../base/errors.ts";
-import { type Client, encodeName, parseExactJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { indentJson } from "../json-indent.ts";
+import { indentJson } from "../format/json-indent.ts";
+import { compileTemplate, TemplateError } from "../format/template.ts";
+import { withZeroValues } from "../format/zero-values.ts";
+import { type Client, encodeName, parseExactJson } from "../http/client.ts";
 import { stdout } from "../output.ts";
-import { compileTemplate, TemplateError } from "../template.ts";
-import { withZeroValues } from "../zero-values.ts";
 
 const flags = {
   format: stringFlag('Format: "json" or a Go template', { short: "f" }),

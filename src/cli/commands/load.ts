@@ -1,9 +1,9 @@
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { fileChunks, stdinChunks } from "../copy/input-file.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { fileChunks, stdinChunks } from "../input-file.ts";
-import { showProgress } from "../json-messages.ts";
+import { showProgress } from "../format/json-messages.ts";
+import { encodeQuery } from "../http/client.ts";
 import { stdout } from "../output.ts";
 
 const flags = {

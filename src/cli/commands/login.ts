@@ -1,14 +1,14 @@
 import { messageOf } from "../../base/errors.ts";
 import { PROMPT_MAX_BYTES } from "../../base/limits.ts";
-import { type Client, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { CredentialStore, DEFAULT_SERVER, keyOf } from "../credentials.ts";
-import { type AuthConfig, withoutEmpty } from "../docker-config.ts";
+import { stdinChunks } from "../copy/input-file.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { stdinChunks } from "../input-file.ts";
+import { type Client, parseJson } from "../http/client.ts";
+import { CredentialStore, DEFAULT_SERVER, keyOf } from "../login/credentials.ts";
+import { type AuthConfig, withoutEmpty } from "../login/docker-config.ts";
+import { completeLogin, storedLogin } from "../login/registry-login.ts";
 import { printError, printLine } from "../output.ts";
-import { completeLogin, storedLogin } from "../registry-login.ts";
 
 const flags = {
   password: stringFlag("Password; other users of the host can see it, so better --password-stdin", { short: "p" }),

@@ -1,7 +1,7 @@
 import { messageOf } from "../../base/errors.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { CredentialStore, DEFAULT_SERVER, hostOf } from "../credentials.ts";
 import type { ParsedFlags } from "../flags.ts";
+import { CredentialStore, DEFAULT_SERVER, hostOf } from "../login/credentials.ts";
 import { printError, printLine } from "../output.ts";
 
 const flags = {};

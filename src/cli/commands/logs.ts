@@ -1,9 +1,9 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { copyOutput } from "../stream.ts";
-import { parseTimestamp } from "../time.ts";
+import { parseTimestamp } from "../format/time.ts";
+import { encodeName, encodeQuery } from "../http/client.ts";
+import { copyOutput } from "../streams/stream.ts";
 
 const flags = {
   details: boolFlag("Show the attributes that log options ask for"),

@@ -5,14 +5,14 @@ import {
   type Reference,
   withDefaultTag,
 } from "../../spec/image-reference.ts";
-import { type Client, encodeName, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { serverOf } from "../credentials.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { indentJson } from "../json-indent.ts";
+import { indentJson } from "../format/json-indent.ts";
+import { type Client, encodeName, parseJson } from "../http/client.ts";
+import { serverOf } from "../login/credentials.ts";
+import { requestWithCredentials } from "../login/registry-request.ts";
 import { stdout } from "../output.ts";
-import { requestWithCredentials } from "../registry-request.ts";
 
 const flags = {
   insecure: boolFlag("Accepted for compatibility: the daemon knows which registries are insecure"),

@@ -1,10 +1,10 @@
 import { type Context, defineCommand } from "../command.ts";
-import { pairsToObject } from "../env-file.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { buildIpamConfigs } from "../ipam-values.ts";
-import { parseLabel } from "../labels.ts";
-import { parseCsvLine } from "../mount-value.ts";
 import { printLine } from "../output.ts";
+import { pairsToObject } from "../values/env-file.ts";
+import { buildIpamConfigs } from "../values/ipam-values.ts";
+import { parseLabel } from "../values/labels.ts";
+import { parseCsvLine } from "../values/mount-value.ts";
 
 const commaList = (help: string) => listFlag<readonly string[]>(help, { type: "strings", item: parseCsvLine });
 

@@ -1,6 +1,6 @@
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 
 const flags = { force: boolFlag("Disconnect a container that the daemon does not know any more", { short: "f" }) };
 

@@ -1,14 +1,14 @@
 import { shortId } from "../../base/ids.ts";
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { labelColumns } from "../labels.ts";
-import { compareNatural } from "../natural-order.ts";
+import { compareNatural } from "../format/natural-order.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { formatTimestamp } from "../format/time.ts";
+import { encodeQuery } from "../http/client.ts";
+import { configuredFormat } from "../login/configured.ts";
 import { stdout } from "../output.ts";
-import { type Columns, renderRows } from "../table.ts";
-import { formatTimestamp } from "../time.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
+import { labelColumns } from "../values/labels.ts";
 
 const flags = {
   filter: listFlag("Show only networks that match (name=value)", { short: "f", type: "filter", item: parseFilter }),

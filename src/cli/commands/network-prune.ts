@@ -1,6 +1,6 @@
 import { type Context, defineCommand } from "../command.ts";
+import { mayPrune, prune, pruneFlags } from "../containers/prune.ts";
 import type { ParsedFlags } from "../flags.ts";
-import { mayPrune, prune, pruneFlags } from "../prune.ts";
 
 const flags = pruneFlags("Remove only networks that match (until=TIME, label=...)");
 

@@ -1,8 +1,8 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { ApiError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 import { printError, printLine } from "../output.ts";
 
 const flags = { force: boolFlag("Do not complain about a network that is missing", { short: "f" }) };

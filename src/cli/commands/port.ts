@@ -1,12 +1,12 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
-import { parseGoUint } from "../go.ts";
-import { compareNatural } from "../natural-order.ts";
-import type { PortBinding } from "../network-values.ts";
+import { parseGoUint } from "../format/go.ts";
+import { compareNatural } from "../format/natural-order.ts";
+import { encodeName } from "../http/client.ts";
 import { printLine } from "../output.ts";
+import type { PortBinding } from "../values/network-values.ts";
 
 export const command = defineCommand({
   name: "port",

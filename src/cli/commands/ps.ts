@@ -1,17 +1,17 @@
 import { formatDuration } from "../../base/duration.ts";
 import { goQuote } from "../../base/go-escapes.ts";
 import { shortId } from "../../base/ids.ts";
-import { encodeQuery, type Query } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { labelColumns } from "../labels.ts";
+import { formatPorts, type PortSummary } from "../format/ports.ts";
+import { type Columns, renderRows, usesColumn } from "../format/table.ts";
+import { formatLocalTime } from "../format/time.ts";
+import { ellipsis, formatSize } from "../format/units.ts";
+import { encodeQuery, type Query } from "../http/client.ts";
+import { configuredFormat } from "../login/configured.ts";
 import { printError, stdout } from "../output.ts";
-import { formatPorts, type PortSummary } from "../ports.ts";
-import { type Columns, renderRows, usesColumn } from "../table.ts";
-import { formatLocalTime } from "../time.ts";
-import { ellipsis, formatSize } from "../units.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
+import { labelColumns } from "../values/labels.ts";
 
 const flags = {
   all: boolFlag("Show all containers, not only running ones", { short: "a" }),

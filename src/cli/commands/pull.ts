@@ -2,9 +2,9 @@ import { formatReference, parseReference, withDefaultTag } from "../../spec/imag
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { showProgress } from "../json-messages.ts";
+import { showProgress } from "../format/json-messages.ts";
+import { requestPull } from "../images/pull.ts";
 import { printLine, stdout } from "../output.ts";
-import { requestPull } from "../pull.ts";
 
 const flags = {
   "all-tags": boolFlag("Pull every tag of the repository", { short: "a" }),

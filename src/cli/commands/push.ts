@@ -1,12 +1,12 @@
 import { familiarName, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
-import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { serverOf } from "../credentials.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { showProgress } from "../json-messages.ts";
+import { showProgress } from "../format/json-messages.ts";
+import { encodeName, encodeQuery } from "../http/client.ts";
+import { serverOf } from "../login/credentials.ts";
+import { requestWithCredentials } from "../login/registry-request.ts";
 import { printLine, stdout } from "../output.ts";
-import { requestWithCredentials } from "../registry-request.ts";
 
 const flags = {
   "all-tags": boolFlag("Push every tag of the repository", { short: "a" }),

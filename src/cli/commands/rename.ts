@@ -1,8 +1,8 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 
 export const command = defineCommand({
   name: "rename",

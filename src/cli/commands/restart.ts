@@ -1,7 +1,7 @@
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { forEachName } from "../each.ts";
+import { forEachName } from "../containers/each.ts";
 import { intFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 
 const flags = {
   signal: stringFlag("Signal to send first", { short: "s" }),

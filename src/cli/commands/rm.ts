@@ -1,8 +1,8 @@
-import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { forEachName } from "../each.ts";
+import { forEachName } from "../containers/each.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { encodeName, encodeQuery } from "../http/client.ts";
 import { printError } from "../output.ts";
 
 const flags = {

@@ -1,8 +1,8 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { encodeName, encodeQuery, parseJson } from "../http/client.ts";
 import { printError, printLine } from "../output.ts";
 
 const flags = {

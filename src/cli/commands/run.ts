@@ -1,16 +1,16 @@
-import type { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredDetachKeys } from "../configured.ts";
-import type { ContainerBody } from "../container-config.ts";
-import { createFlags } from "../container-flags.ts";
-import { bodyFromFlags, createContainer } from "../create.ts";
+import type { ContainerBody } from "../containers/container-config.ts";
+import { createFlags } from "../containers/container-flags.ts";
+import { bodyFromFlags, createContainer } from "../containers/create.ts";
+import { runAtOnce } from "../containers/run-at-once.ts";
+import { beginWait } from "../containers/wait.ts";
 import { CliError, runErrorText, runExitCode } from "../exit.ts";
 import { boolFlag, type FlagValues, type ParsedFlags, stringFlag } from "../flags.ts";
+import type { Client } from "../http/client.ts";
+import { configuredDetachKeys } from "../login/configured.ts";
 import { printLine } from "../output.ts";
-import { runAtOnce } from "../run-at-once.ts";
-import { followWindowSize, forwardSignals } from "../signals.ts";
-import { requestAttach, streamAttached } from "../stream.ts";
-import { beginWait } from "../wait.ts";
+import { followWindowSize, forwardSignals } from "../streams/signals.ts";
+import { requestAttach, streamAttached } from "../streams/stream.ts";
 
 export const flags = {
   ...createFlags,
@@ -39,7 +39,7 @@ async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Prom
     Object.assign(body, { AttachStdin: false, AttachStdout: false, AttachStderr: false, StdinOnce: false });
   }
   if (body.Tty) {
-    const tty = await import("../tty-check.ts");
+    const tty = await import("../streams/tty-check.ts");
     if (body.AttachStdin) tty.checkInputIsTerminal();
     body.HostConfig.ConsoleSize = tty.consoleSize();
   }

@@ -1,7 +1,7 @@
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
+import { downloadTo } from "../copy/output-file.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
-import { downloadTo } from "../output-file.ts";
+import { encodeQuery } from "../http/client.ts";
 
 const flags = { output: stringFlag("Write to this file instead of stdout", { short: "o" }) };
 

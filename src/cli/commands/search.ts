@@ -1,13 +1,13 @@
 import { splitDomain } from "../../spec/image-reference.ts";
-import { encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { serverOf } from "../credentials.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { ellipsis } from "../format/units.ts";
+import { encodeQuery, parseJson } from "../http/client.ts";
+import { serverOf } from "../login/credentials.ts";
+import { requestWithCredentials } from "../login/registry-request.ts";
 import { stdout } from "../output.ts";
-import { requestWithCredentials } from "../registry-request.ts";
-import { type Columns, renderRows } from "../table.ts";
-import { ellipsis } from "../units.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
 
 const flags = {
   filter: listFlag("Show only images that match (name=value)", { short: "f", type: "filter", item: parseFilter }),

@@ -1,13 +1,13 @@
 import { messageOf } from "../../base/errors.ts";
-import { type Client, encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredDetachKeys } from "../configured.ts";
+import { beginWait } from "../containers/wait.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { type Client, encodeName } from "../http/client.ts";
+import { configuredDetachKeys } from "../login/configured.ts";
 import { printError, printLine } from "../output.ts";
-import { followWindowSize, forwardSignals } from "../signals.ts";
-import { requestAttach, streamAttached } from "../stream.ts";
-import { beginWait } from "../wait.ts";
+import { followWindowSize, forwardSignals } from "../streams/signals.ts";
+import { requestAttach, streamAttached } from "../streams/stream.ts";
 
 const flags = {
   attach: boolFlag("Attach stdout and stderr and pass signals on", { short: "a" }),

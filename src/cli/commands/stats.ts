@@ -1,16 +1,16 @@
 import { messageOf } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
-import { type Client, encodeName, encodeQuery, parseJson } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import type { Response } from "../http.ts";
-import { readJsonValues } from "../json-messages.ts";
+import { readJsonValues } from "../format/json-messages.ts";
+import { computeUsage, type StatsSample, type Usage } from "../format/stats-sample.ts";
+import { type Columns, renderRows } from "../format/table.ts";
+import { formatBinarySize, formatSize } from "../format/units.ts";
+import { type Client, encodeName, encodeQuery, parseJson } from "../http/client.ts";
+import type { Response } from "../http/http.ts";
+import { configuredFormat } from "../login/configured.ts";
 import { stdout } from "../output.ts";
-import { computeUsage, type StatsSample, type Usage } from "../stats-sample.ts";
-import { type Columns, renderRows } from "../table.ts";
-import { formatBinarySize, formatSize } from "../units.ts";
 
 const flags = {
   all: boolFlag("Show all containers, not only running ones", { short: "a" }),

@@ -2,12 +2,12 @@ import { formatDuration } from "../../base/duration.ts";
 import { shortId } from "../../base/ids.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, type ParsedFlags, stringFlag } from "../flags.ts";
+import { type Columns, renderRows, rowValues } from "../format/table.ts";
+import { compileTemplate } from "../format/template.ts";
+import { formatTimestamp } from "../format/time.ts";
+import { formatSize } from "../format/units.ts";
+import { type Volume, volumeColumns } from "../format/volume-row.ts";
 import { stdout } from "../output.ts";
-import { type Columns, renderRows, rowValues } from "../table.ts";
-import { compileTemplate } from "../template.ts";
-import { formatTimestamp } from "../time.ts";
-import { formatSize } from "../units.ts";
-import { type Volume, volumeColumns } from "../volume-row.ts";
 import { type Summary as Image, imageColumns, imageRows } from "./images.ts";
 import { type Summary as Container, summaryColumns } from "./ps.ts";
 

@@ -1,9 +1,9 @@
-import type { Client } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { withPruneFilters } from "../configured.ts";
+import { printReclaimed, prune, pruneFlags } from "../containers/prune.ts";
 import { ApiError, CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { printReclaimed, prune, pruneFlags } from "../prune.ts";
+import type { Client } from "../http/client.ts";
+import { withPruneFilters } from "../login/configured.ts";
 
 const flags = {
   all: boolFlag("Remove all images without a container, not only those without a name", { short: "a" }),
@@ -24,7 +24,7 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   if (values.volumes && values.filter.some((text) => text.startsWith("until=")))
     throw new CliError('ERROR: The "until" filter is not supported with "--volumes"');
   if (!values.force) {
-    const { confirm } = await import("../prompt.ts");
+    const { confirm } = await import("../login/prompt.ts");
     if (!(await confirm(warning({ ...values, filter: await withPruneFilters(values.filter) })))) return 0;
   }
   let reclaimed = await prune(client, "containers", values.filter);

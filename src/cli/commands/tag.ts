@@ -1,10 +1,10 @@
 import { messageOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
 import { familiarName, parseReference, parseUnlessId, withDefaultTag } from "../../spec/image-reference.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import type { ParsedFlags } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 
 const flags = {};
 

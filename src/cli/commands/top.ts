@@ -1,8 +1,8 @@
-import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
 import type { FlagTable, ParsedFlags } from "../flags.ts";
+import { alignColumns } from "../format/table.ts";
+import { encodeName, encodeQuery } from "../http/client.ts";
 import { stdout } from "../output.ts";
-import { alignColumns } from "../table.ts";
 
 export const command = defineCommand({
   name: "top",

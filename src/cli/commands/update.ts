@@ -1,10 +1,10 @@
 import { messageOf } from "../../base/errors.ts";
-import { encodeName } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { parseRestart } from "../container-config.ts";
-import { containerFlags } from "../container-flags.ts";
+import { parseRestart } from "../containers/container-config.ts";
+import { containerFlags } from "../containers/container-flags.ts";
 import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
+import { encodeName } from "../http/client.ts";
 import { printLine } from "../output.ts";
 
 /** The same flags as those of `run`. */

@@ -3,11 +3,11 @@ import { BUILT_AT, COMMIT, VERSION } from "../../base/version.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 import { type ParsedFlags, stringFlag } from "../flags.ts";
-import { goJson } from "../go.ts";
+import { goJson } from "../format/go.ts";
+import { alignColumns } from "../format/table.ts";
+import { compileTemplate } from "../format/template.ts";
+import { withZeroValues } from "../format/zero-values.ts";
 import { printLine, stdout } from "../output.ts";
-import { alignColumns } from "../table.ts";
-import { compileTemplate } from "../template.ts";
-import { withZeroValues } from "../zero-values.ts";
 
 const flags = { format: stringFlag('Format: "json" or a Go template', { short: "f" }) };
 

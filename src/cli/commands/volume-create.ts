@@ -1,10 +1,10 @@
 import { type Context, defineCommand } from "../command.ts";
-import { ifAny } from "../container-config.ts";
-import { pairsToObject } from "../env-file.ts";
+import { ifAny } from "../containers/container-config.ts";
 import { CliError } from "../exit.ts";
 import { listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { parseLabel } from "../labels.ts";
 import { printLine } from "../output.ts";
+import { pairsToObject } from "../values/env-file.ts";
+import { parseLabel } from "../values/labels.ts";
 
 const flags = {
   driver: stringFlag("Volume driver", { short: "d", initial: "local" }),

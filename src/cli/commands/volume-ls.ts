@@ -1,12 +1,12 @@
-import { encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { configuredFormat } from "../configured.ts";
-import { encodeFilters, parseFilter } from "../filters.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { compareNatural } from "../natural-order.ts";
+import { compareNatural } from "../format/natural-order.ts";
+import { renderRows } from "../format/table.ts";
+import { type Volume, volumeColumns } from "../format/volume-row.ts";
+import { encodeQuery } from "../http/client.ts";
+import { configuredFormat } from "../login/configured.ts";
 import { stdout } from "../output.ts";
-import { renderRows } from "../table.ts";
-import { type Volume, volumeColumns } from "../volume-row.ts";
+import { encodeFilters, parseFilter } from "../values/filters.ts";
 
 const flags = {
   filter: listFlag("Show only volumes that match (name=value)", { short: "f", type: "filter", item: parseFilter }),

@@ -1,7 +1,7 @@
 import { type Context, defineCommand } from "../command.ts";
+import { mayPrune, printReclaimed, prune, pruneFlags } from "../containers/prune.ts";
 import { CliError } from "../exit.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
-import { mayPrune, printReclaimed, prune, pruneFlags } from "../prune.ts";
 
 const flags = {
   all: boolFlag("Remove volumes with a name, too", { short: "a" }),

@@ -1,7 +1,7 @@
-import { encodeName, encodeQuery } from "../client.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { forEachName } from "../each.ts";
+import { forEachName } from "../containers/each.ts";
 import { boolFlag, type ParsedFlags } from "../flags.ts";
+import { encodeName, encodeQuery } from "../http/client.ts";
 
 const flags = { force: boolFlag("Remove what the driver would keep; missing volumes are no error", { short: "f" }) };
 

@@ -14,7 +14,7 @@ import { bridgeNameOf, bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { PreparedNetwork } from "../networks/networks.ts";
 import { parentOptionsOf } from "../networks/parent-options.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
-import type { ContainerRecord, Store } from "../store.ts";
+import type { ContainerRecord, Store } from "../state/store.ts";
 import { attempt } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { Container } from "../container.ts";
 import { EventBus } from "../events.ts";
-import { newRecord } from "../new-record.ts";
-import type { ContainerRecord } from "../store.ts";
+import { newRecord } from "../state/new-record.ts";
+import type { ContainerRecord } from "../state/store.ts";
 import { linkHosts, linkNames, linksIn, linksOf, linkVariables, requireLinks, withoutLink } from "./links.ts";
 
 function container(name: string, given: Partial<ContainerRecord> = {}): Container {

@@ -1,10 +1,10 @@
 import { messageOf } from "../../base/errors.ts";
 import { SIGNALS } from "../../base/signals.ts";
 import { formatNow } from "../../base/time.ts";
-import { PendingAttach } from "../attach.ts";
 import type { Container } from "../container.ts";
-import type { Exec } from "../exec.ts";
-import type { Execs } from "../execs.ts";
+import { PendingAttach } from "../process/attach.ts";
+import type { Exec } from "../process/exec.ts";
+import type { Execs } from "../process/execs.ts";
 import type { HealthCheck, HealthResult } from "./health-state.ts";
 import { LimitedOutput } from "./limited-output.ts";
 

@@ -12,7 +12,7 @@ import { log } from "../../base/log.ts";
 import { writePoint } from "../../base/write-point.ts";
 import { parseLogConfig } from "../config/log.ts";
 import type { Container } from "../container.ts";
-import { SerialQueue } from "../serial-queue.ts";
+import { SerialQueue } from "../state/serial-queue.ts";
 import { writeCompressed } from "./compressed-log.ts";
 import { compressedPath, listRotated, openIfThere, plainPath, withSteadyNames } from "./log-names.ts";
 

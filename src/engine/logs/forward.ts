@@ -15,7 +15,7 @@ import { log } from "../../base/log.ts";
 import { parseRfc3339, ZERO_TIME } from "../../base/time.ts";
 import { type LoggedContainer, logAttributesOf, logTagOf, parseLogConfig } from "../config/log.ts";
 import type { Container } from "../container.ts";
-import type { ContainerPaths } from "../paths.ts";
+import type { ContainerPaths } from "../state/paths.ts";
 import { openJournal } from "./journald.ts";
 import type { LogEntry } from "./log-entry.ts";
 import { readLogs } from "./read-logs.ts";

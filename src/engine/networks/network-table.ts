@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { writePoint } from "../../base/write-point.ts";
-import type { RowWriter } from "../row-writer.ts";
+import type { RowWriter } from "../state/row-writer.ts";
 import type { NetworkRecord } from "./types.ts";
 
 /** A migration of the store. What a network is never changes, its pools apart: so its record is one value. */

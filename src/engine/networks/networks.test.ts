@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { FakeNetworkHost } from "../../../tests/support/fake-network-host.ts";
 import { LighterError } from "../../base/errors.ts";
 import { EventBus } from "../events.ts";
-import { Store } from "../store.ts";
+import { Store } from "../state/store.ts";
 import { Networks, type NetworkUser } from "./networks.ts";
 import {
   checkNetworkSettings,

@@ -8,7 +8,7 @@ import { log } from "../../base/log.ts";
 import type { Engine } from "../engine.ts";
 import type { EngineEvent } from "../events.ts";
 import type { NetworkRecord } from "../networks/types.ts";
-import type { VolumeRecord } from "../volume-table.ts";
+import type { VolumeRecord } from "../volumes/volume-table.ts";
 
 /** What is nobody's directory: in the data root's `objects.json`. */
 export interface CopiedObjects {

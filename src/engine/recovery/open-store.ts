@@ -7,8 +7,8 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
-import type { EnginePaths } from "../paths.ts";
-import { type ContainerRecord, Store } from "../store.ts";
+import type { EnginePaths } from "../state/paths.ts";
+import { type ContainerRecord, Store } from "../state/store.ts";
 import type { CopiedObjects } from "./copies.ts";
 
 const RECOVER_HINT =

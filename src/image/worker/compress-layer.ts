@@ -1,7 +1,7 @@
 /** A layer's tar in the compression that a registry is to have. The same tar gives the same bytes. */
 import { createHash } from "node:crypto";
 import { LighterError } from "../../base/errors.ts";
-import { compressStream, readDecompressed } from "../compression.ts";
+import { compressStream, readDecompressed } from "../tar/compression.ts";
 import { HashedFile } from "./hashed-file.ts";
 import type { BlobResult, CompressJob, LayerProgress } from "./protocol.ts";
 

@@ -5,7 +5,7 @@ import { LighterError } from "../../base/errors.ts";
 import { tryLockExclusive } from "../../linux/sys/flock.ts";
 import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR } from "../../linux/sys/fs.ts";
 import type { BlobSource } from "../registry/mod.ts";
-import { writeFailure } from "../write-failure.ts";
+import { writeFailure } from "../store/write-failure.ts";
 import { beat } from "./heartbeat.ts";
 import type { LayerJob } from "./protocol.ts";
 

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Digest } from "../../base/ids.ts";
-import { writeFailure } from "../write-failure.ts";
+import { writeFailure } from "../store/write-failure.ts";
 import { beat } from "./heartbeat.ts";
 import type { BlobResult } from "./protocol.ts";
 

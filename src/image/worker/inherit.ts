@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
-import { statInLayers } from "../layered-fs.ts";
-import { inheritAttributes } from "../unpack.ts";
+import { inheritAttributes } from "../tar/unpack.ts";
+import { statInLayers } from "../tree/layered-fs.ts";
 import { beat } from "./heartbeat.ts";
 import type { InheritJob } from "./protocol.ts";
 

@@ -1,7 +1,7 @@
 /** The layer of an image that is made here. */
 import type { BodyForm } from "../../files/mod.ts";
-import { decompressStream } from "../compression.ts";
-import { writeTreeTar } from "../tree-tar.ts";
+import { decompressStream } from "../tar/compression.ts";
+import { writeTreeTar } from "../tar/tree-tar.ts";
 import { beat } from "./heartbeat.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
 import { takeFile } from "./take-file.ts";

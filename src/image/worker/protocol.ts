@@ -20,9 +20,9 @@ import { decodeError, encodeError } from "../../base/wire-error.ts";
 import type { BodyForm } from "../../files/mod.ts";
 import { type BytePath, PATH_MAX } from "../../linux/sys/fs.ts";
 import { parseDigest } from "../../spec/oci-image.ts";
-import type { Compression } from "../compression.ts";
 import type { BlobSource } from "../registry/mod.ts";
-import type { LayerTotals } from "../unpack.ts";
+import type { Compression } from "../tar/compression.ts";
+import type { LayerTotals } from "../tar/unpack.ts";
 
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
 const PROTOCOL_VERSION = 3;

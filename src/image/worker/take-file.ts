@@ -1,8 +1,8 @@
 /** A file of which only its bytes say whether it is a layer: kept, hashed and, if it is one, unpacked in the same pass. */
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
-import { type Compression, detectCompression, peek } from "../compression.ts";
-import { looksLikeTar, TAR_BLOCK_BYTES } from "../tar-reader.ts";
+import { type Compression, detectCompression, peek } from "../tar/compression.ts";
+import { looksLikeTar, TAR_BLOCK_BYTES } from "../tar/tar-reader.ts";
 import { HashedFile } from "./hashed-file.ts";
 import type { TakenFile } from "./protocol.ts";
 import { drain, unpackTar } from "./unpack-layer.ts";

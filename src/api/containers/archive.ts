@@ -1,0 +1,61 @@
+import { LighterError } from "../../base/errors.ts";
+import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../../engine/mod.ts";
+import { COMMON_HEADERS, sendEmpty } from "../http/protocol.ts";
+import type { AnswerCall, Call, Upload } from "../http/router.ts";
+import { sendOutput } from "../streams/send-output.ts";
+
+const STAT_HEADER = "X-Docker-Container-Path-Stat";
+
+/** The container comes first: that there is none is told before that there is no path. */
+function parseCall({ daemon, parameter, query }: Call): { container: Container; path: string; ref: string } {
+  const ref = parameter("id");
+  const path = query.text("path");
+  if (path === undefined) throw new LighterError("invalid", "bad parameter: pathcannot be empty"); // Docker's text
+  return { container: daemon.engine.find(ref), path, ref };
+}
+
+function encodeStat(stat: PathStat): string {
+  return Buffer.from(JSON.stringify(stat)).toString("base64");
+}
+
+/** HEAD /containers/{id}/archive */
+export async function pathStat(call: AnswerCall): Promise<void> {
+  const { container, path, ref } = parseCall(call);
+  const stat = await statFiles(call.daemon.engine, container, path, ref);
+  call.response.writeHead(200, { ...COMMON_HEADERS, [STAT_HEADER]: encodeStat(stat) });
+  call.response.end();
+}
+
+/** GET /containers/{id}/archive */
+export async function readArchive(call: AnswerCall): Promise<void> {
+  const { container, path, ref } = parseCall(call);
+  const { response } = call;
+  await readFiles(call.daemon.engine, container, path, ref, async (stat, tar) => {
+    response.setHeader(STAT_HEADER, encodeStat(stat));
+    await sendOutput(call.request, response, "application/x-tar", tar);
+  });
+  response.end();
+}
+
+/** PUT /containers/{id}/archive */
+export async function writeArchive(call: AnswerCall): Promise<void> {
+  await write(call, call.request);
+  sendEmpty(call.response, 200);
+}
+
+/** The same, past this process. */
+export function uploadArchive(call: Call): Upload {
+  return async (body) => {
+    await write(call, body);
+    return { contentType: "text/plain; charset=utf-8", text: "" };
+  };
+}
+
+async function write(call: Call, tar: AsyncIterable<Uint8Array> | RawBody): Promise<void> {
+  const { container, path, ref } = parseCall(call);
+  const { daemon, query } = call;
+  await writeFiles(daemon.engine, container, path, ref, tar, {
+    keepKinds: query.boolean("noOverwriteDirNonDir"),
+    ownedByUser: query.boolean("copyUIDGID"),
+  });
+}

@@ -1,0 +1,40 @@
+import { STATS_BACKLOG_MAX_BYTES } from "../../base/limits.ts";
+import { type Container, listenToStats, type StatsSample, sampleStats } from "../../engine/mod.ts";
+import { COMMON_HEADERS, sendJson } from "../http/protocol.ts";
+import type { AnswerCall } from "../http/router.ts";
+import { describeStats } from "./stats-view.ts";
+
+/** GET /containers/{id}/stats: one after the other, until the client or the container goes; or the first with a span. */
+export async function stats(call: AnswerCall): Promise<void> {
+  const { daemon, query, response } = call;
+  const container = daemon.engine.find(call.parameter("id"));
+  const isStream = !query.has("stream") || query.boolean("stream");
+  const describe = (sample: StatsSample | undefined, previous: StatsSample | undefined) =>
+    describeStats(container.record, sample, previous);
+  if (!isStream && !container.isRunning) return sendJson(response, 200, describe(undefined, undefined));
+  if (!isStream && query.boolean("one-shot"))
+    return sendJson(response, 200, describe(sampleStats(container), undefined));
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
+  response.flushHeaders();
+  let previous: StatsSample | undefined;
+  // Of a single answer, the first sample is only what the second is compared with.
+  let isFirst = !isStream;
+  const listening = listenToStats(container, (sample) => {
+    if (isRemoved(container)) return end();
+    // A client that does not read misses some: the next tells as much.
+    if (!isFirst && response.writableLength < STATS_BACKLOG_MAX_BYTES)
+      response.write(`${JSON.stringify(describe(sample, previous))}\n`);
+    previous = sample;
+    if (!isStream && !isFirst) end();
+    isFirst = false;
+  });
+  response.on("close", end);
+  await ended;
+  listening[Symbol.dispose]();
+  response.end();
+}
+
+function isRemoved({ record }: Container): boolean {
+  return record.status === "removing";
+}

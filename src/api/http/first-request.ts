@@ -1,0 +1,34 @@
+/**
+ * node:http lets go of a connection only for a request with `Connection: Upgrade` and `Upgrade`. Docker's daemon takes one over
+ * for whatever request its stream is asked by; so such a request gets what it lacks of the two. Clients make a connection for each
+ * stream: a later request on one is an HTTP library's, and gets an HTTP answer.
+ */
+import { API_HEAD_MAX_BYTES } from "../../base/limits.ts";
+
+const METHOD = Buffer.from("POST ");
+
+/** Whether more of its head must come before `asUpgrade` can tell. */
+export function isIncomplete(first: Buffer): boolean {
+  if (first.length >= API_HEAD_MAX_BYTES) return false; // it will be refused
+  return METHOD.subarray(0, first.length).equals(first.subarray(0, METHOD.length)) && !first.includes("\r\n\r\n");
+}
+
+interface FirstRequest {
+  bytes: Buffer;
+  /** It asks for a stream without a word of an upgrade; its answer has none either. */
+  isPlain: boolean;
+}
+
+/** `isStream`: whether a POST to this URL gets a stream. */
+export function asUpgrade(first: Buffer, isStream: (url: string) => boolean): FirstRequest {
+  const asItIs = { bytes: first, isPlain: false };
+  const headEnd = first.indexOf("\r\n\r\n");
+  const [line = "", ...headers] = first.toString("latin1", 0, Math.max(headEnd, 0)).split("\r\n");
+  const [, url] = /^POST (\/\S*) HTTP\/1\.[01]$/.exec(line) ?? [];
+  if (url === undefined || !isStream(url)) return asItIs;
+  const isPlain = !headers.some((header) => /^upgrade:/i.test(header));
+  if (!isPlain && headers.some((header) => /^connection:.*\bupgrade\b/i.test(header))) return asItIs;
+  const others = headers.filter((header) => !/^connection:/i.test(header));
+  const lines = [line, "Connection: Upgrade", ...(isPlain ? ["Upgrade: tcp"] : []), ...others];
+  return { bytes: Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), first.subarray(headEnd)]), isPlain };
+}

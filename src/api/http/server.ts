@@ -1,0 +1,169 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
+import { LighterError } from "../../base/errors.ts";
+import { API_HEAD_MAX_BYTES, API_HEAD_TIMEOUT_MS } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
+import type { Daemon } from "../daemon/daemon-state.ts";
+import { type ClientStream, HijackedClient, PlainClient } from "../streams/client-stream.ts";
+import { takeUpload } from "../streams/upload.ts";
+import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
+import { refusalOf } from "./doorkeeper.ts";
+import { asUpgrade, isIncomplete } from "./first-request.ts";
+import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
+import type { Match, Router } from "./router.ts";
+
+/** Connections whose first request is to be taken over although it does not ask for an upgrade. */
+const withoutUpgrade = new WeakSet<Socket>();
+
+/** Of connections that have not asked for anything yet: when they are given up. */
+const headTimers = new WeakMap<Socket, NodeJS.Timeout>();
+
+function awaitHead(socket: Socket, timeoutMs: number): void {
+  headTimers.set(
+    socket,
+    setTimeout(() => socket.destroy(), timeoutMs),
+  );
+  socket.once("close", () => headHasCome(socket));
+}
+
+function headHasCome(socket: Socket): void {
+  clearTimeout(headTimers.get(socket));
+  headTimers.delete(socket);
+}
+
+interface AcceptorOptions {
+  /** How long a connection may ask for nothing after it was opened. */
+  headTimeoutMs?: number;
+  /** Called for each request of a connection, other than those that take it over. */
+  onRequest?: () => void;
+}
+
+/** The API's server on a plain socket, not listening yet. */
+export function createServer(daemon: Daemon, router: Router, options?: AcceptorOptions): SocketServer {
+  return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router, options));
+}
+
+/**
+ * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first request, and then
+ * they go to node:http.
+ */
+export function createAcceptor(
+  daemon: Daemon,
+  router: Router,
+  { headTimeoutMs = API_HEAD_TIMEOUT_MS, onRequest }: AcceptorOptions = {},
+): (socket: Socket) => void {
+  const http = createHttp(daemon, router);
+  if (onRequest !== undefined) http.on("request", onRequest);
+  return (socket) => {
+    socket.on("error", () => socket.destroy()); // the client has gone
+    awaitHead(socket, headTimeoutMs);
+    const onEnd = () => socket.destroy(); // without a word
+    let first: Buffer = Buffer.alloc(0);
+    const onData = (chunk: Buffer) => {
+      first = Buffer.concat([first, chunk]);
+      if (isIncomplete(first)) return;
+      socket.off("end", onEnd).off("data", onData);
+      if (takeUpload(daemon, socket, first, (method, url) => findRoute(router, method, url))) return;
+      socket.pause();
+      const { bytes, isPlain } = asUpgrade(first, (url) => findRoute(router, "POST", url)?.route.stream !== undefined);
+      if (isPlain) withoutUpgrade.add(socket);
+      http.emit("connection", socket);
+      socket.unshift(bytes);
+      socket.resume();
+    };
+    socket.once("end", onEnd).on("data", onData);
+  };
+}
+
+function findRoute(router: Router, method: string, url: string): Match | undefined {
+  try {
+    return router.match(method, url);
+  } catch {
+    return undefined; // the error is told where the request is answered
+  }
+}
+
+function createHttp(daemon: Daemon, router: Router): Server {
+  const http = createHttpServer({
+    maxHeaderSize: API_HEAD_MAX_BYTES,
+    // Other upgrades ("h2c" of a client that probes) are for us to ignore, as RFC 9110 allows.
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      findRoute(router, request.method ?? "", request.url ?? "")?.route.stream !== undefined,
+  } as Parameters<typeof createHttpServer>[0] & object);
+  http.requestTimeout = 0; // an image takes as long as it takes
+  http.timeout = 0;
+  http.keepAliveTimeout = 0; // a client that reuses its connection must not meet a closed one
+  http.on("request", (request, response) => {
+    headHasCome(request.socket);
+    void answer(daemon, router, request, response);
+  });
+  http.on("upgrade", (request, socket, head) => {
+    headHasCome(socket as Socket);
+    const isUpgrade = !withoutUpgrade.has(socket as Socket);
+    const client = isWebSocket(request)
+      ? new WebSocketClient(request, socket as Socket, head)
+      : new HijackedClient(request, socket as Socket, head, isUpgrade);
+    void stream(daemon, router, request, client);
+  });
+  http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+    socket.end(formatRawAnswer(status, "text/plain; charset=utf-8", `${error.message}\n`));
+  });
+  return http;
+}
+
+async function answer(
+  daemon: Daemon,
+  router: Router,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  try {
+    const refusal = refusalOf(request, daemon.settings.ownNames);
+    if (refusal !== undefined) {
+      closeAfter(request, response);
+      throw refusal;
+    }
+    const match = router.match(request.method ?? "", request.url ?? "");
+    if (match === undefined) sendPageNotFound(response);
+    else if (match.route.answer !== undefined) {
+      const startMs = performance.now();
+      await match.route.answer({ ...match.call, daemon, request, response });
+      daemon.metrics.observe(match.route.method, match.route.path, (performance.now() - startMs) / 1000);
+    } else await match.route.stream({ ...match.call, daemon, client: new PlainClient(request, response) });
+  } catch (error) {
+    if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
+    sendError(response, error);
+  } finally {
+    request.resume(); // a body that nobody read would block the connection
+  }
+}
+
+/** For a body that nobody waits for: what follows it on the connection cannot be told from it. */
+function closeAfter({ socket }: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("Connection", "close");
+  response.once("finish", () => socket.destroySoon());
+}
+
+async function stream(daemon: Daemon, router: Router, request: IncomingMessage, client: ClientStream): Promise<void> {
+  log.debug(`Calling ${request.method} ${pathOf(request)}`);
+  try {
+    const refusal = refusalOf(request, daemon.settings.ownNames);
+    if (refusal !== undefined) throw refusal;
+    const match = router.match(request.method ?? "", request.url ?? "");
+    if (match?.route.stream !== undefined) await match.route.stream({ ...match.call, daemon, client });
+  } catch (error) {
+    client.fail(error);
+  }
+}
+
+/** For the log: a query may hold what is nobody's business, such as a source with a password. */
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0]!;
+}
+
+function sendPageNotFound(response: ServerResponse): void {
+  sendJson(response, 404, { message: "page not found" });
+}

@@ -1,0 +1,39 @@
+import { type ErrorCode, LighterError, messageOf } from "../../base/errors.ts";
+
+/** The only place that knows which error is which HTTP status. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid: 400,
+  "exec-not-found": 400,
+  "exec-denied": 400,
+  unauthorized: 401,
+  forbidden: 403,
+  "not-found": 404,
+  "timed-out": 408,
+  conflict: 409,
+  kernel: 500,
+  internal: 500,
+  "not-supported": 501,
+  unavailable: 503,
+};
+
+/** Runs what speaks to a registry: that one does not answer is no unavailability of ours, and 500 with Docker. */
+export async function withRegistry<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof LighterError) || error.code !== "unavailable") throw error;
+    throw new LighterError("internal", error.message, { ...error.detail, cause: error });
+  }
+}
+
+interface ErrorAnswer {
+  status: number;
+  message: string;
+}
+
+/** What a client is told of anything thrown. */
+export function answerOf(error: unknown): ErrorAnswer {
+  if (!(error instanceof LighterError)) return { status: 500, message: messageOf(error) };
+  const { hint } = error.detail;
+  return { status: STATUS[error.code], message: hint === undefined ? error.message : `${error.message} (${hint})` };
+}

@@ -1,0 +1,141 @@
+import { LighterError } from "../../base/errors.ts";
+import type { Image } from "../../engine/mod.ts";
+import { EMPTY_CONFIG } from "../containers/container-view.ts";
+import type { Daemon } from "../daemon/daemon-state.ts";
+import { Filters } from "../http/filters.ts";
+import { sendJson } from "../http/protocol.ts";
+import type { AnswerCall } from "../http/router.ts";
+import { shapeFor } from "../http/versions.ts";
+import { importTar } from "./image-changes.ts";
+import { publishRemoval } from "./image-events.ts";
+import { compileListFilters, compileReferenceFilter, createdSeconds } from "./image-filters.ts";
+import { usersOf } from "./image-users.ts";
+import { pull } from "./pull-push.ts";
+
+const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
+/** An image is made of layers and of no other image: none has a parent, and all may go in any order. */
+const NO_PARENT = "";
+const NEVER = "0001-01-01T00:00:00Z";
+
+/** GET /images/json */
+export function listImages({ daemon, query, response, apiMinor }: AnswerCall): void {
+  const filters = Filters.parse(query.text("filters"), FILTERS);
+  const matches = compileListFilters(daemon, filters);
+  const withMatchingNames = compileReferenceFilter(filters.get("reference"));
+  const all = daemon.images.list();
+  const sharedSizeOf = query.boolean("shared-size") ? measureShared(daemon, all) : () => -1;
+  const users = new Map<string, number>();
+  for (const { record } of daemon.engine.list()) users.set(record.imageId, (users.get(record.imageId) ?? 0) + 1);
+  const images = all.filter(matches).flatMap((image) => withMatchingNames(image) ?? []);
+  sendJson(
+    response,
+    200,
+    images.map((image) =>
+      shapeFor("image summary", apiMinor, {
+        ...summarizeImage(image),
+        Containers: apiMinor < 51 ? -1 : (users.get(image.id) ?? 0),
+        SharedSize: sharedSizeOf(image),
+      }),
+    ),
+  );
+}
+
+/** An element of `GET /images/json`. */
+export function summarizeImage(image: Image): object {
+  return {
+    Containers: -1,
+    Created: createdSeconds(image),
+    Id: image.id,
+    Labels: image.document.config.Labels ?? null,
+    ParentId: NO_PARENT,
+    RepoDigests: image.repoDigests,
+    RepoTags: image.repoTags,
+    SharedSize: -1,
+    Size: image.sizeBytes,
+    VirtualSize: image.sizeBytes,
+  };
+}
+
+/** Bytes of an image's layers that other images have too. */
+function measureShared({ images }: Daemon, all: readonly Image[]): (image: Image) => number {
+  const users = new Map<string, number>();
+  for (const { chainIds } of all) for (const chainId of chainIds) users.set(chainId, (users.get(chainId) ?? 0) + 1);
+  return ({ id, chainIds }) =>
+    images.layerSizesOf(id).reduce((sum, size, index) => sum + (users.get(chainIds[index]!)! > 1 ? size : 0), 0);
+}
+
+/** GET /images/{name}/json */
+export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCall): void {
+  const image = daemon.images.get(parameter("name"));
+  const { document } = image;
+  const [topmost = "", ...below] = daemon.images.layersOf(image.id).lowerDirs;
+  const created = document.created ?? (apiMinor < 44 ? NEVER : undefined);
+  const inspected = {
+    Id: image.id,
+    RepoTags: image.repoTags,
+    RepoDigests: image.repoDigests,
+    Parent: NO_PARENT,
+    Comment: document.comment || document.history.at(-1)?.comment || "",
+    ...(created === undefined ? {} : { Created: created }),
+    Container: "",
+    ContainerConfig: { ...EMPTY_CONFIG, Labels: null },
+    DockerVersion: document.docker_version ?? "",
+    Author: document.author ?? "",
+    Config: {
+      ...EMPTY_CONFIG,
+      Labels: null,
+      ...document.config,
+    },
+    Architecture: document.architecture,
+    ...(document.variant === undefined ? {} : { Variant: document.variant }),
+    Os: document.os,
+    ...(document["os.version"] === undefined ? {} : { OsVersion: document["os.version"] }),
+    Size: image.sizeBytes,
+    VirtualSize: image.sizeBytes,
+    GraphDriver: {
+      Data: { ...(below.length === 0 ? {} : { LowerDir: below.join(":") }), UpperDir: topmost },
+      Name: "overlay2",
+    },
+    RootFS: { Type: "layers", Layers: document.rootfs.diff_ids },
+    Metadata: { LastTagTime: NEVER },
+  };
+  sendJson(response, 200, shapeFor("image", apiMinor, inspected));
+}
+
+/** Of what the image has no more of than its number of layers: a step that is not an image here. */
+const MISSING_ID = "<missing>";
+
+/** GET /images/{name}/history: newest first. */
+export function imageHistory({ daemon, parameter, response }: AnswerCall): void {
+  const image = daemon.images.get(parameter("name"));
+  const sizes = daemon.images.layerSizesOf(image.id);
+  let layer = 0;
+  const steps = image.document.history.map((step) => ({
+    Comment: step.comment ?? "",
+    Created: Math.floor((Date.parse(step.created ?? "") || 0) / 1000),
+    CreatedBy: step.created_by ?? "",
+    Id: MISSING_ID,
+    Size: step.empty_layer ? 0 : (sizes[layer++] ?? 0),
+    Tags: null as string[] | null,
+  }));
+  const newest = steps.at(-1);
+  if (newest !== undefined)
+    Object.assign(newest, { Id: image.id, Tags: image.repoTags.length > 0 ? image.repoTags : null });
+  sendJson(response, 200, steps.reverse());
+}
+
+/** DELETE /images/{name} */
+export async function removeImage({ daemon, parameter, query, response }: AnswerCall): Promise<void> {
+  const name = parameter("name");
+  if (name.trim() === "") throw new LighterError("invalid", "image name cannot be blank");
+  const options = { force: query.boolean("force"), users: usersOf(daemon) };
+  const image = daemon.images.get(name);
+  const records = await daemon.images.remove(name, options);
+  publishRemoval(daemon, image, records);
+  sendJson(response, 200, records);
+}
+
+/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
+export async function createImage(call: AnswerCall): Promise<void> {
+  await (call.query.has("fromSrc") ? importTar(call) : pull(call));
+}

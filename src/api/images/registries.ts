@@ -1,0 +1,44 @@
+import { LighterError } from "../../base/errors.ts";
+import type { Described } from "../../engine/mod.ts";
+import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { readJsonBody } from "../http/body.ts";
+import { sendJson } from "../http/protocol.ts";
+import type { AnswerCall } from "../http/router.ts";
+import { withRegistry } from "../http/status.ts";
+
+/** GET /distribution/{name}/json */
+export async function inspectDistribution(call: AnswerCall): Promise<void> {
+  const { descriptor, platforms } = await describe(call);
+  const { mediaType, digest, size } = descriptor;
+  sendJson(call.response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
+}
+
+/** GET /lighter/manifests/{name}: that, and the manifest or index itself, to the byte. */
+export async function inspectManifest(call: AnswerCall): Promise<void> {
+  const { descriptor, platforms, bytes } = await describe(call);
+  const { mediaType, digest, size } = descriptor;
+  const Descriptor = { mediaType, digest, size };
+  sendJson(call.response, 200, { Descriptor, Platforms: platforms, Raw: bytes.toString("base64") });
+}
+
+function describe({ daemon, parameter, request }: AnswerCall): Promise<Described> {
+  const reference = withDefaultTag(parseReference(parameter("name")));
+  const auth = request.headers["x-registry-auth"];
+  const credentials = typeof auth === "string" ? auth : "";
+  return withRegistry(() => daemon.registries.describe(reference, credentials));
+}
+
+/** POST /auth */
+export async function checkAuth({ daemon, request, response }: AnswerCall): Promise<void> {
+  const credentials = await readJsonBody(request);
+  sendJson(response, 200, await withRegistry(() => daemon.registries.checkAuth(credentials)));
+}
+
+/** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */
+export function searchImages({ query }: AnswerCall): void {
+  const term = query.text("term");
+  if (term === undefined) throw new LighterError("invalid", "search images: the parameter term is missing");
+  throw new LighterError("not-supported", `search images for "${term}": this version searches no registry`, {
+    hint: "look on the registry's web pages",
+  });
+}

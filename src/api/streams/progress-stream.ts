@@ -1,0 +1,60 @@
+import type { ServerResponse } from "node:http";
+import { COMMON_HEADERS } from "../http/protocol.ts";
+import { answerOf } from "../http/status.ts";
+
+/**
+ * Docker's stream of JSON messages. The head goes with the first of them: until then a failure is an answer of its own,
+ * with its status; from then on it is the last message.
+ */
+export class ProgressStream {
+  readonly #response: ServerResponse;
+  readonly #aborter = new AbortController();
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    response.once("close", () => {
+      if (!response.writableFinished) this.#aborter.abort(new Error("the client has gone"));
+    });
+  }
+
+  /** The client has gone before the end. */
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
+
+  send(message: object): void {
+    if (this.#response.destroyed) return;
+    if (!this.#response.headersSent)
+      this.#response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
+    this.#response.write(encode(message));
+  }
+
+  /**
+   * Runs `work`, which sends, and ends the stream. @throws what `work` throws if nothing has been sent, unless
+   * `tellsAll`: then a failure is a message in any case.
+   */
+  async carry(work: () => Promise<void>, { tellsAll = false } = {}): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.signal.aborted) return;
+      if (!this.#response.headersSent && !tellsAll) throw error;
+      this.send(failureOf(error));
+    }
+    this.#response.end();
+  }
+}
+
+function encode(message: object): string {
+  return `${JSON.stringify(message)}\r\n`;
+}
+
+export function failureOf(error: unknown): object {
+  const { message } = answerOf(error);
+  return { errorDetail: { message }, error: message };
+}
+
+/** All messages as one answer. */
+export function progressAnswer(messages: readonly object[]): { contentType: string; text: string } {
+  return { contentType: "application/json", text: messages.map(encode).join("") };
+}

@@ -1,0 +1,37 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { writable } from "../../base/writable.ts";
+import { idleSocketFd, type JobOutput } from "../../engine/mod.ts";
+import { COMMON_HEADERS } from "../http/protocol.ts";
+
+/**
+ * Sends what a file worker writes as an answer that the caller ends when all is well: who cuts it off tells the client. Where the
+ * client's connection is a plain one, the worker writes into it, and no byte passes this process.
+ */
+export async function sendOutput(
+  request: IncomingMessage,
+  response: ServerResponse,
+  contentType: string,
+  output: JobOutput,
+): Promise<void> {
+  response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": contentType });
+  const socketFd = await flushInto(request, response);
+  if (socketFd !== undefined) {
+    await output.sendTo(socketFd);
+    return;
+  }
+  for await (const chunk of output.bytes()) {
+    if (response.destroyed) return; // the client has gone
+    if (!response.write(chunk)) await writable(response);
+  }
+}
+
+/** Sends the head. The client's socket, if chunks of the answer may be written into it now. */
+async function flushInto(
+  { httpVersion, socket }: IncomingMessage,
+  response: ServerResponse,
+): Promise<number | undefined> {
+  if (httpVersion !== "1.1" || "encrypted" in socket) return undefined;
+  response.flushHeaders();
+  await new Promise((resume) => setImmediate(resume));
+  return response.destroyed ? undefined : idleSocketFd(socket);
+}

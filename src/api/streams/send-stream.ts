@@ -1,0 +1,20 @@
+import type { ServerResponse } from "node:http";
+import { writable } from "../../base/writable.ts";
+import { COMMON_HEADERS } from "../http/protocol.ts";
+
+/**
+ * Sends `body` as it comes, at the client's pace. What fails before its first chunk is thrown with the answer not begun; what
+ * fails later cuts the answer off, which is what tells the client.
+ */
+export async function sendStream(
+  response: ServerResponse,
+  contentType: string,
+  body: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  for await (const chunk of body) {
+    if (!response.headersSent) response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": contentType });
+    if (response.destroyed) return; // the client has gone
+    if (!response.write(chunk)) await writable(response);
+  }
+  response.end();
+}

@@ -1,0 +1,101 @@
+/**
+ * Uploads that do not pass this process: where the first request of a connection by a unix socket is one, its connection goes to the
+ * worker that wants its body. What is not the plainest of requests is for node:http, as all others are.
+ */
+import { closeSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { HIJACK_LINGER_MS } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
+import { type BodyForm, createMemfd, duplicateFd, idleSocketFd, type RawBody } from "../../engine/mod.ts";
+import type { Daemon } from "../daemon/daemon-state.ts";
+import { formatRawAnswer } from "../http/protocol.ts";
+import type { Match, Upload } from "../http/router.ts";
+import { answerOf } from "../http/status.ts";
+
+/** The head's end, what is asked for, and how the body ends. */
+interface Head {
+  endsAt: number;
+  method: string;
+  url: string;
+  form: BodyForm;
+}
+
+/** Undefined for all but a whole head of a PUT or POST whose body has an end. */
+export function parseUploadHead(first: Buffer): Head | undefined {
+  const end = first.indexOf("\r\n\r\n");
+  const [line = "", ...headers] = first.toString("latin1", 0, Math.max(end, 0)).split("\r\n");
+  const [, method, url] = /^(PUT|POST) (\/\S*) HTTP\/1\.1$/.exec(line) ?? [];
+  if (
+    method === undefined ||
+    url === undefined ||
+    headers.some((header) => /^(expect|upgrade|connection):/i.test(header))
+  )
+    return undefined;
+  const framing = headers.filter((header) => /^(transfer-encoding|content-length)\s*:/i.test(header));
+  const [, length] = /^content-length: ?(\d{1,15})$/i.exec(framing[0] ?? "") ?? [];
+  const isChunked = /^transfer-encoding: ?chunked$/i.test(framing[0] ?? "");
+  if (framing.length !== 1 || (length === undefined && !isChunked)) return undefined;
+  return { endsAt: end + 4, method, url, form: length === undefined ? "chunks" : { bytes: Number(length) } };
+}
+
+/**
+ * Takes the connection over, if it can: `socket` is destroyed then, as nobody else may read from it. `find` gives the route of a
+ * request.
+ */
+export function takeUpload(
+  daemon: Daemon,
+  socket: Socket,
+  first: Buffer,
+  find: (method: string, url: string) => Match | undefined,
+): boolean {
+  if (first[0] !== 0x50) return false; // "P"
+  if (socket.remoteAddress !== undefined || "encrypted" in socket) return false;
+  const head = parseUploadHead(first);
+  const match = head && find(head.method, head.url);
+  const upload = match?.route.upload?.({ ...match.call, daemon });
+  const fd = upload && idleSocketFd(socket);
+  if (fd === undefined || head === undefined || upload === undefined) return false;
+  const body = rawBody(fd, head.form, first.subarray(head.endsAt));
+  if (body === undefined) return false;
+  socket.destroy();
+  log.debug(`Calling ${head.method} ${head.url.split("?", 1)[0]}`);
+  void answer(upload, body);
+  return true;
+}
+
+/** Undefined: there are no fds for it. */
+export function rawBody(socketFd: number, form: BodyForm, first: Uint8Array): RawBody | undefined {
+  let fd = -1;
+  try {
+    fd = duplicateFd(socketFd, 3);
+    return { fd, form, firstFd: createMemfd("body", first) };
+  } catch {
+    if (fd >= 0) closeSync(fd);
+    return undefined;
+  }
+}
+
+async function answer(upload: Upload, body: RawBody): Promise<void> {
+  let text: string;
+  try {
+    const answered = await upload(body);
+    text = formatRawAnswer(200, answered.contentType, answered.text);
+  } catch (error) {
+    const { status, message } = answerOf(error);
+    text = formatRawAnswer(status, "application/json", `${JSON.stringify({ message })}\n`);
+  } finally {
+    closeSync(body.firstFd);
+  }
+  sendLast(body.fd, text);
+}
+
+/** What the client still sends is read, for a while: it would not see the answer if it found its own bytes refused. */
+function sendLast(fd: number, text: string): void {
+  const socket = connect({ fd, allowHalfOpen: true } as Parameters<typeof connect>[0] & object) as Socket;
+  const timer = setTimeout(() => socket.destroy(), HIJACK_LINGER_MS);
+  socket.on("error", () => socket.destroy());
+  socket.once("close", () => clearTimeout(timer));
+  socket.once("end", () => socket.destroySoon());
+  socket.end(text);
+  socket.resume();
+}

@@ -1,0 +1,72 @@
+import { LighterError } from "../../base/errors.ts";
+import { EVENT_BACKLOG_MAX_BYTES } from "../../base/limits.ts";
+import { nowNs, parseRfc3339, parseUnixTime } from "../../base/time.ts";
+import { timerMs } from "../../base/timer.ts";
+import type { EngineEvent } from "../../engine/mod.ts";
+import { jsonInteger } from "../../spec/json.ts";
+import { Filters } from "../http/filters.ts";
+import { COMMON_HEADERS } from "../http/protocol.ts";
+import type { AnswerCall, Call } from "../http/router.ts";
+import { matchesEvent } from "./event-filters.ts";
+
+/** As Docker writes it: by the side of today's fields those of the first API, for what had them. */
+function describeEvent({ type, action, id, attributes, timeNs }: EngineEvent): object {
+  const isOld = type === "container" || type === "image";
+  return {
+    ...(isOld ? { status: action, id } : {}),
+    ...(type === "container" && attributes.image !== undefined ? { from: attributes.image } : {}),
+    Type: type,
+    Action: action,
+    Actor: { ID: id, Attributes: sortKeys(attributes) },
+    scope: "local",
+    time: Number(timeNs / 1_000_000_000n),
+    timeNano: jsonInteger(timeNs),
+  };
+}
+
+function sortKeys(attributes: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** @throws LighterError "invalid" */
+function timeOf({ query }: Call, name: string): bigint | undefined {
+  const text = query.text(name);
+  if (text === undefined) return undefined;
+  const ns = parseUnixTime(text) ?? parseRfc3339(text);
+  if (ns === undefined) throw new LighterError("invalid", `invalid time in "${name}": ${text}`);
+  return ns;
+}
+
+/** GET /events: what is kept since a time, then what happens, until a time or until the client goes. */
+export function events(call: AnswerCall): Promise<void> {
+  const { daemon, query, response } = call;
+  const [since, until] = [timeOf(call, "since"), timeOf(call, "until")];
+  if (since !== undefined && until !== undefined && since > until)
+    throw new LighterError(
+      "invalid",
+      `\`since\` time (${query.text("since")}) cannot be after \`until\` time (${query.text("until")})`,
+    );
+  const filters = Filters.parseAny(query.text("filters"));
+  const { events: bus } = daemon.engine;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
+  response.flushHeaders();
+  const send = (event: EngineEvent) => {
+    if (until !== undefined && event.timeNs > until) return;
+    if (!matchesEvent(filters, event)) return;
+    // A client that does not read must not fill our memory, nor miss a part without a sign: it is cut off.
+    if (response.writableLength > EVENT_BACKLOG_MAX_BYTES) response.destroy();
+    else response.write(`${JSON.stringify(describeEvent(event))}\n`);
+  };
+  // Past and present without a gap: nothing else runs in between.
+  if (since !== undefined || until !== undefined)
+    for (const event of bus.past()) if (event.timeNs >= (since ?? 0n)) send(event);
+  const listening = bus.subscribe(send);
+  const timer = until === undefined ? undefined : setTimeout(end, timerMs(Number((until - nowNs()) / 1_000_000n)));
+  response.on("close", end);
+  return ended.then(() => {
+    clearTimeout(timer);
+    listening[Symbol.dispose]();
+    response.end();
+  });
+}

@@ -1,0 +1,143 @@
+/** What `cp` sends: a file or a tree of this machine as a tar archive. */
+import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
+import type { TarEntry, TarEntryType } from "../../image/tar/tar-reader.ts";
+import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../../image/tar/tar-writer.ts";
+import {
+  type BytePath,
+  bytePath,
+  getxattrFd,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  showPath,
+  splitDevice,
+} from "../../linux/sys/fs.ts";
+import { CliError } from "../exit.ts";
+import { errnoText } from "../values/env-file.ts";
+import { type CopyEnd, splitPath } from "./container-path.ts";
+
+/** What is sent at a time: many small files, or a large piece of one. */
+const PIECE_BYTES = 1024 * 1024;
+const CAPABILITY = "security.capability";
+
+/**
+ * The archive of `source`, whose first entry is named after it, or "." for what is in a directory. Names are sorted, times
+ * are whole seconds, sockets are left out. A piece is good until the next is asked for.
+ * @throws CliError that names the file
+ */
+export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
+  const { base } = splitPath(source.path);
+  yield* new Packer().packAll(bytePath(source.path), bytePath(source.rebaseName || base));
+}
+
+class Packer {
+  /** Archive path of every file that has several names, by device and inode. */
+  readonly #links = new Map<string, string>();
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+  #length = 0;
+
+  *packAll(path: BytePath, name: BytePath): Generator<Uint8Array> {
+    yield* this.#pack(path, name);
+    yield* this.#put(TAR_END);
+    if (this.#length > 0) yield this.#piece.subarray(0, this.#length);
+  }
+
+  *#put(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let at = 0; at < bytes.length; ) {
+      const count = Math.min(bytes.length - at, PIECE_BYTES - this.#length);
+      this.#piece.set(bytes.subarray(at, at + count), this.#length);
+      at += count;
+      yield* this.#advance(count);
+    }
+  }
+
+  *#advance(count: number): Generator<Uint8Array> {
+    this.#length += count;
+    if (this.#length < PIECE_BYTES) return;
+    yield this.#piece;
+    this.#length = 0;
+  }
+
+  *#pack(path: BytePath, name: BytePath): Generator<Uint8Array> {
+    const status = explained("lstat", path, (bytes) => lstatSync(bytes));
+    const type = typeOf(status);
+    if (type === undefined) return;
+    if (type === "file") {
+      yield* this.#packFile(path, name, status);
+      return;
+    }
+    const readLink = (bytes: Buffer) => readlinkSync(bytes, { encoding: "latin1" });
+    const linkPath = type === "symlink" ? explained("readlink", path, readLink) : "";
+    yield* this.#put(encodeTarHeader(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath)));
+    if (type !== "directory") return;
+    const names = explained("open", path, (bytes) => readdirSync(bytes, { encoding: "latin1" })).sort();
+    for (const child of names) yield* this.#pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
+  }
+
+  *#packFile(path: BytePath, name: BytePath, status: Stats): Generator<Uint8Array> {
+    if (status.nlink > 1) {
+      const key = `${status.dev}:${status.ino}`;
+      const first = this.#links.get(key);
+      if (first !== undefined) {
+        yield* this.#put(encodeTarHeader(entryOf(name, "hardlink", status, first)));
+        return;
+      }
+      this.#links.set(key, name);
+    }
+    const fd = explained("open", path, (bytes) => openSync(bytes, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    try {
+      const opened = fstatSync(fd);
+      const capability = getxattrFd(fd, CAPABILITY);
+      const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
+      yield* this.#put(encodeTarHeader({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
+      for (let left = opened.size; left > 0; ) {
+        const room = this.#piece.subarray(this.#length, this.#length + left);
+        const count = explained("read", path, () => readSync(fd, room));
+        if (count === 0) throw new CliError(`read ${showPath(path)}: it became shorter meanwhile`);
+        left -= count;
+        yield* this.#advance(count);
+      }
+      yield* this.#put(new Uint8Array(tarPaddingBytes(opened.size)));
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** Undefined for sockets, which no archive can hold. */
+function typeOf(status: Stats): TarEntryType | undefined {
+  if (status.isFile()) return "file";
+  if (status.isDirectory()) return "directory";
+  if (status.isSymbolicLink()) return "symlink";
+  if (status.isCharacterDevice()) return "char";
+  if (status.isBlockDevice()) return "block";
+  return status.isFIFO() ? "fifo" : undefined;
+}
+
+/** `name` and `linkPath` are byte paths. */
+function entryOf(name: string, type: TarEntryType, status: Stats, linkPath: string): TarEntry {
+  const isDevice = type === "char" || type === "block";
+  const { major, minor } = isDevice ? splitDevice(status.rdev) : { major: 0, minor: 0 };
+  return {
+    type,
+    path: name as BytePath,
+    linkPath: linkPath as BytePath,
+    mode: status.mode & 0o7777,
+    uid: status.uid,
+    gid: status.gid,
+    size: 0,
+    mtimeSeconds: Math.floor(status.mtimeMs / 1000),
+    mtimeNanoseconds: 0,
+    deviceMajor: major,
+    deviceMinor: minor,
+    xattrs: [],
+  };
+}
+
+function explained<T>(call: string, path: BytePath, work: (bytes: Buffer) => T): T {
+  try {
+    return work(Buffer.from(path, "latin1"));
+  } catch (error) {
+    throw new CliError(`${call} ${showPath(path)}: ${errnoText(error)}`);
+  }
+}

@@ -1,0 +1,58 @@
+/** How far `cp` is: one line on the terminal that is written again and again. */
+import { escapeControls } from "../format/harmless.ts";
+import { formatSize } from "../format/units.ts";
+import { stderr } from "../output.ts";
+
+const UPDATE_MS = 75;
+/** DECSC, DECRC, ECMA-48 EL and DECTCEM. */
+const SAVE_CURSOR = "\x1b7";
+const RESTORE_CURSOR = "\x1b8";
+const ERASE_LINE = "\x1b[2K";
+const HIDE_CURSOR = "\x1b[?25l";
+const SHOW_CURSOR = "\x1b[?25h";
+
+export class CopyProgress {
+  #bytes = 0;
+  #shown = 0;
+  readonly #timer: Timer | undefined;
+
+  /** `header` precedes the size. */
+  constructor(
+    readonly header: string,
+    readonly live: boolean,
+  ) {
+    if (!live) return;
+    void stderr.control(`${SAVE_CURSOR}${HIDE_CURSOR}${this.#line()}`);
+    this.#timer = setInterval(() => {
+      if (this.#shown !== this.#bytes) void stderr.control(RESTORE_CURSOR + ERASE_LINE + this.#line());
+    }, UPDATE_MS);
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  async *count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      yield chunk;
+      this.add(chunk.length);
+    }
+  }
+
+  /** The copy has ended, well or badly. */
+  stop(): void {
+    if (!this.live) return;
+    clearInterval(this.#timer);
+    void stderr.control(RESTORE_CURSOR + ERASE_LINE + SHOW_CURSOR);
+  }
+
+  /** It went well. */
+  async finish(destination: string): Promise<void> {
+    await stderr.text(`Successfully copied ${formatSize(this.#bytes, 3)} to ${destination}\n`);
+  }
+
+  #line(): string {
+    this.#shown = this.#bytes;
+    return escapeControls(this.header) + formatSize(this.#bytes, 3);
+  }
+}

@@ -1,0 +1,61 @@
+import { parseTimeNs } from "../../base/time.ts";
+
+/**
+ * `--since` and `--until` → "seconds.nanoseconds" of Unix time: a duration before now, a date with or without time and
+ * zone (ours by default), or Unix time already.
+ * @throws Error
+ */
+export function parseTimestamp(text: string, nowMs: number): string {
+  if (/^\d+(\.\d{1,9})?$/.test(text)) return text;
+  const ns = parseTimeNs(text, nowMs, "");
+  if (ns === undefined) throw new Error(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  return formatUnixNs(ns);
+}
+
+function formatUnixNs(ns: bigint): string {
+  const seconds = ns / 1_000_000_000n;
+  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}`;
+}
+
+/** Go's Time.String() without a fraction, in our zone: "2026-11-24 00:04:26 +0000 UTC". */
+export function formatLocalTime(unixSeconds: number): string {
+  const date = new Date(unixSeconds * 1000);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const offset = -date.getTimezoneOffset();
+  const sign = offset < 0 ? "-" : "+";
+  const zone = `${sign}${two(Math.trunc(Math.abs(offset) / 60))}${two(Math.abs(offset) % 60)}`;
+  const day = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone} ${zoneName(date)}`;
+}
+
+/** RFC 3339 in our zone: "2026-11-24T00:04:26Z". */
+export function formatRfc3339(unixSeconds: number): string {
+  const [day, clock, zone = ""] = formatLocalTime(unixSeconds).split(" ");
+  return `${day}T${clock}${zone === "+0000" ? "Z" : `${zone.slice(0, 3)}:${zone.slice(3)}`}`;
+}
+
+/** "UTC", "CEST"; the offset where there is no abbreviation. */
+function zoneName(date: Date): string {
+  const name = / \(([^)]*)\)$/.exec(date.toString())?.[1] ?? "";
+  if (name === "" || name === "Coordinated Universal Time") return "UTC";
+  return name.replace(/[^A-Z]/g, "") || name;
+}
+
+/** RFC 3339 in our zone with nine digits of a second, from nanoseconds since 1970. */
+export function formatRfc3339Nano(nanoseconds: bigint): string {
+  const text = formatRfc3339(Number(nanoseconds / 1_000_000_000n));
+  return `${text.slice(0, 19)}.${String(nanoseconds % 1_000_000_000n).padStart(9, "0")}${text.slice(19)}`;
+}
+
+/**
+ * An RFC 3339 text of the API as Go's Time.String() shows it: the zone stays that of the text, the fraction loses its
+ * zeros. What is no such text is returned as it is.
+ */
+export function formatTimestamp(text: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:(Z)|([+-]\d\d):(\d\d))$/.exec(text);
+  if (match === null) return text;
+  const [, day, clock, fraction = "", utc, hours, minutes] = match;
+  const digits = fraction.replace(/0+$/, "");
+  const zone = utc === "Z" ? "+0000 UTC" : `${hours}${minutes} ${hours}${minutes}`;
+  return `${day} ${clock}${digits === "" ? "" : `.${digits}`} ${zone}`;
+}

@@ -1,0 +1,28 @@
+import { labelColumns } from "../values/labels.ts";
+import type { Columns } from "./table.ts";
+import { formatSize } from "./units.ts";
+
+/** The API's Volume, as far as it is shown. */
+export interface Volume {
+  readonly Name: string;
+  readonly Driver: string;
+  readonly Mountpoint: string;
+  readonly Scope: string;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  /** Known to `system df` only; -1 where the daemon does not know. */
+  readonly UsageData?: { readonly RefCount: number; readonly Size: number } | null;
+}
+
+/** For `volume ls` and `system df -v`. What only volumes of a cluster have is "N/A". */
+export const volumeColumns: Columns<Volume> = {
+  Availability: { heading: "AVAILABILITY", value: () => "N/A" },
+  Driver: { heading: "DRIVER", value: ({ Driver }) => Driver },
+  Group: { heading: "GROUP", value: () => "N/A" },
+  ...labelColumns,
+  Links: { heading: "LINKS", value: ({ UsageData }) => (UsageData ? String(UsageData.RefCount) : "N/A") },
+  Mountpoint: { heading: "MOUNTPOINT", value: ({ Mountpoint }) => Mountpoint },
+  Name: { heading: "VOLUME NAME", value: ({ Name }) => Name },
+  Scope: { heading: "SCOPE", value: ({ Scope }) => Scope },
+  Size: { heading: "SIZE", value: ({ UsageData }) => (UsageData ? formatSize(UsageData.Size) : "N/A") },
+  Status: { heading: "STATUS", value: () => "N/A" },
+};

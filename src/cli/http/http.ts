@@ -1,0 +1,267 @@
+/**
+ * A small HTTP/1.1 client over one socket. Hand-written because starting is what the CLI does most: importing
+ * node:http costs more time than a whole `run`, and only a bare socket gives hijacked streams with half-close.
+ */
+import { utf8 } from "../../base/bytes.ts";
+import { LighterError } from "../../base/errors.ts";
+import { HTTP_BODY_MAX_BYTES, HTTP_QUEUE_MAX_BYTES } from "../../base/limits.ts";
+import { connect } from "./connect.ts";
+import { type ResponseHead, ResponseParser } from "./http-parser.ts";
+import type { Address, Transport } from "./transport.ts";
+
+export interface Request {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
+  /** With the query, already encoded. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with its length as JSON. */
+  readonly json?: string;
+  /** Sent chunked; `contentType` says what it is. */
+  readonly stream?: { readonly contentType: string; readonly chunks: AsyncIterable<Uint8Array> };
+  /** Ask for a raw byte stream in both directions in place of a body. */
+  readonly upgrade?: boolean;
+}
+
+interface Exchange {
+  readonly parser: ResponseParser;
+  readonly fail: (error: unknown) => void;
+}
+
+/** The connection ended before a single byte of the answer: the server may have closed it while it was idle. */
+export class ConnectionDropped extends LighterError {
+  constructor() {
+    super("unavailable", "the daemon closed the connection");
+  }
+}
+
+/** One connection; one request at a time. */
+export class Connection {
+  #socket: Transport | undefined;
+  #exchange: Exchange | undefined;
+  #closed = false;
+  /** Why it is closed. */
+  #error: unknown;
+  /** Bytes the kernel did not take yet. */
+  #unsent: Uint8Array[] = [];
+  #sentWaiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+
+  /** @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", … */
+  static async open(address: Address, { isUpload = false } = {}): Promise<Connection> {
+    const connection = new Connection();
+    const events = {
+      data: (bytes: Uint8Array) => connection.#receive(bytes),
+      drain: () => connection.#send(),
+      // The peer sends nothing more. Ours may still have a request body to finish, but nobody would answer it.
+      end: () => connection.#end(),
+      error: (error: Error) => connection.#fail(error),
+    };
+    connection.#socket = await connect(address, events, isUpload);
+    return connection;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends both directions; whoever still reads or writes gets an error. */
+  close(): void {
+    this.#fail(new ConnectionDropped());
+  }
+
+  /** Sends a request; settles with the response's head, its body then being read from the Response. */
+  async request(request: Request): Promise<Response> {
+    if (this.#closed) throw this.#error; // nobody would hear of what comes of it
+    const response = new Response(this);
+    const head = new Promise<ResponseHead>((resolve, reject) => {
+      const parser = new ResponseParser(
+        { head: resolve, body: (bytes) => response.receive(bytes), end: () => this.#finish(response) },
+        request.upgrade === true,
+        request.method !== "HEAD",
+      );
+      const fail = (error: unknown) => {
+        reject(error);
+        response.fail(error);
+      };
+      this.#exchange = { parser, fail };
+    });
+    const sent = this.#sendRequest(request);
+    // What a stream's source throws must not leave the daemon waiting for the rest. A broken pipe has ended the
+    // connection already: a refused upload is answered before it is complete, and then the answer counts.
+    sent.catch((error: unknown) => this.#fail(error));
+    response.head = await head;
+    return response;
+  }
+
+  async #sendRequest(request: Request): Promise<void> {
+    let head = `${request.method} ${request.path} HTTP/1.1\r\nHost: lighter\r\n`;
+    for (const [name, value] of Object.entries(request.headers ?? {})) head += `${name}: ${value}\r\n`;
+    if (request.upgrade === true) head += "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+    if (request.stream !== undefined) {
+      head += `Content-Type: ${request.stream.contentType}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+      void this.write(utf8(head));
+      for await (const chunk of request.stream.chunks) {
+        if (chunk.length === 0) continue;
+        // Whoever fails here fails below too.
+        void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
+        void this.write(chunk).catch(() => {}); // as above
+        await this.write(utf8("\r\n"));
+      }
+      await this.write(utf8("0\r\n\r\n"));
+      return;
+    }
+    if (request.json !== undefined) {
+      const body = utf8(request.json);
+      head += `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+      await this.write(Buffer.concat([utf8(head), body]));
+      return;
+    }
+    await this.write(utf8(`${head}${request.method === "POST" ? "Content-Length: 0\r\n" : ""}\r\n`));
+  }
+
+  /** Settles when the kernel has the bytes, which the caller must not change until then. */
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(new ConnectionDropped());
+    this.#unsent.push(bytes);
+    if (this.#unsent.length === 1) this.#send();
+    if (this.#unsent.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#sentWaiters.push({ resolve, reject }));
+  }
+
+  /** Ends our direction only: the peer reads end-of-file. Earlier writes must have settled. */
+  shutdownWrite(): void {
+    if (!this.#closed) this.#socket?.shutdown();
+  }
+
+  /** Back-pressure: the reader of a Response's body is behind. */
+  setPaused(paused: boolean): void {
+    if (this.#closed) return;
+    if (paused) this.#socket?.pause();
+    else this.#socket?.resume();
+  }
+
+  #send(): void {
+    while (this.#unsent.length > 0) {
+      const next = this.#unsent[0] ?? new Uint8Array(0);
+      const count = this.#socket?.write(next) ?? -1;
+      if (count < 0) {
+        this.#fail(new ConnectionDropped());
+        return;
+      }
+      if (count < next.length) {
+        this.#unsent[0] = next.subarray(count);
+        return;
+      }
+      this.#unsent.shift();
+    }
+    for (const waiter of this.#sentWaiters.splice(0)) waiter.resolve();
+  }
+
+  #receive(bytes: Uint8Array): void {
+    try {
+      if (this.#exchange === undefined) throw new ConnectionDropped(); // bytes nobody asked for
+      this.#exchange.parser.push(bytes);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #finish(response: Response): void {
+    this.#exchange = undefined;
+    response.end();
+  }
+
+  /** The peer has ended. */
+  #end(): void {
+    if (this.#closed) return;
+    try {
+      if (this.#exchange?.parser.started === false) throw new ConnectionDropped();
+      this.#exchange?.parser.close();
+      this.close();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#error = error;
+    this.#exchange?.fail(error);
+    this.#exchange = undefined;
+    for (const waiter of this.#sentWaiters.splice(0)) waiter.reject(error);
+    this.#socket?.end();
+  }
+}
+
+/** The body is read piece by piece; the socket pauses while more than a limit waits to be read. */
+export class Response {
+  head: ResponseHead = { status: 0, headers: new Map(), raw: false };
+  #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #ended = false;
+  #error: { error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+  #onEnd: (() => void) | undefined;
+
+  constructor(readonly connection: Connection) {}
+
+  get status(): number {
+    return this.head.status;
+  }
+
+  /** Called once when the whole body has come: the connection is free again. */
+  onEnd(callback: () => void): void {
+    if (this.#ended) callback();
+    else this.#onEnd = callback;
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    if (this.#queuedBytes > HTTP_QUEUE_MAX_BYTES) this.connection.setPaused(true);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+    this.#onEnd?.();
+  }
+
+  fail(error: unknown): void {
+    this.#error = { error };
+    this.#wake?.();
+  }
+
+  /** The next piece, or undefined at the end. @throws what broke the connection */
+  async read(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const piece = this.#queue.shift();
+      if (piece !== undefined) {
+        const wasFull = this.#queuedBytes > HTTP_QUEUE_MAX_BYTES;
+        this.#queuedBytes -= piece.length;
+        if (wasFull && this.#queuedBytes <= HTTP_QUEUE_MAX_BYTES) this.connection.setPaused(false);
+        return piece;
+      }
+      if (this.#ended) return undefined;
+      if (this.#error !== undefined) throw this.#error.error;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
+
+  /** The whole body as text. @throws LighterError ("unavailable") beyond a limit */
+  async text(): Promise<string> {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for (let piece = await this.read(); piece !== undefined; piece = await this.read()) {
+      size += piece.length;
+      if (size > HTTP_BODY_MAX_BYTES)
+        throw new LighterError("unavailable", `read the daemon's answer: longer than ${HTTP_BODY_MAX_BYTES} bytes`);
+      pieces.push(piece);
+    }
+    return pieces.length === 1 ? Buffer.from(pieces[0] ?? []).toString() : Buffer.concat(pieces).toString();
+  }
+}

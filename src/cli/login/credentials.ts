@@ -1,0 +1,121 @@
+/** Credentials of registries: in config.json, or with the credential helper that it names. */
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import { DEFAULT_DOMAIN, type Reference } from "../../spec/image-reference.ts";
+import { goJson } from "../format/go.ts";
+import { type AuthConfig, type DockerConfig, openDockerConfig, withoutEmpty, writeAuth } from "./docker-config.ts";
+
+/** What Docker Hub's credentials are filed under. */
+export const DEFAULT_SERVER = "https://index.docker.io/v1/";
+
+export class CredentialStore {
+  readonly #config: DockerConfig;
+
+  constructor(config: DockerConfig) {
+    this.#config = config;
+  }
+
+  /** The user's own. */
+  static async open(): Promise<CredentialStore> {
+    return new CredentialStore(await openDockerConfig());
+  }
+
+  get path(): string {
+    return this.#config.path;
+  }
+
+  /** The helper that keeps the credentials of `server`, or undefined: they are in the file. */
+  helperFor(server: string): string | undefined {
+    const { credHelpers, credsStore, auths } = this.#config;
+    const empty = credsStore === "" && credHelpers.size === 0 && auths.size === 0;
+    return credHelpers.get(server) || credsStore || (empty ? findDefaultHelper() : undefined);
+  }
+
+  /** Empty if there are none. @throws Error of the credential helper */
+  async get(server: string): Promise<AuthConfig> {
+    const filed = this.#filed(server);
+    const helper = this.helperFor(server);
+    if (helper === undefined) return filed;
+    const { getFromHelper, TOKEN_USERNAME } = await import("./credential-helper.ts");
+    const found = await getFromHelper(helper, server);
+    const isToken = found?.username === TOKEN_USERNAME;
+    return withoutEmpty({
+      username: isToken ? undefined : found?.username,
+      password: isToken ? undefined : found?.secret,
+      email: filed.email,
+      serveraddress: found === undefined ? undefined : server,
+      identitytoken: isToken ? found?.secret : undefined,
+      registrytoken: filed.registrytoken,
+    });
+  }
+
+  /** @throws Error of the helper or of the file */
+  async store(server: string, auth: AuthConfig): Promise<void> {
+    const helper = this.helperFor(server);
+    if (helper === undefined) return writeAuth(this.path, server, auth);
+    const { storeInHelper, TOKEN_USERNAME } = await import("./credential-helper.ts");
+    const { username = "", password = "", identitytoken } = auth;
+    await storeInHelper(
+      helper,
+      server,
+      identitytoken === undefined
+        ? { username, secret: password }
+        : { username: TOKEN_USERNAME, secret: identitytoken },
+    );
+    // The entry that remains says that there was a login.
+    writeAuth(this.path, server, withoutEmpty({ email: auth.email, registrytoken: auth.registrytoken }));
+  }
+
+  /** @throws Error of the helper or of the file */
+  async erase(server: string): Promise<void> {
+    const helper = this.helperFor(server);
+    if (helper !== undefined) await (await import("./credential-helper.ts")).eraseFromHelper(helper, server);
+    writeAuth(this.path, server, undefined);
+  }
+
+  /** Old clients filed under URLs. */
+  #filed(server: string): AuthConfig {
+    const exact = this.#config.auths.get(server);
+    if (exact !== undefined) return exact;
+    for (const [key, auth] of this.#config.auths) if (hostOf(key) === server) return auth;
+    return {};
+  }
+}
+
+/** "https://registry.example/v1/" → "registry.example". */
+export function hostOf(server: string): string {
+  return server.replace(/^https?:\/\//, "").split("/", 1)[0] ?? "";
+}
+
+/** What a server that the user named is filed under. */
+export function keyOf(server: string): string {
+  return server === DEFAULT_SERVER ? server : hostOf(server);
+}
+
+/** What the credentials of an image's registry are filed under. */
+export function serverOf({ domain }: Pick<Reference, "domain">): string {
+  return domain === DEFAULT_DOMAIN ? DEFAULT_SERVER : domain;
+}
+
+/** The header's value, with padding as the stock client sends it. */
+export function encodeAuthHeader(auth: AuthConfig): string {
+  return Buffer.from(goJson(auth, true)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+}
+
+/** With nothing configured, the helper that goes with the desktop: the stock client takes one that is installed. */
+function findDefaultHelper(): string | undefined {
+  const helper = isInPath("pass") ? "pass" : "secretservice";
+  return isInPath(`docker-credential-${helper}`) ? helper : undefined;
+}
+
+function isInPath(program: string): boolean {
+  return (process.env.PATH ?? "").split(":").some((folder) => {
+    if (folder === "") return false;
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

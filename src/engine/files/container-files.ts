@@ -1,0 +1,89 @@
+/** A container's root file system as others see it from outside: `export`, `diff`, and the layer that `commit` makes. */
+import { existsSync, lstatSync } from "node:fs";
+import { type JobOutput, runWithOutput } from "../../files/mod.ts";
+import type { ImageStore, TreeChanges } from "../../image/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import { markedForRemoval } from "../errors.ts";
+import { changesJob, treeTarJob } from "./file-jobs.ts";
+
+/** What belongs to the container, and where. */
+interface Tree {
+  /** Undefined before the first start: there are no files of its own yet. */
+  upper: string | undefined;
+  /** Topmost first. */
+  lower: readonly string[];
+}
+
+function treeOf(engine: Engine, images: ImageStore, { record }: Container): Tree {
+  const { upper } = engine.paths.container(record.id);
+  const { lowerDirs } = images.layersOf(record.imageId);
+  return { upper: existsSync(upper) ? upper : undefined, lower: [...lowerDirs, engine.paths.base] };
+}
+
+/**
+ * A removal that began while the files were read has taken some of them away. It is marked before the first one goes, so
+ * a look afterwards is enough.
+ */
+function requireStillThere({ record }: Container): void {
+  if (record.status === "removing") throw markedForRemoval(record.id);
+}
+
+/** What went wrong while it was read may be that it was being removed. */
+async function whileThere<T>(container: Container, read: () => Promise<T>): Promise<T> {
+  requireStillThere(container);
+  try {
+    return await read();
+  } finally {
+    requireStillThere(container);
+  }
+}
+
+/** The merged view as a tar. Volumes and other mounts are not in it: with Docker they are not either. */
+export async function exportContainer(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  receive: (tar: JobOutput) => Promise<void>,
+): Promise<void> {
+  const { upper, lower } = treeOf(engine, images, container);
+  const layers = upper === undefined ? lower : [upper, ...lower];
+  const argument = { layers, options: { form: "merged", includeRoot: false } } as const;
+  await whileThere(container, () =>
+    runWithOutput(engine.workers, treeTarJob, argument, {}, (_: null, tar) => receive(tar)),
+  );
+}
+
+/** What the container has changed in its image's files, in the JSON of Docker's API, sorted by path. */
+export async function listChanges(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  receive: (json: JobOutput) => Promise<void>,
+): Promise<void> {
+  const { upper, lower } = treeOf(engine, images, container);
+  const argument = { ...(upper === undefined ? {} : { upper }), lower };
+  await whileThere(container, () =>
+    runWithOutput(engine.workers, changesJob, argument, {}, (_: null, json) => receive(json)),
+  );
+}
+
+/** The upper directory, for an image's layer. "/" is in it if its mode or owner is not the image's. Undefined: there is none. */
+function changesIn(engine: Engine, images: ImageStore, container: Container): TreeChanges | undefined {
+  const { upper } = treeOf(engine, images, container);
+  if (upper === undefined) return undefined;
+  const { root } = images.layersOf(container.record.imageId);
+  const own = lstatSync(upper);
+  const includeRoot = (own.mode & 0o7777) !== root.mode || own.uid !== root.uid || own.gid !== root.gid;
+  return { upperPath: upper, includeRoot };
+}
+
+/** What `use` makes of them, while the container is there. */
+export async function withChanges<T>(
+  engine: Engine,
+  images: ImageStore,
+  container: Container,
+  use: (changes: TreeChanges | undefined) => Promise<T>,
+): Promise<T> {
+  return await whileThere(container, () => use(changesIn(engine, images, container)));
+}

@@ -1,0 +1,73 @@
+/** `lighter file-worker`, a hidden command: all that it can do. */
+import { closeSync, fstatSync } from "node:fs";
+import { addGeneralJobs, JobTable, writeOutput } from "../../files/mod.ts";
+import { runFileWorker } from "../../files/worker.ts";
+import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../../image/mod.ts";
+import { isEmptyDirectory } from "../../linux/sys/directory.ts";
+import { showPath } from "../../linux/sys/fs.ts";
+import { makeMissingDirectory } from "../plan/bind-source.ts";
+import { hostProbe, openBeneath } from "../plan/host-facts.ts";
+import { answerTo } from "../plan/patient-probe.ts";
+import { readFilesBelow, statFilesBelow, writeFilesBelow } from "./archive-files.ts";
+import {
+  changesJob,
+  type FillArgument,
+  fillJob,
+  makeDirectoryJob,
+  probeJob,
+  readFilesJob,
+  statFilesJob,
+  treeTarJob,
+  writeFilesJob,
+} from "./file-jobs.ts";
+
+export function fileWorkerMain(): Promise<number> {
+  const jobs = addGeneralJobs(new JobTable())
+    .on(statFilesJob, ({ target }, { fds }) => statFilesBelow(fds[0]!, target))
+    .on(readFilesJob, ({ target, idMappings }, context) => readFilesBelow(context.fds[0]!, target, idMappings, context))
+    .on(writeFilesJob, (argument, { fds, beat }) => writeFilesBelow(fds, argument, beat))
+    .on(treeTarJob, ({ layers, options }, context) =>
+      writeOutput(context, null, writeTreeTar(layers, { ...options, beat: context.beat })),
+    )
+    .on(changesJob, ({ upper, lower }, context) =>
+      writeOutput(context, null, jsonOf(upper === undefined ? [] : listChanges(upper, lower, context.beat))),
+    )
+    .on(fillJob, (argument, { beat }) => fill(argument, beat))
+    .on(probeJob, (question) => answerTo(hostProbe, question))
+    .on(makeDirectoryJob, ({ path }) => {
+      makeMissingDirectory(path);
+      return null;
+    });
+  return runFileWorker(jobs);
+}
+
+function fill({ layers, from, to, part, ifEmpty }: FillArgument, beat: () => void): boolean {
+  if (part !== undefined) return fillBeneath({ layers, from, to, ifEmpty }, part, beat);
+  return ifEmpty && !isEmptyDirectory(to) ? false : copyDirectoryFromLayers(layers, from, to, beat);
+}
+
+/** By fd, as others may change it meanwhile. A part that is no directory is nobody's to fill. */
+function fillBeneath(argument: FillArgument, part: string, beat: () => void): boolean {
+  const fd = openBeneath(argument.to, part);
+  if (fd === undefined) return false;
+  try {
+    return fstatSync(fd).isDirectory() && fill({ ...argument, to: `/proc/self/fd/${fd}/.` }, beat);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const KINDS = { modified: 0, added: 1, deleted: 2 } as const;
+const CHANGES_AT_ONCE = 1000;
+
+/** As Go encodes a list: null, if there is nothing in it. */
+function* jsonOf(changes: readonly Change[]): Generator<Uint8Array> {
+  if (changes.length === 0) yield Buffer.from("null\n");
+  for (let at = 0; at < changes.length; at += CHANGES_AT_ONCE) {
+    const shown = changes
+      .slice(at, at + CHANGES_AT_ONCE)
+      .map(({ path, kind }) => JSON.stringify({ Path: showPath(path), Kind: KINDS[kind] }));
+    const isLast = at + CHANGES_AT_ONCE >= changes.length;
+    yield Buffer.from(`${at === 0 ? "[" : ","}${shown.join(",")}${isLast ? "]\n" : ""}`);
+  }
+}

@@ -1,0 +1,16 @@
+/** Directories of the host that are made for a bind, where there is nothing. */
+import { existsSync, mkdirSync } from "node:fs";
+import type { FileWorkers } from "../../files/mod.ts";
+import { isLocalPath } from "../../linux/mount/local-path.ts";
+import { makeDirectoryJob } from "../files/file-jobs.ts";
+import { aboutPath } from "./patient-probe.ts";
+
+export function makeMissingDirectory(path: string): void {
+  if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o755 });
+}
+
+/** The same, without waiting for a file system that does not answer. @throws LighterError "unavailable" */
+export async function prepareBindSource(workers: FileWorkers, path: string): Promise<void> {
+  if (isLocalPath(path)) makeMissingDirectory(path);
+  else await aboutPath(path, workers.run(makeDirectoryJob, { path }));
+}

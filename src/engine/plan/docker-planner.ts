@@ -1,0 +1,530 @@
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assert } from "../../base/assert.ts";
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import { randomId } from "../../base/ids.ts";
+import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
+import { ZERO_TIME } from "../../base/time.ts";
+import type { FileWorkers } from "../../files/mod.ts";
+import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { Platform } from "../../spec/oci-image.ts";
+import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../../spec/oci-runtime.ts";
+import { formatPlatform, parsePlatform } from "../../spec/platform.ts";
+import { injectEdits } from "../cdi/inject.ts";
+import type { CdiRegistry } from "../cdi/registry.ts";
+import { requestedDevices } from "../cdi/requests.ts";
+import {
+  appArmorProfileOf,
+  applyDefaults,
+  buildExecProcess,
+  buildOciConfig,
+  type ContainerDefaults,
+  DEFAULT_APPARMOR_PROFILE,
+  type HostFacts,
+  type HostProbe,
+  isNvidiaRuntime,
+  type MountPoint,
+  type NetworkFacts,
+  NO_DEFAULTS,
+  type Peer,
+  type Peers,
+  parseCreateBody,
+  parseLink,
+  parseNetworkMode,
+  peerReferences,
+  planAskedMounts,
+  planEtcFiles,
+  planEtcMounts,
+  prepareContainer,
+  type ResolvedUser,
+  type RuntimeTable,
+} from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import { hasIpv6, ownHosts, readHostEtcFiles, usesResolver } from "../endpoints/etc-files.ts";
+import { type LinkedContainer, linkHosts, linksOf, linkVariables } from "../endpoints/links.ts";
+import { cannotJoinIpc, cannotJoinNetwork, cannotJoinPids, noSuchContainer } from "../errors.ts";
+import { prepareVolume } from "../files/volume-content.ts";
+import type { ContainerPaths, EnginePaths } from "../state/paths.ts";
+import type { ContainerRecord } from "../state/store.ts";
+import { toHostId } from "../userns/id-mappings.ts";
+import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
+import { hasHostMemory } from "../volumes/shared-memory.ts";
+import { VolumesInUse } from "../volumes/volumes-in-use.ts";
+import { ensureDefaultProfile } from "./apparmor.ts";
+import { prepareBindSource } from "./bind-source.ts";
+import { planPatiently } from "./patient-probe.ts";
+import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
+
+interface DockerPlannerOptions {
+  paths: EnginePaths;
+  images: ImageStore;
+  host: HostFacts;
+  probe: HostProbe;
+  /** For containers that do not say. */
+  defaults?: ContainerDefaults;
+  runtimes?: RuntimeTable;
+  devices: CdiRegistry;
+}
+
+/** The planner for containers of the image store, on this host. */
+export class DockerPlanner implements Planner {
+  readonly #paths: EnginePaths;
+  readonly #images: ImageStore;
+  readonly #host: HostFacts;
+  readonly #probe: HostProbe;
+  readonly #defaults: ContainerDefaults;
+  readonly #runtimes: RuntimeTable;
+  readonly #devices: CdiRegistry;
+  /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
+  readonly #usersOfImages = new Map<string, ResolvedUser>();
+  #findContainer: (ref: string) => Container = (ref) => {
+    throw noSuchContainer(ref);
+  };
+  #hostGateway: () => string = () => "";
+  #mountedVolumes: MountedVolumes | undefined;
+  #workers: FileWorkers | undefined;
+
+  constructor(options: DockerPlannerOptions) {
+    this.#paths = options.paths;
+    this.#images = options.images;
+    this.#host = options.host;
+    this.#probe = options.probe;
+    this.#defaults = options.defaults ?? NO_DEFAULTS;
+    this.#runtimes = options.runtimes ?? {};
+    this.#devices = options.devices;
+  }
+
+  connect({ findContainer, hostGateway, mountedVolumes, workers }: Parameters<Planner["connect"]>[0]): void {
+    this.#findContainer = findContainer;
+    this.#hostGateway = hostGateway;
+    this.#mountedVolumes = mountedVolumes;
+    this.#workers = workers;
+  }
+
+  async planCreate(
+    body: unknown,
+    id: string,
+    { platform, shallowReadOnly = false, hostCgroupns = false }: CreateOptions,
+  ): Promise<CreatePlan> {
+    const { config, hostConfig, endpoints } = parseCreateBody(body);
+    if (Object.keys(config).length === 0)
+      throw new LighterError("invalid", "config cannot be empty in order to create a container");
+    const name = config.Image ?? "";
+    const wanted = platform ? parsePlatform(platform) : undefined;
+    const image = name === "" ? undefined : this.#images.get(name);
+    if (image !== undefined) {
+      if (wanted !== undefined) checkPlatform(name, image, wanted);
+      this.#images.markUsed(image.id);
+    }
+    const request = {
+      id,
+      config,
+      hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, { ...this.#host, hostCgroupns })),
+      endpoints,
+      image: image?.document.config,
+    };
+    const context = {
+      host: this.#host,
+      runtimes: this.#runtimes,
+      volumePath: (volume: string) => join(this.#paths.volumes, volume, "_data"),
+      newVolumeName: randomId,
+      dataRoot: this.#paths.dataRoot,
+      shallowReadOnly,
+      mountPointsOf: (ref: string) => this.#findContainer(ref).record.mountPoints,
+    };
+    const prepared = await this.#plan((probe) => prepareContainer(request, { ...context, probe }));
+    if (image !== undefined) this.#images.get(image.id); // it may have been removed while a host path was waited for
+    return {
+      config: prepared.config,
+      hostConfig: prepared.hostConfig,
+      mountPoints: prepared.mountPoints,
+      endpoints: prepared.endpoints,
+      warnings: prepared.warnings,
+      image: name,
+      imageId: image?.id ?? "",
+    };
+  }
+
+  #plan<T>(plan: (probe: HostProbe) => T): Promise<T> {
+    return planPatiently({ probe: this.#probe, workers: this.#connectedWorkers }, plan);
+  }
+
+  get #connectedWorkers(): FileWorkers {
+    assert(this.#workers !== undefined, "the planner is connected");
+    return this.#workers;
+  }
+
+  /**
+   * Names of other containers as ids: a name may go to another container before the start. One whose network is to be joined may
+   * come until then.
+   */
+  #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
+    const { network, pid, ipc } = peerReferences(hostConfig);
+    const mode = (ref: string) => `container:${this.#findNamed(ref).id}`;
+    const owner = network === undefined ? undefined : this.#findContainerIf(network);
+    return {
+      ...hostConfig,
+      ...(owner === undefined ? {} : { NetworkMode: `container:${owner.id}` }),
+      ...(pid === undefined ? {} : { PidMode: mode(pid) }),
+      ...(ipc === undefined ? {} : { IpcMode: mode(ipc) }),
+      ...this.#withLinkIds(hostConfig),
+    };
+  }
+
+  /** Of a creation. That one is "not-found" would tell clients that the image is: they would pull it. */
+  #findNamed(ref: string): Container {
+    try {
+      return this.#findContainer(ref);
+    } catch (error) {
+      throw new LighterError("invalid", messageOf(error), { cause: error });
+    }
+  }
+
+  /** On user-defined networks they are names, and may be of nobody so far. */
+  #withLinkIds(hostConfig: DockerHostConfig): DockerHostConfig {
+    const { kind } = parseNetworkMode(hostConfig.NetworkMode);
+    if ((hostConfig.Links ?? []).length === 0 || (kind !== "bridge" && kind !== "none")) return {};
+    const withId = (text: string) => {
+      const { name, alias } = parseLink(text);
+      return `${this.#findLinked(name).id}:${alias}`;
+    };
+    return { Links: hostConfig.Links!.map(withId) };
+  }
+
+  #findLinked(name: string): Container {
+    let linked: Container;
+    try {
+      linked = this.#findContainer(name);
+      linked = this.#networkOwner(linked.record.hostConfig) ?? linked;
+    } catch (error) {
+      throw new LighterError("invalid", `could not get container for ${name}: ${messageOf(error)}`, { cause: error });
+    }
+    if (linked.record.hostConfig.NetworkMode === "host")
+      throw new LighterError(
+        "invalid",
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+      );
+    return linked;
+  }
+
+  #linksOf(record: ContainerRecord): LinkedContainer[] {
+    return linksOf(record, (ref) => this.#findContainerIf(ref));
+  }
+
+  /** Undefined: there is none of that id any more. */
+  #findContainerIf(id: string): Container | undefined {
+    try {
+      return this.#findContainer(id);
+    } catch {
+      return undefined;
+    }
+  }
+
+  async planStart(
+    record: ContainerRecord,
+    paths: ContainerPaths,
+    options: { first: boolean; dryRun: boolean },
+  ): Promise<StartPlan> {
+    const { config, hostConfig } = record;
+    const mountPoints = this.#asMounted(record.mountPoints);
+    const layers = this.#images.layersOf(record.imageId);
+    const peers = options.dryRun ? fakePeers(hostConfig, process.pid) : this.#findPeers(record);
+    const user = asSystemError(() =>
+      this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? ""),
+    );
+    const etcFiles = this.#etcFilesOf(hostConfig, paths);
+    if (!options.dryRun) {
+      this.#images.markUsed(record.imageId);
+      if (options.first) makeDirectories(paths, layers.root);
+      if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
+    }
+    const input = {
+      id: record.id,
+      container: { config, hostConfig, mountPoints },
+      user,
+      files: { ...etcFiles, init: this.#paths.init },
+      peers,
+      linkVariables: linkVariables(record.name, this.#linksOf(record)),
+      host: this.#host,
+      idMappings: record.idMappings,
+    };
+    const ociConfig = await this.#plan((probe) => {
+      const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
+      return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
+    });
+    return { config: ociConfig, ...this.#rootOf(record, paths) };
+  }
+
+  /** The runtime asks only for what is ours. */
+  #withKinds(mounts: readonly OciMount[], probe: HostProbe): VolumeMount[] {
+    const roots = [this.#paths.dataRoot, this.#paths.execRoot];
+    const isOurs = (path: string) => roots.some((root) => path.startsWith(`${root}/`));
+    return mounts.map((mount: VolumeMount) => {
+      const { type, source = "", part, filesystem } = mount;
+      if (type !== "bind" || part !== undefined || filesystem !== undefined || isOurs(source)) return mount;
+      return { ...mount, kind: kindOfSource(probe.fileType(source)) };
+    });
+  }
+
+  #withDevices(plain: OciConfig, { config, hostConfig, idMappings }: ContainerRecord, probe: HostProbe): OciConfig {
+    const isNvidia = isNvidiaRuntime(hostConfig.Runtime ?? "", this.#runtimes);
+    const names = requestedDevices(config, hostConfig, isNvidia, (kind) => this.#devices.has(kind));
+    if (names.length === 0) return plain;
+    return injectEdits(plain, this.#devices.resolve(names), probe, idMappings !== null);
+  }
+
+  #networkFacts(record: ContainerRecord): NetworkFacts {
+    return {
+      hosts: [...linkHosts(this.#linksOf(record)), ...ownHosts(record)],
+      usesResolver: usesResolver(record),
+      ipv6: hasIpv6(record),
+      hostGateway: this.#hostGateway,
+    };
+  }
+
+  /** In another container's network, its names are ours too. */
+  #etcFilesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
+    const owner = this.#networkOwner(hostConfig);
+    return owner === undefined ? own : this.#paths.container(owner.id);
+  }
+
+  /** The container whose network it is, which may be joined by way of others. Undefined: its own. */
+  #networkOwner(hostConfig: DockerHostConfig): Container | undefined {
+    const passed = new Set<Container | undefined>();
+    let owner: Container | undefined;
+    for (let { network } = peerReferences(hostConfig); network !== undefined; ) {
+      owner = this.#findContainer(network);
+      if (passed.has(owner)) throw cannotJoinItself();
+      passed.add(owner);
+      ({ network } = peerReferences(owner.record.hostConfig));
+    }
+    return owner;
+  }
+
+  #findPeers({ hostConfig, id }: ContainerRecord): Peers {
+    const find = (ref: string | undefined, error: (id: string) => LighterError): Peer | undefined => {
+      if (ref === undefined) return undefined;
+      const { record } = this.#findContainer(ref);
+      if (record.id === id) throw cannotJoinItself();
+      if (record.status !== "running") throw error(record.id);
+      return { pid: record.pid };
+    };
+    const { network, pid, ipc } = peerReferences(hostConfig);
+    const joined = find(network, cannotJoinNetwork);
+    const hostname = this.#networkOwner(hostConfig)?.record.config.Hostname ?? "";
+    const donor = find(ipc, cannotJoinIpc);
+    const isHost = donor !== undefined && hasHostMemory({ hostConfig }, this.#findContainer);
+    return definedPeers({
+      network: joined && { ...joined, hostname },
+      pid: find(pid, cannotJoinPids),
+      ipc: donor && { ...donor, isHost },
+    });
+  }
+
+  async prepareProfile({ hostConfig }: ContainerRecord): Promise<void> {
+    if (appArmorProfileOf(hostConfig, this.#host) === DEFAULT_APPARMOR_PROFILE) await ensureDefaultProfile();
+  }
+
+  async prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse> {
+    const mounted = this.#mountedVolumes;
+    const workers = this.#connectedWorkers;
+    assert(mounted !== undefined, "the planner is connected");
+    const preparation = { images: this.#images, workers, probe: this.#probe, mounted, record, first };
+    using undo = new DisposableStack();
+    const inUse = undo.use(new VolumesInUse());
+    for (const point of record.mountPoints)
+      if (point.type === "volume") await prepareVolume({ ...preparation, inUse }, point);
+      else if (point.createSource) await prepareBindSource(workers, point.source);
+    undo.move();
+    return inUse;
+  }
+
+  /** Where our own process finds what a volume has mounted, in place of where it would be mounted. */
+  #asMounted(points: readonly MountPoint[]): MountPoint[] {
+    return points.map((point) => {
+      const source = this.#mountedVolumes?.rootPathOf(point.volume?.name ?? "");
+      return source === undefined ? point : { ...point, source };
+    });
+  }
+
+  async planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan> {
+    makeDirectories(paths, this.#images.layersOf(record.imageId).root);
+    // A tmpfs is empty as long as nothing runs.
+    const points = this.#asMounted(record.mountPoints).filter(({ type }) => type !== "tmpfs");
+    const { idMappings } = record;
+    const asked = await this.#plan((probe) =>
+      this.#withKinds(planAskedMounts(points, probe, idMappings !== null), probe),
+    );
+    const mounts = [...asked, ...this.#lastEtcFiles(record, paths, asked)].map((mount) => ({
+      ...mount,
+      options: [...(mount.options ?? []), "rprivate"],
+    }));
+    return {
+      config: {
+        ociVersion: "1.2.0",
+        // The working directory is there before the first start: files can be copied into it.
+        process: { args: ["/"], cwd: record.config.WorkingDir || "/" },
+        root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
+        mounts,
+        linux:
+          idMappings === null
+            ? { namespaces: [{ type: "mount" }] }
+            : {
+                namespaces: [{ type: "mount" }, { type: "user" }],
+                uidMappings: idMappings.uids,
+                gidMappings: idMappings.gids,
+              },
+      },
+      ...this.#rootOf(record, paths),
+    };
+  }
+
+  /** What it has had while it ran. In another's network they are that one's. */
+  #lastEtcFiles(record: ContainerRecord, paths: ContainerPaths, asked: readonly OciMount[]): OciMount[] {
+    if (record.startedAt === ZERO_TIME || peerReferences(record.hostConfig).network !== undefined) return [];
+    writeEtcFiles(record, paths, this.#networkFacts(record));
+    return planEtcMounts(paths, new Set(asked.map(({ destination }) => destination)), []);
+  }
+
+  #rootOf(
+    { imageId, idMappings }: ContainerRecord,
+    { directory, upper, work }: ContainerPaths,
+  ): Pick<StartPlan, "rootfs" | "idmappedDirectories"> {
+    const basePath = this.#paths.base;
+    const rootfs = this.#images.mountsFor(imageId, { upperPath: upper, workPath: work, basePath });
+    if (idMappings === null) return { rootfs };
+    return { rootfs, idmappedDirectories: [this.#images.layersPath, basePath, directory] };
+  }
+
+  /** `upper`: the container's own files, which may differ from the image's once it has run. */
+  #resolveUser(record: ContainerRecord, upper: string | undefined, user: string): ResolvedUser {
+    const groups = record.hostConfig.GroupAdd ?? [];
+    const key = JSON.stringify([record.imageId, user, groups]);
+    const known = upper === undefined ? this.#usersOfImages.get(key) : undefined;
+    if (known !== undefined) return known;
+    const { lowerDirs } = this.#images.layersOf(record.imageId);
+    const layers = upper === undefined ? lowerDirs : [upper, ...lowerDirs];
+    const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
+    const groupText = read("/etc/group");
+    const resolved = resolveUser(read("/etc/passwd"), groupText, user);
+    const added = groups.map((group) => resolveGroup(groupText, group));
+    const withGroups = { ...resolved, additionalGids: [...resolved.additionalGids, ...added] };
+    if (upper === undefined) this.#usersOfImages.set(key, withGroups);
+    return withGroups;
+  }
+
+  planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig {
+    const { config, hostConfig } = record;
+    return buildOciConfig({
+      id: record.id,
+      container: { config, hostConfig: { ...hostConfig, ...NO_HOST_PATHS }, mountPoints: [] },
+      user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
+      files: { ...paths, init: this.#paths.init },
+      // The container has joined the namespaces long ago; whoever it shares them with may have gone.
+      peers: fakePeers(hostConfig, record.pid),
+      host: this.#host,
+      probe: this.#probe,
+      idMappings: record.idMappings,
+    });
+  }
+
+  findUser(record: ContainerRecord, { upper }: ContainerPaths, user: string): ResolvedUser {
+    return this.#resolveUser(record, upper, user);
+  }
+
+  planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess {
+    return buildExecProcess({
+      container: { oci: config, config: record.config, hostConfig: record.hostConfig },
+      exec,
+      linkVariables: linkVariables(record.name, this.#linksOf(record)),
+      user: this.#resolveUser(record, paths.upper, exec.User || record.config.User || ""),
+      capabilities: this.#host.capabilities,
+    });
+  }
+}
+
+function kindOfSource(type: ReturnType<HostProbe["fileType"]>): NonNullable<VolumeMount["kind"]> {
+  if (type === undefined) return "missing";
+  return type === "directory" ? "directory" : "file";
+}
+
+/** A container that runs has what these fields named, whether it is still there or not. */
+const NO_HOST_PATHS = {
+  Devices: [],
+  BlkioWeightDevice: [],
+  BlkioDeviceReadBps: [],
+  BlkioDeviceWriteBps: [],
+  BlkioDeviceReadIOps: [],
+  BlkioDeviceWriteIOps: [],
+} satisfies DockerHostConfig;
+
+function checkPlatform(name: string, { document }: Image, wanted: Platform): void {
+  const { os, architecture, variant } = wanted;
+  const matches = os === document.os && architecture === document.architecture;
+  if (matches && (variant === undefined || document.variant === undefined || variant === document.variant)) return;
+  throw new LighterError(
+    "not-found",
+    `image with reference ${name} was found but does not match the specified platform: ` +
+      `wanted ${formatPlatform(wanted)}, actual: ${formatPlatform(document)}`,
+  );
+}
+
+function cannotJoinItself(): LighterError {
+  return new LighterError("internal", "cannot join own network");
+}
+
+function definedPeers(peers: { [K in keyof Peers]: Peers[K] | undefined }): Peers {
+  return Object.fromEntries(Object.entries(peers).filter(([, peer]) => peer !== undefined));
+}
+
+function fakePeers(hostConfig: DockerHostConfig, pid: number): Peers {
+  const { network, pid: pidRef, ipc } = peerReferences(hostConfig);
+  const peer = (ref: string | undefined) => (ref === undefined ? undefined : { pid });
+  return definedPeers({ network: peer(network), pid: peer(pidRef), ipc: peer(ipc) });
+}
+
+/** Idempotent, for a start that was cut off. `root`: what the image's "/" is, which the upper directory covers. */
+function makeDirectories(paths: ContainerPaths, root: { mode: number; uid: number; gid: number }): void {
+  makeDirectory(paths.directory, 0o700);
+  makeDirectory(paths.upper, root.mode);
+  makeDirectory(paths.work, 0o700);
+  chmodSync(paths.upper, root.mode); // mkdir(2) heeds the umask
+  if (root.uid !== 0 || root.gid !== 0) chownSync(paths.upper, root.uid, root.gid);
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** They are the container's root's, who may change them. */
+function writeEtcFiles(
+  { config, hostConfig, idMappings }: ContainerRecord,
+  paths: ContainerPaths,
+  network: NetworkFacts,
+): void {
+  const texts = planEtcFiles(config, hostConfig, readHostEtcFiles(), network);
+  makeDirectory(paths.runDirectory, 0o700);
+  for (const [path, content] of [
+    [paths.hosts, texts.hosts],
+    [paths.hostname, texts.hostname],
+    [paths.resolvConf, texts.resolvConf],
+  ] as const) {
+    writeFileSync(path, content);
+    if (idMappings !== null) chownSync(path, toHostId(0, idMappings.uids, "uid"), toHostId(0, idMappings.gids, "gid"));
+  }
+}
+
+/** A start asks for nothing: a user that its image does not have is not the client's error by then. */
+function asSystemError<T>(resolve: () => T): T {
+  try {
+    return resolve();
+  } catch (error) {
+    if (!(error instanceof LighterError && error.code === "invalid")) throw error;
+    throw new LighterError("internal", error.message, { ...error.detail, cause: error });
+  }
+}

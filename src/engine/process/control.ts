@@ -1,0 +1,115 @@
+/** What is done to a container's process: the engine records its end by itself. */
+
+import { LighterError } from "../../base/errors.ts";
+import { parseSignal, SIGNALS } from "../../base/signals.ts";
+import { timerMs } from "../../base/timer.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import { notRunning } from "../errors.ts";
+import { thawPaused } from "./pause.ts";
+
+/** Docker's default. */
+const STOP_TIMEOUT_SECONDS = 10;
+
+/** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
+export async function kill(engine: Engine, container: Container, signal: string | undefined): Promise<void> {
+  const number = parseSignalOr(signal, SIGNALS.KILL!);
+  if (!container.isActive) throw notRunning(container.id);
+  const { sent, ended } = await signalByHand(engine, container, number);
+  if (number === SIGNALS.KILL || !sent) await ended;
+}
+
+interface Signalled {
+  /** False: there was no process any more, or none yet. */
+  sent: boolean;
+  /** Resolves when the process has ended. */
+  ended: Promise<unknown>;
+}
+
+/**
+ * A signal that somebody sent ends what the restart policy does, as with Docker: any, unless the container names a stop
+ * signal; then that one, and SIGKILL.
+ */
+async function signalByHand(engine: Engine, container: Container, number: number): Promise<Signalled> {
+  const { StopSignal } = container.record.config;
+  const stopSignal = StopSignal ? parseSignal(StopSignal) : undefined;
+  const isLast = stopSignal === undefined || number === stopSignal || number === SIGNALS.KILL;
+  await container.queue.run(() => {
+    if (!container.record.manuallyStopped) engine.store.setManuallyStopped(container.id);
+    container.record.manuallyStopped = true;
+    if (!isLast) return;
+    container.restarts.isCancelled = true;
+    if (container.restarts.cancel()) container.notifyExit();
+  });
+  const { supervised } = container;
+  if (!container.isRunning || supervised === undefined) return { sent: false, ended: Promise.resolve() };
+  const ended = container.wait("not-running");
+  container.publish("kill", { signal: String(number) });
+  const sent = await supervised.signal(number);
+  if (isLast) await thawPaused(engine, container); // only then the signal arrives
+  return { sent, ended };
+}
+
+/** SIGKILL; resolves when it has ended, and its restart policy will not start it again. */
+export async function killForGood(engine: Engine, container: Container): Promise<void> {
+  if (container.isActive) await (await signalByHand(engine, container, SIGNALS.KILL!)).ended;
+}
+
+export interface StopOptions {
+  signal?: string | undefined;
+  /** Negative: for ever. */
+  timeoutSeconds?: number | undefined;
+}
+
+/**
+ * The container's stop signal, then SIGKILL if it has not ended in time. False: it does not run.
+ * Both default to what the container was created with. @throws LighterError "invalid"
+ */
+export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
+  const { config } = container.record;
+  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!);
+  const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
+  if (!container.isActive) return false;
+  const { ended } = await signalByHand(engine, container, signal);
+  if (timeoutSeconds >= 0 && !(await settlesWithin(ended, timeoutSeconds * 1000))) await killForGood(engine, container);
+  await ended;
+  container.publish("stop");
+  return true;
+}
+
+/** @throws LighterError like `stop` and `Engine.start` */
+export async function restart(engine: Engine, container: Container, options: StopOptions): Promise<void> {
+  container.isBeingRestarted = true;
+  try {
+    await stop(engine, container, options);
+    await engine.start(container);
+  } finally {
+    container.isBeingRestarted = false;
+  }
+  container.publish("restart");
+}
+
+/** @throws LighterError "conflict" if it does not run */
+export async function resize(container: Container, rows: number, columns: number): Promise<void> {
+  if (!container.isRunning || container.supervised === undefined) throw notRunning(container.id);
+  await container.supervised.resize(rows, columns);
+  container.publish("resize", { height: String(rows), width: String(columns) });
+}
+function parseSignalOr(text: string | undefined, fallback: number): number {
+  if (text === undefined || text === "") return fallback;
+  const number = parseSignal(text);
+  if (number === undefined && /^-?0*[1-9]\d*$/.test(text))
+    throw new LighterError("invalid", `the linux daemon does not support signal ${Number(text)}`);
+  if (number === undefined) throw new LighterError("invalid", `invalid signal: ${text}`);
+  return number;
+}
+
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), timerMs(ms));
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+import { errnoOf, messageOf } from "../../base/errors.ts";
+import { log } from "../../base/log.ts";
+import { type CgroupHost, detectCgroupHost, mayRunOut, type OomWatch, watchOom } from "../../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import type { EngineEvent } from "../events.ts";
+
+/** Tells of a running container that is out of memory when it happens. What ends the container is told at its end at latest. */
+export class OomMonitor implements Disposable {
+  readonly #engine: Engine;
+  readonly #watches = new Map<string, OomWatch>();
+  readonly #listening: Disposable;
+  #host: CgroupHost | undefined;
+
+  /** Watches what runs, and whatever starts from now on. */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#listening = engine.events.listen((event) => this.#onEvent(event));
+    for (const container of engine.list()) if (container.isRunning) this.#begin(container);
+  }
+
+  #onEvent({ type, action, id }: EngineEvent): void {
+    if (type !== "container") return;
+    if (action === "start" || action === "update") this.#begin(this.#engine.find(id));
+    else if (action === "die") this.#end(id);
+  }
+
+  #begin(container: Container): void {
+    if (!container.isRunning || this.#watches.has(container.id)) return;
+    const path = cgroupsPathOf(container.record);
+    this.#host ??= detectCgroupHost();
+    try {
+      if (!mayRunOut(this.#host, path)) return;
+      const onOom = () => {
+        container.record.oomKilled = true;
+        container.publish("oom");
+      };
+      // It may have run out of it before we came to look.
+      const watch = watchOom(this.#host, path, onOom, !container.record.oomKilled);
+      this.#watches.set(container.id, watch);
+    } catch (error) {
+      // It may have ended, and its cgroup with it. Without a watch it runs as well.
+      if (!["ENOENT", "ENODEV"].includes(errnoOf(error)))
+        log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
+    }
+  }
+
+  #end(id: string): void {
+    this.#watches.get(id)?.[Symbol.dispose]();
+    this.#watches.delete(id);
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch[Symbol.dispose]();
+    this.#watches.clear();
+  }
+}

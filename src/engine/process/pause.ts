@@ -1,0 +1,68 @@
+/** Paused containers: their processes stand still until somebody says otherwise, also over the death of a daemon. */
+import { LighterError, messageOf } from "../../base/errors.ts";
+import { log } from "../../base/log.ts";
+import { detectCgroupHost, freezeCgroup, thawCgroup } from "../../linux/cgroup/mod.ts";
+import { cgroupsPathOf } from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import { containerRestarting, notRunning } from "../errors.ts";
+import { freezeUnlessGone } from "../files/freeze.ts";
+
+/**
+ * The row is written first: a daemon that comes back freezes what should be frozen.
+ * @throws LighterError "conflict" in the wrong state, else like `freezeCgroup`
+ */
+export function pause(engine: Engine, container: Container): Promise<void> {
+  return container.queue.run(async () => {
+    const { id, record } = container;
+    if (container.restarts.isWaiting) throw containerRestarting(id);
+    if (!container.isRunning) throw notRunning(id);
+    if (record.paused) throw new LighterError("conflict", `Container ${id} is already paused`);
+    engine.store.setPaused(id, true);
+    try {
+      await freeze(container);
+    } catch (error) {
+      engine.store.setPaused(id, false);
+      throw error;
+    }
+    record.paused = true;
+    container.publish("pause");
+  });
+}
+
+/** @throws LighterError "internal" if it is not paused: Docker's status is 500 */
+export function unpause(engine: Engine, container: Container): Promise<void> {
+  return container.queue.run(() => {
+    if (!container.record.paused) throw new LighterError("internal", `Container ${container.id} is not paused`);
+    thaw(engine, container);
+  });
+}
+
+/** One that was sent its last signal gets to see it. */
+export function thawPaused(engine: Engine, container: Container): Promise<void> {
+  return container.queue.run(() => {
+    if (container.record.paused) thaw(engine, container);
+  });
+}
+
+/** The container's queue is held. */
+function thaw(engine: Engine, container: Container): void {
+  thawCgroup(detectCgroupHost(), cgroupsPathOf(container.record));
+  engine.store.setPaused(container.id, false);
+  container.record.paused = false;
+  container.publish("unpause");
+}
+
+async function freeze(container: Container): Promise<void> {
+  await freezeUnlessGone(() => freezeCgroup(detectCgroupHost(), cgroupsPathOf(container.record)));
+}
+
+/** What an earlier daemon had written down as paused, and may have died before it was. */
+export async function freezePaused(engine: Engine): Promise<void> {
+  const paused = engine.list().filter((container) => container.isRunning && container.record.paused);
+  await Promise.all(
+    paused.map((container) =>
+      freeze(container).catch((error: unknown) => log.error(`freeze container ${container.id}: ${messageOf(error)}`)),
+    ),
+  );
+}

@@ -1,0 +1,69 @@
+/** Changes the limits and the restart policy of a container, also while it runs. */
+import { LighterError, messageOf } from "../../base/errors.ts";
+import { log } from "../../base/log.ts";
+import {
+  applyReversibly,
+  detectCgroupHost,
+  planUpdate,
+  readCurrentLimits,
+  readFilesOf,
+} from "../../linux/cgroup/mod.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { OciResources } from "../../spec/oci-runtime.ts";
+import { cgroupsPathOf, type HostFacts, mergeUpdate, planResources, prepareUpdate } from "../config/mod.ts";
+import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
+import { markedForRemoval } from "../errors.ts";
+import { hostProbe } from "../plan/host-facts.ts";
+
+/**
+ * Resolves with warnings.
+ * The row is written before the cgroup, and put back if the kernel refuses.
+ * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
+ */
+export function updateContainer(
+  engine: Engine,
+  container: Container,
+  given: DockerHostConfig,
+  host: HostFacts,
+): Promise<string[]> {
+  const { changes, warnings } = prepareUpdate(given, host);
+  return container.queue.run(() => {
+    const { record, id } = container;
+    if (record.status === "removing") throw markedForRemoval(id);
+    const before = record.hostConfig;
+    const after = inContext(id, () => mergeUpdate(before, changes));
+    engine.store.setHostConfig(id, after);
+    record.hostConfig = after;
+    try {
+      if (container.isRunning) inContext(id, () => applyLimits(container, planResources(changes, [], hostProbe)));
+    } catch (error) {
+      engine.store.setHostConfig(id, before);
+      record.hostConfig = before;
+      throw error;
+    }
+    container.publish("update");
+    return warnings;
+  });
+}
+
+function applyLimits(container: Container, planned: OciResources): void {
+  const { devices: _, ...resources } = planned;
+  if (Object.keys(resources).length === 0) return;
+  const cgroupsPath = cgroupsPathOf(container.record);
+  const detected = detectCgroupHost();
+  const host = { ...detected, interfaceFiles: readFilesOf(detected, cgroupsPath) };
+  const { writes, warnings } = planUpdate(host, cgroupsPath, resources, readCurrentLimits(host, cgroupsPath));
+  const warn = (warning: string) => log.warn(`update container ${container.id}: ${warning}`);
+  for (const warning of warnings) warn(warning);
+  applyReversibly(writes, warn);
+}
+
+function inContext<T>(id: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const [code, detail] = error instanceof LighterError ? [error.code, error.detail] : ["internal" as const, {}];
+    throw new LighterError(code, `Cannot update container ${id}: ${messageOf(error)}`, { ...detail, cause: error });
+  }
+}

@@ -1,0 +1,92 @@
+/** Images made here: a config and a new layer on top of those of an image, or of none. `commit` and `import`. */
+
+import { LighterError } from "../../base/errors.ts";
+import type { DiffId, Digest } from "../../base/ids.ts";
+import { IMAGE_MAX_LAYERS } from "../../base/limits.ts";
+import type { Reference } from "../../spec/image-reference.ts";
+import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } from "../../spec/oci-image.ts";
+import { digestOf, type IngestedFile } from "../store/blobs.ts";
+import type { Image } from "../store/present-image.ts";
+import type { Staging } from "../store/staging.ts";
+import type { ImageStore } from "../store/store.ts";
+import type { ImageFiles } from "./archive.ts";
+import type { FoundImage } from "./found-image.ts";
+
+export interface NewImage {
+  /** Its layers come first. */
+  base: Image | undefined;
+  /** Everything but the layers. */
+  document: Omit<ImageDocument, "rootfs" | "history">;
+  history: { created: string; author?: string; created_by?: string; comment?: string };
+  /** Makes its layer, of a tar or of what a container has changed. Undefined: there is none. */
+  layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
+  /** The name it gets, if any, with its tag. */
+  name: Reference | undefined;
+}
+
+/** Two zero blocks: a tar of nothing. Docker adds no layer for it, and neither do we. */
+const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
+
+/** Resolves with the id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
+export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
+  return store.add(request.base?.id, async (base, makeLayer) => {
+    const made = await request.layer(makeLayer);
+    const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
+    return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
+  });
+}
+
+const LAYER_NAME = "layer";
+
+/** The new layer. A blob of the base's, which is stored, is asked for too if its layer was first unpacked from another blob. */
+class NewFiles implements ImageFiles {
+  readonly #layer: IngestedFile | undefined;
+  readonly #base: Image | undefined;
+
+  constructor(layer: IngestedFile | undefined, base: Image | undefined) {
+    this.#layer = layer;
+    this.#base = base;
+  }
+
+  async readDocument(): Promise<undefined> {
+    return undefined;
+  }
+
+  async ingest(name: string): Promise<IngestedFile | undefined> {
+    if (name === LAYER_NAME) return this.#layer;
+    const stored = this.#base?.manifest.layers.find(({ digest }) => digest === name);
+    return stored && { path: "", digest: stored.digest, sizeBytes: stored.size };
+  }
+}
+
+function describeImage({ base, document, history, name }: NewImage, layer: IngestedFile | undefined): FoundImage {
+  const added =
+    layer === undefined ? [] : [{ mediaType: MEDIA_TYPE.ociLayer, digest: layer.digest, size: layer.sizeBytes }];
+  const layers: Descriptor[] = [...(base?.manifest.layers ?? []), ...added];
+  if (layers.length > IMAGE_MAX_LAYERS)
+    throw new LighterError("invalid", `max depth exceeded: the image would have more than ${IMAGE_MAX_LAYERS} layers`);
+  const addedIds = added.map(({ digest }) => digest as string as DiffId);
+  const diffIds = [...(base?.document.rootfs.diff_ids ?? []), ...addedIds];
+  const whole: ImageDocument = {
+    ...document,
+    rootfs: { type: "layers", diff_ids: diffIds },
+    history: [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }],
+  };
+  const configBytes = Buffer.from(JSON.stringify(whole));
+  const config = { mediaType: MEDIA_TYPE.ociConfig, digest: digestOf(configBytes), size: configBytes.length };
+  const parsed: ImageManifest = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociManifest, config, layers };
+  const manifestBytes = Buffer.from(JSON.stringify(parsed));
+  return {
+    configBytes,
+    configDigest: config.digest,
+    document: whole,
+    manifest: { bytes: manifestBytes, digest: digestOf(manifestBytes), parsed },
+    layers: layers.map(({ digest, mediaType, size }) => ({
+      fileName: digest === layer?.digest ? LAYER_NAME : digest,
+      digest,
+      mediaType,
+      size,
+    })),
+    references: name === undefined ? [] : [name],
+  };
+}

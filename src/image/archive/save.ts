@@ -1,0 +1,220 @@
+/**
+ * Writes images as one tar that old and new readers take, as Docker does since version 25:
+ *
+ *   oci-layout, index.json, blobs/sha256/…    an OCI image layout, one descriptor for each name
+ *   manifest.json, repositories               the same for `docker load` of any age, skopeo's docker-archive, …
+ *
+ * Blobs and manifests are the stored ones, byte for byte, so that every digest survives. The same images give the same tar.
+ * Sources: image-spec image-layout.md; Docker image spec v1.2; what Docker 26.1 writes.
+ */
+
+import { closeSync, fstatSync, read } from "node:fs";
+import { promisify } from "node:util";
+import { LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
+import {
+  familiarName,
+  familiarReference,
+  formatReference,
+  isNameOnly,
+  isSameRepository,
+  parseReference,
+  type Reference,
+} from "../../spec/image-reference.ts";
+import {
+  CONTAINERD_NAME_ANNOTATION,
+  type Descriptor,
+  MEDIA_TYPE,
+  type Platform,
+  REF_NAME_ANNOTATION,
+} from "../../spec/oci-image.ts";
+import type { Image } from "../store/present-image.ts";
+import type { ImageStore } from "../store/store.ts";
+import { encodeTarHeader, plainTarEntry, TAR_END, tarPaddingBytes } from "../tar/tar-writer.ts";
+
+const READ_BYTES = 1024 * 1024;
+const readAsync = promisify(read);
+
+interface ChosenImage {
+  image: Image;
+  /** What the client called it, first. */
+  asked: string;
+  /** With a tag each. */
+  names: Reference[];
+}
+
+/**
+ * The tar's bytes. Everything that goes into it is open before the first of them, so that later removals do not matter.
+ * `names`: as for `ImageStore.get`; a name without a tag means all its tags, an id no name at all.
+ * @throws LighterError ("not-found", "invalid"), before the first byte.
+ */
+export async function* saveImages(
+  store: ImageStore,
+  names: readonly string[],
+  platform?: Platform,
+): AsyncGenerator<Uint8Array> {
+  const chosen = chooseImages(store, names);
+  for (const { image, asked } of chosen) requirePlatform(image, asked, platform);
+  const blobs = new Map<Digest, number>();
+  try {
+    for (const digest of digestsOf(chosen)) blobs.set(digest, store.openBlob(digest));
+    yield* writeArchive(chosen, blobs);
+  } finally {
+    for (const fd of blobs.values()) closeSync(fd);
+  }
+}
+
+function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[] {
+  const chosen = new Map<Digest, ChosenImage>();
+  for (const asked of names) {
+    const found = imagesMeant(store, asked);
+    if (found.length === 0) throw new LighterError("not-found", `No such image: ${asked}`);
+    for (const [image, name] of found) {
+      const entry = chosen.get(image.id) ?? { image, asked, names: [] };
+      chosen.set(image.id, entry);
+      const isNew = name && !entry.names.some((other) => formatReference(other) === formatReference(name));
+      if (isNew) entry.names.push(name);
+    }
+  }
+  return [...chosen.values()];
+}
+
+/** Each with the tag that was meant; without one if the image was found by its id or digest. */
+function imagesMeant(store: ImageStore, asked: string): [Image, Reference | undefined][] {
+  const isId = /^(sha256:)?[0-9a-f]{64}$/.test(asked);
+  const reference = isId ? undefined : parseReference(asked);
+  if (reference !== undefined && isNameOnly(reference)) {
+    const tags = tagsOf(store, reference);
+    if (tags.length > 0) return tags;
+  }
+  try {
+    const image = store.get(asked);
+    const isByTag = reference?.tag !== undefined && reference.digest === undefined;
+    return [[image, isByTag ? reference : undefined]];
+  } catch (error) {
+    if (error instanceof LighterError && error.code === "not-found") return [];
+    throw error;
+  }
+}
+
+function tagsOf(store: ImageStore, repository: Reference): [Image, Reference][] {
+  return store.list().flatMap((image) =>
+    image.repoTags
+      .map(parseReference)
+      .filter((reference) => isSameRepository(reference, repository))
+      .map((reference): [Image, Reference] => [image, reference]),
+  );
+}
+
+function requirePlatform({ document }: Image, name: string, platform: Platform | undefined): void {
+  if (platform === undefined) return;
+  const { os, architecture, variant } = platform;
+  const fits =
+    os === document.os &&
+    architecture === document.architecture &&
+    (variant === undefined || document.variant === undefined || variant === document.variant);
+  if (fits) return;
+  const wanted = [os, architecture, variant].filter((part) => part !== undefined).join("/");
+  throw new LighterError(
+    "not-found",
+    `image with reference ${name} was found but does not provide the specified platform (${wanted})`,
+  );
+}
+
+function digestsOf(chosen: readonly ChosenImage[]): Digest[] {
+  const digests = new Set<Digest>();
+  for (const { image } of chosen) {
+    digests.add(image.manifestDigest).add(image.id);
+    for (const layer of image.manifest.layers) digests.add(layer.digest);
+  }
+  return [...digests].sort();
+}
+
+async function* writeArchive(
+  chosen: readonly ChosenImage[],
+  blobs: ReadonlyMap<Digest, number>,
+): AsyncGenerator<Uint8Array> {
+  yield Buffer.concat([header("blobs/", 0o755, 0), header("blobs/sha256/", 0o755, 0)]);
+  const configTimes = new Map(chosen.map(({ image }) => [image.id, createdSeconds(image)]));
+  for (const [digest, fd] of blobs) {
+    const { size } = fstatSync(fd);
+    yield header(blobPath(digest), 0o644, size, configTimes.get(digest));
+    yield* readWhole(fd, size, digest);
+    yield new Uint8Array(tarPaddingBytes(size));
+  }
+  yield document("index.json", indexOf(chosen));
+  yield document("manifest.json", chosen.map(describeForDocker));
+  yield document("oci-layout", { imageLayoutVersion: "1.0.0" });
+  const repositories = repositoriesOf(chosen);
+  if (Object.keys(repositories).length > 0) yield document("repositories", repositories);
+  yield TAR_END;
+}
+
+/** A config has the time of its image, as with Docker. */
+function createdSeconds({ document }: Image): number {
+  return Math.max(0, Math.floor((Date.parse(document.created ?? "") || 0) / 1000));
+}
+
+function header(path: string, mode: number, size: number, mtimeSeconds = 0): Buffer {
+  return encodeTarHeader(plainTarEntry({ path, mode, size }, mtimeSeconds));
+}
+
+function document(path: string, value: object): Buffer {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return Buffer.concat([header(path, 0o644, bytes.length), bytes, Buffer.alloc(tarPaddingBytes(bytes.length))]);
+}
+
+async function* readWhole(fd: number, size: number, digest: Digest): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < size; ) {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - at));
+    const { bytesRead } = await readAsync(fd, buffer, 0, buffer.length, at);
+    if (bytesRead === 0) throw new LighterError("internal", `blob ${digest} has become shorter`);
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+function blobPath(digest: Digest): string {
+  return `blobs/${digest.replace(":", "/")}`;
+}
+
+function indexOf(chosen: readonly ChosenImage[]): object {
+  const manifests: Descriptor[] = chosen.flatMap(({ image, names }) => {
+    const { mediaType = MEDIA_TYPE.ociManifest } = image.manifest;
+    const descriptor: Descriptor = { mediaType, digest: image.manifestDigest, size: image.manifestSize };
+    if (names.length === 0) return [descriptor];
+    return names.map((name) => ({
+      ...descriptor,
+      annotations: { [CONTAINERD_NAME_ANNOTATION]: formatReference(name), [REF_NAME_ANNOTATION]: name.tag ?? "" },
+    }));
+  });
+  return { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
+}
+
+function describeForDocker({ image, names }: ChosenImage): object {
+  const { layers } = image.manifest;
+  const sources = image.document.rootfs.diff_ids.map((diffId, index) => {
+    const { mediaType, size, digest } = layers[index]!;
+    return [diffId, { mediaType, size, digest }];
+  });
+  return {
+    Config: blobPath(image.id),
+    RepoTags: names.length === 0 ? null : names.map(familiarReference),
+    Layers: layers.map(({ digest }) => blobPath(digest)),
+    LayerSources: Object.fromEntries(sources),
+  };
+}
+
+/** {"busybox": {"latest": HEX of the topmost layer}}. */
+function repositoriesOf(chosen: readonly ChosenImage[]): Record<string, Record<string, string>> {
+  const repositories = new Map<string, [tag: string, hex: string][]>();
+  for (const { image, names } of chosen) {
+    const top = image.manifest.layers.at(-1)?.digest.slice("sha256:".length);
+    if (top === undefined) continue;
+    for (const name of names) {
+      const repository = familiarName(name);
+      repositories.set(repository, [...(repositories.get(repository) ?? []), [name.tag ?? "", top]]);
+    }
+  }
+  return Object.fromEntries([...repositories].map(([name, tags]) => [name, Object.fromEntries(tags)]));
+}

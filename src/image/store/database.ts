@@ -1,0 +1,305 @@
+import { Database } from "bun:sqlite";
+import { chmodSync, renameSync, writeFileSync } from "node:fs";
+import { isDiskFull } from "../../base/disk-full.ts";
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import type { ChainId, DiffId, Digest } from "../../base/ids.ts";
+import { COPIES_MS } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
+import { applyMigrations, schemaOf } from "../../base/migrations.ts";
+import { checkpoint, writeWithRoom } from "../../base/wal.ts";
+import { writePoint } from "../../base/write-point.ts";
+import type { Descriptor } from "../../spec/oci-image.ts";
+import { writeFailure } from "./write-failure.ts";
+
+export interface RootAttributes {
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+/** An unpacked layer. */
+export interface LayerRecord {
+  /** The diffId, or the chainId if the layer implies directories. */
+  key: DiffId | ChainId;
+  /** Whether it implies directories: then it serves no other chain. */
+  implied: boolean;
+  /** Name in l/. */
+  directory: string;
+  sizeBytes: number;
+  /** What it says of "/". */
+  root?: RootAttributes;
+  /** Where its tar came from: how another image's manifest can name it without storing it twice. */
+  blob: Pick<Descriptor, "mediaType" | "digest" | "size">;
+}
+
+export interface ImageRecord {
+  /** Digest of the config document. */
+  id: Digest;
+  manifestDigest: Digest;
+  manifestSize: number;
+  manifestMediaType: string;
+  /** When a container was last made or started from it, or it was loaded or pulled. */
+  lastUsedAtMs: number;
+}
+
+/** What one transaction does. References are full: "docker.io/library/hello:latest". */
+export interface Changes {
+  addLayers?: readonly LayerRecord[];
+  addImages?: readonly ImageRecord[];
+  /** Reference to image; one that means another image is moved. */
+  setReferences?: ReadonlyMap<string, Digest>;
+  deleteReferences?: readonly string[];
+  deleteImages?: readonly Digest[];
+  /** Keys. */
+  deleteLayers?: readonly string[];
+  /** Of l/; counts up only. */
+  nextDirectory?: number;
+}
+
+interface LayerRow {
+  key: string;
+  implied: number;
+  directory: string;
+  size_bytes: number;
+  root: string | null;
+  media_type: string;
+  digest: string;
+  size: number;
+  added_at_ms: number;
+}
+
+interface ImageRow {
+  id: string;
+  manifest_digest: string;
+  manifest_size: number;
+  manifest_media_type: string;
+  last_used_at_ms: number;
+}
+
+/** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE image (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     manifest_digest TEXT NOT NULL,
+     manifest_size INTEGER NOT NULL,
+     manifest_media_type TEXT NOT NULL,
+     last_used_at_ms INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE reference (
+     name TEXT PRIMARY KEY,
+     image_id TEXT NOT NULL REFERENCES image (id)
+   ) STRICT;
+   CREATE TABLE layer (
+     key TEXT PRIMARY KEY,
+     implied INTEGER NOT NULL,
+     directory TEXT NOT NULL UNIQUE,
+     size_bytes INTEGER NOT NULL,
+     root TEXT,
+     media_type TEXT NOT NULL,
+     digest TEXT NOT NULL,
+     size INTEGER NOT NULL,
+     added_at_ms INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE blob_place (
+     digest TEXT NOT NULL,
+     repository TEXT NOT NULL,
+     PRIMARY KEY (digest, repository)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE next_directory (value INTEGER NOT NULL) STRICT;
+   INSERT INTO next_directory VALUES (1);`,
+];
+
+/**
+ * The image store's state: which images there are, their names and layers, and where their blobs have been seen. The truth
+ * about all of these; index.json is written from it. A power cut loses nothing that was answered (synchronous=FULL).
+ */
+export class ImageDatabase implements Disposable {
+  readonly #db: Database;
+  readonly #path: string;
+  readonly #makeRoom: () => boolean;
+  #copyTimer: NodeJS.Timeout | undefined;
+
+  /**
+   * `makeRoom`: what can be done about a full disk; false: nothing. `isNew`: it may be made.
+   * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it, "internal" with
+   *   DAMAGED if it cannot be read, or is not there and may not be made.
+   */
+  constructor(
+    path: string,
+    { makeRoom = () => false, isNew = true }: { makeRoom?: () => boolean; isNew?: boolean } = {},
+  ) {
+    this.#path = path;
+    this.#db = openDatabase(path, makeRoom, isNew);
+    this.#makeRoom = makeRoom;
+    this.#copyLater();
+  }
+
+  /** For who loses it: see recover-database.ts. */
+  #copyLater(): void {
+    this.#copyTimer ??= setTimeout(() => {
+      this.#copyTimer = undefined;
+      try {
+        writeFileSync(`${this.#path}.copy.new`, this.#db.serialize(), { mode: 0o600 });
+        renameSync(`${this.#path}.copy.new`, `${this.#path}.copy`);
+      } catch (error) {
+        if (!isDiskFull(error)) log.error(`copy the image database: ${messageOf(error)}`);
+      }
+    }, COPIES_MS).unref();
+  }
+
+  /** All that `write` does, or nothing. */
+  #write(write: () => void): void {
+    writeWithRoom(this.#db, this.#db.transaction(write), this.#makeRoom);
+    this.#copyLater();
+    checkpoint(this.#db); // changes are few, and what is in the log alone is lost with it
+  }
+
+  /** In the order they came. */
+  images(): ImageRecord[] {
+    const rows = this.#db.query("SELECT * FROM image ORDER BY seq").all() as ImageRow[];
+    return rows.map((row) => ({
+      id: row.id as Digest,
+      manifestDigest: row.manifest_digest as Digest,
+      manifestSize: row.manifest_size,
+      manifestMediaType: row.manifest_media_type,
+      lastUsedAtMs: row.last_used_at_ms,
+    }));
+  }
+
+  references(): Map<string, Digest> {
+    const rows = this.#db.query("SELECT name, image_id FROM reference").all() as { name: string; image_id: string }[];
+    return new Map(rows.map(({ name, image_id }) => [name, image_id as Digest]));
+  }
+
+  layers(): (LayerRecord & { addedAtMs: number })[] {
+    return (this.#db.query("SELECT * FROM layer").all() as LayerRow[]).map((row) => ({
+      key: row.key as DiffId | ChainId,
+      implied: row.implied !== 0,
+      directory: row.directory,
+      sizeBytes: row.size_bytes,
+      ...(row.root === null ? {} : { root: JSON.parse(row.root) as RootAttributes }),
+      blob: { mediaType: row.media_type, digest: row.digest as Digest, size: row.size },
+      addedAtMs: row.added_at_ms,
+    }));
+  }
+
+  nextDirectory(): number {
+    return (this.#db.query("SELECT value FROM next_directory").get() as { value: number }).value;
+  }
+
+  /** All or nothing. What is added must be on the disk by now. @throws LighterError ("kernel", "internal"). */
+  apply(changes: Changes): void {
+    writePoint("change images");
+    try {
+      this.#write(() => this.#apply(changes));
+    } catch (error) {
+      if (isDiskFull(error)) throw writeFailure(this.#path, error, "ENOSPC");
+      throw new LighterError("internal", `write the image database: ${messageOf(error)}`, { cause: error });
+    }
+    writePoint("changed images");
+  }
+
+  #apply(changes: Changes): void {
+    const db = this.#db;
+    const nowMs = Date.now();
+    const addLayer = db.query("INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const { key, implied, directory, sizeBytes, root, blob } of changes.addLayers ?? [])
+      addLayer.run(
+        key,
+        Number(implied),
+        directory,
+        sizeBytes,
+        root === undefined ? null : JSON.stringify(root),
+        blob.mediaType,
+        blob.digest,
+        blob.size,
+        nowMs,
+      );
+    if (changes.nextDirectory !== undefined)
+      db.query("UPDATE next_directory SET value = max(value, ?)").run(changes.nextDirectory);
+    const addImage = db.query(
+      `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms)
+       VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET manifest_digest = excluded.manifest_digest,
+         manifest_size = excluded.manifest_size, manifest_media_type = excluded.manifest_media_type`, // one that was damaged
+    );
+    for (const image of changes.addImages ?? [])
+      addImage.run(image.id, image.manifestDigest, image.manifestSize, image.manifestMediaType, image.lastUsedAtMs);
+    const setReference = db.query("INSERT OR REPLACE INTO reference (name, image_id) VALUES (?, ?)");
+    for (const [name, id] of changes.setReferences ?? []) setReference.run(name, id);
+    const deleteReference = db.query("DELETE FROM reference WHERE name = ?");
+    for (const name of changes.deleteReferences ?? []) deleteReference.run(name);
+    const deleteImage = db.query("DELETE FROM image WHERE id = ?");
+    for (const id of changes.deleteImages ?? []) deleteImage.run(id);
+    const deleteLayer = db.query("DELETE FROM layer WHERE key = ?");
+    for (const key of changes.deleteLayers ?? []) deleteLayer.run(key);
+  }
+
+  setLastUsed(times: ReadonlyMap<Digest, number>): void {
+    const update = this.#db.query("UPDATE image SET last_used_at_ms = ? WHERE id = ?");
+    // Not worth any of the room that is kept for a full disk.
+    this.#db.transaction(() => {
+      for (const [id, ms] of times) update.run(ms, id);
+    })();
+  }
+
+  /** Remembers that a repository ("localhost:5000/team/app") has the blobs: others of its registry can mount them. */
+  addBlobPlaces(digests: readonly Digest[], repository: string): void {
+    const insert = this.#db.query("INSERT OR IGNORE INTO blob_place (digest, repository) VALUES (?, ?)");
+    this.#write(() => {
+      for (const digest of digests) insert.run(digest, repository);
+    });
+  }
+
+  blobPlaces(digest: Digest): string[] {
+    const rows = this.#db.query("SELECT repository FROM blob_place WHERE digest = ?").all(digest);
+    return (rows as { repository: string }[]).map(({ repository }) => repository);
+  }
+
+  /** Of blobs that are gone. */
+  deleteBlobPlaces(digests: readonly Digest[]): void {
+    const remove = this.#db.query("DELETE FROM blob_place WHERE digest = ?");
+    this.#write(() => {
+      for (const digest of digests) remove.run(digest);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#copyTimer);
+    this.#db.close();
+  }
+}
+
+/** The errno of an error about a database that is damaged or lost. */
+export const DAMAGED = "SQLITE_CORRUPT";
+
+function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Database {
+  let db: Database | undefined;
+  try {
+    db = new Database(path, { create: true });
+    chmodSync(path, 0o600);
+    // locking_mode must precede journal_mode: WAL then keeps its index in our memory, not in a shared file.
+    db.run("PRAGMA locking_mode = EXCLUSIVE");
+    db.run("PRAGMA journal_mode = WAL");
+    db.run("PRAGMA synchronous = FULL");
+    db.run("PRAGMA foreign_keys = ON");
+    const opened = db;
+    if (!isNew && schemaOf(opened) === 0) throw damaged(path, "it, or its log, was lost");
+    writeWithRoom(opened, () => applyMigrations(opened, path, MIGRATIONS), makeRoom);
+    checkpoint(db);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (errnoOf(error) === "SQLITE_BUSY")
+      throw new LighterError("conflict", `open "${path}": another process is using it`, { cause: error });
+    if (error instanceof LighterError) throw error;
+    if (/^SQLITE_(CORRUPT|NOTADB)/.test(errnoOf(error))) throw damaged(path, messageOf(error));
+    throw new LighterError("internal", `open "${path}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function damaged(path: string, why: string): LighterError {
+  const hint = "`lighter daemon --recover` takes the copy that is kept beside it";
+  return new LighterError("internal", `open "${path}": ${why}`, { errno: DAMAGED, hint });
+}

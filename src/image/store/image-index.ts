@@ -1,0 +1,95 @@
+import { LighterError } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../../spec/image-reference.ts";
+import type { StoredImage } from "./staging.ts";
+
+/** The images of a store by their ids and names, in memory. An image's own set of names follows. */
+export class ImageIndex {
+  readonly #images = new Map<Digest, StoredImage>();
+  /** Full reference to image. */
+  readonly #references = new Map<string, StoredImage>();
+
+  values(): StoredImage[] {
+    return [...this.#images.values()];
+  }
+
+  get(id: Digest): StoredImage | undefined {
+    return this.#images.get(id);
+  }
+
+  has(id: Digest): boolean {
+    return this.#images.has(id);
+  }
+
+  add(image: StoredImage): void {
+    this.#images.set(image.id, image);
+  }
+
+  delete(id: Digest): void {
+    this.#images.delete(id);
+  }
+
+  setReference(name: string, image: StoredImage): void {
+    this.#references.get(name)?.references.delete(name);
+    this.#references.set(name, image);
+    image.references.add(name);
+  }
+
+  deleteReference(name: string): void {
+    this.#references.get(name)?.references.delete(name);
+    this.#references.delete(name);
+  }
+
+  /**
+   * By name (tag "latest" if none), by id, or by the beginning of an id, as Docker looks images up: names win.
+   * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
+   */
+  find(nameOrId: string): { image: StoredImage; byId: boolean } {
+    const asId = /^(?:sha256:)?([0-9a-f]{64})$/.exec(nameOrId);
+    if (asId !== null) {
+      const image = this.#images.get(`sha256:${asId[1]}` as Digest);
+      if (image === undefined) throw noSuchImage(nameOrId);
+      return { image, byId: true };
+    }
+    const reference = withDefaultTag(parseReference(nameOrId));
+    const named = this.#findReference(reference);
+    if (named !== undefined) return { image: named, byId: false };
+    const prefix = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(nameOrId)?.[1];
+    const matches =
+      prefix === undefined ? [] : [...this.#images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`));
+    if (matches.length > 1) throw new LighterError("invalid", `image id prefix "${nameOrId}" is ambiguous`);
+    if (matches[0] === undefined) throw noSuchImage(familiarReference(reference));
+    return { image: matches[0], byId: true };
+  }
+
+  #findReference(reference: Reference): StoredImage | undefined {
+    const exact = this.#references.get(formatReference(reference));
+    if (exact !== undefined || reference.digest === undefined) return exact;
+    // "name:tag@digest" means the digest; Docker ignores the tag.
+    const { domain, path, digest } = reference;
+    return this.#references.get(formatReference({ domain, path, digest }));
+  }
+
+  /** The image that a full reference means. */
+  referenced(reference: Reference): StoredImage | undefined {
+    return this.#references.get(formatReference(reference));
+  }
+
+  /** All tags of a repository, sorted. */
+  tagsOf({ domain, path }: Reference): Reference[] {
+    return [...this.#references.keys()]
+      .map(parseReference)
+      .filter((other) => other.domain === domain && other.path === path && other.digest === undefined)
+      .sort((a, b) => (a.tag! < b.tag! ? -1 : 1));
+  }
+}
+
+function noSuchImage(name: string): LighterError {
+  return new LighterError("not-found", `No such image: ${name}`);
+}

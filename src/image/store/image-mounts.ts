@@ -1,0 +1,34 @@
+import { LighterError } from "../../base/errors.ts";
+import { MOUNT_DATA_MAX_BYTES } from "../../base/limits.ts";
+import type { OciMount } from "../../spec/oci-runtime.ts";
+import { planOverlayOptions } from "./overlay-options.ts";
+
+/** Of one container. `upperPath` and `workPath` must exist, on one file system. */
+export interface WritableLayer {
+  upperPath: string;
+  workPath: string;
+  /** A layer below the image's. */
+  basePath?: string;
+}
+
+/**
+ * One overlay mount, whose options go to mount(2) as one string. `lowerDirs`: the image's, topmost first.
+ * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
+ */
+export function planImageMounts(
+  image: string,
+  lowerDirs: readonly string[],
+  { upperPath, workPath, basePath }: WritableLayer,
+): OciMount[] {
+  const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
+  const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
+  const options = [...paths, ...planOverlayOptions()];
+  const byteCount = Buffer.byteLength(options.join(","));
+  if (byteCount > MOUNT_DATA_MAX_BYTES)
+    throw new LighterError(
+      "not-supported",
+      `image "${image}" has ${lowerDirs.length} layers: overlay's mount options need ${byteCount} bytes, above the limit of ${MOUNT_DATA_MAX_BYTES}`,
+      { hint: "use a data directory with a shorter path" },
+    );
+  return [{ destination: "/", type: "overlay", source: "overlay", options }];
+}

@@ -1,0 +1,35 @@
+import type { Digest } from "../../base/ids.ts";
+import type { ImageDatabase } from "./database.ts";
+
+/** Last uses are written down together, so late: starting containers must not wait for a disk. */
+const DELAY_MS = 10_000;
+
+/** When images were last used. */
+export class LastUses {
+  readonly #database: ImageDatabase;
+  /** Not written down so far. */
+  readonly #pending = new Map<Digest, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(database: ImageDatabase) {
+    this.#database = database;
+  }
+
+  /** Costs nothing now: it is written down a little later. */
+  note(id: Digest, atMs: number): void {
+    this.#pending.set(id, atMs);
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.write(), DELAY_MS);
+    this.#timer.unref();
+  }
+
+  write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    try {
+      this.#database.setLastUsed(this.#pending);
+      this.#pending.clear();
+    } catch {} // a full disk: with the next use
+  }
+}

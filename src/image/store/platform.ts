@@ -1,0 +1,48 @@
+/** Which of the images there are serves a platform, as containerd matches them. Source: the doc of github.com/containerd/platforms. */
+import type { Descriptor, Platform } from "../../spec/oci-image.ts";
+
+/** The variant that is meant where none is named. */
+const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64: "v1", arm: "v7" };
+
+function variantOf({ architecture, variant }: Platform): string {
+  if (variant !== undefined && variant !== "") return architecture === "arm64" && variant === "8" ? "v8" : variant;
+  return DEFAULT_VARIANTS[architecture] ?? "";
+}
+
+/**
+ * How well an image for `offered` serves where `wanted` runs: 0 is best, undefined not at all. A machine runs what is
+ * for an older variant of it, and 64-bit ARM what is for 32-bit.
+ */
+export function rankPlatform(wanted: Platform, offered: Platform): number | undefined {
+  if (wanted.os !== offered.os) return undefined;
+  const level = (variant: string): number | undefined =>
+    /^v\d{1,2}$/.test(variant) ? Number(variant.slice(1)) : undefined;
+  const [want, offer] = [variantOf(wanted), variantOf(offered)];
+  if (wanted.architecture === offered.architecture) {
+    if (want === offer) return 0;
+    const [wantLevel, offerLevel] = [level(want), level(offer)];
+    if (wantLevel === undefined || offerLevel === undefined || offerLevel > wantLevel) return undefined;
+    return wantLevel - offerLevel;
+  }
+  const offerLevel = level(offer);
+  if (wanted.architecture === "arm64" && offered.architecture === "arm" && offerLevel !== undefined && offerLevel <= 8)
+    return 100 - offerLevel;
+  return undefined;
+}
+
+/** BuildKit lists provenance beside the image as a manifest for the platform "unknown/unknown". */
+export function isAttestation(descriptor: Descriptor): boolean {
+  return descriptor.platform?.os === "unknown" || descriptor.annotations?.["vnd.docker.reference.type"] !== undefined;
+}
+
+/** The manifest of an index that serves the platform best: of equals the first, and one that names no platform last. */
+export function choosePlatform(manifests: readonly Descriptor[], wanted: Platform): Descriptor | undefined {
+  let best: { descriptor: Descriptor; rank: number } | undefined;
+  for (const descriptor of manifests) {
+    if (isAttestation(descriptor)) continue;
+    const { platform } = descriptor;
+    const rank = platform === undefined ? 1000 : rankPlatform(wanted, platform);
+    if (rank !== undefined && (best === undefined || rank < best.rank)) best = { descriptor, rank };
+  }
+  return best?.descriptor;
+}

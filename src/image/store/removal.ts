@@ -1,0 +1,83 @@
+/** What Docker's `rmi` does and refuses, in its words. Pure. */
+
+import { LighterError } from "../../base/errors.ts";
+import { type Digest, shortId } from "../../base/ids.ts";
+import {
+  familiarReference,
+  formatReference,
+  isSameRepository,
+  parseReference,
+  type Reference,
+} from "../../spec/image-reference.ts";
+
+/** A container, as far as deleting images is concerned. */
+export interface ImageUser {
+  containerId: string;
+  imageId: string;
+  isRunning: boolean;
+}
+
+/** An image and its full references. */
+interface NamedImage {
+  id: Digest;
+  references: ReadonlySet<string>;
+}
+
+export interface RemovalPlan {
+  /** Full references to take away. */
+  names: string[];
+  deletesImage: boolean;
+}
+
+function conflict(message: string): LighterError {
+  return new LighterError("conflict", `conflict: ${message}`);
+}
+
+/** At most one tag, and nothing outside its repository: then the image goes with it. */
+function hasOneReference(image: NamedImage): boolean {
+  const references = [...image.references].map(parseReference);
+  const tags = references.filter((reference) => reference.digest === undefined);
+  return tags.length <= 1 && references.every((reference) => isSameRepository(reference, references[0]!));
+}
+
+export function planRemovalByName(
+  image: NamedImage,
+  reference: Reference,
+  users: readonly ImageUser[],
+  force: boolean,
+): RemovalPlan {
+  const name = formatReference(reference);
+  const isLast = hasOneReference(image);
+  const user = users[0];
+  if (isLast && user !== undefined && !force)
+    throw conflict(
+      `unable to remove repository reference "${familiarReference(reference)}" (must force) - container ${shortId(user.containerId)} is using its referenced image ${shortId(image.id)}`,
+    );
+  if (!isLast) return { names: withLastDigests(image, name, reference), deletesImage: false };
+  return { names: [...image.references], deletesImage: user === undefined };
+}
+
+/** The name, and with a repository's last tag the digests that the image has there. */
+function withLastDigests(image: NamedImage, name: string, reference: Reference): string[] {
+  if (!image.references.has(name)) return [];
+  const inRepository = [...image.references].map(parseReference).filter((other) => isSameRepository(other, reference));
+  const keepsTag = inRepository.some((other) => other.digest === undefined && formatReference(other) !== name);
+  return reference.digest !== undefined || keepsTag ? [name] : inRepository.map(formatReference);
+}
+
+export function planRemovalById(image: NamedImage, users: readonly ImageUser[], force: boolean): RemovalPlan {
+  const unable = `unable to delete ${shortId(image.id)}`;
+  const running = users.find((user) => user.isRunning);
+  if (running !== undefined)
+    throw conflict(
+      `${unable} (cannot be forced) - image is being used by running container ${shortId(running.containerId)}`,
+    );
+  if (!force && !hasOneReference(image))
+    throw conflict(`${unable} (must be forced) - image is referenced in multiple repositories`);
+  const stopped = users[0];
+  if (!force && stopped !== undefined)
+    throw conflict(
+      `${unable} (must be forced) - image is being used by stopped container ${shortId(stopped.containerId)}`,
+    );
+  return { names: [...image.references], deletesImage: stopped === undefined };
+}

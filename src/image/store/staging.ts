@@ -1,0 +1,125 @@
+/**
+ * A change of the image store in the making: what it takes up or brings is leased to it, so that neither `rmi` of another
+ * image nor the collection of garbage takes it away before the change is written down.
+ */
+
+import type { ChainId, Digest } from "../../base/ids.ts";
+import type { Reference } from "../../spec/image-reference.ts";
+import type { ImageDocument, ImageManifest } from "../../spec/oci-image.ts";
+import { ArchiveFiles, ingested } from "../archive/archive.ts";
+import type { Input } from "../worker/input.ts";
+import type { ArchiveEntry } from "../worker/protocol.ts";
+import type { BlobStore, IngestedFile } from "./blobs.ts";
+import type { LayerRecord } from "./database.ts";
+import type { LayerJobs, LayerRequest, TreeChanges } from "./layer-jobs.ts";
+
+export interface StoredImage {
+  /** Digest of the config document. */
+  id: Digest;
+  manifestDigest: Digest;
+  manifestSize: number;
+  manifestMediaType: string;
+  manifest: ImageManifest;
+  document: ImageDocument;
+  layers: LayerRecord[];
+  /** Full references. */
+  references: Set<string>;
+  lastUsedAtMs: number;
+}
+
+/** An image to be stored: documents and layers are in place, nothing names them yet. */
+export interface StagedImage {
+  image: StoredImage;
+  names: Reference[];
+}
+
+/** Every digest of a blob that the image needs. */
+export function blobsOf(image: StoredImage): Digest[] {
+  return [image.manifestDigest, image.id, ...image.manifest.layers.map((layer) => layer.digest)];
+}
+
+export class Staging {
+  readonly #blobs: BlobStore;
+  readonly #jobs: LayerJobs;
+  readonly #ingestPath: string;
+  readonly leasedBlobs = new Set<Digest>();
+  /** diffIds and chainIds. */
+  readonly leasedLayers = new Set<string>();
+  readonly #over = Promise.withResolvers<void>();
+
+  constructor(blobs: BlobStore, jobs: LayerJobs, ingestPath: string) {
+    this.#blobs = blobs;
+    this.#jobs = jobs;
+    this.#ingestPath = ingestPath;
+  }
+
+  /** Resolves when the change is made or given up. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  end(): void {
+    this.#over.resolve();
+  }
+
+  /** For unfinished files; gone when the change is over. */
+  get ingestPath(): string {
+    return this.#ingestPath;
+  }
+
+  leaseImage(image: StoredImage): void {
+    for (const digest of blobsOf(image)) this.leasedBlobs.add(digest);
+    for (const layer of image.layers) this.leasedLayers.add(layer.key);
+  }
+
+  leaseLayer({ diffId, chainId }: { diffId: string; chainId: ChainId }): void {
+    this.leasedLayers.add(diffId).add(chainId);
+  }
+
+  /** Whether `getLayers` would have nothing to do for it. */
+  hasLayer(request: LayerRequest): boolean {
+    return this.#jobs.has(request);
+  }
+
+  /** Layers will be asked for soon. */
+  warm(): void {
+    this.#jobs.warm();
+  }
+
+  /** Stores a document that is verified. */
+  async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
+    this.leasedBlobs.add(digest);
+    if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
+  }
+
+  /** Takes an archive to pieces, into `ingestPath`. `known`: layers that it need not bring, by blob's digest and diffId. */
+  async takeArchive(
+    source: Input | { path: string },
+    known: ReadonlyMap<string, LayerRecord>,
+    onProgress: (progress: Extract<ArchiveEntry, { kind: "progress" }>) => void,
+  ): Promise<ArchiveFiles> {
+    const files = new ArchiveFiles(this.#ingestPath, known);
+    for (const { key, blob } of known.values()) {
+      this.leasedLayers.add(key);
+      this.leasedBlobs.add(blob.digest);
+    }
+    await this.#jobs.takeArchive(source, { ingestPath: this.#ingestPath, known: [...known.keys()] }, (entry) =>
+      entry.kind === "progress" ? onProgress(entry) : files.add(entry),
+    );
+    return files;
+  }
+
+  /** A new layer, in `ingestPath`. */
+  async makeLayer(source: Input | TreeChanges): Promise<IngestedFile> {
+    return ingested(await this.#jobs.make(source, this.#ingestPath), this.#ingestPath);
+  }
+
+  /** All layers of one image, lowest first. @throws LighterError naming the layer; `signal`'s reason. */
+  getLayers(requests: readonly LayerRequest[], signal?: AbortSignal): Promise<LayerRecord[]> {
+    for (const request of requests) {
+      this.leasedBlobs.add(request.blob.digest);
+      this.leaseLayer(request);
+    }
+    return this.#jobs.getAll(requests, signal);
+  }
+}

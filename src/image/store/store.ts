@@ -1,0 +1,657 @@
+/**
+ * The image store, one directory:
+ *
+ *   images.db                        which images, names and layers there are (database.ts): the truth
+ *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool; index.json is written after each change
+ *   l/                               the unpacked layers (layers.ts)
+ *   ingest/                          unfinished files; downloads among them survive, the rest goes when the store is opened
+ *   .removed/                        what nobody needs any more, until it is deleted (files/trash.ts)
+ *   lock                             flock(2): one process at a time
+ *   worker-lock                      flock(2): held by the process and its layer workers, until the last has ended
+ *
+ * Every change puts content in place first, then syncs the file system, then names it in one transaction. What the
+ * database does not name is garbage and goes when the store is opened. While a change is in the making its content is
+ * leased to it (staging.ts).
+ */
+
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { isDiskFull } from "../../base/disk-full.ts";
+import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
+import type { Digest } from "../../base/ids.ts";
+import { DEAD_OWNER_TIMEOUT_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
+import { writePoint } from "../../base/write-point.ts";
+import { FileWorkers, Trash } from "../../files/mod.ts";
+import { lockExclusiveWithin } from "../../linux/sys/flock.ts";
+import { syncFileSystem } from "../../linux/sys/syncfs.ts";
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "../../spec/image-reference.ts";
+import { type Platform, parseImageDocument, parseManifest } from "../../spec/oci-image.ts";
+import type { OciMount } from "../../spec/oci-runtime.ts";
+import { HOST_PLATFORM } from "../../spec/platform.ts";
+import { DirectoryFiles, type ImageFiles } from "../archive/archive.ts";
+import type { FoundImage } from "../archive/found-image.ts";
+import { findImages } from "../archive/load.ts";
+import { type ImageSource, type LoadProgress, stageArchiveImage } from "../archive/stage-archive.ts";
+import {
+  type CompressedBlob,
+  type CompressOptions,
+  compressBlobs,
+  plainLayersOf,
+  withBlobs,
+} from "../registry/compress-image.ts";
+import { BlobStore } from "./blobs.ts";
+import { Content } from "./content.ts";
+import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
+import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
+import { ImageIndex } from "./image-index.ts";
+import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
+import { LastUses } from "./last-uses.ts";
+import { LayerJobs } from "./layer-jobs.ts";
+import { chainIdsOf, LayerStore } from "./layers.ts";
+import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts";
+import { type Image, presentImage } from "./present-image.ts";
+import { openOrRecover } from "./recover-database.ts";
+import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
+import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";
+
+export interface ImageLayers {
+  /** Host directories for overlay's lowerdir, topmost first; never empty. */
+  lowerDirs: string[];
+  /** What "/" of the image is: whoever makes the upper directory gives it these, for it covers those of the layers. */
+  root: RootAttributes;
+}
+
+export interface LoadedImage {
+  id: Digest;
+  /** Familiar names the archive gave it, "busybox:1": Docker prints "Loaded image: NAME", or the ID if there is none. */
+  names: string[];
+  /** Names that were another image's before. */
+  replaced: { name: string; id: Digest }[];
+}
+
+export type RemoveRecord = { Untagged: string } | { Deleted: string };
+
+interface OpenOptions {
+  platform?: Platform;
+  /** Who deletes. What is to be deleted waits for `trash.begin()`. Without: the store has its own, and begins. */
+  workers?: FileWorkers;
+  /** What can be done about a full disk; false: nothing. */
+  makeRoom?: () => boolean;
+  /** Goes on with the copy of a database that is lost or damaged. */
+  recover?: boolean;
+}
+
+interface StoreParts {
+  rootPath: string;
+  lockFd: number;
+  workerLockFd: number;
+  database: ImageDatabase;
+  blobs: BlobStore;
+  layers: LayerStore;
+  platform: Platform;
+  trash: Trash;
+  /** The store's own. */
+  ownWorkers: FileWorkers | undefined;
+}
+
+/**
+ * The images of one host.
+ *
+ *   image      a config document with its layers; its ID is the config's digest. It has any number of names, also none.
+ *   reference  a name: "docker.io/library/busybox:1", in lists "busybox:1". It means one image, until another gets it.
+ *   layer      a directory of unpacked files, shared by all images that have it.
+ *   blob       a compressed layer, manifest or config, by its digest.
+ *   lease      what a change in the making (`Staging`) holds, so that no removal takes it away.
+ *
+ * Life of an image: staged (its content is leased) → named by one transaction → used by containers, which this store does not
+ * know and is told of (`ImageUser`) → its last name and user gone → its row goes, then what no other image needs: layers and blobs
+ * into the trash.
+ *
+ *   await using store = await ImageStore.open("/var/lib/lighter/image");
+ *   const [image] = await store.load({ path: "/tmp/busybox" });
+ *   await store.tag(image.id, "mine:latest");
+ *   const { lowerDirs } = store.layersOf("mine"); // for overlay's lowerdir, while something keeps the image
+ *   await store.remove("mine", { force: false, users: [] });
+ *
+ * Methods that change something run one after another; those that read answer from memory, at once.
+ */
+export class ImageStore implements AsyncDisposable {
+  readonly #rootPath: string;
+  readonly #lockFd: number;
+  readonly #workerLockFd: number;
+  readonly #database: ImageDatabase;
+  readonly #blobs: BlobStore;
+  readonly #layers: LayerStore;
+  readonly #jobs: LayerJobs;
+  readonly platform: Platform;
+  readonly trash: Trash;
+  readonly #ownWorkers: FileWorkers | undefined;
+  readonly #index = new ImageIndex();
+  readonly #content: Content;
+  readonly #lastUses: LastUses;
+  #lastChange: Promise<unknown> = Promise.resolve();
+  /** Images that the database names and that could not be read, each with its reason. */
+  readonly damaged: string[] = [];
+
+  /**
+   * Opens or makes the store, and removes what an earlier process left unfinished.
+   * @throws LighterError ("conflict") if another process has it open; ("invalid") if the path cannot be in a mount option.
+   */
+  static async open(path: string, options: OpenOptions = {}): Promise<ImageStore> {
+    const rootPath = resolve(path);
+    if (/[:,\\"\n]/.test(rootPath))
+      throw new LighterError(
+        "invalid",
+        `image store "${rootPath}": the path must not hold any of : , \\ " or a newline`,
+        {
+          hint: "it becomes part of overlay's mount options",
+        },
+      );
+    mkdirSync(rootPath, { recursive: true, mode: 0o700 });
+    const lockFd = openSync(join(rootPath, "lock"), "a", 0o600);
+    const workerLockFd = openSync(join(rootPath, "worker-lock"), "a", 0o600);
+    const ownWorkers = options.workers === undefined ? new FileWorkers() : undefined;
+    let database: ImageDatabase | undefined;
+    try {
+      if (!(await lockExclusiveWithin(lockFd, DEAD_OWNER_TIMEOUT_MS)))
+        throw new LighterError("conflict", `image store "${rootPath}" is in use by another process`);
+      await waitForWorkers(workerLockFd);
+      removeTemporaryLayoutFiles(rootPath);
+      database = openOrRecover(rootPath, options);
+      const trash = new Trash(join(rootPath, ".removed"), options.workers ?? ownWorkers!);
+      const [blobs, layers] = [await BlobStore.open(rootPath, trash), await LayerStore.open(rootPath, database, trash)];
+      const platform = options.platform ?? HOST_PLATFORM;
+      const store = new ImageStore({
+        ...{ rootPath, lockFd, workerLockFd, database, blobs, layers, platform, trash, ownWorkers },
+      });
+      await store.#read();
+      if (ownWorkers !== undefined) trash.begin();
+      return store;
+    } catch (error) {
+      ownWorkers?.[Symbol.dispose]();
+      database?.[Symbol.dispose]();
+      closeSync(workerLockFd);
+      closeSync(lockFd);
+      throw error;
+    }
+  }
+
+  private constructor(parts: StoreParts) {
+    this.#rootPath = parts.rootPath;
+    this.#lockFd = parts.lockFd;
+    this.#workerLockFd = parts.workerLockFd;
+    this.#database = parts.database;
+    this.#blobs = parts.blobs;
+    this.#layers = parts.layers;
+    this.#content = new Content({ ...parts, index: this.#index });
+    this.#lastUses = new LastUses(parts.database);
+    this.#jobs = new LayerJobs(parts.blobs, parts.layers, parts.workerLockFd);
+    this.platform = parts.platform;
+    this.trash = parts.trash;
+    this.#ownWorkers = parts.ownWorkers;
+  }
+
+  /** Gives up what is being loaded and pulled, and waits for changes under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#jobs[Symbol.asyncDispose]();
+    while (this.#content.leases.size > 0) await Promise.all([...this.#content.leases].map((staging) => staging.over));
+    await this.#lastChange; // never rejected
+    this.#lastUses.write();
+    this.trash.close();
+    this.#ownWorkers?.[Symbol.dispose]();
+    this.#database[Symbol.dispose]();
+    closeSync(this.#workerLockFd);
+    closeSync(this.#lockFd);
+  }
+
+  /** Changes of the state go one after another. What takes long comes before: see `addStaged`. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#lastChange.then(work, work);
+    this.#lastChange = result.catch(() => {}); // which its caller hears of
+    return result;
+  }
+
+  // --- State on disk ---
+
+  async #read(): Promise<void> {
+    const references = Map.groupBy(this.#database.references(), ([, id]) => id);
+    for (const record of this.#database.images()) {
+      const names = (references.get(record.id) ?? []).map(([name]) => name);
+      try {
+        const image = await this.#readImage(record);
+        this.#index.add(image);
+        for (const name of names) this.#index.setReference(name, image);
+      } catch (error) {
+        this.damaged.push(`image ${names[0] ?? record.id}: ${messageOf(error)}`);
+      }
+    }
+    // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
+    if (this.damaged.length > 0) return;
+    try {
+      await this.#content.removeGarbage();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      log.error(`remove what no image needs from ${this.#rootPath}: ${messageOf(error)}`);
+    }
+    await this.#writeLayout();
+  }
+
+  async #readImage(record: ImageRecord): Promise<StoredImage> {
+    const manifest = parseManifest(await this.#blobs.readDocument(record.manifestDigest), record.manifestDigest);
+    const document = parseImageDocument(await this.#blobs.readDocument(record.id), record.id);
+    const diffIds = document.rootfs.diff_ids;
+    const layers = chainIdsOf(diffIds).map((chainId, index) => {
+      const layer = this.#layers.get(diffIds[index]!, chainId);
+      if (layer === undefined) throw new LighterError("not-found", `layer ${diffIds[index]} is missing`);
+      return layer;
+    });
+    return { ...record, manifest, document, layers, references: new Set() };
+  }
+
+  /** For other tools only. If it cannot be written, with a full disk, the next change does it, or the next open. */
+  async #writeLayout(): Promise<void> {
+    try {
+      await writeLayoutFiles(this.#rootPath, this.#index.values());
+    } catch (error) {
+      log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
+    }
+  }
+
+  // --- Adding images ---
+
+  /**
+   * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
+   * and downloads that are whole stay for another try.
+   */
+  async addStaged<T>(
+    options: { keepUnfinished: boolean },
+    work: (staging: Staging) => Promise<{ staged: StagedImage[]; result: T }>,
+  ): Promise<T> {
+    const staging = new Staging(this.#blobs, this.#jobs, await this.#blobs.createIngest());
+    this.#content.leases.add(staging);
+    let isDone = false;
+    try {
+      const { staged, result } = await work(staging);
+      await this.#change(() => this.#commit(staged));
+      isDone = true;
+      return result;
+    } finally {
+      await this.#change(() => this.#content.release(staging, !isDone, options.keepUnfinished));
+      await this.#blobs.removeIngest(staging.ingestPath);
+      staging.end();
+    }
+  }
+
+  async #commit(staged: readonly StagedImage[]): Promise<void> {
+    const images = staged.map(({ image }) => this.#index.get(image.id) ?? image);
+    await this.#blobs.settle(images.flatMap(blobsOf));
+    const addLayers = new Set(
+      images.flatMap(({ layers }) => layers).filter((layer) => !this.#layers.isCommitted(layer)),
+    );
+    const addImages = new Set(images.filter(({ id }) => !this.#index.has(id)));
+    const setReferences = new Map<string, StoredImage>();
+    for (const [index, { names }] of staged.entries())
+      for (const name of names) setReferences.set(formatReference(name), images[index]!);
+    writePoint("sync images");
+    // Must precede the transaction: what that names has to be there.
+    if (addLayers.size > 0 || addImages.size > 0) await syncFileSystem(this.#lockFd);
+    this.#database.apply({
+      addLayers: [...addLayers],
+      addImages: [...addImages],
+      setReferences: new Map([...setReferences].map(([name, { id }]) => [name, id])),
+      nextDirectory: this.#layers.nextDirectory,
+    });
+    this.#layers.setCommitted(addLayers);
+    for (const image of addImages) this.#index.add(image);
+    for (const [name, image] of setReferences) this.#index.setReference(name, image);
+    await this.#writeLayout();
+  }
+
+  /** Keeps the image's blobs and layers while `work` goes on, whatever happens to the image. */
+  async hold<T>(image: StoredImage, work: () => Promise<T>): Promise<T> {
+    const staging = new Staging(this.#blobs, this.#jobs, "");
+    staging.leaseImage(image);
+    this.#content.leases.add(staging);
+    try {
+      return await work();
+    } finally {
+      await this.#change(async () => {
+        this.#content.leases.delete(staging);
+        if (this.#index.get(image.id) !== image) await this.#content.removeUnneeded(staging);
+      });
+      staging.end();
+    }
+  }
+
+  /**
+   * Compresses the layers of an image that are plain tars, unless its manifest is a registry's, and keeps them so.
+   * @throws LighterError ("invalid", "kernel"); the signal's reason.
+   */
+  async compressLayers(image: StoredImage, options: CompressOptions): Promise<void> {
+    const plain = plainLayersOf(image);
+    if (plain.length === 0) return;
+    const staging = new Staging(this.#blobs, this.#jobs, await this.#blobs.createIngest());
+    staging.leaseImage(image);
+    this.#content.leases.add(staging);
+    try {
+      const parts = { staging, blobs: this.#blobs, jobs: this.#jobs };
+      const blobs = await compressBlobs(image, plain, options, parts);
+      await this.#change(() => this.#replaceBlobs(image, blobs, staging));
+    } finally {
+      await this.#change(async () => {
+        this.#content.leases.delete(staging);
+        await this.#content.removeUnneeded(staging);
+      });
+      await this.#blobs.removeIngest(staging.ingestPath);
+      staging.end();
+    }
+  }
+
+  async #replaceBlobs(image: StoredImage, blobs: ReadonlyMap<number, CompressedBlob>, staging: Staging): Promise<void> {
+    if (this.#index.get(image.id) !== image) return; // removed meanwhile
+    const { manifest, layers } = withBlobs(image, blobs);
+    await staging.putDocument(manifest.bytes, manifest.digest);
+    await syncFileSystem(this.#lockFd);
+    const changed = { manifest: manifest.parsed, manifestDigest: manifest.digest, manifestSize: manifest.bytes.length };
+    this.#database.apply({ addLayers: layers, addImages: [{ ...image, ...changed }] });
+    Object.assign(image, changed);
+    for (const [index, blob] of blobs) image.layers[index]!.blob = blob;
+    await this.#writeLayout();
+  }
+
+  /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
+  async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
+    await this.#change(async () => {
+      if (this.#index.get(image.id) !== image) return;
+      this.#database.addBlobPlaces(blobsOf(image), repository);
+      const name = `${repository}@${digest}`;
+      if (image.references.has(name)) return;
+      this.#database.apply({ setReferences: new Map([[name, image.id]]) });
+      this.#index.setReference(name, image);
+    });
+  }
+
+  /** Repositories, with their domain, that have had the blob. */
+  placesOf(digest: Digest): string[] {
+    return this.#database.blobPlaces(digest);
+  }
+
+  /**
+   * Loads every image of an archive or layout; all of them or, on an error, none.
+   * @throws LighterError ("invalid") for anything wrong with the source; ("kernel") with the errno, such as ENOSPC.
+   */
+  async load(source: ImageSource, onProgress: (progress: LoadProgress) => void = () => {}): Promise<LoadedImage[]> {
+    try {
+      return await this.addStaged({ keepUnfinished: false }, async (staging) => {
+        const files = await this.#openSource(source, staging, onProgress);
+        const staged: StagedImage[] = [];
+        for (const found of await findImages(files, this.platform))
+          staged.push(await this.#stageFound(found, files, staging, onProgress));
+        const result = staged.map(({ image, names }) => ({
+          id: image.id,
+          names: names.map(familiarReference),
+          replaced: names.flatMap((name) => {
+            const id = this.#index.referenced(name)?.id ?? image.id;
+            return id === image.id ? [] : [{ name: familiarReference(name), id }];
+          }),
+        }));
+        return { staged, result };
+      });
+    } catch (error) {
+      throw asLighterError(error, "load image");
+    }
+  }
+
+  async #openSource(
+    source: ImageSource,
+    staging: Staging,
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<ImageFiles> {
+    if ("path" in source && statSync(source.path).isDirectory())
+      return new DirectoryFiles(source.path, staging.ingestPath);
+    const known = new Map<string, LayerRecord>();
+    for (const { layers, document } of this.#index.values())
+      for (const [index, layer] of layers.entries())
+        if (this.#blobs.has(layer.blob.digest))
+          known.set(layer.blob.digest, layer).set(document.rootfs.diff_ids[index]!, layer);
+    return await staging.takeArchive(source, known, ({ diffId, currentBytes, totalBytes }) =>
+      onProgress({ diffId: diffId as string as Digest, currentBytes, totalBytes, done: false }),
+    );
+  }
+
+  async #stageFound(
+    found: FoundImage,
+    files: ImageFiles,
+    staging: Staging,
+    onProgress: (progress: LoadProgress) => void,
+  ): Promise<StagedImage> {
+    const known = this.#index.get(found.configDigest);
+    if (known === undefined)
+      return await stageArchiveImage(found, { files, staging, blobs: this.#blobs, layers: this.#layers, onProgress });
+    staging.leaseImage(known);
+    return { image: known, names: found.references };
+  }
+
+  // --- Reading ---
+
+  /** Newest first. */
+  list(): Image[] {
+    const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
+    return this.#index
+      .values()
+      .map(presentImage)
+      .sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
+  }
+
+  /**
+   * By name (tag "latest" if none), by id, or by the beginning of an id, as Docker looks images up: names win.
+   * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
+   */
+  get(nameOrId: string): Image {
+    return presentImage(this.#index.find(nameOrId).image);
+  }
+
+  /** The image that a full reference means. */
+  referenced(reference: Reference): StoredImage | undefined {
+    return this.#index.referenced(reference);
+  }
+
+  stored(id: Digest): StoredImage | undefined {
+    return this.#index.get(id);
+  }
+
+  /** All tags of a repository, sorted. */
+  tagsOf(repository: Reference): Reference[] {
+    return this.#index.tagsOf(repository);
+  }
+
+  /** Where a blob's bytes are; there as long as something needs it. */
+  blobPath(digest: Digest): string {
+    return this.#blobs.pathOf(digest);
+  }
+
+  /** A document of an image, verified. @throws LighterError ("not-found", "invalid"). */
+  readDocument(digest: Digest): Promise<string> {
+    return this.#blobs.readDocument(digest);
+  }
+
+  /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). "" is no image: nothing is in them. */
+  layersOf(nameOrId: string): ImageLayers {
+    const layers = nameOrId === "" ? [] : this.#index.find(nameOrId).image.layers;
+    const topFirst = [...layers].reverse();
+    const lowerDirs = topFirst.map((layer) => this.#layers.directoryPath(layer.directory));
+    return {
+      lowerDirs: lowerDirs.length === 0 ? [this.#layers.emptyDirectoryPath] : lowerDirs,
+      root: topFirst.find((layer) => layer.root !== undefined)?.root ?? { mode: 0o755, uid: 0, gid: 0 },
+    };
+  }
+
+  /** Above the directories of all layers. */
+  get layersPath(): string {
+    return this.#layers.path;
+  }
+
+  /**
+   * The rootfs of a container of this image: one overlay mount, whose options go to mount(2) as one string.
+   * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
+   */
+  mountsFor(nameOrId: string, writable: WritableLayer): OciMount[] {
+    return planImageMounts(nameOrId, this.layersOf(nameOrId).lowerDirs, writable);
+  }
+
+  // --- Changing names, removing ---
+
+  /** Gives an image another name, taking it from the image that had it. @throws LighterError. */
+  tag(nameOrId: string, name: string): Promise<void> {
+    return this.#change(async () => {
+      const { image } = this.#index.find(nameOrId);
+      const reference = withDefaultTag(parseReference(name));
+      if (reference.digest !== undefined)
+        throw new LighterError("invalid", "refusing to create a tag with a digest reference");
+      const fullName = formatReference(reference);
+      this.#database.apply({ setReferences: new Map([[fullName, image.id]]) });
+      this.#index.setReference(fullName, image);
+      await this.#writeLayout();
+    });
+  }
+
+  /**
+   * Docker's `rmi`: by name, takes the name away, and the image with its last name; by id, the image with all its names.
+   * `users` are all containers. An image that a stopped container holds loses its names when forced, and its content
+   * stays until a removal without that container (Docker deletes it and lets the container keep the layers).
+   * @throws LighterError ("not-found", "conflict") with Docker's wording.
+   */
+  remove(nameOrId: string, options: { force: boolean; users: readonly ImageUser[] }): Promise<RemoveRecord[]> {
+    return this.#change(async () => {
+      const { image, byId } = this.#index.find(nameOrId);
+      const users = options.users.filter((user) => user.imageId === image.id);
+      const plan = byId
+        ? planRemovalById(image, users, options.force)
+        : planRemovalByName(image, withDefaultTag(parseReference(nameOrId)), users, options.force);
+      return await this.#removePlanned(image, plan);
+    });
+  }
+
+  async #removePlanned(image: StoredImage, plan: RemovalPlan): Promise<RemoveRecord[]> {
+    const records: RemoveRecord[] = plan.names.map((name) => ({ Untagged: familiarReference(parseReference(name)) }));
+    if (!plan.deletesImage) {
+      this.#database.apply({ deleteReferences: plan.names });
+      for (const name of plan.names) this.#index.deleteReference(name);
+      await this.#writeLayout();
+      return records;
+    }
+    const kept = new Set(this.#content.freeLayers()); // of pulls that failed: not of this image
+    this.#index.delete(image.id);
+    const layers = this.#content.freeLayers().filter((layer) => !kept.has(layer));
+    const changes: Changes = {
+      deleteReferences: plan.names,
+      deleteImages: [image.id],
+      deleteLayers: layers.map(({ key }) => key),
+    };
+    try {
+      this.#database.apply(changes);
+    } catch (error) {
+      this.#index.add(image);
+      throw error;
+    }
+    for (const name of plan.names) this.#index.deleteReference(name);
+    records.push({ Deleted: image.id });
+    const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
+    for (const [index, layer] of [...image.layers.entries()].reverse())
+      if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
+    // All out of sight at once: a pull that begins from here on must not take up what goes.
+    await Promise.all([this.#layers.remove(layers), this.#content.removeBlobs(blobsOf(image)), this.#writeLayout()]);
+    return records;
+  }
+
+  /** Images without a name that no container holds are removed (`image prune`), and what failed pulls have left. */
+  async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
+    const held = new Set(users.map((user) => user.imageId));
+    const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
+    const records: RemoveRecord[] = [];
+    for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
+    await this.#change(async () => {
+      const layers = this.#content.freeLayers();
+      await this.#content.removeLayers(layers);
+      await this.#content.removeBlobs(layers.map(({ blob }) => blob.digest));
+      await this.#blobs.removePartials((digest) => this.#content.usedBlobs().has(digest));
+    });
+    return records;
+  }
+
+  // --- Use ---
+
+  /** A container is made or started from the image. */
+  markUsed(id: string): void {
+    const image = this.#index.get(id as Digest);
+    if (image === undefined) return;
+    image.lastUsedAtMs = Date.now();
+    this.#lastUses.note(image.id, image.lastUsedAtMs);
+  }
+
+  /** What the store takes on the disk, and which image takes how much of it. */
+  diskUsage(): DiskUsage {
+    return computeDiskUsage(this.#index.values(), [...this.#layers.records()], this.#blobs.sizeBytes());
+  }
+
+  // --- Images made here, and out again ---
+
+  /** Layers fetched and unpacked at a time; undefined: as suits the machine. */
+  set maxLayersAtOnce(count: number | undefined) {
+    this.#jobs.maxAtOnce = count;
+  }
+
+  /** An open file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
+  openBlob(digest: Digest): number {
+    return openSync(this.#blobs.pathOf(digest), "r");
+  }
+
+  /** Unpacked bytes of each layer, lowest first. */
+  layerSizesOf(id: Digest): number[] {
+    return this.#index.find(id).image.layers.map((layer) => layer.sizeBytes);
+  }
+
+  /**
+   * Stores an image that `make` describes, with a new layer. The layers of the image `baseId` stay meanwhile, and need not
+   * be among the files.
+   * @throws LighterError as `load`, and what `make` throws.
+   */
+  async add(
+    baseId: Digest | undefined,
+    make: (
+      base: Image | undefined,
+      makeLayer: Staging["makeLayer"],
+    ) => Promise<{ found: FoundImage; files: ImageFiles }>,
+  ): Promise<Digest> {
+    return await this.addStaged({ keepUnfinished: false }, async (staging) => {
+      const base = baseId === undefined ? undefined : this.#index.find(baseId).image;
+      if (base !== undefined) staging.leaseImage(base);
+      const { found, files } = await make(base && presentImage(base), (source) => staging.makeLayer(source));
+      const staged = await this.#stageFound(found, files, staging, () => {});
+      return { staged: [staged], result: found.configDigest };
+    });
+  }
+}
+
+/** A daemon that was killed takes its workers along, but they are not gone at once, and may be writing until they are. */
+async function waitForWorkers(workerLockFd: number): Promise<void> {
+  if (!(await lockExclusiveWithin(workerLockFd, WORKERS_END_TIMEOUT_MS)))
+    throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");
+}
+
+function asLighterError(error: unknown, what: string): LighterError {
+  if (error instanceof LighterError) {
+    return new LighterError(error.code, `${what}: ${error.message}`, { ...error.detail, cause: error });
+  }
+  const errno = errnoOf(error);
+  return errno === ""
+    ? new LighterError("internal", `${what}: ${messageOf(error)}`, { cause: error })
+    : new LighterError("kernel", `${what}: ${messageOf(error)}`, { errno, cause: error });
+}

@@ -1,0 +1,114 @@
+/** What all who unpack do with an entry of a tar, in a directory that they have open. What is there already is theirs to decide. */
+import { closeSync, ftruncateSync, writeSync } from "node:fs";
+import { errnoOf } from "../../base/errors.ts";
+import {
+  fchmod,
+  fchown,
+  fsetxattr,
+  futimens,
+  makeDevice,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_WRONLY,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  showPath,
+  tryMknodat,
+  tryOpenat,
+  trySymlinkat,
+} from "../../linux/sys/fs.ts";
+import { writeFailure } from "../store/write-failure.ts";
+import type { TarEntry } from "./tar-reader.ts";
+
+/** Of a file that is to be made. Ours alone until it has its mode. */
+const NEW_FILE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+
+/** The regular file of one entry at a time, while its bytes come. */
+export class EntryFile {
+  #fd = -1;
+  #entry: TarEntry | undefined;
+  #end = 0;
+
+  get isOpen(): boolean {
+    return this.#fd >= 0;
+  }
+
+  /** Makes it, if nothing is there. Returns a negative errno, or not. */
+  create(parentFd: number, name: string, entry: TarEntry): number {
+    const fd = tryOpenat(parentFd, name, NEW_FILE_FLAGS, 0o600);
+    if (fd < 0) return fd;
+    this.#fd = fd;
+    this.#entry = entry;
+    this.#end = 0;
+    return 0;
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    for (let done = 0; done < bytes.length; )
+      done += this.#explained(() => writeSync(this.#fd, bytes, done, bytes.length - done, offset + done));
+    this.#end = offset + bytes.length;
+  }
+
+  /** All bytes have come. Nothing, if there is no file. `isOwned`: its owner is right already. */
+  finish(isOwned: (entry: TarEntry) => boolean = () => false): void {
+    const entry = this.#entry;
+    if (entry === undefined) return;
+    if (this.#end < entry.size) this.#explained(() => ftruncateSync(this.#fd, entry.size)); // a hole at the end
+    setAttributes(this.#fd, entry, entry.path, isOwned(entry));
+    this.close();
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+    this.#entry = undefined;
+  }
+
+  #explained<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      throw writeFailure(`/${showPath(this.#entry?.path ?? "")}`, error);
+    }
+  }
+}
+
+/** A symlink, device or fifo. Returns a negative errno, or not. */
+export function createSpecial(parentFd: number, name: string, entry: TarEntry): number {
+  switch (entry.type) {
+    case "symlink":
+      return trySymlinkat(entry.linkPath, parentFd, name);
+    case "fifo":
+      return tryMknodat(parentFd, name, S_IFIFO | 0o600, 0n);
+    default: {
+      const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
+      return tryMknodat(parentFd, name, kind | 0o600, makeDevice(entry.deviceMajor, entry.deviceMinor));
+    }
+  }
+}
+
+export type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeSeconds" | "mtimeNanoseconds" | "xattrs">;
+
+/** `isOwned`: the owner is right already. */
+export function setAttributes(fd: number, entry: Attributes, path: string, isOwned = false): void {
+  if (!isOwned) fchown(fd, entry.uid, entry.gid, path);
+  fchmod(fd, entry.mode, path); // must follow chown(2), which clears setuid
+  for (const { name, value } of entry.xattrs) setXattr(name, () => fsetxattr(fd, name, value, path));
+  futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
+}
+
+/** Ours to set: they would redirect one overlay directory to another. */
+const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
+
+export function setXattr(name: string, set: () => void): void {
+  if (OVERLAY_XATTR.test(name)) return;
+  try {
+    set();
+  } catch (error) {
+    // As Docker: labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable.
+    // A file capability is different: without it the program would not work, or not be what was signed.
+    if (errnoOf(error) !== "EOPNOTSUPP" || name === "security.capability") throw error;
+  }
+}

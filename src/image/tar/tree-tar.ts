@@ -1,0 +1,340 @@
+/**
+ * Tars of directory trees that overlayfs uses, in two forms:
+ *
+ *   merged   what a container sees: the upper directory over the layers below it (`export`)
+ *   layer    the upper directory alone, as a layer of an image (`commit`), overlayfs's marks as image-spec's:
+ *              NAME, a character device 0:0           →  ".wh.NAME"
+ *              xattr trusted.overlay.opaque=y of DIR  →  "DIR/.wh..wh..opq"
+ *
+ * Whoever runs in the container may change the tree meanwhile, and is hostile: each entry is opened by itself in its
+ * parent's fd with O_PATH | O_NOFOLLOW, and from then on used by that fd. So whatever is renamed or linked, nothing outside
+ * the tree is ever opened; at worst the tar mixes two moments. Only regular files are read.
+ *
+ * As Docker: names sorted, whole seconds, no entry for sockets. Other than Docker, which knows security.capability only,
+ * xattrs of users and access lists are kept, and "/" is described.
+ * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst.
+ */
+import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import { LighterError } from "../../base/errors.ts";
+import { LAYER_MAX_ENTRIES, LAYER_PATH_MAX_DEPTH } from "../../base/limits.ts";
+import {
+  type BytePath,
+  ENOENT,
+  getxattrFd,
+  kernelError,
+  listXattrsFd,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  PATH_MAX,
+  readlinkFd,
+  showPath,
+  splitDevice,
+  tryOpenat,
+} from "../../linux/sys/fs.ts";
+import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openRoots } from "../tree/layered-fs.ts";
+import { entryForContainer, type IdTranslations } from "./id-translation.ts";
+import type { TarEntry, TarEntryType } from "./tar-reader.ts";
+import { encodeTarHeader, TAR_END, tarPaddingBytes } from "./tar-writer.ts";
+import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./unpack.ts";
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** What of a file's xattrs means something on another host, or inside a container at all. */
+const KEPT_XATTR =
+  /^(user\.(?!overlay\.)|trusted\.(?!overlay\.)|system\.posix_acl_(access|default)$|security\.capability$)/;
+/** Of an upper directory whose mount had these features on: part of what it shows is elsewhere. */
+const FOREIGN_XATTR = /^(trusted|user)\.overlay\.(redirect|metacopy)$/;
+
+export interface TreeTarOptions {
+  form: "merged" | "layer";
+  /** Whether the tar begins with "./", which describes "/" itself. */
+  includeRoot: boolean;
+  /** Called for each entry. */
+  beat?: () => void;
+}
+
+/**
+ * The tar's bytes. `layerPaths`: directories on the host, topmost first. A chunk is good until the next is asked for.
+ * @throws LighterError ("not-supported") for what no tar or layer can hold; ("kernel") with the errno.
+ */
+export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOptions): Generator<Uint8Array> {
+  const writer = new TreeTarWriter(options.form, options.beat);
+  try {
+    yield* writer.write(openRoots(layerPaths), options.includeRoot);
+  } finally {
+    writer.close();
+  }
+}
+
+/**
+ * The tar of one file or directory as the mounted file system has it. `fd`: O_PATH, taken over. Its entry is called `name`,
+ * with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is written
+ * without what is in it. `ids`: of a container in a user namespace.
+ * @throws LighterError as `writeTreeTar`
+ */
+export function* writeFileTar(
+  fd: number,
+  name: BytePath,
+  isClosed: (directoryFd: number) => boolean,
+  ids?: IdTranslations,
+  beat?: () => void,
+): Generator<Uint8Array> {
+  const writer = new TreeTarWriter("mounted", beat, isClosed, ids);
+  try {
+    yield* writer.writeOne(fd, name);
+  } finally {
+    writer.close();
+  }
+}
+
+/** A directory whose entries are being written. */
+interface Level {
+  fds: number[];
+  /** "" or with its final slash. */
+  path: string;
+  /** Still to do, the next one last. */
+  names: string[];
+}
+
+/** "mounted": one directory, in which overlayfs's marks are files and attributes like others. */
+type Form = TreeTarOptions["form"] | "mounted";
+
+class TreeTarWriter {
+  readonly #form: Form;
+  readonly #isClosed: (directoryFd: number) => boolean;
+  readonly #ids: IdTranslations | undefined;
+  readonly #levels: Level[] = [];
+  /** Path of the first name of each file that has several. */
+  readonly #linked = new Map<string, BytePath>();
+  #entryCount = 0;
+  readonly #beat: () => void;
+  readonly #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  #chunkLength = 0;
+
+  constructor(
+    form: Form,
+    beat: () => void = () => {},
+    isClosed: (directoryFd: number) => boolean = () => false,
+    ids?: IdTranslations,
+  ) {
+    this.#form = form;
+    this.#beat = beat;
+    this.#ids = ids;
+    this.#isClosed = isClosed;
+  }
+
+  close(): void {
+    for (const { fds } of this.#levels.splice(0)) closeAll(fds);
+  }
+
+  /** Takes the fds over. */
+  *write(rootFds: number[], includeRoot: boolean): Generator<Uint8Array> {
+    this.#enter(rootFds, "");
+    if (includeRoot) yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
+    yield* this.#levelsToEnd();
+  }
+
+  /** Takes the fd over. */
+  *writeOne(fd: number, name: BytePath): Generator<Uint8Array> {
+    let isHeld = false;
+    try {
+      const found = { fds: [fd], stat: fstatSync(fd) };
+      if (found.stat.isDirectory()) {
+        const path = name.endsWith("/") ? name : `${name}/`;
+        isHeld = true;
+        this.#enter(found.fds, path);
+        yield* this.#directory(found, path);
+      } else if (!found.stat.isSocket()) yield* this.#leaf(found, name);
+    } finally {
+      if (!isHeld) closeSync(fd);
+    }
+    yield* this.#levelsToEnd();
+  }
+
+  *#levelsToEnd(): Generator<Uint8Array> {
+    for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
+      const name = level.names.pop();
+      if (name === undefined) closeAll(this.#levels.pop()!.fds);
+      else yield* this.#child(level, name);
+    }
+    yield* this.#put(TAR_END);
+    if (this.#chunkLength > 0) yield this.#chunk.subarray(0, this.#chunkLength);
+  }
+
+  *#put(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let at = 0; at < bytes.length; ) {
+      const length = Math.min(bytes.length - at, CHUNK_BYTES - this.#chunkLength);
+      this.#chunk.set(bytes.subarray(at, at + length), this.#chunkLength);
+      at += length;
+      yield* this.#advance(length);
+    }
+  }
+
+  *#advance(byteCount: number): Generator<Uint8Array> {
+    this.#chunkLength += byteCount;
+    if (this.#chunkLength < CHUNK_BYTES) return;
+    yield this.#chunk;
+    this.#chunkLength = 0;
+  }
+
+  #enter(fds: number[], path: string): void {
+    const level: Level = { fds, path, names: [] };
+    this.#levels.push(level); // must come first: what is in there gets closed, whatever happens
+    if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
+  }
+
+  *#child(level: Level, name: string): Generator<Uint8Array> {
+    this.#beat();
+    const path = (level.path + name) as BytePath;
+    if (++this.#entryCount > LAYER_MAX_ENTRIES)
+      throw refused(path, `is beyond the limit of ${LAYER_MAX_ENTRIES} entries`);
+    if (path.length >= PATH_MAX) throw refused(path, `has a path longer than ${PATH_MAX - 1} bytes`);
+    const found = this.#form === "merged" ? lookup(level.fds, name) : lookupOne(level.fds[0]!, name);
+    if (found === undefined) return; // whited out, or gone meanwhile
+    let isHeld = false;
+    try {
+      const { stat } = found;
+      if (this.#form === "layer" && name.startsWith(WHITEOUT_PREFIX))
+        throw refused(path, `has a name that means something else in a layer: it begins with "${WHITEOUT_PREFIX}"`);
+      if (stat.isDirectory()) {
+        if (this.#levels.length >= LAYER_PATH_MAX_DEPTH)
+          throw refused(path, `is deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
+        isHeld = true;
+        this.#enter(found.fds, `${path}/`);
+        yield* this.#directory(found, `${path}/`);
+      } else if (this.#form === "layer" && isWhiteout(stat))
+        yield* this.#whiteout(level.path + WHITEOUT_PREFIX + name, stat, 0o600);
+      else if (!stat.isSocket()) yield* this.#leaf(found, path);
+    } finally {
+      if (!isHeld) closeAll(found.fds);
+    }
+  }
+
+  *#directory(found: Found, path: string): Generator<Uint8Array> {
+    yield* this.#header(this.#entryOf(found, "directory", path));
+    if (this.#form === "layer" && isOpaque(found.fds[0]!))
+      yield* this.#whiteout(`${path}${OPAQUE_MARKER}`, found.stat, found.stat.mode & 0o777);
+  }
+
+  #header(entry: TarEntry): Generator<Uint8Array> {
+    return this.#put(encodeTarHeader(this.#ids === undefined ? entry : entryForContainer(entry, this.#ids)));
+  }
+
+  #entryOf({ fds, stat }: Found, type: TarEntryType, path: string): TarEntry {
+    const { major, minor } = type === "char" || type === "block" ? splitDevice(stat.rdev) : { major: 0, minor: 0 };
+    return {
+      ...attributesOf(stat),
+      type,
+      path: path as BytePath,
+      deviceMajor: major,
+      deviceMinor: minor,
+      xattrs: readXattrs(fds[0]!, path, this.#form),
+    };
+  }
+
+  #whiteout(path: string, stat: Stats, mode: number): Generator<Uint8Array> {
+    return this.#put(encodeTarHeader({ ...attributesOf(stat), type: "file", path: path as BytePath, mode }));
+  }
+
+  *#leaf(found: Found, path: BytePath): Generator<Uint8Array> {
+    const { fds, stat } = found;
+    const first = stat.nlink > 1 ? this.#firstName(fds[0]!, path) : undefined;
+    if (first !== undefined) yield* this.#header({ ...attributesOf(stat), type: "hardlink", path, linkPath: first });
+    else if (stat.isSymbolicLink())
+      yield* this.#header({ ...attributesOf(stat), type: "symlink", path, linkPath: readlinkFd(fds[0]!) });
+    else if (stat.isFile()) yield* this.#file(found, path);
+    else yield* this.#header(this.#entryOf(found, specialTypeOf(stat), path));
+  }
+
+  /** Undefined: this is it. */
+  #firstName(fd: number, path: BytePath): BytePath | undefined {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const key = `${dev}:${ino}`;
+    const first = this.#linked.get(key);
+    if (first === undefined) this.#linked.set(key, path);
+    return first;
+  }
+
+  *#file(found: Found, path: BytePath): Generator<Uint8Array> {
+    // Through /proc the very file that was looked up is opened. It is a regular one, so opening does not wait.
+    const fd = openSync(`/proc/self/fd/${found.fds[0]!}`, O_RDONLY | O_NONBLOCK);
+    try {
+      const { size } = found.stat;
+      yield* this.#header({ ...this.#entryOf(found, "file", path), size });
+      yield* this.#content(fd, size);
+      yield* this.#put(new Uint8Array(tarPaddingBytes(size)));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** The header has promised `size` bytes: a file that has shrunk is filled up with zeros, and growth is left out. */
+  *#content(fd: number, size: number): Generator<Uint8Array> {
+    for (let left = size; left > 0; ) {
+      const room = Math.min(left, CHUNK_BYTES - this.#chunkLength);
+      const count = readSync(fd, this.#chunk, this.#chunkLength, room, null) || this.#fillZeros(room);
+      left -= count;
+      yield* this.#advance(count);
+    }
+  }
+
+  #fillZeros(byteCount: number): number {
+    this.#chunk.fill(0, this.#chunkLength, this.#chunkLength + byteCount);
+    return byteCount;
+  }
+}
+
+function refused(path: string, why: string): LighterError {
+  return new LighterError("not-supported", `"/${showPath(path)}" ${why}`);
+}
+
+function specialTypeOf(stat: Stats): TarEntryType {
+  if (stat.isFIFO()) return "fifo";
+  return stat.isBlockDevice() ? "block" : "char";
+}
+
+/** As `lookup`, but a whiteout is an entry. */
+function lookupOne(directoryFd: number, name: string): Found | undefined {
+  const fd = tryOpenat(directoryFd, name, O_PATH | O_NOFOLLOW);
+  if (fd === ENOENT) return undefined;
+  if (fd < 0) throw kernelError(fd, `open "${showPath(name)}"`);
+  return { fds: [fd], stat: fstatSync(fd) };
+}
+
+function attributesOf(stat: Stats): TarEntry {
+  return {
+    type: "file",
+    path: "" as BytePath,
+    linkPath: "" as BytePath,
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: 0,
+    mtimeSeconds: Math.floor(stat.mtimeMs / 1000),
+    mtimeNanoseconds: 0,
+    deviceMajor: 0,
+    deviceMinor: 0,
+    xattrs: [],
+  };
+}
+
+function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
+  const xattrs: TarEntry["xattrs"] = [];
+  for (const name of listXattrsFd(fd)) {
+    if (form !== "mounted" && FOREIGN_XATTR.test(name))
+      throw new LighterError(
+        "not-supported",
+        `"/${showPath(path)}" was written with overlayfs's ${name.split(".")[2]} on`,
+        {
+          hint: "it was mounted by another program, or an older version: make the container anew",
+        },
+      );
+    if (!KEPT_XATTR.test(name)) continue;
+    if (name.includes("=")) throw refused(path, `has an xattr that no tar can hold: "${showPath(name)}"`);
+    const value = getxattrFd(fd, name);
+    if (value !== undefined) xattrs.push({ name, value }); // else removed meanwhile
+  }
+  return xattrs;
+}

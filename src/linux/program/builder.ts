@@ -1,3 +1,4 @@
+/** Appends ops to a program's lists: system calls by name, and the sequences of calls that one deed takes. */
 import { utf8 } from "../../base/bytes.ts";
 import { align4 } from "../netlink/attributes.ts";
 import { joinMessages } from "../netlink/messages.ts";
@@ -47,7 +48,7 @@ export function slot(name: Slot): Arg {
   return { slot: name };
 }
 
-/** `struct open_how`: flags, mode, resolve. */
+/** The fields of `struct open_how`: flags, mode, resolve. */
 function openHow(flags: number, resolve: number): Arg {
   const data = new Uint8Array(24);
   const view = new DataView(data.buffer);
@@ -62,7 +63,7 @@ function openHow(flags: number, resolve: number): Arg {
   return { data, show: shown.join("|") };
 }
 
-/** `struct mount_attr`: attr_set, attr_clr, propagation, userns_fd. */
+/** The fields of `struct mount_attr`: attr_set, attr_clr, propagation, userns_fd. */
 function mountAttr(set: number, clear: number, propagation: number): Arg {
   const data = new Uint8Array(32);
   const view = new DataView(data.buffer);
@@ -80,14 +81,14 @@ export interface NetlinkRequest {
   from?: readonly { at: number; slot: Slot }[];
 }
 
-/** One of a program's lists, with the idioms its ops come in. Every method appends; `why` as in `Op`. */
+/** One of a program's lists. Every method appends one op or a usual sequence of them; `why` is as in `Op`. */
 export class OpList {
   readonly ops: Op[] = [];
   #fresh = 0;
 
   constructor(readonly name: "host" | "init" | "cleanup") {}
 
-  /** A slot nobody else uses. */
+  /** Returns a slot that nobody else uses. */
   fresh(what: string): Slot {
     this.#fresh++;
     return `${what}.${this.name}${this.#fresh}`;
@@ -109,12 +110,12 @@ export class OpList {
     this.call("close", [slot(fd)], why, extras);
   }
 
-  /** open(2) of a host path. */
+  /** open(2) on a host path. */
   open(path: string, flags: number, out: Slot, why: string, extras: OpExtras = {}): void {
     this.call("openat", [AT_FDCWD, text(path), flags | O_RDONLY_CLOEXEC, 0], why, { out, ...extras });
   }
 
-  /** openat2(2) of a container path under `root`: no symlink in the image leads out of it. */
+  /** openat2(2) on a container path under `root`: no symlink in the image leads out of it. */
   openInRoot(
     root: Slot,
     path: string,
@@ -129,8 +130,8 @@ export class OpList {
   }
 
   /**
-   * fsopen, fsconfig, fsmount: a new file system, mounted nowhere yet, its root in `out`. `modeOf`: a directory, if the slot is set,
-   * whose mode it gets.
+   * Makes a file system that is not mounted anywhere yet (fsopen, fsconfig, fsmount); `out` is its root. If the slot `modeOf` is
+   * set, the root gets the mode of that directory.
    */
   newFilesystem(
     type: string,
@@ -149,7 +150,7 @@ export class OpList {
     this.call("fsmount", [slot(fs), 1, attributes], why, { ...guarded, out });
   }
 
-  /** fspick, fsconfig: other parameters for the file system that is mounted on the directory behind `target`. */
+  /** Changes the parameters of the file system that is mounted on the directory `target` (fspick, fsconfig). */
   reconfigure(target: Slot, parameters: readonly { key: string; value?: string }[], why: string): void {
     const fs = this.fresh("fs");
     this.call("fspick", [slot(target), text(""), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH], why, { out: fs });
@@ -165,14 +166,14 @@ export class OpList {
     }
   }
 
-  /** A copy of what is mounted at a host path, mounted nowhere yet. */
+  /** Copies what is mounted at a host path; the copy is not mounted anywhere yet. */
   cloneTree(path: string, recursive: boolean, out: Slot, why: string): void {
     this.call("open_tree", [AT_FDCWD, text(path), OPEN_TREE_CLONE_CLOEXEC | (recursive ? AT_RECURSIVE : 0)], why, {
       out,
     });
   }
 
-  /** A copy of the mount behind an fd. */
+  /** Copies the mount that an open fd is on. */
   cloneTreeOf(fd: Slot, recursive: boolean, out: Slot, why: string, extras: OpExtras = {}): void {
     const flags = OPEN_TREE_CLONE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     this.call("open_tree", [slot(fd), text(""), flags], why, { out, ...extras });
@@ -213,7 +214,7 @@ export class OpList {
   }
 
   /**
-   * Messages of netlink(7), in one go. `from`: u32 values at these offsets of a message come from slots.
+   * Sends messages of netlink(7) to the kernel in one go. `from`: at these offsets of a message, u32 values are taken from slots.
    */
   netlink(protocol: NetlinkProtocol, requests: readonly NetlinkRequest[], why: string, extras: OpExtras = {}): void {
     const messages: SharedData = {
@@ -234,19 +235,19 @@ export class OpList {
     this.ops.push({ kind: "netlink", protocol, messages, why, ...extras });
   }
 
-  /** Puts a detached mount on the directory or file behind `target`. */
+  /** Puts a detached mount on the directory or file that the slot `target` holds open. */
   moveMount(mount: Slot, target: Slot, why: string, extras: OpExtras = {}): void {
     const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     this.call("move_mount", [slot(mount), text(""), slot(target), text(""), flags], why, extras);
   }
 
-  /** The same, on a host path. */
+  /** Puts a detached mount on a host path. */
   moveMountTo(mount: Slot, path: string, why: string): void {
     this.call("move_mount", [slot(mount), text(""), AT_FDCWD, text(path), MOVE_MOUNT_F_EMPTY_PATH], why);
   }
 }
 
-/** u32 values, little-endian, as a struct argument. */
+/** A struct argument made of u32 values, little-endian. */
 export function words(values: readonly number[], show: string): { data: Uint8Array; show: string } {
   const data = new Uint8Array(4 * values.length);
   const view = new DataView(data.buffer);
@@ -254,7 +255,7 @@ export function words(values: readonly number[], show: string): { data: Uint8Arr
   return { data, show };
 }
 
-/** A buffer argument without a terminator. */
+/** A buffer argument: the string's bytes without a terminator. */
 export function buffer(value: string): { data: Uint8Array; show: string } {
   return { data: utf8(value), show: JSON.stringify(value) };
 }

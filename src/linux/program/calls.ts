@@ -23,14 +23,14 @@ export type NumberForm = "decimal" | "octal" | "hex" | "fd" | FlagTable;
 export type FlagTable = readonly (readonly [name: string, value: number])[];
 
 export interface Call {
-  /** Suffix of the kernel's `__NR_` constant. */
+  /** The suffix of the kernel's `__NR_` constant. */
   nr: string;
-  /** The one value an argument must have: picks one request of a multiplexer (ioctl, prctl). */
+  /** The one value that an argument must have: it picks one request of a multiplexer (ioctl, prctl). */
   fixed?: { index: number; value: number; name: string };
   args: readonly ArgKind[];
 }
 
-/** Of struct open_how. Source: openat2(2). */
+/** Bits of `resolve` in struct open_how. Source: openat2(2). */
 export const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
 
 const O_FLAGS: FlagTable = [
@@ -121,10 +121,10 @@ const RLIMITS: FlagTable = [
   ["RLIMIT_RTPRIO", 14],
   ["RLIMIT_RTTIME", 15],
 ];
-/** RLIMIT_ numbers by name. Source: getrlimit(2), asm-generic/resource.h. */
+/** The RLIMIT_ numbers by name. Source: getrlimit(2), asm-generic/resource.h. */
 export const RLIMIT_NUMBERS: ReadonlyMap<string, number> = new Map(RLIMITS);
 const SIGNALS: FlagTable = [["SIGKILL", 9]];
-/** Values that exclude one another; anything else in a FlagTable is a set of bits. */
+/** The tables whose values exclude one another; every other FlagTable is a set of bits. */
 export const ENUM_TABLES: ReadonlySet<FlagTable> = new Set([FSCONFIG_COMMANDS, RLIMITS, SIGNALS]);
 
 const number = (show: NumberForm): ArgKind => ({ is: "number", show });

@@ -1,3 +1,4 @@
+/** Turns a program into the bytes that the launcher reads. */
 import { assert } from "../../base/assert.ts";
 import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -30,14 +31,14 @@ export interface Fault {
 }
 
 const OP_WORDS = OP_BYTES / 4;
-/** Where an argument's kind is in the third or fourth word. */
+/** By how many bits an argument's kind is shifted in the op's third or fourth word. */
 const ARG_KIND_SHIFTS = [16, 24, 0, 8, 16, 24];
 
 const KIND_NUMBERS = new Map(OP_KINDS.map((kind, index) => [kind, index]));
 const CALL_NUMBERS = new Map(CALL_NAMES.map((name, index) => [name, index]));
 
 /**
- * The bytes the launcher reads (format.ts has the drawing); tests/support/decode-program.ts is the way back.
+ * Encodes a program in the form that format.ts draws; tests/support/decode-program.ts reads it back.
  * @throws LighterError ("invalid") if the program is larger than the launcher accepts, or a string holds a NUL.
  */
 export function encodeProgram(program: Program, fault?: Fault): Uint8Array<ArrayBuffer> {
@@ -72,7 +73,10 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
 }
 
 class Encoder {
-  /** The ops, as words of the host, which is little-endian: an array of numbers is the fastest there is in code that runs once. */
+  /**
+   * The ops as 32-bit words in the host's byte order, which is little-endian. An array of numbers is fastest in code that runs
+   * once.
+   */
   readonly #words: number[];
   #opCount = 0;
   readonly #blob = new ByteWriter(32768);
@@ -100,7 +104,7 @@ class Encoder {
     return index;
   }
 
-  /** Offset of a NUL-terminated copy; equal strings share one. */
+  /** Adds a NUL-terminated copy of the string and returns its offset; equal strings share one. */
   string(text: string): number {
     let at = this.#strings.get(text);
     if (at === undefined) {
@@ -136,7 +140,7 @@ class Encoder {
     return at;
   }
 
-  /** A NULL-terminated array of pointers to strings, as execve(2) takes them. */
+  /** Adds a NULL-terminated array of pointers to strings, as execve(2) takes them, and returns its offset. */
   #vector(items: readonly string[]): number {
     const offsets = items.map((item) => this.string(item));
     const at = this.bytes(new Uint8Array(8 * (items.length + 1)));
@@ -152,7 +156,7 @@ class Encoder {
     else this.#put(at, index, ARG_BLOB, this.struct(arg.data, arg.pointers));
   }
 
-  /** Argument `index` of the op whose first word is at `at`. */
+  /** Sets argument `index` of the op whose first word is at `at`. */
   #put(at: number, index: number, kind: number, value: number | bigint): void {
     const words = this.#words;
     words[at + (index < 2 ? 2 : 3)]! |= kind << ARG_KIND_SHIFTS[index]!;
@@ -166,7 +170,7 @@ class Encoder {
     }
   }
 
-  /** Writes a field's arguments from `index` on; returns the index after them. */
+  /** Writes a field's arguments from `index` on and returns the index after them. */
   #field(at: number, index: number, field: AnyField, value: unknown): number {
     switch (field.is) {
       case "number":
@@ -224,7 +228,7 @@ class Encoder {
     assert(tolerate.length <= MAX_TOLERATED, "too many tolerated errors");
     const words = this.#words;
     const at = OP_WORDS * this.#opCount++;
-    // Counting loops: this code runs cold in a command of the OCI runtime, where iterators cost twice as much.
+    // Loops count instead of iterating: this runs cold in a command of the OCI runtime, where iterators cost twice as much.
     for (let i = 0; i < tolerate.length; i++) words[at + 4 + (i >> 1)]! |= errnoNumber(tolerate[i]!) << (16 * (i & 1));
     let call = 0;
     if (op.kind === "call") {

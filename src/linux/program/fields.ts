@@ -1,12 +1,12 @@
 /**
- * The kinds of fields that ops have (op.ts). A kind says which arguments a field becomes in the bytes of a program, what the
- * launcher accepts as such, and how a listing shows it; the TypeScript type of its value comes along.
+ * The kinds of fields that ops have (op.ts). A kind says which arguments a field becomes in a program's bytes, what the launcher
+ * accepts there, and how a listing shows it; the TypeScript type of its value follows from it.
  */
 import type { FlagTable, NumberForm } from "./calls.ts";
 
 export type Slot = string;
 
-/** A struct that ops change while the program plays. Identity matters: the same object is the same bytes. */
+/** A struct that ops change while the program plays. Its identity matters: the same object is the same bytes. */
 export interface SharedData {
   name: string;
   data: Uint8Array;
@@ -19,18 +19,18 @@ export interface Place {
   at: number;
 }
 
-/** A value of TypeScript's, the number that stands for it in an argument, and its text in a listing. */
+/** A value in TypeScript, the number that stands for it in an argument, and its text in a listing. */
 type Choice = readonly [value: string | boolean, number: number, shown: string];
 
 type FieldKind =
   | { is: "number"; show: NumberForm | "capabilities" }
-  /** A slot's value; a field that may be absent says which number is passed then. */
+  /** A slot's value; a field that may be left out says in `absent` which number is passed then. */
   | { is: "slot"; absent?: number }
-  /** A slot that the op sets, besides `out`. */
+  /** A slot that the op sets in addition to `out`. */
   | { is: "newSlot" }
   /** A NUL-terminated string. */
   | { is: "text"; quoted: boolean }
-  /** The bytes of a string, and how many they are. */
+  /** A string's bytes and their count. */
   | { is: "bytes" }
   /** A NULL-terminated vector of strings: one of these paths, or the arguments of a program. */
   | { is: "vector"; of: "paths" | "words" }
@@ -38,11 +38,11 @@ type FieldKind =
   /** A struct that other ops may store into, and its length. */
   | { is: "messages" }
   | { is: "place" }
-  /** Where the op's result goes: no argument, since any op has room for it. */
+  /** The slot that gets the op's result. It takes up no argument, since every op has room for it. */
   | { is: "out" };
 
 declare const valueType: unique symbol;
-/** A field whose value has type T; if that includes undefined, the field may be left out. */
+/** A field whose value has type T. If T includes undefined, the field may be left out. */
 export type Field<T> = FieldKind & { readonly [valueType]?: (value: T) => T };
 
 export type AnyField = FieldKind & { readonly [valueType]?: unknown };
@@ -79,12 +79,12 @@ export function slotOr(absent: number): Field<Slot | null> {
   return { is: "slot", absent };
 }
 
-/** One of some names, shown as they are. */
+/** A field that is one of some names; a listing shows the name. */
 export function choice<T extends string>(numbers: Readonly<Record<T, number>>): Field<T> {
   return { is: "choice", among: Object.entries<number>(numbers).map(([name, number]) => [name, number, name]) };
 }
 
-/** A boolean, with its texts in a listing, and what stands for it if that is not 0 and 1. */
+/** A boolean field: its two texts in a listing, and the two numbers that stand for it, 0 and 1 by default. */
 export function either(no: string, yes: string, numbers: readonly [number, number] = [0, 1]): Field<boolean> {
   const among: Choice[] = [
     [false, numbers[0], no],

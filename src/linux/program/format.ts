@@ -20,17 +20,17 @@ export const NO_SLOT = 0xffff;
 export const NO_OFFSET = 0xffffffff;
 export const MAX_TOLERATED = 4;
 
-/** Fds the launcher is started with: the program, and the socket it serves, whose number is the child's to use. */
+/** Fds that the launcher is started with: the program, and the socket it serves, whose number is free for the child to use. */
 export const PROGRAM_FD = 0;
 export const LISTEN_FD = 3;
-/** Where what else it is started with begins. */
+/** The first number of the further fds that the launcher is started with. */
 export const FIRST_CARRIED_FD = 4;
 
 export const ARG_NUMBER = 0;
 export const ARG_SLOT = 1;
 export const ARG_BLOB = 2;
 
-/** Header fields in order; every one a u32 except the u64s. */
+/** The header's fields in order. All are u32 except those listed as u64. */
 export const HEADER_FIELDS = [
   ["magic", "u32"],
   ["version", "u32"],
@@ -67,15 +67,16 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  * for stdin; output frames STDOUT/STDERR, or raw bytes with a terminal).
  *
  *   client -> supervisor   CONTROL {}                            ATTACH { u8 mask: 1 stdin, 2 stdout, 4 stderr, 8 close stdin on end }
- *                                                                  16: output is held until a byte comes, if with a socket
- *                                                                  (SCM_RIGHTS), that gets it, and this connection its end
+ *                                                                  16: output is held until the client sends a byte. If a socket comes
+ *                                                                  with that byte (SCM_RIGHTS), output goes to the socket, and this
+ *                                                                  connection only tells of the end
  *                          SIGNAL { u32 signal }                 RESIZE { u16 rows, u16 columns }
  *                          CLOSE_STDIN {}                        START {}
  *                          RELEASE {}
  *   supervisor -> client   STARTED { u32 pid }                   CREATED { u32 pid }
  *                          FAILED { u32 opIndex, u32 errno }     EXITED { exit record }
  *                          RESULT { u32 errno } for each request, in order
- *                          ROTATED {}, unless what was said before is still unread: the log's files have new names
+ *                          ROTATED {}: the log's files have new names. Left out while the client has not read an earlier one
  *
  * Numbers in payloads are little-endian.
  */
@@ -104,14 +105,14 @@ export const ATTACH_CLOSE_STDIN_ON_END = 8;
 export const ATTACH_HOLDS_OUTPUT = 16;
 
 /**
- * The exit record, in the exit file and in EXITED:
+ * The exit record, as it is in the exit file and in EXITED:
  * u32 magic, u32 version, i32 wait status, u32 capturedBytes, u64 startedNs, u64 finishedNs, captured bytes.
  */
 export const EXIT_MAGIC = 0x5458494c; // "LIXT"
 export const EXIT_VERSION = 1;
 export const EXIT_HEADER_BYTES = 32;
-/** All captured files together. */
+/** The most bytes that all captured files together may add to the exit record. */
 export const EXIT_MAX_CAPTURE_BYTES = 4096;
 
-/** FAILED's opIndex when the child died before execve without reporting an op. */
+/** The opIndex in FAILED when the child died before execve(2) without reporting an op. */
 export const OP_INDEX_UNKNOWN = 0xffffffff;

@@ -1,3 +1,4 @@
+/** Shows a program as text. */
 import { capabilitiesOf } from "../capability/mod.ts";
 import { describeMessages } from "../netlink/describe.ts";
 import { AT_FDCWD } from "../sys/abi.ts";
@@ -6,8 +7,8 @@ import type { AnyField, Place, SharedData } from "./fields.ts";
 import { type Arg, type NetlinkProtocol, OPS, type Op, type Program, type Row } from "./op.ts";
 
 /**
- * The program as text, one line an op: index, what, its arguments by symbolic names, why. For `explain`, for golden
- * tests and for whoever wonders what a start does. $name is a slot.
+ * The program as text, one line for each op: its index, kind, arguments by symbolic names, and reason. `explain` and the golden
+ * tests show it. $name is a slot.
  */
 export function listProgram(program: Program): string {
   const lines: string[] = [];
@@ -32,7 +33,7 @@ const TITLES = {
   cleanup: "cleanup: in the launcher, when the process has ended or its start has failed",
 } as const;
 
-/** Which slots' values are where in shared structs. */
+/** For each shared struct, the slots whose values are stored into it, by offset. */
 type Stored = Map<SharedData, Map<number, string>>;
 
 function remember(stored: Stored, { slot, into }: Op & { kind: "store" }): void {
@@ -60,7 +61,7 @@ function describe(op: Op, stored: Stored): { verb: string; rest: string } {
   return splitVerb(text.join(""));
 }
 
-/** A place for a field in a row's line. */
+/** A placeholder for a field in a row's line. */
 const FIELD = /\{(\w+)\}/g;
 
 function splitVerb(line: string): { verb: string; rest: string } {

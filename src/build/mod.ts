@@ -1,2 +1,21 @@
-/** Dockerfiles: instructions and what they do to a config. */
+/** Dockerfiles: what they say, and what instructions do to a config. */
 export { changeConfig } from "./change-config.ts";
+export type {
+  Add,
+  Arg,
+  CommandLine,
+  Copy,
+  Dockerfile,
+  From,
+  Healthcheck,
+  Heredoc,
+  Instruction,
+  InstructionKind,
+  Mount,
+  MountType,
+  Pair,
+  Run,
+  SourceRange,
+  Stage,
+  Warning,
+} from "./dockerfile/types.ts";

@@ -1,9 +1,10 @@
+/** Puts a device filter on a cgroup that exists. */
 import { closeSync, openSync } from "node:fs";
 import { bpf } from "../sys/bpf.ts";
 import { BPF_PROG_ATTACH, BPF_PROG_LOAD, encodeBpfAttach, encodeBpfLoad } from "./device-program.ts";
 
 /**
- * Loads a device filter and attaches it to a cgroup that exists; for cgroups that the launcher does not make.
+ * Loads a device filter and attaches it to an existing cgroup, one that the launcher did not make.
  * @throws LighterError ("kernel") with the errno of bpf(2)
  */
 export function attachDeviceProgram(program: Uint8Array, cgroupDirectory: string): void {

@@ -11,18 +11,21 @@ import { ACCESS_ALL } from "./device-rules.ts";
  * Sources: bpf(2); Linux Documentation/bpf/standardization/instruction-set.rst; include/uapi/linux/bpf.h.
  */
 
-/** Of every `union bpf_attr` here; what a call does not use must be zero. */
+/** The size of every `union bpf_attr` here; fields that a call does not use must be zero. */
 const BPF_ATTR_BYTES = 128;
 export const BPF_PROG_LOAD = 5;
 export const BPF_PROG_ATTACH = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 const BPF_CGROUP_DEVICE = 6;
-/** More programs than one, all of which must allow. Without it a parent's program bars its children from having any. */
+/**
+ * Allows several programs on a cgroup, all of which must allow an access. Without it a parent's program keeps its children from
+ * having any.
+ */
 const BPF_F_ALLOW_MULTI = 2;
 
 /**
- * `union bpf_attr` for bpf(BPF_PROG_LOAD), which gives an fd; `pointers` say where which address goes. The program
- * calls no GPL-only function, so the licence's name is of no consequence.
+ * The `union bpf_attr` for bpf(BPF_PROG_LOAD), which returns an fd; `pointers` say where each address goes. The program calls no
+ * GPL-only function, so its licence does not matter.
  */
 export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers: { at: number; to: Uint8Array }[] } {
   const data = new ByteWriter(BPF_ATTR_BYTES)
@@ -42,7 +45,7 @@ export function encodeBpfLoad(program: Uint8Array): { data: Uint8Array; pointers
   };
 }
 
-/** `union bpf_attr` for bpf(BPF_PROG_ATTACH). The cgroup's fd goes to byte 0 and the program's to byte 4, both u32. */
+/** The `union bpf_attr` for bpf(BPF_PROG_ATTACH). The cgroup's fd goes to byte 0 and the program's to byte 4, both u32. */
 export function encodeBpfAttach(): Uint8Array<ArrayBuffer> {
   return new ByteWriter(BPF_ATTR_BYTES)
     .zeros(8)
@@ -54,7 +57,7 @@ export function encodeBpfAttach(): Uint8Array<ArrayBuffer> {
 
 export const EBPF_INSTRUCTION_BYTES = 8;
 
-/** Only the opcodes that the program has. Class, size or operation, and source are or-ed as the kernel does. */
+/** The opcodes that the program uses. Each is class, size or operation, and source or-ed, as the kernel does. */
 export const OPCODE = {
   /** target = *(u32 *)(source + offset) */
   LOAD_WORD: 0x61,
@@ -72,14 +75,14 @@ export const OPCODE = {
 const DEVICE_TYPE = { b: 1, c: 2 } as const; // BPF_DEVCG_DEV_*
 const [R0, R1, TYPE, ACCESS, MAJOR, MINOR] = [0, 1, 2, 3, 4, 5];
 
-/** One test of a rule: if it fails, the rule does not match and the program goes on behind it. */
+/** One test of a rule. If it fails, the rule does not match, and the program goes on after the rule. */
 type Instruction = { opcode: number; target: number; source?: number; offset?: number; immediate?: number };
 
 /**
  * The program that enforces `policy`. A policy of "allow" without exceptions needs none.
  *
- * An exception to "deny" must cover the whole access: `open(O_RDWR)` asks for r and w at once. An exception to "allow"
- * refuses an access that overlaps it, as cgroup v1 does; runc's program lets O_RDWR through a denied "w".
+ * An exception to "deny" must cover the whole access: `open(O_RDWR)` asks for r and w at once. An exception to "allow" refuses an
+ * access that overlaps it, as cgroup v1 does; runc's program lets O_RDWR through a denied "w".
  */
 export function compileDeviceProgram(policy: DevicePolicy): Uint8Array<ArrayBuffer> {
   const out = new ByteWriter(EBPF_INSTRUCTION_BYTES * (16 + 8 * policy.exceptions.length));
@@ -107,14 +110,14 @@ export function compileDeviceProgram(policy: DevicePolicy): Uint8Array<ArrayBuff
     if (major !== undefined) tests.push({ opcode: OPCODE.JUMP_IF_NOT_EQUAL, target: MAJOR, immediate: major });
     if (minor !== undefined) tests.push({ opcode: OPCODE.JUMP_IF_NOT_EQUAL, target: MINOR, immediate: minor });
     if (access !== ACCESS_ALL) {
-      // r1, whose pointer is no longer needed, holds what of the access lies outside (deny) or inside (allow).
+      // r1's pointer is no longer needed: it gets the part of the access that lies outside (deny) or inside (allow).
       const bits = policy.defaultAllow ? access : ~access & ACCESS_ALL;
       const jump = policy.defaultAllow ? OPCODE.JUMP_IF_EQUAL : OPCODE.JUMP_IF_NOT_EQUAL;
       tests.push({ opcode: OPCODE.MOVE_REGISTER, target: R1, source: ACCESS });
       tests.push({ opcode: OPCODE.AND, target: R1, immediate: bits });
       tests.push({ opcode: jump, target: R1, immediate: 0 });
     }
-    // Behind the last test stand two instructions of verdict.
+    // Two instructions, the verdict, follow the last test.
     for (const [index, test] of tests.entries()) {
       const jumps = test.opcode === OPCODE.JUMP_IF_EQUAL || test.opcode === OPCODE.JUMP_IF_NOT_EQUAL;
       emit(jumps ? { ...test, offset: tests.length - 1 - index + 2 } : test);

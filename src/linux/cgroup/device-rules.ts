@@ -1,26 +1,27 @@
+/** Turns a list of device rules into one policy, and a policy into v1's files. */
 import { LighterError } from "../../base/errors.ts";
 import { DEVICE_RULES_MAX } from "../../base/limits.ts";
 import type { OciDeviceRule } from "../../spec/oci-runtime.ts";
 
-/** Bits of an access, as in BPF_DEVCG_ACC_* (linux/bpf.h). */
+/** The bits of an access, as in BPF_DEVCG_ACC_* (linux/bpf.h). */
 export const DEVICE_ACCESS = { m: 1, r: 2, w: 4 } as const;
 export const ACCESS_ALL = 7;
 const U32_MAX = 0xffffffff;
 
-/** What an exception of a policy matches. */
+/** The accesses that an exception of a policy matches. */
 export interface DeviceException {
   type: "b" | "c";
-  /** Undefined is any. */
+  /** Undefined matches any number. */
   major?: number;
   minor?: number;
-  /** Bits of DEVICE_ACCESS, at least one. */
+  /** Bits of DEVICE_ACCESS; at least one is set. */
   access: number;
 }
 
 /**
- * What a list of device rules amounts to: a verdict, and exceptions that have the other one.
- * A default of "deny" lets an access pass if one exception covers all of it; a default of "allow" refuses an access of
- * which an exception covers any part. Exceptions are sorted and distinct, so equal lists give equal policies.
+ * The sum of a list of device rules: a verdict, and exceptions that have the other one.
+ * If the default is "deny", an access passes if one exception covers all of it; if it is "allow", an access is refused if an
+ * exception covers any part of it. Exceptions are sorted and distinct, so equal lists give equal policies.
  */
 export interface DevicePolicy {
   defaultAllow: boolean;
@@ -28,12 +29,12 @@ export interface DevicePolicy {
 }
 
 /**
- * Applies rules in order, starting from "deny": the way of cgroup v1's device controller, which runc follows on v2 too.
- * A rule for all devices resets the policy; others add to the exceptions or take from them.
+ * Applies rules in order, starting from "deny", as cgroup v1's device controller does, which runc follows on v2 too. A rule for
+ * all devices resets the policy; others add to the exceptions or take from them.
  *
- * Two differences to runc (and to the kernel's own files), where those do other than the spec's "apply entries in the
- * listed order": type "a" with numbers or a part of "rwm" means just those devices of both types, not every device with
- * every access; and a wide rule overrides narrower ones before it, instead of doing nothing.
+ * Two things differ from runc and the kernel's files, where those do not follow the spec's "apply entries in the listed order".
+ * Type "a" with numbers or a part of "rwm" means just those devices of both types, not every device with every access. A wide
+ * rule overrides narrower ones before it, instead of doing nothing.
  * Sources: runtime-spec config-linux.md#allowed-device-list; kernel security/device_cgroup.c.
  * @throws LighterError ("invalid") for a malformed rule, one too many, or a rule that takes a part out of a wildcard
  *   exception: cgroup v1 ignores those silently, which would leave a device open that the caller meant to close.
@@ -86,9 +87,8 @@ export function formatException(exception: DeviceException): string {
 }
 
 /**
- * Devices that every container may use, whatever its config says: runc adds these to each, and images count on them.
- * mknod of anything is harmless while opening the node is not allowed. 10:200 is /dev/net/tun, which runc 1.2 took away
- * and 1.2.4 gave back.
+ * The devices that every container may use, whatever its config says: runc adds these to each, and images count on them. Making
+ * any node is harmless as long as opening it is not allowed. 10:200 is /dev/net/tun, which runc 1.2 removed and 1.2.4 restored.
  * Source: runtime-spec config-linux.md#default-devices; runc's built-in list.
  */
 export const BUILTIN_DEVICE_RULES: readonly OciDeviceRule[] = [
@@ -105,7 +105,7 @@ export const BUILTIN_DEVICE_RULES: readonly OciDeviceRule[] = [
   { allow: true, type: "c", major: 136, access: "rwm" }, // pts/*
 ];
 
-/** The rules of a container that Docker starts without device options. */
+/** The device rules of a container that Docker starts without device options. */
 export function defaultDeviceRules(): OciDeviceRule[] {
   // 5:1 is console, which Docker's own list has and runc's has not.
   return [{ allow: false, access: "rwm" }, allowCharacter(5, 1), ...BUILTIN_DEVICE_RULES].map((rule) => ({ ...rule }));
@@ -129,7 +129,7 @@ function parseRule(rule: OciDeviceRule, where: string) {
     access |= DEVICE_ACCESS[letter];
   }
   if (access === 0) {
-    // The spec leaves open what no access means. { allow: false } for everything is common; all else is a mistake.
+    // The spec leaves open what an absent access means. { allow: false } for everything is common; anything else is a mistake.
     if (type !== "a" || major !== undefined || minor !== undefined)
       throw new LighterError("invalid", `${where}.access is missing`);
     access = ACCESS_ALL;
@@ -138,7 +138,7 @@ function parseRule(rule: OciDeviceRule, where: string) {
   return { types, major, minor, access };
 }
 
-/** -1 and absent are any. */
+/** A device number; -1 and absent mean any. */
 function parseNumber(value: number | undefined, where: string): number | undefined {
   if (value === undefined || value === -1) return undefined;
   if (!Number.isInteger(value) || value < 0 || value > U32_MAX)
@@ -170,7 +170,7 @@ function removeException(exceptions: Map<string, DeviceException>, removed: Devi
   }
 }
 
-/** Undefined is any number. */
+/** Whether one device number covers another. Undefined is any number. */
 function covers(wide: number | undefined, narrow: number | undefined): boolean {
   return wide === undefined || wide === narrow;
 }

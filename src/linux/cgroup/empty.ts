@@ -1,3 +1,4 @@
+/** Removes a cgroup together with the processes in it. */
 import { SIGKILL } from "../../base/signals.ts";
 import type { CgroupHost } from "./host.ts";
 import { planCgroup } from "./plan.ts";
@@ -7,7 +8,10 @@ import { signalProcesses } from "./signal-processes.ts";
 const KILL_ROUNDS = 200;
 const KILL_PAUSE_MS = 5;
 
-/** Kills what is in the cgroup until it is empty, and removes it. A missing one is removed already. @throws as `removeCgroup` */
+/**
+ * Kills the processes of the cgroup until it is empty, and removes it. A missing cgroup counts as removed. @throws as
+ * `removeCgroup`
+ */
 export async function emptyCgroup(host: CgroupHost, path: string): Promise<void> {
   const plan = planCgroup(host, path, {});
   const directory = plan.v2Directory ?? plan.directories.find(({ leaf }) => leaf)?.path;

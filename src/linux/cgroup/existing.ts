@@ -1,3 +1,4 @@
+/** Decides whether a cgroup that exists already may become a container's. */
 import { existsSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { readHostText } from "./host.ts";
@@ -5,8 +6,8 @@ import type { CgroupPlan } from "./plan.ts";
 import { parseFlatKeyed, readPids } from "./stats.ts";
 
 /**
- * Which of the plan's own cgroups are there already, as somebody may have made one for a container: with nobody in them.
- * @throws LighterError ("conflict") with runc's text for what is another's, or would never let a process run
+ * The plan's own cgroups that exist already and have no processes: somebody may have made one for a container.
+ * @throws LighterError ("conflict") with runc's text for a cgroup that is in use, or would never let a process run
  */
 export function usableLeaves({ directories }: CgroupPlan): ReadonlySet<string> {
   const there = directories.filter(({ path, leaf }) => leaf && existsSync(path)).map(({ path }) => path);
@@ -17,7 +18,10 @@ export function usableLeaves({ directories }: CgroupPlan): ReadonlySet<string> {
   return new Set(there);
 }
 
-/** By itself or with one above it. Only one hierarchy of v1 has the first file; of v2, each cgroup the second. */
+/**
+ * Whether the cgroup or one above it is frozen. The first file exists in one hierarchy of v1 only, the second in every cgroup of
+ * v2.
+ */
 function isFrozen(directory: string): boolean {
   const v1 = readHostText(`${directory}/freezer.state`)?.trim() ?? "THAWED";
   return v1 !== "THAWED" || parseFlatKeyed(readHostText(`${directory}/cgroup.events`) ?? "").frozen === 1;

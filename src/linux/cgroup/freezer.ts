@@ -24,7 +24,7 @@ interface Freezer {
   directory: string;
 }
 
-/** @throws LighterError ("not-supported") if no hierarchy can freeze */
+/** Finds the freezer. @throws LighterError ("not-supported") if no hierarchy can freeze */
 function locateFreezer(host: CgroupHost, cgroupsPath: string): Freezer {
   const path = parseCgroupsPath(cgroupsPath).join("/");
   const v1 = locateController(host, "freezer");
@@ -36,7 +36,7 @@ function locateFreezer(host: CgroupHost, cgroupsPath: string): Freezer {
   });
 }
 
-/** The file that says 1 if the cgroup was frozen by itself, else 0; undefined if no hierarchy can freeze. */
+/** The file that says 1 if the cgroup itself was frozen, else 0; undefined if no hierarchy can freeze. */
 export function selfFreezingFile(host: CgroupHost, cgroupsPath: string): string | undefined {
   const freezer = findFreezer(host, cgroupsPath);
   return freezer && selfFreezing(freezer);
@@ -46,13 +46,13 @@ function selfFreezing({ version, directory }: Freezer): string {
   return `${directory}/${version === 1 ? "freezer.self_freezing" : "cgroup.freeze"}`;
 }
 
-/** Whether the cgroup was frozen by itself, and not for an ancestor's sake. False if it has gone. */
+/** Whether the cgroup itself was frozen, not just one above it. False if the cgroup has gone. */
 export function isFrozen(host: CgroupHost, cgroupsPath: string): boolean {
   return readHostText(selfFreezing(locateFreezer(host, cgroupsPath)))?.trim() === "1";
 }
 
 /**
- * Stops every process of the cgroup; resolves when all have stopped. If that fails they run again.
+ * Stops every process of the cgroup; resolves when all have stopped. If that fails, all run again.
  * @throws LighterError ("unavailable") if some process does not stop in time (one in an uninterruptible system call, or
  *   on v1 a fork bomb), "kernel" with the errno of a write, "not-supported" without a freezer
  */
@@ -89,7 +89,7 @@ function isAllFrozenV2({ directory }: Freezer): boolean {
   return parseFlatKeyed(readHostText(`${directory}/cgroup.events`) ?? "frozen 1").frozen === 1;
 }
 
-/** Writing again catches what was forked meanwhile; a thaw between the bursts, what got stuck. */
+/** Writing repeatedly catches what was forked meanwhile; a thaw between the bursts frees what got stuck. */
 function freezeRoundV1({ directory }: Freezer): boolean {
   const file = `${directory}/freezer.state`;
   for (let attempt = 0; attempt < FREEZE_BURST; attempt++) {
@@ -118,10 +118,10 @@ function thawQuietly(freezer: Freezer): void {
 }
 
 /**
- * Sends a signal to every process of the cgroup and the cgroups below it, forks included: they are frozen meanwhile, or
- * killed by cgroup.kill (v2, since Linux 5.14). A cgroup that was frozen stays frozen, but for SIGKILL.
- * False: there was no process. A missing cgroup has none.
- * @throws LighterError as `freezeCgroup`, but not for a host without a freezer: there, as well as may be
+ * Sends a signal to every process of the cgroup and the cgroups below it, forks included: they are frozen meanwhile, or killed by
+ * cgroup.kill (v2, since Linux 5.14). A cgroup that was frozen stays frozen, unless the signal is SIGKILL. Returns false if there
+ * was no process; a missing cgroup has none.
+ * @throws LighterError as `freezeCgroup`, but not if the host has no freezer: then it signals as well as it can
  */
 export async function signalCgroup(host: CgroupHost, cgroupsPath: string, signal: number): Promise<boolean> {
   const directory = processDirectory(host, cgroupsPath);
@@ -140,7 +140,7 @@ export async function signalCgroup(host: CgroupHost, cgroupsPath: string, signal
   return true;
 }
 
-/** The hierarchy to read processes from: v2 if there is one, for it has cgroup.kill; any other will do. */
+/** The directory to read processes from: v2's if there is one, for it has cgroup.kill; otherwise any will do. */
 function processDirectory(host: CgroupHost, cgroupsPath: string): string {
   return `${(host.v2 ?? host.v1[0])?.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}`;
 }

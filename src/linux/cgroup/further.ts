@@ -1,10 +1,11 @@
+/** Finds the cgroup in which a further process of a container starts. */
 import { dirname } from "node:path";
 import { type CgroupV2Hierarchy, parseProcCgroup, type ReadText, words } from "./host.ts";
 
 /**
- * Where in the v2 hierarchy one more process of a container is born: `directory`, the container's cgroup; or, if that hands
- * controllers down and so can have no processes, the cgroup that its process `pid` has moved to. A threaded one takes no
- * process from elsewhere: then it is the next above it that does.
+ * The v2 cgroup in which one more process of a container is born: `directory`, the container's cgroup, or, if that hands
+ * controllers down and so can have no processes, the cgroup that its process `pid` has moved to. A threaded cgroup takes no
+ * process from elsewhere: then it is the nearest cgroup above that does.
  * Source: Linux Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint", "Threads".
  */
 export function directoryForFurther(v2: CgroupV2Hierarchy, directory: string, pid: number, read: ReadText): string {

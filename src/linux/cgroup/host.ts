@@ -1,3 +1,4 @@
+/** Finds out which cgroup hierarchies a host has and where they are mounted. */
 import { readFileSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type MountinfoEntry, parseMountinfo } from "../mount/mountinfo.ts";
@@ -5,38 +6,38 @@ import { type MountinfoEntry, parseMountinfo } from "../mount/mountinfo.ts";
 /** One mounted cgroup v1 hierarchy. */
 export interface CgroupV1Hierarchy {
   mountPoint: string;
-  /** Controllers bound to it, in the order of its mount options; empty for a named hierarchy. */
+  /** Controllers of this hierarchy, in the order of its mount options; empty for a named hierarchy. */
   controllers: readonly string[];
-  /** Of a named hierarchy: "systemd". */
+  /** The name of a named hierarchy: "systemd". */
   name?: string;
-  /** Which directory of the hierarchy the mount shows: "/" unless the mount was made in, or for, a container. */
+  /** The directory of the hierarchy that the mount shows: "/" unless the mount was made in, or for, a container. */
   mountRoot: string;
-  /** Our own cgroup, as seen from our cgroup namespace. */
+  /** The cgroup of this process, as seen from its cgroup namespace. */
   ownPath: string;
 }
 
 export interface CgroupV2Hierarchy {
   mountPoint: string;
-  /** What cgroup.controllers of the mount point lists: what may be enabled below it. */
+  /** The content of the mount point's cgroup.controllers: controllers that may be enabled below it. */
   controllers: readonly string[];
   mountRoot: string;
   ownPath: string;
   /**
-   * The mount point is the root of the whole hierarchy, which alone may hold processes *and* hand controllers down.
-   * False in a container: there, processes in the mount point make enabling fail with EBUSY (see `setup.ts`).
+   * Whether the mount point is the root of the whole hierarchy, which alone may hold processes *and* hand controllers down. False
+   * in a container: there, processes in the mount point make enabling fail with EBUSY (see `setup.ts`).
    * Source: Linux Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint".
    */
   isHierarchyRoot: boolean;
 }
 
-/** What cgroups this host offers. A value: detected once, passed to the planners. */
+/** The cgroups that this host offers: a plain value, detected once and passed to the planners. */
 export interface CgroupHost {
   /** unified: v2 only; legacy: v1 only; hybrid: v1, and v2 for whatever v1 has not taken. */
   mode: "unified" | "legacy" | "hybrid";
-  /** In the order of /proc/self/mountinfo. */
+  /** The v1 hierarchies in the order of /proc/self/mountinfo. */
   v1: readonly CgroupV1Hierarchy[];
   v2?: CgroupV2Hierarchy;
-  /** v1 only: what the cpuset hierarchy's mount point holds. Children without values refuse processes (ENOSPC). */
+  /** The content of v1's cpuset files at the mount point. Children without values refuse processes (ENOSPC). */
   cpuset?: { cpus: string; mems: string };
   /**
    * Names of the files that cgroups have here, if known (`readInterfaceFiles`): kernels differ in which files a
@@ -45,10 +46,10 @@ export interface CgroupHost {
   interfaceFiles?: ReadonlySet<string>;
 }
 
-/** A file's text, or undefined if there is no such file. */
+/** Reads a file's text; undefined if there is no such file. */
 export type ReadText = (path: string) => string | undefined;
 
-/** `ReadText` on the real files. Other errors than a missing file, or cgroup (ENODEV), are thrown as they are. */
+/** `ReadText` on the real files. A missing file or cgroup (ENODEV) is undefined; other errors are thrown unchanged. */
 export function readHostText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -59,8 +60,8 @@ export function readHostText(path: string): string | undefined {
 }
 
 /**
- * Which cgroup hierarchies are mounted where.
- * Reads /proc/self/mountinfo, /proc/self/cgroup and a few files at the mount points; pure in what `read` returns.
+ * Finds which cgroup hierarchies are mounted where.
+ * Reads /proc/self/mountinfo, /proc/self/cgroup and a few files at the mount points; pure apart from `read`.
  * Sources: proc_pid_mountinfo(5), cgroups(7).
  * @throws LighterError ("not-supported") if no cgroup file system is mounted.
  */
@@ -74,8 +75,8 @@ export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
     const membership = memberships.find(
       ({ controllers }) => controllers.length > 0 && controllers.every((controller) => options.includes(controller)),
     );
-    if (membership === undefined) continue; // of another cgroup namespace, or the hierarchy was just unmounted
-    if (v1.some((each) => sameHierarchy(each, membership))) continue; // mounted twice: the first one serves
+    if (membership === undefined) continue; // it is of another cgroup namespace, or was just unmounted
+    if (v1.some((each) => sameHierarchy(each, membership))) continue; // it is mounted twice: the first one serves
     v1.push({
       mountPoint: mount.mountPoint,
       mountRoot: mount.root,
@@ -120,7 +121,7 @@ export function detectCgroupHost(read: ReadText = readHostText): CgroupHost {
   };
 }
 
-/** Where a controller lives on this host: its hierarchy's version and mount point, or undefined if nowhere. */
+/** The version and mount point of a controller's hierarchy, or undefined if this host does not have the controller. */
 export function locateController(
   host: CgroupHost,
   controller: string,
@@ -135,14 +136,14 @@ export function locateController(
 }
 
 interface CgroupMembership {
-  /** 0 is v2. */
+  /** The hierarchy's number; 0 is v2. */
   hierarchyId: number;
-  /** Of v1; "name=systemd" for a named hierarchy. Empty for v2. */
+  /** The controllers of v1, "name=systemd" for a named hierarchy, or empty for v2. */
   controllers: string[];
   path: string;
 }
 
-/** The lines of /proc/PID/cgroup ("4:memory:/a", "0::/b"); malformed lines are left out. Source: cgroups(7). */
+/** Parses the lines of /proc/PID/cgroup ("4:memory:/a", "0::/b"); malformed lines are left out. Source: cgroups(7). */
 export function parseProcCgroup(text: string): CgroupMembership[] {
   const memberships: CgroupMembership[] = [];
   for (const line of text.split("\n")) {
@@ -167,13 +168,13 @@ function sameHierarchy(hierarchy: CgroupV1Hierarchy, membership: CgroupMembershi
   return hierarchy.controllers.some((controller) => membership.controllers.includes(controller));
 }
 
-/** Without mounts that a later mount on the same place hides. */
+/** The mounts without those that a later mount on the same place hides. */
 function visibleMounts(mounts: readonly MountinfoEntry[]): MountinfoEntry[] {
   const last = new Map(mounts.map((mount) => [mount.mountPoint, mount]));
   return mounts.filter((mount) => last.get(mount.mountPoint) === mount);
 }
 
-/** The usual place first: elsewhere are copies for containers and chroots. */
+/** Puts mounts at the usual place first: others are copies for containers and chroots. */
 function preferSysFs(mounts: readonly MountinfoEntry[]): MountinfoEntry[] {
   const usual = (mount: MountinfoEntry) =>
     mount.mountPoint === "/sys/fs/cgroup" || mount.mountPoint.startsWith("/sys/fs/cgroup/");

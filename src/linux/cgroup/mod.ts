@@ -1,4 +1,4 @@
-/** Cgroups: what the host has, and what to do to have one with these limits. Deciding is pure; see `setup.ts`. */
+/** Cgroups: what the host has, and what it takes to make one with given limits. Deciding is pure; setup.ts acts. */
 
 export {
   BPF_PROG_ATTACH,

@@ -1,12 +1,13 @@
+/** Plans the mounts that make a container's /sys/fs/cgroup. */
 import type { CgroupHost, CgroupV1Hierarchy } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
 
-/** One step that makes a container's /sys/fs/cgroup. Targets are paths in the container; missing ones are made. */
+/** One step of making a container's /sys/fs/cgroup. Targets are paths in the container; missing ones are made. */
 export type CgroupMount =
   | {
       kind: "tmpfs" | "cgroup" | "cgroup2";
       target: string;
-      /** For fsconfig(2), in order: with a value FSCONFIG_SET_STRING, else FSCONFIG_SET_FLAG. */
+      /** Parameters for fsconfig(2), in order: FSCONFIG_SET_STRING for one with a value, else FSCONFIG_SET_FLAG. */
       parameters: readonly { key: string; value?: string }[];
     }
   /** `source` is a path on the host. */
@@ -15,16 +16,16 @@ export type CgroupMount =
   | { kind: "symlink"; target: string; text: string };
 
 /**
- * What to mount for the OCI mount of type "cgroup" at `target` (usually /sys/fs/cgroup), in order. Mount flags (ro,
- * nosuid …) are the caller's, to be set last: the tmpfs must stay writable until the directories in it are made.
+ * The mounts for an OCI mount of type "cgroup" at `target` (usually /sys/fs/cgroup), in order. The caller sets mount flags (ro,
+ * nosuid …) last: the tmpfs must stay writable until the directories in it are made.
  *
- * In a cgroup namespace of its own the container sees its cgroup as the top of each hierarchy, so mounting them afresh
- * shows no more than that; the mounting process must already be in the cgroup and the namespace. Without one, v1
- * directories are bound from the host, and v2 as the host sees it, which is what runc shows. Not mounted afresh: in the
- * host's cgroup namespace the options of a new mount (none) replace those of the host's, nsdelegate and
- * memory_recursiveprot. Source: apply_cgroup_root_flags() in kernel/cgroup/cgroup.c.
+ * In a cgroup namespace of its own the container sees its cgroup as the top of each hierarchy, so fresh mounts show no more than
+ * that; the mounting process must already be in the cgroup and the namespace. Without a namespace, v1 directories are bound from
+ * the host, and v2 is bound as the host sees it, which is what runc shows. v2 is not mounted afresh in the host's cgroup
+ * namespace because the new mount's options (none) would replace those of the host's, nsdelegate and memory_recursiveprot.
+ * Source: apply_cgroup_root_flags() in kernel/cgroup/cgroup.c.
  *
- * v1 layout, as with systemd and runc: a directory for each hierarchy, and links for controllers that share one.
+ * v1 looks as with systemd and runc: a directory for each hierarchy, and links for controllers that share one.
  */
 export function cgroupMounts(
   host: CgroupHost,
@@ -58,7 +59,10 @@ export function cgroupMounts(
   return mounts;
 }
 
-/** They must name exactly the hierarchy that exists: any other set would make a new one, or be refused (EBUSY). */
+/**
+ * The parameters that name a hierarchy. They must name exactly one that exists: any other set would make a new one, or be refused
+ * (EBUSY).
+ */
 function parametersOf({ name, controllers }: CgroupV1Hierarchy): { key: string; value?: string }[] {
   if (name === undefined) return controllers.map((key) => ({ key }));
   return [{ key: "none" }, { key: "xattr" }, { key: "name", value: name }];

@@ -1,3 +1,4 @@
+/** Reads and completes a config's `cgroupsPath`. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { CGROUP_PATH_MAX_BYTES } from "../../base/limits.ts";
@@ -6,10 +7,10 @@ import type { CgroupHost } from "./host.ts";
 const NAME_MAX_BYTES = 255;
 
 /**
- * The components of a `cgroupsPath`. Both "/a/b" and "a/b" start at the top of each hierarchy as mounted on this host:
- * never at our own cgroup, which holds our processes and so may not hand controllers down (cgroup v2).
- * Source: runtime-spec config-linux.md#cgroups-path ("relative … MAY be interpreted relative to a runtime-determined
- * location"); newlines are refused by the kernel too, because they would forge lines of /proc/PID/cgroup.
+ * The components of a `cgroupsPath`. Both "/a/b" and "a/b" start at the top of each hierarchy as mounted on this host: never at
+ * this process's own cgroup, which holds processes and so may not hand controllers down (cgroup v2).
+ * Source: runtime-spec config-linux.md#cgroups-path ("relative … MAY be interpreted relative to a runtime-determined location").
+ * Newlines are refused, as the kernel does: they would forge lines of /proc/PID/cgroup.
  * @throws LighterError ("invalid")
  */
 export function parseCgroupsPath(cgroupsPath: string): string[] {
@@ -28,15 +29,14 @@ export function parseCgroupsPath(cgroupsPath: string): string[] {
 }
 
 /**
- * The `cgroupsPath` of a container whose config has this one, or none: absolute, from the top of each hierarchy.
+ * The absolute `cgroupsPath` of a container, from the top of each hierarchy, for what its config says:
  *
- * - absolute: from the top of each hierarchy as mounted; "//", "." and ".." are taken out, so that none leads above it;
- * - relative, or absent (then the container's id): on a v2 host beside the caller's own cgroup, which itself holds the
- *   caller and so can have no limited children; on v1 and hybrid hosts from the top, as with crun. runc starts at the
- *   caller's cgroup there, which is another one in each hierarchy.
+ * - absolute: from the top of each hierarchy as mounted; "//", "." and ".." are resolved, so that none leads above it;
+ * - relative, or absent (then the container's id): on a v2 host beside the caller's own cgroup, which itself holds the caller and
+ *   so can have no limited children; on v1 and hybrid hosts from the top, as with crun. runc starts at the caller's cgroup there,
+ *   which is another one in each hierarchy.
  *
- * Source: runtime-spec config-linux.md#cgroups-path; what runc 1.1 and crun 1.21 do. For the systemd driver see
- * `parseScopePath`.
+ * Source: runtime-spec config-linux.md#cgroups-path; what runc 1.1 and crun 1.21 do. For the systemd driver see `parseScopePath`.
  */
 export function effectiveCgroupsPath(host: CgroupHost, cgroupsPath: string | undefined, id: string): string {
   const asked = cgroupsPath === undefined || cgroupsPath === "" ? id : cgroupsPath;
@@ -44,7 +44,7 @@ export function effectiveCgroupsPath(host: CgroupHost, cgroupsPath: string | und
   return `${base}${posix.normalize(`/${asked}`).replace(/(?!^)\/$/, "")}`;
 }
 
-/** "" for a cgroup at the top, and for one that our cgroup namespace does not show ("/.."). */
+/** The path of the cgroup above, or "" for a cgroup at the top or one that our cgroup namespace does not show ("/.."). */
 function parentOf(path: string): string {
   return path.split("/").includes("..") ? "" : posix.dirname(path).replace(/^\/$/, "");
 }

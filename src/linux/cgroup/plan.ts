@@ -1,3 +1,4 @@
+/** Plans what it takes to make a container's cgroup or to change its limits. */
 import { LighterError } from "../../base/errors.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
 import { withPlainNumbers } from "./convert.ts";
@@ -20,64 +21,71 @@ import {
 import type { CgroupWrite } from "./write-list.ts";
 import { WriteList } from "./write-list.ts";
 
-/** One directory to make. Making it may find it there already only if it is shared. */
+/** A directory to make. Only a shared one may exist already. */
 export interface CgroupDirectory {
-  /** Absolute, on the host. */
+  /** The absolute path on the host. */
   path: string;
-  /** True: this cgroup's own, to be removed with it. False: a parent shared with others, which stays. */
+  /** True for this cgroup's own directory, which is removed with it; false for a parent that others share, which stays. */
   leaf: boolean;
 }
 
-/** What shared parents need before a leaf can be made in them. Idempotent; done by `setupCgroupParents`. */
+/** What a shared parent needs before a leaf can be made in it. Idempotent; done by `setupCgroupParents`. */
 export type ParentStep =
-  /** v1 cpuset: if `file` is blank, it gets the text of `from`. Processes cannot join while it is blank (ENOSPC). */
+  /** v1 cpuset: copies the text of `from` to `file` if that is blank. Processes cannot join while it is blank (ENOSPC). */
   | { kind: "inherit"; file: string; from: string; why: string }
   | { kind: "write"; file: string; value: string; why: string }
-  /** v2: hand controllers down. `required`: those that the resources need; the others are for statistics. */
+  /** v2: hands controllers down. The resources need those in `required`; the others are for statistics. */
   | { kind: "enable"; file: string; controllers: readonly string[]; required: readonly string[]; why: string };
 
 /**
- * All that it takes to have a cgroup, as data. In this order: `directories` that are not leaves, `parents`, the leaves,
- * `writes`, `deviceProgram`, and only then processes: no process ever runs without its limits.
+ * All that it takes to have a cgroup, as data. The order is: `directories` that are not leaves, `parents`, the leaves, `writes`,
+ * `deviceProgram`, and only then processes: no process ever runs without its limits.
  */
 export interface CgroupPlan {
-  /** Parents first, one chain for each hierarchy. The leaves are removed in any order. */
+  /** The directories, parents first, one chain for each hierarchy. Leaves are removed in any order. */
   directories: CgroupDirectory[];
   parents: ParentStep[];
-  /** To files of the leaves, in order. */
+  /** Writes to files of the leaves, in order. */
   writes: CgroupWrite[];
   /**
-   * v1: a process that has one thread joins by writing "0" to each, without a wait (docs/adr/0002-join-by-tasks.md). A
-   * number moves the thread of that number. v2 is joined by clone3(CLONE_INTO_CGROUP) on `v2Directory`.
+   * Files of v1 hierarchies to which a process with one thread writes "0" to join, without a wait
+   * (docs/adr/0002-join-by-tasks.md). A number moves the thread of that number. v2 is joined by clone3(CLONE_INTO_CGROUP) on
+   * `v2Directory`.
    */
   tasksFiles: string[];
-  /** The leaf in the v2 hierarchy, also on hybrid hosts. */
+  /** The leaf in the v2 hierarchy, on hybrid hosts too. */
   v2Directory?: string;
-  /** eBPF, to be attached to `v2Directory` (`encodeBpfLoad`). Absent: v1 does it, or nothing is restricted. */
+  /** An eBPF program to attach to `v2Directory` (`encodeBpfLoad`). Absent if v1 does it, or nothing is restricted. */
   deviceProgram?: Uint8Array<ArrayBuffer>;
-  /** Files whose text, read after the exit and before removal, tells of OOM kills: see `wasOomKilled`. */
+  /** Files that tell of OOM kills, to be read between the exit and the removal: see `wasOomKilled`. */
   oomFiles: string[];
-  /** Writing "1" kills every process below, at once, forks included. Since Linux 5.14, v2; absent on v1-only hosts. */
+  /**
+   * A file to which "1" is written to kill every process below at once, forks included. Exists on v2 since Linux 5.14; absent on
+   * v1-only hosts.
+   */
   killFile?: string;
   /**
-   * Planned without `CgroupHost.interfaceFiles`, a setting may go nowhere, unnoticed: plan again with them
-   * (`setupCgroupParents`, `readInterfaceFiles`) to have it written or refused by name.
+   * True if the plan was made without `CgroupHost.interfaceFiles` and a setting may silently have no effect. Planning again with
+   * them (`setupCgroupParents`, `readInterfaceFiles`) writes it or refuses it by name.
    */
   needsInterfaceFiles: boolean;
-  /** Asked for, and impossible here, in a way that runc passes over in silence. */
+  /** Settings that are impossible here and that runc ignores silently. */
   warnings: string[];
 }
 
-/** Handed down whenever they are on v2: `docker stats` and later updates need them. Others only when asked for. */
+/**
+ * Controllers that are always handed down on v2: `docker stats` and later updates need them. Others are handed down when asked
+ * for.
+ */
 const CONTROLLERS_ALWAYS = ["cpuset", "cpu", "io", "memory", "pids", "rdma", "misc"];
 
 /**
- * How to make the cgroup `cgroupsPath` in every hierarchy of `host`, limited by `asked`. Pure.
+ * Plans how to make the cgroup `cgroupsPath` in every hierarchy of `host`, limited by `asked`. Pure.
  *
- * Devices: without `resources.devices` they are left as the parent has them; any list starts from "deny all".
- * v2's "no internal processes" rule: the path starts at the top of the hierarchy (`parseCgroupsPath`), and the real
- * root may hold processes while it hands controllers down. In a container the top is no real root, so the processes
- * there have to move once: `setupCgroupParents` does that.
+ * Devices: without `resources.devices` the parent's rules apply; any list starts from "deny all".
+ * v2's "no internal processes" rule: the path starts at the top of the hierarchy (`parseCgroupsPath`), and the real root may hold
+ * processes while it hands controllers down. In a container the top is not the real root, so `setupCgroupParents` moves the
+ * processes there once.
  *
  * @throws LighterError "invalid" for a malformed path or value, "not-supported" for what this host cannot limit.
  */
@@ -109,7 +117,7 @@ export function planCgroup(host: CgroupHost, cgroupsPath: string, asked: OciReso
 }
 
 /**
- * The writes that change a live cgroup. `current` as `readCurrentLimits` gives it.
+ * Plans the writes that change a live cgroup. `current` comes from `readCurrentLimits`.
  * @throws LighterError as `planCgroup`; "conflict" if `checkBeforeUpdate` finds more memory in use than the new limit;
  *   "not-supported" for devices, which are fixed at creation.
  */
@@ -149,7 +157,7 @@ function writeDevices(list: WriteList, resources: OciResources): Uint8Array<Arra
   return policy.defaultAllow && policy.exceptions.length === 0 ? undefined : compileDeviceProgram(policy);
 }
 
-/** A cpuset directly below the top: there is no parent of ours to set clone_children on, so the values are copied. */
+/** Copies the values of a cpuset directly below the top, where there is no parent of ours to set clone_children on. */
 function writeInheritedCpuset(list: WriteList, components: readonly string[]): void {
   const { cpuset } = list.host;
   if (components.length > 1 || cpuset === undefined) return;
@@ -187,7 +195,7 @@ function planParents(host: CgroupHost, components: readonly string[], asked: Rea
         });
       above = directory;
     }
-    // New children then start with their parent's values. Costs nothing at each start.
+    // With this, new children start with their parent's values, at no cost for each start.
     const file = `${above}/cgroup.clone_children`;
     steps.push({ kind: "write", file, value: "1", why: "let children inherit the cpuset" });
   }

@@ -12,20 +12,20 @@ import {
 import type { Target, WriteList } from "./write-list.ts";
 
 /*
- * runtime-spec resources as writes to cgroup files. Each function knows both versions of one controller.
+ * Turns resources of the runtime-spec into writes to cgroup files. Each function knows both versions of one controller.
  *
  * In all of them 0 means "not set", as with runc and Docker, unless 0 is a real choice (cpu.idle).
  * Sources: runtime-spec config-linux.md#control-groups; Linux Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
  */
 
-/** What a live cgroup holds now. The order of some writes depends on it. Undefined where there is no such file. */
+/** The current values of a live cgroup, on which the order of some writes depends. Undefined where there is no such file. */
 export interface CurrentLimits {
-  /** -1: unlimited. */
+  /** -1 means unlimited. */
   memoryLimitBytes?: number;
   memoryUsageBytes?: number;
-  /** With what is swapped out. Undefined also where that is not accounted. */
+  /** Memory in use including what is swapped out. Undefined also where that is not accounted. */
   memorySwapUsageBytes?: number;
-  /** -1: unlimited. */
+  /** -1 means unlimited. */
   cpuQuotaUs?: number;
 }
 
@@ -37,15 +37,16 @@ const MEMORY_MAX = 2 ** 63;
 const MICROSECONDS_MAX = 2 ** 53;
 
 /**
- * @param current of a live cgroup; absent: the cgroup is fresh. Live, an old quota may forbid the new period and the
- *   other way round (EINVAL), so the period is tried before and written again after; the same for the burst.
+ * Writes CPU weights, quotas and sets.
+ * @param current the values of a live cgroup; absent for a fresh one. In a live one, an old quota may forbid the new period and
+ *   the other way round (EINVAL), so the period is tried before and written again after; the same holds for the burst.
  */
 export function writeCpu(list: WriteList, cpu: Cpu, current?: CurrentLimits): void {
   const shares = isSet(cpu.shares) ? cpu.shares : undefined;
   const bandwidth = isSet(cpu.quota) || isSet(cpu.period) || cpu.burst !== undefined;
   if (cpu.idle !== undefined) {
     checkInteger(cpu.idle, "cpu.idle", 0, 1);
-    // An idle group refuses a weight (EINVAL), so it must stop being idle before, and become idle after.
+    // An idle group refuses a weight (EINVAL), so it must stop being idle before the weight is set, and become idle after.
     if (cpu.idle === 0) list.add(list.target("cpu", "cpu.idle"), "cpu.idle", "0", "cpu.idle");
   }
   if (shares !== undefined) writeShares(list, shares);
@@ -67,7 +68,7 @@ function writeShares(list: WriteList, shares: number): void {
   if (target.version === 2) {
     list.add(target, "cpu.weight", formatInteger(cpuWeightFromShares(shares)), "cpu.shares");
   } else {
-    checkInteger(shares, "cpu.shares", 2, 262144); // outside, the kernel would quietly take the nearest
+    checkInteger(shares, "cpu.shares", 2, 262144); // outside this range the kernel would silently take the nearest value
     list.add(target, "cpu.shares", formatInteger(shares), "cpu.shares");
   }
 }
@@ -77,14 +78,14 @@ function writeBandwidth(list: WriteList, cpu: Cpu, current: CurrentLimits | unde
   const live = current !== undefined;
   const quota = isSet(cpu.quota) ? cpu.quota : undefined;
   const period = isSet(cpu.period) ? cpu.period : undefined;
-  const { burst } = cpu; // 0 takes it away
+  const { burst } = cpu; // 0 removes it
   if (quota !== undefined) checkInteger(quota, "cpu.quota", -MICROSECONDS_MAX, MICROSECONDS_MAX);
   if (period !== undefined) checkInteger(period, "cpu.period", 1, MICROSECONDS_MAX);
   if (burst !== undefined) checkInteger(burst, "cpu.burst", 0, MICROSECONDS_MAX);
 
   const burstFile = target.version === 1 ? "cpu.cfs_burst_us" : "cpu.max.burst";
   const writeBurst = (tolerate: string[]) => {
-    if (burst === 0) tolerate.push("ENOENT"); // a kernel without it has none to take away
+    if (burst === 0) tolerate.push("ENOENT"); // a kernel without bursts has none to remove
     if (burst !== undefined) list.add(target, burstFile, formatInteger(burst), "cpu.burst", tolerate);
   };
   if (live && quota !== undefined) writeBurst(["EINVAL"]); // a lower quota needs a lower burst first
@@ -106,7 +107,10 @@ function writeBandwidth(list: WriteList, cpu: Cpu, current: CurrentLimits | unde
   writeBurst([]);
 }
 
-/** Must come before a process with a real-time policy joins. The parent's budget is the administrator's to give. */
+/**
+ * Writes the real-time budget, which must happen before a process with a real-time policy joins. The parent's budget is for the
+ * administrator to give.
+ */
 function writeRealtime(list: WriteList, cpu: Cpu, live: boolean): void {
   const what = isSet(cpu.realtimeRuntime) ? "cpu.realtimeRuntime" : "cpu.realtimePeriod";
   const target = list.target("cpu", what);
@@ -168,7 +172,7 @@ function writeMemoryLimitsV1(
   };
   const writeMemsw = () => {
     if (memsw === undefined) return;
-    // Without swap accounting the file is missing, which is no matter for "unlimited".
+    // Without swap accounting the file is missing, which does not matter for "unlimited".
     const tolerate = memsw === -1 ? ["ENOENT"] : [];
     list.add(target, "memory.memsw.limit_in_bytes", formatInteger(memsw), "memory.swap", tolerate);
   };
@@ -203,7 +207,7 @@ function writeMemoryLimitsV2(
 
 function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void {
   const { swappiness } = memory;
-  // Docker sends "default" as -1 of 64 bits without a sign, which a double rounds to 2^64.
+  // Docker sends "default" as -1 in an unsigned 64-bit number, which a double rounds to 2^64.
   if (swappiness !== undefined && swappiness !== -1 && swappiness !== 2 ** 64) {
     checkInteger(swappiness, "memory.swappiness", 0, 100);
     const target = list.target("memory", "memory.swappiness");
@@ -230,7 +234,7 @@ function writeMemoryExtras(list: WriteList, memory: Memory, live: boolean): void
   if (memory.useHierarchy === false) list.warnings.push(DISCARDED.useHierarchy);
 }
 
-/** Docker's words where Docker has some: clients know them. */
+/** The warnings, in Docker's words where it has some: clients know them. */
 const DISCARDED = {
   kernelMemory:
     "Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
@@ -238,7 +242,7 @@ const DISCARDED = {
   useHierarchy: "Your kernel always accounts memory hierarchically. UseHierarchy discarded.",
 } as const;
 
-/** `checkBeforeUpdate`: a limit below what is in use would kill at once. */
+/** Refuses, with `checkBeforeUpdate`, a limit below what is in use: it would kill at once. */
 function checkUsage(what: string, limit: number | undefined, usage: number | undefined): void {
   if (usage === undefined || limit === undefined || limit === -1 || usage <= limit) return;
   throw new LighterError("conflict", `rejecting ${what} limit ${limit}: ${usage} bytes are in use`);
@@ -247,7 +251,8 @@ function checkUsage(what: string, limit: number | undefined, usage: number | und
 export function writePids(list: WriteList, pids: NonNullable<OciResources["pids"]>): void {
   if (pids.limit === undefined) return;
   checkInteger(pids.limit, "pids.limit", -MICROSECONDS_MAX, MICROSECONDS_MAX);
-  // 0 is a limit, that of the first process alone: systemd knows no TasksMax=0, and runc says 1 with either driver.
+  // A limit of 0 is written as 1, that of the first process alone: systemd knows no TasksMax=0, and runc says 1 with either
+  // driver.
   const value = pids.limit < 0 ? "max" : formatInteger(Math.max(pids.limit, 1));
   list.add(list.target("pids", "pids.limit"), "pids.max", value, "pids.limit");
 }
@@ -259,7 +264,10 @@ const THROTTLES = [
   { field: "throttleWriteIOPSDevice", v1: "blkio.throttle.write_iops_device", v2: "wiops" },
 ] as const;
 
-/** Weights need the BFQ scheduler on the device, or (v2) the cost model; throttles work with every scheduler. */
+/**
+ * Writes weights and throttles. Weights need the BFQ scheduler on the device, or (v2) the cost model; throttles work with every
+ * scheduler.
+ */
 export function writeBlockIo(list: WriteList, blockIo: BlockIo): void {
   if (isSet(blockIo.leafWeight)) {
     checkInteger(blockIo.leafWeight, "blockIO.leafWeight", 10, 1000);
@@ -291,7 +299,7 @@ export function writeBlockIo(list: WriteList, blockIo: BlockIo): void {
     }
 }
 
-/** `device` is empty, or "8:0 " for the weight of one device. */
+/** Adds a weight; `device` is empty, or "8:0 " for the weight of one device. */
 function addWeight(list: WriteList, what: string, device: string, weight: number): void {
   const target = list.target("blkio", what);
   const value = `${device}${formatInteger(weight)}`;
@@ -300,7 +308,7 @@ function addWeight(list: WriteList, what: string, device: string, weight: number
   else list.addEither(target, ["io.bfq.weight", value], ["io.weight", `${device}${ioWeightFromBlkio(weight)}`], what);
 }
 
-/** The weight of a cgroup's own processes against those of its children: gone with the CFQ scheduler in Linux 5.0. */
+/** Adds the weight of a cgroup's own processes against those of its children. It went with the CFQ scheduler in Linux 5.0. */
 function addLeafWeight(list: WriteList, what: string, device: string, weight: number): void {
   const target = list.target("blkio", what);
   const file = device === "" ? "blkio.leaf_weight" : "blkio.leaf_weight_device";
@@ -328,12 +336,12 @@ export function writeHugepages(list: WriteList, limits: NonNullable<OciResources
     const target = list.target("hugetlb", what);
     const file = target.version === 1 ? "limit_in_bytes" : "max";
     list.add(target, `hugetlb.${pageSize}.${file}`, formatInteger(limit), what);
-    // Reservations, too, as runc does: else mmap(2) succeeds and the page fault is SIGBUS. Since Linux 5.7.
+    // Reservations are limited too, as runc does: otherwise mmap(2) succeeds and the page fault is SIGBUS. Since Linux 5.7.
     list.add(target, `hugetlb.${pageSize}.rsvd.${file}`, formatInteger(limit), what, ["ENOENT"]);
   }
 }
 
-/** v1 only; v2 leaves marking packets to eBPF. */
+/** Writes network classes and priorities. v1 only; v2 leaves marking packets to eBPF. */
 export function writeNetwork(list: WriteList, network: NonNullable<OciResources["network"]>): void {
   if (isSet(network.classID)) {
     checkInteger(network.classID, "network.classID", 0, 0xffffffff);
@@ -365,7 +373,7 @@ export function writeRdma(list: WriteList, rdma: NonNullable<OciResources["rdma"
   }
 }
 
-/** Raw v2 files. Last of all, so that they win over what the other fields say. */
+/** Writes raw v2 files, last of all, so that they override what the other fields say. */
 export function writeUnified(list: WriteList, unified: NonNullable<OciResources["unified"]>): void {
   for (const [file, value] of Object.entries(unified)) {
     const what = `unified[${JSON.stringify(file)}]`;
@@ -380,7 +388,7 @@ export function writeUnified(list: WriteList, unified: NonNullable<OciResources[
       );
     if (controller !== "cgroup") list.controllersV2.add(controller);
     const target: Target = { controller, version: 2, directory: `${v2.mountPoint}/${list.path}` };
-    // Files like io.max take one line for each write(2).
+    // Files like io.max take one line per write(2).
     for (const line of value.split("\n").filter((each) => each !== "")) list.add(target, file, line, what);
   }
 }

@@ -1,12 +1,13 @@
+/** Changes a live cgroup's limits so that the change can be undone. */
 import { messageOf } from "../../base/errors.ts";
 import { type ReadText, readHostText } from "./host.ts";
 import { applyCgroupWrites } from "./setup.ts";
 import type { CgroupWrite } from "./write-list.ts";
 
 /**
- * `applyCgroupWrites` that leaves the files as they were if one of the writes fails. What could not be put back is in the
- * result's `warnings`; the failure itself is thrown.
- * @returns Puts the files back as they were, for when something else fails later; gives warnings.
+ * Does what `applyCgroupWrites` does, but restores the files if one of the writes fails, and throws that failure.
+ * @returns a function that restores the files, for when something else fails later; it returns warnings for what it could not
+ * restore
  * @throws LighterError as `applyCgroupWrites`
  */
 export function applyReversibly(
@@ -39,8 +40,8 @@ export function applyReversibly(
 }
 
 /**
- * What to write so that the file reads `before` again, as far as `write` changed it. Undefined: nothing can.
- * Files of limits for each device hold a line for each that has one.
+ * The text to write so that the file reads `before` again, as far as `write` changed it, or undefined if nothing can do that. A
+ * file of limits per device holds a line for each device that has one.
  */
 export function valueBefore({ file, value }: CgroupWrite, before: string): string | undefined {
   const name = file.slice(file.lastIndexOf("/") + 1);
@@ -50,7 +51,7 @@ export function valueBefore({ file, value }: CgroupWrite, before: string): strin
     /^\d+:\d+ /.exec(value)?.[0] ??
     (/^(rdma\.max|net_prio\.ifpriomap)$/.test(name) ? /^\S+ /.exec(value)?.[0] : undefined);
   if (key === undefined) {
-    // "default 100" is what io.weight calls the weight for all devices without one of their own.
+    // io.weight says "default 100" for the weight of all devices without one of their own.
     const [first] = lines;
     return first ?? (name.startsWith("cpuset.") ? "\n" : undefined);
   }

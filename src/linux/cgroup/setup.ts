@@ -1,3 +1,4 @@
+/** Makes, prepares, changes and removes cgroups as planned. */
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
@@ -9,17 +10,17 @@ import { childDirectories, parsePids } from "./stats.ts";
 import { writeCgroupFile, writeFile } from "./write-file.ts";
 import type { CgroupWrite } from "./write-list.ts";
 
-/** Where processes go that sit in the top cgroup of a container's v2 hierarchy. */
+/** The child of a container's top v2 cgroup to which the processes in that one are moved. */
 const EVACUATED = "init";
-/** Rounds of moving: each catches what forked during the one before. */
+/** How often processes are moved: each round catches what forked during the one before. */
 const EVACUATION_ROUNDS_MAX = 16;
 
 /**
- * Makes the shared parent directories of `plan` and prepares them. Idempotent, a few file operations if all is done;
- * needed once for each `cgroupsPath` parent, and again after someone removed it.
+ * Makes the shared parent directories of `plan` and prepares them. Idempotent, and only a few file operations if all is done. It
+ * is needed once for each `cgroupsPath` parent, and again after someone removed that.
  *
- * In a container (the v2 mount is not the hierarchy's root) the processes of the top cgroup, ours included, are moved
- * to its child "init" if they stand in the way: processes and children with controllers cannot be in one cgroup.
+ * In a container (the v2 mount is not the hierarchy's root) the processes of the top cgroup, ours included, are moved to its
+ * child "init" if they are in the way: processes and children with controllers cannot be in one cgroup.
  * @throws LighterError ("kernel") naming the step and the errno.
  */
 export function setupCgroupParents(host: CgroupHost, plan: CgroupPlan): void {
@@ -36,9 +37,9 @@ export function setupCgroupParents(host: CgroupHost, plan: CgroupPlan): void {
 }
 
 /**
- * Names of the files that leaves of `plan` will have, for `CgroupHost.interfaceFiles`: those of their parents, after
- * `setupCgroupParents`. The root of a hierarchy has other files than its children: for leaves at the top, those of any
- * other child, or of one made for the moment.
+ * The names of the files that leaves of `plan` will have, for `CgroupHost.interfaceFiles`: those of their parents, after
+ * `setupCgroupParents`. The root of a hierarchy has other files than its children: for leaves at the top, the names come from any
+ * other child, or from one made for the moment.
  */
 export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> {
   const parents = new Set(plan.directories.filter(({ leaf }) => leaf).map(({ path }) => dirname(path)));
@@ -49,7 +50,7 @@ export function readInterfaceFiles(plan: CgroupPlan): ReadonlySet<string> {
   return names;
 }
 
-/** The same for a cgroup that is there. A hierarchy in which it is missing adds none. */
+/** The names of the files that an existing cgroup has. A hierarchy in which it is missing adds none. */
 export function readFilesOf(host: CgroupHost, cgroupsPath: string): ReadonlySet<string> {
   const path = parseCgroupsPath(cgroupsPath).join("/");
   const names = new Set<string>();
@@ -85,8 +86,8 @@ function namesOfAnyChild(parent: string): string[] {
 }
 
 /**
- * Plays writes on a live cgroup, for `planUpdate`. Stops at the first failure; those before it stay done.
- * @throws LighterError "kernel" with the write's `why` and errno; "not-supported" if none of two alternatives is there
+ * Plays writes on a live cgroup, for `planUpdate`. Stops at the first failure; earlier writes stay done.
+ * @throws LighterError "kernel" with the write's `why` and errno; "not-supported" if neither of two alternatives exists
  */
 export function applyCgroupWrites(writes: readonly CgroupWrite[]): void {
   let missed = false;
@@ -105,8 +106,8 @@ export function applyCgroupWrites(writes: readonly CgroupWrite[]): void {
 }
 
 /**
- * Removes the cgroup from every hierarchy, with the cgroups that were made below it. Shared parents stay. One that is
- * missing is removed already. Goes on after a failure.
+ * Removes the cgroup from every hierarchy, with the cgroups that were made below it. Shared parents stay. A missing cgroup counts
+ * as removed. Goes on after a failure.
  * @throws AggregateError of LighterError ("kernel"): EBUSY while processes are in it.
  */
 export function removeCgroup(host: CgroupHost, cgroupsPath: string): void {
@@ -157,7 +158,7 @@ function runStep(host: CgroupHost, step: ParentStep): void {
   }
 }
 
-/** Errnos by which a kernel says that it cannot hand down one controller: cpu, say, with real-time tasks around. */
+/** Errors by which a kernel says that it cannot hand down a controller: for instance cpu while there are real-time tasks. */
 const CANNOT_ENABLE = ["EINVAL", "ENOENT", "EOPNOTSUPP"];
 
 function enableControllers(host: CgroupHost, step: ParentStep & { kind: "enable" }): void {
@@ -173,7 +174,7 @@ function enableControllers(host: CgroupHost, step: ParentStep & { kind: "enable"
   } catch (error) {
     if (!CANNOT_ENABLE.includes(errnoOf(error))) throw error;
   }
-  // It was all or nothing. Now each for itself.
+  // All at once failed and changed nothing: try each by itself.
   for (const controller of missing) {
     try {
       writeFile(step.file, `+${controller}`);
@@ -185,7 +186,7 @@ function enableControllers(host: CgroupHost, step: ParentStep & { kind: "enable"
 
 function makeRoom({ v2 }: CgroupHost, directory: string): void {
   const isTop = directory === v2?.mountPoint;
-  if (isTop && v2.isHierarchyRoot) return; // which alone may hold both
+  if (isTop && v2.isHierarchyRoot) return; // the root alone may hold both
   if (parsePids(readFileSync(`${directory}/cgroup.procs`, "utf8")).length === 0) return;
   if (!isTop)
     throw new LighterError("kernel", `hand controllers down from cgroup "${directory}": EBUSY`, {
@@ -204,7 +205,7 @@ function evacuate(top: string): void {
       try {
         writeFile(`${top}/${EVACUATED}/cgroup.procs`, String(pid));
       } catch (error) {
-        if (errnoOf(error) !== "ESRCH") throw error; // it has ended meanwhile
+        if (errnoOf(error) !== "ESRCH") throw error; // the process has ended meanwhile
       }
     }
   }

@@ -1,18 +1,19 @@
+/** Signals the processes of a cgroup one by one, and no others. */
 import { closeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { openPidfd, signalPidfd } from "../sys/pidfd.ts";
 import { readPids } from "./stats.ts";
 
-/** Each takes an fd meanwhile. */
+/** How many processes are signalled at a time: each takes an fd meanwhile. */
 const BATCH_COUNT = 64;
 
 /**
- * Sends a signal to the processes of a cgroup and those below it, as they are now. A number that is read from a file may be another
- * process's by the time of the signal, one of the host's: so each is held by a pidfd, and listed once more, before it is signalled.
- * Returns how many were listed.
+ * Sends a signal to the present processes of a cgroup and those below it, and returns how many were listed. By the time of the
+ * signal, a pid that was read from a file may be another process's, one of the host's: so each process is held by a pidfd, and
+ * must be listed once more, before it is signalled.
  */
 export function signalProcesses(directory: string, signal: number, read = readPids): number {
-  const pids = read(directory).filter((pid) => pid > 0); // 0: of a pid namespace that is not ours
+  const pids = read(directory).filter((pid) => pid > 0); // 0: a process of another pid namespace
   for (let start = 0; start < pids.length; start += BATCH_COUNT)
     signalBatch(() => read(directory), pids.slice(start, start + BATCH_COUNT), signal);
   return pids.length;
@@ -29,7 +30,9 @@ function signalBatch(list: () => number[], pids: readonly number[], signal: numb
   }
 }
 
-/** A number that is a thread's by now was a process that has ended. Source: pidfd_open(2); since Linux 6.15 that is ENOENT. */
+/**
+ * Errors that mean the process has ended. EINVAL: the pid is a thread's by now (ENOENT since Linux 6.15). Source: pidfd_open(2).
+ */
 const ENDED: ReadonlySet<string> = new Set(["ESRCH", "EINVAL", "ENOENT"]);
 
 function unlessEnded(work: () => void): void {

@@ -1,3 +1,4 @@
+/** Reads what cgroups count: CPU time, memory, block I/O, processes, OOM kills. */
 import { readdirSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import type { CgroupHost, ReadText } from "./host.ts";
@@ -5,7 +6,7 @@ import { locateController, readHostText } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";
 import type { CurrentLimits } from "./resource-writes.ts";
 
-/** Counters of one block device. */
+/** The counters of one block device. */
 export interface BlockIoStats {
   major: number;
   minor: number;
@@ -15,7 +16,7 @@ export interface BlockIoStats {
   writeOperations: number;
 }
 
-/** What a controller that the host does not have would tell is 0 or absent. */
+/** A cgroup's counters. Those of a controller that the host does not have are 0 or absent. */
 export interface CgroupStats {
   cpu: {
     usageNs: number;
@@ -27,20 +28,22 @@ export interface CgroupStats {
   };
   memory: {
     usageBytes: number;
-    /** Absent: unlimited. */
+    /** Absent if unlimited. */
     limitBytes?: number;
-    /** Since Linux 5.19 on v2. */
+    /** Exists on v2 since Linux 5.19. */
     maxUsageBytes?: number;
-    /** memory.stat, as the kernel spells it; bigints where a number would round, such as v1's limits that are none. */
+    /**
+     * The content of memory.stat, as the kernel spells it; bigints where a number would round, such as v1's value for "no limit".
+     */
     stat: Record<string, number | bigint>;
   };
-  pids: { current: number /** Absent: unlimited. */; limit?: number };
+  pids: { current: number /** absent if unlimited */; limit?: number };
   io: BlockIoStats[];
 }
 
 /**
- * "key value" lines: memory.stat, cpu.stat, memory.events, memory.oom_control. Other lines are left out.
- * Values above 2^53 lose their last digits: of nanoseconds, after 104 days of CPU time, a few.
+ * Parses "key value" lines: memory.stat, cpu.stat, memory.events, memory.oom_control. Other lines are left out. Values above 2^53
+ * lose their last digits: nanoseconds do after 104 days of CPU time.
  */
 export function parseFlatKeyed(text: string): Record<string, number> {
   const values: Record<string, number> = Object.create(null);
@@ -55,22 +58,22 @@ function parseExact(text: string): Record<string, number | bigint> {
   return values;
 }
 
-/** One number. "max", blank and anything else is undefined. */
+/** Parses one number. "max", blank and anything else is undefined. */
 function parseSingle(text: string | undefined): number | undefined {
   const match = /^\s*(\d+)\s*$/.exec(text ?? "");
   return match === null ? undefined : Number(match[1]);
 }
 
-/** v1 writes "unlimited" as the largest multiple of the page size below 2^63. */
+/** The least value that means "unlimited" on v1, which writes the largest multiple of the page size below 2^63. */
 const UNLIMITED_V1 = 2 ** 62;
 
-/** A limit of memory or tasks: undefined if there is none ("max", or v1's huge number). */
+/** Parses a limit of memory or tasks: undefined if there is none ("max", or v1's huge number). */
 export function parseLimit(text: string | undefined): number | undefined {
   const value = parseSingle(text);
   return value === undefined || value >= UNLIMITED_V1 ? undefined : value;
 }
 
-/** v2 io.stat: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0". */
+/** Parses v2's io.stat: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0". */
 export function parseIoStat(text: string): BlockIoStats[] {
   const stats: BlockIoStats[] = [];
   for (const line of text.split("\n")) {
@@ -89,7 +92,7 @@ export function parseIoStat(text: string): BlockIoStats[] {
   return stats;
 }
 
-/** v1 blkio.throttle.io_service_bytes and io_serviced ("8:0 Read 123"), both with totals that are left out. */
+/** Parses v1's blkio.throttle.io_service_bytes and io_serviced ("8:0 Read 123"), without their totals. */
 export function parseBlkio(serviceBytes: string, serviced: string): BlockIoStats[] {
   const devices = new Map<string, BlockIoStats>();
   const collect = (text: string, read: "readBytes" | "readOperations", write: "writeBytes" | "writeOperations") => {
@@ -131,8 +134,8 @@ export function wasOomKilled(texts: readonly string[]): boolean {
 }
 
 /**
- * Every process of the cgroup and the cgroups below it, in one hierarchy. A missing cgroup has none.
- * A snapshot: processes come and go while it is read.
+ * Every process of the cgroup and the cgroups below it, in one hierarchy. A missing cgroup has none. The list is a snapshot:
+ * processes come and go while it is read.
  */
 export function readPids(directory: string): number[] {
   const pids = parsePids(readProcs(directory));
@@ -140,7 +143,7 @@ export function readPids(directory: string): number[] {
   return pids;
 }
 
-/** A threaded cgroup has no list: its processes are in that of the one above it whose threads it divides. */
+/** Reads cgroup.procs. A threaded cgroup has none: its processes are listed in the cgroup above it whose threads it divides. */
 function readProcs(directory: string): string {
   try {
     return readHostText(`${directory}/cgroup.procs`) ?? "";
@@ -150,7 +153,7 @@ function readProcs(directory: string): string {
   }
 }
 
-/** Names of the cgroups directly below; none if it is missing. */
+/** The names of the cgroups directly below; none if the cgroup is missing. */
 export function childDirectories(directory: string): string[] {
   try {
     return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
@@ -162,7 +165,9 @@ export function childDirectories(directory: string): string[] {
   }
 }
 
-/** Counters of the cgroup `cgroupsPath`. Missing files, of a cgroup that has gone or a kernel without, read as 0. */
+/**
+ * The counters of the cgroup `cgroupsPath`. A file that is missing, since the cgroup has gone or the kernel lacks it, reads as 0.
+ */
 export function readStats(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CgroupStats {
   const path = parseCgroupsPath(cgroupsPath).join("/");
   const open = (controller: string) => {
@@ -212,7 +217,7 @@ const MEMORY_FILES = {
     usage: "memory.usage_in_bytes",
     limit: "memory.limit_in_bytes",
     peak: "memory.max_usage_in_bytes",
-    swapUsage: "memory.memsw.usage_in_bytes", // with what is not swapped out
+    swapUsage: "memory.memsw.usage_in_bytes", // includes what is not swapped out
   },
   2: { usage: "memory.current", limit: "memory.max", peak: "memory.peak", swapUsage: "memory.swap.current" },
 } as const;
@@ -242,7 +247,7 @@ function readIo({ version, text }: Files): BlockIoStats[] {
   );
 }
 
-/** CPU time by CPU, in nanoseconds. Undefined on v2, which does not count it. */
+/** CPU time per CPU, in nanoseconds. Undefined on v2, which does not count it. */
 export function readPerCpuUsage(
   host: CgroupHost,
   cgroupsPath: string,
@@ -254,7 +259,7 @@ export function readPerCpuUsage(
   return text?.match(/\d+/g)?.map(Number) ?? [];
 }
 
-/** How often memory was asked for beyond the limit. */
+/** How often the cgroup asked for memory beyond its limit. */
 export function readMemoryFailures(
   host: CgroupHost,
   cgroupsPath: string,
@@ -266,7 +271,7 @@ export function readMemoryFailures(
   return place.version === 1 ? parseSingle(text("memory.failcnt")) : parseFlatKeyed(text("memory.events") ?? "").oom;
 }
 
-/** What `planUpdate` needs to know of the live cgroup. */
+/** The limits of a live cgroup that `planUpdate` needs to know. */
 export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): CurrentLimits {
   const path = parseCgroupsPath(cgroupsPath).join("/");
   const current: CurrentLimits = {};
@@ -283,7 +288,7 @@ export function readCurrentLimits(host: CgroupHost, cgroupsPath: string, read: R
   const cpu = locateController(host, "cpu");
   if (cpu !== undefined) {
     const text = read(`${cpu.mountPoint}/${path}/${cpu.version === 1 ? "cpu.cfs_quota_us" : "cpu.max"}`);
-    // "50000 100000", "max 100000" or, on v1, "-1".
+    // The file says "50000 100000", "max 100000" or, on v1, "-1".
     if (text !== undefined) current.cpuQuotaUs = parseSingle(text.split(" ")[0]) ?? -1;
   }
   return current;

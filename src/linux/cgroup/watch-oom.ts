@@ -1,3 +1,4 @@
+/** Notices when a cgroup runs out of memory, without polling. */
 import { closeSync, existsSync, openSync, watch } from "node:fs";
 import { openEventFd, takeSignals } from "../sys/eventfd.ts";
 import type { CgroupHost } from "./host.ts";
@@ -6,19 +7,20 @@ import { parseCgroupsPath } from "./path.ts";
 import { parseFlatKeyed } from "./stats.ts";
 import { writeCgroupFile } from "./write-file.ts";
 
-/** The kernel's word for none is the largest number of whole pages in 63 bits. */
+/** The kernel's number for "no limit" is at least this: the largest number of whole pages in 63 bits. */
 const NO_LIMIT_BYTES = 1n << 62n;
 
 export interface OomWatch extends Disposable {
-  /** Looks now: of what happened just before the watched cgroup goes, no word may have come yet. */
+  /** Looks now. Before the watched cgroup is removed, this finds OOM kills of which no notice has come yet. */
   check(): void;
 }
 
 /**
- * Calls `onOom` whenever the cgroup has run out of memory: on v2 for each process that the kernel killed for it, on v1
- * also when processes have to wait because killing is turned off. Without a memory controller, never.
+ * Calls `onOom` whenever the cgroup has run out of memory: on v2 for each process that the kernel killed for it, on v1 also when
+ * processes have to wait because killing is turned off. Without a memory controller it is never called.
  * Sources: cgroup-v2.rst, "memory.events" (changes are told to inotify); cgroup-v1/memory.rst, "OOM Control".
- * With `fromBirth` also of what has happened in the cgroup before; `onOom` is never called before this has returned.
+ * With `fromBirth` it is also called for what happened in the cgroup earlier. It is never called before this function has
+ * returned.
  */
 export function watchOom(host: CgroupHost, cgroupsPath: string, onOom: () => void, fromBirth = false): OomWatch {
   const memory = locateController(host, "memory");
@@ -54,14 +56,14 @@ function countKills(file: string): number | undefined {
 }
 
 /**
- * The eventfd is signalled at each OOM, before the kernel kills and counts, and when the cgroup is removed. `isSignalled`: it has been
- * already; of that `tell` is not called.
+ * Calls `tell` when the eventfd is signalled: at each OOM, before the kernel kills and counts, and when the cgroup is removed.
+ * `isSignalled` says that it has been signalled already; `tell` is not called for that.
  */
 function watchV1(directory: string, file: string, tell: () => void): { event: Disposable; isSignalled: boolean } {
   const control = `${directory}/cgroup.event_control`;
   let isSignalled = false;
   const ask = (eventFd: number) => {
-    const fileFd = openSync(file, "r"); // only for as long as the kernel reads which it is
+    const fileFd = openSync(file, "r"); // open only until the kernel has read which file it is
     try {
       writeCgroupFile(control, `${eventFd} ${fileFd}`, "ask to be told when memory runs out");
     } finally {
@@ -77,14 +79,14 @@ function watchV1(directory: string, file: string, tell: () => void): { event: Di
 }
 
 /**
- * False: the cgroup has gone, or nothing limits its memory, so that there is nothing to watch, which takes an fd on v1. On v2, where it takes none,
- * always true.
+ * Whether the cgroup's memory is limited, so that there is something to watch. On v1, where watching takes an fd, it is false
+ * without a limit or if the cgroup has gone; on v2, where it takes none, always true.
  */
 export function mayRunOut(host: CgroupHost, cgroupsPath: string): boolean {
   const memory = locateController(host, "memory");
   if (memory?.version !== 1) return memory !== undefined;
   const text = readHostText(`${memory.mountPoint}/${parseCgroupsPath(cgroupsPath).join("/")}/memory.stat`);
-  if (text === undefined) return false; // it has gone
+  if (text === undefined) return false; // the cgroup has gone
   const limit = /^hierarchical_memory_limit (\d+)$/m.exec(text)?.[1];
   return limit === undefined || BigInt(limit) < NO_LIMIT_BYTES;
 }

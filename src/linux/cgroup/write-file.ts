@@ -1,7 +1,10 @@
+/** Writes a value to a file of a cgroup file system. */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 
-/** One write(2) to a file that exists: creating, the default, would turn ENOENT into EPERM on cgroup file systems. */
+/**
+ * Writes by one write(2) to a file that exists: creating it, the default, would turn ENOENT into EPERM on cgroup file systems.
+ */
 export function writeFile(file: string, value: string): void {
   const fd = openSync(file, constants.O_WRONLY);
   try {
@@ -11,7 +14,7 @@ export function writeFile(file: string, value: string): void {
   }
 }
 
-/** `writeFile` that says what it was for. @throws LighterError ("kernel") with the errno */
+/** Writes as `writeFile` does, with an error that says what the write was for. @throws LighterError ("kernel") with the errno */
 export function writeCgroupFile(file: string, value: string, why: string): void {
   try {
     writeFile(file, value);

@@ -1,21 +1,22 @@
+/** Collects the writes that give a cgroup its limits, and refuses those that the host cannot do. */
 import { LighterError } from "../../base/errors.ts";
 import type { CgroupHost } from "./host.ts";
 import { locateController } from "./host.ts";
 
 /** One write(2) of a whole value to an existing cgroup file, opened O_WRONLY without O_CREAT (see `setup.ts`). */
 export interface CgroupWrite {
-  /** Absolute, on the host. */
+  /** The absolute path on the host. */
   file: string;
   value: string;
-  /** Shown when the write fails: which part of the config asks for it. */
+  /** The part of the config that asks for this, shown when the write fails. */
   why: string;
-  /** Errnos after which to go on as if it had succeeded. */
+  /** Errors that count as success. */
   tolerate?: readonly string[];
-  /** The same setting as the write before, in the file of another kernel: one of the two must succeed. */
+  /** This write makes the same setting as the one before, in another kernel's file: one of the two must succeed. */
   alternative?: true;
 }
 
-/** Where one controller of the cgroup lives. */
+/** The place of one controller of the cgroup. */
 export interface Target {
   controller: string;
   version: 1 | 2;
@@ -25,20 +26,21 @@ export interface Target {
 /** Collects the writes for one cgroup in order, and refuses what the host cannot do. */
 export class WriteList {
   readonly writes: CgroupWrite[] = [];
-  /** Settings that runc, too, takes no notice of. */
+  /** Settings that are ignored, as runc does. */
   readonly warnings: string[] = [];
-  /** Some write goes to one of two files, and which of them exists, if any, is not known. */
+  /** True if a write goes to one of two files and it is not known which of them exists. */
   needsInterfaceFiles = false;
   /** v2 controllers that something was written to. */
   readonly controllersV2 = new Set<string>();
 
   constructor(
     readonly host: CgroupHost,
-    /** Of the cgroup, below each mount point, without a leading slash. */
+    /** The cgroup's path below each mount point, without a leading slash. */
     readonly path: string,
   ) {}
 
   /**
+   * The place of a controller.
    * @param what the config's field, for the message: "memory.limit".
    * @throws LighterError ("not-supported") if no hierarchy has the controller.
    */
@@ -58,7 +60,7 @@ export class WriteList {
   }
 
   /**
-   * `tolerate` with "ENOENT": a file known to be missing is passed over too.
+   * Adds a write. With "ENOENT" in `tolerate`, it is left out if the file is known to be missing.
    * @throws LighterError ("not-supported") if the file is known to be missing.
    */
   add(target: Target, file: string, value: string, what: string, tolerate: readonly string[] = []): void {
@@ -75,8 +77,8 @@ export class WriteList {
   }
 
   /**
-   * Two files that do the same on different kernels: the first that exists here.
-   * If that is not known both are written, each of which may be missing.
+   * Adds a write to the first file that exists here of two that do the same on different kernels. If that is not known, both are
+   * written, and each may be missing.
    * @throws LighterError ("not-supported") if both are known to be missing.
    */
   addEither(target: Target, first: [string, string], second: [string, string], what: string): void {

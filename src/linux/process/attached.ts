@@ -1,4 +1,7 @@
-/** Connections for a process's output and input. Apart from the control connection: not every start has one. */
+/**
+ * Connections to a process's output and input. A file of its own, so that a start which needs only the control connection does
+ * not load it.
+ */
 import { connect as connectSocket, type Socket } from "node:net";
 import {
   ATTACH_CLOSE_STDIN_ON_END,
@@ -11,17 +14,20 @@ import {
 import { idleSocketFd, sendWithFd, shortSocketPath } from "../sys/unix-socket.ts";
 import { encodeFrame } from "./frames.ts";
 
-/** Streams a connection wants; see the ATTACH frame. */
+/** The streams that a connection wants; see the ATTACH frame. */
 interface AttachMask {
   stdin: boolean;
   stdout: boolean;
   stderr: boolean;
   closeStdinOnEnd: boolean;
-  /** Gives a plain socket that gets the output in the connection's place, if it is idle. Called right before. */
+  /**
+   * Returns a plain socket that gets the output in the connection's place, if that socket is idle. Called right before it is
+   * passed.
+   */
   output?: () => Socket;
 }
 
-/** Resolves when connected. The other side may accept later. */
+/** Connects to a unix socket; the other side may accept later. */
 export function connectUnix(longPath: string): Promise<Socket> {
   const { path, close } = shortSocketPath(longPath);
   return new Promise<Socket>((resolve, reject) => {
@@ -35,8 +41,8 @@ export function connectUnix(longPath: string): Promise<Socket> {
 }
 
 /**
- * An ATTACH connection: read output from it, write stdin to it, `end()` it to half-close. What the process writes after
- * `mask.output` was called is not missed.
+ * Opens an ATTACH connection: output is read from it, stdin is written to it, `end()` half-closes it. If the process writes after
+ * `mask.output` was called, nothing of that is missed.
  */
 export async function connectAttached(path: string, mask: AttachMask): Promise<Socket> {
   const socket = await connectUnix(path);
@@ -55,7 +61,7 @@ export async function connectAttached(path: string, mask: AttachMask): Promise<S
     }
     return socket;
   } catch (error) {
-    socket.destroy(); // or the process's output would be held for good
+    socket.destroy(); // otherwise the process's output would be held for good
     throw error;
   }
 }

@@ -1,13 +1,14 @@
+/** The client's end of a supervisor's socket, without node:net. */
 import { shortSocketPath } from "../sys/unix-socket.ts";
 
 /**
- * A client's end of a supervisor's socket. Bun's own sockets: importing node:net costs more time than a whole command of
- * the OCI runtime has.
+ * A client's end of a supervisor's socket. It uses Bun's own sockets: importing node:net takes longer than a whole command of the
+ * OCI runtime may.
  */
 export class ControlSocket {
   #socket: Bun.Socket<undefined> | undefined;
   #closed = false;
-  /** What the kernel did not take yet. */
+  /** Bytes that the kernel has not taken yet. */
   #unsent: Uint8Array[] = [];
 
   private constructor(
@@ -15,7 +16,7 @@ export class ControlSocket {
     private readonly onClose: () => void,
   ) {}
 
-  /** Resolves when connected; the other side may accept later. `onClose` is called once, however it ends. */
+  /** Connects; the other side may accept later. `onClose` is called once, however the connection ends. */
   static async open(
     longPath: string,
     onData: (bytes: Uint8Array) => void,
@@ -67,7 +68,7 @@ export class ControlSocket {
     }
   }
 
-  /** We send nothing more; the other side may. Earlier writes are small: the kernel has them. */
+  /** Closes our direction; the other side may still send. Earlier writes are small, so the kernel has them. */
   end(): void {
     if (!this.#closed) this.#socket?.shutdown();
   }

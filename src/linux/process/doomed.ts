@@ -1,12 +1,13 @@
+/** Recognises processes that were killed but cannot end. */
 import { readdirSync, readFileSync } from "node:fs";
 import { readProcessStat } from "./process-stat.ts";
 
 const SIGKILL_BIT = 1n << 8n;
 
 /**
- * Whether a process was killed and cannot end, as a thread of it waits in the kernel for what may never come: a file system
- * without its server. Nothing of it will ever run again, and what it has open stays so. `startTime`: that of its stat, as another
- * may have its pid. Source: proc_pid_status(5).
+ * Whether a process was killed but cannot end, because a thread of it waits in the kernel for what may never come, such as a file
+ * system without its server. Nothing of it will ever run again, and its files stay open. `startTime` is that of its stat, since
+ * another process may have got its pid. Source: proc_pid_status(5).
  */
 export function isDoomed(pid: number, startTime: number): boolean {
   if (readProcessStat(pid)?.startTime !== startTime) return false;

@@ -1,21 +1,22 @@
+/** Reads the record that a supervisor leaves when its process has ended. */
 import { text } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAGIC, EXIT_MAX_CAPTURE_BYTES, EXIT_VERSION } from "../program/format.ts";
 
-/** What a supervisor writes when its process has ended (the drawing is in program/format.ts). */
+/** What a supervisor writes when its process has ended (program/format.ts draws it). */
 export interface RawExitRecord {
   /** The process's code, or 128 + the signal that ended it. */
   exitCode: number;
   /** 0 if the process ended by itself. */
   signal: number;
-  /** Real time, nanoseconds since 1970. */
+  /** The real time, in nanoseconds since 1970. */
   startedAtNs: bigint;
   finishedAtNs: bigint;
-  /** The captured files' text, one after the other. */
+  /** The text of the captured files, one after the other. */
   captured: string;
 }
 
-/** @throws LighterError ("invalid") for anything that is not a whole record. */
+/** Parses an exit record. @throws LighterError ("invalid") for anything that is not a whole record. */
 export function parseExitRecord(bytes: Uint8Array): RawExitRecord {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < EXIT_HEADER_BYTES || view.getUint32(0, true) !== EXIT_MAGIC)

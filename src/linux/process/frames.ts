@@ -1,3 +1,4 @@
+/** Encodes and decodes the frames of a supervisor's socket. */
 import { LighterError } from "../../base/errors.ts";
 import { EXIT_HEADER_BYTES, EXIT_MAX_CAPTURE_BYTES } from "../program/format.ts";
 
@@ -18,11 +19,14 @@ export function encodeFrame(kind: number, payload: Uint8Array = new Uint8Array(0
   return frame;
 }
 
-/** Splits a byte stream into frames, whatever the chunks' borders. */
+/** Splits a byte stream into frames, however it is cut into chunks. */
 export class FrameReader {
   #pending: Uint8Array = new Uint8Array(0);
 
-  /** @throws LighterError ("internal") if the peer does not speak this protocol. */
+  /**
+   * Takes a chunk and returns the frames that it completes. @throws LighterError ("internal") if the peer does not speak this
+   * protocol.
+   */
   push(chunk: Uint8Array): Frame[] {
     let bytes = chunk;
     if (this.#pending.length > 0) {
@@ -43,7 +47,7 @@ export class FrameReader {
       });
       at += FRAME_HEADER_BYTES + length;
     }
-    this.#pending = Uint8Array.from(bytes.subarray(at)); // not all of the chunk, for as long as the connection lives
+    this.#pending = Uint8Array.from(bytes.subarray(at)); // a copy: a part of the chunk would keep all of it for as long as the connection lives
     return frames;
   }
 }

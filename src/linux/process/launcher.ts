@@ -1,3 +1,4 @@
+/** Starts the launcher on a program. */
 import { closeSync, readSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { FIRST_CARRIED_FD } from "../program/format.ts";
@@ -9,7 +10,8 @@ import type { PlayFailure } from "./supervisor.ts";
 const RECORD_BYTES = 12;
 
 /**
- * Runs the launcher on a program that makes no process, to its end. Returns the op that failed, whose clean-up has been done then.
+ * Runs the launcher on a program that makes no process, and waits for its end. Returns the op that failed, if one did; its
+ * clean-up has then been done.
  * @throws LighterError ("kernel") if the launcher cannot be executed
  */
 export async function playTask(executableFd: number, program: Uint8Array): Promise<PlayFailure | undefined> {
@@ -19,7 +21,7 @@ export async function playTask(executableFd: number, program: Uint8Array): Promi
     const code = await exited;
     const record = new Uint8Array(RECORD_BYTES);
     const length = readSync(resultFd, record, 0, RECORD_BYTES, 0);
-    // Refused, or killed.
+    // The launcher refused the program, or was killed.
     if (length !== RECORD_BYTES) return { opIndex: -1, errno: code === 1 ? "EPROTO" : "ECHILD" };
     const view = new DataView(record.buffer);
     const errno = view.getUint32(8, true);
@@ -30,9 +32,9 @@ export async function playTask(executableFd: number, program: Uint8Array): Promi
 }
 
 /**
- * Runs the launcher on a program: a process of its own session that outlives this one. `executableFd` is a sealed memfd
- * of the launcher, `listenFd` the socket it serves, `moreFds` what it finds from FIRST_CARRIED_FD on; where
- * there is none, the number is kept from being used for another. Returns its pid at once; everything else is said on the socket.
+ * Starts the launcher on a program, in a session of its own: it outlives this process. `executableFd` is a sealed memfd of the
+ * launcher, `listenFd` the socket it serves, `moreFds` the fds it finds from FIRST_CARRIED_FD on; a number without one is kept
+ * from other use. Returns its pid at once; everything else is said on the socket.
  * @throws LighterError ("kernel") if it cannot be executed, or there can be no more processes.
  */
 export function spawnLauncher(
@@ -53,7 +55,7 @@ function launch(
   moreFds: readonly (number | undefined)[],
 ): Bun.Subprocess {
   const programFd = createMemfd("program", program);
-  // The child's fds are set up one after the other: none may be where another one goes that is still needed.
+  // The child's fds are set up one by one: none may have the number of another one that is still needed.
   const copies: number[] = [];
   const above = FIRST_CARRIED_FD + moreFds.length;
   const raised = (fd: number) => {

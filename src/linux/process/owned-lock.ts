@@ -1,6 +1,6 @@
 /**
- * A lock that a process holds as long as it lives, with a note of who that is. What was killed and cannot end (doomed.ts) would
- * hold it for good: its lock file is replaced by another.
+ * A lock that a process holds as long as it lives, with a note of its owner. An owner that was killed and cannot end (doomed.ts)
+ * would hold it for good: so its lock file is replaced by another.
  */
 import {
   closeSync,
@@ -20,25 +20,25 @@ import { readProcessStat } from "./process-stat.ts";
 
 interface LockOwner {
   pid: number;
-  /** See ProcessStat. */
+  /** The start time, as in ProcessStat. */
   startTime: number;
   startedAt: string;
-  /** Whatever it has said. */
+  /** Any text of the owner's. */
   note: string;
 }
 
 interface LockPatience {
-  /** For one that is about to end. */
+  /** How long to wait for an owner that is about to end. */
   endMs: number;
-  /** For one that was killed and does not end. */
+  /** How long to wait for an owner that was killed and does not end. */
   doomedMs: number;
 }
 
 const PAUSE_MS = 50;
 
 /**
- * Takes the lock for the rest of this process's life. Resolves with who had it and cannot end, or null if nobody had.
- * Undefined: somebody has it.
+ * Takes the lock for the rest of this process's life. Resolves with the former owner that cannot end, with null if there was
+ * none, or with undefined if somebody has the lock.
  */
 export async function takeOwnedLock(
   path: string,
@@ -64,7 +64,7 @@ export async function takeOwnedLock(
   }
 }
 
-/** Whether nobody has replaced the file. */
+/** Whether the open file is still the one at `path`. */
 function isAt(path: string, fd: number): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
 }
@@ -85,7 +85,7 @@ function readOwner(path: string): LockOwner | undefined {
     const { pid, startTime, startedAt, note } = JSON.parse(readFileSync(path, "utf8"));
     return { pid: Number(pid), startTime: Number(startTime), startedAt: String(startedAt), note: String(note) };
   } catch {
-    return undefined; // an older one's, or it is just being written
+    return undefined; // it is an older owner's, or is just being written
   }
 }
 
@@ -98,7 +98,7 @@ async function staysDoomed({ pid, startTime }: LockOwner, forMs: number): Promis
   return false;
 }
 
-/** One at a time, by the directory's lock. False: another process was faster. */
+/** Replaces the lock file; the directory's lock lets one process do so at a time. Resolves with false if another was faster. */
 async function replace(path: string, oldFd: number, note: string): Promise<boolean> {
   const directoryFd = openSync(dirname(path), "r");
   try {

@@ -1,15 +1,16 @@
+/** Reads /proc/PID/stat. */
 import { readFileSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 
 export interface ProcessStat {
-  /** One letter. */
+  /** The state, as one letter. */
   state: string;
   parent: number;
-  /** Clock ticks since boot: tells a process from another one that has got its pid. */
+  /** The start in clock ticks since boot, which tells a process from a later one with its pid. */
   startTime: number;
 }
 
-/** Undefined: there is no such process. Source: proc_pid_stat(5). */
+/** Reads a process's stat; undefined if there is no such process. Source: proc_pid_stat(5). */
 export function readProcessStat(pid: number): ProcessStat | undefined {
   let stat: string;
   try {

@@ -1,8 +1,9 @@
+/** Runs programs of the host. */
 import { spawn } from "node:child_process";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { PROGRAM_OUTPUT_MAX_BYTES, PROGRAM_TIMEOUT_MS } from "../../base/limits.ts";
 
-/** Where the host's own programs are, whatever we were started with. */
+/** The directories of the host's programs, whatever PATH this process was started with. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 interface ProgramResult {
@@ -12,7 +13,7 @@ interface ProgramResult {
 }
 
 /**
- * Runs a program of the host to its end. `input` is what it reads.
+ * Runs a program of the host and waits for its end. It reads `input`.
  * @throws LighterError "internal" if it cannot be run, takes too long, writes too much or dies of a signal
  */
 export function runProgram(name: string, args: readonly string[], input = ""): Promise<ProgramResult> {

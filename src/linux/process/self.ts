@@ -1,32 +1,35 @@
-/** Starts this program again, as a helper that we talk to. */
+/** Starts this program once more, as a helper process. */
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 
 export interface SelfProcess {
   pid: number;
-  /** Throws nothing: what is written to a process that has ended is lost. */
+  /** Writes to the process's stdin. Throws nothing: bytes for a process that has ended are lost. */
   write(text: string): void;
-  /** Ends its stdin. */
+  /** Closes the process's stdin. */
   closeInput(): void;
   output: AsyncIterable<Uint8Array>;
   kill(): void;
-  /** Resolves when it has ended and its resources are free. */
+  /** Resolves when the process has ended and its resources are free. */
   ended: Promise<void>;
 }
 
-/** Where this program begins when it runs from source. */
+/** The program's first file, when it runs from source. */
 const ENTRY_PATH = join(import.meta.dirname, "../../main.ts");
 
-/** The compiled program, which is at `executablePath`; from source, bun with its first file. */
+/** The command that starts this program: the executable at `executablePath` or, from source, bun with the first file. */
 export function selfCommand(executablePath: string): string[] {
   if (import.meta.dirname.startsWith("/$bunfs/")) return [executablePath];
   return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", ENTRY_PATH];
 }
 
-/** stderr is ours, and so are the fds: from its fd 3 on, it has them as long as it lives. @throws LighterError ("kernel"). */
+/**
+ * Starts a helper. It has our stderr, and `fds` from its fd 3 on; those must stay open as long as it lives. @throws LighterError
+ * ("kernel").
+ */
 export function spawnSelf(args: readonly string[], fds: readonly number[]): SelfProcess {
   try {
-    // The one that is running, even if another file has its name by now.
+    // The program that is running, even if another file has its name by now.
     const child = Bun.spawn([...selfCommand("/proc/self/exe"), ...args], {
       stdio: ["pipe", "pipe", "inherit", ...fds],
       cwd: "/",
@@ -50,7 +53,7 @@ export function spawnSelf(args: readonly string[], fds: readonly number[]): Self
 
 export type SelfOnSocket = Pick<SelfProcess, "output" | "kill" | "ended">;
 
-/** The same, with `socketFd` as its stdin, which is the caller's to close. */
+/** Starts a helper with `socketFd` as its stdin, which the caller closes. */
 export function spawnSelfOn(args: readonly string[], socketFd: number): SelfOnSocket {
   try {
     const child = Bun.spawn([...selfCommand("/proc/self/exe"), ...args], {

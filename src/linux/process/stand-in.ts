@@ -1,4 +1,4 @@
-/** This process goes on as the launcher, which plays a program in it: the same pid, stdio and working directory. */
+/** Replaces this process by the launcher, which plays a program in it: with the same pid, stdio and working directory. */
 import { LighterError } from "../../base/errors.ts";
 import { FRAME, PROGRAM_FD } from "../program/format.ts";
 import { errnoText } from "../sys/errno.ts";
@@ -11,14 +11,16 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const SIG_BLOCK = 0;
 const SIG_SETMASK = 2;
-/** More than any libc's sigset_t, of which the kernel's is the beginning. */
+/** Room for any libc's sigset_t; the kernel's is its beginning. */
 const SIGNAL_SET_BYTES = 128;
 
-/** A control connection to the supervisor of this socket, which may accept it later: for a stand-in, nobody else reads it. */
+/**
+ * Connects to the supervisor of this socket for a stand-in, which alone reads the connection; the supervisor may accept later.
+ */
 export function connectControl(socketPath: string): number {
   const fd = connectUnixFd(socketPath);
   const frame = encodeFrame(FRAME.CONTROL);
-  libc.write(fd, frame, frame.length); // whoever has gone already ends the connection
+  libc.write(fd, frame, frame.length); // a supervisor that has gone has closed the connection
   return fd;
 }
 
@@ -26,18 +28,18 @@ interface StandInProcess {
   /** A sealed memfd of the launcher. */
   executableFd: number;
   program: Uint8Array;
-  /** Open fds that the program names, besides stdio. */
+  /** Open fds that the program names, apart from stdio. */
   fds: readonly number[];
-  /** Those that it passes on are blocked from now on; bit n - 1 is signal n. */
+  /** Signals that the stand-in passes on; they are blocked from now on. Bit n - 1 is signal n. */
   signalMask: number;
   argv: readonly string[];
   env: readonly string[];
 }
 
 /**
- * Prepares for it. The function it returns does it, or throws LighterError ("kernel"): then nothing has changed but stdin.
- * Signals that come meanwhile are mostly there for the program: those that another thread of ours gets until execve(2) has
- * ended it do what they do to a program that does not handle them.
+ * Prepares a stand-in. The returned function becomes it, or throws LighterError ("kernel") and has changed nothing but stdin.
+ * Signals that come meanwhile mostly wait for the program; one that another thread of ours gets before execve(2) ends that thread
+ * does what it does to a program without a handler.
  */
 export function prepareStandIn({ executableFd, program, fds, signalMask, argv, env }: StandInProcess): () => never {
   const programFd = createMemfd("program", program);
@@ -57,7 +59,7 @@ export function prepareStandIn({ executableFd, program, fds, signalMask, argv, e
   };
 }
 
-/** As execve(2) has them; the strings are to live as long as the pointers are used. */
+/** Encodes strings as execve(2) takes them; `strings` must live as long as `pointers` are used. */
 function stringVector(texts: readonly string[]): { pointers: BigUint64Array; strings: Uint8Array[] } {
   const strings = texts.map(cString);
   return { pointers: BigUint64Array.from([...strings.map(address), 0n]), strings };

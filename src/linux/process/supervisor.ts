@@ -1,3 +1,4 @@
+/** Talks to a container's supervisor. */
 import { LighterError } from "../../base/errors.ts";
 import { SIGKILL } from "../../base/signals.ts";
 import { FRAME, OP_INDEX_UNKNOWN } from "../program/format.ts";
@@ -6,13 +7,16 @@ import { ControlSocket } from "./control-socket.ts";
 import { parseExitRecord, type RawExitRecord } from "./exit-record.ts";
 import { encodeFrame, type Frame, FrameReader } from "./frames.ts";
 
-/** The start failed at this op, with this errno; index -1: the child died, or the launcher refused the program. */
+/** The op at which a start failed, and its errno. Index -1: the child died, or the launcher refused the program. */
 export interface PlayFailure {
   opIndex: number;
   errno: string;
 }
 
-/** Thrown by `created`, `started` and `start` when the launcher reports a failed op. The caller, who has the program, words it. */
+/**
+ * Thrown by `created`, `started` and `start` when the launcher reports a failed op. The caller has the program and words the
+ * message.
+ */
 export class PlayError extends Error {
   override readonly name = "PlayError";
   constructor(readonly failure: PlayFailure) {
@@ -26,10 +30,7 @@ function settled<T>(): PromiseWithResolvers<T> {
   return resolvers;
 }
 
-/**
- * The control connection to a supervisor: its events, and requests answered in order.
- * The process lives on when the connection closes.
- */
+/** The control connection to a supervisor: events, and requests answered in order. The process lives on when it closes. */
 export class SupervisorConnection {
   #socket: ControlSocket | undefined;
   readonly #reader = new FrameReader();
@@ -41,13 +42,13 @@ export class SupervisorConnection {
   readonly #exited = settled<RawExitRecord>();
   readonly #closed = settled<void>();
 
-  /** The process's pid, once execve(2) has succeeded. */
+  /** Resolves with the process's pid once execve(2) has succeeded. */
   readonly started = this.#started.promise;
   /** Rejects ("unavailable") when the connection ends without an exit record. */
   readonly exited = this.#exited.promise;
   /** Resolves when the supervisor has gone, or after `disconnect`. */
   readonly closed = this.#closed.promise;
-  /** Called when files of the log have got new names; not for each time, if there are many. */
+  /** Called when the log's files have got new names; once for several times in quick succession. */
   onRotated: () => void = () => {};
 
   private constructor() {}
@@ -107,7 +108,7 @@ export class SupervisorConnection {
     this.#exited.reject(error);
   }
 
-  /** The op that failed, if one has. */
+  /** The op that failed, or undefined if none has. */
   get failedOp(): PlayError | undefined {
     return this.#failure instanceof PlayError && this.#failure.failure.opIndex >= 0 ? this.#failure : undefined;
   }
@@ -121,7 +122,7 @@ export class SupervisorConnection {
     return this.#pauses[index]!;
   }
 
-  /** The process's pid, once it waits at its pause number `index`, from 0, for START or RELEASE. */
+  /** Resolves with the process's pid once it waits for START or RELEASE at its pause `index`, counted from 0. */
   paused(index: number): Promise<number> {
     return this.#pause(index).promise;
   }
@@ -133,7 +134,7 @@ export class SupervisorConnection {
     this.#closed.resolve();
   }
 
-  /** errno name of the supervisor's answer, or "" for success. */
+  /** Sends a request and resolves with the errno name of the answer, or "" for success. */
   async #request(kind: number, payload?: Uint8Array): Promise<string> {
     if (this.#socket === undefined || this.#socket.closed)
       throw new LighterError("unavailable", "the supervisor is gone");
@@ -162,7 +163,7 @@ export class SupervisorConnection {
     return this.#request(FRAME.CLOSE_STDIN);
   }
 
-  /** @throws PlayError if the process failed while it waited */
+  /** Lets a waiting process start. @throws PlayError if the process failed while it waited */
   async start(): Promise<string> {
     try {
       return await this.#request(FRAME.START);

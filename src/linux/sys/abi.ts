@@ -11,7 +11,7 @@ export const SOL_SOCKET = 1;
 export const SO_ATTACH_FILTER = 26;
 export const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 
-/** sizeof sun_path, with its NUL. Source: unix(7). */
+/** The size of sun_path, with its NUL. Source: unix(7). */
 export const SUN_PATH_BYTES = 108;
 
 export const AT_FDCWD = -100;

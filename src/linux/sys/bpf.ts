@@ -1,9 +1,10 @@
+/** bpf(2), which loads and attaches eBPF programs. */
 import { address, check, libc } from "./libc.ts";
 
 const SYS_BPF = process.arch === "arm64" ? 280n : 321n;
 
 /**
- * bpf(2). `attributes` is a `union bpf_attr`, in which the addresses of `pointers` are filled in.
+ * Calls bpf(2). `attributes` is a `union bpf_attr`; the addresses of `pointers` are filled in.
  * @throws LighterError ("kernel"), which says `what` was to be done
  */
 export function bpf(

@@ -1,3 +1,4 @@
+/** Datagrams to unix sockets, which Bun and Node cannot send. */
 import { closeSync } from "node:fs";
 import { utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -8,8 +9,8 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
 /**
- * One datagram to a unix socket; "@name" is an abstract one. Does not wait for a full receiver.
- * @throws LighterError ("kernel"): "ENOENT" or "ECONNREFUSED" if nobody listens, "EAGAIN" if its queue is full,
+ * Sends one datagram to a unix socket; "@name" is an abstract one. Does not wait while the receiver's queue is full.
+ * @throws LighterError ("kernel"): "ENOENT" or "ECONNREFUSED" if nobody listens, "EAGAIN" if the queue is full,
  *   "EMSGSIZE" beyond what a datagram may hold (net.core.wmem_default)
  */
 export function sendDatagram(path: string, bytes: Uint8Array): void {

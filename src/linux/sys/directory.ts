@@ -1,4 +1,4 @@
-/** Directories by fd, a piece at a time: a container may have made one of ten million names. */
+/** Reads directories by fd and piece by piece: a container may have made one with ten million names. */
 
 import { closeSync } from "node:fs";
 import { AT_EMPTY_PATH, AT_FDCWD } from "./abi.ts";
@@ -15,20 +15,20 @@ const libc = libcSymbols({
 
 export interface DirectoryEntry {
   name: BytePath;
-  /** Undefined: this file system does not say. */
+  /** Whether it is a directory, or undefined if this file system does not say. */
   isDirectory: boolean | undefined;
 }
 
 const DT_UNKNOWN = 0;
 const DT_DIR = 4;
-/** `d_ino`, `d_off`, `d_reclen`, `d_type`; then the name. Source: getdents64(2). */
+/** Offsets in a record of getdents64(2): `d_ino`, `d_off`, `d_reclen`, `d_type`, then the name. */
 const LENGTH_AT = 16;
 const TYPE_AT = 18;
 const NAME_AT = 19;
 
 const entries = Buffer.alloc(64 * 1024);
 
-/** The next entries, without "." and ".."; none at the end, and none of a directory that was removed. */
+/** Reads the next entries, without "." and "..". Returns none at the end, and none for a directory that was removed. */
 export function readEntries(directoryFd: number): DirectoryEntry[] {
   for (;;) {
     const length = Number(libc.getdents64(directoryFd, entries, entries.length));
@@ -49,12 +49,12 @@ export function readEntries(directoryFd: number): DirectoryEntry[] {
   }
 }
 
-/** What is read next is from the beginning. */
+/** Lets the next read begin at the first entry. */
 export function rewind(directoryFd: number): void {
   check(libc.lseek(directoryFd, 0, 0), "lseek(2)");
 }
 
-/** False for what is no directory, too. */
+/** Whether the path is a directory without entries. False for anything that is not a directory. */
 export function isEmptyDirectory(path: string): boolean {
   const fd = tryOpenat(AT_FDCWD, bytePath(path), O_RDONLY | O_DIRECTORY);
   if (fd < 0) return false;
@@ -69,7 +69,7 @@ export interface EntryStat {
   kind: "file" | "directory" | "other";
   sizeBytes: number;
   linkCount: number;
-  /** Of the file, on this host. */
+  /** Tells this file from every other one on this host. */
   identity: string;
 }
 
@@ -80,7 +80,7 @@ const WANTED = 0x1 | 0x4 | 0x100 | 0x200;
 const name0 = Buffer.alloc(PATH_MAX + 1);
 const statBuffer = Buffer.alloc(256);
 
-/** What an entry is, its own symlink not followed; "" is the directory itself. Undefined: it is not there. */
+/** What an entry is, or undefined if it does not exist. A symlink is not followed; "" is the directory itself. */
 export function statEntry(directoryFd: number, name: string): EntryStat | undefined {
   name0[name0.write(name, 0, PATH_MAX, "latin1")] = 0;
   const flags = name === "" ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT;

@@ -13,7 +13,7 @@ const NAMES = [
   "ENOTRECOVERABLE ERFKILL",
 ];
 
-/** Made when the first of them is asked for: a table that each process made when it starts would cost it 0.2 ms. */
+/** The names by number, made at their first use: at the start of every process that would cost 0.2 ms. */
 let names: string[] | undefined;
 
 function allNames(): string[] {
@@ -26,14 +26,17 @@ export function errnoName(value: number): string {
   return name === "-" ? `errno ${value}` : name;
 }
 
-/** @throws TypeError for a name Linux does not have. */
+/**
+ * The number of an errno's name.
+ * @throws TypeError for a name Linux does not have
+ */
 export function errnoNumber(name: string): number {
   const value = allNames().indexOf(name);
   if (value <= 0) throw new TypeError(`no errno is called "${name}"`);
   return value;
 }
 
-/** strerror(3) texts of the errors a container start meets; the name for others. */
+/** The texts of strerror(3) for errors that a container's start meets; other errors are shown by their name. */
 const TEXTS: Record<string, string> = {
   EPERM: "operation not permitted",
   ENOENT: "no such file or directory",

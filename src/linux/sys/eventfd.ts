@@ -1,3 +1,4 @@
+/** eventfd(2): signals from the kernel, heard without a thread that waits. */
 import { closeSync, readSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { check, libc } from "./libc.ts";
@@ -6,12 +7,13 @@ const SYS_EVENTFD2 = process.arch === "arm64" ? 19n : 290n;
 const EFD_CLOEXEC_NONBLOCK = 0x80000n | 0x800n;
 
 /**
- * An eventfd(2) whose counter goes back to 0 with each call of `onSignal`: once or more signalled. No thread waits for it. `use` says to
- * somebody which it is: its number is another one's afterwards.
+ * Opens an eventfd(2). `onSignal` is called once it has been signalled, one or more times; its counter is then 0 again. No thread
+ * waits for it. `use` hands the fd to whoever is to signal it, and must do so before it returns: later the number is another
+ * file's.
  */
 export function openEventFd(onSignal: () => void, use: (fd: number) => void): Disposable {
   const fd = check(libc.syscall(SYS_EVENTFD2, 0n, EFD_CLOEXEC_NONBLOCK, 0n, 0n, 0n), "eventfd2(2)");
-  const reader = Bun.file(fd).stream().getReader(); // has a duplicate of its own
+  const reader = Bun.file(fd).stream().getReader(); // it has a duplicate of its own
   let isOpen = true;
   const follow = async () => {
     while (isOpen) {
@@ -35,7 +37,7 @@ export function openEventFd(onSignal: () => void, use: (fd: number) => void): Di
   return { [Symbol.dispose]: close };
 }
 
-/** Whether the eventfd has been signalled; its counter is 0 then. */
+/** Sets the eventfd's counter to 0 and returns whether it had been signalled. */
 export function takeSignals(fd: number): boolean {
   try {
     return readSync(fd, new Uint8Array(8)) > 0;

@@ -1,10 +1,11 @@
+/** Exclusive locks on open files, by flock(2). */
 import { errnoOf } from "../../base/errors.ts";
 import { LOCK_EX } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 
 const LOCK_NB = 4;
 
-/** Takes the exclusive lock of the open file, waiting for whoever has it. The fd's end releases it. (flock(2)) */
+/** Takes the exclusive lock of the open file, waiting for whoever has it. Closing the fd releases it. (flock(2)) */
 export function lockExclusive(fd: number): void {
   for (;;) {
     try {
@@ -16,7 +17,7 @@ export function lockExclusive(fd: number): void {
   }
 }
 
-/** The same without waiting; false if another open file has it. */
+/** Takes the lock as `lockExclusive` does, but does not wait: returns false if another open file has it. */
 export function tryLockExclusive(fd: number): boolean {
   try {
     check(libc.flock(fd, LOCK_EX | LOCK_NB), "flock(2)");
@@ -30,8 +31,8 @@ export function tryLockExclusive(fd: number): boolean {
 const PAUSE_MS = 5;
 
 /**
- * The same, waiting `patienceMs` at most. A process that was killed while it started another one is seen to have ended,
- * and its lock is still held for a moment: the half-born child has all its fds until its execve(2) closes them.
+ * Takes the lock as `lockExclusive` does, but waits for `patienceMs` at most. When a process is killed while it starts another
+ * one, its lock is held for a moment after its end: the child has all its fds until its execve(2) closes them.
  */
 export async function lockExclusiveWithin(fd: number, patienceMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + patienceMs;

@@ -1,4 +1,4 @@
-/** Making files as somebody else. */
+/** Makes files that belong to another user. */
 
 import { LighterError } from "../../base/errors.ts";
 import { check } from "./libc.ts";
@@ -13,12 +13,12 @@ const libc = libcSymbols({
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;
 const SECBIT_NO_SETUID_FIXUP = 4n;
-/** No id: the call changes nothing, and returns what is so. */
+/** An id that is none: the call changes nothing and returns the current id. */
 const ASK = 0xffff_ffff;
 
 /**
- * What `act` makes belongs to these ids, as the caller's new files belong to the caller; its rights stay ours. `act` is
- * synchronous and starts no process, which would have our ids. Of this thread only.
+ * Runs `act` so that the files it makes belong to these ids; our rights stay. `act` is synchronous and must not start a process,
+ * which would have those ids. Affects this thread only.
  * Sources: setfsuid(2), which returns no errors; capabilities(7), "SECBIT_NO_SETUID_FIXUP".
  */
 export function makingFilesAs<T>(uid: number, gid: number, act: () => T): T {

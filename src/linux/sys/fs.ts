@@ -15,7 +15,7 @@ import { errnoName, errnoText } from "./errno.ts";
 import { lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
 
-/** One char a byte; no NUL. */
+/** A path as bytes: one char for each byte, and no NUL. */
 export type BytePath = string & { readonly __brand: "BytePath" };
 
 const libc = libcSymbols({
@@ -49,14 +49,14 @@ export const O_CLOEXEC = 0o2000000;
 export const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 export const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK } = constants;
 
-/** openat2(2). */
+/** Bits of `resolve` for openat2(2). */
 export const RESOLVE_NO_XDEV = 0x01n;
 export const RESOLVE_NO_MAGICLINKS = 0x02n;
 export const RESOLVE_NO_SYMLINKS = 0x04n;
 export const RESOLVE_BENEATH = 0x08n;
 export const RESOLVE_IN_ROOT = 0x10n;
 
-/** Linux PATH_MAX, with its NUL. */
+/** Linux's PATH_MAX, with its NUL. */
 export const PATH_MAX = 4096;
 
 export const ENOENT = -2;
@@ -65,7 +65,7 @@ export const EXDEV = -18;
 export const ENOTDIR = -20;
 export const ELOOP = -40;
 
-/** `what` failed with the negative errno `rc`. */
+/** The error for `what`, which failed with the negative errno `rc`. */
 export function kernelError(rc: number, what: string): LighterError {
   const errno = errnoName(-rc);
   return new LighterError("kernel", `${what}: ${errno} (${errnoText(errno)})`, { errno });
@@ -101,7 +101,7 @@ function check(rc: number, call: string, path: string): number {
   throw kernelError(-lastErrnoNumber(), `${call} "${showPath(path)}"`);
 }
 
-/** openat(2) with O_CLOEXEC. The fd, or a negative errno. */
+/** Calls openat(2) with O_CLOEXEC. Returns the fd, or a negative errno. */
 export function tryOpenat(dirFd: number, name: string, flags: number, mode = 0): number {
   const rc = libc.openat(dirFd, cString(scratchA, name), flags | O_CLOEXEC, mode);
   return rc < 0 ? -lastErrnoNumber() : rc;
@@ -113,7 +113,7 @@ export function openat(dirFd: number, name: string, flags: number, mode = 0): nu
 
 const openHow = new BigUint64Array(3);
 
-/** openat2(2), Linux 5.6, with O_CLOEXEC. The fd, or a negative errno. */
+/** Calls openat2(2) (Linux 5.6) with O_CLOEXEC. Returns the fd, or a negative errno. */
 export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: bigint): number {
   openHow[0] = BigInt(flags | O_CLOEXEC);
   openHow[1] = 0n;
@@ -127,12 +127,12 @@ export function tryOpenat2(dirFd: number, path: string, flags: number, resolve: 
   }
 }
 
-/** 0, or a negative errno. */
+/** Returns 0, or a negative errno. */
 export function tryMkdirat(dirFd: number, name: string, mode: number): number {
   return libc.mkdirat(dirFd, cString(scratchA, name), mode) < 0 ? -lastErrnoNumber() : 0;
 }
 
-/** `mode` with its S_IFMT bits. 0, or a negative errno. */
+/** Makes a file; `mode` includes its S_IFMT bits. Returns 0, or a negative errno. */
 export function tryMknodat(dirFd: number, name: string, mode: number, device: bigint): number {
   return libc.mknodat(dirFd, cString(scratchA, name), mode, device) < 0 ? -lastErrnoNumber() : 0;
 }
@@ -141,13 +141,13 @@ export function trySymlinkat(target: string, dirFd: number, name: string): numbe
   return libc.symlinkat(cString(scratchA, target), dirFd, cString(scratchB, name)) < 0 ? -lastErrnoNumber() : 0;
 }
 
-/** Never follows `oldName` if it is a symlink. */
+/** Makes a hard link. Never follows `oldName` if it is a symlink. */
 export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
   const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
   return rc < 0 ? -lastErrnoNumber() : 0;
 }
 
-/** Over what has the new name, as rename(2). */
+/** Renames, replacing what has the new name, as rename(2) does. */
 export function tryRenameat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
   const rc = libc.renameat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName));
   return rc < 0 ? -lastErrnoNumber() : 0;
@@ -163,14 +163,14 @@ export function tryRmdirat(dirFd: number, name: string): number {
 
 const linkTarget = Buffer.alloc(PATH_MAX);
 
-/** The target of the symlink that `linkFd` (O_PATH | O_NOFOLLOW) is. */
+/** The target of the symlink that `linkFd` has open (O_PATH | O_NOFOLLOW). */
 export function readlinkFd(linkFd: number): BytePath {
   const length = Number(libc.readlinkat(linkFd, cString(scratchA, ""), linkTarget, linkTarget.length));
   if (length < 0) throw kernelError(-lastErrnoNumber(), "readlink");
   return linkTarget.toString("latin1", 0, length) as BytePath;
 }
 
-/** Of the entry itself, never of what a symlink points to. */
+/** Changes the owner of the entry itself; a symlink is not followed. */
 export function lchownat(dirFd: number, name: string, uid: number, gid: number): void {
   check(libc.fchownat(dirFd, cString(scratchA, name), uid, gid, AT_SYMLINK_NOFOLLOW), "chown", name);
 }
@@ -179,12 +179,15 @@ export function fchown(fd: number, uid: number, gid: number, what: string): void
   check(libc.fchown(fd, uid, gid), "chown", what);
 }
 
-/** `fd` may be O_PATH. */
+/** Changes the owner by fd, which may be O_PATH. */
 export function fchownPathFd(fd: number, uid: number, gid: number, what: string): void {
   check(libc.fchownat(fd, cString(scratchA, ""), uid, gid, AT_EMPTY_PATH), "chown", what);
 }
 
-/** `fd` may be O_PATH, of anything but a symlink. There is no `fchmodat2` before Linux 6.6: through /proc, which leads to the very file. */
+/**
+ * Changes the mode by fd, which may be O_PATH but not of a symlink. It goes through /proc, which leads to the very file: Linux
+ * has `fchmodat2` since 6.6 only.
+ */
 export function chmodPathFd(fd: number, mode: number, what: string): void {
   check(libc.fchmodat(AT_FDCWD, cString(scratchA, `/proc/self/fd/${fd}`), mode, 0), "chmod", what);
 }
@@ -200,19 +203,19 @@ export function chmodat(dirFd: number, name: string, mode: number): void {
 
 const times = new BigInt64Array(4);
 
-/** Both times, to the nanosecond. */
+/** Sets both times in the buffer, to the nanosecond. */
 function setTimes(seconds: number, nanoseconds: number): BigInt64Array {
   times[0] = times[2] = BigInt(seconds);
   times[1] = times[3] = BigInt(nanoseconds);
   return times;
 }
 
-/** atime and mtime. */
+/** Sets atime and mtime. */
 export function futimens(fd: number, seconds: number, nanoseconds: number, what: string): void {
   check(libc.futimens(fd, setTimes(seconds, nanoseconds)), "set times of", what);
 }
 
-/** atime and mtime of the entry itself. */
+/** Sets atime and mtime of the entry itself; a symlink is not followed. */
 export function lutimensat(dirFd: number, name: string, seconds: number, nanoseconds: number): void {
   check(
     libc.utimensat(dirFd, cString(scratchA, name), setTimes(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW),
@@ -222,12 +225,15 @@ export function lutimensat(dirFd: number, name: string, seconds: number, nanosec
 }
 
 export function fsetxattr(fd: number, name: string, value: Uint8Array, what: string): void {
-  // The kernel takes no pointer to nothing seriously, but the FFI does: an empty value still needs an address.
+  // An empty value needs an address for the FFI, though the kernel does not look at it.
   const bytes = value.length === 0 ? scratchB : value;
   check(libc.fsetxattr(fd, cString(scratchA, name), bytes, value.length, 0), `set xattr "${showPath(name)}" on`, what);
 }
 
-/** On the entry itself. There is no `lsetxattrat` before Linux 6.13: through /proc, whose fd link is not followed further. */
+/**
+ * Sets an xattr of the entry itself. It goes through /proc, which does not follow a symlink there: Linux has `lsetxattrat` since
+ * 6.13 only.
+ */
 export function lsetxattrat(dirFd: number, entry: string, name: string, value: Uint8Array): void {
   const path = Buffer.from(`/proc/self/fd/${dirFd}/${entry}\0`, "latin1");
   const bytes = value.length === 0 ? scratchB : value;
@@ -240,7 +246,7 @@ export function lsetxattrat(dirFd: number, entry: string, name: string, value: U
 
 const xattrValue = Buffer.alloc(65536);
 
-/** Of what `fd` (may be O_PATH, of anything but a symlink) is; undefined if it has no such xattr. */
+/** The value of an xattr, or undefined if the file does not have it. `fd` may be O_PATH, but not of a symlink. */
 export function getxattrFd(fd: number, name: string): Buffer | undefined {
   const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
   const length = Number(libc.getxattr(path, cString(scratchA, name), xattrValue, xattrValue.length));
@@ -252,7 +258,7 @@ export function getxattrFd(fd: number, name: string): Buffer | undefined {
   throw kernelError(errno, `read xattr "${showPath(name)}"`);
 }
 
-/** Names, as bytes, of the xattrs that `fd` (may be O_PATH, of anything but a symlink) has. */
+/** The names, as bytes, of a file's xattrs. `fd` may be O_PATH, but not of a symlink. */
 export function listXattrsFd(fd: number): string[] {
   const path = Buffer.from(`/proc/self/fd/${fd}\0`, "latin1");
   const length = Number(libc.listxattr(path, xattrValue, xattrValue.length));
@@ -268,13 +274,13 @@ export function listXattrsFd(fd: number): string[] {
   throw kernelError(errno, "list xattrs");
 }
 
-/** Linux's 64-bit dev_t (gnu_dev_makedev). */
+/** Joins a device's numbers to Linux's 64-bit dev_t (gnu_dev_makedev). */
 export function makeDevice(major: number, minor: number): bigint {
   const [high, low] = [BigInt(major), BigInt(minor)];
   return ((high & 0xfffff000n) << 32n) | ((low & 0xffffff00n) << 12n) | ((high & 0xfffn) << 8n) | (low & 0xffn);
 }
 
-/** The parts of `stat`'s rdev (gnu_dev_major, gnu_dev_minor). */
+/** Splits the rdev of `stat` into its parts (gnu_dev_major, gnu_dev_minor). */
 export function splitDevice(device: number): { major: number; minor: number } {
   const value = BigInt(device);
   return {

@@ -1,3 +1,4 @@
+/** Keeps a port of the host by a socket that does nothing else with it. */
 import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
@@ -12,10 +13,12 @@ const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
-/** A program of one instruction: "take no byte". */
+/** A filter of one instruction: "take no byte". */
 const TAKE_NOTHING = Uint8Array.of(0x06, 0, 0, 0, 0, 0, 0, 0);
 
-/** By a struct sock_fprog, made where it is used: what only it points to would be garbage by the next time. */
+/**
+ * Attaches a filter by a struct sock_fprog. That is made here because what only it points to would be garbage at its next use.
+ */
 function attachFilter(fd: number): void {
   const filter = new Uint8Array(16);
   const view = new DataView(filter.buffer);
@@ -28,7 +31,7 @@ function setFlag(fd: number, level: number, option: number): void {
   check(libc.setsockopt(fd, level, option, new Int32Array([1]), 4), `setsockopt(2) ${level} ${option}`);
 }
 
-/** sockaddr_in or sockaddr_in6: u16 family, be16 port, and the address behind 0 or 4 bytes of flow. */
+/** A sockaddr_in or sockaddr_in6: u16 family, be16 port, in IPv6 4 bytes of flow, and the address. */
 function socketAddress(address: Uint8Array, port: number): Uint8Array {
   const isIpv4 = address.length === 4;
   const bytes = new Uint8Array(isIpv4 ? 16 : 28);
@@ -40,12 +43,14 @@ function socketAddress(address: Uint8Array, port: number): Uint8Array {
 }
 
 /**
- * A socket that has a port and does nothing with it, so that nobody else gets the port: who connects is refused, datagrams
- * are lost. The caller closes the fd. `address` is in network order; of IPv6, "::" does not include IPv4.
+ * Opens a socket that has a port and does nothing with it, so that nobody else gets the port: connections are refused, datagrams
+ * are lost. The caller closes the fd. `address` is in network order; the IPv6 address "::" does not include IPv4.
  *
- * Connections of a server that has ended keep its port for a minute (TIME_WAIT), but not from those who say SO_REUSEADDR, as
- * servers do. Then so do we; and as a port is kept from others who say it by listening only, we listen, and take nothing.
- * @throws LighterError ("kernel"): EADDRINUSE, EADDRNOTAVAIL, EACCES; EPROTONOSUPPORT for what the kernel does not speak
+ * Connections of a server that has ended keep its port for a minute (TIME_WAIT), but not from sockets with SO_REUSEADDR, which
+ * servers set. So it is set here, too. Among such sockets, only one that listens keeps the others away: so this one listens, and
+ * takes nothing.
+ * @throws LighterError ("kernel"): EADDRINUSE, EADDRNOTAVAIL, EACCES; EPROTONOSUPPORT for a protocol that the kernel does not
+ * have
  */
 export function reservePort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: number): number {
   try {
@@ -63,7 +68,7 @@ function bindPort(protocol: "tcp" | "udp" | "sctp", address: Uint8Array, port: n
   try {
     if (!isIpv4) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     if (isReusing) setFlag(fd, SOL_SOCKET, SO_REUSEADDR);
-    // Datagrams that come by the firewall would wait for us, and cost memory, until the buffer is full.
+    // Datagrams that the firewall lets through would fill the buffer, which costs memory.
     if (isReusing || protocol === "udp") attachFilter(fd);
     const name = socketAddress(address, port);
     check(libc.bind(fd, name, name.length), "bind(2)");

@@ -1,10 +1,11 @@
+/** The C functions that this folder calls, and how their errors become ours. */
 import { ptr, read } from "bun:ffi";
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
 import { errnoName, errnoText } from "./errno.ts";
 import { libcSymbols } from "./symbols.ts";
 
-/** The calls of this folder that have no file of their own. Each is synchronous; errno is read right after it. */
+/** The calls of this folder that have no file of their own. Each is synchronous; its errno must be read right after it. */
 export const libc = libcSymbols({
   __errno_location: { args: [], returns: "ptr" },
   memfd_create: { args: ["cstring", "u32"], returns: "i32" },
@@ -33,14 +34,14 @@ export const libc = libcSymbols({
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64"], returns: "i64" },
 });
 
-/** Of the call that has just failed, in this thread. Must directly follow it. */
+/** The errno of the call that has just failed in this thread. Must directly follow that call. */
 export function lastErrnoNumber(): number {
   const location = libc.__errno_location();
   assert(location !== null, "errno has no address");
   return read.i32(location, 0);
 }
 
-/** The same by name. */
+/** The name of the errno of the call that has just failed. Must directly follow that call. */
 export function lastErrno(): string {
   return errnoName(lastErrnoNumber());
 }
@@ -57,7 +58,7 @@ export function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);
 }
 
-/** The address of a buffer, for an integer argument. The caller keeps the buffer alive over the call. */
+/** The address of a buffer, for an integer argument. The caller keeps the buffer alive during the call. */
 export function address(bytes: Uint8Array | null): bigint {
   return bytes === null ? 0n : BigInt(ptr(bytes));
 }

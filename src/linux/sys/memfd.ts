@@ -1,3 +1,4 @@
+/** Files that are in memory alone, and executables that nobody can change. */
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { check, cString, libc } from "./libc.ts";
@@ -10,19 +11,19 @@ const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
 const ALL_SEALS = 0xf;
 
-/** A copy of an fd whose number is `from` or more, close-on-exec; the caller closes it. Source: fcntl(2). */
+/** Duplicates an fd to the first free number from `from` on, close-on-exec; the caller closes it. Source: fcntl(2). */
 export function duplicateFd(fd: number, from: number): number {
   return check(libc.fcntl(fd, F_DUPFD_CLOEXEC, from), "fcntl(F_DUPFD_CLOEXEC)");
 }
 
-/** An anonymous file with these bytes; the caller closes it. Source: memfd_create(2). */
+/** Makes an anonymous file with these bytes; the caller closes it. Source: memfd_create(2). */
 export function createMemfd(name: string, bytes: Uint8Array): number {
   return filled(check(libc.memfd_create(cString(name), MFD_CLOEXEC), "memfd_create(2)"), bytes);
 }
 
 /**
- * An executable nobody can change: not through /proc/PID/exe, not through an inherited fd (CVE-2019-5736).
- * The caller closes it; processes running it keep it alive.
+ * Makes an executable that nobody can change: not through /proc/PID/exe, not through an inherited fd (CVE-2019-5736).
+ * The caller closes it; processes that run it keep it alive.
  */
 export function createSealedExecutable(name: string, bytes: Uint8Array): number {
   const fd = filled(createExecutableMemfd(name), bytes);

@@ -1,3 +1,4 @@
+/** Netlink sockets: opening them, sending and receiving. */
 import { ptr } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
@@ -24,8 +25,8 @@ function setOption(fd: number, level: number, option: number, value: number): nu
 }
 
 /**
- * A non-blocking netlink socket in the calling thread's network namespace. Acknowledgements have the kernel's words, and
- * do not repeat the request. The caller closes it.
+ * Opens a non-blocking netlink socket in the calling thread's network namespace. Acknowledgements have the kernel's words, and do
+ * not repeat the request. The caller closes it.
  */
 export function openNetlink(protocol: number, options: { bufferBytes: number; groups?: readonly number[] }): number {
   const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "socket(2) AF_NETLINK");
@@ -35,7 +36,7 @@ export function openNetlink(protocol: number, options: { bufferBytes: number; gr
     check(setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1), "setsockopt(2) NETLINK_CAP_ACK");
     check(setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1), "setsockopt(2) NETLINK_EXT_ACK");
     check(setOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1), "setsockopt(2) NETLINK_GET_STRICT_CHK");
-    const address = new Uint8Array(KERNEL); // port id 0: the kernel picks ours
+    const address = new Uint8Array(KERNEL); // port id 0: the kernel picks one
     check(libc.bind(fd, address, ADDRESS_BYTES), "bind(2) of a netlink socket");
     for (const group of options.groups ?? [])
       check(setOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group), `joining netlink group ${group}`);
@@ -46,14 +47,14 @@ export function openNetlink(protocol: number, options: { bufferBytes: number; gr
   }
 }
 
-/** When this returns, the kernel has done what was asked, and its answers are there to be received. */
+/** Sends requests. When it returns, the kernel has carried them out, and its answers can be received. */
 export function sendNetlink(fd: number, bytes: Uint8Array, what: string): void {
   check(libc.sendto(fd, bytes, bytes.length, 0, KERNEL, ADDRESS_BYTES), what);
 }
 
 /**
- * Bytes of the next datagram from the kernel; undefined if there is none.
- * @throws LighterError ("kernel"): ENOBUFS if datagrams were lost, EMSGSIZE for one that `into` is too small for
+ * Receives the next datagram from the kernel and returns its length in bytes, or undefined if there is none.
+ * @throws LighterError ("kernel"): ENOBUFS if datagrams were lost, EMSGSIZE for one that does not fit into `into`
  */
 export function receiveNetlink(fd: number, into: Uint8Array): number | undefined {
   const sender = new Uint8Array(ADDRESS_BYTES);
@@ -61,14 +62,14 @@ export function receiveNetlink(fd: number, into: Uint8Array): number | undefined
     const length = Number(libc.recvfrom(fd, into, into.length, MSG_TRUNC, sender, new Uint32Array([ADDRESS_BYTES])));
     if (length < 0 && lastErrno() === "EAGAIN") return undefined;
     check(length, "recvfrom(2) of a netlink socket");
-    if (new DataView(sender.buffer).getUint32(4, true) !== 0) continue; // another process's
+    if (new DataView(sender.buffer).getUint32(4, true) !== 0) continue; // it is another process's
     if (length > into.length)
       throw new LighterError("kernel", `a netlink message of ${length} bytes`, { errno: "EMSGSIZE" });
     return length;
   }
 }
 
-/** What the kernel calls a socket: the port id of its requests, and of what is told others about what they did. */
+/** The kernel's name for a socket: the port id in its requests, and in what other sockets are told of their effects. */
 export function portIdOf(fd: number): number {
   const address = new Uint8Array(ADDRESS_BYTES);
   check(libc.getsockname(fd, address, new Uint32Array([ADDRESS_BYTES])), "getsockname(2) of a netlink socket");
@@ -76,8 +77,8 @@ export function portIdOf(fd: number): number {
 }
 
 /**
- * From now on the socket gets nothing whose first message has this port id: what another socket did. The kernel leaves it out, so
- * it costs nothing and cannot overrun. Source: Linux Documentation/networking/filter.rst.
+ * Lets the kernel keep datagrams from the socket whose first message has this port id: news of what another socket has done.
+ * Those cost nothing and cannot overrun it. Source: Linux Documentation/networking/filter.rst.
  */
 export function leaveOut(fd: number, portId: number): void {
   const PORT_ID_AT = 12;
@@ -86,7 +87,7 @@ export function leaveOut(fd: number, portId: number): void {
   // struct sock_filter: u16 code, u8 jump if true, u8 jump if false, u32 operand.
   const instructions = [
     [0x20, 0, 0, PORT_ID_AT], // load a big-endian word
-    [0x15, 0, 1, inNetworkOrder.getUint32(0)], // if it is equal, go on; else leave out one
+    [0x15, 0, 1, inNetworkOrder.getUint32(0)], // if it is equal, go on; else skip one
     [0x06, 0, 0, 0], // take no byte
     [0x06, 0, 0, 0xffffffff], // take all
   ] as const;

@@ -1,3 +1,4 @@
+/** Does things in another network namespace. */
 import { closeSync, openSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
@@ -6,10 +7,10 @@ import { check, libc } from "./libc.ts";
 const SYS_SETNS = process.arch === "arm64" ? 268n : 308n;
 const CLONE_NEWNET = 0x40000000n;
 
-/** The process's own namespace. Opened at the first use, and for good. */
+/** The process's own namespace, opened at the first use and never closed. */
 let homeFd: number | undefined;
 
-/** An fd that keeps the namespace at `path` ("/proc/PID/ns/net", "/run/netns/NAME") alive. The caller closes it. */
+/** Opens the namespace at `path` ("/proc/PID/ns/net", "/run/netns/NAME"); the fd keeps it alive. The caller closes it. */
 export function openNetworkNamespace(path: string): number {
   return openSync(path, "r");
 }
@@ -19,10 +20,10 @@ export function closeNetworkNamespace(fd: number): void {
 }
 
 /**
- * Runs `act` with this thread in another network namespace; what it opens there stays there. On the main thread only.
- * `act` must do its work before it returns: what it awaits happens at home again. It must not start a thread, which would
- * stay in the namespace and keep it alive: no file system or name lookups of the asynchronous kind.
- * A process that cannot come back ends itself: all it did from then on would happen to a container.
+ * Runs `act` with this thread in another network namespace; the sockets it opens stay there. Works on the main thread only.
+ * `act` must do its work before it returns: what it awaits happens in the process's own namespace. It must not start a thread,
+ * which would stay in the other namespace and keep it alive: so no asynchronous calls for files or names.
+ * If the thread cannot return, the process ends itself: everything it did from then on would happen to a container.
  * Source: setns(2). Two switches take 3 µs (Linux 6.18, 2026-11-25).
  * @throws LighterError ("kernel"): "EINVAL" if `fd` is no network namespace, "EPERM" without CAP_SYS_ADMIN
  */

@@ -1,4 +1,4 @@
-/** write(2) for commands that print a few lines: to import node:fs would take 0.7 ms of their start. */
+/** write(2) for commands that print a few lines: importing node:fs would add 0.7 ms to their start. */
 import { cString, lastErrno, libc } from "./libc.ts";
 
 /** Source: fcntl(2), open(2). */
@@ -6,8 +6,8 @@ const F_GETPIPE_SZ = 1032n;
 const O_WRONLY_NONBLOCK = 0o4001;
 
 /**
- * A non-blocking twin of a pipe, with a description of its own (proc_pid_fd(5)); anything else as it is, and a pipe
- * that belongs to another user.
+ * Opens a pipe a second time, non-blocking, with a file description of its own (proc_pid_fd(5)). Returns `fd` itself if it is not
+ * a pipe, or is another user's.
  */
 export function openTwin(fd: number): number {
   if (libc.fcntl(fd, F_GETPIPE_SZ, 0n) < 0) return fd;
@@ -15,7 +15,7 @@ export function openTwin(fd: number): number {
   return twin < 0 ? fd : twin;
 }
 
-/** How many bytes the kernel took, or the errno's name. */
+/** Writes once. Returns how many bytes the kernel took, or the errno's name. */
 export function tryWrite(fd: number, bytes: Uint8Array): number | string {
   const count = libc.write(fd, bytes, bytes.length);
   return count < 0 ? lastErrno() : Number(count);

@@ -22,7 +22,7 @@ const FDS_AT = CONTROL_AT + 16;
 const BYTES_AT = 128;
 const FDS_MAX = (BYTES_AT - FDS_AT) / 4;
 
-/** Two ends of a connection, close-on-exec; the caller closes them. "packets" keeps each message by itself. */
+/** Opens both ends of a connection, close-on-exec; the caller closes them. "packets" keeps messages apart. */
 export function socketPair(kind: "stream" | "packets"): [number, number] {
   const fds = new Int32Array(2);
   const type = kind === "stream" ? SOCK_STREAM_CLOEXEC : SOCK_SEQPACKET_CLOEXEC;
@@ -46,13 +46,13 @@ function describe(message: Uint8Array, byteCount: number, controlLength: number)
   return view;
 }
 
-/** Sends all of the bytes, few enough for an empty socket, with copies of the fds. */
+/** Sends all of the bytes with copies of the fds. The bytes must fit into an empty socket. */
 export function sendWithFds(socketFd: number, bytes: Uint8Array, passedFds: readonly number[]): void {
   if (passedFds.length > FDS_MAX) throw new LighterError("internal", `more than ${FDS_MAX} fds in one message`);
   const message = new Uint8Array(BYTES_AT + bytes.length);
   message.set(bytes, BYTES_AT);
   const length = 16 + 4 * passedFds.length;
-  // CMSG_SPACE, which the kernel rounds up itself.
+  // msg_controllen is CMSG_SPACE: the length rounded up to a multiple of 8.
   const view = describe(message, bytes.length, passedFds.length === 0 ? 0 : Math.ceil(length / 8) * 8);
   view.setBigUint64(CONTROL_AT, BigInt(length), true);
   view.setInt32(CONTROL_AT + 8, SOL_SOCKET, true);
@@ -63,8 +63,8 @@ export function sendWithFds(socketFd: number, bytes: Uint8Array, passedFds: read
 }
 
 /**
- * Waits for the next message. Its bytes are good until the next call with this buffer; its fds are the caller's. No bytes:
- * the other end is closed.
+ * Waits for the next message. Its bytes are valid until the next call with this buffer; the caller closes its fds. A message
+ * without bytes means that the other end is closed.
  */
 export function receiveWithFds(socketFd: number, buffer: Uint8Array): { bytes: Uint8Array; fds: number[] } {
   for (;;) {

@@ -15,17 +15,17 @@ const MS_BIND = 0x1000n;
 const MS_REC = 0x4000n;
 const UMOUNT_NOFOLLOW = 8;
 
-/** The tree of mounts at `source`, at `target` too. (mount(2)) */
+/** Shows the tree of mounts at `source` at `target`, too. (mount(2)) */
 export function bindTree(source: string, target: string): void {
   check(libc.mount(cString(source), cString(target), null, MS_BIND | MS_REC, null), `mount(2) of "${source}"`);
 }
 
-/** Takes the tree of mounts at `target` away, though it be in use. (umount2(2)) */
+/** Detaches the tree of mounts at `target`, even if it is in use. (umount2(2)) */
 export function detachTree(target: string): void {
   check(libc.umount2(cString(target), MNT_DETACH | UMOUNT_NOFOLLOW), `umount2(2) of "${target}"`);
 }
 
-/** Blocks until our child `pid` has ended. Its exit code, or 128 + signal. (waitpid(2)) */
+/** Blocks until our child `pid` has ended, and returns its exit code, or 128 + the signal. (waitpid(2)) */
 export function waitForChild(pid: number): number {
   const status = new Int32Array(1);
   for (;;) {

@@ -1,4 +1,4 @@
-/** How much the kernel keeps for a socket: socket(7). It doubles the number, for what it needs itself. */
+/** The sizes of a socket's buffers: socket(7). The kernel doubles the number for its own needs. */
 import { SOL_SOCKET } from "./abi.ts";
 import { libc } from "./libc.ts";
 
@@ -7,13 +7,13 @@ const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** Beyond the host's limit (net.core.rmem_max) for those who may; else up to it. */
+/** Sets a buffer's size: with the right to do so, beyond the host's limit (net.core.rmem_max); without it, up to that limit. */
 function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
   const value = new Int32Array([bytes]);
   if (libc.setsockopt(fd, SOL_SOCKET, force, value, 4) < 0) libc.setsockopt(fd, SOL_SOCKET, plain, value, 4);
 }
 
-/** Of a unix socket this is all that is on its way: its other end has no buffer of its own. */
+/** Limits how much is under way. A unix socket needs this alone: its other end has no buffer of its own. */
 export function setSendBuffer(fd: number, bytes: number): void {
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
 }

@@ -1,4 +1,4 @@
-/** Bytes of a socket, pipe or file, for a process of one thread that has nothing else to do. */
+/** Reads and writes sockets, pipes and files in a process of one thread that may block. */
 
 import { readSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
@@ -9,20 +9,20 @@ const POLLIN = 1;
 const POLLOUT = 4;
 const WAIT_MS = 1000;
 
-/** Until the fd is ready, or its other end is gone. `onWait` is called again and again meanwhile. */
+/** Waits until the fd is ready or its other end has gone. `onWait` is called at intervals meanwhile. */
 function waitFor(fd: number, events: number, onWait: () => void): void {
   // struct pollfd: i32 fd, i16 events, i16 revents. Source: poll(2).
   const pollfd = new Int32Array([fd, events]);
   while (libc.poll(pollfd, 1, WAIT_MS) <= 0) onWait();
 }
 
-/** Fills the buffer as far as there are bytes. 0: the end. */
+/** Reads into the buffer what there is, and returns how many bytes. 0 means the end. */
 export function receiveBytes(fd: number, buffer: Uint8Array, onWait: () => void): number {
   waitFor(fd, POLLIN, onWait);
   return readSync(fd, buffer);
 }
 
-/** Sends all of the bytes to a socket. @throws LighterError ("kernel") with EPIPE or ECONNRESET, if nobody wants them */
+/** Sends all of the bytes to a socket. @throws LighterError ("kernel") with EPIPE or ECONNRESET if the other end has closed */
 export function sendBytes(socketFd: number, bytes: Uint8Array, onWait: () => void): void {
   for (let done = 0; done < bytes.length; ) {
     const rest = bytes.subarray(done);

@@ -1,8 +1,9 @@
+/** Opens libc's functions one by one, as they are needed. */
 import { dlopen, type FFIFunction } from "bun:ffi";
 
 /**
- * Functions of libc, each opened when it is first asked for: that takes 20 µs, and a command has few of them to spare. What tells errno
- * is opened at once: it is asked for right after a call has failed, and opening would change it.
+ * Functions of libc, each opened at its first use: that takes 20 µs, and a short command would pay for all of them. The function
+ * that gives errno is opened at once: it is called right after a failed call, and opening it then would change errno.
  */
 export function libcSymbols<Functions extends Record<string, FFIFunction>>(
   functions: Functions,

@@ -1,9 +1,10 @@
+/** syncfs(2) without blocking the event loop. */
 import { LighterError } from "../../base/errors.ts";
 import { kernelError } from "./fs.ts";
 
 /**
- * syncfs(2) waits for the disk, for seconds if much is dirty, and neither Bun nor Node has it asynchronously: so a
- * thread calls it. Its source is text because a worker file would have to be an entry point of every build.
+ * The thread that calls syncfs(2), which may wait for the disk for seconds and which neither Bun nor Node has asynchronously. Its
+ * source is text because a worker file would have to be an entry point of every build.
  */
 const WORKER_SOURCE = `
 const { dlopen, read } = require("bun:ffi");
@@ -19,7 +20,7 @@ self.onmessage = ({ data: fd }) => {
 
 /**
  * Writes everything of the file system that `fd` is on to the disk.
- * @throws LighterError ("kernel") with the write-back's error (since Linux 5.8), such as ENOSPC or EIO.
+ * @throws LighterError ("kernel") with the error of writing (since Linux 5.8), such as ENOSPC or EIO
  */
 export async function syncFileSystem(fd: number): Promise<void> {
   const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "application/javascript" }));

@@ -1,3 +1,4 @@
+/** TCP connections to addresses with a zone, which can be given up while they are being made. */
 import { closeSync } from "node:fs";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
@@ -7,10 +8,10 @@ import { check, cString, libc } from "./libc.ts";
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o1 | 0o4000 | 0o2000000;
 
 /**
- * A TCP socket that is being connected to an address, with or without a zone, from this thread's network namespace. The caller closes it,
- * or gives it to `Bun.connect({ fd })`, whose socket can be closed before the connection is made; that of `Bun.connect` with an
- * address cannot (Bun 1.4.5), and lasts for the two minutes for which the kernel tries.
- * @throws LighterError ("kernel"): what is known at once, "ENETUNREACH" most of all
+ * Opens a TCP socket that is being connected to an address, with or without a zone, from this thread's network namespace. The
+ * caller closes it, or gives it to `Bun.connect({ fd })`, whose socket can be closed before the connection is made. `Bun.connect`
+ * with an address cannot do that (Bun 1.4.5): its socket lasts for the two minutes for which the kernel tries.
+ * @throws LighterError ("kernel"): an error that is known at once, such as "ENETUNREACH"
  */
 export function beginTcpConnection(address: string, port: number): number {
   const to = socketAddress(address, port);
@@ -26,7 +27,7 @@ export function beginTcpConnection(address: string, port: number): number {
   return fd;
 }
 
-/** `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28). Sources: ip(7), ipv6(7). */
+/** A `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28). Sources: ip(7), ipv6(7). */
 function socketAddress(address: string, port: number): Uint8Array {
   const [bare = "", zone] = address.split("%", 2);
   const ip = parseIpAddress(bare);
@@ -39,13 +40,13 @@ function socketAddress(address: string, port: number): Uint8Array {
   return bytes;
 }
 
-/** "fe80::1%eth0" as "fe80::1%2", which is how `Bun.udpSocket` takes it. Other addresses as they are. */
+/** Writes "fe80::1%eth0" as "fe80::1%2", the form that `Bun.udpSocket` takes. Other addresses stay as they are. */
 export function withZoneIndex(address: string): string {
   const [bare, zone] = address.split("%", 2);
   return zone === undefined ? address : `${bare}%${interfaceIndex(zone)}`;
 }
 
-/** Of a zone: an interface of this thread's network namespace, or its index. */
+/** The index of a zone, which is an interface of this thread's network namespace, or its index already. */
 function interfaceIndex(zone: string): number {
   if (/^\d{1,9}$/.test(zone)) return Number(zone);
   const index = libc.if_nametoindex(cString(zone));

@@ -1,15 +1,14 @@
 /**
  * The calling process's own terminal: raw mode and size. termios(3), ioctl_tty(2).
  *
- * Not node:tty: its raw mode keeps output processing on (ONLCR), which breaks full-screen programs whose own terminal
- * already decided that a line feed moves straight down. Bun saves the terminal's state at start and restores it at
- * exit, on SIGINT and SIGTERM and in its crash handler (1.4.5, tried in a pty), so a death in raw mode leaves no raw
- * terminal behind; only SIGKILL does.
+ * Not node:tty: its raw mode keeps output processing on (ONLCR), which breaks full-screen programs whose own terminal has decided
+ * already that a line feed moves straight down. Bun saves the terminal's state at start and restores it at exit, on SIGINT and
+ * SIGTERM and in its crash handler (1.4.5, tried in a pty), so only SIGKILL leaves the terminal raw.
  */
 import { ptr } from "bun:ffi";
 import { libcSymbols } from "./symbols.ts";
 
-/** glibc's and musl's struct termios is 60 bytes on the architectures we know; room for more. */
+/** Room for struct termios, which is 60 bytes with glibc and musl on the architectures we know. */
 const TERMIOS_ROOM_BYTES = 128;
 const TCSANOW = 0;
 /** Where c_lflag is in glibc's and musl's struct termios, and its bit for echo. */
@@ -33,14 +32,17 @@ export function isTerminal(fd: number): boolean {
   return readTermios(fd) !== undefined;
 }
 
-/** Rows and columns, or undefined if `fd` is not a terminal. */
+/** The terminal's rows and columns, or undefined if `fd` is not a terminal. */
 export function readWindowSize(fd: number): { rows: number; columns: number } | undefined {
   const winsize = new Uint16Array(4);
   if (libc.ioctl(fd, TIOCGWINSZ, ptr(winsize)) !== 0) return undefined;
   return { rows: winsize[0] ?? 0, columns: winsize[1] ?? 0 };
 }
 
-/** Bytes in and out untouched, no echo, no signals from keys. Returns the way back. Nothing if not a terminal. */
+/**
+ * Passes bytes in and out unchanged, without echo and without signals from keys. Returns a function that restores the terminal.
+ * Does nothing if `fd` is not a terminal.
+ */
 export function setRawMode(fd: number): () => void {
   const saved = readTermios(fd);
   if (saved === undefined) return () => {};
@@ -52,7 +54,10 @@ export function setRawMode(fd: number): () => void {
   };
 }
 
-/** Typed characters are not shown, all else stays. Returns the way back. Nothing if not a terminal. */
+/**
+ * Stops showing typed characters and changes nothing else. Returns a function that restores the terminal. Does nothing if `fd` is
+ * not a terminal.
+ */
 export function disableEcho(fd: number): () => void {
   const saved = readTermios(fd);
   if (saved === undefined) return () => {};

@@ -1,3 +1,4 @@
+/** Unix sockets whose fds are handed to other programs, and whose paths may be long. */
 import { closeSync, constants, openSync, unlinkSync } from "node:fs";
 import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
@@ -11,7 +12,7 @@ import { sendWithFds } from "./passed-fds.ts";
 const SOCK_STREAM_NONBLOCK_CLOEXEC = SOCK_STREAM_CLOEXEC | 0o4000;
 
 /**
- * A name for a socket that fits into `sun_path`: its own, or one by way of its directory's fd, which is good until
+ * A name for a socket that fits into `sun_path`: the path itself, or a path through an fd of its directory, which is valid until
  * `close`. Source: unix(7), proc_pid_fd(5).
  */
 export function shortSocketPath(path: string): { path: string; close: () => void } {
@@ -20,7 +21,7 @@ export function shortSocketPath(path: string): { path: string; close: () => void
   return { path: `/proc/self/fd/${fd}/${basename(path)}`, close: () => closeSync(fd) };
 }
 
-/** All who attach before the start are to be connected when the child comes to accept them; and whoever controls it. */
+/** Room for everybody who attaches before the start, and for who controls it: all are connected before the child accepts them. */
 const BACKLOG = ATTACHED_CLIENTS_MAX + 24;
 
 function socketAddress(path: string): Uint8Array {
@@ -33,7 +34,7 @@ function socketAddress(path: string): Uint8Array {
   return address;
 }
 
-/** A connected unix stream socket, for another program's use. The caller closes it. */
+/** Connects a unix stream socket for another program to use. The caller closes it. */
 export function connectUnixFd(longPath: string): number {
   const { path, close } = shortSocketPath(longPath);
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket(2)");
@@ -50,8 +51,8 @@ export function connectUnixFd(longPath: string): number {
 }
 
 /**
- * A listening unix stream socket, mode 0600 (the process's umask must not be looser), for a child to accept from:
- * clients can connect and write from now on. A stale socket file is replaced. The caller closes the fd.
+ * Listens on a unix stream socket, mode 0600 (if the umask allows no more), from which a child will accept: clients can connect
+ * and write from now on. A stale socket file is replaced. The caller closes the fd.
  */
 export function listenUnix(longPath: string): number {
   const { path, close } = shortSocketPath(longPath);
@@ -76,13 +77,13 @@ export function listenUnix(longPath: string): number {
   }
 }
 
-/** The fd below a plain socket that is connected and has handed to the kernel all that was written to it. */
+/** The fd of a plain socket, or undefined unless it is connected and has handed all that was written to the kernel. */
 export function idleSocketFd(socket: Socket): number | undefined {
   const fd = (socket as Socket & { _handle?: { fd?: number } })._handle?.fd ?? -1; // Bun and Node have no other way to it
   return fd >= 0 && socket.writableLength === 0 ? fd : undefined;
 }
 
-/** Sends all of the bytes, few enough for an empty socket, with a copy of `passedFd`. */
+/** Sends all of the bytes with a copy of `passedFd`. The bytes must fit into an empty socket. */
 export function sendWithFd(socketFd: number, bytes: Uint8Array, passedFd: number): void {
   sendWithFds(socketFd, bytes, [passedFd]);
 }

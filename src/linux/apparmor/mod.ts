@@ -1,4 +1,4 @@
-/** AppArmor as the kernel shows it, and the host's compiler of its policies: only compiled ones can be loaded. */
+/** AppArmor as the kernel shows it, and the host's compiler for its policies: the kernel loads compiled ones only. */
 import { readFileSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { runProgram } from "../process/run-program.ts";
@@ -8,12 +8,14 @@ export { apparmorEnabled } from "./enabled.ts";
 const PROFILES = "/sys/kernel/security/apparmor/profiles";
 const PARSER = "apparmor_parser";
 
-/** @throws LighterError "not-supported" if the kernel's list of profiles cannot be read. */
+/** Whether a profile is loaded. @throws LighterError "not-supported" if the kernel's list of profiles cannot be read. */
 export function isProfileLoaded(name: string): boolean {
   return listsProfile(readProfiles(), name);
 }
 
-/** Each line is a name, which may hold spaces, and its mode: "docker-default (enforce)". */
+/**
+ * Whether a list of profiles has this name. Each line is a name, which may hold spaces, and its mode: "docker-default (enforce)".
+ */
 export function listsProfile(list: string, name: string): boolean {
   return list.split("\n").some((line) => line.replace(/ \([a-z]+\)$/, "") === name);
 }
@@ -28,11 +30,11 @@ function readProfiles(): string {
 }
 
 /**
- * Compiles and loads the profiles of a text; those that are loaded already are replaced.
+ * Compiles and loads the profiles in a text, replacing those that are loaded already.
  * @throws LighterError "not-supported" without a compiler, "kernel" if it or the kernel refuses.
  */
 export async function loadPolicy(text: string): Promise<void> {
-  // --skip-cache: there is no file whose age could tell whether what lies in the cache is of this text.
+  // --skip-cache: there is no file by whose age the compiler could tell whether a cached result is of this text.
   const { exitCode, stderr } = await runProgram(PARSER, ["--replace", "--skip-cache", "--quiet"], text).catch(
     (error: unknown) => {
       throw new LighterError("not-supported", `load an AppArmor profile: ${messageOf(error)}`, {

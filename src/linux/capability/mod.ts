@@ -2,7 +2,7 @@
 import { ByteWriter } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 
-/** By number: CAPABILITIES[21] is "CAP_SYS_ADMIN". Source: linux/capability.h, up to Linux 5.9's newest. */
+/** The names by number: CAPABILITIES[21] is "CAP_SYS_ADMIN". Source: linux/capability.h, up to Linux 5.9's newest. */
 export const CAPABILITIES = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
@@ -54,7 +54,7 @@ const NUMBER_BY_NAME: ReadonlyMap<string, number> = new Map(CAPABILITIES.map((na
 /** CAP_CHECKPOINT_RESTORE, in Linux since 5.9: every kernel we run on has all of them. */
 export const LAST_CAPABILITY = CAPABILITIES.length - 1;
 
-/** What a container gets if nothing is said. Source: moby daemon/pkg/oci/caps/defaults.go. */
+/** The capabilities that a container gets by default. Source: moby daemon/pkg/oci/caps/defaults.go. */
 export const DOCKER_DEFAULT_CAPABILITIES: readonly Capability[] = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
@@ -77,7 +77,7 @@ function isCapability(name: string): name is Capability {
 }
 
 /**
- * A capability by name, in any case, with or without "CAP_".
+ * Parses a capability's name, in any case, with or without "CAP_".
  * @throws LighterError ("invalid") with Docker's text.
  */
 export function parseCapability(name: string): Capability {
@@ -91,19 +91,19 @@ export function capabilityNumber(capability: Capability): number {
   return NUMBER_BY_NAME.get(capability)!;
 }
 
-/** Bit n is capability number n, as in `CapEff:` of /proc/<pid>/status. */
+/** A set as a mask: bit n is capability number n, as in `CapEff:` of /proc/<pid>/status. */
 export function capabilityMask(capabilities: Iterable<Capability>): bigint {
   let mask = 0n;
   for (const capability of capabilities) mask |= 1n << BigInt(capabilityNumber(capability));
   return mask;
 }
 
-/** The set of a mask, by number. Bits of capabilities newer than ours are left out. */
+/** The set of a mask, in order of number. Bits of capabilities newer than our list are left out. */
 export function capabilitiesOf(mask: bigint): Capability[] {
   return CAPABILITIES.filter((_, number) => (mask >> BigInt(number)) & 1n);
 }
 
-/** "ALL" of --cap-add and --cap-drop. */
+/** A name in --cap-add and --cap-drop that stands for all capabilities. */
 const ALL = "ALL";
 
 function parseOption(names: readonly string[], option: "CapAdd" | "CapDrop"): { all: boolean; named: Capability[] } {
@@ -122,15 +122,15 @@ interface CapabilityChanges {
   capAdd?: readonly string[];
   capDrop?: readonly string[];
   privileged?: boolean;
-  /** What "ALL" means: those the daemon may give, when it does not have all itself. Absent: all there are. */
+  /** The capabilities that "ALL" means: those that the daemon has itself. If absent, all there are. */
   available?: readonly Capability[];
 }
 
 /**
  * The capabilities of a container: `basics` with the changes, without repeats.
  *
- * In Docker's order: privileged gives all; else adding ALL gives all but the named drops; else dropping ALL leaves
- * only the named adds; else drops go first and adds second, so one that is in both is there.
+ * The order is Docker's: privileged gives all; else adding ALL gives all but the named drops; else dropping ALL leaves only the
+ * named adds; else drops are applied before adds, so a capability that is in both stays.
  * Source: moby daemon/pkg/oci/caps/utils.go, TweakCapabilities().
  * @throws LighterError ("invalid") with Docker's text, `invalid CapAdd: unknown capability: "CAP_FOO"`.
  */

@@ -80,7 +80,7 @@ export function deviceWritesV1(policy: DevicePolicy): ["devices.allow" | "device
   return [[same, "a"], ...policy.exceptions.map((each): [typeof other, string] => [other, formatException(each)])];
 }
 
-/** "c 1:3 rwm", "b *:* m": the form of devices.allow and devices.list. */
+/** Writes an exception as devices.allow and devices.list have it: "c 1:3 rwm", "b *:* m". */
 export function formatException(exception: DeviceException): string {
   const access = (["r", "w", "m"] as const).filter((letter) => (exception.access & DEVICE_ACCESS[letter]) !== 0);
   return `${exception.type} ${exception.major ?? "*"}:${exception.minor ?? "*"} ${access.join("")}`;

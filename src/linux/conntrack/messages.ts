@@ -1,5 +1,5 @@
 /**
- * Messages about connections that the kernel keeps track of.
+ * Messages about the connections that the kernel tracks.
  * Source: Linux include/uapi/linux/netfilter/nfnetlink_conntrack.h, net/netfilter/nf_conntrack_netlink.c.
  */
 
@@ -20,14 +20,14 @@ const CTA_TUPLE = { ip: 1, proto: 2 } as const;
 const CTA_IP = { v4Source: 1, v4Destination: 2, v6Source: 3, v6Destination: 4 } as const;
 const CTA_PROTO = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
 const CTA_FILTER = { original: 1, reply: 2 } as const;
-/** Which fields of a tuple a filter looks at. Source: Linux net/netfilter/nf_internals.h, since 5.8. */
+/** The fields of a tuple that a filter looks at. Source: Linux net/netfilter/nf_internals.h, since 5.8. */
 const FILTER_SOURCE = 1 << 0;
 const FILTER_PROTOCOL = 1 << 3;
 const FILTER_DESTINATION_PORT = 1 << 5;
 /** IPS_SRC_NAT | IPS_DST_NAT. */
 const STATUS_NAT = 0x30;
 
-/** Addresses are in network order, ports are 0 for protocols without. */
+/** One direction of a connection. Addresses are in network order; ports are 0 for protocols without ports. */
 interface Tuple {
   source: Uint8Array;
   destination: Uint8Array;
@@ -40,9 +40,9 @@ export interface Connection {
   family: number;
   original: Tuple;
   reply: Tuple;
-  /** Neither its source nor its destination was changed. */
+  /** True if neither its source nor its destination was changed. */
   isPlain: boolean;
-  /** What names it to the kernel. */
+  /** The attributes by which the kernel finds it. */
   identity: { original: Uint8Array; id?: Uint8Array; zone?: Uint8Array };
 }
 
@@ -55,29 +55,32 @@ export function familyOf(address: Uint8Array): number {
   return address.length === 4 ? AF_INET : AF_INET6;
 }
 
-/** For the number of connections. */
+/** Asks for the number of connections. */
 export function askCount(): Uint8Array {
   return encode(IPCTNL_MSG_CT_GET_STATS, 0, 0, []);
 }
 
-/** @throws LighterError ("kernel", EBADMSG) */
+/** Parses the number of connections. @throws LighterError ("kernel", EBADMSG) */
 export function parseCount(message: Message): number {
   return attributesOf(message, NFGENMSG_BYTES).be32(CTA_STATS_GLOBAL_ENTRIES) ?? 0;
 }
 
-/** For a list of all connections. */
+/** Asks for all connections. */
 export function listAll(): Uint8Array {
   return encode(IPCTNL_MSG_CT_GET, 0, NLM_F.DUMP, []);
 }
 
 type Direction = "original" | "reply";
 
-/** For a list of the connections whose packets, or answers, come from the address. */
+/** Asks for the connections whose packets, or answers, come from the address. */
 export function listFrom(address: Uint8Array, direction: Direction): Uint8Array {
   return encode(IPCTNL_MSG_CT_GET, familyOf(address), NLM_F.DUMP, fromAddress(address, direction));
 }
 
-/** Deletes those of `listFrom`. Since Linux 6.8; before, EINVAL, as it is no connection that is named in full. */
+/**
+ * Deletes the connections that `listFrom` lists. Since Linux 6.8; older kernels answer EINVAL, since no connection is named in
+ * full.
+ */
 export function deleteFrom(address: Uint8Array, direction: Direction): Uint8Array {
   return encode(IPCTNL_MSG_CT_DELETE, familyOf(address), NLM_F.ACK, fromAddress(address, direction));
 }
@@ -90,7 +93,7 @@ function fromAddress(address: Uint8Array, direction: Direction): Attribute[] {
   ];
 }
 
-/** For a list of the connections of one family to a port, of whatever address. */
+/** Asks for the connections of one family to a port, at any address. */
 export function listToPort(family: number, protocol: number, port: number): Uint8Array {
   const proto = [attr.u8(CTA_PROTO.number, protocol), attr.be16(CTA_PROTO.destinationPort, port)];
   return encode(IPCTNL_MSG_CT_GET, family, NLM_F.DUMP, [
@@ -99,9 +102,9 @@ export function listToPort(family: number, protocol: number, port: number): Uint
   ]);
 }
 
-/** ENOENT if it is not there any more. */
+/** Deletes a connection; ENOENT if it has ended. */
 export function deleteConnection({ family, identity }: Connection): Uint8Array {
-  assert(identity.original.length > 0, "a connection without its addresses would stand for all"); // the kernel deletes every one then
+  assert(identity.original.length > 0, "a connection without its addresses would stand for all"); // otherwise the kernel deletes every one
   return encode(IPCTNL_MSG_CT_DELETE, family, NLM_F.ACK, [
     attr.bytes(CTA.original | 0x8000, identity.original),
     ...(identity.id === undefined ? [] : [attr.bytes(CTA.id, identity.id)]),
@@ -109,7 +112,7 @@ export function deleteConnection({ family, identity }: Connection): Uint8Array {
   ]);
 }
 
-/** One of a list. @throws LighterError ("kernel", EBADMSG) */
+/** Parses a connection of a list. @throws LighterError ("kernel", EBADMSG) */
 export function parseConnection(message: Message): Connection | undefined {
   const attributes = attributesOf(message, NFGENMSG_BYTES);
   const original = parseTuple(attributes.nested(CTA.original));

@@ -1,8 +1,8 @@
 /**
- * Connections that the kernel is to forget. Any list of them costs a walk through the kernel's whole hash table, 4 ms of
- * 262,144 buckets, and what it lists some 3 µs each; to delete by a filter costs 0.2 ms, as empty buckets are not locked then.
- * So of few addresses there is no list, where the kernel knows filters, and else one list rather than several where there
- * are few connections. A bridge that says which multicast groups it is in is a connection, too: there nearly always is one.
+ * Makes the kernel forget connections. Any list of them costs a walk through the kernel's whole hash table, 4 ms for 262,144
+ * buckets, and some 3 µs for each entry. Deleting by a filter costs 0.2 ms, since empty buckets are then not locked. So for few
+ * addresses nothing is listed, if the kernel has filters; otherwise one list is better than several if there are few connections.
+ * There is nearly always one: a bridge's announcement of its multicast groups is a connection, too.
  */
 import { errnoOf } from "../../base/errors.ts";
 import { inSubnet, type Subnet } from "../../base/ip-address.ts";
@@ -22,19 +22,19 @@ import {
 
 export { familyOf };
 
-/** More are listed for each address, filtered by the kernel. */
+/** With more connections than this, the kernel lists them for each address by a filter. */
 const FEW_CONNECTIONS = 2000;
-/** To delete those of so many by filters costs as much as one list. */
+/** Deleting by filters costs as much as one list at this number of addresses. */
 const FEW_ADDRESSES = 10;
 const DIRECTIONS = ["original", "reply"] as const;
 
-/** `socket`, here and below, is of NETLINK.NETFILTER. */
+/** The number of connections. `socket`, here and below, is of NETLINK.NETFILTER. */
 function countConnections(socket: NetlinkSocket): number {
   const [answer] = socket.request([askCount()], "counting connections");
   return answer === undefined ? 0 : parseCount(answer);
 }
 
-/** Those of the list that are wanted. */
+/** Deletes the wanted connections of a list. */
 function forget(socket: NetlinkSocket, list: Uint8Array, isWanted: (connection: Connection) => boolean): void {
   for (const message of socket.dump(list, "listing connections")) {
     const connection = parseConnection(message);
@@ -47,7 +47,9 @@ function forget(socket: NetlinkSocket, list: Uint8Array, isWanted: (connection: 
   }
 }
 
-/** Connections to and from these addresses, of containers that have gone: whoever gets one next is not to hear of them. */
+/**
+ * Forgets connections to and from these addresses of containers that have gone: an address's next owner must not hear of them.
+ */
 export function forgetAddresses(socket: NetlinkSocket, addresses: readonly Uint8Array[]): void {
   const total = countConnections(socket);
   if (total === 0) return;
@@ -61,7 +63,7 @@ export function forgetAddresses(socket: NetlinkSocket, addresses: readonly Uint8
       for (const direction of DIRECTIONS) forget(socket, listFrom(address, direction), isWanted);
 }
 
-/** False: the kernel cannot. */
+/** Deletes by filter; false if the kernel cannot. */
 function deleteByFilter(socket: NetlinkSocket, addresses: readonly Uint8Array[]): boolean {
   const messages = addresses.flatMap((address) => DIRECTIONS.map((direction) => deleteFrom(address, direction)));
   try {
@@ -73,7 +75,7 @@ function deleteByFilter(socket: NetlinkSocket, addresses: readonly Uint8Array[])
   }
 }
 
-/** Connections to and from the subnets' addresses, but for those in `kept`. One list of all that the host has. */
+/** Forgets connections to and from the subnets' addresses, except those in `kept`, by one list of all connections. */
 export function forgetSubnets(socket: NetlinkSocket, subnets: readonly Subnet[], kept: readonly Uint8Array[]): void {
   if (subnets.length === 0 || countConnections(socket) === 0) return;
   const keptKeys = new Set(kept.map(String));
@@ -83,8 +85,8 @@ export function forgetSubnets(socket: NetlinkSocket, subnets: readonly Subnet[],
 }
 
 /**
- * Connections to a port that nobody has changed the ends of. For ports of UDP: who goes on sending has a connection for the
- * kernel, which would never look at a port that was published meanwhile. `address`: undefined is every one of `family`.
+ * Forgets connections to a port whose ends nobody has changed. This is for UDP: a sender that goes on sending has a connection in
+ * the kernel, which would never notice that the port was published meanwhile. An undefined `address` stands for all of `family`.
  */
 export function forgetPlainToPort(
   socket: NetlinkSocket,

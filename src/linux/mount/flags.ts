@@ -1,8 +1,8 @@
-/** Options of mount(8) for mount(2), the old call: some are bits of its flags, the others the file system's own. */
+/** Turns options of mount(8) into what the old call, mount(2), takes: bits of its flags, and the file system's own options. */
 
 export const MS_BIND = 0x1000;
 
-/** Name -> bits, and whether it takes them away. Source: mount(2), linux/mount.h; the same names as Docker knows. */
+/** For each name, its bits, and whether it clears them. Source: mount(2), linux/mount.h; the same names as Docker knows. */
 const FLAGS: ReadonlyMap<string, readonly [bits: number, clear?: true]> = new Map([
   ["ro", [0x1]],
   ["rw", [0x1, true]],
@@ -27,10 +27,10 @@ const FLAGS: ReadonlyMap<string, readonly [bits: number, clear?: true]> = new Ma
   ["nostrictatime", [0x1000000, true]],
 ]);
 
-/** For mount(8), or of how a mount is told to others: it is in a namespace of its own. */
+/** Options for mount(8) alone, or about propagation: the mount is in a namespace of its own. */
 const IGNORED = /^(defaults|_netdev|nofail|(no)?auto|r?(private|shared|slave|unbindable))$/;
 
-/** `data` is what the file system gets. */
+/** Parses options. `data` is what the file system gets. */
 export function parseMountFlags(options: readonly string[]): { flags: number; data: string } {
   let flags = 0;
   const data: string[] = [];

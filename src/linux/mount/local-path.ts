@@ -1,9 +1,9 @@
-/** Which paths lead over nothing but this machine's memory and disks: file systems of others may never answer. */
+/** Tells which paths can be looked up on this machine's memory and disks alone: other file systems may never answer. */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { posix } from "node:path";
 import { parseMountinfo } from "./mountinfo.ts";
 
-/** All others are taken for what may hang: those of a network, of a process (FUSE), and what is mounted when it is asked for. */
+/** The types that cannot hang. All others may: file systems of a network or a process (FUSE), and those mounted on demand. */
 const LOCAL_TYPES: ReadonlySet<string> = new Set([
   ...["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "jfs", "reiserfs", "nilfs2"],
   ...["vfat", "exfat", "msdos", "ntfs3", "hfsplus", "iso9660", "udf", "squashfs", "erofs", "cramfs", "romfs"],
@@ -12,10 +12,10 @@ const LOCAL_TYPES: ReadonlySet<string> = new Set([
   ...["configfs", "pstore", "efivarfs", "fusectl", "binfmt_misc", "selinuxfs", "resctrl", "rpc_pipefs", "nfsd"],
 ]);
 
-/** As many as the kernel follows. */
+/** The number of links that the kernel follows. */
 const LINKS_MAX = 40;
 
-/** What is mounted where; of two at one place the later covers the earlier. */
+/** The types of mounts by path. Of two mounts on one path the later covers the earlier. */
 export type MountTypes = ReadonlyMap<string, string>;
 
 export function readMountTypes(): MountTypes {
@@ -24,8 +24,8 @@ export function readMountTypes(): MountTypes {
 }
 
 /**
- * Whether the path, absolute and as far as there is something, can be looked up without asking anybody else. Nothing is touched on the way
- * that is not local itself. What a process sees through /proc (/proc/PID/root) may be anything.
+ * Whether the existing part of an absolute path can be looked up without asking anybody else. Nothing on the way is touched
+ * unless it is local itself. What a process sees through /proc (/proc/PID/root) may be anything.
  */
 export function isLocalPath(path: string, mounts: MountTypes = readMountTypes()): boolean {
   const isLocal = (mountPoint: string) => LOCAL_TYPES.has(mounts.get(mountPoint) ?? "");
@@ -33,12 +33,12 @@ export function isLocalPath(path: string, mounts: MountTypes = readMountTypes())
   let at = "/";
   let rest = path.split("/");
   for (let links = 0; rest.length > 0; ) {
-    const next = posix.join(at, rest.shift()!); // "." and ".." too
+    const next = posix.join(at, rest.shift()!); // this may be "." or "..", too
     if (mounts.has(next)) {
       if (!isLocal(next)) return false;
     } else {
       const isLink = isSymlink(next);
-      if (isLink === undefined) return true; // it leads no further
+      if (isLink === undefined) return true; // the path ends here
       if (isLink) {
         if (mounts.get(mountPointOf(next, mounts)) === "proc") return false;
         const target = readlinkSync(next);
@@ -53,12 +53,12 @@ export function isLocalPath(path: string, mounts: MountTypes = readMountTypes())
   return true;
 }
 
-/** Undefined: there is nothing. */
+/** Whether it is a symlink, or undefined if nothing has that path. */
 function isSymlink(path: string): boolean | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink();
   } catch {
-    return undefined; // below a file, or of a name too long
+    return undefined; // the path goes through a file, or a name is too long
   }
 }
 

@@ -1,3 +1,5 @@
+/** Parses mountinfo files. */
+
 export interface MountinfoEntry {
   mountId: number;
   parentId: number;
@@ -9,14 +11,14 @@ export interface MountinfoEntry {
 }
 
 /**
- * The lines of a mountinfo file; malformed lines are left out.
+ * Parses the lines of a mountinfo file; malformed lines are left out.
  * Source: proc_pid_mountinfo(5): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue".
  */
 export function parseMountinfo(text: string): MountinfoEntry[] {
   const entries: MountinfoEntry[] = [];
   for (const line of text.split("\n")) {
     const fields = line.split(" ");
-    // The optional fields (master:1 …) are of any number and end with "-".
+    // There are any number of optional fields (master:1 …); "-" ends them.
     const separator = fields.indexOf("-", 6);
     const [mountId, parentId, , root, mountPoint] = fields;
     const [fsType, source, superOptions] = fields.slice(separator + 1);

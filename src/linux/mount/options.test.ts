@@ -54,11 +54,11 @@ describe("parseMountOptions", () => {
     for (const [first, firstSet, firstClear] of ATTRIBUTES)
       for (const [second, set, clear] of ATTRIBUTES) {
         const { set: bits, clear: cleared } = parse(first, second);
-        // The last one's own bits are as it says.
+        // The last option's own bits are as it says.
         expect(bits & (set | clear)).toBe(set);
         expect(cleared & set & ~clear).toBe(0);
         expect(cleared & clear).toBe(clear);
-        // What the first one alone touches is as that says.
+        // Bits that only the first option touches are as that one says.
         const others = (firstSet | firstClear) & ~(set | clear);
         expect(bits & others).toBe(firstSet & others);
         expect(cleared & others & ~firstSet).toBe(firstClear & others & ~firstSet);

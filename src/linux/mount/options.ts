@@ -1,3 +1,4 @@
+/** Sorts the mount options of the runtime-spec by who takes them. */
 import { LighterError } from "../../base/errors.ts";
 import { MS_PRIVATE, MS_SLAVE } from "../sys/abi.ts";
 
@@ -6,21 +7,21 @@ export interface MountOptions {
   /** MOUNT_ATTR_ bits to set and to clear on the mount itself. */
   set: number;
   clear: number;
-  /** The same, for the mount and all below it (`rro` and the like). */
+  /** MOUNT_ATTR_ bits to set and to clear on the mount and all mounts below it (`rro` and the like). */
   recursiveSet: number;
   recursiveClear: number;
   bind: boolean;
-  /** With `bind`: the whole tree of mounts. */
+  /** With `bind`, the whole tree of mounts is bound. */
   recursive: boolean;
   /** MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE. */
   propagation?: { flag: number; recursive: boolean };
-  /** Change the mount that is there already. */
+  /** The options change the mount that is there already. */
   remount: boolean;
-  /** Copy what the image has at the destination into the fresh tmpfs. */
+  /** What the image has at the destination is copied into the fresh tmpfs. */
   copyUp: boolean;
-  /** Map the owners of files: of the mount, or also of those below it. */
+  /** The owners of files are mapped: of this mount only, or also of those below it. */
   idmap?: "idmap" | "ridmap";
-  /** Everything else: the file system's own parameters, in order; without a value a flag. */
+  /** All other options, the file system's own parameters, in order. One without a value is a flag. */
   parameters: { key: string; value?: string }[];
 }
 
@@ -37,13 +38,13 @@ export const ATTR = {
   NOSYMFOLLOW: 0x200000,
 } as const;
 
-/** What a bind mount of which any is asked for has by its own options alone, and not from its source. */
+/** Attributes that a bind mount takes from its options alone, not from its source, if any of them is asked for. */
 const REPLACED = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC | ATTR.NOSYMFOLLOW;
 const ACCESS_TIMES = ATTR.ATIME_MASK | ATTR.NODIRATIME;
 
 /**
- * The attributes to clear where those that a bind mount is asked for take the place of its source's, as with runc and
- * `mount -o bind,remount`: access times are kept unless one of their own is named. Source: mount(2).
+ * The attributes to clear where those that a bind mount asks for replace its source's, as with runc and `mount -o bind,remount`.
+ * Access times are kept unless the options name one. Source: mount(2).
  */
 export function clearedByBind({ set, clear }: Pick<MountOptions, "set" | "clear">): number {
   const times = ((set | clear) & ACCESS_TIMES) === 0 ? 0 : ATTR.ATIME_MASK | (ATTR.NODIRATIME & ~set);
@@ -82,7 +83,7 @@ const ATTRIBUTES: ReadonlyMap<string, readonly [set: number, clear: number]> = n
   ["symfollow", [0, ATTR.NOSYMFOLLOW]],
 ]);
 
-/** Mean something to mount(8) or the kernel's log only, or are the default; mandatory locks went with Linux 5.15. */
+/** Options that mean something to mount(8) or the kernel's log only, or are the default; mandatory locks went with Linux 5.15. */
 const IGNORED: ReadonlySet<string> = new Set(
   "defaults async nofail _netdev auto noauto silent loud noiversion nomand".split(" "),
 );
@@ -98,8 +99,9 @@ export function propagationOf(name: string): { flag: number; recursive: boolean 
 }
 
 /**
- * @param where for the message: `mounts[3]`.
- * @throws LighterError ("invalid") for one that a bind mount cannot have, since a file system is to take it.
+ * Parses the options of a mount.
+ * @param where the mount's place in the config, for the message: `mounts[3]`.
+ * @throws LighterError ("invalid") for an option that only a file system takes, on a bind mount.
  */
 export function parseMountOptions(options: readonly string[], where: string): MountOptions {
   const parsed: MountOptions = {
@@ -150,7 +152,7 @@ function parameter(option: string): { key: string; value?: string } {
   return at < 0 ? { key: option } : { key: option.slice(0, at), value: option.slice(at + 1) };
 }
 
-/** The runtime-spec's names that `parseMountOptions` takes, but for those of file systems, sorted. */
+/** The names that `parseMountOptions` takes as the runtime-spec's own, sorted; those of file systems are not among them. */
 export function mountOptionNames(): string[] {
   const known = [
     ...[...ATTRIBUTES.keys(), ...PROPAGATION.keys()].flatMap((name) => [name, `r${name}`]),

@@ -6,12 +6,12 @@ import type { Message } from "./messages.ts";
 import { attributesOf, encodeMessage, NLM_F } from "./messages.ts";
 
 export const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4 } as const;
-/** No probe whether somebody has it already: it can be used at once. IPv6 only. */
+/** The address can be used at once, without a probe whether somebody has it already. IPv6 only. */
 const IFA_F_NODAD = 0x2;
 
 /** struct ifaddrmsg: u8 family, u8 prefix length, u8 flags, u8 scope, u32 index. */
 const ADDRESS_HEADER_BYTES = 8;
-/** Where a message of addresses has the index: for a slot's value. */
+/** The index's offset in a message about addresses, where a slot's value may be put. */
 export const ADDRESS_INDEX_AT = 20;
 
 export interface LinkAddress {
@@ -38,7 +38,7 @@ function encodeAddress(type: number, flags: number, index: number, { address, pr
   return encodeMessage({ type, flags: flags | NLM_F.ACK, header: header(index, family, prefixLength), attributes });
 }
 
-/** With a broadcast address where the prefix leaves room for one. It may be there already. */
+/** Adds an address, which may be there already. It gets a broadcast address if the prefix leaves room for one. */
 export function encodeReplaceAddress(index: number, address: LinkAddress): Uint8Array<ArrayBuffer> {
   return encodeAddress(RTM.NEWADDR, NLM_F.CREATE | NLM_F.REPLACE, index, address);
 }
@@ -47,15 +47,15 @@ export function encodeRemoveAddress(index: number, address: LinkAddress): Uint8A
   return encodeAddress(RTM.DELADDR, 0, index, address);
 }
 
-/** Of all links: the kernel has them by family. */
+/** Asks for the addresses of all links: the kernel lists them by family. */
 export function encodeListAddresses(): Uint8Array<ArrayBuffer> {
   return encodeMessage({ type: RTM.GETADDR, flags: NLM_F.DUMP, header: new Uint8Array(ADDRESS_HEADER_BYTES) });
 }
 
 export interface AddressInfo extends LinkAddress {
-  /** Of its link. */
+  /** The index of the address's link. */
   index: number;
-  /** "link": reaches no further than its link; "host": loopback. */
+  /** "link": valid on its link only; "host": loopback. */
   scope: "global" | "link" | "host";
 }
 
@@ -65,7 +65,7 @@ export function parseAddress(message: Message): AddressInfo {
   const scope = view.getUint8(3);
   return {
     index: view.getUint32(4, true),
-    // On a point-to-point link ADDRESS is the other end's.
+    // On a point-to-point link, ADDRESS is the address of the other end.
     address: formatIpAddress(attributes.bytes(IFA.LOCAL) ?? attributes.bytes(IFA.ADDRESS) ?? new Uint8Array(4)),
     prefixLength: view.getUint8(1),
     scope: scope === 254 ? "host" : scope === 253 ? "link" : "global",

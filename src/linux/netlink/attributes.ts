@@ -12,9 +12,9 @@ import { LighterError } from "../../base/errors.ts";
 
 export interface Attribute {
   type: number;
-  /** Bytes as they are, or attributes nested in this one. */
+  /** Raw bytes, or attributes nested in this one. */
   value: Uint8Array | readonly Attribute[];
-  /** A struct in front of the nested attributes; of a multiple of 4 bytes. */
+  /** A struct before the nested attributes; its length is a multiple of 4. */
   header?: Uint8Array;
 }
 
@@ -22,7 +22,7 @@ const HEADER_BYTES = 4;
 /** The length is a u16. A longer list must go in several messages. */
 const ATTRIBUTE_MAX_BYTES = 0xffff;
 const NLA_F_NESTED = 0x8000;
-/** Without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
+/** The type's bits, without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 const TYPE_MASK = 0x3fff;
 
 function numeric(bytes: number, set: (view: DataView) => void): Uint8Array {
@@ -31,7 +31,7 @@ function numeric(bytes: number, set: (view: DataView) => void): Uint8Array {
   return value;
 }
 
-/** Makers of attributes. `be` is big-endian. */
+/** Functions that make attributes. `be` is big-endian. */
 export const attr = {
   u8: (type: number, value: number): Attribute => ({ type, value: Uint8Array.of(value) }),
   u16: (type: number, value: number): Attribute => ({
@@ -52,10 +52,10 @@ export const attr = {
     type,
     value: numeric(8, (view) => view.setBigUint64(0, value)),
   }),
-  /** With its NUL. */
+  /** A string with its NUL. */
   text: (type: number, value: string): Attribute => ({ type, value: utf8(`${value}\0`) }),
   bytes: (type: number, value: Uint8Array): Attribute => ({ type, value }),
-  /** It is there: that is all. */
+  /** A flag, which is set by being there. */
   flag: (type: number): Attribute => ({ type, value: new Uint8Array(0) }),
   nested: (type: number, value: readonly Attribute[]): Attribute => ({ type, value }),
   behind: (type: number, header: Uint8Array, value: readonly Attribute[]): Attribute => ({ type, value, header }),
@@ -65,7 +65,7 @@ export function align4(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 
-/** With header, without the zeros behind it. */
+/** The bytes of an attribute with its header, without the padding after it. */
 function attributeBytes({ value, header }: Attribute): number {
   const bytes = value instanceof Uint8Array ? value.length : attributesBytes(value);
   return HEADER_BYTES + (header?.length ?? 0) + bytes;
@@ -75,7 +75,7 @@ export function attributesBytes(attributes: readonly Attribute[]): number {
   return attributes.reduce((sum, attribute) => sum + align4(attributeBytes(attribute)), 0);
 }
 
-/** Writes into zeroed bytes; returns the offset behind them. `places` takes the offset of each one's value. */
+/** Writes attributes into zeroed bytes and returns the offset after them. `places` gets the offset of each one's value. */
 export function writeAttributes(
   into: DataView<ArrayBuffer>,
   at: number,
@@ -108,7 +108,7 @@ export function brokenMessage(what: string): LighterError {
   return new LighterError("kernel", `a netlink message ${what}`, { errno: "EBADMSG" });
 }
 
-/** A list of attributes as it was received. Nested ones are read when they are asked for. */
+/** A received list of attributes. Nested lists are read when they are asked for. */
 export class Attributes {
   readonly entries: readonly { type: number; value: Uint8Array }[];
 
@@ -128,7 +128,7 @@ export class Attributes {
     this.entries = entries;
   }
 
-  /** The last of this type, as in the kernel's own parser. */
+  /** The value of the last attribute of this type, as the kernel's own parser takes it. */
   bytes(type: number): Uint8Array | undefined {
     return this.entries.findLast((entry) => entry.type === type)?.value;
   }
@@ -173,7 +173,7 @@ export class Attributes {
     return this.#number(type, 8, (view) => view.getBigUint64(0));
   }
 
-  /** Up to its NUL. */
+  /** The text up to its NUL. */
   text(type: number): string | undefined {
     const value = this.bytes(type);
     if (value === undefined) return undefined;
@@ -186,7 +186,7 @@ export class Attributes {
     return value === undefined ? undefined : new Attributes(value);
   }
 
-  /** Of a list, whose entries have all the same type, or none that means anything. */
+  /** The attributes in a list, whose entries all have the same type or one without meaning. */
   list(type: number): Attributes[] {
     return (this.nested(type)?.entries ?? []).map(({ value }) => new Attributes(value));
   }

@@ -1,3 +1,4 @@
+/** Describes netlink messages in a program's listing. */
 import { formatIpAddress } from "../../base/ip-address.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../nftables/messages.ts";
 import { NFTA_TABLE } from "../nftables/watch.ts";
@@ -39,8 +40,8 @@ const NFT_NAMES = [
 const NFTA_CHAIN_NAME = 3;
 
 /**
- * What messages ask for, for a listing: "NEWLINK veth vethX -> bridge 7, peer eth0". `slotAt`: the slot whose value goes to this
- * offset before they are sent.
+ * Describes what messages ask for: "NEWLINK veth vethX -> bridge 7, peer eth0". `slotAt` returns the slot whose value is put at
+ * an offset before they are sent.
  */
 export function describeMessages(
   protocol: "route" | "netfilter",
@@ -56,7 +57,7 @@ export function describeMessages(
   return messages.map((message) => describe(protocol, message, placesIn(bytes, slotAt))).join("; ");
 }
 
-/** A u32 as it is shown: its value, or the slot that it will come from. */
+/** Shows a u32: its value, or the slot that it will come from. */
 type Number32 = (part: Uint8Array, at: number) => string;
 
 function placesIn(bytes: Uint8Array, slotAt: (offset: number) => string | undefined): Number32 {
@@ -134,7 +135,7 @@ function describeLink(header: Uint8Array, attributes: Attributes, u32: Number32)
   return parts.join(", ");
 }
 
-/** Where it is to be, and what it has. */
+/** Describes where the link goes and what it gets. */
 function describePlace(attributes: Attributes, u32: Number32): string {
   const words: string[] = [];
   const number = (type: number, word: string) => {
@@ -164,7 +165,7 @@ function describePort(port: Attributes): string[] {
   });
 }
 
-/** Tables and chains by name; rules by where they are: what they do is for nft(8) to say. */
+/** Describes tables and chains by name, and rules by their place: what they do is for nft(8) to say. */
 function describeNft(message: Message): string {
   if (message.type === 0x10) return "begin";
   if (message.type === 0x11) return "commit";

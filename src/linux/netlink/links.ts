@@ -41,27 +41,27 @@ export const IFLA_IPVLAN = { MODE: 1, FLAGS: 2 } as const;
 const IFLA_VLAN_ID = 1;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
-/** Of what is asked: counters are half of an answer, and nobody here wants them. */
+/** Leaves counters out of the answer: they are half of it, and nobody here needs them. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const IFF = { UP: 0x1, LOOPBACK: 0x8, LOWER_UP: 0x10000 } as const;
 
 /** struct ifinfomsg: u8 family, u8 padding, u16 type, i32 index, u32 flags, u32 change. */
 const LINK_HEADER_BYTES = 16;
-/** Where a message of links has the index: for a slot's value. */
+/** The index's offset in a message about links, where a slot's value may be put. */
 export const LINK_INDEX_AT = 20;
 
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
 
-/** A name of a link is 15 bytes at most. Source: IFNAMSIZ, dev_valid_name() in net/core/dev.c. */
+/** Checks a link's name, which has 15 bytes at most. Source: IFNAMSIZ, dev_valid_name() in net/core/dev.c. */
 export function checkLinkName(name: string): void {
   if (!/^[^\s/:\0]{1,15}$/.test(name) || Buffer.byteLength(name) > 15 || name === "." || name === "..")
     throw new LighterError("invalid", `"${name}" is not a name for a network interface`);
 }
 
-/** @throws LighterError ("invalid") for what is not six bytes, as "02:42:ac:11:00:02" */
+/** Parses a MAC address such as "02:42:ac:11:00:02". @throws LighterError ("invalid") unless it is six bytes */
 export function parseMacAddress(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text))
     throw new LighterError("invalid", `"${text}" is not a MAC address`);
@@ -72,7 +72,7 @@ export function formatMacAddress(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** `index` 0: whichever IFNAME says. Only those of `flags` are changed that are in `change`. */
+/** The header of a message about a link. With `index` 0, IFNAME names the link. Only flags in `change` are changed. */
 function linkHeader(index: number, flags = 0, change = 0, family = 0): Uint8Array {
   const header = new Uint8Array(LINK_HEADER_BYTES);
   const view = viewOf(header);
@@ -94,13 +94,13 @@ export function encodeNewLink(
   return encodeMessage({ type: RTM.NEWLINK, flags, header: linkHeader(0), attributes: all }, places);
 }
 
-/** What a kind of link is made with. */
+/** The attribute that says which kind of link to make. */
 export function linkKind(kind: string, data: readonly Attribute[] = []): Attribute {
   const inner = data.length === 0 ? [] : [attr.nested(IFLA_INFO.DATA, data)];
   return attr.nested(IFLA.LINKINFO, [attr.text(IFLA_INFO.KIND, kind), ...inner]);
 }
 
-/** What is not given is the kernel's default: no spanning tree, no VLANs; snooping where the kernel can. */
+/** The options of a bridge. An absent one is the kernel's default: no spanning tree, no VLANs; snooping where the kernel can. */
 export interface BridgeOptions {
   stp?: boolean;
   vlanFiltering?: boolean;
@@ -123,7 +123,7 @@ function flag(type: number, value: boolean | undefined): Attribute[] {
   return value === undefined ? [] : [attr.u8(type, value ? 1 : 0)];
 }
 
-/** A pair, whose other end is `name`, made with `attributes`. */
+/** A veth pair whose other end is `name`, made with `attributes`. */
 export function vethKind(name: string, attributes: readonly Attribute[]): Attribute {
   checkLinkName(name);
   return linkKind("veth", [attr.behind(VETH_INFO_PEER, linkHeader(0), [attr.text(IFLA.IFNAME, name), ...attributes])]);
@@ -141,7 +141,7 @@ export function ipvlanKind(mode: keyof typeof IPVLAN_MODES, flag: keyof typeof I
 }
 
 export interface BridgePortOptions {
-  /** No frame goes from one isolated port to another. */
+  /** Isolated ports exchange no frames with each other. */
   isolated?: boolean;
   /** A frame may leave by the port it came in by. */
   hairpin?: boolean;
@@ -149,7 +149,7 @@ export interface BridgePortOptions {
   learning?: boolean;
 }
 
-/** For a link that is a bridge's port already. */
+/** Sets options of a link that is a bridge's port already. */
 export function encodeSetBridgePort(index: number, options: BridgePortOptions): Uint8Array<ArrayBuffer> {
   const { isolated, hairpin, learning } = options;
   const data = [
@@ -158,7 +158,7 @@ export function encodeSetBridgePort(index: number, options: BridgePortOptions): 
     ...flag(IFLA_BRPORT.ISOLATED, isolated),
   ];
   const info = [attr.text(IFLA_INFO.SLAVE_KIND, "bridge"), attr.nested(IFLA_INFO.SLAVE_DATA, data)];
-  // NEWLINK, not SETLINK: of these two it alone hands a port's data to its bridge.
+  // NEWLINK, not SETLINK: it alone passes a port's data to its bridge.
   return encodeMessage({
     type: RTM.NEWLINK,
     flags: NLM_F.ACK,
@@ -170,21 +170,21 @@ export function encodeSetBridgePort(index: number, options: BridgePortOptions): 
 export interface LinkChanges {
   isUp?: boolean;
   mtu?: number;
-  /** 0: of none. */
+  /** The index of the bridge that the link becomes a port of; 0 for none. */
   masterIndex?: number;
   macAddress?: string;
-  /** It gets no IPv6 address by itself. */
+  /** The link gets no IPv6 address by itself. */
   withoutLinkLocal?: boolean;
 }
 
-/** Notes a text with a link. The kernel takes it for links that are there only: it must follow the message that makes one. */
+/** Stores a text with a link. The link must exist: this message must follow the one that makes it. */
 export function encodeSetAlias(link: string | number, alias: string): Uint8Array<ArrayBuffer> {
   const { header, attributes } = whichLink(link);
   const all = [...attributes, attr.text(IFLA.ALIAS, alias)];
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes: all });
 }
 
-/** By name or by index. */
+/** Changes a link, by name or index. */
 export function encodeSetLink(link: string | number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
   const { isUp, mtu, masterIndex, macAddress, withoutLinkLocal } = changes;
   const attributes: Attribute[] = typeof link === "number" ? [] : [attr.text(IFLA.IFNAME, link)];
@@ -199,7 +199,7 @@ export function encodeSetLink(link: string | number, changes: LinkChanges): Uint
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header, attributes });
 }
 
-/** Of a link by index: it goes into another network namespace, and has that name there. `into` is where it is put. */
+/** Moves a link, given by index, into another network namespace, where it gets that name. `into` says which namespace. */
 export function encodeMoveLink(name: string, into: Attribute, places: Map<Attribute, number>): Uint8Array<ArrayBuffer> {
   const attributes = [attr.text(IFLA.IFNAME, name), into];
   return encodeMessage({ type: RTM.SETLINK, flags: NLM_F.ACK, header: linkHeader(0), attributes }, places);
@@ -211,12 +211,12 @@ function whichLink(link: string | number): { header: Uint8Array; attributes: Att
     : { header: linkHeader(0), attributes: [attr.text(IFLA.IFNAME, link)] };
 }
 
-/** By name or by index. */
+/** Removes a link, by name or index. */
 export function encodeRemoveLink(link: string | number): Uint8Array<ArrayBuffer> {
   return encodeMessage({ type: RTM.DELLINK, flags: NLM_F.ACK, ...whichLink(link) });
 }
 
-/** By name or by index; the answer is a message that `parseLink` reads. */
+/** Asks for a link by name or index; `parseLink` reads the answer. */
 export function encodeGetLink(link: string | number): Uint8Array<ArrayBuffer> {
   const { header, attributes } = whichLink(link);
   const mask = attr.u32(IFLA.EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -231,22 +231,22 @@ export function encodeListLinks(): Uint8Array<ArrayBuffer> {
 export interface LinkInfo {
   index: number;
   name: string;
-  /** "bridge", "veth"; "" for what is no such software. */
+  /** "bridge", "veth" …; "" for a device that is not made by software. */
   kind: string;
-  /** "" for a link without. */
+  /** The MAC address, or "" if the link has none. */
   macAddress: string;
-  /** A text that somebody has noted with it; "". */
+  /** The text stored with the link, or "". */
   alias: string;
   mtu: number;
-  /** Of the bridge it is a port of; 0: of none. */
+  /** The index of the bridge whose port the link is; 0 for none. */
   masterIndex: number;
-  /** Of the link below a macvlan or ipvlan; of a veth's other end, in whatever namespace that is. 0: none. */
+  /** The index of the link below a macvlan or ipvlan, or of a veth's other end, in whatever namespace that is; 0 for none. */
   parentIndex: number;
   isLoopback: boolean;
   isUp: boolean;
-  /** Up, and its carrier too. */
+  /** True if the link is up and has a carrier. */
   isRunning: boolean;
-  /** Where it is a bridge's port. */
+  /** Set if the link is a bridge's port. */
   port?: BridgePortOptions;
 }
 

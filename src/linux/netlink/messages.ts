@@ -14,14 +14,14 @@ export const NLM_F = {
   ACK: 0x4,
   ECHO: 0x8,
   DUMP_INTR: 0x10,
-  /** Of what makes something new. */
+  /** Flags of a message that makes something new. */
   REPLACE: 0x100,
   EXCL: 0x200,
   CREATE: 0x400,
   APPEND: 0x800,
-  /** Of what asks. */
+  /** Flags of a message that asks. */
   DUMP: 0x300,
-  /** Of an acknowledgement: it does not repeat the request; it has attributes. */
+  /** Flags of an acknowledgement: CAPPED does not repeat the request. */
   CAPPED: 0x100,
   ACK_TLVS: 0x200,
 } as const;
@@ -36,13 +36,13 @@ export interface Message {
   flags: number;
   sequence: number;
   portId: number;
-  /** What follows the header: that of the family, and attributes. */
+  /** What follows the header: the family's header, and attributes. */
   payload: Uint8Array;
 }
 
 /**
- * `flags` beside REQUEST; `header` is the family's, of a multiple of 4 bytes. The sequence is set when it is sent.
- * `places` takes the offset of each attribute's value, for whoever changes it later.
+ * Encodes a request. `flags` are added to REQUEST; `header` is the family's, a multiple of 4 bytes. The sequence number is set
+ * when it is sent. `places` gets the offset of each attribute's value, for whoever changes it later.
  */
 export function encodeMessage(
   message: { type: number; flags: number; header: Uint8Array; attributes?: readonly Attribute[] },
@@ -60,7 +60,7 @@ export function encodeMessage(
   return bytes;
 }
 
-/** The messages one behind the other, numbered from `firstSequence` on. */
+/** Joins messages, numbering them from `firstSequence` on. */
 export function joinMessages(messages: readonly Uint8Array[], firstSequence: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(messages.reduce((sum, message) => sum + align4(message.length), 0));
   const view = new DataView(bytes.buffer);
@@ -74,7 +74,7 @@ export function joinMessages(messages: readonly Uint8Array[], firstSequence: num
 }
 
 /**
- * What one datagram holds. The payloads are parts of `bytes`.
+ * The messages in one datagram. Their payloads are parts of `bytes`.
  * @throws LighterError ("kernel", EBADMSG)
  */
 export function parseMessages(bytes: Uint8Array): Message[] {
@@ -97,26 +97,26 @@ export function parseMessages(bytes: Uint8Array): Message[] {
   return messages;
 }
 
-/** The attributes of a message behind its family's header. */
+/** The attributes of a message, after its family's header. */
 export function attributesOf(message: Message, headerBytes: number): Attributes {
   if (message.payload.length < headerBytes) throw brokenMessage(`of type ${message.type} ends within its header`);
   return new Attributes(message.payload.subarray(align4(headerBytes)));
 }
 
-/** What the kernel says of a request: NLMSG_ERROR, or NLMSG_DONE of a dump. */
+/** The kernel's verdict on a request: NLMSG_ERROR, or NLMSG_DONE of a dump. */
 interface Acknowledgement {
-  /** 0: it was done. */
+  /** The error's number; 0 for success. */
   errno: number;
   /** The kernel's own words. */
   text?: string;
-  /** Of the attribute that it does not like, from the start of the message. */
+  /** The offset, from the start of the message, of the attribute that the kernel refuses. */
   attributeOffset?: number;
 }
 
 const NLMSGERR_ATTR_MSG = 1;
 const NLMSGERR_ATTR_OFFS = 2;
 
-/** @throws LighterError ("kernel", EBADMSG) */
+/** Parses an acknowledgement. @throws LighterError ("kernel", EBADMSG) */
 export function parseAcknowledgement(message: Message): Acknowledgement {
   const { payload, type, flags } = message;
   if (payload.length < 4) throw brokenMessage("acknowledges without an errno");
@@ -128,7 +128,7 @@ export function parseAcknowledgement(message: Message): Acknowledgement {
   return { errno, ...(text !== undefined && { text }), ...(attributeOffset !== undefined && { attributeOffset }) };
 }
 
-/** How much of the request an acknowledgement repeats. */
+/** How many bytes of the request an acknowledgement repeats. */
 function repeatedBytes({ payload, flags }: Message): number {
   if (payload.length < 4 + MESSAGE_HEADER_BYTES) throw brokenMessage("acknowledges nothing");
   const bytes = flags & NLM_F.CAPPED ? MESSAGE_HEADER_BYTES : align4(viewOf(payload).getUint32(4, true));

@@ -1,3 +1,4 @@
+/** netlink(7): links, addresses and routes, and the messages that other subsystems build on. */
 export type { AddressInfo, LinkAddress } from "./addresses.ts";
 export type { Attribute } from "./attributes.ts";
 export { Attributes, attr } from "./attributes.ts";

@@ -1,4 +1,6 @@
-/** Messages of rtnetlink(7) about what a bridge knows of the addresses behind its ports. Source: Linux include/uapi/linux/neighbour.h. */
+/**
+ * Messages of rtnetlink(7) about which addresses a bridge has found at which port. Source: Linux include/uapi/linux/neighbour.h.
+ */
 import { attr, viewOf } from "./attributes.ts";
 import { AF, formatMacAddress, parseMacAddress, RTM } from "./links.ts";
 import type { Message } from "./messages.ts";
@@ -11,7 +13,7 @@ const NTF_MASTER = 0x4;
 
 /** struct ndmsg: u8 family, u8 and u16 padding, i32 index, u16 state, u8 flags, u8 type. */
 const NEIGHBOUR_HEADER_BYTES = 12;
-/** Where a message of neighbours has the index: for a slot's value. */
+/** The index's offset in a message about neighbours, where a slot's value may be put. */
 export const NEIGHBOUR_INDEX_AT = 20;
 
 function header(index: number, state: number): Uint8Array {
@@ -24,14 +26,14 @@ function header(index: number, state: number): Uint8Array {
   return bytes;
 }
 
-/** Frames to the address go to this port of its bridge, whatever the bridge sees and had. */
+/** Sends frames for the address to this port of its bridge, whatever entry the bridge had and whatever it will see. */
 export function encodeReplaceForwarding(index: number, macAddress: string): Uint8Array<ArrayBuffer> {
   const attributes = [attr.bytes(NDA.LLADDR, parseMacAddress(macAddress))];
   const flags = NLM_F.CREATE | NLM_F.REPLACE | NLM_F.ACK;
   return encodeMessage({ type: RTM.NEWNEIGH, flags, header: header(index, NUD_NOARP), attributes });
 }
 
-/** Of all bridges. */
+/** Asks for the entries of all bridges. */
 export function encodeListForwarding(): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(NEIGHBOUR_HEADER_BYTES);
   bytes[0] = AF.BRIDGE;
@@ -40,12 +42,12 @@ export function encodeListForwarding(): Uint8Array<ArrayBuffer> {
 
 export interface ForwardingEntry {
   macAddress: string;
-  /** Of the port, and its bridge. */
+  /** The index of the port, and of its bridge. */
   index: number;
   bridgeIndex: number;
-  /** 0: for frames without one. A bridge that can filter by VLAN has each static entry in its default VLAN, too. */
+  /** The VLAN; 0 for frames without one. A bridge that can filter by VLAN has each static entry in its default VLAN, too. */
   vlan: number;
-  /** "local": the port's own; "static": stays where it is; "learned": the bridge has seen it there. */
+  /** "local": the port's own address; "static": the entry stays; "learned": the bridge has seen the address at the port. */
   type: "local" | "static" | "learned";
 }
 

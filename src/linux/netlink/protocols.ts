@@ -1,8 +1,9 @@
+/** Tells which netlink protocols the kernel serves. */
 import { readFileSync } from "node:fs";
 
 /**
- * Whether the kernel serves a netlink protocol, in the network namespace of the calling thread: its own socket of it, of port
- * id 0, is listed. To make a socket to find out would load the module.
+ * Whether the kernel serves a netlink protocol in the calling thread's network namespace: if so, its own socket, with port id 0,
+ * is listed. Opening a socket to find out would load the module.
  * Source: netlink_native_seq_show() in Linux net/netlink/af_netlink.c.
  */
 export function isProtocolServed(

@@ -1,3 +1,4 @@
+/** Makes, changes and lists links, addresses and routes. */
 import { errnoOf } from "../../base/errors.ts";
 import type { AddressInfo, LinkAddress } from "./addresses.ts";
 import { encodeListAddresses, encodeRemoveAddress, encodeReplaceAddress, parseAddress } from "./addresses.ts";
@@ -29,13 +30,13 @@ import { NETLINK, NetlinkSocket } from "./socket.ts";
 interface NewLink {
   name: string;
   mtu?: number;
-  /** Noted with it, in the same moment. */
+  /** A text that is stored with the link when it is made. */
   alias?: string;
 }
 
 /**
- * Links, addresses and routes of the network namespace that the calling thread is in when this is made.
- * Everything is synchronous, and throws LighterError ("kernel") with the errno.
+ * Links, addresses and routes of the network namespace in which the calling thread is when this is made. Every method is
+ * synchronous and throws LighterError ("kernel") with the errno.
  */
 export class RouteSocket implements Disposable {
   readonly #socket = new NetlinkSocket(NETLINK.ROUTE);
@@ -44,7 +45,7 @@ export class RouteSocket implements Disposable {
     return this.#socket.dump(encodeListLinks(), "list network interfaces").map(parseLink);
   }
 
-  /** By name or index. */
+  /** Finds a link by name or index. */
   findLink(link: string | number): LinkInfo | undefined {
     try {
       return this.#socket.request([encodeGetLink(link)], `look for network interface ${link}`).map(parseLink)[0];
@@ -55,8 +56,8 @@ export class RouteSocket implements Disposable {
   }
 
   /**
-   * A bridge, down, without addresses; returns its index. It keeps its MAC address, a random one if none is given: the kernel would
-   * change it with its ports.
+   * Makes a bridge that is down and has no addresses, and returns its index. It keeps its MAC address, by default a random one:
+   * otherwise the kernel would change it with the bridge's ports.
    * @throws LighterError ("kernel"): EEXIST if there is a link of that name
    */
   createBridge(options: NewLink & { macAddress?: string } & BridgeOptions): number {
@@ -67,12 +68,12 @@ export class RouteSocket implements Disposable {
     ]);
   }
 
-  /** What is on the parent with this VLAN id (1 to 4094). As `createBridge`. */
+  /** Makes a link for the parent's traffic with this VLAN id (1 to 4094). Returns and throws as `createBridge`. */
   createVlan(options: NewLink & { parentIndex: number; id: number }): number {
     return this.#createLink(options, "VLAN", [attr.u32(IFLA.LINK, options.parentIndex), vlanKind(options.id)]);
   }
 
-  /** A link that leads nowhere. As `createBridge`. */
+  /** Makes a link that leads nowhere. Returns and throws as `createBridge`. */
   createDummy(options: NewLink): number {
     return this.#createLink(options, "dummy", [linkKind("dummy")]);
   }
@@ -91,7 +92,7 @@ export class RouteSocket implements Disposable {
     this.#socket.request([encodeSetAlias(index, alias)], `note "${alias}" with network interface ${index}`);
   }
 
-  /** By name or index; false if there is none. */
+  /** Removes a link by name or index; false if there is none. */
   removeLink(link: string | number): boolean {
     try {
       this.#socket.request([encodeRemoveLink(link)], `remove network interface ${link}`);
@@ -110,18 +111,18 @@ export class RouteSocket implements Disposable {
     this.#socket.request([encodeSetBridgePort(index, options)], `change bridge port ${index}`);
   }
 
-  /** Of all links. */
+  /** The addresses of all links. */
   addresses(): AddressInfo[] {
     return this.#socket.dump(encodeListAddresses(), "list addresses").map(parseAddress);
   }
 
-  /** Adds it, unless it is there. An IPv6 address can be used at once: nobody is asked whether they have it. */
+  /** Adds the address unless it is there. An IPv6 address can be used at once: there is no probe whether somebody has it. */
   replaceAddress(index: number, address: LinkAddress): void {
     const what = `give network interface ${index} the address ${address.address}/${address.prefixLength}`;
     this.#socket.request([encodeReplaceAddress(index, address)], what);
   }
 
-  /** False: it was not there. */
+  /** Removes the address; false if it was not there. */
   removeAddress(index: number, address: LinkAddress): boolean {
     const what = `take the address ${address.address}/${address.prefixLength} from network interface ${index}`;
     try {
@@ -133,19 +134,19 @@ export class RouteSocket implements Disposable {
     }
   }
 
-  /** Of the main table, to other hosts. */
+  /** The main table's routes to other hosts. */
   routes(): RouteInfo[] {
     return this.#socket.dump(encodeListRoutes(), "list routes").flatMap((message) => parseRoute(message) ?? []);
   }
 
-  /** In place of one to the same destination. `index`: of the link it goes by. */
+  /** Adds a route, replacing one to the same destination. `index` is that of the link it uses. */
   replaceRoute(route: Route, index?: number): void {
     const oif = index === undefined ? undefined : attr.u32(RTA.OIF, index);
     const via = route.gateway === undefined ? "" : ` via ${route.gateway}`;
     this.#socket.request([encodeReplaceRoute(route, oif)], `set the route to ${route.destination}${via}`);
   }
 
-  /** What the bridges know of who is behind which of their ports. */
+  /** What the bridges know: which address is reached by which of their ports. */
   forwarding(): ForwardingEntry[] {
     return this.#socket.dump(encodeListForwarding(), "list bridges' forwarding").map(parseForwarding);
   }
@@ -155,7 +156,7 @@ export class RouteSocket implements Disposable {
   }
 }
 
-/** Not a manufacturer's, and one host's: locally administered, unicast. */
+/** A random MAC address that is locally administered and unicast: no manufacturer's, and one host's. */
 function randomMacAddress(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(6));
   bytes[0] = (bytes[0]! & 0xfc) | 0x02;

@@ -20,14 +20,14 @@ const ROUTE_HEADER_BYTES = 12;
 export interface Route {
   /** "10.1.0.0/16", or "default". */
   destination: string;
-  /** Without: the destination is on the link itself. */
+  /** Absent if the destination is on the link itself. */
   gateway?: string;
 }
 
 /**
- * A route of the main table, in place of one to the same destination. `places` gets the offset of the link's index, whose
- * attribute is `oif`; without one the kernel finds the link by the gateway.
- * @throws LighterError ("invalid") for a destination or gateway that is none, or of two families
+ * Adds a route to the main table, replacing one to the same destination. `oif` is the attribute of the link's index, whose offset
+ * `places` gets; without it the kernel finds the link by the gateway.
+ * @throws LighterError ("invalid") for a malformed destination or gateway, or two families
  */
 export function encodeReplaceRoute(
   route: Route,
@@ -52,24 +52,24 @@ export function encodeReplaceRoute(
   return encodeMessage({ type: RTM.NEWROUTE, flags, header, attributes }, places);
 }
 
-/** Of the main table, both families. */
+/** Asks for the main table's routes, of both families. */
 export function encodeListRoutes(): Uint8Array<ArrayBuffer> {
   return encodeMessage({ type: RTM.GETROUTE, flags: NLM_F.DUMP, header: new Uint8Array(ROUTE_HEADER_BYTES) });
 }
 
 export interface RouteInfo extends Route {
   family: 4 | 6;
-  /** Index of its link; 0 for what has none (a route to nowhere), or several. */
+  /** The index of the route's link; 0 if it has none (a route to nowhere) or several. */
   oif: number;
 }
 
-/** Undefined for what is not of the main table, or does not lead to other hosts. */
+/** Parses a route; undefined if it is not in the main table or does not lead to other hosts. */
 export function parseRoute(message: Message): RouteInfo | undefined {
   const attributes = attributesOf(message, ROUTE_HEADER_BYTES);
   const view = viewOf(message.payload);
   const family = view.getUint8(0);
   const table = attributes.u32(RTA.TABLE) ?? view.getUint8(4);
-  const cloned = 0x200; // of IPv6's cache
+  const cloned = 0x200; // set for entries of IPv6's cache
   if (table !== RT_TABLE_MAIN || view.getUint8(7) !== RTN_UNICAST || view.getUint32(8, true) & cloned) return undefined;
   if (family !== AF.INET && family !== AF.INET6) return undefined;
   const destination = attributes.bytes(RTA.DST);

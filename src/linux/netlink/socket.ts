@@ -1,3 +1,4 @@
+/** Sends requests to the kernel over netlink(7) and reads its answers. */
 import { closeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import {
@@ -15,27 +16,27 @@ import { joinMessages, NLM_F, NLMSG, parseAcknowledgement, parseMessages } from 
 export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
 
 /**
- * Requests to the kernel over netlink(7), in the network namespace of the thread that made the socket. Every call is synchronous:
- * the kernel does what a message asks while it is sent, and its answers wait when that returns.
+ * A socket for requests to the kernel over netlink(7), in the network namespace of the thread that made it. Every call is
+ * synchronous: the kernel does what a message asks while it is sent, and then the answers can be read.
  */
 export class NetlinkSocket implements Disposable {
-  /** What the kernel calls it when it tells others what it did. */
+  /** The kernel's name for the socket, which it gives when it tells others what the socket did. */
   readonly portId: number;
   readonly #fd: number;
   readonly #room = new Uint8Array(NETLINK_DATAGRAM_MAX_BYTES);
   #sequence = 1;
 
-  /** `protocol`: one of NETLINK. */
+  /** Opens the socket; `protocol` is one of NETLINK. */
   constructor(protocol: number) {
     this.#fd = openNetlink(protocol, { bufferBytes: NETLINK_BUFFER_BYTES });
     this.portId = portIdOf(this.#fd);
   }
 
   /**
-   * Sends the messages in one sendmsg(2), and returns what the kernel answered beside acknowledgements, in order. Errors come
-   * whether a message has NLM_F_ACK or not; one that has it must be acknowledged.
-   * rtnetlink does what comes before and after a message that fails; a batch of nf_tables is done as a whole or not at all.
-   * `what` is for the error: what is being done, to what.
+   * Sends the messages in one sendmsg(2) and returns the kernel's answers other than acknowledgements, in order. Errors come
+   * whether a message has NLM_F_ACK or not; a message that has it must be acknowledged.
+   * rtnetlink carries out the messages before and after one that fails; a batch of nf_tables is done as a whole or not at all.
+   * `what` says, for the error, what is being done.
    * @throws LighterError ("kernel") with the errno of the first message that failed
    */
   request(messages: readonly Uint8Array[], what: string): Message[] {
@@ -45,7 +46,7 @@ export class NetlinkSocket implements Disposable {
     const replies: Message[] = [];
     for (const message of this.#receiveAll(what)) {
       const index = message.sequence - first;
-      if (index < 0 || index >= messages.length) continue; // of what failed before
+      if (index < 0 || index >= messages.length) continue; // it belongs to an earlier request that failed
       if (message.type !== NLMSG.ERROR) replies.push(message);
       else throwFailure(message, messages.length > 1 ? `${what} (message ${index + 1} of ${messages.length})` : what);
       awaited.delete(message.type === NLMSG.ERROR ? message.sequence : -1);
@@ -55,7 +56,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * The list that the message, with NLM_F_DUMP, asks for, as it was at one time.
+   * Returns the list that a message with NLM_F_DUMP asks for, as it was at one moment.
    * @throws LighterError ("kernel"): EINTR if it changes faster than it can be read
    */
   dump(message: Uint8Array, what: string): Message[] {
@@ -77,7 +78,7 @@ export class NetlinkSocket implements Disposable {
     closeSync(this.#fd);
   }
 
-  /** Returns the first one's sequence number. */
+  /** Sends the messages and returns the first one's sequence number. */
   #send(messages: readonly Uint8Array[], what: string): number {
     if (this.#sequence + messages.length > 0x7fffffff) this.#sequence = 1;
     const first = this.#sequence;
@@ -86,7 +87,7 @@ export class NetlinkSocket implements Disposable {
     return first;
   }
 
-  /** Everything that waits. For each datagram that is taken of a list, the kernel puts the next one there. */
+  /** Receives everything there is. Whenever a datagram of a list is taken, the kernel adds the next one. */
   #receiveAll(what: string): Message[] {
     const messages: Message[] = [];
     let total = 0;
@@ -103,7 +104,7 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-/** Returns if it says that all went well. */
+/** Throws if the message reports a failure. */
 function throwFailure(message: Message, what: string): void {
   const { errno, text, attributeOffset } = parseAcknowledgement(message);
   if (errno === 0) return;

@@ -1,3 +1,4 @@
+/** Hears what the kernel announces over netlink(7). */
 import { closeSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
 import { errnoOf } from "../../base/errors.ts";
@@ -7,10 +8,10 @@ import type { Message } from "./messages.ts";
 import { parseMessages } from "./messages.ts";
 
 /**
- * Calls `onMessages` with what the kernel tells the multicast groups of a protocol, in the network namespace of the calling
- * thread. "overrun": some were lost, or cannot be understood; whoever follows something reads it anew.
- * `exceptPortId`: nothing that this socket does.
- * From when this returns nothing is missed. `groups` are numbers, not masks: RTNLGRP_LINK is 1.
+ * Calls `onMessages` with what the kernel sends to the multicast groups of a protocol, in the calling thread's network namespace.
+ * "overrun" means that messages were lost or cannot be understood: whoever follows something must read it anew. Messages about
+ * what the socket `exceptPortId` does are left out. Nothing is missed once this has returned. `groups` are numbers, not masks:
+ * RTNLGRP_LINK is 1.
  */
 export function watchNetlink(
   protocol: number,
@@ -31,7 +32,7 @@ export function watchNetlink(
     } catch (error) {
       if (errnoOf(error) !== "ENOBUFS" && errnoOf(error) !== "EBADMSG") throw error;
       discardAll(fd);
-      if (!ended) reader = Bun.file(fd).stream().getReader(); // an error is the end of a stream, not of its socket
+      if (!ended) reader = Bun.file(fd).stream().getReader(); // an error ends the stream, not its socket
       return "overrun";
     }
   };
@@ -46,12 +47,12 @@ export function watchNetlink(
   return {
     [Symbol.dispose]() {
       ended = true;
-      reader.cancel().catch(() => {}); // ends the read that waits
+      reader.cancel().catch(() => {}); // ends the pending read
     },
   };
 }
 
-/** Until the queue of a socket that has overrun is empty, the kernel goes on leaving out what it has to say. */
+/** Empties the queue of a socket that has overrun: until then the kernel goes on dropping messages. */
 function discardAll(fd: number): void {
   const room = new Uint8Array(NETLINK_DATAGRAM_MAX_BYTES);
   for (;;) {

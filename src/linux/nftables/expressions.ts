@@ -1,6 +1,6 @@
 /**
- * What a rule is made of: expressions that load registers, and others that go on only if a register holds what they ask for.
- * A rule whose expressions all went on has matched.
+ * The expressions of a rule. Some load registers; others go on only if a register holds what they ask for. A rule has matched if
+ * all its expressions went on.
  *
  * There are sixteen registers of 4 bytes, 0 … 15; a longer value takes those that follow. The verdict has its own.
  * Source: Linux include/uapi/linux/netfilter/nf_tables.h, net/netfilter/nft_*.c.
@@ -10,7 +10,7 @@ import { attr } from "../netlink/mod.ts";
 import { FAMILY } from "./messages.ts";
 import { dataValue, NFTA_LIST_ELEM } from "./values.ts";
 
-/** 0 … 15. */
+/** A register's number, 0 … 15. */
 type Register = number;
 
 const NFT_REG_VERDICT = 0;
@@ -25,14 +25,14 @@ const register = (type: number, number: Register): Attribute => attr.be32(type, 
 /** NFT_META_*, with the bytes each loads. Names are padded with NULs, `nfproto` and `l4proto` are one byte. */
 const META = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16, iifgroup: 21, oifgroup: 22, iifkind: 26, oifkind: 27 };
 
-/** A property of the packet that no header has. */
+/** Loads a property of the packet that is in no header. */
 export function meta(key: keyof typeof META, into: Register): Attribute {
   return expression("meta", [register(1, into), attr.be32(2, META[key])]);
 }
 
 const PAYLOAD_BASE = { network: 1, transport: 2 };
 
-/** Bytes of a header, as they are there. */
+/** Loads bytes of a header. */
 export function payload(base: keyof typeof PAYLOAD_BASE, offset: number, length: number, into: Register): Attribute {
   return expression("payload", [
     register(1, into),
@@ -44,12 +44,12 @@ export function payload(base: keyof typeof PAYLOAD_BASE, offset: number, length:
 
 const COMPARISON = { "==": 0, "!=": 1 };
 
-/** Goes on if as many bytes from the register on are, or are not, these. */
+/** Goes on if the bytes from the register on are, or are not, equal to `value`. */
 export function compare(from: Register, operator: keyof typeof COMPARISON, value: Uint8Array): Attribute {
   return expression("cmp", [register(1, from), attr.be32(2, COMPARISON[operator]), dataValue(3, value)]);
 }
 
-/** Keeps of a register the bits of `mask`. */
+/** Clears all bits of a register except those of `mask`. */
 export function mask(inPlace: Register, bits: Uint8Array): Attribute {
   return expression("bitwise", [
     register(1, inPlace),
@@ -60,7 +60,7 @@ export function mask(inPlace: Register, bits: Uint8Array): Attribute {
   ]);
 }
 
-/** Goes on if the set has the key that begins in register `from`; of a map, its value is put into `into`. */
+/** Goes on if the set has the key that begins in register `from`. For a map, puts the key's value into `into`. */
 export function lookup(set: string, from: Register, into?: Register): Attribute {
   return expression("lookup", [
     attr.text(1, set),
@@ -71,22 +71,22 @@ export function lookup(set: string, from: Register, into?: Register): Attribute 
 
 /** NFT_CT_*. A u32 each, in the host's byte order. */
 const CT = { state: 0, status: 2 };
-/** Of `ct state`. */
+/** Bits of `ct state`. */
 export const CT_STATE = { established: 0x2, related: 0x4 } as const;
-/** Of `ct status`: the connection's destination was changed. */
+/** A bit of `ct status`: the connection's destination was changed. */
 export const CT_STATUS_DNAT = 0x20;
 
-/** Of the connection that the packet belongs to. Breaks off the rule if it belongs to none. */
+/** Loads a property of the packet's connection. Ends the rule if the packet belongs to none. */
 export function connection(key: keyof typeof CT, into: Register): Attribute {
   return expression("ct", [register(1, into), attr.be32(2, CT[key])]);
 }
 
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_DADDR = 2;
-/** Of `destinationType`: an address of this host. Source: RTN_LOCAL, rtnetlink(7). */
+/** A value of `destinationType`: an address of this host. Source: RTN_LOCAL, rtnetlink(7). */
 export const RTN_LOCAL = 2;
 
-/** What kind of address the packet goes to: RTN_*, a u32 in the host's byte order. */
+/** Loads the type of the packet's destination address: RTN_*, a u32 in the host's byte order. */
 export function destinationType(into: Register): Attribute {
   return expression("fib", [register(1, into), attr.be32(2, NFT_FIB_RESULT_ADDRTYPE), attr.be32(3, NFTA_FIB_F_DADDR)]);
 }
@@ -98,7 +98,7 @@ export function immediate(into: Register, value: Uint8Array): Attribute {
 /** NF_DROP and NF_ACCEPT; NFT_RETURN and NFT_JUMP are negative. */
 const VERDICT = { drop: 0, accept: 1, return: -5, jump: -3 };
 
-/** "accept" ends this chain and its callers: chains of other tables go on and may drop. */
+/** Ends the chain. "accept" ends this chain and its callers, but chains of other tables go on and may drop the packet. */
 export function verdict(code: "drop" | "accept" | "return"): Attribute {
   return verdictOf([attr.be32(1, VERDICT[code] >>> 0)]);
 }
@@ -129,7 +129,7 @@ export function nat(
   ]);
 }
 
-/** Gives the connection the address of the interface that it leaves by for its source. Ends the chain. */
+/** Changes the connection's source to the address of the interface by which it leaves. Ends the chain. */
 export function masquerade(): Attribute {
   return expression("masq", []);
 }

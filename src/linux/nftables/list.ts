@@ -1,24 +1,24 @@
-/** What the kernel has: base chains of all tables. */
+/** Lists the base chains of all tables. */
 import { attributesOf, type Message, NLM_F } from "../netlink/mod.ts";
 import { encodeNft, FAMILY, NFGENMSG_BYTES } from "./messages.ts";
 import { HOOK, NF_DROP, NFTA_CHAIN, NFTA_HOOK } from "./objects.ts";
 
 export interface BaseChainInfo {
-  /** As nft(8) names it; "" for one we do not know. */
+  /** The family as nft(8) names it; "" for one we do not know. */
   family: string;
   table: string;
   name: string;
   hook: number;
-  /** What it does not decide, it drops. */
+  /** True if it drops what it does not decide. */
   drops: boolean;
 }
 
-/** For a dump, whose messages `parseBaseChain` reads. */
+/** Asks for all chains; `parseBaseChain` reads the answers. */
 export function listChains(): Uint8Array {
   return encodeNft("getChain", "unspecified", [], NLM_F.DUMP);
 }
 
-/** Undefined for a chain that packets do not come to by themselves. @throws LighterError ("kernel", EBADMSG) */
+/** Parses a chain; undefined for one that packets reach only from rules. @throws LighterError ("kernel", EBADMSG) */
 export function parseBaseChain(message: Message): BaseChainInfo | undefined {
   const attributes = attributesOf(message, NFGENMSG_BYTES);
   const hook = attributes.nested(NFTA_CHAIN.hook)?.be32(NFTA_HOOK.number);
@@ -33,7 +33,7 @@ export function parseBaseChain(message: Message): BaseChainInfo | undefined {
   };
 }
 
-/** Of the families that see packets of IP between interfaces. */
+/** Whether a chain drops IP packets between interfaces by default. */
 export function isForwardDrop({ family, hook, drops }: BaseChainInfo): boolean {
   return drops && hook === HOOK.forward && ["inet", "ip", "ip6"].includes(family);
 }

@@ -8,7 +8,7 @@ import { interfaceName, portNumber } from "./values.ts";
 const TABLE: Table = { family: "inet", name: "t" };
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
-/** Bytes of a message: type and flags, then what follows the netlink header, whose other fields are set when it is sent. */
+/** Shows a message's bytes: type and flags, then what follows the netlink header, whose other fields are set when it is sent. */
 const shown = (bytes: Uint8Array) => [hex(bytes.subarray(4, 8)), hex(bytes.subarray(16))];
 const joined = (...parts: string[]) => parts.join("").replaceAll(" ", "");
 

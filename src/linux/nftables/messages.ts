@@ -9,7 +9,7 @@ import { assert } from "../../base/assert.ts";
 import type { Attribute } from "../netlink/mod.ts";
 import { encodeMessage, NLM_F } from "../netlink/mod.ts";
 
-/** NFPROTO_*: which packets a table sees. "inet" is both kinds of IP. */
+/** NFPROTO_*: the packets that a table sees. "inet" is both kinds of IP. */
 export const FAMILY = { unspecified: 0, inet: 1, ip: 2, ip6: 10 } as const;
 export type Family = keyof typeof FAMILY;
 
@@ -19,7 +19,7 @@ export interface Table {
 }
 
 export const NFNL_SUBSYS_NFTABLES = 10;
-/** NFT_MSG_*, those that we use. */
+/** The NFT_MSG_* that we use. */
 export const NFT_MESSAGE = {
   ...{ newTable: 0, getTable: 1, deleteTable: 2, newChain: 3, getChain: 4, newRule: 6, newSet: 9 },
   ...{ newElements: 12, deleteElements: 14, newGeneration: 15 },
@@ -28,7 +28,7 @@ type NftMessage = keyof typeof NFT_MESSAGE;
 
 const BATCH_BEGIN = 0x10;
 const BATCH_END = 0x11;
-/** struct nfgenmsg. */
+/** The size of struct nfgenmsg. */
 export const NFGENMSG_BYTES = 4;
 const FLAGS_AT = 6;
 
@@ -48,10 +48,7 @@ export function encodeNft(
   return encodeMessage({ type, flags, header, attributes });
 }
 
-/**
- * What makes one change of several messages. The last of them asks for an acknowledgement, so that a batch of which the kernel
- * says nothing is not taken for one that was done.
- */
+/** Makes one change of several messages. The last one asks for an acknowledgement, so that silence is not taken for success. */
 export function encodeBatch(messages: readonly Uint8Array[]): Uint8Array[] {
   const last = messages.at(-1);
   assert(last !== undefined, "a batch has no message");
@@ -60,7 +57,7 @@ export function encodeBatch(messages: readonly Uint8Array[]): Uint8Array[] {
   return [batchMark(BATCH_BEGIN), ...messages.slice(0, -1), acknowledged, batchMark(BATCH_END)];
 }
 
-/** Its resource id is the subsystem that the batch is for. */
+/** The message that begins or ends a batch. Its resource id is the subsystem that the batch is for. */
 function batchMark(type: number): Uint8Array {
   return encodeMessage({ type, flags: 0, header: Uint8Array.of(0, 0, 0, NFNL_SUBSYS_NFTABLES) });
 }

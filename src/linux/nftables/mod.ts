@@ -1,3 +1,4 @@
+/** nf_tables: messages that make and watch tables, chains, rules and sets. */
 export {
   CT_STATE,
   CT_STATUS_DNAT,

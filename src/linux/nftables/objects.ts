@@ -15,27 +15,27 @@ const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_EXPRESSIONS = 4;
 
-/** NF_INET_*: where a packet is on its way. */
+/** NF_INET_*: the points on a packet's way where chains can be. */
 export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
 
-/** Chains of one hook are run in this order, the lowest first. Source: nft(8), "Standard priority names". */
+/** Priorities: the chains of one hook run in this order, lowest first. Source: nft(8), "Standard priority names". */
 export const PRIORITY = { raw: -300, dstnat: -100, filter: 0, srcnat: 100 } as const;
 
-/** A chain that packets come to by themselves. What it does not decide, it lets pass: to the other tables' chains. */
+/** A chain that packets reach by themselves. Packets that it does not decide on pass, to the other tables' chains. */
 export interface BaseChain {
   type: "filter" | "nat";
   hook: keyof typeof HOOK;
   priority: number;
 }
 
-/** It may be there already. */
+/** Makes a table, which may exist already. */
 export function newTable(table: Table): Uint8Array {
   const attributes = [attr.text(NFTA_TABLE_NAME, table.name), attr.be32(NFTA_TABLE_FLAGS, 0)];
   return encodeNft("newTable", table.family, attributes, NLM_F.CREATE);
 }
 
-/** With all that is in it. ENOENT if it is not there. */
-/** Is it there? The kernel answers with it, or ENOENT. */
+/** Removes a table with all that is in it; ENOENT if it does not exist. */
+/** Asks for a table. The kernel answers with it, or ENOENT. */
 export function getTable(table: Table): Uint8Array {
   return encodeNft("getTable", table.family, [attr.text(NFTA_TABLE_NAME, table.name)], NLM_F.ACK);
 }
@@ -44,7 +44,7 @@ export function deleteTable(table: Table): Uint8Array {
   return encodeNft("deleteTable", table.family, [attr.text(NFTA_TABLE_NAME, table.name)]);
 }
 
-/** Without `base`: a chain that rules jump to. */
+/** Makes a chain; without `base`, one that rules jump to. */
 export function newChain(table: Table, name: string, base?: BaseChain): Uint8Array {
   const attributes = [attr.text(NFTA_CHAIN.table, table.name), attr.text(NFTA_CHAIN.name, name)];
   if (base !== undefined)
@@ -59,7 +59,7 @@ export function newChain(table: Table, name: string, base?: BaseChain): Uint8Arr
   return encodeNft("newChain", table.family, attributes, NLM_F.CREATE);
 }
 
-/** At the end of the chain. `expressions` as the functions of expressions.ts make them. */
+/** Adds a rule at the end of the chain; the functions of expressions.ts make its `expressions`. */
 export function newRule(table: Table, chain: string, expressions: readonly Attribute[]): Uint8Array {
   const attributes = [
     attr.text(NFTA_RULE_TABLE, table.name),

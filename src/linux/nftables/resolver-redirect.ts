@@ -1,3 +1,4 @@
+/** Redirects a network namespace's DNS queries to its resolver. */
 import { compare, immediate, meta, nat, payload } from "./expressions.ts";
 import { encodeBatch, type Table } from "./messages.ts";
 import { newChain, newRule, newTable, PRIORITY } from "./objects.ts";
@@ -10,8 +11,8 @@ const PROTOCOLS = { tcp: 6, udp: 17 };
 const IPV4_DESTINATION = 16;
 
 /**
- * The messages, a whole batch, by which a network namespace has queries to 127.0.0.11, port 53, go to another port of that
- * address, so that all its own ports stay free. Their sequence numbers are the sender's to set.
+ * The messages, a whole batch, that make a network namespace send queries to 127.0.0.11, port 53, to another port of that
+ * address, so that its own port 53 stays free. The sender sets their sequence numbers.
  */
 export function resolverRedirect(port: number): Uint8Array[] {
   const rules = Object.values(PROTOCOLS).map((protocol) =>

@@ -10,8 +10,8 @@ const NFTA_SET_DESC = 9;
 const NFTA_SET_ID = 10;
 const NFTA_SET_USERDATA = 13;
 /**
- * What nft(8) keeps with a set, u8 type, u8 length, value: names of interfaces are of the host's byte order, which for it is more
- * than numbers. Without that it shows them as "". Source: libnftnl include/udata.h, NFTNL_UDATA_SET_KEYBYTEORDER.
+ * A note for nft(8) that is kept with a set (u8 type, u8 length, value): the key is in the host's byte order, as names of
+ * interfaces are. Without it, nft shows them as "". Source: libnftnl include/udata.h, NFTNL_UDATA_SET_KEYBYTEORDER.
  */
 const KEY_IN_HOST_ORDER = Uint8Array.of(0, 4, 1, 0, 0, 0);
 const NFTA_SET_DESC_CONCAT = 2;
@@ -21,28 +21,31 @@ const NFT_SET = { interval: 0x4, map: 0x8, concatenation: 0x80 } as const;
 const NFTA_ELEMENTS = { table: 1, set: 2, list: 3 } as const;
 const NFTA_ELEMENT = { key: 1, data: 2, flags: 3, keyEnd: 10 } as const;
 const NFT_SET_ELEM_INTERVAL_END = 1;
-/** So many in one message: an attribute, their list too, has at most 64 KiB, and an element of ours under 112 bytes. */
+/**
+ * How many elements go into one message: an attribute, also their list, has at most 64 KiB; one of our elements takes less than
+ * 112 bytes.
+ */
 const ELEMENTS_PER_MESSAGE = 512;
 
 export interface NftSet {
   name: string;
-  /** Types of the key's fields. */
+  /** The types of the key's fields. */
   key: readonly DataType[];
-  /** With it, a map. */
+  /** The types of the value's fields; with them the set is a map. */
   data?: readonly DataType[];
-  /** Keys are ranges, which do not overlap. */
+  /** True if keys are ranges, which must not overlap. */
   interval?: boolean;
 }
 
-/** Fields are bytes as `interfaceName`, `portNumber` and so on make them. */
+/** An element. Its fields are bytes as `interfaceName`, `portNumber` and so on make them. */
 export interface Element {
   key: readonly Uint8Array[];
-  /** Of an interval: the last key, included. */
+  /** The last key of an interval, included in it. */
   last?: readonly Uint8Array[];
   data?: readonly Uint8Array[];
 }
 
-/** `id`: another one for each set of a batch. */
+/** Makes a set; `id` must differ for each set of a batch. */
 export function newSet(table: Table, set: NftSet, id: number): Uint8Array {
   const { name, key, data, interval = false } = set;
   const isRanges = interval && key.length > 1;
@@ -59,7 +62,7 @@ export function newSet(table: Table, set: NftSet, id: number): Uint8Array {
   if (data !== undefined)
     attributes.push(attr.be32(NFTA_SET.dataType, typeNumber(data)), attr.be32(NFTA_SET.dataLength, valueBytes(data)));
   if (key.length === 1 && key[0] === "ifname") attributes.push(attr.bytes(NFTA_SET_USERDATA, KEY_IN_HOST_ORDER));
-  // Ranges of several fields: the kernel compares each for itself, and has to know where they are.
+  // For ranges of several fields the kernel compares each field by itself, and has to know where they are.
   if (isRanges) attributes.push(attr.nested(NFTA_SET_DESC, [attr.nested(NFTA_SET_DESC_CONCAT, key.map(fieldLength))]));
   return encodeNft("newSet", table.family, attributes, NLM_F.CREATE);
 }
@@ -68,12 +71,12 @@ function fieldLength(type: DataType): Attribute {
   return attr.nested(NFTA_LIST_ELEM, [attr.be32(NFTA_SET_FIELD_LEN, DATA_TYPE[type].bytes)]);
 }
 
-/** EEXIST for a key that is there with other data; ENOENT if table or set is not there. */
+/** Adds elements; EEXIST for a key that has other data, ENOENT if the table or set does not exist. */
 export function newElements(table: Table, set: NftSet, elements: readonly Element[]): Uint8Array[] {
   return elementMessages("newElements", table, set, elements);
 }
 
-/** ENOENT if one is not there. */
+/** Removes elements; ENOENT if one does not exist. */
 export function deleteElements(table: Table, set: NftSet, elements: readonly Element[]): Uint8Array[] {
   return elementMessages("deleteElements", table, set, elements);
 }
@@ -97,7 +100,7 @@ function elementMessages(
   return messages;
 }
 
-/** An interval of one field is two elements: its first key, and the one behind its last, which says that it is an end. */
+/** Encodes an element. An interval of one field is two elements: its first key, and the key after its last, marked as an end. */
 function encodeElement(set: NftSet, { key, last, data }: Element): Attribute[] {
   assert(
     (last !== undefined) === (set.interval === true),
@@ -117,7 +120,7 @@ function encodeElement(set: NftSet, { key, last, data }: Element): Attribute[] {
   return [begin, attr.nested(NFTA_LIST_ELEM, end)];
 }
 
-/** The next number of as many bytes; undefined if there is none. */
+/** The next number of the same length; undefined if there is none. */
 function successor(value: Uint8Array): Uint8Array | undefined {
   const next = Uint8Array.from(value);
   for (let at = next.length - 1; at >= 0; at--) {

@@ -1,4 +1,4 @@
-/** Values in registers, sets and maps: fields one behind the other, each padded to a multiple of 4 bytes. */
+/** Values in registers, sets and maps: fields in a row, each padded to a multiple of 4 bytes. */
 import { assert } from "../../base/assert.ts";
 import { utf8 } from "../../base/bytes.ts";
 import type { Attribute } from "../netlink/mod.ts";
@@ -6,11 +6,11 @@ import { attr } from "../netlink/mod.ts";
 
 export const NFTA_LIST_ELEM = 1;
 const NFTA_DATA_VALUE = 1;
-/** IFNAMSIZ, with the NUL. */
+/** IFNAMSIZ, which includes the NUL. */
 const INTERFACE_NAME_BYTES = 16;
 
 /**
- * Types of fields: nft(8)'s own numbers, which the kernel keeps for it and does not look at, and lengths.
+ * Types of fields: a length, and nft(8)'s own number, which the kernel stores without looking at it.
  * Source: nftables include/datatype.h.
  */
 export const DATA_TYPE = {
@@ -26,18 +26,18 @@ export function padded(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 
-/** Of a value of these fields. A field alone is not padded. */
+/** The size of a value of these fields. A single field is not padded. */
 export function valueBytes(types: readonly DataType[]): number {
   const sizes = types.map((type) => DATA_TYPE[type].bytes);
   return sizes.length === 1 ? sizes[0]! : sizes.reduce((sum, bytes) => sum + padded(bytes), 0);
 }
 
-/** Several types have one number: six bits each. */
+/** The number for several types: six bits each. */
 export function typeNumber(types: readonly DataType[]): number {
   return types.reduce((number, type) => (number << 6) | DATA_TYPE[type].id, 0);
 }
 
-/** One behind the other; a single one as it is. */
+/** Joins fields into a value; a single one stays as it is. */
 export function joinFields(fields: readonly Uint8Array[]): Uint8Array {
   if (fields.length === 1) return fields[0]!;
   const value = new Uint8Array(fields.reduce((sum, field) => sum + padded(field.length), 0));
@@ -53,20 +53,20 @@ export function dataValue(type: number, value: Uint8Array): Attribute {
   return attr.nested(type, [attr.bytes(NFTA_DATA_VALUE, value)]);
 }
 
-/** A u32 as `meta`, `ct` and `fib` load it. */
+/** A u32 in the form in which `meta`, `ct` and `fib` load it. */
 export function hostU32(value: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, true);
   return bytes;
 }
 
-/** A port as headers have it. */
+/** A port in the form it has in headers. */
 export function portNumber(port: number): Uint8Array<ArrayBuffer> {
   assert(Number.isInteger(port) && port >= 0 && port <= 0xffff, `${port} is not a port`);
   return Uint8Array.of(port >> 8, port & 0xff);
 }
 
-/** A name as `meta` loads it: 16 bytes. */
+/** An interface's name in the form in which `meta` loads it: 16 bytes. */
 export function interfaceName(name: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(INTERFACE_NAME_BYTES);
   const encoded = utf8(name);

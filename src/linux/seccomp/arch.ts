@@ -2,16 +2,16 @@
 import type { NativeArch } from "./native.ts";
 import { SYSCALL_NAMES, SYSCALL_NUMBERS } from "./syscall-table.ts";
 
-/** x32 is no architecture of its own to the kernel: x86_64 with bit 30 of the number set. */
+/** The architectures. To the kernel x32 is none of its own, but x86_64 with bit 30 of the number set. */
 export type SeccompArch = keyof typeof SYSCALL_NUMBERS;
 export const X32_SYSCALL_BIT = 0x40000000;
-/** cacheflush(2) and its like: far above the ordinary numbers (arch/arm, `__ARM_NR_BASE`). */
+/** The numbers of cacheflush(2) and its like begin here, far above the ordinary ones (arch/arm, `__ARM_NR_BASE`). */
 export const ARM_PRIVATE_BASE = 0x0f0000;
 
 interface ArchInfo {
   /** AUDIT_ARCH_…, as in `seccomp_data.arch` (linux/audit.h): the ELF machine and flags for 64-bit and little-endian. */
   auditArch: number;
-  /** Width of an argument as libseccomp compares it: on 32-bit ABIs, x32 too, only the low word. */
+  /** The width in which libseccomp compares an argument: on 32-bit ABIs, x32 too, only the low word. */
   argBits: 32 | 64;
 }
 
@@ -29,7 +29,7 @@ export const ARCH_FAMILY: Record<NativeArch, readonly SeccompArch[]> = {
   aarch64: ["aarch64", "arm"],
 };
 
-/** Runtime-spec names (config-linux.md#seccomp); null: known, but no kernel we run on has it. */
+/** Runtime-spec names (config-linux.md#seccomp). Null: a known architecture that no kernel we run on has. */
 export const SCMP_ARCHES: ReadonlyMap<string, SeccompArch | null> = new Map([
   ["SCMP_ARCH_X86_64", "x86_64"],
   ["SCMP_ARCH_X86", "i386"],
@@ -60,7 +60,7 @@ export const SCMP_ARCHES: ReadonlyMap<string, SeccompArch | null> = new Map([
 
 let indexByName: Map<string, number> | undefined;
 
-/** Where each name's number is in the table's columns. Made on first use: most commands never need it. */
+/** The index of each name in the table's columns. Made at the first use: most commands never need it. */
 function syscallIndexes(): ReadonlyMap<string, number> {
   if (indexByName) return indexByName;
   indexByName = new Map();
@@ -76,7 +76,7 @@ export function syscallNumber(arch: SeccompArch, name: string): number | undefin
   return arch === "x32" ? number + X32_SYSCALL_BIT : number;
 }
 
-/** Every name some architecture has. */
+/** The names of all calls that some architecture has. */
 export function syscallNames(): Iterable<string> {
   return syscallIndexes().keys();
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { decodeFilter, interpretFilter } from "../../../tests/support/interpret-filter.ts";
 import { BackwardAssembler, DATA_NR, OP_JUMP_EQ } from "./bpf.ts";
 
-/** "nr is 7" decided by a jump over `fillers` instructions, which are loads that do no harm. */
+/** A filter that decides "nr is 7" by a jump over `fillers` harmless load instructions. */
 function filterJumpingOver(fillers: number, far: "true" | "false" | "both"): Uint8Array {
   const code = new BackwardAssembler();
   const farTrue = far === "false" ? undefined : code.return(1);

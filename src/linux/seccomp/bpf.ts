@@ -31,16 +31,16 @@ const MAX_CONDITIONAL_SKIP = 255;
 
 type ConditionalJump = typeof OP_JUMP_EQ | typeof OP_JUMP_GT | typeof OP_JUMP_GE | typeof OP_JUMP_SET;
 
-/** A place in the code: how many instructions there are from it to the end. */
+/** A place in the code: the number of instructions from it to the end. */
 export type Label = number & { readonly __brand: "Label" };
 
 /**
- * Code is laid down from its end to its start, because BPF jumps only go forward: the targets of an instruction exist
- * before it does, so every jump is known to be near or far when it is written and nothing is patched later.
- * Every method lays its instruction down in front of the code so far and gives its label.
+ * Assembles code from its end to its start. BPF jumps only go forward, so an instruction's targets exist before it does: every
+ * jump is known to be near or far when it is written, and nothing is patched later. Every method puts its instruction before the
+ * code so far and returns its label.
  */
 export class BackwardAssembler {
-  /** Reversed: [0] is the last instruction. */
+  /** The instructions in reverse: [0] is the last one. */
   readonly #code: number[] = [];
   readonly #operands: number[] = [];
   readonly #latestReturn = new Map<number, Label>();
@@ -56,24 +56,24 @@ export class BackwardAssembler {
     return this.#code.push(code | (jumpTrue << 16) | (jumpFalse << 24)) as Label;
   }
 
-  /** Instructions to skip from one laid down next, to get to `target`. */
+  /** How many instructions the next one would have to skip to get to `target`. */
   #distance(target: Label): number {
     return this.#code.length - target;
   }
 
-  /** Makes `target` what runs after an instruction laid down next. */
+  /** Makes `target` run after the next instruction. */
   #fallThrough(target: Label): void {
     if (this.#distance(target) > 0) this.#lay(OP_JUMP, 0, 0, this.#distance(target));
   }
 
-  /** `target`, or a jump to it that a conditional jump can reach: it skips at most 255. */
+  /** `target`, or a jump to it that a conditional jump can reach, which skips at most 255. */
   #near(target: Label): Label {
     // 2: room for the trampoline of the other branch, and for this one.
     if (this.#distance(target) + 2 <= MAX_CONDITIONAL_SKIP) return target;
     return this.#lay(OP_JUMP, 0, 0, this.#distance(target));
   }
 
-  /** Ends the filter with `action`. An equal one close by is used again. */
+  /** Ends the filter with `action`. An equal ending close by is used instead of a new one. */
   return(action: number): Label {
     const latest = this.#latestReturn.get(action);
     if (latest !== undefined && this.#distance(latest) + 2 <= MAX_CONDITIONAL_SKIP) return latest;

@@ -1,13 +1,13 @@
 /**
- * Filters that are compiled, by the runtime-spec section that they are of. Without the compiler, which most commands of the OCI runtime
- * do not need: they find theirs on the disk.
+ * Remembers compiled filters by their section of the runtime-spec. The compiler is loaded only when needed: most commands of the
+ * OCI runtime find their filter on the disk.
  */
 import { assert } from "../../base/assert.ts";
 import type { OciSeccomp } from "../../spec/oci-runtime.ts";
 import { hostArch, type NativeArch } from "./native.ts";
 
 export interface SeccompFilter {
-  /** `struct sock_filter[]`: 8 bytes each, little endian. */
+  /** The instructions, a `struct sock_filter[]`: 8 bytes each, little endian. */
   instructions: Uint8Array<ArrayBuffer>;
   /** SECCOMP_FILTER_FLAG_… for seccomp(2). */
   flags: number;
@@ -17,18 +17,21 @@ export interface SeccompFilter {
 
 let compile: ((seccomp: OciSeccomp, native: NativeArch) => SeccompFilter) | undefined;
 
-/** Before any `filterOf` of a section whose filter is not known. */
+/** Loads the compiler. Must come before `filterOf` of a section whose filter is not known. */
 export async function loadCompiler(): Promise<void> {
   compile ??= (await import("./mod.ts")).compileSeccomp;
 }
 
-/** Enough for the profiles of one machine's containers; a filter is 2–8 KiB. */
+/** Enough entries for the profiles of one machine's containers; a filter is 2–8 KiB. */
 const MEMO_ENTRIES = 16;
 const memo = new Map<string, SeccompFilter>();
-/** Of sections that are asked for again as the same object, as by each exec of a container: to make the text is slow. */
+/** Filters of sections that are asked for again as the same object, as each exec of a container does: making the key is slow. */
 const memoOfObject = new WeakMap<OciSeccomp, { native: NativeArch; filter: SeccompFilter }>();
 
-/** compileSeccomp() that remembers the filters used last. The result is shared: do not write to it, nor to `seccomp` afterwards. */
+/**
+ * Does what compileSeccomp() does, remembering the filters used last. The result is shared: do not write to it, nor to `seccomp`
+ * afterwards.
+ */
 export function filterOf(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {
   const known = memoOfObject.get(seccomp);
   if (known?.native === native) return known.filter;
@@ -37,17 +40,17 @@ export function filterOf(seccomp: OciSeccomp, native: NativeArch = hostArch()): 
   return filter;
 }
 
-/** `filterOf` gives this filter for this object. */
+/** Makes `filterOf` return this filter for this object. */
 export function knowFilter(seccomp: OciSeccomp, filter: SeccompFilter, native: NativeArch = hostArch()): void {
   memoOfObject.set(seccomp, { native, filter });
 }
 
-/** For `filterOf`: loads the compiler if it is needed. */
+/** Loads the compiler if `filterOf` will need it. */
 export async function prepareFilterOf(seccomp: OciSeccomp | undefined): Promise<void> {
   if (seccomp !== undefined && !memoOfObject.has(seccomp)) await loadCompiler();
 }
 
-/** Equal for what compiles to the same filter. */
+/** A key that is equal for sections that compile to the same filter. */
 export function keyOfSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArch()): string {
   return `${native} ${JSON.stringify(seccomp, (_, value) => (typeof value === "bigint" ? `${value}n` : value))}`;
 }

@@ -8,7 +8,7 @@ import { compileSeccomp, type NativeArch } from "./mod.ts";
 
 const X86 = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
 
-/** "allow" and the like for one call. */
+/** The filter's verdict on one call: "allow" and the like. */
 function verdict(
   seccomp: OciSeccomp,
   arch: SeccompArch,

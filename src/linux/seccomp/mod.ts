@@ -81,7 +81,7 @@ function compileCondition(code: BackwardAssembler, condition: Condition, bits: 3
   }
 }
 
-/** The first rule that holds gives the action, else the default. */
+/** Decides by the first rule that holds, or else by the default action. */
 function compileRules(
   code: BackwardAssembler,
   rules: readonly ConditionalRule[],
@@ -97,7 +97,7 @@ function compileRules(
   return next;
 }
 
-/** From `start` up to the next interval's start, numbers are decided alike. */
+/** Numbers from `start` up to the next interval's start are decided alike. */
 interface Interval {
   start: number;
   decision: Decision;
@@ -106,14 +106,14 @@ interface Interval {
 
 const END_OF_NUMBERS = 2 ** 32;
 
-/** Adds an interval after the last, or lets the last go on if it decides alike. */
+/** Adds an interval at the end, or extends the last one if it decides alike. */
 function append(intervals: Interval[], start: number, decision: Decision, arch: SeccompArch): void {
   if (intervals[intervals.length - 1]?.decision !== decision) intervals.push({ start, decision, arch });
 }
 
 /** Appends the decisions of one architecture over the numbers from `from` (inclusive) to `end` (exclusive). */
 function appendArch(intervals: Interval[], policy: Policy, of: ArchPolicy, from: number, end: number): void {
-  // What holds for numbers without rules, from each start on.
+  // The decisions for numbers without rules, each from its start on.
   const ranges = [{ start: from, decision: policy.otherwise }];
   if (of.newestKnown !== undefined) ranges.push({ start: of.newestKnown + 1, decision: policy.unknown });
   if (of.arch === "arm") ranges.push({ start: ARM_PRIVATE_BASE, decision: policy.otherwise });
@@ -128,7 +128,7 @@ function appendArch(intervals: Interval[], policy: Policy, of: ArchPolicy, from:
       if (next >= nextRange) range++;
     }
   };
-  // A typed array: sorts by number, and without calling back.
+  // A typed array sorts by number without callbacks.
   for (const number of new Uint32Array(of.decisions.keys()).sort()) {
     if (number > next) fillTo(number);
     append(intervals, number, of.decisions.get(number)!, of.arch);
@@ -137,7 +137,7 @@ function appendArch(intervals: Interval[], policy: Policy, of: ArchPolicy, from:
   fillTo(end);
 }
 
-/** The decisions for one AUDIT_ARCH, in order of number: x32 shares that of x86_64, its numbers lie above. */
+/** The decisions for one AUDIT_ARCH, in order of number: x32 shares that of x86_64, with higher numbers. */
 function sectionIntervals(policy: Policy, of: ArchPolicy): Interval[] {
   const intervals: Interval[] = [];
   if (of.arch !== "x86_64") {
@@ -149,13 +149,13 @@ function sectionIntervals(policy: Policy, of: ArchPolicy): Interval[] {
   if (x32) appendArch(intervals, policy, x32, X32_SYSCALL_BIT, END_OF_NUMBERS);
   else {
     append(intervals, X32_SYSCALL_BIT, { action: RET_KILL_THREAD }, "x86_64");
-    // -1 is no x32 call but what a tracer leaves to skip the call (libseccomp: src/gen_bpf.c).
+    // -1 is no x32 call: a tracer sets it to skip the call (libseccomp: src/gen_bpf.c).
     append(intervals, 0xffffffff, policy.otherwise, "x86_64");
   }
   return intervals;
 }
 
-/** What an interval's numbers get, once it is found. */
+/** Compiles what happens to the numbers of an interval. */
 function compileDecision(code: BackwardAssembler, { decision, arch }: Interval, defaultAction: number): Label {
   if ("action" in decision) return code.return(decision.action);
   return compileRules(code, decision.rules, ARCH_INFO[arch].argBits, defaultAction);
@@ -193,7 +193,7 @@ function compileFilter(policy: Policy): Uint8Array<ArrayBuffer> {
       const search = compileSearch(code, intervals, 0, intervals.length, policy.otherwise.action);
       return { auditArch: ARCH_INFO[of.arch].auditArch, start: code.load(DATA_NR, search) };
     });
-  // An architecture the profile does not list: as libseccomp, kill.
+  // An architecture that the profile does not list is killed, as with libseccomp.
   let dispatch = code.return(RET_KILL_THREAD);
   for (const { auditArch, start } of sections) dispatch = code.jump(OP_JUMP_EQ, auditArch, start, dispatch);
   const entry = code.load(DATA_ARCH, dispatch);
@@ -206,7 +206,9 @@ function compileFilter(policy: Policy): Uint8Array<ArrayBuffer> {
   return code.finish(entry);
 }
 
-/** Runtime-spec name to bit; 0 for one that means nothing for a process with one thread that is about to execve. */
+/**
+ * For each name of the runtime-spec its bit; 0 for one that means nothing for a process with one thread that is about to execve.
+ */
 const FLAGS: ReadonlyMap<string, number> = new Map([
   ["SECCOMP_FILTER_FLAG_TSYNC", 0],
   ["SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG],
@@ -223,7 +225,7 @@ export const SECCOMP_NAMES = {
 } as const;
 
 function readFlags(seccomp: OciSeccomp, usesNotify: boolean): number {
-  // As runc: with no list at all the speculative store bypass mitigation stays off, for it slows interpreters by half.
+  // As in runc: without a list of flags the speculative store bypass mitigation stays off, since it slows interpreters by half.
   let flags = seccomp.flags ? 0 : SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   if (!Array.isArray(seccomp.flags ?? [])) throw new LighterError("invalid", "linux.seccomp.flags is not a list");
   (seccomp.flags ?? []).forEach((name, index) => {
@@ -238,16 +240,16 @@ function readFlags(seccomp: OciSeccomp, usesNotify: boolean): number {
 }
 
 /**
- * The filter of a runtime-spec seccomp section, for a kernel built for `native`. Pure.
+ * Compiles the filter of a runtime-spec seccomp section, for a kernel built for `native`. Pure.
  *
- * Where the spec is silent it decides as runc with libseccomp does: system calls an architecture does not have are
- * skipped; rules whose action is the default action are as if not there; rules of one call are alternatives; a rule's
- * comparisons must all hold, unless it compares one argument twice, when they are alternatives; architectures not
- * listed are killed, except the native one; calls newer than every listed one return ENOSYS.
+ * Where the spec is silent it decides as runc with libseccomp does. System calls that an architecture does not have are skipped.
+ * Rules whose action is the default action are ignored. Rules for one call are alternatives. All comparisons of a rule must hold,
+ * unless it compares one argument twice: then they are alternatives. Architectures that are not listed are killed, except the
+ * native one. Calls newer than every listed one return ENOSYS.
  *
  * Source: runtime-spec config-linux.md#seccomp, seccomp(2). Experiment, November 2026: Docker 26.1.5 with runc 1.1.15 and
- * libseccomp 2.6.0, given our default profile as JSON, had the kernel load a filter that decides 129,816 calls as ours
- * does, in 1039 instructions and 163 steps on average against 354 and 12.
+ * libseccomp 2.6.0, given our default profile as JSON, had the kernel load a filter that decides 129,816 calls as ours does, in
+ * 1039 instructions and 163 steps on average against 354 and 12.
  * @throws LighterError ("invalid") naming the JSON path of the first bad value, or if the filter is too long.
  */
 export function compileSeccomp(seccomp: OciSeccomp, native: NativeArch = hostArch()): SeccompFilter {

@@ -1,6 +1,7 @@
+/** Tells the architecture that the host's kernel was built for. */
 import { LighterError } from "../../base/errors.ts";
 
-/** What a kernel can be built for; other architectures are its compatibility modes. */
+/** The architectures that a kernel can be built for; the others are its compatibility modes. */
 export type NativeArch = "x86_64" | "aarch64";
 
 /** The architecture this process runs on. @throws LighterError ("not-supported") on any we have no table for. */

@@ -16,7 +16,7 @@ const RET_LOG = 0x7ffc0000;
 const RET_ALLOW = 0x7fff0000;
 
 const RET_ENOSYS = RET_ERRNO | errnoNumber("ENOSYS");
-/** The kernel's MAX_ERRNO; it would silently make more of a larger number. */
+/** The kernel's MAX_ERRNO; the kernel would silently turn larger numbers into others. */
 const MAX_ERRNO = 4095;
 
 /** SECCOMP_RET_… by runtime-spec name (linux/seccomp.h). The low 16 bits are the action's data. */
@@ -36,7 +36,7 @@ const OPERATORS = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"] as const;
 type Operator = (typeof OPERATORS)[number];
 export const OPERATOR_BY_NAME: ReadonlyMap<string, Operator> = new Map(OPERATORS.map((op) => [`SCMP_CMP_${op}`, op]));
 
-/** `(args[arg] & mask) op datum`, unsigned; mask is all ones but for MASKED_EQ. */
+/** The comparison `(args[arg] & mask) op datum`, unsigned; mask is all ones except for MASKED_EQ. */
 export interface Condition {
   arg: number;
   op: Operator;
@@ -44,30 +44,30 @@ export interface Condition {
   datum: bigint;
 }
 
-/** All conditions must hold. */
+/** A rule that holds if all of its conditions do. */
 export interface ConditionalRule {
   conditions: readonly Condition[];
   action: number;
 }
 
 /**
- * What to do with one number: an action at once, or the first rule that holds, else the default action.
- * Those with an action are one object for each action, so that === tells whether two numbers are decided alike.
+ * What to do with one number: an action at once, or the first rule that holds, or else the default action. There is one object
+ * for each action, so that === tells whether two numbers are decided alike.
  */
 export type Decision = { action: number } | { rules: ConditionalRule[] };
 
 export interface ArchPolicy {
   arch: SeccompArch;
   decisions: Map<number, Decision>;
-  /** Ordinary numbers above this one get ENOSYS. Absent: they get the default action. */
+  /** Ordinary numbers above this one get ENOSYS. If it is absent, they get the default action. */
   newestKnown?: number;
 }
 
 export interface Policy {
-  /** The native architecture first. */
+  /** The architectures, the native one first. */
   arches: ArchPolicy[];
   otherwise: { action: number };
-  /** For calls newer than the profile. */
+  /** The action for calls newer than the profile. */
   unknown: { action: number };
   usesNotify: boolean;
 }
@@ -104,16 +104,16 @@ function readCondition(arg: OciSeccompArg, path: string): Condition {
   if (!op) throw invalid(`${path}.op`, `"${arg.op}" is not a comparison`);
   const value = readU64(arg.value, `${path}.value`);
   const valueTwo = readU64(arg.valueTwo ?? 0, `${path}.valueTwo`);
-  // For MASKED_EQ the mask comes first. Bits of the datum outside it are ignored, as libseccomp does.
+  // For MASKED_EQ the mask comes first. The datum's bits outside it are ignored, as libseccomp does.
   if (op === "MASKED_EQ") return { arg: arg.index, op, mask: value, datum: valueTwo & value };
   return { arg: arg.index, op, mask: U64_MAX, datum: value };
 }
 
 interface Rule {
   names: readonly string[];
-  /** Interned: see Decision. */
+  /** One object for each action: see Decision. */
   decision: { action: number };
-  /** Any of these must hold, each of which is all of its conditions. One without conditions always holds. */
+  /** At least one of these must hold: a list of conditions that all hold. An empty list always holds. */
   anyOf: readonly (readonly Condition[])[];
 }
 
@@ -124,8 +124,8 @@ function readRule(rule: OciSeccompRule, path: string, decisionOf: (action: numbe
   if (nameless >= 0) throw invalid(`${path}.names[${nameless}]`, "is not a name");
   if (!Array.isArray(rule.args ?? [])) throw invalid(`${path}.args`, "is not a list");
   const conditions = (rule.args ?? []).map((arg, index) => readCondition(arg, `${path}.args[${index}]`));
-  // Two comparisons of one argument are alternatives, not a range: so runc has always had it (runc issue 2735), and
-  // profiles in use depend on it.
+  // Two comparisons of one argument are alternatives, not a range: runc has always done so (runc issue 2735), and profiles in use
+  // depend on it.
   const repeats = new Set(conditions.map((condition) => condition.arg)).size < conditions.length;
   return {
     names: rule.names,
@@ -188,7 +188,7 @@ function conditionsFor(arch: SeccompArch, conditions: readonly Condition[]): Con
 }
 
 /**
- * An unconditional rule decides alone, and the first of several stands. Conditional ones are tried in their order.
+ * Adds a rule. An unconditional rule decides alone; of several, the first counts. Conditional ones are tried in their order.
  * libseccomp: src/db.c, db_rule_add(); it has no defined order for overlapping rules with different actions.
  */
 function addRule(
@@ -207,8 +207,8 @@ function addRule(
 }
 
 /**
- * The old way to make the same call. Its argument 0 is the sub-call, so a condition on argument 0 cannot be kept: the
- * call's own arguments are behind a pointer. libseccomp does the same (src/arch.c, abi_rule_add()).
+ * Adds a rule for the old way to make the same call. There, argument 0 is the sub-call and the call's own arguments are in
+ * memory, so a condition on argument 0 cannot be kept. libseccomp does the same (src/arch.c, abi_rule_add()).
  */
 function addMultiplexed(policy: ArchPolicy, rule: Rule, name: string): void {
   const multiplexed = I386_MULTIPLEXED.get(name);
@@ -229,19 +229,19 @@ function archPolicy(
   const policy: ArchPolicy = { arch, decisions: new Map() };
   let newest = -1;
   for (const rule of rules) {
-    // As in runc, a rule for the default action is as if it were not there; but its calls are known ones.
+    // As in runc, a rule for the default action is ignored, but its calls count as known.
     const counts = rule.decision !== otherwise;
     for (const name of rule.names) {
       if (counts && arch === "i386") addMultiplexed(policy, rule, name);
       const number = syscallNumber(arch, name);
-      // A name this architecture does not have: profiles name the calls of all architectures, and of newer kernels.
+      // This architecture has no such name: profiles name the calls of all architectures, and of newer kernels.
       if (number === undefined) continue;
       if (number > newest && !(arch === "arm" && number >= ARM_PRIVATE_BASE)) newest = number;
       if (counts) for (const conditions of rule.anyOf) addRule(policy, number, conditions, rule.decision);
     }
   }
-  // A call newer than the profile must look as on an older kernel, or libc does not fall back to the older call: so
-  // ENOSYS, not the default EPERM. Like runc only for architectures the profile lists.
+  // A call newer than the profile must fail as on an older kernel, or libc does not fall back to the older call: so with ENOSYS,
+  // not the default EPERM. As in runc, only for architectures that the profile lists.
   const permissive = [RET_ALLOW, RET_LOG, RET_TRACE].includes((otherwise.action & 0xffff0000) >>> 0);
   return listed && !permissive && newest >= 0 ? { ...policy, newestKnown: newest } : policy;
 }
@@ -261,7 +261,7 @@ export function readPolicy(seccomp: OciSeccomp, native: NativeArch): Policy {
   const otherwise = decisionOf(
     readAction(seccomp.defaultAction, seccomp.defaultErrnoRet, "defaultAction", "defaultErrnoRet"),
   );
-  // Whoever starts the process must still be able to write(2) the listener's fd to us.
+  // The process that starts the container must still be able to write(2) the listener's fd to us.
   if (otherwise.action === RET_USER_NOTIF) throw invalid("defaultAction", "cannot be SCMP_ACT_NOTIFY");
   const given = seccomp.syscalls ?? [];
   if (!Array.isArray(given)) throw invalid("syscalls", "is not a list");
@@ -274,7 +274,7 @@ export function readPolicy(seccomp: OciSeccomp, native: NativeArch): Policy {
       throw invalid(`syscalls[${rules.indexOf(rule)}].action`, "SCMP_ACT_NOTIFY cannot be used for the write syscall");
 
   const listed = listedArches(seccomp, native);
-  // The native architecture is always in, as with libseccomp; the others are killed when not listed.
+  // The native architecture is always included, as with libseccomp; others are killed if they are not listed.
   const arches = ARCH_FAMILY[native].filter((arch) => arch === native || listed.has(arch));
   return {
     arches: arches.map((arch) => archPolicy(arch, rules, otherwise, listed.has(arch))),
@@ -292,6 +292,6 @@ function listedArches(seccomp: OciSeccomp, native: NativeArch): Set<SeccompArch>
     if (arch === undefined) throw invalid(`architectures[${index}]`, `"${name}" is not an architecture`);
     return arch;
   });
-  // One this machine cannot run needs no code: seccomp_data.arch never says it.
+  // An architecture that this machine cannot run needs no code: seccomp_data.arch never names it.
   return new Set(ARCH_FAMILY[native].filter((arch) => arches.includes(arch)));
 }

@@ -18,7 +18,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const AUTH = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 const OK = "DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n";
 
-/** A server that takes the authentication with `greeting` and answers each call with what `answer` says. */
+/** A server that answers the authentication with `greeting`, and each call with what `answer` returns. */
 async function serve(greeting: string, answer: (call: Message, socket: Socket) => Uint8Array[]): Promise<string> {
   const path = join(directory, "bus");
   server = createServer((socket) => {

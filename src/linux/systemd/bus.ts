@@ -1,12 +1,13 @@
+/** Speaks D-Bus to systemd. */
 import { connect, type Socket } from "node:net";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { DBUS_AUTH_LINE_MAX_BYTES, DBUS_CALL_TIMEOUT_MS } from "../../base/limits.ts";
 import type { DbusValue, Message } from "./wire.ts";
 import { decodeMessage, encodeMessage, MESSAGE_TYPE, messageBytes } from "./wire.ts";
 
-/** A method of an object, and its arguments. */
+/** A call: a method of an object, and its arguments. */
 export interface Call {
-  /** Whose; on a connection without a bus there is only one. */
+  /** The name of the program called; on a connection without a bus there is only one. */
   destination: string;
   path: string;
   interface: string;
@@ -15,7 +16,7 @@ export interface Call {
   body?: DbusValue[];
 }
 
-/** The other side's error reply. `name` as "org.freedesktop.systemd1.UnitExists". */
+/** An error reply of the other side, with a `name` like "org.freedesktop.systemd1.UnitExists". */
 export class BusError extends Error {
   constructor(
     override readonly name: string,
@@ -64,8 +65,9 @@ export class Bus implements AsyncDisposable {
   }
 
   /**
+   * Connects.
    * @param isBus Whether a bus listens there, and not systemd itself.
-   * @throws LighterError ("unavailable") with the errno if nobody listens, or who listens refuses us
+   * @throws LighterError ("unavailable") with the errno if nobody listens, or the listener refuses us
    */
   static async open(socketPath: string, isBus: boolean): Promise<Bus> {
     const socket = await new Promise<Socket>((resolve, reject) => {
@@ -80,12 +82,12 @@ export class Bus implements AsyncDisposable {
     return bus;
   }
 
-  /** Has the bus send us the signals that match. Source: D-Bus specification, "Match Rules". */
+  /** Makes the bus send us the signals that match. Source: D-Bus specification, "Match Rules". */
   async subscribe(rule: string): Promise<void> {
     await this.call({ ...BUS, member: "AddMatch", signature: "s", body: [rule] });
   }
 
-  /** The reply's values. @throws BusError; LighterError ("unavailable") if there is no reply */
+  /** Calls a method and resolves with the reply's values. @throws BusError; LighterError ("unavailable") if there is no reply */
   async call({ signature = "", body = [], ...to }: Call): Promise<DbusValue[]> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#serial += 1;

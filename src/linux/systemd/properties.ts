@@ -1,3 +1,4 @@
+/** Turns resources of the runtime-spec into properties of a systemd unit. */
 import { LighterError } from "../../base/errors.ts";
 import { CPUSET_MAX_NUMBER } from "../../base/limits.ts";
 import type { OciResources } from "../../spec/oci-runtime.ts";
@@ -6,27 +7,27 @@ import type { DeviceException } from "../cgroup/device-rules.ts";
 import { compileDeviceRules, DEVICE_ACCESS } from "../cgroup/device-rules.ts";
 import type { Variant } from "./wire.ts";
 
-/** A unit's property as D-Bus has it: name, value. */
+/** A property of a unit as D-Bus has it: name and value. */
 export type Property = [string, Variant];
 
 /** What systemd calls "no limit". */
 const INFINITY = 2n ** 64n - 1n;
 const MICROSECONDS = 1_000_000;
-/** systemd keeps the quota as whole percents of a CPU: so many microseconds a second. */
+/** The precision of a quota in systemd, whole percents of a CPU, in microseconds per second. */
 const CPU_QUOTA_STEP_US = 10_000;
 
-/** What it depends on, besides the resources. */
+/** The facts besides the resources that the properties depend on. */
 export interface Manager {
   cgroupVersion: 1 | 2;
-  /** systemd's: what it has not yet is left to the cgroup's files. */
+  /** systemd's version. What that one does not know yet is set by the cgroup's files only. */
   systemdVersion: number;
-  /** /proc/devices. */
+  /** The text of /proc/devices. */
   procDevices: string;
 }
 
 /**
- * The limits that systemd must know of, for it writes its own over ours whenever it applies a unit's settings anew
- * (daemon-reload). The cgroup's files get all of them besides, exactly.
+ * The limits that systemd must know of, since it writes its own over ours whenever it applies a unit's settings anew
+ * (daemon-reload). The cgroup's files get all of them as well, exactly.
  * Source: systemd.resource-control(5); which of them runc sets.
  * @throws LighterError ("invalid") for a malformed value
  */
@@ -70,7 +71,7 @@ function addCpuQuota(properties: Property[], quotaUs: number, periodUs: number, 
   if (periodUs !== 0 && systemdVersion >= 242)
     properties.push(["CPUQuotaPeriodUSec", { signature: "t", value: BigInt(periodUs) }]);
   const perSecondUs = (quotaUs * MICROSECONDS) / (periodUs || CPU_PERIOD_DEFAULT_US);
-  // Rounded up: our own, exact value in the cgroup's file is never more.
+  // Rounded up, so that it is never less than the exact value in the cgroup's file.
   const value = quotaUs <= 0 ? INFINITY : BigInt(Math.ceil(perSecondUs / CPU_QUOTA_STEP_US) * CPU_QUOTA_STEP_US);
   properties.push(["CPUQuotaPerSecUSec", { signature: "t", value }]);
 }
@@ -84,7 +85,7 @@ const UNIFIED_LIMITS: Readonly<Record<string, string>> = {
   "pids.max": "TasksMax",
 };
 
-/** Files without a property are the cgroup's alone. */
+/** Adds the property for a raw cgroup file. Files without a property are set in the cgroup only. */
 function addUnified(properties: Property[], file: string, value: string, systemdVersion: number): void {
   const number = (text: string | undefined): number => {
     if (text === undefined || !/^\d+$/.test(text))
@@ -106,7 +107,7 @@ function addUnified(properties: Property[], file: string, value: string, systemd
   }
 }
 
-/** "0-2,8" as a bit each, the first byte's lowest being 0. @throws LighterError ("invalid") */
+/** Encodes "0-2,8" with a bit for each number, the lowest in the first byte. @throws LighterError ("invalid") */
 export function cpuBits(list: string, what: string): number[] {
   const bytes: number[] = [];
   for (const range of list.split(",")) {
@@ -123,8 +124,8 @@ export function cpuBits(list: string, what: string): number[] {
 }
 
 /**
- * systemd knows allow lists only. What else there is, is left to our own filter, beside which on v2 systemd's would
- * stand in the way; on v1 systemd would open all again.
+ * The properties for device rules. systemd knows lists of allowed devices only. Everything else is left to our own filter: on v2
+ * a systemd filter beside it would get in its way; on v1 systemd would open all devices again.
  * @throws LighterError ("not-supported") for exceptions to "allow" on v1
  */
 function deviceProperties(rules: NonNullable<OciResources["devices"]>, manager: Manager): Property[] {
@@ -139,7 +140,10 @@ function deviceProperties(rules: NonNullable<OciResources["devices"]>, manager: 
   ];
 }
 
-/** "/dev/char/1:3", "char-pts" (every one of a driver), "char-*". Source: systemd.resource-control(5), DeviceAllow=. */
+/**
+ * systemd's names for devices: "/dev/char/1:3", "char-pts" (all of a driver), "char-*". Source: systemd.resource-control(5),
+ * DeviceAllow=.
+ */
 function deviceNames({ type, major, minor, access }: DeviceException, procDevices: string): [string, string][] {
   const kind = type === "c" ? "char" : "block";
   const permissions = (["r", "w", "m"] as const).filter((letter) => (access & DEVICE_ACCESS[letter]) !== 0).join("");
@@ -148,7 +152,10 @@ function deviceNames({ type, major, minor, access }: DeviceException, procDevice
   return driversOf(kind, major, procDevices).map((name) => [`${kind}-${name}`, permissions]);
 }
 
-/** Names in /proc/devices: "Character devices:", then lines like "136 pts"; a blank line; "Block devices:". */
+/**
+ * The drivers of a major number in /proc/devices: "Character devices:", then lines like "136 pts"; a blank line; "Block
+ * devices:".
+ */
 function driversOf(kind: "char" | "block", major: number, procDevices: string): string[] {
   const section = procDevices.split("\n\n").find((each) => each.startsWith(kind === "char" ? "Character" : "Block"));
   const lines = (section ?? "").split("\n").map((line) => /^\s*(\d+) (.+)$/.exec(line));
@@ -158,8 +165,8 @@ function driversOf(kind: "char" | "block", major: number, procDevices: string): 
 const ANNOTATION = "org.systemd.property.";
 
 /**
- * Properties that annotations ask for: "org.systemd.property.TimeoutStopUSec" = "uint64 123". A name that ends with
- * "Sec" is in seconds, as in unit files, and becomes microseconds, as on D-Bus.
+ * The properties that annotations ask for: "org.systemd.property.TimeoutStopUSec" = "uint64 123". A name that ends with "Sec" is
+ * in seconds, as in unit files, and becomes microseconds, as on D-Bus.
  * Source: runc docs/systemd.md, "Auxiliary properties".
  * @throws LighterError ("invalid")
  */
@@ -190,7 +197,7 @@ const NUMBERS: Readonly<Record<string, { signature: string; min: bigint; max: bi
 };
 
 /**
- * The part of GVariant's text format that properties need: true, 'text', 12, uint64 12, double 0.5, ['a', 'b'].
+ * Parses the part of GVariant's text format that properties need: true, 'text', 12, uint64 12, double 0.5, ['a', 'b'].
  * Source: GLib "GVariant Text Format".
  */
 function parseVariant(text: string): Variant | undefined {

@@ -1,5 +1,5 @@
 /**
- * Containers' cgroups made by systemd: transient scopes (`--systemd-cgroup`).
+ * Lets systemd make containers' cgroups, as transient scopes (`--systemd-cgroup`).
  *
  *   create   init exists and waits  ->  startScope   StartTransientUnit, which moves it in; JobRemoved "done"
  *                                   ->  completeScope   the limits, and the hierarchies that systemd leaves alone
@@ -27,7 +27,7 @@ export type { ScopeName } from "./unit-name.ts";
 export { parseScopePath } from "./unit-name.ts";
 
 const SYSTEM_BUS = "/run/dbus/system_bus_socket";
-/** systemd itself, for root: where no bus runs, early at boot say. */
+/** The socket of systemd itself, for root where no bus runs, such as early at boot. */
 const SYSTEMD_SOCKET = "/run/systemd/private";
 const SYSTEMD = {
   destination: "org.freedesktop.systemd1",
@@ -40,7 +40,7 @@ const JOB_REMOVED_RULE =
 
 /** A connection to a systemd. */
 class Manager implements AsyncDisposable {
-  /** Results of jobs that ended, by object path: they may end before we are told that they began. */
+  /** The results of jobs that ended, by object path. A job may end before the reply that says it began. */
   readonly #results = new Map<string, string>();
   #wake: () => void = () => {};
   #subscribed = false;
@@ -52,7 +52,10 @@ class Manager implements AsyncDisposable {
     bus.onSignal = (message) => this.#onSignal(message);
   }
 
-  /** @param user The user's own systemd, and not the system's. @throws LighterError ("unavailable") */
+  /**
+   * Connects.
+   * @param user The user's own systemd, not the system's. @throws LighterError ("unavailable")
+   */
   static async open(user: boolean): Promise<Manager> {
     if (user) return new Manager(await Bus.open(userBus(), true), true);
     try {
@@ -80,7 +83,7 @@ class Manager implements AsyncDisposable {
     return value;
   }
 
-  /** Calls what begins a job, and waits for its result: "done", "failed", "timeout" … */
+  /** Calls a method that begins a job, and resolves with the job's result: "done", "failed", "timeout" … */
   async job(member: string, signature: string, body: DbusValue[]): Promise<string> {
     await this.#subscribe();
     const [job] = await this.call(member, signature, body);
@@ -99,7 +102,7 @@ class Manager implements AsyncDisposable {
     return this.#results.get(String(job))!;
   }
 
-  /** Without a bus we are told of every job, asked or not. */
+  /** Subscribes to the ends of jobs. Without a bus they are announced anyway. */
   async #subscribe(): Promise<void> {
     if (!this.isBus || this.#subscribed) return;
     this.#subscribed = true;
@@ -126,7 +129,7 @@ function noSystemd(cause: unknown): LighterError {
   });
 }
 
-/** Source: D-Bus specification, "Server Addresses". @throws LighterError ("unavailable") */
+/** The address of the user's bus. Source: D-Bus specification, "Server Addresses". @throws LighterError ("unavailable") */
 function userBus(): string {
   const path = /(?:^|;)unix:(?:[^;]*,)?path=([^,;]+)/.exec(process.env.DBUS_SESSION_BUS_ADDRESS ?? "")?.[1];
   if (path !== undefined) return decodeURIComponent(path);
@@ -140,14 +143,14 @@ function userBus(): string {
 interface ScopeRequest {
   host: CgroupHost;
   scope: ScopeName;
-  /** Talk to the user's own systemd. */
+  /** True to talk to the user's own systemd. */
   user: boolean;
   resources: OciResources;
 }
 
 /**
- * Has systemd make the scope with process `pid` in it; resolves when it is there. `pid` waits meanwhile, and may be in any
- * cgroup before. `annotations` of the config may ask for more properties.
+ * Makes systemd create the scope with process `pid` in it; resolves when it exists. `pid` waits meanwhile, and may be in any
+ * cgroup before. The config's `annotations` may ask for more properties.
  * @returns The effective cgroupsPath: `scope.cgroupsPath`, below the manager's own cgroup if that is a user's.
  * @throws LighterError "conflict" if there is such a scope, "invalid" for what systemd does not take, "unavailable"
  */
@@ -179,7 +182,7 @@ export async function startScope(
     try {
       return await begin();
     } catch (error) {
-      // A failed one of that name is in the way until it is forgotten.
+      // A failed scope of that name is in the way until systemd forgets it.
       if (!isBusError(error, "UnitExists")) throw error;
       await forget(manager, scope);
       return await begin();
@@ -193,9 +196,9 @@ export async function startScope(
 }
 
 /**
- * What is left to do once the scope is there: `plan` is that of its cgroup (`planCgroup` of `startScope`'s result). Makes
- * the cgroup in the v1 hierarchies that systemd has nothing to do with, sets limits and devices, and puts `pid` in.
- * Idempotent. @throws LighterError ("kernel") naming the limit or the step
+ * Completes a scope: makes the cgroup in the v1 hierarchies that systemd does not use, sets limits and devices, and puts `pid`
+ * in. `plan` is the plan of its cgroup (`planCgroup` with `startScope`'s result). Idempotent. @throws LighterError ("kernel")
+ * naming the limit or the step
  */
 export function completeScope(host: CgroupHost, plan: CgroupPlan, pid: number): void {
   setupCgroupParents(host, plan);
@@ -203,13 +206,13 @@ export function completeScope(host: CgroupHost, plan: CgroupPlan, pid: number): 
   applyCgroupWrites(plan.writes);
   if (plan.deviceProgram !== undefined && plan.v2Directory !== undefined)
     attachDeviceProgram(plan.deviceProgram, plan.v2Directory);
-  if (host.mode === "unified") return; // systemd has put it in
-  // By number: as root of a user namespace of its own, init may not write here any more.
+  if (host.mode === "unified") return; // systemd has moved the process already
+  // By number: init cannot write here itself if it is root of a user namespace of its own.
   const files = [...plan.tasksFiles, ...(plan.v2Directory === undefined ? [] : [`${plan.v2Directory}/cgroup.procs`])];
   for (const file of files) writeCgroupFile(file, String(pid), "join the scope's cgroup");
 }
 
-/** The limits of `update`, as far as systemd must know. The cgroup's files are written by the caller, after. */
+/** Changes those limits that systemd must know of. The caller writes the cgroup's files afterwards. */
 export async function updateScope({ host, scope, user, resources }: ScopeRequest): Promise<void> {
   await using manager = await Manager.open(user);
   const properties = await limitsOf(manager, host, resources);
@@ -219,7 +222,7 @@ export async function updateScope({ host, scope, user, resources }: ScopeRequest
   );
 }
 
-/** Kills what is left in the scope and removes it. One that has gone is no failure. */
+/** Kills what is left in the scope and removes it. A scope that has gone is no failure. */
 export async function stopScope(scope: ScopeName, user: boolean): Promise<void> {
   await using manager = await Manager.open(user);
   try {
@@ -230,7 +233,7 @@ export async function stopScope(scope: ScopeName, user: boolean): Promise<void> 
   await forget(manager, scope);
 }
 
-/** systemd keeps failed units for people to look at. */
+/** Makes systemd forget a failed unit, which it keeps for people to look at. */
 async function forget(manager: Manager, scope: ScopeName): Promise<void> {
   try {
     await manager.call("ResetFailedUnit", "s", [scope.unit]);
@@ -260,7 +263,7 @@ function isBusError(error: unknown, name: string): boolean {
   return error instanceof BusError && error.name === `org.freedesktop.systemd1.${name}`;
 }
 
-/** Its refusals, as ours. */
+/** Runs `act` and turns systemd's refusals into our errors. */
 async function explained<T>(scope: ScopeName, act: () => Promise<T>): Promise<T> {
   try {
     return await act();

@@ -1,21 +1,22 @@
+/** Works out the systemd scope that a `cgroupsPath` means. */
 import { LighterError } from "../../base/errors.ts";
 
-/** A container's cgroup as systemd makes it. */
+/** A container's cgroup in systemd's terms. */
 export interface ScopeName {
-  /** The slice as systemd is told: "a-b.slice". */
+  /** The slice's name: "a-b.slice". */
   slice: string;
-  /** "prefix-name.scope". */
+  /** The unit's name: "prefix-name.scope". */
   unit: string;
-  /** From the top of the manager's cgroups: "/a.slice/a-b.slice/prefix-name.scope". */
+  /** The path from the top of the manager's cgroups: "/a.slice/a-b.slice/prefix-name.scope". */
   cgroupsPath: string;
 }
 
-/** Of a container whose config has no cgroupsPath. */
+/** The prefix for a container whose config has no cgroupsPath. */
 const PREFIX = "lighter";
 
 /**
- * What `cgroupsPath` means to the systemd driver: "slice:prefix:name". Absent, it is the id's scope in the manager's
- * usual slice. An empty slice is that, too.
+ * Parses `cgroupsPath` as the systemd driver takes it: "slice:prefix:name". If it is absent, the result is the id's scope in the
+ * manager's usual slice. An empty slice also means that one.
  * Source: runc docs/systemd.md; systemd.unit(5), systemd.slice(5).
  * @throws LighterError ("invalid")
  */
@@ -27,7 +28,7 @@ export function parseScopePath(cgroupsPath: string | undefined, id: string, isUs
   if (parts.length !== 3) throw refuse('is not like "slice:prefix:name", as the systemd driver wants it');
   if (name.endsWith(".slice")) throw refuse("names a slice, which can hold no processes");
   const unit = `${prefix}-${name}.scope`;
-  // systemd.unit(5); more than these it would refuse too, but only when the container's init exists.
+  // systemd.unit(5) allows these alone. systemd would refuse others too, but only once the container's init exists.
   if (!/^[\w:.\\@-]{1,255}$/.test(unit) || name === "")
     throw refuse(`makes a unit name, ${JSON.stringify(unit)}, with characters that systemd does not take`);
   const inSlice = slice === "" ? (isUserManager ? "user.slice" : "system.slice") : slice;
@@ -36,7 +37,7 @@ export function parseScopePath(cgroupsPath: string | undefined, id: string, isUs
   return { slice: inSlice, unit, cgroupsPath: `${above}/${unit}` };
 }
 
-/** "a-b.slice" is in "a.slice": its path; "" for "-.slice", the root. Undefined for what is no slice's name. */
+/** The path of a slice: "a-b.slice" is in "a.slice". "" for "-.slice", the root; undefined for a name that is no slice's. */
 function expandSlice(slice: string): string | undefined {
   if (slice === "-.slice") return "";
   const name = /^([\w:.\\@-]+)\.slice$/.exec(slice)?.[1];

@@ -11,7 +11,7 @@ const hello: Message = {
   body: ["yes", 7],
 };
 
-/** Written by hand after the specification. */
+/** Bytes written by hand from the specification. */
 const HELLO_BYTES = [
   ...[0x6c, 1, 0, 1, 12, 0, 0, 0, 1, 0, 0, 0, 40, 0, 0, 0], // little endian, call; 12 bytes of body, 40 of fields
   ...[1, 1, 0x6f, 0, 2, 0, 0, 0, 0x2f, 0x61, 0, 0, 0, 0, 0, 0], // path: o "/a", pad to 8

@@ -1,15 +1,15 @@
 /**
- * D-Bus messages as bytes: as much of it as talking to systemd takes.
+ * Encodes and decodes D-Bus messages, as far as talking to systemd needs.
  *
  *   | endian | type | flags | version 1 | body length u32 | serial u32 | fields a(yv) … pad to 8 | body |
  *
- * Every value is aligned to its size, counted from the start of the message. Source: D-Bus specification 0.43,
- * "Message Protocol".
+ * Every value is aligned to its size, counted from the start of the message. Source: D-Bus specification 0.43, "Message
+ * Protocol".
  */
 import { LighterError } from "../../base/errors.ts";
 import { DBUS_MESSAGE_MAX_BYTES, DBUS_NESTING_MAX } from "../../base/limits.ts";
 
-/** A value that says what type it has. */
+/** A value together with its type. */
 export interface Variant {
   signature: string;
   value: DbusValue;
@@ -32,12 +32,12 @@ export interface Message {
   errorName?: string;
   destination?: string;
   sender?: string;
-  /** Of the body. */
+  /** The body's types. */
   signature: string;
   body: DbusValue[];
 }
 
-/** Header fields: code, name in `Message`, type. Others are passed over. */
+/** Header fields: code, name in `Message`, type. Others are ignored. */
 const FIELDS = [
   { code: 1, name: "path", signature: "o" },
   { code: 2, name: "interface", signature: "s" },
@@ -49,7 +49,7 @@ const FIELDS = [
   { code: 8, name: "signature", signature: "g" },
 ] as const;
 
-/** Fixed part of the header, and the length of the fields behind it. */
+/** The size of the header's fixed part and the length of the fields that follow. */
 export const HEADER_BYTES = 16;
 const LITTLE_ENDIAN = 0x6c; // "l"
 const BIG_ENDIAN = 0x42; // "B"
@@ -71,7 +71,7 @@ export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Size of the message that begins with these bytes; undefined if there are too few to tell.
+ * The size of the message that begins with these bytes; undefined if there are too few to tell.
  * @throws LighterError ("unavailable") if no message begins so, or it is too large.
  */
 export function messageBytes(start: Uint8Array): number | undefined {
@@ -83,7 +83,10 @@ export function messageBytes(start: Uint8Array): number | undefined {
   return size;
 }
 
-/** @param bytes One whole message. @throws LighterError ("unavailable") if it is malformed */
+/**
+ * Decodes a message.
+ * @param bytes One whole message. @throws LighterError ("unavailable") if it is malformed
+ */
 export function decodeMessage(bytes: Uint8Array): Message {
   if (messageBytes(bytes) !== bytes.length) throw malformed("a message of another length than it says");
   const decoder = new Decoder(bytes, endianness(bytes));
@@ -110,7 +113,7 @@ function endianness(start: Uint8Array): boolean {
   return start[0] === LITTLE_ENDIAN;
 }
 
-/** The complete types of a signature, in order: "sa(sv)" is "s" and "a(sv)". @throws LighterError ("unavailable") */
+/** Splits a signature into its complete types: "sa(sv)" is "s" and "a(sv)". @throws LighterError ("unavailable") */
 export function splitSignature(signature: string): string[] {
   const types: string[] = [];
   for (let at = 0; at < signature.length; ) {
@@ -136,7 +139,7 @@ function endOfType(signature: string, at: number, depth: number): number {
   return end + 1;
 }
 
-/** Of each type's first letter, in bytes. */
+/** The alignment in bytes for each type's first letter. */
 const ALIGNMENT: Readonly<Record<string, number>> = {
   ...{ y: 1, b: 4, n: 2, q: 2, i: 4, u: 4, h: 4, x: 8, t: 8, d: 8 },
   ...{ s: 4, o: 4, g: 1, v: 1, a: 4, "(": 8, "{": 8 },
@@ -191,7 +194,7 @@ class Encoder {
     }
   }
 
-  /** Its length counts neither itself nor the padding before the first element. */
+  /** Writes an array. Its length counts neither itself nor the padding before the first element. */
   #array(elementType: string, values: readonly DbusValue[]): void {
     const lengthAt = this.bytes.length;
     this.#integer(0n, 4);
@@ -214,7 +217,7 @@ class Decoder {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** The offset of the next `size` bytes, which are taken. */
+  /** Takes the next `size` bytes and returns their offset. */
   #take(size: number): number {
     const { at } = this;
     if (size > this.bytes.length - at) throw malformed("a message that ends too early");

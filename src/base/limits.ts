@@ -259,8 +259,8 @@ export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
 export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 /** `X-Registry-Auth`: credentials as JSON in base64; the API's heads are limited to 64 KiB. */
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
-/** One frame of a websocket that a client attaches by: what it typed. Browsers cut larger messages into such pieces. */
-export const WEBSOCKET_FRAME_MAX_BYTES = 1024 * 1024;
+/** One message of a websocket that a client attaches by: what it typed. */
+export const WEBSOCKET_MESSAGE_MAX_BYTES = 1024 * 1024;
 /** Clients attached to one process, or waiting for its start. The supervisor has room for some more (MAX_CLIENTS). Further ones get a 503. */
 export const ATTACHED_CLIENTS_MAX = 1000;
 /** Between attempts to hand a log entry to a log server that does not take it: at first, and at most. */

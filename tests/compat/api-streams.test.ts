@@ -301,6 +301,92 @@ test("megabytes pass unchanged in both directions at once, whoever is slow", asy
   expect(hash(received.subarray(8))).toBe(hash(Buffer.from(output.toString("latin1"))));
 });
 
+/** The messages that a websocket's client has got, and the status of the close frame that ended them. */
+function messagesOf(text: string): { opcode: number; payload: Buffer; status: number | undefined } {
+  const bytes = Buffer.from(text, "latin1");
+  const payloads: Buffer[] = [];
+  let [opcode, status] = [0, undefined as number | undefined];
+  for (let at = 0; at < bytes.length; ) {
+    const short = bytes[at + 1]!;
+    const head = short === 126 ? 4 : short === 127 ? 10 : 2;
+    const length = short === 126 ? bytes.readUInt16BE(at + 2) : short === 127 ? bytes.readUInt32BE(at + 6) : short;
+    const payload = bytes.subarray(at + head, at + head + length);
+    if ((bytes[at]! & 15) === 8) status = payload.readUInt16BE(0);
+    else {
+      opcode = bytes[at]! & 15;
+      payloads.push(payload);
+    }
+    at += head + length;
+  }
+  return { opcode, payload: Buffer.concat(payloads), status };
+}
+
+test("megabytes pass over a websocket in both directions, whoever is slow; its end is a close frame", async () => {
+  for (const [path, opcode] of [
+    ["", 2],
+    ["/v1.24", 1],
+  ] as const) {
+    const id = await api.create({ OpenStdin: true });
+    const attached = await api.openWebSocket(`${path}/containers/${id}/attach/ws?${ALL}`);
+    await start(id);
+    const process = api.runtime.process(id);
+    const [input, output] = ["in ".repeat(1 << 20), "out ".repeat(1 << 20)];
+    attached.socket.pause();
+    for (let at = 0; at < input.length; at += 60_000)
+      attached.socket.write(maskedFrame(2, input.slice(at, at + 60_000)));
+    process.write("stdout", output);
+    await process.untilStdin(() => process.stdin.length === input.length);
+    expect(process.stdin === input).toBe(true);
+    attached.socket.resume();
+    process.exit(0);
+    await attached.until((text) => text.endsWith("\x88\x02\x03\xe8"));
+    attached.socket.write(maskedFrame(8, ""));
+    const received = messagesOf(await attached.untilEnd());
+    expect(received).toMatchObject({ opcode, status: 1000 });
+    expect(received.payload.toString() === output).toBe(true);
+  }
+});
+
+test("a websocket's client that breaks the protocol loses its connection, and a ping is answered", async () => {
+  const id = await api.run({ OpenStdin: true });
+  const open = () => api.openWebSocket(`/containers/${id}/attach/ws?${ALL}`);
+  const tooLong = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 1, 0, 0, 1, 1, 2, 3, 4]);
+  for (const [bytes, status] of [
+    [tooLong, 1009],
+    [Buffer.from([0x82, 1, 0x61]), undefined],
+    [Buffer.from([0xf3, 0x80]), undefined],
+  ] as const) {
+    const attached = await open();
+    attached.socket.write(bytes);
+    const received = messagesOf(await attached.untilEnd());
+    if (status !== undefined) expect(received.status).toBe(status);
+    expect(received.payload.length).toBe(0);
+  }
+  const attached = await open();
+  attached.socket.write(maskedFrame(9, "there?"));
+  await attached.until((text) => text === "\x8a\x06there?");
+  leave(attached);
+});
+
+test("a websocket is asked for with a key and a version", async () => {
+  const id = await api.create();
+  const head =
+    "GET /containers/ID/attach/ws HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".replace(
+      "ID",
+      id,
+    );
+  for (const [headers, status] of [
+    ["", 400],
+    ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", 400],
+    ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 8\r\n", 400],
+  ] as const) {
+    const connection = await api.open(`${head}${headers}\r\n`);
+    await connection.readHead();
+    expect(connection.head).toStartWith(`HTTP/1.1 ${status} `);
+    leave(connection);
+  }
+});
+
 // --- Logs ---
 
 async function exited(body: object, write: (process: ReturnType<typeof api.runtime.process>) => void): Promise<string> {

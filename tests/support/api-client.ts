@@ -108,6 +108,7 @@ export class ApiClient {
       "Host: d",
       "Connection: Upgrade",
       "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
     ];
     const connection = await this.open(`GET ${path} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
@@ -167,11 +168,13 @@ function parseOrUndefined(text: string): unknown {
   }
 }
 
-/** A short frame as a websocket's client sends it. */
+/** A frame as a websocket's client sends it, of less than 64 KiB. */
 export function maskedFrame(opcode: number, payload: string): Buffer {
   const mask = [1, 2, 3, 4];
   const bytes = Buffer.from(payload).map((byte, index) => byte ^ mask[index & 3]!);
-  return Buffer.from([0x80 | opcode, 0x80 | bytes.length, ...mask, ...bytes]);
+  const { length } = bytes;
+  const lengths = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([0x80 | opcode, ...lengths, ...mask]), bytes]);
 }
 
 /** A frame of Docker's multiplexed stream, or one of our own. */

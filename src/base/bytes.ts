@@ -1,3 +1,4 @@
+/** Writes binary structs, and converts between texts and UTF-8. */
 import { assert } from "./assert.ts";
 
 const encoder = new TextEncoder();
@@ -11,7 +12,7 @@ export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Not from Node's pool, whose buffers share one ArrayBuffer. */
+/** A buffer of zeros that is not from Node's pool, whose buffers share one ArrayBuffer. */
 function zeroed(length: number): Buffer<ArrayBuffer> {
   return Buffer.from(new ArrayBuffer(length));
 }
@@ -81,7 +82,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Returns how many bytes it has. */
+  /** Appends the text as UTF-8 and returns its length in bytes. */
   utf8(value: string): number {
     const at = this.#grow(3 * value.length); // at most
     const count = this.#bytes.write(value, at);
@@ -89,7 +90,7 @@ export class ByteWriter {
     return count;
   }
 
-  /** Zero bytes up to the next multiple of `alignment`. */
+  /** Appends zero bytes up to the next multiple of `alignment`. */
   align(alignment: number): this {
     const rest = this.#length % alignment;
     if (rest !== 0) this.#grow(alignment - rest);
@@ -101,7 +102,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** `count` zero bytes to be filled in through the view, whose offsets are the buffer's; valid until the next write. */
+  /** Appends `count` zero bytes, to be filled in through the returned view of the whole buffer; valid until the next write. */
   reserve(count: number): DataView {
     this.#grow(count);
     return this.#view;

@@ -1,19 +1,23 @@
+/** Decodes HTTP bodies in chunks. */
 import { LighterError } from "./errors.ts";
 import { HTTP_CHUNK_LINE_MAX_BYTES } from "./limits.ts";
 
 /**
- * A body in chunks, from bytes cut anywhere:
+ * Decodes a body in chunks, from bytes cut anywhere:
  *
  *   | size, hexadecimal, ";" extensions CRLF | bytes CRLF | … | 0 CRLF | trailers, a CRLF each … | CRLF |
  *
- * Source: RFC 9112, section 7.1. Extensions and trailers are passed over.
+ * Source: RFC 9112, section 7.1. Extensions and trailers are ignored.
  */
 export class ChunkDecoder {
   #state: "size" | "bytes" | "end of bytes" | "trailer" | "done" = "size";
   #line: Buffer = Buffer.alloc(0);
   #bytesLeft = 0;
 
-  /** The payload in `chunk`, and what follows the body, once it is whole. @throws LighterError "invalid" */
+  /**
+   * Takes bytes and returns their payload and, once the body is complete, the bytes that follow it. @throws LighterError
+   * "invalid"
+   */
   push(chunk: Buffer): { payload: Buffer; rest: Buffer | undefined } {
     const payloads: Buffer[] = [];
     let at = 0;

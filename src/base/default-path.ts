@@ -1,2 +1,2 @@
-/** PATH where nobody says another one: as Docker has it for containers. */
+/** The PATH of a container that sets none: Docker's. */
 export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,15 +1,15 @@
 /** The keys that leave a container's terminal without stopping it. */
 
-/** ctrl-p ctrl-q. */
+/** The default: ctrl-p ctrl-q. */
 export const DEFAULT_DETACH_KEYS: Uint8Array = Uint8Array.of(16, 17);
 
-/** What "ctrl-" goes with: the place in the text is the byte. */
+/** The characters that "ctrl-" can precede; the index of each is the byte. */
 const CONTROLS = "@abcdefghijklmnopqrstuvwxyz[\\]^_";
 const DEL = 127;
 
 /**
- * "ctrl-a,b" as bytes: one a comma-separated key, which is an ASCII character, "ctrl-" and one of `@a…z[\]^_`, or "DEL".
- * Undefined for anything else.
+ * Parses detach keys such as "ctrl-a,b" into one byte for each comma-separated key, which is an ASCII character, "ctrl-" and one
+ * of `@a…z[\]^_`, or "DEL". Undefined for anything else.
  * Source: github.com/moby/term, ascii.go.
  */
 export function parseDetachKeys(text: string): Uint8Array | undefined {
@@ -33,16 +33,18 @@ export class DetachScanner {
     this.#keys = keys;
   }
 
-  /** What to pass on now. `detached`: the sequence is complete and the rest of the chunk is dropped. */
+  /**
+   * Takes a chunk and returns what to pass on. With `detached`, the sequence is complete and the rest of the chunk is dropped.
+   */
   push(chunk: Uint8Array): { output: Uint8Array; detached: boolean } {
     const keys = this.#keys;
     if (keys.length === 0) return { output: chunk, detached: false };
-    // The usual chunk has no key of the sequence in it: pass it on uncopied.
+    // The usual chunk has no key of the sequence in it and is passed on uncopied.
     if (this.#matched === 0 && !chunk.includes(keys[0]!)) return { output: chunk, detached: false };
     const output = new Uint8Array(chunk.length + this.#matched);
     let length = 0;
     for (const byte of chunk) {
-      // A mismatch gives withheld bytes back, but those that may still begin the sequence.
+      // A mismatch releases the withheld bytes, except those that may still begin the sequence.
       while (this.#matched > 0 && byte !== keys[this.#matched]) {
         const kept = this.#border();
         output.set(keys.subarray(0, this.#matched - kept), length);
@@ -55,7 +57,7 @@ export class DetachScanner {
     return { output: output.subarray(0, length), detached: false };
   }
 
-  /** How many of the matched bytes, from their end, are a beginning of the sequence too (Knuth, Morris, Pratt). */
+  /** How many of the last matched bytes also begin the sequence (Knuth, Morris, Pratt). */
   #border(): number {
     const keys = this.#keys;
     for (let length = this.#matched - 1; length > 0; length--) {
@@ -65,7 +67,7 @@ export class DetachScanner {
     return 0;
   }
 
-  /** The withheld bytes, at the end of input. */
+  /** Releases the withheld bytes at the end of input. */
   flush(): Uint8Array {
     const rest = this.#keys.subarray(0, this.#matched);
     this.#matched = 0;

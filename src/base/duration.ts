@@ -1,7 +1,8 @@
+/** Durations in Go's and Docker's notation. */
 import { LighterError } from "./errors.ts";
 import { goQuote } from "./go-escapes.ts";
 
-/** "About a minute", "3 hours", …: how long something took or is ago, in Docker's words. */
+/** A duration in Docker's words: "About a minute", "3 hours", … */
 export function formatDuration(ms: number): string {
   const seconds = Math.trunc(ms / 1000);
   if (seconds < 1) return "Less than a second";
@@ -28,7 +29,7 @@ const INT64_MAX = 2n ** 63n - 1n;
 const DIGITS_MAX = 19;
 
 /**
- * "5s", "1h10m", "-1.5ms", "0" in nanoseconds, cut off where they are finer, as Go's time.ParseDuration reads them.
+ * Parses "5s", "1h10m", "-1.5ms", "0" into nanoseconds, dropping finer parts, as Go's time.ParseDuration does.
  * @throws LighterError "invalid" with Go's text
  */
 export function parseDuration(text: string): bigint {
@@ -37,13 +38,13 @@ export function parseDuration(text: string): bigint {
   return result;
 }
 
-/** The same; undefined for what is no duration. */
+/** Parses a duration as `parseDuration` does; undefined if it is malformed. */
 export function parseDurationIf(text: string): bigint | undefined {
   const result = readDuration(text);
   return typeof result === "string" ? undefined : result;
 }
 
-/** Nanoseconds, or what is wrong. */
+/** The nanoseconds, or a text that says what is wrong. */
 function readDuration(text: string): bigint | string {
   const [, sign, rest = ""] = /^([+-]?)(.*)$/s.exec(text) ?? [];
   if (rest === "0") return 0n;

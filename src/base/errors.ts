@@ -1,9 +1,9 @@
-/** What sort of failure it was. Callers branch on this and on `errno`, never on the text. */
+/** The sort of a failure. Callers branch on this and on `errno`, never on the text. */
 export type ErrorCode =
   | "invalid"
   | "not-found"
   | "conflict"
-  /** Not of what is there, however it is asked for. */
+  /** The thing asked for does not allow it, however one asks. */
   | "forbidden"
   | "not-supported"
   | "unavailable"
@@ -11,11 +11,11 @@ export type ErrorCode =
   | "timed-out"
   | "kernel"
   | "internal"
-  /** A registry refuses who we say we are. */
+  /** A registry refuses our credentials. */
   | "unauthorized"
-  /** The entrypoint is not there, or no PATH entry has it: exit 127. */
+  /** The entrypoint does not exist, or is in no directory of PATH: exit 127. */
   | "exec-not-found"
-  /** The entrypoint is there and cannot be executed: exit 126. */
+  /** The entrypoint exists but cannot be executed: exit 126. */
   | "exec-denied";
 
 export interface ErrorDetail {
@@ -26,7 +26,7 @@ export interface ErrorDetail {
 }
 
 /**
- * A failure: the world said no. Broken assumptions are `assert`'s business.
+ * A failure that is no bug of ours; broken assumptions are for `assert`.
  * Message: what we were doing, to what, what the kernel said; lower case, no full stop, names quoted.
  */
 export class LighterError extends Error {
@@ -40,7 +40,7 @@ export class LighterError extends Error {
   }
 }
 
-/** Text of anything thrown, for a log line or an API message. */
+/** The text of anything thrown, for a log line or an API message. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

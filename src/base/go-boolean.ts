@@ -1,4 +1,4 @@
-/** As Go reads a boolean. Undefined: it reads none. Source: strconv.ParseBool. */
+/** Parses a boolean as Go does; undefined if it is malformed. Source: strconv.ParseBool. */
 export function parseGoBoolean(text: string): boolean | undefined {
   switch (text) {
     case "1":

@@ -1,4 +1,4 @@
-/** How Go writes characters that have an escape of one letter in its quoted strings. */
+/** The one-letter escapes in Go's quoted strings. */
 export const GO_ESCAPES: Readonly<Record<string, string>> = {
   "\\": "\\\\",
   "\x07": "\\a",
@@ -10,9 +10,9 @@ export const GO_ESCAPES: Readonly<Record<string, string>> = {
   "\v": "\\v",
 };
 
-/** Go's `%q` and strconv.Quote: printable text stays, the rest is escaped. */
+/** Quotes a text as Go's `%q` and strconv.Quote do: printable text stays, the rest is escaped. */
 export function goQuote(text: string): string {
-  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`; // nearly always, and a command's time is short
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`; // nearly always so, and a command's time is short
   let out = '"';
   for (const char of text) {
     const code = char.codePointAt(0) ?? 0;

@@ -68,7 +68,7 @@ test("what is an address is what the system takes for one", () => {
   for (let round = 0; round < 200_000; round++) {
     const groups = Array.from({ length: 1 + Math.floor(next() * 9) }, () => parts[Math.floor(next() * parts.length)]);
     const text = groups.join(next() < 0.5 ? ":" : next() < 0.5 ? "." : "");
-    if (text.includes("%")) continue; // a zone is for the system to know
+    if (text.includes("%")) continue; // zones are known to the system only
     if (isIP(text) !== 0) addresses++;
     expect(`${text} ${taken(text)}`).toBe(`${text} ${isIP(text)}`);
   }

@@ -1,4 +1,4 @@
-/** IP addresses as texts and as bytes in network order: 4 of IPv4, 16 of IPv6. */
+/** IP addresses as texts and as bytes in network order: 4 bytes for IPv4, 16 for IPv6. */
 import { LighterError } from "./errors.ts";
 
 const IPV6_BYTES = 16;
@@ -9,7 +9,7 @@ export function findIpAddress(text: string): Uint8Array<ArrayBuffer> | undefined
   return bytes && Uint8Array.from(bytes);
 }
 
-/** @throws LighterError ("invalid") for what is no address, as `findIpAddress` */
+/** Parses an address as `findIpAddress` does. @throws LighterError ("invalid") if there is none */
 export function parseIpAddress(text: string): Uint8Array<ArrayBuffer> {
   const bytes = findIpAddress(text);
   if (bytes === undefined) throw new LighterError("invalid", `"${text}" is not an IP address`);
@@ -38,7 +38,7 @@ function ipv6Bytes(text: string): number[] | undefined {
   return zeros < 2 ? undefined : [...before, ...new Array<number>(zeros).fill(0), ...after];
 }
 
-/** Of "1:2:3", or at the end of an address "ffff:192.0.2.1"; none of "". */
+/** The bytes of "1:2:3", or of "ffff:192.0.2.1" at the end of an address; none for "". */
 function groupBytes(text: string, isEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const groups = text.split(":");
@@ -55,7 +55,7 @@ function groupBytes(text: string, isEnd: boolean): number[] | undefined {
   return bytes;
 }
 
-/** In the shortest form (RFC 5952). */
+/** Writes an address in its shortest form (RFC 5952). */
 export function formatIpAddress(bytes: Uint8Array): string {
   if (bytes.length !== IPV6_BYTES) return bytes.join(".");
   const isMapped = bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
@@ -79,13 +79,13 @@ function longestZeros(groups: readonly number[]): { start: number; length: numbe
   return best;
 }
 
-/** A range of addresses: the bits of `address` behind `prefixLength` are zero. */
+/** A range of addresses. The bits of `address` after `prefixLength` are zero. */
 export interface Subnet {
   address: Uint8Array<ArrayBuffer>;
   prefixLength: number;
 }
 
-/** "172.18.0.0/16". @throws LighterError ("invalid"), also for bits behind the prefix */
+/** Parses "172.18.0.0/16". @throws LighterError ("invalid"), also for bits after the prefix */
 export function parseSubnet(text: string): Subnet {
   const [, addressText = "", digits = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   if (digits === "") throw new LighterError("invalid", `"${text}" is not a subnet, as 172.18.0.0/16 is`);
@@ -102,19 +102,19 @@ export function lastAddress({ address, prefixLength }: Subnet): Uint8Array<Array
   return address.map((byte, index) => byte | hostBits(prefixLength, index));
 }
 
-/** Whether `other` is an address of the network that the first one's prefix is. Two families have nothing in common. */
+/** Whether `other` is in the network that the first address and its prefix name. Addresses of two families never are. */
 export function inSameNetwork(first: { address: string; prefixLength: number }, other: string): boolean {
   return inSubnet({ ...first, address: parseIpAddress(first.address) }, parseIpAddress(other));
 }
 
-/** Bits behind the prefix of `subnet` do not count. */
+/** Whether an address is in a subnet. Bits of the subnet's address after its prefix do not count. */
 export function inSubnet({ address, prefixLength }: Subnet, other: Uint8Array): boolean {
   const differs = (byte: number, index: number) =>
     ((byte ^ other[index]!) & ~hostBits(prefixLength, index) & 0xff) !== 0;
   return address.length === other.length && !address.some(differs);
 }
 
-/** Of byte `index` of an address, the bits behind the prefix. */
+/** A mask of the host bits in byte `index` of an address. */
 function hostBits(prefixLength: number, index: number): number {
   return 0xff >> Math.min(8, Math.max(0, prefixLength - 8 * index));
 }

@@ -1,4 +1,4 @@
-/** node:fs for what few commands do: to import it takes 0.7 ms of a start, which a command that reads no file need not pay. */
+/** Loads node:fs when it is needed: importing it takes 0.7 ms, which a command that reads no file need not pay. */
 export function lazyFs(): typeof import("node:fs") {
   return process.getBuiltinModule("node:fs");
 }

@@ -1,7 +1,7 @@
 /**
- * Regular expressions whose matching takes time in proportion to the text, whatever they are, as Go's do: those of JavaScript
- * go back and try again, and a filter like "(a+)+$" would keep the daemon for minutes. All states that a text may have led to
- * are followed side by side. (Thompson's construction; R. Cox, "Regular Expression Matching Can Be Simple And Fast")
+ * Regular expressions whose matching takes time in proportion to the text, as Go's do. JavaScript's go back and try again: a
+ * filter like "(a+)+$" would keep the daemon busy for minutes. Here, all states that the text may have led to are followed side
+ * by side. (Thompson's construction; R. Cox, "Regular Expression Matching Can Be Simple And Fast")
  *
  *   a  .  [a-z] [^a-z] [[:alpha:]]  \d \D \w \W \s \S  \. \n \t  ^ $ \A \z \b \B  (…) (?:…) (?i) (?i:…)  x|y  x* x+ x? x{2,3}
  */
@@ -10,7 +10,7 @@ import { PATTERN_MAX_DEPTH, PATTERN_MAX_STEPS } from "./limits.ts";
 type Test = (code: number) => boolean;
 type Assertion = "begin" | "end" | "word" | "inner";
 
-/** `members`: of a set, each of which a character may have to be compared with. */
+/** A test for one character. `members`: how many members of a set a character may have to be compared with. */
 type One = { kind: "one"; test: Test; members?: number };
 
 type Node =
@@ -22,12 +22,15 @@ type Node =
 
 type Step =
   | One
-  /** Goes on at both. */
+  /** Goes on at both places. */
   | { kind: "fork"; to: [number, number] }
   | { kind: "assert"; assertion: Assertion }
   | { kind: "found" };
 
-/** Says whether a part of a text matches. Undefined: the pattern is malformed, or too large. */
+/**
+ * Compiles a pattern into a function that says whether a part of a text matches. Undefined if the pattern is malformed or too
+ * large.
+ */
 export function compilePattern(pattern: string): ((text: string) => boolean) | undefined {
   try {
     const steps: Step[] = [];
@@ -68,7 +71,7 @@ function emit(node: Node, steps: Step[]): void {
       for (let count = 0; count < node.min; count++) {
         const before = steps.length;
         emit(node.node, steps);
-        if (steps.length === before) break; // nothing, however often: no limit of steps would end "((){9999}){9999}"
+        if (steps.length === before) break; // repeating nothing: no limit of steps would end "((){9999}){9999}"
       }
       if (node.max === Number.POSITIVE_INFINITY) emitLoop(node.node, steps);
       else for (let count = node.min; count < node.max; count++) emitChoices([node.node, EMPTY], steps);
@@ -117,7 +120,7 @@ function matches(steps: readonly Step[], text: string): boolean {
   return false;
 }
 
-/** Adds a state and those that it leads to without a character. True: one of them is the end. */
+/** Adds a state and those that it leads to without a character. Returns true if one of them is the end. */
 function enter(
   steps: readonly Step[],
   states: Set<number>,
@@ -228,7 +231,7 @@ class PatternParser {
   #repeated(node: Node): Node {
     const [min, max] = this.#count() ?? [1, 1];
     if (min === 1 && max === 1) return node;
-    this.#takeIf("?"); // whether it takes much or little makes no difference to whether it matches
+    this.#takeIf("?"); // greedy or not makes no difference to whether it matches
     if (this.#count() !== undefined) throw new BadPattern(); // "a**"
     return { kind: "repeat", node, min, max };
   }
@@ -240,7 +243,7 @@ class PatternParser {
     if (this.#next !== "{") return undefined;
     const rest = this.#characters.slice(this.#at, this.#at + 12).join("");
     const [text, from, comma, to] = /^\{(\d{1,4})(,?)(\d{0,4})\}/.exec(rest) ?? [];
-    if (text === undefined || (comma === "" && to !== "")) return undefined; // a brace like any other character
+    if (text === undefined || (comma === "" && to !== "")) return undefined; // a brace is then an ordinary character
     this.#at += text.length;
     const min = Number(from);
     const max = comma === "" ? min : to === "" ? Number.POSITIVE_INFINITY : Number(to);
@@ -298,7 +301,7 @@ class PatternParser {
     return { kind: "one", test: this.#character(literal, literal) };
   }
 
-  /** What stands after a backslash. */
+  /** Parses what follows a backslash. */
   #literal(character: string): string {
     const control = CONTROLS[character];
     if (control !== undefined) return control;
@@ -320,7 +323,7 @@ class PatternParser {
     const tests: Test[] = [];
     do tests.push(this.#setMember());
     while (!this.#takeIf("]"));
-    const test: Test = (code) => tests.some((member) => member(code)); // not by arguments: there may be too many
+    const test: Test = (code) => tests.some((member) => member(code)); // not by spreading: there may be too many arguments
     return { kind: "one", test: isNegated ? not(test) : test, members: tests.length };
   }
 

@@ -1,7 +1,8 @@
+/** Splits byte streams into lines. */
 import { LighterError } from "./errors.ts";
 
 /**
- * The lines of a byte stream, as they come; what follows the last line's end is dropped.
+ * The lines of a byte stream, as they come. Bytes after the last line's end are dropped.
  * @throws LighterError ("internal") for a line longer than `maxChars`, naming `who` wrote it
  */
 export async function* readLines(

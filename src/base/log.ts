@@ -33,7 +33,7 @@ function write(level: LogLevel, message: string, fields: LogFields = {}): void {
   try {
     writeSync(STDERR, line);
   } catch (error) {
-    // A log that nobody can take (a full pipe, a full disk) must not stop what is logged about.
+    // If nobody can take the log (a full pipe, a full disk), the work that is logged must go on.
     if (!["EAGAIN", "ENOSPC", "EPIPE", "EIO", "EBADF"].includes(errnoOf(error))) throw error;
   }
 }
@@ -45,14 +45,14 @@ interface Line {
   fields: LogFields;
 }
 
-/** One line whatever is in it: `time="…" level=info msg="…" key=value`, or an object with the same names. */
+/** Formats one line, whatever the fields hold: `time="…" level=info msg="…" key=value`, or an object with the same names. */
 export function formatLine(format: LogFormat, { time, level, message, fields }: Line): string {
   if (format === "json") return `${JSON.stringify({ ...fields, level, msg: message, time })}\n`;
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
   return `time=${JSON.stringify(time)} level=${level} msg=${quote(message)}${pairs.join("")}\n`;
 }
 
-/** As logrus: bare if it has no space, quote or control character. */
+/** Quotes as logrus does: a text without space, quote or control character stays bare. */
 function quote(text: string): string {
   return /^[\w.@/+^:-]+$/.test(text) ? text : JSON.stringify(text);
 }

@@ -1,19 +1,19 @@
-/** The steps that bring a database to the form of this version. */
+/** Brings a database to the schema of this version, step by step. */
 import { LighterError } from "./errors.ts";
 
-/** A database of SQLite, as far as is used here. */
+/** The part of an SQLite database that is used here. */
 interface Database {
   query(sql: string): { get(): unknown };
   run(sql: string): unknown;
   transaction(work: () => void): () => void;
 }
 
-/** How many of the steps the database has taken. */
+/** The number of steps that the database has taken. */
 export function schemaOf(db: Database): number {
   return (db.query("PRAGMA user_version").get() as { user_version: number }).user_version;
 }
 
-/** Takes those that are missing, each in a transaction. @throws LighterError "not-supported" if there are more than we know */
+/** Takes the missing steps, each in a transaction. @throws LighterError "not-supported" if there are more than we know */
 export function applyMigrations(db: Database, path: string, migrations: readonly string[]): void {
   const version = schemaOf(db);
   if (version > migrations.length)

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { compilePathPattern } from "./path-pattern.ts";
 
-/** From Go's documentation of path.Match and by running it. */
+/** Cases from Go's documentation of path.Match and from running it. */
 const CASES: [pattern: string, path: string, matches: boolean | undefined][] = [
   ["abc", "abc", true],
   ["*", "abc", true],

@@ -1,14 +1,14 @@
 /**
- * Go's path.Match: "*" and "?" stand for anything but a slash, "[a-c]" and "[^a-c]" for one character of a set, and a
- * backslash takes a character's meaning away. Undefined: the pattern is malformed.
- * The time is bounded by the product of both lengths.
+ * Compiles a pattern of Go's path.Match. "*" and "?" stand for anything but a slash, "[a-c]" and "[^a-c]" for one character of a
+ * set, and a backslash makes the next character literal. Undefined if the pattern is malformed. Matching takes time of at most
+ * the product of both lengths.
  */
 export function compilePathPattern(pattern: string): ((path: string) => boolean) | undefined {
   const parts = parsePattern(pattern);
   return parts && ((path) => matches(parts, path));
 }
 
-/** "*", or what says whether one character fits. */
+/** "*", or a test for one character. */
 type Part = "*" | ((char: string) => boolean);
 
 function parsePattern(pattern: string): Part[] | undefined {
@@ -63,7 +63,7 @@ function parseSet(chars: readonly string[], start: number): { part: Part; end: n
 function matches(parts: readonly Part[], path: string): boolean {
   const chars = [...path];
   let [p, c] = [0, 0];
-  /** Where to go on if the star seen last stands for one character more. */
+  /** Where to go on if the last star stands for one more character. */
   let star: { p: number; c: number } | undefined;
   for (;;) {
     const part = parts[p];

@@ -1,12 +1,12 @@
 /**
- * Command lines as Docker's programs take them: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, and letters of
+ * Command lines as Docker's programs read them: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, and letters of
  * switches in one word; `--` ends the flags. Source: github.com/spf13/pflag, flag.go, whose error texts these are.
  */
 import { LighterError } from "./errors.ts";
 
 interface FlagSyntax {
   name: string;
-  /** The value of a flag that stands without one, which then takes none from the next word; undefined: it needs one. */
+  /** The value of a flag without one, which then takes none from the next word; undefined if the flag needs a value. */
   implicit: string | undefined;
 }
 
@@ -16,9 +16,9 @@ export interface FlagNames {
 }
 
 interface FlagReading {
-  /** False: the first positional argument ends the flags. */
+  /** If false, the first positional argument ends the flags. */
   interspersed: boolean;
-  /** Called for each flag in order; false ends the reading. */
+  /** Called for each flag in order; returns false to end the reading. */
   onFlag: (name: string, value: string) => boolean;
 }
 
@@ -62,7 +62,7 @@ class Reader {
     this.isOver = !this.#onFlag(name, value);
   }
 
-  /** The next word is the flag's value. */
+  /** Takes the next word as the flag's value. */
   #giveNext(flag: FlagSyntax, shown: string): void {
     const value = this.next();
     if (value === undefined) throw invalid(`flag needs an argument: ${shown}`);
@@ -79,12 +79,12 @@ class Reader {
     else this.#give(flag, given);
   }
 
-  /** `word`: switches, and last perhaps a flag with its value. */
+  /** Reads a word of switches, the last of which may be a flag with its value. */
   readShort(word: string): void {
     for (let letters = word; letters !== "" && !this.isOver; ) letters = this.#readLetter(letters);
   }
 
-  /** Reads the first of the letters; returns those that are left. */
+  /** Reads the first of the letters and returns those that are left. */
   #readLetter(letters: string): string {
     const letter = letters.charAt(0);
     const flag = this.#names.short(letter);

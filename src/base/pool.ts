@@ -1,6 +1,6 @@
 /**
- * Helpers, each at work or idle. One whose work is done is kept for a while: work comes in bursts, and a new helper costs more
- * than one that waits.
+ * Helpers, each at work or idle. A helper that is done is kept for a while: work comes in bursts, and starting one costs more
+ * than keeping it.
  */
 export class Pool<Helper extends { kill(): Promise<void> | void }> {
   readonly #idleMs: number;
@@ -20,19 +20,19 @@ export class Pool<Helper extends { kill(): Promise<void> | void }> {
     return this.#isClosed;
   }
 
-  /** Takes a new helper in, at work. */
+  /** Adds a new helper, at work. */
   add(helper: Helper): void {
     this.#all.add(helper);
   }
 
-  /** Puts the helper to work that became idle last; undefined if all are at work. */
+  /** Puts the helper to work that became idle last, or returns undefined if all are at work. */
   take(): Helper | undefined {
     const helper = [...this.#idle.keys()].at(-1);
     if (helper !== undefined) this.#wake(helper);
     return helper;
   }
 
-  /** Makes a helper idle; one that has been discarded or comes after the end is only killed. */
+  /** Makes a helper idle. One that has been discarded, or comes after the end, is only killed. */
   giveBack(helper: Helper): void {
     if (this.#isClosed || !this.#all.has(helper)) {
       void this.discard(helper);
@@ -41,14 +41,14 @@ export class Pool<Helper extends { kill(): Promise<void> | void }> {
     this.#idle.set(helper, setTimeout(() => void this.discard(helper), this.#idleMs).unref());
   }
 
-  /** Kills a helper, and returns what its `kill` does. */
+  /** Kills a helper and returns what its `kill` returns. */
   discard(helper: Helper): Promise<void> | void {
     this.#all.delete(helper);
     this.#wake(helper);
     return helper.kill();
   }
 
-  /** Kills all helpers, those at work too. */
+  /** Kills all helpers, also those at work. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#all].map((helper) => this.discard(helper)));

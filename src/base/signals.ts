@@ -36,10 +36,10 @@ export const SIGNALS: Readonly<Record<string, number>> = {
   SYS: 31,
 };
 
-/** The one that is never caught, on every architecture. */
+/** SIGKILL, which cannot be caught and has this number on every architecture. */
 export const SIGKILL = 9;
 
-/** As glibc and Docker count them: 32 and 33 belong to the C library. */
+/** The first real-time signal in glibc's and Docker's numbering: 32 and 33 belong to the C library. */
 const RTMIN = 34;
 const RTMAX = 64;
 
@@ -62,9 +62,8 @@ export function parseSignal(text: string): number | undefined {
 }
 
 /**
- * Signals that make sense to pass on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about
- * this process; not the faults (SEGV, BUS, …), which are our own crashes; not PWR, with which Bun's collector stops its
- * threads.
+ * Signals that are passed on. Not KILL and STOP, which cannot be caught; not CHLD, PIPE and URG, which are about this process;
+ * not the faults (SEGV, BUS, …), which are our own crashes; not PWR, with which Bun's collector stops its threads.
  */
 export const FORWARDED_SIGNALS: readonly NodeJS.Signals[] = [
   "SIGHUP",

@@ -8,30 +8,30 @@ export const ZERO_TIME = "0001-01-01T00:00:00Z";
 const NS_PER_SECOND = 1_000_000_000n;
 export const NS_PER_MS = 1_000_000n;
 
-/** Real time, nanoseconds since 1970. The clock behind it counts milliseconds. */
+/** The real time in nanoseconds since 1970. Its clock counts milliseconds. */
 export function nowNs(): bigint {
   return BigInt(Date.now()) * NS_PER_MS;
 }
 
-/** `formatRfc3339(nowNs())`, for the hot path. */
+/** Does `formatRfc3339(nowNs())`, faster. */
 export function formatNow(): string {
   return new Date().toISOString().replace(/\.?0*Z$/, "Z");
 }
 
-/** `ns` since 1970, not negative. */
+/** Formats nanoseconds since 1970, which must not be negative. */
 export function formatRfc3339(ns: bigint): string {
   const decimals = (ns % NS_PER_SECOND).toString().padStart(9, "0").replace(/0+$/, "");
   const seconds = new Date(Number(ns / NS_PER_MS)).toISOString().slice(0, 19);
   return decimals === "" ? `${seconds}Z` : `${seconds}.${decimals}Z`;
 }
 
-/** With all nine decimals, as in `docker logs --timestamps`: columns line up. */
+/** Formats with all nine decimals, as `docker logs --timestamps` does: columns line up. */
 export function formatRfc3339Fixed(ns: bigint): string {
   const seconds = new Date(Number(ns / NS_PER_MS)).toISOString().slice(0, 19);
   return `${seconds}.${(ns % NS_PER_SECOND).toString().padStart(9, "0")}Z`;
 }
 
-/** Between two RFC 3339 times; 0 if one is not, or they are the wrong way round. */
+/** The milliseconds between two RFC 3339 times; 0 if one is malformed, or they are the wrong way round. */
 export function msBetween(from: string, to: string): number {
   const [fromNs, toNs] = [parseRfc3339(from), parseRfc3339(to)];
   if (fromNs === undefined || toNs === undefined || toNs < fromNs) return 0;
@@ -40,7 +40,7 @@ export function msBetween(from: string, to: string): number {
 
 const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/;
 
-/** Nanoseconds since 1970 (negative before), or undefined for anything but RFC 3339. */
+/** Parses RFC 3339 into nanoseconds since 1970 (negative before it); undefined for anything else. */
 export function parseRfc3339(text: string): bigint | undefined {
   const match = RFC3339.exec(text);
   if (match === null) return undefined;
@@ -52,8 +52,9 @@ export function parseRfc3339(text: string): bigint | undefined {
 const DATE = /^(\d{4}-\d\d-\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,9})?))?)?)?(Z|[+-]\d\d:\d\d)?$/;
 
 /**
- * A time as filters and `--since` take it, in nanoseconds since 1970: a duration before now, Unix time, or a date with as much of a
- * time of day as is wanted. Without a zone it is UTC with "Z", this machine's with "". Undefined for anything else.
+ * Parses a time as filters and `--since` take it into nanoseconds since 1970: a duration before now, Unix time, or a date with
+ * any part of a time of day. Without a zone it is UTC if `zoneless` is "Z", this machine's time if "". Undefined for anything
+ * else.
  * Source: moby api/types/time/timestamp.go.
  */
 export function parseTimeNs(text: string, nowMs: number, zoneless: "Z" | ""): bigint | undefined {
@@ -66,7 +67,7 @@ export function parseTimeNs(text: string, nowMs: number, zoneless: "Z" | ""): bi
   return Number.isNaN(ms) ? undefined : BigInt(ms) * NS_PER_MS + BigInt(decimals.padEnd(9, "0"));
 }
 
-/** "seconds[.decimals]" since 1970 as nanoseconds: the API's `since` and `until`. Undefined: something else. */
+/** Parses "seconds[.decimals]" since 1970, the API's `since` and `until`, into nanoseconds; undefined for anything else. */
 export function parseUnixTime(text: string): bigint | undefined {
   const match = /^(\d{1,12})(?:\.(\d{1,9})\d*)?$/.exec(text);
   if (match === null) return undefined;

@@ -1,7 +1,7 @@
-/** setTimeout takes no more, and does at once what is to be done later than that: 24 days. */
+/** The longest time that setTimeout takes, 24 days; it would fire at once for a longer one. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** A time from now as setTimeout takes it: at once where it is past, and at most what a timer can wait. */
+/** A time from now for setTimeout: 0 if it has passed, and at most what a timer can wait. */
 export function timerMs(ms: number): number {
   return Math.min(Math.max(0, ms), TIMER_MAX_MS);
 }

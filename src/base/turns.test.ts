@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Turns } from "./turns.ts";
 
-/** What has a turn, in the order it got it. */
+/** Records who got a turn, in order. */
 function taking(turns: Turns): { taken: string[]; take(name: string, signal?: AbortSignal): Promise<void> } {
   const taken: string[] = [];
   return { taken, take: async (name, signal) => turns.take(signal).then(() => void taken.push(name)) };

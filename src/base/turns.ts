@@ -1,4 +1,4 @@
-/** Work of which so many are done at a time: who comes when that many are at it waits, in the order they came. */
+/** Limits how much work is done at a time: when all turns are taken, others wait in the order in which they came. */
 export class Turns {
   #maxCount: number;
   #takenCount = 0;
@@ -8,18 +8,20 @@ export class Turns {
     this.#maxCount = maxCount;
   }
 
-  /** From now on; what has a turn keeps it. */
+  /** Applies from now on; turns that are taken stay taken. */
   set maxCount(count: number) {
     this.#maxCount = count;
     this.#callNext();
   }
 
-  /** Who comes now has to wait. */
+  /** Whether somebody who comes now has to wait. */
   get areTaken(): boolean {
     return this.#takenCount >= this.#maxCount;
   }
 
-  /** Resolves when the turn is the caller's, who gives it back. @throws `signal`'s reason: there is no turn to be given back then. */
+  /**
+   * Resolves when the caller has a turn, which it must give back. @throws `signal`'s reason; then there is no turn to give back.
+   */
   async take(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (!this.areTaken) {

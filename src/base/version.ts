@@ -1,4 +1,4 @@
-/** Which Lighter this is. The build (scripts/bundle.ts) puts its own facts in place of the declared names. */
+/** Lighter's version. The build (scripts/bundle.ts) replaces the declared names by its own facts. */
 
 /** The version of package.json (a test holds them equal). */
 export const VERSION = "0.1.0";
@@ -9,5 +9,5 @@ declare const BUILD_TIME: string;
 /** The commit that was built, abbreviated, with "-dirty" if files differed from it; "" when run from sources or built outside of git. */
 export const COMMIT = typeof BUILD_COMMIT === "undefined" ? "" : BUILD_COMMIT;
 
-/** RFC 3339 in UTC: the commit's time, or when it was built if it is not exactly a commit; "" when run from sources. */
+/** The commit's time in RFC 3339 and UTC, or the time of the build if it is not exactly a commit; "" when run from sources. */
 export const BUILT_AT = typeof BUILD_TIME === "undefined" ? "" : BUILD_TIME;

@@ -1,14 +1,15 @@
+/** Writes to SQLite databases when the disk is full. */
 import { isDiskFull } from "./disk-full.ts";
 
-/** A database of SQLite in WAL mode, as far as is used here. */
+/** The part of an SQLite database in WAL mode that is used here. */
 interface WalDatabase {
   query(sql: string): { get(): unknown };
 }
 
 /**
- * Calls `write`, a transaction, and again each time that there is more room after a full disk has refused it. First the log is made to
- * begin anew: what it holds goes to the database, which it seldom has to grow for, and its own blocks are written over.
- * Then `makeRoom` is asked, until it says that there is none to be made.
+ * Calls `write`, a transaction. When a full disk refuses it, calls it again each time that there is more room. First the log is
+ * made to start over: what it holds goes to the database, which seldom has to grow for it, and its own blocks are reused. Then
+ * `makeRoom` is called until it returns false.
  */
 export function writeWithRoom<T>(db: WalDatabase, write: () => T, makeRoom: () => boolean): T {
   for (let attempt = 0; ; attempt++)
@@ -21,8 +22,8 @@ export function writeWithRoom<T>(db: WalDatabase, write: () => T, makeRoom: () =
 }
 
 /**
- * What the log holds goes to the database: who loses the log loses the less, and the next write begins it anew. False: there is no
- * room for it.
+ * Moves what the log holds to the database, so that less would be lost with the log; the next write starts it over. Returns false
+ * if there is no room.
  */
 export function checkpoint(db: WalDatabase): boolean {
   try {

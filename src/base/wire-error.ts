@@ -1,4 +1,4 @@
-/** A failure as JSON, for a process of ours that tells another. */
+/** Failures as JSON, for one process of ours to tell another. */
 import { type ErrorCode, errnoOf, LighterError, messageOf } from "./errors.ts";
 
 export interface WireError {
@@ -12,7 +12,7 @@ export function encodeError({ code, message, detail: { errno, hint } }: LighterE
   return { code, message, ...(errno === undefined ? {} : { errno }), ...(hint === undefined ? {} : { hint }) };
 }
 
-/** Those that an operation of a helper process may end with. */
+/** The codes with which an operation of a helper process may end. */
 const CODES: readonly unknown[] = [
   "invalid",
   "not-found",
@@ -24,7 +24,7 @@ const CODES: readonly unknown[] = [
   "internal",
 ] satisfies ErrorCode[];
 
-/** Undefined for what `encodeError` does not make. */
+/** Decodes a failure; undefined for what `encodeError` does not make. */
 export function decodeError(value: unknown): LighterError | undefined {
   const { code, message, errno, hint } = (value ?? {}) as Record<string, unknown>;
   if (typeof message !== "string" || !CODES.includes(code)) return undefined;
@@ -34,7 +34,7 @@ export function decodeError(value: unknown): LighterError | undefined {
   });
 }
 
-/** Anything thrown. What is no failure is a bug, and said so on stderr. */
+/** Turns anything thrown into a LighterError. If it is no failure it is a bug, which is reported on stderr. */
 export function asLighterError(error: unknown): LighterError {
   if (error instanceof LighterError) return error;
   const errno = errnoOf(error);

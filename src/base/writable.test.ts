@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Writable } from "node:stream";
 import { writable, writeAll } from "./writable.ts";
 
-/** Takes one chunk and is full until `take` is called. */
+/** A stream that takes one chunk and is full until `take` is called. */
 function slowWritable() {
   let take = () => {};
   const output = new Writable({

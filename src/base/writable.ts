@@ -1,6 +1,7 @@
+/** Writes to streams without filling their buffers. */
 import type { Writable } from "node:stream";
 
-/** Resolves when `output` takes more, or when it has closed and takes nothing any more. No listener is left. */
+/** Resolves when `output` takes more, or has closed and takes nothing. Leaves no listener. */
 export function writable(output: Writable): Promise<void> {
   if (output.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
@@ -12,7 +13,10 @@ export function writable(output: Writable): Promise<void> {
   });
 }
 
-/** Writes all of `source`, never faster than it is taken, and ends `output`. @throws what `source` throws; not what is wrong with `output` */
+/**
+ * Writes all of `source`, as fast as `output` takes it, and ends `output`. @throws what `source` throws; errors of `output` are
+ * ignored
+ */
 export async function writeAll(source: AsyncIterable<Uint8Array>, output: Writable): Promise<void> {
   for await (const chunk of source) {
     if (output.destroyed) return;

@@ -6,7 +6,7 @@ import { changeConfig } from "./change-config.ts";
 
 const BASE: DockerContainerConfig = { Env: ["PATH=/bin"], Cmd: ["true"], Labels: {} };
 
-/** What Docker 26.1.5 made of them, asked with `commit --change` of a container with the config above. */
+/** Instructions and what Docker 26.1.5 made of them, by `commit --change` on a container with the config above. */
 const CHANGED: [changes: string, fields: DockerContainerConfig][] = [
   ["CMD x y", { Cmd: ["/bin/sh", "-c", "x y"] }],
   ['CMD ["x","y"]', { Cmd: ["x", "y"] }],

@@ -1,5 +1,5 @@
 /**
- * Instructions that change an image's config and nothing else: `docker commit --change`, `docker import --change`.
+ * Applies instructions that change nothing but an image's config: `docker commit --change`, `docker import --change`.
  * Messages are Docker's. Sources: Dockerfile reference; what Docker 26.1 answers.
  */
 
@@ -18,10 +18,10 @@ function invalid(message: string): LighterError {
   return new LighterError("invalid", message);
 }
 
-/** What the instructions have made so far. */
+/** The result of the instructions so far. */
 interface Changing {
   config: DockerContainerConfig;
-  /** Whether one of them has set the command: then an entrypoint leaves it alone. */
+  /** Whether an instruction has set the command: then an entrypoint does not clear it. */
   cmdSet: boolean;
 }
 
@@ -42,7 +42,7 @@ const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
 };
 
 /**
- * `config` with the changes, each a line or more of a Dockerfile. `config` stays as it is.
+ * `config` with the changes, each of which is one or more lines of a Dockerfile. `config` itself is not changed.
  * @throws LighterError ("invalid") with Docker's wording.
  */
 export function changeConfig(config: DockerContainerConfig, changes: readonly string[]): DockerContainerConfig {
@@ -71,7 +71,7 @@ function variablesOf({ Env }: DockerContainerConfig): Variables {
   );
 }
 
-/** A list in JSON is executed as it is, everything else by the shell. */
+/** A command: a JSON list is executed directly, everything else by the shell. */
 function commandOf(config: DockerContainerConfig, rest: string): string[] {
   return parseJsonStrings(rest) ?? [...(config.Shell ?? ["/bin/sh", "-c"]), ...(rest === "" ? [] : [rest])];
 }
@@ -84,10 +84,10 @@ function applyCmd(changing: Changing, { rest }: Instruction): void {
 function applyEntrypoint({ config, cmdSet }: Changing, { rest }: Instruction): void {
   const command = commandOf(config, rest);
   config.Entrypoint = command.length === 0 ? null : command;
-  if (!cmdSet) config.Cmd = null; // it was written for the entrypoint before
+  if (!cmdSet) config.Cmd = null; // it was written for the former entrypoint
 }
 
-/** "NAME=value …", or the old "NAME value with spaces". */
+/** Parses "NAME=value …", or the old "NAME value with spaces". */
 function parsePairs({ name, rest }: Instruction): [key: string, value: string][] {
   const words = splitWords(rest);
   if (words.length === 0) throw invalid(`${name} requires at least one argument`);
@@ -103,7 +103,7 @@ function parsePairs({ name, rest }: Instruction): [key: string, value: string][]
   });
 }
 
-/** All of one instruction see the variables as they were before it. */
+/** Expands variables. All pairs of an instruction see them as they were before it. */
 function expandPairs(config: DockerContainerConfig, instruction: Instruction): [key: string, value: string][] {
   const variables = variablesOf(config);
   return parsePairs(instruction).map(([key, value]) => {
@@ -139,7 +139,7 @@ function applyExpose({ config }: Changing, instruction: Instruction): void {
   if (Object.keys(ports).length > 0) config.ExposedPorts = ports;
 }
 
-/** "80", "80/udp", "80-90/tcp"; of "host:container" the container's counts. */
+/** Parses "80", "80/udp", "80-90/tcp". In "host:container" only the container's ports count. */
 function parsePorts(spec: string): string[] {
   const slash = spec.indexOf("/");
   const protocol = slash < 0 ? "tcp" : spec.slice(slash + 1).toLowerCase() || "tcp";
@@ -193,7 +193,7 @@ function applyOnBuild({ config }: Changing, instruction: Instruction): void {
   config.OnBuild = [...(config.OnBuild ?? []), instruction.rest];
 }
 
-/** The flags' fields of the config and what Docker calls them in errors. */
+/** The config's fields for the flags, with Docker's names for them in errors. */
 const HEALTH_TIMES: Readonly<Record<string, "Interval" | "Timeout" | "StartPeriod" | "StartInterval">> = {
   interval: "Interval",
   timeout: "Timeout",

@@ -1,20 +1,20 @@
 /**
- * A Dockerfile's text as instructions. Knows lines, comments and flags, but no instruction's own syntax.
+ * Splits a Dockerfile's text into instructions. Knows lines, comments and flags, but no instruction's own syntax.
  * Source: Dockerfile reference, "Format".
  */
 import { LighterError } from "../base/errors.ts";
 import { DOCKERFILE_MAX_CHARS } from "../base/limits.ts";
 
 export interface Instruction {
-  /** In capitals. */
+  /** The instruction's name, in capitals. */
   name: string;
   /** "--interval=5s" as ["interval", "5s"]; a flag without "=" has no value. */
   flags: [name: string, value: string | undefined][];
-  /** What follows the flags, without white space around it. */
+  /** The text after the flags, without white space around it. */
   rest: string;
 }
 
-/** @throws LighterError ("invalid") beyond DOCKERFILE_MAX_CHARS. */
+/** Parses a text. @throws LighterError ("invalid") beyond DOCKERFILE_MAX_CHARS. */
 export function parseInstructions(text: string): Instruction[] {
   if (text.length > DOCKERFILE_MAX_CHARS)
     throw new LighterError(
@@ -24,7 +24,7 @@ export function parseInstructions(text: string): Instruction[] {
   return joinLines(text).map(parseInstruction);
 }
 
-/** A backslash at a line's end joins it with the next. Comments and empty lines are left out, also in between. */
+/** Joins a line that ends with a backslash with the next. Comments and empty lines are left out, also in between. */
 function joinLines(text: string): string[] {
   const joined: string[] = [];
   let current: string | undefined;
@@ -53,14 +53,14 @@ function parseInstruction(line: string): Instruction {
   return { name: name.toUpperCase(), flags, rest: left };
 }
 
-/** A JSON array of strings; undefined for anything that is no JSON array. @throws LighterError ("invalid"). */
+/** Parses a JSON array of strings; undefined if the text is no JSON array. @throws LighterError ("invalid"). */
 export function parseJsonStrings(text: string): string[] | undefined {
   if (!text.startsWith("[")) return undefined;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return undefined; // then it is a shell command that begins with "["
+    return undefined; // so it is a shell command that begins with "["
   }
   if (!Array.isArray(value) || !value.every((element) => typeof element === "string"))
     throw new LighterError("invalid", "when using JSON array syntax, arrays must be comprised of strings only");

@@ -1,4 +1,4 @@
-/** Dockerfiles: what they say, and what instructions do to a config. */
+/** Dockerfiles: their syntax, and what instructions do to a config. */
 export { changeConfig } from "./change-config.ts";
 export type {
   Add,

@@ -1,5 +1,5 @@
 /**
- * Words of a Dockerfile's instruction: split at white space outside of quotes, and with variables and quotes taken away.
+ * The words of a Dockerfile's instruction: split at white space outside of quotes, with variables and quotes resolved.
  * Sources: Dockerfile reference, "Environment replacement"; what Docker 26.1 makes of `commit --change`.
  */
 import { LighterError } from "../base/errors.ts";
@@ -11,7 +11,7 @@ function isSpace(char: string): boolean {
   return /^[\t\n\v\f\r \u0085\u00a0]$/.test(char);
 }
 
-/** Words with their quotes and backslashes still in them. */
+/** Splits into words, which keep their quotes and backslashes. */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word = "";
@@ -28,7 +28,7 @@ export function splitWords(text: string): string[] {
     if (quote === "" && (char === "'" || char === '"')) quote = char;
     else if (char === quote) quote = "";
     else if (char === ESCAPE && quote !== "'") {
-      if (at + 1 === text.length) break; // at the very end it stands for nothing
+      if (at + 1 === text.length) break; // at the very end the escape stands for nothing
       word += char;
       char = text[++at]!;
     }
@@ -41,7 +41,7 @@ export function splitWords(text: string): string[] {
 export type Variables = ReadonlyMap<string, string>;
 
 /**
- * The word with its variables' values, without its quotes.
+ * The word with its variables replaced and its quotes removed.
  * @throws LighterError ("invalid") with Docker's wording.
  */
 export function expandWord(word: string, variables: Variables): string {
@@ -53,7 +53,7 @@ export function expandWord(word: string, variables: Variables): string {
   }
 }
 
-/** As `expandWord`; a variable outside of quotes may stand for several words, or for none. */
+/** Expands as `expandWord` does, but a variable outside of quotes may become several words, or none. */
 export function expandWords(word: string, variables: Variables): string[] {
   return expandWord(word, variables)
     .split(/\s+/)
@@ -83,7 +83,7 @@ class Expansion {
     return this.#at >= this.#text.length;
   }
 
-  /** Up to `stop`, which is taken too; "": to the end. */
+  /** Expands up to `stop`, which is consumed, or to the end if `stop` is "". */
   #until(stop: string): string {
     let result = "";
     while (!this.#isEnd) {
@@ -97,7 +97,7 @@ class Expansion {
       else if (char === '"') result += this.#doubleQuoted();
       else if (char === "$") result += this.#dollar();
       else if (char === ESCAPE) {
-        // Before any character it stands for that one; at the end, for itself.
+        // The escape stands for the character after it or, at the end, for itself.
         result += this.#text[this.#at + 1] ?? ESCAPE;
         this.#at += 2;
       } else {
@@ -151,7 +151,7 @@ class Expansion {
     return match?.[0] ?? "";
   }
 
-  /** "${NAME}" and its modifiers, each with a word that is expanded in its turn. */
+  /** Expands "${NAME}" and its modifiers, each with a word that is expanded as well. */
   #braced(): string {
     if (++this.#depth > SUBSTITUTIONS_MAX_DEPTH)
       throw failed(`more than ${SUBSTITUTIONS_MAX_DEPTH} substitutions within each other`);
@@ -196,7 +196,7 @@ class Expansion {
     return value;
   }
 
-  /** The longest match at the first place that has one; "//": and so on behind it. */
+  /** Replaces the longest match at the first place that has one; with "//", at all later places, too. */
   #replaced(value: string): string {
     const isAll = this.#text[this.#at] === "/";
     if (isAll) this.#at++;
@@ -220,10 +220,10 @@ function requireShort(value: string): void {
     throw failed(`a pattern for a value of more than ${SUBSTITUTED_MAX_CHARS} characters`);
 }
 
-/** Whether "*" and "?" stand for what makes the pattern the text. Time is bounded by the product of both lengths. */
+/** Whether a text matches a pattern with "*" and "?". Takes time of at most the product of both lengths. */
 function matchesShellPattern(pattern: string, text: string): boolean {
   let [p, t] = [0, 0];
-  /** Where to go on if the star seen last stands for one character more. */
+  /** Where to go on if the last star stands for one more character. */
   let star: { p: number; t: number } | undefined;
   while (t < text.length) {
     if (pattern[p] === "*") star = { p: ++p, t };

@@ -1,11 +1,11 @@
-/** Bodies of HTTP/1.1 requests that a worker reads from a client's connection itself. */
+/** Reads bodies of HTTP/1.1 requests in a worker, which has the client's connection itself. */
 import { ChunkDecoder } from "../base/chunk-decoder.ts";
 import { LighterError } from "../base/errors.ts";
 
-/** How a body ends: with the connection, as its chunks say, or after so many bytes. */
+/** How a body ends: with the connection, by its chunks, or after a number of bytes. */
 export type BodyForm = "plain" | "chunks" | { bytes: number };
 
-/** The bytes of a body, and nothing behind it. @throws LighterError "invalid" for one that breaks off, or is malformed */
+/** The bytes of a body, and nothing after it. @throws LighterError "invalid" for one that breaks off, or is malformed */
 export function bodyOf(form: BodyForm, source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   if (form === "plain") return source;
   return form === "chunks" ? decodeChunks(source) : firstBytes(source, form.bytes);

@@ -1,4 +1,4 @@
-/** What a job is given in bytes: by the daemon, or by whoever sends them to it. */
+/** Gives bytes to a job: from the daemon, or from the client that sends them. */
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { FILE_INPUT_BYTES } from "../base/limits.ts";
@@ -10,15 +10,15 @@ import { type BodyForm, bodyOf } from "./body.ts";
 import type { FileJob } from "./protocol.ts";
 import type { FileWorkers, RunOptions } from "./workers.ts";
 
-/** A request's body in its client's connection. The fds are who has it. */
+/** A request's body on its client's connection. Whoever has the fds owns it. */
 export interface RawBody {
   fd: number;
   form: BodyForm;
-  /** A file of what has been read of it already. */
+  /** A file with the part of the body that was read already. */
   firstFd: number;
 }
 
-/** In the worker: all that comes from an fd. A piece is good until the next one is asked for. */
+/** In the worker: all bytes that come from an fd. A piece is valid until the next one is asked for. */
 export async function* receiveAll(fd: number, beat: () => void): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(FILE_INPUT_BYTES);
   for (;;) {
@@ -28,7 +28,7 @@ export async function* receiveAll(fd: number, beat: () => void): AsyncGenerator<
   }
 }
 
-/** In the worker: a body, with nothing behind it. Pieces as those of `receiveAll`. */
+/** In the worker: the bytes of a body, and nothing after it. A piece is valid until the next one is asked for. */
 export function receiveBody({ fd, form, firstFd }: RawBody, beat: () => void): AsyncIterable<Uint8Array> {
   rewind(firstFd);
   const all = async function* () {
@@ -38,7 +38,7 @@ export function receiveBody({ fd, form, firstFd }: RawBody, beat: () => void): A
   return bodyOf(form, all());
 }
 
-/** Runs a job whose last fd gives `source`. @throws LighterError of the job; what `source` throws */
+/** Runs a job that reads `source` from its last fd. @throws LighterError of the job; what `source` throws */
 export async function runWithInput<Argument, Result>(
   workers: FileWorkers,
   job: FileJob<Argument, Result>,
@@ -48,7 +48,7 @@ export async function runWithInput<Argument, Result>(
 ): Promise<Result> {
   const [ours, theirs] = socketPair("stream");
   const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
-  socket.on("error", () => {}); // the job says why it takes no more
+  socket.on("error", () => {}); // the job's own error says why it takes no more
   const aborter = new AbortController();
   let isClosed = false;
   const closeTheirs = () => {

@@ -1,4 +1,4 @@
-/** What can be done with files of which nothing is known. */
+/** Jobs that can be done with any files. */
 
 import { closeSync } from "node:fs";
 import { measureTree } from "../linux/measure-tree.ts";
@@ -7,10 +7,10 @@ import { AT_FDCWD } from "../linux/sys/abi.ts";
 import { bytePath, O_DIRECTORY, O_PATH, openat } from "../linux/sys/fs.ts";
 import type { FileJob, JobTable } from "./protocol.ts";
 
-/** The entry and all below it. `name`: bytes. */
+/** Removes the entry and all below it. `name` is in bytes. */
 export const removeJob: FileJob<{ directory: string; name: string }, null> = { kind: "remove" };
 
-/** Notes the bytes of the regular files below each directory of the host; -1 for an error. */
+/** Reports the bytes of the regular files below each directory of the host; -1 for an error. */
 export const measureJob: FileJob<{ paths: readonly string[] }, null> = { kind: "measure" };
 
 export function addGeneralJobs(jobs: JobTable): JobTable {

@@ -1,10 +1,11 @@
+/** Measures directory trees by file workers. */
 import { measureJob } from "./jobs.ts";
 import { type FileWorkers, Stalled } from "./workers.ts";
 
-/** Paths of one job: their bytes go in one message. */
+/** The number of paths in one job: their sizes fit into one message. */
 const PATHS_AT_ONCE = 500;
 
-/** Bytes of the regular files below each directory; -1 where the file system does not answer, or says an error. */
+/** The bytes of the regular files below each directory; -1 if the file system does not answer, or fails. */
 export async function measureTrees(workers: FileWorkers, paths: readonly string[]): Promise<number[]> {
   const sizes: number[] = [];
   while (sizes.length < paths.length) {
@@ -13,7 +14,7 @@ export async function measureTrees(workers: FileWorkers, paths: readonly string[
       await workers.run(measureJob, { paths: rest }, { onNote: (bytes) => void sizes.push(Number(bytes)) });
     } catch (error) {
       if (!(error instanceof Stalled)) throw error;
-      sizes.push(-1); // and the next worker begins after it
+      sizes.push(-1); // the next worker begins after this path
     }
   }
   return sizes;

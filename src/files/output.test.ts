@@ -20,7 +20,7 @@ function pair(kind: "stream" | "packets"): [number, number] {
   return both;
 }
 
-/** All that is in the socket, by the messages that it came in. */
+/** All that is in the socket, one buffer for each message. */
 function messages(fd: number): Buffer[] {
   const buffer = Buffer.alloc(2 * FILE_SOCKET_BUFFER_BYTES);
   const all: Buffer[] = [];

@@ -1,6 +1,6 @@
 /**
- * What a job has to give in bytes. It first tells a head, and goes on when the daemon has said where they go: to the daemon
- * itself, or past it, into the socket of who has asked for them.
+ * Takes bytes from a job. The job first sends a head, then waits until the daemon says where the bytes go: to the daemon itself,
+ * or past it into the socket of the client that asked for them.
  */
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -12,12 +12,12 @@ import { sendBytes } from "../linux/sys/stream-bytes.ts";
 import type { FileJob, JobContext } from "./protocol.ts";
 import type { FileWorkers, RunOptions } from "./workers.ts";
 
-/** "chunks": in the coding of HTTP/1.1, without its end. */
+/** "chunks" is HTTP/1.1's chunked coding, without its end. */
 type Form = "plain" | "chunks";
 
 const CHUNK_END = Buffer.from("\r\n");
 
-/** In the worker. Small pieces are sent together. */
+/** In the worker: writes the output. Small pieces are sent together. */
 export class JobWriter {
   readonly #fd: number;
   readonly #form: Form;
@@ -59,7 +59,7 @@ export class JobWriter {
   }
 }
 
-/** In the worker: sends the head, then all of the bytes. What fails before the first of them fails before the head. */
+/** In the worker: sends the head, then all of the bytes. If anything fails before the first byte, the head is not sent. */
 export function writeOutput(context: JobContext, head: unknown, bytes: Iterable<Uint8Array>): null {
   const chunks = bytes[Symbol.iterator]();
   try {
@@ -75,7 +75,7 @@ export function writeOutput(context: JobContext, head: unknown, bytes: Iterable<
   }
 }
 
-/** In the daemon, to be taken once. */
+/** In the daemon: the output of a job, to be read once. */
 export class JobOutput {
   readonly #reply: (form: Form, fds: readonly number[]) => void;
   readonly #running: Promise<unknown>;
@@ -86,7 +86,7 @@ export class JobOutput {
     this.#running = running;
   }
 
-  /** @throws LighterError of the job, after what it has written before */
+  /** The bytes. @throws LighterError of the job, after the bytes it wrote before */
   async *bytes(): AsyncGenerator<Uint8Array> {
     const [ours, theirs] = socketPair("stream");
     const socket = connect({ fd: ours } as Parameters<typeof connect>[0] & object) as Socket;
@@ -103,7 +103,7 @@ export class JobOutput {
     }
   }
 
-  /** Into a socket, as chunks of an answer by HTTP/1.1 that has begun. Resolves when all of them are in there. */
+  /** Sends the bytes into a socket, as chunks of an HTTP/1.1 answer that has begun. Resolves when the kernel has all of them. */
   async sendTo(socketFd: number): Promise<void> {
     this.#take("chunks", socketFd);
     await this.#running;

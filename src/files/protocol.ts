@@ -1,22 +1,22 @@
 /**
- * What the daemon and a file worker say to each other. The daemon's messages are packets of JSON on the worker's stdin, with
- * fds; the worker's are lines of JSON on its stdout.
+ * The protocol between the daemon and a file worker. The daemon's messages are packets of JSON on the worker's stdin, with fds;
+ * the worker's are lines of JSON on its stdout.
  *
  *   daemon                              worker
  *     job, fds       ───────────────►
- *                    ◄───────────────   beat, some a minute as long as it gets on
- *                    ◄───────────────   note, as the job has it; the daemon may send more, with fds
+ *                    ◄───────────────   beat, some per minute while it makes progress
+ *                    ◄───────────────   note, if the job sends any; the daemon may send more, with fds
  *                    ◄───────────────   done, or failed: then the next job may come
  *     end of stdin   ───────────────►   exits
  *
- * A worker has one job at a time and is killed to cancel it. It has one thread, which waits for the file system: so one that
- * says nothing for long has met one that does not answer.
+ * A worker has one job at a time and is killed to cancel it. Its only thread waits for the file system: a worker that is silent
+ * for long has met one that does not answer.
  */
 
-/** Names a job, and tells TypeScript what goes in and what comes out, both as JSON. */
+/** The name of a job. Its type says what goes in and what comes out, both as JSON. */
 export interface FileJob<Argument, Result> {
   readonly kind: string;
-  /** It waits for a client as well as for files: those that do not are not held up by it. */
+  /** True if it waits for a client as well as for files. Such jobs do not hold up the others. */
   readonly hasClient?: true;
   readonly types?: { argument: Argument; result: Result };
 }
@@ -33,11 +33,11 @@ export type WorkerMessage =
   | { type: "done"; result: unknown }
   | { type: "failed"; error: unknown };
 
-/** What a job has of its worker. */
+/** What a worker offers to its job. */
 export interface JobContext {
   /** Closed when the job is over. */
   readonly fds: readonly number[];
-  /** To be called for every small piece of work. */
+  /** Must be called for every small piece of work. */
   readonly beat: () => void;
   note(value: unknown): void;
   /** Waits for the daemon's next message. */
@@ -47,7 +47,7 @@ export interface JobContext {
 // biome-ignore lint/suspicious/noExplicitAny: the table holds jobs of all kinds
 type Handler = (argument: any, context: JobContext) => unknown;
 
-/** What a worker can do. */
+/** The jobs that a worker can do. */
 export class JobTable {
   readonly #handlers = new Map<string, Handler>();
 

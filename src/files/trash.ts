@@ -1,4 +1,4 @@
-/** Where directories go that nobody needs any more: out of sight at once, deleted in time. */
+/** Deletes directories in the background: they are out of sight at once. */
 import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, messageOf } from "../base/errors.ts";
@@ -7,9 +7,12 @@ import { log } from "../base/log.ts";
 import { removeJob } from "./jobs.ts";
 import { type FileWorkers, Stalled } from "./workers.ts";
 
-/** What comes at once is deleted at once, and not while whoever has removed it is waiting for something else. */
+/**
+ * How long deleting waits: several directories are deleted together, and not while the client that removed them waits for
+ * something else.
+ */
 const DELAY_MS = 200;
-/** After a failure that may pass, such as no memory for a worker. */
+/** How long to wait after a failure that may pass, such as no memory for a worker. */
 const RETRY_MS = 2000;
 const ATTEMPTS = 3;
 
@@ -21,14 +24,14 @@ interface Pending {
 }
 
 /**
- * A directory beside those that end in it, on the same file system. What a daemon that was killed has left there goes with the
- * next one's.
+ * A directory into which others on the same file system are moved to be deleted. The next daemon deletes what a killed one has
+ * left there.
  */
 export class Trash {
   readonly path: string;
   readonly #workers: FileWorkers;
   readonly #pending: Pending[] = [];
-  /** What could not be deleted; the next daemon tries. */
+  /** Directories that could not be deleted; the next daemon tries. */
   #failedCount = 0;
   #mayDelete = false;
   #running: Promise<void> | undefined;
@@ -48,12 +51,14 @@ export class Trash {
     this.#schedule(DELAY_MS);
   }
 
-  /** Removed and not yet deleted. */
+  /** How many directories have been moved here and not yet been deleted. */
   get pendingCount(): number {
     return this.#pending.length + this.#failedCount;
   }
 
-  /** Nothing has the name `path` any more. What is not there needs no moving. @throws Node's error, as of a mount point */
+  /**
+   * Moves `path` away, so that nothing has that name. A missing one needs no moving. @throws Node's error, as for a mount point
+   */
   move(path: string): void {
     const name = randomId();
     try {
@@ -66,8 +71,8 @@ export class Trash {
   }
 
   /**
-   * The same where it must not fail, at once if it can be. What cannot be moved, being of another file system, is deleted where
-   * it is, or the log says why not, when the promise resolves.
+   * Moves `path` away as `move` does, but must not fail. What cannot be moved, because it is on another file system, is deleted
+   * where it is. The promise resolves when that is done or the log says why not.
    */
   discard(path: string): Promise<void> {
     try {
@@ -78,7 +83,7 @@ export class Trash {
     }
   }
 
-  /** Resolves when nothing is left to be deleted. */
+  /** Resolves when nothing is left to delete. */
   async emptied(): Promise<void> {
     while (this.#mayDelete && !this.#isClosed && this.#pending.length > 0) {
       this.#schedule(0);
@@ -111,7 +116,7 @@ export class Trash {
     else this.#timer = setTimeout(begin, delayMs).unref();
   }
 
-  /** One after the other: who deletes has the disk to share with those who do not. */
+  /** Deletes one directory after the other: others need the disk, too. */
   async #deleteAll(): Promise<void> {
     for (let next = this.#pending[0]; next !== undefined && !this.#isClosed; next = this.#pending[0]) {
       if (!(await this.#delete(next))) return;
@@ -120,7 +125,7 @@ export class Trash {
     }
   }
 
-  /** False: to be tried later. */
+  /** Returns false if it must be tried later. */
   async #delete(pending: Pending): Promise<boolean> {
     try {
       await this.#workers.run(removeJob, { directory: pending.directory, name: pending.name });

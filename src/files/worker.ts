@@ -1,4 +1,4 @@
-/** The loop of a file worker: see protocol.ts. */
+/** The main loop of a file worker: see protocol.ts. */
 import { closeSync, writeSync } from "node:fs";
 import { LighterError } from "../base/errors.ts";
 import { FILE_JOB_MAX_BYTES, FILE_WORKER_BEAT_MS } from "../base/limits.ts";
@@ -17,7 +17,7 @@ function send(message: WorkerMessage): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(STDOUT, bytes, done);
 }
 
-/** Undefined: nobody wants anything any more. */
+/** The daemon's next message; undefined if it has no more. */
 function receive(): { value: unknown; fds: number[] } | undefined {
   const { bytes, fds } = receiveWithFds(STDIN, packet);
   return bytes.length === 0 ? undefined : { value: JSON.parse(Buffer.from(bytes).toString()), fds };

@@ -1,6 +1,6 @@
 /**
- * Processes that walk, copy, measure and remove files of containers, images and volumes. Such files may be on a file system
- * that never answers, or be made to take forever: that is a worker's misfortune, and nobody else's.
+ * Runs jobs in processes of their own, which walk, copy, measure and remove files of containers, images and volumes. Such files
+ * may be on a file system that never answers, or be made to take forever: then only the worker suffers.
  */
 import { closeSync } from "node:fs";
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -14,27 +14,27 @@ import { type SelfOnSocket, spawnSelfOn } from "../linux/process/self.ts";
 import { sendWithFds, socketPair } from "../linux/sys/passed-fds.ts";
 import type { FileJob, JobMessage, WorkerMessage } from "./protocol.ts";
 
-/** An idle worker costs 40 MB and a new one 20 ms; what is done with files comes in bursts. */
+/** How long an idle worker is kept. It costs 40 MB, and a new one 20 ms; jobs come in bursts. */
 const IDLE_MS = 3000;
 
 export interface RunOptions {
-  /** Copies of them go to the worker; they stay the caller's. */
+  /** Fds that the worker gets copies of; the caller keeps its own. */
   fds?: readonly number[];
   signal?: AbortSignal | undefined;
   /** Called when the worker has its copies of the fds. */
   onSent?: () => void;
-  /** Called for what the job tells before its end; `reply` sends it more. */
+  /** Called for what the job reports before its end; `reply` sends a message back. */
   onNote?: (value: unknown, reply: (value: unknown, fds: readonly number[]) => void) => void;
 }
 
-/** Of a job whose worker was silent for too long. */
+/** Thrown for a job whose worker was silent for too long. */
 export class Stalled extends LighterError {
   constructor(stallMs: number) {
     super("unavailable", `the file system has not answered for ${Math.round(stallMs / 1000)} s`);
   }
 }
 
-/** Out of memory, by hand, or by us. */
+/** The error of a worker that was killed: for lack of memory, by hand, or by us. */
 function wasKilled(): LighterError {
   return new LighterError("internal", "the file worker was killed");
 }
@@ -60,7 +60,9 @@ class Worker {
     this.#lines = readLines(this.#process.output, FILE_MESSAGE_MAX_CHARS, "file worker");
   }
 
-  /** @throws LighterError "internal" when it was killed: by then our fd's number may be somebody else's. */
+  /**
+   * Sends a message. @throws LighterError "internal" when the worker was killed: by then our fd's number may be somebody else's.
+   */
   send(value: unknown, fds: readonly number[]): void {
     if (this.#isClosed) throw wasKilled();
     sendWithFds(this.#socketFd, Buffer.from(JSON.stringify(value)), fds);
@@ -72,7 +74,7 @@ class Worker {
     return JSON.parse(value) as WorkerMessage;
   }
 
-  /** Does not wait for its end: one that waits for a file system may have none. */
+  /** Kills the worker without waiting for its end: one that waits for a file system may never end. */
   kill(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -81,21 +83,24 @@ class Worker {
   }
 }
 
-/** As many workers as there are jobs, up to a limit; the rest waits. They die with this process, however it dies. */
+/** Starts as many workers as there are jobs, up to a limit; further jobs wait. Workers die with this process, however it dies. */
 export class FileWorkers implements Disposable {
   readonly #stallMs: number;
   readonly #pool = new Pool<Worker>(IDLE_MS);
   readonly #withClients: Turns;
   readonly #others: Turns;
 
-  /** `stallMs`: how long a worker may be silent. `maxCount`: of those that wait for a client, and of the others. */
+  /** `stallMs` is how long a worker may be silent; `maxCount` limits those that wait for a client, and also the others. */
   constructor(stallMs = FILE_WORKER_STALL_MS, maxCount = FILE_WORKERS_MAX) {
     this.#stallMs = stallMs;
     this.#withClients = new Turns(maxCount);
     this.#others = new Turns(maxCount);
   }
 
-  /** @throws LighterError of the job; `Stalled`; `signal`'s reason. The worker is no longer at it then, or will never be again. */
+  /**
+   * Runs a job. @throws LighterError of the job; `Stalled`; `signal`'s reason. By then the worker has stopped working on it for
+   * good.
+   */
   async run<Argument, Result>(
     job: FileJob<Argument, Result>,
     argument: Argument,
@@ -130,7 +135,7 @@ export class FileWorkers implements Disposable {
     { signal, onNote = () => {} }: RunOptions,
   ): Promise<Extract<WorkerMessage, { type: "done" | "failed" }>> {
     const over = Promise.withResolvers<never>();
-    over.promise.catch(() => {}); // it may be rejected when nobody waits for it any more
+    over.promise.catch(() => {}); // it may be rejected when nobody waits for it
     const timer = setTimeout(() => over.reject(new Stalled(this.#stallMs)), this.#stallMs);
     const onAbort = () => over.reject(signal?.reason);
     signal?.addEventListener("abort", onAbort);
@@ -153,7 +158,7 @@ export class FileWorkers implements Disposable {
     return worker;
   }
 
-  /** Ends all workers, in the middle of their jobs too. */
+  /** Kills all workers, also in the middle of their jobs. */
   [Symbol.dispose](): void {
     void this.#pool.close();
   }

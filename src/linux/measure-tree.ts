@@ -1,5 +1,5 @@
 /**
- * What the files below a directory take, while somebody may be changing them: by fds, no symlink followed, in a depth that
+ * Measures the files below a directory while somebody may be changing them: by fds, without following symlinks, to a depth that
  * no path could name.
  */
 
@@ -9,19 +9,19 @@ import { type EntryStat, readEntries, statEntry } from "./sys/directory.ts";
 import { bytePath, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, tryOpenat } from "./sys/fs.ts";
 
 const FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-/** Of deeper levels the fds are closed, and opened once more by ".." on the way back. */
+/** How many levels have open fds. Those of deeper levels are closed, and opened again by ".." on the way back. */
 const OPEN_MAX = 128;
 
 interface Level {
   fd: number;
   identity: string;
-  /** Not yet looked into. */
+  /** Directories that are still to be looked into. */
   directories: string[];
 }
 
 /**
- * Bytes of the regular files below a directory, each file counted once. What has gone meanwhile counts nothing, nor does what
- * was moved elsewhere while we were in it.
+ * The bytes of the regular files below a directory, each file counted once. Files that go meanwhile do not count, nor do those
+ * that are moved elsewhere while we are in it.
  */
 export function measureTree(path: string, beat: () => void = () => {}): number {
   const fd = tryOpenat(AT_FDCWD, bytePath(path), FLAGS);
@@ -38,7 +38,7 @@ export function measureTree(path: string, beat: () => void = () => {}): number {
 class Measuring {
   readonly #beat: () => void;
   readonly #levels: Level[] = [];
-  /** Of files with several names. */
+  /** Files with several names that have been counted. */
   readonly #counted = new Set<string>();
   bytes = 0;
 
@@ -91,7 +91,10 @@ class Measuring {
     closeSync(fd);
   }
 
-  /** Where ".." leads elsewhere, somebody has moved the directory that we come from: what was left above it is given up. */
+  /**
+   * Opens a level again. If ".." leads elsewhere, somebody has moved the directory that we come from: the rest above it is given
+   * up.
+   */
   #reopen(above: Level, fd: number): void {
     const parent = tryOpenat(fd, "..", FLAGS);
     if (parent >= 0 && statEntry(parent, "")?.identity === above.identity) {

@@ -1,6 +1,6 @@
 /**
- * The end of a directory tree that somebody else has made, however deep and wide: by fds, in one pass, in little memory. No
- * symlink is followed, and nothing that is mounted in there is touched.
+ * Removes a directory tree that somebody else has made, however deep and wide: by fds, in one pass, in little memory. No symlink
+ * is followed, and nothing that is mounted in it is touched.
  */
 import { closeSync } from "node:fs";
 import { randomId } from "../base/ids.ts";
@@ -22,22 +22,22 @@ import {
 
 const EISDIR = -21;
 const ENOTEMPTY = -39;
-/** A directory that is deeper is first moved up, so that a tree of any depth takes few fds. */
+/** How many levels have open fds. A deeper directory is first moved up, so that a tree of any depth takes few. */
 const OPEN_MAX = 64;
-/** A directory that has something in it again after so many readings is somebody's who goes on. */
+/** How often a directory is read. If it still has entries after that, somebody keeps adding them. */
 const ROUNDS = 8;
 
 interface Level {
   fd: number;
-  /** In the level above. */
+  /** The name in the level above. */
   name: string;
-  /** Read and not yet removed. */
+  /** Entries that have been read and not yet removed. */
   entries: DirectoryEntry[];
   rounds: number;
 }
 
 /**
- * Removes the entry and all below it; one that is not there is removed already. `beat` is called for every entry.
+ * Removes the entry and all below it. A missing entry counts as removed. `beat` is called for every entry.
  * @throws LighterError ("kernel") that names the first entry which cannot be removed, when all others are
  */
 export function removeTreeAt(directoryFd: number, name: string, beat: () => void = () => {}): void {
@@ -57,7 +57,7 @@ class Removal {
   readonly #directoryFd: number;
   readonly #beat: () => void;
   readonly #levels: Level[] = [];
-  /** Nothing in the tree is called so. */
+  /** A prefix that no name in the tree has. */
   readonly #prefix = randomId();
   #movedCount = 0;
   failure: Error | undefined;
@@ -89,7 +89,7 @@ class Removal {
     } else if (rc < 0 && rc !== ENOENT) this.#failed(rc, name);
   }
 
-  /** Into the tree's own top directory, which is not done with as long as there is something in it. */
+  /** Moves a directory into the tree's own top directory, which is done only when it is empty. */
   #moveUp(level: Level, name: string): boolean {
     const top = this.#levels[0]!;
     if (tryRenameat(level.fd, name, top.fd, `.${this.#prefix}.${this.#movedCount++}`) < 0) return false;
@@ -104,7 +104,7 @@ class Removal {
     else if (fd !== ENOENT) this.#failed(fd, name);
   }
 
-  /** Names that came while it was read, or that removing others has hidden, are found by reading once more. */
+  /** Leaves a level. Names that came while it was read, or that removing others has hidden, are found by reading once more. */
   #leave(level: Level): void {
     const above = this.#levels.at(-2)?.fd ?? this.#directoryFd;
     const rc = tryRmdirat(above, level.name);

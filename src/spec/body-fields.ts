@@ -1,13 +1,13 @@
 /**
- * The fields of a request's body, described by tables and read by Go's rules: names in any case, `null` as absent, of a
- * name that comes several times the last value, where objects are filled in. Unknown fields are passed over, as Docker does;
- * what is known and cannot be done is refused by name, because a limit that is dropped in silence is worse than an error.
+ * The fields of a request's body, described by tables and read by Go's rules: names match in any case, `null` counts as absent,
+ * and of a repeated name the last value counts, filled into an earlier object. Unknown fields are ignored, as Docker does. Known
+ * fields that cannot be done are refused by name: a limit that is silently dropped is worse than an error.
  */
 import { LighterError } from "../base/errors.ts";
 import { int64Number } from "../base/int64.ts";
 import { Decimal, Repeated } from "./go-json.ts";
 
-/** How a field's JSON must look. `command`: a list of strings or, as Go accepts, one string. */
+/** The form that a field's JSON must have. `command`: a list of strings or, as Go accepts, one string. */
 type Shape =
   | "string"
   | "boolean"
@@ -16,18 +16,19 @@ type Shape =
   | "command"
   | "stringMap"
   | "listsOfStrings"
-  /** Keys with empty objects. */
+  /** An object whose values are empty objects. */
   | "set"
-  /** Anything: fields that are refused unless empty. */
+  /** Anything: for fields that are refused unless empty. */
   | "any"
   | { object: Fields }
   | { list: Fields }
-  /** Any names, each with a value of this shape; `null` is an empty one. */
+  /** An object with any names, each with a value of this shape; `null` counts as an empty one. */
   | { map: Shape };
 
 /**
- * What becomes of a field.
- * handled: used, or checked and then used. informative: kept for `inspect`; it changes nothing in Docker on Linux either.
+ * What happens to a field.
+ * handled: it is used, or checked and then used. informative: it is kept for `inspect`; it changes nothing in Docker on Linux
+ * either.
  * refused: Lighter cannot do it (yet), so a value other than the empty one is an error that names the field.
  */
 type Fate = "handled" | "informative" | "refused";
@@ -35,7 +36,7 @@ type Fate = "handled" | "informative" | "refused";
 export interface Field {
   shape: Shape;
   fate: Fate;
-  /** For refused fields: a sentence about why. */
+  /** The reason why a field is refused, as a sentence. */
   why?: string;
 }
 
@@ -46,7 +47,7 @@ export const informative = (shape: Shape): Field => ({ shape, fate: "informative
 export const refused = (why: string): Field => ({ shape: "any", fate: "refused", why });
 
 /**
- * A body whose fields are the table's; `null`, as Go has it, is one without any.
+ * Reads a body whose fields are the table's; `null` is a body without fields, as in Go.
  * @throws LighterError "invalid" for a wrong shape, "not-supported" for a refused field that has a value
  */
 export function parseBody(body: unknown, fields: Fields): Record<string, unknown> {
@@ -55,7 +56,7 @@ export function parseBody(body: unknown, fields: Fields): Record<string, unknown
   return parseFields("", body, fields);
 }
 
-/** `parsed`: what an earlier value of the same name has given. */
+/** Reads an object's fields. `parsed` is what an earlier value of the same name has given. */
 function parseFields(
   prefix: string,
   value: Record<string, unknown>,
@@ -149,7 +150,7 @@ function parseStrings(path: string, value: unknown): string[] {
   return value.map((each: unknown, index) => parseString(`${path}[${index}]`, each ?? ""));
 }
 
-/** Beyond 2^53 the nearest number: no field needs more, and the largest values mean "no limit". */
+/** Reads an integer. Beyond 2^53 it is the nearest number: no field needs more, and the largest values mean "no limit". */
 function parseInteger(path: string, value: unknown): number {
   const integer = Number.isInteger(value) ? BigInt(value as number) : value;
   if (typeof integer !== "bigint") throw wrongShape(path, "an integer", value);
@@ -158,14 +159,14 @@ function parseInteger(path: string, value: unknown): number {
   return number;
 }
 
-/** No string of a container may hold a NUL: it would end early in the kernel, after every check saw the whole. */
+/** Reads a string, refusing a NUL: in the kernel the string would end there, after every check saw the whole. */
 function parseString(path: string, value: unknown): string {
   if (typeof value !== "string") throw wrongShape(path, "a string", value);
   if (value.includes("\0")) throw new LighterError("invalid", `${path}: has a NUL character`);
   return value;
 }
 
-/** Go's zero values, which clients send for "not given". */
+/** Whether a value is one of Go's zero values, which clients send for "not given". */
 function isEmpty(value: unknown): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (isObject(value)) return Object.values(value).every(isEmpty);

@@ -4,7 +4,7 @@ const KIND = /^[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?\/[A-Za-z](?:[A-Za-z0-9_-]
 const DEVICE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?$/;
 const NAME_MAX_CHARS = 256;
 
-/** "vendor.com/class". */
+/** Whether a text is a kind of devices, such as "vendor.com/class". */
 export function isCdiKind(text: string): boolean {
   return text.length <= 2 * NAME_MAX_CHARS && KIND.test(text);
 }

@@ -6,18 +6,18 @@
 
 type Maybe<T> = T | null | undefined;
 
-/** Body of `POST /containers/create`: ContainerConfig's fields beside HostConfig and NetworkingConfig. */
+/** The body of `POST /containers/create`: ContainerConfig's fields, HostConfig and NetworkingConfig. */
 export interface DockerCreateBody extends DockerContainerConfig {
   HostConfig?: Maybe<DockerHostConfig>;
   NetworkingConfig?: Maybe<DockerNetworkingConfig>;
 }
 
 interface DockerNetworkingConfig {
-  /** By the network's name or id. */
+  /** The container's networks, by name or id. */
   EndpointsConfig?: Maybe<Record<string, DockerEndpointSettings>>;
 }
 
-/** What a client may wish of a container's place in a network; the rest of EndpointSettings is for answers. */
+/** What a client may ask for a container in a network; the other fields of EndpointSettings are for answers. */
 export interface DockerEndpointSettings {
   IPAMConfig?: Maybe<{ IPv4Address?: Maybe<string>; IPv6Address?: Maybe<string>; LinkLocalIPs?: Maybe<string[]> }>;
   /** "name:alias". */
@@ -54,7 +54,7 @@ export interface DockerContainerConfig {
   OnBuild?: Maybe<string[]>;
   Labels?: Maybe<Record<string, string>>;
   StopSignal?: Maybe<string>;
-  /** Seconds; -1: wait for ever. */
+  /** Seconds; -1 waits for ever. */
   StopTimeout?: Maybe<number>;
   Shell?: Maybe<string[]>;
 }
@@ -71,7 +71,7 @@ export interface DockerHealthConfig {
 
 interface DockerResources {
   CpuShares?: Maybe<number>;
-  /** Bytes; 0: unlimited. */
+  /** Bytes; 0 means unlimited. */
   Memory?: Maybe<number>;
   CgroupParent?: Maybe<string>;
   BlkioWeight?: Maybe<number>;
@@ -93,14 +93,14 @@ interface DockerResources {
   DeviceRequests?: Maybe<DockerDeviceRequest[]>;
   KernelMemoryTCP?: Maybe<number>;
   MemoryReservation?: Maybe<number>;
-  /** Bytes of memory and swap together; -1: unlimited swap; 0: twice the memory. */
+  /** Bytes of memory and swap together; -1 means unlimited swap, 0 twice the memory. */
   MemorySwap?: Maybe<number>;
   MemorySwappiness?: Maybe<number>;
   /** Billionths of a CPU. */
   NanoCpus?: Maybe<number>;
   OomKillDisable?: Maybe<boolean>;
   Init?: Maybe<boolean>;
-  /** 0 or -1: unlimited. */
+  /** 0 or -1 means unlimited. */
   PidsLimit?: Maybe<number>;
   Ulimits?: Maybe<DockerUlimit[]>;
   CpuCount?: Maybe<number>;
@@ -116,16 +116,16 @@ interface DockerWeightDevice {
 
 export interface DockerThrottleDevice {
   Path?: Maybe<string>;
-  /** Bytes or operations a second. */
+  /** Bytes or operations per second. */
   Rate?: Maybe<number>;
 }
 
 export interface DockerDeviceRequest {
   Driver?: Maybe<string>;
-  /** -1: all. */
+  /** -1 means all. */
   Count?: Maybe<number>;
   DeviceIDs?: Maybe<string[]>;
-  /** One of these lists, and all of it. */
+  /** Alternatives: the device must have everything in one of these lists. */
   Capabilities?: Maybe<string[][]>;
   Options?: Maybe<Record<string, string>>;
 }
@@ -138,7 +138,7 @@ interface DockerDeviceMapping {
 
 interface DockerUlimit {
   Name?: Maybe<string>;
-  /** -1: unlimited, as for Hard. */
+  /** -1 means unlimited; the same goes for Hard. */
   Soft?: Maybe<number>;
   Hard?: Maybe<number>;
 }
@@ -178,7 +178,7 @@ export interface DockerHostConfig extends DockerResources {
   ReadonlyRootfs?: Maybe<boolean>;
   SecurityOpt?: Maybe<string[]>;
   StorageOpt?: Maybe<Record<string, string>>;
-  /** Destination to mount options. */
+  /** Mount options by destination. */
   Tmpfs?: Maybe<Record<string, string>>;
   UTSMode?: Maybe<string>;
   UsernsMode?: Maybe<string>;
@@ -218,7 +218,7 @@ export interface DockerMount {
   }>;
   TmpfsOptions?: Maybe<{
     SizeBytes?: Maybe<number>;
-    /** Decimal value of the mode bits. */
+    /** The mode bits as a decimal number. */
     Mode?: Maybe<number>;
   }>;
 }

@@ -26,8 +26,8 @@ test("each call gives a copy of its own", () => {
 });
 
 /**
- * Our table in the form and order of moby's file, with the rules of other architectures added: the same bytes, so that
- * not a name is missing or too many.
+ * Our table in the form and order of moby's file, with the rules of other architectures added. Equal bytes show that no name is
+ * missing and none too many.
  */
 function asMobyWritesIt(): string {
   const allow = "SCMP_ACT_ALLOW";
@@ -51,7 +51,7 @@ function asMobyWritesIt(): string {
   const clone = rules.find((rule) => rule.names.includes("clone") && rule.args)!;
   const arm = "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls";
   ordered(withNames("cacheflush")[0], arm);
-  // Sorted without regard to underscores, but timerfd_… after timer_….
+  // The order ignores underscores, but timerfd_… comes after timer_….
   const sortKey = (name: string) => name.replaceAll("_", "").replace(/^timerfd/, "timert");
   const always = [...rules[0]!.names, "riscv_hwprobe"].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
   const archMap = [
@@ -179,7 +179,7 @@ describe("what the default profile's filter says", () => {
     ["x86_64", "arch_prctl", [], ALLOW],
     ["x86_64", "modify_ldt", [], ALLOW],
     ["x86_64", "removexattrat", [], ALLOW],
-    // Newer than the profile: as on an older kernel, so that libc falls back.
+    // Calls newer than the profile fail as on an older kernel, so that libc falls back.
     ["x86_64", 467, [], ENOSYS],
     ["i386", 467, [], ENOSYS],
     ["x32", 0x40000000 + 600, [], ENOSYS],

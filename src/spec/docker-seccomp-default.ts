@@ -12,9 +12,9 @@ import type { DockerSeccompProfile, DockerSeccompRule } from "./docker-seccomp.t
 const words = (text: string) => text.trim().split(/\s+/);
 const allow = (text: string): DockerSeccompRule => ({ names: words(text), action: "SCMP_ACT_ALLOW" });
 
-/** Allowed for every container. */
+/** Calls that every container may make. */
 const ALWAYS = {
-  // The kernel checks each against the file's permissions and the mounts of the container.
+  // The kernel checks each of these against the file's permissions and the container's mounts.
   files: `
     access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
     fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync flock fstat
@@ -26,13 +26,13 @@ const ALWAYS = {
   extendedAttributes: `
     fgetxattr flistxattr fremovexattr fsetxattr getxattr getxattrat lgetxattr listxattr listxattrat llistxattr
     lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat`,
-  // Only what the container's own mount namespace shows.
+  // These show only what is in the container's own mount namespace.
   mountQueries: "listmount statmount",
   pollingAndEvents: `
     epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2
     fanotify_mark inotify_add_watch inotify_init inotify_init1 inotify_rm_watch _newselect pipe pipe2 poll ppoll
     ppoll_time64 pselect6 pselect6_time64 select signalfd signalfd4`,
-  // The old asynchronous interface; io_uring is another matter.
+  // The old asynchronous interface; io_uring stays blocked.
   asynchronousIo: `
     io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit ioprio_get ioprio_set`,
   memory: `
@@ -57,27 +57,29 @@ const ALWAYS = {
     sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
     sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
     sched_yield set_robust_list set_thread_area set_tid_address uretprobe`,
-  // Reading; setting the clock needs CAP_SYS_TIME, which adjtimex and clock_adjtime check themselves.
+  // These read the clock; setting it needs CAP_SYS_TIME, which adjtimex and clock_adjtime check themselves.
   time: `
     adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
     clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create timer_delete
     timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime
     timerfd_gettime64 timerfd_settime timerfd_settime64`,
-  // socket has rules of its own below. socketcall, how old 32-bit programs make any of these, hides its arguments behind
-  // a pointer, so those rules do not reach it; without it such programs have no network at all.
+  // socket has rules of its own below. Old 32-bit programs make any of these by socketcall, whose arguments are in memory, so
+  // those rules do not reach it; without it such programs would have no network at all.
   sockets: `
     accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg
     send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair`,
-  // Namespaced by the ipc namespace.
+  // These see the container's own ipc namespace only.
   interprocess: `
     ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink
     msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget`,
-  // For programs that confine themselves further.
+  // These let programs confine themselves further.
   selfConfinement: "landlock_add_rule landlock_create_ruleset landlock_restrict_self seccomp",
   system: "getrandom sysinfo uname",
 };
 
-/** What a capability unlocks: the kernel would check it anyway, the filter keeps the code behind it out of reach. */
+/**
+ * Calls that a capability unlocks: the kernel would check it anyway, but the filter keeps the code behind the call out of reach.
+ */
 const BY_CAPABILITY: Record<string, string> = {
   CAP_BPF: "bpf",
   CAP_DAC_READ_SEARCH: "open_by_handle_at",
@@ -102,8 +104,8 @@ const AF_ALG = 38;
 const AF_VSOCK = 40;
 
 /**
- * All address families but two: AF_ALG, the kernel's cryptography, for its record of local root holes (CVE-2026-31431),
- * and AF_VSOCK, which reaches the hypervisor past every network namespace.
+ * All address families but two. AF_ALG, the kernel's cryptography, has a record of local root holes (CVE-2026-31431); AF_VSOCK
+ * reaches the hypervisor past every network namespace.
  */
 const SOCKET_RULES: DockerSeccompRule[] = [
   { ...allow("socket"), args: [{ index: 0, op: "SCMP_CMP_LT", value: AF_ALG }] },
@@ -111,7 +113,7 @@ const SOCKET_RULES: DockerSeccompRule[] = [
   { ...allow("socket"), args: [{ index: 0, op: "SCMP_CMP_GT", value: AF_VSOCK }] },
 ];
 
-/** PER_LINUX, PER_LINUX32, each also with UNAME26, and the query. Others switch on old, little-tested kernel code. */
+/** PER_LINUX and PER_LINUX32, each also with UNAME26, and the query. Others turn on old, little-tested kernel code. */
 const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
@@ -119,7 +121,7 @@ const CLONE_NAMESPACES = 0x7e020000;
 const ENOSYS = 38;
 const EPERM = 1;
 
-/** A fresh copy of the profile; the caller may change it. */
+/** A new copy of the profile; the caller may change it. */
 export function defaultProfile(): DockerSeccompProfile {
   const withoutAdmin = { excludes: { caps: ["CAP_SYS_ADMIN"] } };
   return {
@@ -149,13 +151,13 @@ export function defaultProfile(): DockerSeccompProfile {
         ...allow(names),
         includes: { caps: [capability] },
       })),
-      // Processes and threads, but no new namespaces: a user namespace opens much more of the kernel.
+      // Making processes and threads is allowed, but not new namespaces: a user namespace opens much more of the kernel.
       {
         ...allow("clone"),
         args: [{ index: 0, op: "SCMP_CMP_MASKED_EQ", value: CLONE_NAMESPACES, valueTwo: 0 }],
         ...withoutAdmin,
       },
-      // Its flags are behind a pointer. ENOSYS makes libc fall back to clone, where they can be seen.
+      // Its flags are in memory, where a filter cannot look. ENOSYS makes libc fall back to clone, whose flags it can see.
       { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS, ...withoutAdmin },
     ],
   };

@@ -27,30 +27,30 @@ interface DockerSeccompArch {
   subArchitectures: string[];
 }
 
-/** An old profile's `name` is read as `names` of one. */
+/** A rule. The `name` of an old profile's rule is read as `names` of one. */
 export interface DockerSeccompRule extends OciSeccompRule {
   comment?: string;
-  /** The rule is there only if all of this holds. */
+  /** The rule applies only if all of this holds. */
   includes?: DockerSeccompCondition;
-  /** The rule is not there if any of this holds. */
+  /** The rule does not apply if any of this holds. */
   excludes?: DockerSeccompCondition;
 }
 
 interface DockerSeccompCondition {
-  /** CAP_…; of the bounding set. */
+  /** Capabilities of the bounding set, as CAP_… */
   caps?: string[];
-  /** As Go spells them: "amd64", "arm64". */
+  /** Architectures in Go's spelling: "amd64", "arm64". */
   arches?: string[];
-  /** "<kernel>.<major>", as "4.8". */
+  /** The oldest kernel, "<kernel>.<major>", as "4.8". */
   minKernel?: string;
 }
 
 /** The container and machine a profile is for. */
 export interface SeccompTarget {
   arch: "amd64" | "arm64";
-  /** The bounding set, as CAP_… */
+  /** The bounding set's capabilities, as CAP_… */
   capabilities: readonly string[];
-  /** As uname -r prints it; only the first two numbers count. */
+  /** The version as uname -r prints it; only the first two numbers count. */
   kernelVersion: string;
 }
 
@@ -60,13 +60,13 @@ function invalid(path: string, what: string): LighterError {
   return new LighterError("invalid", `seccomp profile: ${path} ${what}`);
 }
 
-/** The first two numbers of "6.18.44-fc", comparable. */
+/** The first two numbers of "6.18.44-fc" as one that can be compared. */
 function kernelNumber(version: string): number | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})/.exec(version);
   return match ? Number(match[1]) * 1000 + Number(match[2]) : undefined;
 }
 
-/** "all": every given part must hold. "any": one that holds is enough. */
+/** Whether a condition holds. "all": every given part must hold. "any": one part is enough. */
 function holds(condition: DockerSeccompCondition, mode: "all" | "any", target: SeccompTarget, path: string): boolean {
   const parts: boolean[] = [];
   if (condition.arches?.length) parts.push(condition.arches.includes(target.arch));
@@ -83,8 +83,8 @@ function holds(condition: DockerSeccompCondition, mode: "all" | "any", target: S
 }
 
 /**
- * The runtime-spec section of `profile` for one container: conditional rules kept or left out, `archMap` resolved.
- * Pure. Names, actions and comparisons are passed on as they are; compiling the filter checks them.
+ * The runtime-spec section of `profile` for one container: conditional rules kept or left out, `archMap` resolved. Pure. Names,
+ * actions and comparisons are passed on unchanged; compiling the filter checks them.
  * @throws LighterError ("invalid") if both `architectures` and `archMap` are given.
  */
 export function toOciSeccomp(profile: DockerSeccompProfile, target: SeccompTarget): OciSeccomp {
@@ -104,7 +104,7 @@ export function toOciSeccomp(profile: DockerSeccompProfile, target: SeccompTarge
   };
 }
 
-/** A JSON object being read. Keys match in any case, and null counts as absent, as Go's decoder has it for Docker. */
+/** A JSON object being read. Keys match in any case, and null counts as absent, as Go's decoder does for Docker. */
 class Fields {
   readonly #values = new Map<string, unknown>();
 
@@ -163,14 +163,14 @@ class Fields {
   }
 }
 
-/** Without the keys whose value is undefined: exactOptionalPropertyTypes tells them from absent ones. */
+/** The object without keys whose value is undefined: exactOptionalPropertyTypes tells them from absent ones. */
 function present<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }
 
 function readCondition(fields: Fields): DockerSeccompCondition {
   const minKernel = fields.string("minKernel");
-  // Docker: two numbers under 256, not both 0; an empty string is as absent.
+  // Docker takes two numbers under 256, not both 0; an empty string counts as absent.
   if (minKernel) {
     const parts = /^(\d+)\.(\d+)$/.exec(minKernel)?.slice(1).map(Number);
     if (!parts || parts.some((part) => part > 255) || parts.every((part) => part === 0))
@@ -208,9 +208,9 @@ function readRule(fields: Fields): DockerSeccompRule {
 }
 
 /**
- * Reads a profile as `docker run --security-opt seccomp=` takes it. Unknown keys are ignored, null is as absent, and
- * keys match in any case, as with Docker; types are strict.
- * One difference: an empty profile, which Docker takes for "no seccomp", is refused.
+ * Reads a profile as `docker run --security-opt seccomp=` takes it. Unknown keys are ignored, null counts as absent, and keys
+ * match in any case, as with Docker; types are strict. One difference: Docker takes an empty profile for "no seccomp"; here it is
+ * refused.
  * @throws LighterError ("invalid") naming the JSON path, or the limit.
  */
 export function parseDockerSeccompProfile(json: string): DockerSeccompProfile {

@@ -4,7 +4,7 @@ import { parseGoJson } from "./go-json.ts";
 
 const parse = (text: string) => parseGoJson(Buffer.from(text));
 
-/** Asked of dockerd 26, which says "invalid JSON: " before most. */
+/** Documents with the errors of dockerd 26, which says "invalid JSON: " before most. */
 const WRONG: readonly [string, string][] = [
   ["", "invalid JSON: got EOF while reading request body"],
   [" \n", "invalid JSON: got EOF while reading request body"],

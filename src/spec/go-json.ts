@@ -1,7 +1,6 @@
 /**
- * JSON of a request, read as Go's decoder reads it, with its words for what is wrong. What a JSON.parse would lose is kept for
- * the reader of the fields (`body-fields.ts`): names that come several times, integers beyond 2^53, and whether a number was
- * written as an integer.
+ * JSON of a request, read as Go's decoder reads it, with its error texts. Things that JSON.parse would lose are kept for the
+ * reader of the fields (`body-fields.ts`): repeated names, integers beyond 2^53, and whether a number was written as an integer.
  * Source: Go's encoding/json, scanner.go and stream.go.
  */
 
@@ -9,18 +8,18 @@ import { LighterError } from "../base/errors.ts";
 import { GO_ESCAPES } from "../base/go-escapes.ts";
 import { API_BODY_MAX_DEPTH, API_BODY_MAX_VALUES } from "../base/limits.ts";
 
-/** The values of a name that an object has several times, in the order of the document. */
+/** The values of a name that occurs several times in an object, in the order of the document. */
 export class Repeated {
   constructor(readonly values: unknown[]) {}
 }
 
-/** A number with a fraction or an exponent, which is no integer to Go whatever its value is. */
+/** A number with a fraction or an exponent: to Go it is no integer, whatever its value. */
 export class Decimal {
   constructor(readonly text: string) {}
 }
 
 /**
- * The document's value: integers are numbers, or bigints where a number would round; other numbers are `Decimal`s.
+ * Parses a document. Integers become numbers, or bigints where a number would round; other numbers become `Decimal`s.
  * @throws LighterError "invalid"
  */
 export function parseGoJson(document: Buffer): unknown {
@@ -28,13 +27,13 @@ export function parseGoJson(document: Buffer): unknown {
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-/** Up to what ends it: a quote, an escape, or a character that must not be there. */
+/** Text up to a quote, an escape, or a character that must not be there. */
 const PLAIN_TEXT = /[^"\\\0-\x1f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y;
 
 class Parser {
   readonly #bytes: Buffer;
-  /** A character a byte, as Go's errors have it. */
+  /** The document with one character per byte, which is how Go's errors count. */
   readonly #text: string;
   #at = 0;
   #values = 0;
@@ -47,7 +46,7 @@ class Parser {
   document(): unknown {
     if (this.#peek() === "") throw wrong("got EOF while reading request body");
     const value = this.#value(0);
-    // A closing bracket too many is not noticed by Go.
+    // Go does not notice a closing bracket too many.
     if (!["", "]", "}"].includes(this.#peek())) throw new LighterError("invalid", "unexpected content after JSON");
     return value;
   }
@@ -68,7 +67,7 @@ class Parser {
     }
   }
 
-  /** Of the character here: `context` as Go has it. */
+  /** The error for the character here; `context` is in Go's words. */
   #unexpected(context: string): LighterError {
     const character = this.#text.charAt(this.#at);
     return wrong(character === "" ? "unexpected EOF" : `invalid character ${quote(character)} ${context}`);
@@ -137,7 +136,7 @@ class Parser {
     const text = this.#take(NUMBER);
     const next = this.#text.charAt(this.#at);
     if (text === "") {
-      this.#at += 1; // a minus alone
+      this.#at += 1; // this was a minus alone
       throw this.#unexpected("in numeric literal");
     }
     if (next === "." && !/[.eE]/.test(text)) this.#misses(1, "after decimal point in numeric literal");
@@ -150,7 +149,7 @@ class Parser {
     return Number.isSafeInteger(number) ? number : BigInt(text);
   }
 
-  /** No digit where one is due, so many characters from here. */
+  /** Throws because a digit is missing, `distance` characters from here. */
   #misses(distance: number, context: string): never {
     this.#at += distance;
     throw this.#unexpected(context);
@@ -182,7 +181,7 @@ class Parser {
   }
 }
 
-/** Takes the name out, so that it comes after another spelling of it. */
+/** Removes the name, so that it comes after another spelling of it. */
 function repeat(fields: Map<string, unknown>, name: string, value: unknown): Repeated {
   const known = fields.get(name);
   fields.delete(name);
@@ -195,7 +194,7 @@ function wrong(what: string): LighterError {
   return new LighterError("invalid", `invalid JSON: ${what}`);
 }
 
-/** As Go quotes a character in these errors. */
+/** Quotes a character as Go does in these errors. */
 function quote(character: string): string {
   if (character === "'") return String.raw`'\''`;
   if (character === '"') return `'"'`;
@@ -203,7 +202,7 @@ function quote(character: string): string {
   if (short !== undefined) return `'${short}'`;
   const code = character.charCodeAt(0);
   if (code >= 0x20 && code < 0x7f) return `'${character}'`;
-  // Of the upper half Go prints what is visible; the rest by number.
+  // Go prints visible characters of the upper half, and others by number.
   if (code > 0xa0 && code !== 0xad) return `'${character}'`;
   return code < 0x80 ? `'\\x${code.toString(16).padStart(2, "0")}'` : `'\\u${code.toString(16).padStart(4, "0")}'`;
 }

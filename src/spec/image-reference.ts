@@ -1,6 +1,6 @@
 /**
- * Image references: "[domain[:port]/]path[:tag][@digest]", read and written as Docker does it. A familiar name is what
- * people type ("hello"); normalised it has its domain and, on docker.io, its "library/" ("docker.io/library/hello").
+ * Image references: "[domain[:port]/]path[:tag][@digest]", read and written as Docker does. A familiar name is what people type
+ * ("hello"); the normalised one has its domain and, on docker.io, "library/" ("docker.io/library/hello").
  * Source: the grammar in the doc of github.com/distribution/reference, and its behaviour for the errors.
  */
 import { LighterError } from "../base/errors.ts";
@@ -11,7 +11,7 @@ export interface Reference {
   /** "library/hello". */
   path: string;
   tag?: string;
-  /** "sha256:…", or of another registered algorithm. */
+  /** "sha256:…", or a digest by another registered algorithm. */
   digest?: string;
 }
 
@@ -19,7 +19,7 @@ export const DEFAULT_DOMAIN = "docker.io";
 const LEGACY_DEFAULT_DOMAIN = "index.docker.io";
 const OFFICIAL_PREFIX = "library/";
 const DEFAULT_TAG = "latest";
-/** Without the domain. Source: distribution/reference 0.6, RepositoryNameTotalLengthMax. */
+/** The longest path without the domain. Source: distribution/reference 0.6, RepositoryNameTotalLengthMax. */
 const PATH_MAX_LENGTH = 255;
 
 const domainComponent = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
@@ -34,10 +34,10 @@ const referenceRegExp = new RegExp(
 const tagRegExp = new RegExp(`^${tagPattern}$`);
 const anchoredDomain = new RegExp(`^(?:(${domainPattern})/)?(${pathPattern})$`);
 
-/** Far above any valid reference, and small enough for any regular expression. */
+/** A length far above any valid reference, and small enough for any regular expression. */
 const REFERENCE_MAX_LENGTH = 1024;
 
-/** Hex digits of the registered digest algorithms (image-spec descriptor.md#registered-algorithms). */
+/** The number of hex digits for the registered digest algorithms (image-spec descriptor.md#registered-algorithms). */
 const DIGEST_HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
 
 function invalid(message: string): LighterError {
@@ -53,7 +53,10 @@ function checkDigest(digest: string): void {
   if (!/^[0-9a-f]+$/.test(hex)) throw invalid("invalid checksum digest format");
 }
 
-/** "ubuntu" is on docker.io; "host.tld/x", "host:5000/x", "localhost/x" and "HOST/x" name their registry. Checks nothing. */
+/**
+ * Splits off the domain. "ubuntu" is on docker.io; "host.tld/x", "host:5000/x", "localhost/x" and "HOST/x" name their registry.
+ * Checks nothing.
+ */
 export function splitDomain(name: string): { domain: string; rest: string } {
   const slash = name.indexOf("/");
   const first = name.slice(0, Math.max(slash, 0));
@@ -64,7 +67,7 @@ export function splitDomain(name: string): { domain: string; rest: string } {
 }
 
 /**
- * A familiar or full name. No tag is added: see `withDefaultTag`.
+ * Parses a familiar or full name. No tag is added: see `withDefaultTag`.
  * @throws LighterError ("invalid") with Docker's wording.
  */
 export function parseReference(text: string): Reference {
@@ -91,7 +94,10 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** As `parseReference`, with "latest" where there is no tag; undefined for the full id of an image, which has no name. */
+/**
+ * Parses a name as `parseReference` does, adding "latest" if there is no tag. Undefined for the full id of an image, which is no
+ * name.
+ */
 export function parseUnlessId(text: string): Reference | undefined {
   return /^(?:sha256:)?[a-f0-9]{64}$/.test(text) ? undefined : withDefaultTag(parseReference(text));
 }
@@ -105,7 +111,7 @@ export function withDefaultTag(reference: Reference): Reference {
   return isNameOnly(reference) ? { ...reference, tag: DEFAULT_TAG } : reference;
 }
 
-/** The same repository with this tag and no digest. @throws LighterError ("invalid"). */
+/** The same repository with this tag and without a digest. @throws LighterError ("invalid"). */
 export function withTag(reference: Reference, tag: string): Reference {
   if (!tagRegExp.test(tag)) throw invalid("invalid tag format");
   return { domain: reference.domain, path: reference.path, tag };
@@ -116,7 +122,7 @@ function suffixOf(reference: Reference): string {
   return reference.digest === undefined ? tag : `${tag}@${reference.digest}`;
 }
 
-/** "docker.io/library/hello:latest". */
+/** Formats a full reference: "docker.io/library/hello:latest". */
 export function formatReference(reference: Reference): string {
   return `${reference.domain}/${reference.path}${suffixOf(reference)}`;
 }
@@ -128,12 +134,12 @@ export function familiarName(reference: Reference): string {
   return short !== undefined && !short.includes("/") ? short : reference.path;
 }
 
-/** As Docker shows it: "hello:latest". */
+/** The reference as Docker shows it: "hello:latest". */
 export function familiarReference(reference: Reference): string {
   return familiarName(reference) + suffixOf(reference);
 }
 
-/** The same repository, whatever the tag. */
+/** Whether two references name the same repository, whatever the tag. */
 export function isSameRepository(a: Reference, b: Reference): boolean {
   return a.domain === b.domain && a.path === b.path;
 }

@@ -1,15 +1,16 @@
+/** JSON without loss of 64-bit integers. */
 import { LighterError } from "../base/errors.ts";
 
 /**
- * JSON.parse, but integers that a double cannot hold become bigints: the standards have 64-bit fields.
- * Nearly no document has one, and those without a run of 16 digits are parsed at full speed.
+ * Parses as JSON.parse does, but integers that a double cannot hold become bigints: the standards have 64-bit fields. Hardly any
+ * document has one; those without a run of 16 digits are parsed at full speed.
  * @throws LighterError ("invalid") beginning with `what`.
  */
 export function parseJson(json: string, what: string): unknown {
   try {
     return /\d{16}/.test(json) ? JSON.parse(json, keepInteger) : JSON.parse(json);
   } catch (cause) {
-    // RangeError: nested deeper than the stack.
+    // RangeError: it nests deeper than the stack allows.
     if (cause instanceof SyntaxError || cause instanceof RangeError)
       throw new LighterError("invalid", `${what}: ${cause.message}`, { cause });
     throw cause;
@@ -22,15 +23,15 @@ function keepInteger(_key: string, value: unknown, context?: { source?: string }
   return inexact && /^-?\d{16,}$/.test(context?.source ?? "") ? BigInt(context!.source!) : value;
 }
 
-// The lib types lack JSON.rawJSON (ECMAScript 2026) too.
+// The lib types lack JSON.rawJSON (ECMAScript 2026), too.
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
-/** Of an integer of 64 bits what JSON.stringify writes as it is. */
+/** A value that JSON.stringify writes as the exact 64-bit integer. */
 export function jsonInteger(value: number | bigint): unknown {
   return typeof value === "bigint" ? rawJSON(`${value}`) : value;
 }
 
-/** `JSON.stringify` for what `parseJson` gave: bigints are written as the integers that they are. */
+/** Formats a value of `parseJson`: bigints are written as integers. */
 export function formatJson(value: unknown, indent?: number | string): string {
   return JSON.stringify(
     value,

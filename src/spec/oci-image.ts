@@ -1,7 +1,6 @@
 /**
- * OCI image-spec 1.1 documents, and the two of Docker's that say the same: shapes, spelled as on the wire, and parsers.
- * The parsers are strict about the type of every field they know and keep quiet about fields they do not; whoever
- * stores a document stores its bytes as they came.
+ * Documents of the OCI image-spec 1.1, and Docker's two equivalents: shapes, spelled as on the wire, and parsers. The parsers are
+ * strict about the types of fields they know and ignore the others; a document is stored as the bytes that came.
  * Sources: opencontainers/image-spec manifest.md, image-index.md, config.md, image-layout.md; Docker image spec v1.2.
  */
 import { LighterError } from "../base/errors.ts";
@@ -48,7 +47,7 @@ export interface Healthcheck {
   Retries?: number;
 }
 
-/** The image's `config`: what a container made from it starts with. Absent and null are the same. */
+/** The image's `config`: the defaults for its containers. Absent and null mean the same. */
 export interface ImageConfig {
   User?: string;
   ExposedPorts?: Record<string, object>;
@@ -75,7 +74,7 @@ interface ImageHistory {
   empty_layer?: boolean;
 }
 
-/** The document behind a manifest's `config` descriptor. */
+/** The document to which a manifest's `config` descriptor points. */
 export interface ImageDocument {
   created?: string;
   author?: string;
@@ -112,10 +111,10 @@ export const MEDIA_TYPE = {
 } as const;
 
 export const REF_NAME_ANNOTATION = "org.opencontainers.image.ref.name";
-/** What containerd and Docker write: the full reference, where ref.name may be only a tag. */
+/** The annotation in which containerd and Docker write the full reference; ref.name may be only a tag. */
 export const CONTAINERD_NAME_ANNOTATION = "io.containerd.image.name";
 
-/** @throws LighterError ("invalid") unless `text` is "sha256:" and 64 lower-case hex digits. */
+/** Checks that `text` is "sha256:" and 64 lower-case hex digits. @throws LighterError ("invalid") */
 export function parseDigest(text: unknown, what: string): Digest {
   if (typeof text === "string" && /^sha256:[0-9a-f]{64}$/.test(text)) return text as Digest;
   if (typeof text === "string" && /^sha(384|512):/.test(text))
@@ -136,7 +135,7 @@ function objectOf(value: unknown, where: string): JsonObject {
   return value as JsonObject;
 }
 
-/** Own fields only: a document's "__proto__" is a field like any other and no parent of anything. */
+/** Reads an object's own field: a document's "__proto__" is a field like any other and no parent of anything. */
 function field(object: JsonObject, key: string): unknown {
   const value = Object.hasOwn(object, key) ? object[key] : undefined;
   return value === null ? undefined : value;
@@ -167,7 +166,7 @@ function arrayOf(value: unknown, where: string, limit: number): unknown[] {
   return value;
 }
 
-const NO_LIMIT = Number.POSITIVE_INFINITY; // bounded by the document's own size
+const NO_LIMIT = Number.POSITIVE_INFINITY; // the document's own size is the bound
 
 function optionalStrings(object: JsonObject, key: string, where: string): string[] | undefined {
   const value = field(object, key);
@@ -177,7 +176,7 @@ function optionalStrings(object: JsonObject, key: string, where: string): string
   return value as string[];
 }
 
-/** A command: old builders wrote a single string for a list of one. */
+/** A command: old builders wrote a list of one as a single string. */
 function optionalCommand(object: JsonObject, key: string, where: string): string[] | undefined {
   const value = field(object, key);
   return typeof value === "string" ? [value] : optionalStrings(object, key, where);
@@ -206,12 +205,12 @@ function compact<T extends object>(object: { [K in keyof T]: T[K] | undefined })
   return object as T;
 }
 
-/** @throws LighterError ("invalid") naming the document. */
+/** Parses JSON. @throws LighterError ("invalid") naming the document. */
 export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    // A SyntaxError, or a RangeError for nesting beyond the stack.
+    // A SyntaxError, or a RangeError because it nests deeper than the stack allows.
     throw new LighterError("invalid", `${where} is not JSON`, { cause });
   }
 }
@@ -246,7 +245,7 @@ function requireSchema2(object: JsonObject, where: string): void {
   if (version !== 2) throw new LighterError("invalid", `${where} has no schema version 2`);
 }
 
-/** @throws LighterError ("invalid", "not-supported"). */
+/** Parses a manifest. @throws LighterError ("invalid", "not-supported"). */
 export function parseManifest(text: string, where: string): ImageManifest {
   const object = objectOf(parseJson(text, where), where);
   requireSchema2(object, where);
@@ -260,7 +259,7 @@ export function parseManifest(text: string, where: string): ImageManifest {
   });
 }
 
-/** @throws LighterError ("invalid", "not-supported"). */
+/** Parses an index. @throws LighterError ("invalid", "not-supported"). */
 export function parseIndex(text: string, where: string): ImageIndex {
   const object = objectOf(parseJson(text, where), where);
   requireSchema2(object, where);
@@ -317,7 +316,7 @@ function parseHistory(value: unknown, where: string): ImageHistory {
   });
 }
 
-/** The config document. @throws LighterError ("invalid"). */
+/** Parses the config document. @throws LighterError ("invalid"). */
 export function parseImageDocument(text: string, where: string): ImageDocument {
   const object = objectOf(parseJson(text, where), where);
   const rootfs = objectOf(field(object, "rootfs"), `${where}.rootfs`);
@@ -344,7 +343,7 @@ export function parseImageDocument(text: string, where: string): ImageDocument {
   });
 }
 
-/** `docker save`'s manifest.json. @throws LighterError ("invalid"). */
+/** Parses `docker save`'s manifest.json. @throws LighterError ("invalid"). */
 export function parseDockerArchive(text: string, where: string): DockerArchiveImage[] {
   return arrayOf(parseJson(text, where), where, ARCHIVE_MAX_IMAGES).map((value, index) => {
     const at = `${where}[${index}]`;

@@ -74,13 +74,13 @@ export interface OciMount {
   gidMappings?: OciIdMapping[];
 }
 
-/** A bind. Ours, not the specification's, and never read from a bundle. */
+/** A bind of ours that goes beyond the specification; it is never read from a bundle. */
 export interface VolumeMount extends OciMount {
-  /** What is below the source, in place of it. No symlink leads out of it. */
+  /** A path below the source that is bound instead of it. No symlink leads out of the source. */
   part?: { path: string; type: "directory" | "file" };
-  /** The source is the whole of this one of the start's shared file systems. */
+  /** The number of a file system shared by this start, all of which is the source. */
   filesystem?: number;
-  /** What the source is, where that has been looked at before. */
+  /** The source's type, if somebody has looked at it before. */
   kind?: "directory" | "file" | "missing";
 }
 
@@ -119,14 +119,14 @@ export interface OciLinux {
   readonlyPaths?: string[];
   mountLabel?: string;
   personality?: { domain: string; flags?: string[] };
-  /** By the name on the host. */
+  /** Network devices by their name on the host. */
   netDevices?: Record<string, { name?: string }>;
   memoryPolicy?: { mode: string; nodes?: string; flags?: string[] };
 }
 
 export interface OciDevice {
   path: string;
-  /** c, b, u or p. */
+  /** The type: c, b, u or p. */
   type: string;
   major?: number;
   minor?: number;
@@ -135,16 +135,19 @@ export interface OciDevice {
   gid?: number;
 }
 
-/** Ours, as PartMount: where the node is on the host, if not at `path`. For who may not make nodes. */
+/**
+ * A device of ours beyond the specification, with the node's path on the host if that is not `path`: for users who may not make
+ * nodes.
+ */
 export interface DeviceOfHost extends OciDevice {
   hostPath: string;
 }
 
 export interface OciDeviceRule {
   allow: boolean;
-  /** a, c or b; absent is a. */
+  /** The type: a, c or b; absent means a. */
   type?: string;
-  /** Absent or -1 is any. */
+  /** Absent or -1 means any. */
   major?: number;
   minor?: number;
   /** A composition of r, w and m. */
@@ -160,10 +163,10 @@ export interface OciThrottle {
 export interface OciResources {
   devices?: OciDeviceRule[];
   memory?: {
-    /** Bytes; -1 is unlimited. */
+    /** Bytes; -1 means unlimited. */
     limit?: number;
     reservation?: number;
-    /** memory + swap, as on cgroup v1; -1 is unlimited. */
+    /** memory + swap, as on cgroup v1; -1 means unlimited. */
     swap?: number;
     kernel?: number;
     kernelTCP?: number;
@@ -173,9 +176,9 @@ export interface OciResources {
     checkBeforeUpdate?: boolean;
   };
   cpu?: {
-    /** cgroup v1 scale, 2–262144. */
+    /** CPU shares on cgroup v1's scale, 2–262144. */
     shares?: number;
-    /** Microseconds per period; negative is unlimited. */
+    /** Microseconds per period; a negative value means unlimited. */
     quota?: number;
     /** Microseconds. */
     burst?: number;
@@ -189,7 +192,7 @@ export interface OciResources {
   };
   pids?: { limit?: number };
   blockIO?: {
-    /** 10–1000. */
+    /** The weight, 10–1000. */
     weight?: number;
     leafWeight?: number;
     weightDevice?: { major: number; minor: number; weight?: number; leafWeight?: number }[];
@@ -201,7 +204,7 @@ export interface OciResources {
   hugepageLimits?: { pageSize: string; limit: number }[];
   network?: { classID?: number; priorities?: { name: string; priority: number }[] };
   rdma?: Record<string, { hcaHandles?: number; hcaObjects?: number }>;
-  /** cgroup v2 file name to value. */
+  /** Values by name of cgroup v2 file. */
   unified?: Record<string, string>;
 }
 
@@ -233,7 +236,7 @@ export interface OciSeccomp {
   syscalls?: OciSeccompRule[];
 }
 
-/** What `state` prints (runtime.md#state). */
+/** The output of `state` (runtime.md#state). */
 export interface OciState {
   ociVersion: string;
   id: string;

@@ -1,6 +1,6 @@
 /**
- * Reads config.json and its parts, types and ranges checked, everything else left to whoever uses a field.
- * Unknown properties are ignored (runtime-spec config.md#extensibility).
+ * Reads config.json and its parts. Types and ranges are checked; all else is checked where a field is used. Unknown properties
+ * are ignored (runtime-spec config.md#extensibility).
  */
 import { LighterError } from "../base/errors.ts";
 import { DEVICE_RULES_MAX, SECCOMP_MAX_NAMES, SECCOMP_MAX_RULES } from "../base/limits.ts";
@@ -23,13 +23,13 @@ import {
   uint64,
 } from "./reader.ts";
 
-/** The largest doubles within the 64-bit types. */
+/** The largest doubles that are within the 64-bit types. */
 const INT64_DOUBLE_MAX = 2 ** 63 - 2 ** 10;
 const UINT64_DOUBLE_MAX = 2 ** 64 - 2 ** 11;
 
 /**
- * Fields of 64 bits that are numbers in our types: beyond 2^53 (no limit that anybody can reach, or "unlimited") they
- * are rounded, but never out of their type's range. Where bits matter, in seccomp, the value is kept.
+ * Reads 64-bit fields that are numbers in our types. Beyond 2^53 (no limit that anybody can reach, or "unlimited") they are
+ * rounded, but never out of their type's range. In seccomp, where bits matter, the value is kept.
  */
 const i64: Reader<number> = (value, path) => Math.min(Number(int64(value, path)), INT64_DOUBLE_MAX);
 const u64: Reader<number> = (value, path) => Math.min(Number(uint64(value, path)), UINT64_DOUBLE_MAX);
@@ -282,6 +282,7 @@ const config = object<Oci.OciConfig>(
 );
 
 /**
+ * Parses config.json.
  * @param where What to call the document in errors.
  * @throws LighterError ("invalid"/"not-supported") naming the document and the field.
  */
@@ -289,12 +290,12 @@ export function parseOciConfig(json: string, where: string): Oci.OciConfig {
   return readDocument(readConfig, json, where);
 }
 
-/** process.json of `exec --process`. */
+/** Parses process.json of `exec --process`. */
 export function parseOciProcess(json: string, where: string): Oci.OciProcess {
   return readDocument(process, json, where);
 }
 
-/** What `update --resources` is given. */
+/** Parses the document of `update --resources`. */
 export function parseOciResources(json: string, where: string): Oci.OciResources {
   return readDocument(resources, json, where);
 }

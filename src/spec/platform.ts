@@ -1,4 +1,4 @@
-/** Platforms as texts. Source: the doc of github.com/containerd/platforms, and its words for what is wrong. */
+/** Platforms as texts. Source: the doc of github.com/containerd/platforms, and its error texts. */
 import { LighterError } from "../base/errors.ts";
 import { goQuote } from "../base/go-escapes.ts";
 import type { Platform } from "./oci-image.ts";
@@ -8,11 +8,11 @@ export const HOST_PLATFORM: Platform = {
   architecture: process.arch === "x64" ? "amd64" : process.arch,
 };
 
-/** A version of the system may follow it, and says nothing here. */
+/** An operating system. A version may follow it, which is ignored here. */
 const OS = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?$/;
 const PART = /^[A-Za-z0-9_-]+$/;
 
-/** Other names of an architecture, some with what they say of the variant. */
+/** Other names of architectures, some of which imply a variant. */
 const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, variant?: string]>> = {
   x86_64: ["amd64"],
   "x86-64": ["amd64"],
@@ -22,7 +22,7 @@ const ARCHITECTURES: Readonly<Record<string, readonly [architecture: string, var
   i386: ["386"],
 };
 
-/** What a word alone may mean. Source: Go's list of ports; containerd platforms/database.go. */
+/** Operating systems that a single word may name. Source: Go's list of ports; containerd platforms/database.go. */
 const SYSTEMS: ReadonlySet<string> = new Set([
   ...["aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd"],
   ...["openbsd", "plan9", "solaris", "wasip1", "windows", "zos"],
@@ -49,7 +49,10 @@ const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set([
 const SHOWN_MAX_LENGTH = 100;
 const shown = (text: string) => goQuote(text.slice(0, SHOWN_MAX_LENGTH));
 
-/** "OS", "ARCHITECTURE" or "OS/ARCHITECTURE[/VARIANT]"; what is not named is the host's. @throws LighterError ("invalid"). */
+/**
+ * Parses "OS", "ARCHITECTURE" or "OS/ARCHITECTURE[/VARIANT]"; parts that are not named are the host's. @throws LighterError
+ * ("invalid").
+ */
 export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   const invalid = (what: string) => new LighterError("invalid", `${what}: invalid argument`);

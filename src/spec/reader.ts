@@ -1,7 +1,7 @@
 /**
- * Readers of parsed JSON: each checks a value's type and limits and gives the value, or throws naming its path.
- * As Go's decoder has it for other runtimes: null is as absent, unknown fields are left out, and case matters only between two
- * fields that are spelled alike but for it.
+ * Readers of parsed JSON. Each checks a value's type and limits and returns the value, or throws an error that names its path. As
+ * with Go's decoder in other runtimes, null counts as absent, unknown fields are left out, and case matters only between two
+ * fields that differ in nothing else.
  */
 import { LighterError } from "../base/errors.ts";
 import { OCI_LIST_MAX } from "../base/limits.ts";
@@ -27,7 +27,7 @@ function refuse(path: string, problem: string): never {
   throw new LighterError("invalid", `${path} ${problem}`);
 }
 
-/** Without NUL, which would end it early where the kernel reads it. */
+/** A string without NUL, which would end it early in the kernel. */
 export const string: Reader<string> = (value, path) => {
   if (typeof value !== "string") refuse(path, "is not a string");
   if (value.includes("\0")) refuse(path, "holds a NUL character");
@@ -49,7 +49,7 @@ export const int32 = integer(-(2 ** 31), 2 ** 31 - 1);
 export const uint16 = integer(0, 2 ** 16 - 1);
 export const uint32 = integer(0, 2 ** 32 - 1);
 
-/** Exact beyond 2^53: a bigint there. */
+/** An integer that is exact beyond 2^53, where it is a bigint. */
 function wide(min: bigint, max: bigint, name: string): Reader<number | bigint> {
   return (value, path) => {
     const exact = typeof value === "bigint" || Number.isSafeInteger(value);
@@ -79,7 +79,7 @@ export function list<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<T[]> {
   };
 }
 
-/** The item's own path is made where something is wrong with it: a filter names hundreds of system calls. */
+/** Reads an item. Its path is made only for an error: a filter names hundreds of system calls. */
 function readItem<T>(read: Reader<T>, item: unknown, path: string, index: number): T {
   try {
     return read(item, path);
@@ -101,14 +101,14 @@ export function map<T>(read: Reader<T>, max = OCI_LIST_MAX): Reader<Record<strin
   };
 }
 
-/** Values that are checked elsewhere. */
+/** Accepts any value, which is checked elsewhere. */
 export const anything: Reader<unknown> = (value) => value;
 
 type FieldReaders<T> = { [K in keyof T]-?: Reader<NonNullable<T[K]>> };
 
 /**
- * A reader for every field of the type, so that a new field cannot be forgotten here. `defaults` are for fields that
- * the type requires and documents leave out, as Go's zero values; other required fields are `required`.
+ * Reads an object by a reader for every field of the type, so that a new field cannot be forgotten here. `defaults` are Go's zero
+ * values, for fields that the type requires and documents leave out; other required fields are in `required`.
  */
 export function object<T extends object>(
   fields: FieldReaders<T>,
@@ -128,7 +128,7 @@ export function object<T extends object>(
   };
 }
 
-/** With the keys that are known but for their case as they are known. `spellings`: by what they are in lower case. */
+/** The object with known keys in their known spelling. `spellings` has these by their lower case. */
 function respelled(given: Readonly<Record<string, unknown>>, spellings: ReadonlyMap<string, string>): typeof given {
   let result: Record<string, unknown> | undefined;
   for (const key of Object.keys(given)) {

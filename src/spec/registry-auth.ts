@@ -4,11 +4,11 @@ import { REGISTRY_AUTH_MAX_CHARS } from "../base/limits.ts";
 import { handled, parseBody } from "./body-fields.ts";
 import { parseGoJson } from "./go-json.ts";
 
-/** Docker API's AuthConfig. An empty field is as an absent one. */
+/** The API's AuthConfig. An empty field counts as absent. */
 export interface AuthConfig {
   username?: string;
   password?: string;
-  /** "USER:PASSWORD" in base64; where given, in place of the two. */
+  /** "USER:PASSWORD" in base64, which replaces the two fields. */
   auth?: string;
   /** "https://index.docker.io/v1/", "HOST[:PORT]". */
   serveraddress?: string;
@@ -19,7 +19,7 @@ export interface AuthConfig {
 }
 
 export const DOCKER_HUB = "docker.io";
-/** What Docker's clients call docker.io in their credentials and at `login`. */
+/** The key for docker.io in the credentials of Docker's clients and at `login`. */
 const DOCKER_HUB_AUTH_KEY = "https://index.docker.io/v1/";
 
 /** The key under which clients keep the credentials for an image's domain. */
@@ -29,7 +29,7 @@ export function authKeyOfDomain(domain: string): string {
 
 /**
  * The registry that a client's `serveraddress` means: "docker.io", "HOST[:PORT]".
- * Source: docker login(1); the file of credentials of Docker's clients has URLs of old.
+ * Source: docker login(1); the file of credentials of Docker's clients has URLs from earlier times.
  */
 export function domainOfServerAddress(address: string): string {
   const host = address.replace(/^https?:\/\//, "").replace(/\/.*/s, "");
@@ -45,7 +45,7 @@ const AUTH_FIELDS = {
   registrytoken: handled("string"),
 } satisfies Record<keyof AuthConfig, unknown>;
 
-/** @throws LighterError ("invalid"), beginning with `where`. */
+/** Parses credentials. @throws LighterError ("invalid"), beginning with `where`. */
 export function parseAuthConfig(json: unknown, where: string): AuthConfig {
   const fields = readFields(json, where);
   const filled = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "")) as AuthConfig;
@@ -67,8 +67,8 @@ function readFields(json: unknown, where: string): AuthConfig {
 }
 
 /**
- * The value of X-Registry-Auth: JSON in base64, of either alphabet, with or without padding. None, or an empty one, is
- * no credentials.
+ * Parses X-Registry-Auth: JSON in base64, of either alphabet, with or without padding. An absent or empty one means no
+ * credentials.
  * @throws LighterError ("invalid"), never with a part of the value.
  */
 export function parseRegistryAuth(header: string): AuthConfig {
@@ -78,7 +78,7 @@ export function parseRegistryAuth(header: string): AuthConfig {
   try {
     return parseAuthConfig(parseGoJson(Buffer.from(header, "base64")), "X-Registry-Auth");
   } catch (error) {
-    // The message of a JSON error may quote the document.
+    // The message of a JSON error may quote the document, and with it a password.
     if (error instanceof LighterError)
       throw new LighterError("invalid", "X-Registry-Auth is not a JSON of credentials");
     throw error;

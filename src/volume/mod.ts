@@ -1,4 +1,4 @@
-/** Volumes of the driver "local": their names, their options, and what these mount. Pure. */
+/** Volumes of the driver "local": names, options, and the mounts that follow from them. Pure. */
 export { checkVolumeName } from "./name.ts";
 export {
   type FilesystemOfVolume,

@@ -1,7 +1,11 @@
+/** Checks names of volumes. */
 import { LighterError } from "../base/errors.ts";
 import { VOLUME_NAME_MAX_LENGTH } from "../base/limits.ts";
 
-/** A name is one component of a host path, so it can hold no slash and not begin with a dot. @throws LighterError "invalid" */
+/**
+ * Checks a name: it is one component of a host path, so it can hold no slash and not begin with a dot. @throws LighterError
+ * "invalid"
+ */
 export function checkVolumeName(name: string): void {
   if (name.length === 1)
     throw new LighterError(

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { checkVolumeName, filesystemOf, hostNameOf, parseVolumeOptions, withAddress } from "./mod.ts";
 
-/** Docker 26's answers. */
+/** Options that Docker 26 refuses, with its errors. */
 const REFUSED: readonly (readonly [Record<string, string>, string])[] = [
   [{ foo: "bar" }, 'create bb: invalid option: "foo"'],
   [{ type: "tmpfs" }, 'create bb: missing required option: "device"'],

@@ -1,16 +1,17 @@
+/** The options of a volume, and the mount that they ask for. */
 import { isIP } from "node:net";
 import { LighterError } from "../base/errors.ts";
 
-/** `--opt` of `volume create`: what mount(8) would be told. Kept as it was given, for `inspect`. */
+/** The `--opt` of `volume create`: options for mount(8). Stored unchanged, for `inspect`. */
 export type VolumeOptions = Readonly<Record<string, string>>;
 
-/** What is mounted in place of the volume's own directory. */
+/** The file system that is mounted in place of the volume's own directory. */
 export type FilesystemOfVolume =
-  /** A directory of the host. `options` are for the mount alone. */
+  /** A directory of the host. `options` apply to the mount alone. */
   | { kind: "bind"; source: string; options: readonly string[] }
   | { kind: "filesystem"; type: string; device: string; options: readonly string[] };
 
-/** The host name in an "addr=" that the kernel would not take: it wants an address. Undefined: there is none. */
+/** The host name in "addr=", if it has one: the kernel takes only an address there. */
 export function hostNameOf(options: VolumeOptions): string | undefined {
   const filesystem = filesystemOf(options);
   if (filesystem?.kind !== "filesystem") return undefined;
@@ -18,7 +19,7 @@ export function hostNameOf(options: VolumeOptions): string | undefined {
   return value === undefined || value === "" || isIP(value) !== 0 ? undefined : value;
 }
 
-/** The same options with that host's address. */
+/** The options with that host's address instead of its name. */
 export function withAddress(options: VolumeOptions, address: string): VolumeOptions {
   const replaced = (options.o ?? "").split(",").map((each) => (each.startsWith(ADDRESS) ? ADDRESS + address : each));
   return { ...options, o: replaced.join(",") };
@@ -26,7 +27,7 @@ export function withAddress(options: VolumeOptions, address: string): VolumeOpti
 
 const ADDRESS = "addr=";
 
-/** Which options each needs beside it. */
+/** The options that each option needs. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   device: ["type"],
   type: ["device"],
@@ -34,7 +35,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   size: [],
 };
 
-/** @throws LighterError "invalid", with Docker's texts. */
+/** Checks a volume's options. @throws LighterError "invalid", with Docker's texts. */
 export function parseVolumeOptions(name: string, options: VolumeOptions): void {
   const refuse = (what: string) => new LighterError("invalid", `create ${name}: ${what}`);
   for (const key of Object.keys(options))
@@ -45,7 +46,7 @@ export function parseVolumeOptions(name: string, options: VolumeOptions): void {
       if (!options[other]) throw refuse(`missing required option: ${JSON.stringify(other)}`);
 }
 
-/** Undefined: a plain directory. */
+/** The file system that the options ask for; undefined for a plain directory. */
 export function filesystemOf(options: VolumeOptions): FilesystemOfVolume | undefined {
   const { type = "", device = "", o = "" } = options;
   if (device === "") return undefined;

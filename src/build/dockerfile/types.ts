@@ -1,6 +1,6 @@
 /**
- * A Dockerfile after parsing: stages of instructions, each with the lines that it was written in. Words hold their
- * variables and quotes until `expandInstruction` takes them away: what they are worth depends on the stage so far.
+ * A parsed Dockerfile: stages of instructions, each with the lines in which it was written. Words keep their variables and quotes
+ * until `expandInstruction` resolves them: their values depend on the stage so far.
  * Sources: Dockerfile reference; moby/buildkit frontend/dockerfile/instructions (what the fields are called there).
  */
 
@@ -10,9 +10,9 @@ export interface SourceRange {
   end: number;
 }
 
-/** A rule of the build checks that does not hold, or a remark of the parser. */
+/** A violated rule of the build checks, or a remark of the parser. */
 export interface Warning {
-  /** The check's name as in `# check=skip=`: "StageNameCasing". */
+  /** The check's name, as in `# check=skip=`: "StageNameCasing". */
   rule: string;
   description: string;
   url: string;
@@ -21,29 +21,29 @@ export interface Warning {
 }
 
 export interface Heredoc {
-  /** The word that ends it: also the name of the file that COPY makes of it. */
+  /** The word that ends it, which is also the name of the file that COPY makes of it. */
   name: string;
   content: string;
-  /** Whether variables in it are replaced: the word was written without quotes. */
+  /** True if variables in it are replaced: the word was written without quotes. */
   expand: boolean;
-  /** `<<-`: tabs at the beginning of its lines have been taken away. */
+  /** True for `<<-`: tabs at the beginning of lines have been removed. */
   chomp: boolean;
 }
 
-/** Of RUN, CMD, ENTRYPOINT and HEALTHCHECK CMD. */
+/** The command of RUN, CMD, ENTRYPOINT or HEALTHCHECK CMD. */
 export interface CommandLine {
-  /** "shell": one text, which follows the words of SHELL; "exec": executed as it is listed. */
+  /** "shell": one text, which follows the words of SHELL; "exec": executed directly, as listed. */
   form: "shell" | "exec";
   words: string[];
-  /** Of RUN alone. A text that is nothing but one heredoc's beginning means that heredoc's content. */
+  /** The heredocs of a RUN; others have none. A text that is only the beginning of a heredoc means its content. */
   heredocs: Heredoc[];
 }
 
 interface Written {
   range: SourceRange;
-  /** Its lines, joined, without comments: what histories and steps show. */
+  /** Its lines, joined, without comments: histories and steps show it. */
   original: string;
-  /** Comment lines right above it, without "#": they describe a stage or an argument. */
+  /** The comment lines right above it, without "#": they describe a stage or an argument. */
   comments: string[];
 }
 
@@ -54,23 +54,23 @@ export interface Pair {
 
 export type MountType = "bind" | "cache" | "tmpfs" | "secret" | "ssh";
 
-/** One `RUN --mount`. Fields that hold variables are right after `expandInstruction` only. */
+/** One `RUN --mount`. Fields with variables are valid after `expandInstruction` only. */
 export interface Mount {
-  /** As written after "--mount=". */
+  /** The text after "--mount=". */
   text: string;
   type: MountType;
   from?: string;
   source?: string;
   target?: string;
   readOnly: boolean;
-  /** Of tmpfs, in bytes; undefined: as much as there is. */
+  /** The size of a tmpfs in bytes; undefined means no limit. */
   sizeBytes?: number;
   cacheId?: string;
   sharing?: "shared" | "private" | "locked";
-  /** A secret's or an agent's id; a secret's default is the last part of its target. */
+  /** The id of a secret or agent; a secret's default is the last part of its target. */
   id?: string;
   required: boolean;
-  /** The variable that a secret is passed in. */
+  /** The variable in which a secret is passed. */
   env?: string;
   mode?: number;
   uid?: number;
@@ -80,22 +80,22 @@ export interface Mount {
 export interface From extends Written {
   kind: "from";
   image: string;
-  /** After AS, in lower case. */
+  /** The name after AS, in lower case. */
   name?: string;
-  /** After AS, as written. */
+  /** The name after AS, as written. */
   nameWritten?: string;
   platform?: string;
 }
 
 export interface Arg extends Written {
   kind: "arg";
-  /** Without a value: what the build was given. */
+  /** Arguments; one without a value has the value that the build was given. */
   args: { name: string; value?: string }[];
 }
 
 interface Transfer extends Written {
   sources: string[];
-  /** Files that are written down in the Dockerfile. */
+  /** Files that are written in the Dockerfile itself. */
   heredocs: Heredoc[];
   destination: string;
   chown?: string;
@@ -114,7 +114,7 @@ export interface Add extends Transfer {
   kind: "add";
   checksum?: string;
   keepGitDir?: boolean;
-  /** Undefined: local archives only. */
+  /** Undefined means that only local archives are unpacked. */
   unpack?: boolean;
 }
 
@@ -130,7 +130,7 @@ export interface Run extends Written {
 
 export interface Healthcheck extends Written {
   kind: "healthcheck";
-  /** "none": the base image's check is switched off. */
+  /** "none" turns the base image's check off. */
   test: "none" | CommandLine;
   intervalNs?: bigint;
   timeoutNs?: bigint;
@@ -160,21 +160,21 @@ export type Instruction =
 export type InstructionKind = Instruction["kind"];
 
 export interface Stage {
-  /** Position among the stages, from 0: `COPY --from=0`. */
+  /** The index among the stages, from 0: `COPY --from=0`. */
   index: number;
   from: From;
-  /** What follows FROM. */
+  /** The instructions after FROM. */
   instructions: Exclude<Instruction, From>[];
 }
 
 export interface Dockerfile {
-  /** The character that continues a line, and takes away another's meaning. */
+  /** The character that continues a line and makes the next character literal. */
   escape: "\\" | "`";
-  /** Of `# syntax=`. */
+  /** The value of `# syntax=`. */
   syntax?: string;
-  /** Of `# check=`. */
+  /** The value of `# check=`. */
   check?: string;
-  /** ARG before the first FROM: for FROM alone, and for stages that name them anew. */
+  /** ARGs before the first FROM: for FROM alone, and for stages that repeat their names. */
   globalArgs: Arg[];
   stages: Stage[];
   warnings: Warning[];

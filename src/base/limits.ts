@@ -11,24 +11,26 @@ export const PROGRAM_MAX_SLOTS = 1024;
 
 /** JSON documents of an image (config, manifest, index). Registries cap manifests at 4 MiB. */
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
-/** JSON body of an API request. */
+/** The JSON body of an API request. */
 export const API_BODY_MAX_BYTES = 16 * 1024 * 1024;
-/** States of a filter's regular expression, all of which a character may have to be tried with; and its groups in each other. */
+/**
+ * States of a filter's regular expression, all of which may have to be tried for each character; and how deep its groups nest.
+ */
 export const PATTERN_MAX_STEPS = 2000;
 export const PATTERN_MAX_DEPTH = 200;
 /** How long a connection may take until its first request's head is there. Docker's number. Then it is closed. */
 export const API_HEAD_TIMEOUT_MS = 5 * 60_000;
-/** What unfinished bodies of all requests hold together, but for the first part of each. Further ones get a 503. */
+/** What the unfinished bodies of all requests hold together, not counting the first part of each. Further ones get a 503. */
 export const API_BODIES_MAX_BYTES = 64 * 1024 * 1024;
-/** That part: a create's body has 3 KiB. */
+/** The size of that first part: a create's body has 3 KiB. */
 export const API_BODY_ASSURED_BYTES = 64 * 1024;
 /** How long a JSON body may take to come. Then the connection is closed, with a 408. */
 export const API_BODY_TIMEOUT_MS = 60_000;
-/** Lists and objects in each other in such a body. Real ones have seven. */
+/** How deep lists and objects nest in such a body. Real ones have seven levels. */
 export const API_BODY_MAX_DEPTH = 1000;
 /**
- * Values in such a body, each with memory of its own: as many take half a second. execve(2) takes fewer strings; all ports of a
- * protocol, published, are five times 65,535.
+ * Values in such a body, each of which takes memory of its own: this many take half a second. execve(2) takes fewer strings;
+ * publishing all ports of a protocol takes five times 65,535.
  */
 export const API_BODY_MAX_VALUES = 512 * 1024;
 
@@ -43,8 +45,8 @@ export const TAR_XATTRS_MAX = 256;
 /** Entries in one layer. The largest real ones (a distribution's full development image) have under half a million. */
 export const LAYER_MAX_ENTRIES = 5_000_000;
 /**
- * Paths and xattrs of a layer's directories, which are kept until all is unpacked. A distribution's development image has
- * some 60,000 directories: 20 MB.
+ * Paths and xattrs of a layer's directories, which are kept until all is unpacked. A distribution's development image has some
+ * 60,000 directories: 20 MB.
  */
 export const LAYER_DIRECTORIES_MAX_BYTES = 128 * 1024 * 1024;
 /** Resident memory of a layer worker; unpacking takes some 80 MiB. */
@@ -57,11 +59,11 @@ export const ARCHIVE_MAX_FILES = 65536;
 export const IMAGE_MAX_LAYERS = 127;
 /** Images in one archive or layout. */
 export const ARCHIVE_MAX_IMAGES = 4096;
-/** Image indexes inside image indexes. */
+/** How deep image indexes nest. */
 export const IMAGE_INDEX_MAX_DEPTH = 4;
 /** mount(2) copies one page of options, with its final NUL. */
 export const MOUNT_DATA_MAX_BYTES = 4095;
-/** /etc/passwd or /etc/group of an image. */
+/** /etc/passwd or /etc/group in an image. */
 export const PASSWD_MAX_BYTES = 16 * 1024 * 1024;
 /** Symlinks followed in one path lookup inside an image; the kernel's own number. */
 export const SYMLINKS_MAX = 40;
@@ -77,7 +79,7 @@ export const HTTP_HEAD_MAX_BYTES = 64 * 1024;
 export const HTTP_CHUNK_LINE_MAX_BYTES = 4096;
 /** A response the CLI must hold whole (JSON). Listing 10,000 containers takes about 20 MB. */
 export const HTTP_BODY_MAX_BYTES = 256 * 1024 * 1024;
-/** Streamed bytes waiting for a slow stdout before the CLI stops reading the socket. */
+/** Streamed bytes that wait for a slow stdout before the CLI stops reading the socket. */
 export const HTTP_QUEUE_MAX_BYTES = 1024 * 1024;
 
 /** A seccomp profile as JSON. Docker's own is 14 KiB; a profile naming every system call with a comment is 200 KiB. */
@@ -86,9 +88,9 @@ export const SECCOMP_PROFILE_MAX_BYTES = 1024 * 1024;
 export const SECCOMP_MAX_RULES = 4096;
 /** System call names over all rules of a profile: three times the calls there are, on five architectures. */
 export const SECCOMP_MAX_NAMES = 8192;
-/** The OCI runtime keeps so many compiled filters; then it begins anew. */
+/** How many compiled filters the OCI runtime keeps; then it starts over. */
 export const SECCOMP_CACHE_FILES = 64;
-/** The longest filter has 32 KiB. */
+/** A compiled filter's file: the longest filter has 32 KiB. */
 export const SECCOMP_CACHE_FILE_MAX_BYTES = 64 * 1024;
 /** A daemon's message inside an attached stream, which the CLI gathers before it prints it. */
 export const DAEMON_MESSAGE_MAX_BYTES = 64 * 1024;
@@ -105,50 +107,52 @@ export const PROMPT_MAX_BYTES = 64 * 1024;
 
 /** One line of a json-file log. The supervisor cuts messages at 16 KiB, which escaping may make six times longer. */
 export const LOG_LINE_MAX_BYTES = 1024 * 1024;
-/** Rotated files of one log that are read and that `max-file` may ask for. */
+/** Rotated files of one log that are read, and the most that `max-file` may ask for. */
 export const LOG_MAX_FILES = 1000;
 /**
- * Between looks whether a log's names are free again, and how long that may take: a rotation renames `max-file` files, of
- * which there are a thousand at most.
+ * The pause between two checks whether a log's files may be used, and how long that may take: a rotation renames `max-file`
+ * files, a thousand at most.
  */
 export const LOG_LOCK_PAUSE_MS = 1;
 export const LOG_LOCK_TIMEOUT_MS = 5000;
-/** A `--format` template of the CLI, its blocks within blocks, and what it may print for one object. */
+/** A `--format` template of the CLI, how deep its blocks nest, and what it may print for one object. */
 export const TEMPLATE_MAX_CHARS = 64 * 1024;
 export const TEMPLATE_MAX_DEPTH = 100;
 export const TEMPLATE_OUTPUT_MAX_CHARS = 64 * 1024 * 1024;
-/** Head of an API request. Docker's clients put registry credentials into it, in base64. */
+/** The head of an API request. Docker's clients put registry credentials into it, in base64. */
 export const API_HEAD_MAX_BYTES = 64 * 1024;
-/** A program of the host that we ask something, ps(1). */
+/** The output of a program of the host that we run, such as ps(1). */
 export const PROGRAM_OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 export const PROGRAM_TIMEOUT_MS = 10_000;
 /** What a client of a container's statistics may leave unread before it gets no more for a while. */
 export const STATS_BACKLOG_MAX_BYTES = 64 * 1024;
-/** Our own note about an exec: the request's body, with every character escaped. */
+/** Our own file about an exec: the request's body, with every character escaped. */
 export const EXEC_FILE_MAX_BYTES = 8 * API_BODY_MAX_BYTES;
 /** What a client of the event stream may leave unread before it is cut off. */
 export const EVENT_BACKLOG_MAX_BYTES = 4 * 1024 * 1024;
 /** How long a hijacked connection whose stream has ended waits for the client to close it too. */
 export const HIJACK_LINGER_MS = 10_000;
 
-/** Highest CPU or memory node in a list such as "0-3". The kernel's bound (CONFIG_NR_CPUS) is 8192 CPUs. */
+/** The highest CPU or memory node in a list such as "0-3". The kernel's bound (CONFIG_NR_CPUS) is 8192 CPUs. */
 export const CPUSET_MAX_NUMBER = 8191;
 
-/** How long a cgroup may take to freeze; a process in an uninterruptible system call (NFS, FUSE) may never. runc's too. */
+/**
+ * How long a cgroup may take to freeze; a process in an uninterruptible system call (NFS, FUSE) may never freeze. runc's number.
+ */
 export const FREEZE_TIMEOUT_MS = 10_000;
-/** Between looks at a freezing cgroup: short at first, for most stop within a millisecond. */
+/** The pause between two looks at a freezing cgroup: short at first, since most freeze within a millisecond. */
 export const FREEZE_PAUSE_MIN_MS = 1;
 export const FREEZE_PAUSE_MAX_MS = 50;
-/** v1: writes of FROZEN in one go, before it is thawed for a moment: runc's number. */
+/** Writes of FROZEN in a row on v1 before the cgroup is thawed for a moment: runc's number. */
 export const FREEZE_BURST = 50;
 
 /** A bundle's config.json. Podman's are 60 KiB with a seccomp profile; arguments and environment may hold 2 MiB. */
 export const OCI_CONFIG_MAX_BYTES = 16 * 1024 * 1024;
-/** Entries of one list or map of a config.json, beyond what has a limit of its own. Environments reach thousands. */
+/** Entries of one list or map in a config.json that has no limit of its own. Environments reach thousands. */
 export const OCI_LIST_MAX = 65536;
 /** state.json of a container: two paths, a cgroup path and a dozen short fields. */
 export const OCI_STATE_MAX_BYTES = 64 * 1024;
-/** A container's id is a directory's name and part of a cgroup's: the kernel takes 255 bytes. runc's own is 1024. */
+/** A container's id, which is the name of a directory and of a cgroup: the kernel takes 255 bytes there. runc's limit is 1024. */
 export const OCI_ID_MAX_BYTES = 1024;
 
 /** One D-Bus message that we read: systemd's replies and signals are under 1 KiB. The protocol's own limit is 128 MiB. */
@@ -157,22 +161,22 @@ export const DBUS_MESSAGE_MAX_BYTES = 1024 * 1024;
 export const DBUS_NESTING_MAX = 64;
 /** A line of the D-Bus authentication: "OK" and 32 hexadecimal digits. */
 export const DBUS_AUTH_LINE_MAX_BYTES = 1024;
-/** How long systemd may take to answer, and to make or remove a scope. runc's, too. */
+/** How long systemd may take to answer, and to make or remove a scope. runc's number. */
 export const DBUS_CALL_TIMEOUT_MS = 30_000;
 
-/** How long `start` waits for execve(2) of a program that is on a slow file system. */
+/** How long `start` waits for an execve(2) of a program on a slow file system. */
 export const OCI_START_TIMEOUT_MS = 10_000;
-/** How long `delete` waits for a killed init: one in an uninterruptible system call takes its time. runc waits as long. */
+/** How long `delete` waits for a killed init, which may be in an uninterruptible system call. runc waits as long. */
 export const OCI_KILL_TIMEOUT_MS = 10_000;
 export const OCI_KILL_PAUSE_MS = 5;
 /** How often a container's directory is emptied again when something has been put into it meanwhile. */
 export const OCI_REMOVE_ROUNDS = 100;
-/** Of what a hook says, for the error if it fails. */
+/** How much of a hook's output is kept, for the error if it fails. */
 export const OCI_HOOK_OUTPUT_MAX_BYTES = 16 * 1024;
 
 /** What the host's ps(1) may print for `ps`: a line for each process on the host, of up to 4 KiB. */
 export const OCI_PS_MAX_BYTES = 64 * 1024 * 1024;
-/** How often `events` looks whether its container has ended; it is told of memory running out. */
+/** How often `events` checks whether its container has ended; the kernel announces lack of memory. */
 export const OCI_EVENTS_POLL_MS = 500;
 
 /** The daemon's configuration file, and entries in one of its lists. Real ones have a few lines. */
@@ -181,61 +185,62 @@ export const DAEMON_LIST_MAX = 1024;
 /** Sockets that systemd hands over: a unit may name any number, the kernel's default for open files is 1024. */
 export const LISTEN_FDS_MAX = 1024;
 
-/** One message of a layer worker: the longest names the implied directories of a layer. */
+/** One message of a layer worker: the longest one lists a layer's implied directories. */
 export const LAYER_WORKER_LINE_MAX_BYTES = 16 * 1024 * 1024;
-/** Directories a layer needs and does not mention, and the bytes of their paths. Builders that leave them out leave out a few. */
+/** Directories that a layer needs and does not mention, and the bytes of their paths. Builders that omit directories omit few. */
 export const LAYER_MAX_IMPLIED_DIRECTORIES = 65536;
 export const LAYER_MAX_IMPLIED_PATH_BYTES = 4 * 1024 * 1024;
-/** A job of a file worker, whose longest part is the paths of an image's layers; and one message of the worker. */
+/** A job of a file worker, whose longest part is the paths of an image's layers, and one message of the worker. */
 export const FILE_JOB_MAX_BYTES = 256 * 1024;
 export const FILE_MESSAGE_MAX_CHARS = 1024 * 1024;
-/** What a file worker reads at a time of a tar that is sent. */
+/** How much a file worker reads at a time of a tar that comes in. */
 export const FILE_INPUT_BYTES = 256 * 1024;
-/** On its way from a client's tar to a worker, or back: with less each of the two waits for the other more often than it works. */
+/** The buffer between a client's tar and a worker: with a smaller one the two wait for each other more than they work. */
 export const FILE_SOCKET_BUFFER_BYTES = 1024 * 1024;
-/** What a file worker sends at a time of many small pieces. */
+/** How many bytes a file worker gathers before it sends small pieces. */
 export const FILE_OUTPUT_BYTES = 256 * 1024;
-/** File workers at a time that wait for clients too, and as many that do not, 40 MB each. More jobs wait. */
+/**
+ * How many file workers run at a time that also wait for clients, and how many that do not; each takes 40 MB. Further jobs wait.
+ */
 export const FILE_WORKERS_MAX = 64;
 /**
- * How often a file worker says that it gets on, and how long it may say nothing: then its file system is taken for dead, and
- * it is killed.
+ * How often a file worker reports progress, and how long it may be silent. Then its file system counts as dead, and it is killed.
  */
 export const FILE_WORKER_BEAT_MS = 1000;
 export const FILE_WORKER_STALL_MS = 30_000;
-/** How long the workers of a killed daemon may take to end: one in an uninterruptible system call takes its time. */
+/** How long a killed daemon's workers may take to end, if one is in an uninterruptible system call. */
 export const WORKERS_END_TIMEOUT_MS = 10_000;
 /** How long the lock of a daemon that was just killed may still be held, see `lockExclusiveWithin`. */
 export const DEAD_OWNER_TIMEOUT_MS = 1000;
-/** How long a daemon that was killed may wait for a disk that is only slow, before the next one takes its locks from it. */
+/** How long the next daemon waits for a killed one, whose disk may only be slow, before it takes over its locks. */
 export const DOOMED_OWNER_TIMEOUT_MS = 5000;
-/** A daemon that nobody has asked for so long gives back what it does not need, in each of these pauses more (api/daemon/rest.ts). */
+/** How long a daemon is idle before it gives back memory, more after each of these times (api/daemon/rest.ts). */
 export const DAEMON_IDLE_MS = [5_000, 20_000, 45_000] as const;
-/** With more of its program resident than this, it lets go of it. */
+/** How much of its program an idle daemon may keep in memory. */
 export const DAEMON_IDLE_FILE_BYTES = 32 * 1024 * 1024;
-/** What a daemon has in its heap when it is new, half as much again. */
+/** The heap of a new daemon, and half as much again. */
 export const DAEMON_HEAP_BYTES = 20 * 1024 * 1024;
-/** With so much more than it had after the last time it collects garbage, and with so much more after that it drops code, too. */
+/** By how much the heap grows before an idle daemon collects garbage; after twice as much it drops code, too. */
 export const DAEMON_GC_GROWTH_BYTES = 8 * 1024 * 1024;
 export const DAEMON_SHRINK_BYTES = 14 * 1024 * 1024;
-/** Unfinished downloads and layers without an image, of pulls that failed: a retry takes them up. Then they go. */
+/** How long unfinished downloads, and layers without an image, are kept after a failed pull, for a retry to use. */
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
 export const DOCKERFILE_MAX_CHARS = 256 * 1024;
 /** A word of an instruction with its variables' values: longer ones do not fit into an environment (MAX_ARG_STRLEN). */
 export const EXPANDED_MAX_CHARS = 128 * 1024;
-/** A value that a pattern is searched in, as in "${NAME%.*}": the time grows with the square. */
+/** A value in which a pattern is searched, as in "${NAME%.*}": the time grows with the square. */
 export const SUBSTITUTED_MAX_CHARS = 4096;
-/** Substitutions within each other: "${A:-${B:-…}}". */
+/** How deep substitutions nest: "${A:-${B:-…}}". */
 export const SUBSTITUTIONS_MAX_DEPTH = 32;
 /** Ports that an image exposes: a range may name all of them, in three protocols. */
 export const EXPOSED_PORTS_MAX = 3 * 65536;
-/** Of what a web server says when it has no tar for `import`: a page, of which the beginning tells enough. */
+/** How much is kept of a web server's answer that is no tar for `import`: the beginning of an error page tells enough. */
 export const DOWNLOAD_ERROR_MAX_BYTES = 1024;
-/** What a registry says with an error, and with a token (a JSON web token with many grants has 10 KiB). */
+/** A registry's answer to a failed request, and its token (a JSON web token with many grants has 10 KiB). */
 export const REGISTRY_ERROR_MAX_BYTES = 64 * 1024;
 export const REGISTRY_TOKEN_MAX_BYTES = 1024 * 1024;
-/** A WWW-Authenticate header, and challenges and parameters in it. Real ones hold one challenge of three parameters. */
+/** A WWW-Authenticate header, and the challenges and parameters in it. Real ones hold one challenge of three parameters. */
 export const REGISTRY_CHALLENGE_MAX_CHARS = 16 * 1024;
 export const REGISTRY_MAX_CHALLENGES = 16;
 export const REGISTRY_CHALLENGE_MAX_PARAMETERS = 32;
@@ -243,16 +248,16 @@ export const REGISTRY_CHALLENGE_MAX_PARAMETERS = 32;
 export const REGISTRY_MAX_REDIRECTS = 10;
 /** Tags of one repository: Docker Hub's largest have some ten thousand. */
 export const REGISTRY_MAX_TAGS = 1_000_000;
-/** No byte from a registry for so long: the connection is given up and the request repeated. */
+/** How long a registry may send nothing before we close the connection and repeat the request. */
 export const REGISTRY_STALL_MS = 30_000;
-/** From the last byte of an uploaded blob to the answer: the registry may move all of it to its storage. */
+/** How long a registry may take from an uploaded blob's last byte to its answer: it may move all of it to its storage. */
 export const REGISTRY_COMMIT_MS = 300_000;
 /** How often a request is made until it succeeds; for a blob, without a byte of progress. Docker's number for blobs. */
 export const REGISTRY_ATTEMPTS = 5;
-/** Before the second attempt; twice as long before each further one, up to the second number. */
+/** The pause before the second attempt, doubled before each further one, up to the second number. */
 export const REGISTRY_PAUSE_MS = 500;
 export const REGISTRY_PAUSE_MAX_MS = 10_000;
-/** A registry that wants us to wait for longer (Retry-After) is taken to have refused. */
+/** The longest Retry-After that we wait for: a registry that wants more has refused. */
 export const REGISTRY_RETRY_AFTER_MAX_MS = 60_000;
 /** Files of a registry's directory of certificates, and the bytes of each: an authority's bundle has 220 KiB. */
 export const REGISTRY_MAX_CERTIFICATE_FILES = 64;
@@ -261,94 +266,105 @@ export const REGISTRY_CERTIFICATE_MAX_BYTES = 1024 * 1024;
 export const REGISTRY_AUTH_MAX_CHARS = 64 * 1024;
 /** One message of a websocket that a client attaches by: what it typed. */
 export const WEBSOCKET_MESSAGE_MAX_BYTES = 1024 * 1024;
-/** Clients attached to one process, or waiting for its start. The supervisor has room for some more (MAX_CLIENTS). Further ones get a 503. */
+/**
+ * Clients attached to one process, or waiting for its start. Further ones get a 503. The supervisor has room for some more
+ * (MAX_CLIENTS).
+ */
 export const ATTACHED_CLIENTS_MAX = 1000;
-/** Between attempts to hand a log entry to a log server that does not take it: at first, and at most. */
+/** The pause before a log entry is offered again to a log server that did not take it: at first, and at most. */
 export const LOG_FORWARD_PAUSE_MS = 20;
 export const LOG_FORWARD_PAUSE_MAX_MS = 5000;
-/** How long the removal of a container waits for its log server; what has not been sent by then is lost with the log. */
+/** How long removing a container waits for its log server; what has not been sent by then is lost with the log. */
 export const LOG_FORWARD_FINISH_MS = 5000;
 
 /** Linux NAME_MAX: a volume's name is a directory's. Longer ones are refused. */
 export const VOLUME_NAME_MAX_LENGTH = 255;
 
-/** One datagram of netlink messages that we receive: of a dump, the kernel makes at most 32 KiB. */
+/** One datagram of netlink messages that we receive: the kernel's, in a dump, have at most 32 KiB. */
 export const NETLINK_DATAGRAM_MAX_BYTES = 256 * 1024;
 /** All answers to one request: a million routes take some 64 MiB. */
 export const NETLINK_REPLIES_MAX_BYTES = 256 * 1024 * 1024;
-/** What a netlink socket holds, either way: a firewall of 10,000 ports is a batch of 2 MiB; each waiting answer costs 1 KiB. */
+/**
+ * The buffer of a netlink socket in each direction: a firewall of 10,000 ports is a batch of 2 MiB; each waiting answer costs 1
+ * KiB.
+ */
 export const NETLINK_BUFFER_BYTES = 16 * 1024 * 1024;
 /** How often a list that changed while it was read is read anew. */
 export const NETLINK_DUMP_ATTEMPTS = 20;
 
 /** Linux IFNAMSIZ, without the zero byte. */
 export const LINK_NAME_MAX_LENGTH = 15;
-/** Of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
+/** The MTU of a virtual link. Source: include/linux/if_ether.h, ETH_MAX_MTU. */
 export const MTU_MAX = 65535;
-/** A spec of devices (CDI): NVIDIA's of a host with many GPUs has some 100 KiB. Larger ones are left out, as are further files. */
+/**
+ * A spec of devices (CDI): NVIDIA's on a host with many GPUs has some 100 KiB. Larger ones are ignored, as are files beyond the
+ * second number.
+ */
 export const CDI_SPEC_MAX_BYTES = 4 * 1024 * 1024;
 export const CDI_FILES_MAX = 256;
-/** Entries of one list in it. */
+/** Entries of one list in a CDI spec. */
 export const CDI_LIST_MAX = 16384;
-/** Of a link with IPv6: shorter ones have none. (RFC 8200 §5) */
+/** The MTU of a link with IPv6, which needs at least this. (RFC 8200 §5) */
 export const IPV6_MTU_MIN = 1280;
 /**
- * Sockets that keep published ports from the host's programs, and which part of the daemon's fds at most. A port beyond that is
- * as good: it is only tested when it is taken, so that a program of the host may have it, too, and hears nothing there.
+ * Sockets that keep published ports from the host's programs, and the share of the daemon's fds that they may take. Ports beyond
+ * that work as well, but are only tested when they are taken: a program of the host may bind one too, and hears nothing there.
  */
 export const PORT_SOCKETS_MAX = 4096;
 export const PORT_SOCKETS_SHARE = 1 / 4;
-/** Address ranges of one network. Each may need a look at every other network's. */
+/** Address ranges of one network. Each may have to be compared with those of every other network. */
 export const IPAM_POOLS_MAX = 256;
 
 /** A DNS name on the wire, with its lengths and its end, and one label of it. (RFC 1035 §2.3.4) Longer ones are refused. */
 export const DNS_NAME_MAX_BYTES = 255;
 export const DNS_LABEL_MAX_BYTES = 63;
-/** A query by TCP: a name, and a few options. Real ones have under 1 KiB; who sends more is hung up on. */
+/** A query by TCP: a name and a few options. Real ones have under 1 KiB; a client that sends more is disconnected. */
 export const DNS_QUERY_MAX_BYTES = 4096;
-/** Queries of one container that wait for other servers, each with a socket. Docker's number. More are refused. */
+/** Queries of one container that wait for other servers, each with a socket. Docker's number. Further ones are refused. */
 export const DNS_FORWARDS_MAX = 1024;
-/** The same of all containers, who share them: a few that ask and ask must not take all fds of the daemon. */
+/** Such queries of all containers together: a few containers must not take all fds of the daemon. */
 export const DNS_FORWARDS_MAX_TOTAL = 4096;
-/** One container has so many beyond that, whatever others have: what a program has that looks up a page's names at once. */
+/**
+ * Such queries that each container may have whatever the others do: enough for a program that looks up a page's names at once.
+ */
 export const DNS_FORWARDS_ASSURED = 16;
-/** Servers asked one after the other. More are left out, as resolv.conf(5) does. */
+/** Servers asked one after the other. Further ones are ignored, as resolv.conf(5) does. */
 export const DNS_SERVERS_MAX = 3;
 /** How long a server may take. Docker's number; glibc waits for 5 s. */
 export const DNS_SERVER_TIMEOUT_MS = 4000;
-/** Messages that are no answer to our query, from where one is due: the server is given up, as it, or who forges it, has no end. */
+/** Messages, where an answer is due, that do not answer our query. Then we give the server up: it, or a forger, has no end. */
 export const DNS_STRANGERS_MAX = 32;
-/** Clients of one container that are connected by TCP. More are hung up on. */
+/** Clients of one container connected by TCP. Further ones are disconnected. */
 export const DNS_CONNECTIONS_MAX = 64;
-/** Answers that a client has not taken yet. One that leaves more is hung up on. */
+/** Answers that a client has not taken yet. A client that leaves more is disconnected. */
 export const DNS_UNREAD_MAX_BYTES = 256 * 1024;
-/** Queries of one connection that are taken before others have their turn: under a millisecond. */
+/** Queries of one connection that are handled before others have their turn: under a millisecond. */
 export const DNS_TURN_COUNT = 64;
 /**
- * A container that has more than so many queries by UDP taken in one turn, which lasts for longer than so, sends faster than it
- * is answered. (A socket holds under 300; fewer never last that long but on a machine that does other things.)
- * Its socket is closed for the third number: it has a tenth of the daemon's time.
+ * When a container sends faster than it is answered: if one turn handles more of its UDP queries than the first number, and lasts
+ * longer than the second. (A socket holds under 300, and fewer never last that long unless the machine does other things.) Its
+ * socket is then closed for the third number, which leaves it a tenth of the daemon's time.
  */
 export const DNS_FLOOD_COUNT = 512;
 export const DNS_FLOOD_MS = 20;
 export const DNS_FLOOD_REST_MS = 200;
-/** A client without a query under way is hung up on after so long. (RFC 7766 §6.2.3: of the order of seconds) */
+/** How long a client without a pending query stays connected. (RFC 7766 §6.2.3: of the order of seconds) */
 export const DNS_IDLE_S = 10;
-/** Between two repairs of the firewall's table. One of 5,000 ports takes 30 ms. */
+/** The pause between two repairs of the firewall's table. One of 5,000 ports takes 30 ms. */
 export const FIREWALL_REPAIR_PAUSE_MS = 200;
 
-/** A container's /etc/hosts that we still add to: one of 16 Ki lines. A larger one stays as the container has made it. */
+/** A container's /etc/hosts to which we still add: 16 Ki lines. A larger one stays as the container has made it. */
 export const HOSTS_FILE_MAX_BYTES = 1024 * 1024;
 
-/** Kept for the rows of a full disk: a stop takes some 10 KiB of it, and there may be a thousand to stop. */
+/** Disk space kept for rows on a full disk: a stop takes some 10 KiB of it, and there may be a thousand. */
 export const RESERVE_BYTES = 4 * 1024 * 1024;
-/** Given up at a time: what the rows leave of it is whoever's who fills the disk. */
+/** How much of the reserve is given up at a time: whoever fills the disk takes what the rows leave of it. */
 export const RESERVE_PIECE_BYTES = 256 * 1024;
-/** How long until a reserve that was used is filled again, if there is room by then. */
+/** How long after its use the reserve is filled again, if there is room by then. */
 export const RESERVE_REFILL_MS = 30_000;
 /** How often rows that a full disk has refused are tried again. */
 export const LATE_ROWS_MS = 5000;
-/** How long a row may be in the database's log alone. A checkpoint takes two flushes of the disk, for which all wait. */
+/** How long a row may be in the database's log alone. A checkpoint flushes the disk twice, and everybody waits for that. */
 export const CHECKPOINT_MS = 10_000;
-/** How long after a change its copy is written, for a database that is lost. */
+/** How long after a change its copy is written, for when the database is lost. */
 export const COPIES_MS = 1000;

@@ -64,7 +64,7 @@ static _Noreturn void quit(long code)
 		sys(__NR_exit_group, code, 0, 0, 0);
 }
 
-/* The first `size - 1` bytes of a file, NUL-terminated. -1 if it cannot be read. */
+/* Reads the first `size - 1` bytes of a file, NUL-terminated. Returns -1 if it cannot be read. */
 static long read_file(const char *path, char *text, long size)
 {
 	long fd = sys(__NR_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
@@ -102,7 +102,7 @@ static void flush(void)
 			sys(__NR_write, 1, (long)out + (long)done, (long)(out_length - done), 0);
 
 		if (wrote <= 0)
-			break; /* nobody to tell */
+			break; /* there is nobody to tell */
 		done += (u64)wrote;
 	}
 	out_length = 0;
@@ -116,8 +116,8 @@ static void put_raw(char c)
 }
 
 /*
- * What is printed comes from the kernel but is set by people (hostnames): control bytes stay out of
- * the terminal.
+ * Prints a character. Texts come from the kernel but are set by people (hostnames): control bytes
+ * must not reach the terminal.
  */
 static void put_char(char c)
 {
@@ -144,7 +144,7 @@ static void style(const char *escape)
 #define DIM "\033[2m"
 #define PLAIN "\033[0m"
 
-/* At least `width` digits, with leading zeros. */
+/* Prints at least `width` digits, with leading zeros. */
 static void put_number(u64 value, int width)
 {
 	char digits[20];
@@ -183,7 +183,7 @@ static int equal(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* Reads a decimal number and moves past it. -1 if there is none; huge ones stay huge. */
+/* Reads a decimal number and moves past it. Returns -1 if there is none; huge ones stay huge. */
 static long parse_number(const char **text)
 {
 	const char *c = *text;
@@ -202,7 +202,7 @@ struct path {
 	u64 length;
 };
 
-/* Appends `text` up to `end` or its NUL. One that is too long is cut and will not be found. */
+/* Appends `text` up to `end` or its NUL. A path that is too long is cut and will not be found. */
 static void path_add(struct path *path, const char *text, const char *end)
 {
 	while (text != end && *text && path->length < sizeof(path->text) - 1)
@@ -243,8 +243,8 @@ static void report_system(void)
 }
 
 /*
- * Civil date from days since 1970-01-01, in years that begin in March, so that the leap day comes
- * last.
+ * Prints the civil date from days since 1970-01-01, in years that begin in March, so that the leap
+ * day comes last.
  */
 static void report_time(void)
 {
@@ -306,7 +306,7 @@ static void report_root(void)
 static void report_namespaces(void)
 {
 	/*
-	 * Inode numbers of the host's own namespaces are part of the kernel's ABI
+	 * Inode numbers of the host's own namespaces, which are part of the kernel's ABI
 	 * (include/uapi/linux/nsfs.h). Those of net and mnt are fixed on recent kernels only.
 	 */
 	static const struct {
@@ -411,7 +411,7 @@ static long read_cgroup(const char *controller, const char *file, char *text, lo
 	return -1;
 }
 
-/* A limit of 1 EiB and more is v1's way to say "none": the highest page-aligned number. */
+/* A limit of 1 EiB or more is v1's way to say "none": it writes the highest page-aligned number. */
 #define NO_LIMIT (1L << 60)
 
 static void put_bytes(u64 bytes)
@@ -496,7 +496,7 @@ static void report_limits(void)
 
 static void report_capabilities(void)
 {
-	/* In the order of their numbers: include/uapi/linux/capability.h. */
+	/* The names in the order of their numbers: include/uapi/linux/capability.h. */
 	static const char names[] =
 		"chown\0dac_override\0dac_read_search\0fowner\0fsetid\0kill\0setgid\0setuid\0"
 		"setpcap\0linux_immutable\0net_bind_service\0net_broadcast\0net_admin\0net_raw\0"
@@ -580,8 +580,8 @@ static int stdout_takes_colour(char **env)
 static _Noreturn void sleep_until_told(void)
 {
 	/*
-	 * Waited for while blocked: so they also reach pid 1, whose default actions the kernel
-	 * drops.
+	 * These are waited for while blocked, so that they also reach pid 1, for which the kernel
+	 * drops default actions.
 	 */
 	u64 signals = 1UL << (SIGTERM - 1) | 1UL << (SIGINT - 1);
 
@@ -591,7 +591,7 @@ static _Noreturn void sleep_until_told(void)
 	quit(0);
 }
 
-/* The stack at entry: argc, argv…, NULL, envp…, NULL. */
+/* Starts with the stack as it is at entry: argc, argv…, NULL, envp…, NULL. */
 __attribute__((used)) _Noreturn static void start(long *stack)
 {
 	long argc = stack[0];

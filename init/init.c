@@ -16,17 +16,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Exit codes of env(1) and the shell, which `docker run` passes on. */
+/* The exit codes of env(1) and the shell, which `docker run` passes on. */
 #define EXIT_CANNOT_EXECUTE 126
 #define EXIT_NOT_FOUND 127
 
-/* Faults of our own, and terminal access from the background, are not the command's business. */
+/* Signals that are not passed on: our own faults, and terminal access from the background. */
 static const int kept[] = { SIGFPE,  SIGILL, SIGSEGV, SIGBUS, SIGABRT,
 			    SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU };
 
 /*
- * Exactly those of the mask, bit 0 for signal 1: libc's own calls leave out some that it keeps for
- * itself.
+ * Blocks exactly the signals of the mask, whose bit 0 is signal 1: libc's own calls leave out some
+ * that it keeps for itself.
  */
 static void block_signals(uint64_t mask, uint64_t *before)
 {
@@ -34,8 +34,8 @@ static void block_signals(uint64_t mask, uint64_t *before)
 }
 
 /*
- * What is executable and no program is a script of the shell's. `command[-1]` is there to be
- * overwritten.
+ * Executes a file. One that is executable but no program is a script for the shell. `command[-1]`
+ * may be overwritten.
  */
 static void execute_file(const char *path, char **command)
 {
@@ -47,7 +47,7 @@ static void execute_file(const char *path, char **command)
 	execv(command[-1], command - 1);
 }
 
-/* As execvp(3) of glibc; that of musl knows no scripts without "#!". */
+/* Does what glibc's execvp(3) does; musl's does not run scripts without "#!". */
 static void execute(char **command)
 {
 	const char *name = command[0], *directory = getenv("PATH"), *end;
@@ -81,11 +81,11 @@ static void run(char **command, uint64_t blocked)
 	const char *name = command[0];
 
 	/*
-	 * A process group of its own, in the foreground: Ctrl-C reaches the command and its
-	 * children only.
+	 * The command gets a process group of its own, in the foreground: Ctrl-C reaches only it
+	 * and its children.
 	 */
 	setpgid(0, 0);
-	tcsetpgrp(STDIN_FILENO, getpid()); /* fails without a terminal, which is fine */
+	tcsetpgrp(STDIN_FILENO, getpid()); /* this fails without a terminal, which is fine */
 	signal(SIGTTIN, SIG_DFL);
 	signal(SIGTTOU, SIG_DFL);
 	block_signals(blocked, NULL);

@@ -1,4 +1,4 @@
-/* Ops that end what a container leaves: its processes, its cgroups, its directories. */
+/* Ops that remove what a container leaves: its processes, its cgroups, its directories. */
 #include "play.h"
 
 #include <dirent.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REMOVE_ROUNDS 100 /* in which others may put something into what is being removed */
+#define REMOVE_ROUNDS 100 /* others may put something into a directory that is being removed */
 
 static void nap(long milliseconds)
 {
@@ -20,8 +20,8 @@ static void nap(long milliseconds)
 }
 
 /*
- * Processes that a file lists, each held by a pidfd: its number may be another one's by the time of
- * the signal.
+ * Processes that a file lists. Each is held by a pidfd: by the time of the signal, its number may
+ * be another process's.
  */
 struct batch {
 	const char *path;
@@ -32,8 +32,8 @@ struct batch {
 };
 
 /*
- * Calls `each` with every number in the file. Returns how many there are; -ENOENT, -ENODEV: the
- * cgroup has gone.
+ * Calls `each` with every number in the file. Returns how many there are, or -ENOENT or -ENODEV if
+ * the cgroup has gone.
  */
 static int each_pid(const char *path, void (*each)(struct batch *batch, int pid),
 		    struct batch *batch)
@@ -69,7 +69,9 @@ static void mark_listed(struct batch *batch, int pid)
 			batch->listed[i] = 1;
 }
 
-/* Who is listed still is who is meant: the number has been held since before this look. */
+/*
+ * A process that is still listed is the one that is meant: it has been held since before this look.
+ */
 static void kill_batch(struct batch *batch)
 {
 	memset(batch->listed, 0, sizeof(batch->listed));
@@ -95,9 +97,7 @@ static void add_to_batch(struct batch *batch, int pid)
 		kill_batch(batch);
 }
 
-/*
- * Kills until the list is empty: forks race with us, and a frozen or dying process needs its time.
- */
+/* Kills until the list is empty: processes fork meanwhile, and a frozen or dying one needs time. */
 int op_kill_cgroup(struct program *p, const struct op *op)
 {
 	struct batch batch = { .path = text(p, op, 0) };
@@ -118,8 +118,8 @@ int op_kill_cgroup(struct program *p, const struct op *op)
 }
 
 /*
- * What is below the directory, whose fd is closed then: directories alone, as in a cgroup, or files
- * too. 0 or -errno.
+ * Removes what is below the directory, and closes its fd: only directories, as in a cgroup, or
+ * files too. Returns 0 or -errno.
  */
 static int remove_below(int dir_fd, int files)
 {
@@ -185,7 +185,7 @@ int op_remove_tree(struct program *p, const struct op *op)
 			return rc;
 		if (rmdir(text(p, op, 1)) == 0 || errno == ENOENT)
 			return 0;
-		if (errno != ENOTEMPTY) /* else the last words of an exec have come in */
+		if (errno != ENOTEMPTY) /* otherwise the last words of an exec have come in */
 			return -errno;
 	}
 	return -ENOTEMPTY;

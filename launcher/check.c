@@ -1,7 +1,6 @@
 /*
- * Takes over the bytes of a program, after a look at every size, offset and kind in them: whatever
- * passes can be played without memory errors. What an argument must be, the tables in program.h
- * say.
+ * Takes over a program's bytes after checking every size, offset and kind in them: whatever passes
+ * can be played without memory errors. The tables in program.h say what an argument must be.
  */
 #include "check.h"
 

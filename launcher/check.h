@@ -3,12 +3,12 @@
 #define LIGHTER_CHECK_H
 #include "launcher.h"
 
-/* The whole of a file, whose size is the program's. NULL with errno set. */
+/* Reads a whole file, whose size is the program's. NULL with errno set. */
 uint8_t *read_program(int fd, size_t *length);
 
 /*
- * Takes over `bytes` (8-byte aligned, writable). 0, or -EPROTO for anything that is not a whole,
- * sane program.
+ * Takes over `bytes` (8-byte aligned, writable). Returns 0, or -EPROTO for anything that is not a
+ * complete, correct program.
  */
 int program_load(struct program *p, uint8_t *bytes, size_t length);
 

@@ -1,6 +1,6 @@
 /*
  * Ops that make the new process, and those that it plays itself. Between clone3(2) and execve(2)
- * nothing is allocated and only async-signal-safe calls are made.
+ * nothing is allocated, and only async-signal-safe calls are made.
  */
 #include "child.h"
 
@@ -21,14 +21,17 @@
 
 #define PATH_BYTES 4096
 
-static const char *tried; /* in the child: what execve(2) has failed for */
+static const char *tried; /* in the child: the path for which execve(2) has failed */
 
 void block_signals(uint64_t mask)
 {
 	syscall(__NR_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
-/* Where the container's caller looks, in runc's words, once nobody else is there to be told. */
+/*
+ * Reports the failure where the container's caller looks, in runc's words, when there is nobody
+ * else to report it to.
+ */
 static void say_not_executed(int error)
 {
 	const char *why = error == ENOENT || error == ELIBACC ? "no such file or directory" :
@@ -68,7 +71,7 @@ static int adopts(const struct program *p)
 	return 0;
 }
 
-/* Whether what is received on the socket comes with its sender's pid. */
+/* Sets whether messages on the socket come with their sender's pid. */
 static void tell_senders(int fd, int on)
 {
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
@@ -126,14 +129,14 @@ int op_receive(struct program *p, const struct op *op)
 
 	if (length == sizeof(record) && record.type == RECORD_RELEASED) {
 		stage.released = 1;
-		/* the launcher goes when it has read that */
+		/* the launcher goes when it has read this message */
 		sync_send(stage.sync_fd, RECORD_RELEASED, 0, 0, -1);
 	}
 	if (length == sizeof(record) &&
 	    (record.type == RECORD_TOKEN || record.type == RECORD_RELEASED))
 		return set_slot(p, op->out, fd);
 	if (stage.in_child)
-		_exit(1); /* the launcher is gone, and with it whoever wanted this process */
+		_exit(1); /* the launcher has gone, and with it whoever wanted this process */
 	if (length < 0)
 		return (int)length;
 	stage.child_failure.op_index = length == 0 ? OP_INDEX_UNKNOWN : record.op_index;
@@ -142,8 +145,8 @@ int op_receive(struct program *p, const struct op *op)
 }
 
 /*
- * In the child, once it has joined a user namespace and made its own pid namespace, which only a
- * child of its own is born into: that child goes on in its place, and is the launcher's, too.
+ * Runs in the child once it has joined a user namespace and made its own pid namespace, into which
+ * only a child of its own is born. That child replaces it, and has the same parent.
  */
 int op_rebirth(struct program *p, const struct op *op)
 {
@@ -168,8 +171,8 @@ int op_rebirth(struct program *p, const struct op *op)
 }
 
 /*
- * In the launcher: takes the child's child for the child. Who it is, in our own pid namespace, the
- * kernel says.
+ * Runs in the launcher: from here on, the child is the child's child. The kernel tells its pid in
+ * our own pid namespace.
  */
 int op_adopt(struct program *p, const struct op *op)
 {
@@ -206,20 +209,20 @@ int op_adopt(struct program *p, const struct op *op)
 		;
 	stage.child = sender.pid;
 	set_slot(p, op->out, stage.child);
-	/* before it sends a fd, for which sync_receive has room only by itself */
+	/* before the child sends an fd: sync_receive has room for nothing else then */
 	tell_senders(stage.sync_fd, 0);
 	return sync_send(stage.sync_fd, RECORD_TOKEN, 0, 0, -1);
 }
 
 static void end_by(int signal)
 {
-	(void)signal; /* of which a test makes nothing */
+	(void)signal; /* unused in a test */
 	_exit(128 + signal);
 }
 
 /*
- * The first process of a pid namespace would not hear of them: one that waits is to end by `kill`
- * as any other.
+ * Lets signals end a waiting process. The first process of a pid namespace would not get them, but
+ * `kill` must end it as any other.
  */
 static void end_by_signals(void)
 {
@@ -230,7 +233,7 @@ static void end_by_signals(void)
 		if (sigaction(ending[i], NULL, &action) < 0 || action.sa_handler != SIG_DFL)
 			continue;
 		action.sa_handler = end_by;
-		sigaction(ending[i], &action, NULL); /* until execve(2) */
+		sigaction(ending[i], &action, NULL); /* this lasts until execve(2) */
 	}
 }
 
@@ -248,8 +251,8 @@ int op_await(struct program *p, const struct op *op)
 }
 
 /*
- * Calls `try` with each path of the NULL-terminated vector at `entry` until one is not missing or
- * closed to us.
+ * Calls `try` with each path of the NULL-terminated vector at `entry`, until one is neither missing
+ * nor forbidden.
  */
 static int first_path(const struct program *p, const uint8_t *entry,
 		      int (*try)(const char *path, void *arg), void *arg)
@@ -302,14 +305,13 @@ static int try_execve(const char *path, void *arg)
 		tried = path;
 	if (errno != ENOENT)
 		return -errno;
-	/* It is there, then: what is missing is its interpreter. */
+	/* The file exists, so its interpreter is missing. */
 	return try_access(path, NULL) == 0 ? -ELIBACC : -ENOENT;
 }
 
 /*
- * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed wins, as
- * with execvp(3): a path that is not there is passed over, and EACCES is reported only if none was
- * executed.
+ * arg = { paths, argv, env }, NULL-terminated vectors. The first path that can be executed is, as
+ * with execvp(3): a missing one is skipped, and EACCES is reported only if none was executed.
  */
 int op_execute(struct program *p, const struct op *op)
 {
@@ -319,7 +321,10 @@ int op_execute(struct program *p, const struct op *op)
 	argument(p, op, 2, &vectors[1]);
 	if (!stage.in_child)
 		return -EPROTO;
-	/* Changing ids cleared the parent-death signal for a moment: did the launcher die in it? */
+	/*
+	 * Changing ids cleared the parent-death signal for a moment: the launcher may have died in
+	 * it.
+	 */
 	if (!stage.released && sync_send(stage.sync_fd, RECORD_EXECUTING, 0, 0, -1) < 0)
 		_exit(1);
 	return first_path(p, p->blob + op->arg[0], try_execve, vectors);
@@ -335,7 +340,7 @@ int op_drop_bounding(struct program *p, const struct op *op)
 	return 0;
 }
 
-/* A user namespace lives as long as a process in it, or a fd of it. */
+/* Keeps a user namespace alive: it lives as long as a process in it, or an fd of it. */
 static void stay(pid_t parent) __attribute__((noreturn));
 static void stay(pid_t parent)
 {
@@ -346,7 +351,8 @@ static void stay(pid_t parent)
 }
 
 /*
- * arg = { uid map, length, gid map, length, procfs }: a fd of a new user namespace with these maps.
+ * arg = { uid map, length, gid map, length, procfs }. Opens an fd of a new user namespace with
+ * these maps.
  */
 int op_user_namespace(struct program *p, const struct op *op)
 {

@@ -4,13 +4,14 @@
 #include "play.h"
 
 /*
- * Exactly those of the mask, bit 0 for signal 1. libc's own call leaves out some that it keeps for
- * itself.
+ * Blocks exactly the signals of the mask, whose bit 0 is signal 1. libc's own call leaves out some
+ * that it keeps for itself.
  */
 void block_signals(uint64_t mask);
 
 /*
- * Before the clone: what `offerFd` needs, if it is among the child's ops (forward.c). 0 or -errno.
+ * Prepares, before the clone, what `offerFd` needs if it is among the child's ops (forward.c).
+ * Returns 0 or -errno.
  */
 int make_letterbox(const struct program *p);
 

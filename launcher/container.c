@@ -1,4 +1,4 @@
-/* Ops on a container that is there already: what a command of the OCI runtime does to it. */
+/* Ops on an existing container: what a command of the OCI runtime does to it. */
 #include "play.h"
 
 #include <errno.h>
@@ -15,17 +15,17 @@
 #include <unistd.h>
 
 /*
- * Fields 9, 22 and 31 of proc_pid_stat(5) counted from field 3, which is behind the last
- * parenthesis of the name.
+ * Fields 9, 22 and 31 of proc_pid_stat(5), counted from field 3, which follows the last parenthesis
+ * of the name.
  */
 enum { FLAGS_FIELD = 6, START_TIME_FIELD = 19, PENDING_FIELD = 28 };
-#define PF_EXITING 0x4 /* of the flags: linux/sched.h */
-#define DYING_TIMEOUT_MS 1000 /* what is being killed may have much to let go of */
+#define PF_EXITING 0x4 /* one of the flags; linux/sched.h */
+#define DYING_TIMEOUT_MS 1000 /* a process that is being killed may have much to free */
 
 enum { ENDED, DYING, LIVES };
 
 /*
- * Its values behind the name, of which the state is given; 1, 0 if there is no such process, or
+ * Reads the state and the values that follow it. Returns 1, 0 if there is no such process, or
  * -errno.
  */
 static int read_stat(int pid, char *state, uint64_t values[PENDING_FIELD + 1])
@@ -60,7 +60,7 @@ static int read_stat(int pid, char *state, uint64_t values[PENDING_FIELD + 1])
 	return 1;
 }
 
-/* Of that process; a zombie has ended. Or -errno. */
+/* Whether that process lives; a zombie has ended. Or -errno. */
 static int read_life(int pid, uint64_t start_time)
 {
 	uint64_t values[PENDING_FIELD + 1];
@@ -76,7 +76,7 @@ static int read_life(int pid, uint64_t start_time)
 		       LIVES;
 }
 
-/* TEXT pid TEXT, and where there is a third one, start time TEXT. */
+/* Writes TEXT pid TEXT and, if there is a third text, the start time and TEXT. */
 static int write_process(int fd, int pid, const char *const texts[3])
 {
 	uint64_t values[PENDING_FIELD + 1];
@@ -102,8 +102,8 @@ int op_write_process(struct program *p, const struct op *op)
 }
 
 /*
- * 1: there is that process, and it has not ended. 0: there is not. -errno. If it `ends`, and has
- * been killed, waits for that.
+ * Returns 1 if that process exists and has not ended, 0 if not, or -errno. With `ends`, waits for
+ * the end of one that has been killed.
  */
 static int process_lives(int pid, uint64_t start_time, int ends)
 {
@@ -111,7 +111,7 @@ static int process_lives(int pid, uint64_t start_time, int ends)
 	struct pollfd end = { fd, POLLIN, 0 };
 	int life = read_life(pid, start_time);
 
-	if (life == LIVES && ends) /* between its taking the signal and its exit neither shows */
+	if (life == LIVES && ends) /* between taking the signal and exiting, neither shows */
 		life = read_life(pid, start_time);
 	if (life == DYING && fd >= 0) {
 		poll(&end, 1, DYING_TIMEOUT_MS);
@@ -131,7 +131,7 @@ int op_check_process(struct program *p, const struct op *op)
 	return lives == (op->arg[2] != 0) ? set_slot(p, op->out, 1) : lives ? -EBUSY : -ESRCH;
 }
 
-/* 0 if the file begins with the text, else -EBUSY or -errno. */
+/* Returns 0 if the file begins with the text, otherwise -EBUSY or -errno. */
 static int check_text(const char *path, const void *text, size_t length)
 {
 	char found[64];
@@ -157,13 +157,13 @@ int op_check_text(struct program *p, const struct op *op)
 	return check_text(text(p, op, 0), text(p, op, 1), op->arg[2]);
 }
 
-/* Waits until nobody has the FIFO, which is open for writing, open for reading any more. */
+/* Waits until nobody has the FIFO open for reading; our fd is open for writing. */
 static int await_readers_gone(int fd, int timeout_ms)
 {
 	struct pollfd writing = { .fd = fd };
 	int ready;
 
-	do { /* POLLERR comes unasked */
+	do { /* POLLERR is always reported */
 		ready = poll(&writing, 1, timeout_ms);
 	} while (ready < 0 && errno == EINTR);
 	return ready < 0 ? -errno : ready == 0 ? -ETIMEDOUT : 0;
@@ -193,22 +193,22 @@ static void pass_signals_on(int signal_fd, int connection)
 		uint8_t frame[FRAME_BYTES + 4] = { FRAME_SIGNAL, [7] = 4 };
 
 		memcpy(frame + FRAME_BYTES, &info.ssi_signo, 4);
-		/* if it is gone, so is the process */
+		/* if the supervisor has gone, so has the process */
 		send(connection, frame, sizeof(frame), MSG_NOSIGNAL);
 	}
 }
 
-/* What a supervisor says: the beginning of a frame. */
+/* A supervisor's message: the beginning of a frame. */
 struct heard {
 	uint8_t kind;
 	uint32_t length, words[3];
 };
 
-/* What has come from it and is not taken yet. */
+/* Bytes that have come from the supervisor and have not been taken yet. */
 static uint8_t inbox[FRAME_BYTES + EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t inbox_length;
 
-/* 1; 0 if no whole frame is there; -EPROTO if there will be none. */
+/* Takes a whole frame: 1; 0 if there is none yet; -EPROTO if there will be none. */
 static int take_frame(struct heard *heard)
 {
 	size_t end;
@@ -231,8 +231,8 @@ static int take_frame(struct heard *heard)
 }
 
 /*
- * Its next frame: 1; 0 if it has gone; -errno. Signals are passed on meanwhile; where they are not,
- * EINTR: there is one.
+ * Waits for the supervisor's next frame: 1; 0 if it has gone; -errno. Passes signals on meanwhile
+ * or, if it must not, returns -EINTR when there is one.
  */
 static int hear(int connection, int signal_fd, int passes_on, struct heard *heard)
 {
@@ -261,9 +261,9 @@ static int hear(int connection, int signal_fd, int passes_on, struct heard *hear
 }
 
 /*
- * The pid of its process, once that waits to be started, or if `start`: is started; 0 if the
- * supervisor has gone then, and nobody knows. ECANCELED: it says that it could not be. EINTR: one
- * of the signals is there, and stays.
+ * Waits until the supervisor's process waits for its start or, with `start`, starts it. Returns its
+ * pid, or 0 if the supervisor has gone and nobody knows. ECANCELED: the supervisor says that the
+ * start failed. EINTR: one of the signals is pending, and stays so.
  */
 static int await_start(int connection, int start, uint64_t ending)
 {
@@ -275,7 +275,7 @@ static int await_start(int connection, int start, uint64_t ending)
 	if (signal_fd < 0)
 		return signal_fd;
 	if (start)
-		/* if it has gone, that is what we hear */
+		/* if the supervisor has gone, hear() says so */
 		send(connection, request, sizeof(request), MSG_NOSIGNAL);
 	while ((rc = hear(connection, signal_fd, 0, &heard)) > 0)
 		if (heard.kind == (start ? FRAME_STARTED : FRAME_CREATED) ||
@@ -294,7 +294,7 @@ int op_await_start(struct program *p, const struct op *op)
 	return pid < 0 ? pid : set_slot(p, op->out, pid);
 }
 
-/* Until it has gone. ECHILD: it did not say how its process ended. */
+/* Waits until the supervisor has gone. ECHILD: it did not say how its process ended. */
 static int await_exit(int connection, uint64_t signals)
 {
 	int signal_fd = open_signals(signals);
@@ -310,7 +310,7 @@ static int await_exit(int connection, uint64_t signals)
 			code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 		}
 	close(signal_fd);
-	close(connection); /* nobody who is executed later has it */
+	close(connection); /* no program that is executed later must have it */
 	return rc < 0 ? rc : code;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Copies what lies below a mount point into the fresh file system that will cover it (the mount
+ * Copies what lies below a mount point into the new file system that will cover it (the mount
  * option tmpcopyup). The source may be a volume that another container changes meanwhile:
- * everything is opened by name in an open directory, without following links, and looked at again
+ * everything is opened by name in an open directory, without following links, and checked again
  * once it is open; sizes and counts have bounds. Allocates nothing: this runs between clone3(2) and
  * execve(2).
  */
@@ -22,7 +22,7 @@
 
 static uint32_t copied;
 
-/* What tmpfs does not take, or this user may not set, is left out. */
+/* Copies xattrs, except those that tmpfs does not take or this user may not set. */
 static int copy_xattrs(int from, int to)
 {
 	static char names[65536], value[65536]; /* the kernel's own limits */
@@ -46,7 +46,10 @@ static int copy_xattrs_and_times(int from, int to, const struct stat *st)
 	return rc < 0 ? rc : futimens(to, times) < 0 ? -errno : 0;
 }
 
-/* The order matters: a change of owner clears set-id bits and file capabilities. */
+/*
+ * Copies owner, mode and so on. The order matters: a change of owner clears set-id bits and file
+ * capabilities.
+ */
 static int copy_metadata(int from, int to, const struct stat *st)
 {
 	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
@@ -88,7 +91,7 @@ static int copy_bytes(int source, int target, off_t size)
 		if (length < 0)
 			return -errno;
 		if (length == 0)
-			return 0; /* it became shorter */
+			return 0; /* the file became shorter */
 		size -= length;
 	}
 	return 0;
@@ -96,7 +99,7 @@ static int copy_bytes(int source, int target, off_t size)
 
 static int copy_file(int from, int to, const char *name)
 {
-	/* O_NONBLOCK: it may have become a FIFO. */
+	/* O_NONBLOCK: the file may have become a FIFO. */
 	int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC),
 	    target, rc;
 	struct stat st;
@@ -116,7 +119,7 @@ static int copy_file(int from, int to, const char *name)
 	return rc;
 }
 
-/* Symbolic links, FIFOs, sockets and devices; in a user namespace devices are EPERM. */
+/* Copies symbolic links, FIFOs, sockets and devices; in a user namespace devices are EPERM. */
 static int copy_special(int from, int to, const char *name, const struct stat *st)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
@@ -137,7 +140,7 @@ static int copy_special(int from, int to, const char *name, const struct stat *s
 	}
 	if (fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	/* nobody but us sees `to` */
+	/* nobody else sees `to` */
 	if (!S_ISLNK(st->st_mode) && fchmodat(to, name, st->st_mode & 07777, 0) < 0)
 		return -errno;
 	return utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
@@ -178,8 +181,8 @@ static int copy_children(int from, int to, int depth)
 }
 
 /*
- * From the directory behind `from` (O_PATH will do) to that behind `to`, which has its mode
- * already. 0 or -errno.
+ * Copies from directory `from` (O_PATH will do) to directory `to`, which has its mode already.
+ * Returns 0 or -errno.
  */
 static int copy_up(int from, int to, int with_owner)
 {

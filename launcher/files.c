@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define PATH_BYTES 4096
-#define MAX_SYMLINKS 40 /* as the kernel's own limit */
+#define MAX_SYMLINKS 40 /* the kernel's own limit */
 
 int write_once(int dir, const char *path, const void *data, size_t length)
 {
@@ -56,7 +56,7 @@ int numbered_path(char *path, size_t room, const char *prefix, int value, const 
 }
 
 /*
- * arg = { prefix, pid slot, suffix, data, length, dir fd }: writes to the file PREFIX pid SUFFIX
+ * arg = { prefix, pid slot, suffix, data, length, dir fd }. Writes to the file PREFIX pid SUFFIX
  * under dir.
  */
 int op_write_by_pid(struct program *p, const struct op *op)
@@ -89,7 +89,7 @@ static int open_in_root(int root, const char *path, uint64_t flags, uint64_t res
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* A dangling link: its text takes the place of the component path[start, end). */
+/* Replaces the component path[start, end), a dangling link, by the link's text. */
 static int follow_link(int parent, const char *name, char *path, size_t start, size_t end)
 {
 	char link[PATH_BYTES];
@@ -106,8 +106,8 @@ static int follow_link(int parent, const char *name, char *path, size_t start, s
 }
 
 /*
- * The deepest directory above the path's last component that is there; *end is where its own path
- * ends. The root if none is.
+ * Finds the deepest existing directory above the path's last component, or the root if there is
+ * none; *end is where its own path ends.
  */
 static int deepest_directory(int root, char *path, uint64_t resolve, size_t *end)
 {
@@ -131,7 +131,7 @@ static int deepest_directory(int root, char *path, uint64_t resolve, size_t *end
 
 /*
  * Makes what is missing of the path, one component at a time, each in a directory that was itself
- * opened in the root: no symlink, also one that appears meanwhile, leads out. Returns an fd, or
+ * opened in the root: no symlink leads out, not even one that appears meanwhile. Returns an fd, or
  * -EAGAIN if a link has changed the path.
  */
 static int make_target(int root, char *path, uint64_t type, uint64_t resolve)

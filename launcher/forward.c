@@ -1,6 +1,6 @@
 /*
- * A fd of the child's that it can tell nobody of by system calls, because a filter decides over
- * those already: its number goes through a page that child and launcher share, and the answer comes
+ * Passes on an fd that the child cannot report by system calls, because a filter already decides
+ * over those: its number goes through a page that child and launcher share, and the answer comes
  * back there.
  */
 #include "child.h"
@@ -40,7 +40,10 @@ int make_letterbox(const struct program *p)
 	return -errno;
 }
 
-/* arg = { fd }: offers it to the forwarder, and waits for that. No system call may be made here. */
+/*
+ * arg = { fd }. Offers it to the forwarder and waits until that has it. No system call may be made
+ * here.
+ */
 int op_offer_fd(struct program *p, const struct op *op)
 {
 	int fd = p->slots[op->arg[0]];
@@ -54,7 +57,7 @@ int op_offer_fd(struct program *p, const struct op *op)
 	return -(int)(answer - 1);
 }
 
-/* The text of op_forward_fd over `socket`, with `passed`. */
+/* Sends the text of op_forward_fd over `socket`, with `passed`. */
 static int send_state(const struct program *p, const struct op *op, int socket, int passed)
 {
 	char pid[16];
@@ -85,14 +88,14 @@ static int send_state(const struct program *p, const struct op *op, int socket, 
 	control.header.cmsg_type = SCM_RIGHTS;
 	control.header.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&control.header), &passed, sizeof(int));
-	/* whoever does not read keeps no container waiting */
+	/* somebody who does not read keeps no container waiting */
 	sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent == total ? 0 : -EMSGSIZE;
 }
 
 /*
- * A process of its own: waits for the offer, for as long as the child lives; takes the fd out of
- * the child; sends it.
+ * Runs in a process of its own: waits for the offer as long as the child lives, takes the fd out of
+ * the child, and sends it.
  */
 static void forward(const struct program *p, const struct op *op, int pidfd)
 	__attribute__((noreturn));
@@ -113,8 +116,8 @@ static void forward(const struct program *p, const struct op *op, int pidfd)
 }
 
 /*
- * arg = { pid, socket, text, text, text }: what the child will offer is sent as TEXT pid TEXT [pid
- * TEXT] over the socket.
+ * arg = { pid, socket, text, text, text }. Starts the process that sends what the child will offer,
+ * as TEXT pid TEXT [pid TEXT], over the socket.
  */
 int op_forward_fd(struct program *p, const struct op *op)
 {

@@ -1,15 +1,17 @@
-/* What all parts of the launcher share. Format and frames: src/linux/program/format.ts. */
+/*
+ * Definitions that all parts of the launcher share. Format and frames: src/linux/program/format.ts.
+ */
 #ifndef LIGHTER_LAUNCHER_H
 #define LIGHTER_LAUNCHER_H
 #define _GNU_SOURCE
-#define _LARGEFILE64_SOURCE 1 /* musl has getdents64(2) and its struct with this only */
+#define _LARGEFILE64_SOURCE 1 /* without it, musl lacks getdents64(2) and its struct */
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "program.h"
 
-#define FRAME_BYTES 8 /* of a frame's head */
+#define FRAME_BYTES 8 /* the head of a frame */
 
 struct program {
 	struct program_header header;
@@ -18,7 +20,7 @@ struct program {
 	int slots[PROGRAM_MAX_SLOTS]; /* -1: unset */
 };
 
-/* Where a start failed. */
+/* The op at which a start failed. */
 struct failure {
 	uint32_t op_index;
 	int error;

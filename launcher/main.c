@@ -1,6 +1,6 @@
 /*
- * The launcher: checks the program that it is started with (check.c), plays it (play.c), whereby a
- * child is cloned that plays its own part up to execve(2), and then supervises that child
+ * The launcher: checks the program that it is started with (check.c), plays it (play.c), which
+ * clones a child that plays its own part up to execve(2), and then supervises that child
  * (supervise.c). It decides nothing, and parses no text but the kernel's own lists of numbers.
  */
 #include "child.h"
@@ -20,8 +20,8 @@
 #define SIGNAL_COUNT 64
 
 /*
- * The child's own account of its failure, if it left one, explains what then failed here: a message
- * to it, say.
+ * Reads the child's own report of its failure, if there is one: it explains what then failed here,
+ * such as a message to the child.
  */
 static void hear_child(void)
 {
@@ -40,8 +40,8 @@ static void hear_child(void)
 }
 
 /*
- * stdin, stdout and stderr become /dev/null, so that no fd of the program lands below 3; signals
- * are as at boot.
+ * Makes stdin, stdout and stderr /dev/null, so that no fd of the program is below 3, and sets
+ * signals as they are at boot.
  */
 static int settle(void)
 {
@@ -57,12 +57,12 @@ static int settle(void)
 	/* execve(2) keeps ignored signals ignored */
 	for (int number = 1; number <= SIGNAL_COUNT; number++)
 		syscall(__NR_rt_sigaction, number, by_default, NULL, sizeof(uint64_t));
-	/* the supervisor is told by signalfd(2); only SIGKILL ends it */
+	/* the supervisor gets signals by signalfd(2); only SIGKILL ends it */
 	block_signals(~(uint64_t)0);
 	fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
 	umask(0);
 	setsid();
-	prctl(PR_SET_NAME, "lighter"); /* instead of the number of the fd we were executed from */
+	prctl(PR_SET_NAME, "lighter"); /* not the number of the fd it was executed from */
 	/*
 	 * Until execve, nobody in a namespace that we enter may read our memory or fds through
 	 * /proc.
@@ -72,7 +72,9 @@ static int settle(void)
 	return chdir("/") < 0 ? -errno : 0;
 }
 
-/* The end of a program that makes no process: how it went is written to LISTEN_FD, a file then. */
+/*
+ * Ends a program that makes no process: the result is written to LISTEN_FD, which is a file then.
+ */
 static void report(struct program *p, struct failure failure) __attribute__((noreturn));
 static void report(struct program *p, struct failure failure)
 {
@@ -84,10 +86,10 @@ static void report(struct program *p, struct failure failure)
 }
 
 /*
- * In the place of the process that began a container, and goes on here: the same process, with its
- * stdio and its environment. It ends with the container's code. Where something is not as it should
- * be, clean-up executes who can say so, or does better: in this process, but where the code is
- * known already. Signals stay blocked: what is begun is finished.
+ * Goes on in the place of the process that began a container: the same process, with its stdio and
+ * environment. It ends with the container's exit code. If anything goes wrong, clean-up executes a
+ * program in this process that can report it or do better, unless the exit code is known already.
+ * Signals stay blocked: what is begun is finished.
  */
 static void stand_in(struct program *p) __attribute__((noreturn));
 static void stand_in(struct program *p)

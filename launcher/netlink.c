@@ -1,6 +1,6 @@
 /*
- * Requests over netlink(7). The kernel has done what a message asks, or not, when sendto(2)
- * returns, and what it says of it waits to be received: so nothing here blocks.
+ * Requests over netlink(7). When sendto(2) returns, the kernel has done what a message asks, or
+ * not, and its answer waits to be received: so nothing here blocks.
  */
 #include "play.h"
 
@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ANSWER_BYTES 16384 /* all that the kernel tells of a link is some 2 KiB */
+#define ANSWER_BYTES 16384 /* all that the kernel says of a link is some 2 KiB */
 
 /*
- * One datagram of answers: the first error, or 0. The index of a link that was asked for goes to
- * *link.
+ * Reads one datagram of answers and returns the first error, or 0. The index of a link that was
+ * asked for goes to *link.
  */
 static int read_answers(const uint8_t *bytes, size_t length, int *link)
 {
@@ -44,9 +44,9 @@ static int read_answers(const uint8_t *bytes, size_t length, int *link)
 }
 
 /*
- * All of the messages in one datagram, from a socket of the network namespace that we are in. A
- * container's root may be in there too, and sends what looks like answers: a connected socket gets
- * the kernel's alone, and what came before it was connected is passed over.
+ * Sends all of the messages in one datagram, from a socket of the current network namespace. A
+ * container's root may be in there too, and send what looks like answers: a connected socket gets
+ * only the kernel's, and what came before it was connected is ignored.
  */
 static int netlink_request(int protocol, const void *messages, size_t length, int *link)
 {

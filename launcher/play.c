@@ -1,8 +1,8 @@
 /*
- * Plays the ops of a program that has passed the checks: the first that fails ends it. Here are the
- * ops on system calls and slots; those on the new process are in child.c and forward.c, on files in
- * files.c and copy.c, on networks in netlink.c, on what a container leaves in cgroup.c, and on one
- * that is there in container.c.
+ * Plays the ops of a program that has passed the checks, up to the first that fails. Ops on system
+ * calls and slots are here; those on the new process are in child.c and forward.c, on files in
+ * files.c and copy.c, on networks in netlink.c, on what a container leaves in cgroup.c, and on an
+ * existing container in container.c.
  */
 #include "play.h"
 
@@ -101,8 +101,8 @@ static int play_op(struct program *p, const struct op *op)
 	int rc;
 
 	/*
-	 * Skipped, or failed in a tolerated way: then its slot is unset, whatever an earlier op had
-	 * put there.
+	 * The op was skipped, or failed in a tolerated way: its slot is unset, whatever an earlier
+	 * op had put there.
 	 */
 	set_slot(p, op->out, -1);
 	if ((op->guard != NO_SLOT && !is_set(p, op->guard)) ||

@@ -1,30 +1,32 @@
-/* Plays a program, and what its ops share. */
+/* How a program is played, and what its ops share. */
 #ifndef LIGHTER_PLAY_H
 #define LIGHTER_PLAY_H
 #include "check.h"
 
-/* The state of play, apart from the program's slots. */
+/* The state while a program plays, apart from its slots. */
 extern struct stage {
-	int sync_fd; /* to the other side; -1 until the clone */
-	pid_t child; /* 0 until the clone; in the child too */
+	int sync_fd; /* leads to the other side; -1 until the clone */
+	pid_t child; /* 0 until the clone; set in the child, too */
 	int in_child;
 	int released; /* in the child: the launcher has gone, as it said it would */
 	/* filled when a receive in the launcher finds that the child failed */
 	struct failure child_failure;
 } stage;
 
-/* Stops at the first op that fails; its index goes to *failed. 0, or that op's -errno. */
+/*
+ * Plays ops up to the first that fails, whose index goes to *failed. Returns 0, or that op's
+ * -errno.
+ */
 int play(struct program *p, uint32_t first, uint32_t count, uint32_t *failed);
 
-/* Goes on after a failure: the engine's own clean-up finds the rest. */
+/* Plays the clean-up ops. Goes on after a failure: the engine's own clean-up finds the rest. */
 void play_cleanup(struct program *p);
 
 /*
- * For ops. The value of an argument as the kernel takes it: an unset slot is EBADF, as a closed fd
- * would be.
+ * The value of an argument as the kernel takes it: an unset slot is EBADF, as a closed fd would be.
  */
 int argument(const struct program *p, const struct op *op, int k, uint64_t *value);
 const char *text(const struct program *p, const struct op *op, int k);
-int set_slot(struct program *p, uint64_t slot, int value); /* 0 */
+int set_slot(struct program *p, uint64_t slot, int value); /* returns 0 */
 
 #endif

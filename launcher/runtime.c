@@ -1,8 +1,8 @@
 /*
  * The OCI runtime's `start`, `kill`, `delete` and `state`, as far as they were compiled when their
- * container was created (src/oci/later.ts): the program that is kept for the command is played
- * here, in place of a start of Bun. Whatever is unusual, or fails, is left to `lighter` beside this
- * file, which does the command from its beginning.
+ * container was created (src/oci/later.ts): plays the program that is kept for the command, which
+ * saves starting Bun. Anything unusual, or that fails, is left to `lighter` beside this file, which
+ * does the command from its beginning.
  */
 #include "play.h"
 
@@ -45,7 +45,7 @@ static int is_id(const char *text)
 		       strlen(text);
 }
 
-/* Only what callers usually say. 0: something else was said. */
+/* Reads what callers usually say. Returns 0 for anything else. */
 static int parse(struct command *command, char **argv)
 {
 	const char *format = "text";
@@ -71,7 +71,7 @@ static int parse(struct command *command, char **argv)
 	for (; argv[at]; at++) {
 		if (is_delete && (strcmp(argv[at], "--force") == 0 || strcmp(argv[at], "-f") == 0))
 			/*
-			 * which means nothing for one that has stopped, and others are not deleted
+			 * this means nothing for a stopped container, and others are not deleted
 			 * here
 			 */
 			continue;
@@ -89,7 +89,7 @@ static int parse(struct command *command, char **argv)
 	return command->root && command->id && is_id(command->id) && is_id(command->name);
 }
 
-/* 0 for one that `lighter` knows, perhaps. */
+/* The number of a signal, or 0 for a text that `lighter` may know. */
 static int signal_number(const char *text)
 {
 	static const struct {
@@ -111,7 +111,7 @@ static int signal_number(const char *text)
 	return 0;
 }
 
-/* 0 if all of it has been done. */
+/* Returns 0 if everything has been done. */
 static int play_command(const struct command *command)
 {
 	static struct program program;
@@ -133,7 +133,7 @@ static int play_command(const struct command *command)
 	close(fd);
 	if (!bytes || program_load(&program, bytes, length) < 0 || program.header.init_count > 0)
 		return -1;
-	/* A log that is asked for is there, empty or not. */
+	/* A log that is asked for must exist, even if it is empty. */
 	if (command->log && *command->log &&
 	    open(command->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) < 0)
 		return -1;
@@ -142,8 +142,8 @@ static int play_command(const struct command *command)
 }
 
 /*
- * `lighter` is where this file is, however it was called. Not by way of /proc: others may have
- * mounted something there.
+ * Executes `lighter`, which is beside this file, whatever its caller's name for that is. Does not
+ * look through /proc: others may have mounted something there.
  */
 static void run_lighter(char **argv) __attribute__((noreturn));
 static void run_lighter(char **argv)
@@ -154,7 +154,7 @@ static void run_lighter(char **argv)
 
 	if (slash) {
 		memcpy(slash + 1, "lighter", sizeof("lighter"));
-		/* The name that it goes by: src/oci/version.ts. */
+		/* The name under which it was called: src/oci/version.ts. */
 		argv[0] = (char *)(uintptr_t)(strcmp(name ? name + 1 : called, "runc") == 0 ?
 						      "runc" :
 						      "lighter-runtime");

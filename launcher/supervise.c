@@ -1,6 +1,6 @@
 /*
- * Stays as the parent of the played program's child: moves its output to the log file and to
- * attached clients, and clients' input to it; answers requests on the unix socket; when the child
+ * Stays as the parent of the played program's child. Moves its output to the log file and to
+ * attached clients, and clients' input to it; answers requests on the unix socket. When the child
  * ends, writes the exit record durably, tells everyone, plays the clean-up ops and goes. Frames and
  * the exit record: see src/linux/program/format.ts.
  *
@@ -30,35 +30,35 @@
 #include "files.h"
 #include "sync.h"
 
-/* three quarters of a pipe; two of these are a part of the megabyte that we may take */
+/* three quarters of a pipe; two of these use part of the megabyte that we may take */
 #define CHUNK_BYTES 49152
 #define LINE_BYTES 16384 /* a longer line becomes several log entries, as with Docker */
-/* Room for one log entry at its worst, when every byte becomes six. */
+/* The room for one log entry at its worst, when every byte becomes six. */
 #define ENTRY_BYTES(length) (6 * (length) + 128)
 #define PATH_BYTES 4096
 #define LOG_ENDING_BYTES 16 /* ".999.gz" */
-/* of both streams: a pipe has a megabyte at most, unless its owner is privileged */
+/* for both streams: a pipe has a megabyte at most, unless its owner is privileged */
 #define TAIL_BYTES (2 << 20)
 #define MAX_CLIENTS 1024 /* more than the engine attaches (ATTACHED_CLIENTS_MAX) */
 #define PART_MS 200 /* for clients that do not close when we do */
-#define RELEASE_MS 1000 /* for a process that may be frozen to say that it goes on by itself */
-/* how long clients are waited for that do not take what was said at the end */
+#define RELEASE_MS 1000 /* for a process, which may be frozen, to say that it runs by itself now */
+/* how long the end waits for clients that do not take the last output */
 #define FLUSH_MS 60000
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
 struct client {
 	int fd;
-	/* gets the output: fd, or the socket that came with the word that output may begin */
+	/* where output goes: fd, or the socket that came with the byte that starts output */
 	int output_fd;
 	uint8_t kind, mask;
-	uint8_t gone; /* has closed its side: only what it sent for stdin still counts */
-	uint8_t taken; /* bit i: has had all of streams[i]'s chunk */
-	int8_t current; /* the stream whose chunk is half-way out, IN_TAIL, or -1 */
+	uint8_t gone; /* it has closed its side: only what it sent for stdin still counts */
+	uint8_t taken; /* bit i: it has had all of streams[i]'s chunk */
+	int8_t current; /* the stream whose chunk is half sent, IN_TAIL, or -1 */
 	uint8_t in_length;
 	uint8_t in[24];
-	uint32_t sent; /* bytes of the current chunk that are out */
-	uint32_t tail_at; /* of the next frame of the tail */
+	uint32_t sent; /* bytes of the current chunk that were sent */
+	uint32_t tail_at; /* the position of the next frame in the tail */
 };
 
 enum { IN_TAIL = 2 };
@@ -66,10 +66,10 @@ enum { IN_TAIL = 2 };
 struct stream {
 	int fd;
 	uint8_t mask; /* ATTACH_STDOUT or ATTACH_STDERR */
-	uint32_t length; /* of frame, header included; 0: empty */
+	uint32_t length; /* the length of frame, header included; 0: empty */
 	uint32_t line_length;
 	uint8_t frame[FRAME_BYTES + CHUNK_BYTES];
-	uint8_t line[LINE_BYTES]; /* the start of a line that has not ended yet */
+	uint8_t line[LINE_BYTES]; /* the beginning of a line that has not ended yet */
 };
 
 enum state { STARTING, CREATED, STARTED, EXITED };
@@ -79,16 +79,16 @@ static enum state state;
 static pid_t init_pid;
 static int sync_fd, executing, init_reaped;
 static int stdin_fd = -1, terminal_fd = -1, terminal_peer_fd = -1;
-/* the child is still to send it: until then input stays with the clients */
+/* the child has yet to send it: until then clients keep their input */
 static int terminal_due;
 /*
- * Zeroed pages that nobody writes to take no memory: of what is large, nothing is initialized, nor
+ * Zeroed pages that nobody writes to take no memory: so large buffers are neither initialized nor
  * cleared later.
  */
 static struct stream streams[2];
 static struct client clients[MAX_CLIENTS];
 static int client_count;
-/* frames that were read at the end, while clients had not taken the chunks before them */
+/* frames read at the end, while clients had not taken the chunks before them */
 static uint8_t tail[TAIL_BYTES];
 static uint32_t tail_length;
 static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
@@ -99,8 +99,8 @@ static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
 static struct {
-	int fd; /* -1 where it could not be opened */
-	int wanted; /* has a path */
+	int fd; /* -1 if it could not be opened */
+	int wanted; /* it has a path */
 	uint64_t size;
 	size_t length;
 	uint8_t buffer[ENTRY_BYTES(LINE_BYTES)];
@@ -151,7 +151,10 @@ static void log_open(void)
 	logfile.size = logfile.fd >= 0 && fstat(logfile.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-/* `number` is that of a rotated file, 0 of none. Long paths have no log: see open_streams. */
+/*
+ * The log's path, or that of the rotated file `number` if that is not 0. Long paths have no log:
+ * see open_streams.
+ */
 static const char *log_path(char into[PATH_BYTES], uint32_t number, const char *ending)
 {
 	const char *path = program_string(program, program->header.log_path);
@@ -164,8 +167,8 @@ static const char *log_path(char into[PATH_BYTES], uint32_t number, const char *
 }
 
 /*
- * What was current becomes the first rotated file. The engine makes a ".gz" of each when it comes
- * to it, and then there are both.
+ * Makes the current file the first rotated file. The engine later makes a ".gz" of each, and for a
+ * while both exist.
  */
 static void shift_rotated(const char *was_current)
 {
@@ -186,9 +189,9 @@ static void shift_rotated(const char *was_current)
 static void tell_rotated(void);
 
 /*
- * Whoever has the lock of the current file counts on all names for a moment: then it happens with
- * the next output. There is a current file at every moment, and it is locked from before it is that
- * until all have their names.
+ * Rotates the log. Somebody who has the lock of the current file counts on all names for a moment:
+ * then the rotation waits for the next output. There is a current file at every moment, and it is
+ * locked from before it becomes that until all have their names.
  */
 static void log_rotate(void)
 {
@@ -204,14 +207,14 @@ static void log_rotate(void)
 		return;
 	log_path(path, 0, "");
 	if (access(log_path(next, 0, ".next"), F_OK) == 0)
-		shift_rotated(next); /* was current: whoever was before us was killed in here */
+		shift_rotated(next); /* a launcher was killed during a rotation */
 	fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd >= 0 && flock(fd, LOCK_EX) == 0 &&
 	    renameat2(AT_FDCWD, next, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
 		shift_rotated(next);
 		flock(fd, LOCK_UN);
 		tell_rotated();
-	} else if (fd >= 0) { /* somebody has removed the log: the next output makes it anew */
+	} else if (fd >= 0) { /* somebody has removed the log: the next output makes a new one */
 		unlink(next);
 		close(fd);
 		fd = -1;
@@ -226,7 +229,7 @@ static int is_log_full(uint64_t size)
 	return program->header.log_max_bytes && size >= program->header.log_max_bytes;
 }
 
-/* All or nothing, so that a full disk costs whole entries and never leaves half of one. */
+/* Writes all or nothing, so that a full disk costs whole entries and never leaves half of one. */
 static void log_flush(void)
 {
 	ssize_t written;
@@ -235,7 +238,7 @@ static void log_flush(void)
 		return;
 	if (logfile.fd < 0)
 		log_open();
-	/* not sooner: what was said last is to be in the current file */
+	/* not sooner: the latest output must be in the current file */
 	if (is_log_full(logfile.size)) {
 		log_rotate();
 		if (logfile.fd < 0)
@@ -264,7 +267,10 @@ static void log_text(const char *text)
 	log_bytes(text, strlen(text));
 }
 
-/* Length of the valid UTF-8 sequence at `s`, 0 if there is none. Source: RFC 3629, section 4. */
+/*
+ * The length of the valid UTF-8 sequence at `s`, or 0 if there is none. Source: RFC 3629, section
+ * 4.
+ */
 static size_t utf8_length(const uint8_t *s, size_t left)
 {
 	size_t length = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
@@ -285,7 +291,7 @@ static int is_plain(uint8_t c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-/* The inside of a JSON string, with the escapes Docker's logger uses. */
+/* Appends the inside of a JSON string, with the escapes that Docker's logger uses. */
 static void log_escaped(const uint8_t *s, size_t length)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -318,7 +324,7 @@ static void log_escaped(const uint8_t *s, size_t length)
 			log_text("\\ufffd");
 		} else if (sequence == 3 && s[i] == 0xe2 && s[i + 1] == 0x80 &&
 			   (s[i + 2] == 0xa8 || s[i + 2] == 0xa9)) {
-			/* line ends in JavaScript */
+			/* these end lines in JavaScript */
 			log_text(s[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
 			i += 2;
 		} else {
@@ -330,8 +336,8 @@ static void log_escaped(const uint8_t *s, size_t length)
 }
 
 /*
- * What comes after the text of each entry that is written now: the stream, and the time as Go
- * prints it in RFC 3339.
+ * The text after each entry that is written now: the stream, and the time as Go prints it in RFC
+ * 3339.
  */
 struct tail {
 	size_t length;
@@ -359,7 +365,7 @@ static void make_tail(struct tail *tail, const struct stream *stream)
 	tail->length = (size_t)length + 4;
 }
 
-/* One entry: a line with its newline, or a part of a line. */
+/* Writes one entry: a line with its newline, or a part of a line. */
 static void log_line(const uint8_t *line, size_t length, const struct tail *tail)
 {
 	if (logfile.length + ENTRY_BYTES(length) > sizeof(logfile.buffer))
@@ -368,7 +374,7 @@ static void log_line(const uint8_t *line, size_t length, const struct tail *tail
 	log_escaped(line, length);
 	log_bytes(tail->text, tail->length);
 	if (is_log_full(logfile.size + logfile.length))
-		log_flush(); /* so that the next entry is another file's */
+		log_flush(); /* the next entry belongs to another file */
 }
 
 static void log_chunk(struct stream *stream, const uint8_t *bytes, size_t length)
@@ -430,7 +436,7 @@ static void drop_client(int index)
 }
 
 /*
- * Small frames to a control client. One that does not read them is dropped: it can connect again.
+ * Sends a small frame to a control client. One that does not read is dropped: it can connect again.
  */
 static int tell(struct client *client, uint8_t kind, const void *payload, uint32_t length)
 {
@@ -450,8 +456,8 @@ static void tell_all(uint8_t kind, const void *payload, uint32_t length)
 }
 
 /*
- * Who has not read the last word would not read a thousand of these either, and looks for itself
- * when it reads it.
+ * Tells clients that the log was rotated. One that has not read the last notice needs no further
+ * one: when it reads that, it looks for itself.
  */
 static void tell_rotated(void)
 {
@@ -495,7 +501,7 @@ static int answer_signal(const uint8_t *payload)
 	memcpy(&number, payload, sizeof(number));
 	if (init_reaped)
 		return ESRCH;
-	/* init_pid is our unreaped child: never somebody else */
+	/* init_pid is our unreaped child, so it is nobody else's */
 	return kill(init_pid, (int)number) < 0 ? errno : 0;
 }
 
@@ -507,15 +513,15 @@ static int answer_start(void)
 		return EALREADY;
 	state = STARTING;
 	rc = sync_send(sync_fd, RECORD_TOKEN, 0, 0, -1);
-	/* it has failed while it waited: read_sync hears why, and says so */
+	/* the child failed while it waited: read_sync reports why */
 	return rc == -EPIPE ? 0 : -rc;
 }
 
 static void part(void);
 
 /*
- * Until the process has taken our word: what fails before is still a failed start, and somebody is
- * here to say so.
+ * Waits until the process has taken our word: a failure before that is still a failed start, and
+ * somebody is here to report it.
  */
 static void let_go(void)
 {
@@ -535,7 +541,7 @@ static void let_go(void)
 }
 
 /*
- * The process, which may have ended meanwhile, goes to our parent: nobody has waited for it here.
+ * Leaves the process, which may have ended meanwhile, to our parent: nobody has waited for it here.
  */
 static int answer_release(struct client *client)
 {
@@ -566,7 +572,7 @@ static void close_stdin_soon(void)
 		close_stdin();
 }
 
-/* A whole frame from a client. Returns 0 to drop the client. */
+/* Handles a whole frame from a client. Returns 0 to drop the client. */
 static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payload,
 			uint32_t length)
 {
@@ -602,11 +608,11 @@ static int handle_frame(struct client *client, uint8_t kind, const uint8_t *payl
 	return tell(client, FRAME_RESULT, &error, sizeof(error));
 }
 
-/* Frames of a client that is not attached yet. Returns 0 to drop it. */
+/* Reads frames of a client that is not attached yet. Returns 0 to drop it. */
 static int read_requests(struct client *client)
 {
 	while (client->kind != CLIENT_ATTACH) {
-		/* Never past the first frame's end: what follows an ATTACH is stdin. */
+		/* Never reads past the first frame's end: what follows an ATTACH is stdin. */
 		size_t want = client->in_length < FRAME_BYTES ? FRAME_BYTES :
 								(size_t)FRAME_BYTES + client->in[7];
 		ssize_t n = 0;
@@ -634,8 +640,8 @@ static int read_requests(struct client *client)
 }
 
 /*
- * The word that output may begin: a byte, with the socket to send it to if that is another. Returns
- * 0 until it comes.
+ * Waits for the byte that starts output, which may come with a socket to send it to. Returns 0
+ * until it comes.
  */
 static int may_send(struct client *client)
 {
@@ -651,24 +657,24 @@ static int may_send(struct client *client)
 	client->mask &= (uint8_t)~ATTACH_HOLDS_OUTPUT;
 	if (passed >= 0)
 		client->output_fd = passed;
-	return 1; /* if its socket is closed, so will sending find */
+	return 1; /* if its socket is closed, sending will find out */
 }
 
 /*
- * Its socket is closed: it takes no more output. Returns 0 to drop it, 1 if it may have left stdin
- * to be read.
+ * Handles a client's closed socket: it takes no more output. Returns 0 to drop it, 1 if there may
+ * be stdin of it to read.
  */
 static int hang_up(struct client *client)
 {
 	client->gone = 1;
-	may_send(client); /* what follows its word is stdin */
+	may_send(client); /* what follows that byte is stdin */
 	client->mask &= (uint8_t) ~(ATTACH_STDOUT | ATTACH_STDERR);
 	client->current = -1;
 	close_output(client);
 	return (client->mask & ATTACH_STDIN) != 0;
 }
 
-/* stdin from an attached client. Returns 0 to drop it. */
+/* Reads stdin from an attached client. Returns 0 to drop it. */
 static int read_input(struct client *client)
 {
 	ssize_t n;
@@ -709,8 +715,8 @@ static void write_input(void)
 }
 
 /*
- * Who has gone is still there for what it sent for stdin; not if its place is needed. Returns 0 if
- * nobody has gone.
+ * Drops a client that has gone but is kept for what it sent for stdin: its place is needed. Returns
+ * 0 if there is none.
  */
 static int make_room(void)
 {
@@ -723,8 +729,8 @@ static int make_room(void)
 }
 
 /*
- * And what those that have been accepted say of themselves: one that has said it before some output
- * misses none of that.
+ * Accepts clients, and reads what earlier ones say of themselves: a client that has said it before
+ * some output misses none of that.
  */
 static void accept_clients(void)
 {
@@ -752,7 +758,7 @@ static uint32_t frame_length(const uint8_t *frame)
 			      (uint32_t)frame[6] << 8 | frame[7]);
 }
 
-/* The next chunk this client has not had: a stream's, IN_TAIL, or -1. */
+/* The next chunk that this client has not had: a stream's, IN_TAIL, or -1. */
 static int next_chunk(struct client *client)
 {
 	for (int i = 0; i < 2; i++)
@@ -772,7 +778,7 @@ static int is_behind(struct client *client)
 	return client->kind == CLIENT_ATTACH && (client->current >= 0 || next_chunk(client) >= 0);
 }
 
-/* Sends what the client's socket takes. Returns 0 to drop it. */
+/* Sends as much as the client's socket takes. Returns 0 to drop it. */
 static int send_output(struct client *client)
 {
 	if (!may_send(client))
@@ -830,8 +836,8 @@ static void send_outputs(void)
 /* -------------------------------------------------------------------------- output of the child */
 
 /*
- * A frame of at most `room` bytes, a chunk, and into the log. Returns its length, 0: nothing. At
- * the end of the stream its fd becomes -1.
+ * Reads a chunk of at most `room` bytes into a frame, and into the log. Returns the frame's length,
+ * or 0 if there was nothing. At the end of the stream its fd becomes -1.
  */
 static uint32_t read_frame(struct stream *stream, uint8_t *frame, size_t room)
 {
@@ -856,7 +862,7 @@ static uint32_t read_frame(struct stream *stream, uint8_t *frame, size_t room)
 	return FRAME_BYTES + (uint32_t)n;
 }
 
-/* Its next chunk, if clients have taken the last one. Returns the chunk's length. */
+/* Reads the stream's next chunk if clients have taken the last one. Returns the chunk's length. */
 static uint32_t read_stream(struct stream *stream)
 {
 	if (stream->length == 0)
@@ -864,16 +870,16 @@ static uint32_t read_stream(struct stream *stream)
 	return stream->length;
 }
 
-/* 0 once it has been waited for: the number may be somebody else's by then. */
+/* The child's pid, or 0 once it has been waited for: by then the number may be somebody else's. */
 static pid_t unreaped_init(void)
 {
 	return init_reaped ? 0 : init_pid;
 }
 
 /*
- * The child's terminal: its master goes to the console socket, or is ours to serve. In the first
- * case it stays open here too, until we go: the child's session would get a SIGHUP in the middle of
- * its set-up if the receiver dropped it.
+ * Takes the child's terminal: its master goes to the console socket, or is ours to serve. In the
+ * first case it also stays open here until we go: if the receiver dropped it, the child's session
+ * would get a SIGHUP in the middle of its set-up.
  */
 static void take_terminal(int fd)
 {
@@ -893,8 +899,8 @@ static void take_terminal(int fd)
 	terminal_due = 0;
 	terminal_fd = stdin_fd = streams[0].fd = fd;
 	/*
-	 * Our own hold on the other end: the terminal does not hang up when the last process closes
-	 * it.
+	 * Our own fd of the other end: with it, the terminal does not hang up when the last process
+	 * closes it.
 	 */
 	terminal_peer_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	set_nonblocking(fd);
@@ -930,9 +936,9 @@ static void kill_and_reap(pid_t pid)
 }
 
 /*
- * The last word to every client: our side of its socket ends, and what it has sent meanwhile is
- * read. A socket closed with unread bytes is reset, and a client may then drop the answer it had
- * not read yet.
+ * Says the last word to every client: our side of its socket ends, and what it has sent meanwhile
+ * is read. A socket that is closed with unread bytes is reset, and the client may then lose the
+ * answer that it had not read yet.
  */
 static void part(void)
 {
@@ -972,8 +978,8 @@ void fail(struct program *p, pid_t init, struct failure failure)
 }
 
 /*
- * What the child says until its execve. The socket's end after RECORD_EXECUTING is the execve that
- * succeeded.
+ * Reads what the child says until its execve(2). If the socket ends after RECORD_EXECUTING,
+ * execve(2) has succeeded.
  */
 static void read_sync(void)
 {
@@ -989,7 +995,7 @@ static void read_sync(void)
 			close(sync_fd);
 			sync_fd = -1;
 			if (state == CREATED)
-				return; /* killed before its start: an end like any other */
+				return; /* killed before its start: an ordinary end */
 			if (!executing)
 				fail(program, unreaped_init(),
 				     (struct failure){ OP_INDEX_UNKNOWN, ECHILD });
@@ -1008,7 +1014,10 @@ static void read_sync(void)
 	}
 }
 
-/* temp, fsync, rename, fsync of the folder: after this returns the record survives anything. */
+/*
+ * Writes to a temporary file, fsyncs, renames, and fsyncs the folder: after this the record
+ * survives anything.
+ */
 static void write_exit_record(void)
 {
 	const char *path = program_string(program, program->header.exit_path);
@@ -1056,7 +1065,7 @@ static void make_exit_record(int status, uint64_t finished_ns)
 	exit_record_length = EXIT_HEADER_BYTES + captured;
 }
 
-/* What sending more to it waits for. */
+/* What to poll for before more is sent to a client. */
 static struct pollfd poll_output(struct client *client)
 {
 	struct pollfd none = { -1, 0, 0 };
@@ -1069,9 +1078,9 @@ static struct pollfd poll_output(struct client *client)
 }
 
 /*
- * All the child wrote is in the pipes by now: into the log, and to clients, as long as they take it
- * at once. A stream that others hold open is left when it runs dry, or when they have written more
- * than there can have been.
+ * Reads what is left. All that the child wrote is in the pipes by now: it goes into the log, and to
+ * clients as long as they take it at once. A stream that others hold open is given up when it runs
+ * dry, or when they have written more than there can have been.
  */
 static void drain_streams(void)
 {
@@ -1096,7 +1105,7 @@ static void drain_streams(void)
 	log_end(&streams[1]);
 }
 
-/* Drops those who are behind, or all others. */
+/* Drops the clients that have not had all output, or all others. */
 static void keep_clients(int behind)
 {
 	for (int i = client_count - 1; i >= 0; i--)
@@ -1124,8 +1133,8 @@ static void close_all_but_clients(void)
 }
 
 /*
- * What a client has sent meanwhile is read: see part. Returns 0 to drop it: it has all, and says no
- * more.
+ * Reads what a client has sent meanwhile: see part. Returns 0 to drop it: it has had everything,
+ * and sends no more.
  */
 static int flush_client(struct client *client, short events)
 {
@@ -1145,15 +1154,18 @@ static int flush_client(struct client *client, short events)
 	return is_behind(client) || (client->mask & ATTACH_STDIN);
 }
 
-/* In a process that holds nothing else: gives to those who are behind what they have not had. */
+/*
+ * Runs in a process that holds nothing else: sends the rest to clients that have not had
+ * everything.
+ */
 static void flush_clients(void)
 {
 	static struct pollfd fds[2 * MAX_CLIENTS];
 	uint64_t now = now_ns(), deadline = now + (uint64_t)FLUSH_MS * 1000000;
 
 	/*
-	 * One look at the clock a round: what is left of the time must not be less than nothing,
-	 * which poll(2) takes for all of it.
+	 * The clock is read once a round: a remaining time below 0 would mean "no limit" to
+	 * poll(2).
 	 */
 	for (; client_count > 0 && now < deadline; now = now_ns()) {
 		for (int i = 0; i < client_count; i++) {
@@ -1171,8 +1183,8 @@ static void flush_clients(void)
 }
 
 /*
- * Attached clients that have had all the output need not wait for the rest of the end, nor the end
- * for the others.
+ * Lets attached clients that have had all the output go: they need not wait for the rest of the
+ * end, nor the end for the others.
  */
 static void end_outputs(void)
 {
@@ -1202,7 +1214,7 @@ static void child_ended(int status)
 	uint64_t finished_ns = now_ns();
 
 	init_reaped = 1;
-	read_sync(); /* its last words may still be unread; does not return if the start failed */
+	read_sync(); /* its last words may be unread; does not return if the start failed */
 	close_stdin();
 	if (terminal_peer_fd >= 0)
 		close(terminal_peer_fd);
@@ -1216,7 +1228,7 @@ static void child_ended(int status)
 	tell_all(FRAME_EXITED, exit_record, (uint32_t)exit_record_length);
 }
 
-/* Returns 1 when the child we are here for has ended. Others are orphans that became ours. */
+/* Reaps children. Returns 1 when ours has ended; the others are orphans that became ours. */
 static int reap(void)
 {
 	int status, ended = 0;
@@ -1242,7 +1254,8 @@ static int wants_input(const struct client *client)
 }
 
 /*
- * Nobody can take over what is to be handed over, or start what is held, but whoever asked for it.
+ * Whether nobody is left who could take over a process that is to be handed over, or start one that
+ * is held: only whoever asked for it can.
  */
 static int is_unwanted_without_clients(void)
 {
@@ -1252,7 +1265,7 @@ static int is_unwanted_without_clients(void)
 
 static void poll_once(int signal_fd)
 {
-	/* of a client: its connection, where its output goes */
+	/* two for each client: its connection, and where its output goes */
 	static struct pollfd fds[POLL_CLIENTS + 2 * MAX_CLIENTS];
 	int polled_clients = client_count;
 
@@ -1275,7 +1288,10 @@ static void poll_once(int signal_fd)
 	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), -1) < 0)
 		return;
 
-	/* New clients first: one that connected before the process started must not miss a byte. */
+	/*
+	 * New clients come first: one that connected before the process started must not miss a
+	 * byte.
+	 */
 	for (int i = polled_clients - 1; i >= 0; i--) {
 		struct client *client = &clients[i];
 		short events = fds[POLL_CLIENTS + 2 * i].revents;
@@ -1287,7 +1303,7 @@ static void poll_once(int signal_fd)
 			keep = client->kind == CLIENT_ATTACH ? read_input(client) :
 							       read_requests(client);
 		if (!keep && client_count == 1 && is_unwanted_without_clients())
-			/* it hears that */
+			/* the client hears of that */
 			fail(program, unreaped_init(),
 			     (struct failure){ OP_INDEX_UNKNOWN, ECANCELED });
 		if (!keep)
@@ -1319,8 +1335,8 @@ void supervise(struct program *p, pid_t init, int sync)
 	accept_clients();
 	if (logfile.wanted)
 		/*
-		 * who follows logs looks for the file; here, while the child is at work, it costs
-		 * the start nothing
+		 * followers of the log look for the file; making it here, while the child is busy,
+		 * costs the start nothing
 		 */
 		log_open();
 	do {

@@ -1,4 +1,4 @@
-/* What the launcher is after the program has been played. */
+/* The launcher's part after the program has been played. */
 #ifndef LIGHTER_SUPERVISE_H
 #define LIGHTER_SUPERVISE_H
 #include "launcher.h"

@@ -1,4 +1,4 @@
-/* Messages with fds between the launcher and its child, and others who are connected. */
+/* Messages with fds, between the launcher and its child and on other connections. */
 #include "sync.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* All of the bytes, with a copy of passed_fd unless that is negative. */
+/* Sends all of the bytes, with a copy of passed_fd unless that is negative. */
 int send_with_fd(int fd, const void *bytes, size_t length, int passed_fd)
 {
 	struct iovec iov = { (void *)(uintptr_t)bytes, length };
@@ -32,16 +32,18 @@ int sync_send(int fd, uint32_t type, uint32_t op_index, int error, int passed_fd
 	struct record record = { type, op_index, (uint32_t)error };
 
 	/*
-	 * The child may be under its filter by now: of all calls write(2) is the one that it lets
-	 * pass. Where nobody reads any more there is no SIGPIPE: that is for streams, not for
-	 * SOCK_SEQPACKET.
+	 * The child may be under its filter by now, which certainly allows write(2). It raises no
+	 * SIGPIPE when nobody reads any more: that is for streams, not for SOCK_SEQPACKET.
 	 */
 	if (passed_fd < 0)
 		return write(fd, &record, sizeof(record)) == (ssize_t)sizeof(record) ? 0 : -errno;
 	return send_with_fd(fd, &record, sizeof(record), passed_fd);
 }
 
-/* Length, 0 at the end, or -errno. A passed fd goes to *passed_fd, else that is -1. */
+/*
+ * Receives a message. Returns its length, 0 at the end, or -errno. *passed_fd becomes the fd that
+ * came with it, or -1.
+ */
 ssize_t receive_with_fd(int fd, void *bytes, size_t length, int *passed_fd, int flags)
 {
 	struct iovec iov = { bytes, length };
@@ -58,7 +60,7 @@ ssize_t receive_with_fd(int fd, void *bytes, size_t length, int *passed_fd, int 
 
 	*passed_fd = -1;
 	/*
-	 * ECONNRESET: the other side died with something of ours unread; what it had sent comes
+	 * ECONNRESET: the other side died before it read everything of ours; what it had sent comes
 	 * next
 	 */
 	do {

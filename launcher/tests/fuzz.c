@@ -1,8 +1,8 @@
 /*
- * Loads and plays mutated programs with no kernel behind them: every system call of an op is
- * answered here, from a seeded generator. Whatever the bytes are, loading gives 0 or -EPROTO and
- * playing 0 or -errno; the address and undefined-behaviour sanitizers watch every access, and the
- * answering side reads all that the kernel would read.
+ * Loads and plays mutated programs without a kernel: every system call of an op is answered here,
+ * from a seeded generator. Whatever the bytes are, loading gives 0 or -EPROTO and playing 0 or
+ * -errno; the address and undefined-behaviour sanitizers watch every access, and the answering side
+ * reads all that the kernel would read.
  *
  *   cc -g -fsanitize=address,undefined -fno-sanitize-recover=all -o fuzz launcher/tests/fuzz.c
  *   ./fuzz SEED SECONDS FILE...   files are valid programs; prints "rounds N accepted N played N"
@@ -41,7 +41,7 @@
 
 static uint64_t random_state;
 static jmp_buf exited;
-static volatile uint64_t sink; /* keeps reads that are made for the sanitizer's sake */
+static volatile uint64_t sink; /* keeps reads that are there for the sanitizer */
 
 /* splitmix64 by Sebastiano Vigna, public domain. */
 static uint64_t random_u64(void)
@@ -58,7 +58,7 @@ static uint32_t below(uint32_t end)
 	return end ? (uint32_t)(random_u64() % end) : 0;
 }
 
-/* Mostly success, as a program is played further then. */
+/* Whether a call fails: mostly not, so that a program is played further. */
 static int fails(void)
 {
 	static const int errors[] = {
@@ -99,7 +99,10 @@ static ssize_t any_write(const void *bytes, size_t length)
 	return fails() ? -1 : (ssize_t)(below(16) ? length : length / 2);
 }
 
-/* Lines of pids, as in cgroup.procs, and then the end; or one of fields, as in a process's stat. */
+/*
+ * Reads lines of pids, as in cgroup.procs, and then the end; or one of fields, as in a process's
+ * stat.
+ */
 static ssize_t any_read(void *into, size_t room)
 {
 	int is_stat = below(4) == 0;
@@ -119,7 +122,7 @@ static ssize_t any_read(void *into, size_t room)
 
 static int any_kill(pid_t pid)
 {
-	if (pid <= 1) /* would be everybody, our group, or init */
+	if (pid <= 1) /* this would be everybody, our group, or init */
 		abort();
 	return any_result();
 }
@@ -149,7 +152,7 @@ static int any_stat(struct stat *st)
 	return any_result();
 }
 
-/* Few names: a tree of them is to have an end. */
+/* Reads entries with few different names, so that a tree of them has an end. */
 static ssize_t any_entries(char *into, size_t room)
 {
 	static const char *const names[] = { ".", "..", "a", "bb" };
@@ -208,7 +211,7 @@ static ssize_t any_receive(struct msghdr *message)
 	return sizeof(record);
 }
 
-/* Answers of netlink, often broken ones, and then no more of them. */
+/* Answers as netlink does, often with broken messages, and then with nothing more. */
 static ssize_t any_answer(uint8_t *into, size_t room, struct sockaddr_nl *sender)
 {
 	size_t length = below(8) ? below(200) : below((uint32_t)room + 100);
@@ -230,7 +233,7 @@ static ssize_t any_answer(uint8_t *into, size_t room, struct sockaddr_nl *sender
 	return (ssize_t)length;
 }
 
-/* Frames of a supervisor, and what is none, cut anywhere. */
+/* Answers with frames of a supervisor, and with other bytes, cut anywhere. */
 static ssize_t any_frames(uint8_t *into, size_t room)
 {
 	size_t length = below(2) ? below((unsigned)room + 1) : room;
@@ -345,8 +348,8 @@ static int is_call(size_t call, long nr, const uint64_t *arg)
 }
 
 /*
- * What the kernel would read of the arguments: strings to their ends, structs and buffers as the
- * table says.
+ * Reads what the kernel would read of the arguments: strings to their ends, structs and buffers as
+ * the table says.
  */
 static long fuzz_syscall(long nr, const uint64_t *arg)
 {
@@ -356,7 +359,7 @@ static long fuzz_syscall(long nr, const uint64_t *arg)
 	while (call < CALL_COUNT && !is_call(call, nr, arg))
 		call++;
 	if (call == CALL_COUNT)
-		abort(); /* not in the table: it must have been refused */
+		abort(); /* a call that is not in the table should have been refused */
 	shape = &call_shapes[call];
 	for (size_t k = 0; k < strlen(shape->kind); k++) {
 		const void *pointer = (const void *)(uintptr_t)arg[k];
@@ -385,7 +388,7 @@ static void check_result(int rc)
 static void try_program(const uint8_t *input, size_t length)
 {
 	static struct program program;
-	/* of this very size: the sanitizer sees one byte too many */
+	/* exactly this size, so that the sanitizer sees one byte too many */
 	uint8_t *bytes = malloc(length ? length : 1);
 	int rc;
 
@@ -468,7 +471,7 @@ static uint64_t interesting(const struct program_header *h)
 	};
 
 	if (below(4) == 0)
-		return below(h->blob_bytes + 1); /* where arguments of most kinds point */
+		return below(h->blob_bytes + 1); /* an argument of most kinds points there */
 	return values[below(sizeof(values) / sizeof(values[0]))];
 }
 
@@ -478,7 +481,7 @@ static void put(uint8_t *bytes, size_t length, size_t at, uint64_t value, size_t
 		memcpy(bytes + at, &value, size); /* little-endian, as the format */
 }
 
-/* One change. Returns the new length, which is at most `length`. */
+/* Makes one change. Returns the new length, which is at most `length`. */
 static size_t mutate(uint8_t *bytes, size_t length)
 {
 	struct program_header header;

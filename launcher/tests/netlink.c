@@ -1,5 +1,5 @@
 /*
- * Answers to netlink.c, from the kernel and from others, with no kernel behind it. Says which case
+ * Gives netlink.c answers from the kernel and from others, without a kernel. Prints which case
  * fails.
  *
  *   cc -o netlink launcher/tests/netlink.c && ./netlink
@@ -69,7 +69,7 @@ int set_slot(struct program *p, uint64_t slot, int value)
 {
 	(void)p;
 	(void)slot;
-	return value; /* which no case asks for */
+	return value; /* no case asks for this */
 }
 
 struct exchange {

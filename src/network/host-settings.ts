@@ -1,5 +1,5 @@
 /**
- * The few settings of the host's network that containers need, in the network namespace of the calling thread.
+ * The few settings of the host's network that containers need, in the calling thread's network namespace.
  * Source: Linux Documentation/networking/ip-sysctl.rst.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,13 +11,13 @@ import type { PortMapping } from "./types.ts";
 
 const SYSCTL_ROOT = "/proc/sys/net";
 
-/** Which families of addresses; of forwarding. */
+/** The families of addresses for which something holds, such as forwarding. */
 export interface Families {
   ipv4: boolean;
   ipv6: boolean;
 }
 
-/** Undefined if the kernel has no such setting: without IPv6, say. */
+/** Reads a setting; undefined if the kernel does not have it, for instance without IPv6. */
 function readSetting(path: string): string | undefined {
   try {
     return readFileSync(join(SYSCTL_ROOT, path), "utf8").trim();
@@ -27,7 +27,7 @@ function readSetting(path: string): string | undefined {
   }
 }
 
-/** Leaves alone what is so already: a read-only /proc/sys that was prepared by somebody is fine. */
+/** Writes a setting unless it has the value already: a read-only /proc/sys that somebody prepared is fine. */
 function writeSetting(path: string, value: string): void {
   if (readSetting(path) !== value) writeFileSync(join(SYSCTL_ROOT, path), value);
 }
@@ -36,11 +36,12 @@ const FORWARDING = { ipv4: "ipv4/ip_forward", ipv6: "ipv6/conf/all/forwarding" }
 const FAMILIES = ["ipv4", "ipv6"] as const;
 
 /**
- * Has the host forward packets of the wanted families. Returns those in which it did not before us, now or in an earlier life:
- * a host that was no router must not become one between interfaces of others, so the firewall guards these (`Firewall.guard`).
+ * Turns forwarding on in the wanted families. Returns the families in which the host did not forward before us, now or before an
+ * earlier daemon: a host that was no router must not become one between interfaces of others, so the firewall guards these
+ * (`Firewall.guard`).
  *
- * `memoryPath`: a file that remembers it, in a directory that a boot empties as it resets the settings. It is written first, so
- * that whoever dies in between is not taken for somebody else.
+ * `memoryPath` is a file that remembers this, in a directory that a boot empties as it resets the settings. It is written first:
+ * a daemon that dies in between does not find forwarding on and take it for somebody else's doing.
  */
 export function enableForwarding(wanted: Families, memoryPath: string): Families {
   const ours = readMemory(memoryPath);
@@ -66,8 +67,8 @@ function readMemory(path: string): Families {
 }
 
 /**
- * A host that forwards IPv6 takes its addresses and routes from no router any more, unless an interface says "2". Those that
- * do take them (1) are to go on.
+ * Keeps IPv6 autoconfiguration. A host that forwards IPv6 ignores routers' announcements, unless an interface says "2": so
+ * interfaces that accept them (1) get that.
  */
 function keepRouterAdvertisements(): void {
   const names = readdirSync(join(SYSCTL_ROOT, "ipv6/conf")).filter((name) => !["all", "default", "lo"].includes(name));
@@ -76,17 +77,17 @@ function keepRouterAdvertisements(): void {
 }
 
 /**
- * Bridges of every daemon of ours are in this group of interfaces (IFLA_GROUP), so that firewalls know one another's. The
- * number is our name's first letters.
+ * The group of interfaces (IFLA_GROUP) in which bridges of all our daemons are, so that their firewalls know one another's. The
+ * number is the first letters of our name.
  */
 export const BRIDGE_GROUP = 0x4c69;
 
 /**
  * Sets what a bridge of ours needs, and brings it up.
  *
- * `loopback`: see `routeLoopback`. Containers are no routers for the host. Nobody else has its addresses, so nobody is asked,
- * which would take seconds. Without a subnet of IPv6 there is none of it, or containers would reach the host by a link-local
- * address that nobody thought of.
+ * `loopback`: see `routeLoopback`. Containers are no routers for the host. Nobody else has the bridge's addresses, so there is no
+ * probe, which would take seconds. Without an IPv6 subnet, IPv6 is turned off: otherwise containers would reach the host by a
+ * link-local address that nobody thought of.
  */
 export function startBridge(
   bridge: { name: string; index: number },
@@ -111,9 +112,9 @@ export function startBridge(
 }
 
 /**
- * Whether 127.0.0.1 of the host leads to containers of the bridge: packets with that address may leave and come back by it. The
- * firewall drops those that a container makes up; but where somebody clears it while there is no daemon, they would reach what
- * listens on the host's loopback alone. So it is on only for as long as a port is published there.
+ * Lets 127.0.0.1 of the host lead to containers of the bridge: packets with that address may leave and come back by it. The
+ * firewall drops those that a container forges; but if somebody clears it while there is no daemon, they would reach what listens
+ * on the host's loopback only. So it is on only while a port is published there.
  */
 export function routeLoopback(bridge: string, isOn: boolean): void {
   const path = `ipv4/conf/${bridge}/route_localnet`;
@@ -125,12 +126,12 @@ export function isAtLoopback({ hostAddress, hostPort }: Pick<PortMapping, "hostA
 }
 
 /**
- * Whether containers of a bridge whose ports are isolated get to one another by way of the host, as far as the firewall lets
- * them: the host answers for their addresses (RFC 3069), at once.
+ * Lets containers of a bridge with isolated ports reach each other through the host, as far as the firewall allows: the host
+ * answers for their addresses (RFC 3069), at once.
  */
 export function forwardWithin(bridge: string, isOn: boolean): void {
   const path = `ipv4/conf/${bridge}/proxy_arp_pvlan`;
-  if (readSetting(path) === undefined) return; // not made yet
+  if (readSetting(path) === undefined) return; // the bridge does not exist yet
   if (isOn) writeSetting(`ipv4/neigh/${bridge}/proxy_delay`, "0");
   writeSetting(path, isOn ? "1" : "0");
 }
@@ -152,9 +153,9 @@ function encodeUp(index: number): Uint8Array {
 }
 
 /**
- * What `route_localnet` is for IPv4: an answer to the host's ::1 that comes by the bridge is the host's. The kernel
- * looks for a local route by that interface (rt6_need_strict() in net/ipv6/route.c). Loopback's own comes first for all
- * else, as its metric is 0; two of one metric there cannot be.
+ * Encodes a route that is for IPv6 what `route_localnet` is for IPv4: the host accepts an answer to its ::1 that comes in by the
+ * bridge. The kernel looks for a local route by that interface (rt6_need_strict() in net/ipv6/route.c). Everything else finds
+ * loopback's own route first, since its metric is 0; there cannot be two with one metric.
  */
 function encodeLoopbackRoute(index: number): Uint8Array {
   const RTM_NEWROUTE = 24;
@@ -183,8 +184,9 @@ function encodeLoopbackRoute(index: number): Uint8Array {
 }
 
 /**
- * False where bridges hand packets of IPv6 to the firewall before the host gets them. An answer to ::1 has that address
- * again by then, and the host takes no such packet from an interface (ip6_rcv_core() in net/ipv6/ip6_input.c).
+ * Whether published ports can be reached at ::1. They cannot where bridges pass IPv6 packets through the firewall before the host
+ * gets them: an answer to ::1 then has that address again, and the host takes no such packet from an interface (ip6_rcv_core() in
+ * net/ipv6/ip6_input.c).
  */
 export function canPublishAtLoopback6(): boolean {
   return readSetting("bridge/bridge-nf-call-ip6tables") !== "1";

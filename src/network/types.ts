@@ -1,4 +1,4 @@
-/** What the parts of this folder and the engine tell one another. Addresses are texts in their shortest form. */
+/** Values that the parts of this folder and the engine exchange. Addresses are texts in their shortest form. */
 
 /** An IP address with the length of its network's prefix. */
 export interface InterfaceAddress {
@@ -6,47 +6,49 @@ export interface InterfaceAddress {
   prefixLength: number;
 }
 
-/** An address range of a network, with what of it is given away by hand only. */
+/** An address range of a network, with the addresses in it that are only given out by hand. */
 export interface AddressPool {
-  /** "172.18.0.0/16", "fd00:1::/64": masked. */
+  /** The subnet without host bits: "172.18.0.0/16", "fd00:1::/64". */
   subnet: string;
-  /** Addresses are taken from here; else from the whole subnet. */
+  /** The range from which addresses are taken; by default the whole subnet. */
   ipRange?: string;
   gateway: string;
-  /** By name, as the user gave them: never given to a container. */
+  /** Addresses by name, as the user gave them: never given to a container. */
   auxAddresses?: Readonly<Record<string, string>>;
 }
 
 /**
- * How a bridge network's addresses of one family are reached: published ports by the host's addresses; those, and every port at
- * its own address; published ports at its own address, which is not translated either when it asks; not at all, as the bridge
- * itself has none.
+ * How the addresses of one family in a bridge network can be reached.
+ * - nat: published ports, by the host's addresses
+ * - nat-unprotected: those, and every port at its container's own address
+ * - routed: published ports at the container's own address, which is not translated when the container connects out either
+ * - isolated: not at all, since the bridge itself has no address
  */
 export type GatewayMode = "nat" | "nat-unprotected" | "routed" | "isolated";
 
-/** What the firewall has to know of a bridge network. */
+/** The facts about a bridge network that the firewall needs. */
 export interface FirewallNetwork {
   /** The bridge's name. */
   bridge: string;
-  /** Of both families. */
+  /** The subnets of both families. */
   subnets: readonly string[];
-  /** Nothing goes in from outside or out. */
+  /** True if nothing may go in from outside or out. */
   internal: boolean;
-  /** Containers of the network reach one another. */
+  /** True if containers of the network reach each other. */
   icc: boolean;
-  /** What leaves gets the host's address, or `hostAddress` of its family. */
+  /** True if packets that leave get the host's address, or `hostAddress` of their family. */
   masquerade: boolean;
   hostAddresses?: readonly string[];
-  /** Else "nat". */
+  /** "nat" by default. */
   gatewayModes?: Readonly<{ ipv4: GatewayMode; ipv6: GatewayMode }>;
 }
 
 export type TransportProtocol = "tcp" | "udp" | "sctp";
 
-/** A port that one container of a bridge without icc may reach at another of it. Of IPv4, as Docker's links are. */
+/** A port of one container that another on the same bridge without icc may reach. IPv4 only, like Docker's links. */
 export interface ContainerLink {
   bridge: string;
-  /** Addresses. */
+  /** The two containers' addresses. */
   from: string;
   to: string;
   protocol: TransportProtocol;
@@ -56,13 +58,13 @@ export interface ContainerLink {
 /** A port of the host that leads to a port of a container. */
 export interface PortMapping {
   protocol: TransportProtocol;
-  /** "0.0.0.0" and "::" are all the host's addresses of the family, loopback included. */
+  /** An address of the host; "0.0.0.0" and "::" stand for all of the family, loopback included. */
   hostAddress: string;
-  /** 0: none, the container's own address is reached. */
+  /** 0 if there is none: the container's own address is used. */
   hostPort: number;
-  /** Interfaces of the host from where the container's own address is reached at this port as well. */
+  /** Interfaces of the host from which this port can be reached at the container's own address as well. */
   trustedInterfaces?: readonly string[];
-  /** The container's, of the same family. */
+  /** The container's address, of the same family. */
   address: string;
   port: number;
   /** The bridge that the container is on. */

@@ -21,13 +21,13 @@ import type { ExecRequest } from "./types.ts";
 
 const CAPTURE_BYTES = 1024;
 
-/** What no container can do without is allowed whatever the config says, as runc has it. */
+/** The resources with the devices that no container can do without, which runc allows whatever the config says. */
 export function withBuiltinDevices(resources: OciResources = {}): OciResources {
   const { devices } = resources;
   return devices ? { ...resources, devices: [...devices, ...BUILTIN_DEVICE_RULES] } : resources;
 }
 
-/** Where one more process of a container goes. */
+/** The cgroup for a further process of a container. */
 export function furtherCgroup(host: HostFacts, path: string, pid: number): ExecRequest["cgroup"] & object {
   const { tasksFiles, v2Directory } = planCgroup(host.cgroups, path, {});
   const { v2 } = host.cgroups;
@@ -36,20 +36,21 @@ export function furtherCgroup(host: HostFacts, path: string, pid: number): ExecR
   return { tasksFiles, v2Directory: readText ? directoryForFurther(v2, v2Directory, pid, readText) : v2Directory };
 }
 
-/** What of a cgroup is made at one time. */
+/** The part of a cgroup that is made at one time. */
 type CgroupPart = Pick<CgroupPlan, "directories" | "writes">;
 
 /** A cgroup that the program makes. */
 export interface OwnCgroup {
   plan: CgroupPlan;
   early: CgroupPart;
-  /** What is made while init is at work already, which joins then. */
+  /** The part that is made while init already runs; init then joins it. */
   late: CgroupPart | undefined;
 }
 
 /**
- * Makes the hierarchy that init is born in early; and all others while init is at work already, if it `mayJoinLate`: if it has its
- * rights on the host, and the host's mounts, until then, and no cgroup namespace of its own to make.
+ * Plans what the program makes. The hierarchy into which init is born is made early. All others are made while init already runs,
+ * if it `mayJoinLate`: if it keeps its rights on the host and the host's mounts until then, and makes no cgroup namespace of its
+ * own.
  */
 export function planOwnCgroup(plan: CgroupPlan, mayJoinLate: boolean): OwnCgroup {
   if (!mayJoinLate || plan.tasksFiles.length === 0) return { plan, early: plan, late: undefined };
@@ -90,7 +91,7 @@ function attachDeviceProgram(host: OpList, instructions: Uint8Array, cgroupDirec
   host.close("cgroup", why);
 }
 
-/** The clone, which joins v2 by being born there; see `joinCgroup` for v1. */
+/** Clones the process. It joins v2 by being born there; see `joinCgroup` for v1. */
 export function cloneProcess(host: OpList, flags: number, v2Directory: string | undefined, why: string): void {
   if (v2Directory) host.open(v2Directory, O.RDONLY | O.DIRECTORY, "cgroup", "the cgroup to be born in");
   host.add({
@@ -102,7 +103,10 @@ export function cloneProcess(host: OpList, flags: number, v2Directory: string | 
   });
 }
 
-/** The joining process has one thread: it needs no lock that others hold (docs/adr/0002-join-by-tasks.md). */
+/**
+ * Joins the cgroups of v1. The joining process has one thread, so it needs no lock that others hold
+ * (docs/adr/0002-join-by-tasks.md).
+ */
 export function joinCgroup(init: OpList, { tasksFiles }: Pick<CgroupPlan, "tasksFiles">): void {
   for (const file of tasksFiles) init.write(null, file, "0", `join ${dirname(file)}`);
 }
@@ -126,7 +130,7 @@ export function removeCgroup(cleanup: OpList, plan: CgroupPlan): void {
     cleanup.add({ kind: "removeCgroup", path, guard: madeSlot(path), why: "the container's cgroup" });
 }
 
-/** Set once the directory is this program's: one that has come meanwhile is somebody else's, and stays. */
+/** The slot that is set once the directory is this program's: one that has come meanwhile is somebody else's, and stays. */
 function madeSlot(cgroupDirectory: string): string {
   return `made ${cgroupDirectory}`;
 }

@@ -89,7 +89,7 @@ describe("compileStart refuses, naming the field", () => {
   });
 });
 
-/** Without those that make no process. */
+/** The programs that make a process. */
 const STARTS = PROGRAM_CASES.filter(({ name }) => !/^(network|later|stand-in)-/.test(name));
 
 describe("a program of a start", () => {
@@ -128,7 +128,7 @@ describe("a program of a start", () => {
   });
 });
 
-/** What init receives is what was sent first: were something of the host's under way, it would be taken for the answer. */
+/** Init receives in the order of sending: if a message of the host's were pending, init would take it for the answer. */
 test("all that the host's side sends has been received when init first pauses", () => {
   const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
   const rootfs = [

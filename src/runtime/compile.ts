@@ -1,4 +1,4 @@
-/** The programs that start a container, and one more process in it. */
+/** Compiles the programs that start a container, or one more process in it. */
 import type { CgroupPlan } from "../linux/cgroup/mod.ts";
 import { O, OpList, slot } from "../linux/program/builder.ts";
 import type { Program, Supervise } from "../linux/program/op.ts";
@@ -20,15 +20,15 @@ import { type Networking, planStart } from "./start/plan.ts";
 import { carriedFds, connectStdio, openPipes, openTerminal, supervisedStdio, takeOver } from "./stdio.ts";
 import type { ExecRequest, StartRequest } from "./types.ts";
 
-/** What a compiled start also needs done outside the program: the cgroup's shared parents. */
+/** A compiled start, with the cgroup's shared parents, which must be made outside of the program. */
 export interface CompiledStart {
   program: Program;
   cgroup: CgroupPlan | undefined;
 }
 
 /**
- * The program that starts a container, from a plan of it. Pure, but for what `host` reads.
- * @param existing Cgroups of its own that are there already, and become its own.
+ * Compiles the program that starts a container, from a plan of it. Pure, apart from what `host` reads.
+ * @param existing Cgroups of its own that exist already, and become its own.
  * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
  */
 export function compileStart(
@@ -50,7 +50,7 @@ export function compileStart(
   };
 }
 
-/** The program that runs one more process in a container. */
+/** Compiles the program that runs one more process in a container. */
 export function compileExec(request: ExecRequest, host: HostFacts, hold = false): Program {
   const { config, process, stdio } = request;
   checkUser(process);
@@ -68,7 +68,7 @@ export function compileExec(request: ExecRequest, host: HostFacts, hold = false)
   connectAgent(ops, listenerPath);
   const procNeeds = { sysctls: false, processes: labels || process.oomScoreAdj !== undefined };
   openPrivateProc(ops, host, procNeeds);
-  // CPUs to use until it is in the cgroup: then it cannot be born there.
+  // It has other CPUs until it is in the cgroup, so it cannot be born there.
   const joinLate = process.execCPUAffinity?.initial !== undefined;
   const v2Directory = cgroup?.v2Directory;
   const bornIn = joinLate ? undefined : v2Directory;
@@ -125,7 +125,7 @@ function superviseOf(request: StartRequest | ExecRequest, hold: boolean, log: St
   };
 }
 
-/** setns(2) flags: the pid namespace before the clone, all others in the child at once. */
+/** Flags for setns(2): the pid namespace is joined before the clone, all others in the child at once. */
 function namespacesToJoin(config: OciConfig): { pid: number; others: number } {
   let pid = 0;
   let others = 0;

@@ -1,3 +1,4 @@
+/** Compiles programs that add an interface to a running container, or remove one. */
 import { LighterError } from "../base/errors.ts";
 import { checkLinkName, encodeGetLink, encodeRemoveLink } from "../linux/netlink/links.ts";
 import { encodeReplaceRoute } from "../linux/netlink/routes.ts";
@@ -22,7 +23,10 @@ import type { Runtime } from "./types.ts";
 export type ConnectRequest = Parameters<Runtime["connect"]>[0];
 export type DisconnectRequest = Parameters<Runtime["disconnect"]>[0];
 
-/** The program that gives a running container one more interface. It makes no process: the launcher goes there and back. */
+/**
+ * Compiles the program that gives a running container one more interface. It makes no process: the launcher goes into the
+ * namespace and comes back.
+ */
 export function compileConnect(request: ConnectRequest, facts: HostFacts): Program {
   const { containerPid, interface: wanted, resolverPort } = request;
   const host = new OpList("host");
@@ -40,7 +44,7 @@ export function compileConnect(request: ConnectRequest, facts: HostFacts): Progr
   return taskOf(host, cleanup);
 }
 
-/** ENODEV of the op at `removal` says that there is no such interface. */
+/** Compiles the program that removes an interface. If the op at `removal` fails with ENODEV, there is no such interface. */
 export function compileDisconnect(request: DisconnectRequest): { program: Program; removal: number } {
   const { containerPid, name, gateways } = request;
   checkLinkName(name);
@@ -60,7 +64,7 @@ export function compileDisconnect(request: DisconnectRequest): { program: Progra
   return { program: taskOf(host, new OpList("cleanup")), removal };
 }
 
-/** ENODEV of its only op says that there is no such link. */
+/** Compiles the program that removes a link. If its only op fails with ENODEV, there is no such link. */
 export function compileRemoveLink(index: number): Program {
   const host = new OpList("host");
   host.netlink("route", [{ message: encodeRemoveLink(index) }], `remove link ${index}`);

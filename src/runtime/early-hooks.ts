@@ -1,6 +1,7 @@
+/** Tells which hooks run while a container is being made. */
 import type { OciConfig } from "../spec/oci-runtime.ts";
 
-/** Hooks that run before pivot_root(2), in their order. */
+/** The hooks that run before pivot_root(2), in their order. */
 export const EARLY_HOOKS = ["prestart", "createRuntime", "createContainer"] as const;
 
 export function hasEarlyHooks({ hooks = {} }: OciConfig): boolean {

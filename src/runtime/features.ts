@@ -1,3 +1,4 @@
+/** Lists what the runtime can do, for `features`. */
 import { CAPABILITIES } from "../linux/capability/mod.ts";
 import { mountOptionNames } from "../linux/mount/options.ts";
 import { SECCOMP_NAMES } from "../linux/seccomp/mod.ts";
@@ -6,8 +7,8 @@ import { NAMESPACE_TYPES } from "../spec/parse-oci-config.ts";
 import { MEMORY_POLICY_NAMES } from "./scheduling.ts";
 
 /**
- * What this runtime implements, whatever the host has. Lists are those that the code itself goes by; a test holds the
- * rest against what compiling a config refuses. Source: runtime-spec features.md, features-linux.md.
+ * The features that this runtime implements, whatever the host has. Lists are those that the code itself uses; a test compares
+ * the rest with what compiling a config refuses. Source: runtime-spec features.md, features-linux.md.
  */
 export function features(): object {
   const mountOptions = mountOptionNames();

@@ -13,7 +13,7 @@ test("a hook's time is up also where something that it has started has its outpu
   try {
     const running = runHooks({} as Runtime, target, "prestart", "creating");
     await expect(running).rejects.toThrow("hook ran past specified timeout of 2s");
-    process.kill(Number(readFileSync(join(bundle, "pid"), "utf8")), "SIGKILL"); // throws if it has ended before
+    process.kill(Number(readFileSync(join(bundle, "pid"), "utf8")), "SIGKILL"); // throws if it has ended already
   } finally {
     rmSync(bundle, { recursive: true });
   }

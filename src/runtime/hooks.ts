@@ -1,4 +1,7 @@
-/** Hooks: programs of the config's author, with the container's state on stdin. Source: runtime-spec config.md#posix-platform-hooks. */
+/**
+ * Runs hooks: programs of the config's author, with the container's state on stdin. Source: runtime-spec
+ * config.md#posix-platform-hooks.
+ */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
@@ -14,31 +17,33 @@ import type { Runtime } from "./types.ts";
 
 export type HookName = keyof OciHooks;
 
-/** The container that hooks are about. */
+/** The container for which hooks run. */
 export interface HookTarget {
   id: string;
-  /** Its init, on the host; 0 when it has ended. */
+  /** The pid of its init on the host; 0 when it has ended. */
   pid: number;
-  /** The hooks, and what they run in. */
+  /** The config, with the hooks and the environment in which they run. */
   config: OciConfig;
   bundle: string;
-  /** Its root, as it is seen in its mount namespace before pivot_root(2). */
+  /** Its root, as seen in its mount namespace before pivot_root(2). */
   rootfs: string;
-  /** For run-time files of hooks that run inside; made if missing. */
+  /** A directory for run-time files of hooks that run inside; made if missing. */
   directory: string;
-  /** Completes a process that is to run as the container's own. */
+  /** Completes a process that will run as the container's own. */
   complete?: (process: OciProcess) => Promise<OciProcess>;
-  /** Told of each one before it runs. */
+  /** Called before each hook runs. */
   onRun?: (what: string) => void;
-  /** As of an `ExecRequest`. */
+  /** As in an `ExecRequest`. */
   onOp?: ((line: string) => void) | undefined;
 }
 
-/** These run in the container's namespaces: the first with the host's files still in sight, the second as the process. */
+/**
+ * Hooks that run in the container's namespaces: the first with the host's files still in sight, the second as the process does.
+ */
 const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
 
 /**
- * One after the other, in the order listed.
+ * Runs hooks one after the other, in the order listed.
  * @throws LighterError for the first that fails, or takes longer than its timeout
  */
 export async function runHooks(
@@ -70,7 +75,10 @@ function stateOf({ id, pid, bundle, config }: HookTarget, status: OciState["stat
   };
 }
 
-/** Without `env` it has ours, as with runc: an empty one is another matter. It stands in the bundle while there is one. */
+/**
+ * Runs a hook outside of the container. Without `env` it gets our environment, as with runc; an empty `env` is none. It runs in
+ * the bundle if there is one.
+ */
 function runOutside({ path, args = [path], env, timeout }: OciHook, state: string, bundle: string): Promise<void> {
   const [argv0 = path, ...rest] = args;
   const child = spawn(path, rest, {
@@ -82,11 +90,12 @@ function runOutside({ path, args = [path], env, timeout }: OciHook, state: strin
   const output = new Output();
   child.stdout.on("data", (bytes: Buffer) => output.push(bytes));
   child.stderr.on("data", (bytes: Buffer) => output.push(bytes));
-  child.stdin.on("error", () => {}); // it does not read its state: that is its affair
+  child.stdin.on("error", () => {}); // whether it reads its state is its own affair
   child.stdin.end(state);
   const ended = new Promise<string>((resolve, reject) => {
     child.once("error", reject);
-    // Something that it has started may have its output: that of one which has done its work, or is too late, is not waited for.
+    // A process that the hook has started may have its output: nobody waits for that if the hook has done its work, or is too
+    // late.
     child.once("exit", (code) => (code === 0 || child.killed) && resolve(""));
     child.once("close", (code, signal) => resolve(endOf(code ?? 0, signal === null ? 0 : constants.signals[signal])));
   });
@@ -136,7 +145,7 @@ async function runInside(
   await supervised.gone;
 }
 
-/** As runc says them. Source: signal(7). */
+/** The texts for signals, in runc's words. Source: signal(7). */
 const SIGNAL_TEXTS: Readonly<Record<number, string>> = {
   1: "hangup",
   2: "interrupt",
@@ -153,13 +162,13 @@ const SIGNAL_TEXTS: Readonly<Record<number, string>> = {
   31: "bad system call",
 };
 
-/** "" for success. */
+/** Describes how a process ended; "" for success. */
 function endOf(exitCode: number, signal: number): string {
   if (signal !== 0) return `signal: ${SIGNAL_TEXTS[signal] ?? signal}`;
   return exitCode === 0 ? "" : `exit status ${exitCode}`;
 }
 
-/** @throws Error saying how it failed, with what the hook said */
+/** Waits for a hook. @throws Error saying how it failed, with the hook's output */
 async function checked(
   ended: Promise<string>,
   timeoutSeconds: number | undefined,
@@ -179,7 +188,7 @@ async function checked(
   if (end !== "") throw new Error(`${end}, output: ${output.text()}`);
 }
 
-/** The first bytes of what a hook says. */
+/** Keeps the first bytes of a hook's output. */
 class Output {
   readonly #pieces: Buffer[] = [];
   #room = OCI_HOOK_OUTPUT_MAX_BYTES;
@@ -197,7 +206,7 @@ class Output {
   }
 }
 
-/** Of Docker's framing, in which the supervisor passes output on; the last frame may be cut off. */
+/** Removes Docker's framing, in which the supervisor passes output on; the last frame may be cut off. */
 function withoutHeaders(framed: Buffer): Buffer {
   const payloads: Buffer[] = [];
   for (let at = 0; at + FRAME_HEADER_BYTES <= framed.length; ) {
@@ -217,7 +226,7 @@ function environment(env: readonly string[]): Record<string, string> {
   );
 }
 
-/** All that a hook can have: ours, or in a user namespace, whose root it is, what our bounding set leaves. */
+/** All capabilities that a hook can have: ours, or, as root of a user namespace, what our bounding set allows. */
 function ourCapabilities({ linux }: OciConfig): NonNullable<OciProcess["capabilities"]> {
   const set = linux?.namespaces?.some(({ type }) => type === "user") ? "CapBnd" : "CapPrm";
   const mask = new RegExp(`^${set}:\\s*(\\w+)$`, "m").exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";

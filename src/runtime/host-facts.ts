@@ -1,16 +1,17 @@
+/** The facts about the host that compiling a start needs. */
 import { readFileSync, statSync } from "node:fs";
 import type { CgroupHost } from "../linux/cgroup/mod.ts";
 
-/** What compiling needs to know of this host. A value, so that golden tests pass their own. */
+/** The facts about this host that compiling needs. A value, so that golden tests pass their own. */
 export interface HostFacts {
   cgroups: CgroupHost;
-  /** What a bind source is; symlinks followed. "missing" lets the kernel say so at the start. */
+  /** The type of a bind source; symlinks are followed. "missing" lets the kernel report it at the start. */
   kindOf(path: string): "directory" | "file" | "missing";
-  /** Host directory, empty, on which each container mounts its root inside its own mount namespace. */
+  /** An empty directory of the host, on which each container mounts its root inside its own mount namespace. */
   rootMountpoint: string;
-  /** A small file of /proc or /sys; undefined where there is none. Asked only for what a config mentions. */
+  /** Reads a small file of /proc or /sys; undefined if there is none. Asked only for files that a config makes necessary. */
   readText?(path: string): string | undefined;
-  /** The number of the namespace behind a file; undefined where there is none. */
+  /** The number of the namespace to which a file leads; undefined if there is none. */
   namespaceId?(path: string): number | undefined;
 }
 
@@ -29,7 +30,7 @@ function readText(path: string): string | undefined {
   }
 }
 
-/** Of /proc/PID/ns/…, and of a file that a namespace is bound to (`ip netns`): the number is the inode's of both. */
+/** The number of a namespace: of /proc/PID/ns/…, or of a file to which it is bound (`ip netns`). Both have it as inode number. */
 function namespaceId(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
 }

@@ -1,3 +1,4 @@
+/** Ops for mounts whose files' owners are mapped, and for mounts that only the host's side can make. */
 import { LighterError } from "../base/errors.ts";
 import { parseMountFlags } from "../linux/mount/flags.ts";
 import { O, type OpList, slot, text } from "../linux/program/builder.ts";
@@ -7,30 +8,30 @@ import type { HostFacts } from "./host-facts.ts";
 import { CLONE, formatIdMap, hostIdOf, SLOT_INIT } from "./namespaces.ts";
 import { PRIVATE_PROC } from "./proc.ts";
 
-/** Texts of uid_map and gid_map, or the user namespace that has them; `recursive`: also for the mounts below. */
+/** The texts of uid_map and gid_map, or the user namespace that has them. `recursive` includes the mounts below. */
 export type Owners = ({ uidMap: string; gidMap: string } | { namespacePath: string }) & { recursive: boolean };
 
-/** A directory that the host's side clones for init, which could not, or not as it is to be. */
+/** A directory that the host's side clones for init, which could not do it, or not in the right way. */
 export interface HostSource {
   path: string;
-  /** Number of an fd: the mount namespace that `path` is in, where it is not the host's. */
+  /** An fd's number: the mount namespace that `path` is in, if it is not the host's. */
   namespaceFd?: number | undefined;
-  /** A path in it, which is what is wanted of it. Others may be changing what is in there. */
+  /** The path in it that is wanted. Others may be changing what is in there. */
   part?: string | undefined;
-  /** With the mounts below it. */
+  /** True to include the mounts below it. */
   recursive: boolean;
-  /** Through which its owners' ids are to be seen. */
+  /** The mapping through which its owners are seen. */
   owners?: Owners | undefined;
   /** What cannot be mapped keeps its owners. */
   mapIfPossible?: boolean;
-  /** Gets the clone, mounted nowhere yet. */
+  /** The slot for the clone, which is not mounted anywhere yet. */
   out: Slot;
   why: string;
 }
 
 /**
- * Host side, before anything is made: those that are in another mount namespace. Where one of these ops fails, we stay there,
- * and could clean up nothing.
+ * Host side, before anything is made: clones the sources in other mount namespaces. If one of these ops fails, the launcher stays
+ * in that namespace, and could clean up nothing.
  */
 export function cloneElsewhere(host: OpList, sources: readonly HostSource[]): void {
   for (const { path, part, namespaceFd, recursive, out, why } of sources)
@@ -39,8 +40,8 @@ export function cloneElsewhere(host: OpList, sources: readonly HostSource[]): vo
 }
 
 /**
- * Host side, before the clone: the others, and the owners of all. Only the owner of a file system may have its ids mapped,
- * which a container in a user namespace is not. Source: mount_setattr(2).
+ * Host side, before the clone: clones the other sources, and maps the owners of all. Only the owner of a file system may have its
+ * ids mapped, which a container in a user namespace is not. Source: mount_setattr(2).
  */
 export function cloneOnHost(host: OpList, sources: readonly HostSource[]): void {
   const namespaces = new Map<string, Slot>();
@@ -54,7 +55,7 @@ export function cloneOnHost(host: OpList, sources: readonly HostSource[]): void 
   for (const namespace of namespaces.values()) host.close(namespace, "the mounts hold it");
 }
 
-/** A user namespace with the mapping: the one of `namespaces`, or a new one, which goes there. */
+/** Finds a user namespace with the mapping in `namespaces`, or makes one and adds it there. */
 function ownersNamespace(host: OpList, namespaces: Map<string, Slot>, owners: Owners, why: string): Slot {
   const key = "namespacePath" in owners ? owners.namespacePath : `${owners.uidMap}/${owners.gidMap}`;
   const known = namespaces.get(key);
@@ -65,16 +66,16 @@ function ownersNamespace(host: OpList, namespaces: Map<string, Slot>, owners: Ow
   return out;
 }
 
-/** Host side: a user namespace with the mapping. */
+/** Host side: opens a user namespace with the mapping. */
 function openOwners(host: OpList, owners: Owners, out: Slot, why: string): void {
   if ("namespacePath" in owners) host.open(owners.namespacePath, O.RDONLY, out, why);
   else host.add({ kind: "userNamespace", uidMap: owners.uidMap, gidMap: owners.gidMap, proc: PRIVATE_PROC, out, why });
 }
 
-/** An idmapped mount whose source is there only when init has made others. */
+/** An idmapped mount whose source exists only when init has made others. */
 export interface MappedLate {
   owners: Owners;
-  /** Gets the source's clone. */
+  /** The slot for the source's clone. */
   clone: Slot;
   recursive: boolean;
   why: string;
@@ -85,19 +86,19 @@ export function ownersOf(clone: Slot): Slot {
   return `owners of ${clone}`;
 }
 
-/** Host side, before the clone. */
+/** Host side, before the clone: opens the user namespaces for late mounts. */
 export function openOwnersOf(host: OpList, late: readonly MappedLate[]): void {
   for (const { owners, clone, why } of late) openOwners(host, owners, ownersOf(clone), why);
 }
 
-/** Host side, when init has them, or their mounts. */
+/** Host side: closes these, when init has them, or their mounts. */
 export function closeOwnersOf(host: OpList, late: readonly MappedLate[]): void {
   for (const { clone, why } of late) host.close(ownersOf(clone), why);
 }
 
 /**
- * Host side, for an init that is in a user namespace, and so may map nobody's owners: it sends each source, which it has opened, and
- * gets the clone.
+ * Host side, for an init in a user namespace, which may map nobody's owners: init sends each source that it has opened, and gets
+ * the clone.
  */
 export function mapForInit(host: OpList, late: readonly MappedLate[]): void {
   for (const { owners, clone, recursive, why } of late) {
@@ -109,7 +110,7 @@ export function mapForInit(host: OpList, late: readonly MappedLate[]): void {
   }
 }
 
-/** A clone of what is mounted at a host path. A part is resolved under the path's fd, then used by its own. */
+/** Clones what is mounted at a host path. A part is resolved under the path's fd, then used by its own. */
 export function cloneHostTree(
   list: OpList,
   path: string,
@@ -127,7 +128,7 @@ export function cloneHostTree(
   list.cloneTreeOf("part", recursive, out, `${why}: ${path}/${part}`);
 }
 
-/** Host side, after the clone: the child has them. */
+/** Host side, after the clone: closes what the child has. */
 export function closeOnHost(host: OpList, sources: readonly HostSource[]): void {
   for (const { out, why } of sources) host.close(out, why);
 }
@@ -149,8 +150,8 @@ export function planIdmappedRoot(config: OciConfig, directories: readonly string
 }
 
 /**
- * Host side: whatever `act` adds happens in init's mount namespace, as the host's root. Mounts that are cloned there keep
- * what the kernel has locked for a less privileged namespace (mount_namespaces(7)).
+ * Host side: what `act` adds happens in init's mount namespace, with the rights of the host's root. Mounts that are cloned there
+ * keep what the kernel has locked for a less privileged namespace (mount_namespaces(7)).
  */
 export function inMountsOfInit(host: OpList, act: () => void): void {
   const why = "mount for the container, as the host's root";
@@ -159,14 +160,14 @@ export function inMountsOfInit(host: OpList, act: () => void): void {
   host.close("init.fd", "done in the container's mount namespace");
 }
 
-/** Host side: whatever `act` adds happens in another mount namespace. `namespace`: an fd of it, or of a process in it. */
+/** Host side: what `act` adds happens in another mount namespace. `namespace` is an fd of it, or of a process in it. */
 function inMountNamespace(host: OpList, namespace: Arg, why: string, act: () => void): void {
   host.open("/proc/self/ns/mnt", O.RDONLY, "ns.host", why);
   host.open("/", O.PATH | O.DIRECTORY, "root.host", why);
   host.call("setns", [namespace, CLONE.mount], why);
   act();
   host.call("setns", [slot("ns.host"), CLONE.mount], "back to the host's mounts");
-  // The namespace's root need not have been ours.
+  // The other namespace's root need not be the one we had.
   host.call("fchdir", [slot("root.host")], "back to the host's root");
   host.call("chroot", [text(".")], "back to the host's root");
   for (const fd of ["ns.host", "root.host"]) host.close(fd, "back in the host's mount namespace");
@@ -176,8 +177,8 @@ function inMountNamespace(host: OpList, namespace: Arg, why: string, act: () => 
 const SECBIT_NO_SETUID_FIXUP = 4;
 
 /**
- * In `inMountsOfInit`: the layers, then the overlay of them, in the place where init looks for it. What is mounted over
- * the directories goes with the old root, at pivot_root(2). An overlay belongs to whom mounts it: in the namespace its
+ * In `inMountsOfInit`: mounts the layers, then the overlay of them, where init looks for it. What is mounted over the directories
+ * goes with the old root, at pivot_root(2). An overlay belongs to the user who mounts it: mounted inside the namespace, its
  * attributes would be others (overlayfs.rst, "userxattr"), and its ids could not be mapped.
  */
 export function mountIdmappedRoot(
@@ -188,7 +189,7 @@ export function mountIdmappedRoot(
   rootfs: readonly OciMount[],
 ): void {
   for (const { path, out } of sources) host.moveMountTo(out, path, `owners in ${path} are ids of the container`);
-  // Overlayfs makes whiteouts and copies as who has mounted it, and the host's root has no id in these directories.
+  // Overlayfs makes whiteouts and copies with the rights of its mounter, and the host's root has no id in these directories.
   const why = "mount the layers as the container's root, with the rights of the host's";
   const [uid, gid] = [hostIdOf(0, config, "uid"), hostIdOf(0, config, "gid")];
   host.call("prctl.PR_SET_SECUREBITS", [SECBIT_NO_SETUID_FIXUP], why);
@@ -199,7 +200,10 @@ export function mountIdmappedRoot(
   host.call("setresgid", [0, 0, 0], "be the host's root again");
 }
 
-/** The old call: fsconfig(2) takes at most 256 bytes, too few for the layers of an image. Also for a volume, as with Docker. */
+/**
+ * Uses the old call, mount(2): fsconfig(2) takes at most 256 bytes, too few for an image's layers. Volumes use it too, as with
+ * Docker.
+ */
 export function mountLayers(
   list: OpList,
   facts: HostFacts,

@@ -3,7 +3,7 @@ import { HYBRID } from "../../tests/support/program-cases.ts";
 import { OpList } from "../linux/program/builder.ts";
 import { joinRdtGroup, makeRdtGroup, planIntelRdt, rdtLeftovers, removeRdtGroup } from "./intel-rdt.ts";
 
-/* No machine of ours has this: what is checked is which files would be written. */
+/* No machine of ours has this hardware: the test checks which files would be written. */
 
 const FILES: Record<string, string> = {
   "/proc/self/mountinfo": "25 1 0:24 / /sys/fs/resctrl rw,nosuid,relatime shared:9 - resctrl resctrl rw\n",

@@ -1,3 +1,4 @@
+/** Puts a container into a group of the resctrl file system. */
 import { LighterError } from "../base/errors.ts";
 import { type OpList, text } from "../linux/program/builder.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../linux/sys/abi.ts";
@@ -12,9 +13,9 @@ import type { HostFacts } from "./host-facts.ts";
 export interface RdtPlan {
   /** The group's directory. */
   directory: string;
-  /** It is not there yet. */
+  /** True if it does not exist yet. */
   make: boolean;
-  /** What to write to its `schemata`; empty: nothing. */
+  /** The text for its `schemata`; empty to write nothing. */
   schemata: string;
   /** A monitoring group's directory, for this container alone. */
   monitor?: string;
@@ -45,16 +46,17 @@ function readSettings(given: Record<string, unknown>): RdtSettings {
   return given as RdtSettings;
 }
 
-/** Where resctrl is mounted. Source: proc_pid_mountinfo(5). */
+/** The path at which resctrl is mounted. Source: proc_pid_mountinfo(5). */
 function mountPoint(host: HostFacts): string | undefined {
   const mountinfo = host.readText?.("/proc/self/mountinfo") ?? "";
   return /^\S+ \S+ \S+ \S+ (\S+) .* - resctrl /m.exec(mountinfo)?.[1];
 }
 
 /**
- * @param id The container's: the group's name where the config gives none.
- * @param isRunning Its group is there, by this config: the kernel may have rounded what it was asked for.
- * @throws LighterError ("not-supported") where the processor or the kernel has none of this.
+ * Plans the group.
+ * @param id The container's id, the group's name if the config gives none.
+ * @param isRunning Whether its group exists by this config: the kernel may have rounded the values.
+ * @throws LighterError ("not-supported") if the processor or the kernel lacks this.
  */
 export function planIntelRdt(config: OciConfig, host: HostFacts, id: string, isRunning = false): RdtPlan | undefined {
   if (!config.linux?.intelRdt) return undefined;
@@ -90,7 +92,7 @@ function checkMonitoring({ enableCMT, enableMBM }: RdtSettings, host: HostFacts,
     throw new LighterError("not-supported", `${FIELD}.enableMBM: this processor does not monitor memory bandwidth`);
 }
 
-/** The memory's schema has its own field; where that is set, a line for it among those of the caches gives way. */
+/** The schemata to write. The memory's schema has a field of its own, which replaces a line for it among those of the caches. */
 function schemataOf({ l3CacheSchema = "", memBwSchema = "" }: RdtSettings): string {
   const caches = linesOf(l3CacheSchema).filter((line) => !memBwSchema || !line.startsWith("MB:"));
   return [...caches, ...linesOf(memBwSchema)].map((line) => `${line}\n`).join("");
@@ -103,7 +105,7 @@ function linesOf(schema: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** A class that is there is somebody else's: it must be as asked for, and is not changed. */
+/** Compares with an existing class. That is somebody else's: it must be as asked for, and is not changed. */
 function compareSchemata(wanted: string, present: string, closID: string): void {
   const there = new Set(linesOf(present).flatMap(sharesOf));
   for (const line of linesOf(wanted))
@@ -111,7 +113,7 @@ function compareSchemata(wanted: string, present: string, closID: string): void 
       throw new LighterError("conflict", `${FIELD}.closID "${closID}" is there, but its schemata lack "${line}"`);
 }
 
-/** "L3:0=0f;1=3" is "L3:0=f" and "L3:1=3". */
+/** Splits "L3:0=0f;1=3" into "L3:0=f" and "L3:1=3". */
 function sharesOf(line: string): string[] {
   const [, resource = "", list = ""] = /^\s*([^:]*?)\s*:(.*)$/.exec(line) ?? [];
   return list.split(";").map((share) => `${resource}:${share.replace(/\s/g, "").replace(/=0+(?=.)/, "=")}`);
@@ -120,7 +122,7 @@ function sharesOf(line: string): string[] {
 const MADE = "made rdt group";
 const MADE_MONITOR = "made rdt monitor";
 
-/** Host side, before the clone. */
+/** Host side, before the clone: makes the group. */
 export function makeRdtGroup(host: OpList, plan: RdtPlan | undefined): void {
   if (!plan) return;
   const { directory, make, schemata, monitor } = plan;
@@ -129,7 +131,7 @@ export function makeRdtGroup(host: OpList, plan: RdtPlan | undefined): void {
   if (monitor) host.call("mkdirat", [AT_FDCWD, text(monitor), 0o755], `${FIELD}: monitoring`, { out: MADE_MONITOR });
 }
 
-/** In the child, while it sees the host's files. */
+/** In the child, while it sees the host's files: joins the group. */
 export function joinRdtGroup(init: OpList, plan: RdtPlan | undefined): void {
   if (!plan) return;
   init.write(null, `${plan.directory}/tasks`, "0", `${FIELD}: join the group`);
@@ -144,7 +146,7 @@ export function removeRdtGroup(cleanup: OpList, plan: RdtPlan | undefined): void
   if (plan.make) remove(plan.directory, MADE);
 }
 
-/** Directories that a start of this container may have left, for who removes it: a class with a name of its own stays. */
+/** Directories that a start of this container may have left, and that may be removed: a class with a name of its own stays. */
 export function rdtLeftovers(config: OciConfig, host: HostFacts, id: string): string[] {
   const settings = config.linux?.intelRdt as RdtSettings | undefined;
   const at = settings ? mountPoint(host) : undefined;

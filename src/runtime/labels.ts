@@ -1,3 +1,4 @@
+/** Labels of Linux security modules. */
 import { LighterError } from "../base/errors.ts";
 import { apparmorEnabled } from "../linux/apparmor/enabled.ts";
 import type { OpList } from "../linux/program/builder.ts";
@@ -5,16 +6,16 @@ import type { OciLinux, OciProcess } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { PRIVATE_PROC } from "./proc.ts";
 
-/* What a Linux security module is to make of a process: AppArmor's profile, SELinux's label. */
+/* What Linux security modules apply to a process: AppArmor's profile, SELinux's label. */
 
 function selinuxEnabled(host: HostFacts): boolean {
   return host.readText?.("/sys/fs/selinux/enforce") !== undefined;
 }
 
 /**
- * Whether the process has a label to be given, which takes a procfs.
- * @throws LighterError ("not-supported") if the host lacks the module that a label is for. "unconfined" is what every
- * process is where AppArmor is missing.
+ * Whether the process gets a label, which takes a procfs.
+ * @throws LighterError ("not-supported") if the host lacks the module that a label is for. Without AppArmor, every process is
+ * "unconfined".
  */
 export function needsLabels(host: HostFacts, process: OciProcess): boolean {
   const { apparmorProfile, selinuxLabel } = process;
@@ -33,8 +34,8 @@ export function needsLabels(host: HostFacts, process: OciProcess): boolean {
 }
 
 /**
- * In the child, with the private procfs open: from the next execve(2) on. Each module has a directory of its own since
- * Linux 5.1 and 5.8; before, one of them had the files for itself.
+ * In the child, with the private procfs open: sets the label that applies from the next execve(2) on. Each module has a directory
+ * of its own since Linux 5.1 and 5.8; before, one of them had the files for itself.
  * Source: Documentation/admin-guide/LSM/index.rst, aa_change_onexec(2), setexeccon(3).
  */
 export function labelOnExec(init: OpList, host: HostFacts, process: OciProcess): void {
@@ -47,7 +48,7 @@ export function labelOnExec(init: OpList, host: HostFacts, process: OciProcess):
   if (selinuxLabel) init.write(PRIVATE_PROC, "self/attr/exec", selinuxLabel, "process.selinuxLabel");
 }
 
-/** @throws LighterError ("not-supported") where there is no SELinux to make something of `linux.mountLabel`. */
+/** The label for mounts. @throws LighterError ("not-supported") if `linux.mountLabel` is set and there is no SELinux. */
 export function mountLabelOf(host: HostFacts, linux: OciLinux | undefined): string | undefined {
   const label = linux?.mountLabel;
   if (!label) return undefined;

@@ -1,3 +1,4 @@
+/** Compiles a container's later commands when it is created, so that they need no start of Bun. */
 import { utf8 } from "../base/bytes.ts";
 import { OCI_START_TIMEOUT_MS } from "../base/limits.ts";
 import { type CgroupHost, planCgroup, selfFreezingFile } from "../linux/cgroup/mod.ts";
@@ -6,25 +7,25 @@ import { encodeProgram } from "../linux/program/encode.ts";
 import type { Program } from "../linux/program/op.ts";
 import { AT_FDCWD, LOCK_EX } from "../linux/sys/abi.ts";
 
-/** What is left of a container when its init has ended, as its runtime remembers it. */
+/** A container whose init has ended, as its runtime remembers it. */
 export interface KeptContainer {
-  /** Of its state, and its lock; absolute. */
+  /** The directory of its state and its lock; absolute. */
   directory: string;
-  /** A name in it. */
+  /** The name of the state's file in it. */
   stateFile: string;
   cgroups: CgroupHost;
-  /** "" for none. */
+  /** Empty if it has no cgroup. */
   cgroupsPath: string;
 }
 
-/** One that waits in its FIFO. */
+/** A container that waits at its FIFO. */
 interface CreatedContainer extends KeptContainer {
-  /** A name in `directory`. */
+  /** The FIFO's name in `directory`. */
   startFifo: string;
   pid: number;
   /** Field 22 of proc_pid_stat(5). */
   pidStartTime: number;
-  /** What `state` prints. */
+  /** The output of `state`. */
   stateTexts: Record<"created" | "running" | "stopped", string>;
 }
 
@@ -34,9 +35,9 @@ type LaterCommand = "start" | "kill" | "delete" | "state";
 const STATE_TEXT_MAX_BYTES = 4096;
 
 /**
- * What its later commands will do, if nothing unusual comes in between: a program of system calls each, for
- * launcher/runtime.c, which puts the signal into its slot. Such a program fails before it has changed anything where the
- * container is not in the usual state, and what it does may be done again from the beginning.
+ * Compiles what the container's later commands do in the usual case: for each a program of system calls for launcher/runtime.c,
+ * which puts the signal into its slot. If the container is not in the usual state, the program fails before it has changed
+ * anything, and what it does may be repeated from the beginning.
  */
 export function compileLater(
   container: CreatedContainer,
@@ -90,7 +91,7 @@ function compileDelete(container: CreatedContainer): Program {
   return programOf(ops);
 }
 
-/** With the lock, which is the open directory in the slot "state"; init has ended. */
+/** Removes what is left, once init has ended. The slot "state" holds the open directory, which is the lock. */
 export function removeContainer(ops: OpList, container: KeptContainer, extras: OpExtras = {}): void {
   const { directory, stateFile } = container;
   checkThawed(ops, container, extras);
@@ -100,7 +101,7 @@ export function removeContainer(ops: OpList, container: KeptContainer, extras: O
   ops.add({ kind: "removeTree", directory: "state", path: directory, why, ...extras });
 }
 
-/** Takes no lock. A container that is paused is left to others. */
+/** Compiles `state`. It takes no lock. A paused container is left to the full command. */
 function compileState(container: CreatedContainer): Program | undefined {
   const { directory, startFifo, stateTexts } = container;
   if (Object.values(stateTexts).some((each) => utf8(each).length > STATE_TEXT_MAX_BYTES)) return undefined;

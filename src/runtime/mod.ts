@@ -1,3 +1,4 @@
+/** The runtime: runs processes by runtime-spec configs. types.ts has its contract. */
 import { closeSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../base/errors.ts";
@@ -43,22 +44,22 @@ export type * from "./types.ts";
 export { runFiles };
 
 interface RuntimeOptions {
-  /** Run-time directory of this engine, made if missing; needed for roots made of mounts. */
+  /** This engine's run-time directory, made if missing; needed for roots made of mounts. */
   execRoot?: string;
-  /** The launcher's bytes, or how to read them when the first process is started. */
+  /** The launcher's bytes, or a function that reads them when the first process is started. */
   launcher: Uint8Array | (() => Uint8Array);
-  /** Where this host's cgroups are, if that is known already. */
+  /** The host's cgroups, if they are known already. */
   cgroups?: CgroupHost;
   /** For tests with a test build of the launcher: makes one op fail. */
   fault?: Fault;
 }
 
-/** Loads what some starts need, ahead of them: for an engine, which has time for it. */
+/** Loads ahead what some starts need; for an engine, which has time for it. */
 export async function preload(): Promise<void> {
   await Promise.all([loadCompiler(), import("./network.ts"), import("./connect.ts")]);
 }
 
-/** @throws LighterError ("kernel"/"not-supported") if this host cannot run containers at all. */
+/** Makes a runtime. @throws LighterError ("kernel"/"not-supported") if this host cannot run containers at all. */
 export function createRuntime(options: RuntimeOptions): Runtime {
   return new LauncherRuntime(options);
 }
@@ -112,7 +113,7 @@ class LauncherRuntime implements Runtime {
     });
   }
 
-  /** Does what init waits for. Returns how many pauses there were. */
+  /** Does what init waits for. Resolves with the number of pauses. */
   async #passPauses({ placeInCgroup, beforePivot }: StartRequest, { connection, cgroup }: Launched): Promise<number> {
     let passed = 0;
     const pass = async (act: (pid: number) => Promise<void>) => {
@@ -125,7 +126,7 @@ class LauncherRuntime implements Runtime {
     return passed;
   }
 
-  /** With the cgroups made that the container's is in. */
+  /** Compiles a start; the shared cgroups above the container's exist then. */
   async #compileStart(request: StartRequest, hold: boolean): Promise<CompiledStart> {
     await prepareFilterOf(request.config.linux?.seccomp);
     const networking = await networkingFor(request);
@@ -163,7 +164,7 @@ class LauncherRuntime implements Runtime {
     try {
       return await this.#exec(request);
     } catch (error) {
-      // The cgroup that it was to be born in has been handed down meanwhile: an init that does that does it once.
+      // The cgroup in which it was to be born has handed its controllers down meanwhile; an init does that once.
       if (errnoOf(error) !== "EBUSY") throw error;
       return await this.#exec(request);
     }
@@ -175,8 +176,8 @@ class LauncherRuntime implements Runtime {
   }
 
   /**
-   * Waits for the start, or if it is one to `hold`, until init waits. A failed one is explained, and nothing of it is left. What runs
-   * has no op left that could fail: its program, which is large, is not kept.
+   * Waits for the start, or with `hold` until init waits. A failure is explained, and leaves nothing. A running process has no op
+   * left that could fail, so its program, which is large, is not kept.
    */
   async #settled(
     request: StartRequest | ExecRequest,
@@ -193,10 +194,11 @@ class LauncherRuntime implements Runtime {
       if (!(error instanceof PlayError)) await this.#abandon(request, launched);
       await connection.closed; // the launcher has cleaned up
       undo();
-      // Its program leaves it, whatever comes; but it is not to be in the way of the next start. One that came meanwhile is another's.
+      // The program leaves the cgroup, whatever happens; but it must not be in the way of the next start. One that came meanwhile
+      // is another's.
       if ("keepCgroup" in request && request.keepCgroup && errnoOf(explainFailure(error, program)) !== "EEXIST")
         await this.removeCgroup(request.config.linux?.cgroupsPath);
-      // Where init failed while something was done to it, that is why the something failed.
+      // If init failed while something was done to it, that is why the something failed.
       throw explainFailure(connection.failedOp ?? error, program);
     }
   }
@@ -205,7 +207,8 @@ class LauncherRuntime implements Runtime {
     const { connection } = launched;
     await connection.abandon();
     await connection.closed;
-    // If it was killed. A cgroup that somebody else was to make is theirs to remove, and may be another container's.
+    // Cleans up after a launcher that was killed. A cgroup that somebody else was to make is theirs to remove, and may be another
+    // container's.
     if (!("containerPid" in request || request.placeInCgroup))
       await this.removeCgroup(request.config.linux?.cgroupsPath);
   }
@@ -229,7 +232,7 @@ class LauncherRuntime implements Runtime {
       const { openStandIn } = await import("./stand-in.ts");
       return openStandIn(plan(), control, this.#sealLauncher())(); // the launcher is at work for as long as this takes
     } catch (error) {
-      const connection = await SupervisorConnection.open(socketPath).catch(() => undefined); // it may have gone
+      const connection = await SupervisorConnection.open(socketPath).catch(() => undefined); // the supervisor may have gone
       closeSync(control);
       await connection?.abandon();
       await connection?.closed;
@@ -245,7 +248,7 @@ class LauncherRuntime implements Runtime {
       const attaching = request.attach.map((plan) => attachTo(socketPath, plan));
       const connection = await connecting;
       const attached = await Promise.all(attaching);
-      spawn(); // only now: a client that is connected and has said what it wants misses nothing
+      spawn(); // only now: a connected client that has said what it wants misses nothing
       return { connection, attached, program, undo };
     } catch (error) {
       undo();
@@ -253,7 +256,7 @@ class LauncherRuntime implements Runtime {
     }
   }
 
-  /** What is listened on, until `spawn` gives it to the launcher, or `undo` ends it. */
+  /** Opens what the launcher listens on, until `spawn` gives it to the launcher or `undo` closes it. */
   #prepareLaunch(program: Program, request: StartRequest | ExecRequest) {
     const bytes = encodeProgram(program, this.#fault);
     const madeDirectory = makeDirectory(request.runDirectory);
@@ -272,7 +275,7 @@ class LauncherRuntime implements Runtime {
         spawnLauncher(this.#sealLauncher(), bytes, listenFd!, [...fds, ...shared]);
         close();
       },
-      /** Of a launcher that has gone, too. */
+      /** Also undoes it after the launcher has gone. */
       undo: () => {
         close(); // also ends the connections
         if (madeDirectory) rmSync(request.runDirectory, { recursive: true, force: true });
@@ -314,9 +317,9 @@ class LauncherRuntime implements Runtime {
       const connection = await SupervisorConnection.open(socket);
       const pid = await Promise.race([connection.paused(0), connection.started, connection.exited.then(() => 0)]);
       if (pid !== 0) return new ConnectedProcess(runDirectory, connection, [], pid);
-      await connection.closed; // it has ended, and is being cleaned up
+      await connection.closed; // the process has ended, and is being cleaned up
     } catch {
-      // Gone, or going: then the exit record says how it ended, or nothing does.
+      // The supervisor has gone, or is going: then the exit record says how the process ended, or nothing does.
     }
     try {
       return exitRecord(parseExitRecord(readFileSync(exit)));
@@ -374,7 +377,7 @@ interface Launched {
   program: Program;
   /** Removes the run-time files that were made for it. */
   undo: () => void;
-  /** Of a container's start. */
+  /** The cgroup of a container's start. */
   cgroup?: CgroupPlan | undefined;
 }
 
@@ -393,7 +396,7 @@ class ConnectedProcess implements Supervised {
     this.exited = connection.exited.then(exitRecord, (error: unknown) => {
       throw program ? explainFailure(error, program) : error;
     });
-    this.exited.catch(() => {}); // for whoever awaits it
+    this.exited.catch(() => {}); // the caller awaits the promise itself
     this.gone = connection.closed;
     for (const socket of attached) this.#count(socket);
   }
@@ -439,7 +442,7 @@ class ConnectedProcess implements Supervised {
 
   async release(): Promise<void> {
     const errno = await this.connection.release().catch(async (error: unknown) => {
-      await this.exited; // says what has happened, where that is known
+      await this.exited; // rejects with what has happened, if that is known
       throw error;
     });
     if (errno !== "") throw new LighterError("conflict", "the process is not to be handed over", { errno });
@@ -456,7 +459,7 @@ function exitRecord(raw: RawExitRecord): ExitRecord {
   return { exitCode, signal, startedAtNs, finishedAtNs, oomKilled: wasOomKilled([captured]) };
 }
 
-/** False: it was there. Its parent must be there: what has been removed meanwhile is not to come back. */
+/** Makes a directory; false if it existed. Its parent must exist: a directory that was removed meanwhile must not come back. */
 function makeDirectory(path: string): boolean {
   try {
     mkdirSync(path, { mode: 0o700 });

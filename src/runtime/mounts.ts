@@ -1,3 +1,4 @@
+/** Ops for a container's mounts and its root. */
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { cgroupMounts } from "../linux/cgroup/mod.ts";
@@ -12,13 +13,13 @@ import { formatIdMap } from "./namespaces.ts";
 import { PROC_SUPER_MAGIC } from "./proc.ts";
 
 export const ROOT: Slot = "root";
-/** The /dev this program made, as long as nothing covers it. */
+/** The /dev that this program made, unless something covers it. */
 export const DEV: Slot = "dev";
 
-/** Directories that the runtime itself sets up: a symlink there would redirect what it makes (CVE-2023-27561 and kin). */
+/** Directories that the runtime itself sets up: a symlink there would redirect what it makes (CVE-2023-27561 and similar). */
 const PLAIN_DIRECTORIES = ["dev", "etc", "proc", "sys"];
 
-/** What may be mounted over files below /proc: what lxcfs and the like provide, as runc allows. */
+/** Files below /proc over which a config may mount something: lxcfs and similar provide these, and runc allows them. */
 const ALLOWED_BELOW_PROC = new Set(
   "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
     .split(" ")
@@ -28,24 +29,24 @@ const ALLOWED_BELOW_PROC = new Set(
 export interface PlannedMount {
   mount: OciMount;
   options: MountOptions;
-  /** Absolute, normalized. */
+  /** Absolute and normalized. */
   destination: string;
-  /** `mounts[3] on /data`. */
+  /** The mount's place in the config: `mounts[3] on /data`. */
   why: string;
-  /** Bind mounts: the slot with the source's clone. */
+  /** For bind mounts, the slot with the source's clone. */
   clone: Slot;
-  /** Bind mounts: the source's path below the container's root, where mounts that come before it are in sight. */
+  /** For bind mounts, the source's path below the container's root, where earlier mounts can be seen. */
   inside?: string;
-  /** Idmapped mounts. */
+  /** For idmapped mounts, the mapping. */
   owners?: Owners;
 }
 
-/** Those whose files have labels of their own, or that take no `context=`. */
+/** File systems whose files have labels of their own, or that take no `context=`. */
 const WITHOUT_LABEL: ReadonlySet<string> = new Set(["proc", "sysfs", "mqueue", "cgroup", "cgroup2"]);
 
 /**
  * Checks the config's mounts.
- * @param label SELinux's, for every file system that is mounted here and takes one
+ * @param label SELinux's label, for every file system that is mounted here and takes one
  * @throws LighterError ("invalid"/"not-supported") naming the mount.
  */
 export function planMounts(config: OciConfig, label: string | undefined): PlannedMount[] {
@@ -88,7 +89,7 @@ function insideRoot({ root }: OciConfig, { source }: OciMount): Pick<PlannedMoun
 }
 
 /**
- * A mount's own mappings, or with the option alone those of the container's user namespace, also where that is another's.
+ * A mount's own mapping or, if only the option is set, that of the container's user namespace, even if it is another's.
  * Source: runtime-spec config.md#posix-platform-mounts.
  */
 function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, where: string): Owners | undefined {
@@ -106,7 +107,10 @@ function planOwners(config: OciConfig, mount: OciMount, options: MountOptions, w
   return { uidMap: formatIdMap(uids), gidMap: formatIdMap(gids), recursive };
 }
 
-/** Those of the mounts whose owners are mapped, or that are file systems shared with others. `namespaceFd`: of which one. */
+/**
+ * The sources of mounts whose owners are mapped, or that are file systems shared with others. `namespaceFd` finds the namespace
+ * of one.
+ */
 export function hostSources(
   plan: readonly PlannedMount[],
   bundlePath: string,
@@ -123,7 +127,7 @@ export function hostSources(
   });
 }
 
-/** Idmapped mounts of what the root has when the mounts before them are made. */
+/** Idmapped mounts whose source is in the root once earlier mounts are made. */
 export function mappedLate(plan: readonly PlannedMount[]): MappedLate[] {
   return plan.flatMap(({ owners, inside, clone, why, options: { recursive } }) =>
     owners && inside !== undefined ? [{ owners, clone, recursive, why }] : [],
@@ -136,14 +140,14 @@ function sourcePath(mount: OciMount, bundlePath: string, why: string): string {
 }
 
 /**
- * In the child, before anything is mounted or made private: clones of all bind sources. So early, because a clone
- * keeps its source's propagation, and because nothing of the container exists yet that could redirect a path.
+ * In the child, before anything is mounted or made private: clones all bind sources. It is so early because a clone keeps its
+ * source's propagation, and because nothing of the container exists yet that could redirect a path.
  */
 export function cloneSources(list: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
   for (const planned of plan) if (isCloned(planned)) cloneSource(list, planned, bundlePath);
 }
 
-/** As `cloneSources`, from the host's side, in init's mount namespace: for an init that may not go to every source. */
+/** Host side, in init's mount namespace: does what `cloneSources` does, for an init that cannot reach every source. */
 export function sendSources(host: OpList, plan: readonly PlannedMount[], bundlePath: string): void {
   for (const planned of plan.filter(isCloned)) {
     cloneSource(host, planned, bundlePath);
@@ -152,7 +156,7 @@ export function sendSources(host: OpList, plan: readonly PlannedMount[], bundleP
   }
 }
 
-/** In the child: what `sendSources` sends. */
+/** In the child: receives what `sendSources` sends. */
 export function receiveSources(init: OpList, plan: readonly PlannedMount[]): void {
   for (const { clone, why } of plan.filter(isCloned)) init.add({ kind: "receive", out: clone, why });
 }
@@ -176,8 +180,8 @@ function cloneSource(list: OpList, { mount, options, why, clone }: PlannedMount,
 /** Slaves of the host's mounts hear of new ones there; whoever shares them with the host would tell it of ours. */
 
 /**
- * In the child, as `cloneSources`, and for the same reasons: a clone of the root directory, unless it is made of
- * layers, and where it is to be mounted.
+ * In the child, as early as `cloneSources` and for the same reasons: clones the root directory, unless the root is made of
+ * layers, and opens the place where it will be mounted.
  */
 export function cloneRoot(init: OpList, config: OciConfig, rootfs: readonly OciMount[], bundlePath: string): void {
   if (rootfs.length > 0) return;
@@ -191,14 +195,14 @@ export function cloneRoot(init: OpList, config: OciConfig, rootfs: readonly OciM
   init.setAttributes(ROOT, { propagation: slave ? MS_SLAVE : MS_PRIVATE, recursive: true }, `${why}: keep our mounts`);
 }
 
-/** Where the root is to be mounted: its own place, in the mount namespace that we are in now. */
+/** Opens the place where the root will be mounted, in the current mount namespace. */
 export function openRootPlace(init: OpList, config: OciConfig, bundlePath: string): void {
   const path = config.root?.path;
   if (path) init.open(posix.resolve(bundlePath, path), O.PATH | O.DIRECTORY, "root.at", `the root, ${path}`);
 }
 
 /**
- * In the child: the root file system, mounted in its own mount namespace only, opened as ROOT.
+ * In the child: mounts the root file system, in its own mount namespace only, and opens it as ROOT.
  * @param isMounted by the host's side, and opened
  */
 export function mountRoot(
@@ -210,7 +214,7 @@ export function mountRoot(
 ): void {
   makePrivate(init);
   if (isMounted) {
-    // Its fd is there already.
+    // The root's fd is there already.
   } else if (rootfs.length === 0) {
     init.moveMount(ROOT, "root.at", `the root, ${config.root?.path}`);
   } else {
@@ -219,7 +223,7 @@ export function mountRoot(
   }
 }
 
-/** In the child, before anything is mounted below the root. */
+/** In the child, before anything is mounted below the root: checks that these directories are no symlinks. */
 export function checkPlainDirectories(init: OpList): void {
   for (const name of PLAIN_DIRECTORIES) {
     const why = `/${name} must be mounted on ordinary directory`;
@@ -228,15 +232,15 @@ export function checkPlainDirectories(init: OpList): void {
 }
 
 /**
- * The launcher holds the root until everybody has been told of the end, and so the mount: to unmount an overlay is to
- * write back all that its disk has not written yet, whoever wrote it, and init's end would wait for that. Where somebody
- * else is to hold the process, or the launcher is not to wait for it, this is not done.
+ * Lets the launcher hold the root, and so the mount, until everybody has been told of the end. To unmount an overlay is to write
+ * back all that its disk has not written yet, whoever wrote it, and init's end would wait for that. This is not done if somebody
+ * else is to hold the process, or the launcher does not wait for it.
  */
 export function holdRoot(host: OpList): void {
   host.add({ kind: "receive", out: ROOT, why: "hold the root: its file system outlives the process" });
 }
 
-/** In the child: what `holdRoot` waits for. */
+/** In the child: gives the launcher what `holdRoot` waits for. */
 export function giveRoot(init: OpList): void {
   init.add({ kind: "send", fd: ROOT, why: "the launcher holds the root" });
 }
@@ -250,7 +254,10 @@ function openRoot(list: OpList, host: HostFacts): void {
   list.open(host.rootMountpoint, O.PATH | O.DIRECTORY, ROOT, why);
 }
 
-/** Host side, in init's mount namespace: init may not be able to go there. `isHeld`: as `holdRoot` has it. */
+/**
+ * Host side, in init's mount namespace: opens and sends the root, for an init that may not be able to go there. `isHeld`: the
+ * launcher also holds it, as with `holdRoot`.
+ */
 export function sendRoot(host: OpList, facts: HostFacts, isHeld: boolean): void {
   openRoot(host, facts);
   host.add({ kind: "send", fd: ROOT, why: "the root, to init" });
@@ -286,7 +293,7 @@ export function mountAll(
   }
 }
 
-/** Where a symbolic link is refused instead of being followed inside the root. */
+/** Whether a symbolic link at the destination is refused instead of being followed inside the root. */
 export function isKernelDirectory(destination: string): boolean {
   return PLAIN_DIRECTORIES.includes(destination.slice(1).split("/")[0]!) && !destination.startsWith("/etc");
 }
@@ -298,7 +305,7 @@ function attach(init: OpList, mount: Slot, destination: string, type: "directory
   init.moveMount(mount, "target", why);
 }
 
-/** The recursive and the propagation half of the options; the plain attributes are set where the mount is made. */
+/** Applies the recursive options and the propagation; the plain attributes are set where the mount is made. */
 function applyOptions(init: OpList, mount: Slot, options: MountOptions, why: string): void {
   if (options.recursiveSet !== 0 || options.recursiveClear !== 0)
     init.setAttributes(mount, { set: options.recursiveSet, clear: options.recursiveClear, recursive: true }, why);
@@ -310,13 +317,13 @@ function applyOptions(init: OpList, mount: Slot, options: MountOptions, why: str
     );
 }
 
-/** On /dev `ro` is set last, when it has its devices. */
+/** Whether `ro` is set last: on /dev, when it has its devices. */
 function isLate({ destination, mount, options }: PlannedMount): boolean {
   const isDev = destination === "/dev" && (mount.type === "tmpfs" || options.remount);
   return isDev && (options.set & ATTR.RDONLY) !== 0;
 }
 
-/** Other options for what is mounted there already. Source: mount(2), "Remounting an existing mount". */
+/** Changes the options of an existing mount. Source: mount(2), "Remounting an existing mount". */
 function remount(init: OpList, planned: PlannedMount): void {
   const { options, destination, why } = planned;
   init.openInRoot(ROOT, destination.slice(1), O.PATH, "target", why, { noSymlinks: isKernelDirectory(destination) });
@@ -327,7 +334,7 @@ function remount(init: OpList, planned: PlannedMount): void {
 }
 
 /**
- * "ro" is for the mount itself, not for those below it. But whoever is root in a user namespace may own cgroups of the
+ * Whether mounts below become read-only, too. "ro" is for the mount itself; but root in a user namespace may own cgroups of the
  * host's, which /sys/fs/cgroup below a bound /sys would let it change (CVE-2023-25809).
  */
 function isReadonlyBelow({ destination, options }: PlannedMount, config: OciConfig): boolean {
@@ -370,7 +377,10 @@ function cloneInside(init: OpList, config: OciConfig, planned: PlannedMount, ins
   if (owners) init.mapOwners(clone, ownersOf(clone), owners.recursive, `${why}: idmap`);
 }
 
-/** A shared file system keeps what its volume says. So does any source what is locked: see mount_namespaces(7). */
+/**
+ * Replaces the source's attributes by the options'. A shared file system keeps those of its volume, and any source keeps what is
+ * locked: see mount_namespaces(7).
+ */
 function replaceAttributes(init: OpList, { mount, options, why, clone }: PlannedMount): void {
   const { set, clear } = options;
   if (set === 0 && clear === 0) return;
@@ -380,7 +390,7 @@ function replaceAttributes(init: OpList, { mount, options, why, clone }: Planned
   init.setAttributes(clone, { set, clear }, why, isShared ? {} : { unless: "replaced" });
 }
 
-/** What the source is, one sees when the mounts before it are made. */
+/** Attaches a bind whose source's type is seen only when earlier mounts are made. */
 function attachInside(init: OpList, { destination, why, clone }: PlannedMount, inside: string): void {
   init.openInRoot(ROOT, inside, O.PATH | O.DIRECTORY, "directory", why, { tolerate: ["ENOTDIR"] });
   for (const [type, when] of [
@@ -394,8 +404,8 @@ function attachInside(init: OpList, { destination, why, clone }: PlannedMount, i
 }
 
 /**
- * A tmpfs takes over from the directory it covers, as runc has it: its mode, unless an option says another one, and with `tmpcopyup` all
- * that is in it.
+ * Mounts a file system. A tmpfs takes over from the directory that it covers, as with runc: its mode, unless an option sets one,
+ * and with `tmpcopyup` all that is in it.
  */
 function mountFilesystem(init: OpList, planned: PlannedMount): void {
   const { mount, options, destination, why } = planned;
@@ -405,7 +415,7 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
   const parameters = [{ key: "source", value: mount.source || type }, ...options.parameters];
   const says = (...keys: string[]) => options.parameters.some(({ key }) => keys.includes(key));
   const inheritsMode = type === "tmpfs" && !says("mode");
-  // Read-only would stop the runtime too.
+  // Read-only would stop the runtime, too.
   const later = options.copyUp || isLate(planned) ? ATTR.RDONLY : 0;
   if (inheritsMode || options.copyUp)
     init.openInRoot(ROOT, destination.slice(1), O.PATH | O.DIRECTORY, "covered", why, {
@@ -422,7 +432,7 @@ function mountFilesystem(init: OpList, planned: PlannedMount): void {
   applyOptions(init, made, options, why);
 }
 
-/** What `mountFilesystem` and `remount` put off. */
+/** Makes read-only what `mountFilesystem` and `remount` have put off. */
 export function makeReadonly(init: OpList, plan: readonly PlannedMount[]): void {
   for (const planned of plan) if (isLate(planned)) init.setAttributes(DEV, { set: ATTR.RDONLY }, planned.why);
 }
@@ -434,7 +444,7 @@ function mountCgroup(init: OpList, host: HostFacts, config: OciConfig, planned: 
   if (!path) throw new LighterError("invalid", `${why}: a cgroup mount needs linux.cgroupsPath`);
   const [first, ...rest] = cgroupMounts(host.cgroups, path, ownNamespace, destination);
   if (first?.kind !== "tmpfs") {
-    // All of the host's cgroups, some of which the namespace's root may own (CVE-2023-25809).
+    // These are all of the host's cgroups, some of which the namespace's root may own (CVE-2023-25809).
     const shared = !ownNamespace && hasNamespace(config, "user");
     const all = shared ? { ...options, set: options.set | ATTR.RDONLY } : options;
     for (const each of first ? [first, ...rest] : rest) mountOneCgroup(init, each, all, why);

@@ -1,3 +1,4 @@
+/** Ops that make, join and prepare namespaces. */
 import { LighterError } from "../base/errors.ts";
 import { O, type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
@@ -16,7 +17,7 @@ export const CLONE = {
   network: 0x40000000,
 } as const satisfies Record<NamespaceType, number>;
 
-/** The config's namespaces, sorted by what is done for each. */
+/** The config's namespaces, sorted by how each is handled. */
 export interface NamespacePlan {
   created: ReadonlySet<NamespaceType>;
   joined: ReadonlyMap<NamespaceType, string>;
@@ -24,7 +25,10 @@ export interface NamespacePlan {
 
 export const SLOT_INIT: Slot = "init";
 
-/** @throws LighterError ("invalid") for a type that is unknown or listed twice; ("not-supported") without "mount". */
+/**
+ * Plans the namespaces. @throws LighterError ("invalid") for a type that is unknown or listed twice; ("not-supported") without
+ * "mount".
+ */
 export function planNamespaces(config: OciConfig): NamespacePlan {
   const created = new Set<NamespaceType>();
   const joined = new Map<NamespaceType, string>();
@@ -51,7 +55,7 @@ export function planNamespaces(config: OciConfig): NamespacePlan {
   return { created, joined };
 }
 
-/** Host side, before the clone: open the namespaces to join, and prepare the clocks of a new time namespace. */
+/** Host side, before the clone: opens the namespaces to join, and prepares the clocks of a new time namespace. */
 export function openNamespaces(host: OpList, config: OciConfig, plan: NamespacePlan): void {
   for (const [type, path] of plan.joined) host.open(path, O.RDONLY, `ns.${type}`, `the ${type} namespace to join`);
   if (plan.joined.has("pid"))
@@ -64,12 +68,12 @@ export function openNamespaces(host: OpList, config: OciConfig, plan: NamespaceP
   }
 }
 
-/** Whether `openNamespaces` or `mapIds` write to a procfs. */
+/** Whether `openNamespaces` or `mapIds` writes to a procfs. */
 export function writesProc(config: OciConfig, plan: NamespacePlan): boolean {
   return plan.created.has("user") || Object.keys(config.linux?.timeOffsets ?? {}).length > 0;
 }
 
-/** CLONE_NEW… flags for clone3(2). The cgroup namespace comes later: its root is the cgroup one is in when it is made. */
+/** The CLONE_NEW… flags for clone3(2). The cgroup namespace comes later: its root is the cgroup in which its maker is. */
 export function cloneFlags(config: OciConfig, plan: NamespacePlan): number {
   return plan.joined.has("user") ? 0 : newFlags(config, plan);
 }
@@ -77,11 +81,11 @@ export function cloneFlags(config: OciConfig, plan: NamespacePlan): number {
 function newFlags(config: OciConfig, plan: NamespacePlan): number {
   let flags = 0;
   for (const type of plan.created) if (type !== "cgroup") flags += CLONE[type];
-  if (Object.keys(config.linux?.timeOffsets ?? {}).length > 0) flags -= CLONE.time; // unshared already
+  if (Object.keys(config.linux?.timeOffsets ?? {}).length > 0) flags -= CLONE.time; // it has been unshared already
   return flags;
 }
 
-/** Host side, after the clone, as long as the child waits for its ids. */
+/** Host side, after the clone, while the child waits for its ids: writes the maps. */
 export function mapIds(host: OpList, config: OciConfig, plan: NamespacePlan): void {
   if (!plan.created.has("user")) return;
   const pid = SLOT_INIT;
@@ -103,12 +107,12 @@ export function formatIdMap(mappings: readonly OciIdMapping[]): string {
   return mappings.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join("");
 }
 
-/** The host's id of the process's user, or of its group. */
+/** The host's id of the process's user or group. */
 export function hostUserId(config: OciConfig, process: OciProcess, kind: "uid" | "gid"): number {
   return hostIdOf(process.user?.[kind] ?? 0, config, kind);
 }
 
-/** The host's id of one of the container: the same, or what the user namespace maps it to. */
+/** The host's id for one of the container's: the same, or what the user namespace maps it to. */
 export function hostIdOf(id: number, config: OciConfig, kind: "uid" | "gid"): number {
   const mappings = kind === "uid" ? config.linux?.uidMappings : config.linux?.gidMappings;
   if (!mappings?.length) return id;
@@ -118,9 +122,10 @@ export function hostIdOf(id: number, config: OciConfig, kind: "uid" | "gid"): nu
 }
 
 /**
- * In the child: the other namespaces, and what belongs to them. New ones belong to the user namespace that they are made
- * in, so one that is joined must come before them; and those that are joined before it, while we may join any.
- * @param reborn What a process has to do that goes on in place of another.
+ * In the child: enters the other namespaces and sets what belongs to them. New ones belong to the user namespace in which they
+ * are made, so a user namespace that is joined must come before them; namespaces that are joined come before it, while we may
+ * join any.
+ * @param reborn Adds what a process does that replaces another.
  */
 export function enterNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan, reborn: () => void): void {
   if (plan.created.has("user")) {
@@ -139,7 +144,7 @@ export function enterNamespaces(init: OpList, config: OciConfig, plan: Namespace
   }
 }
 
-/** In the child, in all its namespaces and in its cgroup: what a cgroup namespace shows as its root is where one is. */
+/** In the child, in all its namespaces and its cgroup: a cgroup namespace shows as its root the cgroup in which its maker is. */
 export function finishNamespaces(init: OpList, config: OciConfig, plan: NamespacePlan): void {
   if (plan.created.has("cgroup"))
     init.call("unshare", [CLONE.cgroup], "this cgroup becomes the root that the container sees");
@@ -154,7 +159,7 @@ export function finishNamespaces(init: OpList, config: OciConfig, plan: Namespac
   }
 }
 
-/** In the child, in a user namespace that it entered as nobody in particular. */
+/** In the child, in a user namespace that it entered without an id of its own: becomes root there. */
 export function becomeRoot(init: OpList): void {
   const why = "become root of the user namespace";
   init.call("setresgid", [0, 0, 0], why);

@@ -1,6 +1,6 @@
 /**
- * Network devices of the host that become a container's, by the name asked for and with the addresses that they have. They are not
- * made here, and not removed: with the container's network namespace the kernel gives hardware back, and ends what is virtual.
+ * Moves network devices of the host into a container, with the name asked for and the addresses that they have. They are neither
+ * made nor removed here: with the container's network namespace the kernel gives hardware back, and ends virtual devices.
  * Source: runtime-spec config-linux.md#network-devices.
  */
 import { LighterError } from "../base/errors.ts";
@@ -27,8 +27,9 @@ export interface NetDevice {
 }
 
 /**
- * @param addresses What each has on the host, by its name there.
- * @throws LighterError ("invalid") for a name that no device can have, and without a network namespace to go to
+ * Plans the devices.
+ * @param addresses Each device's addresses on the host, by its name there.
+ * @throws LighterError ("invalid") for a name that no device can have, and without a network namespace to move it to
  */
 export function planNetDevices(
   config: OciConfig,
@@ -44,7 +45,7 @@ export function planNetDevices(
   });
 }
 
-/** Host side, after the clone. */
+/** Host side, after the clone: moves the devices. */
 export function moveNetDevices(host: OpList, devices: readonly NetDevice[]): void {
   for (const { hostName, name } of devices) {
     const why = `linux.netDevices: ${hostName} becomes the container's ${name}`;
@@ -62,7 +63,7 @@ export function moveNetDevices(host: OpList, devices: readonly NetDevice[]): voi
   if (devices.length > 0) host.add({ kind: "send", why: "linux.netDevices are moved" });
 }
 
-/** In the child, in its network namespace. */
+/** In the child, in its network namespace: sets the devices up. */
 export function takeNetDevices(init: OpList, devices: readonly NetDevice[]): void {
   if (devices.length > 0) init.add({ kind: "receive", why: "wait until linux.netDevices are moved" });
   for (const { name, addresses } of devices) {

@@ -1,5 +1,5 @@
 /**
- * Interfaces of a container, as ops. The host's side makes them, their far ends born in the container's network namespace; the
+ * Ops for a container's interfaces. The host's side makes them, with their far ends in the container's network namespace; the
  * container's side, which has that namespace, gives them addresses and routes. Nothing is moved or renamed, and with the
  * namespace the kernel removes both ends ([adr/0012]).
  */
@@ -30,28 +30,28 @@ import { CLONE, SLOT_INIT } from "./namespaces.ts";
 import { PRIVATE_PROC, sysctlPath } from "./proc.ts";
 import type { AboveLink, NetworkInterface, NetworkPlan } from "./types.ts";
 
-/** Host side, after the clone. The container's side may go on meanwhile up to `awaitNetwork`. */
+/** Host side, after the clone: makes the interfaces. The container's side may go on meanwhile up to `awaitNetwork`. */
 export function makeNetwork(host: OpList, { interfaces }: NetworkPlan): void {
   for (const wanted of interfaces) makeInterface(host, wanted, { pid: SLOT_INIT });
   if (interfaces.some(({ link }) => link.type !== "veth")) openNamespaceOf(host, slot(SLOT_INIT));
   if (interfaces.length > 0) host.add({ kind: "send", why: "the interfaces are made" });
 }
 
-/** In the child, before `configureNetwork`. */
+/** In the child, before `configureNetwork`: waits for the interfaces. */
 export function awaitNetwork(init: OpList, { interfaces }: NetworkPlan): void {
   if (interfaces.length > 0) init.add({ kind: "receive", why: "wait until the interfaces are made" });
 }
 
-/** In the child, which may administer its network namespace. */
+/** In the child, which may administer its network namespace: configures the interfaces. */
 export function configureNetwork(init: OpList, { interfaces, resolverPort }: NetworkPlan): void {
   for (const wanted of interfaces) configureInterface(init, wanted);
   if (resolverPort !== undefined) redirectResolver(init, resolverPort);
 }
 
 /**
- * When the process has ended: a connection that was open may keep its network namespace for a minute, in which it would go on
- * answering for its address, which may be another container's by then. The link goes with the namespace; to remove it here
- * would take 20 ms.
+ * Takes interfaces off their bridges when the process has ended. An open connection may keep the network namespace for a minute,
+ * in which it would go on answering for its address, which may be another container's by then. The link goes with the namespace;
+ * removing it here would take 20 ms.
  */
 export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): void {
   const pairs = interfaces.filter(({ link }) => link.type === "veth");
@@ -61,7 +61,7 @@ export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): voi
     const request = { message, from: [{ at: LINK_INDEX_AT, slot: guard }] };
     cleanup.netlink("route", [request], `unplug ${wanted.name}`, { guard });
   }
-  // Last: from there nobody comes back.
+  // Must be last: the launcher does not come back from there.
   for (const wanted of interfaces.filter((each) => !pairs.includes(each))) {
     const guard = madeSlot(wanted);
     const { name } = wanted;
@@ -70,14 +70,14 @@ export function unplugNetwork(cleanup: OpList, { interfaces }: NetworkPlan): voi
   }
 }
 
-/** The network namespace that an interface is made in: a slot with a process of it, or an fd of it. */
+/** The network namespace in which an interface is made: a slot with a process in it, or with an fd of it. */
 type NamespaceOf = { pid: Slot } | { fd: Slot };
 
-/** Our own network namespace, and the container's. */
+/** The slots of our own network namespace and the container's. */
 const HOME: Slot = "home";
 export const NAMESPACE: Slot = "namespace";
 
-/** An fd of a process's network namespace: by an fd of the process, whose number may be another's at any time. */
+/** Opens a process's network namespace through an fd of the process, since its number may become another's at any time. */
 export function openNamespaceOf(host: OpList, pid: Arg): void {
   host.open("/proc/self/ns/net", O.RDONLY, HOME, "our own network namespace");
   host.call("pidfd_open", [pid, 0], "the container's init", { out: "container" });
@@ -86,12 +86,14 @@ export function openNamespaceOf(host: OpList, pid: Arg): void {
   host.call("setns", [slot(HOME), CLONE.network], "back to our own");
 }
 
-/** Set once the interface has been made by us; of a pair, to the index of the host's end. */
+/** The slot that is set once we have made the interface; for a pair, to the index of the host's end. */
 export function madeSlot({ name }: NetworkInterface): Slot {
   return `made ${name}`;
 }
 
-/** Host side. @throws LighterError ("invalid") for what the kernel would not take, with the field's name */
+/**
+ * Host side: makes an interface. @throws LighterError ("invalid") with the field's name, for a value that the kernel would refuse
+ */
 export function makeInterface(host: OpList, wanted: NetworkInterface, namespace: NamespaceOf): void {
   const { name, link, mtu } = wanted;
   checkLinkName(name);
@@ -111,7 +113,7 @@ export function makeInterface(host: OpList, wanted: NetworkInterface, namespace:
     return;
   }
   const why = `interface ${name}, and its other end on the host`;
-  // The index that the kernel gave it, for what takes no name.
+  // Gets the index that the kernel gave it, for calls that take no name.
   host.netlink("route", [make, { message: encodeGetLink(link.hostName) }], why, { out: madeSlot(wanted) });
   setPort(host, wanted, link, madeSlot(wanted));
 }
@@ -121,8 +123,9 @@ function kindOf(link: AboveLink): Attribute {
 }
 
 /**
- * The bridge is told where the container's address is, for as long as the port is there, and learns none behind it: a restarted
- * container is reached at once, and no other can pull its frames to itself. What else is behind the port is flooded to it.
+ * Tells the bridge at which port the container's address is, for as long as the port exists; the bridge learns no address at it.
+ * So a restarted container is reached at once, and no other can pull its frames to itself. Frames for other addresses at the port
+ * are flooded to it.
  */
 function setPort(
   host: OpList,
@@ -135,7 +138,7 @@ function setPort(
     "route",
     [of(encodeSetLink(0, { withoutLinkLocal: true }), LINK_INDEX_AT)],
     `the bridge's port of ${name} has no address of IPv6`,
-    { tolerate: ["EAFNOSUPPORT"] }, // a kernel without IPv6, or packets too short for it
+    { tolerate: ["EAFNOSUPPORT"] }, // the kernel lacks IPv6, or the link's packets are too short for it
   );
   host.netlink(
     "route",
@@ -148,13 +151,13 @@ function setPort(
   );
 }
 
-/** In the container's network namespace, by someone who may administer it, once the interface is there. */
+/** Configures an existing interface, from inside the container's network namespace and with the right to administer it. */
 export function configureInterface(ops: OpList, wanted: NetworkInterface): void {
   const { addresses, link, macAddress, name } = wanted;
   const index: Slot = `interface ${name}`;
   const of = (message: Uint8Array, at: number): NetlinkRequest => ({ message, from: [{ at, slot: index }] });
   ops.netlink("route", [{ message: encodeGetLink(name) }], `interface ${name}`, { out: index });
-  // It was born with the parent's, whatever was asked for. The parent has it too, until the interface is gone.
+  // It has its parent's address, whatever was asked for. The parent shares it until the interface has gone.
   if (link.type === "macvlan" && link.mode === "passthru")
     ops.netlink("route", [of(encodeSetLink(0, { macAddress }), LINK_INDEX_AT)], `address of ${name}`);
   writeInterfaceSysctls(ops, wanted);
@@ -176,20 +179,20 @@ export function routeThrough(index: Slot, route: Route): NetlinkRequest {
   return { message, from: [{ at: places.get(oif)!, slot: index }] };
 }
 
-/** In the container's network namespace: queries to 127.0.0.11, port 53, go to another port of that address. */
+/** In the container's network namespace: sends queries to 127.0.0.11, port 53, to another port of that address. */
 export function redirectResolver(ops: OpList, port: number): void {
   const requests = resolverRedirect(port).map((message) => ({ message }));
   ops.netlink("netfilter", requests, "lead name queries to the resolver");
 }
 
-/** Before the interface is up: it would give itself addresses, and listen to routers. */
+/** Sets the interface's sysctls before it is up: once up, it would give itself addresses and listen to routers. */
 function writeInterfaceSysctls(ops: OpList, { name, addresses, sysctls = {} }: NetworkInterface): void {
   const ipv6 = `sys/net/ipv6/conf/${name}`;
   if (addresses.some(({ address }) => address.includes(":"))) {
     ops.write(PRIVATE_PROC, `${ipv6}/disable_ipv6`, "0", `${name} has IPv6`);
     ops.write(PRIVATE_PROC, `${ipv6}/accept_ra`, "0", `${name} takes nothing from routers`);
   } else {
-    const tolerate = ["ENOENT"]; // a kernel without IPv6
+    const tolerate = ["ENOENT"]; // the kernel may lack IPv6
     ops.write(PRIVATE_PROC, `${ipv6}/disable_ipv6`, "1", `${name} has no IPv6`, { tolerate });
   }
   for (const [key, value] of Object.entries(sysctls)) {
@@ -204,7 +207,7 @@ function writeInterfaceSysctls(ops: OpList, { name, addresses, sysctls = {} }: N
   }
 }
 
-/** In order: a gateway that no address of the interface has on its link is made reachable first. */
+/** The routes in order: a gateway that is on none of the interface's networks is first made reachable. */
 function routesOf({ addresses, gateways, routes = [] }: NetworkInterface): Route[] {
   const onLink = (gateway: string) =>
     isNoRouter(gateway) || addresses.some((address) => inSameNetwork(address, gateway));
@@ -218,12 +221,12 @@ function routesOf({ addresses, gateways, routes = [] }: NetworkInterface): Route
   ];
 }
 
-/** "0.0.0.0", "::". */
+/** Whether a gateway is "0.0.0.0" or "::", which name no router. */
 export function isNoRouter(gateway: string): boolean {
   return parseIpAddress(gateway).every((byte) => byte === 0);
 }
 
-/** Through a router, or to whoever is on the link itself. */
+/** A default route: through a router, or on the link itself. */
 export function defaultRoute(gateway: string): Route {
   return isNoRouter(gateway) ? { destination: `${gateway}/0` } : { destination: "default", gateway };
 }

@@ -1,9 +1,10 @@
+/** Describes a program's ops for a log. */
 import { listProgram } from "../linux/program/list.ts";
 import type { Op, Program } from "../linux/program/op.ts";
 
 /**
- * A line for each op, with its number and what it is for, as a log has it: of the environment the names alone. Between them, in words that
- * are looked for in runc's log, where init's part begins and ends, and what its filter's flags are.
+ * A line for each op, with its number and purpose, as a log has it; of environments only the names. Lines between them say, in
+ * words that tools look for in runc's log, where init's part begins and ends, and what the flags of its filter are.
  */
 export function opLines(program: Program): string[] {
   const [host, init, cleanup] = [program.host, program.init, program.cleanup].map((ops) => ops.map(withoutValues));

@@ -1,11 +1,12 @@
+/** Turns a failed op into an error message. */
 import { type ErrorCode, type ErrorDetail, LighterError } from "../base/errors.ts";
 import { PlayError, type PlayFailure } from "../linux/process/supervisor.ts";
 import type { Arg, Op, Program } from "../linux/program/op.ts";
 import { errnoText } from "../linux/sys/errno.ts";
 
 /**
- * The sentence for a start that failed: what the op was for, its call, what the kernel said. For the entrypoint itself
- * the words are Docker's, because its clients look for them to choose between the exit codes 126 and 127.
+ * The error for a start that failed: the op's purpose, its call, and what the kernel said. For the entrypoint itself it uses
+ * Docker's words, because Docker's clients look for them to choose between the exit codes 126 and 127.
  */
 export function explainFailure(error: unknown, program: Program): unknown {
   if (!(error instanceof PlayError)) return error;
@@ -40,7 +41,7 @@ function withoutOp({ errno }: PlayFailure): LighterError {
   return new LighterError("kernel", `the launcher failed: ${errno} (${errnoText(errno)})`, { errno });
 }
 
-/** The file of the v2 cgroup that the op would put a process into. */
+/** The file of the v2 cgroup into which the op would put a process. */
 function cgroupOf(op: Op, { host }: Program): string | undefined {
   if (op.kind === "write") return op.path.endsWith("/cgroup.procs") ? op.path : undefined;
   if (op.kind !== "clone") return undefined;
@@ -49,7 +50,7 @@ function cgroupOf(op: Op, { host }: Program): string | undefined {
   return typeof path === "object" && "text" in path ? `${path.text}/cgroup.procs` : undefined;
 }
 
-/** The word before "(2)" in the message. */
+/** The call's name, which the message shows with "(2)". */
 function callName(op: Op): string {
   switch (op.kind) {
     case "call":
@@ -73,7 +74,7 @@ function callName(op: Op): string {
   }
 }
 
-/** errno texts that mislead for a call. */
+/** The text for an errno, corrected where it would mislead for this call. */
 function wording(op: Op, errno: string): string {
   if (errno === "ELOOP" && (op.kind === "openTarget" || (op.kind === "call" && op.name === "openat2")))
     return "a symbolic link where a plain directory must be";
@@ -82,7 +83,7 @@ function wording(op: Op, errno: string): string {
     return "the profile is not loaded";
   if (errno === "EINVAL" && isOverlay(op))
     return "the kernel's log has the reason; what is written to cannot be on an overlay, for one";
-  // A file over a directory: mount(2) says ENOTDIR, whose words make the stock daemon hint at what is wrong.
+  // A file over a directory: mount(2) would fail with ENOTDIR, by whose words the stock daemon recognises what is wrong.
   if (op.kind === "call" && op.name === "move_mount" && errno === "EINVAL") return errnoText("ENOTDIR");
   return errnoText(errno);
 }
@@ -103,7 +104,7 @@ function hintFor(op: Op, errno: string): string | undefined {
   return undefined;
 }
 
-/** As `OpList.mapOwners` makes it: with a slot's value in it. */
+/** Whether these are attributes that `OpList.mapOwners` makes, with a slot's value in them. */
 function isIdmap(attributes: Arg | undefined): boolean {
   return typeof attributes === "object" && "shared" in attributes;
 }
@@ -136,7 +137,7 @@ function entrypointError({ init }: Program, { errno, opIndex }: PlayFailure): Li
   }
 }
 
-/** For a name without a slash. */
+/** The error for a name without a slash that is in no directory of PATH. */
 export function notInPath(file: string, detail: ErrorDetail = {}): LighterError {
   return new LighterError(
     "exec-not-found",

@@ -1,3 +1,4 @@
+/** Ops that turn the new process into the one asked for: limits, identity, filter, execve. */
 import { LighterError } from "../base/errors.ts";
 import { SIGKILL } from "../base/signals.ts";
 import {
@@ -24,33 +25,33 @@ const SECCOMP_SET_MODE_FILTER = 1;
 const PR_CAP_AMBIENT_RAISE = 2;
 const KEYCTL_JOIN_SESSION_KEYRING = 1;
 
-/** In the child. Without its supervisor a process would run unseen, its output blocked. Source: prctl(2). */
+/** In the child: makes it end with its supervisor, without which it would run unseen, its output blocked. Source: prctl(2). */
 export function dieWithSupervisor(init: OpList): void {
   init.call("prctl.PR_SET_PDEATHSIG", [SIGKILL], "die with the supervisor");
 }
 
-/** In the child, early: a session of its own (the terminal needs it) and a keyring nobody else reads. */
+/** In the child, early: starts a session (the terminal needs it) and a keyring that nobody else reads. */
 export function startSession(init: OpList, id: string, noNewKeyring = false): void {
   init.call("setsid", [], "a session of its own");
   if (noNewKeyring) return;
   init.call("keyctl", [KEYCTL_JOIN_SESSION_KEYRING, text(`_ses.${id}`)], "a session keyring of its own", {
-    tolerate: ["ENOSYS", "EDQUOT", "EPERM"], // absent, too many keyrings, or refused in a container
+    tolerate: ["ENOSYS", "EDQUOT", "EPERM"], // absent, too many keyrings, or refused inside a container
   });
 }
 
-/** How a process comes to its execve: what it waits for, and whose it is then. */
+/** How a process comes to its execve(2): what it waits for, and who owns it then. */
 export interface Ending {
-  /** Wait until a client says so. */
+  /** Wait until a client lets it go. */
   hold: boolean;
-  /** What can be known of the program before it is executed is found out before `hold`, as with `handOver`. */
+  /** What can be known of the program before it is executed is checked before `hold`, as with `handOver`. */
   checked?: boolean;
   fds: CarriedFds | undefined;
   handOver: HandOver | undefined;
-  /** What to execute, where it is not `args[0]`. */
+  /** The file to execute, if it is not `args[0]`. */
   file?: string | undefined;
 }
 
-/** In the child, last: limits, identity, filter, execve. From here on the root directory is the container's. */
+/** In the child, last: sets limits, identity and filter, and executes. From here on the root directory is the container's. */
 export function becomeProcess(
   init: OpList,
   process: OciProcess,
@@ -61,18 +62,18 @@ export function becomeProcess(
   setRlimits(init, process);
   setScheduling(init, process);
   closeOthers(init, fds, handOver);
-  // As root, like runc: the directory may be closed to the user.
+  // As root, like runc: the user may not be allowed to enter the directory.
   init.call("chdir", [text(process.cwd)], `process.cwd "${process.cwd}"`);
   init.add({ kind: "checkCwd", why: "the working directory is inside the root" });
   init.call("umask", [umask], "process.user.umask");
   if (process.noNewPrivileges) init.call("prctl.PR_SET_NO_NEW_PRIVS", [1, 0, 0, 0], "process.noNewPrivileges");
-  // The agent gets its listener from the launcher, which may not be there any more when the process is started.
+  // The agent gets its listener from the launcher, which may have gone by the time the process is started.
   const listened = listenerPathOf(seccomp) !== undefined;
   const identify = () => {
-    // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must come before the capabilities go.
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN, so it must be installed before the capabilities go.
     if (seccomp && !process.noNewPrivileges) installFilter(init, seccomp);
     setIdentity(init, process, uid, gid, additionalGids);
-    if (!handOver || listened) dieWithSupervisor(init); // again: a change of user forgets it
+    if (!handOver || listened) dieWithSupervisor(init); // again: a change of user cleared it
     if (seccomp && process.noNewPrivileges) installFilter(init, seccomp);
   };
   if (listened) identify();
@@ -87,13 +88,13 @@ export function becomeProcess(
   execute(init, process, file);
 }
 
-/** In the child: CREATED, until START or RELEASE. */
+/** In the child: says CREATED and waits for START or RELEASE. */
 export function pause(init: OpList, reached: string, waits: string): void {
   init.add({ kind: "send", why: reached });
   init.add({ kind: "receive", why: waits });
 }
 
-/** What `dieWithSupervisor` asked for, taken back. A process that still waits notices otherwise if the launcher dies. */
+/** Undoes `dieWithSupervisor`. A process that still waits notices by other means if the launcher dies. */
 function outliveLauncher(init: OpList): void {
   init.call("prctl.PR_SET_PDEATHSIG", [0], "outlive the launcher");
 }
@@ -107,12 +108,12 @@ function setRlimits(init: OpList, process: OciProcess): void {
   }
 }
 
-/** Fds that the set-up needs at most. */
+/** The most fds that the set-up needs. */
 const SETUP_FDS = 1024;
 
 /**
- * Only the host's root may raise a hard limit: for a process in a user namespace that is done from outside, before it
- * goes on. `setRlimits` then sets them as they are to be.
+ * Raises hard limits, which only the host's root may do: for a process in a user namespace that happens from outside, before it
+ * goes on. `setRlimits` then sets the final values.
  */
 export function raiseRlimits(ops: OpList, process: OciProcess, pid: Arg): void {
   for (const { type, hard } of process.rlimits ?? []) {
@@ -131,7 +132,7 @@ function setRlimit(ops: OpList, pid: Arg, type: string, soft: number, hard: numb
   ops.call("prlimit64", [pid, resource, { data, show: `${soft}:${hard}` }, 0], why);
 }
 
-/** -1, and what JSON cannot hold exactly (RLIM_INFINITY as 2^64 - 1), are infinity. */
+/** A limit's value. -1, and what JSON cannot hold exactly (RLIM_INFINITY as 2^64 - 1), are infinity. */
 function rlimitValue(value: number): bigint {
   return value < 0 || value >= 2 ** 63 ? 0xffffffffffffffffn : BigInt(Math.trunc(value));
 }
@@ -149,7 +150,7 @@ function isKnown(name: string): boolean {
   }
 }
 
-/** What of its capabilities a process is not given, as runc has it. */
+/** Warnings about capabilities that a process is not given, as with runc. */
 export function capabilityWarnings(process: OciProcess): string[] {
   const unknown = new Set(
     Object.values<readonly string[] | undefined>({ ...process.capabilities })
@@ -166,7 +167,10 @@ export function capabilityWarnings(process: OciProcess): string[] {
   ];
 }
 
-/** Order: bounding set while CAP_SETPCAP is there, groups before uid (refused afterwards), the other sets last. */
+/**
+ * Sets the identity. Order: the bounding set while CAP_SETPCAP is there, groups before uid (refused afterwards), the other sets
+ * last.
+ */
 function setIdentity(init: OpList, process: OciProcess, uid: number, gid: number, groups: readonly number[]): void {
   const dropped = capabilityMask(CAPABILITIES) & ~capabilityMask(capabilitySet(process, "bounding"));
   if (dropped !== 0n) init.add({ kind: "dropBounding", capabilities: dropped, why: "not in the bounding set" });
@@ -220,7 +224,7 @@ function installFilter(init: OpList, seccomp: OciSeccomp): void {
   if (filter.listenerPath) init.add({ kind: "offerFd", fd: "listener", why: "linux.seccomp.listenerPath" });
 }
 
-/** Of a variable that is there more than once, the last: programs differ in which of two they take. */
+/** The environment, with only the last of variables that occur more than once: programs differ in which they take. */
 function withoutDuplicates(env: readonly string[]): string[] {
   const nameOf = (variable: string) => variable.split("=", 1)[0]!;
   const last = new Map(env.map((variable, index) => [nameOf(variable), index]));
@@ -245,7 +249,10 @@ function executablePaths({ args = [], env = [] }: OciProcess, file: string): str
   return candidatePaths(file, env);
 }
 
-/** Where execvp(3) would look: the file itself if it has a slash, else each PATH entry of the process's environment. */
+/**
+ * The paths that execvp(3) would try: the file itself if it has a slash, else one for each PATH entry of the process's
+ * environment.
+ */
 export function candidatePaths(file: string, env: readonly string[]): string[] {
   if (file.includes("/")) return [file];
   const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? "";
@@ -255,7 +262,7 @@ export function candidatePaths(file: string, env: readonly string[]): string[] {
     .map((directory) => `${directory.replace(/\/+$/, "")}/${file}`);
 }
 
-/** Shared by start and exec: where the process is refused if its user ids cannot be. */
+/** Refuses user ids that cannot be, for start and exec. */
 export function checkUser(process: OciProcess): void {
   const { uid, gid, additionalGids = [] } = process.user ?? { uid: 0, gid: 0 };
   for (const id of [uid, gid, ...additionalGids])

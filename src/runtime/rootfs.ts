@@ -1,3 +1,4 @@
+/** Ops that complete a container's root: devices, masks, working directory, pivot_root. */
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
 import { parseMountinfo } from "../linux/mount/mountinfo.ts";
@@ -15,7 +16,7 @@ const S_IFBLK = 0o60000;
 const S_IFIFO = 0o10000;
 const MS_MOVE = 0x2000;
 
-/** Source: runtime-spec config-linux.md#default-devices. */
+/** The devices that every container has. Source: runtime-spec config-linux.md#default-devices. */
 const DEFAULT_DEVICES: readonly OciDevice[] = [
   { path: "/dev/null", type: "c", major: 1, minor: 3 },
   { path: "/dev/zero", type: "c", major: 1, minor: 5 },
@@ -25,10 +26,10 @@ const DEFAULT_DEVICES: readonly OciDevice[] = [
   { path: "/dev/tty", type: "c", major: 5, minor: 0 },
 ];
 
-/** A kernel may be built without it. */
+/** The kernel's memory; a kernel may be built without it. */
 const KCORE = "/proc/kcore";
 
-/** Source: runtime-spec runtime-linux.md#dev-symbolic-links; /dev/core as runc. */
+/** The links that every container has. Source: runtime-spec runtime-linux.md#dev-symbolic-links; /dev/core as in runc. */
 const DEV_SYMLINKS: readonly (readonly [name: string, text: string])[] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
@@ -45,14 +46,14 @@ const DEVICE_TYPES: ReadonlyMap<string, number> = new Map([
   ["p", S_IFIFO],
 ]);
 
-/** makedev(3): the kernel's 32-bit encoding. */
+/** A device's number in the kernel's 32-bit encoding; makedev(3). */
 export function makeDevice(major: number, minor: number): number {
   return (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12);
 }
 
 /**
- * In the child, after the mounts: device nodes and links, in the fresh /dev or, without a mount there, in the image's.
- * A /dev that was bound has its own, and is not the container's to change; runc leaves it alone as well.
+ * In the child, after the mounts: makes device nodes and links, in the fresh /dev or, without a mount there, in the image's. A
+ * /dev that was bound has its own, and is not the container's to change; runc leaves it alone as well.
  */
 export function populateDev(
   init: OpList,
@@ -67,7 +68,7 @@ export function populateDev(
     const why = "the image's /dev";
     init.add({ kind: "openTarget", root: ROOT, path: "dev", type: "directory", noSymlinks: true, out: DEV, why });
   }
-  // With all of the host's devices comes its /dev/ptmx. The container's own is the link into its devpts.
+  // A bound /dev brings the host's /dev/ptmx along. The container's own is the link into its devpts.
   const asked = (config.linux?.devices ?? []).filter(({ path }) => posix.normalize(path) !== "/dev/ptmx");
   const listed = new Set(asked.map(({ path }) => posix.normalize(path)));
   const covered = new Set(mounts.map(({ destination }) => destination));
@@ -106,7 +107,7 @@ function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[]
       const { major, minor } = deviceNumber(device, why);
       const number = makeDevice(major, minor);
       init.call("mknodat", [slot(directory), text(name), mode, number], why, { tolerate: ["EEXIST"], out: "made" });
-      // A root file system that is started again has it from the last time. An image may have anything there.
+      // A root file system that is started again has the node from the last time. An image may have anything there.
       init.openInRoot(directory, name, O.PATH, "node", why, { noSymlinks: true, unless: "made" });
       init.add({ kind: "checkDevice", fd: "node", type: DEVICE_KINDS[device.type]!, major, minor, guard: "node", why });
       const { uid = 0, gid = 0 } = device;
@@ -117,7 +118,7 @@ function mountNodes(init: OpList, devices: readonly (OciDevice | DeviceOfHost)[]
 
 const DEVICE_KINDS: Readonly<Record<string, DeviceType>> = { c: "character", u: "character", b: "block", p: "fifo" };
 
-/** Source: runtime-spec config-linux.md#devices; bits of a device's number: linux/kdev_t.h. */
+/** A device's numbers. Source: runtime-spec config-linux.md#devices; bits of a device's number: linux/kdev_t.h. */
 function deviceNumber({ type, major, minor }: OciDevice, why: string): { major: number; minor: number } {
   if (type === "p") return { major: 0, minor: 0 };
   const within = (number: number | undefined, end: number): number is number =>
@@ -126,7 +127,7 @@ function deviceNumber({ type, major, minor }: OciDevice, why: string): { major: 
   throw new LighterError("invalid", `${why}: ${major}:${minor} is no device number`);
 }
 
-/** mknod(2) is refused in a user namespace: the host's own node is bound instead. */
+/** Binds the host's own node: mknod(2) is refused in a user namespace. */
 function bindNode(init: OpList, hostPath: string, directory: string, name: string, why: string): void {
   init.call("mknodat", [slot(directory), text(name), S_IFREG | 0o666, 0], why, { tolerate: ["EEXIST"] });
   init.cloneTree(hostPath, false, "node", why);
@@ -134,7 +135,7 @@ function bindNode(init: OpList, hostPath: string, directory: string, name: strin
   init.moveMount("node", "target", why);
 }
 
-/** In the child, with the terminal in slot "tty": /dev/console is this terminal. */
+/** In the child, with the terminal in slot "tty": makes /dev/console this terminal. */
 export function bindConsole(init: OpList): void {
   const why = "/dev/console is the terminal";
   init.add({ kind: "openTarget", root: ROOT, path: "dev/console", type: "file", noSymlinks: true, out: "target", why });
@@ -149,7 +150,9 @@ const EMPTY_TMPFS = [
   { key: "nr_inodes", value: "1" },
 ];
 
-/** In the child. A path that is not there needs no hiding. Directories that are masked are one empty tmpfs. */
+/**
+ * In the child: masks paths and makes them read-only. A missing path needs no hiding. Masked directories share one empty tmpfs.
+ */
 export function hidePaths(init: OpList, config: OciConfig, mounts: readonly PlannedMount[]): void {
   const readonlyPaths = config.linux?.readonlyPaths ?? [];
   const maskedPaths = config.linux?.maskedPaths ?? [];
@@ -165,8 +168,7 @@ export function hidePaths(init: OpList, config: OciConfig, mounts: readonly Plan
     init.moveMount("copy", "target", why, { guard: "target" });
   }
   if (maskedPaths.length === 0) return;
-  // The host's would be the container's to chmod(2), by the path that it covers, were it not read-only. A /dev that is
-  // bound need not have one.
+  // Otherwise the container could chmod(2) the host's node, by the path that it covers. A /dev that is bound need not have one.
   const ofHost = mounts.some(({ destination, options }) => destination === "/dev" && options.bind);
   if (ofHost) init.open("/dev/null", O.PATH, "null", "the host's /dev/null, to cover files with");
   else
@@ -202,7 +204,7 @@ export function hidePaths(init: OpList, config: OciConfig, mounts: readonly Plan
   init.call("umount2", [text("."), MNT_DETACH], `${shared}: the first goes`);
 }
 
-/** In the child: the container's root becomes ours, and the host's goes. `old`: with `noPivot`, see `kernelMountsOf`. */
+/** In the child: makes the container's root ours and removes the host's. `old` is used with `noPivot`: see `kernelMountsOf`. */
 export function pivotRoot(init: OpList, config: OciConfig, noPivot = false, old: readonly string[] = []): void {
   init.call("fchdir", [slot(ROOT)], "pivot_root(2) puts the old root where we stand");
   if (noPivot) {
@@ -225,9 +227,9 @@ export function pivotRoot(init: OpList, config: OciConfig, noPivot = false, old:
 }
 
 /**
- * Where procfs and sysfs are mounted outside the container's root, innermost first. A root that was moved leaves them behind,
- * out of sight, but the kernel lets whoever is in a mount namespace with a whole procfs mount another one (mount_too_revealing()
- * in fs/namespace.c): a container's user would have one without masks. As runc has it.
+ * The places outside the container's root where procfs and sysfs are mounted, innermost first. A root that was moved leaves them
+ * in the namespace, out of sight; but the kernel lets anybody in a mount namespace with a whole procfs mount another one
+ * (mount_too_revealing() in fs/namespace.c): a container's user would have one without masks. runc removes them, too.
  */
 export function kernelMountsOf(mountinfo: string, rootPath: string): string[] {
   const outside = (path: string) => rootPath === "" || (path !== rootPath && !path.startsWith(`${rootPath}/`));
@@ -237,7 +239,7 @@ export function kernelMountsOf(mountinfo: string, rootPath: string): string[] {
     .reverse();
 }
 
-/** What a user namespace has inherited it may not unmount: that is covered. */
+/** Unmounts a path, or covers it: what a user namespace has inherited it may not unmount. */
 function takeAway(init: OpList, path: string): void {
   const why = `${path} of the old root goes`;
   init.setAttributesAt(path, { propagation: MS_SLAVE, recursive: true }, why);
@@ -245,7 +247,7 @@ function takeAway(init: OpList, path: string): void {
   init.call("mount", [text("tmpfs"), text(path), text("tmpfs"), 0, 0], why, { unless: "gone" });
 }
 
-/** In the child: process.cwd is made if the image lacks it, as runc does. */
+/** In the child: makes process.cwd if the image lacks it, as runc does. */
 export function makeWorkingDirectory(init: OpList, cwd: string): void {
   const path = posix.normalize(cwd).slice(1);
   if (path === "") return;

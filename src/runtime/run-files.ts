@@ -1,6 +1,7 @@
+/** The paths of a container's run-time files. */
 import { join } from "node:path";
 
-/** Where a container's root is mounted, in its own mount namespace, until it is its root. */
+/** The directory on which a container mounts its root, in its own mount namespace, before that becomes its root. */
 export function rootMountpointIn(execRoot: string): string {
   return join(execRoot, "rootfs");
 }

@@ -1,13 +1,14 @@
+/** Ops for scheduling: scheduler, I/O priority, CPUs, memory policy, personality. */
 import { LighterError } from "../base/errors.ts";
 import { CPUSET_MAX_NUMBER } from "../base/limits.ts";
 import type { OpList } from "../linux/program/builder.ts";
 import type { OciLinux, OciProcess, OciScheduler } from "../spec/oci-runtime.ts";
 
-/* How the kernel is to run a process: scheduler, I/O priority, CPUs, personality. */
+/* How the kernel runs a process: scheduler, I/O priority, CPUs, personality. */
 
 const SELF = 0;
 
-/** Source: sched(7), linux/sched.h. */
+/** Numbers of scheduling policies. Source: sched(7), linux/sched.h. */
 const POLICIES: ReadonlyMap<string, number> = new Map([
   ["SCHED_OTHER", 0],
   ["SCHED_FIFO", 1],
@@ -19,7 +20,7 @@ const POLICIES: ReadonlyMap<string, number> = new Map([
 ]);
 const REAL_TIME: ReadonlySet<string> = new Set(["SCHED_FIFO", "SCHED_RR"]);
 
-/** Source: linux/sched.h. */
+/** Bits of scheduling flags. Source: linux/sched.h. */
 const SCHED_FLAGS: ReadonlyMap<string, bigint> = new Map([
   ["SCHED_FLAG_RESET_ON_FORK", 0x01n],
   ["SCHED_FLAG_RECLAIM", 0x02n],
@@ -40,9 +41,9 @@ function integer(value: number | bigint | undefined, field: string, min: bigint,
 }
 
 /**
- * `struct sched_attr` in its second version: u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime,
- * u64 deadline, u64 period, u32 util_min, u32 util_max. Source: sched_setattr(2), runtime-spec config.md#process.
- * @throws LighterError ("invalid") for what runc refuses too: parameters of another policy.
+ * A `struct sched_attr` in its second version: u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime, u64
+ * deadline, u64 period, u32 util_min, u32 util_max. Source: sched_setattr(2), runtime-spec config.md#process.
+ * @throws LighterError ("invalid") for parameters of another policy, as runc refuses them.
  */
 export function encodeSchedAttr(scheduler: OciScheduler): Uint8Array {
   const field = "process.scheduler";
@@ -78,7 +79,7 @@ export function encodeSchedAttr(scheduler: OciScheduler): Uint8Array {
   return data;
 }
 
-/** Source: linux/ioprio.h. */
+/** Numbers of I/O classes. Source: linux/ioprio.h. */
 const IO_CLASSES: ReadonlyMap<string, number> = new Map([
   ["IOPRIO_CLASS_RT", 1],
   ["IOPRIO_CLASS_BE", 2],
@@ -95,7 +96,7 @@ function ioPriorityValue({ class: name, priority }: NonNullable<OciProcess["ioPr
 
 /**
  * The bits of a list of CPUs: "0-3,7". Source: cpuset(7), "List format".
- * @throws LighterError ("invalid") naming the field, for a list that is empty or none.
+ * @throws LighterError ("invalid") naming the field, for a list that is empty or malformed.
  */
 export function parseCpuList(list: string, field: string): Uint8Array {
   const mask = new Uint8Array((CPUSET_MAX_NUMBER + 1) / 8);
@@ -113,26 +114,26 @@ function maskOf(bits: Uint8Array): bigint {
 }
 
 /**
- * In the child, in its cgroup: our caller's CPUs are not its. Of all that there may be the kernel takes those of the cpuset, which since
- * Linux 6.2 it does not do by itself.
+ * In the child, in its cgroup: allows all CPUs, since our caller's are not meant for it. The kernel reduces them to those of the
+ * cpuset, which it does by itself only up to Linux 6.1.
  */
 export function resetAffinity(init: OpList): void {
   const data = new Uint8Array((CPUSET_MAX_NUMBER + 1) / 8).fill(0xff);
-  const tolerate = ["EPERM", "EINVAL"]; // nobody is harmed by fewer
+  const tolerate = ["EPERM", "EINVAL"]; // fewer CPUs do no harm
   init.call("sched_setaffinity", [SELF, data.length, { data, show: "all CPUs" }], "those of its cpuset", { tolerate });
 }
 
-/** In the child. `initial` is for before it joins the container's cgroup, `final` for after. */
+/** In the child: sets its CPUs. `initial` applies before it joins the container's cgroup, `final` after. */
 export function setAffinity(init: OpList, process: OciProcess, when: "initial" | "final"): void {
   const list = process.execCPUAffinity?.[when];
   if (!list) return;
   const field = `process.execCPUAffinity.${when}`;
   const data = parseCpuList(list, field);
-  const why = `${field}: affinity: 0x${maskOf(data).toString(16)}`; // as runc tells of it, and tools read it
+  const why = `${field}: affinity: 0x${maskOf(data).toString(16)}`; // in runc's words, which tools read
   init.call("sched_setaffinity", [SELF, data.length, { data, show: `CPUs ${list}` }], why);
 }
 
-/** In the child, while it may: as root, before the filter. */
+/** In the child, while it may: sets these as root, before the filter. */
 export function setScheduling(init: OpList, process: OciProcess): void {
   const { scheduler, ioPriority } = process;
   if (scheduler) {
@@ -143,7 +144,7 @@ export function setScheduling(init: OpList, process: OciProcess): void {
     init.call("ioprio_set", [IOPRIO_WHO_PROCESS, SELF, ioPriorityValue(ioPriority)], "process.ioPriority");
 }
 
-/** Source: set_mempolicy(2), linux/mempolicy.h. */
+/** Numbers of memory policies. Source: set_mempolicy(2), linux/mempolicy.h. */
 const MEMORY_MODES: ReadonlyMap<string, number> = new Map([
   ["MPOL_DEFAULT", 0],
   ["MPOL_PREFERRED", 1],
@@ -158,12 +159,15 @@ const MEMORY_FLAGS: ReadonlyMap<string, number> = new Map([
   ["MPOL_F_RELATIVE_NODES", 1 << 14],
   ["MPOL_F_STATIC_NODES", 1 << 15],
 ]);
-/** The kernel's bound (CONFIG_NODES_SHIFT) is 1024 nodes. It takes one bit less than it is told of. */
+/** The kernel's bound (CONFIG_NODES_SHIFT) is 1024 nodes. It uses one bit less than the length it is given. */
 const MEMORY_NODES = 1024;
 
 export const MEMORY_POLICY_NAMES = { modes: [...MEMORY_MODES.keys()], flags: [...MEMORY_FLAGS.keys()] };
 
-/** In the child, in its cgroup: nodes that its cpuset does not have are refused. Source: runtime-spec config-linux.md#memory-policy. */
+/**
+ * In the child, in its cgroup: sets its memory policy. Nodes outside its cpuset are refused. Source: runtime-spec
+ * config-linux.md#memory-policy.
+ */
 export function setMemoryPolicy(init: OpList, linux: OciLinux | undefined): void {
   const policy = linux?.memoryPolicy;
   if (!policy) return;
@@ -185,7 +189,7 @@ export function setMemoryPolicy(init: OpList, linux: OciLinux | undefined): void
   init.call("set_mempolicy", [number, { data, show }, MEMORY_NODES + 1], field);
 }
 
-/** Source: personality(2); runtime-spec config-linux.md#personality, which knows no flags yet. */
+/** Numbers of personalities. Source: personality(2); runtime-spec config-linux.md#personality, which knows no flags yet. */
 const DOMAINS: ReadonlyMap<string, number> = new Map([
   ["LINUX", 0],
   ["LINUX32", 8],

@@ -1,3 +1,4 @@
+/** Passes a filter's listener to a seccomp agent. */
 import { utf8 } from "../base/bytes.ts";
 import { LighterError } from "../base/errors.ts";
 import { type OpList, slot } from "../linux/program/builder.ts";
@@ -7,14 +8,14 @@ import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "../linux/sys/abi.t
 import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
 
 /**
- * The seccomp agent: whoever answers for the system calls with SCMP_ACT_NOTIFY. It gets the listener's fd and the
- * container process state as JSON. The agent is connected to while nothing of the container runs yet; the fd is taken
- * out of the process by a helper of the launcher's, since every system call that could send it may be filtered.
+ * The slot of the connection to the seccomp agent, the program that answers for system calls with SCMP_ACT_NOTIFY. It gets the
+ * listener's fd and the container process state as JSON. The connection is made while nothing of the container runs yet; a helper
+ * of the launcher's takes the fd out of the process, since every system call that could send it may be filtered.
  * Source: runtime-spec config-linux.md#containerprocessstate, seccomp_unotify(2).
  */
 const AGENT: Slot = "agent";
 
-/** @throws LighterError ("invalid") for metadata that nobody would get. */
+/** The path of the agent's socket. @throws LighterError ("invalid") for metadata that nobody would get. */
 export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefined {
   if (!seccomp) return undefined;
   if (seccomp.listenerMetadata && !seccomp.listenerPath)
@@ -22,7 +23,7 @@ export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefi
   return filterOf(seccomp).listenerPath;
 }
 
-/** Host side, before the clone. */
+/** Host side, before the clone: connects to the agent. */
 export function connectAgent(host: OpList, path: string | undefined): void {
   if (path === undefined) return;
   const field = "linux.seccomp.listenerPath";
@@ -38,7 +39,7 @@ export function connectAgent(host: OpList, path: string | undefined): void {
   host.call("connect", [slot(AGENT), { data: address, show: path }, address.length], failed);
 }
 
-/** Of a start, where `containerPid` is not known yet, or of an exec. */
+/** The process with the filter: of a start, where `containerPid` is not known yet, or of an exec. */
 interface ListenedProcess {
   id: string;
   config: OciConfig;
@@ -46,7 +47,7 @@ interface ListenedProcess {
   containerPid?: number;
 }
 
-/** Host side, after the clone. */
+/** Host side, after the clone: forwards the listener. */
 export function forwardListener(host: OpList, path: string | undefined, process: ListenedProcess, pid: Slot): void {
   if (path === undefined) return;
   const [before, between, after] = formatProcessState(process);
@@ -55,7 +56,7 @@ export function forwardListener(host: OpList, path: string | undefined, process:
   host.close(AGENT, "the forwarder has it");
 }
 
-/** The JSON, cut where the launcher puts the process's pid. */
+/** The state as JSON, cut where the launcher puts the process's pid. */
 function formatProcessState({ id, config, bundle, containerPid }: ListenedProcess): [string, string, string] {
   const { ociVersion, annotations } = config;
   const metadata = config.linux?.seccomp?.listenerMetadata;

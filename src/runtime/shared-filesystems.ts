@@ -1,4 +1,4 @@
-/** Fds of shared file systems, from whom has them to the launcher, and back from a supervisor. */
+/** Passes fds of shared file systems to launchers, and gets them back from supervisors. */
 
 import { closeSync, readlinkSync } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
@@ -9,19 +9,19 @@ import type { OciMount } from "../spec/oci-runtime.ts";
 import { carriedFds, fdsToCarry } from "./stdio.ts";
 import type { SharedFilesystem, StartRequest } from "./types.ts";
 
-/** Number of a shared file system's namespace in the launcher; the next one is its root. */
+/** The number that the fd of a shared file system's namespace has in the launcher; the next number is its root. */
 export function namespaceFdOf(request: StartRequest, index: number): number {
   return FIRST_CARRIED_FD + fdsToCarry(carriedFds(request)).length + 2 * index;
 }
 
-/** In the order of their numbers, from the first one on. */
+/** The fds in the order of their numbers, from the first one on. */
 export function filesystemFds(request: StartRequest): number[] {
   return (request.filesystems ?? []).flatMap(({ namespaceFd, rootFd }) => [namespaceFd, rootFd]);
 }
 
 /**
- * Number `index` of a start with nothing else to carry, out of its supervisor. The caller closes it, and sees to it that
- * the process is the supervisor. Undefined: it has none.
+ * Gets shared file system `index` of a start with nothing else to carry out of its supervisor; undefined if that has none. The
+ * caller closes it, and makes sure that the process is the supervisor.
  */
 export function openFilesystemOf(supervisorPid: number, index: number): SharedFilesystem | undefined {
   const fds = `/proc/${supervisorPid}/fd`;
@@ -30,8 +30,8 @@ export function openFilesystemOf(supervisorPid: number, index: number): SharedFi
 }
 
 /**
- * A start, to be held and abandoned, whose root is the file system: mounted by mount(2), as Docker mounts a volume. Whoever
- * has opened it meanwhile (`openFilesystemAt`) has it.
+ * A start, to be held and abandoned, whose root is the file system: it is mounted by mount(2), as Docker mounts a volume. Whoever
+ * has opened it meanwhile (`openFilesystemAt`) keeps it.
  */
 export function mountRequest(mount: Pick<OciMount, "type" | "source" | "options">, runDirectory: string): StartRequest {
   return {
@@ -50,12 +50,12 @@ export function mountRequest(mount: Pick<OciMount, "type" | "source" | "options"
   };
 }
 
-/** Of a process whose "/" is the file system, with no other in its mount namespace. The caller closes it. */
+/** Opens the file system of a process whose "/" it is, with no other in its mount namespace. The caller closes it. */
 export function openFilesystemAt(pid: number): SharedFilesystem | undefined {
   return open(`/proc/${pid}/ns/mnt`, `/proc/${pid}/root`);
 }
 
-/** Lets go of it. */
+/** Closes our fds of it. */
 export function closeFilesystem({ namespaceFd, rootFd }: SharedFilesystem): void {
   closeSync(namespaceFd);
   closeSync(rootFd);
@@ -65,7 +65,7 @@ function isMountNamespace(path: string): boolean {
   try {
     return readlinkSync(path).startsWith("mnt:[");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false; // it ends, or is of an older Lighter
+    if (errnoOf(error) === "ENOENT") return false; // the process ends, or is an older Lighter's
     throw error;
   }
 }

@@ -11,8 +11,8 @@ import * as network from "./network.ts";
 await loadCompiler();
 
 /*
- * Every field of runtime-spec's config, one by one: setting it changes the program, or is refused by its name, or it is
- * another part's. The tables are complete by their types: a new field does not compile until it has a row here.
+ * Checks every field of runtime-spec's config, one by one: setting it changes the program, or is refused by its name, or it is
+ * for another part. The tables are complete by their types: a new field does not compile until it has a row here.
  */
 
 const RESCTRL = "25 1 0:24 / /sys/fs/resctrl rw - resctrl resctrl rw\n";
@@ -57,7 +57,7 @@ function exec(change: Change = () => {}): string {
 }
 
 type Change = (config: Oci.OciConfig) => void;
-/** What a field's row says: a value that changes the program; another part that reads the field; or more of a story. */
+/** A field's row: a value that changes the program; another part that reads the field; or a test of its own. */
 type Row<Value> =
   | { set: Value }
   | { elsewhere: string }
@@ -130,7 +130,7 @@ const PROCESS: Table<Oci.OciProcess> = {
   oomScoreAdj: { set: 7 },
   scheduler: { set: { policy: "SCHED_IDLE" } },
   ioPriority: { set: { class: "IOPRIO_CLASS_IDLE", priority: 0 } },
-  // Source: config.md#process: not for the container's first process.
+  // Not for the container's first process. Source: config.md#process.
   execCPUAffinity: {
     in: exec,
     from: () => {},
@@ -245,7 +245,7 @@ const ARG: Table<Oci.OciSeccompArg> = {
   op: { from: argument({}), to: argument({ op: "SCMP_CMP_GT" }) },
 };
 
-/** What is in each of them: src/linux/cgroup. The network classes are cgroup v1's. */
+/** The fields in each of these are for src/linux/cgroup. The network classes are cgroup v1's. */
 const RESOURCES: Table<Oci.OciResources> = {
   devices: { set: [{ allow: false, access: "rwm" }] },
   memory: { set: { limit: 2 ** 20 } },

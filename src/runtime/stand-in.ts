@@ -1,3 +1,4 @@
+/** Lets the launcher take the place of a foreground command. */
 import { prepareStandIn } from "../linux/process/stand-in.ts";
 import { O, OpList, text } from "../linux/program/builder.ts";
 import { encodeProgram } from "../linux/program/encode.ts";
@@ -6,58 +7,61 @@ import { AT_FDCWD, LOCK_EX, LOCK_UN } from "../linux/sys/abi.ts";
 import { duplicateFd } from "../linux/sys/memfd.ts";
 import { type KeptContainer, removeContainer } from "./later.ts";
 
-/** What remains to be done of a foreground command when its launcher is at work, by who does it in our place. */
+/** What remains to be done for a foreground command once its launcher is at work. A stand-in does it in our place. */
 export interface StandInPlan {
-  /** Of a container, where the process is its init. */
+  /** The container's state to write, if the process is its init. */
   state?: StandInState;
-  /** Absolute; the process's pid is written to it, as a whole or not at all. */
+  /** The absolute path of a file to which the process's pid is written, as a whole or not at all. */
   pidFile?: { path: string; temporary: string };
   end: StandInEnd;
-  /** What `ps` shows of it. */
+  /** The arguments that `ps` shows for the stand-in. */
   argv: readonly string[];
-  /** Numbers of signals to pass on once it has started. */
+  /** Signals to pass on once the process has started. */
   signals: readonly number[];
-  /** Further fds that stay open until it has started, besides stdin, for who is executed otherwise. */
+  /** Further fds, besides stdin, that stay open until it has started, for the program that is executed on failure. */
   preserved: readonly number[];
   otherwise: Otherwise;
 }
 
 interface StandInState {
-  /** The open directory, which is locked until the process has started. */
+  /** The open directory, which stays locked until the process has started. */
   fd: number;
-  /** A name in it. */
+  /** The name of the state's file in it. */
   file: string;
-  /** Of the file: init's pid goes behind the first, its start time behind the second. */
+  /** The file's text in three parts: init's pid goes after the first, its start time after the second. */
   texts: readonly [string, string, string];
 }
 
-/** When the process has ended. */
+/** What happens when the process has ended. */
 type StandInEnd =
   | { kind: "nothing" }
-  /** It is deleted: needs `state`. */
+  /** The container is deleted; needs `state`. */
   | { kind: "container"; container: KeptContainer }
-  /** The directory of an exec's run-time files goes. */
+  /** The directory of an exec's run-time files is removed. */
   | { kind: "exec"; directory: string };
 
-/** Who is executed where anything fails. */
+/** The programs that are executed if anything fails. */
 interface Otherwise {
   path: string;
   env: readonly string[];
-  /** Before the process has started: to do everything again, or to say why it cannot be done. */
+  /** Before the process has started: does everything again, or says why it cannot be done. */
   again: readonly string[];
-  /** After that: to say what is wrong, and to end what is left; it gives the exit code if that is not known. */
+  /** After that: says what is wrong, and ends what is left; it gives the exit code if that is not known. */
   finish: readonly string[];
 }
 
-/** Bit n - 1 is signal n: the kernel's sigset_t, of signals below 32. */
+/** A mask of signals below 32: bit n - 1 is signal n, as in the kernel's sigset_t. */
 export function signalMask(signals: readonly number[]): number {
   return signals.reduce((mask, signal) => mask + 2 ** (signal - 1), 0);
 }
 
-/** HUP, INT, QUIT and TERM: with which people end a command that hangs before it has started anything. */
+/** HUP, INT, QUIT and TERM, by which people end a command that hangs before it has started anything. */
 const ENDING = signalMask([1, 2, 3, 15]);
 
-/** `connection`: the fd of a control connection to the supervisor; `stdin`: of a copy of ours, which is given back. */
+/**
+ * Compiles the stand-in's program. `connection` is the fd of a control connection to the supervisor, `stdin` that of a copy of
+ * our stdin, which is restored.
+ */
 export function compileStandIn(plan: StandInPlan, connection: number, stdin: number): Program {
   const { state, pidFile, end, signals, preserved } = plan;
   const ops = new OpList("host");
@@ -118,7 +122,7 @@ function writeProcess(
   ops.call("renameat2", [directory, text(fresh), directory, text(name), 0], why);
 }
 
-/** Ready to take our place, which calling the result does, or it throws. `executableFd`: of the launcher. */
+/** Prepares the stand-in. Calling the result replaces this process, or throws. `executableFd` is the launcher's. */
 export function openStandIn(plan: StandInPlan, connection: number, executableFd: number): () => never {
   const stdin = duplicateFd(0, 0);
   return prepareStandIn({

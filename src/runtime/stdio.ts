@@ -1,3 +1,4 @@
+/** Ops for a process's stdin, stdout, stderr, terminal and other fds. */
 import { O, type OpList, slot, text, words } from "../linux/program/builder.ts";
 import { FIRST_CARRIED_FD, LISTEN_FD } from "../linux/program/format.ts";
 import type { Supervise } from "../linux/program/op.ts";
@@ -11,9 +12,9 @@ const DEVPTS_SUPER_MAGIC = 0x1cd1;
 const CLOSE_RANGE_CLOEXEC = 4;
 const EVERY_FD = 0xffffffff;
 
-/** Fds of ours that the launcher is started with, and their numbers there. */
+/** Fds of ours with which the launcher is started, and their numbers there. */
 export interface CarriedFds {
-  /** stdin, stdout and stderr, and what is preserved from 3 on. */
+  /** stdin, stdout and stderr, and the preserved fds from 3 on. */
   own: readonly number[];
   firstOwn: number;
   sync: number;
@@ -21,7 +22,7 @@ export interface CarriedFds {
   consoleSocket: number;
 }
 
-/** Undefined: none, and the sync socket takes the listening socket's number. */
+/** The fds to carry; undefined if there are none, and the sync socket takes the listening socket's number. */
 export function carriedFds({ stdio, preserveFds = 0, handOver }: StartRequest | ExecRequest): CarriedFds | undefined {
   if (!stdio.inherit && preserveFds === 0 && handOver === undefined) return undefined;
   const own = Array.from({ length: 3 + preserveFds }, (_, fd) => fd);
@@ -29,15 +30,15 @@ export function carriedFds({ stdio, preserveFds = 0, handOver }: StartRequest | 
   return { own, firstOwn: FIRST_CARRIED_FD, sync, startFifo: sync + 1, consoleSocket: sync + 2 };
 }
 
-/** In the order of their numbers, from FIRST_CARRIED_FD on. */
+/** The fds in the order of their numbers, from FIRST_CARRIED_FD on. */
 export function fdsToCarry(fds: CarriedFds | undefined, handOver: HandOver = {}): (number | undefined)[] {
   if (fds === undefined) return [];
   return [...fds.own, undefined, handOver.startFifoFd, handOver.consoleSocketFd];
 }
 
-/** In the child, last: what is open beyond stdio, the preserved fds and what is still needed until execve(2). */
+/** In the child, last: closes what is open beyond stdio, the preserved fds and what is still needed until execve(2). */
 export function closeOthers(init: OpList, fds: CarriedFds | undefined, handOver: HandOver | undefined): void {
-  // Real closing, before chdir: a working directory of /proc/self/fd/N must find nothing (CVE-2024-21626).
+  // Must really close, and before chdir: a working directory of /proc/self/fd/N must find nothing (CVE-2024-21626).
   if (fds === undefined) {
     init.call("close_range", [LISTEN_FD + 1, EVERY_FD, 0], "close everything but stdio");
     return;
@@ -49,7 +50,7 @@ export function closeOthers(init: OpList, fds: CarriedFds | undefined, handOver:
     init.call("close_range", [fds.startFifo, fds.startFifo, CLOSE_RANGE_CLOEXEC], "not the container's to keep");
 }
 
-/** Host side, before the clone: the pipes, given to the process's user so that it can reopen /dev/stdout. */
+/** Host side, before the clone: opens the pipes, and gives them to the process's user so that it can reopen /dev/stdout. */
 export function openPipes(host: OpList, plan: StdioPlan, uidHost: number, gidHost: number): void {
   if (plan.terminal || plan.inherit) return;
   const ends: string[] = ["out.w", "err.w"];
@@ -66,26 +67,26 @@ export function openPipes(host: OpList, plan: StdioPlan, uidHost: number, gidHos
     host.call("fchownat", [slot(end), text(""), uidHost, gidHost, AT_EMPTY_PATH], "the user may reopen /dev/stdout");
 }
 
-/** Host side, after the clone: give up the child's ends. */
+/** Host side, after the clone: closes the child's ends. */
 export function takeOver(host: OpList, plan: StdioPlan): void {
   if (plan.terminal || plan.inherit) return;
   for (const end of ["in.r", "out.w", "err.w"]) host.close(end, "the child's end of a pipe");
 }
 
-/** In the child. */
+/** In the child: connects its stdin, stdout and stderr. */
 export function connectStdio(init: OpList, plan: StdioPlan, fds: CarriedFds | undefined): void {
   const names = ["stdin", "stdout", "stderr"];
   const ends = plan.terminal ? ["tty", "tty", "tty"] : ["in.r", "out.w", "err.w"];
   for (const [fd, end] of ends.entries())
     init.call("dup3", [plan.inherit && fds ? fds.firstOwn + fd : slot(end), fd, 0], names[fd]!);
-  // Upwards: each lands below where it comes from.
+  // In ascending order, since each gets a lower number than it had.
   for (const fd of fds?.own.slice(names.length) ?? []) init.call("dup3", [fds!.firstOwn + fd, fd, 0], "a preserved fd");
   if (plan.terminal) init.call("ioctl.TIOCSCTTY", [slot("tty"), 0], "make it the controlling terminal");
 }
 
 /**
- * In the child, once the container's devpts is mounted: a terminal of its own. The image or a volume may have put
- * anything at /dev/pts/ptmx, so what was opened is checked to be the multiplexer of a devpts.
+ * In the child, once the container's devpts is mounted: opens a terminal of its own. The image or a volume may have put anything
+ * at /dev/pts/ptmx, so what was opened is checked to be the multiplexer of a devpts.
  */
 export function openTerminal(init: OpList, root: string, process: OciProcess, { plainLines }: StdioPlan): void {
   const why = "open a terminal of the container's own devpts";
@@ -122,7 +123,7 @@ export function openTerminal(init: OpList, root: string, process: OciProcess, { 
 }
 
 /**
- * `struct termios` as a new terminal has it, but that nothing is put before the end of a line:
+ * The `struct termios` of a new terminal, except that nothing is put before the end of a line:
  *
  *   0       4       8       12      16     17        36
  *   | iflag | oflag | cflag | lflag | line | cc[19]  |
@@ -145,7 +146,7 @@ function encodeTermios(): Uint8Array {
   return data;
 }
 
-/** What the supervisor reads and writes, or hands on. */
+/** The fds that the supervisor reads and writes, or hands on. */
 export function supervisedStdio(
   { terminal, stdin, inherit }: StdioPlan,
   fds: CarriedFds | undefined,

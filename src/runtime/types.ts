@@ -1,21 +1,22 @@
+/** The contract of the runtime: what it is asked for, and what it answers. */
 import type { Socket } from "node:net";
 import type { CgroupHost, CgroupPlan } from "../linux/cgroup/mod.ts";
 import type { OciConfig, OciMount, OciProcess } from "../spec/oci-runtime.ts";
 import type { StandInPlan } from "./stand-in.ts";
 
-/** What becomes of a process's stdin, stdout and stderr. The supervisor holds the other ends. */
+/** How a process's stdin, stdout and stderr are connected. The supervisor holds the other ends. */
 export interface StdioPlan {
   /** A pty from the container's own devpts instead of three pipes. */
   terminal: boolean;
-  /** Keep a pipe (or the pty's input) open for clients; else stdin is /dev/null. */
+  /** Keep a pipe (or the pty's input) open for clients; otherwise stdin is /dev/null. */
   stdin: boolean;
-  /** With a terminal: lines end as they are written, for who shows them on a terminal of its own. */
+  /** With a terminal: lines end as they are written, for clients that show them on a terminal of their own. */
   plainLines?: boolean;
-  /** Without a terminal: our own stdin, stdout and stderr in place of the supervisor's pipes. */
+  /** Without a terminal: our own stdin, stdout and stderr instead of the supervisor's pipes. */
   inherit?: boolean;
 }
 
-/** The process is given to whoever waits for our orphans (`Supervised.release`), as callers of an OCI runtime want it. */
+/** Hands the process over to whoever adopts our orphans (`Supervised.release`), as callers of an OCI runtime want it. */
 export interface HandOver {
   /** A connected unix socket that takes the terminal's master. */
   consoleSocketFd?: number;
@@ -26,13 +27,13 @@ export interface HandOver {
 /** Docker's json-file log, written by the supervisor. */
 interface LogPlan {
   path: string;
-  /** Rotate when the file is larger; 0: never. */
+  /** The size beyond which a file is rotated; 0 means never. */
   maxBytes: number;
-  /** Files kept, the current one included; at least 1. */
+  /** The number of files kept, the current one included; at least 1. */
   maxFiles: number;
 }
 
-/** Which streams a client wants. Output is in Docker's 8-byte-header framing, or raw with a terminal. */
+/** The streams that a client wants. Output is in Docker's 8-byte-header framing, or raw with a terminal. */
 export interface AttachPlan {
   stdin: boolean;
   stdout: boolean;
@@ -40,127 +41,129 @@ export interface AttachPlan {
   /** When this client's stdin ends, close the process's stdin (Docker: StdinOnce). */
   closeStdinOnEnd: boolean;
   /**
-   * Called once, right before the output begins: gives the client's own socket, a plain one, to which nobody else writes
-   * until the connection has ended. The supervisor writes the output there, if the kernel has all that was written before;
-   * else the connection has it.
+   * Called once, right before the output begins: returns the client's own socket, a plain one, to which nobody else writes until
+   * the connection has ended. The supervisor writes the output there if the kernel has taken all that was written before;
+   * otherwise output comes on the connection.
    */
   output?: () => Socket;
 }
 
-/** An interface that shares a link of the host: with an address of its own there, or, of ipvlan, with that link's. */
+/** An interface that shares a link of the host: with an address of its own there or, for ipvlan, with that link's. */
 export type AboveLink =
   | { type: "macvlan"; mode: "bridge" | "private" | "vepa" | "passthru" }
   | { type: "ipvlan"; mode: "l2" | "l3" | "l3s"; flag: "bridge" | "private" | "vepa" };
 
 /** How an interface of a container is tied to the host. */
 export type InterfaceLink =
-  /** One end of a veth pair; the other, `hostName`, is a port of the bridge. `isolated`: it reaches no other such port. */
+  /** One end of a veth pair; the other, `hostName`, is a port of the bridge. An `isolated` port reaches no other such port. */
   | { type: "veth"; hostName: string; bridgeIndex: number; isolated: boolean; hairpin: boolean }
   | (AboveLink & { parentIndex: number });
 
-/** An interface of a container. Made by its program, removed by the kernel with the container's network namespace. */
+/** An interface of a container. Its program makes it; the kernel removes it with the container's network namespace. */
 export interface NetworkInterface {
-  /** In the container: "eth0". At most 15 bytes. */
+  /** The name in the container: "eth0". At most 15 bytes. */
   name: string;
   link: InterfaceLink;
-  /** "02:42:ac:11:00:02"; "" for ipvlan, which has its parent's. */
+  /** "02:42:ac:11:00:02"; "" for ipvlan, which has its parent's address. */
   macAddress: string;
-  /** 0: the link's own. */
+  /** 0 keeps the link's own. */
   mtu: number;
-  /** Without one of IPv6, the interface has no IPv6 at all, link-local addresses included. */
+  /** The addresses. Without an IPv6 one, the interface has no IPv6 at all, link-local addresses included. */
   addresses: readonly { address: string; prefixLength: number }[];
-  /** Of default routes through this interface, at most one a family. "0.0.0.0", "::": to whoever is on the link itself. */
+  /** The gateways of default routes through this interface, at most one per family. "0.0.0.0" and "::" mean the link itself. */
   gateways: readonly string[];
   /** Further routes: "10.1.0.0/16", through the interface itself or `via` an address. */
   routes?: readonly { destination: string; via?: string }[];
-  /** In the container, as `net.ipv4.conf.IFNAME.forwarding`: IFNAME stands for `name`. */
+  /** Sysctls in the container, such as `net.ipv4.conf.IFNAME.forwarding`: IFNAME stands for `name`. */
   sysctls?: Readonly<Record<string, string>>;
 }
 
-/** A default route of an interface that is there already: one of its `gateways`, and its name. */
+/** A default route of an existing interface: one of its `gateways`, and its name. */
 export interface DefaultGateway {
   gateway: string;
   through: string;
 }
 
-/** What a container's own network namespace gets beside loopback. */
+/** The content of a container's own network namespace besides loopback. */
 export interface NetworkPlan {
   interfaces: readonly NetworkInterface[];
-  /** Queries to 127.0.0.11, port 53, go to this port of the same address instead, UDP and TCP. */
+  /** The port to which queries to 127.0.0.11, port 53, go instead, by UDP and TCP. */
   resolverPort?: number;
 }
 
 /**
- * A file system that several containers mount. It is the root of a mount namespace in which nobody lives: the fds keep it
- * mounted, here and in the supervisors of the containers that have it, and the kernel unmounts it with the last of them.
+ * A file system that several containers mount. It is the root of a mount namespace without processes: the fds keep it mounted,
+ * here and in the supervisors of the containers that have it, and the kernel unmounts it with the last of them.
  */
 export interface SharedFilesystem {
   namespaceFd: number;
-  /** O_PATH, of its "/". */
+  /** An O_PATH fd of its "/". */
   rootFd: number;
 }
 
 export interface StartRequest {
   id: string;
   config: OciConfig;
-  /** Which `VolumeMount.filesystem` names. */
+  /** The file systems that `VolumeMount.filesystem` names. */
   filesystems?: readonly SharedFilesystem[];
-  /** Of `config.linux.netDevices`, by their names on the host: what they keep. */
+  /** The addresses that devices of `config.linux.netDevices` keep, by their names on the host. */
   netDeviceAddresses?: Readonly<Record<string, readonly { address: string; prefixLength: number }[]>>;
-  /** For a network namespace that the start makes. */
+  /** The network, for a network namespace that the start makes. */
   network?: NetworkPlan;
-  /** Mounts that make the rootfs, done inside the container's own mount namespace; empty: `config.root.path`. */
+  /** Mounts that make the rootfs, done inside the container's own mount namespace; if empty, it is `config.root.path`. */
   rootfs: readonly OciMount[];
   /**
-   * For a user namespace: directories that `rootfs` names paths in. Owners of files in them are ids of the container, and
-   * `rootfs` is mounted by the host's root, who also opens the sources of binds. `linux.uidMappings` and `gidMappings` must
-   * be there even if the namespace is one that is joined. Not together with `placeInCgroup`.
+   * For a user namespace: directories in which `rootfs` names paths. Owners of files in them are ids of the container. `rootfs`
+   * is mounted by the host's root, who also opens the sources of binds. `linux.uidMappings` and `gidMappings` must be set even if
+   * the namespace is joined. Not together with `placeInCgroup`.
    */
   idmappedDirectories?: readonly string[];
-  /** Host directory of this container's run-time files, 0700; made if missing: `supervisor.sock`, `exit`. */
+  /** The host's directory for this container's run-time files, `supervisor.sock` and `exit`. Mode 0700; made if missing. */
   runDirectory: string;
-  /** What a seccomp agent is told; else the run directory. */
+  /** The bundle that a seccomp agent is told of; by default the run directory. */
   bundle?: string;
   stdio: StdioPlan;
-  /** So many of our own fds from 3 on are the process's, too. */
+  /** How many of our own fds from 3 on the process gets, too. */
   preserveFds?: number;
   handOver?: HandOver;
-  /** chroot(2) into a moved root instead of pivot_root(2), for a root on a ramfs. Less safe. */
+  /** Use chroot(2) into a moved root instead of pivot_root(2), for a root on a ramfs. Less safe. */
   noPivot?: boolean;
   noNewKeyring?: boolean;
-  /** The process is never to run: of the root there are the layers and the config's mounts, without devices of ours. */
+  /** The process will never run: the root has the layers and the config's mounts, but no devices of ours. */
   filesOnly?: boolean;
-  /** Told what of the config has no effect on this host, and harms nobody. */
+  /** Called for what has no effect on this host and harms nobody. */
   onWarning?: (warning: string) => void;
-  /** Told what will be done before it is: a line an op. */
+  /** Called before anything is done, with a line for each op. */
   onOp?: (line: string) => void;
   log?: LogPlan;
-  /** At the end it stays, empty or not, until `removeCgroup`. */
+  /** The cgroup stays at the end, empty or not, until `removeCgroup`. */
   keepCgroup?: boolean;
   /**
-   * Called when init exists and is in its caller's cgroup: makes the cgroup of `plan`, and puts init into it; for those
-   * who have somebody else make cgroups. What is made is theirs to remove. Its error ends the start.
+   * Called when init exists and is in its caller's cgroup: makes the cgroup of `plan`, and puts init into it. For callers that
+   * let somebody else make cgroups. They remove what was made. Its error ends the start.
    */
   placeInCgroup?: (pid: number, plan: CgroupPlan, host: CgroupHost) => Promise<void>;
-  /** Called when the namespaces and mounts are made, before pivot_root(2), with init's pid on the host. Its error ends the start. */
+  /**
+   * Called when the namespaces and mounts are made, before pivot_root(2), with init's pid on the host. Its error ends the start.
+   */
   beforePivot?: (pid: number) => Promise<void>;
-  /** Connections made before the process starts, so that they miss no byte. */
+  /** Connections to make before the process starts, so that they miss no byte. */
   attach: readonly AttachPlan[];
 }
 
 export interface ExecRequest {
-  /** Of the exec, not of the container. */
+  /** The exec's id, not the container's. */
   id: string;
-  /** Init of the container, on the host. */
+  /** The pid of the container's init, on the host. */
   containerPid: number;
-  /** What a seccomp agent is told of the container. */
+  /** The container that a seccomp agent is told of. */
   container?: { id: string; bundle: string };
   /** The container's config: namespaces, cgroupsPath and seccomp come from here. */
   config: OciConfig;
   process: OciProcess;
-  /** Where it goes, if not into the container's cgroup, or where init is. */
+  /** The cgroup for it, if it is neither the container's nor init's. */
   cgroup?: Pick<CgroupPlan, "tasksFiles" | "v2Directory">;
-  /** The file to execute, where it is not `process.args[0]`. */
+  /** The file to execute, if it is not `process.args[0]`. */
   file?: string;
   runDirectory: string;
   stdio: StdioPlan;
@@ -168,17 +171,17 @@ export interface ExecRequest {
   preserveFds?: number;
   handOver?: HandOver;
   onWarning?: (warning: string) => void;
-  /** Told what will be done before it is: a line an op. */
+  /** Called before anything is done, with a line for each op. */
   onOp?: (line: string) => void;
   attach: readonly AttachPlan[];
 }
 
 export interface ExitRecord {
-  /** The process's own code, or 128 + signal. */
+  /** The process's own code, or 128 + the signal. */
   exitCode: number;
   signal: number;
   oomKilled: boolean;
-  /** Real time, nanoseconds since 1970. */
+  /** The real time, in nanoseconds since 1970. */
   startedAtNs: bigint;
   finishedAtNs: bigint;
 }
@@ -188,22 +191,25 @@ export interface Supervised {
   readonly pid: number;
   /** Connections for `request.attach`, in order; empty after a reconnect. Duplex: write raw stdin, read output. */
   readonly attached: readonly Socket[];
-  /** Resolves when the process ended and its exit record is durable on disk. Rejects if the supervisor was killed. */
+  /** Resolves when the process has ended and its exit record is durably on disk. Rejects if the supervisor was killed. */
   readonly exited: Promise<ExitRecord>;
-  /** Resolves when the supervisor has cleaned up (cgroup, run-time files but `exit`) and is gone. Never rejects. */
+  /** Resolves when the supervisor has cleaned up (cgroup, run-time files except `exit`) and gone. Never rejects. */
   readonly gone: Promise<void>;
-  /** From now on `act` is called when files of the log have got new names; not for each time, if there are many. */
+  /** Calls `act` when the log's files have got new names; once for several times in quick succession. */
   onLogRotated(act: () => void): void;
-  /** False: the process has already ended. */
+  /** Sends a signal; false if the process has already ended. */
   signal(signal: number): Promise<boolean>;
-  /** Of what has no terminal: nothing. */
+  /** Sets the terminal's size. Does nothing without a terminal. */
   resize(rows: number, columns: number): Promise<void>;
   closeStdin(): Promise<void>;
-  /** A further connection. Output from now on; ends when the process's output ends. @throws LighterError "unavailable" for one too many */
+  /**
+   * Opens a further connection. It gets output from now on, and ends when the process's output ends. @throws LighterError
+   * "unavailable" for one too many
+   */
   attach(plan: AttachPlan): Promise<Socket>;
   /** Closes our connection; the process runs on, unless it is to be handed over. */
   disconnect(): void;
-  /** With `handOver`: the supervisor leaves, and the process has our parent for its own. */
+  /** With `handOver`: the supervisor goes, and our parent becomes the process's parent. */
   release(): Promise<void>;
 }
 
@@ -211,19 +217,20 @@ export interface Supervised {
 export interface Created extends Supervised {
   /** Lets init execve. Throws like `Runtime.start`. */
   start(): Promise<void>;
-  /** Ends it instead. Resolves when nothing is left of it but run-time files. */
+  /** Ends init instead. Resolves when nothing is left but run-time files. */
   abandon(): Promise<void>;
 }
 
 /**
- * Runs processes by runtime-spec configs. It keeps no list of them: what there is of one is in its run directory and in the kernel.
+ * Runs processes by runtime-spec configs. It keeps no list of them: all there is of one is in its run directory and in the
+ * kernel.
  *
  *   run directory   one process's socket, exit record and files, in memory; the caller chooses the path and removes it
  *   supervisor      the process that made init, holds its pipes, reaps it, and writes its exit record before anybody hears of the end
  *   program         the list of ops that a config is compiled to; `explain` prints it
  *
- * Life of a process: created (namespaces and mounts are there, execve(2) is not done) → running → ended, with an exit record. A start that
- * fails throws and leaves nothing but the run directory.
+ * Life of a process: created (namespaces and mounts are there, execve(2) is not done) → running → ended, with an exit record. A
+ * start that fails throws and leaves nothing but the run directory.
  *
  *   const runtime = createRuntime({ execRoot: "/run/lighter", launcher });
  *   const supervised = await runtime.start({ id, config, rootfs: [], runDirectory, attach: [] });
@@ -231,8 +238,8 @@ export interface Created extends Supervised {
  *
  * After the caller's own death `reconnect(runDirectory)` gives the same `Supervised`, or the exit record.
  *
- * Start errors are LighterError: "exec-not-found" / "exec-denied" for the entrypoint, "kernel" with `errno` and
- * `opIndex` for a failed step, "invalid"/"not-supported" for the config. A failed start leaves nothing on the host.
+ * Start errors are LighterError: "exec-not-found" / "exec-denied" for the entrypoint, "kernel" with `errno` and `opIndex` for a
+ * failed step, "invalid"/"not-supported" for the config. A failed start leaves nothing on the host.
  */
 export interface Runtime {
   /** Resolves when execve(2) of the container's process has succeeded. */
@@ -240,25 +247,31 @@ export interface Runtime {
   create(request: StartRequest): Promise<Created>;
   exec(request: ExecRequest): Promise<Supervised>;
   /**
-   * Creates or executes it, and goes on as who starts it and waits for its end: this process, as the launcher, with a program that is
-   * compiled from the plan. Throws where it does not come to that, and then leaves nothing.
+   * Creates or executes it; then this process becomes the launcher, with a program compiled from the plan, which starts it and
+   * waits for its end. Throws if it does not come to that, and then leaves nothing.
    */
   standIn(request: StartRequest | ExecRequest, plan: () => StandInPlan): Promise<never>;
   /** After a daemon restart: the live supervisor, or its exit record, or "lost" if it died without one. */
   reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost">;
   /**
-   * Gives a running container one more interface. Throws as a start does, and then leaves nothing.
-   * `containerPid`: its init, which the caller knows to be alive.
+   * Gives a running container one more interface. Throws as a start does, and then leaves nothing. `containerPid` is its init,
+   * which the caller knows to be alive.
    */
   connect(request: { containerPid: number; interface: NetworkInterface; resolverPort?: number }): Promise<void>;
-  /** Takes it away again; false: there was none of that name. `gateways` become default routes by way of what is left. */
+  /**
+   * Removes an interface; false if there was none of that name. `gateways` become default routes through the interfaces that are
+   * left.
+   */
   disconnect(request: { containerPid: number; name: string; gateways: readonly DefaultGateway[] }): Promise<boolean>;
-  /** Removes a link of our own network namespace, if it is there: without us, as the kernel lets nobody go on meanwhile. */
+  /**
+   * Removes a link of our own network namespace, if it exists. The launcher does it, since the kernel blocks the process that
+   * removes a link.
+   */
   removeLink(index: number): Promise<void>;
   /** Removes what a killed supervisor left: processes of the cgroup, the cgroup, run-time files. Idempotent. */
   cleanup(request: { id: string; config: OciConfig; runDirectory: string }): Promise<void>;
-  /** The same for the cgroup alone; none is "". */
+  /** Removes a cgroup in the same way; does nothing for "". */
   removeCgroup(path?: string): Promise<void>;
-  /** The program `start` would play, as text. */
+  /** The program that `start` would play, as text. */
   explain(request: StartRequest): Promise<string>;
 }

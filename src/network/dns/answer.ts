@@ -1,15 +1,16 @@
+/** Answers DNS queries about names of containers. */
 import { parseIpAddress } from "../../base/ip-address.ts";
 import { type AnswerRecord, CLASS_IN, encodeName, type Query, RecordType } from "./message.ts";
 import { addressOfReverseName } from "./reverse-name.ts";
 import type { NameSource } from "./types.ts";
 
 /**
- * The records that answer the query; none: the name is known and has nothing of that type; undefined: it is not ours to answer.
+ * The records that answer a query. None means that the name is known and has nothing of that type; undefined means that other
+ * servers must be asked.
  *
- * As Docker, a name of ours has addresses alone, and mail goes to those (RFC 5321 §5.1). Unlike Docker, ANY gets them all,
- * and HTTPS and SVCB get the answer that there are none: browsers and curl ask for these together with the addresses,
- * and those of a namesake on the internet would lead them there.
- * Whatever else is asked about such a name is for other servers.
+ * As with Docker, a container's name has addresses alone, and mail goes to those (RFC 5321 §5.1). Unlike with Docker, ANY gets
+ * them all, and HTTPS and SVCB get an empty answer: browsers and curl ask for these together with the addresses, and records of a
+ * namesake on the internet would lead them there. Queries of other types about such a name are for other servers.
  */
 export function answerFrom(names: NameSource, query: Query): AnswerRecord[] | undefined {
   if (query.class !== CLASS_IN) return undefined;
@@ -38,7 +39,7 @@ function answerName(names: NameSource, { name, type }: Query): AnswerRecord[] | 
   ];
 }
 
-/** In another order each time, so that each gets its share of the connections. */
+/** Makes the address records, in another order each time, so that each address gets its share of the connections. */
 function addressRecords(type: number, addresses: readonly string[]): AnswerRecord[] {
   const records = addresses.map((address) => ({ type, data: parseIpAddress(address) }));
   for (let last = records.length - 1; last > 0; last--) {

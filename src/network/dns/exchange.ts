@@ -1,3 +1,4 @@
+/** Asks one DNS server one question. */
 import type { Socket, SocketHandler, TCPSocketConnectOptions } from "bun";
 import { DNS_SERVER_TIMEOUT_MS, DNS_STRANGERS_MAX } from "../../base/limits.ts";
 import { DNS_PORT } from "../../linux/nftables/resolver-redirect.ts";
@@ -5,24 +6,24 @@ import { beginTcpConnection, withZoneIndex } from "../../linux/sys/tcp-connectio
 import { FrameReader, frame } from "./length-framed.ts";
 import { MESSAGE_MAX_BYTES } from "./message.ts";
 
-/** How a client asks is how we ask for it. */
+/** The protocol. A query goes to the server in the way in which the client sent it. */
 export type Protocol = "udp" | "tcp";
 
 export interface Exchange {
-  /** The server's. */
+  /** The server's address. */
   address: string;
   protocol: Protocol;
   message: Uint8Array;
-  /** Whether what came is the answer. What is not is dropped: anybody may send a datagram. */
+  /** Whether a message is the answer. Others are dropped: anybody may send a datagram. */
   accepts: (message: Uint8Array) => boolean;
-  /** Gives up. */
+  /** Ends the exchange. */
   signal: AbortSignal;
 }
 
 /**
- * Sends one query to one server from a new socket, whose port the kernel picks at random: who wants to forge an answer has to
- * guess it, and the id. Undefined: no answer within `DNS_SERVER_TIMEOUT_MS`, or none to be had.
- * `open` runs what opens the socket in the network namespace that it is to be in; that happens before this returns.
+ * Sends one query to one server from a new socket. The kernel picks its port at random: a forger has to guess that and the id.
+ * Undefined if there is no answer within `DNS_SERVER_TIMEOUT_MS`, or cannot be one. `open` runs what opens the socket in the
+ * right network namespace, which happens before this returns.
  */
 export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => {
@@ -45,7 +46,7 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
       else if (message === undefined || ++strangers === DNS_STRANGERS_MAX) finish();
     };
     const ask = options.protocol === "udp" ? askByUdp : askByTcp;
-    // No route, no such family, nobody there: the next server may do better.
+    // There is no route, no such family, or nobody there: the next server may do better.
     ask(options, open, receive).then(
       (closeSocket) => {
         if (finished) closeSocket();
@@ -57,7 +58,7 @@ export function exchange(options: Exchange, open: <T>(act: () => T) => T): Promi
 }
 
 type Opener = <T>(act: () => T) => T;
-/** Sends the query. `receive` is given each message that comes, and undefined when there is no use in waiting. */
+/** Sends the query. `receive` is called with each message that comes, and with undefined when waiting is of no use. */
 type Ask = (options: Exchange, open: Opener, receive: (message?: Uint8Array) => void) => Promise<() => void>;
 
 const askByUdp: Ask = async ({ address, message }, open, receive) => {
@@ -67,7 +68,7 @@ const askByUdp: Ask = async ({ address, message }, open, receive) => {
       connect: { hostname: withZoneIndex(address), port: DNS_PORT },
       socket: {
         data: (_socket, data) => receive(data),
-        error: () => receive(), // ICMP: nobody listens, no way there
+        error: () => receive(), // ICMP: nobody listens, or there is no route
       },
     }),
   );
@@ -75,7 +76,7 @@ const askByUdp: Ask = async ({ address, message }, open, receive) => {
     socket.send(message);
   } catch (error) {
     socket.close();
-    throw error; // the container's own filter, for one
+    throw error; // the container's own filter may refuse it
   }
   return () => socket.close();
 };
@@ -91,7 +92,7 @@ const askByTcp: Ask = async ({ address, message }, open, receive) => {
     data: (_socket, data) => {
       for (const received of reader.push(data) ?? [undefined]) receive(received);
     },
-    drain: send, // connected
+    drain: send, // the socket is connected
     close: () => receive(),
     error: () => receive(),
   };

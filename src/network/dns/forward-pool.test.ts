@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { DNS_FORWARDS_ASSURED, DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL } from "../../base/limits.ts";
 import { ForwardPool, type ForwardShare } from "./forward-pool.ts";
 
-/** As many as there may be. */
+/** Begins as many queries as are allowed and returns how many. */
 function fill(share: ForwardShare): number {
   let count = 0;
   while (share.begin()) count++;

@@ -1,13 +1,15 @@
+/** Shares the number of forwarded DNS queries among containers. */
 import { DNS_FORWARDS_ASSURED, DNS_FORWARDS_MAX, DNS_FORWARDS_MAX_TOTAL } from "../../base/limits.ts";
 
 /**
- * Queries of all containers that wait for other servers. One container may have as many as are left for others: so those that
- * ask and ask come to have the same number each, and as many again are free. A few it may have however many others have.
+ * Counts queries of all containers that wait for other servers. One container may have as many as are free: so containers that
+ * ask without end each come to the same number, and as many again stay free. A few are assured to each container, however many
+ * the others have.
  */
 export class ForwardPool {
   #total = 0;
 
-  /** Of one container. */
+  /** Returns one container's share. */
   share(): ForwardShare {
     let own = 0;
     return {
@@ -27,7 +29,7 @@ export class ForwardPool {
 }
 
 export interface ForwardShare {
-  /** False: no more now. Else to be followed by one `end`. */
+  /** Returns false if no query may begin now. Otherwise `end` must follow once. */
   begin(): boolean;
   end(): void;
 }

@@ -1,3 +1,4 @@
+/** Forwards DNS queries to other servers. */
 import { DNS_SERVERS_MAX } from "../../base/limits.ts";
 import { exchange, type Protocol } from "./exchange.ts";
 import { ForwardPool } from "./forward-pool.ts";
@@ -7,7 +8,7 @@ import type { Upstream, UpstreamServer } from "./types.ts";
 
 const pool = new ForwardPool();
 
-/** Passes queries on to other servers, as they came, and the answers back, as they came. */
+/** Passes queries and answers between clients and other servers, unchanged. */
 export class Forwarder {
   readonly #openInContainer: <T>(act: () => T) => T;
   readonly #end = new AbortController();
@@ -21,15 +22,15 @@ export class Forwarder {
   }
 
   /**
-   * The answer of the first server that has one, with the query's id. As Docker: the servers one after the other; one that
-   * fails, refuses or says nothing leaves it to the next; a name that does not exist is an answer.
-   * If none has an answer: SERVFAIL; beyond the limit of queries under way: REFUSED, at once.
+   * Resolves with the answer of the first server that has one, with the query's id. As with Docker, servers are asked one after
+   * the other; one that fails, refuses or is silent leaves it to the next; "no such name" is an answer. Without any answer the
+   * result is SERVFAIL; beyond the limit of pending queries it is REFUSED, at once.
    */
   async forward(message: Uint8Array, query: Query, protocol: Protocol): Promise<Uint8Array> {
     if (!this.#share.begin()) return encodeFailure(query, Rcode.refused);
     try {
       for (const server of usable(this.upstream)) {
-        if (this.#end.signal.aborted) break; // the namespace's fd is closed, or somebody else's by now
+        if (this.#end.signal.aborted) break; // the namespace's fd is closed by now, or its number is another file's
         const answer = await this.#ask(server, message, query, protocol);
         if (answer !== undefined) return answer;
       }
@@ -57,13 +58,13 @@ export class Forwarder {
     return rcode === Rcode.serverFailure || rcode === Rcode.refused ? undefined : withId(answer, query.id);
   }
 
-  /** Closes what is open; what is under way ends with a failure that nobody has to read. */
+  /** Closes all sockets. Pending queries end with a failure that nobody has to read. */
   close(): void {
     this.#end.abort();
   }
 }
 
-/** Not ourselves, who would ask ourselves again. */
+/** The servers to ask, without this resolver itself, which would loop. */
 function usable({ servers, forwards }: Upstream): UpstreamServer[] {
   const others = servers.filter(({ address, fromHost }) => fromHost || address !== RESOLVER_ADDRESS);
   return others.slice(0, DNS_SERVERS_MAX).filter(({ fromHost }) => forwards || !fromHost);

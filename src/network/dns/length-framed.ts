@@ -4,7 +4,7 @@ import { MESSAGE_MIN_BYTES } from "./message.ts";
 
 const LENGTH_BYTES = 2;
 
-/** `message` has 65535 bytes at most. */
+/** Frames a message, which has 65535 bytes at most. */
 export function frame(message: Uint8Array): Uint8Array {
   const framed = new Uint8Array(LENGTH_BYTES + message.length);
   framed[0] = message.length >> 8;
@@ -13,20 +13,20 @@ export function frame(message: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** Messages out of a stream that is cut up at random. Holds less than one message. */
+/** Splits a stream that is cut anywhere into messages. Holds less than one message. */
 export class FrameReader {
   readonly #maxBytes: number;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
-  /** Fewer bytes than this say nothing new. */
+  /** With fewer bytes than this, nothing is complete. */
   #needed = LENGTH_BYTES;
 
-  /** `maxBytes`: of one message. */
+  /** `maxBytes` limits one message. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** The messages that `chunk` completes, which may be views of it; undefined: what comes is no message, nor what follows. */
+  /** Returns the messages that `chunk` completes, which may be views of it, or undefined if the stream holds no messages. */
   push(chunk: Uint8Array): Uint8Array[] | undefined {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;

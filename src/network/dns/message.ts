@@ -1,5 +1,5 @@
 /**
- * DNS messages, so far as a resolver of few names has to understand them. All numbers are big-endian. (RFC 1035 §4)
+ * DNS messages, as far as a resolver of few names has to understand them. All numbers are big-endian. (RFC 1035 §4)
  *
  *    0        2        4         6         8         10        12
  *   +--------+--------+---------+---------+---------+---------+----------+---------------------------------+
@@ -10,7 +10,7 @@
  *   name      labels, each a length (0-63) and so many bytes, up to one of length 0; or 11xxxxxx xxxxxxxx: "as at that offset"
  *   flags     QR(1) opcode(4) AA TC RD RA Z AD CD rcode(4)
  *
- * A query that we pass on is passed on as it came; here it is only read.
+ * A forwarded query stays unchanged; it is only read here.
  */
 import { utf8 } from "../../base/bytes.ts";
 import { DNS_LABEL_MAX_BYTES, DNS_NAME_MAX_BYTES } from "../../base/limits.ts";
@@ -20,48 +20,50 @@ const FLAG_RESPONSE = 0x8000;
 const OPCODE = 0x7800;
 const FLAG_TRUNCATED = 0x0200;
 const FLAG_RECURSION_AVAILABLE = 0x0080;
-/** Copied from the query: recursion desired (RFC 1035), checking disabled (RFC 4035 §3.2.2). */
+/** Flags that an answer copies from the query: recursion desired (RFC 1035), checking disabled (RFC 4035 §3.2.2). */
 const COPIED_FLAGS = 0x0110;
 
 export const Rcode = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5 } as const;
 export const RecordType = { a: 1, ptr: 12, mx: 15, aaaa: 28, opt: 41, svcb: 64, https: 65, any: 255 } as const;
 export const CLASS_IN = 1;
 
-/** What fits into a datagram if the client does not say more. (RFC 1035 §2.3.4) */
+/** The size of a datagram if the client does not allow more. (RFC 1035 §2.3.4) */
 const UDP_MAX_BYTES = 512;
-/** A head alone; and what a message may have where its length is two bytes. */
+/** The size of a head alone, and the most that a length of two bytes allows. */
 export const MESSAGE_MIN_BYTES = HEADER_BYTES;
 export const MESSAGE_MAX_BYTES = 65535;
-/** What we say we take: no fragments on any link. (DNS flag day 2020) */
+/** The size of datagrams that we accept: it needs no fragments on any link. (DNS flag day 2020) */
 const EDNS_UDP_BYTES = 1232;
-/** An OPT record without options. (RFC 6891 §6.1.2) */
+/** The size of an OPT record without options. (RFC 6891 §6.1.2) */
 const EDNS_RECORD_BYTES = 11;
-/** Docker's, in seconds. */
+/** Docker's number, in seconds. */
 const TIME_TO_LIVE = 600;
 
 export interface Query {
   id: number;
   flags: number;
-  /** In small letters, without a final dot; "" is the root. A dot or backslash inside a label has a backslash before it. */
+  /**
+   * The name in small letters, without a final dot; "" is the root. A dot or backslash inside a label has a backslash before it.
+   */
   name: string;
   type: number;
   class: number;
-  /** The question's bytes: what comes back has the case in which it was asked. */
+  /** The question's bytes: an answer has the case in which the client asked. */
   question: Uint8Array;
   edns: boolean;
-  /** What the client takes in a datagram. */
+  /** The largest datagram that the client accepts. */
   udpMaxBytes: number;
 }
 
-/** A record of the name that was asked for. */
+/** A record for the name in the query. */
 export interface AnswerRecord {
   type: number;
   data: Uint8Array;
 }
 
 /**
- * A client's query; or the response code that refuses it; or undefined, where no answer is due: too short, or itself an answer
- * (two servers that answered one another would never stop).
+ * Parses a client's query. Returns the response code if it must be refused, or undefined if it must not be answered: it is too
+ * short, or itself an answer (two servers that answered each other would never stop).
  */
 export function parseQuery(message: Uint8Array): Query | number | undefined {
   if (message.length < HEADER_BYTES) return undefined;
@@ -88,7 +90,7 @@ function u16(message: Uint8Array, at: number): number {
   return (message[at]! << 8) | message[at + 1]!;
 }
 
-/** The only question, and where it ends. Undefined: there is not exactly one, or it is cut off. */
+/** The only question, and where it ends. Undefined if there is not exactly one, or it is cut off. */
 function readQuestion(message: Uint8Array): { name: string; end: number } | undefined {
   if (u16(message, 4) !== 1) return undefined;
   const labels: string[] = [];
@@ -113,8 +115,8 @@ function labelText(bytes: Uint8Array): string {
 }
 
 /**
- * The size of datagrams that the OPT record among the records from `at` on names; 0 without one. Undefined: the message
- * does not end where its last record ends, or has two of them.
+ * The size of datagrams in the OPT record among the records from `at` on; 0 without such a record. Undefined if the message does
+ * not end where its last record ends, or has two of them.
  */
 function readEdns(message: Uint8Array, at: number): number | undefined {
   const before = u16(message, 6) + u16(message, 8);
@@ -132,7 +134,7 @@ function readEdns(message: Uint8Array, at: number): number | undefined {
   return at === message.length ? udpBytes : undefined;
 }
 
-/** Where the name at `at` ends. */
+/** The offset at which the name at `at` ends. */
 function skipName(message: Uint8Array, at: number): number | undefined {
   for (const start = at; at - start < DNS_NAME_MAX_BYTES; ) {
     const length = message[at];
@@ -146,8 +148,8 @@ function skipName(message: Uint8Array, at: number): number | undefined {
 }
 
 /**
- * The answer to a query for a name of ours; no records: the name is there and has none of that type.
- * Records that do not fit into `maxBytes` are left out, and the client is told to ask by TCP.
+ * Encodes the answer about one of our names. No records means that the name has none of that type. Records that do not fit into
+ * `maxBytes` are left out, and the client is told to ask by TCP.
  */
 export function encodeAnswer(query: Query, records: readonly AnswerRecord[], maxBytes: number): Uint8Array {
   const edns = query.edns ? EDNS_RECORD_BYTES : 0;
@@ -166,7 +168,7 @@ export function encodeAnswer(query: Query, records: readonly AnswerRecord[], max
   view.setUint16(6, count);
   let at = HEADER_BYTES + query.question.length;
   for (const { type, data } of records.slice(0, count)) {
-    view.setUint16(at, 0xc000 | HEADER_BYTES); // the name in the question
+    view.setUint16(at, 0xc000 | HEADER_BYTES); // a pointer to the name in the question
     view.setUint16(at + 2, type);
     view.setUint16(at + 4, CLASS_IN);
     view.setUint32(at + 6, TIME_TO_LIVE);
@@ -178,7 +180,7 @@ export function encodeAnswer(query: Query, records: readonly AnswerRecord[], max
   return message;
 }
 
-/** The answer that there is none. As Docker's it does not say that recursion is available. */
+/** Encodes an answer without records. Like Docker's it does not claim that recursion is available. */
 export function encodeFailure(query: Query, rcode: number): Uint8Array {
   const edns = query.edns ? EDNS_RECORD_BYTES : 0;
   const message = new Uint8Array(HEADER_BYTES + query.question.length + edns);
@@ -196,13 +198,13 @@ function writeHead(view: DataView, query: Query, flags: number): void {
   view.setUint16(10, query.edns ? 1 : 0);
 }
 
-/** A query with an OPT record gets one back. (RFC 6891 §6.1.1) */
+/** Writes the OPT record that a query with one gets back. (RFC 6891 §6.1.1) */
 function writeEdns(view: DataView, at: number): void {
   view.setUint16(at + 1, RecordType.opt);
   view.setUint16(at + 3, EDNS_UDP_BYTES);
 }
 
-/** The answer to a message that `parseQuery` refused: its head, and why. */
+/** Encodes the refusal of a message that `parseQuery` refused: its head, and the reason. */
 export function encodeRefusal(message: Uint8Array, rcode: number): Uint8Array {
   const head = new Uint8Array(HEADER_BYTES);
   head.set(message.subarray(0, 2));
@@ -211,13 +213,13 @@ export function encodeRefusal(message: Uint8Array, rcode: number): Uint8Array {
   return head;
 }
 
-/** The response code, if the message answers this query, whose id it has not; undefined if it does not. */
+/** The response code if the message answers this query, which was sent with another id; undefined if it does not. */
 export function answerCode(message: Uint8Array, id: number, query: Query): number | undefined {
   if (message.length < HEADER_BYTES || u16(message, 0) !== id) return undefined;
   const flags = u16(message, 2);
   if ((flags & FLAG_RESPONSE) === 0) return undefined;
   const rcode = flags & 0xf;
-  // A server that could not read the question need not repeat it.
+  // A server that cannot read the question need not repeat it.
   if (u16(message, 4) === 0) return rcode === Rcode.noError ? undefined : rcode;
   const question = readQuestion(message);
   if (question?.name !== query.name) return undefined;
@@ -233,7 +235,7 @@ export function withId(message: Uint8Array, id: number): Uint8Array<ArrayBuffer>
   return copy;
 }
 
-/** The bytes of a name, uncompressed. Undefined: it has a label or a length that no name may have. */
+/** The bytes of a name, uncompressed; undefined if it, or a label, has a length that is not allowed. */
 export function encodeName(name: string): Uint8Array | undefined {
   const bytes = [];
   for (const label of name.split(".")) {

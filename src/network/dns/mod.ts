@@ -1,4 +1,4 @@
-/** Names in a container's networks: who has which, the server at 127.0.0.11, and the resolv.conf that leads there. */
+/** DNS in a container's networks: the names, the server at 127.0.0.11, and the resolv.conf that points to it. */
 export { type NamedEndpoint, NameTable } from "./name-table.ts";
 export { RESOLVER_ADDRESS, RESOLVER_PORT } from "./place.ts";
 export { planResolvConf, type ResolvConf, type ResolvConfRequest, resolvConfPath } from "./resolv-conf.ts";

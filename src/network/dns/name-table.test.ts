@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type NamedEndpoint, NameTable } from "./name-table.ts";
 
-/** The container "c-NAME" in a network; ids follow from the names. */
+/** The endpoint of a container "c-NAME" in a network; ids follow from the names. */
 function endpoint(name: string, network: string, host: number, more: Partial<NamedEndpoint> = {}): NamedEndpoint {
   return {
     endpointId: `${network}/${name}`,

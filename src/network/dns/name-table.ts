@@ -1,16 +1,20 @@
+/** Knows the names of containers in their networks. */
 import type { NameAddresses, NameSource } from "./types.ts";
 
-/** A running container in one network that has names: any but the default bridge. */
+/** A running container's endpoint in a network with names, which is any but the default bridge. */
 export interface NamedEndpoint {
   endpointId: string;
   containerId: string;
   networkId: string;
   networkName: string;
-  /** The network has no way out. */
+  /** True if the network has no way out. */
   internal?: boolean;
-  /** The container's name first (addresses lead back to it), then aliases, short id and host name; twice is once. */
+  /**
+   * Names: the container's own first (addresses lead back to it), then aliases, short id and host name. Repeated names count
+   * once.
+   */
   names: readonly string[];
-  /** Names that this container alone has for others: Docker's links. The others need not run, nor exist. */
+  /** Names that only this container knows for others: Docker's links. The others need not run, nor exist. */
   links?: readonly { alias: string; containerId: string }[];
   ipv4?: string;
   ipv6?: string;
@@ -19,22 +23,22 @@ export interface NamedEndpoint {
 /** One network's names. */
 interface NetworkNames {
   name: string;
-  /** By names in small letters. */
+  /** Endpoints by name in small letters. */
   byName: Map<string, Set<NamedEndpoint>>;
   byAddress: Map<string, NamedEndpoint>;
 }
 
 /**
- * Which container has which name in which network. Follows from the rows of containers that run, and can be built anew at any
- * time. All lookups are in memory.
+ * Who has which name in which network. It follows from the rows of running containers and can be rebuilt at any time. All lookups
+ * are in memory.
  */
 export class NameTable {
   readonly #endpoints = new Map<string, NamedEndpoint>();
   readonly #networks = new Map<string, NetworkNames>();
-  /** In the order in which they are asked. */
+  /** A container's endpoints in the order in which they are asked. */
   readonly #byContainer = new Map<string, NamedEndpoint[]>();
 
-  /** In place of the endpoint that had this id, if there was one: a renamed container is added again. */
+  /** Adds an endpoint, replacing the one with this id: a renamed container is added again. */
   add(endpoint: NamedEndpoint): void {
     this.remove(endpoint.endpointId);
     this.#endpoints.set(endpoint.endpointId, endpoint);
@@ -55,7 +59,7 @@ export class NameTable {
     this.#byContainer.set(endpoint.containerId, siblings);
   }
 
-  /** False: there was none. */
+  /** Removes an endpoint; false if there was none. */
   remove(endpointId: string): boolean {
     const endpoint = this.#endpoints.get(endpointId);
     if (endpoint === undefined) return false;
@@ -80,7 +84,7 @@ export class NameTable {
     if (network.byName.size === 0 && network.byAddress.size === 0) this.#networks.delete(endpoint.networkId);
   }
 
-  /** What the container sees: the names in all its networks, as they are at each lookup. */
+  /** The names that a container sees: those in all its networks, at the time of each lookup. */
   view(containerId: string): NameSource {
     return {
       lookup: (name) => this.#lookup(containerId, lower(name)),
@@ -89,8 +93,8 @@ export class NameTable {
   }
 
   /**
-   * "a.b.c" is, in this order: "a.b.c" in any network, "a.b" in the network "c", "a" in the network "b.c".
-   * Of several networks that know it, the first that has an address of the family says it.
+   * Looks a name up. "a.b.c" is, in this order: "a.b.c" in any network, "a.b" in the network "c", "a" in the network "b.c". Of
+   * several networks that know it, the first with an address of the family decides.
    */
   #lookup(containerId: string, name: string): NameAddresses | undefined {
     const mine = this.#byContainer.get(containerId) ?? [];
@@ -116,7 +120,10 @@ export class NameTable {
     return found;
   }
 
-  /** A name that links have is of those they lead to, and of nobody else, running or not. */
+  /**
+   * The endpoints with a name. If links have the name, these are the containers to which they lead, and no others, running or
+   * not.
+   */
   #holders(from: NamedEndpoint, network: NetworkNames, name: string): NamedEndpoint[] {
     const linked = from.links?.filter(({ alias }) => lower(alias) === name) ?? [];
     if (linked.length === 0) return [...(network.byName.get(name) ?? [])];
@@ -134,14 +141,14 @@ export class NameTable {
   }
 }
 
-/** In which order a container's networks are asked, as by Docker: with a way out, with both families, by name. */
+/** Orders a container's networks as Docker asks them: those with a way out first, then those with both families, then by name. */
 function compareEndpoints(a: NamedEndpoint, b: NamedEndpoint): number {
   const rank = ({ internal, ipv4, ipv6 }: NamedEndpoint) =>
     (internal === true ? 2 : 0) + (ipv4 === undefined || ipv6 === undefined ? 1 : 0);
   return rank(a) - rank(b) || (a.networkName < b.networkName ? -1 : 1);
 }
 
-/** DNS does not tell case. (RFC 4343) */
+/** DNS names ignore case. (RFC 4343) */
 function lower(name: string): string {
   return name.toLowerCase();
 }

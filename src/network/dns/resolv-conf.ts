@@ -1,3 +1,4 @@
+/** Writes a container's /etc/resolv.conf. */
 import { isIP } from "node:net";
 import { formatIpAddress, parseIpAddress } from "../../base/ip-address.ts";
 import type { UpstreamServer } from "./types.ts";
@@ -5,36 +6,38 @@ import type { UpstreamServer } from "./types.ts";
 const HOST_PATH = "/etc/resolv.conf";
 const SYSTEMD_PATH = "/run/systemd/resolve/resolv.conf";
 const SYSTEMD_STUB = "127.0.0.53";
-/** Docker's, for a host that names none. */
+/** Docker's servers for a host that names none. */
 const DEFAULT_IPV4_SERVERS = ["8.8.8.8", "8.8.4.4"];
 const DEFAULT_IPV6_SERVERS = ["2001:4860:4860::8888", "2001:4860:4860::8844"];
 
 export interface ResolvConfRequest {
-  /** The host's file, and where it is. */
+  /** The text of the host's file, and its path. */
   hostText: string;
   hostPath: string;
-  /** What the container or the daemon asks for in place of the host's; empty: nothing. Servers are addresses. */
+  /**
+   * What the container or the daemon asks for instead of the host's values; an empty list means nothing. Servers are addresses.
+   */
   servers: readonly string[];
-  /** "." alone: no search domains. */
+  /** Search domains; "." alone means none. */
   search: readonly string[];
   options: readonly string[];
-  /** The container has IPv6. */
+  /** True if the container has IPv6. */
   ipv6: boolean;
-  /** Who answers: we at `resolver`, or the servers themselves. */
+  /** The address of our resolver, or undefined if the servers themselves answer. */
   resolver?: string;
 }
 
 export interface ResolvConf {
   text: string;
-  /** For the resolver; the file does not have them. */
+  /** Servers for the resolver; the file does not name them. */
   servers: UpstreamServer[];
-  /** Of `Upstream`. */
+  /** See `Upstream`. */
   keepsSingleLabels: boolean;
 }
 
 /**
- * Which of the host's files has its servers, given the text of /etc/resolv.conf: systemd's, where that names nothing
- * but systemd's own resolver, which listens on the host's loopback.
+ * The host's file that names its servers, given the text of /etc/resolv.conf: systemd's file, if that one names nothing but
+ * systemd's own resolver, which listens on the host's loopback.
  */
 export function resolvConfPath(etcText: string): string {
   const { servers } = parseResolvConf(etcText);
@@ -42,13 +45,14 @@ export function resolvConfPath(etcText: string): string {
 }
 
 /**
- * /etc/resolv.conf of a container with a network of its own, as Docker 26.1 writes it, comments included: some read the
- * servers from there.
- * Lists that the container gives replace the host's; what else the host's file says is kept.
- * With a resolver that is the only server, and the others are its upstream. Servers that only the host can reach are asked from
- * there: those on its loopback, those with a zone, those of a family that the container has not. An "ndots" that is given stays,
- * otherwise it becomes 0, so that a name of ours is asked as it is, first.
- * Without a resolver, servers of the host that the container cannot reach are left out.
+ * Plans the /etc/resolv.conf of a container with a network of its own, as Docker 26.1 writes it, comments included: some programs
+ * read the servers from there.
+ *
+ * Lists that the container gives replace the host's; the rest of the host's file is kept. With a resolver, that is the only
+ * server, and the others are its upstream. Servers that only the host can reach are asked from there: those on its loopback,
+ * those with a zone, those of a family that the container does not have. A given "ndots" stays; otherwise it becomes 0, so that a
+ * container's name is first asked for unchanged. Without a resolver, servers of the host that the container cannot reach are left
+ * out.
  */
 export function planResolvConf(request: ResolvConfRequest): ResolvConf {
   const host = parseResolvConf(request.hostText);
@@ -95,13 +99,16 @@ interface HostResolvConf {
   servers: string[];
   search: string[];
   options: string[];
-  /** Lines of other sorts ("sortlist …"), as they are. */
+  /** Lines of other sorts ("sortlist …"), unchanged. */
   other: string[];
-  /** What stands where an address belongs. */
+  /** Words that stand where an address belongs. */
   invalidServers: string[];
 }
 
-/** Source: resolv.conf(5). Of several `search` and `domain` lines the last counts; servers and options add up. */
+/**
+ * Parses a resolv.conf. Of several `search` and `domain` lines the last counts; servers and options add up. Source:
+ * resolv.conf(5).
+ */
 function parseResolvConf(text: string): HostResolvConf {
   const parsed: HostResolvConf = { servers: [], search: [], options: [], other: [], invalidServers: [] };
   for (const line of text.split("\n")) {
@@ -118,13 +125,13 @@ function parseResolvConf(text: string): HostResolvConf {
   return parsed;
 }
 
-/** `address` is one, with or without a zone. */
+/** Writes an address in its shortest form, with its zone if it has one. */
 function shortest(address: string): string {
   const [bare = "", zone] = address.split("%", 2);
   return formatIpAddress(parseIpAddress(bare)) + (zone === undefined ? "" : `%${zone}`);
 }
 
-/** From a network namespace other than the host's. */
+/** Whether an address can be reached from a network namespace other than the host's. */
 function isReachable(address: string, ipv6: boolean): boolean {
   if (!address.includes(":")) return !address.startsWith("127.");
   return ipv6 && address !== "::1" && !address.includes("%");

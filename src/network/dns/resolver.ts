@@ -1,3 +1,4 @@
+/** The DNS server in a container's network namespace. */
 import type { TCPSocketListener } from "bun";
 import { messageOf } from "../../base/errors.ts";
 import { DNS_CONNECTIONS_MAX } from "../../base/limits.ts";
@@ -22,15 +23,15 @@ import type { NameSource, Upstream } from "./types.ts";
 import { UdpListener } from "./udp-listener.ts";
 
 export interface ResolverOptions extends Upstream {
-  /** "/proc/PID/ns/net" of a container, whose loopback is up. */
+  /** The path of a container's namespace, "/proc/PID/ns/net"; its loopback must be up. */
   networkNamespace: string;
   names: NameSource;
 }
 
 /**
- * Answers at 127.0.0.11 in a container's network namespace from now on: both sockets are bound when this returns, not only when
- * its promise resolves.
- * It keeps the namespace alive, and so the container's interfaces: dispose it as soon as the container has ended.
+ * Starts answering at 127.0.0.11 in a container's network namespace. Both sockets are bound when this returns, not only when its
+ * promise resolves. The resolver keeps the namespace alive, and with it the container's interfaces: dispose it as soon as the
+ * container has ended.
  * @throws LighterError "kernel"; a system error with `code` "ENOENT" (no such process), "EADDRINUSE", "EADDRNOTAVAIL"
  *   (no loopback)
  */
@@ -61,7 +62,7 @@ export class Resolver implements Disposable {
   #connections = 0;
   #closed = false;
 
-  /** Use `startResolver`. Owns `namespaceFd` from when it returns. */
+  /** Use `startResolver` instead. Owns `namespaceFd` once it has returned. */
   constructor(options: ResolverOptions, namespaceFd: number) {
     this.#names = options.names;
     this.#namespaceFd = namespaceFd;
@@ -71,17 +72,17 @@ export class Resolver implements Disposable {
     this.#udp = new UdpListener(open, (message, reply) => this.#answer(message, "udp", reply));
   }
 
-  /** Resolves when both sockets are bound; else everything is to be disposed. */
+  /** Resolves when both sockets are bound. If it rejects, everything must be disposed. */
   get opened(): Promise<void> {
     return this.#udp.opened;
   }
 
-  /** From the next query on. For a container whose networks change. */
+  /** Takes effect with the next query. For a container whose networks change. */
   setUpstream(upstream: Upstream): void {
     this.#forwarder.upstream = upstream;
   }
 
-  /** Closes everything at once. What was under way gets no answer. */
+  /** Closes everything at once. Pending queries get no answer. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -136,7 +137,7 @@ export class Resolver implements Disposable {
     }
   }
 
-  /** Undefined: it is to be passed on. */
+  /** Answers a query from our names; undefined if it must be forwarded. */
   #answerHere(query: Query, protocol: Protocol): Uint8Array | undefined {
     const records = answerFrom(this.#names, query);
     if (records === undefined && !this.#keeps(query)) return undefined;

@@ -1,11 +1,12 @@
+/** Reads names of reverse lookups. */
 import { formatIpAddress } from "../../base/ip-address.ts";
 
 const IPV4_SUFFIX = ".in-addr.arpa";
 const IPV6_SUFFIX = ".ip6.arpa";
 
 /**
- * The address that "2.0.18.172.in-addr.arpa" asks about, in its shortest form; undefined for any other name.
- * Sources: RFC 1035 §3.5, RFC 3596 §2.5. `name` is in small letters.
+ * The address that "2.0.18.172.in-addr.arpa" asks about, in its shortest form; undefined for any other name. `name` is in small
+ * letters. Sources: RFC 1035 §3.5, RFC 3596 §2.5.
  */
 export function addressOfReverseName(name: string): string | undefined {
   if (name.endsWith(IPV4_SUFFIX)) {

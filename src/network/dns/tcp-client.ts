@@ -1,8 +1,12 @@
+/** A DNS client's connection by TCP. */
 import type { Socket } from "bun";
 import { DNS_IDLE_S, DNS_QUERY_MAX_BYTES, DNS_TURN_COUNT, DNS_UNREAD_MAX_BYTES } from "../../base/limits.ts";
 import { FrameReader, frame } from "./length-framed.ts";
 
-/** A client that is connected by TCP. It may ask again before it has its answer; answers come as they are ready. (RFC 7766) */
+/**
+ * A client that is connected by TCP. It may send queries before earlier ones are answered; answers go out as they are ready. (RFC
+ * 7766)
+ */
 export class TcpClient {
   readonly #socket: Socket<TcpClient | undefined>;
   readonly #reader = new FrameReader(DNS_QUERY_MAX_BYTES);
@@ -14,7 +18,7 @@ export class TcpClient {
   #ended = false;
   #gone = false;
 
-  /** `answer` calls its `reply` once, now or later; undefined: there is no answer. */
+  /** `answer` calls its `reply` once, now or later, with undefined if there is no answer. */
   constructor(
     socket: Socket<TcpClient | undefined>,
     answer: (message: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void,
@@ -39,7 +43,7 @@ export class TcpClient {
     for (const message of this.#untaken.splice(0, DNS_TURN_COUNT)) this.#take(message);
   }
 
-  /** Others have their turn; until all is taken nothing more is read. */
+  /** Lets others have their turn before the rest is handled; nothing more is read until then. */
   #takeRestLater(): void {
     this.#socket.pause();
     const takeMore = () => {
@@ -61,7 +65,7 @@ export class TcpClient {
     });
   }
 
-  /** The client asks no more; it gets the answers that are still due. */
+  /** The client sends no more queries; it still gets the answers that are due. */
   end(): void {
     this.#ended = true;
     this.#endIfDone();
@@ -72,7 +76,7 @@ export class TcpClient {
     if (this.#ended && isDone && !this.#gone) this.#socket.end();
   }
 
-  /** Beyond what the kernel takes it is kept, up to a limit. */
+  /** Writes an answer. Bytes that the kernel does not take are kept, up to a limit. */
   #write(bytes: Uint8Array): void {
     if (this.#gone) return;
     const written = this.#unreadBytes > 0 ? 0 : Math.max(this.#socket.write(bytes), 0);
@@ -90,7 +94,7 @@ export class TcpClient {
     this.#endIfDone();
   }
 
-  /** Nothing came and nothing could be written for a while. */
+  /** Called when nothing came and nothing could be written for a while. */
   idle(): void {
     if (this.#waiting > 0 && this.#unreadBytes === 0) this.#socket.timeout(DNS_IDLE_S);
     else this.#hangUp();

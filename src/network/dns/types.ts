@@ -4,28 +4,31 @@ export interface NameAddresses {
   ipv6: readonly string[];
 }
 
-/** The names that one container sees. Asked at every query: the answer may differ each time. */
+/** The names that one container sees. It is asked at every query: the answer may change. */
 export interface NameSource {
-  /** `name` is in small letters, without a final dot. Undefined: unknown; no address at all: known, and nothing to say. */
+  /**
+   * The addresses of a name in small letters, without a final dot. Undefined if the name is unknown; without any address if it is
+   * known and has none.
+   */
   lookup(name: string): NameAddresses | undefined;
-  /** The name of an address in its shortest form: "web.backend". */
+  /** The name for an address in its shortest form: "web.backend". */
   reverse(address: string): string | undefined;
 }
 
-/** A server that is asked for what we do not know. */
+/** A server that is asked for names we do not know. */
 export interface UpstreamServer {
-  /** IPv4, or IPv6 with or without a zone. */
+  /** An IPv4 address, or an IPv6 address with or without a zone. */
   address: string;
-  /** Asked from the host's network namespace; else from the container's, along its routes. */
+  /** True if it is asked from the host's network namespace; otherwise it is asked from the container's, along its routes. */
   fromHost: boolean;
 }
 
-/** What becomes of queries for names that are not ours. */
+/** How queries for other names are handled. */
 export interface Upstream {
-  /** In the order in which they are asked; those after the third are not. (resolv.conf(5): MAXNS) */
+  /** The servers in the order in which they are asked; only the first three are. (resolv.conf(5): MAXNS) */
   servers: readonly UpstreamServer[];
-  /** False: the container has no way out, and no server is asked from the host's namespace. */
+  /** False if the container has no way out and no server is asked from the host's namespace. */
   forwards: boolean;
-  /** A name without a dot is not passed on: the container's own resolver is to try it in its search domains. */
+  /** True if a name without a dot is not forwarded: the container's own resolver then tries its search domains. */
   keepsSingleLabels: boolean;
 }

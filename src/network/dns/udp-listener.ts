@@ -1,3 +1,4 @@
+/** The DNS resolver's UDP socket. */
 import type { udp } from "bun";
 import { messageOf } from "../../base/errors.ts";
 import { DNS_FLOOD_COUNT, DNS_FLOOD_MS, DNS_FLOOD_REST_MS } from "../../base/limits.ts";
@@ -5,17 +6,17 @@ import { log } from "../../base/log.ts";
 import { RESOLVER_ADDRESS, RESOLVER_PORT } from "./place.ts";
 
 /**
- * An answer that a client had gone before its coming is told to the next send, which sends nothing then (ip(7), IP_RECVERR): it is
- * repeated, or another client would wait for its answer in vain; more than once, as others may go meanwhile.
+ * How often an answer is sent. If an earlier answer's client had gone, the next send reports that and sends nothing (ip(7),
+ * IP_RECVERR): unless it is repeated, another client waits in vain. More clients may go meanwhile.
  */
 const SEND_ATTEMPTS = 3;
 
-/** `reply` sends it to who asked, if that is still possible. */
+/** Handles a message. `reply` sends the answer to the client, if that is still possible. */
 export type Receive = (message: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void;
 
 /**
- * The resolver's UDP socket. Bun reads one until nothing is left, and nothing else happens in the process meanwhile: a
- * container that sends faster than we answer would have the daemon for itself. So the socket of one that does is closed for a while.
+ * The resolver's UDP socket. Bun reads a socket until nothing is left, and nothing else happens in the process meanwhile: a
+ * container that sends faster than we answer would have the daemon for itself. So its socket is closed for a while.
  */
 export class UdpListener implements Disposable {
   readonly #open: <T>(act: () => T) => T;
@@ -25,7 +26,7 @@ export class UdpListener implements Disposable {
   #rest: Timer | undefined;
   /** What came since the process last did something else. */
   #turn: { startMs: number; count: number } | undefined;
-  /** Resolves when the socket is bound, which it is when the constructor returns, or rejects. */
+  /** Resolves when the socket is bound, which it already is when the constructor returns, or rejects. */
   readonly opened: Promise<void>;
 
   /** `open` runs what opens a socket in the container's network namespace. */
@@ -48,7 +49,7 @@ export class UdpListener implements Disposable {
         port: RESOLVER_PORT,
         socket: {
           data: (from, message, port, address) => this.#take(from, message, port, address),
-          // A client that is gone before its answer comes.
+          // The client had gone before its answer came.
           error: (...args: unknown[]) => log.debug("a DNS client by UDP", { error: messageOf(args.at(-1)) }),
         },
       }),
@@ -58,7 +59,7 @@ export class UdpListener implements Disposable {
   }
 
   #take(from: udp.Socket<"buffer">, message: Uint8Array, port: number, address: string): void {
-    if (from !== this.#socket) return; // what was read together with the last one before the rest
+    if (from !== this.#socket) return; // this was read together with the last one before the rest
     if (this.#isFlooded()) this.#takeRest();
     else
       this.#receive(message, (answer) => {
@@ -81,7 +82,7 @@ export class UdpListener implements Disposable {
     log.debug("a container asks for names faster than it can be answered");
     this.#socket?.close();
     this.#socket = undefined;
-    // Somebody else may have taken the port meanwhile: then it is tried again.
+    // Somebody else may have taken the port meanwhile: then it is tried later.
     const rebind = () => this.#bind().catch(() => this.#wait(rebind));
     this.#wait(rebind);
   }
@@ -90,7 +91,7 @@ export class UdpListener implements Disposable {
     if (!this.#closed) this.#rest = setTimeout(then, DNS_FLOOD_REST_MS);
   }
 
-  /** A full socket loses datagrams, as networks do: the client asks again. */
+  /** Sends an answer. A full socket loses datagrams, as networks do: the client asks again. */
   #send(answer: Uint8Array, port: number, address: string): void {
     for (let attempt = 0; attempt < SEND_ATTEMPTS && !this.#closed; attempt++) {
       try {

@@ -1,3 +1,4 @@
+/** Keeps the daemon's nftables table as the networks and published ports need it. */
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
 import { FIREWALL_REPAIR_PAUSE_MS } from "../../base/limits.ts";
@@ -26,24 +27,24 @@ import type { ContainerLink, FirewallNetwork, PortMapping } from "../types.ts";
 import { chainMessages } from "./rules.ts";
 import { ALL_SETS, type Entry, linkEntry, networkEntries, PROTOCOL_NUMBER, portEntries } from "./sets.ts";
 
-/** Of increments: the table is not what we made, so it is made anew. */
+/** Errors of a change which show that the table is not what we made: then all of it is written anew. */
 const NOT_OURS_ANY_MORE = ["ENOENT", "EEXIST", "EBUSY"];
 
 const KERNEL_NEEDS = "the kernel needs nf_tables for inet, with nat, masq, ct, fib and sets of ranges";
 
 /**
- * The daemon's table in the network namespace of the thread that made this. Synchronous; each change is one batch, so packets
- * see the table before it or after it. It knows what is to be in the table: a change that finds another table there than it left
- * writes all of it anew.
+ * The daemon's table in the network namespace of the thread that made this. Everything is synchronous. Each change is one batch,
+ * so packets see the table before it or after it. It knows what the table should hold: if a change finds another table than it
+ * left, it writes all of it anew.
  */
 export class Firewall implements Disposable {
   readonly #table: Table;
   #openSocket: NetlinkSocket | undefined;
-  /** By bridge. */
+  /** Networks by bridge. */
   readonly #networks = new Map<string, FirewallNetwork>();
-  /** By `portKey`. */
+  /** Ports by `portKey`. */
   readonly #ports = new Map<string, PortMapping>();
-  /** By all that they are. */
+  /** Links by all of their fields. */
   #links: ReadonlyMap<string, ContainerLink> = new Map();
   #guarded: Families = { ipv4: false, ipv6: false };
   #loopback6 = false;
@@ -52,18 +53,21 @@ export class Firewall implements Disposable {
   #onFlushed: (() => void) | undefined;
   #watch: Disposable | undefined;
 
-  /** Opens and makes nothing yet: a daemon that needs no rules runs where there can be none. `tableName`: of the family inet; nobody else's. */
+  /**
+   * Makes nothing yet: a daemon that needs no rules runs where there can be none. `tableName` is that of a table of the family
+   * inet that nobody else uses.
+   */
   constructor(options: { tableName: string }) {
     this.#table = { family: "inet", name: options.tableName };
   }
 
-  /** Before something is made that has to have rules. @throws LighterError ("not-supported") if there can be none */
+  /** Called before something is made that needs rules. @throws LighterError ("not-supported") if there can be none */
   check(): void {
     if (!this.#exists) this.#isInKernel();
   }
 
   /**
-   * Makes the table say exactly this, whether it is there or not.
+   * Makes the table hold exactly this, whether it exists or not.
    * @throws LighterError ("invalid") for a bad address; ("conflict") for a port that is there twice; ("kernel")
    */
   sync(
@@ -80,7 +84,7 @@ export class Firewall implements Disposable {
     this.#write();
   }
 
-  /** Or replaces that of the same bridge. */
+  /** Adds a network, replacing that of the same bridge. */
   addNetwork(network: FirewallNetwork): void {
     const added = networkEntries(network);
     const before = this.#networks.get(network.bridge);
@@ -102,7 +106,7 @@ export class Firewall implements Disposable {
     this.#change(`network ${bridge}`, networkEntries(network), []);
   }
 
-  /** These and no others from now on. One that is there twice is one. */
+  /** Sets the links; earlier ones end. A repeated one counts once. */
   setLinks(links: readonly ContainerLink[]): void {
     const before = this.#links;
     const after = byKey(links);
@@ -117,7 +121,7 @@ export class Firewall implements Disposable {
     }
   }
 
-  /** All of them or none. @throws LighterError ("conflict") for a port that is published already */
+  /** Publishes all of the ports or none. @throws LighterError ("conflict") for a port that is published already */
   publish(ports: readonly PortMapping[]): void {
     checkDistinct(ports);
     const entries = ports.flatMap(portEntries);
@@ -132,7 +136,7 @@ export class Firewall implements Disposable {
     for (const port of ports) this.#forgetSenders(port);
   }
 
-  /** Those that do not lead where they say are passed over. Connections go on until `forgetConnections`. */
+  /** Removes ports, ignoring those that lead elsewhere. Connections go on until `forgetConnections`. */
   unpublish(ports: readonly PortMapping[]): void {
     const published = ports.flatMap((port) => {
       const found = this.#ports.get(portKey(port));
@@ -143,8 +147,8 @@ export class Firewall implements Disposable {
   }
 
   /**
-   * From now on drops what passes between interfaces of others, in the families named: those whose forwarding we turned on,
-   * so that a host that was no router is none now.
+   * From now on drops packets between interfaces of others, in the families named: those whose forwarding we turned on, so that a
+   * host that was no router does not become one.
    */
   guard(families: Families): void {
     if (families.ipv4 === this.#guarded.ipv4 && families.ipv6 === this.#guarded.ipv6) return;
@@ -152,18 +156,18 @@ export class Firewall implements Disposable {
     if (this.#exists) this.#write();
   }
 
-  /** Ends connections to and from containers that have gone: their addresses are somebody else's next. */
+  /** Ends connections to and from containers that have gone: their addresses go to others. */
   forgetConnections(addresses: readonly string[]): void {
     if (this.#exists) forgetAddresses(this.#socket, addresses.map(parseIpAddress));
   }
 
-  /** The same for all addresses of the networks that are not in `kept`: of containers that went while nobody looked. */
+  /** Ends connections of all the networks' addresses except those in `kept`: of containers that went while nobody looked. */
   forgetConnectionsBut(kept: readonly string[]): void {
     const subnets = [...this.#networks.values()].flatMap((network) => network.subnets.map(parseSubnet));
     forgetSubnets(this.#socket, subnets, kept.map(parseIpAddress));
   }
 
-  /** The table, if it is there; what it should hold is known on. */
+  /** Removes the table, if it is there. Its content stays known here. */
   remove(): void {
     this.#exists = false;
     if (isProtocolServed(NETLINK.NETFILTER) && this.#isInKernel())
@@ -171,9 +175,9 @@ export class Firewall implements Disposable {
   }
 
   /**
-   * Calls `onFlushed` after somebody else has changed or removed the table that was made, or may have; `sync` repairs it. At once, and then
-   * again no sooner than FIREWALL_REPAIR_PAUSE_MS: one change may be told in several pieces, and whoever answers each of our
-   * repairs is not to keep us busy. An error of `onFlushed` is logged.
+   * Calls `onFlushed` after somebody else has changed or removed the table, or may have; `sync` repairs it. Calls come at once,
+   * and then no sooner than FIREWALL_REPAIR_PAUSE_MS after the last: one change may be announced in several pieces, and somebody
+   * who undoes each of our repairs must not keep us busy. An error of `onFlushed` is logged.
    */
   watch(onFlushed: () => void): Disposable {
     let pause: Timer | undefined;
@@ -203,7 +207,7 @@ export class Firewall implements Disposable {
     };
   }
 
-  /** From when there is something to watch. */
+  /** Starts to watch once there is a table. */
   #beginWatch(): void {
     if (this.#onFlushed === undefined) return;
     this.#watch ??= watchNetlink(
@@ -217,8 +221,8 @@ export class Firewall implements Disposable {
   }
 
   /**
-   * Chains, "ip filter FORWARD", that drop what they do not let pass, so that our containers may reach nobody and nobody them.
-   * They are not ours to open.
+   * Base chains, such as "ip filter FORWARD", that drop by default, so that our containers may reach nobody and nobody them. They
+   * are not ours to open.
    */
   forwardDrops(): string[] {
     const chains = this.#socket
@@ -248,7 +252,7 @@ export class Firewall implements Disposable {
     }
   }
 
-  /** All of it: what was there goes in the same batch. */
+  /** Writes the whole table; the old one goes in the same batch. */
   #write(): void {
     const table = this.#table;
     this.#loopback6 = canPublishAtLoopback6();
@@ -269,7 +273,7 @@ export class Firewall implements Disposable {
       this.#beginWatch();
       this.#request(messages, "writing");
     } catch (error) {
-      // A kind of expression that the kernel does not know is ENOENT, too.
+      // ENOENT may also mean a kind of expression that the kernel does not know.
       if (!(error instanceof LighterError) || errnoOf(error) === "EPERM") throw error;
       throw new LighterError(error.code, error.message, { ...error.detail, hint: KERNEL_NEEDS, cause: error });
     }
@@ -277,7 +281,7 @@ export class Firewall implements Disposable {
     this.#warnOnce();
   }
 
-  /** A container without network is hard to understand for whoever does not know what else is there: another engine, often. */
+  /** Warns of other engines' chains: without the warning, a container without network is hard to understand. */
   #warnOnce(): void {
     if (this.#hasWarned || this.#networks.size === 0) return;
     this.#hasWarned = true;
@@ -316,7 +320,7 @@ export class Firewall implements Disposable {
     this.#socket.request(encodeBatch(messages), `${what} nftables table "${this.#table.name}"`);
   }
 
-  /** True also of a message that cannot be read. */
+  /** Whether somebody else sent it. True also for a message that cannot be read. */
   #isByOthers(message: Message): boolean {
     try {
       return message.portId !== this.#socket.portId && isAboutTable(message, this.#table);

@@ -1,12 +1,12 @@
 /**
  * The chains of the firewall's table. They are the same whatever networks and ports there are (sets.ts).
  *
- *   guard        raw          from our bridges, nothing comes from or goes to 127.0.0.0/8
- *   prerouting   dstnat       what comes to an address of the host: publish
- *   output       dstnat       what the host sends to an address of its own: publish
- *   publish                   a published port's packets get the container for their destination
- *   forward      filter       what must not pass is dropped
- *   into                      what may come into a network
+ *   guard        raw          nothing from our bridges comes from or goes to 127.0.0.0/8
+ *   prerouting   dstnat       packets to an address of the host: publish
+ *   output       dstnat       packets of the host to an address of its own: publish
+ *   publish                   sends packets for a published port to its container
+ *   forward      filter       drops what must not pass
+ *   into                      says what may come into a network
  *   postrouting  srcnat       packets that would not find their way back get another source
  *
  * No chain opens anything: "accept" ends a chain of ours, and those of the other tables are asked as well.
@@ -41,7 +41,7 @@ import { IP_FAMILIES, type IpFamily, SETS } from "./sets.ts";
 
 type Rule = ReturnType<typeof meta>[];
 
-/** In the header of each family: where the addresses are. */
+/** For each family, where a header has the addresses. */
 const HEADER = {
   ip: { source: 12, destination: 16, bytes: 4 },
   ip6: { source: 8, destination: 24, bytes: 16 },
@@ -70,7 +70,7 @@ const connectionHas = (key: "state" | "status", bits: number): Rule => [
   mask(0, hostU32(bits)),
   compare(0, "!=", hostU32(0)),
 ];
-/** On the way to the network that it comes from. */
+/** Matches packets on the way to the network that they come from. */
 const staysInSubnet = (family: IpFamily): Rule => [
   ...isFamily(family),
   meta("oifname", 0),
@@ -78,7 +78,7 @@ const staysInSubnet = (family: IpFamily): Rule => [
   lookup(SETS.subnets[family].name, 0),
 ];
 
-/** A container's address and port, from the maps. That of one address of the host comes first. */
+/** Looks up the container's address and port. A port on one address of the host comes first. */
 function publishRules(family: IpFamily): Rule[] {
   const { destination, bytes } = HEADER[family];
   const words = bytes / 4;
@@ -101,9 +101,9 @@ const toPublish: Rule = [destinationType(0), compare(0, "==", hostU32(RTN_LOCAL)
 function forwardRules(guarded: Families): Rule[] {
   return [
     [...connectionHas("state", CT_STATE.established | CT_STATE.related), verdict("accept")],
-    // Within one network: with bridge-nf-call-iptables what one container sends to another comes by here, too.
+    // Within one network: with bridge-nf-call-iptables, packets from one container to another pass here, too.
     [meta("iifname", 0), meta("oifname", 4), lookup(SETS.icc.name, 0), verdict("accept")],
-    // Between isolated ports: by way of the host, which answers for each (`forwardWithin`). Answers are accepted above.
+    // Between isolated ports, packets go through the host, which answers for each (`forwardWithin`). Answers are accepted above.
     [
       ...isFamily("ip"),
       meta("iifname", 0),
@@ -123,7 +123,7 @@ function forwardRules(guarded: Families): Rule[] {
   ];
 }
 
-/** Into a network come the packets of published ports alone, wherever they are from; and what its gateway modes let in. */
+/** Lets into a network only packets for published ports, wherever they come from, and what its gateway modes allow. */
 function intoRules(): Rule[] {
   const toPort = (family: IpFamily, at: number): Rule => {
     const { destination, bytes } = HEADER[family];
@@ -153,14 +153,15 @@ function intoRules(): Rule[] {
   ];
 }
 
-/** What is between interfaces that are not ours, of a family that was not forwarded before we turned that on. */
+/** Matches packets between interfaces that are not ours, in a family that was not forwarded before we turned that on. */
 function foreignRules(): Rule[] {
   const group = hostU32(BRIDGE_GROUP);
-  const bridge = interfaceName("bridge"); // kinds have the length of names
+  const bridge = interfaceName("bridge"); // kinds are as long as names
   return [
     [meta("iifgroup", 0), compare(0, "==", group), verdict("accept")],
     [meta("oifgroup", 0), compare(0, "==", group), verdict("accept")],
-    // With bridge-nf-call-iptables what a bridge forwards comes by here, with it for both interfaces. That was so before.
+    // With bridge-nf-call-iptables, packets that a bridge forwards pass here, with the bridge as both interfaces. They passed
+    // before we came.
     [meta("iifkind", 0), compare(0, "==", bridge), meta("oifkind", 0), compare(0, "==", bridge), verdict("accept")],
     [verdict("drop")],
   ];
@@ -168,10 +169,10 @@ function foreignRules(): Rule[] {
 
 function postroutingRules(): Rule[] {
   return [
-    // From the host by way of its loopback address: a container could not answer that.
+    // From the host's loopback address: a container could not answer there.
     [...nameIn("oifname", SETS.bridges), ...isLoopback("source"), masquerade()],
     [...nameIn("oifname", SETS.bridges), ...isLoopback6("source"), masquerade()],
-    // To a published port of the same network: the answer must not go straight to the one who asked.
+    // To a published port of the same network: the answer must not go straight to the client.
     ...IP_FAMILIES.map((family) => [
       ...connectionHas("status", CT_STATUS_DNAT),
       ...staysInSubnet(family),
@@ -184,9 +185,11 @@ function postroutingRules(): Rule[] {
 }
 
 interface RuleOptions {
-  /** Families whose packets are dropped if they pass from one interface to another and neither is ours. */
+  /** Families in which packets are dropped if they pass between two interfaces that are not ours. */
   guarded: Families;
-  /** ::1 leads to published ports. Where it cannot, it must not: better refused at once than never answered. */
+  /**
+   * True if ::1 leads to published ports. Where it cannot lead there, connections must be refused at once rather than time out.
+   */
   loopback6: boolean;
 }
 
@@ -196,7 +199,7 @@ interface Chain {
   rules: Rule[];
 }
 
-/** Those that rules jump to come first. */
+/** The chains; those to which rules jump come first. */
 function chains({ guarded, loopback6 }: RuleOptions): Chain[] {
   return [
     { name: "publish", rules: IP_FAMILIES.flatMap(publishRules) },
@@ -214,7 +217,7 @@ function chains({ guarded, loopback6 }: RuleOptions): Chain[] {
     {
       name: "prerouting",
       base: { type: "nat", hook: "prerouting", priority: PRIORITY.dstnat },
-      // Before routing has seen that it comes from elsewhere and is not to be: a neighbour may send to 127.0.0.1.
+      // This runs before routing: there, a neighbour's packet to 127.0.0.1 would be refused for coming from elsewhere.
       rules: [[...isLoopback("destination"), verdict("accept")], toPublish],
     },
     {
@@ -235,7 +238,7 @@ function chains({ guarded, loopback6 }: RuleOptions): Chain[] {
   ];
 }
 
-/** For a table that has the sets already. */
+/** Makes the chains of a table that has the sets already. */
 export function chainMessages(table: Table, options: RuleOptions): Uint8Array[] {
   return chains(options).flatMap(({ name, base, rules }) => [
     newChain(table, name, base),

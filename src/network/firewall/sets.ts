@@ -1,6 +1,6 @@
 /**
- * The sets and maps of the firewall's table, and what of networks and ports is in them. All that changes is here: the rules
- * stay as they are, and a packet's way is as long with ten thousand published ports as with none.
+ * The sets and maps of the firewall's table, and their entries for networks and ports. Everything that changes is here: the rules
+ * stay the same, and a packet's way is as short with ten thousand published ports as with none.
  */
 import { LighterError } from "../../base/errors.ts";
 import { lastAddress, parseIpAddress, parseSubnet } from "../../base/ip-address.ts";
@@ -12,35 +12,35 @@ export const IP_FAMILIES = ["ip", "ip6"] as const;
 
 const ADDRESS_TYPE = { ip: "ipv4_addr", ip6: "ipv6_addr" } as const satisfies Record<IpFamily, DataType>;
 
-/** Names that depend on the family: "ports4", "ports6". */
+/** Makes a set for each family, with names like "ports4", "ports6". */
 function perFamily<T>(make: (digit: "4" | "6", address: DataType) => T): Record<IpFamily, T> {
   return { ip: make("4", ADDRESS_TYPE.ip), ip6: make("6", ADDRESS_TYPE.ip6) };
 }
 
 export const SETS = {
-  /** Every bridge of ours. */
+  /** Our bridges. */
   bridges: { name: "bridges", key: ["ifname"] },
   internal: { name: "internal", key: ["ifname"] },
-  /** A bridge twice: its containers reach one another. */
+  /** A bridge twice, if its containers may reach each other. */
   icc: { name: "icc", key: ["ifname", "ifname"] },
-  /** A bridge, an address on it and where its container may go on the same bridge: address, port. */
+  /** Which container may reach which on the same bridge: bridge, address, then the other's address and port. */
   links: { name: "links", key: ["ifname", "ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"] },
-  /** Bridges, and the protocols whose packets come to each from outside whatever their port. */
+  /** Bridges with the protocols whose packets may come in from outside, whatever their port. */
   open: perFamily((digit) => ({ name: `open${digit}`, key: ["ifname", "inet_proto"], interval: true })),
-  /** Ports of containers that are reached by the containers' own addresses. */
+  /** Ports of containers that can be reached at the containers' own addresses. */
   routed: perFamily((digit, address) => ({ name: `routed${digit}`, key: [address, "inet_proto", "inet_service"] })),
-  /** The same for packets that come by this interface. */
+  /** Ports that can be reached so by packets that come in through this interface. */
   trusted: perFamily((digit, address) => ({
     name: `trusted${digit}`,
     key: ["ifname", address, "inet_proto", "inet_service"],
   })),
-  /** A bridge with each of its subnets. */
+  /** Bridges with each of their subnets. */
   subnets: perFamily((digit, address) => ({
     name: `subnets${digit}`,
     key: ["ifname", address],
     interval: true,
   })),
-  /** Subnets whose packets leave with the address of the interface that they leave by. */
+  /** Subnets whose packets leave with the address of the interface by which they leave. */
   masquerade: perFamily((digit, address) => ({ name: `masquerade${digit}`, key: [address], interval: true })),
   /** Subnets whose packets leave with this address. */
   sources: perFamily((digit, address) => ({
@@ -49,13 +49,13 @@ export const SETS = {
     data: [address],
     interval: true,
   })),
-  /** Ports of all addresses of the host, and where they lead. */
+  /** Ports on all addresses of the host, and where they lead. */
   ports: perFamily((digit, address) => ({
     name: `ports${digit}`,
     key: ["inet_proto", "inet_service"],
     data: [address, "inet_service"],
   })),
-  /** Ports of one address of the host. */
+  /** Ports on one address of the host. */
   portsAt: perFamily((digit, address) => ({
     name: `ports${digit}-at`,
     key: [address, "inet_proto", "inet_service"],
@@ -63,7 +63,7 @@ export const SETS = {
   })),
 } as const satisfies Record<string, NftSet | Record<IpFamily, NftSet>>;
 
-/** In the order of `SETS`. */
+/** All sets in the order of `SETS`. */
 export const ALL_SETS: readonly NftSet[] = Object.values(SETS).flatMap((each): NftSet[] =>
   "name" in each ? [each] : [each.ip, each.ip6],
 );
@@ -77,13 +77,16 @@ function familyOf(address: Uint8Array): IpFamily {
   return address.length === 4 ? "ip" : "ip6";
 }
 
-/** From one to the other. Who routes to containers may ask whether they are there: IPPROTO_ICMP, IPPROTO_ICMPV6. */
+/**
+ * Ranges of protocols, first and last. A host that routes to containers may ask whether they are there: IPPROTO_ICMP,
+ * IPPROTO_ICMPV6.
+ */
 const OPEN_PROTOCOLS: Readonly<Partial<Record<GatewayMode, Record<IpFamily, [number, number]>>>> = {
   "nat-unprotected": { ip: [0, 255], ip6: [0, 255] },
   routed: { ip: [1, 1], ip6: [58, 58] },
 };
 
-/** @throws LighterError ("invalid") for what is no subnet or address */
+/** The entries of a network. @throws LighterError ("invalid") for a malformed subnet or address */
 export function networkEntries(network: FirewallNetwork): Entry[] {
   const name = interfaceName(network.bridge);
   const entries: Entry[] = [{ set: SETS.bridges, element: { key: [name] } }];
@@ -114,10 +117,10 @@ export function networkEntries(network: FirewallNetwork): Entry[] {
   return entries;
 }
 
-/** IPPROTO_*. */
+/** The IPPROTO_* numbers. */
 export const PROTOCOL_NUMBER: Record<TransportProtocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
-/** @throws LighterError ("invalid") for what is no address, or two of different families */
+/** The entries of a published port. @throws LighterError ("invalid") for a malformed address, or two of different families */
 export function portEntries(port: PortMapping): Entry[] {
   const hostAddress = parseIpAddress(port.hostAddress);
   const family = familyOf(hostAddress);
@@ -141,7 +144,7 @@ export function portEntries(port: PortMapping): Entry[] {
   ];
 }
 
-/** @throws LighterError ("invalid") for what is no address of IPv4 */
+/** The entry of a link. @throws LighterError ("invalid") for what is no IPv4 address */
 export function linkEntry({ bridge, from, to, protocol, port }: ContainerLink): Entry {
   const name = interfaceName(bridge);
   const addresses = [from, to].map(parseIpAddress);

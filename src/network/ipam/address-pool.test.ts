@@ -68,7 +68,7 @@ test("addresses are taken from the range, and asked for from the whole subnet", 
   for (const taken of ["10.0.0.9", "10.0.0.1", "10.0.0.0", "10.0.0.255", "10.0.0.130"])
     expect(() => state.take(parseIp(taken)!)).toThrow("Address already in use");
   state.release(parseIp("10.0.0.9")!);
-  expect(state.takeAny()).toBeUndefined(); // it is not of the range
+  expect(state.takeAny()).toBeUndefined(); // it is outside the range
   expect(state.take(parseIp("10.0.0.9")!).address).toBe("10.0.0.9");
 });
 
@@ -139,7 +139,7 @@ test("of many subnets the first free one is found at once", () => {
   const pool = localPoolV6("an installation");
   expect(pool.base).toMatch(/^fd[0-9a-f]{2}:[0-9a-f]{4}:[0-9a-f]{4}::\/48$/);
   const first = cidr(chooseSubnet([pool], 6, []));
-  const wide = { ...first, prefixLength: 49 }; // 32768 subnets of the pool
+  const wide = { ...first, prefixLength: 49 }; // the pool has 32768 subnets
   const next = cidr(chooseSubnet([pool], 6, [wide]));
   expect(next).toEqual({ family: 6, value: lastOf(wide) + 1n, prefixLength: 64 });
   expect(contains(cidr(pool.base), next)).toBe(true);

@@ -1,3 +1,4 @@
+/** Gives out the addresses of one pool. */
 import { assert } from "../../base/assert.ts";
 import { type Cidr, contains, firstOf, lastOf, parseCidr } from "../../base/cidr.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -5,17 +6,16 @@ import { formatIp, type IpAddress, parseIp } from "../../base/ip-number.ts";
 import type { AddressPool, InterfaceAddress } from "../types.ts";
 
 /**
- * The addresses of one pool, and which of them are taken. Memory only: who has an address says so again (`claim`) to the
- * next daemon.
+ * The addresses of one pool, and which of them are taken. In memory only: after a restart, each owner says what it has (`claim`).
  */
 export class AddressPoolState {
   readonly subnet: Cidr;
   readonly #range: Cidr;
-  /** Those of containers. */
+  /** Addresses of containers. */
   readonly #taken = new Set<bigint>();
-  /** The network's, the gateway's and those kept aside by the user. */
+  /** The network's and gateway's addresses, and those that the user has set aside. */
   readonly #reserved = new Set<bigint>();
-  /** No address below is free. */
+  /** All addresses below this one are taken. */
   #lowestFree: bigint;
 
   constructor(pool: AddressPool) {
@@ -29,7 +29,7 @@ export class AddressPoolState {
     for (const value of endsOf(this.subnet)) this.#reserved.add(value);
   }
 
-  /** The lowest free one; undefined: there is none. */
+  /** Takes the lowest free address; undefined if there is none. */
   takeAny(): InterfaceAddress | undefined {
     const last = lastOf(this.#range);
     let value = this.#lowestFree;
@@ -38,14 +38,14 @@ export class AddressPoolState {
     return value > last ? undefined : this.#take(value);
   }
 
-  /** @throws LighterError "forbidden" if somebody has it, or it is nobody's to have */
+  /** Takes this address. @throws LighterError "forbidden" if somebody has it, or nobody may have it */
   take(address: IpAddress): InterfaceAddress {
     assert(contains(this.subnet, address), "an address is asked of the pool that has it");
     if (this.#isTaken(address.value)) throw new LighterError("forbidden", "Address already in use");
     return this.#take(address.value);
   }
 
-  /** `take` for one that has it already. */
+  /** Takes an address for a container that has it already. */
   claim(address: IpAddress): void {
     this.#taken.add(address.value);
   }

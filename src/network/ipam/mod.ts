@@ -1,4 +1,4 @@
-/** Which addresses there are, and which are given away. Pure: who has which is the engine's to keep. */
+/** The addresses of networks, and which are given away. Pure: the engine remembers who has which. */
 
 export {
   type Cidr,

@@ -1,3 +1,4 @@
+/** Reserves ports of the host for containers. */
 import { closeSync, readFileSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
@@ -6,7 +7,7 @@ import { log } from "../../base/log.ts";
 import { reservePort } from "../../linux/sys/inet-socket.ts";
 import type { TransportProtocol } from "../types.ts";
 
-/** A port of one address of the host; "0.0.0.0" and "::" are all of their family. */
+/** A port on one address of the host; "0.0.0.0" and "::" stand for all addresses of their family. */
 export interface HostPort {
   protocol: TransportProtocol;
   hostAddress: string;
@@ -15,15 +16,15 @@ export interface HostPort {
 
 export interface WantedPort {
   protocol: TransportProtocol;
-  /** They get the same port. At least one. */
+  /** Addresses that all get the same port. At least one. */
   hostAddresses: readonly string[];
-  /** 0: whichever is free. A range, both ends included: the first that is free. */
+  /** 0 asks for any free port; a range, both ends included, for its first free one. */
   hostPort: number | { from: number; to: number };
 }
 
 /**
- * `fd` undefined: the kernel does not speak the protocol, somebody else has the port, or there are sockets enough. It is ours
- * in our books alone.
+ * A reserved port. `fd` is undefined if the kernel does not have the protocol, somebody else has the port, or there are enough
+ * sockets: then only our books say that it is taken.
  */
 interface Reservation {
   port: HostPort;
@@ -31,10 +32,10 @@ interface Reservation {
 }
 
 const LOCAL_PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range";
-/** Docker's, where there is no such file. */
+/** Docker's range, for when there is no such file. */
 const DEFAULT_EPHEMERAL = { from: 49153, to: 65535 };
 
-/** The go words for an errno, which clients look for in Docker's messages. */
+/** Go's words for an errno, which clients look for in Docker's messages. */
 const WORDS: Readonly<Record<string, string>> = {
   EADDRINUSE: "address already in use",
   EADDRNOTAVAIL: "cannot assign requested address",
@@ -46,9 +47,9 @@ const WORDS: Readonly<Record<string, string>> = {
  * by a socket, so that programs of the host, and other daemons, find it taken.
  */
 export class PortReservations implements Disposable {
-  /** By protocol and port. Several addresses may have one port. */
+  /** Reservations by protocol and port. Several addresses may have one port. */
   readonly #reservations = new Map<string, Reservation[]>();
-  /** Where the search for a free port goes on: the next one is not the one that was just given back. */
+  /** Where the next search for a free port begins, so that it does not find the one that was just given back. */
   #lastEphemeral = 0;
   readonly #socketsMax: number;
   #sockets = 0;
@@ -58,10 +59,10 @@ export class PortReservations implements Disposable {
   }
 
   /**
-   * All of them or none; returns the ports in the order of what is wanted. Whoever asks for a certain one gets it before it is
-   * given to somebody who takes any.
-   * @throws LighterError ("kernel", EADDRINUSE …) in Docker's words: "… port is already allocated" where a container has it,
-   *   "… address already in use" where a program has it
+   * Reserves all of the ports or none; returns them in the order of `wanted`. A request for a certain port is served before one
+   * for any.
+   * @throws LighterError ("kernel", EADDRINUSE …) in Docker's words: "… port is already allocated" if a container has it,
+   *   "… address already in use" if a program has it
    */
   reserve(wanted: readonly WantedPort[]): number[] {
     const reserved: HostPort[] = [];
@@ -79,7 +80,7 @@ export class PortReservations implements Disposable {
     }
   }
 
-  /** Those that are not reserved are passed over. */
+  /** Releases ports, ignoring those that are not reserved. */
   release(ports: readonly HostPort[]): void {
     for (const port of ports) {
       const all = this.#reservations.get(key(port)) ?? [];
@@ -94,8 +95,8 @@ export class PortReservations implements Disposable {
   }
 
   /**
-   * Ports of containers that ran on while there was no daemon. One that a program has taken meanwhile is logged: packets go to
-   * the container all the same.
+   * Reserves ports of containers that ran on while there was no daemon. One that a program has taken meanwhile is logged: packets
+   * go to the container all the same.
    */
   claim(ports: readonly HostPort[]): void {
     for (const port of ports) {
@@ -147,7 +148,7 @@ export class PortReservations implements Disposable {
     });
   }
 
-  /** At all the addresses or none. */
+  /** Reserves a port at all of the addresses or none. */
   #reserveAt({ protocol, hostAddresses }: WantedPort, hostPort: number): void {
     const done: HostPort[] = [];
     try {
@@ -166,7 +167,7 @@ export class PortReservations implements Disposable {
     }
   }
 
-  /** That of the same address, or of all the family's where one of the two is. */
+  /** The reservation of the same port on the same address, or of a whole family that includes it or is included. */
   #conflict(port: HostPort): Reservation | undefined {
     const isIpv6 = port.hostAddress.includes(":");
     return this.#reservations
@@ -184,7 +185,7 @@ export class PortReservations implements Disposable {
       this.#add(port, reservePort(protocol, parseIpAddress(hostAddress), hostPort));
     } catch (error) {
       const errno = errnoOf(error);
-      // The firewall knows SCTP whether the kernel has sockets of it or not. Then no program can have the port either.
+      // The firewall knows SCTP even if the kernel has no sockets of it. Then no program can have the port either.
       if (protocol === "sctp" && (errno === "EPROTONOSUPPORT" || errno === "ESOCKTNOSUPPORT")) {
         this.#add(port, undefined);
         return;
@@ -212,18 +213,18 @@ export class PortReservations implements Disposable {
   }
 }
 
-/** Few come first: a certain port, one of a range, any. */
+/** How many ports would do. Requests with few come first: a certain port, one of a range, any. */
 function choicesOf({ hostPort }: WantedPort): number {
   if (typeof hostPort === "object") return hostPort.to - hostPort.from + 1;
   return hostPort === 0 ? Number.MAX_VALUE : 1;
 }
 
-/** How many sockets a process that may have so many fds spends on ports. */
+/** How many sockets a process with this limit of fds spends on ports. */
 function socketsOf(fdLimit: number): number {
   return Math.min(PORT_SOCKETS_MAX, Math.floor(fdLimit * PORT_SOCKETS_SHARE));
 }
 
-/** Of this process, as it is now. "unlimited" is no number. */
+/** The current limit of this process. "unlimited" is no number. */
 function readFdLimit(): number {
   const soft = /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   return Number(soft) || Number.POSITIVE_INFINITY;
@@ -237,7 +238,7 @@ function isUnspecified(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
 }
 
-/** All of the range, from `start` on and around. */
+/** All ports of the range, beginning at `start` and wrapping around. */
 function* candidates({ from, to }: { from: number; to: number }, start: number): Generator<number> {
   for (let port = start; port <= to; port++) yield port;
   for (let port = from; port < Math.min(start, to + 1); port++) yield port;

@@ -1,4 +1,4 @@
-/** What the launcher plays when the process has ended, or its start has failed. */
+/** The ops that the launcher plays when the process has ended, or its start has failed. */
 import { OpList } from "../../linux/program/builder.ts";
 import type { Op } from "../../linux/program/op.ts";
 import { removeCgroup } from "../cgroup.ts";

@@ -1,4 +1,4 @@
-/** What the launcher plays for a start, before its clone and after it. */
+/** The ops that the launcher plays for a start, before its clone and after it. */
 import { OpList, slot } from "../../linux/program/builder.ts";
 import type { Op } from "../../linux/program/op.ts";
 import { cloneProcess, makeCgroup } from "../cgroup.ts";
@@ -21,7 +21,10 @@ import { connectAgent, forwardListener } from "../seccomp-listener.ts";
 import { openPipes, takeOver } from "../stdio.ts";
 import type { StartPlan } from "./plan.ts";
 
-/** @param existing Cgroups of the container's own that are there already, and become its own. */
+/**
+ * Makes the ops.
+ * @param existing Cgroups of the container's own that exist already, and become its own.
+ */
 export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): Op[] {
   const ops = new OpList("host");
   prepare(ops, plan, existing);
@@ -32,7 +35,7 @@ export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): Op[] {
   return ops.ops;
 }
 
-/** What init is born with. */
+/** Prepares what init is born with. */
 function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
   const { request, host, config, process, sources, idmappedRoot, ownCgroup } = plan;
   cloneElsewhere(ops, sources);
@@ -63,7 +66,7 @@ function mountRootOfInit(ops: OpList, plan: StartPlan): void {
   });
 }
 
-/** What init cannot give itself. */
+/** Does for init what it cannot do itself. */
 function equipInit(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
   const { request, networking, ownCgroup } = plan;
   mapIds(ops, plan.config, plan.namespaces);

@@ -1,4 +1,4 @@
-/** What a container's first process plays, from its birth to its execve(2). */
+/** The ops that a container's first process plays, from its birth to its execve(2). */
 import { OpList } from "../../linux/program/builder.ts";
 import type { Op } from "../../linux/program/op.ts";
 import { joinCgroup } from "../cgroup.ts";
@@ -26,7 +26,10 @@ import { connectStdio, openTerminal } from "../stdio.ts";
 import type { StartRequest } from "../types.ts";
 import type { StartPlan } from "./plan.ts";
 
-/** @param hold The process waits for its start. */
+/**
+ * Makes the ops.
+ * @param hold The process waits for its start.
+ */
 export function initOps(plan: StartPlan, hold: boolean): Op[] {
   const ops = new OpList("init");
   leaveHost(ops, plan);
@@ -39,7 +42,7 @@ export function initOps(plan: StartPlan, hold: boolean): Op[] {
   return ops.ops;
 }
 
-/** How often init waits before `hold`. */
+/** How often init pauses before `hold`. */
 export function pausesOf({ request: { placeInCgroup, beforePivot }, cgroup }: StartPlan): number {
   return (placeInCgroup && cgroup ? 1 : 0) + (beforePivot ? 1 : 0);
 }
@@ -57,7 +60,7 @@ function leaveHost(ops: OpList, plan: StartPlan): void {
   joinRdtGroup(ops, plan.rdt);
   if (userNamespace !== "created") writeOomScore(ops, process);
   if (userNamespace === "joined") raiseRlimits(ops, process, 0);
-  // As the user we are: root of a user namespace may be nobody who can reach these on the host.
+  // As the user we are: root of a user namespace may be somebody who cannot reach these on the host.
   if (rootByHost && userNamespace === "created") {
     receiveSources(ops, mounts);
     receiveRoot(ops);
@@ -69,13 +72,13 @@ function leaveHost(ops: OpList, plan: StartPlan): void {
     if (request.rootfs.length === 0) openRootPlace(ops, config, request.runDirectory);
   });
   plan.networking?.takeNetDevices(ops, plan.netDevices);
-  // All that the host's side sends has been received by now: what comes next is the answer to this.
+  // Everything the host's side has sent has been received by now: what comes next is the answer to this.
   if (plan.cgroup && request.placeInCgroup)
     pause(ops, "ready to be put into a cgroup", "wait until it is in its cgroup");
   finishNamespaces(ops, config, namespaces);
 }
 
-/** Joins the cgroups that are made meanwhile, the first time that the result is called. */
+/** Returns a function that, when first called, joins the cgroups that are made meanwhile. */
 function lateJoin(ops: OpList, { ownCgroup }: StartPlan): () => void {
   let joined = false;
   return () => {
@@ -86,7 +89,7 @@ function lateJoin(ops: OpList, { ownCgroup }: StartPlan): () => void {
   };
 }
 
-/** The root, and all that is mounted in it. */
+/** Builds the root and everything that is mounted in it. */
 function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
   const { request, host, config, mounts, rootByHost } = plan;
   mountRoot(ops, host, config, request.rootfs, rootByHost);
@@ -96,7 +99,7 @@ function buildRoot(ops: OpList, plan: StartPlan, joinLate: () => void): void {
   if (!request.filesOnly) populateDev(ops, host, config, mounts, plan.userNamespace !== undefined);
 }
 
-/** Its terminal, its streams, its interfaces. */
+/** Connects its terminal, its streams and its interfaces. */
 function connect(ops: OpList, { request, process, networking, fds }: StartPlan): void {
   const { stdio, network } = request;
   if (stdio.terminal) {
@@ -110,7 +113,7 @@ function connect(ops: OpList, { request, process, networking, fds }: StartPlan):
   }
 }
 
-/** What can be done once nothing is mounted any more. */
+/** Does what is possible once nothing more is mounted. */
 function finishRoot(ops: OpList, { host, config, process, mounts, sysctls, labels }: StartPlan): void {
   writeSysctls(ops, sysctls);
   if (labels) labelOnExec(ops, host, process);
@@ -131,7 +134,7 @@ function becomeContainer(ops: OpList, plan: StartPlan, hold: boolean): void {
   becomeProcess(ops, process, config.linux?.seccomp, { hold, fds, handOver });
 }
 
-/** Where the mount namespace is one that is joined, its mounts are those of a process in it. */
+/** The kernel's mounts that must not be left over. In a joined mount namespace they are those of a process in it. */
 function kernelMountsToLeave({ config }: StartRequest, host: HostFacts, { joined }: NamespacePlan): string[] {
   const process = joined.get("mount")?.match(/^(\/proc\/\d+)\/ns\/mnt$/)?.[1] ?? "/proc/self";
   return kernelMountsOf(host.readText?.(`${process}/mountinfo`) ?? "", config.root?.path ?? "");

@@ -1,4 +1,4 @@
-/** What a start is to do, decided from its request and the facts of the host before there is any op. */
+/** Decides what a start does, from its request and the facts about the host, before any op is made. */
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
 import { type CgroupPlan, planCgroup } from "../../linux/cgroup/mod.ts";
@@ -18,7 +18,7 @@ import { namespaceFdOf } from "../shared-filesystems.ts";
 import { type CarriedFds, carriedFds } from "../stdio.ts";
 import type { StartRequest } from "../types.ts";
 
-/** For requests with interfaces: a container without any starts without it. */
+/** The functions for requests with interfaces, loaded only when one has any. */
 export type Networking = typeof import("../network.ts") & typeof import("../net-devices.ts");
 
 export function isNetworked({ network, config }: StartRequest): boolean {
@@ -31,19 +31,19 @@ export interface StartPlan {
   config: OciConfig;
   process: OciProcess;
   namespaces: NamespacePlan;
-  /** How init comes to be in a user namespace other than the host's. */
+  /** How init comes into a user namespace other than the host's. */
   userNamespace: "created" | "joined" | undefined;
   mounts: readonly PlannedMount[];
-  /** Copies of mounts that only the host's side can make, for mounts and for the root. */
+  /** Copies of mounts, for mounts and for the root, that only the host's side can make. */
   sources: readonly HostSource[];
   idmappedRoot: readonly HostSource[];
-  /** Mounts whose owners are mapped when their source is there. */
+  /** Mounts whose owners are mapped once their source exists. */
   mappedLate: readonly MappedLate[];
-  /** The host's side mounts the root, in init's mount namespace. */
+  /** True if the host's side mounts the root, in init's mount namespace. */
   rootByHost: boolean;
-  /** The launcher holds the root, so that its file system outlives the process. */
+  /** True if the launcher holds the root, so that its file system outlives the process. */
   holdsRoot: boolean;
-  /** The cgroup that the container is in, whoever makes it, and what is made by the program. */
+  /** The container's cgroup, whoever makes it, and the part that the program makes. */
   cgroup: CgroupPlan | undefined;
   ownCgroup: OwnCgroup | undefined;
   rdt: RdtPlan | undefined;
@@ -57,8 +57,8 @@ export interface StartPlan {
 }
 
 /**
- * Pure, but for what `host` reads.
- * @param networking What makes interfaces, if the request has any.
+ * Plans a start. Pure, apart from what `host` reads.
+ * @param networking The functions that make interfaces, if the request has any.
  * @throws LighterError ("invalid"/"not-supported") for a config that cannot be honoured; it names the field.
  */
 export function planStart(request: StartRequest, host: HostFacts, networking?: Networking): StartPlan {
@@ -80,7 +80,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
   const idmappedRoot = userNamespace ? planIdmappedRoot(config, request.idmappedDirectories) : [];
   const late = mappedLate(mounts);
   const holdsRoot = request.rootfs.length > 0 && !request.handOver && !request.placeInCgroup;
-  // The host's side hears nothing else from an init that needs it for them.
+  // From an init that needs the host's side for these mounts, that side hears nothing else.
   if (userNamespace && late[0] && (request.network || request.placeInCgroup || holdsRoot))
     throw new LighterError("not-supported", `${late[0].why}: an idmapped source in the root, in a user namespace`);
   const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
@@ -127,6 +127,6 @@ function checkNetwork({ network, placeInCgroup }: StartRequest, { created }: Nam
   if (!network) return;
   if (!created.has("network"))
     throw new LighterError("invalid", "interfaces need a network namespace of the container's own");
-  // What init hears at its pause would be that its interfaces are made, before it awaits that.
+  // At its pause, init would take the news that its interfaces are made for the answer that it awaits.
   if (placeInCgroup) throw new LighterError("not-supported", "interfaces where somebody else makes the cgroup");
 }

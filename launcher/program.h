@@ -8,6 +8,7 @@
 #define ARG_NUMBER 0x0u
 #define ARG_SLOT 0x1u
 #define ATTACH_CLOSE_STDIN_ON_END 0x8u
+#define ATTACH_HEADERS 0x20u
 #define ATTACH_HOLDS_OUTPUT 0x10u
 #define ATTACH_STDERR 0x4u
 #define ATTACH_STDIN 0x1u

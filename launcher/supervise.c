@@ -790,8 +790,10 @@ static int send_output(struct client *client)
 
 		if (client->current < 0) {
 			client->current = (int8_t)next_chunk(client);
-			/* a terminal's bytes go without headers */
-			client->sent = terminal_fd >= 0 ? FRAME_BYTES : 0;
+			/* a terminal's bytes go without headers, but to who asks for them */
+			client->sent = terminal_fd >= 0 && !(client->mask & ATTACH_HEADERS) ?
+					       FRAME_BYTES :
+					       0;
 		}
 		if (client->current < 0)
 			return 1;

@@ -12,7 +12,7 @@ import { type FileWorkers, Trash } from "../files/mod.ts";
 import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import { parseLogConfig } from "./config/log.ts";
-import { cgroupsPathOf } from "./config/mod.ts";
+import { cgroupsPathOf, isMachine } from "./config/mod.ts";
 import type { MountPoint } from "./config/mounts.ts";
 import { Container } from "./container.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
@@ -29,7 +29,7 @@ import { ownNames } from "./networks/own-names.ts";
 import type { NetworkSettings } from "./networks/settings.ts";
 import type { HostNetwork } from "./plan/host-network.ts";
 import type { CreateOptions, Planner } from "./plan/planner.ts";
-import type { PendingAttach } from "./process/attach.ts";
+import { type PendingAttach, withHeaders } from "./process/attach.ts";
 import { killForGood } from "./process/control.ts";
 import { LOST_EXIT_CODE } from "./process/exec.ts";
 import { Execs } from "./process/execs.ts";
@@ -401,13 +401,15 @@ export class Engine implements AsyncDisposable {
     const first = record.startedAt === ZERO_TIME;
     const plan = await this.planner.planStart(record, paths, { first, dryRun });
     const { driver, maxBytes, maxFiles } = parseLogConfig(record.hostConfig.LogConfig);
+    // A machine has a console whether or not somebody is at it.
+    const terminal = plan.config.process?.terminal ?? false;
     return {
       id: record.id,
       ...plan,
       runDirectory: this.paths.runDirectory(record.id),
-      stdio: { terminal: record.config.Tty ?? false, stdin: record.config.OpenStdin ?? false },
+      stdio: { terminal, stdin: (record.config.OpenStdin ?? false) || isMachine(record.hostConfig) },
       ...(driver === "none" ? {} : { log: { path: paths.log, maxBytes, maxFiles } }),
-      attach: attaches.map(({ plan }) => plan),
+      attach: attaches.map(({ plan }) => withHeaders(record, plan)),
     };
   }
 

@@ -57,6 +57,7 @@ export {
   isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
+  OWN_RUNTIMES,
   parseUpdateBody,
   RUNTIME_NAME,
   type RuntimeEntry,

@@ -13,7 +13,7 @@ import {
 } from "../linux/cgroup/mod.ts";
 import { O, type OpList, text } from "../linux/program/builder.ts";
 import type { SharedData } from "../linux/program/op.ts";
-import { AT_FDCWD } from "../linux/sys/abi.ts";
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, KEEP_ID } from "../linux/sys/abi.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { SLOT_INIT } from "./namespaces.ts";
@@ -75,6 +75,19 @@ export function makeCgroup(
   for (const { file, value, why, tolerate } of writes) host.write(null, file, value, why, tolerate ? { tolerate } : {});
   if (plan.deviceProgram && plan.v2Directory && directories.some(({ path }) => path === plan.v2Directory))
     attachDeviceProgram(host, plan.deviceProgram, plan.v2Directory);
+}
+
+/** What the container's root may divide further is its own from the start. `owner`: on the host. */
+export function delegateCgroup(host: OpList, paths: readonly string[], owner: number): void {
+  for (const path of paths)
+    host.call(
+      "fchownat",
+      [AT_FDCWD, text(path), owner, KEEP_ID, AT_SYMLINK_NOFOLLOW],
+      "the container divides its cgroup",
+      {
+        tolerate: ["ENOENT"], // the kernel lists files of controllers that need not be on
+      },
+    );
 }
 
 /** Loads the program and attaches it to the cgroup. Source: bpf(2). */

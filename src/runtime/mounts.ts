@@ -81,7 +81,9 @@ export function planMounts(config: OciConfig, label: string | undefined): Planne
   });
 }
 
-function insideRoot({ root }: OciConfig, { source }: OciMount): Pick<PlannedMount, "inside"> {
+function insideRoot({ root }: OciConfig, mount: OciMount): Pick<PlannedMount, "inside"> {
+  const { source } = mount;
+  if ((mount as VolumeMount).inside) return { inside: posix.normalize(source ?? "").slice(1) };
   const prefix = `${root?.path}/`;
   if (!root?.path.startsWith("/") || source === undefined) return {};
   const path = posix.normalize(source);

@@ -2,11 +2,10 @@
 import { O, type OpList, slot, text, words } from "../linux/program/builder.ts";
 import { FIRST_CARRIED_FD, LISTEN_FD } from "../linux/program/format.ts";
 import type { Supervise } from "../linux/program/op.ts";
-import { AT_EMPTY_PATH } from "../linux/sys/abi.ts";
+import { AT_EMPTY_PATH, KEEP_ID } from "../linux/sys/abi.ts";
 import type { OciProcess } from "../spec/oci-runtime.ts";
 import type { ExecRequest, HandOver, StartRequest, StdioPlan } from "./types.ts";
 
-const KEEP_ID = 0xffffffff;
 const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
 const CLOSE_RANGE_CLOEXEC = 4;

@@ -40,6 +40,8 @@ export interface AttachPlan {
   stderr: boolean;
   /** When this client's stdin ends, close the process's stdin (Docker: StdinOnce). */
   closeStdinOnEnd: boolean;
+  /** Output has headers even if the process has a terminal. */
+  headers?: boolean;
   /**
    * Called once, right before the output begins: returns the client's own socket, a plain one, to which nobody else writes until
    * the connection has ended. The supervisor writes the output there if the kernel has taken all that was written before;
@@ -101,9 +103,19 @@ export interface SharedFilesystem {
   rootFd: number;
 }
 
+/** A file that a start writes into the root, when all is mounted and nothing of the container runs. */
+export interface RootFile {
+  /** In the container. What of its directory is missing is made. */
+  path: string;
+  text: string;
+  /** Only in the place of a file that is there: where there is a link, or nothing, that stays. */
+  replaces?: boolean;
+}
+
 export interface StartRequest {
   id: string;
   config: OciConfig;
+  files?: readonly RootFile[];
   /** The file systems that `VolumeMount.filesystem` names. */
   filesystems?: readonly SharedFilesystem[];
   /** The addresses that devices of `config.linux.netDevices` keep, by their names on the host. */

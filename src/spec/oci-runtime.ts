@@ -80,6 +80,8 @@ export interface VolumeMount extends OciMount {
   part?: { path: string; type: "directory" | "file" };
   /** The number of a file system shared by this start, all of which is the source. */
   filesystem?: number;
+  /** The source is a path in the container, where the mounts before this one are in sight. */
+  inside?: boolean;
   /** The source's type, if somebody has looked at it before. */
   kind?: "directory" | "file" | "missing";
 }

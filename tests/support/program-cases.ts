@@ -179,6 +179,24 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
       });
     },
   }),
+  start("delegated-cgroup", {
+    host: {
+      ...HYBRID,
+      readText: (path) => (path.endsWith("/delegate") ? "cgroup.procs\nmemory.reclaim\n" : undefined),
+    },
+    change: (config) => {
+      mapped(config);
+      const [source, options] = ["/sys/devices/virtual/net", ["bind"]];
+      const below: VolumeMount = { destination: source, type: "bind", source, options, inside: true };
+      config.mounts!.push(below, { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" });
+    },
+    request: {
+      files: [
+        { path: "/etc/hostname", text: "box\n" },
+        { path: "/etc/resolv.conf", text: "nameserver 127.0.0.11\n", replaces: true },
+      ],
+    },
+  }),
   start("no-cgroup-namespace", {
     change: (config) => {
       config.linux!.namespaces = config.linux!.namespaces!.filter(({ type }) => type !== "cgroup");

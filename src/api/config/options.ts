@@ -13,6 +13,7 @@ import {
   checkRuntime,
   DEFAULT_CDI_DIRECTORIES,
   type NetworkSettings,
+  OWN_RUNTIMES,
   parseMirror,
   type RegistryConfig,
   RUNTIME_NAME,
@@ -202,8 +203,8 @@ function parseDefaults(values: Values): ContainerDefaults {
 
 function parseDefaultRuntime({ runtimes = {}, "default-runtime": name = RUNTIME_NAME }: Values): string {
   for (const each of Object.keys(runtimes))
-    if (each === RUNTIME_NAME) throw invalid(`runtimes: runtime name '${each}' is reserved`);
-  if (name !== RUNTIME_NAME && !Object.hasOwn(runtimes, name))
+    if (OWN_RUNTIMES.includes(each)) throw invalid(`runtimes: runtime name '${each}' is reserved`);
+  if (!OWN_RUNTIMES.includes(name) && !Object.hasOwn(runtimes, name))
     throw invalid(`default-runtime: specified default runtime '${name}' does not exist`);
   checkRuntime("default-runtime", name, runtimes);
   return name;

@@ -3,7 +3,7 @@ import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { isIpAddress } from "../../base/ip-address.ts";
 import { formatNow } from "../../base/time.ts";
 import { VERSION } from "../../base/version.ts";
-import { LOG_DRIVERS, NETWORK_DRIVERS, RUNTIME_NAME, runtimeFeatures } from "../../engine/mod.ts";
+import { LOG_DRIVERS, NETWORK_DRIVERS, OWN_RUNTIMES, runtimeFeatures } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -65,7 +65,7 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Labels: settings.labels,
     ExperimentalBuild: false,
     ServerVersion: VERSION,
-    Runtimes: { [RUNTIME_NAME]: { path: "lighter", status: runtimeStatus() }, ...settings.runtimes },
+    Runtimes: { ...ownRuntimes(), ...settings.runtimes },
     DefaultRuntime: settings.defaultRuntime,
     Swarm: NO_SWARM,
     LiveRestoreEnabled: true,
@@ -174,6 +174,7 @@ function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["s
 }
 
 /** As containerd asks a runtime for it: cri-dockerd looks there for "rro" before it mounts anything recursively read-only. */
-function runtimeStatus(): object {
-  return { "org.opencontainers.runtime-spec.features": JSON.stringify(runtimeFeatures()) };
+function ownRuntimes(): Record<string, object> {
+  const status = { "org.opencontainers.runtime-spec.features": JSON.stringify(runtimeFeatures()) };
+  return Object.fromEntries(OWN_RUNTIMES.map((name) => [name, { path: "lighter", status }]));
 }

@@ -20,7 +20,7 @@ function build(
     id: CONTAINER_ID,
     container,
     user: { uid: 0, gid: 0, additionalGids: [], home: "/root" },
-    files: { hosts: "/f/hosts", hostname: "/f/hostname", resolvConf: "/f/resolv.conf" },
+    files: { hosts: "/f/hosts", hostname: "/f/hostname", resolvConf: "/f/resolv.conf", host: "/f/host" },
     peers: {},
     host: HYBRID_HOST,
     probe: PROBE,
@@ -77,7 +77,7 @@ test("a /dev/shm that is shared is a file system that comes after those of volum
 });
 
 test("an init is only for a pid namespace of one's own, and must be there", () => {
-  const files = { hosts: "/f/a", hostname: "/f/b", resolvConf: "/f/c", init: "/f/init" };
+  const files = { hosts: "/f/a", hostname: "/f/b", resolvConf: "/f/c", host: "/f/d", init: "/f/init" };
   expect(build({ Init: true }, { files }).process?.args).toEqual(["/sbin/docker-init", "--", "true"]);
   expect(build({ Init: true, PidMode: "host" }, { files }).process?.args).toEqual(["true"]);
   expect(() => build({ Init: true })).toThrow("HostConfig.Init: not supported");

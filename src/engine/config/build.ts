@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
+import { machineEnvironment, machineMounts } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciLinux, OciMount, VolumeMount } from "../../spec/oci-runtime.ts";
 import { filesystemOf } from "../../volume/mod.ts";
@@ -19,6 +20,7 @@ import {
 import type { PreparedContainer } from "./prepare.ts";
 import { CONTAINER_INIT_PATH, planProcess, type ResolvedUser } from "./process.ts";
 import { planResources, planRlimits } from "./resources.ts";
+import { isMachine } from "./runtimes.ts";
 import { appArmorProfileOf, parseSecurityOptions, planCapabilities, planPaths, planSeccomp } from "./security.ts";
 import { planSysctls } from "./sysctls.ts";
 
@@ -31,6 +33,8 @@ export interface ContainerFiles {
   hosts: string;
   hostname: string;
   resolvConf: string;
+  /** What a machine is told of its host: a directory. */
+  host: string;
   /** The program for `--init`; must be there if `usesInit`. */
   init?: string;
 }
@@ -64,10 +68,10 @@ export function usesInit(hostConfig: DockerHostConfig): boolean {
 export function buildOciConfig(input: BuildInput): OciConfig {
   const { container, host, probe } = input;
   const { config, hostConfig } = container;
-  const privileged = hostConfig.Privileged ?? false;
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   const capabilities = planCapabilities(hostConfig, host.capabilities);
-  const seccomp = planSeccomp(security, privileged, capabilities.bounding ?? [], host);
+  const seccomp = planSeccomp(hostConfig, security, capabilities.bounding ?? [], host);
+  const machine = isMachine(hostConfig);
   const appArmor = appArmorProfileOf(hostConfig, host);
   const hostname = config.Hostname || (input.peers.network?.hostname ?? "");
   const { devices, rules } = planDevices(hostConfig, probe, input.idMappings != null);
@@ -82,8 +86,9 @@ export function buildOciConfig(input: BuildInput): OciConfig {
         hostname,
         user: input.user,
         withInit: usesInit(hostConfig),
-        linkVariables: input.linkVariables ?? [],
+        variables: [...(input.linkVariables ?? []), ...(machine ? machineEnvironment(input.id) : [])],
       }),
+      ...(machine ? { terminal: true } : {}),
       capabilities,
       ...(rlimits.length > 0 ? { rlimits } : {}),
       ...(security.noNewPrivileges ? { noNewPrivileges: true } : {}),
@@ -129,12 +134,14 @@ function planMounts(input: BuildInput): OciMount[] {
   const asked = planAskedMounts(container.mountPoints, input.probe, isMapped);
   const covered = new Set(asked.map((mount) => mount.destination));
   const readOnly = hostConfig.ReadonlyRootfs ? ["rro"] : [];
-  asked.push(...planEtcMounts(files, covered, [...readOnly, "rprivate"]));
+  const machine = isMachine(hostConfig);
+  if (!machine) asked.push(...planEtcMounts(files, covered, [...readOnly, "rprivate"]));
   const ipcMode = parseIpcMode(hostConfig.IpcMode);
   const filesystems = asked.filter(({ filesystem }) => filesystem !== undefined).length;
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
-  const defaults = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
+  const ofContainers = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
+  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files.host) : ofContainers;
   if (shm !== undefined) defaults.push(shm);
   const kept = defaults.filter(
     ({ destination, source = "" }) =>

@@ -52,6 +52,14 @@ export {
 } from "./prepare.ts";
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
 export { planResources } from "./resources.ts";
-export { checkRuntime, isNvidiaRuntime, RUNTIME_NAME, type RuntimeEntry, type RuntimeTable } from "./runtimes.ts";
+export {
+  checkRuntime,
+  isMachine,
+  isNvidiaRuntime,
+  OWN_RUNTIMES,
+  RUNTIME_NAME,
+  type RuntimeEntry,
+  type RuntimeTable,
+} from "./runtimes.ts";
 export { appArmorProfileOf, DEFAULT_APPARMOR_PROFILE } from "./security.ts";
 export { mergeUpdate, parseUpdateBody, prepareUpdate } from "./update.ts";

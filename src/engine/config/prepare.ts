@@ -1,4 +1,5 @@
 import { shortId } from "../../base/ids.ts";
+import { machineDefaults } from "../../machine/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import { planDevices } from "./devices.ts";
@@ -13,7 +14,7 @@ import { parseCgroupnsMode, parseNetworkMode, parseUtsMode, validateNamespaces }
 import { completeBindings, validatePorts } from "./ports.ts";
 import { commandOf, mergeImageConfig, validateProcess } from "./process.ts";
 import { planResources, planRlimits, prepareResources } from "./resources.ts";
-import { checkRuntime, RUNTIME_NAME, type RuntimeTable } from "./runtimes.ts";
+import { checkRuntime, isMachine, RUNTIME_NAME, type RuntimeTable } from "./runtimes.ts";
 import {
   checkAppArmor,
   defaultMaskedPaths,
@@ -57,10 +58,11 @@ export function prepareContainer(
   context: MountContext & { runtimes?: RuntimeTable },
 ): PreparedContainer {
   const { host } = context;
-  const merged = mergeImageConfig(input.config, input.image ?? {});
+  const asked = withMachineDefaults(mergeImageConfig(input.config, input.image ?? {}), input.hostConfig);
+  const merged = asked.config;
   // A network namespace with nothing in it, whatever the mode says.
   const isElsewhere = ["host", "container"].includes(parseNetworkMode(input.hostConfig.NetworkMode).kind);
-  const given = merged.NetworkDisabled && isElsewhere ? { ...input.hostConfig, NetworkMode: "none" } : input.hostConfig;
+  const given = merged.NetworkDisabled && isElsewhere ? { ...asked.hostConfig, NetworkMode: "none" } : asked.hostConfig;
   const namespaceWarnings = validateNamespaces(input.config, given);
   const { hostConfig: limited, warnings } = validateCreate(merged, given, context);
   const config: DockerContainerConfig = { ...merged };
@@ -78,8 +80,8 @@ export function prepareContainer(
       MaximumRetryCount: limited.RestartPolicy?.MaximumRetryCount ?? 0,
     },
     LogConfig: { Type: limited.LogConfig?.Type || "json-file", Config: limited.LogConfig?.Config ?? {} },
-    MaskedPaths: limited.MaskedPaths ?? (limited.Privileged ? null : defaultMaskedPaths(host)),
-    ReadonlyPaths: limited.ReadonlyPaths ?? (limited.Privileged ? null : defaultReadonlyPaths()),
+    MaskedPaths: limited.MaskedPaths ?? (limited.Privileged ? null : defaultMaskedPaths(limited, host)),
+    ReadonlyPaths: limited.ReadonlyPaths ?? (limited.Privileged ? null : defaultReadonlyPaths(limited)),
   };
   const mounts = planMountPoints(config, hostConfig, context);
   const [path = "", ...args] = commandOf(config);
@@ -91,8 +93,15 @@ export function prepareContainer(
     path,
     args,
     log: parseLogConfig(hostConfig.LogConfig),
-    warnings: [...namespaceWarnings, ...warnings, ...mounts.warnings],
+    warnings: [...asked.warnings, ...namespaceWarnings, ...warnings, ...mounts.warnings],
   };
+}
+
+function withMachineDefaults(
+  config: DockerContainerConfig,
+  hostConfig: DockerHostConfig,
+): ReturnType<typeof machineDefaults> {
+  return isMachine(hostConfig) ? machineDefaults(config, hostConfig) : { config, hostConfig, warnings: [] };
 }
 
 /**
@@ -128,7 +137,7 @@ export function validateCreate(
   const security = parseSecurityOptions(given.SecurityOpt ?? []);
   checkAppArmor(given, host);
   const capabilities = planCapabilities(given, host.capabilities);
-  planSeccomp(security, given.Privileged ?? false, capabilities.bounding ?? [], host);
+  planSeccomp(given, security, capabilities.bounding ?? [], host);
   // Devices may come and go until the start; a mistake in their names is better told now.
   const { rules } = planDevices(given, probe);
   planResources(limited.hostConfig, rules, probe);

@@ -81,14 +81,14 @@ export function commandOf(config: DockerContainerConfig): string[] {
  */
 function environment(
   variables: readonly string[],
-  context: { hostname: string; tty: boolean; home: string; linkVariables: readonly string[] },
+  context: { hostname: string; tty: boolean; home: string; before: readonly string[] },
 ): string[] {
   const environment = new Map([
     ["PATH", `PATH=${DEFAULT_PATH}`],
     ["HOSTNAME", `HOSTNAME=${context.hostname}`],
   ]);
   if (context.tty) environment.set("TERM", "TERM=xterm");
-  for (const variable of context.linkVariables) environment.set(nameOfVariable(variable), variable);
+  for (const variable of context.before) environment.set(nameOfVariable(variable), variable);
   for (const variable of variables) {
     if (variable.includes("=")) environment.set(nameOfVariable(variable), variable);
     else environment.delete(variable); // "NAME" alone: not even the default
@@ -111,7 +111,7 @@ function userOf(user: ResolvedUser): OciUser {
 export function planProcess(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
-  context: { hostname: string; user: ResolvedUser; withInit: boolean; linkVariables: readonly string[] },
+  context: { hostname: string; user: ResolvedUser; withInit: boolean; variables: readonly string[] },
 ): OciProcess {
   const tty = config.Tty ?? false;
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
@@ -124,7 +124,7 @@ export function planProcess(
       hostname: context.hostname,
       tty,
       home: context.user.home,
-      linkVariables: context.linkVariables,
+      before: context.variables,
     }),
     cwd: cleanDirectory(config.WorkingDir) || "/",
     oomScoreAdj: hostConfig.OomScoreAdj ?? 0,
@@ -182,7 +182,7 @@ export function buildExecProcess(input: {
       hostname,
       tty,
       home: user.home,
-      linkVariables: input.linkVariables ?? [],
+      before: input.linkVariables ?? [],
     }),
     cwd: cleanDirectory(exec.WorkingDir || container.config.WorkingDir) || "/",
     capabilities: planCapabilities(

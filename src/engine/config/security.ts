@@ -1,38 +1,47 @@
 import { messageOf } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import {
+  CAPABILITIES,
   type Capability,
   DOCKER_DEFAULT_CAPABILITIES,
   parseCapability,
   tweakCapabilities,
 } from "../../linux/capability/mod.ts";
+import { machineCapabilities, machineMaskedPaths, machineReadonlyPaths, machineSeccomp } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseDockerSeccompProfile, toOciSeccomp } from "../../spec/docker-seccomp.ts";
 import { defaultProfile } from "../../spec/docker-seccomp-default.ts";
 import type { OciCapabilities, OciSeccomp } from "../../spec/oci-runtime.ts";
 import { invalid, notSupported } from "./errors.ts";
 import type { HostFacts } from "./host.ts";
+import { isMachine } from "./runtimes.ts";
 
 /**
  * The sets of a container. Inheritable and ambient stay empty, also for other users than root: a program there gets
  * capabilities from its file or not at all (CVE-2022-24769).
- * `available`: what the daemon may hand on. A default capability that it lacks is left out; asking for one is an error.
+ * `handedOn`: what the daemon may hand on. A default capability that it lacks is left out; asking for one is an error.
  * @throws LighterError "invalid", with Docker's texts.
  */
-export function planCapabilities(hostConfig: DockerHostConfig, available: readonly Capability[]): OciCapabilities {
+export function planCapabilities(hostConfig: DockerHostConfig, handedOn: readonly Capability[]): OciCapabilities {
+  const basics = isMachine(hostConfig)
+    ? machineCapabilities(hasOwnIds(hostConfig), handedOn)
+    : DOCKER_DEFAULT_CAPABILITIES.filter((name) => handedOn.includes(name));
+  const available = CAPABILITIES.filter((name) => basics.includes(name) || handedOn.includes(name));
   for (const field of ["CapAdd", "CapDrop"] as const)
     for (const name of hostConfig[field] ?? [])
       if (name.toUpperCase() !== "ALL") requireCapability(field, name, available);
-  const set = tweakCapabilities(
-    DOCKER_DEFAULT_CAPABILITIES.filter((name) => available.includes(name)),
-    {
-      capAdd: hostConfig.CapAdd ?? [],
-      capDrop: hostConfig.CapDrop ?? [],
-      privileged: hostConfig.Privileged ?? false,
-      available,
-    },
-  );
+  const set = tweakCapabilities(basics, {
+    capAdd: hostConfig.CapAdd ?? [],
+    capDrop: hostConfig.CapDrop ?? [],
+    privileged: hostConfig.Privileged ?? false,
+    available,
+  });
   return { bounding: set, effective: [...set], permitted: [...set] };
+}
+
+/** Of a machine. */
+function hasOwnIds({ UsernsMode }: DockerHostConfig): boolean {
+  return UsernsMode !== "host";
 }
 
 function requireCapability(field: "CapAdd" | "CapDrop", name: string, available: readonly Capability[]): void {
@@ -67,15 +76,19 @@ const MASKED_PATHS: readonly string[] = [
 
 const READONLY_PATHS: readonly string[] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-export function defaultMaskedPaths(host: Pick<HostFacts, "thermalThrottleCpus">): string[] {
-  return [
+export function defaultMaskedPaths(
+  hostConfig: DockerHostConfig,
+  host: Pick<HostFacts, "thermalThrottleCpus">,
+): string[] {
+  const paths = [
     ...MASKED_PATHS,
     ...host.thermalThrottleCpus.map((cpu) => `/sys/devices/system/cpu/cpu${cpu}/thermal_throttle`),
   ];
+  return isMachine(hostConfig) ? machineMaskedPaths(paths) : paths;
 }
 
-export function defaultReadonlyPaths(): string[] {
-  return [...READONLY_PATHS];
+export function defaultReadonlyPaths(hostConfig: DockerHostConfig): string[] {
+  return isMachine(hostConfig) ? machineReadonlyPaths(READONLY_PATHS, hasOwnIds(hostConfig)) : [...READONLY_PATHS];
 }
 
 /** What SecurityOpt comes to. */
@@ -154,13 +167,14 @@ const UNCONFINED = "unconfined";
  * comes through with it.
  */
 export function appArmorProfileOf(
-  { SecurityOpt, Privileged }: DockerHostConfig,
+  hostConfig: DockerHostConfig,
   { appArmor }: Pick<HostFacts, "appArmor">,
 ): string | undefined {
-  const { appArmor: name } = parseSecurityOptions(SecurityOpt ?? []);
+  const { appArmor: name } = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   if (name !== "") return name === UNCONFINED && appArmor === undefined ? undefined : name;
   if (appArmor === undefined) return undefined;
-  if (Privileged) return UNCONFINED;
+  // The default profile lets nobody mount, and an init mounts.
+  if (hostConfig.Privileged || isMachine(hostConfig)) return UNCONFINED;
   return appArmor.problem === undefined ? DEFAULT_APPARMOR_PROFILE : undefined;
 }
 
@@ -185,8 +199,8 @@ export function planPaths(
   host: HostFacts,
 ): { maskedPaths?: string[]; readonlyPaths?: string[] } {
   if (hostConfig.Privileged || security.unconfinedPaths) return {};
-  const maskedPaths = hostConfig.MaskedPaths ?? defaultMaskedPaths(host);
-  const readonlyPaths = hostConfig.ReadonlyPaths ?? defaultReadonlyPaths();
+  const maskedPaths = hostConfig.MaskedPaths ?? defaultMaskedPaths(hostConfig, host);
+  const readonlyPaths = hostConfig.ReadonlyPaths ?? defaultReadonlyPaths(hostConfig);
   return {
     ...(maskedPaths.length > 0 ? { maskedPaths } : {}),
     ...(readonlyPaths.length > 0 ? { readonlyPaths } : {}),
@@ -198,12 +212,14 @@ export function planPaths(
  * @throws LighterError "invalid" for a malformed profile.
  */
 export function planSeccomp(
+  hostConfig: DockerHostConfig,
   security: SecurityOptions,
-  privileged: boolean,
   bounding: readonly string[],
   host: HostFacts,
 ): OciSeccomp | undefined {
-  if (security.seccomp === "unconfined" || (privileged && security.seccomp === "default")) return undefined;
+  const isDefault = security.seccomp === "default";
+  if (security.seccomp === "unconfined" || (hostConfig.Privileged && isDefault)) return undefined;
+  if (isDefault && isMachine(hostConfig)) return machineSeccomp(host.arch);
   const profile =
     typeof security.seccomp === "object" ? parseDockerSeccompProfile(security.seccomp.profile) : defaultProfile();
   return toOciSeccomp(profile, { arch: host.arch, capabilities: bounding, kernelVersion: host.kernelVersion });

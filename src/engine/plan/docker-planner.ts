@@ -23,6 +23,7 @@ import {
   DEFAULT_APPARMOR_PROFILE,
   type HostFacts,
   type HostProbe,
+  isMachine,
   isNvidiaRuntime,
   type MountPoint,
   type NetworkFacts,
@@ -53,6 +54,7 @@ import { hasHostMemory } from "../volumes/shared-memory.ts";
 import { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import { prepareBindSource } from "./bind-source.ts";
+import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
 import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 
@@ -237,13 +239,14 @@ export class DockerPlanner implements Planner {
     if (!options.dryRun) {
       this.#images.markUsed(record.imageId);
       if (options.first) makeDirectories(paths, layers.root);
-      if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
+      if (isMachine(hostConfig)) writeHostFiles(record, paths);
+      else if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
     }
     const input = {
       id: record.id,
       container: { config, hostConfig, mountPoints },
       user,
-      files: { ...etcFiles, init: this.#paths.init },
+      files: { ...etcFiles, host: paths.host, init: this.#paths.init },
       peers,
       linkVariables: linkVariables(record.name, this.#linksOf(record)),
       host: this.#host,
@@ -253,7 +256,10 @@ export class DockerPlanner implements Planner {
       const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
       return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
     });
-    return { config: ociConfig, ...this.#rootOf(record, paths) };
+    const files = isMachine(hostConfig)
+      ? planMachineFiles(record, this.#images, this.#networkFacts(record), options.first)
+      : [];
+    return { config: ociConfig, files, ...this.#rootOf(record, paths) };
   }
 
   /** The runtime asks only for what is ours. */
@@ -382,7 +388,8 @@ export class DockerPlanner implements Planner {
 
   /** What it has had while it ran. In another's network they are that one's. */
   #lastEtcFiles(record: ContainerRecord, paths: ContainerPaths, asked: readonly OciMount[]): OciMount[] {
-    if (record.startedAt === ZERO_TIME || peerReferences(record.hostConfig).network !== undefined) return [];
+    if (record.startedAt === ZERO_TIME || isMachine(record.hostConfig)) return [];
+    if (peerReferences(record.hostConfig).network !== undefined) return [];
     writeEtcFiles(record, paths, this.#networkFacts(record));
     return planEtcMounts(paths, new Set(asked.map(({ destination }) => destination)), []);
   }

@@ -1,4 +1,5 @@
 import type { FileWorkers } from "../../files/mod.ts";
+import type { RootFile } from "../../runtime/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../../spec/oci-runtime.ts";
 import type { MountPoint } from "../config/mounts.ts";
@@ -25,6 +26,8 @@ export interface CreatePlan {
 
 export interface StartPlan {
   config: OciConfig;
+  /** As StartRequest has them. */
+  files?: readonly RootFile[];
   /** Mounts that make the rootfs. */
   rootfs: readonly OciMount[];
   /** As StartRequest has it. */

@@ -5,6 +5,7 @@ import { tooManyAttached } from "../../runtime/mod.ts";
 import type { AttachPlan } from "../../runtime/types.ts";
 import type { Container } from "../container.ts";
 import { markedForRemoval } from "../errors.ts";
+import type { ContainerRecord } from "../state/store.ts";
 
 /** A client's connection to a process. */
 export interface Attached {
@@ -71,10 +72,15 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
   });
 }
 
+/** Clients know a terminal by `Tty`. The console of a machine that has none is told to them as the output of any process. */
+export function withHeaders({ config }: Pick<ContainerRecord, "config">, plan: AttachPlan): AttachPlan {
+  return config.Tty ? plan : { ...plan, headers: true };
+}
+
 /** Undefined: the process has ended, and it has not been noted yet. */
-async function connectTo({ supervised }: Container, plan: AttachPlan): Promise<Socket | undefined> {
+async function connectTo({ supervised, record }: Container, plan: AttachPlan): Promise<Socket | undefined> {
   try {
-    return await supervised?.attach(plan);
+    return await supervised?.attach(withHeaders(record, plan));
   } catch (error) {
     if (["ENOENT", "ECONNREFUSED"].includes(errnoOf(error))) return undefined;
     throw error;

@@ -14,6 +14,8 @@ export interface ContainerPaths {
   hosts: string;
   hostname: string;
   resolvConf: string;
+  /** What a machine is told of its host. */
+  host: string;
 }
 
 const RUN_NAME_LENGTH = 32;
@@ -92,6 +94,7 @@ export class EnginePaths {
       hosts: join(runDirectory, "hosts"),
       hostname: join(runDirectory, "hostname"),
       resolvConf: join(runDirectory, "resolv.conf"),
+      host: join(runDirectory, "host"),
     };
   }
 

@@ -1,5 +1,6 @@
 /** Cgroups: what the host has, and what it takes to make one with given limits. Deciding is pure; setup.ts acts. */
 
+export { delegatedPaths } from "./delegate.ts";
 export {
   BPF_PROG_ATTACH,
   BPF_PROG_LOAD,

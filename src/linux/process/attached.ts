@@ -5,6 +5,7 @@
 import { connect as connectSocket, type Socket } from "node:net";
 import {
   ATTACH_CLOSE_STDIN_ON_END,
+  ATTACH_HEADERS,
   ATTACH_HOLDS_OUTPUT,
   ATTACH_STDERR,
   ATTACH_STDIN,
@@ -20,6 +21,7 @@ interface AttachMask {
   stdout: boolean;
   stderr: boolean;
   closeStdinOnEnd: boolean;
+  headers?: boolean;
   /**
    * Returns a plain socket that gets the output in the connection's place, if that socket is idle. Called right before it is
    * passed.
@@ -51,6 +53,7 @@ export async function connectAttached(path: string, mask: AttachMask): Promise<S
     (mask.stdout ? ATTACH_STDOUT : 0) |
     (mask.stderr ? ATTACH_STDERR : 0) |
     (mask.closeStdinOnEnd ? ATTACH_CLOSE_STDIN_ON_END : 0) |
+    (mask.headers ? ATTACH_HEADERS : 0) |
     (mask.output ? ATTACH_HOLDS_OUTPUT : 0);
   try {
     await written(socket, encodeFrame(FRAME.ATTACH, Uint8Array.of(bits)));

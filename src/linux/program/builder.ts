@@ -33,10 +33,12 @@ export const O = {
   WRONLY: 0o1,
   RDWR: 0o2,
   CREAT: 0o100,
+  EXCL: 0o200,
   NOCTTY: 0o400,
   TRUNC: 0o1000,
   NONBLOCK: 0o4000,
   DIRECTORY: 0o200000,
+  NOFOLLOW: 0o400000,
   CLOEXEC: 0o2000000,
 } as const;
 

@@ -103,6 +103,8 @@ export const ATTACH_STDOUT = 2;
 export const ATTACH_STDERR = 4;
 export const ATTACH_CLOSE_STDIN_ON_END = 8;
 export const ATTACH_HOLDS_OUTPUT = 16;
+/** Of a terminal, too, the output has headers. */
+export const ATTACH_HEADERS = 32;
 
 /**
  * The exit record, as it is in the exit file and in EXITED:

@@ -19,6 +19,8 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 /** A flag of unlinkat(2). */
 export const AT_REMOVEDIR = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
+/** Of chown(2): no other owner, or group. */
+export const KEEP_ID = 0xffffffff;
 
 /** Operations of flock(2). */
 export const LOCK_EX = 2;

@@ -1,7 +1,7 @@
 /** The ops that the launcher plays for a start, before its clone and after it. */
 import { OpList, slot } from "../../linux/program/builder.ts";
 import type { Op } from "../../linux/program/op.ts";
-import { cloneProcess, makeCgroup } from "../cgroup.ts";
+import { cloneProcess, delegateCgroup, makeCgroup } from "../cgroup.ts";
 import {
   cloneElsewhere,
   cloneOnHost,
@@ -41,6 +41,7 @@ function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): v
   cloneElsewhere(ops, sources);
   openPipes(ops, request.stdio, hostUserId(config, process, "uid"), hostUserId(config, process, "gid"));
   if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
+  delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));
   makeRdtGroup(ops, plan.rdt);
   openPrivateProc(ops, host, plan.procNeeds);
   connectAgent(ops, plan.listenerPath);

@@ -20,6 +20,7 @@ import {
 import { enterNamespaces, finishNamespaces, type NamespacePlan } from "../namespaces.ts";
 import { writeOomScore, writeSysctls } from "../proc.ts";
 import { becomeProcess, dieWithSupervisor, pause, raiseRlimits, startSession } from "../process.ts";
+import { writeFiles } from "../root-files.ts";
 import { bindConsole, hidePaths, kernelMountsOf, makeWorkingDirectory, pivotRoot, populateDev } from "../rootfs.ts";
 import { resetAffinity, setMemoryPolicy, setPersonality } from "../scheduling.ts";
 import { connectStdio, openTerminal } from "../stdio.ts";
@@ -114,7 +115,8 @@ function connect(ops: OpList, { request, process, networking, fds }: StartPlan):
 }
 
 /** Does what is possible once nothing more is mounted. */
-function finishRoot(ops: OpList, { host, config, process, mounts, sysctls, labels }: StartPlan): void {
+function finishRoot(ops: OpList, { request, host, config, process, mounts, sysctls, labels }: StartPlan): void {
+  writeFiles(ops, request.files ?? []);
   writeSysctls(ops, sysctls);
   if (labels) labelOnExec(ops, host, process);
   hidePaths(ops, config, mounts);

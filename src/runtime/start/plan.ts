@@ -1,7 +1,8 @@
 /** Decides what a start does, from its request and the facts about the host, before any op is made. */
 import { assert } from "../../base/assert.ts";
 import { LighterError } from "../../base/errors.ts";
-import { type CgroupPlan, planCgroup } from "../../linux/cgroup/mod.ts";
+import { type CgroupPlan, delegatedPaths, planCgroup } from "../../linux/cgroup/mod.ts";
+import { ATTR } from "../../linux/mount/options.ts";
 import type { OciConfig, OciProcess } from "../../spec/oci-runtime.ts";
 import { type OwnCgroup, planOwnCgroup, withBuiltinDevices } from "../cgroup.ts";
 import type { HostFacts } from "../host-facts.ts";
@@ -46,6 +47,8 @@ export interface StartPlan {
   /** The container's cgroup, whoever makes it, and the part that the program makes. */
   cgroup: CgroupPlan | undefined;
   ownCgroup: OwnCgroup | undefined;
+  /** What of it is the container's own, to divide it further. */
+  delegated: readonly string[];
   rdt: RdtPlan | undefined;
   sysctls: readonly PlannedSysctl[];
   labels: boolean;
@@ -105,6 +108,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     holdsRoot,
     cgroup,
     ownCgroup: cgroup && !request.placeInCgroup ? planOwnCgroup(cgroup, isPlain) : undefined,
+    delegated: request.placeInCgroup ? [] : planDelegation(config, namespaces, mounts, host),
     rdt,
     sysctls,
     labels,
@@ -121,6 +125,21 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
     netDevices,
     fds: carriedFds(request),
   };
+}
+
+/**
+ * In a user namespace and a cgroup namespace of its own, and with a cgroup file system that it may write, a container divides its
+ * cgroup itself. Source: runtime-spec config-linux.md#cgroup-ownership.
+ */
+function planDelegation(
+  { linux }: OciConfig,
+  { created }: NamespacePlan,
+  mounts: readonly PlannedMount[],
+  host: HostFacts,
+): string[] {
+  const isWritable = mounts.some(({ mount, options }) => mount.type === "cgroup" && (options.set & ATTR.RDONLY) === 0);
+  if (!linux?.cgroupsPath || !created.has("user") || !created.has("cgroup") || !isWritable) return [];
+  return delegatedPaths(host.cgroups, linux.cgroupsPath, (path) => host.readText?.(path));
 }
 
 function checkNetwork({ network, placeInCgroup }: StartRequest, { created }: NamespacePlan): void {

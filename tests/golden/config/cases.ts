@@ -30,6 +30,7 @@ export const IMAGES: Record<ConfigCase["image"], DockerContainerConfig> = {
 const none = { NetworkMode: "none" };
 
 export const CASES: ConfigCase[] = [
+  { name: "machine", image: "plain", config: {}, hostConfig: { ...none, Runtime: "machine" }, docker: false },
   { name: "defaults", image: "plain", config: {}, hostConfig: none, docker: true },
   { name: "image-with-everything", image: "full", config: {}, hostConfig: none, docker: true },
   {

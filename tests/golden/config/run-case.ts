@@ -66,6 +66,7 @@ export function runCase(testCase: ConfigCase): { prepared: PreparedContainer; oc
       hosts: "/files/hosts",
       hostname: "/files/hostname",
       resolvConf: "/files/resolv.conf",
+      host: "/files/host",
       init: "/files/init",
     },
     peers: { network: peer, pid: peer, ipc: peer },

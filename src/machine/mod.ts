@@ -1,0 +1,12 @@
+/**
+ * Machines: containers with an init of their own that live like a small computer. What one is by default, and what is told to
+ * it and by it; who starts it, and keeps its row, is the engine.
+ */
+export { machineCapabilities } from "./capabilities.ts";
+export { machineDefaults } from "./defaults.ts";
+export { machineEnvironment } from "./environment.ts";
+export { etcFiles, hostFiles, type MachineFile, machineUuid } from "./files.ts";
+export { machineMounts } from "./mounts.ts";
+export { MACHINE_RUNTIME } from "./name.ts";
+export { machineMaskedPaths, machineReadonlyPaths } from "./paths.ts";
+export { machineSeccomp } from "./seccomp.ts";

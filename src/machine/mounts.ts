@@ -1,0 +1,42 @@
+import type { OciMount, VolumeMount } from "../spec/oci-runtime.ts";
+
+const NETWORK_IN_SYS = "/sys/devices/virtual/net";
+const KERNEL = ["nosuid", "noexec", "nodev"];
+
+/**
+ * The mounts that every container has, as a machine has them. /sys is read-only, by which udev knows that no devices are its own,
+ * but for the interfaces of the network namespace. Its cgroups are its own to divide.
+ * @param hostDirectory what is told of the host, on the host
+ * Source: systemd.io/CONTAINER_INTERFACE.
+ */
+export function machineMounts(ofContainers: readonly OciMount[], hostDirectory: string): VolumeMount[] {
+  const mounts = ofContainers.flatMap((mount): VolumeMount[] => {
+    if (mount.destination === "/sys") return sysfs(mount);
+    if (mount.destination === "/sys/fs/cgroup") return [writable(mount)];
+    return [mount];
+  });
+  return [
+    ...mounts,
+    { destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=755"] },
+    { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] },
+    {
+      destination: "/run/host",
+      type: "bind",
+      source: hostDirectory,
+      options: ["bind", "ro", ...KERNEL, "rprivate"],
+      kind: "directory",
+    },
+  ];
+}
+
+function sysfs(mount: OciMount): VolumeMount[] {
+  return [
+    writable(mount),
+    { destination: NETWORK_IN_SYS, type: "bind", source: NETWORK_IN_SYS, options: ["bind", "rprivate"], inside: true },
+    { destination: "/sys", type: "sysfs", source: "sysfs", options: ["remount", "ro", ...KERNEL] },
+  ];
+}
+
+function writable(mount: OciMount): OciMount {
+  return { ...mount, options: (mount.options ?? []).filter((option) => option !== "ro") };
+}

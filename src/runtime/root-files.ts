@@ -1,0 +1,33 @@
+/** Files that a start writes into the container's root. */
+import { posix } from "node:path";
+import { utf8 } from "../base/bytes.ts";
+import { O, type OpList, slot, text } from "../linux/program/builder.ts";
+import { ROOT } from "./mounts.ts";
+import type { RootFile } from "./types.ts";
+
+const NEW_FILE = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
+
+/**
+ * In the child, after the mounts. Each is a new file: what an image may have there, a FIFO or a device, is not opened. Where a
+ * directory is in the way, that stays.
+ */
+export function writeFiles(init: OpList, files: readonly RootFile[]): void {
+  for (const { path, text: content, replaces } of files) {
+    const why = `write ${path}`;
+    const name = posix.basename(path);
+    const parent = posix.dirname(path).slice(1) || ".";
+    const made = { kind: "openTarget", root: ROOT, path: parent, type: "directory", noSymlinks: false } as const;
+    init.add({ ...made, out: "directory", tolerate: ["EROFS", "ENOTDIR"], why });
+    const old = { noSymlinks: true, guard: "directory", tolerate: ["ELOOP", "ENOENT"] };
+    init.openInRoot("directory", name, O.PATH, "old", why, old);
+    const guard = replaces ? "old" : "directory";
+    init.call("unlinkat", [slot("directory"), text(name), 0], why, { guard: "old", tolerate: ["EISDIR", "EROFS"] });
+    const create = [slot("directory"), text(name), NEW_FILE, 0o644];
+    init.call("openat", create, why, { guard, tolerate: ["EEXIST", "EROFS"], out: "new" });
+    const bytes = utf8(content);
+    init.call("write", [slot("new"), { data: bytes, show: JSON.stringify(content) }, bytes.length], why, {
+      guard: "new",
+    });
+    init.close("new", why, { guard: "new" });
+  }
+}

@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { machineUuid } from "../../src/machine/mod.ts";
+import { TestDaemon } from "../support/daemon.ts";
+import { eventually, until } from "../support/eventually.ts";
+import { dockerArchive } from "../support/image-archive.ts";
+import { rawTar } from "../support/image-tar.ts";
+import { isRoot, rootedWith } from "../support/stage.ts";
+
+/* Containers with an init of their own, on the kernel: busybox's, which begins at once, and the host's systemd. */
+
+const MACHINE = { Runtime: "machine" };
+/** A boot of systemd takes seconds of a whole machine. */
+const BOOT_MS = 150_000;
+
+/** An init that says on its console that it is there, and waits. */
+function busyboxImage(): Buffer {
+  const busybox = readFileSync(Bun.which("busybox")!);
+  const applets = ["sh", "init", "reboot", "poweroff", "halt"];
+  const layer = rawTar(
+    { name: "bin/busybox", content: busybox, mode: 0o755 },
+    ...applets.map((name) => ({ name: `bin/${name}`, type: "2", linkName: "busybox" })),
+    { name: "sbin/init", type: "2", linkName: "../bin/busybox" },
+    { name: "etc/inittab", content: "::sysinit:/bin/busybox echo up\n::once:/bin/busybox sleep 1000000\n" },
+    { name: "etc/machine-id", content: `${"a".repeat(32)}\n` },
+    { name: "etc/passwd", content: "root:x:0:0:root:/:/bin/sh\n" },
+  );
+  return dockerArchive({ layers: [layer], tags: ["init:busybox"], config: { Env: ["PATH=/bin"] } });
+}
+
+/** The host's systemd, with nothing enabled but what its package itself has to start. */
+function systemdImage(): Buffer {
+  const links = ["bin", "sbin", "lib", "lib64"].filter((name) => existsSync(`/${name}`));
+  const layer = rawTar(
+    ...links.map((name) => ({ name, type: "2", linkName: `usr/${name}` })),
+    // One that is there: else this was a first boot, at which everything that is installed is enabled.
+    { name: "etc/machine-id", content: `${"a".repeat(32)}\n` },
+    { name: "etc/passwd", content: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n" },
+    { name: "etc/group", content: "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n" },
+    { name: "etc/resolv.conf", type: "2", linkName: "../run/systemd/resolve/stub-resolv.conf" },
+    { name: "var/lib/place", content: "" },
+    { name: "root/place", content: "" },
+  );
+  return dockerArchive({ layers: [layer], tags: ["init:systemd"], config: {} });
+}
+
+let daemon: TestDaemon;
+
+const load = (image: Buffer) => daemon.request("POST", "/images/load", image, { "Content-Type": "application/x-tar" });
+
+beforeAll(async () => {
+  if (isRoot) daemon = await TestDaemon.start();
+});
+afterAll(() => daemon?.[Symbol.asyncDispose]());
+
+async function exec(id: string, ...Cmd: string[]): Promise<string> {
+  const body = { Cmd, AttachStdout: true, AttachStderr: true, Tty: true };
+  const { json } = await daemon.request("POST", `/containers/${id}/exec`, body);
+  const connection = await daemon.hijack(`/exec/${json.Id}/start`, { body: '{"Tty":true}' });
+  return (await connection.untilEnd()).replaceAll("\r\n", "\n");
+}
+
+const sh = (id: string, script: string) => exec(id, "/bin/sh", "-c", script);
+
+async function console(id: string): Promise<string> {
+  return (await daemon.request("GET", `/containers/${id}/logs?stdout=1`)).text;
+}
+
+async function startBusybox(body: object = {}, hostConfig: object = {}): Promise<string> {
+  const id = await daemon.run({ Image: "init:busybox", ...body, HostConfig: { ...MACHINE, ...hostConfig } });
+  await until(async () => (await console(id)).includes("up\r\n"), "the init says on its console that it is up");
+  return id;
+}
+
+async function remove(id: string): Promise<void> {
+  await daemon.request("DELETE", `/containers/${id}?force=1&v=1`);
+  const left = () => daemon.leftovers([id]).filter((path) => path.includes(id.slice(0, 32)));
+  await until(() => left().length === 0, "nothing is left of the machine");
+}
+
+describe("a machine with busybox's init", () => {
+  let id = "";
+  beforeAll(async () => {
+    if (!isRoot || Bun.which("busybox") === null) return;
+    await load(busyboxImage());
+    id = await startBusybox({ Hostname: "web" });
+  });
+  const here = rootedWith("busybox");
+
+  here("is told in info, and inspect has the defaults of one", async () => {
+    const { json } = await daemon.request("GET", "/info");
+    expect(Object.keys(json.Runtimes)).toContain("machine");
+    const { Path, HostConfig, Config } = await daemon.inspect(id);
+    expect([Path, Config.Cmd, HostConfig.UsernsMode]).toEqual(["/sbin/init", ["/sbin/init"], "auto"]);
+    expect(HostConfig.ReadonlyPaths).not.toContain("/proc/sys");
+    expect(HostConfig.MaskedPaths).toContain("/proc/kmsg");
+  });
+
+  here("has ids of its own, capabilities that count in there, and a filter", async () => {
+    const status = await sh(id, "cat /proc/self/status /proc/1/uid_map");
+    expect(status).toMatch(/^CapEff:\t000001fcfdfcffff$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    expect(status).toMatch(/^ +0 +[1-9]\d+ +65536$/m);
+  });
+
+  here("cannot change the host by /sys, /proc/sys or devices", async () => {
+    const script = `
+      touch /sys/kernel/x 2>/dev/null && echo wrote /sys
+      echo 7 2>/dev/null >/proc/sys/kernel/printk && echo wrote a setting of the host
+      dd if=/proc/kmsg bs=1 count=1 2>/dev/null | grep . && echo read the log
+      mknod /dev/x b 8 0 2>/dev/null && echo made a device
+      ls /dev/kmsg /dev/tty1 2>/dev/null
+      echo 1 >/proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward
+      echo 1400 >/sys/class/net/eth0/mtu && cat /sys/class/net/eth0/mtu`;
+    expect(await sh(id, script)).toBe("1\n1400\n");
+  });
+
+  here("divides its cgroup, and cannot raise its limits", async () => {
+    const script = `
+      cd /sys/fs/cgroup; [ -d unified ] && cd unified
+      mkdir sub && echo $$ >sub/cgroup.procs && cat /proc/self/cgroup | grep 0::
+      echo $$ >cgroup.procs; rmdir sub
+      for file in cgroup.max.depth memory.max pids.max ../memory/memory.limit_in_bytes ../pids/pids.max; do
+        if [ -e $file ]; then (echo 5 >$file) 2>/dev/null && echo wrote $file; fi
+      done; true`;
+    expect(await sh(id, script)).toBe("0::/sub\n");
+  });
+
+  here("knows who it is, in files of its own", async () => {
+    const uuid = machineUuid(id);
+    const script = `cd /etc; cat hostname machine-id /run/host/container-uuid /run/host/container-manager
+      tail -n 1 hosts; tr '\\0' '\\n' </proc/1/environ | grep ^container; grep -c ' /etc/' /proc/mounts
+      touch /run/x /tmp/x; echo mine >hosts.new; mv hosts.new hosts; cat hosts; touch /run/host/x 2>/dev/null && echo wrote`;
+    const expected = `web\n${uuid}\n${uuid}\nlighter\n127.0.1.1\tweb\ncontainer=lighter\ncontainer_uuid=${uuid}\n0\nmine\n`;
+    expect(await sh(id, script)).toBe(expected);
+  });
+
+  here("has what it changed, and its console's output, after it was killed and started", async () => {
+    await sh(id, "echo kept >/etc/hostname");
+    await daemon.request("POST", `/containers/${id}/kill`);
+    await daemon.request("POST", `/containers/${id}/start`);
+    await until(async () => (await console(id)).split("up\r\n").length === 3, "it is up once more");
+    expect(await sh(id, "cat /etc/hostname /etc/machine-id; ls /tmp")).toBe(`kept\n${machineUuid(id)}\n`);
+  });
+
+  here(
+    "has a console that a client without a terminal is told of in frames, and one with a terminal as it is",
+    async () => {
+      await sh(id, "echo first >/dev/console");
+      const { text } = await daemon.request("GET", `/containers/${id}/logs?stdout=1&tail=1`);
+      expect(Buffer.from(text, "latin1").subarray(0, 8)).toEqual(Buffer.of(1, 0, 0, 0, 0, 0, 0, 7));
+      const attached = await daemon.hijack(`/containers/${id}/attach?stream=1&stdout=1`);
+      await sh(id, "echo second >/dev/console");
+      await attached.until((bytes) => bytes.includes("second\r\n"));
+      expect(attached.text.charCodeAt(0)).toBe(1);
+      attached.socket.destroy();
+      const other = await startBusybox({ Tty: true });
+      expect(await console(other)).toBe("up\r\n");
+      await remove(other);
+    },
+  );
+
+  here("is gone without a trace, with cgroups that it has made", async () => {
+    await sh(id, "cd /sys/fs/cgroup; [ -d unified ] && cd unified; mkdir -p a/b c");
+    await remove(id);
+  });
+
+  here("does not write into what is mounted over its /etc, and takes --cap-drop and --userns=host", async () => {
+    const HostConfig = { ...MACHINE, Tmpfs: { "/etc": "" }, CapDrop: ["SYS_ADMIN"] };
+    const own = await daemon.run({ Image: "init:busybox", HostConfig });
+    expect(await sh(own, "ls /etc; grep CapEff /proc/self/status")).toBe("CapEff:\t000001fcfddcffff\n");
+    await remove(own);
+    const { json } = await daemon.request("POST", "/containers/create", {
+      Image: "init:busybox",
+      HostConfig: { ...MACHINE, UsernsMode: "host" },
+    });
+    expect(json.Warnings).toEqual([expect.stringContaining("no user namespace of its own")]);
+    await daemon.request("POST", `/containers/${json.Id}/start`);
+    const status = await sh(json.Id, "grep CapEff /proc/self/status; touch /proc/sys/x 2>&1");
+    expect(Number.parseInt(/CapEff:\t(\w+)/.exec(status)![1]!.slice(-8), 16) & 0x02030000).toBe(0);
+    await remove(json.Id);
+  });
+});
+
+const systemd = existsSync("/usr/lib/systemd/systemd") && existsSync("/usr/bin/dbus-daemon");
+
+describe("a machine with systemd", () => {
+  rootedWith(...(systemd ? [] : ["systemd", "dbus-daemon"]))(
+    "comes up without a failed unit, and runs services as users of their own",
+    async () => {
+      await load(systemdImage());
+      const id = await daemon.run({
+        Image: "init:systemd",
+        Cmd: ["/usr/lib/systemd/systemd"],
+        HostConfig: { ...MACHINE, Binds: ["/usr:/usr:ro"] },
+      });
+      await eventually(async () => expect(await console(id)).toContain("multi-user.target"), BOOT_MS);
+      const state = await exec(id, "systemctl", "is-system-running", "--wait");
+      expect(await exec(id, "systemctl", "--failed", "--no-pager", "--plain", "--no-legend")).toBe("");
+      expect(state).toBe("running\n");
+      expect(await sh(id, "grep -c . /proc/1/cgroup >/dev/null; tail -n 1 /proc/1/cgroup")).toBe("0::/init.scope\n");
+      const asUser = await exec(id, "systemd-run", "--pipe", "--wait", "--quiet", "-p", "DynamicUser=1", "id", "-u");
+      expect(Number(asUser)).toBeGreaterThan(60_000);
+      expect(await console(id)).toContain("Reached target");
+      await remove(id);
+    },
+    BOOT_MS,
+  );
+});

@@ -1,4 +1,4 @@
-/** Images: references, the content store, layers, and what a container needs of them. */
+/** Images: references, the content store, layers, and what containers need from them. */
 export type { ImageConfig, ImageDocument } from "../spec/oci-image.ts";
 export { HELLO_NAME, installHello } from "./archive/hello.ts";
 export { makeImage, type NewImage } from "./archive/make-image.ts";

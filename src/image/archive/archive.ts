@@ -1,4 +1,4 @@
-/** Where `load` reads files from: a tar that a worker has taken to pieces, or a directory. */
+/** The files from which `load` reads: a tar that a worker has taken apart, or a directory. */
 import { createHash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -11,17 +11,17 @@ import type { LayerRecord } from "../store/database.ts";
 import { splitArchivePath } from "../tar/unpack.ts";
 import type { ArchiveEntry, TakenFile } from "../worker/protocol.ts";
 
-/** Names are paths relative to the archive's or directory's top. No name leads anywhere else. */
+/** The files of an archive or directory. Names are paths relative to its top and never lead anywhere else. */
 export interface ImageFiles {
-  /** A document; undefined if there is none of the name. @throws LighterError ("invalid") above IMAGE_JSON_MAX_BYTES. */
+  /** Reads a document; undefined if there is none of that name. @throws LighterError ("invalid") above IMAGE_JSON_MAX_BYTES. */
   readDocument(name: string): Promise<Buffer | undefined>;
-  /** The file, in the ingest directory, hashed: the caller may move it. Undefined if there is none of the name. */
+  /** Puts the file into the ingest directory, hashed; the caller may move it. Undefined if there is none of that name. */
   ingest(name: string): Promise<IngestedFile | undefined>;
-  /** The blob in the store that has the same content, where the file was passed over for that. */
+  /** The store's blob with the same content, if the file was skipped because of it. */
   knownBlob?(name: string): LayerRecord["blob"] | undefined;
 }
 
-/** The name as a key: "./a//b" and "a/b" are one. Undefined for one that leaves the top: nothing has such a name. */
+/** A name as a key: "./a//b" and "a/b" are the same. Undefined for a name that leaves the top: no file has it. */
 function normalise(name: string): string | undefined {
   try {
     return splitArchivePath(name).join("/");
@@ -30,18 +30,18 @@ function normalise(name: string): string | undefined {
   }
 }
 
-/** Symlinks between entries of one archive: `docker save` wrote a layer once and linked to it. */
+/** How many symlinks are followed between entries of one archive: `docker save` wrote a layer once and linked to it. */
 const LINKS_MAX = 8;
 
-/** What a worker has found in a tar. */
+/** The files that a worker has found in a tar. */
 export class ArchiveFiles implements ImageFiles {
   readonly #ingestPath: string;
   readonly #known: ReadonlyMap<string, LayerRecord>;
   readonly #files = new Map<string, TakenFile | { known: Digest }>();
-  /** Name to name. */
+  /** Link targets by name. */
   readonly #links = new Map<string, string>();
 
-  /** `ingestPath`: where the files are. `known`: layers that were passed over, by the digest in their name. */
+  /** `ingestPath` is the directory of the files, `known` the layers that were skipped, by the digest in their name. */
   constructor(ingestPath: string, known: ReadonlyMap<string, LayerRecord>) {
     this.#ingestPath = ingestPath;
     this.#known = known;
@@ -83,7 +83,7 @@ export class ArchiveFiles implements ImageFiles {
   }
 }
 
-/** A file that a worker has taken, as one that may be moved. */
+/** A file that a worker has taken, as one that the caller may move. */
 export function ingested({ fileName, digest, sizeBytes, layer, failure }: TakenFile, ingestPath: string): IngestedFile {
   return {
     path: join(ingestPath, fileName),
@@ -111,7 +111,7 @@ export class DirectoryFiles implements ImageFiles {
     this.#ingestPath = ingestPath;
   }
 
-  /** O_NOFOLLOW: a layout's files are files. O_NONBLOCK: a fifo must not make us wait. */
+  /** O_NOFOLLOW: a layout's files must be plain files. O_NONBLOCK: opening a fifo must not wait. */
   async #open(name: string) {
     const normal = normalise(name);
     if (normal === undefined) return undefined;

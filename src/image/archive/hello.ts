@@ -1,3 +1,4 @@
+/** Installs the embedded image "hello". */
 import { LighterError } from "../../base/errors.ts";
 import type { DiffId } from "../../base/ids.ts";
 import type { ImageDocument } from "../../spec/oci-image.ts";
@@ -8,13 +9,13 @@ import { encodeTar } from "../tar/tar-writer.ts";
 
 export const HELLO_NAME = "hello:latest";
 
-/** Marks the image as ours, so that a newer program may replace it and never one a user named "hello". */
+/** Marks the image as ours, so that a newer program replaces it, but never one that a user named "hello". */
 const EMBEDDED_LABEL = "lighter.embedded";
 
-/** One for all versions: the image's id changes with the binary only. 2026-01-01. */
+/** The image's date in all versions, 2026-01-01: its id changes with the binary only. */
 const CREATED_SECONDS = 1_767_225_600;
 
-/** The archive in `docker save`'s form. The same binary gives the same bytes. */
+/** Makes the archive in `docker save`'s form. The same binary gives the same bytes. */
 function encodeHelloArchive(binary: Uint8Array): { archive: Buffer; id: string } {
   const layer = encodeTar(
     [
@@ -57,8 +58,8 @@ function findHello(store: ImageStore): Image | undefined {
 }
 
 /**
- * Makes sure that the image "hello:latest" is there: built from `binary`, a static executable. Called at every start of
- * the daemon, so a deleted one comes back then. An image of that name that is not ours is left alone.
+ * Makes sure that the image "hello:latest" exists, built from `binary`, a static executable. Called at every start of the daemon,
+ * so a deleted one comes back then. An image of that name that is not ours is left alone.
  */
 export async function installHello(store: ImageStore, binary: Uint8Array): Promise<void> {
   const present = findHello(store);

@@ -1,6 +1,6 @@
 /**
- * Archives that `docker save` wrote before Docker 1.10: an image is a chain of directories, each a layer that names its
- * parent, and its config is that of the last one.
+ * Finds images in archives that `docker save` wrote before Docker 1.10. An image is a chain of directories, each a layer that
+ * names its parent; its config is that of the last one.
  *
  *   repositories               {"NAME": {"TAG": "ID"}}
  *   ID/json, ID/layer.tar      config of the first version, with "parent": "ID"
@@ -29,7 +29,7 @@ function objectOf(value: unknown, where: string): JsonObject {
   return value as JsonObject;
 }
 
-/** Images in the order of their first names. @throws LighterError ("invalid"). */
+/** Finds the images, in the order of their first names. @throws LighterError ("invalid"). */
 export async function findLegacyImages(files: ImageFiles, repositories: Buffer): Promise<FoundImage[]> {
   const images = new Map<string, FoundImage>();
   for (const [name, tags] of Object.entries(objectOf(parseJson(`${repositories}`, "repositories"), "repositories")))
@@ -87,17 +87,17 @@ async function readConfig(files: ImageFiles, id: string): Promise<JsonObject> {
   return objectOf(parseJson(`${bytes}`, `"${id}/json"`), `"${id}/json"`);
 }
 
-/** Layers were plain tars. */
+/** The diffId of a layer, which was a plain tar. */
 async function diffIdOf(files: ImageFiles, fileName: string): Promise<DiffId> {
   const file = await files.ingest(fileName);
   if (file === undefined) throw invalid(`layer "${fileName}" is not in the archive`);
   return file.unpacked?.diffId ?? (file.digest as string as DiffId);
 }
 
-/** What the first version's config has and later ones have not. */
+/** Fields of the first version's config that later ones do not have. */
 const LEFT_OUT = new Set(["id", "parent", "Size", "parent_id", "layer_id", "throwaway"]);
 
-/** Keys sorted, as Docker's: the id is the digest of these bytes. */
+/** Makes the config. Its keys are sorted like Docker's: the id is the digest of these bytes. */
 function documentOf(config: JsonObject, diffIds: DiffId[], history: JsonObject[]): JsonObject {
   const whole: JsonObject = { ...config, rootfs: { type: "layers", diff_ids: diffIds }, history };
   const keys = Object.keys(whole).filter((key) => !LEFT_OUT.has(key));

@@ -1,7 +1,7 @@
 /**
- * Finds the images in an archive or directory: `docker save`'s form (manifest.json, old and new; the oldest is in
- * load-legacy.ts), skopeo's docker-archive, and the OCI image layout (index.json) as directory or tar. Names and documents only; layers are
- * taken up by the store, which verifies them.
+ * Finds the images in an archive or directory: `docker save`'s form (manifest.json, old and new; load-legacy.ts has the oldest),
+ * skopeo's docker-archive, and the OCI image layout (index.json) as directory or tar. It reads names and documents only; the
+ * store takes the layers up and verifies them.
  */
 
 import { LighterError } from "../../base/errors.ts";
@@ -30,7 +30,7 @@ import { findLegacyImages } from "./load-legacy.ts";
 
 const BLOB_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json|\.tar)?$/;
 
-/** The digest a file's name promises, as in "blobs/sha256/HEX", "HEX.json" or "HEX.tar". */
+/** The digest that a file's name promises, as in "blobs/sha256/HEX", "HEX.json" or "HEX.tar". */
 function digestInName(name: string): Digest | undefined {
   const hex = BLOB_NAME.exec(name.replace(/^\.\//, ""))?.[1];
   return hex === undefined ? undefined : (`sha256:${hex}` as Digest);
@@ -47,7 +47,7 @@ function verify(bytes: Uint8Array, expected: Digest | undefined, name: string): 
   return digest;
 }
 
-/** Images in the order the archive lists them. @throws LighterError ("invalid", "not-supported", "not-found"). */
+/** Finds the images, in the archive's order. @throws LighterError ("invalid", "not-supported", "not-found"). */
 export async function findImages(files: ImageFiles, platform: Platform): Promise<FoundImage[]> {
   const dockerManifest = await files.readDocument("manifest.json");
   if (dockerManifest !== undefined) {
@@ -78,7 +78,7 @@ async function readDockerImage(files: ImageFiles, image: DockerArchiveImage): Pr
     manifest: undefined,
     layers: image.Layers.map((fileName) => ({
       fileName,
-      // Only the form "blobs/sha256/HEX" names content; elsewhere HEX may be an id made by an old docker.
+      // Only the form "blobs/sha256/HEX" names content; elsewhere HEX may be an id that an old docker made.
       digest: fileName.includes("blobs/sha256/") ? digestInName(fileName) : undefined,
       mediaType: undefined,
       size: undefined,
@@ -182,8 +182,8 @@ function blobName(digest: Digest): string {
 }
 
 /**
- * The name a layout gives an image. `org.opencontainers.image.ref.name` may be a full reference ("busybox:1") or, as
- * the spec has it, only a tag ("latest"): a tag without a name gives the image no name.
+ * The names that a layout gives an image. `org.opencontainers.image.ref.name` may be a full reference ("busybox:1") or, as the
+ * spec has it, only a tag ("latest"), which gives the image no name.
  */
 function namesOf(descriptor: Descriptor): Reference[] {
   const full = descriptor.annotations?.[CONTAINERD_NAME_ANNOTATION];

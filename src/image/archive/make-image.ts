@@ -1,4 +1,4 @@
-/** Images made here: a config and a new layer on top of those of an image, or of none. `commit` and `import`. */
+/** Makes images for `commit` and `import`: a config and a new layer on top of those of an image, or of none. */
 
 import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
@@ -13,21 +13,21 @@ import type { ImageFiles } from "./archive.ts";
 import type { FoundImage } from "./found-image.ts";
 
 export interface NewImage {
-  /** Its layers come first. */
+  /** The image whose layers come first. */
   base: Image | undefined;
-  /** Everything but the layers. */
+  /** The config without the layers. */
   document: Omit<ImageDocument, "rootfs" | "history">;
   history: { created: string; author?: string; created_by?: string; comment?: string };
-  /** Makes its layer, of a tar or of what a container has changed. Undefined: there is none. */
+  /** Makes the new layer, from a tar or from a container's changes. Undefined if there is none. */
   layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
-  /** The name it gets, if any, with its tag. */
+  /** The name that the image gets, if any, with its tag. */
   name: Reference | undefined;
 }
 
-/** Two zero blocks: a tar of nothing. Docker adds no layer for it, and neither do we. */
+/** The digest of an empty tar, which is two zero blocks. As with Docker, it makes no layer. */
 const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
-/** Resolves with the id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
+/** Makes an image and resolves with its id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
   return store.add(request.base?.id, async (base, makeLayer) => {
     const made = await request.layer(makeLayer);
@@ -38,7 +38,10 @@ export function makeImage(store: ImageStore, request: NewImage): Promise<Digest>
 
 const LAYER_NAME = "layer";
 
-/** The new layer. A blob of the base's, which is stored, is asked for too if its layer was first unpacked from another blob. */
+/**
+ * The files of the new image: its new layer. A blob of the base's, which the store has, is also asked for if its layer was first
+ * unpacked from another blob.
+ */
 class NewFiles implements ImageFiles {
   readonly #layer: IngestedFile | undefined;
   readonly #base: Image | undefined;

@@ -37,15 +37,15 @@ const readAsync = promisify(read);
 
 interface ChosenImage {
   image: Image;
-  /** What the client called it, first. */
+  /** The name for it that the client used first. */
   asked: string;
-  /** With a tag each. */
+  /** References with a tag. */
   names: Reference[];
 }
 
 /**
- * The tar's bytes. Everything that goes into it is open before the first of them, so that later removals do not matter.
- * `names`: as for `ImageStore.get`; a name without a tag means all its tags, an id no name at all.
+ * The tar's bytes. All that goes into it is opened before the first of them, so that later removals do not matter. `names` are as
+ * for `ImageStore.get`; a name without a tag means all its tags, an id no name at all.
  * @throws LighterError ("not-found", "invalid"), before the first byte.
  */
 export async function* saveImages(
@@ -79,7 +79,7 @@ function chooseImages(store: ImageStore, names: readonly string[]): ChosenImage[
   return [...chosen.values()];
 }
 
-/** Each with the tag that was meant; without one if the image was found by its id or digest. */
+/** The images that a name means, each with its tag, or without one if it was found by id or digest. */
 function imagesMeant(store: ImageStore, asked: string): [Image, Reference | undefined][] {
   const isId = /^(sha256:)?[0-9a-f]{64}$/.test(asked);
   const reference = isId ? undefined : parseReference(asked);
@@ -150,7 +150,7 @@ async function* writeArchive(
   yield TAR_END;
 }
 
-/** A config has the time of its image, as with Docker. */
+/** The time for an image's config file, which is the image's own, as with Docker. */
 function createdSeconds({ document }: Image): number {
   return Math.max(0, Math.floor((Date.parse(document.created ?? "") || 0) / 1000));
 }
@@ -205,7 +205,7 @@ function describeForDocker({ image, names }: ChosenImage): object {
   };
 }
 
-/** {"busybox": {"latest": HEX of the topmost layer}}. */
+/** The content of `repositories`: {"busybox": {"latest": HEX of the topmost layer}}. */
 function repositoriesOf(chosen: readonly ChosenImage[]): Record<string, Record<string, string>> {
   const repositories = new Map<string, [tag: string, hex: string][]>();
   for (const { image, names } of chosen) {

@@ -1,4 +1,4 @@
-/** Takes the images of an archive up into the store: blobs moved in and verified, layers unpacked side by side. */
+/** Takes an archive's images into the store: moves and verifies blobs, and unpacks layers side by side. */
 import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
 import { type Descriptor, type ImageManifest, MEDIA_TYPE } from "../../spec/oci-image.ts";
@@ -11,13 +11,13 @@ import type { Input } from "../worker/input.ts";
 import type { ImageFiles } from "./archive.ts";
 import type { FoundImage } from "./found-image.ts";
 
-/** Bytes of a tar as they come; or the path of a tar or of an OCI layout directory. */
+/** A tar's bytes as they come, or the path of a tar or of an OCI layout directory. */
 export type ImageSource = Input | { path: string };
 
 export interface LoadProgress {
-  /** A layer being unpacked. */
+  /** The layer that is being unpacked. */
   diffId: Digest;
-  /** Of the layer as the archive has it. `done` with the last call for the layer. */
+  /** The part of the layer's bytes in the archive that is done; `done` comes with the last call for the layer. */
   currentBytes: number;
   totalBytes: number;
   done: boolean;
@@ -31,7 +31,7 @@ interface ArchiveStagingOptions {
   onProgress: (progress: LoadProgress) => void;
 }
 
-/** @throws LighterError ("invalid", "kernel"). */
+/** Stages an image. @throws LighterError ("invalid", "kernel"). */
 export async function stageArchiveImage(found: FoundImage, options: ArchiveStagingOptions): Promise<StagedImage> {
   const { staging, onProgress } = options;
   const diffIds = found.document.rootfs.diff_ids;
@@ -57,7 +57,7 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
   }
   const records = await staging.getLayers(requests);
   await staging.putDocument(found.configBytes, found.configDigest);
-  // That of the archive, unless a layer is here in another form than it names.
+  // The archive's manifest is kept unless the store has a layer in another form than it names.
   const isAsNamed = requests.every(({ blob }, index) => blob.digest === found.layers[index]!.digest);
   const made = requests.map(({ blob }) => blob);
   const manifest = found.manifest !== undefined && isAsNamed ? found.manifest : makeManifest(found, made);
@@ -81,8 +81,8 @@ export async function stageArchiveImage(found: FoundImage, options: ArchiveStagi
 type ArchiveLayer = FoundImage["layers"][number];
 
 /**
- * A blob of the store with the layer in it, if it will do: then the archive's is not read. The tar itself may be named,
- * of which a blob is another form.
+ * A blob of the store with this layer, if there is a suitable one: then the archive's is not read. The archive may also name the
+ * tar itself, of which a blob is another form.
  */
 function knownBlob(
   layer: ArchiveLayer,
@@ -129,7 +129,7 @@ async function mediaTypeOf({ path, digest }: IngestedFile, blobs: BlobStore): Pr
   return compression === "zstd" ? MEDIA_TYPE.ociLayerZstd : MEDIA_TYPE.ociLayer;
 }
 
-/** The manifest that an archive of `docker save` does not have. The same image gives the same bytes. */
+/** Makes the manifest that an archive of `docker save` does not have. The same image gives the same bytes. */
 function makeManifest(
   found: FoundImage,
   layers: readonly Pick<Descriptor, "mediaType" | "digest" | "size">[],

@@ -17,21 +17,21 @@ import { describe, type HttpRequest, sendFollowing, type Timing, type TlsOptions
 
 interface AuthorizationOptions {
   readonly credentials?: AuthConfig | undefined;
-  /** Of the server that is asked for authorization. */
+  /** The base URL of the server that asks for authorization. */
   readonly baseUrl: string;
   readonly tls: TlsOptions;
-  /** Ask for a token to keep in place of the password, too. */
+  /** True to also ask for a token that can be kept instead of the password. */
   readonly wantsIdentityToken?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: Partial<Timing> | undefined;
 }
 
-/** What token servers answer. */
+/** The answer of a token server. */
 interface TokenAnswer {
   token?: string;
   access_token?: string;
   refresh_token?: string;
-  /** Seconds. */
+  /** The token's lifetime in seconds. */
   expires_in?: number;
 }
 
@@ -49,13 +49,13 @@ interface Token {
   readonly expiresAtMs: number;
 }
 
-/** Where a registry does not say for how long: the specification's number. */
+/** The lifetime of a token if the registry does not say one: the specification's number. */
 const DEFAULT_TOKEN_SECONDS = 60;
-/** A token is used as long as this part of its life is left: a download that starts with it takes its time. */
+/** The part of its life that a token must have left to be used: a download that begins with it takes its time. */
 const MIN_LIFE_LEFT = 0.2;
 const CLIENT_ID = "lighter";
 
-/** Tokens are kept until they run out, and one is asked for once whatever the number of requests that wait for it. */
+/** Keeps tokens until they run out. A token is asked for once, however many requests wait for it. */
 export class Authorization {
   readonly #options: AuthorizationOptions;
   #challenge: Challenge | undefined;
@@ -67,7 +67,7 @@ export class Authorization {
   }
 
   /**
-   * For a request with these scopes; undefined as long as the server has not asked for any.
+   * The header for a request with these scopes; undefined until the server has asked for one.
    * @throws RegistryError if there is none to be had; ConnectionError. A second call may succeed after a transient one.
    */
   async header(scopes: readonly string[]): Promise<string | undefined> {
@@ -84,8 +84,8 @@ export class Authorization {
   }
 
   /**
-   * The server has answered 401 with these challenges to a request with the header `rejected`: the header to try next,
-   * or undefined if there is no other.
+   * Takes the challenges of a 401 answer to a request with the header `rejected`. Resolves with the header to try next, or
+   * undefined if there is no other.
    */
   async answer(
     challenges: readonly Challenge[],
@@ -101,7 +101,7 @@ export class Authorization {
     return header === rejected ? undefined : header;
   }
 
-  /** The server has refused this header. */
+  /** Forgets a header that the server has refused. */
   forget(rejected: string | undefined): void {
     this.#tokens = this.#tokens.filter(({ value }) => `Bearer ${value}` !== rejected);
   }
@@ -110,7 +110,7 @@ export class Authorization {
     return this.#challenge?.scheme === "bearer";
   }
 
-  /** What the token server gave for the user's password, to be kept in its place, if that was wanted. */
+  /** The token that the token server gave for the user's password, to be kept instead of it, if that was wanted. */
   identityToken(): string | undefined {
     return this.#tokens.findLast(({ refreshToken }) => refreshToken !== undefined)?.refreshToken;
   }
@@ -194,7 +194,7 @@ export class Authorization {
 }
 
 /**
- * With what the server asks for beyond what we need: one that stands for another (a proxy with a prefix of its own for
+ * Adds the scopes that the server asks for to those that we need: a server that stands for another (a proxy with a prefix for
  * names) knows better which names are granted.
  */
 function mergeScopes(scopes: readonly string[], asked: string): string[] {
@@ -207,7 +207,7 @@ function mergeScopes(scopes: readonly string[], asked: string): string[] {
   return [...scopes, ...more];
 }
 
-/** "repository:NAME" and its actions. */
+/** Splits a scope into "repository:NAME" and its actions. */
 function splitScope(scope: string): [string, string[]] {
   const colon = scope.lastIndexOf(":");
   return [scope.slice(0, Math.max(colon, 0)), scope.slice(colon + 1).split(",")];
@@ -219,7 +219,7 @@ function basicHeader(credentials: AuthConfig | undefined): string | undefined {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** Visible ASCII: what a token may hold (RFC 6750 §2.1), and nothing that would end a header. */
+/** Whether the text is visible ASCII, which a token may hold (RFC 6750 §2.1), with nothing that would end a header. */
 function isHeaderValue(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
 }

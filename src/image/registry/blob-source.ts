@@ -1,6 +1,6 @@
 /**
- * Blobs as streams. A source is plain JSON and all that is needed, so that another process can read what this one has
- * found and been allowed to read.
+ * Reads blobs as streams. A source is plain JSON with all that is needed, so that another process can read a blob that this one
+ * has found and may read.
  *
  *   position 0 ──► GET ──► 200 ──► pieces … broken ──► GET, Range: bytes=N- ──► 206 ──► pieces … end
  *                                                                          └──► 200: the first N bytes are dropped
@@ -16,9 +16,9 @@ import { ConnectionError, describe, type HttpResponse, sendFollowing, type TlsOp
 export interface BlobSource {
   readonly digest: Digest;
   readonly sizeBytes: number;
-  /** Mirrors first. At least one. */
+  /** The servers, mirrors first. At least one. */
   readonly endpoints: readonly BlobEndpoint[];
-  /** For each endpoint, without progress. The default if absent. */
+  /** How often each endpoint is tried without progress, if not the default number of times. */
   readonly attempts?: number;
 }
 
@@ -35,9 +35,9 @@ export interface OpenBlobOptions {
 }
 
 /**
- * The blob's bytes from `offset` (at most its size) to its end: exactly so many, or an error. Broken connections are
- * taken up again where they broke; the next endpoint follows when one refuses or fails too often. A reader that is slow
- * slows the registry; ending the loop early closes the connection. The digest is the reader's to verify.
+ * The blob's bytes from `offset` (at most its size) to its end: exactly so many, or an error. A broken connection is resumed
+ * where it broke; the next endpoint is tried when one refuses or fails too often. A slow reader slows the registry; ending the
+ * loop early closes the connection. The reader must verify the digest.
  * @throws RegistryError, for which `isUnauthorized` says that a fresh source may help; ConnectionError;
  * LighterError ("invalid") if the registry's blob has another length.
  */
@@ -72,7 +72,7 @@ export async function* openBlob(
   }
 }
 
-/** One request: bytes from `position` until the blob's end, or less, or an error. */
+/** Makes one request: yields bytes from `position` until the blob's end, or fewer, or throws. */
 async function* readOnce(
   source: BlobSource,
   endpoint: BlobEndpoint,
@@ -108,13 +108,13 @@ async function* readOnce(
   if (at < span.end) throw new ConnectionError("broken", `${what}: the answer ended after ${at} of ${span.end} bytes`);
 }
 
-/** Bytes of the blob, `end` not among them. */
+/** A range of the blob's bytes; `end` is not included. */
 interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-/** Which bytes of the blob the answer's body is. */
+/** The range of the blob's bytes that the answer's body has. */
 async function spanOf(
   response: HttpResponse,
   { sizeBytes }: BlobSource,
@@ -136,7 +136,7 @@ async function spanOf(
   return span;
 }
 
-/** RFC 9110 §14.4. A registry may send less than was asked for: the rest is asked for then. */
+/** Parses Content-Range (RFC 9110 §14.4). A registry may send less than was asked for: the rest is then asked for. */
 function parseContentRange(headers: Headers, sizeBytes: number, position: number, what: string): Span {
   const text = headers.get("content-range") ?? "";
   const [, first, last, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text) ?? [];

@@ -1,5 +1,5 @@
 /**
- * A registry's directory of certificates: *.crt are authorities to trust, NAME.cert and NAME.key the client's own.
+ * Reads a registry's directory of certificates: *.crt are authorities to trust, NAME.cert and NAME.key the client's own.
  * Source: docs.docker.com, "Verify repository client with certificates".
  */
 import { readdirSync } from "node:fs";
@@ -12,7 +12,7 @@ import type { TlsOptions } from "./transport.ts";
 export const DEFAULT_CERTIFICATES_PATH = "/etc/docker/certs.d";
 
 /**
- * Empty if there is no directory for the host. Of several client certificates the first by name is used.
+ * The certificates for a host; none if it has no directory. Of several client certificates the first by name is used.
  * @throws LighterError ("invalid") for a certificate without its key or the other way round, and beyond the limits.
  */
 export async function readCertificates(certificatesPath: string, host: string): Promise<TlsOptions> {

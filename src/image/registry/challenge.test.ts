@@ -42,7 +42,7 @@ const cases: [string, [string, Record<string, string>][]][] = [
   [',, ,Basic realm="a",,', [["basic", { realm: "a" }]]],
   ['Bearer realm="first",realm="second"', [["bearer", { realm: "first" }]]],
   ['Bearer realm=""', [["bearer", { realm: "" }]]],
-  // What cannot be understood ends the list.
+  // The list ends with the first thing that cannot be understood.
   [
     'Bearer realm="unterminated',
     [

@@ -1,5 +1,5 @@
 /**
- * WWW-Authenticate: how a registry wants to be asked.
+ * Parses WWW-Authenticate, in which a registry says how it wants to be asked.
  * Sources: RFC 9110 §11.6.1 (a list of challenges, each with a list of parameters, both separated by commas);
  * distribution's token specification for `realm`, `service`, `scope` and `error`.
  */
@@ -10,9 +10,9 @@ import {
 } from "../../base/limits.ts";
 
 export interface Challenge {
-  /** In lower case: "basic", "bearer". */
+  /** The scheme in lower case: "basic", "bearer". */
   readonly scheme: string;
-  /** Names in lower case. */
+  /** The parameters, with names in lower case. */
   readonly parameters: ReadonlyMap<string, string>;
 }
 
@@ -20,12 +20,12 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const separators = /[ \t,]*/y;
 const parameter = new RegExp(`(${TOKEN})[ \\t]*=[ \\t]*(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s,"]*))`, "y");
 const scheme = new RegExp(`(${TOKEN})(?=[ \\t,]|$)`, "y");
-/** Negotiate's and others' single value in place of parameters. */
+/** The single value that Negotiate and others have instead of parameters. */
 const token68 = /[ \t]+[0-9A-Za-z._~+/-]+=*(?=[ \t]*(?:,|$))/y;
 
 /**
- * What can be understood, in order; the rest of a header that is malformed is ignored, as is all of one beyond a limit:
- * then the caller has no challenge that it can answer, and says so.
+ * The challenges that can be understood, in order. The rest of a malformed header is ignored, and all of a header beyond a limit:
+ * the caller then has no challenge that it can answer, and says so.
  */
 export function parseChallenges(header: string): Challenge[] {
   if (header.length > REGISTRY_CHALLENGE_MAX_CHARS) return [];

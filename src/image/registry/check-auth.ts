@@ -1,4 +1,4 @@
-/** Docker's POST /auth: whether a registry takes these credentials. */
+/** Docker's POST /auth: checks whether a registry accepts credentials. */
 import { type AuthConfig, domainOfServerAddress } from "../../spec/registry-auth.ts";
 import { endpointsOf, type RegistryConfig } from "./config.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
@@ -6,7 +6,7 @@ import { RegistryError } from "./registry-error.ts";
 
 export interface AuthAnswer {
   Status: "Login Succeeded";
-  /** What is to be kept in place of the password; "" if the registry gives none. */
+  /** The token to keep instead of the password; "" if the registry gives none. */
   IdentityToken: string;
 }
 

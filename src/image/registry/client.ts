@@ -1,6 +1,6 @@
 /**
- * One repository of one registry. A client is made for one operation (a pull, a push): its requests share the address
- * that was found and the tokens.
+ * A client for one repository of one registry. It is made for one operation (a pull, a push), whose requests share the server's
+ * address and the tokens.
  * Source: OCI distribution-spec 1.1, spec.md; Docker's registry HTTP API v2.
  */
 
@@ -19,12 +19,12 @@ import { ConnectionError, type HttpResponse } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
 
 export interface ClientOptions extends EndpointOptions {
-  /** What tokens are asked for. "pull" if absent. */
+  /** The actions that tokens are asked for; "pull" if absent. */
   readonly actions?: "pull" | "pull,push";
 }
 
 export interface FetchedManifest {
-  /** Its `mediaType` is what the document says it is, or else the registry. */
+  /** The descriptor. Its `mediaType` comes from the document or, if that has none, from the registry. */
   readonly descriptor: Descriptor;
   readonly bytes: Buffer;
 }
@@ -33,7 +33,7 @@ export class RegistryClient {
   readonly #repository: Pick<Reference, "domain" | "path">;
   readonly #options: ClientOptions;
   readonly #endpoints: readonly Endpoint[];
-  /** Mirrors that had no manifest for us, or did not answer: not asked again. */
+  /** Mirrors that did not have a manifest or did not answer; they are not asked again. */
   readonly #dead = new Set<Endpoint>();
 
   private constructor(
@@ -47,7 +47,7 @@ export class RegistryClient {
   }
 
   /**
-   * Connects to nothing yet.
+   * Makes a client. Connects to nothing yet.
    * @throws LighterError ("invalid") for a configuration or certificates that cannot be meant.
    */
   static async open(
@@ -63,7 +63,7 @@ export class RegistryClient {
     );
   }
 
-  /** The registry itself, to which all pushes go. */
+  /** The registry itself, which gets all pushes. */
   get #origin(): Endpoint {
     return this.#endpoints.at(-1)!;
   }
@@ -79,7 +79,7 @@ export class RegistryClient {
   // --- Manifests ---
 
   /**
-   * What a tag or digest stands for, without the document.
+   * The descriptor for a tag or digest, without the document.
    * @throws as `getManifest`.
    */
   resolve(tagOrDigest: string): Promise<Descriptor> {
@@ -89,7 +89,9 @@ export class RegistryClient {
     });
   }
 
-  /** Undefined if the answer does not say enough: some registries say more to GET, and errors have no words here. */
+  /**
+   * Asks by HEAD. Undefined if the answer does not say enough: some registries say more to GET, and errors have no texts here.
+   */
   async #headManifest(endpoint: Endpoint, tagOrDigest: string): Promise<Descriptor | undefined> {
     let headers: Headers;
     try {
@@ -113,9 +115,9 @@ export class RegistryClient {
   }
 
   /**
-   * A manifest or index, verified against the digest asked for and the one that the registry names.
+   * Gets a manifest or index, verified against the digest asked for and the one that the registry names.
    * @throws RegistryError ("not-found", "unauthorized", …) in Docker's words; ConnectionError; LighterError ("invalid")
-   * for a document that is not the one meant or too long, and ("not-supported") for one of schema 1.
+   * for a wrong or too long document, and ("not-supported") for one of schema 1.
    */
   getManifest(tagOrDigest: string): Promise<FetchedManifest> {
     return this.#fromFirstManifest(tagOrDigest, (endpoint) => this.#getManifest(endpoint, tagOrDigest));
@@ -148,7 +150,7 @@ export class RegistryClient {
     });
   }
 
-  /** "team/app:1", "team/app@sha256:…". */
+  /** The name for messages: "team/app:1", "team/app@sha256:…". */
   #nameOf(tagOrDigest: string): string {
     return `${familiarName(this.#repository)}${isDigest(tagOrDigest) ? "@" : ":"}${tagOrDigest}`;
   }
@@ -162,7 +164,10 @@ export class RegistryClient {
     }
   }
 
-  /** Of the first endpoint that has it. A mirror that fails is left out from then on; the registry's own error counts. */
+  /**
+   * Gets something from the first endpoint that has it. A mirror that fails is left out from then on; the registry's own error is
+   * thrown.
+   */
   async #fromFirst<T>(get: (endpoint: Endpoint) => Promise<T>): Promise<T> {
     for (const endpoint of this.#endpoints) {
       if (endpoint.isMirror && this.#dead.has(endpoint)) continue;
@@ -177,7 +182,7 @@ export class RegistryClient {
     throw new Error("bug: a registry without an endpoint of its own");
   }
 
-  /** Docker's sentences, which clients and their users look for. */
+  /** Puts an error into Docker's words, which clients and their users look for. */
   #pullError(error: unknown, tagOrDigest: string): unknown {
     if (!(error instanceof RegistryError)) return error;
     const name = familiarName(this.#repository);
@@ -199,8 +204,8 @@ export class RegistryClient {
   // --- Blobs ---
 
   /**
-   * How to read a blob without this client: see `openBlob`. `rejected` is an earlier description that was refused with
-   * 401: its tokens are not used again.
+   * Describes a blob so that it can be read without this client: see `openBlob`. `rejected` is an earlier description that was
+   * refused with 401: its tokens are not used again.
    */
   async describeBlob(descriptor: Pick<Descriptor, "digest" | "size">, rejected?: BlobSource): Promise<BlobSource> {
     const endpoints: BlobEndpoint[] = [];
@@ -210,7 +215,7 @@ export class RegistryClient {
         if (authorization !== undefined) endpoint.forgetAuthorization(authorization);
       try {
         const path = this.#path(`blobs/${descriptor.digest}`);
-        // Not every registry wants a token for all that it has: this asks for what it wants for the blob.
+        // Some registries want a token for some blobs only: this asks what this one wants.
         if (rejected !== undefined)
           await endpoint.request({ method: "HEAD", path, scopes: this.#scopes, accept: [200] });
         const { address, authorization } = await endpoint.access(this.#scopes);
@@ -236,8 +241,8 @@ export class RegistryClient {
   }
 
   /**
-   * A small blob (an image's config), whole and verified.
-   * @throws as `openBlob`; LighterError ("invalid") if it is longer than the limit or another one.
+   * Gets a small blob (an image's config), whole and verified.
+   * @throws as `openBlob`; LighterError ("invalid") if it is longer than the limit or not the right one.
    */
   async getBlob(descriptor: Pick<Descriptor, "digest" | "size">, maxBytes = IMAGE_JSON_MAX_BYTES): Promise<Buffer> {
     const { digest, size } = descriptor;
@@ -260,7 +265,7 @@ export class RegistryClient {
 
   // --- Push: to the registry itself, never to a mirror ---
 
-  /** What a push to the tag will replace, if the registry has and gives it. @throws ConnectionError. */
+  /** The manifest that a push to the tag will replace, if the registry has and gives it. @throws ConnectionError. */
   async replacedManifest(tag: string): Promise<FetchedManifest | undefined> {
     try {
       return await this.#getManifest(this.#origin, tag);
@@ -280,8 +285,8 @@ export class RegistryClient {
   }
 
   /**
-   * Makes a blob of another repository of this registry one of this one's too, without sending it.
-   * False: it must be uploaded (the registry forgets the upload that it has begun by itself).
+   * Makes another repository's blob in this registry available in this repository, without sending it. False if it must be
+   * uploaded; the registry forgets the upload that it has begun.
    */
   async mountBlob(digest: Digest, fromRepository: string): Promise<boolean> {
     const query = new URLSearchParams({ mount: digest, from: fromRepository });
@@ -294,8 +299,8 @@ export class RegistryClient {
   }
 
   /**
-   * Uploads a blob; from its start again where a transient failure broke it. `open` is called for each attempt;
-   * `onBytes` is told the bytes of the attempt that the connection has taken.
+   * Uploads a blob, starting over after a transient failure. `open` is called for each attempt; `onBytes` is told how many bytes
+   * of the attempt the connection has taken.
    * @throws RegistryError, ConnectionError; LighterError ("invalid") if `open` gives another number of bytes.
    */
   uploadBlob(
@@ -307,7 +312,7 @@ export class RegistryClient {
     return uploadBlob(this.#origin, { path, scopes: this.#scopes, descriptor, open, onBytes }, this.#options);
   }
 
-  /** Under a tag, or a digest that must be the document's. Returns its digest. */
+  /** Stores a manifest under a tag, or under a digest that must be the document's. Resolves with its digest. */
   async putManifest(tagOrDigest: string, mediaType: string, bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
     const digest = digestOf(bytes);
     const path = this.#path(`manifests/${tagOrDigest}`);
@@ -325,7 +330,7 @@ export class RegistryClient {
 
   // --- Listing ---
 
-  /** All tags, in the registry's order, or a mirror's. */
+  /** All tags, in the order of the registry or mirror. */
   listTags(): Promise<string[]> {
     return this.#fromFirst(async (endpoint) => {
       const tags = await this.#listTags(endpoint);
@@ -359,7 +364,10 @@ interface TagPage {
 
 const readTagPage = object<TagPage>({ tags: list(string, REGISTRY_MAX_TAGS) }, { defaults: { tags: [] } });
 
-/** RFC 8288: `</v2/NAME/tags/list?n=2&last=b>; rel="next"`. Another server's next page is none of this list. */
+/**
+ * The next page in a header like `</v2/NAME/tags/list?n=2&last=b>; rel="next"` (RFC 8288). A page on another server is not
+ * followed.
+ */
 function nextPage({ headers, url }: HttpResponse): string | undefined {
   const target = /^<([^<>]+)>\s*;\s*rel="?next"?/.exec(headers.get("link") ?? "")?.[1];
   if (target === undefined || !URL.canParse(target, url)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Layers of an image that was made or loaded here may be plain tars. A registry gets them compressed, and from then on
- * the image has them so: its manifest names them, and the tars go.
+ * Compresses an image's layers before a push. Layers of an image that was made or loaded here may be plain tars. A registry gets
+ * them compressed, and the image keeps them so: its manifest names them, and the tars are removed.
  */
 import { join } from "node:path";
 import type { DiffId, Digest } from "../../base/ids.ts";
@@ -17,16 +17,15 @@ export type CompressedBlob = Pick<Descriptor, "mediaType" | "digest" | "size">;
 
 export interface CompressOptions {
   compression: LayerCompression;
-  /** Bytes of a layer's tar that are done, and how many there are. */
+  /** Called with how many bytes of a layer's tar are done, and how many there are. */
   onProgress: (diffId: DiffId, currentBytes: number, totalBytes: number) => void;
-  /** A layer's blob is in the store. The others wait for what comes of it, and fail with it. */
+  /** Called when a layer's blob is in the store. The other layers wait for its result, and fail with it. */
   onCompressed?: (diffId: DiffId, blob: CompressedBlob) => Promise<void>;
   signal?: AbortSignal;
 }
 
 /**
- * The layers that are to be compressed, by their index. None of an image that a registry has by its digest: its manifest
- * is not ours to change.
+ * The indexes of the layers to compress. None if a registry has the image by its digest: then its manifest is not ours to change.
  */
 export function plainLayersOf({ manifest, references }: StoredImage): number[] {
   for (const name of references) if (name.includes("@")) return [];
@@ -40,8 +39,8 @@ interface Parts {
 }
 
 /**
- * Blobs of these layers, by index: side by side, in workers. If one fails the others are given up, and none is running
- * any more when this throws.
+ * Compresses these layers side by side, in workers; resolves with their blobs by index. If one fails the others are given up, and
+ * none is running any more when this throws.
  */
 export async function compressBlobs(
   image: StoredImage,
@@ -57,7 +56,7 @@ export async function compressBlobs(
     const diffId = image.document.rootfs.diff_ids[index]!;
     const known = image.layers[index]!.blob;
     if (known.mediaType === mediaType && blobs.has(known.digest)) {
-      staging.leasedBlobs.add(known.digest); // another image with the layer was pushed before
+      staging.leasedBlobs.add(known.digest); // another image with the layer was pushed earlier
       return known;
     }
     const path = join(staging.ingestPath, `${index}`);
@@ -85,11 +84,11 @@ export async function compressBlobs(
 
 interface Recompressed {
   manifest: { bytes: Buffer; digest: Digest; parsed: ImageManifest };
-  /** Those whose blob is another now. */
+  /** The layers whose blob has changed. */
   layers: LayerRecord[];
 }
 
-/** The manifest and layers of the image with these blobs in place of those that it had, by index. Pure. */
+/** The image's manifest and layers with these blobs, by index, in place of the former ones. Pure. */
 export function withBlobs(image: StoredImage, blobs: ReadonlyMap<number, CompressedBlob>): Recompressed {
   const layers = image.manifest.layers.map((layer, index) => ({ ...layer, ...blobs.get(index) }));
   const parsed: ImageManifest = { ...image.manifest, layers };

@@ -1,5 +1,5 @@
 /**
- * Which servers stand for a registry, and how far each is trusted.
+ * The servers that stand for a registry, and how far each is trusted.
  * Source: dockerd(8), "registry-mirrors" and "insecure-registries", and its behaviour.
  */
 import { lookup } from "node:dns/promises";
@@ -14,27 +14,27 @@ export interface RegistryConfig {
   readonly mirrors?: readonly string[];
   /** Docker's `insecure-registries`: "HOST[:PORT]" or a CIDR. */
   readonly insecureRegistries?: readonly string[];
-  /** A directory with a directory for each "HOST[:PORT]". */
+  /** A directory that has a directory for each "HOST[:PORT]". */
   readonly certificatesPath?: string;
 }
 
-/** What an endpoint may be reached at, in order of preference. */
+/** An address at which an endpoint may be reached. */
 export interface EndpointAddress {
-  /** "https://HOST[:PORT]", and the path of a mirror that has one; no slash at the end. */
+  /** "https://HOST[:PORT]" and a mirror's path, if it has one; no slash at the end. */
   readonly baseUrl: string;
   readonly tls: TlsOptions;
 }
 
 export interface EndpointConfig {
   readonly isMirror: boolean;
-  /** HTTPS, then HTTP where that is allowed. */
+  /** The addresses in order of preference: HTTPS, then HTTP if that is allowed. */
   readonly addresses: readonly EndpointAddress[];
 }
 
 const DOCKER_HUB_HOST = "registry-1.docker.io";
 
 /**
- * Mirrors first, then the registry itself.
+ * The endpoints: mirrors first, then the registry itself.
  * @throws LighterError ("invalid") for a configuration that cannot be meant.
  */
 export async function endpointsOf(config: RegistryConfig, domain: string): Promise<EndpointConfig[]> {
@@ -55,7 +55,7 @@ export async function endpointsOf(config: RegistryConfig, domain: string): Promi
   return endpoints;
 }
 
-/** @throws LighterError ("invalid") in dockerd's words. */
+/** Parses a mirror's URL. @throws LighterError ("invalid") in dockerd's words. */
 export function parseMirror(text: string): URL {
   const fail = (why: string): LighterError => new LighterError("invalid", `invalid mirror: ${why}`);
   if (!URL.canParse(text)) throw fail(`"${text}" is not a valid URI`);
@@ -68,8 +68,8 @@ export function parseMirror(text: string): URL {
 }
 
 /**
- * A registry with an authority of its own in the directory of certificates is verified, wherever it is. Others on
- * loopback are not, and insecure ones never are; both may speak plain HTTP.
+ * How far a server is trusted. A registry with an authority in its directory of certificates is verified, wherever it is. Others
+ * on loopback are not verified, and insecure ones never are; both may speak plain HTTP.
  */
 async function trustOf(config: RegistryConfig, host: string): Promise<{ tls: TlsOptions; allowsHttp: boolean }> {
   const { hostname } = new URL(`https://${host}/`);
@@ -106,6 +106,6 @@ async function addressesOf(hostname: string): Promise<string[]> {
   try {
     return (await lookup(hostname, { all: true })).map(({ address }) => address);
   } catch {
-    return []; // no such host: the connection will say so
+    return []; // there is no such host: connecting will say so
   }
 }

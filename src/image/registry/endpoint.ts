@@ -1,4 +1,4 @@
-/** Requests to one server: its address found, its challenge answered, transient failures tried again. */
+/** Makes requests to one server: finds its address, answers its challenge, retries after transient failures. */
 import { REGISTRY_ERROR_MAX_BYTES } from "../../base/limits.ts";
 import type { AuthConfig } from "../../spec/registry-auth.ts";
 import { Authorization } from "./authorization.ts";
@@ -25,14 +25,14 @@ export interface EndpointOptions {
 
 export interface EndpointRequest {
   readonly method: HttpRequest["method"];
-  /** Below the server's base, or a whole URL on it (from a Location). */
+  /** A path below the server's base, or a whole URL on it (from a Location). */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpRequest["body"];
   readonly scopes: readonly string[];
-  /** Statuses that are no errors. */
+  /** Statuses that count as success. */
   readonly accept: readonly number[];
-  /** Somebody else tries again, or the body is pieces that come once only. Such a request is never the first one. */
+  /** True if the caller retries, or the body's pieces come only once. Such a request is never the first one. */
   readonly once?: boolean;
 }
 
@@ -40,22 +40,22 @@ export class Endpoint {
   readonly isMirror: boolean;
   readonly #addresses: readonly EndpointAddress[];
   readonly #options: EndpointOptions;
-  /** The first address that has answered, and what it wants to be told. */
+  /** The first address that has answered, and the authorization that it wants. */
   #found: { readonly address: EndpointAddress; readonly authorization: Authorization } | undefined;
 
   constructor(config: EndpointConfig, options: EndpointOptions) {
     this.isMirror = config.isMirror;
     this.#addresses = config.addresses;
-    // They are for the registry, and a mirror is somebody else.
+    // Credentials are for the registry; a mirror is somebody else.
     this.#options = config.isMirror ? { ...options, credentials: undefined } : options;
   }
 
-  /** "https://HOST[:PORT]": where it was reached, or else will be looked for first. */
+  /** "https://HOST[:PORT]": the address at which it was reached, or at which it will be looked for first. */
   get baseUrl(): string {
     return (this.#found?.address ?? this.#addresses[0]!).baseUrl;
   }
 
-  /** Where the server is and what it wants to be told: as much as a request without this object needs. */
+  /** The server's address and authorization: what a request without this object needs. */
   async access(scopes: readonly string[]): Promise<{ address: EndpointAddress; authorization?: string }> {
     if (this.#found === undefined) await this.request({ method: "GET", path: "/v2/", scopes, accept: [200] });
     const { address, authorization } = this.#found!;
@@ -77,7 +77,7 @@ export class Endpoint {
   }
 
   /**
-   * Makes a request and gives the answer to `use`, which reads its body; without it nobody does.
+   * Makes a request and passes the answer to `use`, which reads its body; without `use` the body is not read.
    * @throws RegistryError for a status that was not accepted, ConnectionError; whatever `use` throws.
    */
   request<T = void>(
@@ -100,7 +100,7 @@ export class Endpoint {
     return this.#check(request, await this.#send(request, next));
   }
 
-  /** A refusal by the token server says which request it was for. */
+  /** Adds to a token server's refusal which request it was for. */
   async #naming<T>(request: EndpointRequest, authorize: () => Promise<T>): Promise<T> {
     try {
       return await authorize();
@@ -127,7 +127,7 @@ export class Endpoint {
     return URL.canParse(path) ? path : baseUrl + path;
   }
 
-  /** At the known address, or at the first that answers. */
+  /** Sends to the known address, or to the first that answers. */
   async #send(request: EndpointRequest, header: string | undefined): Promise<HttpResponse> {
     if (this.#found !== undefined) return this.#sendTo(this.#found.address, request, header);
     for (const [index, address] of this.#addresses.entries())
@@ -137,7 +137,7 @@ export class Endpoint {
         this.#found ??= { address, authorization };
         return response;
       } catch (error) {
-        // A server with a wrong certificate does speak TLS: plain HTTP would only hide what is wrong.
+        // A server with a wrong certificate does speak TLS: plain HTTP would only hide the problem.
         const goesOn = error instanceof ConnectionError && error.failure !== "certificate";
         if (!goesOn || index === this.#addresses.length - 1) throw error;
       }
@@ -150,7 +150,7 @@ export class Endpoint {
     authorization: string | undefined,
   ): Promise<HttpResponse> {
     const url = this.#urlOf(request, address.baseUrl);
-    // An upload's Location may be on another server, which is not to know who we are.
+    // An upload's Location may be on another server, which must not get our credentials.
     const isOurs = new URL(url).origin === new URL(address.baseUrl).origin;
     const headers = {
       ...request.headers,

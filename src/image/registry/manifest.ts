@@ -1,16 +1,16 @@
-/** Manifests and indexes as registries give them. */
+/** Checks manifests and indexes that registries send. */
 import { createHash } from "node:crypto";
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import { MEDIA_TYPE, parseJson } from "../../spec/oci-image.ts";
 
-/** Those that we accept; a registry that has several forms of an image takes the first. */
+/** The types that we accept, best first: a registry that has an image in several forms takes the first. */
 export const MANIFEST_TYPES: readonly string[] = [
   ...[MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIndex, MEDIA_TYPE.dockerManifest],
 ];
 const SCHEMA1_TYPE = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|prettyjws)$/;
 
-/** Without parameters; "" if there is none. */
+/** The content type without parameters; "" if there is none. */
 export function contentType(headers: Headers): string {
   return (headers.get("content-type") ?? "").replace(/;.*/s, "").trim();
 }
@@ -24,7 +24,7 @@ export function isDigest(tagOrDigest: string): boolean {
 }
 
 /**
- * What the document says it is, or else the registry's header: a registry may be mistaken about what it stores.
+ * The document's type: what the document says, or else the registry's header. A registry may be wrong about what it stores.
  * @throws LighterError ("not-supported") for schema 1, ("invalid") for what is no manifest.
  */
 export function documentType(headers: Headers, bytes: Buffer, what: string): string {

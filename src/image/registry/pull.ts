@@ -1,6 +1,6 @@
 /**
- * Pulls: a name is resolved to a manifest, the manifest's layers come side by side, and then the image is there under its
- * tag and its digest. An image that is up to date costs one HEAD request.
+ * Pulls images: resolves a name to a manifest, gets the manifest's layers side by side, and stores the image under its tag and
+ * digest. An image that is up to date costs one HEAD request.
  * Sources: distribution-spec 1.1; for the events and their order, dockerd 26.
  */
 
@@ -37,7 +37,7 @@ export type PullPhase =
   | "Pull complete"
   | "Already exists";
 
-/** Texts are Docker's. */
+/** What happens during a pull. Texts are Docker's. */
 export type PullEvent =
   | { kind: "from"; id: string; repository: string }
   | { kind: "layer"; digest: Digest; phase: PullPhase; currentBytes?: number; totalBytes?: number }
@@ -45,15 +45,15 @@ export type PullEvent =
 
 export interface PullOptions {
   client: RegistryClient;
-  /** The store's own, if absent. */
+  /** The wanted platform; by default the store's own. */
   platform?: Platform;
   onEvent: (event: PullEvent) => void;
   signal?: AbortSignal;
 }
 
 /**
- * Pulls what a tag or digest stands for. False: the image was there already, under this name.
- * Layers and downloads that are whole when it fails stay for another try.
+ * Pulls what a tag or digest means. False if the image was there already, under this name. If it fails, whole layers and
+ * downloads stay for another try.
  * @throws what the client throws; LighterError naming the layer; `signal`'s reason.
  */
 export async function pullImage(store: ImageStore, reference: Reference, options: PullOptions): Promise<boolean> {
@@ -132,7 +132,7 @@ async function fetchImage(
   };
 }
 
-/** Through indexes to the manifest of the platform. */
+/** Fetches the platform's manifest, through any indexes. */
 async function fetchManifest(
   client: RegistryClient,
   descriptor: Descriptor,
@@ -183,7 +183,7 @@ function layerRequests(
   return requests;
 }
 
-/** What is known of a layer's progress as Docker says it: its downloads and extractions are two steps, ours are one. */
+/** Turns a layer's progress into Docker's events: its downloads and extractions are two steps, ours are one. */
 function layerEvents({ digest, size }: Descriptor, onEvent: (event: PullEvent) => void): LayerEvents {
   let isReceived = false;
   const say = (phase: PullPhase): void => onEvent({ kind: "layer", digest, phase });

@@ -1,6 +1,6 @@
 /**
- * Pushes an image's manifest, bit for bit, with what the registry does not have of its blobs. Plain layers are compressed
- * before, for good.
+ * Pushes an image's manifest, bit for bit, with those of its blobs that the registry lacks. Plain layers are first compressed,
+ * for good.
  * Sources: distribution-spec 1.1, spec.md#push; for the events, dockerd 26.
  */
 
@@ -13,9 +13,9 @@ import type { ImageStore } from "../store/store.ts";
 import { type LayerCompression, plainLayersOf } from "./compress-image.ts";
 import type { RegistryClient } from "./mod.ts";
 
-/** Layers at a time, unless the caller has another number. Docker's. */
+/** How many layers are sent at a time by default. Docker's number. */
 const MAX_UPLOADS = 5;
-/** Repositories asked to share a blob before it is sent after all. */
+/** How many repositories are asked to share a blob before it is sent. */
 const MAX_MOUNT_ATTEMPTS = 3;
 const READ_BYTES = 512 * 1024;
 
@@ -29,22 +29,22 @@ export interface PushedLayerEvent {
 }
 
 export interface PushOptions {
-  /** Of the repository, for "pull,push". */
+  /** A client for the repository, for "pull,push". */
   client: RegistryClient;
   onEvent: (event: PushedLayerEvent) => void;
   signal?: AbortSignal;
-  /** Layers at a time. */
+  /** How many layers are sent at a time. */
   maxUploads?: number;
 }
 
-/** What the registry has now under the tag. */
+/** The manifest that the registry now has under the tag. */
 export interface PushedManifest {
   tag: string;
   digest: Digest;
   sizeBytes: number;
 }
 
-/** @throws what the client throws; `signal`'s reason. */
+/** Pushes an image. @throws what the client throws; `signal`'s reason. */
 export async function pushImage(
   store: ImageStore,
   image: StoredImage,
@@ -56,7 +56,7 @@ export async function pushImage(
     const { client, onEvent, signal, maxUploads = MAX_UPLOADS } = options;
     const repository = `${reference.domain}/${reference.path}`;
     const diffIds = image.document.rootfs.diff_ids;
-    // An image may have a layer twice; it is sent once.
+    // A layer that an image has twice is sent once.
     const layers = new Map(
       image.manifest.layers.map((layer, index) => [layer.digest, { layer, diffId: diffIds[index]! }]),
     );
@@ -80,7 +80,7 @@ export async function pushImage(
   });
 }
 
-/** Each layer is sent as soon as it is compressed. Those that were. */
+/** Compresses layers, and sends each as soon as it is compressed. Resolves with the compressed ones. */
 async function compressAndSend(
   store: ImageStore,
   image: StoredImage,
@@ -90,7 +90,7 @@ async function compressAndSend(
   const sent = new Set<Digest>();
   const plain = plainLayersOf(image);
   if (plain.length === 0) return sent;
-  await client.hasBlob(image.id); // who may not push hears of it before the work
+  await client.hasBlob(image.id); // a client that may not push hears of it before the work
   for (const index of plain) onEvent({ diffId: image.document.rootfs.diff_ids[index]!, phase: "Preparing" });
   await store.compressLayers(image, {
     compression: await compressionAt(client, reference.tag!),
@@ -112,7 +112,7 @@ function sayFor(onEvent: PushOptions["onEvent"], diffId: DiffId, { size }: Pick<
     onEvent({ diffId, phase, ...(currentBytes === undefined ? {} : { currentBytes, totalBytes: size }) });
 }
 
-/** zstd where that is what the registry has under the tag already; else gzip, which every client reads. */
+/** The compression to use: zstd if that is what the registry has under the tag, else gzip, which every client reads. */
 async function compressionAt(client: RegistryClient, tag: string): Promise<LayerCompression> {
   const there = await client.replacedManifest(tag);
   if (there?.descriptor.mediaType !== MEDIA_TYPE.ociManifest) return "gzip";
@@ -143,7 +143,7 @@ async function pushLayer(
   say("Pushed");
 }
 
-/** Ends with the first failure, when none of the others is under way any more. */
+/** Works on several items at a time. Ends with the first failure, once none of the others is running. */
 async function forEachAtOnce<T>(count: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = [...items];
   const take = async (): Promise<void> => {

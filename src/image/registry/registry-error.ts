@@ -1,46 +1,46 @@
 /**
- * What a registry's refusals become. Clients of Docker match on the texts, so these are Docker's.
+ * Errors for a registry's refusals. Docker's clients look for the texts, so these are Docker's.
  * Sources: distribution-spec spec.md#error-codes; behaviour of dockerd 26 and of distribution 2.8's client.
  */
 import { type ErrorCode, LighterError } from "../../base/errors.ts";
 import { parseJson } from "../../spec/json.ts";
 import { parseChallenges } from "./challenge.ts";
 
-/** The registry has answered, with no. */
+/** The registry has answered with a refusal. */
 export class RegistryError extends LighterError {
   constructor(
     code: ErrorCode,
     message: string,
-    /** HTTP's. */
+    /** The HTTP status. */
     readonly status: number,
-    /** The registry's own: "MANIFEST_UNKNOWN", "UNAUTHORIZED", "DENIED", …; "" if it gave none. */
+    /** The registry's own code: "MANIFEST_UNKNOWN", "UNAUTHORIZED", "DENIED", …; "" if it gave none. */
     readonly registryCode: string,
-    /** How long it wants us to wait. */
+    /** How long the registry wants us to wait. */
     readonly retryAfterMs?: number,
   ) {
     super(code, message);
   }
 }
 
-/** Who asks for a blob with this error may describe it again: the authorization was refused or has run out. */
+/** Whether a blob may be asked for again with a fresh description: the authorization was refused or has run out. */
 export function isUnauthorized(error: unknown): boolean {
   return error instanceof RegistryError && error.status === 401;
 }
 
-/** The parts of an answer that say why. */
+/** The parts of an answer that give the reason. */
 interface Refusal {
   status: number;
   headers: Headers;
-  /** Cut at a limit. */
+  /** The body, cut at a limit. */
   body: string;
 }
 
-/** Maps, not objects: a registry's word may be "constructor". */
+/** Texts for codes. Maps, not objects: a registry may send "constructor" as a code. */
 const DEFAULT_MESSAGES: ReadonlyMap<string, string> = new Map([
   ["UNAUTHORIZED", "authentication required"],
   ["DENIED", "requested access to the resource is denied"],
 ]);
-/** RFC 6750 §3.1. */
+/** Codes of OAuth. RFC 6750 §3.1. */
 const OAUTH_CODES: ReadonlyMap<string, string> = new Map([
   ["invalid_token", "UNAUTHORIZED"],
   ["insufficient_scope", "DENIED"],
@@ -48,18 +48,18 @@ const OAUTH_CODES: ReadonlyMap<string, string> = new Map([
 
 const SHOWN_MAX_CHARS = 200;
 
-/** "manifest unknown: manifest unknown": the code in words, and the registry's message. */
+/** The text for an error: the code in words and the registry's message, "manifest unknown: manifest unknown". */
 function wordsOf(code: string, message: string): string {
   return `${code.toLowerCase().replaceAll("_", " ")}: ${message}`;
 }
 
-/** No control characters of a stranger's on a terminal, and not all of its web page. */
+/** A stranger's text for a terminal: without control characters, and not all of its web page. */
 function shown(text: string): string {
   const clean = text.replace(/[\s\x00-\x1f\x7f-\x9f]+/g, " ").trim();
   return clean.length > SHOWN_MAX_CHARS ? `${clean.slice(0, SHOWN_MAX_CHARS)}…` : clean;
 }
 
-/** `prefix` says what failed, as `Get "https://HOST/v2/…"`; the registry's own codes go without it. */
+/** The error for a refusal. `prefix` says what failed, as `Get "https://HOST/v2/…"`; the registry's own codes go without it. */
 export function refusalError(refusal: Refusal, prefix: string): RegistryError {
   const { status, headers } = refusal;
   const own = firstError(refusal);
@@ -81,7 +81,7 @@ function codeOf(status: number, registryCode: string): ErrorCode {
   return "invalid";
 }
 
-/** From the challenge's OAuth error, or the first of the body's errors. */
+/** The first error in the answer: the challenge's OAuth error, or the first in the body. */
 function firstError({ status, headers, body }: Refusal): { code: string; message: string } | undefined {
   if (status === 401)
     for (const { scheme, parameters } of parseChallenges(headers.get("www-authenticate") ?? "")) {
@@ -92,7 +92,7 @@ function firstError({ status, headers, body }: Refusal): { code: string; message
   return bodyErrors(body)[0] ?? undefined;
 }
 
-/** `{"errors":[{"code","message"}]}`. */
+/** The errors in a body like `{"errors":[{"code","message"}]}`. */
 function bodyErrors(body: string): { code: string; message: string }[] {
   let document: unknown;
   try {
@@ -112,13 +112,13 @@ function bodyErrors(body: string): { code: string; message: string }[] {
   });
 }
 
-/** A key may be in any case, as Go reads it: servers that are written in Go say "Code", too. */
+/** The value of a key in any case, as Go reads it: servers written in Go also say "Code". */
 function property(value: unknown, key: string): unknown {
   if (typeof value !== "object" || value === null) return undefined;
   return Object.entries(value).find(([name]) => name.toLowerCase() === key)?.[1];
 }
 
-/** RFC 9110 §10.2.3: seconds or a date. */
+/** Parses Retry-After (RFC 9110 §10.2.3): seconds or a date. */
 function retryAfterMs(header: string | null): number | undefined {
   if (header === null) return undefined;
   const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();

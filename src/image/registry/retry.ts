@@ -1,3 +1,4 @@
+/** Decides whether and when a failed request is repeated. */
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   REGISTRY_ATTEMPTS,
@@ -10,14 +11,14 @@ import { ConnectionError, type Timing } from "./transport.ts";
 
 export interface RetryTiming extends Timing {
   attempts: number;
-  /** Before the second attempt. */
+  /** The pause before the second attempt. */
   pauseMs: number;
 }
 
-/** Statuses that another attempt may change. 501 and 505 are for good. */
+/** Statuses that another attempt may change. 501 and 505 are permanent. */
 const TRANSIENT_STATUSES = [408, 429, 500, 502, 503, 504];
 
-/** Whether another attempt may succeed where this error came from. */
+/** Whether another attempt may succeed after this error. */
 function isTransient(error: unknown): boolean {
   if (error instanceof ConnectionError) return error.failure === "broken" || error.failure === "stalled";
   return (
@@ -27,7 +28,7 @@ function isTransient(error: unknown): boolean {
   );
 }
 
-/** The same for a server that was there a moment ago: it may be starting anew. */
+/** Whether another attempt may succeed with a server that was there a moment ago and may be restarting. */
 export function isTransientOfKnown(error: unknown): boolean {
   const isAway = error instanceof ConnectionError && (error.failure === "refused" || error.failure === "lookup");
   return isAway || isTransient(error);
@@ -48,12 +49,12 @@ export class Retries {
     this.#pauseMs = timing?.pauseMs ?? REGISTRY_PAUSE_MS;
   }
 
-  /** Something has come: the next failure is a first one. */
+  /** Called when bytes have come: the next failure counts as a first one. */
   progress(): void {
     this.#failures = 0;
   }
 
-  /** Settles when it is time to try again. @throws the error, if it will stay or has come too often; the signal's reason. */
+  /** Settles when it is time to try again. @throws the error, if it is permanent or has come too often; the signal's reason. */
   async failed(error: unknown): Promise<void> {
     this.#failures++;
     if (!this.mayPass(error) || this.#failures >= this.#attempts) throw error;
@@ -63,7 +64,9 @@ export class Retries {
     });
   }
 
-  /** Twice as long each time, and somewhere between half of that and all: many clients must not come back at once. */
+  /**
+   * The pause: twice as long each time, and randomly between half of that and all, so that many clients do not come back at once.
+   */
   #waitMs(error: unknown): number {
     const pause = Math.min(REGISTRY_PAUSE_MAX_MS, this.#pauseMs * 2 ** (this.#failures - 1));
     const wanted = error instanceof RegistryError ? (error.retryAfterMs ?? 0) : 0;

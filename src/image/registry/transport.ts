@@ -1,7 +1,7 @@
 /**
- * One HTTP exchange on Bun's fetch. Measured with Bun 1.4.5 on loopback: 1.6 GB/s; bodies of both directions have
- * back-pressure; heads, chunk lines and trailers without an end are refused or not kept; proxies are taken from the
- * environment. What it lacks is here: time limits that a slow reader of ours does not trip, and errors in Docker's words.
+ * One HTTP exchange on Bun's fetch. Measured with Bun 1.4.5 on loopback: 1.6 GB/s; bodies of both directions have back-pressure;
+ * heads, chunk lines and trailers without an end are refused or not kept; proxies are taken from the environment. This file adds
+ * what it lacks: time limits that a slow reader of ours does not trip, and errors in Docker's words.
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
@@ -9,14 +9,14 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { REGISTRY_COMMIT_MS, REGISTRY_MAX_REDIRECTS, REGISTRY_STALL_MS } from "../../base/limits.ts";
 import { VERSION } from "../../base/version.ts";
 
-/** Plain data, PEM texts. */
+/** Options for TLS: plain data, PEM texts. */
 export interface TlsOptions {
-  /** Trusted beside the system's authorities. */
+  /** Authorities that are trusted in addition to the system's. */
   ca?: string;
   /** The client's certificate and key. */
   cert?: string;
   key?: string;
-  /** The server's certificate is not verified. */
+  /** True if the server's certificate is not verified. */
   insecure?: boolean;
 }
 
@@ -31,16 +31,16 @@ export interface HttpRequest {
 }
 
 export interface Timing {
-  /** No byte for so long. */
+  /** How long the other side may send nothing. */
   stallMs: number;
-  /** From the end of an upload to the answer. */
+  /** How long the answer may take after the end of an upload. */
   commitMs: number;
 }
 
-/** Why there was no whole answer. */
+/** Why there was no complete answer. */
 type ConnectionFailure = "refused" | "lookup" | "certificate" | "not-tls" | "broken" | "stalled" | "malformed";
 
-/** No answer, or not all of one. */
+/** Thrown if there is no answer, or no complete one. */
 export class ConnectionError extends LighterError {
   constructor(
     readonly failure: ConnectionFailure,
@@ -54,7 +54,7 @@ export class ConnectionError extends LighterError {
 export class HttpResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** Where the answer came from, after redirects. */
+  /** The URL from which the answer came, after redirects. */
   readonly url: string;
   readonly #response: Response;
   readonly #watch: Watch;
@@ -91,14 +91,14 @@ export class HttpResponse {
     }
   }
 
-  /** The whole body. @throws LighterError ("invalid") beyond the limit; and as `pieces`. */
+  /** Reads the whole body. @throws LighterError ("invalid") beyond the limit; and as `pieces`. */
   async readAll(maxBytes: number, what: string): Promise<Buffer> {
     const { text, isWhole } = await this.#readUpTo(maxBytes);
     if (!isWhole) throw new LighterError("invalid", `${what} is longer than ${maxBytes} bytes`);
     return text;
   }
 
-  /** As much of the body as the limit allows. */
+  /** Reads as much of the body as the limit allows. */
   async readStart(maxBytes: number): Promise<Buffer> {
     return (await this.#readUpTo(maxBytes)).text.subarray(0, maxBytes);
   }
@@ -114,11 +114,11 @@ export class HttpResponse {
     return { text: Buffer.concat(pieces), isWhole: true };
   }
 
-  /** Nobody wants the body, or more of it. */
+  /** Discards the body, or the rest of it. */
   async discard(): Promise<void> {
     this.#watch.close();
     const { body } = this.#response;
-    if (body?.locked === false) await body.cancel(); // otherwise `pieces` has it and will
+    if (body?.locked === false) await body.cancel(); // otherwise `pieces` has the body and will cancel it
   }
 }
 
@@ -144,7 +144,7 @@ export async function send(request: HttpRequest): Promise<HttpResponse> {
     ...(body === undefined ? {} : { body: bodyOf(body, watch) }),
     ...(url.startsWith("https:") ? { tls: tlsOf(request.tls ?? {}) } : {}),
   };
-  // Bun's own limit, 5 minutes, would end a body whose reader is slow. Go too takes no proxy for loopback.
+  // Bun's own limit, 5 minutes, would end a body whose reader is slow. Like Go, we use no proxy for loopback.
   Object.assign(options, { timeout: false, ...(isLoopback(new URL(url).hostname) ? { proxy: false } : {}) });
   watch.arm();
   try {
@@ -157,7 +157,7 @@ export async function send(request: HttpRequest): Promise<HttpResponse> {
   }
 }
 
-/** A body whose pieces show that the exchange goes on. */
+/** A request's body, whose pieces show that the exchange goes on. */
 function bodyOf(body: NonNullable<HttpRequest["body"]>, watch: Watch): NonNullable<BunFetchRequestInit["body"]> {
   if (typeof body === "string" || !("pieces" in body)) return body;
   async function* watched(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
@@ -173,8 +173,8 @@ function bodyOf(body: NonNullable<HttpRequest["body"]>, watch: Watch): NonNullab
 }
 
 /**
- * `send`, and again where the answer points to, unless a body would have to be sent anew: then the redirect is the
- * answer. Another host gets neither authorization nor the client's certificate; what is trusted stays, as with Docker.
+ * Sends a request and follows redirects, unless a body would have to be sent once more: then the redirect is the answer. Another
+ * host gets neither authorization nor the client's certificate; the trusted authorities stay, as with Docker.
  * @throws LighterError ("unavailable") for too many redirects, for one without a place, and for one out of TLS.
  */
 export async function sendFollowing(request: HttpRequest): Promise<HttpResponse> {
@@ -201,13 +201,13 @@ export async function sendFollowing(request: HttpRequest): Promise<HttpResponse>
   }
 }
 
-/** 301 to 303 would make a GET of other methods. */
+/** Whether a redirect is followed. 301 to 303 would make a GET of other methods. */
 function isFollowed(status: number, { method, body }: HttpRequest): boolean {
   if (method === "GET" || method === "HEAD") return [301, 302, 303, 307, 308].includes(status);
   return body === undefined && (status === 307 || status === 308);
 }
 
-/** For another host than the one that the client's certificate is for. */
+/** The options for another host than the one that the client's certificate is for. */
 export function withoutClient({ cert: _cert, key: _key, ...tls }: TlsOptions): TlsOptions {
   return tls;
 }
@@ -240,13 +240,13 @@ class Watch {
     this.#controller.abort(new Error("stalled"));
   }
 
-  /** From now on we wait for the other side. */
+  /** Begins to wait for the other side. */
   arm(): void {
     this.#armed = true;
     this.#timer.refresh();
   }
 
-  /** The other side waits for us. */
+  /** Stops waiting, since the other side waits for us. */
   disarm(): void {
     this.#armed = false;
     clearTimeout(this.#commitTimer);
@@ -264,17 +264,17 @@ class Watch {
     this.#caller?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** What is to be thrown for an error of fetch or of the body's reader. */
+  /** The error to throw for one of fetch or of the body's reader. */
   explain(error: unknown, method: string, url: string): unknown {
     if (this.#stalledMs > 0)
       return new ConnectionError("stalled", `${describe(method, url)}: nothing came for ${this.#stalledMs / 1000} s`);
     if (this.#caller?.aborted === true) return this.#caller.reason;
-    if (error instanceof LighterError) return error; // of the request's own body
+    if (error instanceof LighterError) return error; // the request's own body has failed
     return connectionError(error, method, url);
   }
 }
 
-/** Go's way of naming a request: `Get "https://HOST/v2/"`. A query may hold signatures; it is left out. */
+/** Names a request as Go does: `Get "https://HOST/v2/"`. The query is left out, since it may hold signatures. */
 export function describe(method: string, url: string): string {
   const { origin, pathname } = new URL(url);
   return `${method[0]}${method.slice(1).toLowerCase()} "${origin}${pathname}"`;
@@ -292,14 +292,14 @@ const UNKNOWN_AUTHORITY_CODES = [
 ];
 const MALFORMED_CODES = ["Malformed_HTTP_Response", "InvalidHTTPResponse", "InvalidContentLength"];
 
-/** In the words of Go's net/http, which Docker's users know and their programs look for. */
+/** The error in the words of Go's net/http, which Docker's users know and their programs look for. */
 function connectionError(error: unknown, method: string, url: string): ConnectionError {
   const code = errnoOf(error);
   const { host, hostname, port, protocol, origin, pathname } = new URL(url);
   const address = port === "" ? `${host}:${protocol === "https:" ? 443 : 80}` : host;
   const fail = (failure: ConnectionFailure, why: string): ConnectionError => {
     const established = failure === "broken" || failure === "malformed";
-    // Docker begins with a look at /v2/, so that is what it names when it cannot connect.
+    // Docker first looks at /v2/, so it names that when it cannot connect.
     const what = !established && pathname.startsWith("/v2/") ? describe("GET", `${origin}/v2/`) : describe(method, url);
     return new ConnectionError(failure, `${what}: ${why}`, error);
   };
@@ -321,7 +321,7 @@ function connectionError(error: unknown, method: string, url: string): Connectio
       return fail("lookup", `dial tcp: lookup ${hostname}: no such host`);
     case "EPROTO":
       return fail("not-tls", "http: server gave HTTP response to HTTPS client");
-    case "FailedToOpenSocket": // Bun's word also for a certificate or key of ours that it cannot read
+    case "FailedToOpenSocket": // Bun also says this for a certificate or key of ours that it cannot read
       if (protocol === "http:") return fail("refused", `dial tcp ${address}: no socket`);
       return fail("certificate", "tls: no connection with the certificates of this registry's directory");
     case "ResponseHeadersTooLarge":
@@ -337,7 +337,7 @@ function connectionError(error: unknown, method: string, url: string): Connectio
   return fail("broken", messageOf(error).split("\n")[0]!.slice(0, 200));
 }
 
-/** 127.0.0.0/8, ::1, "localhost". As in a URL: IPv6 in brackets. */
+/** Whether a host is 127.0.0.0/8, ::1 or "localhost". IPv6 is in brackets, as in a URL. */
 export function isLoopback(hostname: string): boolean {
   const plain = hostname.replace(/^\[|\]$/g, "");
   return plain === "localhost" || plain === "::1" || (isIP(plain) === 4 && plain.startsWith("127."));
@@ -352,7 +352,10 @@ function tlsOf({ ca, cert, key, insecure }: TlsOptions): NonNullable<BunFetchReq
   };
 }
 
-/** Where distributions keep theirs: Debian; Fedora; openSUSE; Alpine. Go's list; Bun's own is used where there is none. */
+/**
+ * Files in which distributions keep their authorities: Debian; Fedora; openSUSE; Alpine. Go's list; without any of them Bun's own
+ * is used.
+ */
 const AUTHORITY_PATHS = [
   ...["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"],
   ...["/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"],
@@ -367,7 +370,7 @@ function systemAuthorities(): string | undefined {
     try {
       pem = readFileSync(path, "utf8");
       break;
-    } catch {} // not on this distribution
+    } catch {} // another distribution's file
   authorities = { pem };
   return pem;
 }

@@ -1,5 +1,5 @@
 /**
- * One blob to a registry:
+ * Uploads one blob to a registry:
  *
  *   POST …/blobs/uploads/ ──► 202, Location ──► PUT Location&digest=…, all bytes ──► 201
  *
@@ -12,7 +12,7 @@ import { isUnauthorized } from "./registry-error.ts";
 import { retrying } from "./retry.ts";
 
 export interface Upload {
-  /** Of the repository's uploads. */
+  /** The path of the repository's uploads. */
   readonly path: string;
   readonly scopes: readonly string[];
   readonly descriptor: Pick<Descriptor, "digest" | "size">;
@@ -43,7 +43,7 @@ async function uploadOnce(endpoint: Endpoint, { path, scopes, descriptor, open, 
       return placeOf(response.headers.get("location") ?? "", response.url, digest);
     },
   );
-  const pieces = counting(open(), descriptor, onBytes); // fetch ends it, also when the answer comes early
+  const pieces = counting(open(), descriptor, onBytes); // fetch ends the iterator, also when the answer comes early
   await endpoint.request({
     method: "PUT",
     path: place,
@@ -56,8 +56,8 @@ async function uploadOnce(endpoint: Endpoint, { path, scopes, descriptor, open, 
 }
 
 /**
- * A registry behind a proxy that ends TLS may believe that it speaks HTTP: then the place is taken to be the same server's.
- * @throws LighterError ("unavailable") if that would be another one, or there is none.
+ * The URL to upload to. A registry behind a proxy that ends TLS may believe that it speaks HTTP: then the same server is assumed.
+ * @throws LighterError ("unavailable") if it is another server, or there is no Location.
  */
 function placeOf(location: string, requestUrl: string, digest: string): string {
   const fail = (why: string): LighterError =>
@@ -74,7 +74,7 @@ function placeOf(location: string, requestUrl: string, digest: string): string {
   return place.href;
 }
 
-/** @throws LighterError ("invalid") for more or fewer bytes than the descriptor says. */
+/** Counts the bytes. @throws LighterError ("invalid") for more or fewer than the descriptor says. */
 async function* counting(
   pieces: AsyncIterable<Uint8Array>,
   { digest, size }: Upload["descriptor"],

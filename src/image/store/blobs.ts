@@ -1,4 +1,4 @@
-/** The content-addressed part of the OCI image layout: blobs/sha256/HEX, and ingest/ for what is not verified yet. */
+/** The content-addressed part of the OCI image layout: blobs/sha256/HEX, and ingest/ for files that are not verified yet. */
 import { createHash } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
@@ -11,14 +11,14 @@ import type { Trash } from "../../files/mod.ts";
 import type { LayerTotals } from "../tar/unpack.ts";
 import { writeFailure } from "./write-failure.ts";
 
-/** A file in an ingest directory, hashed while it was written. */
+/** A file in an ingest directory, which was hashed while it was written. */
 export interface IngestedFile {
   path: string;
   digest: Digest;
   sizeBytes: number;
-  /** It is a layer, and this is its tree, for the caller to move. */
+  /** Set if it is a layer that has been unpacked; the caller may move its tree. */
   unpacked?: { diffId: DiffId; directoryPath: string; totals: LayerTotals };
-  /** It looks like a layer, and this is why it is none. */
+  /** Set if it looks like a layer but is broken: the reason. */
   failure?: LighterError;
 }
 
@@ -26,7 +26,7 @@ export function digestOf(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}` as Digest;
 }
 
-/** A whole file. @throws LighterError ("invalid") if it is longer than `maxBytes`; Node's error if it cannot be read. */
+/** Reads a whole file. @throws LighterError ("invalid") if it is longer than `maxBytes`; Node's error if it cannot be read. */
 export async function readFileLimited(path: string, maxBytes: number, what: string): Promise<Buffer> {
   const handle = await open(path, "r");
   try {
@@ -44,10 +44,13 @@ export class BlobStore {
   readonly #blobsPath: string;
   readonly #ingestPath: string;
   readonly #trash: Trash;
-  /** Downloads that are whole and verified, and still where a killed process leaves them to be taken up again. */
+  /** Downloads that are complete and verified, and lie where they would be resumed if this process were killed. */
   readonly #downloaded = new Set<Digest>();
 
-  /** Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed, but for unfinished downloads. */
+  /**
+   * Opens the store. Nobody else uses `rootPath`: what an earlier process left in ingest/ is removed, except unfinished
+   * downloads.
+   */
   static async open(rootPath: string, trash: Trash): Promise<BlobStore> {
     const store = new BlobStore(rootPath, trash);
     mkdirSync(store.#ingestPath, { recursive: true, mode: 0o700 });
@@ -66,7 +69,7 @@ export class BlobStore {
     return join(this.#blobsPath, digest.slice("sha256:".length));
   }
 
-  /** Where its bytes are: of a blob that `has` knows. */
+  /** The path of a blob that `has` knows. */
   pathOf(digest: Digest): string {
     return this.#downloaded.has(digest) ? this.partialPathOf(digest) : this.#storedPath(digest);
   }
@@ -86,7 +89,7 @@ export class BlobStore {
     await this.#trash.discard(path);
   }
 
-  /** The file a download of the blob grows in. */
+  /** The file into which a blob is downloaded. */
   partialPathOf(digest: Digest): string {
     return join(this.#ingestPath, `sha256-${digest.slice("sha256:".length)}.partial`);
   }
@@ -99,12 +102,12 @@ export class BlobStore {
     await rm(this.partialPathOf(digest), { force: true });
   }
 
-  /** A download is whole and verified. It becomes a blob like others with `settle`. */
+  /** Notes that a download is complete and verified. `settle` makes it a blob like others. */
   setDownloaded(digest: Digest): void {
     this.#downloaded.add(digest);
   }
 
-  /** Moves those of the blobs that are downloads to their place. On the disk only after the file system was synced. */
+  /** Moves the blobs that are downloads to their place. That lasts only once the file system has been synced. */
   async settle(digests: Iterable<Digest>): Promise<void> {
     for (const digest of digests) {
       if (!this.#downloaded.has(digest)) continue;
@@ -114,7 +117,7 @@ export class BlobStore {
     }
   }
 
-  /** Removes what a process that is gone has left in ingest/, but for downloads younger than `maxAgeMs`. */
+  /** Removes what an earlier process has left in ingest/, except downloads younger than `maxAgeMs`. */
   async #removeUnfinished(maxAgeMs: number): Promise<void> {
     for (const name of readdirSync(this.#ingestPath)) {
       const path = join(this.#ingestPath, name);
@@ -123,7 +126,7 @@ export class BlobStore {
     }
   }
 
-  /** Removes unfinished downloads that are not under way. */
+  /** Removes unfinished downloads that nobody is working on. */
   async removePartials(isUnderWay: (digest: Digest) => boolean): Promise<void> {
     for (const name of readdirSync(this.#ingestPath)) {
       const hex = PARTIAL_NAME.exec(name)?.[1];
@@ -134,12 +137,12 @@ export class BlobStore {
 
   // --- Whole blobs ---
 
-  /** Moves a verified file in. Its bytes are on the disk only after the file system was synced. */
+  /** Moves a verified file in. That lasts only once the file system has been synced. */
   async adopt(file: IngestedFile): Promise<void> {
     await rename(file.path, this.#storedPath(file.digest));
   }
 
-  /** Stores a small document. On the disk only after the file system was synced. */
+  /** Stores a small document. That lasts only once the file system has been synced. */
   async put(ingestPath: string, bytes: Uint8Array, digest: Digest): Promise<void> {
     const tempPath = join(ingestPath, digest.slice("sha256:".length));
     try {
@@ -150,7 +153,7 @@ export class BlobStore {
     await rename(tempPath, this.#storedPath(digest));
   }
 
-  /** A document, verified again: the disk may have changed it. @throws LighterError ("invalid", "not-found"). */
+  /** Reads a document and verifies it again: the disk may have changed it. @throws LighterError ("invalid", "not-found"). */
   async readDocument(digest: Digest): Promise<string> {
     let bytes: Buffer;
     try {
@@ -164,8 +167,8 @@ export class BlobStore {
   }
 
   /**
-   * `has` no longer knows them when this returns its promise, and they are in the trash.
-   * A download that is whole stays where it is: as an unfinished one it can be taken up again.
+   * Removes blobs. By the time it returns its promise, `has` no longer knows them, and they are in the trash. A complete download
+   * stays where it is: it can be resumed like an unfinished one.
    */
   async remove(digests: readonly Digest[]): Promise<void> {
     for (const digest of digests) this.#downloaded.delete(digest);
@@ -180,7 +183,7 @@ export class BlobStore {
     return unwanted;
   }
 
-  /** Bytes of all blobs. */
+  /** The size of all blobs. */
   sizeBytes(): number {
     return readdirSync(this.#blobsPath).reduce((sum, hex) => sum + lstatSync(join(this.#blobsPath, hex)).size, 0);
   }

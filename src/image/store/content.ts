@@ -1,3 +1,4 @@
+/** Removes layers and blobs that nothing needs any more. */
 import type { Digest } from "../../base/ids.ts";
 import { UNFINISHED_PULL_MAX_AGE_MS } from "../../base/limits.ts";
 import { syncFileSystem } from "../../linux/sys/syncfs.ts";
@@ -12,18 +13,18 @@ interface Parts {
   database: ImageDatabase;
   blobs: BlobStore;
   layers: LayerStore;
-  /** Of the file system that all of it is on. */
+  /** An fd on the file system that holds all of it. */
   lockFd: number;
 }
 
-/** A store's layers and blobs: which of them something needs, an image or a change in the making, and the end of the others. */
+/** A store's layers and blobs: which of them an image or a pending change needs, and the removal of the others. */
 export class Content {
   readonly #index: ImageIndex;
   readonly #database: ImageDatabase;
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
   readonly #lockFd: number;
-  /** Of changes in the making. */
+  /** The leases of pending changes. */
   readonly leases = new Set<Staging>();
 
   constructor({ index, database, blobs, layers, lockFd }: Parts) {
@@ -38,7 +39,7 @@ export class Content {
     return new Set(this.#index.values().flatMap(({ layers }) => layers));
   }
 
-  /** Layers that no image has and no change in the making. */
+  /** The layers that no image and no pending change has. */
   freeLayers(): LayerRecord[] {
     const used = this.#usedLayers();
     const leases = [...this.leases];
@@ -46,7 +47,7 @@ export class Content {
     return [...this.#layers.records()].filter((layer) => !used.has(layer) && !isLeased(layer));
   }
 
-  /** Blobs of images, of layers that wait for one, and of changes in the making. */
+  /** The blobs of images, of layers that wait for an image, and of pending changes. */
   usedBlobs(): Set<Digest> {
     const usedLayers = this.#usedLayers();
     const used = new Set(this.#index.values().flatMap(blobsOf));
@@ -55,7 +56,7 @@ export class Content {
     return used;
   }
 
-  /** Nobody can take them up any more when this returns its promise. So with `removeLayers`. */
+  /** Removes blobs. By the time it returns its promise, nobody can use them any more. The same goes for `removeLayers`. */
   async removeBlobs(digests: readonly Digest[]): Promise<void> {
     const used = this.usedBlobs();
     const unused = digests.filter((digest) => !used.has(digest));
@@ -71,7 +72,7 @@ export class Content {
     await this.#layers.remove(layers);
   }
 
-  /** Of a load that was killed, or a pull that failed long ago. */
+  /** Removes what a killed load has left, or a pull that failed long ago. */
   async removeGarbage(): Promise<void> {
     const oldestMs = Date.now() - UNFINISHED_PULL_MAX_AGE_MS;
     await this.removeLayers(this.freeLayers().filter((layer) => this.#layers.addedAtMs(layer) < oldestMs));
@@ -79,13 +80,13 @@ export class Content {
     if (removed.length > 0) this.#database.deleteBlobPlaces(removed);
   }
 
-  /** Of an image that was removed while it was held. */
+  /** Removes the content of an image that was removed while it was held. */
   async removeUnneeded({ leasedLayers, leasedBlobs }: Staging): Promise<void> {
     await this.removeLayers(this.freeLayers().filter(({ key }) => leasedLayers.has(key)));
     await this.removeBlobs([...leasedBlobs]);
   }
 
-  /** Ends a lease. What was leased and belongs to nothing goes, unless it is to be kept for another try. */
+  /** Ends a lease. What was leased and belongs to nothing is removed, unless it is to be kept for another try. */
   async release(staging: Staging, failed: boolean, keepUnfinished: boolean): Promise<void> {
     this.leases.delete(staging);
     if (!failed) return await this.removeUnneeded(staging);
@@ -95,7 +96,7 @@ export class Content {
     await this.removeBlobs([...staging.leasedBlobs]);
   }
 
-  /** Makes layers without an image last; false if that fails, which must not hide why they have none. */
+  /** Makes layers without an image survive a restart. Returns false on failure, which must not hide why they have no image. */
   async #keepLayers(layers: readonly LayerRecord[]): Promise<boolean> {
     if (layers.length === 0) return true;
     try {

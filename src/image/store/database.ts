@@ -1,3 +1,4 @@
+/** The image store's database. */
 import { Database } from "bun:sqlite";
 import { chmodSync, renameSync, writeFileSync } from "node:fs";
 import { isDiskFull } from "../../base/disk-full.ts";
@@ -21,38 +22,38 @@ export interface RootAttributes {
 export interface LayerRecord {
   /** The diffId, or the chainId if the layer implies directories. */
   key: DiffId | ChainId;
-  /** Whether it implies directories: then it serves no other chain. */
+  /** True if it implies directories: then it serves no other chain. */
   implied: boolean;
-  /** Name in l/. */
+  /** The directory's name in l/. */
   directory: string;
   sizeBytes: number;
-  /** What it says of "/". */
+  /** The attributes of "/" in it, if it has any. */
   root?: RootAttributes;
-  /** Where its tar came from: how another image's manifest can name it without storing it twice. */
+  /** The blob from which it was unpacked: another image's manifest can name that without storing it twice. */
   blob: Pick<Descriptor, "mediaType" | "digest" | "size">;
 }
 
 export interface ImageRecord {
-  /** Digest of the config document. */
+  /** The digest of the config document. */
   id: Digest;
   manifestDigest: Digest;
   manifestSize: number;
   manifestMediaType: string;
-  /** When a container was last made or started from it, or it was loaded or pulled. */
+  /** When a container was last made or started from it, or when it was loaded or pulled. */
   lastUsedAtMs: number;
 }
 
-/** What one transaction does. References are full: "docker.io/library/hello:latest". */
+/** The changes of one transaction. References are full: "docker.io/library/hello:latest". */
 export interface Changes {
   addLayers?: readonly LayerRecord[];
   addImages?: readonly ImageRecord[];
-  /** Reference to image; one that means another image is moved. */
+  /** Images by reference; a reference that meant another image is moved. */
   setReferences?: ReadonlyMap<string, Digest>;
   deleteReferences?: readonly string[];
   deleteImages?: readonly Digest[];
-  /** Keys. */
+  /** The layers' keys. */
   deleteLayers?: readonly string[];
-  /** Of l/; counts up only. */
+  /** The next number in l/; it only counts up. */
   nextDirectory?: number;
 }
 
@@ -76,7 +77,7 @@ interface ImageRow {
   last_used_at_ms: number;
 }
 
-/** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
+/** The steps to each schema version, in order; `user_version` counts those applied. Append only. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE image (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,8 +112,8 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 /**
- * The image store's state: which images there are, their names and layers, and where their blobs have been seen. The truth
- * about all of these; index.json is written from it. A power cut loses nothing that was answered (synchronous=FULL).
+ * The image store's state: the images, their names and layers, and where their blobs have been seen. It is the truth about all of
+ * these; index.json is written from it. A power cut loses nothing that was answered (synchronous=FULL).
  */
 export class ImageDatabase implements Disposable {
   readonly #db: Database;
@@ -121,9 +122,9 @@ export class ImageDatabase implements Disposable {
   #copyTimer: NodeJS.Timeout | undefined;
 
   /**
-   * `makeRoom`: what can be done about a full disk; false: nothing. `isNew`: it may be made.
+   * `makeRoom` frees space on a full disk, or returns false. `isNew` allows making the database.
    * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it, "internal" with
-   *   DAMAGED if it cannot be read, or is not there and may not be made.
+   *   DAMAGED if it cannot be read, or does not exist and may not be made.
    */
   constructor(
     path: string,
@@ -135,7 +136,7 @@ export class ImageDatabase implements Disposable {
     this.#copyLater();
   }
 
-  /** For who loses it: see recover-database.ts. */
+  /** Copies the database later, for when it is lost: see recover-database.ts. */
   #copyLater(): void {
     this.#copyTimer ??= setTimeout(() => {
       this.#copyTimer = undefined;
@@ -148,14 +149,14 @@ export class ImageDatabase implements Disposable {
     }, COPIES_MS).unref();
   }
 
-  /** All that `write` does, or nothing. */
+  /** Writes all that `write` does, or nothing. */
   #write(write: () => void): void {
     writeWithRoom(this.#db, this.#db.transaction(write), this.#makeRoom);
     this.#copyLater();
-    checkpoint(this.#db); // changes are few, and what is in the log alone is lost with it
+    checkpoint(this.#db); // changes are few, and would be lost with the log
   }
 
-  /** In the order they came. */
+  /** The images in the order in which they came. */
   images(): ImageRecord[] {
     const rows = this.#db.query("SELECT * FROM image ORDER BY seq").all() as ImageRow[];
     return rows.map((row) => ({
@@ -188,7 +189,9 @@ export class ImageDatabase implements Disposable {
     return (this.#db.query("SELECT value FROM next_directory").get() as { value: number }).value;
   }
 
-  /** All or nothing. What is added must be on the disk by now. @throws LighterError ("kernel", "internal"). */
+  /**
+   * Applies all of the changes or none. What they add must be on the disk by now. @throws LighterError ("kernel", "internal").
+   */
   apply(changes: Changes): void {
     writePoint("change images");
     try {
@@ -222,7 +225,7 @@ export class ImageDatabase implements Disposable {
       `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms)
        VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET manifest_digest = excluded.manifest_digest,
-         manifest_size = excluded.manifest_size, manifest_media_type = excluded.manifest_media_type`, // one that was damaged
+         manifest_size = excluded.manifest_size, manifest_media_type = excluded.manifest_media_type`, // the row of a damaged image
     );
     for (const image of changes.addImages ?? [])
       addImage.run(image.id, image.manifestDigest, image.manifestSize, image.manifestMediaType, image.lastUsedAtMs);
@@ -238,13 +241,15 @@ export class ImageDatabase implements Disposable {
 
   setLastUsed(times: ReadonlyMap<Digest, number>): void {
     const update = this.#db.query("UPDATE image SET last_used_at_ms = ? WHERE id = ?");
-    // Not worth any of the room that is kept for a full disk.
+    // A last use is not worth the space that is kept for a full disk.
     this.#db.transaction(() => {
       for (const [id, ms] of times) update.run(ms, id);
     })();
   }
 
-  /** Remembers that a repository ("localhost:5000/team/app") has the blobs: others of its registry can mount them. */
+  /**
+   * Remembers that a repository ("localhost:5000/team/app") has these blobs: other repositories of its registry can mount them.
+   */
   addBlobPlaces(digests: readonly Digest[], repository: string): void {
     const insert = this.#db.query("INSERT OR IGNORE INTO blob_place (digest, repository) VALUES (?, ?)");
     this.#write(() => {
@@ -257,7 +262,7 @@ export class ImageDatabase implements Disposable {
     return (rows as { repository: string }[]).map(({ repository }) => repository);
   }
 
-  /** Of blobs that are gone. */
+  /** Forgets where removed blobs are. */
   deleteBlobPlaces(digests: readonly Digest[]): void {
     const remove = this.#db.query("DELETE FROM blob_place WHERE digest = ?");
     this.#write(() => {
@@ -271,7 +276,7 @@ export class ImageDatabase implements Disposable {
   }
 }
 
-/** The errno of an error about a database that is damaged or lost. */
+/** The errno of an error about a damaged or missing database. */
 export const DAMAGED = "SQLITE_CORRUPT";
 
 function openDatabase(path: string, makeRoom: () => boolean, isNew: boolean): Database {

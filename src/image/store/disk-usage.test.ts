@@ -14,7 +14,7 @@ const layer = (key: string, sizeBytes: number): LayerRecord => ({
 test("unique bytes, each shared layer once, and unused layers add up to all layers", () => {
   const [base, a, b, unused] = [layer("base", 100), layer("a", 10), layer("b", 1), layer("unused", 1000)];
   const images = [
-    { id: "A" as Digest, layers: [base, a, a] }, // twice in one image is once on the disk
+    { id: "A" as Digest, layers: [base, a, a] }, // an image has this layer twice, the disk once
     { id: "B" as Digest, layers: [base, b] },
   ];
   const usage = computeDiskUsage(images, [base, a, b, unused], 7);

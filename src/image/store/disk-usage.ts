@@ -1,21 +1,22 @@
+/** Computes how much disk space images take. */
 import type { Digest } from "../../base/ids.ts";
 import type { LayerRecord } from "./database.ts";
 import type { StoredImage } from "./staging.ts";
 
 export interface ImageUsage {
   id: Digest;
-  /** File bytes of its unpacked layers: those it has alone, and those that other images have too. */
+  /** The file bytes of its unpacked layers: of those that it alone has, and of those that other images have too. */
   uniqueBytes: number;
   sharedBytes: number;
 }
 
 export interface DiskUsage {
   images: ImageUsage[];
-  /** Of all unpacked layers, each once. */
+  /** The bytes of all unpacked layers, each counted once. */
   layersBytes: number;
-  /** Of these, layers that no image has: a failed pull left them. */
+  /** The part of these in layers that no image has: a failed pull left them. */
   unusedLayersBytes: number;
-  /** Of the compressed layers and the documents. */
+  /** The bytes of compressed layers and documents. */
   blobsBytes: number;
 }
 
@@ -25,14 +26,16 @@ function sumOf(layers: Iterable<LayerRecord>): number {
   return sum;
 }
 
-/** Pure. The unique bytes of all images, each shared layer once, and the unused ones make up `layersBytes`. */
+/**
+ * Computes the usage. Pure. The unique bytes of all images, each shared layer once, and the unused ones add up to `layersBytes`.
+ */
 export function computeDiskUsage(
   images: readonly Pick<StoredImage, "id" | "layers">[],
   layers: readonly LayerRecord[],
   blobsBytes: number,
 ): DiskUsage {
   const imageCounts = new Map<LayerRecord, number>();
-  // A layer that an image has twice is there once.
+  // A layer that an image has twice counts once.
   const layersOf = new Map(images.map((image) => [image.id, new Set(image.layers)]));
   for (const own of layersOf.values())
     for (const layer of own) imageCounts.set(layer, (imageCounts.get(layer) ?? 0) + 1);

@@ -1,3 +1,4 @@
+/** Writes files so that they survive a power cut. */
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeFailure } from "./write-failure.ts";
@@ -13,8 +14,8 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Replaces the file as a whole: temp file beside it, fsync, rename, fsync of the folder. One writer at a time.
- * On an error the old content is in place and the temp file is gone.
+ * Replaces a file as a whole: temp file beside it, fsync, rename, fsync of the folder. One writer at a time. On an error the old
+ * content is in place and the temp file is gone.
  */
 export async function writeFileDurably(path: string, content: string | Uint8Array): Promise<void> {
   const tempPath = `${path}.tmp`;

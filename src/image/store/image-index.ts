@@ -1,3 +1,4 @@
+/** Finds images by name and id. */
 import { LighterError } from "../../base/errors.ts";
 import type { Digest } from "../../base/ids.ts";
 import {
@@ -9,10 +10,10 @@ import {
 } from "../../spec/image-reference.ts";
 import type { StoredImage } from "./staging.ts";
 
-/** The images of a store by their ids and names, in memory. An image's own set of names follows. */
+/** The images of a store by their ids and names, in memory. Each image's own set of names is kept in step. */
 export class ImageIndex {
   readonly #images = new Map<Digest, StoredImage>();
-  /** Full reference to image. */
+  /** Images by full reference. */
   readonly #references = new Map<string, StoredImage>();
 
   values(): StoredImage[] {
@@ -47,7 +48,7 @@ export class ImageIndex {
   }
 
   /**
-   * By name (tag "latest" if none), by id, or by the beginning of an id, as Docker looks images up: names win.
+   * Finds an image by name (tag "latest" if none), by id, or by the beginning of an id, as Docker does: names win.
    * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
    */
   find(nameOrId: string): { image: StoredImage; byId: boolean } {

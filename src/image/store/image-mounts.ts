@@ -1,9 +1,10 @@
+/** Plans the overlay mount of a container's root. */
 import { LighterError } from "../../base/errors.ts";
 import { MOUNT_DATA_MAX_BYTES } from "../../base/limits.ts";
 import type { OciMount } from "../../spec/oci-runtime.ts";
 import { planOverlayOptions } from "./overlay-options.ts";
 
-/** Of one container. `upperPath` and `workPath` must exist, on one file system. */
+/** The writable layer of one container. `upperPath` and `workPath` must exist, on one file system. */
 export interface WritableLayer {
   upperPath: string;
   workPath: string;
@@ -12,8 +13,8 @@ export interface WritableLayer {
 }
 
 /**
- * One overlay mount, whose options go to mount(2) as one string. `lowerDirs`: the image's, topmost first.
- * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
+ * Plans one overlay mount, whose options go to mount(2) as one string. `lowerDirs` are the image's layers, topmost first.
+ * @throws LighterError ("not-supported") if the options exceed the page that mount(2) takes.
  */
 export function planImageMounts(
   image: string,

@@ -1,13 +1,14 @@
+/** Remembers when images were last used. */
 import type { Digest } from "../../base/ids.ts";
 import type { ImageDatabase } from "./database.ts";
 
-/** Last uses are written down together, so late: starting containers must not wait for a disk. */
+/** How long a use waits to be written: many are written together, and starting a container must not wait for a disk. */
 const DELAY_MS = 10_000;
 
 /** When images were last used. */
 export class LastUses {
   readonly #database: ImageDatabase;
-  /** Not written down so far. */
+  /** Uses that are not written yet. */
   readonly #pending = new Map<Digest, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -15,7 +16,7 @@ export class LastUses {
     this.#database = database;
   }
 
-  /** Costs nothing now: it is written down a little later. */
+  /** Notes a use. It is written a little later. */
   note(id: Digest, atMs: number): void {
     this.#pending.set(id, atMs);
     if (this.#timer !== undefined) return;
@@ -30,6 +31,6 @@ export class LastUses {
     try {
       this.#database.setLastUsed(this.#pending);
       this.#pending.clear();
-    } catch {} // a full disk: with the next use
+    } catch {} // a full disk: the next use writes it
   }
 }

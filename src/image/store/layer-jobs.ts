@@ -1,6 +1,6 @@
 /**
- * Getting layers: each is fetched and unpacked once, however many loads and pulls want it at the same time, and the
- * layers of an image come side by side.
+ * Gets layers. Each is fetched and unpacked once, however many loads and pulls want it at the same time, and the layers of an
+ * image come side by side.
  */
 import { availableParallelism } from "node:os";
 import { LighterError, messageOf } from "../../base/errors.ts";
@@ -28,24 +28,27 @@ import type { LayerStore } from "./layers.ts";
 
 /** Docker downloads three layers at a time. */
 const MAX_WORKERS = Math.max(3, availableParallelism());
-/** Those that wait for clients, most of them: one that never sends holds one. */
+/** How many workers mostly wait for clients: a client that never sends holds one. */
 const MAX_READERS = 16;
 
 export interface LayerRequest {
   diffId: DiffId;
   chainId: ChainId;
   blob: LayerRecord["blob"];
-  /** Its tree is unpacked already, and for the first taker to move. */
+  /** A tree that is unpacked already; the first taker may move it. */
   unpacked?: IngestedFile["unpacked"];
-  /** Where to get the blob if the store does not have it: asked when its turn has come, and again if that is refused. */
+  /**
+   * Says where to get the blob if the store does not have it. Called when the job's turn has come, and again if that source is
+   * refused.
+   */
   describe?: (rejected?: BlobSource) => Promise<BlobSource>;
   events?: LayerEvents;
 }
 
-/** `onExists` alone, for a layer that is there already, or the others in this order. */
+/** Called for a layer: `onExists` alone if it exists already, or the others in this order. */
 export interface LayerEvents {
   onExists?(): void;
-  /** Its turn will come. */
+  /** The layer waits for its turn. */
   onWaiting?(): void;
   onProgress?(progress: LayerProgress): void;
   onDone?(): void;
@@ -53,11 +56,11 @@ export interface LayerEvents {
 
 class Job {
   readonly request: LayerRequest;
-  /** Of the load or pull that began it, and whose registry client it uses. */
+  /** The signal of the load or pull that began the job, and whose registry client it uses. */
   readonly origin: AbortSignal;
   readonly listeners = new Set<LayerEvents>();
   readonly aborter = new AbortController();
-  /** The worker is done, well or not: the blob and the diffId are free for others. Never rejects. */
+  /** Resolves when the worker is done, well or not: then others may use the blob and the diffId. Never rejects. */
   worked: Promise<unknown> = Promise.resolve();
   result!: Promise<LayerRecord>;
   takerCount = 0;
@@ -68,17 +71,17 @@ class Job {
     this.origin = origin;
   }
 
-  /** Its result is what is asked for. */
+  /** Whether the job's result is what is asked for. */
   isFor({ chainId, blob }: LayerRequest): boolean {
     return this.request.chainId === chainId && this.request.blob.digest === blob.digest && !this.aborter.signal.aborted;
   }
 
-  /** Its worker is at the same blob, or the same tar; one that is being given up, too, until it has ended. */
+  /** Whether its worker handles the same blob or the same tar. Also true for one that is being given up, until it has ended. */
   isWorkingFor({ diffId, blob }: LayerRequest): boolean {
     return this.isWorking && (this.request.diffId === diffId || this.request.blob.digest === blob.digest);
   }
 
-  /** Until it is done or `signal` says that this taker no longer wants it. With its last taker the job ends. */
+  /** Waits until it is done or `signal` says that this taker no longer wants it. The job ends with its last taker. */
   async take(events: LayerEvents | undefined, signal: AbortSignal): Promise<LayerRecord> {
     this.takerCount++;
     if (events !== undefined) this.listeners.add(events);
@@ -107,11 +110,11 @@ export class LayerJobs implements AsyncDisposable {
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
   readonly #workers: LayerWorkers;
-  /** Those that wait for a client to send: others do not wait for them. */
+  /** Workers that wait for a client to send: jobs that need none do not wait for these. */
   readonly #readers: LayerWorkers;
   readonly #jobs = new Set<Job>();
 
-  /** `heldFd`: open in every worker. */
+  /** `heldFd` is open in every worker. */
   constructor(blobs: BlobStore, layers: LayerStore, heldFd: number) {
     this.#blobs = blobs;
     this.#layers = layers;
@@ -119,23 +122,23 @@ export class LayerJobs implements AsyncDisposable {
     this.#readers = new LayerWorkers(MAX_READERS, heldFd);
   }
 
-  /** Layers at a time, over all loads and pulls; undefined: as suits the machine. */
+  /** How many layers are handled at a time, over all loads and pulls; undefined suits the machine. */
   set maxAtOnce(count: number | undefined) {
     this.#workers.maxCount = count ?? MAX_WORKERS;
   }
 
-  /** Nothing has to be fetched or unpacked. */
+  /** Whether nothing has to be fetched or unpacked for the layer. */
   has({ diffId, chainId, blob }: LayerRequest): boolean {
     return this.#layers.get(diffId, chainId) !== undefined && this.#blobs.has(blob.digest);
   }
 
-  /** Layers will be asked for soon. */
+  /** Prepares for layers that will be asked for soon. */
   warm(): void {
     this.#workers.warm();
   }
 
   /**
-   * All layers of an image, lowest first. The caller holds a lease on their keys and blobs. If one fails the others are
+   * Gets all layers of an image, lowest first. The caller holds a lease on their keys and blobs. If one fails the others are
    * given up, and none is running any more when this throws.
    * @throws LighterError naming the layer; `signal`'s reason.
    */
@@ -150,7 +153,7 @@ export class LayerJobs implements AsyncDisposable {
       for (const request of requests) {
         const record = this.#get(request, records.slice(), aborter.signal);
         record.catch((error: unknown) => {
-          failure ??= { error }; // the first: the others are only its consequence
+          failure ??= { error }; // the first failure: the others are only its consequences
           aborter.abort(error);
         });
         records.push(record);
@@ -182,15 +185,15 @@ export class LayerJobs implements AsyncDisposable {
           if (!(error instanceof Abandoned)) throw error;
         }
       } else {
-        // Its layer, or at least its blob, may serve us. Its worker's end does not depend on layers below: so no two
-        // images can wait for each other here.
+        // Another job's layer, or at least its blob, may serve this one. Its worker's end does not depend on layers below: so no
+        // two images can wait for each other here.
         events?.onWaiting?.();
         await until(akin.worked, signal);
       }
     }
   }
 
-  /** @throws LighterError; what `source` throws. */
+  /** Takes an archive apart. @throws LighterError; what `source` throws. */
   takeArchive(
     source: Input | { path: string },
     job: Omit<ArchiveJob, "kind" | "path" | "form">,
@@ -201,7 +204,7 @@ export class LayerJobs implements AsyncDisposable {
       : this.#readers.runWith<"archive">(source, { kind: "archive", ...job, ...formOf(source) }, { onEntry });
   }
 
-  /** @throws as `takeArchive`. */
+  /** Makes a layer. @throws as `takeArchive`. */
   make(source: Input | TreeChanges, ingestPath: string): Promise<TakenFile> {
     if ("upperPath" in source) {
       const job: MakeJob = { kind: "make", ingestPath, source: { kind: "changes", ...source } };
@@ -214,7 +217,7 @@ export class LayerJobs implements AsyncDisposable {
     });
   }
 
-  /** @throws LighterError naming the layer; `signal`'s reason. */
+  /** Compresses a layer. @throws LighterError naming the layer; `signal`'s reason. */
   async compress(
     job: Omit<CompressJob, "kind">,
     onProgress: (unpackedBytes: number) => void,
@@ -237,7 +240,7 @@ export class LayerJobs implements AsyncDisposable {
     const job = new Job(request, origin);
     this.#jobs.add(job);
     job.result = this.#run(job, below).finally(() => this.#jobs.delete(job));
-    job.result.catch(() => {}); // the takers hear of it
+    job.result.catch(() => {}); // the takers get the error
     return job;
   }
 
@@ -247,7 +250,7 @@ export class LayerJobs implements AsyncDisposable {
       const work = this.#work(job).finally(() => {
         job.isWorking = false;
       });
-      job.worked = work.catch(() => {}); // who waits for this wants to know when it is over
+      job.worked = work.catch(() => {}); // somebody who waits for this wants to know when it is over
       const done = await work;
       const record = "record" in done ? done.record : await this.#inherit(job, done, below);
       for (const events of job.listeners) events.onDone?.();
@@ -259,7 +262,7 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
-  /** Downloads and unpacks, as far as is needed. A layer that implies directories is left to `#inherit`. */
+  /** Downloads and unpacks, as far as is needed. A layer that implies directories is completed by `#inherit`. */
   async #work({ request, listeners, aborter }: Job): Promise<{ record: LayerRecord } | UnpackedLayer> {
     const { diffId, chainId, blob } = request;
     const known = this.#layers.get(diffId, chainId);
@@ -293,7 +296,7 @@ export class LayerJobs implements AsyncDisposable {
         if (!(error instanceof LighterError)) throw error;
         if (error.code === "invalid") {
           await this.#blobs.removePartial(blob.digest);
-          if (isResumed) continue; // what an earlier attempt has left may be what is wrong: a power cut, say
+          if (isResumed) continue; // the leftovers of an earlier attempt may be what is wrong, for instance after a power cut
         }
         // A token may have run out while the layer waited for its turn.
         if (error.code !== "unauthorized" || rejected !== undefined || describedLast === undefined) throw error;
@@ -302,7 +305,7 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
-  /** Undefined: there is nothing, or another layer of the same tar has it. */
+  /** Takes a tree that is unpacked already. Undefined if there is none, or another layer of the same tar has it. */
   #takeUnpacked({ unpacked }: LayerRequest): UnpackedLayer | undefined {
     const directory = unpacked && this.#layers.moveIn(unpacked.directoryPath);
     return directory === undefined ? undefined : { directory, totals: unpacked!.totals };
@@ -351,7 +354,7 @@ export class LayerJobs implements AsyncDisposable {
     }
   }
 
-  /** Ends what is under way. */
+  /** Ends all work. */
   async [Symbol.asyncDispose](): Promise<void> {
     const jobs = [...this.#jobs];
     for (const job of jobs) job.aborter.abort(new LighterError("unavailable", "the image store is being closed"));
@@ -365,7 +368,7 @@ async function describe(request: LayerRequest, rejected: BlobSource | undefined)
   return request.describe(rejected);
 }
 
-/** What a container has changed: its upper directory, and whether "/" itself is part of it. */
+/** The changes of a container: its upper directory, and whether "/" itself is included. */
 export interface TreeChanges {
   upperPath: string;
   includeRoot: boolean;
@@ -376,7 +379,7 @@ interface UnpackedLayer {
   totals: LayerTotals;
 }
 
-/** Who began a job has given up before its end, and that may be why it failed: who shares it does it again. */
+/** Thrown when whoever began a job has given up, which may be why the job failed: others who share it do it again. */
 class Abandoned extends Error {}
 
 async function until(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {

@@ -4,11 +4,12 @@
  *   l/0           empty: the lower directory of an image without layers
  *   l/NAME        a layer's tree; NAME counts up in base 36, is short (mount(2) takes one page of options) and not reused
  *
- * The database says which directory holds which layer; one that it does not name is unfinished and goes at the next open.
+ * The database says which directory holds which layer. A directory that it does not name is unfinished and is removed at the next
+ * open.
  *
- * A layer's tree depends on its tar alone, so its key is the diffId and images share it whatever is below. One exception:
- * a tar may hold "etc/x" without "etc/", and then the mode and owner of /etc come from the layers below. Overlayfs takes
- * them from the topmost layer, so they are copied up after unpacking, and the key is the chainId.
+ * A layer's tree depends on its tar alone, so its key is the diffId and images share it whatever is below. One exception: a tar
+ * may hold "etc/x" without "etc/", and then the mode and owner of /etc come from the layers below. Overlayfs takes them from the
+ * topmost layer, so they are copied up after unpacking, and the key is the chainId.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +20,7 @@ import type { LayerTotals } from "../tar/unpack.ts";
 import { digestOf } from "./blobs.ts";
 import type { ImageDatabase, LayerRecord } from "./database.ts";
 
-/** Source: image-spec config.md#layer-chainid. */
+/** The chainId of each layer. Source: image-spec config.md#layer-chainid. */
 export function chainIdsOf(diffIds: readonly DiffId[]): ChainId[] {
   const chainIds: ChainId[] = [];
   for (const diffId of diffIds) {
@@ -32,17 +33,17 @@ export function chainIdsOf(diffIds: readonly DiffId[]): ChainId[] {
 const EMPTY_DIRECTORY = "0";
 
 export class LayerStore {
-  /** Above the directories of all layers. */
+  /** The path above the directories of all layers. */
   readonly path: string;
   readonly #trash: Trash;
   readonly #records = new Map<string, LayerRecord>();
   /** Keys of records that the database does not have yet. */
   readonly #uncommitted = new Set<string>();
-  /** When the others were committed. */
+  /** When each of these was added. */
   readonly #addedAtMs = new Map<string, number>();
   #nextDirectory: number;
 
-  /** Nobody else uses `rootPath`. Removes unfinished layers. */
+  /** Opens the layers and removes unfinished ones. Nobody else uses `rootPath`. */
   static async open(rootPath: string, database: ImageDatabase, trash: Trash): Promise<LayerStore> {
     const store = new LayerStore(join(rootPath, "l"), database.nextDirectory(), trash);
     mkdirSync(store.path, { recursive: true, mode: 0o700 });
@@ -103,12 +104,12 @@ export class LayerStore {
 
   // --- New layers ---
 
-  /** A name in l/ that nothing has had, for a worker to make. */
+  /** A name in l/ that has never been used, for a worker to make. */
   newDirectory(): string {
     return (this.#nextDirectory++).toString(36);
   }
 
-  /** Gives a tree that was unpacked elsewhere on this file system its place. Undefined if it is not there (any more). */
+  /** Moves a tree that was unpacked elsewhere on this file system to its place. Undefined if it does not exist (any more). */
   moveIn(path: string): string | undefined {
     const name = this.newDirectory();
     try {
@@ -120,7 +121,7 @@ export class LayerStore {
     }
   }
 
-  /** The directory is unpacked. The record counts from now on in this process; on the disk once it is committed. */
+  /** Adds a record for an unpacked directory. It counts from now on in this process, and lasts once it is committed. */
   add(
     chainId: ChainId,
     diffId: DiffId,
@@ -145,8 +146,8 @@ export class LayerStore {
   // --- Removing ---
 
   /**
-   * The layers are forgotten when this returns its promise, and their trees in the trash. The database must have forgotten
-   * them before: a record of a tree that is not there would be believed.
+   * Removes layers. By the time it returns its promise they are forgotten, and their trees are in the trash. The database must
+   * have forgotten them first: it would believe a record of a missing tree.
    */
   async remove(records: readonly LayerRecord[]): Promise<void> {
     for (const { key } of records) {
@@ -157,7 +158,7 @@ export class LayerStore {
     await Promise.all(records.map(({ directory }) => this.#removeDirectory(directory)));
   }
 
-  /** What a worker that failed has left. */
+  /** Removes what a failed worker has left. */
   async removeFailed(directory: string): Promise<void> {
     await this.#removeDirectory(directory);
   }

@@ -1,4 +1,4 @@
-/** `oci-layout` and `index.json`: what makes the image store an OCI image layout that other tools can read. */
+/** Writes `oci-layout` and `index.json`, which make the image store an OCI image layout that other tools can read. */
 
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import type { StoredImage } from "./staging.ts";
 
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
 
-/** One descriptor for each tag, with the full reference in its annotation; one without for an image that has no tag. */
+/** One descriptor for each tag, with the full reference in its annotation; an image without a tag gets one as well. */
 function formatIndex(images: Iterable<StoredImage>): string {
   const manifests: Descriptor[] = [];
   for (const image of images) {
@@ -41,7 +41,7 @@ export async function writeLayoutFiles(rootPath: string, images: Iterable<Stored
   await writeFileDurably(indexPath, text);
 }
 
-/** Temp files of a process that was killed; the files they were to replace are whole. */
+/** Removes temp files of a process that was killed; the files that they were to replace are whole. */
 export function removeTemporaryLayoutFiles(rootPath: string): void {
   for (const name of ["oci-layout", "index.json"]) rmSync(join(rootPath, `${name}.tmp`), { force: true });
 }

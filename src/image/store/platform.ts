@@ -1,7 +1,7 @@
-/** Which of the images there are serves a platform, as containerd matches them. Source: the doc of github.com/containerd/platforms. */
+/** Chooses the image that serves a platform best, as containerd does. Source: the doc of github.com/containerd/platforms. */
 import type { Descriptor, Platform } from "../../spec/oci-image.ts";
 
-/** The variant that is meant where none is named. */
+/** The variant that is meant if none is named. */
 const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", amd64: "v1", arm: "v7" };
 
 function variantOf({ architecture, variant }: Platform): string {
@@ -10,8 +10,8 @@ function variantOf({ architecture, variant }: Platform): string {
 }
 
 /**
- * How well an image for `offered` serves where `wanted` runs: 0 is best, undefined not at all. A machine runs what is
- * for an older variant of it, and 64-bit ARM what is for 32-bit.
+ * How well an image for `offered` serves where `wanted` runs: 0 is best, undefined not at all. A machine also runs what is for an
+ * older variant of it, and 64-bit ARM what is for 32-bit.
  */
 export function rankPlatform(wanted: Platform, offered: Platform): number | undefined {
   if (wanted.os !== offered.os) return undefined;
@@ -30,12 +30,12 @@ export function rankPlatform(wanted: Platform, offered: Platform): number | unde
   return undefined;
 }
 
-/** BuildKit lists provenance beside the image as a manifest for the platform "unknown/unknown". */
+/** Whether a manifest is an attestation: BuildKit lists provenance beside the image, for the platform "unknown/unknown". */
 export function isAttestation(descriptor: Descriptor): boolean {
   return descriptor.platform?.os === "unknown" || descriptor.annotations?.["vnd.docker.reference.type"] !== undefined;
 }
 
-/** The manifest of an index that serves the platform best: of equals the first, and one that names no platform last. */
+/** The index's manifest that serves the platform best. Of equals it is the first; one that names no platform comes last. */
 export function choosePlatform(manifests: readonly Descriptor[], wanted: Platform): Descriptor | undefined {
   let best: { descriptor: Descriptor; rank: number } | undefined;
   for (const descriptor of manifests) {

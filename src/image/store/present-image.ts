@@ -1,4 +1,4 @@
-/** An image as others see it. */
+/** Shows an image as the API's callers see it. */
 
 import type { ChainId, Digest } from "../../base/ids.ts";
 import { familiarReference, parseReference } from "../../spec/image-reference.ts";
@@ -7,15 +7,15 @@ import { chainIdsOf } from "./layers.ts";
 import type { StoredImage } from "./staging.ts";
 
 export interface Image {
-  /** Digest of the config document. */
+  /** The digest of the config document. */
   id: Digest;
   manifestDigest: Digest;
   manifestSize: number;
   manifest: ImageManifest;
   document: ImageDocument;
-  /** One for each layer, lowest first. */
+  /** The chainIds of the layers, lowest first. */
   chainIds: ChainId[];
-  /** Unpacked file bytes of all layers. */
+  /** The size of the files in all layers, unpacked. */
   sizeBytes: number;
   /** Familiar names with tag, "hello:latest", sorted. */
   repoTags: string[];

@@ -10,7 +10,7 @@ test("where the copy cannot be taken, the damaged database stays where it is", (
     const path = join(root, "images.db");
     writeFileSync(path, "no database at all, of more bytes than the header of one has".repeat(10));
     const damaged = readFileSync(path);
-    mkdirSync(`${path}.copy`); // nothing that can be copied as a file
+    mkdirSync(`${path}.copy`); // a directory, which cannot be copied as a file
     expect(() => openOrRecover(root, { recover: true } as never)).toThrow();
     expect(readFileSync(path)).toEqual(damaged);
     expect(readdirSync(root).filter((name) => name.includes("damaged"))).toEqual([]);

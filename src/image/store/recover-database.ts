@@ -1,4 +1,4 @@
-/** The image database, or its copy if it is lost or damaged and somebody says that this will do. */
+/** Opens the image database, or its copy if it is lost or damaged and the caller accepts that. */
 import { copyFileSync, existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
@@ -7,8 +7,8 @@ import { formatNow } from "../../base/time.ts";
 import { DAMAGED, ImageDatabase } from "./database.ts";
 
 /**
- * A database that was lost is not made anew where there are images: all of them would be garbage to it, those of running containers
- * among them.
+ * Opens the database. One that was lost is not made anew if there are images: it would take all of them for garbage, those of
+ * running containers included.
  * @throws LighterError like `ImageDatabase`
  */
 export function openOrRecover(
@@ -22,7 +22,7 @@ export function openOrRecover(
   } catch (error) {
     if (!recover || errnoOf(error) !== DAMAGED || !existsSync(`${path}.copy`)) throw error;
     const [recovered, aside] = [`${path}.recovered`, `${path}.damaged-${formatNow()}`];
-    copyFileSync(`${path}.copy`, recovered); // all of it, before anything is moved
+    copyFileSync(`${path}.copy`, recovered); // the whole copy first, before anything is moved
     for (const suffix of ["", "-wal"]) if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
     renameSync(recovered, path);
     log.warn(`"${path}" is its copy from now on: what was there is "${aside}"`);

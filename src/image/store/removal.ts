@@ -1,4 +1,4 @@
-/** What Docker's `rmi` does and refuses, in its words. Pure. */
+/** Decides what Docker's `rmi` removes and refuses, in its words. Pure. */
 
 import { LighterError } from "../../base/errors.ts";
 import { type Digest, shortId } from "../../base/ids.ts";
@@ -10,7 +10,7 @@ import {
   type Reference,
 } from "../../spec/image-reference.ts";
 
-/** A container, as far as deleting images is concerned. */
+/** A container that uses an image. */
 export interface ImageUser {
   containerId: string;
   imageId: string;
@@ -24,7 +24,7 @@ interface NamedImage {
 }
 
 export interface RemovalPlan {
-  /** Full references to take away. */
+  /** Full references to remove. */
   names: string[];
   deletesImage: boolean;
 }
@@ -33,7 +33,7 @@ function conflict(message: string): LighterError {
   return new LighterError("conflict", `conflict: ${message}`);
 }
 
-/** At most one tag, and nothing outside its repository: then the image goes with it. */
+/** Whether an image has at most one tag, and nothing outside of its repository: then it goes with its name. */
 function hasOneReference(image: NamedImage): boolean {
   const references = [...image.references].map(parseReference);
   const tags = references.filter((reference) => reference.digest === undefined);
@@ -57,7 +57,7 @@ export function planRemovalByName(
   return { names: [...image.references], deletesImage: user === undefined };
 }
 
-/** The name, and with a repository's last tag the digests that the image has there. */
+/** The names to remove: this one and, with a repository's last tag, the digests that the image has there. */
 function withLastDigests(image: NamedImage, name: string, reference: Reference): string[] {
   if (!image.references.has(name)) return [];
   const inRepository = [...image.references].map(parseReference).filter((other) => isSameRepository(other, reference));

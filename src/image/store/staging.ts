@@ -1,6 +1,6 @@
 /**
- * A change of the image store in the making: what it takes up or brings is leased to it, so that neither `rmi` of another
- * image nor the collection of garbage takes it away before the change is written down.
+ * A pending change of the image store. What it uses or adds is leased to it, so that neither `rmi` of another image nor garbage
+ * collection removes it before the change is written.
  */
 
 import type { ChainId, Digest } from "../../base/ids.ts";
@@ -14,7 +14,7 @@ import type { LayerRecord } from "./database.ts";
 import type { LayerJobs, LayerRequest, TreeChanges } from "./layer-jobs.ts";
 
 export interface StoredImage {
-  /** Digest of the config document. */
+  /** The digest of the config document. */
   id: Digest;
   manifestDigest: Digest;
   manifestSize: number;
@@ -27,13 +27,13 @@ export interface StoredImage {
   lastUsedAtMs: number;
 }
 
-/** An image to be stored: documents and layers are in place, nothing names them yet. */
+/** An image that is about to be stored: its documents and layers are in place, and nothing names them yet. */
 export interface StagedImage {
   image: StoredImage;
   names: Reference[];
 }
 
-/** Every digest of a blob that the image needs. */
+/** The digests of all blobs that the image needs. */
 export function blobsOf(image: StoredImage): Digest[] {
   return [image.manifestDigest, image.id, ...image.manifest.layers.map((layer) => layer.digest)];
 }
@@ -62,7 +62,7 @@ export class Staging {
     this.#over.resolve();
   }
 
-  /** For unfinished files; gone when the change is over. */
+  /** A directory for unfinished files; it is removed when the change is over. */
   get ingestPath(): string {
     return this.#ingestPath;
   }
@@ -76,23 +76,23 @@ export class Staging {
     this.leasedLayers.add(diffId).add(chainId);
   }
 
-  /** Whether `getLayers` would have nothing to do for it. */
+  /** Whether the store has the layer, so that `getLayers` has nothing to do for it. */
   hasLayer(request: LayerRequest): boolean {
     return this.#jobs.has(request);
   }
 
-  /** Layers will be asked for soon. */
+  /** Prepares for layers that will be asked for soon. */
   warm(): void {
     this.#jobs.warm();
   }
 
-  /** Stores a document that is verified. */
+  /** Stores a verified document. */
   async putDocument(bytes: Uint8Array, digest: Digest): Promise<void> {
     this.leasedBlobs.add(digest);
     if (!this.#blobs.has(digest)) await this.#blobs.put(this.#ingestPath, bytes, digest);
   }
 
-  /** Takes an archive to pieces, into `ingestPath`. `known`: layers that it need not bring, by blob's digest and diffId. */
+  /** Takes an archive apart, into `ingestPath`. `known` are layers that are not needed, by blob's digest and diffId. */
   async takeArchive(
     source: Input | { path: string },
     known: ReadonlyMap<string, LayerRecord>,
@@ -109,12 +109,12 @@ export class Staging {
     return files;
   }
 
-  /** A new layer, in `ingestPath`. */
+  /** Makes a new layer in `ingestPath`. */
   async makeLayer(source: Input | TreeChanges): Promise<IngestedFile> {
     return ingested(await this.#jobs.make(source, this.#ingestPath), this.#ingestPath);
   }
 
-  /** All layers of one image, lowest first. @throws LighterError naming the layer; `signal`'s reason. */
+  /** Gets all layers of one image, lowest first. @throws LighterError naming the layer; `signal`'s reason. */
   getLayers(requests: readonly LayerRequest[], signal?: AbortSignal): Promise<LayerRecord[]> {
     for (const request of requests) {
       this.leasedBlobs.add(request.blob.digest);

@@ -1,17 +1,17 @@
 /**
- * The image store, one directory:
+ * The image store, which is one directory:
  *
- *   images.db                        which images, names and layers there are (database.ts): the truth
+ *   images.db                        the images, their names and layers (database.ts): the truth
  *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool; index.json is written after each change
  *   l/                               the unpacked layers (layers.ts)
- *   ingest/                          unfinished files; downloads among them survive, the rest goes when the store is opened
- *   .removed/                        what nobody needs any more, until it is deleted (files/trash.ts)
+ *   ingest/                          unfinished files; downloads among them are kept, the rest is removed when the store is opened
+ *   .removed/                        directories that wait to be deleted (files/trash.ts)
  *   lock                             flock(2): one process at a time
  *   worker-lock                      flock(2): held by the process and its layer workers, until the last has ended
  *
- * Every change puts content in place first, then syncs the file system, then names it in one transaction. What the
- * database does not name is garbage and goes when the store is opened. While a change is in the making its content is
- * leased to it (staging.ts).
+ * Every change first puts content in place, then syncs the file system, then names the content in one transaction. What the
+ * database does not name is garbage and is removed when the store is opened. While a change is pending, its content is leased to
+ * it (staging.ts).
  */
 
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
@@ -64,15 +64,15 @@ import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.
 export interface ImageLayers {
   /** Host directories for overlay's lowerdir, topmost first; never empty. */
   lowerDirs: string[];
-  /** What "/" of the image is: whoever makes the upper directory gives it these, for it covers those of the layers. */
+  /** The attributes of the image's "/": an upper directory needs them, since it covers that of the layers. */
   root: RootAttributes;
 }
 
 export interface LoadedImage {
   id: Digest;
-  /** Familiar names the archive gave it, "busybox:1": Docker prints "Loaded image: NAME", or the ID if there is none. */
+  /** Familiar names from the archive, "busybox:1": Docker prints "Loaded image: NAME", or the ID if there is none. */
   names: string[];
-  /** Names that were another image's before. */
+  /** Names that belonged to another image before. */
   replaced: { name: string; id: Digest }[];
 }
 
@@ -80,11 +80,11 @@ export type RemoveRecord = { Untagged: string } | { Deleted: string };
 
 interface OpenOptions {
   platform?: Platform;
-  /** Who deletes. What is to be deleted waits for `trash.begin()`. Without: the store has its own, and begins. */
+  /** The workers that delete; deleting waits for `trash.begin()`. Without them the store has its own, and begins at once. */
   workers?: FileWorkers;
-  /** What can be done about a full disk; false: nothing. */
+  /** Frees space on a full disk, or returns false. */
   makeRoom?: () => boolean;
-  /** Goes on with the copy of a database that is lost or damaged. */
+  /** True to go on with the copy of a lost or damaged database. */
   recover?: boolean;
 }
 
@@ -97,7 +97,7 @@ interface StoreParts {
   layers: LayerStore;
   platform: Platform;
   trash: Trash;
-  /** The store's own. */
+  /** The store's own workers, if it has any. */
   ownWorkers: FileWorkers | undefined;
 }
 
@@ -108,11 +108,11 @@ interface StoreParts {
  *   reference  a name: "docker.io/library/busybox:1", in lists "busybox:1". It means one image, until another gets it.
  *   layer      a directory of unpacked files, shared by all images that have it.
  *   blob       a compressed layer, manifest or config, by its digest.
- *   lease      what a change in the making (`Staging`) holds, so that no removal takes it away.
+ *   lease      what a pending change (`Staging`) holds, so that no removal takes it away.
  *
  * Life of an image: staged (its content is leased) → named by one transaction → used by containers, which this store does not
- * know and is told of (`ImageUser`) → its last name and user gone → its row goes, then what no other image needs: layers and blobs
- * into the trash.
+ * know and is told of (`ImageUser`) → its last name and user gone → its row goes, then what no other image needs: layers and
+ * blobs go into the trash.
  *
  *   await using store = await ImageStore.open("/var/lib/lighter/image");
  *   const [image] = await store.load({ path: "/tmp/busybox" });
@@ -137,7 +137,7 @@ export class ImageStore implements AsyncDisposable {
   readonly #content: Content;
   readonly #lastUses: LastUses;
   #lastChange: Promise<unknown> = Promise.resolve();
-  /** Images that the database names and that could not be read, each with its reason. */
+  /** Images that the database names and that could not be read, each with the reason. */
   readonly damaged: string[] = [];
 
   /**
@@ -198,7 +198,7 @@ export class ImageStore implements AsyncDisposable {
     this.#ownWorkers = parts.ownWorkers;
   }
 
-  /** Gives up what is being loaded and pulled, and waits for changes under way. */
+  /** Gives up loads and pulls, and waits for changes that are being made. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#jobs[Symbol.asyncDispose]();
     while (this.#content.leases.size > 0) await Promise.all([...this.#content.leases].map((staging) => staging.over));
@@ -211,10 +211,10 @@ export class ImageStore implements AsyncDisposable {
     closeSync(this.#lockFd);
   }
 
-  /** Changes of the state go one after another. What takes long comes before: see `addStaged`. */
+  /** Makes changes of the state one after another. Whatever takes long comes before: see `addStaged`. */
   #change<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#lastChange.then(work, work);
-    this.#lastChange = result.catch(() => {}); // which its caller hears of
+    this.#lastChange = result.catch(() => {}); // the caller gets the error
     return result;
   }
 
@@ -232,7 +232,7 @@ export class ImageStore implements AsyncDisposable {
         this.damaged.push(`image ${names[0] ?? record.id}: ${messageOf(error)}`);
       }
     }
-    // What a damaged image still has may be worth mending: it stays until the store is opened without any damage.
+    // What a damaged image still has may be worth repairing: it stays until the store is opened without any damage.
     if (this.damaged.length > 0) return;
     try {
       await this.#content.removeGarbage();
@@ -255,7 +255,7 @@ export class ImageStore implements AsyncDisposable {
     return { ...record, manifest, document, layers, references: new Set() };
   }
 
-  /** For other tools only. If it cannot be written, with a full disk, the next change does it, or the next open. */
+  /** Writes the files for other tools. If that fails, with a full disk, the next change or the next open writes them. */
   async #writeLayout(): Promise<void> {
     try {
       await writeLayoutFiles(this.#rootPath, this.#index.values());
@@ -267,8 +267,8 @@ export class ImageStore implements AsyncDisposable {
   // --- Adding images ---
 
   /**
-   * Adds the images that `work` puts together; all of them or, on an error, none. `keepUnfinished`: after an error, layers
-   * and downloads that are whole stay for another try.
+   * Adds the images that `work` puts together; all of them or, on an error, none. With `keepUnfinished`, complete layers and
+   * downloads stay for another try after an error.
    */
   async addStaged<T>(
     options: { keepUnfinished: boolean },
@@ -300,7 +300,7 @@ export class ImageStore implements AsyncDisposable {
     for (const [index, { names }] of staged.entries())
       for (const name of names) setReferences.set(formatReference(name), images[index]!);
     writePoint("sync images");
-    // Must precede the transaction: what that names has to be there.
+    // Must precede the transaction: what it names must be on the disk.
     if (addLayers.size > 0 || addImages.size > 0) await syncFileSystem(this.#lockFd);
     this.#database.apply({
       addLayers: [...addLayers],
@@ -314,7 +314,7 @@ export class ImageStore implements AsyncDisposable {
     await this.#writeLayout();
   }
 
-  /** Keeps the image's blobs and layers while `work` goes on, whatever happens to the image. */
+  /** Keeps the image's blobs and layers while `work` runs, whatever happens to the image. */
   async hold<T>(image: StoredImage, work: () => Promise<T>): Promise<T> {
     const staging = new Staging(this.#blobs, this.#jobs, "");
     staging.leaseImage(image);
@@ -331,7 +331,7 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * Compresses the layers of an image that are plain tars, unless its manifest is a registry's, and keeps them so.
+   * Compresses an image's layers that are plain tars, unless its manifest is a registry's, and keeps them so.
    * @throws LighterError ("invalid", "kernel"); the signal's reason.
    */
   async compressLayers(image: StoredImage, options: CompressOptions): Promise<void> {
@@ -355,7 +355,7 @@ export class ImageStore implements AsyncDisposable {
   }
 
   async #replaceBlobs(image: StoredImage, blobs: ReadonlyMap<number, CompressedBlob>, staging: Staging): Promise<void> {
-    if (this.#index.get(image.id) !== image) return; // removed meanwhile
+    if (this.#index.get(image.id) !== image) return; // it was removed meanwhile
     const { manifest, layers } = withBlobs(image, blobs);
     await staging.putDocument(manifest.bytes, manifest.digest);
     await syncFileSystem(this.#lockFd);
@@ -366,7 +366,7 @@ export class ImageStore implements AsyncDisposable {
     await this.#writeLayout();
   }
 
-  /** A registry's repository has these blobs of an image: as it was pulled from there, or pushed to. */
+  /** Notes that a registry's repository has these blobs of an image, after a pull from there or a push to it. */
   async notePlace(image: StoredImage, repository: string, digest: Digest): Promise<void> {
     await this.#change(async () => {
       if (this.#index.get(image.id) !== image) return;
@@ -378,7 +378,7 @@ export class ImageStore implements AsyncDisposable {
     });
   }
 
-  /** Repositories, with their domain, that have had the blob. */
+  /** The repositories, with their domain, that have had the blob. */
   placesOf(digest: Digest): string[] {
     return this.#database.blobPlaces(digest);
   }
@@ -441,7 +441,7 @@ export class ImageStore implements AsyncDisposable {
 
   // --- Reading ---
 
-  /** Newest first. */
+  /** The images, newest first. */
   list(): Image[] {
     const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
     return this.#index
@@ -451,7 +451,7 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * By name (tag "latest" if none), by id, or by the beginning of an id, as Docker looks images up: names win.
+   * Finds an image by name (tag "latest" if none), by id, or by the beginning of an id, as Docker does: names win.
    * @throws LighterError ("not-found": "No such image: x:latest"; "invalid": not a reference, or an ambiguous id).
    */
   get(nameOrId: string): Image {
@@ -472,17 +472,19 @@ export class ImageStore implements AsyncDisposable {
     return this.#index.tagsOf(repository);
   }
 
-  /** Where a blob's bytes are; there as long as something needs it. */
+  /** The path of a blob, which exists as long as something needs it. */
   blobPath(digest: Digest): string {
     return this.#blobs.pathOf(digest);
   }
 
-  /** A document of an image, verified. @throws LighterError ("not-found", "invalid"). */
+  /** Reads and verifies a document of an image. @throws LighterError ("not-found", "invalid"). */
   readDocument(digest: Digest): Promise<string> {
     return this.#blobs.readDocument(digest);
   }
 
-  /** The image's host directories, for overlay and for looking files up (`readFileInLayers`). "" is no image: nothing is in them. */
+  /**
+   * The image's host directories, for overlay and for looking files up (`readFileInLayers`). "" is no image, and has no files.
+   */
   layersOf(nameOrId: string): ImageLayers {
     const layers = nameOrId === "" ? [] : this.#index.find(nameOrId).image.layers;
     const topFirst = [...layers].reverse();
@@ -493,14 +495,14 @@ export class ImageStore implements AsyncDisposable {
     };
   }
 
-  /** Above the directories of all layers. */
+  /** The path above the directories of all layers. */
   get layersPath(): string {
     return this.#layers.path;
   }
 
   /**
    * The rootfs of a container of this image: one overlay mount, whose options go to mount(2) as one string.
-   * @throws LighterError ("not-supported") if they exceed the page that mount(2) takes.
+   * @throws LighterError ("not-supported") if the options exceed the page that mount(2) takes.
    */
   mountsFor(nameOrId: string, writable: WritableLayer): OciMount[] {
     return planImageMounts(nameOrId, this.layersOf(nameOrId).lowerDirs, writable);
@@ -523,9 +525,9 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * Docker's `rmi`: by name, takes the name away, and the image with its last name; by id, the image with all its names.
-   * `users` are all containers. An image that a stopped container holds loses its names when forced, and its content
-   * stays until a removal without that container (Docker deletes it and lets the container keep the layers).
+   * Docker's `rmi`. By name, it removes the name, and the image with its last name; by id, the image with all its names. `users`
+   * are all containers. An image that a stopped container holds loses its names when forced, and its content stays until a
+   * removal without that container (Docker deletes it and lets the container keep the layers).
    * @throws LighterError ("not-found", "conflict") with Docker's wording.
    */
   remove(nameOrId: string, options: { force: boolean; users: readonly ImageUser[] }): Promise<RemoveRecord[]> {
@@ -547,7 +549,7 @@ export class ImageStore implements AsyncDisposable {
       await this.#writeLayout();
       return records;
     }
-    const kept = new Set(this.#content.freeLayers()); // of pulls that failed: not of this image
+    const kept = new Set(this.#content.freeLayers()); // these are from failed pulls, not of this image
     this.#index.delete(image.id);
     const layers = this.#content.freeLayers().filter((layer) => !kept.has(layer));
     const changes: Changes = {
@@ -566,12 +568,12 @@ export class ImageStore implements AsyncDisposable {
     const chainIds = chainIdsOf(image.document.rootfs.diff_ids);
     for (const [index, layer] of [...image.layers.entries()].reverse())
       if (layers.includes(layer)) records.push({ Deleted: chainIds[index]! as string as Digest });
-    // All out of sight at once: a pull that begins from here on must not take up what goes.
+    // All are removed from sight at once: a pull that begins now must not use what is being removed.
     await Promise.all([this.#layers.remove(layers), this.#content.removeBlobs(blobsOf(image)), this.#writeLayout()]);
     return records;
   }
 
-  /** Images without a name that no container holds are removed (`image prune`), and what failed pulls have left. */
+  /** Removes images that have no name and that no container holds (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
     const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
@@ -588,7 +590,7 @@ export class ImageStore implements AsyncDisposable {
 
   // --- Use ---
 
-  /** A container is made or started from the image. */
+  /** Notes that a container is made or started from the image. */
   markUsed(id: string): void {
     const image = this.#index.get(id as Digest);
     if (image === undefined) return;
@@ -596,31 +598,31 @@ export class ImageStore implements AsyncDisposable {
     this.#lastUses.note(image.id, image.lastUsedAtMs);
   }
 
-  /** What the store takes on the disk, and which image takes how much of it. */
+  /** The disk space that the store takes, and each image's part of it. */
   diskUsage(): DiskUsage {
     return computeDiskUsage(this.#index.values(), [...this.#layers.records()], this.#blobs.sizeBytes());
   }
 
   // --- Images made here, and out again ---
 
-  /** Layers fetched and unpacked at a time; undefined: as suits the machine. */
+  /** How many layers are fetched and unpacked at a time; undefined suits the machine. */
   set maxLayersAtOnce(count: number | undefined) {
     this.#jobs.maxAtOnce = count;
   }
 
-  /** An open file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
+  /** Opens the file of a stored blob; the caller closes it. @throws Node's error if it cannot be read. */
   openBlob(digest: Digest): number {
     return openSync(this.#blobs.pathOf(digest), "r");
   }
 
-  /** Unpacked bytes of each layer, lowest first. */
+  /** The unpacked bytes of each layer, lowest first. */
   layerSizesOf(id: Digest): number[] {
     return this.#index.find(id).image.layers.map((layer) => layer.sizeBytes);
   }
 
   /**
-   * Stores an image that `make` describes, with a new layer. The layers of the image `baseId` stay meanwhile, and need not
-   * be among the files.
+   * Stores an image that `make` describes, with a new layer. The layers of the image `baseId` stay meanwhile, and need not be
+   * among the files.
    * @throws LighterError as `load`, and what `make` throws.
    */
   async add(
@@ -640,7 +642,10 @@ export class ImageStore implements AsyncDisposable {
   }
 }
 
-/** A daemon that was killed takes its workers along, but they are not gone at once, and may be writing until they are. */
+/**
+ * Waits for an earlier daemon's workers. A killed daemon takes them along, but they are not gone at once, and may still be
+ * writing.
+ */
 async function waitForWorkers(workerLockFd: number): Promise<void> {
   if (!(await lockExclusiveWithin(workerLockFd, WORKERS_END_TIMEOUT_MS)))
     throw new LighterError("unavailable", "layer workers of an earlier daemon have not ended yet");

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { compressStream, decompressStream } from "./compression.ts";
 
-/** Chunks of many sizes, each valid until the next is asked for only. */
+/** Chunks of many sizes, each valid only until the next is asked for. */
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(700_000);
   for (let at = 0, size = 1; at < bytes.length; size = (size * 7) % 700_000) {

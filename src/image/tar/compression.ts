@@ -1,4 +1,4 @@
-/** What layers and archives are compressed with, told by their first bytes, never by their names. */
+/** Compression of layers and archives, which is recognised by their first bytes, never by their names. */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
@@ -7,7 +7,7 @@ import { errnoOf, LighterError } from "../../base/errors.ts";
 
 export type Compression = "none" | "gzip" | "zstd";
 
-/** Bytes that `detectCompression` wants to see. */
+/** How many bytes `detectCompression` needs to see. */
 const MAGIC_BYTES = 6;
 
 /** Larger chunks halve the cost of decompression; still small enough to keep the event loop turning. */
@@ -24,11 +24,14 @@ function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
   return magic.every((byte, index) => bytes[index] === byte);
 }
 
-/** @throws LighterError ("not-supported") for compressions we know by sight only. */
+/**
+ * The compression of a file with these first bytes. @throws LighterError ("not-supported") for compressions that we only
+ * recognise.
+ */
 export function detectCompression(head: Uint8Array): Compression {
   if (startsWith(head, [0x1f, 0x8b])) return "gzip";
   if (startsWith(head, [0x28, 0xb5, 0x2f, 0xfd])) return "zstd";
-  // A zstd skippable frame: 0x184D2A50 to 0x184D2A5F, little-endian (RFC 8878 section 3.1.2).
+  // This is a zstd skippable frame: 0x184D2A50 to 0x184D2A5F, little-endian (RFC 8878 section 3.1.2).
   if (head.length >= 4 && (head[0]! & 0xf0) === 0x50 && startsWith(head.subarray(1), [0x2a, 0x4d, 0x18])) return "zstd";
   for (const [name, magic] of UNSUPPORTED)
     if (startsWith(head, magic))
@@ -38,7 +41,7 @@ export function detectCompression(head: Uint8Array): Compression {
   return "none";
 }
 
-/** The first bytes of a file, up to `MAGIC_BYTES`. */
+/** Reads the first bytes of a file, up to `MAGIC_BYTES`. */
 export async function readHead(path: string): Promise<Uint8Array> {
   const handle = await open(path, "r");
   try {
@@ -49,7 +52,7 @@ export async function readHead(path: string): Promise<Uint8Array> {
   }
 }
 
-/** A regular file's bytes. The chunk is reused: it is valid until the next one is asked for. */
+/** Reads a regular file. The chunk is reused: it is valid until the next one is asked for. */
 async function* readPlain(path: string): AsyncGenerator<Uint8Array> {
   const handle = await open(path, "r");
   try {
@@ -65,7 +68,7 @@ async function* readPlain(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Decompressed bytes of `source`. A chunk is valid until the next one is asked for.
+ * Decompresses `source`. A chunk is valid until the next one is asked for.
  * @throws LighterError ("invalid") if the compressed data is corrupt or cut short.
  */
 export async function* decompress(source: Readable, compression: "gzip" | "zstd"): AsyncGenerator<Uint8Array> {
@@ -89,14 +92,17 @@ export async function* decompress(source: Readable, compression: "gzip" | "zstd"
   }
 }
 
-/** The unpacked bytes of a file, whatever its compression. A chunk is valid until the next one is asked for. */
+/** Reads and unpacks a file, whatever its compression. A chunk is valid until the next one is asked for. */
 export async function* readDecompressed(path: string): AsyncGenerator<Uint8Array> {
   const compression = detectCompression(await readHead(path));
   if (compression === "none") yield* readPlain(path);
   else yield* decompress(createReadStream(path, { highWaterMark: READ_BYTES }), compression);
 }
 
-/** The first bytes of a stream, `byteCount` or all that there are, and all of it. A chunk is valid until the next one is asked for. */
+/**
+ * Returns the first bytes of a stream, `byteCount` or all that there are, and the whole stream. A chunk is valid until the next
+ * one is asked for.
+ */
 export async function peek(
   source: AsyncIterable<Uint8Array>,
   byteCount: number,
@@ -126,12 +132,12 @@ export async function peek(
   return { head: head.subarray(0, byteCount), whole };
 }
 
-/** Chunks for who keeps more than one, of a source that may use their memory anew. */
+/** Copies the chunks of a source that may reuse their memory, for readers that keep more than one. */
 async function* copied(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) yield Uint8Array.from(chunk);
 }
 
-/** The unpacked bytes of a stream, whatever its compression. A chunk, as one of `source`, is valid until the next one is asked for. */
+/** Unpacks a stream, whatever its compression. A chunk, like one of `source`, is valid until the next one is asked for. */
 export async function* decompressStream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, whole } = await peek(source, MAGIC_BYTES);
   const compression = detectCompression(head);
@@ -139,15 +145,18 @@ export async function* decompressStream(source: AsyncIterable<Uint8Array>): Asyn
   else yield* decompress(Readable.from(copied(whole), { objectMode: false }), compression);
 }
 
-/** Tar that becomes one member of a gzip file: large enough to lose nothing by beginning anew, small beside a worker's memory. */
+/**
+ * How much of the tar becomes one member of a gzip file: large enough that starting over costs nothing, small beside a worker's
+ * memory.
+ */
 const GZIP_MEMBER_BYTES = 1024 * 1024;
-/** libdeflate's fifth is smaller than the sixth of zlib and of Go, which is Docker's, in half of their time. */
+/** libdeflate's level 5 makes smaller files than level 6 of zlib and of Go, which is Docker's, in half of their time. */
 const GZIP_LEVEL = 5;
 const ZSTD_LEVEL = 3;
 
 /**
- * The compressed bytes of `source`. The same source gives the same bytes. gzip: members one after another, which RFC 1952
- * (section 2.2) and every reader take for one file; compressed on this thread.
+ * Compresses `source`. The same source gives the same bytes. gzip: members one after another, which RFC 1952 (section 2.2) and
+ * every reader take for one file; compressed on this thread.
  */
 export function compressStream(
   source: AsyncIterable<Uint8Array>,

@@ -2,9 +2,9 @@
  * Unpacks a tar into a directory that a running container sees and may change at the same time (`docker cp`).
  *
  * Both the tar and the container are hostile. Every parent directory is opened by openat2(2) with RESOLVE_IN_ROOT under the
- * container's root, anew for each entry but a file that follows another in the same directory; the last component is made anew there (O_EXCL, mkdirat, …) and from then on
- * used by its fd. So whatever is exchanged meanwhile, what is made, changed or removed is inside that root. Files that are
- * there are never opened for writing, but replaced.
+ * container's root, for each entry unless it is a file that follows another in the same directory. The last component is made
+ * there (O_EXCL, mkdirat, …) and from then on used by its fd. So whatever is exchanged meanwhile, everything that is made,
+ * changed or removed is inside that root. Existing files are never opened for writing, but replaced.
  */
 import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
@@ -41,31 +41,31 @@ import { createSpecial, EntryFile, setAttributes } from "./make-entry.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface ExtractOptions {
-  /** A directory may not be replaced by something else, nor the other way round. */
+  /** True if a directory may not be replaced by something else, nor the other way round. */
   keepKinds: boolean;
-  /** Of all files, whatever the tar says. */
+  /** The owner of all files, whatever the tar says. */
   owner?: { uid: number; gid: number } | undefined;
-  /** Of a container in a user namespace: the tar and `owner` have its ids. */
+  /** The ids of a container in a user namespace, which the tar and `owner` use. */
   ids?: IdTranslations | undefined;
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 const IMPLIED_DIRECTORY_MODE = 0o755;
-/** Another file may be in the way again after one was removed: somebody keeps making them. */
+/** How often something in the way is removed: somebody may keep making new files. */
 const ATTEMPTS = 8;
 
 export class LiveExtractor implements TarSink {
   readonly #rootFd: number;
   readonly #targetPath: BytePath;
   readonly #options: ExtractOptions;
-  /** Times of directories are set when nothing more is made in them. */
+  /** Directories whose times are set when nothing more is made in them. */
   readonly #directories = new Map<BytePath, TarEntry>();
   #entryCount = 0;
   readonly #file = new EntryFile();
-  /** Of the last file that was made where nothing was. */
+  /** The parent of the last file that was made where nothing was. */
   #parent: { path: string; fd: number } | undefined;
 
-  /** `rootFd`: the container's "/", O_PATH, the caller's. `targetPath`: absolute, in the container. */
+  /** `rootFd` is the container's "/", O_PATH, and stays the caller's. `targetPath` is absolute, in the container. */
   constructor(rootFd: number, targetPath: BytePath, options: ExtractOptions) {
     this.#rootFd = rootFd;
     this.#targetPath = targetPath;
@@ -79,11 +79,11 @@ export class LiveExtractor implements TarSink {
     const owned = { ...given, ...owner };
     const entry = ids === undefined ? owned : entryForHost(owned, ids);
     const path = this.#pathOf(entry.path);
-    if (path === this.#targetPath) return; // the directory itself stays as it is
+    if (path === this.#targetPath) return; // the target directory itself stays as it is
     this.#make(this.#parentOf(path, entry), posix.basename(path), path, entry);
   }
 
-  /** Ours until the next entry, at least. */
+  /** The open parent of an entry, which stays open at least until the next entry. */
   #parentOf(path: BytePath, { type }: TarEntry): number {
     const parentPath = posix.dirname(path);
     if (type === "file" && this.#parent?.path === parentPath) return this.#parent.fd;
@@ -106,12 +106,12 @@ export class LiveExtractor implements TarSink {
     this.#file.finish();
   }
 
-  /** Call once, after the reader's end. */
+  /** Sets the times of directories. Call once, after the reader's end. */
   finish(): void {
     for (const [path, entry] of this.#directories) {
-      // Whatever is there now: at worst another directory of the container gets the time.
+      // This is whatever is there now: at worst another directory of the container gets the time.
       const fd = tryOpenat2(this.#rootFd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolveInRoot);
-      if (fd < 0) continue; // replaced by a later entry, or by the container
+      if (fd < 0) continue; // a later entry, or the container, has replaced it
       try {
         futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
       } finally {
@@ -125,7 +125,7 @@ export class LiveExtractor implements TarSink {
     this.#forgetParent();
   }
 
-  /** @throws LighterError with Docker's text for one that leaves the target */
+  /** The path of an entry. @throws LighterError with Docker's text for one that leaves the target */
   #pathOf(name: BytePath): BytePath {
     if (name.length >= PATH_MAX)
       throw new LighterError("invalid", `"${showPath(name.slice(0, 80))}…" is longer than ${PATH_MAX - 1} bytes`);
@@ -133,7 +133,7 @@ export class LiveExtractor implements TarSink {
     const path = posix.join(this.#targetPath, name).replace(/(.)\/$/, "$1");
     if (path !== this.#targetPath && !path.startsWith(prefix))
       throw new LighterError(
-        "internal", // Docker's status is 500
+        "internal", // Docker answers with status 500
         `"${showPath(name)}" is outside of "${showPath(this.#targetPath)}"`,
       );
     if (path.split("/").length > LAYER_PATH_MAX_DEPTH)
@@ -141,7 +141,7 @@ export class LiveExtractor implements TarSink {
     return path as BytePath;
   }
 
-  /** O_PATH; the caller closes it. Missing directories are made. */
+  /** Opens a parent with O_PATH, making missing directories; the caller closes it. */
   #openParent(path: BytePath): number {
     const parent = posix.dirname(path) as BytePath;
     const fd = tryOpenat2(this.#rootFd, parent, O_PATH | O_DIRECTORY, resolveInRoot);
@@ -165,7 +165,7 @@ export class LiveExtractor implements TarSink {
     }
   }
 
-  /** Where the kernel has no place for the host's root, a file is first the container's root's. */
+  /** Makes a file. If the file system has no id for the host's root, the file first belongs to the container's root. */
   #making(create: () => number): number {
     const { ids } = this.#options;
     return ids === undefined ? create() : makingFilesAs(ids.toHost.uid(0), ids.toHost.gid(0), create);
@@ -176,7 +176,7 @@ export class LiveExtractor implements TarSink {
     else this.#leaf(parentFd, name, path, entry);
   }
 
-  /** What is in the way of an entry. @throws LighterError with Docker's text if it is to stay what it is */
+  /** The kind of what is in an entry's way. @throws LighterError with Docker's text if that must stay */
   #kindInTheWay(
     parentFd: number,
     name: string,
@@ -205,7 +205,7 @@ export class LiveExtractor implements TarSink {
   #replace(parentFd: number, name: string, path: BytePath, create: () => number): void {
     let rc = create();
     for (let attempt = 0; rc === EEXIST && attempt < ATTEMPTS; attempt++) {
-      // We are not in its mount namespace: the kernel would let us, and take the mount away from the container.
+      // We are not in the container's mount namespace: the kernel would let us remove the mount point, and with it the mount.
       if (isMountPoint(parentFd, name))
         throw new LighterError("kernel", `unlinkat ${showPath(path)}: device or resource busy`, { errno: "EBUSY" });
       removeTreeAt(parentFd, name);
@@ -232,7 +232,7 @@ export class LiveExtractor implements TarSink {
     return entry.type === "hardlink" ? this.#link(parentFd, name, entry) : createSpecial(parentFd, name, entry);
   }
 
-  /** To a file that is in the archive, too. */
+  /** Makes a hard link, even to a file that is in the archive. */
   #link(parentFd: number, name: string, entry: TarEntry): number {
     const target = this.#pathOf(entry.linkPath);
     const targetFd = this.#openParent(target);
@@ -243,7 +243,7 @@ export class LiveExtractor implements TarSink {
     }
   }
 
-  /** By its own fd, which cannot be exchanged; a symlink has nothing but its times. */
+  /** Sets attributes by the file's own fd, which cannot be exchanged; a symlink has only its times. */
   #attributesOfSpecial(parentFd: number, name: string, path: BytePath, entry: TarEntry): void {
     if (entry.type !== "symlink") {
       const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
@@ -260,7 +260,7 @@ export class LiveExtractor implements TarSink {
 
 function isMountPoint(parentFd: number, name: string): boolean {
   const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
-  if (fd < 0) return false; // gone
+  if (fd < 0) return false; // it has gone
   try {
     return mountIdOf(fd) !== mountIdOf(parentFd);
   } finally {
@@ -268,7 +268,7 @@ function isMountPoint(parentFd: number, name: string): boolean {
   }
 }
 
-/** Source: proc_pid_fdinfo(5). */
+/** The number of the mount that an fd is on. Source: proc_pid_fdinfo(5). */
 function mountIdOf(fd: number): string | undefined {
   return /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1];
 }
@@ -284,7 +284,7 @@ function kindAt(parentFd: number, name: string): "directory" | "other" | undefin
   }
 }
 
-/** Docker's words, which names the target where one would expect the entry. */
+/** The error in Docker's words, which name the target where one would expect the entry. */
 function cannotOverwrite(path: BytePath, target: BytePath, isDirectory: boolean): LighterError {
   const [old, fresh] = isDirectory ? ["directory", "non-directory"] : ["non-directory", "directory"];
   return new LighterError(

@@ -14,7 +14,7 @@ const bytes = (...words: [size: 16 | 32, value: number][]) => {
   return new Uint8Array(buffer);
 };
 
-/** Version 2; the owner, a user, a group, the mask. */
+/** An ACL of version 2: the owner, a user, a group, the mask. */
 const acl = (user: number, group: number) =>
   bytes(
     [32, 2],
@@ -54,7 +54,7 @@ const entry = (uid: number, gid: number, user: number, group: number, root?: num
 test("owner, access lists and capabilities of a file are the container's in a tar and the host's on the host", () => {
   const inside = entry(1, 2, 33, 44);
   const outside = entry(1001, 2002, 1033, 2044, 1000);
-  outside.xattrs[2] = inside.xattrs[2]!; // no ids in there
+  outside.xattrs[2] = inside.xattrs[2]!; // this one has no ids
   expect(entryForHost(inside, ids)).toEqual(outside);
   expect(entryForContainer(outside, ids)).toEqual(inside);
 });

@@ -1,9 +1,10 @@
 /**
- * Files of a container in a user namespace, seen from the host, have the host's ids. A tar has the container's:
+ * Translates the ids of files of a container in a user namespace. Seen from the host, they have the host's ids. A tar has the
+ * container's:
  *
  *   owner                       uid, gid
  *   system.posix_acl_*          u32 version 2, then { u16 tag, u16 permissions, u32 id } each
- *   security.capability         v2 without, v3 with the id of the root for whom it counts in its last u32
+ *   security.capability         v2 without an id; v3 with the id of the root for whom it counts in its last u32
  *
  * Sources: linux/posix_acl_xattr.h; linux/capability.h, `struct vfs_ns_cap_data`; capabilities(7), "Namespaced file
  * capabilities". All little-endian.
@@ -32,11 +33,13 @@ const ACL_GROUP = 0x08;
 const CAPABILITY = "security.capability";
 const CAPABILITY_V2_BYTES = 20;
 const CAPABILITY_V3_BYTES = 24;
-/** Above the flags in the first u32's top byte. */
+/** The version above the flags, in the first u32's top byte. */
 const CAPABILITY_V2 = 2;
 const CAPABILITY_V3 = 3;
 
-/** Owner and attributes of one that comes from a tar. @throws what `toHost` throws for an id that there is none for */
+/**
+ * An entry of a tar with the host's ids for owner and attributes. @throws what `toHost` throws for an id without a counterpart
+ */
 export function entryForHost<T extends Pick<TarEntry, "uid" | "gid" | "xattrs">>(
   entry: T,
   { toHost }: IdTranslations,
@@ -48,7 +51,7 @@ export function entryForHost<T extends Pick<TarEntry, "uid" | "gid" | "xattrs">>
   return { ...entry, uid: toHost.uid(entry.uid), gid: toHost.gid(entry.gid), xattrs };
 }
 
-/** The reverse. */
+/** An entry for a tar, with the container's ids for owner and attributes. */
 export function entryForContainer<T extends Pick<TarEntry, "uid" | "gid" | "xattrs">>(
   entry: T,
   { toHost, toContainer }: IdTranslations,
@@ -60,7 +63,7 @@ export function entryForContainer<T extends Pick<TarEntry, "uid" | "gid" | "xatt
   return { ...entry, uid: toContainer.uid(entry.uid), gid: toContainer.gid(entry.gid), xattrs };
 }
 
-/** A malformed one stays as it is: the kernel refuses it. */
+/** Translates an ACL. A malformed one stays unchanged: the kernel refuses it. */
 function translateAcl({ name, value }: Xattr, ids: IdTranslation): Xattr {
   if (value.length < ACL_HEADER_BYTES || (value.length - ACL_HEADER_BYTES) % ACL_ENTRY_BYTES !== 0)
     return { name, value };

@@ -1,4 +1,4 @@
-/** What all who unpack do with an entry of a tar, in a directory that they have open. What is there already is theirs to decide. */
+/** Makes entries of a tar in an open directory, for all who unpack. They decide themselves about what is there already. */
 import { closeSync, ftruncateSync, writeSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import {
@@ -22,7 +22,7 @@ import {
 import { writeFailure } from "../store/write-failure.ts";
 import type { TarEntry } from "./tar-reader.ts";
 
-/** Of a file that is to be made. Ours alone until it has its mode. */
+/** Flags for a new file. It is ours alone until it has its mode. */
 const NEW_FILE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 
 /** The regular file of one entry at a time, while its bytes come. */
@@ -35,7 +35,7 @@ export class EntryFile {
     return this.#fd >= 0;
   }
 
-  /** Makes it, if nothing is there. Returns a negative errno, or not. */
+  /** Makes the file unless something is there. Returns a negative errno on failure. */
   create(parentFd: number, name: string, entry: TarEntry): number {
     const fd = tryOpenat(parentFd, name, NEW_FILE_FLAGS, 0o600);
     if (fd < 0) return fd;
@@ -51,11 +51,13 @@ export class EntryFile {
     this.#end = offset + bytes.length;
   }
 
-  /** All bytes have come. Nothing, if there is no file. `isOwned`: its owner is right already. */
+  /**
+   * Completes the file when all bytes have come; does nothing if there is none. `isOwned` says that its owner is right already.
+   */
   finish(isOwned: (entry: TarEntry) => boolean = () => false): void {
     const entry = this.#entry;
     if (entry === undefined) return;
-    if (this.#end < entry.size) this.#explained(() => ftruncateSync(this.#fd, entry.size)); // a hole at the end
+    if (this.#end < entry.size) this.#explained(() => ftruncateSync(this.#fd, entry.size)); // the file ends with a hole
     setAttributes(this.#fd, entry, entry.path, isOwned(entry));
     this.close();
   }
@@ -75,7 +77,7 @@ export class EntryFile {
   }
 }
 
-/** A symlink, device or fifo. Returns a negative errno, or not. */
+/** Makes a symlink, device or fifo. Returns a negative errno on failure. */
 export function createSpecial(parentFd: number, name: string, entry: TarEntry): number {
   switch (entry.type) {
     case "symlink":
@@ -91,7 +93,7 @@ export function createSpecial(parentFd: number, name: string, entry: TarEntry): 
 
 export type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtimeSeconds" | "mtimeNanoseconds" | "xattrs">;
 
-/** `isOwned`: the owner is right already. */
+/** Sets attributes. `isOwned` says that the owner is right already. */
 export function setAttributes(fd: number, entry: Attributes, path: string, isOwned = false): void {
   if (!isOwned) fchown(fd, entry.uid, entry.gid, path);
   fchmod(fd, entry.mode, path); // must follow chown(2), which clears setuid
@@ -99,7 +101,7 @@ export function setAttributes(fd: number, entry: Attributes, path: string, isOwn
   futimens(fd, entry.mtimeSeconds, entry.mtimeNanoseconds, path);
 }
 
-/** Ours to set: they would redirect one overlay directory to another. */
+/** Attributes that we alone may set: they would redirect one overlay directory to another. */
 const OVERLAY_XATTR = /^(trusted|user)\.overlay\./;
 
 export function setXattr(name: string, set: () => void): void {
@@ -107,8 +109,8 @@ export function setXattr(name: string, set: () => void): void {
   try {
     set();
   } catch (error) {
-    // As Docker: labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable.
-    // A file capability is different: without it the program would not work, or not be what was signed.
+    // As with Docker, labels of another host's security module, or user xattrs on tmpfs, do not make an image unusable. A file
+    // capability is different: without it the program would not work, or not be what was signed.
     if (errnoOf(error) !== "EOPNOTSUPP" || name === "security.capability") throw error;
   }
 }

@@ -21,29 +21,31 @@ export type TarEntryType = "file" | "hardlink" | "symlink" | "char" | "block" | 
 
 export interface TarEntry {
   type: TarEntryType;
-  /** As it stands in the archive: may be absolute, hold "..", end in "/". Never empty, never holds a NUL. */
+  /** The path as it is in the archive: may be absolute, hold "..", end in "/". Never empty, never holds a NUL. */
   path: BytePath;
-  /** Target of a symlink; archive path of a hard link; else "". */
+  /** The target of a symlink, or the archive path of a hard link; else "". */
   linkPath: BytePath;
   /** The permission bits with setuid, setgid and sticky. */
   mode: number;
   uid: number;
   gid: number;
-  /** Bytes of the file once written; 0 for everything but files. */
+  /** The bytes of the file once written; 0 for everything but files. */
   size: number;
   mtimeSeconds: number;
   mtimeNanoseconds: number;
   deviceMajor: number;
   deviceMinor: number;
-  /** Names as bytes (one char each). */
+  /** Extended attributes; names are bytes (one char each). */
   xattrs: { name: string; value: Uint8Array }[];
 }
 
 export interface TarSink {
   entry(entry: TarEntry): void;
-  /** File bytes at `offset`, offsets ascending. What no call covers is a hole. `bytes` is valid during the call only. */
+  /**
+   * Called with file bytes at `offset`, in ascending order. What no call covers is a hole. `bytes` is valid during the call only.
+   */
   data(bytes: Uint8Array, offset: number): void;
-  /** Follows the last `data` of every entry, of whatever type. */
+  /** Called after the last `data` of every entry, of whatever type. */
   endEntry(): void;
 }
 
@@ -65,7 +67,7 @@ function isZeroBlock(bytes: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** A number field: octal text, or GNU's base-256 (first bit set, big-endian two's complement). An empty field is 0. */
+/** Parses a number field: octal text, or GNU's base-256 (first bit set, big-endian two's complement). An empty field is 0. */
 function parseNumber(bytes: Uint8Array, at: number, length: number, field: string): number {
   const first = bytes[at]!;
   if (first & 0x80) {
@@ -95,7 +97,7 @@ function parseString(bytes: Uint8Array, at: number, length: number): BytePath {
   return bytePathOf(bytes.subarray(at, end));
 }
 
-/** A non-negative decimal of a PAX record or sparse map. */
+/** Parses a non-negative decimal of a PAX record or sparse map. */
 function parseDecimal(text: string, field: string): number {
   if (!/^[0-9]{1,16}$/.test(text)) throw corrupt(`${field} "${showPath(text.slice(0, 40))}" is not a number`);
   const value = Number(text);
@@ -103,7 +105,7 @@ function parseDecimal(text: string, field: string): number {
   return value;
 }
 
-/** The sum of the header's bytes with the checksum field as spaces; some old writers summed signed chars. */
+/** Checks the sum of the header's bytes, with the checksum field as spaces; some old writers summed signed chars. */
 function verifyChecksum(bytes: Uint8Array, at: number): void {
   let unsigned = 0;
   let signed = 0;
@@ -128,7 +130,7 @@ export function looksLikeTar(head: Uint8Array): boolean {
   }
 }
 
-/** PAX records of one header: "LENGTH KEY=VALUE\n", LENGTH counting all of it. Repeated keys only in sparse 0.0. */
+/** The PAX records of one header: "LENGTH KEY=VALUE\n", where LENGTH counts all of it. Keys repeat only in sparse 0.0. */
 interface PaxRecords {
   values: Map<string, BytePath>;
   xattrs: Map<string, Uint8Array>;
@@ -163,7 +165,7 @@ function parsePax(bytes: Uint8Array): PaxRecords {
       if ((key === "GNU.sparse.offset") !== isOffset) throw corrupt("malformed sparse map");
       records.sparseNumbers.push(parseDecimal(bytePathOf(value), key));
     } else if (value.length === 0) {
-      records.values.delete(key); // an empty value takes the record back
+      records.values.delete(key); // an empty value removes the record
     } else {
       records.values.set(key, bytePathOf(value));
     }
@@ -171,7 +173,7 @@ function parsePax(bytes: Uint8Array): PaxRecords {
   return records;
 }
 
-/** "SECONDS[.FRACTION]", possibly negative. */
+/** Parses "SECONDS[.FRACTION]", which may be negative. */
 function parsePaxTime(text: string): { seconds: number; nanoseconds: number } {
   const match = /^(-?)([0-9]{1,15})(?:\.([0-9]*))?$/.exec(text);
   if (match === null) throw corrupt("malformed PAX time");
@@ -187,7 +189,7 @@ function parsePaxTime(text: string): { seconds: number; nanoseconds: number } {
   return { seconds, nanoseconds };
 }
 
-const MAX_ID = 0xffff_fffe; // (uid_t)-1 means "leave it" to chown(2)
+const MAX_ID = 0xffff_fffe; // (uid_t)-1 means "no change" to chown(2)
 
 const TYPES: Readonly<Record<string, TarEntryType>> = {
   "\0": "file",
@@ -204,7 +206,7 @@ const TYPES: Readonly<Record<string, TarEntryType>> = {
 
 export class TarReader {
   readonly #sink: TarSink;
-  /** A header or map block that a chunk's end cut. */
+  /** A header or map block that is split over two chunks. */
   readonly #partial = new Uint8Array(BLOCK);
   #partialLength = 0;
   /** What the next 512 bytes are, when neither data nor padding is due. */
@@ -231,7 +233,7 @@ export class TarReader {
     this.#sink = sink;
   }
 
-  /** @throws LighterError ("invalid") for a malformed archive; whatever the sink throws. */
+  /** Takes bytes. @throws LighterError ("invalid") for a malformed archive; whatever the sink throws. */
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
@@ -262,7 +264,7 @@ export class TarReader {
   }
 
   /**
-   * No more bytes. An archive may lack its closing zero blocks, as with every other reader, but not end inside an entry.
+   * Ends the archive. It may lack its closing zero blocks, as with every other reader, but not end inside an entry.
    * @throws LighterError ("invalid").
    */
   end(): void {
@@ -310,7 +312,7 @@ export class TarReader {
     if (type === "L") this.#longName = parseString(bytes, 0, bytes.length);
     else if (type === "K") this.#longLink = parseString(bytes, 0, bytes.length);
     else if (type !== "g") this.#pax = parsePax(bytes);
-    // Global headers ("g") carry a comment in practice, and Docker ignores them: so does an image's meaning.
+    // Global headers ("g") hold a comment in practice. Docker ignores them, so an image's meaning does not depend on them.
   }
 
   #startEntry(bytes: Uint8Array, at: number, flag: string, headerSize: number): void {
@@ -357,7 +359,7 @@ export class TarReader {
     if (linkPath.includes("\0")) throw corrupt(`link target of "${showPath(path)}" holds a NUL`);
     let type = TYPES[flag];
     if (type === undefined) throw corrupt(`entry "${showPath(path)}" has the unknown type "${flag}"`);
-    if (type === "file" && path.endsWith("/")) type = "directory"; // V7 had no type for directories
+    if (type === "file" && path.endsWith("/")) type = "directory"; // V7 has no type for directories
     const id = (key: string, offset: number): number => {
       const text = pax.get(key);
       const value = text === undefined ? parseNumber(bytes, at + offset, 8, key) : parseDecimal(text, `PAX ${key}`);
@@ -452,7 +454,7 @@ export class TarReader {
     this.#expect = expect;
   }
 
-  /** Up to `count` pairs of 12-byte numbers. Returns whether another block of them follows. */
+  /** Reads up to `count` pairs of 12-byte numbers. Returns whether another block of them follows. */
   #readOldSparse(bytes: Uint8Array, at: number, count: number, moreAt: number): boolean {
     for (let i = 0; i < count; i++) {
       const pair = at + i * 24;
@@ -472,7 +474,7 @@ export class TarReader {
   #takeOldSparse(bytes: Uint8Array, at: number): void {
     const before = this.#sparseNumbers.length;
     const more = this.#readOldSparse(bytes, at, 21, at + 504);
-    // Without this an endless run of empty map blocks would cost nothing and never end.
+    // Without this check an endless run of empty map blocks would cost nothing and never end.
     if (more && this.#sparseNumbers.length === before) throw corrupt("empty sparse map block");
     if (!more) this.#endSparse();
   }
@@ -501,7 +503,7 @@ export class TarReader {
     this.#endSparse();
   }
 
-  /** Format 1.0: the file's data begins with the map, decimal lines, padded to whole blocks. */
+  /** Reads the map of format 1.0: the file's data begins with it, in decimal lines, padded to whole blocks. */
   #takeSparseMap(bytes: Uint8Array, at: number): void {
     if (this.#sparseDataSize < BLOCK) throw corrupt("sparse map is cut short");
     this.#sparseDataSize -= BLOCK;

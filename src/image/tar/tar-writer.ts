@@ -13,7 +13,7 @@ import type { TarEntry, TarEntryType } from "./tar-reader.ts";
 
 const BLOCK = 512;
 const NAME_BYTES = 100;
-/** Seven and eleven octal digits: the largest values of ustar's fields. */
+/** The largest values of ustar's fields: seven and eleven octal digits. */
 const OCTAL_7_MAX = 0o7777777;
 const OCTAL_11_MAX = 0o77777777777;
 
@@ -27,17 +27,17 @@ const TYPE_FLAGS: Readonly<Record<TarEntryType, string>> = {
   fifo: "6",
 };
 
-/** Two zero blocks. */
+/** The end of an archive: two zero blocks. */
 export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK);
 
-/** Zero bytes that follow a file's `size` bytes. */
+/** The number of zero bytes that follow a file's `size` bytes. */
 export function tarPaddingBytes(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
 }
 
 /**
- * Everything of an entry that precedes its content. A directory's path ends in "/"; `size` is 0 for all but files, whose
- * `size` bytes and padding are to follow.
+ * Encodes everything of an entry that precedes its content. A directory's path ends in "/". `size` is 0 for all but files, whose
+ * `size` bytes and padding must follow.
  */
 export function encodeTarHeader(entry: TarEntry): Buffer {
   assert(entry.path !== "" && !entry.path.includes("\0"), "a tar entry has a path without NUL");
@@ -62,7 +62,7 @@ export function encodeTarHeader(entry: TarEntry): Buffer {
   return Buffer.concat([paxHeader, content, Buffer.alloc(tarPaddingBytes(content.length)), header]);
 }
 
-/** What does not fit is cut or 0: a PAX record has it. */
+/** Encodes a ustar header. What does not fit is cut or 0: a PAX record has it. */
 function encodeUstar(entry: TarEntry & { flag?: string }): Buffer {
   const header = Buffer.alloc(BLOCK);
   const octal = (value: number, at: number, digits: number, max: number): void => {
@@ -105,7 +105,7 @@ function paxRecordsOf(entry: TarEntry): Buffer[] {
   return records;
 }
 
-/** "LENGTH KEY=VALUE\n", LENGTH counting all of it, its own digits too. Strings have one char a byte. */
+/** Encodes "LENGTH KEY=VALUE\n", where LENGTH counts all of it, its own digits too. Strings have one char per byte. */
 function encodePaxRecord(key: string, value: string | Uint8Array): Buffer {
   assert(!key.includes("="), `a PAX key has no "=": ${key}`);
   const bytes = typeof value === "string" ? Buffer.from(value, "latin1") : value;
@@ -115,7 +115,7 @@ function encodePaxRecord(key: string, value: string | Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${length} ${key}=`, "latin1"), bytes, Buffer.from("\n")]);
 }
 
-/** Decimal seconds: -2 s and 500,000,000 ns are "-1.5". */
+/** Formats decimal seconds: -2 s and 500,000,000 ns are "-1.5". */
 function formatPaxTime(seconds: number, nanoseconds: number): string {
   const isNegative = seconds < 0 && nanoseconds > 0;
   const whole = isNegative ? -(seconds + 1) : seconds;
@@ -124,15 +124,15 @@ function formatPaxTime(seconds: number, nanoseconds: number): string {
   return `${isNegative ? "-" : ""}${whole}${digits}`;
 }
 
-/** One file or directory of a small, reproducible tar: root's, with one fixed time. */
+/** A file or directory of a small, reproducible tar: it is root's, with a fixed time. */
 interface TarFile {
-  /** A directory's ends in "/". */
+  /** The path; a directory's ends in "/". */
   path: string;
   mode: number;
   content?: Uint8Array;
 }
 
-/** `entry` with the fields that a file of root's with nothing special has. */
+/** A tar entry for a file of root's without anything special. */
 export function plainTarEntry(file: { path: string; mode: number; size: number }, mtimeSeconds: number): TarEntry {
   return {
     type: file.path.endsWith("/") ? "directory" : "file",
@@ -150,7 +150,7 @@ export function plainTarEntry(file: { path: string; mode: number; size: number }
   };
 }
 
-/** A whole archive of what is in memory. `mtimeSeconds` since the epoch. */
+/** Encodes a whole archive from memory. `mtimeSeconds` counts from the epoch. */
 export function encodeTar(files: readonly TarFile[], mtimeSeconds: number): Buffer {
   const parts: Uint8Array[] = [];
   for (const { path, mode, content = new Uint8Array() } of files) {

@@ -1,17 +1,17 @@
 /**
- * Tars of directory trees that overlayfs uses, in two forms:
+ * Writes tars of directory trees that overlayfs uses, in two forms:
  *
  *   merged   what a container sees: the upper directory over the layers below it (`export`)
- *   layer    the upper directory alone, as a layer of an image (`commit`), overlayfs's marks as image-spec's:
+ *   layer    the upper directory alone, as a layer of an image (`commit`), with overlayfs's marks as image-spec's:
  *              NAME, a character device 0:0           →  ".wh.NAME"
  *              xattr trusted.overlay.opaque=y of DIR  →  "DIR/.wh..wh..opq"
  *
- * Whoever runs in the container may change the tree meanwhile, and is hostile: each entry is opened by itself in its
- * parent's fd with O_PATH | O_NOFOLLOW, and from then on used by that fd. So whatever is renamed or linked, nothing outside
- * the tree is ever opened; at worst the tar mixes two moments. Only regular files are read.
+ * The container's processes may change the tree meanwhile, and are hostile: each entry is opened by itself in its parent's fd
+ * with O_PATH | O_NOFOLLOW, and from then on used by that fd. So whatever is renamed or linked, nothing outside the tree is ever
+ * opened; at worst the tar mixes two moments. Only regular files are read.
  *
- * As Docker: names sorted, whole seconds, no entry for sockets. Other than Docker, which knows security.capability only,
- * xattrs of users and access lists are kept, and "/" is described.
+ * As with Docker, names are sorted, times are whole seconds, and sockets have no entry. Unlike Docker, which knows
+ * security.capability only, xattrs of users and access lists are kept, and "/" is described.
  * Sources: image-spec layer.md; Linux Documentation/filesystems/overlayfs.rst.
  */
 import { closeSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
@@ -41,22 +41,22 @@ import { OPAQUE_MARKER, WHITEOUT_PREFIX } from "./unpack.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** What of a file's xattrs means something on another host, or inside a container at all. */
+/** The xattrs that mean something on another host, or inside a container at all. */
 const KEPT_XATTR =
   /^(user\.(?!overlay\.)|trusted\.(?!overlay\.)|system\.posix_acl_(access|default)$|security\.capability$)/;
-/** Of an upper directory whose mount had these features on: part of what it shows is elsewhere. */
+/** Marks in an upper directory whose mount had these features on: part of what it shows is elsewhere. */
 const FOREIGN_XATTR = /^(trusted|user)\.overlay\.(redirect|metacopy)$/;
 
 export interface TreeTarOptions {
   form: "merged" | "layer";
-  /** Whether the tar begins with "./", which describes "/" itself. */
+  /** True if the tar begins with "./", which describes "/" itself. */
   includeRoot: boolean;
   /** Called for each entry. */
   beat?: () => void;
 }
 
 /**
- * The tar's bytes. `layerPaths`: directories on the host, topmost first. A chunk is good until the next is asked for.
+ * Writes the tar. `layerPaths` are directories on the host, topmost first. A chunk is valid until the next is asked for.
  * @throws LighterError ("not-supported") for what no tar or layer can hold; ("kernel") with the errno.
  */
 export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOptions): Generator<Uint8Array> {
@@ -69,9 +69,9 @@ export function* writeTreeTar(layerPaths: readonly string[], options: TreeTarOpt
 }
 
 /**
- * The tar of one file or directory as the mounted file system has it. `fd`: O_PATH, taken over. Its entry is called `name`,
- * with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is written
- * without what is in it. `ids`: of a container in a user namespace.
+ * Writes the tar of one file or directory as the mounted file system has it. `fd` is O_PATH; it is closed here. The entry is
+ * called `name`, with a slash at its end for "." and "/"; the entries below it begin with that. A directory that `isClosed` is
+ * written without its content. `ids` are those of a container in a user namespace.
  * @throws LighterError as `writeTreeTar`
  */
 export function* writeFileTar(
@@ -92,13 +92,13 @@ export function* writeFileTar(
 /** A directory whose entries are being written. */
 interface Level {
   fds: number[];
-  /** "" or with its final slash. */
+  /** "" or a path with its final slash. */
   path: string;
-  /** Still to do, the next one last. */
+  /** Names that are still to be written, the next one last. */
   names: string[];
 }
 
-/** "mounted": one directory, in which overlayfs's marks are files and attributes like others. */
+/** "mounted": one directory, in which overlayfs's marks are ordinary files and attributes. */
 type Form = TreeTarOptions["form"] | "mounted";
 
 class TreeTarWriter {
@@ -106,7 +106,7 @@ class TreeTarWriter {
   readonly #isClosed: (directoryFd: number) => boolean;
   readonly #ids: IdTranslations | undefined;
   readonly #levels: Level[] = [];
-  /** Path of the first name of each file that has several. */
+  /** For each file with several names, the path of the first. */
   readonly #linked = new Map<string, BytePath>();
   #entryCount = 0;
   readonly #beat: () => void;
@@ -129,14 +129,14 @@ class TreeTarWriter {
     for (const { fds } of this.#levels.splice(0)) closeAll(fds);
   }
 
-  /** Takes the fds over. */
+  /** Writes a tree. It closes the fds. */
   *write(rootFds: number[], includeRoot: boolean): Generator<Uint8Array> {
     this.#enter(rootFds, "");
     if (includeRoot) yield* this.#directory({ fds: rootFds, stat: fstatSync(rootFds[0]!) }, "./");
     yield* this.#levelsToEnd();
   }
 
-  /** Takes the fd over. */
+  /** Writes one entry. It closes the fd. */
   *writeOne(fd: number, name: BytePath): Generator<Uint8Array> {
     let isHeld = false;
     try {
@@ -181,7 +181,7 @@ class TreeTarWriter {
 
   #enter(fds: number[], path: string): void {
     const level: Level = { fds, path, names: [] };
-    this.#levels.push(level); // must come first: what is in there gets closed, whatever happens
+    this.#levels.push(level); // must come first: what is on the stack gets closed, whatever happens
     if (!this.#isClosed(fds[0]!)) level.names = [...namesIn(fds)].sort().reverse();
   }
 
@@ -192,7 +192,7 @@ class TreeTarWriter {
       throw refused(path, `is beyond the limit of ${LAYER_MAX_ENTRIES} entries`);
     if (path.length >= PATH_MAX) throw refused(path, `has a path longer than ${PATH_MAX - 1} bytes`);
     const found = this.#form === "merged" ? lookup(level.fds, name) : lookupOne(level.fds[0]!, name);
-    if (found === undefined) return; // whited out, or gone meanwhile
+    if (found === undefined) return; // it is whited out, or has gone meanwhile
     let isHeld = false;
     try {
       const { stat } = found;
@@ -248,7 +248,7 @@ class TreeTarWriter {
     else yield* this.#header(this.#entryOf(found, specialTypeOf(stat), path));
   }
 
-  /** Undefined: this is it. */
+  /** The path under which the file was written first; undefined if that is now. */
   #firstName(fd: number, path: BytePath): BytePath | undefined {
     const { dev, ino } = fstatSync(fd, { bigint: true });
     const key = `${dev}:${ino}`;
@@ -270,7 +270,10 @@ class TreeTarWriter {
     }
   }
 
-  /** The header has promised `size` bytes: a file that has shrunk is filled up with zeros, and growth is left out. */
+  /**
+   * Writes a file's content. The header has promised `size` bytes: a file that has shrunk is filled up with zeros, and growth is
+   * left out.
+   */
   *#content(fd: number, size: number): Generator<Uint8Array> {
     for (let left = size; left > 0; ) {
       const room = Math.min(left, CHUNK_BYTES - this.#chunkLength);
@@ -295,7 +298,7 @@ function specialTypeOf(stat: Stats): TarEntryType {
   return stat.isBlockDevice() ? "block" : "char";
 }
 
-/** As `lookup`, but a whiteout is an entry. */
+/** Looks up as `lookup` does, but a whiteout is an entry. */
 function lookupOne(directoryFd: number, name: string): Found | undefined {
   const fd = tryOpenat(directoryFd, name, O_PATH | O_NOFOLLOW);
   if (fd === ENOENT) return undefined;
@@ -334,7 +337,7 @@ function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
     if (!KEPT_XATTR.test(name)) continue;
     if (name.includes("=")) throw refused(path, `has an xattr that no tar can hold: "${showPath(name)}"`);
     const value = getxattrFd(fd, name);
-    if (value !== undefined) xattrs.push({ name, value }); // else removed meanwhile
+    if (value !== undefined) xattrs.push({ name, value }); // otherwise it was removed meanwhile
   }
   return xattrs;
 }

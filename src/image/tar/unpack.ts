@@ -52,12 +52,12 @@ import { type Attributes, createSpecial, EntryFile, setAttributes, setXattr } fr
 import type { TarEntry, TarSink } from "./tar-reader.ts";
 
 export interface LayerTotals {
-  /** File bytes written, and symlinks' targets: holes and further hard links count nothing. */
+  /** The bytes of written files and symlinks' targets: holes and further hard links do not count. */
   sizeBytes: number;
   entryCount: number;
   /** What the layer says of "/" itself; undefined if it does not mention it. */
   root: { mode: number; uid: number; gid: number } | undefined;
-  /** Directories the layer needs and does not mention: their mode and owner are the lower layer's. Parents first. */
+  /** Directories that the layer needs and does not mention: they have the lower layer's mode and owner. Parents come first. */
   impliedDirectories: BytePath[];
 }
 
@@ -68,7 +68,7 @@ export const OPAQUE_XATTR = "trusted.overlay.opaque";
 const OPAQUE_VALUE = Uint8Array.of(0x79); // "y"
 const EPERM = -1;
 
-/** Open directories kept at a time: entries come grouped by directory. */
+/** How many directories are kept open: entries come grouped by directory. */
 const DIRECTORY_CACHE_SIZE = 64;
 
 const resolveInLayer = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -78,8 +78,8 @@ function refused(path: string, why: string): LighterError {
 }
 
 /**
- * The components of an archive path: "." and empty ones dropped, ".." applied to the text as Docker does.
- * A leading "/" means the layer's root.
+ * The components of an archive path: "." and empty ones are dropped, ".." is applied to the text as Docker does. A leading "/"
+ * means the layer's root.
  * @throws LighterError ("invalid") if ".." leaves the root, or a limit is exceeded.
  */
 export function splitArchivePath(path: string): string[] {
@@ -95,7 +95,7 @@ export function splitArchivePath(path: string): string[] {
   return components;
 }
 
-/** A directory's own attributes, set when nothing more is created in it. */
+/** A directory's attributes, which are set when nothing more is created in it. */
 interface PendingDirectory {
   entry: TarEntry | undefined;
   opaque: boolean;
@@ -117,7 +117,7 @@ function finishDirectory(rootFd: number, path: string, entry: Attributes | undef
   if (entry === undefined && !opaque) return;
   const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   const fd = tryOpenat2(rootFd, path === "" ? "." : path, flags, resolveInLayer);
-  if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry took its place
+  if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return; // a later entry has replaced it
   if (fd < 0) throw kernelError(fd, `open "${showPath(path)}"`);
   try {
     if (opaque) fsetxattr(fd, OPAQUE_XATTR, OPAQUE_VALUE, path);
@@ -129,8 +129,8 @@ function finishDirectory(rootFd: number, path: string, entry: Attributes | undef
 }
 
 /**
- * Gives the directories that a layer implies the attributes that `statBelow` finds in the layers below it; those that
- * are not there keep what they have.
+ * Gives the directories that a layer implies the attributes that `statBelow` finds in the layers below it. Directories that are
+ * not there keep theirs.
  */
 export function inheritAttributes(
   rootFd: number,
@@ -143,13 +143,13 @@ export function inheritAttributes(
   }
 }
 
-/** The sink of one layer's TarReader. Owns no fd after `finish` or `close`; the layer's directory stays the caller's. */
+/** The sink of one layer's TarReader. It has no open fds after `finish` or `close`; the layer's directory stays the caller's. */
 export class LayerUnpacker implements TarSink {
   readonly #rootFd: number;
   /** O_PATH fds by path within the layer, oldest first. */
   readonly #directories = new Map<string, number>();
   readonly #pending = new Map<string, PendingDirectory>();
-  /** Of `#pending`, about. */
+  /** The approximate size of `#pending`. */
   #pendingBytes = 0;
   #hasSymlinks = false;
   #entryCount = 0;
@@ -157,7 +157,7 @@ export class LayerUnpacker implements TarSink {
   #root: LayerTotals["root"];
   readonly #file = new EntryFile();
 
-  /** `rootFd`: the layer's directory, empty, seen by nobody else. */
+  /** `rootFd` is the layer's directory, which is empty and which nobody else sees. */
   constructor(rootFd: number) {
     this.#rootFd = rootFd;
   }
@@ -192,7 +192,7 @@ export class LayerUnpacker implements TarSink {
   }
 
   data(bytes: Uint8Array, offset: number): void {
-    if (!this.#file.isOpen) return; // a whiteout with data: its content means nothing
+    if (!this.#file.isOpen) return; // a whiteout with data, which means nothing
     this.#file.write(bytes, offset);
     this.#sizeBytes += bytes.length;
   }
@@ -202,8 +202,8 @@ export class LayerUnpacker implements TarSink {
   }
 
   /**
-   * Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end.
-   * Directories that the layer implies are 0755 and root's until `inheritAttributes`.
+   * Sets the directories' attributes, which had to wait for their content. Call once, after the reader's end. Directories that
+   * the layer implies are 0755 and root's until `inheritAttributes`.
    */
   finish(): LayerTotals {
     const impliedDirectories: BytePath[] = [];
@@ -264,8 +264,8 @@ export class LayerUnpacker implements TarSink {
   }
 
   /**
-   * An O_PATH fd of the directory, owned by the cache. Missing directories are made, 0755 and root's.
-   * Negative if something else is in the way.
+   * Opens a directory with O_PATH; the cache owns the fd. Missing directories are made, 0755 and root's. Returns a negative
+   * number if something else is in the way.
    */
   #openDirectory(path: string): number {
     if (path === "") return this.#rootFd;
@@ -283,14 +283,14 @@ export class LayerUnpacker implements TarSink {
     return fd;
   }
 
-  /** Symlinks, each to the end of another, lead deeper than any path of the archive is long. */
+  /** Checks the depth: symlinks, each to the end of another, lead deeper than any path of the archive is long. */
   #requireDepth(fd: number, path: string): void {
     const depth = depthOf(fd) - depthOf(this.#rootFd);
     if (depth > LAYER_PATH_MAX_DEPTH)
       throw refused(path, `leads through symlinks deeper than ${LAYER_PATH_MAX_DEPTH} directories`);
   }
 
-  /** Makes a directory that no entry mentions, with its parents. False if something else is in the way. */
+  /** Makes a directory that no entry mentions, with its parents. Returns false if something else is in the way. */
   #makeDirectory(path: string): boolean {
     const slash = path.lastIndexOf("/");
     const parentFd = this.#openDirectory(slash < 0 ? "" : path.slice(0, slash));
@@ -407,13 +407,13 @@ export class LayerUnpacker implements TarSink {
     }
   }
 
-  /** Symlinks, devices and fifos. */
+  /** Makes symlinks, devices and fifos. */
   #createOther(parentFd: number, name: string, entry: TarEntry): void {
     const what = `create ${entry.type} "${showPath(entry.path)}"`;
     this.#createInstead(parentFd, name, what, () => createSpecial(parentFd, name, entry));
     if (entry.type === "symlink") {
       this.#hasSymlinks = true;
-      this.#sizeBytes += entry.linkPath.length; // as Docker counts
+      this.#sizeBytes += entry.linkPath.length; // Docker counts so, too
     }
     if (entry.uid !== 0 || entry.gid !== 0) lchownat(parentFd, name, entry.uid, entry.gid);
     if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode);
@@ -432,7 +432,7 @@ export class LayerUnpacker implements TarSink {
     if (name === "" || name === "." || name === "..") throw refused(entry.path, "is no valid whiteout");
     const existing = this.#kindAt(parentFd, name);
     if (existing === "directory") {
-      // What this layer brings stays, and must hide what is below. A directory that only holds whiteouts brings nothing.
+      // What this layer brings stays, and must hide what is below. A directory that holds only whiteouts brings nothing.
       const path = parent === "" ? name : `${parent}/${name}`;
       const bringsNothing = this.#pending.get(path)?.entry === undefined && this.#holdsOnlyWhiteouts(parentFd, name);
       if (!bringsNothing) {
@@ -449,12 +449,12 @@ export class LayerUnpacker implements TarSink {
   }
 }
 
-/** What keeping it costs, about: its strings, and each object in memory. */
+/** The approximate memory that keeping an entry takes: its strings and objects. */
 function bytesOf(entry: TarEntry): number {
   return entry.xattrs.reduce((sum, { name, value }) => sum + name.length + value.length + 200, entry.path.length + 200);
 }
 
-/** Of a directory, from the host's root. Infinite if its path is longer than the kernel tells. */
+/** A directory's depth from the host's root; infinite if its path is longer than the kernel tells. */
 function depthOf(fd: number): number {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`, "latin1").split("/").length;

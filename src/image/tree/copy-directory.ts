@@ -1,5 +1,5 @@
 /**
- * Copies a directory of an image to the host: what an empty volume gets when it is mounted over it. Both sides are used
+ * Copies a directory of an image to the host: an empty volume gets the content of what it is mounted over. Both sides are used
  * through fds, entry by entry, and no symlink is followed on either.
  */
 
@@ -34,14 +34,14 @@ import {
 } from "../../linux/sys/fs.ts";
 import { closeAll, type Found, lookup, namesIn, resolve } from "./layered-fs.ts";
 
-/** A file's capabilities are part of what it is; other attributes are the layers' own business. */
+/** A file's capabilities, which are part of what it is; other attributes are the layers' own business. */
 const CAPABILITY_XATTR = "security.capability";
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Copies what `path` holds in the merged view of `layerPaths` (topmost first) into the directory `targetPath`, which is
- * there and empty, and gives it the mode, owner and times of `path`. False: `path` is no directory, nothing was done.
- * Hard links become files of their own; sockets are left out.
+ * Copies the content of `path` in the merged view of `layerPaths` (topmost first) into the directory `targetPath`, which must
+ * exist and be empty, and gives it the mode, owner and times of `path`. Returns false, and does nothing, if `path` is no
+ * directory. Hard links become files of their own; sockets are left out.
  * @throws LighterError ("invalid") for directories nested too deep; ("kernel") with the errno, such as ENOSPC.
  */
 export function copyDirectoryFromLayers(
@@ -74,12 +74,12 @@ class Copy {
     this.#beat = beat;
   }
 
-  /** The entries first: with them the directory's own times would change. */
+  /** Copies the entries first: they would change the directory's own times. */
   directory(source: Found, targetFd: number, depth: number): void {
     if (depth === 0) throw new LighterError("invalid", "copy a directory of an image: it is nested too deep");
     for (const name of namesIn(source.fds)) {
       const entry = lookup(source.fds, name);
-      if (entry === undefined) continue; // whited out
+      if (entry === undefined) continue; // it is whited out
       try {
         this.#entry(entry, targetFd, name, depth);
       } finally {

@@ -1,5 +1,5 @@
 /**
- * What an overlayfs upper directory changes in the layers below it, as `docker diff` tells it. A container may change the
+ * Lists what an overlayfs upper directory changes in the layers below it, as `docker diff` does. A container may change the
  * directory meanwhile: see tree-tar.ts for how that is kept harmless.
  */
 import { closeSync, fstatSync, type Stats } from "node:fs";
@@ -19,7 +19,7 @@ import {
 import { closeAll, type Found, isOpaque, isWhiteout, lookup, namesIn, openAllRoots } from "./layered-fs.ts";
 
 export interface Change {
-  /** From "/". */
+  /** The path from "/". */
   path: BytePath;
   kind: "modified" | "added" | "deleted";
 }
@@ -27,9 +27,8 @@ export interface Change {
 const CAPABILITY_XATTR = "security.capability";
 
 /**
- * Sorted by path. `lowerPaths`: topmost first.
- * As Docker: a directory is modified if its mode or owner is, or if anything in it has changed; of what is deleted or
- * replaced, only the topmost directory is told.
+ * Lists the changes, sorted by path. `lowerPaths` has the topmost first. As with Docker, a directory is modified if its mode or
+ * owner is, or if anything in it has changed; of what is deleted or replaced, only the topmost directory is listed.
  */
 export function listChanges(upperPath: string, lowerPaths: readonly string[], beat: () => void = () => {}): Change[] {
   const walk = new ChangeWalk(beat);
@@ -53,7 +52,10 @@ class ChangeWalk {
     this.#beat = beat;
   }
 
-  /** `path`: "" or with its final slash. `hides`: what the layers below have here is not seen through the upper one. */
+  /**
+   * Compares a directory. `path` is "" or has its final slash. `hides`: what the layers below have here is not seen through the
+   * upper one.
+   */
   directory(upperFd: number, lower: readonly number[], path: string, hides: boolean, depth: number): void {
     if (depth === 0)
       throw new LighterError(
@@ -82,7 +84,7 @@ class ChangeWalk {
     const path = parent + name;
     const fd = tryOpenat(upperFd, name, O_PATH | O_NOFOLLOW);
     if (fd === ENOENT || fd === ENOTDIR) {
-      // Below an opaque directory; or it was there a moment ago.
+      // It is below an opaque directory, or was there a moment ago.
       if (below !== undefined) this.#change(parent, path, "deleted");
       return;
     }
@@ -108,19 +110,21 @@ class ChangeWalk {
     this.changes.set(path, kind);
     for (let end = parent.length - 1; end > 0; end = parent.lastIndexOf("/", end - 1)) {
       const ancestor = parent.slice(0, end);
-      if (this.changes.has(ancestor)) break; // and so are those above it
+      if (this.changes.has(ancestor)) break; // and so are the directories above it
       this.changes.set(ancestor, "modified");
     }
   }
 }
 
-/** Neither time nor size of a directory counts: they change with what is in it. Copying up keeps all of these. */
+/**
+ * Whether a file differs. A directory's time and size do not count: they change with its content. Copying up keeps all of these.
+ */
 function differs(a: Stats, b: Stats): boolean {
   if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || a.rdev !== b.rdev) return true;
   return !a.isDirectory() && (a.mtimeMs !== b.mtimeMs || a.size !== b.size);
 }
 
-/** A file's capabilities are set without its time or mode changing. */
+/** Whether a file's capabilities differ: they can be set without a change of its time or mode. */
 function hasOtherCapability(fd: number, stat: Stats, below: Found): boolean {
   if (!stat.isFile() || !below.stat.isFile()) return false;
   const [own, other] = [getxattrFd(fd, CAPABILITY_XATTR), getxattrFd(below.fds[0]!, CAPABILITY_XATTR)];

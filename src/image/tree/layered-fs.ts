@@ -32,7 +32,7 @@ import { OPAQUE_XATTR } from "../tar/unpack.ts";
 type MergedDirectory = readonly number[];
 
 export interface Found {
-  /** O_PATH fds: all layers' for a directory, else one. */
+  /** O_PATH fds: those of all layers for a directory, else one. */
   fds: number[];
   stat: Stats;
 }
@@ -49,7 +49,7 @@ export function isWhiteout(stat: Stats): boolean {
   return stat.isCharacterDevice() && stat.rdev === 0;
 }
 
-/** The entry `name` of a merged directory; the caller closes its fds. */
+/** Looks up an entry of a merged directory; the caller closes its fds. */
 export function lookup(directory: MergedDirectory, name: string): Found | undefined {
   const fds: number[] = [];
   let top: Stats | undefined;
@@ -75,7 +75,7 @@ export function lookup(directory: MergedDirectory, name: string): Found | undefi
   return top === undefined ? undefined : { fds, stat: top };
 }
 
-/** "/" of the merged view; the caller closes the fds. */
+/** Opens "/" of the merged view; the caller closes the fds. */
 export function openRoots(layerPaths: readonly string[]): number[] {
   const fds: number[] = [];
   try {
@@ -91,7 +91,7 @@ export function openRoots(layerPaths: readonly string[]): number[] {
   }
 }
 
-/** `openRoots` of several stacks; of none of them if one fails. */
+/** Opens the roots of several stacks; none stays open if one fails. */
 export function openAllRoots(...stacks: (readonly string[])[]): number[][] {
   const opened: number[][] = [];
   try {
@@ -104,11 +104,11 @@ export function openAllRoots(...stacks: (readonly string[])[]): number[][] {
 }
 
 /**
- * What `path` is, symlinks followed (the last one too unless `followLast` is false); the caller closes the fds.
+ * Finds what `path` is, following symlinks (the last one too unless `followLast` is false); the caller closes the fds.
  * @throws LighterError ("invalid") after SYMLINKS_MAX symlinks.
  */
 export function resolve(layerPaths: readonly string[], path: BytePath, followLast: boolean): Found | undefined {
-  /** From "/" down to where we are. */
+  /** The directories from "/" down to the current one. */
   const stack: number[][] = [openRoots(layerPaths)];
   const todo = path.split("/").reverse();
   let symlinkCount = 0;
@@ -150,7 +150,7 @@ export function resolve(layerPaths: readonly string[], path: BytePath, followLas
   }
 }
 
-/** Attributes of what `path` is in the merged view, its own symlink not followed; undefined if it does not exist. */
+/** The attributes of `path` in the merged view, without following a symlink; undefined if it does not exist. */
 export function statInLayers(layerPaths: readonly string[], path: BytePath): Stats | undefined {
   const found = resolve(layerPaths, path, false);
   if (found === undefined) return undefined;
@@ -158,7 +158,7 @@ export function statInLayers(layerPaths: readonly string[], path: BytePath): Sta
   return found.stat;
 }
 
-/** Whether `path` is a directory of the merged view, symlinks followed. */
+/** Whether `path` is a directory of the merged view. Symlinks are followed. */
 export function isDirectoryInLayers(layerPaths: readonly string[], path: string): boolean {
   const found = resolve(layerPaths, bytePath(path), true);
   if (found === undefined) return false;
@@ -170,9 +170,9 @@ export function isDirectoryInLayers(layerPaths: readonly string[], path: string)
 }
 
 /**
- * Content of a regular file in the merged view of `layerPaths` (directories on the host, topmost first: an upper
- * directory, if there is one, then the lower ones). Undefined if it does not exist or is no regular file.
- * @throws LighterError ("invalid") if it is longer than `maxBytes` or behind too many symlinks.
+ * Reads a regular file in the merged view of `layerPaths` (directories on the host, topmost first: an upper directory, if there
+ * is one, then the lower ones). Undefined if it does not exist or is no regular file.
+ * @throws LighterError ("invalid") if it is longer than `maxBytes` or there are too many symlinks.
  */
 export function readFileInLayers(layerPaths: readonly string[], path: string, maxBytes: number): Buffer | undefined {
   const found = resolve(layerPaths, bytePath(path), true);
@@ -196,7 +196,7 @@ export function readFileInLayers(layerPaths: readonly string[], path: string, ma
   }
 }
 
-/** Names in a merged directory, one char a byte, each once and in no order; whited-out ones among them. */
+/** The names in a merged directory, one char per byte, each once and in no order; whited-out ones are included. */
 export function namesIn(directory: MergedDirectory): Set<string> {
   const names = new Set<string>();
   for (const fd of directory) for (const name of readNames(fd)) names.add(name);

@@ -1,5 +1,6 @@
 /**
- * Who a container's process runs as: "USER[:GROUP]" against the image's /etc/passwd and /etc/group, by Docker's rules.
+ * Finds out which user a container's process runs as: "USER[:GROUP]" in the image's /etc/passwd and /etc/group, by Docker's
+ * rules.
  * Sources: passwd(5), group(5); Docker's and runc's behaviour (a numeric user is a uid, even if a name looks like it).
  */
 import { LighterError } from "../../base/errors.ts";
@@ -7,13 +8,13 @@ import { LighterError } from "../../base/errors.ts";
 export interface ResolvedUser {
   uid: number;
   gid: number;
-  /** What setgroups(2) gets: the primary group first (CVE-2022-36109), then those of /etc/group. */
+  /** The groups for setgroups(2): the primary one first (CVE-2022-36109), then those of /etc/group. */
   additionalGids: number[];
-  /** "/" for a user without a passwd entry. */
+  /** The home directory; "/" for a user without a passwd entry. */
   home: string;
 }
 
-/** Linux has 32 bits, Docker takes 31: what is above once wrapped to 0 (CVE-2024-40635). */
+/** The largest id. Linux has 32 bits, Docker takes 31: larger ones once wrapped to 0 (CVE-2024-40635). */
 const ID_MAX = 0x7fff_ffff;
 
 interface PasswdEntry {
@@ -29,12 +30,12 @@ interface GroupEntry {
   members: string[];
 }
 
-/** A decimal, signed as Go's Atoi takes it; NaN for anything else. */
+/** Parses a decimal, signed as Go's Atoi takes it; NaN for anything else. */
 function parseId(text: string): number {
   return /^[+-]?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Lines with a malformed id name nobody: reading them as 0 would make them root. */
+/** Parses passwd. Lines with a malformed id name nobody: reading them as 0 would make them root. */
 function parsePasswd(text: string): PasswdEntry[] {
   const entries: PasswdEntry[] = [];
   for (const line of text.split("\n")) {
@@ -61,9 +62,9 @@ function checkId(id: number): number {
 }
 
 /**
- * `passwdText` and `groupText` are the files' contents, "" if there is none. `user` is "", "name", "uid", "name:group",
- * "uid:gid" and their mixtures; "" is root.
- * @throws LighterError ("invalid"): "unable to find user x: no matching entries in passwd file", its like for groups,
+ * Resolves a user. `passwdText` and `groupText` are the files' contents, "" if there is none. `user` is "", "name", "uid",
+ * "name:group", "uid:gid" and their mixtures; "" is root.
+ * @throws LighterError ("invalid"): "unable to find user x: no matching entries in passwd file", the same for groups,
  * and for ids above 2^31-1.
  */
 export function resolveUser(passwdText: string, groupText: string, user: string): ResolvedUser {
@@ -95,7 +96,7 @@ function findGroup(groups: readonly GroupEntry[], wanted: string, unable = "unab
   return found?.gid ?? wantedGid;
 }
 
-/** Groups added by name or number (Docker's --group-add). @throws LighterError ("invalid"). */
+/** Resolves a group that is added by name or number (Docker's --group-add). @throws LighterError ("invalid"). */
 export function resolveGroup(groupText: string, group: string): number {
-  return checkId(findGroup(parseGroup(groupText), group, "Unable")); // Docker's letters
+  return checkId(findGroup(parseGroup(groupText), group, "Unable")); // Docker writes it with a capital
 }

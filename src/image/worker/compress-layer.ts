@@ -1,11 +1,14 @@
-/** A layer's tar in the compression that a registry is to have. The same tar gives the same bytes. */
+/** Compresses a layer's tar for a registry. The same tar gives the same bytes. */
 import { createHash } from "node:crypto";
 import { LighterError } from "../../base/errors.ts";
 import { compressStream, readDecompressed } from "../tar/compression.ts";
 import { HashedFile } from "./hashed-file.ts";
 import type { BlobResult, CompressJob, LayerProgress } from "./protocol.ts";
 
-/** @throws LighterError ("invalid") if the tar is not that of the diffId; ("kernel") with the errno, such as ENOSPC. */
+/**
+ * Compresses a layer. @throws LighterError ("invalid") if the tar is not that of the diffId; ("kernel") with the errno, such as
+ * ENOSPC.
+ */
 export async function compressLayer(
   { sourcePath, targetPath, diffId, compression }: CompressJob,
   onProgress: (progress: LayerProgress) => void,

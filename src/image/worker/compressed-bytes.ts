@@ -1,4 +1,4 @@
-/** The compressed bytes of a layer, from this disk or from a registry, verified by the time they end. */
+/** Reads the compressed bytes of a layer, from this disk or from a registry, and verifies them at their end. */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
@@ -11,17 +11,17 @@ import type { LayerJob } from "./protocol.ts";
 
 const READ_BYTES = 512 * 1024;
 
-/** The registry client's: the bytes of a blob from `offset` to its end. */
+/** The registry client's function that reads a blob from `offset` to its end. */
 export type OpenBlob = (source: BlobSource, offset: number) => AsyncIterable<Uint8Array>;
 
-/** @throws LighterError ("invalid") if they are not what the digest says; ("unavailable"); ("kernel"). */
+/** The compressed bytes. @throws LighterError ("invalid") if they do not have the right digest; ("unavailable"); ("kernel"). */
 export function compressedBytes(job: LayerJob, openBlob: OpenBlob): AsyncGenerator<Uint8Array> {
   const { source } = job;
   if (source.kind === "file") return readFileBytes(source.path);
   return new Download(job, source.partialPath).bytes((offset) => openBlob(source.blob, offset));
 }
 
-/** Each chunk is the taker's to keep. */
+/** Reads from an fd. The caller may keep each chunk. */
 function* readFd(fd: number, byteCount: number): Generator<Uint8Array> {
   for (let at = 0; at < byteCount; ) {
     const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, byteCount - at));
@@ -43,8 +43,8 @@ async function* readFileBytes(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * A download into a file that outlives failures, this process and the daemon: what it holds is hashed and used again, and
- * the rest is asked for from there on.
+ * A download into a file that outlives failures, this process and the daemon: what it holds is hashed and used again, and only
+ * the rest is asked for.
  */
 class Download {
   readonly #job: LayerJob;
@@ -60,7 +60,7 @@ class Download {
   async *bytes(open: (offset: number) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const fd = openSync(this.#path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
-      // Of a daemon that was killed a moment ago, whose worker has not quite ended.
+      // Another process: that of a daemon that was killed a moment ago, whose worker has not quite ended.
       if (!tryLockExclusive(fd)) throw new LighterError("unavailable", "another process is downloading it");
       if (fstatSync(fd).size > this.#job.size) ftruncateSync(fd, 0);
       for (const chunk of readFd(fd, fstatSync(fd).size)) {

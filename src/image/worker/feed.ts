@@ -1,14 +1,14 @@
-/** Bytes that a synchronous producer gives to an asynchronous taker: the data of one entry of an archive. */
+/** Passes bytes from a synchronous producer to an asynchronous consumer: the data of one entry of an archive. */
 export class Feed implements AsyncIterableIterator<Uint8Array> {
   readonly #chunks: Uint8Array[] = [];
   #isEnded = false;
   #isLeft = false;
-  /** The taker has asked for more, so it is done with all that it had. */
+  /** True if the consumer has asked for more, so it is done with all that it had. */
   #isStarved = false;
   #wakeTaker = (): void => {};
   #wakeGiver = (): void => {};
 
-  /** Good until `taken` resolves, at least. */
+  /** Adds bytes, which must stay valid until `taken` resolves. */
   push(bytes: Uint8Array): void {
     if (this.#isLeft) return;
     this.#chunks.push(bytes);
@@ -21,7 +21,7 @@ export class Feed implements AsyncIterableIterator<Uint8Array> {
     this.#wakeTaker();
   }
 
-  /** Resolves when all that was pushed has been taken and more is wanted, or nothing is any more. */
+  /** Resolves when all bytes have been consumed and more are wanted, or none are any more. */
   async taken(): Promise<void> {
     while (!this.#isLeft && !this.#isStarved) await new Promise<void>((resolve) => (this.#wakeGiver = resolve));
   }
@@ -37,7 +37,7 @@ export class Feed implements AsyncIterableIterator<Uint8Array> {
     }
   }
 
-  /** The taker wants no more. */
+  /** Called when the consumer wants no more. */
   async return(): Promise<IteratorResult<Uint8Array>> {
     this.#isLeft = true;
     this.#chunks.length = 0;

@@ -1,3 +1,4 @@
+/** Writes files and hashes them at the same time. */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Digest } from "../../base/ids.ts";
@@ -5,19 +6,19 @@ import { writeFailure } from "../store/write-failure.ts";
 import { beat } from "./heartbeat.ts";
 import type { BlobResult } from "./protocol.ts";
 
-/** A new file, hashed while it is written. */
+/** A new file that is hashed while it is written. */
 export class HashedFile implements Disposable {
   readonly #path: string;
   readonly #hash: Hash = createHash("sha256");
   #fd = -1;
   #sizeBytes = 0;
 
-  /** Nothing may be there. It is made with the first byte, or with `finish`. */
+  /** Nothing may exist at the path. The file is made with the first byte, or with `finish`. */
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** @throws LighterError ("kernel"). */
+  /** Appends bytes. @throws LighterError ("kernel"). */
   write(bytes: Uint8Array): void {
     beat();
     this.#explained(() => {

@@ -1,3 +1,4 @@
+/** Gives a layer's implied directories the attributes of the layers below. */
 import { closeSync, openSync } from "node:fs";
 import { O_DIRECTORY, O_RDONLY } from "../../linux/sys/fs.ts";
 import { inheritAttributes } from "../tar/unpack.ts";
@@ -5,7 +6,10 @@ import { statInLayers } from "../tree/layered-fs.ts";
 import { beat } from "./heartbeat.ts";
 import type { InheritJob } from "./protocol.ts";
 
-/** Each look through the layers below may lead through many symlinks of hostile images: so it is a worker's work. */
+/**
+ * Looks up the implied directories in the layers below and copies their attributes. It is a worker's job, since each look may
+ * lead through many symlinks of hostile images.
+ */
 export function inheritFromBelow({ directoryPath, implied, belowPaths }: InheritJob): undefined {
   const rootFd = openSync(directoryPath, O_RDONLY | O_DIRECTORY);
   try {

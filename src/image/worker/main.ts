@@ -1,7 +1,6 @@
 /**
- * `lighter layer-worker`, a hidden command: the process that has to do with layers' bytes for the daemon: downloads,
- * unpacks and compresses them. It meets what is hostile, takes the time and has the memory; the daemon only hears of it.
- * Speaks protocol.ts on stdin and stdout.
+ * `lighter layer-worker`, a hidden command: the process that downloads, unpacks and compresses layers for the daemon. It handles
+ * what is hostile, slow or large; the daemon only gets the results. Speaks protocol.ts on stdin and stdout.
  */
 import { createReadStream, writeSync } from "node:fs";
 import { asLighterError } from "../../base/wire-error.ts";
@@ -36,7 +35,7 @@ async function send(message: WorkerMessage): Promise<void> {
   for (let done = 0; done < bytes.length; ) done += writeSync(STDOUT, bytes, done);
 }
 
-/** Resolves with the exit code when the daemon has no more jobs. */
+/** Runs jobs; resolves with the exit code when the daemon has no more. */
 export async function layerWorkerMain(): Promise<number> {
   dieWithParent();
   preferAsOomVictim();
@@ -48,7 +47,7 @@ export async function layerWorkerMain(): Promise<number> {
       jobs.push(line);
       wake();
     }
-    process.exit(0); // in the middle of a job, too: nobody wants it any more
+    process.exit(0); // even in the middle of a job: nobody wants its result
   })();
   for (;;) {
     const job = jobs.shift();

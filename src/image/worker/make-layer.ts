@@ -1,4 +1,4 @@
-/** The layer of an image that is made here. */
+/** Makes the new layer of an image that is made here. */
 import type { BodyForm } from "../../files/mod.ts";
 import { decompressStream } from "../tar/compression.ts";
 import { writeTreeTar } from "../tar/tree-tar.ts";
@@ -6,7 +6,10 @@ import { beat } from "./heartbeat.ts";
 import type { MakeJob, TakenFile } from "./protocol.ts";
 import { takeFile } from "./take-file.ts";
 
-/** @throws LighterError ("invalid") if it is no layer; ("not-supported") for a tree that none can hold; ("kernel"). */
+/**
+ * Makes a layer. @throws LighterError ("invalid") if the input is no layer; ("not-supported") for a tree that none can hold;
+ * ("kernel").
+ */
 export async function makeLayer(
   { ingestPath, source }: MakeJob,
   input: (form: BodyForm | undefined) => AsyncIterable<Uint8Array>,
@@ -31,7 +34,7 @@ export async function makeLayer(
 
 const EMPTY_TAR = Buffer.alloc(1024);
 
-/** No bytes at all are a tar without entries, as with Docker. */
+/** An empty input counts as a tar without entries, as with Docker. */
 async function* orEmptyTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let byteCount = 0;
   for await (const chunk of source) {

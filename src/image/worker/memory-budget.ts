@@ -1,9 +1,9 @@
-/** What a layer worker may have of the machine's memory, whatever the bytes that it is given try to make it keep. */
+/** Limits how much memory a layer worker uses, whatever its input tries to make it keep. */
 import { writeFileSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { LAYER_WORKER_MAX_MEMORY_BYTES } from "../../base/limits.ts";
 
-/** Bytes taken between two looks, each of which costs some 10 µs. */
+/** How many bytes are handled between two looks at the memory, each of which costs some 10 µs. */
 const LOOK_EVERY_BYTES = 4 * 1024 * 1024;
 
 export class MemoryBudget {
@@ -14,7 +14,7 @@ export class MemoryBudget {
     this.#maxBytes = maxBytes;
   }
 
-  /** So many bytes have been worked on. @throws LighterError ("invalid") if that has taken too much memory. */
+  /** Notes that so many bytes have been handled. @throws LighterError ("invalid") if that has taken too much memory. */
   spend(byteCount: number): void {
     this.#sinceLook += byteCount;
     if (this.#sinceLook < LOOK_EVERY_BYTES) return;
@@ -30,9 +30,9 @@ export class MemoryBudget {
   }
 }
 
-/** Where the machine has no memory left, a worker is what the kernel ends first: its work can be done again. */
+/** Makes the kernel end this worker first when the machine runs out of memory: its work can be repeated. */
 export function preferAsOomVictim(): void {
   try {
     writeFileSync("/proc/self/oom_score_adj", "1000");
-  } catch {} // a host without procfs, or that forbids it
+  } catch {} // the host has no procfs, or forbids it
 }

@@ -23,7 +23,7 @@ async function inTemporaryDirectory(work: (directory: string, heldFd: number) =>
 
 test("a worker that waits for a file is given up after a while, and its turn is another's", () =>
   inTemporaryDirectory(async (directory, heldFd) => {
-    const path = join(directory, "fifo"); // to open it is to wait for a writer, as for a file system that does not answer
+    const path = join(directory, "fifo"); // opening it waits for a writer, as for a file system that does not answer
     expect(spawnSync("mkfifo", [path]).status).toBe(0);
     await using workers = new LayerWorkers(1, heldFd, 500);
     const digest = `sha256:${"0".repeat(64)}`;

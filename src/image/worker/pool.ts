@@ -1,3 +1,4 @@
+/** Runs layer workers. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { FILE_WORKER_STALL_MS, WORKERS_END_TIMEOUT_MS } from "../../base/limits.ts";
 import { Pool } from "../../base/pool.ts";
@@ -16,7 +17,7 @@ import {
   type WorkerResults,
 } from "./protocol.ts";
 
-/** Idle workers cost 40 MB each; the layers of one image follow each other at once. */
+/** How long an idle worker is kept. It costs 40 MB; the layers of one image follow each other at once. */
 const IDLE_MS = 1000;
 
 class Worker {
@@ -30,8 +31,8 @@ class Worker {
   }
 
   /**
-   * @throws LighterError of the job; any other error, one that is "internal", or `Stalled`, means that the worker is not to be used
-   *   again.
+   * Runs a job. @throws LighterError of the job. After any other error, one that is "internal", or `Stalled`, the worker must not
+   * be used again.
    */
   async run<K extends JobKind>(
     job: JobOf<K> & { kind: K },
@@ -40,12 +41,12 @@ class Worker {
   ): Promise<WorkerResults[K]> {
     this.#process.write(encodeJob(job));
     const stalled = Promise.withResolvers<never>();
-    stalled.promise.catch(() => {}); // nobody may be waiting
+    stalled.promise.catch(() => {}); // nobody may be waiting for it
     const timer = setTimeout(() => stalled.reject(new Stalled(stallMs)), stallMs);
     try {
       for (;;) {
         const { done, value } = await Promise.race([this.#lines.next(), stalled.promise]);
-        if (done) throw new LighterError("internal", "the layer worker was killed"); // out of memory, or by hand
+        if (done) throw new LighterError("internal", "the layer worker was killed"); // killed by lack of memory, or by hand
         timer.refresh();
         const message = decodeMessage(value, job.kind);
         if (message.type === "failed") throw message.error;
@@ -59,7 +60,7 @@ class Worker {
     }
   }
 
-  /** Resolves when it has ended; one that waits for a file system may never, and is not waited for that long. */
+  /** Kills it and resolves when it has ended. One that waits for a file system may never end, and is not waited for that long. */
   async kill(): Promise<void> {
     this.#process.kill();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -75,8 +76,8 @@ interface JobListeners {
 }
 
 /**
- * Processes that unpack layers, so many at a time and the rest in the order they came. Started when there is work, ended
- * soon after there is none. They die with this process, however it dies.
+ * Processes that unpack layers, a limited number at a time; further jobs wait in order. Workers are started when there is work
+ * and end soon after there is none. They die with this process, however it dies.
  */
 export class LayerWorkers implements AsyncDisposable {
   readonly #heldFd: number;
@@ -85,8 +86,8 @@ export class LayerWorkers implements AsyncDisposable {
   readonly #pool = new Pool<Worker>(IDLE_MS);
 
   /**
-   * `heldFd`: every worker has it open until it has ended; who has locked it knows when all have. `stallMs`: how long one may be
-   * silent.
+   * Every worker has `heldFd` open until it has ended: a process that locks it knows when all have. `stallMs` is how long a
+   * worker may be silent.
    */
   constructor(maxCount: number, heldFd: number, stallMs = FILE_WORKER_STALL_MS) {
     this.#turns = new Turns(maxCount);
@@ -94,12 +95,12 @@ export class LayerWorkers implements AsyncDisposable {
     this.#stallMs = stallMs;
   }
 
-  /** From now on; workers that are busy finish. */
+  /** Applies from now on; busy workers finish. */
   set maxCount(count: number) {
     this.#turns.maxCount = count;
   }
 
-  /** A job that comes now has to wait. */
+  /** Whether a job that comes now has to wait. */
   get isBusy(): boolean {
     return this.#turns.areTaken;
   }
@@ -109,11 +110,11 @@ export class LayerWorkers implements AsyncDisposable {
     if (!this.#pool.isEmpty) return;
     try {
       this.#pool.giveBack(this.#start());
-    } catch {} // no processes to be had: the job will say so
+    } catch {} // no process can be started: the job will report it
   }
 
   /**
-   * Runs what `job` says when its turn comes. When it is over, its worker no longer touches anything, or never will.
+   * Runs what `job` returns when its turn comes. By the time this settles, the worker has stopped working on it for good.
    * @throws LighterError of the job; `Stalled`; `signal`'s reason if it was cancelled.
    */
   async run<K extends JobKind>(
@@ -134,7 +135,7 @@ export class LayerWorkers implements AsyncDisposable {
       this.#pool.giveBack(worker);
       return result;
     } catch (error) {
-      // One that has met bad content is not trusted with the next layer.
+      // A worker that has met bad content is not trusted with the next layer.
       if (worker !== undefined) await this.#pool.discard(worker);
       signal?.throwIfAborted();
       if (error instanceof LighterError) throw error;
@@ -145,9 +146,7 @@ export class LayerWorkers implements AsyncDisposable {
     }
   }
 
-  /**
-   * Runs a job that reads what `input` gives, in a worker of its own. @throws as `run`; what `input` throws.
-   */
+  /** Runs a job that reads `input`, in a worker of its own. @throws as `run`; what `input` throws. */
   async runWith<K extends JobKind>(
     input: Input,
     job: JobOf<K> & { kind: K },
@@ -176,7 +175,7 @@ export class LayerWorkers implements AsyncDisposable {
     return worker;
   }
 
-  /** Ends all workers, in the middle of their jobs too. */
+  /** Kills all workers, also in the middle of their jobs. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.close();
   }

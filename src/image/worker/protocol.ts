@@ -1,16 +1,16 @@
 /**
- * What the daemon and a layer worker say to each other: JSON, one message a line, over the worker's stdin and stdout.
+ * The protocol between the daemon and a layer worker: JSON, one message per line, over the worker's stdin and stdout.
  *
  *   daemon                              worker
  *     job            ───────────────►
- *     bytes, on fd 4 ───────────────►   if the job is to read something that a client sends
- *                    ◄───────────────   beat, about once a second as long as it gets on
+ *     bytes, on fd 4 ───────────────►   if the job reads something that a client sends
+ *                    ◄───────────────   beat, about once a second while it makes progress
  *                    ◄───────────────   progress, at most some ten a second; entries of an archive
  *                    ◄───────────────   done, or failed: then the next job may come
  *     end of stdin   ───────────────►   exits, whatever it is doing
  *
- * A worker has one job at a time. To cancel a job its worker is killed, and so is one that is silent for long. The daemon believes a worker no more than it has
- * to: what comes back is checked, for hostile bytes went in.
+ * A worker has one job at a time. It is killed to cancel its job, or when it is silent for long. The daemon checks what comes
+ * back, since hostile bytes went in.
  */
 import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
@@ -27,31 +27,34 @@ import type { LayerTotals } from "../tar/unpack.ts";
 /** Both ends are the same executable, but it may have been replaced since the daemon began. */
 const PROTOCOL_VERSION = 3;
 
-/** Where a layer's compressed bytes are. */
+/** The place of a layer's compressed bytes. */
 type LayerSource =
-  /** On this disk, their digest taken by whoever put them there. */
+  /** A file on this disk, whose digest has been verified. */
   | { kind: "file"; path: string }
-  /** In a registry. What `partialPath` already holds is used first; all of it is there in the end. */
+  /** A registry. The content of `partialPath` is used first; in the end it holds all of the blob. */
   | { kind: "registry"; blob: BlobSource; partialPath: string };
 
 /** Downloads and unpacks a layer. */
 export interface LayerJob {
   kind: "layer";
   source: LayerSource;
-  /** Of the compressed bytes, and how many those are. */
+  /** The digest of the compressed bytes, and their number. */
   digest: Digest;
   size: number;
   diffId: DiffId;
-  /** Made by the worker; after a failure, whatever is there is rubbish. Absent: only the compressed bytes are wanted. */
+  /**
+   * The directory that the worker makes; after a failure its content is worthless. Without it only the compressed bytes are
+   * wanted.
+   */
   directoryPath?: string;
 }
 
-/** Gives a layer that is here another compression. */
+/** Compresses a layer of the store in another way. */
 export interface CompressJob {
   kind: "compress";
-  /** Whatever its own compression. */
+  /** The layer's file, whatever its own compression. */
   sourcePath: string;
-  /** Must not exist. */
+  /** The new file, which must not exist. */
   targetPath: string;
   diffId: DiffId;
   compression: Exclude<Compression, "none">;
@@ -62,23 +65,23 @@ export interface InheritJob {
   kind: "inherit";
   directoryPath: string;
   implied: BytePath[];
-  /** Topmost first. */
+  /** The layers below, topmost first. */
   belowPaths: string[];
 }
 
-/** Takes an archive of images to pieces: from `path`, or the bytes on fd 4. */
+/** Takes an archive of images apart: the one at `path`, or the bytes on fd 4. */
 export interface ArchiveJob {
   kind: "archive";
   path?: string;
-  /** Of a request's body: fd 4 is its client's connection, fd 5 a file of what was read before. */
+  /** The form of a request's body: fd 4 is its client's connection, fd 5 a file with what was read earlier. */
   form?: BodyForm;
-  /** A directory for what it finds. */
+  /** A directory for the files that it finds. */
   ingestPath: string;
-  /** Layers and blobs that are here: files with these digests in their names are passed over. */
+  /** Digests of layers and blobs that the store has: files with these in their names are skipped. */
   known: string[];
 }
 
-/** Makes a layer: of a tar on fd 4, plain or compressed, or of what a container has changed. */
+/** Makes a layer from a tar on fd 4, plain or compressed, or from a container's changes. */
 export interface MakeJob {
   kind: "make";
   ingestPath: string;
@@ -89,13 +92,13 @@ export type WorkerJob = LayerJob | CompressJob | InheritJob | ArchiveJob | MakeJ
 export type JobKind = WorkerJob["kind"];
 export type JobOf<K extends JobKind> = Extract<WorkerJob, { kind: K }>;
 
-/** Compressed bytes: that are here, and that are unpacked. */
+/** The number of compressed bytes that have come, and that are unpacked. */
 export interface LayerProgress {
   receivedBytes: number;
   unpackedBytes: number;
 }
 
-/** Undefined where no directory was asked for. */
+/** Undefined if no directory was asked for. */
 export type LayerResult = LayerTotals | undefined;
 
 /** A file that was written. */
@@ -107,21 +110,21 @@ export interface BlobResult {
 /** A file in the ingest directory. */
 export interface TakenFile extends BlobResult {
   fileName: string;
-  /** It is a layer, and unpacked. */
+  /** Set if it is a layer, which has been unpacked. */
   layer?: { directoryName: string; diffId: DiffId; totals: LayerTotals };
-  /** It looks like a layer, and is broken. */
+  /** Set if it looks like a layer and is broken. */
   failure?: LighterError;
 }
 
-/** Of an archive, in its order. Names are normalised: no "..", no slash too many. */
+/** An entry of an archive, in its order. Names are normalised: no "..", no superfluous slashes. */
 export type ArchiveEntry =
   | { kind: "file"; name: string; file: TakenFile }
   | { kind: "known"; name: string; digest: Digest }
   | { kind: "link"; name: string; target: string }
-  /** A plain layer that is being unpacked. */
+  /** The progress of a plain layer that is being unpacked. */
   | { kind: "progress"; diffId: DiffId; currentBytes: number; totalBytes: number };
 
-/** What comes of each kind of job. */
+/** The result of each kind of job. */
 export interface WorkerResults {
   layer: LayerResult;
   compress: BlobResult;
@@ -141,7 +144,9 @@ export function encodeJob(job: WorkerJob): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, job })}\n`;
 }
 
-/** @throws LighterError ("internal") if another version wrote it. The daemon is believed otherwise. */
+/**
+ * Decodes a job. Apart from the version, the daemon is trusted. @throws LighterError ("internal") if another version wrote it.
+ */
 export function decodeJob(line: string): WorkerJob {
   const { version, job } = JSON.parse(line) as { version: unknown; job: WorkerJob };
   if (version !== PROTOCOL_VERSION)
@@ -212,7 +217,7 @@ function decodeBlobResult(value: unknown): BlobResult {
   return { digest: asDigest(digest), sizeBytes: asCount(sizeBytes, "sizeBytes") };
 }
 
-/** Numbers of ours, so that no name leads elsewhere. */
+/** Checks a name in the ingest directory. It is a number of ours, so that no name leads elsewhere. */
 function asIngestName(value: unknown, ending: string): string {
   if (typeof value !== "string" || !/^[0-9]{1,9}$/.test(value.slice(0, value.length - ending.length)))
     throw malformed("a file's name is malformed");
@@ -268,7 +273,7 @@ const RESULT_DECODERS: { [K in keyof WorkerResults]: (value: unknown) => WorkerR
   make: decodeTakenFile,
 };
 
-/** `kind`: of the job that it answers. @throws LighterError ("internal") for what no worker of ours sends. */
+/** Decodes an answer to a job of this `kind`. @throws LighterError ("internal") for what no worker of ours sends. */
 export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerMessage<K> {
   let value: unknown;
   try {
@@ -297,7 +302,7 @@ export function decodeMessage<K extends JobKind>(line: string, kind: K): WorkerM
   }
 }
 
-/** @throws LighterError ("internal") for a line longer than LAYER_WORKER_LINE_MAX_BYTES. */
+/** Splits a stream into messages. @throws LighterError ("internal") for a line longer than LAYER_WORKER_LINE_MAX_BYTES. */
 export function readMessages(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   return readLines(stream, LAYER_WORKER_LINE_MAX_BYTES, "layer worker");
 }

@@ -1,6 +1,6 @@
 /**
- * The archive that `load` is given, in one pass: each of its layers is unpacked while it comes. What is a layer shows its
- * first bytes; which image it belongs to is said at the archive's end, to the daemon.
+ * Takes apart the archive of a `load`, in one pass: each of its layers is unpacked while it comes. A file's first bytes tell
+ * whether it is a layer; the archive's end tells the daemon which image it belongs to.
  */
 import { LighterError } from "../../base/errors.ts";
 import type { DiffId, Digest } from "../../base/ids.ts";
@@ -13,11 +13,14 @@ import { Feed } from "./feed.ts";
 import type { ArchiveEntry, ArchiveJob } from "./protocol.ts";
 import { takeFile } from "./take-file.ts";
 
-/** Of the archive at a time: bounds how many small files are open. */
+/** How much of the archive is handled at a time: limits how many small files are open. */
 const PIECE_BYTES = 64 * 1024;
 const PROGRESS_INTERVAL_MS = 100;
 
-/** @throws LighterError ("invalid") if it is empty or no tar; ("kernel") with the errno if the disk is full. */
+/**
+ * Takes an archive apart. @throws LighterError ("invalid") if it is empty or no tar; ("kernel") with the errno if the disk is
+ * full.
+ */
 export async function takeArchive(
   job: ArchiveJob,
   source: AsyncIterable<Uint8Array>,
@@ -42,7 +45,7 @@ class ArchiveTaker implements TarSink {
   readonly #job: ArchiveJob;
   readonly #known: ReadonlySet<string>;
   readonly #tell: (entry: ArchiveEntry) => Promise<void>;
-  /** What comes of the entries that have begun, in their order. */
+  /** The results for entries that have begun, in their order. */
   #entries: Promise<ArchiveEntry>[] = [];
   #feed: Feed | undefined;
   #name = "";
@@ -79,10 +82,10 @@ class ArchiveTaker implements TarSink {
     const onUnpacked = digest === undefined ? undefined : this.#progress(digest, sizeBytes);
     const options = { ingestPath: this.#job.ingestPath, number: this.#count, ...(onUnpacked && { onUnpacked }) };
     this.#entries.push(takeFile(this.#feed, options).then((file): ArchiveEntry => ({ kind: "file", name, file })));
-    this.#entries.at(-1)!.catch(() => {}); // thrown by `settle`
+    this.#entries.at(-1)!.catch(() => {}); // `settle` throws it
   }
 
-  /** A plain layer's digest is its diffId, by which its progress can be told before its end. */
+  /** A plain layer's digest is its diffId, so its progress can be told before its end. */
   #progress(digest: Digest, totalBytes: number) {
     let currentBytes = 0;
     let lastMs = performance.now();
@@ -95,7 +98,7 @@ class ArchiveTaker implements TarSink {
     };
   }
 
-  /** One that leads out of the archive leads to nothing in it. */
+  /** Adds a link. One that leads out of the archive leads to nothing in it. */
   #link(name: string, to: () => string): void {
     let target: string;
     try {
@@ -117,13 +120,13 @@ class ArchiveTaker implements TarSink {
     this.#feed = undefined;
   }
 
-  /** Resolves when what was pushed has been taken, and told where it has ended. */
+  /** Resolves when all bytes have been consumed, and finished entries have been reported. */
   async settle(): Promise<void> {
     const ended = this.#feed === undefined ? this.#entries : this.#entries.slice(0, -1);
     this.#entries = this.#entries.slice(ended.length);
     for (const entry of ended) await this.#tell(await entry);
     if (this.#feed === undefined) return;
-    await Promise.race([this.#feed.taken(), this.#entries[0]]); // that fails if the taker does
+    await Promise.race([this.#feed.taken(), this.#entries[0]]); // the entry rejects if its consumer fails
   }
 }
 

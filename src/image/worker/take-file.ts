@@ -1,4 +1,6 @@
-/** A file of which only its bytes say whether it is a layer: kept, hashed and, if it is one, unpacked in the same pass. */
+/**
+ * Stores a file that may be a layer, which only its bytes tell: it is hashed and, if it is a layer, unpacked in the same pass.
+ */
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { type Compression, detectCompression, peek } from "../tar/compression.ts";
@@ -9,13 +11,14 @@ import { drain, unpackTar } from "./unpack-layer.ts";
 
 interface TakeOptions {
   ingestPath: string;
-  /** Of the file and the directory, in there. */
+  /** A number for the names of the file and the directory in there. */
   number: number;
   onUnpacked?: (byteCount: number, compression: Compression) => void;
 }
 
 /**
- * A chunk is valid until the next one is asked for. A broken layer is a file like others, with the reason beside it: nobody may want it.
+ * Stores a file. A chunk is valid until the next one is asked for. A broken layer is an ordinary file with the reason beside it:
+ * nobody may want it.
  * @throws LighterError ("kernel") with the errno, such as ENOSPC.
  */
 export async function takeFile(
@@ -44,7 +47,7 @@ export async function takeFile(
       compression !== "none",
       (byteCount) => onUnpacked(byteCount, compression),
     );
-    await drain(written); // what follows the compressed data belongs to the digest
+    await drain(written); // bytes after the compressed data belong to the digest
     const blob = file.finish();
     return { fileName, ...blob, layer: { directoryName, diffId: (digest ?? blob.digest) as never, totals } };
   } catch (error) {
@@ -54,7 +57,7 @@ export async function takeFile(
   }
 }
 
-/** Undefined: it is no layer, or one of a compression that is not ours. */
+/** The compression of a layer; undefined if it is no layer, or its compression is not one of ours. */
 function layerCompression(head: Uint8Array): Compression | undefined {
   try {
     const compression = detectCompression(head);

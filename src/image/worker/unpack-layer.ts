@@ -1,5 +1,5 @@
 /**
- * One layer, in one pass and a few megabytes of memory:
+ * Unpacks one layer, in one pass and a few megabytes of memory:
  *
  *   bytes of a registry or file → sha256 → partial file → decompression (thread pool) → sha256 → tar → directory
  */
@@ -17,7 +17,7 @@ import { MemoryBudget } from "./memory-budget.ts";
 import type { LayerJob, LayerProgress, LayerResult } from "./protocol.ts";
 
 /**
- * Makes the layer's directory, if one is wanted. `onProgress` is called for every piece, with an object that changes.
+ * Gets a layer, and makes its directory if one is wanted. `onProgress` is called for every piece, with an object that changes.
  * @throws LighterError ("invalid") if the bytes are not those asked for, or no layer; ("unavailable") if the registry
  * does not give them; ("kernel") with the errno, such as ENOSPC.
  */
@@ -35,10 +35,10 @@ export async function unpackLayer(
     };
     const { directoryPath } = job;
     const result = directoryPath === undefined ? undefined : await unpackInto(directoryPath, job, compressed, onBytes);
-    await drain(compressed); // what follows the compressed data belongs to the digest
+    await drain(compressed); // bytes after the compressed data belong to the digest
     return result;
   } catch (error) {
-    // A broken layer may be one that was tampered with on the way: then the digest, which comes last, is what to name.
+    // A broken layer may have been tampered with on the way: then the digest, which comes last, is what the error must name.
     if (error instanceof LighterError && error.code === "invalid") await drain(compressed);
     throw error;
   } finally {
@@ -76,7 +76,8 @@ async function unpackInto(
 }
 
 /**
- * Makes the directory. `compressed` is not ended early: the caller reads on. `digest`: of the unpacked bytes, if `isHashed`.
+ * Makes the directory. `compressed` is not ended early: the caller reads on. If `isHashed`, `digest` is that of the unpacked
+ * bytes.
  * @throws LighterError ("invalid", "kernel").
  */
 export async function unpackTar(

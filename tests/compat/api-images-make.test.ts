@@ -398,6 +398,9 @@ test("what registries have is described, with its platforms, and credentials are
   expect((await describe(`${host}/some/app@${digest}`)).json.Descriptor.digest).toBe(digest);
   expect((await describe(`${host}/some/app:none`)).status).toBe(404);
   expect((await describe(`${host}/some/app:1`, { "X-Registry-Auth": "" })).status).toBe(401);
+  // Docker's clients ask for a login at 401, which no pull is answered with.
+  const pulled = await api.request("POST", `/images/create?fromImage=${host}/some/app&tag=1`);
+  expect(pulled).toMatchObject({ status: 500, json: { message: expect.stringContaining("unauthorized") } });
   expect(await describe("BAD")).toMatchObject({
     status: 400,
     json: { message: "invalid reference format: repository name (library/BAD) must be lowercase" },

@@ -148,7 +148,9 @@ rooted("a blob that is tampered with, cut short or no layer is refused by name, 
   registry.inject({ path: new RegExp(tampered), fault: { kind: "corrupt", at: 5 * MB } });
   expect(await failureOf(() => pull("tampered:1"))).toMatchObject({
     code: "invalid",
-    message: expect.stringContaining(`blob ${tampered} has the digest sha256:`),
+    message: expect.stringContaining(
+      `filesystem layer verification failed for digest ${tampered}: its digest is sha256:`,
+    ),
   });
   const short = registry.addImage("short", "1", { layers: [rawTar({ name: "a", content: randomBytes(MB) })] });
   const [shortDigest] = short.layerDigests;

@@ -1,5 +1,6 @@
 /** Tokens, users and logins against a registry with a token server. */
 import { expect, test } from "bun:test";
+import { VERSION } from "../../src/base/version.ts";
 import { checkAuth, isUnauthorized, openBlob, type RegistryClient } from "../../src/image/registry/mod.ts";
 import { FakeRegistry, type FakeRegistryOptions, type Fault } from "../support/fake-registry.ts";
 import { config, openClient, timing } from "./support.ts";
@@ -56,6 +57,32 @@ test("a wrong password is refused in the token server's words", async () => {
     code: "unauthorized",
     message: `Get "${registry.url}/v2/a/b/manifests/1": unauthorized: incorrect username or password`,
   });
+});
+
+test("a push says in the token server's words alone why it gets none", async () => {
+  await using registry = await start();
+  const client = await openClient(registry, "a/b", {
+    credentials: { ...bob, password: "wrong" },
+    actions: "pull,push",
+  });
+  const digest = registry.addBlob(Buffer.from("blob")) as never;
+  const message = "unauthorized: incorrect username or password";
+  await expect(client.hasBlob(digest)).rejects.toMatchObject({ code: "unauthorized", message });
+});
+
+test("registries and token servers are told who asks, and for whom", async () => {
+  await using registry = await start();
+  const clientAgent = "Docker-Client/26.1.5 (linux); \\o/";
+  const client = await openClient(registry, "a/b", { credentials: bob, clientAgent });
+  await client.getManifest("1");
+  await download(client, registry.addBlob(Buffer.from("x")), 1);
+  await checkAuth(config, { ...bob, serveraddress: registry.host }, { timing, clientAgent });
+  const agents = new Set(registry.requests.map(({ headers }) => headers.get("user-agent")));
+  const escaped = String.raw`Docker-Client/26.1.5 \(linux\)\; \\o/`;
+  expect([...agents]).toEqual([`lighter/${VERSION} UpstreamClient(${escaped})`]);
+  registry.requests.length = 0;
+  await (await openClient(registry, "a/b", { credentials: bob })).resolve("1");
+  expect(registry.requests.every(({ headers }) => headers.get("user-agent") === `lighter/${VERSION}`)).toBe(true);
 });
 
 test("an identity token is exchanged by POST, and a registry token is used as it is", async () => {
@@ -202,7 +229,7 @@ test("checkAuth: what cannot be reached, or is no registry, is named", async () 
   registry.inject({ path: "/v2/", times: 1, fault: { kind: "answer", status: 404, body: "<html>" } });
   await expect(checkAuth(config, { ...bob, serveraddress }, { timing })).rejects.toMatchObject({
     code: "not-found",
-    message: `Get "${registry.url}/v2/": registry answered status 404 with nothing "<html>"`,
+    message: `Get "${registry.url}/v2/": error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: "<html>"`,
   });
   await registry[Symbol.asyncDispose]();
   await expect(checkAuth(config, { ...bob, serveraddress }, { timing })).rejects.toMatchObject({

@@ -145,7 +145,7 @@ const refused: [string, Fault, object][] = [
     { kind: "answer", status: 404, headers: { "Content-Type": "text/html" }, body: "<html>\n\x1b[31mgone</html>" },
     {
       code: "not-found",
-      message: `Get "http://${HOST}/v2/a/blobs/DIGEST": registry answered status 404 with text/html "<html> [31mgone</html>"`,
+      message: `Get "http://${HOST}/v2/a/blobs/DIGEST": error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: "<html> [31mgone</html>"`,
     },
   ],
   [

@@ -111,7 +111,9 @@ const refusals: [string, string, Fault, object][] = [
     { kind: "answer", status: 413, headers: { "Content-Type": "text/html" }, body: "<h1>too large</h1>" },
     {
       code: "invalid",
-      message: expect.stringContaining('registry answered status 413 with text/html "<h1>too large</h1>"'),
+      message: expect.stringContaining(
+        "error parsing HTTP 413 response body: invalid character '<' looking for beginning of value: \"<h1>too large</h1>\"",
+      ),
     },
   ],
   ["500 each time", "PUT", { kind: "answer", status: 500 }, { code: "unavailable", status: 500 }],

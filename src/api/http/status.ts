@@ -17,11 +17,20 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** Runs what speaks to a registry: that one does not answer is no unavailability of ours, and 500 with Docker. */
-export async function withRegistry<T>(act: () => Promise<T>): Promise<T> {
+export function withRegistry<T>(act: () => Promise<T>): Promise<T> {
+  return asInternal(["unavailable"], act);
+}
+
+/** A pull or push: also that the registry refuses the user is 500 with Docker, whose clients ask for a login at 401. */
+export function withTransfer<T>(act: () => Promise<T>): Promise<T> {
+  return asInternal(["unavailable", "unauthorized"], act);
+}
+
+async function asInternal<T>(codes: readonly ErrorCode[], act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    if (!(error instanceof LighterError) || error.code !== "unavailable") throw error;
+    if (!(error instanceof LighterError) || !codes.includes(error.code)) throw error;
     throw new LighterError("internal", error.message, { ...error.detail, cause: error });
   }
 }

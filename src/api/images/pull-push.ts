@@ -14,7 +14,7 @@ import {
 import { parsePlatform } from "../../spec/platform.ts";
 import { type AuthConfig, parseRegistryAuth } from "../../spec/registry-auth.ts";
 import type { AnswerCall } from "../http/router.ts";
-import { withRegistry } from "../http/status.ts";
+import { withTransfer } from "../http/status.ts";
 import { ProgressStream } from "../streams/progress-stream.ts";
 import { publishTransfer } from "./image-events.ts";
 
@@ -51,6 +51,7 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     const { signal } = stream;
     const client = await daemon.registries.open(reference, {
       credentials: credentialsOf(request),
+      clientAgent: request.headers["user-agent"],
       signal,
       timing: { attempts: daemon.settings.downloadAttempts },
     });
@@ -65,7 +66,7 @@ export async function pull({ daemon, query, request, response }: AnswerCall): Pr
     const what = isNew ? "Downloaded newer image for" : "Image is up to date for";
     stream.send({ status: `Status: ${what} ${familiarReference(reference)}` });
   };
-  await withRegistry(() => stream.carry(transfer));
+  await withTransfer(() => stream.carry(transfer));
 }
 
 function pullMessages(stream: ProgressStream): (event: PullEvent) => void {
@@ -118,7 +119,8 @@ export async function push({ daemon, parameter, query, request, response }: Answ
     if (tags.length === 0)
       throw new LighterError("not-found", `An image does not exist locally with the tag: ${familiarName(wanted)}`);
     const references = tag === undefined ? tags : [wanted];
-    const client = await daemon.registries.open(wanted, { credentials, signal, actions: "pull,push" });
+    const clientAgent = request.headers["user-agent"];
+    const client = await daemon.registries.open(wanted, { credentials, clientAgent, signal, actions: "pull,push" });
     for (const reference of references) {
       const image = images.referenced(reference);
       if (image === undefined)
@@ -131,7 +133,7 @@ export async function push({ daemon, parameter, query, request, response }: Answ
       stream.send({ progressDetail: {}, aux: { Tag: pushed.tag, Digest: pushed.digest, Size: pushed.sizeBytes } });
     }
   };
-  await withRegistry(() => stream.carry(transfer));
+  await withTransfer(() => stream.carry(transfer));
 }
 
 function pushMessages(stream: ProgressStream): (event: PushedLayerEvent) => void {

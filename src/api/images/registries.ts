@@ -25,13 +25,14 @@ function describe({ daemon, parameter, request }: AnswerCall): Promise<Described
   const reference = withDefaultTag(parseReference(parameter("name")));
   const auth = request.headers["x-registry-auth"];
   const credentials = typeof auth === "string" ? auth : "";
-  return withRegistry(() => daemon.registries.describe(reference, credentials));
+  return withRegistry(() => daemon.registries.describe(reference, credentials, request.headers["user-agent"]));
 }
 
 /** POST /auth */
 export async function checkAuth({ daemon, request, response }: AnswerCall): Promise<void> {
   const credentials = await readJsonBody(request);
-  sendJson(response, 200, await withRegistry(() => daemon.registries.checkAuth(credentials)));
+  const clientAgent = request.headers["user-agent"];
+  sendJson(response, 200, await withRegistry(() => daemon.registries.checkAuth(credentials, clientAgent)));
 }
 
 /** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */

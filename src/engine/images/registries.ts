@@ -30,29 +30,30 @@ export interface Registries {
   open(repository: Reference, options: ClientOptions): Promise<RegistryClient>;
   /**
    * The manifest or index behind a name with a tag or digest, and the platforms it has images for.
-   * `auth`: the request's X-Registry-Auth, "" if there is none.
+   * `auth`: the request's X-Registry-Auth, "" if there is none; `clientAgent`: its User-Agent.
    * @throws LighterError "not-found", "unauthorized", "unavailable", …, in Docker's words
    */
-  describe(reference: Reference, auth: string): Promise<Described>;
+  describe(reference: Reference, auth: string, clientAgent?: string): Promise<Described>;
   /**
    * Whether a registry takes these credentials: the JSON of `POST /auth`, not checked yet.
    * `IdentityToken`: what is to be kept in place of the password; "" if the registry gives none.
    */
-  checkAuth(credentials: unknown): Promise<{ Status: string; IdentityToken: string }>;
+  checkAuth(credentials: unknown, clientAgent?: string): Promise<{ Status: string; IdentityToken: string }>;
 }
 
 /** Connects to nothing yet. */
 export function openRegistries(config: RegistryConfig = {}): Registries {
   return {
     open: (repository, options) => RegistryClient.open(config, repository, options),
-    async describe(reference, auth) {
-      const client = await RegistryClient.open(config, reference, { credentials: parseRegistryAuth(auth) });
+    async describe(reference, auth, clientAgent) {
+      const credentials = parseRegistryAuth(auth);
+      const client = await RegistryClient.open(config, reference, { credentials, clientAgent });
       const manifest = await client.getManifest(reference.digest ?? reference.tag ?? "latest");
       const platforms = await readPlatforms(client, manifest, formatReference(reference));
       return { ...manifest, platforms };
     },
-    async checkAuth(credentials) {
-      return await checkAuth(config, parseAuthConfig(credentials, "credentials"));
+    async checkAuth(credentials, clientAgent) {
+      return await checkAuth(config, parseAuthConfig(credentials, "credentials"), { clientAgent });
     },
   };
 }

@@ -22,6 +22,7 @@ interface AuthorizationOptions {
   readonly tls: TlsOptions;
   /** True to also ask for a token that can be kept instead of the password. */
   readonly wantsIdentityToken?: boolean | undefined;
+  readonly clientAgent?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timing?: Partial<Timing> | undefined;
 }
@@ -155,7 +156,7 @@ export class Authorization {
   }
 
   #tokenRequest({ parameters }: Challenge, scopes: readonly string[]): HttpRequest {
-    const { credentials, tls, signal, timing } = this.#options;
+    const { credentials, tls, clientAgent, signal, timing } = this.#options;
     const realm = parameters.get("realm") ?? "";
     const protocol = URL.canParse(realm) ? new URL(realm).protocol : "";
     if (protocol !== "https:" && protocol !== "http:")
@@ -168,7 +169,7 @@ export class Authorization {
         "unavailable",
         `the registry's token server "${realm.slice(0, 200)}" is without TLS: it gets no password`,
       );
-    const common = { tls, signal, timing };
+    const common = { tls, clientAgent, signal, timing };
     if (identitytoken !== undefined) {
       const form = new URLSearchParams({ grant_type: "refresh_token", refresh_token: identitytoken });
       form.set("service", service);

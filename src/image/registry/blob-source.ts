@@ -18,6 +18,8 @@ export interface BlobSource {
   readonly sizeBytes: number;
   /** The servers, mirrors first. At least one. */
   readonly endpoints: readonly BlobEndpoint[];
+  /** The User-Agent of whom the blob is read for. */
+  readonly clientAgent?: string;
   /** How often each endpoint is tried without progress, if not the default number of times. */
   readonly attempts?: number;
 }
@@ -87,6 +89,7 @@ async function* readOnce(
       ...(position === 0 ? {} : { Range: `bytes=${position}-` }),
     },
     tls: endpoint.tls,
+    clientAgent: source.clientAgent,
     signal,
     timing,
   });

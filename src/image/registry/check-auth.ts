@@ -1,7 +1,7 @@
 /** Docker's POST /auth: checks whether a registry accepts credentials. */
 import { type AuthConfig, domainOfServerAddress } from "../../spec/registry-auth.ts";
 import { endpointsOf, type RegistryConfig } from "./config.ts";
-import { Endpoint, type EndpointOptions } from "./endpoint.ts";
+import { type ClientOptions, Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./registry-error.ts";
 
 export interface AuthAnswer {
@@ -17,7 +17,7 @@ export interface AuthAnswer {
 export async function checkAuth(
   config: RegistryConfig,
   credentials: AuthConfig,
-  options: Pick<EndpointOptions, "signal" | "timing"> = {},
+  options: Pick<ClientOptions, "clientAgent" | "signal" | "timing"> = {},
 ): Promise<AuthAnswer> {
   const domain = domainOfServerAddress(credentials.serveraddress ?? "");
   const endpointConfig = (await endpointsOf(config, domain)).at(-1)!;

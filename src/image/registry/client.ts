@@ -12,16 +12,11 @@ import { type Descriptor, parseDigest } from "../../spec/oci-image.ts";
 import { list, object, readDocument, string } from "../../spec/reader.ts";
 import { type BlobEndpoint, type BlobSource, openBlob } from "./blob-source.ts";
 import { endpointsOf, type RegistryConfig } from "./config.ts";
-import { Endpoint, type EndpointOptions, type EndpointRequest } from "./endpoint.ts";
+import { type ClientOptions, Endpoint, type EndpointRequest } from "./endpoint.ts";
 import { contentType, digestOf, documentType, isDigest, MANIFEST_TYPES } from "./manifest.ts";
 import { isUnauthorized, RegistryError } from "./registry-error.ts";
 import { ConnectionError, type HttpResponse } from "./transport.ts";
 import { uploadBlob } from "./upload.ts";
-
-export interface ClientOptions extends EndpointOptions {
-  /** The actions that tokens are asked for; "pull" if absent. */
-  readonly actions?: "pull" | "pull,push";
-}
 
 export interface FetchedManifest {
   /** The descriptor. Its `mediaType` comes from the document or, if that has none, from the registry. */
@@ -142,7 +137,10 @@ export class RegistryClient {
       const named = response.headers.get("docker-content-digest");
       for (const expected of [isDigest(tagOrDigest) ? tagOrDigest : null, named])
         if (expected !== null && expected !== digest)
-          throw new LighterError("invalid", `${what}: its digest is ${digest}, not ${expected.slice(0, 80)}`);
+          throw new LighterError(
+            "invalid",
+            `manifest verification failed for digest ${expected.slice(0, 80)}: ${what}: its digest is ${digest}`,
+          );
       return {
         descriptor: { mediaType: documentType(response.headers, bytes, what), digest, size: bytes.length },
         bytes,
@@ -231,11 +229,13 @@ export class RegistryClient {
         this.#dead.add(endpoint);
       }
     }
-    const attempts = this.#options.timing?.attempts;
+    const { clientAgent, timing } = this.#options;
+    const attempts = timing?.attempts;
     return {
       digest: descriptor.digest,
       sizeBytes: descriptor.size,
       endpoints,
+      ...(clientAgent === undefined ? {} : { clientAgent }),
       ...(attempts === undefined ? {} : { attempts }),
     };
   }

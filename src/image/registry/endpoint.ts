@@ -15,8 +15,12 @@ import {
   withoutClient,
 } from "./transport.ts";
 
-export interface EndpointOptions {
+export interface ClientOptions {
   readonly credentials?: AuthConfig | undefined;
+  /** The actions that tokens are asked for; "pull" if absent. */
+  readonly actions?: "pull" | "pull,push";
+  /** The User-Agent of whom this is done for; the server is told. */
+  readonly clientAgent?: string | undefined;
   /** See `Endpoint.identityToken`. */
   readonly wantsIdentityToken?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -39,11 +43,11 @@ export interface EndpointRequest {
 export class Endpoint {
   readonly isMirror: boolean;
   readonly #addresses: readonly EndpointAddress[];
-  readonly #options: EndpointOptions;
+  readonly #options: ClientOptions;
   /** The first address that has answered, and the authorization that it wants. */
   #found: { readonly address: EndpointAddress; readonly authorization: Authorization } | undefined;
 
-  constructor(config: EndpointConfig, options: EndpointOptions) {
+  constructor(config: EndpointConfig, options: ClientOptions) {
     this.isMirror = config.isMirror;
     this.#addresses = config.addresses;
     // Credentials are for the registry; a mirror is somebody else.
@@ -100,12 +104,12 @@ export class Endpoint {
     return this.#check(request, await this.#send(request, next));
   }
 
-  /** Adds to a token server's refusal which request it was for. */
+  /** Adds to a token server's refusal which request it was for; not at a push, as with Docker. */
   async #naming<T>(request: EndpointRequest, authorize: () => Promise<T>): Promise<T> {
     try {
       return await authorize();
     } catch (error) {
-      if (!(error instanceof RegistryError)) throw error;
+      if (!(error instanceof RegistryError) || this.#options.actions === "pull,push") throw error;
       const { code, message, status, registryCode, retryAfterMs } = error;
       const what = describe(request.method, this.#urlOf(request));
       throw new RegistryError(code, `${what}: ${message}`, status, registryCode, retryAfterMs);
@@ -157,13 +161,14 @@ export class Endpoint {
       ...(authorization !== undefined && isOurs ? { Authorization: authorization } : {}),
     };
     const { method, body } = request;
-    const { signal, timing } = this.#options;
+    const { clientAgent, signal, timing } = this.#options;
     return sendFollowing({
       method,
       url,
       headers,
       ...(body === undefined ? {} : { body }),
       tls: isOurs ? address.tls : withoutClient(address.tls),
+      clientAgent,
       signal,
       timing,
     });

@@ -71,7 +71,7 @@ const cases: [string, number, string, Record<string, string>, object][] = [
       code: "invalid",
       registryCode: "",
       message:
-        'Get "https://host/v2/": registry answered status 403 with nothing "{"errors":[{"code":"a b","message":"x"}]}"',
+        'Get "https://host/v2/": error parsing HTTP 403 response body: no error details found in HTTP response body: "{"errors":[{"code":"a b","message":"x"}]}"',
     },
   ],
   [
@@ -79,7 +79,34 @@ const cases: [string, number, string, Record<string, string>, object][] = [
     403,
     "",
     {},
-    { code: "invalid", message: 'Get "https://host/v2/": registry answered status 403 with nothing' },
+    {
+      code: "invalid",
+      message: 'Get "https://host/v2/": error parsing HTTP 403 response body: unexpected end of JSON input: ""',
+    },
+  ],
+  [
+    "what is not JSON",
+    403,
+    "no way",
+    {},
+    {
+      code: "invalid",
+      message: `Get "https://host/v2/": error parsing HTTP 403 response body: invalid character 'o' in literal null (expecting 'u'): "no way"`,
+    },
+  ],
+  [
+    "JSON that is cut",
+    404,
+    '{"errors":',
+    {},
+    { code: "not-found", message: expect.stringContaining("unexpected end of JSON input: ") },
+  ],
+  [
+    "details without a code, of a token server",
+    429,
+    '{"details":"slow down"}',
+    {},
+    { code: "unavailable", registryCode: "TOOMANYREQUESTS", message: "toomanyrequests: slow down" },
   ],
   [
     "a server's failure",
@@ -95,8 +122,9 @@ for (const [what, status, text, headers, expected] of cases)
 
 test("refusalError: a stranger's control characters and web pages are kept short", () => {
   const { message } = errorOf(404, `\x1b[31m${"x".repeat(5000)}\n`, { "Content-Type": "text/html; charset=x" });
-  expect(message).toStartWith('Get "https://host/v2/": registry answered status 404 with text/html "[31mxxx');
-  expect(message.length).toBeLessThan(300);
+  const why = String.raw`invalid character '\x1b' looking for beginning of value`;
+  expect(message).toStartWith(`Get "https://host/v2/": error parsing HTTP 404 response body: ${why}: "[31mxxx`);
+  expect(message.length).toBeLessThan(350);
 });
 
 test("refusalError: Retry-After in seconds, as a date, and neither", () => {

@@ -3,6 +3,7 @@
  * Sources: distribution-spec spec.md#error-codes; behaviour of dockerd 26 and of distribution 2.8's client.
  */
 import { type ErrorCode, LighterError } from "../../base/errors.ts";
+import { parseGoJson } from "../../spec/go-json.ts";
 import { parseJson } from "../../spec/json.ts";
 import { parseChallenges } from "./challenge.ts";
 
@@ -45,6 +46,11 @@ const OAUTH_CODES: ReadonlyMap<string, string> = new Map([
   ["invalid_token", "UNAUTHORIZED"],
   ["insufficient_scope", "DENIED"],
 ]);
+/** Token servers may say `{"details":"…"}` and no code. */
+const DETAILS_CODES: ReadonlyMap<number, string> = new Map([
+  [401, "UNAUTHORIZED"],
+  [429, "TOOMANYREQUESTS"],
+]);
 
 const SHOWN_MAX_CHARS = 200;
 
@@ -68,10 +74,23 @@ export function refusalError(refusal: Refusal, prefix: string): RegistryError {
     new RegistryError(code, message, status, own?.code ?? "", wait);
   if (own !== undefined) return error(codeOf(status, own.code), wordsOf(own.code, own.message));
   if (status === 401) return error("unauthorized", wordsOf("UNAUTHORIZED", "authentication required"));
-  const type = headers.get("content-type")?.split(";")[0] ?? "nothing";
   if (status >= 500) return error("unavailable", `${prefix}: received unexpected HTTP status: ${status}`);
-  const text = refusal.body === "" ? "nothing" : `${shown(type)} "${shown(refusal.body)}"`;
-  return error(codeOf(status, ""), `${prefix}: registry answered status ${status} with ${text}`);
+  const why = `${whyNoErrors(refusal.body)}: "${shown(refusal.body)}"`;
+  return error(codeOf(status, ""), `${prefix}: error parsing HTTP ${status} response body: ${why}`);
+}
+
+/** What Go's decoder says of a body in which there are no errors of a registry's. */
+function whyNoErrors(body: string): string {
+  const isCut = "unexpected end of JSON input";
+  if (body.trim() === "") return isCut;
+  try {
+    parseGoJson(Buffer.from(body));
+    return "no error details found in HTTP response body";
+  } catch (error) {
+    if (!(error instanceof LighterError)) throw error;
+    const words = error.message.replace("invalid JSON: ", "");
+    return words === "unexpected EOF" ? isCut : words;
+  }
 }
 
 function codeOf(status: number, registryCode: string): ErrorCode {
@@ -89,18 +108,24 @@ function firstError({ status, headers, body }: Refusal): { code: string; message
       if (scheme !== "bearer" || code === undefined) continue;
       return { code, message: shown(parameters.get("error_description") ?? DEFAULT_MESSAGES.get(code) ?? "") };
     }
-  return bodyErrors(body)[0] ?? undefined;
+  const document = documentOf(body);
+  const details = property(document, "details");
+  if (typeof details === "string" && details !== "")
+    return { code: DETAILS_CODES.get(status) ?? "UNKNOWN", message: shown(details) };
+  return bodyErrors(document)[0];
+}
+
+function documentOf(body: string): unknown {
+  try {
+    return parseJson(body, "error");
+  } catch (error) {
+    if (error instanceof LighterError) return undefined;
+    throw error;
+  }
 }
 
 /** The errors in a body like `{"errors":[{"code","message"}]}`. */
-function bodyErrors(body: string): { code: string; message: string }[] {
-  let document: unknown;
-  try {
-    document = parseJson(body, "error");
-  } catch (error) {
-    if (error instanceof LighterError) return [];
-    throw error;
-  }
+function bodyErrors(document: unknown): { code: string; message: string }[] {
   const list = property(document, "errors");
   if (!Array.isArray(list)) return [];
   return list.flatMap((entry) => {

@@ -26,6 +26,8 @@ export interface HttpRequest {
   headers?: Readonly<Record<string, string>>;
   body?: string | Uint8Array<ArrayBuffer> | { sizeBytes: number; pieces: AsyncIterable<Uint8Array> };
   tls?: TlsOptions;
+  /** The User-Agent of whom the request is made for. */
+  clientAgent?: string | undefined;
   signal?: AbortSignal | undefined;
   timing?: Partial<Timing> | undefined;
 }
@@ -130,7 +132,7 @@ export async function send(request: HttpRequest): Promise<HttpResponse> {
   const watch = new Watch(request);
   const { method, url, body } = request;
   const headers: Record<string, string> = {
-    "User-Agent": `lighter/${VERSION}`,
+    "User-Agent": userAgent(request.clientAgent),
     "Accept-Encoding": "identity",
     ...request.headers,
   };
@@ -155,6 +157,13 @@ export async function send(request: HttpRequest): Promise<HttpResponse> {
     watch.close();
     throw watch.explain(error, method, url);
   }
+}
+
+/** The User-Agent in Docker's form, which registries and their proxies read: who asks, and for whom. */
+function userAgent(clientAgent: string | undefined): string {
+  const own = `lighter/${VERSION}`;
+  if (clientAgent === undefined || clientAgent === "") return own;
+  return `${own} UpstreamClient(${clientAgent.replace(/[();\\]/g, "\\$&")})`;
 }
 
 /** A request's body, whose pieces show that the exchange goes on. */

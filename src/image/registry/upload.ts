@@ -7,7 +7,7 @@
  */
 import { LighterError } from "../../base/errors.ts";
 import type { Descriptor } from "../../spec/oci-image.ts";
-import type { Endpoint, EndpointOptions } from "./endpoint.ts";
+import type { ClientOptions, Endpoint } from "./endpoint.ts";
 import { isUnauthorized } from "./registry-error.ts";
 import { retrying } from "./retry.ts";
 
@@ -20,7 +20,7 @@ export interface Upload {
   readonly onBytes: (count: number) => void;
 }
 
-export async function uploadBlob(endpoint: Endpoint, upload: Upload, options: EndpointOptions): Promise<void> {
+export async function uploadBlob(endpoint: Endpoint, upload: Upload, options: ClientOptions): Promise<void> {
   let hasFreshToken = false;
   await retrying(options.timing, options.signal, async () => {
     try {

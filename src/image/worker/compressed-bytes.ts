@@ -4,7 +4,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } fr
 import { LighterError } from "../../base/errors.ts";
 import { tryLockExclusive } from "../../linux/sys/flock.ts";
 import { O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR } from "../../linux/sys/fs.ts";
-import type { BlobSource } from "../registry/mod.ts";
+import { type BlobSource, RegistryError } from "../registry/mod.ts";
 import { writeFailure } from "../store/write-failure.ts";
 import { beat } from "./heartbeat.ts";
 import type { LayerJob } from "./protocol.ts";
@@ -67,7 +67,7 @@ class Download {
         this.#take(chunk);
         yield chunk;
       }
-      for await (const chunk of open(this.#length)) {
+      for await (const chunk of this.#received(open)) {
         this.#write(fd, chunk);
         this.#take(chunk);
         yield chunk;
@@ -76,6 +76,20 @@ class Download {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** What the registry has is as long as it should be, or another layer. */
+  async *#received(open: (offset: number) => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* open(this.#length);
+    } catch (error) {
+      if (!(error instanceof LighterError) || error instanceof RegistryError || error.code !== "invalid") throw error;
+      throw this.#verificationFailure(error.message);
+    }
+  }
+
+  #verificationFailure(why: string): LighterError {
+    return new LighterError("invalid", `filesystem layer verification failed for digest ${this.#job.digest}: ${why}`);
   }
 
   #write(fd: number, bytes: Uint8Array): void {
@@ -94,7 +108,6 @@ class Download {
 
   #verify(): void {
     const digest = `sha256:${this.#hash.digest("hex")}`;
-    if (digest !== this.#job.digest)
-      throw new LighterError("invalid", `blob ${this.#job.digest} has the digest ${digest}`);
+    if (digest !== this.#job.digest) throw this.#verificationFailure(`its digest is ${digest}`);
   }
 }

@@ -37,7 +37,7 @@ export type {
   RegistryConfig,
   RemoveRecord,
 } from "../image/mod.ts";
-export { ImageStore, parseMirror, pullImage, pushImage, saveImages } from "../image/mod.ts";
+export { connectionError, ImageStore, parseMirror, pullImage, pushImage, saveImages } from "../image/mod.ts";
 export { takeOwnedLock } from "../linux/process/owned-lock.ts";
 export { sendDatagram } from "../linux/sys/datagram.ts";
 export { lockExclusiveWithin } from "../linux/sys/flock.ts";

@@ -7,6 +7,7 @@ export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
   type ClientOptions,
   checkAuth,
+  connectionError,
   type FetchedManifest,
   parseMirror,
   RegistryClient,

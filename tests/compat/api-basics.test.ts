@@ -71,6 +71,8 @@ test("info counts containers and says what the kernel can do", async () => {
   expect(json).toMatchObject({ Containers: 0, ContainersRunning: 0, Images: 1, OSType: "linux", Driver: "overlay2" });
   for (const field of ["MemoryLimit", "CpuCfsQuota", "PidsLimit", "CPUSet"]) expect(json[field]).toBeBoolean();
   expect(json.ID).toBe((await api.request("GET", "/info")).json.ID);
+  expect(json.NGoroutines).toBeGreaterThan(0);
+  expect(json.RegistryConfig.InsecureRegistryCIDRs).toEqual(["::1/128", "127.0.0.0/8"]);
 });
 
 test("info says what the runtime can do, as runtimes tell it", async () => {

@@ -214,7 +214,16 @@ test("a tar is fetched from a URL, with progress; a server that has none has its
   });
   server.close();
   server.closeAllConnections();
-  expect((await create(`http://${host}/none`)).status).toBe(503);
+  expect(await create(`http://${host}/none`)).toMatchObject({
+    status: 503,
+    json: { message: `Get "http://${host}/none": dial tcp ${host}: connect: connection refused` },
+  });
+  expect(await create("http://no-such-host.invalid/x")).toMatchObject({
+    status: 503,
+    json: {
+      message: expect.stringMatching(/^Get "http:\/\/no-such-host.invalid\/x": dial tcp: lookup .*: no such host$/),
+    },
+  });
   expect(await create("ftp://127.0.0.1/x")).toMatchObject({
     status: 400,
     json: { message: 'Get "ftp://127.0.0.1/x": unsupported protocol scheme "ftp"' },
@@ -427,4 +436,16 @@ test("a search says that there is none", async () => {
     json: { message: expect.stringContaining('search images for "x": this version searches no registry') },
   });
   expect((await api.request("GET", "/images/search")).status).toBe(400);
+  const filtered = async (filters: object) =>
+    (await api.request("GET", `/images/search?term=x&filters=${encodeURIComponent(JSON.stringify(filters))}`)).json;
+  expect(await filtered({ stars: ["3"], "is-official": ["true"] })).toMatchObject({
+    message: expect.stringContaining("searches no registry"),
+  });
+  for (const [filters, message] of [
+    [{ stars: ["a"] }, `invalid filter 'stars=a': strconv.Atoi: parsing "a": invalid syntax`],
+    [{ "is-official": ["a"] }, "invalid filter 'is-official=[a]'"],
+    [{ "is-automated": ["a"] }, "invalid filter 'is-automated=[a]'"],
+    [{ color: ["a"] }, "invalid filter 'color'"],
+  ] as const)
+    expect(await filtered(filters)).toEqual({ message });
 });

@@ -2,6 +2,7 @@ import { LighterError } from "../../base/errors.ts";
 import type { Described } from "../../engine/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { readJsonBody } from "../http/body.ts";
+import { Filters } from "../http/filters.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { withRegistry } from "../http/status.ts";
@@ -35,8 +36,18 @@ export async function checkAuth({ daemon, request, response }: AnswerCall): Prom
   sendJson(response, 200, await withRegistry(() => daemon.registries.checkAuth(credentials, clientAgent)));
 }
 
+const SEARCH_FILTERS = ["is-automated", "is-official", "stars"];
+
 /** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */
 export function searchImages({ query }: AnswerCall): void {
+  const filters = Filters.parse(query.text("filters"), SEARCH_FILTERS);
+  for (const name of ["is-automated", "is-official"]) filters.boolean(name);
+  const stars = filters.get("stars")?.find((value) => !/^[+-]?\d{1,18}$/.test(value));
+  if (stars !== undefined)
+    throw new LighterError(
+      "invalid",
+      `invalid filter 'stars=${stars}': strconv.Atoi: parsing ${JSON.stringify(stars)}: invalid syntax`,
+    );
   const term = query.text("term");
   if (term === undefined) throw new LighterError("invalid", "search images: the parameter term is missing");
   throw new LighterError("not-supported", `search images for "${term}": this version searches no registry`, {

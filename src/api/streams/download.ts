@@ -1,5 +1,6 @@
-import { LighterError, messageOf } from "../../base/errors.ts";
+import { LighterError } from "../../base/errors.ts";
 import { DOWNLOAD_ERROR_MAX_BYTES } from "../../base/limits.ts";
+import { connectionError } from "../../engine/mod.ts";
 import { closedSignal } from "../containers/containers.ts";
 import type { AnswerCall } from "../http/router.ts";
 
@@ -33,7 +34,8 @@ async function request(url: string, signal: AbortSignal): Promise<Response> {
     // The tar's own compression is ours to undo, so none is asked for.
     return await fetch(url, { signal, headers: { "Accept-Encoding": "identity" } });
   } catch (cause) {
-    throw new LighterError("unavailable", `Get "${url}": ${messageOf(cause)}`, { cause });
+    if (signal.aborted) throw cause;
+    throw connectionError(cause, "GET", url);
   }
 }
 

@@ -42,7 +42,8 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Debug: settings.debug,
     NFd: readdirSync("/proc/self/fd").length,
     OomKillDisable: cgroup.oomKillDisable,
-    NGoroutines: 0,
+    // The nearest thing that we have: threads.
+    NGoroutines: readdirSync("/proc/self/task").length,
     SystemTime: formatNow(),
     LoggingDriver: settings.logDriver,
     CgroupDriver: "cgroupfs",
@@ -158,7 +159,7 @@ function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["s
     { Name, Mirrors, Secure, Official },
   ];
   // Docker's own list begins with loopback, which is never verified.
-  const ranges = ["127.0.0.0/8", "::1/128", ...insecureRegistries.filter(isRange)];
+  const ranges = ["::1/128", "127.0.0.0/8", ...insecureRegistries.filter(isRange)];
   const named = insecureRegistries.filter((entry) => !isRange(entry));
   const shown = mirrors.map((mirror) => mirror.replace(/\/*$/, "/"));
   return {

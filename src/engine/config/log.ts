@@ -71,7 +71,10 @@ export function parseLogConfig(config: DockerHostConfig["LogConfig"]): LogOption
   const type = config?.Type || "json-file";
   const options = config?.Config ?? {};
   if (OTHER_DRIVERS.includes(type))
-    throw notSupported("HostConfig.LogConfig.Type", `log driver "${type}"; there are ${LOG_DRIVERS.join(", ")}`);
+    throw notSupported(
+      "HostConfig.LogConfig.Type",
+      `failed to initialize logging driver: there is no ${type}, but ${LOG_DRIVERS.join(", ")}`,
+    );
   const driver = LOG_DRIVERS.find((name) => name === type);
   if (driver === undefined)
     throw invalid(`error looking up logging plugin ${type}: plugin ${JSON.stringify(type)} not found`);

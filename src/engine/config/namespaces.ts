@@ -49,7 +49,7 @@ export function parseNetworkMode(mode: string | null | undefined): NetworkMode {
       return { kind: "host" };
   }
   const name = mode ?? "";
-  if (!name.startsWith(CONTAINER)) return { kind: "network", name };
+  if (name !== "container" && !name.startsWith(CONTAINER)) return { kind: "network", name };
   return parseContainerMode(name, "Invalid network mode: invalid container format container:<name|id>");
 }
 

@@ -58,6 +58,7 @@ const INVALID_AS_DOCKER: Row[] = [
   ["invalid UTS mode: container:x", { UTSMode: "container:x" }],
   ["invalid cgroup namespace mode: foo", { CgroupnsMode: "foo" }],
   ["Invalid network mode: invalid container format container:<name|id>", { NetworkMode: "container:" }],
+  ["Invalid network mode: invalid container format container:<name|id>", { NetworkMode: "container" }],
   ["conflicting options: hostname and the network mode", { NetworkMode: "container:x" }, { Hostname: "a" }],
   ["conflicting options: hostname and the UTS mode", { UTSMode: "host" }, { Hostname: "a" }],
   ["conflicting options: dns and the network mode", { NetworkMode: "container:x", Dns: ["1.1.1.1"] }],
@@ -310,7 +311,10 @@ const INVALID_EARLIER: Row[] = [
 
 const NOT_SUPPORTED: Row[] = [
   ['HostConfig.UsernsMode "auto:uidmapping=0:1:1": not supported', { UsernsMode: "auto:uidmapping=0:1:1" }],
-  ['HostConfig.LogConfig.Type: not supported: log driver "fluentd"', { LogConfig: { Type: "fluentd" } }],
+  [
+    "HostConfig.LogConfig.Type: not supported: failed to initialize logging driver: there is no fluentd",
+    { LogConfig: { Type: "fluentd" } },
+  ],
   [
     'HostConfig.LogConfig.Config: not supported: log option "cache-disabled"',
     { LogConfig: { Type: "syslog", Config: { "cache-disabled": "true" } } },

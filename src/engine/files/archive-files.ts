@@ -1,7 +1,7 @@
 /** In a file worker: files below a container's root. Paths are resolved inside it by the kernel, and used by fd. */
-import { closeSync, fstatSync, readlinkSync, statfsSync } from "node:fs";
+import { accessSync, closeSync, constants, fstatSync, readlinkSync, statfsSync } from "node:fs";
 import { posix } from "node:path";
-import { LighterError } from "../../base/errors.ts";
+import { errnoOf, LighterError } from "../../base/errors.ts";
 import { formatRfc3339 } from "../../base/time.ts";
 import { decodeError } from "../../base/wire-error.ts";
 import { type JobContext, receiveAll, receiveBody, writeOutput } from "../../files/mod.ts";
@@ -70,8 +70,10 @@ export async function writeFilesBelow(
   beat: () => void,
 ): Promise<null> {
   const path = bytePath(posix.resolve("/", target.asGiven));
-  requireDirectory(rootFd!, { ...target, path });
-  if (refusal !== undefined) throw decodeError(refusal);
+  requireDirectory(rootFd!, { ...target, path }, (fd) => {
+    if (refusal !== undefined) throw decodeError(refusal);
+    requireWritable(rootFd!, fd);
+  });
   const ids = idTranslations(idMappings);
   const extractor = new LiveExtractor(rootFd!, path, { keepKinds, ...(owner === undefined ? {} : { owner }), ids });
   try {
@@ -113,14 +115,26 @@ function cannotOpen(errno: number, { asGiven, containerRef, path }: Target): Lig
   return kernelError(errno, `open "${showPath(path)}"`);
 }
 
-function requireDirectory(rootFd: number, target: Target): void {
+function requireDirectory(rootFd: number, target: Target, check: (fd: number) => void): void {
   const fd = tryOpenat2(rootFd, target.path, O_PATH, resolveInRoot);
   if (fd < 0) throw cannotOpen(fd, target);
   try {
     if (!fstatSync(fd).isDirectory()) throw new LighterError("internal", "extraction point is not a directory");
     if (isKernelFilesystem(fd)) throw cannotOpen(ENOENT, target);
+    check(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Refuses, in Docker's words, a directory that a link has led to on a read-only mount: an empty tar would not meet it. */
+function requireWritable(rootFd: number, fd: number): void {
+  try {
+    accessSync(`/proc/self/fd/${fd}`, constants.W_OK);
+  } catch (error) {
+    if (errnoOf(error) !== "EROFS") throw error;
+    const where = fstatSync(fd).dev === fstatSync(rootFd).dev ? "container rootfs" : "mounted volume";
+    throw new LighterError("internal", `${where} is marked read-only`);
   }
 }
 

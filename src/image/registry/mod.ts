@@ -6,4 +6,4 @@ export { parseMirror, type RegistryConfig } from "./config.ts";
 export type { ClientOptions } from "./endpoint.ts";
 export { isUnauthorized, RegistryError } from "./registry-error.ts";
 export type { RetryTiming } from "./retry.ts";
-export { ConnectionError } from "./transport.ts";
+export { ConnectionError, connectionError } from "./transport.ts";

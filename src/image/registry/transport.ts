@@ -302,7 +302,7 @@ const UNKNOWN_AUTHORITY_CODES = [
 const MALFORMED_CODES = ["Malformed_HTTP_Response", "InvalidHTTPResponse", "InvalidContentLength"];
 
 /** The error in the words of Go's net/http, which Docker's users know and their programs look for. */
-function connectionError(error: unknown, method: string, url: string): ConnectionError {
+export function connectionError(error: unknown, method: string, url: string): ConnectionError {
   const code = errnoOf(error);
   const { host, hostname, port, protocol, origin, pathname } = new URL(url);
   const address = port === "" ? `${host}:${protocol === "https:" ? 443 : 80}` : host;

@@ -312,6 +312,8 @@ export const IPV6_MTU_MIN = 1280;
  */
 export const PORT_SOCKETS_MAX = 4096;
 export const PORT_SOCKETS_SHARE = 1 / 4;
+/** Published ports that are told to the kernel in one batch. A container with more of them is started in slices. */
+export const PORTS_AT_ONCE = 4096;
 /** Address ranges of one network. Each may have to be compared with those of every other network. */
 export const IPAM_POOLS_MAX = 256;
 

@@ -351,7 +351,7 @@ export class Engine implements AsyncDisposable {
     const volumes = undo.use(await this.planner.prepareMounts(record, !startedBefore));
     await shareMemory(record, volumes, this.#mountedVolumes, (ref) => this.find(ref));
     requireLinks(record, (ref) => this.findIf(ref));
-    const networks = this.endpoints.begin(container);
+    const networks = await this.endpoints.begin(container);
     const { filesystems } = volumes;
     const request = { ...(await this.#startRequest(record, attaches, false)), ...networks, filesystems };
     writePoint("start process");
@@ -453,7 +453,11 @@ export class Engine implements AsyncDisposable {
       container.queue.run(() => (this.isDisposed ? undefined : record()));
     container.exitKnown = supervised.exited
       .then(
-        (exit) => settle(() => this.#exited(container, exit)),
+        (exit) =>
+          settle(async () => {
+            await this.endpoints.closePorts(container.record);
+            this.#exited(container, exit);
+          }),
         (error: unknown) => settle(() => this.#lost(container, messageOf(error))),
       )
       .catch((error: unknown) => logFailure(`supervise container ${container.id}`, error));

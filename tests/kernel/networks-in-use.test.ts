@@ -1,6 +1,7 @@
 // needs: ip
 import { afterAll, beforeAll, expect } from "bun:test";
 import { readFileSync } from "node:fs";
+import type { Answer } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { isRoot } from "../support/stage.ts";
@@ -209,6 +210,55 @@ rooted("127.0.0.1 leads to a network for as long as one of its ports is publishe
   for (const id of [elsewhere, local, "plain"]) await daemon.request("DELETE", `/containers/${id}?force=1`);
   daemon.network.run("ip", "address", "del", "192.0.2.9/32", "dev", "lo");
   await daemon.request("DELETE", "/networks/local");
+});
+
+/** Of the time that a piece of work takes. One that has the thread for itself keeps a ping waiting for nearly all of it. */
+const MOST = 0.7;
+
+/** How long the work takes, and the slowest of the pings that are answered meanwhile. */
+async function pingedDuring(work: Promise<Answer>): Promise<{ status: number; totalMs: number; slowestMs: number }> {
+  const beganMs = performance.now();
+  let isDone = false;
+  const done = work.finally(() => (isDone = true));
+  let slowestMs = 0;
+  while (!isDone) {
+    const sentMs = performance.now();
+    expect((await daemon.request("GET", "/_ping")).status).toBe(200);
+    slowestMs = Math.max(slowestMs, performance.now() - sentMs);
+  }
+  return { status: (await done).status, totalMs: performance.now() - beganMs, slowestMs };
+}
+
+rooted("who publishes very many ports does not keep others waiting for all of it", async () => {
+  const ports = Array.from({ length: 40_000 }, (_, index) => `${index + 1}`);
+  const PortBindings = Object.fromEntries(ports.map((HostPort) => [`${HostPort}/tcp`, [{ HostPort }]]));
+  for (const Name of ["many", "other"]) await daemon.request("POST", "/networks/create", { Name });
+  const id = await daemon.create({ ...sleeper("many"), HostConfig: { ...hostUsr, NetworkMode: "many", PortBindings } });
+  const one = { ...hostUsr, NetworkMode: "other", PortBindings: { "1/tcp": [{ HostPort: "39999" }] } };
+  const holder = await daemon.run({ Cmd: ["/bin/sleep", "1000"], HostConfig: one });
+  const start = () => daemon.request("POST", `/containers/${id}/start`);
+  expect(await start()).toMatchObject({
+    status: 500,
+    json: { message: expect.stringContaining("Bind for 0.0.0.0:39999 failed: port is already allocated") },
+  });
+  expect((await daemon.inspect(id)).NetworkSettings.Networks.many.IPAddress).toBe("");
+  await daemon.request("DELETE", `/containers/${holder}?force=1`);
+  const started = await pingedDuring(start());
+  expect(started.status).toBe(204);
+  expect(started.slowestMs).toBeLessThan(started.totalMs * MOST);
+  expect(await daemon.request("DELETE", "/networks/many")).toMatchObject({ status: 403 });
+  await daemon.request("POST", "/networks/other/connect", { Container: id });
+  const moved = await pingedDuring(daemon.request("POST", "/networks/many/disconnect", { Container: id }));
+  expect(moved.status).toBe(200);
+  expect(moved.slowestMs).toBeLessThan(moved.totalMs * MOST);
+  const shown = (await daemon.inspect(id)).NetworkSettings.Ports;
+  expect(Object.keys(shown)).toHaveLength(ports.length);
+  expect(shown["40000/tcp"]).toEqual([{ HostIp: "0.0.0.0", HostPort: "40000" }]);
+  await daemon.request("POST", `/containers/${id}/kill`);
+  await daemon.request("POST", `/containers/${id}/wait`);
+  expect((await start()).status).toBe(204); // all of them are free again
+  await daemon.request("DELETE", `/containers/${id}?force=1`);
+  for (const name of ["many", "other"]) expect((await daemon.request("DELETE", `/networks/${name}`)).status).toBe(204);
 });
 
 rooted("packets of a network may be too short for IPv6", async () => {

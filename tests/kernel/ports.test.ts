@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { LighterError } from "../../src/base/errors.ts";
+import { atOnce } from "../../src/base/slices.ts";
 import { PortReservations } from "../../src/network/ports/mod.ts";
 import type { TransportProtocol } from "../../src/network/types.ts";
 import { enterNetworkNamespace, ip } from "../support/enter-network-namespace.ts";
@@ -25,6 +26,9 @@ const want = (
   hostAddresses: readonly string[] | string,
   hostPort: number | { from: number; to: number },
 ) => ({ protocol, hostAddresses: [hostAddresses].flat(), hostPort });
+
+const reserve = (ports: PortReservations, wanted: Parameters<PortReservations["reserve"]>[0]) =>
+  atOnce(ports.reserve(wanted));
 
 /** The message and errno of what it throws. */
 function refusal(action: () => unknown): string {
@@ -60,30 +64,30 @@ async function listenError(port: number, host: string): Promise<unknown> {
 
 testAsRoot("a port that a container has is another's no more, in Docker's words", () => {
   using ports = new PortReservations();
-  expect(ports.reserve([want("tcp", "0.0.0.0", 8080), want("tcp", "::", 8080), want("udp", "0.0.0.0", 8080)])).toEqual([
-    8080, 8080, 8080,
-  ]);
+  expect(reserve(ports, [want("tcp", "0.0.0.0", 8080), want("tcp", "::", 8080), want("udp", "0.0.0.0", 8080)])).toEqual(
+    [8080, 8080, 8080],
+  );
   const taken = "EADDRINUSE: Bind for 0.0.0.0:8080 failed: port is already allocated";
-  expect(refusal(() => ports.reserve([want("tcp", "0.0.0.0", 8080)]))).toBe(taken);
-  expect(refusal(() => ports.reserve([want("udp", "0.0.0.0", 8080)]))).toBe(taken);
-  expect(refusal(() => ports.reserve([want("tcp", "127.0.0.1", 8080)]))).toBe(taken.replace("0.0.0.0", "127.0.0.1"));
-  expect(refusal(() => ports.reserve([want("tcp", "::", 8080)]))).toBe(taken.replace("0.0.0.0", "::"));
+  expect(refusal(() => reserve(ports, [want("tcp", "0.0.0.0", 8080)]))).toBe(taken);
+  expect(refusal(() => reserve(ports, [want("udp", "0.0.0.0", 8080)]))).toBe(taken);
+  expect(refusal(() => reserve(ports, [want("tcp", "127.0.0.1", 8080)]))).toBe(taken.replace("0.0.0.0", "127.0.0.1"));
+  expect(refusal(() => reserve(ports, [want("tcp", "::", 8080)]))).toBe(taken.replace("0.0.0.0", "::"));
 });
 
 testAsRoot("different addresses may have one port, but all addresses and one of them may not", () => {
   using ports = new PortReservations();
-  ports.reserve([want("tcp", ["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"], 8081)]);
-  expect(refusal(() => ports.reserve([want("tcp", "0.0.0.0", 8081)]))).toContain("port is already allocated");
-  expect(refusal(() => ports.reserve([want("tcp", "::", 8081)]))).toContain("Bind for :::8081 failed");
+  reserve(ports, [want("tcp", ["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"], 8081)]);
+  expect(refusal(() => reserve(ports, [want("tcp", "0.0.0.0", 8081)]))).toContain("port is already allocated");
+  expect(refusal(() => reserve(ports, [want("tcp", "::", 8081)]))).toContain("Bind for :::8081 failed");
   ports.release([{ protocol: "tcp", hostAddress: "127.0.0.1", hostPort: 8081 }]);
-  expect(refusal(() => ports.reserve([want("tcp", "0.0.0.0", 8081)]))).toContain("port is already allocated");
+  expect(refusal(() => reserve(ports, [want("tcp", "0.0.0.0", 8081)]))).toContain("port is already allocated");
   ports.release([{ protocol: "tcp", hostAddress: "192.0.2.1", hostPort: 8081 }]);
-  expect(ports.reserve([want("tcp", "0.0.0.0", 8081)])).toEqual([8081]);
+  expect(reserve(ports, [want("tcp", "0.0.0.0", 8081)])).toEqual([8081]);
 });
 
 testAsRoot("a program of the host finds a reserved port taken, and nobody is let in there", async () => {
   using ports = new PortReservations();
-  ports.reserve([want("tcp", ["0.0.0.0", "::"], 8082), want("udp", "0.0.0.0", 8082)]);
+  reserve(ports, [want("tcp", ["0.0.0.0", "::"], 8082), want("udp", "0.0.0.0", 8082)]);
   expect(await listenError(8082, "0.0.0.0")).toBe("EADDRINUSE");
   expect(await listenError(8082, "127.0.0.1")).toBe("EADDRINUSE");
   expect(await listenError(8082, "::1")).toBe("EADDRINUSE");
@@ -105,14 +109,14 @@ testAsRoot(
     const server = await listen(8083, "127.0.0.1");
     const server6 = await listen(8084, "::1");
     const both = [want("tcp", "0.0.0.0", 8085), want("tcp", "0.0.0.0", 8083)];
-    expect(refusal(() => ports.reserve(both))).toBe(
+    expect(refusal(() => reserve(ports, both))).toBe(
       "EADDRINUSE: listen tcp4 0.0.0.0:8083: bind: address already in use",
     );
-    expect(refusal(() => ports.reserve([want("tcp", ["0.0.0.0", "::"], 8084)]))).toBe(
+    expect(refusal(() => reserve(ports, [want("tcp", ["0.0.0.0", "::"], 8084)]))).toBe(
       "EADDRINUSE: listen tcp6 [::]:8084: bind: address already in use",
     );
     expect(
-      ports.reserve([want("tcp", "0.0.0.0", 8085), want("tcp", "192.0.2.1", 8083), want("tcp", "0.0.0.0", 8084)]),
+      reserve(ports, [want("tcp", "0.0.0.0", 8085), want("tcp", "192.0.2.1", 8083), want("tcp", "0.0.0.0", 8084)]),
     ).toEqual([8085, 8083, 8084]);
     await close(server);
     await close(server6);
@@ -121,7 +125,7 @@ testAsRoot(
 
 testAsRoot("an address that the host does not have is refused", () => {
   using ports = new PortReservations();
-  expect(refusal(() => ports.reserve([want("udp", "198.51.100.1", 53)]))).toBe(
+  expect(refusal(() => reserve(ports, [want("udp", "198.51.100.1", 53)]))).toBe(
     "EADDRNOTAVAIL: listen udp4 198.51.100.1:53: bind: cannot assign requested address",
   );
 });
@@ -130,27 +134,27 @@ testAsRoot("of a range the first port that is free at all addresses is taken, un
   using ports = new PortReservations();
   const server = await listen(9001, "::1");
   const range = want("tcp", ["0.0.0.0", "::"], { from: 9000, to: 9002 });
-  expect(ports.reserve([range, range])).toEqual([9000, 9002]);
-  expect(refusal(() => ports.reserve([range]))).toBe("EADDRINUSE: all ports are allocated, from 9000 to 9002");
+  expect(reserve(ports, [range, range])).toEqual([9000, 9002]);
+  expect(refusal(() => reserve(ports, [range]))).toBe("EADDRINUSE: all ports are allocated, from 9000 to 9002");
   await close(server);
-  expect(ports.reserve([range])).toEqual([9001]);
+  expect(reserve(ports, [range])).toEqual([9001]);
 });
 
 testAsRoot("any port is one of the host's ephemeral range, and not the one that was just given back", () => {
   writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "40000\t40003");
   using ports = new PortReservations();
   const any = want("tcp", ["0.0.0.0", "::"], 0);
-  expect(ports.reserve([any, any])).toEqual([40000, 40001]);
+  expect(reserve(ports, [any, any])).toEqual([40000, 40001]);
   ports.release(["0.0.0.0", "::"].map((hostAddress) => ({ protocol: "tcp", hostAddress, hostPort: 40000 })));
-  expect(ports.reserve([any, any, any])).toEqual([40002, 40003, 40000]);
-  expect(refusal(() => ports.reserve([any]))).toBe("EADDRINUSE: all ports are allocated, from 40000 to 40003");
+  expect(reserve(ports, [any, any, any])).toEqual([40002, 40003, 40000]);
+  expect(refusal(() => reserve(ports, [any]))).toBe("EADDRINUSE: all ports are allocated, from 40000 to 40003");
 });
 
 testAsRoot("who asks for a certain port gets it, whatever those before take that take any", () => {
   writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", "40000\t40003");
   using ports = new PortReservations();
   const all = (hostPort: number | { from: number; to: number }) => want("tcp", ["0.0.0.0", "::"], hostPort);
-  expect(ports.reserve([all(0), all({ from: 40000, to: 40001 }), all(0), all(40000)])).toEqual([
+  expect(reserve(ports, [all(0), all({ from: 40000, to: 40001 }), all(0), all(40000)])).toEqual([
     40002, 40001, 40003, 40000,
   ]);
 });
@@ -162,21 +166,21 @@ testAsRoot("more ports may be containers' than there are sockets for them", asyn
   const wanted = (numbers: readonly number[]) => numbers.map((port) => want("tcp", ["0.0.0.0", "::"], port));
   const fds = () => readdirSync("/proc/self/fd").length;
   const before = fds();
-  expect(refusal(() => ports.reserve(wanted(all)))).toBe(
+  expect(refusal(() => reserve(ports, wanted(all)))).toBe(
     "EADDRINUSE: listen tcp6 [::]:64000: bind: address already in use",
   );
   expect(fds()).toBe(before);
   await close(server);
-  expect(ports.reserve(wanted(all))).toEqual(all);
+  expect(reserve(ports, wanted(all))).toEqual(all);
   expect(fds()).toBeLessThanOrEqual(before + 4);
   expect(await listenError(60_001, "127.0.0.1")).toBe("EADDRINUSE");
-  expect(refusal(() => ports.reserve([want("tcp", "127.0.0.1", 64_999)]))).toContain("port is already allocated");
+  expect(refusal(() => reserve(ports, [want("tcp", "127.0.0.1", 64_999)]))).toContain("port is already allocated");
   ports.release(
     all.flatMap((hostPort) =>
       ["0.0.0.0", "::"].map((hostAddress) => ({ protocol: "tcp", hostAddress, hostPort }) as const),
     ),
   );
-  expect(ports.reserve(wanted([64_999]))).toEqual([64_999]);
+  expect(reserve(ports, wanted([64_999]))).toEqual([64_999]);
   expect(await listenError(64_999, "127.0.0.1")).toBe("EADDRINUSE");
 });
 
@@ -186,14 +190,14 @@ testAsRoot("connections that linger from a server that has ended do not keep a p
   await once(client, "close"); // the server has closed first, so its end lingers
   await close(server);
   using ports = new PortReservations();
-  expect(ports.reserve([want("tcp", "0.0.0.0", 8086)])).toEqual([8086]);
+  expect(reserve(ports, [want("tcp", "0.0.0.0", 8086)])).toEqual([8086]);
   expect(await listenError(8086, "127.0.0.1")).toBe("EADDRINUSE");
 });
 
 testAsRoot("SCTP's ports are kept apart, whether the kernel has sockets of it or not", () => {
   using ports = new PortReservations();
-  ports.reserve([want("tcp", "0.0.0.0", 8087), want("sctp", "0.0.0.0", 8087)]);
-  expect(refusal(() => ports.reserve([want("sctp", "127.0.0.1", 8087)]))).toContain("port is already allocated");
+  reserve(ports, [want("tcp", "0.0.0.0", 8087), want("sctp", "0.0.0.0", 8087)]);
+  expect(refusal(() => reserve(ports, [want("sctp", "127.0.0.1", 8087)]))).toContain("port is already allocated");
 });
 
 testAsRoot("a port that somebody took while there was no daemon stays the container's", async () => {
@@ -202,8 +206,8 @@ testAsRoot("a port that somebody took while there was no daemon stays the contai
   const claimed = [8088, 8089].map((hostPort) => ({ protocol: "tcp", hostAddress: "0.0.0.0", hostPort }) as const);
   ports.claim(claimed);
   expect(await listenError(8089, "127.0.0.1")).toBe("EADDRINUSE");
-  expect(refusal(() => ports.reserve([want("tcp", "0.0.0.0", 8088)]))).toContain("port is already allocated");
+  expect(refusal(() => reserve(ports, [want("tcp", "0.0.0.0", 8088)]))).toContain("port is already allocated");
   ports.release(claimed);
   await close(server);
-  expect(ports.reserve([want("tcp", "0.0.0.0", 8088)])).toEqual([8088]);
+  expect(reserve(ports, [want("tcp", "0.0.0.0", 8088)])).toEqual([8088]);
 });

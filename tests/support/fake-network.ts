@@ -1,5 +1,6 @@
 /** The host's side of networks in memory, for tests whose containers are no processes. */
 import { LighterError } from "../../src/base/errors.ts";
+import type { Steps } from "../../src/base/slices.ts";
 import type { HostPorts, PortFirewall } from "../../src/engine/endpoints/parts.ts";
 import type { NameSource, Resolver, ResolverOptions } from "../../src/network/dns/mod.ts";
 import type { HostPort, WantedPort } from "../../src/network/ports/mod.ts";
@@ -77,7 +78,8 @@ const FIRST_FREE_PORT = 32768;
 export class FakeHostPorts implements HostPorts {
   readonly taken = new Set<string>();
 
-  reserve(wanted: readonly WantedPort[]): number[] {
+  *reserve(wanted: readonly WantedPort[]): Steps<number[]> {
+    yield;
     const chosen: number[] = [];
     const own: string[] = [];
     for (const { protocol, hostAddresses, hostPort } of wanted) {

@@ -43,7 +43,7 @@ export type { CgroupFeatures, HostDevice, HostFacts, HostFile, HostProbe } from 
 export { LOG_DRIVERS, type LogOptions, logAttributesOf } from "./log.ts";
 export type { MountContext, MountPoint } from "./mounts.ts";
 export { DEFAULT_NETWORK, type Peer, type Peers, parseNetworkMode, peerReferences } from "./namespaces.ts";
-export { type ContainerPort, exposedPorts, formatPort, type PortWish, planPorts } from "./ports.ts";
+export { type ContainerPort, exposedPorts, formatPort, type PortWish, planPorts, planPortsInSteps } from "./ports.ts";
 export {
   DEFAULT_SHM_BYTES,
   type PreparedContainer,

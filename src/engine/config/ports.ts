@@ -1,5 +1,6 @@
 /** Which ports of a container are exposed, and which of them are to be published where. */
 import { isIpAddress } from "../../base/ip-address.ts";
+import { atOnce, type Steps } from "../../base/slices.ts";
 import type { TransportProtocol } from "../../network/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid } from "./errors.ts";
@@ -29,7 +30,7 @@ export function formatPort({ port, protocol }: ContainerPort): string {
 /** Checks ports of a create request. @throws LighterError "invalid", with Docker's texts where it has any */
 export function validatePorts(config: DockerContainerConfig, hostConfig: DockerHostConfig): void {
   for (const key of Object.keys(config.ExposedPorts ?? {})) parseExposed(key);
-  planBindings(hostConfig);
+  atOnce(planBindings(hostConfig));
 }
 
 /**
@@ -37,18 +38,32 @@ export function validatePorts(config: DockerContainerConfig, hostConfig: DockerH
  * before others.
  */
 export function exposedPorts(config: DockerContainerConfig, hostConfig: DockerHostConfig): ContainerPort[] {
-  const ports = [...Object.keys(config.ExposedPorts ?? {}), ...Object.keys(hostConfig.PortBindings ?? {})];
-  const unique = new Map(ports.flatMap(parseExposed).map((each) => [formatPort(each), each]));
+  return atOnce(listExposed(config, hostConfig));
+}
+
+function* listExposed(config: DockerContainerConfig, hostConfig: DockerHostConfig): Steps<ContainerPort[]> {
+  const unique = new Map<string, ContainerPort>();
+  for (const keys of [config.ExposedPorts, hostConfig.PortBindings])
+    for (const key of Object.keys(keys ?? {})) {
+      for (const each of parseExposed(key)) unique.set(formatPort(each), each);
+      yield;
+    }
   const rank = ({ protocol }: ContainerPort) => PROTOCOLS.indexOf(protocol);
   return [...unique.values()].sort((a, b) => a.port - b.port || rank(a) - rank(b));
 }
 
 /** What is to be published, by the container's ports. None on the host's network and in another container's. */
 export function planPorts(config: DockerContainerConfig, hostConfig: DockerHostConfig): PortWish[] {
+  return atOnce(planPortsInSteps(config, hostConfig));
+}
+
+/** The same: there may be 65,535 of each protocol. */
+export function* planPortsInSteps(config: DockerContainerConfig, hostConfig: DockerHostConfig): Steps<PortWish[]> {
   const { kind } = parseNetworkMode(hostConfig.NetworkMode);
   if (kind === "host" || kind === "container" || kind === "none" || config.NetworkDisabled) return [];
-  const bindings = planBindings(hostConfig);
-  return exposedPorts(config, hostConfig).flatMap((port) => {
+  const bindings = yield* planBindings(hostConfig);
+  const exposed = yield* listExposed(config, hostConfig);
+  return exposed.flatMap((port) => {
     const own = bindings.get(formatPort(port)) ?? [];
     if (own.length > 0 || !hostConfig.PublishAllPorts) return own;
     return [{ ...port, hostAddress: "", hostPorts: undefined }];
@@ -67,7 +82,7 @@ export function completeBindings(
   );
 }
 
-function planBindings({ PortBindings }: DockerHostConfig): Map<string, PortWish[]> {
+function* planBindings({ PortBindings }: DockerHostConfig): Steps<Map<string, PortWish[]>> {
   const wishes = new Map<string, PortWish[]>();
   for (const [key, bindings] of Object.entries(PortBindings ?? {})) {
     const port = parseContainerPort(key);
@@ -77,6 +92,7 @@ function planBindings({ PortBindings }: DockerHostConfig): Map<string, PortWish[
     for (const { HostIp, HostPort } of given)
       own.push({ ...port, hostAddress: parseHostAddress(HostIp ?? ""), hostPorts: parseHostPorts(HostPort ?? "") });
     wishes.set(formatPort(port), own);
+    yield;
   }
   return wishes;
 }

@@ -18,7 +18,7 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import type { ContainerNetworking, EndpointRecord, NetworkRecord } from "../networks/types.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, attemptInTurns } from "./attempt.ts";
 import { addressesOf, alreadyIn, interfacesOf, planOne, wishedNetwork } from "./endpoints.ts";
 import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
 import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
@@ -116,7 +116,7 @@ async function connectRunning(
     const gateways = newGateways(active, activeBefore);
     undo.defer(async () => void (await runtime.disconnect({ containerPid: record.pid, name: planned.name, gateways })));
   }
-  endpoints.publishMoved(before.ports, ports);
+  await endpoints.publishMoved(before.ports, ports);
   undo.move();
   attempt(`open links of container ${record.id}`, () => endpoints.openLinks());
   endpoints.addNames(record);
@@ -196,7 +196,7 @@ async function disconnectRunning(engine: Engine, container: Container, endpoint:
       gateways: newGateways(endpoints.active(record.networking), left),
     });
   }
-  forgetEndpoint(engine, container, endpoint);
+  await forgetEndpoint(engine, container, endpoint);
   attempt(`write names for container ${record.id}`, () =>
     changeHosts(engine.paths.container(record.id).hosts, (address) => addressesOf(state).includes(address), []),
   );
@@ -218,7 +218,7 @@ function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEn
 }
 
 /** Its interface is gone: out of the row, and everything of it given back. The container's queue is held. */
-function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): void {
+async function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): Promise<void> {
   const { endpoints, store } = engine;
   const { record } = container;
   const before = record.networking;
@@ -228,7 +228,9 @@ function forgetEndpoint(engine: Engine, container: Container, endpoint: Endpoint
   });
   store.setNetworking(record.id, after);
   record.networking = after;
-  attempt(`publish ports of container ${record.id}`, () => endpoints.publishMoved(before.ports, after.ports));
+  await attemptInTurns(`publish ports of container ${record.id}`, () =>
+    endpoints.publishMoved(before.ports, after.ports),
+  );
   attempt(`close links of container ${record.id}`, () => endpoints.openLinks());
   endpoints.clearLeftovers([endpoint]);
   endpoints.releaseEndpoint(endpoint);

@@ -1,12 +1,22 @@
 import { readFileSync } from "node:fs";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
+import { PORTS_AT_ONCE } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import { atOnce, inSlices, type Steps } from "../../base/slices.ts";
 import { NameTable, RESOLVER_PORT, type Resolver, type ResolverOptions } from "../../network/dns/mod.ts";
 import { isAtLoopback } from "../../network/host-settings.ts";
 import type { ContainerLink, PortMapping } from "../../network/types.ts";
 import type { NetworkInterface, NetworkPlan } from "../../runtime/types.ts";
-import { checkWish, DEFAULT_NETWORK, isUserDefined, planPorts, requireLinkLocal } from "../config/mod.ts";
+import {
+  checkWish,
+  DEFAULT_NETWORK,
+  isUserDefined,
+  type PortWish,
+  planPorts,
+  planPortsInSteps,
+  requireLinkLocal,
+} from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import { withContext } from "../errors.ts";
 import type { EventBus } from "../events.ts";
@@ -15,7 +25,7 @@ import type { PreparedNetwork } from "../networks/networks.ts";
 import { parentOptionsOf } from "../networks/parent-options.ts";
 import type { ContainerNetworking, EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 import type { ContainerRecord, Store } from "../state/store.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, attemptInTurns } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";
 import { Leftovers } from "./leftovers.ts";
@@ -128,9 +138,10 @@ export class Endpoints implements Disposable {
    * Takes what the container is to have, and writes it into its row if that is more than a name. To be followed by `started`
    * or `end`. The container's queue is held. @throws LighterError, and then nothing is held
    */
-  begin(container: Container): StartNetwork {
+  async begin(container: Container): Promise<StartNetwork> {
     const { record } = container;
     const { networks } = this.options;
+    const wishes = await inSlices(planPortsInSteps(record.config, record.hostConfig));
     const active: ActiveEndpoint[] = [];
     const prepared = new Map<ActiveEndpoint, PreparedNetwork>();
     let ports: PortMapping[] = [];
@@ -147,11 +158,15 @@ export class Endpoints implements Disposable {
       }
       const gateways = chooseGateways(active);
       const targets = publishTargets(gateways, (one) => bridgeOf(one.network, prepared.get(one)!));
-      ports = this.#reserve(record, gateways, targets);
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
+      // Others have a turn while ports are reserved: to them the networks and addresses must have a user.
+      if (areMany(wishes)) this.#write(record, { endpoints, ports: [] }, true);
+      const reserving = this.#reserve(record, wishes, gateways, targets);
+      ports = areMany(wishes) ? await inSlices(reserving) : atOnce(reserving);
       this.#write(record, { endpoints, ports }, interfaces.length > 0);
-      if (ports.length > 0) this.#publish(ports);
+      if (areMany(ports)) await inSlices(this.#publish(ports));
+      else atOnce(this.#publish(ports));
       this.openLinks();
       this.#held.set(record.id, { resolver: undefined });
       this.addNames(record);
@@ -247,37 +262,51 @@ export class Endpoints implements Disposable {
    */
   movedPorts(record: ContainerRecord, active: readonly ActiveEndpoint[]): PortMapping[] {
     const { ports } = record.networking;
-    if (planPorts(record.config, record.hostConfig).length === 0) return ports;
+    const wishes = () => planPorts(record.config, record.hostConfig);
+    if (ports.length === 0 && wishes().length === 0) return ports;
     const gateways = chooseGateways(active);
     const targets = publishTargets(gateways, ({ network }) =>
       bridgeOf(network, this.options.networks.prepare(network)),
     );
     const moved = redirectPorts(ports, targets);
     const isMoved = moved.length > 0 || onHost(ports).length > 0;
-    return isMoved ? moved : this.#reserve(record, gateways, targets);
+    return isMoved ? moved : atOnce(this.#reserve(record, wishes(), gateways, targets));
   }
 
   /** `ports`, in the row by now, in place of `before`. @throws LighterError, and then it is as it was */
-  publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): void {
+  async publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): Promise<void> {
+    const moving = this.#publishMoved(before, ports);
+    if (areMany(before) || areMany(ports)) await inSlices(moving);
+    else atOnce(moving);
+  }
+
+  *#publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): Steps<void> {
     if (JSON.stringify(ports) === JSON.stringify(before)) return;
-    this.#unpublish(before);
+    yield* this.#unpublish(before);
     try {
-      this.#publish(ports);
+      yield* this.#publish(ports);
     } catch (error) {
-      this.#publish(before);
+      yield* this.#unpublish(ports);
+      yield* this.#publish(before);
       throw error;
     }
     this.releasePorts(before, ports);
   }
 
-  /** `ports`: in the row by now. */
-  #publish(ports: readonly PortMapping[]): void {
-    this.options.firewall?.publish(ports);
+  /** `ports`: in the row by now. When it pauses some of them lead to the container. */
+  *#publish(ports: readonly PortMapping[]): Steps<void> {
+    for (const some of inBatches(ports)) {
+      this.options.firewall?.publish(some);
+      yield;
+    }
     this.#routeLoopback(ports);
   }
 
-  #unpublish(ports: readonly PortMapping[]): void {
-    this.options.firewall?.unpublish(ports);
+  *#unpublish(ports: readonly PortMapping[]): Steps<void> {
+    for (const some of inBatches(ports)) {
+      this.options.firewall?.unpublish(some);
+      yield;
+    }
     this.#routeLoopback(ports);
   }
 
@@ -298,9 +327,14 @@ export class Endpoints implements Disposable {
   }
 
   /** `gateways`: it is their endpoint that an error names, as Docker's does. */
-  #reserve({ config, hostConfig, name }: ContainerRecord, gateways: Gateways, targets: PublishTargets): PortMapping[] {
+  *#reserve(
+    { name }: ContainerRecord,
+    wishes: readonly PortWish[],
+    gateways: Gateways,
+    targets: PublishTargets,
+  ): Steps<PortMapping[]> {
     try {
-      return reservePorts(planPorts(config, hostConfig), targets, this.options.hostPorts);
+      return yield* reservePorts(wishes, targets, this.options.hostPorts);
     } catch (error) {
       const id = (gateways.ipv4 ?? gateways.ipv6)?.state.endpointId;
       const context = `driver failed programming external connectivity on endpoint ${name} (${id})`;
@@ -356,6 +390,14 @@ export class Endpoints implements Disposable {
     return withoutStates(networking);
   }
 
+  /**
+   * The process of a row that still says that it runs has ended. Closes its ports if they are many, while others have turns:
+   * then `end`, which nobody may come between, is short.
+   */
+  async closePorts({ networking: { ports } }: ContainerRecord): Promise<void> {
+    if (areMany(ports)) await attemptInTurns("unpublish ports", () => inSlices(this.#unpublish(ports)));
+  }
+
   /** Gives back what the container has by its row, in which the end is by now. `wasStarted`: clients were told of its networks. */
   end({ id }: Pick<Container, "id">, { endpoints, ports }: ContainerNetworking, wasStarted: boolean): void {
     const held = this.#held.get(id);
@@ -385,7 +427,7 @@ export class Endpoints implements Disposable {
   unpublish(ports: readonly PortMapping[]): void {
     if (ports.length === 0) return;
     try {
-      this.#unpublish(ports);
+      atOnce(this.#unpublish(ports));
     } finally {
       this.options.hostPorts.release(onHost(ports));
     }
@@ -532,6 +574,15 @@ export function alreadyIn({ name }: NetworkRecord, record: ContainerRecord): Lig
 
 export function wishedNetwork({ name, givenPools }: NetworkRecord) {
   return { name, configuredSubnets: givenPools.map(({ subnet }) => subnet) };
+}
+
+/** Whether work on these ports is done in slices. */
+function areMany(ports: readonly unknown[]): boolean {
+  return ports.length > PORTS_AT_ONCE;
+}
+
+function* inBatches(ports: readonly PortMapping[]): Generator<readonly PortMapping[]> {
+  for (let at = 0; at < ports.length; at += PORTS_AT_ONCE) yield ports.slice(at, at + PORTS_AT_ONCE);
 }
 
 /** Where ports of a network's containers are published; undefined: nowhere. */

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { atOnce, type Steps } from "../../base/slices.ts";
 import type { WantedPort } from "../../network/ports/mod.ts";
 import type { ActiveEndpoint } from "./order.ts";
 import { onHost, publishTargets, redirectPorts, reservePorts } from "./publish.ts";
@@ -15,16 +16,19 @@ const wish = (port: number, hostAddress: string, from?: number) => ({
 
 function hostPorts() {
   const asked: WantedPort[] = [];
-  const reserve = (wanted: readonly WantedPort[]) => {
+  function* reserve(wanted: readonly WantedPort[]): Steps<number[]> {
     asked.push(...wanted);
+    yield;
     return wanted.map(({ hostPort }, index) => (typeof hostPort === "number" ? 40000 + index : hostPort.from));
-  };
+  }
   return { asked, reserve, release: () => {}, claim: () => {} };
 }
 
+const reserveAtOnce = (...args: Parameters<typeof reservePorts>) => atOnce(reservePorts(...args));
+
 test("a port without an address is published at all of both families, by the same number", () => {
   const ports = hostPorts();
-  expect(reservePorts([wish(80, ""), wish(81, "127.0.0.1", 8081)], { ipv4: IPV4, ipv6: IPV6 }, ports)).toEqual([
+  expect(reserveAtOnce([wish(80, ""), wish(81, "127.0.0.1", 8081)], { ipv4: IPV4, ipv6: IPV6 }, ports)).toEqual([
     { protocol: "tcp", hostAddress: "0.0.0.0", hostPort: 40000, address: "172.17.0.2", port: 80, bridge: "br" },
     { protocol: "tcp", hostAddress: "::", hostPort: 40000, address: "fd00::2", port: 80, bridge: "br" },
     { protocol: "tcp", hostAddress: "127.0.0.1", hostPort: 8081, address: "172.17.0.2", port: 81, bridge: "br" },
@@ -34,18 +38,18 @@ test("a port without an address is published at all of both families, by the sam
 
 test("a container that no outside reaches publishes nothing, and reserves nothing", () => {
   const ports = hostPorts();
-  expect(reservePorts([wish(80, "", 8080)], { ipv4: undefined, ipv6: undefined }, ports)).toEqual([]);
+  expect(reserveAtOnce([wish(80, "", 8080)], { ipv4: undefined, ipv6: undefined }, ports)).toEqual([]);
   expect(ports.asked).toEqual([]);
 });
 
 test("an address of a family that the container has not is refused", () => {
-  expect(() => reservePorts([wish(80, "::1")], { ipv4: IPV4, ipv6: undefined }, hostPorts())).toThrow(
+  expect(() => reserveAtOnce([wish(80, "::1")], { ipv4: IPV4, ipv6: undefined }, hostPorts())).toThrow(
     "publish port 80/tcp at ::1: the container has no address of that family",
   );
 });
 
 test("ports go on to another address, and end where there is none", () => {
-  const [v4, v6] = reservePorts([wish(80, "", 8080)], { ipv4: IPV4, ipv6: IPV6 }, hostPorts());
+  const [v4, v6] = reserveAtOnce([wish(80, "", 8080)], { ipv4: IPV4, ipv6: IPV6 }, hostPorts());
   const other = { ...IPV4, address: "172.18.0.2", bridge: "br2" };
   expect(redirectPorts([v4!, v6!], { ipv4: other, ipv6: undefined })).toEqual([
     { ...v4!, address: "172.18.0.2", bridge: "br2" },
@@ -59,7 +63,7 @@ test("a network may say at which address of the host ports are published that na
   const at = (hostBinding: string) => {
     const bridge = { bridge: "br", hostBinding, gatewayModes, trustedInterfaces: [] };
     const targets = publishTargets({ ipv4: endpoint, ipv6: endpoint }, () => bridge);
-    return reservePorts([wish(80, "", 8080)], targets, hostPorts()).map((mapping) => mapping.hostAddress);
+    return reserveAtOnce([wish(80, "", 8080)], targets, hostPorts()).map((mapping) => mapping.hostAddress);
   };
   expect(at("")).toEqual(["0.0.0.0", "::"]);
   expect(at("0.0.0.0")).toEqual(["0.0.0.0", "::"]);
@@ -70,7 +74,7 @@ test("in a routed network a port is the container's own, once, and takes none of
   const ports = hostPorts();
   const wishes = [wish(80, "", 8080), wish(80, "127.0.0.1", 8081)];
   const targets = { ipv4: { ...IPV4, isRouted: true }, ipv6: IPV6 };
-  const reserved = reservePorts(wishes, targets, ports);
+  const reserved = reserveAtOnce(wishes, targets, ports);
   expect(reserved).toEqual([
     { protocol: "tcp", hostAddress: "0.0.0.0", hostPort: 0, address: "172.17.0.2", port: 80, bridge: "br" },
     { protocol: "tcp", hostAddress: "::", hostPort: 8080, address: "fd00::2", port: 80, bridge: "br" },
@@ -84,7 +88,7 @@ test("in a routed network a port is the container's own, once, and takes none of
 
 test("trusted interfaces are told once for each port of the container", () => {
   const trusted = { ...IPV4, trustedInterfaces: ["eth1"] };
-  const reserved = reservePorts(
+  const reserved = reserveAtOnce(
     [wish(80, "", 8080), wish(80, "", 8081)],
     { ipv4: trusted, ipv6: undefined },
     hostPorts(),

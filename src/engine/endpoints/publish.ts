@@ -1,6 +1,7 @@
 /** From the ports a container wants published to mappings of ports that were chosen. */
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
+import type { Steps } from "../../base/slices.ts";
 import type { WantedPort } from "../../network/ports/mod.ts";
 import type { GatewayMode, PortMapping } from "../../network/types.ts";
 import type { PortWish } from "../config/mod.ts";
@@ -59,22 +60,24 @@ function defaultAddress(hostBinding: string, family: "ipv4" | "ipv6"): string {
 }
 
 /**
- * Reserves a port of the host for each wish. None for a container that no outside reaches.
+ * Reserves a port of the host for each wish: when it pauses some are reserved, if it fails none. Nothing for a container that no outside reaches.
  * @throws LighterError with Docker's texts for a port that is taken; "not-supported" for an address whose family it has not
  */
-export function reservePorts(
+export function* reservePorts(
   wishes: readonly PortWish[],
   targets: PublishTargets,
   hostPorts: HostPorts,
-): PortMapping[] {
+): Steps<PortMapping[]> {
   if (wishes.length === 0 || (targets.ipv4 === undefined && targets.ipv6 === undefined)) return [];
   const addresses = wishes.map((wish) => hostAddressesOf(wish, targets));
   const isOnHost = (hostAddress: string) => !targetOf(hostAddress, targets)!.isRouted;
+  yield;
   const wanted = wishes.map(({ protocol, hostPorts }, index): WantedPort => {
     return { protocol, hostAddresses: addresses[index]!.filter(isOnHost), hostPort: hostPorts ?? 0 };
   });
   const reserved = wanted.filter(({ hostAddresses }) => hostAddresses.length > 0);
-  const chosen = new Map(hostPorts.reserve(reserved).map((port, index) => [reserved[index]!, port]));
+  const numbers = yield* hostPorts.reserve(reserved);
+  const chosen = new Map(numbers.map((port, index) => [reserved[index]!, port]));
   return withoutTwins(
     wishes.flatMap(({ protocol, port }, index) =>
       addresses[index]!.map((hostAddress) => {

@@ -4,6 +4,7 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
 import { PORT_SOCKETS_MAX, PORT_SOCKETS_SHARE } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
+import type { Steps } from "../../base/slices.ts";
 import { reservePort } from "../../linux/sys/inet-socket.ts";
 import type { TransportProtocol } from "../types.ts";
 
@@ -64,7 +65,7 @@ export class PortReservations implements Disposable {
    * @throws LighterError ("kernel", EADDRINUSE …) in Docker's words: "… port is already allocated" if a container has it,
    *   "… address already in use" if a program has it
    */
-  reserve(wanted: readonly WantedPort[]): number[] {
+  *reserve(wanted: readonly WantedPort[]): Steps<number[]> {
     const reserved: HostPort[] = [];
     const chosen: number[] = [];
     try {
@@ -72,6 +73,7 @@ export class PortReservations implements Disposable {
         const hostPort = this.#reserveOne(each);
         for (const hostAddress of each.hostAddresses) reserved.push({ protocol: each.protocol, hostAddress, hostPort });
         chosen[index] = hostPort;
+        yield;
       }
       return chosen;
     } catch (error) {

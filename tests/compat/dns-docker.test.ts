@@ -115,7 +115,7 @@ async function dockers(query: Uint8Array): Promise<Said | "passed on"> {
   const socket = await inNetworkNamespace(namespaceFd, () =>
     Bun.udpSocket({
       connect: { hostname: RESOLVER_ADDRESS, port: 53 },
-      socket: { data: (_socket, message) => resolve(Uint8Array.from(message)) },
+      socket: { data: (_socket, message) => resolve(new Uint8Array(message)) },
     }),
   );
   socket.send(query);

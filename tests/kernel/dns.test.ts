@@ -408,7 +408,7 @@ async function floodByUdp(queries: readonly Uint8Array[], count: number): Promis
   const socket = await inNetworkNamespace(namespaceFd, () =>
     Bun.udpSocket({
       connect: { hostname: RESOLVER_ADDRESS, port: RESOLVER_PORT },
-      socket: { data: (_socket, message) => void answers.push(Uint8Array.from(message)) },
+      socket: { data: (_socket, message) => void answers.push(new Uint8Array(message)) },
     }),
   );
   // No more at once than the other socket holds.

@@ -21,7 +21,7 @@ export async function askByUdp(namespaceFd: number, message: Uint8Array): Promis
     Bun.udpSocket({
       connect: { hostname: RESOLVER_ADDRESS, port: RESOLVER_PORT },
       socket: {
-        data: (_socket, data) => resolve(Uint8Array.from(data)),
+        data: (_socket, data) => resolve(new Uint8Array(data)),
         error: (...args: unknown[]) => reject(args[0]),
       },
     }),
@@ -75,7 +75,7 @@ export class TcpConnection implements Disposable {
   #read(data: Uint8Array): void {
     const messages = this.#reader.push(data);
     if (messages === undefined) throw new Error("an answer that is no message");
-    this.messages.push(...messages.map((message) => Uint8Array.from(message)));
+    this.messages.push(...messages.map((message) => new Uint8Array(message)));
     this.#wake();
   }
 
@@ -133,7 +133,7 @@ export class FakeServer implements Disposable {
     const place = { hostname: address, port: 53 };
     const seen: Seen[] = [];
     const answers = (message: Uint8Array, protocol: "udp" | "tcp", port: number): readonly Uint8Array[] => {
-      seen.push({ protocol, message: Uint8Array.from(message), port });
+      seen.push({ protocol, message: new Uint8Array(message), port });
       const replied = reply(message, protocol);
       return replied === undefined ? [] : replied instanceof Uint8Array ? [replied] : replied;
     };
@@ -172,7 +172,7 @@ export class FakeServer implements Disposable {
 
 /** The query as an answer without records: `flags` beside those of an answer, most of all the response code. */
 export function asAnswer(message: Uint8Array, flags = 0): Uint8Array {
-  const answer = Uint8Array.from(message);
+  const answer = new Uint8Array(message);
   answer[2] = (answer[2]! & 0x7f) | 0x80 | (flags >> 8);
   answer[3] = 0x80 | (flags & 0xff);
   return answer;

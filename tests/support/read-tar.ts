@@ -27,6 +27,6 @@ export function readTar(archive: Uint8Array, step = archive.length): ReadEntry[]
 
 export async function collect(stream: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(Uint8Array.from(chunk)); // Buffer.slice would share it
+  for await (const chunk of stream) chunks.push(new Uint8Array(chunk)); // Buffer.slice would share it
   return Buffer.concat(chunks);
 }

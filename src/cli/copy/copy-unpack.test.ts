@@ -62,7 +62,7 @@ test("a tree comes back as it was packed: modes, times, links, names that are no
   utimesSync(join(source, "sub/file"), 6000, 6000);
   const chunks: Uint8Array[] = [];
   for await (const chunk of packTree({ path: source, exists: true, isDirectory: true, rebaseName: "" }))
-    chunks.push(Uint8Array.from(chunk)); // it is good until the next is asked for
+    chunks.push(new Uint8Array(chunk)); // it is good until the next is asked for
   const packed = Buffer.concat(chunks);
   unpack([packed.subarray(0, packed.length - TAR_END.length)], {
     directory: target,

@@ -79,7 +79,7 @@ export class Demultiplexer {
     this.#messageBytes += part.length;
     if (this.#messageBytes > DAEMON_MESSAGE_MAX_BYTES)
       throw new LighterError("unavailable", "read the container's output: the daemon's message is too long");
-    this.#message.push(Uint8Array.from(part));
+    this.#message.push(new Uint8Array(part));
     if (this.#remaining > 0) return undefined;
     const message = Buffer.concat(this.#message);
     this.#message = [];

@@ -114,7 +114,7 @@ export async function peek(
     const { done, value } = await chunks.next();
     if (done) break;
     heldBytes += value.length;
-    held.push(heldBytes < byteCount ? Uint8Array.from(value) : value);
+    held.push(heldBytes < byteCount ? new Uint8Array(value) : value);
   }
   const head = held.length === 1 ? held[0]! : Buffer.concat(held);
   const whole = (async function* () {
@@ -134,7 +134,7 @@ export async function peek(
 
 /** Copies the chunks of a source that may reuse their memory, for readers that keep more than one. */
 async function* copied(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) yield Uint8Array.from(chunk);
+  for await (const chunk of source) yield new Uint8Array(chunk);
 }
 
 /** Unpacks a stream, whatever its compression. A chunk, like one of `source`, is valid until the next one is asked for. */

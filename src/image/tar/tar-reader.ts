@@ -158,7 +158,7 @@ function parsePax(bytes: Uint8Array): PaxRecords {
     if (key.startsWith(XATTR_PREFIX)) {
       const name = key.slice(XATTR_PREFIX.length);
       if (name === "" || name.includes("\0")) throw corrupt("malformed xattr name");
-      records.xattrs.set(name, Uint8Array.from(value));
+      records.xattrs.set(name, new Uint8Array(value));
       if (records.xattrs.size > TAR_XATTRS_MAX) throw corrupt(`an entry has more than ${TAR_XATTRS_MAX} xattrs`);
     } else if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
       const isOffset = records.sparseNumbers.length % 2 === 0;

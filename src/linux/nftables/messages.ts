@@ -52,7 +52,7 @@ export function encodeNft(
 export function encodeBatch(messages: readonly Uint8Array[]): Uint8Array[] {
   const last = messages.at(-1);
   assert(last !== undefined, "a batch has no message");
-  const acknowledged = Uint8Array.from(last);
+  const acknowledged = new Uint8Array(last);
   acknowledged[FLAGS_AT]! |= NLM_F.ACK;
   return [batchMark(BATCH_BEGIN), ...messages.slice(0, -1), acknowledged, batchMark(BATCH_END)];
 }

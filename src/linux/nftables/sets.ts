@@ -122,7 +122,7 @@ function encodeElement(set: NftSet, { key, last, data }: Element): Attribute[] {
 
 /** The next number of the same length; undefined if there is none. */
 function successor(value: Uint8Array): Uint8Array | undefined {
-  const next = Uint8Array.from(value);
+  const next = new Uint8Array(value);
   for (let at = next.length - 1; at >= 0; at--) {
     next[at] = (next[at]! + 1) & 0xff;
     if (next[at] !== 0) return next;

@@ -47,7 +47,7 @@ export class FrameReader {
       });
       at += FRAME_HEADER_BYTES + length;
     }
-    this.#pending = Uint8Array.from(bytes.subarray(at)); // a copy: a part would keep the whole chunk
+    this.#pending = new Uint8Array(bytes.subarray(at)); // a copy: a part would keep the whole chunk
     return frames;
   }
 }

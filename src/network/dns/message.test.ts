@@ -57,7 +57,7 @@ test("parseQuery refuses a compressed name, which could lead nowhere but into it
 test("parseQuery refuses two questions, none, a second OPT record, what is cut off and what follows", () => {
   const message = buildQuery({ name: "web", type: 1, ednsBytes: 1232 });
   const changed = (change: (copy: Uint8Array) => void) => {
-    const copy = Uint8Array.from(message);
+    const copy = new Uint8Array(message);
     change(copy);
     return parseQuery(copy);
   };

@@ -227,6 +227,12 @@ export const DAEMON_SHRINK_BYTES = 14 * 1024 * 1024;
 export const UNFINISHED_PULL_MAX_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 /** Instructions of a Dockerfile, as `commit --change` takes them. Real ones are under 16 KiB. */
 export const DOCKERFILE_MAX_CHARS = 256 * 1024;
+/**
+ * The characters of a Dockerfile that is built from. It is parsed in one go, in a second at worst; beyond this it is refused.
+ */
+export const BUILD_DOCKERFILE_MAX_CHARS = 2 * 1024 * 1024;
+/** The bytes of one line of a Dockerfile. Docker has the same limit. */
+export const DOCKERFILE_LINE_MAX_BYTES = 65535;
 /** A word of an instruction with its variables' values: longer ones do not fit into an environment (MAX_ARG_STRLEN). */
 export const EXPANDED_MAX_CHARS = 128 * 1024;
 /** A value in which a pattern is searched, as in "${NAME%.*}": the time grows with the square. */

@@ -1,68 +1,56 @@
 /**
- * Applies instructions that change nothing but an image's config: `docker commit --change`, `docker import --change`.
+ * Instructions that change an image's config and nothing else: `docker commit --change`, `docker import --change`.
  * Messages are Docker's. Sources: Dockerfile reference; what Docker 26.1 answers.
  */
-
 import { posix } from "node:path";
-import { parseDuration } from "../base/duration.ts";
 import { LighterError } from "../base/errors.ts";
 import { int64Number } from "../base/int64.ts";
-import { EXPOSED_PORTS_MAX } from "../base/limits.ts";
+import { DOCKERFILE_MAX_CHARS, EXPOSED_PORTS_MAX } from "../base/limits.ts";
 import { parseSignal } from "../base/signals.ts";
-import { NS_PER_MS } from "../base/time.ts";
 import type { DockerContainerConfig, DockerHealthConfig } from "../spec/docker-api.ts";
-import { type Instruction, parseInstructions, parseJsonStrings } from "./instruction.ts";
-import { expandWord, expandWords, splitWords, type Variables } from "./words.ts";
+import { invalid } from "./dockerfile/error.ts";
+import { expandInstruction } from "./dockerfile/expand.ts";
+import { parseInstruction } from "./dockerfile/instructions.ts";
+import { readLines } from "./dockerfile/lines.ts";
+import type { CommandLine, Healthcheck, Instruction, InstructionKind, Pair } from "./dockerfile/types.ts";
 
-function invalid(message: string): LighterError {
-  return new LighterError("invalid", message);
-}
-
-/** The result of the instructions so far. */
+/** What the instructions have made so far. */
 interface Changing {
   config: DockerContainerConfig;
-  /** Whether an instruction has set the command: then an entrypoint does not clear it. */
+  /** Whether one of them has set the command: then an entrypoint leaves it alone. */
   cmdSet: boolean;
 }
 
-type Apply = (changing: Changing, instruction: Instruction) => void;
+const CHANGES: ReadonlySet<string> = new Set<InstructionKind>([
+  ...(["cmd", "entrypoint", "env", "expose", "healthcheck", "label"] as const),
+  ...(["onbuild", "stopsignal", "user", "volume", "workdir"] as const),
+]);
 
-const INSTRUCTIONS: Readonly<Record<string, Apply>> = {
-  CMD: applyCmd,
-  ENTRYPOINT: applyEntrypoint,
-  ENV: applyEnv,
-  EXPOSE: applyExpose,
-  HEALTHCHECK: applyHealthcheck,
-  LABEL: applyLabel,
-  ONBUILD: applyOnBuild,
-  STOPSIGNAL: applyStopSignal,
-  USER: applyUser,
-  VOLUME: applyVolume,
-  WORKDIR: applyWorkdir,
-};
+const ESCAPE = "\\";
 
 /**
- * `config` with the changes, each of which is one or more lines of a Dockerfile. `config` itself is not changed.
- * @throws LighterError ("invalid") with Docker's wording.
+ * `config` with the changes, each a line or more of a Dockerfile. `config` stays as it is.
+ * @throws LighterError ("invalid") with Docker's wording, and beyond DOCKERFILE_MAX_CHARS.
  */
 export function changeConfig(config: DockerContainerConfig, changes: readonly string[]): DockerContainerConfig {
-  const instructions = parseInstructions(changes.join("\n"));
-  for (const { name } of instructions)
-    if (!Object.hasOwn(INSTRUCTIONS, name)) throw invalid(`${name} is not a valid change command`);
+  const text = changes.join("\n");
+  if (text.length > DOCKERFILE_MAX_CHARS)
+    throw new LighterError(
+      "invalid",
+      `instructions have ${text.length} characters, above the limit of ${DOCKERFILE_MAX_CHARS}`,
+    );
+  const { lines } = readLines(text);
+  for (const { keyword } of lines)
+    if (!CHANGES.has(keyword.toLowerCase())) throw invalid(`${keyword.toUpperCase()} is not a valid change command`);
   const changing: Changing = { config: structuredClone(config), cmdSet: false };
-  for (const instruction of instructions) {
-    if (instruction.name !== "HEALTHCHECK" && instruction.flags.length > 0)
-      throw invalid(`unknown flag: ${instruction.flags[0]![0]}`);
-    INSTRUCTIONS[instruction.name]!(changing, instruction);
+  for (const line of lines) {
+    const instruction = parseInstruction(line, ESCAPE);
+    apply(changing, expandInstruction(instruction, { variables: variablesOf(changing.config), escape: ESCAPE }));
   }
   return changing.config;
 }
 
-function requireArguments({ name, rest }: Instruction, count: "exactly one argument" | "at least one argument"): void {
-  if (rest === "") throw invalid(`${name} requires ${count}`);
-}
-
-function variablesOf({ Env }: DockerContainerConfig): Variables {
+function variablesOf({ Env }: DockerContainerConfig): Map<string, string> {
   return new Map(
     (Env ?? []).map((variable) => {
       const at = variable.indexOf("=");
@@ -71,51 +59,66 @@ function variablesOf({ Env }: DockerContainerConfig): Variables {
   );
 }
 
-/** A command: a JSON list is executed directly, everything else by the shell. */
-function commandOf(config: DockerContainerConfig, rest: string): string[] {
-  return parseJsonStrings(rest) ?? [...(config.Shell ?? ["/bin/sh", "-c"]), ...(rest === "" ? [] : [rest])];
-}
-
-function applyCmd(changing: Changing, { rest }: Instruction): void {
-  changing.config.Cmd = commandOf(changing.config, rest);
-  changing.cmdSet = true;
-}
-
-function applyEntrypoint({ config, cmdSet }: Changing, { rest }: Instruction): void {
-  const command = commandOf(config, rest);
-  config.Entrypoint = command.length === 0 ? null : command;
-  if (!cmdSet) config.Cmd = null; // it was written for the former entrypoint
-}
-
-/** Parses "NAME=value …", or the old "NAME value with spaces". */
-function parsePairs({ name, rest }: Instruction): [key: string, value: string][] {
-  const words = splitWords(rest);
-  if (words.length === 0) throw invalid(`${name} requires at least one argument`);
-  if (!words[0]!.includes("=")) {
-    const match = /^(\S+)\s+(.*)$/s.exec(rest);
-    if (match === null) throw invalid(`${name} must have two arguments`);
-    return [[match[1]!, match[2]!]];
+function apply(changing: Changing, instruction: Instruction): void {
+  const { config } = changing;
+  switch (instruction.kind) {
+    case "cmd":
+      config.Cmd = commandOf(config, instruction.command);
+      changing.cmdSet = true;
+      return;
+    case "entrypoint": {
+      const command = commandOf(config, instruction.command);
+      config.Entrypoint = command.length === 0 ? null : command;
+      if (!changing.cmdSet) config.Cmd = null; // it was written for the entrypoint before
+      return;
+    }
+    case "env":
+      applyEnv(config, instruction.pairs);
+      return;
+    case "label":
+      requireNames("LABEL", instruction.pairs);
+      config.Labels = Object.fromEntries([
+        ...Object.entries(config.Labels ?? {}),
+        ...instruction.pairs.map(({ name, value }) => [name, value]),
+      ]);
+      return;
+    case "expose":
+      applyExpose(config, instruction.ports);
+      return;
+    case "user":
+      config.User = instruction.user;
+      return;
+    case "volume":
+      applyVolume(config, instruction.paths);
+      return;
+    case "workdir":
+      config.WorkingDir = posix.resolve("/", config.WorkingDir ?? "", instruction.path);
+      return;
+    case "stopsignal":
+      if (parseSignal(instruction.signal) === undefined) throw invalid(`invalid signal: ${instruction.signal}`);
+      config.StopSignal = instruction.signal;
+      return;
+    case "onbuild":
+      config.OnBuild = [...(config.OnBuild ?? []), instruction.trigger];
+      return;
+    case "healthcheck":
+      config.Healthcheck = healthcheckOf(instruction);
   }
-  return words.map((word) => {
-    const at = word.indexOf("=");
-    if (at < 0) throw invalid(`Syntax error - can't find = in "${word}". Must be of the form: name=value`);
-    return [word.slice(0, at), word.slice(at + 1)];
-  });
 }
 
-/** Expands variables. All pairs of an instruction see them as they were before it. */
-function expandPairs(config: DockerContainerConfig, instruction: Instruction): [key: string, value: string][] {
-  const variables = variablesOf(config);
-  return parsePairs(instruction).map(([key, value]) => {
-    const expandedKey = expandWord(key, variables);
-    if (expandedKey === "") throw invalid(`${instruction.name} names can not be blank`);
-    return [expandedKey, expandWord(value, variables)];
-  });
+/** A list in JSON is executed as it is, everything else by the shell. */
+function commandOf(config: DockerContainerConfig, { form, words }: CommandLine): string[] {
+  return form === "exec" ? words : [...(config.Shell ?? ["/bin/sh", "-c"]), ...words];
 }
 
-function applyEnv({ config }: Changing, instruction: Instruction): void {
+function requireNames(instruction: string, pairs: readonly Pair[]): void {
+  if (pairs.some(({ name }) => name === "")) throw invalid(`${instruction} names can not be blank`);
+}
+
+function applyEnv(config: DockerContainerConfig, pairs: readonly Pair[]): void {
+  requireNames("ENV", pairs);
   const env = [...(config.Env ?? [])];
-  for (const [name, value] of expandPairs(config, instruction)) {
+  for (const { name, value } of pairs) {
     const index = env.findIndex((variable) => variable === name || variable.startsWith(`${name}=`));
     if (index < 0) env.push(`${name}=${value}`);
     else env[index] = `${name}=${value}`;
@@ -123,23 +126,14 @@ function applyEnv({ config }: Changing, instruction: Instruction): void {
   config.Env = env;
 }
 
-function applyLabel({ config }: Changing, instruction: Instruction): void {
-  const labels = new Map(Object.entries(config.Labels ?? {}));
-  for (const [key, value] of expandPairs(config, instruction)) labels.set(key, value);
-  config.Labels = Object.fromEntries(labels);
-}
-
-function applyExpose({ config }: Changing, instruction: Instruction): void {
-  requireArguments(instruction, "at least one argument");
-  const variables = variablesOf(config);
+function applyExpose(config: DockerContainerConfig, specs: readonly string[]): void {
   const ports = { ...config.ExposedPorts };
-  for (const word of splitWords(instruction.rest))
-    for (const spec of expandWords(word, variables)) for (const port of parsePorts(spec)) ports[port] = {};
+  for (const spec of specs) for (const port of parsePorts(spec)) ports[port] = {};
   if (Object.keys(ports).length > EXPOSED_PORTS_MAX) throw invalid(`EXPOSE: more than ${EXPOSED_PORTS_MAX} ports`);
   if (Object.keys(ports).length > 0) config.ExposedPorts = ports;
 }
 
-/** Parses "80", "80/udp", "80-90/tcp". In "host:container" only the container's ports count. */
+/** Reads "80", "80/udp" or "80-90/tcp"; of "host:container" the container's part counts. */
 function parsePorts(spec: string): string[] {
   const slash = spec.indexOf("/");
   const protocol = slash < 0 ? "tcp" : spec.slice(slash + 1).toLowerCase() || "tcp";
@@ -152,84 +146,22 @@ function parsePorts(spec: string): string[] {
   return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol}`);
 }
 
-function applyUser({ config }: Changing, instruction: Instruction): void {
-  requireArguments(instruction, "exactly one argument");
-  config.User = expandWord(instruction.rest, variablesOf(config));
-}
-
-function applyVolume({ config }: Changing, instruction: Instruction): void {
-  const listed = parseJsonStrings(instruction.rest) ?? instruction.rest.split(/\s+/).filter((word) => word !== "");
-  if (listed.length === 0) throw invalid("VOLUME requires at least one argument");
-  const variables = variablesOf(config);
+function applyVolume(config: DockerContainerConfig, paths: readonly string[]): void {
   const volumes = { ...config.Volumes };
-  for (const word of listed) {
-    const path = expandWord(word, variables).trim();
+  for (const path of paths.map((each) => each.trim())) {
     if (path === "") throw invalid("VOLUME specified can not be an empty string");
     volumes[path] = {};
   }
   config.Volumes = volumes;
 }
 
-function applyWorkdir({ config }: Changing, instruction: Instruction): void {
-  requireArguments(instruction, "exactly one argument");
-  const path = expandWord(instruction.rest, variablesOf(config));
-  config.WorkingDir = posix.resolve("/", config.WorkingDir ?? "", path);
-}
-
-function applyStopSignal({ config }: Changing, instruction: Instruction): void {
-  requireArguments(instruction, "exactly one argument");
-  const signal = expandWord(instruction.rest, variablesOf(config));
-  if (parseSignal(signal) === undefined) throw invalid(`invalid signal: ${signal}`);
-  config.StopSignal = signal;
-}
-
-const NO_TRIGGER = ["FROM", "MAINTAINER"];
-
-function applyOnBuild({ config }: Changing, instruction: Instruction): void {
-  requireArguments(instruction, "at least one argument");
-  const trigger = instruction.rest.split(/\s/, 1)[0]!.toUpperCase();
-  if (trigger === "ONBUILD") throw invalid("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-  if (NO_TRIGGER.includes(trigger)) throw invalid(`${trigger} isn't allowed as an ONBUILD trigger`);
-  config.OnBuild = [...(config.OnBuild ?? []), instruction.rest];
-}
-
-/** The config's fields for the flags, with Docker's names for them in errors. */
-const HEALTH_TIMES: Readonly<Record<string, "Interval" | "Timeout" | "StartPeriod" | "StartInterval">> = {
-  interval: "Interval",
-  timeout: "Timeout",
-  "start-period": "StartPeriod",
-  "start-interval": "StartInterval",
-};
-
-function applyHealthcheck({ config }: Changing, { flags, rest }: Instruction): void {
-  const [, given = "", argument = ""] = /^(\S*)\s*(.*)$/s.exec(rest) ?? [];
-  const type = given.toUpperCase();
-  const check: DockerHealthConfig = {};
-  for (const [name, value] of flags) applyHealthFlag(check, name, value);
-  if (type === "") throw invalid("HEALTHCHECK requires at least one argument");
-  if (type === "NONE") {
-    if (argument !== "") throw invalid("HEALTHCHECK NONE takes no arguments");
-    config.Healthcheck = { Test: ["NONE"] };
-    return;
-  }
-  if (type !== "CMD") throw invalid(`Unknown type ${JSON.stringify(type)} in HEALTHCHECK (try CMD)`);
-  const listed = parseJsonStrings(argument);
-  if (argument === "" || listed?.length === 0) throw invalid("Missing command after HEALTHCHECK CMD");
-  config.Healthcheck = { Test: listed === undefined ? ["CMD-SHELL", argument] : ["CMD", ...listed], ...check };
-}
-
-function applyHealthFlag(check: DockerHealthConfig, name: string, value: string | undefined): void {
-  const field = Object.hasOwn(HEALTH_TIMES, name) ? HEALTH_TIMES[name] : undefined;
-  if (field === undefined && name !== "retries") throw invalid(`unknown flag: ${name}`);
-  if (value === undefined) throw invalid(`missing a value on flag: ${name}`);
-  if (field === undefined) {
-    if (!/^[+-]?\d{1,9}$/.test(value))
-      throw invalid(`strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`);
-    if (Number(value) < 0) throw invalid(`--retries cannot be negative (${Number(value)})`);
-    if (Number(value) > 0) check.Retries = Number(value);
-    return;
-  }
-  const ns = parseDuration(value);
-  if (ns !== 0n && ns < NS_PER_MS) throw invalid(`Interval "${name}" cannot be less than 1ms`);
-  if (ns !== 0n) check[field] = int64Number(ns)!;
+function healthcheckOf({ test, retries, ...times }: Healthcheck): DockerHealthConfig {
+  if (test === "none") return { Test: ["NONE"] };
+  const check: DockerHealthConfig = { Test: [test.form === "exec" ? "CMD" : "CMD-SHELL", ...test.words] };
+  if (times.intervalNs !== undefined) check.Interval = int64Number(times.intervalNs)!;
+  if (times.timeoutNs !== undefined) check.Timeout = int64Number(times.timeoutNs)!;
+  if (times.startPeriodNs !== undefined) check.StartPeriod = int64Number(times.startPeriodNs)!;
+  if (times.startIntervalNs !== undefined) check.StartInterval = int64Number(times.startIntervalNs)!;
+  if (retries !== undefined) check.Retries = retries;
+  return check;
 }

@@ -1,5 +1,8 @@
 /** Dockerfiles: their syntax, and what instructions do to a config. */
 export { changeConfig } from "./change-config.ts";
+export { DockerfileError } from "./dockerfile/error.ts";
+export { expandInstruction } from "./dockerfile/expand.ts";
+export { parse } from "./dockerfile/parse.ts";
 export type {
   Add,
   Arg,

@@ -10,7 +10,7 @@ export interface SourceRange {
   end: number;
 }
 
-/** A violated rule of the build checks, or a remark of the parser. */
+/** A violated rule of the build checks. */
 export interface Warning {
   /** The check's name, as in `# check=skip=`: "StageNameCasing". */
   rule: string;
@@ -41,6 +41,8 @@ export interface CommandLine {
 
 interface Written {
   range: SourceRange;
+  /** Its name as written: "run", "Run". */
+  keyword: string;
   /** Its lines, joined, without comments: histories and steps show it. */
   original: string;
   /** The comment lines right above it, without "#": they describe a stage or an argument. */
@@ -50,6 +52,8 @@ interface Written {
 export interface Pair {
   name: string;
   value: string;
+  /** Written "NAME value", without "=". */
+  isLegacy: boolean;
 }
 
 export type MountType = "bind" | "cache" | "tmpfs" | "secret" | "ssh";
@@ -65,9 +69,8 @@ export interface Mount {
   readOnly: boolean;
   /** The size of a tmpfs in bytes; undefined means no limit. */
   sizeBytes?: number;
-  cacheId?: string;
   sharing?: "shared" | "private" | "locked";
-  /** The id of a secret or agent; a secret's default is the last part of its target. */
+  /** The id of a cache, secret or agent; a secret's default is the last part of its target. */
   id?: string;
   required: boolean;
   /** The variable in which a secret is passed. */
@@ -84,13 +87,17 @@ export interface From extends Written {
   name?: string;
   /** The name after AS, as written. */
   nameWritten?: string;
+  /** The word AS as written. */
+  asWritten?: string;
   platform?: string;
+  /** From the comment above: "# NAME what it is". */
+  description: string;
 }
 
 export interface Arg extends Written {
   kind: "arg";
   /** Arguments; one without a value has the value that the build was given. */
-  args: { name: string; value?: string }[];
+  args: { name: string; value?: string; description: string }[];
 }
 
 interface Transfer extends Written {
@@ -177,5 +184,6 @@ export interface Dockerfile {
   /** ARGs before the first FROM: for FROM alone, and for stages that repeat their names. */
   globalArgs: Arg[];
   stages: Stage[];
-  warnings: Warning[];
+  /** Where an instruction goes on past an empty line, which will be an error one day. */
+  emptyContinuations: SourceRange[];
 }

@@ -1,10 +1,10 @@
+import { parseCsvLine } from "../../base/value-syntax.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { buildEndpoint } from "../containers/container-config.ts";
 import { parseLink } from "../containers/container-flags.ts";
 import { CliError } from "../exit.ts";
 import { intFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { encodeName } from "../http/client.ts";
-import { parseCsvLine } from "../values/mount-value.ts";
 import { NO_OPTIONS } from "../values/network-values.ts";
 
 const commaList = (help: string) => listFlag<readonly string[]>(help, { type: "strings", item: parseCsvLine });

@@ -1,10 +1,10 @@
+import { parseCsvLine } from "../../base/value-syntax.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
 import { printLine } from "../output.ts";
 import { pairsToObject } from "../values/env-file.ts";
 import { buildIpamConfigs } from "../values/ipam-values.ts";
 import { parseLabel } from "../values/labels.ts";
-import { parseCsvLine } from "../values/mount-value.ts";
 
 const commaList = (help: string) => listFlag<readonly string[]>(help, { type: "strings", item: parseCsvLine });
 

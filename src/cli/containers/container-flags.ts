@@ -1,7 +1,7 @@
 import { parseDuration } from "../../base/duration.ts";
 import { int64Number } from "../../base/int64.ts";
+import { parseRamBytes } from "../../base/value-syntax.ts";
 import { aliasFlag, boolFlag, type FlagValues, intFlag, listFlag, stringFlag, uintFlag, valueFlag } from "../flags.ts";
-import { parseRamBytes } from "../format/units.ts";
 import { parseEnvFlag } from "../values/env-file.ts";
 import { parseLabel } from "../values/labels.ts";
 import { parseMount } from "../values/mount-value.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseCsvLine } from "../../base/value-syntax.ts";
 import { parseEnvFlag, parsePairs } from "../values/env-file.ts";
 import { encodeFilters } from "../values/filters.ts";
-import { parseCsvLine } from "../values/mount-value.ts";
 import { parseNanoCpus } from "../values/resource-values.ts";
 import { indentJson } from "./json-indent.ts";
 import { formatPorts } from "./ports.ts";

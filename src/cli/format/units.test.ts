@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { formatDuration } from "../../base/duration.ts";
-import { formatBinarySize, formatG, formatSize, parseRamBytes } from "./units.ts";
+import { parseRamBytes } from "../../base/value-syntax.ts";
+import { formatBinarySize, formatG, formatSize } from "./units.ts";
 
 test.each([
   ["0", 0],

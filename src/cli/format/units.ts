@@ -3,24 +3,6 @@
  * docker/go-units, kept to the letter because scripts parse them.
  */
 
-const BINARY: Record<string, number> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
-
-/**
- * "512m", "1.5 GiB", "10b" or a plain number → bytes, units being powers of 1024.
- * @throws Error with the text users know ("invalid size: '3x'")
- */
-export function parseRamBytes(text: string): number {
-  const invalid = () => new Error(`invalid size: '${text}'`);
-  const match = /^([0-9.]+) ?([a-zA-Z]*)$/.exec(text);
-  if (match === null) throw invalid();
-  const [, number = "", suffix = ""] = match;
-  if (!/^(\d+\.?\d*|\.\d+)$/.test(number))
-    throw new Error(`strconv.ParseFloat: parsing ${JSON.stringify(number)}: invalid syntax`);
-  const unit = /^(?:([kmgtp])(?:b|ib)?|b)?$/.exec(suffix.toLowerCase());
-  if (unit === null) throw invalid();
-  return Math.trunc(Number(number) * (BINARY[unit[1] ?? ""] ?? 1));
-}
-
 const DECIMAL_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 const BINARY_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
 

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
+import { parseCsvLine, parseRamBytes } from "../../base/value-syntax.ts";
 import { parseGoBool } from "../format/go.ts";
-import { parseRamBytes } from "../format/units.ts";
 
 /** The Engine API's Mount, in its wire spelling. */
 interface MountValue {
@@ -184,40 +184,6 @@ function pair(text: string): Record<string, string> {
 function parseOctal(text: string): number {
   if (!/^[0-7]{1,11}$/.test(text)) throw new Error("not octal");
   return Number.parseInt(text, 8);
-}
-
-/** One record of RFC 4180 CSV: commas separate, quotes around a field protect them, "" is a quote. @throws Error */
-export function parseCsvLine(line: string): string[] {
-  if (line === "") throw new Error("EOF");
-  const fields: string[] = [];
-  let at = 0;
-  const complain = (column: number, what: string) => new Error(`parse error on line 1, column ${column}: ${what}`);
-  for (;;) {
-    let field = "";
-    if (line[at] === '"') {
-      at++;
-      for (;;) {
-        const quote = line.indexOf('"', at);
-        if (quote === -1) throw complain(line.length + 1, `extraneous or missing " in quoted-field`);
-        field += line.slice(at, quote);
-        at = quote + 1;
-        if (line[at] !== '"') break;
-        field += '"';
-        at++;
-      }
-      if (at < line.length && line[at] !== ",") throw complain(at, `extraneous or missing " in quoted-field`);
-    } else {
-      const comma = line.indexOf(",", at);
-      const end = comma === -1 ? line.length : comma;
-      field = line.slice(at, end);
-      const quote = field.indexOf('"');
-      if (quote !== -1) throw complain(at + quote + 1, `bare " in non-quoted-field`);
-      at = end;
-    }
-    fields.push(field);
-    if (at >= line.length) return fields;
-    at++;
-  }
 }
 
 /**

@@ -3,8 +3,8 @@
 import { messageOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
 import { isIpAddress } from "../../base/ip-address.ts";
+import { parseCsvLine } from "../../base/value-syntax.ts";
 import { parseGoInt, parseGoUint } from "../format/go.ts";
-import { parseCsvLine } from "./mount-value.ts";
 
 export interface NetworkAttachment {
   readonly target: string;

@@ -1,9 +1,8 @@
 /** Flag values that describe devices, rates and limits. Texts of errors are those users of the stock client know. */
 import { posix } from "node:path";
+import { parseCsvLine, parseRamBytes } from "../../base/value-syntax.ts";
 import { parseGoInt } from "../format/go.ts";
-import { parseRamBytes } from "../format/units.ts";
 import { pairsToObject } from "./env-file.ts";
-import { parseCsvLine } from "./mount-value.ts";
 
 /** `--cpus` "1.5" or "3/2" → billionths of a CPU. Exact: digits finer than that are refused. @throws Error */
 export function parseNanoCpus(text: string): number {

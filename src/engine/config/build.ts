@@ -1,3 +1,4 @@
+/** Builds the OCI config for one start of a container. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { machineEnvironment, machineMounts } from "../../machine/mod.ts";

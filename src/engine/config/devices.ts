@@ -1,3 +1,4 @@
+/** Turns Docker's device options into nodes and device rules. */
 import { posix } from "node:path";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { DeviceOfHost, OciDevice, OciDeviceRule } from "../../spec/oci-runtime.ts";

@@ -1,3 +1,4 @@
+/** Checks a container's limits and turns them into resources of the runtime-spec. */
 import { INT64_MAX_NUMBER } from "../../base/int64.ts";
 import { CPUSET_MAX_NUMBER } from "../../base/limits.ts";
 import type { DockerHostConfig, DockerThrottleDevice } from "../../spec/docker-api.ts";

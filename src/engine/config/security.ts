@@ -1,3 +1,4 @@
+/** Capabilities, masked paths, seccomp and AppArmor of a container. */
 import { messageOf } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import {

@@ -1,3 +1,4 @@
+/** Checks what `update` changes in a container's limits. */
 import { LighterError } from "../../base/errors.ts";
 import { parseBody } from "../../spec/body-fields.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";

@@ -1,3 +1,4 @@
+/** Parses a json-file log into entries. */
 import { LOG_LINE_MAX_BYTES } from "../../base/limits.ts";
 
 /** One record of Docker's json-file log: a line, or a part of a long one (then `log` has no line break at its end). */

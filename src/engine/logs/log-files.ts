@@ -1,3 +1,4 @@
+/** Reads a log across its rotated files. */
 import { LighterError } from "../../base/errors.ts";
 import { type LogEntry, LogParser } from "./log-entry.ts";
 import { CompressedLogFile, type LogFile, PlainLogFile, type Tail } from "./log-file.ts";

@@ -1,3 +1,4 @@
+/** Reads and follows a container's log. */
 import { watch } from "node:fs";
 import { dirname } from "node:path";
 import type { LighterError } from "../../base/errors.ts";

@@ -1,3 +1,4 @@
+/** Gives out the addresses of one network. */
 import { LighterError } from "../../base/errors.ts";
 import {
   AddressPoolState,

@@ -1,3 +1,4 @@
+/** The networks' rows in the database. */
 import type { Database } from "bun:sqlite";
 import { writePoint } from "../../base/write-point.ts";
 import type { RowWriter } from "../state/row-writer.ts";

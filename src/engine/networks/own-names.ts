@@ -1,3 +1,4 @@
+/** Names of what a daemon makes on the host, different for each data root. */
 import { createHash } from "node:crypto";
 
 const DEFAULT_DATA_ROOT = "/var/lib/lighter";

@@ -1,3 +1,4 @@
+/** The volumes' rows in the database. */
 import type { Database } from "bun:sqlite";
 import { writePoint } from "../../base/write-point.ts";
 import type { VolumeOptions } from "../../volume/mod.ts";

@@ -1,4 +1,4 @@
-/** Commands by name: those of the program, and those of a group such as `image`. Each is loaded when it is wanted. */
+/** Commands by name: those of the program, or those of a group such as `image`. Each is loaded when it is needed. */
 import {
   type CommandEntry,
   type CommandGroup,
@@ -15,7 +15,7 @@ export function findCommand(table: CommandTable, name: string): CommandEntry | u
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** Runs the command or the group of commands that was loaded. */
+/** Runs a loaded command, or a command of a loaded group. */
 export function runLoaded(loaded: LoadedCommand, context: Context, argv: readonly string[]): Promise<number> {
   return "group" in loaded ? runGroup(loaded.group, context, argv) : runCommand(loaded.command, context, argv);
 }
@@ -44,11 +44,11 @@ async function runGroup(group: CommandGroup, context: Context, argv: readonly st
   }
   const loaded = await entry.load();
   if ("group" in loaded) return runGroup(loaded.group, context, rest);
-  // The same command has a shorter name of its own (`images`); errors and help say the one that was used.
+  // The same command may have a shorter name of its own (`images`); errors and help use the name that was typed.
   return runCommand({ ...loaded.command, name: `${group.name} ${name}` }, context, rest);
 }
 
-/** The lines of a "Commands:" section. */
+/** Formats the lines of a "Commands:" section. */
 export function formatCommands(table: CommandTable): string {
   const shown = Object.entries(table).filter(([, { hidden }]) => hidden !== true);
   const width = Math.max(...shown.map(([name]) => name.length)) + 3;

@@ -1,9 +1,12 @@
+/** What a command is (a table of flags, texts for `--help`, a function), and how one is parsed and run. */
 import { CliError, seeHelp } from "./exit.ts";
 import { type FlagTable, formatFlags, type ParsedFlags, parseFlags } from "./flags.ts";
 import type { Client } from "./http/client.ts";
 import { printError, stdout } from "./output.ts";
 
-/** What every command gets: the daemon, not yet connected, the global flags, and all commands there are. */
+/**
+ * What every command receives: a client that has not connected yet, the global flags, and the table of all commands.
+ */
 export interface Context {
   readonly client: Client;
   readonly debug: boolean;
@@ -12,17 +15,20 @@ export interface Context {
 
 export interface Command<T extends FlagTable = FlagTable> {
   readonly name: string;
-  /** After the name, in the usage line. */
+  /** Text after the command's name in the usage line. */
   readonly usage: string;
   readonly summary: string;
-  /** More for `--help`, behind the summary. */
+  /** Further text of `--help`, after the summary. */
   readonly details?: string;
   readonly flags: T;
-  /** Positional arguments: `max` undefined means any number. */
+  /** Number of positional arguments; any number if `max` is undefined. */
   readonly args: { readonly min: number; readonly max?: number };
-  /** Containers that a shell offers as arguments, all unless said; or nothing, where the argument is a new name. */
+  /** Containers that a shell offers as arguments; all if undefined. "nothing" if the argument is a new name. */
   readonly offers?: "running" | "stopped" | "paused" | "nothing";
-  /** False: the first positional argument ends the flags. Default true. */
+  /**
+   * Whether flags may follow positional arguments (default true). If false, the first positional argument ends the
+   * flags.
+   */
   readonly interspersed?: boolean;
   /** Returns the exit code. */
   readonly run: (context: Context, parsed: ParsedFlags<T>) => Promise<number>;
@@ -31,17 +37,17 @@ export interface Command<T extends FlagTable = FlagTable> {
 // biome-ignore lint/suspicious/noExplicitAny: each command has its own flag table
 type AnyCommand = Command<any>;
 
-/** What a module of a command exports. */
+/** Exports of a command's module. */
 export type LoadedCommand = { readonly command: AnyCommand } | { readonly group: CommandGroup };
 
 export interface CommandEntry {
   readonly summary: string;
   readonly load: () => Promise<LoadedCommand>;
-  /** Not shown: another spelling of the command before it. */
+  /** Marks another spelling of the command before it, which `--help` does not show. */
   readonly hidden?: true;
 }
 
-/** In the order of `--help`. */
+/** Commands in the order of `--help`. */
 export type CommandTable = Readonly<Record<string, CommandEntry>>;
 
 export interface CommandGroup {
@@ -50,7 +56,7 @@ export interface CommandGroup {
   readonly commands: CommandTable;
 }
 
-/** Keeps the flag table's type for `run`. */
+/** Returns `command`; the call infers the type of its flag table for `run`. */
 export function defineCommand<T extends FlagTable>(command: Command<T>): Command<T> {
   return command;
 }
@@ -101,7 +107,9 @@ function formatHelp<T extends FlagTable>(command: Command<T>, names: readonly st
   return `\n${usageLine(command)}\n\n${command.summary}\n${details}${aliases}${options}`;
 }
 
-/** Every name of a command, those in groups first: "container ls", "container list", "ps". Loads all commands. */
+/**
+ * Returns every name of a command, those in groups first: "container ls", "container list", "ps". Loads all commands.
+ */
 async function namesOf(command: AnyCommand, commands: CommandTable): Promise<string[]> {
   const names = await namesIn(commands, "", command.run);
   const depth = (name: string) => name.split(" ").length;

@@ -1,4 +1,6 @@
-/** The commands of the program, in the order of `lighter --help`: those that are used most, the groups, the others. */
+/**
+ * The commands of the program, in the order of `lighter --help`: the most used ones, then the groups, then the others.
+ */
 import type { CommandTable } from "./command.ts";
 import { SINGLE_COMMANDS } from "./single-commands.ts";
 

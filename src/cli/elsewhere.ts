@@ -1,4 +1,4 @@
-/** Commands of Docker's that are not ours, by name, and what does the same. */
+/** Docker's commands that Lighter does not have, by name, and what to use in their place. */
 const BUILD =
   'Lighter does not build images yet: build with another tool and load the result, as in "docker build -t NAME . && docker save NAME | lighter load"';
 const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker's own client makes and changes them";

@@ -1,8 +1,11 @@
-/** How a command ends badly. The only file that knows the CLI's exit codes (with the table in `runExitCode`). */
+/**
+ * The errors that end a command. Only this file knows the exit codes of the command line (with the table in
+ * `runExitCode`).
+ */
 
 import { messageOf } from "../base/errors.ts";
 
-/** Ends the command: `message` goes to stderr as it is, `exitCode` to the shell. */
+/** Ends the command: `message` is printed on stderr unchanged, `exitCode` goes to the shell. */
 export class CliError extends Error {
   override readonly name = "CliError";
   constructor(
@@ -13,7 +16,7 @@ export class CliError extends Error {
   }
 }
 
-/** The daemon answered with an error status. */
+/** Error status that the daemon answered with. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   constructor(
@@ -24,17 +27,17 @@ export class ApiError extends Error {
   }
 }
 
-/** Nothing answers at the host. */
+/** Nothing answers at the daemon's address. */
 export class DaemonUnreachable extends Error {
   override readonly name = "DaemonUnreachable";
 }
 
-/** `run`, `create` and flag errors: the container never ran. */
+/** Exit code of `run`, `create` and flag errors when the container never ran. */
 export const EXIT_NOT_RUN = 125;
 
 /**
- * Exit code of `run` when creating or starting failed, by what the text says, as the stock client decides it:
- * 127 for an entrypoint that is not there, 126 for one that cannot be executed, else 125.
+ * Returns the exit code of `run` when creating or starting failed, judged by the error's text as the stock client does:
+ * 127 if the entrypoint does not exist, 126 if it cannot be executed, else 125.
  */
 export function runExitCode(error: unknown): number {
   if (!(error instanceof ApiError)) return EXIT_NOT_RUN;
@@ -44,13 +47,13 @@ export function runExitCode(error: unknown): number {
   return EXIT_NOT_RUN;
 }
 
-/** `lighter: TEXT.`, with the pointer to the help of `command` unless the daemon refused a start. */
+/** Formats `lighter: TEXT.`, with a pointer to the command's help unless the daemon refused a start. */
 export function runErrorText(command: string, error: unknown, withHelp: boolean): string {
   const sentence = `lighter: ${messageOf(error).replace(/\.$/, "")}.`;
   return withHelp ? `${sentence}\n${seeHelp(command)}` : sentence;
 }
 
-/** `command` is "" for the program itself. */
+/** Formats the pointer to a command's help; `command` is "" for the program itself. */
 export function seeHelp(command: string): string {
   return `See 'lighter ${command === "" ? "" : `${command} `}--help'.`;
 }

@@ -1,6 +1,6 @@
 /**
- * Command-line flags, from one table per command: the table drives parsing, `--help` and the error texts.
- * The rules are those of the Go package spf13/pflag, which users of the stock client have in their fingers.
+ * Command-line flags. A command has one table of them, which drives parsing, `--help` and the error texts. The rules
+ * are those of the Go package spf13/pflag, which users of the stock client are used to.
  */
 
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -12,17 +12,20 @@ import { parseGoBool, parseGoInt, parseGoUint } from "./format/go.ts";
 export interface Flag<T> {
   readonly help: string;
   readonly initial: T;
-  /** Value after one more occurrence of the flag. @throws Error whose text completes "invalid argument … flag: " */
+  /**
+   * Returns the value after one more occurrence of the flag.
+   * @throws Error whose text completes "invalid argument … flag: "
+   */
   readonly parse: (text: string, before: T) => T;
   readonly short?: string;
-  /** Word shown after the name in `--help`; "" for flags without one. */
+  /** Word that `--help` shows after the name; "" for none. */
   readonly type: string;
-  /** Default as `--help` shows it. */
+  /** Default value as `--help` shows it. */
   readonly shown?: string;
-  /** Taken when the flag stands alone; without this the flag eats the next argument. */
+  /** Value of the flag when it stands alone. Without it the flag takes the next argument. */
   readonly implicit?: string;
   readonly hidden?: true;
-  /** Another spelling of this flag, kept for old scripts: values go there. */
+  /** Name of the flag that gets the values; this one is another spelling, kept for old scripts. */
   readonly aliasOf?: string;
 }
 
@@ -32,16 +35,16 @@ export type FlagValues<T extends FlagTable> = { [K in keyof T]: T[K] extends Fla
 
 export interface ParsedFlags<T extends FlagTable> {
   readonly values: FlagValues<T>;
-  /** Names the user gave, whatever the value. */
+  /** Names of the flags that the user gave, whatever their values. */
   readonly given: ReadonlySet<string>;
   readonly args: readonly string[];
-  /** "help": --help was given. "short-help": -h, which says that it is deprecated first. */
+  /** "help" if --help was given; "short-help" for -h, which first prints that it is deprecated. */
   readonly help?: "help" | "short-help";
 }
 
 type Extra = { short?: string; shown?: string; hidden?: true };
 
-/** Another spelling of `name` in the same table, which `--help` does not show. */
+/** Makes another spelling of `name` in the same table, which `--help` does not show. */
 export function aliasFlag(name: string): Flag<undefined> {
   return { help: "", type: "", initial: undefined, parse: () => undefined, hidden: true, aliasOf: name };
 }
@@ -81,7 +84,7 @@ export function uintFlag(help: string, bits: number, extra: Extra = {}): Flag<nu
   };
 }
 
-/** Collects every occurrence, each through `item`. */
+/** Makes a flag that collects every occurrence, each parsed by `item`. */
 export function listFlag<T = string>(
   help: string,
   extra: Extra & { type?: string; item?: (text: string) => T } = {},
@@ -90,7 +93,7 @@ export function listFlag<T = string>(
   return { help, initial: [], parse: (text, before) => [...before, item(text)], type, ...rest };
 }
 
-/** A value of its own type. */
+/** Makes a flag whose value has a type of its own. */
 export function valueFlag<T>(
   help: string,
   type: string,
@@ -102,7 +105,7 @@ export function valueFlag<T>(
 }
 
 /**
- * Parses `argv`. With `interspersed` false the first positional argument ends the flags (`run`, `exec`: what follows
+ * Parses `argv`. If `interspersed` is false, the first positional argument ends the flags (`run`, `exec`: what follows
  * the image belongs to the container).
  * @throws CliError (125) for an unknown flag or a bad value
  */
@@ -140,7 +143,7 @@ export function parseFlags<T extends FlagTable>(
     if (name !== undefined) return long(name);
     return letter === "h" ? { name: "", implicit: "short-help" } : undefined;
   };
-  // Help that no table has, by the name "", ends all.
+  // A --help that no table lists (reported under the name "") ends the parsing.
   const onFlag = (name: string, text: string) => {
     if (name === "") help = text === "short-help" ? "short-help" : "help";
     else set(name, table[name]!, text);
@@ -152,14 +155,14 @@ export function parseFlags<T extends FlagTable>(
   } catch (error) {
     throw error instanceof LighterError ? fail(error.message) : error;
   }
-  if (values.help === true) help = "help"; // a table may list it, to say --help without -h
+  if (values.help === true) help = "help"; // a table may list --help, to offer it without -h
   return { values: values as FlagValues<T>, given, args, ...(help === undefined ? {} : { help }) };
 }
 
-/** Width `--help` is folded to. The stock client follows the terminal; a fixed width keeps the text reproducible. */
+/** Width of `--help`. The stock client uses the terminal's; a fixed width keeps the text reproducible. */
 const HELP_COLUMNS = 80;
 
-/** The "Options:" lines of `--help`, sorted by name, without a heading. */
+/** Formats the "Options:" lines of `--help`, sorted by name, without a heading. */
 export function formatFlags(table: FlagTable): string {
   const rows = Object.entries(table)
     .filter(([, flag]) => flag.hidden !== true)

@@ -1,6 +1,6 @@
+/** The flags of the program itself, which stand before the command. */
 import { boolFlag, listFlag, stringFlag } from "./flags.ts";
 
-/** Flags of the program itself, before the command. */
 export const globalFlags = {
   context: stringFlag("One of Docker's contexts, which names a daemon", { short: "c" }),
   debug: boolFlag("Show causes of errors", { short: "D" }),

@@ -1,4 +1,7 @@
-/** The command line: global flags, then one command, loaded on its own so that `run` does not pay for the others. */
+/**
+ * Entry of the command line: parses global flags, then runs one command, which is loaded alone so that `run` does not
+ * pay for the others.
+ */
 import { messageOf } from "../base/errors.ts";
 import type { LoadedCommand } from "./command.ts";
 import { findCommand, formatCommands, runLoaded } from "./command-table.ts";
@@ -10,12 +13,12 @@ import { Client } from "./http/client.ts";
 import { chosenContext, resolveHost, type TlsFlags } from "./http/host.ts";
 import { OutputClosed, printError, printLine, stderr, stdout } from "./output.ts";
 
-/** 128 + SIGPIPE, what a shell sees when a reader such as `head` went away. */
+/** 128 + SIGPIPE: the exit code that a shell sees when a reader such as `head` went away. */
 const EXIT_OUTPUT_CLOSED = 141;
 
 /**
- * Runs one command; `argv` is without the program's name. Returns the exit code, all output being with the kernel
- * then. The caller must end the process with it: a read of stdin may still be pending.
+ * Runs one command; `argv` excludes the program's name. Returns the exit code once all output is with the kernel. The
+ * caller must end the process with it: a read of stdin may still be pending.
  */
 export async function cliMain(argv: readonly string[]): Promise<number> {
   let debug = false;
@@ -62,7 +65,7 @@ async function makeClient(hosts: readonly string[], tls: TlsFlags = {}, contextF
   return new Client(resolveHost(hosts[0], process.env, tls));
 }
 
-/** Only what was given: the environment says the rest. */
+/** Returns the flags that were given; the environment supplies the rest. */
 function tlsFlagsOf({ values, given }: ReturnType<typeof parseFlags<typeof globalFlags>>): TlsFlags {
   return Object.fromEntries(
     (["tls", "tlsverify", "tlscacert", "tlscert", "tlskey"] as const)

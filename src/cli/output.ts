@@ -1,20 +1,24 @@
+/**
+ * Output of the command line: stdout and stderr, written in order, without blocking signals, and harmless on a
+ * terminal.
+ */
 import { utf8 } from "../base/bytes.ts";
 import { errnoOf } from "../base/errors.ts";
 import { openTwin, tryWrite } from "../linux/sys/output-fd.ts";
 import { escapeControls, holdsControls } from "./format/harmless.ts";
 
-/** The reader of our stdout or stderr has gone: the command ends without a word, as one killed by SIGPIPE would. */
+/** The reader of our stdout or stderr has gone: the command ends silently, as one killed by SIGPIPE would. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
 
 /**
- * One of our own output fds. Bytes leave in order; nothing is left behind in a buffer when `write` has settled.
+ * One of our own output fds. Bytes leave in order, and none is buffered once `write` has settled.
  *
- * A plain blocking write(2) would stop signals from being forwarded while a slow reader (`| less`) holds the pipe
- * full. So a pipe is opened a second time through /proc, which gives a description of its own that can be
- * non-blocking without changing the one shared with other processes; when it is full, a pool thread does the blocking
- * write. The pool costs a millisecond to start, hence not always.
+ * A plain blocking write(2) would stop signals from being forwarded while a slow reader (`| less`) holds the pipe full.
+ * So a pipe is opened a second time through /proc, which gives a description of its own that can be non-blocking
+ * without changing the one shared with other processes; when it is full, a pool thread does the blocking write. The
+ * pool takes a millisecond to start, so it is not always used.
  */
 export class OutputStream {
   readonly #fd: number;
@@ -25,10 +29,13 @@ export class OutputStream {
     this.#fd = fd;
   }
 
-  /** Settles when every byte is with the kernel. Returns nothing if that is already so. @throws OutputClosed */
+  /**
+   * Settles when every byte is with the kernel; returns undefined if that is already so.
+   * @throws OutputClosed
+   */
   write(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#tail !== undefined) return this.#enqueue(bytes);
-    this.#fastFd ??= openTwin(this.#fd); // closed by our exit
+    this.#fastFd ??= openTwin(this.#fd); // closed when we exit
     const fastFd = this.#fastFd;
     let done = 0;
     while (done < bytes.length) {
@@ -41,21 +48,24 @@ export class OutputStream {
     return undefined;
   }
 
-  /** On a terminal control characters are shown, not obeyed: whose text it is nobody has to ask. */
+  /** Writes text of any origin: on a terminal its control characters are shown, not obeyed. */
   text(text: string): Promise<void> | undefined {
     return this.control(holdsControls(text) && this.#isTerminal() ? escapeControls(text) : text);
   }
 
-  /** As `text`, of what is our own: it may move the cursor. */
+  /** Writes our own text, which may move the cursor. */
   control(text: string): Promise<void> | undefined {
     return this.write(utf8(text));
   }
 
   #isTerminal(): boolean {
-    return process.getBuiltinModule("node:tty").isatty(this.#fd); // seldom asked
+    return process.getBuiltinModule("node:tty").isatty(this.#fd); // loaded here because few commands ask
   }
 
-  /** Settles when all earlier writes have. @throws OutputClosed */
+  /**
+   * Settles when all earlier writes have settled.
+   * @throws OutputClosed
+   */
   async flush(): Promise<void> {
     await this.#tail;
   }
@@ -84,7 +94,7 @@ async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
       const errno = errnoOf(error);
       if (errno === "EINTR") continue;
       if (errno !== "EAGAIN") throw failure(fd, errno);
-      // The fd we were given is itself non-blocking (ssh does this). There is no poll(2) at hand; the reader is slow.
+      // The fd is itself non-blocking (ssh sets this) and its reader is slow. There is no poll(2) here, so wait.
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }

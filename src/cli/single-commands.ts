@@ -1,7 +1,11 @@
+/** The commands outside groups, each loaded on demand. */
 import type { CommandTable } from "./command.ts";
 import { command as run } from "./commands/run.ts";
 
-/** The commands that are no group, which groups show under names of their own, too. The one that has to be fastest comes along. */
+/**
+ * Commands that belong to no group; groups list them under other names, too. `run`, which has to be fastest, is loaded
+ * at once.
+ */
 export const SINGLE_COMMANDS = {
   run: { summary: "Create and run a new container from an image", load: async () => ({ command: run }) },
   exec: { summary: "Execute a command in a running container", load: () => import("./commands/exec.ts") },

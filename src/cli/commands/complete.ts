@@ -6,7 +6,7 @@ import { holdsControls } from "../format/harmless.ts";
 import { Client } from "../http/client.ts";
 import { stdout } from "../output.ts";
 
-/** Asked by the scripts of `completion`. */
+/** `__complete`, which the scripts of `completion` run. */
 export const command = defineCommand({
   name: "__complete",
   usage: "SHELL WORD...",

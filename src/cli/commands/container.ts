@@ -1,7 +1,7 @@
 import type { CommandGroup } from "../command.ts";
 import { SINGLE_COMMANDS } from "../single-commands.ts";
 
-/** Most of its commands have a shorter name of their own. */
+/** The group `container`. Most of its commands also exist at the top level. */
 const { attach, commit, cp, create, diff, exec, kill, logs, pause, port, ps, rename } = SINGLE_COMMANDS;
 const { restart, rm, run, start, stats, stop, top, unpause, update, wait } = SINGLE_COMMANDS;
 const load = { inspect: () => import("./container-inspect.ts"), prune: () => import("./container-prune.ts") };

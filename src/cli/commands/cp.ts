@@ -1,3 +1,6 @@
+/**
+ * `cp`: copies files between this machine and a container, as tar archives, with the stock client's rules about names.
+ */
 import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
@@ -49,7 +52,7 @@ interface Copy {
   readonly followLink: boolean;
   readonly archive: boolean;
   readonly quiet: boolean;
-  /** Stderr can show how far we are. */
+  /** Whether progress is shown on stderr. */
   readonly live: boolean;
 }
 
@@ -111,8 +114,8 @@ async function unpack(response: Response, source: CopyEnd, destination: string, 
 }
 
 /**
- * The archive names its entries after what a link leads to, a plan speaks of the link's own name: this plan goes from the
- * one to where the other would.
+ * Plans a copy of a link's target. The archive names its entries after the target, while a plan speaks of the link's
+ * own name: the returned plan renames from the former to the name that the link's copy would have.
  */
 function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
   const plan = planCopy(source, destination);
@@ -123,9 +126,9 @@ function planWithLinkName(source: CopyEnd, destination: CopyEnd) {
   return { ...plan, rename: { from: base, to } };
 }
 
-/** `copy.source`, or what it leads to if it is a symlink in the container. */
+/** Returns `copy.source`, or the target if it is a symlink in the container. */
 async function followLink(copy: Copy): Promise<{ path: string; rebaseName: string }> {
-  const stat = await statInContainer(copy, copy.source).catch(() => undefined); // what reads it says so
+  const stat = await statInContainer(copy, copy.source).catch(() => undefined); // the request that reads it reports errors
   if (stat === undefined || !stat.isSymlink) return { path: copy.source, rebaseName: "" };
   return rebase(copy.source, linkTarget(copy.source, stat.linkTarget));
 }
@@ -153,7 +156,7 @@ async function copyToContainer(copy: Copy): Promise<void> {
   if (!copy.quiet) await progress.finish(`${copy.container}:${destination.path}`);
 }
 
-/** Where the archive is to be unpacked, and its bytes. */
+/** Returns where the archive is to be unpacked, and its bytes. */
 async function openSource(
   copy: Copy,
   source: string,
@@ -167,7 +170,7 @@ async function openSource(
   const end = findSource(source, copy.followLink);
   const { packTree } = await import("../copy/copy-pack.ts");
   const { directory, rename } = planCopy(end, destination);
-  // The first name is that of the source; it is the one that a plan renames.
+  // The archive's first name is that of the source, which a plan renames.
   const name = end.rebaseName || splitPath(end.path).base;
   const chunks = packTree({ ...end, rebaseName: rename === undefined ? name : renameEntry(name, rename) });
   return { directory, chunks };
@@ -184,7 +187,7 @@ async function findInContainer(copy: Copy): Promise<CopyEnd> {
       stat = await statInContainer(copy, path);
     }
   } catch {
-    // It need not be there; whether its parent is, and the container, the copy itself will show.
+    // The destination may be missing. Whether its parent and the container exist, the copy itself will show.
   }
   if (stat?.isDevice === true)
     throw new CliError(
@@ -207,7 +210,10 @@ function absolute(path: string): string {
   return keepEnding(cleanPath(path.startsWith("/") ? path : `${process.cwd()}/${path}`), path);
 }
 
-/** @throws CliError if nothing can be put at `path` */
+/**
+ * Checks that something can be put at `path`.
+ * @throws CliError
+ */
 function checkOutputPath(path: string): void {
   if (path === "-") return;
   const folder = cleanPath(`${cleanPath(path)}/..`);
@@ -225,7 +231,7 @@ function findSource(path: string, followLink: boolean): CopyEnd {
   return { ...found, exists: true, isDirectory: status.isDirectory() };
 }
 
-/** Symlinks on the way are followed, the last name is not. */
+/** Resolves a path whose last name is not followed if it is a symlink; those before it are. */
 function resolveParent(path: string): { path: string; rebaseName: string } {
   const slash = path.lastIndexOf("/");
   const parent = evalSymlinks(path.slice(0, slash + 1));
@@ -234,10 +240,13 @@ function resolveParent(path: string): { path: string; rebaseName: string } {
   return { path: resolved, rebaseName };
 }
 
-/** Symlinks that the destination may be. */
+/** Number of symlinks that are followed from the destination. */
 const SYMLINKS_MAX = 10;
 
-/** @throws CliError if neither the destination nor its parent directory is there */
+/**
+ * Finds where the destination is on this machine.
+ * @throws CliError if neither it nor its parent directory exists
+ */
 function findDestination(original: string): CopyEnd {
   let path = original;
   for (let count = 0; ; count++) {

@@ -1,7 +1,7 @@
 import { defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
 
-/** For help and completion: the program is the daemon if its first argument says so. */
+/** `daemon` as help and completion show it. It never runs: the program is the daemon if its first argument says so. */
 export const command = defineCommand({
   name: "daemon",
   usage: "[OPTIONS]",

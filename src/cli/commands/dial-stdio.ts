@@ -6,7 +6,9 @@ import type { FlagTable, ParsedFlags } from "../flags.ts";
 import type { Address } from "../http/transport.ts";
 import { stdout } from "../output.ts";
 
-/** The far end of `-H ssh://…`, the stock client's too: passes bytes on between standard input and output and the daemon. */
+/**
+ * Remote end of `-H ssh://…`, for the stock client too: passes bytes between standard input and output and the daemon.
+ */
 export const command = defineCommand({
   name: "system dial-stdio",
   usage: "",
@@ -17,7 +19,7 @@ export const command = defineCommand({
 });
 
 async function run({ client }: Context, _parsed: ParsedFlags<FlagTable>): Promise<number> {
-  await client.request({ method: "GET", path: "/_ping" }); // starts a daemon, or says why there is none
+  await client.request({ method: "GET", path: "/_ping" }); // starts a daemon, or reports why there is none
   const socket = await open(client.host.address);
   const sent = (async () => {
     for await (const chunk of stdinChunks())
@@ -26,7 +28,7 @@ async function run({ client }: Context, _parsed: ParsedFlags<FlagTable>): Promis
   })();
   sent.catch(() => socket.destroy());
   for await (const chunk of socket) await stdout.write(chunk as Uint8Array);
-  return 0; // whatever is left of the input: nobody would read it
+  return 0; // the rest of the input is dropped: nobody would read it
 }
 
 function open(address: Address): Promise<Socket> {

@@ -15,7 +15,7 @@ export const command = defineCommand({
   run,
 });
 
-/** By the API's number. */
+/** Letters by the API's number of a kind. */
 const KINDS = ["C", "A", "D"];
 
 interface Change {

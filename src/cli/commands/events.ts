@@ -1,3 +1,4 @@
+/** `events`: prints what the daemon reports, one line for each event. */
 import { messageOf } from "../../base/errors.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { CliError } from "../exit.ts";
@@ -55,20 +56,20 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   return 0;
 }
 
-/** A function of one event's JSON text. */
+/** Returns a function that formats one event's JSON text. */
 function chooseFormat(source: string): (json: string) => string {
   if (source === "") return formatEvent;
   if (source === "json") return (json) => json.trim();
   try {
     const template = compileTemplate(source);
-    template(goFields({})); // a wrong field is an error before the first event
+    template(goFields({})); // finds a wrong field before the first event
     return (json) => template(goFields(parseExactJson(json)));
   } catch (error) {
     throw new CliError(`Error parsing format: ${nameType(messageOf(error), "*events.Message")}`, EXIT_BAD_TEMPLATE);
   }
 }
 
-/** The names in the stock client's type; {{json .}} has those of the API. */
+/** Returns the fields under the names of the stock client's type; {{json .}} uses those of the API. */
 function goFields(event: EventMessage): object {
   const {
     Type = "",
@@ -88,10 +89,10 @@ function goFields(event: EventMessage): object {
   return Object.defineProperties({ ...event }, Object.fromEntries(hidden));
 }
 
-/** "2026-11-24T00:04:26.123456789Z container start ID (image=…, name=…)" */
+/** Formats an event: "2026-11-24T00:04:26.123456789Z container start ID (image=…, name=…)". */
 export function formatEvent(json: string): string {
   const { Type = "", Action = "", Actor, time = 0 } = parseJson<EventMessage>(json);
-  // JavaScript's numbers cannot hold the nanoseconds since 1970.
+  // JavaScript's numbers cannot hold nanoseconds since 1970.
   const seconds = Number.isSafeInteger(time) ? BigInt(time) : 0n;
   const nanoseconds = BigInt(/"timeNano":(\d{1,19})/.exec(json)?.[1] ?? seconds * 1_000_000_000n);
   const when = nanoseconds === 0n ? "" : `${formatRfc3339Nano(nanoseconds)} `;

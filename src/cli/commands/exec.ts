@@ -79,7 +79,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   return ExitCode ?? 0;
 }
 
-/** The size of our terminal. A missing container is the more useful error, so it comes before a missing terminal. */
+/** Returns the size of our terminal. Looks up the container first: that it is missing is the more useful error. */
 async function prepareTerminal(client: Client, name: string, stdin: boolean): Promise<[number, number]> {
   const tty = await import("../streams/tty-check.ts");
   if (stdin && !tty.inputIsTerminal()) {

@@ -24,7 +24,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's HistoryResponseItem, as far as it is shown. */
+/** The API's HistoryResponseItem, with the fields that are shown. */
 interface Layer {
   readonly Id: string;
   readonly Created: number;

@@ -1,3 +1,4 @@
+/** `image bootstrap`: makes a Debian or Ubuntu image with mmdebstrap or debootstrap of this host and imports it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -49,10 +50,10 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   checkBootstrapRequest(request);
   parseReference(name);
   const tool = findTool();
-  // The tools do not agree on what to do then: to go on without looking at signatures, or to fail in words about "NO_PUBKEY".
+  // Without the keys one tool goes on without checking signatures, the other fails with words about "NO_PUBKEY".
   const keysAreMissing = mirror === "" ? describeMissingKeyring(source, existsSync) : undefined;
   if (keysAreMissing !== undefined) throw new CliError(`bootstrap: ${keysAreMissing}`);
-  await client.getText("/_ping"); // a daemon that is not there is known before the work
+  await client.getText("/_ping"); // finds out that the daemon is missing before the work begins
 
   const folder = mkdtempSync(join(tmpdir(), "lighter-bootstrap-"));
   chmodSync(folder, 0o711); // apt downloads as a user of its own
@@ -83,11 +84,11 @@ function findTool(): BootstrapTool {
 
 interface Child {
   readonly process: ChildProcess;
-  /** Settles with the exit code, null if a signal ended it. */
+  /** Settles with the exit code, or null if a signal ended the process. */
   readonly closed: Promise<number | null>;
 }
 
-/** The tools' processes, and the folder that they work in. */
+/** The processes of the tools, and the folder that they work in. */
 class Children {
   readonly #folder: string;
   #current: Child | undefined;
@@ -97,20 +98,23 @@ class Children {
     this.#folder = folder;
   }
 
-  /** Runs commands one after the other and yields the last one's stdout. @throws CliError if one fails */
+  /**
+   * Runs commands in order and yields the last one's stdout.
+   * @throws CliError if one fails
+   */
   async *runAll(commands: readonly string[][]): AsyncGenerator<Uint8Array> {
     for (const [index, argv] of commands.entries()) {
       const isLast = index === commands.length - 1;
       const current = await this.#spawn(argv, isLast);
       if (isLast) for await (const chunk of current.process.stdout ?? []) yield chunk;
       const code = await current.closed;
-      // Who ended us says why: the signal, or the daemon that refused the archive.
+      // What ended us gives the reason: a signal, or the daemon that refused the archive.
       if (this.#ending) await new Promise(() => {});
       if (code !== 0) throw new CliError(`bootstrap: ${argv[0]} failed${code === null ? "" : ` with code ${code}`}`);
     }
   }
 
-  /** Kills what runs and removes the folder. */
+  /** Kills what is running and removes the folder. */
   async end(): Promise<void> {
     this.#ending = true;
     this.#current?.process.kill("SIGKILL");
@@ -118,7 +122,10 @@ class Children {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** @throws CliError if there is no such program */
+  /**
+   * Starts a program.
+   * @throws CliError if it does not exist
+   */
   async #spawn(argv: readonly string[], piped: boolean): Promise<Child> {
     if (this.#ending) throw new CliError("bootstrap: interrupted");
     const [file = "", ...args] = confined(argv);
@@ -141,8 +148,8 @@ class Children {
 }
 
 /**
- * As root: in pid and mount namespaces of its own. When it is killed all its children are, and what it had mounted in
- * our folder is gone before we remove that. (unshare(1))
+ * Wraps a command: if we are root, it runs in pid and mount namespaces of its own. When it is killed, so are all its
+ * children, and their mounts in our folder are gone before we remove that (unshare(1)).
  */
 function confined(argv: readonly string[]): readonly string[] {
   if (process.geteuid?.() !== 0) return argv;

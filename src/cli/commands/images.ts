@@ -28,7 +28,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's ImageSummary, as far as it is shown. */
+/** The API's ImageSummary, with the fields that are shown. */
 export interface Summary {
   readonly Id: string;
   readonly RepoTags?: readonly string[] | null;
@@ -74,7 +74,7 @@ function chooseFormat(format: string, quiet: boolean, digests: boolean): string 
   return `table {{.Repository}}\t{{.Tag}}\t${digests ? "{{.Digest}}\t" : ""}{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}`;
 }
 
-/** One row for each name; with digests, one for each pair of name and digest. */
+/** Makes one row for each name; with `digests`, one for each pair of name and digest. */
 export function imageRows(image: Summary, digests: boolean): Row[] {
   const tags = new Map<string, string[]>();
   const repoDigests = new Map<string, string[]>();
@@ -105,7 +105,7 @@ export function imageColumns(whole: boolean, nowMs: number): Columns<Row> {
     CreatedAt: { heading: "CREATED AT", value: ({ image }) => formatLocalTime(image.Created) },
     CreatedSince: {
       heading: "CREATED",
-      // Images built to be reproducible have no date.
+      // Reproducible builds give images no date.
       value: ({ image }) => (image.Created <= 0 ? "N/A" : `${formatDuration(nowMs - image.Created * 1000)} ago`),
     },
     Digest: { heading: "DIGEST", value: (row) => row.digest },

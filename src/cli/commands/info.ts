@@ -20,7 +20,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's SystemInfo, as far as it is shown. What the daemon leaves out is not printed. */
+/** The API's SystemInfo, with the fields that are shown. What the daemon leaves out is not printed. */
 interface Info {
   readonly [key: string]: unknown;
   readonly DriverStatus?: readonly (readonly [string, string])[] | null;
@@ -139,7 +139,7 @@ function formatInfo(info: Info): string[] {
   return lines;
 }
 
-/** "name=seccomp,profile=builtin" → the name, and the profile below it. */
+/** Splits "name=seccomp,profile=builtin" into the name and, on lines of their own, its profile and other fields. */
 function formatSecurityOption(option: string): string[] {
   const fields = new Map(option.split(",").map((field) => field.split("=", 2) as [string, string]));
   const profile = fields.get("profile");

@@ -1,3 +1,4 @@
+/** `inspect`, and what the `inspect` commands of the groups share: looks up names and shows their JSON by a format. */
 import { messageOf } from "../../base/errors.ts";
 import { type Context, defineCommand } from "../command.ts";
 import { ApiError, CliError } from "../exit.ts";
@@ -26,14 +27,14 @@ export const command = defineCommand({
 /** EX_USAGE of sysexits.h(3head), as the stock client has it. */
 const EXIT_BAD_TEMPLATE = 64;
 
-/** What more to ask for than the daemon tells by itself. */
+/** Further details to request. */
 interface Details {
   readonly size: boolean;
-  /** Of networks. */
+  /** Asks for more about networks. */
   readonly verbose?: boolean;
 }
 
-/** In the order in which a name is looked up. */
+/** Routes by type, in the order in which a name is looked up. */
 const ROUTES: Readonly<Record<string, (name: string, details: Details) => string>> = {
   container: (name, { size }) => `/containers/${name}/json${size ? "?size=1" : ""}`,
   image: (name) => `/images/${name}/json`,
@@ -47,7 +48,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   return inspect(client, args, values);
 }
 
-/** `type` is "" for any. */
+/** Shows the objects that `names` refer to; `type` is "" for any. */
 export async function inspect(
   client: Client,
   names: readonly string[],
@@ -71,7 +72,10 @@ export async function inspect(
   return 0;
 }
 
-/** What it is, and its JSON text. @throws ApiError, or CliError if nothing has this name */
+/**
+ * Returns the type of the object and its JSON text.
+ * @throws ApiError, or CliError if nothing has this name
+ */
 async function lookUp(
   client: Client,
   name: string,
@@ -89,7 +93,10 @@ async function lookUp(
   throw new CliError(`Error: No such object: ${name}`);
 }
 
-/** As the stock client, which tries its types first, then what the daemon has sent. */
+/**
+ * Compiles a format. As the stock client does, it is tried first on the fields of its own types, then on what the
+ * daemon sent.
+ */
 function compileInspect(source: string): (type: string, object: Record<string, unknown>) => string {
   let template: (data: unknown) => string;
   try {

@@ -66,7 +66,7 @@ async function readPassword(values: ParsedFlags<typeof flags>["values"]): Promis
     .replace(/\r?\n$/, "");
 }
 
-/** What is stored for the server. With a new name or password given the old ones are not looked at. */
+/** Returns the login stored for the server. If a new name or password is given, the stored ones are ignored. */
 async function knownLogin(store: CredentialStore, server: string, isNew: boolean): Promise<AuthConfig> {
   const none = { serveraddress: keyOf(server) };
   return isNew ? none : storedLogin(store, server).catch(() => none);
@@ -80,7 +80,7 @@ async function tryLogin(client: Client, auth: AuthConfig): Promise<Login> {
   return { auth, answer: text.trim() === "" ? {} : parseJson<LoginAnswer>(text) };
 }
 
-/** Undefined if there is nothing stored or it does not serve any more. */
+/** Tries the stored login; returns undefined if there is none or the registry refuses it. */
 async function tryStored(client: Client, auth: AuthConfig): Promise<Login | undefined> {
   if (auth.username === undefined || auth.password === undefined) return undefined;
   await printLine("Authenticating with existing credentials...");

@@ -18,7 +18,7 @@ export const command = defineCommand({
 async function run(_context: Context, { args }: ParsedFlags<typeof flags>): Promise<number> {
   const [server = ""] = args;
   const host = server === "" ? DEFAULT_SERVER : hostOf(server);
-  // What older clients may have filed it under.
+  // Older clients may have used any of these keys.
   const keys = new Set(server === "" ? [DEFAULT_SERVER] : [server, host, `http://${host}`, `https://${host}`]);
   await printLine(`Removing login credentials for ${host}`);
   const store = await CredentialStore.open();

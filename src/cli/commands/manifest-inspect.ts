@@ -1,3 +1,4 @@
+/** `manifest inspect`: shows a manifest in a registry, or an index with what it lists. */
 import {
   familiarName,
   formatReference,
@@ -28,15 +29,15 @@ export const command = defineCommand({
   run,
 });
 
-/** What the daemon says of a name in a registry. */
+/** The daemon's answer about a name in a registry. */
 interface Found {
   readonly Descriptor: object & { readonly mediaType: string };
   readonly Platforms: readonly object[];
-  /** Base64. */
+  /** The document's bytes in base64. */
   readonly Raw: string;
 }
 
-/** Of an index's text, what we look at. */
+/** The fields of an index that we use. */
 interface Index {
   readonly manifests: readonly (object & { readonly digest: string })[];
 }
@@ -49,7 +50,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   return 0;
 }
 
-/** With all that it lists, if it is an index. */
+/** Describes what was found; for an index, also everything it lists. */
 async function describe(client: Client, reference: Reference, found: Found): Promise<object | object[]> {
   if (!isIndex(found)) {
     const [platform] = found.Platforms;
@@ -72,7 +73,10 @@ function entry(Ref: string, Descriptor: object, found: Found): object {
 const isIndex = ({ Descriptor }: Found) => /manifest\.list|image\.index/.test(Descriptor.mediaType);
 const textOf = ({ Raw }: Found) => Buffer.from(Raw, "base64").toString();
 
-/** @throws CliError if the registry has no such thing */
+/**
+ * Finds a manifest or index.
+ * @throws CliError if the registry has none
+ */
 async function find(client: Client, reference: Reference): Promise<Found> {
   const { tag, digest } = reference;
   const path = `/lighter/manifests/${encodeName(familiarName(reference))}${digest === undefined ? `:${tag}` : `@${digest}`}`;

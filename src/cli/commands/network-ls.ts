@@ -26,7 +26,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's Network, as far as it is shown. */
+/** The API's Network, with the fields that are shown. */
 interface Network {
   readonly Id: string;
   readonly Name: string;

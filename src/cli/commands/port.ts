@@ -38,7 +38,7 @@ async function run({ client }: Context, { args }: ParsedFlags<FlagTable>): Promi
   return 0;
 }
 
-/** "80" → "80/tcp". */
+/** Adds the default protocol: "80" → "80/tcp". */
 function portKey(text: string): string {
   const slash = text.indexOf("/");
   const port = slash === -1 ? text : text.slice(0, slash);

@@ -33,7 +33,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's ContainerSummary, as far as it is shown. */
+/** The API's ContainerSummary, with the fields that are shown. */
 export interface Summary {
   readonly Id: string;
   readonly Names?: readonly string[] | null;
@@ -113,7 +113,7 @@ function imageName(row: Summary, whole: boolean): string {
   if (whole) return row.Image;
   const id = shortId(row.ImageID);
   if (id === shortId(row.Image)) return id;
-  return row.Image.replace(/@[^@]*$/, ""); // a digest says little to a reader; the tag stays
+  return row.Image.replace(/@[^@]*$/, ""); // a digest says little to a reader; a tag stays
 }
 
 function mounts(row: Summary, whole: boolean): string {
@@ -123,7 +123,7 @@ function mounts(row: Summary, whole: boolean): string {
     .join(",");
 }
 
-/** Shortened to the container's own name, without the aliases that links make ("/other/alias"). */
+/** Formats the names; shortened, it is the container's own name without the aliases of links ("/other/alias"). */
 function names(row: Summary, whole: boolean): string {
   const all = (row.Names ?? []).map((name) => name.replace(/^\//, ""));
   const own = whole ? undefined : all.find((name) => !name.includes("/"));

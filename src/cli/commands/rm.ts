@@ -33,7 +33,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     try {
       await client.delete(`/containers/${encodeName(bare)}${query}`);
     } catch (error) {
-      // With --force, gone is what was wanted.
+      // With --force, a missing container is a success.
       if (!values.force || !(error instanceof ApiError) || error.status !== 404) throw error;
       missing.push(name);
       await printError(error.message);

@@ -37,7 +37,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     }
   }
   if (failures.length === 0) return 0;
-  // With --force, gone is what was wanted.
+  // With --force, a missing image is a success.
   if (!values.force || !onlyMissing) throw new CliError(failures.join("\n"));
   await printError(failures.join("\n"));
   return 0;

@@ -1,3 +1,7 @@
+/**
+ * `run`: creates, attaches, waits and starts. With Lighter's own daemon most runs are one request instead
+ * (containers/run-at-once.ts).
+ */
 import { type Context, defineCommand } from "../command.ts";
 import type { ContainerBody } from "../containers/container-config.ts";
 import { createFlags } from "../containers/container-flags.ts";
@@ -32,7 +36,7 @@ export const command = defineCommand({
 
 async function run({ client }: Context, parsed: ParsedFlags<typeof flags>): Promise<number> {
   const values = parsed.values;
-  const connected = client.warm(); // while the flags are read
+  const connected = client.warm(); // connects while the flags are parsed
   const body = bodyFromFlags("run", values, parsed);
   if (values.detach) {
     if (values.attach.length > 0) throw new CliError("Conflicting options: -a and -d");
@@ -73,7 +77,7 @@ async function runAttached(
   body: ContainerBody,
   values: RunFlags,
 ): Promise<number> {
-  if (values["sig-proxy"]) forwardSignals(client, creating, body.Tty); // to our end
+  if (values["sig-proxy"]) forwardSignals(client, creating, body.Tty); // until we exit
   const hasOutput = body.AttachStdout || body.AttachStderr;
   const detachKeys = await configuredDetachKeys(values["detach-keys"]);
   const id = await creating;
@@ -95,7 +99,7 @@ async function runAttached(
   } catch (error) {
     attached.connection.close();
     await session.catch(() => {}); // restores the terminal before the message is printed
-    if (values.rm) await wait.exitCode; // the daemon removes it; the name is free again when we return
+    if (values.rm) await wait.exitCode; // the daemon removes the container; its name is free when we return
     throw error;
   }
   const stopFollowing = body.Tty ? await followWindowSize(client, `/containers/${id}/resize`) : () => {};
@@ -105,7 +109,10 @@ async function runAttached(
   return wait.exitCode;
 }
 
-/** @throws CliError with the exit code that the reason asks for */
+/**
+ * Starts the container.
+ * @throws CliError with the exit code that fits the reason
+ */
 async function start(client: Client, id: string): Promise<void> {
   try {
     await client.postEmpty(`/containers/${id}/start`);

@@ -25,7 +25,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's SearchResult, as far as it is shown. */
+/** The API's SearchResult, with the fields that are shown. */
 interface Found {
   readonly name: string;
   readonly description: string;

@@ -1,3 +1,4 @@
+/** `stats`: a table of what containers use, redrawn until a signal comes, or shown once. */
 import { messageOf } from "../../base/errors.ts";
 import { shortId } from "../../base/ids.ts";
 import { type Context, defineCommand } from "../command.ts";
@@ -29,22 +30,22 @@ export const command = defineCommand({
   run,
 });
 
-/** Time between two pictures. The daemon has new numbers every second. */
+/** Time between two redraws. The daemon has new numbers every second. */
 const FRAME_MS = 500;
-/** A container that was silent for so long is shown without numbers. */
+/** A container that was silent for this long is shown without numbers. */
 const SILENCE_MAX_MS = 2000;
 /** ECMA-48 ED and CUP: an empty screen, the cursor in its first cell. */
 const CLEAR_SCREEN = "\x1b[2J\x1b[H";
 const TABLE =
   "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 
-/** A container that is watched; what was last heard of it. */
+/** A container that is watched, with what was last heard of it. */
 interface Row {
-  /** As the user named it. */
+  /** Name as the user gave it. */
   readonly container: string;
   id: string;
   name: string;
-  /** Undefined: nothing is known now. */
+  /** Usage, or undefined if nothing is known now. */
   usage: Usage | undefined;
   heardMs: number;
   failure: unknown;
@@ -65,7 +66,7 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
     await frame(watch.rows);
     return 0;
   }
-  // Ends with the daemon or a signal.
+  // Runs until the daemon or a signal ends it.
   for (;;) {
     await stdout.control(CLEAR_SCREEN);
     await frame(watch.rows);
@@ -80,7 +81,7 @@ function failuresOf(rows: readonly Row[]): CliError {
   return new CliError(failures.map(messageOf).join("\n"));
 }
 
-/** Follows containers; `rows` are those of now, in the order in which they came. */
+/** Watches containers; `rows` are the current ones, in the order in which they were added. */
 class Watch {
   rows: Row[] = [];
   readonly #lost = Promise.withResolvers<never>();
@@ -92,12 +93,12 @@ class Watch {
     this.#lost.promise.catch(() => {}); // `run` awaits it when it shows something
   }
 
-  /** Rejects when the daemon has gone. */
+  /** Rejects when the daemon is gone. */
   get lost(): Promise<never> {
     return this.#lost.promise;
   }
 
-  /** Settles when something is known of it. */
+  /** Watches a container; settles when something is known of it. */
   async add(container: string): Promise<void> {
     if (this.rows.some((row) => row.container === container)) return;
     const row: Row = { container, id: "", name: "", usage: undefined, heardMs: performance.now(), failure: undefined };
@@ -111,7 +112,7 @@ class Watch {
     this.rows = this.rows.filter((row) => row.container !== container);
   }
 
-  /** All containers there are, and those that begin while we look. */
+  /** Watches all containers, and those that start later. */
   async addAll(all: boolean): Promise<void> {
     if (this.live) {
       const query = encodeQuery({ filters: JSON.stringify({ type: { container: true } }) });
@@ -124,7 +125,7 @@ class Watch {
     await Promise.all(list.map(({ Id }) => this.add(shortId(Id))));
   }
 
-  /** Forgets numbers that are old. */
+  /** Forgets numbers that are too old. */
   silence(nowMs: number): void {
     for (const row of this.rows) if (nowMs - row.heardMs > SILENCE_MAX_MS) row.usage = undefined;
   }

@@ -1,3 +1,4 @@
+/** `system df`: what images, containers, volumes and the build cache take on disk, as totals or (-v) one by one. */
 import { formatDuration } from "../../base/duration.ts";
 import { shortId } from "../../base/ids.ts";
 import { type Context, defineCommand } from "../command.ts";
@@ -25,7 +26,7 @@ export const command = defineCommand({
   run,
 });
 
-/** The API's BuildCache, as far as it is shown. */
+/** The API's BuildCache, with the fields that are shown. */
 interface Cache {
   readonly ID: string;
   readonly Type: string;
@@ -44,7 +45,7 @@ interface DiskUsage {
   readonly Containers?: readonly Container[] | null;
   readonly Volumes?: readonly Volume[] | null;
   readonly BuildCache?: readonly Cache[] | null;
-  /** Of our own daemon. */
+  /** Reported by our own daemon only. */
   readonly PendingRemovals?: number;
 }
 
@@ -135,7 +136,7 @@ function summarize(usage: DiskUsage): Total[] {
   ];
 }
 
-/** What other caches hold as well is counted with them. */
+/** Returns a cache entry's own bytes: those it shares are counted with the entries that have them too. */
 function ownBytes({ Size, Shared }: Cache): number {
   return Shared ? 0 : Size;
 }
@@ -144,7 +145,7 @@ function sum<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((total, item) => total + value(item), 0);
 }
 
-/** "1.2MB (40%)"; of nothing there is no percentage. */
+/** Formats a share, "1.2MB (40%)"; without a total there is no percentage. */
 function share(bytes: number, total: number): string {
   return total > 0 ? `${formatSize(bytes)} (${Math.trunc((bytes * 100) / total)}%)` : formatSize(bytes);
 }
@@ -169,7 +170,7 @@ const cacheColumns = (whole: boolean, nowMs: number): Columns<Cache> => {
   };
 };
 
-/** Rows of every kind with their columns. `whole`: not shortened. */
+/** Returns the rows of every kind with their columns; `whole` means not shortened. */
 function everything(usage: DiskUsage, whole: boolean) {
   const nowMs = Date.now();
   return {
@@ -177,7 +178,7 @@ function everything(usage: DiskUsage, whole: boolean) {
       rows: (usage.Images ?? []).flatMap((image) => imageRows(image, false)),
       columns: sizedImages(whole, nowMs),
     },
-    // What a container shares with its image is the image's.
+    // What a container shares with its image counts as the image's.
     containers: {
       rows: (usage.Containers ?? []).map((one) => ({ ...one, SizeRootFs: 0 })),
       columns: summaryColumns(whole, nowMs),
@@ -187,7 +188,7 @@ function everything(usage: DiskUsage, whole: boolean) {
   };
 }
 
-/** As `images` shows them, but with the four digits of totals where bytes are shared. */
+/** Returns the columns of `images`, with four digits as in totals where bytes are shared. */
 function sizedImages(whole: boolean, nowMs: number): ReturnType<typeof imageColumns> {
   const columns = imageColumns(whole, nowMs);
   const known = (bytes: number | undefined, value: (bytes: number) => number) =>
@@ -230,7 +231,7 @@ function formatVerbose(usage: DiskUsage): string {
   ].join("\n");
 }
 
-/** The template is given all lists at once: {{range .Images}}…{{end}}. */
+/** Applies a template to all lists at once: {{range .Images}}…{{end}}. */
 function formatEverything(usage: DiskUsage, format: string): string {
   const { images, containers, volumes, caches } = everything(usage, true);
   const template = compileTemplate(format === "json" ? "{{json .}}" : format, "everywhere");

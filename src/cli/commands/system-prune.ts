@@ -36,7 +36,7 @@ async function run({ client }: Context, { values }: ParsedFlags<typeof flags>): 
   return 0;
 }
 
-/** A daemon that builds nothing keeps nothing of it. */
+/** Prunes the build cache. A daemon that cannot build has none. */
 async function pruneBuildCache(client: Client, filters: readonly string[], all: boolean): Promise<number> {
   try {
     return await prune(client, "buildCache", filters, { all: all ? "1" : undefined, "keep-storage": "0" });

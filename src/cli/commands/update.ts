@@ -7,7 +7,7 @@ import { type ParsedFlags, stringFlag } from "../flags.ts";
 import { encodeName } from "../http/client.ts";
 import { printLine } from "../output.ts";
 
-/** The same flags as those of `run`. */
+/** Flags of `run` that can be changed later. */
 const flags = {
   "blkio-weight": containerFlags["blkio-weight"],
   "cpu-period": containerFlags["cpu-period"],

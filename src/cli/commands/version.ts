@@ -1,3 +1,4 @@
+/** `version`: the versions of this program and of the daemon, in two aligned blocks or by a template. */
 import { messageOf } from "../../base/errors.ts";
 import { BUILT_AT, COMMIT, VERSION } from "../../base/version.ts";
 import { type Context, defineCommand } from "../command.ts";
@@ -71,10 +72,10 @@ function formatClient(own: Readonly<Record<string, string>>): string {
   return alignColumns(["Client:", ...rows.map((row) => ` ${row.join("\t")}`)], CLIENT_COLUMN);
 }
 
-/** Widths that put values under one another in the two halves. */
+/** Column widths that align the values of both blocks. */
 const CLIENT_COLUMN = { min: 20, gap: 1 };
 
-/** Details of the engine itself, in this order, by the names they are shown with. */
+/** Details of the engine itself in the order shown, with their labels. */
 const ENGINE_ROWS: readonly (readonly [label: string, value: (details: Readonly<Record<string, string>>) => string])[] =
   [
     ["API version:", (details) => `${details.ApiVersion} (minimum version ${details.MinAPIVersion})`],
@@ -94,7 +95,7 @@ function formatServer(server: ServerVersion): string {
     if (Name === "Engine") {
       for (const [label, value] of ENGINE_ROWS) {
         const shown = value(details);
-        // Only what this daemon has: ours is not written in Go.
+        // Details that this daemon lacks are left out: ours is not written in Go.
         if (shown !== "") lines.push(`  ${label}\t${shown}`);
       }
     } else for (const [key, value] of Object.entries(details).sort()) lines.push(`  ${key}:\t${value}`);
@@ -102,7 +103,7 @@ function formatServer(server: ServerVersion): string {
   return alignColumns(lines, CLIENT_COLUMN);
 }
 
-/** "2026-08-13T05:35:48.000000000+00:00" → "Thu Aug 13 05:35:48 2026". */
+/** Formats a time: "2026-08-13T05:35:48.000000000+00:00" → "Thu Aug 13 05:35:48 2026". */
 function formatBuildTime(text: string): string {
   const date = new Date(text);
   if (Number.isNaN(date.getTime())) return text;

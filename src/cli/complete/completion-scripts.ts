@@ -1,11 +1,14 @@
 /**
- * What shells are told: to ask `lighter __complete SHELL …` for the candidates. Its answer has a line for each, with a tab
- * and a description behind it, and at the end perhaps ":files" (offer names of files) or ":nospace" (the word goes on).
+ * Scripts that teach bash, zsh and fish to ask `lighter __complete SHELL …` for candidates. The answer has a line for
+ * each
+ * candidate, followed by a tab and a description where there is one, and perhaps a last line ":files" (offer file names
+ * as well)
+ * or ":nospace" (the word goes on).
  */
 
 /**
- * Bash cuts words at ":" and "=", so it passes its line whole, and gets back what belongs behind the last cut. Works
- * without the bash-completion package.
+ * Bash cuts words at ":" and "=", so it passes its line whole and gets back what belongs after the last cut. The script
+ * works without the bash-completion package.
  */
 const bash = `# bash completion for lighter
 _lighter() {

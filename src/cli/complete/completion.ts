@@ -1,6 +1,6 @@
 /**
- * Candidates for the word that is being typed, from what drives the commands themselves: the command tables, the flag tables,
- * and the words of the usage lines ("CONTAINER", "IMAGE"), which say what an argument is.
+ * Candidates for the word that is being typed, from what drives the commands themselves: the command tables, the flag
+ * tables, and the words of the usage lines ("CONTAINER", "IMAGE"), which say what an argument is.
  */
 
 import type { Command, CommandTable, LoadedCommand } from "../command.ts";
@@ -16,14 +16,14 @@ interface Candidate {
 
 export interface Completion {
   readonly candidates: readonly Candidate[];
-  /** "files": names of files as well. "nospace": the word goes on behind a candidate. */
+  /** "files": the shell offers file names as well. "nospace": the word goes on after a candidate. */
   readonly directive?: "files" | "nospace";
 }
 
 const NOTHING: Completion = { candidates: [] };
 const FILES: Completion = { candidates: [], directive: "files" };
 
-/** `words`: what is behind the program's name; the last one, perhaps "", is to be completed. */
+/** Completes the last of `words`, which may be ""; `words` is what follows the program's name. */
 export async function complete(words: readonly string[], commands: CommandTable, client: Client): Promise<Completion> {
   const before = words.slice(0, -1);
   const current = words.at(-1) ?? "";
@@ -34,7 +34,7 @@ export async function complete(words: readonly string[], commands: CommandTable,
   return completeIn(commands, globalFlags, before, current, client);
 }
 
-/** `words`: what was typed behind the name of `table`'s group. */
+/** Completes `words`, which were typed after the name of the group that `table` belongs to. */
 async function completeIn(
   table: CommandTable,
   flags: FlagTable,
@@ -73,13 +73,13 @@ async function completeCommand(
 
 interface Scanned {
   readonly args: readonly string[];
-  /** Name of the flag whose value is to come. */
+  /** Name of the flag whose value comes next. */
   readonly awaiting: string | undefined;
-  /** Words with a dash are arguments now. */
+  /** Whether words with a dash are arguments from here on. */
   readonly flagsEnded: boolean;
 }
 
-/** The rules of `parseFlags`, for a line that is not complete and may be wrong. */
+/** Applies the rules of `parseFlags` to a line that is incomplete and may be wrong. */
 function scanFlags(table: FlagTable, words: readonly string[], interspersed: boolean): Scanned {
   const shorts = new Map(Object.entries(table).map(([name, flag]) => [flag.short ?? "", name]));
   const args: string[] = [];
@@ -99,13 +99,16 @@ function scanFlags(table: FlagTable, words: readonly string[], interspersed: boo
   return { args, awaiting: undefined, flagsEnded: false };
 }
 
-/** The flag if it wants the next word. */
+/** Returns the flag's name if its value is the next word. */
 function longName(table: FlagTable, word: string): string | undefined {
   const name = word.slice(2);
   return wantsValue(Object.hasOwn(table, name) ? table[name] : undefined) ? name : undefined;
 }
 
-/** "-it" are two switches; the first one with a value takes what is left of the word, or the next. */
+/**
+ * Returns the flag whose value is the next word. "-it" is two switches; a flag with a value takes the rest of the word,
+ * if there is any.
+ */
 function lastShort(table: FlagTable, shorts: ReadonlyMap<string, string>, word: string): string | undefined {
   for (let at = 1; at < word.length; at++) {
     const name = shorts.get(word.charAt(at));
@@ -140,7 +143,7 @@ function offerFlags(table: FlagTable, prefix: string): Completion {
   );
 }
 
-/** What a word stands for. */
+/** What a word names. */
 type Kind =
   | "CONTAINER"
   | "IMAGE"
@@ -152,7 +155,7 @@ type Kind =
   | "VOLUME:PATH"
   | "SHELL";
 
-/** What the argument number `index` is, by the usage line of its command. */
+/** Returns what argument number `index` names, according to the command's usage line. */
 function argumentKind(usage: string, index: number): Kind | undefined {
   const line = usage.split("\n")[0] ?? "";
   const words = line.split(" ").filter((word) => word !== "[OPTIONS]");
@@ -167,7 +170,7 @@ function argumentKind(usage: string, index: number): Kind | undefined {
   return known as Kind | undefined;
 }
 
-/** Values of flags, by the flag's name. */
+/** What the values of flags are, by the flag's name. */
 export const FLAG_VALUES: Readonly<Record<string, Kind | readonly string[]>> = {
   cgroupns: ["host", "private"],
   cidfile: "PATH",
@@ -188,7 +191,7 @@ export const FLAG_VALUES: Readonly<Record<string, Kind | readonly string[]>> = {
   "volumes-from": "CONTAINER",
 };
 
-/** `before`: what of the word precedes the value. */
+/** Completes a flag's value; `before` is the part of the word that precedes the value. */
 async function completeValue(flag: string, before: string, prefix: string, client: Client): Promise<Completion> {
   const values = Object.hasOwn(FLAG_VALUES, flag) ? FLAG_VALUES[flag] : undefined;
   if (values === undefined) return NOTHING;
@@ -232,7 +235,7 @@ async function completeKind(
 
 const STATES = { nothing: [], running: ["running"], stopped: ["created", "exited"], paused: ["paused"] } as const;
 
-/** Without a daemon there is nothing to offer, and nobody to tell. */
+/** Lists names that the daemon knows. Without a daemon there is nothing to offer and nobody to tell. */
 async function listNames(
   kind: "CONTAINER" | "IMAGE" | "NETWORK" | "VOLUME",
   client: Client,

@@ -1,7 +1,8 @@
 /**
- * Words of a command line that is being typed, as a POSIX shell splits them: at blanks, with quotes and backslashes taken
- * off. An open quote ends with the line. The last word is the one under the cursor, "" behind a blank. Expansions are left
- * as they are typed. Only the last command of the line counts: what is behind the last ";", "|" or "&".
+ * Splits a command line that is being typed into words, as a POSIX shell does: at blanks, without quotes and
+ * backslashes. An open quote ends with the line. The last word is the one under the cursor, "" after a blank.
+ * Expansions are left as they were typed. Only the last command of the line counts: what follows the last ";", "|" or
+ * "&".
  */
 export function splitShellWords(line: string): string[] {
   let words: string[] = [];

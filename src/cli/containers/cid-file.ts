@@ -1,13 +1,13 @@
+/** The file of `--cidfile`, which receives the new container's ID. */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 
-/** The file of `--cidfile`. */
 interface CidFile {
   write(id: string): void;
   remove(): void;
 }
 
-/** It must be ours before the container exists: two runs must not share one. */
+/** Creates the file before the container exists, because two runs must not share one. */
 export function claimCidFile(path: string): CidFile {
   if (existsSync(path))
     throw new Error(`container ID file found, make sure the other container isn't running or delete ${path}`);

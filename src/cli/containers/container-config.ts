@@ -1,6 +1,6 @@
 /**
- * The flags of `run` as the body of POST /containers/create. The same keys and defaults as the stock client sends
- * (compared in test/compat), so that a daemon cannot tell them apart.
+ * Builds the body of POST /containers/create from the flags of `run`, with the keys and defaults that the stock client
+ * sends (compared in tests/compat), so that a daemon cannot tell the two apart.
  */
 
 import { messageOf } from "../../base/errors.ts";
@@ -41,7 +41,10 @@ export interface ContainerBody {
   readonly [key: string]: unknown;
 }
 
-/** @throws Error whose text says which flag is wrong and why */
+/**
+ * Builds the body.
+ * @throws Error whose text says which flag is wrong and why
+ */
 export function buildContainerBody(
   flags: ContainerFlagValues,
   given: ReadonlySet<string>,
@@ -79,7 +82,9 @@ export function buildContainerBody(
   };
 }
 
-/** What takes more than a look at a flag. The order of these checks is the order in which users get to see errors. */
+/**
+ * Checks values that need more than a look at one flag. The order of the checks is the order in which users see errors.
+ */
 function readValues(flags: ContainerFlagValues) {
   if (flags["mac-address"] !== "") parseMacAddress(flags["mac-address"]);
   const swappiness = flags["memory-swappiness"];
@@ -168,7 +173,7 @@ function buildHostConfig(
   };
 }
 
-/** The part of HostConfig the API calls Resources. */
+/** Builds the part of HostConfig that the API calls Resources. */
 function buildResources(flags: ContainerFlagValues) {
   return {
     CpuShares: flags["cpu-shares"],
@@ -194,7 +199,7 @@ function buildResources(flags: ContainerFlagValues) {
     MemorySwappiness: flags["memory-swappiness"],
     OomKillDisable: flags["oom-kill-disable"],
     PidsLimit: flags["pids-limit"],
-    // one per name: the last wins
+    // one for each name: the last wins
     Ulimits: [...new Map(flags.ulimit.map((ulimit) => [ulimit.Name, ulimit])).values()],
     CpuCount: 0,
     CpuPercent: 0,
@@ -221,7 +226,7 @@ export function parseRestart(text: string): { Name: string; MaximumRetryCount: n
   return { Name: name, MaximumRetryCount: Number(count) };
 }
 
-/** Reads a seccomp profile named by file, which the daemon may not be able to see, and sends its text. */
+/** Reads a seccomp profile that is named by file, which the daemon may not be able to see, and sends its text. */
 function parseSecurityOpts(opts: readonly string[]): {
   opts: readonly string[] | null;
   systemPathsUnconfined: boolean;
@@ -235,7 +240,7 @@ function parseSecurityOpts(opts: readonly string[]): {
     return `seccomp=${readSeccompProfile(value)}`;
   });
   const kept = parsed.filter((opt) => opt !== "systempaths=unconfined");
-  // nothing left after filtering is an empty list, nothing said is null
+  // all options filtered out gives an empty list, no options give null
   return { opts: opts.length === 0 ? null : kept, systemPathsUnconfined: kept.length !== parsed.length };
 }
 
@@ -280,7 +285,7 @@ function buildHealthcheck(flags: ContainerFlagValues): object | undefined {
   };
 }
 
-/** What the API calls EndpointSettings, with the keys the stock client always sends. */
+/** Builds the API's EndpointSettings, with the keys that the stock client always sends. */
 export function buildEndpoint(network: NetworkAttachment) {
   const ipam = {
     ...(network.ip === "" ? {} : { IPv4Address: network.ip }),
@@ -320,7 +325,7 @@ function buildEndpoints(networks: readonly NetworkAttachment[], flags: Container
       if (merged.links.length > 0) throw new Error("links are only supported for user-defined networks");
     }
     if (merged.target in endpoints) throw new Error(`network ${goQuote(merged.target)} is specified multiple times`);
-    // A lone network without options goes in NetworkMode only; the daemon makes the endpoint.
+    // A single network without options is in NetworkMode only; the daemon makes the endpoint.
     const plain = { ...merged, target: "default" };
     if (networks.length === 1 && JSON.stringify(plain) === JSON.stringify(fallback)) continue;
     endpoints[merged.target] = buildEndpoint(merged);
@@ -330,7 +335,7 @@ function buildEndpoints(networks: readonly NetworkAttachment[], flags: Container
   return endpoints;
 }
 
-/** --ip, --network-alias and the like belong to the first network. */
+/** Adds --ip, --network-alias and the like, which belong to the first network. */
 function withContainerFlags(network: NetworkAttachment, flags: ContainerFlagValues): NetworkAttachment {
   const aliases = flags["network-alias"];
   const links = ["default", "bridge"].includes(network.target) ? [] : flags.link;
@@ -366,12 +371,12 @@ function orNull<T>(list: readonly T[]): readonly T[] | null {
   return list.length === 0 ? null : list;
 }
 
-/** The member, left out if the object is empty. */
+/** Returns an object with the member, or an empty one if `object` is empty. */
 export function ifAny<K extends string>(key: K, object: object): Partial<Record<K, object>> {
   return Object.keys(object).length === 0 ? {} : ({ [key]: object } as Record<K, object>);
 }
 
-/** Of devices that specs name ("vendor.com/class=name"). */
+/** Requests devices by their CDI names ("vendor.com/class=name"). */
 function cdiRequests(devices: readonly string[]): DeviceRequest[] {
   const DeviceIDs = devices.filter(isQualifiedCdiName);
   return DeviceIDs.length === 0 ? [] : [{ Driver: "cdi", Count: 0, DeviceIDs, Capabilities: null, Options: null }];

@@ -1,3 +1,4 @@
+/** The flags that describe a container, for `run`, `create`, `update` and `explain`. */
 import { parseDuration } from "../../base/duration.ts";
 import { int64Number } from "../../base/int64.ts";
 import { parseRamBytes } from "../../base/value-syntax.ts";
@@ -23,7 +24,7 @@ const durationFlag = (help: string) =>
   valueFlag(help, "duration", 0, (text) => int64Number(parseDuration(text))!, { shown: "0s" });
 const hiddenString = stringFlag("", { hidden: true });
 
-/** Flags that mean something on another system: known, to be refused by name. */
+/** Makes a flag that means something on Windows only, so that it can be refused by name. */
 const windowsFlag = (name: string, type: string) =>
   valueFlag(
     "",
@@ -48,7 +49,7 @@ export function parseLink(text: string): string {
   return text;
 }
 
-/** Flags that describe a container: shared by run, create and explain. */
+/** Flags that describe a container, shared by run, create and explain. */
 export const containerFlags = {
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
   annotation: listFlag("Annotation for the OCI runtime (key=value)", { type: "map" }),
@@ -150,7 +151,7 @@ export const containerFlags = {
   workdir: stringFlag("Working directory inside", { short: "w" }),
 };
 
-/** Flags of creating that are not part of the container. */
+/** Flags of creating a container that do not describe it. */
 export const createFlags = {
   ...containerFlags,
   help: boolFlag("Print usage"),

@@ -1,4 +1,4 @@
-/** Creating a container from the flags: shared by run and create. */
+/** Creates a container from the flags of `run` and `create`. */
 
 import { messageOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
@@ -11,7 +11,10 @@ import type { ContainerBody } from "./container-config.ts";
 import { buildContainerBody } from "./container-config.ts";
 import type { CreateFlagValues } from "./container-flags.ts";
 
-/** @throws CliError (125) with what is wrong in the flags */
+/**
+ * Builds the body of a creation.
+ * @throws CliError (125) with what is wrong in the flags
+ */
 export function bodyFromFlags(command: string, flags: CreateFlagValues, parsed: ParsedFlags<FlagTable>): ContainerBody {
   try {
     if (!["always", "missing", "never", ""].includes(flags.pull))
@@ -46,7 +49,10 @@ export async function createContainer(client: Client, body: ContainerBody, flags
   }
 }
 
-/** @throws Error with the stock client's words */
+/**
+ * Checks the text of --platform.
+ * @throws Error in the stock client's words
+ */
 async function checkPlatform(text: string): Promise<void> {
   const { parsePlatform } = await import("../../spec/platform.ts");
   try {
@@ -63,7 +69,7 @@ async function createOrPull(client: Client, body: ContainerBody, flags: CreateFl
   const query = { name: flags.name || undefined, platform: flags.platform || undefined };
   const create = () => client.postJson<{ Id: string; Warnings?: string[] | null }>("/containers/create", query, body);
   const pull = async () => {
-    // A full ID names no repository; then the daemon is the one to say so.
+    // A full ID names no repository, so the daemon is the one to report the missing image.
     const wanted = reference ?? parseReference(body.Image);
     await (await import("../images/pull.ts")).pullForContainer(client, wanted, flags.platform, flags.quiet);
   };

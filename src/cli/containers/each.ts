@@ -1,13 +1,13 @@
+/** Runs a command's work for each name on the command line, several at a time. */
 import { messageOf } from "../../base/errors.ts";
 import { CliError } from "../exit.ts";
 import { printLine } from "../output.ts";
 
-/** Requests under way at a time when a command names many containers. */
+/** Number of simultaneous requests when a command names many containers. */
 const PARALLEL = 50;
 
 /**
- * Does `work` for every name, several at a time, and prints the names that went well, and are `shown`, in the order
- * given.
+ * Does `work` for every name, several at a time, and prints the names that succeeded, if `shown`, in the order given.
  * @throws CliError with all failures, a line each, after everything was tried
  */
 export async function forEachName(

@@ -1,4 +1,4 @@
-/** What the `prune` commands have in common: a question before, the space that was won after. */
+/** Shared parts of the `prune` commands: the question before, the removal, and the reclaimed space after. */
 
 import { boolFlag, listFlag } from "../flags.ts";
 import { formatSize } from "../format/units.ts";
@@ -12,7 +12,7 @@ export const pruneFlags = (filterHelp: string) => ({
   force: boolFlag("Do not ask", { short: "f" }),
 });
 
-/** True to go on: `--force`, or the user says yes. `what` completes "This will remove …". */
+/** Returns true to go on: with `--force`, or if the user says yes. `what` completes "This will remove …". */
 export async function mayPrune(force: boolean, what: string): Promise<boolean> {
   if (force) return true;
   const { confirm } = await import("../login/prompt.ts");
@@ -28,7 +28,7 @@ interface Pruned {
   readonly SpaceReclaimed?: number;
 }
 
-/** Kinds of things that can be pruned: route, heading, and the lines of an answer. */
+/** Kinds of things that can be pruned, with route, heading, and how an answer is listed. */
 const KINDS = {
   containers: { path: "/containers/prune", heading: "Deleted Containers:", lines: (a: Pruned) => a.ContainersDeleted },
   networks: { path: "/networks/prune", heading: "Deleted Networks:", lines: (a: Pruned) => a.NetworksDeleted },
@@ -48,7 +48,10 @@ const KINDS = {
 
 type PruneKind = keyof typeof KINDS;
 
-/** Prunes and prints what went. Returns the bytes won. `filters`: the user's own; `query` is further to them. */
+/**
+ * Prunes and prints what was removed. Returns the bytes reclaimed. `filters` are the user's own; `query` is added to
+ * them.
+ */
 export async function prune(
   client: Client,
   kind: PruneKind,

@@ -1,3 +1,4 @@
+/** `run` as one request to Lighter's own daemon. */
 import { ApiError, CliError, EXIT_NOT_RUN, runErrorText, runExitCode } from "../exit.ts";
 import { type Client, encodeQuery, parseJson } from "../http/client.ts";
 import type { Response } from "../http/http.ts";
@@ -8,9 +9,9 @@ import type { ContainerBody } from "./container-config.ts";
 import type { CreateFlagValues } from "./container-flags.ts";
 
 /**
- * `run` by one request to Lighter's own daemon, POST /lighter/run, where Docker's API has four that wait for one another.
- * Undefined: not for this run, or not by this daemon, or the image is missing: nothing has been done.
- * `connected` settles when the client has a connection.
+ * Runs a container by one request, POST /lighter/run, where Docker's API needs four that wait for one another. Returns
+ * undefined, having done nothing, if this run or this daemon does not allow it, or if the image is missing. `connected`
+ * settles when the client has a connection.
  */
 export async function runAtOnce(
   client: Client,
@@ -20,13 +21,13 @@ export async function runAtOnce(
 ): Promise<number | undefined> {
   if (!client.host.mayBeOurs || !isPlain(body, flags)) return undefined;
   const created = Promise.withResolvers<string>();
-  created.promise.catch(() => {}); // it was not
+  created.promise.catch(() => {}); // rejected if the container was not created
   const asking = ask(client, body, flags);
   asking.catch(() => {}); // awaited below
-  // The request leaves first.
+  // The request is sent first.
   await connected;
   await new Promise(setImmediate);
-  if (flags["sig-proxy"]) forwardSignals(client, created.promise, false); // to our end
+  if (flags["sig-proxy"]) forwardSignals(client, created.promise, false); // until we exit
   const response = await asking.catch((error: unknown) => {
     created.reject(error);
     throw new CliError(runErrorText("run", error, true), runExitCode(error));
@@ -38,7 +39,10 @@ export async function runAtOnce(
   return await follow(response, body, created.resolve);
 }
 
-/** A run with a terminal has more to do than to wait, and a pull or a file for the ID comes before and after the creation. */
+/**
+ * Whether a run needs no more than waiting: a terminal is more work, and a pull or an ID file comes before or after the
+ * creation.
+ */
 function isPlain(body: ContainerBody, flags: CreateFlagValues): boolean {
   return (
     !body.Tty &&
@@ -66,7 +70,8 @@ async function ask(client: Client, body: ContainerBody, flags: CreateFlagValues)
       upgrade: true,
     });
   } catch (error) {
-    // No such route, no such image, or no such name of one, which we have words of our own for.
+    // The daemon has no such route, no such image or no image of that name; the ordinary way reports this in its own
+    // words.
     if (error instanceof ApiError && (error.status === 404 || error.message.includes("invalid reference format")))
       return undefined;
     throw error;

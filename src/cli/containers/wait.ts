@@ -1,10 +1,11 @@
+/** Waits for a container's end. */
 import { EXIT_NOT_RUN } from "../exit.ts";
 import { type Client, encodeQuery, parseJson } from "../http/client.ts";
 import { printError } from "../output.ts";
 
 /**
- * Begins to wait for a container's end. Settles when the daemon has taken note, so that a start sent after that cannot
- * be missed; the inner promise gives the exit code.
+ * Begins to wait for a container's end. Settles when the daemon has taken note, so that the end of a container started
+ * after that cannot be missed; the inner promise gives the exit code.
  */
 export async function beginWait(
   client: Client,

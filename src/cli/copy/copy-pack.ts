@@ -1,4 +1,4 @@
-/** What `cp` sends: a file or a tree of this machine as a tar archive. */
+/** Packs a file or a tree of this machine as the tar archive that `cp` sends. */
 import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
 import type { TarEntry, TarEntryType } from "../../image/tar/tar-reader.ts";
 import { encodeTarHeader, TAR_END, tarPaddingBytes } from "../../image/tar/tar-writer.ts";
@@ -16,13 +16,13 @@ import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { type CopyEnd, splitPath } from "./container-path.ts";
 
-/** What is sent at a time: many small files, or a large piece of one. */
+/** Size of what is sent at a time: many small files, or a piece of a large one. */
 const PIECE_BYTES = 1024 * 1024;
 const CAPABILITY = "security.capability";
 
 /**
- * The archive of `source`, whose first entry is named after it, or "." for what is in a directory. Names are sorted, times
- * are whole seconds, sockets are left out. A piece is good until the next is asked for.
+ * Yields the archive of `source`, whose first entry has its name, or "." for the content of a directory. Names are
+ * sorted, times are whole seconds, sockets are left out. A piece is valid until the next one is requested.
  * @throws CliError that names the file
  */
 export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
@@ -31,7 +31,7 @@ export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
 }
 
 class Packer {
-  /** Archive path of every file that has several names, by device and inode. */
+  /** Path in the archive of every file that has several names, by device and inode. */
   readonly #links = new Map<string, string>();
   readonly #piece = new Uint8Array(PIECE_BYTES);
   #length = 0;
@@ -104,7 +104,7 @@ class Packer {
   }
 }
 
-/** Undefined for sockets, which no archive can hold. */
+/** Returns the entry's type, or undefined for a socket, which no archive can hold. */
 function typeOf(status: Stats): TarEntryType | undefined {
   if (status.isFile()) return "file";
   if (status.isDirectory()) return "directory";
@@ -114,7 +114,7 @@ function typeOf(status: Stats): TarEntryType | undefined {
   return status.isFIFO() ? "fifo" : undefined;
 }
 
-/** `name` and `linkPath` are byte paths. */
+/** Makes the entry; `name` and `linkPath` are byte paths. */
 function entryOf(name: string, type: TarEntryType, status: Stats, linkPath: string): TarEntry {
   const isDevice = type === "char" || type === "block";
   const { major, minor } = isDevice ? splitDevice(status.rdev) : { major: 0, minor: 0 };

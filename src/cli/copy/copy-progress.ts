@@ -1,10 +1,10 @@
-/** How far `cp` is: one line on the terminal that is written again and again. */
+/** Progress of `cp`: one line on the terminal that is rewritten as bytes move. */
 import { escapeControls } from "../format/harmless.ts";
 import { formatSize } from "../format/units.ts";
 import { stderr } from "../output.ts";
 
 const UPDATE_MS = 75;
-/** DECSC, DECRC, ECMA-48 EL and DECTCEM. */
+/** Control sequences DECSC, DECRC, ECMA-48 EL and DECTCEM. */
 const SAVE_CURSOR = "\x1b7";
 const RESTORE_CURSOR = "\x1b8";
 const ERASE_LINE = "\x1b[2K";
@@ -16,7 +16,7 @@ export class CopyProgress {
   #shown = 0;
   readonly #timer: Timer | undefined;
 
-  /** `header` precedes the size. */
+  /** `header` is shown before the size. */
   constructor(
     readonly header: string,
     readonly live: boolean,
@@ -39,14 +39,14 @@ export class CopyProgress {
     }
   }
 
-  /** The copy has ended, well or badly. */
+  /** Ends the display, whether the copy succeeded or not. */
   stop(): void {
     if (!this.live) return;
     clearInterval(this.#timer);
     void stderr.control(RESTORE_CURSOR + ERASE_LINE + SHOW_CURSOR);
   }
 
-  /** It went well. */
+  /** Ends the display after a successful copy and says what was copied where. */
   async finish(destination: string): Promise<void> {
     await stderr.text(`Successfully copied ${formatSize(this.#bytes, 3)} to ${destination}\n`);
   }

@@ -1,7 +1,7 @@
 /**
- * What `cp` receives: an archive of a container, unpacked into a directory of this machine. The archive is hostile. Every
- * entry is made in an fd of its parent directory, which is reached from `directory` name by name without following
- * symlinks: nothing outside is ever opened. Owners are not kept.
+ * Unpacks the archive that `cp` receives from a container into a directory of this machine. The archive is hostile.
+ * Every entry is made through an fd of its parent directory, which is reached from `directory` name by name without
+ * following symlinks: nothing outside is ever opened. Owners are not kept.
  */
 import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
 import { goQuote } from "../../base/go-escapes.ts";
@@ -40,19 +40,19 @@ import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { type CopyPlan, renameEntry } from "./container-path.ts";
 
-/** Of directories that the archive implies without describing them. */
+/** Mode of directories that the archive implies without describing them. */
 const IMPLIED_MODE = 0o755;
 
-/** Takes the archive's bytes; nothing of it stays open after `close`. */
+/** Unpacks the archive's bytes as they come; nothing stays open after `close`. */
 export class Unpacker {
   readonly #rootFd: number;
   readonly #plan: CopyPlan;
   readonly #reader: TarReader;
-  /** Directory of the entry before, open: archives go directory by directory. */
+  /** Parent directory of the previous entry, kept open: archives go directory by directory. */
   #parent: { path: string; fd: number } | undefined;
   #fileFd: number | undefined;
   #entry: TarEntry | undefined;
-  /** Times of directories, to be set when nothing more is made in them. */
+  /** Directories whose times are set at the end, when nothing more is created in them. */
   readonly #directories: { path: string; entry: TarEntry }[] = [];
 
   /** @throws CliError if the directory cannot be opened */
@@ -75,7 +75,7 @@ export class Unpacker {
     this.#reader.push(bytes);
   }
 
-  /** The archive is complete. */
+  /** Finishes after the last byte of the archive. */
   end(): void {
     this.#reader.end();
     for (const { path, entry } of this.#directories.reverse()) {
@@ -117,7 +117,7 @@ export class Unpacker {
     } else if (entry.type !== "file") this.#setAttributes(parentFd, name, entry);
   }
 
-  /** Removes what stands in the way. True if the entry is a directory that is there already. */
+  /** Removes what is in the entry's way. Returns true if the entry is a directory that exists already. */
   #makeRoom(parentFd: number, name: string, path: string, entry: TarEntry): boolean {
     const fd = tryOpenat(parentFd, name, O_PATH | O_NOFOLLOW);
     if (fd === ENOENT) return false;
@@ -148,7 +148,7 @@ export class Unpacker {
     if (entry.type === "file") this.#fileFd = rc;
   }
 
-  /** Of a file the fd, else 0; or a negative errno. */
+  /** Tries to create the entry. Returns the fd of a file, 0 for anything else, or a negative errno. */
   #tryCreate(
     parentFd: number,
     name: string,
@@ -181,7 +181,7 @@ export class Unpacker {
   }
 
   #setAttributes(parentFd: number, name: string, entry: TarEntry): void {
-    if (entry.type === "hardlink") return; // those of the file it is
+    if (entry.type === "hardlink") return; // a hard link has the mode and times of its target
     if (entry.type !== "symlink") chmodat(parentFd, name, entry.mode); // mknod(2) applies the umask
     lutimensat(parentFd, name, entry.mtimeSeconds, entry.mtimeNanoseconds);
   }
@@ -204,7 +204,10 @@ export class Unpacker {
     }
   }
 
-  /** The path below the directory, "" for the directory itself. @throws CliError for one that leads out */
+  /**
+   * Returns the path below the directory, "" for the directory itself.
+   * @throws CliError for one that leads outside
+   */
   #inside(path: string): BytePath {
     const names: string[] = [];
     for (const name of path.split("/")) {
@@ -231,7 +234,10 @@ export class Unpacker {
     this.#parent = undefined;
   }
 
-  /** A new fd, or that of the root for "". `make`: with the directories that are missing. */
+  /**
+   * Opens a directory and returns a new fd, or the root's own fd for "". `make` creates the directories that are
+   * missing.
+   */
   #openDirectory(path: string, make: boolean): number {
     let fd = this.#rootFd;
     for (const name of path === "" ? [] : path.split("/")) {

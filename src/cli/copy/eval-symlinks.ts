@@ -1,14 +1,15 @@
+/** Resolves the symlinks of a path on this machine, with the errors of Go's filepath.EvalSymlinks. */
 import { lstatSync, readlinkSync } from "node:fs";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 import { cleanPath } from "./container-path.ts";
 
-/** As Go's path/filepath has it. */
+/** Limit of Go's path/filepath. */
 const LINKS_MAX = 255;
 
 /**
- * The absolute `path` without symlinks and without "/" at its end. As Go's filepath.EvalSymlinks, errors of which name the
- * part that is missing: realpath(3) would name the whole.
+ * Returns the absolute `path` without symlinks and without "/" at its end. An error names the part that is missing, as
+ * Go's filepath.EvalSymlinks does; realpath(3) would name the whole path.
  * @throws CliError
  */
 export function evalSymlinks(path: string): string {

@@ -1,9 +1,9 @@
-/** Archives that come from a file or from stdin, as chunks for an upload. */
+/** Reads archives from a file or from stdin, as chunks for an upload. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { CliError } from "../exit.ts";
 import { errnoText } from "../values/env-file.ts";
 
-/** Large reads: a system call and a chunk header each. */
+/** Reads are large because each costs a system call and a chunk header. */
 const READ_BYTES = 1024 * 1024;
 
 export async function* stdinChunks(): AsyncGenerator<Uint8Array> {
@@ -11,7 +11,10 @@ export async function* stdinChunks(): AsyncGenerator<Uint8Array> {
   for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
 }
 
-/** Opens the file at once and reads it later. A chunk is good until the next one is asked for. @throws CliError that names it */
+/**
+ * Opens the file at once and reads it later. A chunk is valid until the next one is requested.
+ * @throws CliError that names the file
+ */
 export function fileChunks(path: string): AsyncIterable<Uint8Array> {
   let fd: number;
   try {

@@ -1,4 +1,4 @@
-/** Archives that go to a file or to stdout. */
+/** Writes archives to a file or to stdout. */
 import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf } from "../../base/errors.ts";
@@ -10,9 +10,9 @@ import { copyPlain } from "../streams/stream.ts";
 import { errnoText } from "../values/env-file.ts";
 
 /**
- * Copies the answer of `request` to the file `path`, or to stdout if it is "". The file appears when it is whole.
- * `failure` introduces errors: "failed to save image".
- * @throws CliError before anything is asked for, if the output cannot take it
+ * Copies the answer of `request` to the file `path`, or to stdout if `path` is "". The file appears only once it is
+ * complete. `failure` introduces errors: "failed to save image".
+ * @throws CliError before the request is sent, if the output cannot take it
  */
 export async function downloadTo(path: string, request: () => Promise<Response>, failure: string): Promise<void> {
   if (path === "") {
@@ -25,7 +25,7 @@ export async function downloadTo(path: string, request: () => Promise<Response>,
   await writeWhole(path, await request());
 }
 
-/** What is wrong with an output path, or undefined. */
+/** Returns what is wrong with an output path, or undefined. */
 function outputProblem(path: string): string | undefined {
   const folder = dirname(path);
   if (statSync(folder, { throwIfNoEntry: false }) === undefined) return `directory ${goQuote(folder)} does not exist`;

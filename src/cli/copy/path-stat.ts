@@ -1,22 +1,26 @@
+/** Decodes what the archive routes say about a path in a container. */
 import { LighterError } from "../../base/errors.ts";
 import { parseJson } from "../http/client.ts";
 import type { Response } from "../http/http.ts";
 
-/** What a path in a container is. */
+/** Type, size and link target of a path in a container. */
 export interface PathStat {
   readonly isDirectory: boolean;
   readonly isSymlink: boolean;
   readonly isDevice: boolean;
-  /** "" for all but symlinks. */
+  /** Target of a symlink, "" for anything else. */
   readonly linkTarget: string;
 }
 
-/** Bits of Go's io/fs.FileMode, which is how the API says what a file is. */
+/** Bits of Go's io/fs.FileMode, which the API uses for the type of a file. */
 const MODE_DIRECTORY = 2 ** 31;
 const MODE_SYMLINK = 2 ** 27;
 const MODE_DEVICE = 2 ** 26;
 
-/** The header of an answer of the archive routes: JSON in base64. @throws LighterError ("unavailable") */
+/**
+ * Decodes the header of an archive route's answer: JSON in base64.
+ * @throws LighterError ("unavailable")
+ */
 export function decodePathStat(response: Pick<Response, "head">): PathStat {
   const header = response.head.headers.get("x-docker-container-path-stat") ?? "";
   if (!/^[A-Za-z0-9+/_-]+=*$/.test(header)) throw unreadable();

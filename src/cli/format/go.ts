@@ -1,17 +1,23 @@
-/** Go's notions that show in the command line: how flags' values are parsed, quoted and refused. */
+/** Behaviour of Go that shows in the command line: how values of flags are parsed, quoted and refused. */
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { goQuote } from "../../base/go-escapes.ts";
 import { int64Number } from "../../base/int64.ts";
 import { formatJson } from "../../spec/json.ts";
 
-/** @throws Error with strconv's text */
+/**
+ * Parses a boolean.
+ * @throws Error with strconv's text
+ */
 export function parseGoBool(text: string): boolean {
   const value = parseGoBoolean(text);
   if (value !== undefined) return value;
   throw new Error(`strconv.ParseBool: parsing ${goQuote(text)}: invalid syntax`);
 }
 
-/** Integer in the notations Go takes with base 0: 10, 0x1f, 0o17, 017, 0b1, 1_000. Returned as an exact bigint. */
+/**
+ * Parses an integer in the notations that Go accepts with base 0: 10, 0x1f, 0o17, 017, 0b1, 1_000. Returns an exact
+ * bigint.
+ */
 function parseGoBigInt(text: string, signed: boolean): bigint | undefined {
   const match = /^([+-]?)(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|[1-9][0-9_]*|0)$/.exec(text);
   if (match === null || (match[1] !== "" && !signed)) return undefined;
@@ -21,7 +27,10 @@ function parseGoBigInt(text: string, signed: boolean): bigint | undefined {
   return match[1] === "-" ? -value : value;
 }
 
-/** The integer, or beyond 2^53 the nearest number. @throws Error with strconv's text */
+/**
+ * Parses an integer; beyond 2^53 it is rounded to the nearest number.
+ * @throws Error with strconv's text
+ */
 export function parseGoInt(text: string, bits = 64): number {
   const value = parseGoBigInt(text, true);
   if (value === undefined) throw new Error(`strconv.ParseInt: parsing ${goQuote(text)}: invalid syntax`);
@@ -30,7 +39,10 @@ export function parseGoInt(text: string, bits = 64): number {
   return number;
 }
 
-/** @throws Error with strconv's text */
+/**
+ * Parses an unsigned integer.
+ * @throws Error with strconv's text
+ */
 export function parseGoUint(text: string, bits = 64): number {
   const value = parseGoBigInt(text, false);
   if (value === undefined) throw new Error(`strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`);
@@ -40,7 +52,8 @@ export function parseGoUint(text: string, bits = 64): number {
 }
 
 /**
- * JSON as Go's encoding/json writes it. `escapeHtml` is what json.Marshal does and an Encoder can switch off.
+ * Formats JSON as Go's encoding/json does. `escapeHtml` is the default of json.Marshal, which an Encoder can switch
+ * off.
  */
 export function goJson(value: unknown, escapeHtml = false): string {
   const json = (formatJson(value) ?? "null").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");

@@ -1,7 +1,6 @@
 /**
- * JSON text with line breaks and `indent`, tokens untouched: numbers too big for JavaScript and the order of keys stay
- * as the daemon wrote them. As Go's json.Indent: empty objects and lists stay on one line.
- * The text must be JSON.
+ * Indents JSON text without touching its tokens: numbers too big for JavaScript and the order of keys stay as the
+ * daemon wrote them. As Go's json.Indent does, empty objects and lists stay on one line. The text must be valid JSON.
  */
 export function indentJson(json: string, indent: string): string {
   let out = "";

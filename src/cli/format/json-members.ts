@@ -1,6 +1,6 @@
 /**
- * The members of a JSON object as texts, so that what we do not know is written back as it was: big numbers, the order
- * of keys, keys that JavaScript would reorder. `json` must be a valid JSON object.
+ * Splits a JSON object into its members as texts, so that what we do not know is written back unchanged: big numbers,
+ * the order of keys, keys that JavaScript would reorder. `json` must be a valid JSON object.
  */
 export function splitMembers(json: string): [key: string, value: string][] {
   const members: [string, string][] = [];
@@ -25,7 +25,7 @@ export function joinMembers(members: readonly (readonly [key: string, value: str
   return `{${members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(",")}}`;
 }
 
-/** Sets `key` where it is, or at the end. */
+/** Replaces the value of `key` in its place, or adds it at the end. */
 export function setMember(members: readonly [string, string][], key: string, value: string): [string, string][] {
   if (!members.some(([name]) => name === key)) return [...members, [key, value]];
   return members.map(([name, old]) => [name, name === key ? value : old]);

@@ -1,4 +1,4 @@
-/** The progress streams of the Engine API: pull, push, load, import. */
+/** Reads and shows the progress streams of the Engine API: pull, push, load, import. */
 import { parseJson } from "../http/client.ts";
 import type { Response } from "../http/http.ts";
 import type { OutputStream } from "../output.ts";
@@ -6,7 +6,10 @@ import { escapeControls } from "./harmless.ts";
 import { JsonSplitter } from "./json-splitter.ts";
 import { type JsonMessage, ProgressDisplay, parseJsonMessage } from "./progress.ts";
 
-/** The objects of a body as they come, as JSON text. @throws LighterError ("unavailable") for what is none */
+/**
+ * Yields the objects of a body as they arrive, as JSON text.
+ * @throws LighterError ("unavailable") for what is not JSON
+ */
 export async function* readJsonValues(response: Response): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   const splitter = new JsonSplitter();
@@ -15,14 +18,17 @@ export async function* readJsonValues(response: Response): AsyncGenerator<string
   splitter.end();
 }
 
-/** The messages of a body as they come. @throws LighterError ("unavailable") for what is none */
+/**
+ * Yields the messages of a body as they arrive.
+ * @throws LighterError ("unavailable") for what is not a message
+ */
 async function* readJsonMessages(response: Response): AsyncGenerator<JsonMessage> {
   for await (const value of readJsonValues(response)) yield parseJsonMessage(parseJson(value));
 }
 
 /**
  * Shows a progress stream on `output`, whose fd is `fd`: bars on a terminal, else a line for every change of status.
- * Without `output` the stream is read for its error alone.
+ * Without `output` the stream is only read for its error.
  * @throws Error with the daemon's message if the stream ends in one
  */
 export async function showProgress(response: Response, output?: { stream: OutputStream; fd: number }): Promise<void> {
@@ -35,14 +41,14 @@ export async function showProgress(response: Response, output?: { stream: Output
   }
 }
 
-/** What is left to move the cursor is the display's. */
+/** Escapes control characters in a message: only the display may move the cursor. */
 function withoutControls(message: JsonMessage): JsonMessage {
   const { stream, status, id, from, drawn } = message;
   const texts = Object.entries({ stream, status, id, from, drawn });
   return { ...message, ...Object.fromEntries(texts.map(([key, text]) => [key, escapeControls(text)])) };
 }
 
-/** Asked again for every bar, so that these follow a resize. */
+/** Returns a function that reads the terminal's width; it is called for every bar, so that bars follow a resize. */
 async function terminalColumns(fd: number): Promise<(() => number) | undefined> {
   const { isTerminal, readWindowSize } = await import("../../linux/sys/tty.ts");
   return isTerminal(fd) ? () => readWindowSize(fd)?.columns ?? 0 : undefined;

@@ -1,3 +1,4 @@
+/** Cuts the body of a stream into JSON values. */
 import { LighterError } from "../../base/errors.ts";
 import { JSON_MESSAGE_MAX_BYTES } from "../../base/limits.ts";
 
@@ -5,12 +6,12 @@ const OPEN = new Set(["{", "["]);
 const CLOSE = new Set(["}", "]"]);
 
 /**
- * Cuts a stream of JSON objects into the text of each. Most servers put one on a line, but nothing says they must: a
- * value ends where its last bracket closes.
+ * Cuts a stream of JSON objects into the text of each. Most servers put one on a line, but nothing requires it: a value
+ * ends where its last bracket closes.
  */
 export class JsonSplitter {
   #pending = "";
-  /** Characters of `#pending` that were looked at. */
+  /** Number of characters of `#pending` that were examined already. */
   #seen = 0;
   #depth = 0;
   #inString = false;
@@ -18,7 +19,8 @@ export class JsonSplitter {
   #failure: LighterError | undefined;
 
   /**
-   * The values complete by now. What cannot be JSON is told by the next call, so that the values before it are not lost.
+   * Returns the values that are complete by now. The next call reports what cannot be JSON, so that the values before
+   * it are not lost.
    * @throws LighterError ("unavailable")
    */
   push(text: string): string[] {
@@ -38,13 +40,16 @@ export class JsonSplitter {
     return values;
   }
 
-  /** The stream has ended. @throws LighterError ("unavailable") if it was cut off inside a value */
+  /**
+   * Ends the stream.
+   * @throws LighterError ("unavailable") if it was cut off inside a value
+   */
   end(): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#pending !== "") throw unreadable("unexpected EOF");
   }
 
-  /** True if `char` ends a value. */
+  /** Returns true if `char` ends a value. */
   #step(char: string): boolean {
     if (this.#inString) this.#stepInString(char);
     else if (OPEN.has(char)) this.#depth++;

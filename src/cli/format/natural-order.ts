@@ -1,6 +1,6 @@
 /**
- * Order of names in which numbers count as numbers: "web2" before "web10". The stock client sorts volumes, networks and
- * ports so. Equal numbers of different lengths: the shorter text ("2" before "02") is the smaller one.
+ * Compares names so that numbers in them count as numbers: "web2" before "web10". The stock client sorts volumes,
+ * networks and ports this way. Of equal numbers the shorter text comes first ("2" before "02").
  */
 export function compareNatural(a: string, b: string): number {
   const [left, right] = [split(a), split(b)];
@@ -16,12 +16,12 @@ export function compareNatural(a: string, b: string): number {
   return left.length - right.length;
 }
 
-/** Runs of digits, and every other character on its own. */
+/** Splits a name into runs of digits and single other characters. */
 function split(text: string): string[] {
   return text.match(/\d+|\D/gsu) ?? [];
 }
 
-/** Digits come before whatever else. */
+/** Ranks digits before everything else. */
 function rank(part: string): number {
   return /^\d/.test(part) ? 0 : 1;
 }

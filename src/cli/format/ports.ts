@@ -1,4 +1,4 @@
-/** The API's Port of a container list. */
+/** A port in the API's list of containers. */
 export interface PortSummary {
   readonly IP?: string;
   readonly PrivatePort: number;
@@ -6,7 +6,7 @@ export interface PortSummary {
   readonly Type: string;
 }
 
-/** "0.0.0.0:80-81->80-81/tcp, 9988/tcp": ports in order, neighbours that map to themselves as one range. */
+/** Formats ports in order, neighbours that map to themselves as one range: "0.0.0.0:80-81->80-81/tcp, 9988/tcp". */
 export function formatPorts(ports: readonly PortSummary[]): string {
   const sorted = [...ports].sort(
     (a, b) =>
@@ -31,7 +31,7 @@ export function formatPorts(ports: readonly PortSummary[]): string {
       continue;
     }
     if (range !== undefined) closed.push(formatRange(range));
-    // A key keeps the place of its first range.
+    // A range stands where its key first appeared.
     open.set(key, { ip, type: port.Type, first: port.PrivatePort, last: port.PrivatePort });
   }
   return [...closed, ...[...open.values()].map(formatRange), ...mapped].join(", ");
@@ -42,7 +42,7 @@ function formatRange({ ip, type, first, last }: { ip: string; type: string; firs
   return ip === "" ? `${range}/${type}` : `${hostPort(ip, range)}->${range}/${type}`;
 }
 
-/** Docker 26 leaves IPv6 addresses without brackets. */
+/** Joins address and port. Docker 26 writes IPv6 addresses without brackets. */
 function hostPort(ip: string, port: string): string {
   return `${ip}:${port}`;
 }

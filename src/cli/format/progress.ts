@@ -1,29 +1,29 @@
 /**
- * How progress messages look: on a terminal one line an ID, redrawn in place; elsewhere a line for each message that is
- * not a bar. Byte for byte what the stock client writes.
+ * Display of progress messages: on a terminal one line for each ID, redrawn in place; elsewhere a line for each message
+ * that is not a bar. The bytes are those that the stock client writes.
  */
 import { LighterError } from "../../base/errors.ts";
 import { formatRfc3339 } from "./time.ts";
 import { formatSize } from "./units.ts";
 
-/** Room on a line that a bar needs; narrower terminals get the numbers alone. */
+/** Width that a line needs to hold a bar; narrower terminals show the numbers alone. */
 const BAR_MIN_COLUMNS = 110;
 const TIME_LEFT_MIN_COLUMNS = 50;
 const BAR_CELLS = 50;
-/** A terminal that does not tell its size. */
+/** Width of a terminal that does not tell its size. */
 const UNKNOWN_COLUMNS = 200;
 
 interface ProgressDetail {
   readonly current: number;
   readonly total: number;
-  /** Unix time in seconds, 0 if unknown. */
+  /** Unix time in seconds at which the work began, 0 if unknown. */
   readonly start: number;
   readonly hideCounts: boolean;
-  /** "" for bytes. */
+  /** Unit of `current` and `total`, "" for bytes. */
   readonly units: string;
 }
 
-/** One message, checked. */
+/** One message of a progress stream, after validation. */
 export interface JsonMessage {
   readonly stream: string;
   readonly status: string;
@@ -32,10 +32,10 @@ export interface JsonMessage {
   /** Unix time in nanoseconds. */
   readonly timeNs?: bigint;
   readonly progress?: ProgressDetail;
-  /** The bar as an old server drew it. */
+  /** The bar as text, which old servers send. */
   readonly drawn: string;
   readonly failure?: string;
-  /** Data for programs, not shown. */
+  /** Whether the message is data for programs, which is not shown. */
   readonly isAux: boolean;
 }
 
@@ -78,17 +78,17 @@ const text = (value: unknown) => (typeof value === "string" ? value : "");
 const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : 0);
 const integer = (value: unknown) => (typeof value === "number" && Number.isInteger(value) ? BigInt(value) : 0n);
 
-/** Bytes and error of one message. */
+/** Bytes to print for a message, and the error it reports. */
 export interface Shown {
   readonly text: string;
   readonly failure?: string;
 }
 
 export class ProgressDisplay {
-  /** Width of the terminal, asked for each bar; undefined if the output is none. */
+  /** Reads the terminal's width, for each bar; undefined if the output is not a terminal. */
   readonly #columns: (() => number) | undefined;
   readonly #nowMs: () => number;
-  /** The line of each ID, counted from the first that is still redrawn. */
+  /** Line number of each ID, counted from the first line that is still redrawn. */
   readonly #lines = new Map<string, number>();
 
   constructor(columns?: () => number, nowMs: () => number = Date.now) {
@@ -113,7 +113,7 @@ export class ProgressDisplay {
         before += `\x1b[${up}A`;
         after = `\x1b[${up}B`;
       }
-    } else this.#lines.clear(); // what is written now stays, and the lines above are out of reach
+    } else this.#lines.clear(); // what is written now stays: the lines above are out of reach
     if (message.failure !== undefined) return { text: before + after, failure: message.failure };
     return { text: before + this.#format(message) + after };
   }
@@ -135,7 +135,7 @@ export class ProgressDisplay {
     return start + time + id + from + body;
   }
 
-  /** "[=====>      ]  12.3MB/45.6MB 3s", or "" if nothing is known. */
+  /** Formats "[=====>      ]  12.3MB/45.6MB 3s", or "" if nothing is known. */
   #formatBar(progress: ProgressDetail): string {
     const { current, total, units } = progress;
     if (current <= 0 && total <= 0) return "";
@@ -151,7 +151,7 @@ export class ProgressDisplay {
     return bar + (progress.hideCounts ? "" : counts) + left;
   }
 
-  /** What is left at the pace so far: " 1m3s". */
+  /** Formats the time that is left at the pace so far: " 1m3s". */
   #formatTimeLeft({ current, total, start }: ProgressDetail): string {
     if (current <= 0 || start <= 0) return "";
     const elapsedMs = this.#nowMs() - start * 1000;
@@ -161,10 +161,10 @@ export class ProgressDisplay {
   }
 }
 
-/** The last second that RFC 3339 can write, a day early for the sake of time zones. */
+/** The last second that RFC 3339 can express, less a day to allow for time zones. */
 const YEAR_9999_END_S = 253_402_214_400;
 
-/** RFC 3339 in our zone, nanoseconds with all nine digits. */
+/** Formats RFC 3339 in the local zone, with all nine digits of nanoseconds. */
 function formatTime(ns: bigint): string {
   const seconds = Number(ns / 1_000_000_000n);
   if (seconds < 0 || seconds > YEAR_9999_END_S) return String(ns);

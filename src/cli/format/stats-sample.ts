@@ -1,9 +1,10 @@
 /**
- * What a container uses, from the API's ContainerStats: the formulas of the stock client, so that numbers agree.
+ * Computes what a container uses from the API's ContainerStats, by the formulas of the stock client, so that the
+ * numbers agree.
  * Source: Engine API, ContainerStats, which gives them for CPU and memory.
  */
 
-/** One sample, as far as it is used. Memory is missing for a container that does not run. */
+/** One sample, with the fields that we use. Memory is missing for a container that does not run. */
 export interface StatsSample {
   readonly id?: string;
   readonly name?: string;
@@ -28,7 +29,7 @@ interface CpuStats {
 }
 
 export interface Usage {
-  /** Of one CPU: 200 is two of them. */
+  /** Percentage of one CPU: 200 means two full CPUs. */
   readonly cpuPercent: number;
   readonly memoryBytes: number;
   readonly memoryLimitBytes: number;
@@ -57,12 +58,14 @@ export function computeUsage(sample: StatsSample): Usage {
   };
 }
 
-/** What a daemon leaves out, or gets wrong, counts as nothing. */
+/** Returns the value, or 0 if the daemon left it out or sent nonsense. */
 function count(value: number | undefined): number {
   return typeof value === "number" ? value : 0;
 }
 
-/** The container's share of the time that passed on the whole host between this sample and the one before. */
+/**
+ * Returns the container's share of the CPU time that passed on the whole host between this sample and the one before.
+ */
 function cpuPercent({ cpu_stats: now, precpu_stats: before }: StatsSample): number {
   const used = count(now?.cpu_usage?.total_usage) - count(before?.cpu_usage?.total_usage);
   const passed = count(now?.system_cpu_usage) - count(before?.system_cpu_usage);
@@ -70,7 +73,10 @@ function cpuPercent({ cpu_stats: now, precpu_stats: before }: StatsSample): numb
   return used > 0 && passed > 0 ? (used / passed) * cpus * 100 : 0;
 }
 
-/** Pages of files that nobody has touched for a while can be had back at once. (cgroup v1, then v2) */
+/**
+ * Returns memory without the cached pages of files unused for a while, which the kernel can reclaim at once (cgroup v1,
+ * then v2).
+ */
 function memoryWithoutCache(memory: StatsSample["memory_stats"]): number {
   const usage = count(memory?.usage);
   for (const name of ["total_inactive_file", "inactive_file"]) {

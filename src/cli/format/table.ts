@@ -1,39 +1,40 @@
+/** Tables, templates and JSON of the list commands: what `--format` makes of rows. */
 import { compileTemplate, nameType, TemplateError } from "./template.ts";
 
-/** A column a list command can show: its heading, and its text for one row. */
+/** A column that a list command can show: its heading, and its text for one row. */
 interface Column<T> {
   readonly heading: string;
-  /** A function takes arguments in templates: {{.Label "x"}}. */
+  /** Text of the cell. A function takes an argument in templates: {{.Label "x"}}. */
   readonly value: (row: T) => string | ((name: string) => string);
-  /** Not part of {{json .}}. */
+  /** Marks a column that {{json .}} leaves out. */
   readonly method?: true;
 }
 
 export type Columns<T> = Readonly<Record<string, Column<T>>>;
 
-/** How columns are laid out: the narrowest, and the space behind the widest cell. */
+/** Layout of columns: the smallest width, and the space after the widest cell. */
 interface Layout {
   readonly min: number;
   readonly gap: number;
 }
 
-/** The stock client words the errors of a template in two ways; those about images name the type of a row, in Go. */
+/** Which of two wordings the errors of a template use; those about images name the type of a row in Go. */
 interface ErrorWords {
   readonly type?: string;
 }
 
-/** That of the stock client's tables. */
+/** Layout of the stock client's tables. */
 const TABLE_LAYOUT: Layout = { min: 10, gap: 3 };
 
 /**
- * Renders rows by a `--format`: "table", "table TEMPLATE", "json", or a template for each row.
- * `columns` must be in alphabetical order, which is the order of {{json .}}.
- * Returns lines ready to print, "" if there is nothing. @throws Error that says what is wrong with the template
+ * Renders rows by a `--format`: "table", "table TEMPLATE", "json", or a template for each row. `columns` must be in
+ * alphabetical order, which is the order of {{json .}}. Returns lines ready to print, "" if there is nothing.
+ * @throws Error that says what is wrong with the template
  */
 export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: string, words: ErrorWords = {}): string {
   const { isTable, template } = compileFormat(format, words);
   try {
-    // Tried on the headings even when they are not shown: a wrong field is an error without rows, too.
+    // The template is tried on the headings even if they are not shown: a wrong field is an error even without rows.
     const headings = template(headingContext(columns));
     const lines = rows.map(inTurn(columns, template));
     return isTable ? alignColumns([headings, ...lines]) : lines.map((line) => `${line}\n`).join("");
@@ -42,7 +43,7 @@ export function renderRows<T>(rows: readonly T[], columns: Columns<T>, format: s
   }
 }
 
-/** Whether a format shows a column, for those the daemon must work for. */
+/** Whether a format shows a column, for columns that cost the daemon work. */
 export function usesColumn<T>(columns: Columns<T>, format: string, name: string): boolean {
   if (format === "json") return false; // the stock client does not ask for costly columns then
   let used = false;
@@ -62,7 +63,7 @@ export function usesColumn<T>(columns: Columns<T>, format: string, name: string)
   return used;
 }
 
-/** A row's values under the names of its columns, for templates that walk lists of rows. */
+/** Returns a row's values under the names of its columns, for templates that walk lists of rows. */
 export function rowValues<T>(row: T, columns: Columns<T>): object {
   return contextOf(columns, () => row);
 }
@@ -84,7 +85,7 @@ function explain(error: unknown, { type }: ErrorWords): unknown {
   return new Error(`failed to ${error.stage} template: ${error.message}`, { cause: error });
 }
 
-/** {{.Label "x-y"}} heads its column with the label's name. */
+/** Returns the headings as a template's context. {{.Label "x-y"}} gives its column the label's name as heading. */
 function headingContext<T>(columns: Columns<T>): object {
   return Object.fromEntries(
     Object.entries(columns).map(([name, column]) => [
@@ -94,7 +95,10 @@ function headingContext<T>(columns: Columns<T>): object {
   );
 }
 
-/** `template` for one row after another. They share a context: to make one takes longer than most templates. */
+/**
+ * Returns a function that applies `template` to one row after another. All rows share one context, because making one
+ * takes longer than most templates.
+ */
 function inTurn<T>(columns: Columns<T>, template: (data: unknown) => string): (row: T) => string {
   let current: T;
   const context = contextOf(columns, () => current);
@@ -104,7 +108,7 @@ function inTurn<T>(columns: Columns<T>, template: (data: unknown) => string): (r
   };
 }
 
-/** Values are worked out only when the template asks for them. */
+/** Returns a context that computes values only when the template asks for them. */
 function contextOf<T>(columns: Columns<T>, row: () => T): object {
   const context = {};
   for (const [name, column] of Object.entries(columns))
@@ -112,7 +116,10 @@ function contextOf<T>(columns: Columns<T>, row: () => T): object {
   return context;
 }
 
-/** `\t` and `\n` may be written as escapes in a shell's single quotes. */
+/**
+ * Replaces the escapes `\t` and `
+ * `, which a shell's single quotes leave as they are.
+ */
 function unescapeFormat(format: string): string {
   return format
     .replace(/^ +| +$/g, "")
@@ -122,7 +129,7 @@ function unescapeFormat(format: string): string {
 
 /**
  * Pads tab-separated cells into columns, as Go's tabwriter does with rows of the same shape; the last cell of a line is
- * left as it is.
+ * left unchanged.
  */
 export function alignColumns(lines: readonly string[], layout = TABLE_LAYOUT): string {
   const rows = lines.flatMap((line) => line.split("\n")).map((line) => line.split("\t"));
@@ -131,7 +138,7 @@ export function alignColumns(lines: readonly string[], layout = TABLE_LAYOUT): s
   return out.map((line) => `${line}\n`).join("");
 }
 
-/** A column is a run of lines that all have a cell there with a tab behind it. */
+/** Pads one column: a run of lines that all have a cell there followed by a tab. */
 function alignBlock(
   rows: readonly string[][],
   out: string[],
@@ -158,7 +165,7 @@ function alignBlock(
   }
 }
 
-/** In code points. */
+/** Returns a cell's width in code points. */
 function cellWidth(cell: string): number {
   return /[\ud800-\udbff]/.test(cell) ? [...cell].length : cell.length;
 }

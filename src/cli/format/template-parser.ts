@@ -1,6 +1,6 @@
 /**
- * Go's text/template syntax as `--format` users write it. Parsed into a tree that template.ts evaluates.
- * Left out: define, template, block, break, continue: a format is one line.
+ * Parses Go's text/template syntax, as `--format` users write it, into a tree that template.ts evaluates. A format is
+ * one line, so define, template, block, break and continue are left out.
  * Source: pkg.go.dev/text/template.
  */
 import { TEMPLATE_MAX_CHARS, TEMPLATE_MAX_DEPTH } from "../../base/limits.ts";
@@ -14,7 +14,7 @@ export type Node =
 /** `$a, $b := cmd | cmd`. */
 export interface Pipe {
   readonly declare: readonly string[];
-  /** `=` in place of `:=`. */
+  /** Whether the variables are assigned with `=`, not declared with `:=`. */
   readonly assign: boolean;
   readonly commands: readonly Operand[][];
 }
@@ -30,11 +30,14 @@ export type Operand =
 interface Token {
   readonly type: "space" | "field" | "variable" | "name" | "string" | "char" | "number" | "punct";
   readonly text: string;
-  /** In the source. */
+  /** Offset in the source. */
   readonly at: number;
 }
 
-/** @throws Error that completes "template parsing error: " */
+/**
+ * Parses a template.
+ * @throws Error that completes "template parsing error: "
+ */
 export function parseTemplate(source: string): Node[] {
   if (source.length > TEMPLATE_MAX_CHARS) throw new Error(`template longer than ${TEMPLATE_MAX_CHARS} characters`);
   return new Parser(splitActions(source)).parse();
@@ -42,7 +45,7 @@ export function parseTemplate(source: string): Node[] {
 
 type Piece = { text: string } | { action: Token[] };
 
-/** Text and actions, with the white space that `{{-` and `-}}` eat already gone. */
+/** Splits the source into text and actions, without the white space that `{{-` and `-}}` remove. */
 function splitActions(source: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
@@ -69,7 +72,7 @@ function splitActions(source: string): Piece[] {
   return pieces;
 }
 
-/** In the order of TOKEN's groups. */
+/** Token types in the order of TOKEN's groups. */
 const TOKEN_TYPES: readonly Token["type"][] = [
   "space",
   "field",
@@ -81,7 +84,10 @@ const TOKEN_TYPES: readonly Token["type"][] = [
   "punct",
 ];
 
-/** Names are ASCII, as all fields of the API are; a literal, because a Unicode-aware pattern takes long to compile. */
+/**
+ * Matches one token. Names are ASCII, as all fields of the API are. It is a literal because a Unicode-aware pattern
+ * takes long to compile.
+ */
 const TOKEN =
   /(\s+)|(\.[A-Za-z_]\w*)|(\$\w*)|("(?:[^"\\\n]|\\.)*"|`[^`]*`)|('(?:[^'\\\n]|\\.)+')|([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))|([A-Za-z_]\w*)|(:=|[.=|(),])/y;
 
@@ -120,7 +126,7 @@ class Parser {
     return nodes;
   }
 
-  /** Nodes up to an `end` or `else` of the surrounding block. */
+  /** Parses nodes up to an `end` or `else` of the surrounding block. */
   #block(): { nodes: Node[]; ended?: { keyword: "end" | "else"; rest: Tokens } } {
     const nodes: Node[] = [];
     while (this.#at < this.pieces.length) {
@@ -156,7 +162,7 @@ class Parser {
   }
 
   #otherwise(kind: "if" | "with" | "range", rest: Tokens): Node[] {
-    // `else if` and `else with` share the one `end`.
+    // `else if` and `else with` share a single `end`.
     if (rest.peekName() === kind && kind !== "range") return [this.#control(kind, rest)];
     if (rest.peek() !== undefined) throw new Error("unexpected token after else");
     const { nodes, ended } = this.#block();
@@ -165,7 +171,7 @@ class Parser {
   }
 }
 
-/** The tokens of one action; white space separates operands and is otherwise skipped. */
+/** The tokens of one action. White space separates operands and is otherwise skipped. */
 class Tokens {
   #at = 0;
   depth = 0;
@@ -177,7 +183,7 @@ class Tokens {
     return this.list[this.#at];
   }
 
-  /** The very next token, white space included. */
+  /** Returns the very next token, white space included. */
   peekTight(): Token | undefined {
     return this.list[this.#at];
   }
@@ -209,7 +215,7 @@ class Tokens {
   }
 }
 
-/** `inGroup`: ends at ")", which is eaten; else at the end of the action. */
+/** Parses a pipeline. With `inGroup` it ends at ")", which is consumed, else at the end of the action. */
 function parsePipe(tokens: Tokens, inGroup: boolean): Pipe {
   if (++tokens.depth > TEMPLATE_MAX_DEPTH) throw new Error(`more than ${TEMPLATE_MAX_DEPTH} nested parentheses`);
   const { declare, assign } = parseDeclaration(tokens);
@@ -274,13 +280,13 @@ function parseOperand(tokens: Tokens): Operand {
   throw new Error(token === undefined ? "unexpected EOF" : `unexpected ${JSON.stringify(token.text)} in operand`);
 }
 
-/** Where Go says that it is: at the first field that is chained to it, if there is one. */
+/** Returns the position that Go reports: that of the first field chained to the token, if there is one. */
 function placeOf(token: Token, tokens: Tokens): number {
   const next = tokens.peekTight();
   return next?.type === "field" ? next.at : token.at;
 }
 
-/** `.A.B` directly behind an operand. */
+/** Parses `.A.B` directly after an operand. */
 function parseFields(tokens: Tokens): string[] {
   const fields: string[] = [];
   while (tokens.peekTight()?.type === "field") fields.push(tokens.next()?.text.slice(1) ?? "");

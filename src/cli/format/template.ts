@@ -7,7 +7,7 @@ import { keepColoursOf } from "./harmless.ts";
 import { type Node, type Operand, type Pipe, parseTemplate } from "./template-parser.ts";
 import { formatG } from "./units.ts";
 
-/** What is wrong with a template; `stage` lets each command introduce it in the words its users know. */
+/** An error in a template; `stage` lets each command introduce it in the words its users know. */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
   constructor(
@@ -19,9 +19,9 @@ export class TemplateError extends Error {
 }
 
 /**
- * A parsed template, to be executed over any number of values. Both throw TemplateError. `escapeHtml`: {{json .}} of a
- * whole row writes "<" as \u003c, which the stock client does there and, with "everywhere", for the rows inside of what is
- * shown.
+ * Parses a template and returns a function that executes it over a value, any number of times. Both throw
+ * TemplateError. `escapeHtml`: {{json .}} of a whole row writes "<" as \u003c, as the stock client does there and, with
+ * "everywhere", for the rows inside what is shown.
  */
 export function compileTemplate(source: string, escapeHtml: boolean | "everywhere" = false): (data: unknown) => string {
   keepColoursOf(source);
@@ -37,7 +37,7 @@ function explain<T>(stage: "parse" | "execute", work: () => T): T {
   }
 }
 
-/** The stock client's templates walk Go's types, and some of its errors name one where ours speak of a map. */
+/** Puts a Go type into an error's text: the stock client's templates walk Go's types, where ours say "map". */
 export function nameType(message: string, type: string): string {
   return message.replace(
     /map has no entry for key "(.*)"$/,
@@ -47,10 +47,13 @@ export function nameType(message: string, type: string): string {
 
 type Fn = (...args: unknown[]) => unknown;
 
-/** Of a map whose entries have a type: what `index` finds where there is none. Such a map has a field of every name. */
+/**
+ * Key under which a map whose entries have a type holds what `index` finds for a missing entry. Such a map has a field
+ * of every name.
+ */
 export const ELSE: unique symbol = Symbol("else");
 
-/** A dead end of a field chain: prints as "<no value>", where null prints as "<nil>". */
+/** End of a field chain that leads nowhere: it prints as "<no value>", where null prints as "<nil>". */
 const NO_VALUE = undefined;
 
 class Execution {
@@ -88,7 +91,7 @@ class Execution {
       return;
     }
     if (node.kind === "action") {
-      // A variable declared here lives to the end of the block.
+      // A variable declared here exists until the end of the block.
       const value = this.#pipe(node.pipe, dot);
       if (node.pipe.declare.length === 0) this.#write(value === NO_VALUE ? "<no value>" : goPrint(value));
       return;
@@ -130,12 +133,12 @@ class Execution {
     return value;
   }
 
-  /** `piped`: the value of the command before, which becomes the last argument. */
+  /** Evaluates a command; `piped` is the value of the previous command, which becomes the last argument. */
   #command(operands: readonly Operand[], dot: unknown, piped: readonly unknown[]): unknown {
     const [head, ...rest] = operands;
     if (head === undefined) throw new Error("missing value for command");
     if (head.kind === "field" && rest.length === 0 && piped.length === 0) {
-      const value = this.#walk(dot, head, head.source); // nearly all that is ever asked for
+      const value = this.#walk(dot, head, head.source); // nearly every template is just this
       return typeof value === "function" ? (value as Fn)() : value;
     }
     if (head.kind === "function") {
@@ -154,7 +157,7 @@ class Execution {
     return value;
   }
 
-  /** They stop at the first operand that decides. */
+  /** Evaluates `and` and `or`, which stop at the first operand that decides. */
   #logic(name: "and" | "or", operands: readonly Operand[], dot: unknown, piped: readonly unknown[]): unknown {
     let value: unknown;
     for (const operand of operands) {
@@ -188,7 +191,7 @@ class Execution {
     }
   }
 
-  /** `shown`: what is walked, for an error. */
+  /** Follows a chain of fields; `shown` is the chain as written, for errors. */
   #walk(start: unknown, { fields, at }: { fields: readonly string[]; at: number }, shown: string): unknown {
     let value = start;
     for (const field of fields) {
@@ -200,13 +203,13 @@ class Execution {
   }
 }
 
-/** "LINE:COLUMN" as Go counts them: from 1, and from 0. */
+/** Formats a place as "LINE:COLUMN", counted as Go does: lines from 1, columns from 0. */
 function placeIn(source: string, at: number): string {
   const lines = source.slice(0, at).split("\n");
   return `${lines.length}:${lines.at(-1)!.length}`;
 }
 
-/** Undefined: it has one. */
+/** Returns why a value has no such field, or undefined if it has one. */
 function whyNoField(value: unknown, field: string): string | undefined {
   if (value === null || value === undefined) return `nil data; no entry for key ${goQuote(field)}`;
   if (typeof value !== "object" || Array.isArray(value))
@@ -242,7 +245,7 @@ function isTrue(value: unknown): boolean {
   return Boolean(value);
 }
 
-/** fmt's `%v`. */
+/** Formats a value as fmt's `%v` does. */
 function goPrint(value: unknown): string {
   if (value === null || value === undefined) return "<nil>";
   if (Array.isArray(value)) return `[${value.map(goPrint).join(" ")}]`;
@@ -270,7 +273,7 @@ function asList(value: unknown): unknown[] {
   return value;
 }
 
-/** Length in the unit Go counts: bytes of a string, entries of a list or map. */
+/** Returns a length in the unit Go counts: bytes of a string, entries of a list or map. */
 function length(value: unknown): number {
   if (value === null) return 0; // Go's nil lists and maps come as null
   if (typeof value === "string") return Buffer.byteLength(value);
@@ -311,7 +314,7 @@ function compare(a: unknown, b: unknown): number {
   return a === b ? 0 : (a as string) < (b as string) ? -1 : 1;
 }
 
-/** fmt.Sprintf, for the verbs that make sense on JSON data. */
+/** Formats as fmt.Sprintf does, for the verbs that make sense on JSON data. */
 export function goSprintf(format: unknown, ...args: unknown[]): string {
   let next = 0;
   const out = asString(format).replace(/%([-+# 0]*)(\d+)?(?:\.(\d+))?(.)/gsu, (_all, flags, width, precision, verb) => {
@@ -362,7 +365,7 @@ function formatVerb(value: unknown, verb: string, flags: string, precision: numb
   return `%!${verb}(${goType(value)}=${goPrint(value)})`;
 }
 
-/** fmt.Sprint: spaces only between operands that are both not strings. */
+/** Joins as fmt.Sprint does: with spaces only between two operands neither of which is a string. */
 function sprint(...args: unknown[]): string {
   return args.reduce<string>((out, arg, at) => {
     const space = at > 0 && typeof arg !== "string" && typeof args[at - 1] !== "string" ? " " : "";
@@ -370,7 +373,7 @@ function sprint(...args: unknown[]): string {
   }, "");
 }
 
-/** ASCII words get a capital; strings.Title of Go. */
+/** Capitalizes ASCII words, as Go's strings.Title does. */
 function title(text: string): string {
   return text.replace(
     /(^|[^\p{L}\p{N}_'])(\p{Ll})/gu,
@@ -378,9 +381,9 @@ function title(text: string): string {
   );
 }
 
-/** text/template's own functions and those the stock client adds. */
+/** Functions of text/template, and those that the stock client adds. */
 const FUNCTIONS: Readonly<Record<string, Fn>> = {
-  // evaluated by #logic
+  // `and` and `or` are evaluated by #logic
   and: () => undefined,
   or: () => undefined,
   not: (value) => !isTrue(value),

@@ -1,6 +1,6 @@
 /**
- * Sizes and durations as people write and read them with container tools: the formats of the Go package
- * docker/go-units, kept to the letter because scripts parse them.
+ * Sizes and durations as container tools write and read them: exactly the formats of the Go package docker/go-units,
+ * because scripts parse them.
  */
 
 const DECIMAL_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
@@ -16,17 +16,20 @@ function scale(bytes: number, base: number, units: readonly string[], precision:
   return formatG(value, precision) + units[index];
 }
 
-/** "2.03MB": powers of 1000, `precision` significant digits (images and ps use 3, the default elsewhere is 4). */
+/**
+ * Formats a size in powers of 1000: "2.03MB". `precision` is the number of significant digits (images and ps use 3, the
+ * default elsewhere is 4).
+ */
 export function formatSize(bytes: number, precision = 4): string {
   return scale(bytes, 1000, DECIMAL_UNITS, precision);
 }
 
-/** "25.28GiB": powers of 1024, four significant digits. */
+/** Formats a size in powers of 1024 with four significant digits: "25.28GiB". */
 export function formatBinarySize(bytes: number): string {
   return scale(bytes, 1024, BINARY_UNITS, 4);
 }
 
-/** C's and Go's "%.<precision>g". */
+/** Formats as "%.<precision>g" of C and Go does. */
 export function formatG(value: number, precision: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
   if (value === 0) return "0";
@@ -44,7 +47,7 @@ function trimZeros(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
-/** At most `maxChars` code points, the last being "…" if there were more. */
+/** Shortens a text to `maxChars` code points, of which the last is "…" if any were cut. */
 export function ellipsis(text: string, maxChars: number): string {
   const chars = [...text];
   return chars.length <= maxChars ? text : `${chars.slice(0, maxChars - 1).join("")}…`;

@@ -1,19 +1,20 @@
+/** The row of a volume, which `volume ls` and `system df -v` show. */
 import { labelColumns } from "../values/labels.ts";
 import type { Columns } from "./table.ts";
 import { formatSize } from "./units.ts";
 
-/** The API's Volume, as far as it is shown. */
+/** The API's Volume, with the fields that are shown. */
 export interface Volume {
   readonly Name: string;
   readonly Driver: string;
   readonly Mountpoint: string;
   readonly Scope: string;
   readonly Labels?: Readonly<Record<string, string>> | null;
-  /** Known to `system df` only; -1 where the daemon does not know. */
+  /** Filled in by `system df` only; -1 where the daemon does not know. */
   readonly UsageData?: { readonly RefCount: number; readonly Size: number } | null;
 }
 
-/** For `volume ls` and `system df -v`. What only volumes of a cluster have is "N/A". */
+/** Columns of `volume ls` and `system df -v`. Fields that only cluster volumes have are "N/A". */
 export const volumeColumns: Columns<Volume> = {
   Availability: { heading: "AVAILABILITY", value: () => "N/A" },
   Driver: { heading: "DRIVER", value: ({ Driver }) => Driver },

@@ -1,11 +1,12 @@
 /**
- * What `--format` of `inspect`, `info` and `version` sees. The stock client's templates walk Go's types: a field that the daemon has left out is there
- * all the same, with Go's zero value, and a list or map that is null prints as an empty one.
+ * Completes objects of the API for the `--format` of `inspect`, `info` and `version`. The stock client's templates walk
+ * Go's types: a field that the daemon left out is there with Go's zero value, and a list or map that is null prints as
+ * an empty one.
  */
 
 import { ELSE } from "./template.ts";
 
-/** Each is null in JSON, as Go's nil is. */
+/** Makes a value null in JSON, as Go's nil is. */
 const isNull = { toJSON: { value: () => null } };
 const ZERO = {
   pointer: null,
@@ -17,12 +18,12 @@ const ZERO = {
   boolean: false,
 } as const;
 
-/** Makes `map` one from text to text. */
+/** Marks `map` as one from text to text. */
 export function ofTexts(map: object): object {
   return Object.defineProperty(map, ELSE, { value: "", enumerable: false });
 }
 
-/** `alias`: "NAME=JSON-NAME" where Go's name of a field is another one; only the last name is. */
+/** Fields of a type. `alias` is "NAME=JSON-NAME" for a field whose Go name differs; only the last name differs. */
 type Fields = Partial<Record<keyof typeof ZERO | "alias", string>>;
 
 const CONFIG: Fields = {
@@ -39,7 +40,10 @@ const HOST_CONFIG_LISTS =
   "DeviceCgroupRules DeviceRequests Devices Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links MaskedPaths Mounts " +
   "ReadonlyPaths SecurityOpt Ulimits VolumesFrom";
 
-/** Paths of fields that may be left out or null; `*` is every entry of a list or map. Source: the API's reference. */
+/**
+ * Paths of fields that may be left out or null; `*` stands for every entry of a list or map.
+ * Source: the API's reference.
+ */
 const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
   container: [
     CONFIG,
@@ -104,7 +108,7 @@ const FIELDS: Readonly<Record<string, readonly Fields[]>> = {
 interface Tree {
   children: Map<string, Tree>;
   zero?: unknown;
-  /** The name that the API has for it. */
+  /** Name that the API uses for the field. */
   alias?: string | undefined;
 }
 
@@ -126,7 +130,10 @@ function treeOf(all: readonly Fields[]): Tree {
   return root;
 }
 
-/** `object`, as the API has it, of this type. What was left out is not enumerable: nobody lists it, or writes it as JSON. */
+/**
+ * Returns `object` with the fields of its type that the API left out. These are not enumerable, so that nobody lists
+ * them or writes them as JSON.
+ */
 export function withZeroValues(type: string, object: object): object {
   return filled(treeOf(FIELDS[type] ?? []), object) as object;
 }

@@ -1,3 +1,6 @@
+/**
+ * Starts the daemon when a command finds none: exactly one for a socket, however many commands ask at the same time.
+ */
 import { spawn } from "node:child_process";
 import {
   closeSync,
@@ -18,15 +21,15 @@ import { Connection } from "./http.ts";
 
 /** A cold start takes about 100 ms; a loaded machine ten times that. */
 const START_TIMEOUT_MS = 10_000;
-/** The daemon's own default. */
+/** Directory of the daemon's default socket. */
 const DEFAULT_EXEC_ROOT = dirname(DEFAULT_SOCKET_PATH);
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
 /**
- * Starts the daemon for `socketPath` in a session of its own and waits until the socket answers. Of several clients
- * that find no daemon at the same time one starts it and all wait: a lock file beside the socket, which names its owner
- * so that a client killed in between does not lock the others out.
+ * Starts the daemon for `socketPath` in a session of its own and waits until the socket answers. If several clients
+ * find no daemon at the same time, one starts it and all wait. They use a lock file beside the socket, which names its
+ * owner, so that a client killed in between does not lock the others out.
  * @throws LighterError ("unavailable") if nothing answers in time, naming the log
  */
 export async function startDaemon(socketPath: string): Promise<void> {
@@ -38,7 +41,7 @@ export async function startDaemon(socketPath: string): Promise<void> {
     mkdirSync(execRoot, { recursive: true, mode: 0o711 });
     const owner = takeLock(lockPath);
     try {
-      // Another client may have started it, and released the lock, since we found nobody.
+      // Another client may have started the daemon and released the lock since we found none.
       if (owner && (await answers(socketPath))) return;
       const saidBefore = sizeOf(logPath);
       const exit = owner ? spawnDaemon(socketPath, logPath) : undefined;
@@ -56,8 +59,8 @@ export async function startDaemon(socketPath: string): Promise<void> {
 }
 
 /**
- * True if we are to start the daemon, false if another living process is about to. The file appears with its owner's pid
- * in it, by link(2), so that nobody sees it empty.
+ * Returns true if we are to start the daemon, false if another living process is about to. The file appears with its
+ * owner's pid in it, by link(2), so that nobody sees it empty.
  */
 function takeLock(path: string): boolean {
   const ownPath = `${path}.${process.pid}`;
@@ -71,7 +74,7 @@ function takeLock(path: string): boolean {
         if (errnoOf(error) !== "EEXIST") throw error;
       }
       const pid = readOwner(path);
-      if (pid === undefined) continue; // released just now
+      if (pid === undefined) continue; // the lock was released just now
       if (isAlive(pid)) return false;
       removeStaleLock(path, pid);
     }
@@ -80,7 +83,10 @@ function takeLock(path: string): boolean {
   }
 }
 
-/** Takes away the lock of a dead owner. If it was a new owner's by now, gives it back. `pid` may be NaN: no number. */
+/**
+ * Removes the lock of a dead owner, and puts it back if it belongs to a new owner by then. `pid` is NaN if the file has
+ * no number.
+ */
 function removeStaleLock(path: string, pid: number): void {
   const takenPath = `${path}.${process.pid}.stale`;
   try {
@@ -93,7 +99,7 @@ function removeStaleLock(path: string, pid: number): void {
   }
 }
 
-/** The pid in a lock file, or undefined if there is none. */
+/** Returns the pid in a lock file, or undefined if there is none. */
 function readOwner(path: string): number | undefined {
   try {
     return Number(readFileSync(path, "utf8"));
@@ -112,7 +118,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The command that runs this program again: compiled, the executable; from source, bun with the entry file. */
+/** Returns the command that runs this program: the executable, or when run from source, bun with the entry file. */
 export function selfCommand(): string[] {
   const entry = process.argv[1];
   const compiled = entry === undefined || entry.startsWith("/$bunfs/");
@@ -120,7 +126,7 @@ export function selfCommand(): string[] {
   return [process.execPath, "--no-env-file", "--config=/dev/null", "--no-install", entry];
 }
 
-/** Settles only if the daemon ends, with its exit code. */
+/** Starts the daemon. The promise settles only if the daemon ends, with its exit code. */
 function spawnDaemon(socketPath: string, logPath: string): Promise<number | null> {
   const [file = "", ...args] = selfCommand();
   args.push("daemon");
@@ -146,7 +152,7 @@ async function answers(path: string): Promise<boolean> {
     (await Connection.open({ unix: path })).close();
     return true;
   } catch {
-    return false; // nobody there, or not yet
+    return false; // nobody listens, or not yet
   }
 }
 
@@ -154,10 +160,10 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** What a daemon begins its last sentence with when it cannot begin. */
+/** Beginning of the last line that a daemon writes when it cannot start. */
 const LAST_SENTENCE = "lighter daemon: ";
 
-/** What of the log our daemon has written, and which part of it says why it ended. */
+/** Returns the part of the log that says why our daemon ended. */
 function whyItEnded(log: Log, code: number | null): string {
   const said = readFileSync(log.path).subarray(log.saidBefore).toString();
   const at = `\n${said}`.lastIndexOf(`\n${LAST_SENTENCE}`);
@@ -166,7 +172,7 @@ function whyItEnded(log: Log, code: number | null): string {
 
 interface Log {
   path: string;
-  /** Its size in bytes before our daemon wrote to it. */
+  /** Size of the log in bytes before our daemon wrote to it. */
   saidBefore: number;
 }
 

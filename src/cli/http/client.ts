@@ -9,47 +9,56 @@ import type { Host } from "./host.ts";
 import { Connection, ConnectionDropped, type Request, type Response } from "./http.ts";
 
 /**
- * The version of our requests. Asking the daemon for its versions would cost a round trip on every command; one that is
- * older says so when it is asked for anything.
+ * API version of our requests. Asking the daemon for its versions would cost a round trip with every command; a daemon
+ * that is older says so in answer to any request.
  */
 const API_VERSION = "1.45";
 
-/** Servers close idle connections after some seconds (Node: 5); a request sent at that moment would be lost. */
+/**
+ * How long an idle connection is reused. Servers close idle connections after some seconds (Node: 5); a request sent at
+ * that moment would be lost.
+ */
 const IDLE_MAX_MS = 1000;
 
-/** A list gives its name once for each item. */
+/** Query parameters. A list repeats its name for each item. */
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export class Client {
   readonly #idle: { connection: Promise<Connection>; idleSinceMs?: number }[] = [];
   #starting: Promise<void> | undefined;
   #version = API_VERSION;
-  /** What of the command no older version knows, and that version. */
+  /** What this command needs that older versions do not know, and the version that has it. */
   #needs: { what: string; version: string } | undefined;
 
   constructor(readonly host: Host) {}
 
-  /** From here on requests are of a later version than usual. `what` of them needs it: an older daemon would not heed it. */
+  /** Makes later requests in a newer version than usual, because an older daemon would ignore `what`. */
   needVersion(version: string, what: string): void {
     this.#version = version;
     this.#needs = { what, version };
   }
 
-  /** Opens a connection that the next request will find ready. Settles, without an error, when it is open or has failed. */
+  /**
+   * Opens a connection that the next request will find ready. Settles, without an error, when it is open or has failed.
+   */
   async warm(): Promise<void> {
     const connection = this.#connect();
     this.#idle.push({ connection });
-    await connection.catch(() => {}); // the request that takes it reports it
+    await connection.catch(() => {}); // the request that uses the connection reports its error
   }
 
-  /** A response of any status. @throws DaemonUnreachable */
+  /**
+   * Sends a request and returns the response, whatever its status.
+   * @throws DaemonUnreachable
+   */
   async raw(request: Request): Promise<Response> {
     const { connection, used } = await this.#take(request);
     let response: Response;
     try {
       response = await connection.request({ ...request, path: this.#versioned(request.path) });
     } catch (error) {
-      // The server closed an idle connection just as we sent on it. Only what changes nothing may be sent again.
+      // The server closed an idle connection just as we sent on it. Only a request that changes nothing may be
+      // repeated.
       if (!used || request.method !== "GET" || !(error instanceof ConnectionDropped)) throw error;
       return this.raw(request);
     }
@@ -57,14 +66,17 @@ export class Client {
     return response;
   }
 
-  /** A successful response. 304 ("already so") counts as success. @throws ApiError, DaemonUnreachable */
+  /**
+   * Sends a request and returns the successful response. 304 ("already so") counts as success.
+   * @throws ApiError, DaemonUnreachable
+   */
   async request(request: Request): Promise<Response> {
     const asked = this.#version;
     const response = await this.raw(request);
     if (response.status < 400) return response;
     const error = await apiError(response);
     const newest = isOurOwn(request.path) ? undefined : newestVersionIn(error, asked);
-    // What has been streamed is gone.
+    // A body that has been streamed cannot be sent a second time.
     if (newest === undefined || request.stream !== undefined) throw error;
     if (this.#needs !== undefined)
       throw new CliError(
@@ -91,7 +103,7 @@ export class Client {
     return this.request({ method: "POST", path: path + encodeQuery(query), ...json });
   }
 
-  /** POST whose answer is not read beyond its status. */
+  /** Sends a POST of whose answer only the status matters. */
   async postEmpty(path: string, query: Query = {}, body?: unknown): Promise<void> {
     await (await this.post(path, query, body)).text();
   }
@@ -105,7 +117,10 @@ export class Client {
   }
 
   /** `used`: it has served a request before. */
-  /** The daemon passes on a connection whose first request is an upload, and with it the bytes. */
+  /**
+   * Takes a connection. `used` means that it has served a request before. The daemon hands over a connection whose
+   * first request is an upload, and the bytes with it, so an upload gets a new one.
+   */
   async #take({ stream }: Request): Promise<{ connection: Connection; used: boolean }> {
     if (stream !== undefined && "unix" in this.host.address)
       return { connection: await this.#connect({ isUpload: true }), used: false };
@@ -132,7 +147,7 @@ export class Client {
       const path = this.host.startSocketPath;
       const errno = errnoOf(error);
       if (path === undefined || (errno !== "ENOENT" && errno !== "ECONNREFUSED")) throw unreachable(this.host, error);
-      // Loaded on demand: most commands find a daemon.
+      // The module is loaded on demand, because most commands find a daemon.
       this.#starting ??= import("./autostart.ts").then((module) => module.startDaemon(path));
       await this.#starting;
       return Connection.open(this.host.address, use).catch((again) => {
@@ -142,7 +157,7 @@ export class Client {
   }
 }
 
-/** "?a=1&b=2" in the order given, leaving out what is undefined; "" if nothing is left. */
+/** Formats "?a=1&b=2" in the order given, without what is undefined; "" if nothing is left. */
 export function encodeQuery(query: Query): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
     (value === undefined ? [] : typeof value === "string" ? [value] : value).map(
@@ -152,7 +167,7 @@ export function encodeQuery(query: Query): string {
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
 
-/** A container or image name as one path segment; slashes of image names stay, as the API's routes expect. */
+/** Encodes a container or image name for the path; slashes of image names stay, as the API's routes expect. */
 export function encodeName(name: string): string {
   return encodeURIComponent(name).replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%40", "@");
 }
@@ -165,7 +180,7 @@ export function parseJson<T>(text: string): T {
   }
 }
 
-/** With integers that a number would round as bigints. */
+/** Parses JSON with integers that a number would round as bigints. */
 export function parseExactJson<T>(text: string): T {
   return parseExact(text, "read the daemon's answer") as T;
 }
@@ -196,12 +211,12 @@ function unreachable(host: Host, cause: unknown): DaemonUnreachable {
   });
 }
 
-/** Our own additions live beside the Engine API, not under its version. */
+/** Whether a path is one of our own routes, which live beside the Engine API, not under its version. */
 function isOurOwn(path: string): boolean {
   return path.startsWith("/lighter/");
 }
 
-/** What a daemon has that is older than what it was asked in: it did nothing. */
+/** Returns the newest version of a daemon that refused `asked` as too new for it, having done nothing. */
 function newestVersionIn({ status, message }: ApiError, asked: string): string | undefined {
   const newest = /client version \S+ is too new\. Maximum supported API version is (\d+)\.(\d+)/.exec(message);
   const [, major, minor] = newest ?? [];

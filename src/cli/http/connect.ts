@@ -5,7 +5,7 @@ import type { Address, ClientTls, Events, Transport } from "./transport.ts";
 
 type Socket = Bun.Socket<undefined>;
 
-/** `isUpload`: much will be sent. */
+/** Opens the connection. `isUpload` means that much will be sent. */
 export async function connect(address: Address, events: Events, isUpload: boolean): Promise<Transport> {
   if ("ssh" in address) return (await import("./ssh.ts")).connectSsh(address.ssh, events);
   const socket: Bun.SocketHandler<undefined> = {
@@ -17,7 +17,7 @@ export async function connect(address: Address, events: Events, isUpload: boolea
   };
   if ("unix" in address) {
     const opened = await Bun.connect<undefined>({ unix: address.unix, allowHalfOpen: true, socket });
-    // Loaded where needed: most commands send little.
+    // The module is loaded where it is needed: most commands send little.
     if (isUpload)
       (await import("../../linux/sys/socket-buffers.ts")).setSendBuffer(fdOf(opened), FILE_SOCKET_BUFFER_BYTES);
     return opened;
@@ -27,17 +27,20 @@ export async function connect(address: Address, events: Events, isUpload: boolea
 }
 
 function fdOf(socket: Socket): number {
-  return (socket as Socket & { fd?: number }).fd ?? -1; // Bun has it, and its types do not
+  return (socket as Socket & { fd?: number }).fd ?? -1; // Bun's socket has an fd, but its types do not
 }
 
-/** Connected when both sides have agreed. @throws LighterError ("unavailable") with what is wrong with a certificate */
+/**
+ * Connects by TLS; settles after the handshake.
+ * @throws LighterError ("unavailable") with what is wrong with a certificate
+ */
 async function connectTls(
   address: { readonly hostname: string; readonly port: number },
   { verify, ...files }: ClientTls,
   handlers: Bun.SocketHandler<undefined>,
 ): Promise<Socket> {
   const handshake = Promise.withResolvers<void>();
-  handshake.promise.catch(() => {}); // an error before the connection is told by the connection
+  handshake.promise.catch(() => {}); // an error before that is reported by the connection
   const refuse = (why: string) => handshake.reject(new LighterError("unavailable", `TLS handshake: ${why}`));
   const socket = await Bun.connect<undefined>({
     hostname: address.hostname,

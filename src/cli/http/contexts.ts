@@ -1,4 +1,6 @@
-/** Docker's contexts: names for daemons, which the stock client keeps beside its config.json. We read them. */
+/**
+ * Docker's contexts: names for daemons, which the stock client keeps beside its config.json. They are only read here.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,10 +14,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 interface DockerContext {
   readonly name: string;
   readonly description: string;
-  /** "" for the stock client's default. */
+  /** Address of the daemon, "" for the stock client's default. */
   readonly host: string;
   readonly skipTlsVerify: boolean;
-  /** As it is in the file. */
+  /** Metadata exactly as in the file. */
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly metadataPath: string;
   readonly tlsPath: string;
@@ -27,7 +29,10 @@ function contextsPath(env: Environment): string {
   return join(dirname(dockerConfigPath(env)), "contexts");
 }
 
-/** @throws Error that says which file is missing or wrong */
+/**
+ * Reads a context.
+ * @throws Error that says which file is missing or wrong
+ */
 export function readContext(name: string, env: Environment): DockerContext {
   const id = createHash("sha256").update(name).digest("hex");
   return readContextFile(id, name, env);
@@ -61,7 +66,7 @@ function readContextFile(id: string, named: string, env: Environment): DockerCon
   }
 }
 
-/** By name. One whose file cannot be read is left out. */
+/** Lists contexts by name. One whose file cannot be read is left out. */
 export function listContexts(env: Environment): DockerContext[] {
   const folder = join(contextsPath(env), "meta");
   const ids = existsSync(folder) ? readdirSync(folder) : [];
@@ -76,7 +81,10 @@ export function listContexts(env: Environment): DockerContext[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The daemon that the context names, which may be one of ours as well as another. @throws Error */
+/**
+ * Returns the daemon that the context names, which may be ours or another one.
+ * @throws Error
+ */
 export function resolveContext(name: string, env: Environment): Host {
   try {
     const context = readContext(name, env);

@@ -1,26 +1,27 @@
+/** Which daemon a command talks to, according to flags, environment and contexts. */
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { lazyFs } from "../../base/lazy-fs.ts";
 import type { Address, ClientTls } from "./transport.ts";
 
 export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
 
-/** Where the daemon is, as the user named it. */
+/** A daemon's address, as the user named it. */
 export interface Host {
-  /** "unix:///run/lighter/lighter.sock", for messages. */
+  /** Address for messages: "unix:///run/lighter/lighter.sock". */
   readonly name: string;
   readonly address: Address;
   /**
-   * The socket path if a daemon may be started there: not for DOCKER_HOST, which names somebody else's, and not for another path than
-   * the default one, unless the environment says where such a daemon has its data: those of the default daemon are not for it.
+   * The socket path if a daemon may be started there. Not set for DOCKER_HOST, which names somebody else's daemon, nor
+   * for a path other than the default one, unless the environment says where such a daemon has its data.
    */
   readonly startSocketPath?: string;
-  /** The daemon may be Lighter's own: whoever names it by DOCKER_HOST has another one in mind. */
+  /** Whether the daemon may be Lighter's own; false for DOCKER_HOST, which names another one. */
   readonly mayBeOurs?: boolean;
-  /** That of Docker's contexts which named it. */
+  /** Name of the Docker context that gave this address. */
   readonly contextName?: string;
 }
 
-/** `docker`'s global flags; what is not given comes from the environment. */
+/** `docker`'s global flags for TLS; what is not given comes from the environment. */
 export interface TlsFlags {
   tls?: boolean;
   tlsverify?: boolean;
@@ -32,7 +33,7 @@ export interface TlsFlags {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * -H, LIGHTER_HOST, DOCKER_HOST, the default: the first that is set.
+ * Returns the first address that is set of: -H, LIGHTER_HOST, DOCKER_HOST, the default.
  * @throws Error that says what is wrong with the text, or with a certificate
  */
 export function resolveHost(flag: string | undefined, env: Environment, tls: TlsFlags = {}): Host {
@@ -43,13 +44,16 @@ export function resolveHost(flag: string | undefined, env: Environment, tls: Tls
   return parseHost("", true, env, makeTls);
 }
 
-/** The context that is named: by the flag, or by DOCKER_CONTEXT where no variable names a host. Undefined: the default one. */
+/**
+ * Returns the name of the chosen context: that of the flag, or of DOCKER_CONTEXT where no variable names a host.
+ * Undefined means the default one.
+ */
 export function chosenContext(flag: string, hasHost: boolean, env: Environment): string | undefined {
   const name = flag || (hasHost || env.LIGHTER_HOST || env.DOCKER_HOST ? "" : (env.DOCKER_CONTEXT ?? ""));
   return name === "" || name === "default" ? undefined : name;
 }
 
-/** Undefined: none is asked for. `--tls` alone does not ask who the server is. */
+/** Returns the TLS settings, or undefined if TLS is not wanted. `--tls` alone does not verify the server. */
 function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
   const verify = flags.tlsverify ?? (env.DOCKER_TLS_VERIFY ?? "") !== "";
   if (!verify && !(flags.tls ?? (env.DOCKER_TLS ?? "") !== "")) return undefined;
@@ -59,7 +63,7 @@ function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
     try {
       return lazyFs().readFileSync(path);
     } catch (error) {
-      // The defaults need not be there: a server may want no certificate, and have one that everybody trusts.
+      // The default files may be missing: a server may need no client certificate, and have one that everybody trusts.
       if (!given && errnoOf(error) === "ENOENT") return undefined;
       throw new Error(`read the certificate or key "${path}": ${messageOf(error)}`, { cause: error });
     }
@@ -75,8 +79,9 @@ function resolveTls(env: Environment, flags: TlsFlags): ClientTls | undefined {
 }
 
 /**
- * unix://PATH, ssh://[USER@]HOST[:PORT][PATH], tcp://HOST:PORT, and that without its scheme, as the stock client takes it.
- * @throws Error that says what is wrong with the text, and what `makeTls` throws
+ * Parses unix://PATH, ssh://[USER@]HOST[:PORT][PATH], tcp://HOST:PORT, or the last without its scheme, as the stock
+ * client does.
+ * @throws Error that says what is wrong with the text, and whatever `makeTls` throws
  */
 export function parseHost(text: string, ours: boolean, env: Environment, makeTls: () => ClientTls | undefined): Host {
   const [, scheme = "", rest = ""] =
@@ -104,7 +109,8 @@ export function parseHost(text: string, ours: boolean, env: Environment, makeTls
 }
 
 /**
- * ssh(1) with a program at the far end that passes bytes on to the daemon's socket: Lighter's, or Docker's where that is what is there.
+ * Returns the ssh(1) command whose remote program passes bytes on to a daemon's socket: Lighter's, or Docker's if that
+ * is installed there.
  * @throws Error that says what is wrong with the URL
  */
 function sshCommand(text: string): string[] {

@@ -13,15 +13,15 @@ import { HTTP_CHUNK_LINE_MAX_BYTES, HTTP_HEAD_MAX_BYTES } from "../../base/limit
 
 export interface ResponseHead {
   readonly status: number;
-  /** Names in lower case; a repeated header's values are joined by ", ". */
+  /** Headers with names in lower case; a repeated header's values are joined by ", ". */
   readonly headers: ReadonlyMap<string, string>;
-  /** After 101, or when a stream was asked for and the server gave 200: the bytes that follow are not HTTP's. */
+  /** Whether the bytes that follow are a plain stream: after 101, or after 200 when a stream was requested. */
   readonly raw: boolean;
 }
 
 interface ResponseEvents {
   head(head: ResponseHead): void;
-  /** A view into what was pushed. */
+  /** Receives a piece of the body: a view into what was pushed. */
   body(bytes: Uint8Array): void;
   end(): void;
 }
@@ -36,7 +36,7 @@ export class ResponseParser {
   readonly #wantsStream: boolean;
   readonly #hasBody: boolean;
   #state: State = "head";
-  /** Head and line bytes carried over from earlier pushes. */
+  /** Bytes of the head or of a line, kept from earlier pushes. */
   #carry: Uint8Array = EMPTY;
   #remaining = 0;
   #trailerBytes = 0;
@@ -60,14 +60,20 @@ export class ResponseParser {
     return this.#state !== "head" || this.#carry.length > 0;
   }
 
-  /** Returns the bytes behind the end of the response. @throws LighterError ("unavailable") if it is not HTTP. */
+  /**
+   * Consumes bytes; returns those after the end of the response.
+   * @throws LighterError ("unavailable") if it is not HTTP
+   */
   push(bytes: Uint8Array): Uint8Array {
     let rest = bytes;
     while (rest.length > 0 && this.#state !== "done") rest = this.#step(rest);
     return rest;
   }
 
-  /** The connection has ended. @throws LighterError ("unavailable") if the response had not. */
+  /**
+   * Ends the connection.
+   * @throws LighterError ("unavailable") if the response was not complete
+   */
   close(): void {
     if (this.#state === "done") return;
     if (this.#state !== "untilClose" && this.#state !== "raw") throw malformed("the connection ended early");
@@ -147,7 +153,7 @@ export class ResponseParser {
     return all.subarray(end + 4);
   }
 
-  /** RFC 9112 §6.3, for the statuses that do not continue the wait. */
+  /** Chooses how the body ends (RFC 9112 §6.3), for the final statuses. */
   #startBody(status: number, headers: Map<string, string>): void {
     const length = headers.get("content-length");
     const coding = headers.get("transfer-encoding");
@@ -184,7 +190,7 @@ function parseHead(head: string): { status: number; headers: Map<string, string>
   return { status: Number(status[1]), headers };
 }
 
-/** Offset of the CR LF CR LF that ends the head, or -1. */
+/** Returns the offset of the CR LF CR LF that ends the head, or -1. */
 function findHeadEnd(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(0x0d); at !== -1; at = bytes.indexOf(0x0d, at + 1))
     if (bytes[at + 1] === 0x0a && bytes[at + 2] === 0x0d && bytes[at + 3] === 0x0a) return at;

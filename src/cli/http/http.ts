@@ -1,6 +1,6 @@
 /**
- * A small HTTP/1.1 client over one socket. Hand-written because starting is what the CLI does most: importing
- * node:http costs more time than a whole `run`, and only a bare socket gives hijacked streams with half-close.
+ * A small HTTP/1.1 client over one socket. It is our own because the command line is started often: importing node:http
+ * takes longer than a whole `run`, and only a bare socket gives hijacked streams with half-close.
  */
 import { utf8 } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -11,14 +11,14 @@ import type { Address, Transport } from "./transport.ts";
 
 export interface Request {
   readonly method: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
-  /** With the query, already encoded. */
+  /** Path with the query, already encoded. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent with its length as JSON. */
+  /** JSON body, sent with its length. */
   readonly json?: string;
-  /** Sent chunked; `contentType` says what it is. */
+  /** Body sent in chunks; `contentType` says what it is. */
   readonly stream?: { readonly contentType: string; readonly chunks: AsyncIterable<Uint8Array> };
-  /** Ask for a raw byte stream in both directions in place of a body. */
+  /** Asks for a raw byte stream in both directions in place of a body. */
   readonly upgrade?: boolean;
 }
 
@@ -34,24 +34,27 @@ export class ConnectionDropped extends LighterError {
   }
 }
 
-/** One connection; one request at a time. */
+/** One connection, which serves one request at a time. */
 export class Connection {
   #socket: Transport | undefined;
   #exchange: Exchange | undefined;
   #closed = false;
-  /** Why it is closed. */
+  /** The error that closed the connection. */
   #error: unknown;
-  /** Bytes the kernel did not take yet. */
+  /** Bytes that the kernel has not accepted yet. */
   #unsent: Uint8Array[] = [];
   #sentWaiters: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
-  /** @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", … */
+  /**
+   * Opens a connection.
+   * @throws what the socket says: `code` "ENOENT", "ECONNREFUSED", …
+   */
   static async open(address: Address, { isUpload = false } = {}): Promise<Connection> {
     const connection = new Connection();
     const events = {
       data: (bytes: Uint8Array) => connection.#receive(bytes),
       drain: () => connection.#send(),
-      // The peer sends nothing more. Ours may still have a request body to finish, but nobody would answer it.
+      // The peer sends nothing more. A request body may still be unfinished, but nobody would answer it.
       end: () => connection.#end(),
       error: (error: Error) => connection.#fail(error),
     };
@@ -63,14 +66,14 @@ export class Connection {
     return this.#closed;
   }
 
-  /** Ends both directions; whoever still reads or writes gets an error. */
+  /** Ends both directions; pending reads and writes fail. */
   close(): void {
     this.#fail(new ConnectionDropped());
   }
 
-  /** Sends a request; settles with the response's head, its body then being read from the Response. */
+  /** Sends a request. Settles with the response's head; its body is then read from the Response. */
   async request(request: Request): Promise<Response> {
-    if (this.#closed) throw this.#error; // nobody would hear of what comes of it
+    if (this.#closed) throw this.#error; // otherwise nobody would hear how the request ended
     const response = new Response(this);
     const head = new Promise<ResponseHead>((resolve, reject) => {
       const parser = new ResponseParser(
@@ -85,7 +88,7 @@ export class Connection {
       this.#exchange = { parser, fail };
     });
     const sent = this.#sendRequest(request);
-    // What a stream's source throws must not leave the daemon waiting for the rest. A broken pipe has ended the
+    // An error of the stream's source must not leave the daemon waiting for the rest. A broken pipe has ended the
     // connection already: a refused upload is answered before it is complete, and then the answer counts.
     sent.catch((error: unknown) => this.#fail(error));
     response.head = await head;
@@ -101,7 +104,7 @@ export class Connection {
       void this.write(utf8(head));
       for await (const chunk of request.stream.chunks) {
         if (chunk.length === 0) continue;
-        // Whoever fails here fails below too.
+        // A write that fails here fails below too.
         void this.write(utf8(`${chunk.length.toString(16)}\r\n`)).catch(() => {});
         void this.write(chunk).catch(() => {}); // as above
         await this.write(utf8("\r\n"));
@@ -118,7 +121,7 @@ export class Connection {
     await this.write(utf8(`${head}${request.method === "POST" ? "Content-Length: 0\r\n" : ""}\r\n`));
   }
 
-  /** Settles when the kernel has the bytes, which the caller must not change until then. */
+  /** Settles when the kernel has the bytes, which the caller must not change before that. */
   write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) return Promise.reject(new ConnectionDropped());
     this.#unsent.push(bytes);
@@ -132,7 +135,7 @@ export class Connection {
     if (!this.#closed) this.#socket?.shutdown();
   }
 
-  /** Back-pressure: the reader of a Response's body is behind. */
+  /** Pauses reading from the socket, for back-pressure, while the reader of a Response's body is slow. */
   setPaused(paused: boolean): void {
     if (this.#closed) return;
     if (paused) this.#socket?.pause();
@@ -158,7 +161,7 @@ export class Connection {
 
   #receive(bytes: Uint8Array): void {
     try {
-      if (this.#exchange === undefined) throw new ConnectionDropped(); // bytes nobody asked for
+      if (this.#exchange === undefined) throw new ConnectionDropped(); // these bytes answer no request
       this.#exchange.parser.push(bytes);
     } catch (error) {
       this.#fail(error);
@@ -170,7 +173,7 @@ export class Connection {
     response.end();
   }
 
-  /** The peer has ended. */
+  /** Handles the end of the peer's stream. */
   #end(): void {
     if (this.#closed) return;
     try {
@@ -193,7 +196,7 @@ export class Connection {
   }
 }
 
-/** The body is read piece by piece; the socket pauses while more than a limit waits to be read. */
+/** A response whose body is read piece by piece; the socket pauses while more than a limit waits to be read. */
 export class Response {
   head: ResponseHead = { status: 0, headers: new Map(), raw: false };
   #queue: Uint8Array[] = [];
@@ -209,7 +212,7 @@ export class Response {
     return this.head.status;
   }
 
-  /** Called once when the whole body has come: the connection is free again. */
+  /** Registers a callback for when the whole body has arrived and the connection is free. */
   onEnd(callback: () => void): void {
     if (this.#ended) callback();
     else this.#onEnd = callback;
@@ -233,7 +236,10 @@ export class Response {
     this.#wake?.();
   }
 
-  /** The next piece, or undefined at the end. @throws what broke the connection */
+  /**
+   * Returns the next piece, or undefined at the end.
+   * @throws the error that broke the connection
+   */
   async read(): Promise<Uint8Array | undefined> {
     for (;;) {
       const piece = this.#queue.shift();
@@ -252,7 +258,10 @@ export class Response {
     }
   }
 
-  /** The whole body as text. @throws LighterError ("unavailable") beyond a limit */
+  /**
+   * Returns the whole body as text.
+   * @throws LighterError ("unavailable") beyond a limit
+   */
   async text(): Promise<string> {
     const pieces: Uint8Array[] = [];
     let size = 0;

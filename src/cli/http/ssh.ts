@@ -1,12 +1,15 @@
-/** A connection that is the standard input and output of a command, ssh(1) most often. */
+/** A connection through the standard input and output of a command, most often ssh(1). */
 import { spawn } from "node:child_process";
 import { LighterError } from "../../base/errors.ts";
 import type { Events, Transport } from "./transport.ts";
 
-/** What is kept of what the command says. */
+/** How much of the command's stderr is kept. */
 const STDERR_MAX_CHARS = 4096;
 
-/** Nothing is known to be wrong before the first byte is missed: the command's own error is then that of the connection. */
+/**
+ * Starts the command. That it fails is known only when the first byte is missing: the command's own error then becomes
+ * that of the connection.
+ */
 export function connectSsh([program = "", ...args]: readonly string[], events: Events): Transport {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
   let said = "";
@@ -24,7 +27,7 @@ export function connectSsh([program = "", ...args]: readonly string[], events: E
   child.on("error", (error: NodeJS.ErrnoException) =>
     fail(error.code === "ENOENT" ? "there is no such program here" : error.message),
   );
-  // After all that it wrote has been read.
+  // By "close" all that the command wrote has been read.
   child.on("close", (code, signal) => {
     if (code === 0) events.end();
     else fail(said.trim() || `ended with ${signal ?? code}`);
@@ -32,7 +35,7 @@ export function connectSsh([program = "", ...args]: readonly string[], events: E
   return {
     write(bytes) {
       if (isFull) return 0;
-      isFull = !child.stdin.write(Buffer.from(bytes)); // a copy: the caller may use its own again
+      isFull = !child.stdin.write(Buffer.from(bytes)); // a copy: the caller may reuse its buffer
       return bytes.length;
     },
     shutdown: () => void child.stdin.end(),

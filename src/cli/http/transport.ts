@@ -1,4 +1,4 @@
-/** What carries the bytes of a connection to the daemon, and where to. */
+/** Types of what carries a connection's bytes to the daemon, and of where it leads. */
 
 export type Address =
   | { readonly unix: string }
@@ -6,21 +6,21 @@ export type Address =
   | { readonly ssh: readonly string[] }
   | { readonly hostname: string; readonly port: number; readonly tls?: ClientTls };
 
-/** PEM texts. Without `ca`: the authorities that everybody trusts. */
+/** PEM texts. Without `ca` the system's authorities are trusted. */
 export interface ClientTls {
-  /** The server's certificate must be good for its name. */
+  /** Whether the server's certificate is verified for its name. */
   readonly verify: boolean;
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
 }
 
-/** What we use of a socket. */
+/** The methods of a socket that we use. */
 export type Transport = Pick<Bun.Socket<undefined>, "pause" | "resume" | "shutdown" | "end"> & {
   write(bytes: Uint8Array): number;
 };
 
-/** What a connection hears of. */
+/** Callbacks of a connection. */
 export interface Events {
   data(bytes: Uint8Array): void;
   drain(): void;

@@ -1,25 +1,28 @@
-/** Making a Debian or Ubuntu root file system with the tools of this host: what to run, decided here, run elsewhere. */
+/**
+ * Plans how a Debian or Ubuntu root file system is made with the tools of this host. The commands are decided here and
+ * run by the caller.
+ */
 import { LighterError } from "../../base/errors.ts";
 
 export type BootstrapTool = "mmdebstrap" | "debootstrap";
 
 export interface BootstrapRequest {
-  /** "trixie" */
+  /** Name of the release, such as "trixie". */
   readonly suite: string;
   readonly variant: string;
   /** Package names, separated by commas; "" for none beyond the variant's. */
   readonly include: string;
-  /** URI, "" for the tool's own default. */
+  /** URI of the mirror, "" for the tool's own default. */
   readonly mirror: string;
-  /** Separated by commas, "" for the tool's own default. */
+  /** Names separated by commas, "" for the tool's own default. */
   readonly components: string;
-  /** Debian's name ("arm64"), "" for the host's. */
+  /** Debian's name of the architecture ("arm64"), "" for the host's. */
   readonly arch: string;
 }
 
 const DISTRIBUTIONS = ["debian", "ubuntu"];
 
-/** Where the keys that a distribution signs its archive with are, and the package that has them. */
+/** Files with the keys that a distribution signs its archive with, and the package that contains them. */
 const KEYRINGS: Readonly<Record<string, { readonly paths: readonly string[]; readonly package: string }>> = {
   debian: {
     paths: ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"],
@@ -28,7 +31,7 @@ const KEYRINGS: Readonly<Record<string, { readonly paths: readonly string[]; rea
   ubuntu: { paths: ["/usr/share/keyrings/ubuntu-archive-keyring.gpg"], package: "ubuntu-keyring" },
 };
 
-/** "debian:trixie": what is missing to know the distribution's archive from another; undefined if nothing is. */
+/** Returns what is missing to verify the distribution's archive ("debian:trixie"), or undefined if nothing is. */
 export function describeMissingKeyring(source: string, exists: (path: string) => boolean): string | undefined {
   const distribution = source.split(":")[0] ?? "";
   const keyring = KEYRINGS[distribution];
@@ -36,7 +39,9 @@ export function describeMissingKeyring(source: string, exists: (path: string) =>
   return `the keys of ${distribution}'s archive are not on this host (${keyring.paths[0]}): apt-get install ${keyring.package}`;
 }
 
-/** What may be in an argument of a child process: nothing that could be taken for another flag, a path or a command. */
+/**
+ * What an argument of a child process may look like: nothing that could be taken for another flag, a path or a command.
+ */
 const SHAPES: { readonly [K in keyof BootstrapRequest]: RegExp } = {
   suite: /^[a-z][a-z0-9.-]{0,63}$/,
   variant: /^[a-z]{1,32}$/,
@@ -46,7 +51,10 @@ const SHAPES: { readonly [K in keyof BootstrapRequest]: RegExp } = {
   arch: /^(?:[a-z0-9]+(?:-[a-z0-9]+)*)?$/,
 };
 
-/** "debian:trixie" → trixie. @throws LighterError ("invalid") */
+/**
+ * Returns the suite: "debian:trixie" → "trixie".
+ * @throws LighterError ("invalid")
+ */
 export function parseBootstrapSource(source: string): string {
   const [distribution = "", suite, ...more] = source.split(":");
   if (!DISTRIBUTIONS.includes(distribution) || suite === undefined || more.length > 0)
@@ -66,7 +74,7 @@ export function checkBootstrapRequest(request: BootstrapRequest): void {
   }
 }
 
-/** The image's platform by Debian's name of the architecture; others are the same in both. */
+/** Platforms of images by Debian's name of the architecture, where the two differ. */
 const PLATFORMS: Readonly<Record<string, string>> = {
   armel: "linux/arm/v5",
   armhf: "linux/arm/v7",
@@ -75,15 +83,15 @@ const PLATFORMS: Readonly<Record<string, string>> = {
   ppc64el: "linux/ppc64le",
 };
 
-/** "" for the host's own. */
+/** Returns the image's platform; `arch` is "" for the host's own. */
 export function bootstrapPlatform(arch: string): string {
   return arch === "" ? "" : (PLATFORMS[arch] ?? `linux/${arch}`);
 }
 
-/** Not part of an image: devices, which every container gets new, and what a package manager can fetch again. */
+/** Files left out of the image: devices, which every container gets anew, and what a package manager can download. */
 const LEFT_OUT = ["./dev/*", "./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*_*"];
 
-/** Commands to run one after the other; the last one's stdout is the tar archive. `folder` is empty and ours. */
+/** Returns the commands to run in order; the last one's stdout is the tar archive. `folder` must be empty and ours. */
 export function planBootstrap(tool: BootstrapTool, request: BootstrapRequest, folder: string): string[][] {
   const { suite, variant, include, mirror, components, arch } = request;
   const option = (name: string, value: string) => (value === "" ? [] : [`--${name}=${value}`]);

@@ -1,3 +1,4 @@
+/** Pulls an image, with progress: for `pull`, and for containers whose image is missing. */
 import { familiarName, type Reference } from "../../spec/image-reference.ts";
 import { showProgress } from "../format/json-messages.ts";
 import { type Client, encodeQuery } from "../http/client.ts";
@@ -6,7 +7,7 @@ import { serverOf } from "../login/credentials.ts";
 import { requestWithCredentials } from "../login/registry-request.ts";
 import { stderr } from "../output.ts";
 
-/** Asks the daemon to fetch an image; the answer is a progress stream. `action` as for requestWithCredentials. */
+/** Asks the daemon to pull an image; the answer is a progress stream. `action` as for requestWithCredentials. */
 export function requestPull(
   client: Client,
   { reference, all, platform }: { reference: Reference; all: boolean; platform: string },
@@ -21,7 +22,10 @@ export function requestPull(
   return requestWithCredentials(client, request, serverOf(reference), action);
 }
 
-/** For a container that needs it: progress on stderr, or none. @throws ApiError, or Error from the stream */
+/**
+ * Pulls an image that a container needs, with progress on stderr or none.
+ * @throws ApiError, or Error from the stream
+ */
 export async function pullForContainer(
   client: Client,
   reference: Reference,

@@ -1,26 +1,26 @@
-/** What the user's config.json says where no flag does. */
+/** Settings in the user's config.json that apply where no flag is given. */
 import type { DockerConfig, FormatKey } from "./docker-config.ts";
 
-/** Undefined without a file. */
+/** Returns the setting, or undefined if there is no file. */
 async function configured<T>(pick: (config: DockerConfig) => T): Promise<T | undefined> {
   const { DOCKER_CONFIG, HOME } = process.env;
-  // Most users have no such file: looking costs less than loading what reads it.
+  // Most users have no such file, and testing for it costs less than loading the code that reads it.
   if (!(await Bun.file(`${DOCKER_CONFIG || `${HOME ?? ""}/.docker`}/config.json`).exists())) return undefined;
   const { openDockerConfig } = await import("./docker-config.ts");
   return pick(await openDockerConfig());
 }
 
-/** `format`, the user's, or what lists are shown with; "" for neither. */
+/** Returns `format`, else the user's format for such lists; "" for neither. */
 export async function configuredFormat(format: string, key: FormatKey): Promise<string> {
   return format || ((await configured(({ formats }) => formats[key])) ?? "");
 }
 
-/** `keys`, the user's, or others than Docker's; "" for neither. */
+/** Returns `keys`, else the user's detach keys; "" for neither. */
 export async function configuredDetachKeys(keys: string): Promise<string> {
   return keys || ((await configured(({ detachKeys }) => detachKeys)) ?? "");
 }
 
-/** The user's filters, and those of every prune that do not say the opposite of one of the user's. */
+/** Returns the given filters and those of the user's config, without any that contradicts a given one. */
 export async function withPruneFilters(given: readonly string[]): Promise<string[]> {
   const further = (await configured(({ pruneFilters }) => pruneFilters)) ?? [];
   return [...given, ...further.filter((text) => text.includes("=") && !given.includes(oppositeOf(text)))];

@@ -1,6 +1,6 @@
 /**
- * The docker-credential-NAME programs: one action as the argument, its input on stdin, the answer on stdout. What they
- * say on stderr the user sees.
+ * Runs the docker-credential-NAME programs: the action is the argument, the input goes to stdin, the answer comes on
+ * stdout. The user sees what they print on stderr.
  */
 import { spawn } from "node:child_process";
 import { errnoOf, messageOf } from "../../base/errors.ts";
@@ -16,7 +16,10 @@ export const TOKEN_USERNAME = "<token>";
 
 const NOT_FOUND = "credentials not found in native keychain";
 
-/** Undefined if the helper knows none for `server`. @throws Error "error getting credentials…" */
+/**
+ * Returns undefined if the helper has no credentials for `server`.
+ * @throws Error "error getting credentials…"
+ */
 export async function getFromHelper(helper: string, server: string): Promise<HelperCredentials | undefined> {
   const { output, failure } = await runHelper(helper, "get", server);
   if (failure !== undefined) {
@@ -40,7 +43,10 @@ export async function eraseFromHelper(helper: string, server: string): Promise<v
   if (failure !== undefined) throw new Error(`error erasing credentials - err: ${failure}, out: \`${output.trim()}\``);
 }
 
-/** The answer may hold a secret: no part of it is in the error. @throws Error if it is not what a helper answers */
+/**
+ * Parses a helper's answer. It may hold a secret, so no part of it is in the error.
+ * @throws Error if it is not what a helper answers
+ */
 export function parseHelperAnswer(output: string): HelperCredentials {
   let answer: unknown;
   try {
@@ -56,11 +62,11 @@ export function parseHelperAnswer(output: string): HelperCredentials {
 
 interface HelperResult {
   readonly output: string;
-  /** As the stock client puts it: "exit status 1". */
+  /** How the helper failed, in the stock client's words: "exit status 1". */
   readonly failure?: string;
 }
 
-/** `timeoutMs` is for tests. */
+/** Runs a helper; `timeoutMs` is for tests. */
 export function runHelper(
   helper: string,
   action: "get" | "store" | "erase",
@@ -68,7 +74,7 @@ export function runHelper(
   timeoutMs = CREDENTIAL_HELPER_TIMEOUT_MS,
 ): Promise<HelperResult> {
   const program = `docker-credential-${helper}`;
-  // With a slash it would not be looked up in PATH, but run from the current directory.
+  // A name with a slash would not be looked up in PATH, but run from the current directory.
   if (helper.includes("/") || helper.includes("\0"))
     return Promise.resolve({ output: "", failure: `${JSON.stringify(program)} is not a program's name` });
   return new Promise((resolve) => {
@@ -83,7 +89,7 @@ export function runHelper(
     const stop = (why: string) => {
       stopped = why;
       child.kill("SIGKILL");
-      child.stdout.destroy(); // a child of the helper may hold it open
+      child.stdout.destroy(); // a child of the helper may hold stdout open
       finish(why);
     };
     const timer = setTimeout(() => stop(`no answer within ${timeoutMs / 1000} s`), timeoutMs);
@@ -100,7 +106,7 @@ export function runHelper(
       if (code === 0) finish();
       else finish(code === null ? `signal: ${signal}` : `exit status ${code}`);
     });
-    child.stdin.on("error", () => {}); // it may end without reading
+    child.stdin.on("error", () => {}); // the helper may end without reading its input
     child.stdin.end(input);
   });
 }

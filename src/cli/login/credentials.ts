@@ -1,11 +1,11 @@
-/** Credentials of registries: in config.json, or with the credential helper that it names. */
+/** Stores credentials of registries: in config.json, or with the credential helper that it names. */
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_DOMAIN, type Reference } from "../../spec/image-reference.ts";
 import { goJson } from "../format/go.ts";
 import { type AuthConfig, type DockerConfig, openDockerConfig, withoutEmpty, writeAuth } from "./docker-config.ts";
 
-/** What Docker Hub's credentials are filed under. */
+/** Key of Docker Hub's credentials. */
 export const DEFAULT_SERVER = "https://index.docker.io/v1/";
 
 export class CredentialStore {
@@ -15,7 +15,7 @@ export class CredentialStore {
     this.#config = config;
   }
 
-  /** The user's own. */
+  /** Opens the user's own store. */
   static async open(): Promise<CredentialStore> {
     return new CredentialStore(await openDockerConfig());
   }
@@ -24,14 +24,17 @@ export class CredentialStore {
     return this.#config.path;
   }
 
-  /** The helper that keeps the credentials of `server`, or undefined: they are in the file. */
+  /** Returns the helper that keeps the credentials of `server`, or undefined if they are in the file. */
   helperFor(server: string): string | undefined {
     const { credHelpers, credsStore, auths } = this.#config;
     const empty = credsStore === "" && credHelpers.size === 0 && auths.size === 0;
     return credHelpers.get(server) || credsStore || (empty ? findDefaultHelper() : undefined);
   }
 
-  /** Empty if there are none. @throws Error of the credential helper */
+  /**
+   * Returns the credentials, an empty object if there are none.
+   * @throws Error of the credential helper
+   */
   async get(server: string): Promise<AuthConfig> {
     const filed = this.#filed(server);
     const helper = this.helperFor(server);
@@ -62,7 +65,7 @@ export class CredentialStore {
         ? { username, secret: password }
         : { username: TOKEN_USERNAME, secret: identitytoken },
     );
-    // The entry that remains says that there was a login.
+    // The entry that remains records that there was a login.
     writeAuth(this.path, server, withoutEmpty({ email: auth.email, registrytoken: auth.registrytoken }));
   }
 
@@ -73,7 +76,7 @@ export class CredentialStore {
     writeAuth(this.path, server, undefined);
   }
 
-  /** Old clients filed under URLs. */
+  /** Finds the entry of a server, also under a URL, which old clients used as key. */
   #filed(server: string): AuthConfig {
     const exact = this.#config.auths.get(server);
     if (exact !== undefined) return exact;
@@ -82,27 +85,27 @@ export class CredentialStore {
   }
 }
 
-/** "https://registry.example/v1/" → "registry.example". */
+/** Returns the host of a server: "https://registry.example/v1/" → "registry.example". */
 export function hostOf(server: string): string {
   return server.replace(/^https?:\/\//, "").split("/", 1)[0] ?? "";
 }
 
-/** What a server that the user named is filed under. */
+/** Returns the key of the credentials of a server that the user named. */
 export function keyOf(server: string): string {
   return server === DEFAULT_SERVER ? server : hostOf(server);
 }
 
-/** What the credentials of an image's registry are filed under. */
+/** Returns the key of the credentials of an image's registry. */
 export function serverOf({ domain }: Pick<Reference, "domain">): string {
   return domain === DEFAULT_DOMAIN ? DEFAULT_SERVER : domain;
 }
 
-/** The header's value, with padding as the stock client sends it. */
+/** Encodes the header's value, with padding as the stock client sends it. */
 export function encodeAuthHeader(auth: AuthConfig): string {
   return Buffer.from(goJson(auth, true)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** With nothing configured, the helper that goes with the desktop: the stock client takes one that is installed. */
+/** Finds the desktop's usual helper: with nothing configured, the stock client uses it if it is installed. */
 function findDefaultHelper(): string | undefined {
   const helper = isInPath("pass") ? "pass" : "secretservice";
   return isInPath(`docker-credential-${helper}`) ? helper : undefined;

@@ -1,6 +1,6 @@
 /**
- * Docker's config.json, which holds the credentials of registries and which other clients share. We read the few keys
- * we know, and when we write we leave all else as it is.
+ * Docker's config.json, which holds the credentials of registries and which other clients share. Only the few keys
+ * known here are read, and everything else is kept when it is written.
  */
 import {
   chownSync,
@@ -25,7 +25,10 @@ import { joinMembers, setMember, splitMembers } from "../format/json-members.ts"
 import { printError } from "../output.ts";
 import { errnoText } from "../values/env-file.ts";
 
-/** What is sent to the daemon for a registry. Spelled as the Engine API's AuthConfig; in the order it is written. */
+/**
+ * Credentials that are sent to the daemon for a registry: the Engine API's AuthConfig, with its keys in the order in
+ * which they are written.
+ */
 export interface AuthConfig {
   readonly username?: string;
   readonly password?: string;
@@ -44,22 +47,25 @@ export interface DockerConfig {
   readonly auths: ReadonlyMap<string, AuthConfig>;
   /** Name of the credential helper for all registries, "" for none. */
   readonly credsStore: string;
-  /** By registry, before `credsStore`. */
+  /** Helpers by registry; they come before `credsStore`. */
   readonly credHelpers: ReadonlyMap<string, string>;
-  /** What lists are shown with if there is no --format; "" for none. */
+  /** Formats of lists without --format; "" for none. */
   readonly formats: Readonly<Record<FormatKey, string>>;
-  /** What leaves a container if there is no --detach-keys; "" for none. */
+  /** Detach keys without --detach-keys; "" for none. */
   readonly detachKeys: string;
-  /** "name=value", for every prune. */
+  /** Filters ("name=value") of every prune. */
   readonly pruneFilters: readonly string[];
 }
 
-/** DOCKER_CONFIG is a directory; the default is ~/.docker. */
+/** Returns the file's path. DOCKER_CONFIG is a directory; the default is ~/.docker. */
 export function dockerConfigPath(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return join(env.DOCKER_CONFIG || join(env.HOME || homedir(), ".docker"), "config.json");
 }
 
-/** A missing file is an empty one. @throws Error that names the file */
+/**
+ * Reads the file; a missing one counts as empty.
+ * @throws Error that names the file
+ */
 export function readDockerConfig(path: string): DockerConfig {
   const text = readConfigText(path);
   try {
@@ -69,7 +75,7 @@ export function readDockerConfig(path: string): DockerConfig {
   }
 }
 
-/** The user's own. A file that cannot be read is told of, and counts as empty. */
+/** Reads the user's own file. If it cannot be read, a warning is printed and it counts as empty. */
 export async function openDockerConfig(): Promise<DockerConfig> {
   const path = dockerConfigPath();
   try {
@@ -80,7 +86,10 @@ export async function openDockerConfig(): Promise<DockerConfig> {
   }
 }
 
-/** @throws Error that says what is wrong */
+/**
+ * Parses the file's text.
+ * @throws Error that says what is wrong
+ */
 export function parseDockerConfig(path: string, text: string): DockerConfig {
   const config = asObject("the file", parseObject(text));
   const auths = new Map<string, AuthConfig>();
@@ -101,12 +110,12 @@ export function parseDockerConfig(path: string, text: string): DockerConfig {
 }
 
 /**
- * Writes one entry of `auths`, or removes it. The new file replaces the old in one step, is nobody else's to read, and
- * stays with the old one's owner: root may be at work in a user's home.
- * @throws Error that names the file, which is then as it was; a file that cannot be read is not replaced
+ * Writes or removes one entry of `auths`. The new file replaces the old one in one step, can be read by its owner only,
+ * and keeps the old one's owner: root may be at work in a user's home.
+ * @throws Error that names the file, which is then unchanged; a file that cannot be read is not replaced
  */
 export function writeAuth(path: string, server: string, entry: AuthConfig | undefined): void {
-  readDockerConfig(path); // what we do not understand we do not rewrite
+  readDockerConfig(path); // fails on a file that we do not understand, which must not be rewritten
   const text = readConfigText(path);
   const members = splitMembers(text.trim() === "" ? "{}" : text);
   const auths = splitMembers(members.find(([key]) => key === "auths")?.[1] ?? "{}");
@@ -127,7 +136,7 @@ function readConfigText(path: string): string {
   }
 }
 
-/** The parser's own message would quote what it stumbled over, which may be a password. */
+/** Parses a JSON object. The parser's own message would quote the text around the fault, which may be a password. */
 function parseObject(text: string): unknown {
   try {
     return text.trim() === "" ? {} : JSON.parse(text);
@@ -167,7 +176,7 @@ function parseAuth(server: string, entry: Readonly<Record<string, unknown>>): Au
   });
 }
 
-/** Base64 of "user:password". */
+/** Decodes base64 of "user:password". */
 function decodeAuth(auth: string): [username: string, password: string] {
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(auth))
     throw new Error("illegal base64 data in an auth");
@@ -182,7 +191,7 @@ function encodeAuth({ username = "", password = "", email, identitytoken, regist
   return withoutEmpty({ auth, email, identitytoken, registrytoken });
 }
 
-/** Empty fields are left out, as the stock client does. */
+/** Returns the object without its empty fields, as the stock client does. */
 export function withoutEmpty<T extends Readonly<Record<string, string | undefined>>>(
   fields: T,
 ): { [K in keyof T]?: string } {
@@ -215,7 +224,7 @@ function replaceFile(path: string, text: string): void {
   }
 }
 
-/** Behind a symlink is the file to replace, with its owner. */
+/** Returns the file to replace, a symlink's target if there is one, with its owner. */
 function findTarget(path: string): { target: string; owner?: { uid: number; gid: number } } {
   try {
     const target = realpathSync(path);

@@ -1,4 +1,4 @@
-/** Questions on stdout, answers from stdin. */
+/** Asks questions on stdout and reads the answers from stdin. */
 import { readSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
 import { PROMPT_MAX_BYTES } from "../../base/limits.ts";
@@ -7,8 +7,8 @@ import { stdout } from "../output.ts";
 const NEWLINE = 0x0a;
 
 /**
- * A line of stdin without its end, or undefined if stdin has ended before any byte. Read byte by byte: what follows is
- * the next question's answer.
+ * Returns a line of stdin without its end, or undefined if stdin has ended before any byte. Reads byte by byte: what
+ * follows is the next question's answer.
  */
 export function readLine(): string | undefined {
   const bytes: number[] = [];
@@ -43,10 +43,10 @@ export async function ask(question: string): Promise<string> {
   return line;
 }
 
-/** As `ask`, without showing what is typed. */
+/** Asks as `ask` does, without showing what is typed. */
 export async function askSecret(question: string): Promise<string> {
   const { disableEcho } = await import("../../linux/sys/tty.ts");
-  const restore = disableEcho(0); // before the question: the answer may be typed ahead
+  const restore = disableEcho(0); // before the question, because the answer may be typed ahead
   let line: string | undefined;
   try {
     await stdout.text(question);
@@ -59,7 +59,7 @@ export async function askSecret(question: string): Promise<string> {
   return line;
 }
 
-/** "y" is yes; all else is no, "yes" too: as the stock client has it. */
+/** Asks for a yes. Only "y" is yes, as for the stock client: "yes" is no. */
 export async function confirm(warning: string): Promise<boolean> {
   await stdout.text(`${warning} [y/N] `);
   return readLine()?.trim().toLowerCase() === "y";

@@ -9,14 +9,14 @@ const HUB_HINT =
   "Log in with your Docker ID or email address to push and pull images from Docker Hub. If you don't have a Docker ID, head over to https://hub.docker.com/ to create one.\n" +
   "You can log in with your password or a Personal Access Token (PAT). Using a limited-scope PAT grants better security and is required for organizations using SSO. Learn more at https://docs.docker.com/go/access-tokens/\n";
 
-/** The stored credentials, without an identity token: a login asks for a new one. */
+/** Returns the stored credentials without an identity token, because a login asks for a new one. */
 export async function storedLogin(store: CredentialStore, server: string): Promise<AuthConfig> {
   const key = keyOf(server);
   return withoutEmpty({ ...(await store.get(key)), serveraddress: key, identitytoken: undefined });
 }
 
 /**
- * `known` with the user name and password given, or asked for where they are "".
+ * Returns `known` with the user name and password given, asking for each that is "".
  * @throws CliError if there is nobody to ask, or no answer
  */
 export async function completeLogin(known: AuthConfig, username: string, password: string): Promise<AuthConfig> {

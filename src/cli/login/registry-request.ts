@@ -1,4 +1,4 @@
-/** Requests that the daemon passes on to a registry, with the user's credentials. */
+/** Sends requests that the daemon passes on to a registry, with the user's credentials. */
 
 import { messageOf } from "../../base/errors.ts";
 import { ApiError } from "../exit.ts";
@@ -9,8 +9,8 @@ import { CredentialStore, encodeAuthHeader } from "./credentials.ts";
 import type { AuthConfig } from "./docker-config.ts";
 
 /**
- * Sends `request` with the credentials filed under `server`. If the daemon says that they are wrong and `action` is
- * given ("pull"), asks for others once. A helper that fails means no credentials: many images need none.
+ * Sends `request` with the credentials stored for `server`. If the daemon says that they are wrong and `action` is
+ * given ("pull"), asks once for others. A helper that fails means no credentials, as many images need none.
  * @throws ApiError
  */
 export async function requestWithCredentials(

@@ -15,7 +15,7 @@ import { DAEMON_MESSAGE_MAX_BYTES } from "../../base/limits.ts";
 
 export type StreamName = "stdout" | "stderr";
 
-/** Messages of a stream of POST /lighter/run, each one frame. */
+/** Messages of a stream of POST /lighter/run, each in one frame. */
 export type OwnStream = "created" | "failed" | "exited";
 
 const OWN_STREAMS: Readonly<Record<number, OwnStream>> = { 16: "created", 17: "failed", 18: "exited" };
@@ -31,11 +31,12 @@ export class Demultiplexer {
   #message: Uint8Array[] = [];
   #messageBytes = 0;
 
-  /** `hasOwn`: the stream may have frames of our own. */
+  /** `hasOwn`: the stream may contain frames of our own. */
   constructor(private readonly hasOwn = false) {}
 
   /**
-   * The pieces that are complete enough to print: views into `bytes`, output is not gathered first; messages are whole.
+   * Yields the pieces that can be printed, as views into `bytes`: output is passed on at once, messages when they are
+   * complete.
    * @throws LighterError ("unavailable") for another stream number, or with the daemon's own message
    */
   *push(bytes: Uint8Array): Generator<{ stream: StreamName | OwnStream; bytes: Uint8Array }> {
@@ -74,7 +75,7 @@ export class Demultiplexer {
     if (this.#remaining === 0) this.#headerLength = 0;
   }
 
-  /** The whole message, when this is its last part. */
+  /** Returns the whole message once its last part has come. */
   #collectMessage(part: Uint8Array): Uint8Array | undefined {
     this.#messageBytes += part.length;
     if (this.#messageBytes > DAEMON_MESSAGE_MAX_BYTES)

@@ -1,10 +1,11 @@
+/** Signals and window sizes that reach the command and belong to the container. */
 import { FORWARDED_SIGNALS } from "../../base/signals.ts";
 import type { Client } from "../http/client.ts";
 
 /**
- * Passes signals that reach us on to the container's process, until the returned function is called. A container that
- * is still being created (a promise of its ID) is nobody to signal: the first signal ends us, as it would without this.
- * With a terminal WINCH is left out: the container's own terminal, which follows ours in size, sends it.
+ * Forwards signals to the container's process until the returned function is called. While the container is still being
+ * created (`container` is a promise of its ID) there is nothing to forward to: the first signal ends us, as it would
+ * without this. With a terminal, WINCH is left out: the container's own terminal, which follows ours in size, sends it.
  */
 export function forwardSignals(client: Client, container: string | Promise<string>, tty: boolean): () => void {
   const signals: readonly NodeJS.Signals[] = tty ? FORWARDED_SIGNALS : [...FORWARDED_SIGNALS, "SIGWINCH"];
@@ -15,7 +16,7 @@ export function forwardSignals(client: Client, container: string | Promise<strin
       process.kill(process.pid, signal);
       return;
     }
-    // Not started yet, or just ended: nobody to signal. The stock client drops these too.
+    // The process has not started or has just ended. The stock client drops such signals too.
     client.postEmpty(`/containers/${id}/kill`, { signal: signal.replace(/^SIG/, "") }).catch(() => {});
   };
   const stop = () => {
@@ -35,8 +36,8 @@ async function resize(client: Client, path: string, rows: number, columns: numbe
 }
 
 /**
- * Keeps the size of a container's or exec's terminal that of ours, now and at every change, until the returned function
- * is called. `path` is the resize route. `redraws`: what is there already shows itself, as after a change.
+ * Keeps the size of a container's or exec's terminal equal to ours until the returned function is called. `path` is the
+ * resize route. `redraws` makes the program draw its screen even if the size is the same.
  */
 export async function followWindowSize(client: Client, path: string, redraws = false): Promise<() => void> {
   const { readWindowSize } = await import("../../linux/sys/tty.ts");
@@ -51,7 +52,8 @@ export async function followWindowSize(client: Client, path: string, redraws = f
       changed = false;
       const size = readWindowSize(1);
       if (size === undefined || (size.rows === 0 && size.columns === 0)) break;
-      // Another size first, of no use but that it is another: what has this one already would not draw its prompt anew.
+      // Another size comes first only to make a change: a program whose terminal has this size already would not
+      // redraw.
       if (redraws) await resize(client, path, size.rows + 1, size.columns + 1);
       redraws = false;
       await resize(client, path, size.rows, size.columns);
@@ -65,7 +67,7 @@ export async function followWindowSize(client: Client, path: string, redraws = f
 
 const DEADLY: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** Does `work` when a signal ends us, which then does. Until the returned function is called. */
+/** Does `work` when a signal is about to end us, until the returned function is called. */
 export function cleanUpOnSignal(work: () => void | Promise<void>): () => void {
   let running = false;
   const stop = () => {

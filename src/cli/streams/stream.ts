@@ -1,4 +1,4 @@
-/** Bytes between our own stdio and a container's. */
+/** Copies bytes between our own stdio and a container's. */
 import { text } from "../../base/bytes.ts";
 import { DEFAULT_DETACH_KEYS, DetachScanner, parseDetachKeys } from "../../base/detach-keys.ts";
 import { type Client, encodeQuery } from "../http/client.ts";
@@ -6,15 +6,15 @@ import type { Response } from "../http/http.ts";
 import { stderr, stdout } from "../output.ts";
 import { Demultiplexer, type OwnStream } from "./demux.ts";
 
-/** What the daemon says between the output, of a stream that has such messages. */
+/** A message of the daemon between the output, in streams that have such messages. */
 export interface OwnMessage {
   kind: OwnStream;
   text: string;
 }
 
 /**
- * Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. With `onMessage`
- * it is one of POST /lighter/run.
+ * Copies a multiplexed body, or with `raw` a terminal's plain bytes, to our stdout and stderr until it ends. With
+ * `onMessage` the body is that of POST /lighter/run.
  */
 export async function copyOutput(
   response: Response,
@@ -36,11 +36,11 @@ interface AttachRequest {
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
-  /** "" for the default. */
+  /** Keys that detach, "" for the default. */
   readonly detachKeys: string;
 }
 
-/** Asks for a container's streams; the answer is what `streamAttached` takes. */
+/** Requests a container's streams; the answer is what `streamAttached` takes. */
 export function requestAttach(client: Client, id: string, request: AttachRequest): Promise<Response> {
   const query = encodeQuery({
     detachKeys: request.detachKeys || undefined,
@@ -54,17 +54,17 @@ export function requestAttach(client: Client, id: string, request: AttachRequest
 
 interface AttachedStreams {
   readonly stdin: boolean;
-  /** Stdout or stderr: there is output to wait for. */
+  /** Whether stdout or stderr is attached, so that there is output to wait for. */
   readonly output: boolean;
   readonly tty: boolean;
   readonly detachKeys: string;
-  /** As of `copyOutput`. */
+  /** Receives messages, as for `copyOutput`. */
   readonly onMessage?: (message: OwnMessage) => void | Promise<void>;
 }
 
 /**
- * Runs an attached session until the container's output ends, or the user types the detach keys, or, with stdin
- * alone, until stdin ends. With a terminal on both sides ours is raw meanwhile, and is restored before this settles.
+ * Runs an attached session until the container's output ends, or the user types the detach keys, or, with stdin alone,
+ * until stdin ends. With a terminal on both sides ours is raw during the session, and is restored before this settles.
  * `response` is the answer to an upgrade.
  */
 export async function streamAttached(response: Response, streams: AttachedStreams): Promise<"ended" | "detached"> {
@@ -74,7 +74,7 @@ export async function streamAttached(response: Response, streams: AttachedStream
     const input = streams.stdin ? copyInput(response, streams) : endInput(response);
     if (!streams.output) return await input;
     const output = copyOutput(response, streams.tty, streams.onMessage).then(() => "ended" as const);
-    // End of input leaves the output running; detaching does not.
+    // The end of input leaves the output running; detaching does not.
     const detached = input.then((how) => (how === "detached" ? how : output));
     return await Promise.race([output, detached]);
   } finally {
@@ -88,7 +88,10 @@ async function endInput(response: Response): Promise<"ended"> {
   return "ended";
 }
 
-/** Our stdin, to the container's. A container that ended takes no more of it: no error, its output says the rest. */
+/**
+ * Copies our stdin to the container. A container that has ended takes no more: that is no error, its output says the
+ * rest.
+ */
 async function copyInput(response: Response, streams: AttachedStreams): Promise<"ended" | "detached"> {
   const keys = parseDetachKeys(streams.detachKeys) ?? DEFAULT_DETACH_KEYS;
   const scanner = streams.tty ? new DetachScanner(keys) : undefined;
@@ -103,7 +106,7 @@ async function copyInput(response: Response, streams: AttachedStreams): Promise<
     if (rest.length > 0) await response.connection.write(rest);
     response.connection.shutdownWrite();
   } catch {
-    // the connection is gone, or stdin cannot be read (closed by the shell): both are an end of input
+    // the connection is gone, or stdin cannot be read (closed by the shell): both count as the end of input
     response.connection.shutdownWrite();
   }
   return "ended";

@@ -1,9 +1,13 @@
+/** Environment variables and labels from flags and from files. */
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { lazyFs } from "../../base/lazy-fs.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** `-e` text: "K=V" stays, "K" takes the value from our own environment if it has one. @throws Error */
+/**
+ * Expands the text of `-e`: "K=V" is unchanged, "K" takes the value from our own environment if it has one.
+ * @throws Error
+ */
 export function parseEnvFlag(text: string, env: Environment = process.env): string {
   const equals = text.indexOf("=");
   if (equals === 0 || text === "") throw new Error(`invalid environment variable: ${text}`);
@@ -13,15 +17,15 @@ export function parseEnvFlag(text: string, env: Environment = process.env): stri
 }
 
 /**
- * Lines of an `--env-file`: "K=V" (everything behind "=" is the value, quotes too), "K" alone takes the value from
- * `env` or is dropped, "#" lines and empty lines are skipped.
+ * Reads the lines of an `--env-file`: "K=V" (the value is everything after "=", quotes included); "K" alone takes its
+ * value from `env` or is dropped; "#" lines and empty lines are skipped.
  * @throws Error naming the file or the line
  */
 export function readEnvFile(path: string, env: Environment = process.env): string[] {
   return readPairs(path, (name) => (env[name] === undefined ? undefined : `${name}=${env[name]}`));
 }
 
-/** Lines of a `--label-file`: as an env file, but a lone "K" is dropped. */
+/** Reads the lines of a `--label-file`: like an env file, but "K" alone is dropped. */
 export function readLabelFile(path: string): string[] {
   return readPairs(path, () => undefined);
 }
@@ -38,7 +42,7 @@ export function parsePairs(path: string, content: Uint8Array, lone: (name: strin
     lineNumber++;
     let line: string;
     try {
-      line = decoder.decode(bytes); // drops a byte order mark, which editors put at the start
+      line = decoder.decode(bytes); // drops a byte order mark, which some editors write at the start
     } catch {
       throw new Error(`env file ${path} contains invalid utf8 bytes at line ${lineNumber}`);
     }
@@ -71,7 +75,7 @@ function readText(path: string): Uint8Array {
   }
 }
 
-/** The kernel's words for the errors a file named on the command line meets. */
+/** Returns the kernel's words for an error of a file named on the command line. */
 export function errnoText(error: unknown): string {
   switch (errnoOf(error)) {
     case "ENOENT":
@@ -87,7 +91,7 @@ export function errnoText(error: unknown): string {
   }
 }
 
-/** "k=v" strings as an object; a lone "k" has the empty value; the last one wins. */
+/** Turns "k=v" strings into an object; "k" alone has the empty value; the last one of a name wins. */
 export function pairsToObject(pairs: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {

@@ -1,4 +1,7 @@
-/** `--filter` texts "name=value" → the API's JSON, undefined for none. @throws Error "bad format of filter…" */
+/**
+ * Encodes `--filter` texts ("name=value") as the API's JSON, undefined if there are none.
+ * @throws Error "bad format of filter…"
+ */
 export function encodeFilters(texts: readonly string[]): string | undefined {
   const given = texts.filter((text) => text !== "");
   if (given.length === 0) return undefined;
@@ -13,7 +16,7 @@ export function encodeFilters(texts: readonly string[]): string | undefined {
   return JSON.stringify(filters);
 }
 
-/** Checks one `--filter` as it is read. An empty one is none. */
+/** Checks one `--filter` when it is parsed. An empty one is ignored. */
 export function parseFilter(text: string): string {
   if (text !== "" && !text.includes("=")) throw new Error("bad format of filter (expected name=value)");
   return text;

@@ -1,4 +1,7 @@
-/** Address flags of `network create` → the API's IPAM configuration: each range, gateway and name to its subnet. */
+/**
+ * Turns the address flags of `network create` into the API's IPAM configuration: each range, gateway and name goes to
+ * its subnet.
+ */
 import { contains, parseCidr } from "../../base/cidr.ts";
 import { parseIp } from "../../base/ip-number.ts";
 
@@ -52,7 +55,7 @@ export function buildIpamConfigs(
   return [...configs.values()];
 }
 
-/** Whether the address, or the one before the slash, `inner` lies in the prefix `outer`. */
+/** Whether `inner`, an address or a subnet, lies in the prefix `outer`. */
 function isIn(outer: string, inner: string): boolean {
   const subnet = parseCidr(outer);
   if (subnet === undefined) throw new Error(`invalid subnet: invalid CIDR address: ${outer}`);

@@ -1,6 +1,10 @@
+/** Labels: as values of flags, and as columns of lists. */
 import type { Columns } from "../format/table.ts";
 
-/** `--label` "a=b", "a". @throws Error */
+/**
+ * Parses the text of a `--label`: "a=b" or "a".
+ * @throws Error
+ */
 export function parseLabel(text: string): string {
   const name = text.split("=", 1)[0]!.replace(/^[ \t]+/, "");
   if (name === "") throw new Error(`invalid label '${text}': empty name`);
@@ -8,7 +12,7 @@ export function parseLabel(text: string): string {
   return text;
 }
 
-/** "a=b,c=d", sorted. */
+/** Formats labels as "a=b,c=d", sorted. */
 function formatLabels(labels: Readonly<Record<string, string>> | null | undefined): string {
   return Object.entries(labels ?? {})
     .map(([name, value]) => `${name}=${value}`)
@@ -16,7 +20,7 @@ function formatLabels(labels: Readonly<Record<string, string>> | null | undefine
     .join(",");
 }
 
-/** What a row with labels shows of them: all, and in templates one by its name, {{.Label "x"}}. */
+/** Columns of rows with labels: all of them, and in templates a single one by name, {{.Label "x"}}. */
 export const labelColumns: Columns<{ readonly Labels?: Readonly<Record<string, string>> | null }> = {
   Label: { heading: "", value: (row) => (name) => row.Labels?.[name] ?? "", method: true },
   Labels: { heading: "LABELS", value: (row) => formatLabels(row.Labels) },

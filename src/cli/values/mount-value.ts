@@ -1,3 +1,4 @@
+/** Values of `--mount` and `--volume`. */
 import { resolve } from "node:path";
 import { parseCsvLine, parseRamBytes } from "../../base/value-syntax.ts";
 import { parseGoBool } from "../format/go.ts";
@@ -28,7 +29,10 @@ interface MountValue {
 /** Fields that may stand without a value. */
 const SWITCHES = new Set(["readonly", "ro", "volume-nocopy", "bind-nonrecursive"]);
 
-/** `--mount` text: "type=bind,src=/a,dst=/b,ro", a line of CSV. @throws Error with the text users know */
+/**
+ * Parses the text of a `--mount`, a line of CSV: "type=bind,src=/a,dst=/b,ro".
+ * @throws Error with the text users know
+ */
 export function parseMount(text: string): MountValue {
   const mount: MountValue = { Type: "volume", Target: "" };
   for (const field of parseCsvLine(text)) {
@@ -42,7 +46,7 @@ export function parseMount(text: string): MountValue {
 
 type Apply = (mount: MountValue, value: string, key: string) => void;
 
-/** What each key does. */
+/** Effects of each key. */
 const FIELDS: Readonly<Record<string, Apply>> = {
   type: (mount, value) => {
     mount.Type = value.toLowerCase();
@@ -174,7 +178,7 @@ function checkMount(mount: MountValue): MountValue {
   return mount;
 }
 
-/** "k=v" or "k"; nothing for an empty key. */
+/** Parses "k=v" or "k"; returns nothing for an empty key. */
 function pair(text: string): Record<string, string> {
   const equals = text.indexOf("=");
   const key = equals === -1 ? text : text.slice(0, equals);
@@ -187,8 +191,8 @@ function parseOctal(text: string): number {
 }
 
 /**
- * `-v` texts, sorted into what the API takes: "binds" as text (host path or volume name before the colon) and anonymous
- * volumes. A relative host path starting with "." is made absolute, as only the client knows its directory.
+ * Sorts `-v` texts into what the API takes: "binds" as text (with a host path or volume name before the colon) and
+ * anonymous volumes. A relative host path starting with "." is made absolute, as only the client knows its directory.
  * @throws Error with the text users know
  */
 export function splitVolumes(texts: readonly string[]): { binds: string[]; anonymous: Record<string, object> } {
@@ -205,12 +209,12 @@ export function splitVolumes(texts: readonly string[]): { binds: string[]; anony
   return { binds, anonymous };
 }
 
-/** What stands before the first colon, or undefined for a lone container path. */
+/** Returns what stands before the first colon, or undefined for a container path alone. */
 function volumeSource(text: string): string | undefined {
   if (text === "") throw new Error("invalid empty volume spec");
   if (text.length <= 2) return undefined;
   const sections = text.split(":");
-  // One letter before a colon is a drive letter to the stock client: "c:/x" is one section.
+  // The stock client takes one letter before a colon for a drive: "c:/x" is one section.
   for (let i = 0; i + 1 < sections.length; i++)
     if (/^[a-zA-Z]$/.test(sections[i] ?? "")) sections.splice(i, 2, `${sections[i]}:${sections[i + 1]}`);
   if (sections.includes("")) throw new Error(`invalid spec: ${text}: empty section between colons`);

@@ -1,4 +1,4 @@
-/** Flag values about networks and ports. */
+/** Values of flags about networks and ports. */
 
 import { messageOf } from "../../base/errors.ts";
 import { goQuote } from "../../base/go-escapes.ts";
@@ -18,7 +18,7 @@ export interface NetworkAttachment {
   readonly gatewayPriority: number;
 }
 
-/** Of an attachment that is nothing but its network's name. */
+/** Attachment that consists of nothing but its network's name. */
 export const NO_OPTIONS = {
   aliases: [],
   links: [],
@@ -30,7 +30,10 @@ export const NO_OPTIONS = {
   gatewayPriority: 0,
 };
 
-/** `--network` "host" or "name=front,alias=web,ip=10.0.0.3". @throws Error */
+/**
+ * Parses `--network`: "host" or "name=front,alias=web,ip=10.0.0.3".
+ * @throws Error
+ */
 export function parseNetwork(text: string): NetworkAttachment {
   if (!/^\w+=\w+(,\w+=\w+)*/.test(text)) return { target: text, ...NO_OPTIONS };
   let value: NetworkAttachment = { target: "", ...NO_OPTIONS };
@@ -83,7 +86,7 @@ function parseGatewayPriority(text: string): number {
   }
 }
 
-/** Names the daemon keeps for itself are not. */
+/** Whether the user defined the network: false for names that the daemon keeps for itself. */
 export function isUserDefinedNetwork(name: string): boolean {
   return (
     !["default", "bridge", "host", "none"].includes(name) && name !== "container" && !name.startsWith("container:")
@@ -98,7 +101,10 @@ export function parseIpAddress(text: string): string {
 const DOMAIN_LABEL = /^[a-z\d]([a-z\d-]*[a-z\d])?$/i;
 const DOMAIN_MAX_LENGTH = 254;
 
-/** `--dns-search` "example.com"; "." for none. @throws Error */
+/**
+ * Parses `--dns-search`: "example.com", or "." for none.
+ * @throws Error
+ */
 export function parseSearchDomain(text: string): string {
   const given = text.trim();
   if (given === ".") return given;
@@ -108,7 +114,7 @@ export function parseSearchDomain(text: string): string {
   return domain;
 }
 
-/** `--add-host` "name:ip" or "name=ip"; "host-gateway" stands for the host. */
+/** Parses `--add-host`: "name:ip" or "name=ip"; "host-gateway" stands for the host. */
 export function parseExtraHost(text: string): string {
   const cut = /^([^=:]*)[=:](.*)$/s.exec(text.includes("=") ? text.replace(/^([^=]*)=/, "$1:") : text);
   const [, name = "", ip = ""] = cut ?? [];
@@ -123,7 +129,10 @@ export interface PortBinding {
   readonly HostPort: string;
 }
 
-/** `-p` texts → exposed ports and their bindings, keyed "80/tcp". @throws Error */
+/**
+ * Parses `-p` texts into exposed ports and their bindings, keyed "80/tcp".
+ * @throws Error
+ */
 export function parsePublish(texts: readonly string[]): {
   exposed: Record<string, object>;
   bindings: Record<string, PortBinding[]>;
@@ -139,7 +148,7 @@ export function parsePublish(texts: readonly string[]): {
   return { exposed, bindings };
 }
 
-/** "published=8080,target=80,protocol=tcp" → "8080:80/tcp". */
+/** Shortens the long form: "published=8080,target=80,protocol=tcp" → "8080:80/tcp". */
 function longPublish(text: string): string {
   if (!text.includes("=")) return text;
   const fields: Record<string, string> = { protocol: "tcp" };
@@ -162,7 +171,7 @@ function parsePortSpec(text: string): { port: string; binding: PortBinding }[] {
   const host = hostPort === "" ? undefined : parseRange(hostPort);
   if (hostPort !== "" && host === undefined) throw new Error(`Invalid hostPort: ${hostPort}`);
   const count = container.end - container.start;
-  // One container port may take any free host port of a range; otherwise the ranges pair up.
+  // A single container port may take any free host port of a range; otherwise the ranges pair up.
   if (host !== undefined && host.end - host.start !== count && count !== 0)
     throw new Error(`Invalid ranges specified for container and host Ports: ${range} and ${hostPort}`);
   if (!["tcp", "udp", "sctp"].includes(protocol)) throw new Error(`Invalid proto: ${protocol}`);
@@ -194,7 +203,10 @@ function parseRange(text: string): { start: number; end: number } | undefined {
   return { start: Number(start), end: Number(end) };
 }
 
-/** `--expose` "80", "8000-8010/udp" → "80/tcp", … @throws Error */
+/**
+ * Parses `--expose`: "80", "8000-8010/udp" → "80/tcp", …
+ * @throws Error
+ */
 export function parseExpose(text: string): string[] {
   if (text.includes(":")) throw new Error(`invalid port format for --expose: ${text}`);
   const [range = "", protocol = "tcp"] = text.split("/", 2);

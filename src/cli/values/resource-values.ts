@@ -1,10 +1,15 @@
-/** Flag values that describe devices, rates and limits. Texts of errors are those users of the stock client know. */
+/**
+ * Values of flags that describe devices, rates and limits. Error texts are those that users of the stock client know.
+ */
 import { posix } from "node:path";
 import { parseCsvLine, parseRamBytes } from "../../base/value-syntax.ts";
 import { parseGoInt } from "../format/go.ts";
 import { pairsToObject } from "./env-file.ts";
 
-/** `--cpus` "1.5" or "3/2" → billionths of a CPU. Exact: digits finer than that are refused. @throws Error */
+/**
+ * Parses `--cpus` ("1.5" or "3/2") into billionths of a CPU. Exact: finer digits are refused.
+ * @throws Error
+ */
 export function parseNanoCpus(text: string): number {
   const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?(?:\/(\d{1,18}))?$/.exec(text);
   const [, sign, whole = "", fraction = "", exponent = "0", divisor = "1"] = match ?? [];
@@ -18,7 +23,7 @@ export function parseNanoCpus(text: string): number {
   return sign === "-" ? -nano : nano;
 }
 
-/** `--memory-swap`: a size, or -1 for no limit. */
+/** Parses `--memory-swap`: a size, or -1 for no limit. */
 export function parseMemorySwap(text: string): number {
   return text === "-1" ? -1 : parseRamBytes(text);
 }
@@ -35,7 +40,7 @@ function splitDevice(text: string): [path: string, value: string] {
   return [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-/** `--device-read-bps` "/dev/sda:1mb". */
+/** Parses `--device-read-bps`: "/dev/sda:1mb". */
 export function parseDeviceBps(text: string): DeviceRate {
   const [path, value] = splitDevice(text);
   try {
@@ -48,7 +53,7 @@ export function parseDeviceBps(text: string): DeviceRate {
   }
 }
 
-/** `--device-read-iops` "/dev/sda:1000". */
+/** Parses `--device-read-iops`: "/dev/sda:1000". */
 export function parseDeviceIops(text: string): DeviceRate {
   const [path, value] = splitDevice(text);
   if (!/^\d+$/.test(value) || !Number.isSafeInteger(Number(value)))
@@ -58,7 +63,7 @@ export function parseDeviceIops(text: string): DeviceRate {
   return { Path: path, Rate: Number(value) };
 }
 
-/** `--blkio-weight-device` "/dev/sda:100"; 0 switches it off. */
+/** Parses `--blkio-weight-device`: "/dev/sda:100"; 0 switches it off. */
 export function parseDeviceWeight(text: string): { Path: string; Weight: number } {
   const [path, value] = splitDevice(text);
   const weight = /^\d{1,5}$/.test(value) ? Number(value) : -1;
@@ -77,7 +82,7 @@ interface DeviceMapping {
   readonly CgroupPermissions: string;
 }
 
-/** `--device` "host[:container][:rwm]". */
+/** Parses `--device`: "host[:container][:rwm]". */
 export function parseDevice(text: string): DeviceMapping {
   const parts = text.split(":");
   const [host = "", second, third] = parts;
@@ -90,7 +95,7 @@ export function parseDevice(text: string): DeviceMapping {
   if (third !== undefined)
     return {
       PathOnHost: host,
-      // "/a:r:w": the middle part reads as a mode too, and then means the same path with that mode
+      // "/a:r:w": the middle part reads as a mode too; it then means the same path with that mode
       PathInContainer: isDeviceMode(inContainer) ? host : inContainer,
       CgroupPermissions: third,
     };
@@ -105,14 +110,14 @@ export function parseDevice(text: string): DeviceMapping {
 
 export interface DeviceRequest {
   Driver: string;
-  /** -1 for all. */
+  /** Number of devices, -1 for all. */
   Count: number;
   DeviceIDs: string[] | null;
   Capabilities: string[][] | null;
   Options: Record<string, string> | null;
 }
 
-/** `--gpus` "all", "2" or "device=0,capabilities=utility", a line of CSV. */
+/** Parses `--gpus`, a line of CSV: "all", "2" or "device=0,capabilities=utility". */
 export function parseGpus(text: string): DeviceRequest {
   const request: DeviceRequest = { Driver: "", Count: 0, DeviceIDs: null, Capabilities: [["gpu"]], Options: {} };
   const seen = new Set<string>();
@@ -153,7 +158,7 @@ export interface Ulimit {
   readonly Soft: number;
 }
 
-/** `--ulimit` "nofile=1024[:2048]"; -1 is no limit. */
+/** Parses `--ulimit`: "nofile=1024[:2048]"; -1 is no limit. */
 export function parseUlimit(text: string): Ulimit {
   const equals = text.indexOf("=");
   if (equals === -1) throw new Error(`invalid ulimit argument: ${text}`);
@@ -172,7 +177,7 @@ export function parseUlimit(text: string): Ulimit {
   return { Name: name, Hard: hard, Soft: soft };
 }
 
-/** Decimal only: "010" is ten here, unlike in flags of type int. */
+/** Parses a decimal number: "010" is ten here, unlike in flags of type int. */
 function parseDecimal(text: string): number {
   return parseGoInt(text.replace(/^([+-]?)0+(?=\d)/, "$1"));
 }
@@ -181,7 +186,7 @@ const SYSCTLS = new Set(
   "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split(" ").map((name) => `kernel.${name}`),
 );
 
-/** `--sysctl` "net.ipv4.ip_forward=1": only those of a namespace. */
+/** Parses `--sysctl`: "net.ipv4.ip_forward=1". Only those of a namespace are allowed. */
 export function parseSysctl(text: string): string {
   const name = text.split("=", 1)[0] ?? "";
   if (text.includes("=") && (SYSCTLS.has(name) || name.startsWith("net.") || name.startsWith("fs.mqueue.")))

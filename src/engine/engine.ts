@@ -9,6 +9,7 @@ import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import { type FileWorkers, Trash } from "../files/mod.ts";
+import { type Ending, endingOf } from "../machine/mod.ts";
 import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -482,7 +483,8 @@ export class Engine implements AsyncDisposable {
         : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
-    this.#settle(container, exit.oomKilled && !isTold);
+    const ending = isMachine(record.hostConfig) ? endingOf(exit.signal) : undefined;
+    this.#settle(container, exit.oomKilled && !isTold, ending);
   }
 
   /** The container's queue is held. */
@@ -504,7 +506,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /** The process has ended and `record` says how: writes it down, tells those who wait, removes what was of the run. */
-  #settle(container: Container, tellOom: boolean): void {
+  #settle(container: Container, tellOom: boolean, ending?: Ending): void {
     const { record } = container;
     container.ociConfig = undefined;
     this.execs.forgetUnstarted(container);
@@ -513,18 +515,22 @@ export class Engine implements AsyncDisposable {
     const ranMs = msBetween(record.startedAt, record.finishedAt);
     const { networking } = record;
     record.networking = Endpoints.cleared(networking);
+    const isStopped = container.restarts.isCancelled || ending === "poweroff";
+    const isReboot = ending === "reboot" && !isStopped;
+    if (ending === "poweroff") this.#stoppedFromInside(record);
     const publishEnd = () => {
-      this.endpoints.end(container, networking, true);
+      this.endpoints.end(container, networking, true, isReboot);
       if (tellOom) container.publish("oom");
       const execDuration = String(Math.trunc(ranMs / 1000));
       container.publish("die", { execDuration, exitCode: String(record.exitCode) });
       this.#publishMounts(record, "unmount");
     };
-    const again = !container.restarts.isCancelled && wantsRestart(record.hostConfig.RestartPolicy, record);
-    if (again) record.restartCount++;
+    const again = isReboot || (!isStopped && wantsRestart(record.hostConfig.RestartPolicy, record));
+    if (again && !isReboot) record.restartCount++;
     try {
       // One write in place of two: an AutoRemove container is not to be seen any more once it has ended.
-      if (record.hostConfig.AutoRemove && !container.isBeingRestarted) this.#markRemoved(container, true, publishEnd);
+      if (record.hostConfig.AutoRemove && !container.isBeingRestarted && !isReboot)
+        this.#markRemoved(container, true, publishEnd);
       else {
         const isWritten = this.store.setExited(record);
         publishEnd();
@@ -536,8 +542,14 @@ export class Engine implements AsyncDisposable {
       // The exit record stays in the run directory for the next daemon.
       logFailure(`write down the end of container ${record.id}`, error);
     }
-    if (again) container.restarts.schedule(ranMs, () => this.#startAgain(container));
+    if (again) container.restarts.schedule(ranMs, () => this.#startAgain(container), isReboot);
     container.notifyExit();
+  }
+
+  /** As if by a user: no policy starts it. */
+  #stoppedFromInside(record: ContainerRecord): void {
+    if (!record.manuallyStopped) this.store.setManuallyStopped(record.id);
+    record.manuallyStopped = true;
   }
 
   #publishMounts(record: ContainerRecord, action: "mount" | "unmount"): void {
@@ -635,6 +647,7 @@ export class Engine implements AsyncDisposable {
     record.status = "removing";
     this.#containers.delete(record.id);
     this.#names.delete(record.name);
+    this.endpoints.forgetKept(record.id);
     this.execs.forgetAll(container);
     for (const attach of container.pendingAttaches) attach.deliver(undefined);
     try {

@@ -1,13 +1,22 @@
+import { LighterError } from "../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 
 /** Where an init is, whichever it is: the kernel's first choice, too. */
 const INIT = "/sbin/init";
 
-/** A create request, merged with the image's settings, with what a machine has where nothing was said. */
+/**
+ * A create request, merged with the image's settings, with what a machine has where nothing was said.
+ * @throws LighterError "invalid" if its init is not to be process 1
+ */
 export function machineDefaults(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
 ): { config: DockerContainerConfig; hostConfig: DockerHostConfig; warnings: string[] } {
+  if (hostConfig.PidMode && hostConfig.PidMode !== "private")
+    throw new LighterError(
+      "invalid",
+      `HostConfig.PidMode: a machine has processes of its own, not "${hostConfig.PidMode}"`,
+    );
   const hasCommand = (config.Entrypoint ?? []).length + (config.Cmd ?? []).length > 0;
   const UsernsMode = hostConfig.UsernsMode || (hostConfig.Privileged ? "host" : "auto");
   return {

@@ -6,6 +6,7 @@ export { machineCapabilities } from "./capabilities.ts";
 export { machineDefaults } from "./defaults.ts";
 export { machineEnvironment } from "./environment.ts";
 export { etcFiles, hostFiles, type MachineFile, machineUuid } from "./files.ts";
+export { type Ending, endingOf, type InitFacts, shutdownSignal } from "./init.ts";
 export { machineMounts } from "./mounts.ts";
 export { MACHINE_RUNTIME } from "./name.ts";
 export { machineMaskedPaths, machineReadonlyPaths } from "./paths.ts";

@@ -28,6 +28,7 @@ import type { ContainerRecord, Store } from "../state/store.ts";
 import { attempt, attemptInTurns } from "./attempt.ts";
 import { changeHosts, planUpstream, usesResolver } from "./etc-files.ts";
 import { planInterface, wishedInterfaceName } from "./interface.ts";
+import { KeptAddresses } from "./kept-addresses.ts";
 import { Leftovers } from "./leftovers.ts";
 import { hasLegacyLinks, linkHosts, linksIn, linksOf } from "./links.ts";
 import { linksByName, namedEndpoint } from "./names.ts";
@@ -98,6 +99,11 @@ export class Endpoints implements Disposable {
   readonly #held = new Map<string, Held>();
 
   readonly #leftovers: Leftovers;
+  readonly #kept = new KeptAddresses((networkId, state) =>
+    attempt("release kept addresses", () =>
+      this.options.networks.release(this.options.networks.find(networkId), state),
+    ),
+  );
 
   constructor(options: EndpointsOptions) {
     this.options = options;
@@ -156,6 +162,7 @@ export class Endpoints implements Disposable {
         active.push(one);
         prepared.set(one, made);
       }
+      this.forgetKept(record.id); // of networks that it is in no more
       const gateways = chooseGateways(active);
       const targets = publishTargets(gateways, (one) => bridgeOf(one.network, prepared.get(one)!));
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
@@ -228,7 +235,7 @@ export class Endpoints implements Disposable {
 
   /** Addresses and an interface's names for a wish. `taken`: interface names, to which its own is added. */
   allocate(
-    container: Pick<ContainerRecord, "name">,
+    container: Pick<ContainerRecord, "id" | "name">,
     endpoint: EndpointRecord,
     network: NetworkRecord,
     prepared: PreparedNetwork,
@@ -250,7 +257,8 @@ export class Endpoints implements Disposable {
     const prefix = prepared.kind === "bridge" ? bridgeOptionsOf(network).interfacePrefix : "";
     const interfaceName = wishedInterfaceName(endpoint.wish.driverOpts) ?? freeInterfaceName(taken, prefix || "eth");
     taken.add(interfaceName);
-    const addresses = this.options.networks.allocate(network, endpoint.wish);
+    const wish = this.#kept.wishFor(container.id, network.id, endpoint.wish);
+    const addresses = this.options.networks.allocate(network, wish);
     this.#leftovers.settle(addressesOf(addresses));
     const hostInterface = prepared.kind === "bridge" ? `veth${endpointId.slice(0, HOST_NAME_DIGITS)}` : "";
     return activeEndpoint(endpoint, network, { ...addresses, endpointId, interfaceName, hostInterface });
@@ -398,24 +406,29 @@ export class Endpoints implements Disposable {
     if (areMany(ports)) await attemptInTurns("unpublish ports", () => inSlices(this.#unpublish(ports)));
   }
 
-  /** Gives back what the container has by its row, in which the end is by now. `wasStarted`: clients were told of its networks. */
-  end({ id }: Pick<Container, "id">, { endpoints, ports }: ContainerNetworking, wasStarted: boolean): void {
+  /** Gives back what the container has by its row, in which the end is by now. `wasStarted`: clients were told of its networks. `keepsAddresses`: it starts again at once, with the same. */
+  end(
+    { id }: Pick<Container, "id">,
+    { endpoints, ports }: ContainerNetworking,
+    wasStarted: boolean,
+    keepsAddresses = false,
+  ): void {
     const held = this.#held.get(id);
     this.#held.delete(id);
     attempt("close a resolver", () => held?.resolver?.[Symbol.dispose]());
     // Of a run that ended while there was no daemon only what the kernel has is left.
-    if (held !== undefined) this.#giveBack({ endpoints, ports });
+    if (held !== undefined) this.#giveBack({ endpoints, ports }, keepsAddresses ? id : undefined);
     else this.clearLeftovers(endpoints);
     if (wasStarted)
       for (const endpoint of endpoints) if (endpoint.state !== undefined) this.publishEvent("disconnect", id, endpoint);
   }
 
   /** Goes on after a failure: what is left is put right by the next daemon. */
-  #giveBack({ endpoints, ports }: ContainerNetworking): void {
+  #giveBack({ endpoints, ports }: ContainerNetworking, keeper?: string): void {
     attempt("unpublish ports", () => this.unpublish(ports));
     attempt("close links", () => this.openLinks());
     this.clearLeftovers(endpoints);
-    for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint));
+    for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint, keeper));
   }
 
   /** Of containers, or interfaces, that have gone. */
@@ -433,10 +446,17 @@ export class Endpoints implements Disposable {
     }
   }
 
-  releaseEndpoint({ networkId, state }: EndpointRecord): void {
+  releaseEndpoint({ networkId, state }: EndpointRecord, keeper?: string): void {
     if (state === undefined) return;
     this.names.remove(state.endpointId);
-    if (state.interfaceName !== "") this.options.networks.release(this.options.networks.find(networkId), state);
+    if (state.interfaceName === "") return;
+    if (keeper !== undefined) this.#kept.keep(keeper, networkId, state);
+    else this.options.networks.release(this.options.networks.find(networkId), state);
+  }
+
+  /** Gives back what was kept for a container's next start. */
+  forgetKept(id: string): void {
+    this.#kept.forget(id);
   }
 
   // --- Names, and what else others see ---

@@ -6,6 +6,7 @@ import { timerMs } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { notRunning } from "../errors.ts";
+import { signalOfInit } from "./machine-init.ts";
 import { thawPaused } from "./pause.ts";
 
 /** Docker's default. */
@@ -32,7 +33,7 @@ interface Signalled {
  */
 async function signalByHand(engine: Engine, container: Container, number: number): Promise<Signalled> {
   const { StopSignal } = container.record.config;
-  const stopSignal = StopSignal ? parseSignal(StopSignal) : undefined;
+  const stopSignal = StopSignal ? parseSignal(StopSignal) : signalOfInit(container);
   const isLast = stopSignal === undefined || number === stopSignal || number === SIGNALS.KILL;
   await container.queue.run(() => {
     if (!container.record.manuallyStopped) engine.store.setManuallyStopped(container.id);
@@ -67,7 +68,8 @@ export interface StopOptions {
  */
 export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
   const { config } = container.record;
-  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, SIGNALS.TERM!);
+  const ofInit = signalOfInit(container) ?? SIGNALS.TERM!;
+  const signal = parseSignalOr(options.signal || config.StopSignal || undefined, ofInit);
   const timeoutSeconds = options.timeoutSeconds ?? config.StopTimeout ?? STOP_TIMEOUT_SECONDS;
   if (!container.isActive) return false;
   const { ended } = await signalByHand(engine, container, signal);

@@ -36,6 +36,8 @@ export function wantsStartAtBoot(policy: RestartPolicy | null | undefined, end: 
 
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 60_000;
+/** A machine that reboots sooner is not started at once: it may do so for ever. */
+const REBOOT_LOOP_MS = 1000;
 /** A run of this length begins the count anew. */
 const GOOD_RUN_MS = 10_000;
 
@@ -59,8 +61,8 @@ export class Restarts {
   }
 
   /** `start` is called when the time has come, and calls `started` or `cancel` in turn. */
-  schedule(ranMs: number, start: () => void): void {
-    this.#delayMs = nextDelayMs(this.#delayMs, ranMs);
+  schedule(ranMs: number, start: () => void, isReboot = false): void {
+    this.#delayMs = isReboot && ranMs >= REBOOT_LOOP_MS ? 0 : nextDelayMs(this.#delayMs, ranMs);
     this.#start = start;
     this.#timer = setTimeout(start, this.#delayMs);
   }

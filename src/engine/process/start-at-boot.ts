@@ -1,10 +1,15 @@
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { ZERO_TIME } from "../../base/time.ts";
-import { peerReferences } from "../config/mod.ts";
+import { type Ending, endingOf } from "../../machine/mod.ts";
+import { isMachine, peerReferences } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
+import type { ContainerRecord } from "../state/store.ts";
 import { wantsStartAtBoot } from "./restarts.ts";
+
+/** Exit codes of processes that a signal has ended begin here. */
+const SIGNAL_EXIT = 128;
 
 /** Starts what should run by its restart policy and does not: after a reboot, or the death of a daemon over a restart. */
 export function startAtBoot(engine: Engine): void {
@@ -22,7 +27,16 @@ export function startAtBoot(engine: Engine): void {
 }
 
 function isWanted({ isActive, record }: Container): boolean {
-  return !isActive && record.startedAt !== ZERO_TIME && wantsStartAtBoot(record.hostConfig.RestartPolicy, record);
+  if (isActive || record.startedAt === ZERO_TIME) return false;
+  const ending = endingInRow(record);
+  if (ending === "poweroff" && record.manuallyStopped) return false;
+  if (ending === "reboot" && !record.manuallyStopped) return true;
+  return wantsStartAtBoot(record.hostConfig.RestartPolicy, record);
+}
+
+/** Of a machine: off stays off, and a reboot that a daemon died over goes on. */
+function endingInRow({ hostConfig, exitCode }: ContainerRecord): Ending | undefined {
+  return isMachine(hostConfig) ? endingOf(exitCode - SIGNAL_EXIT) : undefined;
 }
 
 async function startOne(engine: Engine, container: Container): Promise<void> {

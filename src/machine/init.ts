@@ -1,0 +1,53 @@
+/** The kinds of init, and what each understands. Told by looking at process 1, not by names of images. */
+import { basename } from "node:path";
+import { SIGNALS } from "../base/signals.ts";
+
+/** What /proc tells of process 1 of a machine. */
+export interface InitFacts {
+  /** Where /proc/PID/exe leads. */
+  executable: string;
+  /** The text of /proc/PID/status. */
+  status: string;
+}
+
+/** SIGRTMIN+3 as glibc counts: systemd's halt. */
+const RTMIN_PLUS_3 = 37;
+
+/** Inits that take SIGINT for ctrl-alt-del, and so for a shutdown in good order: sysvinit, OpenRC's, runit, s6. */
+const CTRL_ALT_DEL = new Set(["init", "openrc-init", "runit", "runit-init", "s6-svscan", "s6-linux-init"]);
+
+/**
+ * The signal at which this init shuts the machine down. A plain program gets SIGTERM, as every container's does.
+ * Sources: systemd(1), "Signals"; init(8) of sysvinit; init/init.c of busybox; openrc-init(8); runit(8).
+ */
+export function shutdownSignal({ executable, status }: InitFacts): number {
+  const file = basename(executable.replace(/ \(deleted\)$/, ""));
+  const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? "";
+  if (has(maskOf(status, "SigBlk"), RTMIN_PLUS_3)) return RTMIN_PLUS_3;
+  // Which signals an init waits for by sigtimedwait(2), as busybox's does, is not shown.
+  if (file === "busybox") return name === "init" || name === "linuxrc" ? SIGNALS.USR2! : SIGNALS.TERM!;
+  const caught = maskOf(status, "SigCgt");
+  const onlyTerm = has(caught, SIGNALS.TERM!) && !has(caught, SIGNALS.INT!);
+  return CTRL_ALT_DEL.has(file) && !onlyTerm ? SIGNALS.INT! : SIGNALS.TERM!;
+}
+
+function has(mask: bigint, signal: number): boolean {
+  return (mask & (1n << BigInt(signal - 1))) !== 0n;
+}
+
+function maskOf(status: string, field: "SigBlk" | "SigCgt"): bigint {
+  const digits = new RegExp(`^${field}:\\s*([0-9a-f]{1,16})$`, "m").exec(status)?.[1];
+  return digits === undefined ? 0n : BigInt(`0x${digits}`);
+}
+
+/** How a machine has ended, if by its own will. */
+export type Ending = "reboot" | "poweroff";
+
+/**
+ * By the signal that has ended process 1. Nobody can send it those two: where process 1 has no handler they do nothing, so they
+ * come from reboot(2) alone. Source: reboot(2), "Behavior inside PID namespaces".
+ */
+export function endingOf(signal: number): Ending | undefined {
+  if (signal === SIGNALS.HUP) return "reboot";
+  return signal === SIGNALS.INT ? "poweroff" : undefined;
+}

@@ -59,6 +59,17 @@ function variablesOf({ Env }: DockerContainerConfig): Map<string, string> {
   );
 }
 
+/** The config after an expanded instruction; itself where that is none that changes it. `cmdSet`: its stage has a CMD already. */
+export function changedBy(
+  config: DockerContainerConfig,
+  instruction: Instruction,
+  cmdSet: boolean,
+): DockerContainerConfig {
+  const changing: Changing = { config: structuredClone(config), cmdSet };
+  apply(changing, instruction);
+  return changing.config;
+}
+
 function apply(changing: Changing, instruction: Instruction): void {
   const { config } = changing;
   switch (instruction.kind) {

@@ -22,3 +22,6 @@ export type {
   Stage,
   Warning,
 } from "./dockerfile/types.ts";
+export type { Vertex } from "./graph/llb.ts";
+export { type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
+export { Solver, type StepCache, type Workshop } from "./solver/solver.ts";

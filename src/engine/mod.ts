@@ -6,6 +6,7 @@ import { helloPath, initPath, launcherPath } from "../embedded.ts";
 import { FileWorkers, type Trash } from "../files/mod.ts";
 import { ImageStore, installHello, type RegistryConfig } from "../image/mod.ts";
 import { createRuntime, preload, type Runtime } from "../runtime/mod.ts";
+import { Builder } from "./build/builder.ts";
 import { CdiRegistry } from "./cdi/registry.ts";
 import type { ContainerDefaults, HostFacts, RuntimeTable } from "./config/mod.ts";
 import { Engine } from "./engine.ts";
@@ -45,6 +46,7 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
+export { StepFailed } from "./build/builder.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {
   appArmorProfileOf,
@@ -133,6 +135,7 @@ interface OpenEngineOptions {
 
 export interface OpenedEngine {
   engine: Engine;
+  builder: Builder;
   images: ImageStore;
   registries: Registries;
   host: HostFacts;
@@ -186,8 +189,11 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   engine.use(new OomMonitor(engine));
   engine.use(new Copies(engine));
   startAtBoot(engine);
+  const builder = new Builder(engine, images);
+  engine.use(builder);
+  await builder.recover();
   const trashes = [images.trash, ...engine.trashes];
-  return { engine, images, registries: openRegistries(options.registry), host, devices, trashes };
+  return { engine, builder, images, registries: openRegistries(options.registry), host, devices, trashes };
 }
 
 function launcherRuntime(execRoot: string): Runtime {

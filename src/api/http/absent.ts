@@ -31,8 +31,3 @@ export function listPlugins({ response }: AnswerCall): void {
 export function inspectPlugin({ parameter }: AnswerCall): never {
   throw new LighterError("not-found", `plugin ${JSON.stringify(parameter("name"))} not found`);
 }
-
-/** POST /build/prune: `docker system prune` asks for it. */
-export function buildPrune({ response }: AnswerCall): void {
-  sendJson(response, 200, { CachesDeleted: null, SpaceReclaimed: 0 });
-}

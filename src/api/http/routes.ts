@@ -1,3 +1,4 @@
+import { build, pruneBuildCache } from "../build/build.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
 import { listContainers } from "../containers/container-list.ts";
@@ -44,7 +45,7 @@ import {
   removeVolume,
   updateVolume,
 } from "../system/volumes.ts";
-import { buildPrune, inspectPlugin, listPlugins, refuse, refuseSwarm } from "./absent.ts";
+import { inspectPlugin, listPlugins, refuse, refuseSwarm } from "./absent.ts";
 import type { Route } from "./router.ts";
 
 /** What only a manager of a swarm can do: every path of these, with every method. */
@@ -142,9 +143,9 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/plugins/{name...}/push", answer: inspectPlugin },
   { method: "DELETE", path: "/plugins/{name...}", answer: inspectPlugin },
 
-  { method: "POST", path: "/build", answer: refuse("building images is not supported yet") },
+  { method: "POST", path: "/build", answer: build },
   { method: "POST", path: "/build/cancel", answer: refuse("building images is not supported yet") },
-  { method: "POST", path: "/build/prune", answer: buildPrune },
+  { method: "POST", path: "/build/prune", answer: pruneBuildCache },
   { method: "POST", path: "/session", answer: refuse("building images is not supported yet, and so are sessions") },
   { method: "POST", path: "/grpc", answer: refuse("building images is not supported yet, and so is gRPC") },
 

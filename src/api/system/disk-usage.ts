@@ -23,7 +23,7 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
     ...images,
     Containers: wants("container") ? await describeContainers(daemon, apiMinor) : null,
     Volumes: wants("volume") ? await describeVolumes(daemon) : null,
-    BuildCache: wants("build-cache") ? [] : null,
+    BuildCache: wants("build-cache") ? daemon.builder.listCache() : null,
     ...(apiMinor < TYPES_SINCE_MINOR ? { BuilderSize: 0 } : {}),
     ...(asked.length === 0 ? pendingRemovals(daemon) : {}),
   });

@@ -5,6 +5,8 @@ import { runFileWorker } from "../../files/worker.ts";
 import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../../image/mod.ts";
 import { isEmptyDirectory } from "../../linux/sys/directory.ts";
 import { showPath } from "../../linux/sys/fs.ts";
+import { copySources, hashSources, makeDirectoryIn } from "../build/build-files.ts";
+import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "../build/build-jobs.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
 import { answerTo } from "../plan/patient-probe.ts";
@@ -34,6 +36,9 @@ export function fileWorkerMain(): Promise<number> {
     )
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
+    .on(hashSourcesJob, ({ sources }, { fds, beat }) => hashSources(fds[0]!, sources, beat))
+    .on(copySourcesJob, (argument, { fds, beat }) => copySources(fds[0]!, fds[1]!, argument, beat))
+    .on(makeDirectoryInJob, ({ path }, { fds }) => makeDirectoryIn(fds[0]!, path))
     .on(makeDirectoryJob, ({ path }) => {
       makeMissingDirectory(path);
       return null;

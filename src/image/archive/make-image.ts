@@ -17,11 +17,14 @@ export interface NewImage {
   base: Image | undefined;
   /** The config without the layers. */
   document: Omit<ImageDocument, "rootfs" | "history">;
-  history: { created: string; author?: string; created_by?: string; comment?: string };
+  /** What is added to the base's history; a list is all of it. */
+  history: ImageDocument["history"][number] | ImageDocument["history"];
   /** Makes the new layer, from a tar or from a container's changes. Undefined if there is none. */
   layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
   /** The name that the image gets, if any, with its tag. */
   name: Reference | undefined;
+  /** The image holds a step of a build, and nobody sees it. */
+  isCache?: boolean;
 }
 
 /** The digest of an empty tar, which is two zero blocks. As with Docker, it makes no layer. */
@@ -29,11 +32,15 @@ const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
 /** Makes an image and resolves with its id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
-  return store.add(request.base?.id, async (base, makeLayer) => {
-    const made = await request.layer(makeLayer);
-    const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
-    return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
-  });
+  return store.add(
+    request.base?.id,
+    async (base, makeLayer) => {
+      const made = await request.layer(makeLayer);
+      const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
+      return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
+    },
+    request.isCache,
+  );
 }
 
 const LAYER_NAME = "layer";
@@ -73,7 +80,9 @@ function describeImage({ base, document, history, name }: NewImage, layer: Inges
   const whole: ImageDocument = {
     ...document,
     rootfs: { type: "layers", diff_ids: diffIds },
-    history: [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }],
+    history: Array.isArray(history)
+      ? history
+      : [...(base?.document.history ?? []), { ...history, ...(layer === undefined ? { empty_layer: true } : {}) }],
   };
   const configBytes = Buffer.from(JSON.stringify(whole));
   const config = { mediaType: MEDIA_TYPE.ociConfig, digest: digestOf(configBytes), size: configBytes.length };

@@ -41,6 +41,8 @@ export interface ImageRecord {
   manifestMediaType: string;
   /** When a container was last made or started from it, or when it was loaded or pulled. */
   lastUsedAtMs: number;
+  /** The image holds the layers of a build's step, and nobody sees it. */
+  isCache?: boolean;
 }
 
 /** The changes of one transaction. References are full: "docker.io/library/hello:latest". */
@@ -75,6 +77,7 @@ interface ImageRow {
   manifest_size: number;
   manifest_media_type: string;
   last_used_at_ms: number;
+  is_cache: number;
 }
 
 /** The steps to each schema version, in order; `user_version` counts those applied. Append only. */
@@ -109,6 +112,7 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE next_directory (value INTEGER NOT NULL) STRICT;
    INSERT INTO next_directory VALUES (1);`,
+  `ALTER TABLE image ADD COLUMN is_cache INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /**
@@ -165,6 +169,7 @@ export class ImageDatabase implements Disposable {
       manifestSize: row.manifest_size,
       manifestMediaType: row.manifest_media_type,
       lastUsedAtMs: row.last_used_at_ms,
+      isCache: row.is_cache !== 0,
     }));
   }
 
@@ -222,13 +227,20 @@ export class ImageDatabase implements Disposable {
     if (changes.nextDirectory !== undefined)
       db.query("UPDATE next_directory SET value = max(value, ?)").run(changes.nextDirectory);
     const addImage = db.query(
-      `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms)
-       VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms, is_cache)
+       VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET manifest_digest = excluded.manifest_digest,
          manifest_size = excluded.manifest_size, manifest_media_type = excluded.manifest_media_type`, // the row of a damaged image
     );
     for (const image of changes.addImages ?? [])
-      addImage.run(image.id, image.manifestDigest, image.manifestSize, image.manifestMediaType, image.lastUsedAtMs);
+      addImage.run(
+        image.id,
+        image.manifestDigest,
+        image.manifestSize,
+        image.manifestMediaType,
+        image.lastUsedAtMs,
+        Number(image.isCache ?? false),
+      );
     const setReference = db.query("INSERT OR REPLACE INTO reference (name, image_id) VALUES (?, ?)");
     for (const [name, id] of changes.setReferences ?? []) setReference.run(name, id);
     const deleteReference = db.query("DELETE FROM reference WHERE name = ?");

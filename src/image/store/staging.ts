@@ -25,6 +25,8 @@ export interface StoredImage {
   /** Full references. */
   references: Set<string>;
   lastUsedAtMs: number;
+  /** The image holds the layers of a build's step, and nobody sees it. */
+  isCache?: boolean;
 }
 
 /** An image that is about to be stored: its documents and layers are in place, and nothing names them yet. */

@@ -50,7 +50,7 @@ import { BlobStore } from "./blobs.ts";
 import { Content } from "./content.ts";
 import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
-import { ImageIndex } from "./image-index.ts";
+import { ImageIndex, isHidden } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
 import { LastUses } from "./last-uses.ts";
 import { LayerJobs } from "./layer-jobs.ts";
@@ -258,7 +258,7 @@ export class ImageStore implements AsyncDisposable {
   /** Writes the files for other tools. If that fails, with a full disk, the next change or the next open writes them. */
   async #writeLayout(): Promise<void> {
     try {
-      await writeLayoutFiles(this.#rootPath, this.#index.values());
+      await writeLayoutFiles(this.#rootPath, this.#index.visible());
     } catch (error) {
       log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
@@ -445,7 +445,7 @@ export class ImageStore implements AsyncDisposable {
   list(): Image[] {
     const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
     return this.#index
-      .values()
+      .visible()
       .map(presentImage)
       .sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
   }
@@ -506,6 +506,25 @@ export class ImageStore implements AsyncDisposable {
    */
   mountsFor(nameOrId: string, writable: WritableLayer): OciMount[] {
     return planImageMounts(nameOrId, this.layersOf(nameOrId).lowerDirs, writable);
+  }
+
+  /** Whether there is an image of that name or id. */
+  isThere(nameOrId: string): boolean {
+    try {
+      this.#index.find(nameOrId);
+      return true;
+    } catch (error) {
+      if (error instanceof LighterError && error.code === "not-found") return false;
+      throw error;
+    }
+  }
+
+  /** The hidden images, each of which holds a step of a build. */
+  cacheIds(): Digest[] {
+    return this.#index
+      .values()
+      .filter(isHidden)
+      .map(({ id }) => id);
   }
 
   // --- Changing names, removing ---
@@ -576,7 +595,7 @@ export class ImageStore implements AsyncDisposable {
   /** Removes images that have no name and that no container holds (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
-    const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
+    const dangling = this.#index.visible().filter((image) => image.references.size === 0 && !held.has(image.id));
     const records: RemoveRecord[] = [];
     for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
     await this.#change(async () => {
@@ -600,7 +619,7 @@ export class ImageStore implements AsyncDisposable {
 
   /** The disk space that the store takes, and each image's part of it. */
   diskUsage(): DiskUsage {
-    return computeDiskUsage(this.#index.values(), [...this.#layers.records()], this.#blobs.sizeBytes());
+    return computeDiskUsage(this.#index.visible(), [...this.#layers.records()], this.#blobs.sizeBytes());
   }
 
   // --- Images made here, and out again ---
@@ -616,7 +635,7 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /** The unpacked bytes of each layer, lowest first. */
-  layerSizesOf(id: Digest): number[] {
+  layerSizesOf(id: string): number[] {
     return this.#index.find(id).image.layers.map((layer) => layer.sizeBytes);
   }
 
@@ -631,12 +650,14 @@ export class ImageStore implements AsyncDisposable {
       base: Image | undefined,
       makeLayer: Staging["makeLayer"],
     ) => Promise<{ found: FoundImage; files: ImageFiles }>,
+    isCache = false,
   ): Promise<Digest> {
     return await this.addStaged({ keepUnfinished: false }, async (staging) => {
       const base = baseId === undefined ? undefined : this.#index.find(baseId).image;
       if (base !== undefined) staging.leaseImage(base);
       const { found, files } = await make(base && presentImage(base), (source) => staging.makeLayer(source));
       const staged = await this.#stageFound(found, files, staging, () => {});
+      if (isCache && !this.#index.has(staged.image.id)) staged.image.isCache = true;
       return { staged: [staged], result: found.configDigest };
     });
   }

@@ -1,0 +1,134 @@
+/** Docker's classic POST /build, and the cache of builds. */
+import type { IncomingMessage } from "node:http";
+import { LighterError } from "../../base/errors.ts";
+import { pullImage, StepFailed } from "../../engine/mod.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import { parseGoJson } from "../../spec/go-json.ts";
+import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
+import { sendJson } from "../http/protocol.ts";
+import type { Query } from "../http/query.ts";
+import type { AnswerCall } from "../http/router.ts";
+import { publishTransfer } from "../images/image-events.ts";
+import { failureOf, ProgressStream } from "../streams/progress-stream.ts";
+
+/** POST /build */
+export async function build(call: AnswerCall): Promise<void> {
+  const { daemon, query, request, response } = call;
+  refuseUnknown(query);
+  const stream = new ProgressStream(response);
+  const tags = query.all("t").map((name) => familiarReference(withDefaultTag(parseReference(name))));
+  const options = {
+    dockerfile: query.text("dockerfile") ?? "Dockerfile",
+    target: query.text("target") ?? "",
+    buildArgs: new Map(Object.entries(mapOf(query, "buildargs"))),
+    labels: mapOf(query, "labels"),
+    network: networkOf(query),
+    noCache: query.boolean("nocache"),
+    hostConfig: hostConfigOf(query),
+  };
+  const quiet = query.boolean("q");
+  const say = (text: string) => (quiet ? undefined : stream.send({ stream: text }));
+  const fetchImage = (name: string) => ensureImage(call, stream, name);
+  await stream.carry(async () => {
+    try {
+      const { signal } = stream;
+      const id = await daemon.builder.build({ ...options, tags, context: request, say, signal, fetchImage });
+      if (quiet) stream.send({ stream: `${id}\n` });
+      stream.send({ aux: { ID: id } });
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error;
+      const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
+      stream.send({ errorDetail: { code: error.exitCode, ...errorDetail }, ...rest });
+    }
+  });
+}
+
+/** What is known and cannot be done is refused by name. */
+function refuseUnknown(query: Query): void {
+  const version = query.text("version") ?? "1";
+  if (version !== "1")
+    throw new LighterError("not-supported", "BuildKit is not supported yet: DOCKER_BUILDKIT=0 helps");
+  for (const name of ["remote", "squash", "outputs", "session"])
+    if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
+      throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
+}
+
+/** A JSON object of strings; null stands for no value. @throws LighterError "invalid" */
+function mapOf(query: Query, name: string): Record<string, string> {
+  const text = query.text(name);
+  if (text === undefined) return {};
+  const value: unknown = parseGoJson(Buffer.from(text));
+  if (value === null) return {};
+  const entries = typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : undefined;
+  const given = entries?.filter(([, each]) => each !== null);
+  if (given === undefined || given.some(([, each]) => typeof each !== "string"))
+    throw new LighterError("invalid", `${name}: not a JSON object of strings`);
+  return Object.fromEntries(given) as Record<string, string>;
+}
+
+function networkOf(query: Query): "default" | "host" | "none" {
+  const mode = query.text("networkmode");
+  return mode === "host" || mode === "none" ? mode : "default";
+}
+
+function hostConfigOf(query: Query): DockerHostConfig {
+  const mode = query.text("networkmode");
+  const list = query.text("ulimits");
+  return {
+    ...(mode === undefined ? {} : { NetworkMode: mode }),
+    Memory: query.integer("memory") ?? 0,
+    MemorySwap: query.integer("memswap") ?? 0,
+    CpuShares: query.integer("cpushares") ?? 0,
+    CpuPeriod: query.integer("cpuperiod") ?? 0,
+    CpuQuota: query.integer("cpuquota") ?? 0,
+    CpusetCpus: query.text("cpusetcpus") ?? "",
+    CpusetMems: query.text("cpusetmems") ?? "",
+    CgroupParent: query.text("cgroupparent") ?? "",
+    ShmSize: query.integer("shmsize") ?? 0,
+    ExtraHosts: query.all("extrahosts"),
+    SecurityOpt: query.all("securityopt"),
+    ...(list === undefined
+      ? {}
+      : { Ulimits: parseGoJson(Buffer.from(list)) as NonNullable<DockerHostConfig["Ulimits"]> }),
+  };
+}
+
+/** Pulls it if it is not there, or if it is to be the newest. */
+async function ensureImage(
+  { daemon, query, request }: AnswerCall,
+  stream: ProgressStream,
+  name: string,
+): Promise<void> {
+  const reference = withDefaultTag(parseReference(name));
+  const isThere = daemon.images.isThere(name);
+  if (isThere && !query.boolean("pull")) return;
+  const { signal } = stream;
+  const client = await daemon.registries.open(reference, {
+    credentials: credentialsFor(request, reference.domain),
+    signal,
+    timing: { attempts: daemon.settings.downloadAttempts },
+  });
+  await pullImage(daemon.images, reference, { client, signal, onEvent: () => {} });
+  publishTransfer(daemon, "pull", reference);
+}
+
+/** Of X-Registry-Config: JSON in base64, with credentials for each registry. What cannot be read is as none. */
+function credentialsFor({ headers }: IncomingMessage, domain: string) {
+  const header = headers["x-registry-config"];
+  if (typeof header !== "string" || header === "") return {};
+  try {
+    const all = parseGoJson(Buffer.from(header, "base64")) as Record<string, unknown>;
+    const own = all[authKeyOfDomain(domain)] ?? all[domain];
+    return own === undefined ? {} : parseAuthConfig(own, "X-Registry-Config");
+  } catch (error) {
+    if (error instanceof LighterError) return {};
+    throw error;
+  }
+}
+
+/** POST /build/prune */
+export async function pruneBuildCache({ daemon, response }: AnswerCall): Promise<void> {
+  const { ids, bytes } = await daemon.builder.pruneCache();
+  sendJson(response, 200, { CachesDeleted: ids.length === 0 ? null : ids, SpaceReclaimed: bytes });
+}

@@ -1,0 +1,312 @@
+/**
+ * From a Dockerfile to a graph: stages of steps, each with the config that it leaves and, where it changes files, its vertex.
+ * What only BuildKit's front end understands is refused by name. Texts are those of Docker's classic builder.
+ */
+import { posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import type { DockerContainerConfig } from "../../spec/docker-api.ts";
+import { changedBy } from "../change-config.ts";
+import { expandInstruction } from "../dockerfile/expand.ts";
+import { parse } from "../dockerfile/parse.ts";
+import type { Add, Arg, Copy, Dockerfile, Instruction, Run, Stage } from "../dockerfile/types.ts";
+import { expandWord } from "../dockerfile/words.ts";
+import type { Vertex } from "./llb.ts";
+
+interface PlannedStep {
+  /** What it says: "RUN true". */
+  text: string;
+  /** For the image's history. */
+  createdBy: string;
+  /** After the step. */
+  config: DockerContainerConfig;
+  /** Undefined: no file is changed. */
+  vertex?: Vertex;
+}
+
+export interface PlannedStage {
+  /** Of the base image's history; undefined: another stage's, or none. */
+  baseReference: string | undefined;
+  baseStage: PlannedStage | undefined;
+  from: string;
+  steps: PlannedStep[];
+  config: DockerContainerConfig;
+  /** Its root file system; undefined: an empty one. */
+  vertex: Vertex | undefined;
+  name: string | undefined;
+}
+
+export interface PlanOptions {
+  buildArgs: ReadonlyMap<string, string>;
+  labels: Readonly<Record<string, string>>;
+  target: string;
+  network: "default" | "host" | "none";
+  /** Of TARGETPLATFORM and its like. */
+  platform: { os: string; architecture: string };
+  /** The config of an image, which is there when this resolves. */
+  resolveImage: (reference: string) => Promise<DockerContainerConfig>;
+}
+
+function invalid(message: string): LighterError {
+  return new LighterError("invalid", message);
+}
+
+/** Usable without ARG, and nothing that a cache knows. Source: Dockerfile reference, "Predefined ARGs". */
+const PROXIES = new Set(["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"]);
+const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const SHELL_OF_IMAGES = ["/bin/sh", "-c"];
+
+function needsBuildKit(what: string): LighterError {
+  return new LighterError("not-supported", `${what} needs BuildKit, which is not supported yet`);
+}
+
+/** The stages that the target is made of, in the order in which they are written; the target is the last. */
+export async function planBuild(text: string, options: PlanOptions): Promise<PlannedStage[]> {
+  const dockerfile = parse(text);
+  const planner = new Planner(dockerfile, options);
+  for (const stage of stagesUpTo(dockerfile.stages, options.target)) await planner.addStage(stage);
+  return planner.finish();
+}
+
+function stagesUpTo(stages: readonly Stage[], target: string): readonly Stage[] {
+  if (target === "") return stages;
+  const isTarget = ({ from, index }: Stage) => from.name === target.toLowerCase() || String(index) === target;
+  const at = stages.findIndex(isTarget);
+  if (at < 0) throw invalid(`failed to reach build target ${target} in Dockerfile`);
+  return stages.slice(0, at + 1);
+}
+
+class Planner {
+  readonly #escape: Dockerfile["escape"];
+  readonly #options: PlanOptions;
+  readonly #stages: PlannedStage[] = [];
+  readonly #globalArgs = new Map<string, string>();
+  /** Of the stage, with their values. */
+  #args = new Map<string, string>();
+  #cmdSet = false;
+  readonly #copiedFrom = new Map<PlannedStage, PlannedStage[]>();
+
+  constructor({ escape: escapeChar, globalArgs }: Dockerfile, options: PlanOptions) {
+    this.#escape = escapeChar;
+    this.#options = options;
+    const { os, architecture } = options.platform;
+    for (const side of ["TARGET", "BUILD"])
+      this.#globalArgs
+        .set(`${side}PLATFORM`, `${os}/${architecture}`)
+        .set(`${side}OS`, os)
+        .set(`${side}ARCH`, architecture);
+    for (const arg of globalArgs) this.#arg(arg, this.#globalArgs, this.#globalArgs);
+  }
+
+  finish(): PlannedStage[] {
+    const last = this.#stages.at(-1)!;
+    const labels = Object.entries(this.#options.labels);
+    if (labels.length > 0) {
+      const text = `LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(" ")}`;
+      this.#step(text, { ...last.config, Labels: { ...last.config.Labels, ...this.#options.labels } });
+    }
+    const needed = new Set<PlannedStage>();
+    this.#markNeeded(last, needed);
+    return this.#stages.filter((stage) => needed.has(stage));
+  }
+
+  /** With all that it is made of and copies from. */
+  #markNeeded(stage: PlannedStage, needed: Set<PlannedStage>): void {
+    if (needed.has(stage)) return;
+    needed.add(stage);
+    if (stage.baseStage !== undefined) this.#markNeeded(stage.baseStage, needed);
+    for (const other of this.#copiedFrom.get(stage) ?? []) this.#markNeeded(other, needed);
+  }
+
+  async addStage({ from, instructions }: Stage): Promise<void> {
+    const image = expandWord(from.image, this.#globalArgs, { escape: this.#escape });
+    if (image === "") throw invalid(`base name (${from.image}) should not be blank`);
+    if (from.platform !== undefined) throw needsBuildKit("FROM --platform");
+    const baseStage = this.#find(image);
+    const isImage = baseStage === undefined && image !== "scratch";
+    const config: DockerContainerConfig =
+      baseStage?.config ?? (isImage ? await this.#options.resolveImage(image) : { Env: [DEFAULT_PATH] });
+    const vertex: Vertex = { op: { kind: "image", reference: image }, inputs: [], name: `FROM ${image}` };
+    this.#args = new Map();
+    this.#cmdSet = false;
+    this.#stages.push({
+      baseReference: isImage ? image : undefined,
+      baseStage,
+      from: `FROM ${image}${from.nameWritten === undefined ? "" : ` AS ${from.nameWritten}`}`,
+      steps: [],
+      config: { ...config, OnBuild: null },
+      vertex: isImage ? vertex : baseStage?.vertex,
+      name: from.name,
+    });
+    const triggers = isImage ? (config.OnBuild ?? []) : [];
+    for (const each of [...triggersOf(triggers), ...instructions]) await this.#add(each);
+  }
+
+  #find(name: string): PlannedStage | undefined {
+    return this.#stages.findLast((stage) => stage.name === name.toLowerCase());
+  }
+
+  get #stage(): PlannedStage {
+    return this.#stages.at(-1)!;
+  }
+
+  async #add(written: Instruction): Promise<void> {
+    if (written.kind === "arg") {
+      this.#arg(written, this.#args, new Map([...this.#args, ...pairsOf(this.#stage.config)]));
+      return this.#step(written.original, this.#stage.config);
+    }
+    // A variable of the image comes before an argument.
+    const variables = new Map([...this.#args, ...pairsOf(this.#stage.config)]);
+    const instruction = expandInstruction(written, { variables, escape: this.#escape });
+    if (instruction.kind === "run") return this.#run(instruction);
+    if (instruction.kind === "copy" || instruction.kind === "add") return await this.#copy(instruction);
+    if (instruction.kind === "from") throw invalid("FROM isn't allowed as an ONBUILD trigger");
+    const { config } = this.#stage;
+    const changed =
+      instruction.kind === "shell"
+        ? { ...config, Shell: instruction.words }
+        : changedBy(config, instruction, this.#cmdSet);
+    this.#cmdSet ||= instruction.kind === "cmd";
+    if (instruction.kind !== "workdir") return this.#step(textOf(instruction, changed), changed);
+    const path = changed.WorkingDir ?? "/";
+    this.#step(`WORKDIR ${path}`, changed, this.#vertex({ kind: "mkdir", path }, `WORKDIR ${path}`));
+  }
+
+  #arg({ args }: Arg, into: Map<string, string>, known: ReadonlyMap<string, string>): void {
+    for (const { name, value } of args) {
+      const written =
+        value === undefined ? this.#globalArgs.get(name) : expandWord(value, known, { escape: this.#escape });
+      const given = this.#options.buildArgs.get(name) ?? written;
+      if (given !== undefined) into.set(name, given);
+    }
+  }
+
+  /** A step that is a `#(nop)` in histories. */
+  #step(text: string, config: DockerContainerConfig, vertex?: Vertex): void {
+    const shell = (this.#stage.config.Shell ?? SHELL_OF_IMAGES).join(" ");
+    const space = /^(COPY|ADD) /.test(text) ? "" : " ";
+    this.#push({ text, createdBy: `${shell} #(nop) ${space}${text}`, config }, vertex);
+  }
+
+  #push(step: Omit<PlannedStep, "vertex">, vertex: Vertex | undefined): void {
+    this.#stage.steps.push({ ...step, ...(vertex === undefined ? {} : { vertex }) });
+    this.#stage.config = step.config;
+    if (vertex !== undefined) this.#stage.vertex = vertex;
+  }
+
+  #vertex(op: Vertex["op"], name: string, ...more: Vertex[]): Vertex {
+    return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name };
+  }
+
+  #run({ command, mounts, network, security, devices, original }: Run): void {
+    if (mounts.length > 0) throw needsBuildKit("RUN --mount");
+    if (command.heredocs.length > 0) throw needsBuildKit("a heredoc");
+    if (security === "insecure") throw needsBuildKit("RUN --security=insecure");
+    if (devices.length > 0) throw needsBuildKit("RUN --device");
+    const { config } = this.#stage;
+    const args = command.form === "exec" ? command.words : [...(config.Shell ?? SHELL_OF_IMAGES), ...command.words];
+    const own = pairsOf(config);
+    const pairs = (list: Iterable<[string, string]>) => [...list].map(([name, value]) => `${name}=${value}`);
+    const proxies = pairs([...this.#options.buildArgs].filter(([name]) => PROXIES.has(name.toLowerCase())));
+    const seen = pairs([...this.#args].filter(([name]) => !own.has(name))).sort();
+    const op = {
+      kind: "exec",
+      args,
+      env: [...proxies, ...seen, ...(config.Env ?? [])],
+      cwd: config.WorkingDir || "/",
+      user: config.User ?? "",
+      network: network === "default" ? this.#options.network : network,
+    } as const;
+    const createdBy = `${seen.length === 0 ? "" : `|${seen.length} ${seen.join(" ")} `}${args.join(" ")}`;
+    this.#push({ text: original, createdBy, config }, this.#vertex(op, original));
+  }
+
+  async #copy(transfer: Copy | Add): Promise<void> {
+    const { kind, sources, chown, original } = transfer;
+    refuseOptions(transfer);
+    const name = kind.toUpperCase();
+    if (kind === "add" && sources.some((source) => /^(https?|git):|^git@/.test(source)))
+      throw new LighterError("not-supported", "ADD of a URL is not supported yet");
+    if (sources.length > 1 && !transfer.destination.endsWith("/"))
+      throw invalid(
+        `When using ${name} with more than one source file, the destination must be a directory and end with a /`,
+      );
+    const { config } = this.#stage;
+    const destination = absolute(transfer.destination, config.WorkingDir || "/");
+    const op = { kind: "copy", sources, destination, owner: chown, unpack: kind === "add" } as const;
+    const source = await this.#sourceOf(kind === "copy" ? transfer.from : undefined);
+    this.#step(original, config, this.#vertex(op, original, source));
+  }
+
+  async #sourceOf(from: string | undefined): Promise<Vertex> {
+    if (from === undefined) return CONTEXT;
+    const stage = (/^\d+$/.test(from) ? this.#stages[Number(from)] : undefined) ?? this.#find(from);
+    if (stage === this.#stage) throw invalid(`invalid from flag value ${from}: refers to current build block`);
+    if (stage !== undefined) {
+      this.#copiedFrom.set(this.#stage, [...(this.#copiedFrom.get(this.#stage) ?? []), stage]);
+      return stage.vertex ?? EMPTY;
+    }
+    await this.#options.resolveImage(from);
+    return { op: { kind: "image", reference: from }, inputs: [], name: `FROM ${from}` };
+  }
+}
+
+function triggersOf(triggers: readonly string[]): Instruction[] {
+  return triggers.flatMap((trigger) => parse(`FROM scratch\n${trigger}`).stages[0]!.instructions);
+}
+
+/** What the classic builder of Docker refuses, too. */
+function refuseOptions(transfer: Copy | Add): void {
+  if (transfer.heredocs.length > 0) throw needsBuildKit("a heredoc");
+  const given: Record<string, unknown> = {
+    "--chmod": transfer.chmod,
+    "--link": transfer.link || undefined,
+    "--exclude": transfer.exclude.length > 0 || undefined,
+    "--parents": (transfer.kind === "copy" && transfer.parents) || undefined,
+    "--checksum": transfer.kind === "add" ? transfer.checksum : undefined,
+    "--keep-git-dir": transfer.kind === "add" ? transfer.keepGitDir : undefined,
+    "--unpack": transfer.kind === "add" ? transfer.unpack : undefined,
+  };
+  for (const [flag, value] of Object.entries(given))
+    if (value !== undefined) throw needsBuildKit(`${transfer.kind.toUpperCase()} ${flag}`);
+}
+
+/** As Docker's histories have it. */
+function textOf(instruction: Instruction, { Cmd, Entrypoint }: DockerContainerConfig): string {
+  switch (instruction.kind) {
+    case "cmd":
+      return `CMD ${quoted(Cmd)}`;
+    case "entrypoint":
+      return `ENTRYPOINT ${quoted(Entrypoint)}`;
+    case "env":
+    case "label":
+      return `${instruction.kind.toUpperCase()} ${instruction.pairs.map(({ name, value }) => `${name}=${value}`).join(" ")}`;
+    case "user":
+      return `USER ${instruction.user}`;
+    default:
+      return instruction.original;
+  }
+}
+
+const CONTEXT: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };
+/** The root file system of `FROM scratch`. */
+const EMPTY: Vertex = { op: { kind: "image", reference: "scratch" }, inputs: [], name: "FROM scratch" };
+
+function pairsOf({ Env }: DockerContainerConfig): Map<string, string> {
+  return new Map(
+    (Env ?? []).map((variable) => {
+      const at = variable.indexOf("=");
+      return at < 0 ? [variable, ""] : [variable.slice(0, at), variable.slice(at + 1)];
+    }),
+  );
+}
+
+/** As Go's %q of a list. */
+function quoted(words: readonly string[] | null | undefined): string {
+  return `[${(words ?? []).map((word) => JSON.stringify(word)).join(" ")}]`;
+}
+
+/** Clean, with the slash at its end that says "into". */
+function absolute(path: string, directory: string): string {
+  const clean = posix.resolve("/", directory, path);
+  return /(^|\/)\.?$/.test(path) && clean !== "/" ? `${clean}/` : clean;
+}

@@ -1,0 +1,87 @@
+import { expect, test } from "bun:test";
+import type { Op, Vertex } from "../graph/llb.ts";
+import { Solver, type StepCache, type Workshop } from "./solver.ts";
+
+function memoryCache(): StepCache & { entries: Map<string, string> } {
+  const entries = new Map<string, string>();
+  return { entries, find: (key) => entries.get(key), add: (key, { id }) => void entries.set(key, id) };
+}
+
+const run = (text: string, ...inputs: Vertex[]): Vertex => ({
+  op: { kind: "exec", args: [text], env: [], cwd: "/", user: "", network: "default" },
+  inputs,
+  name: text,
+});
+const base: Vertex = { op: { kind: "image", reference: "base" }, inputs: [], name: "base" };
+const context: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };
+const copy = (...inputs: Vertex[]): Vertex => ({
+  op: { kind: "copy", sources: ["a"], destination: "/b", owner: undefined, unpack: false },
+  inputs,
+  name: "copy",
+});
+
+/** Each step adds its name to its base's id. `hashes`: of what is copied. */
+function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
+  let asked = 0;
+  return {
+    source: async (op: Op) => (op.kind === "image" ? op.reference : "context"),
+    hash: async () => hashes[Math.min(asked++, hashes.length - 1)]!,
+    execute: async ({ name }, [first = ""]) => {
+      done.push(name);
+      return `${first}/${name}`;
+    },
+  };
+}
+
+const signal = new AbortController().signal;
+
+test("a step is done once, and found by a later build", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  const target = run("two", run("one", base));
+  for (const isCached of [false, true])
+    expect(await solver.begin({ workshop: workshop(done), noCache: false, signal })(target)).toEqual({
+      id: "base/one/two",
+      isCached,
+    });
+  expect(done).toEqual(["one", "two"]);
+});
+
+test("a build without cache does every step anew", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  for (const noCache of [false, true])
+    await solver.begin({ workshop: workshop(done), noCache, signal })(run("one", base));
+  expect(done).toEqual(["one", "one"]);
+});
+
+test("two builds that want a step at once share it", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  const answers = await Promise.all(
+    [1, 2].map(() => solver.begin({ workshop: workshop(done), noCache: false, signal })(run("one", base))),
+  );
+  expect(answers.map(({ id }) => id)).toEqual(["base/one", "base/one"]);
+  expect(done).toEqual(["one"]);
+});
+
+test("who waits for another build's step does it when that build is given up", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  const stopped = Promise.withResolvers<string>();
+  const failing = { ...workshop([]), execute: () => stopped.promise };
+  const first = solver.begin({ workshop: failing, noCache: false, signal })(run("one", base));
+  const second = solver.begin({ workshop: workshop(done), noCache: false, signal })(run("one", base));
+  stopped.reject(new Error("given up"));
+  expect(await first.catch((error: Error) => error.message)).toBe("given up");
+  expect(await second).toEqual({ id: "base/one", isCached: false });
+  expect(done).toEqual(["one"]);
+});
+
+test("a copy is found by what it copies, whatever else has changed", async () => {
+  const solver = new Solver(memoryCache());
+  const done: string[] = [];
+  for (const hash of ["h", "h", "other"])
+    await solver.begin({ workshop: workshop(done, [hash]), noCache: false, signal })(copy(base, context));
+  expect(done).toEqual(["copy", "copy"]);
+});

@@ -1,0 +1,102 @@
+/**
+ * Makes vertices of a graph into root file systems, each of which the caller names by an id that stands for its content.
+ *
+ * A step's key is the digest of its operation over what its inputs are in content: the ids of root file systems, and of what is
+ * copied, a hash of the paths that are meant and of nothing else. So a step is found again whoever made its inputs, and
+ * however.
+ */
+import { digestOfOp, type Op, type Vertex } from "../graph/llb.ts";
+
+interface Solved {
+  /** The content of the root file system; "" is an empty one. */
+  id: string;
+  isCached: boolean;
+}
+
+/** Who does the work of one build. */
+export interface Workshop {
+  /** Ids and sources that need no step. */
+  source(op: Extract<Op, { kind: "image" | "local" }>): Promise<string>;
+  /** Stands for the paths' content: their bytes, modes and owners, not their times. */
+  hash(op: Extract<Op, { kind: "copy" }>, sourceId: string, signal: AbortSignal): Promise<string>;
+  /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
+  execute(vertex: Vertex, inputs: readonly string[], signal: AbortSignal): Promise<string>;
+}
+
+/** What is known of steps that are done. */
+export interface StepCache {
+  /** The id under the key; undefined if the step is not there any more. */
+  find(key: string): string | undefined;
+  add(key: string, entry: { id: string; baseId: string; description: string }): void;
+}
+
+interface SolveOptions {
+  workshop: Workshop;
+  noCache: boolean;
+  signal: AbortSignal;
+}
+
+/** One for all builds: a step that two of them want at once is done once. */
+export class Solver {
+  readonly #cache: StepCache;
+  /** By key. */
+  readonly #underway = new Map<string, Promise<string>>();
+
+  constructor(cache: StepCache) {
+    this.#cache = cache;
+  }
+
+  /** Gives what solves the vertices of one build, each once, inputs side by side. */
+  begin(options: SolveOptions): (vertex: Vertex) => Promise<Solved> {
+    const solved = new Map<Vertex, Promise<Solved>>();
+    const solve = (vertex: Vertex): Promise<Solved> => {
+      const known = solved.get(vertex);
+      if (known !== undefined) return known;
+      const solving = this.#solve(vertex, solve, options);
+      solving.catch(() => {}); // whoever asks for it hears of it
+      solved.set(vertex, solving);
+      return solving;
+    };
+    return solve;
+  }
+
+  async #solve(
+    vertex: Vertex,
+    solve: (vertex: Vertex) => Promise<Solved>,
+    { workshop, noCache, signal }: SolveOptions,
+  ): Promise<Solved> {
+    const { op } = vertex;
+    if (op.kind === "image" || op.kind === "local") return { id: await workshop.source(op), isCached: false };
+    const inputs = (await Promise.all(vertex.inputs.map(solve))).map(({ id }) => id);
+    signal.throwIfAborted();
+    const content = op.kind === "copy" ? [inputs[0]!, await workshop.hash(op, inputs[1]!, signal)] : inputs;
+    const key = digestOfOp(op, content);
+    for (;;) {
+      const cached = noCache ? undefined : this.#cache.find(key);
+      if (cached !== undefined) return { id: cached, isCached: true };
+      const other = noCache ? undefined : this.#underway.get(key);
+      if (other === undefined) break;
+      const id = await other.catch(() => undefined); // then it is for us to try
+      signal.throwIfAborted();
+      if (id !== undefined) return { id, isCached: true };
+    }
+    const executing = this.#execute(key, vertex, inputs, { workshop, signal });
+    this.#underway.set(key, executing);
+    try {
+      return { id: await executing, isCached: false };
+    } finally {
+      if (this.#underway.get(key) === executing) this.#underway.delete(key);
+    }
+  }
+
+  async #execute(
+    key: string,
+    vertex: Vertex,
+    inputs: readonly string[],
+    { workshop, signal }: Pick<SolveOptions, "workshop" | "signal">,
+  ): Promise<string> {
+    const id = await workshop.execute(vertex, inputs, signal);
+    this.#cache.add(key, { id, baseId: inputs[0]!, description: vertex.name });
+    return id;
+  }
+}

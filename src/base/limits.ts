@@ -231,6 +231,12 @@ export const DOCKERFILE_MAX_CHARS = 256 * 1024;
  * The characters of a Dockerfile that is built from. It is parsed in one go, in a second at worst; beyond this it is refused.
  */
 export const BUILD_DOCKERFILE_MAX_CHARS = 2 * 1024 * 1024;
+/** The stages of a Dockerfile: each may begin with all the variables of another one. Real ones have less than 50. */
+export const BUILD_STAGES_MAX = 256;
+/** The warnings about a Dockerfile that are told; further ones are left out. */
+export const BUILD_WARNINGS_MAX = 500;
+/** The names among which the one that was meant is looked for. */
+export const SUGGESTIONS_MAX = 500;
 /** The bytes of one line of a Dockerfile. Docker has the same limit. */
 export const DOCKERFILE_LINE_MAX_BYTES = 65535;
 /** A word of an instruction with its variables' values: longer ones do not fit into an environment (MAX_ARG_STRLEN). */

@@ -1,8 +1,11 @@
 /** Dockerfiles: their syntax, and what instructions do to a config. */
 export { changeConfig } from "./change-config.ts";
+export { type BaseImage, checkDockerfile } from "./dockerfile/check.ts";
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
+export { parseIgnoreFile } from "./dockerfile/ignore.ts";
 export { parse } from "./dockerfile/parse.ts";
+export { formatCheck, formatTargets } from "./dockerfile/report-text.ts";
 export type {
   Add,
   Arg,

@@ -1,14 +1,13 @@
 /** Docker's commands that Lighter does not have, by name, and what to use in their place. */
-const BUILD =
+export const NO_BUILD =
   'Lighter does not build images yet: build with another tool and load the result, as in "docker build -t NAME . && docker save NAME | lighter load"';
 const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker's own client makes and changes them";
 const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
 
 export const ELSEWHERE: Readonly<Record<string, string>> = {
-  build: BUILD,
-  builder: BUILD,
-  buildx: BUILD,
-  "image build": BUILD,
+  builder: NO_BUILD,
+  buildx: NO_BUILD,
+  "image build": NO_BUILD,
   compose:
     'Lighter has no compose of its own: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock docker compose up"',
   config: SWARM,

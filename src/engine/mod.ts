@@ -76,6 +76,7 @@ export { type EngineEvent, EventBus, type EventType } from "./events.ts";
 export { readFiles, statFiles, type WriteOptions, writeFiles } from "./files/archive.ts";
 export { exportContainer, listChanges } from "./files/container-files.ts";
 export type { PathStat } from "./files/file-jobs.ts";
+export { lookAtDockerfile } from "./images/check-dockerfile.ts";
 export {
   type CommitOptions,
   commitContainer,

@@ -144,3 +144,22 @@ rooted("attach/ws: stdin, both outputs and the end, over a websocket", async () 
     tcp.close();
   }
 });
+
+rooted("a Dockerfile is checked, and its targets are listed, without building it", async () => {
+  const look = async (call: string, body: object) =>
+    server.request("POST", `/lighter/dockerfile?call=${call}`, { Filename: "D", ...body });
+  const Dockerfile = "# a the first\nFROM hello AS a\nCOPY x /x\nENV $NOTHING=1\n";
+  const { json: checked } = await look("check", { Dockerfile, Dockerignore: "x" });
+  expect(checked).toMatchObject({ Failed: true });
+  expect(checked.Text).toContain("WARNING: CopyIgnoredFile - https://");
+  expect(checked.Text).toContain("Usage of undefined variable '$NOTHING'");
+  expect(checked.Text).toContain("   4 | >>> ENV $NOTHING=1");
+  expect((await look("check", { Dockerfile: "FROM hello" })).json).toEqual({
+    Text: "Check complete, no warnings found.\n",
+    Failed: false,
+  });
+  expect((await look("targets", { Dockerfile })).json.Text).toContain("a (default) the first");
+  expect((await look("targets", { Dockerfile: "FOO" })).status).toBe(400);
+  expect((await look("other", { Dockerfile })).status).toBe(400);
+  expect((await look("check", { Dockerfile: 1 })).status).toBe(400);
+});

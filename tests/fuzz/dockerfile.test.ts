@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { LighterError } from "../../src/base/errors.ts";
 import { BUILD_DOCKERFILE_MAX_CHARS } from "../../src/base/limits.ts";
-import { expandInstruction, parse } from "../../src/build/mod.ts";
+import { checkDockerfile, expandInstruction, formatCheck, parse } from "../../src/build/mod.ts";
 import { Random } from "../support/random.ts";
 
 const BUDGET_MS = Number(process.env.FUZZ_MS ?? 1000);
@@ -70,6 +70,23 @@ test("parse: the largest Dockerfiles end, whatever they are full of", () => {
     } catch (error) {
       if (!(error instanceof LighterError)) throw error;
     }
+});
+
+test("checkDockerfile: any text is checked, the worst in little time", () => {
+  const random = Random.fromEnvironment("dockerfile-check");
+  const platform = { os: "linux", architecture: "amd64" };
+  const inputs = { buildArgs: new Map(), buildPlatform: platform, targetPlatform: platform, targetStage: "" };
+  const check = (text: string) =>
+    expect(formatCheck("D", text, checkDockerfile(text, { ...inputs, baseOf: () => undefined }))).not.toBe("");
+  const lines = (count: number, line: (index: number) => string) =>
+    Array.from({ length: count }, (_, at) => line(at)).join("");
+  const variables = lines(10_000, (at) => `ENV v${at}=1\n`);
+  check(`FROM scratch AS a\n${variables}${lines(200, (at) => `FROM a AS s${at}\nUSER $w${at}\n`)}`);
+  check(`FROM scratch\n${variables}${lines(10_000, (at) => `USER $w${at}\n`)}`);
+  for (const deadline = performance.now() + BUDGET_MS; performance.now() < deadline; )
+    check(
+      `FROM scratch\n${Array.from({ length: 4 }, () => `${random.pick(NAMES)} ${random.pick(PIECES)} ${random.pick(PIECES)}\n`).join("")}`,
+    );
 });
 
 test("parse: ten megabytes are refused", () => {

@@ -25,6 +25,7 @@ import { attachExec, createExec, inspectExec, killExec, listExecs, resizeExec, s
 import { logs } from "../containers/logs.ts";
 import { run } from "../containers/run.ts";
 import { stats } from "../containers/stats.ts";
+import { answerDockerfile } from "../images/check-dockerfile.ts";
 import { exportFiles, loadImages, saveOne, saveSeveral, uploadImages } from "../images/image-archives.ts";
 import { changes, commit, pruneImages, tag, uploadTar } from "../images/image-changes.ts";
 import { createImage, imageHistory, inspectImage, listImages, removeImage } from "../images/images.ts";
@@ -157,6 +158,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/lighter/manifests/{name...}", answer: inspectManifest },
   { method: "POST", path: "/lighter/exec/{id}/kill", answer: killExec },
   { method: "POST", path: "/lighter/exec/{id}/attach", stream: attachExec },
+  { method: "POST", path: "/lighter/dockerfile", answer: answerDockerfile },
   { method: "POST", path: "/lighter/explain", answer: explain },
   { method: "POST", path: "/lighter/run", stream: run },
 ];

@@ -1,5 +1,6 @@
 /** A Dockerfile's text as stages of instructions. Pure; time grows with the text, and errors name lines. */
 import { LighterError } from "../../base/errors.ts";
+import { BUILD_STAGES_MAX } from "../../base/limits.ts";
 import { DockerfileError } from "./error.ts";
 import { parseInstruction } from "./instructions.ts";
 import { type Line, readLines } from "./lines.ts";
@@ -35,6 +36,8 @@ function parseLine(line: Line, escapeChar: string): Instruction {
 
 function add({ stages, globalArgs }: Dockerfile, instruction: Instruction): void {
   if (instruction.kind === "from") {
+    if (stages.length >= BUILD_STAGES_MAX)
+      throw new DockerfileError(`more than ${BUILD_STAGES_MAX} stages`, [instruction.range]);
     stages.push({ index: stages.length, from: instruction, instructions: [] });
     return;
   }

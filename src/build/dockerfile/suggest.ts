@@ -1,13 +1,17 @@
 /** "did you mean …?": the nearest of what there is, if it is near. Source: moby/buildkit util/suggest. */
 
+import { SUGGESTIONS_MAX } from "../../base/limits.ts";
+
 const MAX_DISTANCE = 2;
 
 /** Undefined also if one of the options is the text itself: then something else is wrong with it. */
 export function suggest(text: string, options: Iterable<string>): string | undefined {
   let nearest: string | undefined;
   let least = MAX_DISTANCE + 1;
+  let looked = 0;
   for (const option of options) {
     if (option === text) return undefined;
+    if (++looked > SUGGESTIONS_MAX) break;
     const found = distance(text, option);
     if (found < least) [nearest, least] = [option, found];
   }

@@ -1,0 +1,80 @@
+/**
+ * `.dockerignore`: which files of a context are left out.
+ * Sources: Docker's documents, "Build context"; moby/patternmatcher, whose rules for "**" are its own.
+ */
+import { posix } from "node:path";
+import { compilePattern } from "../../base/linear-pattern.ts";
+import { invalid } from "./error.ts";
+
+type Match = (path: string) => boolean;
+
+interface Pattern {
+  /** A pattern with "!" before it takes back what others have excluded. */
+  isException: boolean;
+  matches: Match;
+}
+
+export interface IgnoreRules {
+  hasExceptions: boolean;
+  /** Whether the path, relative to the context, or a directory above it, is left out. The last pattern that matches wins. */
+  excludes: Match;
+}
+
+/** @throws LighterError ("invalid") if a pattern is malformed. */
+export function parseIgnoreFile(text: string): IgnoreRules {
+  const patterns = text
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)
+    .flatMap(parseLine);
+  return {
+    hasExceptions: patterns.some(({ isException }) => isException),
+    excludes: (path) => {
+      const paths = withParents(path);
+      let isExcluded = false;
+      for (const { isException, matches } of patterns)
+        if (isException === isExcluded && paths.some(matches)) isExcluded = !isException;
+      return isExcluded;
+    },
+  };
+}
+
+/** "a/b/c" as "a", "a/b" and "a/b/c". */
+function withParents(path: string): string[] {
+  const parts = path.split("/");
+  return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
+}
+
+function parseLine(line: string): Pattern[] {
+  if (line.startsWith("#")) return [];
+  const written = line.trim();
+  if (written === "") return [];
+  const isException = written.startsWith("!");
+  const path = isException ? written.slice(1).trim() : written;
+  if (path === "") throw invalid('illegal exclusion pattern: "!"');
+  const cleaned = posix
+    .normalize(path)
+    .replace(/(.)\/$/, "$1")
+    .replace(/^\/(?=.)/, "");
+  return [{ isException, matches: compile(cleaned) }];
+}
+
+/** The wildcards, and characters that mean something to a regular expression but not here. */
+const TOKEN = /\*\*\/?|\*|\?|\\.|[.+(){}|$]|[^*?\\.+(){}|$]+|\\$/gsu;
+
+function compile(pattern: string): Match {
+  const isPlain = !/[*?[\]\\]/.test(pattern);
+  if (isPlain) return (path) => path === pattern;
+  const [, stem] = /^([^*?[\]\\]*)\*\*\/?$/.exec(pattern) ?? [];
+  if (stem !== undefined) return (path) => path.startsWith(stem);
+  const [, slash, end] = /^\*\*(\/?)([^*?[\]\\]+)$/.exec(pattern) ?? [];
+  if (end !== undefined) return (path) => path.endsWith(slash + end) || (slash === "/" && path === end);
+  const expression = pattern.replace(TOKEN, (token, offset: number) => {
+    if (token.startsWith("**")) return offset + token.length === pattern.length ? ".*" : "(.*/)?";
+    if (token === "*") return "[^/]*";
+    if (token === "?") return "[^/]";
+    return /^[.+(){}|$]$/.test(token) ? `\\${token}` : token;
+  });
+  const matches = compilePattern(`^${expression}$`);
+  if (matches === undefined) throw invalid("syntax error in pattern");
+  return matches;
+}

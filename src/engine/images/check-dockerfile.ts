@@ -1,0 +1,57 @@
+/** Looks at a Dockerfile without building anything; what it says of its base images is asked of those that are here. */
+
+import { LighterError } from "../../base/errors.ts";
+import {
+  type BaseImage,
+  checkDockerfile,
+  formatCheck,
+  formatTargets,
+  parse,
+  parseIgnoreFile,
+} from "../../build/mod.ts";
+import type { ImageStore } from "../../image/mod.ts";
+import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
+
+interface DockerfileRequest {
+  /** What is asked: "check" or "targets". */
+  call: string;
+  /** The name that is shown. */
+  filename: string;
+  dockerfile: string;
+  /** The text of `.dockerignore`; undefined: there is none. */
+  dockerignore?: string;
+  buildArgs: ReadonlyMap<string, string>;
+  /** Empty: the host's. */
+  platform: string;
+}
+
+/** A text for people, and whether something is wrong. @throws LighterError ("invalid"). */
+export function lookAtDockerfile(images: ImageStore, request: DockerfileRequest): { text: string; failed: boolean } {
+  const { call, dockerfile, dockerignore, buildArgs } = request;
+  if (call === "targets") return { text: formatTargets(parse(dockerfile)), failed: false };
+  if (call !== "check") throw new LighterError("invalid", `unknown call "${call}": use check or targets`);
+  const result = checkDockerfile(dockerfile, {
+    buildArgs,
+    buildPlatform: HOST_PLATFORM,
+    targetPlatform: request.platform === "" ? HOST_PLATFORM : parsePlatform(request.platform),
+    targetStage: "",
+    baseOf: (image) => baseOf(images, image),
+    ...(dockerignore === undefined ? {} : { ignore: parseIgnoreFile(dockerignore) }),
+  });
+  const failed = result.warnings.length > 0 || result.error !== undefined;
+  return { text: formatCheck(request.filename, dockerfile, result), failed };
+}
+
+function baseOf(images: ImageStore, image: string): BaseImage | undefined {
+  try {
+    const { document } = images.get(image);
+    return {
+      env: document.config.Env ?? [],
+      hasShell: (document.config.Shell ?? []).length > 0,
+      platform: { os: document.os, architecture: document.architecture },
+    };
+  } catch (error) {
+    if (error instanceof LighterError) return undefined; // not here, or no name of an image
+    throw error;
+  }
+}

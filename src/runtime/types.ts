@@ -251,7 +251,7 @@ export interface Created extends Supervised {
  * After the caller's own death `reconnect(runDirectory)` gives the same `Supervised`, or the exit record.
  *
  * Start errors are LighterError: "exec-not-found" / "exec-denied" for the entrypoint, "kernel" with `errno` and `opIndex` for a
- * failed step, "invalid"/"not-supported" for the config. A failed start leaves nothing on the host.
+ * failed step, "invalid"/"not-supported" for the config.
  */
 export interface Runtime {
   /** Resolves when execve(2) of the container's process has succeeded. */

@@ -130,14 +130,13 @@ function becomeContainer(ops: OpList, plan: StartPlan, hold: boolean): void {
   resetAffinity(ops);
   if (request.beforePivot)
     pause(ops, "namespaces and mounts are made", "wait until all is done that comes before pivot_root");
-  pivotRoot(ops, config, noPivot, noPivot ? kernelMountsToLeave(request, host, namespaces) : []);
+  pivotRoot(ops, config, noPivot, noPivot ? kernelMountsToLeave(request, host) : []);
   setPersonality(ops, config.linux);
   setMemoryPolicy(ops, config.linux);
   becomeProcess(ops, process, config.linux?.seccomp, { hold, fds, handOver });
 }
 
-/** The kernel's mounts that must not be left over. In a joined mount namespace they are those of a process in it. */
-function kernelMountsToLeave({ config }: StartRequest, host: HostFacts, { joined }: NamespacePlan): string[] {
-  const process = joined.get("mount")?.match(/^(\/proc\/\d+)\/ns\/mnt$/)?.[1] ?? "/proc/self";
-  return kernelMountsOf(host.readText?.(`${process}/mountinfo`) ?? "", config.root?.path ?? "");
+/** The kernel's mounts that must not be left over. */
+function kernelMountsToLeave({ config }: StartRequest, host: HostFacts): string[] {
+  return kernelMountsOf(host.readText?.("/proc/self/mountinfo") ?? "", config.root?.path ?? "");
 }

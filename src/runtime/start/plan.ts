@@ -86,7 +86,7 @@ export function planStart(request: StartRequest, host: HostFacts, networking?: N
   // From an init that needs the host's side for these mounts, that side hears nothing else.
   if (userNamespace && late[0] && (request.network || request.placeInCgroup || holdsRoot))
     throw new LighterError("not-supported", `${late[0].why}: an idmapped source in the root, in a user namespace`);
-  const isPlain = !userNamespace && !namespaces.created.has("cgroup") && !namespaces.joined.has("mount");
+  const isPlain = !userNamespace && !namespaces.created.has("cgroup");
   const rdt = planIntelRdt(config, host, request.id);
   const sysctls = planSysctls(config, namespaces, host);
   assert(!isNetworked(request) || networking !== undefined, "what makes interfaces is loaded");

@@ -193,7 +193,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const builder = new Builder(engine, images);
   engine.use(builder);
   await builder.recover();
-  const trashes = [images.trash, ...engine.trashes];
+  const trashes = [images.trash, builder.trash, ...engine.trashes];
   return { engine, builder, images, registries: openRegistries(options.registry), host, devices, trashes };
 }
 

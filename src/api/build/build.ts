@@ -5,6 +5,7 @@ import { pullImage, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { Query } from "../http/query.ts";
@@ -52,6 +53,13 @@ function refuseUnknown(query: Query): void {
   for (const name of ["remote", "squash", "outputs", "session"])
     if (query.has(name) && !["", "0", "false"].includes(query.text(name) ?? ""))
       throw new LighterError("not-supported", `building with "${name}" is not supported yet`);
+  const platform = query.text("platform") ?? "";
+  if (platform !== "" && !isHosts(parsePlatform(platform)))
+    throw new LighterError("not-supported", `building for ${platform} is not supported yet`);
+}
+
+function isHosts({ os, architecture }: ReturnType<typeof parsePlatform>): boolean {
+  return os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
 }
 
 /** A JSON object of strings; null stands for no value. @throws LighterError "invalid" */

@@ -1,12 +1,13 @@
 /** Builds images: the graph's steps are done in containers of their own, and their files kept as layers. */
-import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { LighterError } from "../../base/errors.ts";
+import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId, shortId } from "../../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
+import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
 import { type PlannedStage, type PlanOptions, planBuild, Solver, type Vertex, type Workshop } from "../../build/mod.ts";
-import { runWithInput } from "../../files/mod.ts";
+import { runWithInput, Trash } from "../../files/mod.ts";
 import { type Image, type ImageStore, makeImage, readFileInLayers, resolveUser } from "../../image/mod.ts";
 import { bytePath, O_DIRECTORY, O_PATH } from "../../linux/sys/fs.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
@@ -53,33 +54,35 @@ export class Builder implements Disposable {
   readonly #images: ImageStore;
   readonly #cache: BuildCache;
   readonly #solver: Solver;
+  /** Contexts: of builds at work, and of those that have ended, which are being deleted. */
+  readonly trash: Trash;
   #active = 0;
 
   constructor(engine: Engine, images: ImageStore) {
     this.#engine = engine;
     this.#images = images;
-    rmSync(this.#contexts, { recursive: true, force: true });
-    mkdirSync(this.#contexts, { recursive: true, mode: 0o700 });
+    this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
     this.#solver = new Solver(this.#cache);
   }
 
-  get #contexts(): string {
-    return join(this.#engine.paths.dataRoot, "contexts");
-  }
-
   [Symbol.dispose](): void {
+    this.trash.close();
     this.#cache[Symbol.dispose]();
   }
 
-  /** Removes what an earlier daemon's builds have left. */
+  /** Removes what an earlier daemon's builds have left. What cannot be removed now is left to the next daemon. */
   async recover(): Promise<void> {
-    for (const name of this.#cache.containers()) {
-      const container = this.#engine.findIf(name);
-      if (container !== undefined) await this.#engine.remove(container, { force: true, volumes: true });
-      this.#cache.forgetContainer(name);
+    try {
+      for (const name of this.#cache.containers()) {
+        const container = this.#engine.findIf(name);
+        if (container !== undefined) await this.#engine.remove(container, { force: true, volumes: true });
+        this.#cache.forgetContainer(name);
+      }
+      await this.#cache.tidy();
+    } catch (error) {
+      log.error(`remove what builds have left: ${messageOf(error)}`);
     }
-    await this.#cache.tidy();
   }
 
   /** As in Docker's `system df`. */
@@ -101,7 +104,7 @@ export class Builder implements Disposable {
     this.#active++;
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const contextPath = join(this.#contexts, randomId());
+    const contextPath = join(this.trash.path, randomId());
     mkdirSync(contextPath, { mode: 0o755 });
     const contextFd = openSync(contextPath, O_PATH | O_DIRECTORY);
     const steps = new Set<Promise<unknown>>();
@@ -121,7 +124,7 @@ export class Builder implements Disposable {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await Promise.allSettled(steps);
       closeSync(contextFd);
-      rmSync(contextPath, { recursive: true, force: true });
+      void this.trash.discard(contextPath);
       this.#active--;
     }
   }

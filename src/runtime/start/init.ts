@@ -17,7 +17,7 @@ import {
   receiveRoot,
   receiveSources,
 } from "../mounts.ts";
-import { enterNamespaces, finishNamespaces, type NamespacePlan } from "../namespaces.ts";
+import { enterNamespaces, finishNamespaces } from "../namespaces.ts";
 import { writeOomScore, writeSysctls } from "../proc.ts";
 import { becomeProcess, dieWithSupervisor, pause, raiseRlimits, startSession } from "../process.ts";
 import { writeFiles } from "../root-files.ts";
@@ -125,7 +125,7 @@ function finishRoot(ops: OpList, { request, host, config, process, mounts, sysct
 }
 
 function becomeContainer(ops: OpList, plan: StartPlan, hold: boolean): void {
-  const { request, host, config, process, namespaces, fds } = plan;
+  const { request, host, config, process, fds } = plan;
   const { noPivot, handOver } = request;
   resetAffinity(ops);
   if (request.beforePivot)

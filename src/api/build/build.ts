@@ -45,7 +45,7 @@ export async function build(call: AnswerCall): Promise<void> {
   });
 }
 
-/** What is known and cannot be done is refused by name. */
+/** Refuses, by name, each option that Docker has and this daemon does not support. */
 function refuseUnknown(query: Query): void {
   const version = query.text("version") ?? "1";
   if (version !== "1")
@@ -62,7 +62,7 @@ function isHosts({ os, architecture }: ReturnType<typeof parsePlatform>): boolea
   return os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture;
 }
 
-/** A JSON object of strings; null stands for no value. @throws LighterError "invalid" */
+/** The parameter's JSON object of strings; null stands for no value. @throws LighterError "invalid" */
 function mapOf(query: Query, name: string): Record<string, string> {
   const text = query.text(name);
   if (text === undefined) return {};
@@ -102,7 +102,7 @@ function hostConfigOf(query: Query): DockerHostConfig {
   };
 }
 
-/** Pulls it if it is not there, or if it is to be the newest. */
+/** Pulls the image if it is missing, or if the request wants the newest. */
 async function ensureImage(
   { daemon, query, request }: AnswerCall,
   stream: ProgressStream,
@@ -121,7 +121,10 @@ async function ensureImage(
   publishTransfer(daemon, "pull", reference);
 }
 
-/** Of X-Registry-Config: JSON in base64, with credentials for each registry. What cannot be read is as none. */
+/**
+ * The credentials for a registry, from X-Registry-Config: base64 of JSON with credentials for each registry. A header that cannot
+ * be read counts as none.
+ */
 function credentialsFor({ headers }: IncomingMessage, domain: string) {
   const header = headers["x-registry-config"];
   if (typeof header !== "string" || header === "") return {};

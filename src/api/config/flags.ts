@@ -1,4 +1,4 @@
-/** The daemon's command line: a switch has its value after "=" only. */
+/** Parses the daemon's command line: a switch has its value after "=" only. */
 import { readFlags } from "../../base/pflag.ts";
 import { invalid, type Kind } from "./kinds.ts";
 
@@ -7,7 +7,7 @@ export interface FlagShape {
   short?: string;
 }
 
-/** By flag name, in order of appearance; a switch without a value is "". @throws LighterError "invalid" */
+/** The given values by flag name, in order of appearance; a switch without a value is "". @throws LighterError "invalid" */
 export function parseFlags(args: readonly string[], shapes: ReadonlyMap<string, FlagShape>): Map<string, string[]> {
   const names = new Map([...shapes].flatMap(([name, { short }]) => (short === undefined ? [] : [[short, name]])));
   const given = new Map<string, string[]>();

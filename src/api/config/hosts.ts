@@ -6,16 +6,16 @@ export const DEFAULT_SOCKET_PATH = "/run/lighter/lighter.sock";
 export type Host =
   | { kind: "unix"; path: string }
   | { kind: "tcp"; hostname: string; port: number }
-  /** What systemd has opened: all of it, a number from 3, or a name. */
+  /** Sockets that systemd has opened: all of them, a number from 3, or a name. */
   | { kind: "fd"; which: string };
 
-/** The ports that are Docker's by custom, without and with TLS. */
+/** The TCP ports that Docker uses by convention, without and with TLS. */
 const PLAIN_PORT = 2375;
 const TLS_PORT = 2376;
 
-/** @throws LighterError "invalid" */
+/** Parses one address of `--host`. @throws LighterError "invalid" */
 export function parseHost(text: string, withTls: boolean): Host {
-  // Without a scheme it is TCP, as for Docker.
+  // An address without a scheme is TCP, as for Docker.
   const [, scheme = "", rest = ""] =
     /^([a-z]+):\/\/(.*)$/s.exec(text) ?? (/^[^./]/.test(text) ? ["", "tcp", text] : []);
   switch (scheme) {
@@ -35,7 +35,7 @@ export function parseHost(text: string, withTls: boolean): Host {
   throw invalid(`hosts: ${JSON.stringify(text)} is none of unix:///path/to/socket, tcp://HOST:PORT and fd://`);
 }
 
-/** "HOST:PORT", either of which may be left out; undefined if it is none. */
+/** Parses "HOST:PORT", either part of which may be left out; undefined if the text is no such address. */
 export function parseAddress(text: string, defaultPort: number): { hostname: string; port: number } | undefined {
   const match = /^(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(?::(\d{1,5}))?\/?$/.exec(text);
   if (match === null) return undefined;

@@ -4,12 +4,12 @@ import { DAEMON_LIST_MAX } from "../../base/limits.ts";
 import { anything, boolean, integer, list, map, object, type Reader, string } from "../../spec/reader.ts";
 
 export interface Kind<T> {
-  /** What a value is called in the help; a flag without one is a switch. */
+  /** The value's name in the help; a flag without one is a switch. */
   value?: string;
-  /** May be given more than once. */
+  /** Whether the flag may be given more than once. */
   isMany?: boolean;
   read: Reader<T>;
-  /** `texts`: one, or as often as the flag was given. `name` begins the message. @throws LighterError "invalid" */
+  /** Parses `texts`, one for each time the flag was given. Error messages begin with `name`. @throws LighterError "invalid" */
   parse(texts: readonly string[], name: string): T;
 }
 
@@ -21,7 +21,7 @@ const last = (texts: readonly string[]) => texts.at(-1) ?? "";
 
 export const text = (value: string): Kind<string> => ({ value, read: string, parse: last });
 
-/** strconv.ParseBool, which pflag uses for "--debug=0". */
+/** A boolean as Go's strconv.ParseBool reads it, which pflag uses for "--debug=0". */
 export const flag: Kind<boolean> = {
   read: boolean,
   parse(texts, name) {
@@ -48,7 +48,7 @@ export const texts = (value: string): Kind<string[]> => ({
   parse: (given) => [...given],
 });
 
-/** "name=value" of a flag, which may be given for each name. */
+/** Splits "name=value", the form of a flag that may be given once for each name. */
 export function splitPair(given: string, name: string): [string, string] {
   const at = given.indexOf("=");
   if (at < 1) throw invalid(`${name} is ${JSON.stringify(given)}, not of the form NAME=VALUE`);
@@ -75,7 +75,7 @@ export const switches: Kind<Record<string, boolean>> = {
     ),
 };
 
-/** "64m": powers of 1024, as Docker has it for memory. Source: go-units, RAMInBytes. */
+/** Parses a size such as "64m" in powers of 1024, as Docker does for memory. Source: go-units, RAMInBytes. */
 function parseBytes(given: string, name: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(given);
   if (match === null) throw invalid(`${name}: invalid size: '${given}'`);
@@ -100,7 +100,9 @@ export interface Ulimit {
 const limit = integer(-1, Number.MAX_SAFE_INTEGER);
 const readUlimits = map(object<Ulimit>({ Name: string, Soft: limit, Hard: limit }, { required: ["Soft", "Hard"] }), 64);
 
-/** `{"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}`, or "nofile=1:2" as a flag; with one number it is both. */
+/**
+ * Limits as `{"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}`, or as the flag "nofile=1:2"; a single number is both limits.
+ */
 export const ulimits: Kind<Ulimit[]> = {
   value: "TYPE=SOFT[:HARD]",
   isMany: true,
@@ -119,7 +121,7 @@ export const ulimits: Kind<Ulimit[]> = {
     }),
 };
 
-/** Of settings that are refused: whatever it is, it is compared with the value that asks for nothing. */
+/** The kind of a refused setting, whose value is only compared with the one that asks for nothing. */
 export const unread = (value?: string): Kind<unknown> => ({
   ...(value === undefined ? {} : { value, isMany: true }),
   read: anything,

@@ -11,7 +11,7 @@ export interface AddressPoolValue {
 
 const readPool = object<AddressPoolValue>({ base: string, size: integer(0, 128) }, { required: ["base", "size"] });
 
-/** `[{"base": "10.0.0.0/8", "size": 24}]`, or "base=10.0.0.0/8,size=24" as a flag. */
+/** Address pools as `[{"base": "10.0.0.0/8", "size": 24}]`, or as the flag "base=10.0.0.0/8,size=24". */
 export const addressPools: Kind<AddressPoolValue[]> = {
   value: "base=CIDR,size=BITS",
   isMany: true,
@@ -26,7 +26,10 @@ export const addressPools: Kind<AddressPoolValue[]> = {
     }),
 };
 
-/** `{"bridge": {"com.docker.network.driver.mtu": "1400"}}`, or "bridge=com.docker.network.driver.mtu=1400" as a flag. */
+/**
+ * Options by driver as `{"bridge": {"com.docker.network.driver.mtu": "1400"}}`, or as the flag
+ * "bridge=com.docker.network.driver.mtu=1400".
+ */
 export const networkOptions: Kind<Record<string, Record<string, string>>> = {
   value: "DRIVER=NAME=VALUE",
   isMany: true,

@@ -1,9 +1,9 @@
-/** What the daemon's settings say of networks. Source: dockerd(8); moby daemon/daemon_unix.go, initBridgeDriver. */
+/** Reads the network settings from the daemon's. Source: dockerd(8); moby daemon/daemon_unix.go, initBridgeDriver. */
 import { checkNetworkSettings, DEFAULT_NETWORK_SETTINGS, type NetworkSettings } from "../../engine/mod.ts";
 import { invalid } from "./kinds.ts";
 import type { Values } from "./settings.ts";
 
-/** @throws LighterError "invalid", naming the setting */
+/** The networks' settings, checked. @throws LighterError "invalid", naming the setting */
 export function parseNetworkSettings(values: Values): NetworkSettings {
   const standard = DEFAULT_NETWORK_SETTINGS;
   const settings: NetworkSettings = {
@@ -38,7 +38,7 @@ function parseDefaultBridge(values: Values): NetworkSettings["defaultBridge"] {
     ...optional("gateway", values["default-gateway"]),
     ...optional("gateway6", values["default-gateway-v6"]),
     icc: values.icc ?? true,
-    masquerade: (values["ip-masq"] ?? true) && (values.iptables ?? true), // as `inspect` shows it
+    masquerade: (values["ip-masq"] ?? true) && (values.iptables ?? true), // the value that `inspect` shows
 
     enableIPv6: values.ipv6 ?? false,
     mtu: values.mtu ?? 0,

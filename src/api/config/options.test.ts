@@ -125,7 +125,7 @@ test("every key of the file has a flag that says the same", () => {
 test("what asks for nothing that is not so anyway is accepted", () => {
   for (const file of [
     { "live-restore": true, "exec-opts": ["native.cgroupdriver=cgroupfs"], "default-runtime": "lighter" },
-    // As NVIDIA's installer writes it.
+    // The form that NVIDIA's installer writes.
     {
       runtimes: { nvidia: { path: "nvidia-container-runtime", args: [], runtimeArgs: [] } },
       "default-runtime": "nvidia",

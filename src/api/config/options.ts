@@ -1,4 +1,4 @@
-/** What `lighter daemon` is told, by its command line and by a file in the form of Docker's daemon.json, checked. */
+/** Checks what `lighter daemon` is told by its command line and by a file in the form of Docker's daemon.json. */
 
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -28,30 +28,30 @@ import { type GivenValues, readValues } from "./values.ts";
 export interface TlsFiles {
   certPath: string;
   keyPath: string;
-  /** Clients must have a certificate of this authority; undefined: anybody may connect. */
+  /** The authority whose certificates clients must have; undefined: anybody may connect. */
   caPath: string | undefined;
 }
 
-/** What SIGHUP makes count anew. */
+/** Options that SIGHUP reloads. */
 export interface ReloadableOptions {
   debug: boolean;
   labels: readonly string[];
   features: Readonly<Record<string, boolean>>;
   shutdownTimeoutS: number;
   registry: RegistryConfig;
-  /** Undefined: as many as suit the machine. */
+  /** The limit on parallel downloads; undefined: chosen for the machine. */
   maxDownloads: number | undefined;
   maxUploads: number;
   downloadAttempts: number;
 }
 
 export interface DaemonOptions extends ReloadableOptions {
-  /** As given: for what a reload finds changed. */
+  /** The settings as given, from which a reload finds what changed. */
   given: GivenValues;
   hosts: readonly Host[];
-  /** Of unix sockets. Undefined: one of ours, if the host has it. */
+  /** The group that may use the unix sockets. Undefined: one of the default groups, if the host has it. */
   group: string | undefined;
-  /** For TCP. */
+  /** The certificates for TCP. */
   tls: TlsFiles | undefined;
   dataRoot: string;
   execRoot: string;
@@ -59,21 +59,21 @@ export interface DaemonOptions extends ReloadableOptions {
   log: { level: LogLevel; format: LogFormat };
   metrics: { hostname: string; port: number } | undefined;
   defaults: ContainerDefaults;
-  /** As given; what it means depends on the host's users. */
+  /** The setting's text; its meaning depends on the host's users. */
   usernsRemap: string;
   networks: NetworkSettings;
-  /** Beside ours. */
+  /** Additional runtimes, beside the built-in one. */
   runtimes: RuntimeTable;
-  /** Directories with specs of devices. */
+  /** Directories with CDI specifications of devices. */
   cdiDirectories: readonly string[];
 }
 
 const DEFAULT_UPLOADS = 5;
 const DEFAULT_ATTEMPTS = 5;
 const DEFAULT_SHUTDOWN_TIMEOUT_S = 15;
-const METRICS_PORT = 9323; // Docker's, in its documentation
+const METRICS_PORT = 9323; // the port in Docker's documentation
 
-/** Undefined: help was asked for. @throws LighterError "invalid", naming the setting */
+/** Parses and checks the daemon's options; undefined if help was asked for. @throws LighterError "invalid", naming the setting */
 export function parseDaemonOptions(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -106,7 +106,7 @@ export function parseDaemonOptions(
   };
 }
 
-/** `--tlsverify` implies `--tls`; `--tls=false` with `--tlsverify` is the latter, as with dockerd. */
+/** The TLS files, if TLS is on. `--tlsverify` implies `--tls`, even beside `--tls=false`, as with dockerd. */
 function parseTls(values: Values, env: Readonly<Record<string, string | undefined>>): TlsFiles | undefined {
   const verify = values.tlsverify ?? false;
   if (!(values.tls ?? false) && !verify) return undefined;
@@ -118,7 +118,10 @@ function parseTls(values: Values, env: Readonly<Record<string, string | undefine
   };
 }
 
-/** Whoever can connect is root. On loopback that is whoever has a shell; elsewhere it has to be asked for twice. */
+/**
+ * Refuses a TCP address at which anybody may connect, unless that was asked for twice: whoever can connect is root. On loopback
+ * only those with a shell on this machine can.
+ */
 function refuseUnsafe(host: Host, values: Values, tls: TlsFiles | undefined): void {
   if (host.kind !== "tcp" || isLoopback(host.hostname) || tls?.caPath !== undefined) return;
   if (values.tls === false || values.tlsverify === false) return;
@@ -160,7 +163,7 @@ function parseReloadable(values: Values): ReloadableOptions {
   };
 }
 
-/** 0 is the default, as with dockerd. */
+/** A number that must not be negative; undefined for 0, which means the default, as with dockerd. */
 function parseCount(values: Values, key: keyof Values, what: string): number | undefined {
   const count = values[key] as number | undefined;
   if (count !== undefined && count < 0) throw invalid(`${key}: invalid max ${what}: ${count}`);
@@ -223,7 +226,7 @@ function refuseExecOptions(options: readonly string[]): void {
   }
 }
 
-/** As it is in a container's SecurityOpt. */
+/** The profile in the form that a container's SecurityOpt has. */
 function readSeccompProfile(name: string): string {
   if (name === "builtin" || name === "unconfined") return name;
   try {

@@ -11,7 +11,10 @@ const readEntry = object<RuntimeEntry>({
   options: map(anything, DAEMON_LIST_MAX),
 });
 
-/** `{"nvidia": {"path": "nvidia-container-runtime", "runtimeArgs": []}}`, or "nvidia=nvidia-container-runtime" as a flag. */
+/**
+ * Runtimes as `{"nvidia": {"path": "nvidia-container-runtime", "runtimeArgs": []}}`, or as the flag
+ * "nvidia=nvidia-container-runtime".
+ */
 export const runtimes: Kind<Record<string, RuntimeEntry>> = {
   value: "NAME=PATH",
   isMany: true,

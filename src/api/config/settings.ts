@@ -1,6 +1,6 @@
 /**
- * Every setting that Docker's daemon has, by its key in daemon.json, and what becomes of it here.
- * Source: dockerd(8) of versions 26 to 28, and what dockerd 26 says to wrong values.
+ * The table of every setting that Docker's daemon has, by its key in daemon.json, and how each is treated here.
+ * Source: dockerd(8) of versions 26 to 28, and dockerd 26's messages for wrong values.
  */
 
 import type { RuntimeEntry } from "../../engine/mod.ts";
@@ -8,7 +8,7 @@ import { bytes, flag, type Kind, number, pairs, switches, text, texts, type Ulim
 import { type AddressPoolValue, addressPools, networkOptions } from "./network-kinds.ts";
 import { runtimes } from "./runtime-kinds.ts";
 
-/** The settings that are used, each absent unless given. */
+/** The settings that are used; each is absent unless given. */
 export interface Values {
   "data-root"?: string;
   "exec-root"?: string;
@@ -75,10 +75,10 @@ export interface Values {
 export interface Setting<T> {
   kind: Kind<T>;
   help: string;
-  /** The flag, where it is not the key: lists have it in the singular. */
+  /** The flag's name where it differs from the key: lists have it in the singular. */
   flag?: string;
   short?: string;
-  /** SIGHUP makes a new value count. */
+  /** Whether SIGHUP applies a new value. */
   reloads?: true;
 }
 
@@ -200,7 +200,7 @@ export const SETTINGS: { readonly [K in keyof Required<Values>]: Setting<Require
   "userland-proxy": { kind: flag, help: "accepted: there is no proxy, the kernel forwards" },
 };
 
-/** A setting that we cannot honour: any value is an error with the reason, unless it asks for what is so anyway. */
+/** A setting that cannot be honoured: any value is an error with the reason, unless it asks for what is so anyway. */
 export interface Refused {
   kind: Kind<unknown>;
   why: string;

@@ -1,4 +1,4 @@
-/** Settings from the command line and from a file, together: every one known, of its type, and given once. */
+/** Merges the settings of the command line and of the file: each must be known, have its type, and be given once. */
 import { readFileSync, statSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { DAEMON_CONFIG_MAX_BYTES } from "../../base/limits.ts";
@@ -17,7 +17,7 @@ interface Row {
 
 const settings = Object.entries(SETTINGS) as [string, Setting<unknown>][];
 
-/** By flag. */
+/** The settings' rows by flag name. */
 const rows = new Map<string, Row & FlagShape>(
   [...settings, ...Object.entries(REFUSED)].map(([key, { flag = key, kind, short }]) => [
     flag,
@@ -26,7 +26,7 @@ const rows = new Map<string, Row & FlagShape>(
 );
 const rowsByKey = new Map([...rows.values()].map((row) => [row.key, row]));
 
-/** What is about the file and not in it. */
+/** Flags about the file itself, which the file cannot have. */
 const OWN_FLAGS: [string, FlagShape][] = [
   ["config-file", { kind: { value: "PATH" } }],
   ["validate", { kind: {} }],
@@ -36,15 +36,15 @@ const OWN_FLAGS: [string, FlagShape][] = [
 
 export interface GivenValues {
   values: Values;
-  /** By key: a flag says so, not the file. */
+  /** The keys whose value came from a flag, not from the file. */
   byFlag: ReadonlySet<string>;
-  /** Undefined: there is none. */
+  /** The file's path; undefined if there is no file. */
   configPath: string | undefined;
   validateOnly: boolean;
   recover: boolean;
 }
 
-/** Undefined: help was asked for. @throws LighterError "invalid", naming the setting */
+/** Reads all settings; undefined if help was asked for. @throws LighterError "invalid", naming the setting */
 export function readValues(args: readonly string[]): GivenValues | undefined {
   const flags = parseFlags(args, new Map<string, FlagShape>([...rows, ...OWN_FLAGS]));
   if (flags.has("help")) return undefined;
@@ -76,7 +76,7 @@ export function readValues(args: readonly string[]): GivenValues | undefined {
   };
 }
 
-/** The help's lines, from the table. */
+/** The lines of the help, made from the table. */
 export function describeSettings(): string {
   const lines = settings.map(([key, { flag = key, short, kind, help, reloads }]) => {
     const left = `  ${short === undefined ? "   " : `-${short},`} --${flag}${kind.value === undefined ? "" : ` ${kind.value}`}`;
@@ -86,7 +86,10 @@ export function describeSettings(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The default one may be missing, and an empty one says nothing; one that was asked for may not be missing. */
+/**
+ * The file's text; undefined if it has none. The default file may be missing or empty; a file that was asked for may not be
+ * missing.
+ */
 function readConfigFile(askedPath: string | undefined): string | undefined {
   const path = askedPath ?? DEFAULT_CONFIG_PATH;
   try {
@@ -99,7 +102,7 @@ function readConfigFile(askedPath: string | undefined): string | undefined {
   }
 }
 
-/** @throws LighterError "invalid" beginning with `where` */
+/** Parses daemon.json. @throws LighterError "invalid" beginning with `where` */
 export function parseConfig(text: string, where: string): Map<string, unknown> {
   const values = new Map<string, unknown>();
   if (text.trim() === "") return values;

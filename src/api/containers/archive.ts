@@ -1,3 +1,4 @@
+/** Copies files into and out of containers: the requests of `docker cp`. */
 import { LighterError } from "../../base/errors.ts";
 import { type Container, type PathStat, type RawBody, readFiles, statFiles, writeFiles } from "../../engine/mod.ts";
 import { COMMON_HEADERS, sendEmpty } from "../http/protocol.ts";
@@ -6,7 +7,7 @@ import { sendOutput } from "../streams/send-output.ts";
 
 const STAT_HEADER = "X-Docker-Container-Path-Stat";
 
-/** The container comes first: that there is none is told before that there is no path. */
+/** Reads the request. The container is looked up first: a missing one is reported before a missing path. */
 function parseCall({ daemon, parameter, query }: Call): { container: Container; path: string; ref: string } {
   const ref = parameter("id");
   const path = query.text("path");
@@ -43,7 +44,7 @@ export async function writeArchive(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, 200);
 }
 
-/** The same, past this process. */
+/** Handles PUT /containers/{id}/archive in a file worker, so that the body does not pass this process. */
 export function uploadArchive(call: Call): Upload {
   return async (body) => {
     await write(call, body);

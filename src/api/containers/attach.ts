@@ -1,3 +1,4 @@
+/** Attaches clients to a container's streams. */
 import type { Socket } from "node:net";
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from "../../base/detach-keys.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -7,19 +8,25 @@ import type { ClientStream } from "../streams/client-stream.ts";
 import { type PumpOptions, pump } from "../streams/pump.ts";
 import { replayLogs } from "./logs.ts";
 
-/** Output is framed unless a terminal made it. The content type that says so is of API 1.42. */
+/** Whether output is framed: it is unless a terminal made it. The content type that says so exists since API 1.42. */
 export function isMultiplexed(tty: boolean, apiMinor: number): boolean {
   return !tty && apiMinor >= 42;
 }
 
-/** Detach keys are a terminal's: in a pipe they are bytes like others. `what`: as an error has it. @throws LighterError "invalid" */
+/**
+ * The detach keys to look for. Only a terminal has them: in a pipe they are ordinary bytes. `what` names them in errors.
+ * @throws LighterError "invalid"
+ */
 export function detachKeysFor(tty: boolean, given: string | undefined, what = "detach"): Uint8Array | undefined {
   const keys = given === undefined ? DEFAULT_DETACH_KEYS : parseDetachKeys(given);
   if (keys === undefined) throw new LighterError("invalid", `Invalid ${what} keys (${given}) provided`);
   return tty ? keys : undefined;
 }
 
-/** Where the process's supervisor can write by itself, once the stream has begun: twice as fast as by way of us. */
+/**
+ * Lets the process's supervisor write to the client by itself once the stream has begun: that is twice as fast as through this
+ * process.
+ */
 export function outputOf({ socket }: ClientStream, begin: () => void): { output?: () => Socket } {
   if (socket === undefined) return {};
   return {
@@ -34,7 +41,7 @@ export function outputOf({ socket }: ClientStream, begin: () => void): { output?
 export async function attach(call: StreamCall): Promise<void> {
   const { query, client } = call;
   try {
-    await client.skipBody(); // dockerode's are the parameters once more
+    await client.skipBody(); // dockerode's body repeats the parameters
     const asked = (name: string) => query.boolean(name);
     await serveAttach(call, asked, (tty) => client.open(isMultiplexed(tty, call.apiMinor)));
   } catch (error) {
@@ -42,7 +49,7 @@ export async function attach(call: StreamCall): Promise<void> {
   }
 }
 
-/** An attach in whatever protocol: `asked` says which streams are wanted, `open` begins the client's stream. */
+/** Serves an attach over any protocol: `asked` says which streams are wanted, `open` begins the client's stream. */
 export async function serveAttach(
   call: StreamCall,
   asked: (name: string) => boolean,
@@ -55,7 +62,7 @@ export async function serveAttach(
   const detachKeys = detachKeysFor(tty, query.text("detachKeys"));
   const streams = { stdout: asked("stdout"), stderr: asked("stderr") };
   const stdin = asked("stdin") && (config.OpenStdin ?? false);
-  // A terminal has no end of input that could be passed on, and a client that detaches from one ends its own only.
+  // A terminal's input has no end that could be passed on, and a client that detaches ends only its own input.
   const closeStdinOnEnd = !tty && (config.StdinOnce ?? false);
   const logs = query.boolean("logs");
   const begin = () => open(tty);
@@ -71,7 +78,7 @@ export async function serveAttach(
     client.close();
 }
 
-/** Waits for the process, then pumps until one side ends. Resolves with false if there is none. */
+/** Waits for the process, then pumps until one side ends. Resolves with false if there is no process. */
 export async function joinPending(
   client: ClientStream,
   pending: PendingAttach,
@@ -79,7 +86,7 @@ export async function joinPending(
 ): Promise<boolean> {
   const { output } = client;
   const cancel = () => pending.cancel();
-  // What a client has sent is the process's, also if it does not wait for it to start.
+  // The process gets what the client has sent even if the client does not wait for it to start.
   if (!options.stdin) output.on("close", cancel);
   const attached = await pending.connection;
   output.off("close", cancel);

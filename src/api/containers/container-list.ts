@@ -1,3 +1,4 @@
+/** Lists containers, with Docker's filters. */
 import { LighterError } from "../../base/errors.ts";
 import type { Container } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -34,7 +35,7 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   const filters = Filters.parse(query.text("filters"), FILTERS);
   const limit = query.integer("limit") ?? 0;
   const matches = compileFilters(daemon, filters);
-  // A limit and a status ask for what does not run, too; other filters do not, with Docker.
+  // A limit or a status includes stopped containers; with Docker, other filters do not.
   const withStopped = query.boolean("all") || limit > 0 || filters.get("status") !== undefined;
   const all = daemon.engine.list();
   let containers = all.filter((container) => (withStopped || container.isActive) && matches(container));
@@ -45,7 +46,10 @@ export async function listContainers({ daemon, query, response, apiMinor }: Answ
   sendJsonText(response, 200, `[${elements.join(",")}]`);
 }
 
-/** @throws LighterError "invalid" for a value that cannot be, "not-found" for a container of before or since */
+/**
+ * Compiles the filters.
+ * @throws LighterError "invalid" for an impossible value, "not-found" for a missing container in `before` or `since`
+ */
 function compileFilters(daemon: Daemon, filters: Filters): (container: Container) => boolean {
   for (const status of filters.get("status") ?? [])
     if (!STATUSES.includes(status)) throw new LighterError("invalid", `invalid filter 'status=${status}'`);
@@ -76,7 +80,7 @@ function compileFilters(daemon: Daemon, filters: Filters): (container: Container
   };
 }
 
-/** With and without the slash that names have on the wire: "^/web$" is what clients write. */
+/** Matches names with and without the slash that they have on the wire: clients write "^/web$". */
 function matchesName(pattern: string, name: string): boolean {
   return matchesPattern(pattern, `/${name}`) || matchesPattern(pattern, name);
 }
@@ -98,7 +102,10 @@ function isInNetwork({ record }: Container, ref: string): boolean {
   );
 }
 
-/** Of the ports asked for one is exposed, and one is published. @throws LighterError for what is no port */
+/**
+ * Compiles `expose` and `publish`: a container must have one of the ports of each.
+ * @throws LighterError for text that is no port
+ */
 function portFilter(filters: Filters): (container: Container) => boolean {
   const [exposed, published] = (["expose", "publish"] as const).map((name) =>
     filters.get(name)?.map((value) => parsePortRange(name, value)),
@@ -112,7 +119,7 @@ function portFilter(filters: Filters): (container: Container) => boolean {
   };
 }
 
-/** By order of creation, relative to other containers. */
+/** Compiles `before` and `since`: the position in order of creation, relative to other containers. */
 function positionFilter({ engine }: Daemon, filters: Filters): (container: Container) => boolean {
   if (filters.get("before") === undefined && filters.get("since") === undefined) return () => true;
   const order = new Map(engine.list().map((container, index) => [container, -index]));

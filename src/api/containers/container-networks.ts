@@ -13,7 +13,7 @@ import {
 
 type Row = Container["record"];
 
-/** From this version of the API on, aliases are what somebody gave; before, the short id is one of them. */
+/** From this version of the API on, aliases are only what a user gave; before, the short id is one of them. */
 const OWN_ALIASES_SINCE = 45;
 
 /** One member of `NetworkSettings.Networks`. */
@@ -26,7 +26,7 @@ function describeEndpoint(record: Row, endpoint: EndpointRecord, apiMinor: numbe
     ...(wish.ipv6Address === undefined ? {} : { IPv6Address: wish.ipv6Address }),
     ...(wish.linkLocalIPs === undefined ? {} : { LinkLocalIPs: wish.linkLocalIPs }),
   };
-  // In lists there are none, as with Docker. A container that was in no network yet has no names in one.
+  // Lists have no names, as with Docker. A container that has never been in a network has no names in one yet.
   const names =
     apiMinor !== undefined && isUserDefined(networkName) && networkId !== "" ? dnsNames(record, endpoint) : null;
   return {
@@ -54,7 +54,7 @@ function aliasesOf({ id, config }: Row, { wish }: EndpointRecord, withOwn: boole
   return aliases.length === 0 ? null : aliases;
 }
 
-/** `apiMinor`: of an inspect; undefined in a list. */
+/** `NetworkSettings.Networks`. `apiMinor` is that of an inspect; undefined in a list. */
 export function describeNetworks({ record }: Container, apiMinor?: number): Record<string, object> {
   return Object.fromEntries(
     record.networking.endpoints.map((endpoint) => [endpoint.networkName, describeEndpoint(record, endpoint, apiMinor)]),
@@ -69,7 +69,7 @@ export function describeNetworkSettings(container: Container, apiMinor: number):
   const hasNamespace = container.isRunning && isOwn;
   return {
     Bridge: "",
-    // Nothing is kept of a namespace but the process in it.
+    // No record is kept of a namespace, only of the process in it.
     SandboxID: hasNamespace ? createHash("sha256").update(`${record.id} ${record.startedAt}`).digest("hex") : "",
     SandboxKey: hasNamespace ? `/proc/${record.pid}/ns/net` : "",
     Ports: describePortMap(container),
@@ -90,7 +90,7 @@ export function describeNetworkSettings(container: Container, apiMinor: number):
   };
 }
 
-/** Docker shows ports of what can be reached: by a bridge that has a way out. */
+/** Whether Docker would show ports: only those that can be reached, through a bridge that has a way out. */
 function showsPorts({ record, isRunning }: Container): boolean {
   const isReached = ({ state }: EndpointRecord) => state?.hostInterface && (state.gateway4 ?? state.gateway6);
   return isRunning && record.networking.endpoints.some(isReached);
@@ -101,7 +101,7 @@ interface HostPort {
   HostPort: string;
 }
 
-/** "80/tcp" to where it is published; null for what is exposed only. */
+/** The map from a port such as "80/tcp" to where it is published, or to null if it is exposed only. */
 function describePortMap(container: Container): Record<string, HostPort[] | null> {
   if (!showsPorts(container)) return {};
   const { config, hostConfig, networking } = container.record;
@@ -132,7 +132,7 @@ export function describePortList(container: Container): object[] {
   });
 }
 
-/** Ports by which a list is filtered, "80/tcp": those that are shown. */
+/** The shown ports, such as "80/tcp", by which lists are filtered. */
 export function portsForFilter(container: Container): { exposed: string[]; published: string[] } {
   const ports = describePortMap(container);
   const published = Object.entries(ports).flatMap(([key, bindings]) => {

@@ -1,3 +1,4 @@
+/** Removes stopped containers. */
 import { LighterError } from "../../base/errors.ts";
 import type { Container } from "../../engine/mod.ts";
 import { Filters } from "../http/filters.ts";
@@ -7,7 +8,7 @@ import { publishPrune } from "../images/image-events.ts";
 import { isBefore, parseUntil } from "../images/image-filters.ts";
 import { measureContainers } from "../system/measure.ts";
 
-/** POST /containers/prune: removes what does not run. */
+/** POST /containers/prune: removes containers that do not run. */
 export async function pruneContainers({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
   const until = parseUntil(filters.get("until"));
@@ -21,7 +22,7 @@ export async function pruneContainers({ daemon, query, response }: AnswerCall): 
     try {
       await daemon.engine.remove(container, { force: false, volumes: false });
     } catch (error) {
-      // Somebody has started it, or removes it too.
+      // The container was started meanwhile, or is being removed by another request.
       if (error instanceof LighterError && error.code === "conflict") continue;
       throw error;
     }

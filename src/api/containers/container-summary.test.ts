@@ -111,7 +111,7 @@ test("ports are shown in time proportional to their number", () => {
   };
   const few = Math.min(...[1, 2, 3, 4].map(() => cpuOf(2000)));
   const many = Math.min(...[1, 2].map(() => cpuOf(32_000)));
-  expect(many / few).toBeLessThan(16 * 6); // of pairs it would be 256
+  expect(many / few).toBeLessThan(16 * 6); // comparing pairs would give 256
 }, 60_000);
 
 test("clients of each version of the API get what it has, in turns", () => {

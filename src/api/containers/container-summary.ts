@@ -1,17 +1,17 @@
-/** How a container is shown in a list: an element of `GET /containers/json`. */
+/** Describes containers as lists show them: the elements of `GET /containers/json`. */
 import { type Container, linkNames } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { shapeFor } from "../http/versions.ts";
 import { describeNetworks, describePortList } from "./container-networks.ts";
 import { describeMounts, describeStatus } from "./container-view.ts";
 
-/** All containers as they are shown at one moment to a client of one version of the API. */
+/** Describes containers as they are at one moment, for a client of one version of the API. */
 export class ContainerSummaries {
   readonly #images: Daemon["images"];
   readonly #apiMinor: number;
   readonly #nowMs = Date.now();
   readonly #linkNames: ReadonlyMap<string, readonly string[]>;
-  /** By name. */
+  /** Image ids by image name. */
   readonly #imageIds = new Map<string, string>();
 
   constructor({ images }: Daemon, all: readonly Container[], apiMinor: number) {
@@ -20,18 +20,18 @@ export class ContainerSummaries {
     this.#linkNames = linkNames(all);
   }
 
-  /** One of them. */
+  /** The summary of one container. */
   describe(container: Container): object {
     return { ...this.#describeVarying(container), ...describeLasting(container, this.#apiMinor) };
   }
 
-  /** The same as JSON, with `more` members. */
+  /** The summary as JSON text, with `more` members. */
   format(container: Container, more: object = {}): string {
     const varying = JSON.stringify({ ...this.#describeVarying(container), ...more });
     return `${varying.slice(0, -1)},${formatLasting(container, this.#apiMinor).slice(1)}`;
   }
 
-  /** What changes without the container's doing. */
+  /** The fields that change with time or with other objects, not only with the container. */
   #describeVarying(container: Container): object {
     const { record } = container;
     const names = [`/${record.name}`];
@@ -45,7 +45,7 @@ export class ContainerSummaries {
     };
   }
 
-  /** The name a container was made from; the image's id once the name means another image. */
+  /** The name that the container was made from, or the image's id if the name now means another image. */
   #imageName({ image, imageId }: Container["record"]): string {
     let id = this.#imageIds.get(image);
     if (id === undefined) {
@@ -56,7 +56,7 @@ export class ContainerSummaries {
   }
 }
 
-/** "" if there is none. */
+/** The id of the image with this name; "" if there is none. */
 export function idOfImage(images: Daemon["images"], name: string): string {
   try {
     return images.get(name).id;
@@ -67,7 +67,7 @@ export function idOfImage(images: Daemon["images"], name: string): string {
 
 type Row = Container["record"];
 
-/** What of a row `describeLasting` looks at. Each is replaced when it changes, never changed in place. */
+/** The fields of a row that `describeLasting` reads. Each is replaced when it changes, never changed in place. */
 type LastingRow = Pick<Row, "status" | "config" | "hostConfig" | "networking" | "mountPoints">;
 
 function isSame(a: LastingRow, b: LastingRow): boolean {
@@ -82,11 +82,11 @@ function isSame(a: LastingRow, b: LastingRow): boolean {
 
 interface FormattedLasting {
   row: LastingRow;
-  /** By version of the API. */
+  /** The JSON texts by version of the API. */
   texts: Map<number, string>;
 }
 
-/** Lists are asked for again and again, and nearly all of their text is the same each time. */
+/** Caches the lasting part: lists are requested often, and nearly all of their text is the same each time. */
 const formatted = new WeakMap<Container, FormattedLasting>();
 
 function formatLasting(container: Container, apiMinor: number): string {

@@ -21,7 +21,7 @@ function describeMount(point: Mount): object {
   };
 }
 
-/** What was given with --tmpfs is seen in HostConfig.Tmpfs only, as with Docker. */
+/** The mounts to show. A mount of --tmpfs is shown in HostConfig.Tmpfs only, as with Docker. */
 export function describeMounts({ record }: Container): object[] {
   const inTmpfsOption = Object.keys(record.hostConfig.Tmpfs ?? {});
   return record.mountPoints.filter(({ destination }) => !inTmpfsOption.includes(destination)).map(describeMount);
@@ -84,7 +84,7 @@ export function inspectContainer(
     AppArmorProfile: appArmorProfileOf(record.hostConfig, host) ?? "",
     ExecIDs: execIds.length === 0 ? null : execIds,
     HostConfig: { ...EMPTY_HOST_CONFIG, ...record.hostConfig, Links: describeLinks(engine, container) },
-    // No MergedDir: the rootfs is mounted in the container's own mount namespace only.
+    // There is no MergedDir: the rootfs is mounted in the container's own mount namespace only.
     GraphDriver: { Data: { UpperDir: paths.upper, WorkDir: paths.work }, Name: "overlay2" },
     Mounts: describeMounts(container),
     Config: { ...EMPTY_CONFIG, ...record.config, ...wishedMacAddress(record) },
@@ -92,13 +92,13 @@ export function inspectContainer(
   };
 }
 
-/** Where it was before an endpoint could have one: who makes a container after another looks there. */
+/** The container's MAC address at its place before endpoints had one: clients that recreate a container read it there. */
 function wishedMacAddress({ networking, hostConfig }: Container["record"]): { MacAddress?: string } {
   const main = networking.endpoints.find(({ networkName }) => networkName === hostConfig.NetworkMode);
   return main?.wish.macAddress === undefined ? {} : { MacAddress: main.wish.macAddress };
 }
 
-/** What Go writes for fields that nobody set: clients read them without asking whether they are there. */
+/** The values that Go writes for unset fields: clients read them without asking whether they are there. */
 export const EMPTY_CONFIG = {
   Hostname: "",
   Domainname: "",
@@ -176,7 +176,10 @@ const EMPTY_HOST_CONFIG = {
   IOMaximumBandwidth: 0,
 };
 
-/** "Up 5 minutes (healthy)", "Up 1 second (Paused)", "Restarting (1) 3 seconds ago", "Exited (0) 2 hours ago", "Created". */
+/**
+ * The status as text: "Up 5 minutes (healthy)", "Up 1 second (Paused)", "Restarting (1) 3 seconds ago", "Exited (0) 2 hours ago",
+ * "Created".
+ */
 export function describeStatus({ record, state }: Container, nowMs: number): string {
   const since = (time: string) => formatDuration(nowMs - Number((parseRfc3339(time) ?? 0n) / 1_000_000n));
   switch (state) {

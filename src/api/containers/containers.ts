@@ -1,3 +1,4 @@
+/** Creates, starts, stops, inspects, changes and removes containers. */
 import { LighterError } from "../../base/errors.ts";
 import {
   type Container,
@@ -30,7 +31,7 @@ export async function createContainer(call: AnswerCall): Promise<void> {
   sendJson(call.response, 201, await createFrom(call, required(await readJsonBody(call.request))));
 }
 
-/** `given`: the request's JSON. Returns the answer's. @throws LighterError */
+/** Creates a container from the request's JSON, `given`; returns the answer's JSON. @throws LighterError */
 export async function createFrom(
   { daemon, query, apiMinor }: Call,
   given: unknown,
@@ -50,11 +51,11 @@ type CreateBody = ReturnType<typeof readCreateBody>;
 
 const SEVERAL_ENDPOINTS_SINCE = 44;
 const RECURSIVE_READ_ONLY_SINCE = 44;
-/** Before, a container's IPC could be shared if it did not say. */
+/** Before this version, a container's IPC namespace was shareable by default. */
 const OWN_IPC_SINCE = 40;
-/** Before, a container saw the host's cgroups, where they are of version 1. */
+/** Before this version, a container saw the host's cgroups on a host with cgroup v1. */
 const OWN_CGROUPNS_SINCE = 41;
-/** Before, an update did not change it. */
+/** Before this version, an update did not change PidsLimit. */
 const PIDS_UPDATE_SINCE = 40;
 
 function checkEndpointCount({ NetworkingConfig }: CreateBody, apiMinor: number): void {
@@ -71,7 +72,7 @@ function deprecations({ MacAddress }: CreateBody, apiMinor: number): string[] {
   return ["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."];
 }
 
-/** POST /lighter/explain: body as create; the program that would run, as text. */
+/** POST /lighter/explain: takes the body of create; answers with the program that would run, as text. */
 export async function explain({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = required(await readJsonBody(request));
   sendText(response, await daemon.engine.explain(body, query.text("platform")));
@@ -113,7 +114,7 @@ export async function restart(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, 204);
 }
 
-/** An error of `act` gets a beginning. */
+/** Runs `act`; puts `context` before the message of an error. */
 async function withContext<T>(context: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -174,7 +175,7 @@ export async function remove(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, 204);
 }
 
-/** DELETE /containers/{id}/{alias}?link=1: a link, not the container it leads to. */
+/** DELETE /containers/{id}/{alias}?link=1: removes a link, not the container that it leads to. */
 export async function removeLink(call: AnswerCall): Promise<void> {
   const [id, alias] = [call.parameter("id"), call.parameter("alias")];
   if (!call.query.boolean("link")) throw new LighterError("not-found", `No such container: ${id}/${alias}`);
@@ -204,7 +205,7 @@ export async function wait(call: AnswerCall): Promise<void> {
   if (condition === undefined) throw new LighterError("invalid", `invalid condition: ${JSON.stringify(given)}`);
   const container = containerOf(call);
   const exitCode = container.wait(condition, closedSignal(call));
-  // At once: a client starts the container when it sees that the wait has begun.
+  // The head is sent at once: a client starts the container when it sees that the wait has begun.
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();
   try {
@@ -214,7 +215,7 @@ export async function wait(call: AnswerCall): Promise<void> {
   }
 }
 
-/** Aborted when the client goes away. */
+/** A signal that is aborted when the client goes away. */
 export function closedSignal({ response }: AnswerCall): AbortSignal {
   const controller = new AbortController();
   response.on("close", () => controller.abort());

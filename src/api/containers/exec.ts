@@ -1,3 +1,4 @@
+/** Runs further processes in containers: Docker's exec, and lighter's own requests to kill, list and rejoin them. */
 import { parseDetachKeys } from "../../base/detach-keys.ts";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { type Exec, PendingAttach } from "../../engine/mod.ts";
@@ -51,7 +52,7 @@ const EXEC_START_FIELDS = {
 
 const CONSOLE_SIZE_SINCE = 42;
 
-/** [height, width]. @throws LighterError "invalid" */
+/** Checks a console size, [height, width]. @throws LighterError "invalid" */
 function parseConsoleSize(size: unknown): number[] | undefined {
   if (size === undefined) return undefined;
   const isDimension = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 0xffff;
@@ -98,7 +99,7 @@ export async function startExec(call: StreamCall): Promise<void> {
   const body: ExecStartBody = parseBody(await client.readJson(), EXEC_START_FIELDS);
   const size = parseConsoleSize(body.ConsoleSize);
   const exec = execOf(call);
-  const tty = body.Tty ?? false; // of the stream: the process has what was said when it was created
+  const tty = body.Tty ?? false; // the stream's form; whether the process has a terminal was decided when it was created
   const consoleSize = tty && call.apiMinor >= CONSOLE_SIZE_SINCE ? size : undefined;
   if (exec.hasStarted) throw new LighterError("conflict", `Error: Exec command ${exec.id} has already run`);
   if (body.Detach) {
@@ -115,7 +116,7 @@ export async function startExec(call: StreamCall): Promise<void> {
   try {
     await daemon.engine.execs.start(exec, pending, consoleSize);
   } catch (error) {
-    // The stream is open, as clients expect before the start; so this is the place left to say why there is nothing.
+    // The stream is already open, as clients expect before the start, so the reason for a failure is written into it.
     const message = `${messageOf(error)}\r\n`;
     client.output.write(tty ? message : encodeFrame("stdout", message));
     client.close();
@@ -127,7 +128,10 @@ export async function startExec(call: StreamCall): Promise<void> {
   if (!joined) client.close();
 }
 
-/** From a process's output to what the client has asked for, where that is another form: frames, or a terminal's plain bytes. */
+/**
+ * A function that turns the process's output into the form that the client asked for, if they differ: frames, or a terminal's
+ * plain bytes.
+ */
 function reframerFor(processTty: boolean, clientTty: boolean): ((chunk: Buffer) => Buffer) | undefined {
   if (processTty === clientTty) return undefined;
   if (processTty) return (chunk) => encodeFrame("stdout", chunk);
@@ -145,13 +149,13 @@ export async function resizeExec(call: AnswerCall): Promise<void> {
   sendEmpty(call.response, 200);
 }
 
-/** POST /lighter/exec/{id}/kill?signal=…: SIGKILL, if none is named. */
+/** POST /lighter/exec/{id}/kill?signal=…: sends SIGKILL unless a signal is named. */
 export async function killExec(call: AnswerCall): Promise<void> {
   await call.daemon.engine.execs.kill(execOf(call), call.query.text("signal"));
   sendEmpty(call.response, 204);
 }
 
-/** POST /lighter/exec/{id}/attach?stdin=…&stdout=…&stderr=…: the streams of one that runs, from now on. */
+/** POST /lighter/exec/{id}/attach?stdin=…&stdout=…&stderr=…: joins the streams of a running process, from now on. */
 export async function attachExec(call: StreamCall): Promise<void> {
   const { query, client } = call;
   const exec = execOf(call);
@@ -165,7 +169,7 @@ export async function attachExec(call: StreamCall): Promise<void> {
   await pump(client, connection, { stdin, closeStdinOnEnd, detachKeys, exitKnown: exec.end });
 }
 
-/** GET /lighter/containers/{id}/execs: all that are known, oldest first, each as it is inspected. */
+/** GET /lighter/containers/{id}/execs: lists all known execs, oldest first, each in the form of its inspect. */
 export function listExecs(call: AnswerCall): void {
   const container = call.daemon.engine.find(call.parameter("id"));
   sendJson(call.response, 200, [...container.execs.values()].map(describeExec));

@@ -1,3 +1,4 @@
+/** Serves a container's logs. */
 import type { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
@@ -16,9 +17,9 @@ export interface LogFormat {
   stdout: boolean;
   stderr: boolean;
   timestamps: boolean;
-  /** A terminal's output is sent as it is, without frames. */
+  /** Whether the output is a terminal's, which is sent without frames. */
   tty: boolean;
-  /** What log options add to each line, "" for nothing. */
+  /** The text that log options add to each line; "" for nothing. */
   details?: string;
 }
 
@@ -49,12 +50,12 @@ export async function logs(call: AnswerCall): Promise<void> {
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": type });
   response.flushHeaders();
   await writeLogs(response, path, logQuery, format);
-  // Last, because clients end at the first one.
+  // Damage is reported last, because clients stop at the first such message.
   for (const message of damages) response.write(encodeDamage(message, format));
   response.end();
 }
 
-/** "a=b,c=d", each part as in a URL's query, sorted. */
+/** The details of a line, "a=b,c=d", sorted, with each part encoded as in a URL's query. */
 function describeDetails({ record }: Container): string {
   const container = { ...record, imageName: record.image };
   const attributes = logAttributesOf(container, record.hostConfig.LogConfig?.Config ?? {});
@@ -65,7 +66,7 @@ function describeDetails({ record }: Container): string {
     .join(",");
 }
 
-/** @throws LighterError "not-supported" if there is none */
+/** The path of the container's log. @throws LighterError "not-supported" if it has none */
 function logPath({ engine }: Daemon, { record }: Container): string {
   if (record.hostConfig.LogConfig?.Type === "none")
     throw new LighterError("not-supported", "configured logging driver does not support reading");
@@ -85,11 +86,11 @@ function parseRange(query: Query): Pick<LogQuery, "sinceNs" | "untilNs" | "tail"
   return {
     ...(sinceNs === undefined ? {} : { sinceNs }),
     ...(untilNs === undefined ? {} : { untilNs }),
-    tail: /^\d{1,15}$/.test(tail) ? Number(tail) : Number.POSITIVE_INFINITY, // as Docker: anything else is all
+    tail: /^\d{1,15}$/.test(tail) ? Number(tail) : Number.POSITIVE_INFINITY, // anything that is no number means all, as with Docker
   };
 }
 
-/** All of the log so far, for an attach that wants it. */
+/** Sends the whole log so far, for an attach that asks for it. */
 export async function replayLogs(
   output: Writable,
   daemon: Daemon,
@@ -101,7 +102,7 @@ export async function replayLogs(
   await writeLogs(output, logPath(daemon, container), { tail: Number.POSITIVE_INFINITY, signal, onDamage }, format);
 }
 
-/** At the pace of the reader. */
+/** Writes the log's entries at the reader's pace. */
 async function writeLogs(output: Writable | ServerResponse, path: string, query: LogQuery, format: LogFormat) {
   for await (const entries of readLogs(path, query)) {
     const chunk = encodeEntries(entries, format);

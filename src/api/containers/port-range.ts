@@ -1,3 +1,4 @@
+/** Ranges of ports as the filters `expose` and `publish` give them. */
 import { LighterError } from "../../base/errors.ts";
 
 interface PortRange {
@@ -6,7 +7,10 @@ interface PortRange {
   protocol: string;
 }
 
-/** "80", "80/udp", "8000-8010/tcp". @throws LighterError "internal", which is Docker's status for it, with its text */
+/**
+ * Parses "80", "80/udp" or "8000-8010/tcp".
+ * @throws LighterError "internal", which is Docker's status for it, with Docker's text
+ */
 export function parsePortRange(filter: string, text: string): PortRange {
   const [ports = "", protocol = "tcp"] = text.split("/");
   const [first, last] = ports.includes("-") ? splitAt(ports, "-") : [ports, ports];
@@ -24,7 +28,7 @@ function splitAt(text: string, separator: string): [string, string] {
   return [text.slice(0, at), text.slice(at + separator.length)];
 }
 
-/** `port` as a container names it: "80/tcp". */
+/** Whether a container's port, such as "80/tcp", is in the range. */
 export function isInRange(port: string, { first, last, protocol }: PortRange): boolean {
   const [number, ofPort = "tcp"] = port.split("/");
   return ofPort === protocol && Number(number) >= first && Number(number) <= last;

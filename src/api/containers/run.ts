@@ -1,3 +1,4 @@
+/** Serves `lighter run` in one request. */
 import { attach, type Container } from "../../engine/mod.ts";
 import { required } from "../http/body.ts";
 import type { StreamCall } from "../http/router.ts";
@@ -7,8 +8,8 @@ import { joinPending, outputOf } from "./attach.ts";
 import { createFrom } from "./containers.ts";
 
 /**
- * POST /lighter/run: create, attach, start and wait in one request, whose body is that of create. The stream is that of an
- * attach, with frames of our own: "created", then, behind all output, "exited"; or "failed", if it could not be started.
+ * POST /lighter/run: creates, attaches, starts and waits in one request with the body of create. The stream is that of an attach,
+ * with additional frames: "created" first, then "exited" after all output, or "failed" if the container could not be started.
  */
 export async function run(call: StreamCall): Promise<void> {
   const { daemon, query, client } = call;
@@ -21,7 +22,7 @@ export async function run(call: StreamCall): Promise<void> {
   const closeStdinOnEnd = container.record.config.StdinOnce ?? false;
   const streams = { stdout: query.boolean("stdout"), stderr: query.boolean("stderr"), stdin, closeStdinOnEnd };
   const pending = await attach(container, created.Id, { ...streams, ...outputOf(client, begin) }, begin);
-  // Before the start is over: the process may have ended by then.
+  // The pump begins before the start has finished: the process may have ended by then.
   const following = joinPending(client, pending, {
     ...{ stdin, closeStdinOnEnd, detachKeys: undefined },
     lastWords: () => encodeFrame("exited", JSON.stringify({ StatusCode: container.record.exitCode })),
@@ -29,7 +30,7 @@ export async function run(call: StreamCall): Promise<void> {
   if (await start(call, container)) await following;
 }
 
-/** False: it could not be started, and the client has been told. */
+/** Starts the container. Resolves with false if that failed and the client has been told. */
 async function start({ daemon, client }: StreamCall, container: Container): Promise<boolean> {
   try {
     await daemon.engine.start(container);

@@ -3,8 +3,8 @@ import type { StatsSample } from "../../engine/mod.ts";
 import { jsonInteger } from "../../spec/json.ts";
 
 /**
- * Statistics as Docker shows them: the fields of its API, and which of them there are on cgroup v1 and v2.
- * Without a sample, of a container that does not run, everything is zero.
+ * Statistics in the form of Docker's API, with the fields that exist on cgroup v1 or v2. A container that does not run has no
+ * sample, and everything is zero.
  */
 export function describeStats(
   of: { id: string; name: string },
@@ -32,7 +32,7 @@ function describePids({ cgroup: { pids } }: StatsSample): object {
   return { ...withoutZero({ current: pids.current }), ...withoutZero({ limit: pids.limit ?? 0 }) };
 }
 
-/** Go's "omitempty". */
+/** Leaves out fields that are 0, as Go's "omitempty" does. */
 function withoutZero(fields: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== 0));
 }
@@ -47,7 +47,7 @@ const UNSUPPORTED = [
 ];
 
 function describeBlockIo(sample: StatsSample | undefined): object {
-  // v1 has files for all of these, and they are empty; v2 has not.
+  // The lists that v1 has files for are empty; v2 has no such files, and they are null.
   const nothing = sample?.version === 1 ? [] : null;
   const devices = sample?.cgroup.io ?? [];
   const entries = (names: readonly [string, string], read: "readBytes" | "readOperations") =>
@@ -105,7 +105,7 @@ const COUNTED_V1 = [
   "unevictable",
 ];
 
-/** Of memory.stat, what Docker passes on. */
+/** The fields of memory.stat that Docker passes on. */
 const MEMORY_STATS: Readonly<Record<1 | 2, readonly string[]>> = {
   1: [
     ...COUNTED_V1,
@@ -122,7 +122,7 @@ const MEMORY_STATS: Readonly<Record<1 | 2, readonly string[]>> = {
   ].sort(),
 };
 
-/** memory.stat has refaults by kind since Linux 5.9; Docker shows their sum's old name, which is then 0. */
+/** The memory fields. Since Linux 5.9 memory.stat counts refaults by kind; Docker shows the old sum's name, which is then 0. */
 function describeMemory({ version, cgroup: { memory }, memoryFailures, memoryTotalBytes }: StatsSample): object {
   const limit = Math.min(memory.limitBytes ?? Number.POSITIVE_INFINITY, memoryTotalBytes);
   return {

@@ -1,10 +1,14 @@
+/** Streams a container's statistics. */
 import { STATS_BACKLOG_MAX_BYTES } from "../../base/limits.ts";
 import { type Container, listenToStats, type StatsSample, sampleStats } from "../../engine/mod.ts";
 import { COMMON_HEADERS, sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { describeStats } from "./stats-view.ts";
 
-/** GET /containers/{id}/stats: one after the other, until the client or the container goes; or the first with a span. */
+/**
+ * GET /containers/{id}/stats: sends one sample after another until the client or the container goes, or a single sample with its
+ * time span.
+ */
 export async function stats(call: AnswerCall): Promise<void> {
   const { daemon, query, response } = call;
   const container = daemon.engine.find(call.parameter("id"));
@@ -18,11 +22,11 @@ export async function stats(call: AnswerCall): Promise<void> {
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();
   let previous: StatsSample | undefined;
-  // Of a single answer, the first sample is only what the second is compared with.
+  // For a single answer, the first sample only serves to be compared with the second.
   let isFirst = !isStream;
   const listening = listenToStats(container, (sample) => {
     if (isRemoved(container)) return end();
-    // A client that does not read misses some: the next tells as much.
+    // A client that does not read misses some samples: the next one is as complete.
     if (!isFirst && response.writableLength < STATS_BACKLOG_MAX_BYTES)
       response.write(`${JSON.stringify(describe(sample, previous))}\n`);
     previous = sample;

@@ -1,22 +1,23 @@
+/** What the daemon's handlers share: the engine, its settings, the registries. */
 import { type NetworkSettings, type OpenedEngine, RUNTIME_NAME, type RuntimeTable } from "../../engine/mod.ts";
 import type { ReloadableOptions } from "../config/options.ts";
 import type { Metrics } from "../system/request-timings.ts";
 
-/** What of the daemon's settings handlers use. */
+/** The daemon's settings that handlers use. */
 interface DaemonSettings extends ReloadableOptions {
-  /** For new containers; shown by `info`. */
+  /** The log driver of new containers, also shown by `info`. */
   logDriver: string;
-  /** A path, "builtin" or "unconfined". */
+  /** The seccomp profile: a path, "builtin" or "unconfined". */
   seccompProfile: string;
   noNewPrivileges: boolean;
-  /** Beside ours. */
+  /** Additional runtimes, beside the built-in one. */
   runtimes: RuntimeTable;
   defaultRuntime: string;
-  /** As given; empty: none were. */
+  /** The given address pools; empty if none were given. */
   addressPools: NetworkSettings["addressPools"];
   /** Warnings about addresses at which anybody may connect. */
   openDoors: readonly string[];
-  /** Names, or addresses, at which it was told to listen by TCP. */
+  /** The names and addresses that the daemon was told to listen at by TCP. */
   ownNames: readonly string[];
 }
 
@@ -26,7 +27,7 @@ export interface Daemon extends OpenedEngine {
   readonly metrics: Metrics;
 }
 
-/** What was removed and whose files are not deleted yet, or cannot be. */
+/** The number of removed objects whose files are not deleted yet, or cannot be. */
 export function pendingRemovalCount({ trashes }: Daemon): number {
   return trashes.reduce((sum, { pendingCount }) => sum + pendingCount, 0);
 }

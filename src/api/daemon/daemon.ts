@@ -1,3 +1,4 @@
+/** Starts the daemon, and keeps it the only one on its directories. */
 import { constants, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
@@ -41,7 +42,8 @@ ${describeSettings()}      --config-file PATH                     settings in JS
 `;
 
 /**
- * `lighter daemon`: resolves with an exit code when it could not begin (125 for wrong usage, as all commands), or never.
+ * Runs `lighter daemon`. Resolves with an exit code if the daemon could not begin (125 for wrong usage, as with all commands),
+ * otherwise never.
  */
 export async function daemonMain(args: string[]): Promise<number> {
   let options: DaemonOptions | undefined;
@@ -60,7 +62,7 @@ export async function daemonMain(args: string[]): Promise<number> {
     console.error(`lighter daemon: ${describeError(error)}`);
     return options === undefined ? 125 : 1;
   }
-  return await new Promise<never>(() => {}); // ended by a signal: there is no other way to stop
+  return await new Promise<never>(() => {}); // only a signal ends the daemon
 }
 
 function describeError(error: unknown): string {
@@ -71,13 +73,13 @@ function describeError(error: unknown): string {
 async function serve(options: DaemonOptions, args: readonly string[]): Promise<void> {
   const manager = new ServiceManager(process.env, process.pid);
   configureLog(options.log);
-  // What others can read of our directories is decided with each, not by whoever started us.
+  // Each directory is created with explicit permissions, whatever umask the daemon was started with.
   process.umask(0o022);
-  // The same end as SIGKILL's, but asked for: who started us sees that nothing went wrong.
+  // SIGTERM ends the daemon as abruptly as SIGKILL, but with exit code 0: the service manager sees no failure.
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => process.exit(0));
-  let onReload = () => {}; // a SIGHUP before there is anything to reload
+  let onReload = () => {}; // does nothing for a SIGHUP that comes before there is anything to reload
   process.on("SIGHUP", () => onReload());
-  // An operation of one client that goes wrong in a way nobody foresaw must not end the others'.
+  // One client's operation that fails in an unforeseen way must not end the others'.
   process.on("uncaughtException", (error) => logBug(error));
   process.on("unhandledRejection", (error) => logBug(error));
   const { dataRoot, execRoot, registry, defaults, networks, usernsRemap, pidPath, runtimes, cdiDirectories } = options;
@@ -113,7 +115,7 @@ async function serve(options: DaemonOptions, args: readonly string[]): Promise<v
   onReload = () => reload(daemon, args, options);
   for (const trash of opened.trashes) trash.begin();
   manager.tell("READY=1", `MAINPID=${process.pid}`);
-  setImmediate(releaseTextPages); // what start-up touched
+  setImmediate(releaseTextPages); // gives back the pages that only start-up needed
 }
 
 function logBug(error: unknown): void {
@@ -121,8 +123,8 @@ function logBug(error: unknown): void {
 }
 
 /**
- * Held until this process ends, however it ends. True: the one that had it was killed and cannot end, and what it holds is taken
- * from it.
+ * Locks the exec root until this process ends, however it ends. Resolves with true if the previous daemon was killed and cannot
+ * end: then what it holds is taken over.
  * @throws LighterError "conflict"
  */
 async function lockExecRoot(execRoot: string, dataRoot: string): Promise<boolean> {
@@ -139,8 +141,8 @@ async function lockExecRoot(execRoot: string, dataRoot: string): Promise<boolean
 }
 
 /**
- * Writes our process id, and keeps the file locked until we end: what an ended daemon has left is no hindrance, whoever has its number
- * by now.
+ * Writes the process id, and keeps the file locked until the daemon ends. A file left by a daemon that has ended does not matter,
+ * whoever has its number now.
  * @throws LighterError "conflict" if it is another daemon's
  */
 async function takePidFile(path: string): Promise<void> {

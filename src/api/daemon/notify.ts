@@ -1,4 +1,4 @@
-/** What a daemon says to the service manager that started it. Source: sd_notify(3), "Notes"; sd_listen_fds(3). */
+/** Speaks with the service manager that started the daemon. Source: sd_notify(3), "Notes"; sd_listen_fds(3). */
 import { messageOf } from "../../base/errors.ts";
 import { LISTEN_FDS_MAX } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
@@ -13,12 +13,14 @@ interface PassedSocket {
   name: string;
 }
 
-/** States such as "READY=1". Nobody to tell is no failure. */
+/** Sends states such as "READY=1". It is no failure if there is no service manager. */
 export class ServiceManager {
   readonly #socketPath: string | undefined;
   readonly passed: readonly PassedSocket[];
 
-  /** Takes its variables out of the environment: what the daemon starts must not speak in its name. */
+  /**
+   * Removes the service manager's variables from the environment: processes that the daemon starts must not speak in its name.
+   */
   constructor(env: Environment, pid: number) {
     this.#socketPath = env.NOTIFY_SOCKET || undefined;
     this.passed = parsePassedSockets(env, pid);
@@ -34,13 +36,13 @@ export class ServiceManager {
     }
   }
 
-  /** The sockets meant by fd://WHICH: "" is all, else a number or a name. */
+  /** The sockets that fd://WHICH names: "" is all of them, anything else a number or a name. */
   find(which: string): PassedSocket[] {
     return this.passed.filter(({ fd, name }) => which === "" || which === String(fd) || which === name);
   }
 }
 
-/** None if the variables are for another process, as when a parent had been passed sockets. */
+/** The passed sockets. There are none if the variables are for another process, such as a parent. */
 function parsePassedSockets(env: Environment, pid: number): PassedSocket[] {
   if (env.LISTEN_PID !== String(pid) || !/^\d{1,4}$/.test(env.LISTEN_FDS ?? "")) return [];
   const count = Math.min(Number(env.LISTEN_FDS), LISTEN_FDS_MAX);

@@ -1,4 +1,4 @@
-/** SIGHUP: the configuration is read again, and what Docker reloads too counts from then on. */
+/** Handles SIGHUP: reads the configuration and applies the settings that Docker reloads, too. */
 import { hostname } from "node:os";
 import { messageOf } from "../../base/errors.ts";
 import { configureLog, log } from "../../base/log.ts";
@@ -7,12 +7,12 @@ import { type DaemonOptions, parseDaemonOptions } from "../config/options.ts";
 import { SETTINGS, type Values } from "../config/settings.ts";
 import type { Daemon } from "./daemon-state.ts";
 
-/** A configuration that is wrong changes nothing. */
+/** Reloads the configuration. A wrong one changes nothing. */
 export function reload(daemon: Daemon, args: readonly string[], old: DaemonOptions): void {
   log.info(`Got signal to reload configuration, reloading from: ${old.given.configPath ?? "no file"}`);
   try {
     const options = parseDaemonOptions(args);
-    if (options === undefined) return; // not with the command line of a daemon that runs
+    if (options === undefined) return; // cannot be: a daemon that runs was not asked for help
     warnOfFixed(old.given.values, options.given.values);
     applyReloadable(daemon, options);
     const now = describeReloadable(options);
@@ -27,19 +27,19 @@ export function reload(daemon: Daemon, args: readonly string[], old: DaemonOptio
   }
 }
 
-/** Also when the daemon begins. */
+/** Applies the reloadable settings, at a reload and when the daemon begins. */
 export function applyReloadable(daemon: Daemon, options: DaemonOptions): void {
   configureLog(options.log);
   daemon.images.maxLayersAtOnce = options.maxDownloads;
   daemon.registries = openRegistries(options.registry);
-  // These need a restart.
+  // These settings need a restart.
   const { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames } = daemon.settings;
   const { runtimes, defaultRuntime } = daemon.settings;
   const fixed = { logDriver, seccompProfile, noNewPrivileges, addressPools, openDoors, ownNames };
   daemon.settings = { ...options, ...fixed, runtimes, defaultRuntime };
 }
 
-/** By key, as in daemon.json: for the log and for the event. */
+/** The reloadable settings by their key in daemon.json, for the log and for the event. */
 function describeReloadable(options: DaemonOptions): Record<string, unknown> {
   return {
     debug: options.debug,

@@ -1,4 +1,4 @@
-/** What the daemon gives back when nobody has asked it for anything for a while. */
+/** Gives memory back when the daemon has had no request for a while. */
 import {
   DAEMON_GC_GROWTH_BYTES,
   DAEMON_HEAP_BYTES,
@@ -8,18 +8,18 @@ import {
 import { releaseTextPages, residentBytes } from "../../engine/mod.ts";
 
 /**
- * In the middle one of the pauses (`DAEMON_IDLE_MS`) memory is given back, in each one pages of the program: what comes before it lets
- * go of the load's, what comes after it of those that it has run itself.
+ * The index of the pause (in `DAEMON_IDLE_MS`) after which garbage is collected. Pages of the program are released after every
+ * pause: before the collection those that the load used, after it those that the collection itself used.
  */
 const COLLECTING_PAUSE = 1;
 
-/** Returns what to call after each pause, with its index. */
+/** Returns the function to call after each pause, with the pause's index. */
 export function createRest(): (pause: number) => void {
   let settledBytes = DAEMON_HEAP_BYTES;
   return (pause) => {
     if (pause === COLLECTING_PAUSE && residentBytes().anonymous > settledBytes + DAEMON_GC_GROWTH_BYTES) {
       Bun.gc(true);
-      // Also drops all compiled code, so that the next requests take twice the time.
+      // Shrinking also drops all compiled code, so that the next requests take twice the time.
       if (residentBytes().anonymous > settledBytes + DAEMON_SHRINK_BYTES) Bun.shrink();
       settledBytes = Math.max(DAEMON_HEAP_BYTES, residentBytes().anonymous);
     }

@@ -1,4 +1,4 @@
-/** Parts of Docker's API that there is nothing of here: lists are empty, and the rest says so in Docker's words. */
+/** Answers for the parts of Docker's API that have no counterpart here: lists are empty, other requests get Docker's error. */
 import { LighterError } from "../../base/errors.ts";
 import { sendJson } from "./protocol.ts";
 import type { AnswerCall } from "./router.ts";
@@ -9,7 +9,7 @@ export function refuse(why: string): (call: AnswerCall) => never {
   };
 }
 
-/** Of what only a manager of a swarm can do. */
+/** The error of requests that only a swarm's manager can serve. */
 export function notSwarmManager(): LighterError {
   return new LighterError(
     "unavailable",
@@ -27,7 +27,7 @@ export function listPlugins({ response }: AnswerCall): void {
   sendJson(response, 200, []);
 }
 
-/** Whatever is asked of a plugin. */
+/** Answers any request about a plugin. */
 export function inspectPlugin({ parameter }: AnswerCall): never {
   throw new LighterError("not-found", `plugin ${JSON.stringify(parameter("name"))} not found`);
 }

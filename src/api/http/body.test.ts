@@ -40,7 +40,7 @@ test("unfinished bodies together hold no more than their limit, small ones come 
     begun.push({ stream, read });
     return begun.at(-1)!;
   };
-  // The first part of each does not count.
+  // The first part of each body does not count.
   for (let held = 0; held <= API_BODIES_MAX_BYTES; held += size - API_BODY_ASSURED_BYTES) begin(size);
   await expect(begun.at(-1)!.read).rejects.toMatchObject({ code: "unavailable" });
   const small = begin(1000);

@@ -1,3 +1,4 @@
+/** Reads request bodies, within a limit for each and one for all. */
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { LighterError } from "../../base/errors.ts";
@@ -13,18 +14,18 @@ function tooLarge(): LighterError {
   return new LighterError("invalid", `the request's body is larger than the limit of ${API_BODY_MAX_BYTES} bytes`);
 }
 
-/** What all bodies together hold that are still coming, without the first part of each, which everybody may have. */
+/** The bytes of all unfinished bodies together, without the first part of each, which every request may have. */
 let heldBytes = 0;
 
-/** The part of a body that counts against what all may hold together. */
+/** The bytes of a body that count against the common limit. */
 function countedBytes(length: number): number {
   return Math.max(0, length - API_BODY_ASSURED_BYTES);
 }
 
 /**
- * The whole body. `bytes`: so many, where the stream has more behind it, which stays in there.
- * @throws LighterError "invalid" beyond API_BODY_MAX_BYTES or if it is cut off; "unavailable" if too much of others' is under
- *   way; "timed-out"
+ * Reads the whole body. `bytes`: the body's length, where the stream continues after it; the rest stays in the stream.
+ * @throws LighterError "invalid" beyond API_BODY_MAX_BYTES or if the body is cut off; "unavailable" if other requests' bodies
+ * take up the limit; "timed-out"
  */
 export function readBody(
   body: Readable,
@@ -66,8 +67,8 @@ export function readBody(
 }
 
 /**
- * The JSON of a request. Undefined: it has no body.
- * @throws LighterError "invalid" for anything but one JSON value sent as such, with Docker's texts
+ * Parses a request's JSON; undefined if the request has no body.
+ * @throws LighterError "invalid" for anything but one JSON value with JSON's content type, with Docker's texts
  */
 export function parseJsonBody(body: Buffer, contentType: string | undefined): unknown {
   if (body.length === 0 && contentType === undefined) return undefined;
@@ -75,7 +76,7 @@ export function parseJsonBody(body: Buffer, contentType: string | undefined): un
   return body.length === 0 ? undefined : parseGoJson(body);
 }
 
-/** Source: moby api/server/httputils, CheckForJSON; Go's mime.ParseMediaType. */
+/** Refuses any content type but JSON's. Source: moby api/server/httputils, CheckForJSON; Go's mime.ParseMediaType. */
 function checkContentType(given: string): void {
   const mediaType = given.split(";")[0]!.trim().toLowerCase();
   if (mediaType === "application/json") return;
@@ -89,12 +90,12 @@ function checkContentType(given: string): void {
   );
 }
 
-/** @throws LighterError as `readBody` and `parseJsonBody` */
+/** Reads and parses a request's JSON. @throws LighterError as `readBody` and `parseJsonBody` */
 export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   return parseJsonBody(await readBody(request), request.headers["content-type"]);
 }
 
-/** For requests that ask for nothing without a body. @throws LighterError "invalid" */
+/** Refuses a request without a body where one is needed. @throws LighterError "invalid" */
 export function required(json: unknown): unknown {
   if (json === undefined) throw new LighterError("invalid", "invalid JSON: got EOF while reading request body");
   return json;

@@ -1,8 +1,12 @@
+/** Decodes chunked request bodies on connections that node:http has released. */
 import type { Socket } from "node:net";
 import { PassThrough, type Readable } from "node:stream";
 import { ChunkDecoder } from "../../base/chunk-decoder.ts";
 
-/** The payload of a body in chunks that comes next on `socket`; what follows it stays in there. Destroyed, it takes nothing more. */
+/**
+ * The payload of the chunked body that comes next on `socket`; what follows the body stays in the socket. A destroyed stream
+ * reads nothing more.
+ */
 export function dechunked(socket: Socket): Readable {
   const body = new PassThrough();
   const decoder = new ChunkDecoder();

@@ -1,4 +1,4 @@
-/** Requests that are turned away before anybody looks at what they ask for. */
+/** Refuses requests that web pages may have sent, before anything else looks at them. */
 import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
@@ -7,9 +7,9 @@ import { LighterError } from "../../base/errors.ts";
 import { isLoopback } from "../config/hosts.ts";
 
 /**
- * Why a request is not answered, or undefined. On a connection by TCP whose client has shown no certificate of ours it must not
- * come from a web page: a browser of this machine, or of its network, sends what any page tells it to, and a name that is the
- * page's own leads here if its owner says so (DNS rebinding). `ownNames`: by which the daemon was told to listen.
+ * Why a request is refused, or undefined if it is not. A request by TCP whose client has shown no certificate must not come from
+ * a web page: a browser on this machine or network sends what any page tells it to, and a page's own name can lead here if its
+ * owner says so (DNS rebinding). `ownNames`: the names that the daemon was told to listen at.
  */
 export function refusalOf(request: IncomingMessage, ownNames: readonly string[]): LighterError | undefined {
   const encoding = request.headers["transfer-encoding"];
@@ -20,7 +20,10 @@ export function refusalOf(request: IncomingMessage, ownNames: readonly string[])
   return strangerOf(request, ownNames);
 }
 
-/** The same of a port where everybody may look, if web pages are to be kept off: on an address of this machine alone. */
+/**
+ * Why a request to a public port is refused, or undefined. Web pages are kept off where the port listens on this machine's
+ * loopback alone.
+ */
 export function refusalOnLoopback(request: IncomingMessage): LighterError | undefined {
   const address = request.socket.localAddress ?? "";
   return isLoopback(address.replace(/^::ffff:/, "")) ? strangerOf(request, []) : undefined;
@@ -36,19 +39,19 @@ function strangerOf({ headers }: IncomingMessage, ownNames: readonly string[]): 
   });
 }
 
-/** Without the port. */
+/** The host's name without the port. */
 function nameIn(host: string): string {
   const bare = /^\[(.*)\](?::\d*)?$/.exec(host)?.[1] ?? host.replace(/:\d*$/, "");
   return bare.replace(/\.$/, "").toLowerCase();
 }
 
-/** A name without a dot is nobody's on the internet. */
+/** Whether the name is this machine's. A name without a dot belongs to nobody on the internet. */
 function isOwnName(name: string, ownNames: readonly string[]): boolean {
   if (!name.includes(".") || isIP(name) !== 0 || name.endsWith(".localhost")) return true;
   return [hostname(), ...ownNames].some((own) => own.toLowerCase() === name) || namesOfHosts().has(name);
 }
 
-/** Source: hosts(5). */
+/** The names in /etc/hosts. Source: hosts(5). */
 function namesOfHosts(): Set<string> {
   let text: string;
   try {

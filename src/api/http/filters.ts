@@ -1,3 +1,4 @@
+/** The `filters` parameter of lists and prunes. */
 import { LighterError } from "../../base/errors.ts";
 import { compilePattern } from "../../base/linear-pattern.ts";
 
@@ -5,7 +6,7 @@ function invalidFilter(what?: string): LighterError {
   return new LighterError("invalid", what === undefined ? "invalid filter" : `invalid filter '${what}'`);
 }
 
-/** The `filters` parameter: each name with one or more values, any of which may hold. */
+/** The parsed `filters` parameter: each name has one or more values, any of which may match. */
 export class Filters {
   readonly #values: ReadonlyMap<string, readonly string[]>;
 
@@ -13,13 +14,13 @@ export class Filters {
     this.#values = values;
   }
 
-  /** Like `parse`; names that nobody asks for have no effect. @throws LighterError "invalid" */
+  /** Parses like `parse`, but ignores unknown names. @throws LighterError "invalid" */
   static parseAny(json: string | undefined): Filters {
     return Filters.parse(json, undefined);
   }
 
   /**
-   * JSON of `{"name": ["value"]}` or, from old clients, `{"name": {"value": true}}`, where false counts as much.
+   * Parses JSON of the form `{"name": ["value"]}` or, from old clients, `{"name": {"value": true}}`, where false counts as much.
    * @throws LighterError "invalid", with Docker's texts, also for a name that is not in `known`
    */
   static parse(json: string | undefined, known: readonly string[] | undefined): Filters {
@@ -42,22 +43,22 @@ export class Filters {
     return new Filters(values);
   }
 
-  /** Undefined: not filtered by this. */
+  /** The values of one filter; undefined if it is not given. */
   get(name: string): readonly string[] | undefined {
     return this.#values.get(name);
   }
 
-  /** No values given, or `matches` one of them. */
+  /** Whether no values are given, or `matches` holds for one of them. */
   any(name: string, matches: (value: string) => boolean): boolean {
     return this.#values.get(name)?.some(matches) ?? true;
   }
 
-  /** Every value given must match, as with labels. */
+  /** Whether `matches` holds for every given value, as for labels. */
   all(name: string, matches: (value: string) => boolean): boolean {
     return this.#values.get(name)?.every(matches) ?? true;
   }
 
-  /** A filter that is true or false. @throws LighterError "invalid" */
+  /** The value of a filter that is true or false. @throws LighterError "invalid" */
   boolean(name: string): boolean | undefined {
     const values = this.#values.get(name);
     if (values === undefined) return undefined;
@@ -67,7 +68,7 @@ export class Filters {
     return isTrue;
   }
 
-  /** "key" or "key=value", all of which a set of labels must have, and none of `label!`. */
+  /** Whether labels have all of the given "key" or "key=value", and not all of those given as `label!`. */
   matchesLabels(labels: Readonly<Record<string, string>>): boolean {
     const has = (wanted: string) => hasLabel(labels, wanted);
     return this.all("label", has) && !(this.#values.get("label!")?.every(has) ?? false);
@@ -80,10 +81,10 @@ function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boo
   return Object.hasOwn(labels, key) && (at === -1 || labels[key] === wanted.slice(at + 1));
 }
 
-/** The last one: a list is filtered by the same for each of its entries. */
+/** The last compiled pattern: all entries of a list are matched with the same one. */
 let compiled: { pattern: string; matches: ReturnType<typeof compilePattern> } | undefined;
 
-/** As Docker matches names and ids: a regular expression anywhere in them, or the text itself. */
+/** Matches names and ids as Docker does: a regular expression anywhere in them, or the text itself. */
 export function matchesPattern(pattern: string, text: string): boolean {
   if (text.includes(pattern)) return true;
   if (compiled?.pattern !== pattern) compiled = { pattern, matches: compilePattern(pattern) };

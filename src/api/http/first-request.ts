@@ -1,13 +1,15 @@
 /**
- * node:http lets go of a connection only for a request with `Connection: Upgrade` and `Upgrade`. Docker's daemon takes one over
- * for whatever request its stream is asked by; so such a request gets what it lacks of the two. Clients make a connection for each
- * stream: a later request on one is an HTTP library's, and gets an HTTP answer.
+ * Completes the first request of a connection so that node:http releases the connection.
+ *
+ * node:http releases it only for a request with both `Connection: Upgrade` and `Upgrade`. Docker's daemon takes a connection over
+ * for any request that asks for a stream, so such a request gets the headers that it lacks. Clients make one connection for each
+ * stream: a later request on it comes from an HTTP library, and gets an HTTP answer.
  */
 import { API_HEAD_MAX_BYTES } from "../../base/limits.ts";
 
 const METHOD = Buffer.from("POST ");
 
-/** Whether more of its head must come before `asUpgrade` can tell. */
+/** Whether more of the head must arrive before `asUpgrade` can decide. */
 export function isIncomplete(first: Buffer): boolean {
   if (first.length >= API_HEAD_MAX_BYTES) return false; // it will be refused
   return METHOD.subarray(0, first.length).equals(first.subarray(0, METHOD.length)) && !first.includes("\r\n\r\n");
@@ -15,11 +17,11 @@ export function isIncomplete(first: Buffer): boolean {
 
 interface FirstRequest {
   bytes: Buffer;
-  /** It asks for a stream without a word of an upgrade; its answer has none either. */
+  /** Whether the request asks for a stream without mentioning an upgrade; then its answer does not mention one either. */
   isPlain: boolean;
 }
 
-/** `isStream`: whether a POST to this URL gets a stream. */
+/** The first request with the headers of an upgrade. `isStream`: whether a POST to this URL gets a stream. */
 export function asUpgrade(first: Buffer, isStream: (url: string) => boolean): FirstRequest {
   const asItIs = { bytes: first, isPlain: false };
   const headEnd = first.indexOf("\r\n\r\n");

@@ -1,4 +1,4 @@
-/** The sockets that the API is served on. */
+/** Opens the sockets that the API is served on. */
 
 import { lookup } from "node:dns/promises";
 import { chmodSync, chownSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -15,19 +15,19 @@ import type { ServiceManager } from "../daemon/notify.ts";
 import { createMetricsServer } from "../system/metrics.ts";
 
 interface ListenOptions {
-  /** Of unix sockets. Undefined: one of DEFAULT_GROUPS, if the host has it. */
+  /** The group of unix sockets. Undefined: one of DEFAULT_GROUPS, if the host has it. */
   group: string | undefined;
   tls: TlsFiles | undefined;
   manager: ServiceManager;
-  /** What a socket is that is served already is that of a daemon which cannot end. */
+  /** Whether the daemon replaces a socket that is already served, because its server cannot end. */
   takesOver: boolean;
   accept: (socket: Socket) => void;
 }
 
-/** Who may use the API without being root, if these groups are there. The second is who may do so for Docker. */
+/** The groups whose members may use the API without being root, if the host has one. The second is Docker's. */
 const DEFAULT_GROUPS = ["lighter", "docker"];
 
-/** @throws LighterError, naming the address */
+/** Listens on one address. @throws LighterError, naming the address */
 export async function listen(host: Host, options: ListenOptions): Promise<void> {
   try {
     if (host.kind === "unix") await listenUnix(host.path, options);
@@ -51,7 +51,7 @@ function started(server: Server, begin: (done: () => void) => void, name: string
   });
 }
 
-/** A socket that root only, and its group, may connect to. A socket that nobody serves is replaced. */
+/** Listens on a unix socket that only root and its group may connect to. A socket that nobody serves is replaced. */
 async function listenUnix(path: string, { group, accept, takesOver }: ListenOptions): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -73,7 +73,7 @@ async function listenUnix(path: string, { group, accept, takesOver }: ListenOpti
   }
 }
 
-/** @throws LighterError "invalid" for a group that was asked for and is not there */
+/** The group's number. @throws LighterError "invalid" for a group that was asked for and does not exist */
 function findGroup(group: string | undefined): number | undefined {
   if (group !== undefined && /^\d{1,10}$/.test(group)) return Number(group);
   const ids = parseGroups(readFileSync("/etc/group", "utf8"));
@@ -83,7 +83,7 @@ function findGroup(group: string | undefined): number | undefined {
   return gid;
 }
 
-/** Source: group(5). */
+/** Parses /etc/group. Source: group(5). */
 function parseGroups(text: string): Map<string, number> {
   return new Map(
     text.split("\n").flatMap((line) => {
@@ -103,7 +103,7 @@ function isServed(path: string): Promise<boolean> {
     socket.once("error", (error) => {
       if (errnoOf(error) === "ECONNREFUSED" || errnoOf(error) === "ENOENT") resolve(false);
       else if (errnoOf(error) === "ECONNRESET")
-        resolve(true); // somebody accepted, and hung up
+        resolve(true); // something accepted the connection, then closed it
       else reject(error);
     });
   });
@@ -116,10 +116,12 @@ async function listenTcp(host: Host & { kind: "tcp" }, { tls, accept }: ListenOp
   await listenAt(host, makeServer, name);
 }
 
-/** What the kernel says of an address that this machine has not, and of a family. */
+/** The kernel's errors for an address that this machine does not have, and for a missing address family. */
 const NOT_OURS = ["EADDRNOTAVAIL", "EAFNOSUPPORT"];
 
-/** On each address of the name ("localhost" may have one of either family) that is this machine's; at least on one. */
+/**
+ * Listens on each of the name's addresses that this machine has ("localhost" may have one or both families); there must be one.
+ */
 async function listenAt(
   { hostname, port }: { hostname: string; port: number },
   makeServer: () => Server,
@@ -141,7 +143,7 @@ async function listenAt(
   if (!isServed) throw notOurs;
 }
 
-/** As Docker's `info` warns of it; undefined if only those whom we know may come in. */
+/** The warning of Docker's `info` about this address; undefined if only known clients may connect. */
 export function describeOpenDoor(host: Host, tls: TlsFiles | undefined): string | undefined {
   if (host.kind !== "tcp" || tls?.caPath !== undefined) return undefined;
   const address = formatHost(host).replace(/^tcp:/, tls === undefined ? "http:" : "https:");
@@ -156,7 +158,7 @@ function warnOfOpenDoor(name: string, hostname: string): void {
   log.warn(`${name}: binding to an IP address without --tlsverify is insecure: ${who} can become root here`);
 }
 
-/** @throws LighterError, naming the address */
+/** Serves metrics on a TCP address. @throws LighterError, naming the address */
 export async function listenForMetrics(daemon: Daemon, address: { hostname: string; port: number }): Promise<void> {
   const name = formatHost({ kind: "tcp", ...address });
   try {
@@ -167,7 +169,7 @@ export async function listenForMetrics(daemon: Daemon, address: { hostname: stri
   }
 }
 
-/** A client without a certificate of our authority gets no further than the handshake. */
+/** A TLS server. A client without a certificate of the configured authority gets no further than the handshake. */
 function createTls(tls: TlsFiles, accept: (socket: Socket) => void): Server {
   const options = {
     cert: readPem("tlscert", tls.certPath),
@@ -179,7 +181,7 @@ function createTls(tls: TlsFiles, accept: (socket: Socket) => void): Server {
     allowHalfOpen: true,
   };
   const server = createTlsServer(options, (socket) => {
-    // The server has verified it; this must hold whatever the runtime's version makes of the options above.
+    // The server has verified the certificate; this check holds whatever the runtime makes of the options above.
     if (tls.caPath !== undefined && !socket.authorized) return void socket.destroy();
     accept(socket);
   });
@@ -195,14 +197,17 @@ function readPem(setting: string, path: string): Buffer {
   }
 }
 
-/** Ours alone: systemd leaves it open over execve(2), and supervisors would hold it when we are gone. */
+/**
+ * Makes a passed descriptor this process's alone: systemd leaves it open over execve(2), and supervisors would keep it after the
+ * daemon's end.
+ */
 function takeFd(passedFd: number): number {
   const fd = duplicateFd(passedFd, passedFd + 1);
   closeSync(passedFd);
   return fd;
 }
 
-/** Whoever passes a socket has decided who may connect to it. */
+/** Serves passed sockets. Whoever passes a socket has decided who may connect to it. */
 async function listenPassed(which: string, { manager, accept }: ListenOptions): Promise<void> {
   const sockets = manager.find(which);
   if (sockets.length === 0)

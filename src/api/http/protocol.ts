@@ -1,12 +1,13 @@
+/** The forms of the API's answers: heads, bodies and errors. */
 import { type ServerResponse, STATUS_CODES } from "node:http";
 import { VERSION } from "../../base/version.ts";
 import { answerOf } from "./status.ts";
 
-/** The newest version of Docker's API that is spoken, and the oldest. */
+/** The newest supported version of Docker's API, and the oldest. */
 export const API_VERSION = "1.51";
 export const MIN_API_VERSION = "1.24";
 
-/** On every answer, as Docker's. */
+/** Headers on every answer, as Docker sends them. */
 export const COMMON_HEADERS: Readonly<Record<string, string>> = {
   "Api-Version": API_VERSION,
   "Docker-Experimental": "false",
@@ -21,7 +22,7 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
   sendJsonText(response, status, JSON.stringify(value));
 }
 
-/** `json` is JSON already. */
+/** Sends `json`, which is JSON text already. */
 export function sendJsonText(response: ServerResponse, status: number, json: string): void {
   send(response, status, "application/json", `${json}\n`);
 }
@@ -35,13 +36,13 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body);
 }
 
-/** An answer without a body. */
+/** Sends an answer without a body. */
 export function sendEmpty(response: ServerResponse, status: 200 | 204 | 304): void {
   response.writeHead(status, status === 200 ? { ...COMMON_HEADERS, "Content-Length": 0 } : COMMON_HEADERS);
   response.end();
 }
 
-/** "text": where Docker has taken the connection over before it looks at what is asked for. */
+/** The form of an error. Docker uses "text" where it has taken the connection over before it reads the request. */
 export type ErrorForm = "json" | "text";
 
 function describeError(error: unknown, form: ErrorForm): { status: number; type: string; body: string } {
@@ -50,7 +51,7 @@ function describeError(error: unknown, form: ErrorForm): { status: number; type:
   return { status, type: "application/json", body: `${JSON.stringify({ message })}\n` };
 }
 
-/** Nothing to say about an answer that has begun: cutting it off is what tells the client. */
+/** Sends an error. If the answer has begun, it is cut off instead, which tells the client. */
 export function sendError(response: ServerResponse, error: unknown, form: ErrorForm = "json"): void {
   if (response.headersSent) {
     response.destroy();
@@ -60,13 +61,13 @@ export function sendError(response: ServerResponse, error: unknown, form: ErrorF
   send(response, status, type, body);
 }
 
-/** As `sendError`, for a connection that node:http has let go of. */
+/** An error's answer as text, for a connection that node:http has released. */
 export function formatRawError(error: unknown, form: ErrorForm): string {
   const { status, type, body } = describeError(error, form);
   return formatRawAnswer(status, type, body);
 }
 
-/** A whole answer for a connection that node:http has let go of. */
+/** A whole answer as text, for a connection that node:http has released. */
 export function formatRawAnswer(status: number, contentType: string, body: string): string {
   const headers = {
     ...COMMON_HEADERS,

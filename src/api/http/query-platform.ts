@@ -1,8 +1,9 @@
+/** The `platform` parameter of requests about images. */
 import { LighterError } from "../../base/errors.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import { parsePlatform } from "../../spec/platform.ts";
 
-/** `platform` of save and load: JSON of an OCI platform. @throws LighterError "invalid" */
+/** Parses `platform` of save and load: JSON of an OCI platform. @throws LighterError "invalid" */
 export function parsePlatformJson(text: string | undefined): Platform | undefined {
   if (text === undefined) return undefined;
   const value = parseObject(text);
@@ -19,12 +20,12 @@ function parseObject(text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
-    // as for any other text that is no object
+    // falls through to the error for text that is no object
   }
   throw new LighterError("invalid", "failed to parse platform");
 }
 
-/** `platform` of import: "linux/arm64[/v8]", "linux" or "arm64". @throws LighterError "invalid" with Docker's words */
+/** Parses `platform` of import: "linux/arm64[/v8]", "linux" or "arm64". @throws LighterError "invalid" with Docker's words */
 export function parsePlatformText(text: string | undefined, host: Platform): Platform {
   if (text === undefined) return host;
   const platform = parsePlatform(text);

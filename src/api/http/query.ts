@@ -1,3 +1,4 @@
+/** The query parameters of a request. */
 import { LighterError } from "../../base/errors.ts";
 
 /** The parameters of a request, read as Docker's server reads them. */
@@ -14,12 +15,12 @@ export class Query {
     return this.#parsed;
   }
 
-  /** "" counts as absent. */
+  /** The parameter's text; undefined if it is missing or empty. */
   text(name: string): string | undefined {
     return this.#parameters.get(name) || undefined;
   }
 
-  /** Every value of a parameter that may be there several times, but for empty ones. */
+  /** The non-empty values of a parameter that may be given several times. */
   all(name: string): string[] {
     return this.#parameters.getAll(name).filter((value) => value !== "");
   }
@@ -28,13 +29,13 @@ export class Query {
     return this.#parameters.has(name);
   }
 
-  /** Anything but "", "0", "no", "false" and "none" is true. */
+  /** The parameter as a boolean: anything but "", "0", "no", "false" and "none" is true. */
   boolean(name: string): boolean {
     const value = (this.#parameters.get(name) ?? "").trim().toLowerCase();
     return !["", "0", "no", "false", "none"].includes(value);
   }
 
-  /** @throws LighterError "invalid" */
+  /** The parameter as an integer; undefined if it is missing. @throws LighterError "invalid" */
   integer(name: string): number | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
@@ -42,7 +43,7 @@ export class Query {
     throw noInteger(value);
   }
 
-  /** @throws LighterError "invalid", also for a missing one */
+  /** The parameter as an integer. @throws LighterError "invalid", also if it is missing */
   requiredInteger(name: string): number {
     const value = this.integer(name);
     if (value === undefined) throw noInteger("");
@@ -50,7 +51,7 @@ export class Query {
   }
 }
 
-/** With Docker's text. */
+/** The error for text that is no integer, in Docker's words. */
 function noInteger(text: string): LighterError {
   return new LighterError("invalid", `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
 }

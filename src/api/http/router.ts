@@ -1,3 +1,4 @@
+/** Finds the route of each request. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LighterError } from "../../base/errors.ts";
 import type { RawBody } from "../../engine/mod.ts";
@@ -8,13 +9,13 @@ import { Query } from "./query.ts";
 
 type Method = "OPTIONS" | "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
 
-/** A request, found its route. */
+/** A request whose route has been found. */
 export interface Call {
   daemon: Daemon;
-  /** Parts of the path, decoded. */
+  /** A part of the path, decoded. */
   parameter(name: string): string;
   query: Query;
-  /** Minor version of the API that the client asked for: 45 of 1.45. */
+  /** The minor version of the API that the client asked for: 45 for 1.45. */
   apiMinor: number;
 }
 
@@ -27,18 +28,18 @@ export interface StreamCall extends Call {
   client: ClientStream;
 }
 
-/** Takes a request's body from its connection. Resolves with the answer, which comes as a whole. */
+/** Takes a request's body directly from its connection. Resolves with the whole answer. */
 export type Upload = (body: RawBody) => Promise<{ contentType: string; text: string }>;
 
 interface RouteBase {
-  /** In place of `answer`, where that is possible. Undefined for a request that has to be answered while it is read. */
+  /** Replaces `answer` where possible. Returns undefined for a request that has to be answered while its body is read. */
   upload?: (call: Call) => Upload | undefined;
   method: Method;
-  /** "{id}" is one part of a path, "{name...}" one or more. */
+  /** The path's pattern: "{id}" is one part of a path, "{name...}" one or more. */
   path: string;
 }
 
-/** `answer` has the usual request and answer; `stream` takes the connection over. */
+/** A route with its handler: `answer` gets the usual request and response; `stream` takes the connection over. */
 export type Route = RouteBase &
   (
     | { answer: (call: AnswerCall) => Promise<void> | void; stream?: never }
@@ -71,8 +72,8 @@ export class Router {
   }
 
   /**
-   * Undefined: no such page.
-   * @throws LighterError "invalid" for a version that is not spoken or a path that is not well encoded
+   * The matching route, or undefined if there is none.
+   * @throws LighterError "invalid" for an unsupported version or a path that is not well encoded
    */
   match(method: string, url: string): Match | undefined {
     const end = url.indexOf("?");

@@ -1,3 +1,4 @@
+/** The table of all routes of the API. */
 import { build, pruneBuildCache } from "../build/build.ts";
 import { pathStat, readArchive, uploadArchive, writeArchive } from "../containers/archive.ts";
 import { attach } from "../containers/attach.ts";
@@ -49,7 +50,7 @@ import {
 import { inspectPlugin, listPlugins, refuse, refuseSwarm } from "./absent.ts";
 import type { Route } from "./router.ts";
 
-/** What only a manager of a swarm can do: every path of these, with every method. */
+/** The routes that only a swarm's manager serves: every path below these, with every method. */
 const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((topic) =>
   (["GET", "POST", "DELETE"] as const).flatMap((method) => [
     { method, path: `/${topic}`, answer: refuseSwarm },
@@ -57,7 +58,7 @@ const SWARM_ROUTES: readonly Route[] = ["swarm", "nodes", "services", "tasks", "
   ]),
 );
 
-/** Everything the API has. All but `/lighter/…` are Docker's; the first that fits a request is it. */
+/** All routes of the API. All but `/lighter/…` are Docker's; the first that matches a request is used. */
 export const routes: readonly Route[] = [
   { method: "OPTIONS", path: "/", answer: options },
   { method: "OPTIONS", path: "/{rest...}", answer: options },

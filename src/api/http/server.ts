@@ -1,3 +1,4 @@
+/** Serves the API on accepted connections. */
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from "node:net";
 import { LighterError } from "../../base/errors.ts";
@@ -12,10 +13,10 @@ import { asUpgrade, isIncomplete } from "./first-request.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
 
-/** Connections whose first request is to be taken over although it does not ask for an upgrade. */
+/** Connections whose first request is taken over although it does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
 
-/** Of connections that have not asked for anything yet: when they are given up. */
+/** The timers that close connections which have not sent a request yet. */
 const headTimers = new WeakMap<Socket, NodeJS.Timeout>();
 
 function awaitHead(socket: Socket, timeoutMs: number): void {
@@ -32,20 +33,20 @@ function headHasCome(socket: Socket): void {
 }
 
 interface AcceptorOptions {
-  /** How long a connection may ask for nothing after it was opened. */
+  /** The time that a new connection may take to send its first request. */
   headTimeoutMs?: number;
-  /** Called for each request of a connection, other than those that take it over. */
+  /** Called for each request of a connection, except those that take it over. */
   onRequest?: () => void;
 }
 
-/** The API's server on a plain socket, not listening yet. */
+/** A server of the API on a plain socket, not listening yet. */
 export function createServer(daemon: Daemon, router: Router, options?: AcceptorOptions): SocketServer {
   return createSocketServer({ allowHalfOpen: true }, createAcceptor(daemon, router, options));
 }
 
 /**
- * Serves connections, plain or TLS, of whatever servers have accepted them. It has a look at their first request, and then
- * they go to node:http.
+ * A function that serves accepted connections, plain or TLS, of any server. It reads the first request, then hands the connection
+ * to node:http.
  */
 export function createAcceptor(
   daemon: Daemon,
@@ -57,7 +58,7 @@ export function createAcceptor(
   return (socket) => {
     socket.on("error", () => socket.destroy()); // the client has gone
     awaitHead(socket, headTimeoutMs);
-    const onEnd = () => socket.destroy(); // without a word
+    const onEnd = () => socket.destroy(); // the client sent nothing
     let first: Buffer = Buffer.alloc(0);
     const onData = (chunk: Buffer) => {
       first = Buffer.concat([first, chunk]);
@@ -79,20 +80,20 @@ function findRoute(router: Router, method: string, url: string): Match | undefin
   try {
     return router.match(method, url);
   } catch {
-    return undefined; // the error is told where the request is answered
+    return undefined; // the error is reported where the request is answered
   }
 }
 
 function createHttp(daemon: Daemon, router: Router): Server {
   const http = createHttpServer({
     maxHeaderSize: API_HEAD_MAX_BYTES,
-    // Other upgrades ("h2c" of a client that probes) are for us to ignore, as RFC 9110 allows.
+    // Other upgrades (such as "h2c" of a client that probes) are ignored, as RFC 9110 allows.
     shouldUpgradeCallback: (request: IncomingMessage) =>
       findRoute(router, request.method ?? "", request.url ?? "")?.route.stream !== undefined,
   } as Parameters<typeof createHttpServer>[0] & object);
-  http.requestTimeout = 0; // an image takes as long as it takes
+  http.requestTimeout = 0; // uploading an image may take any time
   http.timeout = 0;
-  http.keepAliveTimeout = 0; // a client that reuses its connection must not meet a closed one
+  http.keepAliveTimeout = 0; // a client that reuses its connection must not find it closed
   http.on("request", (request, response) => {
     headHasCome(request.socket);
     void answer(daemon, router, request, response);
@@ -137,11 +138,11 @@ async function answer(
     if (error instanceof LighterError && error.code === "timed-out") closeAfter(request, response);
     sendError(response, error);
   } finally {
-    request.resume(); // a body that nobody read would block the connection
+    request.resume(); // a body that nobody reads would block the connection
   }
 }
 
-/** For a body that nobody waits for: what follows it on the connection cannot be told from it. */
+/** Closes the connection after the answer, because the rest of an unread body could not be told from the next request. */
 function closeAfter({ socket }: IncomingMessage, response: ServerResponse): void {
   response.setHeader("Connection", "close");
   response.once("finish", () => socket.destroySoon());
@@ -159,7 +160,7 @@ async function stream(daemon: Daemon, router: Router, request: IncomingMessage, 
   }
 }
 
-/** For the log: a query may hold what is nobody's business, such as a source with a password. */
+/** The path without the query, for the log: a query may hold secrets, such as a source with a password. */
 function pathOf({ url = "" }: IncomingMessage): string {
   return url.split("?", 1)[0]!;
 }

@@ -1,6 +1,7 @@
+/** Maps errors to HTTP answers. */
 import { type ErrorCode, LighterError, messageOf } from "../../base/errors.ts";
 
-/** The only place that knows which error is which HTTP status. */
+/** The HTTP status of each error code. No other place decides that. */
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid: 400,
   "exec-not-found": 400,
@@ -16,12 +17,15 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   unavailable: 503,
 };
 
-/** Runs what speaks to a registry: that one does not answer is no unavailability of ours, and 500 with Docker. */
+/**
+ * Runs a request to a registry. If the registry does not answer, the status is 500, as with Docker: this daemon itself is
+ * available.
+ */
 export function withRegistry<T>(act: () => Promise<T>): Promise<T> {
   return asInternal(["unavailable"], act);
 }
 
-/** A pull or push: also that the registry refuses the user is 500 with Docker, whose clients ask for a login at 401. */
+/** Runs a pull or push. A user whom the registry refuses gets 500, too: Docker's clients would ask for a login at 401. */
 export function withTransfer<T>(act: () => Promise<T>): Promise<T> {
   return asInternal(["unavailable", "unauthorized"], act);
 }
@@ -40,7 +44,7 @@ interface ErrorAnswer {
   message: string;
 }
 
-/** What a client is told of anything thrown. */
+/** The answer for anything thrown. */
 export function answerOf(error: unknown): ErrorAnswer {
   if (!(error instanceof LighterError)) return { status: 500, message: messageOf(error) };
   const { hint } = error.detail;

@@ -7,7 +7,7 @@ test("a version has the fields that were added until then and not removed by the
   expect(shapeFor("image", 43, image)).toEqual(image);
   expect(shapeFor("image", 44, image)).toEqual({ Id: "i", Container: "", Config: image.Config } as never);
   expect(shapeFor("image", 50, image)).toEqual({ Id: "i", Config: { Cmd: ["x"] } } as never);
-  expect(image).toHaveProperty("VirtualSize"); // a copy was changed
+  expect(image).toHaveProperty("VirtualSize"); // the original is unchanged
 });
 
 test("fields within lists and maps are found; what is not there or of another type is left alone", () => {

@@ -1,6 +1,6 @@
 /**
- * How answers differ between the versions of the API. Handlers make every field that any version has; this table says
- * which versions do not have it. What else differs (a content type, a default) is where it is made, by `apiMinor`.
+ * The differences between the versions of the API in requests and answers. Handlers make every field that any version has; this
+ * table says which versions lack it. Other differences (a content type, a default) are made where they occur, by `apiMinor`.
  *
  * Source: moby api/docs/CHANGELOG.md ("Engine API version history"), the section of the version in each row.
  */
@@ -18,15 +18,18 @@ type Document =
 
 interface Change {
   document: Document;
-  /** Names joined by "."; "*" is every member of an object or list. */
+  /** The field's path: names joined by "."; "*" is every member of an object or list. */
   path: string;
   /** The first version that has it. */
   added?: number;
-  /** The first version that has it no more. */
+  /** The first version that no longer has it. */
   removed?: number;
 }
 
-/** Of a container's settings, in requests and in answers. A client of an older version did not mean what it wrote. */
+/**
+ * The changes to a container's settings, in requests and in answers. A client of an older version did not mean fields that its
+ * version lacks.
+ */
 const hostConfigChanges = (document: Document): Change[] => [
   { document, path: "HostConfig.CgroupnsMode", added: 41 },
   { document, path: "HostConfig.Annotations", added: 43 },
@@ -93,7 +96,7 @@ const changesByDocument = new Map<Document, Change[]>();
 for (const change of CHANGES)
   changesByDocument.set(change.document, [...(changesByDocument.get(change.document) ?? []), change]);
 
-/** A copy without what that version does not have; members that are not touched are the same. */
+/** A copy without the fields that the version lacks; members that are not touched are shared. */
 export function shapeFor<T extends object>(document: Document, apiMinor: number, value: T): T {
   let shaped: unknown = value;
   for (const { path, added = 0, removed = Number.POSITIVE_INFINITY } of changesByDocument.get(document) ?? [])

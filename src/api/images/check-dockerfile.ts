@@ -1,10 +1,13 @@
+/** Checks Dockerfiles without building them. */
 import { LighterError } from "../../base/errors.ts";
 import { lookAtDockerfile } from "../../engine/mod.ts";
 import { readJsonBody } from "../http/body.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 
-/** POST /lighter/dockerfile?call=check|targets: what is to be said of a Dockerfile, without building it. */
+/**
+ * POST /lighter/dockerfile?call=check|targets: answers with warnings about a Dockerfile or with its targets, without building it.
+ */
 export async function answerDockerfile({ daemon, query, request, response }: AnswerCall): Promise<void> {
   const body = (await readJsonBody(request)) as Record<string, unknown> | null | undefined;
   const textOf = (name: string) => {

@@ -1,3 +1,4 @@
+/** Saves and loads images as archives, and exports a container's files. */
 import { LighterError } from "../../base/errors.ts";
 import { exportContainer, type ImageSource, type JobOutput, type LoadProgress, saveImages } from "../../engine/mod.ts";
 import { parsePlatformJson } from "../http/query-platform.ts";
@@ -36,7 +37,10 @@ export async function exportFiles({ daemon, parameter, request, response }: Answ
 
 const PROGRESS_INTERVAL_MS = 100;
 
-/** POST /images/load: one JSON message a line, as the work goes on, failures too. Quiet unless told otherwise. */
+/**
+ * POST /images/load: answers with one JSON message a line as the work goes on, failures included. It is quiet unless told
+ * otherwise.
+ */
 export async function loadImages(call: AnswerCall): Promise<void> {
   const { request, response } = call;
   const quiet = isQuiet(call);
@@ -52,7 +56,7 @@ export async function loadImages(call: AnswerCall): Promise<void> {
   await stream.carry(() => load(call, request, onProgress, (message) => stream.send(message)), { tellsAll: true });
 }
 
-/** The same, past this process. */
+/** Handles POST /images/load in a file worker, so that the body does not pass this process. */
 export function uploadImages(call: Call): Upload | undefined {
   if (!isQuiet(call)) return undefined;
   return async (body) => {

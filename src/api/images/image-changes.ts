@@ -1,3 +1,4 @@
+/** Tags, prunes, commits and imports images, and lists a container's changes. */
 import { LighterError } from "../../base/errors.ts";
 import {
   commitContainer,
@@ -36,7 +37,7 @@ export async function tag({ daemon, parameter, query, response }: AnswerCall): P
   response.end();
 }
 
-/** Tells of the name that the request has given an image. Its name, "" for none. */
+/** Publishes the event of the name that the request gave an image. Returns the name; "" for none. */
 function publishTag(daemon: Daemon, image: string, query: Query): string {
   const name = parseNewName(query.text("repo"), query.text("tag"));
   if (name === undefined) return "";
@@ -79,7 +80,7 @@ async function pruneMatching(
   return { deleted, bytes };
 }
 
-/** By chainId, under which a removal reports layers. */
+/** The layers' sizes by chainId, by which a removal reports layers. */
 function measureLayers(images: ImageStore): Map<string, number> {
   const bytes = new Map<string, number>();
   for (const { id, chainIds } of images.list())
@@ -95,7 +96,7 @@ async function removeUnlessGone(
   try {
     return await images.remove(name, { force: false, users });
   } catch (error) {
-    // Somebody else has removed it, or given it to a container.
+    // The image was removed meanwhile, or is used by a new container.
     if (error instanceof LighterError && (error.code === "not-found" || error.code === "conflict")) return [];
     throw error;
   }
@@ -130,7 +131,7 @@ function platformOf({ daemon, query }: Call): Platform {
   return parsePlatformText(query.text("platform"), { os: "linux", architecture: daemon.host.arch });
 }
 
-/** POST /images/create?fromSrc=…: one JSON message a line, the last with the image's id. */
+/** POST /images/create?fromSrc=…: answers with one JSON message a line, the last with the image's id. */
 export async function importTar(call: AnswerCall): Promise<void> {
   const { request, response } = call;
   const source = sourceOf(call);
@@ -142,7 +143,7 @@ export async function importTar(call: AnswerCall): Promise<void> {
   });
 }
 
-/** The same of a tar that is sent, past this process. */
+/** Handles an import whose request's body is the tar in a file worker, so that the body does not pass this process. */
 export function uploadTar(call: Call): Upload | undefined {
   if (!call.query.has("fromSrc") || sourceOf(call) !== "-") return undefined;
   return async (body) => {

@@ -1,10 +1,11 @@
+/** Publishes the events of images, and those of prunes. */
 import type { Image, RemoveRecord } from "../../engine/mod.ts";
 import { familiarName, familiarReference, type Reference } from "../../spec/image-reference.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 
 type ImageAction = "delete" | "import" | "load" | "pull" | "push" | "save" | "tag" | "untag";
 
-/** `ref`: an image's id or name, whose labels are told as far as there is such an image. */
+/** Publishes an action on an image. `ref`: the image's id or name; the event has the image's labels if the image exists. */
 export function publishImage({ engine, images }: Daemon, action: ImageAction, ref: string, name = ref): void {
   engine.events.publish("image", action, ref, { ...labelsOf(images, ref), name });
 }
@@ -13,11 +14,11 @@ function labelsOf(images: Daemon["images"], ref: string): Record<string, string>
   try {
     return images.get(ref).document.config.Labels ?? {};
   } catch {
-    return {}; // it has just been deleted
+    return {}; // the image has just been deleted
   }
 }
 
-/** A name without a tag may stand for images none of which is its "latest": these are not told of. */
+/** Publishes that images were saved. A name without a tag may stand for images of which none is "latest": these get no event. */
 export function publishSaved(daemon: Daemon, names: readonly string[]): void {
   for (const name of names) {
     const id = idOf(daemon.images, name);
@@ -33,12 +34,12 @@ function idOf(images: Daemon["images"], name: string): string | undefined {
   }
 }
 
-/** Pulled or pushed: these tell of a name. */
+/** Publishes a pull or push, which are events of a name. */
 export function publishTransfer(daemon: Daemon, action: "pull" | "push", reference: Reference): void {
   publishImage(daemon, action, familiarReference(reference), familiarName(reference));
 }
 
-/** What a removal has done. `image` is as it was before. Layers, which are deleted with it, are not told of. */
+/** Publishes what a removal did. `image` is as it was before. The layers deleted with it get no events. */
 export function publishRemoval({ engine }: Daemon, image: Image, records: readonly RemoveRecord[]): void {
   const { id } = image;
   for (const record of records)
@@ -48,7 +49,7 @@ export function publishRemoval({ engine }: Daemon, image: Image, records: readon
     } else if (record.Deleted === id) engine.events.publish("image", "delete", id, { name: id });
 }
 
-/** A prune of images, containers and so on; `reclaimedBytes` is what it has freed. */
+/** Publishes a prune of images, containers or others; `reclaimedBytes` is what it has freed. */
 export function publishPrune(
   { engine }: Daemon,
   type: "image" | "container" | "network",

@@ -1,3 +1,4 @@
+/** The filters of lists and prunes of images. */
 import { LighterError } from "../../base/errors.ts";
 import { compilePathPattern } from "../../base/path-pattern.ts";
 import { parseRfc3339, parseTimeNs } from "../../base/time.ts";
@@ -5,14 +6,14 @@ import type { Image } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import type { Filters } from "../http/filters.ts";
 
-/** What the filters of `GET /images/json` and `POST /images/prune` say of one image. */
+/** Whether an image passes the filters of `GET /images/json` or `POST /images/prune`. */
 export type ImageFilter = (image: Image) => boolean;
 
 export function createdSeconds({ document }: Image): number {
   return Math.floor((Date.parse(document.created ?? "") || 0) / 1000);
 }
 
-/** Whether `createdAt` (RFC 3339) is earlier; true if `until` is undefined. */
+/** Whether the image's `createdAt` (RFC 3339) is earlier than `until`; true if `until` is undefined. */
 export function isBefore(createdAt: string, until: bigint | undefined): boolean {
   return until === undefined || (parseRfc3339(createdAt) ?? 0n) < until;
 }
@@ -21,7 +22,7 @@ function createdNs({ document }: Image): bigint {
   return parseRfc3339(document.created ?? "") ?? 0n;
 }
 
-/** Filters that both requests know. `until`: the result of `parseUntil`. */
+/** Compiles the filters that both requests have. `until`: the result of `parseUntil`. */
 export function compileCommonFilters(filters: Filters, until: bigint | undefined): ImageFilter {
   return (image) => {
     const labels = image.document.config.Labels ?? {};
@@ -29,7 +30,10 @@ export function compileCommonFilters(filters: Filters, until: bigint | undefined
   };
 }
 
-/** Nanoseconds since 1970; undefined: not asked for. A time of day without a zone is UTC; a duration counts back from now. */
+/**
+ * Parses `until` to nanoseconds since 1970; undefined if it is not given. A time without a zone is UTC; a duration counts back
+ * from now.
+ */
 export function parseUntil(values: readonly string[] | undefined): bigint | undefined {
   if (values === undefined) return undefined;
   if (values.length > 1) throw new LighterError("invalid", "more than one until filter specified");
@@ -43,7 +47,7 @@ function parseTime(text: string): bigint {
   return ns;
 }
 
-/** Filters of the list. @throws LighterError "invalid", "not-found" for an image that another is to be older than */
+/** Compiles the filters of the list. @throws LighterError "invalid", "not-found" for a missing image in `before` or `since` */
 export function compileListFilters({ images }: Daemon, filters: Filters): ImageFilter {
   const untils = filters.get("until")?.map(parseTime);
   const common = compileCommonFilters(
@@ -61,8 +65,8 @@ export function compileListFilters({ images }: Daemon, filters: Filters): ImageF
 }
 
 /**
- * The image with the names that one of the `reference` patterns fits; undefined if there is none. A pattern is for the name,
- * or for the name with its tag or digest.
+ * Compiles the `reference` patterns to a function that returns the image with the names that match one of them, or undefined if
+ * none does. A pattern matches the name alone or the name with its tag or digest.
  * @throws LighterError "invalid"
  */
 export function compileReferenceFilter(patterns: readonly string[] | undefined): (image: Image) => Image | undefined {

@@ -1,6 +1,7 @@
+/** Tells the image store which containers use images. */
 import type { Daemon } from "../daemon/daemon-state.ts";
 
-/** Containers, which hold images. */
+/** The containers as users of images. */
 export function usersOf({ engine }: Daemon) {
   return engine.list().map((container) => ({
     containerId: container.id,

@@ -1,3 +1,4 @@
+/** Lists, inspects, removes and creates images. */
 import { LighterError } from "../../base/errors.ts";
 import type { Image } from "../../engine/mod.ts";
 import { EMPTY_CONFIG } from "../containers/container-view.ts";
@@ -13,7 +14,7 @@ import { usersOf } from "./image-users.ts";
 import { pull } from "./pull-push.ts";
 
 const FILTERS = ["before", "dangling", "label", "reference", "since", "until"];
-/** An image is made of layers and of no other image: none has a parent, and all may go in any order. */
+/** The parent of every image: an image consists of layers and of no other image, so images may be removed in any order. */
 const NO_PARENT = "";
 const NEVER = "0001-01-01T00:00:00Z";
 
@@ -56,7 +57,7 @@ export function summarizeImage(image: Image): object {
   };
 }
 
-/** Bytes of an image's layers that other images have too. */
+/** A function for the bytes of an image's layers that other images have, too. */
 function measureShared({ images }: Daemon, all: readonly Image[]): (image: Image) => number {
   const users = new Map<string, number>();
   for (const { chainIds } of all) for (const chainId of chainIds) users.set(chainId, (users.get(chainId) ?? 0) + 1);
@@ -102,10 +103,10 @@ export function inspectImage({ daemon, parameter, response, apiMinor }: AnswerCa
   sendJson(response, 200, shapeFor("image", apiMinor, inspected));
 }
 
-/** Of what the image has no more of than its number of layers: a step that is not an image here. */
+/** The id shown for a step of the history, which is no image here. */
 const MISSING_ID = "<missing>";
 
-/** GET /images/{name}/history: newest first. */
+/** GET /images/{name}/history: lists the steps, newest first. */
 export function imageHistory({ daemon, parameter, response }: AnswerCall): void {
   const image = daemon.images.get(parameter("name"));
   const sizes = daemon.images.layerSizesOf(image.id);
@@ -135,7 +136,7 @@ export async function removeImage({ daemon, parameter, query, response }: Answer
   sendJson(response, 200, records);
 }
 
-/** POST /images/create: `fromSrc` is a tar to import, `fromImage` an image to pull. */
+/** POST /images/create: imports the tar of `fromSrc`, or pulls the image `fromImage`. */
 export async function createImage(call: AnswerCall): Promise<void> {
   await (call.query.has("fromSrc") ? importTar(call) : pull(call));
 }

@@ -18,10 +18,13 @@ import { withTransfer } from "../http/status.ts";
 import { ProgressStream } from "../streams/progress-stream.ts";
 import { publishTransfer } from "./image-events.ts";
 
-/** Between messages of one layer's progress. */
+/** The time between two messages of one layer's progress. */
 const PROGRESS_INTERVAL_MS = 100;
 
-/** A header that cannot be read is as none, as with dockerd: the registry will say if it wants one. */
+/**
+ * The credentials in the request's header. A header that cannot be read counts as none, as with dockerd: the registry will say if
+ * it wants some.
+ */
 function credentialsOf({ headers }: IncomingMessage): AuthConfig {
   const header = headers["x-registry-auth"];
   try {
@@ -32,7 +35,7 @@ function credentialsOf({ headers }: IncomingMessage): AuthConfig {
   }
 }
 
-/** `tag` may be a digest. Without a tag in either, all tags are meant. */
+/** The reference that a request names. `tag` may be a digest. Without a tag in either, all tags are meant. */
 function referenceOf(name: string, tag: string | undefined): Reference {
   if (tag === undefined) return parseReference(name);
   if (tag.includes(":")) return parseReference(`${name}@${tag}`);
@@ -84,7 +87,7 @@ function pullMessages(stream: ProgressStream): (event: PullEvent) => void {
   };
 }
 
-/** True for a first call and then every now and again, for each key. */
+/** A function that returns true for the first call with a key, then once in each interval. */
 function throttle(): (key: string) => boolean {
   const lastMs = new Map<string, number>();
   return (key) => {

@@ -1,3 +1,4 @@
+/** Requests that ask a registry without a transfer of images. */
 import { LighterError } from "../../base/errors.ts";
 import type { Described } from "../../engine/mod.ts";
 import { parseReference, withDefaultTag } from "../../spec/image-reference.ts";
@@ -14,7 +15,7 @@ export async function inspectDistribution(call: AnswerCall): Promise<void> {
   sendJson(call.response, 200, { Descriptor: { mediaType, digest, size }, Platforms: platforms });
 }
 
-/** GET /lighter/manifests/{name}: that, and the manifest or index itself, to the byte. */
+/** GET /lighter/manifests/{name}: answers as `inspectDistribution` does, with the manifest or index itself, byte for byte. */
 export async function inspectManifest(call: AnswerCall): Promise<void> {
   const { descriptor, platforms, bytes } = await describe(call);
   const { mediaType, digest, size } = descriptor;
@@ -38,7 +39,7 @@ export async function checkAuth({ daemon, request, response }: AnswerCall): Prom
 
 const SEARCH_FILTERS = ["is-automated", "is-official", "stars"];
 
-/** GET /images/search: no registry but Docker Hub can be searched, and that one's own way has been given up. */
+/** GET /images/search: refuses. Only Docker Hub could be searched, and it has given up that API. */
 export function searchImages({ query }: AnswerCall): void {
   const filters = Filters.parse(query.text("filters"), SEARCH_FILTERS);
   for (const name of ["is-automated", "is-official"]) filters.boolean(name);

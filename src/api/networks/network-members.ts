@@ -20,7 +20,7 @@ export async function disconnectNetwork({ daemon, parameter, request, response }
   const { Container: ref = "", Force: force } = readDisconnectBody(await readJsonBody(request));
   const container = force ? engine.findIf(requireRef(ref)) : engine.find(requireRef(ref));
   if (container === undefined) {
-    // By force Docker looks for an endpoint that some daemon has forgotten. There is none here.
+    // With force, Docker removes an endpoint that some daemon has forgotten. Such an endpoint cannot exist here.
     engine.networks.find(parameter("id"));
     throw new LighterError("not-found", `endpoint ${ref} not found`);
   }

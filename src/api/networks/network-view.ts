@@ -1,6 +1,7 @@
+/** Describes networks as Docker's API shows them. */
 import type { GivenPool, NetworkRecord, NetworkUser } from "../../engine/mod.ts";
 
-/** The API's Network. */
+/** The network in the API's form. */
 export function describeNetwork(network: NetworkRecord, containers: object): Record<string, unknown> {
   const { configFrom = "", configOnly = false, driver, ipamOptions } = network;
   const shown = shownPools(network);
@@ -28,7 +29,7 @@ export function describeNetwork(network: NetworkRecord, containers: object): Rec
   };
 }
 
-/** As Docker has it: what somebody asked for, IPv4 first, then what was chosen for a family that nobody asked for. */
+/** The address pools in Docker's order: those that were asked for, IPv4 first, then those chosen for the other families. */
 function shownPools({ givenPools, pools }: NetworkRecord): GivenPool[] {
   const isIPv6 = ({ subnet }: GivenPool) => subnet.includes(":");
   const chosen = pools.filter((pool) => !givenPools.some((given) => isIPv6(given) === isIPv6(pool)));
@@ -44,7 +45,7 @@ function describePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool): ob
   };
 }
 
-/** The containers in a network, by id. */
+/** The containers in a network, by their id. */
 export function describeUsers(users: readonly NetworkUser[]): Record<string, object> {
   return Object.fromEntries(
     users.map(({ containerId, containerName, state: { endpointId, macAddress, ipv4, ipv6 } }) => [
@@ -60,7 +61,7 @@ export function describeUsers(users: readonly NetworkUser[]): Record<string, obj
   );
 }
 
-/** As Go writes a map. */
+/** The map with its keys sorted, as Go writes it. */
 function sorted(map: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

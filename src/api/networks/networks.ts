@@ -1,3 +1,4 @@
+/** Lists, inspects, creates and removes networks. */
 import { LighterError } from "../../base/errors.ts";
 import { isPredefined, type NetworkRecord, readNetworkBody } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
@@ -12,7 +13,7 @@ import { describeNetwork, describeUsers } from "./network-view.ts";
 
 const LIST_FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 
-/** GET /networks. As with Docker, without the containers in them. */
+/** GET /networks: lists networks without the containers in them, as Docker does. */
 export function listNetworks({ daemon, query, response, apiMinor }: AnswerCall): void {
   const matches = compileListFilters(daemon, Filters.parse(query.text("filters"), LIST_FILTERS));
   const networks = daemon.engine.networks.list().filter(matches);
@@ -20,7 +21,7 @@ export function listNetworks({ daemon, query, response, apiMinor }: AnswerCall):
   sendJson(response, 200, described);
 }
 
-/** @throws LighterError "invalid", with Docker's texts */
+/** Compiles the filters. @throws LighterError "invalid", with Docker's texts */
 function compileListFilters({ engine }: Daemon, filters: Filters): (network: NetworkRecord) => boolean {
   const dangling = parseDangling(filters.get("dangling"));
   for (const type of filters.get("type") ?? [])
@@ -49,7 +50,7 @@ function parseDangling(values: readonly string[] | undefined): boolean | undefin
 
 /** GET /networks/{id} */
 export function inspectNetwork({ daemon, parameter, query, response, apiMinor }: AnswerCall): void {
-  checkBoolean("verbose", query.text("verbose")); // there is a swarm's part to leave out, and no swarm
+  checkBoolean("verbose", query.text("verbose")); // checked only: it adds a swarm's part, and there is no swarm
   const network = daemon.engine.networks.find(parameter("id"));
   const scope = query.text("scope") ?? "";
   if (scope !== "" && scope !== "local") throw new LighterError("not-found", `network ${parameter("id")} not found`);
@@ -79,7 +80,7 @@ export async function removeNetwork({ daemon, parameter, response }: AnswerCall)
   sendEmpty(response, 204);
 }
 
-/** POST /networks/prune: what no running container is in. Configurations stay. */
+/** POST /networks/prune: removes networks that no running container is in, except configurations. */
 export async function pruneNetworks({ daemon, query, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["label", "label!", "until"]);
   const until = parseUntil(filters.get("until"));

@@ -1,3 +1,4 @@
+/** The client's side of an attach: raw streams in place of an answer's body. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
@@ -18,29 +19,34 @@ import {
 
 /** A client that gets a raw stream of bytes in both directions in place of an answer's body. */
 export interface ClientStream {
-  /** What the client sends; its end is the end of stdin and says nothing about its wish for output. */
+  /** The client's input. Its end is the end of stdin; the client may still want output. */
   readonly input: Readable;
-  /** What the client gets. */
+  /** The output to the client. */
   readonly output: Writable;
-  /** Its connection, if that is a plain one and has `output` as it is. */
+  /** The client's connection, if it is a plain one that carries `output` unchanged. */
   readonly socket?: Socket | undefined;
-  /** The request's JSON, which comes before the stream. Undefined: it has none. @throws LighterError as `readJsonBody` */
+  /**
+   * Reads the request's JSON, which comes before the stream; undefined if there is none.
+   * @throws LighterError as `readJsonBody`
+   */
   readJson(): Promise<unknown>;
-  /** For a request that has none: what a client sends as its body all the same is not stdin. */
+  /** Discards the body of a request that should have none, so that it is not taken for stdin. */
   skipBody(): Promise<void>;
-  /** Begins the stream, if it has not begun. `multiplexed`: output has Docker's 8-byte headers. */
+  /** Begins the stream unless it has begun. `multiplexed`: the output has Docker's 8-byte headers. */
   open(multiplexed: boolean): void;
-  /** Ends the stream; what was written to `output` arrives. */
+  /** Ends the stream after all of `output` has arrived. */
   close(): void;
-  /** In place of `open`: an answer that says what is wrong. After it: closes, as there is no place left to say so. */
+  /**
+   * Answers with an error instead of opening the stream. If it is already open, closes it: there is no place left for the error.
+   */
   fail(error: unknown, form?: ErrorForm): void;
-  /** In place of `open`: an answer without a body. */
+  /** Answers without a body instead of opening the stream. */
   finish(): void;
 }
 
 /**
- * A client whose connection was taken over: `POST …/attach` with `Upgrade: tcp` gets a 101, an old client without it a 200
- * whose body goes on until the connection ends. Both directions close by themselves.
+ * A client whose connection was taken over: `POST …/attach` with `Upgrade: tcp` gets a 101, an old client without it gets a 200
+ * whose body lasts until the connection ends. Each direction closes by itself.
  */
 export class HijackedClient implements ClientStream {
   readonly input: Socket;
@@ -50,7 +56,7 @@ export class HijackedClient implements ClientStream {
   readonly #wantsUpgrade: boolean;
   #isOpen = false;
 
-  /** `head`: bytes that have been read after the request's head. */
+  /** `head`: the bytes that were read after the request's head. */
   constructor(request: IncomingMessage, socket: Socket, head: Buffer, wantsUpgrade: boolean) {
     this.#request = request;
     this.#wantsUpgrade = wantsUpgrade;
@@ -89,13 +95,13 @@ export class HijackedClient implements ClientStream {
       this.output.write(
         formatHead(101, "UPGRADED", { ...type, Connection: "Upgrade", Upgrade: "tcp", ...COMMON_HEADERS }),
       );
-    // Without an upgrade Docker says raw, whatever it is.
+    // Without an upgrade Docker's content type is the raw stream's, whatever the output is.
     else this.output.write(formatHead(200, "OK", { ...COMMON_HEADERS, "Content-Type": RAW_STREAM }));
   }
 
   /**
-   * Only our side is shut down at first: closing a unix socket that still has unread input would show the client an
-   * ECONNRESET where it waits for the end. So read on until it closes too, for a while.
+   * Shuts down only this side at first: closing a unix socket with unread input would give the client an ECONNRESET in place of
+   * the end. Then it reads for a while, until the client closes, too.
    */
   close(): void {
     const { input: socket } = this;
@@ -124,8 +130,8 @@ export class HijackedClient implements ClientStream {
 }
 
 /**
- * A client that asked on a connection which has carried other requests, so that its stream has to be a well-formed
- * answer: HTTP libraries that read output only. What they send as the request's body is stdin.
+ * A client on a connection that has carried other requests, so that its stream has to be a well-formed HTTP answer. Such clients
+ * are HTTP libraries that only read output; the body of their request is stdin.
  */
 export class PlainClient implements ClientStream {
   readonly input: IncomingMessage;
@@ -141,7 +147,7 @@ export class PlainClient implements ClientStream {
     return parseJsonBody(await readBody(this.input), this.input.headers["content-type"]);
   }
 
-  /** Nothing: here a body is all the stdin there can be. */
+  /** Does nothing: for this kind of client a body is stdin. */
   async skipBody(): Promise<void> {}
 
   open(multiplexed: boolean): void {

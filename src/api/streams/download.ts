@@ -1,3 +1,4 @@
+/** Downloads the tar of an import. */
 import { LighterError } from "../../base/errors.ts";
 import { DOWNLOAD_ERROR_MAX_BYTES } from "../../base/limits.ts";
 import { connectionError } from "../../engine/mod.ts";
@@ -7,8 +8,8 @@ import type { AnswerCall } from "../http/router.ts";
 const PROGRESS_INTERVAL_MS = 100;
 
 /**
- * The bytes behind a URL ("host/path" means http), with messages on the way. It ends when the client goes away.
- * @throws LighterError "unavailable" if there is no connection; with the server's words if it says no
+ * Downloads a URL ("host/path" means http), with progress messages. The download ends when the client goes away.
+ * @throws LighterError "unavailable" if there is no connection; with the server's words if the server refuses
  */
 export async function downloadTar(
   call: AnswerCall,
@@ -31,7 +32,7 @@ async function request(url: string, signal: AbortSignal): Promise<Response> {
     throw new LighterError("invalid", `Get "${url}": unsupported protocol scheme "${scheme}"`);
   if (!URL.canParse(url)) throw new LighterError("invalid", `"${url}" is no URL`);
   try {
-    // The tar's own compression is ours to undo, so none is asked for.
+    // No encoding is requested, because the import undoes the tar's own compression.
     return await fetch(url, { signal, headers: { "Accept-Encoding": "identity" } });
   } catch (cause) {
     if (signal.aborted) throw cause;

@@ -1,6 +1,7 @@
+/** Docker's frames, in which one stream carries stdout and stderr. */
 import type { LogEntry } from "../../engine/mod.ts";
 
-/** "error": the daemon's own words, about the stream itself. The last three are of POST /lighter/run alone. */
+/** A frame's stream. "error" has the daemon's own words about the stream. The last three are used by POST /lighter/run alone. */
 type FrameStream = LogEntry["stream"] | "error" | "created" | "failed" | "exited";
 
 const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = {
@@ -10,7 +11,7 @@ const STREAM_NUMBER: Readonly<Record<FrameStream, number>> = {
 const FRAME_HEADER_BYTES = 8;
 
 /**
- * One frame of a multiplexed stream:
+ * Encodes one frame of a multiplexed stream:
  *
  *   | stream u8 | 0 0 0 | length u32, big-endian | payload … |
  *
@@ -24,12 +25,12 @@ export function encodeFrame(stream: FrameStream, payload: string | Buffer): Buff
   return Buffer.concat([header, bytes]);
 }
 
-/** Takes the headers out of a multiplexed stream, cut anywhere. */
+/** Removes the headers from a multiplexed stream that arrives in arbitrary pieces. */
 export class FrameReader {
   #header = Buffer.alloc(0);
   #payloadLeft = 0;
 
-  /** The payloads in these bytes, of both streams. */
+  /** The payloads in these bytes, for both streams. */
   push(chunk: Buffer): Buffer {
     const payloads: Buffer[] = [];
     let rest = chunk;

@@ -14,7 +14,7 @@ test("rests once after the last call, and again after the next", () => {
     rests += 1;
   });
   jest.advanceTimersByTime(1000);
-  expect(rests).toBe(0); // nobody has called
+  expect(rests).toBe(0); // no request has come
   touch();
   jest.advanceTimersByTime(60);
   touch();

@@ -1,6 +1,8 @@
 /**
- * Calls `rest` after each of the pauses, which ascend, counted from the last call of the function that it returns; with the pause's
- * index. Wakes nobody up meanwhile but once a pause.
+ * Tells when the daemon has been idle for a while.
+ *
+ * Calls `rest` with the pause's index after each of the ascending pauses, counted from the last call of the returned function.
+ * Until then it wakes the process at most once a pause.
  */
 export function whenIdle(pausesMs: readonly number[], rest: (index: number) => void): () => void {
   let lastMs = 0;
@@ -16,7 +18,7 @@ export function whenIdle(pausesMs: readonly number[], rest: (index: number) => v
   };
   return () => {
     lastMs = performance.now();
-    if (next === 0) return; // what is armed looks at the time
+    if (next === 0) return; // the timer that is set checks the time by itself
     next = 0;
     clearTimeout(timer);
     arm();

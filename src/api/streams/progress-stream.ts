@@ -1,10 +1,11 @@
+/** Streams of JSON messages about the progress of a long request. */
 import type { ServerResponse } from "node:http";
 import { COMMON_HEADERS } from "../http/protocol.ts";
 import { answerOf } from "../http/status.ts";
 
 /**
- * Docker's stream of JSON messages. The head goes with the first of them: until then a failure is an answer of its own,
- * with its status; from then on it is the last message.
+ * Docker's stream of JSON messages. The head is sent with the first message: until then a failure is an answer of its own, with
+ * its status; later it is the last message.
  */
 export class ProgressStream {
   readonly #response: ServerResponse;
@@ -17,7 +18,7 @@ export class ProgressStream {
     });
   }
 
-  /** The client has gone before the end. */
+  /** A signal that is aborted if the client goes before the end. */
   get signal(): AbortSignal {
     return this.#aborter.signal;
   }
@@ -30,8 +31,8 @@ export class ProgressStream {
   }
 
   /**
-   * Runs `work`, which sends, and ends the stream. @throws what `work` throws if nothing has been sent, unless
-   * `tellsAll`: then a failure is a message in any case.
+   * Runs `work`, which sends messages, then ends the stream.
+   * @throws what `work` throws if nothing has been sent, unless `tellsAll` is set: then a failure is always a message.
    */
   async carry(work: () => Promise<void>, { tellsAll = false } = {}): Promise<void> {
     try {
@@ -54,7 +55,7 @@ export function failureOf(error: unknown): object {
   return { errorDetail: { message }, error: message };
 }
 
-/** All messages as one answer. */
+/** All messages as a single answer. */
 export function progressAnswer(messages: readonly object[]): { contentType: string; text: string } {
   return { contentType: "application/json", text: messages.map(encode).join("") };
 }

@@ -12,7 +12,7 @@ for (const reframe of [undefined, (chunk: Buffer) => chunk])
     const options = { stdin: false, closeStdinOnEnd: false, detachKeys: undefined, reframe };
     const joined = pump(client as unknown as ClientStream, process as unknown as Socket, options);
     Object.assign(process, { destroySoon: () => process.destroy() });
-    process.destroy(); // "close" without "end"
+    process.destroy(); // emits "close" without "end"
     await joined;
     expect(output.writableEnded).toBe(true);
   });

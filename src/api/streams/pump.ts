@@ -1,3 +1,4 @@
+/** Joins a client's stream with a process's. */
 import type { Socket } from "node:net";
 import { type Readable, Transform, type Writable } from "node:stream";
 import { DetachScanner } from "../../base/detach-keys.ts";
@@ -5,23 +6,23 @@ import type { ClientStream } from "./client-stream.ts";
 
 export interface PumpOptions {
   stdin: boolean;
-  /** The end of the client's input is the end of the process's. */
+  /** Whether the end of the client's input ends the process's input. */
   closeStdinOnEnd: boolean;
-  /** Clients ask for the exit code when the stream ends: it ends when the code is known. */
+  /** If given, the stream stays open until this resolves, because clients ask for the exit code when the stream ends. */
   exitKnown?: Promise<unknown>;
-  /** Of a terminal: these keys in its input end the stream and leave the process alone. */
+  /** Keys in a terminal's input that end the stream and leave the process running. */
   detachKeys: Uint8Array | undefined;
-  /** They were pressed. */
+  /** Called when the keys were pressed. */
   onDetach?: () => void;
-  /** From the process's output to what the client gets, where that has another form. */
+  /** Turns the process's output into the client's form, if that is a different one. */
   reframe?: ((chunk: Buffer) => Buffer) | undefined;
-  /** What is to be said behind all output. */
+  /** Returns what is sent after all output. */
   lastWords?: () => Buffer;
 }
 
 /**
- * Joins a client with a process until the process's output has ended, the client has detached, or it has gone and the
- * process has all that it sent. Both sides are slowed down to the pace of the other. Closes both.
+ * Joins a client with a process until the process's output has ended, the client has detached, or the client has gone and the
+ * process has everything that it sent. Each side is slowed down to the pace of the other. Closes both.
  */
 export async function pump(client: ClientStream, process: Socket, options: PumpOptions): Promise<void> {
   process.on("error", () => process.destroy());
@@ -31,17 +32,17 @@ export async function pump(client: ClientStream, process: Socket, options: PumpO
     output.then((how) => (how === "ended" ? how : Promise.race([input, endOf(process)]))),
     input.then((how) => (how === "detached" ? how : output)),
   ]);
-  process.destroySoon(); // what was written to it arrives
+  process.destroySoon(); // what was written still arrives
   client.close();
 }
 
 async function passOutput(output: Writable, process: Socket, options: PumpOptions): Promise<"ended" | "gone"> {
   const source = options.reframe === undefined ? process : reframed(process, options.reframe);
   const [ended, gone] = [endOf(source).then(() => "ended" as const), closeOf(output).then(() => "gone" as const)];
-  // Not `end: true`: the client's stream is closed once, however this ends.
+  // The output is not ended here: the client's stream is closed once, however this ends.
   if (!output.destroyed) source.pipe(output, { end: false });
   if ((await Promise.race([ended, gone])) === "gone") {
-    source.resume(); // dropped: what is not read holds up the other clients
+    source.resume(); // discarded: unread output would hold up the other clients
     return "gone";
   }
   await Promise.race([options.exitKnown, gone]);
@@ -49,7 +50,7 @@ async function passOutput(output: Writable, process: Socket, options: PumpOption
   return "ended";
 }
 
-/** Ends with the process's output, also where that breaks off. */
+/** The process's output in another form. It ends with the process's output, even if that breaks off. */
 function reframed(process: Socket, act: (chunk: Buffer) => Buffer): Readable {
   const transform = new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, act(chunk)) });
   process.once("close", () => transform.end());
@@ -58,7 +59,7 @@ function reframed(process: Socket, act: (chunk: Buffer) => Buffer): Readable {
 
 async function passInput(input: Readable, process: Socket, options: PumpOptions): Promise<"ended" | "detached"> {
   if (!options.stdin) {
-    input.resume(); // dropped; unread it would hide the end of the connection
+    input.resume(); // discarded: unread input would hide the end of the connection
     return "ended";
   }
   const ended = endOf(input).then(() => "ended" as const);
@@ -72,7 +73,7 @@ async function passInput(input: Readable, process: Socket, options: PumpOptions)
     options.onDetach?.();
     detach("detached");
   });
-  input.resume(); // whoever read the request's body has paused it
+  input.resume(); // the reader of the request's body has paused it
   const how = await Promise.race([ended, detached]);
   if (how === "detached") return how;
   const rest = scanner?.flush();
@@ -81,13 +82,13 @@ async function passInput(input: Readable, process: Socket, options: PumpOptions)
   return how;
 }
 
-/** Resolves when nothing more comes from `stream`, also if that is so already: an end that nobody waited for is not told again. */
+/** Resolves when `stream` has ended. An end that has already happened counts: it is not announced a second time. */
 function endOf(stream: Readable): Promise<void> {
   if (stream.readableEnded || stream.destroyed) return Promise.resolve();
   return new Promise((resolve) => stream.once("end", resolve).once("close", resolve));
 }
 
-/** Resolves when `stream` has closed, also if that was before. */
+/** Resolves when `stream` has closed, even if that was before. */
 function closeOf(stream: Writable): Promise<void> {
   if (stream.destroyed) return Promise.resolve();
   return new Promise((resolve) => stream.once("close", resolve));

@@ -1,11 +1,12 @@
+/** Sends the output of file workers as answers. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writable } from "../../base/writable.ts";
 import { idleSocketFd, type JobOutput } from "../../engine/mod.ts";
 import { COMMON_HEADERS } from "../http/protocol.ts";
 
 /**
- * Sends what a file worker writes as an answer that the caller ends when all is well: who cuts it off tells the client. Where the
- * client's connection is a plain one, the worker writes into it, and no byte passes this process.
+ * Sends what a file worker writes as an answer. The caller ends the answer if all went well; cutting it off tells the client of a
+ * failure. If the client's connection is a plain one, the worker writes into it directly, and no byte passes this process.
  */
 export async function sendOutput(
   request: IncomingMessage,
@@ -25,7 +26,7 @@ export async function sendOutput(
   }
 }
 
-/** Sends the head. The client's socket, if chunks of the answer may be written into it now. */
+/** Sends the head. Resolves with the client's socket if chunks of the answer may be written into it now. */
 async function flushInto(
   { httpVersion, socket }: IncomingMessage,
   response: ServerResponse,

@@ -1,10 +1,11 @@
+/** Sends streams as answers. */
 import type { ServerResponse } from "node:http";
 import { writable } from "../../base/writable.ts";
 import { COMMON_HEADERS } from "../http/protocol.ts";
 
 /**
- * Sends `body` as it comes, at the client's pace. What fails before its first chunk is thrown with the answer not begun; what
- * fails later cuts the answer off, which is what tells the client.
+ * Sends `body` at the client's pace. A failure before the first chunk is thrown, with the answer not begun; a later one cuts the
+ * answer off, which tells the client.
  */
 export async function sendStream(
   response: ServerResponse,

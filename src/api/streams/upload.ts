@@ -1,6 +1,6 @@
 /**
- * Uploads that do not pass this process: where the first request of a connection by a unix socket is one, its connection goes to the
- * worker that wants its body. What is not the plainest of requests is for node:http, as all others are.
+ * Uploads that do not pass this process: if the first request of a connection by a unix socket is an upload, the connection goes
+ * to the worker that needs the body. Only the plainest requests are treated so; node:http gets all others.
  */
 import { closeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -12,7 +12,7 @@ import { formatRawAnswer } from "../http/protocol.ts";
 import type { Match, Upload } from "../http/router.ts";
 import { answerOf } from "../http/status.ts";
 
-/** The head's end, what is asked for, and how the body ends. */
+/** A request's head: its length, what it asks for, and how its body ends. */
 interface Head {
   endsAt: number;
   method: string;
@@ -20,7 +20,7 @@ interface Head {
   form: BodyForm;
 }
 
-/** Undefined for all but a whole head of a PUT or POST whose body has an end. */
+/** Parses the head; undefined unless it is the complete head of a PUT or POST whose body has an end. */
 export function parseUploadHead(first: Buffer): Head | undefined {
   const end = first.indexOf("\r\n\r\n");
   const [line = "", ...headers] = first.toString("latin1", 0, Math.max(end, 0)).split("\r\n");
@@ -39,8 +39,8 @@ export function parseUploadHead(first: Buffer): Head | undefined {
 }
 
 /**
- * Takes the connection over, if it can: `socket` is destroyed then, as nobody else may read from it. `find` gives the route of a
- * request.
+ * Takes the connection over if possible: then `socket` is destroyed, as only the worker may read from the connection. `find`
+ * returns the route of a request.
  */
 export function takeUpload(
   daemon: Daemon,
@@ -63,7 +63,7 @@ export function takeUpload(
   return true;
 }
 
-/** Undefined: there are no fds for it. */
+/** The request's body with its connection; undefined if no descriptors are left. */
 export function rawBody(socketFd: number, form: BodyForm, first: Uint8Array): RawBody | undefined {
   let fd = -1;
   try {
@@ -89,7 +89,10 @@ async function answer(upload: Upload, body: RawBody): Promise<void> {
   sendLast(body.fd, text);
 }
 
-/** What the client still sends is read, for a while: it would not see the answer if it found its own bytes refused. */
+/**
+ * Sends the answer, then reads for a while what the client still sends: a client whose bytes are refused would not see the
+ * answer.
+ */
 function sendLast(fd: number, text: string): void {
   const socket = connect({ fd, allowHalfOpen: true } as Parameters<typeof connect>[0] & object) as Socket;
   const timer = setTimeout(() => socket.destroy(), HIJACK_LINGER_MS);

@@ -1,8 +1,8 @@
 /**
  * GET /containers/{id}/attach/ws: a container's streams over a websocket, which browsers can open.
  *
- * Docker's server sends each piece of output as a message: from API 1.28 on a binary one, before one of text. Output and
- * errors are one stream, without Docker's own framing. The client's messages, of whatever length, are stdin.
+ * As with Docker, each piece of output is a message: binary from API 1.28 on, text before. Output and errors are one stream,
+ * without Docker's framing. The client's messages, of any length, are stdin.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -27,16 +27,16 @@ export function isWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === "websocket";
 }
 
-/** A client that has asked for a websocket. A websocket has no half that could stay open: its close is the end of both. */
+/** A client that has asked for a websocket. A websocket has no half-closed state: closing it ends both directions. */
 export class WebSocketClient implements ClientStream {
   readonly input = new PassThrough();
   readonly output: Writable;
-  /** How the client gets its messages. */
+  /** Whether output is sent in binary messages. */
   isBinary = true;
   #webSocket: WebSocket | undefined;
   #frames: FrameReader | undefined;
 
-  /** `head`: bytes that have been read after the request's head. */
+  /** `head`: the bytes that were read after the request's head. */
   constructor(
     private readonly request: IncomingMessage,
     private readonly connection: Socket,
@@ -58,14 +58,14 @@ export class WebSocketClient implements ClientStream {
     this.output.destroy();
   };
 
-  /** Nothing: a websocket is asked for by GET. */
+  /** Does nothing: a websocket is requested by GET, which has no body. */
   async skipBody(): Promise<void> {}
 
   readJson(): Promise<unknown> {
-    return Promise.resolve({}); // a GET request
+    return Promise.resolve({}); // a GET request has no body
   }
 
-  /** `multiplexed`: what is written has Docker's headers, which are left out. */
+  /** Begins the stream. `multiplexed`: Docker's headers are removed from what is written. */
   open(multiplexed: boolean): void {
     if (this.#webSocket !== undefined) return;
     const { headers } = this.request;
@@ -81,13 +81,13 @@ export class WebSocketClient implements ClientStream {
       webSocket.on("message", (message) => {
         if (!this.input.write(message)) webSocket.pause();
       });
-      webSocket.on("error", () => {}); // it closes, and says why to the client
-      this.connection.off("close", this.#closed); // which may come before the last messages
+      webSocket.on("error", () => {}); // the websocket then closes and tells the client why
+      this.connection.off("close", this.#closed); // this event may come before the last messages
       webSocket.on("close", this.#closed);
     });
   }
 
-  /** A client that does not say that it closes, too, is not waited for. */
+  /** Closes the websocket, without waiting for a client that does not close its side. */
   close(): void {
     const [webSocket, connection] = [this.#webSocket, this.connection];
     if (this.output.destroyed) return; // the client has closed
@@ -112,7 +112,7 @@ export class WebSocketClient implements ClientStream {
 /** GET /containers/{id}/attach/ws */
 export async function attachWebSocket(call: StreamCall): Promise<void> {
   const { daemon, query, client, apiMinor } = call;
-  daemon.engine.find(call.parameter("id")); // what is not there is not to be asked for in another way
+  daemon.engine.find(call.parameter("id")); // a missing container is reported as such, not as a missing upgrade
   if (!(client instanceof WebSocketClient)) throw new LighterError("invalid", "the client must ask for a websocket");
   client.isBinary = apiMinor >= BINARY_SINCE;
   const asked = (name: string) => apiMinor < SELECTABLE_SINCE || query.boolean(name);

@@ -1,4 +1,4 @@
-/** What is used of the package ws (8.18), which Bun has built in: no package with types is installed for it. */
+/** Types for the used part of the package ws (8.18), which Bun has built in. No package with types is installed for it. */
 declare module "ws" {
   import type { EventEmitter } from "node:events";
   import type { IncomingMessage } from "node:http";
@@ -10,7 +10,7 @@ declare module "ws" {
     on(event: "close", listener: (code: number) => void): this;
     pause(): void;
     resume(): void;
-    /** `done` when there is room for more. */
+    /** Sends a message; calls `done` when there is room for more. */
     send(message: Buffer, options: { binary: boolean }, done: (error?: Error) => void): void;
     close(code: number): void;
     terminate(): void;

@@ -1,3 +1,4 @@
+/** Answers `docker system df`. */
 import { LighterError } from "../../base/errors.ts";
 import { ContainerSummaries } from "../containers/container-summary.ts";
 import { type Daemon, pendingRemovalCount } from "../daemon/daemon-state.ts";
@@ -9,7 +10,7 @@ import { measureForList, measureVolumes } from "./measure.ts";
 import { describeVolume } from "./volumes.ts";
 
 const TYPES = ["container", "image", "volume", "build-cache"];
-/** Older clients always get everything. */
+/** The version from which on clients can choose types; older clients always get everything. */
 const TYPES_SINCE_MINOR = 42;
 
 /** GET /system/df */
@@ -29,7 +30,7 @@ export async function diskUsage({ daemon, query, apiMinor, response }: AnswerCal
   });
 }
 
-/** Of ours alone: what is removed and still takes its place on the disk. */
+/** Lighter's own field: removed objects that still take space on the disk. */
 function pendingRemovals(daemon: Daemon): { PendingRemovals?: number } {
   const count = pendingRemovalCount(daemon);
   return count === 0 ? {} : { PendingRemovals: count };
@@ -58,7 +59,7 @@ async function describeContainers(daemon: Daemon, apiMinor: number): Promise<obj
   return all.map((container, index) => ({ ...summaries.describe(container), ...sizes[index] }));
 }
 
-/** Those with options are elsewhere, and not measured, as with Docker. */
+/** Volumes with options are stored elsewhere and not measured, as with Docker. */
 async function describeVolumes(daemon: Daemon): Promise<object[]> {
   const { volumes } = daemon.engine;
   const measured = volumes.list().filter(({ options }) => options === null);

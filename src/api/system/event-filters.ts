@@ -1,13 +1,14 @@
+/** Filters of events. */
 import type { EngineEvent } from "../../engine/mod.ts";
 import { familiarName, parseReference } from "../../spec/image-reference.ts";
 import type { Filters } from "../http/filters.ts";
 
-/** Actions with something after a colon: a filter for one of them matches the beginning. */
+/** Actions that may have a text after a colon: a filter for one of them matches the beginning. */
 const PREFIX_ACTIONS = ["health_status", "exec_create", "exec_start"];
-/** Filters by name or id, or the beginning of one. They look at events of every type, as with Docker. */
+/** Filters by name or id, or the beginning of one. They apply to events of every type, as with Docker. */
 const NAMED = ["daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config"];
 
-/** As Docker decides it; filters that it does not know hold for every event. */
+/** Whether an event passes the filters. As with Docker, unknown filters let every event pass. */
 export function matchesEvent(filters: Filters, event: EngineEvent): boolean {
   const { type, action, id, attributes } = event;
   const name = attributes.name ?? "";
@@ -33,6 +34,6 @@ function withoutTag(name: string): string {
   try {
     return familiarName(parseReference(name));
   } catch {
-    return name; // an id, or nothing that could be a name
+    return name; // an id, or text that cannot be a name
   }
 }

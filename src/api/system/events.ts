@@ -1,3 +1,4 @@
+/** Streams the daemon's events. */
 import { LighterError } from "../../base/errors.ts";
 import { EVENT_BACKLOG_MAX_BYTES } from "../../base/limits.ts";
 import { nowNs, parseRfc3339, parseUnixTime } from "../../base/time.ts";
@@ -9,7 +10,7 @@ import { COMMON_HEADERS } from "../http/protocol.ts";
 import type { AnswerCall, Call } from "../http/router.ts";
 import { matchesEvent } from "./event-filters.ts";
 
-/** As Docker writes it: by the side of today's fields those of the first API, for what had them. */
+/** The event in Docker's form: beside today's fields it has those of the first API, for the objects that had them. */
 function describeEvent({ type, action, id, attributes, timeNs }: EngineEvent): object {
   const isOld = type === "container" || type === "image";
   return {
@@ -28,7 +29,7 @@ function sortKeys(attributes: Readonly<Record<string, string>>): Record<string, 
   return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** @throws LighterError "invalid" */
+/** The time in a parameter. @throws LighterError "invalid" */
 function timeOf({ query }: Call, name: string): bigint | undefined {
   const text = query.text(name);
   if (text === undefined) return undefined;
@@ -37,7 +38,7 @@ function timeOf({ query }: Call, name: string): bigint | undefined {
   return ns;
 }
 
-/** GET /events: what is kept since a time, then what happens, until a time or until the client goes. */
+/** GET /events: sends the stored events since a time, then new ones, until a time or until the client goes. */
 export function events(call: AnswerCall): Promise<void> {
   const { daemon, query, response } = call;
   const [since, until] = [timeOf(call, "since"), timeOf(call, "until")];
@@ -54,11 +55,11 @@ export function events(call: AnswerCall): Promise<void> {
   const send = (event: EngineEvent) => {
     if (until !== undefined && event.timeNs > until) return;
     if (!matchesEvent(filters, event)) return;
-    // A client that does not read must not fill our memory, nor miss a part without a sign: it is cut off.
+    // A client that does not read is cut off: its events must not fill the memory, nor may it miss some without a sign.
     if (response.writableLength > EVENT_BACKLOG_MAX_BYTES) response.destroy();
     else response.write(`${JSON.stringify(describeEvent(event))}\n`);
   };
-  // Past and present without a gap: nothing else runs in between.
+  // Past and new events follow without a gap, because nothing else runs in between.
   if (since !== undefined || until !== undefined)
     for (const event of bus.past()) if (event.timeNs >= (since ?? 0n)) send(event);
   const listening = bus.subscribe(send);

@@ -1,3 +1,4 @@
+/** Answers `docker info`. */
 import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import { isIpAddress } from "../../base/ip-address.ts";
@@ -15,7 +16,7 @@ export function info({ daemon, response, apiMinor }: AnswerCall): void {
   sendJson(response, 200, shapeFor("info", apiMinor, describeSystem(daemon)));
 }
 
-/** Every field that any version of the API has. */
+/** The fields that any version of the API has. */
 function describeSystem({ engine, images, host, settings, devices }: Daemon): Record<string, unknown> {
   const containers = engine.list();
   const count = (...statuses: string[]) => containers.filter(({ state }) => statuses.includes(state)).length;
@@ -42,7 +43,7 @@ function describeSystem({ engine, images, host, settings, devices }: Daemon): Re
     Debug: settings.debug,
     NFd: readdirSync("/proc/self/fd").length,
     OomKillDisable: cgroup.oomKillDisable,
-    // The nearest thing that we have: threads.
+    // Threads are the nearest thing to goroutines here.
     NGoroutines: readdirSync("/proc/self/task").length,
     SystemTime: formatNow(),
     LoggingDriver: settings.logDriver,
@@ -131,7 +132,7 @@ function readFlag(path: string): boolean {
   }
 }
 
-/** By the names that Docker has for them. Source: statfs(2). */
+/** Docker's names of file systems by their magic number. Source: statfs(2). */
 const FILESYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xef53, "extfs"],
   [0x58465342, "xfs"],
@@ -147,7 +148,7 @@ function backingFileSystem(path: string): string {
   return FILESYSTEMS.get(statfsSync(path).type) ?? "<unknown>";
 }
 
-/** A proxy's address may hold a password. As Docker shows it. */
+/** The proxy's address in the form that Docker shows, without its password. */
 function withoutCredentials(url = ""): string {
   return url.replace(/^(\w+:\/\/)[^@/]*@/, "$1xxxxx:xxxxx@");
 }
@@ -174,7 +175,10 @@ function describeRegistries({ mirrors = [], insecureRegistries = [] }: Daemon["s
   };
 }
 
-/** As containerd asks a runtime for it: cri-dockerd looks there for "rro" before it mounts anything recursively read-only. */
+/**
+ * The runtimes with the features that containerd asks a runtime for: cri-dockerd looks for "rro" there before it mounts anything
+ * recursively read-only.
+ */
 function ownRuntimes(): Record<string, object> {
   const status = { "org.opencontainers.runtime-spec.features": JSON.stringify(runtimeFeatures()) };
   return Object.fromEntries(OWN_RUNTIMES.map((name) => [name, { path: "lighter", status }]));

@@ -1,15 +1,15 @@
-/** What containers and volumes take on the disk. */
+/** Measures the space that containers and volumes take on the disk. */
 import { type Container, measureTrees } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 
 interface ContainerSizes {
-  /** Of the container's own files; -1 where that cannot be told. */
+  /** The size of the container's own files; -1 if it is not known. */
   SizeRw: number;
-  /** The same with its image's. */
+  /** That size with the image's. */
   SizeRootFs: number;
 }
 
-/** In the order of the containers. */
+/** Measures containers; the results have the order of `containers`. */
 export async function measureContainers(
   { engine, images }: Daemon,
   containers: readonly Container[],
@@ -23,19 +23,19 @@ export async function measureContainers(
     try {
       ofImage = images.get(record.imageId).sizeBytes;
     } catch {
-      // removed by force while the container was stopped
+      // the image was removed by force while the container was stopped
     }
     return { SizeRw: own[index]!, SizeRootFs: Math.max(own[index]!, 0) + ofImage };
   });
 }
 
-/** As Go leaves out what is 0: a container without files of its own has no size of them. */
+/** Measures containers for a list. As Go leaves out what is 0, a container without files of its own has no SizeRw. */
 export async function measureForList(daemon: Daemon, containers: readonly Container[]): Promise<object[]> {
   const sizes = await measureContainers(daemon, containers);
   return sizes.map((each) => Object.fromEntries(Object.entries(each).filter(([, bytes]) => bytes !== 0)));
 }
 
-/** By the volume's name. */
+/** Measures volumes; the sizes are by the volume's name. */
 export async function measureVolumes({ engine }: Daemon, names: readonly string[]): Promise<Map<string, number>> {
   const { volumes, workers } = engine;
   const sizes = await measureTrees(

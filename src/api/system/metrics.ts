@@ -1,5 +1,5 @@
 /**
- * What Prometheus may ask for: Docker's `engine_daemon_…`, and ours.
+ * Metrics for Prometheus: Docker's `engine_daemon_…`, and Lighter's own.
  * Sources: Prometheus, "Text-based format"; the names and labels that dockerd 26 serves at its --metrics-addr.
  */
 import { createServer, type Server } from "node:http";
@@ -108,7 +108,7 @@ function describeProcess(): string[][] {
   ];
 }
 
-/** Nothing but GET /metrics, for whoever may connect: there is nothing secret in it, and nothing to change. */
+/** A server that answers only GET /metrics, to anybody who can connect: nothing there is secret, and nothing can be changed. */
 export function createMetricsServer(daemon: Daemon): Server {
   return createServer((request, response) => {
     request.resume();

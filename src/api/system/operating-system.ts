@@ -1,6 +1,7 @@
+/** Reads the name of the host's operating system. */
 import { readFileSync } from "node:fs";
 
-/** Source: os-release(5). */
+/** The name and version of the host's operating system. Source: os-release(5). */
 export function readOperatingSystem(): { OperatingSystem: string; OSVersion: string } {
   let text = "";
   try {

@@ -1,11 +1,11 @@
-/** How long requests took, as metrics. Sources as of metrics.ts. */
+/** Measures how long requests take, as metrics. Sources: see metrics.ts. */
 
-/** Go's client's own: Docker's dashboards are made for these. */
+/** The default buckets of Prometheus's client for Go: Docker's dashboards expect these. */
 const DEFAULT_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-/** A start takes some ten milliseconds: finer where it matters. */
+/** The buckets for a start, which takes some ten milliseconds: they are finer around that. */
 const START_BUCKETS_S = [0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
-/** The requests that Docker counts as a container's actions. */
+/** The requests that Docker counts as a container's actions, with the action's name. */
 const ACTIONS: Readonly<Record<string, string>> = {
   "GET /containers/{id...}/changes": "changes",
   "POST /commit": "commit",
@@ -31,7 +31,7 @@ export class Histogram {
     this.#count++;
   }
 
-  /** `labels`: 'action="start"', or "". */
+  /** The histogram's lines. `labels`: 'action="start"', or "". */
   format(name: string, labels = ""): string[] {
     const with_ = (more: string) => `{${[labels, more].filter((each) => each !== "").join(",")}}`;
     const own = labels === "" ? "" : `{${labels}}`;
@@ -44,12 +44,12 @@ export class Histogram {
   }
 }
 
-/** Counted since the daemon began. */
+/** The counts since the daemon began. */
 export class Metrics {
   readonly #actions = new Map(Object.values(ACTIONS).map((name) => [name, new Histogram(DEFAULT_BUCKETS_S)]));
   readonly #starts = new Histogram(START_BUCKETS_S);
 
-  /** A request that was answered well. */
+  /** Counts a request that was answered without an error. */
   observe(method: string, path: string, seconds: number): void {
     const action = ACTIONS[`${method} ${path}`];
     if (action === undefined) return;
@@ -79,7 +79,7 @@ export class Metrics {
   }
 }
 
-/** A metric with its samples, in lines. */
+/** The lines of a metric with its samples. */
 export function family(
   name: string,
   type: "gauge" | "counter" | "histogram",

@@ -1,10 +1,11 @@
+/** Answers OPTIONS, ping and version. */
 import { BUILT_AT, COMMIT, VERSION } from "../../base/version.ts";
 import { API_VERSION, COMMON_HEADERS, MIN_API_VERSION, sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 
 const NOT_CACHED = { "Cache-Control": "no-cache, no-store, must-revalidate", Pragma: "no-cache" };
 
-/** OPTIONS of every path: nothing is said, as by Docker. */
+/** OPTIONS of every path: answers without content, as Docker does. */
 export function options({ response }: AnswerCall): void {
   sendEmpty(response, 200);
 }

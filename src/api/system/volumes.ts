@@ -1,3 +1,4 @@
+/** Creates, lists, inspects and removes volumes. */
 import { LighterError } from "../../base/errors.ts";
 import { ANONYMOUS_LABEL, type VolumeRecord } from "../../engine/mod.ts";
 import { handled, parseBody } from "../../spec/body-fields.ts";
@@ -9,7 +10,7 @@ import { sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall } from "../http/router.ts";
 import { measureVolumes } from "./measure.ts";
 
-/** Prunes only anonymous volumes; before API 1.42 named ones, too. */
+/** The version from which on a prune removes only anonymous volumes; before, it removed named ones, too. */
 const PRUNE_ANONYMOUS_SINCE_MINOR = 42;
 
 export function describeVolume({ engine }: Daemon, record: VolumeRecord): Record<string, unknown> {
@@ -24,7 +25,7 @@ export function describeVolume({ engine }: Daemon, record: VolumeRecord): Record
   };
 }
 
-/** As Go writes a map. */
+/** The map with its keys sorted, as Go writes it. */
 function sorted(map: Readonly<Record<string, string>> | null): Record<string, string> | null {
   return map && Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -45,7 +46,7 @@ const VOLUME_FIELDS = {
   ClusterVolumeSpec: handled("any"),
 } satisfies Record<keyof VolumeBody, unknown>;
 
-/** POST /volumes/create: no body at all makes an anonymous volume. */
+/** POST /volumes/create: without a body it creates an anonymous volume. */
 export async function createVolume({ daemon, request, response }: AnswerCall): Promise<void> {
   const body: VolumeBody = parseBody(await readJsonBody(request), VOLUME_FIELDS);
   if (body.ClusterVolumeSpec !== undefined) throw notSwarmManager();
@@ -77,7 +78,7 @@ export function inspectVolume({ daemon, parameter, response }: AnswerCall): void
   sendJson(response, 200, describeVolume(daemon, daemon.engine.volumes.get(parameter("name"))));
 }
 
-/** PUT /volumes/{name}: only volumes of a cluster can be changed. */
+/** PUT /volumes/{name}: refuses, because only volumes of a cluster can be changed. */
 export function updateVolume(_call: AnswerCall): void {
   throw new LighterError("unavailable", "volume update only valid for cluster volumes, but swarm is unavailable");
 }
@@ -88,7 +89,7 @@ export function removeVolume({ daemon, parameter, query, response }: AnswerCall)
   sendEmpty(response, 204);
 }
 
-/** POST /volumes/prune. Volumes with options hold nothing on this disk, so they stay, as with Docker. */
+/** POST /volumes/prune: removes unused volumes. Volumes with options hold nothing on this disk and stay, as with Docker. */
 export async function pruneVolumes({ daemon, query, apiMinor, response }: AnswerCall): Promise<void> {
   const filters = Filters.parse(query.text("filters"), ["all", "label", "label!"]);
   const all = parseAll(filters) || apiMinor < PRUNE_ANONYMOUS_SINCE_MINOR;
@@ -114,7 +115,7 @@ export async function pruneVolumes({ daemon, query, apiMinor, response }: Answer
   sendJson(response, 200, { VolumesDeleted: deleted, SpaceReclaimed: bytes });
 }
 
-/** @throws LighterError "invalid", with Docker's text */
+/** The value of the filter `all`. @throws LighterError "invalid", with Docker's text */
 function parseAll(filters: Filters): boolean {
   const value = filters.get("all")?.[0];
   if (value === undefined) return false;
@@ -126,7 +127,7 @@ function parseAll(filters: Filters): boolean {
   );
 }
 
-/** False: a container took it meanwhile, or somebody removed it. */
+/** Removes a volume. Returns false if a container uses it meanwhile, or if it has been removed already. */
 function removeUnlessInUse({ engine }: Daemon, name: string): boolean {
   try {
     engine.volumes.remove(name, false);

@@ -7,16 +7,17 @@ import { parseOciConfig, parseOciProcess, parseOciResources } from "../spec/pars
 import { readRegularFile, readToEnd } from "./read-file.ts";
 
 export interface Bundle {
-  /** Absolute. */
+  /** The bundle's absolute path. */
   path: string;
   config: OciConfig;
-  /** config.json as it is. */
+  /** The bytes of config.json, unchanged. */
   configBytes: Buffer;
   /** Absolute path of `config.root.path`. */
   rootfs: string;
 }
 
 /**
+ * Reads a bundle.
  * @param path The bundle's directory, relative to the current one.
  * @throws LighterError ("not-found") if there is no config.json, ("invalid"/"not-supported") naming its field.
  */
@@ -29,12 +30,12 @@ export function readBundle(path: string): Bundle {
   return { path: bundle, config, configBytes, rootfs: resolve(bundle, config.root.path) };
 }
 
-/** The file of `exec --process`. */
+/** Reads the file of `exec --process`. */
 export function readProcess(path: string): OciProcess {
   return parseOciProcess(readDocumentFile(path, readToEnd).toString(), path);
 }
 
-/** The file of `update --resources`; not "-". */
+/** Reads the file of `update --resources`, which is not "-". */
 export function readResources(path: string): OciResources {
   return parseOciResources(readDocumentFile(path, readToEnd).toString(), path);
 }

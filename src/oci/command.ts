@@ -1,35 +1,36 @@
+/** What a command of the runtime consists of. */
 import type { Flag, Parsed } from "./flags.ts";
 import type { Log } from "./log.ts";
 
-/** What the global flags say. */
+/** The values of the global flags. */
 export interface OciContext {
-  /** Absolute path of the directory of all containers' state. */
+  /** The absolute path of the directory with all containers' state. */
   root: string;
   systemdCgroup: boolean;
   debug: boolean;
-  /** Go on without cgroups that we are not allowed to make. */
+  /** Whether to go on without cgroups that this user may not make. */
   rootless: "auto" | boolean;
   /** The CRIU program: a path, or a name to look for in PATH. */
   criu: string;
   log: Log;
-  /** The global flags, and what follows the command's name, as they were given. */
+  /** The global flags, as they were given. */
   globalArgs: readonly string[];
   args: readonly string[];
 }
 
 export interface OciCommand {
   name: string;
-  /** What follows the command's name in its help: "[command options] <container-id>". */
+  /** The arguments in the command's help: "[command options] <container-id>". */
   usage: string;
-  /** One line, for the list of commands. */
+  /** A line for the list of commands. */
   summary: string;
   flags: readonly Flag[];
-  /** How many positional arguments there may be; no `max` is any number. */
+  /** The number of positional arguments; without `max` there is no limit. */
   positionals: { min: number; max?: number };
-  /** From this positional argument on (0 is the first) nothing is a flag of ours: the command of `exec`. */
+  /** The positional argument (0 is the first) after which nothing is parsed as a flag: the command of `exec`. */
   rawFrom?: number;
-  /** How its failures are told: "NAME failed: …", and its exit code where that is not 1. As with runc. */
+  /** The beginning of a failure's message, "NAME failed: …", and the exit code if it is not 1, as with runc. */
   failure?: { prefix: string; code: number };
-  /** The exit code. A failure is thrown. */
+  /** Runs the command. Resolves with the exit code; throws a failure. */
   run(context: OciContext, parsed: Parsed): Promise<number>;
 }

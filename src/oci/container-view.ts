@@ -1,11 +1,12 @@
+/** Containers as `state` and `list` print them. */
 import type { ContainerStatus, StateHandle } from "./state.ts";
 import { statusOf } from "./state.ts";
 
-/** A container as `state` and `list` print it, in runc's order. runtime-spec runtime.md#state and more. */
+/** A container as `state` and `list` print it, in runc's order. Source: runtime-spec runtime.md#state, and runc's additions. */
 export interface ContainerView {
   ociVersion: string;
   id: string;
-  /** 0 for a stopped one. */
+  /** The pid of init; 0 for a stopped container. */
   pid: number;
   status: ContainerStatus;
   bundle: string;
@@ -34,7 +35,7 @@ function viewAs({ state, config }: StateHandle, status: ContainerStatus): Contai
   };
 }
 
-/** What `state` prints of a container in that state. As runc: no owner but in `list`, no line end but there. */
+/** The output of `state`. As with runc, only `list` has the owner, and only `list` ends the line. */
 export function formatState(handle: StateHandle, status: ContainerStatus): string {
   return JSON.stringify({ ...viewAs(handle, status), owner: "" }, null, 2);
 }

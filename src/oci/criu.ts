@@ -1,8 +1,9 @@
 /**
- * Checkpoint and restore through the program `criu`, whose command line it is called by. Source: criu(8).
+ * Checkpoint and restore through the program `criu` and its command line. Source: criu(8).
  *
- * What lies outside the container is "external" to CRIU: it is given a name at the dump and is to be had again at the
- * restore. We name a mount by its place in the container, and a stdio pipe by what /proc/PID/fd says ("pipe:[123]").
+ * What lies outside the container is "external" to CRIU: it gets a name at the dump, and must be supplied under that name at the
+ * restore. The name of a mount is its place in the container; the name of a stdio pipe is the text of /proc/PID/fd
+ * ("pipe:[123]").
  */
 
 import { spawn } from "node:child_process";
@@ -19,13 +20,13 @@ import type { OciContext } from "./command.ts";
 import type { Flag, Parsed } from "./flags.ts";
 import { readRegularFile } from "./read-file.ts";
 
-/** Beside CRIU's images, as runc has it: what stdin, stdout and stderr were. */
+/** A file beside CRIU's images, as with runc: what stdin, stdout and stderr were. */
 const DESCRIPTORS_FILE = "descriptors.json";
-/** The mounts of `describeMounts`, one a line of JSON's list. */
+/** A file with the mounts of `describeMounts`, one a line of JSON's list. */
 const MOUNTS_FILE = "lighter-mounts.json";
 const ERROR_LINES_SHOWN = 3;
 
-/** Flags of both commands. */
+/** The flags that `checkpoint` and `restore` share. */
 export const CRIU_FLAGS: readonly Flag[] = [
   { name: "image-path", kind: "string", help: "directory of CRIU's image files", default: '"checkpoint"' },
   { name: "work-path", kind: "string", help: "directory of CRIU's work files and logs" },
@@ -44,7 +45,7 @@ interface CriuPaths {
   log: string;
 }
 
-/** Makes the directories. The options of `CRIU_FLAGS`, in CRIU's words. */
+/** Makes the directories, and returns the options of `CRIU_FLAGS` for CRIU's command line. */
 export function criuOptions(parsed: Parsed, logName: string): { options: string[]; paths: CriuPaths } {
   const images = resolve(parsed.string("image-path") ?? "checkpoint");
   const work = resolve(parsed.string("work-path") ?? images);
@@ -63,7 +64,7 @@ export function criuOptions(parsed: Parsed, logName: string): { options: string[
   return { options, paths: { images, log: join(work, logName) } };
 }
 
-/** @throws LighterError ("not-supported") naming what we cannot hand to CRIU */
+/** Refuses containers with parts that CRIU cannot be given. @throws LighterError ("not-supported") naming the part */
 export function refuseUncheckpointable(config: OciConfig): void {
   const refuse = (what: string) => {
     throw new LighterError("not-supported", `checkpoint and restore of a container with ${what} is not supported`);
@@ -78,7 +79,8 @@ export function refuseUncheckpointable(config: OciConfig): void {
 }
 
 /**
- * Runs CRIU. `fds`, none of them 0, are 3, 4 … there; its stdin is ours, which it does not read. It gets no variable of ours but PATH: CRIU_CONFIG_FILE could name scripts to run.
+ * Runs CRIU. `fds`, none of which is 0, become its 3, 4 …; its stdin is this command's, which it does not read. Of the
+ * environment it gets only PATH: CRIU_CONFIG_FILE could name scripts to run.
  * @throws LighterError ("unavailable") if it is not installed, "kernel" with the last errors of its log
  */
 export async function runCriu(
@@ -114,11 +116,11 @@ function lastErrors(logPath: string): string {
       .map((line) => `; ${line}`)
       .join("");
   } catch {
-    return ""; // it came to no log
+    return ""; // CRIU ended before it had a log
   }
 }
 
-/** Options that name the namespaces that others made: they are not dumped, and joined again. */
+/** Options that name the namespaces which others made: they are not dumped, and are joined at the restore. */
 export function externalNamespaces(config: OciConfig): string[] {
   return joinedNamespaces(config).flatMap(({ kind, path, key }) => [
     "--external",
@@ -133,10 +135,10 @@ function joinedNamespaces(config: OciConfig): { kind: string; path: string; key:
   });
 }
 
-/** File systems that CRIU makes anew, though the host has mounts of them too. */
+/** File systems that CRIU makes anew, although the host has mounts of them, too. */
 const REMADE = new Set(["proc", "sysfs", "mqueue", "devpts", "cgroup", "cgroup2"]);
 
-/** Options for the dump: the container's mounts of file systems that the host has mounted too. Notes them for later. */
+/** Options for the dump: the container's mounts of file systems that the host has mounted, too. Notes them for the restore. */
 export function externalMounts(pid: number, images: string): string[] {
   const parse = (path: string) =>
     readFileSync(path, "utf8")
@@ -158,7 +160,7 @@ export function noteDescriptors(pid: number, images: string): void {
     try {
       return readlinkSync(`/proc/${pid}/fd/${fd}`);
     } catch {
-      return ""; // it has closed this one
+      return ""; // the process has closed this one
     }
   });
   writeFileSync(join(images, DESCRIPTORS_FILE), JSON.stringify(names), { mode: 0o600 });
@@ -166,13 +168,13 @@ export function noteDescriptors(pid: number, images: string): void {
 
 interface RestoreParts {
   options: string[];
-  /** To be CRIU's fds from 3 on. */
+  /** The descriptors that become CRIU's from 3 on. */
   fds: number[];
-  /** Closes those of `fds` that are not our own stdio. */
+  /** Closes those of `fds` that are not this command's stdio. */
   close: () => void;
 }
 
-/** Options for the restore: our stdio in place of the pipes of then, the namespaces, and the sources of mounts. */
+/** Options for the restore: this command's stdio in place of the old pipes, the namespaces, and the sources of mounts. */
 export function externalParts(config: OciConfig, images: string): RestoreParts {
   const options: string[] = [];
   const fds: number[] = [];
@@ -200,7 +202,7 @@ export function externalParts(config: OciConfig, images: string): RestoreParts {
   };
 }
 
-/** Where on the host that is which the container has at `place`. */
+/** The path on the host of what the container has at `place`. */
 function sourceOf({ mounts = [], linux = {} }: OciConfig, place: string): string {
   const mount = mounts.findLast(({ destination }) => resolve("/", destination) === place);
   if (mount?.source) return mount.source;

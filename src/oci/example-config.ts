@@ -1,11 +1,12 @@
+/** The config that `spec` writes. */
 import type { OciConfig, OciMount } from "../spec/oci-runtime.ts";
 import { SPEC_VERSION } from "../spec/oci-version.ts";
 
 const CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
 /**
- * The config that `spec` writes: a shell in new namespaces, few capabilities, a read-only root. Values and order are
- * runc's, for the scripts that edit them: as there, a cgroup namespace is for hosts with cgroup v2 alone.
+ * The config that `spec` writes: a shell in new namespaces, with few capabilities and a read-only root. Values and order are
+ * runc's, for the scripts that edit them; as with runc, only hosts with cgroup v2 get a cgroup namespace.
  */
 export function exampleConfig(onCgroupV2: boolean): OciConfig {
   return {
@@ -16,7 +17,7 @@ export function exampleConfig(onCgroupV2: boolean): OciConfig {
       args: ["sh"],
       env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
       cwd: "/",
-      // None inheritable (CVE-2022-29162) and none ambient: a program that changes its user gets none by them.
+      // No capability is inheritable (CVE-2022-29162) or ambient: a program that changes its user gains none.
       capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
       rlimits: [{ type: "RLIMIT_NOFILE", hard: 1024, soft: 1024 }],
       noNewPrivileges: true,
@@ -62,8 +63,8 @@ export function exampleConfig(onCgroupV2: boolean): OciConfig {
 }
 
 /**
- * The same for a user who is not root, by whom it is to be run: in a user namespace where that user is root, with the
- * host's network and, since sysfs belongs to a network namespace, the host's /sys. No device rules: they need root.
+ * The config for a user other than root: in a user namespace where that user is root, with the host's network and, since sysfs
+ * belongs to a network namespace, the host's /sys. It has no device rules: they need root.
  */
 export function toRootless(config: OciConfig, uid: number, gid: number): OciConfig {
   const { resources: _, ...linux } = config.linux ?? {};
@@ -83,7 +84,7 @@ export function toRootless(config: OciConfig, uid: number, gid: number): OciConf
 function rootlessMount(mount: OciMount): OciMount {
   if (mount.destination === "/sys")
     return { ...mount, type: "none", source: "/sys", options: ["rbind", "nosuid", "noexec", "nodev", "ro"] };
-  // Only ids that are mapped can own a file.
+  // Only mapped ids can own a file.
   const options = mount.options?.filter((option) => !/^[ug]id=/.test(option));
   return options ? { ...mount, options } : mount;
 }

@@ -21,7 +21,7 @@ const allowing = (...names: string[]): OciSeccomp => ({
   syscalls: [{ names, action: "SCMP_ACT_ALLOW" }],
 });
 
-/** Puts another filter in place of the kept one, as whole as that was. */
+/** Replaces the stored filter by another valid one. */
 function exchange(filter: Uint8Array): void {
   const content = Buffer.concat([Buffer.from("LSF1"), Buffer.alloc(4), filter]);
   writeFileSync(

@@ -1,7 +1,7 @@
 /**
- * Compiled seccomp filters, kept for the next commands in `<root>/.@filters/`: a name that no container can have, and
- * that `ls` does not show. To compile one takes 1.7 ms in a process none of whose code is warm, and a host's containers
- * share a few. Who may write there may write the containers' configs, beside it, too.
+ * Compiled seccomp filters, kept for later commands in `<root>/.@filters/`: no container can have that name, and `ls` does not
+ * show it. Compiling one takes 1.7 ms in a new process, and a host's containers share few filters. Whoever may write there may
+ * write the containers' configs, too.
  *
  *   file:  "LSF1", u32 flags, the instructions, SHA-256 of all that
  */
@@ -17,8 +17,9 @@ const INSTRUCTION_BYTES = 8;
 const DIGEST_BYTES = 32;
 
 /**
- * Whoever compiles `seccomp` next, the same object, finds it compiled. A cache that cannot be read or written is none.
- * @param program Which program compiles: another one may do so in another way. Undefined: nothing is kept.
+ * Makes the compiled filter of `seccomp`, this very object, available to the next code that compiles it. If the cache cannot be
+ * read or written, nothing is stored.
+ * @param program Identifies the compiling program: another version may compile in another way. Undefined: nothing is kept.
  */
 export async function rememberFilter(
   root: string,
@@ -38,11 +39,11 @@ export async function rememberFilter(
     const filter = filterOf(seccomp);
     if (filter.listenerPath === undefined) keepFilter(directory, path, filter);
   } catch {
-    // a section that does not compile is reported by whoever needs it; a full or read-only disk only costs time
+    // a section that does not compile is reported where it is needed; a full or read-only disk only costs time
   }
 }
 
-/** Undefined when run from source, which changes. */
+/** The program's identity; undefined when it runs from source, which changes. */
 function programIdentity(): string | undefined {
   if (!import.meta.dirname.startsWith("/$bunfs/")) return undefined;
   const { dev, ino, size, mtimeMs } = statSync("/proc/self/exe");
@@ -66,7 +67,7 @@ function readFilter(path: string): SeccompFilter | undefined {
       bytes.subarray(content.length).equals(sha256(content));
     return isWhole ? { instructions, flags: content.readUInt32LE(MAGIC.length) } : undefined;
   } catch {
-    return undefined; // not there yet, or not readable
+    return undefined; // the file does not exist yet, or is not readable
   }
 }
 

@@ -1,39 +1,39 @@
 /**
- * Flags as runc takes them: `--name value`, `--name=value`, and both with one dash; `--` ends them. Unlike there, they
- * are also taken after positional arguments. Source: Go's package flag, whose error texts these are.
+ * Parses flags as runc does: `--name value`, `--name=value`, and both with one dash; `--` ends them. Unlike runc, it accepts them
+ * after positional arguments, too. Source: Go's package flag, whose error texts these are.
  */
 import { LighterError } from "../base/errors.ts";
 import { parseGoBoolean } from "../base/go-boolean.ts";
 
 export interface Flag {
-  /** Without dashes. */
+  /** The name without dashes. */
   name: string;
-  /** One letter. */
+  /** A one-letter name. */
   short?: string;
-  /** `list` may be given many times. */
+  /** The type of the value; a `list` may be given many times. */
   kind: "boolean" | "string" | "integer" | "list";
   help: string;
-  /** Shown in the help only. */
+  /** The default, which only the help uses. */
   default?: string;
-  /** One that this program gives itself: not in the help. */
+  /** Marks a flag that this program passes to itself; the help does not show it. */
   own?: true;
 }
 
-/** Wrong use of the command line, as opposed to something that went wrong. */
+/** An error in the use of the command line, as opposed to a failure. */
 export class UsageError extends LighterError {
   constructor(message: string) {
     super("invalid", message);
   }
 }
 
-/** Flags that were given, and the rest. */
+/** The given flags and the positional arguments. */
 export class Parsed {
   constructor(
     readonly args: readonly string[],
     private readonly values: ReadonlyMap<string, readonly string[]>,
   ) {}
 
-  /** The positional argument `index`, which the command's `positionals.min` promises. */
+  /** The positional argument `index`, whose presence the command's `positionals.min` guarantees. */
   arg(index: number): string {
     const value = this.args[index];
     if (value === undefined) throw new UsageError(`argument ${index + 1} is missing`);
@@ -48,7 +48,7 @@ export class Parsed {
     return this.values.get(name)?.at(-1) === "true";
   }
 
-  /** The last one given. */
+  /** The flag's last given value. */
   string(name: string): string | undefined {
     return this.values.get(name)?.at(-1);
   }
@@ -66,7 +66,8 @@ export class Parsed {
 const HELP: Flag = { name: "help", short: "h", kind: "boolean", help: "show help" };
 
 /**
- * @param rawFrom From this positional argument on everything is one.
+ * Parses the arguments.
+ * @param rawFrom The positional argument from which on everything is positional.
  * @throws UsageError
  */
 export function parseFlags(
@@ -82,7 +83,7 @@ export function parseFlags(
       positionals.push(...args.slice(index + 1));
       break;
     }
-    const negative = positionals.length > 0 && /^-\d/.test(arg); // `kill ID -9`
+    const negative = positionals.length > 0 && /^-\d/.test(arg); // accepts `kill ID -9`
     if (!arg.startsWith("-") || arg === "-" || negative) {
       if (positionals.push(arg) <= rawFrom) continue;
       positionals.push(...args.slice(index + 1));
@@ -121,7 +122,7 @@ function parseInteger(text: string): number {
   return text.startsWith("-") ? -Number(digits) : Number(digits);
 }
 
-/** The lines of the help's OPTIONS, `--help` included. */
+/** The lines of the help's OPTIONS, including `--help`. */
 export function formatFlags(flags: readonly Flag[]): string {
   const shown = flags.filter(({ own }) => !own);
   const rows = [...shown, HELP].map(({ name, short, kind, help, default: byDefault }) => {

@@ -1,7 +1,7 @@
 /**
- * A process whose end we wait for: signals go to it, and with a terminal of its own its bytes go through us. Without one, the
- * launcher goes on in our place as soon as there is no more to decide (`standInPlan`): it takes no memory to speak of, and Bun's
- * end falls in the time that the start takes.
+ * Waits in the foreground for a process's end. Signals are passed to the process, and with a terminal its bytes are relayed.
+ * Without a terminal, the launcher replaces this process as soon as nothing is left to decide (`standInPlan`): it needs little
+ * memory, and Bun's exit happens while the container starts.
  */
 import type { Socket } from "node:net";
 import { LighterError } from "../base/errors.ts";
@@ -15,20 +15,23 @@ import { openRuntime, pidFilePaths } from "./launch.ts";
 import { writeAll } from "./output.ts";
 import { PROGRAM } from "./version.ts";
 
-/** With which a stand-in leaves the end to the command that it stands in for, or all of it. Each names what there is of it. */
+/**
+ * The flags by which a stand-in leaves the end, or all of it, to the command that it stands in for. Each names what exists of the
+ * container.
+ */
 export const standInFlags: readonly Flag[] = [
   { name: "finish", kind: "string", own: true, help: "" },
   { name: "again", kind: "string", own: true, help: "" },
 ];
 
-/** What `run` and `exec` say of themselves for a stand-in. */
+/** What `run` and `exec` tell about themselves for a stand-in. */
 interface ForegroundCommand extends Pick<StandInPlan, "state" | "end"> {
   command: string;
   parsed: Parsed;
   request: Pick<ExecRequest, "preserveFds">;
-  /** For the flags above. */
+  /** The container's or exec's name for the flags above. */
   name: string;
-  /** Further flags that finishing it needs. */
+  /** Further flags for finishing it. */
   finish?: readonly string[];
 }
 
@@ -54,17 +57,17 @@ export function standInPlan(
   };
 }
 
-/** After a stand-in: the exit code of a process that has ended, or will. */
+/** The exit code of a process that a stand-in started, and that has ended or will. */
 export async function waitForRecord(runDirectory: string): Promise<number> {
   const found = await (await openRuntime()).reconnect(runDirectory);
   if (found === "lost") throw new LighterError("unavailable", "the supervisor is gone");
   return "exited" in found ? await waitInForeground(found) : found.exitCode;
 }
 
-/** What `terminal` processes of a foreground command are started with. */
+/** How a foreground command attaches to a process with a terminal. */
 export const TERMINAL_ATTACH: AttachPlan = { stdin: true, stdout: true, stderr: true, closeStdinOnEnd: false };
 
-/** Its exit code, 128 + n for signal n. */
+/** Waits for the process's exit code: 128 + n for signal n. */
 export async function waitInForeground(supervised: Supervised): Promise<number> {
   const [terminal] = supervised.attached;
   const stopForwarding = forwardSignals(supervised, terminal !== undefined);
@@ -81,7 +84,7 @@ export async function waitInForeground(supervised: Supervised): Promise<number> 
 
 function forwardSignals(supervised: Supervised, terminal: boolean): () => void {
   const handlers = signalsToForward(terminal).map(({ name, number }) => {
-    const forward = () => void supervised.signal(number).catch(() => {}); // it has just ended
+    const forward = () => void supervised.signal(number).catch(() => {}); // the process has just ended
     process.on(name, forward);
     return () => void process.off(name, forward);
   });
@@ -95,12 +98,12 @@ function signalsToForward(terminal: boolean): { name: NodeJS.Signals; number: nu
   return names.map((name) => ({ name, number: SIGNALS[name.replace(/^SIG/, "")]! }));
 }
 
-/** Our terminal, if we have one, is raw until the returned function is called. */
+/** Makes this command's terminal raw, if it has one, until the returned function is called. */
 function relayTerminal(supervised: Supervised, terminal: Socket): () => void {
   const restore = setRawMode(0);
   const resize = () => {
     const size = readWindowSize(0);
-    if (size !== undefined) supervised.resize(size.rows, size.columns).catch(() => {}); // it has just ended
+    if (size !== undefined) supervised.resize(size.rows, size.columns).catch(() => {}); // the process has just ended
   };
   resize();
   process.on("SIGWINCH", resize);

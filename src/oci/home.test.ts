@@ -38,7 +38,7 @@ describe("withHome", () => {
 
   test("follows links within the root only, and waits for no FIFO", async () => {
     unlinkSync(passwd);
-    symlinkSync("/../../etc/passwd", passwd); // itself, seen from within
+    symlinkSync("/../../etc/passwd", passwd); // points to itself when seen from within
     expect((await withHome(process, root)).env).toContain("HOME=/");
     unlinkSync(passwd);
     expect(Bun.spawnSync(["mkfifo", passwd]).exitCode).toBe(0);

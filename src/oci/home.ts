@@ -1,12 +1,12 @@
-/** HOME, which runc gives to every process whose environment has none: callers, Docker among them, count on it. */
+/** Sets HOME for every process whose environment lacks it, as runc does: callers such as Docker rely on that. */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { PASSWD_MAX_BYTES } from "../base/limits.ts";
 import type { OciMount, OciProcess } from "../spec/oci-runtime.ts";
 
 /**
- * `process` with HOME as the container's /etc/passwd has it for the user, "/" where that has none.
- * @param root The container's root directory; symbolic links in it lead nowhere else.
- * @param mounts Those still to be made there: a file that covers /etc/passwd counts.
+ * Returns `process` with the HOME that the container's /etc/passwd has for the user, or "/" if it has none.
+ * @param root The container's root directory; symbolic links in it cannot lead out of it.
+ * @param mounts The mounts still to be made there: a file that covers /etc/passwd counts.
  */
 export async function withHome(
   process: OciProcess,
@@ -21,7 +21,7 @@ export async function withHome(
   return { ...process, env: [...env.filter((variable) => !variable.startsWith("HOME=")), home] };
 }
 
-/** Source: passwd(5). */
+/** The user's home directory in the text of a passwd file. Source: passwd(5). */
 export function homeOf(passwd: string, uid: number): string {
   for (const line of passwd.split("\n")) {
     const [, , id, , , home] = line.trim().split(":");
@@ -30,7 +30,7 @@ export function homeOf(passwd: string, uid: number): string {
   return "/";
 }
 
-/** "" for what is no file, or is too large to be one of users. */
+/** The file's text; "" if it is no regular file, or too large for a file of users. */
 async function readWithin(root: string, path: string): Promise<string> {
   const { RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, tryOpenat2 } = await import("../linux/sys/fs.ts");
   const rootFd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);

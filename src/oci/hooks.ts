@@ -1,4 +1,4 @@
-/** The hooks of a bundle. */
+/** Runs the hooks of a bundle. */
 import { type HookName, runHooks as runHooksOf } from "../runtime/hooks.ts";
 import type { Runtime } from "../runtime/mod.ts";
 import type { OciState } from "../spec/oci-runtime.ts";
@@ -7,7 +7,7 @@ import { withHome } from "./home.ts";
 import { effectiveConfig, told } from "./launch.ts";
 import type { StateHandle } from "./state.ts";
 
-/** @throws LighterError for the first that fails, or takes longer than its timeout */
+/** Runs the hooks of one kind. @throws LighterError for the first that fails, or exceeds its timeout */
 export async function runHooks(
   context: OciContext,
   runtime: Runtime,

@@ -1,3 +1,4 @@
+/** Prepares what later commands on a container will do, so that the small program can do it alone. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../base/errors.ts";
@@ -8,16 +9,16 @@ import type { OciContext } from "./command.ts";
 import { formatState } from "./container-view.ts";
 import { EXEC_FIFO, STATE_FILE, type StateHandle } from "./state.ts";
 
-/** Whether each container is started and ended as this one: no hooks, nothing that systemd or resctrl has a part in. */
+/** Whether the container is a usual one: without hooks, and without anything that systemd or resctrl takes part in. */
 export function isUsual({ state, config }: StateHandle): boolean {
   const hooks = Object.values(config.hooks ?? {}).some((list) => list.length > 0);
   return !(hooks || state.systemdCgroup || state.rootless || config.linux?.intelRdt);
 }
 
 /**
- * Leaves the programs of `start`, `kill`, `delete` and `state` beside the state of a container that has been created
- * (src/runtime/later.ts): `start.program` and so on, which dist/lighter-runtime plays. Only of a usual
- * one: without them everything works as well.
+ * Writes the programs of `start`, `kill`, `delete` and `state` (src/runtime/later.ts) beside the state of a created container:
+ * `start.program` and so on, which dist/lighter-runtime plays. Only a usual container gets them: without them everything works as
+ * well.
  */
 export async function rememberLater({ log }: OciContext, handle: StateHandle): Promise<void> {
   if (!isUsual(handle)) return;
@@ -34,7 +35,7 @@ export async function rememberLater({ log }: OciContext, handle: StateHandle): P
     },
   });
   for (const [command, bytes] of programs) {
-    if (command === "kill" && !hasOwnPids(handle.config)) continue; // of more than init
+    if (command === "kill" && !hasOwnPids(handle.config)) continue; // these kill more than init
     const path = join(directory, `${command}.program`);
     try {
       writeFileSync(path, bytes, { mode: 0o600 });

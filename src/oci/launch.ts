@@ -1,4 +1,4 @@
-/** From a bundle to a container whose init waits, for `create` and `run`; and what all commands need to know of one. */
+/** Takes `create` and `run` from a bundle to a container whose init waits; has what all commands need to know of a container. */
 import {
   closeSync,
   constants,
@@ -26,26 +26,26 @@ import type { OciContext } from "./command.ts";
 import type { Parsed } from "./flags.ts";
 import { createState, type StateHandle } from "./state.ts";
 
-/** Imported on demand: most commands start no process. */
+/** Opens the runtime. It is imported on demand: most commands start no process. */
 export async function openRuntime(): Promise<Runtime> {
   const { createRuntime } = await import("../runtime/mod.ts");
   return createRuntime({ launcher: () => readFileSync(launcherPath), cgroups: cgroupHost() });
 }
 
-/** Imported on demand, with what it needs of the runtime. */
+/** Prepares the seccomp filter. Its modules are imported on demand. */
 export async function prepareFilter(root: string, { linux }: OciConfig): Promise<void> {
   if (linux?.seccomp === undefined) return;
   const { rememberFilter } = await import("./filter-cache.ts");
   await rememberFilter(root, linux.seccomp);
 }
 
-/** What a start failed with, after the words that runc has for it and that users know. */
+/** Throws a start's error with the words that runc puts before it, which users know. */
 export function rethrowAsStartFailure(error: unknown): never {
   if (!(error instanceof LighterError)) throw error;
   throw new LighterError(error.code, `unable to start container process: ${error.message}`, error.detail);
 }
 
-/** The config with the paths that hold for this container, wherever we are called from. */
+/** The config with the paths that hold for this container, whatever the current directory is. */
 export function effectiveConfig({ state, config }: StateHandle): OciConfig {
   const { linux = {}, mounts = [] } = config;
   const { cgroupsPath: _, ...rest } = linux;
@@ -61,7 +61,10 @@ export function effectiveConfig({ state, config }: StateHandle): OciConfig {
   };
 }
 
-/** As runc has it: one that is not absolute begins at the root, and one that names the root from outside, below it. */
+/**
+ * A mount's destination as runc reads it: a relative one begins at the root, and one that names the root from outside is below
+ * it.
+ */
 function destinationIn(rootfs: string, destination: string): string {
   if (!destination.startsWith("/")) return `/${destination}`;
   return destination.startsWith(`${rootfs}/`) ? destination.slice(rootfs.length) : destination;
@@ -72,23 +75,23 @@ function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]
 }
 
 interface LaunchOptions {
-  /** The process is given to our caller's parent. False: we stay, and it is our supervisor's. */
+  /** Whether the process becomes the child of the caller's parent. If not, this command stays, and the process is its supervisor's child. */
   detach: boolean;
-  /** What is left of it when it has ended is somebody's to delete, its cgroup included. */
+  /** Whether the remains of an ended container, its cgroup included, stay until somebody deletes them. */
   keep?: boolean;
 }
 
-/** Everything `create` and `run` do alike, up to the request for the runtime. The caller disposes of `handle`. */
+/** What `create` and `run` have in common, up to the request for the runtime. The caller disposes of `handle`. */
 export interface Prepared {
   handle: StateHandle;
   config: OciConfig;
   request: StartRequest;
-  /** Ends what only the start needs: our fds of the FIFO and of the console socket. */
+  /** Closes what only the start needs: the descriptors of the FIFO and of the console socket. */
   close: () => void;
 }
 
 /**
- * Reads the bundle, writes the state down, opens what the start needs.
+ * Reads the bundle, writes the state, opens what the start needs.
  * @throws LighterError; then no state is left
  */
 export function prepare(context: OciContext, id: string, parsed: Parsed, { detach, keep }: LaunchOptions): Prepared {
@@ -160,12 +163,12 @@ export function prepare(context: OciContext, id: string, parsed: Parsed, { detac
   }
 }
 
-/** What the runtime says while it does something, in the log. */
+/** Handlers that write the runtime's messages to the log. */
 export function told({ log, debug }: OciContext): Pick<StartRequest, "onWarning" | "onOp"> {
   return { onWarning: (warning) => log.warn(warning), ...(debug ? { onOp: (line) => log.debug(line) } : {}) };
 }
 
-/** In the foreground the terminal's bytes go to our own, which ends lines itself. */
+/** The process's stdio. In the foreground a terminal's bytes go to this command's terminal, which ends lines itself. */
 export function stdioOf(terminal: boolean, inForeground: boolean): StdioPlan {
   if (!terminal) return { terminal: false, stdin: false, inherit: true };
   return { terminal: true, stdin: true, ...(inForeground ? { plainLines: true } : {}) };
@@ -178,7 +181,7 @@ export function checkConsole(terminal: boolean, consoleSocket: string | undefine
     throw new LighterError("invalid", "cannot use console socket if runc will not detach or allocate tty");
 }
 
-/** @throws LighterError ("invalid") for an fd that is not open */
+/** Checks `--preserve-fds`. @throws LighterError ("invalid") for an fd that is not open */
 export function checkPreserved(count: number): number {
   for (let fd = 3; fd < 3 + count; fd++)
     try {
@@ -199,7 +202,7 @@ function checkRootfs(path: string): void {
   if (problem !== "") throw new LighterError("invalid", `invalid rootfs "${path}": ${problem}`);
 }
 
-/** Socket activation: the fds are passed on, and for its first process they are its own. Source: sd_listen_fds(3). */
+/** Passes on the descriptors of socket activation; its variables name the container's first process. Source: sd_listen_fds(3). */
 function withListenFds(config: OciConfig, count: number): OciConfig {
   if (count === 0 || !config.process) return config;
   const env = [...(config.process.env ?? []), `LISTEN_FDS=${count}`, "LISTEN_PID=1"];
@@ -210,7 +213,7 @@ function isRootless({ rootless }: OciContext): boolean {
   return rootless === "auto" ? process.geteuid?.() !== 0 : rootless;
 }
 
-/** For those who may make no cgroups: without one, and without limits. */
+/** The config without a cgroup and limits, for users who may make no cgroups. */
 function withoutCgroup(config: OciConfig): OciConfig {
   const { cgroupsPath: _path, resources: _resources, ...linux } = config.linux ?? {};
   return { ...config, linux };
@@ -222,7 +225,7 @@ function cgroupsPathOf(context: OciContext, host: CgroupHost, config: OciConfig,
   return effectiveCgroupsPath(host, asked, id);
 }
 
-/** Has systemd make the cgroup: a scope, with init in it. */
+/** A function that has systemd make the cgroup: a scope with init in it. */
 function placerInScope(handle: StateHandle): NonNullable<StartRequest["placeInCgroup"]> {
   return async (pid, plan, host) => {
     const { completeScope, startScope } = await import("../linux/systemd/scope.ts");
@@ -234,20 +237,20 @@ function placerInScope(handle: StateHandle): NonNullable<StartRequest["placeInCg
     try {
       await startScope({ host, scope, user: state.rootless, resources }, pid, config.annotations ?? {});
     } catch (error) {
-      if (error instanceof LighterError && error.code === "conflict") state.pid = 0; // another's scope: not ours to end
+      if (error instanceof LighterError && error.code === "conflict") state.pid = 0; // the scope is another's, so it is not removed
       throw error;
     }
     completeScope(host, plan, pid);
   };
 }
 
-/** Ends what `placerInScope` has begun. */
+/** Removes the scope that `placerInScope` made. */
 export async function removeScope({ state, config }: StateHandle): Promise<void> {
   const { stopScope } = await import("../linux/systemd/scope.ts");
   await stopScope(parseScopePath(config.linux?.cgroupsPath, state.id, state.rootless), state.rootless);
 }
 
-/** Notes init's pid, durably enough to be killed by `delete --force` if we die now. */
+/** Writes down init's pid, so that `delete --force` can kill it if this command dies now. */
 export function recordPid(handle: StateHandle, pid: number): void {
   const found = readProcessStat(pid);
   handle.state.pid = pid;
@@ -255,7 +258,7 @@ export function recordPid(handle: StateHandle, pid: number): void {
   handle.save();
 }
 
-/** A pidfd of the process, to who listens at the socket. The text beside it is the one that runc sends. */
+/** Sends a pidfd of the process to the listener at the socket. The text beside it is the one that runc sends. */
 export async function sendPidfd(socketPath: string | undefined, pid: number): Promise<void> {
   if (socketPath === undefined) return;
   const { openPidfd } = await import("../linux/sys/pidfd.ts");
@@ -272,7 +275,7 @@ export async function sendPidfd(socketPath: string | undefined, pid: number): Pr
   }
 }
 
-/** In one step: a caller that sees the file sees the whole number. */
+/** Writes the pid file in one step: a caller that sees the file sees the whole number. */
 export function writePidFile(given: string | undefined, pid: number): void {
   if (given === undefined) return;
   const { path, temporary } = pidFilePaths(given);

@@ -1,4 +1,4 @@
-/** What happens to a container between the commands' first and last lines: created, started, destroyed. */
+/** The steps in a container's life that several commands share: creation, start, signals, destruction. */
 
 import { closeSync, constants, existsSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,8 @@ import { openRuntime, type Prepared, prepareFilter, recordPid, removeScope, reth
 import { type StateHandle, statusOf } from "./state.ts";
 
 /**
- * Starts init up to where it waits, its pid written down. On failure nothing is left, and poststop hooks have run.
+ * Starts init up to the point where it waits, with its pid written down. After a failure nothing is left, and poststop hooks have
+ * run.
  * @throws LighterError
  */
 export async function createInit(
@@ -46,7 +47,7 @@ export async function createInit(
     }
     return created;
   } catch (error) {
-    if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(handle).catch(() => {}); // the start's error matters
+    if (handle.state.systemdCgroup && handle.state.pid !== 0) await cleanUp(handle).catch(() => {}); // the start's error matters more
     if (isHooked) await runPoststop(context, handle);
     handle.remove();
     throw error;
@@ -55,7 +56,7 @@ export async function createInit(
   }
 }
 
-/** The same, but that the launcher does all that remains, in this process: for a usual container. @throws LighterError */
+/** Starts a usual container, with the launcher doing all that remains, in this process. @throws LighterError */
 export async function runInPlace(
   context: OciContext,
   runtime: Runtime,
@@ -74,7 +75,7 @@ export async function runInPlace(
 
 async function completed(context: OciContext, { state }: StateHandle, request: StartRequest): Promise<StartRequest> {
   const { config } = request;
-  const process = await withHome(config.process!, state.rootfs, config.mounts); // `prepare` has checked it
+  const process = await withHome(config.process!, state.rootfs, config.mounts); // `prepare` has checked the process
   await prepareFilter(context.root, config);
   return { ...request, config: { ...config, process }, ...(await netDeviceAddresses(config)) };
 }
@@ -92,7 +93,7 @@ async function netDeviceAddresses({ linux }: OciConfig): Promise<Pick<StartReque
   return { netDeviceAddresses: Object.fromEntries(names.map((name) => [name, of(name)])) };
 }
 
-/** Lets a created container's init go on to its program, and returns when that runs, or has ended. */
+/** Lets a created container's init execute its program. Returns when the program runs, or has ended. */
 export async function startInit(
   context: OciContext,
   open: () => Promise<Runtime>,
@@ -113,7 +114,7 @@ export async function startInit(
   await go();
 }
 
-/** When the program runs. Where this fails the container is to be destroyed, as with runc. */
+/** Runs the poststart hooks when the program runs. If one fails, the container must be destroyed, as with runc. */
 export async function runPoststart(
   context: OciContext,
   open: () => Promise<Runtime>,
@@ -137,7 +138,7 @@ function releaseFifo(handle: StateHandle): void {
     writePoint("start init");
     writeSync(fd, "0");
     writePoint("started init");
-    waitForReadersGone(fd, OCI_START_TIMEOUT_MS); // execve(2) closes it
+    waitForReadersGone(fd, OCI_START_TIMEOUT_MS); // execve(2) closes the FIFO
     rmSync(path, { force: true });
     writePoint("removed FIFO");
   } finally {
@@ -145,13 +146,16 @@ function releaseFifo(handle: StateHandle): void {
   }
 }
 
-/** False: there is no such process any more. The caller holds the lock, so that nobody deletes the container meanwhile. */
+/**
+ * Sends a signal to init. Returns false if the process has ended. The caller holds the lock, so that nobody deletes the container
+ * meanwhile.
+ */
 export function signalInit(handle: StateHandle, signal: number): boolean {
   if (statusOf(handle) === "stopped") return false;
   let pidfd: number | undefined;
   try {
     pidfd = openPidfd(handle.state.pid);
-    if (statusOf(handle) === "stopped") return false; // else it is its number, and now it is held
+    if (statusOf(handle) === "stopped") return false; // otherwise the pid is init's, and the pidfd now holds it
     signalPidfd(pidfd, signal);
   } catch (error) {
     if (errnoOf(error) === "ESRCH") return false;
@@ -163,7 +167,7 @@ export function signalInit(handle: StateHandle, signal: number): boolean {
   return true;
 }
 
-/** A frozen process does not die (cgroup v1). */
+/** Thaws the cgroup, because a frozen process does not die (cgroup v1). */
 function thawForKill({ state }: StateHandle): void {
   if (state.cgroupsPath === "") return;
   try {
@@ -174,14 +178,14 @@ function thawForKill({ state }: StateHandle): void {
   }
 }
 
-/** Every process of the container. False: there was none. */
+/** Sends a signal to every process of the container. Resolves with false if there was none. */
 export async function signalAll(handle: StateHandle, signal: number): Promise<boolean> {
   const { cgroupsPath } = handle.state;
   if (cgroupsPath === "") return signalInit(handle, signal);
   return await signalCgroup(cgroupHost(), cgroupsPath, signal);
 }
 
-/** Kills init and waits until it has ended. @throws LighterError ("unavailable") if it does not in time */
+/** Kills init and waits until it has ended. @throws LighterError ("unavailable") if it does not end in time */
 export async function killAndWait(handle: StateHandle): Promise<void> {
   const deadline = performance.now() + OCI_KILL_TIMEOUT_MS;
   signalInit(handle, SIGKILL);
@@ -191,7 +195,7 @@ export async function killAndWait(handle: StateHandle): Promise<void> {
   }
 }
 
-/** Removes all that is left of a container whose init has ended; then runs the poststop hooks; its state goes last. */
+/** Removes all that is left of a container whose init has ended, then runs the poststop hooks, and removes the state last. */
 export async function destroy(context: OciContext, handle: StateHandle): Promise<void> {
   const { cgroupsPath } = handle.state;
   if (cgroupsPath !== "") context.log.debug(`kill what is left in the cgroup ${cgroupsPath}, and remove it`);
@@ -211,7 +215,7 @@ async function cleanUp(handle: StateHandle): Promise<void> {
   if (handle.state.cgroupsPath !== "") await emptyCgroup(cgroupHost(), handle.state.cgroupsPath);
 }
 
-/** What `runtime.cleanup` does beyond the cgroup. A failure is told, and stops nothing. */
+/** Removes the resctrl group, as `runtime.cleanup` does beside the cgroup. A failure is logged, and stops nothing. */
 async function removeRdtGroup(context: OciContext, handle: StateHandle): Promise<void> {
   try {
     const { id } = handle.state;
@@ -225,7 +229,7 @@ async function removeRdtGroup(context: OciContext, handle: StateHandle): Promise
   }
 }
 
-/** A `run` in the foreground that was killed has left its supervisor, whose last acts are not to hit the next container. */
+/** Waits for the supervisor that a killed `run` left in the foreground: its last acts must not hit the next container. */
 export async function awaitSupervisor(directory: string): Promise<void> {
   if (!existsSync(runFiles(directory).socket)) return;
   const found = await (await openRuntime()).reconnect(directory);
@@ -234,7 +238,7 @@ export async function awaitSupervisor(directory: string): Promise<void> {
   await found.gone;
 }
 
-/** Their failures are told, and stop nothing. */
+/** Runs the poststop hooks. Failures are logged, and stop nothing. */
 async function runPoststop(context: OciContext, handle: StateHandle): Promise<void> {
   try {
     if (!handle.config.hooks?.poststop?.length) return;

@@ -1,6 +1,6 @@
 /**
- * Messages, as logrus writes them: callers of an OCI runtime read the last line with `"level":"error"` of the log.
- * Without a log file they go to stderr. With one, errors go to stderr too, as plain text.
+ * Messages in logrus's form: callers of an OCI runtime read the log's last line with `"level":"error"`. Without a log file
+ * messages go to stderr. With one, errors also go to stderr, as plain text.
  */
 import { openSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
@@ -13,7 +13,7 @@ export class Log {
   constructor(
     private readonly format: LogFormat,
     private readonly debugging: boolean,
-    /** Of the log file, opened for appending. */
+    /** The log file's descriptor, opened for appending. */
     private readonly fd?: number,
   ) {}
 
@@ -35,7 +35,7 @@ export class Log {
   }
 }
 
-/** @throws LighterError ("invalid") for another format, or a file that cannot be opened. */
+/** Opens the log. @throws LighterError ("invalid") for an unknown format, or a file that cannot be opened. */
 export function openLog(path: string | undefined, format: string, debugging: boolean): Log {
   if (format !== "text" && format !== "json") throw new LighterError("invalid", `invalid log-format: ${format}`);
   if (path === undefined || path === "" || path === "/dev/stderr") return new Log(format, debugging);
@@ -46,18 +46,20 @@ export function openLog(path: string | undefined, format: string, debugging: boo
   }
 }
 
-/** One line of the log, with its end. */
+/** A line of the log, with its line end. */
 export function formatLine(format: LogFormat, level: Level, message: string, at: Date): string {
   const time = `${at.toISOString().slice(0, 19)}Z`;
   if (format === "json") return `${JSON.stringify({ level, msg: message, time })}\n`;
   return `time="${time}" level=${level} msg=${/^[\w./@^+-]+$/.test(message) ? message : JSON.stringify(message)}\n`;
 }
 
-/** A message that cannot be written (the reader of stderr has gone, the disk is full) changes no command's outcome. */
+/**
+ * Writes text. A message that cannot be written (the reader of stderr has gone, the disk is full) changes no command's outcome.
+ */
 function writeQuietly(fd: number, text: string): void {
   try {
     writeAll(fd, text);
   } catch {
-    // There is nobody left to tell.
+    // nobody is left who could be told
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The command line of the OCI runtime: `lighter-runtime` or `lighter runtime`, compatible with runc's.
- * One process a command, often under a caller that waits: so each command's modules are loaded for it alone, but for those
- * of the commands that have little else to do, which come with this one.
+ * The command line of the OCI runtime: `lighter-runtime` or `lighter runtime`, compatible with runc's. Each command is one
+ * process, often under a caller that waits, so a command's modules are loaded on demand, except for those of commands that do
+ * little else, which are part of this bundle.
  */
 import { join, resolve } from "node:path";
 import { LighterError, messageOf } from "../base/errors.ts";
@@ -49,7 +49,7 @@ const GLOBAL_FLAGS: readonly Flag[] = [
   { name: "version", short: "v", kind: "boolean", help: "print the version" },
 ];
 
-/** Runs one command line (without the program's name). Never rejects; the result is the exit code. */
+/** Runs a command line (without the program's name). Resolves with the exit code; never rejects. */
 export async function ociMain(args: string[]): Promise<number> {
   let log = new Log("text", false);
   try {
@@ -92,7 +92,7 @@ async function dispatch(global: Parsed, log: Log, globalArgs: readonly string[])
   }
 }
 
-/** Docker's daemon and others read the lines. */
+/** The version's lines, which Docker's daemon and others read. */
 function version(): string {
   return [VERSION, ...(COMMIT === "" ? [] : [`commit: ${COMMIT}`]), `spec: ${SPEC_VERSION}`].join("\n");
 }
@@ -109,7 +109,7 @@ class CommandFailed extends Error {
 
 async function load(name: string): Promise<OciCommand> {
   const importIt = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!importIt) throw new UsageError(`No help topic for '${name}'`); // which is how runc says that there is no such command
+  if (!importIt) throw new UsageError(`No help topic for '${name}'`); // runc's message for a command that does not exist
   return (await importIt()).command;
 }
 
@@ -131,7 +131,10 @@ function rootlessOf(text: string): "auto" | boolean {
   throw new UsageError(`invalid value ${JSON.stringify(text)} for --rootless: want true, false or auto`);
 }
 
-/** Users who are not root cannot write to /run. It is the same by whatever name we are called: others' state is not for us. */
+/**
+ * The default of `--root`. Users other than root cannot write to /run. It does not depend on the program's name: runc's state is
+ * not read.
+ */
 function defaultRoot(rootless: "auto" | boolean): string {
   const own = process.env.XDG_RUNTIME_DIR;
   const isRootless = rootless === "auto" ? process.geteuid?.() !== 0 : rootless;

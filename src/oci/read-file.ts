@@ -1,10 +1,11 @@
+/** Reads files that callers name, within limits. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { errnoOf, LighterError } from "../base/errors.ts";
 import { RETRY_MS } from "./output.ts";
 
 /**
- * A regular file's bytes. A FIFO in its place does not block us.
- * @throws LighterError ("invalid") if it is larger than `maxBytes` or no regular file; `ENOENT` and such as they are.
+ * Reads a regular file. A FIFO in its place does not block.
+ * @throws LighterError ("invalid") if it is larger than `maxBytes` or no regular file; `ENOENT` and such are passed on.
  */
 export function readRegularFile(path: string, maxBytes: number): Buffer {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -18,7 +19,7 @@ export function readRegularFile(path: string, maxBytes: number): Buffer {
   }
 }
 
-/** What a caller names to be read, who may give a FIFO, as a shell's `<(…)` is one: waits for its writers' end. */
+/** Reads a file that a caller names. It may be a FIFO, such as a shell's `<(…)`: then it is read until its writers close it. */
 export function readToEnd(path: string, maxBytes: number): Buffer {
   const fd = openSync(path, constants.O_RDONLY);
   try {
@@ -30,7 +31,7 @@ export function readToEnd(path: string, maxBytes: number): Buffer {
 
 const CHUNK_BYTES = 65536;
 
-/** @throws LighterError ("invalid") if there are more bytes than that */
+/** Reads a descriptor to its end. @throws LighterError ("invalid") if there are more than `maxBytes` bytes */
 export function readFdToEnd(fd: number, maxBytes: number, what: string): Buffer {
   const chunks: Buffer[] = [];
   for (let size = 0; ; ) {
@@ -40,7 +41,7 @@ export function readFdToEnd(fd: number, maxBytes: number, what: string): Buffer 
       count = readSync(fd, chunk);
     } catch (error) {
       if (errnoOf(error) !== "EAGAIN") throw error;
-      Bun.sleepSync(RETRY_MS); // a non-blocking pipe with nothing in it yet
+      Bun.sleepSync(RETRY_MS); // a non-blocking pipe that is still empty
       continue;
     }
     if (count === 0) return Buffer.concat(chunks);

@@ -25,7 +25,7 @@ function create(id = "one"): StateHandle {
   return handle;
 }
 
-/** As if this very process were the container's init. */
+/** Makes this very process the container's init. */
 function adopt(handle: StateHandle): void {
   handle.state.pid = process.pid;
   handle.state.pidStartTime = readProcessStat(process.pid)!.startTime;
@@ -71,7 +71,7 @@ describe("openState", () => {
   test("says in runc's words that there is no such container", () => {
     for (const look of [openState, lockState]) {
       expect(() => look(root, "none")).toThrow("container does not exist");
-      mkdirSync(join(root, "none"), { recursive: true }); // its creator was killed at once
+      mkdirSync(join(root, "none"), { recursive: true }); // the state after its creator was killed at once
     }
     expect(() => openState(root, "none")).toThrow("container does not exist");
     expect(lockStateByForce(root, "none")).toBeUndefined();
@@ -117,7 +117,7 @@ describe("the lock", () => {
     const reader = other.stdout.getReader();
     const said = async () => Buffer.from((await reader.read()).value ?? new Uint8Array()).toString();
     expect(await said()).toBe("waiting\n");
-    adopt(handle); // what is changed before the lock ends is what the next one sees
+    adopt(handle); // the next holder of the lock sees what was changed before the lock was released
     handle[Symbol.dispose]();
     expect(await said()).toBe(`locked ${process.pid}\n`);
     expect(await other.exited).toBe(0);
@@ -176,7 +176,7 @@ describe("statusOf", () => {
 
   test("is stopped for a zombie and for a process that has gone", async () => {
     const handle = create();
-    // Its parent, the shell, is another program by then, which does not wait for it.
+    // The process's parent, the shell, has become another program, which does not wait for it.
     const parent = Bun.spawn(["sh", "-c", "sh -c 'echo $$; exec true' & exec sleep 60"], { stdout: "pipe" });
     const pid = Number(Buffer.from((await parent.stdout.getReader().read()).value ?? new Uint8Array()).toString());
     while (readProcessStat(pid)?.state !== "Z") await new Promise((resolve) => setImmediate(resolve));
@@ -185,7 +185,7 @@ describe("statusOf", () => {
     expect(statusOf(handle)).toBe("stopped");
     parent.kill();
     await parent.exited;
-    handle.state.pid = 2 ** 30; // above the kernel's largest
+    handle.state.pid = 2 ** 30; // above the kernel's largest pid
     expect(statusOf(handle)).toBe("stopped");
   });
 });

@@ -1,12 +1,12 @@
 /**
- * What the runtime remembers of its containers: `<root>/<id>/`, gone when the container is deleted.
+ * The runtime's record of its containers: `<root>/<id>/`, removed when the container is deleted.
  *
  *   state.json    `ContainerState`
  *   config.json   the bundle's, as it was when the container was created
  *   exec.fifo     from `create` until `start`
  *   *.program     what a later command does, see later.ts
  *
- * The lock is the directory's flock(2). Whoever changes a container holds it; whoever only looks does not.
+ * The lock is the directory's flock(2). Code that changes a container holds it; code that only looks does not.
  */
 import {
   closeSync,
@@ -41,18 +41,18 @@ import { readRegularFile } from "./read-file.ts";
 export interface ContainerState {
   version: 1;
   id: string;
-  /** Absolute paths. */
+  /** The bundle's absolute path. */
   bundle: string;
   rootfs: string;
-  /** RFC 3339. */
+  /** The time of creation (RFC 3339). */
   created: string;
-  /** Name of the user who created it, or "#" and the uid. */
+  /** The name of the user who created the container, or "#" and the uid. */
   owner: string;
-  /** Of init; 0 until it is known. */
+  /** The pid of init; 0 until it is known. */
   pid: number;
-  /** Field 22 of /proc/PID/stat: tells init from another process that has got its pid. */
+  /** Field 22 of /proc/PID/stat, which distinguishes init from another process that has got its pid. */
   pidStartTime: number;
-  /** The effective one; "" for none. */
+  /** The effective path of the cgroup; "" for none. */
   cgroupsPath: string;
   systemdCgroup: boolean;
   rootless: boolean;
@@ -96,8 +96,8 @@ const readState = object<ContainerState>(
 );
 
 /**
- * One container's directory. With a lock, `using handle = lockState(…)` releases it at the end of the block.
- * Fields of `state` are changed in place, and are on disk after `save`.
+ * A container's directory. With a lock, `using handle = lockState(…)` releases it at the end of the block. Fields of `state` are
+ * changed in place, and are on disk after `save`.
  */
 export class StateHandle {
   #config: OciConfig | undefined;
@@ -106,7 +106,7 @@ export class StateHandle {
   constructor(
     readonly directory: string,
     readonly state: ContainerState,
-    /** This process is the one that creates it. */
+    /** Whether this process is the one that creates the container. */
     readonly creating: boolean,
     lockFd?: number,
   ) {
@@ -118,7 +118,7 @@ export class StateHandle {
   }
 
   /**
-   * The config as the container was created with.
+   * The config that the container was created with.
    * @throws LighterError ("not-found") if the container is being deleted, ("invalid") if the file was tampered with
    */
   get config(): OciConfig {
@@ -129,7 +129,7 @@ export class StateHandle {
     return this.#config;
   }
 
-  /** What `config` would read again. */
+  /** Sets the value of `config`, so that it is not read from disk. */
   knowConfig(config: OciConfig): void {
     this.#config = config;
   }
@@ -138,7 +138,7 @@ export class StateHandle {
     return join(this.directory, EXEC_FIFO);
   }
 
-  /** Not synced to disk: the directory is on a tmpfs, and a container does not outlive the kernel. */
+  /** Writes the state. It is not synced to disk: the directory is on a tmpfs, and a container does not outlive the kernel. */
   save(): void {
     const path = join(this.directory, STATE_FILE);
     const [before, between, after] = this.textsAroundPid;
@@ -149,21 +149,21 @@ export class StateHandle {
     writePoint("saved state");
   }
 
-  /** What `save` writes, in pieces: `pid` and `pidStartTime` come between them. */
+  /** The text that `save` writes, in two pieces: `pid` and `pidStartTime` belong between them. */
   get textsAroundPid(): [string, string, string] {
     const { pid: _pid, pidStartTime: _time, ...rest } = this.state;
     return ['{"pid":', ',"pidStartTime":', `,${JSON.stringify(rest).slice(1)}\n`];
   }
 
-  /** The open directory, which is locked by it. */
+  /** The descriptor of the open directory, which holds its lock. */
   get lockFd(): number {
     assert(this.#lockFd !== undefined, "the container is locked");
     return this.#lockFd;
   }
 
-  /** Removes the directory: the container is gone. Only with the lock; ends it, and does nothing when it has ended. */
+  /** Removes the directory, and with it the container. It needs the lock, and releases it; without the lock it does nothing. */
   remove(): void {
-    if (!this.locked) return; // the name may be another container's by now
+    if (!this.locked) return; // the name may now be another container's
     removeDirectory(this.directory);
     this[Symbol.dispose]();
   }
@@ -174,12 +174,12 @@ export class StateHandle {
   }
 }
 
-/** What `createState` is told; the rest it knows. */
+/** The fields that `createState` is given; it fills in the rest. */
 type NewState = Pick<ContainerState, "bundle" | "rootfs" | "cgroupsPath" | "systemdCgroup" | "rootless">;
 
 /**
- * Makes the directory, `pid` 0, locked. `configBytes` is the bundle's config.json.
- * @throws LighterError ("conflict") if there is such a container, or one was deleted while it was being made.
+ * Makes the directory, locked, with `pid` 0. `configBytes` is the bundle's config.json.
+ * @throws LighterError ("conflict") if the container exists, or one was deleted while this one was being made.
  */
 export function createState(root: string, id: string, fields: NewState, configBytes: Uint8Array): StateHandle {
   checkId(id);
@@ -195,7 +195,7 @@ export function createState(root: string, id: string, fields: NewState, configBy
   const lockFd = lockDirectory(directory);
   if (lockFd === undefined) throw new LighterError("conflict", "the container was deleted while it was being created");
   if (existsSync(join(directory, STATE_FILE))) {
-    // Ours was deleted before we had the lock, and this is the next one of the same name.
+    // The directory was deleted before it was locked, and this is the next one of the same name.
     closeSync(lockFd);
     throw alreadyExists();
   }
@@ -221,15 +221,15 @@ export function createState(root: string, id: string, fields: NewState, configBy
 }
 
 /**
- * The container's state, for looking at it.
- * @throws LighterError ("not-found"), ("invalid") if `id` is not one or state.json is not what we write.
+ * Opens a container's state for reading.
+ * @throws LighterError ("not-found"), ("invalid") if `id` is not a valid name or state.json has another form.
  */
 export function openState(root: string, id: string): StateHandle {
   const directory = directoryOf(root, id);
   return new StateHandle(directory, loadState(directory, id), false);
 }
 
-/** The same, for changing it: waits for whoever is doing that now. `[Symbol.dispose]()` ends the lock. */
+/** Opens a container's state for changing it: waits for the lock, which `[Symbol.dispose]()` releases. */
 export function lockState(root: string, id: string): StateHandle {
   const directory = directoryOf(root, id);
   const lockFd = lockDirectory(directory);
@@ -243,8 +243,8 @@ export function lockState(root: string, id: string): StateHandle {
 }
 
 /**
- * The same, for deleting it by force. Undefined: there is none (any more). A directory whose state cannot be read has
- * been removed: nothing else is made before state.json is written, or left when it is removed.
+ * Opens a container's state for deleting it by force; undefined if the container does not exist. A directory whose state cannot
+ * be read is removed: nothing else is made before state.json is written, or left when it is removed.
  */
 export function lockStateByForce(root: string, id: string): StateHandle | undefined {
   const directory = directoryOf(root, id);
@@ -260,7 +260,7 @@ export function lockStateByForce(root: string, id: string): StateHandle | undefi
   }
 }
 
-/** state.json first: while it is there, everything that is needed to try again is. */
+/** Removes the directory, beginning with state.json: while that exists, everything that a second try needs exists, too. */
 function removeDirectory(directory: string): void {
   rmSync(join(directory, STATE_FILE), { force: true });
   writePoint("removed state");
@@ -270,19 +270,19 @@ function removeDirectory(directory: string): void {
       rmdirSync(directory);
       return;
     } catch (error) {
-      // The last of an exec, which takes no lock, has come in between.
+      // The end of an exec, which takes no lock, has created a file meanwhile.
       if (errnoOf(error) !== "ENOTEMPTY" || round === OCI_REMOVE_ROUNDS) throw error;
     }
   }
 }
 
-/** Where a container of this name has its state, or would have it. @throws LighterError ("invalid") if it is no name */
+/** The directory of a container's state, whether or not it exists. @throws LighterError ("invalid") if `id` is no valid name */
 export function directoryOf(root: string, id: string): string {
   checkId(id);
   return join(root, id);
 }
 
-/** The ids of all containers, sorted; a missing root holds none. */
+/** The ids of all containers, sorted; none if the root is missing. */
 export function listIds(root: string): string[] {
   try {
     const entries = readdirSync(root, { withFileTypes: true });
@@ -296,7 +296,7 @@ export function listIds(root: string): string[] {
   }
 }
 
-/** Asks the kernel. A container whose creation was cut short is "stopped". */
+/** The container's status according to the kernel. A container whose creation was interrupted is "stopped". */
 export function statusOf(handle: StateHandle): ContainerStatus {
   const { pid, pidStartTime, cgroupsPath } = handle.state;
   if (pid === 0) return handle.creating || (!handle.locked && isLocked(handle.directory)) ? "creating" : "stopped";
@@ -306,7 +306,7 @@ export function statusOf(handle: StateHandle): ContainerStatus {
   return cgroupsPath !== "" && isPaused(cgroupsPath) ? "paused" : "running";
 }
 
-/** Whether the FIFO is there, and init still has it open: a `start` that was killed may have let it go, but not removed it. */
+/** Whether the FIFO exists and init still has it open: a killed `start` may have released init without removing the FIFO. */
 function isWaiting(execFifoPath: string): boolean {
   try {
     closeSync(openSync(execFifoPath, constants.O_WRONLY | constants.O_NONBLOCK));
@@ -321,12 +321,12 @@ function isPaused(cgroupsPath: string): boolean {
   try {
     return isFrozen(cgroupHost(), cgroupsPath);
   } catch (error) {
-    if (error instanceof LighterError && error.code === "not-supported") return false; // no freezer here
+    if (error instanceof LighterError && error.code === "not-supported") return false; // there is no freezer
     throw error;
   }
 }
 
-/** The name of the user in /etc/passwd, or "#" and the uid. */
+/** The user's name in /etc/passwd, or "#" and the uid. */
 function ownerName(uid: number): string {
   try {
     const line = readFileSync("/etc/passwd", "utf8")
@@ -345,7 +345,10 @@ function loadState(directory: string, id: string): ContainerState {
   return state;
 }
 
-/** @throws LighterError ("not-found") if the file is missing: the container is not yet there, or no more */
+/**
+ * Reads a file of the state.
+ * @throws LighterError ("not-found") if it is missing: the container is not created yet, or deleted
+ */
 function readOwnFile(path: string, maxBytes: number): string {
   try {
     return readRegularFile(path, maxBytes).toString();
@@ -355,7 +358,7 @@ function readOwnFile(path: string, maxBytes: number): string {
   }
 }
 
-/** The fd that holds the lock of the directory, or undefined if there is no such directory (any more). */
+/** The descriptor that holds the directory's lock, or undefined if the directory does not exist. */
 function lockDirectory(directory: string): number | undefined {
   for (;;) {
     const fd = openDirectory(directory);
@@ -364,7 +367,7 @@ function lockDirectory(directory: string): number | undefined {
     const found = statSync(directory, { throwIfNoEntry: false });
     const held = fstatSync(fd);
     if (found?.ino === held.ino && found.dev === held.dev) return fd;
-    closeSync(fd); // whoever had the lock removed the directory; there may be a new one
+    closeSync(fd); // the previous holder removed the directory; there may be a new one
   }
 }
 
@@ -400,7 +403,7 @@ function alreadyExists(): LighterError {
   return new LighterError("conflict", "container with given ID already exists");
 }
 
-/** Callers look for these words. */
+/** The error for a missing container. Callers look for these words. */
 function doesNotExist(): LighterError {
   return new LighterError("not-found", "container does not exist");
 }

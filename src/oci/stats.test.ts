@@ -8,7 +8,7 @@ const ENTRY_0 = '{"limit":0,"failcnt":0}';
 const CPUSET_0 =
   '"mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"memory_spread_page":0,"memory_spread_slab":0,"memory_pressure":0';
 
-/** Files of the cgroup by their names alone. */
+/** The statistics of a cgroup whose files are given by their names alone. */
 function stats(hostFiles: Record<string, string>, files: Record<string, string>): string {
   const host = detectCgroupHost(readFrom(hostFiles));
   return formatJson(

@@ -1,18 +1,18 @@
 /**
- * A container's statistics as `runc events` prints them; containerd's go-runc reads them. Names, order and what is left
- * out when it is 0 are runc's (types/events.go, 1.1). Numbers are u64, so bigint.
+ * A container's statistics as `runc events` prints them and containerd's go-runc reads them. Names, order and the omission of
+ * zeros are runc's (types/events.go, 1.1). Numbers are u64, so they are bigint.
  */
 import { type CgroupHost, locateController, type ReadText, readHostText } from "../linux/cgroup/mod.ts";
 
 type Json = bigint | number | string | null | Json[] | { [key: string]: Json };
 
-/** runc's "no limit" of v2. */
+/** runc's value for "no limit" on v2. */
 const NO_LIMIT = 2n ** 64n - 1n;
 const NANOSECONDS_PER_MICROSECOND = 1000n;
-/** USER_HZ is 100 on every architecture that we run on. */
+/** The length of a tick: USER_HZ is 100 on all supported architectures. */
 const NANOSECONDS_PER_TICK = 10_000_000n;
 
-/** `data` of an event of type "stats". Files that are missing read as 0. */
+/** The `data` of an event of type "stats". Missing files read as 0. */
 export function readRuntimeStats(host: CgroupHost, cgroupsPath: string, read: ReadText = readHostText): Json {
   const open = (controller: string) => {
     const place = locateController(host, controller);
@@ -37,14 +37,14 @@ class Files {
     readonly text: (file: string) => string | undefined,
   ) {}
 
-  /** One number; "max" is `NO_LIMIT`, anything else 0. */
+  /** The file's number; `NO_LIMIT` for "max", 0 for anything else. */
   number(file: string): bigint {
     const text = this.text(file)?.trim() ?? "";
     if (text === "max") return NO_LIMIT;
     return /^\d+$/.test(text) ? BigInt(text) : 0n;
   }
 
-  /** "key value" lines. */
+  /** The file's lines of the form "key value". */
   keyed(file: string): Record<string, bigint> {
     const lines = (this.text(file) ?? "").split("\n").map((line) => /^(\S+) (\d+)$/.exec(line));
     return Object.fromEntries(lines.flatMap((match) => (match ? [[match[1]!, BigInt(match[2]!)]] : [])));
@@ -55,7 +55,7 @@ class Files {
   }
 }
 
-/** Go's "omitempty". */
+/** Leaves out empty values, as Go's "omitempty" does. */
 function withoutEmpty(fields: { [key: string]: Json }): { [key: string]: Json } {
   const isEmpty = (value: Json) => value === 0n || value === "" || (Array.isArray(value) && value.length === 0);
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => !isEmpty(value)));
@@ -73,7 +73,7 @@ function cpuOf(cpu: Files, cpuacct: Files): Json {
     return psi === undefined ? { usage, throttling } : { usage, throttling, psi };
   }
   const ticks = cpuacct.keyed("cpuacct.stat");
-  // "cpu user system", then a line for each CPU.
+  // The file has the heading "cpu user system", then a line for each CPU.
   const all = (cpuacct.text("cpuacct.usage_all") ?? "")
     .split("\n")
     .slice(1)
@@ -94,7 +94,7 @@ function cpuOf(cpu: Files, cpuacct: Files): Json {
   };
 }
 
-/** v1 only; v2 has none of it, and runc's zeros are kept for who expects them. */
+/** The cpuset's values, which only v1 has; on v2 they are runc's zeros, for readers that expect the fields. */
 function cpusetOf(files: Files): Json {
   const isV1 = files.version === 1;
   const list = (file: string): bigint[] => (isV1 ? expandList(files.text(file) ?? "") : []);
@@ -115,7 +115,7 @@ function cpusetOf(files: Files): Json {
   };
 }
 
-/** "0-2,8" as 0, 1, 2, 8. */
+/** The numbers of a list: "0-2,8" gives 0, 1, 2, 8. */
 function expandList(text: string): bigint[] {
   const ranges = text.trim().split(",");
   return ranges.flatMap((range) => {
@@ -153,7 +153,7 @@ function memoryOf(files: Files): Json {
   const events = files.keyed("memory.events");
   const [usage, limit] = [files.number("memory.current"), files.number("memory.max")];
   const swapLimit = files.number("memory.swap.max");
-  // As on v1: memory and swap together.
+  // As on v1, the value is memory and swap together.
   const swapAndMemory = swapLimit === NO_LIMIT || limit === NO_LIMIT ? NO_LIMIT : swapLimit + limit;
   const none = memoryEntry(0n, 0n, 0n, 0n);
   const psi = psiOf(files, "memory.pressure");
@@ -173,7 +173,7 @@ function pidsOf(files: Files): Json {
   return withoutEmpty({ current: files.number("pids.current"), limit: limit === NO_LIMIT ? 0n : limit });
 }
 
-/** The sources in their order; the first one that is there and has lines wins. All tables of it go out. */
+/** The sources in their order. The first that exists and has lines is used; all its tables are printed. */
 const BLKIO_V1: readonly { files: string; tables: Readonly<Record<string, string>> }[] = [
   {
     files: "blkio.bfq.",
@@ -215,13 +215,13 @@ function blkioOf(files: Files): Json {
   return {};
 }
 
-/** "8:0 Read 123" and "8:0 123"; the last line, a total, is left out. */
+/** Parses "8:0 Read 123" and "8:0 123"; the last line, a total, is left out. */
 function parseBlkioTable(text: string): Json[] {
   const lines = text.split("\n").map((line) => /^(\d+):(\d+)(?: (\w+))? (\d+)$/.exec(line));
   return lines.flatMap((match) => (match ? [blkioEntry(match[1]!, match[2]!, match[3] ?? "", match[4]!)] : []));
 }
 
-/** io.stat's "8:0 rbytes=1 wbytes=2 rios=3 wios=4", as v1 has it: a table of bytes and one of operations. */
+/** Converts io.stat's "8:0 rbytes=1 wbytes=2 rios=3 wios=4" to v1's form: a table of bytes and one of operations. */
 function blkioOfV2(files: Files): Json {
   const table = (read: string, write: string): Json[] =>
     (files.text("io.stat") ?? "").split("\n").flatMap((line) => {
@@ -239,7 +239,7 @@ function blkioOfV2(files: Files): Json {
   };
 }
 
-/** By page size: "2MB". Sizes are the kernel's own: names in /sys/kernel/mm/hugepages. */
+/** The statistics of huge pages by page size: "2MB". The sizes are those in /sys/kernel/mm/hugepages. */
 function hugetlbOf(files: Files, read: ReadText): Json {
   const sizes = hugePageSizes(read).filter((size) => files.text(`hugetlb.${size}.${usageFile(files)}`) !== undefined);
   const entries = sizes.map((size) => {
@@ -257,7 +257,7 @@ function usageFile({ version }: Files): string {
   return version === 1 ? "usage_in_bytes" : "current";
 }
 
-/** Those that there are on any architecture: few enough to ask for each. */
+/** The sizes that exist on any architecture: they are few enough to ask for each. */
 function hugePageSizes(read: ReadText): string[] {
   const sizesKb = [64, 1024, 2048, 16384, 32768, 262144, 524288, 1048576, 2097152, 16777216];
   const there = sizesKb.filter((kb) => read(`/sys/kernel/mm/hugepages/hugepages-${kb}kB/nr_hugepages`) !== undefined);
@@ -265,7 +265,7 @@ function hugePageSizes(read: ReadText): string[] {
   return there.map(name);
 }
 
-/** "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", and "full" the same. Kernels may be without. */
+/** Parses "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" and the line "full". Kernels may lack the file. */
 function psiOf(files: Files, file: string): Json | undefined {
   const text = files.text(file);
   if (text === undefined) return undefined;

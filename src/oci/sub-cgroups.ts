@@ -1,4 +1,4 @@
-/** `exec --cgroup [CONTROLLERS:]PATH`: cgroups below the container's own. */
+/** `exec --cgroup [CONTROLLERS:]PATH`: places a process in cgroups below the container's own. */
 import { existsSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../base/errors.ts";
@@ -7,9 +7,10 @@ import type { ExecRequest } from "../runtime/mod.ts";
 import { UsageError } from "./flags.ts";
 
 /**
- * Where the process goes, in each hierarchy: with a path alone, there in all of them. "/" is the container's cgroup itself.
+ * The process's cgroup in each hierarchy; a path without controllers applies to all. "/" is the container's cgroup itself.
  * @param flags At least one.
- * @throws LighterError, in runc's words, for what leads out of the container's cgroup, is not there, or names no controller
+ * @throws LighterError, in runc's words, for a path that leads out of the container's cgroup or does not exist, or an unknown
+ * controller
  */
 export function subCgroups(
   host: CgroupHost,
@@ -39,7 +40,7 @@ export function subCgroups(
   };
 }
 
-/** By controller; "" for all. */
+/** The paths by controller; "" stands for all. */
 function parsePaths(flags: readonly string[]): Map<string, string> {
   const paths = new Map<string, string>();
   for (const flag of flags) {

@@ -27,7 +27,7 @@ test("flagResources asks for what the flags say, and nothing else", () => {
     pids: { limit: -1 },
     blockIO: { weight: 100 },
   });
-  // Of these two, 0 is something to ask for.
+  // For these two, 0 is a value.
   expect(resources("--pids-limit 0 --cpu-burst 0 c1")).toMatchObject({ pids: { limit: 0 }, cpu: { burst: 0 } });
 });
 

@@ -1,9 +1,10 @@
+/** The flags of `update` that set limits. */
 import { LighterError } from "../base/errors.ts";
 import type { OciResources } from "../spec/oci-runtime.ts";
 import type { Parsed } from "./flags.ts";
 
 /**
- * The limits that the flags of `update` ask for. 0 and empty values are as if not given.
+ * The limits that the flags of `update` ask for. 0 and empty values count as not given.
  * @throws LighterError ("invalid") naming the flag
  */
 export function flagResources(parsed: Parsed, warn: (message: string) => void): OciResources {
@@ -43,7 +44,7 @@ export function flagResources(parsed: Parsed, warn: (message: string) => void): 
   };
 }
 
-/** Without what is undefined. */
+/** The fields that are not undefined. */
 function given<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): { [K in keyof T]?: NonNullable<T[K]> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
@@ -57,7 +58,7 @@ function parseNumber(digits: string, name: string, isSigned: boolean): number {
 
 const UNITS = "kmgtp";
 
-/** "64m", "1.5 GiB", "-1". Source: Docker's go-units, RAMInBytes: a unit is always a power of 1024. */
+/** Parses "64m", "1.5 GiB" or "-1". Source: Docker's go-units, RAMInBytes: a unit is always a power of 1024. */
 function parseBytes(size: string, name: string): number {
   if (size === "-1") return -1;
   const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])?(?:i?b)?)$/i.exec(size);

@@ -1,2 +1,2 @@
-/** The name that we are called by, and in messages: `runc` for who has put us in its place. */
+/** The program's name in messages: `runc` if it was called by that name. */
 export const PROGRAM = /(^|\/)runc$/.test(process.argv0) ? "runc" : "lighter-runtime";

@@ -6,7 +6,7 @@ import { openRuntime, prepare, sendPidfd, writePidFile } from "../launch.ts";
 import { createInit } from "../lifecycle.ts";
 import { PROGRAM } from "../version.ts";
 
-/** Of `create` and `run`. */
+/** The flags that `create` and `run` share. */
 export const createFlags: readonly Flag[] = [
   { name: "bundle", short: "b", kind: "string", help: "path of the bundle's directory (default: the current one)" },
   { name: "console-socket", kind: "string", help: "path of a unix socket that receives the terminal's master" },

@@ -39,7 +39,7 @@ export const command: OciCommand = {
       return 0;
     }
 
-    // Until the container has ended. Its last moments, when it may be out of memory, are not missed.
+    // Runs until the container has ended, so that an out-of-memory event at its very end is not missed.
     using oom = watchOom(host, path, () => printEvent("oom"));
     const timer = setInterval(printStats, timerMs(Number(intervalNs) / 1e6));
     try {

@@ -29,10 +29,10 @@ import { awaitSupervisor } from "../lifecycle.ts";
 import { directoryOf, openState, type StateHandle, statusOf } from "../state.ts";
 import { subCgroups } from "../sub-cgroups.ts";
 
-/** Hexadecimal digits. */
+/** The number of hexadecimal digits in the id of an exec. */
 const EXEC_ID_LENGTH = 16;
 
-/** Source: setuid(2): (uid_t) -1 means "no change". */
+/** The largest user id. Source: setuid(2): (uid_t) -1 means "no change". */
 const ID_MAX = 0xfffffffe;
 
 export const command: OciCommand = {
@@ -95,8 +95,8 @@ export const command: OciCommand = {
       ...(detach ? { handOver } : {}),
     };
     await prepareFilter(root, request.config);
-    const isNotified = request.config.linux?.seccomp?.listenerPath !== undefined; // and would be while it waits for its start
-    // A stand-in that fails does everything again, which does not read a FIFO again, nor send a pidfd at all.
+    const isNotified = request.config.linux?.seccomp?.listenerPath !== undefined; // even while it waits for its start
+    // If a stand-in fails, everything is done a second time. That must not read a FIFO a second time, nor send a pidfd twice.
     const isOnce = parsed.given("pidfd-socket") || !isFile(parsed.string("process"));
     if (failed === undefined && !terminal && !detach && !isNotified && !isOnce)
       return await runtime
@@ -107,7 +107,7 @@ export const command: OciCommand = {
         .catch(rethrowAsStartFailure);
     const pidFile = parsed.string("pid-file");
     const supervised = await runtime.exec(request).catch((error: unknown) => {
-      if (failed !== undefined && pidFile !== undefined) rmSync(pidFile, { force: true }); // which the first try has written
+      if (failed !== undefined && pidFile !== undefined) rmSync(pidFile, { force: true }); // the first try has written it
       rethrowAsStartFailure(error);
     });
     try {
@@ -127,18 +127,18 @@ export const command: OciCommand = {
   },
 };
 
-/** As is none. */
+/** Whether the path is a regular file, or none is given. */
 function isFile(path: string | undefined): boolean {
   return path === undefined || (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
 }
 
-/** `directory`: the container's. */
+/** The run directory of an exec. `directory`: the container's. */
 function runDirectoryOf(directory: string, id: string): string {
   if (!/^[0-9a-f]+$/.test(id) || id.length !== EXEC_ID_LENGTH) throw new UsageError(`invalid exec ID: ${id}`);
   return join(directory, `exec-${id}`);
 }
 
-/** What a stand-in could not do. */
+/** Does what a stand-in could not do. */
 async function finish(runDirectory: string): Promise<number> {
   try {
     return await waitForRecord(runDirectory);
@@ -147,7 +147,7 @@ async function finish(runDirectory: string): Promise<number> {
   }
 }
 
-/** What is left of a start that failed. */
+/** Removes what a failed start left. */
 async function forget(runDirectory: string): Promise<void> {
   await awaitSupervisor(runDirectory);
   rmSync(runDirectory, { recursive: true, force: true });
@@ -161,7 +161,7 @@ function checkRunning(handle: StateHandle, ignorePaused: boolean): void {
   if (status === "creating") throw new LighterError("conflict", "cannot exec in a container that is being created");
 }
 
-/** From the file, or the container's own process with what the flags say otherwise. */
+/** The process to run: the file's, or the container's own process as changed by flags. */
 function processOf(handle: StateHandle, parsed: Parsed): OciProcess {
   const file = parsed.string("process");
   if (file !== undefined) return readProcess(file);
@@ -200,14 +200,17 @@ function userOf(base: OciUser = { uid: 0, gid: 0 }, parsed: Parsed): OciUser {
   };
 }
 
-/** Digits alone: "0x10", "-1" and names are refused, not taken for somebody else. */
+/** Parses digits alone: "0x10", "-1" and names are refused, not taken for another user. */
 function parseUserId(text: string, flag: string): number {
   const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
   if (!(id <= ID_MAX)) throw new UsageError(`--${flag}: ${JSON.stringify(text)} is not an id from 0 to ${ID_MAX}`);
   return id;
 }
 
-/** As runc: never inheritable; ambient only where the container's process has inheritable ones already. */
+/**
+ * The process's capabilities. As with runc, none is inheritable, and ambient ones are set only if the container's process has
+ * inheritable ones.
+ */
 function capabilitiesOf(
   { capabilities = {} }: OciProcess,
   added: readonly string[],

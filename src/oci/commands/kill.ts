@@ -13,10 +13,10 @@ export const command: OciCommand = {
   positionals: { min: 1, max: 2 },
   async run({ root, log }, parsed) {
     const text = parsed.args[1] ?? "SIGTERM";
-    const signal = text === "0" ? 0 : parseSignal(text); // 0 asks only whether it lives
+    const signal = text === "0" ? 0 : parseSignal(text); // 0 only asks whether the process is alive
     if (signal === undefined) throw new LighterError("invalid", `unknown signal ${JSON.stringify(text)}`);
     using handle = lockState(root, parsed.arg(0));
-    // An empty container is no error, as with runc. Without a pid namespace the others outlive init.
+    // As with runc, an empty container is no error. Without a pid namespace the other processes outlive init.
     const all = parsed.boolean("all") || (signal === SIGKILL && !hasOwnPids(handle.config));
     log.debug(`send signal ${signal} to ${all ? "all processes" : `init, process ${handle.state.pid}`}`);
     if (all) await signalAll(handle, signal);

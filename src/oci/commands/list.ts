@@ -21,7 +21,7 @@ export const command: OciCommand = {
       try {
         views.push(viewOf(openState(root, id)));
       } catch (error) {
-        // Deleted, or not yet created, since we looked; one that is broken must not hide the others.
+        // A container that was deleted meanwhile, or is not yet created, is skipped; a broken one must not hide the others.
         if (!(error instanceof LighterError && error.code === "not-found")) log.warn(`list ${id}: ${messageOf(error)}`);
       }
     }
@@ -31,7 +31,7 @@ export const command: OciCommand = {
   },
 };
 
-/** As Go prints an empty list: null. */
+/** The list as JSON. Go prints an empty list as null. */
 function formatJsonList(views: readonly ContainerView[]): string {
   return `${views.length === 0 ? "null" : JSON.stringify(views)}\n`;
 }
@@ -39,7 +39,10 @@ function formatJsonList(views: readonly ContainerView[]): string {
 const MIN_WIDTH = 12;
 const PADDING = 3;
 
-/** Columns as wide as their widest cell and three more, at least 12; the last one as it is. (Go's text/tabwriter) */
+/**
+ * A table whose columns are as wide as their widest cell plus three, and at least 12; the last column is not padded. (Go's
+ * text/tabwriter)
+ */
 function formatTable(views: readonly ContainerView[]): string {
   const rows = [
     ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"],

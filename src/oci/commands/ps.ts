@@ -24,7 +24,7 @@ export const command: OciCommand = {
   },
 };
 
-/** What ps(1) of the host says of all processes: the container's own may be anything. */
+/** The output of the host's ps(1) for all processes: a container's own ps may be any program. */
 function hostPs(options: readonly string[]): string {
   const ran = spawnSync("ps", options.length === 0 ? ["-ef"] : options, {
     encoding: "utf8",
@@ -37,7 +37,7 @@ function hostPs(options: readonly string[]): string {
   return ran.stdout;
 }
 
-/** The heading, and the lines whose column "PID" is one of `pids`. @throws LighterError ("invalid") without that column */
+/** The heading and the lines whose column "PID" is one of `pids`. @throws LighterError ("invalid") if there is no such column */
 export function selectLines(table: string, pids: ReadonlySet<number>): string {
   const [heading = "", ...lines] = table.split("\n");
   const column = words(heading).indexOf("PID");

@@ -47,14 +47,14 @@ export const command: OciCommand = {
       throw error;
     }
     if (detach) return 0;
-    handle[Symbol.dispose](); // others may look at it and stop it while we wait
+    handle[Symbol.dispose](); // releases the lock: others may look at the container and stop it meanwhile
     const exitCode = waitForChild(handle.state.pid);
     await destroy(context, handle);
     return exitCode;
   },
 };
 
-/** The container's state, as `create` has it. */
+/** Creates the container's state, as `create` does. */
 function prepare(context: OciContext, parsed: Parsed): StateHandle {
   const bundle = readBundle(parsed.string("bundle") ?? ".");
   refuseUncheckpointable(bundle.config);
@@ -86,13 +86,13 @@ async function restoreInit(context: OciContext, handle: StateHandle, parsed: Par
   try {
     makeLimitedCgroup(handle);
     mkdirSync(rootPath);
-    bindTree(rootfs, rootPath); // CRIU wants a mount of its own for the root
+    bindTree(rootfs, rootPath); // CRIU needs a mount of its own for the root
     try {
       const lsm = ["lsm-profile", "lsm-mount-context"].flatMap((name) => {
         const value = parsed.string(name);
         return value === undefined ? [] : [`--${name}`, value];
       });
-      // As our own child if we are to wait for it; else it goes to our caller's reaper when CRIU has ended.
+      // The process becomes this command's child if it is waited for; otherwise the caller's reaper gets it when CRIU has ended.
       const child = parsed.boolean("detach") ? [] : ["--restore-sibling"];
       const place = ["--root", rootPath, "--cgroup-root", cgroupsPath, "--restore-detached", "--pidfile", pidPath];
       const args = [...options, ...place, ...child, ...lsm, ...parts.options];
@@ -108,8 +108,8 @@ async function restoreInit(context: OciContext, handle: StateHandle, parsed: Par
 }
 
 /**
- * Before the processes are: CRIU would make the cgroup with the limits of then, and on v2 without a device filter. What
- * is there already it leaves as it is.
+ * Makes the cgroup before CRIU makes the processes: CRIU would make it with the limits at the time of the dump and, on v2,
+ * without a device filter. A cgroup that exists is left as it is by CRIU.
  */
 function makeLimitedCgroup({ state, config }: StateHandle): void {
   const resources = withBuiltinDevices(config.linux?.resources);

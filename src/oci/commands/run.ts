@@ -92,7 +92,7 @@ async function runForeground(context: OciContext, prepared: Prepared, parsed: Pa
     await destroy(context, handle);
     throw error;
   }
-  handle[Symbol.dispose](); // others may exec in it, and kill it
+  handle[Symbol.dispose](); // releases the lock: others may exec in the container, and kill it
   try {
     return await waitInForeground(created);
   } finally {
@@ -116,7 +116,7 @@ function planOf(context: OciContext, { handle, request }: Prepared, parsed: Pars
   });
 }
 
-/** What a stand-in could not do: the rest of `runForeground`. `inode`: of the container's directory. */
+/** Does what a stand-in could not do: the rest of `runForeground`. `inode`: that of the container's directory. */
 async function finish(context: OciContext, id: string, inode: string, keep: boolean): Promise<number> {
   const directory = directoryOf(context.root, id);
   if (!isInode(directory, inode)) throw new LighterError("not-found", "container does not exist");
@@ -128,15 +128,15 @@ async function finish(context: OciContext, id: string, inode: string, keep: bool
 }
 
 /**
- * What is left of a start that has failed. Its cgroup is removed only if it got as far as having one: it may have failed because that
- * is another's. Where somebody has deleted the container meanwhile, it is not to come back.
+ * Removes what a failed start left. The cgroup is removed only if the start got as far as having one: the start may have failed
+ * because the cgroup is another container's. If somebody has deleted the container meanwhile, it does not come back.
  */
 async function forget(context: OciContext, id: string, inode: string): Promise<void> {
   const directory = directoryOf(context.root, id);
   const deleted = () => new LighterError("conflict", "the container was deleted while it was being created");
   if (!isInode(directory, inode)) {
     if (statSync(directory, { throwIfNoEntry: false }) === undefined) throw deleted();
-    return; // another one's, which is told when ours is to be made
+    return; // another container of this name exists, which is reported when this one is created
   }
   using handle = lockStateByForce(context.root, id);
   if (handle === undefined || !isInode(directory, inode)) throw deleted();
@@ -153,10 +153,10 @@ function isInode(path: string, inode: string): boolean {
   return String(statSync(path, { throwIfNoEntry: false })?.ino) === inode;
 }
 
-/** Unless somebody else has deleted it meanwhile, and may have made another one of its name. */
+/** Destroys the container, unless somebody else has deleted it meanwhile and may have created another one of its name. */
 async function destroyOnce(context: OciContext, id: string, isSame: (handle: StateHandle) => boolean): Promise<void> {
   using handle = lockStateByForce(context.root, id);
   if (handle === undefined || !isSame(handle)) return;
-  await killAndWait(handle); // it lives where its supervisor was killed
+  await killAndWait(handle); // init is alive if its supervisor was killed
   await destroy(context, handle);
 }

@@ -61,7 +61,10 @@ export const command: OciCommand = {
   },
 };
 
-/** All or nothing: what is malformed or cannot be is refused before the first write, and a failed write undoes the others. */
+/**
+ * Applies all changes or none: malformed or impossible values are refused before the first write, and a failed write undoes the
+ * others.
+ */
 async function update(
   { log }: OciContext,
   handle: StateHandle,
@@ -80,7 +83,7 @@ async function update(
     const user = state.rootless;
     const scope = parseScopePath(config.linux?.cgroupsPath, state.id, user);
     await updateScope({ host, scope, user, resources });
-    applyCgroupWrites(writes); // systemd rounds some of them
+    applyCgroupWrites(writes); // systemd rounds some values
   } catch (error) {
     putBack();
     throw error;
@@ -95,7 +98,7 @@ function readResources({ log }: OciContext, { config }: StateHandle, parsed: Par
       ? readFdToEnd(0, OCI_CONFIG_MAX_BYTES, "read standard input").toString()
       : readFileSync(source, "utf8");
   const resources = parseOciResources(json, source === "-" ? "standard input" : source);
-  // Clients send all that they know, these too: those of the container, which do not change.
+  // Clients send everything that they know, the container's devices too, which do not change.
   const { devices, ...rest } = resources;
   const isSame = !devices?.length || JSON.stringify(devices) === JSON.stringify(config.linux?.resources?.devices);
   return isSame ? rest : resources;

@@ -127,13 +127,21 @@ rooted("another program's live socket is left alone", async () => {
   expect(stderr).toContain("another program serves it");
 });
 
-rooted("SIGTERM ends the daemon and nothing else", async () => {
+rooted("SIGTERM ends the daemon and nothing else; a socket that took its own's place stays", async () => {
   const daemon = await startDaemon();
   const id = await daemon.run({ Cmd: ["/bin/sleep", "1000"], HostConfig: hostUsr });
   const { Pid } = (await daemon.inspect(id)).State;
   process.kill(daemon.pid, "SIGTERM");
   expect(await daemon.ended()).toEqual([0, null]);
   process.kill(Pid, 0); // throws if it is gone
+  expect(existsSync(daemon.socketPath)).toBe(false);
   await daemon.launch();
   expect((await daemon.inspect(id)).State).toMatchObject({ Status: "running", Pid });
+  rmSync(daemon.socketPath);
+  writeFileSync(daemon.socketPath, "");
+  process.kill(daemon.pid, "SIGTERM");
+  expect(await daemon.ended()).toEqual([0, null]);
+  expect(existsSync(daemon.socketPath)).toBe(true);
+  rmSync(daemon.socketPath);
+  await daemon.launch();
 });

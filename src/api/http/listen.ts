@@ -71,6 +71,16 @@ async function listenUnix(path: string, { group, accept, takesOver }: ListenOpti
   } finally {
     process.umask(umask);
   }
+  removeAtExit(path);
+}
+
+/** Removes our socket when this process ends in an orderly way, unless somebody else's has taken its place. */
+function removeAtExit(path: string): void {
+  const { dev, ino } = lstatSync(path);
+  process.on("exit", () => {
+    const there = lstatSync(path, { throwIfNoEntry: false });
+    if (there?.dev === dev && there.ino === ino) rmSync(path, { force: true });
+  });
 }
 
 /** The group's number. @throws LighterError "invalid" for a group that was asked for and does not exist */

@@ -79,7 +79,7 @@ const number = (value: unknown) => (typeof value === "number" && Number.isFinite
 const integer = (value: unknown) => (typeof value === "number" && Number.isInteger(value) ? BigInt(value) : 0n);
 
 /** Bytes to print for a message, and the error it reports. */
-export interface Shown {
+interface Shown {
   readonly text: string;
   readonly failure?: string;
 }

@@ -75,7 +75,7 @@ function isBind({ type, options = [] }: NonNullable<OciConfig["mounts"]>[number]
 }
 
 interface LaunchOptions {
-  /** Whether the process becomes the child of the caller's parent. If not, this command stays, and the process is its supervisor's child. */
+  /** Whether the process becomes the child of the caller's parent. If not, it is its supervisor's, and this command stays. */
   detach: boolean;
   /** Whether the remains of an ended container, its cgroup included, stay until somebody deletes them. */
   keep?: boolean;

@@ -1,4 +1,4 @@
-/** A client of the API as tests want it: every answer whole, and raw connections. */
+/** A client of the API for tests: it returns whole answers, and opens raw connections. */
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect, type Socket } from "node:net";
 
@@ -12,12 +12,12 @@ export interface Answer {
 
 export class ApiClient {
   readonly socketPath: string;
-  /** The image of containers that name none. */
+  /** The image of containers that are created without one. */
   image = "hello";
   readonly #keepAlive: boolean;
   #agent: Agent;
 
-  /** `keepAlive`: connections are used again, which a daemon that gets killed would make fail at any time. */
+  /** `keepAlive`: whether connections are reused; that would fail at any time with a daemon that gets killed. */
   constructor(socketPath: string, keepAlive: boolean) {
     this.socketPath = socketPath;
     this.#keepAlive = keepAlive;
@@ -30,7 +30,7 @@ export class ApiClient {
     this.#agent = new Agent({ keepAlive: this.#keepAlive });
   }
 
-  /** A `body` that is no string or Buffer is sent as JSON. */
+  /** Sends a request. A `body` that is no string or Buffer is sent as JSON. */
   request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const isRaw = typeof body === "string" || body instanceof Uint8Array;
     const payload = body === undefined ? undefined : isRaw ? body : JSON.stringify(body);
@@ -60,7 +60,7 @@ export class ApiClient {
     return answer.json.Id;
   }
 
-  /** Creates and starts it. */
+  /** Creates and starts a container. */
   async run(body: object = {}, name = ""): Promise<string> {
     const id = await this.create(body, name);
     const answer = await this.request("POST", `/containers/${id}/start`);
@@ -68,7 +68,7 @@ export class ApiClient {
     return id;
   }
 
-  /** Resolves when the daemon has taken the wait; `answer` is what it says at the end. */
+  /** Resolves when the daemon has accepted the wait; `answer` resolves with its result. */
   async wait(id: string, condition = ""): Promise<{ answer: Promise<{ StatusCode: number }> }> {
     const connection = await this.open(
       `POST /containers/${id}/wait?condition=${condition} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n`,
@@ -82,14 +82,14 @@ export class ApiClient {
     return (await this.request("GET", `/containers/${id}/json`)).json;
   }
 
-  /** A connection of its own on which bytes are written as they are. */
+  /** Opens a new connection on which bytes are written unchanged. */
   async open(head: string): Promise<RawConnection> {
     const connection = new RawConnection(this.socketPath);
     connection.socket.write(head);
     return connection;
   }
 
-  /** A hijacked stream, after the answer's head. */
+  /** Opens a hijacked stream; resolves after the answer's head. */
   async hijack(
     path: string,
     options: { body?: string; upgrade?: boolean; early?: string } = {},
@@ -102,7 +102,7 @@ export class ApiClient {
     return connection;
   }
 
-  /** A websocket, of which frames are read and written as bytes. */
+  /** Opens a websocket, whose frames are read and written as bytes. */
   async openWebSocket(path: string): Promise<RawConnection> {
     const headers = [
       "Host: d",
@@ -120,7 +120,7 @@ export class ApiClient {
 export class RawConnection {
   readonly socket: Socket;
   head = "";
-  /** Everything received, one char a byte. */
+  /** Everything received, with one char for each byte. */
   text = "";
   ended = false;
   #wake = () => {};
@@ -168,7 +168,7 @@ function parseOrUndefined(text: string): unknown {
   }
 }
 
-/** A frame as a websocket's client sends it, of less than 64 KiB. */
+/** A frame of less than 64 KiB in the form that a websocket's client sends. */
 export function maskedFrame(opcode: number, payload: string): Buffer {
   const mask = [1, 2, 3, 4];
   const bytes = Buffer.from(payload).map((byte, index) => byte ^ mask[index & 3]!);
@@ -177,7 +177,7 @@ export function maskedFrame(opcode: number, payload: string): Buffer {
   return Buffer.concat([Buffer.from([0x80 | opcode, ...lengths, ...mask]), bytes]);
 }
 
-/** A frame of Docker's multiplexed stream, or one of our own. */
+/** A frame of Docker's multiplexed stream, or one of Lighter's own. */
 export function frame(stream: 1 | 2 | 16 | 17 | 18, text: string): string {
   const header = Buffer.alloc(8);
   header.writeUInt8(stream, 0);

@@ -1,4 +1,4 @@
-/** The API on a socket of its own, with a fake runtime, for one test. */
+/** The API on its own socket, with a fake runtime, for one test. */
 import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -63,7 +63,7 @@ export class ApiServer extends ApiClient implements AsyncDisposable {
     await this.#opened?.images[Symbol.asyncDispose]();
   }
 
-  /** Another engine on the same directories, as after the death of a daemon. `between` happens while there is none. */
+  /** Opens another engine on the same directories, as after a daemon's death. `between` runs while there is none. */
   async restart(between: () => void = () => {}): Promise<void> {
     await this.#stop();
     between();

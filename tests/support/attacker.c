@@ -1,6 +1,6 @@
 /*
- * What an image or a neighbour does to break out, one trick a word. Static: it also runs in root
- * file systems.
+ * The tricks by which an image or a neighbour tries to break out, one for each word. It is static,
+ * so that it runs in any root file system.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -25,7 +25,7 @@ static int swap(const char *a, const char *b)
 			return 1;
 }
 
-/* The open fds, by asking for each: opens none. */
+/* Lists the open fds by asking for each number, without opening any. */
 static int fds(void)
 {
 	for (int fd = 0; fd < 4096; fd++)
@@ -41,7 +41,7 @@ static int is_pid(const char *name)
 }
 
 /*
- * For two seconds: tries to write to every other process's program, and to read `secret` from its
+ * Tries for two seconds to write to every other process's program, and to read `secret` from its
  * directories.
  */
 static int exes(const char *secret)
@@ -89,7 +89,8 @@ static int exes(const char *secret)
 }
 
 /*
- * Puts `fake` over /proc/PID of every process named "lighter", until it is killed; a line for each.
+ * Mounts `fake` over /proc/PID of every process named "lighter" until it is killed; prints a line
+ * for each.
  */
 static void cover(const char *fake)
 {

@@ -1,4 +1,4 @@
-/** Certificates for TLS tests, made by openssl: an authority of their own each, and a server's or client's below it. */
+/** Certificates for TLS tests, made by openssl: each set has its own authority, and a certificate of a server or client. */
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 export const hasOpenssl = existsSync("/usr/bin/openssl");
 
 export interface Certificates {
-  /** PEM files. */
+  /** Paths of PEM files. */
   caPath: string;
   certPath: string;
   keyPath: string;
@@ -16,7 +16,7 @@ function openssl(...args: string[]): void {
   execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
 }
 
-/** `names`: "DNS:localhost", "IP:127.0.0.1". Several sets may share a directory under different prefixes. */
+/** Makes a set. `names`: "DNS:localhost", "IP:127.0.0.1". Several sets may share a directory under different prefixes. */
 export function makeCertificates(
   directory: string,
   prefix: string,

@@ -1,6 +1,7 @@
+/** The cgroup files of several kinds of hosts, for tests without a kernel. */
 import type { ReadText } from "../../src/linux/cgroup/host.ts";
 
-/** The files that `detectCgroupHost` reads, as they were found on five kinds of hosts. */
+/** The files that `detectCgroupHost` reads, as found on five kinds of hosts. */
 export type HostFiles = Record<string, string>;
 
 export function readFrom(files: HostFiles): ReadText {
@@ -12,7 +13,10 @@ const FIRST_MOUNTS = `22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard,resv_strict,resuid=65534,resgid=65534
 `;
 
-/** Linux 6.18 in a small virtual machine without systemd: one controller a hierarchy; v2 has what v1 has not taken. */
+/**
+ * Linux 6.18 in a small virtual machine without systemd: each hierarchy has one controller, and v2 has those that v1 does not
+ * use.
+ */
 export const PLAIN_HYBRID: HostFiles = {
   "/proc/self/mountinfo": `${FIRST_MOUNTS}31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
@@ -26,7 +30,7 @@ export const PLAIN_HYBRID: HostFiles = {
 40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 `,
-  // 10 is mounted nowhere.
+  // Hierarchy 10 is mounted nowhere.
   "/proc/self/cgroup": `10:name=lighter:/
 9:name=systemd:/
 8:pids:/
@@ -78,7 +82,7 @@ const SYSTEMD_V1_CGROUP = `12:hugetlb:/
 1:name=systemd:/system.slice/sshd.service
 `;
 
-/** A distribution of the v1 days: controllers share hierarchies, SELinux adds an option, no v2. */
+/** A distribution from the days of v1: controllers share hierarchies, SELinux adds an option, and there is no v2. */
 export const SYSTEMD_V1: HostFiles = {
   "/proc/self/mountinfo": FIRST_MOUNTS + SYSTEMD_V1_MOUNTS,
   "/proc/self/cgroup": SYSTEMD_V1_CGROUP,
@@ -86,7 +90,7 @@ export const SYSTEMD_V1: HostFiles = {
   "/sys/fs/cgroup/cpuset/cpuset.mems": "0-1\n",
 };
 
-/** systemd.unified_cgroup_hierarchy=0 on a newer one: v2 is there, empty. */
+/** A newer distribution with systemd.unified_cgroup_hierarchy=0: v2 exists, without controllers. */
 export const SYSTEMD_HYBRID: HostFiles = {
   ...SYSTEMD_V1,
   "/proc/self/mountinfo": `${FIRST_MOUNTS}${SYSTEMD_V1_MOUNTS}27 25 0:23 / /sys/fs/cgroup/unified rw,nosuid,nodev,noexec,relatime shared:11 - cgroup2 cgroup2 rw,seclabel,nsdelegate
@@ -95,7 +99,7 @@ export const SYSTEMD_HYBRID: HostFiles = {
   "/sys/fs/cgroup/unified/cgroup.controllers": "\n",
 };
 
-/** In a container with a cgroup namespace of its own; a host's hierarchy is bound elsewhere, with a space in its path. */
+/** A container with its own cgroup namespace; a hierarchy of the host is bound elsewhere, with a space in its path. */
 export const NESTED_V2: HostFiles = {
   "/proc/self/mountinfo": `612 590 0:58 / / rw,relatime - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w
 613 612 0:61 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw

@@ -1,4 +1,4 @@
-/** The row of a container as it is after its creation. */
+/** Makes the row of a newly created container. */
 import { newRecord } from "../../src/engine/state/new-record.ts";
 import type { ContainerRecord } from "../../src/engine/state/store.ts";
 

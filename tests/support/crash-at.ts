@@ -1,6 +1,6 @@
 /**
- * Preloaded by the crash tests: the process dies at its N-th write point (1 is the first), N being $LIGHTER_TEST_CRASH_AT,
- * or at the first one of that name.
+ * Preloaded by the crash tests: the process dies at its N-th write point (1 is the first), where N is $LIGHTER_TEST_CRASH_AT, or
+ * at the first write point of that name.
  */
 import { writeSync } from "node:fs";
 import { observeWritePoints } from "../../src/base/write-point.ts";

@@ -1,4 +1,4 @@
-/** A daemon of our own in a process of its own, with the real runtime: it can be killed and started again. */
+/** A daemon in its own process, with the real runtime: tests can kill it and start it anew. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,12 +12,12 @@ import { NetworkNamespace } from "./network-namespace.ts";
 const root = join(import.meta.dirname, "../..");
 
 export interface TestDaemonOptions {
-  /** In the host's network namespace: for a daemon that must reach a server of the test. It must make no networks. */
+  /** Runs the daemon in the host's network namespace, so that it can reach a server of the test. It must make no networks. */
   hostNetwork?: boolean;
   flags?: readonly string[];
-  /** A command that executes the one behind it, in front of the daemon's. */
+  /** A command that executes its arguments, put before the daemon's command line. */
   wrapper?: readonly string[];
-  /** Where there is a directory for it already. */
+  /** An existing directory to use as the data root. */
   dataRoot?: string;
 }
 
@@ -25,7 +25,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
   readonly directory: string;
   readonly dataRoot: string;
   readonly execRoot: string;
-  /** What the daemon has said, over all its lives. */
+  /** The daemon's output over all its lives. */
   log = "";
   readonly #flags: readonly string[];
   readonly #wrapper: readonly string[];
@@ -48,7 +48,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     this.image = "host-usr";
   }
 
-  /** With an image whose programs are the host's, see `hostUsr`. */
+  /** Starts a daemon with an image whose programs are the host's, see `hostUsr`. */
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
     const namespace = options.hostNetwork ? undefined : await NetworkNamespace.create();
     const directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-daemon-"));
@@ -60,7 +60,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     return daemon;
   }
 
-  /** Of all its lives. */
+  /** The network namespace of all the daemon's lives. */
   get network(): NetworkNamespace {
     if (this.#namespace === undefined) throw new Error("this daemon is in the host's network namespace");
     return this.#namespace;
@@ -70,7 +70,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
-  /** Resolves when it listens, or when it has ended before: see `isAlive`. */
+  /** Launches the daemon. Resolves when it listens, or when it has ended before: see `isAlive`. */
   async launch(env: Record<string, string> = {}, flags: readonly string[] = []): Promise<void> {
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot];
     const program = ["--preload", join(root, "tests/support/crash-at.ts"), join(root, "src/main.ts")];
@@ -82,7 +82,7 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
       env: { ...process.env, ...env },
     });
     this.#process = child;
-    this.#ended = new Promise((resolve) => child.once("close", resolve)); // its streams have ended, too
+    this.#ended = new Promise((resolve) => child.once("close", resolve)); // "close" comes after the end of its streams
     const listening = Promise.withResolvers<void>();
     createInterface({ input: child.stderr }).on("line", (line) => {
       this.log += `${line}\n`;
@@ -95,21 +95,21 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     return this.#process?.exitCode === null && this.#process.signalCode === null;
   }
 
-  /** As `kill -9`. */
+  /** Kills the daemon, as `kill -9` does. */
   async kill(): Promise<void> {
     this.disconnect();
     this.#process?.kill("SIGKILL");
     await this.#ended;
   }
 
-  /** Its exit code, or the signal that has killed it. */
+  /** Waits for the daemon's exit code, or the signal that killed it. */
   async ended(): Promise<readonly [code: number | null, signal: NodeJS.Signals | null]> {
     await this.#ended;
     this.disconnect();
     return [this.#process?.exitCode ?? null, this.#process?.signalCode ?? null];
   }
 
-  /** Paths that containers have left: directories, and cgroups by the ids given. */
+  /** Lists paths that containers have left: directories, and cgroups of the given ids. */
   leftovers(ids: readonly string[]): string[] {
     const inside = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
     const directories = ["containers", "volumes", "volumes/.removed"]
@@ -139,7 +139,7 @@ function cgroupMountPoints(): string[] {
     .map((line) => line.split(" ")[4]!);
 }
 
-/** Host configuration that goes with the image: its /usr is the host's. */
+/** The host configuration that goes with `hostUsrImage`: its /usr is the host's. */
 export const hostUsr = { Binds: ["/usr:/usr:ro"], NetworkMode: "none" };
 
 /** An image with nothing but links into /usr. */

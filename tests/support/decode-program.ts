@@ -1,3 +1,4 @@
+/** Decodes programs, to check what the encoder wrote. */
 import { LighterError } from "../../src/base/errors.ts";
 import { PROGRAM_MAX_BYTES, PROGRAM_MAX_OPS, PROGRAM_MAX_SLOTS } from "../../src/base/limits.ts";
 import { type ArgKind, CALL_NAMES, type CallName, callOf } from "../../src/linux/program/calls.ts";
@@ -23,9 +24,9 @@ import { AT_FDCWD } from "../../src/linux/sys/abi.ts";
 import { errnoName } from "../../src/linux/sys/errno.ts";
 
 /**
- * The program that `encodeProgram` wrote (format.ts has the drawing), as far as the bytes tell: slots have numbers for
- * names ("s0"), every `why` is empty, and a struct that no other op touches is plain data.
- * `encodeProgram(decodeProgram(bytes))` gives the same bytes. Accepts nothing that the launcher refuses.
+ * Decodes the program that `encodeProgram` wrote (format.ts has the drawing), as far as the bytes tell: slots have numbers for
+ * names ("s0"), every `why` is empty, and a struct that no other op touches is plain data. `encodeProgram(decodeProgram(bytes))`
+ * gives the same bytes. Accepts nothing that the launcher refuses.
  * @throws LighterError ("invalid") for anything that is not a whole, sane program.
  */
 export function decodeProgram(bytes: Uint8Array): Program {
@@ -56,11 +57,11 @@ class Decoder {
   readonly #view: DataView;
   readonly #header: Record<HeaderField, bigint>;
   readonly #blob: Uint8Array;
-  /** Byte offset in the blob to what is to be pointed at from there. */
+  /** The addresses to insert: the byte offset in the blob, and the offset that it points to. */
   readonly #relocations = new Map<number, number>();
-  /** Every offset at which something of the blob starts, and its end: where the thing before it ends at the latest. */
+  /** Every offset at which something in the blob starts, and the blob's end: no item extends past the next of these. */
   readonly #starts: number[];
-  /** Structs that ops share or store into, by offset. */
+  /** The structs that ops share or store into, by offset. */
   readonly #shared = new Map<number, SharedData>();
 
   constructor(bytes: Uint8Array) {
@@ -160,7 +161,7 @@ class Decoder {
     return [...starts].sort((a, b) => a - b);
   }
 
-  /** Structs that two calls use, and those that a `store` writes into. */
+  /** Finds the structs that two calls use, and those that a `store` writes into. */
   #findShared(): void {
     const uses = new Map<number, number>();
     const sizes = new Map<number, number>();
@@ -169,7 +170,7 @@ class Decoder {
       if (raw.kind === "store") stores.push(Number(raw.args[1]));
       if (raw.kind === "netlink" && raw.argKinds[1] === ARG_BLOB && raw.argKinds[2] === ARG_NUMBER) {
         sizes.set(Number(raw.args[1]), Number(raw.args[2]));
-        uses.set(Number(raw.args[1]), 2); // where two ops have the same messages, they have the same object
+        uses.set(Number(raw.args[1]), 2); // two ops with the same messages share one object
       }
       if (raw.kind !== "call") continue;
       for (const [k, kind] of this.#argKindsOf(raw).entries()) {
@@ -217,12 +218,12 @@ class Decoder {
     return pointers.length > 0 ? { data, pointers } : { data };
   }
 
-  /** What is at `at`, with the padding behind it: its length is nowhere told. */
+  /** The bytes at `at`, with the padding after them: their length is not stored. */
   #upToNext(at: number): Uint8Array {
     return this.#blob.slice(at, this.#starts.find((start) => start > at) ?? this.#blob.length);
   }
 
-  /** A NULL-terminated vector of strings. */
+  /** Reads a NULL-terminated vector of strings. */
   #vector(at: number): string[] {
     const items: string[] = [];
     for (let where = at; ; where += 8) {
@@ -281,7 +282,7 @@ class Decoder {
     return { kind, ...this.#call(raw), why: "", ...(out !== undefined ? { out } : {}), ...conditions };
   }
 
-  /** The fields of an op that is not a call. */
+  /** Decodes the fields of an op that is not a call. */
   #fields(raw: RawOp, kind: Exclude<OpKind, "call">): Record<string, unknown> {
     const { entries }: Row = OPS[kind];
     const values: Record<string, unknown> = {};
@@ -294,7 +295,7 @@ class Decoder {
     return values;
   }
 
-  /** The field's value, of the next arguments; undefined if the field is left out. */
+  /** Decodes a field from the next arguments; undefined if the field is left out. */
   #field(field: AnyField, args: Args): unknown {
     switch (field.is) {
       case "number":
@@ -372,7 +373,7 @@ class Decoder {
   }
 }
 
-/** The arguments of an op, taken one after another, each of the kind that it must have. */
+/** The arguments of an op, which are read one after another, each as the kind that it must have. */
 class Args {
   #next = 0;
 
@@ -413,7 +414,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** As the encoder took it: two's complement, a number if that is exact. */
+/** The value that the encoder was given: two's complement, as a number if that is exact. */
 function signed(value: bigint): number | bigint {
   const number = BigInt.asIntN(64, value);
   return number >= BigInt(Number.MIN_SAFE_INTEGER) && number <= BigInt(Number.MAX_SAFE_INTEGER)

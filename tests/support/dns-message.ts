@@ -3,12 +3,12 @@
 export interface QueryParts {
   id?: number;
   flags?: number;
-  /** Or `labels`, where one has a dot in it. */
+  /** The name; or `labels`, if a label has a dot in it. */
   name?: string;
   labels?: readonly string[];
   type: number;
   class?: number;
-  /** With an OPT record that names this size. */
+  /** The size in an OPT record; without it there is no such record. */
   ednsBytes?: number;
   opts?: number;
 }
@@ -43,7 +43,7 @@ export interface ReadRecord {
   type: number;
   class: number;
   ttl: number;
-  /** Hexadecimal; of a PTR record, the name. */
+  /** The data in hexadecimal; for a PTR record, the name. */
   data: string;
 }
 
@@ -55,7 +55,7 @@ export interface ReadMessage {
   additional: ReadRecord[];
 }
 
-/** @throws RangeError if the message is not as long as it says */
+/** Reads a message. @throws RangeError if the message is shorter or longer than it says */
 export function readMessage(message: Uint8Array): ReadMessage {
   const bytes = Buffer.from(message);
   let at = 12;

@@ -1,4 +1,4 @@
-/** Clients of a resolver, and a server that it asks, in network namespaces of a test. */
+/** Clients of a resolver, and a server that the resolver asks, in a test's network namespaces. */
 import type { Socket, TCPSocketListener, udp } from "bun";
 import { inNetworkNamespace } from "../../src/linux/sys/network-namespace.ts";
 import { FrameReader, frame } from "../../src/network/dns/length-framed.ts";
@@ -14,7 +14,7 @@ function within<T>(promise: Promise<T>, what: string): Promise<T> {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** One query by UDP, from a socket of its own. */
+/** Sends one query by UDP, from a new socket. */
 export async function askByUdp(namespaceFd: number, message: Uint8Array): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const socket = await inNetworkNamespace(namespaceFd, () =>
@@ -38,7 +38,7 @@ export async function askByUdp(namespaceFd: number, message: Uint8Array): Promis
 export class TcpConnection implements Disposable {
   readonly #reader = new FrameReader(65535);
   readonly messages: Uint8Array[] = [];
-  /** Resolves when the other side has hung up. */
+  /** Resolves when the other side has closed the connection. */
   readonly closed: Promise<void>;
   #wake = () => {};
 
@@ -83,7 +83,7 @@ export class TcpConnection implements Disposable {
     this.socket.write(Buffer.concat(messages.map(frame)));
   }
 
-  /** The first `count` messages. */
+  /** Waits for the first `count` messages. */
   async received(count: number): Promise<Uint8Array[]> {
     const enough = async () => {
       while (this.messages.length < count)
@@ -115,16 +115,16 @@ export interface Seen {
 
 type Reply = Uint8Array | readonly Uint8Array[] | undefined;
 
-/** A server on port 53 of a loopback address, in a namespace or (0) at home. */
+/** A server on port 53 of a loopback address, in the given namespace or, for 0, in the current one. */
 export class FakeServer implements Disposable {
   private constructor(
     readonly udp: udp.Socket<"buffer">,
     readonly tcp: TCPSocketListener<undefined>,
-    /** What it was asked, in order, and from which port. */
+    /** The queries so far, in order, with the ports that they came from. */
     readonly seen: readonly Seen[],
   ) {}
 
-  /** `reply` gives the bytes to send back, several datagrams, or nothing. */
+  /** Starts a server. `reply` returns the bytes to send back, several datagrams, or nothing. */
   static async start(
     namespaceFd: number,
     address: string,
@@ -170,7 +170,7 @@ export class FakeServer implements Disposable {
   }
 }
 
-/** The query as an answer without records: `flags` beside those of an answer, most of all the response code. */
+/** The query as an answer without records. `flags` are set in addition to an answer's, mostly the response code. */
 export function asAnswer(message: Uint8Array, flags = 0): Uint8Array {
   const answer = new Uint8Array(message);
   answer[2] = (answer[2]! & 0x7f) | 0x80 | (flags >> 8);

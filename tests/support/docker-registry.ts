@@ -11,9 +11,9 @@ const PROGRAM = "/usr/bin/docker-registry";
 export const hasDockerRegistry = existsSync(PROGRAM);
 
 export interface DockerRegistryOptions {
-  /** Who may do anything, by name and password; nobody else may do anything. Without it anybody may. */
+  /** Names and passwords of users who may do anything; other users may do nothing. Without it anybody may do anything. */
   readonly users?: Readonly<Record<string, string>>;
-  /** PEM files. Without it plain HTTP. */
+  /** PEM files. Without them the registry speaks plain HTTP. */
   readonly tls?: { readonly certPath: string; readonly keyPath: string };
 }
 
@@ -36,7 +36,10 @@ export class DockerRegistry implements AsyncDisposable {
     this.#ended = ended;
   }
 
-  /** It cannot bind port 0, so somebody else may take the free port that we found: then with another one. */
+  /**
+   * Starts a registry. It cannot bind port 0, so another program may take the free port that was found; then another port is
+   * tried.
+   */
   static async start(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
     let log = "";
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
@@ -46,7 +49,7 @@ export class DockerRegistry implements AsyncDisposable {
       writeFileSync(configPath, JSON.stringify(await makeConfig(host, directory, options))); // JSON is YAML
       const child = spawn(PROGRAM, ["serve", configPath], {
         stdio: ["ignore", "ignore", "pipe"],
-        env: {}, // REGISTRY_… would change its configuration
+        env: {}, // variables named REGISTRY_… would change its configuration
       });
       const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
       const listening = Promise.withResolvers<"listening">();
@@ -63,7 +66,7 @@ export class DockerRegistry implements AsyncDisposable {
     throw new Error(`docker-registry did not start:\n${log}`);
   }
 
-  /** Where it keeps blobs and tags. */
+  /** The directory in which the registry keeps blobs and tags. */
   get dataPath(): string {
     return join(this.#directory, "data");
   }
@@ -80,7 +83,7 @@ async function makeConfig(host: string, directory: string, options: DockerRegist
   const passwordsPath = join(directory, "htpasswd");
   if (users !== undefined) {
     const lines = Object.entries(users).map(
-      // The fewest rounds that bcrypt has: the registry checks the password at every request.
+      // bcrypt's fewest rounds: the registry checks the password at every request.
       async ([name, password]) => `${name}:${await Bun.password.hash(password, { algorithm: "bcrypt", cost: 4 })}\n`,
     );
     writeFileSync(passwordsPath, (await Promise.all(lines)).join(""));
@@ -101,7 +104,7 @@ async function makeConfig(host: string, directory: string, options: DockerRegist
   };
 }
 
-/** Free a moment ago. */
+/** Finds a port that is free now. */
 function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -1,4 +1,4 @@
-/** A network namespace for a whole test file. */
+/** Puts a whole test file into a new network namespace. */
 import { dlopen } from "bun:ffi";
 import { spawnSync } from "node:child_process";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
@@ -7,9 +7,9 @@ import { bringLoopbackUp } from "./network-namespace.ts";
 const CLONE_NEWNET = 0x40000000;
 
 /**
- * From here on this process's main thread and whatever it starts are in a new network namespace, with loopback up. Before
- * anything else of the file: what was opened or started before stays where it was. It goes with the process.
- * Of `/sys/class/net` the host's is still what is mounted.
+ * Moves this process's main thread, and whatever it starts from then on, into a new network namespace with loopback up. It must
+ * come first in the file: what was opened or started before stays outside. The namespace ends with the process. `/sys/class/net`
+ * remains the host's.
  */
 export function enterNetworkNamespace(): void {
   const { unshare } = dlopen("libc.so.6", { unshare: { args: ["i32"], returns: "i32" } }).symbols;
@@ -18,7 +18,7 @@ export function enterNetworkNamespace(): void {
   bringLoopbackUp(socket);
 }
 
-/** Standard output of ip(8). @throws Error if it fails, with what it said */
+/** Runs ip(8) and returns its standard output. @throws Error with its message if it fails */
 export function ip(...args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync("ip", args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr}`);

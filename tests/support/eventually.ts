@@ -1,9 +1,9 @@
-/** Waits for what comes about by itself, and of which nobody tells. */
+/** Waits for conditions that come about without a notification. */
 
 const PATIENCE_MS = 20_000;
 const PAUSE_MS = 5;
 
-/** Until `check` throws no more; then what it returned. Throws its last error if that takes too long. */
+/** Calls `check` until it throws no more, and returns its result. Throws its last error if that takes too long. */
 export async function eventually<T>(check: () => T | Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
   const deadline = performance.now() + patienceMs;
   for (;;) {
@@ -16,7 +16,7 @@ export async function eventually<T>(check: () => T | Promise<T>, patienceMs = PA
   }
 }
 
-/** Until `isMet` is true. @throws Error that says `what` was waited for, if that takes too long; and what `isMet` throws */
+/** Waits until `isMet` is true. @throws Error that says `what` was waited for, if that takes too long; and what `isMet` throws */
 export async function until(isMet: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!(await isMet())) {

@@ -1,6 +1,7 @@
+/** Catches the error that a test expects. */
 import { LighterError } from "../../src/base/errors.ts";
 
-/** The error that `action` throws. @throws Error if it throws none; what it throws if that is none of ours */
+/** The error that `action` throws. @throws Error if it throws none; rethrows any error that is no LighterError */
 export function failure(action: () => unknown): LighterError {
   try {
     action();

@@ -1,20 +1,20 @@
-/** Links that are in memory only. */
+/** Network links that exist in memory only. */
 import { LighterError } from "../../src/base/errors.ts";
 import type { BridgePlan, HostLink, NetworkHost, ParentPlan } from "../../src/engine/networks/host.ts";
 import type { Families } from "../../src/network/host-settings.ts";
 import type { InterfaceAddress } from "../../src/network/types.ts";
 
 interface FakeLink extends HostLink {
-  /** "": nobody's of ours. */
+  /** The id of the link's network; "" for a link that is not Lighter's. */
   networkId: string;
   addresses: readonly InterfaceAddress[];
 }
 
 export class FakeNetworkHost implements NetworkHost {
   readonly links = new Map<string, FakeLink>();
-  /** What `usedRanges` answers. */
+  /** The answer of `usedRanges`. */
   ranges: string[] = [];
-  /** The next link that is to be made is not. */
+  /** The error with which the next creation of a link fails. */
   failsWith: LighterError | undefined;
   #lastIndex = 1;
 
@@ -58,7 +58,7 @@ export class FakeNetworkHost implements NetworkHost {
 
   forwardWithin(): void {}
 
-  /** Bridges that 127.0.0.1 leads to. */
+  /** Bridges from which 127.0.0.1 is reachable. */
   readonly loopback = new Set<string>();
 
   routeLoopback(bridge: string, isOn: boolean): void {
@@ -66,7 +66,7 @@ export class FakeNetworkHost implements NetworkHost {
     else this.loopback.delete(bridge);
   }
 
-  /** What a removal waits for. */
+  /** The promise that a removal waits for. */
   removing: Promise<void> = Promise.resolve();
 
   async removeLinks(networkId: string): Promise<void> {

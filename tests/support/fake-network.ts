@@ -1,4 +1,4 @@
-/** The host's side of networks in memory, for tests whose containers are no processes. */
+/** The host's side of networks in memory, for tests whose containers have no processes. */
 import { LighterError } from "../../src/base/errors.ts";
 import type { Steps } from "../../src/base/slices.ts";
 import type { HostPorts, PortFirewall } from "../../src/engine/endpoints/parts.ts";
@@ -7,7 +7,7 @@ import type { HostPort, WantedPort } from "../../src/network/ports/mod.ts";
 import type { FirewallNetwork, PortMapping } from "../../src/network/types.ts";
 import { FakeNetworkHost } from "./fake-network-host.ts";
 
-/** The kernel would have made the containers' own links, too. */
+/** The links, including the containers' own, which the kernel would make. */
 class FakeLinks extends FakeNetworkHost {
   override indexOf(name: string): number | undefined {
     return name.startsWith("veth") ? 1 : super.indexOf(name);
@@ -18,7 +18,7 @@ export class FakeFirewall implements PortFirewall {
   readonly networks = new Map<string, FirewallNetwork>();
   readonly ports = new Set<string>();
   readonly forgotten: string[] = [];
-  /** The next publish fails with this. */
+  /** The error with which the next publish fails. */
   failure: Error | undefined;
 
   check(): void {}
@@ -38,7 +38,7 @@ export class FakeFirewall implements PortFirewall {
 
   remove(): void {}
 
-  /** Nobody else is there. */
+  /** Watches nothing: nobody else changes the rules. */
   watch(): Disposable {
     return { [Symbol.dispose]() {} };
   }
@@ -67,14 +67,14 @@ export class FakeFirewall implements PortFirewall {
   forgetConnectionsBut(): void {}
 }
 
-/** "0.0.0.0:8080/tcp -> 172.17.0.2:80". */
+/** The mapping as text: "0.0.0.0:8080/tcp -> 172.17.0.2:80". */
 export function describePort({ hostAddress, hostPort, protocol, address, port }: PortMapping): string {
   return `${hostAddress}:${hostPort}/${protocol} -> ${address}:${port}`;
 }
 
 const FIRST_FREE_PORT = 32768;
 
-/** An address takes its port alone: "0.0.0.0" and "127.0.0.1" do not meet here. */
+/** Ports of the host. Each address has its own ports: "0.0.0.0" and "127.0.0.1" do not conflict here. */
 export class FakeHostPorts implements HostPorts {
   readonly taken = new Set<string>();
 
@@ -110,15 +110,15 @@ export class FakeHostPorts implements HostPorts {
   }
 }
 
-/** All of it. Outlives the engine, as the host does. */
+/** The host's whole network. It outlives the engine, as the host does. */
 export class FakeHostNetwork {
   readonly host = new FakeLinks();
   readonly firewall = new FakeFirewall();
   readonly hostPorts = new FakeHostPorts();
-  /** Containers' namespaces in which there is one now. */
+  /** The network namespaces that have a resolver now. */
   readonly resolvers = new Set<string>();
 
-  /** What the container sees whose resolver was started last. */
+  /** The names that the container with the latest resolver sees. */
   latestNames: NameSource | undefined;
 
   readonly startResolver = async ({ networkNamespace, names }: ResolverOptions): Promise<Resolver> => {

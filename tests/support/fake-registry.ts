@@ -1,6 +1,6 @@
 /**
- * A registry in memory that can be told to misbehave: to stall, cut, lie, answer HTML, fail k times, redirect, corrupt.
- * It writes its responses itself, byte by byte, onto bare sockets: no HTTP library would send what it sends.
+ * A registry in memory that can be told to misbehave: to stall, cut, lie, answer HTML, fail k times, redirect, corrupt. It writes
+ * its responses itself, byte by byte, on bare sockets: no HTTP library would send such responses.
  *
  *   await using registry = await FakeRegistry.start();
  *   const image = registry.addImage("team/app", "1", { layers: [layer] });
@@ -12,62 +12,62 @@ import { imageDocument, sha256 } from "./image-archive.ts";
 
 export interface RecordedRequest {
   readonly method: string;
-  /** With the query. */
+  /** The path with the query. */
   readonly path: string;
-  /** Names in lower case. */
+  /** The headers, by their names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
 }
 
 export type Fault =
-  /** This answer instead. */
+  /** Sends this answer instead. */
   | { kind: "answer"; status: number; headers?: Record<string, string>; body?: string }
-  /** These bytes instead, whatever they are; then the connection ends. */
+  /** Sends these bytes instead, then ends the connection. */
   | { kind: "raw"; bytes: string | Uint8Array }
-  /** After `at` bytes of the body nothing more comes, and the connection stays open. `at` < 0: not even a head. */
+  /** Sends nothing after `at` bytes of the body, and keeps the connection open. `at` < 0: not even a head. */
   | { kind: "stall"; at: number }
-  /** After `at` bytes of the body the connection ends. `at` < 0: before any byte. */
+  /** Ends the connection after `at` bytes of the body. `at` < 0: before any byte. */
   | { kind: "cut"; at: number }
-  /** A Content-Length that differs from the body by this much; the body is as long as it should be. */
+  /** Sends a Content-Length that differs from the body's by this much; the body is complete. */
   | { kind: "lie"; bytes: number }
-  /** The byte at this offset of the whole blob or manifest is another. */
+  /** Changes the byte at this offset of the whole blob or manifest. */
   | { kind: "corrupt"; at: number }
-  /** 307 to this place. */
+  /** Answers 307 with this location. */
   | { kind: "redirect"; location: string }
-  /** The whole body with 200, whatever range was asked for. */
+  /** Sends the whole body with 200, whatever range was requested. */
   | { kind: "ignoreRange" }
-  /** 206 with a Content-Range that begins this much later than asked for. */
+  /** Answers 206 with a Content-Range that begins this much later than requested. */
   | { kind: "shiftRange"; bytes: number }
-  /** At most so many bytes of the range asked for, and said so. */
+  /** Sends at most so many bytes of the requested range, and says so. */
   | { kind: "shortRange"; bytes: number }
-  /** Transfer-Encoding: chunked, no length. */
+  /** Sends Transfer-Encoding: chunked, and no length. */
   | { kind: "chunked" };
 
 export interface Injection {
-  /** GET if absent. */
+  /** The request's method; GET if absent. */
   readonly method?: string;
   readonly path: RegExp | string;
-  /** How often; always if absent. */
+  /** The number of times; without limit if absent. */
   readonly times?: number;
   readonly fault: Fault;
 }
 
 export interface FakeRegistryOptions {
-  /** PEM. Without it plain HTTP. With `clientCa`, clients must show a certificate of that authority. */
+  /** PEM files; without them plain HTTP. With `clientCa`, clients must show a certificate of that authority. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   /**
-   * Names and passwords. Bearer tokens from the registry's own /token, each good for its scopes only. Pulling needs no
-   * user when `anonymousPull` is set, but a token all the same.
+   * Names and passwords. Bearer tokens come from the registry's own /token, each valid for its scopes only. With `anonymousPull`
+   * a pull needs no user, but still a token.
    */
   readonly users?: Readonly<Record<string, string>>;
   readonly anonymousPull?: boolean;
-  /** A free one if absent. */
+  /** The port; a free one if absent. */
   readonly port?: number;
-  /** How long a token is good, and said to be. */
+  /** The lifetime of a token, as it is and as it is announced. */
   readonly tokenSeconds?: number;
 }
 
-/** A blob that is its pattern over and over: large, and never in memory. */
+/** A blob that repeats its pattern: large, and never in memory. */
 export interface PatternBlob {
   readonly sizeBytes: number;
   readonly pattern: Buffer;
@@ -79,7 +79,7 @@ interface Manifest {
 }
 
 export interface AddedImage {
-  /** Of the manifest. */
+  /** The manifest's digest. */
   readonly digest: string;
   readonly configDigest: string;
   readonly layerDigests: readonly string[];
@@ -89,13 +89,13 @@ interface Answer {
   status: number;
   headers: Record<string, string>;
   body: Buffer | PatternBlob;
-  /** Part of the body that is sent. */
+  /** The offset at which the sent part of the body starts. */
   start: number;
   end: number;
 }
 
 interface Token {
-  /** "repository:NAME:pull,push", as granted. */
+  /** The granted scopes: "repository:NAME:pull,push". */
   scopes: string[];
   expiresAtMs: number;
 }
@@ -108,13 +108,13 @@ const GZIP_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip";
 export class FakeRegistry implements AsyncDisposable {
   /** Every request so far, in order. */
   readonly requests: RecordedRequest[] = [];
-  /** Every repository has them all. */
+  /** Blobs by digest. Every repository has them all. */
   readonly blobs = new Map<string, Buffer | PatternBlob>();
-  /** By repository, then by tag and by digest. */
+  /** Manifests by repository, then by tag and by digest. */
   readonly manifests = new Map<string, Map<string, Manifest>>();
-  /** Bytes of bodies that the sockets have taken. */
+  /** The number of bytes of bodies that sockets have accepted. */
   sentBytes = 0;
-  /** Refresh tokens that POST /token takes, each with its user. */
+  /** The refresh tokens that POST /token accepts, with their users. */
   readonly refreshTokens = new Map<string, string>();
   readonly #options: FakeRegistryOptions;
   readonly #server: Server;
@@ -130,7 +130,7 @@ export class FakeRegistry implements AsyncDisposable {
     const listener = (socket: Socket): void => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
-      socket.on("error", () => socket.destroy()); // clients that go away are this registry's daily life
+      socket.on("error", () => socket.destroy()); // clients that go away are normal
       void this.#serve(socket).catch(() => socket.destroy());
     };
     const { clientCa, ...tls } = options.tls ?? {};
@@ -155,7 +155,7 @@ export class FakeRegistry implements AsyncDisposable {
     return `${this.#options.tls === undefined ? "http" : "https"}://${this.#host}`;
   }
 
-  /** Connections that are open now. */
+  /** The number of open connections. */
   get connections(): number {
     return this.#sockets.size;
   }
@@ -166,12 +166,12 @@ export class FakeRegistry implements AsyncDisposable {
     await closed;
   }
 
-  /** Ends the connections that are open, in the middle of whatever they carry. */
+  /** Ends all open connections, in the middle of whatever they carry. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Later injections come first. */
+  /** Injects a fault. Later injections take precedence. */
   inject(injection: Injection): void {
     this.#injections.unshift({ injection, left: injection.times ?? Number.POSITIVE_INFINITY });
   }
@@ -182,14 +182,14 @@ export class FakeRegistry implements AsyncDisposable {
     return digest;
   }
 
-  /** Under a digest that is not its own: nobody wants to hash gigabytes in a test of memory. */
+  /** Adds a blob under a digest that is not its own: hashing gigabytes would take too long in a test of memory. */
   addPatternBlob(sizeBytes: number, pattern = Buffer.alloc(1024 * 1024, "pattern")): string {
     const digest = `sha256:${sha256(`pattern of ${sizeBytes}`)}`;
     this.blobs.set(digest, { sizeBytes, pattern });
     return digest;
   }
 
-  /** Returns the manifest's digest. */
+  /** Adds a manifest; returns its digest. */
   addManifest(repository: string, tag: string | undefined, mediaType: string, bytes: Buffer): string {
     const digest = `sha256:${sha256(bytes)}`;
     const manifests = this.manifests.get(repository) ?? new Map<string, Manifest>();
@@ -199,7 +199,7 @@ export class FakeRegistry implements AsyncDisposable {
     return digest;
   }
 
-  /** An image of uncompressed layers; with `gzip`, stored compressed. */
+  /** Adds an image of uncompressed layers, which `gzip` stores compressed. */
   addImage(
     repository: string,
     tag: string,
@@ -250,7 +250,7 @@ export class FakeRegistry implements AsyncDisposable {
     return found.injection.fault;
   }
 
-  /** Whether the connection goes on. */
+  /** Answers a request. Resolves with whether the connection goes on. */
   async #respond(socket: Socket, request: RecordedRequest, fault: Fault | undefined): Promise<boolean> {
     if (fault?.kind === "raw") {
       await write(socket, Buffer.from(fault.bytes));
@@ -365,7 +365,7 @@ export class FakeRegistry implements AsyncDisposable {
     return plain(200, { "Content-Type": "application/json" }, Buffer.from(JSON.stringify(body)));
   }
 
-  /** Tokens given so far stop being good. */
+  /** Makes all tokens given so far invalid. */
   revokeTokens(): void {
     this.#tokens.clear();
   }
@@ -478,7 +478,7 @@ function pieceOf(body: Buffer | PatternBlob, at: number, end: number, corruptAt:
   return bad;
 }
 
-/** Settles when the socket takes more. */
+/** Writes bytes; settles when the socket accepts more. */
 function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   if (socket.destroyed) return Promise.reject(new Error("the client is gone"));
   if (socket.write(bytes)) return Promise.resolve();
@@ -495,7 +495,7 @@ function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   });
 }
 
-/** Bytes of a socket on demand. */
+/** Reads a socket's bytes on demand. */
 class SocketReader {
   readonly #iterator: AsyncIterator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
@@ -516,7 +516,7 @@ class SocketReader {
     return this.#rest[0] === 0x16;
   }
 
-  /** Up to and with `mark`; undefined at the end of the stream. */
+  /** Reads up to and including `mark`; undefined at the end of the stream. */
   async until(mark: string): Promise<string | undefined> {
     let at = this.#rest.indexOf(mark);
     while (at < 0) {

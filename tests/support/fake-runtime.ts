@@ -1,6 +1,6 @@
 /**
- * A runtime without processes: the test plays the process. Attached clients get real sockets, logs real files, and what
- * runs survives the engine that started it, as with the real one.
+ * A runtime without processes: the test plays the process. Attached clients get real sockets, logs are real files, and a running
+ * process survives the engine that started it, as with the real runtime.
  */
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -20,7 +20,7 @@ import type {
 
 const SIGKILL = 9;
 
-/** Pairs of connected sockets, as between the daemon and a supervisor. */
+/** Makes pairs of connected sockets, such as those between the daemon and a supervisor. */
 class SocketPairs {
   readonly #directory = mkdtempSync(join(tmpdir(), "lighter-pairs-"));
   readonly #path = join(this.#directory, "s");
@@ -36,7 +36,7 @@ class SocketPairs {
     }
     const accepted = new Promise<Socket>((resolve) => this.#accepted.push(resolve));
     const ours = connect({ path: this.#path, allowHalfOpen: true } as Parameters<typeof connect>[0] & object);
-    ours.on("error", () => ours.destroy()); // the server is closed before it is connected, at the end of a test
+    ours.on("error", () => ours.destroy()); // at the end of a test the server may close before the socket is connected
     return [ours, await accepted];
   }
 
@@ -51,13 +51,13 @@ export class FakeProcess {
   readonly pid: number;
   readonly signals: number[] = [];
   readonly sizes: [rows: number, columns: number][] = [];
-  /** What came on stdin, and whether it was closed. */
+  /** The input so far, and whether stdin was closed. */
   stdin = "";
   stdinClosed = false;
-  /** Ends on these; what others do is the test's business. */
+  /** The signals that end the process; the test handles others. */
   fatalSignals: readonly number[] = [SIGKILL, 15];
   hasEnded = false;
-  /** Its supervisor has gone, and nobody has noted that yet. */
+  /** Whether its supervisor has gone and nobody has noticed that yet. */
   isUnreachable = false;
   readonly exited = Promise.withResolvers<ExitRecord>();
   readonly gone = Promise.withResolvers<void>();
@@ -89,7 +89,7 @@ export class FakeProcess {
     });
   }
 
-  /** Resolves when `isMet` holds after something came on stdin. */
+  /** Resolves when `isMet` holds after input came on stdin. */
   async untilStdin(isMet: () => boolean): Promise<void> {
     while (!isMet()) await new Promise<void>((resolve) => (this.#wakeStdin = resolve));
   }
@@ -108,7 +108,7 @@ export class FakeProcess {
       if (plan[stream]) socket.write(stdio.terminal ? payload : Buffer.concat([header, payload]));
   }
 
-  /** Its clients have all output; that it has ended is yet to be told. */
+  /** Ends the output: clients have all of it, but the process's end is not announced yet. */
   endOutput(): void {
     for (const { socket } of this.#clients) socket.end();
   }
@@ -123,7 +123,7 @@ export class FakeProcess {
     this.gone.resolve();
   }
 
-  /** As if the supervisor was killed, and everything with it. */
+  /** Makes the process disappear as if its supervisor had been killed. */
   lose(): void {
     this.hasEnded = true;
     for (const { socket } of this.#clients) socket.destroy();
@@ -133,10 +133,10 @@ export class FakeProcess {
 }
 
 export class FakeRuntime implements Runtime {
-  /** By id of the container or exec; kept after the end. */
+  /** Processes by id of the container or exec; they stay after their end. */
   readonly processes = new Map<string, FakeProcess>();
   readonly cleaned: string[] = [];
-  /** The next start fails with this. */
+  /** The error with which the next start fails. */
   failure: LighterError | undefined;
   readonly #pairs = new SocketPairs();
   readonly #starts: (() => void)[] = [];
@@ -146,7 +146,7 @@ export class FakeRuntime implements Runtime {
     this.#pairs.close();
   }
 
-  /** The process of a container or exec, once it is there. */
+  /** Waits for the process of a container or exec. */
   async started(id: string): Promise<FakeProcess> {
     while (!this.processes.has(id)) await new Promise<void>((resolve) => this.#starts.push(resolve));
     return this.process(id);
@@ -172,7 +172,7 @@ export class FakeRuntime implements Runtime {
     return this.#supervised(process, attached);
   }
 
-  /** As if an earlier daemon had started it. */
+  /** Adds a process as if an earlier daemon had started it. */
   adopt(request: StartRequest | ExecRequest, pid: number): void {
     this.processes.set(request.id, new FakeProcess(request, pid));
   }
@@ -224,10 +224,10 @@ export class FakeRuntime implements Runtime {
     return this.#launch(request);
   }
 
-  /** What `connect` and `disconnect` were asked for. */
+  /** The requests to `connect` and `disconnect`, in order. */
   readonly interfaceChanges: string[] = [];
 
-  /** What a connect waits for. */
+  /** The promise that a connect waits for. */
   connecting: Promise<void> = Promise.resolve();
 
   async connect(request: Parameters<Runtime["connect"]>[0]): Promise<void> {

@@ -1,4 +1,4 @@
-/** Ops to make fail, from a program's listing. */
+/** Chooses the ops of a program's listing that fault tests let fail. */
 import { strideOf } from "./sample.ts";
 
 export interface ListedOp {
@@ -22,7 +22,7 @@ export function opsOf(listing: string): ListedOp[] {
 
 const STRIDE = strideOf({ emulated: 6 });
 
-/** All; a sample on the emulated kernel. */
+/** All ops, or a sample of them on the emulated kernel. */
 export function opsToFail(ops: readonly ListedOp[]): ListedOp[] {
   return ops.filter(({ index }) => index % STRIDE === 0);
 }

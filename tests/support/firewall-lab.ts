@@ -1,5 +1,5 @@
 /**
- * Real packets. The test's own namespace is the host; namespaces tied to its bridges are containers:
+ * Sends real packets. The test's own namespace is the host; namespaces connected to its bridges are containers:
  *
  *   outside 192.0.2.2 ── 192.0.2.1  host  br-a 172.18.0.1   a1 .2, a2 .3
  *           2001:db8::2   2001:db8::1     br-b 172.19.0.1   b1 .2           leaves as 192.0.2.9
@@ -7,7 +7,7 @@
  *                                         br-d 172.21.0.1   d1 .2, d2 .3    containers do not reach one another
  *   IPv6: fd00:a::/64 and so on, with the same last numbers.
  *
- * Each host serves TCP on 80 and 81 and UDP on 53, and says who it is and who asks.
+ * Each host serves TCP on 80 and 81 and UDP on 53, and answers with its name and the client's address.
  */
 import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
@@ -19,7 +19,7 @@ import { addBridge, connectHost, NetworkHost } from "./network-lab.ts";
 const BRIDGE_CALLS = ["iptables", "ip6tables"].map((kind) => `/proc/sys/net/bridge/bridge-nf-call-${kind}`);
 export const hasBridgeCalls = existsSync(BRIDGE_CALLS[0]!);
 
-/** Whether bridges hand what they forward to the firewall. */
+/** Sets whether bridges pass what they forward to the firewall. */
 export function setBridgeCalls(isFiltered: boolean): void {
   for (const path of BRIDGE_CALLS) writeFileSync(path, isFiltered ? "1" : "0");
 }
@@ -69,20 +69,20 @@ export function sysctl(path: string, value: string): void {
   writeFileSync(`/proc/sys/net/${path}`, value);
 }
 
-/** Of nft(8). @throws Error if it fails */
+/** Runs nft(8) and returns its output. @throws Error if it fails */
 export function nft(...args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync("nft", args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`nft ${args.join(" ")}: ${stderr}`);
   return stdout;
 }
 
-/** For `beforeAll`: from here on this process is in a namespace of its own. */
+/** Builds the lab in `beforeAll`: from then on this process is in a new network namespace. */
 export async function openLab(): Promise<void> {
   enterNetworkNamespace();
   sysctl("ipv4/ip_forward", "1");
   sysctl("ipv6/conf/all/forwarding", "1");
   sysctl("ipv4/conf/all/rp_filter", "1");
-  sysctl("ipv6/conf/default/accept_dad", "0"); // an address is good at once
+  sysctl("ipv6/conf/default/accept_dad", "0"); // addresses are usable at once
   hosts.host = NetworkHost.here("host");
   await Promise.all(
     NAMES.map(async (name) => {
@@ -116,10 +116,10 @@ export async function closeLab(): Promise<void> {
   await Promise.all(Object.values(hosts).map((host) => host[Symbol.asyncDispose]()));
 }
 
-/** Who asks where, and what is to come back: server and the address that it saw. */
+/** A question and the expected answer: the client, the protocol, the target, then the server and the address that it saw. */
 export type Row = readonly [HostName, "tcp" | "udp", string, string];
 
-/** Rows are asked at the same time. "1.2.3.4 80", "fd00::1 80". */
+/** Asks all rows at the same time and compares the answers. Targets: "1.2.3.4 80", "fd00::1 80". */
 export async function expectAnswers(rows: readonly Row[]): Promise<void> {
   const answers = await Promise.all(
     rows.map(([from, protocol, to]) => {

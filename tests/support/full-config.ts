@@ -1,3 +1,4 @@
+/** A config for tests that must see every field. */
 import type { OciConfig } from "../../src/spec/oci-runtime.ts";
 
 const HOOK = { path: "/bin/true", args: ["true", "a"], env: ["A=1"], timeout: 3 };

@@ -1,20 +1,21 @@
+/** Compares the host's state before and after a test, to find what was left behind. */
 import { expect } from "bun:test";
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { CgroupHost } from "../../src/linux/cgroup/mod.ts";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
 
-/** Everything that a start could leave behind. Values that change by themselves (times, inode numbers) are not in it. */
+/** Everything that a start could leave behind, without values that change by themselves (times, inode numbers). */
 export interface HostSnapshot {
   mounts: string[];
   links: string[];
-  /** Below the given parent cgroup, in every hierarchy. */
+  /** The cgroups below the given parent, in every hierarchy. */
   cgroups: string[];
-  /** Of this process: supervisors, and whatever else is its child. */
+  /** This process's children: supervisors and any others. */
   children: string[];
-  /** Below the given directories: path, mode, owner, size. */
+  /** The files below the given directories: path, mode, owner, size. */
   files: string[];
-  /** Of this process: what they are open on. */
+  /** What this process's descriptors are open on. */
   fds: string[];
 }
 
@@ -37,7 +38,7 @@ function hostSnapshot({ host, parent, directories }: SnapshotOf): HostSnapshot {
   };
 }
 
-/** As soon as this process has so many children left, all of which have been started by Bun (each has a pidfd). */
+/** Takes a snapshot when this process has only so many children left, all started by Bun (each has a pidfd). */
 export async function quietSnapshot(of: SnapshotOf, children: number): Promise<HostSnapshot> {
   const deadlineMs = performance.now() + 10_000;
   for (;;) {
@@ -50,8 +51,8 @@ export async function quietSnapshot(of: SnapshotOf, children: number): Promise<H
 }
 
 /**
- * Waits until the host is as it was, and fails with the difference if that does not come about: the kernel frees what a
- * process held a moment after the process is seen to have ended.
+ * Waits until the host is as it was; fails with the difference if that does not happen. The kernel frees what a process held a
+ * moment after the process is seen to have ended.
  */
 export async function expectSameHost(before: HostSnapshot, of: SnapshotOf): Promise<void> {
   const deadlineMs = performance.now() + 10_000;
@@ -62,7 +63,7 @@ export async function expectSameHost(before: HostSnapshot, of: SnapshotOf): Prom
   expect(withoutClosedFds(hostSnapshot(of), before)).toEqual(before);
 }
 
-/** With the fds of `before` that have been closed since added again: what Bun was late to close is no leak. */
+/** The snapshot with those fds of `before` that were closed since: descriptors that Bun closed late are no leak. */
 function withoutClosedFds(now: HostSnapshot, before: HostSnapshot): HostSnapshot {
   const left = [...now.fds];
   const closed = before.fds.filter((target) => {
@@ -73,7 +74,7 @@ function withoutClosedFds(now: HostSnapshot, before: HostSnapshot): HostSnapshot
   return { ...now, fds: [...now.fds, ...closed].sort() };
 }
 
-/** Of the network namespace that this thread is in. */
+/** The names of the links in this thread's network namespace. */
 export function linkNames(): string[] {
   using routes = new RouteSocket();
   return routes.links().map(({ name }) => name);
@@ -102,12 +103,12 @@ function children(): string[] {
       const isOurs = new RegExp(`^PPid:\\s+${process.pid}$`, "m").test(status);
       return isOurs && !/^State:\s+[ZX]/m.test(status) ? [`${name} ${/^Name:\s+(.*)$/m.exec(status)?.[1]}`] : [];
     } catch {
-      return []; // it has just ended
+      return []; // the process has just ended
     }
   });
 }
 
-/** Numbers of sockets and pipes differ each time. */
+/** What a descriptor is open on. The numbers of sockets and pipes are left out, because they differ each time. */
 function targetOf(fd: string): string[] {
   try {
     return [
@@ -116,6 +117,6 @@ function targetOf(fd: string): string[] {
         .replace(/^\/proc\/\d+\/.*/, "proc"),
     ];
   } catch {
-    return []; // readdir's own
+    return []; // the descriptor of readdir itself
   }
 }

@@ -1,4 +1,4 @@
-/** Image archives for tests: `docker save`'s form and the OCI layout, from hand-made layers. */
+/** Image archives for tests, in `docker save`'s form and as OCI layouts, from hand-made layers. */
 import { createHash } from "node:crypto";
 import { type RawHeader, rawTar } from "./image-tar.ts";
 
@@ -30,7 +30,7 @@ export function imageDocument(
   };
 }
 
-/** `docker save`'s form: HEX.json, HEX/layer.tar, manifest.json last. */
+/** An archive in `docker save`'s form: HEX.json, HEX/layer.tar, manifest.json last. */
 export function dockerArchive(...images: ArchiveImage[]): Buffer {
   const entries: RawHeader[] = [];
   const manifest = images.map(({ layers, config, tags, created }) => {
@@ -47,7 +47,7 @@ export function dockerArchive(...images: ArchiveImage[]): Buffer {
   return rawTar(...entries, { name: "manifest.json", content: JSON.stringify(manifest) });
 }
 
-/** An OCI layout with one image as a list of files; `layers` as stored (compressed or not), `diffs` uncompressed. */
+/** An OCI layout with one image, as a list of files. `layers` are as stored (compressed or not), `diffs` uncompressed. */
 export function ociLayout(options: {
   layers: Buffer[];
   diffs?: Buffer[];

@@ -1,4 +1,4 @@
-/** Texts that are image references, or nearly, each with what Docker makes of it: the full reference, or the words of its refusal. */
+/** Texts that are image references or nearly are, each with Docker's result: the full reference, or the error's text. */
 const HEX = "0123456789abcdef".repeat(4);
 const FORMAT = "invalid reference format";
 const LOWER = (name: string) => `${FORMAT}: repository name (${name}) must be lowercase`;

@@ -1,16 +1,21 @@
-/** What an image store looks like on disk, for tests. */
+/** Reads what an image store has on disk, for tests. */
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LighterError } from "../../src/base/errors.ts";
 import { sha256 } from "./image-archive.ts";
 
-/** `LIGHTER_TEST_DIR`: where overlayfs can have its upper directory, if the temp directory is an overlay itself. */
+/**
+ * Makes a temporary directory below `LIGHTER_TEST_DIR`, which can hold overlayfs's upper directory even if the usual one is on an
+ * overlay.
+ */
 export function makeTempDir(): string {
   return mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-image-"));
 }
 
-/** Every path below `root` with what `lstat` and its content say; times left out. `isLeftOut`: of the names right below. */
+/**
+ * Every path below `root` with its `lstat` and content, without times. `isLeftOut` chooses names directly below `root` to skip.
+ */
 export function snapshot(root: string, isLeftOut: (name: string) => boolean = () => false): string[] {
   const lines: string[] = [];
   const visit = (path: string, name: string): void => {
@@ -29,7 +34,9 @@ export function snapshot(root: string, isLeftOut: (name: string) => boolean = ()
   return lines;
 }
 
-/** The store's files, without the database, whose bytes differ with each change undone, and without what is being deleted. */
+/**
+ * The store's files, without the database, whose bytes differ even after changes are undone, and without what is being deleted.
+ */
 export function storeSnapshot(root: string): string[] {
   return snapshot(root, (name) => name.startsWith("images.db") || name === ".removed");
 }

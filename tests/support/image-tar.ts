@@ -1,4 +1,4 @@
-/** Builds tar archives by hand, hostile ones included: every field of every header can be set to anything. */
+/** Builds tar archives by hand, including hostile ones: every field of every header can be set to anything. */
 
 const BLOCK = 512;
 
@@ -15,7 +15,7 @@ export interface RawHeader {
   devMajor?: number;
   devMinor?: number;
   prefix?: string;
-  /** Patches over the finished header, before the checksum. */
+  /** Bytes written over the finished header, before the checksum is computed. */
   patches?: [at: number, bytes: Uint8Array][];
   checksum?: string;
   content?: Uint8Array | string;
@@ -25,7 +25,7 @@ function bytesOf(value: string | Uint8Array): Uint8Array {
   return typeof value === "string" ? Buffer.from(value) : value;
 }
 
-/** One header block with its padded content; `size` is the content's unless given. */
+/** A header block with its padded content; `size` is the content's unless given. */
 export function rawEntry(header: RawHeader): Buffer {
   const content = bytesOf(header.content ?? "");
   const block = Buffer.alloc(BLOCK);
@@ -60,7 +60,7 @@ export function paxRecord(key: string, value: string | Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${length}`), rest]);
 }
 
-/** A PAX header with these records; it belongs to the entry that follows. */
+/** A PAX header with these records, for the entry that follows. */
 export function paxHeader(records: Record<string, string | Uint8Array>): Buffer {
   const content = Buffer.concat(Object.entries(records).map(([key, value]) => paxRecord(key, value)));
   return rawEntry({ name: "PaxHeaders/x", type: "x", content });

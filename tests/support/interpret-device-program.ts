@@ -1,3 +1,4 @@
+/** An interpreter for eBPF device programs. */
 import { assert } from "../../src/base/assert.ts";
 import { EBPF_INSTRUCTION_BYTES, OPCODE } from "../../src/linux/cgroup/device-program.ts";
 
@@ -6,14 +7,14 @@ export interface DeviceAccess {
   type: "b" | "c";
   major: number;
   minor: number;
-  /** Of r, w and m. */
+  /** A combination of r, w and m. */
   access: string;
 }
 
 /**
- * Runs an eBPF device program as the kernel would, for tests. It is written from the instruction set's definition, not
- * from our assembler, and is as strict as the verifier: unknown opcodes, reads of registers never written, jumps
- * backwards or past the end, and loads outside the context are bugs.
+ * Runs an eBPF device program as the kernel would. It follows the instruction set's definition, not the assembler in src, and is
+ * as strict as the verifier: it rejects unknown opcodes, reads of registers never written, jumps backwards or past the end, and
+ * loads outside the context.
  */
 export function interpretDeviceProgram(program: Uint8Array, { type, major, minor, access }: DeviceAccess): boolean {
   const view = new DataView(program.buffer, program.byteOffset, program.length);

@@ -1,4 +1,4 @@
-/** A BPF interpreter over seccomp_data and a disassembler: what tests and listings look at filters with. */
+/** An interpreter and a disassembler for BPF programs over seccomp_data. */
 import { LighterError } from "../../src/base/errors.ts";
 import {
   INSTRUCTION_BYTES,
@@ -13,19 +13,19 @@ import {
   OP_RETURN,
 } from "../../src/linux/seccomp/bpf.ts";
 
-/** struct seccomp_data, without the instruction pointer: no filter of ours reads it. */
+/** struct seccomp_data, without the instruction pointer: no filter here reads it. */
 export interface SeccompData {
   nr: number;
-  /** AUDIT_ARCH_… */
+  /** An AUDIT_ARCH_… value. */
   arch: number;
-  /** Six; absent ones are 0. */
+  /** Six arguments; absent ones are 0. */
   args?: readonly bigint[];
 }
 
 export interface Verdict {
-  /** SECCOMP_RET_… with its data in the low 16 bits. */
+  /** A SECCOMP_RET_… value with its data in the low 16 bits. */
   action: number;
-  /** Instructions executed. */
+  /** The number of executed instructions. */
   steps: number;
 }
 
@@ -40,8 +40,8 @@ const JUMPS = [OP_JUMP_EQ, OP_JUMP_GT, OP_JUMP_GE, OP_JUMP_SET];
 const SECCOMP_DATA_BYTES = 64;
 
 /**
- * Decodes and checks a filter as the kernel does when it is loaded.
- * Source: net/core/filter.c bpf_check_classic(), kernel/seccomp.c seccomp_check_filter().
+ * Decodes and checks a filter as the kernel does when it loads one. Source: net/core/filter.c bpf_check_classic(),
+ * kernel/seccomp.c seccomp_check_filter().
  * @throws LighterError ("invalid") naming the instruction.
  */
 export function decodeFilter(bytes: Uint8Array): Instruction[] {
@@ -86,7 +86,7 @@ function holds(code: number, accumulator: number, k: number): boolean {
   return (accumulator & k) !== 0;
 }
 
-/** Runs a filter that decodeFilter() gave. */
+/** Runs a filter that decodeFilter() returned. */
 export function interpretFilter(filter: readonly Instruction[], data: SeccompData): Verdict {
   const memory = encodeData(data);
   let accumulator = 0;
@@ -111,7 +111,7 @@ const ACTION_NAMES: ReadonlyMap<number, string> = new Map([
   [0x7fff0000, "allow"],
 ]);
 
-/** "allow", "errno(38)". */
+/** The action as text: "allow", "errno(38)". */
 export function formatAction(action: number): string {
   const name = ACTION_NAMES.get((action & 0xffff0000) >>> 0) ?? `0x${action.toString(16)}`;
   const data = action & 0xffff;
@@ -131,7 +131,10 @@ const JUMP_SIGNS: Record<number, string> = {
   [OP_JUMP_SET]: "&",
 };
 
-/** One line an instruction; jumps name the line they go to, and the false branch only when it is not the next line. */
+/**
+ * The filter as text, one line for each instruction. Jumps name the line they go to; the false branch is shown only if it is not
+ * the next line.
+ */
 export function formatFilter(bytes: Uint8Array): string {
   return decodeFilter(bytes)
     .map(({ code, jt, jf, k }, index) => {

@@ -1,3 +1,4 @@
+/** Runs the launcher by itself. */
 import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { SupervisorConnection } from "../../src/linux/process/supervisor.ts";
@@ -5,7 +6,7 @@ import type { Program } from "../../src/linux/program/op.ts";
 import { createMemfd } from "../../src/linux/sys/memfd.ts";
 import { listenUnix } from "../../src/linux/sys/unix-socket.ts";
 
-/** Runs /bin/true in no namespaces: needs no root. Its socket and its exit record are in `directory`. */
+/** A program that runs /bin/true in no namespaces, so it needs no root. Its socket and its exit record are in `directory`. */
 export function harmlessProgram(directory: string): Program {
   return {
     host: [
@@ -24,7 +25,7 @@ export function harmlessProgram(directory: string): Program {
   };
 }
 
-/** Runs a launcher on these bytes, as `spawnLauncher` does, and awaits its end. */
+/** Runs a launcher on these bytes, as `spawnLauncher` does, and waits for its end. */
 export async function launch(
   launcherPath: string,
   bytes: Uint8Array,

@@ -1,6 +1,7 @@
+/** Finds out which programs a test needs and this machine lacks. */
 import { closeSync, openSync, readSync } from "node:fs";
 
-/** "needs ip, nft": those of the programs that are not here; undefined if all are. A busybox has to be a static one. */
+/** The missing programs as a reason to skip, "needs ip, nft"; undefined if all exist. A busybox has to be a static one. */
 export function missing(...programs: readonly string[]): string | undefined {
   const absent = programs.filter((program) => !isHere(program));
   if (absent.length === 0) return undefined;
@@ -8,7 +9,8 @@ export function missing(...programs: readonly string[]): string | undefined {
 }
 
 /**
- * What a test file says that all its tests need, on a line of its own: "// needs: ip nft". The runner skips it where one is missing.
+ * The programs that all tests of a file need, from a line of its own: "// needs: ip nft". The runner skips the file if one is
+ * missing.
  */
 export function neededBy(source: string): string[] {
   return /^\/\/ needs: (.+)$/m.exec(source)?.[1]?.split(" ") ?? [];
@@ -21,7 +23,7 @@ function isHere(program: string): boolean {
 
 const PT_INTERP = 3;
 
-/** Of an ELF file of this machine's kind: it names no interpreter. Source: elf(5). */
+/** Whether an ELF file of this machine's kind is static: it names no interpreter. Source: elf(5). */
 function isStatic(path: string): boolean {
   const head = Buffer.alloc(4096);
   const fd = openSync(path, "r");

@@ -1,4 +1,4 @@
-/** Documents that are nearly right, for fuzz tests of what reads JSON. */
+/** Makes documents that are nearly right, for fuzz tests of JSON readers. */
 import type { Random } from "./random.ts";
 
 const TOKENS = [
@@ -7,7 +7,7 @@ const TOKENS = [
   ...['"__proto__"', '"constructor"', '"path"', '"args"', '"type"', '"linux"'],
 ];
 
-/** Pieces of the text removed, doubled or replaced by tokens, or its end cut off. */
+/** The text with pieces removed, doubled or replaced by tokens, or with its end cut off. */
 export function mutateText(random: Random, json: string): string {
   let text = json;
   for (let count = 1 + random.below(4); count > 0; count--) {
@@ -24,7 +24,7 @@ const STRANGE: readonly unknown[] = [
   ...[[], {}, [null], [[]], [1], ["x"], { path: "/" }, { type: "x" }, Array(70_000).fill("x")],
 ];
 
-/** One value somewhere in the document replaced by a strange one, removed, or under another key. */
+/** The document with one value replaced by a strange one, removed, or moved to another key. */
 export function mutateValue(random: Random, value: unknown): unknown {
   if (typeof value !== "object" || value === null || random.below(6) === 0) return random.pick(STRANGE);
   const keys = Object.keys(value);

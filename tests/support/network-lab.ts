@@ -1,4 +1,4 @@
-/** Bridges with hosts on them: namespaces that stand for containers, and one for somebody outside. */
+/** Bridges with hosts connected to them: namespaces that stand for containers, and one for a host outside. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -6,7 +6,7 @@ import { startBridge } from "../../src/network/host-settings.ts";
 import { ip } from "./enter-network-namespace.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
 
-/** A namespace with a program that makes and takes connections (network-agent.py). */
+/** A namespace with a program that opens and accepts connections (network-agent.py). */
 export class NetworkHost implements AsyncDisposable {
   readonly #agent: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -14,7 +14,7 @@ export class NetworkHost implements AsyncDisposable {
 
   private constructor(
     readonly name: string,
-    /** Undefined: the namespace that the test is in. */
+    /** The host's namespace; undefined if it is the test's. */
     readonly namespace: NetworkNamespace | undefined,
   ) {
     const python = ["python3", join(import.meta.dirname, "network-agent.py")];
@@ -35,7 +35,7 @@ export class NetworkHost implements AsyncDisposable {
     return this.namespace!.run(...argv);
   }
 
-  /** One after the other, in the order of the calls. */
+  /** Sends a request to the agent. Requests are answered one after the other, in the order of the calls. */
   tell(request: Readonly<Record<string, unknown>>): Promise<unknown> {
     const answer = this.#last.then(async () => {
       this.#agent.stdin!.write(`${JSON.stringify(request)}\n`);
@@ -51,7 +51,7 @@ export class NetworkHost implements AsyncDisposable {
     return this.tell({ do: "serve", protocol, port, name: this.name });
   }
 
-  /** "NAME-OF-SERVER ADDRESS-IT-SAW", or "timeout", "refused", "EHOSTUNREACH". */
+  /** Asks a server. The answer is "NAME-OF-SERVER ADDRESS-IT-SAW", or "timeout", "refused", "EHOSTUNREACH". */
   ask(protocol: "tcp" | "udp", address: string, port: number): Promise<unknown> {
     return this.tell({ do: "ask", protocol, address, port });
   }
@@ -64,7 +64,7 @@ export class NetworkHost implements AsyncDisposable {
   }
 }
 
-/** As ours are. */
+/** Adds a bridge with the settings that Lighter gives its bridges. */
 export function addBridge(name: string, addresses: readonly string[]): void {
   ip("link", "add", name, "type", "bridge");
   for (const address of addresses) ip("address", "add", address, "dev", name, "nodad");
@@ -72,7 +72,7 @@ export function addBridge(name: string, addresses: readonly string[]): void {
   startBridge({ name, index: ifindex }, { ipv6: addresses.some((address) => address.includes(":")), loopback: true });
 }
 
-/** Ties a host to ours by a veth pair, whose end here is `near`; in a bridge, or with addresses of its own. */
+/** Connects a host by a veth pair whose end on this side is `near`; it is in a bridge, or has its own addresses. */
 export function connectHost(
   host: NetworkHost,
   near: string,

@@ -1,4 +1,4 @@
-/** A network namespace of a test's own, with loopback. */
+/** Network namespaces for tests, with loopback. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { RouteSocket } from "../../src/linux/netlink/mod.ts";
@@ -8,10 +8,10 @@ import {
   openNetworkNamespace,
 } from "../../src/linux/sys/network-namespace.ts";
 
-/** Its index is the same everywhere. */
+/** The index of loopback, which is the same everywhere. */
 const LOOPBACK = 1;
 
-/** It lasts as long as a small process of it, which ends with us, however we end. */
+/** A network namespace that lasts as long as a small process in it, which ends with the test's process, however that ends. */
 export class NetworkNamespace implements AsyncDisposable {
   readonly #holder: ChildProcess;
 
@@ -29,7 +29,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return namespace;
   }
 
-  /** Of a process that is in it. */
+  /** The pid of a process in the namespace. */
   get pid(): number {
     return this.#holder.pid ?? 0;
   }
@@ -38,12 +38,12 @@ export class NetworkNamespace implements AsyncDisposable {
     return `/proc/${this.pid}/ns/net`;
   }
 
-  /** The command that runs `argv` there, as the same process. */
+  /** The command that runs `argv` in the namespace, as the same process. */
   inside(...argv: readonly string[]): string[] {
     return ["nsenter", `--net=${this.path}`, "--", ...argv];
   }
 
-  /** Its standard output. @throws Error if it fails, with what it said */
+  /** Runs a command in the namespace and returns its standard output. @throws Error with its message if it fails */
   run(...argv: readonly string[]): string {
     const [command = "", ...args] = this.inside(...argv);
     const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
@@ -51,7 +51,7 @@ export class NetworkNamespace implements AsyncDisposable {
     return stdout;
   }
 
-  /** The names of its links, without those that any new namespace has: loopback, and some kernels' tunnels. */
+  /** The names of the namespace's links, without those of any new namespace: loopback, and some kernels' tunnels. */
   links(): string[] {
     const links = this.#ask((socket) => socket.links());
     return links.flatMap(({ name, kind }) => (kind === "" || name === "sit0" ? [] : [name]));

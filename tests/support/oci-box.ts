@@ -1,4 +1,4 @@
-/** Bundles with busybox alone, and the runtime's command line as a caller runs it: `lighter-runtime`, a program. */
+/** Bundles with only busybox, and the program `lighter-runtime` run as a caller runs it. */
 import { type SpawnSyncOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -34,7 +34,7 @@ export class OciBox {
   readonly directory: string;
   readonly program: string;
   readonly root: string;
-  /** tests/support/attacker.c, static. */
+  /** The path of the compiled tests/support/attacker.c, which is static. */
   readonly attacker: string;
   #count = 0;
 
@@ -63,7 +63,7 @@ export class OciBox {
     return bundle;
   }
 
-  /** Writes the bundle's config.json (again). */
+  /** Writes the bundle's config.json, replacing an earlier one. */
   configure(bundle: Bundle, args: readonly string[] | string, change: (config: OciConfig, bundle: Bundle) => void) {
     const config = this.config(bundle, args);
     change(config, bundle);
@@ -81,7 +81,7 @@ export class OciBox {
     return this.runtime(this.program, args, options);
   }
 
-  /** Another runtime with the same arguments. */
+  /** Runs another runtime with the same arguments. */
   runtime(program: string, args: readonly string[], options: SpawnSyncOptions = {}): Ran {
     const { status, stdout, stderr } = spawnSync(program, ["--root", this.root, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -95,10 +95,10 @@ export class OciBox {
     return this.cli(["run", "--bundle", directory, id], options);
   }
 
-  /** Does something in a container that sleeps. */
+  /** Calls `act` while a container of the bundle sleeps. */
   running<T>(bundle: Bundle, act: () => T, how: "run" | "create" = "run"): T {
     const args = how === "run" ? ["run", "--detach"] : ["create"];
-    // No pipe: the container has its caller's stdio, and would hold it open.
+    // A file, not a pipe: the container has its caller's stdio, and would hold a pipe open.
     const log = join(bundle.directory, "stderr");
     const logFd = openSync(log, "w");
     const started = this.cli([...args, "--bundle", bundle.directory, bundle.id], {
@@ -123,7 +123,7 @@ export class OciBox {
     return JSON.parse(this.cli(["state", id]).out).pid;
   }
 
-  /** The attacker at work while `act` runs. */
+  /** Calls `act` while the attacker is at work. */
   async attacked<T>(args: readonly string[], act: () => Promise<T>): Promise<T> {
     const attacker = spawn(this.attacker, args, { stdio: ["ignore", "pipe", "inherit"] });
     const gone = once(attacker, "exit");

@@ -1,3 +1,4 @@
+/** Starts whose programs golden and fuzz tests use. */
 import { DOCKER_DEFAULT_CAPABILITIES } from "../../src/linux/capability/mod.ts";
 import { defaultDeviceRules, detectCgroupHost } from "../../src/linux/cgroup/mod.ts";
 import type { Program } from "../../src/linux/program/op.ts";
@@ -15,7 +16,7 @@ import { PLAIN_HYBRID, readFrom, UNIFIED } from "./cgroup-hosts.ts";
 
 await loadCompiler();
 
-/* Starts and execs that between them use every op, on hosts that are not this one. */
+/* Starts and execs that together use every op, on hosts that are not this one. */
 
 const facts = (files: Record<string, string>): HostFacts => ({
   cgroups: detectCgroupHost(readFrom(files)),
@@ -26,7 +27,7 @@ const facts = (files: Record<string, string>): HostFacts => ({
 export const HYBRID: HostFacts = facts(PLAIN_HYBRID);
 export const UNIFIED_V2: HostFacts = facts(UNIFIED);
 
-/** With both security modules, which no kernel has. */
+/** A host with both security modules, which no kernel has. */
 const LABELLED: HostFacts = {
   ...UNIFIED_V2,
   readText: (path) => (path.startsWith("/proc/self/uid_map") ? undefined : "Y"),
@@ -120,7 +121,7 @@ function mapped(config: OciConfig): void {
   config.linux!.gidMappings = mappings;
 }
 
-/** What an earlier mount has put into the root, with other owners. */
+/** Adds what an earlier mount has put into the root, with other owners. */
 function idmapInside(config: OciConfig, mappings: Partial<OciMount>): void {
   config.mounts!.push(
     { destination: "/put", type: "bind", source: "/srv/put", options: ["bind"] },

@@ -1,4 +1,4 @@
-/** Seeded random values: the same seed gives the same test again. Not for secrets. */
+/** Seeded random values: the same seed gives the same values. Not for secrets. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,10 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** `FUZZ_SEED` of the environment, or a fresh seed; printed, so that a failure can be repeated. */
+  /**
+   * Creates a generator from `FUZZ_SEED` in the environment, or from a new seed, which is printed so that a failure can be
+   * repeated.
+   */
   static fromEnvironment(what: string): Random {
     const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32));
     console.log(`${what}: FUZZ_SEED=${seed}`);

@@ -1,4 +1,4 @@
-/** Whole archives, read by our own reader. */
+/** Reads whole archives with the project's own reader. */
 import { type TarEntry, TarReader } from "../../src/image/tar/tar-reader.ts";
 
 export interface ReadEntry extends TarEntry {

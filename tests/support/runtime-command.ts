@@ -1,3 +1,4 @@
+/** The OCI runtime's command line on a stage. */
 import { afterEach, expect } from "bun:test";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,12 +28,12 @@ export class RuntimeCommand {
     });
   }
 
-  /** argv for `process.execPath`. */
+  /** The arguments for `process.execPath`. */
   line(args: readonly string[]): string[] {
     return [entry, "runtime", "--root", join(this.stage.directory, "state"), ...this.globalFlags, ...args];
   }
 
-  /** One command; `stdin` is what it can read. */
+  /** Runs one command; `stdin` is its input. */
   async run(args: readonly string[], stdin = ""): Promise<CommandRan> {
     return await new Promise((resolve) => {
       const child = execFile(process.execPath, this.line(args), (_, stdout, stderr) =>
@@ -42,14 +43,14 @@ export class RuntimeCommand {
     });
   }
 
-  /** The id of a container that runs. */
+  /** Starts a container and returns its id. */
   async start(args: readonly string[], change: (config: OciConfig) => void = () => {}): Promise<string> {
     const id = this.stage.newId();
     const bundle = join(this.stage.directory, `bundle-${id}`);
     mkdirSync(bundle);
     writeFileSync(join(bundle, "config.json"), JSON.stringify(this.stage.config(id, args, change)));
     this.#started.push(id);
-    // Its stdio is the container's: nothing that would wait for the container to end.
+    // The command's stdio becomes the container's, so nothing here may wait for its end.
     const child = spawn(process.execPath, this.line(["run", "--detach", "--bundle", bundle, id]), {
       stdio: ["ignore", "ignore", "inherit"],
     });
@@ -58,7 +59,7 @@ export class RuntimeCommand {
     return id;
   }
 
-  /** "running" and so on; undefined if there is no such container. */
+  /** The container's status, such as "running"; undefined if there is no such container. */
   async status(id: string): Promise<string | undefined> {
     const { code, stdout } = await this.run(["state", id]);
     return code === 0 ? (JSON.parse(stdout) as { status: string }).status : undefined;

@@ -51,7 +51,7 @@ struct call {
 /* Written by the child, read by the parent: a filter may forbid write(2). */
 struct shared {
 	volatile uint32_t next;
-	volatile int32_t failed_to_load; /* errno */
+	volatile int32_t failed_to_load; /* an errno */
 	volatile int32_t result[MAX_CALLS];
 };
 
@@ -95,8 +95,8 @@ static int32_t make_call(const struct call *call)
 
 	if (call->arch == AUDIT_ARCH_I386) {
 		/*
-		 * The old gate takes the low words. rbp, the sixth, is the compiler's own; below
-		 * rsp lies its red zone.
+		 * The old entry takes the low words. rbp, which holds the sixth, is the compiler's
+		 * own; the red zone is below rsp.
 		 */
 		__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %%rbp\n\tmov %7, %%ebp\n\t"
 				 "int $0x80\n\tpop %%rbp\n\tlea 128(%%rsp), %%rsp"
@@ -143,7 +143,7 @@ static void run_calls(struct shared *shared, unsigned int flags, int guarded)
 	__builtin_trap();
 }
 
-/* Goes on with the call after the one that ended the child before it. */
+/* Continues with the call after the one that ended the previous child. */
 static int run_all(struct shared *shared, unsigned int flags, int guarded)
 {
 	for (;;) {

@@ -1,3 +1,4 @@
+/** Runs seccomp-probe.c, which asks the kernel what a filter does. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -5,7 +6,7 @@ import { join } from "node:path";
 import type { SeccompFilter } from "../../src/linux/seccomp/memo.ts";
 import type { Call } from "./seccomp-reference.ts";
 
-/** The compiled seccomp-probe.c, which says what each line of its answer means. */
+/** The compiled seccomp-probe.c, whose comment explains each line of its answer. */
 export class SeccompProbe implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "lighter-seccomp-probe-"));
   readonly #program = join(this.#folder, "probe");
@@ -17,8 +18,9 @@ export class SeccompProbe implements Disposable {
   }
 
   /**
-   * One line for each call. "guarded": the calls are not made, "passed" is one that the filter let through.
-   * @throws Error if the kernel does not take the filter.
+   * Tries calls under a filter; returns one line for each. "guarded": the calls are not made, and "passed" is a call that the
+   * filter let through.
+   * @throws Error if the kernel does not accept the filter.
    */
   run(filter: SeccompFilter, calls: readonly Call[], mode: "guarded" | "real"): string[] {
     const path = join(this.#folder, "filter");
@@ -39,7 +41,7 @@ export class SeccompProbe implements Disposable {
   }
 }
 
-/** What the probe says, guarded, for a call that the filter answers with `action` (SECCOMP_RET_…). */
+/** The probe's answer, when guarded, for a call that the filter answers with `action` (SECCOMP_RET_…). */
 export function guardedAnswer(action: number): string {
   const data = action & 0xffff;
   switch ((action & 0xffff0000) >>> 0) {

@@ -1,13 +1,13 @@
 /**
- * What a seccomp section decides, by reading it rule by rule: the slow and obvious counterpart of the compiled filter.
- * And random sections to compare the two on. Shares nothing with the compiler but the table of system call numbers.
+ * Decides what a seccomp section does by reading it rule by rule: the slow and obvious counterpart of the compiled filter. Also
+ * makes random sections to compare the two. It shares only the table of system call numbers with the compiler.
  */
 import { type SeccompArch, syscallNumber } from "../../src/linux/seccomp/arch.ts";
 import type { NativeArch } from "../../src/linux/seccomp/native.ts";
 import type { OciSeccomp, OciSeccompArg, OciSeccompRule } from "../../src/spec/oci-runtime.ts";
 import type { Random } from "./random.ts";
 
-/** Where x32 calls are found is x86_64, with bit 30 of the number set. */
+/** The architectures' audit values. Calls of x32 are those of x86_64 with bit 30 of the number set. */
 export const AUDIT_ARCH: Record<SeccompArch, number> = {
   x86_64: 0xc000003e,
   i386: 0x40000003,
@@ -41,7 +41,7 @@ export const FAMILY: Record<NativeArch, readonly SeccompArch[]> = {
   aarch64: ["aarch64", "arm"],
 };
 
-/** Where i386's socketcall (102) and ipc (117) carry a call. Of the names below only. */
+/** The calls that i386's socketcall (102) and ipc (117) carry, for the names below only. */
 const I386_SUBCALLS: Record<string, { multiplexer: number; subcall: bigint }> = {
   socket: { multiplexer: 102, subcall: 1n },
   connect: { multiplexer: 102, subcall: 3n },
@@ -49,10 +49,10 @@ const I386_SUBCALLS: Record<string, { multiplexer: number; subcall: bigint }> = 
 };
 
 export interface Call {
-  /** AUDIT_ARCH_… */
+  /** An AUDIT_ARCH_… value. */
   arch: number;
   nr: number;
-  /** Six. */
+  /** Six arguments. */
   args: bigint[];
 }
 
@@ -112,7 +112,7 @@ function archOf(call: Call, native: NativeArch): SeccompArch | undefined {
   return arch === "x86_64" && call.nr >= 0x40000000 ? "x32" : arch;
 }
 
-/** Above the newest call that the section names for `arch`, and not one of its rules' own. */
+/** Whether the call is newer than any that the section names for `arch`, and not one of its rules' own. */
 function isNewerThanKnown(seccomp: OciSeccomp, arch: SeccompArch, call: Call, rules: OciSeccompRule[]): boolean {
   const isPrivate = (nr: number) => arch === "arm" && nr >= 0xf0000;
   const named = (seccomp.syscalls ?? []).flatMap((rule) => rule.names.map((name) => syscallNumber(arch, name) ?? -1));
@@ -159,7 +159,7 @@ const NAMES = [
   "no_such_call",
 ];
 const OPERATORS = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
-/** Edges of the two words a comparison is made of. */
+/** Boundary values of the two words that a comparison consists of. */
 const VALUES = [
   0n,
   1n,
@@ -185,14 +185,14 @@ function randomArg(random: Random): OciSeccompArg {
   };
 }
 
-/** Mostly none, or one that the action takes. */
+/** No errno in most cases, otherwise one that the action accepts. */
 function randomErrno(random: Random, action: string): number | undefined {
   return /ERRNO|TRACE/.test(action) && random.below(2) === 0 ? random.below(200) : undefined;
 }
 
 export interface RandomSeccompOptions {
   actions: readonly string[];
-  /** Of the default action too, if absent. */
+  /** The actions to choose the default from; if absent, `actions`. */
   defaultActions?: readonly string[];
   architectures: readonly string[];
   maxRules: number;
@@ -218,7 +218,7 @@ export function randomSeccomp(random: Random, options: RandomSeccompOptions): Oc
   };
 }
 
-/** A call likely to be near something that `seccomp` decides on. */
+/** A call that is likely to be near something that `seccomp` decides on. */
 export function randomCall(random: Random, seccomp: OciSeccomp, arches: readonly SeccompArch[]): Call {
   const arch = random.pick(arches);
   const rule = seccomp.syscalls?.length ? random.pick(seccomp.syscalls) : undefined;

@@ -1,4 +1,4 @@
-/** A file system that answers until it is told not to: silent-fuse.py. */
+/** A file system that answers until it is told to stop: silent-fuse.py. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ export class SilentFuse implements AsyncDisposable {
     this.#lines = createInterface({ input: process.stdout! })[Symbol.asyncIterator]();
   }
 
-  /** Mounted at `path`, a directory, when this resolves. */
+  /** Mounts the file system at `path`, a directory. */
   static async mount(path: string): Promise<SilentFuse> {
     const script = join(import.meta.dirname, "silent-fuse.py");
     const fuse = new SilentFuse(spawn("python3", [script, path], { stdio: ["pipe", "pipe", "inherit"] }), path);
@@ -28,13 +28,13 @@ export class SilentFuse implements AsyncDisposable {
     if (value !== word) throw new Error(`the FUSE server said ${value} in place of ${word}`);
   }
 
-  /** From now on whoever asks for anything waits. */
+  /** Makes every request wait from now on. */
   async fallSilent(): Promise<void> {
     this.#process.stdin!.write("x");
     await this.#expect("silent");
   }
 
-  /** Resolves when somebody waits for an answer. */
+  /** Resolves when some process waits for an answer. */
   async asked(): Promise<void> {
     await this.#expect("asked");
   }
@@ -45,6 +45,6 @@ export class SilentFuse implements AsyncDisposable {
       this.#process.stdin!.end();
       await ended;
     }
-    spawnSync("umount", ["--lazy", this.#path], { stdio: "ignore" }); // if it was killed
+    spawnSync("umount", ["--lazy", this.#path], { stdio: "ignore" }); // for a file system that was killed
   }
 }

@@ -1,3 +1,4 @@
+/** Runs real containers for tests, with the host's programs, and checks that nothing is left of them. */
 import { afterAll } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
@@ -24,13 +25,13 @@ import { testIf } from "./test-if.ts";
 export const isRoot = process.getuid?.() === 0;
 export const rooted = testIf(isRoot, "needs root");
 
-/** For tests that start these programs. */
+/** `rooted` for tests that start these programs. */
 export function rootedWith(...programs: readonly string[]): typeof rooted {
   const whyNot = isRoot ? missing(...programs) : "needs root";
   return testIf(whyNot === undefined, whyNot ?? "");
 }
 
-/** The programs in the containers are the host's own, bound read-only: nothing has to be installed for these tests. */
+/** The containers' programs are the host's own, bound read-only: nothing has to be installed for these tests. */
 const HOST_DIRECTORIES = ["usr"] as const;
 const USR_LINKS = ["bin", "sbin", "lib", "lib64"] as const;
 
@@ -44,13 +45,13 @@ type Change = (config: OciConfig) => void;
 export interface RunOptions {
   change?: Change;
   terminal?: boolean;
-  /** Sent as stdin, which is then closed. */
+  /** The input, after which stdin is closed. */
   stdin?: string;
   log?: StartRequest["log"];
   network?: StartRequest["network"];
-  /** The root is an overlay above the stage's root file system. */
+  /** Whether the root is an overlay above the stage's root file system. */
   layered?: boolean;
-  /** Instead of one connection for everything. */
+  /** The connections to open, instead of a single one for everything. */
   attach?: readonly AttachPlan[];
 }
 
@@ -58,8 +59,8 @@ export const OUTPUT: AttachPlan = { stdin: false, stdout: true, stderr: true, cl
 export const ALL: AttachPlan = { stdin: true, stdout: true, stderr: true, closeStdinOnEnd: true };
 
 /**
- * Where the containers of one test file live: a scratch directory, a root file system, a parent cgroup, a runtime.
- * All of it is gone at the end, or the file fails.
+ * The place of one test file's containers: a scratch directory, a root file system, a parent cgroup, a runtime. All of it is gone
+ * at the end, or the file fails.
  */
 export class Stage {
   readonly directory = mkdtempSync(join(process.env.LIGHTER_TEST_DIR ?? tmpdir(), "lighter-runtime-"));
@@ -71,7 +72,7 @@ export class Stage {
   readonly fault: Fault;
   #count = 0;
 
-  /** Closes itself after the file's tests. With `fault`: a test build of the launcher, which fails at that op. */
+  /** Creates a stage that closes itself after the file's tests. `fault`: the op at which a test build of the launcher fails. */
   constructor(options: { fault?: Fault } = {}) {
     this.fault = options.fault ?? { index: 0, errno: "EIO" };
     makeRootfs(this.rootfs);
@@ -81,7 +82,7 @@ export class Stage {
     afterAll(() => this.close());
   }
 
-  /** @throws Error naming the containers of which something was left, after removing it. */
+  /** Closes the stage. @throws Error naming the containers of which something was left, after removing it. */
   async close(): Promise<void> {
     const left = this.leftovers();
     for (const id of left)
@@ -91,7 +92,7 @@ export class Stage {
     if (left.length > 0) throw new Error(`cgroups were left: ${left.join(" ")}`);
   }
 
-  /** Ids of containers whose cgroup is still there. */
+  /** The ids of containers whose cgroup still exists. */
   leftovers(): string[] {
     const mountPoint = this.host.v2?.mountPoint ?? this.host.v1[0]!.mountPoint;
     const path = join(mountPoint, this.parent);
@@ -99,7 +100,7 @@ export class Stage {
     return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   }
 
-  /** A new id, with its run directory. */
+  /** Makes a new id, with its run directory. */
   newId(): string {
     return `c${this.#count++}`;
   }
@@ -139,7 +140,7 @@ export class Stage {
     return { destination: "/", type: "overlay", source: "overlay", options };
   }
 
-  /** Runs to the end: of the process, of its output, and of the supervisor. */
+  /** Runs a container until the process, its output and the supervisor have ended. */
   async run(args: readonly string[] | string, options: RunOptions = {}): Promise<Ran> {
     const request = this.request(typeof args === "string" ? ["/bin/sh", "-c", args] : args, options);
     return finish(await this.runtime.start(request), options);
@@ -176,7 +177,7 @@ export class Stage {
     };
   }
 
-  /** A container that sleeps until it is killed; `end` kills it and waits until all of it is gone. */
+  /** Starts a container that sleeps until it is killed; `end` kills it and waits until all of it is gone. */
   async sleeper(options: RunOptions & { args?: readonly string[] } = {}): Promise<Sleeper> {
     const request = this.request(options.args ?? ["/bin/sleep", "1000"], { ...options, attach: options.attach ?? [] });
     const container = await this.runtime.start(request);
@@ -201,7 +202,7 @@ export interface Sleeper {
   end(): Promise<ExitRecord>;
 }
 
-/** Gathers what the first attached connection says. */
+/** Collects what the first attached connection receives, until the container's end. */
 export async function finish(container: Supervised, options: RunOptions = {}): Promise<Ran> {
   const [socket] = container.attached;
   const output = socket ? collect(socket, options.terminal ?? false) : Promise.resolve({ stdout: "", stderr: "" });
@@ -211,7 +212,7 @@ export async function finish(container: Supervised, options: RunOptions = {}): P
   return { ...record, ...texts };
 }
 
-/** All of a connection's output, to its end. */
+/** Reads all of a connection's output, to its end. */
 export async function collect(socket: Socket, terminal: boolean): Promise<{ stdout: string; stderr: string }> {
   const chunks: Record<number, Buffer[]> = { [FRAME.STDOUT]: [], [FRAME.STDERR]: [] };
   const reader = new OutputReader();
@@ -225,7 +226,7 @@ export async function collect(socket: Socket, terminal: boolean): Promise<{ stdo
   };
 }
 
-/** Frames of output are larger than those of control connections. */
+/** Reads frames of output, which are larger than those of control connections. */
 export class OutputReader {
   #pending: Buffer = Buffer.alloc(0);
 
@@ -244,7 +245,10 @@ export class OutputReader {
   }
 }
 
-/** Reads a connection until its output so far satisfies `done`. Fails at its end. Bytes that follow stay unread. */
+/**
+ * Reads a connection until its output so far satisfies `done`. Fails if the connection ends before. Bytes that follow stay
+ * unread.
+ */
 export async function readUntil(socket: Socket, done: (text: string) => boolean): Promise<string> {
   let text = "";
   for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -254,14 +258,14 @@ export async function readUntil(socket: Socket, done: (text: string) => boolean)
   throw new Error(`the output ended: ${JSON.stringify(text)}`);
 }
 
-/** What a promise is rejected with. (bun:test's own `rejects` takes a tenth of a second and more each time.) */
+/** The reason for which a promise is rejected. (bun:test's own `rejects` takes a tenth of a second and more each time.) */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   const value = await promise.catch((error: unknown) => ({ error }));
   if (typeof value === "object" && value !== null && "error" in value) return value.error;
   throw new Error(`expected a failure, got ${JSON.stringify(value)}`);
 }
 
-/** A zombie is dead: whether somebody reaps it is not our affair. */
+/** Whether a process is alive. A zombie is dead, whether or not somebody reaps it. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -270,7 +274,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The supervisor: the parent of the container's first process. */
+/** The pid of the supervisor, which is the parent of the container's first process. */
 export function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
@@ -283,7 +287,7 @@ export function makeRootfs(path: string): void {
 
 const NAMESPACES: readonly NamespaceType[] = ["pid", "network", "mount", "ipc", "uts", "cgroup"];
 
-/** What Docker would ask for, but for the seccomp filter. */
+/** The config that Docker would ask for, without a seccomp filter. */
 export function baseConfig(rootfs: string, cgroupsPath: string, args: readonly string[]): OciConfig {
   const capabilities = [...DOCKER_DEFAULT_CAPABILITIES];
   return {

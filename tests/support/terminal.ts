@@ -1,6 +1,6 @@
-/** A program on a terminal of its own, for tests that type and read like a person. */
+/** Runs a program on its own terminal, for tests that type and read as a person does. */
 
-/** termios(3) */
+/** Source: termios(3). */
 const ICANON = 0o2;
 const ECHO = 0o10;
 
@@ -18,7 +18,8 @@ export class TerminalSession {
 
   constructor(argv: readonly string[], options: TerminalOptions = {}) {
     const env = { PATH: process.env.PATH ?? "", TERM: "xterm", HOME: process.env.HOME ?? "/", ...options.env };
-    // Given as options, not as a Bun.Terminal: only then it is the program's controlling terminal, which sends SIGWINCH.
+    // The terminal is given as options, not as a Bun.Terminal: only then it is the program's controlling terminal, which sends
+    // SIGWINCH.
     this.#process = Bun.spawn([...argv], {
       terminal: {
         rows: options.rows ?? 24,
@@ -44,7 +45,7 @@ export class TerminalSession {
     return this.#process.pid;
   }
 
-  /** Whether keys are read one by one, without echo. */
+  /** Whether the program reads keys one by one, without echo. */
   get isRaw(): boolean {
     return (this.#terminal.localFlags & (ICANON | ECHO)) === 0;
   }
@@ -61,13 +62,13 @@ export class TerminalSession {
     this.#terminal.resize(columns, rows);
   }
 
-  /** Waits for `text` in all output so far; what was shown instead is in the error. */
+  /** Waits for `text` in all output so far; the error contains that output. */
   async shows(text: string): Promise<void> {
     if (!(await this.showsWithin(text, 20_000)))
       throw new Error(`no ${JSON.stringify(text)} on the terminal, only ${JSON.stringify(this.#output)}`);
   }
 
-  /** As `shows`, false if it takes too long. */
+  /** Waits as `shows` does; resolves with false if it takes too long. */
   async showsWithin(text: string, ms: number): Promise<boolean> {
     const deadline = performance.now() + ms;
     while (!this.#output.includes(text)) {
@@ -83,7 +84,7 @@ export class TerminalSession {
     return true;
   }
 
-  /** The exit code, or 128 + signal. */
+  /** Waits for the exit code, or 128 + signal. */
   async ended(): Promise<number> {
     await this.#process.exited;
     const signal = this.#process.signalCode;

@@ -1,3 +1,4 @@
+/** Runs tests only where they can run, and says why others are skipped. */
 import { describe, test } from "bun:test";
 
 type Named = (name: string, fn: () => void) => void;

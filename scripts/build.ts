@@ -1,5 +1,5 @@
 /**
- * Builds what `dist/` holds, each only when what it is made from changed:
+ * Builds the files of `dist/`, each only when something it is made from has changed:
  *
  *   dist/launcher         the launcher, static
  *   dist/launcher-test    the same with -DLAUNCHER_FAULTS: ops can be told to fail
@@ -8,8 +8,9 @@
  *   dist/init             the init of `run --init`
  *   dist/lighter          everything in one executable
  *
- * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` remembers the digests of the inputs. Its mtime is when the last build *began*, so a file saved during a
- * build is newer; `./lighter` asks find(1) for files newer than it.
+ * With --check it builds nothing, and fails if there is something to build. `dist/.stamp` has the digests of the inputs. Its
+ * mtime is the time when the last build *began*, so that a file saved during a build is newer; `./lighter` asks find(1) for files
+ * newer than it.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -34,7 +35,7 @@ const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
 const stampPath = join(dist, ".stamp");
 
-/** hello has no libc, no unwinder, no relocations, and shares pages between its two segments: about 6 KB. */
+/** hello has no libc, no unwinder, no relocations, and two segments that share pages: about 6 KB. */
 const HELLO_FLAGS = [
   ..."-nostdlib -ffreestanding -fno-pie -fno-stack-protector".split(" "),
   ..."-fno-asynchronous-unwind-tables -fno-unwind-tables".split(" "),
@@ -43,19 +44,19 @@ const HELLO_FLAGS = [
 const PIECE_BYTES = 512 * 1024;
 
 interface Target {
-  /** File name in dist/. */
+  /** The file's name in dist/. */
   name: string;
-  /** Files whose bytes decide whether it is fresh; relative to the checkout. */
+  /** The files that decide whether it is fresh, relative to the checkout. */
   inputs: string[];
-  /** Argument vector that writes it to `outPath`. Never run for a fresh target. */
+  /** The argument vector of the command that writes it to `outPath`. Never run for a fresh target. */
   command: (outPath: string) => string[];
-  /** What is left to do with what was built. @throws BuildError if it is not good. */
+  /** Finishes and checks what was built. @throws BuildError if it is not good. */
   finish?: (outPath: string) => void;
 }
 
 class BuildError extends Error {}
 
-/** $CC if that is set, else the first that is here. */
+/** $CC if that is set, otherwise the first compiler that exists. */
 const foundCompiler = compilersToLookFor(process.env.CC)
   .map(compilerCommand)
   .find((command) => command !== undefined);
@@ -75,7 +76,7 @@ function main(args: string[]): void {
     const startMs = performance.now();
     build(target, path);
     stamp[target.name] = digest;
-    writeStamp(stamp, new Date(0)); // what is done stays done, but `./lighter` must come back for the rest
+    writeStamp(stamp, new Date(0)); // the finished targets stay fresh, but `./lighter` must come back for the rest
     const sizeBytes = statSync(path).size;
     console.error(`built dist/${target.name}: ${formatSize(sizeBytes)}, ${Math.round(performance.now() - startMs)} ms`);
   }
@@ -134,23 +135,24 @@ function targets(): Target[] {
 }
 
 /**
- * Names, or how they begin. With these a program that Bun compiled runs any code: before ours (BUN_OPTIONS=--preload=…),
- * as the `bun` command with scripts from the current directory (BUN_BE_BUN=1), or from a debugger that it listens for or
- * connects to (BUN_INSPECT, BUN_INSPECT_CONNECT_TO). Or it overwrites any file (BUN_BYTECODE_…_OUT). No flag of the
- * build turns them off, and our first line is too late.
+ * The variables by which a program that Bun compiled runs any code, or the beginnings of their names. The code runs before the
+ * program's own (BUN_OPTIONS=--preload=…), from the current directory by the `bun` command (BUN_BE_BUN=1), or from a debugger
+ * that Bun listens for or connects to (BUN_INSPECT, BUN_INSPECT_CONNECT_TO). Other variables overwrite any file
+ * (BUN_BYTECODE_…_OUT). No flag of the build turns them off, and the program's first line is too late.
  */
 const CODE_VARIABLES = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_BYTECODE_"];
 
 /**
- * The engine's own options, among them functions' bodies from a file (BUN_JSC_functionOverrides) and files to write.
- * That prefix is nowhere in Bun as text, but compared byte by byte: "B", then "U" one further. Read the "U" where the
- * "B" is, and no variable has the prefix. Only for x86-64: elsewhere the comparison is made of other instructions.
+ * The code that finds the engine's own options, among them functions' bodies from a file (BUN_JSC_functionOverrides) and files to
+ * write. Bun does not contain their prefix as text, but compares it byte by byte: "B", then "U" at the next offset. If the "U" is
+ * read at the offset of the "B", no variable has the prefix. This is for x86-64 only: elsewhere the comparison consists of other
+ * instructions.
  */
 const ENGINE_PREFIX_CODE = /\x80[\x38-\x3f]B.{2,8}\x80[\x78-\x7f]\x01U(?=.{2,8}\x80[\x78-\x7f]\x02N)/gs;
 
 /**
- * Copies Bun with those variables' names ended before their first byte: no variable has such a name, so none is found.
- * Costs nothing at run time, unlike a program in front that cleans the environment.
+ * Writes a copy of Bun in which those variables' names are empty: no variable has such a name, so none is found. That costs
+ * nothing at run time, unlike a program in front that cleans the environment.
  */
 function writeClosedBun(path: string): void {
   const bun = readFileSync(process.execPath);
@@ -168,20 +170,20 @@ function writeClosedBun(path: string): void {
 }
 
 /**
- * What the kernel keeps of a file that was written in large pieces (in its page cache, on a file system with large folios), it
- * maps in large pieces: a command starts half a millisecond sooner. All of a piece counts as resident, so with 2 MiB, which
- * would save another half, a daemon with nothing to do had 65 MB in place of 47.
+ * Writes a file in pieces of a chosen size. The kernel caches a file in the pieces in which it was written (on a file system with
+ * large folios), and maps it in such pieces: with large ones a command starts half a millisecond sooner. All of a piece counts as
+ * resident: with 2 MiB, which would save another half, an idle daemon had 65 MB instead of 47.
  */
 function writeInPieces(path: string): void {
   const bytes = readFileSync(path);
-  rmSync(path); // a file that is overwritten keeps the pieces that it has
+  rmSync(path); // a file that is overwritten keeps its old pieces
   const fd = openSync(path, "w", 0o755);
   for (let at = 0; at < bytes.length; at += PIECE_BYTES)
     writeSync(fd, bytes, at, Math.min(PIECE_BYTES, bytes.length - at));
   closeSync(fd);
 }
 
-/** Of sources that change while it reads them Bun may make a program that crashes at its start. */
+/** Runs the program once: if sources change while Bun reads them, it may make a program that crashes at its start. */
 function checkThatItRuns(outPath: string): void {
   const { status, signal } = spawnSync(outPath, ["--version"], { stdio: "ignore" });
   if (status !== 0) throw new BuildError(`dist/lighter was built and does not run (${signal ?? status}): build again`);
@@ -195,9 +197,9 @@ function compiler(): string[] {
   );
 }
 
-/** Writes in a folder beside `path` and renames: whoever runs the old file keeps it, and a failed build leaves it. */
+/** Builds in a folder beside `path`, then renames: whoever runs the old file keeps it, and a failed build leaves it unchanged. */
 function build(target: Target, path: string): void {
-  const folder = `${path}.${process.pid}.new`; // nobody else's: two builds in one make a program that crashes
+  const folder = `${path}.${process.pid}.new`; // no other build uses it: two builds in one folder make a program that crashes
   mkdirSync(folder);
   try {
     const outPath = join(folder, target.name);
@@ -205,7 +207,7 @@ function build(target: Target, path: string): void {
     target.finish?.(outPath);
     renameSync(outPath, path);
   } finally {
-    rmSync(folder, { recursive: true }); // with copies of the source maps, which are embedded
+    rmSync(folder, { recursive: true }); // including copies of the source maps, which are embedded
   }
 }
 
@@ -220,7 +222,7 @@ function compile(target: Target, outPath: string): void {
   }
 }
 
-/** Of the inputs' names and bytes, this script, Bun's version and the compiler's command. */
+/** The digest of the inputs' names and bytes, this script, Bun's version and the compiler's command. */
 function digestOf(target: Target): string {
   const hash = createHash("sha256").update(`${Bun.version} ${foundCompiler?.join(" ")} ${process.arch}\n`);
   for (const input of ["scripts/build.ts", "scripts/c-compiler.ts", ...target.inputs]) {
@@ -236,7 +238,7 @@ function files(pattern: string): string[] {
     .sort();
 }
 
-/** An unreadable stamp is no stamp: everything is built. */
+/** Reads the stamp. If it is unreadable, everything is built. */
 function readStamp(): Record<string, string> {
   try {
     const stamp: unknown = JSON.parse(readFileSync(stampPath, "utf8"));

@@ -1,8 +1,8 @@
 /**
  * Bundles src/main.ts into one executable: `bun scripts/bundle.ts OUT BUN`, where BUN is the Bun to put it into.
  *
- * `lighter --version`, p50: 29 ms plain, 12 ms with bytecode, 8.5 ms split as well, so that a command loads its own
- * modules alone; no less when minified, which would hide names in stacks. (Bun with an empty program: 6 ms.)
+ * `lighter --version`, p50: 29 ms plain, 12 ms with bytecode, 8.5 ms if it is also split, so that a command loads only its own
+ * modules. Minifying does not make it faster, and would hide names in stacks. (Bun with an empty program: 6 ms.)
  */
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
@@ -12,15 +12,17 @@ import type { BunPlugin } from "bun";
 const root = join(import.meta.dirname, "..");
 
 /**
- * The bundler makes a chunk for each set of entries that reach a module, and each chunk costs a start 35 µs, each name that
- * leaves one 2 µs: the command line's `run` had 25 chunks. This is loaded before all of the command line's, or is what they load
- * most of: if all of them reach it, it is one chunk. So each gets an export of it that nobody uses.
+ * The module that is loaded before all others of the command line. The bundler makes a chunk for each set of entries that reach a
+ * module; each chunk costs a start 35 µs, and each name that leaves one 2 µs: the command line's `run` had 25 chunks. If all
+ * entries reach a module, it is in one chunk. So each entry gets an unused export of this one, which loads most of what they
+ * load.
  */
 const CLI_FIRST = { "cli/commands/run.ts": "command" };
 
 /**
- * The OCI runtime's modules are bundled a second time, apart from the other programs', so that what these share does not
- * make chunks of them. With what the commands that start a process import on demand they are one chunk: 1 to 3 ms less for each.
+ * The OCI runtime's modules, which are bundled a second time, apart from the other programs', so that modules shared with those
+ * make no further chunks. Together with what the commands that start a process import on demand they are one chunk, which saves 1
+ * to 3 ms each.
  */
 const OCI = {
   main: { "oci/main.ts": "ociMain" },
@@ -32,10 +34,10 @@ const OCI = {
     "runtime/stand-in.ts": "openStandIn",
   },
 };
-/** Ends the path of a module's second copy. */
+/** The suffix of the path of a module's second copy. */
 const APART = "?oci";
 
-/** Files that some file imports when it needs them, relative to src/: where the bundler begins a chunk. */
+/** Finds the files that are imported on demand, relative to src/: the bundler begins a chunk with each. */
 function findEntries(): Set<string> {
   const transpiler = new Bun.Transpiler({ loader: "ts" });
   const entries = new Set<string>();
@@ -50,7 +52,7 @@ function findEntries(): Set<string> {
 
 const pathOf = (name: string) => join(root, "src", name);
 const nameOf = (path: string) => path.slice(join(root, "src/").length);
-/** `exports`: one of each file's, other than that of the file they are added to. */
+/** Adds an export of each of these files to every other file. `exports`: one export of each. */
 const reach = (exports: Readonly<Record<string, string>>) =>
   Object.entries(exports)
     .map(([name, each], i) => `\nexport { ${each} as reached${i} } from ${JSON.stringify(pathOf(name))};`)
@@ -79,15 +81,17 @@ const chunks: BunPlugin = {
   },
 };
 
-/** What git says, or "" outside of a checkout, as in an unpacked tarball. */
+/** The output of git, or "" outside of a checkout, as in an unpacked tarball. */
 function git(...args: string[]): string {
   const { status, stdout } = spawnSync("git", args, { cwd: root });
   return status === 0 ? stdout.toString().trim() : "";
 }
 
-/** The commit's own time, so that a commit gives the same bytes each time, or the time of the build where files differ from it. */
+/**
+ * The time of the commit, so that a commit always gives the same bytes, or the time of the build if files differ from the commit.
+ */
 function buildTime(commit: string): string {
-  const { SOURCE_DATE_EPOCH = "" } = process.env; // reproducible-builds.org
+  const { SOURCE_DATE_EPOCH = "" } = process.env; // see reproducible-builds.org
   const isCommit = commit !== "" && !commit.endsWith("-dirty");
   const seconds = SOURCE_DATE_EPOCH || (isCommit ? git("log", "-1", "--format=%ct") : "");
   return (seconds === "" ? new Date() : new Date(Number(seconds) * 1000)).toISOString().replace(/\.\d+/, "");
@@ -103,14 +107,14 @@ await Bun.build({
   bytecode: true,
   plugins: [chunks],
   define: { BUILD_COMMIT: JSON.stringify(commit), BUILD_TIME: JSON.stringify(buildTime(commit)) },
-  // Stacks of a built program show our own files and lines; it is read only when there is one to print.
+  // Stacks of a built program show the project's files and lines; the map is read only when a stack is printed.
   sourcemap: "linked",
   compile: {
     outfile,
     executablePath,
-    // A command is over before compiling its hot code pays. The daemon sets that back.
+    // A command ends before compiling its hot code would pay. The daemon resets this.
     jitPolicy: 100,
-    // Else a compiled program runs code from the current directory; see `writeClosedBun` for what it obeys in the environment.
+    // Otherwise a compiled program runs code from the current directory; `writeClosedBun` treats the environment.
     autoloadDotenv: false,
     autoloadBunfig: false,
   },

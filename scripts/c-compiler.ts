@@ -1,4 +1,4 @@
-/** What compiles the C programs in the executable: the launcher, the init and `hello`. */
+/** Finds the compiler of the C programs in the executable: the launcher, the init and `hello`. */
 import { spawnSync } from "node:child_process";
 
 export const C_FLAGS = [
@@ -6,33 +6,36 @@ export const C_FLAGS = [
   ..."-ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(" "),
 ];
 
-/** Those of `sources`, all files of launcher/, that make the launcher. */
+/** The sources of the launcher, out of all files of launcher/. */
 export function launcherSources(sources: readonly string[]): string[] {
   return sources.filter((path) => path !== "launcher/runtime.c");
 }
 
-/** Those that make dist/lighter-runtime, which plays programs and supervises nothing. */
+/** The sources of dist/lighter-runtime, which plays programs and supervises nothing. */
 export function runtimeSources(sources: readonly string[]): string[] {
   return sources.filter((path) => path !== "launcher/main.c" && path !== "launcher/supervise.c");
 }
 
 /**
- * Commands, which may hold arguments, the best first. `wanted`: $CC, which leaves no choice. musl's is before the others: a
- * static program of musl's starts in 0.05 ms, one of glibc's in 0.3 in a virtual machine (CPUID, by which it chooses its
- * string functions, traps there), and the launcher is a tenth as large.
+ * The compilers' commands, which may hold arguments, the best first. `wanted`: $CC, which leaves no choice. musl comes first: its
+ * static program starts in 0.05 ms, one of glibc in 0.3 in a virtual machine (where CPUID, by which it chooses string functions,
+ * traps), and the launcher is a tenth as large.
  */
 export function compilersToLookFor(wanted = ""): string[] {
   return wanted.trim() === "" ? ["musl-gcc", "cc", "gcc", "clang"] : [wanted.trim()];
 }
 
-/** The argument vector of a compiler that is here, with what it needs to find all headers; else undefined. */
+/** The argument vector of a compiler that exists, with what it needs to find all headers; otherwise undefined. */
 export function compilerCommand(command: string): string[] | undefined {
   const [program = "", ...args] = command.split(/ +/);
   if (Bun.which(program) === null) return undefined;
   return program === "musl-gcc" ? [program, ...args, ...kernelHeaders()] : [program, ...args];
 }
 
-/** musl-gcc sees musl's headers alone. The kernel's are looked for last: nothing of another C library takes their place. */
+/**
+ * The flags for the kernel's headers: musl-gcc finds only musl's. They are searched last, so that nothing of another C library
+ * takes musl's place.
+ */
 function kernelHeaders(): string[] {
   const multiarch = spawnSync("musl-gcc", ["-print-multiarch"], { encoding: "utf8" }).stdout.trim();
   const folders = ["/usr/include", ...(multiarch === "" ? [] : [`/usr/include/${multiarch}`])];

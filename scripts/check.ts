@@ -1,4 +1,4 @@
-/** `bun run check`: types, format and lint, generated files, then the tests that need no root. Under 30 s. */
+/** `bun run check`: checks types, format and generated files, then runs the tests that need no root. Takes less than 30 s. */
 import { spawnSync } from "node:child_process";
 import { add, findTestFiles, kindOf, noTests, report, root, runFiles, type Tally } from "./test-files.ts";
 
@@ -11,7 +11,7 @@ const checks: readonly { name: string; command: string[] }[] = [
   { name: "generated files are fresh", command: [process.execPath, "scripts/generate.ts", "--check"] },
 ];
 
-/** Each counts as one test. */
+/** Runs the checks. Each counts as one test. */
 export function runChecks(): Tally {
   const tally = noTests();
   for (const { name, command } of checks) {

@@ -1,7 +1,7 @@
 /**
- * `bun scripts/fuzz-launcher.ts [SECONDS]`: fuzzes the launcher for longer than ./test does (default: ten minutes).
- * With clang's libFuzzer, which is led by coverage, if clang is there; else with the mutator of launcher/tests/fuzz.c.
- * What libFuzzer finds is left in the current directory as crash-…
+ * `bun scripts/fuzz-launcher.ts [SECONDS]`: fuzzes the launcher for longer than ./test does (default: ten minutes). It uses
+ * clang's libFuzzer, which is guided by coverage, if clang exists; otherwise the mutator of launcher/tests/fuzz.c. libFuzzer
+ * leaves its findings in the current directory as crash-…
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

@@ -16,8 +16,8 @@ const HEADERS = {
 } as const;
 
 /**
- * System calls newer than the headers of Debian 13 (Linux 6.12). Since number 424 all architectures use the same number,
- * so one number does for every column. Source: Linux 7.0, scripts/syscall.tbl.
+ * System calls newer than the headers of Debian 13 (Linux 6.12). From number 424 on all architectures use the same numbers, so
+ * one number is enough for every column. Source: Linux 7.0, scripts/syscall.tbl.
  */
 const NEWER_THAN_HEADERS: Record<string, number> = {
   setxattrat: 463,
@@ -46,7 +46,7 @@ function parseHeader(text: string): Map<string, number> {
   return numbers;
 }
 
-/** "6.12" of the headers under `includeRoot`. */
+/** The version of the headers under `includeRoot`, such as "6.12". */
 export function headerVersion(includeRoot = "/usr/include"): string {
   const text = readFileSync(join(includeRoot, "linux/version.h"), "utf8");
   const major = /LINUX_VERSION_MAJOR (\d+)/.exec(text)?.[1];
@@ -63,7 +63,7 @@ export function generateSyscallTable(includeRoot = "/usr/include"): string {
       for (const [name, number] of parseHeader(readFileSync(join(includeRoot, file), "utf8")))
         numbers.set(name, number);
     if (numbers.size < 300) throw new Error(`only ${numbers.size} system calls found for ${arch}`);
-    // The header's alias; the kernel has one call under two names.
+    // The alias in the header: the kernel has one call under two names.
     if (arch === "arm") numbers.set("sync_file_range2", numbers.get("arm_sync_file_range")!);
     for (const [name, number] of Object.entries(NEWER_THAN_HEADERS)) numbers.set(name, number);
     return numbers;
@@ -89,7 +89,7 @@ ${numbers.join("")}} as const satisfies Record<string, readonly number[]>;
 `;
 }
 
-/** Indented by four, at most 120 wide. */
+/** The words in lines that are indented by four and at most 120 wide. */
 function wrap(words: readonly string[]): string {
   const lines: string[] = [];
   for (const word of words) {

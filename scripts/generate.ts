@@ -1,7 +1,7 @@
 /**
- * Writes the files that are derived from tables elsewhere: `bun run generate`.
- * With --check writes nothing, names those that are not fresh, and exits 1 if there are any.
- * (src/linux/seccomp/syscall-table.ts is not here: it comes from the kernel headers of one machine.)
+ * Writes the files that are generated from tables: `bun run generate`. With --check it writes nothing, names the files that are
+ * not fresh, and exits with 1 if there are any. (src/linux/seccomp/syscall-table.ts is not one of them: it comes from the kernel
+ * headers of one machine.)
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const generated: { path: string; generate: () => string | Promise<string> }[] = 
   { path: "docs/commands.md", generate: commandsReference },
 ];
 
-/** Paths whose content is not what their generator gives now. */
+/** The paths of files that differ from what their generator gives now. */
 export async function staleFiles(): Promise<string[]> {
   const texts = await Promise.all(generated.map(({ generate }) => generate()));
   return generated.filter(({ path }, index) => readOrEmpty(path) !== texts[index]).map(({ path }) => path);
@@ -37,7 +37,7 @@ if (import.meta.main) {
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {
     for (const { path, generate } of generated) {
-      if (!stale.includes(path)) continue; // an untouched mtime spares a rebuild
+      if (!stale.includes(path)) continue; // an unchanged mtime avoids a rebuild
       writeFileSync(join(root, path), await generate());
       console.log(`wrote ${path}`);
     }

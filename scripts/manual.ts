@@ -1,4 +1,4 @@
-/** The manual pages, made from the tables that the command line, the daemon and the runtime parse their flags with. */
+/** Makes the manual pages from the flag tables of the command line, the daemon and the runtime. */
 import { SETTINGS } from "../src/api/config/settings.ts";
 import { VERSION } from "../src/base/version.ts";
 import type { Command, CommandTable } from "../src/cli/command.ts";
@@ -7,9 +7,9 @@ import type { FlagTable } from "../src/cli/flags.ts";
 import { globalFlags } from "../src/cli/global-flags.ts";
 
 export interface ManualPage {
-  /** File name, "lighter-run.1". */
+  /** The file's name, such as "lighter-run.1". */
   readonly name: string;
-  /** In roff's man macros. */
+  /** The page's text in roff's man macros. */
   readonly text: string;
 }
 
@@ -19,7 +19,7 @@ interface Option {
   readonly help: string;
 }
 
-/** All pages: the program's, one for each command and group, the daemon's and the runtime's. */
+/** All pages: one for the program, one for each command and group, and those of the daemon and the runtime. */
 export async function manualPages(runtimeHelp: string): Promise<ManualPage[]> {
   return [
     programPage(),
@@ -43,7 +43,7 @@ function programPage(): ManualPage {
   ]);
 }
 
-/** Where a command has several names, all but the first page refer to that one. */
+/** The pages of a table's commands. If a command has several names, all but the first page refer to that one. */
 async function pagesOf(table: CommandTable, before: string, seen: Map<Command["run"], string>): Promise<ManualPage[]> {
   const pages: ManualPage[] = [];
   for (const [name, { load, hidden }] of Object.entries(table)) {
@@ -135,7 +135,10 @@ function page(name: string, chapter: number, summary: string, sections: readonly
 const section = (title: string, body: string) => `.SH ${title}\n${body}`;
 const bold = (text: string) => `\\fB${roff(text)}\\fR`;
 
-/** A backslash would begin an escape, a dot or a quote at the beginning of a line a request, and "-" would be a hyphen. */
+/**
+ * The text escaped for roff: a backslash would begin an escape, a dot or quote at the beginning of a line a request, and "-"
+ * would be a hyphen.
+ */
 function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")

@@ -1,10 +1,10 @@
 /**
- * What users install, made from `dist/`:
+ * Makes what users install from `dist/`:
  *
  *   bun scripts/package.ts [deb] [tarball]         both, or those named, in dist/
  *   bun scripts/package.ts install [--prefix DIR]  copies the same files below DIR (/usr/local)
  *
- * All three hold the executables, systemd's units and the group, manual pages and completions.
+ * All three contain the executables, systemd's units and the group, manual pages and completions.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -95,7 +95,7 @@ const MAKERS: Readonly<Record<string, (folder: string) => Promise<void>>> = {
   tarball: makeTarball,
 };
 
-/** Everything but what only Debian wants. `prefix`: where it will be in the end. */
+/** All files except those for Debian alone. `prefix`: the place where they will be installed. */
 async function pieces(prefix: string, zshCompletions: string): Promise<Piece[]> {
   const runtimeHelp = run(join(dist, "lighter-runtime"), ["--help"]);
   const units = globSync("packaging/systemd/*.{service,socket}", { cwd: root });
@@ -130,7 +130,9 @@ function debianDocuments(): Piece[] {
   ];
 }
 
-/** One entry, for the version that this is; its date is that of the last commit, so that the bytes are the same each time. */
+/**
+ * A changelog with one entry for the current version. Its date is that of the last commit, so that the bytes are always the same.
+ */
 function debianChangelog(): string {
   const date = run("git", ["-C", root, "log", "-1", "--format=%cD"]).trim();
   const [, maintainer = ""] = /^Maintainer: (.*)$/m.exec(text("packaging/debian/control")) ?? [];
@@ -162,14 +164,14 @@ function write(folder: string, files: readonly Piece[]): void {
   for (const { path, content, isProgram } of files) {
     const to = join(folder, path);
     mkdirSync(dirname(to), { recursive: true, mode: 0o755 });
-    rmSync(to, { force: true }); // a program that runs cannot be written to
+    rmSync(to, { force: true }); // a running program cannot be overwritten
     writeFileSync(to, content, { mode: isProgram ? 0o755 : 0o644 });
   }
 }
 
 const text = (path: string) => readFileSync(join(root, path), "utf8");
 const fromDist = (name: string) => readFileSync(join(dist, name));
-/** The same bytes at every time. */
+/** Compresses so that the bytes are always the same. */
 const gzip = (content: string) => gzipSync(content, { level: 9 });
 
 function run(program: string, args: readonly string[]): string {

@@ -1,4 +1,4 @@
-/** docs/commands.md: every command with its flags, from the tables that the command line and the daemon parse them with. */
+/** Writes docs/commands.md: every command with its flags, from the flag tables of the command line and the daemon. */
 import { SETTINGS } from "../src/api/config/settings.ts";
 import type { Command, CommandTable } from "../src/cli/command.ts";
 import { COMMANDS } from "../src/cli/commands.ts";
@@ -6,7 +6,7 @@ import type { FlagTable } from "../src/cli/flags.ts";
 import { globalFlags } from "../src/cli/global-flags.ts";
 
 interface Documented {
-  /** Every name, that outside of groups first. */
+  /** The command's names, beginning with the one outside of groups. */
   readonly names: string[];
   readonly command: Command;
 }
@@ -47,7 +47,7 @@ async function collect(commands: CommandTable, before: string, found: Map<Comman
   }
 }
 
-/** The shortest name: "ps" of "container ls" and "ps". */
+/** The shortest name: "ps" out of "container ls" and "ps". */
 function titleOf({ names }: Documented): string {
   const words = (name: string) => name.split(" ").length;
   return [...names].sort((a, b) => words(a) - words(b))[0]!;
@@ -89,7 +89,7 @@ function table(rows: readonly (readonly [option: string, help: string])[]): stri
   );
 }
 
-/** One line, with nothing in it that Markdown would take for its own. */
+/** The text on one line, with Markdown's special characters escaped. */
 function markdown(text: string): string {
   return text.replaceAll("\n", " ").replace(/[|<>*_]/g, (char) => `\\${char}`);
 }

@@ -1,4 +1,4 @@
-/** Finds test files and runs them with `bun test`, each in a process of its own, and counts what they report. */
+/** Finds test files, runs each with `bun test` in its own process, and counts the results. */
 import { spawn } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,15 +8,18 @@ import { missing, neededBy } from "../tests/support/missing.ts";
 export const root = join(import.meta.dirname, "..");
 export const isRoot = process.getuid?.() === 0;
 
-/** What tests need. A file belongs to the first kind whose folder, or beginning of a path, it has. */
+/** A kind of test files, by what they need. A file belongs to the first kind whose folder, or beginning of a path, it has. */
 export interface Kind {
   name: string;
   folder: string;
-  /** Then one by one: they look at all of the kernel, or at how long things take. The others two at a time. */
+  /**
+   * Whether the tests need root. Such files run one by one, because they look at all of the kernel, or at times; others run two
+   * at a time.
+   */
   needsRoot: boolean;
-  /** Also run on the kernel with cgroup v2, where that can be booted: see `runsOnCgroupV2`. */
+  /** Whether the files also run on the kernel with cgroup v2, if that can be booted: see `runsOnCgroupV2`. */
   onCgroupV2: boolean;
-  /** Of one test, unless the test names its own. */
+  /** The timeout of a test, unless the test names its own. */
   timeoutMs: number;
 }
 
@@ -33,7 +36,10 @@ export const kinds: readonly Kind[] = [
   { ...AS_ANYBODY, name: "unit", folder: "", timeoutMs: 20_000 },
 ];
 
-/** Beginnings of paths with no cgroups in them, and slow there: once is enough. What is of either kernel is not among them. */
+/**
+ * Beginnings of the paths of tests without cgroups that are slow in the machine: once is enough. Tests of either kernel's
+ * features are not among them.
+ */
 const ON_ONE_KERNEL = [
   "tests/crash/commit",
   "tests/crash/endpoints",
@@ -64,7 +70,7 @@ export function kindOf(path: string): Kind {
   return kind;
 }
 
-/** Relative to the checkout, sorted. With words, those whose path contains at least one of them. */
+/** The paths of test files relative to the checkout, sorted; with words, those that contain at least one of them. */
 export function findTestFiles(words: readonly string[]): string[] {
   return globSync("{src,launcher,hello,scripts,bench,tests}/**/*.test.ts", { cwd: root })
     .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
@@ -73,13 +79,13 @@ export function findTestFiles(words: readonly string[]): string[] {
 
 export interface Tally {
   passed: number;
-  /** For each failed test a line: where, which, and what it said. */
+  /** A line for each failed test: where, which, and its message. */
   failed: string[];
-  /** For each skipped test its reason. */
+  /** The reason for each skipped test. */
   skipped: string[];
 }
 
-/** Of test files, by path. */
+/** The results of test files, by path. */
 export type Tallies = Map<string, Tally>;
 
 export function noTests(): Tally {
@@ -92,12 +98,12 @@ export function add(total: Tally, part: Tally): void {
   total.skipped.push(...part.skipped);
 }
 
-/** More than this many files that fail are no accident. */
+/** The number of failing files above which they are no accident, and not run a second time. */
 const SECOND_TRIES_MAX = 12;
 
 /**
- * Runs the files that failed once more, when nothing else runs: what passes then was disturbed by its neighbours (or is unstable by
- * itself), and counts as passed. Returns what such tests had said. A file that fails again keeps what it says now.
+ * Runs failed files a second time, when nothing else runs: tests that pass then were disturbed by others (or are unstable by
+ * themselves), and count as passed. Returns what such tests had reported. A file that fails both times keeps its second report.
  */
 export async function tryAgain(tallies: Tallies, run: (paths: string[]) => Promise<Tallies>): Promise<string[]> {
   const paths = [...tallies].filter(([, { failed }]) => failed.length > 0).map(([path]) => path);
@@ -111,12 +117,12 @@ export async function tryAgain(tallies: Tallies, run: (paths: string[]) => Promi
   return unstable;
 }
 
-/** A file that hangs beyond every test's own timeout is killed, with all it started. */
+/** The time after which a hanging file, beyond every test's own timeout, is killed with all it started. */
 const FILE_TIMEOUT_MS = 15 * 60_000;
 
 /**
- * Runs one file and prints a line about it; its whole output if it failed. Never throws for what the file does:
- * one that does not load, crashes, or holds no tests counts as a failure.
+ * Runs one file and prints a line about it; also its whole output if it failed. Never throws for what the file does: a file that
+ * does not load, crashes, or contains no tests counts as a failure.
  */
 export async function runTestFile(path: string): Promise<Tally> {
   const whyNot = missing(...neededBy(readFileSync(join(root, path), "utf8")));
@@ -148,7 +154,7 @@ export async function runTestFile(path: string): Promise<Tally> {
   }
 }
 
-/** Process groups of running files, so that Ctrl-C leaves none behind. */
+/** The process groups of running files, which Ctrl-C ends, too. */
 const running = new Set<number>();
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.on(signal, () => {
@@ -159,17 +165,17 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
-  } catch {} // ESRCH: it has just ended
+  } catch {} // ESRCH: the group has just ended
 }
 
-/** `code` is the exit code or the name of the signal. */
+/** Runs `bun test`. `code` is the exit code or the name of the signal. */
 function runBunTest(path: string, reportPath: string): Promise<{ code: number | string; output: string }> {
   const timeout = `--timeout=${kindOf(path).timeoutMs}`;
   const report = ["--reporter=junit", `--reporter-outfile=${reportPath}`];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ["test", "--only-failures", timeout, ...report, `./${path}`], {
       cwd: root,
-      detached: true, // a process group of its own
+      detached: true, // makes a process group
       stdio: ["ignore", "pipe", "pipe"],
     });
     const pid = child.pid;
@@ -182,7 +188,7 @@ function runBunTest(path: string, reportPath: string): Promise<{ code: number | 
       chunks.push(Buffer.from(`\nkilled after ${FILE_TIMEOUT_MS / 60_000} minutes\n`));
       killGroup(pid);
     }, FILE_TIMEOUT_MS);
-    // 'exit', not 'close': a process the file left behind must not hold us up by keeping the pipe open.
+    // The event is 'exit', not 'close': a process that the file left running may keep the pipe open.
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
       running.delete(pid);
@@ -199,7 +205,10 @@ function readOrEmpty(path: string): string {
   }
 }
 
-/** From the JUnit report of `bun test` about one file. A skipped test gives its reason in its name: see tests/support/test-if.ts. */
+/**
+ * Counts the results in the JUnit report of `bun test` about one file. A skipped test has its reason in its name: see
+ * tests/support/test-if.ts.
+ */
 export function parseReport(xml: string, path: string): Tally {
   const tally = noTests();
   for (const [, attributes = "", , body = ""] of xml.matchAll(/<testcase ([^>]*?)(\/>|>([\s\S]*?)<\/testcase>)/g)) {
@@ -214,7 +223,7 @@ export function parseReport(xml: string, path: string): Tally {
 
 const ENTITIES: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&", "#10": " " };
 
-/** On one line. */
+/** An attribute's value on one line. */
 function attributeOf(attributes: string, name: string): string {
   const [, text = ""] = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes) ?? [];
   return text
@@ -223,7 +232,7 @@ function attributeOf(attributes: string, name: string): string {
     .trim();
 }
 
-/** All of them, or none where they need root and we are not: those that do not need it first. */
+/** Runs all files, those that need no root first; without root only those. */
 export async function runFiles(files: readonly string[]): Promise<Tallies> {
   const tallies: Tallies = new Map();
   for (const needsRoot of [false, true]) {
@@ -238,12 +247,12 @@ export async function runFiles(files: readonly string[]): Promise<Tallies> {
   return tallies;
 }
 
-/** A whole diff may be in what a failed test says. */
+/** The length to which the message of a failed test is cut: it may contain a whole diff. */
 const FAILURE_LENGTH_MAX = 400;
 
 /**
- * Prints the reasons for skips with their counts, what failed only beside others, each failure, then the one line that others parse;
- * sets the exit code.
+ * Prints the reasons for skips with their counts, the tests that only failed beside others, each failure, then the line that
+ * other programs parse; sets the exit code.
  */
 export function report(total: Tally, unstable: readonly string[] = []): void {
   const reasons = Map.groupBy(total.skipped, (reason) => reason);

@@ -1,7 +1,7 @@
 /**
- * `./test`: the checks, then every test file; as root also those on the kernel, here and, where ../shared/vm/vmrun is,
- * at the same time on a kernel with cgroup v2. The last line is "N passed, N failed[, N skipped]"; exit code 1 if a test failed
- * or none ran.
+ * `./test`: runs the checks, then every test file. As root it also runs tests on the kernel, both here and, if ../shared/vm/vmrun
+ * exists, at the same time on a kernel with cgroup v2. The last line is "N passed, N failed[, N skipped]"; the exit code is 1 if
+ * a test failed or none ran.
  *
  *   bun scripts/test.ts [WORD...]            files whose path contains one of the words (no checks)
  *   bun scripts/test.ts --inside FILE...     these files only, in the machine that vmrun booted
@@ -30,14 +30,15 @@ import {
 async function main(args: string[]): Promise<void> {
   if (args[0] === "--inside") return runInside(args.slice(1));
   const files = findTestFiles(args);
-  // They would run another build's launcher, which refuses programs of this one, or test what is not here any more.
+  // Without a fresh build they would run an older launcher, which refuses programs of this version, or test code that no longer
+  // exists.
   if (files.some((path) => kindOf(path).needsRoot) && !isBuilt()) process.exit(1);
   const total = args.length === 0 ? runChecks() : noTests();
   const inMachine = (path: string) => kindOf(path).name === "machine";
   const forAnybody = files.filter((path) => !kindOf(path).needsRoot);
   const onThisKernel = files.filter((path) => kindOf(path).needsRoot && !inMachine(path));
   const onCgroupV2 = isRoot ? files.filter(runsOnCgroupV2) : [];
-  // Beside the tests that look at this kernel, what shares nothing with them: also other kernels, in machines of their own.
+  // The work that runs beside the tests on this kernel and shares nothing with them: other kernels, in their own machines.
   const beside = async () => {
     const anybodys = await runFiles(forAnybody);
     const there = await runOnCgroupV2(onCgroupV2);
@@ -51,19 +52,19 @@ async function main(args: string[]): Promise<void> {
   report(total, unstable);
 }
 
-/** If not, why is said. */
+/** Whether the build is fresh; prints why it is not. */
 function isBuilt(): boolean {
   return spawnSync(process.execPath, [join(root, "scripts/build.ts"), "--check"], { stdio: "inherit" }).status === 0;
 }
 
-/** In the machine: each file's tally is a line of JSON for who booted it. */
+/** The beginning of a line in which the machine reports a file's tally as JSON. */
 const TALLY_LINE = "tally: ";
 
 async function runInside(files: readonly string[]): Promise<void> {
   for (const path of files) console.log(`${TALLY_LINE}${JSON.stringify([path, await runTestFile(path)])}`);
 }
 
-/** Undefined for any other line, also for one that broke off with the machine. */
+/** The tally in a line; undefined for any other line, also one that was cut off when the machine ended. */
 function tallyOf(line: string): [path: string, Tally] | undefined {
   if (!line.startsWith(TALLY_LINE)) return undefined;
   try {
@@ -75,12 +76,17 @@ function tallyOf(line: string): [path: string, Tally] | undefined {
   }
 }
 
-/** A boot is 2-4 s, and what is slow here is slower there: half of this, where two processors have nothing else to do. */
+/**
+ * The limit for the machine. A boot takes 2-4 s, and slow tests are slower there: all takes half of this if two processors are
+ * otherwise idle.
+ */
 const VM_TIMEOUT_S = 1800;
-/** The scratch disk: the rest of the file system is an overlay there, which cannot be overlayfs's upperdir. */
+/** The path of the scratch disk: the machine's other file systems are overlays, which cannot hold overlayfs's upperdir. */
 const VM_SCRATCH = "/var/lib/lighter-test";
 
-/** One boot for all files. What they say is shown, indented, when all have ended. A file of which nothing was heard has failed. */
+/**
+ * Runs all files after a single boot. Their output is shown, indented, when all have ended. A file without a report has failed.
+ */
 async function runOnCgroupV2(files: readonly string[]): Promise<Tallies> {
   const vmrun = join(root, "../shared/vm/vmrun");
   if (!existsSync(vmrun)) {

@@ -1,14 +1,14 @@
 /**
- * Names of containers, asked by a container at 127.0.0.11:53: ours against Docker's, in one run and interleaved.
+ * Compares the lookup of containers' names at 127.0.0.11:53 with Docker's, interleaved in one run.
  *
  *   lookup     an address of a container, one query after the other
- *   forwarded  a name of another server's, which is in the container itself and answers at once
- *   rate       as many lookups as there are answers, 64 under way
+ *   forwarded  a name that another server has; the server is in the container itself and answers at once
+ *   rate       as many lookups as there are answers, with 64 under way
  *
  *   bun bench/cases/dns.ts [--alone] [--runs 3000] [--save bench/baselines/NAME.json]
  *
- * `--alone`: without Docker. Both ways lead through a `dnat` of the container's nftables. Needs root; dockerd is a private one in
- * a network namespace of its own. What dominates is in dns.md, beside this file.
+ * `--alone` measures without Docker. With both engines a `dnat` in the container's nftables leads to the resolver. Needs root;
+ * dockerd is a private one in its own network namespace. What dominates is in dns.md, beside this file.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -30,10 +30,10 @@ import { type Summary, summarize } from "../support/stats.ts";
 const ROUNDS = 5;
 const UNDER_WAY = 64;
 const RATE_MS = 2000;
-/** Names in the network beside the one that is asked for. */
+/** The number of other names in the network. */
 const CONTAINERS = 100;
 const SERVER = "127.0.0.53";
-/** What we hold ourselves to: of our lookups, and ours divided by Docker's. */
+/** The goals: the time of a lookup, and its ratio to Docker's. */
 const GOALS = { lookupP99Ms: 0.3, ratio: 1 };
 
 interface Results {
@@ -42,7 +42,7 @@ interface Results {
   perSecond: number;
 }
 
-/** A container, whoever made it: where it is. */
+/** A container of either engine, by its network namespace. */
 interface Contender {
   name: string;
   networkNamespace: string;
@@ -78,7 +78,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** A part of this program as a process of its own. */
+/** The command that runs a part of this program as another process. */
 function part(...args: readonly string[]): string[] {
   return [process.execPath, import.meta.path, ...args];
 }
@@ -99,7 +99,7 @@ async function startOurs(): Promise<Contender> {
   };
 }
 
-/** Until standard input ends. */
+/** Serves until standard input ends. */
 async function serve(networkNamespace: string): Promise<void> {
   const namespaceFd = openNetworkNamespace(networkNamespace);
   inNetworkNamespace(namespaceFd, () => {
@@ -133,7 +133,7 @@ async function startDockers(): Promise<Contender> {
   return { name: "docker", networkNamespace: `/proc/${pid}/ns/net`, stop: () => docker.stop() };
 }
 
-/** In turns; the best round of each, which the machine disturbed least. */
+/** Measures the contenders in turns; reports the best round of each, which the machine disturbed least. */
 function measure(contenders: readonly Contender[], runs: number): Record<string, Results> {
   const best: Record<string, Results> = {};
   for (let round = 0; round < ROUNDS; round++)
@@ -200,7 +200,7 @@ class Client {
     this.socket.send(Buffer.concat([head, ...labels, Buffer.of(0, 0, 1, 0, 1)]));
   }
 
-  /** Milliseconds of each. */
+  /** Measures the milliseconds of each lookup. */
   async oneByOne(name: string, count: number): Promise<number[]> {
     const samplesMs: number[] = [];
     for (let id = 0; id < count; id++) {
@@ -216,7 +216,7 @@ class Client {
     return samplesMs;
   }
 
-  /** Answers a second. */
+  /** Measures the answers a second. */
   async rate(name: string): Promise<number> {
     let answers = 0;
     const startMs = performance.now();

@@ -1,8 +1,8 @@
 /**
- * The engine, ours against Docker's, in one run and interleaved, most of it through the API:
+ * Compares the engine with Docker's, interleaved in one run and mostly through the API:
  *
  *   create   create, start, wait and remove of /bin/true
- *   exec     /bin/true in a container that runs
+ *   exec     /bin/true in a running container
  *   ps       the list of 200 containers, through the API and from the command line
  *   logs     a million lines of a container's log
  *   attach   100 MB from a container to a client, logged as by default, and not logged
@@ -11,8 +11,8 @@
  *
  *   bun bench/cases/engine.ts [--only create,exec] [--runs 30] [--save bench/baselines/NAME.json]
  *
- * What dominates is in engine.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are
- * private ones with their own directories.
+ * What dominates is in engine.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private
+ * ones with their own directories.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -38,14 +38,14 @@ const LINE = "the quick brown fox jumps over the lazy dog";
 const ATTACH_BYTES = 100_000_000;
 const STATS_CONTAINERS = 50;
 const STATS_SECONDS = 10;
-/** Of what takes seconds. */
+/** The number of runs for measurements that take seconds. */
 const LONG_RUNS = 5;
 const WARM_UP = 3;
 
 interface Contender {
   engine: Engine;
   api: Api;
-  /** Of the daemons and of what stays with each container. */
+  /** The pids of the daemons and of the processes that stay with each container. */
   pids(): number[];
 }
 
@@ -54,7 +54,7 @@ interface Context {
   runs: number;
 }
 
-/** By contender. */
+/** Results by contender. */
 type Results = Record<string, Summary>;
 
 const measures: Record<string, (context: Context) => Promise<object>> = {
@@ -101,7 +101,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
       const id = await api.run({
         Image: IMAGE,
         Cmd: ["/bin/sh", "-c", `busybox yes "${LINE}" | busybox head -n ${LOG_LINES}`],
-        HostConfig: { LogConfig: { Type: "json-file", Config: { "max-size": "1g" } } }, // our default keeps less
+        HostConfig: { LogConfig: { Type: "json-file", Config: { "max-size": "1g" } } }, // Lighter's default keeps less
       });
       await api.request("POST", `/containers/${id}/wait`);
       return id;
@@ -117,7 +117,7 @@ const measures: Record<string, (context: Context) => Promise<object>> = {
   async attach({ contenders }) {
     const throughput = (type: string) =>
       interleave(contenders, LONG_RUNS, async ({ api }, sample) => {
-        // From a file, in large pieces: what makes the text must not be what is measured.
+        // The text comes from a file in large pieces, so that making it is not what is measured.
         const text = `busybox yes "${LINE}" | busybox head -c ${ATTACH_BYTES} > /text`;
         const script = `${text}; echo ready; read go; exec busybox dd if=/text bs=32k 2>/dev/null`;
         const HostConfig = { LogConfig: { Type: type } };
@@ -208,7 +208,10 @@ function contender(engine: Engine, host: string, keepers: () => number[]): Conte
   return { engine, api, pids: () => [...engine.daemonPids(), ...keepers()] };
 }
 
-/** containerd's shims are nobody's children: their arguments name the socket of the containerd below `folder`. */
+/**
+ * The pids of containerd's shims. They have no parent in the engine, but their arguments name the socket of the containerd below
+ * `folder`.
+ */
 function shimsOf(folder: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -223,16 +226,16 @@ function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    return ""; // ended meanwhile
+    return ""; // the process has ended meanwhile
   }
 }
 
-/** Resident memory in KiB, each shared page divided by the number of those who have it. */
+/** Resident memory in KiB, with each shared page divided by the number of its users. */
 function proportionalKib(pid: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))![1]);
 }
 
-/** In clock ticks of 10 ms: fields 14 and 15 of proc_pid_stat(5). */
+/** The processor time of processes. It is counted in clock ticks of 10 ms: fields 14 and 15 of proc_pid_stat(5). */
 function cpuSeconds(pids: readonly number[]): number {
   return pids.reduce((total, pid) => {
     const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
@@ -242,7 +245,7 @@ function cpuSeconds(pids: readonly number[]): number {
   }, 0);
 }
 
-/** A few at a time, so that it does not take minutes. */
+/** Starts containers, a few at a time, so that it does not take minutes. */
 async function startMany(api: Api, count: number): Promise<string[]> {
   const ids: string[] = [];
   const worker = async () => {
@@ -263,7 +266,7 @@ async function removeMany(api: Api, ids: readonly string[]): Promise<void> {
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
 
-/** `act` is timed as a whole, or gives its own `sample`. */
+/** Measures the contenders in turns. `act` is timed as a whole, or returns its own `sample`. */
 async function interleave(
   contenders: readonly Contender[],
   runs: number,

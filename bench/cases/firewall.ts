@@ -1,6 +1,6 @@
 /**
- * What published ports cost: to publish, and to whoever connects to one of them, with few and with many others there. In
- * network namespaces of its own: a container on a bridge, somebody outside, and the host between them.
+ * Measures published ports: the cost of publishing, and of a connection to one port, with few and with many others. It uses its
+ * own network namespaces: a container on a bridge, a host outside, and the host between them.
  *
  *   bun bench/cases/firewall.ts [--runs 20] [--save bench/baselines/NAME.json]
  *
@@ -24,7 +24,7 @@ const NETWORK: FirewallNetwork = {
 const portAt = (hostPort: number): PortMapping => ({
   ...{ protocol: "tcp", hostAddress: "0.0.0.0", hostPort, address: "172.18.0.2", port: 80, bridge: NETWORK.bridge },
 });
-/** 8080 is the last. */
+/** So many ports, of which 8080 is the last. */
 const ports = (count: number): PortMapping[] =>
   Array.from({ length: count }, (_, index) => portAt(index === count - 1 ? 8080 : 10_000 + index));
 
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
     repeat(() => time(() => firewall.forgetConnections(["172.18.0.2"]))),
   );
 
-  // Interleaved, so that whatever else the machine does is the same for all.
+  // The connections are interleaved, so that other work on the machine affects all of them alike.
   const perConnection: Record<number, number[]> = { 1: [], 1000: [], 10000: [] };
   for (let round = 0; round < Math.max(3, runs / 4); round++)
     for (const [count, samples] of Object.entries(perConnection)) {

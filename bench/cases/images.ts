@@ -1,19 +1,20 @@
 /**
- * Images and files of containers, ours against Docker's, CLI to CLI, by turns: who has gone first goes last the next time. Both
- * get the same archives, of this host's files in four layers. In each round of a group both begin with a new ext4 of their own.
+ * Compares images and containers' files with Docker's, CLI to CLI, in turns: the engine that went first goes last the next time.
+ * Both get the same archives, with this host's files in four layers. In each round of a group both begin with a new ext4.
  *
  *   load     an archive of `docker save`, new; with all of it there; `rmi`; `rmi` and `load`, where much was deleted just before
  *   gzip     the same archive in gzip, new; with all of it there
- *   push     after a load, to a registry that has nothing; and how many bytes of layers it has then
- *   cp       one large file, and many small ones, into a container that runs and out of it
+ *   push     after a load, to an empty registry; and how many bytes of layers it has then
+ *   cp       one large file, and many small ones, into a running container and out of it
  *   commit   what the large file and the many have changed
  *   pull     from the registry, new; with all of it there; `save` to a file
- *   big      memory of our daemon and its workers while an image of 2 GB is pulled
+ *   big      memory of Lighter's daemon and its workers while an image of 2 GB is pulled
  *
  *   bun bench/cases/images.ts [--only load,cp] [--runs 3] [--size 300] [--files 20000] [--busy 4] [--save bench/baselines/NAME.json]
  *
- * `--size`: MB of the archive and of the large file. `--busy`: so many endless loops beside all of it. Needs root and ext4 tools.
- * Without Docker only ours is measured; without docker-registry and skopeo what needs them is left out. What dominates is in images.md.
+ * `--size`: MB of the archive and of the large file. `--busy`: the number of endless loops that run at the same time. Needs root
+ * and ext4 tools. Without Docker only Lighter is measured; without docker-registry and skopeo the parts that need them are left
+ * out. What dominates is in images.md.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
@@ -28,29 +29,29 @@ import { type ArchiveImage, makeArchiveImage, makeBigImage, startRegistry } from
 import { saveBaseline } from "../support/save.ts";
 import { formatSummary, summarize } from "../support/stats.ts";
 
-/** MiB of the daemon's memory. */
+/** The goal for the daemon's memory, in MiB. */
 const BIG_GOAL_MIB = 150;
 const CONTAINER = "bench";
 const REGISTRY_GROUPS = ["push", "pull", "big"];
-/** Of what an engine keeps of an image: blobs, trees, and what is on its way. */
+/** The disk space for what an engine keeps of an image: blobs, trees, and unfinished downloads. */
 const DISK_PER_IMAGE_MB = 14;
 const DELETION_POLL_MS = 50;
 
 interface Inputs {
   folder: string;
   image: ArchiveImage;
-  /** Of the registry. */
+  /** The registry's address. */
   host: string;
 }
 
 interface Step {
   title: string;
-  /** Ours divided by Docker's. */
+  /** The goal: Lighter's time divided by Docker's. */
   goal: number;
-  /** Not measured. */
+  /** Runs before the step and is not measured. */
   before?: (engine: Engine, inputs: Inputs) => void;
   act: (engine: Engine, inputs: Inputs) => readonly (readonly string[])[];
-  /** What the registry has in the end. */
+  /** Whether the step pushes: then the size of the registry's content is measured, too. */
   pushes?: boolean;
 }
 
@@ -59,7 +60,7 @@ const loaded = (engine: Engine, { image }: Inputs) => ours(engine, load(image.ar
 const outOf = (engine: Engine, { folder }: Inputs) => join(folder, `out-${engine.name}`);
 const pushedName = (engine: Engine, { host }: Inputs) => `${host}/bench/${engine.name}:1`;
 
-/** Steps, one after another, with nothing of the image there in the beginning. */
+/** The steps of each group, one after another, beginning without the image. */
 const groups: Readonly<Record<string, readonly Step[]>> = {
   load: [
     { title: "load, new", goal: 0.5, act: (_, { image }) => [load(image.archive)] },
@@ -199,7 +200,7 @@ async function main(): Promise<void> {
     }
     if (values.save) saveBaseline(values.save, results);
   } catch (error) {
-    console.error(error); // what follows may fail because of it
+    console.error(error); // the following groups may fail because of it
     throw error;
   } finally {
     for (const loop of busy) loop.kill("SIGKILL");
@@ -259,18 +260,18 @@ async function measure(
       const cpuBefore = cpuMs(engine);
       const ms = step.act(engine, inputs).reduce((sum, args) => sum + timeMs([...cli, ...args], env), 0);
       sample.loads.push(loadavg()[0]!);
-      await settle(engine); // what is done after the answer counts as time of processors
+      await settle(engine); // work after the answer counts as processor time
       sample.ms[name] = [...(sample.ms[name] ?? []), ms];
       sample.cpuMs[name] = [...(sample.cpuMs[name] ?? []), cpuMs(engine) - cpuBefore];
       if (step.pushes) sample.registryMb[name] = layerBytes(pushedName(engine, inputs)) / 1e6;
     }
   for (const engine of engines) {
     cleanOut(engine, inputs);
-    if (ours(engine, ["ps", "-q"]) !== "") ours(engine, ["rm", "-f", CONTAINER]); // it would outlive its daemon
+    if (ours(engine, ["ps", "-q"]) !== "") ours(engine, ["rm", "-f", CONTAINER]); // the container would outlive its daemon
   }
 }
 
-/** Nothing is being deleted any more, or waits to be written: the next one would pay for it. */
+/** Waits until nothing is being deleted or waiting to be written: the next step would be measured with it. */
 async function settle({ dataPath }: Engine): Promise<void> {
   const trashes = ["image", "containers"].map((name) => join(dataPath, name, ".removed"));
   while (trashes.some((path) => existsSync(path) && readdirSync(path).length > 0))
@@ -301,7 +302,7 @@ function report(title: string, { goal, ms, cpuMs: cpu, registryMb, loads }: Samp
   return { ...of, ratio, cpuRatio, meanLoad };
 }
 
-/** The highest resident memory seen, of the daemon alone and with its workers. */
+/** Measures the highest resident memory of the daemon alone, and with its workers. */
 async function measureBig(folder: string, host: string) {
   const image = makeBigImage(folder, host);
   const lighter = await startLighter(folder);
@@ -337,7 +338,7 @@ async function pullBig(lighter: Engine, image: string) {
   return { seconds, daemonMib, togetherMib };
 }
 
-/** It may have just ended. */
+/** The process's resident memory; 0 if it has just ended. */
 function residentOrZero(pid: number): number {
   try {
     return residentKib(pid);

@@ -1,5 +1,5 @@
 /**
- * Networks, ours against Docker's, in one run and interleaved, each daemon in a network namespace of its own:
+ * Compares networks with Docker's, interleaved in one run, with each daemon in its own network namespace:
  *
  *   run         `run --rm` of /bin/true, CLI to CLI: on the default bridge, a user-defined one, with a port, without a network
  *   together    50 of them, started together
@@ -9,7 +9,8 @@
  *
  *   bun bench/cases/networks.ts [--only run,ports] [--runs 30] [--save bench/baselines/NAME.json]
  *
- * What dominates is in networks.md, beside this file. Needs root. Docker, iptables and what else a measure needs come from Debian's packages.
+ * What dominates is in networks.md, beside this file. Needs root. Docker, iptables and other needed programs come from Debian's
+ * packages.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -32,13 +33,13 @@ import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const TOGETHER = 50;
 const ROUNDS = 3;
-/** Many short ones: the machine's speed changes from second to second. */
+/** The number of rounds, many and short: the machine's speed changes from second to second. */
 const IPERF_ROUNDS = 11;
 const IPERF_SECONDS = 1;
 const PORTS = 200;
 const CONNECTIONS = 300;
 const WARM_UP = 3;
-/** What the host has on its link to a neighbour, and the neighbour. */
+/** The addresses of the host and of its neighbour on the link between them. */
 const HOST_ADDRESS = "192.0.2.1";
 const NEIGHBOUR_ADDRESS = "192.0.2.2";
 const support = join(import.meta.dirname, "../support");
@@ -46,7 +47,7 @@ const support = join(import.meta.dirname, "../support");
 interface Contender {
   engine: Engine;
   api: Api;
-  /** A network namespace beside the daemon's, linked to it: what is outside of the host. A process that is in it. */
+  /** A process in the network namespace of the daemon's neighbour, which is outside of the host. */
   neighbourPid: number;
 }
 
@@ -55,7 +56,7 @@ interface Context {
   runs: number;
 }
 
-/** What a measure needs beside both engines. */
+/** The packages that a measurement needs in addition to both engines. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = { throughput: ["iperf3"], ports: ["python3"] };
 
 const measures: Record<string, (context: Context) => Promise<object>> = {
@@ -178,7 +179,7 @@ async function main(): Promise<void> {
     for (const name of names) results[name] = await measures[name]!({ contenders, runs: Number(values.runs) });
     if (values.save) saveBaseline(values.save, results);
   } catch (error) {
-    console.error(error); // what follows may fail because of it
+    console.error(error); // the following measurements may fail because of it
     throw error;
   } finally {
     for (const { neighbourPid } of contenders) if (neighbourPid > 0) process.kill(neighbourPid, "SIGKILL");
@@ -187,12 +188,12 @@ async function main(): Promise<void> {
   }
 }
 
-/** Links a new network namespace to that of `hostPid`. Returns a process that keeps it. */
+/** Links a new network namespace to that of `hostPid`. Returns a process that keeps the namespace. */
 function makeNeighbour(hostPid: number): number {
   const neighbour = spawn("unshare", ["--net", "sleep", "infinity"], { stdio: "ignore" });
   const pid = neighbour.pid ?? 0;
   const own = () => run(["readlink", "/proc/self/ns/net"]);
-  while (run(["readlink", `/proc/${pid}/ns/net`]) === own()); // until unshare(1) has done it
+  while (run(["readlink", `/proc/${pid}/ns/net`]) === own()); // waits until unshare(1) has made the namespace
   inNetworkOf(hostPid, ["ip", "link", "add", "outside", "type", "veth", "peer", "name", "host", "netns", `${pid}`]);
   for (const [at, link, address] of [
     [hostPid, "outside", HOST_ADDRESS],
@@ -208,7 +209,9 @@ function inNetworkOf(pid: number, argv: readonly string[]): string {
   return run(["nsenter", "-t", `${pid}`, "-n", ...argv]);
 }
 
-/** A server in the network of `pid` that has said that it listens. What it says later is read, too, and dropped. */
+/**
+ * Starts a server in the network of `pid`; resolves when it has printed that it listens. Its later output is read and discarded.
+ */
 async function startServer(pid: number, program: string, args: readonly string[]): Promise<ChildProcess> {
   const server = spawn("nsenter", ["-t", `${pid}`, "-n", program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const listening = Promise.withResolvers<void>();
@@ -223,7 +226,7 @@ async function startServer(pid: number, program: string, args: readonly string[]
 interface Sleeper {
   id: string;
   pid: number;
-  /** On its one network. */
+  /** The container's address on its only network. */
   address: string;
 }
 
@@ -240,7 +243,7 @@ async function startSleeper({ api }: Contender, body: object, name?: string): Pr
   return { id: Id, pid: State.Pid, address: network!.IPAddress };
 }
 
-/** Of a create body: TCP ports published under their own numbers. */
+/** The part of a create body that publishes TCP ports under their own numbers. */
 function publish(ports: readonly number[]): object {
   const each = <T>(what: (port: number) => T) => Object.fromEntries(ports.map((port) => [`${port}/tcp`, what(port)]));
   return { ExposedPorts: each(() => ({})), HostConfig: { PortBindings: each((port) => [{ HostPort: `${port}` }]) } };
@@ -250,7 +253,7 @@ function numbers(text: string): number[] {
   return text.trim().split("\n").map(Number);
 }
 
-/** `sample` returns what is measured, by turns: who has gone first goes last the next time. */
+/** Measures the contenders in turns by what `sample` returns: the one that went first goes last the next time. */
 async function interleave(
   contenders: readonly Contender[],
   runs: number,

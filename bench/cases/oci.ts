@@ -1,10 +1,10 @@
 /**
- * The OCI runtime's command line against runc's, and crun's where it runs, in one run and interleaved, on one bundle with
+ * Compares the OCI runtime's command line with runc's, and with crun's if it runs, interleaved in one run, on one bundle with
  * Docker's default capabilities, mounts and seccomp filter:
  *
  *   run      the whole life of a container whose process is /bin/true
- *   create   create, start, kill and delete of one that sleeps: four commands
- *   exec     /bin/true in a container that runs
+ *   create   create, start, kill and delete of a container that sleeps: four commands
+ *   exec     /bin/true in a running container
  *
  *   bun bench/cases/oci.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
@@ -24,7 +24,7 @@ import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const arch = process.arch === "arm64" ? "arm64" : "amd64";
 const WARM_UP = 3;
-/** What we hold ourselves to: ours divided by runc's. */
+/** The goal: Lighter's time divided by runc's. */
 const GOAL_RATIO = 1 / 2;
 
 interface Contender {
@@ -71,7 +71,7 @@ function findContenders(folder: string): Contender[] {
   });
 }
 
-/** A busybox root and the config that `runc spec` prints, without a terminal, with a filter like Docker's. */
+/** Makes a bundle with a busybox root and the config that `runc spec` prints, without a terminal, with a filter like Docker's. */
 function makeBundle(folder: string, name: string, command: string): string {
   const bundle = join(folder, name);
   mkdirSync(join(bundle, "rootfs/bin"), { recursive: true });
@@ -122,7 +122,7 @@ function measure(
   return { run: summaries("run"), create: summaries("create"), exec: summaries("exec") };
 }
 
-/** stdio is /dev/null: a pipe that a container inherits would keep us waiting for its end. */
+/** Runs a command with stdio on /dev/null: a container would keep an inherited pipe open until its end. */
 function execute([program = "", ...args]: string[]): void {
   const { status, signal } = spawnSync(program, args, { stdio: "ignore" });
   if (status !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${status ?? signal}`);

@@ -1,10 +1,11 @@
 /**
- * Start-up, ours against Docker's, CLI to CLI, in one run and interleaved: `run --rm --network none IMAGE /bin/true` one
- * after the other and 50 at a time; and memory: the daemon with no container, the supervisor of an idle one.
+ * Compares start-up with Docker's, CLI to CLI, interleaved in one run: `run --rm --network none IMAGE /bin/true`, one after the
+ * other and 50 at a time. Also measures memory: the daemon with no container, the supervisor of an idle one.
  *
  *   bun bench/cases/start.ts [--runs 30] [--save bench/baselines/NAME.json]
  *
- * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private ones with their own directories.
+ * What dominates is in start.md, beside this file. Needs root. Docker comes from Debian's docker.io. Both daemons are private
+ * ones with their own directories.
  */
 import { parseArgs } from "node:util";
 import { run, timeMs, timeTogetherMs } from "../support/commands.ts";
@@ -25,13 +26,13 @@ import { formatSummary, type Summary, summarize } from "../support/stats.ts";
 
 const TOGETHER = 50;
 const TOGETHER_ROUNDS = 3;
-/** The first runs of new daemons, told apart: ours compiles its code in them. */
+/** The number of first runs of a new daemon, which are reported separately: Lighter compiles its code in them. */
 const FIRST_RUNS = 50;
 
-/** What we hold ourselves to: ours divided by Docker's, or an absolute size. */
+/** The goals: Lighter's time divided by Docker's, or an absolute size. */
 const GOALS = { runRatio: 1 / 10, togetherRatio: 1 / 5, daemonMib: 60, supervisorKib: 1024 };
 
-/** Both have done by then what they do when they have nothing else to do. */
+/** The time after which both daemons have done what they do when they are idle. */
 const IDLE_MS = 8000;
 
 const RUN_TRUE = ["run", "--rm", "--network", "none", IMAGE, "/bin/true"];

@@ -1,7 +1,8 @@
+/** A client of engines' APIs for measurements. */
 import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 
-/** A client of an engine's API that costs little beside what it measures. Throws for a status of 400 and more. */
+/** A client of an engine's API that costs little beside what it measures. It throws for a status of 400 and more. */
 export class Api {
   readonly #socketPath: string;
   readonly #agent = new Agent({ keepAlive: true });
@@ -32,8 +33,8 @@ export class Api {
   }
 
   /**
-   * A connection of its own for a stream; nothing that comes is kept. `opened` resolves with the answer's first bytes,
-   * `began` when more have come, `ended` at the end with their number.
+   * Opens a new connection for a stream whose content is discarded. `opened` resolves with the answer's first bytes, `began` when
+   * more have come, `ended` at the end with their number.
    */
   stream(method: string, path: string, options: { upgrade?: boolean; body?: object } = {}): Stream {
     const payload = options.body === undefined ? "" : JSON.stringify(options.body);

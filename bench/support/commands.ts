@@ -1,7 +1,8 @@
+/** Runs programs and measures their time. */
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Runs to the end; throws with what it said if it fails. Returns stdout. */
+/** Runs a program to its end and returns its stdout; throws with its output if it fails. */
 export function run(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): string {
   const [program = "", ...args] = argv;
   const done = spawnSync(program, args, { env, encoding: "utf8", maxBuffer: 1 << 28 });
@@ -10,19 +11,19 @@ export function run(argv: readonly string[], env: NodeJS.ProcessEnv = process.en
   return done.stdout;
 }
 
-/** What this host's containers get: for the record of a result. */
+/** The cgroup version of this host's containers, for the record of a result. */
 export function cgroupSetup(): "v1/hybrid" | "v2" {
   return readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup cgroup ") ? "v1/hybrid" : "v2";
 }
 
-/** Milliseconds of one run, whole process; throws if it fails. */
+/** Measures the milliseconds of one run of a whole process; throws if it fails. */
 export function timeMs(argv: readonly string[], env?: NodeJS.ProcessEnv): number {
   const started = performance.now();
   run(argv, env);
   return performance.now() - started;
 }
 
-/** Milliseconds until `count` runs, started together, have all ended. */
+/** Measures the milliseconds until `count` runs, started together, have all ended. */
 export async function timeTogetherMs(count: number, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const started = performance.now();
   await Promise.all(

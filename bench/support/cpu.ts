@@ -1,11 +1,11 @@
-/** What an engine and the client that asks it cost, in time of processors. */
+/** Measures the processor time of an engine and of the client that asks it. */
 import { readFileSync } from "node:fs";
 import { childrenOf, type Engine } from "./engines.ts";
 
-/** Of the kernel's clock for statistics: 100 a second on every machine that counts here. */
+/** The tick of the kernel's clock for statistics: there are 100 a second on every supported machine. */
 const TICK_MS = 10;
 
-/** Of the engine with all that it has started and that has ended, and of this program's own ended children. */
+/** The processor time of the engine, with all its ended children, and of this program's ended children. */
 export function cpuMs(engine: Engine): number {
   const whole = engine.daemonPids().reduce((sum, pid) => sum + treeTicks(pid), 0);
   return (whole + ticks(process.pid).ended) * TICK_MS;
@@ -16,11 +16,13 @@ function treeTicks(pid: number): number {
     const { own, ended } = ticks(pid);
     return childrenOf(pid).reduce((sum, child) => sum + treeTicks(child), own + ended);
   } catch {
-    return 0; // it has just ended, and is in its parent's sum the next time
+    return 0; // the process has just ended, and is in its parent's sum the next time
   }
 }
 
-/** Source: proc_pid_stat(5): utime, stime, cutime, cstime are fields 14 to 17. */
+/**
+ * A process's ticks, and those of its ended children. Source: proc_pid_stat(5): utime, stime, cutime, cstime are fields 14 to 17.
+ */
 function ticks(pid: number): { own: number; ended: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat

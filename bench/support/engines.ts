@@ -1,3 +1,4 @@
+/** Starts private daemons of Lighter and Docker to compare. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,24 +9,24 @@ const root = join(import.meta.dirname, "../..");
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-/** A daemon of our own with its own directories and socket, beside any that is in use. */
+/** A private daemon with its own directories and socket, beside any that is in use. */
 export interface Engine {
   name: string;
-  /** The command line client, up to its subcommand. */
+  /** The command line of the client, up to its subcommand. */
   cli: string[];
   env: NodeJS.ProcessEnv;
-  /** Of the daemon and the processes it lives with (containerd), without supervisors. */
+  /** The pids of the daemon and of its permanent processes (containerd), without supervisors. */
   daemonPids(): number[];
-  /** Children of the daemon: supervisors, workers. */
+  /** The pids of the daemon's children: supervisors, workers. */
   childPids(): number[];
-  /** Where its images are, among others. */
+  /** The directory of its images and other data. */
   dataPath: string;
   stop(): Promise<void>;
 }
 
 /**
- * A folder on a real disk that is removed by `remove`, and in it `run`, a tmpfs: what the engines keep below /run by
- * default is on one, too.
+ * Makes a folder on a real disk, with `run`, a tmpfs, inside, because what engines keep below /run is usually on one, too.
+ * `remove` removes it.
  */
 export function makeWorkFolder(): { path: string; remove(): void } {
   const path = mkdtempSync(join(process.env.LIGHTER_BENCH_DIR ?? tmpdir(), "lighter-bench-"));
@@ -38,7 +39,7 @@ export function makeWorkFolder(): { path: string; remove(): void } {
   return { path, remove };
 }
 
-/** Debian's packages, installed if they are missing; their services are not started. */
+/** Installs those of Debian's packages that are missing; their services are not started. */
 export function ensurePackages(...names: string[]): void {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: for dpkg-query to fill in
   const status = (name: string) => spawnSync("dpkg-query", ["-W", "-f", "${db:Status-Status}", name]).stdout.toString();
@@ -51,11 +52,14 @@ export function ensurePackages(...names: string[]): void {
 }
 
 export interface EngineOptions {
-  /** In a network namespace of its own, where it may make bridges and rules; else in the host's, where it must not. */
+  /**
+   * Whether the daemon runs in its own network namespace, where it may make bridges and rules; otherwise it is in the host's,
+   * where it must not.
+   */
   networks?: boolean;
 }
 
-/** Runs what follows in a new network namespace, as the same process. */
+/** The command that runs its arguments in a new network namespace, as the same process. */
 const IN_NEW_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
 
 function spawnDaemon(argv: readonly string[], { networks = false }: EngineOptions, log: number) {
@@ -63,7 +67,7 @@ function spawnDaemon(argv: readonly string[], { networks = false }: EngineOption
   return spawn(program, args, { stdio: ["ignore", log, log] });
 }
 
-/** Where an engine's data go: what is mounted there, before its start, is what it has. */
+/** The directory of an engine's data. A file system that is mounted there before the engine's start is used by it. */
 export function dataPathOf(name: string, folder: string): string {
   return join(folder, `${name}-data`);
 }
@@ -99,7 +103,7 @@ export async function startLighter(folder: string, options: EngineOptions = {}):
   const args = `daemon --host unix://${socket} --data-root ${dataPath} --exec-root ${folder}/run/lighter`;
   const child = spawnDaemon([program, ...args.split(" ")], options, log);
   const env = { ...process.env, LIGHTER_HOST: `unix://${socket}` };
-  // Docker's client: ours would start a daemon of its own where none answers yet.
+  // Docker's client is used: Lighter's would start another daemon if none answers yet.
   await answering(["docker", "version"], { ...env, DOCKER_HOST: `unix://${socket}` });
   return {
     name: "lighter",
@@ -115,14 +119,14 @@ export async function startLighter(folder: string, options: EngineOptions = {}):
   };
 }
 
-/** Those of containers that were removed are still letting go of their files. */
+/** Waits for the supervisors of removed containers, which may still hold files. */
 async function supervisorsGone(daemon: number): Promise<void> {
   const deadline = performance.now() + STOP_TIMEOUT_MS;
   while (childrenOf(daemon).some(isSupervisor) && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** False for one that has ended meanwhile. */
+/** Whether a process is a supervisor; false for one that has ended meanwhile. */
 export function isSupervisor(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("lighter-supervisor");
@@ -147,7 +151,7 @@ function stopped(child: ReturnType<typeof spawn>): Promise<void> {
   return ended;
 }
 
-/** The same busybox image in both, as IMAGE. */
+/** Loads the same busybox image into both engines, as IMAGE. */
 export function loadBusybox(folder: string, docker: Engine, lighter: Engine): void {
   const tree = join(folder, "rootfs");
   mkdirSync(join(tree, "bin"), { recursive: true });
@@ -161,7 +165,7 @@ export function loadBusybox(folder: string, docker: Engine, lighter: Engine): vo
 
 export const IMAGE = "bench/busybox:1";
 
-/** One after the other. What came of it, by the engine's name. */
+/** Calls a function for each engine in turn. Returns the results by the engine's name. */
 export async function eachEngine<C extends { engine: Engine }, T>(
   contenders: readonly C[],
   act: (contender: C) => Promise<T>,
@@ -178,7 +182,7 @@ export function residentKib(pid: number): number {
   return Number(line[1]);
 }
 
-/** Children of any of `parents`, by the parent's pid in /proc/PID/stat. */
+/** The pids of the children of `parent`, a process with one thread or whose main thread starts them. */
 export function childrenOf(parent: number): number[] {
   return readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
 }

@@ -1,4 +1,4 @@
-/** A local registry, and images in it that are worth a measurement. */
+/** A local registry with images that are worth measuring. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -52,16 +52,19 @@ async function answering(host: string): Promise<void> {
   }
 }
 
-/** Where the files of the image come from: real ones, of this host. */
+/** The directories of this host whose files the image gets. */
 const SOURCES = ["/usr/share", "/usr/include", "/usr/lib", "/usr/bin"];
 const LAYERS = 4;
 const LARGEST_FILE_KB = 512;
 const PROGRAM = "/bin/busybox";
 
 export interface ArchiveImage {
-  /** The name that it has in the archives. */
+  /** The image's name in the archives. */
   name: string;
-  /** Of `docker save`'s form, with plain layers; the same in one gzip file; and its name in the registry, with gzip layers. */
+  /**
+   * The path of the archive in `docker save`'s form, with uncompressed layers. Beside it: the same in one gzip file, and the
+   * image's name in the registry, with gzip layers.
+   */
   archive: string;
   gzipArchive: string;
   pulled: string;
@@ -70,7 +73,10 @@ export interface ArchiveImage {
   bytes: number;
 }
 
-/** So many bytes of this host's files in four layers, the first with a busybox. In the registry, too, if there is one. */
+/**
+ * Makes an image of so many bytes of this host's files in four layers, the first with a busybox. Pushes it to the registry, too,
+ * if there is one.
+ */
 export function makeArchiveImage(folder: string, sizeMb: number, registryHost: string | undefined): ArchiveImage {
   const name = "bench/files:1";
   const tars = Array.from({ length: LAYERS }, (_, index) => join(folder, `layer-${index}.tar`));
@@ -105,7 +111,7 @@ export function makeArchiveImage(folder: string, sizeMb: number, registryHost: s
   return { name, archive, gzipArchive, pulled, layers: LAYERS, files, bytes: statSync(archive).size };
 }
 
-/** In as many lists as there are layers, of about the same size. */
+/** This host's files in as many lists as there are layers, of about the same size. */
 function filesOf(byteCount: number): string[][] {
   const found = run([
     "find",
@@ -167,7 +173,7 @@ function configOf(diffIds: readonly string[]): object {
 
 const BIG_LAYER_MIB = 2048;
 
-/** One layer of 2 GiB that no compression makes smaller. */
+/** Makes an image with one layer of 2 GiB that no compression makes smaller. */
 export function makeBigImage(folder: string, host: string): string {
   const [file, tar] = [join(folder, "noise"), join(folder, "big.tar")];
   run(["dd", "if=/dev/urandom", `of=${file}`, "bs=1M", `count=${BIG_LAYER_MIB}`, "status=none"]);
@@ -177,7 +183,7 @@ export function makeBigImage(folder: string, host: string): string {
   return `${host}/bench/big:1`;
 }
 
-/** Compresses the layers, as registries have them, and copies the image there. Removes the tars. */
+/** Compresses the layers, as registries have them, and pushes the image. Removes the tars. */
 function push(folder: string, name: string, tars: readonly string[]): void {
   const layout = join(folder, "layout");
   const blobs = join(layout, "blobs/sha256");

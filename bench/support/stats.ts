@@ -1,4 +1,4 @@
-/** Samples of one thing, in milliseconds. */
+/** The summary of a measurement's samples, in milliseconds. */
 export interface Summary {
   runs: number;
   minMs: number;

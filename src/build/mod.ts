@@ -26,5 +26,5 @@ export type {
   Warning,
 } from "./dockerfile/types.ts";
 export type { Vertex } from "./graph/llb.ts";
-export { type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
+export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export { Solver, type StepCache, type Workshop } from "./solver/solver.ts";

@@ -1,6 +1,6 @@
 /** Docker's commands that Lighter does not have, by name, and what to use in their place. */
 export const NO_BUILD =
-  'Lighter does not build images yet: build with another tool and load the result, as in "docker build -t NAME . && docker save NAME | lighter load"';
+  'Lighter has no command that builds yet: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock DOCKER_BUILDKIT=0 docker build -t NAME ."';
 const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker's own client makes and changes them";
 const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
 

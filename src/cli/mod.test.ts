@@ -10,9 +10,9 @@ function lighter(...args: string[]) {
 }
 
 test.each<[string[], RegExp]>([
-  [["build", "-t", "x", "."], /^Lighter does not build images yet: .*lighter load"\n$/],
-  [["buildx", "build", "."], /^Lighter does not build images yet: /],
-  [["image", "build", "."], /^Lighter does not build images yet: /],
+  [["build", "-t", "x", "."], /^Lighter has no command that builds yet: .* docker build -t NAME \."\n$/],
+  [["buildx", "build", "."], /^Lighter has no command that builds yet: /],
+  [["image", "build", "."], /^Lighter has no command that builds yet: /],
   [["compose", "up", "-d"], /^Lighter has no compose of its own: .*docker compose up"\n$/],
   [["swarm", "init"], /^Lighter has no swarm mode: .*\n$/],
   [["toString"], /^lighter: 'toString' is not a lighter command\.\nSee 'lighter --help'\n$/],

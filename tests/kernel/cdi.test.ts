@@ -144,7 +144,7 @@ rooted(
   "info tells of runtimes, directories and devices; a daemon that comes back runs what is left of the hooks",
   async () => {
     const { json } = await daemon.request("GET", "/info");
-    expect(Object.keys(json.Runtimes)).toEqual(["lighter", "nvidia", "other"]);
+    expect(Object.keys(json.Runtimes)).toEqual(["lighter", "machine", "nvidia", "other"]);
     expect(json.CDISpecDirs).toEqual([join(temp, "cdi")]);
     expect(json.DiscoveredDevices.map(({ ID }: { ID: string }) => ID)).toEqual([
       ...["nvidia.com/gpu=0", "nvidia.com/gpu=1", "nvidia.com/gpu=all", "test/bad=x", "test/node=x"],

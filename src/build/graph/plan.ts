@@ -13,7 +13,7 @@ import { expandWord } from "../dockerfile/words.ts";
 import type { Vertex } from "./llb.ts";
 
 interface PlannedStep {
-  /** What it says: "RUN true". */
+  /** What it says, as written: "RUN true". */
   text: string;
   /** For the image's history. */
   createdBy: string;
@@ -27,7 +27,10 @@ export interface PlannedStage {
   /** Of the base image's history; undefined: another stage's, or none. */
   baseReference: string | undefined;
   baseStage: PlannedStage | undefined;
+  /** Its first instruction, as written. */
   from: string;
+  /** Who MAINTAINER says it is. */
+  author: string | undefined;
   steps: PlannedStep[];
   config: DockerContainerConfig;
   /** Its root file system; undefined: an empty one. */
@@ -59,12 +62,18 @@ function needsBuildKit(what: string): LighterError {
   return new LighterError("not-supported", `${what} needs BuildKit, which is not supported yet`);
 }
 
-/** The stages that the target is made of, in the order in which they are written; the target is the last. */
-export async function planBuild(text: string, options: PlanOptions): Promise<PlannedStage[]> {
+export interface BuildPlan {
+  /** The arguments before the first stage, as written. */
+  globalArgs: string[];
+  /** The stages that the target is made of, in the order in which they are written; the target is the last. */
+  stages: PlannedStage[];
+}
+
+export async function planBuild(text: string, options: PlanOptions): Promise<BuildPlan> {
   const dockerfile = parse(text);
   const planner = new Planner(dockerfile, options);
   for (const stage of stagesUpTo(dockerfile.stages, options.target)) await planner.addStage(stage);
-  return planner.finish();
+  return { globalArgs: dockerfile.globalArgs.map(({ original }) => original), stages: planner.finish() };
 }
 
 function stagesUpTo(stages: readonly Stage[], target: string): readonly Stage[] {
@@ -102,7 +111,7 @@ class Planner {
     const labels = Object.entries(this.#options.labels);
     if (labels.length > 0) {
       const text = `LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(" ")}`;
-      this.#step(text, { ...last.config, Labels: { ...last.config.Labels, ...this.#options.labels } });
+      this.#note(text, text, { ...last.config, Labels: { ...last.config.Labels, ...this.#options.labels } });
     }
     const needed = new Set<PlannedStage>();
     this.#markNeeded(last, needed);
@@ -131,8 +140,9 @@ class Planner {
     this.#stages.push({
       baseReference: isImage ? image : undefined,
       baseStage,
-      from: `FROM ${image}${from.nameWritten === undefined ? "" : ` AS ${from.nameWritten}`}`,
+      from: from.original,
       steps: [],
+      author: baseStage?.author,
       config: { ...config, OnBuild: null },
       vertex: isImage ? vertex : baseStage?.vertex,
       name: from.name,
@@ -152,7 +162,8 @@ class Planner {
   async #add(written: Instruction): Promise<void> {
     if (written.kind === "arg") {
       this.#arg(written, this.#args, new Map([...this.#args, ...pairsOf(this.#stage.config)]));
-      return this.#step(written.original, this.#stage.config);
+      const args = written.args.map(({ name, value }) => (value === undefined ? name : `${name}=${value}`));
+      return this.#note(written.original, `ARG ${args.join(" ")}`, this.#stage.config);
     }
     // A variable of the image comes before an argument.
     const variables = new Map([...this.#args, ...pairsOf(this.#stage.config)]);
@@ -166,9 +177,11 @@ class Planner {
         ? { ...config, Shell: instruction.words }
         : changedBy(config, instruction, this.#cmdSet);
     this.#cmdSet ||= instruction.kind === "cmd";
-    if (instruction.kind !== "workdir") return this.#step(textOf(instruction, changed), changed);
+    if (instruction.kind === "maintainer") this.#stage.author = instruction.name;
+    if (instruction.kind !== "workdir") return this.#note(written.original, textOf(instruction, changed), changed);
     const path = changed.WorkingDir ?? "/";
-    this.#step(`WORKDIR ${path}`, changed, this.#vertex({ kind: "mkdir", path }, `WORKDIR ${path}`));
+    const vertex = this.#vertex({ kind: "mkdir", path }, `WORKDIR ${path}`);
+    this.#push({ text: written.original, createdBy: noted(changed, ` WORKDIR ${path}`), config: changed }, vertex);
   }
 
   #arg({ args }: Arg, into: Map<string, string>, known: ReadonlyMap<string, string>): void {
@@ -180,11 +193,9 @@ class Planner {
     }
   }
 
-  /** A step that is a `#(nop)` in histories. */
-  #step(text: string, config: DockerContainerConfig, vertex?: Vertex): void {
-    const shell = (this.#stage.config.Shell ?? SHELL_OF_IMAGES).join(" ");
-    const space = /^(COPY|ADD) /.test(text) ? "" : " ";
-    this.#push({ text, createdBy: `${shell} #(nop) ${space}${text}`, config }, vertex);
+  /** Adds a step that changes the config alone. */
+  #note(text: string, historyText: string, config: DockerContainerConfig): void {
+    this.#push({ text, createdBy: noted(config, `  ${historyText}`), config }, undefined);
   }
 
   #push(step: Omit<PlannedStep, "vertex">, vertex: Vertex | undefined): void {
@@ -234,7 +245,8 @@ class Planner {
     const destination = absolute(transfer.destination, config.WorkingDir || "/");
     const op = { kind: "copy", sources, destination, owner: chown, unpack: kind === "add" } as const;
     const source = await this.#sourceOf(kind === "copy" ? transfer.from : undefined);
-    this.#step(original, config, this.#vertex(op, original, source));
+    const step = { text: original, createdBy: noted(config, ` ${original}`), config };
+    this.#push(step, this.#vertex(op, original, source));
   }
 
   async #sourceOf(from: string | undefined): Promise<Vertex> {
@@ -270,6 +282,11 @@ function refuseOptions(transfer: Copy | Add): void {
     if (value !== undefined) throw needsBuildKit(`${transfer.kind.toUpperCase()} ${flag}`);
 }
 
+/** A step of a history in which no command ran: Docker has two spaces before what only changes the config. */
+function noted({ Shell }: DockerContainerConfig, text: string): string {
+  return `${(Shell ?? SHELL_OF_IMAGES).join(" ")} #(nop)${text}`;
+}
+
 /** As Docker's histories have it. */
 function textOf(instruction: Instruction, { Cmd, Entrypoint }: DockerContainerConfig): string {
   switch (instruction.kind) {
@@ -282,6 +299,10 @@ function textOf(instruction: Instruction, { Cmd, Entrypoint }: DockerContainerCo
       return `${instruction.kind.toUpperCase()} ${instruction.pairs.map(({ name, value }) => `${name}=${value}`).join(" ")}`;
     case "user":
       return `USER ${instruction.user}`;
+    case "volume":
+      return `VOLUME [${instruction.paths.join(" ")}]`;
+    case "shell":
+      return `SHELL [${instruction.words.join(" ")}]`;
     default:
       return instruction.original;
   }

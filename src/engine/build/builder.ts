@@ -6,7 +6,15 @@ import { randomId, shortId } from "../../base/ids.ts";
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { log } from "../../base/log.ts";
 import { formatNow } from "../../base/time.ts";
-import { type PlannedStage, type PlanOptions, planBuild, Solver, type Vertex, type Workshop } from "../../build/mod.ts";
+import {
+  type BuildPlan,
+  type PlannedStage,
+  type PlanOptions,
+  planBuild,
+  Solver,
+  type Vertex,
+  type Workshop,
+} from "../../build/mod.ts";
 import { runWithInput, Trash } from "../../files/mod.ts";
 import { type Image, type ImageStore, makeImage, readFileInLayers, resolveUser } from "../../image/mod.ts";
 import { bytePath, O_DIRECTORY, O_PATH } from "../../linux/sys/fs.ts";
@@ -110,7 +118,7 @@ export class Builder implements Disposable {
     const steps = new Set<Promise<unknown>>();
     try {
       await this.#receive(contextFd, request.context);
-      const stages = await this.#plan(contextPath, request);
+      const plan = await this.#plan(contextPath, request);
       const output = new StepOutput(request.say);
       const workshop = this.#workshop(
         contextFd,
@@ -119,7 +127,7 @@ export class Builder implements Disposable {
         steps,
       );
       const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal });
-      return await this.#follow(stages, solve, output, request);
+      return await this.#follow(plan, solve, output, request);
     } finally {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await Promise.allSettled(steps);
@@ -135,7 +143,7 @@ export class Builder implements Disposable {
     await runWithInput(this.#engine.workers, writeFilesJob, argument, { fds: [contextFd] }, context);
   }
 
-  async #plan(contextPath: string, request: BuildRequest): Promise<PlannedStage[]> {
+  async #plan(contextPath: string, request: BuildRequest): Promise<BuildPlan> {
     const { dockerfile, fetchImage } = request;
     const text = readFileInLayers([contextPath], `/${dockerfile}`, DOCKERFILE_MAX_BYTES);
     if (text === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${dockerfile}`);
@@ -149,25 +157,23 @@ export class Builder implements Disposable {
 
   /** All stages begin at once; what they do is told in the order of the Dockerfile. */
   async #follow(
-    stages: readonly PlannedStage[],
+    { globalArgs, stages }: BuildPlan,
     solve: ReturnType<Solver["begin"]>,
     output: StepOutput,
     { say, tags }: BuildRequest,
   ): Promise<string> {
     for (const { vertex } of stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
-    const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, 0);
+    const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
     const histories = new Map<PlannedStage, History>();
     let [at, id] = [0, ""];
+    for (const text of globalArgs) say(`Step ${++at}/${count} : ${text}\n`);
     for (const stage of stages) {
       say(`Step ${++at}/${count} : ${stage.from}\n`);
       const base = stage.baseReference === undefined ? undefined : this.#images.get(stage.baseReference);
       const history = [...(base?.document.history ?? histories.get(stage.baseStage!) ?? [])];
       histories.set(stage, history);
       const rootOf = stage.baseReference === undefined ? "" : await this.#hiddenBase(base!);
-      let [root, config] = [
-        stage.baseStage === undefined ? rootOf : await solved(stage.baseStage, solve),
-        stage.config,
-      ];
+      let root = stage.baseStage === undefined ? rootOf : await solved(stage.baseStage, solve);
       say(` ---> ${base === undefined ? "" : shortId(base.id)}\n`);
       for (const step of stage.steps) {
         say(`Step ${++at}/${count} : ${step.text}\n`);
@@ -180,10 +186,9 @@ export class Builder implements Disposable {
         }
         const isEmpty = this.#layerCount(root) === before;
         history.push({ created: formatNow(), created_by: step.createdBy, ...(isEmpty ? { empty_layer: true } : {}) });
-        config = step.config;
         if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(root)}\n`);
       }
-      if (stage === stages.at(-1)) id = await this.#export(root, config, history);
+      if (stage === stages.at(-1)) id = await this.#export(root, stage, history);
     }
     say(` ---> ${shortId(id)}\n`);
     say(`Successfully built ${shortId(id)}\n`);
@@ -198,11 +203,14 @@ export class Builder implements Disposable {
     return id === "" ? 0 : this.#images.layerSizesOf(id).length;
   }
 
-  #export(root: string, config: PlannedStage["config"], history: History): Promise<string> {
+  #export(root: string, { config, author }: PlannedStage, history: History): Promise<string> {
     const { os, architecture } = this.#images.platform;
     return makeImage(this.#images, {
       base: root === "" ? undefined : this.#images.get(root),
-      document: { created: formatNow(), architecture, os, config: parseImageConfig(config, "config") },
+      document: {
+        ...{ created: formatNow(), architecture, os, config: parseImageConfig(config, "config") },
+        ...(author === undefined ? {} : { author }),
+      },
       history,
       layer: async () => undefined,
       name: undefined,

@@ -26,7 +26,7 @@ import { appArmorProfileOf, parseSecurityOptions, planCapabilities, planPaths, p
 import { planSysctls } from "./sysctls.ts";
 
 const OCI_VERSION = "1.2.0";
-/** Above all containers that name no parent. */
+/** The cgroup above all containers that name no parent. */
 export const DEFAULT_CGROUP_PARENT = "/lighter";
 
 /** Host paths of what the engine has made for one container. */
@@ -34,9 +34,9 @@ export interface ContainerFiles {
   hosts: string;
   hostname: string;
   resolvConf: string;
-  /** What a machine is told of its host: a directory. */
+  /** The directory in which a machine reads facts about its host. */
   host: string;
-  /** The program for `--init`; must be there if `usesInit`. */
+  /** The path of the program for `--init`; must be there if `usesInit`. */
   init?: string;
 }
 
@@ -46,15 +46,15 @@ export interface BuildInput {
   user: ResolvedUser;
   files: ContainerFiles;
   peers: Peers;
-  /** Of links to other containers: the container's own come before them. */
+  /** Environment variables for links to other containers; the container's own variables win. */
   linkVariables?: readonly string[];
   host: HostFacts;
   probe: HostProbe;
-  /** A user namespace for it, new or a peer's; without: the host's. */
+  /** The mappings of the container's user namespace, new or a peer's; null or undefined: it uses the host's. */
   idMappings?: IdMappings | null;
 }
 
-/** Whether the container starts with our init: only as pid 1 of a namespace of its own has an init anything to do. */
+/** Tells whether the container starts with our init, which has something to do only as pid 1 of a PID namespace of its own. */
 export function usesInit(hostConfig: DockerHostConfig): boolean {
   return (hostConfig.Init ?? false) && parsePidMode(hostConfig.PidMode).kind === "private";
 }
@@ -113,21 +113,26 @@ export function buildOciConfig(input: BuildInput): OciConfig {
   };
 }
 
-/** Clean: what leads up ends at the top, as with runc. A relative one stays so. */
+/**
+ * Returns the path of the container's cgroup, cleaned: ".." cannot lead above the top, as with runc. A relative path stays
+ * relative.
+ */
 export function cgroupsPathOf({ id, hostConfig }: { id: string; hostConfig: DockerHostConfig }): string {
   const parent = hostConfig.CgroupParent || DEFAULT_CGROUP_PARENT;
   const path = posix.join("/", parent, id);
   return parent.startsWith("/") ? path : path.slice(1);
 }
 
-/** To share a namespace of another container is to be in its user namespace, which owns it. */
+/**
+ * Plans the user namespace. A container that shares a namespace of another must be in that one's user namespace, which owns it.
+ */
 function planUserNamespace({ idMappings, peers }: BuildInput): NonNullable<OciLinux["namespaces"]> {
   if (!idMappings) return [];
   const peer = peers.network ?? peers.pid ?? peers.ipc;
   return [{ type: "user", ...(peer === undefined ? {} : { path: `/proc/${peer.pid}/ns/user` }) }];
 }
 
-/** Kernel file systems first, then our init, then what was asked for, parents before children. */
+/** Plans all mounts: kernel file systems first, then our init, then what was asked for, parents before children. */
 function planMounts(input: BuildInput): OciMount[] {
   const { container, files } = input;
   const { hostConfig } = container;
@@ -148,7 +153,7 @@ function planMounts(input: BuildInput): OciMount[] {
     ({ destination, source = "" }) =>
       !covered.has(destination) &&
       !(covered.has("/dev") && destination.startsWith("/dev/")) &&
-      // A host may be without.
+      // The host may have no /dev/mqueue.
       !(source === "/dev/mqueue" && input.probe.fileType(source) === undefined),
   );
   const init = usesInit(hostConfig) ? [initMount(files)] : [];
@@ -156,7 +161,7 @@ function planMounts(input: BuildInput): OciMount[] {
   return [...kept, ...init, ...asked.sort((a, b) => depth(a) - depth(b))];
 }
 
-/** Files that the engine writes for a container, where nobody asked for another. */
+/** Mounts the files in /etc that the engine writes, unless the user mounts something else there. */
 export function planEtcMounts(
   files: Pick<ContainerFiles, "resolvConf" | "hostname" | "hosts">,
   covered: ReadonlySet<string>,
@@ -172,7 +177,10 @@ export function planEtcMounts(
     .map(([destination, source]) => ({ destination, type: "bind", source, options: ["rbind", ...options] }));
 }
 
-/** `queuesOfHost`: they belong to the host's user namespace, and only who has rights there could mount them anew. */
+/**
+ * Lists the mounts of kernel file systems. With `queuesOfHost` the message queues belong to the host's user namespace, and only
+ * somebody with rights there could mount them anew.
+ */
 function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
   const readOnly = privileged ? [] : ["ro"];
   const queues = ["nosuid", "noexec", "nodev"];
@@ -188,7 +196,7 @@ function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
-      // 5 is the group tty of nearly every distribution.
+      // Group 5 is tty in nearly every distribution.
       options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", ...readOnly] },
@@ -204,7 +212,10 @@ function kernelMounts(privileged: boolean, queuesOfHost: boolean): OciMount[] {
   ];
 }
 
-/** `filesystems`: how many the container's volumes have. `isHosts`: the other container's is the host's. */
+/**
+ * Plans /dev/shm. `filesystems`: how many file systems the container's volumes have. `isHosts`: the other container uses the
+ * host's.
+ */
 function planSharedMemory(
   mode: NamespaceMode,
   hostConfig: DockerHostConfig,
@@ -230,10 +241,10 @@ function initMount(files: ContainerFiles): OciMount {
 }
 
 /**
- * What somebody asked for, as mounts.
- * @param isMapped for a container in a user namespace: owners in a volume are ids of the container, so that containers with
- *   different ids may share it. A directory of the host's has the host's owners, as with Docker.
- * @throws LighterError "invalid" for a part of a volume that is not there any more
+ * Turns what somebody asked for into mounts.
+ * @param isMapped true for a container in a user namespace: owners in a volume are then ids of the container, so that containers
+ * with different ids may share it. A directory of the host keeps the host's owners, as with Docker.
+ * @throws LighterError "invalid" if a part of a volume is gone
  */
 export function planAskedMounts(points: readonly MountPoint[], probe: HostProbe, isMapped: boolean): VolumeMount[] {
   let filesystems = 0;
@@ -274,7 +285,8 @@ function typeOfPart(source: string, subpath: string, probe: HostProbe): "directo
 }
 
 /**
- * Mount events travel between a bind's source and the container only if the container's root lets them through.
+ * Plans the propagation of the root: mount events travel between a bind's source and the container only if the root lets them
+ * through.
  * @throws LighterError "invalid", with Docker's texts.
  */
 function planRootfsPropagation(points: readonly MountPoint[], probe: HostProbe): OciLinux["rootfsPropagation"] {

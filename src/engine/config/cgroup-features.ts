@@ -1,17 +1,18 @@
+/** Finds out which limits the cgroups of this host have. */
 import { type CgroupHost, locateController } from "../../linux/cgroup/mod.ts";
 import type { CgroupFeatures } from "./host.ts";
 
 /**
- * Which limits this host's cgroups have: by controller, and by file where kernels with the controller differ.
- * `files`: names of the files in cgroups below the top of each hierarchy, whose own are others; a file is taken to exist
- * while no such cgroup has been seen. Sources: Linux Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
+ * Tells which limits this host's cgroups have: by controller, and by file where kernels with the controller differ.
+ * `files`: names of the files in cgroups below the top of each hierarchy, since the top has other files; a file is taken to exist
+ * as long as no such cgroup has been seen. Sources: Linux Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
  */
 export function cgroupFeatures(host: CgroupHost, files: ReadonlySet<string>): CgroupFeatures {
   const version = (controller: string) => locateController(host, controller)?.version;
   const memory = version("memory");
   const cpu = version("cpu");
   const blkio = version("blkio");
-  /** `witness` is in every cgroup of that controller: without it, none was seen. */
+  /** The file `witness` is in every cgroup of its controller: if it is missing, no such cgroup was seen. */
   const has = (witness: string, ...any: readonly string[]) =>
     !files.has(witness) || any.some((file) => files.has(file));
   const [blkioWitness, weights, deviceWeights] =

@@ -42,14 +42,17 @@ export const NO_DEFAULTS: ContainerDefaults = {
   runtime: RUNTIME_NAME,
 };
 
-/** When the daemon starts: a mistake must not wait for the first container. @throws LighterError, in Docker's words */
+/**
+ * Checks the defaults when the daemon starts, so that a mistake shows before the first container. @throws LighterError, in
+ * Docker's words
+ */
 export function checkContainerDefaults(defaults: ContainerDefaults): void {
   planRlimits({ Ulimits: [...defaults.ulimits] });
   parseLogConfig({ Type: defaults.log.driver, Config: { ...defaults.log.options } });
   if (!["builtin", "unconfined"].includes(defaults.seccompProfile)) parseDockerSeccompProfile(defaults.seccompProfile);
 }
 
-/** Pure. `given`: as the client wrote it. */
+/** Fills in the defaults. Pure. `given`: the host config as the client wrote it. */
 export function applyDefaults(
   given: DockerHostConfig,
   defaults: ContainerDefaults,
@@ -57,7 +60,7 @@ export function applyDefaults(
 ): DockerHostConfig {
   const hostConfig: DockerHostConfig = { ...given };
   hostConfig.IpcMode ||= defaults.ipcMode;
-  // With cgroup v1 a privileged container is meant to see the host's, whatever the daemon's setting, as with Docker.
+  // With cgroup v1 a privileged container sees the host's cgroups, whatever the daemon's setting, as with Docker.
   const seesHost = (given.Privileged || host.hostCgroupns) && host.cgroup.mode !== "unified";
   hostConfig.CgroupnsMode ||= seesHost ? "host" : defaults.cgroupnsMode;
   if (defaults.runtime !== RUNTIME_NAME) hostConfig.Runtime ||= defaults.runtime;
@@ -65,14 +68,14 @@ export function applyDefaults(
   if (defaults.cgroupParent !== undefined) hostConfig.CgroupParent ||= defaults.cgroupParent;
   if (defaults.init) hostConfig.Init ??= true;
   if (defaults.ulimits.length > 0) hostConfig.Ulimits = mergeUlimits(given.Ulimits, defaults.ulimits);
-  // In another container's network, its names are ours too.
+  // A container in another's network uses that one's names.
   const ownNames = !(given.NetworkMode ?? "").startsWith("container:");
   const lists = { Dns: defaults.dns, DnsOptions: defaults.dnsOptions, DnsSearch: defaults.dnsSearch };
   for (const name of ["Dns", "DnsOptions", "DnsSearch"] as const)
     if (ownNames && (given[name] ?? []).length === 0 && lists[name].length > 0) hostConfig[name] = [...lists[name]];
   hostConfig.SecurityOpt = withSecurity(given, defaults);
   if (hostConfig.SecurityOpt.length === 0 && given.SecurityOpt == null) delete hostConfig.SecurityOpt;
-  // Options belong to a driver: whoever names one gets none of the daemon's, unless it is the same.
+  // Options belong to a driver: a container that names a driver gets the daemon's options only if it is the same driver.
   const type = given.LogConfig?.Type || defaults.log.driver;
   const options =
     type === defaults.log.driver ? { ...defaults.log.options, ...given.LogConfig?.Config } : given.LogConfig?.Config;

@@ -13,7 +13,7 @@ const allowCharacter = (major: number, minor: number): OciDeviceRule => ({
   access: "rwm",
 });
 
-/** Docker's own list; a runtime adds what the spec asks of every container (pts, ptmx, full, mknod). */
+/** The device rules of Docker; a runtime adds those that the spec asks of every container (pts, ptmx, full, mknod). */
 const DEFAULT_RULES: readonly OciDeviceRule[] = [
   { allow: false, access: "rwm" },
   allowCharacter(1, 5), // zero
@@ -24,15 +24,20 @@ const DEFAULT_RULES: readonly OciDeviceRule[] = [
   allowCharacter(5, 1), // console
 ];
 
-/** Never copied into a privileged container: the container has its own. Source: containerd pkg/oci utils_unix.go. */
+/**
+ * Folders in /dev that are not copied into a privileged container, which has its own. Source: containerd pkg/oci utils_unix.go.
+ */
 const OWN_DEVICE_FOLDERS: readonly string[] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"];
 
-/** As a node, /dev/ptmx would open terminals of the host's devpts; a container's own is a link to pts/ptmx. */
+/**
+ * Devices that are not copied either: a node /dev/ptmx would open terminals of the host's devpts, so a container's is a link to
+ * pts/ptmx.
+ */
 const OWN_DEVICES: readonly string[] = ["/dev/console", "/dev/ptmx"];
 
 /**
- * `linux.devices` and `linux.resources.devices` of HostConfig.Devices, DeviceCgroupRules and Privileged.
- * @param areBound the container is to get the host's own nodes: only who is root there may make nodes
+ * Plans `linux.devices` and `linux.resources.devices` from HostConfig.Devices, DeviceCgroupRules and Privileged.
+ * @param areBound true if the container gets the host's own nodes, since only the host's root can make nodes
  * @throws LighterError "invalid"
  */
 export function planDevices(
@@ -83,7 +88,7 @@ function planMappedDevices(
   return { devices, rules };
 }
 
-/** One device, or all below a directory, each with its path in the container. */
+/** Finds one device, or all below a directory, each with its path in the container. */
 function findDevices(given: string, pathInContainer: string, probe: HostProbe): [HostDevice, string][] {
   const pathOnHost = given.replace(/(.)\/+$/, "$1");
   const device = probe.device(pathOnHost);
@@ -91,7 +96,7 @@ function findDevices(given: string, pathInContainer: string, probe: HostProbe): 
   const problem = (what: string) =>
     invalid(`error gathering device information while adding custom device ${JSON.stringify(given)}: ${what}`);
   const type = probe.fileType(pathOnHost);
-  // Docker's words, for which `docker run` exits with 127, as if the program were missing.
+  // These are Docker's words; `docker run` exits with 127 for them, as if the program were missing.
   if (type === undefined) throw problem("no such file or directory");
   if (type !== "directory") throw problem("not a device node");
   const below = probe.devicesBelow(pathOnHost);
@@ -104,14 +109,14 @@ function toOciDevice(device: HostDevice, path: string): OciDevice {
   return { path, type, major, minor, fileMode: mode, uid, gid };
 }
 
-/** @throws LighterError "invalid" if it is not one to three different letters of "rwm". */
+/** Checks a device's access. @throws LighterError "invalid" if it is not one to three different letters of "rwm". */
 function parseAccess(access: string): string {
   if (!/^[rwm]{1,3}$/.test(access) || new Set(access).size !== access.length)
     throw invalid(`invalid device mode: ${access}`);
   return access;
 }
 
-/** "c 13:* rwm". @throws LighterError "invalid", with Docker's text. */
+/** Parses a rule such as "c 13:* rwm". @throws LighterError "invalid", with Docker's text. */
 export function parseDeviceCgroupRule(rule: string): OciDeviceRule {
   const match = /^([acb]) ([0-9]{1,10}|\*):([0-9]{1,10}|\*) ([rwm]{1,3})$/.exec(rule);
   if (match === null) throw invalid(`invalid device cgroup rule format: '${rule}'`);

@@ -14,8 +14,8 @@ import { invalid } from "./errors.ts";
 import { DEFAULT_NETWORK, parseNetworkMode } from "./namespaces.ts";
 
 /**
- * The endpoints of a new container, in the order given: those of the request, or else one in the network of its mode.
- * Whether there are such networks is seen at the start.
+ * Plans the endpoints of a new container, in the order given: those of the request, or else one in the network of its mode.
+ * Whether these networks exist is checked at the start.
  * @throws LighterError "invalid", with Docker's texts where it has any
  */
 export function planEndpoints(
@@ -38,12 +38,12 @@ export function planEndpoints(
   });
 }
 
-/** The default network has a name of its own. */
+/** Returns the name of a network; "" and "default" stand for the default network. */
 export function networkNameOf(given: string): string {
   return given === "" || given === "default" ? DEFAULT_NETWORK : given;
 }
 
-/** Not one of those that every host has: containers find each other by name there. */
+/** Tells whether a network is not one of those that every host has: in it, containers find each other by name. */
 export function isUserDefined(networkName: string): boolean {
   return ![DEFAULT_NETWORK, "default", "host", "none"].includes(networkName);
 }
@@ -58,7 +58,10 @@ export function sharesNetwork() {
   );
 }
 
-/** `containerMac`: what was asked of the container as a whole, for its main network. */
+/**
+ * Parses what is asked of one endpoint. `containerMac`: the address asked for the container as a whole, which counts in its main
+ * network.
+ */
 function parseWish(settings: DockerEndpointSettings, containerMac: string, networkName: string): EndpointWish {
   const wish = wishOf(settings);
   if (containerMac !== "" && wish.macAddress !== undefined && wish.macAddress !== containerMac)
@@ -70,7 +73,7 @@ function parseWish(settings: DockerEndpointSettings, containerMac: string, netwo
   return wish;
 }
 
-/** Without what is empty. */
+/** Returns the wish without its empty fields. */
 function wishOf(settings: DockerEndpointSettings): EndpointWish {
   const { IPAMConfig, Links, Aliases, MacAddress, DriverOpts, GwPriority } = settings;
   const wish: EndpointWish = {};
@@ -93,12 +96,14 @@ function isGivenEmpty(value: object | null | undefined): boolean {
   return value != null && Object.values(value).every((each) => each == null || each.length === 0);
 }
 
-/** What nobody can have is left to `checkWish`. */
+/** Shortens an address; leaves a wrong one to `checkWish`. */
 function shortest(address: string): string {
   return isAddress(address, 6) ? formatIpAddress(parseIpAddress(address)) : address;
 }
 
-/** One that an interface can have: not that of all of them, and of IPv6 none that is one of IPv4. */
+/**
+ * Tells whether an interface can have this address: not the unspecified one, and not an IPv6 address that stands for one of IPv4.
+ */
 function isAddress(text: string, family: 4 | 6): boolean {
   const address = findIpAddress(text);
   if (address?.length !== (family === 4 ? 4 : 16)) return false;
@@ -108,7 +113,10 @@ function isAddress(text: string, family: 4 | 6): boolean {
 const MAPPED_IPV4 = parseSubnet("::ffff:0:0/96");
 const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"].map(parseSubnet);
 
-/** At a start, or while the container runs, as with Docker. @throws LighterError "invalid", with Docker's text */
+/**
+ * Checks link-local addresses, at a start or when a running container is connected, as with Docker. @throws LighterError
+ * "invalid", with Docker's text
+ */
 export function requireLinkLocal({ linkLocalIPs = [] }: EndpointWish): void {
   for (const text of linkLocalIPs) {
     const address = parseIpAddress(text);
@@ -117,14 +125,14 @@ export function requireLinkLocal({ linkLocalIPs = [] }: EndpointWish): void {
   }
 }
 
-/** The wish of `network connect`. @throws LighterError "invalid" */
+/** Parses the wish of `network connect`. @throws LighterError "invalid" */
 export function parseConnectWish(settings: DockerEndpointSettings): EndpointWish {
   const wish = wishOf(settings);
   if (wish.macAddress !== undefined) wish.macAddress = unicastMac(wish.macAddress, "");
   return wish;
 }
 
-/** Of an interface, in the one form that the kernel's tools write. @throws LighterError "invalid" */
+/** Parses an interface's MAC address into the form that the kernel's tools write. @throws LighterError "invalid" */
 function unicastMac(text: string, context: string): string {
   const address = parseMac(text);
   if (address === undefined) throw invalid(`${context}invalid MAC address ${text}`);
@@ -132,25 +140,25 @@ function unicastMac(text: string, context: string): string {
   return address;
 }
 
-/** "name" or "name:alias". @throws LighterError "invalid", with Docker's texts */
+/** Parses "name" or "name:alias". @throws LighterError "invalid", with Docker's texts */
 export function parseLink(text: string): { name: string; alias: string } {
   if (text === "") throw invalid("empty string specified for links");
   const parts = text.split(":");
   if (parts.length > 2 || parts.some((part) => part === "")) throw invalid(`bad format for links: ${text}`);
   const [name = "", alias] = parts;
-  // From inspect comes "/db:/web/alias".
+  // `inspect` writes links as "/db:/web/alias".
   return { name: name.replace(/^\//, ""), alias: alias?.slice(alias.lastIndexOf("/") + 1) ?? name.replace(/^\//, "") };
 }
 
-/** What of a network a wish is checked against. */
+/** The facts about a network that a wish is checked against. */
 interface WishedNetwork {
   name: string;
-  /** Those that somebody asked for, masked; a network whose subnet was chosen by us may get another one later. */
+  /** The subnets that somebody asked for, masked. A subnet that was chosen by us may be another one later. */
   configuredSubnets: readonly string[];
 }
 
 /**
- * Checks a wish for its own sake and, if the network is known, against it.
+ * Checks a wish by itself and, if the network is known, against the network.
  * @throws LighterError "invalid", with Docker's texts
  */
 export function checkWish(wish: EndpointWish, networkName: string, network: WishedNetwork | undefined): void {

@@ -1,3 +1,4 @@
+/** Plans the texts of /etc/hosts, /etc/hostname and /etc/resolv.conf of a container. Pure. */
 import { isIP } from "node:net";
 import { isIpAddress } from "../../base/ip-address.ts";
 import { planResolvConf, RESOLVER_ADDRESS, type ResolvConf } from "../../network/dns/mod.ts";
@@ -5,7 +6,7 @@ import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-
 import { invalid } from "./errors.ts";
 import { parseNetworkMode } from "./namespaces.ts";
 
-/** Texts of the three files that are bind-mounted into a container. */
+/** The texts of the three files that are bind-mounted into a container. */
 export interface EtcFiles {
   hosts: string;
   hostname: string;
@@ -21,29 +22,29 @@ const DEFAULT_HOSTS: readonly (readonly [string, string])[] = [
   ["ff02::2", "ip6-allrouters"],
 ];
 
-/** What the files say of the container's networks. */
+/** The facts about a container's networks that the files tell. */
 export interface NetworkFacts {
-  /** Of links, then its own: an address and the names for it. */
+  /** Lines for linked containers, then for the container itself: an address and its names. */
   hosts: readonly (readonly [address: string, names: string])[];
-  /** Queries go to the resolver that is answered from inside the container's namespace. */
+  /** True if queries go to our resolver, which answers inside the container's namespace. */
   usesResolver: boolean;
-  /** It has IPv6. */
+  /** True if the container has IPv6. */
   ipv6: boolean;
-  /** What "host-gateway" in ExtraHosts stands for; only asked if it is there. */
+  /** Finds the address that "host-gateway" in ExtraHosts stands for; called only if it is there. */
   hostGateway: () => string;
 }
 
-/** The host's own files, as text. */
+/** The texts of the host's own files. */
 export interface HostEtcFiles {
   hosts: string;
   resolvConf: string;
-  /** Where that is. */
+  /** The path of the host's resolv.conf. */
   resolvConfPath: string;
 }
 
 /**
- * Contents of /etc/hosts, /etc/hostname and /etc/resolv.conf for a container that does not share another's network.
- * On the host's network they are the host's own files where nothing was asked for. Options have passed `validateEtcFiles`.
+ * Plans /etc/hosts, /etc/hostname and /etc/resolv.conf for a container that does not share another's network. On the host's
+ * network they are the host's own files, unless something else was asked for. Options have passed `validateEtcFiles`.
  */
 export function planEtcFiles(
   config: DockerContainerConfig,
@@ -67,7 +68,7 @@ export function formatHostsLine([address, names]: readonly [string, string]): st
   return `${address}\t${names}\n`;
 }
 
-/** The names of a container at its own addresses: of "web.example.org" also "web". */
+/** Returns the names of a container for its own addresses: "web.example.org" adds "web". */
 export function ownHostNames({ Hostname, Domainname }: DockerContainerConfig): string {
   const full = Domainname ? `${Hostname ?? ""}.${Domainname}` : (Hostname ?? "");
   const at = full.indexOf(".");
@@ -86,7 +87,7 @@ export function validateEtcFiles(hostConfig: DockerHostConfig): void {
 
 const HOST_GATEWAY = "host-gateway";
 
-/** "name:address"; an IPv6 address has colons of its own. */
+/** Parses "name:address"; an IPv6 address has colons of its own. */
 function parseExtraHost(entry: string): { name: string; address: string } {
   const at = entry.indexOf(":");
   const name = entry.slice(0, at);
@@ -98,8 +99,8 @@ function parseExtraHost(entry: string): { name: string; address: string } {
 }
 
 /**
- * The host's resolver settings with the container's own in place of each kind given. On the host's network they are the host's
- * file, if nothing was asked for.
+ * Merges the container's resolver settings into the host's: each kind that is given replaces the host's. On the host's network
+ * the result is the host's file, if nothing was asked for.
  */
 export function planContainerResolvConf(
   { Dns, DnsSearch, DnsOptions, NetworkMode }: DockerHostConfig,
@@ -110,7 +111,7 @@ export function planContainerResolvConf(
   const [servers, search, options] = [Dns ?? [], DnsSearch ?? [], DnsOptions ?? []];
   if (onHostNetwork && servers.length + search.length + options.length === 0)
     return { text: hostText, servers: [], keepsSingleLabels: false };
-  // There the container reaches whatever the host does.
+  // On the host's network the container reaches whatever the host does.
   const all = onHostNetwork && servers.length === 0 ? nameserversOf(hostText) : servers;
   return planResolvConf({
     ...{ hostText, hostPath, servers: all, search, options, ipv6 },

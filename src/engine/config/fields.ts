@@ -1,3 +1,4 @@
+/** The fields of the create request, with what Lighter does about each. */
 import { type Fields, handled, informative, parseBody, refused } from "../../spec/body-fields.ts";
 import type {
   DockerContainerConfig,
@@ -14,7 +15,7 @@ const MOUNT_FIELDS: Fields = {
   Source: handled("string"),
   Type: handled("string"),
   ReadOnly: handled("boolean"),
-  // Only ever meant something to Docker Desktop for Mac.
+  // This option only ever meant something to Docker Desktop for Mac.
   Consistency: informative("string"),
   BindOptions: handled({
     object: {
@@ -42,7 +43,7 @@ const MOUNT_FIELDS: Fields = {
   }),
 };
 
-/** Of a container's place in a network: the wishes. What answers have beside them, clients send back. */
+/** The fields of an endpoint that are wishes. Clients send the others of Docker's answers back. */
 export const ENDPOINT_FIELDS: Fields = {
   IPAMConfig: handled({
     object: { IPv4Address: handled("string"), IPv6Address: handled("string"), LinkLocalIPs: handled("strings") },
@@ -189,7 +190,7 @@ export const CONTAINER_CONFIG_FIELDS: Fields = {
   Shell: informative("command"),
 };
 
-/** What was beside HostConfig before API 1.18, and counts where HostConfig does not say. */
+/** Fields that were outside HostConfig before API 1.18; they count where HostConfig does not say. */
 const FORMERLY_OUTSIDE = ["Memory", "MemorySwap", "CpuShares", "CpusetCpus", "VolumeDriver"] as const;
 
 const CREATE_FIELDS: Fields = {
@@ -199,7 +200,7 @@ const CREATE_FIELDS: Fields = {
   NetworkingConfig: handled({ object: { EndpointsConfig: handled({ map: { object: ENDPOINT_FIELDS } }) } }),
 };
 
-/** The JSON of `POST /containers/create` with the known fields alone. @throws LighterError as `parseBody` */
+/** Reads the JSON of `POST /containers/create` and keeps the known fields. @throws LighterError as `parseBody` */
 export function readCreateBody(body: unknown): DockerCreateBody {
   const read = parseBody(body, CREATE_FIELDS) as DockerCreateBody &
     Pick<DockerHostConfig, (typeof FORMERLY_OUTSIDE)[number]>;
@@ -211,7 +212,7 @@ export function readCreateBody(body: unknown): DockerCreateBody {
   return read;
 }
 
-/** The parts of such a body. @throws LighterError as `parseBody` */
+/** Splits such a body into its parts. @throws LighterError as `parseBody` */
 export function parseCreateBody(body: unknown): {
   config: DockerContainerConfig;
   hostConfig: DockerHostConfig;

@@ -1,9 +1,10 @@
+/** The health check of a container: merged with its image's, and checked. */
 import type { DockerContainerConfig, DockerHealthConfig } from "../../spec/docker-api.ts";
 import { invalid } from "./errors.ts";
 
 const MIN_NS = 1e6;
 
-/** The image's check, with what the container says itself; undefined if neither says anything. */
+/** Merges the image's check with what the container says itself; undefined if neither says anything. */
 export function mergeHealthcheck(
   own: DockerHealthConfig | null | undefined,
   image: DockerHealthConfig | null | undefined,
@@ -17,7 +18,7 @@ export function mergeHealthcheck(
   return merged;
 }
 
-/** @throws LighterError "invalid", with Docker's texts */
+/** Checks a health check. @throws LighterError "invalid", with Docker's texts */
 export function validateHealthcheck({ Healthcheck: check }: DockerContainerConfig): void {
   if (check == null) return;
   const validateTime = (field: "Interval" | "Timeout" | "StartPeriod" | "StartInterval") => {

@@ -1,3 +1,4 @@
+/** Reads the log settings of a container: driver, options, tag and attributes. */
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { shortId } from "../../base/ids.ts";
 import { LOG_MAX_FILES } from "../../base/limits.ts";
@@ -11,18 +12,18 @@ import { invalid, notSupported } from "./errors.ts";
  */
 export interface LogOptions {
   driver: "json-file" | "local" | "none" | "syslog" | "journald";
-  /** Rotate when the file is larger; 0: never. */
+  /** The size above which the file is rotated; 0: never. */
   maxBytes: number;
-  /** Files kept, the current one included. */
+  /** The number of files kept, the current one included. */
   maxFiles: number;
-  /** Those that are rotated. */
+  /** True if rotated files are compressed. */
   compress: boolean;
   syslog?: SyslogOptions;
 }
 
 export interface SyslogOptions {
   address: SyslogAddress;
-  /** As in a message's priority: 3 is "daemon". */
+  /** The facility in a message's priority: 3 is "daemon". */
   facility: number;
   format: "" | "rfc3164" | "rfc5424" | "rfc5424micro";
 }
@@ -31,15 +32,15 @@ type SyslogAddress = { kind: "unix"; path: string } | { kind: "udp" | "tcp"; hos
 
 export const LOG_DRIVERS: readonly LogOptions["driver"][] = ["journald", "json-file", "local", "none", "syslog"];
 
-/** Docker's other drivers, so that a known one is refused and an unknown one is wrong. */
+/** Docker's other drivers: they are refused as not supported, all others as unknown. */
 const OTHER_DRIVERS: readonly string[] = ["awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk"];
 
 type FileOptions = Pick<LogOptions, "maxBytes" | "maxFiles" | "compress">;
 
-/** Docker's, of `local` and of what it keeps of logs that are sent. */
+/** Docker's defaults of `local`, and of the buffer for logs that are sent. */
 const LOCAL: FileOptions = { maxBytes: 20_000_000, maxFiles: 5, compress: true };
 
-/** Without a limit one container fills the disk. Docker has none for json-file. */
+/** The defaults by driver. Without a limit one container fills the disk; Docker has none for json-file. */
 const DEFAULTS: Readonly<Record<LogOptions["driver"], FileOptions>> = {
   "json-file": { maxBytes: 10_000_000, maxFiles: 5, compress: false },
   local: LOCAL,
@@ -104,7 +105,7 @@ function applyOption(parsed: LogOptions, name: string, value: string): void {
       parsed.maxFiles = parseCount(name, value);
       return;
     case "mode":
-      // Output never waits for a log server here, so both are the same.
+      // Output never waits for a log server here, so both modes are the same.
       if (!["", "blocking", "non-blocking"].includes(value))
         throw invalid(`logger: logging mode not supported: ${value}`);
       return;
@@ -130,7 +131,7 @@ function parseBoolean(driver: LogOptions["driver"], text: string): boolean {
   throw invalid(`${context}strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 
-/** A log of one file has none to compress. What is only kept of a log that is sent may be one. */
+/** Refuses compression for a log of one file, which has none to compress. The buffer of a log that is sent may have one file. */
 function checkCompression({ driver, maxBytes, maxFiles, compress }: LogOptions): void {
   if (!compress) return;
   if (driver === "json-file" && (maxFiles === 1 || maxBytes === 0))
@@ -142,7 +143,7 @@ function refused(option: string, why: string): Error {
   return notSupported("HostConfig.LogConfig.Config", `log option "${option}": ${why}`);
 }
 
-/** "10m": powers of 1000, as Docker has it for logs. */
+/** Parses a size such as "10m": in powers of 1000, as Docker has it for logs. */
 function parseSize(name: string, text: string): number {
   const match = /^([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?$/i.exec(text);
   if (match === null) throw invalid(`invalid size: '${text}'`);
@@ -161,7 +162,7 @@ function parseCount(name: string, text: string): number {
   return count;
 }
 
-/** Source: syslog.h(0P); the names are Docker's. */
+/** The names of syslog's facilities, by number. Source: syslog.h(0P); the names are Docker's. */
 const FACILITIES: readonly string[] =
   "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock local0 local1 local2 local3 local4 local5 local6 local7".split(
     " ",
@@ -190,12 +191,12 @@ function parseSyslogAddress(text: string): SyslogAddress {
   throw invalid(`syslog-address should be in form proto://address, got ${text}`);
 }
 
-/** What of a container its log tells. */
+/** The facts about a container that its log tells. */
 export interface LoggedContainer {
   id: string;
   name: string;
   imageName: string;
-  /** "sha256:…" */
+  /** The image's id, "sha256:…". */
   imageId: string;
   config: Pick<DockerContainerConfig, "Labels" | "Env">;
 }
@@ -210,7 +211,9 @@ const TAG_FIELDS: Readonly<Record<string, (container: LoggedContainer) => string
   DaemonName: () => "docker",
 };
 
-/** "{{.Name}}/{{.ID}}". Docker takes any Go template; these are its fields. @throws LighterError "invalid" */
+/**
+ * Compiles a tag such as "{{.Name}}/{{.ID}}". Docker takes any Go template; these are its fields. @throws LighterError "invalid"
+ */
 function compileTag(template: string): (container: LoggedContainer) => string {
   const parts = template.split(/\{\{\s*(.*?)\s*\}\}/); // odd ones are what was in braces
   for (const [index, part] of parts.entries())
@@ -224,7 +227,7 @@ function compileTag(template: string): (container: LoggedContainer) => string {
     parts.map((part, index) => (index % 2 === 1 ? TAG_FIELDS[part.slice(1)]!(container) : part)).join("");
 }
 
-/** Of drivers that mark each message; the short id if the container has no `tag`. */
+/** Returns the tag of drivers that mark each message; the short id if the options have no `tag`. */
 export function logTagOf(container: LoggedContainer, options: Readonly<Record<string, string>>): string {
   return compileTag(options.tag || "{{.ID}}")(container);
 }
@@ -236,7 +239,7 @@ function compileNames(name: string, source: string): ((text: string) => boolean)
   return matches;
 }
 
-/** Labels and variables that the options pick, and the tag if one is set: what `logs --details` shows. */
+/** Returns the labels and variables that the options pick, and the tag if one is set: what `logs --details` shows. */
 export function logAttributesOf(
   container: LoggedContainer,
   options: Readonly<Record<string, string>>,

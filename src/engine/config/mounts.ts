@@ -1,3 +1,4 @@
+/** Plans what is mounted into a container: binds, volumes and tmpfs, from all the options that ask for them. */
 import { posix } from "node:path";
 import type { DockerContainerConfig, DockerHostConfig, DockerMount } from "../../spec/docker-api.ts";
 import { checkVolumeName, type VolumeOptions } from "../../volume/mod.ts";
@@ -7,63 +8,63 @@ import type { HostFacts, HostProbe } from "./host.ts";
 /** Something mounted into a container because somebody asked for it: a bind, a volume or a tmpfs. */
 export interface MountPoint {
   type: "bind" | "volume" | "tmpfs";
-  /** Absolute and clean, in the container. */
+  /** The path in the container, absolute and clean. */
   destination: string;
   readOnly: boolean;
-  /** Host path of a bind; of a volume, its `_data` directory. "" for a tmpfs. */
+  /** The host path of a bind, or the `_data` directory of a volume; "" for a tmpfs. */
   source: string;
-  /** Mode string of a `Binds` entry, for `inspect`. */
+  /** The mode of a `Binds` entry, for `inspect`. */
   mode: string;
-  /** "" is Docker's default: rprivate for binds, nothing for volumes. */
+  /** How mounts propagate; "" is Docker's default: rprivate for binds, nothing for volumes. */
   propagation: string;
-  /** Nobody asked for the propagation: where the source's mount is private, so is this. */
+  /** True if nobody asked for the propagation: the mount is private if the source's mount is. */
   mayBePrivate?: boolean;
-  /** bind(2) without what is mounted below. */
+  /** True if what is mounted below the source is left out. */
   nonRecursive: boolean;
-  /** Read-only, but not what is mounted below the source; without it, all of it is (rro, Linux 5.12). */
+  /** True if what is mounted below the source stays writable; otherwise all of it is read-only (rro, Linux 5.12). */
   shallowReadOnly: boolean;
-  /** A bind whose source the engine makes, as a directory, if it is missing. */
+  /** True if the engine makes a missing source, as a directory. */
   createSource: boolean;
   volume?: VolumeOfMount;
-  /** Of a tmpfs: mount options over Docker's defaults. */
+  /** The mount options of a tmpfs, which win over Docker's defaults. */
   tmpfsOptions?: string[];
 }
 
 interface VolumeOfMount {
   name: string;
-  /** Nobody named it: it goes with its last container. */
+  /** True if nobody named the volume: it is removed with its last container. */
   anonymous: boolean;
-  /** Whether an empty one gets the image's files at the destination. */
+  /** True if an empty volume gets the image's files at the destination. */
   copyUp: boolean;
-  /** What of it is mounted: a path in it, relative and without "..". */
+  /** The part of the volume that is mounted: a path in it, relative and without "..". */
   subpath?: string;
-  /** What it is made with if it is not there. Only in a plan. */
+  /** The driver, options and labels for a volume that is still to be made. Only in a plan. */
   created?: { driver?: string; options?: VolumeOptions; labels?: Record<string, string> };
-  /** What is mounted in place of its directory, once it is there. */
+  /** The options of a volume that exists: what is mounted in place of its directory. */
   options?: VolumeOptions;
 }
 
-/** What the plan needs of the world around. */
+/** The facts about the host and other containers that the plan needs. */
 export interface MountContext {
   probe: HostProbe;
   host: HostFacts;
-  /** Host directory of a volume's contents. */
+  /** Returns the host directory of a volume's contents. */
   volumePath(name: string): string;
-  /** A name for a volume that has none. */
+  /** Makes a name for a volume that has none. */
   newVolumeName(): string;
-  /** Where the daemon keeps its state. */
+  /** The directory where the daemon keeps its state. */
   dataRoot: string;
-  /** Read-only binds that do not say are so without what is mounted below their source. */
+  /** True if read-only binds are shallow unless they say otherwise: what is mounted below their source stays writable. */
   shallowReadOnly: boolean;
-  /** Those of another container. @throws LighterError "not-found" */
+  /** Returns the mount points of another container. @throws LighterError "not-found" */
   mountPointsOf(containerRef: string): readonly MountPoint[];
 }
 
 const PROPAGATIONS: readonly string[] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 /**
- * The mount points of a create request: those of VolumesFrom, over them Binds, Mounts and Tmpfs, and a new volume for each
- * path in Volumes (the image's too) that nothing else covers. Sorted, so that a parent comes before what is mounted in it.
+ * Plans the mount points of a create request: those of VolumesFrom, over them Binds, Mounts and Tmpfs, and a new volume for each
+ * path in Volumes (the image's too) that nothing else covers. They are sorted: a parent comes before what is mounted in it.
  * @throws LighterError "invalid", with Docker's texts; "not-supported"
  */
 export function planMountPoints(
@@ -110,7 +111,10 @@ function isAroundDataRoot({ type, source }: MountPoint, { dataRoot }: MountConte
   return type === "bind" && (holds(source, dataRoot) || holds(dataRoot, source));
 }
 
-/** A private copy of what the daemon has mounted would keep it mounted. @throws LighterError "invalid", with Docker's text */
+/**
+ * Keeps a bind around or below the data root from holding the daemon's mounts: a private copy would keep them mounted.
+ * @throws LighterError "invalid", with Docker's text
+ */
 function keepFromHolding(point: MountPoint, { dataRoot }: MountContext): void {
   const { source, propagation } = point;
   if (propagation === "") {
@@ -123,7 +127,7 @@ function keepFromHolding(point: MountPoint, { dataRoot }: MountContext): void {
     );
 }
 
-/** "container[:mode]". @throws LighterError "invalid", with Docker's texts. */
+/** Parses "container[:mode]". @throws LighterError "invalid", with Docker's texts. */
 function parseVolumesFrom(from: string, context: MountContext): MountPoint[] {
   if (from === "") throw invalid("volumes-from specification cannot be an empty string");
   const [ref = "", ...rest] = from.split(":");
@@ -135,7 +139,7 @@ function parseVolumesFrom(from: string, context: MountContext): MountPoint[] {
   try {
     points = context.mountPointsOf(ref);
   } catch (error) {
-    throw invalid((error as Error).message); // Docker has 400 here, not 404
+    throw invalid((error as Error).message); // Docker answers 400 here, not 404.
   }
   return points.map((point) => ({
     ...point,
@@ -145,7 +149,7 @@ function parseVolumesFrom(from: string, context: MountContext): MountPoint[] {
   }));
 }
 
-/** `VolumeDriver` is for what the old options ask for, not for Mounts. */
+/** Sets `VolumeDriver`, which applies to what the old options ask for, not to Mounts. */
 function withDriver(point: MountPoint, driver: string | null | undefined): MountPoint {
   if (point.volume === undefined || !driver) return point;
   return { ...point, volume: { ...point.volume, created: { driver } } };
@@ -187,14 +191,14 @@ function cleanPath(path: string): string {
   return clean.length > 1 && clean.endsWith("/") ? clean.slice(0, -1) : clean;
 }
 
-/** @throws LighterError "invalid" */
+/** Checks and cleans a path in the container. @throws LighterError "invalid" */
 function checkDestination(target: string): string {
   if (cleanPath(target) === "/") throw invalid("invalid specification: destination can't be '/'");
   if (!target.startsWith("/")) throw invalid(`invalid mount path: '${target}' mount path must be absolute`);
   return cleanPath(target);
 }
 
-/** Options of a `Binds` entry, by what they speak of: at most one of each may be given. */
+/** The options of a `Binds` entry by subject: at most one of each group may be given. */
 const BIND_OPTION_GROUPS: readonly (readonly string[])[] = [
   ["rw", "ro"],
   ["z", "Z"],
@@ -212,7 +216,7 @@ function isBindMode(mode: string): boolean {
   );
 }
 
-/** "source:destination[:mode]"; a relative source is a volume's name, none at all is a new volume. */
+/** Parses "source:destination[:mode]"; a relative source is a volume's name, no source is a new volume. */
 function parseBind(bind: string, context: MountContext): MountPoint {
   const parts = bind.split(":");
   const malformed = `invalid volume specification: '${bind}'`;
@@ -240,10 +244,10 @@ function parseBind(bind: string, context: MountContext): MountPoint {
   return { ...point, ...namedVolume(source, !options.includes("nocopy"), context), mode: mode || DEFAULT_VOLUME_MODE };
 }
 
-/** Docker shows it for volumes that were asked for, whether there is SELinux or not. */
+/** The mode that Docker shows for volumes that were asked for, with or without SELinux. */
 const DEFAULT_VOLUME_MODE = "z";
 
-/** @throws LighterError "invalid", with Docker's texts. */
+/** Plans the mount of a volume with a name. @throws LighterError "invalid", with Docker's texts. */
 function namedVolume(
   name: string,
   copyUp: boolean,
@@ -257,7 +261,7 @@ function namedVolume(
   };
 }
 
-/** A mount of type "volume". */
+/** Plans a mount of type "volume". */
 function parseVolumeMount(
   mount: DockerMount,
   point: MountPoint,
@@ -286,7 +290,7 @@ function parseVolumeMount(
   return { ...point, ...named, volume: { ...named.volume, ...changes, ...partial } };
 }
 
-/** Which options go with which type. */
+/** The options that only one type of mount has. */
 const OPTIONS_OF: readonly (readonly [keyof DockerMount, string])[] = [
   ["BindOptions", "bind"],
   ["VolumeOptions", "volume"],
@@ -360,7 +364,7 @@ function parseBindMount(
   };
 }
 
-/** "64k": the largest unit that divides. */
+/** Writes a size such as "64k", in the largest unit that divides it. */
 function formatSize(bytes: number): string {
   for (const [unit, size] of [
     ["g", 2 ** 30],
@@ -377,7 +381,7 @@ function splitOptions(options: string): string[] {
 
 const TMPFS_DEFAULTS: readonly string[] = ["noexec", "nosuid", "nodev", "rprivate"];
 
-/** Mount flags by what they decide; of one row, the last given counts. */
+/** Mount flags by subject; in each row the last one given counts. */
 const TMPFS_FLAGS: readonly (readonly string[])[] = [
   ["ro", "rw"],
   ["suid", "nosuid"],
@@ -392,11 +396,11 @@ const TMPFS_FLAGS: readonly (readonly string[])[] = [
   [...PROPAGATIONS, "unbindable", "runbindable"],
 ];
 
-/** With a value. Source: tmpfs(5). */
+/** Options of a tmpfs that have a value. Source: tmpfs(5). */
 const TMPFS_VALUES: readonly string[] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
 
 /**
- * Docker's defaults with the given options over them, each kind once.
+ * Merges the given options into Docker's defaults, each kind once.
  * @throws LighterError "invalid", with Docker's text.
  */
 export function mergeTmpfsOptions(given: readonly string[]): string[] {

@@ -1,19 +1,20 @@
+/** Reads the namespace modes of a container (network, PID, IPC, UTS, cgroup) and plans its namespaces. */
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { NamespaceType, OciLinux } from "../../spec/oci-runtime.ts";
 import { invalid } from "./errors.ts";
 import type { HostFacts } from "./host.ts";
 
-/** Another container whose namespace is joined. */
+/** Another container, whose namespace is joined. */
 export interface Peer {
-  /** Its init, on the host. */
+  /** The pid of its init, on the host. */
   pid: number;
-  /** Of its network: the hostname that a container there shares. */
+  /** The hostname of a container whose network is shared. */
   hostname?: string;
-  /** Of its IPC: it is the host's. */
+  /** True if a container whose IPC namespace is shared uses the host's. */
   isHost?: boolean;
 }
 
-/** Peers of a container, found by `peerReferences`. */
+/** The peers of a container, found by `peerReferences`. */
 export interface Peers {
   network?: Peer;
   pid?: Peer;
@@ -30,13 +31,13 @@ export type NamespaceMode = { kind: "private" | "host" | "none" | "shareable" } 
 
 const CONTAINER = "container:";
 
-/** The network that is Docker's default: "" and "default" stand for it. */
+/** The default network of Docker: "" and "default" stand for it. */
 export const DEFAULT_NETWORK = "bridge";
 
-/** The network of a container: another's, or one by name; `none` and `host` are among those, too. */
+/** The network of a container: another container's, or one by name, which may be `none` or `host`. */
 export type NetworkMode = { kind: "bridge" | "host" | "none" } | { kind: "network"; name: string } | ContainerMode;
 
-/** @throws LighterError "invalid" */
+/** Parses a network mode. @throws LighterError "invalid" */
 export function parseNetworkMode(mode: string | null | undefined): NetworkMode {
   switch (mode ?? "") {
     case "":
@@ -53,7 +54,7 @@ export function parseNetworkMode(mode: string | null | undefined): NetworkMode {
   return parseContainerMode(name, "Invalid network mode: invalid container format container:<name|id>");
 }
 
-/** @throws LighterError "invalid", as the three below. */
+/** Parses a PID mode. @throws LighterError "invalid", as do the three below. */
 export function parsePidMode(mode: string | null | undefined): NamespaceMode {
   if (!mode) return { kind: "private" };
   if (mode === "host") return { kind: "host" };
@@ -85,7 +86,7 @@ function parseContainerMode(mode: string, message: string): ContainerMode {
   return { kind: "container", id };
 }
 
-/** The containers (names or ids) a container's modes name, for the engine to look up. */
+/** Returns the containers (names or ids) that a container's modes name, for the engine to look up. */
 export function peerReferences(hostConfig: DockerHostConfig): { network?: string; pid?: string; ipc?: string } {
   const network = parseNetworkMode(hostConfig.NetworkMode);
   const pid = parsePidMode(hostConfig.PidMode);
@@ -98,8 +99,8 @@ export function peerReferences(hostConfig: DockerHostConfig): { network?: string
 }
 
 /**
- * Checks the modes and what conflicts with them; the result is warnings.
- * @param config what was asked for, without the image's settings: a port that the image exposes is in nobody's way
+ * Checks the modes and what conflicts with them; returns warnings.
+ * @param config what was asked for, without the image's settings: a port that the image exposes conflicts with nothing
  * @throws LighterError "invalid", with Docker's texts; "not-supported"
  */
 export function validateNamespaces(config: DockerContainerConfig, hostConfig: DockerHostConfig): string[] {
@@ -136,7 +137,7 @@ function hasPorts(hostConfig: DockerHostConfig): boolean {
 }
 
 /**
- * `linux.namespaces`, in Docker's order and then ours: Docker has no time namespace, and on cgroup v1 no cgroup namespace.
+ * Plans `linux.namespaces`, in Docker's order and then ours: Docker has no time namespace, and on cgroup v1 no cgroup namespace.
  */
 export function planNamespaces(
   hostConfig: DockerHostConfig,

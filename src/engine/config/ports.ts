@@ -14,15 +14,15 @@ export interface ContainerPort {
 
 /** A port that is to be published when the container starts. */
 export interface PortWish extends ContainerPort {
-  /** "": every address of the host. */
+  /** The host's address; "" means all of them. */
   hostAddress: string;
-  /** One of these, the first that is free; undefined: any. */
+  /** The range of which the first free port is taken; undefined: any port. */
   hostPorts: { from: number; to: number } | undefined;
 }
 
 const PROTOCOLS: readonly string[] = ["tcp", "udp", "sctp"];
 
-/** "80/tcp" as a key of the API's maps. */
+/** Writes "80/tcp", a key of the API's maps. */
 export function formatPort({ port, protocol }: ContainerPort): string {
   return `${port}/${protocol}`;
 }
@@ -34,8 +34,7 @@ export function validatePorts(config: DockerContainerConfig, hostConfig: DockerH
 }
 
 /**
- * Exposed by the image or the container, or published: what is published is exposed as well, said or not. By number, TCP
- * before others.
+ * Lists the ports that the image or the container exposes, and those that are published. They are sorted by number, TCP first.
  */
 export function exposedPorts(config: DockerContainerConfig, hostConfig: DockerHostConfig): ContainerPort[] {
   return atOnce(listExposed(config, hostConfig));
@@ -52,12 +51,15 @@ function* listExposed(config: DockerContainerConfig, hostConfig: DockerHostConfi
   return [...unique.values()].sort((a, b) => a.port - b.port || rank(a) - rank(b));
 }
 
-/** What is to be published, by the container's ports. None on the host's network and in another container's. */
+/**
+ * Plans what is to be published, in the order of the container's ports. On the host's network and in another container's that is
+ * nothing.
+ */
 export function planPorts(config: DockerContainerConfig, hostConfig: DockerHostConfig): PortWish[] {
   return atOnce(planPortsInSteps(config, hostConfig));
 }
 
-/** The same: there may be 65,535 of each protocol. */
+/** Does the same in steps: there may be 65,535 ports of each protocol. */
 export function* planPortsInSteps(config: DockerContainerConfig, hostConfig: DockerHostConfig): Steps<PortWish[]> {
   const { kind } = parseNetworkMode(hostConfig.NetworkMode);
   if (kind === "host" || kind === "container" || kind === "none" || config.NetworkDisabled) return [];
@@ -70,7 +72,7 @@ export function* planPortsInSteps(config: DockerContainerConfig, hostConfig: Doc
   });
 }
 
-/** With every field, as `inspect` shows them. */
+/** Fills in every field of the bindings, as `inspect` shows them. */
 export function completeBindings(
   given: NonNullable<DockerHostConfig["PortBindings"]>,
 ): NonNullable<DockerHostConfig["PortBindings"]> {
@@ -87,7 +89,7 @@ function* planBindings({ PortBindings }: DockerHostConfig): Steps<Map<string, Po
   for (const [key, bindings] of Object.entries(PortBindings ?? {})) {
     const port = parseContainerPort(key);
     const own = wishes.get(formatPort(port)) ?? [];
-    // A list without anything in it asks for any port, as with Docker.
+    // An empty list asks for any port, as with Docker.
     const given = bindings == null || bindings.length === 0 ? [{}] : bindings;
     for (const { HostIp, HostPort } of given)
       own.push({ ...port, hostAddress: parseHostAddress(HostIp ?? ""), hostPorts: parseHostPorts(HostPort ?? "") });
@@ -105,13 +107,13 @@ function parseHostAddress(text: string): string {
 
 function parseHostPorts(text: string): PortWish["hostPorts"] {
   if (text === "") return undefined;
-  // A protocol is allowed here, and says nothing.
+  // A protocol is allowed here and means nothing.
   const range = parseRange(text.split("/")[0] ?? "", true);
   if (range === undefined) throw badPort(text);
   return range.from === 0 && range.to === 0 ? undefined : range;
 }
 
-/** "80", "80/udp": one port. */
+/** Parses one port: "80", "80/udp". */
 function parseContainerPort(key: string): ContainerPort {
   const [number = ""] = key.split("/");
   const range = parseRange(number, false);
@@ -119,7 +121,7 @@ function parseContainerPort(key: string): ContainerPort {
   return { port: range.from, protocol: parseProtocol(key) };
 }
 
-/** "80/tcp", "8000-8010/tcp". */
+/** Parses a port or a range: "80/tcp", "8000-8010/tcp". */
 function parseExposed(key: string): ContainerPort[] {
   const [numbers = ""] = key.split("/");
   const range = parseRange(numbers, false);
@@ -134,7 +136,7 @@ function parseProtocol(key: string): TransportProtocol {
   return protocol as TransportProtocol;
 }
 
-/** "8000", "8000-8010": ascending, up to 65535. */
+/** Parses "8000" or "8000-8010": ascending, up to 65535. */
 function parseRange(text: string, zero: boolean): { from: number; to: number } | undefined {
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
   if (match === null) return undefined;

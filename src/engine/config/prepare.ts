@@ -1,3 +1,4 @@
+/** Checks a create request and fills in what Docker fills in; most of the checks are in the files beside this one. */
 import { shortId } from "../../base/ids.ts";
 import { machineDefaults } from "../../machine/mod.ts";
 import type { DockerContainerConfig, DockerEndpointSettings, DockerHostConfig } from "../../spec/docker-api.ts";
@@ -34,17 +35,17 @@ export interface PreparedContainer {
   hostConfig: DockerHostConfig;
   mountPoints: MountPoint[];
   endpoints: EndpointRecord[];
-  /** `Path` and `Args` of inspect. */
+  /** The `Path` of inspect; `args` are its `Args`. */
   path: string;
   args: string[];
   log: LogOptions;
-  /** For the create response. */
+  /** The warnings of the create response. */
   warnings: string[];
 }
 
 /**
- * Checks a create request and fills in the image's settings and the defaults. All that can be known before the start is
- * refused here. Pure, but for what `context` asks of the host.
+ * Checks a create request and fills in the image's settings and the defaults. All that can be known before the start is refused
+ * here. Pure, apart from what `context` asks of the host.
  * @throws LighterError "invalid", with Docker's texts; "not-supported" for what Lighter cannot do, by name.
  */
 export function prepareContainer(
@@ -105,8 +106,8 @@ function withMachineDefaults(
 }
 
 /**
- * The checks of `prepareContainer` on a config that has the image's settings already, without the namespaces and the mounts.
- * The result is the host config without the limits this kernel has not, and the warnings that say so.
+ * Makes the checks of `prepareContainer` on a config that has the image's settings already, apart from namespaces and mounts.
+ * Returns the host config without the limits that this kernel lacks, and warnings that say so.
  * @throws LighterError as `prepareContainer`
  */
 export function validateCreate(
@@ -138,7 +139,7 @@ export function validateCreate(
   checkAppArmor(given, host);
   const capabilities = planCapabilities(given, host.capabilities);
   planSeccomp(given, security, capabilities.bounding ?? [], host);
-  // Devices may come and go until the start; a mistake in their names is better told now.
+  // Devices may come and go until the start, but a mistake in their names is better told now.
   const { rules } = planDevices(given, probe);
   planResources(limited.hostConfig, rules, probe);
   return limited;
@@ -146,12 +147,12 @@ export function validateCreate(
 
 function defaultHostname(id: string, hostConfig: DockerHostConfig, host: HostFacts): string {
   const network = parseNetworkMode(hostConfig.NetworkMode).kind;
-  if (network === "container") return ""; // the other container's, known at start
+  if (network === "container") return ""; // the other container's hostname is known at the start
   if (network === "host" || parseUtsMode(hostConfig.UTSMode) === "host") return host.hostname;
   return shortId(id);
 }
 
-/** @throws LighterError "invalid", with Docker's texts */
+/** Checks the restart policy. @throws LighterError "invalid", with Docker's texts */
 export function validateRestartPolicy(hostConfig: DockerHostConfig): void {
   const { Name: name, MaximumRetryCount: retries } = hostConfig.RestartPolicy ?? {};
   const isNone = !name || name === "no";

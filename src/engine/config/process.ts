@@ -1,3 +1,4 @@
+/** Plans the process of a container or an exec: command, environment, user and directory. */
 import { posix } from "node:path";
 import { DEFAULT_PATH } from "../../base/default-path.ts";
 import { parseSignal } from "../../base/signals.ts";
@@ -8,19 +9,19 @@ import { invalid } from "./errors.ts";
 import { mergeHealthcheck } from "./health.ts";
 import { planCapabilities } from "./security.ts";
 
-/** A user as the container's own /etc/passwd and /etc/group have it. */
+/** A user as it is in the container's own /etc/passwd and /etc/group. */
 export interface ResolvedUser {
   uid: number;
   gid: number;
-  /** Supplementary groups of the user and GroupAdd; the primary one need not be among them. */
+  /** The supplementary groups of the user and GroupAdd; the primary one need not be among them. */
   additionalGids: readonly number[];
-  /** Home directory; "/" if the passwd file has no such user. */
+  /** The home directory; "/" if the passwd file has no such user. */
   home: string;
 }
 
 /**
- * The container's config over the image's, the way Docker does it. An entrypoint of the container's own drops the
- * image's command too, because that was written for the image's entrypoint; `[""]` means no entrypoint at all.
+ * Merges the container's config over the image's, as Docker does. An entrypoint of the container's own drops the image's command
+ * too, because that was written for the image's entrypoint; `[""]` means no entrypoint at all.
  */
 export function mergeImageConfig(config: DockerContainerConfig, image: DockerContainerConfig): DockerContainerConfig {
   const ownNames = new Set((config.Env ?? []).map(nameOfVariable));
@@ -50,7 +51,7 @@ export function mergeImageConfig(config: DockerContainerConfig, image: DockerCon
   return merged;
 }
 
-/** Checks what can be said about a merged config without a host. @throws LighterError "invalid", with Docker's texts. */
+/** Checks the parts of a merged config that depend on no host. @throws LighterError "invalid", with Docker's texts. */
 export function validateProcess(config: DockerContainerConfig): void {
   const workingDirectory = config.WorkingDir ?? "";
   if (workingDirectory !== "" && !workingDirectory.startsWith("/"))
@@ -64,20 +65,20 @@ export function validateProcess(config: DockerContainerConfig): void {
     ["Hostname", config.Hostname],
     ["Domainname", config.Domainname],
   ] as const) {
-    // sethostname(2) and setdomainname(2) take 64 bytes; Docker finds out at start.
+    // sethostname(2) and setdomainname(2) take 64 bytes; Docker finds out at the start.
     if (Buffer.byteLength(value ?? "") > 64) throw invalid(`${field}: longer than 64 bytes`);
     if (/[\r\n]/.test(value ?? "")) throw invalid(`${field}: has a line break`);
   }
 }
 
-/** Entrypoint and command in one list: what is executed. */
+/** Joins entrypoint and command to the list that is executed. */
 export function commandOf(config: DockerContainerConfig): string[] {
   return [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
 }
 
 /**
- * A process's environment: Docker's defaults, each replaced in its place by the container's value if there is one.
- * HOME stands last unless given: with runc it is the runtime that adds it, from the passwd file, in place of an empty one too.
+ * Makes a process's environment: Docker's defaults, each replaced in its place by the container's value if there is one. HOME
+ * stands last unless given: with runc it is the runtime that adds it from the passwd file, also in place of an empty one.
  */
 function environment(
   variables: readonly string[],
@@ -91,7 +92,7 @@ function environment(
   for (const variable of context.before) environment.set(nameOfVariable(variable), variable);
   for (const variable of variables) {
     if (variable.includes("=")) environment.set(nameOfVariable(variable), variable);
-    else environment.delete(variable); // "NAME" alone: not even the default
+    else environment.delete(variable); // "NAME" alone removes the default as well
   }
   if ((environment.get("HOME") ?? "HOME=") === "HOME=") environment.set("HOME", `HOME=${context.home}`);
   return [...environment.values()];
@@ -107,7 +108,7 @@ function userOf(user: ResolvedUser): OciUser {
   return { uid: user.uid, gid: user.gid, additionalGids: [...new Set([user.gid, ...user.additionalGids])] };
 }
 
-/** `process` of a container: all but what security.ts adds. */
+/** Plans the `process` of a container, apart from what security.ts adds. */
 export function planProcess(
   config: DockerContainerConfig,
   hostConfig: DockerHostConfig,
@@ -131,10 +132,10 @@ export function planProcess(
   };
 }
 
-/** Where Docker puts its init, whichever program that is. */
+/** The path where Docker puts its init, whichever program that is. */
 export const CONTAINER_INIT_PATH = "/sbin/docker-init";
 
-/** What is not absolute, and refused elsewhere, stays as it is. */
+/** Cleans an absolute path. A relative one, which is refused elsewhere, stays as it is. */
 function cleanDirectory(directory: string | null | undefined): string {
   return directory?.startsWith("/") ? posix.resolve(directory) : (directory ?? "");
 }
@@ -146,14 +147,14 @@ export interface ExecOptions {
   WorkingDir?: string;
   Privileged?: boolean;
   Tty?: boolean;
-  /** [height, width]. */
+  /** The size of the terminal, [height, width]. */
   ConsoleSize?: readonly number[];
 }
 
 /**
- * `process` of an exec in a running container: the container's limits, no-new-privileges and labels; its environment
- * with the exec's over it, TERM and HOME being the exec's own; all capabilities if privileged. The container's seccomp
- * filter applies in any case, as with Docker.
+ * Plans the `process` of an exec in a running container: the container's limits, no-new-privileges and labels; its environment
+ * with the exec's over it, TERM and HOME being the exec's own; all capabilities if privileged. The container's seccomp filter
+ * applies in any case, as with Docker.
  * @throws LighterError "invalid"
  */
 export function buildExecProcess(input: {
@@ -161,7 +162,7 @@ export function buildExecProcess(input: {
   exec: ExecOptions;
   user: ResolvedUser;
   linkVariables?: readonly string[];
-  /** `HostFacts.capabilities`. */
+  /** The host's `HostFacts.capabilities`. */
   capabilities: readonly Capability[];
 }): OciProcess {
   const { container, exec, user } = input;
@@ -192,7 +193,7 @@ export function buildExecProcess(input: {
   };
 }
 
-/** With the host's UTS namespace the config has no hostname, only the variable. */
+/** Reads the hostname from the environment: with the host's UTS namespace the config has none. */
 function hostnameIn(env: readonly string[] | undefined): string {
   return env?.find((variable) => variable.startsWith("HOSTNAME="))?.slice("HOSTNAME=".length) ?? "";
 }

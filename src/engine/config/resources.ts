@@ -6,15 +6,15 @@ import type { OciDeviceRule, OciProcess, OciResources, OciThrottle } from "../..
 import { invalid } from "./errors.ts";
 import type { HostFacts, HostProbe } from "./host.ts";
 
-/** Docker's floor: less is not enough to start a container in. */
+/** The least memory that Docker allows: less is not enough to start a container in. */
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
 const NANO_PER_CPU = 1e9;
-/** cpu.cfs_period_us when only NanoCpus is given. */
+/** The value of cpu.cfs_period_us when only NanoCpus is given. */
 const DEFAULT_CPU_PERIOD_US = 100_000;
 
 /**
- * Checks the limits and drops those that this kernel's cgroups have not, with Docker's warnings; MemorySwap, if not given,
- * becomes twice the memory. The result is a changed copy.
+ * Checks the limits and drops those that this kernel's cgroups lack, with Docker's warnings; a MemorySwap that is not given
+ * becomes twice the memory. Returns a changed copy.
  * @throws LighterError "invalid", with Docker's texts.
  */
 export function prepareResources(
@@ -61,7 +61,7 @@ function prepareMemory(hostConfig: DockerHostConfig, { cgroup }: HostFacts, warn
     hostConfig.MemorySwap = -1;
   } else if (memory > 0 && swap === 0) hostConfig.MemorySwap = Math.min(memory * 2, INT64_MAX_NUMBER);
 
-  // Clients of old sent -1 for "not given".
+  // Old clients sent -1 for "not given".
   if (hostConfig.MemorySwappiness === -1) hostConfig.MemorySwappiness = null;
   const swappiness = hostConfig.MemorySwappiness;
   if (swappiness != null && !cgroup.memorySwappiness) {
@@ -111,7 +111,7 @@ function prepareCpu(hostConfig: DockerHostConfig, host: HostFacts, warnings: str
   const cpuCount = parseNumberList(host.cpus)?.size ?? 1;
   if (nanoCpus < 0 || nanoCpus > cpuCount * NANO_PER_CPU)
     throw invalid(`Range of CPUs is from 0.01 to ${cpuCount}.00, as there are only ${cpuCount} CPUs available`);
-  // Docker passes these three on, and the runtime fails at start.
+  // Docker passes these three on, and the runtime fails at the start.
   if (shares < 0) throw invalid("shares: invalid argument");
   if (shares === 1) throw invalid("the minimum allowed cpu-shares is 2");
   if (shares > 262144) throw invalid("the maximum allowed cpu-shares is 262144");
@@ -161,7 +161,7 @@ function prepareCpuset(hostConfig: DockerHostConfig, host: HostFacts, warnings: 
   }
 }
 
-/** "0-3,7" as numbers; undefined if malformed. Source: cpuset(7), "List format". */
+/** Parses "0-3,7" to numbers; undefined if malformed. Source: cpuset(7), "List format". */
 export function parseNumberList(text: string): Set<number> | undefined {
   const numbers = new Set<number>();
   for (const part of text.split(",")) {
@@ -211,7 +211,9 @@ function prepareBlockIo(hostConfig: DockerHostConfig, { cgroup }: HostFacts, war
   }
 }
 
-/** `linux.resources` from limits that `prepareResources` has seen. @throws LighterError "invalid" for a missing device. */
+/**
+ * Plans `linux.resources` from limits that `prepareResources` has checked. @throws LighterError "invalid" for a missing device.
+ */
 export function planResources(hostConfig: DockerHostConfig, devices: OciDeviceRule[], probe: HostProbe): OciResources {
   const memory: NonNullable<OciResources["memory"]> = {
     ...positive("limit", hostConfig.Memory),
@@ -225,7 +227,7 @@ export function planResources(hostConfig: DockerHostConfig, devices: OciDeviceRu
     ...positive("shares", hostConfig.CpuShares),
     ...(nanoCpus > 0
       ? {
-          // Of a product below 2^53 for up to 90,000 CPUs; Go cuts the fraction off too.
+          // The product is below 2^53 for up to 90,000 CPUs; Go cuts the fraction off too.
           quota: Math.floor((nanoCpus * DEFAULT_CPU_PERIOD_US) / NANO_PER_CPU),
           period: DEFAULT_CPU_PERIOD_US,
         }
@@ -257,7 +259,7 @@ export function planResources(hostConfig: DockerHostConfig, devices: OciDeviceRu
     devices,
     ...(Object.keys(memory).length > 0 ? { memory } : {}),
     ...(Object.keys(cpu).length > 0 ? { cpu } : {}),
-    // 0 is none, as an update leaves it; for the runtime it would be a limit.
+    // 0 means no limit, as an update leaves it; for the runtime it would be a limit.
     ...(hostConfig.PidsLimit ? { pids: { limit: hostConfig.PidsLimit } } : {}),
     ...(Object.keys(blockIO).length > 0 ? { blockIO } : {}),
   };
@@ -273,12 +275,12 @@ function filled<K extends string, T>(key: K, list: T[]): Partial<Record<K, T[]>>
 
 function blockDevice(path: string | null | undefined, probe: HostProbe): { major: number; minor: number } {
   const device = probe.device(path ?? "");
-  // Not "no such file or directory": `docker run` would take that for a missing program and exit with 127.
+  // The text is not "no such file or directory": `docker run` would take that for a missing program and exit with 127.
   if (device?.type !== "b") throw invalid(`limit the I/O of "${path}": it is not a block device`);
   return { major: device.major, minor: device.minor };
 }
 
-/** getrlimit(2)'s resources, as ulimit(1) users know them. */
+/** The resources of getrlimit(2), as ulimit(1) users know them. */
 const ULIMITS: readonly string[] = [
   "as",
   "core",
@@ -302,8 +304,8 @@ const ULIMITS: readonly string[] = [
 export const RLIM_INFINITY = 2 ** 64;
 
 /**
- * `process.rlimits`.
- * @throws LighterError "invalid": Docker leaves these to the kernel, and fails at start.
+ * Plans `process.rlimits`.
+ * @throws LighterError "invalid": Docker leaves these to the kernel and fails at the start.
  */
 export function planRlimits(hostConfig: DockerHostConfig): NonNullable<OciProcess["rlimits"]> {
   const seen = new Set<string>();

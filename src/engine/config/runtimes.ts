@@ -7,14 +7,14 @@ import { invalid } from "./errors.ts";
 
 /** The name of our only runtime, in `HostConfig.Runtime`. */
 export const RUNTIME_NAME = "lighter";
-/** All that is ours: machines are started by the same runtime. */
+/** The names of our runtimes: machines are started by the same one. */
 export const OWN_RUNTIMES: readonly string[] = [RUNTIME_NAME, MACHINE_RUNTIME];
 
 export function isMachine({ Runtime }: Pick<DockerHostConfig, "Runtime">): boolean {
   return Runtime === MACHINE_RUNTIME;
 }
 
-/** An entry of `runtimes`. */
+/** An entry of `runtimes` in daemon.json. */
 export interface RuntimeEntry {
   path?: string;
   runtimeArgs?: string[];
@@ -22,19 +22,22 @@ export interface RuntimeEntry {
   options?: object;
 }
 
-/** By name, without ours. */
+/** The runtimes of daemon.json by name, without ours. */
 export type RuntimeTable = Readonly<Record<string, RuntimeEntry>>;
 
 /**
- * NVIDIA's runtimes are runc with a container's GPUs added. So they are ours, with what specs of the Container Device Interface say
- * of the GPUs.
+ * Tells whether a runtime is one of NVIDIA's, which are runc with a container's GPUs added. Ours does the same with what specs of
+ * the Container Device Interface say of the GPUs.
  */
 export function isNvidiaRuntime(name: string, table: RuntimeTable): boolean {
   if (!Object.hasOwn(table, name)) return false;
   return name === "nvidia" || posix.basename(table[name]?.path ?? "").startsWith("nvidia-container-runtime");
 }
 
-/** `field`: who names it. @throws LighterError "invalid", with Docker's text; "not-supported" for somebody else's program */
+/**
+ * Checks the name of a runtime. `field`: where it is named. @throws LighterError "invalid", with Docker's text; "not-supported"
+ * for somebody else's program
+ */
 export function checkRuntime(field: string, name: string, table: RuntimeTable): void {
   if (OWN_RUNTIMES.includes(name) || isNvidiaRuntime(name, table)) return;
   if (!Object.hasOwn(table, name)) throw invalid(`unknown or invalid runtime name: ${name}`);

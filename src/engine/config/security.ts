@@ -18,8 +18,8 @@ import type { HostFacts } from "./host.ts";
 import { isMachine } from "./runtimes.ts";
 
 /**
- * The sets of a container. Inheritable and ambient stay empty, also for other users than root: a program there gets
- * capabilities from its file or not at all (CVE-2022-24769).
+ * Plans the capability sets of a container. Inheritable and ambient stay empty, also for users other than root: a program there
+ * gets capabilities from its file or not at all (CVE-2022-24769).
  * `handedOn`: what the daemon may hand on. A default capability that it lacks is left out; asking for one is an error.
  * @throws LighterError "invalid", with Docker's texts.
  */
@@ -40,7 +40,7 @@ export function planCapabilities(hostConfig: DockerHostConfig, handedOn: readonl
   return { bounding: set, effective: [...set], permitted: [...set] };
 }
 
-/** Of a machine. */
+/** Tells whether a machine has a range of ids of its own. */
 function hasOwnIds({ UsernsMode }: DockerHostConfig): boolean {
   return UsernsMode !== "host";
 }
@@ -58,7 +58,7 @@ function requireCapability(field: "CapAdd" | "CapDrop", name: string, available:
     );
 }
 
-/** Paths whose contents would tell about, or change, the host. Sources: moby daemon/pkg/oci/defaults.go of v28. */
+/** Paths whose contents would tell about, or change, the host. Source: moby daemon/pkg/oci/defaults.go of v28. */
 const MASKED_PATHS: readonly string[] = [
   "/proc/acpi",
   "/proc/asound",
@@ -92,19 +92,22 @@ export function defaultReadonlyPaths(hostConfig: DockerHostConfig): string[] {
   return isMachine(hostConfig) ? machineReadonlyPaths(READONLY_PATHS, hasOwnIds(hostConfig)) : [...READONLY_PATHS];
 }
 
-/** What SecurityOpt comes to. */
+/** The meaning of SecurityOpt. */
 export interface SecurityOptions {
   noNewPrivileges: boolean;
-  /** "default" is Docker's profile, or none if privileged. A profile is JSON text: reading its file is the client's job. */
+  /**
+   * The seccomp filter: "default" is Docker's profile, or none if privileged. A profile is JSON text: reading its file is the
+   * client's job.
+   */
   seccomp: "default" | "builtin" | "unconfined" | { profile: string };
-  /** systempaths=unconfined: nothing masked, nothing read-only. */
+  /** True for systempaths=unconfined: nothing is masked, nothing is read-only. */
   unconfinedPaths: boolean;
-  /** An AppArmor profile's name, or "" for the default. */
+  /** The name of an AppArmor profile, or "" for the default. */
   appArmor: string;
 }
 
 /**
- * Reads SecurityOpt, each "name=value" or, of old, "name:value".
+ * Reads SecurityOpt, each "name=value" or, in the old form, "name:value".
  * @throws LighterError "invalid", with Docker's texts; "not-supported" for SELinux labels.
  */
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
@@ -117,7 +120,7 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
   for (const option of options) {
     if (option === "no-new-privileges") parsed.noNewPrivileges = true;
     else if (option === "disable")
-      continue; // of "label=disable": no SELinux label, and there is none anyway
+      continue; // "label=disable" asks for no SELinux label, and there is none anyway
     else {
       const separator = option.includes("=") ? "=" : ":";
       const at = option.indexOf(separator);
@@ -142,7 +145,7 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
       else throw invalid(`Decoding seccomp profile failed: ${JSON.stringify(value.slice(0, 80))} is not a JSON object`);
       return;
     case "apparmor":
-      // It is written to the kernel as one word of a line.
+      // The name is written to the kernel as one word of a line.
       if (/[\0\n]/.test(value)) throw malformed();
       parsed.appArmor = value;
       return;
@@ -159,13 +162,13 @@ function applySecurityOption(parsed: SecurityOptions, option: string, name: stri
   }
 }
 
-/** Every container's that names none. Where Docker runs, too, both have it: who comes first loads it. */
+/** The profile of every container that names none. Docker uses the same name: whichever engine starts first loads it. */
 export const DEFAULT_APPARMOR_PROFILE = "docker-default";
 const UNCONFINED = "unconfined";
 
 /**
- * The AppArmor profile; undefined for none. One that is named is returned even where the kernel has no AppArmor: no start
- * comes through with it.
+ * Returns the AppArmor profile; undefined for none. A profile that is named is returned even if the kernel has no AppArmor, and
+ * then the start fails.
  */
 export function appArmorProfileOf(
   hostConfig: DockerHostConfig,
@@ -179,7 +182,7 @@ export function appArmorProfileOf(
   return appArmor.problem === undefined ? DEFAULT_APPARMOR_PROFILE : undefined;
 }
 
-/** @throws LighterError "not-supported" for a profile that cannot be had. */
+/** Checks the AppArmor profile. @throws LighterError "not-supported" for one that this host cannot apply. */
 export function checkAppArmor(hostConfig: DockerHostConfig, host: Pick<HostFacts, "appArmor">): void {
   const name = appArmorProfileOf(hostConfig, host);
   if (name !== undefined && host.appArmor === undefined)
@@ -193,7 +196,7 @@ function raise(error: Error): never {
   throw error;
 }
 
-/** maskedPaths and readonlyPaths: the defaults, the container's own, or none. */
+/** Plans maskedPaths and readonlyPaths: the defaults, the container's own, or none. */
 export function planPaths(
   hostConfig: DockerHostConfig,
   security: SecurityOptions,
@@ -209,7 +212,7 @@ export function planPaths(
 }
 
 /**
- * The filter, or undefined for none.
+ * Plans the seccomp filter; undefined for none.
  * @throws LighterError "invalid" for a malformed profile.
  */
 export function planSeccomp(

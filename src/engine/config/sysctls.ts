@@ -1,9 +1,10 @@
+/** Plans the sysctls of a container: only those that its own namespaces keep apart from the host's. */
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { IdMappings } from "../userns/id-mappings.ts";
 import { invalid } from "./errors.ts";
 import { parseIpcMode, parseNetworkMode, parseUtsMode } from "./namespaces.ts";
 
-/** Of System V IPC; POSIX queues are fs.mqueue. Source: namespaces(7), ipc_namespaces(7). */
+/** The sysctls of System V IPC; those of POSIX queues begin with fs.mqueue. Source: namespaces(7), ipc_namespaces(7). */
 const IPC_SYSCTLS: readonly string[] = [
   "kernel.msgmax",
   "kernel.msgmnb",
@@ -16,10 +17,10 @@ const IPC_SYSCTLS: readonly string[] = [
 ];
 
 /**
- * `linux.sysctl`: Docker's defaults for a network namespace of its own (ping and ports below 1024 need no capability
- * there: nothing else listens), the domain name, then the container's own, with dots.
+ * Plans `linux.sysctl`: Docker's defaults for a network namespace of its own (ping and ports below 1024 need no capability there:
+ * nothing else listens), the domain name, then the container's own, with dots.
  * Only what a namespace keeps apart may be set; all else would change the host.
- * @throws LighterError "invalid", with runc's texts, which is where Docker leaves this.
+ * @throws LighterError "invalid", with the texts of runc, to which Docker leaves this.
  */
 export function planSysctls(
   config: DockerContainerConfig,
@@ -33,7 +34,7 @@ export function planSysctls(
   if (config.Domainname && uts === "private") sysctls["kernel.domainname"] = config.Domainname;
   if (network !== "host" && network !== "container") {
     sysctls["net.ipv4.ip_unprivileged_port_start"] = "0";
-    // The ends of the range must be groups of the namespace's.
+    // The ends of the range must be groups that the namespace has.
     sysctls["net.ipv4.ping_group_range"] = `0 ${idMappings === null ? 2 ** 31 - 1 : idMappings.gids[0]!.size - 1}`;
   }
   for (const [given, value] of Object.entries(hostConfig.Sysctls ?? {})) {
@@ -54,7 +55,7 @@ export function planSysctls(
 }
 
 /**
- * A sysctl's name with dots: "net/ipv4/conf/eth0.1/mtu" is "net.ipv4.conf.eth0/1.mtu". Source: sysctl(8).
+ * Writes a sysctl's name with dots: "net/ipv4/conf/eth0.1/mtu" becomes "net.ipv4.conf.eth0/1.mtu". Source: sysctl(8).
  * Empty and dot components are refused: they would lead out of the directory that was checked.
  */
 function normalizeSysctl(name: string): string {

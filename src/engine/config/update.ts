@@ -7,7 +7,7 @@ import type { HostFacts } from "./host.ts";
 import { validateRestartPolicy } from "./prepare.ts";
 import { prepareResources } from "./resources.ts";
 
-/** What an update may change. Docker takes no notice of other limits, which it accepts. */
+/** The limits that an update may change. Docker accepts others and ignores them. */
 const CHANGEABLE = [
   "BlkioWeight",
   "CpuShares",
@@ -24,13 +24,13 @@ const CHANGEABLE = [
   "PidsLimit",
 ] as const;
 
-/** @throws LighterError as `parseBody` */
+/** Parses the body of an update. @throws LighterError as `parseBody` */
 export function parseUpdateBody(body: unknown): DockerHostConfig {
   return parseBody(body, HOST_CONFIG_FIELDS);
 }
 
 /**
- * Checks the limits as at creation. `changes` has those that are given and that this kernel has.
+ * Checks the limits as at creation. Returns as `changes` those that are given and that this kernel has.
  * @throws LighterError "invalid", with Docker's texts
  */
 export function prepareUpdate(
@@ -38,7 +38,7 @@ export function prepareUpdate(
   host: HostFacts,
 ): { changes: DockerHostConfig; warnings: string[] } {
   validateRestartPolicy(given);
-  // Without a memory limit one of swap is a mistake at creation; here the limit may be there already.
+  // At creation a swap limit without a memory limit is a mistake; here the memory limit may be set already.
   const onlySwap = !given.Memory && (given.MemorySwap ?? 0) > 0;
   const { hostConfig, warnings } = prepareResources(onlySwap ? { ...given, Memory: given.MemorySwap! } : given, host);
   const changes: DockerHostConfig = {};
@@ -50,7 +50,7 @@ export function prepareUpdate(
   return { changes, warnings };
 }
 
-/** @throws LighterError "conflict" for what does not go with what is set already, with Docker's texts */
+/** Merges changes into the current limits. @throws LighterError "conflict" if they contradict each other, with Docker's texts */
 export function mergeUpdate(current: DockerHostConfig, changes: DockerHostConfig): DockerHostConfig {
   const has = (value: number | null | undefined) => (value ?? 0) > 0;
   for (const [changed, what, set, which] of [

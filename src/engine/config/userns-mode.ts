@@ -1,16 +1,20 @@
+/** Reads the user namespace mode of a container. */
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { invalid, notSupported } from "./errors.ts";
 import { parseNetworkMode, parsePidMode } from "./namespaces.ts";
 
-/** `HostConfig.UsernsMode`. */
+/** The meaning of `HostConfig.UsernsMode`. */
 export type UsernsMode =
-  /** What the daemon is set to. */
+  /** The daemon's setting. */
   | { kind: "default" }
   | { kind: "host" }
-  /** A range of ids of its own: so many, or the usual number. */
+  /** A range of ids of the container's own: so many, or the usual number. */
   | { kind: "auto"; count: number | undefined };
 
-/** Docker knows "" and "host", Podman the others. @throws LighterError "invalid", "not-supported" for options of Podman's */
+/**
+ * Parses the mode. Docker knows "" and "host", Podman the others. @throws LighterError "invalid"; "not-supported" for some of
+ * Podman's options
+ */
 export function parseUsernsMode(mode: string | null | undefined): UsernsMode {
   if (!mode) return { kind: "default" };
   if (mode === "host") return { kind: "host" };
@@ -26,7 +30,7 @@ export function parseUsernsMode(mode: string | null | undefined): UsernsMode {
   return { kind: "auto", count };
 }
 
-/** What a container in a user namespace cannot have. @throws LighterError "invalid", with Docker's texts */
+/** Refuses what a container in a user namespace cannot have. @throws LighterError "invalid", with Docker's texts */
 export function validateInUserNamespace(hostConfig: DockerHostConfig): void {
   if (hostConfig.Privileged)
     throw invalid(

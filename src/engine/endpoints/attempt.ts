@@ -1,7 +1,8 @@
+/** Actions whose failure is logged and stops nothing. */
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 
-/** What a container has works without; the failure is for the log. */
+/** Runs an action that a container can do without; a failure goes to the log. */
 export function attempt(what: string, act: () => void): void {
   try {
     act();
@@ -10,7 +11,7 @@ export function attempt(what: string, act: () => void): void {
   }
 }
 
-/** The same for what takes several turns. */
+/** Does the same for an action that takes several turns. */
 export async function attemptInTurns(what: string, act: () => Promise<void>): Promise<void> {
   try {
     await act();

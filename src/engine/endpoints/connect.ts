@@ -1,4 +1,4 @@
-/** A container comes into a network, or leaves it: `network connect` and `disconnect`. */
+/** Connects a container to a network, or takes it out of one: `network connect` and `disconnect`. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { RESOLVER_PORT } from "../../network/dns/mod.ts";
@@ -23,7 +23,10 @@ import { addressesOf, alreadyIn, interfacesOf, planOne, wishedNetwork } from "./
 import { changeHosts, hostsOf, useResolver } from "./etc-files.ts";
 import { type ActiveEndpoint, chooseGateways, gatewaysThrough } from "./order.ts";
 
-/** @throws LighterError with Docker's texts: "forbidden" if it is there already, "invalid", "not-found" */
+/**
+ * Connects a container to a network. @throws LighterError with Docker's texts: "forbidden" if it is there already, "invalid",
+ * "not-found"
+ */
 export function connectToNetwork(
   engine: Engine,
   container: Container,
@@ -75,8 +78,8 @@ function inHostNetwork(): LighterError {
 }
 
 /**
- * The row first: a daemon that comes back in between finds that the interface is not there, and takes the endpoint out. What
- * fails, a port that somebody else has by now among it, leaves everything as it was.
+ * Connects a running container. The row is written first: a daemon that comes back in between finds that the interface is missing
+ * and takes the endpoint out. A failure, for instance a port that somebody else has by now, leaves everything as it was.
  */
 async function connectRunning(
   engine: Engine,
@@ -105,7 +108,7 @@ async function connectRunning(
     store.setNetworking(record.id, before);
   });
   store.setNetworking(record.id, after);
-  record.networking = after; // from now on the network has a user, and is not removed
+  record.networking = after; // from now on the network has a user and cannot be removed
   const planned = planOne(added, prepared, chooseGateways(active));
   if (planned !== undefined) {
     await runtime.connect({
@@ -140,7 +143,7 @@ async function openResolver(engine: Engine, container: Container): Promise<void>
 }
 
 /**
- * `force` has nothing to do beyond: what a container has is always known.
+ * Takes a container out of a network. `force` changes nothing: what a container has is always known.
  * @throws LighterError with Docker's texts
  */
 export function disconnectFromNetwork(engine: Engine, container: Container, networkRef: string): Promise<void> {
@@ -151,7 +154,7 @@ export function disconnectFromNetwork(engine: Engine, container: Container, netw
     const endpoint = record.networking.endpoints.find((each) =>
       network === undefined ? each.networkName === networkRef || each.networkId === networkRef : isOf(each, network),
     );
-    if (network === undefined && isRunning) engine.networks.find(networkRef); // throws
+    if (network === undefined && isRunning) engine.networks.find(networkRef); // throws if there is none
     if (network?.driver === "host" && endpoint !== undefined) throw inHostNetwork();
     if (endpoint === undefined)
       throw new LighterError(
@@ -182,7 +185,10 @@ function without({ endpoints, ports }: ContainerNetworking, endpoint: EndpointRe
   return { endpoints: endpoints.filter((each) => each !== endpoint), ports };
 }
 
-/** The kernel first: an address in the row is nobody else's, and that must hold as long as the container has it. */
+/**
+ * Disconnects a running container. The kernel comes first: an address in the row is given to nobody else, and the container has
+ * it until then.
+ */
 async function disconnectRunning(engine: Engine, container: Container, endpoint: EndpointRecord): Promise<void> {
   const { endpoints, runtime } = engine;
   const { record } = container;
@@ -203,7 +209,7 @@ async function disconnectRunning(engine: Engine, container: Container, endpoint:
   endpoints.refreshUpstream(container);
 }
 
-/** Default routes that were another interface's. */
+/** Returns the default routes that were another interface's before. */
 function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEndpoint[]): DefaultGateway[] {
   const [old, chosen] = [chooseGateways(before), chooseGateways(after)];
   const moved = (family: "ipv4" | "ipv6") =>
@@ -217,7 +223,7 @@ function newGateways(before: readonly ActiveEndpoint[], after: readonly ActiveEn
   );
 }
 
-/** Its interface is gone: out of the row, and everything of it given back. The container's queue is held. */
+/** Takes an endpoint whose interface is gone out of the row and gives back everything it had. The container's queue is held. */
 async function forgetEndpoint(engine: Engine, container: Container, endpoint: EndpointRecord): Promise<void> {
   const { endpoints, store } = engine;
   const { record } = container;

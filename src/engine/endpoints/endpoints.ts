@@ -1,3 +1,4 @@
+/** What running containers have in networks: addresses, interfaces, names and published ports. */
 import { readFileSync } from "node:fs";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -52,35 +53,35 @@ import {
 
 interface EndpointsOptions {
   networks: NetworkPool;
-  /** Undefined: the settings want no rules. */
+  /** The firewall; undefined if the settings want no rules. */
   firewall: PortFirewall | undefined;
   hostPorts: HostPorts;
   startResolver: (options: ResolverOptions) => Promise<Resolver>;
-  /** The host has a link of this name. */
+  /** Tells whether the host has a link of this name. */
   hasLink: (name: string) => boolean;
   /** Takes a link off its bridge, if it is there. */
   unplug: (name: string) => void;
-  /** Containers of a bridge without icc may get to one another by way of the host, if the firewall lets them. */
+  /** Lets containers of a bridge without icc reach one another by way of the host, as far as the firewall lets them, or not. */
   forwardWithin: (bridge: string, isOn: boolean) => void;
-  /** 127.0.0.1 of the host leads to containers of a bridge, or does not. */
+  /** Makes 127.0.0.1 of the host lead to containers of a bridge, or not. */
   routeLoopback: (bridge: string, isOn: boolean) => void;
   store: Store;
   events: EventBus;
   containers: () => Iterable<Container>;
-  /** Of a container's /etc/hosts. */
+  /** Returns the path of a container's /etc/hosts. */
   hostsPath: (id: string) => string;
-  /** By name, id or its beginning; undefined if there is none. */
+  /** Finds a container by name, id or the beginning of an id; undefined if there is none. */
   findContainer: (ref: string) => Container | undefined;
 }
 
-/** What of a container's networks its start needs. */
+/** The facts about a container's networks that its start needs. */
 interface StartNetwork {
   network?: NetworkPlan;
-  /** Before the process may run: with init's pid. */
+  /** Runs with init's pid before the process may run. */
   beforePivot?: (pid: number) => Promise<void>;
 }
 
-/** What a running container has beside its row. */
+/** Objects that a running container has in addition to its row. */
 interface Held {
   resolver: Resolver | undefined;
 }
@@ -95,7 +96,7 @@ interface Held {
 export class Endpoints implements Disposable {
   readonly options: EndpointsOptions;
   readonly names = new NameTable();
-  /** By container. */
+  /** What running containers have, by the container's id. */
   readonly #held = new Map<string, Held>();
 
   readonly #leftovers: Leftovers;
@@ -114,8 +115,8 @@ export class Endpoints implements Disposable {
   }
 
   /**
-   * At creation: refuses wishes that can never be met, and calls networks by their names. One that is not there may come
-   * until the start. @throws LighterError "invalid"
+   * Checks the wishes of a new container: refuses those that can never be met, and writes each network's own name. A network that
+   * does not exist yet may come until the start. @throws LighterError "invalid"
    */
   check({ networking }: ContainerRecord): void {
     for (const endpoint of networking.endpoints) {
@@ -141,8 +142,8 @@ export class Endpoints implements Disposable {
   // --- Start ---
 
   /**
-   * Takes what the container is to have, and writes it into its row if that is more than a name. To be followed by `started`
-   * or `end`. The container's queue is held. @throws LighterError, and then nothing is held
+   * Takes what the container is to have and writes it into its row, if that is more than a name. `started` or `end` must follow.
+   * The container's queue is held. @throws LighterError, and then nothing is held
    */
   async begin(container: Container): Promise<StartNetwork> {
     const { record } = container;
@@ -155,19 +156,19 @@ export class Endpoints implements Disposable {
       const taken = new Set<string>();
       for (const endpoint of this.#inOrder(record)) {
         const made = networks.prepare(this.networkOf(endpoint));
-        // Only now: the default network's subnet is chosen when somebody first needs it.
+        // The default network's subnet is chosen only now, when somebody first needs it.
         const network = this.networkOf(endpoint);
         if (active.some((other) => other.network.id === network.id)) throw alreadyIn(network, record);
         const one = this.allocate(record, endpoint, network, made, taken);
         active.push(one);
         prepared.set(one, made);
       }
-      this.forgetKept(record.id); // of networks that it is in no more
+      this.forgetKept(record.id); // addresses in networks that the container has left
       const gateways = chooseGateways(active);
       const targets = publishTargets(gateways, (one) => bridgeOf(one.network, prepared.get(one)!));
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
-      // Others have a turn while ports are reserved: to them the networks and addresses must have a user.
+      // Others have a turn while ports are reserved, and must see that the networks and addresses have a user.
       if (areMany(wishes)) this.#write(record, { endpoints, ports: [] }, true);
       const reserving = this.#reserve(record, wishes, gateways, targets);
       ports = areMany(wishes) ? await inSlices(reserving) : atOnce(reserving);
@@ -196,7 +197,7 @@ export class Endpoints implements Disposable {
     };
   }
 
-  /** What a start would be given, with addresses that are free now. Takes and makes nothing. */
+  /** Returns what a start would get, with addresses that are free now. Takes and makes nothing. */
   preview(record: ContainerRecord): Pick<StartNetwork, "network"> {
     const active: ActiveEndpoint[] = [];
     try {
@@ -214,26 +215,31 @@ export class Endpoints implements Disposable {
     return interfaces.length === 0 ? {} : { network: planOf(interfaces, needsResolver) };
   }
 
-  /** @throws LighterError "not-found" */
+  /** Returns the endpoints in the order of their interfaces. @throws LighterError "not-found" */
   #inOrder(record: ContainerRecord): EndpointRecord[] {
     const missing = this.#missing(record);
     const present = record.networking.endpoints.filter((each) => !missing.includes(each));
     return inInterfaceOrder(present, (each) => this.networkOf(each));
   }
 
-  /** Those in the default network if the settings want none: their containers have no interface, as with Docker. */
+  /**
+   * Returns the endpoints in the default network if the settings want none: their containers have no interface, as with Docker.
+   */
   #missing({ networking }: ContainerRecord): EndpointRecord[] {
     if (this.#findIf(DEFAULT_NETWORK) !== undefined) return [];
     return networking.endpoints.filter(({ networkName }) => networkName === DEFAULT_NETWORK);
   }
 
-  /** By the id once it was found: a network of the same name that comes later is another, unless it is the default one. */
+  /**
+   * Finds an endpoint's network, by its id once it was found: a later network of the same name is another one, unless it is the
+   * default one.
+   */
   networkOf({ networkId, networkName }: EndpointRecord): NetworkRecord {
     const isNamed = networkId === "" || networkName === DEFAULT_NETWORK;
     return this.options.networks.find(isNamed ? networkName : networkId);
   }
 
-  /** Addresses and an interface's names for a wish. `taken`: interface names, to which its own is added. */
+  /** Chooses addresses and the names of an interface for a wish. `taken`: interface names, to which the new one is added. */
   allocate(
     container: Pick<ContainerRecord, "id" | "name">,
     endpoint: EndpointRecord,
@@ -265,8 +271,8 @@ export class Endpoints implements Disposable {
   }
 
   /**
-   * The published ports of a running container with these endpoints: they lead to where the default routes are. Those that had
-   * no way in so far are reserved. @throws LighterError as a start does
+   * Returns the published ports that a running container has with these endpoints: they lead to where the default routes are.
+   * Ports that could not be published so far are reserved. @throws LighterError as a start does
    */
   movedPorts(record: ContainerRecord, active: readonly ActiveEndpoint[]): PortMapping[] {
     const { ports } = record.networking;
@@ -281,7 +287,7 @@ export class Endpoints implements Disposable {
     return isMoved ? moved : atOnce(this.#reserve(record, wishes(), gateways, targets));
   }
 
-  /** `ports`, in the row by now, in place of `before`. @throws LighterError, and then it is as it was */
+  /** Publishes `ports`, which are in the row by now, in place of `before`. @throws LighterError, and then all is as it was */
   async publishMoved(before: readonly PortMapping[], ports: readonly PortMapping[]): Promise<void> {
     const moving = this.#publishMoved(before, ports);
     if (areMany(before) || areMany(ports)) await inSlices(moving);
@@ -301,7 +307,7 @@ export class Endpoints implements Disposable {
     this.releasePorts(before, ports);
   }
 
-  /** `ports`: in the row by now. When it pauses some of them lead to the container. */
+  /** Publishes `ports`, which are in the row by now. When it pauses some of them lead to the container. */
   *#publish(ports: readonly PortMapping[]): Steps<void> {
     for (const some of inBatches(ports)) {
       this.options.firewall?.publish(some);
@@ -318,7 +324,7 @@ export class Endpoints implements Disposable {
     this.#routeLoopback(ports);
   }
 
-  /** After a change of rows: `ports` are new, or are not any more. */
+  /** Updates the ways from 127.0.0.1 after a change of rows: `ports` have been added or removed. */
   #routeLoopback(ports: readonly PortMapping[]): void {
     for (const bridge of new Set(ports.filter(isAtLoopback).map((port) => port.bridge))) {
       const isWanted = [...this.options.containers()].some(({ record }) =>
@@ -328,13 +334,13 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /** Those of `ports` that are not in `kept`. */
+  /** Releases those of `ports` that are not in `kept`. */
   releasePorts(ports: readonly PortMapping[], kept: readonly PortMapping[]): void {
     const keys = new Set(kept.map(hostPortKey));
     this.options.hostPorts.release(onHost(ports).filter((port) => !keys.has(hostPortKey(port))));
   }
 
-  /** `gateways`: it is their endpoint that an error names, as Docker's does. */
+  /** Reserves ports. `gateways`: an error names their endpoint, as Docker's does. */
   *#reserve(
     { name }: ContainerRecord,
     wishes: readonly PortWish[],
@@ -350,7 +356,9 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /** `durably`: a daemon that comes back has to know. Else the row gets it with the start. */
+  /**
+   * Writes the row. `durably`: at once, since a daemon that comes back has to know. Otherwise the row is written with the start.
+   */
   #write(record: ContainerRecord, networking: ContainerNetworking, durably: boolean): void {
     if (durably) this.options.store.setNetworking(record.id, networking);
     record.networking = networking;
@@ -364,16 +372,16 @@ export class Endpoints implements Disposable {
       names: this.names.view(container.id),
       ...planUpstream(container.record, this.hasWayOut(container.record)),
     });
-    if (this.#held.get(container.id) !== held) held.resolver[Symbol.dispose](); // it has ended meanwhile
+    if (this.#held.get(container.id) !== held) held.resolver[Symbol.dispose](); // the container has ended meanwhile
   }
 
-  /** The networks of a running container have changed, and with them whether it has a way out. */
+  /** Tells the resolver when a running container's networks have changed, and with them perhaps whether it has a way out. */
   refreshUpstream(container: Container): void {
     const { record } = container;
     this.#held.get(record.id)?.resolver?.setUpstream(planUpstream(record, this.hasWayOut(record)));
   }
 
-  /** The start has succeeded. */
+  /** Finishes a start that has succeeded. */
   started(container: Container): void {
     const { record } = container;
     for (const endpoint of record.networking.endpoints) this.publishEvent("connect", record.id, endpoint);
@@ -381,7 +389,7 @@ export class Endpoints implements Disposable {
       if (other.isRunning && other !== container && hasLegacyLinks(other.record)) this.#relink(other, container);
   }
 
-  /** `linked` may have another address than when `container` was started. */
+  /** Updates the lines about `linked`, which may have another address than when `container` was started. */
   #relink({ record }: Container, linked: Container): void {
     const links = linkHosts(linksOf(record, this.options.findContainer).filter((link) => link.container === linked));
     if (links.length === 0) return;
@@ -393,20 +401,23 @@ export class Endpoints implements Disposable {
 
   // --- End ---
 
-  /** Of a row whose process has ended: to be written before `end`. */
+  /** Returns the networking for a row whose process has ended; it is written before `end`. */
   static cleared(networking: ContainerNetworking): ContainerNetworking {
     return withoutStates(networking);
   }
 
   /**
-   * The process of a row that still says that it runs has ended. Closes its ports if they are many, while others have turns:
-   * then `end`, which nobody may come between, is short.
+   * Closes the ports of a process that has ended, while the row still says that it runs. If they are many, others have turns
+   * meanwhile: then `end`, which nobody may interrupt, is short.
    */
   async closePorts({ networking: { ports } }: ContainerRecord): Promise<void> {
     if (areMany(ports)) await attemptInTurns("unpublish ports", () => inSlices(this.#unpublish(ports)));
   }
 
-  /** Gives back what the container has by its row, in which the end is by now. `wasStarted`: clients were told of its networks. `keepsAddresses`: it starts again at once, with the same. */
+  /**
+   * Gives back what the container has according to its row, which has the end by now. `wasStarted`: clients were told of its
+   * networks. `keepsAddresses`: it starts anew at once, with the same ones.
+   */
   end(
     { id }: Pick<Container, "id">,
     { endpoints, ports }: ContainerNetworking,
@@ -416,14 +427,14 @@ export class Endpoints implements Disposable {
     const held = this.#held.get(id);
     this.#held.delete(id);
     attempt("close a resolver", () => held?.resolver?.[Symbol.dispose]());
-    // Of a run that ended while there was no daemon only what the kernel has is left.
+    // If the run ended while there was no daemon, only what the kernel has is left.
     if (held !== undefined) this.#giveBack({ endpoints, ports }, keepsAddresses ? id : undefined);
     else this.clearLeftovers(endpoints);
     if (wasStarted)
       for (const endpoint of endpoints) if (endpoint.state !== undefined) this.publishEvent("disconnect", id, endpoint);
   }
 
-  /** Goes on after a failure: what is left is put right by the next daemon. */
+  /** Gives everything back, and goes on after a failure: the next daemon puts right what is left. */
   #giveBack({ endpoints, ports }: ContainerNetworking, keeper?: string): void {
     attempt("unpublish ports", () => this.unpublish(ports));
     attempt("close links", () => this.openLinks());
@@ -431,7 +442,7 @@ export class Endpoints implements Disposable {
     for (const endpoint of endpoints) attempt("release addresses", () => this.releaseEndpoint(endpoint, keeper));
   }
 
-  /** Of containers, or interfaces, that have gone. */
+  /** Clears what containers, or interfaces, that are gone have left in the kernel. */
   clearLeftovers(endpoints: readonly EndpointRecord[]): void {
     for (const { state } of endpoints)
       if (state !== undefined) this.#leftovers.add(addressesOf(state), state.hostInterface);
@@ -461,14 +472,17 @@ export class Endpoints implements Disposable {
 
   // --- Names, and what else others see ---
 
-  /** Containers that are linked on a default network without icc reach one another's exposed ports; no others do. */
+  /**
+   * Lists the pairs of containers that are linked on a default network without icc: they reach one another's exposed ports,
+   * others do not.
+   */
   containerLinks(): ContainerLink[] {
     const network = this.#findIf(DEFAULT_NETWORK);
     if (network === undefined || bridgeOptionsOf(network).icc) return [];
     return linksIn(bridgeNameOf(network), this.options.containers(), this.options.findContainer);
   }
 
-  /** After a change of what there is to link. */
+  /** Updates the firewall after a change of linked containers. */
   openLinks(): void {
     const { firewall, forwardWithin } = this.options;
     const network = this.#findIf(DEFAULT_NETWORK);
@@ -486,7 +500,7 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /** A container has come, or has another name: it may be the one that others link to. */
+  /** Handles a container that is new or has another name: it may be the one that others link to. */
   namesChanged(container: Container): void {
     if (container.isRunning) this.addNames(container.record);
     for (const other of this.options.containers())
@@ -500,16 +514,16 @@ export class Endpoints implements Disposable {
   }
 
   #driverOf(networkId: string): string {
-    return this.#findIf(networkId)?.driver ?? ""; // removed over it
+    return this.#findIf(networkId)?.driver ?? ""; // the network was removed meanwhile
   }
 
-  /** Queries that nobody here can answer go out only if the container itself could. */
+  /** Tells whether queries that nobody here can answer go out, which they do only if the container itself could send them. */
   hasWayOut(record: ContainerRecord): boolean {
     const { ipv4, ipv6 } = chooseGateways(this.active(record.networking));
     return ipv4 !== undefined || ipv6 !== undefined;
   }
 
-  /** Those of a running container whose networks are there. */
+  /** Returns the endpoints of a running container whose networks exist. */
   active({ endpoints }: ContainerNetworking): ActiveEndpoint[] {
     return endpoints.flatMap((endpoint) => {
       const { state } = endpoint;
@@ -519,7 +533,7 @@ export class Endpoints implements Disposable {
 
   // --- A daemon that comes back ---
 
-  /** Takes up what a container that runs on has. Its queue is held. */
+  /** Takes over what a running container has from an earlier daemon. The container's queue is held. */
   async adopt(container: Container): Promise<void> {
     const { record } = container;
     this.#dropMissing(record);
@@ -541,25 +555,25 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /** A `connect` or `disconnect` that a daemon died over: what has no interface is in no network. */
+  /** Drops endpoints without an interface, which a `connect` or `disconnect` has left when a daemon died. */
   #dropMissing(record: ContainerRecord): void {
     const inside = new Set(interfacesOf(record.pid));
     const isThere = ({ state }: EndpointRecord) =>
       state === undefined ||
       state.interfaceName === "" ||
       inside.has(state.interfaceName) ||
-      (state.hostInterface !== "" && this.options.hasLink(state.hostInterface)); // renamed inside
+      (state.hostInterface !== "" && this.options.hasLink(state.hostInterface)); // renamed inside the container
     const endpoints = record.networking.endpoints.filter(isThere);
     if (endpoints.length === record.networking.endpoints.length) return;
     record.networking = { ...record.networking, endpoints };
-    // They may lead to it, or to where it has lead them away from.
+    // The ports may lead to a dropped endpoint, or to where it had led them away from.
     attempt(`move ports of container ${record.id}`, () => {
       const { ports } = record.networking;
       if (ports.length > 0) record.networking.ports = this.movedPorts(record, this.active(record.networking));
     });
   }
 
-  /** Containers, and their published ports, run on. */
+  /** Ends the work of this daemon; containers, and their published ports, run on. */
   [Symbol.dispose](): void {
     this.#leftovers[Symbol.dispose]();
     for (const { resolver } of this.#held.values()) resolver?.[Symbol.dispose]();
@@ -571,7 +585,7 @@ function planOf(interfaces: readonly NetworkInterface[], needsResolver: boolean)
   return { interfaces, ...(needsResolver ? { resolverPort: RESOLVER_PORT } : {}) };
 }
 
-/** A network as it is before its links are there: they have no numbers. */
+/** Describes a network before its links exist: they have no indexes yet. */
 function notPrepared(network: NetworkRecord): PreparedNetwork {
   if (network.driver === "bridge") return { kind: "bridge", bridge: "", bridgeIndex: 0, mtu: 0 };
   const options = parentOptionsOf(network);
@@ -596,7 +610,7 @@ export function wishedNetwork({ name, givenPools }: NetworkRecord) {
   return { name, configuredSubnets: givenPools.map(({ subnet }) => subnet) };
 }
 
-/** Whether work on these ports is done in slices. */
+/** Tells whether work on these ports is done in slices. */
 function areMany(ports: readonly unknown[]): boolean {
   return ports.length > PORTS_AT_ONCE;
 }
@@ -605,13 +619,13 @@ function* inBatches(ports: readonly PortMapping[]): Generator<readonly PortMappi
   for (let at = 0; at < ports.length; at += PORTS_AT_ONCE) yield ports.slice(at, at + PORTS_AT_ONCE);
 }
 
-/** Where ports of a network's containers are published; undefined: nowhere. */
+/** Returns the bridge on which a network's ports are published; undefined if they are published nowhere. */
 function bridgeOf(network: NetworkRecord, prepared: PreparedNetwork): PublishingBridge | undefined {
   if (prepared.kind !== "bridge") return undefined;
   return { ...bridgeOptionsOf(network), bridge: prepared.bridge };
 }
 
-/** Undefined: the network has no interfaces. */
+/** Plans the interface of one endpoint; undefined if the network has no interfaces. */
 export function planOne(
   one: ActiveEndpoint,
   prepared: PreparedNetwork,
@@ -632,7 +646,7 @@ function withoutStates({ endpoints }: ContainerNetworking): ContainerNetworking 
   return { endpoints: endpoints.map(({ state: _, ...endpoint }) => endpoint), ports: [] };
 }
 
-/** Names of interfaces in the network namespace of a process; none if it has ended. */
+/** Lists the interfaces in the network namespace of a process; none if it has ended. */
 export function interfacesOf(pid: number): string[] {
   let text: string;
   try {

@@ -1,6 +1,6 @@
 /**
- * The files in /etc of a container that tell of its networks, kept right while it runs. Each is bind-mounted: it is written
- * in place, since another file of that name would not be seen inside.
+ * Files in a container's /etc that tell of its networks, kept right while it runs. Each is bind-mounted, so it is written in
+ * place: another file of that name would not be seen inside.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { errnoOf } from "../../base/errors.ts";
@@ -18,22 +18,22 @@ import type { ContainerRecord } from "../state/store.ts";
 
 type HostsLine = [address: string, names: string];
 
-/** Lines of /etc/hosts for the addresses a container has. */
+/** Returns lines of /etc/hosts for the addresses a container has. */
 export function ownHosts({ config, networking }: ContainerRecord): HostsLine[] {
   return networking.endpoints.flatMap(({ state }) => (state === undefined ? [] : hostsOf(state, ownHostNames(config))));
 }
 
-/** Of one endpoint. */
+/** Returns the lines for one endpoint. */
 export function hostsOf({ ipv4, ipv6 }: EndpointState, names: string): HostsLine[] {
   return [ipv4, ipv6].flatMap((address) => (address === undefined ? [] : [[address.address, names] as HostsLine]));
 }
 
-/** Containers on user-defined networks find each other by name. */
+/** Tells whether a container uses our resolver: on user-defined networks containers find each other by name. */
 export function usesResolver({ networking }: ContainerRecord): boolean {
   return networking.endpoints.some(({ networkName, state }) => state !== undefined && isUserDefined(networkName));
 }
 
-/** Takes lines out and adds others. Whatever else the container has written stays. */
+/** Removes lines and adds others. Whatever else the container has written stays. */
 export function changeHosts(
   path: string,
   isRemoved: (address: string, names: string) => boolean,
@@ -42,7 +42,7 @@ export function changeHosts(
   const text = readBounded(path);
   if (text === undefined) return;
   const isKept = (line: string) => {
-    // The container's own bytes: no expression that could take long over them.
+    // The container may have written any bytes: no regular expression here, it could take long over them.
     const [address = "", ...names] = line.trim().split(/\s+/);
     return names.length === 0 || address.startsWith("#") || !isRemoved(address, names.join(" "));
   };
@@ -51,13 +51,13 @@ export function changeHosts(
   writeFileSync(path, kept + end + added.map(formatHostsLine).join(""));
 }
 
-/** To our resolver, unless the container has written something else there. */
+/** Points the container to our resolver, unless it has written something else there. */
 export function useResolver(record: ContainerRecord, path: string): void {
   const host = readHostEtcFiles();
   const textWith = (usesResolver: boolean, ipv6: boolean) =>
     planContainerResolvConf(record.hostConfig, host, { usesResolver, ipv6 }).text;
   const text = readBounded(path);
-  // Written when it may have had no IPv6.
+  // The file may have been written when the container had no IPv6.
   if (text === textWith(false, false) || text === textWith(false, true))
     writeFileSync(path, textWith(true, hasIpv6(record)));
 }
@@ -66,14 +66,17 @@ export function hasIpv6({ networking }: ContainerRecord): boolean {
   return networking.endpoints.some(({ state }) => state?.ipv6 !== undefined);
 }
 
-/** Whom our resolver asks. `forwards`: the container has a way out itself. */
+/** Plans which servers our resolver asks. `forwards`: the container has a way out itself. */
 export function planUpstream(record: ContainerRecord, forwards: boolean): Upstream {
   const facts = { usesResolver: true, ipv6: hasIpv6(record) };
   const { servers, keepsSingleLabels } = planContainerResolvConf(record.hostConfig, readHostEtcFiles(), facts);
   return { servers, keepsSingleLabels, forwards };
 }
 
-/** Undefined: there is none, or the container has made something of it that no hosts file is. */
+/**
+ * Reads a file of the container; undefined if there is none, or if the container has turned it into something that no hosts file
+ * is.
+ */
 function readBounded(path: string): string | undefined {
   let fd: number;
   try {
@@ -89,7 +92,7 @@ function readBounded(path: string): string | undefined {
   }
 }
 
-/** The host's own. One that is missing is as good as an empty one. */
+/** Reads the host's own files. A missing one is as good as an empty one. */
 export function readHostEtcFiles(): HostEtcFiles {
   const etcText = readHostFile(ETC_RESOLV_CONF);
   const path = resolvConfPath(etcText);

@@ -1,3 +1,4 @@
+/** The address of the host for containers that ask for "host-gateway". */
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import { DEFAULT_NETWORK } from "../config/mod.ts";
@@ -5,8 +6,8 @@ import type { Networks } from "../networks/networks.ts";
 import type { NetworkSettings } from "../networks/settings.ts";
 
 /**
- * The address that stands for "host-gateway" in a container's ExtraHosts: the one that the daemon was given, or that of the
- * default network's bridge, which is made if it is not there.
+ * Returns the address that stands for "host-gateway" in a container's ExtraHosts: the one that the daemon was given, or that of
+ * the default network's bridge, which is made if it does not exist.
  * @throws LighterError "invalid" if there is neither, with Docker's text
  */
 export function hostGateway(networks: Networks, { hostGateways, defaultBridge }: NetworkSettings): string {

@@ -1,4 +1,4 @@
-/** An endpoint as an interface of the container, for the runtime. Pure. */
+/** Plans an endpoint as an interface of the container, for the runtime. Pure. */
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import type { AboveLink, InterfaceLink, NetworkInterface } from "../../runtime/types.ts";
@@ -6,19 +6,19 @@ import { bridgeOptionsOf } from "../networks/bridge-options.ts";
 import type { NetworkRecord } from "../networks/types.ts";
 import type { ActiveEndpoint } from "./order.ts";
 
-/** IPv4 link-local addresses (RFC 3927) are of one network of this length; of IPv6 those of RFC 4291. */
+/** The prefix lengths of link-local addresses: RFC 3927 for IPv4, RFC 4291 for IPv6. */
 const LINK_LOCAL_PREFIX = { ipv4: 16, ipv6: 64 };
 /** IFNAMSIZ without its NUL. Source: netdevice(7). */
 const INTERFACE_NAME_MAX_BYTES = 15;
 const IFNAME_OPTION = "com.docker.network.endpoint.ifname";
 const SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls";
 
-/** What the network's bridge or parent is, as `Networks.prepare` says. */
+/** The network's bridge or parent, as `Networks.prepare` returns it. */
 type PreparedLink =
   | { kind: "bridge"; bridge: string; bridgeIndex: number; mtu: number }
   | { kind: "parent"; parentIndex: number; above: AboveLink; mtu: number };
 
-/** `gateways`: of the default routes through it. @throws LighterError "invalid" for driver options */
+/** Plans an interface. `gateways`: of the default routes through it. @throws LighterError "invalid" for driver options */
 export function planInterface(
   { endpoint, state, network }: ActiveEndpoint,
   prepared: PreparedLink,
@@ -48,7 +48,7 @@ function linkOf(hostName: string, network: NetworkRecord, prepared: PreparedLink
   return { type: "veth", hostName, bridgeIndex: prepared.bridgeIndex, isolated, hairpin: true };
 }
 
-/** The name that somebody wants for it. @throws LighterError "invalid" */
+/** Returns the interface name that the user wants. @throws LighterError "invalid" */
 export function wishedInterfaceName(driverOpts: Readonly<Record<string, string>> | undefined): string | undefined {
   const name = driverOpts?.[IFNAME_OPTION];
   if (name === undefined) return undefined;
@@ -58,8 +58,8 @@ export function wishedInterfaceName(driverOpts: Readonly<Record<string, string>>
 }
 
 /**
- * "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=2". Only of the interface itself: others have their
- * place in HostConfig.Sysctls. @throws LighterError "invalid"
+ * Parses "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.accept_ra=2". Only sysctls of the interface itself are
+ * allowed: others have their place in HostConfig.Sysctls. @throws LighterError "invalid"
  */
 export function parseInterfaceSysctls(option: string | undefined): Record<string, string> {
   const sysctls: Record<string, string> = {};

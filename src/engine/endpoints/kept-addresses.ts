@@ -1,8 +1,8 @@
-/** Addresses of machines that reboot: from the end until the start nobody else gets them. */
+/** The addresses of machines that reboot: nobody else gets them between the end and the start. */
 import type { EndpointState, EndpointWish } from "../networks/types.ts";
 
 export class KeptAddresses {
-  /** By container, then by network. */
+  /** The kept states, by container, then by network. */
   readonly #states = new Map<string, Map<string, EndpointState>>();
   readonly #release: (networkId: string, state: EndpointState) => void;
 
@@ -15,7 +15,7 @@ export class KeptAddresses {
     this.#states.set(containerId, ofContainer.set(networkId, state));
   }
 
-  /** Gives a kept address back, to be taken at once by whoever has this wish. What is wished for by name stays so. */
+  /** Gives a kept address back, to be taken at once by whoever has this wish. Addresses that the wish names stay. */
   wishFor(containerId: string, networkId: string, wish: EndpointWish): EndpointWish {
     const state = this.#states.get(containerId)?.get(networkId);
     if (state === undefined) return wish;
@@ -25,7 +25,7 @@ export class KeptAddresses {
     return { ...(ipv4 && { ipv4Address: ipv4.address }), ...(ipv6 && { ipv6Address: ipv6.address }), ...wish };
   }
 
-  /** The container will not come back to them. */
+  /** Forgets the addresses of a container that will not come back to them. */
   forget(containerId: string): void {
     for (const [networkId, state] of this.#states.get(containerId) ?? []) this.#release(networkId, state);
     this.#states.delete(containerId);

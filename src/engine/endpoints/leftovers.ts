@@ -1,6 +1,7 @@
+/** Clears what containers that are gone have left in the kernel. */
 import { attempt } from "./attempt.ts";
 
-/** Long enough for those who wait for a container's end to hear of it first. */
+/** The delay is long enough for those who wait for a container's end to hear of it first. */
 const DELAY_MS = 5;
 
 interface LeftoversOptions {
@@ -10,11 +11,11 @@ interface LeftoversOptions {
 }
 
 /**
- * What containers that have gone leave to the kernel, and what must end before anybody else gets their addresses: connections,
- * and interfaces, which go with their network namespace, but answer as long as an open connection of the namespace's keeps that.
- * (An end in order unplugs those of the start by itself; not those that came later, nor after a supervisor was killed.)
- * To look for connections takes the kernel up to milliseconds, however few there are: so all this is done a moment later, once for all that
- * ended meanwhile; at once only for who needs such an address now.
+ * Clears what containers that are gone have left in the kernel before anybody else gets their addresses: connections, and
+ * interfaces, which go with their network namespace, but answer as long as an open connection keeps that namespace. (An orderly
+ * end unplugs the interfaces of the start by itself; not later ones, and not after a supervisor was killed.)
+ * The kernel takes up to milliseconds to look for connections, however few there are: so all this is done a moment later, once
+ * for all that ended meanwhile; at once only for somebody who needs such an address now.
  */
 export class Leftovers implements Disposable {
   readonly #options: LeftoversOptions;
@@ -32,7 +33,9 @@ export class Leftovers implements Disposable {
     if (this.#addresses.size + this.#hostInterfaces.size > 0) this.#timer ??= setTimeout(() => this.#clear(), DELAY_MS);
   }
 
-  /** Whoever has these addresses from now on hears of nobody else's connections, and nobody else answers for them. */
+  /**
+   * Clears what these addresses have left: their new owner hears of nobody else's connections, and nobody else answers for them.
+   */
   settle(addresses: readonly string[]): void {
     if (addresses.some((address) => this.#addresses.has(address))) this.#clear();
   }

@@ -13,12 +13,12 @@ export interface LinkedContainer {
   container: Container;
 }
 
-/** Whether the links of a container's HostConfig mean anything: they are of the default network only. */
+/** Tells whether the links of a container's HostConfig mean anything: they do on the default network only. */
 export function hasLegacyLinks({ hostConfig }: ContainerRecord): boolean {
   return (hostConfig.Links ?? []).length > 0 && hostConfig.NetworkMode === DEFAULT_NETWORK;
 }
 
-/** Of whom there is still something. */
+/** Returns the linked containers that still exist. */
 export function linksOf(record: ContainerRecord, find: (ref: string) => Container | undefined): LinkedContainer[] {
   if (!hasLegacyLinks(record)) return [];
   return (record.hostConfig.Links ?? []).flatMap((text) => {
@@ -28,7 +28,7 @@ export function linksOf(record: ContainerRecord, find: (ref: string) => Containe
   });
 }
 
-/** @throws LighterError "internal", as it is with Docker, if one does not run, or on other networks */
+/** Checks that all linked containers run on the default network. @throws LighterError "internal", as with Docker, if one does not */
 export function requireLinks(record: ContainerRecord, find: (ref: string) => Container | undefined): void {
   for (const { alias, container } of linksOf(record, find)) {
     const { name, networking } = container.record;
@@ -42,7 +42,7 @@ export function requireLinks(record: ContainerRecord, find: (ref: string) => Con
   }
 }
 
-/** As inspect shows them; null for none. */
+/** Describes links as inspect shows them; null for none. */
 export function describeLinks(
   engine: { findIf(ref: string): Container | undefined },
   { record }: Container,
@@ -53,12 +53,12 @@ export function describeLinks(
   return links.length === 0 ? null : links;
 }
 
-/** Of the other on the default network; undefined while it does not run. */
+/** Returns the address of the other container on the default network; undefined while it does not run. */
 function addressOf({ record }: Container): string | undefined {
   return record.networking.endpoints.find(({ networkName }) => networkName === DEFAULT_NETWORK)?.state?.ipv4?.address;
 }
 
-/** What links open between containers of the default network's bridge: all that the linked one exposes. */
+/** Lists what links open between containers of the default network's bridge: all that the linked one exposes. */
 export function linksIn(
   bridge: string,
   containers: Iterable<Container>,
@@ -76,7 +76,7 @@ export function linksIn(
   });
 }
 
-/** Lines of /etc/hosts. */
+/** Returns the lines of /etc/hosts for linked containers. */
 export function linkHosts(links: readonly LinkedContainer[]): [address: string, names: string][] {
   return links.flatMap(({ alias, container }) => {
     const address = addressOf(container);
@@ -86,10 +86,10 @@ export function linkHosts(links: readonly LinkedContainer[]): [address: string, 
   });
 }
 
-/** What Docker does not hand on of the other's environment. */
+/** The variables of the other's environment that Docker does not hand on. */
 const OWN_VARIABLES: readonly string[] = ["HOME", "PATH"];
 
-/** "NAME=value", in Docker's order. */
+/** Returns the variables for links, "NAME=value", in Docker's order. */
 export function linkVariables(ownName: string, links: readonly LinkedContainer[]): string[] {
   return links.flatMap((link) => {
     const address = addressOf(link.container);
@@ -122,7 +122,7 @@ function variablesOf(ownName: string, { alias, container }: LinkedContainer, add
   return variables;
 }
 
-/** Three and more ports of one protocol in a row are told of together as well. */
+/** Finds ranges: three and more ports of one protocol in a row get variables together as well. */
 function rangesOf<P extends { port: number; protocol: string }>(ports: readonly P[]): { first: P; last: P }[] {
   const ranges: { first: P; last: P; count: number }[] = [];
   const open = new Map<string, (typeof ranges)[number]>();
@@ -140,7 +140,7 @@ function rangesOf<P extends { port: number; protocol: string }>(ports: readonly 
   return ranges.filter(({ count }) => count > 2);
 }
 
-/** Names that containers have by the links of others ("web/db"), by their ids. */
+/** Returns the names that containers have by the links of others ("web/db"), by their ids. */
 export function linkNames(all: readonly Container[]): Map<string, string[]> {
   const names = new Map<string, string[]>();
   for (const { record } of all) {
@@ -151,7 +151,7 @@ export function linkNames(all: readonly Container[]): Map<string, string[]> {
   return names;
 }
 
-/** `links` without the one of an alias; undefined: there is none. */
+/** Removes the link of an alias from `links`; undefined if there is none. */
 export function withoutLink(links: readonly string[], alias: string): string[] | undefined {
   const kept = links.filter((text) => parseLink(text).alias !== alias);
   return kept.length === links.length ? undefined : kept;

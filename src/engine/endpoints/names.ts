@@ -1,4 +1,4 @@
-/** What names the containers of user-defined networks find each other by. */
+/** The names by which containers of user-defined networks find each other. */
 import { shortId } from "../../base/ids.ts";
 import type { NamedEndpoint } from "../../network/dns/mod.ts";
 import { isUserDefined, parseLink } from "../config/mod.ts";
@@ -6,13 +6,16 @@ import type { Container } from "../container.ts";
 import type { EndpointRecord } from "../networks/types.ts";
 import type { ContainerRecord } from "../state/store.ts";
 
-/** Its names in a network, as inspect shows them: name, aliases, short id, host name. */
+/** Returns a container's names in a network, as inspect shows them: name, aliases, short id, host name. */
 export function dnsNames({ id, name, config }: ContainerRecord, { wish }: EndpointRecord): string[] {
   const names = [name, ...(wish.aliases ?? []), shortId(id), config.Hostname ?? ""];
   return [...new Set(names)].filter((each) => each !== "");
 }
 
-/** For the table of names; undefined where there are none. `internal`: the network is; `find`: a container by name or id, if there is one. */
+/**
+ * Makes the entry for the table of names; undefined if the network has no names. `internal`: the network is; `find`: a container
+ * by name or id, if there is one.
+ */
 export function namedEndpoint(
   record: ContainerRecord,
   endpoint: EndpointRecord,
@@ -39,7 +42,7 @@ export function namedEndpoint(
   };
 }
 
-/** Somebody it links to may be there only later, or under another name. */
+/** Tells whether a container has links by name; the linked one may exist only later, or under another name. */
 export function linksByName({ networking }: ContainerRecord): boolean {
   return networking.endpoints.some(
     ({ networkName, wish }) => (wish.links ?? []).length > 0 && isUserDefined(networkName),

@@ -1,4 +1,4 @@
-/** In which order a container's interfaces are made, and which of them lead to the rest of the world. Pure. */
+/** The order in which a container's interfaces are made, and which of them lead to the rest of the world. Pure. */
 import { hasRouter } from "../networks/parent-options.ts";
 import type { EndpointRecord, EndpointState, NetworkRecord } from "../networks/types.ts";
 
@@ -10,8 +10,8 @@ export interface ActiveEndpoint {
 }
 
 /**
- * What may be the way out first, as Docker has it: by priority; those without one last; those with routers of both families
- * first; by the network's name. `networkOf`: of an endpoint.
+ * Sorts endpoints as Docker does, so that what may be the way out is first: by priority; those without one last; those with
+ * routers of both families first; by the network's name. `networkOf`: finds an endpoint's network.
  */
 export function inInterfaceOrder(
   endpoints: readonly EndpointRecord[],
@@ -30,7 +30,7 @@ const byPriority = (a: Pick<ActiveEndpoint, "endpoint">, b: Pick<ActiveEndpoint,
 const byName = (a: Pick<ActiveEndpoint, "network">, b: Pick<ActiveEndpoint, "network">) =>
   a.network.name < b.network.name ? -1 : 1;
 
-/** The lowest number that no interface has. */
+/** Returns a name with the lowest number that no interface has. */
 export function freeInterfaceName(taken: ReadonlySet<string>, prefix: string): string {
   for (let index = 0; ; index++) if (!taken.has(`${prefix}${index}`)) return `${prefix}${index}`;
 }
@@ -41,8 +41,8 @@ export interface Gateways {
 }
 
 /**
- * The endpoints whose gateways are the default routes: highest priority, then those that have routers, of both families first,
- * then by the network's name. Source: experiments with Docker 26; `GwPriority` is of 28.
+ * Chooses the endpoints whose gateways are the default routes: highest priority, then those that have routers, of both families
+ * first, then by the network's name. Source: experiments with Docker 26; `GwPriority` is of 28.
  */
 export function chooseGateways(active: readonly ActiveEndpoint[]): Gateways {
   const candidates = active.filter(({ network }) => !network.internal);
@@ -60,7 +60,7 @@ function compareAsGateways(a: ActiveEndpoint, b: ActiveEndpoint): number {
   return byPriority(a, b) || families(b) - families(a) || byName(a, b);
 }
 
-/** Of one endpoint: the default routes that go through it, as an interface's `gateways`. */
+/** Returns the default routes that go through one endpoint, as an interface's `gateways`. */
 export function gatewaysThrough({ state }: ActiveEndpoint, { ipv4, ipv6 }: Gateways): string[] {
   const own: string[] = [];
   if (ipv4?.state === state) own.push(state.gateway4 || "0.0.0.0");

@@ -1,4 +1,4 @@
-/** From the ports a container wants published to mappings of ports that were chosen. */
+/** Turns the ports that a container wants published into mappings with chosen ports. */
 import { isIPv4 } from "node:net";
 import { LighterError } from "../../base/errors.ts";
 import type { Steps } from "../../base/slices.ts";
@@ -8,18 +8,18 @@ import type { PortWish } from "../config/mod.ts";
 import type { Gateways } from "./order.ts";
 import type { HostPorts } from "./parts.ts";
 
-/** Where a family's published ports lead to. */
+/** The place where a family's published ports lead. */
 interface PublishTarget {
   address: string;
   bridge: string;
-  /** The address of the host that a wish without one means; "": none of this family. */
+  /** The host's address for a wish without one; "": none of this family. */
   hostAddress: string;
-  /** The host has no part in it: the container's own address is reached. */
+  /** True if the host has no part in it: the container's own address is reached. */
   isRouted: boolean;
   trustedInterfaces: readonly string[];
 }
 
-/** What of a bridge network matters to the ports of its containers. */
+/** The facts about a bridge network that matter to the ports of its containers. */
 export interface PublishingBridge {
   bridge: string;
   hostBinding: string;
@@ -33,8 +33,8 @@ export interface PublishTargets {
 }
 
 /**
- * Ports are published on the endpoints that have the default routes, as with Docker: what comes from outside is answered that
- * way. `describe`: of an endpoint, undefined where nothing can be published (no bridge).
+ * Chooses where published ports lead: to the endpoints that have the default routes, as with Docker, so that what comes from
+ * outside is answered that way. `describe`: the bridge of an endpoint, undefined if nothing can be published (no bridge).
  */
 export function publishTargets(
   gateways: Gateways,
@@ -53,15 +53,17 @@ export function publishTargets(
 
 const ANY_ADDRESS = { ipv4: "0.0.0.0", ipv6: "::" };
 
-/** `hostBinding`: the network's, one address or all. */
+/** Returns the address at which ports are published by default. `hostBinding`: the network's, one address or all. */
 function defaultAddress(hostBinding: string, family: "ipv4" | "ipv6"): string {
   if (["", ANY_ADDRESS.ipv4, ANY_ADDRESS.ipv6].includes(hostBinding)) return ANY_ADDRESS[family];
   return isIPv4(hostBinding) === (family === "ipv4") ? hostBinding : "";
 }
 
 /**
- * Reserves a port of the host for each wish: when it pauses some are reserved, if it fails none. Nothing for a container that no outside reaches.
- * @throws LighterError with Docker's texts for a port that is taken; "not-supported" for an address whose family it has not
+ * Reserves a port of the host for each wish: when it pauses some are reserved, if it fails none. It does nothing for a container
+ * that cannot be reached from outside.
+ * @throws LighterError with Docker's texts for a port that is taken; "not-supported" for an address whose family the container
+ * lacks
  */
 export function* reservePorts(
   wishes: readonly PortWish[],
@@ -104,7 +106,7 @@ function mappingOf(
   };
 }
 
-/** A port of the container is opened once, however many ports of the host lead to it. */
+/** Removes duplicates: a port of the container is opened once, however many ports of the host lead to it. */
 function withoutTwins(ports: readonly PortMapping[]): PortMapping[] {
   const opened = new Set<string>();
   return ports.flatMap((mapping) => {
@@ -118,7 +120,7 @@ function withoutTwins(ports: readonly PortMapping[]): PortMapping[] {
   });
 }
 
-/** Those that take a port of the host. */
+/** Returns the mappings that take a port of the host. */
 export function onHost(ports: readonly PortMapping[]): PortMapping[] {
   return ports.filter(({ hostPort }) => hostPort !== 0);
 }
@@ -140,8 +142,8 @@ function targetOf(hostAddress: string, { ipv4, ipv6 }: PublishTargets): PublishT
 }
 
 /**
- * The same host ports, leading to other addresses of the container; those of a family it has no more are left out, and so are
- * those that had none and are to have one now.
+ * Points the same host ports to other addresses of the container. Ports of a family that it no longer has are left out, and so
+ * are those that had no host port and now need one.
  */
 export function redirectPorts(ports: readonly PortMapping[], targets: PublishTargets): PortMapping[] {
   return withoutTwins(

@@ -12,17 +12,17 @@ import type { AddressPool, InterfaceAddress } from "../../network/types.ts";
 import { isRouted, leadsNowhere } from "./parent-options.ts";
 import type { EndpointWish, NetworkRecord } from "./types.ts";
 
-/** An address of this name that is kept aside is what a bridge's containers have for a gateway. Docker's names. */
+/** The name of a reserved address that a bridge's containers use as their gateway. Docker's names. */
 export const DEFAULT_GATEWAY_V4 = "DefaultGatewayIPv4";
 export const DEFAULT_GATEWAY_V6 = "DefaultGatewayIPv6";
 
-/** What a container gets in a network. */
+/** The addresses that a container gets in a network. */
 export interface EndpointAddresses {
-  /** "" where there are no interfaces, or where they have their parent's. */
+  /** The MAC address; "" if there are no interfaces, or if they have their parent's. */
   macAddress: string;
   ipv4?: InterfaceAddress;
   ipv6?: InterfaceAddress;
-  /** "": there is no router, and all that is not in a subnet is on the link. */
+  /** The router's address; "": there is none, and all that is not in a subnet is on the link. */
   gateway4?: string;
   gateway6?: string;
 }
@@ -32,7 +32,7 @@ interface Taken {
   gateway: string;
 }
 
-/** Who has which address of one network is not in it, only which are taken. */
+/** The addresses of one network that are taken. Who has which is not in it. */
 export class AddressBook {
   readonly #network: NetworkRecord;
   readonly #isClosed: boolean;
@@ -49,7 +49,10 @@ export class AddressBook {
     }));
   }
 
-  /** @throws LighterError "forbidden" if an address is somebody's, "unavailable" if none is left; then nothing is taken */
+  /**
+   * Takes addresses. @throws LighterError "forbidden" if an address is somebody's, "unavailable" if none is left; then nothing is
+   * taken
+   */
   allocate({ ipv4Address = "", ipv6Address = "", macAddress = "" }: EndpointWish): EndpointAddresses {
     const { driver, enableIPv4, enableIPv6 } = this.#network;
     if (driver === "host" || driver === "null") return { macAddress: "" };
@@ -99,12 +102,12 @@ export class AddressBook {
     for (const { state, ip } of this.#owned(ipv4, ipv6)) state.release(ip);
   }
 
-  /** One that is taken already stays so: two containers that have the same one run already. */
+  /** Takes given addresses. One that is taken already stays so: two containers that have the same one run already. */
   claim({ ipv4, ipv6 }: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
     for (const { state, ip } of this.#owned(ipv4, ipv6)) state.claim(ip);
   }
 
-  /** Those of a network that has had other pools meanwhile are left out. */
+  /** Pairs addresses with their pools; those of pools that the network no longer has are left out. */
   #owned(...addresses: (InterfaceAddress | undefined)[]): { state: AddressPoolState; ip: IpAddress }[] {
     return addresses.flatMap((address) => {
       const ip = address && parseIp(address.address);

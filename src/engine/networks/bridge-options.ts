@@ -26,29 +26,29 @@ const TRUSTED_INTERFACES = "com.docker.network.bridge.trusted_host_interfaces";
 const GATEWAY_MODES: readonly GatewayMode[] = ["nat", "nat-unprotected", "routed", "isolated"];
 
 export interface BridgeOptions {
-  /** "": made of the network's id. */
+  /** The bridge's name; "": made of the network's id. */
   bridgeName: string;
   isDefault: boolean;
-  /** Containers of the network reach one another. */
+  /** True if containers of the network reach one another. */
   icc: boolean;
   masquerade: boolean;
-  /** At which ports are published that name no address; "": all. */
+  /** The host's address for published ports that name none; "": all addresses. */
   hostBinding: string;
-  /** 0: the kernel's. */
+  /** The MTU; 0: the kernel's default. */
   mtu: number;
-  /** Of interfaces in containers: "eth". */
+  /** The beginning of interface names in containers: "eth". */
   interfacePrefix: string;
-  /** What leaves has these addresses, at most one a family, in place of whatever the host sends from. */
+  /** The addresses, at most one a family, that outgoing packets get instead of the one that the host would choose. */
   hostAddresses: readonly string[];
   gatewayModes: { ipv4: GatewayMode; ipv6: GatewayMode };
-  /** The bridge has no address of IPv4: somebody else on it is its containers' gateway. */
+  /** True if the bridge has no IPv4 address: somebody else on it is its containers' gateway. */
   inhibitIPv4: boolean;
-  /** Of the host: from there published ports are reached by containers' addresses, too. */
+  /** Interfaces of the host from which published ports are reached by containers' addresses, too. */
   trustedInterfaces: readonly string[];
 }
 
 /**
- * Options that no driver knows have no effect, as with Docker.
+ * Parses the options of a bridge. Options that no driver knows have no effect, as with Docker.
  * @throws LighterError "invalid", with Docker's texts
  */
 export function parseBridgeOptions(options: Readonly<Record<string, string>>): BridgeOptions {
@@ -93,7 +93,7 @@ function parseGatewayMode(label: string, text = ""): GatewayMode {
   return mode;
 }
 
-/** "eth0:eth1". */
+/** Parses "eth0:eth1". */
 function parseInterfaces(text: string): string[] {
   const names = [...new Set(text.split(":").filter((name) => name !== ""))];
   for (const name of names)
@@ -101,27 +101,27 @@ function parseInterfaces(text: string): string[] {
   return names;
 }
 
-/** Which addresses the bridge itself has: by them its containers reach the host, and what is behind it. */
+/** Tells whether the bridge itself has an address of the family: through it containers reach the host and what is beyond. */
 export function bridgeHas(family: Family, { gatewayModes, inhibitIPv4 }: BridgeOptions): boolean {
   return family === 4 ? gatewayModes.ipv4 !== "isolated" && !inhibitIPv4 : gatewayModes.ipv6 !== "isolated";
 }
 
-/** Of a record, whose options were checked when it was made. */
+/** Returns the options in a record; they were checked when it was made. */
 export function bridgeOptionsOf({ options }: NetworkRecord): BridgeOptions {
   return parseBridgeOptions(options);
 }
 
-/** Of the bridge of a bridge network. */
+/** Returns the name of a bridge network's bridge. */
 export function bridgeNameOf(network: NetworkRecord): string {
   return bridgeOptionsOf(network).bridgeName || `br-${shortId(network.id)}`;
 }
 
-/** A name that a link may have, or "". Source: net/core/dev.c, dev_valid_name. */
+/** Tells whether a link may have this name, or the name is "". Source: net/core/dev.c, dev_valid_name. */
 export function isLinkName(name: string): boolean {
   return Buffer.byteLength(name) <= LINK_NAME_MAX_LENGTH && name !== "." && name !== ".." && !/[\s/:\0]/.test(name);
 }
 
-/** 0 if there is none. Any driver's. @throws LighterError "invalid" */
+/** Parses the MTU option of any driver; 0 if there is none. @throws LighterError "invalid" */
 export function parseMtuOption(options: Readonly<Record<string, string>>): number {
   const text = options[MTU] ?? "0";
   if (!/^[+-]?\d{1,18}$/.test(text))
@@ -131,7 +131,7 @@ export function parseMtuOption(options: Readonly<Record<string, string>>): numbe
   return mtu;
 }
 
-/** The kernel takes IPv6 from a link whose packets are that short. */
+/** Tells whether the MTU is too small: the kernel switches IPv6 off on such a link. */
 export function isTooShortForIpv6({ mtu, enableIPv6 }: { mtu: number; enableIPv6: boolean }): boolean {
   return enableIPv6 && mtu > 0 && mtu < IPV6_MTU_MIN;
 }

@@ -1,4 +1,4 @@
-/** What `POST /networks/create` asks for, read and checked as far as no other network matters. Pure. */
+/** Reads what `POST /networks/create` asks for, and checks it as far as no other network matters. Pure. */
 import { LighterError } from "../../base/errors.ts";
 import { parseGoBoolean } from "../../base/go-boolean.ts";
 import { IPAM_POOLS_MAX } from "../../base/limits.ts";
@@ -26,13 +26,13 @@ export interface NetworkRequest {
   enableIPv6: boolean;
   internal: boolean;
   attachable: boolean;
-  /** It is only kept for others to be made of. */
+  /** True if the network is only a configuration from which others are made. */
   configOnly: boolean;
-  /** The name of the one that it is made of; "": none. */
+  /** The name of the configuration that the network is made from; "": none. */
   configFrom: string;
   givenPools: GivenPool[];
   ipamOptions: Record<string, string> | null;
-  /** With the defaults of its driver. */
+  /** The options, with the defaults of the driver. */
   options: Record<string, string>;
   labels: Record<string, string>;
 }
@@ -97,13 +97,13 @@ const CREATE_FIELDS = {
   Labels: handled("stringMap"),
 } satisfies Record<keyof NetworkBody, unknown>;
 
-/** The JSON of a create with the known fields alone. @throws LighterError as `parseBody` */
+/** Reads the JSON of a create and keeps the known fields. @throws LighterError as `parseBody` */
 export function readNetworkBody(json: unknown): NetworkBody {
   return parseBody(json, CREATE_FIELDS);
 }
 
 /**
- * `defaultOptions`: by driver, of networks that do not name them.
+ * Parses a request. `defaultOptions`: by driver, for networks that do not name them.
  * @throws LighterError "invalid", "forbidden", "not-found", with Docker's texts
  */
 export function parseNetworkRequest(
@@ -142,7 +142,7 @@ export function parseNetworkRequest(
   };
 }
 
-/** Of networks whose request does not say it. Source: moby daemon/network.go, since 28. */
+/** Tells whether a family is on for a network whose request does not say it. Source: moby daemon/network.go, since 28. */
 function isEnabled(options: Readonly<Record<string, string>>, label: string, byDefault: boolean): boolean {
   const text = options[label];
   if (text === undefined) return byDefault;
@@ -151,7 +151,10 @@ function isEnabled(options: Readonly<Record<string, string>>, label: string, byD
   return value;
 }
 
-/** What a network may say itself that is others' configuration, or is made of one. Source: libnetwork/network.go, validateConfiguration. */
+/**
+ * Checks that a configuration, or a network made from one, says nothing that it may not say. Source: libnetwork/network.go,
+ * validateConfiguration.
+ */
 function checkConfiguration(body: NetworkBody): void {
   const { EnableIPv4 = true, EnableIPv6 = false, IPAM = {}, Labels = {}, Options = {} } = body;
   const isEmpty = (given: object | undefined) => Object.keys(given ?? {}).length === 0;
@@ -170,7 +173,7 @@ function checkConfiguration(body: NetworkBody): void {
     throw forbidden("network driver options are not supported if the network depends on a configuration network");
 }
 
-/** @throws LighterError "invalid", with a line for each mistake */
+/** Parses the pools. @throws LighterError "invalid", with a line for each mistake */
 function parsePools(configs: readonly IpamConfig[], enableIPv6: boolean): GivenPool[] {
   if (configs.length > IPAM_POOLS_MAX)
     throw new LighterError("invalid", `IPAM.Config has ${configs.length} entries, more than ${IPAM_POOLS_MAX}`);
@@ -189,7 +192,7 @@ function parsePools(configs: readonly IpamConfig[], enableIPv6: boolean): GivenP
 
 const FAMILY_NAMES: Readonly<Record<Family, string>> = { 4: "IPv4", 6: "IPv6" };
 
-/** Source: moby api/types/network/ipam.go, ValidateIPAM. */
+/** Lists the mistakes in a pool. Source: moby api/types/network/ipam.go, ValidateIPAM. */
 function mistakesIn(
   { Subnet = "", IPRange = "", Gateway = "", AuxiliaryAddresses = {} }: IpamConfig,
   enableIPv6: boolean,

@@ -1,4 +1,4 @@
-/** Networks' links on this host, in the network namespace of the daemon. */
+/** The links of networks on this host, in the network namespace of the daemon. */
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { type LinkInfo, RouteSocket } from "../../linux/netlink/mod.ts";
 import {
@@ -15,13 +15,16 @@ const VLAN_ID_MAX = 4094;
 
 export class HostLinks implements NetworkHost, Disposable {
   readonly #socket = new RouteSocket();
-  /** Begins the alias of each link that is ours; the network's id follows. */
+  /** The beginning of the alias of each link that is ours; the network's id follows. */
   readonly #mark: string;
   readonly #forwardingPath: string;
 
   readonly #removeLink: (index: number) => Promise<void>;
 
-  /** `mark`: of this data root, and no other. `forwardingPath`: see `enableForwarding`. `removeLink`: see the runtime's. */
+  /**
+   * Opens the links. `mark`: differs for each data root. `forwardingPath`: see `enableForwarding`. `removeLink`: see the
+   * runtime's.
+   */
   constructor(options: { mark: string; forwardingPath: string; removeLink: (index: number) => Promise<void> }) {
     this.#mark = `${options.mark} `;
     this.#forwardingPath = options.forwardingPath;
@@ -71,7 +74,7 @@ export class HostLinks implements NetworkHost, Disposable {
     try {
       this.#socket.setLink(link.index, { masterIndex: 0 });
     } catch (error) {
-      if (errnoOf(error) !== "ENODEV") throw error; // it has gone meanwhile
+      if (errnoOf(error) !== "ENODEV") throw error; // the link has gone meanwhile
     }
   }
 
@@ -93,7 +96,7 @@ export class HostLinks implements NetworkHost, Disposable {
     return this.#socket.createBridge({ name, alias, ...(mtu === 0 ? {} : { mtu }) });
   }
 
-  /** One that an earlier daemon has made, perhaps for a network of another address. */
+  /** Takes over a bridge that an earlier daemon has made, perhaps for a network of another address. */
   #adopt(link: LinkInfo, { networkId, mtu, addresses }: BridgePlan): void {
     if (link.alias !== this.#mark + networkId) this.#socket.setAlias(link.index, this.#mark + networkId);
     if (mtu !== 0 && mtu !== link.mtu) this.#socket.setLink(link.index, { mtu });
@@ -102,7 +105,7 @@ export class HostLinks implements NetworkHost, Disposable {
         this.#socket.removeAddress(link.index, { address, prefixLength });
   }
 
-  /** As its maker has it, with the network's addresses beside its own. */
+  /** Uses a foreign bridge as its maker has it, with the network's addresses added to its own. */
   #useForeign(link: LinkInfo, plan: BridgePlan): HostLink {
     if (plan.foreign === "no")
       throw new LighterError("conflict", `bridge ${plan.name} exists, and it is none of ours`, {
@@ -125,7 +128,7 @@ export class HostLinks implements NetworkHost, Disposable {
     return toHostLink(this.#socket.findLink(index)!);
   }
 
-  /** "eth0.10" is VLAN 10 of eth0. Source: libnetwork/drivers/macvlan/macvlan_setup.go, createVlanLink. */
+  /** Makes a VLAN: "eth0.10" is VLAN 10 of eth0. Source: libnetwork/drivers/macvlan/macvlan_setup.go, createVlanLink. */
   #createVlan(name: string, alias: string): number {
     const [parentName = "", id, ...more] = name.split(".");
     if (id === undefined)
@@ -162,7 +165,7 @@ export class HostLinks implements NetworkHost, Disposable {
     return alias.startsWith(this.#mark);
   }
 
-  /** Without link-local ones, which the kernel gives. */
+  /** Returns a link's addresses without link-local ones, which the kernel gives. */
   #addressesAt(wanted: number): InterfaceAddress[] {
     return this.#socket.addresses().filter(({ index, scope }) => index === wanted && scope !== "link");
   }

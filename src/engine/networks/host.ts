@@ -1,28 +1,28 @@
-/** What of the host's links networks need: made of netlink for a daemon, of memory for tests. */
+/** The host's links as networks need them: by netlink in a daemon, in memory in tests. */
 import { LighterError } from "../../base/errors.ts";
 import type { Families } from "../../network/host-settings.ts";
 import type { InterfaceAddress } from "../../network/types.ts";
 
-/** A bridge as it is to be. */
+/** The properties that a bridge is to have. */
 export interface BridgePlan {
   name: string;
-  /** Marks a bridge that is made: it goes with the network. */
+  /** The id that marks a bridge when it is made: it goes with the network. */
   networkId: string;
-  /** Whether somebody else's of that name, which stays as it is and where it is, will do. */
+  /** Whether a bridge of that name that somebody else has made will do; it stays as it is and where it is. */
   foreign: "no" | "yes" | "only";
   addresses: readonly InterfaceAddress[];
-  /** 0: the kernel's. */
+  /** The MTU; 0: the kernel's default. */
   mtu: number;
   enableIPv6: boolean;
-  /** 127.0.0.1 of the host leads to its containers: a port of one is published there. */
+  /** True if 127.0.0.1 of the host leads to its containers: a port of one is published there. */
   loopback: boolean;
 }
 
-/** The link of the host that macvlan and ipvlan interfaces are made on. */
+/** The link of the host on which macvlan and ipvlan interfaces are made. */
 export interface ParentPlan {
-  /** "eth0", or "eth0.10" for a VLAN, which is made. */
+  /** The name: "eth0", or "eth0.10" for a VLAN, which is made. */
   name: string;
-  /** It is made, and leads nowhere. */
+  /** True if the link is made and leads nowhere. */
   isDummy: boolean;
   networkId: string;
 }
@@ -34,30 +34,30 @@ export interface HostLink {
 }
 
 export interface NetworkHost {
-  /** Address ranges that the host has addresses in or routes to. "10.0.0.0/8"; without default routes. */
+  /** Lists the address ranges that the host has addresses in or routes to: "10.0.0.0/8"; without default routes. */
   usedRanges(): string[];
-  /** Of a link; undefined: there is none of that name. */
+  /** Returns the addresses of a link, or undefined if no link has that name. */
   addressesOf(name: string): InterfaceAddress[] | undefined;
-  /** Idempotent. @throws LighterError if the name is another link's */
+  /** Makes a bridge unless it exists. @throws LighterError if the name is another link's */
   ensureBridge(plan: BridgePlan): HostLink;
-  /** Idempotent. @throws LighterError if there is nothing to make it of */
+  /** Makes a parent unless it exists. @throws LighterError if there is nothing to make it from */
   ensureParent(plan: ParentPlan): HostLink;
   /**
-   * Has the host forward packets of the families. Returns those in which it did not before we came, between whose other
-   * interfaces it is still not to.
+   * Makes the host forward packets of the families. Returns those that it did not forward before; between its other interfaces it
+   * must still not forward them.
    */
   enableForwarding(families: Families): Families;
-  /** Containers of a bridge without icc may, or may not, get to one another by way of the host, if the firewall lets them. */
+  /** Lets containers of a bridge without icc reach one another by way of the host, as far as the firewall lets them, or not. */
   forwardWithin(bridge: string, isOn: boolean): void;
-  /** 127.0.0.1 of the host leads, or does not lead, to containers of a bridge; one that is not ours stays as it is. */
+  /** Makes 127.0.0.1 of the host lead to containers of a bridge, or not; a bridge that is not ours stays as it is. */
   routeLoopback(bridge: string, isOn: boolean): void;
-  /** Undefined: there is none of that name any more. */
+  /** Returns the link's index, or undefined if no link has that name any more. */
   indexOf(name: string): number | undefined;
-  /** Takes a link off its bridge. What is not there, is off. */
+  /** Takes a link off its bridge, if it is there. */
   unplug(name: string): void;
-  /** Removes the links that are marked as the network's. The one thing that others need not wait for: it takes 30 ms. */
+  /** Removes the links that are marked as the network's. This takes 30 ms, and others need not wait for it. */
   removeLinks(networkId: string): Promise<void>;
-  /** Ids of networks that marked links of this data root belong to. */
+  /** Returns the ids of networks that marked links of this data root belong to. */
   ownersOfLinks(): string[];
 }
 

@@ -4,7 +4,7 @@ import { writePoint } from "../../base/write-point.ts";
 import type { RowWriter } from "../state/row-writer.ts";
 import type { NetworkRecord } from "./types.ts";
 
-/** A migration of the store. What a network is never changes, its pools apart: so its record is one value. */
+/** A migration of the store. A network never changes, apart from its pools: so its record is one value. */
 export const NETWORK_SCHEMA = `CREATE TABLE network (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
      id TEXT NOT NULL UNIQUE,
@@ -26,7 +26,7 @@ export class NetworkTable {
     };
   }
 
-  /** Oldest first. */
+  /** Returns all networks, oldest first. */
   all(): NetworkRecord[] {
     return (this.#statements.all.all() as { record: string }[]).map(({ record }) => JSON.parse(record));
   }

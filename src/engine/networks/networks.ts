@@ -1,3 +1,4 @@
+/** The networks of one host: from their creation to their removal. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
@@ -27,7 +28,7 @@ export interface NetworkUser {
   state: EndpointState;
 }
 
-/** What the interfaces of a network's containers are tied to. */
+/** The bridge or parent that the interfaces of a network's containers are tied to. */
 export type PreparedNetwork =
   | { kind: "bridge"; bridgeIndex: number; bridge: string; mtu: number }
   | { kind: "parent"; parentIndex: number; parent: string; above: AboveLink; mtu: number }
@@ -45,14 +46,14 @@ interface NetworksOptions {
   events: EventBus;
   settings: NetworkSettings;
   host: NetworkHost;
-  /** Undefined: the settings want no rules. */
+  /** The firewall; undefined if the settings want no rules. */
   firewall: NetworkFirewall | undefined;
-  /** Random, of this installation. */
+  /** The random id of this installation. */
   installationId: string;
-  /** Of the bridge that we make for the default network. */
+  /** The name of the bridge that we make for the default network. */
   ownBridgeName: string;
   usersOf(networkId: string): NetworkUser[];
-  /** Of the containers that run. */
+  /** Returns the published ports of the containers that run. */
   publishedPorts(): readonly PortMapping[];
   containerLinks(): readonly ContainerLink[];
 }
@@ -86,7 +87,7 @@ export class Networks {
   readonly #records = new Map<string, NetworkRecord>();
   readonly #addresses = new Map<string, AddressBook>();
   readonly #prepared = new Map<string, PreparedNetwork>();
-  /** Networks that are not any more, until their links are not either. */
+  /** Removed networks whose links are not gone yet. */
   readonly #leaving = new Set<Promise<void>>();
 
   constructor(options: NetworksOptions) {
@@ -113,7 +114,10 @@ export class Networks {
     else if (JSON.stringify(record) !== JSON.stringify(known)) this.#update(record);
   }
 
-  /** The same ones as long as there may be containers that have addresses of them; then whatever suits the host now. */
+  /**
+   * Returns the default network's pools: the same ones as long as there may be containers with addresses from them; then whatever
+   * suits the host now.
+   */
   #poolsOfDefault(wanted: PredefinedNetwork, known: NetworkRecord | undefined): readonly AddressPool[] {
     const isSame = known !== undefined && JSON.stringify(known.givenPools) === JSON.stringify(wanted.givenPools);
     if (isSame && this.#options.host.indexOf(bridgeNameOf(known)) !== undefined) return known.pools;
@@ -124,7 +128,7 @@ export class Networks {
     } catch (error) {
       if (!(error instanceof LighterError)) throw error;
       log.warn(`the default network has no addresses: ${error.message}`);
-      return []; // who uses other networks, or none, has a daemon all the same
+      return []; // a daemon starts for those who use other networks, or none
     }
   }
 
@@ -154,7 +158,7 @@ export class Networks {
     this.#prepared.delete(id);
   }
 
-  /** `replaced`: a network that is no more when these are used. */
+  /** Plans pools. `replaced`: a network that is gone when these are used. */
   #planPools(wanted: PredefinedNetwork, replaced?: NetworkRecord): AddressPool[] {
     const { settings, host, installationId } = this.#options;
     return planPools(wanted, {
@@ -164,7 +168,10 @@ export class Networks {
     });
   }
 
-  /** The default network's subnet is free when its bridge is made: others may have come since this daemon looked. */
+  /**
+   * Chooses other pools if these are in use on the host. The default network's subnet must be free when its bridge is made:
+   * others may have come since this daemon looked.
+   */
   #withFreePools(network: NetworkRecord): NetworkRecord {
     if (!isPredefined(network) || network.driver !== "bridge" || this.usersOf(network).length > 0) return network;
     const pools = this.#poolsOfDefault(network, network);
@@ -175,12 +182,15 @@ export class Networks {
     return moved;
   }
 
-  /** Oldest first. */
+  /** Returns all networks, oldest first. */
   list(): NetworkRecord[] {
     return [...this.#records.values()];
   }
 
-  /** By id, name, or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
+  /**
+   * Finds a network by id, name, or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if
+   * ambiguous
+   */
   find(ref: string): NetworkRecord {
     const all = this.list();
     const exact = this.#records.get(ref) ?? all.find(({ name }) => name === ref);
@@ -195,14 +205,14 @@ export class Networks {
     return matches[0];
   }
 
-  /** Running containers in it. */
+  /** Returns the running containers in a network. */
   usersOf(network: NetworkRecord): NetworkUser[] {
     return this.#options.usersOf(network.id);
   }
 
   // --- Create, remove ---
 
-  /** `body`: the request's JSON. The links are there when it returns. @throws LighterError, with Docker's texts */
+  /** Creates a network. `body`: the request's JSON. The links exist when it returns. @throws LighterError, with Docker's texts */
   async create(body: unknown): Promise<NetworkRecord> {
     const request = parseNetworkRequest(body, this.#options.settings.defaultOptions);
     await Promise.all(this.#leaving); // one of them may have the bridge's name
@@ -223,8 +233,8 @@ export class Networks {
   }
 
   /**
-   * Nobody finds it any more from here on; its links are gone when it resolves.
-   * @throws LighterError "forbidden" for a predefined one, and while containers that run are in it, or networks are made of it
+   * Removes a network. Nobody finds it any more from here on; its links are gone when it resolves.
+   * @throws LighterError "forbidden" for a predefined one, and while containers that run are in it, or networks are made from it
    */
   async remove(network: NetworkRecord): Promise<void> {
     const { name, id } = network;
@@ -245,7 +255,7 @@ export class Networks {
     this.#publish("destroy", network);
   }
 
-  /** What cannot be removed now, the next daemon removes. */
+  /** Removes links and rules. What cannot be removed now, the next daemon removes. */
   async #unmake(network: NetworkRecord): Promise<void> {
     const unmade = this.#removeLinksAndRules(network);
     this.#leaving.add(unmade);
@@ -264,7 +274,7 @@ export class Networks {
     }
   }
 
-  /** Nobody needs it. */
+  /** Tells whether nobody needs the network. */
   isDangling(network: NetworkRecord): boolean {
     return !isPredefined(network) && this.usersOf(network).length === 0;
   }
@@ -275,7 +285,7 @@ export class Networks {
 
   // --- Addresses ---
 
-  /** Addresses that nobody else has until `release`. @throws LighterError "forbidden", "unavailable" */
+  /** Takes addresses that nobody else has until `release`. @throws LighterError "forbidden", "unavailable" */
   allocate(network: NetworkRecord, wish: EndpointWish): EndpointAddresses {
     return this.#bookOf(network).allocate(wish);
   }
@@ -285,7 +295,7 @@ export class Networks {
     this.#bookOf(network).release(addresses);
   }
 
-  /** What a container that runs has already, for a daemon that comes back. */
+  /** Takes the addresses that a running container has already, for a daemon that comes back. */
   claim(network: NetworkRecord, addresses: Pick<EndpointAddresses, "ipv4" | "ipv6">): void {
     this.#bookOf(network).claim(addresses);
   }
@@ -301,8 +311,8 @@ export class Networks {
   // --- Links ---
 
   /**
-   * Makes the links of the networks that are in use again, as after a boot, and removes those that no row tells of. A
-   * network whose links cannot be made is there all the same: a start in it fails, and says why.
+   * Makes the links of the networks that are in use, as after a boot, and removes those that no row tells of. A network whose
+   * links cannot be made exists all the same: a start in it fails, and says why.
    */
   async restore(): Promise<void> {
     const { host } = this.#options;
@@ -311,7 +321,7 @@ export class Networks {
     const hostRanges = parseRanges(host.usedRanges());
     for (const network of this.list()) {
       const isInUse = owners.has(network.id) || this.usersOf(network).length > 0;
-      if (isPredefined(network) && !isInUse) continue; // at its first container
+      if (isPredefined(network) && !isInUse) continue; // made at its first container
       if (!owners.has(network.id)) warnOfOverlaps(network, hostRanges);
       try {
         this.prepare(network);
@@ -322,7 +332,7 @@ export class Networks {
     this.#restoreFirewall();
   }
 
-  /** There are rules only where they are for something. */
+  /** Writes the rules, which exist only if something needs them. */
   #restoreFirewall(): void {
     const { host, firewall } = this.#options;
     if (firewall === undefined) return;
@@ -335,12 +345,12 @@ export class Networks {
         firewall.forgetConnectionsBut(this.#addressesInUse());
       } else firewall.remove();
     } catch (error) {
-      // Where there can be no rules, there are none of an earlier daemon.
+      // If there can be no rules, there are none of an earlier daemon either.
       if (isNeeded) log.error(`write the rules of networks: ${messageOf(error)}`);
     }
   }
 
-  /** Of gateways and of containers that run. */
+  /** Returns the addresses of gateways and of containers that run. */
   #addressesInUse(): string[] {
     return this.list().flatMap((network) => [
       ...network.pools.map(({ gateway }) => gateway).filter((address) => address !== ""),
@@ -348,7 +358,7 @@ export class Networks {
     ]);
   }
 
-  /** Makes the rules say what is so: an earlier daemon has left others, or somebody has changed them. */
+  /** Makes the rules right: an earlier daemon has left others, or somebody has changed them. */
   syncFirewall(): void {
     this.#options.firewall?.sync(
       this.firewallNetworks(),
@@ -357,7 +367,7 @@ export class Networks {
     );
   }
 
-  /** Makes what containers of the network are tied to, if it is not there. @throws LighterError */
+  /** Makes the link that containers of the network are tied to, if it does not exist. @throws LighterError */
   prepare(network: NetworkRecord): PreparedNetwork {
     const known = this.#prepared.get(network.id);
     if (known !== undefined && this.#isThere(known)) return known;
@@ -366,7 +376,7 @@ export class Networks {
     return prepared;
   }
 
-  /** Somebody may have removed it. */
+  /** Tells whether a link still exists; somebody may have removed it. */
   #isThere(prepared: PreparedNetwork): boolean {
     if (prepared.kind === "none") return true;
     const [name, index] =
@@ -442,7 +452,7 @@ export class Networks {
     };
   }
 
-  /** Those that have a bridge now: what the firewall's table must say of networks. */
+  /** Returns the networks that have a bridge now: what the firewall's table must say of networks. */
   firewallNetworks(): FirewallNetwork[] {
     return this.list()
       .filter(({ id }) => this.#prepared.get(id)?.kind === "bridge")
@@ -454,15 +464,15 @@ function parseRanges(texts: readonly string[]): Cidr[] {
   return texts.flatMap((text) => parseCidr(text) ?? []);
 }
 
-/** Which of the ranges have addresses of the subnet, each once. */
+/** Returns the ranges that have addresses of the subnet, each once. */
 function overlapping(subnet: string, ranges: readonly Cidr[]): string[] {
   const own = parseCidr(subnet)!;
   return [...new Set(ranges.filter((range) => overlaps(range, own)).map(formatCidr))];
 }
 
-/** A network is made again with the subnet it had, which somebody else may have by now: a boot later, another engine. */
+/** Warns if somebody else has the subnet of a network that is made anew: after a boot it may be another engine. */
 function warnOfOverlaps({ name, driver, pools }: NetworkRecord, hostRanges: readonly Cidr[]): void {
-  if (driver !== "bridge") return; // the others' are the host's own networks, often
+  if (driver !== "bridge") return; // subnets of the other drivers are often the host's own networks
   for (const { subnet } of pools) {
     const others = overlapping(subnet, hostRanges).join(", ");
     if (others !== "") log.warn("a network has a subnet that the host uses as well", { network: name, subnet, others });

@@ -5,15 +5,15 @@ const DEFAULT_DATA_ROOT = "/var/lib/lighter";
 /** With "lighter-" it fits into a link's name. */
 const HASH_LENGTH = 7;
 
-/** What is the host's, and so has to differ between daemons, is named by the data root. */
+/** Returns the names of what is on the host and so has to differ between daemons; they come from the data root. */
 export function ownNames(dataRoot: string): { bridge: string; table: string; mark: string } {
   const hash = createHash("sha256").update(dataRoot).digest("hex").slice(0, HASH_LENGTH);
   const isDefault = dataRoot === DEFAULT_DATA_ROOT;
   return {
     bridge: isDefault ? "lighter0" : `lighter-${hash}`,
-    /** Of nf_tables. */
+    /** The name of the nf_tables table. */
     table: isDefault ? "lighter" : `lighter-${hash}`,
-    /** Begins the alias of each link that is ours. */
+    /** The beginning of the alias of each link that is ours. */
     mark: `lighter ${hash}`,
   };
 }

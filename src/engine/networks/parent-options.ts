@@ -17,10 +17,10 @@ const IPVLAN_FLAGS = ["bridge", "private", "vepa"] as const;
 export type ParentDriver = "macvlan" | "ipvlan";
 
 interface ParentOptions {
-  /** "" if none is named: containers reach one another only. */
+  /** The parent's name; "" if none is named: containers reach one another only. */
   parent: string;
   above: AboveLink;
-  /** 0: the parent's. */
+  /** The MTU; 0: the parent's. */
   mtu: number;
 }
 
@@ -28,7 +28,7 @@ function isParentDriver(driver: NetworkDriver): driver is ParentDriver {
   return driver === "macvlan" || driver === "ipvlan";
 }
 
-/** @throws LighterError "invalid", with Docker's texts */
+/** Parses the options. @throws LighterError "invalid", with Docker's texts */
 export function parseParentOptions(driver: ParentDriver, options: Readonly<Record<string, string>>): ParentOptions {
   const parent = options[PARENT] ?? "";
   const above = driver === "macvlan" ? parseMacvlan(options) : parseIpvlan(options);
@@ -54,7 +54,7 @@ function parseIpvlan(options: Readonly<Record<string, string>>): AboveLink {
   return { type: "ipvlan", mode, flag };
 }
 
-/** The first one is the default. */
+/** Checks that a value is one of the allowed ones; the first one is the default. */
 function oneOf<T extends string>(
   known: readonly T[],
   given: string | undefined,
@@ -66,28 +66,28 @@ function oneOf<T extends string>(
   return found;
 }
 
-/** Of a record, whose options were checked when it was made. Undefined: its driver has no parents. */
+/** Returns the options in a record, which were checked when it was made; undefined if its driver has no parents. */
 export function parentOptionsOf({ driver, options }: NetworkRecord): ParentOptions | undefined {
   return isParentDriver(driver) ? parseParentOptions(driver, options) : undefined;
 }
 
-/** Of the link that leads nowhere, which a network without a parent has for one. */
+/** Returns the name of the link that leads nowhere, which serves as parent for a network without one. */
 export function dummyNameOf({ driver, id }: Pick<NetworkRecord, "driver" | "id">): string {
   return `${driver === "macvlan" ? "dm" : "di"}-${shortId(id)}`;
 }
 
-/** Nobody outside is reached from it: where it has no parent, there is nothing outside. */
+/** Tells whether nobody outside is reached from the network: without a parent there is nothing outside. */
 export function leadsNowhere(network: NetworkRecord): boolean {
   return network.internal || parentOptionsOf(network)?.parent === "";
 }
 
-/** The kernel looks at addresses only: nobody is asked for a router's. */
+/** Tells whether the kernel looks at addresses only, so that no router is needed. */
 export function isRouted(network: NetworkRecord): boolean {
   const above = parentOptionsOf(network)?.above;
   return above?.type === "ipvlan" && above.mode !== "l2";
 }
 
-/** Its containers may have a gateway. */
+/** Tells whether the network's containers may have a gateway. */
 export function hasRouter(network: NetworkRecord): boolean {
   return !leadsNowhere(network) && !isRouted(network);
 }

@@ -1,4 +1,4 @@
-/** From what a client asks for to a network's record. Pure. */
+/** Turns what a client asks for into a network's record. Pure. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { IPV6_MTU_MIN } from "../../base/limits.ts";
 import {
@@ -20,15 +20,15 @@ import type { GivenPool, NetworkRecord } from "./types.ts";
 type PoolWish = Pick<NetworkRecord, "driver" | "enableIPv4" | "enableIPv6" | "givenPools" | "internal" | "options">;
 
 interface PoolSources {
-  /** Of networks that ask for none, in this order. */
+  /** Pools for networks that ask for none, tried in this order. */
   pools: readonly DefaultPool[];
-  /** What chosen pools must not overlap: the host's. */
+  /** The host's ranges, which chosen pools must not overlap. */
   hostRanges: readonly Cidr[];
   networks: readonly NetworkRecord[];
 }
 
 /**
- * The pools of a network: those that are given, completed, and chosen ones for a family that has none.
+ * Plans the pools of a network: those that are given, completed, and chosen ones for a family that has none.
  * @throws LighterError "forbidden" if one overlaps another network's; "not-found" if there is none to choose
  */
 export function planPools(wish: PoolWish, sources: PoolSources): AddressPool[] {
@@ -55,7 +55,7 @@ export function planPools(wish: PoolWish, sources: PoolSources): AddressPool[] {
 }
 
 /**
- * The record of a network that a client wants.
+ * Plans the record of a network that a client wants.
  * @throws LighterError, with Docker's texts, if others are in its way or its driver does not take it
  */
 export function planNetwork(
@@ -65,7 +65,7 @@ export function planNetwork(
   if (networks.some(({ name }) => name === request.name))
     throw new LighterError("conflict", `network with name ${request.name} already exists`);
   const { configOnly, configFrom, ...wanted } = request;
-  // For whichever driver, and nobody is ever in it: Docker shows one that cannot be used.
+  // A configuration is for any driver, and nobody is ever in it: Docker shows a driver that cannot be used.
   if (configOnly) return { ...wanted, configOnly, driver: "null" };
   const driver = parseDriver(wanted.driver);
   const plan = {
@@ -81,7 +81,7 @@ export function planNetwork(
   return plan;
 }
 
-/** What a network has of the one that it is made of. */
+/** Returns the properties that a network gets from its configuration. */
 function configurationOf(configFrom: string, networks: readonly NetworkRecord[]) {
   const found = networks.find(({ configOnly, name }) => configOnly && name === configFrom);
   if (found === undefined)
@@ -128,7 +128,10 @@ function checkParent(driver: ParentDriver, parent: string, networks: readonly Ne
     throw new LighterError("internal", `network ${dummyNameOf(other)} is already using parent interface ${parent}`);
 }
 
-/** Not where neither the bridge nor a container would use it. Source: moby, the bridge driver's GetSkipGwAlloc. */
+/**
+ * Tells whether the network needs a gateway; it does not if neither the bridge nor a container would use it. Source: moby, the
+ * bridge driver's GetSkipGwAlloc.
+ */
 function needsGateway({ driver, internal, options }: PoolWish, family: Family): boolean {
   if (driver !== "bridge") return true;
   const { gatewayModes, inhibitIPv4 } = parseBridgeOptions(options);
@@ -136,7 +139,7 @@ function needsGateway({ driver, internal, options }: PoolWish, family: Family): 
   return !(family === 4 && inhibitIPv4 && internal);
 }
 
-/** Its gateway is the first address that is free, if none is named. `needsGateway`: else it has none. */
+/** Completes a pool: if no gateway is named, it is the first address that is free. Without `needsGateway` there is none. */
 function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool, needsGateway: boolean): AddressPool {
   checkReserved(subnet, gateway, auxAddresses ?? {});
   const pool = {
@@ -152,7 +155,7 @@ function completePool({ subnet, ipRange, gateway, auxAddresses }: GivenPool, nee
   return { ...pool, gateway: first.address };
 }
 
-/** Each address that is kept aside is so once. @throws LighterError "internal", with Docker's texts */
+/** Checks that each address that is kept aside is so once. @throws LighterError "internal", with Docker's texts */
 function checkReserved(subnet: string, gateway: string | undefined, aux: Readonly<Record<string, string>>): void {
   const state = new AddressPoolState({ subnet, gateway: "" });
   const reserve = (text: string, what: string) => {

@@ -1,3 +1,4 @@
+/** The predefined networks "bridge", "host" and "none", as the daemon's settings have them. */
 import { type Family, formatCidr, formatIp, masked, parseCidr } from "../../network/ipam/mod.ts";
 import { DEFAULT_GATEWAY_V4, DEFAULT_GATEWAY_V6 } from "./address-book.ts";
 import { BRIDGE_NAME, DEFAULT_BRIDGE, ENABLE_ICC, ENABLE_MASQUERADE, HOST_BINDING, MTU } from "./bridge-options.ts";
@@ -5,15 +6,15 @@ import { type NetworkHost, noForeignBridge } from "./host.ts";
 import type { DefaultBridgeSettings } from "./settings.ts";
 import type { GivenPool, NetworkDriver, NetworkRecord } from "./types.ts";
 
-/** Made by the daemon, and there as long as it is. No other network can have these names. */
+/** Tells whether the daemon makes this network and keeps it as long as it runs. No other network can have these names. */
 export function isPredefined({ name }: NetworkRecord): boolean {
   return name === "bridge" || name === "host" || name === "none";
 }
 
-/** A predefined network but for what is decided once. `pools` is of the row. */
+/** A predefined network without the fields that are decided once. Its `pools` are in the row. */
 export type PredefinedNetwork = Omit<NetworkRecord, "id" | "createdAt" | "pools">;
 
-/** Docker shows this for an interface that nobody has set. */
+/** The MTU that Docker shows for an interface when nobody has set one. */
 const SHOWN_MTU = 1500;
 
 export function predefinedNetwork(name: string, driver: NetworkDriver): PredefinedNetwork {
@@ -31,7 +32,7 @@ export function predefinedNetwork(name: string, driver: NetworkDriver): Predefin
   };
 }
 
-/** What the daemon's settings say of it is in its options, as with Docker. */
+/** Describes the default network; its options say what the daemon's settings say of it, as with Docker. */
 export function defaultBridge(
   bridge: DefaultBridgeSettings,
   ownName: string,
@@ -52,7 +53,9 @@ export function defaultBridge(
   };
 }
 
-/** The default bridge's pools as the settings have them, or a bridge that is there already. @throws LighterError "invalid" */
+/**
+ * Returns the default bridge's pools as the settings have them, or as an existing bridge has them. @throws LighterError "invalid"
+ */
 export function givenPoolsOf(bridge: DefaultBridgeSettings, host: NetworkHost): GivenPool[] {
   const { foreignName } = bridge;
   const found = foreignName === undefined ? [] : host.addressesOf(foreignName);
@@ -80,7 +83,7 @@ function givenPool(
   return [
     {
       subnet: formatCidr(masked(own)),
-      // As Docker shows it: of IPv6 the range is the subnet, of IPv4 it is both.
+      // The range is as Docker shows it: for IPv6 it is the subnet, for IPv4 both.
       ...(fixedCidr === undefined || (address === undefined && own.family === 6) ? {} : { ipRange: fixedCidr }),
       ...(address === undefined ? {} : { gateway: formatIp(own) }),
       ...(gateway === undefined ? {} : { auxAddresses: { [gatewayKey]: gateway } }),

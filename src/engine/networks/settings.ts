@@ -1,3 +1,4 @@
+/** The daemon's settings for networks, and their checks. */
 import { LighterError } from "../../base/errors.ts";
 import { IPV6_MTU_MIN, MTU_MAX } from "../../base/limits.ts";
 import {
@@ -16,39 +17,39 @@ import { isLinkName, isTooShortForIpv6 } from "./bridge-options.ts";
 
 /** The default bridge network, as the daemon's settings have it. */
 export interface DefaultBridgeSettings {
-  /** A bridge that somebody else has made, and which stays as it is; undefined: one of our own. */
+  /** The name of a bridge that somebody else has made, and which stays as it is; undefined: one of our own. */
   foreignName?: string;
-  /** With its network's prefix: "192.168.5.1/24". */
+  /** The bridge's address, with its network's prefix: "192.168.5.1/24". */
   address?: string;
   address6?: string;
-  /** Addresses for containers are taken from here. */
+  /** The range from which containers get addresses. */
   fixedCidr?: string;
   fixedCidr6?: string;
-  /** What containers have for a gateway, in place of the bridge's own address. */
+  /** The gateway of containers, in place of the bridge's own address. */
   gateway?: string;
   gateway6?: string;
   icc: boolean;
   masquerade: boolean;
   enableIPv6: boolean;
-  /** 0: the kernel's. */
+  /** The MTU; 0: the kernel's default. */
   mtu: number;
-  /** At which ports are published that name no address. */
+  /** The host's address for published ports that name none. */
   hostAddress: string;
 }
 
-/** What the daemon's settings say of networks. */
+/** The daemon's settings for networks. */
 export interface NetworkSettings {
-  /** Undefined: there is none ("bridge": "none"). */
+  /** The default bridge; undefined: there is none ("bridge": "none"). */
   defaultBridge: DefaultBridgeSettings | undefined;
   addressPools: readonly DefaultPool[];
-  /** By driver: options of networks that do not name them. */
+  /** Options by driver, for networks that do not name them. */
   defaultOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Rules for a family are written: masquerading, published ports, isolation of networks. */
+  /** True if rules for a family are written: masquerading, published ports, isolation of networks. */
   firewall: boolean;
   firewall6: boolean;
-  /** The host is made to forward packets. */
+  /** True if the host is made to forward packets. */
   forwarding: boolean;
-  /** What "host-gateway" stands for; empty: the default bridge's addresses. */
+  /** The addresses that "host-gateway" stands for; empty: the default bridge's. */
   hostGateways: readonly string[];
 }
 
@@ -68,7 +69,7 @@ export const DEFAULT_NETWORK_SETTINGS: NetworkSettings = {
   hostGateways: [],
 };
 
-/** @throws LighterError "invalid", naming the setting as daemon.json does */
+/** Checks the settings. @throws LighterError "invalid", naming the setting as daemon.json does */
 export function checkNetworkSettings(settings: NetworkSettings): void {
   const { addressPools, defaultBridge, hostGateways } = settings;
   if (defaultBridge !== undefined) checkDefaultBridge(defaultBridge);
@@ -88,7 +89,7 @@ function checkDefaultBridge(bridge: DefaultBridgeSettings): void {
   if (mtu < 0 || mtu > MTU_MAX) throw invalid("mtu", `${mtu} is not between 0 and ${MTU_MAX}`);
   if (isTooShortForIpv6(bridge)) throw invalid("mtu", `IPv6 needs an MTU of ${IPV6_MTU_MIN}, not ${mtu}`);
   if (parseIp(hostAddress) === undefined) throw invalid("ip", `${JSON.stringify(hostAddress)} is no IP address`);
-  if (foreignName !== "") return; // which subnets it has is the bridge's own business
+  if (foreignName !== "") return; // the subnets of a foreign bridge are its maker's business
   checkFamily(4, bridge.address, bridge.fixedCidr, bridge.gateway, ["bip", "fixed-cidr", "default-gateway"]);
   checkFamily(6, bridge.address6, bridge.fixedCidr6, bridge.gateway6, ["bip6", "fixed-cidr-v6", "default-gateway-v6"]);
 }

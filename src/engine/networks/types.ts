@@ -1,6 +1,7 @@
+/** Values that networks, endpoints and the store exchange. */
 import type { AddressPool, InterfaceAddress, PortMapping } from "../../network/types.ts";
 
-/** By name. */
+/** The drivers, sorted by name. */
 export const NETWORK_DRIVERS = ["bridge", "host", "ipvlan", "macvlan", "null"] as const;
 export type NetworkDriver = (typeof NETWORK_DRIVERS)[number];
 
@@ -17,71 +18,74 @@ export interface NetworkRecord {
   id: string;
   name: string;
   driver: NetworkDriver;
-  /** RFC 3339. */
+  /** The time of its creation, RFC 3339. */
   createdAt: string;
   enableIPv4: boolean;
   enableIPv6: boolean;
   internal: boolean;
   attachable: boolean;
-  /** Nobody is ever in it: others are made of its configuration, which is all there is of it. */
+  /** True if nobody is ever in the network: it is only a configuration from which others are made. */
   configOnly?: boolean;
-  /** The name of the network that this one is made of. */
+  /** The name of the configuration that this network is made from. */
   configFrom?: string;
-  /** Of a bridge at most one a family. Empty on networks without addresses, and on the default one until it is looked at. */
+  /**
+   * The pools; a bridge has at most one a family. Empty on networks without addresses, and on the default one until it is looked
+   * at.
+   */
   pools: readonly AddressPool[];
-  /** Those of `pools` that somebody asked for; the others were chosen. */
+  /** The pools that somebody asked for; the other `pools` were chosen. */
   givenPools: readonly GivenPool[];
-  /** As given; null: none were. */
+  /** The IPAM options as given; null: none were. */
   ipamOptions: Readonly<Record<string, string>> | null;
   options: Readonly<Record<string, string>>;
   labels: Readonly<Record<string, string>>;
 }
 
-/** What a client asks of one container's place in one network: Docker's EndpointSettings, where they are wishes. */
+/** The wishes of a client for one container's place in one network: Docker's EndpointSettings. */
 export interface EndpointWish {
   ipv4Address?: string;
   ipv6Address?: string;
   linkLocalIPs?: readonly string[];
   macAddress?: string;
-  /** As given: "name:alias". */
+  /** The links as given: "name:alias". */
   links?: readonly string[];
   aliases?: readonly string[];
   driverOpts?: Readonly<Record<string, string>>;
   gatewayPriority?: number;
-  /** Of these what was given without anything in it: it is shown so. */
+  /** Those of these fields that were given empty: they are shown so. */
   givenEmpty?: readonly ("ipam" | "links" | "aliases" | "driverOpts")[];
 }
 
-/** What a running container has in a network. */
+/** The addresses and interfaces that a running container has in a network. */
 export interface EndpointState {
   endpointId: string;
-  /** In the container; "" on networks without interfaces (host, none). */
+  /** The interface's name in the container; "" on networks without interfaces (host, none). */
   interfaceName: string;
-  /** The other end of the pair; "" if there is none. */
+  /** The name of the pair's other end; "" if there is none. */
   hostInterface: string;
-  /** "" on networks without interfaces, and of ipvlan. */
+  /** The MAC address; "" on networks without interfaces, and with ipvlan. */
   macAddress: string;
   ipv4?: InterfaceAddress;
   ipv6?: InterfaceAddress;
-  /** "": a default route leads to whoever is on the link itself. */
+  /** The router's address; "": a default route leads to whoever is on the link itself. */
   gateway4?: string;
   gateway6?: string;
 }
 
-/** A container's place in one network: in the container's row. */
+/** A container's place in one network, as the container's row has it. */
 export interface EndpointRecord {
-  /** "" until the network is found, at the start or by `network connect`. */
+  /** The network's id; "" until the network is found, at the start or by `network connect`. */
   networkId: string;
-  /** As the client named it; the network's own name once it is found. */
+  /** The network's name as the client wrote it; its own name once it is found. */
   networkName: string;
   wish: EndpointWish;
-  /** While the container runs. Written before the process starts, so that a daemon that comes back knows. */
+  /** The state while the container runs. It is written before the process starts, so that a daemon that comes back knows. */
   state?: EndpointState;
 }
 
-/** What of a container's row is about networks. */
+/** The part of a container's row that is about networks. */
 export interface ContainerNetworking {
   endpoints: EndpointRecord[];
-  /** Published while it runs, with the ports that were chosen. */
+  /** The published ports while it runs, with the ports that were chosen. */
   ports: PortMapping[];
 }

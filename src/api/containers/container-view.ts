@@ -1,10 +1,9 @@
+/** Describes containers as `GET /containers/{id}/json` shows them, and what lists share with that. */
 import { formatDuration } from "../../base/duration.ts";
 import { parseRfc3339 } from "../../base/time.ts";
 import { appArmorProfileOf, type Container, describeLinks } from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { describeNetworkSettings } from "./container-networks.ts";
-
-/** How a container is shown: `GET /containers/{id}/json`, and what a list has of it, too. */
 
 type Mount = Container["record"]["mountPoints"][number];
 

@@ -1,3 +1,4 @@
+/** Describes a container's statistics. */
 import { ZERO_TIME } from "../../base/time.ts";
 import type { StatsSample } from "../../engine/mod.ts";
 import { jsonInteger } from "../../spec/json.ts";

@@ -1,8 +1,9 @@
+/** The capabilities of machines. */
 import { CAPABILITIES, type Capability } from "../linux/capability/mod.ts";
 
 /**
- * They count on the host alone, and nowhere in a user namespace: whoever has them there is told that clocks, modules and devices
- * are its own, and systemd mounts debugfs because of that, in vain.
+ * Capabilities that count on the host alone, and nowhere in a user namespace: they would tell an init that clocks, modules and
+ * devices are its own, and systemd mounts debugfs because of that, in vain.
  */
 const OF_THE_HOST: readonly Capability[] = [
   "CAP_MAC_ADMIN",
@@ -12,11 +13,12 @@ const OF_THE_HOST: readonly Capability[] = [
   "CAP_SYS_TIME",
 ];
 
-/** There is one audit log, which without a user namespace would be written to. */
+/** Capabilities for the audit log, of which there is one: without a user namespace it would be written to. */
 const OF_AUDIT: readonly Capability[] = ["CAP_AUDIT_CONTROL", "CAP_AUDIT_READ", "CAP_AUDIT_WRITE"];
 
 /**
- * In a user namespace all that mean anything there, whatever the daemon itself has. Otherwise what LXC gives.
+ * Returns a machine's capabilities: in a user namespace all that mean anything there, whatever the daemon itself has, otherwise
+ * those that LXC gives.
  * @param available what the daemon may hand on
  */
 export function machineCapabilities(inUserNamespace: boolean, available: readonly Capability[]): readonly Capability[] {

@@ -1,11 +1,12 @@
+/** The defaults of machines. */
 import { LighterError } from "../base/errors.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../spec/docker-api.ts";
 
-/** Where an init is, whichever it is: the kernel's first choice, too. */
+/** The path of an init, whichever it is: the kernel's first choice, too. */
 const INIT = "/sbin/init";
 
 /**
- * A create request, merged with the image's settings, with what a machine has where nothing was said.
+ * Fills in what a machine has unless the create request, merged with the image's settings, says otherwise.
  * @throws LighterError "invalid" if its init is not to be process 1
  */
 export function machineDefaults(

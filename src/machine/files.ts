@@ -1,40 +1,43 @@
-/** Files that tell a machine who and where it is. Its own, from then on: no mount keeps its programs from replacing them. */
+/**
+ * Files that tell a machine who and where it is. They are its own from then on: no mount keeps its programs from replacing them.
+ */
 
-/** Shape of a file that a start writes (runtime's `RootFile`). */
+/** A file that a start writes (the runtime's `RootFile`). */
 export interface MachineFile {
   path: string;
   text: string;
   replaces?: boolean;
 }
 
-/** As a version 4 UUID without hyphens: the machine's id, in the words of machine-id(5). */
+/** Returns the machine's id, in the words of machine-id(5): a version 4 UUID without hyphens. */
 export function machineUuid(containerId: string): string {
   const digits = containerId.slice(0, 32);
   const variant = ((Number.parseInt(digits[16]!, 16) & 3) | 8).toString(16);
   return `${digits.slice(0, 12)}4${digits.slice(13, 16)}${variant}${digits.slice(17)}`;
 }
 
-/** In /run/host, by name. Source: systemd.io/CONTAINER_INTERFACE. */
+/** Returns the files in /run/host, by name. Source: systemd.io/CONTAINER_INTERFACE. */
 export function hostFiles(id: string): Record<string, string> {
   return { "container-manager": "lighter\n", "container-uuid": `${machineUuid(id)}\n` };
 }
 
 interface EtcFacts {
   id: string;
-  /** The machine has never run. */
+  /** True if the machine has never run. */
   first: boolean;
-  /** A line. */
+  /** The text of /etc/hostname, one line. */
   hostname: string;
-  /** Texts of a container's files of these names, without its own addresses. */
+  /** The texts of a container's files of these names, without its own addresses. */
   hosts: string;
   resolvConf: string;
-  /** What the image's /etc/machine-id holds. */
+  /** The content of the image's /etc/machine-id. */
   machineId: string | undefined;
 }
 
 /**
- * Its name is written once: who changes it inside means it. Its own name is at 127.0.1.1, as on any Debian, since addresses may
- * be others at each start. The resolver is told at each start, also to systemd-resolved, whose link /etc/resolv.conf stays one.
+ * Returns the files in /etc. The name is written once: whoever changes it inside means it. Its own name is at 127.0.1.1, as on
+ * any Debian, since addresses may be others at each start. The resolver is told at each start, also to systemd-resolved, whose
+ * link /etc/resolv.conf stays one.
  */
 export function etcFiles({ id, first, hostname, hosts, resolvConf, machineId }: EtcFacts): MachineFile[] {
   const servers = [...resolvConf.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1]!);
@@ -44,7 +47,7 @@ export function etcFiles({ id, first, hostname, hosts, resolvConf, machineId }: 
   if (!first) return files;
   files.push({ path: "/etc/hostname", text: hostname });
   files.push({ path: "/etc/hosts", text: `${hosts}127.0.1.1\t${hostname}` });
-  // One that comes with the image is every copy's.
+  // An id that comes with the image would be every copy's.
   if (/^[0-9a-f]{32}\n?$/.test(machineId ?? ""))
     files.push({ path: "/etc/machine-id", text: `${machineUuid(id)}\n`, replaces: true });
   return files;

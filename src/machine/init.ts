@@ -1,30 +1,30 @@
-/** The kinds of init, and what each understands. Told by looking at process 1, not by names of images. */
+/** Recognises the kind of an init, by looking at process 1 and not at names of images, and knows what each understands. */
 import { basename } from "node:path";
 import { SIGNALS } from "../base/signals.ts";
 
-/** What /proc tells of process 1 of a machine. */
+/** The facts of /proc about process 1 of a machine. */
 export interface InitFacts {
-  /** Where /proc/PID/exe leads. */
+  /** The target of /proc/PID/exe. */
   executable: string;
   /** The text of /proc/PID/status. */
   status: string;
 }
 
-/** SIGRTMIN+3 as glibc counts: systemd's halt. */
+/** The number of SIGRTMIN+3 with glibc: systemd's halt. */
 const RTMIN_PLUS_3 = 37;
 
 /** Inits that take SIGINT for ctrl-alt-del, and so for a shutdown in good order: sysvinit, OpenRC's, runit, s6. */
 const CTRL_ALT_DEL = new Set(["init", "openrc-init", "runit", "runit-init", "s6-svscan", "s6-linux-init"]);
 
 /**
- * The signal at which this init shuts the machine down. A plain program gets SIGTERM, as every container's does.
+ * Returns the signal at which this init shuts the machine down. A plain program gets SIGTERM, as in every container.
  * Sources: systemd(1), "Signals"; init(8) of sysvinit; init/init.c of busybox; openrc-init(8); runit(8).
  */
 export function shutdownSignal({ executable, status }: InitFacts): number {
   const file = basename(executable.replace(/ \(deleted\)$/, ""));
   const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? "";
   if (has(maskOf(status, "SigBlk"), RTMIN_PLUS_3)) return RTMIN_PLUS_3;
-  // Which signals an init waits for by sigtimedwait(2), as busybox's does, is not shown.
+  // The signals that an init waits for by sigtimedwait(2), as busybox's does, are not shown.
   if (file === "busybox") return name === "init" || name === "linuxrc" ? SIGNALS.USR2! : SIGNALS.TERM!;
   const caught = maskOf(status, "SigCgt");
   const onlyTerm = has(caught, SIGNALS.TERM!) && !has(caught, SIGNALS.INT!);
@@ -40,12 +40,12 @@ function maskOf(status: string, field: "SigBlk" | "SigCgt"): bigint {
   return digits === undefined ? 0n : BigInt(`0x${digits}`);
 }
 
-/** How a machine has ended, if by its own will. */
+/** The way in which a machine has ended by its own will. */
 export type Ending = "reboot" | "poweroff";
 
 /**
- * By the signal that has ended process 1. Nobody can send it those two: where process 1 has no handler they do nothing, so they
- * come from reboot(2) alone. Source: reboot(2), "Behavior inside PID namespaces".
+ * Tells how a machine ended, by the signal that has ended process 1. Nobody can send it those two: where process 1 has no handler
+ * they do nothing, so they come from reboot(2) alone. Source: reboot(2), "Behavior inside PID namespaces".
  */
 export function endingOf(signal: number): Ending | undefined {
   if (signal === SIGNALS.HUP) return "reboot";

@@ -1,6 +1,6 @@
 /**
- * Machines: containers with an init of their own that live like a small computer. What one is by default, and what is told to
- * it and by it; who starts it, and keeps its row, is the engine.
+ * Machines: containers with an init of their own that live like a small computer. Here are their defaults, and what is exchanged
+ * with them; the engine starts them and keeps their rows.
  */
 export { machineCapabilities } from "./capabilities.ts";
 export { machineDefaults } from "./defaults.ts";

@@ -1,12 +1,13 @@
+/** The mounts of machines. */
 import type { OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 
 const NETWORK_IN_SYS = "/sys/devices/virtual/net";
 const KERNEL = ["nosuid", "noexec", "nodev"];
 
 /**
- * The mounts that every container has, as a machine has them. /sys is read-only, by which udev knows that no devices are its own,
- * but for the interfaces of the network namespace. Its cgroups are its own to divide.
- * @param hostDirectory what is told of the host, on the host
+ * Changes the mounts that every container has to those of a machine. /sys is read-only, by which udev knows that no devices are
+ * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide.
+ * @param hostDirectory the directory on the host that tells of the host
  * Source: systemd.io/CONTAINER_INTERFACE.
  */
 export function machineMounts(ofContainers: readonly OciMount[], hostDirectory: string): VolumeMount[] {

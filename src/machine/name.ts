@@ -1,2 +1,2 @@
-/** What makes a container a machine, in `HostConfig.Runtime`. */
+/** The runtime's name in `HostConfig.Runtime` that makes a container a machine. */
 export const MACHINE_RUNTIME = "machine";

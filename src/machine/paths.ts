@@ -1,11 +1,13 @@
-/** Paths of /proc and /sys, given those of every container. */
+/** The paths of /proc and /sys that are masked or read-only in a machine, given those of every container. */
 
-/** The kernel's log is the host's. */
+/** Adds the kernel's log, which is the host's. */
 export function machineMaskedPaths(ofContainers: readonly string[]): string[] {
   return [...ofContainers, "/proc/kmsg"];
 }
 
-/** In a user namespace the kernel itself keeps all settings that are not of its own namespaces. */
+/**
+ * Returns the read-only paths: in a user namespace the kernel itself protects all settings that are not of its own namespaces.
+ */
 export function machineReadonlyPaths(ofContainers: readonly string[], inUserNamespace: boolean): string[] {
   return ofContainers.filter((path) => path !== "/proc/sys" || !inUserNamespace);
 }

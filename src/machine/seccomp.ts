@@ -1,11 +1,12 @@
+/** The seccomp filter of machines. */
 import type { OciSeccomp } from "../spec/oci-runtime.ts";
 
 const words = (text: string) => text.trim().split(/\s+/);
 
 /**
- * What no machine has a use for, or cannot have: a deny-list, since an init and what it starts call nearly all that there is, and
- * the kernel checks each against the user namespace. Denied beyond that: what has no namespace, or gives an attacker more of the
- * kernel than its programs need (bpf, io_uring, perf, userfaultfd).
+ * System calls that no machine has a use for, or cannot have: a deny-list, since an init and what it starts call nearly all that
+ * there is, and the kernel checks each against the user namespace. Also denied: what has no namespace, or gives an attacker more
+ * of the kernel than its programs need (bpf, io_uring, perf, userfaultfd).
  */
 const DENIED = {
   kernelAndModules: "kexec_load kexec_file_load init_module finit_module delete_module create_module query_module",
@@ -20,7 +21,7 @@ const ARCHITECTURES = {
   arm64: ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
 };
 
-/** The filter of a machine that names none. */
+/** Returns the filter of a machine that names none. */
 export function machineSeccomp(arch: "amd64" | "arm64"): OciSeccomp {
   return {
     defaultAction: "SCMP_ACT_ALLOW",

@@ -6,8 +6,10 @@ import type { HostProbe } from "../config/mod.ts";
 import type { CdiDeviceNode, CdiHook, ContainerEdits } from "./spec.ts";
 
 /**
- * @param isMapped the container has a user namespace: it gets the host's own nodes, as only who is root there may make nodes
- * @throws LighterError "internal" for a device that is not there; "not-supported" for hooks that would run in a user namespace
+ * Adds the edits to a config.
+ * @param isMapped true for a container in a user namespace: it gets the host's own nodes, since only the host's root may make
+ * nodes
+ * @throws LighterError "internal" for a device that is missing; "not-supported" for hooks that would run in a user namespace
  */
 export function injectEdits(
   config: OciConfig,
@@ -63,7 +65,7 @@ export function injectEdits(
   };
 }
 
-/** What the spec does not say is as it is on the host. Nodes are the container's user's, unless the spec says whose. */
+/** Completes a node: missing fields are as on the host. Nodes belong to the container's user, unless the spec says otherwise. */
 function completeNode(
   { path, hostPath = path, permissions, ...given }: CdiDeviceNode,
   { process }: OciConfig,
@@ -89,14 +91,14 @@ function completeNode(
   return { device, hostPath: found?.path ?? hostPath, access: permissions };
 }
 
-/** A variable that is there already has the new value, where it is. */
+/** Sets variables; one that exists keeps its place. */
 function withVariables(env: readonly string[], added: readonly string[]): string[] {
   const nameOf = (variable: string) => variable.slice(0, variable.indexOf("="));
   const all = new Map([...env, ...added].map((variable) => [nameOf(variable), variable]));
   return [...all.values()];
 }
 
-/** In place of what was to be mounted there; parents before children. */
+/** Adds mounts, replacing others at the same place; parents come before children. */
 function withMounts(mounts: NonNullable<OciConfig["mounts"]>, all: readonly ContainerEdits[]) {
   const added = new Map(
     all.flatMap((edits) =>
@@ -126,7 +128,7 @@ function withHooks(hooks: NonNullable<OciConfig["hooks"]>, added: readonly CdiHo
   return all;
 }
 
-/** There they would run as somebody who may read neither the bundle nor, often, the program. */
+/** Refuses hooks in a user namespace: they would run as somebody who may read neither the bundle nor, often, the program. */
 function refuseInsideHooks(all: readonly ContainerEdits[]): void {
   const hook = all.flatMap(({ hooks }) => hooks).find(({ hookName }) => INSIDE.includes(hookName));
   if (hook === undefined) return;

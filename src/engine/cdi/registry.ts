@@ -1,15 +1,15 @@
-/** The devices that specs in the daemon's directories tell of. */
+/** Finds the devices in the specs of the daemon's directories. */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { CDI_FILES_MAX, CDI_SPEC_MAX_BYTES } from "../../base/limits.ts";
 import { type CdiSpec, type ContainerEdits, parseCdiSpec } from "./spec.ts";
 
-/** Docker's. */
+/** The default directories of Docker. */
 export const DEFAULT_CDI_DIRECTORIES: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
 
 interface KnownFile {
-  /** What of the file tells that it is another one by now. */
+  /** The properties of the file by which a change is noticed. */
   stamp: string;
   spec: CdiSpec | undefined;
   problem?: string;
@@ -18,13 +18,16 @@ interface KnownFile {
 interface KnownDevice {
   spec: CdiSpec;
   edits: ContainerEdits;
-  /** Of its directory: one that is named later comes first. */
+  /** The priority of its directory: one that is named later comes first. */
   priority: number;
-  /** Another spec of the same directory has it as well: nobody knows which one is meant. */
+  /** True if another spec of the same directory has the device as well: nobody knows which one is meant. */
   isAmbiguous: boolean;
 }
 
-/** Asked when somebody wants devices: specs come and go with their vendors' tools. Files are parsed when they have changed. */
+/**
+ * All devices of specs. Files are looked for when somebody wants devices, since they come and go with their vendors' tools, and
+ * parsed when they have changed.
+ */
 export class CdiRegistry {
   readonly directories: readonly string[];
   #files = new Map<string, KnownFile>();
@@ -33,7 +36,7 @@ export class CdiRegistry {
     this.directories = directories;
   }
 
-  /** Names of all devices, "vendor.com/class=name", in order; and what is wrong with files, by their paths. */
+  /** Lists the names of all devices, "vendor.com/class=name", in order; and what is wrong with files, by their paths. */
   list(): { devices: string[]; problems: Map<string, string> } {
     const devices = [...this.#read()].flatMap(([name, { isAmbiguous }]) => (isAmbiguous ? [] : [name]));
     const problems = [...this.#files].flatMap(([path, { problem }]) =>
@@ -42,12 +45,12 @@ export class CdiRegistry {
     return { devices: devices.sort(), problems: new Map(problems) };
   }
 
-  /** Whether there is a device of the kind. */
+  /** Tells whether there is a device of the kind. */
   has(kind: string): boolean {
     return [...this.#read().keys()].some((name) => name.startsWith(`${kind}=`));
   }
 
-  /** What a container needs that has the devices, in the order of their names: of each spec what is everybody's comes first. */
+  /** Returns the edits for a container with these devices, in the order of their names; each spec's common edits come first. */
   resolve(names: readonly string[]): ContainerEdits[] {
     const known = this.#read();
     const missing = names.filter((name) => known.get(name)?.isAmbiguous ?? true);
@@ -121,10 +124,10 @@ function readSpec(path: string, known: KnownFile | undefined): KnownFile {
   }
 }
 
-/** @throws Error for what is neither */
+/** Parses a document. @throws Error for what is neither JSON nor YAML */
 function parseDocument(path: string, text: string): unknown {
   if (path.endsWith(".json")) return JSON.parse(text);
-  // What anchors stand for may be as large as one likes; no tool writes any into a spec.
+  // Anchors can make a document as large as one likes; no tool writes any into a spec.
   if (/(^|[\s[{,:-])[&*][^\s,\]}]/m.test(text)) throw new LighterError("invalid", "it has YAML anchors or aliases");
   return Bun.YAML.parse(text);
 }

@@ -1,20 +1,21 @@
-/** Which devices of specs a container asks for. Pure. */
+/** Finds out which devices of specs a container asks for. Pure. */
 import { LighterError } from "../../base/errors.ts";
 import { CDI_LIST_MAX } from "../../base/limits.ts";
 import { isQualifiedCdiName } from "../../spec/cdi-name.ts";
 import type { DockerContainerConfig, DockerDeviceRequest, DockerHostConfig } from "../../spec/docker-api.ts";
 
 const NVIDIA_KIND = "nvidia.com/gpu";
-/** What Docker's driver for them can do. */
+/** The capabilities of Docker's driver for these devices. */
 const NVIDIA_CAPABILITIES: readonly string[] = [
   ...["gpu", "nvidia", "compute", "compat32", "graphics", "utility", "video", "display"],
 ];
-/** What NVIDIA's runtime reads from a container. */
+/** The variable that NVIDIA's runtime reads from a container. */
 const VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES";
 
 /**
- * @param isNvidia the container's runtime is one of NVIDIA's
- * @param hasKind whether there are devices of a kind
+ * Returns the names of the requested devices.
+ * @param isNvidia true if the container's runtime is one of NVIDIA's
+ * @param hasKind tells whether there are devices of a kind
  * @throws LighterError "invalid", with Docker's texts
  */
 export function requestedDevices(

@@ -8,16 +8,16 @@ import { isCdiDeviceName, isCdiKind } from "../../spec/cdi-name.ts";
 import type { OciHooks } from "../../spec/oci-runtime.ts";
 
 export interface CdiSpec {
-  /** "nvidia.com/gpu" */
+  /** The kind of device: "nvidia.com/gpu". */
   kind: string;
-  /** By name. */
+  /** The edits of each device, by its name. */
   devices: ReadonlyMap<string, ContainerEdits>;
-  /** Of whoever has one of the devices. */
+  /** The edits for every container with one of the devices. */
   edits: ContainerEdits;
 }
 
 export interface ContainerEdits {
-  /** "NAME=value" */
+  /** The variables, "NAME=value". */
   env: readonly string[];
   deviceNodes: readonly CdiDeviceNode[];
   mounts: readonly { hostPath: string; containerPath: string; type?: string; options: readonly string[] }[];
@@ -28,16 +28,16 @@ export interface ContainerEdits {
 
 export interface CdiDeviceNode {
   path: string;
-  /** Else the same as `path`. */
+  /** The path on the host; by default the same as `path`. */
   hostPath?: string;
-  /** What is not said is as it is on the host. */
+  /** The type of node; missing fields are as on the host. */
   type?: "b" | "c" | "u" | "p";
   major?: number;
   minor?: number;
   fileMode?: number;
   uid?: number;
   gid?: number;
-  /** Of "rwm". */
+  /** The permissions, letters of "rwm". */
   permissions: string;
 }
 
@@ -58,12 +58,12 @@ interface CdiIntelRdt {
 }
 
 const HOOK_NAMES = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] as const;
-/** Of a name in an error. */
+/** The limit for a name in an error. */
 const SHOWN_MAX_CHARS = 256;
 
 /**
- * `document`: as JSON or YAML has it, of whoever may write there: nothing of it is believed. A field that is not known is an
- * error, since a device without it may not be what it is to be.
+ * Parses a spec. `document`: from JSON or YAML that anybody who may write there has written, so nothing in it is trusted. An
+ * unknown field is an error, since a device without it may not be what it is meant to be.
  * @throws LighterError "invalid", naming the field
  */
 export function parseCdiSpec(document: unknown): CdiSpec {

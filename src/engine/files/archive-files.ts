@@ -94,7 +94,7 @@ export async function writeFilesBelow(
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
-/** O_PATH. A symlink at the end is opened itself, unless a slash follows. */
+/** Opens a target with O_PATH. A symlink at the end is opened itself, unless a slash follows. */
 function openTarget(rootFd: number, target: Target): number {
   const follow = target.path.endsWith("/") || target.path.endsWith("/.");
   const fd = tryOpenat2(rootFd, target.path, follow ? O_PATH | O_DIRECTORY : O_PATH | O_NOFOLLOW, resolveInRoot);
@@ -107,10 +107,10 @@ function openTarget(rootFd: number, target: Target): number {
 }
 
 function cannotOpen(errno: number, { asGiven, containerRef, path }: Target): LighterError {
-  // A link into /proc/PID may lead anywhere, so it leads nowhere here.
+  // A link into /proc/PID may lead anywhere, so here it leads nowhere.
   if (errno === ENOENT || errno === ELOOP)
     return new LighterError("not-found", `Could not find the file ${asGiven} in container ${containerRef}`);
-  // Docker's text, and its status.
+  // Text and status are Docker's.
   if (errno === ENOTDIR) return new LighterError("kernel", `lstat ${showPath(path)}: not a directory`);
   return kernelError(errno, `open "${showPath(path)}"`);
 }
@@ -138,7 +138,7 @@ function requireWritable(rootFd: number, fd: number): void {
   }
 }
 
-/** Source: linux/magic.h. What they show is the kernel's, not the container's; reading some of it never ends. */
+/** File systems that show the kernel's data, not the container's; reading some of it never ends. Source: linux/magic.h. */
 const KERNEL_FILESYSTEMS: ReadonlySet<number> = new Set([
   0x9fa0, // proc
   0x62656572, // sysfs
@@ -167,7 +167,7 @@ function describe(rootFd: number, fd: number, { path }: Target): PathStat {
   };
 }
 
-/** Where it leads in the end, from the container's root. What is not there is told by the link's text. */
+/** Returns where a link leads in the end, from the container's root; if nothing is there, the link's text. */
 function linkTargetOf(rootFd: number, linkFd: number, path: BytePath): string {
   const target = posix.resolve("/", posix.dirname(path), readlinkFd(linkFd));
   const fd = tryOpenat2(rootFd, target, O_PATH, resolveInRoot);
@@ -180,7 +180,7 @@ function linkTargetOf(rootFd: number, linkFd: number, path: BytePath): string {
   }
 }
 
-/** S_IFMT of stat(2), and what os.FileMode has for it. Source: inode(7), Go's io/fs. */
+/** The kinds of files: S_IFMT of stat(2), and the bits of os.FileMode. Source: inode(7), Go's io/fs. */
 const GO_KINDS: ReadonlyMap<number, number> = new Map([
   [S_IFDIR, 2 ** 31],
   [S_IFLNK, 2 ** 27],
@@ -190,14 +190,14 @@ const GO_KINDS: ReadonlyMap<number, number> = new Map([
   [S_IFCHR, 2 ** 26 + 2 ** 21],
 ]);
 
-/** Set-user-id, set-group-id, sticky. */
+/** The bits set-user-id, set-group-id and sticky. */
 const GO_BITS: readonly (readonly [bit: number, go: number])[] = [
   [0o4000, 2 ** 23],
   [0o2000, 2 ** 22],
   [0o1000, 2 ** 20],
 ];
 
-/** The permissions, and one bit for each of the rest, from the top. */
+/** Converts a mode to Go's: the permissions, and one bit for each of the rest, from the top. */
 export function goFileMode(mode: number): number {
   const special = GO_BITS.filter(([bit]) => (mode & bit) !== 0).reduce((sum, [, go]) => sum + go, 0);
   return (mode & 0o777) + special + (GO_KINDS.get(mode & S_IFMT) ?? 0);

@@ -1,4 +1,4 @@
-/** Files of a container, from outside: `docker cp`. Who touches them is a file worker, see archive-files.ts. */
+/** Files of a container, from outside: `docker cp`. The work is done by a file worker, see archive-files.ts. */
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
 import { encodeError } from "../../base/wire-error.ts";
@@ -10,13 +10,16 @@ import { withContainerRoot } from "./container-root.ts";
 import { type PathStat, readFilesJob, statFilesJob, type Target, writeFilesJob } from "./file-jobs.ts";
 
 export interface WriteOptions {
-  /** A directory may not become something else, nor the other way round. */
+  /** True if a directory may not become something else, nor the other way round. */
   keepKinds: boolean;
-  /** Files belong to the container's user, not to whom the tar says. */
+  /** True if files belong to the container's user, whatever the tar says. */
   ownedByUser: boolean;
 }
 
-/** @param containerRef the container as the client named it, for messages */
+/**
+ * Returns the stat of a path.
+ * @param containerRef the container as the client named it, for messages
+ */
 export async function statFiles(
   engine: Engine,
   container: Container,
@@ -29,7 +32,7 @@ export async function statFiles(
   );
 }
 
-/** The files are the container's until `receive` is done with them: of one that does not run they are mounted so long. */
+/** Reads files. They stay mounted until `receive` is done, if the container does not run. */
 export async function readFiles(
   engine: Engine,
   container: Container,
@@ -67,7 +70,7 @@ export async function writeFiles(
   });
 }
 
-/** Who the files belong to, and why they must not be written; what comes first is told first, as with Docker. */
+/** Plans the owner of the files, and the reason why they must not be written; reasons come in Docker's order. */
 function planWrite(engine: Engine, container: Container, asGiven: string, ownedByUser: boolean) {
   const { record } = container;
   try {
@@ -88,7 +91,7 @@ function parseTarget(asGiven: string, containerRef: string): Target {
   return { asGiven, containerRef, path: bytePath(clean === "/" ? `/${end === "/." ? "." : ""}` : clean + end) };
 }
 
-/** By the path as it was given, as Docker does; where links lead elsewhere, the kernel says the same. */
+/** Checks the path as it was given, as Docker does; where links lead elsewhere, the kernel says the same. */
 function requireWritable({ record }: Container, asGiven: string): void {
   const path = posix.resolve("/", asGiven);
   const holds = (destination: string) => path === destination || path.startsWith(`${destination}/`);

@@ -1,4 +1,4 @@
-/** A container's root file system as others see it from outside: `export`, `diff`, and the layer that `commit` makes. */
+/** Reads a container's root file system from outside: `export`, `diff`, and the layer that `commit` makes. */
 import { existsSync, lstatSync } from "node:fs";
 import { type JobOutput, runWithOutput } from "../../files/mod.ts";
 import type { ImageStore, TreeChanges } from "../../image/mod.ts";
@@ -7,11 +7,11 @@ import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
 import { changesJob, treeTarJob } from "./file-jobs.ts";
 
-/** What belongs to the container, and where. */
+/** The directories that a container's files consist of. */
 interface Tree {
-  /** Undefined before the first start: there are no files of its own yet. */
+  /** The container's own files; undefined before the first start. */
   upper: string | undefined;
-  /** Topmost first. */
+  /** The layers below, topmost first. */
   lower: readonly string[];
 }
 
@@ -22,14 +22,14 @@ function treeOf(engine: Engine, images: ImageStore, { record }: Container): Tree
 }
 
 /**
- * A removal that began while the files were read has taken some of them away. It is marked before the first one goes, so
- * a look afterwards is enough.
+ * Checks that the container is not being removed. A removal that began during the reading has taken some files away; it is marked
+ * before the first one goes, so a look afterwards is enough.
  */
 function requireStillThere({ record }: Container): void {
   if (record.status === "removing") throw markedForRemoval(record.id);
 }
 
-/** What went wrong while it was read may be that it was being removed. */
+/** Reads while the container exists: an error may come from its removal, which is then reported instead. */
 async function whileThere<T>(container: Container, read: () => Promise<T>): Promise<T> {
   requireStillThere(container);
   try {
@@ -39,7 +39,7 @@ async function whileThere<T>(container: Container, read: () => Promise<T>): Prom
   }
 }
 
-/** The merged view as a tar. Volumes and other mounts are not in it: with Docker they are not either. */
+/** Writes the merged view as a tar, without volumes and other mounts, as with Docker. */
 export async function exportContainer(
   engine: Engine,
   images: ImageStore,
@@ -54,7 +54,7 @@ export async function exportContainer(
   );
 }
 
-/** What the container has changed in its image's files, in the JSON of Docker's API, sorted by path. */
+/** Lists what the container has changed in its image's files, in the JSON of Docker's API, sorted by path. */
 export async function listChanges(
   engine: Engine,
   images: ImageStore,
@@ -68,7 +68,10 @@ export async function listChanges(
   );
 }
 
-/** The upper directory, for an image's layer. "/" is in it if its mode or owner is not the image's. Undefined: there is none. */
+/**
+ * Returns the upper directory, for an image's layer. "/" is in it if its mode or owner is not the image's. Undefined: there is
+ * none.
+ */
 function changesIn(engine: Engine, images: ImageStore, container: Container): TreeChanges | undefined {
   const { upper } = treeOf(engine, images, container);
   if (upper === undefined) return undefined;
@@ -78,7 +81,7 @@ function changesIn(engine: Engine, images: ImageStore, container: Container): Tr
   return { upperPath: upper, includeRoot };
 }
 
-/** What `use` makes of them, while the container is there. */
+/** Runs `use` on the changes while the container exists. */
 export async function withChanges<T>(
   engine: Engine,
   images: ImageStore,

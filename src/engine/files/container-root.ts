@@ -1,4 +1,4 @@
-/** A container's "/", with its mounts, for those who read or write its files from outside (`docker cp`). */
+/** Opens a container's "/", with its mounts, to read or write its files from outside (`docker cp`). */
 
 import { closeSync, rmSync } from "node:fs";
 import { ZERO_TIME } from "../../base/time.ts";
@@ -12,10 +12,10 @@ import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 /**
  * Calls `use` with an O_PATH fd of the root.
  *
- * Of a running container it is its init's root, as /proc tells. Of another one it is mounted for the time of the call: by
- * the same program as for a start, in a mount namespace of its own, whose only process waits where it would execute the
- * container's. It dies with its supervisor, and that with us, so no mount outlives the call; and nothing of the container's
- * ever runs. Meanwhile the container cannot be started: two overlays over one upper directory are one too many.
+ * A running container's root is its init's, in /proc. Another container's is mounted for the time of the call: by the same
+ * program as for a start, in a mount namespace of its own, whose only process waits where it would execute the container's. It
+ * dies with its supervisor, and that with us, so no mount outlives the call; and nothing of the container's ever runs. Meanwhile
+ * the container cannot be started: two overlays over one upper directory are one too many.
  */
 export async function withContainerRoot<T>(
   engine: Engine,
@@ -44,8 +44,9 @@ async function using<T>(rootFd: number, use: (rootFd: number) => Promise<T>): Pr
 }
 
 /**
- * Undefined: it does not run. A pid can go to another process at any time, so the order matters: /proc/PID is opened, and
- * stays that process's; then the supervisor, which alone can reap its child, says that it has not yet done so.
+ * Opens the root of a running container; undefined if it does not run. A pid can go to another process at any time, so the order
+ * matters: /proc/PID is opened, and stays that process's; then the supervisor, which alone can reap its child, says that it has
+ * not yet done so.
  */
 async function openRunningRoot({ record, isRunning, supervised }: Container): Promise<number | undefined> {
   if (!isRunning || supervised === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** What file workers do for the engine: see file-worker.ts for how. */
+/** The jobs that file workers do for the engine: see file-worker.ts for how. */
 import type { WireError } from "../../base/wire-error.ts";
 import type { BodyForm, FileJob } from "../../files/mod.ts";
 import type { TreeTarOptions } from "../../image/mod.ts";
@@ -8,15 +8,15 @@ import type { IdMappings } from "../userns/id-mappings.ts";
 
 /** A path in a container, as a request has it. */
 export interface Target {
-  /** As the client wrote it, for messages. */
+  /** The path as the client wrote it, for messages. */
   asGiven: string;
-  /** From the container's root: clean, but for a "/" or "/." at its end, which follows a symlink there. */
+  /** The path from the container's root: clean, apart from a "/" or "/." at its end, which follows a symlink there. */
   path: BytePath;
   /** The container, as the client named it. */
   containerRef: string;
 }
 
-/** As Docker's clients know it; `mode` is Go's os.FileMode. */
+/** A file's stat, as Docker's clients know it; `mode` is Go's os.FileMode. */
 export interface PathStat {
   name: string;
   size: number;
@@ -25,10 +25,10 @@ export interface PathStat {
   linkTarget: string;
 }
 
-/** With the container's root as their first fd. */
+/** Stats a file. The container's root is the first fd, as for the next two. */
 export const statFilesJob: FileJob<{ target: Target }, PathStat> = { kind: "stat files" };
 
-/** Gives a PathStat, then a tar. */
+/** Reads files: gives a PathStat, then a tar. */
 export const readFilesJob: FileJob<{ target: Target; idMappings: IdMappings | null }, null> = {
   kind: "read files",
   hasClient: true,
@@ -37,50 +37,50 @@ export const readFilesJob: FileJob<{ target: Target; idMappings: IdMappings | nu
 export interface WriteFilesArgument {
   target: Target;
   keepKinds: boolean;
-  /** Of all files. */
+  /** The owner of all files. */
   owner?: { uid: number; gid: number };
   idMappings: IdMappings | null;
-  /** Why not, if there is a directory. */
+  /** The error if the target is a directory, which must not be written. */
   refusal?: WireError;
   form: BodyForm;
 }
 
-/** Its second fd is where the tar comes from; a third has what comes before. */
+/** Writes files: its second fd is where the tar comes from; a third has what comes before. */
 export const writeFilesJob: FileJob<WriteFilesArgument, null> = { kind: "write files", hasClient: true };
 
 /** Directories on the host, topmost first. */
 type Layers = readonly string[];
 
-/** Gives nothing, then a tar. */
+/** Writes a tree as a tar: gives nothing, then the tar. */
 export const treeTarJob: FileJob<{ layers: Layers; options: TreeTarOptions }, null> = {
   kind: "tree tar",
   hasClient: true,
 };
 
-/** Gives nothing, then the answer of Docker's API, as JSON. No `upper`: the container has not run yet. */
+/** Lists changes: gives nothing, then the answer of Docker's API, as JSON. Without `upper` the container has not run yet. */
 export const changesJob: FileJob<{ upper?: string; lower: Layers }, null> = { kind: "changes" };
 
 export interface FillArgument {
   layers: Layers;
   from: string;
   to: string;
-  /** What of it is meant, followed no further than it reaches. */
+  /** The part of the directories that is copied; no link in it leads out. */
   part?: string;
-  /** What has something in it stays as it is, and so does what is no directory. */
+  /** True if a target that has something in it, or is no directory, stays as it is. */
   ifEmpty: boolean;
 }
 
-/** Copies what the layers have in the directory `from` into the directory `to`. False: nothing was done. */
+/** Copies what the layers have in the directory `from` into the directory `to`. Gives false if nothing was done. */
 export const fillJob: FileJob<FillArgument, boolean> = { kind: "fill" };
 
-/** Of a `HostProbe`. */
+/** A question to a `HostProbe`. */
 export interface Question {
   ask: keyof HostProbe;
   paths: string[];
 }
 
-/** Gives the answer. */
+/** Answers a question. */
 export const probeJob: FileJob<Question, unknown> = { kind: "probe" };
 
-/** Makes the directory, and those above it, where there is nothing. */
+/** Makes the directory, and the missing ones above it. */
 export const makeDirectoryJob: FileJob<{ path: string }, null> = { kind: "make directory" };

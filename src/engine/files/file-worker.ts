@@ -1,4 +1,4 @@
-/** `lighter file-worker`, a hidden command: all that it can do. */
+/** The hidden command `lighter file-worker`, with all the jobs that it can do. */
 import { closeSync, fstatSync } from "node:fs";
 import { addGeneralJobs, JobTable, writeOutput } from "../../files/mod.ts";
 import { runFileWorker } from "../../files/worker.ts";
@@ -51,7 +51,7 @@ function fill({ layers, from, to, part, ifEmpty }: FillArgument, beat: () => voi
   return ifEmpty && !isEmptyDirectory(to) ? false : copyDirectoryFromLayers(layers, from, to, beat);
 }
 
-/** By fd, as others may change it meanwhile. A part that is no directory is nobody's to fill. */
+/** Fills a directory by its fd, as others may change the path meanwhile. A part that is no directory is not filled. */
 function fillBeneath(argument: FillArgument, part: string, beat: () => void): boolean {
   const fd = openBeneath(argument.to, part);
   if (fd === undefined) return false;
@@ -65,7 +65,7 @@ function fillBeneath(argument: FillArgument, part: string, beat: () => void): bo
 const KINDS = { modified: 0, added: 1, deleted: 2 } as const;
 const CHANGES_AT_ONCE = 1000;
 
-/** As Go encodes a list: null, if there is nothing in it. */
+/** Encodes a list as Go does: null if it is empty. */
 function* jsonOf(changes: readonly Change[]): Generator<Uint8Array> {
   if (changes.length === 0) yield Buffer.from("null\n");
   for (let at = 0; at < changes.length; at += CHANGES_AT_ONCE) {

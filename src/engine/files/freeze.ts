@@ -1,4 +1,4 @@
-/** A container's processes stand still while somebody looks at its files. */
+/** Freezes a container's processes while somebody looks at its files. */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, LighterError } from "../../base/errors.ts";
@@ -8,7 +8,7 @@ import { cgroupsPathOf } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 
-/** Written before the cgroup is frozen: whoever finds it after the death of a daemon has to thaw. */
+/** Returns the path of the marker, which is written before the cgroup is frozen: a daemon that finds it has to thaw. */
 function markerPath(engine: Engine, { id }: Container): string {
   return join(engine.paths.runDirectory(id), "frozen");
 }
@@ -38,7 +38,7 @@ export async function freezeContainer(engine: Engine, container: Container): Pro
   return { [Symbol.dispose]: thaw };
 }
 
-/** Runs `freeze`. */
+/** Runs `freeze`; a container that has ended meanwhile is no error. */
 export async function freezeUnlessGone(freeze: () => Promise<void>): Promise<void> {
   try {
     await freeze();
@@ -49,7 +49,7 @@ export async function freezeUnlessGone(freeze: () => Promise<void>): Promise<voi
   }
 }
 
-/** What an earlier daemon froze when it died runs again. */
+/** Thaws what an earlier daemon had frozen when it died. */
 export function thawLeftFrozen(engine: Engine): void {
   for (const container of engine.list()) {
     const marker = markerPath(engine, container);

@@ -1,4 +1,4 @@
-/** What a volume holds when a container is about to mount it. */
+/** Prepares the content of a volume that a container is about to mount. */
 import { lookup } from "node:dns/promises";
 import { mkdirSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -28,7 +28,7 @@ interface Preparation {
   probe: HostProbe;
   mounted: MountedVolumes;
   record: ContainerRecord;
-  /** The container has never run, so empty volumes get what its image has there. */
+  /** True if the container has never run: empty volumes then get what its image has there. */
   first: boolean;
   inUse: VolumesInUse;
 }
@@ -40,7 +40,7 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
   const filesystem = await withServerAddress(options, point.source);
   const { lowerDirs } = images.layersOf(record.imageId);
   const isToFill = (isFirst: boolean) => isFirst && copyUp && isDirectoryInLayers(lowerDirs, point.destination);
-  // The directory is somebody's, who may have it open: it stays the one it is.
+  // Somebody may have the directory open, so it must not be replaced.
   const { subpath } = point.volume ?? {};
   const what = { layers: lowerDirs, from: point.destination, ...(subpath === undefined ? {} : { part: subpath }) };
   const fillInPlace = async (path: string, isFirst: boolean) => {
@@ -65,13 +65,13 @@ export async function prepareVolume(preparation: Preparation, point: MountPoint)
   }
 }
 
-/** With the address of a server that is given by name: the kernel takes addresses only. */
+/** Resolves a server that is given by name: the kernel takes addresses only. */
 async function withServerAddress(options: VolumeOptions, volumePath: string): Promise<FilesystemOfVolume | undefined> {
   const host = hostNameOf(options);
   return filesystemOf(host === undefined ? options : withAddress(options, await resolveHost(host, volumePath)));
 }
 
-/** @throws LighterError "unavailable", with a text like Docker's */
+/** Resolves a host's name. @throws LighterError "unavailable", with a text like Docker's */
 async function resolveHost(host: string, volumePath: string): Promise<string> {
   try {
     return (await lookup(host)).address;
@@ -81,7 +81,7 @@ async function resolveHost(host: string, volumePath: string): Promise<string> {
   }
 }
 
-/** Prepared aside, so that a half-filled volume is never taken for a full one. */
+/** Fills a volume. The files are prepared aside, so that a half-filled volume is never taken for a full one. */
 async function fill(
   workers: FileWorkers,
   layers: readonly string[],
@@ -103,7 +103,7 @@ async function fill(
   }
 }
 
-/** What is another file system is found by an fd of ours. */
+/** Returns a path by which others find a directory on another file system: by an fd of ours. */
 function seenByOthers(path: string): string {
   return path.replace(/^\/proc\/self\//, `/proc/${process.pid}/`);
 }

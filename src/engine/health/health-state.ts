@@ -1,16 +1,16 @@
 /**
- * What a container's health is, from its check and its results. Pure: times come from the caller.
- * Defaults and rules are Docker's.
+ * Computes a container's health from its check and its results. Pure: times come from the caller. Defaults and rules are
+ * Docker's.
  */
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 
 type HealthStatus = "starting" | "healthy" | "unhealthy";
 
 export interface HealthResult {
-  /** RFC 3339. */
+  /** The time of the start, RFC 3339. */
   start: string;
   end: string;
-  /** -1: it could not be run, or took too long. */
+  /** The exit code; -1: the check could not be run, or took too long. */
   exitCode: number;
   output: string;
 }
@@ -18,7 +18,7 @@ export interface HealthResult {
 export interface HealthRecord {
   status: HealthStatus;
   failingStreak: number;
-  /** Oldest first. */
+  /** The last results, oldest first. */
   log: HealthResult[];
 }
 
@@ -26,7 +26,7 @@ export interface HealthCheck {
   command: string[];
   intervalMs: number;
   timeoutMs: number;
-  /** So long after a start, failures do not count, and the check runs at another interval, until it succeeds. */
+  /** The time from a start during which failures do not count, and the check runs at another interval, until it succeeds. */
   startPeriodMs: number;
   startIntervalMs: number;
   retries: number;
@@ -37,7 +37,7 @@ const DEFAULTS = { intervalMs: 30_000, timeoutMs: 30_000, startPeriodMs: 0, star
 const DEFAULT_SHELL = ["/bin/sh", "-c"];
 const NS_PER_MS = 1e6;
 
-/** Undefined: the container has no check, or it is switched off. */
+/** Reads the check of a container; undefined if it has none, or if it is switched off. */
 export function healthCheckOf(config: DockerContainerConfig): HealthCheck | undefined {
   const { Healthcheck: given } = config;
   const [kind, ...words] = given?.Test ?? [];
@@ -51,13 +51,13 @@ export function healthCheckOf(config: DockerContainerConfig): HealthCheck | unde
     intervalMs,
     timeoutMs: ms(given?.Timeout, DEFAULTS.timeoutMs),
     startPeriodMs: ms(given?.StartPeriod, DEFAULTS.startPeriodMs),
-    // The default is to look sooner at the beginning, never later.
+    // By default the check runs sooner at the beginning, never later.
     startIntervalMs: ms(given?.StartInterval, Math.min(DEFAULTS.startIntervalMs, intervalMs)),
     retries: given?.Retries || DEFAULTS.retries,
   };
 }
 
-/** Of a container that has just started; what was found in its last run is still told. */
+/** Returns the health of a container that has just started; results of its last run are kept. */
 export function startingHealth(
   config: DockerContainerConfig,
   last: HealthRecord | undefined,
@@ -66,12 +66,12 @@ export function startingHealth(
   return { status: "starting", failingStreak: 0, log: last?.log ?? [] };
 }
 
-/** Nobody looks any more. That this is "unhealthy" is Docker's choice. */
+/** Returns the health when nobody looks any more. That this is "unhealthy" is Docker's choice. */
 export function unwatchedHealth(health: HealthRecord): HealthRecord {
   return { ...health, status: "unhealthy" };
 }
 
-/** `sinceStartMs`: from the container's start to the check's. */
+/** Adds a result. `sinceStartMs`: from the container's start to the check's. */
 export function withResult(
   health: HealthRecord,
   check: HealthCheck,
@@ -85,7 +85,7 @@ export function withResult(
   return { status: failingStreak >= check.retries ? "unhealthy" : health.status, failingStreak, log };
 }
 
-/** Until the next check, from now. */
+/** Returns the time until the next check, from now. */
 export function nextCheckMs(health: HealthRecord, check: HealthCheck, sinceStartMs: number): number {
   const isStarting = health.status === "starting" && sinceStartMs < check.startPeriodMs;
   return isStarting ? check.startIntervalMs : check.intervalMs;

@@ -4,7 +4,7 @@ const HEADER_BYTES = 8;
 export class LimitedOutput {
   readonly #maxBytes: number;
   #rest: Buffer = Buffer.alloc(0);
-  /** Of the frame that is being read. */
+  /** The bytes left of the frame that is being read. */
   #payloadLeft = 0;
   #kept: Buffer[] = [];
   #keptBytes = 0;
@@ -37,7 +37,7 @@ export class LimitedOutput {
     this.#keptBytes += part.length;
   }
 
-  /** With "..." where it was cut off. */
+  /** The text, with "..." where it was cut off. */
   get text(): string {
     return Buffer.concat(this.#kept).toString("utf8") + (this.#isTruncated ? "..." : "");
   }

@@ -67,7 +67,7 @@ class Watch {
     this.#container.record.health = health;
   }
 
-  /** The container's queue is held. */
+  /** Ends the checks. The container's queue is held. */
   end(): void {
     this.stop();
     this.#write(unwatchedHealth(this.#health));
@@ -84,7 +84,7 @@ export class HealthMonitor implements Disposable {
   readonly #watches = new Map<string, Watch>();
   readonly #listening: Disposable;
 
-  /** Watches what runs, and whatever starts from now on. */
+  /** Watches the containers that run, and those that start from now on. */
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#listening = engine.events.listen((event) => this.#onEvent(event));
@@ -111,7 +111,7 @@ export class HealthMonitor implements Disposable {
     watch?.end();
   }
 
-  /** Of one that ended while there was no daemon. */
+  /** Ends the checks of a container that ended while there was no daemon. */
   #endUnseen({ id, record }: Container): void {
     if (record.health === undefined || record.health.status === "unhealthy") return;
     const health = unwatchedHealth(record.health);
@@ -119,7 +119,7 @@ export class HealthMonitor implements Disposable {
     record.health = health;
   }
 
-  /** Leaves everything as it is, for the next engine. */
+  /** Stops, and leaves everything as it is for the next engine. */
   [Symbol.dispose](): void {
     this.#listening[Symbol.dispose]();
     for (const watch of this.#watches.values()) watch.stop();

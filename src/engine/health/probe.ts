@@ -1,3 +1,4 @@
+/** Runs one health check in a container. */
 import { messageOf } from "../../base/errors.ts";
 import { SIGNALS } from "../../base/signals.ts";
 import { formatNow } from "../../base/time.ts";
@@ -8,9 +9,9 @@ import type { Execs } from "../process/execs.ts";
 import type { HealthCheck, HealthResult } from "./health-state.ts";
 import { LimitedOutput } from "./limited-output.ts";
 
-/** Docker's number. */
+/** The limit of Docker. */
 const OUTPUT_MAX_BYTES = 4096;
-/** It could not be run, or took too long. */
+/** The exit code of a check that could not be run, or took too long. */
 const NOT_RUN_EXIT_CODE = -1;
 
 /** Runs the check once, in the container. Never rejects: a check that cannot be run is a result, too. */
@@ -67,7 +68,7 @@ async function runUntil(
   signal.addEventListener("abort", giveUp);
   if (signal.aborted) giveUp();
   try {
-    // What it left running may hold its output open: that, too, has to end in time.
+    // Processes that the check left running may hold its output open: waiting for them has to end in time, too.
     const ended = exec.end.then(async (exitCode) => {
       await closed;
       return exitCode;
@@ -85,7 +86,7 @@ async function runUntil(
   }
 }
 
-/** As Go prints a duration of milliseconds or more: "500ms", "1.5s", "1m30s", "1h0m0s". */
+/** Formats a duration of milliseconds or more as Go does: "500ms", "1.5s", "1m30s", "1h0m0s". */
 export function formatGoDuration(ms: number): string {
   if (ms < 1000) return `${ms}ms`;
   const seconds = Number(((ms % 60_000) / 1000).toFixed(9));

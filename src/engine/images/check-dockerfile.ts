@@ -1,4 +1,4 @@
-/** Looks at a Dockerfile without building anything; what it says of its base images is asked of those that are here. */
+/** Checks a Dockerfile without building anything; facts about base images come from those in the store. */
 
 import { LighterError } from "../../base/errors.ts";
 import {
@@ -13,7 +13,7 @@ import type { ImageStore } from "../../image/mod.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 
 interface DockerfileRequest {
-  /** What is asked: "check" or "targets". */
+  /** The question: "check" or "targets". */
   call: string;
   /** The name that is shown. */
   filename: string;
@@ -21,11 +21,11 @@ interface DockerfileRequest {
   /** The text of `.dockerignore`; undefined: there is none. */
   dockerignore?: string;
   buildArgs: ReadonlyMap<string, string>;
-  /** Empty: the host's. */
+  /** The platform; empty: the host's. */
   platform: string;
 }
 
-/** A text for people, and whether something is wrong. @throws LighterError ("invalid"). */
+/** Returns a text for people, and whether something is wrong. @throws LighterError ("invalid"). */
 export function lookAtDockerfile(images: ImageStore, request: DockerfileRequest): { text: string; failed: boolean } {
   const { call, dockerfile, dockerignore, buildArgs } = request;
   if (call === "targets") return { text: formatTargets(parse(dockerfile)), failed: false };
@@ -51,7 +51,7 @@ function baseOf(images: ImageStore, image: string): BaseImage | undefined {
       platform: { os: document.os, architecture: document.architecture },
     };
   } catch (error) {
-    if (error instanceof LighterError) return undefined; // not here, or no name of an image
+    if (error instanceof LighterError) return undefined; // not in the store, or no name of an image
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** Images from what is not an image: a container (`commit`), a tar of a root file system (`import`). */
+/** Makes images from other things: a container (`commit`), a tar of a root file system (`import`). */
 
 import { LighterError } from "../../base/errors.ts";
 import { formatNow } from "../../base/time.ts";
@@ -20,7 +20,7 @@ import type { Engine } from "../engine.ts";
 import { withChanges } from "../files/container-files.ts";
 import { freezeContainer } from "../files/freeze.ts";
 
-/** A name for an image about to be made. Undefined: none was asked for. @throws LighterError "invalid" as Docker */
+/** Parses the name for a new image; undefined if none was asked for. @throws LighterError "invalid" as Docker */
 export function parseNewName(repo: string | undefined, tag: string | undefined): Reference | undefined {
   if (repo === undefined) return undefined;
   const reference = parseReference(repo);
@@ -38,11 +38,11 @@ export interface CommitOptions {
   author: string;
   pause: boolean;
   changes: readonly string[];
-  /** A config that goes over the container's; undefined or empty: the container's. The request's JSON, not checked yet. */
+  /** A config that is merged over the container's; undefined or empty: the container's. The request's JSON, not checked yet. */
   config: unknown;
 }
 
-/** Resolves with the new image's id. @throws LighterError */
+/** Makes an image from a container. Resolves with the new image's id. @throws LighterError */
 export async function commitContainer(
   engine: Engine,
   images: ImageStore,
@@ -71,7 +71,7 @@ export async function commitContainer(
   });
 }
 
-/** With `pause` the container stands still while its files are read. Undefined: it has none of its own. */
+/** Makes the layer. With `pause` the container stands still while its files are read. Undefined: it has no files of its own. */
 async function makeLayer(
   engine: Engine,
   images: ImageStore,
@@ -95,7 +95,7 @@ function platformOf(
   };
 }
 
-/** Of the config, what an image's config has a field for: a container's hostname, say, is its own. */
+/** Makes the image's config from those fields of the container's that an image has: a hostname, say, is the container's alone. */
 function documentOf(
   platform: ReturnType<typeof platformOf>,
   created: string,
@@ -119,8 +119,8 @@ export interface ImportOptions {
 }
 
 /**
- * An image whose one layer is the tar `source`, plain or compressed with gzip or zstd; no bytes at all are an empty one, as with
- * Docker. Resolves with its id.
+ * Makes an image whose one layer is the tar `source`, plain or compressed with gzip or zstd; no bytes at all are an empty one, as
+ * with Docker. Resolves with its id.
  * @throws LighterError "invalid" for what is no tar, "not-supported" for other compressions
  */
 export async function importImage(
@@ -140,7 +140,7 @@ export async function importImage(
   });
 }
 
-/** Gives an image a further name. Without a repository there is nothing to do, says Docker. */
+/** Gives an image another name. Without a repository it does nothing, as Docker. */
 export async function tagImage(
   images: ImageStore,
   image: string,

@@ -1,4 +1,4 @@
-/** What registries say without anything being pulled: `GET /distribution/…` and `POST /auth`. */
+/** Asks registries without pulling anything: `GET /distribution/…` and `POST /auth`. */
 
 import {
   type ClientOptions,
@@ -26,22 +26,22 @@ export interface Described {
 }
 
 export interface Registries {
-  /** For a pull or push of one repository. Connects to nothing yet. */
+  /** Opens a client for a pull or push of one repository. Connects to nothing yet. */
   open(repository: Reference, options: ClientOptions): Promise<RegistryClient>;
   /**
-   * The manifest or index behind a name with a tag or digest, and the platforms it has images for.
+   * Describes a name with a tag or digest: its manifest or index, and the platforms it has images for.
    * `auth`: the request's X-Registry-Auth, "" if there is none; `clientAgent`: its User-Agent.
    * @throws LighterError "not-found", "unauthorized", "unavailable", …, in Docker's words
    */
   describe(reference: Reference, auth: string, clientAgent?: string): Promise<Described>;
   /**
-   * Whether a registry takes these credentials: the JSON of `POST /auth`, not checked yet.
-   * `IdentityToken`: what is to be kept in place of the password; "" if the registry gives none.
+   * Asks whether a registry takes these credentials: the JSON of `POST /auth`, not checked yet.
+   * `IdentityToken`: to be kept in place of the password; "" if the registry gives none.
    */
   checkAuth(credentials: unknown, clientAgent?: string): Promise<{ Status: string; IdentityToken: string }>;
 }
 
-/** Connects to nothing yet. */
+/** Opens the registries. Connects to nothing yet. */
 export function openRegistries(config: RegistryConfig = {}): Registries {
   return {
     open: (repository, options) => RegistryClient.open(config, repository, options),
@@ -58,7 +58,7 @@ export function openRegistries(config: RegistryConfig = {}): Registries {
   };
 }
 
-/** Of an index those that it lists; of a single image what its config says. */
+/** Reads the platforms: those that an index lists, or the one in a single image's config. */
 async function readPlatforms(client: RegistryClient, manifest: FetchedManifest, name: string): Promise<Platform[]> {
   const text = manifest.bytes.toString("utf8");
   const { mediaType } = manifest.descriptor;

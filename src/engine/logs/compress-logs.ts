@@ -1,9 +1,7 @@
 /**
- * Compresses what is rotated of a log, where its options say so. The supervisor only renames (it is C, and there is one
- * for each container); while there is no daemon rotated files stay plain until one comes.
- *
+ * Compresses the rotated files of a log, if its options say so. The supervisor only renames (it is C, and there is one for each
+ * container); while there is no daemon rotated files stay plain until one comes.
  *   path.N  ──►  path.compressing  ──►  path.N.gz, and path.N goes
- *
  * The file may have another number by the end, or be gone: it is looked for again, by its inode, while names are steady.
  */
 import { closeSync, fstatSync, renameSync, rmSync, statSync } from "node:fs";
@@ -18,17 +16,17 @@ import { compressedPath, listRotated, openIfThere, plainPath, withSteadyNames } 
 
 interface Job {
   aborter: AbortController;
-  /** It waits for its turn, and will see what is there then. */
+  /** True while the job waits for its turn; it will see what is there then. */
   isWaiting: boolean;
   done: Promise<void>;
 }
 
 export class LogCompressor {
-  /** One file at a time, whosever: it is done beside everything else. */
+  /** The queue of all logs: one file at a time is compressed, beside everything else. */
   readonly #queue = new SerialQueue();
   readonly #jobs = new Map<string, Job>();
 
-  /** What is rotated now, and what will be while the container runs. */
+  /** Compresses what is rotated now, and what will be while the container runs. */
   begin({ id, record, supervised }: Container, path: string): void {
     if (!parseLogConfig(record.hostConfig.LogConfig).compress) return;
     const job = this.#jobs.get(id) ?? { aborter: new AbortController(), isWaiting: false, done: Promise.resolve() };
@@ -40,7 +38,7 @@ export class LogCompressor {
     compress();
   }
 
-  /** Never rejects. */
+  /** Compresses the rotated files of a log. Never rejects. */
   async #compress(job: Job, id: string, path: string): Promise<void> {
     const { signal } = job.aborter;
     job.isWaiting = true;
@@ -54,7 +52,7 @@ export class LogCompressor {
     }
   }
 
-  /** Before the log is removed. */
+  /** Stops the compression of a log that is about to be removed. */
   async finish(container: Container): Promise<void> {
     const job = this.#jobs.get(container.id);
     this.#jobs.delete(container.id);
@@ -62,7 +60,7 @@ export class LogCompressor {
     await job?.done;
   }
 
-  /** Lets go, for another engine in this process: tests. */
+  /** Stops all compression, for another engine in this process: tests. */
   async stop(): Promise<void> {
     const jobs = [...this.#jobs.values()];
     for (const { aborter } of jobs) aborter.abort();
@@ -70,10 +68,10 @@ export class LogCompressor {
   }
 }
 
-/** Oldest first: if there was no daemon, those have waited longest. */
+/** Compresses rotated files, oldest first: if there was no daemon, those have waited longest. */
 async function compressRotated(path: string, signal: AbortSignal): Promise<void> {
   const temporary = `${path}.compressing`;
-  rmSync(temporary, { force: true }); // of a daemon that was killed
+  rmSync(temporary, { force: true }); // left by a daemon that was killed
   for (;;) {
     signal.throwIfAborted();
     const next = listRotated(path).findLast(({ plain }) => plain);

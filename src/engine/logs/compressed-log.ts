@@ -16,7 +16,7 @@ import { readRange } from "./read-range.ts";
 
 const HEADER_BYTES = 24;
 const HEADER_START = Buffer.from("1f8b0804000000000003" + "0c00" + "4c470800", "hex");
-/** Of inodes: none has it. */
+/** The value for an unknown inode; no file has it. */
 const UNKNOWN = 0n;
 
 function encodeHeader(inode: bigint): Buffer {
@@ -26,7 +26,7 @@ function encodeHeader(inode: bigint): Buffer {
   return header;
 }
 
-/** Of the file that was compressed; 0 for what others have made. */
+/** Returns the inode of the file that was compressed; 0 if another program has compressed it. */
 export function inodeOfCompressed(fd: number): bigint {
   const header = Buffer.alloc(HEADER_BYTES);
   const isOurs =
@@ -35,7 +35,7 @@ export function inodeOfCompressed(fd: number): bigint {
   return isOurs ? header.readBigUInt64LE(HEADER_START.length) : UNKNOWN;
 }
 
-/** What was compressed. A chunk is valid until the next one is asked for. @throws LighterError "invalid" */
+/** Reads what was compressed. A chunk is valid until the next one is asked for. @throws LighterError "invalid" */
 export function readCompressed(fd: number): AsyncGenerator<Uint8Array> {
   const source = Readable.from(readRange(fd, 0, Number.POSITIVE_INFINITY), { objectMode: false });
   return decompress(source, "gzip");

@@ -22,7 +22,7 @@ import { readLogs } from "./read-logs.ts";
 import type { LogSink } from "./sink.ts";
 import { openSyslog } from "./syslog.ts";
 
-/** The time of the last entry that was sent, and how many of that very time were. */
+/** A place in a log: the time of the last entry that was sent, and how many entries of that very time were. */
 interface Cursor {
   timeNs: bigint;
   count: number;
@@ -36,7 +36,7 @@ interface Forwarding {
 export class LogForwarder {
   readonly #running = new Map<string, Forwarding>();
 
-  /** For a container that runs, or has run: what is in its log and was not sent, and what comes until it ends. */
+  /** Sends the log of a container that runs, or has run: what was not sent so far, and what comes until it ends. */
   begin(container: Container, paths: ContainerPaths): void {
     const { record } = container;
     if (record.startedAt === ZERO_TIME) return; // there is no log yet
@@ -54,7 +54,7 @@ export class LogForwarder {
     this.#running.set(container.id, { done, aborter });
   }
 
-  /** Before the log is removed: waits until it is sent, if that is soon. */
+  /** Waits, before the log is removed, until it is sent, if that is soon. */
   async finish(container: Container): Promise<void> {
     const forwarding = this.#running.get(container.id);
     if (forwarding === undefined) return;
@@ -63,7 +63,7 @@ export class LogForwarder {
     clearTimeout(timer);
   }
 
-  /** Lets go, for another engine in this process: tests. */
+  /** Stops all sending, for another engine in this process: tests. */
   async stop(): Promise<void> {
     const all = [...this.#running.values()];
     for (const { aborter } of all) aborter.abort();
@@ -71,7 +71,7 @@ export class LogForwarder {
   }
 }
 
-/** Undefined: its driver needs none. */
+/** Opens the sink of a container; undefined if its driver needs none. */
 function openSink({ record }: Container): LogSink | undefined {
   const { driver, syslog } = parseLogConfig(record.hostConfig.LogConfig);
   const options = record.hostConfig.LogConfig?.Config ?? {};
@@ -92,7 +92,7 @@ function openSink({ record }: Container): LogSink | undefined {
 async function forward(container: Container, paths: ContainerPaths, sink: LogSink, signal: AbortSignal): Promise<void> {
   const cursorPath = join(paths.directory, "log-cursor");
   const cursor = readCursor(cursorPath);
-  // Entries of the cursor's own time that were sent are met again first.
+  // Entries of the cursor's own time that were sent already are read first.
   let known = cursor.count;
   const query = {
     sinceNs: cursor.timeNs,
@@ -117,7 +117,7 @@ async function forward(container: Container, paths: ContainerPaths, sink: LogSin
   }
 }
 
-/** False: `signal` came first. */
+/** Sends an entry, trying until it is taken. Returns false if `signal` came first. */
 async function sendUntilTaken(id: string, sink: LogSink, entry: LogEntry, signal: AbortSignal): Promise<boolean> {
   for (let pauseMs = LOG_FORWARD_PAUSE_MS; !signal.aborted; pauseMs = Math.min(pauseMs * 2, LOG_FORWARD_PAUSE_MAX_MS))
     try {
@@ -135,7 +135,7 @@ async function sendUntilTaken(id: string, sink: LogSink, entry: LogEntry, signal
   return false;
 }
 
-/** From the beginning if there is none, or a crash has torn it. */
+/** Reads the cursor; it is at the beginning if there is no file, or if a crash has torn it. */
 function readCursor(path: string): Cursor {
   try {
     const { timeNs, count } = JSON.parse(readFileSync(path, "utf8")) as { timeNs: string; count: number };
@@ -146,7 +146,7 @@ function readCursor(path: string): Cursor {
   return { timeNs: 0n, count: 0 };
 }
 
-/** Not synced: after a crash of the machine a few entries are sent again. */
+/** Writes the cursor without a sync: after a crash of the machine a few entries are sent twice. */
 function writeCursor(path: string, { timeNs, count }: Cursor): void {
   writeFileSync(`${path}.new`, JSON.stringify({ timeNs: String(timeNs), count }), { mode: 0o600 });
   renameSync(`${path}.new`, path);

@@ -46,7 +46,10 @@ function encodeField(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.from(`${name}\n`), length, Buffer.from(`${value}\n`)]);
 }
 
-/** The journal takes upper case, digits and "_", at most 64, and leaves "_" at the beginning to itself. */
+/**
+ * Makes a field's name as the journal takes it: upper case, digits and "_", at most 64, and no "_" at the beginning, which it
+ * keeps for itself.
+ */
 function fieldName(name: string): string | undefined {
   const field = name
     .toUpperCase()

@@ -5,19 +5,19 @@ import { LOG_LINE_MAX_BYTES } from "../../base/limits.ts";
 export interface LogEntry {
   stream: "stdout" | "stderr";
   log: string;
-  /** RFC 3339. */
+  /** The time of the entry, RFC 3339. */
   time: string;
 }
 
 /**
- * Cuts a json-file log into entries. What is not an entry is skipped: a crash may tear a line, a full disk may drop
- * the middle of one, and the lines after it must still be readable.
+ * Splits a json-file log into entries. Anything else is skipped: a crash may tear a line, a full disk may drop the middle of one,
+ * and the lines that follow must still be readable.
  */
 export class LogParser {
   #rest: Buffer = Buffer.alloc(0);
   #skipping = false;
 
-  /** The entries that `chunk` completes. The chunk may be reused afterwards. */
+  /** Returns the entries that `chunk` completes. The chunk may be reused afterwards. */
   push(bytes: Uint8Array): LogEntry[] {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const entries: LogEntry[] = [];
@@ -42,14 +42,14 @@ export class LogParser {
     this.#rest = this.#skipping ? Buffer.alloc(0) : Buffer.concat([this.#rest, part]);
   }
 
-  /** At the end of a file: an unfinished line will never be finished. */
+  /** Forgets an unfinished line: at the end of a file it will never be finished. */
   reset(): void {
     this.#rest = Buffer.alloc(0);
     this.#skipping = false;
   }
 }
 
-/** Undefined: not an entry. */
+/** Parses a line; undefined if it is not an entry. */
 function parseLogEntry(line: Buffer): LogEntry | undefined {
   let value: unknown;
   try {

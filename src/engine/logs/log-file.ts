@@ -1,3 +1,4 @@
+/** One file of a log, plain or compressed. */
 import { closeSync, fstatSync } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
 import { inodeOfCompressed, readCompressed } from "./compressed-log.ts";
@@ -6,22 +7,22 @@ import { readAt, readRange } from "./read-range.ts";
 const TAIL_BYTES = 64 * 1024;
 const LINE_BREAK = 0x0a;
 
-/** Where the last lines of a log begin. */
+/** The place where the last lines of a log begin. */
 export interface Tail {
   offset: number;
-  /** So many more of them are in older files. */
+  /** The number of these lines that are in older files. */
   missing: number;
 }
 
 /** One file of a log, held open: what is read stays the same bytes, whatever becomes of its name. */
 export interface LogFile extends Disposable {
-  /** Of the file that was written: it may have been compressed since. */
+  /** The inode of the file as it was written: it may have been compressed since. */
   readonly inode: bigint;
-  /** How much of it can be read now; Infinity: all that there will ever be. */
+  /** Returns how much of it can be read now; Infinity: all that there will ever be. */
   size(): number;
-  /** What was written, between two offsets. A chunk is valid until the next one is asked for. */
+  /** Reads between two offsets of what was written. A chunk is valid until the next one is asked for. */
   read(from: number, to: number): AsyncGenerator<Uint8Array>;
-  /** Where its last `count` lines begin, `count` being 1 or more. */
+  /** Finds where its last `count` lines begin, `count` being 1 or more. */
   findTail(count: number): Promise<Tail>;
 }
 
@@ -29,7 +30,7 @@ export class PlainLogFile implements LogFile {
   readonly inode: bigint;
   readonly #fd: number;
 
-  /** The fd is closed with it. */
+  /** Opens the log on an fd, which is closed with it. */
   constructor(fd: number) {
     this.#fd = fd;
     this.inode = fstatSync(fd, { bigint: true }).ino;
@@ -51,7 +52,7 @@ export class PlainLogFile implements LogFile {
     const chunk = Buffer.allocUnsafe(TAIL_BYTES);
     const size = this.size();
     let missing = count;
-    // The break that ends the file ends its last line; it does not begin another.
+    // The line break at the end of the file ends its last line and does not begin another.
     for (let end = size - 1; end > 0; ) {
       const start = Math.max(0, end - TAIL_BYTES);
       const { bytesRead } = await readAt(this.#fd, chunk, 0, end - start, start);
@@ -66,18 +67,20 @@ export class PlainLogFile implements LogFile {
       }
       end = start;
     }
-    if (size > 0) missing--; // the file's first line, which no break precedes
+    if (size > 0) missing--; // the file's first line, which follows no line break
     return { offset: 0, missing };
   }
 }
 
-/** It is read from its beginning, as often as needed: a copy would need the space that compression has saved. */
+/**
+ * A compressed file. It is read from its beginning, as often as needed: a copy would need the space that compression has saved.
+ */
 export class CompressedLogFile implements LogFile {
   readonly inode: bigint;
   readonly #fd: number;
   readonly #path: string;
 
-  /** The fd is closed with it. `path` is for what is said of it. */
+  /** Opens the log on an fd, which is closed with it. `path` is for messages. */
   constructor(fd: number, path: string) {
     this.#fd = fd;
     this.#path = path;
@@ -92,7 +95,7 @@ export class CompressedLogFile implements LogFile {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** @throws LighterError "invalid" where it is damaged */
+  /** Reads a range. @throws LighterError "invalid" where it is damaged */
   async *read(from: number, to: number): AsyncGenerator<Uint8Array> {
     if (from >= to) return;
     let at = 0;
@@ -111,14 +114,14 @@ export class CompressedLogFile implements LogFile {
     }
   }
 
-  /** Of what can be read. */
+  /** Finds the last lines of what can be read. */
   async findTail(count: number): Promise<Tail> {
     const lines = await this.#lineStart(Number.POSITIVE_INFINITY);
     if (lines.number <= count) return { offset: 0, missing: count - lines.number };
     return { offset: (await this.#lineStart(lines.number - count)).offset, missing: 0 };
   }
 
-  /** Where line `wanted` begins, from 0; or how many there are. */
+  /** Finds where line `wanted` begins, counted from 0; or how many lines there are. */
   async #lineStart(wanted: number): Promise<{ number: number; offset: number }> {
     let [number, offset, end] = [0, 0, 0];
     try {

@@ -4,7 +4,7 @@ import { type LogEntry, LogParser } from "./log-entry.ts";
 import { CompressedLogFile, type LogFile, PlainLogFile, type Tail } from "./log-file.ts";
 import { compressedPath, listRotated, openIfThere, plainPath, withSteadyNames } from "./log-names.ts";
 
-/** Newest first. The caller closes them. */
+/** Opens the files of a log, newest first. The caller closes them. */
 function* openNewestFirst(path: string): Generator<LogFile> {
   const currentFd = openIfThere(path);
   if (currentFd !== undefined) yield new PlainLogFile(currentFd);
@@ -16,8 +16,8 @@ function* openNewestFirst(path: string): Generator<LogFile> {
 }
 
 /**
- * The log's files, oldest first; only those newer than the file that was `known`, if that is still there. `known` must
- * be held open meanwhile: an inode that nobody holds is soon another file's, and older ones may have had it.
+ * Opens the log's files, oldest first; only those newer than the file that was `known`, if that is still there. `known` must be
+ * held open meanwhile: an inode that nobody holds is soon another file's, and older ones may have had it.
  */
 function openLogFiles(path: string, known?: bigint): Promise<LogFile[]> {
   return withSteadyNames(path, () => {
@@ -33,7 +33,7 @@ function openLogFiles(path: string, known?: bigint): Promise<LogFile[]> {
   });
 }
 
-/** Where the last `count` lines begin, in the file of that index. */
+/** Finds where the last `count` lines begin: the index of the file, and the offset in it. */
 async function findTail(files: readonly LogFile[], count: number): Promise<{ index: number; offset: number }> {
   let tail: Tail = { offset: 0, missing: count };
   for (let index = files.length - 1; index >= 0; index--) {
@@ -46,10 +46,10 @@ async function findTail(files: readonly LogFile[], count: number): Promise<{ ind
 /** A place in a rotated log that moves forward only. */
 export class LogCursor implements Disposable {
   readonly #path: string;
-  /** Oldest first; the first one is being read. */
+  /** The open files, oldest first; the first one is being read. */
   #files: LogFile[];
   #offset: number;
-  /** Where to end in the newest file; Infinity when following. */
+  /** The offset where reading ends in the newest file; Infinity when following. */
   #limit = Number.POSITIVE_INFINITY;
   readonly #parser = new LogParser();
   readonly #onDamage: (error: LighterError) => void;
@@ -62,8 +62,8 @@ export class LogCursor implements Disposable {
   }
 
   /**
-   * Before the last `tail` lines; Infinity: at the beginning; 0: at the end. Unless `follows`, what is written from now on
-   * is not read: a fast writer would make the log endless. `onDamage` is told of a file whose rest cannot be read.
+   * Opens a log before its last `tail` lines; Infinity: at the beginning; 0: at the end. Unless `follows`, what is written from
+   * now on is not read: a fast writer would make the log endless. `onDamage` is told of a file whose rest cannot be read.
    */
   static async open(
     path: string,
@@ -83,7 +83,7 @@ export class LogCursor implements Disposable {
     }
   }
 
-  /** What is there now, in batches. */
+  /** Reads what is there now, in batches. */
   async *read(): AsyncGenerator<LogEntry[]> {
     for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
       yield* this.#readFile(file, this.#files.length === 1 ? this.#limit : Number.POSITIVE_INFINITY);

@@ -26,7 +26,7 @@ export function compressedPath(path: string, number: number): string {
   return `${path}.${number}.gz`;
 }
 
-/** Newest first. */
+/** Lists the rotated files, newest first. */
 export function listRotated(path: string): RotatedLog[] {
   const found = new Map<number, RotatedLog>();
   const start = `${basename(path)}.`;
@@ -51,7 +51,7 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Runs `act` while the names stay as they are. Where there is no `path`, nobody writes. @throws LighterError "unavailable" */
+/** Runs `act` while the names stay as they are. If there is no `path`, nobody writes. @throws LighterError "unavailable" */
 export async function withSteadyNames<T>(path: string, act: () => T): Promise<T> {
   const deadlineMs = performance.now() + LOG_LOCK_TIMEOUT_MS;
   for (;;) {
@@ -68,7 +68,7 @@ export async function withSteadyNames<T>(path: string, act: () => T): Promise<T>
   }
 }
 
-/** For reading. */
+/** Opens a file for reading; undefined if there is none. */
 export function openIfThere(path: string): number | undefined {
   try {
     return openSync(path, "r");
@@ -78,7 +78,7 @@ export function openIfThere(path: string): number | undefined {
   }
 }
 
-/** False: it has been rotated between the opening and the lock. */
+/** Tells whether the open file still has this name; it has not if it was rotated between the opening and the lock. */
 function isAt(path: string, fd: number): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
 }

@@ -8,28 +8,31 @@ import type { LogEntry } from "./log-entry.ts";
 import { LogCursor } from "./log-files.ts";
 
 export interface LogQuery {
-  /** Entries at or after this time; nanoseconds since 1970. */
+  /** The earliest time of entries; nanoseconds since 1970. */
   sinceNs?: bigint;
-  /** Entries up to this time. */
+  /** The latest time of entries. */
   untilNs?: bigint;
-  /** The last lines only, of both streams together; Infinity: all. */
+  /** The number of last lines, of both streams together; Infinity: all. */
   tail: number;
-  /** Go on until this resolves: the process has ended and its log is complete. Absent: to the present end only. */
+  /**
+   * Follows the log until this resolves: the process has ended and its log is complete. Without it, reading ends at the present
+   * end.
+   */
   followUntil?: Promise<unknown>;
   /** Ends the reading early, without an error. */
   signal: AbortSignal;
-  /** Told of each file whose rest cannot be read; the reading goes on with the next one. */
+  /** Receives an error for each file whose rest cannot be read; the reading goes on with the next one. */
   onDamage: (error: LighterError) => void;
 }
 
-/** The entries of a json-file log and its rotated files, oldest first, in batches as they are read. */
+/** Reads the entries of a json-file log and its rotated files, oldest first, in batches as they are read. */
 export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<LogEntry[]> {
   // The watch must begin before the first read: what is written in between is noticed twice, not never.
   using change = new Change(path, query);
   const { tail, followUntil, onDamage } = query;
   using cursor = await LogCursor.open(path, { tail, follows: followUntil !== undefined, onDamage });
   for (;;) {
-    // Both must be taken first: whatever was written until then is in what is read after.
+    // Both must be read before the log: whatever was written until then is read afterwards.
     const { ended } = change;
     change.clear();
     if (followUntil !== undefined) await cursor.refresh();
@@ -44,7 +47,7 @@ export async function* readLogs(path: string, query: LogQuery): AsyncGenerator<L
   }
 }
 
-/** `past`: an entry later than `untilNs` was met, and only later ones can follow. */
+/** Selects entries. `past`: an entry later than `untilNs` was met, and only later ones can follow. */
 function selectEntries(entries: LogEntry[], query: LogQuery): { wanted: LogEntry[]; past: boolean } {
   const { sinceNs, untilNs } = query;
   if (sinceNs === undefined && untilNs === undefined) return { wanted: entries, past: false };
@@ -60,7 +63,7 @@ function selectEntries(entries: LogEntry[], query: LogQuery): { wanted: LogEntry
 
 /** Tells when there may be more to read, by inotify(7) on the log's directory: a rotation replaces the file itself. */
 class Change implements Disposable {
-  /** Nothing is written any more. */
+  /** True once nothing is written any more. */
   ended: boolean;
   #changed = false;
   #wake: () => void = () => {};

@@ -1,3 +1,4 @@
+/** Reads parts of an open file without moving its position. */
 import { read as readCallback } from "node:fs";
 import { promisify } from "node:util";
 
@@ -5,7 +6,7 @@ export const readAt = promisify(readCallback);
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** Bytes of an open file between two offsets, as far as they are there. Chunks are the caller's to keep. */
+/** Reads the bytes of an open file between two offsets, as far as they exist. The caller may keep the chunks. */
 export async function* readRange(fd: number, from: number, to: number): AsyncGenerator<Uint8Array> {
   for (let at = from; at < to; ) {
     const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, to - at));

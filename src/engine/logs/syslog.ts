@@ -15,7 +15,7 @@ interface SyslogMark {
   pid: number;
 }
 
-/** One message, without the line end that separates messages on a TCP connection. */
+/** Formats one message, without the line end that separates messages on a TCP connection. */
 export function formatSyslog({ facility, format }: SyslogOptions, mark: SyslogMark, entry: LogEntry): string {
   const priority = facility * 8 + SEVERITY[entry.stream];
   const { tag, hostname, pid } = mark;
@@ -33,7 +33,7 @@ export function formatSyslog({ facility, format }: SyslogOptions, mark: SyslogMa
   }
 }
 
-/** "Jan  2 15:04:05", in UTC. */
+/** Formats a time as "Jan  2 15:04:05", in UTC. */
 function stamp(time: string): string {
   const date = new Date(time);
   const day = String(date.getUTCDate()).padStart(2);
@@ -49,7 +49,7 @@ function micros(time: string): string {
   return `${seconds(time).slice(0, -1)}.${decimals.padEnd(6, "0").slice(0, 6)}Z`;
 }
 
-/** Connects when there is something to send, and anew after a failure. */
+/** Opens a sink that connects when there is something to send, and anew after a failure. */
 export function openSyslog(options: SyslogOptions, mark: SyslogMark): LogSink {
   const { address } = options;
   const encode = (entry: LogEntry) => Buffer.from(formatSyslog(options, mark, entry));
@@ -77,7 +77,7 @@ export function openSyslog(options: SyslogOptions, mark: SyslogMark): LogSink {
 
 function openUdp(hostname: string): UdpSocket {
   const socket = createSocket(hostname.includes(":") ? "udp6" : "udp4");
-  socket.on("error", () => {}); // a server that is away is noticed at most by its silence
+  socket.on("error", () => {}); // the only sign of a server that is away is its silence
   return socket;
 }
 

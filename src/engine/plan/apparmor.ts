@@ -1,4 +1,4 @@
-/** The AppArmor profile of containers that name none: what it says, and that it is loaded. */
+/** Writes the AppArmor profile of containers that name none, and loads it. */
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { apparmorEnabled, isProfileLoaded, loadPolicy } from "../../linux/apparmor/mod.ts";
@@ -7,11 +7,11 @@ import { DEFAULT_APPARMOR_PROFILE } from "../config/security.ts";
 import { readText } from "./host-facts.ts";
 
 /**
- * Everything is allowed but what reaches the host past a container's namespaces, also with capabilities that were added:
- * mounts, settings of the kernel, its memory, its security modules. The same as Docker's profile of this name, exact where
- * that is approximate (a pattern there also lets /proc/sys/kernel/sem pass), and any process of the host may send signals.
- * Source: apparmor.d(5). Rules name paths as the process sees them, so they hold for a procfs that it mounts elsewhere only
- * because it may not mount.
+ * Writes a profile that allows everything except what reaches the host past a container's namespaces, also with capabilities that
+ * were added: mounts, settings of the kernel, its memory, its security modules. It is the same as Docker's profile of this name,
+ * but exact where that is approximate (a pattern there also lets /proc/sys/kernel/sem pass), and any process of the host may send
+ * signals. Source: apparmor.d(5). Rules name paths as the process sees them, so they hold for a procfs that it mounts elsewhere
+ * only because it may not mount.
  */
 export function defaultPolicy(name: string): string {
   const deny = (path: string, access: string) => `deny ${path} ${access},`;
@@ -25,14 +25,14 @@ export function defaultPolicy(name: string): string {
     `ptrace (trace, read) peer="${name}",`,
     "ptrace (tracedby, readby),",
     "deny mount,",
-    // Of /proc: nobody's but the processes' own directories, and the settings of shared memory, which is the container's.
+    // In /proc only the processes' own directories are writable, and the settings of shared memory, which is the container's.
     deny("/proc/*", "w"),
     ...allBut("/proc", "sys", "1-9").map((path) => deny(`${path}/**`, "w")),
     ...allBut("/proc/sys", "kernel").map((path) => deny(`${path}{,/**}`, "w")),
     ...allBut("/proc/sys/kernel", "shm*").map((path) => deny(`${path}{,/**}`, "w")),
     deny("/proc/sysrq-trigger", "rwklx"),
     deny("/proc/kcore", "rwklx"),
-    // Of /sys: the container's cgroup.
+    // In /sys only the container's cgroup is writable.
     ...allBut("/sys", "fs").map((path) => deny(`${path}/**`, "wklx")),
     ...allBut("/sys/fs", "cgroup").map((path) => deny(`${path}/**`, "wklx")),
     deny("/sys/firmware/**", "rwklx"),
@@ -43,8 +43,8 @@ export function defaultPolicy(name: string): string {
 }
 
 /**
- * Patterns that together match every name in a directory but one, or but those that begin with it ("shm*"): one for each
- * letter that may differ, and one for longer names. `alsoFirst`: other letters that a name may begin with.
+ * Returns patterns that together match every name in a directory except one, or except those that begin with it ("shm*"): one for
+ * each letter that may differ, and one for longer names. `alsoFirst`: other letters that a name may begin with.
  */
 export function allBut(directory: string, pattern: string, alsoFirst = ""): string[] {
   const name = pattern.replace(/\*$/, "");
@@ -54,7 +54,7 @@ export function allBut(directory: string, pattern: string, alsoFirst = ""): stri
   return pattern === name ? [...differing, `${directory}/${name}?*`] : differing;
 }
 
-/** At the start of a daemon. What does not work is logged, and then no container is promised a profile. */
+/** Loads the profile at the start of a daemon. A failure is logged, and then no container is promised a profile. */
 export async function setUpAppArmor(): Promise<HostFacts["appArmor"]> {
   if (!apparmorEnabled(readText)) return undefined;
   try {
@@ -67,7 +67,7 @@ export async function setUpAppArmor(): Promise<HostFacts["appArmor"]> {
   }
 }
 
-/** Somebody may have unloaded it. @throws LighterError like `loadPolicy` */
+/** Loads the profile unless it is loaded; somebody may have unloaded it. @throws LighterError like `loadPolicy` */
 export async function ensureDefaultProfile(): Promise<void> {
   if (!isProfileLoaded(DEFAULT_APPARMOR_PROFILE)) await loadPolicy(defaultPolicy(DEFAULT_APPARMOR_PROFILE));
 }

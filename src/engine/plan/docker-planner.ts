@@ -1,3 +1,4 @@
+/** Plans creations, starts and execs of containers whose images are in the store. */
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
@@ -63,7 +64,7 @@ interface DockerPlannerOptions {
   images: ImageStore;
   host: HostFacts;
   probe: HostProbe;
-  /** For containers that do not say. */
+  /** The defaults of containers that do not say. */
   defaults?: ContainerDefaults;
   runtimes?: RuntimeTable;
   devices: CdiRegistry;
@@ -78,7 +79,10 @@ export class DockerPlanner implements Planner {
   readonly #defaults: ContainerDefaults;
   readonly #runtimes: RuntimeTable;
   readonly #devices: CdiRegistry;
-  /** By image and the names asked for: an image's files do not change, and reading them is most of a start's planning. */
+  /**
+   * The users of images, by image and the names asked for: an image's files do not change, and reading them is most of a start's
+   * planning.
+   */
   readonly #usersOfImages = new Map<string, ResolvedUser>();
   #findContainer: (ref: string) => Container = (ref) => {
     throw noSuchContainer(ref);
@@ -158,8 +162,8 @@ export class DockerPlanner implements Planner {
   }
 
   /**
-   * Names of other containers as ids: a name may go to another container before the start. One whose network is to be joined may
-   * come until then.
+   * Replaces names of other containers by ids: a name may go to another container before the start. A container whose network is
+   * to be joined may come until then.
    */
   #withPeerIds(hostConfig: DockerHostConfig): DockerHostConfig {
     const { network, pid, ipc } = peerReferences(hostConfig);
@@ -174,7 +178,10 @@ export class DockerPlanner implements Planner {
     };
   }
 
-  /** Of a creation. That one is "not-found" would tell clients that the image is: they would pull it. */
+  /**
+   * Finds a container for a creation. The error is not "not-found", which would tell clients that the image is missing: they
+   * would pull it.
+   */
   #findNamed(ref: string): Container {
     try {
       return this.#findContainer(ref);
@@ -183,7 +190,7 @@ export class DockerPlanner implements Planner {
     }
   }
 
-  /** On user-defined networks they are names, and may be of nobody so far. */
+  /** Replaces names in links by ids. On user-defined networks they stay names, which nobody needs to have so far. */
   #withLinkIds(hostConfig: DockerHostConfig): DockerHostConfig {
     const { kind } = parseNetworkMode(hostConfig.NetworkMode);
     if ((hostConfig.Links ?? []).length === 0 || (kind !== "bridge" && kind !== "none")) return {};
@@ -214,7 +221,7 @@ export class DockerPlanner implements Planner {
     return linksOf(record, (ref) => this.#findContainerIf(ref));
   }
 
-  /** Undefined: there is none of that id any more. */
+  /** Finds a container by its id; undefined if there is none any more. */
   #findContainerIf(id: string): Container | undefined {
     try {
       return this.#findContainer(id);
@@ -262,7 +269,7 @@ export class DockerPlanner implements Planner {
     return { config: ociConfig, files, ...this.#rootOf(record, paths) };
   }
 
-  /** The runtime asks only for what is ours. */
+  /** Adds the kind of each mount, for which the runtime asks only if we make the mount. */
   #withKinds(mounts: readonly OciMount[], probe: HostProbe): VolumeMount[] {
     const roots = [this.#paths.dataRoot, this.#paths.execRoot];
     const isOurs = (path: string) => roots.some((root) => path.startsWith(`${root}/`));
@@ -289,13 +296,13 @@ export class DockerPlanner implements Planner {
     };
   }
 
-  /** In another container's network, its names are ours too. */
+  /** Returns the paths of the files in /etc; a container in another's network uses that one's. */
   #etcFilesOf(hostConfig: DockerHostConfig, own: ContainerPaths): ContainerPaths {
     const owner = this.#networkOwner(hostConfig);
     return owner === undefined ? own : this.#paths.container(owner.id);
   }
 
-  /** The container whose network it is, which may be joined by way of others. Undefined: its own. */
+  /** Returns the container whose network this one has, which may be joined by way of others; undefined: its own. */
   #networkOwner(hostConfig: DockerHostConfig): Container | undefined {
     const passed = new Set<Container | undefined>();
     let owner: Container | undefined;
@@ -346,7 +353,7 @@ export class DockerPlanner implements Planner {
     return inUse;
   }
 
-  /** Where our own process finds what a volume has mounted, in place of where it would be mounted. */
+  /** Points volumes to where our own process finds their file systems, instead of their directories. */
   #asMounted(points: readonly MountPoint[]): MountPoint[] {
     return points.map((point) => {
       const source = this.#mountedVolumes?.rootPathOf(point.volume?.name ?? "");
@@ -369,7 +376,7 @@ export class DockerPlanner implements Planner {
     return {
       config: {
         ociVersion: "1.2.0",
-        // The working directory is there before the first start: files can be copied into it.
+        // The working directory exists before the first start: files can be copied into it.
         process: { args: ["/"], cwd: record.config.WorkingDir || "/" },
         root: { path: "", ...(record.hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
         mounts,
@@ -386,7 +393,7 @@ export class DockerPlanner implements Planner {
     };
   }
 
-  /** What it has had while it ran. In another's network they are that one's. */
+  /** Returns the files in /etc that the container had while it ran. In another's network they are that one's. */
   #lastEtcFiles(record: ContainerRecord, paths: ContainerPaths, asked: readonly OciMount[]): OciMount[] {
     if (record.startedAt === ZERO_TIME || isMachine(record.hostConfig)) return [];
     if (peerReferences(record.hostConfig).network !== undefined) return [];
@@ -404,7 +411,7 @@ export class DockerPlanner implements Planner {
     return { rootfs, idmappedDirectories: [this.#images.layersPath, basePath, directory] };
   }
 
-  /** `upper`: the container's own files, which may differ from the image's once it has run. */
+  /** Resolves a user. `upper`: the container's own files, which may differ from the image's once it has run. */
   #resolveUser(record: ContainerRecord, upper: string | undefined, user: string): ResolvedUser {
     const groups = record.hostConfig.GroupAdd ?? [];
     const key = JSON.stringify([record.imageId, user, groups]);
@@ -428,7 +435,7 @@ export class DockerPlanner implements Planner {
       container: { config, hostConfig: { ...hostConfig, ...NO_HOST_PATHS }, mountPoints: [] },
       user: { uid: 0, gid: 0, additionalGids: [], home: "/" }, // an exec has a user of its own
       files: { ...paths, init: this.#paths.init },
-      // The container has joined the namespaces long ago; whoever it shares them with may have gone.
+      // The container has joined the namespaces long ago; the containers it shares them with may be gone.
       peers: fakePeers(hostConfig, record.pid),
       host: this.#host,
       probe: this.#probe,
@@ -456,7 +463,7 @@ function kindOfSource(type: ReturnType<HostProbe["fileType"]>): NonNullable<Volu
   return type === "directory" ? "directory" : "file";
 }
 
-/** A container that runs has what these fields named, whether it is still there or not. */
+/** A running container has what these fields named, whether it still exists or not. */
 const NO_HOST_PATHS = {
   Devices: [],
   BlkioWeightDevice: [],
@@ -491,7 +498,7 @@ function fakePeers(hostConfig: DockerHostConfig, pid: number): Peers {
   return definedPeers({ network: peer(network), pid: peer(pidRef), ipc: peer(ipc) });
 }
 
-/** Idempotent, for a start that was cut off. `root`: what the image's "/" is, which the upper directory covers. */
+/** Makes the directories; also completes a start that was cut off. `root`: the image's "/", which the upper directory covers. */
 function makeDirectories(paths: ContainerPaths, root: { mode: number; uid: number; gid: number }): void {
   makeDirectory(paths.directory, 0o700);
   makeDirectory(paths.upper, root.mode);
@@ -508,7 +515,7 @@ function makeDirectory(path: string, mode: number): void {
   }
 }
 
-/** They are the container's root's, who may change them. */
+/** Writes the files in /etc, which belong to the container's root, who may change them. */
 function writeEtcFiles(
   { config, hostConfig, idMappings }: ContainerRecord,
   paths: ContainerPaths,
@@ -526,7 +533,10 @@ function writeEtcFiles(
   }
 }
 
-/** A start asks for nothing: a user that its image does not have is not the client's error by then. */
+/**
+ * Turns errors about users into errors of the system: a start asks for nothing, so a user that its image lacks is not the
+ * client's error by then.
+ */
 function asSystemError<T>(resolve: () => T): T {
   try {
     return resolve();

@@ -1,4 +1,4 @@
-/** Reads from this machine what engine/config/ wants to know of it. */
+/** Reads the facts about this machine that engine/config/ needs. */
 
 import { closeSync, fstatSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { arch, hostname, release } from "node:os";
@@ -25,7 +25,7 @@ import type { HostDevice, HostFacts, HostProbe } from "../config/host.ts";
 /** Files of the first few cgroups tell what all have. */
 const CGROUPS_SEEN = 4;
 
-/** At daemon start. @throws LighterError "not-supported" for a machine that cannot have containers. */
+/** Reads the facts at daemon start. @throws LighterError "not-supported" for a machine that cannot have containers. */
 export function readHostFacts(): Omit<HostFacts, "appArmor"> {
   const machine = arch();
   if (machine !== "x64" && machine !== "arm64")
@@ -54,7 +54,7 @@ export function readHostFacts(): Omit<HostFacts, "appArmor"> {
   };
 }
 
-/** What we may hand on: a process that root executes in the container gets no more than this. */
+/** Reads which capabilities we may hand on: a process that root executes in the container gets no more than this. */
 function readBoundingSet(): bigint {
   const match = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
   return BigInt(`0x${match?.[1] ?? "0"}`);
@@ -65,7 +65,7 @@ function filesOfChildren(mountPoint: string): string[] {
   return children.slice(0, CGROUPS_SEEN).flatMap((child) => list(`${mountPoint}/${child.name}`));
 }
 
-/** A file's text without the line end, or undefined if it cannot be read, as of a missing kernel feature. */
+/** Reads a file's text without the line end; undefined if it cannot be read, for instance if the kernel lacks a feature. */
 export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trim();
@@ -74,7 +74,7 @@ export function readText(path: string): string | undefined {
   }
 }
 
-/** Names in a directory; none if it has gone. */
+/** Lists the names in a directory; none if it is gone. */
 function list(path: string): string[] {
   try {
     return readdirSync(path);
@@ -115,7 +115,10 @@ export const hostProbe: HostProbe = {
   propagation,
 };
 
-/** O_PATH. Undefined: there is nothing. @throws LighterError "invalid" if it leads out of the directory; "kernel" */
+/**
+ * Opens a path with O_PATH; undefined if there is nothing. @throws LighterError "invalid" if it leads out of the directory;
+ * "kernel"
+ */
 export function openBeneath(directory: string, path: string): number | undefined {
   const root = openat(AT_FDCWD, bytePath(directory), O_PATH | O_DIRECTORY);
   try {
@@ -133,7 +136,7 @@ export function openBeneath(directory: string, path: string): number | undefined
   }
 }
 
-/** A path through a file, or in a loop, leads to nothing just as a missing one does. */
+/** Returns the stat of a path. A path through a file, or in a loop, leads to nothing just as a missing one does. */
 function statOrUndefined(path: string): Stat | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -178,6 +181,7 @@ function toDevice(path: string, stat: Stat): HostDevice | undefined {
 }
 
 /**
+ * Decodes a device number:
  *   63         44         20      8       0
  *   | major high | minor high | major | minor |
  * Source: gnu_dev_makedev of glibc, makedev(3).
@@ -189,7 +193,7 @@ function decodeDeviceNumber(device: bigint): { major: number; minor: number } {
   };
 }
 
-/** By the longest mount point that is a parent; of two on one place, the later covers the earlier. */
+/** Finds the mount of a path: the longest mount point that is a parent; of two on one place, the later covers the earlier. */
 function propagation(path: string): { mountPoint: string; shared: boolean; slave: boolean } {
   const real = statOrUndefined(path) === undefined ? path : realpathSync(path);
   let found = { mountPoint: "", shared: false, slave: false };
@@ -208,7 +212,7 @@ function propagation(path: string): { mountPoint: string; shared: boolean; slave
   return found;
 }
 
-/** proc_pid_mountinfo(5): space, tab, newline and backslash are written as octal numbers. */
+/** Decodes a path of proc_pid_mountinfo(5): space, tab, newline and backslash are written as octal numbers. */
 function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }

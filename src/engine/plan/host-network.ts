@@ -1,4 +1,4 @@
-/** What networks need of this host: its links, its firewall, its ports, and names answered inside containers. */
+/** Opens the parts of this host that networks need: its links, its firewall, its ports, and names answered inside containers. */
 import { type Resolver, type ResolverOptions, startResolver } from "../../network/dns/mod.ts";
 import { Firewall } from "../../network/firewall/mod.ts";
 import { PortReservations } from "../../network/ports/mod.ts";
@@ -13,13 +13,13 @@ import type { EnginePaths } from "../state/paths.ts";
 
 export interface HostNetwork {
   host: NetworkHost;
-  /** Undefined: the settings want no rules. */
+  /** The firewall; undefined if the settings want no rules. */
   firewall?: NetworkFirewall & PortFirewall & Pick<Firewall, "watch">;
   hostPorts: HostPorts;
   startResolver: (options: ResolverOptions) => Promise<Resolver>;
 }
 
-/** Of the network namespace that the daemon is in, until it ends. Changes nothing yet. */
+/** Opens the network namespace in which the daemon is, until it ends. Changes nothing yet. */
 export function openHostNetwork(
   paths: EnginePaths,
   settings: NetworkSettings,

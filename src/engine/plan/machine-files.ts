@@ -1,4 +1,4 @@
-/** What a machine is told in files: of itself, in its own; of its host, in a directory that it sees. */
+/** Files for a machine: about itself, in its own root; about its host, in a directory that it sees. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { type ImageStore, readFileInLayers } from "../../image/mod.ts";
@@ -11,7 +11,7 @@ import type { ContainerRecord } from "../state/store.ts";
 
 const MACHINE_ID_MAX_BYTES = 64;
 
-/** For its next start. What is somebody's own mount is not ours to write into. */
+/** Plans the files for a machine's next start. A mount of the user's is not ours to write into. */
 export function planMachineFiles(
   { id, imageId, config, hostConfig, mountPoints }: ContainerRecord,
   images: ImageStore,
@@ -26,7 +26,7 @@ export function planMachineFiles(
   return files.filter(({ path }) => !isMounted(path));
 }
 
-/** Idempotent, as every start writes them. */
+/** Writes the files about the host. Every start writes them. */
 export function writeHostFiles({ id }: ContainerRecord, paths: ContainerPaths): void {
   mkdirSync(paths.host, { recursive: true, mode: 0o755 });
   for (const [name, text] of Object.entries(hostFiles(id))) writeFileSync(join(paths.host, name), text);

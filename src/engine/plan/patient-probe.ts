@@ -1,6 +1,6 @@
 /**
- * Answers about host paths that a client has named. Where they may lead to a file system that does not answer, a file worker
- * asks, and waits for it in the daemon's place.
+ * Answers questions about host paths that a client has named. A path that may lead to a file system that does not answer is
+ * examined by a file worker, which waits in the daemon's place.
  */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import type { FileWorkers } from "../../files/mod.ts";
@@ -8,7 +8,7 @@ import { isLocalPath, type MountTypes, readMountTypes } from "../../linux/mount/
 import type { HostProbe } from "../config/mod.ts";
 import { probeJob, type Question } from "../files/file-jobs.ts";
 
-/** Thrown into a plan that needs an answer first. */
+/** An error that stops a plan which needs an answer first. */
 class Unanswered extends Error {
   constructor(readonly question: Question) {
     super("a host path is still to be asked");
@@ -49,7 +49,7 @@ async function askWorker(workers: FileWorkers, question: Question): Promise<Answ
   }
 }
 
-/** What comes of work on a path. @throws its error, with the path where it says none: "unavailable" */
+/** Waits for work on a path. @throws its error, with the path if it names none: "unavailable" */
 export async function aboutPath<T>(path: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -59,7 +59,7 @@ export async function aboutPath<T>(path: string, work: Promise<T>): Promise<T> {
   }
 }
 
-/** What only we have open has another name there. */
+/** Rewrites a question for a worker: a path that only we have open has another name there. */
 function seenByWorker({ ask, paths }: Question): Question {
   return { ask, paths: paths.map((path) => path.replace(/^\/proc\/self\//, `/proc/${process.pid}/`)) };
 }
@@ -86,7 +86,7 @@ class AskingProbe implements HostProbe {
     return this.#ask("device", [path], path);
   }
 
-  /** Always a worker's: what is mounted below is asked, too. */
+  /** Lists devices, always by a worker: what is mounted below is asked, too. */
   devicesBelow(directory: string) {
     return this.#ask("devicesBelow", [directory], undefined);
   }
@@ -95,7 +95,7 @@ class AskingProbe implements HostProbe {
     return this.#ask("propagation", [path], path);
   }
 
-  /** `way`: the path that is looked up, if that may be done here. */
+  /** Asks a question. `way`: the path to look up, if that may be done here. */
   #ask<K extends Question["ask"]>(
     ask: K,
     paths: Parameters<HostProbe[K]>,

@@ -1,3 +1,4 @@
+/** The interface between the engine and whoever plans creations, starts and execs. */
 import type { FileWorkers } from "../../files/mod.ts";
 import type { RootFile } from "../../runtime/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
@@ -10,13 +11,13 @@ import type { ContainerRecord } from "../state/store.ts";
 import type { MountedVolumes } from "../volumes/mounted-volumes.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 
-/** What a create request comes to. */
+/** The result of planning a create request. */
 export interface CreatePlan {
-  /** Merged with the image's. */
+  /** The config, merged with the image's. */
   config: DockerContainerConfig;
-  /** With Docker's defaults. */
+  /** The host config, with Docker's defaults. */
   hostConfig: DockerHostConfig;
-  /** As the client wrote it. */
+  /** The image's name as the client wrote it. */
   image: string;
   imageId: string;
   mountPoints: MountPoint[];
@@ -26,11 +27,11 @@ export interface CreatePlan {
 
 export interface StartPlan {
   config: OciConfig;
-  /** As StartRequest has them. */
+  /** The files that a start writes, as StartRequest has them. */
   files?: readonly RootFile[];
-  /** Mounts that make the rootfs. */
+  /** The mounts that make the rootfs. */
   rootfs: readonly OciMount[];
-  /** As StartRequest has it. */
+  /** The directories with mapped ids, as StartRequest has them. */
   idmappedDirectories?: readonly string[];
 }
 
@@ -41,27 +42,27 @@ export interface ExecOptions {
   User?: string;
   Privileged?: boolean;
   Tty?: boolean;
-  /** [height, width]. */
+  /** The size of the terminal, [height, width]. */
   ConsoleSize?: readonly number[];
 }
 
-/** How clients of older APIs meant a create request. */
+/** The meaning of a create request that depends on the API's version. */
 export interface CreateOptions {
   platform?: string | undefined;
-  /** Read-only binds that do not say are so without what is mounted below their source. */
+  /** True if read-only binds are shallow unless they say otherwise: what is mounted below their source stays writable. */
   shallowReadOnly?: boolean;
-  /** Without a word on cgroup namespaces, the host's is meant where cgroups are of version 1. */
+  /** True if a request without a cgroup namespace mode means the host's, on cgroup v1. */
   hostCgroupns?: boolean;
 }
 
 /**
- * From Docker's words to the runtime's. The engine asks; it knows neither images nor the host. A plan fails with "unavailable" where a
- * path that a client has named is on a file system that does not answer.
+ * Translates Docker's words to the runtime's. The engine asks; it knows neither images nor the host. A plan fails with
+ * "unavailable" if a path that a client has named is on a file system that does not answer.
  */
 export interface Planner {
   /**
-   * Called once, by the engine: a container may name others, whose namespaces it shares. `hostGateway`: the address of the
-   * host that stands for "host-gateway" in ExtraHosts.
+   * Connects the planner. The engine calls it once: a container may name others, whose namespaces it shares. `hostGateway`: the
+   * address of the host that stands for "host-gateway" in ExtraHosts.
    */
   connect(engine: {
     findContainer: (ref: string) => Container;
@@ -69,9 +70,9 @@ export interface Planner {
     mountedVolumes: MountedVolumes;
     workers: FileWorkers;
   }): void;
-  /** `body` is the request's JSON. @throws LighterError */
+  /** Plans a creation. `body` is the request's JSON. @throws LighterError */
   planCreate(body: unknown, id: string, options: CreateOptions): Promise<CreatePlan>;
-  /** Before a process is started: has the security profile loaded that it gets. @throws LighterError if that fails */
+  /** Loads the security profile that a process gets, before the process is started. @throws LighterError if that fails */
   prepareProfile(record: ContainerRecord): Promise<void>;
   /** Makes the sources of the record's mounts, before a start. `first`: the container has never run. */
   prepareMounts(record: ContainerRecord, first: boolean): Promise<VolumesInUse>;
@@ -85,13 +86,13 @@ export interface Planner {
     options: { first: boolean; dryRun: boolean },
   ): Promise<StartPlan>;
   /**
-   * The root file system with binds and volumes, and nothing to run in it: for those who want the files of a container that
-   * does not run. Makes what that needs on disk, the sources of its mounts apart.
+   * Plans the root file system with binds and volumes, and nothing to run in it: for access to the files of a container that does
+   * not run. Makes what that needs on disk, apart from the sources of its mounts.
    */
   planFiles(record: ContainerRecord, paths: ContainerPaths): Promise<StartPlan>;
-  /** The config of a running container, which an earlier daemon may have started, without its mounts and devices. */
+  /** Plans the config of a running container, which an earlier daemon may have started, without its mounts and devices. */
   planRunning(record: ContainerRecord, paths: ContainerPaths): OciConfig;
-  /** A user of the container's own /etc/passwd. @throws LighterError "invalid" if there is none */
+  /** Finds a user in the container's own /etc/passwd. @throws LighterError "invalid" if there is none */
   findUser(record: ContainerRecord, paths: ContainerPaths, user: string): { uid: number; gid: number };
   planExec(record: ContainerRecord, paths: ContainerPaths, config: OciConfig, exec: ExecOptions): OciProcess;
 }

@@ -1,4 +1,4 @@
-/** Copies of what the database says, beside what it says it of: for a daemon that finds the database lost or damaged. */
+/** Keeps copies of the database's rows beside what they describe: for a daemon that finds the database lost or damaged. */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { isDiskFull } from "../../base/disk-full.ts";
@@ -10,22 +10,22 @@ import type { EngineEvent } from "../events.ts";
 import type { NetworkRecord } from "../networks/types.ts";
 import type { VolumeRecord } from "../volumes/volume-table.ts";
 
-/** What is nobody's directory: in the data root's `objects.json`. */
+/** The rows that have no directory of their own: in the data root's `objects.json`. */
 export interface CopiedObjects {
   id: string;
   networks: readonly NetworkRecord[];
   volumes: readonly VolumeRecord[];
 }
 
-/** After these a container's record is another one. */
+/** The actions that change a container's record. */
 const CHANGES = new Set(["create", "start", "die", "rename", "update", "connect", "disconnect"]);
 
-/** Containers that are written before others have their turn. */
+/** The number of containers that are written before others have their turn. */
 const TURN_COUNT = 20;
 
 /**
- * Written a moment after a change, all changes of that moment as one: no start waits for it, and a container that is gone by then has
- * none.
+ * The writer of copies. It writes a moment after a change, all changes of that moment as one: no start waits for it, and a
+ * container that is gone by then has none.
  */
 export class Copies implements Disposable {
   readonly #engine: Engine;
@@ -35,7 +35,7 @@ export class Copies implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #isDisposed = false;
 
-  /** Of what has none so far they are written, too. */
+  /** Starts the copies; containers that have none so far get one, too. */
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#listening = engine.events.listen((event) => this.#onEvent(event));
@@ -77,7 +77,7 @@ export class Copies implements Disposable {
     replaceFile(paths.objects, { id, networks: networks.list(), volumes: volumes.list() } satisfies CopiedObjects);
   }
 
-  /** One that is being removed has no directory any more, and must not get one. */
+  /** Writes a container's copy. A container that is being removed has no directory any more, and must not get one. */
   #writeContainer(id: string): void {
     const container = this.#engine.findIf(id);
     if (container === undefined) return;

@@ -1,4 +1,4 @@
-/** Opens the database, compares it with what is on disk, and takes back from copies what it does not know any more. */
+/** Opens the database, compares it with what is on disk, and takes lost rows back from copies. */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import type { CopiedObjects } from "./copies.ts";
 const RECOVER_HINT =
   "`lighter daemon --recover` takes back what it can from the copies that are kept beside containers and images";
 
-/** What no row tells of. Names of directories: ids, volumes, beginnings of ids. */
+/** Directories without a row, by name: ids, volumes, beginnings of ids. */
 interface Lost {
   containers: string[];
   volumes: string[];
@@ -22,9 +22,9 @@ interface Lost {
 }
 
 /**
- * The directories of containers, volumes and runs are made after their rows and removed before: one without a row means that rows
- * have been lost. After a power cut these are those of the last moment, which are taken back and told of; a database that is lost or
- * damaged otherwise is not gone on with unless somebody says so.
+ * Opens the store. The directories of containers, volumes and runs are made after their rows and removed before: one without a
+ * row means that rows have been lost. After a power cut these are those of the last moment, which are taken back and told of; a
+ * database that is lost or damaged otherwise is used only if somebody says so.
  * @throws LighterError like `Store`, and "internal" if there is something to be recovered
  */
 export function openStore(paths: EnginePaths, options: { makeRoom?: () => boolean; recover?: boolean }): Store {
@@ -62,7 +62,7 @@ function openOrSetAside(path: string, makeRoom: (() => boolean) | undefined, rec
   }
 }
 
-/** By SQLite, or by the JSON in it. */
+/** Tells whether an error means damage, found by SQLite or in the JSON of a row. */
 function isDamaged(error: unknown): boolean {
   return error instanceof SyntaxError || /^SQLITE_(CORRUPT|NOTADB)/.test(errnoOf(error));
 }
@@ -141,7 +141,7 @@ function readObjects(path: string): { id?: string } & Pick<CopiedObjects, "netwo
   };
 }
 
-/** Whether it is one, and not what a failing disk has left of it. */
+/** Tells whether a copy is a record, and not what a failing disk has left of it. */
 function isRecord(copy: unknown, id: string): copy is ContainerRecord {
   const has = (type: string, ...names: (keyof ContainerRecord)[]) =>
     names.every((name) => typeof (copy as ContainerRecord)[name] === type && (copy as ContainerRecord)[name] !== null);
@@ -159,7 +159,7 @@ function isRecord(copy: unknown, id: string): copy is ContainerRecord {
   );
 }
 
-/** False: there is something in it that the database does not take. */
+/** Takes back a container; false: it has something in it that the database does not take. */
 function takeBackContainer(store: Store, record: ContainerRecord): boolean {
   const { id, status } = record;
   const isTaken = store.all().some(({ name }) => name === record.name);
@@ -174,7 +174,7 @@ function takeBackContainer(store: Store, record: ContainerRecord): boolean {
   return isTakenBack;
 }
 
-/** False: the database does not take what the copy says. */
+/** Tries a write; false: the database does not take what the copy says. */
 function attempt(what: string, write: () => void): boolean {
   try {
     write();
@@ -193,7 +193,7 @@ function setAside(paths: EnginePaths, id: string): void {
   log.error(`container ${id} is lost: there is no copy of what it was; its files are in "${join(directory, id)}"`);
 }
 
-/** Undefined if there is none that can be read. */
+/** Reads a copy; undefined if there is none that can be read. */
 function readCopy(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, "utf8"));

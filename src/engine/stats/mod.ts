@@ -1,3 +1,4 @@
+/** Resource usage of containers: `docker stats`. */
 import { totalmem } from "node:os";
 import type { Container } from "../container.ts";
 import { readSample, type StatsSample } from "./sample.ts";
@@ -7,12 +8,12 @@ export type { StatsSample } from "./sample.ts";
 
 const samplers = new WeakMap<Container, Sampler<StatsSample | undefined>>();
 
-/** One sample; undefined: the container does not run. */
+/** Takes one sample; undefined if the container does not run. */
 export function sampleStats(container: Container): StatsSample | undefined {
   return readSample(container, totalmem());
 }
 
-/** Samples of the container, one a second, until the result is disposed of. */
+/** Sends samples of the container, one a second, until the result is disposed of. */
 export function listenToStats(container: Container, listener: (sample: StatsSample | undefined) => void): Disposable {
   let sampler = samplers.get(container);
   if (sampler === undefined) {

@@ -1,3 +1,5 @@
+/** Parses the kernel's counters of network interfaces. */
+
 export interface InterfaceCounters {
   name: string;
   rxBytes: number;
@@ -10,7 +12,7 @@ export interface InterfaceCounters {
   txDropped: number;
 }
 
-/** /proc/PID/net/dev, without "lo". Source: proc_pid_net(5); the columns are named in the file's second line. */
+/** Parses /proc/PID/net/dev, without "lo". Source: proc_pid_net(5); the columns are named in the file's second line. */
 export function parseNetDev(text: string): InterfaceCounters[] {
   return text.split("\n").flatMap((line) => {
     const [, name, numbers] = /^\s*([^\s:]+):\s*((?:\d+\s*){16})$/.exec(line) ?? [];

@@ -1,4 +1,4 @@
-/** What a container uses, at one moment: what `docker stats` is made of. */
+/** Reads what a container uses at one moment, for `docker stats`. */
 import { readFileSync } from "node:fs";
 import { formatRfc3339Fixed, nowNs } from "../../base/time.ts";
 import {
@@ -15,24 +15,24 @@ import { type InterfaceCounters, parseNetDev } from "./net-dev.ts";
 import { parseSystemCpu } from "./system-cpu.ts";
 
 export interface StatsSample {
-  /** RFC 3339, of the moment. */
+  /** The time of the sample, RFC 3339. */
   read: string;
   version: 1 | 2;
   cgroup: CgroupStats;
-  /** v1 only. */
+  /** The CPU time of each CPU; on cgroup v1 only. */
   perCpuNs: number[] | undefined;
-  /** How often the limit of memory was hit; undefined if the kernel does not tell. */
+  /** The number of times that the memory limit was hit; undefined if the kernel does not tell. */
   memoryFailures: number | undefined;
   memoryTotalBytes: number;
   system: { usageNs: number; cpuCount: number };
-  /** Without "lo"; undefined if the network is the host's. */
+  /** The counters of interfaces, without "lo"; undefined if the network is the host's. */
   interfaces: InterfaceCounters[] | undefined;
 }
 
-/** Asked once: that takes longer than all the rest of a sample, and every container has one each second. */
+/** The host's cgroups, read once: that takes longer than all the rest of a sample, and every container has one each second. */
 let cgroupHost: CgroupHost | undefined;
 
-/** Undefined: the container does not run. */
+/** Reads a sample; undefined if the container does not run. */
 export function readSample(container: Container, memoryTotalBytes: number): StatsSample | undefined {
   if (!container.isRunning) return undefined;
   const cgroupsPath = cgroupsPathOf(container.record);
@@ -51,7 +51,7 @@ export function readSample(container: Container, memoryTotalBytes: number): Stat
   };
 }
 
-/** "" for a process that has just ended. */
+/** Reads a file; "" for a process that has just ended. */
 function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");

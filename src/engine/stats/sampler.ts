@@ -1,4 +1,4 @@
-/** Samples of one container for everybody who wants them: one timer, while there is somebody. */
+/** Takes samples of one container for all listeners: one timer, while there is a listener. */
 const INTERVAL_MS = 1000;
 
 export class Sampler<Sample> {
@@ -10,7 +10,7 @@ export class Sampler<Sample> {
     this.#read = read;
   }
 
-  /** `listener` gets a sample at once, if nobody else listens yet, and then one a second, until disposed of. */
+  /** Adds a listener, which gets a sample at once, if nobody else listens yet, and then one a second, until disposed of. */
   listen(listener: (sample: Sample) => void): Disposable {
     this.#listeners.add(listener);
     if (this.#timer === undefined) {

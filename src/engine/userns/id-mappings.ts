@@ -1,23 +1,27 @@
+/** Mappings between ids of containers and ids of the host. */
 import { LighterError } from "../../base/errors.ts";
 import type { IdTranslations } from "../../image/mod.ts";
 import type { OciIdMapping } from "../../spec/oci-runtime.ts";
 
-/** What the ids of a container are on the host: uid_map and gid_map of its user namespace (user_namespaces(7)). */
+/** The host's ids for a container's: uid_map and gid_map of its user namespace (user_namespaces(7)). */
 export interface IdMappings {
   uids: OciIdMapping[];
   gids: OciIdMapping[];
 }
 
-/** Ids of the host, one after the other. */
+/** A range of ids on the host. */
 export interface IdRange {
   first: number;
   count: number;
 }
 
-/** The id 2^32 - 1 is none, and the one before is kept for those who add one. Source: user_namespaces(7), uid_t. */
+/**
+ * The end of all ids: 2^32 - 1 is none, and the one before is left out so that the end itself is a valid number. Source:
+ * user_namespaces(7), uid_t.
+ */
 export const ID_END = 2 ** 32 - 2;
 
-/** Ids from 0 on, in the ranges in turn. */
+/** Maps ids from 0 on to the ranges in turn. */
 export function mapFromZero(ranges: readonly IdRange[]): OciIdMapping[] {
   let containerID = 0;
   return ranges.map(({ first, count }) => {
@@ -39,10 +43,13 @@ export function sameMappings(a: IdMappings | null, b: IdMappings | null): boolea
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** What the kernel shows where there is no id. Source: /proc/sys/kernel/overflowuid. */
+/** The id that the kernel shows for one that is not mapped. Source: /proc/sys/kernel/overflowuid. */
 const OVERFLOW_ID = 65534;
 
-/** For who reads and writes the container's files from the host. Undefined: in the host's user namespace ids are the same. */
+/**
+ * Makes translations for reading and writing the container's files from the host; undefined: in the host's user namespace ids are
+ * the same.
+ */
 export function idTranslations(mappings: IdMappings | null): IdTranslations | undefined {
   if (mappings === null) return undefined;
   const { uids, gids } = mappings;
@@ -57,7 +64,7 @@ function toContainerId(id: number, mappings: readonly OciIdMapping[]): number {
   return range === undefined ? OVERFLOW_ID : range.containerID + (id - range.hostID);
 }
 
-/** @throws LighterError "invalid" for an id that the container does not have */
+/** Translates an id to the host's. @throws LighterError "invalid" for an id that the container does not have */
 export function toHostId(id: number, mappings: readonly OciIdMapping[], kind: "uid" | "gid"): number {
   const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
   if (range === undefined)

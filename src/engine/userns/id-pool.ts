@@ -1,15 +1,16 @@
+/** Chooses free ranges of ids for containers. */
 import { LighterError } from "../../base/errors.ts";
 import { type IdMappings, type IdRange, overlaps, rangesOf } from "./id-mappings.ts";
 
-/** Where containers get ranges of their own from. */
+/** The ids from which containers get ranges of their own. */
 export interface IdPool {
   uids: readonly IdRange[];
   gids: readonly IdRange[];
 }
 
 /**
- * The first free ids of the pool, the same count of users and of groups. Pure.
- * @param taken of all containers that there are
+ * Returns the first free ids of the pool, the same count of users and of groups. Pure.
+ * @param taken the mappings of all containers
  * @throws LighterError "unavailable" when the pool has not so many in one piece
  */
 export function allocate(pool: IdPool, taken: readonly IdMappings[], count: number): IdMappings {
@@ -27,7 +28,7 @@ export function allocate(pool: IdPool, taken: readonly IdMappings[], count: numb
   return { uids: find("uids"), gids: find("gids") };
 }
 
-/** Whose subordinate ids containers get. */
+/** The user whose subordinate ids containers get. */
 export const POOL_OWNER = "lighter";
 
 function firstFree(ranges: readonly IdRange[], used: readonly IdRange[], count: number): number | undefined {
@@ -44,7 +45,7 @@ function firstFree(ranges: readonly IdRange[], used: readonly IdRange[], count: 
   return undefined;
 }
 
-/** `ranges` without those of `holes`. */
+/** Removes `holes` from `ranges`. */
 export function without(ranges: readonly IdRange[], holes: readonly IdRange[]): IdRange[] {
   return holes.reduce<IdRange[]>(
     (left, hole) =>
@@ -61,7 +62,7 @@ export function without(ranges: readonly IdRange[], holes: readonly IdRange[]): 
   );
 }
 
-/** Whether a container may keep what it has: `mappings` are ids of the pool. */
+/** Tells whether `mappings` are ids of the pool, so that a container may keep them. */
 export function isWithin({ uids, gids }: IdMappings, pool: IdPool): boolean {
   const holds = (ranges: readonly IdRange[], { first, count }: IdRange) =>
     ranges.some((range) => first >= range.first && first + count <= range.first + range.count);

@@ -1,4 +1,4 @@
-/** Which ids of the host containers have. */
+/** Gives containers their ids on the host. */
 import { LighterError } from "../../base/errors.ts";
 import { peerReferences } from "../config/namespaces.ts";
 import { parseUsernsMode, validateInUserNamespace } from "../config/userns-mode.ts";
@@ -13,26 +13,26 @@ export { parseRemap, readAccountFiles, type UserNamespaceSetting } from "./remap
 type Asked = Pick<ContainerRecord, "id" | "hostConfig" | "idMappings">;
 
 /**
- * Ids are a container's from its creation until its row is gone, so that no process and no file of it is left when
- * another one gets them. They are written in the row; this is what is asked for a free range.
+ * The ids of all containers. A container has them from its creation until its row is gone, so that no process and no file of it
+ * is left when another one gets them. They are written in the row; this class is asked for a free range.
  */
 export class UserNamespaces {
   readonly #setting: UserNamespaceSetting;
   readonly #find: (ref: string) => { record: ContainerRecord };
   readonly #taken = new Map<string, IdMappings>();
 
-  /** `find`: another container, by a name or id of a namespace mode. */
+  /** Opens the ids. `find`: another container, by a name or id of a namespace mode. */
   constructor(setting: UserNamespaceSetting, find: (ref: string) => { record: ContainerRecord }) {
     this.#setting = setting;
     this.#find = find;
   }
 
-  /** Whether those that do not say are in one. */
+  /** True if containers that do not say are in a user namespace. */
   get isDefault(): boolean {
     return this.#setting.defaultMode.kind !== "host";
   }
 
-  /** Of a row that is there already. */
+  /** Takes the ids of a row that exists already. */
   claim({ id, idMappings }: Pick<ContainerRecord, "id" | "idMappings">): void {
     if (idMappings === null) this.#taken.delete(id);
     else this.#taken.set(id, idMappings);
@@ -43,10 +43,9 @@ export class UserNamespaces {
   }
 
   /**
-   * Those of a container that is created, or started: what it has, if that is still right. Null: the host's.
-   * They are its own when they are in its row and `claim`ed.
-   * @throws LighterError "unavailable" when there are no more; "conflict" if it may not be with those whose namespaces it
-   *   shares
+   * Returns the ids of a container that is created, or started: those it has, if they are still right. Null: the host's. They are
+   * its own when they are in its row and `claim`ed.
+   * @throws LighterError "unavailable" when there are no more; "conflict" if it may not be with those whose namespaces it shares
    */
   assign(container: Asked): IdMappings | null {
     const mode = parseUsernsMode(container.hostConfig.UsernsMode);
@@ -63,7 +62,10 @@ export class UserNamespaces {
     return allocate(pool, others, count);
   }
 
-  /** A namespace is shared within one user namespace only: who has no rights over it could do nothing in it. */
+  /**
+   * Returns the ids of a container's peers. A namespace is shared within one user namespace only: without rights over it nothing
+   * could be done in it.
+   */
   #ofPeers({ hostConfig }: Asked): IdMappings | undefined {
     const { network, pid, ipc } = peerReferences(hostConfig);
     const refs = [network, pid, ipc].filter((ref) => ref !== undefined);

@@ -1,10 +1,10 @@
 /**
- * The daemon's setting `userns-remap`: in whose ids containers run that do not say.
+ * The daemon's setting `userns-remap`: the ids of containers that do not say.
  *
  *   ""                      the host's
  *   auto                    each in a range of its own
  *   default                 all in one range, of our choice
- *   USER[:GROUP]            all in the subordinate ids of a user, by name or number; the group has to be there
+ *   USER[:GROUP]            all in the subordinate ids of a user, by name or number; the group has to exist
  *
  * Sources: dockerd(8), subuid(5), passwd(5), group(5).
  */
@@ -15,16 +15,16 @@ import { type IdMappings, type IdRange, mapFromZero } from "./id-mappings.ts";
 import { type IdPool, POOL_OWNER, without } from "./id-pool.ts";
 import { parseSubordinateIds, rangesOwnedBy, type SubordinateIds } from "./subordinate-ids.ts";
 
-/** What containers get that do not say. */
+/** The mode of containers that do not say. */
 type DefaultMode = { kind: "host" } | { kind: "auto" } | { kind: "mapped"; mappings: IdMappings };
 
 export interface UserNamespaceSetting {
   defaultMode: DefaultMode;
-  /** For containers that get a range of their own. */
+  /** The pool for containers that get a range of their own. */
   pool: IdPool;
 }
 
-/** Texts of files below /etc; "" for one that is not there. */
+/** The texts of files below /etc; "" for a missing one. */
 export interface AccountFiles {
   passwd: string;
   group: string;
@@ -32,16 +32,16 @@ export interface AccountFiles {
   subgid: string;
 }
 
-/** How many ids a container of its own has, and the one range of `default`: what distributions give a user. */
+/** The number of ids for a container of its own, and for the one range of `default`: what distributions give a user. */
 export const DEFAULT_COUNT = 65536;
 
 /**
- * Where there is no user `lighter`. Above what systemd takes for its containers and below what it and others keep away from.
- * Source: systemd's UIDS-GIDS.md, 0x70000000 to 0x7FFDFFFF.
+ * The pool if there is no user `lighter`: above what systemd takes for its containers and below what it and others keep away
+ * from. Source: systemd's UIDS-GIDS.md, 0x70000000 to 0x7FFDFFFF.
  */
 const DEFAULT_POOL: IdRange = { first: 0x7000_0000, count: 0x0ffe_0000 };
 
-/** @throws LighterError "invalid" with the file that lacks something */
+/** Parses the setting. @throws LighterError "invalid" with the file that lacks something */
 export function parseRemap(value: string, files: AccountFiles): UserNamespaceSetting {
   const [subuids, subgids] = [parseSubordinateIds(files.subuid), parseSubordinateIds(files.subgid)];
   const pool = poolOf(subuids, subgids);
@@ -75,7 +75,7 @@ function firstOf({ uids, gids }: IdPool): IdMappings {
   return { uids: first(uids, "subuid"), gids: first(gids, "subgid") };
 }
 
-/** Undefined for root, who is mapped to nobody else: as Docker has it. */
+/** Returns the mappings of a user; undefined for root, who is mapped to nobody else, as with Docker. */
 function mappingsOf(
   { name, uid }: Account,
   subuids: readonly SubordinateIds[],
@@ -116,7 +116,7 @@ function failed(why: string): LighterError {
   return new LighterError("invalid", `userns-remap: ${why}`);
 }
 
-/** In passwd(5) and group(5) the third field is the id. What looks like a number is one. */
+/** Finds a user or group: in passwd(5) and group(5) the third field is the id. What looks like a number is an id. */
 function find(text: string, wanted: string): { name: string; id: number } | undefined {
   const byId = /^\d+$/.test(wanted);
   for (const line of text.split("\n")) {
@@ -127,7 +127,7 @@ function find(text: string, wanted: string): { name: string; id: number } | unde
   return undefined;
 }
 
-/** @throws LighterError "invalid" for a file beyond the limit */
+/** Reads the files. @throws LighterError "invalid" for a file beyond the limit */
 export function readAccountFiles(): AccountFiles {
   const read = (name: string) => {
     try {

@@ -1,3 +1,4 @@
+/** The file systems of volumes while containers use them. */
 import { rmSync } from "node:fs";
 import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
@@ -22,13 +23,13 @@ import { VolumesInUse } from "./volumes-in-use.ts";
 
 type Filesystem = FilesystemOfVolume & { kind: "filesystem" };
 
-/** One that is mounted, or is about to be. */
+/** A file system that is mounted, or is about to be. */
 interface Mounted {
   filesystem: Promise<SharedFilesystem>;
   users: number;
-  /** Fills it. */
+  /** The queue of those who fill it. */
   queue: SerialQueue;
-  /** For who must not wait. */
+  /** The path of its root, for callers that must not wait. */
   rootPath: string | undefined;
 }
 
@@ -39,7 +40,7 @@ interface Mounted {
  */
 export class MountedVolumes {
   readonly #mounted = new Map<string, Mounted>();
-  /** Of those that nobody uses any more: when they are not mounted any more. */
+  /** The ends of file systems that nobody uses any more: each resolves when it is not mounted any more. */
   readonly #ending = new Map<string, Promise<void>>();
   readonly #runtime: Runtime;
   readonly #paths: EnginePaths;
@@ -49,18 +50,19 @@ export class MountedVolumes {
     this.#paths = paths;
   }
 
-  /** Where our own process finds its files. Undefined: nobody uses it. */
+  /** Returns the path where our own process finds a volume's files; undefined if nobody uses it. */
   rootPathOf(name: string): string | undefined {
     return this.#mounted.get(name)?.rootPath;
   }
 
-  /** Another volume may get the name now. Who uses this one goes on. */
+  /** Frees the name for another volume. Containers that use this one keep it. */
   forget(name: string): void {
     this.#mounted.delete(name);
   }
 
   /**
-   * Mounts it, unless it is mounted. `prepare` is called with the path of its root and whether it is new there, when nobody else's is.
+   * Mounts a volume, unless it is mounted. `prepare` is called with the path of its root and whether it is new there, while no
+   * other call runs.
    * @throws LighterError with Docker's text
    */
   async use(
@@ -85,7 +87,10 @@ export class MountedVolumes {
     }
   }
 
-  /** Of a container that an earlier daemon started: out of its supervisor. `isAlive`: whether that has not reaped its pid. */
+  /**
+   * Takes the file systems of a container that an earlier daemon started from its supervisor. `isAlive`: whether that has not
+   * reaped its pid.
+   */
   async adopt(record: ContainerRecord, isAlive: () => Promise<boolean>): Promise<VolumesInUse> {
     const inUse = new VolumesInUse();
     const own = record.mountPoints.filter(({ volume }) => filesystemOf(volume?.options ?? {})?.kind === "filesystem");
@@ -136,8 +141,8 @@ export class MountedVolumes {
   }
 
   /**
-   * By a program whose root it is, and which is never let go on: the process dies with the program's, or with us, and what is
-   * left are the fds.
+   * Mounts a file system as the root of a program that is never let go on: the process dies with the program's, or with us, and
+   * only the fds are left.
    */
   async mountAside(mount: Parameters<typeof mountRequest>[0]): Promise<SharedFilesystem> {
     const runDirectory = this.#paths.viewDirectory(randomId());
@@ -156,12 +161,12 @@ export class MountedVolumes {
   }
 }
 
-/** "/." : the directory itself is no link. */
+/** Returns the path of the root. With "/." it is the directory itself and no link. */
 function pathOf({ rootFd }: SharedFilesystem): string {
   return `/proc/self/fd/${rootFd}/.`;
 }
 
-/** As Docker says it, which mounts it on the volume's directory. */
+/** Makes the error in Docker's words, which mounts the file system on the volume's directory. */
 export function cannotMount(
   volumePath: string,
   device: string,

@@ -1,6 +1,7 @@
 /**
- * /dev/shm of containers that share it with others, as they share System V IPC: `--ipc shareable` has a tmpfs that `--ipc
- * container:ID` mounts as well. It is kept by fds, as a volume's file system is (mounted-volumes.ts), and gone with the last of them.
+ * The /dev/shm of containers that share it with others, as they share System V IPC: `--ipc shareable` has a tmpfs that `--ipc
+ * container:ID` mounts as well. It is kept by fds, as a volume's file system is (mounted-volumes.ts), and gone with the last of
+ * them.
  */
 import { LighterError } from "../../base/errors.ts";
 import { closeFilesystem, type SharedFilesystem } from "../../runtime/mod.ts";
@@ -22,7 +23,7 @@ export class SharedMemory {
     this.#filesystem = filesystem;
   }
 
-  /** Until `inUse` ends. */
+  /** Keeps the memory until `inUse` ends. */
   use(inUse: VolumesInUse): void {
     this.#users++;
     inUse.memory = this;
@@ -48,7 +49,7 @@ export async function shareMemory(
     inContext("failed to join IPC namespace", () => memoryOf(find(mode.id), find)?.use(inUse));
 }
 
-/** Whether a start of it carries a file system for /dev/shm, after those of its volumes. */
+/** Tells whether a start carries a file system for /dev/shm, in addition to those of its volumes. */
 export function carriesMemory({ hostConfig, mountPoints }: ContainerRecord): boolean {
   return isShareable({ hostConfig, mountPoints }) || parseIpcMode(hostConfig.IpcMode).kind === "container";
 }
@@ -58,7 +59,7 @@ function isShareable({ hostConfig, mountPoints }: Pick<ContainerRecord, "hostCon
   return parseIpcMode(hostConfig.IpcMode).kind === "shareable" && !isCovered;
 }
 
-/** Its own root may do with it what it likes. */
+/** Makes a new memory. The container's own root may do with it what it likes. */
 function newMemory({ hostConfig, idMappings }: ContainerRecord) {
   const owner =
     idMappings === null
@@ -68,7 +69,7 @@ function newMemory({ hostConfig, idMappings }: ContainerRecord) {
   return { type: "tmpfs", source: "shm", options };
 }
 
-/** Undefined: it is the host's. */
+/** Returns the memory of another container; undefined: it is the host's. */
 function memoryOf(donor: Container, find: Find): VolumesInUse["memory"] {
   if (!donor.isRunning) throw notRunning(donor.id);
   if (hasHostMemory(donor.record, find)) return undefined;
@@ -80,7 +81,7 @@ function memoryOf(donor: Container, find: Find): VolumesInUse["memory"] {
   );
 }
 
-/** Its IPC is the host's, by way of others perhaps. */
+/** Tells whether a container's IPC is the host's, perhaps by way of others. */
 export function hasHostMemory({ hostConfig }: Pick<ContainerRecord, "hostConfig">, find: Find): boolean {
   const passed = new Set<Container>();
   for (let mode = parseIpcMode(hostConfig.IpcMode); ; ) {

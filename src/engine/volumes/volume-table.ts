@@ -6,9 +6,9 @@ import type { RowWriter } from "../state/row-writer.ts";
 
 export interface VolumeRecord {
   name: string;
-  /** RFC 3339. */
+  /** The time of its creation, RFC 3339. */
   createdAt: string;
-  /** Null, as Docker shows them: none were given. */
+  /** The labels; null, as Docker shows it, if none were given. */
   labels: Readonly<Record<string, string>> | null;
   options: VolumeOptions | null;
 }
@@ -46,12 +46,12 @@ export class VolumeTable {
     };
   }
 
-  /** What `write` does to the database is done as one, or not at all. */
+  /** Runs `write` as one transaction. */
   together(write: () => void): void {
     this.#rows.together(write);
   }
 
-  /** Oldest first. */
+  /** Returns all volumes, oldest first. */
   all(): { record: VolumeRecord; removing: boolean }[] {
     return (this.#statements.all.all() as Row[]).map((row) => ({
       record: {

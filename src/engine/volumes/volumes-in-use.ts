@@ -1,9 +1,13 @@
+/** The file systems that one container uses. */
 import type { SharedFilesystem } from "../../runtime/mod.ts";
 
-/** The file systems of one container: its volumes', in the order of its mount points, and a shared /dev/shm; as long as the container uses them. */
+/**
+ * The file systems that one container uses, for as long as it does: those of its volumes, in the order of its mount points, then
+ * a shared /dev/shm.
+ */
 export class VolumesInUse implements Disposable {
   readonly filesystems: SharedFilesystem[] = [];
-  /** /dev/shm, of which the last one of `filesystems` is, if the container shares it. */
+  /** The shared /dev/shm; its file system is the last one of `filesystems`. */
   memory: { use(inUse: VolumesInUse): void } | undefined;
   readonly #releases: ((gone: Promise<void>) => void)[] = [];
 
@@ -12,7 +16,7 @@ export class VolumesInUse implements Disposable {
     this.#releases.push(release);
   }
 
-  /** The container has ended, and its supervisor lets go of them at `gone`. */
+  /** Ends the use: the container has ended, and its supervisor lets go of them at `gone`. */
   end(gone: Promise<void>): void {
     for (const release of this.#releases.splice(0)) release(gone);
   }

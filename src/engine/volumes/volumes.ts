@@ -1,3 +1,4 @@
+/** All volumes of a daemon: rows and directories. */
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError } from "../../base/errors.ts";
@@ -10,14 +11,17 @@ import type { MountPoint } from "../config/mod.ts";
 import type { EventBus } from "../events.ts";
 import type { VolumeRecord, VolumeTable } from "./volume-table.ts";
 
-/** Its value is empty; `prune` goes by it. */
+/** The label of volumes that nobody named. Its value is empty; `prune` goes by it. */
 export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 const DRIVER = { driver: "local" };
-/** Below the volumes' directory, where no volume can be: their names begin with a letter or digit. */
+/**
+ * The directory for removed files, below the volumes' directory, where no volume can be: their names begin with a letter or
+ * digit.
+ */
 const REMOVED_DIRECTORY = ".removed";
 
 interface NewVolume {
-  /** Empty: one that nobody has. */
+  /** The name; if empty, one is chosen that nobody has. */
   name?: string | undefined;
   driver?: string | undefined;
   options?: VolumeOptions | null | undefined;
@@ -26,14 +30,14 @@ interface NewVolume {
 
 interface VolumesOptions {
   table: VolumeTable;
-  /** With one directory a volume. */
+  /** The directory that has one directory for each volume. */
   directory: string;
   events: EventBus;
-  /** Who deletes files. */
+  /** The workers that delete files. */
   workers: FileWorkers;
   /** Called when the name is free. */
   onRemoved(name: string): void;
-  /** Ids of the containers that have the volume. */
+  /** Returns the ids of the containers that have the volume. */
   usersOf(name: string): string[];
 }
 
@@ -57,7 +61,7 @@ export class Volumes {
     this.trash = new Trash(join(options.directory, REMOVED_DIRECTORY), options.workers);
   }
 
-  /** `named`: volumes that containers have, those of an older Lighter without a row among them. */
+  /** Opens the volumes. `named`: volumes that containers have, also those of an older Lighter, which have no row. */
   open(named: Iterable<MountPoint>): void {
     for (const { record, removing } of this.#options.table.all()) {
       if (removing) this.#finishRemoval(record.name);
@@ -74,19 +78,19 @@ export class Volumes {
     for (const name of this.#records.keys()) this.#makeDirectories(name);
   }
 
-  /** Oldest first. */
+  /** Returns all volumes, oldest first. */
   list(): VolumeRecord[] {
     return [...this.#records.values()];
   }
 
-  /** @throws LighterError "not-found" */
+  /** Finds a volume. @throws LighterError "not-found" */
   get(name: string): VolumeRecord {
     const found = this.#records.get(name);
     if (found === undefined) throw new LighterError("not-found", `get ${name}: no such volume`);
     return found;
   }
 
-  /** Where the volume's own files are. */
+  /** Returns the path of the volume's own files. */
   pathOf(name: string): string {
     return join(this.#options.directory, name, "_data");
   }
@@ -95,7 +99,7 @@ export class Volumes {
     return this.#options.usersOf(name);
   }
 
-  /** A volume of that name that is there is taken as it is, as with Docker. @throws LighterError */
+  /** Creates a volume. One that exists is taken as it is, as with Docker. @throws LighterError */
   create(volume: NewVolume): VolumeRecord {
     const { record, isNew } = this.#findOrInsert(volume);
     if (isNew) this.#inserted(record);
@@ -121,7 +125,7 @@ export class Volumes {
     return { record, isNew: true };
   }
 
-  /** What follows the row. */
+  /** Makes the directory and tells of the volume, once its row is written. */
   #inserted({ name }: VolumeRecord): void {
     this.#makeDirectories(name);
     this.#options.events.publish("volume", "create", name, DRIVER);
@@ -138,8 +142,8 @@ export class Volumes {
   }
 
   /**
-   * For a new container: the volumes of its mount points, those that were not there being made, and what `insert` writes,
-   * in one transaction: a volume that nobody asked for by itself is never left over.
+   * Gives a new container the volumes of its mount points and makes the missing ones, in one transaction with what `insert`
+   * writes: a volume that nobody asked for by itself is never left over.
    * @throws LighterError
    */
   claim(points: readonly MountPoint[], insert: (claimed: MountPoint[]) => void): void {
@@ -162,7 +166,7 @@ export class Volumes {
   }
 
   /**
-   * The name is free, and the files are in the trash.
+   * Removes a volume: its name is free, and its files are in the trash.
    * @throws LighterError "not-found", unless by force; "conflict" while a container has it
    */
   remove(name: string, force: boolean): void {
@@ -178,7 +182,7 @@ export class Volumes {
     this.#options.events.publish("volume", "destroy", name, DRIVER);
   }
 
-  /** Of a container that goes: those volumes that nobody named, unless another container has them. */
+  /** Removes the volumes of a removed container that nobody named, unless another container has them. */
   removeAnonymous(points: readonly MountPoint[]): void {
     for (const { volume } of points)
       if (volume?.anonymous && this.#records.has(volume.name) && this.usersOf(volume.name).length === 0)
@@ -193,7 +197,7 @@ export class Volumes {
   }
 }
 
-/** Whole seconds, as Docker has them. */
+/** Returns the time in whole seconds, as Docker has it. */
 function now(): string {
   return formatNow().replace(/\.\d+Z$/, "Z");
 }
@@ -203,7 +207,7 @@ function noSuchPlugin(name: string, driver: string): LighterError {
   return new LighterError("not-found", `create ${name}: ${what}`);
 }
 
-/** `mode` undefined: whoever uses it may have changed it. */
+/** Makes a directory. With `mode` undefined it keeps its mode, which its user may have changed. */
 function makeDirectory(path: string, mode: number | undefined): void {
   mkdirSync(path, { recursive: true, mode: mode ?? 0o755 });
   if (mode !== undefined) chmodSync(path, mode);

@@ -1,13 +1,13 @@
 #!/bin/bash
-# README's two commands on a bare Debian: in a root of debootstrap's, with the packages that README names and nothing else, a clone of
-# this checkout runs `./lighter run hello`, then `./test ARG...`. As root, with debootstrap. The exit code is ./test's.
+# Tries README's two commands on a bare Debian: in a root made by debootstrap, with only the packages that README names, a clone of
+# this checkout runs `./lighter run hello`, then `./test ARG...`. Needs root and debootstrap. The exit code is ./test's.
 #
 #   scripts/bare-debian.sh [--root DIR] [ARG...]
 #
-#   --root DIR    makes the root there and keeps it; one that is there is used as it is, with a new clone
+#   --root DIR    makes the root in DIR and keeps it; an existing root is used unchanged, with a new clone
 #
-# Mounts and processes (whose first is a shell, which reaps) are in namespaces of their own. Packages come from where this machine has its own from, by its network; hello
-# runs in a network of its own.
+# Mounts and processes (the first is a shell, which reaps) are in new namespaces. Packages come from this machine's own sources, by its
+# network; hello runs in a new network namespace.
 set -euo pipefail
 checkout=$(realpath "$(dirname "$0")/..")
 suite=trixie
@@ -23,7 +23,7 @@ if [ -z "$root" ]; then
   trap 'rm -rf --one-file-system "$root"' EXIT
 fi
 
-# inside NAMESPACE... -- COMMAND...: runs it there. What it leaves running and mounted ends with it.
+# inside NAMESPACE... -- COMMAND...: runs a command there. Processes and mounts that it leaves end with it.
 inside() {
   local namespaces=()
   while [ "$1" != -- ]; do

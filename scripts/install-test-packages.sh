@@ -1,11 +1,11 @@
 #!/bin/sh
-# As root on Debian: installs what of tests/debian-packages is missing. Anywhere else it does nothing. A failure is said and no more:
-# the tests that need what is missing are skipped.
+# Installs the missing packages of tests/debian-packages, as root on Debian; otherwise it does nothing. A failure is only reported:
+# the tests that need the missing packages are skipped.
 set -eu
 [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null || exit 0
 
 packages=$(sed 's/#.*//' "$(dirname "$0")/../tests/debian-packages")
-# Those installed some other way.
+# Programs that were installed in another way.
 ! command -v node >/dev/null || packages=$(echo "$packages" | grep -vx nodejs)
 ! command -v npm >/dev/null || packages=$(echo "$packages" | grep -vx npm)
 there=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null | sed -n 's/^installed //p')

@@ -1,4 +1,4 @@
-# Sourced by ./lighter and ./test, with $root set: makes dist/ ready. All it says goes to standard error.
+# Builds dist/ if necessary, for ./lighter and ./test, which source this file with $root set. All output goes to standard error.
 
 # True if something that dist/lighter is made from is newer than its last build, or it was never built.
 # -quit at the first such file: a few milliseconds when there is none.
@@ -15,7 +15,7 @@ need() {
   exit 1
 }
 
-# In a subshell: one at a time, in the checkout, with this file's settings gone afterwards.
+# The build runs in a subshell: one at a time, in the checkout, so that its settings end with it.
 setup() (
   cd "$root"
   mkdir -p dist
@@ -35,5 +35,5 @@ setup() (
   node_modules/.bin/bun scripts/build.ts 9>&-
 )
 
-# Obeyed by Bun and so by dist/lighter: they would turn it into something else.
+# Bun, and so dist/lighter, obeys these variables: they would make it another program.
 unset BUN_OPTIONS BUN_BE_BUN

@@ -1,4 +1,4 @@
-"""Latency of TCP connections: ADDRESS PORT COUNT; each is made, says a byte, hears one; prints the milliseconds of each."""
+"""Measures TCP connections: ADDRESS PORT COUNT. On each it sends a byte and receives one; it prints the milliseconds of each."""
 import socket
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Echoes a byte to each TCP connection: PORT. Says so when it listens."""
+"""Echoes a byte on each TCP connection to PORT. Prints a line when it listens."""
 import socket
 import sys
 

@@ -1,4 +1,4 @@
-"""Holds what a daemon holds, and waits for a file system: when it is killed it cannot end.
+"""Stands in for a daemon that waits for a file system: it holds a daemon's locks and socket, and cannot end when it is killed.
 
 Usage: doomed-daemon.py DATA_ROOT EXEC_ROOT SOCKET SILENT_PATH.
 """

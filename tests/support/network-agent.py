@@ -1,4 +1,4 @@
-"""Makes and takes connections in a network namespace, as its standard input says: a JSON object a line, answered by one.
+"""Opens and accepts connections in a network namespace. Standard input has a JSON object a line; each is answered by one.
 
   {"do": "serve", "protocol": "tcp" | "udp", "port": N, "name": "a1"}      says on each connection "a1 PEER-ADDRESS"
   {"do": "ask", "protocol": …, "address": …, "port": N, "source": [address, port]}   what was said, or "timeout", "refused" …

@@ -1,8 +1,8 @@
-"""Sends frames from the network namespace that it is started in, and counts what comes.
+"""Sends frames from its network namespace, and counts those that arrive.
 
   packet-socket.py INTERFACE from|to MAC [FRAME ...]      frames in hexadecimal digits
 
-Says "ready" when it has sent them; when its standard input ends, how many frames from, or to, MAC have come since the start.
+Prints "ready" when it has sent them; when its standard input ends, prints the number of frames from, or to, MAC since the start.
 """
 import socket, sys
 

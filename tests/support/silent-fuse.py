@@ -1,8 +1,8 @@
-"""A FUSE file system of one empty directory. After a byte on stdin it answers nothing any more, as a server that is dead, and
-prints "asked" for what it is asked.
+"""A FUSE file system of one empty directory. After a byte on stdin it stops answering, like a dead server, and prints "asked" for
+each request.
 
 Usage: silent-fuse.py MOUNTPOINT. Prints "ready" when it is mounted. At the end of stdin it aborts the connection, so that
-whoever waits goes on with an error, and unmounts. Source: linux/fuse.h, version 7.26.
+waiting processes get an error, and unmounts. Source: linux/fuse.h, version 7.26.
 """
 import ctypes, os, select, struct, sys
 

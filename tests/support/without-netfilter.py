@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Executes a command for which the kernel has no NETLINK_NETFILTER, as one that was built without nfnetlink: by seccomp(2)."""
+"""Executes a command under a seccomp filter that hides NETLINK_NETFILTER, as if the kernel was built without nfnetlink."""
 import ctypes
 import os
 import platform

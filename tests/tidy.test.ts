@@ -220,3 +220,18 @@ test("documents and comments name files that exist", () => {
   }
   expect(broken).toEqual([]);
 });
+
+test("no doc comment begins with Of: it says what the thing is or does", () => {
+  const broken = [...scripts].filter(
+    ([path, source]) => path.startsWith("src/") && /\/\*\*\s+(?:\* )?Of /.test(source),
+  );
+  expect(broken.map(([path]) => path)).toEqual([]);
+});
+
+/** Files that are one command each: its help says what they are for. */
+const COMMANDS = /^src\/(?:cli|oci)\/commands\//;
+
+test("a file of src/ begins by saying what it is for", () => {
+  const broken = [...sources].filter(([path, source]) => !COMMANDS.test(path) && !/^\/[*/]/.test(source));
+  expect(broken.map(([path]) => path)).toEqual([]);
+});

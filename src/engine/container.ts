@@ -1,3 +1,4 @@
+/** One container in the daemon's memory. */
 import type { Supervised } from "../runtime/types.ts";
 import type { OciConfig } from "../spec/oci-runtime.ts";
 import type { EventBus } from "./events.ts";
@@ -10,7 +11,7 @@ import type { VolumesInUse } from "./volumes/volumes-in-use.ts";
 
 export type ContainerState = ContainerStatus | "paused" | "restarting";
 
-/** When a wait ends. not-running: at once unless it runs; next-exit: not before it has run; removed: when it is gone. */
+/** The end of a wait. not-running: at once unless it runs; next-exit: not before it has run; removed: when it is gone. */
 export type WaitCondition = "not-running" | "next-exit" | "removed";
 
 interface Waiter {
@@ -21,20 +22,22 @@ interface Waiter {
 /** One container in memory: its row, and what only a living daemon knows of it. */
 export class Container {
   readonly record: ContainerRecord;
-  /** Every change of `record`, and every start, happens in here. */
+  /** The queue in which every change of `record`, and every start, happens. */
   readonly queue = new SerialQueue();
   /** The running init; after its end until the next start, its `gone` still tells when its files may be removed. */
   supervised: Supervised | undefined;
   /** Resolves when the end of the running init has been written down. */
   exitKnown: Promise<unknown> = Promise.resolve();
-  /** The running init's. */
+  /** The volumes of the running init. */
   volumes: VolumesInUse | undefined;
-  /** Of the running init, for its execs: large, so only for as long as memory lasts, and made anew on demand. */
+  /**
+   * The config of the running init, for its execs: large, so it is kept only as long as memory lasts, and made anew on demand.
+   */
   ociConfig: WeakRef<OciConfig> | undefined;
-  /** Attached before the start. */
+  /** The attaches that came before the start. */
   readonly pendingAttaches = new Set<PendingAttach>();
   readonly execs = new Map<string, Exec>();
-  /** Between the stop and the start of a restart by hand, which AutoRemove must not use. */
+  /** True between the stop and the start of a restart by hand, when AutoRemove must not act. */
   isBeingRestarted = false;
   readonly restarts = new Restarts();
   readonly #waiters = new Set<Waiter>();
@@ -46,7 +49,7 @@ export class Container {
     this.#events = events;
   }
 
-  /** Tells of an action, with what Docker tells of every container: its labels, the image as asked for, its name. */
+  /** Publishes an action, with what Docker tells of every container: its labels, the image as asked for, its name. */
   publish(action: string, more: Readonly<Record<string, string>> = {}): void {
     const { config, name, id } = this.record;
     const image = config.Image ? { image: config.Image } : {};
@@ -57,17 +60,17 @@ export class Container {
     return this.record.id;
   }
 
-  /** Its process is there, perhaps paused. */
+  /** True if its process exists, perhaps paused. */
   get isRunning(): boolean {
     return this.record.status === "running";
   }
 
-  /** What Docker calls running: also while it waits to be started again by its restart policy. */
+  /** True if Docker calls it running: also while it waits to be started by its restart policy. */
   get isActive(): boolean {
     return this.isRunning || this.restarts.isWaiting;
   }
 
-  /** In Docker's words: "created", "running", "paused", "restarting", "exited" or "removing". */
+  /** The state in Docker's words: "created", "running", "paused", "restarting", "exited" or "removing". */
   get state(): ContainerState {
     const { status, paused } = this.record;
     if (status === "running") return paused ? "paused" : "running";

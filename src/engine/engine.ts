@@ -1,3 +1,4 @@
+/** The engine: it creates, starts and removes containers, and records their ends. */
 import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -52,13 +53,13 @@ export interface EngineOptions {
   runtime: Runtime;
   planner: Planner;
   networks: HostNetwork & { settings: NetworkSettings };
-  /** Whose files they are is the engine's business, and it ends them. */
+  /** The workers for files; the engine ends them. */
   workers: FileWorkers;
-  /** What can be done about a full disk; false: nothing. */
+  /** Makes room on a full disk; returns false if it cannot. */
   makeRoom?: () => boolean;
-  /** Goes on with a database that is lost or damaged: see recovery/. */
+  /** True to go on with a database that is lost or damaged: see recovery/. */
   recover?: boolean;
-  /** Without: the host's ids for containers that do not say. */
+  /** The ids of containers that do not say; by default the host's. */
   userNamespaces?: UserNamespaceSetting;
 }
 
@@ -98,14 +99,14 @@ export class Engine implements AsyncDisposable {
   readonly store: Store;
   readonly execs: Execs;
   readonly volumes: Volumes;
-  /** What walks, copies and removes files. */
+  /** The workers that walk, copy and remove files. */
   readonly workers: FileWorkers;
   readonly #trash: Trash;
   readonly #mountedVolumes: MountedVolumes;
   readonly networks: Networks;
   readonly #userNamespaces: UserNamespaces;
   readonly endpoints: Endpoints;
-  /** By id, oldest first; without those being removed. */
+  /** The containers by id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
   readonly #names = new Map<string, Container>();
   /** Work that nobody waits for. */
@@ -195,17 +196,17 @@ export class Engine implements AsyncDisposable {
     this.store[Symbol.dispose]();
   }
 
-  /** Where removed containers and volumes are until they are deleted. */
+  /** The directories in which removed containers and volumes are until they are deleted. */
   get trashes(): readonly Trash[] {
     return [this.#trash, this.volumes.trash];
   }
 
-  /** `part` is done with when the engine is. */
+  /** Disposes of `part` together with the engine. */
   use(part: Disposable): void {
     this.#parts.use(part);
   }
 
-  /** Resolves when nothing is under way that nobody waits for. */
+  /** Resolves when no work is under way in the background. */
   async idle(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
@@ -227,12 +228,15 @@ export class Engine implements AsyncDisposable {
     return id;
   }
 
-  /** Newest first. */
+  /** Returns all containers, newest first. */
   list(): Container[] {
     return [...this.#containers.values()].reverse();
   }
 
-  /** By id, name, the name and the alias of a link ("app/db"), or the beginning of an id, in this order. @throws LighterError "not-found", "invalid" if ambiguous */
+  /**
+   * Finds a container by id, name, the name and the alias of a link ("app/db"), or the beginning of an id, in this order. @throws
+   * LighterError "not-found", "invalid" if ambiguous
+   */
   find(ref: string): Container {
     const found = this.#containers.get(ref) ?? this.#names.get(ref.startsWith("/") ? ref.slice(1) : ref);
     if (found !== undefined) return found;
@@ -251,12 +255,12 @@ export class Engine implements AsyncDisposable {
     return linksOf(container.record, (id) => this.#containers.get(id)).find((link) => link.alias === alias)?.container;
   }
 
-  /** Whether a container that does not say is in a user namespace of its own. */
+  /** True if a container that does not say is in a user namespace. */
   get remapsUsers(): boolean {
     return this.#userNamespaces.isDefault;
   }
 
-  /** Like `find`; undefined for none and for many. */
+  /** Finds like `find`; undefined for none and for many. */
   findIf(ref: string): Container | undefined {
     try {
       return this.find(ref);
@@ -297,7 +301,7 @@ export class Engine implements AsyncDisposable {
     this.#names.set(container.record.name, container);
   }
 
-  /** The program that would run, as text. */
+  /** Returns the program that would run, as text. */
   async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
     const { warnings: _, ...plan } = await this.planner.planCreate(body, id, { platform });
@@ -309,7 +313,9 @@ export class Engine implements AsyncDisposable {
 
   // --- Start ---
 
-  /** Resolves when execve(2) has succeeded. False: it runs already. @throws LighterError like `Runtime.start` */
+  /**
+   * Starts a container. Resolves when execve(2) has succeeded; false: it runs already. @throws LighterError like `Runtime.start`
+   */
   start(container: Container): Promise<boolean> {
     return container.queue.run(async () => {
       if (container.record.status === "removing") throw markedForRemoval(container.id);
@@ -322,7 +328,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** The container's queue is held. */
+  /** Starts a container whose queue is held. */
   async #start(container: Container, counts: Pick<ContainerRecord, "restartCount" | "manuallyStopped">): Promise<void> {
     const attaches = [...container.pendingAttaches];
     container.pendingAttaches.clear();
@@ -384,7 +390,7 @@ export class Engine implements AsyncDisposable {
     for (const [index, socket] of supervised.attached.entries()) attaches[index]?.deliver({ socket, exitKnown });
   }
 
-  /** The daemon's setting, or what a container is with, may be another one since the last start. */
+  /** Assigns ids. The daemon's setting, or a container that it shares with, may be another one since the last start. */
   #assignIds(record: ContainerRecord): void {
     const idMappings = this.#userNamespaces.assign(record);
     if (sameMappings(idMappings, record.idMappings)) return;
@@ -414,7 +420,7 @@ export class Engine implements AsyncDisposable {
     };
   }
 
-  /** Its policy wants it: whatever comes of it is seen in the container's state. */
+  /** Starts a container by its policy: whatever comes of it is seen in the container's state. */
   #startAgain(container: Container): void {
     const restart = container.queue.run(async () => {
       if (!container.restarts.isWaiting || this.isDisposed) return; // somebody has stopped it, or started it
@@ -444,7 +450,7 @@ export class Engine implements AsyncDisposable {
 
   // --- Exit ---
 
-  /** From now on the end of the process is recorded. */
+  /** Records the end of the process from now on. */
   #supervise(container: Container, supervised: Supervised, volumes: VolumesInUse): void {
     container.supervised = supervised;
     container.volumes = volumes;
@@ -468,7 +474,7 @@ export class Engine implements AsyncDisposable {
     this.#logCompressor.begin(container, this.paths.container(container.id).log);
   }
 
-  /** The container's queue is held. */
+  /** Records an exit. The container's queue is held. */
   #exited(container: Container, exit: ExitRecord): void {
     const { record } = container;
     const isTold = record.oomKilled; // by whoever watches the cgroup, when it happened
@@ -487,7 +493,7 @@ export class Engine implements AsyncDisposable {
     this.#settle(container, exit.oomKilled && !isTold, ending);
   }
 
-  /** The container's queue is held. */
+  /** Records that the supervisor was lost. The container's queue is held. */
   async #lost(container: Container, why: string): Promise<void> {
     const { record } = container;
     try {
@@ -546,7 +552,7 @@ export class Engine implements AsyncDisposable {
     container.notifyExit();
   }
 
-  /** As if by a user: no policy starts it. */
+  /** Marks a machine that was switched off from inside, as if by a user: no policy starts it. */
   #stoppedFromInside(record: ContainerRecord): void {
     if (!record.manuallyStopped) this.store.setManuallyStopped(record.id);
     record.manuallyStopped = true;
@@ -570,7 +576,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** Of a run that has ended. */
+  /** Removes the run directory of a run that has ended. */
   async #clearRunDirectory(id: string): Promise<void> {
     const runDirectory = this.paths.runDirectory(id);
     await runPoststopHooks(this.runtime, id, runDirectory);
@@ -603,7 +609,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** @throws LighterError "not-found" */
+  /** Removes a link. @throws LighterError "not-found" */
   removeLink(container: Container, alias: string): Promise<void> {
     return container.queue.run(() => {
       const { record } = container;
@@ -616,7 +622,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** Resolves when the name is free and no client sees the container any more; its files go in the background. */
+  /** Removes a container. Resolves when the name is free and no client sees it any more; its files go in the background. */
   async remove(container: Container, options: { force: boolean; volumes: boolean }): Promise<void> {
     const { record } = container;
     for (;;) {
@@ -638,7 +644,7 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  /** The container's queue is held and it does not run. */
+  /** Marks a container as removed. Its queue is held and it does not run. */
   #markRemoved(container: Container, withVolumes: boolean, onWritten: () => void = () => {}): void {
     const { record } = container;
     record.removeVolumes = withVolumes;
@@ -664,7 +670,7 @@ export class Engine implements AsyncDisposable {
     if (removeVolumes) this.volumes.removeAnonymous(mountPoints);
   }
 
-  /** The row goes last: as long as it is there, the next daemon knows what is left to do. */
+  /** Finishes a removal. The row goes last: as long as it exists, the next daemon knows what is left to do. */
   async #finishRemoval(container: Container): Promise<void> {
     await container.supervised?.gone;
     await this.#logForwarder.finish(container);
@@ -692,7 +698,7 @@ export class Engine implements AsyncDisposable {
     this.endpoints.openLinks();
   }
 
-  /** What runs and is of no container that anybody could tell of. */
+  /** Ends processes that belong to no known container. */
   async #endUnknown(): Promise<void> {
     const known = new Set(this.store.all().map(({ id }) => this.paths.runName(id)));
     for (const name of readdirSync(this.paths.runDirectories)) {
@@ -759,7 +765,7 @@ export class Engine implements AsyncDisposable {
     return this.#mountedVolumes.adopt(record, () => supervised.signal(EXISTS));
   }
 
-  /** Of a start that came to nothing. */
+  /** Clears the networks of a start that has failed. */
   #clearNetworking(record: ContainerRecord): void {
     const { networking } = record;
     if (!networking.endpoints.some(({ state }) => state !== undefined)) return;
@@ -770,7 +776,7 @@ export class Engine implements AsyncDisposable {
 
   // --- Background ---
 
-  /** `what` is for the log, if it fails. */
+  /** Runs work in the background. `what` is for the log, if it fails. */
   inBackground(what: string, work: Promise<void>): void {
     const tracked = work
       .catch((error: unknown) => logFailure(what, error))
@@ -780,8 +786,8 @@ export class Engine implements AsyncDisposable {
 }
 
 /**
- * Nobody else may reach a container's files, set-user-id programs of its image among them (CVE-2021-41091). What an older
- * Lighter made gets the mode, too.
+ * Makes the directories. Nobody else may reach a container's files, set-user-id programs of its image among them
+ * (CVE-2021-41091). The directories of an older Lighter get the mode, too.
  */
 function makeStateDirectories(paths: EnginePaths): void {
   const make = (path: string, mode: number) => {
@@ -793,7 +799,7 @@ function makeStateDirectories(paths: EnginePaths): void {
   for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
 }
 
-/** A named volume of a container that is being removed may have been removed, too. */
+/** Returns the volumes that must be kept: a named volume of a container that is being removed may have been removed, too. */
 function volumesToKeep({ status, mountPoints }: ContainerRecord): MountPoint[] {
   return status === "removing" ? mountPoints.filter(({ volume }) => volume?.anonymous) : mountPoints;
 }

@@ -14,7 +14,7 @@ export function notRunning(id: string): LighterError {
   return new LighterError("conflict", `container ${id} is not running`);
 }
 
-/** With Docker's status. */
+/** Makes the error, with Docker's status. */
 export function cannotJoinPids(id: string): LighterError {
   return new LighterError("internal", `failed to join PID namespace: container ${id} is not running`);
 }
@@ -53,7 +53,7 @@ export function nameInUse(name: string, id: string): LighterError {
   );
 }
 
-/** `error` with a beginning that says what was being done. */
+/** Puts a beginning before an error that says what was being done. */
 export function withContext(context: string, error: LighterError): LighterError {
   return new LighterError(error.code, `${context}: ${error.message}`, { ...error.detail, cause: error });
 }

@@ -5,23 +5,23 @@ export type EventType = "container" | "image" | "volume" | "network" | "daemon";
 
 export interface EngineEvent {
   readonly type: EventType;
-  /** Docker's word; what it adds is in it: "exec_create: ls /", "health_status: healthy". */
+  /** The action in Docker's words, with what it adds: "exec_create: ls /", "health_status: healthy". */
   readonly action: string;
-  /** Of the thing: a container's id, an image's id or name, a volume's name. */
+  /** The id of the object: a container's id, an image's id or name, a volume's name. */
   readonly id: string;
   readonly attributes: Readonly<Record<string, string>>;
-  /** Real time. No two events have the same, so that a client can go on after the last it saw. */
+  /** The real time. No two events have the same, so that a client can go on after the last it saw. */
   readonly timeNs: bigint;
 }
 
-/** So many past events can be asked for again. Docker's number. */
+/** The number of past events that can be asked for. Docker's number. */
 const KEPT_EVENTS = 256;
-/** A clock that was set back by more is believed. */
+/** The largest step back of the clock that is hidden; one that was set back by more is believed. */
 const TIE_MAX_NS = 1_000_000_000n;
 
 /**
- * Everybody publishes what they have done, after it is in the database; nobody waits for those who listen. Events live in
- * memory: a client that was connected to a daemon that died asks the next one for the state of things.
+ * The channel of events. Everybody publishes what they have done, after it is in the database; nobody waits for listeners. Events
+ * live in memory: a client of a daemon that died asks the next one for the state of things.
  */
 export class EventBus {
   readonly #clockNs: () => bigint;
@@ -29,7 +29,7 @@ export class EventBus {
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   #lastNs = 0n;
   #clientCount = 0;
-  /** Since the daemon began. */
+  /** The number of events since the daemon began. */
   publishedCount = 0;
 
   constructor(clockNs: () => bigint = realTimeNs) {
@@ -44,7 +44,7 @@ export class EventBus {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** What the clock does not tell apart gets numbers in turn. */
+  /** Returns the time of an event; times that the clock does not tell apart are counted up. */
   #nextNs(): bigint {
     const now = this.#clockNs();
     const isTie = now <= this.#lastNs && this.#lastNs - now < TIE_MAX_NS;
@@ -52,19 +52,19 @@ export class EventBus {
     return this.#lastNs;
   }
 
-  /** The events that are kept, oldest first. */
+  /** Returns the events that are kept, oldest first. */
   past(): readonly EngineEvent[] {
     return [...this.#kept];
   }
 
-  /** `listener` gets every event from now on, until the result is disposed of. It must not throw. */
+  /** Adds a listener, which gets every event from now on, until the result is disposed of. It must not throw. */
   listen(listener: (event: EngineEvent) => void): Disposable {
     const own = (event: EngineEvent) => listener(event); // the same one may listen twice
     this.#listeners.add(own);
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  /** `listen` for a client, who is counted. */
+  /** Adds a client as a listener, and counts it. */
   subscribe(listener: (event: EngineEvent) => void): Disposable {
     const listening = this.listen(listener);
     this.#clientCount++;

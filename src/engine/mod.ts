@@ -115,22 +115,22 @@ export { ANONYMOUS_LABEL } from "./volumes/volumes.ts";
 interface OpenEngineOptions {
   dataRoot: string;
   execRoot: string;
-  /** Which servers stand for a registry, and how far each is trusted. */
+  /** The servers that stand for a registry, and how far each is trusted. */
   registry?: RegistryConfig;
-  /** For containers that do not say. */
+  /** The defaults of containers that do not say. */
   defaults?: ContainerDefaults;
-  /** In whose ids containers run that do not say: see userns/remap.ts. */
+  /** The ids of containers that do not say: see userns/remap.ts. */
   usernsRemap?: string;
-  /** Beside ours. */
+  /** The runtimes in addition to ours. */
   runtimes?: RuntimeTable;
-  /** Directories with specs of devices. */
+  /** The directories with specs of devices. */
   cdiDirectories?: readonly string[];
   /** Another runtime than the launcher's, for tests. */
   runtime?: Runtime;
   networkSettings?: NetworkSettings;
-  /** Takes back from copies what a lost or damaged database does not know. */
+  /** True to take back from copies what a lost or damaged database does not know. */
   recover?: boolean;
-  /** In place of the host's links, rules and ports, for tests. */
+  /** A replacement for the host's links, rules and ports, for tests. */
   hostNetwork?: HostNetwork;
 }
 
@@ -141,11 +141,11 @@ export interface OpenedEngine {
   registries: Registries;
   host: HostFacts;
   devices: CdiRegistry;
-  /** Where what was removed is until it is deleted: not before each of them is told to `begin`. */
+  /** The places of removed files until they are deleted, which begins when each is told to `begin`. */
   trashes: readonly Trash[];
 }
 
-/** Source: statfs(2). */
+/** The magic number of overlayfs. Source: statfs(2). */
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 
 /** Opens everything a daemon has below its two directories. @throws LighterError "conflict" if another daemon has. */
@@ -202,7 +202,7 @@ function launcherRuntime(execRoot: string): Runtime {
   return createRuntime({ execRoot, launcher: readFileSync(launcherPath) });
 }
 
-/** Never half written: containers may be starting from the file of the last daemon. */
+/** Replaces a file whole: containers may be starting from the file of the last daemon. */
 function writeFileIfChanged(path: string, content: Buffer, mode: number): void {
   try {
     if (readFileSync(path).equals(content)) return;

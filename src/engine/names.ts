@@ -1,9 +1,10 @@
+/** Names of containers: checked and made up. */
 import { LighterError } from "../base/errors.ts";
 
-/** Docker's rule, which at least two characters follow from. */
+/** The rule of Docker, from which a length of at least two characters follows. */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
-/** `name` without the one leading slash that Docker allows. @throws LighterError "invalid" */
+/** Removes the one leading slash that Docker allows, and checks the name. @throws LighterError "invalid" */
 export function parseName(name: string): string {
   const bare = name.startsWith("/") ? name.slice(1) : name;
   if (NAME.test(bare)) return bare;
@@ -41,7 +42,7 @@ function pick(words: readonly string[]): string {
   return words[Math.floor(Math.random() * words.length)]!;
 }
 
-/** "brisk_hopper"; with a digit after it once the plain ones keep being taken. */
+/** Makes a name such as "brisk_hopper", with a digit at its end once the plain ones keep being taken. */
 export function randomName(isTaken: (name: string) => boolean): string {
   for (let attempt = 0; ; attempt++) {
     const suffix = attempt < 5 ? "" : String(Math.floor(Math.random() * 10 ** Math.min(attempt - 4, 9)));

@@ -24,7 +24,7 @@ interface PlannedStep {
 }
 
 export interface PlannedStage {
-  /** Of the base image's history; undefined: another stage's, or none. */
+  /** The base image's name, whose history the stage continues; undefined: the base is another stage, or nothing. */
   baseReference: string | undefined;
   baseStage: PlannedStage | undefined;
   /** Its first instruction, as written. */
@@ -43,7 +43,7 @@ export interface PlanOptions {
   labels: Readonly<Record<string, string>>;
   target: string;
   network: "default" | "host" | "none";
-  /** Of TARGETPLATFORM and its like. */
+  /** The values of TARGETPLATFORM and its like. */
   platform: { os: string; architecture: string };
   /** The config of an image, which is there when this resolves. */
   resolveImage: (reference: string) => Promise<DockerContainerConfig>;
@@ -89,7 +89,7 @@ class Planner {
   readonly #options: PlanOptions;
   readonly #stages: PlannedStage[] = [];
   readonly #globalArgs = new Map<string, string>();
-  /** Of the stage, with their values. */
+  /** The arguments of the stage, with their values. */
   #args = new Map<string, string>();
   #cmdSet = false;
   readonly #copiedFrom = new Map<PlannedStage, PlannedStage[]>();

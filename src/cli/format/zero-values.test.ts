@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { compileTemplate } from "./template.ts";
 import { withZeroValues } from "./zero-values.ts";
 
-/** Of a container, as far as it matters here. */
+/** A container, as far as it matters here. */
 const CONTAINER = {
   State: { Status: "running" },
   Config: { Entrypoint: null, Cmd: ["sh"], Labels: { a: "b" }, Volumes: null },

@@ -83,7 +83,7 @@ function componentPattern(text: string): RegExp {
   }
 }
 
-/** Of the sources' content: names, kinds, modes, links and bytes, but neither times nor owners, which a copy does not keep. */
+/** Computes the sources' digest: names, kinds, modes, links and bytes, but neither times nor owners, which a copy does not keep. */
 export async function hashSources(rootFd: number, patterns: readonly string[], beat: () => void): Promise<string> {
   const hash = createHash("sha256");
   for (const { fd, name, isDirectory } of openSources(rootFd, patterns)) {
@@ -182,7 +182,7 @@ export function makeDirectoryIn(rootFd: number, path: string): null {
 
 const CHUNK_BYTES = 1024 * 1024;
 
-/** Of an O_PATH fd of a regular file: its bytes from the beginning. */
+/** Reads a regular file from its beginning, given an O_PATH fd. */
 async function* bytesOf(pathFd: number): AsyncGenerator<Uint8Array> {
   const fd = openSync(`/proc/self/fd/${pathFd}`, O_RDONLY);
   try {

@@ -295,7 +295,7 @@ export class Builder implements Disposable {
     return this.#withContainer(id, NOTHING, (container) => withContainerRoot(this.#engine, container, use));
   }
 
-  /** Of it nothing is left, should this daemon be killed meanwhile: the next one finds its name. */
+  /** Runs `use` with a container for the build. If this daemon is killed meanwhile, the next one finds its name and removes it. */
   async #withContainer<T>(imageId: string, body: object, use: (container: Container) => Promise<T>): Promise<T> {
     const name = `build-${randomId().slice(0, 24)}`;
     this.#cache.noteContainer(name);

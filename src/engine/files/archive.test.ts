@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { goFileMode } from "./archive-files.ts";
 
-/** Of what `docker cp` of Docker 26 was told. */
+/** The modes that `docker cp` of Docker 26 was told. */
 test("goFileMode has Go's bits for kinds and special permissions", () => {
   expect(goFileMode(0o040755)).toBe(2147484141);
   expect(goFileMode(0o120777)).toBe(134218239);

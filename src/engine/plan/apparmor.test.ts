@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { listsProfile } from "../../linux/apparmor/mod.ts";
 import { allBut, defaultPolicy } from "./apparmor.ts";
 
-/** Of the patterns in apparmor.d(5), those that are used. */
+/** Matches a path with those patterns of apparmor.d(5) that are used. */
 function matches(pattern: string, path: string): boolean {
   const regex = pattern.replace(/\*\*|[*?{},]/g, (token) =>
     token === "**" ? ".*" : { "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|" }[token]!,

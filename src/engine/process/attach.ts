@@ -1,3 +1,4 @@
+/** Connects clients to the streams of a container's process. */
 import type { Socket } from "node:net";
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../../base/limits.ts";
@@ -10,7 +11,7 @@ import type { ContainerRecord } from "../state/store.ts";
 /** A client's connection to a process. */
 export interface Attached {
   socket: Socket;
-  /** Resolves when the process has ended and that is known to all: what is asked after it is answered accordingly. */
+  /** Resolves when the process has ended and everybody knows: questions after that get the right answer. */
   exitKnown: Promise<unknown>;
 }
 
@@ -29,13 +30,13 @@ export class PendingAttach {
     return this.#connection.promise;
   }
 
-  /** By whoever starts the process. */
+  /** Hands over the connection; called by whoever starts the process. */
   deliver(attached: Attached | undefined): void {
     if (this.#cancelled) attached?.socket.destroy();
     else this.#connection.resolve(attached);
   }
 
-  /** The client has gone. */
+  /** Gives the wish up: the client has gone. */
   cancel(): void {
     this.#cancelled = true;
     this.#connection.resolve(undefined);
@@ -43,12 +44,12 @@ export class PendingAttach {
 }
 
 /**
- * Asks for the streams of the container's process: the running one, or the next one from its first byte.
- * `ref` is what the client called the container. `begin` opens the client's stream: once nothing speaks against it, and
- * no output that comes after it is missed. The caller cancels it when its client goes away.
+ * Asks for the streams of the container's process: the running one, or the next one from its first byte. `ref` is what the client
+ * called the container. `begin` opens the client's stream, once nothing speaks against it; no output that comes later is missed.
+ * The caller cancels the wish when its client goes away.
  */
 export function attach(container: Container, ref: string, plan: AttachPlan, begin: () => void): Promise<PendingAttach> {
-  // In the queue: a start that is under way has taken its list of attaches already.
+  // This runs in the queue, since a start that is under way has taken its list of attaches already.
   return container.queue.run(async () => {
     if (container.record.status === "removing") throw markedForRemoval(container.id);
     if (container.record.paused)
@@ -72,12 +73,15 @@ export function attach(container: Container, ref: string, plan: AttachPlan, begi
   });
 }
 
-/** Clients know a terminal by `Tty`. The console of a machine that has none is told to them as the output of any process. */
+/**
+ * Tells whether output has headers. Clients know a terminal by `Tty`: the console of a machine without one is sent to them as the
+ * output of any process.
+ */
 export function withHeaders({ config }: Pick<ContainerRecord, "config">, plan: AttachPlan): AttachPlan {
   return config.Tty ? plan : { ...plan, headers: true };
 }
 
-/** Undefined: the process has ended, and it has not been noted yet. */
+/** Connects to a process; undefined if it has ended and its end has not been noted yet. */
 async function connectTo({ supervised, record }: Container, plan: AttachPlan): Promise<Socket | undefined> {
   try {
     return await supervised?.attach(withHeaders(record, plan));

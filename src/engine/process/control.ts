@@ -1,4 +1,4 @@
-/** What is done to a container's process: the engine records its end by itself. */
+/** Signals, stops and restarts a container's process; the engine records its end by itself. */
 
 import { LighterError } from "../../base/errors.ts";
 import { parseSignal, SIGNALS } from "../../base/signals.ts";
@@ -9,7 +9,7 @@ import { notRunning } from "../errors.ts";
 import { signalOfInit } from "./machine-init.ts";
 import { thawPaused } from "./pause.ts";
 
-/** Docker's default. */
+/** The default of Docker. */
 const STOP_TIMEOUT_SECONDS = 10;
 
 /** Sends a signal. SIGKILL also waits for the end, as Docker does. @throws LighterError "invalid", "conflict" */
@@ -21,14 +21,14 @@ export async function kill(engine: Engine, container: Container, signal: string 
 }
 
 interface Signalled {
-  /** False: there was no process any more, or none yet. */
+  /** False if there was no process any more, or none yet. */
   sent: boolean;
   /** Resolves when the process has ended. */
   ended: Promise<unknown>;
 }
 
 /**
- * A signal that somebody sent ends what the restart policy does, as with Docker: any, unless the container names a stop
+ * Sends a user's signal. As with Docker it ends what the restart policy does: any signal, unless the container names a stop
  * signal; then that one, and SIGKILL.
  */
 async function signalByHand(engine: Engine, container: Container, number: number): Promise<Signalled> {
@@ -51,20 +51,20 @@ async function signalByHand(engine: Engine, container: Container, number: number
   return { sent, ended };
 }
 
-/** SIGKILL; resolves when it has ended, and its restart policy will not start it again. */
+/** Sends SIGKILL; resolves when the process has ended. Its restart policy will not start it. */
 export async function killForGood(engine: Engine, container: Container): Promise<void> {
   if (container.isActive) await (await signalByHand(engine, container, SIGNALS.KILL!)).ended;
 }
 
 export interface StopOptions {
   signal?: string | undefined;
-  /** Negative: for ever. */
+  /** The time to wait; negative: for ever. */
   timeoutSeconds?: number | undefined;
 }
 
 /**
- * The container's stop signal, then SIGKILL if it has not ended in time. False: it does not run.
- * Both default to what the container was created with. @throws LighterError "invalid"
+ * Sends the container's stop signal, then SIGKILL if it has not ended in time. Returns false if it does not run. Both default to
+ * what the container was created with. @throws LighterError "invalid"
  */
 export async function stop(engine: Engine, container: Container, options: StopOptions): Promise<boolean> {
   const { config } = container.record;
@@ -79,7 +79,7 @@ export async function stop(engine: Engine, container: Container, options: StopOp
   return true;
 }
 
-/** @throws LighterError like `stop` and `Engine.start` */
+/** Stops a container and starts it. @throws LighterError like `stop` and `Engine.start` */
 export async function restart(engine: Engine, container: Container, options: StopOptions): Promise<void> {
   container.isBeingRestarted = true;
   try {
@@ -91,7 +91,7 @@ export async function restart(engine: Engine, container: Container, options: Sto
   container.publish("restart");
 }
 
-/** @throws LighterError "conflict" if it does not run */
+/** Changes the size of the terminal. @throws LighterError "conflict" if it does not run */
 export async function resize(container: Container, rows: number, columns: number): Promise<void> {
   if (!container.isRunning || container.supervised === undefined) throw notRunning(container.id);
   await container.supervised.resize(rows, columns);

@@ -1,7 +1,8 @@
+/** The file from which a daemon that comes back knows an exec. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import type { ExecRequestOptions } from "./exec.ts";
 
-/** What a daemon that comes back has to know of an exec. */
+/** The facts about an exec that a daemon that comes back needs. */
 export interface ExecFile {
   id: string;
   containerId: string;
@@ -11,7 +12,10 @@ export interface ExecFile {
 
 const ID = /^[0-9a-f]{64}$/;
 
-/** We wrote it, into a directory that is root's only; so its shape is looked at, and not every value. @throws LighterError "invalid" */
+/**
+ * Parses the file. We wrote it, into a directory that is root's only; so its shape is checked, and not every value. @throws
+ * LighterError "invalid"
+ */
 export function parseExecFile(text: string): ExecFile {
   let value: Partial<Record<keyof ExecFile, unknown>> | null;
   try {

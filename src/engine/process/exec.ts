@@ -1,3 +1,4 @@
+/** Further processes in running containers. */
 import { rm } from "node:fs/promises";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
@@ -8,7 +9,7 @@ import type { ExecOptions, Planner } from "../plan/planner.ts";
 import type { EnginePaths } from "../state/paths.ts";
 import type { PendingAttach } from "./attach.ts";
 
-/** Exit code of a process whose end nobody saw: as if killed. */
+/** The exit code of a process whose end nobody saw: as if killed. */
 export const LOST_EXIT_CODE = 137;
 
 export interface ExecRequestOptions extends ExecOptions {
@@ -16,18 +17,18 @@ export interface ExecRequestOptions extends ExecOptions {
   attachStdout: boolean;
   attachStderr: boolean;
   detachKeys: string;
-  /** A health check's: nobody waits for it but the daemon that runs it. */
+  /** True for a health check: nobody waits for it but the daemon that runs it. */
   isProbe?: boolean;
 }
 
 /** A further process in a running container. */
 export class Exec {
   supervised: Supervised | undefined;
-  /** Or found by this daemon. */
+  /** The time when it was created, or found by this daemon. */
   readonly createdAtMs = Date.now();
   hasStarted = false;
   isRunning = false;
-  /** On the host; kept after the end, as Docker does. */
+  /** The pid on the host; kept after the end, as Docker does. */
   pid = 0;
   exitCode: number | undefined;
   readonly #end = Promise.withResolvers<number>();
@@ -43,7 +44,7 @@ export class Exec {
     return this.options.Tty ?? false;
   }
 
-  /** `action` is Docker's word, which goes before the command. */
+  /** Publishes an event. `action` is Docker's word, which goes before the command. */
   publish(action: "exec_create" | "exec_start"): void {
     const [program, ...args] = this.options.Cmd;
     this.#publish(`${action}: ${program} ${args.join(" ")}`, {});
@@ -58,7 +59,7 @@ export class Exec {
     return this.#end.promise;
   }
 
-  /** It runs. */
+  /** Takes the process that runs. */
   adopt(supervised: Supervised): void {
     this.supervised = supervised;
     this.isRunning = true;
@@ -70,7 +71,7 @@ export class Exec {
     this.#publish("exec_die", { exitCode: String(exitCode) });
   }
 
-  /** It was not to be started: no process of it has ended. */
+  /** Notes that it could not be started: no process of it has ended. */
   failed(exitCode: number): void {
     this.isRunning = false;
     this.exitCode = exitCode;
@@ -78,19 +79,19 @@ export class Exec {
     this.#end.resolve(exitCode);
   }
 
-  /** The streams a client of the exec's start gets. */
+  /** The streams that a client of the exec's start gets. */
   get attachPlan(): AttachPlan {
     const { attachStdin, attachStdout, attachStderr } = this.options;
     return { stdin: attachStdin, stdout: attachStdout, stderr: attachStderr, closeStdinOnEnd: !this.tty };
   }
 }
 
-/** What starting an exec needs of the engine. */
+/** The parts of the engine that starting an exec needs. */
 export interface ExecContext {
   runtime: Runtime;
   planner: Planner;
   paths: EnginePaths;
-  /** Another engine has taken over: what happens is its affair. */
+  /** True when another engine has taken over: what happens is its affair. */
   readonly isDisposed: boolean;
 }
 
@@ -139,7 +140,7 @@ export async function startExec(
   }
 }
 
-/** Waits for its end, and clears up after it. */
+/** Waits for the end of an exec, and clears up. */
 export async function superviseExec(context: ExecContext, exec: Exec, supervised: Supervised): Promise<void> {
   try {
     const { exitCode } = await supervised.exited;

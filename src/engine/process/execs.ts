@@ -16,17 +16,17 @@ import type { PendingAttach } from "./attach.ts";
 import { Exec, type ExecContext, type ExecRequestOptions, startExec, superviseExec } from "./exec.ts";
 import { type ExecFile, parseExecFile } from "./exec-file.ts";
 
-/** How long an exec that has ended can still be inspected. Docker's time. */
+/** The time for which an exec that has ended can still be inspected. Docker's time. */
 const KEPT_MS = 5 * 60 * 1000;
-/** How long one that was created can be started: nobody who still wants to waits for so long. */
+/** The time for which a created exec can be started: nobody who still wants to waits for so long. */
 const STARTABLE_MS = 60 * 60 * 1000;
-/** How long one that has run is told of after its container has removed itself. */
+/** The time for which an exec that has run can be inspected when its container has removed itself. */
 const ASKED_FOR_MS = 10_000;
 const FILE_NAME = "exec.json";
 
 /**
- * Each exec has a directory from its creation to its end, with a file that says what it is: as its process, it is lost
- * at a reboot, and not with the daemon.
+ * All execs. Each has a directory from its creation to its end, with a file that says what it is: like its process, it is lost at
+ * a reboot, and not with the daemon.
  */
 export class Execs {
   readonly #context: ExecContext;
@@ -36,7 +36,7 @@ export class Execs {
     this.#context = context;
   }
 
-  /** `ref`: what the client called the container. */
+  /** Creates an exec. `ref`: what the client called the container. */
   create(container: Container, options: ExecRequestOptions, ref: string = container.id): Exec {
     if (container.restarts.isWaiting) throw containerRestarting(container.id);
     if (!container.isRunning) throw notRunning(container.id);
@@ -64,7 +64,7 @@ export class Execs {
     writePoint("wrote exec");
   }
 
-  /** @throws LighterError "not-found" */
+  /** Finds an exec. @throws LighterError "not-found" */
   find(id: string): Exec {
     const exec = this.#byId.get(id);
     if (exec === undefined) throw noSuchExec(id);
@@ -82,14 +82,14 @@ export class Execs {
     await startExec(this.#context, exec, attach, { consoleSize, note });
   }
 
-  /** @throws LighterError "invalid" for a signal that is none, "conflict" if it does not run */
+  /** Sends a signal. @throws LighterError "invalid" for a signal that is none, "conflict" if it does not run */
   async kill(exec: Exec, signal: string | undefined): Promise<void> {
     const number = signal === undefined ? SIGNALS.KILL! : parseSignal(signal);
     if (number === undefined) throw new LighterError("invalid", `invalid signal: ${signal}`);
     await this.#supervisedOf(exec).signal(number);
   }
 
-  /** A further connection to its streams. @throws LighterError "conflict" if it does not run */
+  /** Makes another connection to its streams. @throws LighterError "conflict" if it does not run */
   attach(exec: Exec, plan: AttachPlan): Promise<Socket> {
     return this.#supervisedOf(exec).attach(plan);
   }
@@ -99,30 +99,30 @@ export class Execs {
     throw new LighterError("conflict", `exec ${exec.id} is not running`);
   }
 
-  /** It cannot be inspected any more; one that still runs goes on. */
+  /** Forgets an exec, so that it cannot be inspected any more; its process goes on. */
   forget(exec: Exec): void {
     exec.container.execs.delete(exec.id);
     const { hasStarted, options, container } = exec;
-    // Its container has gone by itself, perhaps at the same moment as this: who has seen the end of the stream asks for the code.
+    // Its container has removed itself, perhaps at this moment: a client that has seen the end of the stream asks for the code.
     if (hasStarted && !options.isProbe && container.record.hostConfig.AutoRemove)
       setTimeout(() => this.#byId.delete(exec.id), ASKED_FOR_MS).unref();
     else this.#byId.delete(exec.id);
-    // One whose supervisor is still there goes with it.
+    // The directory of an exec whose supervisor is still there goes with that.
     if (exec.supervised === undefined)
       rmSync(this.#context.paths.execDirectory(exec.id), { recursive: true, force: true });
   }
 
-  /** Those of a container that has ended which were not started before: nothing is left that could start them. */
+  /** Forgets the execs of an ended container that were never started: nothing is left that could start them. */
   forgetUnstarted(container: Container): void {
     for (const exec of container.execs.values()) if (!exec.hasStarted) this.forget(exec);
   }
 
-  /** Those of a container that has been started anew or removed. */
+  /** Forgets the execs of a container that has been started anew or removed. */
   forgetAll(container: Container): void {
     for (const exec of container.execs.values()) this.forget(exec);
   }
 
-  /** Takes up what an earlier daemon left. `find` is undefined for a container that is not there. */
+  /** Takes over the execs of an earlier daemon. `find` returns undefined for a container that does not exist. */
   async reconcile(find: (containerId: string) => Container | undefined): Promise<void> {
     const root = this.#context.paths.execDirectories;
     await Promise.all(readdirSync(root).map((name) => this.#reconcileOne(join(root, name), find)));
@@ -149,7 +149,7 @@ export class Execs {
     this.#register(exec);
   }
 
-  /** Of a container that does not run any more, or of a probe, whose result nobody waits for. */
+  /** Removes the directory of an exec whose container does not run any more, or of a probe, whose result nobody waits for. */
   async #discard(directory: string): Promise<void> {
     const found = await this.#context.runtime.reconnect(directory).catch(() => "lost" as const);
     if (found !== "lost" && "exited" in found) {
@@ -163,7 +163,7 @@ function isStale({ hasStarted, createdAtMs, endedAtMs }: Exec): boolean {
   return hasStarted ? endedAtMs < Date.now() - KEPT_MS : createdAtMs < Date.now() - STARTABLE_MS;
 }
 
-/** Undefined: there is none, or a daemon died over its first write. */
+/** Reads the file; undefined if there is none, or if a daemon died over its first write. */
 function readExecFile(path: string): ExecFile | undefined {
   try {
     const { size } = statSync(path);

@@ -1,4 +1,7 @@
-/** Hooks of containers' configs, which specs of devices add: the engine is their caller, as a runtime's command line is elsewhere. */
+/**
+ * Runs the hooks of containers' configs, which specs of devices add: the engine calls them, as a runtime's command line does
+ * elsewhere.
+ */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +14,7 @@ import type { Runtime, StartRequest, Supervised } from "../../runtime/mod.ts";
 import type { OciConfig } from "../../spec/oci-runtime.ts";
 
 /**
- * Like `Runtime.start`, with the config's hooks, for which the run directory is a bundle: it has a config.json.
+ * Starts like `Runtime.start`, with the config's hooks, for which the run directory is a bundle: it has a config.json.
  * @param rootPath where the container's root is before pivot_root(2), in its mount namespace
  */
 export async function startWithHooks(runtime: Runtime, request: StartRequest, rootPath: string): Promise<Supervised> {
@@ -50,7 +53,7 @@ export async function startWithHooks(runtime: Runtime, request: StartRequest, ro
   }
 }
 
-/** Of a run that has ended, whose run directory is still there. A failure is logged. */
+/** Runs the hooks for the end of a run whose run directory still exists. A failure is logged. */
 export async function runPoststopHooks(runtime: Runtime, id: string, runDirectory: string): Promise<void> {
   const config = readBundleConfig(runDirectory);
   if (config?.hooks?.poststop === undefined) return;
@@ -65,7 +68,7 @@ function bundleConfigPath(runDirectory: string): string {
   return join(runDirectory, "config.json");
 }
 
-/** Undefined: the container had no hooks, or its start was cut off. */
+/** Reads the config; undefined if the container had no hooks, or its start was cut off. */
 function readBundleConfig(runDirectory: string): OciConfig | undefined {
   try {
     return JSON.parse(readFileSync(bundleConfigPath(runDirectory), "utf8"));

@@ -1,10 +1,10 @@
-/** What is asked of the kernel about a machine's init. */
+/** Asks the kernel about a machine's init. */
 import { readFileSync, readlinkSync } from "node:fs";
 import { shutdownSignal } from "../../machine/mod.ts";
 import { isMachine } from "../config/mod.ts";
 import type { Container } from "../container.ts";
 
-/** The signal at which a running machine shuts down; undefined for other containers, and for what has ended. */
+/** Returns the signal at which a running machine shuts down; undefined for other containers, and for one that has ended. */
 export function signalOfInit({ record }: Container): number | undefined {
   if (!isMachine(record.hostConfig) || record.pid === 0) return undefined;
   const directory = `/proc/${record.pid}`;

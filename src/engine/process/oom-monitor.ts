@@ -1,3 +1,4 @@
+/** Watches running containers for lack of memory. */
 import { errnoOf, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { type CgroupHost, detectCgroupHost, mayRunOut, type OomWatch, watchOom } from "../../linux/cgroup/mod.ts";
@@ -6,14 +7,17 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import type { EngineEvent } from "../events.ts";
 
-/** Tells of a running container that is out of memory when it happens. What ends the container is told at its end at latest. */
+/**
+ * Publishes it at once when a running container is out of memory. If that ends the container, it is published with the end at the
+ * latest.
+ */
 export class OomMonitor implements Disposable {
   readonly #engine: Engine;
   readonly #watches = new Map<string, OomWatch>();
   readonly #listening: Disposable;
   #host: CgroupHost | undefined;
 
-  /** Watches what runs, and whatever starts from now on. */
+  /** Watches the containers that run, and those that start from now on. */
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#listening = engine.events.listen((event) => this.#onEvent(event));
@@ -36,11 +40,11 @@ export class OomMonitor implements Disposable {
         container.record.oomKilled = true;
         container.publish("oom");
       };
-      // It may have run out of it before we came to look.
+      // The container may have run out of memory before we came to look.
       const watch = watchOom(this.#host, path, onOom, !container.record.oomKilled);
       this.#watches.set(container.id, watch);
     } catch (error) {
-      // It may have ended, and its cgroup with it. Without a watch it runs as well.
+      // The container may have ended, and its cgroup with it. It runs without a watch as well.
       if (!["ENOENT", "ENODEV"].includes(errnoOf(error)))
         log.warn(`watch the memory of container ${container.id}: ${messageOf(error)}`);
     }

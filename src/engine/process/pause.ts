@@ -1,4 +1,4 @@
-/** Paused containers: their processes stand still until somebody says otherwise, also over the death of a daemon. */
+/** Pauses containers: their processes stand still until somebody says otherwise, also over the death of a daemon. */
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { detectCgroupHost, freezeCgroup, thawCgroup } from "../../linux/cgroup/mod.ts";
@@ -9,7 +9,7 @@ import { containerRestarting, notRunning } from "../errors.ts";
 import { freezeUnlessGone } from "../files/freeze.ts";
 
 /**
- * The row is written first: a daemon that comes back freezes what should be frozen.
+ * Pauses a container. The row is written first: a daemon that comes back freezes what should be frozen.
  * @throws LighterError "conflict" in the wrong state, else like `freezeCgroup`
  */
 export function pause(engine: Engine, container: Container): Promise<void> {
@@ -30,7 +30,7 @@ export function pause(engine: Engine, container: Container): Promise<void> {
   });
 }
 
-/** @throws LighterError "internal" if it is not paused: Docker's status is 500 */
+/** Resumes a container. @throws LighterError "internal" if it is not paused: Docker's status is 500 */
 export function unpause(engine: Engine, container: Container): Promise<void> {
   return container.queue.run(() => {
     if (!container.record.paused) throw new LighterError("internal", `Container ${container.id} is not paused`);
@@ -38,14 +38,14 @@ export function unpause(engine: Engine, container: Container): Promise<void> {
   });
 }
 
-/** One that was sent its last signal gets to see it. */
+/** Thaws a paused container that was sent its last signal, so that it sees it. */
 export function thawPaused(engine: Engine, container: Container): Promise<void> {
   return container.queue.run(() => {
     if (container.record.paused) thaw(engine, container);
   });
 }
 
-/** The container's queue is held. */
+/** Thaws. The container's queue is held. */
 function thaw(engine: Engine, container: Container): void {
   thawCgroup(detectCgroupHost(), cgroupsPathOf(container.record));
   engine.store.setPaused(container.id, false);
@@ -57,7 +57,7 @@ async function freeze(container: Container): Promise<void> {
   await freezeUnlessGone(() => freezeCgroup(detectCgroupHost(), cgroupsPathOf(container.record)));
 }
 
-/** What an earlier daemon had written down as paused, and may have died before it was. */
+/** Freezes containers that an earlier daemon had written down as paused; it may have died before they were. */
 export async function freezePaused(engine: Engine): Promise<void> {
   const paused = engine.list().filter((container) => container.isRunning && container.record.paused);
   await Promise.all(

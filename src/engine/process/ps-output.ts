@@ -1,3 +1,4 @@
+/** Checks arguments for ps(1) and parses its output. */
 import { LighterError } from "../../base/errors.ts";
 
 export interface ProcessTable {
@@ -5,18 +6,23 @@ export interface ProcessTable {
   processes: string[][];
 }
 
-/** A column of another kind must not get the title by which processes are told apart. @throws LighterError "internal" as Docker */
+/**
+ * Checks the arguments: a column of another kind must not get the title by which processes are told apart. @throws LighterError
+ * "internal" as Docker
+ */
 export function checkPsArguments(text: string): void {
   for (const [, key, title] of text.matchAll(/\s+(\S*)=\s*(PID\S*)/g))
     if (key !== "pid") throw new LighterError("internal", `specifying "${key}=${title}" is not allowed`);
 }
 
-/** ASCII only: a name may have other spaces in it. */
+/** Splits a line at ASCII spaces: a name may have other spaces in it. */
 function wordsOf(line: string): string[] {
   return line.split(/[\t\n\v\f\r ]+/).filter((word) => word !== "");
 }
 
-/** The lines of `pids`; threads, which have "-" in place of a pid, follow their process. @throws LighterError "internal" */
+/**
+ * Parses the lines of `pids`; threads, which have "-" in place of a pid, follow their process. @throws LighterError "internal"
+ */
 export function parsePsOutput(output: string, pids: ReadonlySet<number>): ProcessTable {
   const [first = "", ...lines] = output.split("\n");
   const titles = wordsOf(first);

@@ -1,4 +1,4 @@
-/** Restart policies: whether a container whose process has ended is started again, and when. */
+/** Restart policies: whether and when a container whose process has ended is started anew. */
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 
 export type RestartPolicy = NonNullable<DockerHostConfig["RestartPolicy"]>;
@@ -6,11 +6,11 @@ export type RestartPolicy = NonNullable<DockerHostConfig["RestartPolicy"]>;
 interface EndOfRun {
   exitCode: number;
   manuallyStopped: boolean;
-  /** How often the policy has started it since somebody did. */
+  /** The number of starts by the policy since somebody started it. */
   restartCount: number;
 }
 
-/** What the policy says of a container that has just ended. */
+/** Tells whether the policy restarts a container that has just ended. */
 export function wantsRestart(policy: RestartPolicy | null | undefined, end: EndOfRun): boolean {
   switch (policy?.Name) {
     case "always":
@@ -27,8 +27,8 @@ export function wantsRestart(policy: RestartPolicy | null | undefined, end: EndO
 }
 
 /**
- * What the policy says of a container that is found not running by a daemon that has just begun. Docker's rules, but for
- * "on-failure" of one that was stopped by hand: its manual has it stay as it is, and so do we.
+ * Tells whether the policy starts a container that a new daemon finds not running. Docker's rules, except for "on-failure" of a
+ * container that was stopped by hand: its manual has it stay as it is, and so do we.
  */
 export function wantsStartAtBoot(policy: RestartPolicy | null | undefined, end: EndOfRun): boolean {
   return wantsRestart(policy, end) && !(policy?.Name === "on-failure" && end.manuallyStopped);
@@ -36,31 +36,31 @@ export function wantsStartAtBoot(policy: RestartPolicy | null | undefined, end: 
 
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 60_000;
-/** A machine that reboots sooner is not started at once: it may do so for ever. */
+/** The shortest run of a machine that is started at once after a reboot: one that reboots sooner may do so for ever. */
 const REBOOT_LOOP_MS = 1000;
-/** A run of this length begins the count anew. */
+/** The length of a run that begins the count anew. */
 const GOOD_RUN_MS = 10_000;
 
-/** Twice the last, from 100 ms to a minute. Docker's numbers. `lastMs` is 0 before the first. */
+/** Returns the next delay: twice the last, from 100 ms to a minute. Docker's numbers. `lastMs` is 0 before the first. */
 export function nextDelayMs(lastMs: number, ranMs: number): number {
   if (lastMs === 0 || ranMs >= GOOD_RUN_MS) return FIRST_DELAY_MS;
   return Math.min(lastMs * 2, MAX_DELAY_MS);
 }
 
-/** One container's restarts in this daemon's life. */
+/** The restarts of one container in this daemon's life. */
 export class Restarts {
   #delayMs = 0;
   #timer: Timer | undefined;
   #start: (() => void) | undefined;
-  /** Somebody wants the container ended: the next end is the last, whatever the policy. */
+  /** True if somebody wants the container ended: the next end is the last, whatever the policy. */
   isCancelled = false;
 
-  /** From the end of a run until the next one has begun. */
+  /** True from the end of a run until the next one has begun. */
   get isWaiting(): boolean {
     return this.#start !== undefined;
   }
 
-  /** `start` is called when the time has come, and calls `started` or `cancel` in turn. */
+  /** Schedules a start. `start` is called when the time has come, and calls `started` or `cancel` in turn. */
   schedule(ranMs: number, start: () => void, isReboot = false): void {
     this.#delayMs = isReboot && ranMs >= REBOOT_LOOP_MS ? 0 : nextDelayMs(this.#delayMs, ranMs);
     this.#start = start;
@@ -71,7 +71,7 @@ export class Restarts {
     this.#start = undefined;
   }
 
-  /** False: it was not waiting. */
+  /** Cancels a start; returns false if none was waiting. */
   cancel(): boolean {
     const wasWaiting = this.isWaiting;
     clearTimeout(this.#timer);
@@ -79,7 +79,7 @@ export class Restarts {
     return wasWaiting;
   }
 
-  /** Before a start by hand. */
+  /** Forgets the past, before a start by hand. */
   reset(): void {
     this.cancel();
     this.#delayMs = 0;

@@ -1,3 +1,4 @@
+/** Starts containers when a daemon begins. */
 import { messageOf } from "../../base/errors.ts";
 import { log } from "../../base/log.ts";
 import { ZERO_TIME } from "../../base/time.ts";
@@ -8,13 +9,16 @@ import type { Engine } from "../engine.ts";
 import type { ContainerRecord } from "../state/store.ts";
 import { wantsStartAtBoot } from "./restarts.ts";
 
-/** Exit codes of processes that a signal has ended begin here. */
+/** The first of the exit codes of processes that a signal has ended. */
 const SIGNAL_EXIT = 128;
 
-/** Starts what should run by its restart policy and does not: after a reboot, or the death of a daemon over a restart. */
+/**
+ * Starts the containers that should run by their restart policy and do not: after a reboot, or the death of a daemon over a
+ * restart.
+ */
 export function startAtBoot(engine: Engine): void {
   const wanted = engine.list().reverse().filter(isWanted);
-  // One that shares another's namespaces needs that one to run.
+  // A container that shares another's namespaces needs that one to run.
   const hasPeers = ({ record }: Container) =>
     Object.values(peerReferences(record.hostConfig)).some((ref) => ref !== undefined);
   const start = async () => {
@@ -34,7 +38,7 @@ function isWanted({ isActive, record }: Container): boolean {
   return wantsStartAtBoot(record.hostConfig.RestartPolicy, record);
 }
 
-/** Of a machine: off stays off, and a reboot that a daemon died over goes on. */
+/** Tells how a machine ended: off stays off, and a reboot over which a daemon died goes on. */
 function endingInRow({ hostConfig, exitCode }: ContainerRecord): Ending | undefined {
   return isMachine(hostConfig) ? endingOf(exitCode - SIGNAL_EXIT) : undefined;
 }

@@ -9,7 +9,7 @@ import { checkPsArguments, type ProcessTable, parsePsOutput } from "./ps-output.
 
 const DEFAULT_ARGUMENTS = "-ef";
 
-/** @throws LighterError "conflict" if it does not run, "internal" with what ps has to say */
+/** Lists the processes. @throws LighterError "conflict" if it does not run, "internal" with what ps has to say */
 export async function listProcesses(
   container: Container,
   psArguments: string = DEFAULT_ARGUMENTS,
@@ -33,8 +33,8 @@ function pidsOf(container: Container): number[] {
 }
 
 /**
- * Some options of ps do not go with a list of pids: then it shows all processes, and the others are left out. Of a list it does not
- * sort, and does not say so.
+ * Runs ps. Some of its options do not go with a list of pids: then it shows all processes, and the others are left out. It does
+ * not sort a list, and does not say so.
  */
 async function runPs(words: readonly string[], pids: readonly number[]): Promise<string> {
   const sorts = words.some((word) => /^(--sort|-?k)/.test(word));

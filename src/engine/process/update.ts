@@ -17,7 +17,7 @@ import { markedForRemoval } from "../errors.ts";
 import { hostProbe } from "../plan/host-facts.ts";
 
 /**
- * Resolves with warnings.
+ * Changes a container. Resolves with warnings.
  * The row is written before the cgroup, and put back if the kernel refuses.
  * @throws LighterError "invalid", "conflict" with Docker's texts, else like `planUpdate` and `applyReversibly`
  */

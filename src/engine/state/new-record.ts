@@ -1,9 +1,10 @@
+/** The row of a new container, and facts that follow from a row. */
 import { LighterError } from "../../base/errors.ts";
 import { formatNow, parseRfc3339, ZERO_TIME } from "../../base/time.ts";
 import type { CreatePlan } from "../plan/planner.ts";
 import type { ContainerRecord } from "./store.ts";
 
-/** Of a container that has just been created. */
+/** Makes the record of a container that has just been created. */
 export function newRecord(
   { endpoints, ...plan }: Omit<CreatePlan, "warnings">,
   id: string,
@@ -31,12 +32,12 @@ export function newRecord(
   };
 }
 
-/** False too for one that has not started, as far as anybody knows. */
+/** Tells whether a container had started before a time; false too for one that has not started, as far as anybody knows. */
 export function hasStartedBefore(startedAt: string, ns: bigint): boolean {
   return startedAt !== ZERO_TIME && (parseRfc3339(startedAt) ?? 0n) <= ns;
 }
 
-/** As a shell's: 127 for a program that is not there, 126 for one that cannot be run. */
+/** Returns a shell's exit code: 127 for a missing program, 126 for one that cannot be run. */
 export function exitCodeOfStartError(error: unknown): number {
   if (!(error instanceof LighterError)) return 128;
   if (error.code === "exec-not-found") return 127;

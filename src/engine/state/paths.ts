@@ -1,20 +1,21 @@
+/** The paths of everything that a daemon keeps. */
 import { join } from "node:path";
 
-/** Where a container's things are. */
+/** The paths of a container's files. */
 export interface ContainerPaths {
-  /** What is kept: upper, work and log. Made at the first start. */
+  /** The directory that is kept: upper, work and log. Made at the first start. */
   directory: string;
   upper: string;
   work: string;
   log: string;
-  /** Of its row. */
+  /** The copy of its row. */
   copy: string;
-  /** Of one run: the rest. Usually in memory, where making a file costs next to nothing. */
+  /** The directory of one run: everything else. Usually in memory, where making a file costs next to nothing. */
   runDirectory: string;
   hosts: string;
   hostname: string;
   resolvConf: string;
-  /** What a machine is told of its host. */
+  /** The directory that tells a machine about its host. */
   host: string;
 }
 
@@ -36,7 +37,7 @@ export class EnginePaths {
     return join(this.dataRoot, "objects.json");
   }
 
-  /** Room for rows on a full disk. */
+  /** The file that reserves room for rows on a full disk. */
   get reserve(): string {
     return join(this.dataRoot, "reserve");
   }
@@ -49,7 +50,7 @@ export class EnginePaths {
     return join(this.dataRoot, "containers");
   }
 
-  /** The trash of these. */
+  /** The trash of containers' directories. */
   get removedContainers(): string {
     return join(this.containers, ".removed");
   }
@@ -58,17 +59,17 @@ export class EnginePaths {
     return join(this.dataRoot, "volumes");
   }
 
-  /** Below every container's image: see base-layer.ts. */
+  /** The layer below every container's image: see base-layer.ts. */
   get base(): string {
     return join(this.dataRoot, "base");
   }
 
-  /** The program for `--init`. Here and not below execRoot: some systems mount /run without the right to execute. */
+  /** The program for `--init`. It is here and not below execRoot: some systems mount /run without the right to execute. */
   get init(): string {
     return join(this.dataRoot, "init");
   }
 
-  /** In which families the host forwards packets because of us. A boot resets that, and empties execRoot. */
+  /** The file with the families in which the host forwards packets because of us. A boot resets that, and empties execRoot. */
   get forwarding(): string {
     return join(this.execRoot, "forwarding");
   }
@@ -77,7 +78,7 @@ export class EnginePaths {
     return this.#pathsOf(id, this.runDirectory(id));
   }
 
-  /** The same for what mounts the files of one that does not run. */
+  /** Returns the paths for mounting the files of a container that does not run. */
   view(id: string): ContainerPaths {
     return this.#pathsOf(id, this.viewDirectory(id));
   }
@@ -98,8 +99,8 @@ export class EnginePaths {
     };
   }
 
-  // A unix socket's path has 107 bytes, of which an id would take 64 and "/supervisor.sock" takes 16. Half an id is 128
-  // random bits: unique all the same.
+  // Returns a run directory. A unix socket's path has 107 bytes, of which an id would take 64 and "/supervisor.sock" takes 16.
+  // Half an id is 128 random bits: unique all the same.
 
   get runDirectories(): string {
     return join(this.execRoot, "c");
@@ -113,7 +114,7 @@ export class EnginePaths {
     return id.slice(0, RUN_NAME_LENGTH);
   }
 
-  /** Of what mounts the files of a container that does not run. */
+  /** The run directories for mounting the files of containers that do not run. */
   get viewDirectories(): string {
     return join(this.execRoot, "v");
   }

@@ -1,3 +1,4 @@
+/** Reserves room for rows on a full disk. */
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
@@ -5,8 +6,8 @@ import { RESERVE_BYTES, RESERVE_PIECE_BYTES, RESERVE_REFILL_MS } from "../../bas
 import { log } from "../../base/log.ts";
 
 /**
- * A file of nothing, so that a full disk has room for a row all the same. It is given up piece by piece: who has filled the disk
- * may take what is left of a piece. Filled again when there is room.
+ * A file that takes up room, so that a full disk has room for a row all the same. It is given up piece by piece: whoever has
+ * filled the disk may take what is left of a piece. It is filled when there is room.
  */
 export class Reserve implements Disposable {
   readonly #path: string;
@@ -19,7 +20,7 @@ export class Reserve implements Disposable {
     this.#refill();
   }
 
-  /** Gives a piece up. False: there is none left. */
+  /** Gives a piece up; returns false if there is none left. */
   release(): boolean {
     const { size } = fstatSync(this.#fd);
     if (size === RESERVE_BYTES) log.warn(`the disk of "${this.#path}" is full: its reserve is being used`);
@@ -36,7 +37,7 @@ export class Reserve implements Disposable {
     }, RESERVE_REFILL_MS).unref();
   }
 
-  /** Not with the last of the room, which others may want more. */
+  /** Fills the file, but not with the last of the room, which others may need more. */
   #refill(): void {
     const missing = RESERVE_BYTES - fstatSync(this.#fd).size;
     if (missing <= 0) return;

@@ -1,3 +1,4 @@
+/** Writes rows, also on a full disk. */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { isDiskFull } from "../../base/disk-full.ts";
 import { LighterError } from "../../base/errors.ts";
@@ -6,9 +7,9 @@ import { log } from "../../base/log.ts";
 import { checkpoint, writeWithRoom } from "../../base/wal.ts";
 
 /**
- * Writes rows, on a full disk too. What tells of something that has happened, or ends something, is written later if there is no
- * room: nobody can be told to undo it, and a container that fills the disk must be stopped and removed. Until then memory alone
- * knows. Every write comes after those that are late, so that the rows' order is kept.
+ * Writes rows, on a full disk too. A row that tells of something that has happened, or ends something, is written later if there
+ * is no room: nobody can be told to undo it, and a container that fills the disk must be stopped and removed. Until then memory
+ * alone knows. Every write comes after those that are late, so that the rows' order is kept.
  */
 export class RowWriter implements Disposable {
   readonly #db: Database;
@@ -22,13 +23,13 @@ export class RowWriter implements Disposable {
     this.#makeRoom = makeRoom;
   }
 
-  /** @throws LighterError "kernel" with ENOSPC; then nothing is written. */
+  /** Writes a row. @throws LighterError "kernel" with ENOSPC; then nothing is written. */
   run(statement: Statement, ...values: SQLQueryBindings[]): void {
     if (this.#db.inTransaction) statement.run(...values);
     else this.#write(() => statement.run(...values));
   }
 
-  /** For what has happened, or is to end; not within `together`. False: it is not written yet. */
+  /** Writes what has happened, or is to end; not within `together`. Returns false if it is not written yet. */
   runOrLater(statement: Statement, ...values: SQLQueryBindings[]): boolean {
     const write = () => void statement.run(...values);
     try {
@@ -43,7 +44,7 @@ export class RowWriter implements Disposable {
     }
   }
 
-  /** What `write` runs is done as one, or not at all. */
+  /** Runs `write` as one transaction. */
   together(write: () => void): void {
     this.#write(this.#db.transaction(write));
   }

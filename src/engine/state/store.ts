@@ -1,3 +1,4 @@
+/** The engine's database. */
 import { Database } from "bun:sqlite";
 import { chmodSync } from "node:fs";
 import { isDiskFull } from "../../base/disk-full.ts";
@@ -15,43 +16,43 @@ import type { IdMappings } from "../userns/id-mappings.ts";
 import { VOLUME_SCHEMA, VolumeTable } from "../volumes/volume-table.ts";
 import { RowWriter } from "./row-writer.ts";
 
-/** "removing": the name is free again, the files are being deleted; the row goes last. */
+/** The status of a row. "removing": the name is free, the files are being deleted; the row goes last. */
 export type ContainerStatus = "created" | "running" | "exited" | "removing";
 
-/** What is known of a container on disk. Times are RFC 3339 or ZERO_TIME. */
+/** A container on disk. Times are RFC 3339 or ZERO_TIME. */
 export interface ContainerRecord {
   id: string;
-  /** Without Docker's leading slash. Kept in memory while removing, when the row no longer holds it. */
+  /** The name without Docker's leading slash. Kept in memory while removing, when the row no longer holds it. */
   name: string;
   status: ContainerStatus;
   createdAt: string;
-  /** As the client wrote it. */
+  /** The image's name as the client wrote it. */
   image: string;
-  /** Digest of the image's config. */
+  /** The digest of the image's config. */
   imageId: string;
   config: DockerContainerConfig;
   hostConfig: DockerHostConfig;
   mountPoints: MountPoint[];
-  /** Of its user namespace, since its creation or its last start; null: it is in the host's. */
+  /** The mappings of its user namespace, since its creation or its last start; null: it is in the host's. */
   idMappings: IdMappings | null;
   networking: ContainerNetworking;
-  /** Of init on the host; 0 when not running. */
+  /** The pid of init on the host; 0 when not running. */
   pid: number;
   exitCode: number;
-  /** Why the last start failed or how the supervisor was lost; "" if neither. */
+  /** The reason why the last start failed or the supervisor was lost; "" if neither. */
   error: string;
   oomKilled: boolean;
   startedAt: string;
   finishedAt: string;
-  /** Since the last start by hand. */
+  /** The number of restarts since the last start by hand. */
   restartCount: number;
-  /** Of a running one: its processes stand still. */
+  /** True if it runs and its processes stand still. */
   paused: boolean;
-  /** Somebody stopped or killed it, so that not every restart policy starts it again. */
+  /** True if somebody stopped or killed it, so that not every restart policy starts it. */
   manuallyStopped: boolean;
-  /** What its health check found; undefined without one, or before the first start. */
+  /** The results of its health check; undefined without one, or before the first start. */
   health: HealthRecord | undefined;
-  /** Its anonymous volumes go with it. Decided when it is removed. */
+  /** True if its anonymous volumes go with it. Decided when it is removed. */
   removeVolumes: boolean;
 }
 
@@ -80,7 +81,7 @@ interface Row {
   id_mappings: string | null;
 }
 
-/** One entry a schema version, in order; `user_version` counts the ones applied. Append only. */
+/** The migrations, one a schema version, in order; `user_version` counts the ones applied. Append only. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE container (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -125,7 +126,7 @@ export class Store implements Disposable {
   readonly #statements;
 
   /**
-   * `makeRoom`: what can be done about a full disk; false: nothing.
+   * Opens the database. `makeRoom`: what can be done about a full disk; it returns false if that is nothing.
    * @throws LighterError "conflict" if another process has it open, "not-supported" if a newer Lighter wrote it.
    */
   constructor(path: string, makeRoom: () => boolean = () => false) {
@@ -166,7 +167,7 @@ export class Store implements Disposable {
     };
   }
 
-  /** Oldest first. */
+  /** Returns all containers, oldest first. */
   all(): ContainerRecord[] {
     return (this.#statements.all.all() as Row[]).map(recordOf);
   }
@@ -197,7 +198,7 @@ export class Store implements Disposable {
     writePoint("was set running");
   }
 
-  /** Of a process that an earlier daemon started. */
+  /** Writes that a process which an earlier daemon started still runs. */
   setRunningStill(c: RunningValues): void {
     writePoint("set running");
     this.#rows.runOrLater(this.#statements.running, ...runningValues(c));
@@ -210,7 +211,7 @@ export class Store implements Disposable {
     writePoint("was set start failed");
   }
 
-  /** False: it is not written yet. */
+  /** Writes an end; returns false if it is not written yet. */
   setExited(c: ContainerRecord): boolean {
     writePoint("set exited");
     const isWritten = this.#rows.runOrLater(
@@ -252,7 +253,7 @@ export class Store implements Disposable {
     writePoint("was set networking");
   }
 
-  /** The container has none of it any more. */
+  /** Clears what the container no longer has in networks. */
   clearNetworking(id: string, networking: ContainerNetworking): void {
     writePoint("clear networking");
     this.#rows.runOrLater(this.#statements.networking, JSON.stringify(networking), id);
@@ -346,7 +347,7 @@ function migrate(db: Database, path: string): void {
   }
 }
 
-/** A container of a Lighter without networks is in the one of its mode. */
+/** Returns the networks of a row; a container of a Lighter without networks is in the one of its mode. */
 function networkingOf({ networking, config, host_config }: Row): ContainerNetworking {
   if (networking !== null) return JSON.parse(networking);
   return { endpoints: planEndpoints(JSON.parse(config), JSON.parse(host_config), {}), ports: [] };

@@ -1,10 +1,11 @@
+/** Takes files over from a daemon that cannot end. */
 import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { EnginePaths } from "./paths.ts";
 
 /**
- * A daemon that was killed and cannot end holds locks on these: each becomes a copy of itself. Whenever this breaks off, all of them
- * have the content that they had.
+ * Makes each locked file a copy of itself: a daemon that was killed and cannot end holds locks on them. Whenever this breaks off,
+ * all of them have the content that they had.
  */
 export function renewLockedFiles(paths: EnginePaths): void {
   const databases = [paths.database, join(paths.images, "images.db")];

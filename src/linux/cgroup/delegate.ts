@@ -1,3 +1,4 @@
+/** Gives cgroups to those who may divide them further. */
 import type { CgroupHost, ReadText } from "./host.ts";
 import { words } from "./host.ts";
 import { parseCgroupsPath } from "./path.ts";

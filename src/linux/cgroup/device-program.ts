@@ -1,3 +1,4 @@
+/** Assembles the program by which cgroup v2 filters access to devices. */
 import { ByteWriter, utf8 } from "../../base/bytes.ts";
 import type { DevicePolicy } from "./device-rules.ts";
 import { ACCESS_ALL } from "./device-rules.ts";

@@ -1,3 +1,4 @@
+/** Freezes and signals all processes of a cgroup. */
 import { errnoOf, LighterError } from "../../base/errors.ts";
 import { FREEZE_BURST, FREEZE_PAUSE_MAX_MS, FREEZE_PAUSE_MIN_MS, FREEZE_TIMEOUT_MS } from "../../base/limits.ts";
 import { SIGKILL } from "../../base/signals.ts";

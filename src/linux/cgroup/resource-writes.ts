@@ -1,3 +1,4 @@
+/** Plans which values are written to the files of a cgroup for its limits. */
 import { LighterError } from "../../base/errors.ts";
 import type { OciResources, OciThrottle } from "../../spec/oci-runtime.ts";
 import {

@@ -103,7 +103,7 @@ export const ATTACH_STDOUT = 2;
 export const ATTACH_STDERR = 4;
 export const ATTACH_CLOSE_STDIN_ON_END = 8;
 export const ATTACH_HOLDS_OUTPUT = 16;
-/** Of a terminal, too, the output has headers. */
+/** The flag for headers in the output even of a terminal. */
 export const ATTACH_HEADERS = 32;
 
 /**

@@ -19,7 +19,7 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 /** A flag of unlinkat(2). */
 export const AT_REMOVEDIR = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
-/** Of chown(2): no other owner, or group. */
+/** The argument of chown(2) that leaves the owner, or the group, as it is. */
 export const KEEP_ID = 0xffffffff;
 
 /** Operations of flock(2). */

@@ -1,4 +1,4 @@
-/** What builds have done: rows in a database of their own. Each step's files are the layers of a hidden image. */
+/** Remembers what builds have done, in rows of a database of its own. Each step's files are the layers of a hidden image. */
 import { Database } from "bun:sqlite";
 import { chmodSync, rmSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
@@ -8,7 +8,7 @@ import { formatRfc3339 } from "../../base/time.ts";
 import type { StepCache } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
 
-/** As Docker's API lists it. */
+/** A step, as Docker's API lists it. */
 interface BuildCacheRecord {
   ID: string;
   Type: "regular";
@@ -32,7 +32,7 @@ interface Row {
   usage_count: number;
 }
 
-/** One entry a schema version, in order. Append only. */
+/** The migrations, one a schema version, in order. Append only. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE step (
      key TEXT PRIMARY KEY,
@@ -47,7 +47,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE container (name TEXT PRIMARY KEY) STRICT;`,
 ];
 
-/** One that is damaged goes: it is a cache. */
+/** Opens the database; a damaged one is removed, since it is only a cache. */
 function openDatabase(path: string): Database {
   try {
     return openAt(path);

@@ -1,4 +1,4 @@
-/** In a file worker: what a build's steps do with files. Trees are hostile, and paths in them are resolved by the kernel. */
+/** The work on files for a build's steps, done in a file worker. Trees are hostile, and the kernel resolves paths in them. */
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { posix } from "node:path";
@@ -21,14 +21,14 @@ import type { CopyArgument } from "./build-jobs.ts";
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 const everything = () => false;
 
-/** A source that is there, open with O_PATH: what a symlink leads to. */
+/** A source that exists, open with O_PATH: of a symlink, its target. */
 interface Source {
   fd: number;
   name: string;
   isDirectory: boolean;
 }
 
-/** In the order of the patterns, and of names. @throws LighterError with Docker's words if nothing is there. */
+/** Opens the sources in the order of the patterns, and of names. @throws LighterError with Docker's words if nothing is there. */
 function* openSources(rootFd: number, patterns: readonly string[]): Generator<Source> {
   for (const pattern of patterns) {
     const clean = posix.resolve("/", pattern);
@@ -47,7 +47,7 @@ function* openSources(rootFd: number, patterns: readonly string[]): Generator<So
   }
 }
 
-/** Paths that match, component by component, sorted. */
+/** Returns the paths that match, component by component, sorted. */
 function matchingPaths(rootFd: number, [first, ...rest]: readonly string[], directory: string): string[] {
   if (first === undefined) return [directory];
   if (!/[*?[\\]/.test(first)) return matchingPaths(rootFd, rest, posix.join(directory, first));
@@ -68,7 +68,7 @@ function namesIn(rootFd: number, directory: string): string[] {
   }
 }
 
-/** As Go's filepath.Match for what is between two slashes. @throws LighterError "invalid" */
+/** Makes an expression that matches one component of a path as Go's filepath.Match does. @throws LighterError "invalid" */
 function componentPattern(text: string): RegExp {
   const source = text.replace(/\\(.)|\*|\?|\[(\^?)([^\]]+)\]|[.+^${}()|\]\\/]/g, (all, escaped, not, set) => {
     if (escaped !== undefined) return escaped.replace(/\W/, "\\$&");
@@ -131,7 +131,7 @@ export async function copySources(
     const into = destination.endsWith("/") || isDirectoryAt(rootFd, destination);
     const target = isDirectory || !into ? destination : posix.join(destination, name);
     const extractor = new LiveExtractor(rootFd, bytePath("/"), { keepKinds: true, owner });
-    // A directory that is there keeps its own attributes.
+    // An existing directory keeps its own attributes.
     const isKept = isDirectory && isDirectoryAt(rootFd, target);
     const entryName = posix.relative("/", target) + (isDirectory ? "/" : "");
     try {
@@ -162,7 +162,7 @@ function isDirectoryAt(rootFd: number, path: string): boolean {
   return fd >= 0;
 }
 
-/** Makes the directory, and those above it, where there is nothing. */
+/** Makes the directory, and the missing ones above it. */
 export function makeDirectoryIn(rootFd: number, path: string): null {
   if (isDirectoryAt(rootFd, path)) return null;
   const extractor = new LiveExtractor(rootFd, bytePath("/"), { keepKinds: true });
@@ -197,7 +197,7 @@ const TAR_BLOCK = 512;
 const CHECKSUM_AT = 148;
 const CHECKSUM_BYTES = 8;
 
-/** Whether it begins with a header of a tar, compressed or not. */
+/** Tells whether a file begins with a header of a tar, compressed or not. */
 async function isTar(fd: number): Promise<boolean> {
   if (!fstatSync(fd).isFile()) return false;
   let head = Buffer.alloc(0);

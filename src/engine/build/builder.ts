@@ -1,4 +1,4 @@
-/** Builds images: the graph's steps are done in containers of their own, and their files kept as layers. */
+/** Builds images: each step of the graph runs in a container of its own, and its files are kept as layers. */
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
@@ -31,21 +31,21 @@ import { BuildCache } from "./build-cache.ts";
 import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
 
 interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platform"> {
-  /** A tar, compressed or not. */
+  /** The build's context: a tar, compressed or not. */
   context: AsyncIterable<Uint8Array>;
   dockerfile: string;
   tags: readonly string[];
   noCache: boolean;
-  /** Limits and the like of steps' containers. */
+  /** The limits and other settings of steps' containers. */
   hostConfig: DockerHostConfig;
-  /** Sees to it that the image is there. */
+  /** Makes sure that the image is in the store. */
   fetchImage: (reference: string) => Promise<void>;
   signal: AbortSignal;
-  /** Docker's texts for people. */
+  /** Receives Docker's texts for people. */
   say: (text: string) => void;
 }
 
-/** A command of the Dockerfile has failed. */
+/** The failure of a command in the Dockerfile. */
 export class StepFailed extends LighterError {
   constructor(
     readonly exitCode: number,
@@ -62,7 +62,7 @@ export class Builder implements Disposable {
   readonly #images: ImageStore;
   readonly #cache: BuildCache;
   readonly #solver: Solver;
-  /** Contexts: of builds at work, and of those that have ended, which are being deleted. */
+  /** The contexts of running builds, and those of ended ones, which are being deleted. */
   readonly trash: Trash;
   #active = 0;
 
@@ -93,7 +93,7 @@ export class Builder implements Disposable {
     }
   }
 
-  /** As in Docker's `system df`. */
+  /** Lists the steps, as in Docker's `system df`. */
   listCache(): ReturnType<BuildCache["list"]> {
     return this.#cache.list(this.#active > 0);
   }
@@ -107,7 +107,7 @@ export class Builder implements Disposable {
     return { ids: records.map(({ ID }) => ID), bytes: records.reduce((sum, { Size }) => sum + Size, 0) };
   }
 
-  /** Resolves with the image's id. @throws LighterError; `StepFailed` */
+  /** Builds an image. Resolves with its id. @throws LighterError; `StepFailed` */
   async build(request: BuildRequest): Promise<string> {
     this.#active++;
     const aborter = new AbortController();
@@ -155,7 +155,7 @@ export class Builder implements Disposable {
     return await planBuild(text.toString("utf8"), { ...request, platform: { os, architecture }, resolveImage });
   }
 
-  /** All stages begin at once; what they do is told in the order of the Dockerfile. */
+  /** Runs the stages. All begin at once; their output is shown in the order of the Dockerfile. */
   async #follow(
     { globalArgs, stages }: BuildPlan,
     solve: ReturnType<Solver["begin"]>,
@@ -219,7 +219,7 @@ export class Builder implements Disposable {
 
   // --- Steps ---
 
-  /** The image's layers alone: its volumes and its command are nothing to a step. */
+  /** Makes a hidden image from the image's layers alone: a step has no use for its volumes and its command. */
   #hiddenBase(image: Image): Promise<string> {
     return makeImage(this.#images, { ...this.#hidden(image), layer: async () => undefined });
   }
@@ -278,7 +278,7 @@ export class Builder implements Disposable {
     };
   }
 
-  /** As Docker's classic builder: a user alone stands for the group of that name, too. */
+  /** Finds the ids of an owner. As with Docker's classic builder a user alone stands for the group of that name, too. */
   #ownerOf(owner: string | undefined, root: string): { uid: number; gid: number } {
     if (owner === undefined) return { uid: 0, gid: 0 };
     const { lowerDirs } = this.#images.layersOf(root);
@@ -338,7 +338,7 @@ export class Builder implements Disposable {
     }
   }
 
-  /** What the container has changed, over what it was made from. */
+  /** Keeps what the container has changed as layers over those it was made from. */
   async #keep(container: Container, root: string): Promise<string> {
     return await makeImage(this.#images, {
       ...this.#hidden(root === "" ? undefined : this.#images.get(root)),
@@ -366,7 +366,7 @@ async function solved(stage: PlannedStage, solve: ReturnType<Solver["begin"]>): 
   return stage.vertex === undefined ? "" : (await solve(stage.vertex)).id;
 }
 
-/** Steps of several stages speak at once: what is not the turn of waits. */
+/** The output of steps. Several stages write at once: a step's output waits until its turn. */
 class StepOutput {
   readonly #say: (text: string) => void;
   readonly #waiting = new Map<Vertex, string[]>();
@@ -395,7 +395,7 @@ class StepOutput {
 
 const FRAME_HEADER_BYTES = 8;
 
-/** What is in the frames of a multiplexed stream, both of its streams. */
+/** Reads the texts in the frames of a multiplexed stream, of both its streams. */
 async function* textsOf(socket: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let pending = Buffer.alloc(0);

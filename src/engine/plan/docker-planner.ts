@@ -269,7 +269,7 @@ export class DockerPlanner implements Planner {
     return { config: ociConfig, files, ...this.#rootOf(record, paths) };
   }
 
-  /** Adds the kind of each mount, for which the runtime asks only if we make the mount. */
+  /** Adds the kind of source to binds of foreign paths; for our own paths the runtime finds it out by itself. */
   #withKinds(mounts: readonly OciMount[], probe: HostProbe): VolumeMount[] {
     const roots = [this.#paths.dataRoot, this.#paths.execRoot];
     const isOurs = (path: string) => roots.some((root) => path.startsWith(`${root}/`));

@@ -219,8 +219,8 @@ describe(`on ${host.mode} cgroups`, () => {
   });
 
   needs("cpu")("a quota holds a busy process back", async () => {
-    // 20 ms of CPU need, with 1 ms in each 10 ms, at least 100 ms.
-    const busy = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";
+    // 60 ms of CPU need, with 1 ms in each 10 ms, at least 500 ms: much more than a tick of the kernel's clock.
+    const busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
     await runIn("quota", { cpu: { quota: 1000, period: 10000 } }, busy, () => {
       const { cpu } = readStats(host, `/${parent}/quota`);
       expect(cpu.throttledPeriods).toBeGreaterThan(0);

@@ -160,6 +160,7 @@ function killAtOnce(killFile: string): boolean {
     writeCgroupFile(killFile, "1", "kill the cgroup's processes");
     return true;
   } catch (error) {
+    if (errnoOf(error) === "ENODEV") return true; // the cgroup was removed after its file was opened
     if (["ENOENT", "EOPNOTSUPP"].includes(errnoOf(error))) return false; // before 5.14; a threaded cgroup
     throw error;
   }

@@ -3,6 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { posix } from "node:path";
 import { LighterError } from "../../base/errors.ts";
+import { compilePathPattern } from "../../base/path-pattern.ts";
 import { decompressStream, LiveExtractor, TarReader, writeFileTar } from "../../image/mod.ts";
 import {
   type BytePath,
@@ -51,9 +52,10 @@ function* openSources(rootFd: number, patterns: readonly string[]): Generator<So
 function matchingPaths(rootFd: number, [first, ...rest]: readonly string[], directory: string): string[] {
   if (first === undefined) return [directory];
   if (!/[*?[\\]/.test(first)) return matchingPaths(rootFd, rest, posix.join(directory, first));
-  const pattern = componentPattern(first);
+  const matches = compilePathPattern(first);
+  if (matches === undefined) throw new LighterError("invalid", `syntax error in pattern: ${first}`);
   return namesIn(rootFd, directory)
-    .filter((name) => pattern.test(name))
+    .filter(matches)
     .sort()
     .flatMap((name) => matchingPaths(rootFd, rest, posix.join(directory, name)));
 }
@@ -65,21 +67,6 @@ function namesIn(rootFd: number, directory: string): string[] {
     return readdirSync(`/proc/self/fd/${fd}`);
   } finally {
     closeSync(fd);
-  }
-}
-
-/** Makes an expression that matches one component of a path as Go's filepath.Match does. @throws LighterError "invalid" */
-function componentPattern(text: string): RegExp {
-  const source = text.replace(/\\(.)|\*|\?|\[(\^?)([^\]]+)\]|[.+^${}()|\]\\/]/g, (all, escaped, not, set) => {
-    if (escaped !== undefined) return escaped.replace(/\W/, "\\$&");
-    if (all === "*") return "[^/]*";
-    if (all === "?") return "[^/]";
-    return set === undefined ? `\\${all}` : `[${not}${set.replace(/\\/g, "\\\\")}]`;
-  });
-  try {
-    return new RegExp(`^${source}$`, "s");
-  } catch {
-    throw new LighterError("invalid", `syntax error in pattern: ${text}`);
   }
 }
 

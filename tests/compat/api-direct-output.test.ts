@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { FrameReader } from "../../src/api/streams/frames.ts";
+import { FrameReader } from "../../src/engine/mod.ts";
 import { frame } from "../support/api-client.ts";
 import { hostUsr, TestDaemon } from "../support/daemon.ts";
 import { isRoot } from "../support/stage.ts";

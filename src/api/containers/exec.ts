@@ -1,12 +1,12 @@
 /** Runs further processes in containers: Docker's exec, and lighter's own requests to kill, list and rejoin them. */
 import { parseDetachKeys } from "../../base/detach-keys.ts";
 import { LighterError, messageOf } from "../../base/errors.ts";
-import { type Exec, PendingAttach } from "../../engine/mod.ts";
+import { type Exec, FrameReader, PendingAttach } from "../../engine/mod.ts";
 import { handled, parseBody } from "../../spec/body-fields.ts";
 import { readJsonBody } from "../http/body.ts";
 import { sendEmpty, sendJson } from "../http/protocol.ts";
 import type { AnswerCall, Call, StreamCall } from "../http/router.ts";
-import { encodeFrame, FrameReader } from "../streams/frames.ts";
+import { encodeFrame } from "../streams/frames.ts";
 import { pump } from "../streams/pump.ts";
 import { detachKeysFor, isMultiplexed, joinPending, outputOf } from "./attach.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { encodeFrame, FrameReader } from "./frames.ts";
+import { FrameReader } from "../../engine/mod.ts";
+import { encodeFrame } from "./frames.ts";
 
 test("the headers of a multiplexed stream are left out wherever it is cut", () => {
   const bytes = Buffer.concat([encodeFrame("stdout", "out"), encodeFrame("stderr", ""), encodeFrame("stderr", "err")]);

@@ -10,11 +10,11 @@ import { PassThrough, Writable } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { LighterError } from "../../base/errors.ts";
 import { HIJACK_LINGER_MS, WEBSOCKET_MESSAGE_MAX_BYTES } from "../../base/limits.ts";
+import { FrameReader } from "../../engine/mod.ts";
 import { serveAttach } from "../containers/attach.ts";
 import { formatRawError } from "../http/protocol.ts";
 import type { StreamCall } from "../http/router.ts";
 import type { ClientStream } from "./client-stream.ts";
-import { FrameReader } from "./frames.ts";
 
 const BINARY_SINCE = 28;
 const SELECTABLE_SINCE = 42;

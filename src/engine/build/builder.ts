@@ -27,6 +27,7 @@ import { withContainerRoot } from "../files/container-root.ts";
 import { writeFilesJob } from "../files/file-jobs.ts";
 import { attach } from "../process/attach.ts";
 import { killForGood } from "../process/control.ts";
+import { FrameReader } from "../process/frame-reader.ts";
 import { BuildCache } from "./build-cache.ts";
 import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
 
@@ -393,20 +394,12 @@ class StepOutput {
   }
 }
 
-const FRAME_HEADER_BYTES = 8;
-
-/** Reads the texts in the frames of a multiplexed stream, of both its streams. */
-async function* textsOf(socket: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+/** What is in the frames of a multiplexed stream, both of its streams. */
+async function* textsOf(socket: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  let pending = Buffer.alloc(0);
+  const frames = new FrameReader();
   for await (const chunk of socket) {
-    pending = Buffer.concat([pending, chunk]);
-    for (;;) {
-      if (pending.length < FRAME_HEADER_BYTES) break;
-      const end = FRAME_HEADER_BYTES + pending.readUInt32BE(4);
-      if (pending.length < end) break;
-      yield decoder.decode(pending.subarray(FRAME_HEADER_BYTES, end), { stream: true });
-      pending = pending.subarray(end);
-    }
+    const text = decoder.decode(frames.push(chunk), { stream: true });
+    if (text !== "") yield text;
   }
 }

@@ -1,11 +1,9 @@
 /** Collects the bytes of a framed stream, both its streams in the order they came, up to a limit. */
-const HEADER_BYTES = 8;
+import { FrameReader } from "../process/frame-reader.ts";
 
 export class LimitedOutput {
   readonly #maxBytes: number;
-  #rest: Buffer = Buffer.alloc(0);
-  /** The bytes left of the frame that is being read. */
-  #payloadLeft = 0;
+  readonly #frames = new FrameReader();
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #isTruncated = false;
@@ -15,17 +13,7 @@ export class LimitedOutput {
   }
 
   push(chunk: Buffer): void {
-    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    for (;;) {
-      const payload = bytes.subarray(0, this.#payloadLeft);
-      this.#keep(payload);
-      this.#payloadLeft -= payload.length;
-      bytes = bytes.subarray(payload.length);
-      if (bytes.length < HEADER_BYTES) break;
-      this.#payloadLeft = bytes.readUInt32BE(4);
-      bytes = bytes.subarray(HEADER_BYTES);
-    }
-    this.#rest = bytes;
+    this.#keep(this.#frames.push(chunk));
   }
 
   #keep(payload: Buffer): void {

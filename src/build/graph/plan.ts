@@ -2,15 +2,18 @@
  * From a Dockerfile to a graph: stages of steps, each with the config that it leaves and, where it changes files, its vertex.
  * What only BuildKit's front end understands is refused by name. Texts are those of Docker's classic builder.
  */
-import { posix } from "node:path";
-import { LighterError } from "../../base/errors.ts";
 import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 import { changedBy } from "../change-config.ts";
 import { expandInstruction } from "../dockerfile/expand.ts";
 import { parse } from "../dockerfile/parse.ts";
 import type { Add, Arg, Copy, Dockerfile, Instruction, Run, Stage } from "../dockerfile/types.ts";
 import { expandWord } from "../dockerfile/words.ts";
+import { pairsOf } from "./environment.ts";
+import { noted, textOf } from "./history-text.ts";
 import type { Vertex } from "./llb.ts";
+import { planCopy } from "./plan-copy.ts";
+import { planRun } from "./plan-run.ts";
+import { invalid, needsBuildKit } from "./refuse.ts";
 
 interface PlannedStep {
   /** What it says, as written: "RUN true". */
@@ -49,18 +52,7 @@ export interface PlanOptions {
   resolveImage: (reference: string) => Promise<DockerContainerConfig>;
 }
 
-function invalid(message: string): LighterError {
-  return new LighterError("invalid", message);
-}
-
-/** Usable without ARG, and nothing that a cache knows. Source: Dockerfile reference, "Predefined ARGs". */
-const PROXIES = new Set(["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"]);
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const SHELL_OF_IMAGES = ["/bin/sh", "-c"];
-
-function needsBuildKit(what: string): LighterError {
-  return new LighterError("not-supported", `${what} needs BuildKit, which is not supported yet`);
-}
 
 export interface BuildPlan {
   /** The arguments before the first stage, as written. */
@@ -208,43 +200,19 @@ class Planner {
     return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name };
   }
 
-  #run({ command, mounts, network, security, devices, original }: Run): void {
-    if (mounts.length > 0) throw needsBuildKit("RUN --mount");
-    if (command.heredocs.length > 0) throw needsBuildKit("a heredoc");
-    if (security === "insecure") throw needsBuildKit("RUN --security=insecure");
-    if (devices.length > 0) throw needsBuildKit("RUN --device");
+  #run(instruction: Run): void {
+    const { original } = instruction;
     const { config } = this.#stage;
-    const args = command.form === "exec" ? command.words : [...(config.Shell ?? SHELL_OF_IMAGES), ...command.words];
-    const own = pairsOf(config);
-    const pairs = (list: Iterable<[string, string]>) => [...list].map(([name, value]) => `${name}=${value}`);
-    const proxies = pairs([...this.#options.buildArgs].filter(([name]) => PROXIES.has(name.toLowerCase())));
-    const seen = pairs([...this.#args].filter(([name]) => !own.has(name))).sort();
-    const op = {
-      kind: "exec",
-      args,
-      env: [...proxies, ...seen, ...(config.Env ?? [])],
-      cwd: config.WorkingDir || "/",
-      user: config.User ?? "",
-      network: network === "default" ? this.#options.network : network,
-    } as const;
-    const createdBy = `${seen.length === 0 ? "" : `|${seen.length} ${seen.join(" ")} `}${args.join(" ")}`;
+    const { buildArgs, network: defaultNetwork } = this.#options;
+    const { op, createdBy } = planRun(instruction, { config, stageArgs: this.#args, buildArgs, defaultNetwork });
     this.#push({ text: original, createdBy, config }, this.#vertex(op, original));
   }
 
   async #copy(transfer: Copy | Add): Promise<void> {
-    const { kind, sources, chown, original } = transfer;
-    refuseOptions(transfer);
-    const name = kind.toUpperCase();
-    if (kind === "add" && sources.some((source) => /^(https?|git):|^git@/.test(source)))
-      throw new LighterError("not-supported", "ADD of a URL is not supported yet");
-    if (sources.length > 1 && !transfer.destination.endsWith("/"))
-      throw invalid(
-        `When using ${name} with more than one source file, the destination must be a directory and end with a /`,
-      );
+    const { original } = transfer;
     const { config } = this.#stage;
-    const destination = absolute(transfer.destination, config.WorkingDir || "/");
-    const op = { kind: "copy", sources, destination, owner: chown, unpack: kind === "add" } as const;
-    const source = await this.#sourceOf(kind === "copy" ? transfer.from : undefined);
+    const op = planCopy(transfer, config.WorkingDir || "/");
+    const source = await this.#sourceOf(transfer.kind === "copy" ? transfer.from : undefined);
     const step = { text: original, createdBy: noted(config, ` ${original}`), config };
     this.#push(step, this.#vertex(op, original, source));
   }
@@ -266,68 +234,6 @@ function triggersOf(triggers: readonly string[]): Instruction[] {
   return triggers.flatMap((trigger) => parse(`FROM scratch\n${trigger}`).stages[0]!.instructions);
 }
 
-/** What the classic builder of Docker refuses, too. */
-function refuseOptions(transfer: Copy | Add): void {
-  if (transfer.heredocs.length > 0) throw needsBuildKit("a heredoc");
-  const given: Record<string, unknown> = {
-    "--chmod": transfer.chmod,
-    "--link": transfer.link || undefined,
-    "--exclude": transfer.exclude.length > 0 || undefined,
-    "--parents": (transfer.kind === "copy" && transfer.parents) || undefined,
-    "--checksum": transfer.kind === "add" ? transfer.checksum : undefined,
-    "--keep-git-dir": transfer.kind === "add" ? transfer.keepGitDir : undefined,
-    "--unpack": transfer.kind === "add" ? transfer.unpack : undefined,
-  };
-  for (const [flag, value] of Object.entries(given))
-    if (value !== undefined) throw needsBuildKit(`${transfer.kind.toUpperCase()} ${flag}`);
-}
-
-/** A step of a history in which no command ran: Docker has two spaces before what only changes the config. */
-function noted({ Shell }: DockerContainerConfig, text: string): string {
-  return `${(Shell ?? SHELL_OF_IMAGES).join(" ")} #(nop)${text}`;
-}
-
-/** As Docker's histories have it. */
-function textOf(instruction: Instruction, { Cmd, Entrypoint }: DockerContainerConfig): string {
-  switch (instruction.kind) {
-    case "cmd":
-      return `CMD ${quoted(Cmd)}`;
-    case "entrypoint":
-      return `ENTRYPOINT ${quoted(Entrypoint)}`;
-    case "env":
-    case "label":
-      return `${instruction.kind.toUpperCase()} ${instruction.pairs.map(({ name, value }) => `${name}=${value}`).join(" ")}`;
-    case "user":
-      return `USER ${instruction.user}`;
-    case "volume":
-      return `VOLUME [${instruction.paths.join(" ")}]`;
-    case "shell":
-      return `SHELL [${instruction.words.join(" ")}]`;
-    default:
-      return instruction.original;
-  }
-}
-
 const CONTEXT: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };
 /** The root file system of `FROM scratch`. */
 const EMPTY: Vertex = { op: { kind: "image", reference: "scratch" }, inputs: [], name: "FROM scratch" };
-
-function pairsOf({ Env }: DockerContainerConfig): Map<string, string> {
-  return new Map(
-    (Env ?? []).map((variable) => {
-      const at = variable.indexOf("=");
-      return at < 0 ? [variable, ""] : [variable.slice(0, at), variable.slice(at + 1)];
-    }),
-  );
-}
-
-/** As Go's %q of a list. */
-function quoted(words: readonly string[] | null | undefined): string {
-  return `[${(words ?? []).map((word) => JSON.stringify(word)).join(" ")}]`;
-}
-
-/** Clean, with the slash at its end that says "into". */
-function absolute(path: string, directory: string): string {
-  const clean = posix.resolve("/", directory, path);
-  return /(^|\/)\.?$/.test(path) && clean !== "/" ? `${clean}/` : clean;
-}

@@ -1,0 +1,10 @@
+/** Errors of Dockerfiles that cannot be planned. */
+import { LighterError } from "../../base/errors.ts";
+
+export function invalid(message: string): LighterError {
+  return new LighterError("invalid", message);
+}
+
+export function needsBuildKit(what: string): LighterError {
+  return new LighterError("not-supported", `${what} needs BuildKit, which is not supported yet`);
+}

@@ -1,0 +1,18 @@
+/** What a build is asked for. */
+import type { PlanOptions } from "../../build/mod.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+
+export interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platform"> {
+  /** The build's context: a tar, compressed or not. */
+  context: AsyncIterable<Uint8Array>;
+  dockerfile: string;
+  tags: readonly string[];
+  noCache: boolean;
+  /** The limits and other settings of steps' containers. */
+  hostConfig: DockerHostConfig;
+  /** Makes sure that the image is in the store. */
+  fetchImage: (reference: string) => Promise<void>;
+  signal: AbortSignal;
+  /** Receives Docker's texts for people. */
+  say: (text: string) => void;
+}

@@ -1,0 +1,28 @@
+/** The output of steps. Several stages write at once: a step's output waits until its turn. */
+import type { Vertex } from "../../build/mod.ts";
+
+export class StepOutput {
+  readonly #say: (text: string) => void;
+  readonly #waiting = new Map<Vertex, string[]>();
+  readonly #shown = new Set<Vertex>();
+
+  constructor(say: (text: string) => void) {
+    this.#say = say;
+  }
+
+  add(vertex: Vertex, text: string): void {
+    if (this.#shown.has(vertex)) {
+      this.#say(text);
+      return;
+    }
+    const waiting = this.#waiting.get(vertex) ?? [];
+    waiting.push(text);
+    this.#waiting.set(vertex, waiting);
+  }
+
+  show(vertex: Vertex): void {
+    this.#shown.add(vertex);
+    for (const text of this.#waiting.get(vertex) ?? []) this.#say(text);
+    this.#waiting.delete(vertex);
+  }
+}

@@ -3,6 +3,7 @@
  * with them; the engine starts them and keeps their rows.
  */
 export { machineCapabilities } from "./capabilities.ts";
+export { timeOffsets } from "./clocks.ts";
 export { machineDefaults } from "./defaults.ts";
 export { machineEnvironment } from "./environment.ts";
 export { etcFiles, hostFiles, type MachineFile, machineUuid } from "./files.ts";

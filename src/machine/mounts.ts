@@ -2,15 +2,19 @@
 import type { OciMount, VolumeMount } from "../spec/oci-runtime.ts";
 
 const NETWORK_IN_SYS = "/sys/devices/virtual/net";
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const KERNEL = ["nosuid", "noexec", "nodev"];
 
 /**
  * Changes the mounts that every container has to those of a machine. /sys is read-only, by which udev knows that no devices are
  * its own, apart from the interfaces of the network namespace. Its cgroups are its own to divide.
- * @param hostDirectory the directory on the host that tells of the host
+ * @param files paths on the host: the directory that tells of the host, and the file with the id of this boot
  * Source: systemd.io/CONTAINER_INTERFACE.
  */
-export function machineMounts(ofContainers: readonly OciMount[], hostDirectory: string): VolumeMount[] {
+export function machineMounts(
+  ofContainers: readonly OciMount[],
+  files: { host: string; bootId: string },
+): VolumeMount[] {
   const mounts = ofContainers.flatMap((mount): VolumeMount[] => {
     if (mount.destination === "/sys") return sysfs(mount);
     if (mount.destination === "/sys/fs/cgroup") return [writable(mount)];
@@ -20,13 +24,8 @@ export function machineMounts(ofContainers: readonly OciMount[], hostDirectory: 
     ...mounts,
     { destination: "/run", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=755"] },
     { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] },
-    {
-      destination: "/run/host",
-      type: "bind",
-      source: hostDirectory,
-      options: ["bind", "ro", ...KERNEL, "rprivate"],
-      kind: "directory",
-    },
+    { ...readOnly(files.host, "/run/host"), kind: "directory" },
+    { ...readOnly(files.bootId, BOOT_ID), kind: "file" },
   ];
 }
 
@@ -36,6 +35,10 @@ function sysfs(mount: OciMount): VolumeMount[] {
     { destination: NETWORK_IN_SYS, type: "bind", source: NETWORK_IN_SYS, options: ["bind", "rprivate"], inside: true },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: ["remount", "ro", ...KERNEL] },
   ];
+}
+
+function readOnly(source: string, destination: string): OciMount {
+  return { destination, type: "bind", source, options: ["bind", "ro", ...KERNEL, "rprivate"] };
 }
 
 function writable(mount: OciMount): OciMount {

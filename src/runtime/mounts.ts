@@ -19,10 +19,14 @@ export const DEV: Slot = "dev";
 /** Directories that the runtime itself sets up: a symlink there would redirect what it makes (CVE-2023-27561 and similar). */
 const PLAIN_DIRECTORIES = ["dev", "etc", "proc", "sys"];
 
-/** Files below /proc over which a config may mount something: lxcfs and similar provide these, and runc allows them. */
+/**
+ * Files below /proc over which a config may mount something: lxcfs and similar provide these, and runc allows all but the last,
+ * by which machines on one host would look like one.
+ */
 const ALLOWED_BELOW_PROC = new Set(
   "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
     .split(" ")
+    .concat("sys/kernel/random/boot_id")
     .map((name) => `/proc/${name}`),
 );
 

@@ -135,11 +135,34 @@ describe("a machine with busybox's init", () => {
     expect(await sh(id, script)).toBe(expected);
   });
 
+  here("has clocks that begin at its start, and an id of each boot, for execs as well", async () => {
+    const script = `cat /proc/sys/kernel/random/boot_id /proc/uptime; date +%s; grep btime /proc/stat
+      readlink /proc/self/ns/time; readlink /proc/1/ns/time`;
+    const [bootId, uptime, now, btime, ...namespaces] = (await sh(id, script)).trim().split("\n");
+    const sinceStart = (Date.now() - Date.parse((await daemon.inspect(id)).State.StartedAt)) / 1000;
+    expect(bootId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(bootId).not.toBe(readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
+    // Its clocks begin when its start is planned, which is a moment before its first process runs.
+    expect(Number.parseFloat(uptime!)).toBeWithin(0, sinceStart + 20);
+    expect(Math.abs(Number(now) - Number.parseFloat(uptime!) - Number(/\d+/.exec(btime!)![0]))).toBeLessThan(20);
+    expect(namespaces[0]).toBe(namespaces[1]!);
+    expect(await sh(id, "touch /proc/sys/kernel/random/boot_id; (: >/proc/sys/kernel/random/boot_id) 2>&1")).toContain(
+      "Read-only",
+    );
+    await daemon.kill();
+    await daemon.launch();
+    expect(await sh(id, "cat /proc/sys/kernel/random/boot_id")).toBe(`${bootId}\n`);
+    expect(Number.parseFloat(await sh(id, "cat /proc/uptime"))).toBeGreaterThanOrEqual(Number.parseFloat(uptime!));
+    await daemon.request("POST", `/containers/${id}/restart?t=-1`);
+    await until(async () => (await console(id)).split("up\r\n").length === 3, "it is up once more");
+    expect(await sh(id, "cat /proc/sys/kernel/random/boot_id")).not.toBe(`${bootId}\n`);
+  });
+
   here("has what it changed, and its console's output, after it was killed and started", async () => {
     await sh(id, "echo kept >/etc/hostname");
     await daemon.request("POST", `/containers/${id}/kill`);
     await daemon.request("POST", `/containers/${id}/start`);
-    await until(async () => (await console(id)).split("up\r\n").length === 3, "it is up once more");
+    await until(async () => (await console(id)).split("up\r\n").length === 4, "it is up once more");
     expect(await sh(id, "cat /etc/hostname /etc/machine-id; ls /tmp")).toBe(`kept\n${machineUuid(id)}\n`);
   });
 

@@ -7,6 +7,14 @@ import { type BuildInput, buildOciConfig } from "./build.ts";
 import type { HostFacts } from "./host.ts";
 import { prepareContainer } from "./prepare.ts";
 
+const FILES = {
+  hosts: "/f/hosts",
+  hostname: "/f/hostname",
+  resolvConf: "/f/resolv.conf",
+  host: "/f/host",
+  bootId: "/f/boot_id",
+};
+
 function build(
   hostConfig: DockerHostConfig,
   changes: Partial<BuildInput> = {},
@@ -20,7 +28,7 @@ function build(
     id: CONTAINER_ID,
     container,
     user: { uid: 0, gid: 0, additionalGids: [], home: "/root" },
-    files: { hosts: "/f/hosts", hostname: "/f/hostname", resolvConf: "/f/resolv.conf", host: "/f/host" },
+    files: FILES,
     peers: {},
     host: HYBRID_HOST,
     probe: PROBE,
@@ -77,7 +85,7 @@ test("a /dev/shm that is shared is a file system that comes after those of volum
 });
 
 test("an init is only for a pid namespace of one's own, and must be there", () => {
-  const files = { hosts: "/f/a", hostname: "/f/b", resolvConf: "/f/c", host: "/f/d", init: "/f/init" };
+  const files = { ...FILES, init: "/f/init" };
   expect(build({ Init: true }, { files }).process?.args).toEqual(["/sbin/docker-init", "--", "true"]);
   expect(build({ Init: true, PidMode: "host" }, { files }).process?.args).toEqual(["true"]);
   expect(() => build({ Init: true })).toThrow("HostConfig.Init: not supported");

@@ -36,6 +36,8 @@ export interface ContainerFiles {
   resolvConf: string;
   /** The directory in which a machine reads facts about its host. */
   host: string;
+  /** The id of a machine's run. */
+  bootId: string;
   /** The path of the program for `--init`; must be there if `usesInit`. */
   init?: string;
 }
@@ -52,6 +54,8 @@ export interface BuildInput {
   probe: HostProbe;
   /** The mappings of the container's user namespace, new or a peer's; null or undefined: it uses the host's. */
   idMappings?: IdMappings | null;
+  /** The offsets of its clocks, in a time namespace. */
+  timeOffsets?: OciLinux["timeOffsets"];
 }
 
 /** Tells whether the container starts with our init, which has something to do only as pid 1 of a PID namespace of its own. */
@@ -102,6 +106,7 @@ export function buildOciConfig(input: BuildInput): OciConfig {
     linux: {
       namespaces: [...planNamespaces(hostConfig, input.peers, host), ...planUserNamespace(input)],
       ...(input.idMappings ? { uidMappings: input.idMappings.uids, gidMappings: input.idMappings.gids } : {}),
+      ...(input.timeOffsets === undefined ? {} : { timeOffsets: input.timeOffsets }),
       cgroupsPath: cgroupsPathOf({ id: input.id, hostConfig }),
       resources: planResources(hostConfig, rules, probe),
       ...(devices.length > 0 ? { devices } : {}),
@@ -147,12 +152,12 @@ function planMounts(input: BuildInput): OciMount[] {
   const shm = planSharedMemory(ipcMode, hostConfig, { filesystems, isHosts: input.peers.ipc?.isHost ?? false });
   const queuesOfHost = isMapped && ipcMode.kind === "host";
   const ofContainers = kernelMounts(hostConfig.Privileged ?? false, queuesOfHost);
-  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files.host) : ofContainers;
+  const defaults: OciMount[] = machine ? machineMounts(ofContainers, files) : ofContainers;
   if (shm !== undefined) defaults.push(shm);
   const kept = defaults.filter(
     ({ destination, source = "" }) =>
       !covered.has(destination) &&
-      !(covered.has("/dev") && destination.startsWith("/dev/")) &&
+      !["/dev", "/proc"].some((above) => covered.has(above) && destination.startsWith(`${above}/`)) &&
       // The host may have no /dev/mqueue.
       !(source === "/dev/mqueue" && input.probe.fileType(source) === undefined),
   );

@@ -55,6 +55,7 @@ import { hasHostMemory } from "../volumes/shared-memory.ts";
 import { VolumesInUse } from "../volumes/volumes-in-use.ts";
 import { ensureDefaultProfile } from "./apparmor.ts";
 import { prepareBindSource } from "./bind-source.ts";
+import { offsetsFromNow } from "./machine-clocks.ts";
 import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
 import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
@@ -253,11 +254,12 @@ export class DockerPlanner implements Planner {
       id: record.id,
       container: { config, hostConfig, mountPoints },
       user,
-      files: { ...etcFiles, host: paths.host, init: this.#paths.init },
+      files: { ...etcFiles, host: paths.host, bootId: paths.bootId, init: this.#paths.init },
       peers,
       linkVariables: linkVariables(record.name, this.#linksOf(record)),
       host: this.#host,
       idMappings: record.idMappings,
+      timeOffsets: isMachine(hostConfig) ? offsetsFromNow(this.#host) : undefined,
     };
     const ociConfig = await this.#plan((probe) => {
       const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);

@@ -26,8 +26,9 @@ export function planMachineFiles(
   return files.filter(({ path }) => !isMounted(path));
 }
 
-/** Writes the files about the host. Every start writes them. */
+/** Writes the files about the host and about this boot. Every start writes them. */
 export function writeHostFiles({ id }: ContainerRecord, paths: ContainerPaths): void {
   mkdirSync(paths.host, { recursive: true, mode: 0o755 });
   for (const [name, text] of Object.entries(hostFiles(id))) writeFileSync(join(paths.host, name), text);
+  writeFileSync(paths.bootId, `${crypto.randomUUID()}\n`, { mode: 0o444 });
 }

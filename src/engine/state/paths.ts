@@ -17,6 +17,8 @@ export interface ContainerPaths {
   resolvConf: string;
   /** The directory that tells a machine about its host. */
   host: string;
+  /** The id of a machine's run. */
+  bootId: string;
 }
 
 const RUN_NAME_LENGTH = 32;
@@ -96,6 +98,7 @@ export class EnginePaths {
       hostname: join(runDirectory, "hostname"),
       resolvConf: join(runDirectory, "resolv.conf"),
       host: join(runDirectory, "host"),
+      bootId: join(runDirectory, "boot_id"),
     };
   }
 

@@ -67,6 +67,7 @@ export function runCase(testCase: ConfigCase): { prepared: PreparedContainer; oc
       hostname: "/files/hostname",
       resolvConf: "/files/resolv.conf",
       host: "/files/host",
+      bootId: "/files/boot_id",
       init: "/files/init",
     },
     peers: { network: peer, pid: peer, ipc: peer },

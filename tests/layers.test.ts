@@ -54,7 +54,10 @@ function layerOf(path: string): string {
   return (path.split("/")[1] ?? "").replace(/\.ts$/, "");
 }
 
-const TAR_OF_CP = new Set(["src/image/tar/tar-reader.ts", "src/image/tar/tar-writer.ts", "src/linux/sys/fs.ts"]);
+const TAR_CODEC = new Set([
+  ...["tar-reader", "tar-writer", "id-translation", "compression"].map((name) => `src/image/tar/${name}.ts`),
+  "src/linux/sys/fs.ts",
+]);
 
 /** Why the import breaks the map, or undefined. */
 function complaint({ file, specifier, typeOnly }: Import): string | undefined {
@@ -73,10 +76,10 @@ function complaint({ file, specifier, typeOnly }: Import): string | undefined {
   if (from === "cli" && target === "src/linux/sys/tty.ts") return undefined;
   // To import node:fs for a few lines of output takes a tenth of a command's time.
   if (from === "cli" && target === "src/linux/sys/output-fd.ts") return undefined;
-  // `cp` reads and writes tar archives: the codec, and file system calls by directory fd.
   // What waits for its reader in the kernel is setsockopt(2)'s to say.
   if (from === "cli" && target === "src/linux/sys/socket-buffers.ts") return undefined;
-  if (from === "cli" && TAR_OF_CP.has(target)) return undefined;
+  // `cp` and `machine import` read and write tar archives: the codec, and file system calls by directory fd.
+  if (from === "cli" && TAR_CODEC.has(target)) return undefined;
   if (from !== to && !allowed.includes(to)) return `${from} must not import ${to}`;
   return undefined;
 }

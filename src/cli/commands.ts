@@ -22,6 +22,7 @@ export const COMMANDS = {
     load: () => import("./commands/context.ts"),
   },
   container: { summary: "Manage containers", load: () => import("./commands/container.ts") },
+  machine: { summary: "Manage machines", load: () => import("./commands/machine.ts") },
   manifest: { summary: "Look at manifests and indexes in registries", load: () => import("./commands/manifest.ts") },
   network: { summary: "Manage networks", load: () => import("./commands/network.ts") },
   system: { summary: "Manage the daemon", load: () => import("./commands/system.ts") },

@@ -5,6 +5,7 @@ import { TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
 import { dockerArchive } from "../support/image-archive.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { busyboxRoot } from "../support/machine-root.ts";
 import { isRoot, rootedWith } from "../support/stage.ts";
 
 /* Containers with an init of their own, on the kernel: busybox's, which begins at once, and the host's systemd. */
@@ -15,17 +16,7 @@ const BOOT_MS = 150_000;
 
 /** An init that says on its console that it is there, and waits. */
 function busyboxImage(): Buffer {
-  const busybox = readFileSync(Bun.which("busybox")!);
-  const applets = ["sh", "init", "reboot", "poweroff", "halt"];
-  const layer = rawTar(
-    { name: "bin/busybox", content: busybox, mode: 0o755 },
-    ...applets.map((name) => ({ name: `bin/${name}`, type: "2", linkName: "busybox" })),
-    { name: "sbin/init", type: "2", linkName: "../bin/busybox" },
-    { name: "etc/inittab", content: "::sysinit:/bin/busybox echo up\n::once:/bin/busybox sleep 1000000\n" },
-    { name: "etc/machine-id", content: `${"a".repeat(32)}\n` },
-    { name: "etc/passwd", content: "root:x:0:0:root:/:/bin/sh\n" },
-  );
-  return dockerArchive({ layers: [layer], tags: ["init:busybox"], config: { Env: ["PATH=/bin"] } });
+  return dockerArchive({ layers: [rawTar(...busyboxRoot())], tags: ["init:busybox"], config: { Env: ["PATH=/bin"] } });
 }
 
 /** The host's systemd, with nothing enabled but what its package itself has to start. */

@@ -20,6 +20,15 @@ export interface BootstrapRequest {
   readonly arch: string;
 }
 
+/**
+ * Packages that make a machine of a minimal system: an init, the bus that its parts talk by, sessions of users who log in, and
+ * programs that show and change the network and what runs.
+ */
+export const MACHINE_PACKAGES = ["systemd-sysv", "dbus", "libpam-systemd", "iproute2", "procps"];
+
+/** The command of images for machines. Other engines take it for a sign that an init is to run, too. */
+export const MACHINE_INIT = "/sbin/init";
+
 const DISTRIBUTIONS = ["debian", "ubuntu"];
 
 /** Files with the keys that a distribution signs its archive with, and the package that contains them. */
@@ -111,19 +120,11 @@ export function planBootstrap(tool: BootstrapTool, request: BootstrapRequest, fo
       ],
     ];
   const root = `${folder}/root`;
-  return [
-    ["debootstrap", ...common, ...option("arch", arch), suite, root, ...mirrors],
-    [
-      "tar",
-      "--numeric-owner",
-      "--xattrs",
-      "--one-file-system",
-      ...LEFT_OUT.map((path) => `--exclude=${path}`),
-      "-C",
-      root,
-      "-cf",
-      "-",
-      ".",
-    ],
-  ];
+  return [["debootstrap", ...common, ...option("arch", arch), suite, root, ...mirrors], packDirectory(root)];
+}
+
+/** Returns the command that writes a root directory as a tar archive. */
+export function packDirectory(root: string): string[] {
+  const excluded = LEFT_OUT.map((path) => `--exclude=${path}`);
+  return ["tar", "--numeric-owner", "--xattrs", "--one-file-system", ...excluded, "-C", root, "-cf", "-", "."];
 }

@@ -3,9 +3,8 @@ export { changeConfig } from "./change-config.ts";
 export { type BaseImage, checkDockerfile } from "./dockerfile/check.ts";
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
-export { parseIgnoreFile } from "./dockerfile/ignore.ts";
 export { parse } from "./dockerfile/parse.ts";
-export { formatCheck, formatTargets } from "./dockerfile/report-text.ts";
+export { formatCheck, formatExcerpt, formatTargets } from "./dockerfile/report-text.ts";
 export type {
   Add,
   Arg,
@@ -25,6 +24,7 @@ export type {
   Stage,
   Warning,
 } from "./dockerfile/types.ts";
-export type { Vertex } from "./graph/llb.ts";
+export { digestOfVertex, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
-export { Solver, type StepCache, type Workshop } from "./solver/solver.ts";
+export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
+export { Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

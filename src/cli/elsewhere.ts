@@ -1,13 +1,11 @@
 /** Docker's commands that Lighter does not have, by name, and what to use in their place. */
-export const NO_BUILD =
-  'Lighter has no command that builds yet: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock DOCKER_BUILDKIT=0 docker build -t NAME ."';
+const NO_BUILDX = 'Lighter builds with "lighter build": it has one builder, which is the daemon';
 const CONTEXTS = "Lighter reads Docker's contexts and leaves them alone: Docker's own client makes and changes them";
 const SWARM = "Lighter has no swarm mode: it runs the containers of one machine";
 
 export const ELSEWHERE: Readonly<Record<string, string>> = {
-  builder: NO_BUILD,
-  buildx: NO_BUILD,
-  "image build": NO_BUILD,
+  builder: NO_BUILDX,
+  buildx: NO_BUILDX,
   compose:
     'Lighter has no compose of its own: Docker\'s works with it, as in "DOCKER_HOST=unix:///run/lighter/lighter.sock docker compose up"',
   config: SWARM,

@@ -23,7 +23,7 @@ export const SINGLE_COMMANDS = {
     load: () => import("./commands/explain.ts"),
   },
   attach: { summary: "Attach to a running container", load: () => import("./commands/attach.ts") },
-  build: { summary: "Check a Dockerfile", load: () => import("./commands/build.ts") },
+  build: { summary: "Build an image from a Dockerfile", load: () => import("./commands/build.ts") },
   commit: {
     summary: "Create a new image from a container's changes",
     load: () => import("./commands/commit.ts"),

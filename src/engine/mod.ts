@@ -46,7 +46,7 @@ export { createMemfd, duplicateFd } from "../linux/sys/memfd.ts";
 export { releaseTextPages, residentBytes } from "../linux/sys/text-pages.ts";
 export { idleSocketFd } from "../linux/sys/unix-socket.ts";
 export { features as runtimeFeatures } from "../runtime/features.ts";
-export { StepFailed } from "./build/run-step.ts";
+export { StepFailed } from "./build/step-failed.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {
   appArmorProfileOf,

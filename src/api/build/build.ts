@@ -1,12 +1,13 @@
 /** Docker's classic POST /build, and the cache of builds. */
 import type { IncomingMessage } from "node:http";
 import { LighterError } from "../../base/errors.ts";
-import { pullImage, StepFailed } from "../../engine/mod.ts";
+import { type PullEvent, pullImage, StepFailed } from "../../engine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import { parseGoJson } from "../../spec/go-json.ts";
-import { familiarReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
+import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../spec/image-reference.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 import { authKeyOfDomain, parseAuthConfig } from "../../spec/registry-auth.ts";
+import { BUILD_FAILURE_ID, BUILD_RESULT_ID, SOLVE_STATUS_ID, SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
 import { sendJson } from "../http/protocol.ts";
 import type { Query } from "../http/query.ts";
 import type { AnswerCall } from "../http/router.ts";
@@ -29,20 +30,39 @@ export async function build(call: AnswerCall): Promise<void> {
     hostConfig: hostConfigOf(query),
   };
   const quiet = query.boolean("q");
-  const say = (text: string) => (quiet ? undefined : stream.send({ stream: text }));
-  const fetchImage = (name: string) => ensureImage(call, stream, name);
-  await stream.carry(async () => {
+  const hasStatus = request.headers.accept === SOLVE_STATUS_TYPE;
+  const listeners = {
+    say: (text: string) => (quiet || hasStatus ? undefined : stream.send({ stream: text })),
+    onStatus: (aux: object) => (hasStatus ? stream.send({ id: SOLVE_STATUS_ID, aux }) : undefined),
+    onFailure: (aux: object) => (hasStatus ? stream.send({ id: BUILD_FAILURE_ID, aux }) : undefined),
+    fetchImage: (name: string, onEvent: (event: PullEvent) => void) => ensureImage(call, stream, name, onEvent),
+  };
+  const work = async () => {
     try {
       const { signal } = stream;
-      const id = await daemon.builder.build({ ...options, tags, context: request, say, signal, fetchImage });
+      const id = await daemon.builder.build({ ...options, tags, context: request, signal, ...listeners });
       if (quiet) stream.send({ stream: `${id}\n` });
+      if (hasStatus) stream.send({ id: BUILD_RESULT_ID, aux: resultOf(id, tags) });
       stream.send({ aux: { ID: id } });
     } catch (error) {
       if (!(error instanceof StepFailed)) throw error;
       const { errorDetail, ...rest } = failureOf(error) as { errorDetail: object };
-      stream.send({ errorDetail: { code: error.exitCode, ...errorDetail }, ...rest });
+      const text = hasStatus ? { error: error.processText } : {};
+      const message = hasStatus ? { message: error.processText } : {};
+      stream.send({ errorDetail: { code: error.exitCode, ...errorDetail, ...message }, ...rest, ...text });
     }
-  });
+  };
+  await stream.carry(work);
+}
+
+/** What was made, under BuildKit's names: `--metadata-file` holds it. */
+function resultOf(id: string, tags: readonly string[]): object {
+  const names = tags.map((tag) => formatReference(parseReference(tag)));
+  return {
+    "containerimage.config.digest": id,
+    "containerimage.digest": id,
+    ...(names.length === 0 ? {} : { "image.name": names.join(",") }),
+  };
 }
 
 /** Refuses, by name, each option that Docker has and this daemon does not support. */
@@ -107,6 +127,7 @@ async function ensureImage(
   { daemon, query, request }: AnswerCall,
   stream: ProgressStream,
   name: string,
+  onEvent: (event: PullEvent) => void,
 ): Promise<void> {
   const reference = withDefaultTag(parseReference(name));
   const isThere = daemon.images.isThere(name);
@@ -117,7 +138,7 @@ async function ensureImage(
     signal,
     timing: { attempts: daemon.settings.downloadAttempts },
   });
-  await pullImage(daemon.images, reference, { client, signal, onEvent: () => {} });
+  await pullImage(daemon.images, reference, { client, signal, onEvent });
   publishTransfer(daemon, "pull", reference);
 }
 

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are a Dockerfile's
 import { describe, expect, test } from "bun:test";
+import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import { type BaseImage, type CheckInputs, checkDockerfile } from "./check.ts";
-import { parseIgnoreFile } from "./ignore.ts";
 import { parse } from "./parse.ts";
 import { formatCheck, formatTargets } from "./report-text.ts";
 

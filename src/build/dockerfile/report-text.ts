@@ -8,7 +8,7 @@ const AROUND_SEVERAL = 2;
 const RULER = "-".repeat(20);
 
 /** The lines of a Dockerfile that something is about, with their neighbours. */
-function formatExcerpt(filename: string, lines: readonly string[], ranges: readonly SourceRange[]): string {
+export function formatExcerpt(filename: string, lines: readonly string[], ranges: readonly SourceRange[]): string {
   if (ranges.length === 0) return "";
   const first = Math.min(...ranges.map(({ start }) => start));
   let [from, to] = [first, Math.min(lines.length, Math.max(...ranges.map(({ end }) => end)))];

@@ -1,5 +1,6 @@
 /** A build's operations, marshalled as BuildKit's LLB. Source: moby/buildkit solver/pb/ops.proto (field numbers). */
 import { createHash } from "node:crypto";
+import type { SourceRange } from "../dockerfile/types.ts";
 
 /** The number of each field is LLB's; a digest of the bytes names the operation. */
 export type Op =
@@ -23,6 +24,8 @@ export interface Vertex {
   inputs: readonly Vertex[];
   /** For people. */
   name: string;
+  /** Where it is written in the Dockerfile. */
+  range?: SourceRange;
 }
 
 const [VARINT, BYTES] = [0, 2];
@@ -118,4 +121,15 @@ function chown(owner: string): Message {
 
 export function digestOfOp(op: Op, inputs: readonly string[]): string {
   return `sha256:${createHash("sha256").update(encodeOp(op, inputs)).digest("hex")}`;
+}
+
+const digests = new WeakMap<Vertex, string>();
+
+/** The digest of a vertex: of its operation over its inputs' digests. */
+export function digestOfVertex(vertex: Vertex): string {
+  const known = digests.get(vertex);
+  if (known !== undefined) return known;
+  const digest = digestOfOp(vertex.op, vertex.inputs.map(digestOfVertex));
+  digests.set(vertex, digest);
+  return digest;
 }

@@ -6,7 +6,7 @@ import type { DockerContainerConfig } from "../../spec/docker-api.ts";
 import { changedBy } from "../change-config.ts";
 import { expandInstruction } from "../dockerfile/expand.ts";
 import { parse } from "../dockerfile/parse.ts";
-import type { Add, Arg, Copy, Dockerfile, Instruction, Run, Stage } from "../dockerfile/types.ts";
+import type { Add, Arg, Copy, Dockerfile, Instruction, Run, SourceRange, Stage } from "../dockerfile/types.ts";
 import { expandWord } from "../dockerfile/words.ts";
 import { pairsOf } from "./environment.ts";
 import { noted, textOf } from "./history-text.ts";
@@ -30,6 +30,8 @@ export interface PlannedStage {
   /** The base image's name, whose history the stage continues; undefined: the base is another stage, or nothing. */
   baseReference: string | undefined;
   baseStage: PlannedStage | undefined;
+  /** The base image; undefined if the base is another stage, or nothing. */
+  baseVertex: Vertex | undefined;
   /** Its first instruction, as written. */
   from: string;
   /** Who MAINTAINER says it is. */
@@ -39,6 +41,8 @@ export interface PlannedStage {
   /** Its root file system; undefined: an empty one. */
   vertex: Vertex | undefined;
   name: string | undefined;
+  /** What progress calls it: its name or "stage-N"; "" for a Dockerfile's only stage if that has no name. */
+  label: string;
 }
 
 export interface PlanOptions {
@@ -85,10 +89,14 @@ class Planner {
   #args = new Map<string, string>();
   #cmdSet = false;
   readonly #copiedFrom = new Map<PlannedStage, PlannedStage[]>();
+  readonly #hasOneStage: boolean;
+  /** Where the instruction that is being added is written; for one that an image brings, its FROM. */
+  #range: SourceRange | undefined;
 
-  constructor({ escape: escapeChar, globalArgs }: Dockerfile, options: PlanOptions) {
+  constructor({ escape: escapeChar, globalArgs, stages }: Dockerfile, options: PlanOptions) {
     this.#escape = escapeChar;
     this.#options = options;
+    this.#hasOneStage = stages.length === 1;
     const { os, architecture } = options.platform;
     for (const side of ["TARGET", "BUILD"])
       this.#globalArgs
@@ -118,7 +126,7 @@ class Planner {
     for (const other of this.#copiedFrom.get(stage) ?? []) this.#markNeeded(other, needed);
   }
 
-  async addStage({ from, instructions }: Stage): Promise<void> {
+  async addStage({ from, index, instructions }: Stage): Promise<void> {
     const image = expandWord(from.image, this.#globalArgs, { escape: this.#escape });
     if (image === "") throw invalid(`base name (${from.image}) should not be blank`);
     if (from.platform !== undefined) throw needsBuildKit("FROM --platform");
@@ -126,21 +134,28 @@ class Planner {
     const isImage = baseStage === undefined && image !== "scratch";
     const config: DockerContainerConfig =
       baseStage?.config ?? (isImage ? await this.#options.resolveImage(image) : { Env: [DEFAULT_PATH] });
-    const vertex: Vertex = { op: { kind: "image", reference: image }, inputs: [], name: `FROM ${image}` };
+    const op = { kind: "image", reference: image } as const;
+    const vertex: Vertex = { op, inputs: [], name: `FROM ${image}`, range: from.range };
     this.#args = new Map();
     this.#cmdSet = false;
     this.#stages.push({
       baseReference: isImage ? image : undefined,
       baseStage,
+      baseVertex: isImage ? vertex : undefined,
       from: from.original,
       steps: [],
       author: baseStage?.author,
       config: { ...config, OnBuild: null },
       vertex: isImage ? vertex : baseStage?.vertex,
       name: from.name,
+      label: from.name ?? (this.#hasOneStage ? "" : `stage-${index}`),
     });
-    const triggers = isImage ? (config.OnBuild ?? []) : [];
-    for (const each of [...triggersOf(triggers), ...instructions]) await this.#add(each);
+    this.#range = from.range;
+    for (const each of triggersOf(isImage ? (config.OnBuild ?? []) : [])) await this.#add(each);
+    for (const each of instructions) {
+      this.#range = each.range;
+      await this.#add(each);
+    }
   }
 
   #find(name: string): PlannedStage | undefined {
@@ -197,7 +212,8 @@ class Planner {
   }
 
   #vertex(op: Vertex["op"], name: string, ...more: Vertex[]): Vertex {
-    return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name };
+    const range = this.#range === undefined ? {} : { range: this.#range };
+    return { op, inputs: [this.#stage.vertex ?? EMPTY, ...more], name, ...range };
   }
 
   #run(instruction: Run): void {

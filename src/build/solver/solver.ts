@@ -30,10 +30,17 @@ export interface StepCache {
   add(key: string, entry: { id: string; baseId: string; description: string }): void;
 }
 
+/** Hears of each vertex that is worked on: once when that begins, once when it ends. */
+export interface SolveWatcher {
+  started(vertex: Vertex): void;
+  ended(vertex: Vertex, outcome: { isCached: boolean } | { error: unknown }): void;
+}
+
 interface SolveOptions {
   workshop: Workshop;
   noCache: boolean;
   signal: AbortSignal;
+  watcher?: SolveWatcher;
 }
 
 /** One for all builds: a step that two of them want at once is done once. */
@@ -60,15 +67,23 @@ export class Solver {
     return solve;
   }
 
-  async #solve(
-    vertex: Vertex,
-    solve: (vertex: Vertex) => Promise<Solved>,
-    { workshop, noCache, signal }: SolveOptions,
-  ): Promise<Solved> {
+  async #solve(vertex: Vertex, solve: (vertex: Vertex) => Promise<Solved>, options: SolveOptions): Promise<Solved> {
+    const inputs = (await Promise.all(vertex.inputs.map(solve))).map(({ id }) => id);
+    options.signal.throwIfAborted();
+    options.watcher?.started(vertex);
+    try {
+      const solved = await this.#make(vertex, inputs, options);
+      options.watcher?.ended(vertex, solved);
+      return solved;
+    } catch (error) {
+      options.watcher?.ended(vertex, { error });
+      throw error;
+    }
+  }
+
+  async #make(vertex: Vertex, inputs: readonly string[], { workshop, noCache, signal }: SolveOptions): Promise<Solved> {
     const { op } = vertex;
     if (op.kind === "image" || op.kind === "local") return { id: await workshop.source(op), isCached: false };
-    const inputs = (await Promise.all(vertex.inputs.map(solve))).map(({ id }) => id);
-    signal.throwIfAborted();
     const content = op.kind === "copy" ? [inputs[0]!, await workshop.hash(op, inputs[1]!, signal)] : inputs;
     const key = digestOfOp(op, content);
     for (;;) {

@@ -1,71 +1,51 @@
-import { readFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../../base/errors.ts";
+import { SOLVE_STATUS_TYPE } from "../../spec/solve-status.ts";
+import { openContext, readDockerfile, readIgnoreFile } from "../build/build-context.ts";
+import { type BuildFlags, buildFlags, type ProgressKind, parseBuildArg, queryOf } from "../build/build-flags.ts";
+import { showBuild } from "../build/show-build.ts";
 import { type Context, defineCommand } from "../command.ts";
-import { NO_BUILD } from "../elsewhere.ts";
 import { CliError } from "../exit.ts";
-import { boolFlag, listFlag, type ParsedFlags, stringFlag } from "../flags.ts";
-import { stdout } from "../output.ts";
-
-/** Flags that only a build would need: what they are for is in the sentence that a build is answered with. */
-const listed = listFlag("", { hidden: true });
-const text = stringFlag("", { hidden: true });
-const yes = boolFlag("", { hidden: true });
-
-const flags = {
-  "add-host": listed,
-  "cache-from": listed,
-  "cgroup-parent": text,
-  compress: yes,
-  "cpu-period": text,
-  "cpu-quota": text,
-  "cpu-shares": stringFlag("", { hidden: true, short: "c" }),
-  "cpuset-cpus": text,
-  "cpuset-mems": text,
-  "disable-content-trust": yes,
-  "force-rm": yes,
-  iidfile: text,
-  isolation: text,
-  label: listed,
-  memory: stringFlag("", { hidden: true, short: "m" }),
-  "memory-swap": text,
-  network: text,
-  "no-cache": yes,
-  pull: yes,
-  quiet: boolFlag("", { hidden: true, short: "q" }),
-  rm: yes,
-  "security-opt": listed,
-  "shm-size": text,
-  squash: yes,
-  tag: listFlag("", { hidden: true, short: "t" }),
-  target: text,
-  ulimit: listed,
-  "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
-  call: stringFlag('What to do with the Dockerfile: "check" it, or list its "targets"', { initial: "build" }),
-  check: boolFlag('Check the Dockerfile: the same as "--call=check"'),
-  file: stringFlag("Name of the Dockerfile (default: PATH/Dockerfile)", { short: "f" }),
-  platform: stringFlag("Platform that would be built for"),
-};
+import type { ParsedFlags } from "../flags.ts";
+import { type Client, encodeQuery } from "../http/client.ts";
+import { CredentialStore, encodeAuthHeader } from "../login/credentials.ts";
+import { printLine, stdout } from "../output.ts";
 
 export const command = defineCommand({
   name: "build",
-  usage: "[OPTIONS] PATH",
-  summary: "Check a Dockerfile",
-  flags,
+  usage: "[OPTIONS] PATH | URL | -",
+  summary: "Build an image from a Dockerfile",
+  flags: buildFlags,
   args: { min: 1, max: 1 },
   offers: "nothing",
   run,
 });
 
-async function run({ client }: Context, { values, args }: ParsedFlags<typeof flags>): Promise<number> {
+async function run({ client }: Context, { values, args }: ParsedFlags<typeof buildFlags>): Promise<number> {
   const call = values.check ? "check" : values.call;
-  if (call === "build") throw new CliError(NO_BUILD);
-  const context = args[0] ?? ".";
+  const argument = args[0] ?? ".";
+  if (call !== "build") return await look(client, call, argument, values);
+  const progress: ProgressKind = values.quiet ? "quiet" : values.progress;
+  const { dockerfile, chunks, remote } = await openContext(argument, values.file);
+  const query = encodeQuery({ ...queryOf(values), dockerfile, remote });
+  const response = await client.request({
+    method: "POST",
+    path: `/build${query}`,
+    headers: { Accept: SOLVE_STATUS_TYPE, ...(await registryHeader()) },
+    ...(chunks === undefined ? {} : { stream: { contentType: "application/x-tar", chunks } }),
+  });
+  const { id, result } = await showBuild(response, progress);
+  if (values.quiet) await printLine(id);
+  if (values.iidfile !== "") write(values.iidfile, id);
+  if (values["metadata-file"] !== "") write(values["metadata-file"], `${JSON.stringify(result, undefined, 2)}\n`);
+  return 0;
+}
+
+/** Checks a Dockerfile, or lists its targets. */
+async function look(client: Client, call: string, context: string, values: BuildFlags): Promise<number> {
   const path = values.file === "" ? join(context, "Dockerfile") : values.file;
-  const Dockerfile = readIf(path);
-  if (Dockerfile === undefined)
-    throw new CliError(`failed to read dockerfile: open ${path}: no such file or directory`);
-  const Dockerignore = readIf(`${path}.dockerignore`) ?? readIf(join(context, ".dockerignore"));
+  const Dockerfile = readDockerfile(path);
+  const Dockerignore = readIgnoreFile(context, path);
   const BuildArgs = Object.fromEntries(values["build-arg"].flatMap(parseBuildArg));
   const query = { call, platform: values.platform || undefined };
   const body = { Dockerfile, Dockerignore, BuildArgs, Filename: path };
@@ -75,18 +55,16 @@ async function run({ client }: Context, { values, args }: ParsedFlags<typeof fla
   return Failed ? 1 : 0;
 }
 
-function readIf(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
+/** The credentials of all registries: only the daemon knows which of them the Dockerfile names. */
+async function registryHeader(): Promise<Record<string, string>> {
+  const all = await (await CredentialStore.open()).all();
+  return Object.keys(all).length === 0 ? {} : { "X-Registry-Config": encodeAuthHeader(all) };
 }
 
-function parseBuildArg(text: string): [name: string, value: string][] {
-  const at = text.indexOf("=");
-  if (at >= 0) return [[text.slice(0, at), text.slice(at + 1)]];
-  const value = process.env[text];
-  return value === undefined ? [] : [[text, value]];
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new CliError(`write ${path}: ${cause instanceof Error ? cause.message : cause}`);
+  }
 }

@@ -11,6 +11,7 @@ export const group: CommandGroup = {
       summary: "Make an image of Debian or Ubuntu with this host's tools",
       load: () => import("./image-bootstrap.ts"),
     },
+    build: SINGLE_COMMANDS.build,
     history,
     import: SINGLE_COMMANDS.import,
     inspect: { summary: "Display detailed information on images", load: () => import("./image-inspect.ts") },

@@ -30,16 +30,59 @@ export async function* packTree(source: CopyEnd): AsyncGenerator<Uint8Array> {
   yield* new Packer().packAll(bytePath(source.path), bytePath(source.rebaseName || base));
 }
 
+/** How the entries of an archive differ from the files. */
+interface PackOptions {
+  /** Whether a file or directory goes into the archive, by its name there; "inside" leaves out the directory alone. */
+  readonly keeps?: (name: BytePath, isDirectory: boolean) => boolean | "inside";
+  /** Files belong to nobody in particular: the owner is left out. */
+  readonly withoutOwners?: boolean;
+}
+
+/**
+ * Yields the archive of what is in a directory, if one is given, followed by files that are given as text. A piece is valid until the next one is
+ * requested.
+ * @throws CliError that names the file
+ */
+export async function* packContent(
+  directory: string | undefined,
+  options: PackOptions,
+  extra: ReadonlyMap<string, string>,
+): AsyncGenerator<Uint8Array> {
+  yield* new Packer(options).packContent(directory === undefined ? undefined : bytePath(directory), extra);
+}
+
 class Packer {
+  readonly #options: PackOptions;
   /** Path in the archive of every file that has several names, by device and inode. */
   readonly #links = new Map<string, string>();
   readonly #piece = new Uint8Array(PIECE_BYTES);
   #length = 0;
 
+  constructor(options: PackOptions = {}) {
+    this.#options = options;
+  }
+
+  *packContent(directory: BytePath | undefined, extra: ReadonlyMap<string, string>): Generator<Uint8Array> {
+    const names = directory === undefined ? [] : namesIn(directory);
+    for (const name of names) yield* this.#pack(`${directory}/${name}` as BytePath, name);
+    for (const [name, text] of extra) yield* this.#putText(bytePath(name), Buffer.from(text));
+    yield* this.#end();
+  }
+
   *packAll(path: BytePath, name: BytePath): Generator<Uint8Array> {
     yield* this.#pack(path, name);
+    yield* this.#end();
+  }
+
+  *#end(): Generator<Uint8Array> {
     yield* this.#put(TAR_END);
     if (this.#length > 0) yield this.#piece.subarray(0, this.#length);
+  }
+
+  *#putText(path: BytePath, content: Uint8Array): Generator<Uint8Array> {
+    yield* this.#put(encodeTarHeader({ ...NO_FILE, path, size: content.length }));
+    yield* this.#put(content);
+    yield* this.#put(new Uint8Array(tarPaddingBytes(content.length)));
   }
 
   *#put(bytes: Uint8Array): Generator<Uint8Array> {
@@ -61,17 +104,23 @@ class Packer {
   *#pack(path: BytePath, name: BytePath): Generator<Uint8Array> {
     const status = explained("lstat", path, (bytes) => lstatSync(bytes));
     const type = typeOf(status);
-    if (type === undefined) return;
+    const isKept = this.#options.keeps?.(name, type === "directory") ?? true;
+    if (type === undefined || isKept === false) return;
     if (type === "file") {
       yield* this.#packFile(path, name, status);
       return;
     }
     const readLink = (bytes: Buffer) => readlinkSync(bytes, { encoding: "latin1" });
     const linkPath = type === "symlink" ? explained("readlink", path, readLink) : "";
-    yield* this.#put(encodeTarHeader(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath)));
+    if (isKept === true)
+      yield* this.#put(this.#header(entryOf(type === "directory" ? `${name}/` : name, type, status, linkPath)));
     if (type !== "directory") return;
-    const names = explained("open", path, (bytes) => readdirSync(bytes, { encoding: "latin1" })).sort();
-    for (const child of names) yield* this.#pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
+    for (const child of namesIn(path))
+      yield* this.#pack(`${path}/${child}` as BytePath, `${name}/${child}` as BytePath);
+  }
+
+  #header(entry: TarEntry): Uint8Array {
+    return encodeTarHeader(this.#options.withoutOwners === true ? { ...entry, uid: 0, gid: 0 } : entry);
   }
 
   *#packFile(path: BytePath, name: BytePath, status: Stats): Generator<Uint8Array> {
@@ -79,7 +128,7 @@ class Packer {
       const key = `${status.dev}:${status.ino}`;
       const first = this.#links.get(key);
       if (first !== undefined) {
-        yield* this.#put(encodeTarHeader(entryOf(name, "hardlink", status, first)));
+        yield* this.#put(this.#header(entryOf(name, "hardlink", status, first)));
         return;
       }
       this.#links.set(key, name);
@@ -89,7 +138,7 @@ class Packer {
       const opened = fstatSync(fd);
       const capability = getxattrFd(fd, CAPABILITY);
       const xattrs = capability === undefined ? [] : [{ name: CAPABILITY, value: capability }];
-      yield* this.#put(encodeTarHeader({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
+      yield* this.#put(this.#header({ ...entryOf(name, "file", opened, ""), size: opened.size, xattrs }));
       for (let left = opened.size; left > 0; ) {
         const room = this.#piece.subarray(this.#length, this.#length + left);
         const count = explained("read", path, () => readSync(fd, room));
@@ -102,6 +151,16 @@ class Packer {
       closeSync(fd);
     }
   }
+}
+
+/** The entry of a file that is text of ours. */
+const NO_FILE: TarEntry = {
+  ...{ type: "file", path: "" as BytePath, linkPath: "" as BytePath, mode: 0o600, uid: 0, gid: 0, size: 0 },
+  ...{ mtimeSeconds: 0, mtimeNanoseconds: 0, deviceMajor: 0, deviceMinor: 0, xattrs: [] },
+};
+
+function namesIn(path: BytePath): BytePath[] {
+  return explained("open", path, (bytes) => readdirSync(bytes, { encoding: "latin1" })).sort() as BytePath[];
 }
 
 /** Returns the entry's type, or undefined for a socket, which no archive can hold. */

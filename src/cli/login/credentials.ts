@@ -52,6 +52,20 @@ export class CredentialStore {
     });
   }
 
+  /**
+   * Returns the credentials of every registry that the file knows, by the key of each.
+   * @throws Error of a credential helper
+   */
+  async all(): Promise<Record<string, AuthConfig>> {
+    const servers = new Set([...this.#config.auths.keys(), ...this.#config.credHelpers.keys()]);
+    const found: Record<string, AuthConfig> = {};
+    for (const server of servers) {
+      const auth = await this.get(server);
+      if (Object.keys(auth).length > 0) found[server] = auth;
+    }
+    return found;
+  }
+
   /** @throws Error of the helper or of the file */
   async store(server: string, auth: AuthConfig): Promise<void> {
     const helper = this.helperFor(server);

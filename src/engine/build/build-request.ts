@@ -1,6 +1,8 @@
 /** What a build is asked for. */
 import type { PlanOptions } from "../../build/mod.ts";
+import type { PullEvent } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { BuildFailure, SolveStatus } from "../../spec/solve-status.ts";
 
 export interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platform"> {
   /** The build's context: a tar, compressed or not. */
@@ -11,8 +13,12 @@ export interface BuildRequest extends Omit<PlanOptions, "resolveImage" | "platfo
   /** The limits and other settings of steps' containers. */
   hostConfig: DockerHostConfig;
   /** Makes sure that the image is in the store. */
-  fetchImage: (reference: string) => Promise<void>;
+  fetchImage: (reference: string, onEvent: (event: PullEvent) => void) => Promise<void>;
   signal: AbortSignal;
   /** Receives Docker's texts for people. */
   say: (text: string) => void;
+  /** Receives the progress of the graph's steps, and of the rest. */
+  onStatus: (status: SolveStatus) => void;
+  /** Hears where the build has failed, before `build` rejects. */
+  onFailure: (failure: BuildFailure) => void;
 }

@@ -1,16 +1,17 @@
 /** Builds images: receives a context, plans its Dockerfile, and has the plan solved. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
 import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
-import { type BuildPlan, planBuild, Solver } from "../../build/mod.ts";
+import { type BuildPlan, canonicalName, planBuild, Solver, stepNames } from "../../build/mod.ts";
 import { runWithInput, Trash } from "../../files/mod.ts";
-import { type ImageStore, readFileInLayers } from "../../image/mod.ts";
+import { type ImageStore, type PullEvent, readFileInLayers } from "../../image/mod.ts";
 import { bytePath, O_DIRECTORY, O_PATH } from "../../linux/sys/fs.ts";
 import type { Engine } from "../engine.ts";
 import { writeFilesJob } from "../files/file-jobs.ts";
 import { BuildCache } from "./build-cache.ts";
+import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
@@ -76,19 +77,25 @@ export class Builder implements Disposable {
     mkdirSync(contextPath, { mode: 0o755 });
     const contextFd = openSync(contextPath, O_PATH | O_DIRECTORY);
     const steps = new Set<Promise<unknown>>();
+    const progress = new BuildProgress(request.onStatus);
+    const text = { dockerfile: "" };
     try {
-      await this.#receive(contextFd, request.context);
-      const plan = await this.#plan(contextPath, request);
-      const output = new StepOutput(request.say);
+      await progress.task("[internal] load build context", (task) => this.#receive(contextFd, request.context, task));
+      text.dockerfile = await this.#readDockerfile(contextPath, request.dockerfile, progress);
+      const plan = await this.#plan(text.dockerfile, request, progress);
+      progress.announce(stepNames(plan));
+      const output = new StepOutput(request.say, progress);
       const images = this.#images;
       const containers = this.#containers;
       const copies = new CopySteps(containers, images.store, contextFd, signal);
       const workshop = openWorkshop({
-        ...{ containers, images, copies, signal, steps, hostConfig: request.hostConfig },
-        onOutput: (vertex, text) => output.add(vertex, text),
+        ...{ containers, images, copies, signal, steps, output, hostConfig: request.hostConfig },
       });
-      const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal });
-      return await followPlan({ plan, solve, images, output, request });
+      const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
+      return await followPlan({ plan, solve, images, output, progress, request });
+    } catch (error) {
+      request.onFailure(progress.locate(error, request.dockerfile, text.dockerfile));
+      throw error;
     } finally {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await Promise.allSettled(steps);
@@ -98,24 +105,61 @@ export class Builder implements Disposable {
     }
   }
 
-  async #receive(contextFd: number, context: BuildRequest["context"]): Promise<void> {
+  async #receive(contextFd: number, context: BuildRequest["context"], task: BuildTask): Promise<void> {
     const target = { asGiven: "/", path: bytePath("/"), containerRef: "" };
     const argument = { target, keepKinds: false, idMappings: null, form: "plain" as const };
-    await runWithInput(this.#engine.workers, writeFilesJob, argument, { fds: [contextFd] }, context);
+    await runWithInput(this.#engine.workers, writeFilesJob, argument, { fds: [contextFd] }, counted(context, task));
   }
 
-  async #plan(contextPath: string, request: BuildRequest): Promise<BuildPlan> {
-    const { dockerfile, fetchImage } = request;
-    const text = readFileInLayers([contextPath], `/${dockerfile}`, DOCKERFILE_MAX_BYTES);
-    if (text === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${dockerfile}`);
+  async #readDockerfile(contextPath: string, name: string, progress: BuildProgress): Promise<string> {
+    return await progress.task(`[internal] load build definition from ${name}`, async ({ part }) => {
+      const text = readFileInLayers([contextPath], `/${name}`, DOCKERFILE_MAX_BYTES);
+      if (text === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${name}`);
+      if (STRAY_DOCKERFILE.test(name)) rmSync(join(contextPath, name));
+      part("transferring dockerfile:", { current: text.length, completed: true });
+      return text.toString("utf8");
+    });
+  }
+
+  async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildPlan> {
     const { store } = this.#images;
     const { os, architecture } = store.platform;
     const resolveImage = async (reference: string) => {
-      await fetchImage(reference);
+      const name = `[internal] load metadata for ${canonicalName(reference)}`;
+      await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part)));
       return store.get(reference).document.config;
     };
-    return await planBuild(text.toString("utf8"), { ...request, platform: { os, architecture }, resolveImage });
+    return await planBuild(dockerfile, { ...request, platform: { os, architecture }, resolveImage });
   }
 }
 
+/** The name that clients give a Dockerfile from outside of the context, which is no part of that. */
+const STRAY_DOCKERFILE = /^\.dockerfile\.[0-9a-f]{20}$/;
 const DOCKERFILE_MAX_BYTES = 1024 * 1024;
+/** The time between two counts of what is being transferred. */
+const COUNT_INTERVAL_MS = 200;
+
+async function* counted(chunks: AsyncIterable<Uint8Array>, { part }: BuildTask): AsyncGenerator<Uint8Array> {
+  let [current, shownMs] = [0, 0];
+  for await (const chunk of chunks) {
+    current += chunk.length;
+    yield chunk;
+    if (performance.now() - shownMs < COUNT_INTERVAL_MS) continue;
+    shownMs = performance.now();
+    part("transferring context:", { current });
+  }
+  part("transferring context:", { current, completed: true });
+}
+
+/** The layers of an image as parts of a task. */
+function showPull(part: BuildTask["part"]): (event: PullEvent) => void {
+  let shownMs = 0;
+  return (event) => {
+    if (event.kind !== "layer") return;
+    const { digest, phase, currentBytes: current = 0, totalBytes: total } = event;
+    const completed = phase === "Pull complete" || phase === "Already exists";
+    if (!completed && performance.now() - shownMs < COUNT_INTERVAL_MS) return;
+    shownMs = performance.now();
+    part(digest, { current, ...(total === undefined ? {} : { total }), completed });
+  };
+}

@@ -1,7 +1,8 @@
 /** Has a plan solved, and says what happens as Docker's classic builder does. */
 import { shortId } from "../../base/ids.ts";
 import { formatNow } from "../../base/time.ts";
-import type { BuildPlan, PlannedStage, Solver } from "../../build/mod.ts";
+import { type BuildPlan, canonicalName, type PlannedStage, type Solver } from "../../build/mod.ts";
+import type { BuildProgress, BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
 import type { History, StepImages } from "./step-images.ts";
 import type { StepOutput } from "./step-output.ts";
@@ -13,6 +14,7 @@ interface Followed {
   solve: Solve;
   images: StepImages;
   output: StepOutput;
+  progress: BuildProgress;
   request: BuildRequest;
 }
 
@@ -20,9 +22,9 @@ interface Followed {
  * Runs the stages. All begin at once; their output is shown in the order of the Dockerfile. Resolves with the id of the image, which
  * has its tags.
  */
-export async function followPlan({ plan, solve, images, output, request }: Followed): Promise<string> {
+export async function followPlan({ plan, solve, images, output, progress, request }: Followed): Promise<string> {
   const { globalArgs, stages } = plan;
-  const { say, tags } = request;
+  const { say } = request;
   for (const { vertex } of stages) if (vertex !== undefined) void solve(vertex).catch(() => {}); // told at its turn
   const count = stages.reduce((sum, { steps }) => sum + 1 + steps.length, globalArgs.length);
   const histories = new Map<PlannedStage, History>();
@@ -49,15 +51,31 @@ export async function followPlan({ plan, solve, images, output, request }: Follo
       history.push({ created: formatNow(), created_by: step.createdBy, ...(isEmpty ? { empty_layer: true } : {}) });
       if (step !== stages.at(-1)!.steps.at(-1)) say(` ---> ${shortId(root)}\n`);
     }
-    if (stage === stages.at(-1)) id = await images.export(root, stage, history);
-  }
-  say(` ---> ${shortId(id)}\n`);
-  say(`Successfully built ${shortId(id)}\n`);
-  for (const tag of tags) {
-    await images.store.tag(id, tag);
-    say(`Successfully tagged ${tag}\n`);
+    if (stage === stages.at(-1))
+      id = await progress.task("exporting to image", async ({ part }) => {
+        const made = await images.export(root, stage, history);
+        part("exporting layers", { completed: true });
+        part(`writing image ${made}`, { completed: true });
+        say(` ---> ${shortId(made)}\n`);
+        say(`Successfully built ${shortId(made)}\n`);
+        await tagImage(made, images, request, part);
+        return made;
+      });
   }
   return id;
+}
+
+async function tagImage(
+  id: string,
+  { store }: StepImages,
+  { tags, say }: BuildRequest,
+  part: BuildTask["part"],
+): Promise<void> {
+  for (const tag of tags) {
+    await store.tag(id, tag);
+    part(`naming to ${canonicalName(tag)}`, { completed: true });
+    say(`Successfully tagged ${tag}\n`);
+  }
 }
 
 async function solved(stage: PlannedStage, solve: Solve): Promise<string> {

@@ -1,16 +1,31 @@
 /** The output of steps. Several stages write at once: a step's output waits until its turn. */
 import type { Vertex } from "../../build/mod.ts";
+import type { BuildProgress } from "./build-progress.ts";
 
 export class StepOutput {
   readonly #say: (text: string) => void;
+  readonly #progress: BuildProgress;
   readonly #waiting = new Map<Vertex, string[]>();
   readonly #shown = new Set<Vertex>();
 
-  constructor(say: (text: string) => void) {
+  constructor(say: (text: string) => void, progress: BuildProgress) {
     this.#say = say;
+    this.#progress = progress;
   }
 
-  add(vertex: Vertex, text: string): void {
+  /** Takes what a step says. */
+  of(vertex: Vertex) {
+    const decoder = new TextDecoder();
+    return {
+      onNote: (text: string) => this.#add(vertex, text),
+      onOutput: (stream: number, bytes: Uint8Array) => {
+        this.#progress.output(vertex, stream, bytes);
+        this.#add(vertex, decoder.decode(bytes, { stream: true }));
+      },
+    };
+  }
+
+  #add(vertex: Vertex, text: string): void {
     if (this.#shown.has(vertex)) {
       this.#say(text);
       return;

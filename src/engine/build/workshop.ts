@@ -8,13 +8,14 @@ import { CONTEXT_ID, type CopySteps } from "./copy-step.ts";
 import { bodyOfRun, runStep } from "./run-step.ts";
 import { NOTHING, type StepContainers } from "./step-containers.ts";
 import type { StepImages } from "./step-images.ts";
+import type { StepOutput } from "./step-output.ts";
 
 interface WorkshopOptions {
   containers: StepContainers;
   images: StepImages;
   copies: CopySteps;
   hostConfig: DockerHostConfig;
-  onOutput: (vertex: Vertex, text: string) => void;
+  output: StepOutput;
   signal: AbortSignal;
   /** The steps under way, until they have ended. */
   steps: Set<Promise<unknown>>;
@@ -52,11 +53,10 @@ async function work(
   container: Container,
   vertex: Vertex,
   [root = "", sourceId = ""]: readonly string[],
-  { containers: { engine }, copies, onOutput, signal }: WorkshopOptions,
+  { containers: { engine }, copies, output, signal }: WorkshopOptions,
 ): Promise<void> {
   const { op } = vertex;
-  if (op.kind === "exec")
-    return await runStep(engine, container, op, { onOutput: (text) => onOutput(vertex, text), signal });
+  if (op.kind === "exec") return await runStep(engine, container, op, { ...output.of(vertex), signal });
   await withContainerRoot(engine, container, async (fd) => {
     if (op.kind === "mkdir") await copies.makeDirectory(op, fd);
     else if (op.kind === "copy") await copies.copy(op, fd, root, sourceId);

@@ -1,15 +1,9 @@
 /** Checks a Dockerfile without building anything; facts about base images come from those in the store. */
 
 import { LighterError } from "../../base/errors.ts";
-import {
-  type BaseImage,
-  checkDockerfile,
-  formatCheck,
-  formatTargets,
-  parse,
-  parseIgnoreFile,
-} from "../../build/mod.ts";
+import { type BaseImage, checkDockerfile, formatCheck, formatTargets, parse } from "../../build/mod.ts";
 import type { ImageStore } from "../../image/mod.ts";
+import { parseIgnoreFile } from "../../spec/docker-ignore.ts";
 import { HOST_PLATFORM, parsePlatform } from "../../spec/platform.ts";
 
 interface DockerfileRequest {

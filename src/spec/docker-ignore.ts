@@ -3,8 +3,8 @@
  * Sources: Docker's documents, "Build context"; moby/patternmatcher, whose rules for "**" are its own.
  */
 import { posix } from "node:path";
-import { compilePattern } from "../../base/linear-pattern.ts";
-import { invalid } from "./error.ts";
+import { LighterError } from "../base/errors.ts";
+import { compilePattern } from "../base/linear-pattern.ts";
 
 type Match = (path: string) => boolean;
 
@@ -56,6 +56,10 @@ function parseLine(line: string): Pattern[] {
     .replace(/(.)\/$/, "$1")
     .replace(/^\/(?=.)/, "");
   return [{ isException, matches: compile(cleaned) }];
+}
+
+function invalid(message: string): LighterError {
+  return new LighterError("invalid", message);
 }
 
 /** The wildcards, and characters that mean something to a regular expression but not here. */

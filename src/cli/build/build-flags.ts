@@ -1,0 +1,113 @@
+/** The flags of `build`, and what the daemon is asked because of them. */
+import { parseRamBytes } from "../../base/value-syntax.ts";
+import { CliError } from "../exit.ts";
+import { aliasFlag, boolFlag, type FlagValues, intFlag, listFlag, stringFlag, valueFlag } from "../flags.ts";
+import type { Query } from "../http/client.ts";
+import { pairsToObject } from "../values/env-file.ts";
+import { parseLabel } from "../values/labels.ts";
+import { parseExtraHost } from "../values/network-values.ts";
+import { parseMemorySwap, parseUlimit } from "../values/resource-values.ts";
+
+const PROGRESS = ["auto", "plain", "tty", "rawjson", "quiet"] as const;
+export type ProgressKind = (typeof PROGRESS)[number];
+
+function parseProgress(text: string): ProgressKind {
+  const kind = PROGRESS.find((each) => each === text);
+  if (kind === undefined) throw new Error(`invalid progress mode ${text}`);
+  return kind;
+}
+
+const bytesFlag = (help: string, extra: { short?: string; hidden?: true } = {}) =>
+  valueFlag(help, "bytes", 0, parseRamBytes, extra);
+
+export const buildFlags = {
+  "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
+  "build-arg": listFlag("Set the value of an ARG: NAME=VALUE, or NAME for that of the environment"),
+  "cache-from": listFlag("Images or caches to take steps from"),
+  call: stringFlag('What to do with the Dockerfile: "build" it, "check" it, or list its "targets"', {
+    initial: "build",
+  }),
+  "cgroup-parent": stringFlag("Parent cgroup of the steps' containers"),
+  check: boolFlag('Check the Dockerfile: the same as "--call=check"'),
+  compress: boolFlag("", { hidden: true }),
+  "cpu-period": intFlag("", { hidden: true }),
+  "cpu-quota": intFlag("", { hidden: true }),
+  "cpu-shares": intFlag("", { hidden: true, short: "c" }),
+  "cpuset-cpus": stringFlag("", { hidden: true }),
+  "cpuset-mems": stringFlag("", { hidden: true }),
+  "disable-content-trust": boolFlag("", { hidden: true, initial: true }),
+  file: stringFlag("Name of the Dockerfile (default: PATH/Dockerfile)", { short: "f" }),
+  "force-rm": boolFlag("", { hidden: true }),
+  iidfile: stringFlag("Write the image's ID to this file"),
+  isolation: stringFlag("", { hidden: true }),
+  label: listFlag("Label for the image", { item: parseLabel }),
+  memory: bytesFlag("", { hidden: true, short: "m" }),
+  "memory-swap": valueFlag("", "bytes", 0, parseMemorySwap, { hidden: true }),
+  "metadata-file": stringFlag("Write what was made to this file, as JSON"),
+  network: stringFlag("Network of the RUN steps", { initial: "default" }),
+  net: aliasFlag("network"),
+  "no-cache": boolFlag("Do not use what earlier builds have done"),
+  platform: stringFlag("Platform to build for"),
+  progress: valueFlag(
+    "How to show progress: auto, plain, tty, rawjson or quiet",
+    "string",
+    "auto" as ProgressKind,
+    parseProgress,
+    { shown: '"auto"' },
+  ),
+  pull: boolFlag("Pull base images even if they are there"),
+  quiet: boolFlag("Show nothing but the image's ID", { short: "q" }),
+  rm: boolFlag("", { hidden: true, initial: true }),
+  "security-opt": listFlag("", { hidden: true }),
+  "shm-size": bytesFlag("Size of /dev/shm in the steps' containers"),
+  squash: boolFlag("", { hidden: true }),
+  tag: listFlag("Name for the image (name:tag)", { short: "t" }),
+  target: stringFlag("Stage to build"),
+  ulimit: listFlag("Resource limit of the steps' processes (name=soft[:hard])", {
+    type: "ulimit",
+    item: parseUlimit,
+  }),
+};
+
+export type BuildFlags = FlagValues<typeof buildFlags>;
+
+/** Returns "NAME=VALUE" as a pair; a name alone has the value of the environment, if there is one. */
+export function parseBuildArg(text: string): [name: string, value: string][] {
+  const at = text.indexOf("=");
+  if (at >= 0) return [[text.slice(0, at), text.slice(at + 1)]];
+  const value = process.env[text];
+  return value === undefined ? [] : [[text, value]];
+}
+
+/** Returns the parameters of POST /build, in Docker's spelling. */
+export function queryOf(values: BuildFlags): Query {
+  if (values.squash) throw new CliError('"--squash" needs an experimental daemon of Docker');
+  const json = (value: object) => JSON.stringify(value);
+  const flag = (value: boolean) => (value ? "1" : undefined);
+  const count = (value: number) => (value === 0 ? undefined : String(value));
+  return {
+    buildargs: json(Object.fromEntries(values["build-arg"].flatMap(parseBuildArg))),
+    cachefrom: values["cache-from"].length === 0 ? undefined : json(values["cache-from"]),
+    cgroupparent: values["cgroup-parent"] || undefined,
+    cpuperiod: count(values["cpu-period"]),
+    cpuquota: count(values["cpu-quota"]),
+    cpusetcpus: values["cpuset-cpus"] || undefined,
+    cpusetmems: values["cpuset-mems"] || undefined,
+    cpushares: count(values["cpu-shares"]),
+    extrahosts: values["add-host"],
+    labels: json(pairsToObject(values.label)),
+    memory: count(values.memory),
+    memswap: count(values["memory-swap"]),
+    networkmode: values.network,
+    nocache: flag(values["no-cache"]),
+    platform: values.platform || undefined,
+    pull: flag(values.pull),
+    rm: values.rm ? "1" : "0",
+    securityopt: values["security-opt"],
+    shmsize: count(values["shm-size"]),
+    t: values.tag,
+    target: values.target || undefined,
+    ulimits: values.ulimit.length === 0 ? undefined : json(values.ulimit),
+    version: "1",
+  };
+}

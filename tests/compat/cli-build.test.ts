@@ -1,0 +1,213 @@
+/** `lighter build` against our daemon, with real steps. */
+import { afterAll, beforeAll, expect } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { TestDaemon } from "../support/daemon.ts";
+import { rawTar } from "../support/image-tar.ts";
+import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
+import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
+
+let daemon: TestDaemon;
+const folder = mkdtempSync(join(tmpdir(), "lighter-cli-build-"));
+
+beforeAll(async () => {
+  if (!canBuild) return;
+  daemon = await TestDaemon.start();
+  await loadTools(daemon);
+});
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await daemon?.[Symbol.asyncDispose]();
+});
+
+let count = 0;
+
+/** Writes a directory; the content of a file is text, or "-> TARGET" for a symlink. */
+function directory(files: Record<string, string>): string {
+  const path = join(folder, `context${++count}`);
+  mkdirSync(path);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(join(path, dirname(name)), { recursive: true });
+    if (content.startsWith("-> ")) symlinkSync(content.slice(3), join(path, name));
+    else writeFileSync(join(path, name), content);
+  }
+  return path;
+}
+
+const lighter = (argv: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
+  runProgram([...lighterCommand, "-H", `unix://${daemon.socketPath}`, ...argv], options);
+
+/** Times and ids taken out. */
+const steady = (text: string) =>
+  text
+    .replace(/\b[0-9a-f]{64}\b/g, "ID")
+    .replace(/\b\d+\.\d+s/g, "TIME")
+    .replace(/^(#\d+) \d\.\d{3} /gm, "$1 TIME ")
+    .replace(/^\d\.\d{3} /gm, "TIME ")
+    .replace(/ \d+(\.\d+)?k?B\b/g, " SIZE");
+
+buildTest("a build shows its steps, each with a number, and then those that it has found in the cache", async () => {
+  const context = directory({
+    Dockerfile: "FROM tools:1\nWORKDIR /app\nCOPY a .\nRUN echo first; cat a\nENV A=b\n",
+    a: "of a\n",
+  });
+  const built = await lighter(["build", "--progress=plain", "-t", "steps:1", "--label", "x=y", context]);
+  expect(built.code, built.stderr).toBe(0);
+  expect(built.stdout).toBe("");
+  expect(steady(built.stderr)).toBe(`#1 [internal] load build context
+#1 transferring context: SIZE done
+#1 DONE TIME
+
+#2 [internal] load build definition from Dockerfile
+#2 transferring dockerfile: SIZE done
+#2 DONE TIME
+
+#3 [internal] load metadata for docker.io/library/tools:1
+#3 DONE TIME
+
+#4 [1/4] FROM docker.io/library/tools:1
+#4 DONE TIME
+
+#5 [2/4] WORKDIR /app
+#5 DONE TIME
+
+#6 [3/4] COPY a .
+#6 DONE TIME
+
+#7 [4/4] RUN echo first; cat a
+#7 TIME first
+#7 TIME of a
+#7 DONE TIME
+
+#8 exporting to image
+#8 exporting layers done
+#8 writing image sha256:ID done
+#8 naming to docker.io/library/steps:1 done
+#8 DONE TIME
+`);
+  const { json } = await daemon.request("GET", "/images/steps:1/json");
+  expect(json.Config).toMatchObject({ Env: ["PATH=/bin", "A=b"], Labels: { x: "y" }, WorkingDir: "/app" });
+  const again = await lighter(["build", "-t", "steps:1", context]);
+  expect(again.stderr.match(/^#\d+ CACHED$/gm)).toHaveLength(3);
+  const anew = await lighter(["build", "--no-cache", context]);
+  expect(anew.stderr).not.toContain("CACHED");
+});
+
+buildTest("a step that fails is shown with its last lines and where it is written, and no image is made", async () => {
+  const context = directory({
+    Dockerfile: "FROM tools:1 AS base\n\nFROM base\nRUN echo said; exit 3\nRUN echo never\n",
+  });
+  const { code, stderr } = await lighter(["build", "-t", "never:1", context]);
+  expect(code).toBe(1);
+  expect(steady(stderr)).toEndWith(`#5 [stage-1 1/2] RUN echo said; exit 3
+#5 TIME said
+#5 ERROR: process "/bin/sh -c echo said; exit 3" did not complete successfully: exit code: 3
+------
+ > [stage-1 1/2] RUN echo said; exit 3:
+TIME said
+------
+Dockerfile:4
+--------------------
+   2 |     
+   3 |     FROM base
+   4 | >>> RUN echo said; exit 3
+   5 |     RUN echo never
+   6 |     
+--------------------
+ERROR: failed to solve: process "/bin/sh -c echo said; exit 3" did not complete successfully: exit code: 3
+`);
+  expect((await daemon.request("GET", "/images/never:1/json")).status).toBe(404);
+});
+
+buildTest("a Dockerfile that cannot be parsed is shown with its lines", async () => {
+  const context = directory({ Dockerfile: "FROM tools:1\nFOO bar\n" });
+  const { code, stderr } = await lighter(["build", context]);
+  expect({ code, end: stderr.slice(stderr.indexOf("Dockerfile:")) }).toEqual({
+    code: 1,
+    end: `Dockerfile:2
+--------------------
+   1 |     FROM tools:1
+   2 | >>> FOO bar
+   3 |     
+--------------------
+ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: FOO (did you mean FROM?)
+`,
+  });
+});
+
+/** The files that `COPY . /all` finds, from a container of the image. */
+async function filesOf(image: string): Promise<string[]> {
+  const command = ["run", "--rm", "--network=none", image, "find", "/all", "!", "-type", "d"];
+  const { stdout } = await lighter(command);
+  return stdout.split("\n").filter(Boolean).sort();
+}
+
+buildTest(
+  "what .dockerignore names is not sent, and a Dockerfile from elsewhere is no part of the context",
+  async () => {
+    const files = {
+      ".dockerignore": "secret\nout\n!out/kept\n",
+      secret: "s",
+      "out/a": "a",
+      "out/kept": "k",
+      b: "-> out/kept",
+    };
+    const context = directory(files);
+    const elsewhere = directory({ "Some.Dockerfile": "FROM tools:1\nCOPY . /all\n" });
+    const built = await lighter(["build", "-t", "all:1", "-f", join(elsewhere, "Some.Dockerfile"), context]);
+    expect(built.code, built.stderr).toBe(0);
+    expect(await filesOf("all:1")).toEqual(["/all/.dockerignore", "/all/b", "/all/out/kept"]);
+    const fromStdin = await lighter(["build", "-t", "all:2", "-f", "-", context], {
+      stdin: "FROM tools:1\nCOPY b /all/\n",
+    });
+    expect(fromStdin.code, fromStdin.stderr).toBe(0);
+    expect(await filesOf("all:2")).toEqual(["/all/b"]);
+    writeFileSync(join(elsewhere, "Some.Dockerfile.dockerignore"), "*\n!b");
+    await lighter(["build", "-t", "all:3", "-f", join(elsewhere, "Some.Dockerfile"), context]);
+    expect(await filesOf("all:3")).toEqual(["/all/b"]);
+  },
+);
+
+buildTest("a Dockerfile or an archive comes from stdin, and the image's ID goes to stdout and files", async () => {
+  const [idPath, metadataPath] = [join(folder, "id"), join(folder, "metadata.json")];
+  const flags = ["--iidfile", idPath, "--metadata-file", metadataPath, "-t", "stdin:1"];
+  const alone = await lighter(["build", "-q", ...flags, "-"], { stdin: "FROM tools:1\nENV A=1\n" });
+  expect({ code: alone.code, stderr: alone.stderr }).toEqual({ code: 0, stderr: "" });
+  const id = readFileSync(idPath, "utf8");
+  expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect(alone.stdout).toBe(`${id}\n`);
+  expect(JSON.parse(readFileSync(metadataPath, "utf8"))).toMatchObject({
+    "containerimage.config.digest": id,
+    "image.name": "docker.io/library/stdin:1",
+  });
+  const archive = rawTar({ name: "Other", content: "FROM tools:1\nCOPY a /all/\n" }, { name: "a", content: "a" });
+  const packed = await lighter(["build", "-t", "stdin:2", "-f", "Other", "-"], { stdin: archive });
+  expect(packed.code, packed.stderr).toBe(0);
+  expect(await filesOf("stdin:2")).toEqual(["/all/a"]);
+});
+
+buildTest("progress in JSON has BuildKit's form, and errors name what is wrong with the command", async () => {
+  const context = directory({ Dockerfile: "FROM tools:1\nRUN echo hello\n" });
+  const { stderr } = await lighter(["build", "--progress=rawjson", "--no-cache", context]);
+  const statuses = stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const vertexes = statuses.flatMap((status) => status.vertexes ?? []);
+  const step = vertexes.findLast(({ name }) => name === "[2/2] RUN echo hello");
+  expect(step).toMatchObject({ digest: expect.stringMatching(/^sha256:/), completed: expect.any(String) });
+  expect(step.inputs).toHaveLength(1);
+  const [log] = statuses.flatMap((status) => status.logs ?? []);
+  expect({ ...log, data: Buffer.from(log.data, "base64").toString() }).toMatchObject({
+    ...{ vertex: step.digest, stream: 1, data: "hello\n" },
+  });
+  const wrong = [["--progress=x", context], [join(folder, "nothing")], ["-f", "-", "-"]];
+  const said = await Promise.all(wrong.map(async (argv) => (await lighter(["build", ...argv])).stderr.split("\n")[0]));
+  expect(said).toEqual([
+    'invalid argument "x" for "--progress" flag: invalid progress mode x',
+    `unable to prepare context: path "${join(folder, "nothing")}" not found`,
+    "invalid argument: can't use stdin for both build context and dockerfile",
+  ]);
+});

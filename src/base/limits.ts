@@ -9,6 +9,9 @@ export const PROGRAM_MAX_OPS = 8192;
 /** fds and pids a program may hold: one a bind mount, one a file system, and some thirty of its own. */
 export const PROGRAM_MAX_SLOTS = 1024;
 
+/** A machine's credentials and cloud-init data together. systemd takes a megabyte of credentials. */
+export const MACHINE_SECRETS_MAX_BYTES = 1024 * 1024;
+
 /** JSON documents of an image (config, manifest, index). Registries cap manifests at 4 MiB. */
 export const IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024;
 /** The JSON body of an API request. */

@@ -10,7 +10,7 @@ import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import { type FileWorkers, Trash } from "../files/mod.ts";
-import { type Ending, endingOf } from "../machine/mod.ts";
+import { type Ending, endingOf, type MachineSecrets } from "../machine/mod.ts";
 import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -30,6 +30,7 @@ import { Networks, type NetworkUser } from "./networks/networks.ts";
 import { ownNames } from "./networks/own-names.ts";
 import type { NetworkSettings } from "./networks/settings.ts";
 import type { HostNetwork } from "./plan/host-network.ts";
+import { writeSecrets } from "./plan/machine-secrets.ts";
 import type { CreateOptions, Planner } from "./plan/planner.ts";
 import { type PendingAttach, withHeaders } from "./process/attach.ts";
 import { killForGood } from "./process/control.ts";
@@ -274,7 +275,7 @@ export class Engine implements AsyncDisposable {
   async create(body: unknown, name?: string, options: CreateOptions = {}): Promise<{ id: string; warnings: string[] }> {
     const givenName = name === undefined || name === "" ? undefined : parseName(name);
     const id = randomId();
-    const { warnings, ...plan } = await this.planner.planCreate(body, id, options);
+    const { warnings, secrets, ...plan } = await this.planner.planCreate(body, id, options);
     const record = newRecord(plan, id, givenName ?? randomName((candidate) => this.#names.has(candidate)));
     this.endpoints.check(record);
     this.#requireFreeName(record.name);
@@ -287,8 +288,20 @@ export class Engine implements AsyncDisposable {
     const container = new Container(record, this.events);
     this.#register(container);
     this.endpoints.namesChanged(container);
+    if (secrets !== undefined) await this.#keepSecrets(container, secrets);
     container.publish("create");
     return { id, warnings };
+  }
+
+  /** Writes a machine's secrets. After its row, as a directory without one would be a loss. */
+  async #keepSecrets(container: Container, secrets: MachineSecrets): Promise<void> {
+    try {
+      writePoint("write secrets");
+      writeSecrets(this.paths.container(container.id), secrets);
+    } catch (error) {
+      await this.remove(container, { force: false, volumes: true });
+      throw error;
+    }
   }
 
   #requireFreeName(name: string): void {
@@ -304,7 +317,7 @@ export class Engine implements AsyncDisposable {
   /** Returns the program that would run, as text. */
   async explain(body: unknown, platform: string | undefined): Promise<string> {
     const id = randomId();
-    const { warnings: _, ...plan } = await this.planner.planCreate(body, id, { platform });
+    const { warnings: _, secrets: __, ...plan } = await this.planner.planCreate(body, id, { platform });
     const record = newRecord(plan, id, "explain");
     record.idMappings = this.#userNamespaces.assign(record);
     const request = await this.#startRequest(record, [], true);

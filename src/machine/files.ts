@@ -7,6 +7,7 @@ export interface MachineFile {
   path: string;
   text: string;
   replaces?: boolean;
+  mode?: number;
 }
 
 /** Returns the machine's id, in the words of machine-id(5): a version 4 UUID without hyphens. */
@@ -15,6 +16,9 @@ export function machineUuid(containerId: string): string {
   const variant = ((Number.parseInt(digits[16]!, 16) & 3) | 8).toString(16);
   return `${digits.slice(0, 12)}4${digits.slice(13, 16)}${variant}${digits.slice(17)}`;
 }
+
+/** The directory of credentials in /run/host, which its root alone may read. */
+export const CREDENTIALS_DIRECTORY = "credentials";
 
 /** Returns the files in /run/host, by name. Source: systemd.io/CONTAINER_INTERFACE. */
 export function hostFiles(id: string): Record<string, string> {

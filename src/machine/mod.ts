@@ -4,11 +4,13 @@
  */
 export { machineCapabilities } from "./capabilities.ts";
 export { timeOffsets } from "./clocks.ts";
+export { seedFiles } from "./cloud-init.ts";
 export { machineDefaults } from "./defaults.ts";
 export { machineEnvironment } from "./environment.ts";
-export { etcFiles, hostFiles, type MachineFile, machineUuid } from "./files.ts";
+export { CREDENTIALS_DIRECTORY, etcFiles, hostFiles, type MachineFile, machineUuid } from "./files.ts";
 export { type Ending, endingOf, type InitFacts, shutdownSignal } from "./init.ts";
 export { machineMounts } from "./mounts.ts";
 export { MACHINE_RUNTIME } from "./name.ts";
 export { machineMaskedPaths, machineReadonlyPaths } from "./paths.ts";
 export { machineSeccomp } from "./seccomp.ts";
+export { type MachineSecrets, secretsNamedBy, takeSecrets, withoutSecrets } from "./secrets.ts";

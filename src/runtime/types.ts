@@ -110,6 +110,8 @@ export interface RootFile {
   text: string;
   /** Only in the place of a file that is there: where there is a link, or nothing, that stays. */
   replaces?: boolean;
+  /** By default 0644. What not everybody may read is not shown in listings. */
+  mode?: number;
 }
 
 export interface StartRequest {

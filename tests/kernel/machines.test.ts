@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { machineUuid } from "../../src/machine/mod.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { eventually, until } from "../support/eventually.ts";
@@ -181,6 +182,54 @@ describe("a machine with busybox's init", () => {
     await remove(id);
   });
 
+  here("has credentials and cloud-init's seed, which its root alone sees", async () => {
+    const Labels = {
+      "io.lighter.machine.credential.text": "s3cret",
+      "io.lighter.machine.credential-binary.bytes": "AP8K",
+      "io.lighter.machine.cloud-init.user-data": "#cloud-config\npassword: s3cret\n",
+    };
+    const body = { Image: "init:busybox", Labels, Hostname: "seeded" };
+    const refused = await daemon.request("POST", "/containers/create", body);
+    expect([refused.status, refused.json.message]).toEqual([400, expect.stringContaining("only machines take")]);
+    const own = await startBusybox({ Labels, Hostname: "seeded" });
+    const script = `
+      cd /run/host/credentials; tr '\\0' '\\n' </proc/1/environ | grep CREDENTIALS
+      cat text; echo; od -An -tx1 bytes; stat -c '%a %u %g %n' . *; touch x 2>&1
+      cd /var/lib/cloud/seed/nocloud; stat -c '%a %u %n' *; cat user-data meta-data network-config`;
+    const seen = `CREDENTIALS_DIRECTORY=/run/host/credentials
+s3cret
+ 00 ff 0a
+500 0 0 .
+400 0 0 bytes
+400 0 0 text
+touch: x: Read-only file system
+600 0 meta-data
+600 0 network-config
+600 0 user-data
+#cloud-config
+password: s3cret
+instance-id: ${machineUuid(own)}
+local-hostname: seeded
+config: disabled
+`;
+    expect(await sh(own, script)).toBe(seen);
+    const { json, text } = await daemon.request("GET", `/containers/${own}/json`);
+    expect(Object.keys(json.Config.Labels).sort()).toEqual(Object.keys(Labels).sort());
+    expect(text).not.toContain("s3cret");
+    expect((await daemon.request("GET", `/events?since=0&until=${Math.ceil(Date.now() / 1000)}`)).text).not.toContain(
+      "s3cret",
+    );
+    await sh(own, "echo >/var/lib/cloud/seed/nocloud/meta-data");
+    await daemon.kill();
+    await daemon.launch();
+    await daemon.request("POST", `/containers/${own}/restart?t=-1`);
+    await until(async () => (await console(own)).split("up\r\n").length === 3, "it is up once more");
+    const changed = seen.replace(/instance-id.*\nlocal.*\n/, "\n");
+    expect(await sh(own, script)).toBe(changed);
+    await remove(own);
+    expect(existsSync(join(daemon.dataRoot, "containers", own))).toBe(false);
+  });
+
   here("does not write into what is mounted over its /etc, and takes --cap-drop and --userns=host", async () => {
     const HostConfig = { ...MACHINE, Tmpfs: { "/etc": "" }, CapDrop: ["SYS_ADMIN"] };
     const own = await daemon.run({ Image: "init:busybox", HostConfig });
@@ -275,6 +324,7 @@ describe("a machine with systemd", () => {
       const id = await daemon.run({
         Image: "init:systemd",
         Cmd: ["/usr/lib/systemd/systemd"],
+        Labels: { "io.lighter.machine.credential.given": "to systemd" },
         HostConfig: { ...MACHINE, Binds: ["/usr:/usr:ro"] },
       });
       // Until there is a bus it answers with an error, or "offline", and then when the boot is over.
@@ -286,6 +336,7 @@ describe("a machine with systemd", () => {
       expect(await exec(id, "systemctl", "--failed", "--no-pager", "--plain", "--no-legend")).toBe("");
       expect(state).toBe("running\n");
       expect(await sh(id, "grep -c . /proc/1/cgroup >/dev/null; tail -n 1 /proc/1/cgroup")).toBe("0::/init.scope\n");
+      expect(await exec(id, "systemd-creds", "--system", "cat", "given")).toBe("to systemd\n");
       const asUser = await exec(id, "systemd-run", "--pipe", "--wait", "--quiet", "-p", "DynamicUser=1", "id", "-u");
       expect(Number(asUser)).toBeGreaterThan(60_000);
       await daemon.request("POST", `/containers/${id}/stop?t=-1`);

@@ -19,6 +19,7 @@ import {
 } from "../values/network-values.ts";
 import { type DeviceRequest, parseDevice } from "../values/resource-values.ts";
 import type { ContainerFlagValues } from "./container-flags.ts";
+import { machineLabels } from "./machine-flags.ts";
 
 export interface ContainerBody {
   readonly Image: string;
@@ -95,7 +96,11 @@ function readValues(flags: ContainerFlagValues) {
   for (const text of flags.expose) for (const port of parseExpose(text)) exposed[port] = {};
   const devices = flags.device.filter((text) => !isQualifiedCdiName(text)).map((text) => parseDevice(text));
   const env = [...flags["env-file"].flatMap((path) => readEnvFile(path)), ...flags.env];
-  const labels = [...flags["label-file"].flatMap((path) => readLabelFile(path)), ...flags.label];
+  const labels = [
+    ...flags["label-file"].flatMap((path) => readLabelFile(path)),
+    ...flags.label,
+    ...machineLabels(flags, flags.runtime === "machine"),
+  ];
   checkModes(flags);
   const restartPolicy = parseRestart(flags.restart);
   const logConfig = pairsToObject(flags["log-opt"]);

@@ -18,6 +18,7 @@ import {
   parseSysctl,
   parseUlimit,
 } from "../values/resource-values.ts";
+import { machineFlags } from "./machine-flags.ts";
 
 const bytesFlag = (help: string, extra: { short?: string } = {}) => valueFlag(help, "bytes", 0, parseRamBytes, extra);
 const durationFlag = (help: string) =>
@@ -51,6 +52,7 @@ export function parseLink(text: string): string {
 
 /** Flags that describe a container, shared by run, create and explain. */
 export const containerFlags = {
+  ...machineFlags,
   "add-host": listFlag("Extra line for /etc/hosts (name:ip)", { item: parseExtraHost }),
   annotation: listFlag("Annotation for the OCI runtime (key=value)", { type: "map" }),
   attach: listFlag("Attach only these streams: STDIN, STDOUT, STDERR", { short: "a", item: parseAttach }),

@@ -91,7 +91,10 @@ export function buildOciConfig(input: BuildInput): OciConfig {
         hostname,
         user: input.user,
         withInit: usesInit(hostConfig),
-        variables: [...(input.linkVariables ?? []), ...(machine ? machineEnvironment(input.id) : [])],
+        variables: [
+          ...(input.linkVariables ?? []),
+          ...(machine ? machineEnvironment(input.id, config.Labels ?? {}) : []),
+        ],
       }),
       ...(machine ? { terminal: true } : {}),
       capabilities,

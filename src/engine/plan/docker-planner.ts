@@ -8,6 +8,7 @@ import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { ZERO_TIME } from "../../base/time.ts";
 import type { FileWorkers } from "../../files/mod.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
+import { withoutSecrets } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../../spec/oci-runtime.ts";
@@ -57,6 +58,7 @@ import { ensureDefaultProfile } from "./apparmor.ts";
 import { prepareBindSource } from "./bind-source.ts";
 import { offsetsFromNow } from "./machine-clocks.ts";
 import { planMachineFiles, writeHostFiles } from "./machine-files.ts";
+import { readSecrets, withoutMachineSecrets } from "./machine-secrets.ts";
 import { planPatiently } from "./patient-probe.ts";
 import type { CreateOptions, CreatePlan, ExecOptions, Planner, StartPlan } from "./planner.ts";
 
@@ -114,7 +116,8 @@ export class DockerPlanner implements Planner {
     id: string,
     { platform, shallowReadOnly = false, hostCgroupns = false }: CreateOptions,
   ): Promise<CreatePlan> {
-    const { config, hostConfig, endpoints } = parseCreateBody(body);
+    const { config: asked, hostConfig, endpoints } = parseCreateBody(body);
+    const { config, secrets } = withoutMachineSecrets(asked, hostConfig);
     if (Object.keys(config).length === 0)
       throw new LighterError("invalid", "config cannot be empty in order to create a container");
     const name = config.Image ?? "";
@@ -129,7 +132,7 @@ export class DockerPlanner implements Planner {
       config,
       hostConfig: this.#withPeerIds(applyDefaults(hostConfig, this.#defaults, { ...this.#host, hostCgroupns })),
       endpoints,
-      image: image?.document.config,
+      image: image && { ...image.document.config, Labels: withoutSecrets(image.document.config.Labels ?? {}) },
     };
     const context = {
       host: this.#host,
@@ -150,6 +153,7 @@ export class DockerPlanner implements Planner {
       warnings: prepared.warnings,
       image: name,
       imageId: image?.id ?? "",
+      secrets,
     };
   }
 
@@ -244,10 +248,11 @@ export class DockerPlanner implements Planner {
       this.#resolveUser(record, options.first ? undefined : paths.upper, config.User ?? ""),
     );
     const etcFiles = this.#etcFilesOf(hostConfig, paths);
+    const secrets = options.dryRun ? undefined : readSecrets(record, paths);
     if (!options.dryRun) {
       this.#images.markUsed(record.imageId);
       if (options.first) makeDirectories(paths, layers.root);
-      if (isMachine(hostConfig)) writeHostFiles(record, paths);
+      if (isMachine(hostConfig)) writeHostFiles(record, paths, secrets);
       else if (etcFiles === paths) writeEtcFiles(record, paths, this.#networkFacts(record));
     }
     const input = {
@@ -266,7 +271,7 @@ export class DockerPlanner implements Planner {
       return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
     });
     const files = isMachine(hostConfig)
-      ? planMachineFiles(record, this.#images, this.#networkFacts(record), options.first)
+      ? planMachineFiles(record, this.#images, this.#networkFacts(record), { first: options.first, secrets })
       : [];
     return { config: ociConfig, files, ...this.#rootOf(record, paths) };
   }

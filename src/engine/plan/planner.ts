@@ -1,5 +1,6 @@
 /** The interface between the engine and whoever plans creations, starts and execs. */
 import type { FileWorkers } from "../../files/mod.ts";
+import type { MachineSecrets } from "../../machine/mod.ts";
 import type { RootFile } from "../../runtime/types.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import type { OciConfig, OciMount, OciProcess } from "../../spec/oci-runtime.ts";
@@ -23,6 +24,8 @@ export interface CreatePlan {
   mountPoints: MountPoint[];
   endpoints: EndpointRecord[];
   warnings: string[];
+  /** What is kept beside the row, for a machine. */
+  secrets: MachineSecrets | undefined;
 }
 
 export interface StartPlan {

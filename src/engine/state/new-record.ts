@@ -6,7 +6,7 @@ import type { ContainerRecord } from "./store.ts";
 
 /** Makes the record of a container that has just been created. */
 export function newRecord(
-  { endpoints, ...plan }: Omit<CreatePlan, "warnings">,
+  { endpoints, ...plan }: Omit<CreatePlan, "warnings" | "secrets">,
   id: string,
   name: string,
 ): ContainerRecord {

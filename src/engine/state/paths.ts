@@ -8,6 +8,8 @@ export interface ContainerPaths {
   upper: string;
   work: string;
   log: string;
+  /** What a machine was given that is not in its row. */
+  secrets: string;
   /** The copy of its row. */
   copy: string;
   /** The directory of one run: everything else. Usually in memory, where making a file costs next to nothing. */
@@ -92,6 +94,7 @@ export class EnginePaths {
       upper: join(directory, "upper"),
       work: join(directory, "work"),
       log: join(directory, `${id}-json.log`),
+      secrets: join(directory, "secrets.json"),
       copy: join(directory, "container.json"),
       runDirectory,
       hosts: join(runDirectory, "hosts"),

@@ -1,0 +1,58 @@
+/** Flags for machines, for every command that makes containers. They reach the daemon as labels. */
+import { lazyFs } from "../../base/lazy-fs.ts";
+import { CLOUD_INIT_PARTS, isCloudInitPart, SECRET_LABELS } from "../../spec/machine-labels.ts";
+import { type FlagValues, listFlag } from "../flags.ts";
+import { errnoText } from "../values/env-file.ts";
+
+export const machineFlags = {
+  "cloud-init": listFlag("cloud-init data of a machine: user-data, PART=FILE, or a directory of parts", {
+    type: "file",
+  }),
+  credential: listFlag("Credential for a machine's init (name=value, name=@file)"),
+};
+
+/**
+ * Returns the labels, as "key=value".
+ * @throws Error that says which flag is wrong and why
+ */
+export function machineLabels(flags: FlagValues<typeof machineFlags>, isMachine: boolean): string[] {
+  for (const name of ["credential", "cloud-init"] as const)
+    if (flags[name].length > 0 && !isMachine) throw new Error(`--${name} is for machines (--runtime machine)`);
+  return [...flags.credential.map(credentialLabel), ...flags["cloud-init"].flatMap(cloudInitLabels)];
+}
+
+function credentialLabel(text: string): string {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined)
+    throw new Error(`invalid value "${text}" for --credential: must be name=value or name=@file`);
+  if (!value.startsWith("@")) return `${SECRET_LABELS.credential}${name}=${value}`;
+  const bytes = readFile("--credential", value.slice(1));
+  return `${SECRET_LABELS.binaryCredential}${name}=${Buffer.from(bytes).toString("base64")}`;
+}
+
+function cloudInitLabels(text: string): string[] {
+  const [, part = "", path = ""] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+  if (isCloudInitPart(part)) return [cloudInitLabel(part, path)];
+  const fs = lazyFs();
+  if (!fs.statSync(text, { throwIfNoEntry: false })?.isDirectory()) return [cloudInitLabel("user-data", text)];
+  const parts = CLOUD_INIT_PARTS.filter((name) => fs.existsSync(`${text}/${name}`));
+  if (parts.length === 0) throw new Error(`--cloud-init: ${text} has none of ${CLOUD_INIT_PARTS.join(", ")}`);
+  return parts.map((name) => cloudInitLabel(name, `${text}/${name}`));
+}
+
+function cloudInitLabel(part: string, path: string): string {
+  const bytes = readFile("--cloud-init", path);
+  try {
+    return `${SECRET_LABELS.cloudInit}${part}=${new TextDecoder("utf-8", { fatal: true }).decode(bytes)}`;
+  } catch (cause) {
+    throw new Error(`--cloud-init: ${path} is not text`, { cause });
+  }
+}
+
+function readFile(flag: string, path: string): Uint8Array {
+  try {
+    return lazyFs().readFileSync(path);
+  } catch (cause) {
+    throw new Error(`${flag}: open ${path}: ${errnoText(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,21 @@
+/** The labels by which any client says of a machine what Docker has no word for. */
+
+const PREFIX = "io.lighter.machine.";
+
+/** The labels whose values are not for everybody who may look at the container. What follows a prefix is a name. */
+export const SECRET_LABELS = {
+  /** A credential: text. */
+  credential: `${PREFIX}credential.`,
+  /** A credential: base64. */
+  binaryCredential: `${PREFIX}credential-binary.`,
+  /** A part of cloud-init's seed, one of `CLOUD_INIT_PARTS`. */
+  cloudInit: `${PREFIX}cloud-init.`,
+} as const;
+
+export const CLOUD_INIT_PARTS = ["user-data", "meta-data", "vendor-data", "network-config"] as const;
+
+export type CloudInitPart = (typeof CLOUD_INIT_PARTS)[number];
+
+export function isCloudInitPart(name: string): name is CloudInitPart {
+  return (CLOUD_INIT_PARTS as readonly string[]).includes(name);
+}

@@ -1,6 +1,6 @@
 /** Dockerfiles: their syntax, and what instructions do to a config. */
 export { changeConfig } from "./change-config.ts";
-export { type BaseImage, checkDockerfile } from "./dockerfile/check.ts";
+export { type BaseImage, type CheckResult, checkDockerfile } from "./dockerfile/check.ts";
 export { DockerfileError } from "./dockerfile/error.ts";
 export { expandInstruction } from "./dockerfile/expand.ts";
 export { parse } from "./dockerfile/parse.ts";

@@ -4,7 +4,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
+import { until } from "../support/eventually.ts";
 import { rawTar } from "../support/image-tar.ts";
+import { TerminalSession } from "../support/terminal.ts";
 import { buildTest, canBuild, loadTools } from "../support/tools-image.ts";
 import { lighterCommand, type Outcome, type RunOptions, runProgram } from "./cli-support.ts";
 
@@ -210,4 +212,37 @@ buildTest("progress in JSON has BuildKit's form, and errors name what is wrong w
     `unable to prepare context: path "${join(folder, "nothing")}" not found`,
     "invalid argument: can't use stdin for both build context and dockerfile",
   ]);
+});
+
+buildTest(
+  "on a terminal the steps are drawn as they proceed, and Ctrl-C cancels the build and leaves nothing",
+  async () => {
+    const done = directory({ Dockerfile: "FROM tools:1\nRUN echo one\nCMD true\n" });
+    const argv = [...lighterCommand, "-H", `unix://${daemon.socketPath}`, "build"];
+    const session = new TerminalSession([...argv, done], { rows: 20, columns: 60 });
+    expect(await session.ended()).toBe(0);
+    session.close();
+    expect(session.output).toStartWith("\x1b[?25l");
+    expect(session.output).toContain("(6/6) FINISHED");
+    expect(session.output).toContain("\x1b[34m => [2/2] RUN echo one");
+    expect(session.output).toContain("- JSONArgsRecommended: JSON arguments recommended for CMD");
+    expect(session.output).toContain("\x1b[?25h");
+    const endless = directory({ Dockerfile: "FROM tools:1\nRUN echo in-$((1 + 1)); sleep 100000\n" });
+    const cancelled = new TerminalSession([...argv, endless], { env: { NO_COLOR: "1" } });
+    await cancelled.shows(" => => # in-2");
+    cancelled.type("\x03");
+    expect(await cancelled.ended()).toBe(130);
+    cancelled.close();
+    expect(cancelled.output).toEndWith("\x1b[?25h");
+    expect(cancelled.output).not.toContain("\x1b[34m");
+    const containers = async () => (await daemon.request("GET", "/containers/json?all=1")).json;
+    await until(async () => (await containers()).length === 0, "the step's container is gone");
+  },
+);
+
+buildTest("warnings are errors where the Dockerfile says so", async () => {
+  const context = directory({ Dockerfile: "# check=error=true\nFROM tools:1\nCMD true\n" });
+  const { code, stderr } = await lighter(["build", context]);
+  expect(code).toBe(1);
+  expect(stderr).toEndWith("ERROR: failed to solve: lint violation found for rules: JSONArgsRecommended\n");
 });

@@ -1,6 +1,6 @@
 /** Progress as lines, each with the number of its vertex: for logs, and for output that is no terminal. */
 import type { SolveStatus, VertexStatus } from "../../spec/solve-status.ts";
-import { formatSize } from "../format/units.ts";
+import { partText } from "./part-text.ts";
 import { type Change, type SolveState, secondsBetween, type VertexState } from "./solve-state.ts";
 
 /** How long others wait for the vertex whose lines are being shown, so that lines of one stay together. */
@@ -88,13 +88,4 @@ export class PlainDisplay {
     this.#shownParts.set(key, now);
     return true;
   }
-}
-
-/** Formats how far a part is: "transferring context: 3.05kB done". */
-function partText({ id, current, total, started, completed }: VertexStatus): string {
-  const sum = total === undefined || total === 0 ? "" : ` / ${formatSize(total)}`;
-  const size = current === 0 && sum === "" ? "" : ` ${formatSize(current)}${sum}`;
-  const seconds = secondsBetween(started, completed);
-  const time = seconds >= 0.1 ? ` ${seconds.toFixed(1)}s` : "";
-  return `${id}${size}${time}${completed === undefined ? "" : " done"}`;
 }

@@ -66,9 +66,25 @@ export async function showBuild(response: Response, kind: ProgressKind): Promise
   return { id, result };
 }
 
+const PLAIN_INTERVAL_MS = 1000;
+
 async function openDisplay(kind: ProgressKind, state: SolveState): Promise<Display> {
   if (kind === "rawjson") return { update: (status) => stderr.control(`${JSON.stringify(status)}\n`), end: () => {} };
   if (kind === "quiet") return { update: (status) => void state.apply(status), end: () => {} };
+  const { isTerminal, readWindowSize } = await import("../../linux/sys/tty.ts");
+  if (kind === "tty" && !isTerminal(2)) throw new CliError("--progress=tty needs a terminal at stderr");
+  if (kind !== "plain" && isTerminal(2)) {
+    const { TerminalDisplay } = await import("./terminal-display.ts");
+    return new TerminalDisplay(state, { stream: stderr, size: () => readWindowSize(2) });
+  }
   const plain = new PlainDisplay(state);
-  return { update: (status) => stderr.text(plain.update(status)), end: () => stderr.text(plain.end()) };
+  const update = (status: SolveStatus) => stderr.text(plain.update(status));
+  const timer = setInterval(() => update({}), PLAIN_INTERVAL_MS); // what waits for another step has waited long enough
+  return {
+    update,
+    end: () => {
+      clearInterval(timer);
+      return stderr.text(plain.end());
+    },
+  };
 }

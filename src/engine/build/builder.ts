@@ -13,6 +13,7 @@ import { writeFilesJob } from "../files/file-jobs.ts";
 import { BuildCache } from "./build-cache.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { checkBuilt } from "./build-warnings.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
 import { StepContainers } from "./step-containers.ts";
@@ -78,12 +79,14 @@ export class Builder implements Disposable {
     const contextFd = openSync(contextPath, O_PATH | O_DIRECTORY);
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
-    const text = { dockerfile: "" };
+    const definition = { text: "", vertex: "" };
     try {
       await progress.task("[internal] load build context", (task) => this.#receive(contextFd, request.context, task));
-      text.dockerfile = await this.#readDockerfile(contextPath, request.dockerfile, progress);
-      const plan = await this.#plan(text.dockerfile, request, progress);
+      Object.assign(definition, await this.#readDockerfile(contextPath, request.dockerfile, progress));
+      const plan = await this.#plan(definition.text, request, progress);
       progress.announce(stepNames(plan));
+      if (request.wantsWarnings)
+        progress.warn(checkBuilt(this.#images.store, definition.text, request, definition.vertex));
       const output = new StepOutput(request.say, progress);
       const images = this.#images;
       const containers = this.#containers;
@@ -94,7 +97,7 @@ export class Builder implements Disposable {
       const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
       return await followPlan({ plan, solve, images, output, progress, request });
     } catch (error) {
-      request.onFailure(progress.locate(error, request.dockerfile, text.dockerfile));
+      request.onFailure(progress.locate(error, request.dockerfile, definition.text));
       throw error;
     } finally {
       aborter.abort(new LighterError("conflict", "the build has ended"));
@@ -111,13 +114,14 @@ export class Builder implements Disposable {
     await runWithInput(this.#engine.workers, writeFilesJob, argument, { fds: [contextFd] }, counted(context, task));
   }
 
-  async #readDockerfile(contextPath: string, name: string, progress: BuildProgress): Promise<string> {
-    return await progress.task(`[internal] load build definition from ${name}`, async ({ part }) => {
-      const text = readFileInLayers([contextPath], `/${name}`, DOCKERFILE_MAX_BYTES);
+  async #readDockerfile(contextPath: string, path: string, progress: BuildProgress) {
+    const name = STRAY_DOCKERFILE.test(path) ? "Dockerfile" : path;
+    return await progress.task(`[internal] load build definition from ${name}`, async ({ part, digest: vertex }) => {
+      const text = readFileInLayers([contextPath], `/${path}`, DOCKERFILE_MAX_BYTES);
       if (text === undefined) throw new LighterError("invalid", `Cannot locate specified Dockerfile: ${name}`);
-      if (STRAY_DOCKERFILE.test(name)) rmSync(join(contextPath, name));
+      if (STRAY_DOCKERFILE.test(path)) rmSync(join(contextPath, path));
       part("transferring dockerfile:", { current: text.length, completed: true });
-      return text.toString("utf8");
+      return { text: text.toString("utf8"), vertex };
     });
   }
 

@@ -108,7 +108,8 @@ static int check_header(const struct program *p, size_t length)
 static int check_supervise(const struct program *p)
 {
 	const struct program_header *h = &p->header;
-	const uint32_t optional[] = { h->stdin_slot, h->stdout_slot, h->stderr_slot };
+	const uint32_t optional[] = { h->stdin_slot, h->stdout_slot, h->stderr_slot,
+				      h->notify_slot };
 
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		if (!check_slot(p, optional[i], 1))
@@ -117,7 +118,8 @@ static int check_supervise(const struct program *p)
 	       h->terminal <= 1 && h->console_fd < 1024 && h->sync_fd >= LISTEN_FD &&
 	       h->sync_fd < 1024 && check_string(p, h->log_path, 1) && h->log_max_files >= 1 &&
 	       h->log_max_files <= 1000 && check_string(p, h->exit_path, 0) &&
-	       check_string(p, h->socket_path, 0);
+	       check_string(p, h->socket_path, 0) &&
+	       check_string(p, h->notified_path, h->notify_slot == NO_SLOT);
 }
 
 int program_load(struct program *p, uint8_t *bytes, size_t length)

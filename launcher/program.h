@@ -18,16 +18,17 @@
 #define EXIT_MAX_CAPTURE_BYTES 0x1000u
 #define EXIT_VERSION 0x1u
 #define FIRST_CARRIED_FD 0x4u
-#define HEADER_BYTES 0x68u
+#define HEADER_BYTES 0x70u
 #define LISTEN_FD 0x3u
 #define MAX_TOLERATED 0x4u
+#define NOTIFIED_MAX_BYTES 0x1000u
 #define NO_OFFSET 0xffffffffu
 #define NO_SLOT 0xffffu
 #define OP_BYTES 0x48u
 #define OP_INDEX_UNKNOWN 0xffffffffu
 #define PROGRAM_FD 0x0u
 #define PROGRAM_MAGIC 0x3154474cu
-#define PROGRAM_VERSION 0x3u
+#define PROGRAM_VERSION 0x4u
 #define RELOCATION_BYTES 0x8u
 #define PROGRAM_MAX_BYTES 8388608u
 #define PROGRAM_MAX_OPS 8192u
@@ -47,6 +48,7 @@
 #define FRAME_EXITED 0x43
 #define FRAME_RESULT 0x44
 #define FRAME_ROTATED 0x45
+#define FRAME_NOTIFIED 0x46
 
 struct program_header {
 	uint32_t magic;
@@ -74,6 +76,8 @@ struct program_header {
 	uint64_t log_max_bytes;
 	uint32_t hand_over;
 	uint32_t console_fd;
+	uint32_t notify_slot;
+	uint32_t notified_path;
 };
 _Static_assert(sizeof(struct program_header) == HEADER_BYTES, "format.ts");
 
@@ -211,6 +215,8 @@ static const struct shape call_shapes[] = {
 	{ "1v", { 1 } }, /* sethostname */
 	{ "1v", { 1 } }, /* setdomainname */
 	{ "vvv", { 0 } }, /* socket */
+	{ "v2v", { 0, 1 } }, /* bind */
+	{ "vvvbv", { 0, 0, 0, 4 } }, /* setsockopt */
 	{ "v2v", { 0, 1 } }, /* connect */
 	{ "v", { 0 } }, /* personality */
 	{ "vbv", { 0, 56 } }, /* sched_setattr */
@@ -277,6 +283,8 @@ static const long call_numbers[CALL_COUNT] = {
 	__NR_sethostname,
 	__NR_setdomainname,
 	__NR_socket,
+	__NR_bind,
+	__NR_setsockopt,
 	__NR_connect,
 	__NR_personality,
 	__NR_sched_setattr,

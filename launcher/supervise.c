@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "notify.h"
 #include "sync.h"
 
 /* three quarters of a pipe; two of these use part of the megabyte that we may take */
@@ -44,6 +45,12 @@
 #define RELEASE_MS 1000 /* for a process, which may be frozen, to say that it runs by itself now */
 /* how long the end waits for clients that do not take the last output */
 #define FLUSH_MS 60000
+/*
+ * Clients are told of at most so many notifications, and of one more each second: a process must
+ * not keep the engine busy.
+ */
+#define NOTICES 32
+#define NOTICE_MS 1000
 
 enum client_kind { CLIENT_NEW, CLIENT_CONTROL, CLIENT_ATTACH };
 
@@ -52,6 +59,7 @@ struct client {
 	/* where output goes: fd, or the socket that came with the byte that starts output */
 	int output_fd;
 	uint8_t kind, mask;
+	uint8_t untold; /* it has not been told of the last notification */
 	uint8_t gone; /* it has closed its side: only what it sent for stdin still counts */
 	uint8_t taken; /* bit i: it has had all of streams[i]'s chunk */
 	int8_t current; /* the stream whose chunk is half sent, IN_TAIL, or -1 */
@@ -95,6 +103,10 @@ static uint8_t input[32768]; /* stdin bytes the process has not taken yet */
 static size_t input_length, input_sent;
 static int close_stdin_when_sent;
 static uint64_t started_ns;
+static int notify_fd = -1;
+static struct notified notified;
+static int notices = NOTICES;
+static uint64_t noticed_ns; /* when `notices` was last counted up */
 static uint8_t exit_record[EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES];
 static size_t exit_record_length;
 
@@ -442,6 +454,7 @@ static int tell(struct client *client, uint8_t kind, const void *payload, uint32
 {
 	uint8_t frame[FRAME_BYTES + sizeof(exit_record)];
 
+	_Static_assert(NOTIFIED_MAX_BYTES <= sizeof(exit_record), "a frame has room for either");
 	put_frame_header(frame, kind, length);
 	memcpy(frame + FRAME_BYTES, payload, length);
 	return send(client->fd, frame, FRAME_BYTES + length, MSG_NOSIGNAL | MSG_DONTWAIT) ==
@@ -471,6 +484,72 @@ static void tell_rotated(void)
 	}
 }
 
+static int is_untold(void)
+{
+	for (int i = 0; i < client_count; i++)
+		if (clients[i].untold)
+			return 1;
+	return 0;
+}
+
+/*
+ * Tells clients what the process says of itself. One that has not read everything yet, or is told
+ * too often, hears of it later, and then the latest.
+ */
+static void tell_notified(void)
+{
+	uint64_t now = now_ns();
+	int told = 0;
+
+	if (now - noticed_ns >= (uint64_t)NOTICE_MS * 1000000) {
+		noticed_ns = now;
+		notices += notices < NOTICES;
+	}
+	if (notices == 0 || !is_untold())
+		return;
+	for (int i = client_count - 1; i >= 0; i--) {
+		int unread;
+
+		if (!clients[i].untold || ioctl(clients[i].fd, SIOCOUTQ, &unread) < 0 || unread > 0)
+			continue;
+		told = 1;
+		clients[i].untold = 0;
+		if (!tell(&clients[i], FRAME_NOTIFIED, notified.lines, notified.length))
+			drop_client(i);
+	}
+	notices -= told;
+}
+
+static void read_notifications(void)
+{
+	if (notify_fd < 0 || !notify_read(&notified, notify_fd, init_pid))
+		return;
+	for (int i = 0; i < client_count; i++)
+		clients[i].untold = clients[i].kind == CLIENT_CONTROL;
+}
+
+/* The last word, which nothing may hold up: it comes before the news of the end. */
+static void end_notifications(void)
+{
+	const char *path = program_string(program, program->header.notified_path);
+	int fd;
+
+	read_notifications();
+	for (int i = client_count - 1; i >= 0; i--)
+		if (clients[i].untold &&
+		    !tell(&clients[i], FRAME_NOTIFIED, notified.lines, notified.length))
+			drop_client(i);
+	if (notified.length == 0)
+		return;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	/* Half of it would be a wrong word. */
+	if (write(fd, notified.lines, notified.length) != (ssize_t)notified.length)
+		unlink(path);
+	close(fd);
+}
+
 static void tell_state(struct client *client)
 {
 	uint32_t pid = (uint32_t)init_pid;
@@ -479,7 +558,9 @@ static void tell_state(struct client *client)
 		tell(client, FRAME_CREATED, &pid, sizeof(pid));
 	else if (state == STARTED)
 		tell(client, FRAME_STARTED, &pid, sizeof(pid));
-	else if (state == EXITED)
+	if (notified.length > 0)
+		tell(client, FRAME_NOTIFIED, notified.lines, notified.length);
+	if (state == EXITED)
 		tell(client, FRAME_EXITED, exit_record, (uint32_t)exit_record_length);
 }
 
@@ -918,6 +999,7 @@ static void open_streams(void)
 	streams[0].mask = ATTACH_STDOUT;
 	streams[1].fd = slot_fd(program->header.stderr_slot);
 	streams[1].mask = ATTACH_STDERR;
+	notify_fd = slot_fd(program->header.notify_slot);
 	set_nonblocking(stdin_fd);
 	set_nonblocking(streams[0].fd);
 	set_nonblocking(streams[1].fd);
@@ -1223,6 +1305,7 @@ static void child_ended(int status)
 	terminal_peer_fd = -1;
 	drain_streams();
 	end_outputs();
+	end_notifications();
 	make_exit_record(status, finished_ns);
 	write_exit_record();
 	state = EXITED;
@@ -1247,7 +1330,16 @@ static int reap(void)
 	return ended;
 }
 
-enum { POLL_LISTEN, POLL_SIGNAL, POLL_SYNC, POLL_STREAM0, POLL_STREAM1, POLL_STDIN, POLL_CLIENTS };
+enum {
+	POLL_LISTEN,
+	POLL_SIGNAL,
+	POLL_SYNC,
+	POLL_STREAM0,
+	POLL_STREAM1,
+	POLL_STDIN,
+	POLL_NOTIFY,
+	POLL_CLIENTS
+};
 
 static int wants_input(const struct client *client)
 {
@@ -1278,6 +1370,7 @@ static void poll_once(int signal_fd)
 		fds[POLL_STREAM0 + s] =
 			(struct pollfd){ streams[s].length == 0 ? streams[s].fd : -1, POLLIN, 0 };
 	fds[POLL_STDIN] = (struct pollfd){ input_length > 0 ? stdin_fd : -1, POLLOUT, 0 };
+	fds[POLL_NOTIFY] = (struct pollfd){ notify_fd, POLLIN, 0 };
 	for (int i = 0; i < polled_clients; i++) {
 		/* A closed socket is always ready: it waits for its turn unpolled. */
 		int waits = clients[i].gone && (input_length > 0 || terminal_due);
@@ -1287,7 +1380,8 @@ static void poll_once(int signal_fd)
 						wants_input(&clients[i]) ? POLLIN : 0, 0 };
 		of_client[1] = poll_output(&clients[i]);
 	}
-	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients), -1) < 0)
+	if (poll(fds, (nfds_t)(POLL_CLIENTS + 2 * polled_clients),
+		 is_untold() ? NOTICE_MS : -1) < 0)
 		return;
 
 	/*
@@ -1316,6 +1410,9 @@ static void poll_once(int signal_fd)
 	for (int s = 0; s < 2; s++)
 		if (fds[POLL_STREAM0 + s].revents)
 			read_stream(&streams[s]);
+	if (fds[POLL_NOTIFY].revents)
+		read_notifications();
+	tell_notified();
 	write_input();
 	send_outputs();
 }

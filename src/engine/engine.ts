@@ -10,7 +10,7 @@ import { SIGNALS } from "../base/signals.ts";
 import { formatNow, formatRfc3339, msBetween, ZERO_TIME } from "../base/time.ts";
 import { writePoint } from "../base/write-point.ts";
 import { type FileWorkers, Trash } from "../files/mod.ts";
-import { type Ending, endingOf, type MachineSecrets } from "../machine/mod.ts";
+import { type Ending, endingOf, endOfMachine, type MachineSecrets } from "../machine/mod.ts";
 import { rootMountpointIn } from "../runtime/run-files.ts";
 import type { ExitRecord, Runtime, StartRequest, Supervised } from "../runtime/types.ts";
 import { parseLogConfig } from "./config/log.ts";
@@ -37,6 +37,7 @@ import { killForGood } from "./process/control.ts";
 import { LOST_EXIT_CODE } from "./process/exec.ts";
 import { Execs } from "./process/execs.ts";
 import { runPoststopHooks, startWithHooks } from "./process/hooks.ts";
+import { watchMachine } from "./process/machine-state.ts";
 import { wantsRestart } from "./process/restarts.ts";
 import { openStore } from "./recovery/open-store.ts";
 import { exitCodeOfStartError, hasStartedBefore, newRecord } from "./state/new-record.ts";
@@ -467,6 +468,7 @@ export class Engine implements AsyncDisposable {
   #supervise(container: Container, supervised: Supervised, volumes: VolumesInUse): void {
     container.supervised = supervised;
     container.volumes = volumes;
+    watchMachine(container);
     this.#logForwarder.begin(container, this.paths.container(container.id));
     this.#compressLog(container);
     const settle = (record: () => Promise<void> | void) =>
@@ -502,7 +504,9 @@ export class Engine implements AsyncDisposable {
         : formatRfc3339(exit.startedAtNs),
       finishedAt: formatRfc3339(exit.finishedAtNs),
     } satisfies Partial<ContainerRecord>);
-    const ending = isMachine(record.hostConfig) ? endingOf(exit.signal) : undefined;
+    const machine = isMachine(record.hostConfig);
+    if (machine) record.machineEnd = endOfMachine(exit.signal, exit.notified, container.restarts.isCancelled);
+    const ending = machine ? endingOf(exit.signal) : undefined;
     this.#settle(container, exit.oomKilled && !isTold, ending);
   }
 
@@ -518,6 +522,7 @@ export class Engine implements AsyncDisposable {
       status: "exited",
       pid: 0,
       exitCode: LOST_EXIT_CODE,
+      ...(isMachine(record.hostConfig) ? { machineEnd: "crash" } : {}),
       error: `the container's supervisor was lost: ${why}`,
       finishedAt: formatNow(),
     } satisfies Partial<ContainerRecord>);

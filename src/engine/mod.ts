@@ -56,6 +56,7 @@ export {
   exposedPorts,
   formatPort,
   type HostFacts,
+  isMachine,
   isUserDefined,
   LOG_DRIVERS,
   logAttributesOf,
@@ -104,6 +105,7 @@ export { attach, PendingAttach } from "./process/attach.ts";
 export { kill, resize, restart, type StopOptions, stop } from "./process/control.ts";
 export type { Exec, ExecRequestOptions } from "./process/exec.ts";
 export { FRAME_HEADER_BYTES, FrameReader } from "./process/frame-reader.ts";
+export { machineEndOf, machineStateOf, untilRunning } from "./process/machine-state.ts";
 export { pause, unpause } from "./process/pause.ts";
 export { listProcesses } from "./process/top.ts";
 export { updateContainer } from "./process/update.ts";

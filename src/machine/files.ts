@@ -19,6 +19,8 @@ export function machineUuid(containerId: string): string {
 
 /** The directory of credentials in /run/host, which its root alone may read. */
 export const CREDENTIALS_DIRECTORY = "credentials";
+/** The name of the socket in /run/host on which the init says how the machine is. */
+export const NOTIFY_NAME = "notify";
 
 /** Returns the files in /run/host, by name. Source: systemd.io/CONTAINER_INTERFACE. */
 export function hostFiles(id: string): Record<string, string> {

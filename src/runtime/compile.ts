@@ -8,6 +8,7 @@ import type { HostFacts } from "./host-facts.ts";
 import { joinRdtGroup, planIntelRdt } from "./intel-rdt.ts";
 import { labelOnExec, needsLabels } from "./labels.ts";
 import { becomeRoot, CLONE, hostUserId, SLOT_INIT } from "./namespaces.ts";
+import { supervisedSocket } from "./notify.ts";
 import { closePrivateProc, openPrivateProc, writeOomScore } from "./proc.ts";
 import { becomeProcess, checkUser, dieWithSupervisor, raiseRlimits, startSession } from "./process.ts";
 import { runFiles } from "./run-files.ts";
@@ -45,7 +46,7 @@ export function compileStart(
       host: hostOps(plan, existing),
       init: initOps(plan, hold),
       cleanup: cleanupOps(plan),
-      supervise: superviseOf(request, hold || pausesOf(plan) > 0, request.log),
+      supervise: { ...superviseOf(request, hold || pausesOf(plan) > 0, request.log), ...supervisedSocket(request) },
     },
   };
 }

@@ -260,8 +260,8 @@ class LauncherRuntime implements Runtime {
   #prepareLaunch(program: Program, request: StartRequest | ExecRequest) {
     const bytes = encodeProgram(program, this.#fault);
     const madeDirectory = makeDirectory(request.runDirectory);
-    const { socket, exit } = runFiles(request.runDirectory);
-    rmSync(exit, { force: true });
+    const { socket, exit, notified } = runFiles(request.runDirectory);
+    for (const path of [exit, notified]) rmSync(path, { force: true });
     let listenFd: number | undefined = listenUnix(socket);
     const close = () => {
       if (listenFd !== undefined) closeSync(listenFd);
@@ -312,7 +312,7 @@ class LauncherRuntime implements Runtime {
   }
 
   async reconnect(runDirectory: string): Promise<Supervised | ExitRecord | "lost"> {
-    const { socket, exit } = runFiles(runDirectory);
+    const { socket, exit, notified } = runFiles(runDirectory);
     try {
       const connection = await SupervisorConnection.open(socket);
       const pid = await Promise.race([connection.paused(0), connection.started, connection.exited.then(() => 0)]);
@@ -322,7 +322,7 @@ class LauncherRuntime implements Runtime {
       // The supervisor has gone, or is going: then the exit record says how the process ended, or nothing does.
     }
     try {
-      return exitRecord(parseExitRecord(readFileSync(exit)));
+      return exitRecord(parseExitRecord(readFileSync(exit)), readIfThere(notified));
     } catch (error) {
       if (errnoOf(error) === "ENOENT" || (error instanceof LighterError && error.code === "invalid")) return "lost";
       throw error;
@@ -393,9 +393,12 @@ class ConnectedProcess implements Supervised {
     readonly pid: number,
     program?: Program,
   ) {
-    this.exited = connection.exited.then(exitRecord, (error: unknown) => {
-      throw program ? explainFailure(error, program) : error;
-    });
+    this.exited = connection.exited.then(
+      (raw) => exitRecord(raw, connection.notified),
+      (error: unknown) => {
+        throw program ? explainFailure(error, program) : error;
+      },
+    );
     this.exited.catch(() => {}); // the caller awaits the promise itself
     this.gone = connection.closed;
     for (const socket of attached) this.#count(socket);
@@ -403,6 +406,14 @@ class ConnectedProcess implements Supervised {
 
   onLogRotated(act: () => void): void {
     this.connection.onRotated = act;
+  }
+
+  get notified(): string {
+    return this.connection.notified;
+  }
+
+  onNotified(act: () => void): void {
+    this.connection.onNotified = act;
   }
 
   async signal(signal: number): Promise<boolean> {
@@ -454,9 +465,18 @@ export function tooManyAttached(): LighterError {
   return new LighterError("unavailable", `${ATTACHED_CLIENTS_MAX} clients are attached already, which is the limit`);
 }
 
-function exitRecord(raw: RawExitRecord): ExitRecord {
+function exitRecord(raw: RawExitRecord, notified: string): ExitRecord {
   const { exitCode, signal, startedAtNs, finishedAtNs, captured } = raw;
-  return { exitCode, signal, startedAtNs, finishedAtNs, oomKilled: wasOomKilled([captured]) };
+  return { exitCode, signal, startedAtNs, finishedAtNs, oomKilled: wasOomKilled([captured]), notified };
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return "";
+  }
 }
 
 /** Makes a directory; false if it existed. Its parent must exist: a directory that was removed meanwhile must not come back. */

@@ -7,6 +7,10 @@ export function rootMountpointIn(execRoot: string): string {
 }
 
 /** The files of one process in its run directory. */
-export function runFiles(runDirectory: string): { socket: string; exit: string } {
-  return { socket: join(runDirectory, "supervisor.sock"), exit: join(runDirectory, "exit") };
+export function runFiles(runDirectory: string): { socket: string; exit: string; notified: string } {
+  return {
+    socket: join(runDirectory, "supervisor.sock"),
+    exit: join(runDirectory, "exit"),
+    notified: join(runDirectory, "notified"),
+  };
 }

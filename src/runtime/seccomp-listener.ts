@@ -5,6 +5,7 @@ import { type OpList, slot } from "../linux/program/builder.ts";
 import type { Slot } from "../linux/program/op.ts";
 import { filterOf } from "../linux/seccomp/memo.ts";
 import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "../linux/sys/abi.ts";
+import { unixAddress } from "../linux/sys/unix-address.ts";
 import type { OciConfig, OciSeccomp } from "../spec/oci-runtime.ts";
 
 /**
@@ -27,12 +28,9 @@ export function listenerPathOf(seccomp: OciSeccomp | undefined): string | undefi
 export function connectAgent(host: OpList, path: string | undefined): void {
   if (path === undefined) return;
   const field = "linux.seccomp.listenerPath";
-  const name = utf8(path);
-  if (!path.startsWith("/") || name.length >= SUN_PATH_BYTES)
+  if (!path.startsWith("/") || utf8(path).length >= SUN_PATH_BYTES)
     throw new LighterError("invalid", `${field} "${path}" is not an absolute path of a socket`);
-  const address = new Uint8Array(2 + name.length + 1); // struct sockaddr_un: u16 family, path
-  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
-  address.set(name, 2);
+  const address = unixAddress(path);
   const why = `${field} ${path}`;
   host.call("socket", [AF_UNIX, SOCK_STREAM_CLOEXEC, 0], why, { out: AGENT });
   const failed = `${why}: failed to connect with seccomp agent`;

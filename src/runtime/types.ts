@@ -137,6 +137,11 @@ export interface StartRequest {
   /** The bundle that a seccomp agent is told of; by default the run directory. */
   bundle?: string;
   stdio: StdioPlan;
+  /**
+   * The path of a datagram socket to make, for the process to say how it is by sd_notify(3). What it is to find there is up to the
+   * mounts. Only the container's root may write to it. Without effect if the path is too long for a socket.
+   */
+  notifySocket?: string;
   /** How many of our own fds from 3 on the process gets, too. */
   preserveFds?: number;
   handOver?: HandOver;
@@ -195,6 +200,8 @@ export interface ExitRecord {
   exitCode: number;
   signal: number;
   oomKilled: boolean;
+  /** The last word of what the process said of itself: see `Supervised.notified`. */
+  notified: string;
   /** The real time, in nanoseconds since 1970. */
   startedAtNs: bigint;
   finishedAtNs: bigint;
@@ -211,6 +218,13 @@ export interface Supervised {
   readonly gone: Promise<void>;
   /** Calls `act` when the log's files have got new names; once for several times in quick succession. */
   onLogRotated(act: () => void): void;
+  /**
+   * What the process says of itself by sd_notify(3): lines of "NAME=value", in the order in which they came last. What was said
+   * long ago, and otherwise since, may be missing. Hostile, and at most 4 KiB.
+   */
+  readonly notified: string;
+  /** Calls `act` when `notified` has changed; once for several times in quick succession. */
+  onNotified(act: () => void): void;
   /** Sends a signal; false if the process has already ended. */
   signal(signal: number): Promise<boolean>;
   /** Sets the terminal's size. Does nothing without a terminal. */

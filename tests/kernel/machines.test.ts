@@ -314,6 +314,88 @@ describe("the life of a machine", () => {
   });
 });
 
+/** A process 1 that says on command how its machine is, beside much that is not to be believed. */
+const TALKER = `
+import os, signal, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+say = lambda text: s.send(text.encode())
+def stop(*_):
+    say("STOPPING=1\\nX_SYSTEMD_SHUTDOWN=halt")
+    os._exit(3)
+signal.signal(signal.SIGUSR1, lambda *_: say("READY=1\\nSTATUS=up"))
+signal.signal(signal.SIGUSR2, lambda *_: say("X_SYSTEMD_UNIT_ACTIVE=late.target\\nSTATUS=late"))
+signal.signal(signal.SIGTERM, stop)
+for i in range(2000): say(f"N{i}=" + "x" * 300)
+say("READY=1\\nSTATUS=" + "x" * 3000)
+say("\\n=READY=1\\nREADY\\n")
+socket.send_fds(s, [b"MAINPID=1\\nFDSTORE=1"], [0, 1, 2])
+if os.fork() == 0:
+    say("READY=1")
+    os._exit(0)
+os.wait()
+say("X_SYSTEMD_UNIT_ACTIVE=basic.target\\nSTATUS=on its way")
+while True: signal.pause()
+`;
+
+describe("what a machine says of itself", () => {
+  const machineOf = async (id: string) => (await daemon.inspect(id)).State.Machine;
+  const said = (id: string, machine: object) =>
+    eventually(async () => expect(await machineOf(id)).toMatchObject(machine), 60_000);
+  const statuses = async (id: string) => {
+    const filters = encodeURIComponent(
+      JSON.stringify({ container: [id], event: ["machine_status", "machine_target"] }),
+    );
+    const { text } = await daemon.request("GET", `/events?since=0&until=${Date.now() / 1000 + 1}&filters=${filters}`);
+    return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line).Action]));
+  };
+
+  rootedWith("python3")(
+    "is believed of process 1 alone, kept without a daemon, and waited for",
+    async () => {
+      const HostConfig = { ...MACHINE, Binds: ["/usr:/usr:ro"] };
+      const id = await daemon.run({ Image: "host-usr", Cmd: ["/usr/bin/python3", "-c", TALKER], HostConfig });
+      await said(id, { Status: "starting", Notifies: true, Targets: ["basic.target"], Text: "on its way" });
+      const up = await daemon.wait(id, "running");
+      await daemon.request("POST", `/containers/${id}/kill?signal=USR1`);
+      expect(await up.answer).toEqual({ StatusCode: 0 });
+      expect(await machineOf(id)).toMatchObject({ Status: "running", Text: "up", Targets: ["basic.target"] });
+      const told = ["machine_status: starting", "machine_target: basic.target", "machine_status: running"];
+      expect((await statuses(id)).slice(-3)).toEqual(told); // until its first word, it was one that says nothing
+      const { Pid } = (await daemon.inspect(id)).State;
+      await daemon.kill();
+      process.kill(Pid, "SIGUSR2");
+      await daemon.launch();
+      await said(id, { Status: "running", Targets: ["basic.target", "late.target"], Text: "late" });
+      await daemon.request("POST", `/containers/${id}/stop?t=-1`);
+      expect(await machineOf(id)).toEqual({ Status: "stopped", End: "exit" });
+      await daemon.request("POST", `/containers/${id}/start`);
+      await said(id, { Status: "starting", Text: "on its way" });
+      const never = await daemon.wait(id, "running");
+      await daemon.request("POST", `/containers/${id}/kill`);
+      expect(await never.answer).toMatchObject({
+        StatusCode: 137,
+        Error: { Message: expect.stringContaining("before") },
+      });
+      expect((await machineOf(id)).End).toBe("killed");
+      await remove(id);
+    },
+    BOOT_MS,
+  );
+
+  rootedWith("busybox")("is that it runs, where the init says nothing; and its end is known later, too", async () => {
+    const id = await startBusybox();
+    expect(await machineOf(id)).toEqual({ Status: "running", Init: "busybox", Notifies: false, Targets: [], Text: "" });
+    expect(await (await daemon.wait(id, "running")).answer).toEqual({ StatusCode: 0 });
+    expect((await daemon.inspect(id)).State.Health).toBeUndefined();
+    await daemon.request("POST", `/containers/${id}/stop?t=-1`);
+    await daemon.kill();
+    await daemon.launch();
+    expect(await machineOf(id)).toEqual({ Status: "stopped", End: "poweroff" });
+    await remove(id);
+  });
+});
+
 const systemd = existsSync("/usr/lib/systemd/systemd") && existsSync("/usr/bin/dbus-daemon");
 
 describe("a machine with systemd", () => {
@@ -327,6 +409,10 @@ describe("a machine with systemd", () => {
         Labels: { "io.lighter.machine.credential.given": "to systemd" },
         HostConfig: { ...MACHINE, Binds: ["/usr:/usr:ro"] },
       });
+      expect((await (await daemon.wait(id, "running")).answer).StatusCode).toBe(0);
+      const { Machine } = (await daemon.inspect(id)).State;
+      expect(Machine).toMatchObject({ Status: "running", Init: "systemd", Notifies: true });
+      expect(Machine.Targets).toContain("multi-user.target");
       // Until there is a bus it answers with an error, or "offline", and then when the boot is over.
       const state = await eventually(async () => {
         const answer = await exec(id, "systemctl", "is-system-running", "--wait");
@@ -340,7 +426,8 @@ describe("a machine with systemd", () => {
       const asUser = await exec(id, "systemd-run", "--pipe", "--wait", "--quiet", "-p", "DynamicUser=1", "id", "-u");
       expect(Number(asUser)).toBeGreaterThan(60_000);
       await daemon.request("POST", `/containers/${id}/stop?t=-1`);
-      expect((await daemon.inspect(id)).State.ExitCode).toBe(130);
+      const { ExitCode, Machine: after } = (await daemon.inspect(id)).State;
+      expect([ExitCode, after]).toEqual([130, { Status: "stopped", End: "halt" }]);
       await remove(id);
     },
     BOOT_MS,

@@ -246,6 +246,9 @@ class Decoder {
     const maxFiles = this.#number("log_max_files");
     check(maxFiles >= 1 && maxFiles <= 1000, `log_max_files is ${maxFiles}`);
     const log = this.#number("log_path");
+    const notify = this.#optionalSlot(this.#number("notify_slot"));
+    const notified = this.#number("notified_path");
+    check(notify === undefined || notified !== NO_OFFSET, "there is no path for notifications");
     return {
       host: ops.slice(0, hostEnd),
       init: ops.slice(hostEnd, initEnd),
@@ -261,6 +264,7 @@ class Decoder {
         ...(log === NO_OFFSET
           ? {}
           : { log: { path: this.#string(log), maxBytes: this.#number("log_max_bytes"), maxFiles } }),
+        ...(notify === undefined ? {} : { notify: { socket: notify, path: this.#string(notified) } }),
         exitPath: this.#string(this.#number("exit_path")),
         socketPath: this.#string(this.#number("socket_path")),
       },

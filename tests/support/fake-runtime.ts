@@ -117,7 +117,7 @@ export class FakeProcess {
     this.hasEnded = true;
     this.endOutput();
     const finishedAtNs = nowNs();
-    const record = { exitCode, signal: 0, oomKilled, startedAtNs: this.#startedAtNs, finishedAtNs };
+    const record = { exitCode, signal: 0, oomKilled, startedAtNs: this.#startedAtNs, finishedAtNs, notified: "" };
     writeFileSync(join(this.request.runDirectory, "exit"), String(exitCode));
     this.exited.resolve(record);
     this.gone.resolve();
@@ -189,6 +189,8 @@ export class FakeRuntime implements Runtime {
       attached,
       exited: process.exited.promise,
       gone: process.gone.promise,
+      notified: "",
+      onNotified() {},
       onLogRotated(act) {
         process.onLogRotated = act;
       },

@@ -1,7 +1,14 @@
 /** Describes containers as `GET /containers/{id}/json` shows them, and what lists share with that. */
 import { formatDuration } from "../../base/duration.ts";
 import { parseRfc3339 } from "../../base/time.ts";
-import { appArmorProfileOf, type Container, describeLinks } from "../../engine/mod.ts";
+import {
+  appArmorProfileOf,
+  type Container,
+  describeLinks,
+  isMachine,
+  machineEndOf,
+  machineStateOf,
+} from "../../engine/mod.ts";
 import type { Daemon } from "../daemon/daemon-state.ts";
 import { describeNetworkSettings } from "./container-networks.ts";
 
@@ -40,8 +47,18 @@ function describeState(container: Container): object {
     Error: record.error,
     StartedAt: record.startedAt,
     FinishedAt: record.finishedAt,
+    ...describeMachine(container),
     ...(record.health === undefined ? {} : { Health: describeHealth(record.health) }),
   };
+}
+
+/** A machine's own state, for which Docker has no field. */
+function describeMachine(container: Container): object {
+  if (!isMachine(container.record.hostConfig)) return {};
+  const state = machineStateOf(container);
+  if (state === undefined) return { Machine: { Status: "stopped", End: machineEndOf(container) ?? "" } };
+  const { status, init, notifies, targets, text } = state;
+  return { Machine: { Status: status, Init: init, Notifies: notifies, Targets: targets, Text: text } };
 }
 
 function describeHealth({ status, failingStreak, log }: NonNullable<Container["record"]["health"]>): object {

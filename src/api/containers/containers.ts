@@ -12,6 +12,7 @@ import {
   type StopOptions,
   stop as stopContainer,
   unpause as unpauseContainer,
+  untilRunning,
   updateContainer,
   type WaitCondition,
 } from "../../engine/mod.ts";
@@ -197,19 +198,35 @@ const CONDITIONS: Readonly<Record<string, WaitCondition>> = {
   removed: "removed",
 };
 
+/** The condition for which Docker has no word: a machine is up, and any other container runs. */
+const RUNNING = "running";
+
+async function waitForRunning(call: AnswerCall, signal: AbortSignal): Promise<object> {
+  const container = containerOf(call);
+  const exitCode = await untilRunning(container, call.daemon.engine.events, signal);
+  if (exitCode === undefined) return { StatusCode: 0 };
+  const message = `container ${container.record.name} has ended before it was running`;
+  return { StatusCode: exitCode, Error: { Message: message } };
+}
+
 /** POST /containers/{id}/wait */
 export async function wait(call: AnswerCall): Promise<void> {
   const { query, response } = call;
   const given = query.text("condition") ?? "";
   const condition = Object.hasOwn(CONDITIONS, given) ? CONDITIONS[given] : undefined;
-  if (condition === undefined) throw new LighterError("invalid", `invalid condition: ${JSON.stringify(given)}`);
+  if (condition === undefined && given !== RUNNING)
+    throw new LighterError("invalid", `invalid condition: ${JSON.stringify(given)}`);
   const container = containerOf(call);
-  const exitCode = container.wait(condition, closedSignal(call));
+  const signal = closedSignal(call);
+  const answer =
+    condition === undefined
+      ? waitForRunning(call, signal)
+      : container.wait(condition, signal).then((StatusCode) => ({ StatusCode }));
   // The head is sent at once: a client starts the container when it sees that the wait has begun.
   response.writeHead(200, { ...COMMON_HEADERS, "Content-Type": "application/json" });
   response.flushHeaders();
   try {
-    response.end(`${JSON.stringify({ StatusCode: await exitCode })}\n`);
+    response.end(`${JSON.stringify(await answer)}\n`);
   } catch (error) {
     if (!response.destroyed) throw error;
   }

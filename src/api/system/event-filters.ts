@@ -4,7 +4,7 @@ import { familiarName, parseReference } from "../../spec/image-reference.ts";
 import type { Filters } from "../http/filters.ts";
 
 /** Actions that may have a text after a colon: a filter for one of them matches the beginning. */
-const PREFIX_ACTIONS = ["health_status", "exec_create", "exec_start"];
+const PREFIX_ACTIONS = ["health_status", "exec_create", "exec_start", "machine_status", "machine_target"];
 /** Filters by name or id, or the beginning of one. They apply to events of every type, as with Docker. */
 const NAMED = ["daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config"];
 

@@ -8,7 +8,7 @@ import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import { ZERO_TIME } from "../../base/time.ts";
 import type { FileWorkers } from "../../files/mod.ts";
 import { type Image, type ImageStore, readFileInLayers, resolveGroup, resolveUser } from "../../image/mod.ts";
-import { withoutSecrets } from "../../machine/mod.ts";
+import { NOTIFY_NAME, withoutSecrets } from "../../machine/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Platform } from "../../spec/oci-image.ts";
 import type { OciConfig, OciMount, OciProcess, VolumeMount } from "../../spec/oci-runtime.ts";
@@ -270,10 +270,13 @@ export class DockerPlanner implements Planner {
       const withDevices = this.#withDevices(buildOciConfig({ ...input, probe }), record, probe);
       return { ...withDevices, mounts: this.#withKinds(withDevices.mounts ?? [], probe) };
     });
-    const files = isMachine(hostConfig)
-      ? planMachineFiles(record, this.#images, this.#networkFacts(record), { first: options.first, secrets })
-      : [];
-    return { config: ociConfig, files, ...this.#rootOf(record, paths) };
+    const ofMachine = isMachine(hostConfig)
+      ? {
+          files: planMachineFiles(record, this.#images, this.#networkFacts(record), { first: options.first, secrets }),
+          notifySocket: join(paths.host, NOTIFY_NAME),
+        }
+      : {};
+    return { config: ociConfig, ...ofMachine, ...this.#rootOf(record, paths) };
   }
 
   /** Adds the kind of source to binds of foreign paths; for our own paths the runtime finds it out by itself. */

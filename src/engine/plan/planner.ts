@@ -32,6 +32,8 @@ export interface StartPlan {
   config: OciConfig;
   /** The files that a start writes, as StartRequest has them. */
   files?: readonly RootFile[];
+  /** Where a machine says how it is, as StartRequest has it. */
+  notifySocket?: string;
   /** The mounts that make the rootfs. */
   rootfs: readonly OciMount[];
   /** The directories with mapped ids, as StartRequest has them. */

@@ -28,6 +28,7 @@ export function newRecord(
     paused: false,
     manuallyStopped: false,
     health: undefined,
+    machineEnd: undefined,
     removeVolumes: false,
   };
 }

@@ -113,8 +113,8 @@ test("a database of the first schema is brought up to the present one", () => {
     store.setHostConfig("a", { NetworkMode: "default" });
   }
   const db = new Database(path);
-  for (const column of ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings", "networking"])
-    db.run(`ALTER TABLE container DROP COLUMN ${column}`);
+  const added = ["remove_volumes", "paused", "manually_stopped", "health", "id_mappings", "networking", "machine_end"];
+  for (const column of added) db.run(`ALTER TABLE container DROP COLUMN ${column}`);
   for (const table of ["volume", "network"]) db.run(`DROP TABLE ${table}`);
   db.run("PRAGMA user_version = 1");
   db.close();

@@ -6,6 +6,7 @@ import { errnoOf, LighterError, messageOf } from "../../base/errors.ts";
 import { applyMigrations } from "../../base/migrations.ts";
 import { checkpoint, writeWithRoom } from "../../base/wal.ts";
 import { writePoint } from "../../base/write-point.ts";
+import type { MachineEnd } from "../../machine/mod.ts";
 import type { DockerContainerConfig, DockerHostConfig } from "../../spec/docker-api.ts";
 import { planEndpoints } from "../config/endpoints.ts";
 import type { MountPoint } from "../config/mounts.ts";
@@ -52,6 +53,8 @@ export interface ContainerRecord {
   manuallyStopped: boolean;
   /** The results of its health check; undefined without one, or before the first start. */
   health: HealthRecord | undefined;
+  /** Why a machine has ended the last time; undefined if it has not, and for other containers. */
+  machineEnd: MachineEnd | undefined;
   /** True if its anonymous volumes go with it. Decided when it is removed. */
   removeVolumes: boolean;
 }
@@ -79,6 +82,7 @@ interface Row {
   manually_stopped: number;
   health: string | null;
   id_mappings: string | null;
+  machine_end: MachineEnd | null;
 }
 
 /** The migrations, one a schema version, in order; `user_version` counts the ones applied. Append only. */
@@ -111,6 +115,7 @@ const MIGRATIONS: readonly string[] = [
   NETWORK_SCHEMA,
   "ALTER TABLE container ADD COLUMN id_mappings TEXT",
   "ALTER TABLE container ADD COLUMN networking TEXT",
+  "ALTER TABLE container ADD COLUMN machine_end TEXT",
 ];
 
 /**
@@ -148,7 +153,7 @@ export class Store implements Disposable {
       startFailed: prepare("UPDATE container SET exit_code = ?, error = ?, networking = ? WHERE id = ?"),
       exited: prepare(
         `UPDATE container SET status = 'exited', pid = 0, exit_code = ?, error = ?, oom_killed = ?, started_at = ?,
-           finished_at = ?, restart_count = ?, networking = ?, paused = 0 WHERE id = ?`,
+           finished_at = ?, restart_count = ?, networking = ?, machine_end = ?, paused = 0 WHERE id = ?`,
       ),
       paused: prepare("UPDATE container SET paused = ? WHERE id = ?"),
       manuallyStopped: prepare("UPDATE container SET manually_stopped = 1 WHERE id = ?"),
@@ -223,6 +228,7 @@ export class Store implements Disposable {
       c.finishedAt,
       c.restartCount,
       JSON.stringify(c.networking),
+      c.machineEnd ?? null,
       c.id,
     );
     writePoint("was set exited");
@@ -380,6 +386,7 @@ function recordOf(row: Row): ContainerRecord {
     removeVolumes: row.remove_volumes !== 0,
     paused: row.paused !== 0,
     manuallyStopped: row.manually_stopped !== 0,
+    machineEnd: row.machine_end ?? undefined,
     health: row.health === null ? undefined : JSON.parse(row.health),
   };
 }

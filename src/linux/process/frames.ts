@@ -1,10 +1,10 @@
 /** Encodes and decodes the frames of a supervisor's socket. */
 import { LighterError } from "../../base/errors.ts";
-import { EXIT_HEADER_BYTES, EXIT_MAX_CAPTURE_BYTES } from "../program/format.ts";
+import { EXIT_HEADER_BYTES, EXIT_MAX_CAPTURE_BYTES, NOTIFIED_MAX_BYTES } from "../program/format.ts";
 
 /** Control frames of the supervisor's socket (program/format.ts): u8 kind, 3 zero bytes, u32 big-endian length, payload. */
 export const FRAME_HEADER_BYTES = 8;
-const MAX_PAYLOAD_BYTES = EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES;
+const MAX_PAYLOAD_BYTES = Math.max(EXIT_HEADER_BYTES + EXIT_MAX_CAPTURE_BYTES, NOTIFIED_MAX_BYTES);
 
 export interface Frame {
   kind: number;

@@ -1,4 +1,5 @@
 /** Talks to a container's supervisor. */
+import { text } from "../../base/bytes.ts";
 import { LighterError } from "../../base/errors.ts";
 import { SIGKILL } from "../../base/signals.ts";
 import { FRAME, OP_INDEX_UNKNOWN } from "../program/format.ts";
@@ -50,6 +51,10 @@ export class SupervisorConnection {
   readonly closed = this.#closed.promise;
   /** Called when the log's files have got new names; once for several times in quick succession. */
   onRotated: () => void = () => {};
+  /** What the process says of itself by sd_notify(3), as in NOTIFIED. */
+  notified = "";
+  /** Called when `notified` has changed. */
+  onNotified: () => void = () => {};
 
   private constructor() {}
 
@@ -94,6 +99,10 @@ export class SupervisorConnection {
         break;
       case FRAME.ROTATED:
         this.onRotated();
+        break;
+      case FRAME.NOTIFIED:
+        this.notified = text(payload);
+        this.onNotified();
         break;
       case FRAME.RESULT:
         this.#answers.shift()?.resolve(view.getUint32(0, true));

@@ -173,6 +173,8 @@ export const CALLS = {
   sethostname: { nr: "sethostname", args: [{ is: "buffer", lengthIn: 1, unit: 1 }, decimal] },
   setdomainname: { nr: "setdomainname", args: [{ is: "buffer", lengthIn: 1, unit: 1 }, decimal] },
   socket: { nr: "socket", args: [decimal, hex, decimal] },
+  bind: { nr: "bind", args: [fd, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
+  setsockopt: { nr: "setsockopt", args: [fd, decimal, decimal, struct(4), decimal] },
   connect: { nr: "connect", args: [fd, { is: "buffer", lengthIn: 2, unit: 1 }, decimal] },
 
   personality: { nr: "personality", args: [hex] },

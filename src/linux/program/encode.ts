@@ -59,6 +59,8 @@ export function encodeProgram(program: Program, fault?: Fault): Uint8Array<Array
     stdin_slot: encoder.slot(supervise.stdin),
     stdout_slot: encoder.slot(supervise.stdout),
     stderr_slot: encoder.slot(supervise.stderr),
+    notify_slot: encoder.slot(supervise.notify?.socket),
+    notified_path: supervise.notify ? encoder.string(supervise.notify.path) : NO_OFFSET,
     terminal: supervise.terminal ? 1 : 0,
     console_fd: supervise.consoleFd ?? 0,
     log_path: supervise.log ? encoder.string(supervise.log.path) : NO_OFFSET,

@@ -12,8 +12,8 @@
  * A relocation puts the address of blob[target] into the 8 bytes at blob[where] when the program is loaded.
  */
 export const PROGRAM_MAGIC = 0x3154474c; // "LGT1"
-export const PROGRAM_VERSION = 3;
-export const HEADER_BYTES = 104;
+export const PROGRAM_VERSION = 4;
+export const HEADER_BYTES = 112;
 export const OP_BYTES = 72;
 export const RELOCATION_BYTES = 8;
 export const NO_SLOT = 0xffff;
@@ -57,6 +57,8 @@ export const HEADER_FIELDS = [
   ["log_max_bytes", "u64"],
   ["hand_over", "u32"],
   ["console_fd", "u32"],
+  ["notify_slot", "u32"],
+  ["notified_path", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "u64"])[];
 
 export type HeaderField = (typeof HEADER_FIELDS)[number][0];
@@ -77,6 +79,8 @@ export type HeaderField = (typeof HEADER_FIELDS)[number][0];
  *                          FAILED { u32 opIndex, u32 errno }     EXITED { exit record }
  *                          RESULT { u32 errno } for each request, in order
  *                          ROTATED {}: the log's files have new names. Left out while the client has not read an earlier one
+ *                          NOTIFIED { lines }: what the process says of itself by sd_notify(3), "NAME=value\n" each, in the order in
+ *                                    which they came last. What was said long ago, and otherwise since, may be missing
  *
  * Numbers in payloads are little-endian.
  */
@@ -96,6 +100,7 @@ export const FRAME = {
   EXITED: 0x43,
   RESULT: 0x44,
   ROTATED: 0x45,
+  NOTIFIED: 0x46,
 } as const;
 
 export const ATTACH_STDIN = 1;
@@ -115,6 +120,9 @@ export const EXIT_VERSION = 1;
 export const EXIT_HEADER_BYTES = 32;
 /** The most bytes that all captured files together may add to the exit record. */
 export const EXIT_MAX_CAPTURE_BYTES = 4096;
+
+/** The most bytes of all that is kept of a process's notifications: fits into a frame that has room for an exit record. */
+export const NOTIFIED_MAX_BYTES = 4096;
 
 /** The opIndex in FAILED when the child died before execve(2) without reporting an op. */
 export const OP_INDEX_UNKNOWN = 0xffffffff;

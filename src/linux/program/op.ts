@@ -266,6 +266,8 @@ export interface Supervise {
   stdin?: Slot;
   stdout?: Slot;
   stderr?: Slot;
+  /** The datagram socket on which the process says how it is by sd_notify(3). The last word is left in `path`. */
+  notify?: { socket: Slot; path: string };
   /** The one fd that `init` sends is a terminal's master; the launcher serves it. */
   terminal?: boolean;
   /** The terminal's master goes to the unix socket that is fd number `consoleFd`; the launcher does not serve it. */

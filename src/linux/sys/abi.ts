@@ -8,6 +8,7 @@ export const SOCK_STREAM_CLOEXEC = 0o1 | 0o2000000;
 export const SOCK_DGRAM_CLOEXEC = 0o2 | 0o2000000;
 
 export const SOL_SOCKET = 1;
+export const SO_PASSCRED = 16;
 export const SO_ATTACH_FILTER = 26;
 export const MSG_NOSIGNAL_DONTWAIT = 0x4040;
 

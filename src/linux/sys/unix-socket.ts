@@ -3,11 +3,12 @@ import { closeSync, constants, openSync, unlinkSync } from "node:fs";
 import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { utf8 } from "../../base/bytes.ts";
-import { errnoOf, LighterError } from "../../base/errors.ts";
+import { errnoOf } from "../../base/errors.ts";
 import { ATTACHED_CLIENTS_MAX } from "../../base/limits.ts";
 import { AF_UNIX, SOCK_STREAM_CLOEXEC, SUN_PATH_BYTES } from "./abi.ts";
 import { check, libc } from "./libc.ts";
 import { sendWithFds } from "./passed-fds.ts";
+import { unixAddress } from "./unix-address.ts";
 
 const SOCK_STREAM_NONBLOCK_CLOEXEC = SOCK_STREAM_CLOEXEC | 0o4000;
 
@@ -24,22 +25,12 @@ export function shortSocketPath(path: string): { path: string; close: () => void
 /** Room for everybody who attaches before the start, and for who controls it: all are connected before the child accepts them. */
 const BACKLOG = ATTACHED_CLIENTS_MAX + 24;
 
-function socketAddress(path: string): Uint8Array {
-  const bytes = utf8(path);
-  if (bytes.length >= SUN_PATH_BYTES)
-    throw new LighterError("invalid", `socket path "${path}" is longer than ${SUN_PATH_BYTES - 1} bytes`);
-  const address = new Uint8Array(2 + bytes.length + 1);
-  address[0] = AF_UNIX;
-  address.set(bytes, 2);
-  return address;
-}
-
 /** Connects a unix stream socket for another program to use. The caller closes it. */
 export function connectUnixFd(longPath: string): number {
   const { path, close } = shortSocketPath(longPath);
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket(2)");
   try {
-    const address = socketAddress(path);
+    const address = unixAddress(path);
     check(libc.connect(fd, address, address.length), `connect(2) to "${longPath}"`);
     return fd;
   } catch (error) {
@@ -56,7 +47,7 @@ export function connectUnixFd(longPath: string): number {
  */
 export function listenUnix(longPath: string): number {
   const { path, close } = shortSocketPath(longPath);
-  const address = socketAddress(path);
+  const address = unixAddress(path);
   try {
     unlinkSync(longPath);
   } catch (error) {

@@ -15,6 +15,7 @@ import {
 import { makeRdtGroup } from "../intel-rdt.ts";
 import { holdRoot, sendRoot, sendSources } from "../mounts.ts";
 import { cloneFlags, hostUserId, mapIds, openNamespaces, SLOT_INIT } from "../namespaces.ts";
+import { openNotifySocket } from "../notify.ts";
 import { closePrivateProc, openPrivateProc } from "../proc.ts";
 import { raiseRlimits } from "../process.ts";
 import { connectAgent, forwardListener } from "../seccomp-listener.ts";
@@ -39,6 +40,7 @@ export function hostOps(plan: StartPlan, existing: ReadonlySet<string>): Op[] {
 function prepare(ops: OpList, plan: StartPlan, existing: ReadonlySet<string>): void {
   const { request, host, config, process, sources, idmappedRoot, ownCgroup } = plan;
   cloneElsewhere(ops, sources);
+  openNotifySocket(ops, request);
   openPipes(ops, request.stdio, hostUserId(config, process, "uid"), hostUserId(config, process, "gid"));
   if (ownCgroup) makeCgroup(ops, ownCgroup.plan, ownCgroup.early, existing);
   delegateCgroup(ops, plan.delegated, hostUserId(config, process, "uid"));

@@ -36,6 +36,7 @@ import { type PendingAttach, withHeaders } from "./process/attach.ts";
 import { killForGood } from "./process/control.ts";
 import { LOST_EXIT_CODE } from "./process/exec.ts";
 import { Execs } from "./process/execs.ts";
+import { Guests } from "./process/guests.ts";
 import { runPoststopHooks, startWithHooks } from "./process/hooks.ts";
 import { watchMachine } from "./process/machine-state.ts";
 import { wantsRestart } from "./process/restarts.ts";
@@ -110,6 +111,8 @@ export class Engine implements AsyncDisposable {
   readonly endpoints: Endpoints;
   /** The containers by id, oldest first; without those being removed. */
   readonly #containers = new Map<string, Container>();
+  /** What runs without a row: see process/guests.ts. */
+  readonly guests: Guests;
   readonly #names = new Map<string, Container>();
   /** Work that nobody waits for. */
   readonly #background = new Set<Promise<void>>();
@@ -164,6 +167,7 @@ export class Engine implements AsyncDisposable {
       findContainer: (ref) => this.findIf(ref),
     });
     this.execs = new Execs(this);
+    this.guests = new Guests(this);
     const { userNamespaces = parseRemap("", readAccountFiles()) } = options;
     this.#userNamespaces = new UserNamespaces(userNamespaces, (ref) => this.find(ref));
     this.planner.connect({
@@ -214,7 +218,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #usersOf(networkId: string): NetworkUser[] {
-    return this.list().flatMap(({ id, record }) =>
+    return [...this.list(), ...this.guests.list()].flatMap(({ id, record }) =>
       record.networking.endpoints.flatMap(({ networkId: own, state }) =>
         own === networkId && state !== undefined ? [{ containerId: id, containerName: record.name, state }] : [],
       ),
@@ -402,6 +406,17 @@ export class Engine implements AsyncDisposable {
     this.#supervise(container, supervised, volumes);
     const { exitKnown } = container;
     for (const [index, socket] of supervised.attached.entries()) attaches[index]?.deliver({ socket, exitKnown });
+  }
+
+  /** Calls `use` with the ids of something that has no row. */
+  async withIds<T>(record: ContainerRecord, use: () => Promise<T>): Promise<T> {
+    record.idMappings = this.#userNamespaces.assign(record);
+    this.#userNamespaces.claim(record);
+    try {
+      return await use();
+    } finally {
+      this.#userNamespaces.release(record.id);
+    }
   }
 
   /** Assigns ids. The daemon's setting, or a container that it shares with, may be another one since the last start. */
@@ -814,7 +829,8 @@ function makeStateDirectories(paths: EnginePaths): void {
   };
   for (const path of [paths.dataRoot, paths.containers]) make(path, 0o710);
   rmSync(paths.viewDirectories, { recursive: true, force: true }); // of a daemon that died over them
-  for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories]) make(path, 0o700);
+  for (const path of [paths.runDirectories, paths.execDirectories, paths.viewDirectories, paths.stepDirectories])
+    make(path, 0o700);
 }
 
 /** Returns the volumes that must be kept: a named volume of a container that is being removed may have been removed, too. */

@@ -19,6 +19,7 @@ import { makeBaseLayer } from "./plan/base-layer.ts";
 import { DockerPlanner } from "./plan/docker-planner.ts";
 import { hostProbe, readHostFacts } from "./plan/host-facts.ts";
 import { type HostNetwork, openHostNetwork } from "./plan/host-network.ts";
+import { endLeftGuests } from "./process/guests.ts";
 import { OomMonitor } from "./process/oom-monitor.ts";
 import { freezePaused } from "./process/pause.ts";
 import { startAtBoot } from "./process/start-at-boot.ts";
@@ -180,6 +181,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   const settings = options.networkSettings ?? DEFAULT_NETWORK_SETTINGS;
   const hostNetwork =
     options.hostNetwork ?? openHostNetwork(paths, settings, { removeLink: (index) => runtime.removeLink(index) });
+  await endLeftGuests(runtime, paths);
   const engine = await Engine.open({
     ...{ paths, runtime, planner, userNamespaces, workers, makeRoom, recover },
     networks: { ...hostNetwork, settings },

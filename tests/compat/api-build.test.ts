@@ -1,7 +1,7 @@
 /** Images that are built: the stock `docker build` without BuildKit, and POST /build, against our daemon with real containers. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -203,22 +203,41 @@ real("the cache is counted, and pruned", async () => {
   expect((await build(contextOf("FROM tools:1\nRUN echo for the cache > /x"))).said).not.toContain("Using cache");
 });
 
+/** The ids of the steps that run, or are about to. */
+const stepIds = (): string[] =>
+  readdirSync(join(daemon.execRoot, "b")).map(
+    (name) => JSON.parse(readFileSync(join(daemon.execRoot, "b", name, "guest.json"), "utf8")).id,
+  );
+
+/** Tells whether a process with this command line exists. */
+function isThere(...words: string[]): boolean {
+  const wanted = `${words.join("\0")}\0`;
+  return readdirSync("/proc").some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "latin1") === wanted;
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
+
 real("a build whose client goes is given up, and nothing is left of it", async () => {
   const aborter = new AbortController();
   const gone = fetch("http://d/build", {
     method: "POST",
     unix: daemon.socketPath,
-    body: Uint8Array.from(contextOf("FROM tools:1\nRUN echo for the next > /x\nRUN sleep 1000")),
+    body: Uint8Array.from(contextOf("FROM tools:1\nRUN echo for the next > /x\nRUN sleep 100123")),
     headers: { "Content-Type": "application/x-tar" },
     signal: aborter.signal,
   })
     .then((answer) => answer.text())
     .catch(() => undefined);
-  const containers = async () => (await daemon.request("GET", "/containers/json?all=1")).json as { Command: string }[];
-  await until(async () => (await containers()).some(({ Command }) => Command.includes("sleep")), "the step runs");
+  await until(() => isThere("sleep", "100123"), "the step runs");
+  const ids = stepIds();
+  expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
   aborter.abort();
   await gone;
-  await until(async () => (await containers()).length === 0, "no container is left");
+  await until(() => !isThere("sleep", "100123") && daemon.leftovers(ids).length === 0, "nothing is left of the step");
   expect((await build(contextOf("FROM tools:1\nRUN echo for the next > /x"))).said).toContain("Using cache");
 });
 
@@ -260,13 +279,15 @@ stock(
 );
 
 real("a daemon that is killed in the middle of a step leaves nothing but its cache", async () => {
-  const dockerfile = "FROM tools:1\nRUN echo kept > /kept\nRUN sleep 1000";
+  const dockerfile = "FROM tools:1\nRUN echo kept > /kept\nRUN echo unfinished > /x; sleep 100124";
   const building = build(contextOf(dockerfile)).catch(() => undefined);
-  const running = async () => (await daemon.request("GET", "/containers/json")).json as { Command: string }[];
-  await until(async () => (await running()).some(({ Command }) => Command.includes("sleep")), "the step runs");
+  await until(() => isThere("sleep", "100124"), "the step runs");
+  const ids = stepIds();
   await daemon.kill();
   await building;
   await daemon.launch();
+  expect(isThere("sleep", "100124")).toBe(false);
+  expect(daemon.leftovers(ids)).toEqual([]);
   expect((await daemon.request("GET", "/containers/json?all=1")).json).toEqual([]);
   const { said } = await build(contextOf("FROM tools:1\nRUN echo kept > /kept\nRUN cat /kept"));
   expect(said).toContain("Using cache");

@@ -109,13 +109,13 @@ export class TestDaemon extends ApiClient implements AsyncDisposable {
     return [this.#process?.exitCode ?? null, this.#process?.signalCode ?? null];
   }
 
-  /** Lists paths that containers have left: directories, and cgroups of the given ids. */
+  /** Lists paths that containers, and builds' steps, have left: directories, and cgroups of the given ids. */
   leftovers(ids: readonly string[]): string[] {
     const inside = (path: string) => (existsSync(path) ? readdirSync(path).map((name) => join(path, name)) : []);
-    const directories = ["containers", "volumes", "volumes/.removed"]
+    const directories = ["containers", "image/steps", "volumes", "volumes/.removed"]
       .flatMap((name) => inside(join(this.dataRoot, name)))
       .filter((path) => !path.endsWith("/.removed"));
-    const runDirectories = ["c", "e", "v"].flatMap((name) => inside(join(this.execRoot, name)));
+    const runDirectories = ["b", "c", "e", "v"].flatMap((name) => inside(join(this.execRoot, name)));
     const cgroups = cgroupMountPoints().flatMap((path) => inside(join(path, "lighter")));
     return [...directories, ...runDirectories, ...cgroups.filter((path) => ids.some((id) => path.includes(id)))];
   }

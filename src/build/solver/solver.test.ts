@@ -30,6 +30,7 @@ function workshop(done: string[], hashes: readonly string[] = ["h"]): Workshop {
       done.push(name);
       return `${first}/${name}`;
     },
+    keep: () => {},
   };
 }
 
@@ -40,7 +41,7 @@ test("a step is done once, and found by a later build", async () => {
   const done: string[] = [];
   const target = run("two", run("one", base));
   for (const isCached of [false, true])
-    expect(await solver.begin({ workshop: workshop(done), noCache: false, signal })(target)).toEqual({
+    expect(await solver.begin({ workshop: workshop(done), noCache: false, signal })(target)).toMatchObject({
       id: "base/one/two",
       isCached,
     });
@@ -74,7 +75,7 @@ test("who waits for another build's step does it when that build is given up", a
   const second = solver.begin({ workshop: workshop(done), noCache: false, signal })(run("one", base));
   stopped.reject(new Error("given up"));
   expect(await first.catch((error: Error) => error.message)).toBe("given up");
-  expect(await second).toEqual({ id: "base/one", isCached: false });
+  expect(await second).toMatchObject({ id: "base/one", isCached: false });
   expect(done).toEqual(["one"]);
 });
 

@@ -1,26 +1,29 @@
 /**
- * Makes vertices of a graph into root file systems, each of which the caller names by an id that stands for its content.
+ * Makes vertices of a graph into root file systems, each of which has an id, and a key that stands for how it came about.
  *
- * A step's key is the digest of its operation over what its inputs are in content: the ids of root file systems, and of what is
- * copied, a hash of the paths that are meant and of nothing else. So a step is found again whoever made its inputs, and
- * however.
+ * A step's key is the digest of its operation over its inputs: the keys of root file systems, and of what is copied, a hash of the
+ * paths that are meant and of nothing else. So a step is found again whoever made its inputs. What a command has made may differ
+ * from one execution to the next, and counts as the same.
  */
 import { digestOfOp, type Op, type Vertex } from "../graph/llb.ts";
 
 interface Solved {
-  /** The content of the root file system; "" is an empty one. */
+  /** The root file system; "" is an empty one. */
   id: string;
+  key: string;
   isCached: boolean;
 }
 
 /** Who does the work of one build. */
 export interface Workshop {
-  /** Ids and sources that need no step. */
+  /** The id of what needs no step, which is its key as well. */
   source(op: Extract<Op, { kind: "image" | "local" }>): Promise<string>;
   /** Stands for the paths' content: their bytes, modes and owners, not their times. */
   hash(op: Extract<Op, { kind: "copy" }>, sourceId: string, signal: AbortSignal): Promise<string>;
   /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
   execute(vertex: Vertex, inputs: readonly string[], signal: AbortSignal): Promise<string>;
+  /** Keeps a root file system until the build has ended. */
+  keep(id: string): void;
 }
 
 /** What is known of steps that are done. */
@@ -68,7 +71,7 @@ export class Solver {
   }
 
   async #solve(vertex: Vertex, solve: (vertex: Vertex) => Promise<Solved>, options: SolveOptions): Promise<Solved> {
-    const inputs = (await Promise.all(vertex.inputs.map(solve))).map(({ id }) => id);
+    const inputs = await Promise.all(vertex.inputs.map(solve));
     options.signal.throwIfAborted();
     options.watcher?.started(vertex);
     try {
@@ -81,24 +84,33 @@ export class Solver {
     }
   }
 
-  async #make(vertex: Vertex, inputs: readonly string[], { workshop, noCache, signal }: SolveOptions): Promise<Solved> {
+  async #make(vertex: Vertex, solved: readonly Solved[], { workshop, noCache, signal }: SolveOptions): Promise<Solved> {
     const { op } = vertex;
-    if (op.kind === "image" || op.kind === "local") return { id: await workshop.source(op), isCached: false };
-    const content = op.kind === "copy" ? [inputs[0]!, await workshop.hash(op, inputs[1]!, signal)] : inputs;
-    const key = digestOfOp(op, content);
+    if (op.kind === "image" || op.kind === "local") {
+      const id = await workshop.source(op);
+      return { id, key: id, isCached: false };
+    }
+    const inputs = solved.map(({ id }) => id);
+    const [root = "", ...others] = solved.map((input) => input.key);
+    const content = op.kind === "copy" ? [await workshop.hash(op, inputs[1]!, signal)] : others;
+    const key = digestOfOp(op, [root, ...content]);
+    const found = (id: string, isCached: boolean): Solved => {
+      workshop.keep(id);
+      return { id, key, isCached };
+    };
     for (;;) {
       const cached = noCache ? undefined : this.#cache.find(key);
-      if (cached !== undefined) return { id: cached, isCached: true };
+      if (cached !== undefined) return found(cached, true);
       const other = noCache ? undefined : this.#underway.get(key);
       if (other === undefined) break;
       const id = await other.catch(() => undefined); // then it is for us to try
       signal.throwIfAborted();
-      if (id !== undefined) return { id, isCached: true };
+      if (id !== undefined) return found(id, true);
     }
     const executing = this.#execute(key, vertex, inputs, { workshop, signal });
     this.#underway.set(key, executing);
     try {
-      return { id: await executing, isCached: false };
+      return found(await executing, false);
     } finally {
       if (this.#underway.get(key) === executing) this.#underway.delete(key);
     }

@@ -1,4 +1,4 @@
-/** Remembers what builds have done, in rows of a database of its own. Each step's files are the layers of a hidden image. */
+/** Remembers what builds have done, in rows of a database of its own. Each step's files are a snapshot of the image store. */
 import { Database } from "bun:sqlite";
 import { chmodSync, rmSync } from "node:fs";
 import { errnoOf, messageOf } from "../../base/errors.ts";
@@ -23,10 +23,10 @@ interface BuildCacheRecord {
 
 interface Row {
   key: string;
-  image_id: string;
-  base_id: string;
+  snapshot: string;
+  /** The snapshot over which the step was executed. */
+  base: string;
   description: string;
-  size_bytes: number;
   created_ms: number;
   last_used_ms: number;
   usage_count: number;
@@ -45,6 +45,17 @@ const MIGRATIONS: readonly string[] = [
      usage_count INTEGER NOT NULL
    ) STRICT;
    CREATE TABLE container (name TEXT PRIMARY KEY) STRICT;`,
+  `DROP TABLE container;
+   DROP TABLE step;
+   CREATE TABLE step (
+     key TEXT PRIMARY KEY,
+     snapshot TEXT NOT NULL,
+     base TEXT NOT NULL,
+     description TEXT NOT NULL,
+     created_ms INTEGER NOT NULL,
+     last_used_ms INTEGER NOT NULL,
+     usage_count INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** Opens the database; a damaged one is removed, since it is only a cache. */
@@ -87,22 +98,27 @@ export class BuildCache implements StepCache, Disposable {
   }
 
   find(key: string): string | undefined {
-    const row = this.#db.query("SELECT image_id FROM step WHERE key = ?").get(key) as { image_id: string } | null;
-    if (row === null || !this.#images.isThere(row.image_id)) return undefined;
+    const row = this.#db.query("SELECT snapshot FROM step WHERE key = ?").get(key) as { snapshot: string } | null;
+    if (row === null || !this.#images.snapshots.has(row.snapshot)) return undefined;
     this.#db
       .query("UPDATE step SET last_used_ms = ?, usage_count = usage_count + 1 WHERE key = ?")
       .run(Date.now(), key);
-    return row.image_id;
+    return row.snapshot;
   }
 
   add(key: string, { id, baseId, description }: { id: string; baseId: string; description: string }): void {
-    const sizes = this.#images.layerSizesOf(id);
-    const below = baseId === "" ? 0 : this.#images.layerSizesOf(baseId).length;
-    const bytes = sizes.slice(below).reduce((sum, size) => sum + size, 0);
     const now = Date.now();
     this.#db
-      .query("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, ?, 1)")
-      .run(key, id, baseId, description, bytes, now, now);
+      .query("INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, 1)")
+      .run(key, id, baseId, description, now, now);
+  }
+
+  /** The bytes of the files that the step has made. */
+  #sizeOf({ snapshot, base }: Row): number {
+    const { snapshots } = this.#images;
+    if (!snapshots.has(snapshot) || (base !== "" && !snapshots.has(base))) return 0;
+    const own = snapshots.layersOf(snapshot).slice(snapshots.layersOf(base).length);
+    return own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 
   list(isInUse: boolean): BuildCacheRecord[] {
@@ -112,7 +128,7 @@ export class BuildCache implements StepCache, Disposable {
       Description: row.description,
       InUse: isInUse,
       Shared: false,
-      Size: row.size_bytes,
+      Size: this.#sizeOf(row),
       CreatedAt: formatRfc3339(BigInt(row.created_ms) * 1_000_000n),
       LastUsedAt: formatRfc3339(BigInt(row.last_used_ms) * 1_000_000n),
       UsageCount: row.usage_count,
@@ -127,27 +143,13 @@ export class BuildCache implements StepCache, Disposable {
     this.#db.run("DELETE FROM step");
   }
 
-  /** Removes the hidden images that no step has, and forgets the steps whose image is gone. */
+  /** Removes the snapshots that no step has and no build holds, and forgets the steps whose snapshot is gone. */
   async tidy(): Promise<void> {
+    const { snapshots } = this.#images;
     const kept = new Set<string>();
-    for (const { key, image_id, base_id } of this.#rows())
-      if (this.#images.isThere(image_id)) kept.add(image_id).add(base_id);
+    for (const { key, snapshot, base } of this.#rows())
+      if (snapshots.has(snapshot)) kept.add(snapshot).add(base);
       else this.#db.query("DELETE FROM step WHERE key = ?").run(key);
-    for (const id of this.#images.cacheIds())
-      if (!kept.has(id)) await this.#images.remove(id, { force: false, users: [] });
-  }
-
-  // --- Containers of steps, for the daemon that comes after one that was killed ---
-
-  noteContainer(name: string): void {
-    this.#db.query("INSERT INTO container VALUES (?)").run(name);
-  }
-
-  forgetContainer(name: string): void {
-    this.#db.query("DELETE FROM container WHERE name = ?").run(name);
-  }
-
-  containers(): string[] {
-    return (this.#db.query("SELECT name FROM container").all() as { name: string }[]).map(({ name }) => name);
+    await this.#images.removeSnapshots(snapshots.ids().filter((id) => !kept.has(id)));
   }
 }

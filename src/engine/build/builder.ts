@@ -16,15 +16,13 @@ import type { BuildRequest } from "./build-request.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
-import { StepContainers } from "./step-containers.ts";
-import { StepImages } from "./step-images.ts";
 import { StepOutput } from "./step-output.ts";
+import { StepRoots } from "./step-roots.ts";
 import { openWorkshop } from "./workshop.ts";
 
 export class Builder implements Disposable {
   readonly #engine: Engine;
-  readonly #images: StepImages;
-  readonly #containers: StepContainers;
+  readonly #roots: StepRoots;
   readonly #cache: BuildCache;
   readonly #solver: Solver;
   /** The contexts of running builds, and those of ended ones, which are being deleted. */
@@ -35,8 +33,7 @@ export class Builder implements Disposable {
     this.#engine = engine;
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
-    this.#images = new StepImages(engine, images);
-    this.#containers = new StepContainers(engine, this.#cache);
+    this.#roots = new StepRoots(engine, images);
     this.#solver = new Solver(this.#cache);
   }
 
@@ -48,7 +45,6 @@ export class Builder implements Disposable {
   /** Removes what an earlier daemon's builds have left. What cannot be removed now is left to the next daemon. */
   async recover(): Promise<void> {
     try {
-      await this.#containers.recover();
       await this.#cache.tidy();
     } catch (error) {
       log.error(`remove what builds have left: ${messageOf(error)}`);
@@ -80,22 +76,20 @@ export class Builder implements Disposable {
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
     const definition = { text: "", vertex: "" };
+    using held = new DisposableStack();
     try {
       await progress.task("[internal] load build context", (task) => this.#receive(contextFd, request.context, task));
       Object.assign(definition, await this.#readDockerfile(contextPath, request.dockerfile, progress));
       const plan = await this.#plan(definition.text, request, progress);
       progress.announce(stepNames(plan));
       if (request.wantsWarnings)
-        progress.warn(checkBuilt(this.#images.store, definition.text, request, definition.vertex));
+        progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
       const output = new StepOutput(request.say, progress);
-      const images = this.#images;
-      const containers = this.#containers;
-      const copies = new CopySteps(containers, images.store, contextFd, signal);
-      const workshop = openWorkshop({
-        ...{ containers, images, copies, signal, steps, output, hostConfig: request.hostConfig },
-      });
+      const roots = this.#roots;
+      const copies = new CopySteps(roots, contextFd, signal);
+      const workshop = openWorkshop({ roots, copies, signal, steps, held, output, hostConfig: request.hostConfig });
       const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
-      return await followPlan({ plan, solve, images, output, progress, request });
+      return await followPlan({ plan, solve, images: roots.images, output, progress, request });
     } catch (error) {
       request.onFailure(progress.locate(error, request.dockerfile, definition.text));
       throw error;
@@ -126,12 +120,12 @@ export class Builder implements Disposable {
   }
 
   async #plan(dockerfile: string, request: BuildRequest, progress: BuildProgress): Promise<BuildPlan> {
-    const { store } = this.#images;
-    const { os, architecture } = store.platform;
+    const { images } = this.#roots;
+    const { os, architecture } = images.platform;
     const resolveImage = async (reference: string) => {
       const name = `[internal] load metadata for ${canonicalName(reference)}`;
       await progress.task(name, ({ part }) => request.fetchImage(reference, showPull(part)));
-      return store.get(reference).document.config;
+      return images.get(reference).document.config;
     };
     return await planBuild(dockerfile, { ...request, platform: { os, architecture }, resolveImage });
   }

@@ -2,9 +2,9 @@
 
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
 import type { Vertex } from "../../build/mod.ts";
-import { type ImageStore, readFileInLayers, resolveUser } from "../../image/mod.ts";
+import { readFileInLayers, resolveUser } from "../../image/mod.ts";
 import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
-import type { StepContainers } from "./step-containers.ts";
+import type { StepRoots } from "./step-roots.ts";
 
 type CopyOp = Extract<Vertex["op"], { kind: "copy" }>;
 type MkdirOp = Extract<Vertex["op"], { kind: "mkdir" }>;
@@ -13,14 +13,12 @@ type MkdirOp = Extract<Vertex["op"], { kind: "mkdir" }>;
 export const CONTEXT_ID = "context";
 
 export class CopySteps {
-  readonly #containers: StepContainers;
-  readonly #images: ImageStore;
+  readonly #roots: StepRoots;
   readonly #contextFd: number;
   readonly #signal: AbortSignal;
 
-  constructor(containers: StepContainers, images: ImageStore, contextFd: number, signal: AbortSignal) {
-    this.#containers = containers;
-    this.#images = images;
+  constructor(roots: StepRoots, contextFd: number, signal: AbortSignal) {
+    this.#roots = roots;
     this.#contextFd = contextFd;
     this.#signal = signal;
   }
@@ -40,7 +38,7 @@ export class CopySteps {
   }
 
   get #workers() {
-    return this.#containers.engine.workers;
+    return this.#roots.engine.workers;
   }
 
   #with(...fds: number[]) {
@@ -48,13 +46,13 @@ export class CopySteps {
   }
 
   #withSource<T>(id: string, use: (fd: number) => Promise<T>): Promise<T> {
-    return id === CONTEXT_ID ? use(this.#contextFd) : this.#containers.useRoot(id, use);
+    return id === CONTEXT_ID ? use(this.#contextFd) : this.#roots.useRoot(id, use);
   }
 
   /** Finds the ids of an owner. As with Docker's classic builder a user alone stands for the group of that name, too. */
   #ownerOf(owner: string | undefined, root: string): { uid: number; gid: number } {
     if (owner === undefined) return { uid: 0, gid: 0 };
-    const { lowerDirs } = this.#images.layersOf(root);
+    const { lowerDirs } = this.#roots.images.layersOf(root);
     const read = (path: string) => readFileInLayers(lowerDirs, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
     const { uid, gid } = resolveUser(
       read("/etc/passwd"),

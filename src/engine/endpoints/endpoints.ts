@@ -74,6 +74,12 @@ interface EndpointsOptions {
   findContainer: (ref: string) => Container | undefined;
 }
 
+/** A container, or what is like one for networks. */
+export interface NetworkedProcess extends Pick<Container, "id" | "record"> {
+  /** True if it does not outlive this daemon: then nothing is written down. */
+  hasNoRow?: boolean;
+}
+
 /** The facts about a container's networks that its start needs. */
 interface StartNetwork {
   network?: NetworkPlan;
@@ -145,7 +151,7 @@ export class Endpoints implements Disposable {
    * Takes what the container is to have and writes it into its row, if that is more than a name. `started` or `end` must follow.
    * The container's queue is held. @throws LighterError, and then nothing is held
    */
-  async begin(container: Container): Promise<StartNetwork> {
+  async begin(container: NetworkedProcess): Promise<StartNetwork> {
     const { record } = container;
     const { networks } = this.options;
     const wishes = await inSlices(planPortsInSteps(record.config, record.hostConfig));
@@ -169,10 +175,10 @@ export class Endpoints implements Disposable {
       const interfaces = active.flatMap((one) => planOne(one, prepared.get(one)!, gateways) ?? []);
       const endpoints = [...active.map(({ endpoint }) => endpoint), ...this.#missing(record)];
       // Others have a turn while ports are reserved, and must see that the networks and addresses have a user.
-      if (areMany(wishes)) this.#write(record, { endpoints, ports: [] }, true);
+      if (areMany(wishes)) this.#write(container, { endpoints, ports: [] }, true);
       const reserving = this.#reserve(record, wishes, gateways, targets);
       ports = areMany(wishes) ? await inSlices(reserving) : atOnce(reserving);
-      this.#write(record, { endpoints, ports }, interfaces.length > 0);
+      this.#write(container, { endpoints, ports }, interfaces.length > 0);
       if (areMany(ports)) await inSlices(this.#publish(ports));
       else atOnce(this.#publish(ports));
       this.openLinks();
@@ -188,7 +194,7 @@ export class Endpoints implements Disposable {
     }
   }
 
-  #startOf(container: Container, interfaces: readonly NetworkInterface[]): StartNetwork {
+  #startOf(container: NetworkedProcess, interfaces: readonly NetworkInterface[]): StartNetwork {
     const needsResolver = usesResolver(container.record);
     if (interfaces.length === 0 && !needsResolver) return {};
     return {
@@ -359,12 +365,12 @@ export class Endpoints implements Disposable {
   /**
    * Writes the row. `durably`: at once, since a daemon that comes back has to know. Otherwise the row is written with the start.
    */
-  #write(record: ContainerRecord, networking: ContainerNetworking, durably: boolean): void {
-    if (durably) this.options.store.setNetworking(record.id, networking);
+  #write({ record, hasNoRow }: NetworkedProcess, networking: ContainerNetworking, durably: boolean): void {
+    if (durably && hasNoRow !== true) this.options.store.setNetworking(record.id, networking);
     record.networking = networking;
   }
 
-  async openResolver(container: Container, pid: number): Promise<void> {
+  async openResolver(container: NetworkedProcess, pid: number): Promise<void> {
     const held = this.#held.get(container.id);
     if (held === undefined || held.resolver !== undefined) return;
     held.resolver = await this.options.startResolver({

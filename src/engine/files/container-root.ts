@@ -7,6 +7,8 @@ import { bytePath, kernelError, O_DIRECTORY, O_PATH, tryOpenat } from "../../lin
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { markedForRemoval } from "../errors.ts";
+import type { ContainerPaths } from "../state/paths.ts";
+import type { ContainerRecord } from "../state/store.ts";
 import type { VolumesInUse } from "../volumes/volumes-in-use.ts";
 
 /**
@@ -31,7 +33,7 @@ export async function withContainerRoot<T>(
     if (startedMeanwhile !== undefined) return await using(startedMeanwhile, use);
     await container.supervised?.gone; // until then its own overlay may be there
     using volumes = await engine.planner.prepareMounts(record, record.startedAt === ZERO_TIME);
-    return await withMountedRoot(engine, container, volumes, use);
+    return await withMountedRoot(engine, record, engine.paths.view(record.id), use, volumes.filesystems);
   });
 }
 
@@ -62,13 +64,14 @@ async function openRunningRoot({ record, isRunning, supervised }: Container): Pr
   }
 }
 
-async function withMountedRoot<T>(
+/** Mounts the root file system of what does not run, and calls `use` with its fd. */
+export async function withMountedRoot<T>(
   engine: Engine,
-  { record }: Container,
-  { filesystems }: VolumesInUse,
+  record: ContainerRecord,
+  paths: ContainerPaths,
   use: (rootFd: number) => Promise<T>,
+  filesystems: VolumesInUse["filesystems"] = [],
 ): Promise<T> {
-  const paths = engine.paths.view(record.id);
   const { runDirectory } = paths;
   try {
     const waiting = await engine.runtime.create({

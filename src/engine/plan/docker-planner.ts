@@ -413,10 +413,10 @@ export class DockerPlanner implements Planner {
 
   #rootOf(
     { imageId, idMappings }: ContainerRecord,
-    { directory, upper, work }: ContainerPaths,
+    { directory, upper, work, isVolatile = false }: ContainerPaths,
   ): Pick<StartPlan, "rootfs" | "idmappedDirectories"> {
     const basePath = this.#paths.base;
-    const rootfs = this.#images.mountsFor(imageId, { upperPath: upper, workPath: work, basePath });
+    const rootfs = this.#images.mountsFor(imageId, { upperPath: upper, workPath: work, basePath, isVolatile });
     if (idMappings === null) return { rootfs };
     return { rootfs, idmappedDirectories: [this.#images.layersPath, basePath, directory] };
   }

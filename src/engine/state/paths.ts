@@ -21,6 +21,8 @@ export interface ContainerPaths {
   host: string;
   /** The id of a machine's run. */
   bootId: string;
+  /** True if nobody needs the files after a power cut. */
+  isVolatile?: boolean;
 }
 
 const RUN_NAME_LENGTH = 32;
@@ -87,8 +89,13 @@ export class EnginePaths {
     return this.#pathsOf(id, this.viewDirectory(id));
   }
 
-  #pathsOf(id: string, runDirectory: string): ContainerPaths {
-    const directory = join(this.containers, id);
+  /** Returns the paths for a step of a build, whose files are in `directory`. `view`: nothing of it is going to run. */
+  step(id: string, directory: string, { view = false } = {}): ContainerPaths {
+    const runDirectory = view ? this.viewDirectory(id) : join(this.stepDirectories, this.runName(id));
+    return { ...this.#pathsOf(id, runDirectory, directory), isVolatile: true };
+  }
+
+  #pathsOf(id: string, runDirectory: string, directory = join(this.containers, id)): ContainerPaths {
     return {
       directory,
       upper: join(directory, "upper"),
@@ -127,6 +134,11 @@ export class EnginePaths {
 
   viewDirectory(id: string): string {
     return join(this.viewDirectories, id.slice(0, RUN_NAME_LENGTH));
+  }
+
+  /** The run directories of builds' steps. */
+  get stepDirectories(): string {
+    return join(this.execRoot, "b");
   }
 
   get execDirectories(): string {

@@ -7,6 +7,7 @@ import type { Reference } from "../../spec/image-reference.ts";
 import { type Descriptor, type ImageDocument, type ImageManifest, MEDIA_TYPE } from "../../spec/oci-image.ts";
 import { digestOf, type IngestedFile } from "../store/blobs.ts";
 import type { Image } from "../store/present-image.ts";
+import type { PackedLayers } from "../store/snapshots.ts";
 import type { Staging } from "../store/staging.ts";
 import type { ImageStore } from "../store/store.ts";
 import type { ImageFiles } from "./archive.ts";
@@ -15,6 +16,8 @@ import type { FoundImage } from "./found-image.ts";
 export interface NewImage {
   /** The image whose layers come first. */
   base: Image | undefined;
+  /** The layers that come first, if no image has them: those of a snapshot that is held. */
+  below?: PackedLayers;
   /** The config without the layers. */
   document: Omit<ImageDocument, "rootfs" | "history">;
   /** What is added to the base's history; a list is all of it. */
@@ -23,8 +26,6 @@ export interface NewImage {
   layer: (make: Staging["makeLayer"]) => Promise<IngestedFile | undefined>;
   /** The name that the image gets, if any, with its tag. */
   name: Reference | undefined;
-  /** The image holds a step of a build, and nobody sees it. */
-  isCache?: boolean;
 }
 
 /** The digest of an empty tar, which is two zero blocks. As with Docker, it makes no layer. */
@@ -32,15 +33,11 @@ const EMPTY_TAR_DIGEST = digestOf(new Uint8Array(1024));
 
 /** Makes an image and resolves with its id. @throws LighterError as `ImageStore.load`, and what `layer` throws. */
 export function makeImage(store: ImageStore, request: NewImage): Promise<Digest> {
-  return store.add(
-    request.base?.id,
-    async (base, makeLayer) => {
-      const made = await request.layer(makeLayer);
-      const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
-      return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
-    },
-    request.isCache,
-  );
+  return store.add(request.base?.id, async (base, makeLayer) => {
+    const made = await request.layer(makeLayer);
+    const layer = made?.digest === EMPTY_TAR_DIGEST ? undefined : made;
+    return { found: describeImage({ ...request, base }, layer), files: new NewFiles(layer, base) };
+  });
 }
 
 const LAYER_NAME = "layer";
@@ -69,14 +66,17 @@ class NewFiles implements ImageFiles {
   }
 }
 
-function describeImage({ base, document, history, name }: NewImage, layer: IngestedFile | undefined): FoundImage {
+function describeImage(
+  { base, below, document, history, name }: NewImage,
+  layer: IngestedFile | undefined,
+): FoundImage {
   const added =
     layer === undefined ? [] : [{ mediaType: MEDIA_TYPE.ociLayer, digest: layer.digest, size: layer.sizeBytes }];
-  const layers: Descriptor[] = [...(base?.manifest.layers ?? []), ...added];
+  const layers: Descriptor[] = [...(below?.layers ?? base?.manifest.layers ?? []), ...added];
   if (layers.length > IMAGE_MAX_LAYERS)
     throw new LighterError("invalid", `max depth exceeded: the image would have more than ${IMAGE_MAX_LAYERS} layers`);
   const addedIds = added.map(({ digest }) => digest as string as DiffId);
-  const diffIds = [...(base?.document.rootfs.diff_ids ?? []), ...addedIds];
+  const diffIds = [...(below?.diffIds ?? base?.document.rootfs.diff_ids ?? []), ...addedIds];
   const whole: ImageDocument = {
     ...document,
     rootfs: { type: "layers", diff_ids: diffIds },

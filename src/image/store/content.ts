@@ -6,6 +6,7 @@ import type { BlobStore } from "./blobs.ts";
 import type { ImageDatabase, LayerRecord } from "./database.ts";
 import type { ImageIndex } from "./image-index.ts";
 import type { LayerStore } from "./layers.ts";
+import type { Snapshots } from "./snapshots.ts";
 import { blobsOf, type Staging } from "./staging.ts";
 
 interface Parts {
@@ -13,6 +14,7 @@ interface Parts {
   database: ImageDatabase;
   blobs: BlobStore;
   layers: LayerStore;
+  snapshots: Snapshots;
   /** An fd on the file system that holds all of it. */
   lockFd: number;
 }
@@ -23,15 +25,17 @@ export class Content {
   readonly #database: ImageDatabase;
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
+  readonly #snapshots: Snapshots;
   readonly #lockFd: number;
   /** The leases of pending changes. */
   readonly leases = new Set<Staging>();
 
-  constructor({ index, database, blobs, layers, lockFd }: Parts) {
+  constructor({ index, database, blobs, layers, snapshots, lockFd }: Parts) {
     this.#index = index;
     this.#database = database;
     this.#blobs = blobs;
     this.#layers = layers;
+    this.#snapshots = snapshots;
     this.#lockFd = lockFd;
   }
 
@@ -39,9 +43,10 @@ export class Content {
     return new Set(this.#index.values().flatMap(({ layers }) => layers));
   }
 
-  /** The layers that no image and no pending change has. */
+  /** The layers that no image, no snapshot and no pending change has. */
   freeLayers(): LayerRecord[] {
     const used = this.#usedLayers();
+    for (const record of this.#snapshots.records()) used.add(record);
     const leases = [...this.leases];
     const isLeased = ({ key }: LayerRecord): boolean => leases.some(({ leasedLayers }) => leasedLayers.has(key));
     return [...this.#layers.records()].filter((layer) => !used.has(layer) && !isLeased(layer));

@@ -41,8 +41,24 @@ export interface ImageRecord {
   manifestMediaType: string;
   /** When a container was last made or started from it, or when it was loaded or pulled. */
   lastUsedAtMs: number;
-  /** The image holds the layers of a build's step, and nobody sees it. */
-  isCache?: boolean;
+}
+
+/** A snapshot's row. */
+interface SnapshotRecord {
+  id: string;
+  /** Names in l/, lowest layer first. */
+  directories: readonly string[];
+  /** The boot in which it was written; null once the disk has all of it. */
+  boot: string | null;
+}
+
+export interface SnapshotLayerRecord {
+  directory: string;
+  root: RootAttributes | undefined;
+  /** 0 as long as nobody has measured it. */
+  sizeBytes: number;
+  /** Undefined if nobody has made a tar of it. */
+  diffId: DiffId | undefined;
 }
 
 /** The changes of one transaction. References are full: "docker.io/library/hello:latest". */
@@ -55,6 +71,8 @@ export interface Changes {
   deleteImages?: readonly Digest[];
   /** The layers' keys. */
   deleteLayers?: readonly string[];
+  /** The snapshots that the disk has by now. */
+  syncedSnapshots?: readonly string[];
   /** The next number in l/; it only counts up. */
   nextDirectory?: number;
 }
@@ -77,7 +95,6 @@ interface ImageRow {
   manifest_size: number;
   manifest_media_type: string;
   last_used_at_ms: number;
-  is_cache: number;
 }
 
 /** The steps to each schema version, in order; `user_version` counts those applied. Append only. */
@@ -113,6 +130,15 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE next_directory (value INTEGER NOT NULL) STRICT;
    INSERT INTO next_directory VALUES (1);`,
   `ALTER TABLE image ADD COLUMN is_cache INTEGER NOT NULL DEFAULT 0;`,
+  `CREATE TABLE snapshot (id TEXT PRIMARY KEY, directories TEXT NOT NULL, boot TEXT) STRICT;
+   CREATE TABLE snapshot_layer (
+     directory TEXT PRIMARY KEY,
+     root TEXT,
+     size_bytes INTEGER NOT NULL,
+     diff_id TEXT
+   ) STRICT;
+   DELETE FROM image WHERE is_cache = 1 AND id NOT IN (SELECT image_id FROM reference);
+   ALTER TABLE image DROP COLUMN is_cache;`,
 ];
 
 /**
@@ -169,7 +195,6 @@ export class ImageDatabase implements Disposable {
       manifestSize: row.manifest_size,
       manifestMediaType: row.manifest_media_type,
       lastUsedAtMs: row.last_used_at_ms,
-      isCache: row.is_cache !== 0,
     }));
   }
 
@@ -227,20 +252,13 @@ export class ImageDatabase implements Disposable {
     if (changes.nextDirectory !== undefined)
       db.query("UPDATE next_directory SET value = max(value, ?)").run(changes.nextDirectory);
     const addImage = db.query(
-      `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms, is_cache)
-       VALUES (?, ?, ?, ?, ?, ?)
+      `INSERT INTO image (id, manifest_digest, manifest_size, manifest_media_type, last_used_at_ms)
+       VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET manifest_digest = excluded.manifest_digest,
          manifest_size = excluded.manifest_size, manifest_media_type = excluded.manifest_media_type`, // the row of a damaged image
     );
     for (const image of changes.addImages ?? [])
-      addImage.run(
-        image.id,
-        image.manifestDigest,
-        image.manifestSize,
-        image.manifestMediaType,
-        image.lastUsedAtMs,
-        Number(image.isCache ?? false),
-      );
+      addImage.run(image.id, image.manifestDigest, image.manifestSize, image.manifestMediaType, image.lastUsedAtMs);
     const setReference = db.query("INSERT OR REPLACE INTO reference (name, image_id) VALUES (?, ?)");
     for (const [name, id] of changes.setReferences ?? []) setReference.run(name, id);
     const deleteReference = db.query("DELETE FROM reference WHERE name = ?");
@@ -249,6 +267,72 @@ export class ImageDatabase implements Disposable {
     for (const id of changes.deleteImages ?? []) deleteImage.run(id);
     const deleteLayer = db.query("DELETE FROM layer WHERE key = ?");
     for (const key of changes.deleteLayers ?? []) deleteLayer.run(key);
+    const setSynced = db.query("UPDATE snapshot SET boot = NULL WHERE id = ?");
+    for (const id of changes.syncedSnapshots ?? []) setSynced.run(id);
+  }
+
+  // --- Snapshots ---
+
+  /** Writes like `#write`, but does not wait for the disk: a power cut may take the change, and then takes all later ones. */
+  #writeSoon(write: () => void): void {
+    this.#db.run("PRAGMA synchronous = NORMAL");
+    try {
+      writeWithRoom(this.#db, this.#db.transaction(write), () => false);
+    } catch (error) {
+      if (isDiskFull(error)) throw writeFailure(this.#path, error, "ENOSPC");
+      throw error;
+    } finally {
+      this.#db.run("PRAGMA synchronous = FULL");
+    }
+  }
+
+  snapshots(): SnapshotRecord[] {
+    const rows = this.#db.query("SELECT id, directories, boot FROM snapshot").all();
+    return (rows as { id: string; directories: string; boot: string | null }[]).map(({ directories, ...row }) => ({
+      ...row,
+      directories: JSON.parse(directories) as string[],
+    }));
+  }
+
+  snapshotLayers(): SnapshotLayerRecord[] {
+    const rows = this.#db.query("SELECT * FROM snapshot_layer").all();
+    return (rows as { directory: string; root: string | null; size_bytes: number; diff_id: string | null }[]).map(
+      ({ directory, root, size_bytes, diff_id }) => ({
+        directory,
+        root: root === null ? undefined : (JSON.parse(root) as RootAttributes),
+        sizeBytes: size_bytes,
+        diffId: (diff_id ?? undefined) as DiffId | undefined,
+      }),
+    );
+  }
+
+  addSnapshot(
+    { id, directories, boot }: SnapshotRecord,
+    layers: readonly SnapshotLayerRecord[],
+    nextDirectory: number,
+  ): void {
+    this.#writeSoon(() => {
+      const addLayer = this.#db.query("INSERT OR REPLACE INTO snapshot_layer VALUES (?, ?, ?, ?)");
+      for (const { directory, root, sizeBytes, diffId } of layers)
+        addLayer.run(directory, root === undefined ? null : JSON.stringify(root), sizeBytes, diffId ?? null);
+      this.#db.query("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)").run(id, JSON.stringify(directories), boot);
+      this.#apply({ nextDirectory });
+    });
+  }
+
+  setSnapshotLayerSize(directory: string, sizeBytes: number): void {
+    this.#writeSoon(() =>
+      this.#db.query("UPDATE snapshot_layer SET size_bytes = ? WHERE directory = ?").run(sizeBytes, directory),
+    );
+  }
+
+  removeSnapshots(ids: readonly string[], directories: readonly string[]): void {
+    this.#write(() => {
+      const removeSnapshot = this.#db.query("DELETE FROM snapshot WHERE id = ?");
+      for (const id of ids) removeSnapshot.run(id);
+      const removeLayer = this.#db.query("DELETE FROM snapshot_layer WHERE directory = ?");
+      for (const directory of directories) removeLayer.run(directory);
+    });
   }
 
   setLastUsed(times: ReadonlyMap<Digest, number>): void {

@@ -20,11 +20,6 @@ export class ImageIndex {
     return [...this.#images.values()];
   }
 
-  /** The images that users have made or fetched. */
-  visible(): StoredImage[] {
-    return this.values().filter((image) => !isHidden(image));
-  }
-
   get(id: Digest): StoredImage | undefined {
     return this.#images.get(id);
   }
@@ -68,7 +63,7 @@ export class ImageIndex {
     if (named !== undefined) return { image: named, byId: false };
     const prefix = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(nameOrId)?.[1];
     const matches =
-      prefix === undefined ? [] : this.visible().filter((image) => image.id.startsWith(`sha256:${prefix}`));
+      prefix === undefined ? [] : this.values().filter((image) => image.id.startsWith(`sha256:${prefix}`));
     if (matches.length > 1) throw new LighterError("invalid", `image id prefix "${nameOrId}" is ambiguous`);
     if (matches[0] === undefined) throw noSuchImage(familiarReference(reference));
     return { image: matches[0], byId: true };
@@ -94,11 +89,6 @@ export class ImageIndex {
       .filter((other) => other.domain === domain && other.path === path && other.digest === undefined)
       .sort((a, b) => (a.tag! < b.tag! ? -1 : 1));
   }
-}
-
-/** Whether the image is a step of a build alone: if somebody names the very same image, it is theirs as well. */
-export function isHidden({ isCache, references }: Pick<StoredImage, "isCache" | "references">): boolean {
-  return isCache === true && references.size === 0;
 }
 
 function noSuchImage(name: string): LighterError {

@@ -10,6 +10,8 @@ export interface WritableLayer {
   workPath: string;
   /** A layer below the image's. */
   basePath?: string;
+  /** True if a power cut may take the files: then nothing, fsync(2) included, waits for the disk. */
+  isVolatile?: boolean;
 }
 
 /**
@@ -19,11 +21,11 @@ export interface WritableLayer {
 export function planImageMounts(
   image: string,
   lowerDirs: readonly string[],
-  { upperPath, workPath, basePath }: WritableLayer,
+  { upperPath, workPath, basePath, isVolatile = false }: WritableLayer,
 ): OciMount[] {
   const lower = basePath === undefined ? lowerDirs : [...lowerDirs, basePath];
   const paths = [`lowerdir=${lower.join(":")}`, `upperdir=${upperPath}`, `workdir=${workPath}`];
-  const options = [...paths, ...planOverlayOptions()];
+  const options = [...paths, ...planOverlayOptions(), ...(isVolatile ? ["volatile"] : [])];
   const byteCount = Buffer.byteLength(options.join(","));
   if (byteCount > MOUNT_DATA_MAX_BYTES)
     throw new LighterError(

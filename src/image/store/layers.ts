@@ -43,8 +43,8 @@ export class LayerStore {
   readonly #addedAtMs = new Map<string, number>();
   #nextDirectory: number;
 
-  /** Opens the layers and removes unfinished ones. Nobody else uses `rootPath`. */
-  static async open(rootPath: string, database: ImageDatabase, trash: Trash): Promise<LayerStore> {
+  /** Opens the layers. Nobody else uses `rootPath`. */
+  static open(rootPath: string, database: ImageDatabase, trash: Trash): LayerStore {
     const store = new LayerStore(join(rootPath, "l"), database.nextDirectory(), trash);
     mkdirSync(store.path, { recursive: true, mode: 0o700 });
     mkdirSync(store.emptyDirectoryPath, { recursive: true, mode: 0o755 });
@@ -53,9 +53,14 @@ export class LayerStore {
       store.#records.set(record.key, record);
       store.#addedAtMs.set(record.key, addedAtMs);
     }
-    const wanted = new Set([...store.#records.values()].map((record) => record.directory).concat(EMPTY_DIRECTORY));
-    for (const name of readdirSync(store.path)) if (!wanted.has(name)) await store.#removeDirectory(name);
     return store;
+  }
+
+  /** Removes the directories that have no record and are not in `others`: an earlier process has left them unfinished. */
+  async removeUnknown(others: ReadonlySet<string>): Promise<void> {
+    const wanted = new Set([...this.#records.values()].map((record) => record.directory).concat(EMPTY_DIRECTORY));
+    for (const name of readdirSync(this.path))
+      if (!wanted.has(name) && !others.has(name)) await this.#removeDirectory(name);
   }
 
   private constructor(layersPath: string, nextDirectory: number, trash: Trash) {
@@ -127,7 +132,7 @@ export class LayerStore {
     diffId: DiffId,
     directory: string,
     blob: LayerRecord["blob"],
-    totals: LayerTotals,
+    totals: Pick<LayerTotals, "sizeBytes" | "impliedDirectories" | "root">,
   ): LayerRecord {
     const implied = totals.impliedDirectories.length > 0;
     const record: LayerRecord = {
@@ -158,7 +163,7 @@ export class LayerStore {
     await Promise.all(records.map(({ directory }) => this.#removeDirectory(directory)));
   }
 
-  /** Removes what a failed worker has left. */
+  /** Removes a directory that has no record, such as what a failed worker has left. */
   async removeFailed(directory: string): Promise<void> {
     await this.#removeDirectory(directory);
   }

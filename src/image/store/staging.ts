@@ -25,8 +25,6 @@ export interface StoredImage {
   /** Full references. */
   references: Set<string>;
   lastUsedAtMs: number;
-  /** The image holds the layers of a build's step, and nobody sees it. */
-  isCache?: boolean;
 }
 
 /** An image that is about to be stored: its documents and layers are in place, and nothing names them yet. */

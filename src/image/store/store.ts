@@ -3,7 +3,8 @@
  *
  *   images.db                        the images, their names and layers (database.ts): the truth
  *   oci-layout, index.json, blobs/   an OCI image layout, readable by any tool; index.json is written after each change
- *   l/                               the unpacked layers (layers.ts)
+ *   l/                               the unpacked layers (layers.ts), and those of builds' steps (snapshots.ts)
+ *   steps/                           the upper directories of steps that are being executed
  *   ingest/                          unfinished files; downloads among them are kept, the rest is removed when the store is opened
  *   .removed/                        directories that wait to be deleted (files/trash.ts)
  *   lock                             flock(2): one process at a time
@@ -50,7 +51,7 @@ import { BlobStore } from "./blobs.ts";
 import { Content } from "./content.ts";
 import type { Changes, ImageDatabase, ImageRecord, LayerRecord, RootAttributes } from "./database.ts";
 import { computeDiskUsage, type DiskUsage } from "./disk-usage.ts";
-import { ImageIndex, isHidden } from "./image-index.ts";
+import { ImageIndex } from "./image-index.ts";
 import { planImageMounts, type WritableLayer } from "./image-mounts.ts";
 import { LastUses } from "./last-uses.ts";
 import { LayerJobs } from "./layer-jobs.ts";
@@ -59,6 +60,8 @@ import { removeTemporaryLayoutFiles, writeLayoutFiles } from "./layout-files.ts"
 import { type Image, presentImage } from "./present-image.ts";
 import { openOrRecover } from "./recover-database.ts";
 import { type ImageUser, planRemovalById, planRemovalByName, type RemovalPlan } from "./removal.ts";
+import { SnapshotPacker } from "./snapshot-packer.ts";
+import { type PackedLayers, packedLayers, Snapshots } from "./snapshots.ts";
 import { blobsOf, type StagedImage, Staging, type StoredImage } from "./staging.ts";
 
 export interface ImageLayers {
@@ -95,8 +98,10 @@ interface StoreParts {
   database: ImageDatabase;
   blobs: BlobStore;
   layers: LayerStore;
+  snapshots: Snapshots;
   platform: Platform;
   trash: Trash;
+  workers: FileWorkers;
   /** The store's own workers, if it has any. */
   ownWorkers: FileWorkers | undefined;
 }
@@ -129,10 +134,13 @@ export class ImageStore implements AsyncDisposable {
   readonly #database: ImageDatabase;
   readonly #blobs: BlobStore;
   readonly #layers: LayerStore;
+  /** Root file systems that no image has. Change them by the store's own methods. */
+  readonly snapshots: Snapshots;
   readonly #jobs: LayerJobs;
   readonly platform: Platform;
   readonly trash: Trash;
   readonly #ownWorkers: FileWorkers | undefined;
+  readonly #packer: SnapshotPacker;
   readonly #index = new ImageIndex();
   readonly #content: Content;
   readonly #lastUses: LastUses;
@@ -165,11 +173,13 @@ export class ImageStore implements AsyncDisposable {
       await waitForWorkers(workerLockFd);
       removeTemporaryLayoutFiles(rootPath);
       database = openOrRecover(rootPath, options);
-      const trash = new Trash(join(rootPath, ".removed"), options.workers ?? ownWorkers!);
-      const [blobs, layers] = [await BlobStore.open(rootPath, trash), await LayerStore.open(rootPath, database, trash)];
+      const workers = options.workers ?? ownWorkers!;
+      const trash = new Trash(join(rootPath, ".removed"), workers);
+      const [blobs, layers] = [await BlobStore.open(rootPath, trash), LayerStore.open(rootPath, database, trash)];
+      const snapshots = await Snapshots.open({ rootPath, database, layers, trash });
       const platform = options.platform ?? HOST_PLATFORM;
       const store = new ImageStore({
-        ...{ rootPath, lockFd, workerLockFd, database, blobs, layers, platform, trash, ownWorkers },
+        ...{ rootPath, lockFd, workerLockFd, database, blobs, layers, snapshots, platform, trash, workers, ownWorkers },
       });
       await store.#read();
       if (ownWorkers !== undefined) trash.begin();
@@ -190,12 +200,15 @@ export class ImageStore implements AsyncDisposable {
     this.#database = parts.database;
     this.#blobs = parts.blobs;
     this.#layers = parts.layers;
+    this.snapshots = parts.snapshots;
     this.#content = new Content({ ...parts, index: this.#index });
     this.#lastUses = new LastUses(parts.database);
     this.#jobs = new LayerJobs(parts.blobs, parts.layers, parts.workerLockFd);
     this.platform = parts.platform;
     this.trash = parts.trash;
     this.#ownWorkers = parts.ownWorkers;
+    const change = (work: () => Promise<void>) => this.#change(work);
+    this.#packer = new SnapshotPacker({ ...parts, jobs: this.#jobs, change });
   }
 
   /** Gives up loads and pulls, and waits for changes that are being made. */
@@ -258,7 +271,7 @@ export class ImageStore implements AsyncDisposable {
   /** Writes the files for other tools. If that fails, with a full disk, the next change or the next open writes them. */
   async #writeLayout(): Promise<void> {
     try {
-      await writeLayoutFiles(this.#rootPath, this.#index.visible());
+      await writeLayoutFiles(this.#rootPath, this.#index.values());
     } catch (error) {
       log.error(`${this.#rootPath}/index.json is out of date: ${messageOf(error)}`);
     }
@@ -301,14 +314,18 @@ export class ImageStore implements AsyncDisposable {
       for (const name of names) setReferences.set(formatReference(name), images[index]!);
     writePoint("sync images");
     // Must precede the transaction: what it names must be on the disk.
-    if (addLayers.size > 0 || addImages.size > 0) await syncFileSystem(this.#lockFd);
+    const isSyncing = addLayers.size > 0 || addImages.size > 0;
+    const syncedSnapshots = isSyncing ? this.snapshots.unsynced() : [];
+    if (isSyncing) await syncFileSystem(this.#lockFd);
     this.#database.apply({
+      syncedSnapshots,
       addLayers: [...addLayers],
       addImages: [...addImages],
       setReferences: new Map([...setReferences].map(([name, { id }]) => [name, id])),
       nextDirectory: this.#layers.nextDirectory,
     });
     this.#layers.setCommitted(addLayers);
+    this.snapshots.setSynced(syncedSnapshots);
     for (const image of addImages) this.#index.add(image);
     for (const [name, image] of setReferences) this.#index.setReference(name, image);
     await this.#writeLayout();
@@ -445,7 +462,7 @@ export class ImageStore implements AsyncDisposable {
   list(): Image[] {
     const createdMs = (image: Image): number => Date.parse(image.document.created ?? "") || 0;
     return this.#index
-      .visible()
+      .values()
       .map(presentImage)
       .sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
   }
@@ -483,10 +500,12 @@ export class ImageStore implements AsyncDisposable {
   }
 
   /**
-   * The image's host directories, for overlay and for looking files up (`readFileInLayers`). "" is no image, and has no files.
+   * The host directories of an image or a snapshot, for overlay and for looking files up (`readFileInLayers`). "" is no image, and
+   * has no files.
    */
   layersOf(nameOrId: string): ImageLayers {
-    const layers = nameOrId === "" ? [] : this.#index.find(nameOrId).image.layers;
+    const isSnapshot = nameOrId === "" || this.snapshots.has(nameOrId);
+    const layers = isSnapshot ? this.snapshots.layersOf(nameOrId) : this.#index.find(nameOrId).image.layers;
     const topFirst = [...layers].reverse();
     const lowerDirs = topFirst.map((layer) => this.#layers.directoryPath(layer.directory));
     return {
@@ -519,12 +538,33 @@ export class ImageStore implements AsyncDisposable {
     }
   }
 
-  /** The hidden images, each of which holds a step of a build. */
-  cacheIds(): Digest[] {
-    return this.#index
-      .values()
-      .filter(isHidden)
-      .map(({ id }) => id);
+  // --- Snapshots ---
+
+  /**
+   * Makes a tar of each layer of the snapshot that has none, so that an image can have it. Resolves with the layers, for an image
+   * that is made while the caller holds the snapshot.
+   */
+  async packSnapshot(id: string): Promise<PackedLayers> {
+    const layers = this.snapshots.layersOf(id);
+    using _held = this.snapshots.hold(id);
+    await Promise.all(layers.map((layer) => this.#packer.pack(layer)));
+    return packedLayers(layers);
+  }
+
+  /** Measures the layers of the snapshot that nobody has measured. */
+  async measureSnapshot(id: string): Promise<void> {
+    using _held = this.snapshots.hold(id);
+    await this.#packer.measure(this.snapshots.layersOf(id));
+  }
+
+  /** Forgets snapshots that nobody holds, and removes what nothing else needs. */
+  removeSnapshots(ids: readonly string[]): Promise<void> {
+    return this.#change(async () => {
+      const had = new Set(await this.snapshots.remove(ids));
+      const free = this.#content.freeLayers().filter((layer) => had.has(layer));
+      await this.#content.removeLayers(free);
+      await this.#content.removeBlobs(free.map(({ blob }) => blob.digest));
+    });
   }
 
   // --- Changing names, removing ---
@@ -595,7 +635,7 @@ export class ImageStore implements AsyncDisposable {
   /** Removes images that have no name and that no container holds (`image prune`), and what failed pulls have left. */
   async prune(users: readonly ImageUser[]): Promise<RemoveRecord[]> {
     const held = new Set(users.map((user) => user.imageId));
-    const dangling = this.#index.visible().filter((image) => image.references.size === 0 && !held.has(image.id));
+    const dangling = this.#index.values().filter((image) => image.references.size === 0 && !held.has(image.id));
     const records: RemoveRecord[] = [];
     for (const image of dangling) records.push(...(await this.remove(image.id, { force: false, users })));
     await this.#change(async () => {
@@ -619,7 +659,7 @@ export class ImageStore implements AsyncDisposable {
 
   /** The disk space that the store takes, and each image's part of it. */
   diskUsage(): DiskUsage {
-    return computeDiskUsage(this.#index.visible(), [...this.#layers.records()], this.#blobs.sizeBytes());
+    return computeDiskUsage(this.#index.values(), [...this.#layers.records()], this.#blobs.sizeBytes());
   }
 
   // --- Images made here, and out again ---
@@ -650,14 +690,12 @@ export class ImageStore implements AsyncDisposable {
       base: Image | undefined,
       makeLayer: Staging["makeLayer"],
     ) => Promise<{ found: FoundImage; files: ImageFiles }>,
-    isCache = false,
   ): Promise<Digest> {
     return await this.addStaged({ keepUnfinished: false }, async (staging) => {
       const base = baseId === undefined ? undefined : this.#index.find(baseId).image;
       if (base !== undefined) staging.leaseImage(base);
       const { found, files } = await make(base && presentImage(base), (source) => staging.makeLayer(source));
       const staged = await this.#stageFound(found, files, staging, () => {});
-      if (isCache && !this.#index.has(staged.image.id)) staged.image.isCache = true;
       return { staged: [staged], result: found.configDigest };
     });
   }

@@ -1,0 +1,111 @@
+/**
+ * The root file systems of steps: snapshots of the image store. Each is looked at, or changed to the next one, as a mount that
+ * nobody else sees.
+ */
+import { lstatSync } from "node:fs";
+import { randomId } from "../../base/ids.ts";
+import type { Image, ImageStore, StepDirectory } from "../../image/mod.ts";
+import type { DockerHostConfig } from "../../spec/docker-api.ts";
+import type { Engine } from "../engine.ts";
+import { withMountedRoot } from "../files/container-root.ts";
+import { newRecord } from "../state/new-record.ts";
+import type { ContainerPaths } from "../state/paths.ts";
+import type { ContainerRecord } from "../state/store.ts";
+
+/** A root file system that a step changes. */
+export interface StepRoot {
+  record: ContainerRecord;
+  paths: ContainerPaths;
+}
+
+export class StepRoots {
+  readonly engine: Engine;
+  readonly images: ImageStore;
+
+  constructor(engine: Engine, images: ImageStore) {
+    this.engine = engine;
+    this.images = images;
+  }
+
+  /** The snapshot of an image's layers. Its id stands for their content. */
+  of({ id, chainIds }: Image): string {
+    const chainId = chainIds.at(-1) ?? "";
+    if (chainId !== "" && !this.images.snapshots.has(chainId)) {
+      this.images.snapshots.addImage(chainId, this.images.stored(id)!);
+    }
+    return chainId;
+  }
+
+  /**
+   * Lets `change` change a root file system, with a container's settings, and keeps the result as a snapshot. Resolves with its id.
+   */
+  async change(root: string, body: StepBody, change: (step: StepRoot) => Promise<void>): Promise<string> {
+    const id = randomId();
+    return await this.#withDirectory(root, async (directory) => {
+      const step = { record: await this.#recordOf(id, root, body), paths: this.engine.paths.step(id, directory.path) };
+      await change(step);
+      this.images.snapshots.commit(id, root, directory, this.#ownRoot(root, directory));
+      return id;
+    });
+  }
+
+  /** Runs `use` with the mounted root file system of a step. */
+  async withMounted<T>({ record, paths }: StepRoot, use: (fd: number) => Promise<T>): Promise<T> {
+    const view = { ...paths, runDirectory: this.engine.paths.viewDirectory(record.id) };
+    return await this.engine.withIds(record, () => withMountedRoot(this.engine, record, view, use));
+  }
+
+  /** Runs `use` with a root file system, of which nothing is kept. */
+  async useRoot<T>(root: string, use: (fd: number) => Promise<T>): Promise<T> {
+    const id = randomId();
+    return await this.#withDirectory(root, async ({ path }) =>
+      this.withMounted(
+        { record: await this.#recordOf(id, root, NOTHING), paths: this.engine.paths.step(id, path) },
+        use,
+      ),
+    );
+  }
+
+  /** Holds `root` and has a step's directory while `use` runs. */
+  async #withDirectory<T>(root: string, use: (directory: StepDirectory) => Promise<T>): Promise<T> {
+    const { snapshots } = this.images;
+    using _held = snapshots.hold(root);
+    const directory = snapshots.beginStep();
+    try {
+      return await use(directory);
+    } finally {
+      await snapshots.discardStep(directory);
+    }
+  }
+
+  async #recordOf(id: string, root: string, body: StepBody): Promise<ContainerRecord> {
+    const { warnings: _, ...plan } = await this.engine.planner.planCreate(body, id, {});
+    return newRecord({ ...plan, imageId: root }, id, `build-${id.slice(0, NAME_DIGITS)}`);
+  }
+
+  /** The attributes of "/" in the upper directory, if they are not those below. */
+  #ownRoot(root: string, { upper }: StepDirectory) {
+    const below = this.images.layersOf(root).root;
+    const { mode, uid, gid } = lstatSync(upper);
+    const own = { mode: mode & 0o7777, uid, gid };
+    return own.mode === below.mode && uid === below.uid && gid === below.gid ? undefined : own;
+  }
+}
+
+const NAME_DIGITS = 24;
+
+/** The part of a container's create request that a step needs. */
+export interface StepBody {
+  Cmd: readonly string[];
+  WorkingDir: string;
+  Env?: readonly string[];
+  User?: string;
+  Entrypoint?: readonly string[];
+  HostConfig: DockerHostConfig;
+}
+
+/** The settings of a step in which nothing runs. */
+export const NOTHING: StepBody = {
+  ...{ Cmd: ["/"], WorkingDir: "/" },
+  HostConfig: { NetworkMode: "none", LogConfig: { Type: "none" } },
+};

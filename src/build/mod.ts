@@ -24,7 +24,7 @@ export type {
   Stage,
   Warning,
 } from "./dockerfile/types.ts";
-export { digestOfVertex, type Vertex } from "./graph/llb.ts";
+export { type CopyAction, type CopyOp, digestOfVertex, type SourceOp, type Vertex } from "./graph/llb.ts";
 export { type BuildPlan, type PlannedStage, type PlanOptions, planBuild } from "./graph/plan.ts";
 export { canonicalName, nameOf, stepNames } from "./graph/step-names.ts";
 export { Solver, type SolveWatcher, type StepCache, type Workshop } from "./solver/solver.ts";

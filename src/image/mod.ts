@@ -5,6 +5,22 @@ export { makeImage, type NewImage } from "./archive/make-image.ts";
 export { saveImages } from "./archive/save.ts";
 export type { ImageSource, LoadProgress } from "./archive/stage-archive.ts";
 export {
+  ContentHash,
+  closeSource,
+  copySource,
+  DigestWriter,
+  hasWildcards,
+  isArchive,
+  KnownDigests,
+  LayerTarget,
+  type Owner,
+  openMatches,
+  openSource,
+  type Selection,
+  type Source,
+  unpackSource,
+} from "./copies/mod.ts";
+export {
   type ClientOptions,
   checkAuth,
   connectionError,

@@ -22,10 +22,17 @@ export interface IgnoreRules {
 
 /** @throws LighterError ("invalid") if a pattern is malformed. */
 export function parseIgnoreFile(text: string): IgnoreRules {
-  const patterns = text
-    .replace(/^\ufeff/, "")
-    .split(/\r?\n/)
-    .flatMap(parseLine);
+  const lines = text.replace(/^\ufeff/, "").split(/\r?\n/);
+  // In the file, a slash at the beginning means nothing.
+  return rulesOf(lines.flatMap((line) => (line.startsWith("#") ? [] : parsePattern(line, /^\/(?=.)/))));
+}
+
+/** The same of patterns that are in no file, such as those of `COPY --exclude`. @throws as `parseIgnoreFile`. */
+export function compileIgnorePatterns(written: readonly string[]): IgnoreRules {
+  return rulesOf(written.flatMap((pattern) => parsePattern(pattern)));
+}
+
+function rulesOf(patterns: readonly Pattern[]): IgnoreRules {
   return {
     hasExceptions: patterns.some(({ isException }) => isException),
     excludes: (path) => {
@@ -44,9 +51,8 @@ function withParents(path: string): string[] {
   return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
 }
 
-function parseLine(line: string): Pattern[] {
-  if (line.startsWith("#")) return [];
-  const written = line.trim();
+function parsePattern(text: string, dropped = /^$/): Pattern[] {
+  const written = text.trim();
   if (written === "") return [];
   const isException = written.startsWith("!");
   const path = isException ? written.slice(1).trim() : written;
@@ -54,7 +60,7 @@ function parseLine(line: string): Pattern[] {
   const cleaned = posix
     .normalize(path)
     .replace(/(.)\/$/, "$1")
-    .replace(/^\/(?=.)/, "");
+    .replace(dropped, "");
   return [{ isException, matches: compile(cleaned) }];
 }
 

@@ -27,7 +27,21 @@ let daemon: TestDaemon;
 beforeAll(async () => {
   if (!isRoot || !isStatic) return;
   daemon = await TestDaemon.start();
-  const programs = ["sh", "cat", "ls", "stat", "sleep", "touch"].map((name) => ({
+  const programs = [
+    "sh",
+    "cat",
+    "ls",
+    "stat",
+    "sleep",
+    "touch",
+    "find",
+    "sort",
+    "readlink",
+    "mkdir",
+    "ln",
+    "chown",
+    "wc",
+  ].map((name) => ({
     name: `bin/${name}`,
     type: "2",
     linkName: "busybox",
@@ -77,7 +91,7 @@ async function build(context: Buffer, query = ""): Promise<Built> {
       .map(({ stream = "" }) => stream)
       .join("")
       .replace(/\b[0-9a-f]{12}\b/g, "ID"),
-    error: lines.find(({ error }) => error !== undefined)?.error,
+    error: lines.find(({ error, message }) => (error ?? message) !== undefined)?.[status === 200 ? "error" : "message"],
     id: lines.find(({ aux }) => aux !== undefined)?.aux.ID,
   };
 }
@@ -174,6 +188,176 @@ real("ADD unpacks archives, and links in the context lead nowhere outside of it"
   expect((await build(context, "t=added")).error).toBeUndefined();
   expect(await output("added", "cat", "/to/unpacked/x", "/to/plain", "/link")).toBe("xplainof the context");
 });
+
+const LIST = [
+  ...["sh", "-c", "cd $0 && for f in $(find . | sort); do echo $(stat -c '%n %a %u:%g' $f) $(readlink $f); done"],
+];
+
+/** What is in a directory of an image: names, modes, owners, and where symlinks lead. */
+const listed = async (image: string, directory: string) =>
+  (await output(image, ...LIST, directory)).trimEnd().replace(/^\.\//gm, "").split("\n").slice(1);
+
+/** Builds an image in which each line after FROM copies into a directory of its own; gives what is in them. */
+async function copied(files: Parameters<typeof rawTar>, ...lines: string[]): Promise<string[][]> {
+  const dockerfile = ["FROM tools:1", ...lines].join("\n");
+  const { error } = await build(rawTar({ name: "Dockerfile", content: dockerfile }, ...files), "t=copied");
+  expect(error).toBeUndefined();
+  return await Promise.all(lines.map((line) => listed("copied", /(\S+?)\/?$/m.exec(line.split("\n")[0]!)![1]!)));
+}
+
+real("COPY has the rules of BuildKit for modes, owners, patterns and what is a directory", async () => {
+  const files = [
+    { name: "a.txt", mode: 0o640, content: "a", uid: 7 },
+    { name: "b.md", mode: 0o750, content: "b" },
+    { name: "d/", type: "5", mode: 0o700 },
+    { name: "d/in/", type: "5", mode: 0o711 },
+    { name: "d/in/deep.txt", mode: 0o600, content: "deep" },
+    { name: "d/x.md", content: "x", mode: 0o644 },
+    { name: "d/to", type: "2", linkName: "../a.txt" },
+  ];
+  const made = await copied(
+    files,
+    "COPY a.txt /to-file/",
+    "COPY d /to-dir",
+    "COPY --chown=user --chmod=u=rwX,go=rX a.txt d /chowned/",
+    "COPY --chmod=0751 b.md /octal/",
+    "COPY --exclude=*.md --exclude=in/deep* d /excluded/",
+    "COPY --parents d/in/deep.txt ./d/./x.md /parents/",
+    "COPY --parents **/*.txt /any-depth/",
+    "COPY [ab]* /matched/",
+    "COPY d/to /followed/",
+    "COPY --link --chown=1000:7 b.md /linked/sub/",
+  );
+  expect(made).toEqual([
+    ["a.txt 640 0:0"],
+    ["in 711 0:0", "in/deep.txt 600 0:0", "to 777 0:0 ../a.txt", "x.md 644 0:0"],
+    [
+      ...["a.txt 644 1000:1000", "in 755 1000:1000", "in/deep.txt 644 1000:1000"],
+      ...["to 777 1000:1000 ../a.txt", "x.md 644 1000:1000"],
+    ],
+    ["b.md 751 0:0"],
+    ["in 711 0:0", "to 777 0:0 ../a.txt"],
+    ["d 700 0:0", "d/in 711 0:0", "d/in/deep.txt 600 0:0", "x.md 644 0:0"],
+    ["a.txt 640 0:0", "d 700 0:0", "d/in 711 0:0", "d/in/deep.txt 600 0:0"],
+    ["a.txt 640 0:0", "b.md 750 0:0"],
+    ["to 640 0:0"],
+    ["b.md 750 1000:7"],
+  ]);
+});
+
+real("heredocs become files, with variables where their word has no quotes", async () => {
+  const lines = [
+    "ENV WHO=me",
+    "COPY <<EOF <<-'RAW' /h/",
+    "hello $WHO",
+    "EOF",
+    "\t\t$WHO",
+    "RAW",
+    "COPY <<EOF /h/name",
+    "x",
+    "EOF",
+  ];
+  const { error } = await build(contextOf(["FROM tools:1", ...lines].join("\n")), "t=heredoc");
+  expect(error).toBeUndefined();
+  expect(await output("heredoc", "cat", "/h/EOF", "/h/RAW", "/h/name")).toBe("hello me\n$WHO\nx\n");
+  expect(await listed("heredoc", "/h")).toEqual(["EOF 644 0:0", "RAW 644 0:0", "name 644 0:0"]);
+  const { error: refused } = await build(
+    contextOf("FROM tools:1\nCOPY <<../../../tmp/evil /h/\nx\n../../../tmp/evil"),
+    "t=evil",
+  );
+  expect(refused).toBeUndefined();
+  expect(existsSync("/tmp/evil")).toBe(false);
+});
+
+real("COPY --from keeps owners and hard links, and nothing of a container's own files comes along", async () => {
+  const dockerfile = [
+    "FROM tools:1 AS base",
+    'RUN ["sh", "-c", "mkdir -p /out/in; echo 1 > /out/one; ln /out/one /out/in/two; chown 5:6 /out/one"]',
+    "FROM scratch AS bare",
+    "COPY --from=base /out/one /x",
+    "FROM tools:1",
+    "COPY --from=base /out /kept",
+    "COPY --from=base --chown=user:7 /out /given",
+    "COPY --from=bare / /all",
+    "RUN [ /kept/one -ef /kept/in/two ] && [ /given/one -ef /given/in/two ] && echo linked",
+  ].join("\n");
+  const { said, error } = await build(contextOf(dockerfile), "t=from&nocache=1");
+  expect(error).toBeUndefined();
+  expect(said).toContain("\nlinked\n");
+  expect(await listed("from", "/kept")).toEqual(["in 755 0:0", "in/two 644 5:6", "one 644 5:6"]);
+  expect(await listed("from", "/given")).toEqual(["in 755 1000:7", "in/two 644 1000:7", "one 644 1000:7"]);
+  expect(await listed("from", "/all")).toEqual(["x 644 5:6"]);
+});
+
+real(
+  "ADD replaces what is in its way, follows links only where an archive does not say otherwise, and keeps owners",
+  async () => {
+    const archive = rawTar(
+      { name: "./", type: "5", mode: 0o711 },
+      { name: "lib/new", content: "new", mode: 0o600, uid: 3, gid: 4 },
+      { name: "file", content: "a file now", mode: 0o644 },
+      { name: "dir/", type: "5", mode: 0o750 },
+      { name: "dir/x", content: "x", mode: 0o644 },
+      { name: "abs", type: "2", linkName: "/elsewhere" },
+    );
+    const lines = [
+      "RUN mkdir -p /r/usr/lib /r/file/full && ln -s usr/lib /r/lib && echo old > /r/usr/lib/old && echo f > /r/dir",
+      "ADD --chown=9:9 --chmod=777 a.tgz /r/",
+      "ADD --unpack=false a.tgz /packed/",
+      "COPY --from=tools:1 /bin/busybox /r/abs",
+    ];
+    const context = rawTar(
+      { name: "Dockerfile", content: ["FROM tools:1", ...lines].join("\n") },
+      { name: "a.tgz", content: gzipSync(archive), mode: 0o640 },
+    );
+    const { error } = await build(context, "t=added");
+    expect(error).toBeUndefined();
+    expect((await listed("added", "/r")).filter((line) => !line.startsWith("abs"))).toEqual([
+      ...["dir 750 0:0", "dir/x 644 0:0", "file 644 0:0", "lib 777 0:0 usr/lib", "usr 755 0:0"],
+      ...["usr/lib 755 0:0", "usr/lib/new 600 3:4", "usr/lib/old 644 0:0"],
+    ]);
+    expect(await output("added", "stat", "-c", "%a %F", "/r", "/r/abs", "/elsewhere")).toBe(
+      "711 directory\n777 symbolic link\n755 regular file\n",
+    );
+    expect(await listed("added", "/packed")).toEqual(["a.tgz 640 0:0"]);
+  },
+);
+
+real("names that are not UTF-8 are matched and copied, and a copy that cannot be is refused by name", async () => {
+  const odd = Buffer.from([0x61, 0xff, 0x62]).toString("latin1");
+  const context = (dockerfile: string) => {
+    const tar = rawTar(
+      { name: "Dockerfile", content: dockerfile },
+      { name: "aXb", content: "odd" },
+      { name: "d/f", content: "" },
+    );
+    return renamed(tar, "aXb", odd);
+  };
+  expect((await build(context("FROM tools:1\nCOPY a?b d /odd/"), "t=odd")).error).toBeUndefined();
+  expect(await output("odd", "sh", "-c", "cat /odd/a*b; ls /odd | wc -l")).toBe("odd2\n");
+  const failure = async (line: string) => (await build(context(`FROM tools:1\nRUN mkdir /dir\n${line}`))).error;
+  expect(await failure("COPY nope /")).toBe(
+    "COPY failed: file not found in build context or excluded by .dockerignore: stat nope: file does not exist",
+  );
+  expect(await failure("COPY --from=tools:1 nope /")).toBe("COPY failed: stat nope: file does not exist");
+  expect(await failure("ADD nope* /")).toBe("ADD failed: no source files were specified");
+  expect(await failure("COPY a?b /dir/x/\nCOPY d/f /dir/x")).toBeUndefined();
+  expect(await failure("COPY d /etc/passwd")).toBe("cannot copy to non-directory: /etc/passwd");
+  expect(await failure("COPY d/f /bin/busybox/x")).toBe("mkdir /bin/busybox: not a directory");
+  expect(await failure("COPY d/f a?b /new")).toContain("more than one source file");
+  expect(await failure("COPY --chmod=9 d/f /new")).toContain("invalid chmod parameter: '9'");
+  expect(await failure("COPY --chown=nobody-here d/f /new")).toContain("unable to find user nobody-here");
+});
+
+/** The tar with a name of the same length in place of another one. */
+function renamed(tar: Buffer, from: string, to: string): Buffer {
+  const at = tar.indexOf(`${from}\0`, 0, "latin1");
+  tar.write(to, at, "latin1");
+  tar.fill(" ", at + 148, at + 156);
+  const sum = tar.subarray(at, at + 512).reduce((total, byte) => total + byte, 0);
+  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, at + 148, "latin1");
+  return tar;
+}
 
 real("what cannot be built is refused by name", async () => {
   const messages = async (dockerfile: string, query = "") => {

@@ -1,20 +1,58 @@
 /** A build's operations, marshalled as BuildKit's LLB. Source: moby/buildkit solver/pb/ops.proto (field numbers). */
 import { createHash } from "node:crypto";
 import type { SourceRange } from "../dockerfile/types.ts";
+import type { GitSource, HttpSource } from "./remote-source.ts";
 
 /** The number of each field is LLB's; a digest of the bytes names the operation. */
 export type Op =
   | { kind: "image"; reference: string }
   | { kind: "local"; name: string }
   | { kind: "exec"; args: readonly string[]; env: readonly string[]; cwd: string; user: string; network: Network }
-  | {
-      kind: "copy";
-      sources: readonly string[];
-      destination: string;
-      owner: string | undefined;
-      unpack: boolean;
-    }
+  | HttpSource
+  | GitSource
+  /** Files that the Dockerfile itself contains. */
+  | { kind: "files"; files: readonly { name: string; content: string }[] }
+  | CopyOp
   | { kind: "mkdir"; path: string };
+
+/** Copies from its inputs after the first, into the first. */
+export interface CopyOp {
+  kind: "copy";
+  instruction: "ADD" | "COPY";
+  actions: readonly CopyAction[];
+  /** The path, absolute; a slash at its end says that it is a directory. */
+  destination: string;
+  /** "USER:GROUP", names or numbers; undefined: as in the source. */
+  owner: string | undefined;
+  /** Octal, or as chmod takes it; undefined: as in the source. */
+  mode: string | undefined;
+  /** Patterns of what is left out, relative to a directory that is copied. */
+  exclude: readonly string[];
+  /** True if the copy does not see what is in the first input. */
+  isLink: boolean;
+}
+
+export interface CopyAction {
+  /** The index of the input that it copies from. */
+  input: number;
+  /** An absolute path. */
+  source: string;
+  /** True if the source may have wildcards, and is looked for where symlinks lead. */
+  isPattern: boolean;
+  /** True if archives are unpacked. */
+  unpack: boolean;
+  /** Patterns, relative to the source, of what is copied with the directories above it; none: everything. */
+  include: readonly string[];
+  /** A path that must be there, or undefined. */
+  required?: string;
+}
+
+/** The operations that have no inputs. */
+export type SourceOp = Extract<Op, { kind: "image" | "local" | "http" | "git" | "files" }>;
+
+export function isSource(op: Op): op is SourceOp {
+  return ["image", "local", "http", "git", "files"].includes(op.kind);
+}
 
 export type Network = "default" | "host" | "none";
 
@@ -31,6 +69,7 @@ export interface Vertex {
 const [VARINT, BYTES] = [0, 2];
 const NETWORKS: readonly Network[] = ["default", "host", "none"];
 const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o644;
 const UNCHANGED = -1n;
 
 /** Bytes of a protobuf message, field by field. What has its default value is left out, as in proto3. */
@@ -81,9 +120,8 @@ export function encodeOp(op: Op, inputs: readonly string[]): Buffer {
   for (const digest of present) message.message(1, new Message().text(1, digest));
   const input = (index: number): bigint => BigInt(inputs[index] === "" ? -1 : present.indexOf(inputs[index]!));
   if (op.kind === "exec") message.message(2, execOp(op, input(0)));
-  else if (op.kind === "image") message.message(3, new Message().text(1, `docker-image://${op.reference}`));
-  else if (op.kind === "local") message.message(3, new Message().text(1, `local://${op.name}`));
-  else message.message(4, new Message().message(2, fileAction(op, input)));
+  else if (isSource(op) && op.kind !== "files") message.message(3, sourceOp(op));
+  else for (const action of fileActions(op, input, present.length)) message.message(4, action);
   return message.encode();
 }
 
@@ -93,20 +131,69 @@ function execOp({ args, env, cwd, user, network }: Extract<Op, { kind: "exec" }>
   return new Message().message(1, meta).message(2, mount).number(3, NETWORKS.indexOf(network));
 }
 
-function fileAction(op: Extract<Op, { kind: "copy" | "mkdir" }>, input: (index: number) => bigint): Message {
-  const action = new Message().number(1, input(0));
-  if (op.kind === "mkdir") {
-    const mkdir = new Message().text(1, op.path).number(2, DIRECTORY_MODE).number(3, true).number(5, UNCHANGED);
-    return action.number(2, UNCHANGED).message(6, mkdir);
-  }
-  const copy = new Message().texts(1, op.sources).text(2, op.destination);
-  if (op.owner !== undefined) copy.message(3, chown(op.owner));
-  copy.number(4, UNCHANGED).number(5, true).number(6, true).number(7, op.unpack);
-  return action.number(2, input(1)).message(4, copy.number(8, true).number(9, true).number(11, UNCHANGED));
+function sourceOp(op: Exclude<SourceOp, { kind: "files" }>): Message {
+  if (op.kind === "image") return identified(`docker-image://${op.reference}`, {});
+  if (op.kind === "local") return identified(`local://${op.name}`, {});
+  if (op.kind === "http") return identified(op.url, { "http.checksum": op.checksum, "http.filename": op.fileName });
+  const { remote, ref, subdirectory, keepGitDir, checksum, submodules } = op;
+  const place = [ref, subdirectory].join(":").replace(/:$/, "");
+  return identified(`git://${remote.replace(/^\w+:\/\//, "")}${place === "" ? "" : `#${place}`}`, {
+    "git.fullurl": remote,
+    "git.keepgitdir": keepGitDir === true ? "true" : "",
+    "git.checksum": checksum,
+    "git.skipsubmodules": submodules ? "" : "true",
+  });
 }
 
-/** "USER:GROUP", names or numbers. */
-function chown(owner: string): Message {
+function identified(identifier: string, attributes: Readonly<Record<string, string>>): Message {
+  const message = new Message().text(1, identifier);
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== "") message.message(2, new Message().text(1, name).text(2, value));
+  return message;
+}
+
+type FileOp = Extract<Op, { kind: "copy" | "mkdir" | "files" }>;
+
+/** Each action works on what the one before has made; only the last one's result is the operation's. */
+function fileActions(op: FileOp, input: (index: number) => bigint, inputCount: number): Message[] {
+  const parts = filePartsOf(op, input);
+  return parts.map(({ field, message, from }, index) => {
+    const first = op.kind === "files" ? -1n : input(0);
+    const action = new Message().number(1, index === 0 ? first : inputCount + index - 1).number(2, from);
+    return action.number(3, index === parts.length - 1 ? 0n : UNCHANGED).message(field, message);
+  });
+}
+
+function filePartsOf(
+  op: FileOp,
+  input: (index: number) => bigint,
+): { field: number; message: Message; from: bigint }[] {
+  if (op.kind === "mkdir") {
+    const message = new Message().text(1, op.path).number(2, DIRECTORY_MODE).number(3, true).number(5, UNCHANGED);
+    return [{ field: 6, message, from: UNCHANGED }];
+  }
+  if (op.kind === "files")
+    return op.files.map(({ name, content }) => {
+      const message = new Message().text(1, `/${name}`).number(2, FILE_MODE).text(3, content).number(5, UNCHANGED);
+      return { field: 5, message, from: UNCHANGED };
+    });
+  return op.actions.map((action) => ({ field: 4, message: copyMessage(op, action, input), from: input(action.input) }));
+}
+
+function copyMessage(op: CopyOp, action: CopyAction, input: (index: number) => bigint): Message {
+  const { destination, owner, mode, exclude, isLink } = op;
+  const copy = new Message().text(1, action.source).text(2, destination);
+  if (owner !== undefined) copy.message(3, chown(owner, input(0)));
+  const octal = mode !== undefined && /^[0-7]+$/.test(mode) ? BigInt(Number.parseInt(mode, 8)) : UNCHANGED;
+  copy.number(4, octal).number(5, action.isPattern).number(6, action.isPattern).number(7, action.unpack);
+  copy.number(8, true).number(9, action.isPattern).number(10, action.isPattern).number(11, UNCHANGED);
+  copy.texts(12, action.include).texts(13, exclude).number(14, isLink);
+  if (octal === UNCHANGED) copy.text(15, mode ?? "");
+  return action.required === undefined ? copy : copy.text(16, action.required);
+}
+
+/** "USER:GROUP", names or numbers; names are looked up in an input. */
+function chown(owner: string, input: bigint): Message {
   const message = new Message();
   for (const [index, part] of owner.split(":").entries())
     if (part !== "")
@@ -114,7 +201,7 @@ function chown(owner: string): Message {
         index + 1,
         /^\d+$/.test(part)
           ? new Message().number(2, BigInt(part))
-          : new Message().message(1, new Message().text(1, part)),
+          : new Message().message(1, new Message().text(1, part).number(2, input)),
       );
   return message;
 }

@@ -227,10 +227,10 @@ class Planner {
   async #copy(transfer: Copy | Add): Promise<void> {
     const { original } = transfer;
     const { config } = this.#stage;
-    const op = planCopy(transfer, config.WorkingDir || "/");
     const source = await this.#sourceOf(transfer.kind === "copy" ? transfer.from : undefined);
+    const { op, sources } = planCopy(transfer, { directory: config.WorkingDir || "/", source });
     const step = { text: original, createdBy: noted(config, ` ${original}`), config };
-    this.#push(step, this.#vertex(op, original, source));
+    this.#push(step, this.#vertex(op, original, ...sources));
   }
 
   async #sourceOf(from: string | undefined): Promise<Vertex> {

@@ -15,7 +15,12 @@ const run = (text: string, ...inputs: Vertex[]): Vertex => ({
 const base: Vertex = { op: { kind: "image", reference: "base" }, inputs: [], name: "base" };
 const context: Vertex = { op: { kind: "local", name: "context" }, inputs: [], name: "context" };
 const copy = (...inputs: Vertex[]): Vertex => ({
-  op: { kind: "copy", sources: ["a"], destination: "/b", owner: undefined, unpack: false },
+  op: {
+    kind: "copy",
+    instruction: "COPY",
+    actions: [{ input: 1, source: "/a", isPattern: true, unpack: false, include: [] }],
+    ...{ destination: "/b", owner: undefined, mode: undefined, exclude: [], isLink: false },
+  },
   inputs,
   name: "copy",
 });

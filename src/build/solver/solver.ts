@@ -5,7 +5,7 @@
  * paths that are meant and of nothing else. So a step is found again whoever made its inputs. What a command has made may differ
  * from one execution to the next, and counts as the same.
  */
-import { digestOfOp, type Op, type Vertex } from "../graph/llb.ts";
+import { type CopyOp, digestOfOp, isSource, type SourceOp, type Vertex } from "../graph/llb.ts";
 
 interface Solved {
   /** The root file system; "" is an empty one. */
@@ -17,9 +17,9 @@ interface Solved {
 /** Who does the work of one build. */
 export interface Workshop {
   /** The id of what needs no step, which is its key as well. */
-  source(op: Extract<Op, { kind: "image" | "local" }>): Promise<string>;
-  /** Stands for the paths' content: their bytes, modes and owners, not their times. */
-  hash(op: Extract<Op, { kind: "copy" }>, sourceId: string, signal: AbortSignal): Promise<string>;
+  source(op: SourceOp): Promise<string>;
+  /** Stands for the content of what is copied: bytes, modes and owners, not times. `sourceIds`: the inputs after the first. */
+  hash(op: CopyOp, sourceIds: readonly string[], signal: AbortSignal): Promise<string>;
   /** Executes the step. `inputs`: ids, as in the vertex. Resolves with the new root file system's. */
   execute(vertex: Vertex, inputs: readonly string[], signal: AbortSignal): Promise<string>;
   /** Keeps a root file system until the build has ended. */
@@ -86,13 +86,13 @@ export class Solver {
 
   async #make(vertex: Vertex, solved: readonly Solved[], { workshop, noCache, signal }: SolveOptions): Promise<Solved> {
     const { op } = vertex;
-    if (op.kind === "image" || op.kind === "local") {
+    if (isSource(op)) {
       const id = await workshop.source(op);
       return { id, key: id, isCached: false };
     }
     const inputs = solved.map(({ id }) => id);
     const [root = "", ...others] = solved.map((input) => input.key);
-    const content = op.kind === "copy" ? [await workshop.hash(op, inputs[1]!, signal)] : others;
+    const content = op.kind === "copy" ? [await workshop.hash(op, inputs.slice(1), signal)] : others;
     const key = digestOfOp(op, [root, ...content]);
     const found = (id: string, isCached: boolean): Solved => {
       workshop.keep(id);

@@ -1,20 +1,39 @@
-/** The jobs that file workers do for builds: see build-files.ts for how. */
+/** The jobs that file workers do for builds: see copy-work.ts and context-work.ts for how. */
+import type { CopyOp } from "../../build/mod.ts";
 import type { FileJob } from "../../files/mod.ts";
+import type { Owner } from "../../image/mod.ts";
 
-export interface CopyArgument {
-  sources: readonly string[];
-  /** The path, absolute; a slash at its end says that it is a directory. */
-  destination: string;
-  owner: { uid: number; gid: number };
-  /** True if archives are unpacked. */
-  unpack: boolean;
+/** Directories of the host: the layers of a root file system, topmost first. */
+type Layers = readonly string[];
+
+export interface CopyInputs {
+  op: CopyOp;
+  /** Those of each input, the first of which is copied into. */
+  layers: readonly Layers[];
+  /** The index of the input that is the build's context, and the file with its digests; -1 if there is none. */
+  context: { input: number; digestsPath: string };
 }
 
-/** Hashes sources. The fd is the sources' root. */
-export const hashSourcesJob: FileJob<{ sources: readonly string[] }, string> = { kind: "hash sources" };
+/** Hashes what is copied. */
+export const hashSourcesJob: FileJob<CopyInputs, string> = { kind: "hash sources" };
 
-/** Copies sources. The fds are the root that is copied into, and the sources' root. */
+export interface CopyArgument extends CopyInputs {
+  owner: Owner | null;
+  /** The directory of the new layer, empty, and one on its file system for what is unpacked. */
+  upper: string;
+  workPath: string;
+}
+
+/** Copies into a new layer. */
 export const copySourcesJob: FileJob<CopyArgument, null> = { kind: "copy sources" };
 
-/** Makes a directory. The fd is a root. */
-export const makeDirectoryInJob: FileJob<{ path: string }, null> = { kind: "make directory in a root" };
+/** Makes a directory, and the missing ones above it, in a new layer. */
+export const makeDirectoryInJob: FileJob<{ path: string; layers: Layers; upper: string }, null> = {
+  kind: "make directory in a layer",
+};
+
+/** Writes a context, from the tar that comes from its last fd, into a directory, and the digests of its files beside it. */
+export const writeContextJob: FileJob<{ contextPath: string; digestsPath: string }, null> = {
+  kind: "write context",
+  hasClient: true,
+};

@@ -1,18 +1,16 @@
 /** Builds images: receives a context, plans its Dockerfile, and has the plan solved. */
-import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { LighterError, messageOf } from "../../base/errors.ts";
-import { randomId } from "../../base/ids.ts";
 import { log } from "../../base/log.ts";
 import { type BuildPlan, canonicalName, planBuild, Solver, stepNames } from "../../build/mod.ts";
-import { runWithInput, Trash } from "../../files/mod.ts";
+import { Trash } from "../../files/mod.ts";
 import { type ImageStore, type PullEvent, readFileInLayers } from "../../image/mod.ts";
-import { bytePath, O_DIRECTORY, O_PATH } from "../../linux/sys/fs.ts";
 import type { Engine } from "../engine.ts";
-import { writeFilesJob } from "../files/file-jobs.ts";
 import { BuildCache } from "./build-cache.ts";
 import { BuildProgress, type BuildTask } from "./build-progress.ts";
 import type { BuildRequest } from "./build-request.ts";
+import { BuildSources } from "./build-sources.ts";
 import { checkBuilt } from "./build-warnings.ts";
 import { CopySteps } from "./copy-step.ts";
 import { followPlan } from "./follow-plan.ts";
@@ -21,7 +19,6 @@ import { StepRoots } from "./step-roots.ts";
 import { openWorkshop } from "./workshop.ts";
 
 export class Builder implements Disposable {
-  readonly #engine: Engine;
   readonly #roots: StepRoots;
   readonly #cache: BuildCache;
   readonly #solver: Solver;
@@ -30,7 +27,6 @@ export class Builder implements Disposable {
   #active = 0;
 
   constructor(engine: Engine, images: ImageStore) {
-    this.#engine = engine;
     this.trash = new Trash(join(engine.paths.dataRoot, "contexts"), engine.workers);
     this.#cache = new BuildCache(join(engine.paths.dataRoot, "build.db"), images);
     this.#roots = new StepRoots(engine, images);
@@ -70,24 +66,24 @@ export class Builder implements Disposable {
     this.#active++;
     const aborter = new AbortController();
     const signal = AbortSignal.any([request.signal, aborter.signal]);
-    const contextPath = join(this.trash.path, randomId());
-    mkdirSync(contextPath, { mode: 0o755 });
-    const contextFd = openSync(contextPath, O_PATH | O_DIRECTORY);
+    const sources = new BuildSources(this.#roots, this.trash);
     const steps = new Set<Promise<unknown>>();
     const progress = new BuildProgress(request.onStatus);
     const definition = { text: "", vertex: "" };
     using held = new DisposableStack();
     try {
-      await progress.task("[internal] load build context", (task) => this.#receive(contextFd, request.context, task));
-      Object.assign(definition, await this.#readDockerfile(contextPath, request.dockerfile, progress));
+      await progress.task("[internal] load build context", (task) => sources.receive(counted(request.context, task)));
+      Object.assign(definition, await this.#readDockerfile(sources.contextPath, request.dockerfile, progress));
       const plan = await this.#plan(definition.text, request, progress);
       progress.announce(stepNames(plan));
       if (request.wantsWarnings)
         progress.warn(checkBuilt(this.#roots.images, definition.text, request, definition.vertex));
       const output = new StepOutput(request.say, progress);
       const roots = this.#roots;
-      const copies = new CopySteps(roots, contextFd, signal);
-      const workshop = openWorkshop({ roots, copies, signal, steps, held, output, hostConfig: request.hostConfig });
+      const copies = new CopySteps(roots, sources, signal);
+      const workshop = openWorkshop({
+        ...{ roots, sources, copies, signal, steps, held, output, hostConfig: request.hostConfig },
+      });
       const solve = this.#solver.begin({ workshop, noCache: request.noCache, signal, watcher: progress });
       return await followPlan({ plan, solve, images: roots.images, output, progress, request });
     } catch (error) {
@@ -96,16 +92,9 @@ export class Builder implements Disposable {
     } finally {
       aborter.abort(new LighterError("conflict", "the build has ended"));
       await Promise.allSettled(steps);
-      closeSync(contextFd);
-      void this.trash.discard(contextPath);
+      sources[Symbol.dispose]();
       this.#active--;
     }
-  }
-
-  async #receive(contextFd: number, context: BuildRequest["context"], task: BuildTask): Promise<void> {
-    const target = { asGiven: "/", path: bytePath("/"), containerRef: "" };
-    const argument = { target, keepKinds: false, idMappings: null, form: "plain" as const };
-    await runWithInput(this.#engine.workers, writeFilesJob, argument, { fds: [contextFd] }, counted(context, task));
   }
 
   async #readDockerfile(contextPath: string, path: string, progress: BuildProgress) {

@@ -1,59 +1,62 @@
-/** Executes COPY, ADD and WORKDIR, and hashes what is copied. */
-
+/** Executes COPY, ADD and WORKDIR, and hashes what is copied. Nothing is mounted: the layers are there, and a new one is made. */
 import { PASSWD_MAX_BYTES } from "../../base/limits.ts";
-import type { Vertex } from "../../build/mod.ts";
-import { readFileInLayers, resolveUser } from "../../image/mod.ts";
+import type { CopyOp, Vertex } from "../../build/mod.ts";
+import { type Owner, readFileInLayers, resolveUser } from "../../image/mod.ts";
 import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "./build-jobs.ts";
+import type { BuildSources } from "./build-sources.ts";
 import type { StepRoots } from "./step-roots.ts";
 
-type CopyOp = Extract<Vertex["op"], { kind: "copy" }>;
 type MkdirOp = Extract<Vertex["op"], { kind: "mkdir" }>;
-
-/** The id, among those of root file systems, of the build's context. */
-export const CONTEXT_ID = "context";
 
 export class CopySteps {
   readonly #roots: StepRoots;
-  readonly #contextFd: number;
+  readonly #sources: BuildSources;
   readonly #signal: AbortSignal;
 
-  constructor(roots: StepRoots, contextFd: number, signal: AbortSignal) {
+  constructor(roots: StepRoots, sources: BuildSources, signal: AbortSignal) {
     this.#roots = roots;
-    this.#contextFd = contextFd;
+    this.#sources = sources;
     this.#signal = signal;
   }
 
-  hash({ sources }: CopyOp, sourceId: string): Promise<string> {
-    return this.#withSource(sourceId, (fd) => this.#workers.run(hashSourcesJob, { sources }, this.#with(fd)));
+  hash(op: CopyOp, sourceIds: readonly string[]): Promise<string> {
+    return this.#workers.run(hashSourcesJob, this.#inputs(op, ["", ...sourceIds]), { signal: this.#signal });
   }
 
-  /** Copies into the root file system behind the fd, which was made from that of `root`. */
-  async copy(op: CopyOp, rootFd: number, root: string, sourceId: string): Promise<void> {
-    const argument = { ...op, owner: this.#ownerOf(op.owner, root) };
-    await this.#withSource(sourceId, (from) => this.#workers.run(copySourcesJob, argument, this.#with(rootFd, from)));
+  /** Copies onto the first input. Resolves with the id of the new root file system. */
+  async copy(op: CopyOp, inputs: readonly string[]): Promise<string> {
+    const [root = ""] = inputs;
+    const argument = { ...this.#inputs(op, inputs), owner: this.#ownerOf(op.owner, root) };
+    return await this.#roots.addLayer(root, async ({ path, upper }) => {
+      await this.#workers.run(copySourcesJob, { ...argument, upper, workPath: path }, { signal: this.#signal });
+    });
   }
 
-  async makeDirectory({ path }: MkdirOp, rootFd: number): Promise<void> {
-    await this.#workers.run(makeDirectoryInJob, { path }, this.#with(rootFd));
+  async makeDirectory({ path }: MkdirOp, root: string): Promise<string> {
+    const layers = this.#sources.layersOf(root);
+    return await this.#roots.addLayer(root, async ({ upper }) => {
+      await this.#workers.run(makeDirectoryInJob, { path, layers, upper }, { signal: this.#signal });
+    });
   }
 
   get #workers() {
     return this.#roots.engine.workers;
   }
 
-  #with(...fds: number[]) {
-    return { fds, signal: this.#signal };
+  #inputs(op: CopyOp, ids: readonly string[]) {
+    const { contextId, digestsPath } = this.#sources;
+    const layers = ids.map((id) => this.#sources.layersOf(id));
+    return { op, layers, context: { input: ids.indexOf(contextId, 1), digestsPath } };
   }
 
-  #withSource<T>(id: string, use: (fd: number) => Promise<T>): Promise<T> {
-    return id === CONTEXT_ID ? use(this.#contextFd) : this.#roots.useRoot(id, use);
-  }
-
-  /** Finds the ids of an owner. As with Docker's classic builder a user alone stands for the group of that name, too. */
-  #ownerOf(owner: string | undefined, root: string): { uid: number; gid: number } {
-    if (owner === undefined) return { uid: 0, gid: 0 };
-    const { lowerDirs } = this.#roots.images.layersOf(root);
-    const read = (path: string) => readFileInLayers(lowerDirs, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
+  /**
+   * Finds the ids of an owner in the root file system that is copied into. As with Docker's classic builder a user alone stands for the
+   * group of that name, too.
+   */
+  #ownerOf(owner: string | undefined, root: string): Owner | null {
+    if (owner === undefined) return null;
+    const layers = this.#sources.layersOf(root);
+    const read = (path: string) => readFileInLayers(layers, path, PASSWD_MAX_BYTES)?.toString("utf8") ?? "";
     const { uid, gid } = resolveUser(
       read("/etc/passwd"),
       read("/etc/group"),

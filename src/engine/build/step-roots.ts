@@ -2,12 +2,11 @@
  * The root file systems of steps: snapshots of the image store. Each is looked at, or changed to the next one, as a mount that
  * nobody else sees.
  */
-import { lstatSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync } from "node:fs";
 import { randomId } from "../../base/ids.ts";
 import type { Image, ImageStore, StepDirectory } from "../../image/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
 import type { Engine } from "../engine.ts";
-import { withMountedRoot } from "../files/container-root.ts";
 import { newRecord } from "../state/new-record.ts";
 import type { ContainerPaths } from "../state/paths.ts";
 import type { ContainerRecord } from "../state/store.ts";
@@ -49,21 +48,19 @@ export class StepRoots {
     });
   }
 
-  /** Runs `use` with the mounted root file system of a step. */
-  async withMounted<T>({ record, paths }: StepRoot, use: (fd: number) => Promise<T>): Promise<T> {
-    const view = { ...paths, runDirectory: this.engine.paths.viewDirectory(record.id) };
-    return await this.engine.withIds(record, () => withMountedRoot(this.engine, record, view, use));
-  }
-
-  /** Runs `use` with a root file system, of which nothing is kept. */
-  async useRoot<T>(root: string, use: (fd: number) => Promise<T>): Promise<T> {
+  /**
+   * Keeps the layer that `make` makes over a root file system, in the upper directory, as a snapshot. Resolves with its id.
+   */
+  async addLayer(root: string, make: (directory: StepDirectory) => Promise<void>): Promise<string> {
     const id = randomId();
-    return await this.#withDirectory(root, async ({ path }) =>
-      this.withMounted(
-        { record: await this.#recordOf(id, root, NOTHING), paths: this.engine.paths.step(id, path) },
-        use,
-      ),
-    );
+    return await this.#withDirectory(root, async (directory) => {
+      const { mode, uid, gid } = this.images.layersOf(root).root;
+      chownSync(directory.upper, uid, gid);
+      chmodSync(directory.upper, mode);
+      await make(directory);
+      this.images.snapshots.commit(id, root, directory, this.#ownRoot(root, directory));
+      return id;
+    });
   }
 
   /** Holds `root` and has a step's directory while `use` runs. */
@@ -103,9 +100,3 @@ export interface StepBody {
   Entrypoint?: readonly string[];
   HostConfig: DockerHostConfig;
 }
-
-/** The settings of a step in which nothing runs. */
-export const NOTHING: StepBody = {
-  ...{ Cmd: ["/"], WorkingDir: "/" },
-  HostConfig: { NetworkMode: "none", LogConfig: { Type: "none" } },
-};

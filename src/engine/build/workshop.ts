@@ -2,13 +2,15 @@
 import { LighterError } from "../../base/errors.ts";
 import type { Vertex, Workshop } from "../../build/mod.ts";
 import type { DockerHostConfig } from "../../spec/docker-api.ts";
-import { CONTEXT_ID, type CopySteps } from "./copy-step.ts";
+import type { BuildSources } from "./build-sources.ts";
+import type { CopySteps } from "./copy-step.ts";
 import { bodyOfRun, runStep } from "./run-step.ts";
 import type { StepOutput } from "./step-output.ts";
-import { NOTHING, type StepRoot, type StepRoots } from "./step-roots.ts";
+import type { StepRoots } from "./step-roots.ts";
 
 interface WorkshopOptions {
   roots: StepRoots;
+  sources: BuildSources;
   copies: CopySteps;
   hostConfig: DockerHostConfig;
   output: StepOutput;
@@ -20,7 +22,7 @@ interface WorkshopOptions {
 }
 
 export function openWorkshop(options: WorkshopOptions): Workshop {
-  const { roots, copies, signal, steps, held } = options;
+  const { roots, sources, copies, steps, held } = options;
   const { images } = roots;
   const tracked = <T>(step: Promise<T>): Promise<T> => {
     const ended = step.catch(() => {}).finally(() => steps.delete(ended)); // the solver hears of it
@@ -30,19 +32,13 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const keep = (id: string) => void held.use(images.snapshots.hold(id));
   return {
     source: async (op) => {
-      if (op.kind === "local") return CONTEXT_ID;
-      const root = op.reference === "scratch" ? "" : roots.of(images.get(op.reference));
-      keep(root);
-      return root;
+      const id = await tracked(sources.open(op));
+      if (op.kind === "image") keep(id);
+      return id;
     },
-    hash: (op, sourceId) => tracked(copies.hash(op, sourceId)),
+    hash: (op, sourceIds) => tracked(copies.hash(op, sourceIds)),
     execute: async (vertex, inputs) => {
-      const body = vertex.op.kind === "exec" ? bodyOfRun(vertex.op, options.hostConfig) : NOTHING;
-      const change = async (step: StepRoot) => {
-        await work(step, vertex, inputs, options);
-        signal.throwIfAborted();
-      };
-      const id = await tracked(roots.change(inputs[0] ?? "", body, change));
+      const id = await tracked(execute(vertex, inputs, options));
       void tracked(images.measureSnapshot(id));
       return id;
     },
@@ -50,17 +46,18 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   };
 }
 
-async function work(
-  step: StepRoot,
+async function execute(
   vertex: Vertex,
-  [root = "", sourceId = ""]: readonly string[],
-  { roots, copies, output, signal }: WorkshopOptions,
-): Promise<void> {
+  inputs: readonly string[],
+  { roots, copies, hostConfig, output, signal }: WorkshopOptions,
+): Promise<string> {
   const { op } = vertex;
-  if (op.kind === "exec") return await runStep(roots.engine, step, op, { ...output.of(vertex), signal });
-  await roots.withMounted(step, async (fd) => {
-    if (op.kind === "mkdir") await copies.makeDirectory(op, fd);
-    else if (op.kind === "copy") await copies.copy(op, fd, root, sourceId);
-    else throw new LighterError("internal", `no step: ${op.kind}`);
+  const [root = ""] = inputs;
+  if (op.kind === "copy") return await copies.copy(op, inputs);
+  if (op.kind === "mkdir") return await copies.makeDirectory(op, root);
+  if (op.kind !== "exec") throw new LighterError("internal", `no step: ${op.kind}`);
+  return await roots.change(root, bodyOfRun(op, hostConfig), async (step) => {
+    await runStep(roots.engine, step, op, { ...output.of(vertex), signal });
+    signal.throwIfAborted();
   });
 }

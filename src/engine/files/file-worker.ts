@@ -5,8 +5,9 @@ import { runFileWorker } from "../../files/worker.ts";
 import { type Change, copyDirectoryFromLayers, listChanges, writeTreeTar } from "../../image/mod.ts";
 import { isEmptyDirectory } from "../../linux/sys/directory.ts";
 import { showPath } from "../../linux/sys/fs.ts";
-import { copySources, hashSources, makeDirectoryIn } from "../build/build-files.ts";
-import { copySourcesJob, hashSourcesJob, makeDirectoryInJob } from "../build/build-jobs.ts";
+import { copySourcesJob, hashSourcesJob, makeDirectoryInJob, writeContextJob } from "../build/build-jobs.ts";
+import { writeContext } from "../build/context-work.ts";
+import { copySources, hashSources, makeDirectoryIn } from "../build/copy-work.ts";
 import { makeMissingDirectory } from "../plan/bind-source.ts";
 import { hostProbe, openBeneath } from "../plan/host-facts.ts";
 import { answerTo } from "../plan/patient-probe.ts";
@@ -36,9 +37,10 @@ export function fileWorkerMain(): Promise<number> {
     )
     .on(fillJob, (argument, { beat }) => fill(argument, beat))
     .on(probeJob, (question) => answerTo(hostProbe, question))
-    .on(hashSourcesJob, ({ sources }, { fds, beat }) => hashSources(fds[0]!, sources, beat))
-    .on(copySourcesJob, (argument, { fds, beat }) => copySources(fds[0]!, fds[1]!, argument, beat))
-    .on(makeDirectoryInJob, ({ path }, { fds }) => makeDirectoryIn(fds[0]!, path))
+    .on(writeContextJob, (argument, { fds, beat }) => writeContext(fds[0]!, argument, beat))
+    .on(hashSourcesJob, (inputs, { beat }) => hashSources(inputs, beat))
+    .on(copySourcesJob, (argument, { beat }) => copySources(argument, beat))
+    .on(makeDirectoryInJob, ({ path, layers, upper }) => makeDirectoryIn(path, layers, upper))
     .on(makeDirectoryJob, ({ path }) => {
       makeMissingDirectory(path);
       return null;

@@ -47,6 +47,8 @@ export interface ExtractOptions {
   owner?: { uid: number; gid: number } | undefined;
   /** The ids of a container in a user namespace, which the tar and `owner` use. */
   ids?: IdTranslations | undefined;
+  /** Called for each regular file when all its bytes have come. */
+  onFile?: (fd: number, sizeBytes: number) => void;
 }
 
 const resolveInRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -103,6 +105,8 @@ export class LiveExtractor implements TarSink {
   }
 
   endEntry(): void {
+    const { isOpen, fd, sizeBytes } = this.#file;
+    if (isOpen) this.#options.onFile?.(fd, sizeBytes);
     this.#file.finish();
   }
 

@@ -35,6 +35,14 @@ export class EntryFile {
     return this.#fd >= 0;
   }
 
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get sizeBytes(): number {
+    return this.#entry?.size ?? 0;
+  }
+
   /** Makes the file unless something is there. Returns a negative errno on failure. */
   create(parentFd: number, name: string, entry: TarEntry): number {
     const fd = tryOpenat(parentFd, name, NEW_FILE_FLAGS, 0o600);

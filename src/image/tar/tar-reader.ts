@@ -120,8 +120,12 @@ function verifyChecksum(bytes: Uint8Array, at: number): void {
 
 /** Whether a file with these first bytes may be a tar: a header with its checksum, or the end of an empty one. */
 export function looksLikeTar(head: Uint8Array): boolean {
+  return (head.length >= BLOCK && isZeroBlock(head, 0)) || beginsWithEntry(head);
+}
+
+/** Whether a file with these first bytes is a tar with at least one entry: it begins with a header with its checksum. */
+export function beginsWithEntry(head: Uint8Array): boolean {
   if (head.length < BLOCK) return false;
-  if (isZeroBlock(head, 0)) return true;
   try {
     verifyChecksum(head, 0);
     return true;

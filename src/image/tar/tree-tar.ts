@@ -323,7 +323,8 @@ function attributesOf(stat: Stats): TarEntry {
   };
 }
 
-function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
+/** The xattrs of a file, by an fd which may be O_PATH, that are part of what it is. Symlinks have none. */
+export function readXattrs(fd: number, path: string, form: Form): TarEntry["xattrs"] {
   const xattrs: TarEntry["xattrs"] = [];
   for (const name of listXattrsFd(fd)) {
     if (form !== "mounted" && FOREIGN_XATTR.test(name))

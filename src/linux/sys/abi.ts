@@ -17,6 +17,8 @@ export const SUN_PATH_BYTES = 108;
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+/** A flag of linkat(2). */
+export const AT_SYMLINK_FOLLOW = 0x400;
 /** A flag of unlinkat(2). */
 export const AT_REMOVEDIR = 0x200;
 export const AT_EMPTY_PATH = 0x1000;

@@ -10,7 +10,7 @@
 
 import { constants } from "node:fs";
 import { LighterError } from "../../base/errors.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from "./abi.ts";
 import { errnoName, errnoText } from "./errno.ts";
 import { lastErrnoNumber } from "./libc.ts";
 import { libcSymbols } from "./symbols.ts";
@@ -144,6 +144,13 @@ export function trySymlinkat(target: string, dirFd: number, name: string): numbe
 /** Makes a hard link. Never follows `oldName` if it is a symlink. */
 export function tryLinkat(oldDirFd: number, oldName: string, newDirFd: number, newName: string): number {
   const rc = libc.linkat(oldDirFd, cString(scratchA, oldName), newDirFd, cString(scratchB, newName), 0);
+  return rc < 0 ? -lastErrnoNumber() : 0;
+}
+
+/** Gives an open file, which may be O_PATH but not a symlink, one more name. */
+export function tryLinkFd(fd: number, newDirFd: number, newName: string): number {
+  const path = cString(scratchA, `/proc/self/fd/${fd}`);
+  const rc = libc.linkat(AT_FDCWD, path, newDirFd, cString(scratchB, newName), AT_SYMLINK_FOLLOW);
   return rc < 0 ? -lastErrnoNumber() : 0;
 }
 

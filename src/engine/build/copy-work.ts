@@ -1,0 +1,101 @@
+/** What a file worker does for COPY, ADD and WORKDIR. The trees that are copied from are hostile. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import { parseModeChange } from "../../base/file-mode.ts";
+import type { CopyAction, CopyOp } from "../../build/mod.ts";
+import {
+  ContentHash,
+  closeSource,
+  copySource,
+  hasWildcards,
+  isArchive,
+  KnownDigests,
+  LayerTarget,
+  openMatches,
+  openSource,
+  type Selection,
+  type Source,
+  unpackSource,
+} from "../../image/mod.ts";
+import { bytePath } from "../../linux/sys/fs.ts";
+import { compileIgnorePatterns } from "../../spec/docker-ignore.ts";
+import type { CopyArgument, CopyInputs } from "./build-jobs.ts";
+
+const ROOT = { uid: 0, gid: 0 };
+
+/** Computes the digest of all that is copied: if it is the same, the copy is. */
+export function hashSources(inputs: CopyInputs, beat: () => void): string {
+  const { op, context } = inputs;
+  const hash = new ContentHash(beat);
+  const known = context.input < 0 ? undefined : new KnownDigests(context.digestsPath);
+  for (const [index, action] of op.actions.entries())
+    for (const { source } of sourcesOf(inputs, action)) {
+      hash.note(`${index} ${source.path}`);
+      hash.add(source.found, selectionOf(op, action), action.input === context.input ? known : undefined);
+    }
+  return hash.digest();
+}
+
+/** Makes the new layer. @throws LighterError with Docker's words */
+export async function copySources(argument: CopyArgument, beat: () => void): Promise<null> {
+  const { op, layers, owner, upper, workPath } = argument;
+  const [below = []] = op.isLink ? [] : layers;
+  using target = new LayerTarget(upper, below);
+  const destination = bytePath(op.destination);
+  const changeMode = op.mode === undefined ? undefined : parseModeChange(op.mode);
+  const isSeveral = op.actions.length > 1;
+  let count = 0;
+  for (const action of op.actions)
+    for (const { source, isOneOfMany } of sourcesOf(argument, action)) {
+      const stagingPath = join(workPath, `unpacked-${count++}`);
+      if (action.unpack && (await isArchive(source.found))) {
+        mkdirSync(stagingPath, { mode: 0o755 });
+        const options = { destination, owner: owner ?? ROOT, stagingPath, layerPaths: { upper, lower: below } };
+        await unpackSource(target, source.found, options, beat);
+        continue;
+      }
+      const options = { ...selectionOf(op, action), owner: owner ?? undefined, changeMode };
+      copySource(target, source, destination, { ...options, mustBeInto: isSeveral || isOneOfMany }, beat);
+    }
+  return null;
+}
+
+export function makeDirectoryIn(path: string, layers: readonly string[], upper: string): null {
+  using target = new LayerTarget(upper, layers);
+  target.directory(bytePath(path), ROOT);
+  return null;
+}
+
+function selectionOf({ exclude }: CopyOp, { include }: CopyAction): Selection {
+  return {
+    isIncluded: include.length === 0 ? undefined : compileIgnorePatterns(include).excludes,
+    isExcluded: exclude.length === 0 ? undefined : compileIgnorePatterns(exclude).excludes,
+  };
+}
+
+/** Opens the sources of an action one after the other, each until the next one is asked for. */
+function* sourcesOf(inputs: CopyInputs, action: CopyAction): Generator<{ source: Source; isOneOfMany: boolean }> {
+  const { op, layers, context } = inputs;
+  const from = layers[action.input]!;
+  const isMany = action.isPattern && hasWildcards(action.source);
+  try {
+    if (action.required !== undefined) closeSource(openSource(from, bytePath(action.required)));
+    const sources = isMany ? openMatches(from, action.source) : [openSource(from, bytePath(action.source))];
+    let count = 0;
+    for (const source of sources) {
+      try {
+        yield { source, isOneOfMany: count++ > 0 };
+      } finally {
+        closeSource(source);
+      }
+    }
+    if (count === 0 && op.actions.length === 1) throw new LighterError("invalid", "no source files were specified");
+  } catch (error) {
+    if (!(error instanceof LighterError) || error.code === "kernel") throw error;
+    const where =
+      action.input === context.input ? "file not found in build context or excluded by .dockerignore: " : "";
+    const message = error.code === "not-found" ? `${where}${error.message}` : error.message;
+    throw new LighterError("invalid", `${op.instruction} failed: ${message}`, { cause: error });
+  }
+}

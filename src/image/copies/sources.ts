@@ -1,0 +1,90 @@
+/** Finds what COPY and ADD copy, in a stack of layers or in a context, which is a stack of one. */
+import { posix } from "node:path";
+import { LighterError } from "../../base/errors.ts";
+import { compilePathPattern } from "../../base/path-pattern.ts";
+import { type BytePath, bytePath, showPath } from "../../linux/sys/fs.ts";
+import { closeAll, type Found, lookup, namesIn, resolve } from "../tree/layered-fs.ts";
+
+export interface Source {
+  /** The caller closes its fds. */
+  found: Found;
+  /** The path as it was asked for, which names the copy: the target of a symlink may be called something else. */
+  path: BytePath;
+}
+
+export function closeSource({ found }: Source): void {
+  closeAll(found.fds);
+}
+
+/** A path of bytes as text, in which each byte that is no UTF-8 is a character of its own. */
+export function textOfPath(path: string): string {
+  const text = showPath(path);
+  if (!text.includes("\ufffd")) return text;
+  return text === Buffer.from(text).toString() && bytePath(text) === path ? text : escaped(path);
+}
+
+/** Bytes that are no UTF-8 become U+DC80 to U+DCFF, which no UTF-8 gives. */
+function escaped(path: string): string {
+  return path.replace(UTF8_OR_BYTE, (bytes) =>
+    bytes.length > 1 || bytes < "\x80" ? showPath(bytes) : String.fromCharCode(0xdc00 + bytes.charCodeAt(0)),
+  );
+}
+
+const UTF8_OR_BYTE =
+  /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\s\S]/g;
+
+export function hasWildcards(path: string): boolean {
+  return /[*?[]/.test(path.replace(/\\./gs, ""));
+}
+
+/**
+ * Opens the one thing that a path leads to, symlinks followed.
+ * @throws LighterError ("not-found"), with the path as the context's, or the image's, user sees it.
+ */
+export function openSource(layerPaths: readonly string[], path: BytePath): Source {
+  const found = resolve(layerPaths, path, true);
+  if (found === undefined)
+    throw new LighterError("not-found", `stat ${showPath(posix.relative("/", path))}: file does not exist`);
+  return { found, path };
+}
+
+/** Opens what matches a pattern, in the order of names. As with BuildKit, symlinks on the way to a match are not followed. */
+export function* openMatches(layerPaths: readonly string[], pattern: string): Generator<Source> {
+  const components = pattern.split("/").filter((component) => component !== "");
+  const fixedCount = components.findIndex(hasWildcards);
+  const fixed = components.slice(0, fixedCount).map((component) => component.replace(/\\(.)/gs, "$1"));
+  const directory = resolve(layerPaths, bytePath(`/${fixed.join("/")}`), true);
+  if (directory === undefined) return;
+  const matchers = components.slice(fixedCount).map((component) => compileComponent(component, pattern));
+  const base = bytePath(`/${fixed.join("/")}`);
+  try {
+    if (directory.stat.isDirectory())
+      for (const path of matchesIn(directory, matchers, base)) yield openSource(layerPaths, path);
+  } finally {
+    closeAll(directory.fds);
+  }
+}
+
+function compileComponent(component: string, pattern: string): (name: string) => boolean {
+  const matches = compilePathPattern(component);
+  if (matches === undefined) throw new LighterError("invalid", `syntax error in pattern: ${pattern}`);
+  return (name) => matches(textOfPath(name));
+}
+
+function* matchesIn(
+  { fds }: Found,
+  [matches, ...rest]: readonly ((name: string) => boolean)[],
+  base: BytePath,
+): Generator<BytePath> {
+  for (const name of [...namesIn(fds)].filter(matches!).sort()) {
+    const found = lookup(fds, name);
+    if (found === undefined) continue; // it is whited out
+    try {
+      const path = posix.join(base, name) as BytePath;
+      if (rest.length === 0) yield path;
+      else if (found.stat.isDirectory()) yield* matchesIn(found, rest, path);
+    } finally {
+      closeAll(found.fds);
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/** Copies bytes from file to file inside the kernel, which shares them where the file system can. */
+import { lastErrnoNumber } from "./libc.ts";
+import { libcSymbols } from "./symbols.ts";
+
+const libc = libcSymbols({
+  copy_file_range: { args: ["i32", "ptr", "i32", "ptr", "u64", "u32"], returns: "i64" },
+});
+
+/**
+ * Calls copy_file_range(2) at the files' own positions. Returns how many bytes were copied, 0 at the end, or a negative errno: not
+ * all file systems, and not all pairs of them, can.
+ */
+export function tryCopyRange(fromFd: number, toFd: number, byteCount: number): number {
+  const count = Number(libc.copy_file_range(fromFd, null, toFd, null, byteCount, 0));
+  return count < 0 ? -lastErrnoNumber() : count;
+}

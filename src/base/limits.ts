@@ -135,6 +135,8 @@ export const EXEC_FILE_MAX_BYTES = 8 * API_BODY_MAX_BYTES;
 export const EVENT_BACKLOG_MAX_BYTES = 4 * 1024 * 1024;
 /** How long a hijacked connection whose stream has ended waits for the client to close it too. */
 export const HIJACK_LINGER_MS = 10_000;
+/** How long a request for a terminal's size waits for an exec to run. Docker's time. */
+export const EXEC_READY_MS = 10_000;
 
 /** The highest CPU or memory node in a list such as "0-3". The kernel's bound (CONFIG_NR_CPUS) is 8192 CPUs. */
 export const CPUSET_MAX_NUMBER = 8191;

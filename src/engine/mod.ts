@@ -51,6 +51,7 @@ export { StepFailed } from "./build/step-failed.ts";
 export { DEFAULT_CDI_DIRECTORIES } from "./cdi/registry.ts";
 export {
   appArmorProfileOf,
+  BUILT_IN_RUNTIMES,
   type ContainerDefaults,
   checkContainerDefaults,
   checkRuntime,

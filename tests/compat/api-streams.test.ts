@@ -268,11 +268,11 @@ test("an error before the stream is an answer, to an attach in Docker's plain te
   expect(plain).toMatchObject({ status: 404, text: json("No such container: none") });
 });
 
-test("a client that attaches on a connection used before gets a well-formed answer", async () => {
+test("a client that attaches before it has the answer to another request gets a well-formed answer", async () => {
   const id = await api.create();
-  const connection = await api.open("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
-  await connection.until((text) => text.endsWith("OK"));
-  connection.socket.write(`POST /containers/${id}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n`);
+  const connection = await api.open(
+    `GET /_ping HTTP/1.1\r\nHost: d\r\n\r\nPOST /containers/${id}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n`,
+  );
   await connection.until((text) => text.includes("vnd.docker.multiplexed-stream"));
   await start(id);
   api.runtime.process(id).write("stdout", "hi");
@@ -528,6 +528,38 @@ test("an exec's start may come in chunks, and ask for an upgrade with half of it
   expect(await broken.untilEnd()).toStartWith("HTTP/1.1 400 Bad Request\r\n");
 });
 
+test("a stream may be asked for on a connection that has carried other requests, also with a body of JSON", async () => {
+  const upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
+  for (const [headers, status] of [
+    ["", "200 OK"],
+    ["Upgrade: tcp\r\n", "101 UPGRADED"],
+    [upgrade, "101 UPGRADED"],
+  ] as const) {
+    const id = await api.create({ OpenStdin: true, StdinOnce: true });
+    const stream = await api.open("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+    const inPieces = async (...pieces: string[]) => {
+      for (const piece of pieces) {
+        stream.socket.write(piece);
+        await api.request("GET", "/_ping");
+      }
+    };
+    await stream.until((text) => text.endsWith("\r\n\r\nOK"));
+    await inPieces("POST /volumes/prune HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{", "}");
+    await stream.until((text) => text.includes('{"VolumesDeleted"'));
+    const target = `ST /containers/${id}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\n`;
+    await inPieces("PO", `${target}${headers}Content-Length: 13\r\n\r\n{"stream":`, "1 }early ");
+    await stream.until((text) => text.includes(`HTTP/1.1 ${status}\r\n`));
+    await api.request("POST", `/containers/${id}/start`);
+    const process = api.runtime.process(id);
+    stream.socket.end("late");
+    await process.untilStdin(() => process.stdinClosed);
+    expect([headers, process.stdin]).toEqual([headers, "early late"]);
+    process.write("stdout", "out");
+    process.exit(0);
+    expect(await stream.untilEnd()).toEndWith(`\r\n\r\n${frame(1, "out")}`);
+  }
+});
+
 test("an exec's stream is framed, or not, as its start asks, whatever the process has", async () => {
   const id = await api.run();
   for (const [Tty, body, output] of [
@@ -606,6 +638,23 @@ test("a detached exec answers when it runs, once", async () => {
   });
   expect((await api.request("POST", `/exec/${exec}/resize?h=5&w=6`)).status).toBe(200);
   expect(api.runtime.process(exec).sizes).toEqual([[5, 6]]);
+});
+
+test("a size may be told before the exec has been started, and not after its end", async () => {
+  const id = await api.run();
+  const exec = await createExec(id, { Cmd: ["sh"], Tty: true });
+  const resize = () => api.request("POST", `/exec/${exec}/resize?h=5&w=6`);
+  const early = resize();
+  await api.request("GET", "/_ping");
+  await api.request("POST", `/exec/${exec}/start`, { Detach: true });
+  expect((await early).status).toBe(200);
+  expect(api.runtime.process(exec).sizes).toEqual([[5, 6]]);
+  api.runtime.process(exec).exit(0);
+  await until(async () => (await api.request("GET", `/exec/${exec}/json`)).json.ExitCode === 0, "its end");
+  expect(await resize()).toMatchObject({
+    status: 404,
+    json: { message: `process does not exist ${exec}: not found` },
+  });
 });
 
 test.each([

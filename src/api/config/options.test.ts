@@ -130,6 +130,7 @@ test("what asks for nothing that is not so anyway is accepted", () => {
       runtimes: { nvidia: { path: "nvidia-container-runtime", args: [], runtimeArgs: [] } },
       "default-runtime": "nvidia",
     },
+    { "default-runtime": "runc", runtimes: { nvidia: { path: "nvidia-container-runtime" } } },
     { "userland-proxy": true, "network-control-plane-mtu": 1500 },
     { "storage-driver": "overlay2", experimental: false, "selinux-enabled": false, "userns-remap": "", debug: null },
   ])
@@ -154,7 +155,7 @@ test("what cannot be meant or done is refused by name", () => {
     ['{"default-shm-size": "12z"}', [], "default-shm-size: invalid size: '12z'"],
     ['{"log-level": "x"}', [], "log-level: invalid logging level: x"],
     ['{"log-format": "x"}', [], "log-format: invalid log format: x"],
-    ['{"default-runtime": "runc"}', [], "default-runtime: specified default runtime 'runc' does not exist"],
+    ['{"default-runtime": "crun"}', [], "default-runtime: specified default runtime 'crun' does not exist"],
     ['{"exec-opts": ["native.cgroupdriver=systemd"]}', [], "exec-opts: native.cgroupdriver=systemd is not supported"],
     ['{"exec-opts": ["foo=foo"]}', [], 'exec-opts: invalid option: "foo=foo"'],
     ['{"dns": ["x"]}', [], "dns: invalid IP address: x"],
@@ -199,6 +200,7 @@ test("what cannot be meant or done is refused by name", () => {
     ["{}", ["--userland-proxy-path=/x"], "userland-proxy-path: /x is not supported: there is no proxy program"],
     ['{"runtimes": {"x": {"path": 5}}}', [], 'runtimes["x"].path is not a string'],
     ['{"runtimes": {"lighter": {"path": "/x"}}}', [], "runtimes: runtime name 'lighter' is reserved"],
+    ['{"runtimes": {"runc": {"path": "/x"}}}', [], "runtimes: runtime name 'runc' is reserved"],
     [
       '{"runtimes": {"x": {"path": "/x"}}, "default-runtime": "x"}',
       [],

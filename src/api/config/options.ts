@@ -8,12 +8,12 @@ import { isIpAddress } from "../../base/ip-address.ts";
 import { SECCOMP_PROFILE_MAX_BYTES } from "../../base/limits.ts";
 import { LOG_LEVELS, type LogFormat, type LogLevel } from "../../base/log.ts";
 import {
+  BUILT_IN_RUNTIMES,
   type ContainerDefaults,
   checkContainerDefaults,
   checkRuntime,
   DEFAULT_CDI_DIRECTORIES,
   type NetworkSettings,
-  OWN_RUNTIMES,
   parseMirror,
   type RegistryConfig,
   RUNTIME_NAME,
@@ -206,8 +206,8 @@ function parseDefaults(values: Values): ContainerDefaults {
 
 function parseDefaultRuntime({ runtimes = {}, "default-runtime": name = RUNTIME_NAME }: Values): string {
   for (const each of Object.keys(runtimes))
-    if (OWN_RUNTIMES.includes(each)) throw invalid(`runtimes: runtime name '${each}' is reserved`);
-  if (!OWN_RUNTIMES.includes(name) && !Object.hasOwn(runtimes, name))
+    if (BUILT_IN_RUNTIMES.includes(each)) throw invalid(`runtimes: runtime name '${each}' is reserved`);
+  if (!BUILT_IN_RUNTIMES.includes(name) && !Object.hasOwn(runtimes, name))
     throw invalid(`default-runtime: specified default runtime '${name}' does not exist`);
   checkRuntime("default-runtime", name, runtimes);
   return name;

@@ -1,6 +1,8 @@
 /** Runs further processes in containers: Docker's exec, and lighter's own requests to kill, list and rejoin them. */
 import { parseDetachKeys } from "../../base/detach-keys.ts";
 import { LighterError, messageOf } from "../../base/errors.ts";
+import { EXEC_READY_MS } from "../../base/limits.ts";
+import { settlesWithin } from "../../base/timer.ts";
 import { type Exec, FrameReader, PendingAttach } from "../../engine/mod.ts";
 import { handled, parseBody } from "../../spec/body-fields.ts";
 import { readJsonBody } from "../http/body.ts";
@@ -139,10 +141,13 @@ function reframerFor(processTty: boolean, clientTty: boolean): ((chunk: Buffer) 
   return (chunk) => frames.push(chunk);
 }
 
-/** POST /exec/{id}/resize */
+/** POST /exec/{id}/resize: clients ask for it right after the start. */
 export async function resizeExec(call: AnswerCall): Promise<void> {
   const [rows, columns] = [call.query.requiredInteger("h"), call.query.requiredInteger("w")];
-  const { supervised, isRunning, id } = execOf(call);
+  const exec = execOf(call);
+  if (!(await settlesWithin(exec.ready, EXEC_READY_MS)))
+    throw new LighterError("internal", "timeout waiting for exec session ready");
+  const { supervised, isRunning, id } = exec;
   if (supervised === undefined || !isRunning)
     throw new LighterError("not-found", `process does not exist ${id}: not found`);
   await supervised.resize(rows, columns);

@@ -9,22 +9,27 @@ import { type ClientStream, HijackedClient, PlainClient } from "../streams/clien
 import { takeUpload } from "../streams/upload.ts";
 import { isWebSocket, WebSocketClient } from "../streams/websocket.ts";
 import { refusalOf } from "./doorkeeper.ts";
-import { asUpgrade, isIncomplete } from "./first-request.ts";
 import { formatRawAnswer, sendError, sendJson } from "./protocol.ts";
 import type { Match, Router } from "./router.ts";
+import { asUpgrade, isIncomplete, rewriteRequests } from "./stream-request.ts";
 
-/** Connections whose first request is taken over although it does not ask for an upgrade. */
+/** Connections that are taken over although their request does not ask for an upgrade. */
 const withoutUpgrade = new WeakSet<Socket>();
 
-/** The timers that close connections which have not sent a request yet. */
+/** The last request of a connection that is not for a stream. */
+const lastRequests = new WeakMap<Socket, { request: IncomingMessage; response: ServerResponse }>();
+
+/** What ends the completing of a connection's requests. */
+const rewritings = new WeakMap<Socket, () => void>();
+
+/** The timers that close connections whose request is awaited: the first one, or the rest of one that has begun. */
 const headTimers = new WeakMap<Socket, NodeJS.Timeout>();
 
 function awaitHead(socket: Socket, timeoutMs: number): void {
-  headTimers.set(
-    socket,
-    setTimeout(() => socket.destroy(), timeoutMs),
-  );
-  socket.once("close", () => headHasCome(socket));
+  if (headTimers.has(socket)) return;
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  headTimers.set(socket, timer);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function headHasCome(socket: Socket): void {
@@ -45,8 +50,8 @@ export function createServer(daemon: Daemon, router: Router, options?: AcceptorO
 }
 
 /**
- * A function that serves accepted connections, plain or TLS, of any server. It reads the first request, then hands the connection
- * to node:http.
+ * A function that serves accepted connections, plain or TLS, of any server. It looks at the first request, then hands the
+ * connection to node:http.
  */
 export function createAcceptor(
   daemon: Daemon,
@@ -66,14 +71,31 @@ export function createAcceptor(
       socket.off("end", onEnd).off("data", onData);
       if (takeUpload(daemon, socket, first, (method, url) => findRoute(router, method, url))) return;
       socket.pause();
-      const { bytes, isPlain } = asUpgrade(first, (url) => findRoute(router, "POST", url)?.route.stream !== undefined);
-      if (isPlain) withoutUpgrade.add(socket);
       http.emit("connection", socket);
-      socket.unshift(bytes);
+      completeStreamRequests(router, socket, headTimeoutMs);
+      socket.unshift(first);
       socket.resume();
     };
     socket.once("end", onEnd).on("data", onData);
   };
+}
+
+/** Makes an upgrade of each request for a stream on a connection of node:http's. */
+function completeStreamRequests(router: Router, socket: Socket, headTimeoutMs: number): void {
+  const isStream = (url: string) => findRoute(router, "POST", url)?.route.stream !== undefined;
+  const end = rewriteRequests(socket, {
+    isIdle: () => {
+      const last = lastRequests.get(socket);
+      return last === undefined || (last.request.complete && last.response.writableFinished);
+    },
+    onIncomplete: () => awaitHead(socket, headTimeoutMs),
+    rewrite: (request) => {
+      const { bytes, isPlain } = asUpgrade(request, isStream);
+      if (isPlain) withoutUpgrade.add(socket);
+      return bytes;
+    },
+  });
+  rewritings.set(socket, end);
 }
 
 function findRoute(router: Router, method: string, url: string): Match | undefined {
@@ -96,10 +118,12 @@ function createHttp(daemon: Daemon, router: Router): Server {
   http.keepAliveTimeout = 0; // a client that reuses its connection must not find it closed
   http.on("request", (request, response) => {
     headHasCome(request.socket);
+    lastRequests.set(request.socket, { request, response });
     void answer(daemon, router, request, response);
   });
   http.on("upgrade", (request, socket, head) => {
     headHasCome(socket as Socket);
+    rewritings.get(socket as Socket)?.();
     const isUpgrade = !withoutUpgrade.has(socket as Socket);
     const client = isWebSocket(request)
       ? new WebSocketClient(request, socket as Socket, head)

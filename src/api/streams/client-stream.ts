@@ -130,8 +130,8 @@ export class HijackedClient implements ClientStream {
 }
 
 /**
- * A client on a connection that has carried other requests, so that its stream has to be a well-formed HTTP answer. Such clients
- * are HTTP libraries that only read output; the body of their request is stdin.
+ * A client whose request came before the answer to another one, so that its connection cannot be taken over: its stream has to be
+ * a well-formed HTTP answer. The body of its request is stdin.
  */
 export class PlainClient implements ClientStream {
   readonly input: IncomingMessage;

@@ -69,7 +69,7 @@ const HOST_CONFIG_SAMPLES: Required<{ [K in keyof DockerHostConfig]: unknown }> 
   ReadonlyPaths: [],
   ReadonlyRootfs: true,
   RestartPolicy: { Name: "always" },
-  Runtime: "runc",
+  Runtime: "crun",
   SecurityOpt: ["no-new-privileges"],
   ShmSize: 65536,
   StorageOpt: { size: "1G" },

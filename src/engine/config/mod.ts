@@ -53,6 +53,7 @@ export {
 export { buildExecProcess, type ExecOptions, mergeImageConfig, type ResolvedUser } from "./process.ts";
 export { planResources } from "./resources.ts";
 export {
+  BUILT_IN_RUNTIMES,
   checkRuntime,
   isMachine,
   isNvidiaRuntime,

@@ -487,6 +487,11 @@ test("a restart policy is kept as given", () => {
   expect(prepare({ RestartPolicy }).hostConfig.RestartPolicy).toEqual(RestartPolicy);
 });
 
+test("Docker's names for its own runtime are accepted, and kept", () => {
+  for (const Runtime of ["runc", "io.containerd.runc.v2"])
+    expect(prepare({ Runtime }).hostConfig.Runtime).toBe(Runtime);
+});
+
 test("the host config that was given is not changed", () => {
   const given: DockerHostConfig = Object.freeze({ NetworkMode: "none", Memory: 64 * MiB, BlkioWeight: 500 });
   prepare(given);

@@ -9,6 +9,8 @@ import { invalid } from "./errors.ts";
 export const RUNTIME_NAME = "lighter";
 /** The names of our runtimes: machines are started by the same one. */
 export const OWN_RUNTIMES: readonly string[] = [RUNTIME_NAME, MACHINE_RUNTIME];
+/** Ours by any name: files and scripts that ask for the usual runtime call it as Docker does, and get ours. */
+export const BUILT_IN_RUNTIMES: readonly string[] = [...OWN_RUNTIMES, "runc", "io.containerd.runc.v2"];
 
 export function isMachine({ Runtime }: Pick<DockerHostConfig, "Runtime">): boolean {
   return Runtime === MACHINE_RUNTIME;
@@ -39,7 +41,7 @@ export function isNvidiaRuntime(name: string, table: RuntimeTable): boolean {
  * for somebody else's program
  */
 export function checkRuntime(field: string, name: string, table: RuntimeTable): void {
-  if (OWN_RUNTIMES.includes(name) || isNvidiaRuntime(name, table)) return;
+  if (BUILT_IN_RUNTIMES.includes(name) || isNvidiaRuntime(name, table)) return;
   if (!Object.hasOwn(table, name)) throw invalid(`unknown or invalid runtime name: ${name}`);
   throw new LighterError(
     "not-supported",

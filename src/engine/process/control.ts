@@ -2,7 +2,7 @@
 
 import { LighterError } from "../../base/errors.ts";
 import { parseSignal, SIGNALS } from "../../base/signals.ts";
-import { timerMs } from "../../base/timer.ts";
+import { settlesWithin } from "../../base/timer.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import { notRunning } from "../errors.ts";
@@ -104,14 +104,4 @@ function parseSignalOr(text: string | undefined, fallback: number): number {
     throw new LighterError("invalid", `the linux daemon does not support signal ${Number(text)}`);
   if (number === undefined) throw new LighterError("invalid", `invalid signal: ${text}`);
   return number;
-}
-
-async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), timerMs(ms));
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -31,6 +31,7 @@ export class Exec {
   /** The pid on the host; kept after the end, as Docker does. */
   pid = 0;
   exitCode: number | undefined;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<number>();
   endedAtMs = Number.POSITIVE_INFINITY;
 
@@ -59,11 +60,17 @@ export class Exec {
     return this.#end.promise;
   }
 
+  /** Resolves when it runs, or could not be started. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
   /** Takes the process that runs. */
   adopt(supervised: Supervised): void {
     this.supervised = supervised;
     this.isRunning = true;
     this.pid = supervised.pid;
+    this.#ready.resolve();
   }
 
   ended(exitCode: number): void {
@@ -76,6 +83,7 @@ export class Exec {
     this.isRunning = false;
     this.exitCode = exitCode;
     this.endedAtMs = Date.now();
+    this.#ready.resolve();
     this.#end.resolve(exitCode);
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { asUpgrade, isIncomplete } from "./first-request.ts";
+import { asUpgrade, isIncomplete } from "./stream-request.ts";
 
 const isStream = (url: string) => url === "/stream";
 const upgraded = (...lines: string[]) => {
